@@ -1,0 +1,160 @@
+//! Owns what a child process is told (its job file) and what it says while it works.
+//!
+//! A job file is complete: the child reads no sweep file and no journal. Its fate is the file it
+//! leaves (`result.json`, `failure.json`, a store, a report), never a line it prints; the lines on
+//! its standard output are for progress and heartbeat alone.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::ModelSpec;
+use crate::content::ContentHash;
+use crate::outcome::{Failure, Scores};
+use crate::task::Task;
+use crate::trial::{ConfigurationId, Trial, TrialId};
+
+/// One job, written to `jobs/<key>.json` and given to a child as its only argument.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobFile {
+    /// Folder of the run, as the parent sees it.
+    pub run: PathBuf,
+    /// Folder of token stores.
+    pub stores: PathBuf,
+    /// Where it runs.
+    pub placement: Placement,
+    /// What to do.
+    pub work: Work,
+}
+
+/// What a job does.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Work {
+    /// Tokenise a task's files into a store.
+    Prepare(Prepare),
+    /// Train a pack of trials.
+    Train(Pack),
+    /// Fold a configuration's trials into its summary.
+    Summarise {
+        /// Which configuration.
+        configuration: ConfigurationId,
+        /// Its trials.
+        trials: Vec<TrialId>,
+    },
+    /// Write the report.
+    Report {
+        /// Folder to write to.
+        folder: PathBuf,
+    },
+}
+
+/// Tokenise a task's files with a model's tokenizer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Prepare {
+    /// The store's name: see [`store_key`].
+    pub store: ContentHash,
+    /// Which files and columns.
+    pub task: Task,
+    /// Tokenizer folder or file.
+    pub tokenizer: PathBuf,
+}
+
+/// Trials that train together in one process on one device.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Pack {
+    /// What all slots learn.
+    pub task: Task,
+    /// What all slots start from.
+    pub model: ModelSpec,
+    /// The prepared data.
+    pub store: ContentHash,
+    /// One trial per slot.
+    pub slots: Vec<Trial>,
+}
+
+/// The name of the token store for a task and a tokenizer: a hash of all that decides its tokens.
+#[must_use]
+pub fn store_key(task: &Task, tokenizer_content: ContentHash) -> ContentHash {
+    let files =
+        [Some(&task.train), task.validation.as_ref(), task.test.as_ref()].map(|f| f.map(|file| file.content));
+    let rows = (task.rows, task.test_rows, task.sample_seed);
+    let columns = (&task.columns, &task.text, &task.label, &task.labels);
+    ContentHash::of_json(&(1, files, columns, task.max_length, rows, tokenizer_content))
+}
+
+/// The cores and the accelerator that a job may use.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Placement {
+    /// The device.
+    pub device: Device,
+    /// Host cores to bind to, by kernel number; empty binds to none.
+    pub cores: Vec<usize>,
+}
+
+/// Something that trains one pack at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Device {
+    /// A share of the CPU's cores.
+    Cpu {
+        /// Slot number from 0.
+        slot: usize,
+    },
+    /// An NVIDIA GPU.
+    Cuda {
+        /// Number as NVML counts.
+        index: usize,
+    },
+    /// No device: short work beside the training.
+    Host,
+}
+
+impl std::fmt::Display for Device {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cpu { slot } => write!(f, "cpu:{slot}"),
+            Self::Cuda { index } => write!(f, "cuda:{index}"),
+            Self::Host => write!(f, "host"),
+        }
+    }
+}
+
+/// One JSON line on a child's standard output.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ChildLine {
+    /// Still alive.
+    Heartbeat,
+    /// Where a trial stands.
+    Progress(Progress),
+    /// A trial's result file is in place.
+    Finished {
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// A trial's `failure.json` is in place; the rest of the pack goes on.
+    Failed {
+        /// Which trial.
+        trial: TrialId,
+        /// Why.
+        failure: Failure,
+    },
+}
+
+/// Where a trial stands.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which trial.
+    pub trial: TrialId,
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Optimiser steps in all.
+    pub steps: u64,
+    /// Mean training loss of late.
+    pub loss: f64,
+    /// Training rows per second of late.
+    pub rows_per_s: f64,
+    /// The latest validation scores.
+    pub validation: Option<Scores>,
+}

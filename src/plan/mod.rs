@@ -1,0 +1,113 @@
+//! Owns what will run: exact parameter counts, cost estimates, packs and the graph of jobs.
+//!
+//! Pure: no I/O, no clock. The same sweep, devices and resume plan always give the same graph.
+
+pub mod params;
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::Work;
+use crate::trial::TrialId;
+
+/// A job's position in its graph.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobId(pub u32);
+
+/// A job's name, the same in every run of the sweep: `prepare-<store>`, `train-<first trial>`,
+/// `summarise-<configuration>`, `report`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct JobKey(pub String);
+
+impl fmt::Display for JobKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A node of the graph.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Job {
+    /// Its stable name.
+    pub key: JobKey,
+    /// What it does.
+    pub work: Work,
+    /// Jobs that must be done before it starts. For summaries and the report "done" includes
+    /// failed and skipped: they tell what there is.
+    pub needs: Vec<JobId>,
+    /// What it is thought to cost.
+    pub estimate: Estimate,
+}
+
+/// What a job is thought to cost.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Estimate {
+    /// Time on one device.
+    pub duration: Duration,
+    /// Largest memory, in MiB.
+    pub mem_mib: f64,
+    /// Disk it leaves, in MiB.
+    pub disk_mib: f64,
+}
+
+/// The jobs of a run. Acyclic: a job only needs jobs that stand before it.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct JobGraph {
+    jobs: Vec<Job>,
+}
+
+impl JobGraph {
+    /// A graph without jobs.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a job behind those it needs.
+    ///
+    /// # Panics
+    /// When it needs a job that is not in the graph yet: that would allow a cycle.
+    pub fn push(&mut self, job: Job) -> JobId {
+        let id = JobId(u32::try_from(self.jobs.len()).expect("fewer than 2^32 jobs"));
+        assert!(job.needs.iter().all(|need| *need < id), "job `{}` needs a job that comes after it", job.key);
+        self.jobs.push(job);
+        id
+    }
+
+    /// A job.
+    #[must_use]
+    pub fn job(&self, id: JobId) -> &Job {
+        &self.jobs[id.0 as usize]
+    }
+
+    /// All jobs in their order.
+    pub fn iter(&self) -> impl Iterator<Item = (JobId, &Job)> {
+        (0..).map(JobId).zip(&self.jobs)
+    }
+
+    /// Number of jobs.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.jobs.len()
+    }
+
+    /// Whether there is nothing to do.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.jobs.is_empty()
+    }
+}
+
+impl Job {
+    /// The trials it trains; none for other work.
+    #[must_use]
+    pub fn trials(&self) -> Vec<TrialId> {
+        match &self.work {
+            Work::Train(pack) => pack.slots.iter().map(|trial| trial.id).collect(),
+            Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => Vec::new(),
+        }
+    }
+}

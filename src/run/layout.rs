@@ -1,0 +1,136 @@
+//! Owns every path under `results/` and `reports/`. Creates and reads nothing.
+
+use std::path::{Path, PathBuf};
+
+use crate::content::ContentHash;
+use crate::trial::{ConfigurationId, TrialId};
+
+/// The paths of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    run: PathBuf,
+    stores: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the sweep called `name` under a results folder.
+    #[must_use]
+    pub fn new(results: &Path, name: &str) -> Self {
+        Self { run: results.join(name), stores: results.join(".stores") }
+    }
+
+    /// The layout of an existing run folder (`results/<sweep>`).
+    #[must_use]
+    pub fn of_run(run: &Path) -> Self {
+        let results = run.parent().unwrap_or_else(|| Path::new("."));
+        Self { run: run.to_path_buf(), stores: results.join(".stores") }
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// Folder of token stores, shared by all sweeps of a results folder.
+    #[must_use]
+    pub fn stores(&self) -> &Path {
+        &self.stores
+    }
+
+    /// The checked sweep that the run last worked on, as JSON.
+    #[must_use]
+    pub fn sweep(&self) -> PathBuf {
+        self.run.join("sweep.json")
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.run.join("journal")
+    }
+
+    /// The lock that the one orchestrator holds.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.run.join("lock")
+    }
+
+    /// A job's file.
+    #[must_use]
+    pub fn job(&self, key: &str) -> PathBuf {
+        self.run.join("jobs").join(format!("{key}.json"))
+    }
+
+    /// What a job's child printed to standard error, for jobs that train no trial.
+    #[must_use]
+    pub fn job_log(&self, key: &str) -> PathBuf {
+        self.run.join("jobs").join(format!("{key}.log"))
+    }
+
+    /// Why a job that trains no trial failed, written by its child.
+    #[must_use]
+    pub fn job_failure(&self, key: &str) -> PathBuf {
+        self.run.join("jobs").join(format!("{key}.failure.json"))
+    }
+
+    /// A configuration's summary.
+    #[must_use]
+    pub fn summary(&self, id: ConfigurationId) -> PathBuf {
+        self.run.join("configurations").join(format!("{id}.json"))
+    }
+
+    /// A trial's folder.
+    #[must_use]
+    pub fn trial(&self, id: TrialId) -> PathBuf {
+        self.run.join("trials").join(id.to_string())
+    }
+
+    /// What a trial is: the [`crate::trial::Trial`] as JSON.
+    #[must_use]
+    pub fn trial_file(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("trial.json")
+    }
+
+    /// A trial's metric lines.
+    #[must_use]
+    pub fn metrics(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("metrics.jsonl")
+    }
+
+    /// A finished trial's result.
+    #[must_use]
+    pub fn result(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("result.json")
+    }
+
+    /// Why a trial's last attempt failed, written by its child.
+    #[must_use]
+    pub fn failure(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("failure.json")
+    }
+
+    /// Where a trial can go on.
+    #[must_use]
+    pub fn last_checkpoint(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("checkpoint/last.safetensors")
+    }
+
+    /// The trained weights with the best validation score.
+    #[must_use]
+    pub fn best_checkpoint(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("checkpoint/best.safetensors")
+    }
+
+    /// What a trial's child printed to standard error.
+    #[must_use]
+    pub fn log(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("log")
+    }
+
+    /// A token store's folder, within a folder of stores.
+    #[must_use]
+    pub fn store(stores: &Path, key: ContentHash) -> PathBuf {
+        stores.join(key.to_string())
+    }
+}

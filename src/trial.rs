@@ -1,0 +1,312 @@
+//! Owns the smallest things that train: configurations, trials and their ids.
+//!
+//! An id is a hash of everything that decides a result, and of nothing else: not of the place in
+//! the grid, not of paths, not of packs or devices.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::arch::{Architecture, ModelSpec, Weights};
+use crate::content::ContentHash;
+use crate::task::{Task, TaskKind};
+
+/// Changes whenever training would give another result for the same settings.
+const TRAINING_VERSION: u32 = 1;
+
+/// One point of the grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Configuration {
+    /// Hash of everything that decides the configuration's results, on any split.
+    pub id: ConfigurationId,
+    /// Name of the model in the sweep's `models`.
+    pub model: String,
+    /// How the model is trained.
+    pub method: Method,
+    /// The training loop's settings.
+    pub training: Training,
+}
+
+/// How a model is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Method {
+    /// Low-rank adapters and the head train; the base is frozen (Hu et al. 2021).
+    Lora(Lora),
+    /// Every weight trains, from the pretrained ones.
+    Full,
+    /// Every weight trains, from random ones.
+    Scratch,
+}
+
+impl Method {
+    /// The name used in sweep files and tables.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Lora(_) => "lora",
+            Self::Full => "full",
+            Self::Scratch => "scratch",
+        }
+    }
+
+    /// The adapter's settings, where there is an adapter.
+    #[must_use]
+    pub fn lora(&self) -> Option<&Lora> {
+        match self {
+            Self::Lora(lora) => Some(lora),
+            Self::Full | Self::Scratch => None,
+        }
+    }
+}
+
+/// An adapter's settings, with PEFT's meaning: `h = W0 x + scale * B A dropout(x)`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Lora {
+    /// Inner width r of the adapter, at least 1.
+    pub rank: usize,
+    /// Numerator of the scale.
+    pub alpha: f64,
+    /// Dropout on the adapter's input, in [0, 1).
+    pub dropout: f64,
+    /// Modules that get an adapter, by name or suffix.
+    pub targets: Vec<String>,
+    /// Scale by alpha / sqrt(r) (rsLoRA) where true, by alpha / r where false.
+    pub rslora: bool,
+}
+
+impl Lora {
+    /// What the adapter's output is multiplied by.
+    #[must_use]
+    pub fn scale(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "ranks are far below 2^52")]
+        let rank = self.rank as f64;
+        self.alpha / if self.rslora { rank.sqrt() } else { rank }
+    }
+}
+
+/// The training loop's settings; each can be an axis.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Passes over the training rows, may be a fraction.
+    pub epochs: f64,
+    /// Rows per forward pass.
+    pub batch_size: usize,
+    /// Forward passes per optimiser step; the effective batch is the product.
+    pub accumulation: usize,
+    /// Course of the learning rate after warm-up.
+    pub schedule: Schedule,
+    /// Share of all optimiser steps that warm up, in [0, 1).
+    pub warmup: f64,
+    /// AdamW's decoupled weight decay, on matrices only.
+    pub weight_decay: f64,
+    /// Largest gradient norm; `None` does not clip.
+    pub clip_norm: Option<f64>,
+    /// AdamW's decay of the first moment.
+    pub beta1: f64,
+    /// AdamW's decay of the second moment.
+    pub beta2: f64,
+    /// AdamW's epsilon.
+    pub epsilon: f64,
+    /// Validation every so many optimiser steps; `None` evaluates at the end of each epoch only.
+    pub evaluate_every: Option<usize>,
+    /// Which weights the trial is judged by.
+    pub keep: Keep,
+    /// Seed of initialisation, dropout and data order.
+    pub seed: u64,
+}
+
+/// Course of the learning rate after warm-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Straight down to zero.
+    Linear,
+    /// Half a cosine down to zero.
+    Cosine,
+    /// Stays at the peak.
+    Constant,
+}
+
+/// Which weights a trial is judged by, on validation and test rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those at the end of training: nothing is chosen by looking at the validation rows.
+    Last,
+    /// Those with the best validation accuracy.
+    Best,
+}
+
+/// How the training file is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Splitting {
+    /// k-fold cross-validation.
+    KFold {
+        /// Number of folds, at least 2.
+        k: usize,
+        /// Each fold has the classes in the file's proportions.
+        stratified: bool,
+        /// Seed of the division.
+        seed: u64,
+    },
+    /// One share of the rows is held out.
+    HoldOut {
+        /// Share held out, in (0, 1).
+        fraction: f64,
+        /// The share has the classes in the file's proportions.
+        stratified: bool,
+        /// Seed of the division.
+        seed: u64,
+    },
+    /// A file of its own.
+    File,
+}
+
+impl Splitting {
+    /// Number of trials per configuration.
+    #[must_use]
+    pub fn splits(&self) -> usize {
+        match self {
+            Self::KFold { k, .. } => *k,
+            Self::HoldOut { .. } | Self::File => 1,
+        }
+    }
+}
+
+/// The smallest thing that trains: a configuration on one split.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Trial {
+    /// Hash of everything that decides the result.
+    pub id: TrialId,
+    /// What is trained.
+    pub configuration: Arc<Configuration>,
+    /// How rows are divided.
+    pub splitting: Splitting,
+    /// Which split is held out: the fold's index from 0; 0 where there is one split only.
+    pub fold: usize,
+}
+
+impl Trial {
+    /// The trial of a configuration on one split.
+    #[must_use]
+    pub fn new(configuration: &Arc<Configuration>, splitting: Splitting, fold: usize) -> Self {
+        let id = TrialId(ContentHash::of_json(&(configuration.id, splitting, fold)).leading_u64());
+        Self { id, configuration: Arc::clone(configuration), splitting, fold }
+    }
+}
+
+impl Configuration {
+    /// A configuration, its id made from everything that decides its results.
+    #[must_use]
+    pub fn new(task: &Task, model: &ModelSpec, method: Method, training: Training) -> Self {
+        let identity = Identity {
+            version: TRAINING_VERSION,
+            task: TaskIdentity {
+                kind: task.kind,
+                files: [Some(&task.train), task.validation.as_ref(), task.test.as_ref()]
+                    .map(|file| file.map(|f| f.content)),
+                columns: task.columns.as_deref(),
+                text: &task.text,
+                label: &task.label,
+                labels: &task.labels,
+                max_length: task.max_length,
+                rows: (task.rows, task.test_rows, task.sample_seed),
+            },
+            weights: match &model.weights {
+                Weights::Folder { content, .. } => Some(*content),
+                Weights::Random => None,
+            },
+            tokenizer: model.tokenizer_content,
+            architecture: &model.architecture,
+            method: &method,
+            training: &training,
+        };
+        let id = ConfigurationId(ContentHash::of_json(&identity).leading_u64());
+        Self { id, model: model.name.clone(), method, training }
+    }
+}
+
+/// What a configuration's id is the hash of. Paths and names are absent on purpose.
+#[derive(Serialize)]
+struct Identity<'a> {
+    version: u32,
+    task: TaskIdentity<'a>,
+    weights: Option<ContentHash>,
+    tokenizer: ContentHash,
+    architecture: &'a Architecture,
+    method: &'a Method,
+    training: &'a Training,
+}
+
+#[derive(Serialize)]
+struct TaskIdentity<'a> {
+    kind: TaskKind,
+    files: [Option<ContentHash>; 3],
+    columns: Option<&'a [String]>,
+    text: &'a [String],
+    label: &'a str,
+    labels: &'a [String],
+    max_length: usize,
+    rows: (Option<usize>, Option<usize>, u64),
+}
+
+/// Defines a 64-bit id that reads and writes as 16 hexadecimal digits.
+macro_rules! hex_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+        #[serde(into = "String", try_from = "String")]
+        pub struct $name(u64);
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "{:016x}", self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(id: $name) -> Self {
+                id.to_string()
+            }
+        }
+
+        impl std::str::FromStr for $name {
+            type Err = String;
+
+            fn from_str(text: &str) -> Result<Self, String> {
+                match u64::from_str_radix(text, 16) {
+                    Ok(bits) if text.len() == 16 => Ok(Self(bits)),
+                    Ok(_) | Err(_) => Err(format!("`{text}` is not an id of 16 hexadecimal digits")),
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = String;
+
+            fn try_from(text: String) -> Result<Self, String> {
+                text.parse()
+            }
+        }
+    };
+}
+
+hex_id! {
+    /// A trial's id: 16 hexadecimal digits.
+    TrialId
+}
+hex_id! {
+    /// A configuration's id: 16 hexadecimal digits.
+    ConfigurationId
+}
