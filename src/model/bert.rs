@@ -5,10 +5,10 @@
 
 use tch::{Kind, Tensor};
 
+use super::Inputs;
 use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
 use super::params::{Params, index};
 use super::pass::Pass;
-use super::Inputs;
 use crate::arch::BertConfig;
 
 /// An encoder with pooler and classifier.
@@ -78,13 +78,18 @@ impl BertClassifier {
         let positions = self.positions.head(usize::try_from(tokens).expect("lengths are positive"));
         let sum = match &inputs.token_types {
             // One type only: added to the few positions rather than to every token.
-            None => words.view([slots, rows, tokens, -1]) + (positions + self.token_types.head(1)).unsqueeze(1),
+            None => {
+                words.view([slots, rows, tokens, -1]) + (positions + self.token_types.head(1)).unsqueeze(1)
+            }
             Some(types) => {
                 let types = self.token_types.forward(&types.view([slots, rows * tokens]));
                 (words + types).view([slots, rows, tokens, -1]) + positions.unsqueeze(1)
             }
         };
-        pass.dropout(&self.norm.forward(&sum.view([slots, rows * tokens, -1])), self.config.hidden_dropout_prob)
+        pass.dropout(
+            &self.norm.forward(&sum.view([slots, rows * tokens, -1])),
+            self.config.hidden_dropout_prob,
+        )
     }
 }
 
@@ -116,10 +121,12 @@ impl Layer {
         let key = self.key.forward(x, pass);
         let value = self.value.forward(x, pass);
         let context = self.attend([&query, &key, &value], inputs, pass);
-        let attended = pass.dropout(&self.attention_output.forward(&context, pass), self.hidden_dropout);
+        let attended = self.attention_output.forward(&context, pass);
+        let attended = pass.dropout(&attended, self.hidden_dropout);
         let x = self.attention_norm.forward(&(attended + residual));
         let inner = self.intermediate.forward(&x, pass).gelu("none");
-        let inner = pass.dropout(&self.output.forward(&inner, pass), self.hidden_dropout);
+        let inner = self.output.forward(&inner, pass);
+        let inner = pass.dropout(&inner, self.hidden_dropout);
         self.output_norm.forward(&(inner + x))
     }
 
@@ -137,8 +144,6 @@ impl Layer {
             let shares = scores.softmax(-1, Kind::Float);
             pass.dropout(&shares, self.attention_dropout).matmul(&value)
         } else {
-            // The mask of dropout is not drawn, but the site is counted: see `Pass::dropout_per_slot`.
-            let _ = pass.dropout(&query, 0.0);
             let mask = inputs.mask.as_ref();
             Tensor::scaled_dot_product_attention(&query, &key, &value, mask, 0.0, false, None, false)
         };

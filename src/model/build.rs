@@ -51,7 +51,8 @@ pub fn start(
         }
     }
     for shape in architecture.classifier_tensors(n_labels) {
-        let values: Vec<Tensor> = keys.iter().map(|key| draw(*key, &shape, range).to_device(device)).collect();
+        let values: Vec<Tensor> =
+            keys.iter().map(|key| draw(*key, &shape, range).to_device(device)).collect();
         params.train(&shape.name, &values, decays(shape.role));
     }
     let adapters = (!loras.is_empty()).then(|| {
@@ -67,7 +68,13 @@ pub fn start(
 }
 
 /// A ~ U(-1/sqrt(in), 1/sqrt(in)), which is PEFT's kaiming_uniform(a = sqrt 5), and B = 0.
-fn add_adapters(params: &mut Params, target: &LinearShape, loras: &[&Lora], keys: &[StreamKey], device: Device) {
+fn add_adapters(
+    params: &mut Params,
+    target: &LinearShape,
+    loras: &[&Lora],
+    keys: &[StreamKey],
+    device: Device,
+) {
     let widest = index(loras.iter().map(|lora| lora.rank).max().expect("a pack has slots"));
     let (d_in, d_out) = (index(target.d_in), index(target.d_out));
     let name = format!("{}.lora_A.weight", target.name);

@@ -17,7 +17,8 @@ pub fn select(device: job::Device) -> Result<tch::Device, Failure> {
             if tch::Cuda::is_available() {
                 return Ok(tch::Device::Cuda(0));
             }
-            let message = format!("libtorch sees no GPU where `cuda:{index}` was expected: run `lorasweep doctor`");
+            let message =
+                format!("libtorch sees no GPU where `cuda:{index}` was expected: run `lorasweep doctor`");
             Err(Failure::BadData { message })
         }
     }

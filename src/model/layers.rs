@@ -82,7 +82,8 @@ impl Adapter {
     fn find(params: &Params, name: &str, settings: &AdapterSettings) -> Option<Self> {
         let a = params.find(&format!("{name}.lora_A.weight"))?.into_stacked();
         let b = params.find(&format!("{name}.lora_B.weight"))?.into_stacked();
-        let scale = Tensor::from_slice(&settings.scales).to_kind(Kind::Float).to_device(a.device()).view([-1, 1, 1]);
+        let scale =
+            Tensor::from_slice(&settings.scales).to_kind(Kind::Float).to_device(a.device()).view([-1, 1, 1]);
         Some(Self { a, b, scale, dropout: settings.dropouts.clone() })
     }
 
@@ -117,15 +118,15 @@ impl LayerNorm {
     #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let width = *x.size().last().expect("activations have a width");
-        let norm = |weight: Option<&Tensor>, bias: Option<&Tensor>| x.layer_norm([width], weight, bias, self.epsilon, true);
+        let norm = |weight: Option<&Tensor>, bias: Option<&Tensor>| {
+            x.layer_norm([width], weight, bias, self.epsilon, true)
+        };
         match (&self.weight, &self.bias) {
             (Weight::Shared(weight), Weight::Shared(bias)) => norm(Some(weight), Some(bias)),
             (weight, bias) if weight.stacked().size()[0] == 1 => {
                 norm(Some(&weight.stacked().get(0)), Some(&bias.stacked().get(0)))
             }
-            (weight, bias) => {
-                norm(None, None) * weight.stacked().unsqueeze(1) + bias.stacked().unsqueeze(1)
-            }
+            (weight, bias) => norm(None, None) * weight.stacked().unsqueeze(1) + bias.stacked().unsqueeze(1),
         }
     }
 }
@@ -147,7 +148,8 @@ impl Embedding {
     /// Ids `[K, n]` to vectors `[K, n, width]`.
     #[must_use]
     pub fn forward(&self, ids: &Tensor) -> Tensor {
-        let look_up = |weight: &Tensor, ids: &Tensor| Tensor::embedding(weight, ids, self.padding, false, false);
+        let look_up =
+            |weight: &Tensor, ids: &Tensor| Tensor::embedding(weight, ids, self.padding, false, false);
         match &self.weight {
             Weight::Shared(weight) => look_up(weight, ids),
             Weight::Stacked(weight) => {

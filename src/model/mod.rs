@@ -9,6 +9,7 @@ pub mod device;
 pub mod layers;
 pub mod params;
 pub mod pass;
+pub mod weights;
 
 use tch::Tensor;
 

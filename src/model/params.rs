@@ -96,9 +96,10 @@ impl Params {
 
     fn select(&self, slots: usize, take: impl Fn(&Tensor) -> Tensor) -> Self {
         let shared = self.shared.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        let trainable = self.trainable.iter().map(|(name, t)| {
-            (name.clone(), Trainable { tensor: take(&t.tensor), decays: t.decays })
-        });
+        let trainable = self
+            .trainable
+            .iter()
+            .map(|(name, t)| (name.clone(), Trainable { tensor: take(&t.tensor), decays: t.decays }));
         Self { slots, shared, trainable: trainable.collect() }
     }
 

@@ -49,14 +49,23 @@ pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device
                 mask[at * width..at * width + tokens.len()].fill(0.0);
             }
             labels[at] = i64::from(part.label(*row as usize));
-            #[expect(clippy::cast_possible_truncation, reason = "weights are shares, single precision is enough")]
+            #[expect(
+                clippy::cast_possible_truncation,
+                reason = "weights are shares, single precision is enough"
+            )]
             let weight = *weight as f32;
             weights[at] = weight;
         }
     }
     let shape = [index(slots.len()), index(rows), index(width)];
-    let mask = padded.then(|| Tensor::from_slice(&mask).view([shape[0] * shape[1], 1, 1, shape[2]]).to_device(device));
-    let inputs = Inputs { shape, ids: Tensor::from_slice(&ids).view(shape).to_device(device), token_types: None, mask };
+    let mask = padded
+        .then(|| Tensor::from_slice(&mask).view([shape[0] * shape[1], 1, 1, shape[2]]).to_device(device));
+    let inputs = Inputs {
+        shape,
+        ids: Tensor::from_slice(&ids).view(shape).to_device(device),
+        token_types: None,
+        mask,
+    };
     Batch {
         inputs,
         labels: Tensor::from_slice(&labels).view([shape[0], shape[1]]).to_device(device),
@@ -72,5 +81,6 @@ pub fn row_losses(logits: &Tensor, labels: &Tensor) -> Tensor {
     let size = labels.size();
     let classes = *logits.size().last().expect("logits have classes");
     let flat = logits.view([-1, classes]).to_kind(Kind::Float);
-    flat.cross_entropy_loss::<&Tensor>(&labels.view([-1]), None, tch::Reduction::None, -100, 0.0).view(size.as_slice())
+    flat.cross_entropy_loss::<&Tensor>(&labels.view([-1]), None, tch::Reduction::None, -100, 0.0)
+        .view(size.as_slice())
 }

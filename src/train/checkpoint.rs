@@ -84,7 +84,8 @@ impl View for &Raw {
 /// # Errors
 /// When the folder cannot be written; the file that was there stays whole.
 pub fn save(path: &Path, state: &State, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
-    let raw: BTreeMap<&str, Raw> = tensors.iter().map(|(name, tensor)| (name.as_str(), raw(tensor))).collect();
+    let raw: BTreeMap<&str, Raw> =
+        tensors.iter().map(|(name, tensor)| (name.as_str(), raw(tensor))).collect();
     let state = serde_json::to_string(state).map_err(io::Error::from)?;
     let metadata = [("checksum".to_owned(), checksum(&state, &raw)), ("state".to_owned(), state)];
     let text = safetensors::serialize(raw.iter(), Some(metadata.into_iter().collect()))

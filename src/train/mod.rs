@@ -59,7 +59,9 @@ mod training {
     pub fn run(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
         catch_unwind(AssertUnwindSafe(|| train(pack, context))).unwrap_or_else(|panic| {
             let text = panic.downcast_ref::<String>().map(String::as_str);
-            Err(libtorch_failure(text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown panic")))
+            Err(libtorch_failure(
+                text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown panic"),
+            ))
         })
     }
 

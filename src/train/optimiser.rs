@@ -58,11 +58,9 @@ impl AdamW {
             for (name, trainable) in params.trainable() {
                 let mut value = trainable.tensor.detach();
                 let mut gradient = trainable.tensor.grad();
-                let shaped = |t: &Tensor| {
-                    let mut size = vec![1; value.dim()];
-                    size[0] = -1;
-                    t.view(size.as_slice())
-                };
+                let mut size = vec![1; value.dim()];
+                size[0] = -1;
+                let shaped = |t: &Tensor| t.view(size.as_slice());
                 let moments = self.moments.get_mut(name).expect("moments are made from the same tensors");
                 if let Some(clip) = &clip {
                     let _ = gradient.g_mul_(&shaped(clip));
@@ -87,9 +85,10 @@ impl AdamW {
     pub fn retain(&self, kept: &[usize]) -> Self {
         let rows: Vec<i64> = kept.iter().map(|slot| index(*slot)).collect();
         let take = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&rows).to_device(t.device()));
-        let moments = self.moments.iter().map(|(name, m)| {
-            (name.clone(), Moments { first: take(&m.first), second: take(&m.second) })
-        });
+        let moments = self
+            .moments
+            .iter()
+            .map(|(name, m)| (name.clone(), Moments { first: take(&m.first), second: take(&m.second) }));
         Self { moments: moments.collect() }
     }
 
@@ -111,7 +110,8 @@ impl AdamW {
         for (name, moments) in &self.moments {
             for (kind, tensor) in [("first", &moments.first), ("second", &moments.second)] {
                 let mut place = tensor.get(index(slot));
-                let value = values.get(&format!("{kind}/{name}")).filter(|value| value.size() == place.size());
+                let value =
+                    values.get(&format!("{kind}/{name}")).filter(|value| value.size() == place.size());
                 place.copy_(value.ok_or_else(|| format!("`{kind}/{name}` is missing or has another shape"))?);
             }
         }

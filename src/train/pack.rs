@@ -57,7 +57,8 @@ impl<'a> Trainer<'a> {
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
         }
-        let store = TokenStore::open(&Layout::store(context.layout.stores(), pack.store)).map_err(bad_data)?;
+        let store =
+            TokenStore::open(&Layout::store(context.layout.stores(), pack.store)).map_err(bad_data)?;
         let train = part(&store, Part::Train)?;
         let mut slots = Vec::new();
         for trial in &pack.slots {
@@ -69,7 +70,8 @@ impl<'a> Trainer<'a> {
             Weights::Random => None,
         };
         let n_labels = pack.task.labels.len();
-        let start = model::build::start(&pack.model.architecture, n_labels, &pack.slots, base.as_ref(), device);
+        let start =
+            model::build::start(&pack.model.architecture, n_labels, &pack.slots, base.as_ref(), device);
         let start = start.map_err(bad_data)?;
         let model = Classifier::new(&pack.model.architecture, &start.params, start.adapters.as_ref());
         let optimiser = AdamW::new(&start.params);
@@ -138,8 +140,10 @@ impl<'a> Trainer<'a> {
     fn accumulate_gradients(&mut self) -> (Tensor, Vec<u64>, Vec<u64>) {
         let train = self.store.part(Part::Train).expect("the store was checked at the start");
         let padding = padding(&self.pack.model.architecture);
-        let steps: Vec<Vec<Vec<u32>>> = self.slots.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
-        let rows: Vec<u64> = steps.iter().map(|step| step.iter().map(|rows| rows.len() as u64).sum()).collect();
+        let steps: Vec<Vec<Vec<u32>>> =
+            self.slots.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
+        let rows: Vec<u64> =
+            steps.iter().map(|step| step.iter().map(|rows| rows.len() as u64).sum()).collect();
         let count = |rows: &[u32]| rows.iter().map(|row| u64::from(train.length(*row as usize))).sum::<u64>();
         let tokens = steps.iter().map(|step| step.iter().map(|rows| count(rows)).sum()).collect();
         let mut losses = Tensor::zeros([index(steps.len())], (Kind::Float, self.device));
@@ -165,7 +169,8 @@ impl<'a> Trainer<'a> {
 
     /// Fails the slots whose loss or gradient is no longer finite; the others go on without them.
     pub(super) fn quarantine_diverged(&mut self) -> Result<(), Failure> {
-        let sound = |slot: &Slot| slot.state.window.loss.is_finite() && slot.state.window.grad_norm.is_finite();
+        let sound =
+            |slot: &Slot| slot.state.window.loss.is_finite() && slot.state.window.grad_norm.is_finite();
         let kept: Vec<usize> = (0..self.slots.len()).filter(|k| sound(&self.slots[*k])).collect();
         for slot in self.slots.iter().filter(|slot| !sound(slot)) {
             let failure = Failure::Diverged { step: slot.state.step };
@@ -187,7 +192,8 @@ impl<'a> Trainer<'a> {
             let slot = &mut self.slots[k];
             let step = slot.state.step;
             slot.state.latest = Some((step, scores));
-            slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(bad_data)?;
+            slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores })
+                .map_err(bad_data)?;
             if slot.state.best.is_none_or(|(_, best)| scores.accuracy > best.accuracy) {
                 slot.state.best = Some((step, scores));
                 let path = self.context.layout.best_checkpoint(slot.trial.id);
@@ -303,7 +309,8 @@ impl<'a> Trainer<'a> {
         let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
         let model = Classifier::new(architecture, &self.params.only(k), adapters.as_ref());
         let classes = self.pack.task.labels.len();
-        let scores = evaluate(&model, part(&self.store, of)?, rows, (classes, padding(architecture)), self.device);
+        let scores =
+            evaluate(&model, part(&self.store, of)?, rows, (classes, padding(architecture)), self.device);
         let seconds = started.elapsed().as_secs_f64();
         let cost = &mut self.slots[k].state.cost;
         cost.evaluate_s += seconds;
@@ -373,7 +380,11 @@ impl<'a> Trainer<'a> {
 
 fn slot_step(slot: &Slot) -> SlotStep<'_> {
     let training = &slot.trial.configuration.training;
-    SlotStep { training, done: slot.state.step, learning_rate: learning_rate(training, slot.state.step, slot.total) }
+    SlotStep {
+        training,
+        done: slot.state.step,
+        learning_rate: learning_rate(training, slot.state.step, slot.total),
+    }
 }
 
 fn padding(architecture: &Architecture) -> usize {

@@ -27,7 +27,11 @@ pub fn steps(training: &Training, rows: usize) -> (u64, u64) {
     let per_epoch = rows.div_ceil(training.batch_size).div_ceil(training.accumulation);
     #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
     let total = (training.epochs * per_epoch as f64).ceil();
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be positive and small")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "checked to be positive and small"
+    )]
     let total = total as u64;
     (per_epoch as u64, total.max(1))
 }
