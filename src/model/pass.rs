@@ -84,3 +84,60 @@ fn keep_mask(like: &Tensor, p: f64, seed: u64) -> Tensor {
     let scale = LEVELS / (LEVELS - threshold as f64);
     (levels.ge(threshold).to_kind(Kind::Float) * scale).view(size.as_slice())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tch::Device;
+
+    fn ones(rows: i64) -> Tensor {
+        Tensor::ones([rows, 1000], (Kind::Float, Device::Cpu))
+    }
+
+    fn key(seed: u64) -> StreamKey {
+        StreamKey::from_seed(seed)
+    }
+
+    #[test]
+    fn dropout_zeroes_its_share_and_keeps_the_mean() {
+        for p in [0.1, 0.5, 0.9] {
+            let x = Pass::training(vec![(key(1), 0)]).dropout(&ones(200), p);
+            let zeros = x.eq(0.0).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
+            // 200,000 draws: five standard deviations.
+            let allowed = 5.0 * (p * (1.0 - p) / 200_000.0_f64).sqrt();
+            assert!((zeros - p).abs() < allowed, "{zeros} of {p}");
+            let mean = x.mean(Kind::Double).double_value(&[]);
+            assert!((mean - 1.0).abs() < allowed / (1.0 - p), "{mean}");
+        }
+    }
+
+    #[test]
+    fn masks_depend_on_key_step_and_site_alone() {
+        let solo = |seed, step| {
+            let mut pass = Pass::training(vec![(key(seed), step)]);
+            [pass.dropout(&ones(4), 0.3), pass.dropout(&ones(4), 0.3)]
+        };
+        let [first, second] = solo(1, 7);
+        assert_eq!(solo(1, 7), [first.copy(), second.copy()]);
+        assert_ne!(first, second);
+        assert_ne!(first, solo(1, 8)[0]);
+        assert_ne!(first, solo(2, 7)[0]);
+        let mut pack = Pass::training(vec![(key(5), 3), (key(1), 7), (key(6), 0)]);
+        assert_eq!(pack.dropout_per_slot(&ones(12), &[0.9, 0.3, 0.0]).narrow(0, 4, 4), first);
+        assert_eq!(pack.dropout(&ones(12), 0.3).narrow(0, 4, 4), second);
+    }
+
+    #[test]
+    fn a_neighbour_without_dropout_does_not_shift_the_streams() {
+        let mut with = Pass::training(vec![(key(1), 0)]);
+        let mut without = Pass::training(vec![(key(1), 0)]);
+        let _ = with.dropout_per_slot(&ones(1), &[0.5]);
+        let _ = without.dropout_per_slot(&ones(1), &[0.0]);
+        assert_eq!(with.dropout(&ones(1), 0.5), without.dropout(&ones(1), 0.5));
+    }
+
+    #[test]
+    fn evaluation_changes_nothing() {
+        assert_eq!(Pass::evaluation().dropout(&ones(2), 0.5), ones(2));
+    }
+}
