@@ -26,7 +26,7 @@ const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file cannot be read.
-    #[error("cannot read `{}`: {error}", path.display())]
+    #[error("cannot read `{}`: {error}; delete its folder, it is made again", path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
