@@ -5,6 +5,7 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod job;
+pub mod model;
 pub mod outcome;
 pub mod plan;
 pub mod report;
