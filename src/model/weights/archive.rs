@@ -13,7 +13,7 @@ use super::error::Fault;
 use super::pickle::{self, Described};
 use super::tensor::{Kind, Stored};
 
-/// A description of 50,000 tensors stays below it. Reading one takes about forty times its size.
+/// A description of 50,000 tensors stays below it. Reading one takes at most fifty times its size.
 const MAX_PICKLE_BYTES: usize = 16 << 20;
 
 /// The tensors of a file with this content.

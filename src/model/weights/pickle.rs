@@ -67,7 +67,7 @@ enum Value<'p> {
     Dict(Vec<(Id, Id)>),
     Callable(Callable<'p>),
     Storage(Storage<'p>),
-    Tensor(Described<'p>),
+    Tensor(Box<Described<'p>>),
 }
 
 struct Machine<'p> {
@@ -76,52 +76,69 @@ struct Machine<'p> {
     stack: Vec<Id>,
     /// Heights of the stack where a `MARK` was set.
     marks: Vec<usize>,
-    memo: HashMap<u32, Id>,
+    memo: HashMap<usize, Id>,
 }
 
 impl<'p> Machine<'p> {
     fn step(&mut self, instruction: u8) -> Result<(), Fault> {
         match instruction {
-            op::PROTO => self.code.byte().map(drop),
-            op::FRAME => self.code.take(8).map(drop),
-            op::MARK => {
-                self.marks.push(self.stack.len());
-                Ok(())
-            }
+            op::PROTO => drop(self.code.byte()?),
+            op::FRAME => drop(self.code.take(8)?),
             op::NONE | op::NEWTRUE | op::NEWFALSE => self.push(Value::Opaque),
             op::BINFLOAT => {
                 self.code.take(8)?;
-                self.push(Value::Opaque)
+                self.push(Value::Opaque);
             }
-            op::BININT1 => self.integer(1, false),
-            op::BININT2 => self.integer(2, false),
-            op::BININT => self.integer(4, true),
+            op::BININT1 => self.integer(1, false)?,
+            op::BININT2 => self.integer(2, false)?,
+            op::BININT => self.integer(4, true)?,
             op::LONG1 => {
-                let length = self.code.byte()?;
-                self.integer(length.into(), true)
+                let width = self.code.byte()?;
+                self.integer(width.into(), true)?;
             }
-            op::SHORT_BINUNICODE => self.text(1),
-            op::BINUNICODE => self.text(4),
+            op::SHORT_BINUNICODE => self.text(1)?,
+            op::BINUNICODE => self.text(4)?,
+            op::MARK => self.marks.push(self.stack.len()),
             op::EMPTY_TUPLE | op::EMPTY_LIST => self.push(Value::Sequence(Vec::new())),
-            op::TUPLE1 => self.tuple(1),
-            op::TUPLE2 => self.tuple(2),
-            op::TUPLE3 => self.tuple(3),
+            op::TUPLE1 => self.tuple(1)?,
+            op::TUPLE2 => self.tuple(2)?,
+            op::TUPLE3 => self.tuple(3)?,
             op::TUPLE => {
                 let items = self.pop_to_mark()?;
-                self.push(Value::Sequence(items))
+                self.push(Value::Sequence(items));
             }
             op::EMPTY_DICT => self.push(Value::Dict(Vec::new())),
-            op::APPEND | op::APPENDS | op::SETITEM | op::SETITEMS => self.extend(instruction),
-            op::BINPUT | op::LONG_BINPUT | op::MEMOIZE | op::BINGET | op::LONG_BINGET => {
-                self.remember(instruction)
+            op::APPEND => {
+                let item = self.pop()?;
+                self.append(&[item])?;
             }
-            op::GLOBAL | op::STACK_GLOBAL => self.callable(instruction),
-            op::BINPERSID => self.persistent(),
-            op::REDUCE => self.reduce(),
+            op::APPENDS => {
+                let items = self.pop_to_mark()?;
+                self.append(&items)?;
+            }
+            op::SETITEM => {
+                let value = self.pop()?;
+                let key = self.pop()?;
+                self.set_items(&[key, value])?;
+            }
+            op::SETITEMS => {
+                let items = self.pop_to_mark()?;
+                self.set_items(&items)?;
+            }
+            op::BINPUT => self.put(1)?,
+            op::LONG_BINPUT => self.put(4)?,
+            op::MEMOIZE => self.memoize()?,
+            op::BINGET => self.get(1)?,
+            op::LONG_BINGET => self.get(4)?,
+            op::GLOBAL => self.global()?,
+            op::STACK_GLOBAL => self.stack_global()?,
+            op::BINPERSID => self.persistent()?,
+            op::REDUCE => self.reduce()?,
             // The state of an ordered dictionary is torch's `_metadata`: versions of modules.
-            op::BUILD => self.pop().map(drop),
-            _ => Err(self.fault("an instruction that state dictionaries do not use")),
+            op::BUILD => drop(self.pop()?),
+            _ => return Err(self.fault("an instruction that state dictionaries do not use")),
         }
+        Ok(())
     }
 
     /// Reads an integer of this many little-endian bytes.
@@ -133,14 +150,16 @@ impl<'p> Machine<'p> {
         };
         let low = wide.get_mut(..width).ok_or_else(|| self.fault("an integer beyond 64 bits"))?;
         low.copy_from_slice(bytes);
-        self.push(Value::Int(i64::from_le_bytes(wide)))
+        self.push(Value::Int(i64::from_le_bytes(wide)));
+        Ok(())
     }
 
     /// Reads a text whose length is written in this many bytes.
     fn text(&mut self, width: usize) -> Result<(), Fault> {
         let length = self.code.unsigned(width)?;
         let text = self.code.text(length as usize)?;
-        self.push(Value::Text(text))
+        self.push(Value::Text(text));
+        Ok(())
     }
 
     fn tuple(&mut self, length: usize) -> Result<(), Fault> {
@@ -149,62 +168,67 @@ impl<'p> Machine<'p> {
             items.push(self.pop()?);
         }
         items.reverse();
-        self.push(Value::Sequence(items))
-    }
-
-    /// Adds what is on top of the stack to the list or dictionary below it.
-    fn extend(&mut self, instruction: u8) -> Result<(), Fault> {
-        let added = match instruction {
-            op::APPEND => vec![self.pop()?],
-            op::SETITEM => {
-                let value = self.pop()?;
-                vec![self.pop()?, value]
-            }
-            _ => self.pop_to_mark()?,
-        };
-        let is_dict = matches!(instruction, op::SETITEM | op::SETITEMS);
-        let into = *self.top()?;
-        match &mut self.values[into] {
-            Value::Sequence(items) if !is_dict => items.extend(added),
-            Value::Dict(items) if is_dict && added.len().is_multiple_of(2) => {
-                items.extend(added.chunks_exact(2).map(|pair| (pair[0], pair[1])));
-            }
-            _ => return Err(self.fault("items for something that is no container of them")),
-        }
+        self.push(Value::Sequence(items));
         Ok(())
     }
 
-    /// Stores the top of the stack in the memo, or fetches a value from it.
-    fn remember(&mut self, instruction: u8) -> Result<(), Fault> {
-        let key = match instruction {
-            op::BINPUT | op::BINGET => self.code.unsigned(1)?,
-            op::LONG_BINPUT | op::LONG_BINGET => self.code.unsigned(4)?,
-            _ => self.memo.len() as u32,
+    /// Adds to the list on top of the stack.
+    fn append(&mut self, added: &[Id]) -> Result<(), Fault> {
+        let list = self.top()?;
+        let Value::Sequence(items) = &mut self.values[list] else {
+            return Err(self.fault("items for something that is no list"));
         };
-        if matches!(instruction, op::BINGET | op::LONG_BINGET) {
-            let known = self.memo.get(&key).ok_or_else(|| self.fault("a reference to nothing"))?;
-            self.stack.push(*known);
-        } else {
-            let top = *self.top()?;
-            self.memo.insert(key, top);
-        }
+        items.extend(added);
         Ok(())
     }
 
-    fn push(&mut self, value: Value<'p>) -> Result<(), Fault> {
+    /// Adds to the dictionary on top of the stack: keys and values in turn.
+    fn set_items(&mut self, added: &[Id]) -> Result<(), Fault> {
+        let dict = self.top()?;
+        let (pairs, rest) = added.as_chunks();
+        let Value::Dict(items) = &mut self.values[dict] else {
+            return Err(self.fault("items for something that is no dictionary"));
+        };
+        items.extend(pairs.iter().map(|&[key, value]| (key, value)));
+        if rest.is_empty() { Ok(()) } else { Err(self.fault("a key without a value")) }
+    }
+
+    /// Remembers the top of the stack under a key of this many bytes.
+    fn put(&mut self, width: usize) -> Result<(), Fault> {
+        let key = self.code.unsigned(width)?;
+        let top = self.top()?;
+        self.memo.insert(key as usize, top);
+        Ok(())
+    }
+
+    /// Remembers the top of the stack under the next free key.
+    fn memoize(&mut self) -> Result<(), Fault> {
+        let top = self.top()?;
+        self.memo.insert(self.memo.len(), top);
+        Ok(())
+    }
+
+    fn get(&mut self, width: usize) -> Result<(), Fault> {
+        let key = self.code.unsigned(width)? as usize;
+        let known = self.memo.get(&key).ok_or_else(|| self.fault("a reference to nothing"))?;
+        self.stack.push(*known);
+        Ok(())
+    }
+
+    fn push(&mut self, value: Value<'p>) {
         self.stack.push(self.values.len());
         self.values.push(value);
-        Ok(())
     }
 
     /// The top of the stack, as far as the last mark.
-    fn top(&self) -> Result<&Id, Fault> {
+    fn top(&self) -> Result<Id, Fault> {
         let floor = self.marks.last().copied().unwrap_or(0);
-        self.stack.get(floor..).and_then(<[Id]>::last).ok_or_else(|| self.fault("an empty stack"))
+        let above = self.stack.get(floor..).unwrap_or(&[]);
+        above.last().copied().ok_or_else(|| self.fault("an empty stack"))
     }
 
     fn pop(&mut self) -> Result<Id, Fault> {
-        let top = *self.top()?;
+        let top = self.top()?;
         self.stack.pop();
         Ok(top)
     }

@@ -2,7 +2,6 @@
 //! one is refused by name.
 
 use super::super::error::Fault;
-use super::code::op;
 use super::{Described, Id, Machine, Storage, Value};
 
 /// More dimensions than weights have; keeps a description small.
@@ -40,15 +39,20 @@ impl<'p> Callable<'p> {
 }
 
 impl<'p> Machine<'p> {
-    pub(super) fn callable(&mut self, instruction: u8) -> Result<(), Fault> {
-        let (module, name) = if instruction == op::GLOBAL {
-            (self.code.line()?, self.code.line()?)
-        } else {
-            let name = self.pop()?;
-            let module = self.pop()?;
-            (self.text_of(module)?, self.text_of(name)?)
-        };
-        self.push(Value::Callable(Callable::named(module, name)?))
+    /// A function or class, named by two lines.
+    pub(super) fn global(&mut self) -> Result<(), Fault> {
+        let (module, name) = (self.code.line()?, self.code.line()?);
+        self.push(Value::Callable(Callable::named(module, name)?));
+        Ok(())
+    }
+
+    /// A function or class, named by the two texts on top of the stack.
+    pub(super) fn stack_global(&mut self) -> Result<(), Fault> {
+        let name = self.pop()?;
+        let module = self.pop()?;
+        let callable = Callable::named(self.text_of(module)?, self.text_of(name)?)?;
+        self.push(Value::Callable(callable));
+        Ok(())
     }
 
     /// The reference to a storage: `("storage", class, key, device, length)`. The length is not
@@ -58,13 +62,14 @@ impl<'p> Machine<'p> {
         let &[tag, class, key, _device, _length] = self.sequence(reference)? else {
             return Err(self.fault("an unknown kind of reference"));
         };
-        match (&self.values[class], self.text_of(tag)?) {
-            (&Value::Callable(Callable::StorageClass(class)), "storage") => {
-                let key = self.text_of(key)?;
-                self.push(Value::Storage(Storage { class, key }))
-            }
-            _ => Err(self.fault("a reference to something that is no storage")),
-        }
+        let (Value::Callable(Callable::StorageClass(class)), "storage") =
+            (&self.values[class], self.text_of(tag)?)
+        else {
+            return Err(self.fault("a reference to something that is no storage"));
+        };
+        let storage = Storage { class, key: self.text_of(key)? };
+        self.push(Value::Storage(storage));
+        Ok(())
     }
 
     pub(super) fn reduce(&mut self) -> Result<(), Fault> {
@@ -77,20 +82,18 @@ impl<'p> Machine<'p> {
             (Callable::OrderedDict, []) => self.push(Value::Dict(Vec::new())),
             (Callable::RebuildTensor, &[storage, offset, size, stride, ..]) => {
                 let described = self.describe(storage, offset, size, stride)?;
-                self.push(Value::Tensor(described))
+                self.push(Value::Tensor(Box::new(described)));
             }
-            (Callable::RebuildParameter, &[tensor, ..]) => {
-                self.stack.push(tensor);
-                Ok(())
-            }
+            (Callable::RebuildParameter, &[tensor, ..]) => self.stack.push(tensor),
             (
                 Callable::OrderedDict
                 | Callable::RebuildTensor
                 | Callable::RebuildParameter
                 | Callable::StorageClass(_),
                 _,
-            ) => Err(self.fault("a call with unknown arguments")),
+            ) => return Err(self.fault("a call with unknown arguments")),
         }
+        Ok(())
     }
 
     fn describe(&self, storage: Id, offset: Id, size: Id, stride: Id) -> Result<Described<'p>, Fault> {
@@ -114,36 +117,37 @@ impl<'p> Machine<'p> {
     }
 
     fn extent(&self, id: Id) -> Result<usize, Fault> {
-        match self.values[id] {
-            Value::Int(number) => usize::try_from(number).map_err(|_| self.fault("a negative size")),
-            _ => Err(self.fault("a size that is no number")),
-        }
+        let Value::Int(number) = self.values[id] else {
+            return Err(self.fault("a size that is no number"));
+        };
+        usize::try_from(number).map_err(|_| self.fault("a negative size"))
     }
 
     fn sequence(&self, id: Id) -> Result<&[Id], Fault> {
-        match &self.values[id] {
-            Value::Sequence(items) => Ok(items),
-            _ => Err(self.fault("something else where a tuple belongs")),
-        }
+        let Value::Sequence(items) = &self.values[id] else {
+            return Err(self.fault("something else where a tuple belongs"));
+        };
+        Ok(items)
     }
 
     fn text_of(&self, id: Id) -> Result<&'p str, Fault> {
-        match self.values[id] {
-            Value::Text(text) => Ok(text),
-            _ => Err(self.fault("something else where a text belongs")),
-        }
+        let Value::Text(text) = self.values[id] else {
+            return Err(self.fault("something else where a text belongs"));
+        };
+        Ok(text)
     }
 
     /// The named tensors of the dictionary on top of the stack.
     pub(super) fn tensors(&self) -> Result<Vec<(&'p str, Described<'p>)>, Fault> {
-        let Value::Dict(items) = &self.values[*self.top()?] else {
+        let Value::Dict(items) = &self.values[self.top()?] else {
             return Err(self.fault("something else than a dictionary"));
         };
         let named: Vec<_> = items
             .iter()
-            .filter_map(|&(name, value)| match (&self.values[name], &self.values[value]) {
-                (&Value::Text(name), Value::Tensor(tensor)) => Some((name, tensor.clone())),
-                _ => None,
+            .filter_map(|&(name, value)| {
+                let Value::Text(name) = self.values[name] else { return None };
+                let Value::Tensor(tensor) = &self.values[value] else { return None };
+                Some((name, Described::clone(tensor)))
             })
             .collect();
         if named.is_empty() {
