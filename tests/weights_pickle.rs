@@ -1,5 +1,7 @@
 //! Reading what `torch.save` writes, and refusing what it never does.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
@@ -232,7 +234,9 @@ fn every_truncation_is_an_error() {
 
 proptest! {
     #[test]
-    fn changed_bytes_never_panic(flips in prop::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4)) {
+    fn changed_bytes_never_panic(
+        flips in prop::collection::vec((any::<prop::sample::Index>(), 1..=255_u8), 1..4),
+    ) {
         let small = [("model.safetensors", small_safetensors()), ("pytorch_model.bin", small())];
         for (name, mut file) in small.into_iter().chain(fixtures()) {
             for (place, flip) in &flips {

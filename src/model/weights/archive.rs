@@ -1,8 +1,8 @@
 //! Owns the zip archive that `torch.save` writes: `data.pkl` describes the tensors, and each
 //! storage is a file `data/<key>` beside it, uncompressed. Unpacks nothing and copies no bytes.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Cursor;
 use std::ops::Range;
 
@@ -24,7 +24,7 @@ pub(super) fn tensors(file: &[u8]) -> Result<Vec<(String, Stored)>, Fault> {
     }
     let archive = Archive::open(file)?;
     let described = pickle::state_dict(archive.pickle()?)?;
-    let mut checked = HashMap::new();
+    let mut checked = BTreeMap::new();
     let mut stored = Vec::with_capacity(described.len());
     for (name, tensor) in described {
         let storage = match checked.entry(tensor.storage.key) {
@@ -40,7 +40,7 @@ struct Archive<'f> {
     file: &'f [u8],
     /// The one folder that torch puts everything into.
     root: String,
-    members: HashMap<String, Member>,
+    members: BTreeMap<String, Member>,
 }
 
 struct Member {
@@ -96,10 +96,10 @@ impl<'f> Archive<'f> {
 }
 
 /// All members, each within the file, and together no larger than it.
-fn members(file: &[u8]) -> Result<HashMap<String, Member>, Fault> {
+fn members(file: &[u8]) -> Result<BTreeMap<String, Member>, Fault> {
     let unreadable = |error: ZipError| Fault::damaged(format!("it is no readable zip archive: {error}"));
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(unreadable)?;
-    let mut members = HashMap::with_capacity(archive.len());
+    let mut members = BTreeMap::new();
     let mut left = file.len();
     for index in 0..archive.len() {
         let entry = archive.by_index_raw(index).map_err(unreadable)?;

@@ -35,7 +35,8 @@ pub enum WeightsError {
     },
     /// A tensor that the model or the shard index names is in no file.
     #[error(
-        "tensor `{name}` is not among the weights in `{}`; check that its `config.json` and weight files belong together",
+        "tensor `{name}` is not among the weights in `{}`; check that its `config.json` \
+         and weight files belong together",
         folder.display()
     )]
     Missing {
@@ -46,7 +47,8 @@ pub enum WeightsError {
     },
     /// A tensor has other sizes than the model needs.
     #[error(
-        "tensor `{name}` has shape {found:?} and the model needs {expected:?}; check that `config.json` belongs to these weights"
+        "tensor `{name}` has shape {found:?} and the model needs {expected:?}; check that \
+         `config.json` belongs to these weights"
     )]
     Shape {
         /// The tensor, as the file names it.
@@ -58,7 +60,8 @@ pub enum WeightsError {
     },
     /// A tensor holds NaN or infinity.
     #[error(
-        "tensor `{name}` is NaN or infinite at element {element}; take the weights from an earlier checkpoint or download them again"
+        "tensor `{name}` is NaN or infinite at element {element}; take the weights from an \
+         earlier checkpoint or download them again"
     )]
     NotFinite {
         /// The tensor, as the file names it.
@@ -107,7 +110,8 @@ pub enum Fault {
     OldFormat,
     /// The pickle asks for a function or class that a state dictionary never needs.
     #[error(
-        "its pickle is more than data, and lorasweep refuses to run `{global}`; take weights from a source you trust, and {RESAVE}"
+        "its pickle is a program, and lorasweep refuses to run `{global}`; only if you trust its \
+         source, {RESAVE}"
     )]
     Refused {
         /// Module and name.

@@ -95,6 +95,16 @@ impl Checkpoint {
             .ok_or_else(|| self.missing(name))
     }
 
+    /// The tensor as a model needs it: found as by [`Checkpoint::find`], of this shape, and finite.
+    ///
+    /// # Errors
+    /// When it is missing, has another shape, or holds NaN or infinity.
+    pub fn require(&self, name: &str, prefix: &str, shape: &[usize]) -> Result<TensorView<'_>, WeightsError> {
+        let tensor = self.find(name, prefix)?.with_shape(shape)?;
+        tensor.check_finite()?;
+        Ok(tensor)
+    }
+
     fn missing(&self, name: &str) -> WeightsError {
         WeightsError::Missing { name: name.to_owned(), folder: self.folder.clone() }
     }
