@@ -121,8 +121,7 @@ fn draw(key: StreamKey, shape: &TensorShape, range: f64) -> Tensor {
 
 /// A tensor of the pretrained weights, in 32 bits.
 fn read(base: &Checkpoint, shape: &TensorShape) -> Result<Tensor, WeightsError> {
-    let view = base.find(&shape.name, BASE_PREFIX)?.with_shape(&shape.shape)?;
-    view.check_finite()?;
+    let view = base.require(&shape.name, BASE_PREFIX, &shape.shape)?;
     let size: Vec<i64> = view.shape.iter().map(|n| index(*n)).collect();
     let kind = match view.kind {
         weights::Kind::F64 => Kind::Double,

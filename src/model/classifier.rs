@@ -24,7 +24,6 @@ pub struct Inputs {
 
 impl Inputs {
     /// Of `[K, B * T, H]` the first token of each row, `[K, B, H]`.
-    #[must_use]
     pub fn first_tokens(&self, x: &Tensor) -> Tensor {
         let [slots, rows, tokens] = self.shape;
         x.view([slots, rows, tokens, -1]).select(2, 0)
@@ -48,7 +47,6 @@ impl Classifier {
     }
 
     /// Logits, `[K, B, classes]`.
-    #[must_use]
     pub fn forward(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
         match self {
             Self::Bert(bert) => bert.forward(inputs, pass),

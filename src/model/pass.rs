@@ -32,7 +32,6 @@ impl Pass {
     }
 
     /// Dropout with one probability for all slots; `x` is `[K * n, …]`, slot by slot.
-    #[must_use]
     pub fn dropout(&mut self, x: &Tensor, probability: f64) -> Tensor {
         let slots = self.streams.as_ref().map_or(0, Vec::len);
         self.dropout_per_slot(x, &vec![probability; slots])
@@ -40,7 +39,6 @@ impl Pass {
 
     /// Dropout with a probability per slot: elements are zeroed with probability p and the others
     /// scaled by 1 / (1 - p) (Srivastava et al. 2014); `x` is `[K * n, …]`, slot by slot.
-    #[must_use]
     pub fn dropout_per_slot(&mut self, x: &Tensor, probabilities: &[f64]) -> Tensor {
         let Some(streams) = &self.streams else { return x.shallow_clone() };
         // Every layer counts, also one that drops nothing: a neighbour with another probability

@@ -76,7 +76,6 @@ pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device
 }
 
 /// Cross-entropy of logits `[K, B, C]` with labels `[K, B]`, per row, in nats.
-#[must_use]
 pub fn row_losses(logits: &Tensor, labels: &Tensor) -> Tensor {
     let size = labels.size();
     let classes = *logits.size().last().expect("logits have classes");
