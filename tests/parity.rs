@@ -2,6 +2,7 @@
 //!
 //! `tests/fixtures/make_fixtures.py` makes them; 32-bit arithmetic, tolerance 1e-5.
 #![cfg(feature = "torch")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
