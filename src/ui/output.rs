@@ -40,8 +40,13 @@ pub fn say(text: &str) {
 pub fn error(error: &AppError) {
     say(&format!("{}: {error}", label("error", "31")));
     if let Some(hint) = error.hint() {
-        say(&format!("{}: {hint}", label("hint", "36")));
+        self::hint(hint);
     }
+}
+
+/// Says what to do next.
+pub fn hint(text: &str) {
+    say(&format!("{}: {text}", label("hint", "36")));
 }
 
 /// Says what is allowed but worth knowing.

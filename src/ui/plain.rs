@@ -68,3 +68,142 @@ impl<W: Write> Observer for Plain<W> {
         self.take(Instant::now(), notice);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
+    use crate::content::ContentHash;
+    use crate::job::{Device, Placement, Progress};
+    use crate::outcome::{Cost, Failure, Scores, TrialResult};
+    use crate::plan::{JobId, JobKey};
+    use crate::task::{DataFile, Task, TaskKind};
+    use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+    use std::sync::Arc;
+
+    fn trials() -> Vec<Trial> {
+        let file = DataFile { path: "train.csv".into(), content: ContentHash::of_bytes(b"rows"), rows: 30 };
+        let task = Task {
+            kind: TaskKind::Classification,
+            train: file,
+            validation: None,
+            test: None,
+            columns: None,
+            text: vec!["text".into()],
+            label: "label".into(),
+            labels: vec!["no".into(), "yes".into()],
+            max_length: 16,
+            rows: None,
+            test_rows: None,
+            sample_seed: 0,
+        };
+        let model = ModelSpec {
+            name: "tiny".into(),
+            weights: Weights::Random,
+            tokenizer: "tiny".into(),
+            tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
+            architecture: Architecture::Bert(BertConfig::default()),
+        };
+        let training = Training {
+            learning_rate: 5e-3,
+            epochs: 1.0,
+            batch_size: 8,
+            accumulation: 1,
+            schedule: Schedule::Linear,
+            warmup: 0.0,
+            weight_decay: 0.0,
+            clip_norm: None,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            evaluate_every: None,
+            keep: Keep::Last,
+            seed: 42,
+        };
+        let targets = vec!["query".into()];
+        let lora = Method::Lora(Lora { rank: 8, alpha: 16.0, dropout: 0.1, targets, rslora: false });
+        let splitting = Splitting::KFold { k: 2, stratified: true, seed: 0 };
+        [lora, Method::Full]
+            .map(|method| Arc::new(Configuration::new(&task, &model, method, training.clone())))
+            .iter()
+            .map(|configuration| Trial::new(configuration, splitting, 1))
+            .collect()
+    }
+
+    fn scores(accuracy: f64) -> Scores {
+        Scores { loss: 0.5, accuracy, macro_precision: 0.5, macro_recall: 0.5, macro_f1: 0.5 }
+    }
+
+    fn result(trial: &Trial, accuracy: f64) -> TrialResult {
+        TrialResult {
+            trial: trial.id,
+            validation: scores(accuracy),
+            kept_step: 40,
+            test: Some(scores(accuracy - 0.01)),
+            steps: 40,
+            trainable_params: 1,
+            total_params: 2,
+            cost: Cost { wall_s: 35.0, ..Cost::default() },
+        }
+    }
+
+    /// A run of two trials on two CPU slots, the second of which diverges; then the user stops.
+    fn observe_a_run<W: Write>(plain: &mut Plain<W>) {
+        let start = Instant::now();
+        let [first, second] = &trials()[..] else { panic!("two trials") };
+        let places = [0, 1].map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
+        let keys = ["train-a", "train-b"].map(|key| JobKey(key.into()));
+        let launched = |index: usize, trial| Notice::JobLaunched {
+            job: JobId(u32::try_from(index).unwrap()),
+            key: &keys[index],
+            placement: &places[index],
+            attempt: 1,
+            trials: std::slice::from_ref(trial),
+        };
+        let progress = |trial: &Trial, step, accuracy: Option<f64>| Progress {
+            trial: trial.id,
+            step,
+            steps: 40,
+            loss: 1.25,
+            rows_per_s: 310.4,
+            validation: accuracy.map(scores),
+        };
+        let (early, late) = (progress(first, 10, None), progress(first, 20, Some(0.75)));
+        let diverged = Failure::Diverged { step: 12 };
+        let after = Duration::from_secs;
+        let script = [
+            (0, Notice::RunPlanned { trials: 4, kept: 1, continued: 1, places: &places, predicted: after(250) }),
+            (0, launched(0, first)),
+            (0, launched(1, second)),
+            (1, Notice::TrialProgressed { job: JobId(0), progress: &early }),
+            (2, Notice::TrialProgressed { job: JobId(0), progress: &late }),
+            (30, Notice::TrialProgressed { job: JobId(0), progress: &late }),
+            (31, Notice::Warned { message: "the disk is nearly full" }),
+            (32, Notice::TrialFailed { trial: second.id, failure: &diverged }),
+            (32, Notice::JobEnded { job: JobId(1), key: &keys[1], failure: None }),
+            (40, Notice::TrialFinished { result: &result(first, 0.8), done: 2, remaining: after(90) }),
+            (40, Notice::JobEnded { job: JobId(0), key: &keys[0], failure: None }),
+            (41, Notice::StopRequested { force: false }),
+            (42, Notice::RunEnded { done: 2, failed: 1, left: 1, elapsed: after(42) }),
+        ];
+        for (second, notice) in &script {
+            plain.take(start + after(*second), notice);
+        }
+    }
+
+    #[test]
+    fn a_log_reads_well_without_a_terminal() {
+        let mut plain = Plain::new(Vec::new(), PROGRESS_EVERY);
+        observe_a_run(&mut plain);
+        insta::assert_snapshot!(String::from_utf8(plain.out).unwrap());
+    }
+
+    #[test]
+    fn quiet_means_failures_only() {
+        let mut plain = Plain::failures_only(Vec::new());
+        observe_a_run(&mut plain);
+        let text = String::from_utf8(plain.out).unwrap();
+        let starts: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()).collect();
+        assert_eq!(starts, ["failed", "stopping"]);
+    }
+}
