@@ -2,6 +2,11 @@
 //!
 //! Pure: no I/O, no clock. The same sweep, devices and resume plan always give the same graph.
 
+pub mod cost;
+#[cfg(test)]
+pub(crate) mod example;
+pub mod graph;
+pub mod pack;
 pub mod params;
 
 use std::fmt;
@@ -45,7 +50,7 @@ pub struct Job {
 /// What a job is thought to cost.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Time on one device.
+    /// Time on one CPU core; [`cost::Calibration`] knows the devices.
     pub duration: Duration,
     /// Largest memory, in MiB.
     pub mem_mib: f64,

@@ -1,10 +1,36 @@
 //! Owns which job starts next, and where. Pure: no I/O, reads no clock.
 //!
-//! The run loop feeds [`Event`]s to the scheduler and carries out the [`Action`]s it returns.
+//! The run loop feeds [`Event`]s to the [`Scheduler`] and carries out the [`Action`]s it returns.
+//! `state` holds the one transition function, `place` the queue and the places, `step` the whole
+//! decision, `explain` says why a job stands where it does.
+
+mod explain;
+mod place;
+mod state;
+mod step;
+
+pub use explain::Explanation;
+pub use step::Scheduler;
 
 use crate::job::Placement;
 use crate::outcome::Failure;
 use crate::plan::JobId;
+
+/// How the scheduler treats failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The first job that fails for good ends the run; running jobs are asked to stop.
+    pub fail_fast: bool,
+    /// Most starts of a job in one run, at least 1. Only failures that another start can mend are
+    /// tried again.
+    pub attempts: u32,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self { fail_fast: false, attempts: 1 }
+    }
+}
 
 /// What happened. Times come with the call, not from a clock.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,100 @@
+//! A small checked sweep for tests of the plan and of the scheduler.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
+use crate::content::ContentHash;
+use crate::spec::{DeviceRequest, SweepSpec};
+use crate::task::{DataFile, Task, TaskKind};
+use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training};
+
+/// Two adapters and full fine-tuning of one model, a second model from scratch with the same
+/// tokenizer, a third with its own: five configurations of three folds.
+pub(crate) fn sweep() -> SweepSpec {
+    let models = [model("minilm-2", "a"), model("small-bert", "a"), model("other", "b")];
+    let task = task();
+    let point = |n: usize, method: Method, learning_rate: f64| {
+        let training = Training { learning_rate, ..training() };
+        Arc::new(Configuration::new(&task, &models[n], method, training))
+    };
+    let configurations = vec![
+        point(0, lora(4), 5e-3),
+        point(0, lora(16), 5e-3),
+        point(0, Method::Full, 2e-4),
+        point(1, Method::Scratch, 5e-4),
+        point(2, lora(8), 5e-3),
+    ];
+    SweepSpec {
+        name: "example".to_owned(),
+        task,
+        models: models.into_iter().map(|model| (model.name.clone(), model)).collect::<BTreeMap<_, _>>(),
+        configurations,
+        splitting: Splitting::KFold { k: 3, stratified: true, seed: 42 },
+        devices: DeviceRequest::Cpu(2),
+        warnings: Vec::new(),
+    }
+}
+
+/// Adapters of this rank on query and value.
+pub(crate) fn lora(rank: usize) -> Method {
+    let targets = vec!["query".to_owned(), "value".to_owned()];
+    Method::Lora(Lora { rank, alpha: 16.0, dropout: 0.1, targets, rslora: false })
+}
+
+fn model(name: &str, tokenizer: &str) -> ModelSpec {
+    ModelSpec {
+        name: name.to_owned(),
+        weights: Weights::Random,
+        tokenizer: PathBuf::from(tokenizer),
+        tokenizer_content: ContentHash::of_bytes(tokenizer.as_bytes()),
+        architecture: Architecture::Bert(BertConfig {
+            hidden_size: 384,
+            num_hidden_layers: 2,
+            intermediate_size: 1536,
+            ..BertConfig::default()
+        }),
+    }
+}
+
+fn task() -> Task {
+    let file = |name: &str, rows| DataFile {
+        path: PathBuf::from(name),
+        content: ContentHash::of_bytes(name.as_bytes()),
+        rows,
+    };
+    Task {
+        kind: TaskKind::Classification,
+        train: file("train.csv", 10_000),
+        validation: None,
+        test: Some(file("test.csv", 3_000)),
+        columns: None,
+        text: vec!["text".to_owned()],
+        label: "label".to_owned(),
+        labels: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
+        max_length: 128,
+        rows: Some(1_500),
+        test_rows: Some(1_000),
+        sample_seed: 42,
+    }
+}
+
+fn training() -> Training {
+    Training {
+        learning_rate: 5e-3,
+        epochs: 1.0,
+        batch_size: 32,
+        accumulation: 1,
+        schedule: Schedule::Linear,
+        warmup: 0.06,
+        weight_decay: 0.0,
+        clip_norm: Some(1.0),
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        evaluate_every: None,
+        keep: Keep::Last,
+        seed: 42,
+    }
+}
