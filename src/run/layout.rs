@@ -80,6 +80,18 @@ impl Layout {
         self.run.join("configurations").join(format!("{id}.json"))
     }
 
+    /// The folder of all trials' folders, also of those that the sweep no longer has.
+    #[must_use]
+    pub fn trials(&self) -> PathBuf {
+        self.run.join("trials")
+    }
+
+    /// The folder of job files.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.run.join("jobs")
+    }
+
     /// A trial's folder.
     #[must_use]
     pub fn trial(&self, id: TrialId) -> PathBuf {
