@@ -3,6 +3,7 @@
 //! An executor does what it is told and reports what it sees. It knows neither the graph nor the
 //! journal, and it never decides what a job's end means for the run.
 
+pub mod devices;
 pub mod fake;
 pub mod local;
 pub mod survivors;

@@ -1,0 +1,363 @@
+//! Owns what the machine has and how a sweep's request becomes places to train.
+//!
+//! [`detect`] asks the driver and the kernel; [`places`] is pure. Starts nothing, binds nothing.
+
+use std::path::Path;
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
+use serde::Serialize;
+use sysinfo::{CpuRefreshKind, System};
+
+use crate::error::AppError;
+use crate::job::{Device, Placement};
+use crate::spec::DeviceRequest;
+
+/// What there is to train on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Machine {
+    /// Its name in the network.
+    pub hostname: String,
+    /// The processor's name.
+    pub cpu_name: String,
+    /// Cores this process may use, by kernel number; threads of one physical core stand together.
+    pub cores: Vec<usize>,
+    /// Memory, in MiB: the machine's or the container's limit, whichever is less.
+    pub ram_total_mib: u64,
+    /// The part of it that is free, in MiB.
+    pub ram_free_mib: u64,
+    /// The NVIDIA driver's version, where there is one.
+    pub driver: Option<String>,
+    /// NVIDIA GPUs that `CUDA_VISIBLE_DEVICES` does not hide, in its order.
+    pub gpus: Vec<Gpu>,
+}
+
+/// An NVIDIA GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Gpu {
+    /// Number as NVML counts, that is in the order of PCI addresses.
+    pub index: usize,
+    /// Product name.
+    pub name: String,
+    /// Its memory, in MiB.
+    pub mem_total_mib: u64,
+    /// The part of it that is free, in MiB.
+    pub mem_free_mib: u64,
+    /// Whether some process computes on it.
+    pub busy: bool,
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Looks at the machine. A missing NVIDIA driver means no GPUs, not an error.
+#[must_use]
+pub fn detect() -> Machine {
+    let host = System::new().map(detect_host).unwrap_or_default();
+    let (driver, gpus) = match Nvml::init() {
+        Ok(nvml) => (nvml.sys_driver_version().ok(), detect_gpus(&nvml).unwrap_or_default()),
+        Err(_) => (None, Vec::new()),
+    };
+    Machine {
+        hostname: System::host_name().unwrap_or_else(|_| "localhost".to_owned()),
+        cpu_name: host.cpu_name,
+        cores: detect_cores(),
+        ram_total_mib: host.ram_total / MIB,
+        ram_free_mib: host.ram_free / MIB,
+        driver,
+        gpus,
+    }
+}
+
+/// What the kernel says of processor and memory, in bytes.
+#[derive(Default)]
+struct Host {
+    cpu_name: String,
+    ram_total: u64,
+    ram_free: u64,
+}
+
+fn detect_host(mut system: System) -> Host {
+    system.refresh_memory();
+    system.refresh_cpu_list(CpuRefreshKind::nothing());
+    let (total, free) = (system.total_memory(), system.available_memory());
+    let limit = system.cgroup_limits();
+    Host {
+        cpu_name: system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
+        ram_total: limit.as_ref().map_or(total, |limit| limit.total_memory.min(total)),
+        ram_free: limit.as_ref().map_or(free, |limit| limit.free_memory.min(free)),
+    }
+}
+
+fn detect_gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
+    let devices =
+        (0..nvml.device_count()?).map(|i| nvml.device_by_index(i)).collect::<Result<Vec<_>, _>>()?;
+    let uuids = devices.iter().map(nvml_wrapper::Device::uuid).collect::<Result<Vec<_>, _>>()?;
+    let wanted = std::env::var("CUDA_VISIBLE_DEVICES").ok();
+    visible(wanted.as_deref(), &uuids)
+        .into_iter()
+        .map(|index| {
+            let device = &devices[index];
+            let memory = device.memory_info()?;
+            Ok(Gpu {
+                index,
+                name: device.name()?,
+                mem_total_mib: memory.total / MIB,
+                mem_free_mib: memory.free / MIB,
+                busy: device.running_compute_processes_count()? > 0,
+            })
+        })
+        .collect()
+}
+
+/// The GPUs that `CUDA_VISIBLE_DEVICES` leaves, by number: it lists numbers or UUIDs (their first
+/// characters are enough), and the first entry that names no GPU hides itself and all after it
+/// (CUDA C++ Programming Guide, "CUDA Environment Variables").
+fn visible(wanted: Option<&str>, uuids: &[String]) -> Vec<usize> {
+    let Some(wanted) = wanted else {
+        return (0..uuids.len()).collect();
+    };
+    let mut indices = Vec::new();
+    for entry in wanted.split(',').map(str::trim) {
+        let index =
+            entry.parse().ok().filter(|&index: &usize| index < uuids.len()).or_else(|| {
+                uuids.iter().position(|uuid| entry.starts_with("GPU-") && uuid.starts_with(entry))
+            });
+        match index {
+            Some(index) if !indices.contains(&index) => indices.push(index),
+            Some(_) | None => break,
+        }
+    }
+    indices
+}
+
+/// Cores that the affinity mask allows, no more than the container's share of CPU time pays for.
+fn detect_cores() -> Vec<usize> {
+    let quota = std::thread::available_parallelism().map_or(1, usize::from);
+    let Ok(mask) = rustix::thread::sched_getaffinity(None) else {
+        return (0..quota).collect();
+    };
+    let mut cores: Vec<usize> =
+        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| mask.is_set(core)).collect();
+    if quota < cores.len() {
+        // Containers of one machine see the same cores. Starting from where the kernel put us keeps
+        // them from all binding to the first ones.
+        let here = rustix::thread::sched_getcpu();
+        let start = cores.iter().position(|&core| core == here).unwrap_or(0);
+        cores.rotate_left(start);
+        cores.truncate(quota);
+    }
+    cores.sort_by_key(|&core| (physical_core(core), core));
+    cores
+}
+
+/// The lowest-numbered hardware thread of a core's physical core; the core itself where unknown.
+fn physical_core(core: usize) -> usize {
+    let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+    let siblings = std::fs::read_to_string(path).unwrap_or_default();
+    let first = siblings.trim().split([',', '-']).next().unwrap_or_default();
+    first.parse().unwrap_or(core)
+}
+
+/// Turns a request into places that share nothing: whole GPUs, disjoint cores. (Only where there
+/// are more GPUs than cores must several GPUs share a core.)
+///
+/// # Errors
+/// The machine has less than was asked for; the message says what it has.
+pub fn places(request: DeviceRequest, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+    match request {
+        DeviceRequest::Auto if machine.gpus.is_empty() => cpu_slots(1, machine),
+        DeviceRequest::Auto => {
+            let free: Vec<&Gpu> = machine.gpus.iter().filter(|gpu| !gpu.busy).collect();
+            if free.is_empty() {
+                return Err(AppError::Environment {
+                    message: format!("other processes compute on every GPU here ({})", gpu_list(machine)),
+                    hint: Some(
+                        "wait, or share them with `--devices cuda`, or use `--devices cpu:1`".to_owned(),
+                    ),
+                });
+            }
+            Ok(gpu_places(&free, machine))
+        }
+        DeviceRequest::Cpu(slots) => cpu_slots(slots, machine),
+        DeviceRequest::Cuda(wanted) => cuda(wanted, machine),
+    }
+}
+
+fn cuda(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+    let have = machine.gpus.len();
+    let wanted = wanted.unwrap_or(have.max(1));
+    if wanted == 0 {
+        return Err(AppError::Input {
+            message: "`cuda:0` asks for no GPU: the number counts GPUs".to_owned(),
+            hint: Some("use `cuda` for all of them, or `cuda:1` for one".to_owned()),
+        });
+    }
+    if have == 0 {
+        return Err(AppError::Environment {
+            message: "no NVIDIA GPU is visible".to_owned(),
+            hint: Some("`lorasweep doctor` shows what is; `--devices cpu:1` uses the CPU".to_owned()),
+        });
+    }
+    if wanted > have {
+        return Err(AppError::Environment {
+            message: format!("{wanted} GPUs are asked for, {have} visible here ({})", gpu_list(machine)),
+            hint: Some(format!("ask for `cuda:{have}` or less, and look at CUDA_VISIBLE_DEVICES")),
+        });
+    }
+    // Idle ones first; among equals the order in which they are visible.
+    let mut gpus: Vec<&Gpu> = machine.gpus.iter().collect();
+    gpus.sort_by_key(|gpu| gpu.busy);
+    gpus.truncate(wanted);
+    Ok(gpu_places(&gpus, machine))
+}
+
+fn gpu_list(machine: &Machine) -> String {
+    let names: Vec<String> =
+        machine.gpus.iter().map(|gpu| format!("cuda:{} {}", gpu.index, gpu.name)).collect();
+    names.join(", ")
+}
+
+fn gpu_places(gpus: &[&Gpu], machine: &Machine) -> Vec<Placement> {
+    let shares = share_out(&machine.cores, gpus.len());
+    gpus.iter()
+        .zip(shares)
+        .map(|(gpu, cores)| Placement { device: Device::Cuda { index: gpu.index }, cores })
+        .collect()
+}
+
+fn cpu_slots(slots: usize, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+    let have = machine.cores.len();
+    if slots == 0 || slots > have {
+        return Err(AppError::Input {
+            message: format!(
+                "{slots} CPU slots are asked for, each needs a core, and {have} may be used here"
+            ),
+            hint: Some(format!("use `cpu:1` up to `cpu:{have}`")),
+        });
+    }
+    let shares = share_out(&machine.cores, slots);
+    Ok(shares
+        .into_iter()
+        .enumerate()
+        .map(|(slot, cores)| Placement { device: Device::Cpu { slot }, cores })
+        .collect())
+}
+
+/// Neighbouring cores for each of `n` users, sizes differing by one at most; users share cores only
+/// where there are fewer cores than users.
+fn share_out(cores: &[usize], n: usize) -> Vec<Vec<usize>> {
+    if cores.len() < n {
+        return cores.iter().cycle().take(n).map(|&core| vec![core]).collect();
+    }
+    let bound = |user: usize| user * cores.len() / n;
+    (0..n).map(|user| cores[bound(user)..bound(user + 1)].to_vec()).collect()
+}
+
+/// Free disk of the file system that holds a path, or will hold it, in MiB.
+///
+/// # Errors
+/// The file system cannot be asked.
+pub fn disk_free_mib(path: &Path) -> std::io::Result<u64> {
+    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("."));
+    let facts = rustix::fs::statvfs(existing)?;
+    Ok(facts.f_bavail * facts.f_frsize / MIB)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn machine(cores: usize, busy: &[bool]) -> Machine {
+        let gpu = |(index, &busy)| Gpu {
+            index,
+            name: "NVIDIA H100".to_owned(),
+            mem_total_mib: 81_559,
+            mem_free_mib: 80_000,
+            busy,
+        };
+        Machine {
+            hostname: "node1".to_owned(),
+            cpu_name: "AMD EPYC".to_owned(),
+            cores: (0..cores).collect(),
+            ram_total_mib: 24_103,
+            ram_free_mib: 22_000,
+            driver: None,
+            gpus: busy.iter().enumerate().map(gpu).collect(),
+        }
+    }
+
+    fn devices(request: DeviceRequest, machine: &Machine) -> Vec<Device> {
+        places(request, machine).unwrap().iter().map(|place| place.device).collect()
+    }
+
+    #[test]
+    fn auto_takes_idle_gpus_or_else_the_whole_cpu() {
+        let cpu = places(DeviceRequest::Auto, &machine(4, &[])).unwrap();
+        assert_eq!(cpu, [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1, 2, 3] }]);
+        let gpus = devices(DeviceRequest::Auto, &machine(4, &[false, true, false]));
+        assert_eq!(gpus, [Device::Cuda { index: 0 }, Device::Cuda { index: 2 }]);
+        let error = places(DeviceRequest::Auto, &machine(4, &[true])).unwrap_err();
+        assert_eq!(error.exit_code(), 5);
+    }
+
+    #[test]
+    fn a_gpu_asked_for_by_number_is_an_idle_one_if_possible() {
+        let machine = machine(4, &[true, false]);
+        assert_eq!(devices(DeviceRequest::Cuda(Some(1)), &machine), [Device::Cuda { index: 1 }]);
+        assert_eq!(devices(DeviceRequest::Cuda(None), &machine).len(), 2);
+    }
+
+    #[test]
+    fn errors_say_what_there_is() {
+        let error = places(DeviceRequest::Cpu(3), &machine(2, &[])).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert_eq!(error.to_string(), "3 CPU slots are asked for, each needs a core, and 2 may be used here");
+        assert_eq!(error.hint(), Some("use `cpu:1` up to `cpu:2`"));
+        let error = places(DeviceRequest::Cuda(Some(2)), &machine(2, &[false])).unwrap_err();
+        assert_eq!(error.exit_code(), 5);
+        assert_eq!(error.to_string(), "2 GPUs are asked for, 1 visible here (cuda:0 NVIDIA H100)");
+        let error = places(DeviceRequest::Cuda(None), &machine(2, &[])).unwrap_err();
+        assert_eq!(error.to_string(), "no NVIDIA GPU is visible");
+    }
+
+    #[test]
+    fn cuda_visible_devices_reads_as_cuda_reads_it() {
+        let uuids = ["GPU-aa11", "GPU-ab22", "GPU-cc33"].map(str::to_owned);
+        assert_eq!(visible(None, &uuids), [0, 1, 2]);
+        assert_eq!(visible(Some(""), &uuids), [0; 0]);
+        assert_eq!(visible(Some("2,0"), &uuids), [2, 0]);
+        assert_eq!(visible(Some("GPU-ab, GPU-cc33"), &uuids), [1, 2]);
+        assert_eq!(visible(Some("1,-1,2"), &uuids), [1]);
+        assert_eq!(visible(Some("0,7,1"), &uuids), [0]);
+    }
+
+    #[test]
+    fn this_machine_has_cores_memory_and_disk() {
+        let machine = detect();
+        assert!(!machine.cores.is_empty() && machine.ram_free_mib <= machine.ram_total_mib);
+        assert!(places(DeviceRequest::Cpu(1), &machine).is_ok());
+        assert!(disk_free_mib(Path::new("folder/not/there/yet")).is_ok());
+        dbg!(&machine);
+    }
+
+    proptest! {
+        #[test]
+        fn places_use_every_core_once_and_fairly(cores in 1_usize..70, users in 1_usize..70) {
+            let all: Vec<usize> = (0..cores).collect();
+            let shares = share_out(&all, users);
+            prop_assert_eq!(shares.len(), users);
+            prop_assert!(shares.iter().all(|share| !share.is_empty()));
+            let used: BTreeSet<usize> = shares.iter().flatten().copied().collect();
+            if users <= cores {
+                let sizes: BTreeSet<usize> = shares.iter().map(Vec::len).collect();
+                prop_assert!(sizes.last().unwrap() - sizes.first().unwrap() <= 1);
+                prop_assert_eq!(used.len(), cores);
+                prop_assert_eq!(shares.iter().map(Vec::len).sum::<usize>(), cores);
+            }
+        }
+    }
+}
