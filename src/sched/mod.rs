@@ -6,8 +6,12 @@
 
 mod explain;
 mod place;
+#[cfg(test)]
+mod simulation;
 mod state;
 mod step;
+#[cfg(test)]
+mod tests;
 
 pub use explain::Explanation;
 pub use step::Scheduler;

@@ -1,0 +1,291 @@
+//! A simulated executor drives the scheduler through whole runs with random durations, failures and
+//! stops, and checks after every event what must always hold.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
+
+use crate::content::ContentHash;
+use crate::job::{Device, Pack, Placement, Prepare, Work};
+use crate::outcome::Failure;
+use crate::plan::{Estimate, Job, JobGraph, JobId, JobKey, example};
+use crate::sched::{Action, Event, JobState, Policy, Scheduler};
+
+/// What a simulated run is like.
+#[derive(Clone, Debug)]
+pub(super) struct Scenario {
+    pub(super) seed: u64,
+    pub(super) places: usize,
+    pub(super) prepares: usize,
+    pub(super) trains: usize,
+    /// Chance that an attempt fails, in percent.
+    pub(super) failing: u32,
+    pub(super) policy: Policy,
+    /// Times of the stop requests, in ms: the second one kills.
+    pub(super) stops: Vec<u64>,
+}
+
+pub(super) fn places(n: usize) -> Vec<Placement> {
+    (0..n)
+        .map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![2 * slot, 2 * slot + 1] })
+        .collect()
+}
+
+/// Training jobs of random length behind random preparations, three to a summary, and a report.
+pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
+    let sweep = example::sweep();
+    let model = sweep.models["minilm-2"].clone();
+    let store = ContentHash::of_bytes(b"");
+    let pack = Pack { task: sweep.task.clone(), model, store, slots: Vec::new() };
+    let prepare = Prepare { store, task: sweep.task.clone(), tokenizer: PathBuf::new() };
+    let mut graph = JobGraph::new();
+    let mut push = |key: String, work: Work, needs: Vec<JobId>, ms: u64| {
+        let estimate = Estimate { duration: Duration::from_millis(ms), ..Estimate::default() };
+        graph.push(Job { key: JobKey(key), work, needs, estimate })
+    };
+    let prepares: Vec<JobId> = (0..scenario.prepares)
+        .map(|n| {
+            push(format!("prepare-{n}"), Work::Prepare(prepare.clone()), vec![], rng.random_range(1..50))
+        })
+        .collect();
+    let trains: Vec<JobId> = (0..scenario.trains)
+        .map(|n| {
+            let needs = prepares.get(rng.random_range(0..=prepares.len())).copied().into_iter().collect();
+            push(format!("train-{n}"), Work::Train(pack.clone()), needs, rng.random_range(1..1_000))
+        })
+        .collect();
+    let configuration = sweep.configurations[0].id;
+    let summaries: Vec<JobId> = trains
+        .chunks(3)
+        .map(|folds| {
+            let work = Work::Summarise { configuration, trials: Vec::new() };
+            push(format!("summarise-{}", folds[0].0), work, folds.to_vec(), 1)
+        })
+        .collect();
+    push("report".to_owned(), Work::Report { folder: PathBuf::new() }, summaries, 1);
+    graph
+}
+
+/// The world around the scheduler: children that take their time, and a user who may stop them.
+pub(super) struct World {
+    pub(super) scheduler: Scheduler,
+    pub(super) now_ms: u64,
+    /// Time that jobs ran, over all attempts, by job.
+    pub(super) worked_ms: BTreeMap<JobId, u64>,
+    pub(super) steps: usize,
+    pub(super) in_steps: Duration,
+    scenario: Scenario,
+    rng: ChaCha8Rng,
+    before: Vec<JobState>,
+    /// Events to come, by time and number.
+    events: BTreeMap<(u64, usize), Event>,
+    expected: usize,
+    active: BTreeSet<JobId>,
+    launches: BTreeMap<JobId, u32>,
+    asked: BTreeSet<(JobId, bool)>,
+    ending: bool,
+    ended: bool,
+}
+
+impl World {
+    pub(super) fn new(scenario: &Scenario) -> Self {
+        let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed);
+        let graph = graph(scenario, &mut rng);
+        let scheduler = Scheduler::new(graph, places(scenario.places), scenario.policy);
+        let mut world = Self {
+            before: scheduler.states.clone(),
+            scheduler,
+            now_ms: 0,
+            worked_ms: BTreeMap::new(),
+            steps: 0,
+            in_steps: Duration::ZERO,
+            scenario: scenario.clone(),
+            rng,
+            events: BTreeMap::new(),
+            expected: 0,
+            active: BTreeSet::new(),
+            launches: BTreeMap::new(),
+            asked: BTreeSet::new(),
+            ending: false,
+            ended: false,
+        };
+        world.expect(0, Event::RunStarted);
+        for (n, at) in scenario.stops.iter().enumerate() {
+            world.expect(*at, Event::StopRequested { force: n > 0 });
+        }
+        world
+    }
+
+    fn expect(&mut self, after_ms: u64, event: Event) {
+        self.expected += 1;
+        self.events.insert((self.now_ms + after_ms, self.expected), event);
+    }
+
+    /// Runs to the end and checks the world after every event.
+    pub(super) fn run(&mut self) {
+        while self.next() {
+            self.check();
+        }
+    }
+
+    /// Lets the next event happen; false when there is none and the run is over.
+    pub(super) fn next(&mut self) -> bool {
+        let Some(((at, _), event)) = self.events.pop_first() else {
+            assert!(self.ended, "the run never ended");
+            return false;
+        };
+        self.now_ms = at;
+        self.deliver(&event);
+        true
+    }
+
+    fn deliver(&mut self, event: &Event) {
+        if let Event::JobFinished { job } | Event::JobFailed { job, .. } | Event::JobInterrupted { job } =
+            event
+        {
+            self.active.remove(job);
+        }
+        self.ending |= matches!(event, Event::StopRequested { .. });
+        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.now_ms);
+        let clock = std::time::Instant::now();
+        let actions = self.scheduler.step(now, event);
+        self.in_steps += clock.elapsed();
+        self.steps += 1;
+        assert!(!self.ended || actions.is_empty(), "{actions:?} after the end");
+        actions.into_iter().for_each(|action| self.act(action));
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Launch { job, attempt, placement } => {
+                assert!(!self.ending, "job {job:?} was launched while the run was ending");
+                assert!(!self.before[job.0 as usize].is_over(), "job {job:?} was over");
+                assert!(self.active.insert(job), "job {job:?} runs already");
+                let launches = self.launches.entry(job).or_default();
+                *launches += 1;
+                assert_eq!(attempt, *launches);
+                assert!(attempt <= self.scenario.policy.attempts);
+                let is_train = matches!(self.scheduler.graph().job(job).work, Work::Train(_));
+                assert_eq!(is_train, placement.device != Device::Host);
+                self.play(job);
+            }
+            Action::Stop { job, force } => {
+                assert!(self.active.contains(&job), "job {job:?} does not run");
+                assert!(self.asked.insert((job, force)), "job {job:?} was asked twice");
+                self.ending = true;
+                self.events.retain(|_, event| event_job(event) != Some(job));
+                let (delay, event) = match self.rng.random_range(0..4) {
+                    _ if force => (0, Event::JobFailed { job, failure: Failure::Killed { signal: 9 } }),
+                    0 => (5, Event::JobFinished { job }),
+                    1 => (1, Event::JobFailed { job, failure: Failure::Killed { signal: 15 } }),
+                    _ => (20, Event::JobInterrupted { job }),
+                };
+                self.expect(delay, event);
+            }
+            Action::End => {
+                assert!(self.active.is_empty(), "{:?} still run", self.active);
+                self.ended = true;
+            }
+        }
+    }
+
+    /// A child starts (and may die before it says so), and ends some time later.
+    fn play(&mut self, job: JobId) {
+        let estimate = self.scheduler.graph().job(job).estimate.duration;
+        let likely = u64::try_from(estimate.as_millis()).unwrap();
+        let ms = self.rng.random_range(likely / 2..=2 * likely);
+        *self.worked_ms.entry(job).or_default() += ms;
+        if self.rng.random_bool(0.9) {
+            self.expect(0, Event::JobStarted { job });
+        }
+        let fails = self.rng.random_ratio(self.scenario.failing, 100);
+        let failure = match self.rng.random_range(0..6) {
+            _ if !fails => return self.expect(ms, Event::JobFinished { job }),
+            0 => Failure::OutOfMemory,
+            1 => Failure::Diverged { step: 3 },
+            2 => Failure::Exited { code: 1 },
+            3 => Failure::BadData { message: "no rows".to_owned() },
+            4 => Failure::Killed { signal: 9 },
+            _ => return self.expect(ms, Event::JobInterrupted { job }),
+        };
+        self.expect(ms, Event::JobFailed { job, failure });
+    }
+
+    /// What must hold after every event.
+    pub(super) fn check(&mut self) {
+        let scheduler = &self.scheduler;
+        let mut seen = Seen::default();
+        for (id, job) in scheduler.graph().iter() {
+            seen.job(scheduler, id, job);
+        }
+        assert_eq!(seen.active, self.active);
+        assert!(seen.hosts <= 1);
+        assert!(seen.places.len() == self.scenario.places || seen.ready_trains == 0, "a place is idle");
+        assert!(seen.hosts == 1 || seen.ready_hosts == 0, "nobody works beside the training");
+        let waiting = seen.blocked + seen.ready_trains + seen.ready_hosts;
+        let ending = self.ending || self.ended || (self.scenario.policy.fail_fast && seen.failed);
+        assert!(!ending || waiting == 0, "{waiting} jobs wait while the run ends");
+        assert!(!self.ended || seen.active.is_empty());
+        let one = JobId(u32::try_from(self.steps % scheduler.graph().len()).unwrap());
+        assert!(!scheduler.explain(one).to_string().is_empty());
+        for (before, after) in self.before.iter().zip(&scheduler.states) {
+            assert!(!before.is_over() || before == after, "{before:?} became {after:?}");
+        }
+        self.before.clone_from(&scheduler.states);
+    }
+}
+
+/// What one look at all jobs shows.
+#[derive(Default)]
+struct Seen {
+    active: BTreeSet<JobId>,
+    places: BTreeSet<Device>,
+    hosts: usize,
+    blocked: usize,
+    ready_trains: usize,
+    ready_hosts: usize,
+    failed: bool,
+}
+
+impl Seen {
+    fn job(&mut self, scheduler: &Scheduler, id: JobId, job: &Job) {
+        let is_train = matches!(job.work, Work::Train(_));
+        let strict = is_train || matches!(job.work, Work::Prepare(_));
+        let needs = || job.needs.iter().map(|need| scheduler.state(*need));
+        match scheduler.state(id) {
+            JobState::Blocked { unmet } => {
+                self.blocked += 1;
+                assert_eq!(*unmet, needs().filter(|need| !need.is_over()).count());
+                assert!(*unmet > 0, "{} waits for nothing", job.key);
+            }
+            JobState::Ready if is_train => self.ready_trains += 1,
+            JobState::Ready => self.ready_hosts += 1,
+            JobState::Launched { placement, .. } | JobState::Running { placement, .. } => {
+                self.active.insert(id);
+                self.hosts += usize::from(!is_train);
+                assert!(!is_train || self.places.insert(placement.device), "{} shares a place", job.key);
+                assert!(needs().all(JobState::is_over), "{} runs too early", job.key);
+                assert!(!strict || needs().all(|need| *need == JobState::Done), "{} has no data", job.key);
+            }
+            JobState::Skipped { .. } => {
+                assert!(strict && needs().any(|need| *need != JobState::Done), "{} was skipped", job.key);
+            }
+            JobState::Failed { .. } => self.failed = true,
+            JobState::Done | JobState::Cancelled => {}
+        }
+    }
+}
+
+fn event_job(event: &Event) -> Option<JobId> {
+    match event {
+        Event::RunStarted | Event::StopRequested { .. } => None,
+        Event::JobStarted { job }
+        | Event::JobFinished { job }
+        | Event::JobFailed { job, .. }
+        | Event::JobInterrupted { job } => Some(*job),
+    }
+}
