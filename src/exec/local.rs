@@ -204,10 +204,8 @@ fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
 
 /// Asks a child to end, or kills its whole group.
 fn signal(child: Pid, force: bool) {
-    let sent =
-        if force { kill_process_group(child, Signal::KILL) } else { kill_process(child, Signal::TERM) };
     // It fails only where there is nothing left to signal.
-    drop(sent);
+    let _ = if force { kill_process_group(child, Signal::KILL) } else { kill_process(child, Signal::TERM) };
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

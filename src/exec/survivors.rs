@@ -27,8 +27,8 @@ pub fn end(jobs: &Path) -> io::Result<Vec<Pid>> {
     let left = wait(jobs, PATIENCE)?;
     for pid in &left {
         // A child leads its own group. Failing means that it is gone.
-        drop(kill_process_group(*pid, Signal::KILL));
-        drop(kill_process(*pid, Signal::KILL));
+        let _ = kill_process_group(*pid, Signal::KILL);
+        let _ = kill_process(*pid, Signal::KILL);
     }
     match wait(jobs, DEATH)?.first() {
         None => Ok(left),

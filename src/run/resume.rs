@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
-use safetensors::SafeTensors;
+use safetensors::tensor::Metadata;
 
 use crate::outcome::TrialResult;
 use crate::run::files;
@@ -126,10 +126,10 @@ fn whole(path: &Path) -> io::Result<bool> {
     if header > MAX_HEADER.min(length) {
         return Ok(false);
     }
-    let mut head = size.to_vec();
-    file.take(header).read_to_end(&mut head)?;
-    Ok(SafeTensors::read_metadata(&head)
-        .is_ok_and(|(_, metadata)| 8 + header + metadata.data_len() as u64 == length))
+    let mut text = Vec::new();
+    file.take(header).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice::<Metadata>(&text)
+        .is_ok_and(|metadata| 8 + header + metadata.data_len() as u64 == length))
 }
 
 #[cfg(test)]
