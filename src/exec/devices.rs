@@ -341,7 +341,6 @@ mod tests {
         assert!(!machine.cores.is_empty() && machine.ram_free_mib <= machine.ram_total_mib);
         assert!(places(DeviceRequest::Cpu(1), &machine).is_ok());
         assert!(disk_free_mib(Path::new("folder/not/there/yet")).is_ok());
-        dbg!(&machine);
     }
 
     proptest! {
