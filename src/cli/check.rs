@@ -3,17 +3,17 @@
 use super::SpecArgs;
 use crate::error::AppError;
 use crate::spec::{self, SweepSpec};
-use crate::ui::output;
+use crate::ui::{output, phrase};
 
 pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
     let sweep = spec::load(&args.spec, &args.overrides(None))?;
     warn(&sweep);
-    let (configurations, trials) = (sweep.configurations.len(), sweep.trials().len());
-    output::data(&format!(
-        "{}: {configurations} configurations, {trials} trials, {} warnings\n",
-        sweep.name,
-        sweep.warnings.len()
-    ))
+    let counts = [
+        phrase::count(sweep.configurations.len(), "configuration"),
+        phrase::count(sweep.trials().len(), "trial"),
+        phrase::count(sweep.warnings.len(), "warning"),
+    ];
+    output::data(&format!("{}: {}\n", sweep.name, counts.join(", ")))
 }
 
 /// Says what the sweep allows but is worth knowing.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::DoctorArgs;
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
-use crate::ui::output;
+use crate::ui::{output, phrase};
 
 /// Folder of the CPU libraries of libtorch that the program was built with.
 const LIBTORCH: Option<&str> = option_env!("LORASWEEP_LIBTORCH");
@@ -78,11 +78,12 @@ fn cuda(machine: &Machine) -> Finding {
         (0, None) => ok("cuda", "no NVIDIA GPU; trials train on the CPU".to_owned()),
         (0, Some(_)) => ok("cuda", "library found, but no NVIDIA GPU; trials train on the CPU".to_owned()),
         (count, Some(library)) => {
-            ok("cuda", format!("{count} GPUs, driver {driver}, {}", library.display()))
+            let count = phrase::count(count, "GPU");
+            ok("cuda", format!("{count}, driver {driver}, {}", library.display()))
         }
         (count, None) => Finding {
             what: "cuda",
-            text: format!("{count} GPUs, driver {driver}, but libtorch has no CUDA library"),
+            text: format!("{}, driver {driver}, but libtorch has no CUDA library", phrase::count(count, "GPU")),
             mend: Some("rm -r .libtorch && make setup && make build".to_owned()),
         },
     }

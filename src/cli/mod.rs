@@ -106,11 +106,14 @@ pub struct SpecArgs {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The training data, with a header row
+    /// The training data: CSV, TSV or JSON Lines
     csv: PathBuf,
     /// Where to write the sweep file
     #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
     out: PathBuf,
+    /// Folder of the pretrained model to start from
+    #[arg(long, value_name = "DIR", default_value = ".assets/all-MiniLM-L6-v2")]
+    model: PathBuf,
 }
 
 /// Arguments of `plan`.

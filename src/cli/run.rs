@@ -9,7 +9,7 @@ use crate::exec::local::LocalExecutor;
 use crate::plan::{JobGraph, graph};
 use crate::run::layout::Layout;
 use crate::run::record::{self, RunRecord, TrialState};
-use crate::run::{self, RunOptions};
+use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::Policy;
 use crate::spec::{self, SweepSpec};
 use crate::ui::{self, Style, output};
@@ -42,8 +42,8 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     };
     let mut observer = ui::observer(style(args));
     let mut executor = LocalExecutor::new(program);
-    run::start(sweep, options, &mut executor, observer.as_mut(), &stop)?;
-    end(&record::load(layout.run())?, args)
+    let summary = run::start(sweep, options, &mut executor, observer.as_mut(), &stop)?;
+    end(&summary, &record::load(layout.run())?, args)
 }
 
 fn style(args: &RunArgs) -> Style {
@@ -71,7 +71,7 @@ fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
 }
 
 /// The table, the report's path, and the next command where something is left to do.
-fn end(record: &RunRecord, args: &RunArgs) -> Result<(), AppError> {
+fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), AppError> {
     if !args.json {
         output::data(&report::terminal_table(record, output::width()))?;
     }
@@ -79,28 +79,25 @@ fn end(record: &RunRecord, args: &RunArgs) -> Result<(), AppError> {
     if page.is_file() {
         output::say(&format!("report: {}", page.display()));
     }
-    let total = record.trials.len();
-    let failed: Vec<_> =
-        record.trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).collect();
-    let done = record.trials.iter().filter(|trial| trial.state == TrialState::Done).count();
-    if let Some(first) = failed.first() {
-        let run = Layout::new(&args.results, &record.sweep.name).run().display().to_string();
+    if summary.stopped && summary.left > 0 {
+        return Err(AppError::Interrupted {
+            hint: format!("`{}` continues", again(std::env::args(), None)),
+        });
+    }
+    if let Some((trial, _)) = summary.failures.first() {
+        let layout = Layout::new(&args.results, &record.sweep.name);
         return Err(AppError::TrialsFailed {
-            failed: failed.len(),
-            total,
+            failed: summary.failed,
+            total: record.trials.len(),
             hint: format!(
-                "`lorasweep explain {run} {}` says why; `{}` tries failed trials again",
-                first.trial.id,
+                "`lorasweep explain {} {trial}` says why; `{}` tries failed trials again",
+                layout.run().display(),
                 again(std::env::args(), Some("--retry-failed"))
             ),
         });
     }
-    if let Some((key, failure)) = record.failed_jobs.first() {
+    if let Some((key, failure)) = summary.failed_jobs.first() {
         return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}")));
-    }
-    if done < total {
-        let hint = format!("`{}` continues", again(std::env::args(), None));
-        return Err(AppError::Interrupted { hint });
     }
     Ok(())
 }

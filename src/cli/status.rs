@@ -40,7 +40,7 @@ fn in_state<'a>(record: &'a RunRecord, name: &str) -> Vec<&'a TrialRecord> {
 
 fn text(record: &RunRecord) -> String {
     let at_work = if record.live { "at work" } else { "not at work" };
-    let mut text = format!("{}: {} trials, {at_work}\n", record.sweep.name, record.trials.len());
+    let mut text = format!("{}: {}, {at_work}\n", record.sweep.name, phrase::count(record.trials.len(), "trial"));
     for state in STATES {
         let count = in_state(record, state).len();
         if count > 0 {
@@ -58,8 +58,8 @@ fn text(record: &RunRecord) -> String {
         let _ = writeln!(text, "\njob `{key}` failed: {failure}");
     }
     if !record.removed.is_empty() {
-        let count = record.removed.len();
-        let _ = writeln!(text, "\n{count} trials on disk are no longer in the sweep; they are kept");
+        let count = phrase::count(record.removed.len(), "trial");
+        let _ = writeln!(text, "\n{count} on disk, but no longer in the sweep: kept, not shown");
     }
     text
 }

@@ -140,6 +140,12 @@ impl Layout {
         self.trial(id).join("log")
     }
 
+    /// The folder of a sweep's report, within a folder of reports.
+    #[must_use]
+    pub fn report(reports: &Path, name: &str) -> PathBuf {
+        reports.join(name)
+    }
+
     /// A token store's folder, within a folder of stores.
     #[must_use]
     pub fn store(stores: &Path, key: ContentHash) -> PathBuf {

@@ -7,7 +7,7 @@
 mod board;
 mod json;
 pub mod output;
-mod phrase;
+pub(crate) mod phrase;
 mod plain;
 mod terminal;
 

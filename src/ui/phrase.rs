@@ -28,6 +28,11 @@ pub(crate) fn trial(trial: &Trial) -> String {
     text
 }
 
+/// A number of things: `1 trial`, `2 trials`.
+pub(crate) fn count(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
+}
+
 /// A length of time to two units: `1 h 05 min`, `3 min 20 s`, `4.2 s`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -53,14 +58,13 @@ pub(super) fn work(key: &JobKey) -> String {
 pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
     match notice {
         Notice::RunPlanned { trials, kept, continued, places, predicted } => {
-            let todo = trials - kept;
             let places: Vec<String> = places.iter().map(|place| place.device.to_string()).collect();
-            let mut text = format!("{trials} trials: {kept} done already, {todo} to train");
+            let mut text = format!("{}, {kept} done already", count(*trials, "trial"));
             if *continued > 0 {
-                let _ = write!(text, " ({continued} from a checkpoint)");
+                let _ = write!(text, ", {continued} to go on from a checkpoint");
             }
-            if todo > 0 {
-                let _ = write!(text, ", on {}, about {}", places.join(", "), duration(*predicted));
+            if kept < trials {
+                let _ = write!(text, "; on {}, about {}", places.join(", "), duration(*predicted));
             }
             Some(text)
         }
@@ -84,7 +88,7 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
         }
         Notice::Warned { message } => Some(format!("warning: {message}")),
         Notice::RunEnded { done, failed, left, elapsed } => {
-            let mut text = format!("{done} trials done");
+            let mut text = format!("{} done", count(*done, "trial"));
             if *failed > 0 {
                 let _ = write!(text, ", {failed} failed");
             }

@@ -72,62 +72,15 @@ impl<W: Write> Observer for Plain<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
-    use crate::content::ContentHash;
     use crate::job::{Device, Placement, Progress};
     use crate::outcome::{Cost, Failure, Scores, TrialResult};
-    use crate::plan::{JobId, JobKey};
-    use crate::task::{DataFile, Task, TaskKind};
-    use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
-    use std::sync::Arc;
+    use crate::plan::{JobId, JobKey, example};
+    use crate::trial::Trial;
 
-    fn trials() -> Vec<Trial> {
-        let file = DataFile { path: "train.csv".into(), content: ContentHash::of_bytes(b"rows"), rows: 30 };
-        let task = Task {
-            kind: TaskKind::Classification,
-            train: file,
-            validation: None,
-            test: None,
-            columns: None,
-            text: vec!["text".into()],
-            label: "label".into(),
-            labels: vec!["no".into(), "yes".into()],
-            max_length: 16,
-            rows: None,
-            test_rows: None,
-            sample_seed: 0,
-        };
-        let model = ModelSpec {
-            name: "tiny".into(),
-            weights: Weights::Random,
-            tokenizer: "tiny".into(),
-            tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
-            architecture: Architecture::Bert(BertConfig::default()),
-        };
-        let training = Training {
-            learning_rate: 5e-3,
-            epochs: 1.0,
-            batch_size: 8,
-            accumulation: 1,
-            schedule: Schedule::Linear,
-            warmup: 0.0,
-            weight_decay: 0.0,
-            clip_norm: None,
-            beta1: 0.9,
-            beta2: 0.999,
-            epsilon: 1e-8,
-            evaluate_every: None,
-            keep: Keep::Last,
-            seed: 42,
-        };
-        let targets = vec!["query".into()];
-        let lora = Method::Lora(Lora { rank: 8, alpha: 16.0, dropout: 0.1, targets, rslora: false });
-        let splitting = Splitting::KFold { k: 2, stratified: true, seed: 0 };
-        [lora, Method::Full]
-            .map(|method| Arc::new(Configuration::new(&task, &model, method, training.clone())))
-            .iter()
-            .map(|configuration| Trial::new(configuration, splitting, 1))
-            .collect()
+    /// The second fold of an adapter and of full fine-tuning.
+    fn trials() -> [Trial; 2] {
+        let all = example::sweep().trials();
+        [1, 7].map(|index| all[index].clone())
     }
 
     fn scores(accuracy: f64) -> Scores {
@@ -150,7 +103,7 @@ mod tests {
     /// A run of two trials on two CPU slots, the second of which diverges; then the user stops.
     fn observe_a_run<W: Write>(plain: &mut Plain<W>) {
         let start = Instant::now();
-        let [first, second] = &trials()[..] else { panic!("two trials") };
+        let [first, second] = &trials();
         let places = [0, 1].map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
         let keys = ["train-a", "train-b"].map(|key| JobKey(key.into()));
         let launched = |index: usize, trial| Notice::JobLaunched {
