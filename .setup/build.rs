@@ -11,11 +11,22 @@ fn main() {
     let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
         return;
     };
+    // Set-up writes this when it puts another libtorch in the same place.
+    let stamp = libtorch.join("stamp");
+    if stamp.exists() {
+        println!("cargo::rerun-if-changed={}", stamp.display());
+    }
+    let library = libtorch.join("lib/libtorch_cpu.so");
+    let Ok(library) = library.canonicalize() else {
+        println!("cargo::error=there is no libtorch in {}: run `make setup`", libtorch.display());
+        return;
+    };
     // `lib/` may hold links into a Python wheel: its libraries find one another relative to
     // their real place, so that is the place to search at run time.
-    let library = libtorch.join("lib/libtorch_cpu.so");
-    if let Some(folder) = library.canonicalize().ok().as_deref().and_then(std::path::Path::parent) {
+    if let Some(folder) = library.parent() {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
+        // Linkers other than rust's own insist on seeing the CUDA libraries that libtorch_cpu.so loads.
+        println!("cargo::rustc-link-arg=-Wl,--allow-shlib-undefined");
         println!("cargo::rustc-env=LORASWEEP_LIBTORCH={}", folder.display());
     }
 }
