@@ -6,8 +6,12 @@ pub mod cost;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod graph;
+pub mod overview;
 pub mod pack;
 pub mod params;
+mod table;
+
+pub use overview::overview;
 
 use std::fmt;
 use std::time::Duration;

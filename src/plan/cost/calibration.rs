@@ -157,3 +157,84 @@ fn flops_per_s(place: &Placement) -> f64 {
         Device::Cpu { .. } | Device::Host => CPU_FLOPS_PER_CORE * count(place.cores.len().max(1)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::plan::{example, graph};
+
+    fn places(n: usize) -> Vec<Placement> {
+        (0..n).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect()
+    }
+
+    fn graph() -> JobGraph {
+        let sweep = example::sweep();
+        graph::build(&sweep, &sweep.trials(), Path::new("r"), &|_| false)
+    }
+
+    fn train_jobs(graph: &JobGraph) -> Vec<&Job> {
+        graph.iter().map(|(_, job)| job).filter(|job| matches!(job.work, Work::Train(_))).collect()
+    }
+
+    #[test]
+    fn what_a_trial_took_is_expected_of_its_like() {
+        let (sweep, graph) = (example::sweep(), graph());
+        let trial = &sweep.trials()[0];
+        let mut calibration = Calibration::assumed(&places(1));
+        let before = calibration.duration(train_jobs(&graph)[0]);
+        let cost = Cost { wall_s: 40.0, ..Cost::default() };
+        calibration.observe(&sweep, trial, &cost);
+        let [same, full] = [0, 6].map(|n| calibration.duration(train_jobs(&graph)[n]));
+        assert!((same.as_secs_f64() - TRAIN_START.as_secs_f64() - 40.0).abs() < 1e-6, "{same:?}");
+        assert!(before < same && same < full, "the whole model is as much slower than thought");
+    }
+
+    #[test]
+    fn more_cores_are_faster() {
+        let graph = graph();
+        let cores = |n: usize| Placement { device: Device::Cpu { slot: 0 }, cores: (0..n).collect() };
+        let [one, four] = [1, 4].map(|n| {
+            let calibration = Calibration::assumed(&[cores(n)]);
+            (calibration.duration(train_jobs(&graph)[0]) - TRAIN_START).as_secs_f64()
+        });
+        assert!((one / four - 4.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_prediction_lies_between_grahams_bounds() {
+        let graph = graph();
+        for n_places in 1..20 {
+            let calibration = Calibration::assumed(&places(n_places));
+            let predicted = calibration.predict_remaining(&graph, &|_| Standing::Waiting);
+            let (mut training, mut beside, mut longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
+            for (_, job) in graph.iter() {
+                let duration = calibration.duration(job);
+                let is_train = matches!(job.work, Work::Train(_));
+                *if is_train { &mut training } else { &mut beside } += duration;
+                longest = longest.max(duration);
+            }
+            let bound = training.div_f64(count(n_places));
+            assert!(predicted >= bound.max(longest), "{n_places} places");
+            assert!(predicted <= bound + longest + beside, "{n_places} places");
+        }
+    }
+
+    #[test]
+    fn time_passes_while_a_job_runs_and_what_is_over_takes_none() {
+        let graph = graph();
+        let calibration = Calibration::assumed(&places(2));
+        let remaining = |elapsed: Duration| {
+            calibration.predict_remaining(&graph, &|job| match job.0 {
+                0..5 => Standing::Over,
+                5 | 6 => Standing::Running(elapsed),
+                _ => Standing::Waiting,
+            })
+        };
+        let seconds = Duration::from_secs(2);
+        assert_eq!(remaining(Duration::ZERO) - remaining(seconds), seconds);
+        assert!(remaining(Duration::from_secs(3_600)) > Duration::ZERO, "an overdue job holds nobody up");
+        assert_eq!(calibration.predict_remaining(&graph, &|_| Standing::Over), Duration::ZERO);
+    }
+}

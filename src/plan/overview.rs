@@ -1,0 +1,228 @@
+//! Owns what a sweep will do before it does it: the grid, the jobs and their predicted cost, as data
+//! for `plan --json` and as text.
+
+use std::time::Duration;
+
+pub use crate::plan::table::table;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{Placement, Work};
+use crate::plan::cost::{self, Calibration, Standing};
+use crate::plan::params::{self, ParamCounts};
+use crate::plan::{Job, JobGraph, JobKey};
+use crate::spec::SweepSpec;
+use crate::trial::{Configuration, ConfigurationId, Training, Trial, TrialId};
+
+/// What a sweep will do.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Overview {
+    /// Name of the sweep.
+    pub sweep: String,
+    /// The grid's points in file order.
+    pub configurations: Vec<ConfigurationRow>,
+    /// Every trial of the sweep, also those that are done.
+    pub trials: Vec<TrialRow>,
+    /// The jobs of this run, each behind those it needs.
+    pub jobs: Vec<JobRow>,
+    /// Where they run.
+    pub places: Vec<Placement>,
+    /// What the run is thought to cost.
+    pub predicted: Predicted,
+    /// What is allowed but worth saying.
+    pub warnings: Vec<String>,
+}
+
+/// One configuration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigurationRow {
+    /// Its id.
+    pub id: ConfigurationId,
+    /// Name of its model.
+    pub model: String,
+    /// Name of its method.
+    pub method: String,
+    /// Inner width of the adapter, where there is one.
+    pub rank: Option<usize>,
+    /// Numerator of the adapter's scale.
+    pub alpha: Option<f64>,
+    /// Dropout on the adapter's input.
+    pub dropout: Option<f64>,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// Parameters of the adapters alone.
+    pub adapter_params: u64,
+    /// Parameters that train.
+    pub trainable_params: u64,
+    /// Share of parameters that train, in percent.
+    pub trainable_percent: f64,
+    /// All parameters, each tensor counted once.
+    pub total_params: u64,
+    /// Number of its trials.
+    pub folds: usize,
+    /// All settings of its training loop.
+    pub training: Training,
+}
+
+/// One trial; values that do not apply are null.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRow {
+    /// Its id.
+    pub id: TrialId,
+    /// Name of its model.
+    pub model: String,
+    /// Name of its method.
+    pub method: String,
+    /// Inner width of the adapter.
+    pub rank: Option<usize>,
+    /// Numerator of the adapter's scale.
+    pub alpha: Option<f64>,
+    /// Dropout on the adapter's input.
+    pub dropout: Option<f64>,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    /// The fold that it is validated on, from 0.
+    pub fold: usize,
+    /// Parameters that train.
+    pub trainable_params: u64,
+    /// All parameters, each tensor counted once.
+    pub total_params: u64,
+}
+
+/// One job of the graph.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct JobRow {
+    /// Its name.
+    pub key: JobKey,
+    /// What it does.
+    pub kind: JobKind,
+    /// Jobs that must be over before it starts.
+    pub needs: Vec<JobKey>,
+    /// The pack: trials that it trains together; empty for other work.
+    pub trials: Vec<TrialId>,
+    /// Predicted seconds on one of the places.
+    pub duration_s: f64,
+    /// Predicted largest memory, in MiB.
+    pub mem_mib: f64,
+    /// Predicted disk that it leaves, in MiB.
+    pub disk_mib: f64,
+}
+
+/// What a job does, in the order in which the kinds run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobKind {
+    /// Tokenises data.
+    Prepare,
+    /// Trains a pack.
+    Train,
+    /// Summarises a configuration.
+    Summarise,
+    /// Writes the report.
+    Report,
+}
+
+/// What a run is thought to cost.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Predicted {
+    /// Seconds from start to report.
+    pub duration_s: f64,
+    /// All training seconds, shared out evenly over the places: no schedule is shorter.
+    pub lower_bound_s: f64,
+    /// Memory when the largest packs train at the same time, in MiB.
+    pub mem_mib: f64,
+    /// Disk that the run leaves, in MiB.
+    pub disk_mib: f64,
+}
+
+/// What the jobs of a sweep will do on these places.
+#[must_use]
+pub fn overview(sweep: &SweepSpec, graph: &JobGraph, places: &[Placement]) -> Overview {
+    let counts: Vec<_> = sweep.configurations.iter().map(|c| count(sweep, c)).collect();
+    let folds = sweep.splitting.splits();
+    let configurations = sweep.configurations.iter().zip(&counts);
+    let calibration = Calibration::assumed(places);
+    let jobs: Vec<_> = graph.iter().map(|(_, job)| job_row(graph, job, &calibration)).collect();
+    let duration = calibration.predict_remaining(graph, &|_| Standing::Waiting);
+    Overview {
+        sweep: sweep.name.clone(),
+        configurations: configurations.clone().map(|(c, n)| configuration_row(c, n, folds)).collect(),
+        trials: configurations
+            .flat_map(|(c, n)| (0..folds).map(move |f| trial_row(&Trial::new(c, sweep.splitting, f), n)))
+            .collect(),
+        predicted: predict(&jobs, duration, places.len().max(1)),
+        jobs,
+        places: places.to_vec(),
+        warnings: sweep.warnings.clone(),
+    }
+}
+
+fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
+    let model = sweep.models.get(&configuration.model).expect("a checked sweep holds the models it uses");
+    params::count(&model.architecture, sweep.task.labels.len(), &configuration.method)
+}
+
+fn configuration_row(configuration: &Configuration, counts: &ParamCounts, folds: usize) -> ConfigurationRow {
+    let lora = configuration.method.lora();
+    ConfigurationRow {
+        id: configuration.id,
+        model: configuration.model.clone(),
+        method: configuration.method.name().to_owned(),
+        rank: lora.map(|lora| lora.rank),
+        alpha: lora.map(|lora| lora.alpha),
+        dropout: lora.map(|lora| lora.dropout),
+        learning_rate: configuration.training.learning_rate,
+        adapter_params: counts.adapter,
+        trainable_params: counts.trainable,
+        trainable_percent: counts.trainable_percent(),
+        total_params: counts.total,
+        folds,
+        training: configuration.training.clone(),
+    }
+}
+
+fn trial_row(trial: &Trial, counts: &ParamCounts) -> TrialRow {
+    let configuration = &trial.configuration;
+    let lora = configuration.method.lora();
+    TrialRow {
+        id: trial.id,
+        model: configuration.model.clone(),
+        method: configuration.method.name().to_owned(),
+        rank: lora.map(|lora| lora.rank),
+        alpha: lora.map(|lora| lora.alpha),
+        dropout: lora.map(|lora| lora.dropout),
+        learning_rate: configuration.training.learning_rate,
+        fold: trial.fold,
+        trainable_params: counts.trainable,
+        total_params: counts.total,
+    }
+}
+
+fn job_row(graph: &JobGraph, job: &Job, calibration: &Calibration) -> JobRow {
+    JobRow {
+        key: job.key.clone(),
+        kind: match job.work {
+            Work::Prepare(_) => JobKind::Prepare,
+            Work::Train(_) => JobKind::Train,
+            Work::Summarise { .. } => JobKind::Summarise,
+            Work::Report { .. } => JobKind::Report,
+        },
+        needs: job.needs.iter().map(|need| graph.job(*need).key.clone()).collect(),
+        trials: job.trials(),
+        duration_s: calibration.duration(job).as_secs_f64(),
+        mem_mib: job.estimate.mem_mib,
+        disk_mib: job.estimate.disk_mib,
+    }
+}
+
+fn predict(jobs: &[JobRow], duration: Duration, places: usize) -> Predicted {
+    let training = || jobs.iter().filter(|job| job.kind == JobKind::Train);
+    let mut mem_mib: Vec<f64> = training().map(|job| job.mem_mib).collect();
+    mem_mib.sort_by(|a, b| b.total_cmp(a));
+    Predicted {
+        duration_s: duration.as_secs_f64(),
+        lower_bound_s: training().map(|job| job.duration_s).sum::<f64>() / cost::count(places),
+        mem_mib: mem_mib.iter().take(places).sum(),
+        disk_mib: jobs.iter().map(|job| job.disk_mib).sum(),
+    }
+}
