@@ -1,1 +1,7 @@
-//! data
+//! Owns the way from data files to batches: reading, drawing rows, tokenising once into a
+//! memory-mapped store, folds, and the order in which rows are trained on.
+//!
+//! Knows no model, no device and no scheduler. Everything random is a function of a seed.
+
+pub mod sample;
+pub mod sources;
