@@ -63,7 +63,7 @@
 //!    its fate: results and failures are files.
 
 pub mod arch;
-//pub mod cli;
+pub mod cli;
 pub mod content;
 pub mod data;
 pub mod error;
@@ -79,4 +79,4 @@ pub mod stream;
 pub mod task;
 pub mod trial;
 pub mod ui;
-//pub mod worker;
+pub mod worker;
