@@ -8,7 +8,17 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 const COMMANDS: [&str; 11] = [
-    "init", "check", "plan", "run", "status", "logs", "explain", "report", "schema", "doctor", "completions",
+    "init",
+    "check",
+    "plan",
+    "run",
+    "status",
+    "logs",
+    "explain",
+    "report",
+    "schema",
+    "doctor",
+    "completions",
 ];
 
 /// A sweep of three configurations that can be checked and planned without a pretrained model.

@@ -33,10 +33,7 @@ pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
         ok("gpu", format!("cuda:{} {}, {free} of {total} MiB free{state}", gpu.index, gpu.name))
     }));
     findings.push(ok("cores", format!("{} usable, {}", machine.cores.len(), machine.cpu_name)));
-    findings.push(ok(
-        "memory",
-        format!("{} of {} MiB free", machine.ram_free_mib, machine.ram_total_mib),
-    ));
+    findings.push(ok("memory", format!("{} of {} MiB free", machine.ram_free_mib, machine.ram_total_mib)));
     findings.push(disk(&args.results));
     output::data(&text(&findings))?;
     match findings.iter().filter(|finding| finding.mend.is_some()).count() {
@@ -61,9 +58,7 @@ fn libtorch() -> Finding {
         Some(folder) if folder.join("libtorch_cpu.so").is_file() => {
             ok("libtorch", format!("{LIBTORCH_VERSION}, {}", folder.display()))
         }
-        Some(folder) => {
-            missing(format!("no longer in {}", folder.display()), "make setup && make build")
-        }
+        Some(folder) => missing(format!("no longer in {}", folder.display()), "make setup && make build"),
         // The loader found it elsewhere, or the program would not have started.
         None => ok("libtorch", format!("{LIBTORCH_VERSION}, on the loader's own search path")),
     }
@@ -83,7 +78,10 @@ fn cuda(machine: &Machine) -> Finding {
         }
         (count, None) => Finding {
             what: "cuda",
-            text: format!("{}, driver {driver}, but libtorch has no CUDA library", phrase::count(count, "GPU")),
+            text: format!(
+                "{}, driver {driver}, but libtorch has no CUDA library",
+                phrase::count(count, "GPU")
+            ),
             mend: Some("rm -r .libtorch && make setup && make build".to_owned()),
         },
     }

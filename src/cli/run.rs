@@ -73,16 +73,14 @@ fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
 /// The table, the report's path, and the next command where something is left to do.
 fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), AppError> {
     if !args.json {
-        output::data(&report::terminal_table(record, output::width()))?;
+        output::data(&(report::terminal_table(record, output::width()) + "\n"))?;
     }
     let page = Layout::report(&args.reports, &record.sweep.name).join("report.html");
     if page.is_file() {
         output::say(&format!("report: {}", page.display()));
     }
     if summary.stopped && summary.left > 0 {
-        return Err(AppError::Interrupted {
-            hint: format!("`{}` continues", again(std::env::args(), None)),
-        });
+        return Err(AppError::Interrupted { hint: format!("`{}` continues", again(std::env::args(), None)) });
     }
     if let Some((trial, _)) = summary.failures.first() {
         let layout = Layout::new(&args.results, &record.sweep.name);
@@ -97,7 +95,9 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         });
     }
     if let Some((key, failure)) = summary.failed_jobs.first() {
-        return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}")));
+        let log = Layout::new(&args.results, &record.sweep.name).job_log(&key.0);
+        let log = log.display();
+        return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}\nlog: {log}")));
     }
     Ok(())
 }

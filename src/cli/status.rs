@@ -40,7 +40,8 @@ fn in_state<'a>(record: &'a RunRecord, name: &str) -> Vec<&'a TrialRecord> {
 
 fn text(record: &RunRecord) -> String {
     let at_work = if record.live { "at work" } else { "not at work" };
-    let mut text = format!("{}: {}, {at_work}\n", record.sweep.name, phrase::count(record.trials.len(), "trial"));
+    let mut text =
+        format!("{}: {}, {at_work}\n", record.sweep.name, phrase::count(record.trials.len(), "trial"));
     for state in STATES {
         let count = in_state(record, state).len();
         if count > 0 {
@@ -194,10 +195,9 @@ impl<'a> TrialStatus<'a> {
         let lora = configuration.method.lora();
         let failure = match &record.state {
             TrialState::Failed { failure } => Some(failure.to_string()),
-            TrialState::Waiting
-            | TrialState::Running { .. }
-            | TrialState::Interrupted
-            | TrialState::Done => None,
+            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => {
+                None
+            }
         };
         Self {
             id: record.trial.id.to_string(),

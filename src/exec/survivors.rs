@@ -32,9 +32,10 @@ pub fn end(jobs: &Path) -> io::Result<Vec<Pid>> {
     }
     match wait(jobs, DEATH)?.first() {
         None => Ok(left),
-        Some(pid) => {
-            Err(io::Error::other(format!("process {} still works on it and does not end", pid.as_raw_nonzero())))
-        }
+        Some(pid) => Err(io::Error::other(format!(
+            "process {} still works on it and does not end",
+            pid.as_raw_nonzero()
+        ))),
     }
 }
 

@@ -18,7 +18,17 @@ pub(super) struct Board {
     ends_at: Option<Instant>,
     names: HashMap<TrialId, String>,
     jobs: BTreeMap<JobId, Occupant>,
+    early: BTreeMap<JobId, EarlyEnd>,
     best: Option<Best>,
+}
+
+/// How a job's last attempt failed.
+#[derive(Debug)]
+pub(super) struct EarlyEnd {
+    /// Why.
+    pub(super) reason: String,
+    /// Whether it trains: then its trials tell when it is given up.
+    pub(super) trains: bool,
 }
 
 /// A job at work.
@@ -72,8 +82,11 @@ impl Board {
                 self.compare(result.trial, result.validation.accuracy);
             }
             Notice::TrialFailed { .. } => self.failed += 1,
-            Notice::JobEnded { job, .. } => {
-                self.jobs.remove(job);
+            Notice::JobEnded { job, failure, .. } => {
+                let trains = self.jobs.remove(job).is_some_and(|occupant| occupant.trials > 0);
+                if let Some(failure) = failure {
+                    self.early.insert(*job, EarlyEnd { reason: failure.to_string(), trains });
+                }
             }
             Notice::RunEnded { .. } => self.jobs.clear(),
             Notice::StopRequested { .. } | Notice::Warned { .. } => {}
@@ -89,6 +102,11 @@ impl Board {
     /// A trial in words; its id where no launched job has named it.
     pub(super) fn name(&self, trial: TrialId) -> String {
         self.names.get(&trial).cloned().unwrap_or_else(|| trial.to_string())
+    }
+
+    /// How a job's last attempt failed, where it did.
+    pub(super) fn early_end(&self, job: JobId) -> Option<&EarlyEnd> {
+        self.early.get(&job)
     }
 
     /// Number of trials of the sweep.

@@ -72,11 +72,14 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
         Notice::TrialFailed { trial, failure } => {
             Some(format!("failed: {} ({trial}): {failure}", board.name(*trial)))
         }
-        Notice::JobEnded { key, failure: Some(failure), .. } => {
-            Some(format!("warning: job `{key}` ended early: {failure}"))
+        Notice::JobEnded { job, key, .. } => {
+            let early = board.early_end(*job).filter(|early| !early.trains)?;
+            Some(format!("failed: job `{key}`: {}", early.reason))
         }
-        Notice::JobLaunched { key, attempt, placement, .. } if *attempt > 1 => {
-            Some(format!("job `{key}` starts again on {} (attempt {attempt})", placement.device))
+        Notice::JobLaunched { job, key, attempt, placement, .. } => {
+            let early = board.early_end(*job)?;
+            let device = placement.device;
+            Some(format!("job `{key}` starts again on {device} (attempt {attempt}): {}", early.reason))
         }
         Notice::StopRequested { force: false } => Some(
             "stopping: checkpoints are being written, and the same command continues from them; \
@@ -98,7 +101,7 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
             let _ = write!(text, " after {}", duration(*elapsed));
             Some(text)
         }
-        Notice::JobLaunched { .. } | Notice::TrialProgressed { .. } | Notice::JobEnded { .. } => None,
+        Notice::TrialProgressed { .. } => None,
     }
 }
 

@@ -106,11 +106,11 @@ mod tests {
         let [first, second] = &trials();
         let places = [0, 1].map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
         let keys = ["train-a", "train-b"].map(|key| JobKey(key.into()));
-        let launched = |index: usize, trial| Notice::JobLaunched {
+        let launched = |index: usize, attempt, trial| Notice::JobLaunched {
             job: JobId(u32::try_from(index).unwrap()),
             key: &keys[index],
             placement: &places[index],
-            attempt: 1,
+            attempt,
             trials: std::slice::from_ref(trial),
         };
         let progress = |trial: &Trial, step, accuracy: Option<f64>| Progress {
@@ -122,12 +122,23 @@ mod tests {
             validation: accuracy.map(scores),
         };
         let (early, late) = (progress(first, 10, None), progress(first, 20, Some(0.75)));
-        let diverged = Failure::Diverged { step: 12 };
+        let (killed, diverged) = (Failure::Killed { signal: 9 }, Failure::Diverged { step: 12 });
         let after = Duration::from_secs;
         let script = [
-            (0, Notice::RunPlanned { trials: 4, kept: 1, continued: 1, places: &places, predicted: after(250) }),
-            (0, launched(0, first)),
-            (0, launched(1, second)),
+            (
+                0,
+                Notice::RunPlanned {
+                    trials: 4,
+                    kept: 1,
+                    continued: 1,
+                    places: &places,
+                    predicted: after(250),
+                },
+            ),
+            (0, launched(0, 1, first)),
+            (0, launched(1, 1, second)),
+            (1, Notice::JobEnded { job: JobId(1), key: &keys[1], failure: Some(&killed) }),
+            (1, launched(1, 2, second)),
             (1, Notice::TrialProgressed { job: JobId(0), progress: &early }),
             (2, Notice::TrialProgressed { job: JobId(0), progress: &late }),
             (30, Notice::TrialProgressed { job: JobId(0), progress: &late }),
