@@ -68,21 +68,17 @@ fn advance(digits: &mut [usize], dimensions: &[Dimension<'_>]) -> bool {
 }
 
 /// For each step of the method's dimension: its settings, and the other dimensions that apply.
-fn per_method(block: &RawBlock) -> Vec<(Vec<&At<Setting>>, Vec<Dimension<'_>>)> {
+fn per_method<'a>(block: &'a RawBlock) -> Vec<(Vec<&'a At<Setting>>, Vec<Dimension<'a>>)> {
     let (first, rest): (Vec<_>, Vec<_>) =
         dimensions(block).into_iter().partition(|(axes, _)| axes.contains(&Axis::Method));
     let Some((_, steps)) = first.into_iter().next() else { return Vec::new() };
-    let applicable = |method: Option<MethodName>, (axes, dimension): &(Vec<Axis>, Dimension<'_>)| {
-        axes.iter().any(|axis| method.is_none_or(|method| axis.applies_to(method))).then(|| dimension.clone())
+    let with_others = |step: Vec<&'a At<Setting>>| {
+        let method = step.iter().find_map(|at| at.value.method());
+        let applies = |axis: &Axis| method.is_none_or(|method| axis.applies_to(method));
+        let applicable = rest.iter().filter(|(axes, _)| axes.iter().any(applies));
+        (step, applicable.map(|(_, dimension)| dimension.clone()).collect())
     };
-    steps
-        .into_iter()
-        .map(|step| {
-            let method = step.iter().find_map(|at| at.value.method());
-            let others = rest.iter().filter_map(|dimension| applicable(method, dimension)).collect();
-            (step, others)
-        })
-        .collect()
+    steps.into_iter().map(with_others).collect()
 }
 
 /// A block's dimensions with their axes, in the file's order. Values that were bad are not there.

@@ -242,6 +242,10 @@ const SETTINGS: &[Key] = &[
 ];
 
 const COMBINING: &[Key] = &[
-    key("zip", Kind::Zip, "Axes that move together: [[rank, alpha]] pairs their lists, which are equally long"),
+    key(
+        "zip",
+        Kind::Zip,
+        "Axes that move together: [[rank, alpha]] pairs their lists, which are equally long",
+    ),
     key("exclude", Kind::Blocks(&EXCLUSION), "Points to leave out: [{rank: 4, alpha: 32}]"),
 ];

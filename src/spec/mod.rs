@@ -8,6 +8,7 @@ mod check;
 mod check_grid;
 mod check_models;
 mod check_task;
+mod check_zip;
 mod error;
 mod grid;
 mod keys;
@@ -112,7 +113,8 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     if bytes.len() as u64 > MAX_BYTES {
         return Err(Problem::Unreadable("it has more than 1 MiB".to_owned()));
     }
-    let text = String::from_utf8(bytes).map_err(|_| Problem::Unreadable("it is not UTF-8 text".to_owned()))?;
+    let text =
+        String::from_utf8(bytes).map_err(|_| Problem::Unreadable("it is not UTF-8 text".to_owned()))?;
     // A byte-order mark would count as a column.
     Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
 }

@@ -96,10 +96,11 @@ fn put(node: &mut Node, path: &[&str], place: Place, value: Node) -> Result<(), 
         Content::List(items) => {
             let length = items.len();
             let item = name.parse().ok().and_then(|index: usize| items.get_mut(index));
-            let item = item.ok_or_else(|| format!("`{name}` is no item of a list of {length}: count from 0"))?;
+            let item =
+                item.ok_or_else(|| format!("`{name}` is no item of a list of {length}: count from 0"))?;
             put(item, rest, place, value)
         }
-        Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => {
+        Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => {
             Err(format!("`{name}` cannot be set: the sweep has a single value there, no mapping"))
         }
     }

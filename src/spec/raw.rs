@@ -46,7 +46,6 @@ pub(super) struct RawModel {
     pub(super) name: At<String>,
     pub(super) place: Place,
     pub(super) from: Option<At<String>>,
-    pub(super) architecture: Option<At<String>>,
     pub(super) tokenizer: Option<At<String>>,
     pub(super) layers: Option<At<usize>>,
     pub(super) hidden: Option<At<usize>>,
@@ -173,7 +172,6 @@ fn model(name: At<String>, fields: &Fields<'_>) -> RawModel {
         name,
         place: fields.place,
         from: fields.text("from"),
-        architecture: fields.text("architecture"),
         tokenizer: fields.text("tokenizer"),
         layers: fields.size("layers"),
         hidden: fields.size("hidden"),
@@ -227,7 +225,9 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
     let mut zips = Vec::new();
     for group in read::items(node, "`zip`", &Kind::Zip.wanted(), report) {
         let mut names = Vec::new();
-        for item in read::items(group, "an item of `zip`", "a list of axes, for example `[rank, alpha]`", report) {
+        for item in
+            read::items(group, "an item of `zip`", "a list of axes, for example `[rank, alpha]`", report)
+        {
             match &item.content {
                 Content::Text(name) => names.push(At { value: name.clone(), place: item.place }),
                 Content::Null

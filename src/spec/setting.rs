@@ -182,7 +182,9 @@ impl Setting {
             Axis::Beta1 => Self::Beta1(value.number()?),
             Axis::Beta2 => Self::Beta2(value.number()?),
             Axis::Epsilon => Self::Epsilon(value.number()?),
-            Axis::EvaluateEvery => Self::EvaluateEvery(if value.is_null() { None } else { Some(value.size()?) }),
+            Axis::EvaluateEvery => {
+                Self::EvaluateEvery(if value.is_null() { None } else { Some(value.size()?) })
+            }
             Axis::Keep => Self::Keep(match value.into_text()?.as_str() {
                 "last" => Keep::Last,
                 "best" => Keep::Best,
@@ -195,6 +197,11 @@ impl Setting {
     /// The method, where it is one.
     pub(super) fn method(&self) -> Option<MethodName> {
         if let Self::Method(method) = self { Some(*method) } else { None }
+    }
+
+    /// The model's name, where it is one.
+    pub(super) fn model(&self) -> Option<&At<String>> {
+        if let Self::Model(model) = self { Some(model) } else { None }
     }
 
     /// Puts the setting into a point.

@@ -71,7 +71,8 @@ pub(super) struct Fault {
 pub(super) fn look(raw: &RawSweep, folder: &Path) -> Survey {
     let mut seen = HashMap::new();
     let task = raw.task.as_ref();
-    let data = |path: fn(&RawTask) -> Option<&str>| task.and_then(|task| data_file(task, path(task)?, folder));
+    let data =
+        |path: fn(&RawTask) -> Option<&str>| task.and_then(|task| data_file(task, path(task)?, folder));
     Survey {
         train: data(|task| Some(&task.train.as_ref()?.value)),
         validation: data(|task| Some(&task.validation.as_ref()?.value)),
@@ -97,9 +98,9 @@ fn model_files(
     seen: &mut HashMap<PathBuf, Result<FolderFacts, Fault>>,
 ) -> ModelFacts {
     let from = model.from.as_ref().map(|from| (folder.join(&from.value), from.value.as_str()));
-    let found = from.as_ref().map(|(path, name)| {
-        seen.entry(path.clone()).or_insert_with(|| model_folder(path, name)).clone()
-    });
+    let found = from
+        .as_ref()
+        .map(|(path, name)| seen.entry(path.clone()).or_insert_with(|| model_folder(path, name)).clone());
     let tokenizer = match (&model.tokenizer, &from) {
         (Some(at), _) => Some(tokenizer(&folder.join(&at.value), &at.value)),
         (None, Some((path, name))) if path.is_dir() => Some(tokenizer(path, name)),

@@ -55,10 +55,10 @@ pub(super) struct SyntaxError {
 
 /// Parses one YAML document. Places count from the text's first byte in source 0.
 pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let budget = serde_yaml::budget! { max_depth: MAX_DEPTH, max_documents: 1, max_nodes: 1_000_000 };
+    let budget = serde_yaml::budget! { max_depth: MAX_DEPTH, max_nodes: 1_000_000 };
     let alias_limits = serde_yaml::alias_limits! { max_total_replayed_events: MAX_REPEATED };
     let options = serde_yaml::options! {
-        budget: Some(budget),
+        budget: budget,
         alias_limits: alias_limits,
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         non_finite_float_policy: serde_yaml::NonFiniteFloatPolicy::PassThrough,
@@ -84,23 +84,7 @@ impl Node {
                     entry.value.relocate(source, offset);
                 }
             }
-            Content::Null
-            | Content::Flag(_)
-            | Content::Count(_)
-            | Content::Number(_)
-            | Content::Text(_) => {}
-        }
-    }
-
-    /// What kind of thing it is, for messages.
-    pub(super) fn kind(&self) -> &'static str {
-        match &self.content {
-            Content::Null => "nothing",
-            Content::Flag(_) => "a flag",
-            Content::Count(_) | Content::Number(_) => "a number",
-            Content::Text(_) => "text",
-            Content::List(_) => "a list",
-            Content::Map(_) => "a mapping",
+            Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => {}
         }
     }
 }
@@ -207,7 +191,10 @@ mod tests {
         let at = |place: Place| &text[place.start..place.end];
         let top = entries(&node);
         let task = entries(&top[0].value);
-        assert_eq!((at(top[0].key.place), at(task[0].key.place), at(task[0].value.place)), ("task", "label", "Prö"));
+        assert_eq!(
+            (at(top[0].key.place), at(task[0].key.place), at(task[0].value.place)),
+            ("task", "label", "Prö")
+        );
         assert!(matches!(task[1].value.content, Content::Number(x) if (x - 0.005).abs() < 1e-12));
         assert_eq!(at(task[1].value.place), "5e-3");
         let Content::List(items) = &top[1].value.content else { panic!() };
