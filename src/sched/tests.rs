@@ -142,6 +142,17 @@ fn the_longest_training_starts_first() {
 }
 
 #[test]
+fn a_blocked_job_names_the_first_few_it_waits_for() {
+    let scheduler = started(CALM.policy);
+    assert_eq!(scheduler.explain(JobId(1)).to_string(), "waits for `prepare-0`");
+    assert_eq!(scheduler.explain(JobId(5)).to_string(), "waits for `train-0`, `train-1`, `train-2`");
+    let many = World::new(&Scenario { trains: 30, ..CALM }).scheduler;
+    let report = JobId(u32::try_from(many.graph().len()).unwrap() - 1);
+    let text = many.explain(report).to_string();
+    assert!(text.ends_with(" and 7 more"), "{text}");
+}
+
+#[test]
 fn without_data_nothing_trains_and_the_report_still_says_so() {
     let mut scheduler = started(CALM.policy);
     let failure = Failure::BadData { message: "no column `text`".to_owned() };
