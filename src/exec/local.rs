@@ -115,7 +115,8 @@ impl Watch {
             scope.spawn(|| self.read(lines, log));
             // The child stays unreaped, so that its group's number stays its own. What it may have
             // started dies with it, which also ends the lines.
-            let ended = retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+            let ended =
+                retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
             debug_assert!(ended.is_ok(), "a child that is not reaped can be waited for");
             signal(pid, true);
         });

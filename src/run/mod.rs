@@ -38,6 +38,9 @@ use crate::spec::SweepSpec;
 use crate::trial::{Trial, TrialId};
 use crate::ui::{Notice, Observer};
 
+/// How long the children of a crashed orchestrator may take to be gone by themselves.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// How to run a sweep.
 #[derive(Clone, Debug)]
 pub struct RunOptions {
@@ -161,7 +164,8 @@ fn warn_of_torn_tail(replay: &Replay, observer: &mut dyn Observer) {
 
 fn end_survivors(layout: &Layout, observer: &mut dyn Observer) -> Result<(), AppError> {
     let jobs = layout.jobs();
-    let killed = survivors::end(&jobs).map_err(|error| AppError::file("take over", &jobs, &error))?;
+    let killed =
+        survivors::end(&jobs, PATIENCE).map_err(|error| AppError::file("take over", &jobs, &error))?;
     for pid in killed {
         let message = format!("killed process {}: a child of a run that crashed", pid.as_raw_nonzero());
         observer.observe(&Notice::Warned { message: &message });

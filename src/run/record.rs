@@ -103,7 +103,13 @@ fn load_sweep(layout: &Layout) -> Result<SweepSpec, AppError> {
     files::read_json(&path).map_err(|error| AppError::file("read", &path, &error))?.ok_or_else(missing)
 }
 
-fn load_trial(layout: &Layout, sweep: &SweepSpec, history: &History, trial: Trial, live: bool) -> TrialRecord {
+fn load_trial(
+    layout: &Layout,
+    sweep: &SweepSpec,
+    history: &History,
+    trial: Trial,
+    live: bool,
+) -> TrialRecord {
     let configuration = &trial.configuration;
     let architecture = &sweep.models[&configuration.model].architecture;
     let params = params::count(architecture, sweep.task.labels.len(), &configuration.method);
