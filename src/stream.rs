@@ -20,6 +20,10 @@ pub enum Draw<'a> {
     Init(&'a str),
     /// Order of the rows in this epoch, counted from 0.
     Order(u64),
+    /// Rows that a sweep uses of a data file.
+    Sample,
+    /// Division of rows into folds.
+    Split,
     /// Dropout mask number `site` in micro-batch `step` (both counted from 0).
     Dropout {
         /// Micro-batch since the start of training.
@@ -51,6 +55,8 @@ impl StreamKey {
                 mix(1) ^ mix(crate::content::ContentHash::of_bytes(name.as_bytes()).leading_u64())
             }
             Draw::Order(epoch) => mix(mix(2) ^ epoch),
+            Draw::Sample => mix(4),
+            Draw::Split => mix(5),
             Draw::Dropout { step, site } => mix(mix(mix(3) ^ step) ^ site),
         };
         mix(self.0 ^ word) >> 1

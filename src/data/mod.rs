@@ -1,1 +1,12 @@
-//! data
+//! Owns the way from data files to batches: reading, drawing rows, tokenising once into a
+//! memory-mapped store, folds, and the order in which rows are trained on.
+//!
+//! Knows no model, no device and no scheduler. Everything random is a function of a seed.
+
+pub mod batches;
+pub mod folds;
+pub mod prepare;
+pub mod sample;
+pub mod sources;
+pub mod store;
+pub mod tokenizer;
