@@ -18,3 +18,4 @@ pub mod task;
 pub mod train;
 pub mod trial;
 pub mod ui;
+pub mod worker;

@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam::channel::Receiver;
 use jiff::Timestamp;
 
+use crate::data::store::TokenStore;
 use crate::error::AppError;
 use crate::exec::{Executor, survivors};
 use crate::job::Placement;
@@ -115,7 +116,7 @@ pub fn start(
 
     let reports = std::path::absolute(options.reports.join(&spec.name))
         .map_err(|error| AppError::file("find", &options.reports, &error))?;
-    let present = |key| Layout::store(layout.stores(), key).is_dir();
+    let present = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
     let graph = graph::build(&spec, &left.todo, &reports, &present);
     let calibration = Calibration::assumed(&options.places);
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
