@@ -69,6 +69,8 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod job;
+#[cfg(feature = "torch")]
+pub mod model;
 pub mod outcome;
 pub mod plan;
 pub mod report;
@@ -77,6 +79,7 @@ pub mod sched;
 pub mod spec;
 pub mod stream;
 pub mod task;
+pub mod train;
 pub mod trial;
 pub mod ui;
 pub mod worker;

@@ -11,20 +11,18 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// How long a child may take to be gone by itself.
-const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a killed child may take to be gone; one that writes to a hung disk may take for ever.
 const DEATH: Duration = Duration::from_secs(10);
 /// Time between two looks at the process table.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Ends every process that works on a job file in this folder, and returns those that had to be
-/// killed. The folder must be spelled as on their command lines: absolute, links resolved.
+/// Ends every process that works on a job file in this folder, and returns those that were not gone
+/// by themselves within `patience` and had to be killed. The folder must be spelled as on their command lines: absolute, links resolved.
 ///
 /// # Errors
 /// When the process table cannot be read, or a process does not end.
-pub fn end(jobs: &Path) -> io::Result<Vec<Pid>> {
-    let left = wait(jobs, PATIENCE)?;
+pub fn end(jobs: &Path, patience: Duration) -> io::Result<Vec<Pid>> {
+    let left = wait(jobs, patience)?;
     for pid in &left {
         // A child leads its own group. Failing means that it is gone.
         let _ = kill_process_group(*pid, Signal::KILL);

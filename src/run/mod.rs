@@ -20,6 +20,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossbeam::channel::Receiver;
 use jiff::Timestamp;
 
+use crate::data::store::TokenStore;
 use crate::error::AppError;
 use crate::exec::{Executor, survivors};
 use crate::job::Placement;
@@ -37,6 +38,9 @@ use crate::sched::{Policy, Scheduler};
 use crate::spec::SweepSpec;
 use crate::trial::{Trial, TrialId};
 use crate::ui::{Notice, Observer};
+
+/// How long the children of a crashed orchestrator may take to be gone by themselves.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How to run a sweep.
 #[derive(Clone, Debug)]
@@ -112,7 +116,7 @@ pub fn start(
 
     let reports = std::path::absolute(options.reports.join(&spec.name))
         .map_err(|error| AppError::file("find", &options.reports, &error))?;
-    let present = |key| Layout::store(layout.stores(), key).is_dir();
+    let present = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
     let graph = graph::build(&spec, &left.todo, &reports, &present);
     let calibration = Calibration::assumed(&options.places);
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
@@ -161,7 +165,8 @@ fn warn_of_torn_tail(replay: &Replay, observer: &mut dyn Observer) {
 
 fn end_survivors(layout: &Layout, observer: &mut dyn Observer) -> Result<(), AppError> {
     let jobs = layout.jobs();
-    let killed = survivors::end(&jobs).map_err(|error| AppError::file("take over", &jobs, &error))?;
+    let killed =
+        survivors::end(&jobs, PATIENCE).map_err(|error| AppError::file("take over", &jobs, &error))?;
     for pid in killed {
         let message = format!("killed process {}: a child of a run that crashed", pid.as_raw_nonzero());
         observer.observe(&Notice::Warned { message: &message });

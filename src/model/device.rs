@@ -1,0 +1,42 @@
+//! Owns the way from a placement to a libtorch device. Loads the CUDA library only when asked for a GPU.
+
+use std::path::Path;
+
+use crate::job;
+use crate::outcome::Failure;
+
+/// The libtorch device of a placement. The process sees only its own GPU, so that is number 0.
+///
+/// # Errors
+/// When a GPU is asked for and libtorch's CUDA library cannot be loaded or finds none.
+pub fn select(device: job::Device) -> Result<tch::Device, Failure> {
+    match device {
+        job::Device::Cpu { .. } | job::Device::Host => Ok(tch::Device::Cpu),
+        job::Device::Cuda { index } => {
+            load_cuda().map_err(|message| Failure::BadData { message })?;
+            if tch::Cuda::is_available() {
+                return Ok(tch::Device::Cuda(0));
+            }
+            let message =
+                format!("libtorch sees no GPU where `cuda:{index}` was expected: run `lorasweep doctor`");
+            Err(Failure::BadData { message })
+        }
+    }
+}
+
+/// Loads `libtorch_cuda.so` beside the CPU library, once per process; its registration makes GPUs usable.
+fn load_cuda() -> Result<(), String> {
+    let name = "libtorch_cuda.so";
+    let beside = option_env!("LORASWEEP_LIBTORCH").map(|folder| Path::new(folder).join(name));
+    let path = beside.filter(|path| path.exists()).unwrap_or_else(|| name.into());
+    #[expect(unsafe_code, reason = "loading a library runs its initialisers; this one is libtorch's own")]
+    let loaded = unsafe { libloading::Library::new(&path) };
+    match loaded {
+        Ok(library) => {
+            // Never unloaded: libtorch keeps pointers into it.
+            std::mem::forget(library);
+            Ok(())
+        }
+        Err(error) => Err(format!("cannot load `{}`: {error}; run `lorasweep doctor`", path.display())),
+    }
+}

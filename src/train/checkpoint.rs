@@ -1,0 +1,144 @@
+//! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use safetensors::{Dtype, SafeTensors, View};
+use serde::{Deserialize, Serialize};
+use tch::{Kind, Tensor};
+
+use crate::outcome::{Cost, Scores};
+use crate::trial::TrialId;
+
+/// What a trial needs besides tensors to go on exactly where it was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Which trial.
+    pub trial: TrialId,
+    /// Optimiser steps done.
+    pub step: u64,
+    /// What it has cost so far.
+    pub cost: Cost,
+    /// Step and scores of the best evaluation so far.
+    pub best: Option<(u64, Scores)>,
+    /// Step and scores of the latest evaluation.
+    pub latest: Option<(u64, Scores)>,
+    /// What the next training line will be made of.
+    pub window: Window,
+}
+
+/// What has gathered since the last training line.
+#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Window {
+    /// Optimiser steps.
+    pub steps: u64,
+    /// Their summed losses.
+    pub loss: f64,
+    /// Rows seen.
+    pub rows: u64,
+    /// Seconds in them.
+    pub seconds: f64,
+    /// Gradient norm of the latest.
+    pub grad_norm: f64,
+}
+
+/// A checkpoint that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    /// It cannot be read or written.
+    #[error("cannot access the checkpoint: {0}")]
+    Io(#[from] io::Error),
+    /// Its bytes are not what was written.
+    #[error("the checkpoint is damaged: {0}")]
+    Damaged(String),
+}
+
+struct Raw {
+    shape: Vec<usize>,
+    bytes: Vec<u8>,
+}
+
+impl View for &Raw {
+    fn dtype(&self) -> Dtype {
+        Dtype::F32
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Borrowed(&self.bytes)
+    }
+
+    fn data_len(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
+/// Writes tensors and state beside `path`, then takes its place.
+///
+/// # Errors
+/// When the folder cannot be written; the file that was there stays whole.
+pub fn save(path: &Path, state: &State, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
+    let raw: BTreeMap<&str, Raw> =
+        tensors.iter().map(|(name, tensor)| (name.as_str(), raw(tensor))).collect();
+    let state = serde_json::to_string(state).map_err(io::Error::from)?;
+    let metadata = [("checksum".to_owned(), checksum(&state, &raw)), ("state".to_owned(), state)];
+    let text = safetensors::serialize(raw.iter(), Some(metadata.into_iter().collect()))
+        .map_err(|error| CheckpointError::Io(io::Error::other(error)))?;
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let temporary = path.with_extension("partial");
+    fs::write(&temporary, text)?;
+    fs::rename(&temporary, path)?;
+    Ok(())
+}
+
+/// Reads what [`save`] wrote.
+///
+/// # Errors
+/// When there is no file, or one that is not whole.
+pub fn load(path: &Path) -> Result<(State, BTreeMap<String, Tensor>), CheckpointError> {
+    let bytes = fs::read(path)?;
+    let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged(error.to_string());
+    let (_, header) = SafeTensors::read_metadata(&bytes).map_err(|e| damaged(&e))?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|e| damaged(&e))?;
+    let metadata = header.metadata().as_ref().ok_or_else(|| damaged(&"it has no metadata"))?;
+    let state = metadata.get("state").ok_or_else(|| damaged(&"it has no state"))?;
+    let mut raw = BTreeMap::new();
+    for (name, view) in file.iter() {
+        raw.insert(name, Raw { shape: view.shape().to_vec(), bytes: view.data().to_vec() });
+    }
+    if metadata.get("checksum") != Some(&checksum(state, &raw)) {
+        return Err(damaged(&"its checksum does not match"));
+    }
+    let tensors = raw.iter().map(|(name, raw)| {
+        let size: Vec<i64> = raw.shape.iter().map(|n| crate::model::params::index(*n)).collect();
+        ((*name).to_owned(), Tensor::from_data_size(&raw.bytes, &size, Kind::Float))
+    });
+    let tensors = tensors.collect();
+    Ok((serde_json::from_str(state).map_err(|e| damaged(&e))?, tensors))
+}
+
+fn raw(tensor: &Tensor) -> Raw {
+    let tensor = tensor.detach().to_device(tch::Device::Cpu).to_kind(Kind::Float).contiguous();
+    let mut bytes = vec![0; tensor.numel() * size_of::<f32>()];
+    tensor.copy_data_u8(&mut bytes, tensor.numel());
+    let shape = tensor.size().iter().map(|n| usize::try_from(*n).expect("sizes are positive")).collect();
+    Raw { shape, bytes }
+}
+
+fn checksum(state: &str, raw: &BTreeMap<&str, Raw>) -> String {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(state.as_bytes());
+    for (name, raw) in raw {
+        hasher.update(name.as_bytes());
+        hasher.update(&raw.bytes);
+    }
+    format!("{:08x}", hasher.finalize())
+}

@@ -1,0 +1,95 @@
+//! Owns the training of a pack, in its own process: from prepared data and starting weights to a
+//! result per trial. Never knows the scheduler or who its neighbours' orchestrator is.
+//!
+//! [`run`] is the loop; one piece, the same for every method. A solo trial is a pack of one slot.
+
+#[cfg(feature = "torch")]
+pub mod batch;
+#[cfg(feature = "torch")]
+pub mod checkpoint;
+#[cfg(feature = "torch")]
+pub mod evaluate;
+pub mod metrics;
+#[cfg(feature = "torch")]
+pub mod optimiser;
+#[cfg(feature = "torch")]
+mod pack;
+pub mod schedule;
+#[cfg(feature = "torch")]
+mod slot;
+
+#[cfg(feature = "torch")]
+pub use self::training::{Context, Ended, run};
+
+#[cfg(feature = "torch")]
+mod training {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::pack::Trainer;
+    use crate::job::{ChildLine, Pack, Placement};
+    use crate::outcome::Failure;
+    use crate::run::layout::Layout;
+
+    /// What the training process is given besides its pack.
+    pub struct Context<'a> {
+        /// Where files go.
+        pub layout: Layout,
+        /// The device and the cores.
+        pub placement: Placement,
+        /// Set when the trial should write its checkpoint and end.
+        pub stop: &'a AtomicBool,
+        /// Tells the parent.
+        pub say: &'a dyn Fn(ChildLine),
+    }
+
+    /// How a pack's training ended.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Ended {
+        /// Every trial has a result or a failure file.
+        Finished,
+        /// It was asked to stop; every trial left has a checkpoint.
+        Stopped,
+    }
+
+    /// Trains the pack's trials, from their checkpoints where there are any.
+    ///
+    /// # Errors
+    /// The failure of the last trial where all failed, or of what they share: store, model, device, memory.
+    pub fn run(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
+        catch_unwind(AssertUnwindSafe(|| train(pack, context))).unwrap_or_else(|panic| {
+            let text = panic.downcast_ref::<String>().map(String::as_str);
+            Err(libtorch_failure(
+                text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown panic"),
+            ))
+        })
+    }
+
+    fn train(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
+        let mut trainer = Trainer::start(pack, context)?;
+        trainer.finish_done_slots()?;
+        while trainer.active() {
+            if context.stop.load(Ordering::Relaxed) {
+                trainer.checkpoint()?;
+                return Ok(Ended::Stopped);
+            }
+            trainer.step();
+            trainer.quarantine_diverged()?;
+            trainer.evaluate_due()?;
+            trainer.report()?;
+            trainer.finish_done_slots()?;
+            trainer.checkpoint_if_worth_it()?;
+        }
+        trainer.ended()
+    }
+
+    /// Plain tensor operations panic with libtorch's message; running out of memory is one of them.
+    fn libtorch_failure(message: &str) -> Failure {
+        let memory = ["out of memory", "can't allocate memory", "not enough memory"];
+        if memory.iter().any(|sign| message.contains(sign)) {
+            return Failure::OutOfMemory;
+        }
+        let first = message.lines().next().unwrap_or_default();
+        Failure::BadData { message: format!("training stopped on an internal error: {first}") }
+    }
+}

@@ -1,0 +1,159 @@
+//! Owns AdamW (Loshchilov & Hutter 2019) and gradient clipping over a pack: every setting per slot.
+
+use std::collections::BTreeMap;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::model::params::{Params, index};
+use crate::trial::Training;
+
+/// First and second moments of one tensor, `[K, …]`.
+#[derive(Debug)]
+struct Moments {
+    first: Tensor,
+    second: Tensor,
+}
+
+/// The optimiser's state.
+#[derive(Debug)]
+pub struct AdamW {
+    moments: BTreeMap<String, Moments>,
+}
+
+/// One slot's part in an optimiser step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlotStep<'a> {
+    /// Its settings.
+    pub training: &'a Training,
+    /// Steps it has done before this one.
+    pub done: u64,
+    /// Its learning rate now.
+    pub learning_rate: f64,
+}
+
+impl AdamW {
+    /// Zero moments for all trainable tensors.
+    #[must_use]
+    pub fn new(params: &Params) -> Self {
+        let zeros = |t: &Tensor| Moments { first: t.detach().zeros_like(), second: t.detach().zeros_like() };
+        Self { moments: params.trainable().map(|(name, t)| (name.to_owned(), zeros(&t.tensor))).collect() }
+    }
+
+    /// Clips each slot's gradient to its `clip_norm`, steps, and clears the gradients.
+    ///
+    /// Returns the gradient norms before clipping, `[K]`.
+    pub fn step(&mut self, params: &Params, slots: &[SlotStep<'_>]) -> Tensor {
+        tch::no_grad(|| {
+            let norms = gradient_norms(params);
+            let clip = clip_factors(&norms, slots);
+            let device = norms.device();
+            let per_slot = |f: &dyn Fn(&SlotStep<'_>) -> f64| column(slots, device, f);
+            let beta1 = uniform(slots, |s| s.training.beta1);
+            let beta2 = uniform(slots, |s| s.training.beta2);
+            let epsilon = uniform(slots, |s| s.training.epsilon);
+            let step_size = per_slot(&|s| s.learning_rate / (1.0 - s.training.beta1.powi(exponent(s))));
+            let second_scale = per_slot(&|s| (1.0 - s.training.beta2.powi(exponent(s))).sqrt().recip());
+            let keep = per_slot(&|s| 1.0 - s.learning_rate * s.training.weight_decay);
+            let any_decay = slots.iter().any(|s| s.training.weight_decay > 0.0);
+            for (name, trainable) in params.trainable() {
+                let mut value = trainable.tensor.detach();
+                let mut gradient = trainable.tensor.grad();
+                let mut size = vec![1; value.dim()];
+                size[0] = -1;
+                let shaped = |t: &Tensor| t.view(size.as_slice());
+                let moments = self.moments.get_mut(name).expect("moments are made from the same tensors");
+                if let Some(clip) = &clip {
+                    let _ = gradient.g_mul_(&shaped(clip));
+                }
+                if any_decay && trainable.decays {
+                    let _ = value.g_mul_(&shaped(&keep));
+                }
+                let _ = moments.first.lerp_(&gradient, 1.0 - beta1);
+                let _ = moments.second.g_mul_scalar_(beta2);
+                let _ = moments.second.addcmul_(&gradient, &(&gradient * (1.0 - beta2)));
+                let mut denominator = moments.second.sqrt();
+                let _ = denominator.g_mul_(&shaped(&second_scale)).g_add_scalar_(epsilon);
+                let _ = value.g_sub_(&(&moments.first * shaped(&step_size)).g_div_(&denominator));
+                let _ = gradient.zero_();
+            }
+            norms
+        })
+    }
+
+    /// The same state without the slots that are not in `kept`.
+    #[must_use]
+    pub fn retain(&self, kept: &[usize]) -> Self {
+        let rows: Vec<i64> = kept.iter().map(|slot| index(*slot)).collect();
+        let take = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&rows).to_device(t.device()));
+        let moments = self
+            .moments
+            .iter()
+            .map(|(name, m)| (name.clone(), Moments { first: take(&m.first), second: take(&m.second) }));
+        Self { moments: moments.collect() }
+    }
+
+    /// One slot's moments, copied, as `first/<name>` and `second/<name>`.
+    #[must_use]
+    pub fn snapshot(&self, slot: usize) -> BTreeMap<String, Tensor> {
+        let slice = |t: &Tensor| t.get(index(slot)).copy();
+        let both = self.moments.iter().flat_map(|(name, m)| {
+            [(format!("first/{name}"), slice(&m.first)), (format!("second/{name}"), slice(&m.second))]
+        });
+        both.collect()
+    }
+
+    /// Overwrites one slot's moments.
+    ///
+    /// # Errors
+    /// Names the first tensor that is missing in `values` or has another shape there.
+    pub fn restore(&mut self, slot: usize, values: &BTreeMap<String, Tensor>) -> Result<(), String> {
+        for (name, moments) in &self.moments {
+            for (kind, tensor) in [("first", &moments.first), ("second", &moments.second)] {
+                let mut place = tensor.get(index(slot));
+                let value =
+                    values.get(&format!("{kind}/{name}")).filter(|value| value.size() == place.size());
+                place.copy_(value.ok_or_else(|| format!("`{kind}/{name}` is missing or has another shape"))?);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bias correction's exponent: steps done, this one included.
+fn exponent(slot: &SlotStep<'_>) -> i32 {
+    i32::try_from(slot.done + 1).unwrap_or(i32::MAX)
+}
+
+/// A setting that all slots of a pack share; the planner packs no others together.
+fn uniform(slots: &[SlotStep<'_>], get: impl Fn(&SlotStep<'_>) -> f64) -> f64 {
+    let first = get(&slots[0]);
+    debug_assert!(slots.iter().all(|s| get(s).to_bits() == first.to_bits()));
+    first
+}
+
+fn column(slots: &[SlotStep<'_>], device: Device, get: &dyn Fn(&SlotStep<'_>) -> f64) -> Tensor {
+    let values: Vec<f64> = slots.iter().map(get).collect();
+    Tensor::from_slice(&values).to_kind(Kind::Float).to_device(device)
+}
+
+/// The norm of each slot's whole gradient, `[K]`.
+fn gradient_norms(params: &Params) -> Tensor {
+    let squares: Vec<Tensor> = params
+        .trainable()
+        .map(|(_, t)| {
+            let gradient = t.tensor.grad();
+            let flat = gradient.view([gradient.size()[0], -1]);
+            flat.norm_scalaropt_dim(2.0, [1].as_slice(), false).square()
+        })
+        .collect();
+    Tensor::stack(&squares, 0).sum_dim_intlist([0].as_slice(), false, Kind::Float).sqrt()
+}
+
+/// What each slot's gradient is multiplied by, `[K]`; `None` where no slot clips.
+fn clip_factors(norms: &Tensor, slots: &[SlotStep<'_>]) -> Option<Tensor> {
+    slots.iter().any(|s| s.training.clip_norm.is_some()).then(|| {
+        let limits = column(slots, norms.device(), &|s| s.training.clip_norm.unwrap_or(f64::INFINITY));
+        // The same guard as torch.nn.utils.clip_grad_norm_.
+        (limits / (norms + 1e-6)).clamp_max(1.0)
+    })
+}

@@ -1,0 +1,124 @@
+//! Owns one trial's side of a pack: its rows, its place in them, its files. Computes nothing.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use super::checkpoint::{State, Window};
+use super::schedule;
+use crate::data::batches;
+use crate::data::folds::SplitRows;
+use crate::outcome::{Cost, MetricLine};
+use crate::run::layout::Layout;
+use crate::stream::StreamKey;
+use crate::trial::Trial;
+
+/// A trial in a pack.
+#[derive(Debug)]
+pub(super) struct Slot {
+    /// What it is.
+    pub(super) trial: Trial,
+    /// Root of its random streams.
+    pub(super) key: StreamKey,
+    /// Training rows, and validation rows of the same file.
+    pub(super) rows: SplitRows,
+    /// Optimiser steps in all.
+    pub(super) total: u64,
+    /// Where it stands.
+    pub(super) state: State,
+    steps_per_epoch: u64,
+    lengths: Vec<u32>,
+    epoch: Option<(u64, Vec<Vec<u32>>)>,
+    metrics: PathBuf,
+}
+
+impl Slot {
+    /// A trial at its first step. `lengths` are those of all training rows, in tokens.
+    #[must_use]
+    pub(super) fn new(trial: &Trial, rows: SplitRows, lengths: Vec<u32>, layout: &Layout) -> Self {
+        let (steps_per_epoch, total) = schedule::steps(&trial.configuration.training, rows.train.len());
+        let state = State {
+            trial: trial.id,
+            step: 0,
+            cost: Cost::default(),
+            best: None,
+            latest: None,
+            window: Window::default(),
+        };
+        let (key, metrics) = (StreamKey::of(trial), layout.metrics(trial.id));
+        Self { trial: trial.clone(), key, rows, total, state, steps_per_epoch, lengths, epoch: None, metrics }
+    }
+
+    /// The micro-batches of the next optimiser step: one list of rows each.
+    pub(super) fn micro_batches(&mut self) -> &[Vec<u32>] {
+        let training = &self.trial.configuration.training;
+        let epoch = self.state.step / self.steps_per_epoch;
+        if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
+            let batches =
+                batches::training(&self.rows.train, &self.lengths, training.batch_size, self.key, epoch);
+            self.epoch = Some((epoch, batches));
+        }
+        let batches = self.epoch.as_ref().map_or(&[][..], |(_, batches)| batches);
+        let within = usize::try_from(self.state.step % self.steps_per_epoch).expect("steps fit in memory");
+        let first = within * training.accumulation;
+        &batches[first..(first + training.accumulation).min(batches.len())]
+    }
+
+    /// Number of the next step's micro-batch `i` since the start of training: what dropout is keyed by.
+    #[must_use]
+    pub(super) fn micro_step(&self, i: usize) -> u64 {
+        self.state.step * self.trial.configuration.training.accumulation as u64 + i as u64
+    }
+
+    /// Whether all steps are done.
+    #[must_use]
+    pub(super) fn finished(&self) -> bool {
+        self.state.step >= self.total
+    }
+
+    /// Passes over the training rows so far.
+    #[must_use]
+    pub(super) fn epochs_done(&self) -> f64 {
+        self.state.step as f64 / self.steps_per_epoch as f64
+    }
+
+    /// Whether a validation is due after the step just done.
+    #[must_use]
+    pub(super) fn evaluation_due(&self) -> bool {
+        let step = self.state.step;
+        let every = self.trial.configuration.training.evaluate_every;
+        let regular = every.is_some_and(|every| step.is_multiple_of(every as u64));
+        self.finished() || regular || step.is_multiple_of(self.steps_per_epoch)
+    }
+
+    /// Adds a line to `metrics.jsonl`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(super) fn write(&self, line: &MetricLine) -> io::Result<()> {
+        let mut text = serde_json::to_string(line)?;
+        text.push('\n');
+        File::options().create(true).append(true).open(&self.metrics)?.write_all(text.as_bytes())
+    }
+
+    /// Drops the metric lines behind the step at which the trial goes on: they will be made again.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub(super) fn rewind_metrics(&self) -> io::Result<()> {
+        let text = match fs::read_to_string(&self.metrics) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            text => text?,
+        };
+        let kept = text.lines().filter(|line| match serde_json::from_str(line) {
+            Ok(MetricLine::Train { step, .. } | MetricLine::Validation { step, .. }) => {
+                step <= self.state.step
+            }
+            Err(_) => false,
+        });
+        let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
+        let temporary = self.metrics.with_extension("partial");
+        fs::write(&temporary, kept)?;
+        fs::rename(&temporary, &self.metrics)
+    }
+}
