@@ -44,6 +44,8 @@
 //! | [`job`], [`outcome`] | what a child is told and says; what a trial leaves behind, and how it fails |
 //! | [`worker`] | the child's side of a job |
 //! | [`data`] | reading files, drawing rows, folds, tokenising once, batches |
+//! | `model` | pack-aware layers, BERT, weight files (with the feature `torch`) |
+//! | [`train`] | the training loop of a pack: optimiser, evaluation, metrics, checkpoints |
 //! | [`report`] | tables, statistics and plots of a record; pages and files of them |
 //! | [`ui`] | what the user sees while a sweep runs, and the two outputs |
 //! | [`error`] | the errors that end a command, their hints and exit codes |

@@ -1,4 +1,4 @@
-//! What can be known before the first second of training: folders, disk, memory.
+//! What can be known before the first second of training: the build, folders, disk, memory.
 
 use std::path::Path;
 
@@ -15,6 +15,17 @@ const DISK_MARGIN: f64 = 1.2;
 /// Memory estimates are upper bounds. One this many times the memory that there is cannot be right
 /// by chance, and the job cannot fit.
 const MEMORY_MARGIN: f64 = 2.0;
+
+/// Makes sure that this program can train at all.
+pub(super) fn build() -> Result<(), AppError> {
+    if cfg!(feature = "torch") {
+        return Ok(());
+    }
+    Err(AppError::Environment {
+        message: "this program was built without libtorch and cannot train".to_owned(),
+        hint: Some("`make build` builds one that can; `lorasweep doctor` says more".to_owned()),
+    })
+}
 
 /// Makes a folder, and makes sure that files can be put there.
 pub(super) fn folder(folder: &Path) -> Result<(), AppError> {

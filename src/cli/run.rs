@@ -25,6 +25,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let places = devices::places(sweep.devices, &machine)?;
     let layout = Layout::new(&args.results, &sweep.name);
     let ahead = graph_ahead(&sweep, args, &layout);
+    preflight::build()?;
     preflight::folder(&args.results)?;
     preflight::folder(&args.reports)?;
     preflight::disk(&ahead, &args.results)?;
