@@ -1,5 +1,71 @@
-//! lorasweep
+//! Hyperparameter sweeps for fine-tuning transformers: one YAML grid in, one report out.
+//!
+//! A sweep is a value, a run is a log, a report is a function of the log; and a LoRA grid is one
+//! workload, not N: all trials of a grid share one frozen base model, one data set and one
+//! tokenisation. Data is prepared once, trials that can train together are packed into one process
+//! over one copy of the base weights, and a trial alone is a pack of one.
+//!
+//! ```text
+//! sweep.yaml ─▶ SweepSpec ─expand─▶ Vec<Trial> ─pack(cost model, devices)─▶ JobGraph
+//!                                                                              │      ┌─▶ Observer (terminal, plain, json)
+//!                                                              placements ─────▼      │
+//!  journal ─replay─▶ ResumePlan ─▶ Scheduler::step(now, &Event) ─▶ Vec<Action> ─▶ Executor
+//!     ▲                                   ▲                                          │
+//!     └───────────── append ◀── Event ◀───┴──────────────────────────────────────────┘
+//!                                       child process: a pack ─▶ metrics, checkpoints, result per trial
+//!  journal + trials/ ─fold─▶ RunRecord ─▶ tables, statistics, plots ─▶ report.html, .md, .csv, .svg
+//! ```
+//!
+//! # Words
+//! | word | meaning |
+//! |---|---|
+//! | sweep | one YAML file: what to vary, on what data, with what training settings |
+//! | axis | one thing that varies: model, method, rank, alpha, dropout, learning rate, seed … |
+//! | configuration | one point of the grid |
+//! | fold | one split of k-fold cross-validation |
+//! | trial | configuration × fold: the smallest thing that trains. Its id is a hash of all that decides its result |
+//! | pack | trials that train together in one process on one device; each has a slot |
+//! | job | a node of the graph: prepare data, train a pack, summarise a configuration, write the report |
+//! | attempt | one start of a job |
+//! | device | a GPU, or a share of the CPU's cores |
+//! | run | what happened when a sweep was started: a folder under `results/` |
+//!
+//! # Who owns what
+//! | module | owns |
+//! |---|---|
+//! | [`cli`] | the command line, one file per command |
+//! | [`spec`] | the sweep file: from YAML text to a checked [`spec::SweepSpec`], or every error at once |
+//! | [`trial`], [`task`], [`arch`] | what trains, on which data, in which shapes; the ids |
+//! | [`content`], [`stream`] | content hashes; the keys of all random streams |
+//! | [`plan`] | the graph of jobs, packs, costs and exact parameter counts |
+//! | [`sched`] | which job starts next, and where |
+//! | [`run`] | the loop, the journal, resume, the record, and every path |
+//! | [`exec`] | devices and child processes |
+//! | [`job`], [`outcome`] | what a child is told and says; what a trial leaves behind, and how it fails |
+//! | [`worker`] | the child's side of a job |
+//! | [`data`] | reading files, drawing rows, folds, tokenising once, batches |
+//! | `model` | pack-aware layers, BERT, weight files (with the feature `torch`) |
+//! | [`train`] | the training loop of a pack: optimiser, evaluation, metrics, checkpoints |
+//! | [`report`] | tables, statistics and plots of a record; pages and files of them |
+//! | [`ui`] | what the user sees while a sweep runs, and the two outputs |
+//! | [`error`] | the errors that end a command, their hints and exit codes |
+//!
+//! Dependencies point one way: `trial ← spec ← plan ← sched ← {exec, run} ← cli`. What trains knows
+//! trials and paths, never the scheduler; the report sees only the record.
+//!
+//! # What is absent
+//! 1. [`sched`], [`plan`], the check and the grid of [`spec`], and the tables and statistics of
+//!    [`report`] do no I/O and read no clock.
+//! 2. Nothing outside [`cli`] knows clap; nothing outside [`exec`] starts a process; nothing outside
+//!    [`ui`] and `main` prints, but for a child's lines to its parent.
+//! 3. Nothing outside [`run::layout`] builds a path under `results/`.
+//! 4. A trial never learns which executor or pack runs it, and no random stream depends on either.
+//! 5. The journal and `trials/` are the only truth: deleting `reports/` loses nothing.
+//! 6. Nobody validates a sweep after `spec::load`, and nobody trusts a line that a child printed for
+//!    its fate: results and failures are files.
+
 pub mod arch;
+pub mod cli;
 pub mod content;
 pub mod data;
 pub mod error;
@@ -17,3 +83,4 @@ pub mod task;
 pub mod train;
 pub mod trial;
 pub mod ui;
+pub mod worker;

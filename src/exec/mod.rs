@@ -1,2 +1,85 @@
-//! exec
+//! Owns how jobs are carried out: the executor's seam, and everything that starts a process.
+//!
+//! An executor does what it is told and reports what it sees. It knows neither the graph nor the
+//! journal, and it never decides what a job's end means for the run.
+
 pub mod devices;
+pub mod fake;
+pub mod local;
+pub mod survivors;
+
+use std::io;
+use std::path::Path;
+
+use crossbeam::channel::Receiver;
+
+use crate::job::{ChildLine, JobFile};
+use crate::outcome::Failure;
+use crate::plan::{JobId, JobKey};
+
+/// A child's exit code for "all work done".
+pub const EXIT_DONE: u8 = 0;
+/// A child's exit code for "failed; the failure file says why".
+pub const EXIT_FAILED: u8 = 1;
+/// A child's exit code for "stopped as asked; checkpoints are in place".
+pub const EXIT_INTERRUPTED: u8 = 4;
+
+/// Carries out jobs.
+pub trait Executor {
+    /// Starts a job and returns its process id. The job file is in place; the log's folder exists.
+    ///
+    /// # Errors
+    /// When it cannot be started. There is then no report about it.
+    fn start(&mut self, job: StartJob<'_>) -> io::Result<u32>;
+
+    /// Asks a job to write its checkpoints and end, or kills it. Its end is reported either way; a
+    /// job that has ended already is left alone.
+    fn stop(&mut self, job: JobId, force: bool);
+
+    /// What the jobs said and how they ended, in order for each job; `Ended` is the last.
+    fn reports(&self) -> &Receiver<Report>;
+}
+
+/// A job to start.
+#[derive(Clone, Copy, Debug)]
+pub struct StartJob<'a> {
+    /// Which job.
+    pub job: JobId,
+    /// Its name.
+    pub key: &'a JobKey,
+    /// What it is told.
+    pub file: &'a JobFile,
+    /// Where that is written.
+    pub file_path: &'a Path,
+    /// Where its standard error goes.
+    pub log_path: &'a Path,
+}
+
+/// News of a job.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Report {
+    /// Which job.
+    pub job: JobId,
+    /// What happened.
+    pub what: What,
+}
+
+/// What happened to a job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum What {
+    /// It said something.
+    Said(ChildLine),
+    /// Its process is gone.
+    Ended(Exit),
+}
+
+/// How a job's process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It says that it did all of its work.
+    Done,
+    /// It stopped as asked, with checkpoints in place.
+    Interrupted,
+    /// Neither.
+    Failed(Failure),
+}

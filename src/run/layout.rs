@@ -80,6 +80,18 @@ impl Layout {
         self.run.join("configurations").join(format!("{id}.json"))
     }
 
+    /// The folder of all trials' folders, also of those that the sweep no longer has.
+    #[must_use]
+    pub fn trials(&self) -> PathBuf {
+        self.run.join("trials")
+    }
+
+    /// The folder of job files.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.run.join("jobs")
+    }
+
     /// A trial's folder.
     #[must_use]
     pub fn trial(&self, id: TrialId) -> PathBuf {
@@ -126,6 +138,12 @@ impl Layout {
     #[must_use]
     pub fn log(&self, id: TrialId) -> PathBuf {
         self.trial(id).join("log")
+    }
+
+    /// The folder of a sweep's report, within a folder of reports.
+    #[must_use]
+    pub fn report(reports: &Path, name: &str) -> PathBuf {
+        reports.join(name)
     }
 
     /// A token store's folder, within a folder of stores.

@@ -1,4 +1,249 @@
-//! Owns what happens when a sweep is started: the loop, the journal, resume and the record.
+//! Owns what happens when a sweep is started: the lock, what is left to do, and the way there.
+//!
+//! [`start`] takes the run's folder, replays its journal, decides what becomes of each trial and
+//! gives the rest to the loop. The journal and the trials' folders are the only truth; everything
+//! else under the run's folder is written anew from them.
 
+mod dispatch;
+pub mod files;
+pub mod history;
+pub mod journal;
 pub mod layout;
+pub mod lock;
 pub mod record;
+pub mod resume;
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use crossbeam::channel::Receiver;
+use jiff::Timestamp;
+
+use crate::data::store::TokenStore;
+use crate::error::AppError;
+use crate::exec::{Executor, survivors};
+use crate::job::Placement;
+use crate::outcome::Failure;
+use crate::plan::JobKey;
+use crate::plan::cost::Calibration;
+use crate::plan::graph;
+use crate::run::dispatch::{Dispatcher, Tally};
+use crate::run::history::{History, LastWord};
+use crate::run::journal::{Entry, Happened, Journal, Replay};
+use crate::run::layout::Layout;
+use crate::run::lock::Lock;
+use crate::run::resume::{Checkpoint, Decision};
+use crate::sched::{Policy, Scheduler};
+use crate::spec::SweepSpec;
+use crate::trial::{Trial, TrialId};
+use crate::ui::{Notice, Observer};
+
+/// How long the children of a crashed orchestrator may take to be gone by themselves.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// How to run a sweep.
+#[derive(Clone, Debug)]
+pub struct RunOptions {
+    /// Folder of all runs and token stores.
+    pub results: PathBuf,
+    /// Folder of all reports.
+    pub reports: PathBuf,
+    /// Where packs can train.
+    pub places: Vec<Placement>,
+    /// How failures are treated.
+    pub policy: Policy,
+    /// Failed trials are tried again.
+    pub retry_failed: bool,
+}
+
+/// The user wants the run to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StopRequest {
+    /// Kill rather than wait for checkpoints.
+    pub force: bool,
+}
+
+/// How a run ended. `done + failed + left` is the number of the sweep's trials.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunSummary {
+    /// Trials done, those of earlier runs included.
+    pub done: usize,
+    /// Trials failed, those of earlier runs included.
+    pub failed: usize,
+    /// Trials neither done nor failed.
+    pub left: usize,
+    /// Trials that were done before this run.
+    pub kept: usize,
+    /// How long this run took.
+    pub elapsed: Duration,
+    /// Why trials failed, in the sweep's order.
+    pub failures: Vec<(TrialId, Failure)>,
+    /// Jobs other than training that failed in this run.
+    pub failed_jobs: Vec<(JobKey, Failure)>,
+    /// The user asked it to end.
+    pub stopped: bool,
+}
+
+/// Starts a sweep, or goes on with it, and returns when nothing runs any more.
+///
+/// Must be called from a thread that lives as long as the executor's children should.
+///
+/// # Errors
+/// When another orchestrator holds the run, or its folder cannot be read or written. Children that
+/// are at work by then are killed.
+pub fn start(
+    spec: SweepSpec,
+    options: RunOptions,
+    executor: &mut dyn Executor,
+    observer: &mut dyn Observer,
+    stop: &Receiver<StopRequest>,
+) -> Result<RunSummary, AppError> {
+    let begun = Instant::now();
+    let layout = make_folder(&spec, &options)?;
+    let _lock = Lock::acquire(&layout.lock())?;
+    let (mut journal, replay) = Journal::open(&layout.journal())?;
+    warn_of_torn_tail(&replay, observer);
+    let pid = std::process::id();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    let what = Happened::RunStarted { pid, host: lock::host_name(), version };
+    journal.append(&Entry { at: Timestamp::now(), what })?;
+    end_survivors(&layout, observer)?;
+
+    let history = History::of(&replay.entries);
+    let left = sort(&layout, &history, &spec, options.retry_failed, observer)?;
+    write_trials(&layout, &spec)?;
+
+    let reports = std::path::absolute(options.reports.join(&spec.name))
+        .map_err(|error| AppError::file("find", &options.reports, &error))?;
+    let present = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
+    let graph = graph::build(&spec, &left.todo, &reports, &present);
+    let calibration = Calibration::assumed(&options.places);
+    let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
+    let kept = left.tally.done.len();
+    observer.observe(&Notice::RunPlanned {
+        trials: left.tally.total,
+        kept,
+        continued: left.continued,
+        places: &options.places,
+        predicted: scheduler.remaining(SystemTime::now(), &calibration),
+    });
+    let mut dispatcher = Dispatcher {
+        layout: &layout,
+        spec: &spec,
+        journal,
+        scheduler,
+        calibration,
+        executor,
+        observer,
+        tally: left.tally,
+        at_work: std::collections::BTreeMap::new(),
+    };
+    let ended = dispatcher.run(stop);
+    let (ended, tally) = dispatcher.close(ended);
+    ended?;
+    Ok(summary(&spec, tally, kept, begun.elapsed()))
+}
+
+fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, AppError> {
+    let folder = Layout::new(&options.results, &spec.name).run().to_path_buf();
+    fs::create_dir_all(&folder).map_err(|error| AppError::file("make", &folder, &error))?;
+    // One spelling for every process, whatever folder it runs in.
+    let folder = folder.canonicalize().map_err(|error| AppError::file("find", &folder, &error))?;
+    Ok(Layout::of_run(&folder))
+}
+
+fn warn_of_torn_tail(replay: &Replay, observer: &mut dyn Observer) {
+    if replay.dropped_bytes > 0 {
+        let message = format!(
+            "the journal's last {} bytes were torn by a crash and are dropped; trials with a result are kept",
+            replay.dropped_bytes
+        );
+        observer.observe(&Notice::Warned { message: &message });
+    }
+}
+
+fn end_survivors(layout: &Layout, observer: &mut dyn Observer) -> Result<(), AppError> {
+    let jobs = layout.jobs();
+    let killed =
+        survivors::end(&jobs, PATIENCE).map_err(|error| AppError::file("take over", &jobs, &error))?;
+    for pid in killed {
+        let message = format!("killed process {}: a child of a run that crashed", pid.as_raw_nonzero());
+        observer.observe(&Notice::Warned { message: &message });
+    }
+    Ok(())
+}
+
+/// What is left of a sweep.
+struct Left {
+    /// Trials to train, in the sweep's order.
+    todo: Vec<Trial>,
+    /// How many of them go on from a checkpoint.
+    continued: usize,
+    /// What is done and failed already.
+    tally: Tally,
+}
+
+/// Decides what becomes of each trial, and clears away checkpoints that cannot be used.
+fn sort(
+    layout: &Layout,
+    history: &History,
+    spec: &SweepSpec,
+    retry_failed: bool,
+    observer: &mut dyn Observer,
+) -> Result<Left, AppError> {
+    let trials = spec.trials();
+    let tally = Tally { total: trials.len(), ..Tally::default() };
+    let mut left = Left { todo: Vec::new(), continued: 0, tally };
+    for trial in trials {
+        let evidence = resume::look(layout, history, trial.id);
+        let decision = resume::decide(true, evidence, retry_failed);
+        match decision {
+            Decision::Leave => continue,
+            Decision::Keep => {
+                let last = history.trials.get(&trial.id).map(|seen| &seen.last);
+                match last {
+                    Some(LastWord::Failed(failure)) if !evidence.result => {
+                        left.tally.failures.insert(trial.id, failure.clone());
+                    }
+                    Some(_) | None => {
+                        left.tally.done.insert(trial.id);
+                    }
+                }
+                continue;
+            }
+            Decision::Continue => left.continued += 1,
+            Decision::Restart => {
+                let message = format!("trial {} starts anew: it has no usable checkpoint", trial.id);
+                observer.observe(&Notice::Warned { message: &message });
+            }
+            Decision::Run => {}
+        }
+        if evidence.checkpoint == Checkpoint::Damaged {
+            let path = layout.last_checkpoint(trial.id);
+            files::remove(&path).map_err(|error| AppError::file("remove", &path, &error))?;
+        }
+        left.todo.push(trial);
+    }
+    Ok(left)
+}
+
+fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
+    for trial in spec.trials() {
+        let path = layout.trial_file(trial.id);
+        let written: Option<Trial> = files::read_json(&path).ok().flatten();
+        if written.as_ref() != Some(&trial) {
+            files::write_json(&path, &trial).map_err(|error| AppError::file("write", &path, &error))?;
+        }
+    }
+    let path = layout.sweep();
+    files::write_json(&path, spec).map_err(|error| AppError::file("write", &path, &error))
+}
+
+fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> RunSummary {
+    let Tally { total, done, mut failures, failed_jobs, stopped } = tally;
+    let (done, failed) = (done.len(), failures.len());
+    let ordered = spec.trials().into_iter().filter_map(|trial| failures.remove_entry(&trial.id)).collect();
+    let left = total - done - failed;
+    RunSummary { done, failed, left, kept, elapsed, failures: ordered, failed_jobs, stopped }
+}

@@ -1,11 +1,20 @@
 //! Owns the state of a run as everybody but the loop sees it: a fold of the journal and of the
 //! files under `trials/`. `status`, `explain` and `report` read this and nothing else.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::path::Path;
+
 use jiff::Timestamp;
 
+use crate::error::AppError;
 use crate::job::Placement;
 use crate::outcome::{Failure, MetricLine, TrialResult};
-use crate::plan::params::ParamCounts;
+use crate::plan::params::{self, ParamCounts};
+use crate::run::history::{History, LastWord};
+use crate::run::layout::Layout;
+use crate::run::{files, journal, lock, resume};
 use crate::spec::SweepSpec;
 use crate::trial::{Trial, TrialId};
 
@@ -66,4 +75,133 @@ pub enum TrialState {
         /// Why.
         failure: Failure,
     },
+}
+
+/// Reads the record of a run folder. Takes no lock: a run may be at work on it.
+///
+/// # Errors
+/// When the folder holds no run, or a run of another version of lorasweep.
+pub fn load(run: &Path) -> Result<RunRecord, AppError> {
+    let layout = Layout::of_run(run);
+    let sweep = load_sweep(&layout)?;
+    let history = History::of(&journal::read(&layout.journal())?.entries);
+    let live = lock::is_held(&layout.lock());
+    let trials: Vec<_> =
+        sweep.trials().into_iter().map(|trial| load_trial(&layout, &sweep, &history, trial, live)).collect();
+    let removed = removed(&layout, &trials)?;
+    let failed_jobs = history.failed_jobs.into_iter().map(|(key, failure)| (key.0, failure)).collect();
+    let (started_at, updated_at) = (history.started_at, history.updated_at);
+    Ok(RunRecord { sweep, trials, removed, started_at, updated_at, live, failed_jobs })
+}
+
+fn load_sweep(layout: &Layout) -> Result<SweepSpec, AppError> {
+    let path = layout.sweep();
+    let missing = || AppError::Input {
+        message: format!("`{}` holds no run", layout.run().display()),
+        hint: Some("name a folder under `results/`, or start one with `lorasweep run SPEC`".to_owned()),
+    };
+    files::read_json(&path).map_err(|error| AppError::file("read", &path, &error))?.ok_or_else(missing)
+}
+
+fn load_trial(
+    layout: &Layout,
+    sweep: &SweepSpec,
+    history: &History,
+    trial: Trial,
+    live: bool,
+) -> TrialRecord {
+    let configuration = &trial.configuration;
+    let architecture = &sweep.models[&configuration.model].architecture;
+    let params = params::count(architecture, sweep.task.labels.len(), &configuration.method);
+    let seen = history.trials.get(&trial.id);
+    let result = resume::result(layout, trial.id);
+    let state = match (&result, seen.map(|seen| &seen.last)) {
+        (Some(_), _) => TrialState::Done,
+        (None, Some(LastWord::Failed(failure))) => TrialState::Failed { failure: failure.clone() },
+        (None, Some(LastWord::Running { placement, pid })) if live => {
+            TrialState::Running { placement: placement.clone(), pid: *pid }
+        }
+        (None, None) => TrialState::Waiting,
+        (None, Some(LastWord::Launching { .. })) if live => TrialState::Waiting,
+        (
+            None,
+            Some(
+                LastWord::Launching { .. }
+                | LastWord::Running { .. }
+                | LastWord::Interrupted
+                | LastWord::Finished,
+            ),
+        ) => TrialState::Interrupted,
+    };
+    let attempts = seen.map_or(0, |seen| seen.attempts);
+    let metrics = fs::read(layout.metrics(trial.id)).map_or_else(|_| Vec::new(), |text| metrics(&text));
+    TrialRecord { trial, params, state, attempts, metrics, result }
+}
+
+/// The lines of a metrics file. A resumed trial repeats steps, and its last word counts: a line
+/// replaces what was written for its step, and drops what an earlier attempt wrote for later ones.
+/// A torn line is no line.
+fn metrics(text: &[u8]) -> Vec<MetricLine> {
+    let mut lines = BTreeMap::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let Ok(line) = serde_json::from_slice::<MetricLine>(line) else { continue };
+        let (step, order) = match &line {
+            MetricLine::Train { step, .. } => (*step, 0),
+            MetricLine::Validation { step, .. } => (*step, 1),
+        };
+        drop(lines.split_off(&(step.saturating_add(1), 0)));
+        lines.insert((step, order), line);
+    }
+    lines.into_values().collect()
+}
+
+/// Trials on disk that are not among these.
+fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, AppError> {
+    let folder = layout.trials();
+    let failed = |error| AppError::file("read", &folder, &error);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut removed = BTreeSet::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        removed.extend(name.to_str().and_then(|name| name.parse::<TrialId>().ok()));
+    }
+    for record in trials {
+        removed.remove(&record.trial.id);
+    }
+    Ok(removed.into_iter().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(step: u64, loss: f64) -> String {
+        let line =
+            MetricLine::Train { step, epoch: 0.0, loss, learning_rate: 0.0, grad_norm: 0.0, rows_per_s: 0.0 };
+        serde_json::to_string(&line).unwrap()
+    }
+
+    fn read(lines: &[String]) -> Vec<(u64, f64)> {
+        metrics(lines.join("\n").as_bytes())
+            .into_iter()
+            .map(|line| match line {
+                MetricLine::Train { step, loss, .. } => (step, loss),
+                MetricLine::Validation { .. } => panic!("none was written"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_last_attempt_counts_and_a_torn_line_does_not() {
+        let torn = line(3, 9.0)[..20].to_owned();
+        let mut lines = vec![line(1, 1.0), line(2, 1.0), line(3, 1.0), line(4, 1.0), torn];
+        assert_eq!(read(&lines).len(), 4);
+        lines.push(line(2, 2.0));
+        lines.push(line(3, 2.0));
+        assert_eq!(read(&lines), [(1, 1.0), (2, 2.0), (3, 2.0)]);
+    }
 }

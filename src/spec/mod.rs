@@ -1,18 +1,53 @@
 //! Owns the sweep file: from YAML text to a checked sweep. Afterwards nobody validates.
 //!
-//! `raw` mirrors the file with the place of every value; `survey` looks at the files it names;
-//! `check` turns both into a [`SweepSpec`] or into every error at once; `grid` expands it.
+//! `tree` is the YAML with the place of every value; `raw` reads it by the one table of `keys`;
+//! `survey` looks at the files it names and is the only one that touches the disk; `check` turns
+//! all that into a [`SweepSpec`] or into every error at once; `grid` expands it.
+
+mod check;
+mod check_grid;
+mod check_models;
+mod check_task;
+mod check_zip;
+mod error;
+mod grid;
+mod keys;
+mod overrides;
+mod raw;
+mod read;
+mod schema;
+mod setting;
+mod source;
+mod starter;
+mod survey;
+mod tree;
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io::Read;
+use std::path::Path;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+pub use error::{Problem, SpecError, SpecErrors};
+pub use overrides::Overrides;
+pub use schema::schema;
+pub use source::Spot;
+pub use starter::starter;
 
 use crate::arch::ModelSpec;
 use crate::task::Task;
 use crate::trial::{Configuration, Splitting, Trial};
-use std::sync::Arc;
 
-/// A checked sweep. Only `spec::load` makes one.
+/// Largest sweep file, in bytes.
+const MAX_BYTES: u64 = 1 << 20;
+
+/// What a device request may be, for messages.
+const DEVICES: &str = "`auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`";
+
+/// A checked sweep. Only [`load`] makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SweepSpec {
     /// Name of the sweep and of its folders.
@@ -43,6 +78,47 @@ pub enum DeviceRequest {
     Cuda(Option<usize>),
 }
 
+/// Reads a sweep file, looks at the files it names, and checks everything.
+///
+/// # Errors
+/// Every error of the sweep at once, each with its place. Nothing is written.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<SweepSpec, SpecErrors> {
+    let file = path.display().to_string();
+    let text = read_text(path).map_err(|problem| SpecErrors::unplaced(&file, problem))?;
+    let mut report = error::Report::new(source::Sources::new(file, text.clone()));
+    let mut tree = match tree::parse(&text) {
+        Ok(tree) => tree,
+        Err(error) => {
+            let (line, column) = error.at.unwrap_or((1, 1));
+            let place = report.sources.place(0, line, column);
+            report.error(place, Problem::Syntax(error.message));
+            return Err(report.into_errors());
+        }
+    };
+    overrides::set(&mut tree, &overrides.set, &mut report);
+    let raw = raw::read(&tree, &mut report);
+    let only = overrides::only(&overrides.only, &mut report);
+    let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
+    let survey = survey::look(&raw, &folder.unwrap_or_default());
+    check::check(&raw, &survey, &only, report)
+}
+
+/// The file's text, if it is of a size that a person or a small script would write.
+fn read_text(path: &Path) -> Result<String, Problem> {
+    let file = std::fs::File::open(path).map_err(|error| Problem::Unreadable(error.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1)
+        .read_to_end(&mut bytes)
+        .map_err(|error| Problem::Unreadable(error.to_string()))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(Problem::Unreadable("it has more than 1 MiB".to_owned()));
+    }
+    let text =
+        String::from_utf8(bytes).map_err(|_| Problem::Unreadable("it is not UTF-8 text".to_owned()))?;
+    // A byte-order mark would count as a column.
+    Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+}
+
 impl SweepSpec {
     /// Every trial: configurations in grid order, folds innermost.
     #[must_use]
@@ -54,7 +130,33 @@ impl SweepSpec {
     }
 }
 
-/// Every error of a sweep file, each with its place.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct SpecErrors(pub String);
+impl FromStr for DeviceRequest {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no choice of devices; allowed: {DEVICES}");
+        let (kind, count) = text.split_once(':').map_or((text, None), |(kind, count)| (kind, Some(count)));
+        let count = match count.map(str::parse::<usize>) {
+            None => None,
+            Some(Ok(count)) if count > 0 => Some(count),
+            Some(Ok(_) | Err(_)) => return Err(wrong()),
+        };
+        match (kind, count) {
+            ("auto", None) => Ok(Self::Auto),
+            ("cpu", count) => Ok(Self::Cpu(count.unwrap_or(1))),
+            ("cuda", count) => Ok(Self::Cuda(count)),
+            _ => Err(wrong()),
+        }
+    }
+}
+
+impl fmt::Display for DeviceRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Auto => f.write_str("auto"),
+            Self::Cpu(slots) => write!(f, "cpu:{slots}"),
+            Self::Cuda(None) => f.write_str("cuda"),
+            Self::Cuda(Some(gpus)) => write!(f, "cuda:{gpus}"),
+        }
+    }
+}

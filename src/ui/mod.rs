@@ -1,6 +1,20 @@
 //! Owns what the user sees while a sweep runs. With `main`, the only printer.
+//!
+//! The loop tells an [`Observer`] one [`Notice`] after another. `board` keeps what they add up to;
+//! `terminal` draws it, `plain` writes it line by line, `json` passes the notices on to programs.
+//! Nothing here decides anything about the run.
 
+mod board;
+mod json;
+pub mod output;
+pub(crate) mod phrase;
+mod plain;
+mod terminal;
+
+use std::io::{self, IsTerminal};
 use std::time::Duration;
+
+use serde::{Serialize, Serializer};
 
 use crate::job::{Placement, Progress};
 use crate::outcome::{Failure, TrialResult};
@@ -8,7 +22,11 @@ use crate::plan::{JobId, JobKey};
 use crate::trial::{Trial, TrialId};
 
 /// Something worth showing. Past tense; the same enum feeds terminal, plain lines and JSON.
-#[derive(Clone, Debug)]
+///
+/// As JSON, a notice is one object: its name in snake case under `event`, its fields under their
+/// own names, durations in seconds under a name that ends in `_s`.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
 pub enum Notice<'a> {
     /// The run is about to start.
     RunPlanned {
@@ -21,6 +39,7 @@ pub enum Notice<'a> {
         /// Where jobs can run.
         places: &'a [Placement],
         /// How long it is thought to take.
+        #[serde(rename = "predicted_s", serialize_with = "seconds")]
         predicted: Duration,
     },
     /// A job was started.
@@ -50,6 +69,7 @@ pub enum Notice<'a> {
         /// Trials done so far, kept ones included.
         done: usize,
         /// How much longer the run is thought to take.
+        #[serde(rename = "remaining_s", serialize_with = "seconds")]
         remaining: Duration,
     },
     /// A trial failed for good.
@@ -87,6 +107,7 @@ pub enum Notice<'a> {
         /// Trials neither done nor failed.
         left: usize,
         /// How long this run took.
+        #[serde(rename = "elapsed_s", serialize_with = "seconds")]
         elapsed: Duration,
     },
 }
@@ -95,4 +116,30 @@ pub enum Notice<'a> {
 pub trait Observer {
     /// Takes in one notice. Must not block on anything but its own output.
     fn observe(&mut self, notice: &Notice<'_>);
+}
+
+/// How much to show, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Style {
+    /// For a person: live lines on a terminal, plain lines elsewhere; on standard error.
+    Person,
+    /// For a person who wants to hear of failures only; on standard error.
+    Quiet,
+    /// For a program: one JSON object per line on standard output.
+    Json,
+}
+
+/// The observer that suits a style and the terminal that is or is not there.
+#[must_use]
+pub fn observer(style: Style) -> Box<dyn Observer> {
+    match style {
+        Style::Json => Box::new(json::Json::new(io::stdout())),
+        Style::Quiet => Box::new(plain::Plain::failures_only(io::stderr())),
+        Style::Person if io::stderr().is_terminal() => Box::new(terminal::Terminal::new()),
+        Style::Person => Box::new(plain::Plain::new(io::stderr(), plain::PROGRESS_EVERY)),
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
 }

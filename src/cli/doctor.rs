@@ -1,0 +1,118 @@
+//! `lorasweep doctor`: what this machine has, what is missing, and the command that mends it.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::DoctorArgs;
+use crate::error::AppError;
+use crate::exec::devices::{self, Machine};
+use crate::ui::{output, phrase};
+
+/// Folder of the CPU libraries of libtorch that the program was built with.
+const LIBTORCH: Option<&str> = option_env!("LORASWEEP_LIBTORCH");
+/// The release that tch 0.24 binds.
+const LIBTORCH_VERSION: &str = "2.11.0";
+/// Free disk below which a sweep soon ends, in MiB.
+const LOW_DISK_MIB: u64 = 1024;
+
+/// One line of the answer.
+#[derive(Debug, PartialEq)]
+struct Finding {
+    what: &'static str,
+    text: String,
+    /// The command or act that mends it, where something needed is missing.
+    mend: Option<String>,
+}
+
+pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
+    let machine = devices::detect();
+    let mut findings = vec![libtorch(), cuda(&machine)];
+    findings.extend(machine.gpus.iter().map(|gpu| {
+        let state = if gpu.busy { ", in use by other processes" } else { "" };
+        let (free, total) = (gpu.mem_free_mib, gpu.mem_total_mib);
+        ok("gpu", format!("cuda:{} {}, {free} of {total} MiB free{state}", gpu.index, gpu.name))
+    }));
+    findings.push(ok("cores", format!("{} usable, {}", machine.cores.len(), machine.cpu_name)));
+    findings.push(ok("memory", format!("{} of {} MiB free", machine.ram_free_mib, machine.ram_total_mib)));
+    findings.push(disk(&args.results));
+    output::data(&text(&findings))?;
+    match findings.iter().filter(|finding| finding.mend.is_some()).count() {
+        0 => Ok(()),
+        missing => Err(AppError::Environment {
+            message: format!("{missing} of {} checks found something missing", findings.len()),
+            hint: Some("each line marked `missing` says what mends it".to_owned()),
+        }),
+    }
+}
+
+fn ok(what: &'static str, text: String) -> Finding {
+    Finding { what, text, mend: None }
+}
+
+fn libtorch() -> Finding {
+    let missing = |text: String, mend: &str| Finding { what: "libtorch", text, mend: Some(mend.to_owned()) };
+    if !cfg!(feature = "torch") {
+        return missing("this program was built without it and cannot train".to_owned(), "make build");
+    }
+    match LIBTORCH.map(Path::new) {
+        Some(folder) if folder.join("libtorch_cpu.so").is_file() => {
+            ok("libtorch", format!("{LIBTORCH_VERSION}, {}", folder.display()))
+        }
+        Some(folder) => missing(format!("no longer in {}", folder.display()), "make setup && make build"),
+        // The loader found it elsewhere, or the program would not have started.
+        None => ok("libtorch", format!("{LIBTORCH_VERSION}, on the loader's own search path")),
+    }
+}
+
+/// GPUs need the CUDA library that lies beside the CPU one; without GPUs it is no loss.
+fn cuda(machine: &Machine) -> Finding {
+    let library = LIBTORCH.map(|folder| Path::new(folder).join("libtorch_cuda.so"));
+    let found = library.filter(|library| library.is_file());
+    let driver = machine.driver.as_deref().unwrap_or("unknown");
+    match (machine.gpus.len(), found) {
+        (0, None) => ok("cuda", "no NVIDIA GPU; trials train on the CPU".to_owned()),
+        (0, Some(_)) => ok("cuda", "library found, but no NVIDIA GPU; trials train on the CPU".to_owned()),
+        (count, Some(library)) => {
+            let count = phrase::count(count, "GPU");
+            ok("cuda", format!("{count}, driver {driver}, {}", library.display()))
+        }
+        (count, None) => Finding {
+            what: "cuda",
+            text: format!(
+                "{}, driver {driver}, but libtorch has no CUDA library",
+                phrase::count(count, "GPU")
+            ),
+            mend: Some("rm -r .libtorch && make setup && make build".to_owned()),
+        },
+    }
+}
+
+fn disk(results: &Path) -> Finding {
+    let shown = results.display();
+    match devices::disk_free_mib(results) {
+        Ok(free) if free >= LOW_DISK_MIB => ok("disk", format!("{free} MiB free for `{shown}`")),
+        Ok(free) => Finding {
+            what: "disk",
+            text: format!("only {free} MiB free for `{shown}`"),
+            mend: Some("free some space, or use `--results DIR` on another disk".to_owned()),
+        },
+        Err(error) => Finding {
+            what: "disk",
+            text: format!("cannot look at `{shown}`: {error}"),
+            mend: Some("choose another folder with `--results DIR`".to_owned()),
+        },
+    }
+}
+
+fn text(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for Finding { what, text: found, mend } in findings {
+        let mark = if mend.is_some() { "missing" } else { "ok" };
+        // Writing to a String cannot fail.
+        let _ = writeln!(text, "{mark:<7}  {what:<8}  {found}");
+        if let Some(mend) = mend {
+            let _ = writeln!(text, "{:19}mend it: {mend}", "");
+        }
+    }
+    text
+}

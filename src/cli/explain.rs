@@ -1,0 +1,125 @@
+//! `lorasweep explain`: why a trial waits, or why it failed, and what can be done.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use super::status::{Latest, state_name};
+use super::{TrialArgs, runs};
+use crate::error::AppError;
+use crate::outcome::Failure;
+use crate::run::record::{RunRecord, TrialRecord, TrialState};
+use crate::ui::{output, phrase};
+
+/// Lines of the log that are shown.
+const LOG_LINES: usize = 15;
+
+pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
+    let found = runs::open(&args.run)?;
+    let (record, layout) = (&found.record, &found.layout);
+    let trial = runs::trial(record, args)?;
+    let id = trial.trial.id;
+    let mut text = format!("{id}  {}\n", phrase::trial(&trial.trial));
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{}, attempts: {}", state_name(&trial.state), trial.attempts);
+    let latest = Latest::of(&trial.metrics);
+    if let (Some(step), Some(loss)) = (latest.step, latest.loss) {
+        let _ = writeln!(text, "last seen at step {step} with training loss {loss:.4}");
+    }
+    let _ = writeln!(text, "{}", why(trial, record, |key| layout.job_log(key)));
+    output::data(&(text + &log_tail(&layout.log(id))))?;
+    if let Some(hint) = next(&trial.state, &args.run.typed(), record.live) {
+        output::hint(&hint);
+    }
+    Ok(())
+}
+
+fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(&str) -> PathBuf) -> String {
+    match &trial.state {
+        TrialState::Waiting => waiting(record, job_log),
+        TrialState::Running { placement, pid } => {
+            format!("it trains on {} as process {pid}", placement.device)
+        }
+        TrialState::Interrupted => {
+            "it was stopped before its end; it goes on from its last checkpoint, or from the start \
+             where there is none"
+                .to_owned()
+        }
+        TrialState::Done => trial.result.as_ref().map_or_else(String::new, |result| {
+            format!(
+                "it finished {} steps with validation accuracy {:.4}, in {:.1} s",
+                result.steps, result.validation.accuracy, result.cost.wall_s
+            )
+        }),
+        TrialState::Failed { failure } => format!("it failed: {failure}\n{}", remedy(failure)),
+    }
+}
+
+fn waiting(record: &RunRecord, job_log: impl Fn(&str) -> PathBuf) -> String {
+    let blocked: Vec<String> = record
+        .failed_jobs
+        .iter()
+        .filter(|(key, _)| key.starts_with("prepare-"))
+        .map(|(key, failure)| {
+            format!("it needs job `{key}`, which failed: {failure}\nlog: {}", job_log(key).display())
+        })
+        .collect();
+    if !blocked.is_empty() {
+        return blocked.join("\n");
+    }
+    if !record.live {
+        return "it waits because nobody works on the run".to_owned();
+    }
+    let busy = |trial: &&TrialRecord| matches!(trial.state, TrialState::Running { .. });
+    match record.trials.iter().filter(busy).count() {
+        0 => "it waits for its data to be tokenised".to_owned(),
+        running => format!("it waits for a free device; {running} trials train now"),
+    }
+}
+
+/// What usually helps.
+fn remedy(failure: &Failure) -> &'static str {
+    match failure {
+        Failure::OutOfMemory => {
+            "what helps: a smaller `training.batch_size` with as much more `training.accumulation`, \
+             a smaller `task.max_length`, or fewer devices at once"
+        }
+        Failure::Diverged { .. } => {
+            "what helps: a smaller `learning_rate`, a longer `training.warmup`, or `training.clip_norm`"
+        }
+        Failure::TimedOut => "what helps: fewer `training.epochs` or `task.rows`, or a faster device",
+        Failure::Exited { .. } => "the log's last lines say what happened",
+        Failure::Killed { signal: 9 } => {
+            "signal 9 comes from the kernel when memory runs out, or from somebody's `kill -9`"
+        }
+        Failure::Killed { .. } => "the log's last lines may say what happened",
+        Failure::HostLost => "the same command runs it again elsewhere",
+        Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",
+    }
+}
+
+fn log_tail(path: &Path) -> String {
+    let Ok(bytes) = std::fs::read(path) else { return "no log yet\n".to_owned() };
+    let log = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = log.lines().collect();
+    let tail = &lines[lines.len().saturating_sub(LOG_LINES)..];
+    let mut text = format!("log: {}\n", path.display());
+    for line in tail {
+        let _ = writeln!(text, "  {line}");
+    }
+    text
+}
+
+fn next(state: &TrialState, run: &str, live: bool) -> Option<String> {
+    match state {
+        TrialState::Failed { .. } => {
+            Some("`lorasweep run SPEC --retry-failed` tries failed trials again".to_owned())
+        }
+        TrialState::Waiting | TrialState::Interrupted if !live => {
+            Some("`lorasweep run SPEC` with the same sweep file continues".to_owned())
+        }
+        TrialState::Waiting | TrialState::Interrupted | TrialState::Running { .. } => {
+            Some(format!("`lorasweep status {run}` shows how the run gets on"))
+        }
+        TrialState::Done => None,
+    }
+}

@@ -1,0 +1,38 @@
+//! `lorasweep init`: a commented starter sweep for one's own data file.
+
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+use super::InitArgs;
+use crate::error::AppError;
+use crate::spec;
+use crate::ui::output;
+
+pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
+    let out = &args.out;
+    let text = spec::starter(&args.csv, &seen_from(out, &args.csv)?, &seen_from(out, &args.model)?)
+        .map_err(|error| AppError::Input { message: error.to_string(), hint: None })?;
+    let created = OpenOptions::new().write(true).create_new(true).open(out);
+    match created.and_then(|mut file| file.write_all(text.as_bytes())) {
+        Ok(()) => {
+            output::data(&format!("{}\n", out.display()))?;
+            output::hint(&format!("look it over, then `lorasweep plan {}`", out.display()));
+            Ok(())
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(AppError::Input {
+            message: format!("`{}` is there already", out.display()),
+            hint: Some("`--out FILE` writes elsewhere; nothing was changed".to_owned()),
+        }),
+        Err(error) => Err(AppError::file("write", out, &error)),
+    }
+}
+
+/// A path as a sweep file must name it: as typed where the sweep stands in the current folder,
+/// absolute elsewhere.
+fn seen_from(sweep: &Path, path: &Path) -> Result<PathBuf, AppError> {
+    if sweep.parent().is_none_or(|folder| folder.as_os_str().is_empty()) {
+        return Ok(path.to_path_buf());
+    }
+    std::path::absolute(path).map_err(|error| AppError::file("find", path, &error))
+}

@@ -1,0 +1,28 @@
+//! `lorasweep logs`: what a trial's process wrote to its standard error.
+
+use std::io::ErrorKind;
+
+use super::{TrialArgs, runs};
+use crate::error::AppError;
+use crate::ui::output;
+
+pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
+    let found = runs::open(&args.run)?;
+    let trial = runs::trial(&found.record, args)?;
+    let path = found.layout.log(trial.trial.id);
+    match std::fs::read(&path) {
+        Ok(text) => {
+            output::say(&format!("log: {}", path.display()));
+            output::data(&String::from_utf8_lossy(&text))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => Err(AppError::Input {
+            message: format!("trial {} has no log: it was not started yet", trial.trial.id),
+            hint: Some(format!(
+                "`lorasweep explain {} {}` says what it waits for",
+                args.run.typed(),
+                trial.trial.id
+            )),
+        }),
+        Err(error) => Err(AppError::file("read", &path, &error)),
+    }
+}

@@ -1,0 +1,276 @@
+//! Owns the command line: what can be typed, and one file per command that does it. The only user
+//! of clap. Commands put the other modules together and decide nothing about training.
+//!
+//! Data goes to standard output, talk to standard error. Exit codes: 0 ok · 1 unexpected ·
+//! 2 bad input · 3 some trials failed · 4 interrupted, resumable · 5 the environment lacks something.
+
+mod check;
+mod completions;
+mod doctor;
+mod explain;
+mod init;
+mod logs;
+mod plan;
+mod preflight;
+mod report;
+mod run;
+mod runs;
+mod schema;
+mod signals;
+mod status;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, CommandFactory, Parser, Subcommand};
+
+use crate::error::AppError;
+use crate::spec::Overrides;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  ok
+  1  unexpected error
+  2  bad input: arguments, sweep file or data
+  3  the sweep ended, but some trials failed
+  4  interrupted; the same command continues it
+  5  the environment lacks something; `lorasweep doctor` says what
+
+Data goes to standard output, everything else to standard error. NO_COLOR is honoured.";
+
+const EVENTS: &str = "\
+With --json, standard output has one object per line. Its `event` is one of run_planned,
+job_launched, trial_progressed, trial_finished, trial_failed, job_ended, stop_requested, warned and
+run_ended; durations are in seconds under names that end in `_s`.
+
+Ctrl-C writes checkpoints and stops, a second Ctrl-C stops at once. The same command continues.";
+
+/// Hyperparameter sweeps for fine-tuning transformers: one YAML grid in, one report out.
+#[derive(Debug, Parser)]
+#[command(name = "lorasweep", version, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What can be asked for.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a commented starter sweep for your own CSV file
+    Init(InitArgs),
+    /// Check a sweep file and everything that it names, and write nothing
+    Check(SpecArgs),
+    /// Show what a sweep would do: grid, jobs, parameters, memory, time, disk
+    Plan(PlanArgs),
+    /// Start or continue a sweep
+    #[command(after_help = EVENTS)]
+    Run(RunArgs),
+    /// Show where a run stands
+    Status(StatusArgs),
+    /// Print what a trial's process wrote while it worked
+    Logs(TrialArgs),
+    /// Say why a trial waits or why it failed
+    Explain(TrialArgs),
+    /// Write the report of a run again
+    Report(ReportArgs),
+    /// Print the JSON Schema of sweep files, for editors
+    Schema,
+    /// Say what this machine has and what is missing
+    Doctor(DoctorArgs),
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: clap_complete::Shell,
+    },
+    /// Do one job of a run
+    #[command(hide = true)]
+    Worker {
+        /// The job's file
+        job_file: PathBuf,
+    },
+}
+
+/// A sweep file, and what to change in it for this time.
+#[derive(Debug, Args)]
+pub struct SpecArgs {
+    /// The sweep file
+    spec: PathBuf,
+    /// Set a value in the sweep, for example `training.epochs=2` (repeatable)
+    #[arg(long, value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    /// Keep only the configurations with this value on an axis, for example `rank=8` (repeatable)
+    #[arg(long, value_name = "AXIS=VALUE")]
+    only: Vec<String>,
+}
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The training data: CSV, TSV or JSON Lines
+    csv: PathBuf,
+    /// Where to write the sweep file
+    #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
+    out: PathBuf,
+    /// Folder of the pretrained model to start from
+    #[arg(long, value_name = "DIR", default_value = ".assets/all-MiniLM-L6-v2")]
+    model: PathBuf,
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    spec: SpecArgs,
+    #[command(flatten)]
+    devices: DeviceArgs,
+    /// Print the plan as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Where to train.
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// Devices to use instead of those in the sweep: `auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`
+    #[arg(long)]
+    devices: Option<String>,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    spec: SpecArgs,
+    #[command(flatten)]
+    devices: DeviceArgs,
+    /// Folder for journals, trials and checkpoints
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Folder for reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    reports: PathBuf,
+    /// Stop at the first trial that fails
+    #[arg(long)]
+    fail_fast: bool,
+    /// Try failed trials again
+    #[arg(long)]
+    retry_failed: bool,
+    /// Print events as JSON lines on standard output
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+    /// Print only failures and the final table
+    #[arg(long)]
+    quiet: bool,
+}
+
+/// Which run.
+#[derive(Debug, Args)]
+pub struct RunFolderArgs {
+    /// The run's folder, or the sweep's name
+    run: PathBuf,
+    /// Folder where runs are looked for by name
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    run: RunFolderArgs,
+    /// Print every trial as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Which trial of which run.
+#[derive(Debug, Args)]
+pub struct TrialArgs {
+    #[command(flatten)]
+    run: RunFolderArgs,
+    /// The trial's id, or enough of its beginning
+    trial: String,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    run: RunFolderArgs,
+    /// Folder for reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    reports: PathBuf,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Folder where runs would go, to see its free space
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
+
+/// Turns arguments into a command.
+///
+/// # Errors
+/// The exit code, where clap has answered already: help, version, or what is wrong.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command, u8> {
+    Cli::try_parse_from(args).map(|cli| cli.command).map_err(|answer| {
+        // Help into a pipe that was closed is no error.
+        let _ = answer.print();
+        u8::try_from(answer.exit_code()).unwrap_or(1)
+    })
+}
+
+impl Command {
+    /// Does what was asked for and returns the exit code.
+    ///
+    /// # Errors
+    /// Whatever ends the command early; [`AppError::exit_code`] has its exit code.
+    pub fn call(self) -> Result<u8, AppError> {
+        match self {
+            Self::Init(args) => init::call(&args),
+            Self::Check(args) => check::call(&args),
+            Self::Plan(args) => plan::call(&args),
+            Self::Run(args) => run::call(&args),
+            Self::Status(args) => status::call(&args),
+            Self::Logs(args) => logs::call(&args),
+            Self::Explain(args) => explain::call(&args),
+            Self::Report(args) => report::call(&args),
+            Self::Schema => schema::call(),
+            Self::Doctor(args) => doctor::call(&args),
+            Self::Completions { shell } => completions::call(shell, &mut Cli::command()),
+            Self::Worker { job_file } => return Ok(crate::worker::run(&job_file)),
+        }
+        .map(|()| 0)
+    }
+}
+
+impl SpecArgs {
+    /// The changes to the sweep file, those of `--devices` included.
+    fn overrides(&self, devices: Option<&DeviceArgs>) -> Overrides {
+        let devices = devices.and_then(|args| args.devices.as_ref());
+        let set = self.set.iter().cloned().chain(devices.map(|wanted| format!("devices={wanted}")));
+        Overrides { set: set.collect(), only: self.only.clone() }
+    }
+}
+
+impl RunFolderArgs {
+    /// How to name the same run in another command.
+    fn typed(&self) -> String {
+        if self.results == std::path::Path::new("results") {
+            return self.run.display().to_string();
+        }
+        format!("{} --results {}", self.run.display(), self.results.display())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,23 @@
+//! `lorasweep plan`: what a sweep would do from its beginning, and what that costs.
+
+use std::path::Path;
+
+use super::{PlanArgs, check};
+use crate::error::AppError;
+use crate::exec::devices;
+use crate::plan::{graph, overview};
+use crate::spec;
+use crate::ui::output;
+
+pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
+    let sweep = spec::load(&args.spec.spec, &args.spec.overrides(Some(&args.devices)))?;
+    check::warn(&sweep);
+    let places = devices::places(sweep.devices, &devices::detect())?;
+    // The plan is the same whatever earlier runs have left on this disk.
+    let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), &|_| false);
+    let overview = overview::overview(&sweep, &graph, &places);
+    if args.json {
+        return output::json(&overview);
+    }
+    output::data(&(overview::table(&overview) + "\n"))
+}

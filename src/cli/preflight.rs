@@ -1,0 +1,99 @@
+//! What can be known before the first second of training: the build, folders, disk, memory.
+
+use std::path::Path;
+
+use rustix::fs::{Access, access};
+
+use crate::error::AppError;
+use crate::exec::devices::{self, Machine};
+use crate::job::{Device, Placement, Work};
+use crate::plan::{Estimate, JobGraph};
+use crate::ui::output;
+
+/// Free disk that is asked for, as a multiple of the estimate.
+const DISK_MARGIN: f64 = 1.2;
+/// Memory estimates are upper bounds. One this many times the memory that there is cannot be right
+/// by chance, and the job cannot fit.
+const MEMORY_MARGIN: f64 = 2.0;
+
+/// Makes sure that this program can train at all.
+pub(super) fn build() -> Result<(), AppError> {
+    if cfg!(feature = "torch") {
+        return Ok(());
+    }
+    Err(AppError::Environment {
+        message: "this program was built without libtorch and cannot train".to_owned(),
+        hint: Some("`make build` builds one that can; `lorasweep doctor` says more".to_owned()),
+    })
+}
+
+/// Makes a folder, and makes sure that files can be put there.
+pub(super) fn folder(folder: &Path) -> Result<(), AppError> {
+    let made = std::fs::create_dir_all(folder);
+    made.and_then(|()| Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?))
+        .map_err(|error| AppError::file("write to", folder, &error))
+}
+
+/// Makes sure that what the jobs leave has room under `results`.
+pub(super) fn disk(graph: &JobGraph, results: &Path) -> Result<(), AppError> {
+    let needed: f64 = graph.iter().map(|(_, job)| job.estimate.disk_mib).sum();
+    let free = devices::disk_free_mib(results).map_err(|e| AppError::file("look at", results, &e))?;
+    if mib(free) >= needed * DISK_MARGIN {
+        return Ok(());
+    }
+    Err(AppError::Environment {
+        message: format!(
+            "the sweep leaves about {needed:.0} MiB, but `{}` has {free} MiB free",
+            results.display()
+        ),
+        hint: Some("free some space, or choose another disk with `--results DIR`".to_owned()),
+    })
+}
+
+/// Warns of jobs that may not fit where they can be placed; an error where they cannot.
+pub(super) fn memory(graph: &JobGraph, places: &[Placement], machine: &Machine) -> Result<(), AppError> {
+    let training = graph.iter().filter(|(_, job)| matches!(job.work, Work::Train(_)));
+    let needed = training.map(|(_, job)| job.estimate).map(|Estimate { mem_mib, .. }| mem_mib);
+    let needed = needed.fold(0.0, f64::max);
+    let Some((total, free, what)) = smallest(places, machine) else { return Ok(()) };
+    if needed > total * MEMORY_MARGIN {
+        return Err(AppError::Environment {
+            message: format!("a trial needs about {needed:.0} MiB, but {what} has {total:.0} MiB"),
+            hint: Some(
+                "set a smaller `training.batch_size` with as much more `training.accumulation`, \
+                 or a smaller `task.max_length`"
+                    .to_owned(),
+            ),
+        });
+    }
+    if needed > free {
+        output::warning(&format!(
+            "a trial may need up to {needed:.0} MiB, and {what} has {free:.0} MiB free of {total:.0} MiB"
+        ));
+    }
+    Ok(())
+}
+
+/// Memory of the place with the least of it: total and free, in MiB, and its name. CPU slots share
+/// the host's memory evenly.
+fn smallest(places: &[Placement], machine: &Machine) -> Option<(f64, f64, String)> {
+    let slots = places.iter().filter(|place| matches!(place.device, Device::Cpu { .. })).count();
+    let slots = mib(slots as u64);
+    let memory = |device: Device| match device {
+        Device::Cuda { index } => {
+            let gpu = machine.gpus.iter().find(|gpu| gpu.index == index)?;
+            Some((mib(gpu.mem_total_mib), mib(gpu.mem_free_mib), device.to_string()))
+        }
+        Device::Cpu { .. } => {
+            let [total, free] = [machine.ram_total_mib, machine.ram_free_mib].map(|all| mib(all) / slots);
+            Some((total, free, device.to_string()))
+        }
+        Device::Host => None,
+    };
+    places.iter().filter_map(|place| memory(place.device)).min_by(|a, b| a.0.total_cmp(&b.0))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
+fn mib(size: u64) -> f64 {
+    size as f64
+}

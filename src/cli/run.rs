@@ -1,0 +1,135 @@
+//! `lorasweep run`: starts or continues a sweep, from the sweep file to the table at the end.
+
+use std::collections::HashSet;
+
+use super::{RunArgs, check, preflight, signals};
+use crate::error::AppError;
+use crate::exec::devices;
+use crate::exec::local::LocalExecutor;
+use crate::plan::{JobGraph, graph};
+use crate::run::layout::Layout;
+use crate::run::record::{self, RunRecord, TrialState};
+use crate::run::{self, RunOptions, RunSummary};
+use crate::sched::Policy;
+use crate::spec::{self, SweepSpec};
+use crate::ui::{self, Style, output};
+use crate::{report, trial::TrialId};
+
+/// How often a job is started before it counts as failed.
+const ATTEMPTS: u32 = 3;
+
+pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
+    let sweep = spec::load(&args.spec.spec, &args.spec.overrides(Some(&args.devices)))?;
+    check::warn(&sweep);
+    let machine = devices::detect();
+    let places = devices::places(sweep.devices, &machine)?;
+    let layout = Layout::new(&args.results, &sweep.name);
+    let ahead = graph_ahead(&sweep, args, &layout);
+    preflight::build()?;
+    preflight::folder(&args.results)?;
+    preflight::folder(&args.reports)?;
+    preflight::disk(&ahead, &args.results)?;
+    preflight::memory(&ahead, &places, &machine)?;
+
+    let program = std::env::current_exe()
+        .map_err(|error| AppError::Unexpected(format!("cannot find this program's own file: {error}")))?;
+    let stop = signals::listen()?;
+    let options = RunOptions {
+        results: args.results.clone(),
+        reports: args.reports.clone(),
+        places,
+        policy: Policy { fail_fast: args.fail_fast, attempts: ATTEMPTS },
+        retry_failed: args.retry_failed,
+    };
+    let mut observer = ui::observer(style(args));
+    let mut executor = LocalExecutor::new(program);
+    let summary = run::start(sweep, options, &mut executor, observer.as_mut(), &stop)?;
+    end(&summary, &record::load(layout.run())?, args)
+}
+
+fn style(args: &RunArgs) -> Style {
+    match (args.json, args.quiet) {
+        (true, _) => Style::Json,
+        (false, true) => Style::Quiet,
+        (false, false) => Style::Person,
+    }
+}
+
+/// The jobs that lie ahead, trials done in an earlier run left out.
+fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
+    // No record means that nothing is done yet; a damaged one is reported when the run starts.
+    let record = record::load(layout.run()).ok();
+    let done: HashSet<TrialId> = record
+        .iter()
+        .flat_map(|record| &record.trials)
+        .filter(|trial| trial.state == TrialState::Done)
+        .map(|trial| trial.trial.id)
+        .collect();
+    let mut todo = sweep.trials();
+    todo.retain(|trial| !done.contains(&trial.id));
+    let present = |store| Layout::store(layout.stores(), store).is_dir();
+    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), &present)
+}
+
+/// The table, the report's path, and the next command where something is left to do.
+fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), AppError> {
+    if !args.json {
+        output::data(&(report::terminal_table(record, output::width()) + "\n"))?;
+    }
+    let page = Layout::report(&args.reports, &record.sweep.name).join("report.html");
+    if page.is_file() {
+        output::say(&format!("report: {}", page.display()));
+    }
+    if summary.stopped && summary.left > 0 {
+        return Err(AppError::Interrupted { hint: format!("`{}` continues", again(std::env::args(), None)) });
+    }
+    if let Some((trial, _)) = summary.failures.first() {
+        let layout = Layout::new(&args.results, &record.sweep.name);
+        return Err(AppError::TrialsFailed {
+            failed: summary.failed,
+            total: record.trials.len(),
+            hint: format!(
+                "`lorasweep explain {} {trial}` says why; `{}` tries failed trials again",
+                layout.run().display(),
+                again(std::env::args(), Some("--retry-failed"))
+            ),
+        });
+    }
+    if let Some((key, failure)) = summary.failed_jobs.first() {
+        let log = Layout::new(&args.results, &record.sweep.name).job_log(&key.0);
+        let log = log.display();
+        return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}\nlog: {log}")));
+    }
+    Ok(())
+}
+
+/// The command line that was typed, with one more option, ready to be pasted into a shell.
+fn again(typed: impl Iterator<Item = String>, extra: Option<&str>) -> String {
+    let mut words: Vec<String> = std::iter::once("lorasweep".to_owned()).chain(typed.skip(1)).collect();
+    if let Some(extra) = extra.filter(|extra| !words.iter().any(|word| word == extra)) {
+        words.push(extra.to_owned());
+    }
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
+    let quoted = words.iter().map(|word| {
+        if !word.is_empty() && word.chars().all(plain) {
+            word.clone()
+        } else {
+            format!("'{}'", word.replace('\'', r"'\''"))
+        }
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_can_be_pasted() {
+        let typed = ["/opt/lorasweep", "run", "my sweep.yaml", "--set", "name=it's"].map(String::from);
+        assert_eq!(
+            again(typed.into_iter(), Some("--retry-failed")),
+            r"lorasweep run 'my sweep.yaml' --set 'name=it'\''s' --retry-failed"
+        );
+    }
+}

@@ -1,0 +1,65 @@
+//! Finds runs and trials from what the user typed, and says which there are where that fails.
+
+use crate::error::AppError;
+use crate::run::layout::Layout;
+use crate::run::record::{self, RunRecord, TrialRecord};
+
+use super::{RunFolderArgs, TrialArgs};
+
+/// A run that the user named.
+pub(super) struct Found {
+    /// Its paths.
+    pub(super) layout: Layout,
+    /// All that is known about it.
+    pub(super) record: RunRecord,
+}
+
+/// Opens a run by its folder, or by the name of its sweep.
+pub(super) fn open(args: &RunFolderArgs) -> Result<Found, AppError> {
+    let by_name = args.run.to_str().map(|name| Layout::new(&args.results, name));
+    let candidates = [Some(Layout::of_run(&args.run)), by_name];
+    let found = candidates.into_iter().flatten().find(|layout| layout.sweep().is_file());
+    let Some(layout) = found else { return Err(no_run(args)) };
+    let record = record::load(layout.run())?;
+    Ok(Found { layout, record })
+}
+
+fn no_run(args: &RunFolderArgs) -> AppError {
+    let entries = std::fs::read_dir(&args.results).into_iter().flatten().flatten();
+    let mut names: Vec<String> = entries
+        .filter(|entry| Layout::of_run(&entry.path()).sweep().is_file())
+        .map(|entry| format!("`{}`", entry.file_name().to_string_lossy()))
+        .collect();
+    names.sort();
+    let hint = if names.is_empty() {
+        format!("`{}` has no runs; `lorasweep run SPEC` starts one", args.results.display())
+    } else {
+        format!("runs in `{}`: {}", args.results.display(), names.join(", "))
+    };
+    AppError::Input { message: format!("`{}` is not a run", args.run.display()), hint: Some(hint) }
+}
+
+/// The one trial whose id begins with `prefix`.
+pub(super) fn trial<'a>(record: &'a RunRecord, args: &TrialArgs) -> Result<&'a TrialRecord, AppError> {
+    let (prefix, name) = (&args.trial, args.run.typed());
+    let wanted = prefix.to_ascii_lowercase();
+    let hits: Vec<&TrialRecord> = record
+        .trials
+        .iter()
+        .filter(|candidate| candidate.trial.id.to_string().starts_with(&wanted))
+        .collect();
+    match hits.as_slice() {
+        [one] => Ok(one),
+        [] => Err(AppError::Input {
+            message: format!("no trial of `{}` has an id that begins with `{prefix}`", record.sweep.name),
+            hint: Some(format!("`lorasweep status {name} --json` lists every trial")),
+        }),
+        [..] => {
+            let ids: Vec<String> = hits.iter().map(|hit| format!("`{}`", hit.trial.id)).collect();
+            Err(AppError::Input {
+                message: format!("`{prefix}` is the beginning of {} trial ids", hits.len()),
+                hint: Some(format!("give more of one of {}", ids.join(", "))),
+            })
+        }
+    }
+}

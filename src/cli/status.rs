@@ -1,0 +1,218 @@
+//! `lorasweep status`: where a run stands, for people and as JSON.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use super::{RunFolderArgs, StatusArgs, runs};
+use crate::error::AppError;
+use crate::outcome::MetricLine;
+use crate::run::record::{RunRecord, TrialRecord, TrialState};
+use crate::ui::{output, phrase};
+
+/// The states in the order they are listed.
+const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"];
+
+pub(super) fn call(args: &StatusArgs) -> Result<(), AppError> {
+    let found = runs::open(&args.run)?;
+    if args.json {
+        return output::json(&RunStatus::of(&found.record));
+    }
+    output::data(&text(&found.record))?;
+    output::hint(&next(&found.record, &args.run));
+    Ok(())
+}
+
+/// The name of a trial's state.
+pub(super) fn state_name(state: &TrialState) -> &'static str {
+    match state {
+        TrialState::Waiting => "waiting",
+        TrialState::Running { .. } => "running",
+        TrialState::Interrupted => "interrupted",
+        TrialState::Done => "done",
+        TrialState::Failed { .. } => "failed",
+    }
+}
+
+fn in_state<'a>(record: &'a RunRecord, name: &str) -> Vec<&'a TrialRecord> {
+    record.trials.iter().filter(|trial| state_name(&trial.state) == name).collect()
+}
+
+fn text(record: &RunRecord) -> String {
+    let at_work = if record.live { "at work" } else { "not at work" };
+    let mut text =
+        format!("{}: {}, {at_work}\n", record.sweep.name, phrase::count(record.trials.len(), "trial"));
+    for state in STATES {
+        let count = in_state(record, state).len();
+        if count > 0 {
+            // Writing to a String cannot fail.
+            let _ = writeln!(text, "{count:>6} {state}");
+        }
+    }
+    for state in ["running", "interrupted", "failed"] {
+        for trial in in_state(record, state) {
+            let name = phrase::trial(&trial.trial);
+            let _ = writeln!(text, "\n{}  {name}\n  {state}{}", trial.trial.id, detail(trial));
+        }
+    }
+    for (key, failure) in &record.failed_jobs {
+        let _ = writeln!(text, "\njob `{key}` failed: {failure}");
+    }
+    if !record.removed.is_empty() {
+        let count = phrase::count(record.removed.len(), "trial");
+        let _ = writeln!(text, "\n{count} on disk, but no longer in the sweep: kept, not shown");
+    }
+    text
+}
+
+fn detail(trial: &TrialRecord) -> String {
+    let place = match &trial.state {
+        TrialState::Running { placement, pid } => format!(" on {} (process {pid})", placement.device),
+        TrialState::Failed { failure } => return format!(": {failure}"),
+        TrialState::Waiting | TrialState::Interrupted | TrialState::Done => String::new(),
+    };
+    let latest = Latest::of(&trial.metrics);
+    let Some(step) = latest.step else { return format!("{place}, no step yet") };
+    let mut text = format!("{place}, step {step}");
+    if let Some(epoch) = latest.epoch {
+        let _ = write!(text, ", epoch {epoch:.2} of {}", trial.trial.configuration.training.epochs);
+    }
+    if let Some(loss) = latest.loss {
+        let _ = write!(text, ", loss {loss:.3}");
+    }
+    if let Some(accuracy) = latest.validation_accuracy {
+        let _ = write!(text, ", validation accuracy {accuracy:.3}");
+    }
+    text
+}
+
+fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
+    let run = run.typed();
+    if record.live {
+        return format!("it is at work; `lorasweep status {run}` again shows how it gets on");
+    }
+    if let Some(failed) = in_state(record, "failed").first() {
+        let id = failed.trial.id;
+        return format!(
+            "`lorasweep explain {run} {id}` says why it failed; \
+             `lorasweep run SPEC --retry-failed` tries failed trials again"
+        );
+    }
+    if in_state(record, "done").len() < record.trials.len() {
+        return "`lorasweep run SPEC` with the same sweep file continues".to_owned();
+    }
+    format!("all trials are done; `lorasweep report {run}` writes the report again")
+}
+
+/// What a trial's metric lines say last.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Latest {
+    /// Optimiser steps done.
+    pub(super) step: Option<u64>,
+    /// Passes over the training rows done.
+    pub(super) epoch: Option<f64>,
+    /// Training loss.
+    pub(super) loss: Option<f64>,
+    /// Accuracy on the validation rows.
+    pub(super) validation_accuracy: Option<f64>,
+}
+
+impl Latest {
+    pub(super) fn of(metrics: &[MetricLine]) -> Self {
+        let mut latest = Self::default();
+        for line in metrics {
+            let (step, epoch) = match line {
+                MetricLine::Train { step, epoch, loss, .. } => {
+                    latest.loss = Some(*loss);
+                    (step, epoch)
+                }
+                MetricLine::Validation { step, epoch, scores } => {
+                    latest.validation_accuracy = Some(scores.accuracy);
+                    (step, epoch)
+                }
+            };
+            (latest.step, latest.epoch) = (Some(*step), Some(*epoch));
+        }
+        latest
+    }
+}
+
+/// A run, as `--json` shows it.
+#[derive(Serialize)]
+struct RunStatus<'a> {
+    sweep: &'a str,
+    live: bool,
+    started_at: Option<String>,
+    updated_at: Option<String>,
+    trials: Vec<TrialStatus<'a>>,
+    removed: Vec<String>,
+    failed_jobs: Vec<FailedJob<'a>>,
+}
+
+#[derive(Serialize)]
+struct FailedJob<'a> {
+    key: &'a str,
+    failure: String,
+}
+
+/// A trial, as `--json` shows it.
+#[derive(Serialize)]
+struct TrialStatus<'a> {
+    id: String,
+    model: &'a str,
+    method: &'static str,
+    rank: Option<usize>,
+    alpha: Option<f64>,
+    dropout: Option<f64>,
+    learning_rate: f64,
+    fold: usize,
+    state: &'static str,
+    attempts: u32,
+    #[serde(flatten)]
+    latest: Latest,
+    test_accuracy: Option<f64>,
+    failure: Option<String>,
+}
+
+impl<'a> RunStatus<'a> {
+    fn of(record: &'a RunRecord) -> Self {
+        let failed = |(key, failure): &'a (String, _)| FailedJob { key, failure: format!("{failure}") };
+        Self {
+            sweep: &record.sweep.name,
+            live: record.live,
+            started_at: record.started_at.map(|at| at.to_string()),
+            updated_at: record.updated_at.map(|at| at.to_string()),
+            trials: record.trials.iter().map(TrialStatus::of).collect(),
+            removed: record.removed.iter().map(ToString::to_string).collect(),
+            failed_jobs: record.failed_jobs.iter().map(failed).collect(),
+        }
+    }
+}
+
+impl<'a> TrialStatus<'a> {
+    fn of(record: &'a TrialRecord) -> Self {
+        let configuration = &record.trial.configuration;
+        let lora = configuration.method.lora();
+        let failure = match &record.state {
+            TrialState::Failed { failure } => Some(failure.to_string()),
+            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => {
+                None
+            }
+        };
+        Self {
+            id: record.trial.id.to_string(),
+            model: &configuration.model,
+            method: configuration.method.name(),
+            rank: lora.map(|lora| lora.rank),
+            alpha: lora.map(|lora| lora.alpha),
+            dropout: lora.map(|lora| lora.dropout),
+            learning_rate: configuration.training.learning_rate,
+            fold: record.trial.fold,
+            state: state_name(&record.state),
+            attempts: record.attempts,
+            latest: Latest::of(&record.metrics),
+            test_accuracy: record.result.as_ref().and_then(|r| r.test.as_ref()).map(|t| t.accuracy),
+            failure,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Owns an executor for tests: it starts no process, and a script says what each job does.
+//!
+//! It holds its user to the seam: no job is started twice at a time, job files are in place, and
+//! [`FakeExecutor::finish`] asserts that every report was taken in and every job came to its end.
+
+use std::collections::BTreeSet;
+use std::io;
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+
+use super::{Executor, Exit, Report, StartJob, What};
+use crate::job::JobFile;
+use crate::outcome::Failure;
+use crate::plan::{JobId, JobKey};
+use crate::run::files;
+
+/// What a job does when it is started: the files it leaves, and what it reports. Without an
+/// `Ended` the job stays at work until it is stopped. An error means that it cannot be started.
+pub type Script<'a> = dyn FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>> + 'a;
+
+/// Carries out jobs by a script.
+pub struct FakeExecutor<'a> {
+    script: Box<Script<'a>>,
+    at_work: BTreeSet<JobId>,
+    started: Vec<JobKey>,
+    sender: Sender<Report>,
+    receiver: Receiver<Report>,
+}
+
+impl<'a> FakeExecutor<'a> {
+    /// An executor that follows this script.
+    #[must_use]
+    pub fn new(script: impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>> + 'a) -> Self {
+        let (sender, receiver) = unbounded();
+        let script = Box::new(script);
+        Self { script, at_work: BTreeSet::new(), started: Vec::new(), sender, receiver }
+    }
+
+    /// The keys of all jobs that were started, in order.
+    ///
+    /// # Panics
+    /// When a job is still at work or a report was not taken in.
+    #[must_use]
+    pub fn finish(self) -> Vec<JobKey> {
+        assert!(self.at_work.is_empty(), "jobs {:?} are still at work", self.at_work);
+        assert_eq!(self.receiver.try_recv().ok(), None, "a report was not taken in");
+        self.started
+    }
+
+    fn report(&mut self, job: JobId, what: What) {
+        if let What::Ended(_) = what {
+            self.at_work.remove(&job);
+        }
+        self.sender.send(Report { job, what }).expect("the receiver is ours");
+    }
+}
+
+impl Executor for FakeExecutor<'_> {
+    fn start(&mut self, job: StartJob<'_>) -> io::Result<u32> {
+        let written: Option<JobFile> = files::read_json(job.file_path)?;
+        assert_eq!(written.as_ref(), Some(job.file), "the job file of `{}` is not in place", job.key);
+        assert!(job.log_path.parent().is_some_and(std::path::Path::is_dir), "no folder for the log");
+        self.started.push(job.key.clone());
+        let reports = (self.script)(job.key, job.file)?;
+        assert!(self.at_work.insert(job.job), "`{}` was started while at work", job.key);
+        for what in reports {
+            self.report(job.job, what);
+        }
+        Ok(1_000_000 + job.job.0)
+    }
+
+    fn stop(&mut self, job: JobId, force: bool) {
+        if self.at_work.contains(&job) {
+            let exit = if force { Exit::Failed(Failure::Killed { signal: 9 }) } else { Exit::Interrupted };
+            self.report(job, What::Ended(exit));
+        }
+    }
+
+    fn reports(&self) -> &Receiver<Report> {
+        &self.receiver
+    }
+}

@@ -1,0 +1,215 @@
+//! Owns jobs as child processes of this one: `program worker JOBFILE`, each in a process group of
+//! its own, bound to its device by its environment.
+//!
+//! No child outlives the orchestrator: what is left is killed when the executor is dropped, and a
+//! child asks the kernel to end it with its parent (see `worker`). The kernel ties that to the
+//! thread that started the child, so `start` must be called from a thread that lives as long as
+//! the run.
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+
+use crossbeam::channel::{Receiver, Sender, unbounded};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
+
+use super::{EXIT_DONE, EXIT_INTERRUPTED, Executor, Exit, Report, StartJob, What};
+use crate::job::{ChildLine, Device, JobFile, Placement, Work};
+use crate::outcome::Failure;
+use crate::plan::{JobId, JobKey};
+use crate::run::files;
+use crate::run::layout::Layout;
+
+/// Environment variable that tells a child who its parent is.
+pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
+
+/// Starts jobs on this machine.
+#[derive(Debug)]
+pub struct LocalExecutor {
+    program: PathBuf,
+    children: Arc<Mutex<BTreeMap<JobId, Pid>>>,
+    watchers: Vec<JoinHandle<()>>,
+    sender: Sender<Report>,
+    receiver: Receiver<Report>,
+}
+
+impl LocalExecutor {
+    /// An executor whose children run this program.
+    #[must_use]
+    pub fn new(program: PathBuf) -> Self {
+        let (sender, receiver) = unbounded();
+        Self { program, children: Arc::default(), watchers: Vec::new(), sender, receiver }
+    }
+}
+
+impl Executor for LocalExecutor {
+    fn start(&mut self, job: StartJob<'_>) -> io::Result<u32> {
+        let log = OpenOptions::new().create(true).append(true).open(job.log_path)?;
+        let mut child = Command::new(&self.program)
+            .arg("worker")
+            .arg(job.file_path)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(log.try_clone()?)
+            .process_group(0)
+            .env(PARENT_VARIABLE, std::process::id().to_string())
+            .envs(environment(&job.file.placement))
+            .spawn()?;
+        let number = child.id();
+        let lines = child.stdout.take().expect("standard output is piped");
+        lock(&self.children).insert(job.job, Pid::from_child(&child));
+        let watch = Watch {
+            job: job.job,
+            sender: self.sender.clone(),
+            children: Arc::clone(&self.children),
+            failures: failure_files(job.key, job.file),
+        };
+        self.watchers.retain(|watcher| !watcher.is_finished());
+        self.watchers.push(thread::spawn(move || watch.over(child, lines, log)));
+        Ok(number)
+    }
+
+    fn stop(&mut self, job: JobId, force: bool) {
+        // A child is in the map until it is reaped, so its number is still its own.
+        if let Some(child) = lock(&self.children).get(&job) {
+            signal(*child, force);
+        }
+    }
+
+    fn reports(&self) -> &Receiver<Report> {
+        &self.receiver
+    }
+}
+
+impl Drop for LocalExecutor {
+    fn drop(&mut self) {
+        for child in lock(&self.children).values() {
+            signal(*child, true);
+        }
+        for watcher in self.watchers.drain(..) {
+            // A watcher that panicked has nothing left to wait for.
+            drop(watcher.join());
+        }
+    }
+}
+
+/// A thread's view of one child.
+struct Watch {
+    job: JobId,
+    sender: Sender<Report>,
+    children: Arc<Mutex<BTreeMap<JobId, Pid>>>,
+    failures: Vec<PathBuf>,
+}
+
+impl Watch {
+    /// Follows a child to its end: its lines, then its status.
+    fn over(&self, mut child: Child, lines: ChildStdout, log: File) {
+        let pid = Pid::from_child(&child);
+        thread::scope(|scope| {
+            scope.spawn(|| self.read(lines, log));
+            // The child stays unreaped, so that its group's number stays its own. What it may have
+            // started dies with it, which also ends the lines.
+            let ended =
+                retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
+            debug_assert!(ended.is_ok(), "a child that is not reaped can be waited for");
+            signal(pid, true);
+        });
+        let status = {
+            let mut children = lock(&self.children);
+            children.remove(&self.job);
+            child.wait()
+        };
+        let exit = status.map_or(Exit::Failed(Failure::HostLost), |status| exit(status, &self.failures));
+        self.say(What::Ended(exit));
+    }
+
+    /// Passes on what can be understood; the rest goes to the log.
+    fn read(&self, lines: ChildStdout, mut log: File) {
+        let mut lines = BufReader::new(lines);
+        let mut line = Vec::new();
+        while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            if let Ok(said) = serde_json::from_slice::<ChildLine>(&line) {
+                self.say(What::Said(said));
+            } else {
+                // A full disk must not keep the child from being heard.
+                drop(log.write_all(&[b"stdout: ", line.trim_ascii_end(), b"\n"].concat()));
+            }
+            line.clear();
+        }
+    }
+
+    fn say(&self, what: What) {
+        // Nobody listens once the executor is being dropped.
+        drop(self.sender.send(Report { job: self.job, what }));
+    }
+}
+
+/// What an ended process leaves behind, in words of the run.
+fn exit(status: ExitStatus, failures: &[PathBuf]) -> Exit {
+    if let Some(signal) = status.signal() {
+        return Exit::Failed(Failure::Killed { signal });
+    }
+    let code = status.code().expect("a process that no signal ended has a code");
+    if code == i32::from(EXIT_DONE) {
+        return Exit::Done;
+    }
+    if code == i32::from(EXIT_INTERRUPTED) {
+        return Exit::Interrupted;
+    }
+    let told = failures.iter().find_map(|path| files::read_json(path).ok().flatten());
+    Exit::Failed(told.unwrap_or(Failure::Exited { code }))
+}
+
+/// Where a job's child says why it failed.
+fn failure_files(key: &JobKey, file: &JobFile) -> Vec<PathBuf> {
+    let layout = Layout::of_run(&file.run);
+    let own = layout.job_failure(&key.0);
+    match &file.work {
+        Work::Train(pack) => {
+            // The pack's own file first: it says why the whole process gave up.
+            std::iter::once(own).chain(pack.slots.iter().map(|trial| layout.failure(trial.id))).collect()
+        }
+        Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => vec![own],
+    }
+}
+
+/// What a child's libraries are told about its share of the machine.
+fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
+    let visible = match placement.device {
+        Device::Cuda { index } => index.to_string(),
+        Device::Cpu { .. } | Device::Host => String::new(),
+    };
+    let mut variables = vec![
+        ("CUDA_VISIBLE_DEVICES", visible),
+        // Numbers as NVML counts, not fastest first.
+        ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()),
+        // glibc would give large blocks back to the kernel at every step, which made training up to
+        // 1.6 times slower.
+        ("MALLOC_MMAP_MAX_", "0".to_owned()),
+        ("MALLOC_TRIM_THRESHOLD_", (1_u64 << 40).to_string()),
+        ("MALLOC_TOP_PAD_", (64_u64 << 20).to_string()),
+    ];
+    if !placement.cores.is_empty() {
+        let threads = placement.cores.len().to_string();
+        let names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"];
+        variables.extend(names.map(|name| (name, threads.clone())));
+    }
+    variables
+}
+
+/// Asks a child to end, or kills its whole group.
+fn signal(child: Pid, force: bool) {
+    // It fails only where there is nothing left to signal.
+    let _ = if force { kill_process_group(child, Signal::KILL) } else { kill_process(child, Signal::TERM) };
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The map is changed by single calls, so it is whole even if a thread panicked.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,132 @@
+//! Owns what a configuration is called: which of its settings are axes of the grid, and how each is
+//! written in a table and in a label. Pure.
+
+use crate::trial::{Configuration, Keep, Method, Schedule, Training};
+
+use super::format;
+
+/// A setting that a grid can vary.
+pub struct Axis {
+    /// Column title.
+    pub title: &'static str,
+    /// What stands before the value in a label.
+    pub short: &'static str,
+    /// The value as text; `None` where the method has no such setting.
+    pub value: fn(&Configuration) -> Option<String>,
+}
+
+/// The settings that every table shows.
+pub static SHOWN: [Axis; 6] = [
+    Axis { title: "model", short: "", value: |c| Some(c.model.clone()) },
+    Axis { title: "method", short: "", value: |c| Some(c.method.name().to_owned()) },
+    Axis { title: "rank", short: "r=", value: |c| c.method.lora().map(|l| l.rank.to_string()) },
+    Axis { title: "alpha", short: "α=", value: |c| c.method.lora().map(|l| l.alpha.to_string()) },
+    Axis { title: "dropout", short: "dropout ", value: |c| c.method.lora().map(|l| l.dropout.to_string()) },
+    Axis {
+        title: "learning rate",
+        short: "lr ",
+        value: |c| Some(format::scientific(c.training.learning_rate)),
+    },
+];
+
+/// The settings that are shown where they vary.
+pub static OTHER: [Axis; 15] = [
+    Axis { title: "targets", short: "", value: |c| c.method.lora().map(|l| l.targets.join("+")) },
+    Axis { title: "scale", short: "", value: |c| c.method.lora().map(|l| scale_name(l.rslora)) },
+    Axis { title: "epochs", short: "epochs ", value: |c| training(c, |t| t.epochs.to_string()) },
+    Axis { title: "batch size", short: "batch ", value: |c| training(c, |t| t.batch_size.to_string()) },
+    Axis { title: "accumulation", short: "acc ", value: |c| training(c, |t| t.accumulation.to_string()) },
+    Axis { title: "schedule", short: "", value: |c| training(c, |t| schedule_name(t.schedule)) },
+    Axis { title: "warm-up", short: "warm-up ", value: |c| training(c, |t| t.warmup.to_string()) },
+    Axis { title: "weight decay", short: "decay ", value: |c| training(c, |t| t.weight_decay.to_string()) },
+    Axis { title: "clip norm", short: "clip ", value: |c| training(c, |t| or_none(t.clip_norm)) },
+    Axis { title: "beta1", short: "β1=", value: |c| training(c, |t| t.beta1.to_string()) },
+    Axis { title: "beta2", short: "β2=", value: |c| training(c, |t| t.beta2.to_string()) },
+    Axis { title: "epsilon", short: "ε=", value: |c| training(c, |t| format::scientific(t.epsilon)) },
+    Axis { title: "evaluate every", short: "eval ", value: |c| training(c, |t| or_none(t.evaluate_every)) },
+    Axis { title: "keep", short: "keep ", value: |c| training(c, |t| keep_name(t.keep)) },
+    Axis { title: "seed", short: "seed ", value: |c| training(c, |t| t.seed.to_string()) },
+];
+
+impl Axis {
+    /// Whether configurations that have the setting differ in it.
+    #[must_use]
+    pub fn varies(&self, configurations: &[&Configuration]) -> bool {
+        let mut values = configurations.iter().filter_map(|c| (self.value)(c));
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    }
+}
+
+/// The settings outside [`SHOWN`] in which some configurations differ.
+#[must_use]
+pub fn also_varying(configurations: &[&Configuration]) -> Vec<&'static Axis> {
+    OTHER.iter().filter(|axis| axis.varies(configurations)).collect()
+}
+
+/// A short name for each configuration, in the order given: its method, and those settings in
+/// which it differs from others of the same method. The axes cover every setting, so no two
+/// names are equal.
+#[must_use]
+pub fn labels(configurations: &[&Configuration]) -> Vec<String> {
+    configurations.iter().map(|&one| label(one, configurations)).collect()
+}
+
+/// Rank and alpha name an adapter even where they do not vary.
+fn label(one: &Configuration, all: &[&Configuration]) -> String {
+    let alike: Vec<&Configuration> =
+        all.iter().copied().filter(|c| c.method.name() == one.method.name()).collect();
+    let mut parts = vec![method_name(&one.method).to_owned()];
+    for axis in SHOWN.iter().chain(&OTHER) {
+        if let Some(value) = (axis.value)(one)
+            && (matches!(axis.title, "rank" | "alpha") || axis.varies(&alike))
+        {
+            parts.push(format!("{}{value}", axis.short));
+        }
+    }
+    parts.join(" ")
+}
+
+/// The method's name as texts write it.
+#[must_use]
+pub fn method_name(method: &Method) -> &'static str {
+    match method {
+        Method::Lora(_) => "LoRA",
+        Method::Full => "full fine-tuning",
+        Method::Scratch => "from scratch",
+    }
+}
+
+/// The schedule's name in sweep files.
+#[must_use]
+pub fn schedule_name(schedule: Schedule) -> String {
+    match schedule {
+        Schedule::Linear => "linear",
+        Schedule::Cosine => "cosine",
+        Schedule::Constant => "constant",
+    }
+    .to_owned()
+}
+
+/// The name in sweep files of the weights that are judged.
+#[must_use]
+pub fn keep_name(keep: Keep) -> String {
+    match keep {
+        Keep::Last => "last",
+        Keep::Best => "best",
+    }
+    .to_owned()
+}
+
+fn scale_name(rslora: bool) -> String {
+    if rslora { "α/√r" } else { "α/r" }.to_owned()
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "an axis' value is optional")]
+fn training(configuration: &Configuration, text: fn(&Training) -> String) -> Option<String> {
+    Some(text(&configuration.training))
+}
+
+fn or_none<T: ToString>(value: Option<T>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}

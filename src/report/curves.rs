@@ -1,0 +1,130 @@
+//! Owns learning curves: a configuration's metric lines as one curve over its folds. Pure.
+
+use crate::outcome::MetricLine;
+use crate::run::record::{TrialRecord, TrialState};
+
+use super::statistics::mean;
+
+/// Evaluations that the smoothed validation accuracy averages: one before, itself, one after.
+pub const EVALUATION_WINDOW: usize = 3;
+/// Share of its best smoothed validation accuracy at which a configuration counts as converged.
+pub const CONVERGED_SHARE: f64 = 0.95;
+
+/// A measure over training, averaged over folds.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Curve {
+    /// Optimiser steps; where folds of unequal size measured at unequal steps, their mean.
+    pub steps: Vec<f64>,
+    /// Mean over folds at each step.
+    pub mean: Vec<f64>,
+    /// Smallest over folds at each step.
+    pub low: Vec<f64>,
+    /// Largest over folds at each step.
+    pub high: Vec<f64>,
+    /// Number of folds averaged, the same at each step.
+    pub folds: usize,
+}
+
+impl Curve {
+    /// Validation accuracy, in [0, 1].
+    #[must_use]
+    pub fn validation_accuracy(trials: &[&TrialRecord]) -> Option<Self> {
+        Self::over_folds(trials, |line| match line {
+            MetricLine::Validation { step, scores, .. } => Some((*step, scores.accuracy)),
+            MetricLine::Train { .. } => None,
+        })
+    }
+
+    /// Training loss, in nats per row.
+    #[must_use]
+    pub fn training_loss(trials: &[&TrialRecord]) -> Option<Self> {
+        Self::over_folds(trials, |line| match line {
+            MetricLine::Train { step, loss, .. } => Some((*step, *loss)),
+            MetricLine::Validation { .. } => None,
+        })
+    }
+
+    /// Measurements are matched by their number in the trial. Finished trials alone are averaged
+    /// where there are any, so that a curve never changes its folds half-way.
+    fn over_folds(trials: &[&TrialRecord], point: fn(&MetricLine) -> Option<(u64, f64)>) -> Option<Self> {
+        let any_done = trials.iter().any(|t| t.state == TrialState::Done);
+        let folds: Vec<Vec<(u64, f64)>> = trials
+            .iter()
+            .filter(|t| !any_done || t.state == TrialState::Done)
+            .map(|t| t.metrics.iter().filter_map(point).filter(|(_, value)| value.is_finite()).collect())
+            .filter(|points: &Vec<_>| !points.is_empty())
+            .collect();
+        let points = folds.iter().map(Vec::len).min()?;
+        let mut curve = Self { steps: vec![], mean: vec![], low: vec![], high: vec![], folds: folds.len() };
+        for i in 0..points {
+            let values: Vec<f64> = folds.iter().map(|fold| fold[i].1).collect();
+            let steps: Vec<f64> = folds.iter().map(|fold| as_f64(fold[i].0)).collect();
+            curve.steps.push(mean(&steps));
+            curve.mean.push(mean(&values));
+            curve.low.push(values.iter().copied().fold(f64::INFINITY, f64::min));
+            curve.high.push(values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        }
+        Some(curve)
+    }
+
+    /// The curve with mean and band smoothed by a centred moving average.
+    #[must_use]
+    pub fn smoothed(&self, window: usize) -> Self {
+        Self {
+            steps: self.steps.clone(),
+            mean: smooth(&self.mean, window),
+            low: smooth(&self.low, window),
+            high: smooth(&self.high, window),
+            folds: self.folds,
+        }
+    }
+
+    /// The first step at which the smoothed mean reaches [`CONVERGED_SHARE`] of its own best.
+    #[must_use]
+    pub fn convergence_step(&self) -> Option<u64> {
+        let smoothed = smooth(&self.mean, EVALUATION_WINDOW);
+        let best = smoothed.iter().copied().reduce(f64::max)?;
+        let first = smoothed.iter().position(|&value| value >= CONVERGED_SHARE * best)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "steps are counts")]
+        Some(self.steps[first].round() as u64)
+    }
+}
+
+/// A centred moving average; at both ends it averages the values there are.
+#[must_use]
+pub fn smooth(values: &[f64], window: usize) -> Vec<f64> {
+    let half = window / 2;
+    (0..values.len())
+        .map(|i| mean(&values[i.saturating_sub(half)..(i + half + 1).min(values.len())]))
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
+fn as_f64(step: u64) -> f64 {
+    step as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn curve(mean: &[f64]) -> Curve {
+        let steps = (1..).map(|i| f64::from(i) * 25.0).take(mean.len()).collect();
+        Curve { steps, mean: mean.to_vec(), low: mean.to_vec(), high: mean.to_vec(), folds: 1 }
+    }
+
+    #[test]
+    fn smoothing_averages_neighbours_and_keeps_the_length() {
+        assert_eq!(smooth(&[1.0, 4.0, 7.0, 1.0], 3), [2.5, 4.0, 4.0, 4.0]);
+        assert_eq!(smooth(&[1.0, 4.0], 1), [1.0, 4.0]);
+        assert!(smooth(&[], 3).is_empty());
+    }
+
+    /// Smoothed: 0.35, 0.5, 0.7, 0.8, 0.8, 0.8; 95 % of 0.8 is 0.76.
+    #[test]
+    fn convergence_is_the_first_step_near_the_best() {
+        assert_eq!(curve(&[0.2, 0.5, 0.8, 0.8, 0.8, 0.8]).convergence_step(), Some(100));
+        assert_eq!(curve(&[0.6]).convergence_step(), Some(25));
+        assert_eq!(curve(&[]).convergence_step(), None);
+    }
+}

@@ -1,0 +1,220 @@
+//! Owns the report's data frames: `trials.csv` and `configurations.csv`. Nothing is rounded.
+//!
+//! Both have one header row; an empty cell means "none". Accuracies, precisions, recalls and F1 are
+//! shares in [0, 1], losses are in nats per row, and other units are in the names.
+//!
+//! Settings, in both: `configuration` (id), `label`, `model`, `method`, `rank`, `alpha`, `dropout`,
+//! `targets` (joined by `+`), `rslora`, `learning_rate`, `epochs`, `batch_size`, `accumulation`,
+//! `schedule`, `warmup`, `weight_decay`, `clip_norm`, `beta1`, `beta2`, `epsilon`,
+//! `evaluate_every_steps`, `keep`, `seed`, `trainable_params`, `total_params`.
+//!
+//! `trials.csv`, one row per trial: first `trial` (id), `fold` (from 0), `state` (`waiting`,
+//! `running`, `interrupted`, `done`, `failed`), `reason` (of a failure), `attempts`; after the
+//! settings `steps`, `kept_step`, `validation_*` and `test_*` (`loss`, `accuracy`, `macro_precision`,
+//! `macro_recall`, `macro_f1`), `wall_s`, `train_s`, `evaluate_s`, `train_rows`, `train_tokens`,
+//! `evaluated_rows`, `train_rows_per_s`, `peak_memory_mib`.
+//!
+//! `configurations.csv`, one row per configuration in ranking order: first `rank_by_validation`
+//! (from 1), `selected`, `folds_planned`, `folds_done`, `folds_failed`; after the settings, of each
+//! of `validation_accuracy`, `test_accuracy`, `test_macro_f1`, `wall_s`, `train_rows_per_s` and
+//! `peak_memory_mib` the `_mean`, `_std`, `_min` and `_max` over done folds;
+//! `validation_accuracy_ci95_low` and `_high`; `convergence_step`; and against the selected
+//! configuration `difference`, `t`, `p`, `p_holm`.
+
+use polars::prelude::{Column, CsvWriter, DataFrame, NamedFrom, PolarsResult, SerWriter, Series};
+
+use crate::outcome::{Scores, TrialResult};
+use crate::plan::params::ParamCounts;
+use crate::run::record::{TrialRecord, TrialState};
+use crate::trial::Configuration;
+
+use super::axes;
+use super::findings::{Comparison, Entry, Findings};
+use super::statistics::Spread;
+use super::summary::{ConfigurationSummary, finished, rows_per_s};
+
+/// One row per trial, in the record's order.
+///
+/// # Errors
+/// Only if two columns had the same name.
+pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
+    let trials: Vec<&TrialRecord> = findings.record.trials.iter().collect();
+    let of_trial = Rows(&trials);
+    let mut columns = vec![
+        of_trial.text("trial", |t| Some(t.trial.id.to_string())),
+        of_trial.count("fold", |t| Some(t.trial.fold as u64)),
+        of_trial.text("state", |t| Some(state_name(&t.state).to_owned())),
+        of_trial.text("reason", |t| reason(&t.state)),
+        of_trial.count("attempts", |t| Some(u64::from(t.attempts))),
+    ];
+    let settings: Vec<Setting<'_>> =
+        trials.iter().map(|t| (t.trial.configuration.as_ref(), label_of(findings, t), t.params)).collect();
+    columns.extend(setting_columns(&Rows(&settings)));
+    let results: Vec<Option<&TrialResult>> = trials.iter().map(|t| finished(t)).collect();
+    columns.extend(result_columns(&Rows(&results)));
+    DataFrame::new(trials.len(), columns)
+}
+
+/// One row per configuration, in ranking order.
+///
+/// # Errors
+/// Only if two columns had the same name.
+pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
+    let entries: Vec<(u64, &Entry)> = (1..).zip(&findings.entries).collect();
+    let rows = Rows(&entries);
+    let mut columns = vec![
+        rows.count("rank_by_validation", |(rank, _)| Some(*rank)),
+        rows.text("selected", |(_, e)| Some(e.selected.to_string())),
+        rows.count("folds_planned", |(_, e)| Some(e.summary.planned as u64)),
+        rows.count("folds_done", |(_, e)| Some(e.summary.done as u64)),
+        rows.count("folds_failed", |(_, e)| Some(e.summary.failed as u64)),
+    ];
+    let settings: Vec<Setting<'_>> = findings
+        .entries
+        .iter()
+        .map(|e| (e.summary.configuration.as_ref(), e.label.as_str(), e.summary.params))
+        .collect();
+    columns.extend(setting_columns(&Rows(&settings)));
+    let measures: [(&str, fn(&ConfigurationSummary) -> Option<Spread>); 6] = [
+        ("validation_accuracy", |s| s.validation_accuracy),
+        ("test_accuracy", |s| s.test_accuracy),
+        ("test_macro_f1", |s| s.test_macro_f1),
+        ("wall_s", |s| s.wall_s),
+        ("train_rows_per_s", |s| s.train_rows_per_s),
+        ("peak_memory_mib", |s| s.peak_memory_mib),
+    ];
+    for (name, spread) in measures {
+        columns.push(rows.real(&format!("{name}_mean"), |(_, e)| Some(spread(&e.summary)?.mean)));
+        columns.push(rows.real(&format!("{name}_std"), |(_, e)| spread(&e.summary)?.std));
+        columns.push(rows.real(&format!("{name}_min"), |(_, e)| Some(spread(&e.summary)?.min)));
+        columns.push(rows.real(&format!("{name}_max"), |(_, e)| Some(spread(&e.summary)?.max)));
+    }
+    let interval = |e: &Entry| e.summary.validation_accuracy?.interval;
+    columns.push(rows.real("validation_accuracy_ci95_low", |(_, e)| Some(interval(e)?.0)));
+    columns.push(rows.real("validation_accuracy_ci95_high", |(_, e)| Some(interval(e)?.1)));
+    columns.push(rows.count("convergence_step", |(_, e)| e.summary.convergence_step));
+    let comparisons: [(&str, fn(&Comparison) -> f64); 4] = [
+        ("difference", |c| c.test.difference),
+        ("t", |c| c.test.t),
+        ("p", |c| c.test.p),
+        ("p_holm", |c| c.p_holm),
+    ];
+    for (name, value) in comparisons {
+        columns.push(rows.real(name, |(_, e)| e.comparison.as_ref().map(value)));
+    }
+    DataFrame::new(entries.len(), columns)
+}
+
+/// A frame as CSV text.
+///
+/// # Errors
+/// Only if a column had a type without a text form.
+pub fn csv(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
+    let mut bytes = Vec::new();
+    CsvWriter::new(&mut bytes).finish(&mut frame)?;
+    Ok(bytes)
+}
+
+/// A configuration, its label and its parameters.
+type Setting<'a> = (&'a Configuration, &'a str, ParamCounts);
+
+/// Items of which each makes one row.
+struct Rows<'a, T>(&'a [T]);
+
+impl<T> Rows<'_, T> {
+    fn text(&self, name: &str, value: impl Fn(&T) -> Option<String>) -> Column {
+        Series::new(name.into(), self.0.iter().map(value).collect::<Vec<_>>()).into()
+    }
+
+    fn real(&self, name: &str, value: impl Fn(&T) -> Option<f64>) -> Column {
+        Series::new(name.into(), self.0.iter().map(value).collect::<Vec<_>>()).into()
+    }
+
+    fn count(&self, name: &str, value: impl Fn(&T) -> Option<u64>) -> Column {
+        Series::new(name.into(), self.0.iter().map(value).collect::<Vec<_>>()).into()
+    }
+}
+
+fn setting_columns(rows: &Rows<'_, Setting<'_>>) -> Vec<Column> {
+    vec![
+        rows.text("configuration", |(c, ..)| Some(c.id.to_string())),
+        rows.text("label", |(_, label, _)| Some((*label).to_owned())),
+        rows.text("model", |(c, ..)| Some(c.model.clone())),
+        rows.text("method", |(c, ..)| Some(c.method.name().to_owned())),
+        rows.count("rank", |(c, ..)| c.method.lora().map(|l| l.rank as u64)),
+        rows.real("alpha", |(c, ..)| c.method.lora().map(|l| l.alpha)),
+        rows.real("dropout", |(c, ..)| c.method.lora().map(|l| l.dropout)),
+        rows.text("targets", |(c, ..)| c.method.lora().map(|l| l.targets.join("+"))),
+        rows.text("rslora", |(c, ..)| c.method.lora().map(|l| l.rslora.to_string())),
+        rows.real("learning_rate", |(c, ..)| Some(c.training.learning_rate)),
+        rows.real("epochs", |(c, ..)| Some(c.training.epochs)),
+        rows.count("batch_size", |(c, ..)| Some(c.training.batch_size as u64)),
+        rows.count("accumulation", |(c, ..)| Some(c.training.accumulation as u64)),
+        rows.text("schedule", |(c, ..)| Some(axes::schedule_name(c.training.schedule))),
+        rows.real("warmup", |(c, ..)| Some(c.training.warmup)),
+        rows.real("weight_decay", |(c, ..)| Some(c.training.weight_decay)),
+        rows.real("clip_norm", |(c, ..)| c.training.clip_norm),
+        rows.real("beta1", |(c, ..)| Some(c.training.beta1)),
+        rows.real("beta2", |(c, ..)| Some(c.training.beta2)),
+        rows.real("epsilon", |(c, ..)| Some(c.training.epsilon)),
+        rows.count("evaluate_every_steps", |(c, ..)| c.training.evaluate_every.map(|n| n as u64)),
+        rows.text("keep", |(c, ..)| Some(axes::keep_name(c.training.keep))),
+        rows.count("seed", |(c, ..)| Some(c.training.seed)),
+        rows.count("trainable_params", |(.., params)| Some(params.trainable)),
+        rows.count("total_params", |(.., params)| Some(params.total)),
+    ]
+}
+
+fn result_columns(rows: &Rows<'_, Option<&TrialResult>>) -> Vec<Column> {
+    let mut columns = vec![
+        rows.count("steps", |r| r.map(|r| r.steps)),
+        rows.count("kept_step", |r| r.map(|r| r.kept_step)),
+    ];
+    let parts: [(&str, fn(&TrialResult) -> Option<Scores>); 2] =
+        [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
+    let scores: [(&str, fn(Scores) -> f64); 5] = [
+        ("loss", |s| s.loss),
+        ("accuracy", |s| s.accuracy),
+        ("macro_precision", |s| s.macro_precision),
+        ("macro_recall", |s| s.macro_recall),
+        ("macro_f1", |s| s.macro_f1),
+    ];
+    for (part, of) in parts {
+        for (name, score) in scores {
+            columns.push(rows.real(&format!("{part}_{name}"), |r| r.and_then(of).map(score)));
+        }
+    }
+    columns.extend([
+        rows.real("wall_s", |r| r.map(|r| r.cost.wall_s)),
+        rows.real("train_s", |r| r.map(|r| r.cost.train_s)),
+        rows.real("evaluate_s", |r| r.map(|r| r.cost.evaluate_s)),
+        rows.count("train_rows", |r| r.map(|r| r.cost.train_rows)),
+        rows.count("train_tokens", |r| r.map(|r| r.cost.train_tokens)),
+        rows.count("evaluated_rows", |r| r.map(|r| r.cost.evaluated_rows)),
+        rows.real("train_rows_per_s", |r| r.and_then(rows_per_s)),
+        rows.real("peak_memory_mib", |r| r.map(|r| r.cost.peak_memory_mib)),
+    ]);
+    columns
+}
+
+fn label_of<'a>(findings: &'a Findings<'_>, trial: &TrialRecord) -> &'a str {
+    let id = trial.trial.configuration.id;
+    findings.entries.iter().find(|e| e.summary.configuration.id == id).map_or("", |e| e.label.as_str())
+}
+
+fn state_name(state: &TrialState) -> &'static str {
+    match state {
+        TrialState::Waiting => "waiting",
+        TrialState::Running { .. } => "running",
+        TrialState::Interrupted => "interrupted",
+        TrialState::Done => "done",
+        TrialState::Failed { .. } => "failed",
+    }
+}
+
+fn reason(state: &TrialState) -> Option<String> {
+    match state {
+        TrialState::Failed { failure } => Some(failure.to_string()),
+        TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => None,
+    }
+}

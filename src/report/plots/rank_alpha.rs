@@ -1,0 +1,183 @@
+//! Owns the heat map of validation accuracy by rank and alpha. Pure.
+
+use crate::report::axes::{OTHER, SHOWN};
+use crate::report::findings::{Entry, Findings};
+use crate::report::format;
+use crate::trial::Lora;
+
+use super::Chart;
+use super::scene::{Anchor, Font, GRID, INK, PAPER, Rgb, Scene, TEXT_PX, text_width};
+
+/// With more combinations of the other settings than this, their results are averaged.
+const MOST_PANELS: usize = 6;
+const PANELS_PER_ROW: usize = 3;
+const CELL: (f64, f64) = (74.0, 46.0);
+const MARGIN: (f64, f64) = (58.0, 34.0);
+const FOOT: f64 = 62.0;
+
+/// One combination of the other settings, and the configurations that have it.
+struct Panel<'a> {
+    title: String,
+    entries: Vec<&'a Entry>,
+}
+
+/// The chart; `None` unless ranks or alphas vary and some accuracy is known.
+pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
+    let entries: Vec<&Entry> = findings.entries.iter().filter(|entry| lora(entry).is_some()).collect();
+    let ranks = distinct(entries.iter().filter_map(|e| lora(e)).map(|l| l.rank), Ord::cmp);
+    let alphas = distinct(entries.iter().filter_map(|e| lora(e)).map(|l| l.alpha), f64::total_cmp);
+    if ranks.len().max(alphas.len()) < 2 {
+        return None;
+    }
+    let (panels, averaged) = panels(&entries);
+    let (ranks, alphas) = (ranks.as_slice(), alphas.as_slice());
+    let values: Vec<f64> = panels
+        .iter()
+        .flat_map(|panel| ranks.iter().flat_map(move |r| alphas.iter().map(move |a| (panel, *r, *a))))
+        .filter_map(|(panel, rank, alpha)| Some(cell(panel, rank, alpha)?.0))
+        .collect();
+    let range = values.iter().fold(None, |range: Option<(f64, f64)>, &v| {
+        Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
+    })?;
+    let scene = draw(&panels, (ranks, alphas), range);
+    let rest = if averaged > 0 {
+        format!("Each cell is the mean over {averaged} combinations of the other settings.")
+    } else if panels.len() > 1 {
+        "One panel per combination of the other settings that vary.".to_owned()
+    } else {
+        String::new()
+    };
+    let caption = format!(
+        "Mean validation accuracy of LoRA configurations in percent, by rank r and alpha; darker is higher. \
+         Where folds are missing, the number of folds is given; an empty cell has no result. {rest}"
+    );
+    let caption = caption.trim_end().to_owned();
+    Some(Chart { name: "rank-alpha", title: "Validation accuracy by rank and alpha", caption, scene })
+}
+
+fn lora(entry: &Entry) -> Option<&Lora> {
+    entry.summary.configuration.method.lora()
+}
+
+fn distinct<T: PartialEq>(
+    values: impl Iterator<Item = T>,
+    order: impl Fn(&T, &T) -> std::cmp::Ordering,
+) -> Vec<T> {
+    let mut values: Vec<T> = values.collect();
+    values.sort_by(order);
+    values.dedup();
+    values
+}
+
+/// Configurations by the settings other than rank and alpha; and, where there are too many
+/// combinations for a panel each, one panel of all with the number of combinations.
+fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
+    let configurations: Vec<_> = entries.iter().map(|e| e.summary.configuration.as_ref()).collect();
+    let axes: Vec<_> = SHOWN
+        .iter()
+        .chain(&OTHER)
+        .filter(|axis| !matches!(axis.title, "rank" | "alpha") && axis.varies(&configurations))
+        .collect();
+    let mut panels: Vec<Panel<'a>> = Vec::new();
+    for &entry in entries {
+        let part = |axis: &&crate::report::axes::Axis| {
+            Some(format!("{}{}", axis.short, (axis.value)(&entry.summary.configuration)?))
+        };
+        let title = axes.iter().filter_map(part).collect::<Vec<_>>().join(", ");
+        match panels.iter_mut().find(|panel| panel.title == title) {
+            Some(panel) => panel.entries.push(entry),
+            None => panels.push(Panel { title, entries: vec![entry] }),
+        }
+    }
+    panels.sort_by(|a, b| a.title.cmp(&b.title));
+    if panels.len() > MOST_PANELS {
+        let title = format!("mean over {} combinations", panels.len());
+        return (vec![Panel { title, entries: entries.to_vec() }], panels.len());
+    }
+    (panels, 0)
+}
+
+/// Mean accuracy of a cell, and how complete it is where it is not.
+fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<String>)> {
+    let here: Vec<&&Entry> = panel
+        .entries
+        .iter()
+        .filter(|e| lora(e).is_some_and(|l| l.rank == rank && l.alpha.total_cmp(&alpha).is_eq()))
+        .collect();
+    let means: Vec<f64> =
+        here.iter().filter_map(|e| e.summary.validation_accuracy).map(|accuracy| accuracy.mean).collect();
+    if means.is_empty() {
+        return None;
+    }
+    let (done, planned) =
+        here.iter().fold((0, 0), |(done, planned), e| (done + e.summary.done, planned + e.summary.planned));
+    let note = (done < planned).then(|| format!("{done} of {planned} folds"));
+    Some((crate::report::statistics::mean(&means), note))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "panels and cells are few")]
+fn draw(panels: &[Panel<'_>], (ranks, alphas): (&[usize], &[f64]), range: (f64, f64)) -> Scene {
+    let per_row = panels.len().min(PANELS_PER_ROW);
+    let grid = (alphas.len() as f64 * CELL.0, ranks.len() as f64 * CELL.1);
+    let titles = panels.iter().map(|p| text_width(&p.title, TEXT_PX + 1.0)).fold(0.0, f64::max);
+    let size = ((MARGIN.0 + grid.0 + 22.0).max(titles + 24.0).max(220.0), MARGIN.1 + grid.1 + FOOT);
+    let rows = panels.len().div_ceil(per_row);
+    let mut scene = Scene::new(per_row as f64 * size.0, rows as f64 * size.1);
+    for (i, panel) in panels.iter().enumerate() {
+        let corner = ((i % per_row) as f64 * size.0, (i / per_row) as f64 * size.1);
+        let at = |column: f64, row: f64| {
+            (corner.0 + MARGIN.0 + column * CELL.0, corner.1 + MARGIN.1 + row * CELL.1)
+        };
+        scene.text((corner.0 + 12.0, corner.1 + 16.0), panel.title.clone(), Font::heading(Anchor::Start));
+        for (row, &rank) in ranks.iter().rev().enumerate() {
+            let (x, y) = at(0.0, row as f64 + 0.5);
+            scene.text((x - 8.0, y), rank.to_string(), Font::plain(Anchor::End));
+            for (column, &alpha) in alphas.iter().enumerate() {
+                let corners = (at(column as f64, row as f64), at(column as f64 + 1.0, row as f64 + 1.0));
+                draw_cell(&mut scene, corners, cell(panel, rank, alpha), range);
+            }
+        }
+        let upwards = Font { upwards: true, ..Font::plain(Anchor::Middle) };
+        scene.text((corner.0 + 18.0, at(0.0, ranks.len() as f64 / 2.0).1), "rank r", upwards);
+        let foot = ranks.len() as f64;
+        for (column, alpha) in alphas.iter().enumerate() {
+            let (x, y) = at(column as f64 + 0.5, foot);
+            scene.text((x, y + 14.0), alpha.to_string(), Font::plain(Anchor::Middle));
+        }
+        let (x, y) = at(alphas.len() as f64 / 2.0, foot);
+        scene.text((x, y + 14.0 + 1.6 * TEXT_PX), "alpha", Font::plain(Anchor::Middle));
+    }
+    scene
+}
+
+fn draw_cell(
+    scene: &mut Scene,
+    (from, to): ((f64, f64), (f64, f64)),
+    value: Option<(f64, Option<String>)>,
+    range: (f64, f64),
+) {
+    let inner = ((from.0 + 1.0, from.1 + 1.0), (to.0 - 1.0, to.1 - 1.0));
+    let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
+    let Some((mean, note)) = value else {
+        scene.rectangle(inner.0, inner.1, GRID);
+        scene.text(middle, format::NONE, Font::plain(Anchor::Middle));
+        return;
+    };
+    let share = if range.1 > range.0 { (mean - range.0) / (range.1 - range.0) } else { 0.5 };
+    scene.rectangle(inner.0, inner.1, shade(share));
+    let color = if share > 0.55 { PAPER } else { INK };
+    let font = Font { color, px: TEXT_PX + 1.0, ..Font::plain(Anchor::Middle) };
+    let up = if note.is_some() { 7.0 } else { 0.0 };
+    scene.text((middle.0, middle.1 - up), format::percent(mean), font);
+    if let Some(note) = note {
+        scene.text((middle.0, middle.1 + 9.0), note, Font { px: TEXT_PX - 3.0, ..font });
+    }
+}
+
+/// From pale to dark blue: order shows in lightness alone, in grey print too.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a blend of two bytes is a byte")]
+fn shade(share: f64) -> Rgb {
+    let (pale, dark) = (Rgb(224, 236, 246), Rgb(0, 68, 124));
+    let blend = |a: u8, b: u8| (f64::from(a) + share * (f64::from(b) - f64::from(a))).round() as u8;
+    Rgb(blend(pale.0, dark.0), blend(pale.1, dark.1), blend(pale.2, dark.2))
+}

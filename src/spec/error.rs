@@ -1,0 +1,306 @@
+//! Owns the sweep file's errors: what can be wrong, and how it is told. Finds none itself.
+
+use std::fmt;
+
+use super::source::{At, Place, Sources, Spot};
+
+/// Most errors that are printed; the count line tells the rest.
+const MOST_SHOWN: usize = 50;
+
+/// Every error of a sweep file, in the order of their places.
+#[derive(Debug)]
+pub struct SpecErrors {
+    /// The sweep file, as the user named it.
+    pub file: String,
+    /// At least one.
+    pub errors: Vec<SpecError>,
+}
+
+/// One thing that is wrong in a sweep file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SpecError {
+    /// Where; `None` where the file cannot be read at all.
+    pub spot: Option<Spot>,
+    /// What, with what was found.
+    pub problem: Problem,
+    /// What would be right.
+    pub allowed: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+}
+
+/// What can be wrong in a sweep file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Problem {
+    /// The sweep file itself cannot be read.
+    #[error("cannot read the sweep file: {0}")]
+    Unreadable(String),
+    /// Not YAML.
+    #[error("not valid YAML: {0}")]
+    Syntax(String),
+    /// A key that means nothing here.
+    #[error("unknown key `{key}` in {section}")]
+    UnknownKey {
+        /// The key.
+        key: String,
+        /// Where it was found.
+        section: String,
+    },
+    /// A key that stands twice in one mapping.
+    #[error("duplicate key `{key}`, first set on line {first}")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+        /// Line of its first occurrence.
+        first: usize,
+    },
+    /// A key that must be there.
+    #[error("missing key `{key}` in {section}")]
+    MissingKey {
+        /// The key.
+        key: String,
+        /// Where it is missing.
+        section: String,
+    },
+    /// A value of the wrong type or out of its range.
+    #[error("{key} is {found}")]
+    BadValue {
+        /// The key, in backticks, or what else is wrong.
+        key: String,
+        /// The value, and what kind of thing it is.
+        found: String,
+    },
+    /// Two keys that exclude each other.
+    #[error("`{key}` does not go with `{other}`")]
+    Conflict {
+        /// The later key.
+        key: String,
+        /// The key it excludes.
+        other: String,
+    },
+    /// A `--set` or `--only` argument that is none.
+    #[error("{0}")]
+    BadOverride(String),
+    /// A data file that is missing, empty or broken.
+    #[error("{0}")]
+    DataFile(String),
+    /// A column that a file does not have.
+    #[error("no column `{column}` in {files}")]
+    MissingColumn {
+        /// The column.
+        column: String,
+        /// The files without it, quoted, as the sweep names them.
+        files: String,
+    },
+    /// The label is part of the text.
+    #[error("the label column `{0}` is also a text column, so the answer would be in the question")]
+    LabelInText(String),
+    /// Labels that no training row has.
+    #[error("{labels} in `{file}` never {occur} in the training file")]
+    UnseenLabels {
+        /// The labels, quoted.
+        labels: String,
+        /// The file that has them.
+        file: String,
+        /// `occurs` or `occur`.
+        occur: &'static str,
+    },
+    /// Nothing to tell apart.
+    #[error("the label column `{column}` has {found}")]
+    TooFewClasses {
+        /// The column.
+        column: String,
+        /// How many classes, and which.
+        found: String,
+    },
+    /// More folds, or a finer split, than the rows allow.
+    #[error("{0}")]
+    TooFewRows(String),
+    /// A name that `models` does not have.
+    #[error("unknown model `{0}`")]
+    UnknownModel(String),
+    /// A model folder, its configuration, weights or tokenizer that cannot be used.
+    #[error("{0}")]
+    Model(String),
+    /// A method that needs pretrained weights on a model without.
+    #[error("method `{method}` needs pretrained weights, and model `{model}` has none")]
+    NeedsWeights {
+        /// The method.
+        method: &'static str,
+        /// The model.
+        model: String,
+    },
+    /// A LoRA target that is no module.
+    #[error("target `{target}` matches no module of model `{model}`")]
+    NoSuchTarget {
+        /// The target.
+        target: String,
+        /// The model.
+        model: String,
+    },
+    /// An axis of a block that none of its methods has.
+    #[error("axis `{axis}` does not apply to {methods}")]
+    InapplicableAxis {
+        /// The axis.
+        axis: &'static str,
+        /// The block's methods.
+        methods: String,
+    },
+    /// A zip that cannot be.
+    #[error("{0}")]
+    BadZip(String),
+    /// More points than a sweep may have.
+    #[error("the grid has {points} points")]
+    GridTooLarge {
+        /// How many, in words where it is beyond counting.
+        points: String,
+    },
+    /// Nothing to train.
+    #[error("{0}")]
+    EmptyGrid(&'static str),
+}
+
+impl SpecErrors {
+    /// A file of which nothing can be read.
+    pub(super) fn unplaced(file: &str, problem: Problem) -> Self {
+        let error = SpecError { spot: None, problem, allowed: None, hint: None };
+        Self { file: file.to_owned(), errors: vec![error] }
+    }
+}
+
+impl SpecError {
+    /// Adds what would be right.
+    pub(super) fn allowed(&mut self, allowed: impl Into<String>) -> &mut Self {
+        self.allowed = Some(allowed.into());
+        self
+    }
+
+    /// Adds what to do.
+    pub(super) fn hint(&mut self, hint: impl Into<String>) -> &mut Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds the known names, and asks for the nearest one where it is near.
+    pub(super) fn one_of<'a>(&mut self, found: &str, known: impl IntoIterator<Item = &'a str>) -> &mut Self {
+        let known: Vec<&str> = known.into_iter().collect();
+        self.allowed = Some(quoted(&known));
+        if let Some(near) = nearest(found, &known) {
+            self.hint = Some(format!("did you mean `{near}`?"));
+        }
+        self
+    }
+}
+
+impl fmt::Display for SpecError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(spot) = &self.spot else {
+            return write_notes(f, &self.problem.to_string(), self);
+        };
+        let place = if spot.source.starts_with("--") {
+            spot.source.clone()
+        } else {
+            format!("{}:{}:{}", spot.source, spot.line, spot.column)
+        };
+        writeln!(f, "{place}: {}", self.problem)?;
+        let gutter = format!("{:>4}", spot.line);
+        writeln!(f, "{gutter} | {}", spot.text)?;
+        let caret = format!("     | {}{}", " ".repeat(spot.indent), "^".repeat(spot.width));
+        write_notes(f, &caret, self)
+    }
+}
+
+fn write_notes(f: &mut fmt::Formatter<'_>, before: &str, error: &SpecError) -> fmt::Result {
+    write!(f, "{before}")?;
+    if let Some(allowed) = &error.allowed {
+        write!(f, "\n     allowed: {allowed}")?;
+    }
+    if let Some(hint) = &error.hint {
+        write!(f, "\n     hint: {hint}")?;
+    }
+    Ok(())
+}
+
+impl std::error::Error for SpecErrors {}
+
+impl fmt::Display for SpecErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for error in self.errors.iter().take(MOST_SHOWN) {
+            writeln!(f, "{error}\n")?;
+        }
+        let count = self.errors.len();
+        let noun = if count == 1 { "error" } else { "errors" };
+        write!(f, "{count} {noun} in {}; nothing was started", self.file)?;
+        if count > MOST_SHOWN {
+            write!(f, " (the first {MOST_SHOWN} are shown)")?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects errors and warnings while a sweep is read and checked.
+#[derive(Debug)]
+pub(super) struct Report {
+    pub(super) sources: Sources,
+    errors: Vec<(Place, SpecError)>,
+    warnings: Vec<At<String>>,
+}
+
+impl Report {
+    /// An empty report on these texts.
+    pub(super) fn new(sources: Sources) -> Self {
+        Self { sources, errors: Vec::new(), warnings: Vec::new() }
+    }
+
+    /// Notes an error; the caller may add what is allowed and a hint.
+    pub(super) fn error(&mut self, place: Place, problem: Problem) -> &mut SpecError {
+        let spot = Some(self.sources.spot(place));
+        self.errors.push((place, SpecError { spot, problem, allowed: None, hint: None }));
+        &mut self.errors.last_mut().expect("one was pushed just now").1
+    }
+
+    /// Notes what is allowed but worth saying.
+    pub(super) fn warn(&mut self, place: Place, message: String) {
+        let spot = self.sources.spot(place);
+        let value = format!("{}:{}:{}: {message}", spot.source, spot.line, spot.column);
+        self.warnings.push(At { value, place });
+    }
+
+    /// Every error in the order of their places. Equal errors at one place (a bad value that an
+    /// alias repeats) are told once.
+    pub(super) fn into_errors(self) -> SpecErrors {
+        let mut errors = self.errors;
+        errors.sort_by_key(|(place, _)| *place);
+        errors.dedup();
+        let errors = errors.into_iter().map(|(_, error)| error).collect();
+        SpecErrors { file: self.sources.file().to_owned(), errors }
+    }
+
+    /// Whether there is an error so far.
+    pub(super) fn has_errors(&self) -> bool {
+        !self.errors.is_empty()
+    }
+
+    /// The warnings in the order of their places.
+    pub(super) fn into_warnings(mut self) -> Vec<String> {
+        self.warnings.sort_by_key(|warning| warning.place);
+        self.warnings.into_iter().map(|warning| warning.value).collect()
+    }
+}
+
+/// Words in backticks with commas between them.
+pub(super) fn quoted<S: AsRef<str>>(words: &[S]) -> String {
+    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
+}
+
+/// The known word that `found` is most likely a slip of.
+fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+    let found = found.to_lowercase();
+    let distance = |word: &str| strsim::damerau_levenshtein(&found, &word.to_lowercase());
+    known
+        .iter()
+        .map(|word| (distance(word), *word))
+        .min()
+        .filter(|(distance, word)| *distance <= word.chars().count().max(3) / 3)
+        .map(|(_, word)| word)
+}

@@ -1,0 +1,159 @@
+//! Owns the expansion of the grid: blocks to points, points to configurations. Pure.
+//!
+//! A block is the product of its dimensions; a dimension is an axis, or the axes of a zip. The
+//! method's dimension comes first, and then axes that do not apply to the method are left out, so
+//! that they never multiply it.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::arch::ModelSpec;
+use crate::task::Task;
+use crate::trial::{Configuration, Lora, Method};
+
+use super::raw::{RawAxis, RawBlock};
+use super::setting::{Axis, MethodName, Point, Setting};
+use super::source::At;
+
+/// Most points that a sweep may have, before equal ones are taken together.
+pub(super) const MAX_POINTS: u64 = 1_000_000;
+
+/// Settings that change together, for each step of a dimension.
+type Dimension<'a> = Vec<Vec<&'a At<Setting>>>;
+
+/// Number of points of a block, without its exclusions; the largest number where it is beyond that.
+pub(super) fn count(block: &RawBlock) -> u64 {
+    let product = |dimensions: &[Dimension<'_>]| {
+        dimensions.iter().fold(1_u64, |product, dimension| product.saturating_mul(dimension.len() as u64))
+    };
+    per_method(block).iter().map(|(_, dimensions)| product(dimensions)).fold(0, u64::saturating_add)
+}
+
+/// Calls `visit` with every point of a block: its method's dimension outermost, then the axes in
+/// the file's order, the last one fastest. `training` gives what the block does not.
+pub(super) fn for_each_point<'a>(
+    block: &'a RawBlock,
+    training: &'a [RawAxis],
+    mut visit: impl FnMut(Point<'a>),
+) {
+    let mut base = Point::default();
+    training.iter().flat_map(|axis| &axis.values).for_each(|at| at.value.apply(&mut base));
+    for (first, dimensions) in per_method(block) {
+        let mut start = base.clone();
+        first.iter().for_each(|at| at.value.apply(&mut start));
+        let mut digits = vec![0; dimensions.len()];
+        loop {
+            let mut point = start.clone();
+            for (dimension, digit) in dimensions.iter().zip(&digits) {
+                dimension[*digit].iter().for_each(|at| at.value.apply(&mut point));
+            }
+            visit(point);
+            if !advance(&mut digits, &dimensions) {
+                break;
+            }
+        }
+    }
+}
+
+/// The next digits of the odometer; false after the last.
+fn advance(digits: &mut [usize], dimensions: &[Dimension<'_>]) -> bool {
+    for (digit, dimension) in digits.iter_mut().zip(dimensions).rev() {
+        *digit += 1;
+        if *digit < dimension.len() {
+            return true;
+        }
+        *digit = 0;
+    }
+    false
+}
+
+/// For each step of the method's dimension: its settings, and the other dimensions that apply.
+fn per_method<'a>(block: &'a RawBlock) -> Vec<(Vec<&'a At<Setting>>, Vec<Dimension<'a>>)> {
+    let (first, rest): (Vec<_>, Vec<_>) =
+        dimensions(block).into_iter().partition(|(axes, _)| axes.contains(&Axis::Method));
+    let Some((_, steps)) = first.into_iter().next() else { return Vec::new() };
+    let with_others = |step: Vec<&'a At<Setting>>| {
+        let method = step.iter().find_map(|at| at.value.method());
+        let applies = |axis: &Axis| method.is_none_or(|method| axis.applies_to(method));
+        let applicable = rest.iter().filter(|(axes, _)| axes.iter().any(applies));
+        (step, applicable.map(|(_, dimension)| dimension.clone()).collect())
+    };
+    steps.into_iter().map(with_others).collect()
+}
+
+/// A block's dimensions with their axes, in the file's order. Values that were bad are not there.
+fn dimensions(block: &RawBlock) -> Vec<(Vec<Axis>, Dimension<'_>)> {
+    let mut dimensions = Vec::new();
+    let mut zipped = HashSet::new();
+    for axis in &block.axes {
+        if !zipped.insert(axis.axis) || axis.values.is_empty() {
+            continue;
+        }
+        let zip = block.zips.iter().find(|zip| zip.value.iter().any(|name| name.value == axis.axis.name()));
+        let group: Vec<&RawAxis> = match zip {
+            None => vec![axis],
+            Some(zip) => {
+                let named = |member: &&RawAxis| zip.value.iter().any(|n| n.value == member.axis.name());
+                block.axes.iter().filter(named).collect()
+            }
+        };
+        zipped.extend(group.iter().map(|member| member.axis));
+        let length = group.iter().map(|member| member.values.len()).min().unwrap_or(0);
+        let step = |index: usize| group.iter().map(|member| &member.values[index]).collect();
+        dimensions.push((group.iter().map(|member| member.axis).collect(), (0..length).map(step).collect()));
+    }
+    dimensions
+}
+
+/// Whether a point has one of the values of each of these axes.
+pub(super) fn matches(axes: &[RawAxis], point: &Point<'_>) -> bool {
+    axes.iter().all(|axis| axis.values.iter().any(|at| at.value.holds_at(point)))
+}
+
+/// The configurations of points that were checked, each once, in their order.
+pub(super) fn configurations(
+    points: &[Point<'_>],
+    task: &Task,
+    models: &BTreeMap<String, ModelSpec>,
+) -> Vec<Arc<Configuration>> {
+    let mut seen = HashSet::with_capacity(points.len());
+    points
+        .iter()
+        .filter_map(|point| configuration(point, task, models))
+        .filter(|configuration| seen.insert(configuration.id))
+        .map(Arc::new)
+        .collect()
+}
+
+fn configuration(
+    point: &Point<'_>,
+    task: &Task,
+    models: &BTreeMap<String, ModelSpec>,
+) -> Option<Configuration> {
+    let model = models.get(&point.model?.value)?;
+    let method = match point.method? {
+        MethodName::Full => Method::Full,
+        MethodName::Scratch => Method::Scratch,
+        MethodName::Lora => Method::Lora(Lora {
+            rank: point.rank,
+            alpha: point.alpha,
+            dropout: point.dropout,
+            targets: targets(point, model),
+            rslora: point.rslora,
+        }),
+    };
+    let mut training = point.training.clone();
+    training.learning_rate = point.learning_rate?;
+    Some(Configuration::new(task, model, method, training))
+}
+
+/// The modules that get an adapter, in one order, since their order changes nothing.
+fn targets(point: &Point<'_>, model: &ModelSpec) -> Vec<String> {
+    let mut targets: Vec<String> = match point.targets {
+        Some(targets) => targets.iter().map(|target| target.value.clone()).collect(),
+        None => model.architecture.default_lora_targets().iter().map(ToString::to_string).collect(),
+    };
+    targets.sort();
+    targets.dedup();
+    targets
+}

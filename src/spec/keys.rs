@@ -1,0 +1,251 @@
+//! Owns the table of keys: every name that a sweep file may contain, what its value may be, and what
+//! it means. The reader and the JSON Schema are both made from it. Reads nothing.
+
+use super::setting::Axis;
+
+/// A mapping of the sweep file.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// Its name in messages.
+    pub(super) name: &'static str,
+    /// What it is for.
+    pub(super) doc: &'static str,
+    /// Its keys, in groups that sections share.
+    pub(super) groups: &'static [&'static [Key]],
+    /// Whether a key that is an axis may hold a list of values.
+    pub(super) lists: bool,
+}
+
+/// A key of a mapping.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) required: bool,
+    /// The axis that its values make.
+    pub(super) axis: Option<Axis>,
+    pub(super) doc: &'static str,
+}
+
+/// What a value may be.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// Text; a number or a flag is taken as it is written.
+    Text,
+    /// One or more texts; a single one needs no list.
+    Texts,
+    /// A whole number, from the least to the most.
+    Count(u64, u64),
+    /// A number.
+    Number(Range),
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// `auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`.
+    Devices,
+    /// Also `null`.
+    OrNull(&'static Kind),
+    /// A mapping.
+    Section(&'static Section),
+    /// A mapping from names that the user chooses.
+    Named(&'static Section),
+    /// A list of mappings.
+    Blocks(&'static Section),
+    /// A list of lists of axes.
+    Zip,
+}
+
+/// Which numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Range {
+    /// Above zero.
+    Positive,
+    /// Zero or above.
+    NotNegative,
+    /// At least 0, below 1.
+    Share,
+    /// Above 0, below 1.
+    OpenShare,
+}
+
+impl Section {
+    /// Every key of the section.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
+        self.groups.iter().flat_map(|group| group.iter())
+    }
+}
+
+/// More layers than any model has; keeps a slip from filling the memory.
+pub(super) const MOST_LAYERS: u64 = 1_000;
+/// Wider than any layer.
+pub(super) const WIDEST: u64 = 100_000;
+/// More than any sweep needs of anything.
+const MANY: u64 = 1_000_000_000;
+const SEED: Kind = Kind::Count(0, u64::MAX);
+
+const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, required: false, axis: None, doc }
+}
+
+const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, required: true, axis: None, doc }
+}
+
+const fn axis(axis: Axis, kind: Kind, doc: &'static str) -> Key {
+    Key { name: axis.name(), kind, required: false, axis: Some(axis), doc }
+}
+
+/// The whole file.
+pub(super) static SWEEP: Section = Section {
+    name: "the sweep",
+    doc: "A sweep: what to vary, on what data, with what training settings",
+    groups: &[&[
+        required("name", Kind::Text, "Name of the sweep and of its folders under results/ and reports/"),
+        required("task", Kind::Section(&TASK), "What to learn from which data"),
+        required("models", Kind::Named(&MODEL), "The models, each under a name of your choice"),
+        required("grid", Kind::Blocks(&BLOCK), "The union of blocks; each block is the product of its axes"),
+        key("kfold", Kind::Section(&KFOLD), "k-fold cross-validation on the training rows"),
+        key("split", Kind::Section(&SPLIT), "A held-out share of the training rows, where there is no kfold"),
+        key("training", Kind::Section(&TRAINING), "Settings of the training loop that no block varies"),
+        key("devices", Kind::Devices, "Where to train: auto (default), cpu, cpu:N, cuda or cuda:N"),
+    ]],
+    lists: false,
+};
+
+static TASK: Section = Section {
+    name: "task",
+    doc: "What to learn from which data. Paths are relative to the sweep file",
+    groups: &[&[
+        key("kind", Kind::Choice(&["classification"]), "Kind of task (default: classification)"),
+        required("train", Kind::Text, "File to train and select on"),
+        key("validation", Kind::Text, "File to select on, instead of folds or a held-out share"),
+        key("test", Kind::Text, "File evaluated once per trial and never used to select"),
+        key("columns", Kind::Texts, "Names of the columns, for files without a header row"),
+        required("text", Kind::Texts, "Columns that make up the text, joined by a space"),
+        required("label", Kind::Text, "Column with the label"),
+        key("max_length", Kind::Count(3, MANY), "Longest sequence in tokens (default: 128)"),
+        key("rows", Kind::Count(1, MANY), "Training rows to draw, classes in proportion (default: all)"),
+        key("test_rows", Kind::Count(1, MANY), "Test rows to draw, classes in proportion (default: all)"),
+        key("sample_seed", SEED, "Seed of both draws (default: 42)"),
+    ]],
+    lists: false,
+};
+
+static MODEL: Section = Section {
+    name: "model",
+    doc: "A pretrained model (`from`) or an architecture of your own (`architecture`)",
+    groups: &[&[
+        key("from", Kind::Text, "Folder with config.json, weights and tokenizer"),
+        key("architecture", Kind::Choice(&["bert"]), "Family of a model with random weights"),
+        key("tokenizer", Kind::Text, "Folder or file with the tokenizer (default: the `from` folder)"),
+        key("layers", Kind::Count(1, MOST_LAYERS), "Encoder layers; with `from`, the first so many are kept"),
+        key("hidden", Kind::Count(1, WIDEST), "Width of the encoder"),
+        key("heads", Kind::Count(1, WIDEST), "Attention heads; must divide `hidden`"),
+        key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers"),
+        key("positions", Kind::Count(3, MANY), "Longest sequence that the model can read (default: 512)"),
+        key("hidden_dropout", Kind::Number(Range::Share), "Dropout of the encoder's layers (default: 0.1)"),
+        key("attention_dropout", Kind::Number(Range::Share), "Dropout of attention (default: 0.1)"),
+    ]],
+    lists: false,
+};
+
+static KFOLD: Section = Section {
+    name: "kfold",
+    doc: "k-fold cross-validation: every configuration trains k times",
+    groups: &[&[
+        required("k", Kind::Count(2, MANY), "Number of folds"),
+        key("stratified", Kind::Flag, "Folds have the classes in the file's proportions (default: true)"),
+        key("seed", SEED, "Seed of the division (default: 42)"),
+    ]],
+    lists: false,
+};
+
+static SPLIT: Section = Section {
+    name: "split",
+    doc: "One share of the training rows is held out to select on",
+    groups: &[&[
+        key("fraction", Kind::Number(Range::OpenShare), "Share that is held out (default: 0.1)"),
+        key("stratified", Kind::Flag, "It has the classes in the file's proportions (default: true)"),
+        key("seed", SEED, "Seed of the division (default: 42)"),
+    ]],
+    lists: false,
+};
+
+static TRAINING: Section = Section {
+    name: "training",
+    doc: "Settings of the training loop; in a block of the grid each can be a list",
+    groups: &[SETTINGS],
+    lists: false,
+};
+
+static BLOCK: Section = Section {
+    name: "a grid block",
+    doc: "A block: each key is an axis, with one value or a list of them",
+    groups: &[CHOICES, SETTINGS, COMBINING],
+    lists: true,
+};
+
+/// What an exclusion can name.
+pub(super) static EXCLUSION: Section = Section {
+    name: "an exclusion",
+    doc: "Points with all of these values are left out",
+    groups: &[CHOICES, SETTINGS],
+    lists: true,
+};
+
+const CHOICES: &[Key] = &[
+    axis(
+        Axis::Method,
+        Kind::Choice(&["lora", "full", "scratch"]),
+        "lora trains adapters and head; full every weight; scratch every weight, from random ones",
+    ),
+    axis(Axis::Model, Kind::Text, "A name from `models`"),
+    axis(Axis::Rank, Kind::Count(1, WIDEST), "LoRA: inner width of the adapter (default: 8)"),
+    axis(Axis::Alpha, Kind::Number(Range::Positive), "LoRA: the scale is alpha / rank (default: 16)"),
+    axis(Axis::Dropout, Kind::Number(Range::Share), "LoRA: dropout on the adapter's input (default: 0)"),
+    axis(Axis::Targets, Kind::Texts, "LoRA: modules with an adapter (default: the architecture's)"),
+    axis(Axis::Rslora, Kind::Flag, "LoRA: scale by alpha / sqrt(rank) (default: false)"),
+];
+
+const SETTINGS: &[Key] = &[
+    axis(Axis::LearningRate, Kind::Number(Range::Positive), "Peak learning rate; required here or there"),
+    axis(Axis::Epochs, Kind::Number(Range::Positive), "Passes over the training rows (default: 1)"),
+    axis(Axis::BatchSize, Kind::Count(1, MANY), "Rows per forward pass (default: 32)"),
+    axis(Axis::Accumulation, Kind::Count(1, MANY), "Forward passes per optimiser step (default: 1)"),
+    axis(
+        Axis::Schedule,
+        Kind::Choice(&["linear", "cosine", "constant"]),
+        "Course of the learning rate after warm-up (default: linear)",
+    ),
+    axis(Axis::Warmup, Kind::Number(Range::Share), "Share of the steps that warm up (default: 0)"),
+    axis(Axis::WeightDecay, Kind::Number(Range::NotNegative), "AdamW's weight decay (default: 0)"),
+    axis(
+        Axis::ClipNorm,
+        Kind::OrNull(&Kind::Number(Range::Positive)),
+        "Largest gradient norm; null does not clip (default: 1.0)",
+    ),
+    axis(Axis::Beta1, Kind::Number(Range::Share), "AdamW's decay of the first moment (default: 0.9)"),
+    axis(Axis::Beta2, Kind::Number(Range::Share), "AdamW's decay of the second moment (default: 0.999)"),
+    axis(Axis::Epsilon, Kind::Number(Range::Positive), "AdamW's epsilon (default: 1e-8)"),
+    axis(
+        Axis::EvaluateEvery,
+        Kind::OrNull(&Kind::Count(1, MANY)),
+        "Validation every so many optimiser steps; null only after each epoch (default: null)",
+    ),
+    axis(
+        Axis::Keep,
+        Kind::Choice(&["last", "best"]),
+        "Judge a trial by its last weights or by those with the best validation accuracy (default: last)",
+    ),
+    axis(Axis::Seed, SEED, "Seed of initialisation, dropout and data order (default: 42)"),
+];
+
+const COMBINING: &[Key] = &[
+    key(
+        "zip",
+        Kind::Zip,
+        "Axes that move together: [[rank, alpha]] pairs their lists, which are equally long",
+    ),
+    key("exclude", Kind::Blocks(&EXCLUSION), "Points to leave out: [{rank: 4, alpha: 32}]"),
+];

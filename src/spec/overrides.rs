@@ -1,0 +1,107 @@
+//! Owns what the command line changes in a sweep: `--set path=value` puts a value into the tree
+//! before it is read, `--only axis=value` keeps the points with that value.
+
+use super::error::{Problem, Report};
+use super::keys;
+use super::raw::{self, RawAxis};
+use super::read::{self, Field};
+use super::source::{At, Place};
+use super::tree::{self, Content, Entry, Node};
+
+/// Changes to a sweep from the command line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `path=value` each, for example `training.epochs=2` or `grid.0.rank=[4, 8]`; the value is YAML.
+    pub set: Vec<String>,
+    /// `axis=value` each, for example `method=lora` or `rank=[4, 8]`. Values of one axis add up;
+    /// different axes must hold together.
+    pub only: Vec<String>,
+}
+
+/// Puts the `--set` values into the tree, in their order.
+pub(super) fn set(tree: &mut Node, arguments: &[String], report: &mut Report) {
+    for argument in arguments {
+        let Some((path, value)) = split("--set", argument, "training.epochs=2", report) else { continue };
+        let names: Vec<&str> = path.value.split('.').collect();
+        if let Err(message) = put(tree, &names, path.place, value) {
+            report.error(path.place, Problem::BadOverride(message));
+        }
+    }
+}
+
+/// Reads the `--only` arguments, by the table of axes.
+pub(super) fn only(arguments: &[String], report: &mut Report) -> Vec<RawAxis> {
+    let mut all: Vec<RawAxis> = Vec::new();
+    for argument in arguments {
+        let Some((name, node)) = split("--only", argument, "method=lora", report) else { continue };
+        let Some(key) = keys::EXCLUSION.keys().find(|key| key.name == name.value) else {
+            let message = format!("unknown axis `{}`", name.value);
+            let error = report.error(name.place, Problem::BadOverride(message));
+            error.one_of(&name.value, keys::EXCLUSION.keys().map(|key| key.name));
+            continue;
+        };
+        let values = read::values(key, true, &node, report);
+        let written = values.len();
+        let Some(axis) = raw::axis(Field { key, place: name.place, node: &node, values, written }) else {
+            continue;
+        };
+        match all.iter_mut().find(|known| known.axis == axis.axis) {
+            Some(known) => known.values.extend(axis.values),
+            None => all.push(axis),
+        }
+    }
+    all
+}
+
+/// The name before the equals sign and the value behind it.
+fn split(option: &str, argument: &str, example: &str, report: &mut Report) -> Option<(At<String>, Node)> {
+    let source = report.sources.add(&format!("{option} {argument}"), argument);
+    let whole = Place { source, start: 0, end: argument.len() };
+    let Some((name, value)) = argument.split_once('=') else {
+        let problem = Problem::BadOverride(format!("`{argument}` has no `=`"));
+        report.error(whole, problem).hint(format!("for example `{option} {example}`"));
+        return None;
+    };
+    let place = Place { end: name.len(), ..whole };
+    match tree::parse(value) {
+        Ok(mut node) => {
+            node.relocate(source, name.len() + 1);
+            Some((At { value: name.to_owned(), place }, node))
+        }
+        Err(error) => {
+            report.error(Place { start: name.len() + 1, ..whole }, Problem::Syntax(error.message));
+            None
+        }
+    }
+}
+
+/// Walks down the path, making mappings on the way, and replaces or adds the value.
+fn put(node: &mut Node, path: &[&str], place: Place, value: Node) -> Result<(), String> {
+    let Some((name, rest)) = path.split_first() else {
+        *node = value;
+        return Ok(());
+    };
+    if matches!(node.content, Content::Null) {
+        *node = Node { content: Content::Map(Vec::new()), place };
+    }
+    match &mut node.content {
+        Content::Map(entries) => {
+            let index = entries.iter().position(|entry| entry.key.value == *name).unwrap_or_else(|| {
+                let key = At { value: (*name).to_owned(), place };
+                entries.push(Entry { key, value: Node { content: Content::Null, place } });
+                entries.len() - 1
+            });
+            put(&mut entries[index].value, rest, place, value)
+        }
+        Content::List(items) => {
+            let length = items.len();
+            let item = name.parse().ok().and_then(|index: usize| items.get_mut(index));
+            let item =
+                item.ok_or_else(|| format!("`{name}` is no item of a list of {length}: count from 0"))?;
+            put(item, rest, place, value)
+        }
+        Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => {
+            Err(format!("`{name}` cannot be set: the sweep has a single value there, no mapping"))
+        }
+    }
+}

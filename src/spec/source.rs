@@ -1,0 +1,105 @@
+//! Owns where a value stands: in the sweep file or in a `--set` argument. Judges nothing.
+
+/// Where a value stands: a range of bytes in one source.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Place {
+    /// Index in [`Sources`]: 0 is the sweep file.
+    pub(super) source: usize,
+    /// First byte.
+    pub(super) start: usize,
+    /// The byte after the last.
+    pub(super) end: usize,
+}
+
+/// A value with its place.
+#[derive(Clone, Debug)]
+pub(super) struct At<T> {
+    /// The value.
+    pub(super) value: T,
+    /// Where it stands.
+    pub(super) place: Place,
+}
+
+/// The texts that a sweep is read from.
+#[derive(Clone, Debug)]
+pub(super) struct Sources {
+    all: Vec<(String, String)>,
+}
+
+/// A place as a reader wants it: names, numbers from 1, and the line itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// The sweep file's path or the argument's name.
+    pub source: String,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// The line's text, cut down around the value where it is very long.
+    pub text: String,
+    /// How many characters of `text` stand before the value.
+    pub indent: usize,
+    /// How many characters of `text` the value covers, at least 1.
+    pub width: usize,
+}
+
+/// Longest piece of a line that a message shows, in characters.
+const LONGEST_LINE: usize = 100;
+
+impl Sources {
+    /// The sweep file alone.
+    pub(super) fn new(file: String, text: String) -> Self {
+        Self { all: vec![(file, text)] }
+    }
+
+    /// Adds an argument's text and returns its index.
+    pub(super) fn add(&mut self, name: &str, text: &str) -> usize {
+        self.all.push((name.to_owned(), text.to_owned()));
+        self.all.len() - 1
+    }
+
+    /// The sweep file's name.
+    pub(super) fn file(&self) -> &str {
+        &self.all[0].0
+    }
+
+    /// The text at a place, as written.
+    pub(super) fn slice(&self, place: Place) -> &str {
+        self.all[place.source].1.get(place.start..place.end).unwrap_or_default()
+    }
+
+    /// Names a place for people.
+    pub(super) fn spot(&self, place: Place) -> Spot {
+        let (source, text) = &self.all[place.source];
+        let start = floor_boundary(text, place.start);
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let line = text[line_start..line_end].trim_end_matches('\r');
+        let column = text[line_start..start].chars().count();
+        let covered = text[start..floor_boundary(text, place.end.min(line_end)).max(start)].trim_end();
+        let skipped = column.saturating_sub(LONGEST_LINE / 2);
+        let shown: String = line.chars().skip(skipped).take(LONGEST_LINE).collect();
+        let room = LONGEST_LINE - (column - skipped);
+        Spot {
+            source: source.clone(),
+            line: text[..start].matches('\n').count() + 1,
+            column: column + 1,
+            text: shown.replace('\t', " ").trim_end().to_owned(),
+            indent: column - skipped,
+            width: covered.chars().count().clamp(1, room),
+        }
+    }
+
+    /// The place of the first byte of a line and column that count from 1.
+    pub(super) fn place(&self, source: usize, line: usize, column: usize) -> Place {
+        let text = &self.all[source].1;
+        let line_start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let offset = text[line_start..].char_indices().nth(column.saturating_sub(1));
+        let start = offset.map_or(text.len(), |(at, _)| line_start + at);
+        Place { source, start, end: start }
+    }
+}
+
+fn floor_boundary(text: &str, at: usize) -> usize {
+    text.floor_char_boundary(at.min(text.len()))
+}

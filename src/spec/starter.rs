@@ -1,0 +1,146 @@
+//! Owns the starter sweep: a commented sweep file for one's own data file. Guesses the columns from
+//! the data; writes nothing.
+
+use std::path::Path;
+
+use crate::data::sources::{self, SourceError};
+use crate::task::{DataFile, Task, TaskKind};
+
+/// Most classes that a label column is thought to have.
+const MOST_CLASSES: usize = 200;
+
+/// A commented sweep for a data file.
+///
+/// `data` is read; `data_in_sweep` and `model` are the paths to write into the sweep, as seen from
+/// where the sweep file will stand. The label is guessed to be the column with the fewest distinct
+/// values (at least two), the text the column with the longest values.
+///
+/// # Errors
+/// Where the data file cannot be read.
+pub fn starter(data: &Path, data_in_sweep: &Path, model: &Path) -> Result<String, SourceError> {
+    let survey = sources::survey(data, None, &[], None)?;
+    let label = label(data, &survey);
+    let text = text(data, &survey, label.as_ref());
+    let name = data.file_stem().map_or_else(|| "sweep".to_owned(), |stem| plain(&stem.to_string_lossy()));
+    let (label, classes) = label.unwrap_or_else(|| ("CHANGE_ME".to_owned(), Vec::new()));
+    let columns: Vec<&str> = survey.columns.iter().map(String::as_str).collect();
+    Ok(format!(
+        "\
+# A sweep for {data}: {rows} rows, columns {columns}.
+# Check it with `lorasweep check`, look at its cost with `lorasweep plan`, start it with `lorasweep run`.
+# Paths are relative to this file.
+name: {name}
+
+task:
+  kind: classification
+  train: {data}
+  # test: {data}        # evaluated once per trial, never used to select
+  text: {text}
+  label: {label}        # {classes}
+  max_length: 128       # tokens
+  # rows: 1000          # draw so many training rows, for a first quick look
+
+models:
+  base: {{from: {model}}}        # add `layers: 2` to keep the first layers only
+
+# The union of blocks; each block is the product of its lists.
+grid:
+  - method: lora
+    model: base
+    rank: [4, 16]
+    alpha: [16, 32]
+    learning_rate: [2e-3, 5e-3]
+  - method: full
+    model: base
+    learning_rate: 2e-4
+
+# Each configuration trains k times, every time with another fold held out to select on.
+kfold: {{k: 3, stratified: true, seed: 42}}
+
+# What no block varies. Each of these can be a list in a block instead.
+training:
+  epochs: 1
+  batch_size: 32
+  schedule: linear
+  warmup: 0.06
+  evaluate_every: 25    # optimiser steps
+  seed: 42
+
+devices: auto           # or cpu:2, cuda, cuda:1
+",
+        data = quote(&data_in_sweep.to_string_lossy()),
+        rows = survey.rows,
+        columns = one_line(&columns.join(", ")),
+        text = format_args!("[{}]", quote(&text)),
+        label = quote(&label),
+        classes = described(&classes),
+        model = quote(&model.to_string_lossy()),
+    ))
+}
+
+/// The column with the fewest distinct values, if it can be a label, and these values.
+fn label(data: &Path, survey: &sources::Survey) -> Option<(String, Vec<String>)> {
+    let classes_of = |column: &String| {
+        // A column with an empty value is no label; that is all an error means here.
+        let found = sources::survey(data, None, &[], Some(column)).ok()?;
+        let count = found.label_names.len();
+        ((2..=MOST_CLASSES).contains(&count) && count < survey.rows)
+            .then(|| (column.clone(), found.label_names))
+    };
+    survey.columns.iter().filter_map(classes_of).min_by_key(|(_, classes)| classes.len())
+}
+
+/// The column other than the label with the longest values.
+fn text(data: &Path, survey: &sources::Survey, label: Option<&(String, Vec<String>)>) -> String {
+    let length = |column: &str| -> usize {
+        let Some((label, classes)) = label else { return 0 };
+        let file = DataFile { path: data.to_path_buf(), content: survey.content, rows: survey.rows };
+        let task = Task {
+            kind: TaskKind::Classification,
+            train: file.clone(),
+            validation: None,
+            test: None,
+            columns: None,
+            text: vec![column.to_owned()],
+            label: label.clone(),
+            labels: classes.clone(),
+            max_length: 128,
+            rows: None,
+            test_rows: None,
+            sample_seed: 42,
+        };
+        sources::read(&file, &task).map_or(0, |rows| rows.texts.iter().map(String::len).sum())
+    };
+    let others = survey.columns.iter().filter(|column| label.is_none_or(|(label, _)| *column != label));
+    others.max_by_key(|column| length(column)).cloned().unwrap_or_else(|| "CHANGE_ME".to_owned())
+}
+
+fn described(classes: &[String]) -> String {
+    match classes {
+        [] => "name the column with the label".to_owned(),
+        [first, .., last] => one_line(&format!("{} classes, from {first} to {last}", classes.len())),
+        [only] => one_line(only),
+    }
+}
+
+/// Text that is safe in a comment.
+fn one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
+}
+
+/// A YAML text that means just this, whatever is in it.
+fn quote(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '.' | '/' | '-');
+    if !text.is_empty() && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain) {
+        return text.trim_end().to_owned();
+    }
+    // A JSON string is a YAML double-quoted one.
+    serde_json::Value::from(text).to_string()
+}
+
+/// A folder name made from a file's.
+fn plain(stem: &str) -> String {
+    let name: String = stem.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
+    let name = name.trim_matches('-').to_lowercase();
+    if name.is_empty() { "sweep".to_owned() } else { name }
+}

@@ -1,0 +1,219 @@
+//! Owns the look at the files that a sweep names: data files, model folders, tokenizers. The only
+//! part of `spec` that does I/O, and it only reads. What it finds is judged by `check`.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::arch::BertConfig;
+use crate::content::ContentHash;
+use crate::data::sources::{self, SourceError};
+
+use super::raw::{RawModel, RawSweep, RawTask};
+
+/// What there is at the paths of a sweep.
+#[derive(Debug, Default)]
+pub(super) struct Survey {
+    /// Where relative paths begin.
+    pub(super) train: Option<DataFacts>,
+    pub(super) validation: Option<DataFacts>,
+    pub(super) test: Option<DataFacts>,
+    /// For each model of the sweep, in its order.
+    pub(super) models: Vec<ModelFacts>,
+}
+
+/// A data file that the sweep names.
+#[derive(Debug)]
+pub(super) struct DataFacts {
+    pub(super) path: PathBuf,
+    pub(super) found: Result<sources::Survey, SourceError>,
+}
+
+/// The files of one model.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ModelFacts {
+    /// Of models with `from`.
+    pub(super) folder: Option<Result<FolderFacts, Fault>>,
+    /// Of models that name a tokenizer or whose folder exists.
+    pub(super) tokenizer: Option<Result<TokenizerFacts, Fault>>,
+}
+
+/// A model folder that exists.
+#[derive(Clone, Debug)]
+pub(super) struct FolderFacts {
+    pub(super) path: PathBuf,
+    pub(super) config: Result<BertConfig, Fault>,
+    /// Hash of weights and configuration.
+    pub(super) weights: Result<ContentHash, Fault>,
+}
+
+/// A tokenizer that could be read.
+#[derive(Clone, Debug)]
+pub(super) struct TokenizerFacts {
+    /// `tokenizer.json` or `vocab.txt`.
+    pub(super) path: PathBuf,
+    pub(super) content: ContentHash,
+    /// Its highest token id, plus one.
+    pub(super) vocabulary: usize,
+}
+
+/// What is wrong with a model's files.
+#[derive(Clone, Debug)]
+pub(super) struct Fault {
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+/// Looks at everything that the sweep names. Relative paths start from `folder`, the sweep file's.
+pub(super) fn look(raw: &RawSweep, folder: &Path) -> Survey {
+    let mut seen = HashMap::new();
+    let task = raw.task.as_ref();
+    let data =
+        |path: fn(&RawTask) -> Option<&str>| task.and_then(|task| data_file(task, path(task)?, folder));
+    Survey {
+        train: data(|task| Some(&task.train.as_ref()?.value)),
+        validation: data(|task| Some(&task.validation.as_ref()?.value)),
+        test: data(|task| Some(&task.test.as_ref()?.value)),
+        models: raw.models.iter().map(|model| model_files(model, folder, &mut seen)).collect(),
+    }
+}
+
+fn data_file(task: &RawTask, path: &str, folder: &Path) -> Option<DataFacts> {
+    let path = folder.join(path);
+    let texts = |at: &Vec<_>| at.iter().map(|at: &super::source::At<String>| at.value.clone()).collect();
+    let columns: Option<Vec<String>> = task.columns.as_ref().map(|at| texts(&at.value));
+    let text: Vec<String> = task.text.as_ref().map(|at| texts(&at.value)).unwrap_or_default();
+    let label = task.label.as_ref().map(|at| at.value.as_str());
+    let found = sources::survey(&path, columns.as_deref(), &text, label);
+    Some(DataFacts { path, found })
+}
+
+/// Reads each folder once, also where several models start from it.
+fn model_files(
+    model: &RawModel,
+    folder: &Path,
+    seen: &mut HashMap<PathBuf, Result<FolderFacts, Fault>>,
+) -> ModelFacts {
+    let from = model.from.as_ref().map(|from| (folder.join(&from.value), from.value.as_str()));
+    let found = from
+        .as_ref()
+        .map(|(path, name)| seen.entry(path.clone()).or_insert_with(|| model_folder(path, name)).clone());
+    let tokenizer = match (&model.tokenizer, &from) {
+        (Some(at), _) => Some(tokenizer(&folder.join(&at.value), &at.value)),
+        (None, Some((path, name))) if path.is_dir() => Some(tokenizer(path, name)),
+        (None, _) => None,
+    };
+    ModelFacts { folder: found, tokenizer }
+}
+
+fn model_folder(path: &Path, name: &str) -> Result<FolderFacts, Fault> {
+    if !path.is_dir() {
+        let hint = format!("`{}` should be a folder with config.json, weights and tokenizer", path.display());
+        return Err(Fault { message: format!("no model folder `{name}`"), hint });
+    }
+    Ok(FolderFacts { path: path.to_path_buf(), config: config(path, name), weights: weights(path, name) })
+}
+
+/// The parts of `config.json` that say whether the rest can be trusted.
+#[derive(Deserialize)]
+struct ConfigHead {
+    model_type: Option<String>,
+    position_embedding_type: Option<String>,
+}
+
+fn config(folder: &Path, name: &str) -> Result<BertConfig, Fault> {
+    let fault = |message: String, hint: &str| Fault { message, hint: hint.to_owned() };
+    let bytes = fs::read(folder.join("config.json")).map_err(|error| {
+        let message = format!("model folder `{name}` has no readable config.json: {error}");
+        fault(message, "save the model with transformers' `save_pretrained`, or copy its config.json here")
+    })?;
+    let broken = |error: serde_json::Error| {
+        fault(format!("config.json in `{name}` is broken: {error}"), "copy the model's config.json again")
+    };
+    let head: ConfigHead = serde_json::from_slice(&bytes).map_err(broken)?;
+    let model_type = head.model_type.unwrap_or_else(|| "absent".to_owned());
+    if model_type != "bert" {
+        let message = format!("config.json in `{name}` says `model_type` is `{model_type}`");
+        return Err(fault(message, "use a model of type `bert`"));
+    }
+    if head.position_embedding_type.is_some_and(|kind| kind != "absolute") {
+        let message = format!("the model in `{name}` has relative position embeddings");
+        return Err(fault(message, "use a BERT with absolute positions"));
+    }
+    let config: BertConfig = serde_json::from_slice(&bytes).map_err(broken)?;
+    if config.hidden_act != "gelu" {
+        let message = format!("the model in `{name}` has activation `{}`", config.hidden_act);
+        return Err(fault(message, "use a BERT with activation `gelu`"));
+    }
+    Ok(config)
+}
+
+fn weights(folder: &Path, name: &str) -> Result<ContentHash, Fault> {
+    let present = ["model.safetensors", "pytorch_model.bin"].map(|file| folder.join(file));
+    let Some(file) = present.iter().find(|file| file.is_file()) else {
+        return Err(Fault {
+            message: format!("model folder `{name}` has no weights"),
+            hint: "it needs model.safetensors or pytorch_model.bin, in one piece".to_owned(),
+        });
+    };
+    let fault = |error: &io::Error| Fault {
+        message: format!("cannot read `{}`: {error}", file.display()),
+        hint: "fetch the file again; a Git LFS pointer stands for a file that was not fetched".to_owned(),
+    };
+    if file.ends_with("model.safetensors") {
+        safetensors_header(file).map_err(|error| fault(&error))?;
+    }
+    let mut hasher = blake3::Hasher::new();
+    for file in [file, &folder.join("config.json")] {
+        // A config.json that cannot be read is told by `config`.
+        if let Ok(bytes) = File::open(file) {
+            hasher.update_reader(bytes).map_err(|error| fault(&error))?;
+        }
+    }
+    Ok(ContentHash::from_digest(&hasher.finalize()))
+}
+
+/// Checks that a file can be safetensors: eight bytes with the header's length, then JSON.
+fn safetensors_header(path: &Path) -> io::Result<()> {
+    let mut start = [0; 9];
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    file.read_exact(&mut start)?;
+    let [header @ .., brace] = start;
+    let header = u64::from_le_bytes(header);
+    if brace == b'{' && header.checked_add(8).is_some_and(|end| end <= length) {
+        return Ok(());
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidData, "it is no whole safetensors file"))
+}
+
+/// The tokenizer at a path: a folder with it, or the file itself.
+fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
+    let candidates = [path.join("tokenizer.json"), path.join("vocab.txt"), path.to_path_buf()];
+    let Some(file) = candidates.into_iter().find(|file| file.is_file()) else {
+        let what = if path.is_dir() { "no tokenizer in" } else { "no tokenizer" };
+        return Err(Fault {
+            message: format!("{what} `{name}`"),
+            hint: "give a folder with tokenizer.json or vocab.txt, or the file itself".to_owned(),
+        });
+    };
+    let fault = |error: &dyn std::fmt::Display| Fault {
+        message: format!("cannot use the tokenizer `{}`: {error}", file.display()),
+        hint: "copy the model's tokenizer.json or vocab.txt again".to_owned(),
+    };
+    let bytes = fs::read(&file).map_err(|error| fault(&error))?;
+    let vocabulary = if file.extension().is_some_and(|ending| ending == "json") {
+        let tokenizer = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| fault(&error))?;
+        tokenizer.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
+    } else {
+        let text = std::str::from_utf8(&bytes).map_err(|error| fault(&error))?;
+        text.lines().count()
+    };
+    if vocabulary == 0 {
+        return Err(fault(&"it has no tokens"));
+    }
+    Ok(TokenizerFacts { path: file, content: ContentHash::of_bytes(&bytes), vocabulary })
+}

@@ -1,0 +1,71 @@
+//! Owns the two outputs of every command: data on standard output, talk on standard error.
+
+use std::io::{self, ErrorKind, IsTerminal, Write};
+
+use crate::error::AppError;
+
+/// Width of a table where no terminal tells its own, in columns.
+const DEFAULT_WIDTH: usize = 120;
+
+/// Writes data to standard output. A reader that has gone away is no error.
+///
+/// # Errors
+/// When standard output cannot be written for another reason, a full disk say.
+pub fn data(text: &str) -> Result<(), AppError> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(AppError::Unexpected(format!("cannot write to standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Writes a value as indented JSON to standard output.
+///
+/// # Errors
+/// As for [`data`].
+pub fn json<T: serde::Serialize>(value: &T) -> Result<(), AppError> {
+    let text = serde_json::to_string_pretty(value).map_err(|e| AppError::Unexpected(e.to_string()))?;
+    data(&(text + "\n"))
+}
+
+/// Says something on standard error.
+pub fn say(text: &str) {
+    // There is nobody left to tell when this fails.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Says what went wrong and what to do next.
+pub fn error(error: &AppError) {
+    say(&format!("{}: {error}", label("error", "31")));
+    if let Some(hint) = error.hint() {
+        self::hint(hint);
+    }
+}
+
+/// Says what to do next.
+pub fn hint(text: &str) {
+    say(&format!("{}: {text}", label("hint", "36")));
+}
+
+/// Says what is allowed but worth knowing.
+pub fn warning(message: &str) {
+    say(&format!("{}: {message}", label("warning", "33")));
+}
+
+/// A word in bold and an ANSI colour, or as it is where colour is unwanted (<https://no-color.org>).
+fn label(word: &str, colour: &str) -> String {
+    let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if unwanted || !io::stderr().is_terminal() {
+        return word.to_owned();
+    }
+    format!("\u{1b}[1;{colour}m{word}\u{1b}[0m")
+}
+
+/// Columns that a table on standard output can have.
+#[must_use]
+pub fn width() -> usize {
+    let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok();
+    terminal.map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0).unwrap_or(DEFAULT_WIDTH)
+}

@@ -1,0 +1,88 @@
+//! Owns the live lines on a terminal: one bar for the run, one line per busy device, one for the
+//! best trial; what stays worth reading scrolls above them.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::board::Board;
+use super::{Notice, Observer, phrase};
+use crate::job::Device;
+
+/// Draws the run on standard error.
+pub(super) struct Terminal {
+    board: Board,
+    lines: MultiProgress,
+    overall: ProgressBar,
+    places: BTreeMap<Device, ProgressBar>,
+    best: ProgressBar,
+}
+
+impl Terminal {
+    /// Draws nothing before the first notice.
+    pub(super) fn new() -> Self {
+        let lines = MultiProgress::new();
+        let overall = lines.add(ProgressBar::new(0).with_style(style("{bar:24} {wide_msg}")));
+        let best = lines.add(ProgressBar::new(0).with_style(style("{wide_msg}")));
+        Self { board: Board::default(), lines, overall, places: BTreeMap::new(), best }
+    }
+
+    fn draw(&mut self, now: Instant) {
+        self.overall.set_length(self.board.total() as u64);
+        self.overall.set_position(self.board.done() as u64);
+        self.overall.set_message(self.board.overall(now));
+        self.best.set_message(self.board.best().unwrap_or_default());
+        let busy = self.board.occupants();
+        self.places.retain(|device, line| {
+            let keep = busy.iter().any(|occupant| occupant.device() == *device);
+            if !keep {
+                line.finish_and_clear();
+                self.lines.remove(line);
+            }
+            keep
+        });
+        for occupant in busy {
+            let line = self.places.entry(occupant.device()).or_insert_with(|| {
+                let line = ProgressBar::new(0).with_style(style("{prefix:>7} {wide_msg}"));
+                self.lines.insert_before(&self.best, line)
+            });
+            line.set_prefix(occupant.device().to_string());
+            line.set_message(occupant.status());
+        }
+    }
+
+    fn clear(&self) {
+        for line in self.places.values().chain([&self.overall, &self.best]) {
+            line.finish_and_clear();
+        }
+        // A terminal that cannot be cleared keeps its last picture.
+        let _ = self.lines.clear();
+    }
+}
+
+impl Observer for Terminal {
+    fn observe(&mut self, notice: &Notice<'_>) {
+        let now = Instant::now();
+        self.board.take(now, notice);
+        if let Some(line) = phrase::notice(notice, &self.board) {
+            // As in `plain`: talk that nobody can hear must not end the training.
+            let _ = self.lines.println(line);
+        }
+        match notice {
+            Notice::RunEnded { .. } => self.clear(),
+            Notice::RunPlanned { .. }
+            | Notice::JobLaunched { .. }
+            | Notice::TrialProgressed { .. }
+            | Notice::TrialFinished { .. }
+            | Notice::TrialFailed { .. }
+            | Notice::JobEnded { .. }
+            | Notice::StopRequested { .. }
+            | Notice::Warned { .. } => self.draw(now),
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the templates are constants without errors")
+}

@@ -1,0 +1,250 @@
+//! Owns a child's side of a job: it reads its job file, binds itself to its share of the machine,
+//! does the work, and leaves a file that tells its fate. Knows no scheduler and no journal.
+//!
+//! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard output is
+//! for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::thread::{CpuSet, sched_setaffinity};
+use signal_hook::consts::{SIGINT, SIGTERM};
+
+use crate::data;
+use crate::error::AppError;
+use crate::exec::local::PARENT_VARIABLE;
+use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, Exit};
+use crate::job::{ChildLine, JobFile, Pack, Work};
+use crate::outcome::Failure;
+use crate::report;
+use crate::run::layout::Layout;
+use crate::run::{files, record, resume};
+use crate::trial::ConfigurationId;
+
+/// Time between two signs of life.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// Does the job of a job file and returns the process's exit code: 0 done, 4 stopped with its
+/// checkpoints in place, 1 failed with a failure file that says why.
+#[must_use]
+pub fn run(job_file: &Path) -> u8 {
+    let stop = Arc::new(AtomicBool::new(false));
+    let (done, over) = bounded::<()>(0);
+    let exit = match settle_in(job_file, &stop) {
+        Err(failure) => give_up(job_file, None, failure),
+        Ok(job) => {
+            let flag = Arc::clone(&stop);
+            thread::spawn(move || beat(&flag, &over));
+            match caught(|| work(&job, &stop)) {
+                Exit::Failed(failure) => give_up(job_file, Some(&job), failure),
+                exit @ (Exit::Done | Exit::Interrupted) => exit,
+            }
+        }
+    };
+    drop(done);
+    match exit {
+        Exit::Done => EXIT_DONE,
+        Exit::Interrupted => EXIT_INTERRUPTED,
+        Exit::Failed(_) => EXIT_FAILED,
+    }
+}
+
+/// Makes this process a good child. Comes before any other thread: threads inherit the cores.
+fn settle_in(job_file: &Path, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure> {
+    die_with_parent().map_err(|error| bad(format!("cannot tie the process to its parent: {error}")))?;
+    for signal in [SIGTERM, SIGINT] {
+        signal_hook::flag::register(signal, Arc::clone(stop))
+            .map_err(|error| bad(format!("cannot listen to signals: {error}")))?;
+    }
+    let job: JobFile = files::read_json(job_file)
+        .and_then(|job| job.ok_or_else(|| io::ErrorKind::NotFound.into()))
+        .map_err(|error| bad(format!("cannot read the job file `{}`: {error}", job_file.display())))?;
+    bind(&job.placement.cores).map_err(|error| {
+        bad(format!("cannot bind to cores {:?}: {error}; name other --devices", job.placement.cores))
+    })?;
+    Ok(job)
+}
+
+fn die_with_parent() -> io::Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have died before the line above. A worker started by hand has none to lose.
+    let expected = std::env::var(PARENT_VARIABLE).ok();
+    let parent = getppid().map(|pid| pid.as_raw_nonzero().to_string());
+    match expected {
+        Some(expected) if parent.as_ref() != Some(&expected) => Err(io::Error::other("it is gone")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn bind(cores: &[usize]) -> io::Result<()> {
+    if cores.is_empty() {
+        return Ok(());
+    }
+    let mut set = CpuSet::new();
+    for core in cores {
+        if *core >= CpuSet::MAX_CPU {
+            return Err(io::Error::other("the kernel interface ends at core 1023"));
+        }
+        set.set(*core);
+    }
+    Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Shows that this process lives, until its work is over. Where nobody listens any more it asks
+/// the work to stop.
+fn beat(stop: &AtomicBool, over: &Receiver<()>) {
+    while over.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
+        if tell(&mut io::stdout(), &ChildLine::Heartbeat).is_err() {
+            stop.store(true, Ordering::Relaxed);
+            return;
+        }
+    }
+}
+
+/// Writes one line, whole, so that threads do not tear each other's.
+fn tell(out: &mut impl Write, line: &ChildLine) -> io::Result<()> {
+    let mut text = serde_json::to_vec(line)?;
+    text.push(b'\n');
+    out.write_all(&text)?;
+    out.flush()
+}
+
+fn caught(work: impl FnOnce() -> Exit) -> Exit {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
+        Exit::Failed(bad(format!("the program panicked, which is a fault of lorasweep: {text}")))
+    })
+}
+
+fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
+    let layout = Layout::of_run(&job.run);
+    let done = match &job.work {
+        Work::Train(pack) => return train(job, pack, layout, stop),
+        Work::Prepare(prepare) => data::prepare::run(prepare, &job.stores),
+        Work::Summarise { configuration, .. } => summarise(&layout, *configuration),
+        Work::Report { folder } => write_report(&layout, folder),
+    };
+    done.map_or_else(Exit::Failed, |()| Exit::Done)
+}
+
+#[cfg(feature = "torch")]
+fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
+    use crate::train::{self, Context, Ended};
+
+    // Nobody may be listening any more; the heartbeat sees to that.
+    let say = |line: ChildLine| drop(tell(&mut io::stdout(), &line));
+    let context = Context { layout, placement: job.placement.clone(), stop, say: &say };
+    match train::run(pack, &context) {
+        Ok(Ended::Finished) => Exit::Done,
+        Ok(Ended::Stopped) => Exit::Interrupted,
+        Err(failure) => Exit::Failed(failure),
+    }
+}
+
+#[cfg(not(feature = "torch"))]
+fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> Exit {
+    let message = "this build cannot train: build lorasweep with its feature `torch`";
+    Exit::Failed(bad(message.to_owned()))
+}
+
+fn summarise(layout: &Layout, configuration: ConfigurationId) -> Result<(), Failure> {
+    let record = record::load(layout.run()).map_err(|error| told(&error))?;
+    let summary = report::summary::summarise(&record, configuration)
+        .ok_or_else(|| bad(format!("the sweep has no configuration {configuration}")))?;
+    let path = layout.summary(configuration);
+    files::write_json(&path, &summary).map_err(|error| told(&AppError::file("write", &path, &error)))
+}
+
+fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
+    let record = record::load(layout.run()).map_err(|error| told(&error))?;
+    report::write(&record, folder).map(drop).map_err(|error| told(&error))
+}
+
+/// Leaves the reason where the parent looks for it: with the trials that have no fate yet, or with
+/// the job.
+fn give_up(job_file: &Path, job: Option<&JobFile>, failure: Failure) -> Exit {
+    let key = job_file.file_stem().unwrap_or_default().to_string_lossy();
+    let run = job_file.parent().and_then(Path::parent).unwrap_or_else(|| Path::new("."));
+    let layout = Layout::of_run(job.map_or(run, |job| &job.run));
+    let paths = match job.map(|job| &job.work) {
+        Some(Work::Train(pack)) => pack
+            .slots
+            .iter()
+            .filter(|trial| resume::result(&layout, trial.id).is_none())
+            .map(|trial| layout.failure(trial.id))
+            .filter(|path| !path.exists())
+            .collect(),
+        Some(Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. }) | None => {
+            vec![layout.job_failure(&key)]
+        }
+    };
+    for path in paths {
+        if let Err(error) = files::write_json(&path, &failure) {
+            // The log is what is left; if that cannot be written either, the exit code has to do.
+            drop(writeln!(io::stderr(), "cannot write `{}`: {error}", path.display()));
+        }
+    }
+    // A log that names its end is worth a line.
+    drop(writeln!(io::stderr(), "failed: {failure}"));
+    Exit::Failed(failure)
+}
+
+fn bad(message: String) -> Failure {
+    Failure::BadData { message }
+}
+
+/// An error in a child's failure file: its text and its hint.
+fn told(error: &AppError) -> Failure {
+    bad(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Device, Placement};
+
+    #[test]
+    fn a_panic_is_a_failure_with_its_message() {
+        let Exit::Failed(Failure::BadData { message }) = caught(|| panic!("slot {}", 3)) else {
+            panic!("a panic went unseen")
+        };
+        assert!(message.contains("slot 3"));
+        assert_eq!(caught(|| Exit::Done), Exit::Done);
+    }
+
+    #[test]
+    fn a_line_is_one_line_of_json() {
+        let mut out = Vec::new();
+        tell(&mut out, &ChildLine::Heartbeat).unwrap();
+        assert_eq!(out, b"{\"kind\":\"heartbeat\"}\n");
+    }
+
+    #[test]
+    fn a_job_that_cannot_be_done_leaves_its_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::of_run(folder.path());
+        let path = layout.job("report");
+        let read =
+            || files::read_json::<Failure>(&layout.job_failure("report")).unwrap().unwrap().to_string();
+        assert_eq!(give_up(&path, None, Failure::OutOfMemory), Exit::Failed(Failure::OutOfMemory));
+        assert_eq!(read(), "out of memory");
+
+        let report = folder.path().join("report");
+        let placement = Placement { device: Device::Host, cores: Vec::new() };
+        let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
+        let job = JobFile { run, stores, placement, work: Work::Report { folder: report } };
+        let Exit::Failed(failure) = work(&job, &AtomicBool::new(false)) else {
+            panic!("no run, but a report")
+        };
+        give_up(&path, Some(&job), failure);
+        assert!(read().contains("holds no run"), "{}", read());
+    }
+}

@@ -1,0 +1,218 @@
+//! The program from the outside: arguments, exit codes, and what goes to which output.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const COMMANDS: [&str; 11] = [
+    "init",
+    "check",
+    "plan",
+    "run",
+    "status",
+    "logs",
+    "explain",
+    "report",
+    "schema",
+    "doctor",
+    "completions",
+];
+
+/// A sweep of three configurations that can be checked and planned without a pretrained model.
+const SWEEP: &str = "\
+name: cats-and-dogs
+task: {kind: classification, train: train.csv, text: [text], label: label, max_length: 16}
+models:
+  small: {architecture: bert, layers: 1, hidden: 8, heads: 2, intermediate: 16, tokenizer: vocab.txt}
+grid:
+  - {method: scratch, model: small, learning_rate: [1e-3, 2e-3, 5e-3]}
+kfold: {k: 2, stratified: true, seed: 1}
+training: {epochs: 1, batch_size: 4, seed: 1}
+devices: cpu
+";
+
+/// How a command ended and what it said.
+struct Said {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+fn lorasweep(folder: &Path, args: &[&str]) -> Said {
+    let output = Command::new(env!("CARGO_BIN_EXE_lorasweep"))
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .expect("the program starts");
+    Said {
+        code: output.status.code().expect("no signal ends it"),
+        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// A folder with a sweep and the files that it names.
+fn sweep_folder() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let rows: String = (0..12).map(|i| format!("{}\n", ["the cat,cat", "a dog,dog"][i % 2])).collect();
+    let files = [
+        ("sweep.yaml", SWEEP.to_owned()),
+        ("train.csv", format!("text,label\n{rows}")),
+        ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\na\ncat\ndog\n".to_owned()),
+    ];
+    for (name, text) in files {
+        fs::write(folder.path().join(name), text).expect("a writable folder");
+    }
+    folder
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> = fs::read_dir(folder)
+        .expect("a folder")
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn help_lists_every_command_and_exit_code() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = lorasweep(folder.path(), &["--help"]);
+    assert_eq!(said.code, 0);
+    for command in COMMANDS {
+        assert!(said.stdout.contains(&format!("\n  {command} ")), "`{command}` is missing");
+    }
+    assert!(!said.stdout.contains("worker"), "the worker is no command for people");
+    assert!(said.stdout.contains("3  the sweep ended, but some trials failed"));
+    assert!(said.stderr.is_empty());
+}
+
+#[test]
+fn a_wrong_argument_is_bad_input() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for args in [&["trian"][..], &["run"], &["run", "sweep.yaml", "--json", "--quiet"], &[]] {
+        let said = lorasweep(folder.path(), args);
+        assert_eq!(said.code, 2, "{args:?}");
+        assert!(said.stdout.is_empty() && !said.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn the_schema_is_json_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = lorasweep(folder.path(), &["schema"]);
+    let schema: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert_eq!(said.code, 0);
+    assert!(schema["properties"]["grid"].is_object());
+    assert!(said.stderr.is_empty());
+}
+
+#[test]
+fn completions_know_the_commands() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let said = lorasweep(folder.path(), &["completions", "bash"]);
+    assert_eq!(said.code, 0);
+    assert!(said.stdout.contains("explain") && said.stdout.contains("--retry-failed"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lorasweep"))
+        .args(["completions", "bash"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    drop(child.stdout.take());
+    assert_eq!(child.wait().expect("it ends").code(), Some(0));
+}
+
+#[test]
+fn check_counts_what_a_sweep_holds() {
+    let folder = sweep_folder();
+    let said = lorasweep(folder.path(), &["check", "sweep.yaml"]);
+    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert!(said.stdout.contains("3 configurations, 6 trials"), "{}", said.stdout);
+    let said = lorasweep(folder.path(), &["check", "sweep.yaml", "--only", "learning_rate=2e-3"]);
+    assert!(said.stdout.contains("1 configuration, 2 trials"), "{}", said.stdout);
+    assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);
+}
+
+#[test]
+fn a_wrong_sweep_is_bad_input_and_nothing_is_written() {
+    let folder = sweep_folder();
+    let wrong = SWEEP.replace("batch_size", "batchsize").replace("label: label", "label: lable");
+    fs::write(folder.path().join("sweep.yaml"), wrong).expect("a writable folder");
+    for command in ["check", "plan", "run"] {
+        let said = lorasweep(folder.path(), &[command, "sweep.yaml"]);
+        assert_eq!(said.code, 2, "{command}: {}", said.stderr);
+        assert!(said.stdout.is_empty());
+        assert!(said.stderr.contains("batchsize"), "{}", said.stderr);
+        assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);
+    }
+}
+
+#[test]
+fn a_plan_lists_every_trial_with_its_parameters() {
+    let folder = sweep_folder();
+    let said = lorasweep(folder.path(), &["plan", "sweep.yaml", "--json"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let plan: Value = serde_json::from_str(&said.stdout).expect("stdout is JSON and nothing else");
+    let trials = plan["trials"].as_array().expect("a list");
+    assert_eq!(trials.len(), 6);
+    let keys = [
+        "id",
+        "model",
+        "method",
+        "rank",
+        "alpha",
+        "dropout",
+        "learning_rate",
+        "fold",
+        "trainable_params",
+        "total_params",
+    ];
+    for key in keys {
+        assert!(trials.iter().all(|trial| trial.get(key).is_some()), "`{key}` is missing");
+    }
+    assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);
+}
+
+#[test]
+fn devices_that_are_not_there_are_refused_before_anything_is_written() {
+    let folder = sweep_folder();
+    let said = lorasweep(folder.path(), &["run", "sweep.yaml", "--devices", "cpu:100000"]);
+    assert_ne!(said.code, 0);
+    assert!(said.stderr.contains("hint: "), "{}", said.stderr);
+    let said = lorasweep(folder.path(), &["run", "sweep.yaml", "--devices", "abacus"]);
+    assert_eq!(said.code, 2);
+    assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);
+}
+
+#[test]
+fn init_writes_a_sweep_that_is_never_overwritten() {
+    let folder = sweep_folder();
+    let said = lorasweep(folder.path(), &["init", "train.csv", "--out", "mine.yaml"]);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let first = fs::read_to_string(folder.path().join("mine.yaml")).expect("a sweep");
+    assert!(first.contains("train.csv"));
+    let again = lorasweep(folder.path(), &["init", "train.csv", "--out", "mine.yaml"]);
+    assert_eq!(again.code, 2);
+    assert!(again.stderr.contains("hint: "));
+    assert_eq!(fs::read_to_string(folder.path().join("mine.yaml")).expect("a sweep"), first);
+}
+
+#[test]
+fn a_folder_that_is_no_run_gets_a_hint() {
+    let folder = sweep_folder();
+    for args in [&["status", "."][..], &["logs", "nothing", "ab"], &["explain", "nothing", "ab"]] {
+        let said = lorasweep(folder.path(), args);
+        assert_eq!(said.code, 2, "{args:?}");
+        assert!(said.stdout.is_empty());
+        assert!(said.stderr.starts_with("error: ") && said.stderr.contains("\nhint: "), "{}", said.stderr);
+    }
+}

@@ -1,0 +1,191 @@
+//! The local executor with real processes: shell scripts stand in for the program.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use lorasweep::exec::local::LocalExecutor;
+use lorasweep::exec::{Executor, Exit, StartJob, What, survivors};
+use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
+use lorasweep::outcome::Failure;
+use lorasweep::plan::{JobId, JobKey};
+use lorasweep::run::files;
+use lorasweep::run::layout::Layout;
+
+/// Far longer than anything here takes; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+const JOB: JobId = JobId(3);
+const HEARTBEAT: &str = "echo '{\"kind\":\"heartbeat\"}'";
+
+fn program() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run_local/child.sh")
+}
+
+/// A child that follows a script.
+struct Bench {
+    folder: tempfile::TempDir,
+    executor: LocalExecutor,
+    pid: u32,
+}
+
+impl Bench {
+    fn start(script: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let layout = Layout::of_run(folder.path());
+        let path = layout.job("report");
+        let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
+        let work = Work::Report { folder: folder.path().to_path_buf() };
+        let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
+        let file = JobFile { run, stores, placement, work };
+        files::write_json(&path, &file).unwrap();
+        fs::write(path.with_extension("sh"), script).unwrap();
+        let mut executor = LocalExecutor::new(program());
+        let key = JobKey("report".to_owned());
+        let log = layout.job_log("report");
+        let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };
+        let pid = executor.start(job).unwrap();
+        Self { folder, executor, pid }
+    }
+
+    fn next(&self) -> What {
+        let report = self.executor.reports().recv_timeout(PATIENCE).unwrap();
+        assert_eq!(report.job, JOB);
+        report.what
+    }
+
+    fn heartbeat(&self) {
+        assert_eq!(self.next(), What::Said(ChildLine::Heartbeat));
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(Layout::of_run(self.folder.path()).job_log("report")).unwrap()
+    }
+}
+
+/// A process that ended has no command line, reaped or not.
+fn is_alive(pid: u32) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| !line.is_empty())
+}
+
+#[test]
+fn exit_codes_and_signals_are_told_apart() {
+    let cases = [
+        ("exit 0", Exit::Done),
+        ("exit 4", Exit::Interrupted),
+        ("exit 1", Exit::Failed(Failure::Exited { code: 1 })),
+        ("kill -KILL $$", Exit::Failed(Failure::Killed { signal: 9 })),
+        ("kill -SEGV $$", Exit::Failed(Failure::Killed { signal: 11 })),
+    ];
+    for (script, exit) in cases {
+        assert_eq!(Bench::start(script).next(), What::Ended(exit), "{script}");
+    }
+}
+
+#[test]
+fn a_failure_file_says_why() {
+    let script =
+        r#"echo '{"kind":"bad_data","message":"no such column"}' > "${2%.json}.failure.json"; exit 1"#;
+    let told = Failure::BadData { message: "no such column".to_owned() };
+    assert_eq!(Bench::start(script).next(), What::Ended(Exit::Failed(told)));
+}
+
+#[test]
+fn a_child_is_asked_to_stop_and_may_finish_its_checkpoint() {
+    let script = format!("trap 'exit 4' TERM; {HEARTBEAT}; sleep 1000 & wait");
+    let mut bench = Bench::start(&script);
+    bench.heartbeat();
+    bench.executor.stop(JOB, false);
+    assert_eq!(bench.next(), What::Ended(Exit::Interrupted));
+    bench.executor.stop(JOB, true);
+}
+
+#[test]
+fn a_child_that_does_not_listen_is_killed() {
+    let script = format!("trap '' TERM; {HEARTBEAT}; sleep 1000");
+    let mut bench = Bench::start(&script);
+    bench.heartbeat();
+    bench.executor.stop(JOB, false);
+    bench.executor.stop(JOB, true);
+    assert_eq!(bench.next(), What::Ended(Exit::Failed(Failure::Killed { signal: 9 })));
+}
+
+#[test]
+fn rubbish_on_standard_output_goes_to_the_log() {
+    let script = format!("echo rubbish; printf '\\377\\n{{\\n'; {HEARTBEAT}; echo trouble >&2; printf end");
+    let bench = Bench::start(&script);
+    bench.heartbeat();
+    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    let log = fs::read(Layout::of_run(bench.folder.path()).job_log("report")).unwrap();
+    let log = String::from_utf8_lossy(&log);
+    for line in ["stdout: rubbish", "stdout: {", "trouble", "stdout: end"] {
+        assert!(log.lines().any(|logged| logged == line), "no `{line}` in {log}");
+    }
+}
+
+#[test]
+fn a_child_knows_its_share_of_the_machine() {
+    let bench = Bench::start("env >&2");
+    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    let log = bench.log();
+    for line in ["OMP_NUM_THREADS=2", "RAYON_NUM_THREADS=2", "CUDA_VISIBLE_DEVICES=", "MALLOC_MMAP_MAX_=0"] {
+        assert!(log.lines().any(|set| set == line), "no `{line}` in {log}");
+    }
+}
+
+#[test]
+fn what_a_child_started_ends_with_it() {
+    let bench = Bench::start("sleep 1000 & echo $! >&2; exit 0");
+    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    let grandchild = bench.log().trim().parse().unwrap();
+    assert!(!is_alive(grandchild) && !is_alive(bench.pid));
+}
+
+#[test]
+fn no_child_outlives_its_executor() {
+    let bench = Bench::start(&format!("trap '' TERM; {HEARTBEAT}; sleep 1000"));
+    bench.heartbeat();
+    let (pid, reports) = (bench.pid, bench.executor.reports().clone());
+    assert!(is_alive(pid));
+    drop(bench);
+    assert!(!is_alive(pid));
+    let ended = What::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
+    assert_eq!(reports.recv().unwrap().what, ended);
+}
+
+#[test]
+fn a_program_that_is_not_there_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let placement = Placement { device: Device::Host, cores: Vec::new() };
+    let (run, report) = (folder.path().to_path_buf(), folder.path().to_path_buf());
+    let file = JobFile { stores: run.join("stores"), run, placement, work: Work::Report { folder: report } };
+    let (path, log) = (folder.path().join("job.json"), folder.path().join("log"));
+    let key = JobKey("report".to_owned());
+    let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };
+    assert!(LocalExecutor::new(folder.path().join("nothing")).start(job).is_err());
+}
+
+#[test]
+fn a_child_of_a_dead_orchestrator_is_ended_and_no_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let [ours, theirs] = ["ours", "theirs"].map(|name| {
+        let jobs = folder.path().join(name);
+        fs::create_dir(&jobs).unwrap();
+        fs::write(jobs.join("train.sh"), "read forever").unwrap();
+        jobs
+    });
+    let start = |jobs: &Path| {
+        let mut command = Command::new(program());
+        command.arg("worker").arg(jobs.join("train.json")).stdin(std::process::Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let (mut mine, mut other) = (start(&ours), start(&theirs));
+    let killed = survivors::end(&ours, Duration::ZERO).unwrap();
+    let killed: Vec<_> = killed.iter().map(|pid| pid.as_raw_nonzero().get().unsigned_abs()).collect();
+    assert_eq!(killed, [mine.id()]);
+    assert!(!mine.wait().unwrap().success());
+    assert!(other.try_wait().unwrap().is_none());
+    other.kill().unwrap();
+    other.wait().unwrap();
+}

@@ -1,0 +1,170 @@
+//! Runs, failures and stops.
+
+use std::cell::Cell;
+
+use crossbeam::channel::{never, unbounded};
+use lorasweep::exec::fake::FakeExecutor;
+use lorasweep::exec::{Exit, What};
+use lorasweep::outcome::Failure;
+use lorasweep::run::StopRequest;
+use lorasweep::run::record::TrialState;
+use lorasweep::sched::Policy;
+
+use crate::support::{Remember, Site, failed, sweep, when_training, work, write_checkpoint, write_result};
+
+#[test]
+fn a_fresh_run_does_everything_once_and_a_second_one_nothing_again() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+    let first = site.run(&sweep, work);
+    assert_eq!((first.summary.done, first.summary.failed, first.summary.left), (4, 0, 0));
+    assert_eq!(first.n_trained(), 4);
+    assert!(first.started[0].starts_with("prepare-"));
+    assert_eq!(first.started.iter().filter(|key| key.starts_with("summarise-")).count(), 2);
+    assert_eq!(first.started.last().unwrap(), "report");
+    assert!(first.notices.first().unwrap().starts_with("RunPlanned"));
+    assert!(first.notices.iter().any(|notice| notice.starts_with("TrialFinished")));
+    for trial in &first.record.trials {
+        assert_eq!((&trial.state, trial.attempts), (&TrialState::Done, 1));
+    }
+    assert!(first.record.started_at <= first.record.updated_at);
+
+    let second = site.run(&sweep, work);
+    assert_eq!((second.summary.done, second.summary.kept), (4, 4));
+    assert_eq!(second.n_trained(), 0);
+    assert_eq!(second.record.trials, first.record.trials);
+}
+
+#[test]
+fn a_failed_trial_stops_no_other_and_runs_again_only_when_asked() {
+    let (mut site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+    let bad = sweep.trials()[1].id;
+    let diverged = Failure::Diverged { step: 3 };
+    let script = || {
+        when_training(|trial, layout| {
+            if trial == bad {
+                return failed(Failure::Diverged { step: 3 });
+            }
+            write_result(layout, trial);
+            vec![What::Ended(Exit::Done)]
+        })
+    };
+    let first = site.run(&sweep, script());
+    assert_eq!((first.summary.done, first.summary.failed), (3, 1));
+    assert_eq!(first.summary.failures, [(bad, diverged.clone())]);
+    assert_eq!(first.record.trials[1].state, TrialState::Failed { failure: diverged.clone() });
+    assert_eq!(first.started.last().unwrap(), "report");
+
+    let kept = site.run(&sweep, script());
+    assert_eq!((kept.n_trained(), kept.summary.failures), (0, vec![(bad, diverged)]));
+
+    site.options.retry_failed = true;
+    let again = site.run(&sweep, work);
+    assert_eq!((again.n_trained(), again.summary.done), (1, 4));
+    assert_eq!(again.record.trials[1].attempts, 2);
+}
+
+#[test]
+fn an_end_without_a_result_is_a_failure_whatever_the_exit_code_says() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
+    let outcome = site.run(&sweep, when_training(|_, _| vec![What::Ended(Exit::Done)]));
+    assert_eq!(outcome.summary.failed, 2);
+    assert_eq!(outcome.summary.failures[0].1, Failure::Exited { code: 0 });
+}
+
+#[test]
+fn a_trial_with_a_result_is_done_whatever_the_exit_code_says() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
+    let script = when_training(|trial, layout| {
+        write_result(layout, trial);
+        failed(Failure::Killed { signal: 11 })
+    });
+    assert_eq!(site.run(&sweep, script).summary.done, 2);
+}
+
+#[test]
+fn a_killed_child_is_started_again_as_often_as_the_policy_allows() {
+    let (mut site, sweep) = (Site::new(), sweep(&[1e-3]));
+    site.options.policy = Policy { fail_fast: false, attempts: 2 };
+    let starts = Cell::new(0);
+    let outcome = site.run(&sweep, |key, file| {
+        starts.set(starts.get() + usize::from(key.0.starts_with("train-")));
+        if key.0.starts_with("train-") && starts.get() == 1 {
+            return Ok(failed(Failure::Killed { signal: 9 }));
+        }
+        work(key, file)
+    });
+    assert_eq!((outcome.summary.done, outcome.summary.failed, starts.get()), (2, 0, 3));
+    let mut attempts: Vec<_> = outcome.record.trials.iter().map(|trial| trial.attempts).collect();
+    attempts.sort_unstable();
+    assert_eq!(attempts, [1, 2]);
+}
+
+#[test]
+fn what_a_failed_job_blocks_is_left_for_the_next_run() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
+    let broken = Failure::BadData { message: "no such column".to_owned() };
+    let outcome = site.run(&sweep, |key, file| {
+        if key.0.starts_with("prepare-") { Ok(failed(broken.clone())) } else { work(key, file) }
+    });
+    assert_eq!((outcome.n_trained(), outcome.summary.left), (0, 2));
+    let (key, failure) = &outcome.summary.failed_jobs[0];
+    assert!(key.0.starts_with("prepare-"));
+    assert_eq!(*failure, broken);
+    assert_eq!(outcome.record.failed_jobs, [(key.0.clone(), broken)]);
+
+    let mended = site.run(&sweep, work);
+    assert_eq!((mended.summary.done, mended.record.failed_jobs.len()), (2, 0));
+}
+
+#[test]
+fn a_child_that_cannot_be_started_fails_its_trial_with_the_reason() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
+    let outcome = site.run(&sweep, |key, file| {
+        if key.0.starts_with("train-") {
+            Err(std::io::Error::other("no such program"))
+        } else {
+            work(key, file)
+        }
+    });
+    assert_eq!(outcome.summary.failed, 2);
+    assert!(outcome.summary.failures[0].1.to_string().contains("no such program"));
+}
+
+#[test]
+fn a_stopped_run_goes_on_from_its_checkpoints() {
+    for force in [false, true] {
+        let (site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+        let (ask, asked) = unbounded();
+        let hold = when_training(|trial, layout| {
+            write_checkpoint(layout, trial);
+            ask.send(StopRequest { force }).unwrap();
+            Vec::new()
+        });
+        let first = site.run_until(&sweep, hold, &asked);
+        assert!(first.summary.stopped);
+        assert_eq!((first.summary.left, first.summary.failed, first.n_trained()), (4, 0, 1));
+        let states: Vec<_> = first.record.trials.iter().map(|trial| &trial.state).collect();
+        assert_eq!(states.iter().filter(|state| ***state == TrialState::Interrupted).count(), 1);
+
+        let second = site.run(&sweep, work);
+        assert_eq!((second.summary.done, second.n_trained()), (4, 4));
+        assert!(second.notices[0].contains("continued: 1"), "{}", second.notices[0]);
+    }
+}
+
+#[test]
+fn a_second_orchestrator_is_refused_while_the_first_is_at_work() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
+    let refusals = Cell::new(0);
+    let outcome = site.run(&sweep, |key, file| {
+        let mut other = FakeExecutor::new(work);
+        let error = site.start(&sweep, &mut other, &mut Remember::default(), &never()).unwrap_err();
+        assert!(error.to_string().contains("is at work on"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+        assert!(other.finish().is_empty());
+        refusals.set(refusals.get() + 1);
+        work(key, file)
+    });
+    assert_eq!(outcome.summary.done, 2);
+    assert_eq!(refusals.get(), outcome.started.len());
+}

@@ -1,0 +1,6 @@
+//! The run loop with a real scheduler, a real journal and real files; children follow a script.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
+
+mod events;
+mod resume;
+mod support;

@@ -1,0 +1,227 @@
+//! A small sweep, children that do their work at once, and an observer that remembers.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crossbeam::channel::{Receiver, never};
+use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
+use lorasweep::content::ContentHash;
+use lorasweep::error::AppError;
+use lorasweep::exec::fake::FakeExecutor;
+use lorasweep::exec::{Exit, What};
+use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
+use lorasweep::outcome::{Cost, Failure, Scores, TrialResult};
+use lorasweep::plan::JobKey;
+use lorasweep::run::layout::Layout;
+use lorasweep::run::{self, RunOptions, RunSummary, StopRequest, files, record};
+use lorasweep::sched::Policy;
+use lorasweep::spec::{DeviceRequest, SweepSpec};
+use lorasweep::task::{DataFile, Task, TaskKind};
+use lorasweep::trial::{Configuration, Keep, Method, Schedule, Splitting, Training, TrialId};
+use lorasweep::ui::{Notice, Observer};
+
+/// One configuration per learning rate, two folds each, of a model from scratch.
+pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
+    let model = ModelSpec {
+        name: "small".to_owned(),
+        weights: Weights::Random,
+        tokenizer: PathBuf::from("tokenizer.json"),
+        tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
+        architecture: Architecture::Bert(BertConfig { num_hidden_layers: 1, ..BertConfig::default() }),
+    };
+    let task = task();
+    let point = |learning_rate| {
+        let training = Training { learning_rate, ..training() };
+        Arc::new(Configuration::new(&task, &model, Method::Scratch, training))
+    };
+    let configurations = learning_rates.iter().copied().map(point).collect();
+    SweepSpec {
+        name: "small-sweep".to_owned(),
+        models: BTreeMap::from([(model.name.clone(), model)]),
+        configurations,
+        splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
+        devices: DeviceRequest::Cpu(1),
+        warnings: Vec::new(),
+        task,
+    }
+}
+
+fn task() -> Task {
+    let content = ContentHash::of_bytes(b"rows");
+    Task {
+        kind: TaskKind::Classification,
+        train: DataFile { path: PathBuf::from("train.csv"), content, rows: 100 },
+        validation: None,
+        test: None,
+        columns: None,
+        text: vec!["text".to_owned()],
+        label: "label".to_owned(),
+        labels: vec!["no".to_owned(), "yes".to_owned()],
+        max_length: 16,
+        rows: None,
+        test_rows: None,
+        sample_seed: 1,
+    }
+}
+
+fn training() -> Training {
+    Training {
+        learning_rate: 1e-3,
+        epochs: 1.0,
+        batch_size: 8,
+        accumulation: 1,
+        schedule: Schedule::Constant,
+        warmup: 0.0,
+        weight_decay: 0.0,
+        clip_norm: None,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        evaluate_every: None,
+        keep: Keep::Last,
+        seed: 1,
+    }
+}
+
+/// A folder for runs and reports, and how to run in it.
+pub(crate) struct Site {
+    _folder: tempfile::TempDir,
+    pub(crate) options: RunOptions,
+}
+
+impl Site {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let options = RunOptions {
+            results: folder.path().join("results"),
+            reports: folder.path().join("reports"),
+            places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
+            policy: Policy { fail_fast: false, attempts: 1 },
+            retry_failed: false,
+        };
+        Self { _folder: folder, options }
+    }
+
+    pub(crate) fn layout(&self, sweep: &SweepSpec) -> Layout {
+        Layout::new(&self.options.results, &sweep.name)
+    }
+
+    /// Runs a sweep with these children, to its end.
+    pub(crate) fn run(
+        &self,
+        sweep: &SweepSpec,
+        script: impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>>,
+    ) -> Outcome {
+        self.run_until(sweep, script, &never())
+    }
+
+    /// Runs a sweep with these children, to its end or until it is stopped.
+    pub(crate) fn run_until(
+        &self,
+        sweep: &SweepSpec,
+        script: impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>>,
+        stop: &Receiver<StopRequest>,
+    ) -> Outcome {
+        let mut executor = FakeExecutor::new(script);
+        let mut seen = Remember::default();
+        let summary = self.start(sweep, &mut executor, &mut seen, stop).unwrap();
+        assert_eq!(summary.done + summary.failed + summary.left, sweep.trials().len());
+        let started = executor.finish().into_iter().map(|key| key.0).collect();
+        let record = record::load(self.layout(sweep).run()).unwrap();
+        assert!(!record.live);
+        Outcome { summary, started, record, notices: seen.0 }
+    }
+
+    pub(crate) fn start(
+        &self,
+        sweep: &SweepSpec,
+        executor: &mut FakeExecutor<'_>,
+        observer: &mut dyn Observer,
+        stop: &Receiver<StopRequest>,
+    ) -> Result<RunSummary, AppError> {
+        run::start(sweep.clone(), self.options.clone(), executor, observer, stop)
+    }
+}
+
+/// What came of a run.
+pub(crate) struct Outcome {
+    pub(crate) summary: RunSummary,
+    pub(crate) started: Vec<String>,
+    pub(crate) record: record::RunRecord,
+    pub(crate) notices: Vec<String>,
+}
+
+impl Outcome {
+    /// How many training jobs were started.
+    pub(crate) fn n_trained(&self) -> usize {
+        self.started.iter().filter(|key| key.starts_with("train-")).count()
+    }
+}
+
+/// Remembers what it was shown.
+#[derive(Default)]
+pub(crate) struct Remember(Vec<String>);
+
+impl Observer for Remember {
+    fn observe(&mut self, notice: &Notice<'_>) {
+        self.0.push(format!("{notice:?}"));
+    }
+}
+
+/// A child that does its work at once.
+pub(crate) fn work(_key: &JobKey, file: &JobFile) -> io::Result<Vec<What>> {
+    let mut said = Vec::new();
+    match &file.work {
+        Work::Prepare(prepare) => fs::create_dir_all(Layout::store(&file.stores, prepare.store))?,
+        Work::Train(pack) => {
+            for trial in &pack.slots {
+                write_result(&Layout::of_run(&file.run), trial.id);
+                said.push(What::Said(ChildLine::Heartbeat));
+                said.push(What::Said(ChildLine::Finished { trial: trial.id }));
+            }
+        }
+        Work::Summarise { .. } | Work::Report { .. } => {}
+    }
+    said.push(What::Ended(Exit::Done));
+    Ok(said)
+}
+
+/// A child of which only training jobs do what is given; the others do their work.
+pub(crate) fn when_training(
+    train: impl Fn(TrialId, &Layout) -> Vec<What>,
+) -> impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>> {
+    move |key, file| match &file.work {
+        Work::Train(pack) => Ok(train(pack.slots[0].id, &Layout::of_run(&file.run))),
+        Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => work(key, file),
+    }
+}
+
+pub(crate) fn failed(failure: Failure) -> Vec<What> {
+    vec![What::Ended(Exit::Failed(failure))]
+}
+
+pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
+    let scores = Scores { loss: 0.1, accuracy: 0.9, macro_precision: 0.9, macro_recall: 0.9, macro_f1: 0.9 };
+    let result = TrialResult {
+        trial,
+        validation: scores,
+        kept_step: 7,
+        test: None,
+        steps: 7,
+        trainable_params: 1,
+        total_params: 1,
+        cost: Cost { wall_s: 1.0, ..Cost::default() },
+    };
+    files::write_json(&layout.result(trial), &result).unwrap();
+}
+
+/// A checkpoint that can be read.
+pub(crate) fn write_checkpoint(layout: &Layout, trial: TrialId) {
+    let header = br#"{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let length = u64::try_from(header.len()).unwrap().to_le_bytes();
+    let file = [&length[..], header, &[0; 4]].concat();
+    files::write_atomic(&layout.last_checkpoint(trial), &file).unwrap();
+}

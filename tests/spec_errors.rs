@@ -1,0 +1,232 @@
+//! What a mistaken sweep file gets to read: every error at once, each with its place, and a way out.
+
+use std::fs;
+use std::path::Path;
+
+use lorasweep::spec::{self, Overrides, Problem, SpecErrors, SweepSpec};
+use tempfile::TempDir;
+
+/// A folder with a sweep's files: two small CSVs and a BERT of the right shape with no real weights.
+struct Folder(TempDir);
+
+const MODELS: &str = "models: {tiny: {from: tiny}}";
+const TASK: &str = "task: {train: train.csv, test: test.csv, text: [text], label: label, max_length: 16}";
+const GRID: &str = "grid: [{method: lora, model: tiny, learning_rate: 5e-3}]";
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(TempDir::new().unwrap());
+        let rows = |n: usize| {
+            (0..n).fold("text,label\n".to_owned(), |all, i| {
+                all + &format!("row {i},{}\n", ["no", "yes"][i % 2])
+            })
+        };
+        folder.write("train.csv", &rows(12));
+        folder.write("test.csv", &rows(4));
+        folder.write(
+            "tiny/config.json",
+            r#"{"model_type": "bert", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2,
+                "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 32}"#,
+        );
+        folder.write("tiny/model.safetensors", "\u{2}\0\0\0\0\0\0\0{}");
+        folder.write("tiny/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nrow\ntext\n");
+        folder
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn load(&self, sweep: &str) -> Result<SweepSpec, SpecErrors> {
+        self.load_with(sweep, &[], &[])
+    }
+
+    fn load_with(&self, sweep: &str, set: &[&str], only: &[&str]) -> Result<SweepSpec, SpecErrors> {
+        self.write("demo.yaml", sweep);
+        let all = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
+        spec::load(&self.0.path().join("demo.yaml"), &Overrides { set: all(set), only: all(only) })
+    }
+
+    /// The whole message, with the folder's path taken out.
+    fn message(&self, sweep: &str) -> String {
+        self.plain(&self.load(sweep).unwrap_err())
+    }
+
+    fn plain(&self, errors: &SpecErrors) -> String {
+        let folder = self.0.path().to_string_lossy().into_owned();
+        errors.to_string().replace(&format!("{folder}/"), "").replace(&folder, ".")
+    }
+}
+
+fn sweep(parts: &[&str]) -> String {
+    let mut text = "name: demo\n".to_owned();
+    for part in parts {
+        text += part;
+        text.push('\n');
+    }
+    text
+}
+
+#[test]
+fn a_sound_sweep_loads() {
+    let folder = Folder::new();
+    let spec = folder.load(&sweep(&[TASK, MODELS, GRID])).unwrap();
+    assert_eq!(spec.trials().len(), 1);
+    assert_eq!(spec.warnings, Vec::<String>::new());
+    assert_eq!(spec.task.labels, ["no", "yes"]);
+    assert!(spec.task.train.path.is_absolute());
+}
+
+#[test]
+fn every_error_is_told_at_once() {
+    let folder = Folder::new();
+    insta::assert_snapshot!(folder.message(
+        "\
+name: demo/one
+task: {train: train.csv, test: test.csv, text: [txt], label: label, max_length: 64}
+models:
+  tiny: {from: tiny, layers: 3}
+  own: {architecture: bert, layers: 2, hidden: 256, heads: 5, intermediate: 512, tokenizer: tiny}
+grid:
+  - {method: lora, model: tinny, rank: [0, 4], alpha: [16, -1], dropout: 1.0, learning_rate: 5e-3}
+  - {method: full, model: tiny, rank: 8, learning_rate: 0}
+kfold: {k: 7, stratifed: true}
+training: {epochs: one, batch_size: [8, 16], schedule: lin}
+training: {epochs: 1}
+devices: gpu
+"
+    ));
+}
+
+#[test]
+fn broken_yaml_is_shown_where_it_breaks() {
+    let folder = Folder::new();
+    insta::assert_snapshot!(folder.message("name: demo\ntask: {train: a.csv, text: [a}\ngrid: []\n"));
+}
+
+#[test]
+fn missing_keys_are_told_with_their_meaning() {
+    let folder = Folder::new();
+    insta::assert_snapshot!(folder.message(&sweep(&[
+        "task: {train: train.csv}",
+        MODELS,
+        "grid: [{rank: 4}]"
+    ])));
+    insta::assert_snapshot!(folder.message(""));
+}
+
+#[test]
+fn data_files_are_looked_at_before_anything_starts() {
+    let folder = Folder::new();
+    folder.write("empty.csv", "text,label\n");
+    folder.write("other.csv", "text,label\nrow,maybe\nrow,yes\n");
+    folder.write("one.csv", "text,label\nrow,no\nrow,no\n");
+    let task = |train: &str, test: &str| {
+        sweep(&[
+            &format!("task: {{train: {train}, test: {test}, text: text, label: label, max_length: 16}}"),
+            MODELS,
+            GRID,
+        ])
+    };
+    insta::assert_snapshot!(folder.message(&task("nowhere.csv", "empty.csv")));
+    insta::assert_snapshot!(folder.message(&task("train.csv", "other.csv")));
+    insta::assert_snapshot!(folder.message(&task("one.csv", "one.csv")));
+}
+
+#[test]
+fn model_folders_are_looked_at_before_anything_starts() {
+    let folder = Folder::new();
+    folder.write("bare/config.json", r#"{"model_type": "bert", "num_attention_heads": 7}"#);
+    folder.write("gpt/config.json", r#"{"model_type": "gpt2"}"#);
+    folder.write("gpt/model.safetensors", "version https://git-lfs.github.com/spec/v1\n");
+    folder.write("long/vocab.txt", "a\nb\nc\nd\ne\nf\ng\n");
+    let models = "\
+models:
+  bare: {from: bare}
+  gpt: {from: gpt, tokenizer: tiny}
+  gone: {from: assets/gone}
+  long: {from: tiny, tokenizer: long}
+  both: {from: tiny, architecture: bert}
+  none: {layers: 2}
+  wide: {from: tiny, hidden: 16}";
+    insta::assert_snapshot!(folder.message(&sweep(&[TASK, models, GRID])));
+}
+
+#[test]
+fn grids_that_make_no_sense_are_refused() {
+    let folder = Folder::new();
+    let models = "models: {tiny: {from: tiny}, own: {architecture: bert, layers: 1, hidden: 8, heads: 2, \
+                  intermediate: 8, tokenizer: tiny}}";
+    let grid = "\
+grid:
+  - {method: [lora, full], model: own, learning_rate: 1e-3}
+  - {method: lora, model: tiny, learning_rate: 1e-3, targets: [query, valu]}
+  - {method: lora, model: tiny, rank: [4, 8], alpha: [8, 16, 32], learning_rate: 1e-3, zip: [[rank, alpha]]}
+  - {method: lora, model: tiny, rank: [4, 8], learning_rate: 1e-3, zip: [[rank, alhpa]], exclude: [{rnk: 4}]}
+  - {method: full, model: tiny}";
+    insta::assert_snapshot!(folder.message(&sweep(&[TASK, models, grid])));
+}
+
+#[test]
+fn a_huge_grid_is_refused_before_it_is_expanded() {
+    let folder = Folder::new();
+    let list = |key: &str| {
+        let values: Vec<String> = (1..=100).map(|i| format!("0.{i:03}")).collect();
+        format!("{key}: [{}]", values.join(", "))
+    };
+    let axes = ["alpha", "dropout", "learning_rate", "warmup", "weight_decay", "beta1"].map(list).join(", ");
+    let grid = format!("grid:\n  - {{method: lora, model: tiny, {axes}}}");
+    insta::assert_snapshot!(folder.message(&sweep(&[TASK, MODELS, &grid])));
+}
+
+#[test]
+fn arguments_are_checked_like_the_file() {
+    let folder = Folder::new();
+    let text = sweep(&[TASK, MODELS, GRID]);
+    let errors = folder
+        .load_with(
+            &text,
+            &["training.epochs=x", "trainin.epochs=1", "grid.3.rank=4", "name", "task.rows=[", "name.x=1"],
+            &["method=full", "rnk=4", "rank=0"],
+        )
+        .unwrap_err();
+    insta::assert_snapshot!(folder.plain(&errors));
+}
+
+#[test]
+fn what_is_allowed_but_odd_is_a_warning() {
+    let folder = Folder::new();
+    let task = "task: {train: train.csv, text: text, label: label, max_length: 16, rows: 99, test_rows: 5}";
+    let models = "models: {tiny: {from: tiny}, spare: {from: tiny, layers: 1}}";
+    let grid = "grid: [{method: lora, model: tiny, rank: [2, 4], learning_rate: 1e-3, exclude: [{rank: 3}]}]";
+    let warnings = folder.load(&sweep(&[task, models, grid])).unwrap().warnings.join("\n");
+    let at = folder.0.path().to_string_lossy().into_owned();
+    insta::assert_snapshot!(warnings.replace(&format!("{at}/"), ""));
+}
+
+#[test]
+fn ways_to_divide_the_rows_exclude_each_other() {
+    let folder = Folder::new();
+    let task = "task: {train: train.csv, validation: test.csv, text: text, label: label, max_length: 16}";
+    insta::assert_snapshot!(folder.message(&sweep(&[
+        task,
+        MODELS,
+        GRID,
+        "kfold: {k: 2}",
+        "split: {fraction: 0.2}"
+    ])));
+    insta::assert_snapshot!(folder.message(&sweep(&[TASK, MODELS, GRID, "split: {fraction: 0.01}"])));
+    insta::assert_snapshot!(folder.message(&sweep(&[TASK, MODELS, GRID, "kfold: {k: 1}"])));
+}
+
+#[test]
+fn unreadable_files_are_told() {
+    let folder = Folder::new();
+    let missing = spec::load(Path::new("no/such/sweep.yaml"), &Overrides::default()).unwrap_err();
+    assert!(matches!(missing.errors[0].problem, Problem::Unreadable(_)));
+    assert!(missing.to_string().ends_with("1 error in no/such/sweep.yaml; nothing was started"));
+    let huge = folder.load(&format!("name: demo\n#{}\n", "x".repeat(1 << 20))).unwrap_err();
+    assert!(huge.to_string().contains("1 MiB"), "{huge}");
+}
