@@ -114,7 +114,7 @@ pub fn start(
     let left = sort(&layout, &history, &spec, options.retry_failed, observer)?;
     write_trials(&layout, &spec)?;
 
-    let reports = std::path::absolute(options.reports.join(&spec.name))
+    let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
         .map_err(|error| AppError::file("find", &options.reports, &error))?;
     let present = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
     let graph = graph::build(&spec, &left.todo, &reports, &present);
