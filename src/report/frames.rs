@@ -179,8 +179,7 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>) -> Vec<Column> {
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
     ];
-    let parts: [ScoredPart; 2] =
-        [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
+    let parts: [ScoredPart; 2] = [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
     let scores: [Score; 5] = [
         ("loss", |s| s.loss),
         ("accuracy", |s| s.accuracy),
