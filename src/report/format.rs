@@ -61,6 +61,22 @@ pub fn seconds(s: f64) -> String {
     }
 }
 
+/// A number with its sign, to two places: `−4.85`.
+#[must_use]
+pub fn signed(value: f64) -> String {
+    format!("{}{:.2}", if value < 0.0 { "−" } else { "" }, value.abs())
+}
+
+/// A difference of shares in words: `1.2 points lower`.
+#[must_use]
+pub fn points_apart(difference: f64) -> String {
+    let size = format!("{:.1}", 100.0 * difference.abs());
+    if size == "0.0" {
+        return "equal to a tenth of a point".to_owned();
+    }
+    format!("{size} points {}", if difference < 0.0 { "lower" } else { "higher" })
+}
+
 /// A p value: `0.031`, `< 0.001`.
 #[must_use]
 pub fn p_value(p: f64) -> String {

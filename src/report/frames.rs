@@ -75,7 +75,7 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         .map(|e| (e.summary.configuration.as_ref(), e.label.as_str(), e.summary.params))
         .collect();
     columns.extend(setting_columns(&Rows(&settings)));
-    let measures: [(&str, fn(&ConfigurationSummary) -> Option<Spread>); 6] = [
+    let measures: [Measure; 6] = [
         ("validation_accuracy", |s| s.validation_accuracy),
         ("test_accuracy", |s| s.test_accuracy),
         ("test_macro_f1", |s| s.test_macro_f1),
@@ -93,7 +93,7 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
     columns.push(rows.real("validation_accuracy_ci95_low", |(_, e)| Some(interval(e)?.0)));
     columns.push(rows.real("validation_accuracy_ci95_high", |(_, e)| Some(interval(e)?.1)));
     columns.push(rows.count("convergence_step", |(_, e)| e.summary.convergence_step));
-    let comparisons: [(&str, fn(&Comparison) -> f64); 4] = [
+    let comparisons: [Compared; 4] = [
         ("difference", |c| c.test.difference),
         ("t", |c| c.test.t),
         ("p", |c| c.test.p),
@@ -114,6 +114,15 @@ pub fn csv(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
     CsvWriter::new(&mut bytes).finish(&mut frame)?;
     Ok(bytes)
 }
+
+/// Columns by name: what a configuration achieved or cost.
+type Measure = (&'static str, fn(&ConfigurationSummary) -> Option<Spread>);
+/// How it compares with the selected one.
+type Compared = (&'static str, fn(&Comparison) -> f64);
+/// The rows that a trial was scored on.
+type ScoredPart = (&'static str, fn(&TrialResult) -> Option<Scores>);
+/// A score on them.
+type Score = (&'static str, fn(Scores) -> f64);
 
 /// A configuration, its label and its parameters.
 type Setting<'a> = (&'a Configuration, &'a str, ParamCounts);
@@ -170,9 +179,8 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>) -> Vec<Column> {
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
     ];
-    let parts: [(&str, fn(&TrialResult) -> Option<Scores>); 2] =
-        [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
-    let scores: [(&str, fn(Scores) -> f64); 5] = [
+    let parts: [ScoredPart; 2] = [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
+    let scores: [Score; 5] = [
         ("loss", |s| s.loss),
         ("accuracy", |s| s.accuracy),
         ("macro_precision", |s| s.macro_precision),

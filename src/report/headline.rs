@@ -137,32 +137,35 @@ fn against(findings: &Findings<'_>, selected: &Entry) -> Vec<String> {
 
 fn versus(selected: &Entry, other: &Entry) -> String {
     let test = match (&selected.summary.test_accuracy, &other.summary.test_accuracy) {
-        (Some(a), Some(b)) => format!(
-            "test accuracy {} %, so the selected one is at {} points; ",
-            format::percent_spread(Some(b)),
-            format::points(a.mean - b.mean),
+        (Some(own), Some(its)) => format!(
+            "the selected one is {} on test rows ({} against {} %); ",
+            format::points_apart(own.mean - its.mean),
+            format::percent_spread(Some(own)),
+            format::percent_spread(Some(its)),
         ),
         (Some(_) | None, _) => String::new(),
     };
     let tested = match &other.comparison {
         Some(comparison) => format!(
-            "on validation the selected one is at {} points, {} (corrected resampled t-test: p = {}, \
-             after Holm's correction {})",
-            format::points(-comparison.test.difference),
+            "on validation rows it is {}, {} (corrected resampled t-test: p {}; {} after Holm's correction)",
+            format::points_apart(-comparison.test.difference),
             if comparison.is_significant() { "a significant difference" } else { "not significant" },
-            format::p_value(comparison.test.p),
+            p_sentence(comparison.test.p),
             format::p_value(comparison.p_holm),
         ),
-        None => "the difference on validation cannot be tested (fewer than two shared folds, or no \
+        None => "the difference on validation rows cannot be tested (fewer than two shared folds, or no \
                  variance between them)"
             .to_owned(),
     };
-    format!("Against {}: {test}{tested}.", named(other))
+    let lora = other.summary.configuration.method.lora();
+    let best = if lora.is_some() { "the best adapter, " } else { "" };
+    format!("Against {best}{}: {test}{tested}.", other.label)
 }
 
-fn named(entry: &Entry) -> String {
-    let best = if entry.summary.configuration.method.lora().is_some() { "the best adapter, " } else { "" };
-    format!("{best}{}", entry.label)
+/// A p value with its relation sign: `= 0.031`.
+fn p_sentence(p: f64) -> String {
+    let text = format::p_value(p);
+    if text.starts_with('<') { text } else { format!("= {text}") }
 }
 
 fn cautions(findings: &Findings<'_>) -> Vec<String> {

@@ -31,13 +31,13 @@ pub fn render(findings: &Findings<'_>, charts: &[Chart]) -> Result<String, Paint
             body {
                 (opening(findings))
                 main {
-                    section { h2 { "Results" } (table(&tables::results(findings))) }
+                    section { h2 { "Results" } (table(&tables::results(findings), "wide")) }
                     section { h2 { "Charts" } @for figure in &figures { (figure) } }
-                    section { h2 { "Statistics on validation accuracy" } (table(&tables::statistics(findings))) }
+                    section { h2 { "Statistics on validation accuracy" } (table(&tables::statistics(findings), "wide")) }
                     (missing(&sections::missing(findings)))
                     section {
                         h2 { "Settings" }
-                        (table(&tables::settings(findings)))
+                        (table(&tables::settings(findings), ""))
                         @if !sweep.warnings.is_empty() { h3 { "Warnings" } (list(&sweep.warnings)) }
                     }
                     section { h2 { "How the numbers were made" } (list(&tables::method_notes(findings))) }
@@ -82,18 +82,19 @@ fn missing(missing: &Missing) -> Markup {
         @if !missing.is_empty() {
             section {
                 h2 { "Failed and unfinished" }
-                @if let Some(trials) = &missing.trials { (table(trials)) }
+                @if let Some(trials) = &missing.trials { (table(trials, "")) }
                 @if !missing.notes.is_empty() { (list(&missing.notes)) }
             }
         }
     }
 }
 
-fn table(table: &Table) -> Markup {
+/// Cells of a `wide` table do not break.
+fn table(table: &Table, width: &str) -> Markup {
     let class = |column: usize| table.columns[column].numeric.then_some("number");
     html! {
         div.table {
-            table {
+            table class=[(!width.is_empty()).then_some(width)] {
                 thead {
                     tr {
                         @for column in &table.columns {

@@ -74,7 +74,7 @@ pub fn results(findings: &Findings<'_>) -> Table {
         .map(Column::number),
     );
     let rows = findings.entries.iter().map(|entry| {
-        let mut cells = vec![if entry.selected { "selected" } else { "" }.to_owned()];
+        let mut cells = vec![if entry.selected { "★" } else { "" }.to_owned()];
         let setting =
             |axis: &&Axis| (axis.value)(&entry.summary.configuration).unwrap_or_else(|| NONE.into());
         cells.extend(settings.iter().map(setting));
@@ -158,7 +158,7 @@ fn statistics_cells(entry: &Entry) -> Vec<String> {
     cells.extend(match &entry.comparison {
         Some(comparison) => [
             format::points(comparison.test.difference),
-            format!("{:.2}", comparison.test.t),
+            format::signed(comparison.test.t),
             format::p_value(comparison.test.p),
             format::p_value(comparison.p_holm),
             if comparison.is_significant() { "yes" } else { "no" }.to_owned(),
@@ -253,7 +253,7 @@ fn splitting(splitting: Splitting) -> String {
 pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
     vec![
         format!(
-            "Configurations are ranked and selected by mean validation accuracy over {}; test rows are \
+            "★ marks the selected configuration. Configurations are ranked and selected by mean validation accuracy over {}; test rows are \
              evaluated once per trial and take no part in it. ± is the sample standard deviation over folds.",
             plural(findings.record.sweep.splitting.splits(), "fold"),
         ),

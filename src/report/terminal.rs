@@ -1,6 +1,6 @@
 //! Owns the table that ends a run in the terminal, as text. Prints nothing.
 
-use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, presets};
+use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
 use crate::run::record::RunRecord;
 
@@ -47,7 +47,11 @@ fn table(findings: &Findings<'_>, keep: u8) -> String {
     let measures: Vec<&Measure> = MEASURES.iter().filter(|measure| measure.2 <= keep).collect();
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Disabled);
+    table
+        .load_preset(presets::UTF8_HORIZONTAL_ONLY)
+        .remove_style(TableComponent::HorizontalLines)
+        .remove_style(TableComponent::MiddleIntersections)
+        .set_content_arrangement(ContentArrangement::Disabled);
     let titles = measures.iter().map(|measure| right(measure.0.to_owned()));
     table.set_header(std::iter::once(Cell::new("  configuration")).chain(titles));
     for entry in &findings.entries {

@@ -64,8 +64,8 @@ pub(crate) fn record_of(grid: Vec<(&str, Method, Training)>) -> RunRecord {
         sweep,
         trials,
         removed: vec![],
-        started_at: Some("2026-03-01T09:30:00Z".parse().unwrap()),
-        updated_at: Some("2026-03-01T09:34:10Z".parse().unwrap()),
+        started_at: "2026-03-01T09:30:00Z".parse().ok(),
+        updated_at: "2026-03-01T09:34:10Z".parse().ok(),
         live: false,
         failed_jobs: vec![],
     }

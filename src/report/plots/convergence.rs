@@ -5,10 +5,10 @@ use crate::report::findings::{Entry, Findings};
 use crate::report::summary::trials_of;
 use crate::run::record::TrialRecord;
 
-use super::Chart;
 use super::place::spread;
 use super::scale::{Frame, Scale};
-use super::scene::{Anchor, Font, Form, GREY, PALETTE, Point, Scene, Stroke, TEXT_PX, text_width};
+use super::scene::{Anchor, Font, Form, GREY, PALETTE, Point, Rgb, Scene, Stroke, TEXT_PX, text_width};
+use super::{Chart, method_color};
 
 /// With more configurations than this, the best of each method alone is coloured.
 const MOST_COLOURED: usize = 12;
@@ -20,6 +20,8 @@ const HEIGHT: f64 = 420.0;
 const LOSS: (f64, f64) = (64.0, 414.0);
 const ACCURACY: (f64, f64) = (484.0, 834.0);
 const LABELS: f64 = 864.0;
+/// Grey dark enough to read.
+const NOTE: Rgb = Rgb(110, 110, 110);
 const LABEL_GAP: f64 = 1.4 * TEXT_PX;
 
 /// A configuration's curves and how they are drawn.
@@ -40,7 +42,9 @@ pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
     }
     let labelled: Vec<&Line<'_>> = lines.iter().filter(|line| line.labelled).collect();
     let rest = lines.len() - labelled.len();
-    let widest = labelled.iter().map(|line| text_width(&line.entry.label, TEXT_PX)).fold(150.0, f64::max);
+    let note = if rest > 0 { format!("grey: {rest} other configurations") } else { String::new() };
+    let names = labelled.iter().map(|line| line.entry.label.as_str()).chain([note.as_str()]);
+    let widest = names.map(|name| text_width(name, TEXT_PX)).fold(0.0, f64::max);
     let mut scene = Scene::new((LABELS + 24.0 + widest + 12.0).ceil(), HEIGHT);
     let last = lines.iter().flat_map(|l| [&l.loss, &l.accuracy]).flatten().filter_map(|c| c.steps.last());
     let steps = (0.0, last.copied().fold(1.0, f64::max));
@@ -50,8 +54,7 @@ pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
     let frame = panel(&mut scene, &accuracy, (steps, ACCURACY, "Validation accuracy (%)"));
     end_labels(&mut scene, &labelled, &frame);
     if rest > 0 {
-        let text = format!("grey: {rest} other configurations");
-        scene.text((LABELS, BOTTOM + 14.0), text, Font { color: GREY, ..Font::plain(Anchor::Start) });
+        scene.text((LABELS, BOTTOM + 14.0), note, Font { color: NOTE, ..Font::plain(Anchor::Start) });
     }
     Some(Chart { name: "convergence", title: "Convergence", caption: caption(rest), scene })
 }
@@ -69,7 +72,7 @@ fn caption(rest: usize) -> String {
 fn lines<'a>(findings: &'a Findings<'_>) -> Vec<Line<'a>> {
     let best: Vec<&str> = findings.best_per_method().iter().map(|entry| entry.label.as_str()).collect();
     let crowded = findings.entries.len() > MOST_COLOURED;
-    let mut coloured = 0;
+    let mut others = others();
     let mut lines: Vec<Line<'_>> = findings
         .entries
         .iter()
@@ -82,8 +85,13 @@ fn lines<'a>(findings: &'a Findings<'_>) -> Vec<Line<'a>> {
             if loss.is_none() && accuracy.is_none() {
                 return None;
             }
-            let stroke = if labelled { stroke(coloured, is_best) } else { Stroke::solid(GREY, 0.8) };
-            coloured += usize::from(labelled);
+            let stroke = if is_best {
+                Stroke::solid(method_color(&entry.summary.configuration.method), 2.4)
+            } else if crowded {
+                Stroke::solid(GREY, 0.8)
+            } else {
+                others.next()?
+            };
             let band = is_best || findings.entries.len() <= MOST_BANDS;
             Some(Line { entry, loss, accuracy, stroke, band, labelled })
         })
@@ -94,9 +102,11 @@ fn lines<'a>(findings: &'a Findings<'_>) -> Vec<Line<'a>> {
     lines
 }
 
-fn stroke(number: usize, is_best: bool) -> Stroke {
-    let color = PALETTE[number % PALETTE.len()];
-    Stroke { color, width: if is_best { 2.4 } else { 1.5 }, dashed: number >= PALETTE.len() }
+/// Strokes for lines that are not the best of their method: first the colours that no method has,
+/// then all of them dashed.
+fn others() -> impl Iterator<Item = Stroke> {
+    let solid = PALETTE[3..].iter().map(|&color| Stroke::solid(color, 1.5));
+    solid.chain(PALETTE.iter().map(|&color| Stroke { color, width: 1.5, dashed: true })).cycle()
 }
 
 /// Draws one panel. The curves come with the factor from their unit to the axis'.
@@ -124,11 +134,10 @@ fn panel<'a>(
     let points = |curve: &Curve, values: &[f64], factor: f64| -> Vec<Point> {
         curve.steps.iter().zip(values).map(|(step, value)| frame.at(*step, value * factor)).collect()
     };
-    for (_, curve, factor) in drawn().filter(|(line, curve, _)| line.band && curve.folds > 1) {
+    for (line, curve, factor) in drawn().filter(|(line, curve, _)| line.band && curve.folds > 1) {
         let mut outline = points(curve, &curve.low, factor);
         outline.extend(points(curve, &curve.high, factor).into_iter().rev());
-        let color = curves.iter().find(|c| c.1 == Some(curve)).map_or(GREY, |c| c.0.stroke.color);
-        scene.area(outline, color, 0.15);
+        scene.area(outline, line.stroke.color, 0.15);
     }
     for (line, curve, factor) in drawn() {
         let points = points(curve, &curve.mean, factor);

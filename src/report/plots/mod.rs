@@ -15,7 +15,10 @@ use std::path::Path;
 pub use paint::PaintError;
 pub use scene::Scene;
 
+use crate::trial::Method;
+
 use super::findings::Findings;
+use scene::{PALETTE, Rgb};
 
 /// Names of all charts that a report can have.
 pub const NAMES: [&str; 3] = ["convergence", "accuracy-vs-parameters", "rank-alpha"];
@@ -57,4 +60,13 @@ pub fn charts(findings: &Findings<'_>) -> Vec<Chart> {
         .into_iter()
         .flatten()
         .collect()
+}
+
+/// The colour of a method, the same in all charts.
+fn method_color(method: &Method) -> Rgb {
+    match method {
+        Method::Lora(_) => PALETTE[0],
+        Method::Full => PALETTE[1],
+        Method::Scratch => PALETTE[2],
+    }
 }

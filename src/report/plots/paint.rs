@@ -18,11 +18,21 @@ use super::scene::{Anchor, Font, Form, PAPER, Point, Rgb, Scene, Shape, Stroke};
 #[error("{0}")]
 pub struct PaintError(String);
 
+/// What a backend needs to draw a page as it is meant.
+#[derive(Clone, Copy)]
+struct Medium {
+    /// Backend pixels per pixel of the page.
+    scale: f64,
+    /// How far to move text down so that its middle is where it should be, in heights of the text.
+    drop: f64,
+}
+
 /// Plotters counts in whole pixels. An SVG is drawn this much larger and shown at its own size,
 /// so that its lines keep fractions of a pixel.
-const SVG_SCALE: f64 = 8.0;
-/// A PNG has this many dots per pixel, enough for print at half the page's width.
-const PNG_SCALE: f64 = 2.5;
+const SVG: Medium = Medium { scale: 8.0, drop: 0.0 };
+/// Enough dots for print at half a page's width. The bitmap backend centres the line, not the
+/// letters.
+const PNG: Medium = Medium { scale: 2.5, drop: 0.1 };
 /// Plotters takes a text's line height, fonts are set by their em: the ratio it assumes.
 const LINE_HEIGHT: f64 = 1.24;
 /// Length of a dash and of the gap after it.
@@ -34,8 +44,8 @@ const DASH_PX: (f64, f64) = (6.0, 4.0);
 /// When the backend refuses to draw.
 pub(super) fn svg(scene: &Scene) -> Result<String, PaintError> {
     let mut text = String::new();
-    let size = page(scene, SVG_SCALE);
-    paint(scene, &SVGBackend::with_string(&mut text, size).into_drawing_area(), SVG_SCALE)?;
+    let size = page(scene, SVG.scale);
+    paint(scene, &SVGBackend::with_string(&mut text, size).into_drawing_area(), SVG)?;
     let drawn = format!("width=\"{}\" height=\"{}\"", size.0, size.1);
     let shown = format!("width=\"{}\" height=\"{}\"", scene.width, scene.height);
     Ok(text.replacen(&drawn, &shown, 1))
@@ -46,8 +56,8 @@ pub(super) fn svg(scene: &Scene) -> Result<String, PaintError> {
 /// # Errors
 /// When the file cannot be written.
 pub(super) fn png(scene: &Scene, path: &Path) -> Result<(), PaintError> {
-    let backend = BitMapBackend::new(path, page(scene, PNG_SCALE));
-    paint(scene, &backend.into_drawing_area(), PNG_SCALE)
+    let backend = BitMapBackend::new(path, page(scene, PNG.scale));
+    paint(scene, &backend.into_drawing_area(), PNG)
 }
 
 fn page(scene: &Scene, scale: f64) -> (u32, u32) {
@@ -57,8 +67,9 @@ fn page(scene: &Scene, scale: f64) -> (u32, u32) {
 fn paint<DB: DrawingBackend>(
     scene: &Scene,
     area: &DrawingArea<DB, Shift>,
-    scale: f64,
+    medium: Medium,
 ) -> Result<(), PaintError> {
+    let scale = medium.scale;
     register_fonts();
     let failed = |error: &dyn std::fmt::Display| PaintError(error.to_string());
     area.fill(&color(PAPER)).map_err(|e| failed(&e))?;
@@ -71,7 +82,7 @@ fn paint<DB: DrawingBackend>(
             Shape::Mark { at, form, radius, color: fill } => {
                 draw_mark(area, (pixel(*at, scale), radius * scale), *form, color(*fill))
             }
-            Shape::Text { at, text, font } => draw_text(area, pixel(*at, scale), text, (*font, scale)),
+            Shape::Text { at, text, font } => draw_text(area, medium, *at, (text, *font)),
         }
         .map_err(|e| failed(&e))?;
     }
@@ -118,10 +129,12 @@ fn draw_mark<DB: DrawingBackend>(
 
 fn draw_text<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
-    at: (i32, i32),
-    text: &str,
-    (font, scale): (Font, f64),
+    medium: Medium,
+    (x, y): Point,
+    (text, font): (&str, Font),
 ) -> Drawn<DB> {
+    let drop = medium.drop * font.px;
+    let at = if font.upwards { (x + drop, y) } else { (x, y + drop) };
     let weight = if font.bold { FontStyle::Bold } else { FontStyle::Normal };
     let turn = if font.upwards { FontTransform::Rotate270 } else { FontTransform::None };
     let anchor = match font.anchor {
@@ -129,11 +142,11 @@ fn draw_text<DB: DrawingBackend>(
         Anchor::Middle => HPos::Center,
         Anchor::End => HPos::Right,
     };
-    let style = FontDesc::new(FontFamily::SansSerif, font.px * LINE_HEIGHT * scale, weight)
+    let style = FontDesc::new(FontFamily::SansSerif, font.px * LINE_HEIGHT * medium.scale, weight)
         .transform(turn)
         .color(&color(font.color))
         .pos(Pos::new(anchor, VPos::Center));
-    area.draw(&Text::new(text, at, style))
+    area.draw(&Text::new(text, pixel(at, medium.scale), style))
 }
 
 /// Plotters measures text with the fonts it is given, also for an SVG.

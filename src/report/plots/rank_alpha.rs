@@ -12,7 +12,8 @@ use super::scene::{Anchor, Font, GRID, INK, PAPER, Rgb, Scene, TEXT_PX, text_wid
 const MOST_PANELS: usize = 6;
 const PANELS_PER_ROW: usize = 3;
 const CELL: (f64, f64) = (74.0, 46.0);
-const MARGIN: (f64, f64) = (58.0, 34.0);
+const MARGIN: (f64, f64) = (58.0, 28.0);
+const HEADING: f64 = 30.0;
 const FOOT: f64 = 62.0;
 
 /// One combination of the other settings, and the configurations that have it.
@@ -120,15 +121,16 @@ fn draw(panels: &[Panel<'_>], (ranks, alphas): (&[usize], &[f64]), range: (f64, 
     let per_row = panels.len().min(PANELS_PER_ROW);
     let grid = (alphas.len() as f64 * CELL.0, ranks.len() as f64 * CELL.1);
     let titles = panels.iter().map(|p| text_width(&p.title, TEXT_PX + 1.0)).fold(0.0, f64::max);
-    let size = ((MARGIN.0 + grid.0 + 22.0).max(titles + 24.0).max(220.0), MARGIN.1 + grid.1 + FOOT);
+    let size = ((MARGIN.0 + grid.0 + 22.0).max(titles + 24.0).max(290.0), MARGIN.1 + grid.1 + FOOT);
     let rows = panels.len().div_ceil(per_row);
-    let mut scene = Scene::new(per_row as f64 * size.0, rows as f64 * size.1);
+    let mut scene = Scene::new(per_row as f64 * size.0, HEADING + rows as f64 * size.1);
+    scene.text((12.0, 18.0), "LoRA: mean validation accuracy (%)", Font::heading(Anchor::Start));
     for (i, panel) in panels.iter().enumerate() {
-        let corner = ((i % per_row) as f64 * size.0, (i / per_row) as f64 * size.1);
+        let corner = ((i % per_row) as f64 * size.0, HEADING + (i / per_row) as f64 * size.1);
         let at = |column: f64, row: f64| {
             (corner.0 + MARGIN.0 + column * CELL.0, corner.1 + MARGIN.1 + row * CELL.1)
         };
-        scene.text((corner.0 + 12.0, corner.1 + 16.0), panel.title.clone(), Font::heading(Anchor::Start));
+        scene.text((corner.0 + 12.0, corner.1 + 16.0), panel.title.clone(), Font::plain(Anchor::Start));
         for (row, &rank) in ranks.iter().rev().enumerate() {
             let (x, y) = at(0.0, row as f64 + 0.5);
             scene.text((x - 8.0, y), rank.to_string(), Font::plain(Anchor::End));

@@ -51,7 +51,8 @@ impl Scale {
     }
 
     fn multiples(&self, step: f64) -> Vec<f64> {
-        let (mut tick, mut ticks) = ((self.values.0 / step - 1e-9).ceil(), Vec::new());
+        // Adding zero makes a negative zero positive.
+        let (mut tick, mut ticks) = ((self.values.0 / step - 1e-9).ceil() + 0.0, Vec::new());
         while tick * step <= self.values.1 + step * 1e-9 {
             ticks.push(tick * step);
             tick += 1.0;

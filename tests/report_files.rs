@@ -1,0 +1,235 @@
+//! The report of a made-up record: what is selected, what is said, and what is written.
+
+mod report_record;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use lorasweep::report::findings::Findings;
+use lorasweep::report::plots::charts;
+use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
+use lorasweep::report::summary::{ConfigurationSummary, summarise};
+use lorasweep::report::{self, frames, html, markdown};
+use lorasweep::run::record::{RunRecord, TrialState};
+use lorasweep::trial::{Keep, Method, Splitting};
+
+use report_record::{lora, record, record_of, training};
+
+/// A folder's files by name.
+fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
+    fs::read_dir(folder)
+        .expect("the folder exists")
+        .map(|entry| {
+            let path = entry.expect("the folder can be listed").path();
+            let name = path.file_name().expect("it is a file").to_string_lossy().into_owned();
+            (name, fs::read(&path).expect("it can be read"))
+        })
+        .collect()
+}
+
+#[test]
+fn the_same_record_gives_the_same_bytes() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let written = report::write(&record(), one.path()).unwrap();
+    report::write(&record(), two.path()).unwrap();
+    let found = files(one.path());
+    assert_eq!(written[0], one.path().join("report.html"));
+    let names: BTreeSet<String> =
+        written.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
+    assert_eq!(names, found.keys().cloned().collect(), "no file is left over or missing");
+    assert_eq!(found.len(), 4 + 2 * 3);
+    assert!(found == files(two.path()));
+    assert!(found["convergence.png"].starts_with(b"\x89PNG"));
+}
+
+#[test]
+fn a_record_without_results_has_no_charts() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut record = record_of(vec![lora(4, 8.0), lora(8, 8.0)]);
+    report::write(&record, folder.path()).unwrap();
+    assert!(folder.path().join("rank-alpha.svg").exists());
+    for trial in &mut record.trials {
+        (trial.state, trial.result) = (TrialState::Waiting, None);
+        trial.metrics.clear();
+    }
+    report::write(&record, folder.path()).unwrap();
+    let names: Vec<String> = files(folder.path()).into_keys().collect();
+    assert_eq!(names, ["configurations.csv", "report.html", "report.md", "trials.csv"]);
+    let text = fs::read_to_string(folder.path().join("report.md")).unwrap();
+    assert!(text.contains("none is selected"), "{text}");
+}
+
+#[test]
+fn markdown_says_it_all() {
+    let record = record();
+    let findings = Findings::of(&record);
+    insta::assert_snapshot!(markdown::render(&findings, &charts(&findings)));
+}
+
+#[test]
+fn the_terminal_table_fits() {
+    for width in [120, 100, 80] {
+        let table = report::terminal_table(&record(), width);
+        assert!(table.lines().all(|line| line.chars().count() <= width), "{table}");
+    }
+    insta::assert_snapshot!(report::terminal_table(&record(), 100));
+}
+
+#[test]
+fn the_page_stands_alone_and_shows_each_configuration_once() {
+    let record = record();
+    let findings = Findings::of(&record);
+    let page = html::render(&findings, &charts(&findings)).unwrap();
+    for outside in ["http:", "https:", "<script", "<link", "<img", "@import", "url("] {
+        assert!(!page.contains(outside), "`{outside}` is in the page");
+    }
+    for tag in ["html", "body", "main", "section", "table", "tr", "td", "figure", "svg", "text", "code", "p"]
+    {
+        let opened = page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+        assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "<{tag}>");
+    }
+    let rows = |title: &str| {
+        let section = page.split(&format!("<h2>{title}</h2>")).nth(1).unwrap().split("</section>").next();
+        section.unwrap().split("<tbody>").nth(1).unwrap().to_owned()
+    };
+    assert_eq!(rows("Results").matches("<tr").count(), record.sweep.configurations.len());
+    assert_eq!(rows("Results").matches("class=\"selected\"").count(), 1);
+    let statistics = rows("Statistics on validation accuracy");
+    for entry in &findings.entries {
+        assert_eq!(statistics.matches(&format!("<td>{}</td>", entry.label)).count(), 1, "{}", entry.label);
+    }
+}
+
+#[test]
+fn names_from_the_user_cannot_break_the_page() {
+    let mut record = record_of(vec![lora(4, 8.0)]);
+    record.sweep.name = "<b>a & b</b>".to_owned();
+    record.sweep.task.labels[0] = "a|b".to_owned();
+    let findings = Findings::of(&record);
+    let page = html::render(&findings, &charts(&findings)).unwrap();
+    assert!(page.contains("<h1>&lt;b&gt;a &amp; b&lt;/b&gt;</h1>"));
+    assert!(markdown::render(&findings, &[]).contains("a\\|b, loan"));
+}
+
+#[test]
+fn an_incomplete_configuration_is_never_selected() {
+    let mut record = record();
+    let full = record.sweep.configurations[8].id;
+    assert_eq!(selected(&record), Some(full));
+    let missing = record.trials.iter_mut().find(|t| t.trial.configuration.id == full).unwrap();
+    (missing.state, missing.result) = (TrialState::Interrupted, None);
+    let found = selected(&record).unwrap();
+    assert_ne!(found, full);
+    assert!(summarise(&record, found).unwrap().is_complete());
+}
+
+fn selected(record: &RunRecord) -> Option<lorasweep::trial::ConfigurationId> {
+    Findings::of(record).selected().map(|entry| entry.summary.configuration.id)
+}
+
+/// Selection must not look at test scores: turning them upside down changes nothing.
+#[test]
+fn test_rows_take_no_part_in_the_selection() {
+    let mut record = record();
+    let before = selected(&record);
+    for result in record.trials.iter_mut().filter_map(|trial| trial.result.as_mut()) {
+        let test = result.test.as_mut().unwrap();
+        test.accuracy = 1.0 - test.accuracy;
+    }
+    assert_eq!(selected(&record), before);
+}
+
+#[test]
+fn a_summary_counts_what_is_missing() {
+    let record = record();
+    let ids: Vec<_> = record.sweep.configurations.iter().map(|c| c.id).collect();
+    let summary = summarise(&record, ids[2]).unwrap();
+    assert_eq!((summary.planned, summary.done, summary.failed), (3, 1, 1));
+    assert_eq!(summary.test_accuracy.unwrap().n, 1);
+    assert_eq!(summary.validation_accuracy.unwrap().std, None);
+    let text = serde_json::to_string(&summary).unwrap();
+    assert_eq!(serde_json::from_str::<ConfigurationSummary>(&text).unwrap(), summary);
+}
+
+#[test]
+fn frames_have_a_row_for_each_trial_and_configuration() {
+    let record = record();
+    let findings = Findings::of(&record);
+    let text = |frame| String::from_utf8(frames::csv(frame).unwrap()).unwrap();
+    let trials = text(frames::trials(&findings).unwrap());
+    let configurations = text(frames::configurations(&findings).unwrap());
+    assert_eq!((trials.lines().count(), configurations.lines().count()), (31, 11));
+    let failed = trials.lines().find(|line| line.contains(",failed,")).unwrap();
+    assert!(failed.contains("diverged at step 61"), "{failed}");
+    let columns = |text: &str| text.lines().next().unwrap().split(',').count();
+    assert!(configurations.lines().all(|line| line.split(',').count() == columns(&configurations)));
+    assert!(configurations.lines().nth(1).unwrap().starts_with("1,true,3,3,0,"));
+}
+
+#[test]
+fn labels_tell_all_configurations_apart() {
+    let mut grid =
+        vec![lora(4, 8.0), lora(4, 16.0), lora(8, 8.0), ("minilm-2", Method::Full, training(1e-4))];
+    for change in 0..4 {
+        let (model, method, mut training) = lora(4, 8.0);
+        match change {
+            0 => training.seed = 1,
+            1 => training.weight_decay = 0.1,
+            2 => training.keep = Keep::Best,
+            _ => training.evaluate_every = None,
+        }
+        grid.push((model, method, training));
+    }
+    let record = record_of(grid);
+    let findings = Findings::of(&record);
+    let labels: BTreeSet<&str> = findings.entries.iter().map(|entry| entry.label.as_str()).collect();
+    assert_eq!(labels.len(), 8, "{labels:?}");
+    assert!(labels.contains("full fine-tuning"));
+}
+
+/// For small, large and single-fold sweeps no text of a chart lies over another or off the page.
+#[test]
+fn chart_texts_keep_apart() {
+    let ranks = [4, 8, 16, 32, 64];
+    let many = ranks.into_iter().flat_map(|r| [8.0, 16.0, 32.0, 64.0].map(|alpha| lora(r, alpha)));
+    let mut single = record_of(vec![lora(4, 8.0)]);
+    single.trials.truncate(1);
+    single.sweep.splitting = Splitting::File;
+    let two = vec![lora(4, 8.0), ("minilm-2", Method::Full, training(1e-4))];
+    for record in [record(), record_of(many.collect()), record_of(two), single] {
+        let findings = Findings::of(&record);
+        for chart in charts(&findings) {
+            let boxes: Vec<_> = chart.scene.shapes.iter().filter_map(text_box).collect();
+            for (i, (text, a)) in boxes.iter().enumerate() {
+                let page = (chart.scene.width, chart.scene.height);
+                let inside = a.0 >= 0.0 && a.1 >= 0.0 && a.2 <= page.0 && a.3 <= page.1;
+                assert!(inside, "{}: `{text}` at {a:?} leaves the page {page:?}", chart.name);
+                for (other, b) in &boxes[i + 1..] {
+                    let apart = a.2 <= b.0 || b.2 <= a.0 || a.3 <= b.1 || b.3 <= a.1;
+                    assert!(apart, "{}: `{text}` lies over `{other}`", chart.name);
+                }
+            }
+        }
+    }
+}
+
+/// Left, top, right, bottom.
+type Bounds = (f64, f64, f64, f64);
+
+/// A text and the box it takes.
+fn text_box(shape: &Shape) -> Option<(&str, Bounds)> {
+    let Shape::Text { at: (x, y), text, font } = shape else { return None };
+    let (width, half) = (text_width(text, font.px), font.px / 2.0);
+    let left = match font.anchor {
+        Anchor::Start => 0.0,
+        Anchor::Middle => -width / 2.0,
+        Anchor::End => -width,
+    };
+    let bounds = if font.upwards {
+        (x - half, y - left - width, x + half, y - left)
+    } else {
+        (x + left, y - half, x + left + width, y + half)
+    };
+    Some((text, bounds))
+}
