@@ -149,13 +149,10 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
     }
     let written = report.sources.slice(node.place).to_owned();
     let culprit = culprit(&key.kind, node);
-    let found = match key.kind {
-        // Among words the wrong one needs no explanation.
-        Kind::Choice(_) | Kind::Devices if matches!(culprit.content, Content::Text(_)) => {
-            format!("`{written}`")
-        }
-        _ => describe(culprit, report),
-    };
+    // Among words the wrong one needs no explanation.
+    let word =
+        matches!(key.kind, Kind::Choice(_) | Kind::Devices) && matches!(node.content, Content::Text(_));
+    let found = if word { format!("`{written}`") } else { describe(culprit, report) };
     let problem = Problem::BadValue { key: format!("`{}`", key.name), found };
     let error = report.error(culprit.place, problem);
     if let Kind::Choice(words) = &key.kind {

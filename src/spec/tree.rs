@@ -180,10 +180,8 @@ mod tests {
     use super::*;
 
     fn entries(node: &Node) -> &[Entry] {
-        match &node.content {
-            Content::Map(entries) => entries,
-            other => panic!("not a mapping: {other:?}"),
-        }
+        let Content::Map(entries) = &node.content else { panic!("not a mapping: {node:?}") };
+        entries
     }
 
     #[test]
