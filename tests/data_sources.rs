@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lorasweep::data::sources::{Survey, survey};
+use lorasweep::data::sources::{Rows, Survey, read, survey};
+use lorasweep::task::{DataFile, Task, TaskKind};
+use proptest::prelude::*;
 
 fn names(list: &[&str]) -> Vec<String> {
     list.iter().map(|name| (*name).to_owned()).collect()
@@ -21,6 +23,69 @@ fn look(name: &str, bytes: impl AsRef<[u8]>) -> Result<Survey, String> {
     let path = write(&folder, name, bytes);
     survey(&path, None, &names(&["text"]), Some("label"))
         .map_err(|e| format!("{e}\n{}", e.hint()).replace(&*path.to_string_lossy(), name))
+}
+
+/// Reads a file as a task with these text columns would.
+fn rows(path: &Path, columns: Option<&[String]>, text: &[&str], label: &str) -> Rows {
+    let found = survey(path, columns, &names(text), Some(label)).expect("the file is sound");
+    let file = DataFile { path: path.to_path_buf(), content: found.content, rows: found.rows };
+    let task = Task {
+        kind: TaskKind::Classification,
+        train: file.clone(),
+        validation: None,
+        test: None,
+        columns: columns.map(<[String]>::to_vec),
+        text: names(text),
+        label: label.to_owned(),
+        labels: found.label_names,
+        max_length: 8,
+        rows: None,
+        test_rows: None,
+        sample_seed: 0,
+    };
+    read(&file, &task).expect("the file is sound")
+}
+
+/// A field as RFC 4180 writes it: in quotes where it must be, or where `always` says so.
+fn field(text: &str, separator: char, always: bool) -> String {
+    if always || text.contains([separator, '"', '\n', '\r']) {
+        format!("\"{}\"", text.replace('"', "\"\""))
+    } else {
+        text.to_owned()
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_text_survives_csv_and_tsv(
+        texts in prop::collection::vec(("[a,;\t\"\\\\\r\n 'é]{0,12}", any::<bool>()), 1..40), end in "\r?\n",
+    ) {
+        for (separator, ending) in [(',', "csv"), ('\t', "tsv")] {
+            let mut file = format!("text{separator}label{end}");
+            for (text, always) in &texts {
+                file.push_str(&format!("{}{separator}x{end}", field(text, separator, *always)));
+            }
+            let folder = tempfile::tempdir().unwrap();
+            let path = write(&folder, &format!("data.{ending}"), file);
+            let found = rows(&path, None, &["text"], "label");
+            prop_assert_eq!(found.texts, texts.iter().map(|(text, _)| text.clone()).collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn text_columns_are_joined_by_a_space_in_the_given_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let csv = write(&folder, "data.csv", "a,label,b\n1,x,2\n,y,\n");
+    let json = write(
+        &folder,
+        "data.ndjson",
+        "{\"a\": 1, \"b\": \"2\", \"label\": \"x\"}\n{\"label\": \"y\", \"a\": \"\", \"b\": \"\"}\n",
+    );
+    for path in [csv, json] {
+        let found = rows(&path, None, &["b", "a", "b"], "label");
+        assert_eq!((found.texts, found.labels), (names(&["2 1 2", "  "]), vec![0, 1]));
+    }
 }
 
 #[test]
@@ -115,11 +180,16 @@ fn real_files_have_the_rows_that_other_readers_find() {
         println!("skipped: `{}` is absent", data.display());
         return;
     }
+    // Rows and bytes of text, as Python's csv module reads them.
     let columns = names(&["label", "title", "description"]);
-    let news = survey(&data.join("ag_news/train.csv"), Some(&columns), &[], Some("label")).unwrap();
-    assert_eq!((news.rows, news.label_names), (22_465, names(&["1", "2", "3", "4"])));
-    let count = |class| news.row_labels.iter().filter(|label| **label == class).count();
+    let path = data.join("ag_news/train.csv");
+    let news = rows(&path, Some(&columns), &["title", "description"], "label");
+    let count = |class| news.labels.iter().filter(|label| **label == class).count();
     assert_eq!([0, 1, 2, 3].map(count), [4962, 5376, 5784, 6343]);
-    let complaints = survey(&data.join("complaints/train.csv"), None, &[], Some("Product")).unwrap();
-    assert_eq!((complaints.rows, complaints.label_names.len()), (10_000, 8));
+    assert_eq!(news.texts.iter().map(String::len).sum::<usize>(), 4_839_104);
+    let path = data.join("complaints/train.csv");
+    let complaints = rows(&path, None, &["Consumer complaint narrative"], "Product");
+    assert_eq!(complaints.labels.iter().max(), Some(&7));
+    let bytes = complaints.texts.iter().map(String::len).sum::<usize>();
+    assert_eq!((complaints.texts.len(), bytes), (10_000, 11_102_112));
 }

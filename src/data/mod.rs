@@ -3,5 +3,10 @@
 //!
 //! Knows no model, no device and no scheduler. Everything random is a function of a seed.
 
+pub mod batches;
+pub mod folds;
+pub mod prepare;
 pub mod sample;
 pub mod sources;
+pub mod store;
+pub mod tokenizer;

@@ -60,3 +60,41 @@ fn quotas(sizes: &[usize], rows: usize) -> Vec<usize> {
     }
     quotas
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_draw_keeps_every_class_in_its_share(
+            labels in prop::collection::vec(0_u32..6, 0..200), rows in 0_usize..250, seed: u64,
+        ) {
+            let drawn = draw(&labels, Some(rows), seed);
+            prop_assert_eq!(drawn.len(), rows.min(labels.len()));
+            prop_assert!(drawn.is_sorted_by(|a, b| a < b));
+            prop_assert!(drawn.iter().all(|row| (*row as usize) < labels.len()));
+            prop_assert_eq!(&drawn, &draw(&labels, Some(rows), seed));
+            let share = drawn.len() as f64 / labels.len().max(1) as f64;
+            for class in 0..6 {
+                let size = labels.iter().filter(|label| **label == class).count() as f64;
+                let got = drawn.iter().filter(|row| labels[**row as usize] == class).count() as f64;
+                prop_assert!((got - share * size).abs() < 1.0);
+            }
+        }
+    }
+
+    #[test]
+    fn no_number_means_every_row() {
+        assert_eq!(draw(&[1, 0, 1], None, 3), [0, 1, 2]);
+        assert_eq!(draw(&[], Some(4), 3), [0_u32; 0]);
+    }
+
+    #[test]
+    fn seeds_draw_different_rows() {
+        let labels = vec![0; 100];
+        assert_ne!(draw(&labels, Some(10), 1), draw(&labels, Some(10), 2));
+    }
+}

@@ -17,7 +17,7 @@ pub struct SourceError {
 /// A place in a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The row, counted from 1 without the header; `None` for the header and below the rows' level.
+    /// The row, counted from 1 without the header; `None` where the line belongs to no known row.
     pub row: Option<usize>,
     /// The line, counted from 1, at which the row begins. Rows with line breaks have several.
     pub line: usize,

@@ -89,7 +89,7 @@ pub fn survey(
     let load = || {
         let table = parse(format, &bytes, &Request { columns, wanted })?;
         let (row_labels, label_names) = match label.and_then(|name| table.column(name)) {
-            Some(values) => index_labels(values).map_err(|row| format.problem_at(&bytes, columns, row))?,
+            Some(values) => index_labels(values).map_err(|row| format.empty_label(&bytes, columns, row))?,
             None => (Vec::new(), Vec::new()),
         };
         let content = ContentHash::of_bytes(&bytes);
@@ -162,7 +162,7 @@ impl<'a> Request<'a> {
 
 impl Format {
     /// An empty label, with the place of its row, counted from 0.
-    fn problem_at(self, bytes: &[u8], columns: Option<&[String]>, row: usize) -> Located {
+    fn empty_label(self, bytes: &[u8], columns: Option<&[String]>, row: usize) -> Located {
         let text = body(bytes).unwrap_or_default();
         let line = match self {
             Self::Delimited { separator } => delimited::line_of_row(text, separator, columns, row),

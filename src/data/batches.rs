@@ -1,0 +1,107 @@
+//! Owns which rows stand in a batch and in which order batches come. Pure; pads and copies nothing.
+//!
+//! Rows of like length share a batch, because a batch is as long as its longest row and the rest is
+//! padding that costs as much as text.
+
+use rand::seq::SliceRandom;
+
+use crate::stream::{Draw, StreamKey};
+
+/// Batches whose rows are sorted by length together: the larger, the less padding; the smaller, the
+/// more random the batches.
+const POOLED_BATCHES: usize = 50;
+
+/// The batches of one epoch: every row once, each batch full but for at most one.
+///
+/// The rows are shuffled, cut into pools of 50 batches, sorted by length within each pool and cut
+/// into batches, which then come in random order. `lengths` is indexed by row and in tokens. The
+/// order depends on the key and the epoch alone.
+///
+/// # Panics
+/// Where `batch_size` is 0.
+#[must_use]
+pub fn training(
+    rows: &[u32],
+    lengths: &[u32],
+    batch_size: usize,
+    key: StreamKey,
+    epoch: u64,
+) -> Vec<Vec<u32>> {
+    let mut rng = key.rng(Draw::Order(epoch));
+    let mut rows = rows.to_vec();
+    rows.shuffle(&mut rng);
+    let mut batches = Vec::with_capacity(rows.len().div_ceil(batch_size));
+    for pool in rows.chunks_mut(POOLED_BATCHES * batch_size) {
+        // Stable: rows of one length stay in random order.
+        pool.sort_by_key(|row| lengths[*row as usize]);
+        batches.extend(pool.chunks(batch_size).map(<[u32]>::to_vec));
+    }
+    batches.shuffle(&mut rng);
+    batches
+}
+
+/// Batches of at most `max_rows` rows in order of length, for evaluation. Every row once.
+///
+/// # Panics
+/// Where `max_rows` is 0.
+#[must_use]
+pub fn evaluation(rows: &[u32], lengths: &[u32], max_rows: usize) -> Vec<Vec<u32>> {
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|row| lengths[*row as usize]);
+    rows.chunks(max_rows).map(<[u32]>::to_vec).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn padding(batches: &[Vec<u32>], lengths: &[u32]) -> u32 {
+        let length = |row: &u32| lengths[*row as usize];
+        let wasted = |batch: &Vec<u32>| {
+            let longest = batch.iter().map(length).max().unwrap_or(0);
+            batch.iter().map(|row| longest - length(row)).sum::<u32>()
+        };
+        batches.iter().map(wasted).sum()
+    }
+
+    proptest! {
+        #[test]
+        fn every_row_stands_in_one_batch(
+            lengths in prop::collection::vec(1_u32..64, 1..400), size in 1_usize..9, seed: u64, epoch in 0_u64..9,
+        ) {
+            let rows: Vec<u32> = (0..lengths.len() as u32).step_by(2).collect();
+            let key = StreamKey::from_seed(seed);
+            let trained = training(&rows, &lengths, size, key, epoch);
+            prop_assert_eq!(&trained, &training(&rows, &lengths, size, key, epoch));
+            prop_assert!(trained.iter().filter(|batch| batch.len() != size).count() <= 1);
+            for batches in [trained, evaluation(&rows, &lengths, size)] {
+                prop_assert_eq!(batches.len(), rows.len().div_ceil(size));
+                let mut seen = batches.concat();
+                seen.sort_unstable();
+                prop_assert_eq!(&seen, &rows);
+            }
+        }
+
+        #[test]
+        fn evaluation_never_goes_back_to_shorter_rows(
+            lengths in prop::collection::vec(1_u32..64, 1..200), size in 1_usize..9,
+        ) {
+            let rows: Vec<u32> = (0..lengths.len() as u32).collect();
+            let order = evaluation(&rows, &lengths, size).concat();
+            prop_assert!(order.is_sorted_by_key(|row| lengths[*row as usize]));
+        }
+    }
+
+    #[test]
+    fn epochs_differ_and_pad_little() {
+        let lengths: Vec<u32> = (0..3000).map(|row| 1 + row * 7919 % 128).collect();
+        let rows: Vec<u32> = (0..3000).collect();
+        let key = StreamKey::from_seed(7);
+        let (first, second) = (training(&rows, &lengths, 32, key, 0), training(&rows, &lengths, 32, key, 1));
+        assert_ne!(first, second);
+        let unsorted: Vec<Vec<u32>> = rows.chunks(32).map(<[u32]>::to_vec).collect();
+        assert!(padding(&first, &lengths) * 10 < padding(&unsorted, &lengths));
+    }
+}
