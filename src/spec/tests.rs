@@ -182,6 +182,18 @@ fn device_requests_read_as_they_are_written() {
     }
 }
 
+#[test]
+fn anchors_work_and_their_errors_are_told_once() {
+    let grid = |rank: &str| {
+        format!(
+            "grid: [&base {{method: lora, model: m, rank: {rank}, learning_rate: 1}}, {{<<: *base, model: n}}, *base]"
+        )
+    };
+    assert_eq!(expand(&grid("[4, 8]")).len(), 4);
+    let error = expand_in("/", &grid("[4, 0]"), &[]).unwrap_err();
+    assert_eq!(error.matches("`rank` is `0`").count(), 1, "{error}");
+}
+
 fn list(values: &BTreeSet<u32>) -> String {
     format!("[{}]", values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
 }
