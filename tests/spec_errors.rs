@@ -1,5 +1,7 @@
 //! What a mistaken sweep file gets to read: every error at once, each with its place, and a way out.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its fixtures")]
+
 use std::fs;
 use std::path::Path;
 
@@ -141,7 +143,7 @@ fn model_folders_are_looked_at_before_anything_starts() {
     folder.write("bare/config.json", r#"{"model_type": "bert", "num_attention_heads": 7}"#);
     folder.write("gpt/config.json", r#"{"model_type": "gpt2"}"#);
     folder.write("gpt/model.safetensors", "version https://git-lfs.github.com/spec/v1\n");
-    folder.write("long/vocab.txt", "a\nb\nc\nd\ne\nf\ng\n");
+    folder.write("long/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nrow\ntext\nmore\n");
     let models = "\
 models:
   bare: {from: bare}
@@ -229,4 +231,21 @@ fn unreadable_files_are_told() {
     assert!(missing.to_string().ends_with("1 error in no/such/sweep.yaml; nothing was started"));
     let huge = folder.load(&format!("name: demo\n#{}\n", "x".repeat(1 << 20))).unwrap_err();
     assert!(huge.to_string().contains("1 MiB"), "{huge}");
+}
+
+#[test]
+fn a_starter_is_a_sound_sweep() {
+    let folder = Folder::new();
+    folder.write("base/config.json", r#"{"model_type": "bert"}"#);
+    folder.write("base/model.safetensors", "\u{2}\0\0\0\0\0\0\0{}");
+    folder.write("base/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
+    let rows = (0..12).map(|i| format!("{i},\"a longer text, {}\",{}\n", i / 2, ["no", "a: b"][i % 2]));
+    folder.write("my data.csv", &rows.fold("id,the text,#label\n".to_owned(), |all, row| all + &row));
+    let csv = folder.0.path().join("my data.csv");
+    let text = spec::starter(&csv, Path::new("my data.csv"), Path::new("base")).unwrap();
+    let spec = folder.load(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
+    assert_eq!((spec.name.as_str(), spec.task.label.as_str()), ("my-data", "#label"));
+    assert_eq!(spec.task.text, ["the text"]);
+    assert_eq!(spec.trials().len(), 27);
+    assert!(spec::starter(Path::new("no.csv"), Path::new("no.csv"), Path::new("base")).is_err());
 }

@@ -7,6 +7,8 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use rayon::prelude::*;
+
 use crate::arch::ModelSpec;
 use crate::task::Task;
 use crate::trial::{Configuration, Lora, Method};
@@ -116,13 +118,10 @@ pub(super) fn configurations(
     task: &Task,
     models: &BTreeMap<String, ModelSpec>,
 ) -> Vec<Arc<Configuration>> {
-    let mut seen = HashSet::with_capacity(points.len());
-    points
-        .iter()
-        .filter_map(|point| configuration(point, task, models))
-        .filter(|configuration| seen.insert(configuration.id))
-        .map(Arc::new)
-        .collect()
+    let all: Vec<Configuration> =
+        points.par_iter().filter_map(|point| configuration(point, task, models)).collect();
+    let mut seen = HashSet::with_capacity(all.len());
+    all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
 }
 
 fn configuration(

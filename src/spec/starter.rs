@@ -6,6 +6,8 @@ use std::path::Path;
 use crate::data::sources::{self, SourceError};
 use crate::task::{DataFile, Task, TaskKind};
 
+use super::tree::{self, Content};
+
 /// Most classes that a label column is thought to have.
 const MOST_CLASSES: usize = 200;
 
@@ -34,7 +36,7 @@ name: {name}
 task:
   kind: classification
   train: {data}
-  # test: {data}        # evaluated once per trial, never used to select
+  # test: test.csv      # evaluated once per trial, never used to select
   text: {text}
   label: {label}        # {classes}
   max_length: 128       # tokens
@@ -128,11 +130,15 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
 }
 
-/// A YAML text that means just this, whatever is in it.
+/// A YAML text that means just this, whatever is in it (`null` and `2024` need quotes).
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '.' | '/' | '-');
-    if !text.is_empty() && text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(plain) {
-        return text.trim_end().to_owned();
+    let reads_back = || match tree::parse(text).map(|node| node.content) {
+        Ok(Content::Text(read)) => read == text,
+        Ok(_) | Err(_) => false,
+    };
+    if text.chars().all(plain) && reads_back() {
+        return text.to_owned();
     }
     // A JSON string is a YAML double-quoted one.
     serde_json::Value::from(text).to_string()
@@ -143,4 +149,32 @@ fn plain(stem: &str) -> String {
     let name: String = stem.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect();
     let name = name.trim_matches('-').to_lowercase();
     if name.is_empty() { "sweep".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoted_texts_read_back_as_they_are() {
+        for text in [
+            "a b",
+            "null",
+            "2024",
+            "true",
+            "a: b",
+            "#x",
+            "- x",
+            " x ",
+            "",
+            "it's \"so\"",
+            "ü\n\t",
+            "../a.csv",
+        ] {
+            let sweep = format!("key: [{}]        # comment", quote(text));
+            let Content::Map(entries) = tree::parse(&sweep).unwrap().content else { panic!("{sweep}") };
+            let Content::List(items) = &entries[0].value.content else { panic!("{sweep}") };
+            assert!(matches!(&items[0].content, Content::Text(read) if read == text), "{sweep}");
+        }
+    }
 }

@@ -11,13 +11,15 @@ use serde::Deserialize;
 use crate::arch::BertConfig;
 use crate::content::ContentHash;
 use crate::data::sources::{self, SourceError};
+use crate::data::tokenizer::{self, Tokenizer};
 
+use super::check_task::DEFAULT_MAX_LENGTH;
 use super::raw::{RawModel, RawSweep, RawTask};
+use super::source::At;
 
 /// What there is at the paths of a sweep.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
-    /// Where relative paths begin.
     pub(super) train: Option<DataFacts>,
     pub(super) validation: Option<DataFacts>,
     pub(super) test: Option<DataFacts>,
@@ -53,10 +55,11 @@ pub(super) struct FolderFacts {
 /// A tokenizer that could be read.
 #[derive(Clone, Debug)]
 pub(super) struct TokenizerFacts {
-    /// `tokenizer.json` or `vocab.txt`.
+    /// The folder, or the file itself.
     pub(super) path: PathBuf,
+    /// Hash of the files that decide what it does.
     pub(super) content: ContentHash,
-    /// Its highest token id, plus one.
+    /// Rows that an embedding needs for it.
     pub(super) vocabulary: usize,
 }
 
@@ -69,7 +72,9 @@ pub(super) struct Fault {
 
 /// Looks at everything that the sweep names. Relative paths start from `folder`, the sweep file's.
 pub(super) fn look(raw: &RawSweep, folder: &Path) -> Survey {
-    let mut seen = HashMap::new();
+    let mut seen = Seen::default();
+    let length = raw.task.as_ref().and_then(|task| task.max_length.as_ref());
+    let max_length = length.map_or(DEFAULT_MAX_LENGTH, |at| at.value);
     let task = raw.task.as_ref();
     let data =
         |path: fn(&RawTask) -> Option<&str>| task.and_then(|task| data_file(task, path(task)?, folder));
@@ -77,13 +82,13 @@ pub(super) fn look(raw: &RawSweep, folder: &Path) -> Survey {
         train: data(|task| Some(&task.train.as_ref()?.value)),
         validation: data(|task| Some(&task.validation.as_ref()?.value)),
         test: data(|task| Some(&task.test.as_ref()?.value)),
-        models: raw.models.iter().map(|model| model_files(model, folder, &mut seen)).collect(),
+        models: raw.models.iter().map(|model| model_files(model, folder, max_length, &mut seen)).collect(),
     }
 }
 
 fn data_file(task: &RawTask, path: &str, folder: &Path) -> Option<DataFacts> {
     let path = folder.join(path);
-    let texts = |at: &Vec<_>| at.iter().map(|at: &super::source::At<String>| at.value.clone()).collect();
+    let texts = |at: &Vec<_>| at.iter().map(|at: &At<String>| at.value.clone()).collect();
     let columns: Option<Vec<String>> = task.columns.as_ref().map(|at| texts(&at.value));
     let text: Vec<String> = task.text.as_ref().map(|at| texts(&at.value)).unwrap_or_default();
     let label = task.label.as_ref().map(|at| at.value.as_str());
@@ -91,22 +96,27 @@ fn data_file(task: &RawTask, path: &str, folder: &Path) -> Option<DataFacts> {
     Some(DataFacts { path, found })
 }
 
-/// Reads each folder once, also where several models start from it.
-fn model_files(
-    model: &RawModel,
-    folder: &Path,
-    seen: &mut HashMap<PathBuf, Result<FolderFacts, Fault>>,
-) -> ModelFacts {
-    let from = model.from.as_ref().map(|from| (folder.join(&from.value), from.value.as_str()));
-    let found = from
-        .as_ref()
-        .map(|(path, name)| seen.entry(path.clone()).or_insert_with(|| model_folder(path, name)).clone());
-    let tokenizer = match (&model.tokenizer, &from) {
-        (Some(at), _) => Some(tokenizer(&folder.join(&at.value), &at.value)),
-        (None, Some((path, name))) if path.is_dir() => Some(tokenizer(path, name)),
-        (None, _) => None,
-    };
-    ModelFacts { folder: found, tokenizer }
+/// What was found already: several models may start from one folder.
+#[derive(Default)]
+struct Seen {
+    folders: HashMap<PathBuf, Result<FolderFacts, Fault>>,
+    tokenizers: HashMap<PathBuf, Result<TokenizerFacts, Fault>>,
+}
+
+fn model_files(model: &RawModel, folder: &Path, max_length: usize, seen: &mut Seen) -> ModelFacts {
+    let resolve = |at: &At<String>| (folder.join(&at.value), at.value.clone());
+    let from = model.from.as_ref().map(resolve);
+    let named = model.tokenizer.as_ref().map(resolve);
+    let tokenizer = named.or_else(|| from.clone().filter(|(path, _)| path.is_dir()));
+    ModelFacts {
+        folder: from.map(|(path, name)| {
+            seen.folders.entry(path.clone()).or_insert_with(|| model_folder(&path, &name)).clone()
+        }),
+        tokenizer: tokenizer.map(|(path, name)| {
+            let load = || self::tokenizer(&path, &name, max_length);
+            seen.tokenizers.entry(path.clone()).or_insert_with(load).clone()
+        }),
+    }
 }
 
 fn model_folder(path: &Path, name: &str) -> Result<FolderFacts, Fault> {
@@ -190,30 +200,23 @@ fn safetensors_header(path: &Path) -> io::Result<()> {
     Err(io::Error::new(io::ErrorKind::InvalidData, "it is no whole safetensors file"))
 }
 
-/// The tokenizer at a path: a folder with it, or the file itself.
-fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
-    let candidates = [path.join("tokenizer.json"), path.join("vocab.txt"), path.to_path_buf()];
-    let Some(file) = candidates.into_iter().find(|file| file.is_file()) else {
-        let what = if path.is_dir() { "no tokenizer in" } else { "no tokenizer" };
-        return Err(Fault {
-            message: format!("{what} `{name}`"),
-            hint: "give a folder with tokenizer.json or vocab.txt, or the file itself".to_owned(),
-        });
+/// The tokenizer at a path: a folder with it, or the file itself. It is loaded once here, so that a
+/// broken one fails before anything starts.
+fn tokenizer(path: &Path, name: &str, max_length: usize) -> Result<TokenizerFacts, Fault> {
+    let fault = |detail: &str| Fault {
+        message: format!("cannot use the tokenizer in `{name}`: {detail}"),
+        hint: "give a folder with tokenizer.json or vocab.txt, or the file itself".to_owned(),
     };
-    let fault = |error: &dyn std::fmt::Display| Fault {
-        message: format!("cannot use the tokenizer `{}`: {error}", file.display()),
-        hint: "copy the model's tokenizer.json or vocab.txt again".to_owned(),
-    };
-    let bytes = fs::read(&file).map_err(|error| fault(&error))?;
-    let vocabulary = if file.extension().is_some_and(|ending| ending == "json") {
-        let tokenizer = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|error| fault(&error))?;
-        tokenizer.get_vocab(true).values().max().map_or(0, |id| *id as usize + 1)
-    } else {
-        let text = std::str::from_utf8(&bytes).map_err(|error| fault(&error))?;
-        text.lines().count()
-    };
-    if vocabulary == 0 {
-        return Err(fault(&"it has no tokens"));
+    let files = tokenizer::files(path).map_err(|error| fault(&error.detail))?;
+    let mut hasher = blake3::Hasher::new();
+    for file in &files {
+        let opened = File::open(file).and_then(|file| hasher.update_reader(file).map(|_| ()));
+        opened.map_err(|error| fault(&error.to_string()))?;
     }
-    Ok(TokenizerFacts { path: file, content: ContentHash::of_bytes(&bytes), vocabulary })
+    let loaded = Tokenizer::load(path, max_length).map_err(|error| fault(&error.detail))?;
+    Ok(TokenizerFacts {
+        path: path.to_path_buf(),
+        content: ContentHash::from_digest(&hasher.finalize()),
+        vocabulary: loaded.vocabulary_size(),
+    })
 }
