@@ -71,7 +71,6 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod job;
-#[cfg(feature = "torch")]
 pub mod model;
 pub mod outcome;
 pub mod plan;

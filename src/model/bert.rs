@@ -59,7 +59,6 @@ impl BertClassifier {
     }
 
     /// Logits, `[K, B, classes]`.
-    #[must_use]
     pub fn forward(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
         let mut x = self.embed(inputs, pass);
         for (i, layer) in self.layers.iter().enumerate() {

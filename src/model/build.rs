@@ -4,10 +4,13 @@ use tch::{Device, Kind, Tensor};
 
 use super::layers::AdapterSettings;
 use super::params::{Params, index};
-use super::weights::{Checkpoint, WeightsError};
+use super::weights::{self, Checkpoint, WeightsError};
 use crate::arch::{Architecture, LinearShape, TensorRole, TensorShape};
 use crate::stream::{Draw, StreamKey};
 use crate::trial::{Lora, Method, Trial};
+
+/// What a whole model's file puts before the encoder's names, and an encoder's own file leaves out.
+const BASE_PREFIX: &str = "bert.";
 
 /// A pack's tensors and its adapters' settings, where the method has adapters.
 #[derive(Debug)]
@@ -116,14 +119,21 @@ fn draw(key: StreamKey, shape: &TensorShape, range: f64) -> Tensor {
     }
 }
 
+/// A tensor of the pretrained weights, in 32 bits.
 fn read(base: &Checkpoint, shape: &TensorShape) -> Result<Tensor, WeightsError> {
-    let view = base.require(&shape.name, "bert.", &shape.shape)?;
+    let view = base.require(&shape.name, BASE_PREFIX, &shape.shape)?;
     let size: Vec<i64> = view.shape.iter().map(|n| index(*n)).collect();
     let kind = match view.kind {
-        super::weights::Kind::F16 => Kind::Half,
-        super::weights::Kind::BF16 => Kind::BFloat16,
-        super::weights::Kind::F64 => Kind::Double,
-        _ => Kind::Float,
+        weights::Kind::F64 => Kind::Double,
+        weights::Kind::F32 => Kind::Float,
+        weights::Kind::F16 => Kind::Half,
+        weights::Kind::BF16 => Kind::BFloat16,
+        weights::Kind::I64 => Kind::Int64,
+        weights::Kind::I32 => Kind::Int,
+        weights::Kind::I16 => Kind::Int16,
+        weights::Kind::I8 => Kind::Int8,
+        weights::Kind::U8 => Kind::Uint8,
+        weights::Kind::Bool => Kind::Bool,
     };
     Ok(Tensor::from_data_size(&view.bytes, &size, kind).to_kind(Kind::Float))
 }

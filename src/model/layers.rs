@@ -57,7 +57,6 @@ impl Linear {
     }
 
     /// `[K, n, in]` to `[K, n, out]`.
-    #[must_use]
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
         let y = match (&self.weight, &self.bias) {
             (Weight::Shared(weight), Weight::Shared(bias)) => x.linear(weight, Some(bias)),
@@ -115,7 +114,6 @@ impl LayerNorm {
     }
 
     /// `[K, n, width]` to the same.
-    #[must_use]
     pub fn forward(&self, x: &Tensor) -> Tensor {
         let width = *x.size().last().expect("activations have a width");
         let norm = |weight: Option<&Tensor>, bias: Option<&Tensor>| {
@@ -146,7 +144,6 @@ impl Embedding {
     }
 
     /// Ids `[K, n]` to vectors `[K, n, width]`.
-    #[must_use]
     pub fn forward(&self, ids: &Tensor) -> Tensor {
         let look_up =
             |weight: &Tensor, ids: &Tensor| Tensor::embedding(weight, ids, self.padding, false, false);
@@ -161,7 +158,6 @@ impl Embedding {
     }
 
     /// The first `n` rows for every slot, `[K or 1, n, width]`.
-    #[must_use]
     pub fn head(&self, n: usize) -> Tensor {
         match &self.weight {
             Weight::Shared(weight) => weight.narrow(0, 0, index(n)).unsqueeze(0),

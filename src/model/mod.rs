@@ -1,67 +1,24 @@
-//! Owns the models: pack-aware layers, architectures, starting weights. Knows trials, never the scheduler.
+//! Owns the models: weight files, pack-aware layers, architectures, starting weights. Knows trials,
+//! never the scheduler.
 //!
 //! Plain tensor operations panic on an error inside libtorch; the training process turns such a
 //! panic into a typed failure at its edge.
 
+#[cfg(feature = "torch")]
 pub mod bert;
+#[cfg(feature = "torch")]
 pub mod build;
+#[cfg(feature = "torch")]
+mod classifier;
+#[cfg(feature = "torch")]
 pub mod device;
+#[cfg(feature = "torch")]
 pub mod layers;
+#[cfg(feature = "torch")]
 pub mod params;
+#[cfg(feature = "torch")]
 pub mod pass;
 pub mod weights;
 
-use tch::Tensor;
-
-use crate::arch::Architecture;
-use layers::AdapterSettings;
-use params::Params;
-use pass::Pass;
-
-/// A batch as a model reads it: K slots of B rows of T tokens.
-#[derive(Debug)]
-pub struct Inputs {
-    /// `[K, B, T]`.
-    pub shape: [i64; 3],
-    /// Token ids, `[K, B, T]`, 64-bit integers.
-    pub ids: Tensor,
-    /// Token types, likewise; `None` where all are 0.
-    pub token_types: Option<Tensor>,
-    /// Added to attention scores, `[K * B, 1, 1, T]`: 0 at tokens, a large negative number at
-    /// padding; `None` where there is no padding.
-    pub mask: Option<Tensor>,
-}
-
-impl Inputs {
-    /// Of `[K, B * T, H]` the first token of each row, `[K, B, H]`.
-    #[must_use]
-    pub fn first_tokens(&self, x: &Tensor) -> Tensor {
-        let [slots, rows, tokens] = self.shape;
-        x.view([slots, rows, tokens, -1]).select(2, 0)
-    }
-}
-
-/// A classifier of some family over a pack's tensors.
-#[derive(Debug)]
-pub enum Classifier {
-    /// A BERT encoder with a head.
-    Bert(bert::BertClassifier),
-}
-
-impl Classifier {
-    /// The classifier over these tensors; it shares their storage and gradients.
-    #[must_use]
-    pub fn new(architecture: &Architecture, params: &Params, adapters: Option<&AdapterSettings>) -> Self {
-        match architecture {
-            Architecture::Bert(config) => Self::Bert(bert::BertClassifier::new(config, params, adapters)),
-        }
-    }
-
-    /// Logits, `[K, B, classes]`.
-    #[must_use]
-    pub fn forward(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
-        match self {
-            Self::Bert(bert) => bert.forward(inputs, pass),
-        }
-    }
-}
+#[cfg(feature = "torch")]
+pub use self::classifier::{Classifier, Inputs};

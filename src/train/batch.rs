@@ -29,7 +29,7 @@ pub struct Batch {
 #[must_use]
 pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device: Device) -> Batch {
     let rows = slots.iter().map(|(rows, _)| rows.len()).max().unwrap_or(0);
-    let lengths = slots.iter().flat_map(|(rows, _)| rows.iter().map(|row| part.tokens(*row as usize).len()));
+    let lengths = slots.iter().flat_map(|(rows, _)| rows.iter().map(|row| part.tokens(*row).len()));
     let width = lengths.clone().max().unwrap_or(1).max(1);
     let tokens: usize = lengths.clone().sum();
     let padded = lengths.clone().any(|length| length < width);
@@ -41,14 +41,14 @@ pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device
     for (k, (slot, weight)) in slots.iter().enumerate() {
         for (b, row) in slot.iter().enumerate() {
             let at = k * rows + b;
-            let tokens = part.tokens(*row as usize);
+            let tokens = part.tokens(*row);
             for (place, token) in ids[at * width..].iter_mut().zip(tokens) {
                 *place = i64::from(*token);
             }
             if padded {
                 mask[at * width..at * width + tokens.len()].fill(0.0);
             }
-            labels[at] = i64::from(part.label(*row as usize));
+            labels[at] = i64::from(part.label(*row));
             #[expect(
                 clippy::cast_possible_truncation,
                 reason = "weights are shares, single precision is enough"
@@ -76,7 +76,6 @@ pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device
 }
 
 /// Cross-entropy of logits `[K, B, C]` with labels `[K, B]`, per row, in nats.
-#[must_use]
 pub fn row_losses(logits: &Tensor, labels: &Tensor) -> Tensor {
     let size = labels.size();
     let classes = *logits.size().last().expect("logits have classes");

@@ -32,10 +32,7 @@ pub fn evaluate(
             let guesses = logits.argmax(-1, false).view([-1]).to_device(Device::Cpu);
             let guesses = Vec::<i64>::try_from(guesses).expect("argmax gives 64-bit integers");
             for (row, guess) in rows.iter().zip(guesses) {
-                tally.add(
-                    part.label(*row as usize) as usize,
-                    usize::try_from(guess).expect("classes count from 0"),
-                );
+                tally.add(part.label(*row) as usize, usize::try_from(guess).expect("classes count from 0"));
             }
         }
     });

@@ -60,3 +60,31 @@ impl Tally {
 fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Values from scikit-learn 1.x: `precision_recall_fscore_support(average='macro', labels=[0, 1, 2, 3], zero_division=0)`.
+    #[test]
+    fn macro_averages_agree_with_scikit_learn() {
+        let truth = [0, 0, 0, 1, 1, 2, 2, 2, 2, 0];
+        let guess = [0, 1, 0, 1, 1, 2, 0, 2, 2, 2];
+        let mut tally = Tally::new(4);
+        truth.iter().zip(guess).for_each(|(truth, guess)| tally.add(*truth, guess));
+        tally.add_loss(5.0);
+        let scores = tally.scores();
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
+        close(scores.accuracy, 0.7);
+        close(scores.loss, 0.5);
+        close(scores.macro_precision, 0.520_833_333_333_333_3);
+        close(scores.macro_recall, 0.562_5);
+        close(scores.macro_f1, 0.530_357_142_857_142_9);
+    }
+
+    #[test]
+    fn nothing_counted_scores_zero_not_nan() {
+        let scores = Tally::new(3).scores();
+        assert_eq!([scores.loss, scores.accuracy, scores.macro_f1], [0.0; 3]);
+    }
+}

@@ -56,25 +56,26 @@ impl AdamW {
             let keep = per_slot(&|s| 1.0 - s.learning_rate * s.training.weight_decay);
             let any_decay = slots.iter().any(|s| s.training.weight_decay > 0.0);
             for (name, trainable) in params.trainable() {
-                let mut value = trainable.tensor.detach();
-                let mut gradient = trainable.tensor.grad();
-                let mut size = vec![1; value.dim()];
-                size[0] = -1;
-                let shaped = |t: &Tensor| t.view(size.as_slice());
-                let moments = self.moments.get_mut(name).expect("moments are made from the same tensors");
-                if let Some(clip) = &clip {
-                    let _ = gradient.g_mul_(&shaped(clip));
+                let moments = self.moments.get(name).expect("moments are made from the same tensors");
+                let flat = |t: &Tensor| t.view([norms.size()[0], -1]);
+                let all =
+                    [&trainable.tensor.detach(), &trainable.tensor.grad(), &moments.first, &moments.second]
+                        .map(flat);
+                for [mut value, mut gradient, mut first, mut second] in chunks(&all) {
+                    if let Some(clip) = &clip {
+                        let _ = gradient.g_mul_(clip);
+                    }
+                    if any_decay && trainable.decays {
+                        let _ = value.g_mul_(&keep);
+                    }
+                    let _ = first.lerp_(&gradient, 1.0 - beta1);
+                    let _ = second.g_mul_scalar_(beta2);
+                    let _ = second.addcmul_(&gradient, &(&gradient * (1.0 - beta2)));
+                    let mut denominator = second.sqrt();
+                    let _ = denominator.g_mul_(&second_scale).g_add_scalar_(epsilon);
+                    let _ = value.g_sub_(&(&first * &step_size).g_div_(&denominator));
+                    let _ = gradient.zero_();
                 }
-                if any_decay && trainable.decays {
-                    let _ = value.g_mul_(&shaped(&keep));
-                }
-                let _ = moments.first.lerp_(&gradient, 1.0 - beta1);
-                let _ = moments.second.g_mul_scalar_(beta2);
-                let _ = moments.second.addcmul_(&gradient, &(&gradient * (1.0 - beta2)));
-                let mut denominator = moments.second.sqrt();
-                let _ = denominator.g_mul_(&shaped(&second_scale)).g_add_scalar_(epsilon);
-                let _ = value.g_sub_(&(&moments.first * shaped(&step_size)).g_div_(&denominator));
-                let _ = gradient.zero_();
             }
             norms
         })
@@ -131,9 +132,25 @@ fn uniform(slots: &[SlotStep<'_>], get: impl Fn(&SlotStep<'_>) -> f64) -> f64 {
     first
 }
 
+/// One value per slot, `[K, 1]`.
 fn column(slots: &[SlotStep<'_>], device: Device, get: &dyn Fn(&SlotStep<'_>) -> f64) -> Tensor {
     let values: Vec<f64> = slots.iter().map(get).collect();
-    Tensor::from_slice(&values).to_kind(Kind::Float).to_device(device)
+    Tensor::from_slice(&values).to_kind(Kind::Float).to_device(device).unsqueeze(1)
+}
+
+/// Cuts tensors of one shape `[K, n]` along n. On the host a chunk with its temporaries stays in the
+/// cache, which makes a step over millions of parameters several times faster.
+fn chunks<const N: usize>(tensors: &[Tensor; N]) -> impl Iterator<Item = [Tensor; N]> {
+    const ELEMENTS: i64 = 1 << 16;
+    let size = tensors[0].size();
+    let length = match tensors[0].device() {
+        Device::Cpu => (ELEMENTS / size[0]).max(1),
+        Device::Cuda(_) | Device::Mps | Device::Vulkan => size[1],
+    };
+    (0..size[1]).step_by(usize::try_from(length.max(1)).expect("lengths are positive")).map(move |start| {
+        let end = (start + length).min(size[1]);
+        tensors.each_ref().map(|tensor| tensor.narrow(1, start, end - start))
+    })
 }
 
 /// The norm of each slot's whole gradient, `[K]`.
@@ -149,11 +166,11 @@ fn gradient_norms(params: &Params) -> Tensor {
     Tensor::stack(&squares, 0).sum_dim_intlist([0].as_slice(), false, Kind::Float).sqrt()
 }
 
-/// What each slot's gradient is multiplied by, `[K]`; `None` where no slot clips.
+/// What each slot's gradient is multiplied by, `[K, 1]`; `None` where no slot clips.
 fn clip_factors(norms: &Tensor, slots: &[SlotStep<'_>]) -> Option<Tensor> {
     slots.iter().any(|s| s.training.clip_norm.is_some()).then(|| {
         let limits = column(slots, norms.device(), &|s| s.training.clip_norm.unwrap_or(f64::INFINITY));
         // The same guard as torch.nn.utils.clip_grad_norm_.
-        (limits / (norms + 1e-6)).clamp_max(1.0)
+        (limits / (norms.unsqueeze(1) + 1e-6)).clamp_max(1.0)
     })
 }

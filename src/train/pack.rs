@@ -62,7 +62,7 @@ impl<'a> Trainer<'a> {
         let train = part(&store, Part::Train)?;
         let mut slots = Vec::new();
         for trial in &pack.slots {
-            let rows = folds::split(&train.labels(), &trial.splitting, trial.fold);
+            let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
             slots.push(Slot::new(trial, rows, train.lengths(), &context.layout));
         }
         let base = match &pack.model.weights {
@@ -144,7 +144,7 @@ impl<'a> Trainer<'a> {
             self.slots.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
         let rows: Vec<u64> =
             steps.iter().map(|step| step.iter().map(|rows| rows.len() as u64).sum()).collect();
-        let count = |rows: &[u32]| rows.iter().map(|row| u64::from(train.length(*row as usize))).sum::<u64>();
+        let count = |rows: &[u32]| rows.iter().map(|row| u64::from(train.length(*row))).sum::<u64>();
         let tokens = steps.iter().map(|step| step.iter().map(|rows| count(rows)).sum()).collect();
         let mut losses = Tensor::zeros([index(steps.len())], (Kind::Float, self.device));
         for micro in 0..steps.iter().map(Vec::len).max().unwrap_or(0) {
@@ -265,7 +265,7 @@ impl<'a> Trainer<'a> {
             }
         };
         let test = match self.store.part(Part::Test) {
-            Some(test) if test.len() > 0 => Some(self.score(k, Part::Test, &all_rows(test))?),
+            Some(test) if !test.is_empty() => Some(self.score(k, Part::Test, &all_rows(test))?),
             Some(_) | None => None,
         };
         let (trainable_params, total_params) = self.params.only(k).count();

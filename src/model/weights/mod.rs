@@ -1,0 +1,190 @@
+//! Owns reading the weights of a folder in transformers' layout: which files they are in, their
+//! two formats, and looking tensors up by name.
+//!
+//! Nothing in a weight file is executed, nothing it claims is believed before it is checked, and
+//! its bytes stay in the file until somebody asks for them. Builds no model and needs no libtorch.
+
+mod archive;
+mod error;
+mod pickle;
+mod safetensors;
+mod tensor;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::{Component, Path, PathBuf};
+
+use memmap2::Mmap;
+
+pub use error::{Fault, WeightsError};
+use tensor::Stored;
+pub use tensor::{Kind, TensorView};
+
+/// The weight files of transformers, the one to prefer first.
+const LOOKED_FOR: [&str; 4] = [
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+];
+
+/// How a Git LFS pointer begins.
+const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+
+/// The tensors of one model folder. Its files must not be changed in place while it lives.
+#[derive(Debug)]
+pub struct Checkpoint {
+    folder: PathBuf,
+    files: Vec<Mmap>,
+    /// Each tensor with the index of its file.
+    tensors: BTreeMap<String, (usize, Stored)>,
+}
+
+/// Finds all tensors of a model folder.
+///
+/// # Errors
+/// When the folder has no weight file, or one cannot be read, is damaged, or asks for code to run.
+pub fn read(folder: &Path) -> Result<Checkpoint, WeightsError> {
+    let listed = Listed::find(folder)?;
+    let mut checkpoint =
+        Checkpoint { folder: folder.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
+    for path in &listed.files {
+        checkpoint.add(path)?;
+    }
+    match listed.names.into_iter().find(|name| !checkpoint.tensors.contains_key(name)) {
+        Some(name) => Err(checkpoint.missing(&name)),
+        None => Ok(checkpoint),
+    }
+}
+
+/// The files that [`read`] would read, in a stable order.
+///
+/// # Errors
+/// When the folder has none, or its shard index is not readable.
+pub fn files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
+    Listed::find(folder).map(|listed| listed.files)
+}
+
+impl Checkpoint {
+    /// The names of all tensors, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The tensor with exactly this name.
+    #[must_use]
+    pub fn tensor(&self, name: &str) -> Option<TensorView<'_>> {
+        let (name, (file, stored)) = self.tensors.get_key_value(name)?;
+        Some(stored.view(name, &self.files[*file]))
+    }
+
+    /// The tensor with this name as a model knows it: with or without `prefix` (files of the base
+    /// model alone leave `bert.` out), or with the names `gamma` and `beta` that old files of
+    /// BERT have for the weight and bias of a `LayerNorm`.
+    ///
+    /// # Errors
+    /// [`WeightsError::Missing`] when there is none.
+    pub fn find(&self, name: &str, prefix: &str) -> Result<TensorView<'_>, WeightsError> {
+        let other = match name.strip_prefix(prefix) {
+            Some(bare) => bare.to_owned(),
+            None => format!("{prefix}{name}"),
+        };
+        [name, &other]
+            .into_iter()
+            .find_map(|name| self.tensor(name).or_else(|| self.tensor(&old_norm_name(name)?)))
+            .ok_or_else(|| self.missing(name))
+    }
+
+    /// The tensor as a model needs it: found as by [`Checkpoint::find`], of this shape, and finite.
+    ///
+    /// # Errors
+    /// When it is missing, has another shape, or holds NaN or infinity.
+    pub fn require(&self, name: &str, prefix: &str, shape: &[usize]) -> Result<TensorView<'_>, WeightsError> {
+        let tensor = self.find(name, prefix)?.with_shape(shape)?;
+        tensor.check_finite()?;
+        Ok(tensor)
+    }
+
+    fn missing(&self, name: &str) -> WeightsError {
+        WeightsError::Missing { name: name.to_owned(), folder: self.folder.clone() }
+    }
+
+    fn add(&mut self, path: &Path) -> Result<(), WeightsError> {
+        let file = map(path)?;
+        let found = if file.starts_with(POINTER) {
+            Err(Fault::Pointer)
+        } else if path.extension().is_some_and(|extension| extension == "safetensors") {
+            safetensors::tensors(&file)
+        } else {
+            archive::tensors(&file)
+        };
+        let found = found.map_err(|fault| WeightsError::File { path: path.to_owned(), fault })?;
+        let index = self.files.len();
+        self.tensors.extend(found.into_iter().map(|(name, stored)| (name, (index, stored))));
+        self.files.push(file);
+        Ok(())
+    }
+}
+
+/// What a folder says about its weights before they are read.
+struct Listed {
+    files: Vec<PathBuf>,
+    /// Tensors that must be in the files; only an index of shards names them.
+    names: Vec<String>,
+}
+
+impl Listed {
+    fn find(folder: &Path) -> Result<Self, WeightsError> {
+        let there = LOOKED_FOR.iter().map(|name| folder.join(name)).find(|path| path.is_file());
+        let path = there
+            .ok_or_else(|| WeightsError::NoWeights { folder: folder.to_owned(), looked_for: &LOOKED_FOR })?;
+        if path.extension().is_some_and(|extension| extension == "json") {
+            Self::from_index(folder, &path)
+        } else {
+            Ok(Self { files: vec![path], names: Vec::new() })
+        }
+    }
+
+    fn from_index(folder: &Path, path: &Path) -> Result<Self, WeightsError> {
+        let damaged =
+            |reason: String| WeightsError::File { path: path.to_owned(), fault: Fault::damaged(reason) };
+        let text = std::fs::read(path).map_err(|source| read_error(path, source))?;
+        let index: ShardIndex = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        let mut shards: Vec<&str> = index.weight_map.values().map(String::as_str).collect();
+        shards.sort_unstable();
+        shards.dedup();
+        if let Some(shard) = shards.iter().find(|shard| !is_file_name(shard)) {
+            return Err(damaged(format!("it names the shard `{shard}`, which is not a file of its folder")));
+        }
+        let files = shards.into_iter().map(|shard| folder.join(shard)).collect();
+        Ok(Self { files, names: index.weight_map.into_keys().collect() })
+    }
+}
+
+/// transformers' index of a model in several files.
+#[derive(serde::Deserialize)]
+struct ShardIndex {
+    /// File name by tensor name.
+    weight_map: BTreeMap<String, String>,
+}
+
+fn is_file_name(text: &str) -> bool {
+    let mut parts = Path::new(text).components();
+    matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
+}
+
+fn old_norm_name(name: &str) -> Option<String> {
+    let old = |new: &str, old: &str| name.strip_suffix(new).map(|module| format!("{module}{old}"));
+    old("LayerNorm.weight", "LayerNorm.gamma").or_else(|| old("LayerNorm.bias", "LayerNorm.beta"))
+}
+
+fn map(path: &Path) -> Result<Mmap, WeightsError> {
+    let file = File::open(path).map_err(|source| read_error(path, source))?;
+    #[expect(unsafe_code, reason = "the map is read-only, and weight files are replaced, never rewritten")]
+    let map = unsafe { Mmap::map(&file) };
+    map.map_err(|source| read_error(path, source))
+}
+
+fn read_error(path: &Path, source: std::io::Error) -> WeightsError {
+    WeightsError::Read { path: path.to_owned(), source }
+}

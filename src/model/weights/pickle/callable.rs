@@ -1,0 +1,158 @@
+//! Owns what the five functions and classes that a state dictionary needs would build. Any other
+//! one is refused by name.
+
+use super::super::error::Fault;
+use super::{Described, Id, Machine, Storage, Value};
+
+/// More dimensions than weights have; keeps a description small.
+const MAX_RANK: usize = 8;
+
+/// Longest name shown in an error; a file can hold any.
+const SHOWN_CHARS: usize = 100;
+
+/// A function or class that may be named.
+#[derive(Clone, Copy)]
+pub(super) enum Callable<'p> {
+    /// `collections.OrderedDict`.
+    OrderedDict,
+    /// `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`.
+    RebuildTensor,
+    /// `torch._utils._rebuild_parameter(tensor, …)`.
+    RebuildParameter,
+    /// `torch.<type>Storage`: only named, to say the element type.
+    StorageClass(&'p str),
+}
+
+impl<'p> Callable<'p> {
+    fn named(module: &'p str, name: &'p str) -> Result<Self, Fault> {
+        match (module, name) {
+            ("collections", "OrderedDict") => Ok(Self::OrderedDict),
+            ("torch._utils", "_rebuild_tensor_v2") => Ok(Self::RebuildTensor),
+            ("torch._utils", "_rebuild_parameter") => Ok(Self::RebuildParameter),
+            ("torch", class) if class.ends_with("Storage") => Ok(Self::StorageClass(class)),
+            _ => {
+                let global = format!("{module}.{name}").escape_debug().take(SHOWN_CHARS).collect();
+                Err(Fault::Refused { global })
+            }
+        }
+    }
+}
+
+impl<'p> Machine<'p> {
+    /// A function or class, named by two lines.
+    pub(super) fn global(&mut self) -> Result<(), Fault> {
+        let (module, name) = (self.code.line()?, self.code.line()?);
+        self.push(Value::Callable(Callable::named(module, name)?));
+        Ok(())
+    }
+
+    /// A function or class, named by the two texts on top of the stack.
+    pub(super) fn stack_global(&mut self) -> Result<(), Fault> {
+        let name = self.pop()?;
+        let module = self.pop()?;
+        let callable = Callable::named(self.text_of(module)?, self.text_of(name)?)?;
+        self.push(Value::Callable(callable));
+        Ok(())
+    }
+
+    /// The reference to a storage: `("storage", class, key, device, length)`. The length is not
+    /// used: the archive says how many bytes there are.
+    pub(super) fn persistent(&mut self) -> Result<(), Fault> {
+        let reference = self.pop()?;
+        let &[tag, class, key, _device, _length] = self.sequence(reference)? else {
+            return Err(self.fault("an unknown kind of reference"));
+        };
+        let (Value::Callable(Callable::StorageClass(class)), "storage") =
+            (&self.values[class], self.text_of(tag)?)
+        else {
+            return Err(self.fault("a reference to something that is no storage"));
+        };
+        let storage = Storage { class, key: self.text_of(key)? };
+        self.push(Value::Storage(storage));
+        Ok(())
+    }
+
+    pub(super) fn reduce(&mut self) -> Result<(), Fault> {
+        let arguments = self.pop()?;
+        let called = self.pop()?;
+        let Value::Callable(callable) = self.values[called] else {
+            return Err(self.fault("a call of something that is no function"));
+        };
+        match (callable, self.sequence(arguments)?) {
+            (Callable::OrderedDict, []) => self.push(Value::Dict(Vec::new())),
+            (Callable::RebuildTensor, &[storage, offset, size, stride, ..]) => {
+                let described = self.describe(storage, offset, size, stride)?;
+                self.push(Value::Tensor(Box::new(described)));
+            }
+            (Callable::RebuildParameter, &[tensor, ..]) => self.stack.push(tensor),
+            (
+                Callable::OrderedDict
+                | Callable::RebuildTensor
+                | Callable::RebuildParameter
+                | Callable::StorageClass(_),
+                _,
+            ) => return Err(self.fault("a call with unknown arguments")),
+        }
+        Ok(())
+    }
+
+    fn describe(&self, storage: Id, offset: Id, size: Id, stride: Id) -> Result<Described<'p>, Fault> {
+        let Value::Storage(storage) = self.values[storage] else {
+            return Err(self.fault("a tensor without a storage"));
+        };
+        let shape = self.extents(size)?;
+        let strides = self.extents(stride)?;
+        if shape.len() != strides.len() {
+            return Err(self.fault("a tensor with unequal numbers of sizes and strides"));
+        }
+        Ok(Described { storage, offset: self.extent(offset)?, shape, strides })
+    }
+
+    fn extents(&self, id: Id) -> Result<Vec<usize>, Fault> {
+        let items = self.sequence(id)?;
+        if items.len() > MAX_RANK {
+            return Err(self.fault("a tensor of more than 8 dimensions"));
+        }
+        items.iter().map(|&item| self.extent(item)).collect()
+    }
+
+    fn extent(&self, id: Id) -> Result<usize, Fault> {
+        let Value::Int(number) = self.values[id] else {
+            return Err(self.fault("a size that is no number"));
+        };
+        usize::try_from(number).map_err(|_| self.fault("a negative size"))
+    }
+
+    fn sequence(&self, id: Id) -> Result<&[Id], Fault> {
+        let Value::Sequence(items) = &self.values[id] else {
+            return Err(self.fault("something else where a tuple belongs"));
+        };
+        Ok(items)
+    }
+
+    fn text_of(&self, id: Id) -> Result<&'p str, Fault> {
+        let Value::Text(text) = self.values[id] else {
+            return Err(self.fault("something else where a text belongs"));
+        };
+        Ok(text)
+    }
+
+    /// The named tensors of the dictionary on top of the stack.
+    pub(super) fn tensors(&self) -> Result<Vec<(&'p str, Described<'p>)>, Fault> {
+        let Value::Dict(items) = &self.values[self.top()?] else {
+            return Err(self.fault("something else than a dictionary"));
+        };
+        let named: Vec<_> = items
+            .iter()
+            .filter_map(|&(name, value)| {
+                let Value::Text(name) = self.values[name] else { return None };
+                let Value::Tensor(tensor) = &self.values[value] else { return None };
+                Some((name, Described::clone(tensor)))
+            })
+            .collect();
+        if named.is_empty() {
+            return Err(self.fault("a dictionary without tensors"));
+        }
+        Ok(named)
+    }
+}

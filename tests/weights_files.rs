@@ -1,0 +1,247 @@
+//! Reading the weights of real model folders, and what is said about folders that cannot be read.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use lorasweep::model::weights::{self, Checkpoint, Fault, Kind, WeightsError};
+use safetensors::tensor::{Dtype, TensorView};
+use tempfile::TempDir;
+
+fn fixture(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert").join(name)
+}
+
+/// A folder with these files.
+fn folder(files: &[(&str, &[u8])]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+fn folder_of(fixture_name: &str, name: &str) -> TempDir {
+    folder(&[(name, &fs::read(fixture(fixture_name)).unwrap())])
+}
+
+fn safetensors(tensors: &[(&str, Dtype, &[usize], &[u8])]) -> Vec<u8> {
+    let views = tensors
+        .iter()
+        .map(|&(name, kind, shape, bytes)| (name, TensorView::new(kind, shape.to_vec(), bytes).unwrap()));
+    safetensors::serialize(views, None).unwrap()
+}
+
+fn file_with_header(header: &str, bytes: usize) -> Vec<u8> {
+    [&(header.len() as u64).to_le_bytes(), header.as_bytes(), &vec![0; bytes]].concat()
+}
+
+fn fault(files: &[(&str, &[u8])]) -> (Fault, String) {
+    let error = weights::read(folder(files).path()).unwrap_err();
+    let text = error.to_string();
+    match error {
+        WeightsError::File { fault, .. } => (fault, text),
+        other @ (WeightsError::NoWeights { .. }
+        | WeightsError::Read { .. }
+        | WeightsError::Missing { .. }
+        | WeightsError::Shape { .. }
+        | WeightsError::NotFinite { .. }) => panic!("not about a file's content: {other}"),
+    }
+}
+
+fn assert_same(one: &Checkpoint, other: &Checkpoint) {
+    assert!(one.names().eq(other.names()));
+    for name in one.names() {
+        assert_eq!(one.tensor(name), other.tensor(name));
+    }
+}
+
+#[test]
+fn both_formats_hold_the_same_tensors() {
+    let pickled = folder_of("pytorch_model.bin", "pytorch_model.bin");
+    let pickled = weights::read(pickled.path()).unwrap();
+    let safe = weights::read(&fixture("")).unwrap();
+    assert_same(&pickled, &safe);
+    let words = safe.tensor("bert.embeddings.word_embeddings.weight").unwrap();
+    assert_eq!((words.kind, words.shape), (Kind::F32, &[60, 32][..]));
+    for name in pickled.names() {
+        pickled.tensor(name).unwrap().check_finite().unwrap();
+    }
+}
+
+#[test]
+fn a_name_is_found_with_and_without_the_prefix() {
+    let with = weights::read(&fixture("")).unwrap();
+    let without = folder_of("base_noprefix.safetensors", "model.safetensors");
+    let without = weights::read(without.path()).unwrap();
+    assert!(without.names().all(|name| !name.starts_with("bert.")));
+    let base = with.names().filter(|name| name.starts_with("bert."));
+    for name in base {
+        let one = with.find(name, "bert.").unwrap();
+        let other = without.find(name, "bert.").unwrap();
+        assert_eq!((one.shape, one.bytes), (other.shape, other.bytes));
+    }
+    for name in without.names() {
+        with.find(name, "bert.").unwrap();
+    }
+    let error = without.find("classifier.weight", "bert.").unwrap_err().to_string();
+    assert!(error.contains("`classifier.weight` is not among"), "{error}");
+}
+
+#[test]
+fn old_names_of_layer_norms_are_found() {
+    let file = safetensors(&[
+        ("embeddings.LayerNorm.beta", Dtype::F32, &[1], &[0, 0, 0, 0]),
+        ("embeddings.LayerNorm.gamma", Dtype::F32, &[1], &[0, 0, 128, 63]),
+    ]);
+    let folder = folder(&[("model.safetensors", &file)]);
+    let checkpoint = weights::read(folder.path()).unwrap();
+    let scale = checkpoint.find("bert.embeddings.LayerNorm.weight", "bert.").unwrap();
+    assert_eq!(*scale.bytes, 1.0_f32.to_le_bytes());
+    let shift = checkpoint.find("bert.embeddings.LayerNorm.bias", "bert.").unwrap();
+    assert_eq!(*shift.bytes, 0.0_f32.to_le_bytes());
+}
+
+/// The fixture's tensors in two files, and which is in which.
+fn shards() -> (Vec<Vec<u8>>, BTreeMap<String, String>) {
+    let whole = weights::read(&fixture("")).unwrap();
+    let mut shards = [Vec::new(), Vec::new()];
+    let mut places = BTreeMap::new();
+    for (index, name) in whole.names().enumerate() {
+        let tensor = whole.tensor(name).unwrap();
+        shards[index % 2].push((name, tensor.shape.to_vec(), tensor.bytes.into_owned()));
+        places.insert(name.to_owned(), format!("model-{}.safetensors", index % 2));
+    }
+    let files = shards.iter().map(|shard| {
+        let tensors: Vec<_> =
+            shard.iter().map(|(name, shape, bytes)| (*name, Dtype::F32, &shape[..], &bytes[..])).collect();
+        safetensors(&tensors)
+    });
+    (files.collect(), places)
+}
+
+fn index(places: &BTreeMap<String, String>) -> Vec<u8> {
+    serde_json::to_vec(&serde_json::json!({"metadata": {"total_size": 0}, "weight_map": places})).unwrap()
+}
+
+#[test]
+fn shards_are_read_as_one() {
+    let (files, mut places) = shards();
+    let names = ["model-0.safetensors", "model-1.safetensors"];
+    let index_name = "model.safetensors.index.json";
+    let whole = folder(&[(index_name, &index(&places)), (names[0], &files[0]), (names[1], &files[1])]);
+    assert_same(&weights::read(whole.path()).unwrap(), &weights::read(&fixture("")).unwrap());
+    assert_eq!(weights::files(whole.path()).unwrap(), names.map(|name| whole.path().join(name)));
+
+    fs::remove_file(whole.path().join(names[1])).unwrap();
+    assert!(
+        matches!(weights::read(whole.path()), Err(WeightsError::Read { path, .. }) if path.ends_with(names[1]))
+    );
+
+    places.insert("bert.extra".to_owned(), names[0].to_owned());
+    fs::write(whole.path().join(names[1]), &files[1]).unwrap();
+    fs::write(whole.path().join(index_name), index(&places)).unwrap();
+    assert!(
+        matches!(weights::read(whole.path()), Err(WeightsError::Missing { name, .. }) if name == "bert.extra")
+    );
+
+    places.insert("bert.extra".to_owned(), "../model-0.safetensors".to_owned());
+    let (found, _) = fault(&[(index_name, &index(&places))]);
+    assert!(matches!(found, Fault::Damaged { reason } if reason.contains("`../model-0.safetensors`")));
+}
+
+#[test]
+fn a_folder_without_weights_says_what_was_looked_for() {
+    let error = weights::read(folder(&[("config.json", b"{}")]).path()).unwrap_err().to_string();
+    for name in ["`model.safetensors`", "`model.safetensors.index.json`", "`pytorch_model.bin`"] {
+        assert!(error.contains(name), "{error}");
+    }
+}
+
+#[test]
+fn files_that_stand_for_others_say_how_to_get_them() {
+    let pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 437961724\n";
+    let (found, text) = fault(&[("model.safetensors", pointer)]);
+    assert_eq!(found, Fault::Pointer);
+    assert!(text.contains("git lfs pull"), "{text}");
+
+    // The magic number that `torch.save(..., _use_new_zipfile_serialization=False)` begins with.
+    let old = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
+    let (found, text) = fault(&[("pytorch_model.bin", old)]);
+    assert_eq!(found, Fault::OldFormat);
+    assert!(text.contains("save_pretrained(folder, safe_serialization=True)"), "{text}");
+}
+
+#[test]
+fn a_header_that_lies_is_not_believed() {
+    let read = |header: &str, bytes| fault(&[("model.safetensors", &file_with_header(header, bytes))]).0;
+    let one = |dtype: &str, offsets: &str| {
+        format!(r#"{{"one":{{"dtype":"{dtype}","shape":[2],"data_offsets":{offsets}}}}}"#)
+    };
+    let header_end = |header: &str| 8 + header.len() as u64;
+
+    let short = one("F32", "[0,8]");
+    let needed = header_end(&short) + 8;
+    assert_eq!(read(&short, 5), Fault::Truncated { needed, found: needed - 3 });
+    assert!(matches!(read(&short, 9), Fault::Damaged { reason } if reason.contains("1 bytes follow")));
+    assert_eq!(read(&one("F32", "[4,12]"), 12), Fault::Outside { tensor: "one".to_owned() });
+    assert!(matches!(read(&one("F32", "[0,12]"), 12), Fault::Damaged { .. }));
+    assert!(matches!(read("{\"one\":", 8), Fault::Damaged { .. }));
+    for dtype in ["F8_E4M3", "F99"] {
+        let unknown = Fault::UnknownKind { tensor: "one".to_owned(), found: dtype.to_owned() };
+        let bytes = if dtype == "F99" { 8 } else { 2 };
+        assert_eq!(read(&one(dtype, &format!("[0,{bytes}]")), bytes), unknown);
+    }
+    // Eight tensors whose sizes add up to nearly all of the address space.
+    let huge: Vec<String> = (0..8_u64)
+        .map(|i| {
+            let (start, size) = (i * 0x1fff_ffff_ffff_ffff, 0x1fff_ffff_ffff_ffff_u64);
+            format!(r#""{i}":{{"dtype":"U8","shape":[{size}],"data_offsets":[{start},{}]}}"#, start + size)
+        })
+        .collect();
+    assert!(matches!(read(&format!("{{{}}}", huge.join(",")), 8), Fault::Truncated { .. }));
+}
+
+#[test]
+fn a_required_tensor_has_the_models_shape_and_is_finite() {
+    let file = safetensors(&[
+        ("pooler.bias", Dtype::F32, &[2], &[0; 8]),
+        ("pooler.weight", Dtype::F32, &[1, 1], &f32::NAN.to_le_bytes()),
+    ]);
+    let folder = folder(&[("model.safetensors", &file)]);
+    let checkpoint = weights::read(folder.path()).unwrap();
+    assert_eq!(checkpoint.require("bert.pooler.bias", "bert.", &[2]).unwrap().name, "pooler.bias");
+    let said = |name, shape: &[usize]| checkpoint.require(name, "bert.", shape).unwrap_err().to_string();
+    let shape = said("bert.pooler.bias", &[1, 2]);
+    assert!(shape.contains("`pooler.bias` has shape [2] and the model needs [1, 2]"), "{shape}");
+    let number = said("bert.pooler.weight", &[1, 1]);
+    assert!(number.contains("`pooler.weight` is NaN or infinite at element 0"), "{number}");
+}
+
+#[test]
+fn numbers_that_are_not_finite_are_found_in_every_kind() {
+    let cases: [(Dtype, Vec<u8>, Option<usize>); 9] = [
+        (Dtype::F32, [1.0_f32, f32::MAX, f32::NAN].map(f32::to_le_bytes).concat(), Some(2)),
+        (Dtype::F32, [f32::MIN, f32::MIN_POSITIVE, -0.0].map(f32::to_le_bytes).concat(), None),
+        (Dtype::F64, [1.0, f64::NEG_INFINITY, 2.0].map(f64::to_le_bytes).concat(), Some(1)),
+        (Dtype::F64, [f64::MAX, f64::MIN, 0.0].map(f64::to_le_bytes).concat(), None),
+        (Dtype::F16, [0x3c00_u16, 0x7bff, 0xfc00].map(u16::to_le_bytes).concat(), Some(2)),
+        (Dtype::F16, [0x3c00_u16, 0x7bff, 0xfbff].map(u16::to_le_bytes).concat(), None),
+        (Dtype::BF16, [0x7fc0_u16, 0x3f80, 0].map(u16::to_le_bytes).concat(), Some(0)),
+        (Dtype::BF16, [0x7f7f_u16, 0x3f80, 0].map(u16::to_le_bytes).concat(), None),
+        (Dtype::I64, [-1_i64, i64::MAX, 0].map(i64::to_le_bytes).concat(), None),
+    ];
+    for (dtype, bytes, expected) in cases {
+        let file = safetensors(&[("one", dtype, &[3], &bytes)]);
+        let folder = folder(&[("model.safetensors", &file)]);
+        let checkpoint = weights::read(folder.path()).unwrap();
+        let found = match checkpoint.tensor("one").unwrap().check_finite() {
+            Ok(()) => None,
+            Err(WeightsError::NotFinite { element, .. }) => Some(element),
+            Err(other) => panic!("{other}"),
+        };
+        assert_eq!(found, expected, "{dtype}");
+    }
+}
