@@ -125,6 +125,7 @@ fn unseen_labels(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &mut 
     let occur = if unseen.len() == 1 { "occurs" } else { "occur" };
     report
         .error(other.name.place, Problem::UnseenLabels { labels, file: other.name.value.clone(), occur })
+        .hint("what training never sees cannot be learned: correct the file, or remove these rows")
         .one_of(unseen[0], known.iter().map(String::as_str));
 }
 
@@ -226,7 +227,12 @@ fn hold_out(
     let seed = split.map_or(42, |split| split.seed);
     let rows = drawn.map_or(usize::MAX, |drawn| drawn.rows);
     if rows < 2 || (rows as f64) * fraction < 1.0 || (rows as f64) * (1.0 - fraction) < 1.0 {
-        let place = split.and_then(|split| Some(split.fraction.as_ref()?.place)).unwrap_or(raw.place);
+        let task = raw.task.as_ref();
+        let place = split
+            .and_then(|split| split.fraction.as_ref().map(|at| at.place))
+            .or_else(|| task.and_then(|task| task.rows.as_ref().map(|at| at.place)))
+            .or_else(|| task.and_then(|task| task.train.as_ref().map(|at| at.place)))
+            .unwrap_or_default();
         let message = format!("holding out {fraction} of {rows} training rows leaves one side empty");
         report.error(place, Problem::TooFewRows(message)).hint("use more rows, or a `validation` file");
         return None;

@@ -296,6 +296,10 @@ pub(super) fn quoted<S: AsRef<str>>(words: &[S]) -> String {
 /// The known word that `found` is most likely a slip of.
 fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     let found = found.to_lowercase();
+    let beginning = known.iter().find(|word| found.len() >= 3 && word.to_lowercase().starts_with(&found));
+    if let Some(word) = beginning {
+        return Some(word);
+    }
     let distance = |word: &str| strsim::damerau_levenshtein(&found, &word.to_lowercase());
     known
         .iter()

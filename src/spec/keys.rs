@@ -81,7 +81,7 @@ pub(super) const MOST_LAYERS: u64 = 1_000;
 /// Wider than any layer.
 pub(super) const WIDEST: u64 = 100_000;
 /// More than any sweep needs of anything.
-const MANY: u64 = 1_000_000_000;
+pub(super) const MANY: u64 = 1_000_000_000;
 const SEED: Kind = Kind::Count(0, u64::MAX);
 
 const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {

@@ -20,6 +20,8 @@ mod setting;
 mod source;
 mod starter;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod tree;
 
 use std::collections::BTreeMap;

@@ -69,7 +69,10 @@ fn split(option: &str, argument: &str, example: &str, report: &mut Report) -> Op
             Some((At { value: name.to_owned(), place }, node))
         }
         Err(error) => {
-            report.error(Place { start: name.len() + 1, ..whole }, Problem::Syntax(error.message));
+            let column =
+                error.at.map_or(0, |(_, column)| column.saturating_sub(1)) + name.chars().count() + 1;
+            let place = report.sources.place(source, 1, column + 1);
+            report.error(place, Problem::Syntax(error.message));
             None
         }
     }

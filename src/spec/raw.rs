@@ -12,7 +12,6 @@ use super::tree::{Content, Node};
 /// The sweep file.
 #[derive(Debug, Default)]
 pub(super) struct RawSweep {
-    pub(super) place: Place,
     pub(super) name: Option<At<String>>,
     pub(super) task: Option<RawTask>,
     pub(super) models: Vec<RawModel>,
@@ -106,11 +105,15 @@ pub(super) struct RawExclusion {
 
 /// Reads the whole tree.
 pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
+    if matches!(tree.content, Content::Null) {
+        let hint = "`lorasweep init DATA.csv` writes a sweep to start from";
+        read::bad("the file", tree, "a mapping with `name`, `task`, `models` and `grid`", report).hint(hint);
+        return RawSweep::default();
+    }
     let Some(top) = read::fields(tree, &keys::SWEEP, keys::SWEEP.name, report) else {
         return RawSweep::default();
     };
     RawSweep {
-        place: top.place,
         name: top.text("name"),
         task: section(&top, "task", report).map(|fields| task(&fields)),
         models: models(&top, report),
@@ -235,7 +238,9 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
                 | Content::Count(_)
                 | Content::Number(_)
                 | Content::List(_)
-                | Content::Map(_) => read::bad("an item of `zip`", item, "the name of an axis", report),
+                | Content::Map(_) => {
+                    read::bad("an item of `zip`", item, "the name of an axis", report);
+                }
             }
         }
         if names.len() == 1 {

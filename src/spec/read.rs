@@ -2,8 +2,8 @@
 //! every unknown key and every bad value, and goes on. Knows no meaning beyond the table.
 
 use super::DeviceRequest;
-use super::error::{Problem, Report, quoted};
-use super::keys::{Key, Kind, Range, Section};
+use super::error::{Problem, Report, SpecError, quoted};
+use super::keys::{self, Key, Kind, Range, Section};
 use super::source::{At, Place, Sources};
 use super::tree::{Content, Entry, Node};
 
@@ -64,7 +64,7 @@ pub(super) fn fields<'n>(
     }
     for key in section.keys().filter(|key| key.required) {
         if !fields.iter().any(|field| field.key.name == key.name) {
-            missing(key.name, title, node.place, report).hint(key.doc);
+            missing(key.name, title, node.place, report).hint(uncapitalised(key.doc));
         }
     }
     Some(Fields { place: node.place, fields })
@@ -100,15 +100,15 @@ pub(super) fn items<'n>(node: &'n Node, title: &str, wanted: &str, report: &mut 
 }
 
 /// Notes a missing key.
-pub(super) fn missing<'r>(
-    key: &str,
-    title: &str,
-    place: Place,
-    report: &'r mut Report,
-) -> &'r mut super::error::SpecError {
+pub(super) fn missing<'r>(key: &str, title: &str, place: Place, report: &'r mut Report) -> &'r mut SpecError {
     // Point at the beginning: the end of a mapping says nothing about what it lacks.
     let place = Place { end: place.start, ..place };
     report.error(place, Problem::MissingKey { key: key.to_owned(), section: title.to_owned() })
+}
+
+fn uncapitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
 fn unknown_key(name: &str, title: &str) -> Problem {
@@ -149,7 +149,14 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
     }
     let written = report.sources.slice(node.place).to_owned();
     let culprit = culprit(&key.kind, node);
-    let problem = Problem::BadValue { key: format!("`{}`", key.name), found: describe(culprit, report) };
+    let found = match key.kind {
+        // Among words the wrong one needs no explanation.
+        Kind::Choice(_) | Kind::Devices if matches!(culprit.content, Content::Text(_)) => {
+            format!("`{written}`")
+        }
+        _ => describe(culprit, report),
+    };
+    let problem = Problem::BadValue { key: format!("`{}`", key.name), found };
     let error = report.error(culprit.place, problem);
     if let Kind::Choice(words) = &key.kind {
         error.one_of(&written, words.iter().copied());
@@ -221,9 +228,9 @@ fn flag(node: &Node) -> Option<bool> {
 }
 
 /// Notes a value of the wrong kind or out of range.
-pub(super) fn bad(title: &str, node: &Node, wanted: &str, report: &mut Report) {
+pub(super) fn bad<'r>(title: &str, node: &Node, wanted: &str, report: &'r mut Report) -> &'r mut SpecError {
     let problem = Problem::BadValue { key: title.to_owned(), found: describe(node, report) };
-    report.error(node.place, problem).allowed(wanted);
+    report.error(node.place, problem).allowed(wanted)
 }
 
 fn describe(node: &Node, report: &Report) -> String {
@@ -256,7 +263,8 @@ impl Kind {
         match self {
             Self::Text => "a text".to_owned(),
             Self::Texts => "a text, or a list of texts".to_owned(),
-            Self::Count(_, u64::MAX) => "a whole number".to_owned(),
+            Self::Count(0, _) => "a whole number".to_owned(),
+            Self::Count(min, keys::MANY..) => format!("a whole number, at least {min}"),
             Self::Count(min, max) => format!("a whole number from {min} to {max}"),
             Self::Number(Range::Positive) => "a number above 0".to_owned(),
             Self::Number(Range::NotNegative) => "a number, at least 0".to_owned(),

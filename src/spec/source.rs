@@ -44,7 +44,7 @@ pub struct Spot {
 }
 
 /// Longest piece of a line that a message shows, in characters.
-const LONGEST_LINE: usize = 100;
+const LONGEST_LINE: usize = 120;
 
 impl Sources {
     /// The sweep file alone.
@@ -77,16 +77,15 @@ impl Sources {
         let line = text[line_start..line_end].trim_end_matches('\r');
         let column = text[line_start..start].chars().count();
         let covered = text[start..floor_boundary(text, place.end.min(line_end)).max(start)].trim_end();
-        let skipped = column.saturating_sub(LONGEST_LINE / 2);
-        let shown: String = line.chars().skip(skipped).take(LONGEST_LINE).collect();
-        let room = LONGEST_LINE - (column - skipped);
+        let (shown, indent) = window(line, column);
+        let room = shown.chars().count().saturating_sub(indent).max(1);
         Spot {
             source: source.clone(),
             line: text[..start].matches('\n').count() + 1,
             column: column + 1,
-            text: shown.replace('\t', " ").trim_end().to_owned(),
-            indent: column - skipped,
             width: covered.chars().count().clamp(1, room),
+            text: shown,
+            indent,
         }
     }
 
@@ -98,6 +97,21 @@ impl Sources {
         let start = offset.map_or(text.len(), |(at, _)| line_start + at);
         Place { source, start, end: start }
     }
+}
+
+/// The part of a line around a column that fits a terminal, and where the column is in it.
+fn window(line: &str, column: usize) -> (String, usize) {
+    let length = line.chars().count();
+    let skipped = if length <= LONGEST_LINE { 0 } else { column.saturating_sub(LONGEST_LINE / 2) };
+    let cut = |from: usize, most: usize| line.chars().skip(from).take(most).collect::<String>();
+    let mut shown = cut(skipped, LONGEST_LINE).replace('\t', " ");
+    if skipped > 0 {
+        shown = format!("…{}", shown.chars().skip(1).collect::<String>());
+    }
+    if skipped + LONGEST_LINE < length {
+        shown.push('…');
+    }
+    (shown.trim_end().to_owned(), column - skipped)
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {

@@ -67,7 +67,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
         with_snippet: false,
     };
     serde_yaml::from_str_with_options(text, options).map_err(|error| SyntaxError {
-        message: first_line(&error.without_snippet().to_string()),
+        message: message_of(&error.without_snippet().to_string()),
         at: error.location().map(|at| (to_usize(at.line()), to_usize(at.column()))),
     })
 }
@@ -169,8 +169,10 @@ fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-fn first_line(text: &str) -> String {
-    text.lines().next().unwrap_or("this is not YAML").to_owned()
+/// The parser's message without its place, which we show ourselves.
+fn message_of(text: &str) -> String {
+    let line = text.lines().next().unwrap_or("it has no value");
+    line.split(" at line ").next().unwrap_or(line).to_owned()
 }
 
 #[cfg(test)]

@@ -1,0 +1,229 @@
+//! Laws of the grid and of reading, without a file in sight.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::error::Report;
+use super::keys::{EXCLUSION, Kind};
+use super::raw::RawAxis;
+use super::read::Value;
+use super::setting::Setting;
+use super::source::{At, Place, Sources};
+use super::survey::Survey;
+use super::{DeviceRequest, check, check_grid, grid, overrides, raw, tree};
+use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
+use crate::content::ContentHash;
+use crate::task::{DataFile, Task, TaskKind};
+use crate::trial::{Configuration, ConfigurationId};
+
+const HEAD: &str =
+    "name: laws\ntask: {train: t.csv, text: text, label: label}\nmodels: {m: {from: m}, n: {from: n}}\n";
+
+fn task(folder: &str) -> Task {
+    Task {
+        kind: TaskKind::Classification,
+        train: DataFile {
+            path: PathBuf::from(folder).join("t.csv"),
+            content: ContentHash::of_bytes(b"t"),
+            rows: 9,
+        },
+        validation: None,
+        test: None,
+        columns: None,
+        text: vec!["text".to_owned()],
+        label: "label".to_owned(),
+        labels: vec!["no".to_owned(), "yes".to_owned()],
+        max_length: 128,
+        rows: None,
+        test_rows: None,
+        sample_seed: 42,
+    }
+}
+
+fn model(name: &str, folder: &str) -> ModelSpec {
+    let path = PathBuf::from(folder).join(name);
+    ModelSpec {
+        name: name.to_owned(),
+        tokenizer: path.join("vocab.txt"),
+        weights: Weights::Folder { path, content: ContentHash::of_bytes(name.as_bytes()) },
+        tokenizer_content: ContentHash::of_bytes(b"vocab"),
+        architecture: Architecture::Bert(BertConfig { num_hidden_layers: 1, ..BertConfig::default() }),
+    }
+}
+
+/// The configurations of a grid whose files stand in `folder`, or the errors.
+fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configuration>>, String> {
+    let text = format!("{HEAD}{grid}");
+    let tree = tree::parse(&text).map_err(|error| error.message)?;
+    let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
+    let raw = raw::read(&tree, &mut report);
+    let only: Vec<String> = only.iter().map(ToString::to_string).collect();
+    let only: Vec<RawAxis> = overrides::only(&only, &mut report);
+    let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, folder))).into();
+    let points = check_grid::check(&raw, &models, &only, &mut report);
+    if report.has_errors() {
+        return Err(report.into_errors().to_string());
+    }
+    Ok(grid::configurations(&points, &task(folder), &models))
+}
+
+fn expand(grid: &str) -> Vec<Arc<Configuration>> {
+    expand_in("/data", grid, &[]).unwrap()
+}
+
+fn ids(configurations: &[Arc<Configuration>]) -> BTreeSet<ConfigurationId> {
+    configurations.iter().map(|configuration| configuration.id).collect()
+}
+
+/// Rank and alpha of each configuration.
+fn shapes(configurations: &[Arc<Configuration>]) -> Vec<(usize, f64)> {
+    configurations.iter().filter_map(|c| c.method.lora().map(|lora| (lora.rank, lora.alpha))).collect()
+}
+
+#[test]
+fn a_block_is_the_product_of_its_axes_and_the_grid_the_union_of_its_blocks() {
+    let block = "{method: lora, model: [m, n], rank: [4, 8], alpha: [8, 16, 32], learning_rate: 1e-3}";
+    assert_eq!(expand(&format!("grid: [{block}]")).len(), 12);
+    let other = "{method: full, model: m, learning_rate: [1e-4, 2e-4]}";
+    assert_eq!(expand(&format!("grid: [{block}, {other}]")).len(), 14);
+    let order =
+        shapes(&expand("grid: [{method: lora, model: m, rank: [4, 8], alpha: [8, 16], learning_rate: 1}]"));
+    assert_eq!(order, [(4, 8.0), (4, 16.0), (8, 8.0), (8, 16.0)]);
+}
+
+#[test]
+fn equal_configurations_appear_once() {
+    let once = expand("grid: [{method: lora, model: m, rank: 8, learning_rate: 1e-3}]");
+    let often = "grid:
+  - {method: lora, model: m, rank: [8, 8], learning_rate: 0.001}
+  - {method: lora, model: m, alpha: 16.0, targets: [[value, query], [query, value]], learning_rate: 1e-3}";
+    assert_eq!(ids(&expand(often)), ids(&once));
+    assert_eq!(expand(often).len(), 1);
+}
+
+#[test]
+fn axes_that_do_not_apply_to_a_method_never_multiply_it() {
+    let grid = "grid: [{method: [lora, full, scratch], model: m, rank: [4, 8], alpha: [8, 16], learning_rate: [1, 2]}]";
+    let names: Vec<&str> = expand(grid).iter().map(|c| c.method.name()).collect();
+    let of = |method: &str| names.iter().filter(|name| **name == method).count();
+    assert_eq!((of("lora"), of("full"), of("scratch")), (8, 2, 2));
+    let error =
+        expand_in("/", "grid: [{method: full, model: m, rank: 4, learning_rate: 1}]", &[]).unwrap_err();
+    assert!(error.contains("axis `rank` does not apply to `full`"), "{error}");
+}
+
+#[test]
+fn zipped_axes_move_together_and_exclusions_leave_points_out() {
+    let zip = "grid: [{method: lora, model: m, rank: [4, 8], alpha: [8, 16], learning_rate: 1, zip: [[rank, alpha]]}]";
+    assert_eq!(shapes(&expand(zip)), [(4, 8.0), (8, 16.0)]);
+    let methods = "grid: [{method: [lora, full], model: m, rank: [4, 8], learning_rate: [1, 2], zip: [[method, learning_rate]]}]";
+    let rates: Vec<_> = expand(methods).iter().map(|c| (c.method.name(), c.training.learning_rate)).collect();
+    assert_eq!(rates, [("lora", 1.0), ("lora", 1.0), ("full", 2.0)]);
+    let exclude = "grid: [{method: [lora, full], model: m, rank: [4, 8], alpha: [8, 16], learning_rate: 1,
+        exclude: [{rank: 4, alpha: 16}, {rank: 8, alpha: [8, 99]}]}]";
+    assert_eq!(shapes(&expand(exclude)), [(4, 8.0), (8, 16.0)]);
+    assert_eq!(expand(exclude).len(), 3);
+}
+
+#[test]
+fn only_keeps_the_points_that_have_the_values() {
+    let grid = "grid: [{method: [lora, full], model: m, rank: [4, 8, 16], learning_rate: 1}]";
+    let kept = |only: &[&str]| expand_in("/", grid, only).unwrap().len();
+    assert_eq!((kept(&[]), kept(&["method=full"]), kept(&["rank=[4, 16]"])), (4, 1, 2));
+    assert_eq!((kept(&["rank=4", "rank=8"]), kept(&["rank=4", "method=lora"])), (2, 1));
+    assert!(expand_in("/", grid, &["rank=5"]).unwrap_err().contains("allowed: `4`, `8`, `16`"));
+    assert!(expand_in("/", grid, &["rank=4", "method=full"]).is_err());
+}
+
+#[test]
+fn ids_do_not_depend_on_where_files_stand() {
+    let grid = "grid: [{method: [lora, full], model: [m, n], learning_rate: [1, 2]}]";
+    assert_eq!(ids(&expand_in("/a", grid, &[]).unwrap()), ids(&expand_in("/b/c", grid, &[]).unwrap()));
+}
+
+#[test]
+fn training_gives_what_a_block_does_not() {
+    let grid = "grid: [{method: full, model: m}, {method: full, model: m, seed: [1, 2]}]\ntraining: {learning_rate: 0.5, seed: 7}";
+    let settings: Vec<_> = expand(grid).iter().map(|c| (c.training.learning_rate, c.training.seed)).collect();
+    assert_eq!(settings, [(0.5, 7), (0.5, 1), (0.5, 2)]);
+}
+
+#[test]
+fn the_table_gives_every_axis_the_type_of_its_setting() {
+    for key in EXCLUSION.keys() {
+        let value = match &key.kind {
+            Kind::Text => Value::Text("m".to_owned()),
+            Kind::Texts => Value::Texts(Vec::new()),
+            Kind::Count(..) => Value::Count(1),
+            Kind::Number(_) => Value::Number(0.5),
+            Kind::Flag => Value::Flag(true),
+            Kind::Choice(words) => Value::Text(words[0].to_owned()),
+            Kind::OrNull(_) => Value::Null,
+            other => panic!("`{}` is no axis: {other:?}", key.name),
+        };
+        let at = At { value, place: Place::default() };
+        assert!(Setting::from_value(key.axis.unwrap(), at).is_some(), "{}", key.name);
+    }
+}
+
+#[test]
+fn device_requests_read_as_they_are_written() {
+    for text in ["auto", "cpu:1", "cpu:4", "cuda", "cuda:2"] {
+        assert_eq!(text.parse::<DeviceRequest>().unwrap().to_string(), text);
+    }
+    assert_eq!("cpu".parse(), Ok(DeviceRequest::Cpu(1)));
+    for text in ["", "gpu", "cpu:0", "cpu:", "cuda:x", "auto:1", "cpu:1:2"] {
+        assert!(text.parse::<DeviceRequest>().is_err(), "{text}");
+    }
+}
+
+fn list(values: &BTreeSet<u32>) -> String {
+    format!("[{}]", values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn counts_follow_the_lists_and_order_decides_no_id(
+        ranks in prop::collection::btree_set(1..64_u32, 1..4),
+        alphas in prop::collection::btree_set(1..64_u32, 1..4),
+        rates in prop::collection::btree_set(1..64_u32, 1..4),
+    ) {
+        let (r, a, l) = (list(&ranks), list(&alphas), list(&rates));
+        let forth = format!(
+            "grid:\n  - {{method: [lora, full], model: m, rank: {r}, alpha: {a}, learning_rate: {l}}}\n  \
+             - {{method: scratch, model: n, learning_rate: {l}}}"
+        );
+        let back = format!(
+            "grid:\n  - {{model: n, learning_rate: {l}, method: scratch}}\n  \
+             - {{learning_rate: {l}, alpha: {a}, model: m, rank: {r}, method: [full, lora]}}"
+        );
+        let configurations = expand(&forth);
+        prop_assert_eq!(configurations.len(), rates.len() * (ranks.len() * alphas.len() + 2));
+        prop_assert_eq!(ids(&configurations).len(), configurations.len());
+        prop_assert_eq!(ids(&configurations), ids(&expand(&back)));
+    }
+
+    #[test]
+    fn a_damaged_file_gives_errors_and_never_a_panic(at in 0..1_000_usize, length in 0..9_usize, with in "[a-z0-9:,{}\\[\\]&*!\" \n-]{0,6}") {
+        let mut text = format!(
+            "{HEAD}grid: [{{method: [lora, full], model: m, rank: [4, 8], learning_rate: 1e-3, zip: [[rank, model]], \
+             exclude: [{{rank: 4}}]}}]\nkfold: {{k: 3}}\ntraining: {{epochs: 2, clip_norm: null}}\ndevices: cpu:2\n"
+        );
+        let start = at % text.len();
+        let end = (start + length).min(text.len());
+        text.replace_range(start..end, &with);
+        if let Ok(tree) = tree::parse(&text) {
+            let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
+            let raw = raw::read(&tree, &mut report);
+            // Without a survey nothing can be sound, but everything else is judged.
+            if let Err(errors) = check::check(&raw, &Survey::default(), &[], report) {
+                prop_assert!(errors.to_string().contains("nothing was started"));
+            }
+        }
+    }
+}
