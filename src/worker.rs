@@ -16,6 +16,7 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
 use crate::data;
 use crate::error::AppError;
@@ -40,8 +41,8 @@ pub fn run(job_file: &Path) -> u8 {
     let exit = match settle_in(job_file, &stop) {
         Err(failure) => give_up(job_file, None, failure),
         Ok(job) => {
-            let flag = Arc::clone(&stop);
-            thread::spawn(move || beat(&flag, &over));
+            let unheard = Arc::clone(&stop);
+            thread::spawn(move || beat(&unheard, &over));
             match caught(|| work(&job, &stop)) {
                 Exit::Failed(failure) => give_up(job_file, Some(&job), failure),
                 exit @ (Exit::Done | Exit::Interrupted) => exit,
@@ -59,17 +60,29 @@ pub fn run(job_file: &Path) -> u8 {
 /// Makes this process a good child. Comes before any other thread: threads inherit the cores.
 fn settle_in(job_file: &Path, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure> {
     die_with_parent().map_err(|error| bad(format!("cannot tie the process to its parent: {error}")))?;
-    for signal in [SIGTERM, SIGINT] {
-        signal_hook::flag::register(signal, Arc::clone(stop))
-            .map_err(|error| bad(format!("cannot listen to signals: {error}")))?;
-    }
     let job: JobFile = files::read_json(job_file)
         .and_then(|job| job.ok_or_else(|| io::ErrorKind::NotFound.into()))
         .map_err(|error| bad(format!("cannot read the job file `{}`: {error}", job_file.display())))?;
+    listen(&job.work, stop).map_err(|error| bad(format!("cannot listen for signals: {error}")))?;
     bind(&job.placement.cores).map_err(|error| {
         bad(format!("cannot bind to cores {:?}: {error}; name other --devices", job.placement.cores))
     })?;
     Ok(job)
+}
+
+/// Training is asked to stop, since it has checkpoints to write. Other work ends where it stands:
+/// its files appear as a whole or not at all.
+fn listen(work: &Work, stop: &Arc<AtomicBool>) -> io::Result<()> {
+    for signal in [SIGTERM, SIGINT] {
+        match work {
+            Work::Train(_) => flag::register(signal, Arc::clone(stop))?,
+            Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => {
+                let at_once = Arc::new(AtomicBool::new(true));
+                flag::register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), at_once)?
+            }
+        };
+    }
+    Ok(())
 }
 
 fn die_with_parent() -> io::Result<()> {
@@ -97,15 +110,15 @@ fn bind(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Shows that this process lives, until its work is over. Where nobody listens any more it asks
-/// the work to stop.
+/// Shows that this process lives, from now on until its work is over. Where nobody listens any
+/// more it asks the work to stop.
 fn beat(stop: &AtomicBool, over: &Receiver<()>) {
-    while over.recv_timeout(HEARTBEAT) == Err(RecvTimeoutError::Timeout) {
-        if tell(&mut io::stdout(), &ChildLine::Heartbeat).is_err() {
-            stop.store(true, Ordering::Relaxed);
+    while tell(&mut io::stdout(), &ChildLine::Heartbeat).is_ok() {
+        if over.recv_timeout(HEARTBEAT) != Err(RecvTimeoutError::Timeout) {
             return;
         }
     }
+    stop.store(true, Ordering::Relaxed);
 }
 
 /// Writes one line, whole, so that threads do not tear each other's.

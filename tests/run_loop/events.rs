@@ -100,6 +100,15 @@ fn a_killed_child_is_started_again_as_often_as_the_policy_allows() {
 }
 
 #[test]
+fn the_first_failure_ends_the_run_where_the_policy_says_so() {
+    let (mut site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+    site.options.policy = Policy { fail_fast: true, attempts: 1 };
+    let outcome = site.run(&sweep, when_training(|_, _| failed(Failure::OutOfMemory)));
+    assert_eq!((outcome.summary.failed, outcome.summary.left, outcome.n_trained()), (1, 3, 1));
+    assert!(!outcome.summary.stopped);
+}
+
+#[test]
 fn what_a_failed_job_blocks_is_left_for_the_next_run() {
     let (site, sweep) = (Site::new(), sweep(&[1e-3]));
     let broken = Failure::BadData { message: "no such column".to_owned() };

@@ -2,5 +2,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 mod events;
+mod processes;
 mod resume;
 mod support;

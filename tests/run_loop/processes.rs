@@ -1,0 +1,133 @@
+//! The same loop with the real program as its children.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crossbeam::channel::never;
+use lorasweep::content::ContentHash;
+use lorasweep::exec::local::{LocalExecutor, PARENT_VARIABLE};
+use lorasweep::exec::{Executor, Exit, StartJob, What};
+use lorasweep::job::{ChildLine, Device, JobFile, Placement, Prepare, Work};
+use lorasweep::outcome::Failure;
+use lorasweep::plan::{JobId, JobKey};
+use lorasweep::run::layout::Layout;
+use lorasweep::run::{self, files};
+
+use crate::support::{Remember, Site, sweep};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lorasweep");
+
+fn job(run: &Path, work: Work) -> JobFile {
+    let placement = Placement { device: Device::Host, cores: Vec::new() };
+    JobFile { run: run.to_path_buf(), stores: run.join("stores"), placement, work }
+}
+
+fn report_job(run: &Path) -> JobFile {
+    job(run, Work::Report { folder: run.join("report") })
+}
+
+/// A job that waits until the returned file is dropped: somebody else prepares the same store.
+fn waiting_job(run: &Path) -> (PathBuf, File) {
+    let store = ContentHash::of_bytes(b"store");
+    let tokenizer = run.join("tokenizer.json");
+    let file = job(run, Work::Prepare(Prepare { store, task: sweep(&[]).task, tokenizer }));
+    fs::create_dir_all(&file.stores).unwrap();
+    let lock = File::create(Layout::store(&file.stores, store).with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let path = Layout::of_run(run).job("prepare");
+    files::write_json(&path, &file).unwrap();
+    (path, lock)
+}
+
+fn worker(job_file: &Path) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command.arg("worker").arg(job_file);
+    command
+}
+
+#[test]
+fn a_job_that_fails_is_told_with_its_reason_and_the_report_is_written_all_the_same() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
+    let mut executor = LocalExecutor::new(PROGRAM.into());
+    let mut seen = Remember::default();
+    let options = site.options.clone();
+    let summary = run::start(sweep.clone(), options, &mut executor, &mut seen, &never()).unwrap();
+    // The sweep's tokenizer is not there, so preparing it fails, and nothing trains.
+    assert_eq!((summary.done, summary.failed, summary.left), (0, 0, 2));
+    let [(key, Failure::BadData { message })] = &summary.failed_jobs[..] else {
+        panic!("{:?}", summary.failed_jobs)
+    };
+    assert!(key.0.starts_with("prepare-"), "{key}");
+    assert!(message.contains("tokenizer.json"), "{message}");
+    assert!(site.options.reports.join(&sweep.name).join("report.html").exists());
+    let configuration = sweep.configurations[0].id;
+    assert!(site.layout(&sweep).summary(configuration).exists());
+}
+
+#[test]
+fn a_worker_without_a_job_file_or_a_run_leaves_its_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::of_run(folder.path());
+    let path = layout.job("report");
+    let reason = || files::read_json::<Failure>(&layout.job_failure("report")).unwrap().unwrap().to_string();
+    assert_eq!(worker(&path).output().unwrap().status.code(), Some(1));
+    assert!(reason().contains("cannot read the job file"), "{}", reason());
+
+    files::write_json(&path, &report_job(folder.path())).unwrap();
+    assert_eq!(worker(&path).output().unwrap().status.code(), Some(1));
+    assert!(reason().contains("holds no run"), "{}", reason());
+}
+
+#[test]
+fn a_worker_whose_parent_is_gone_does_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::of_run(folder.path());
+    let path = layout.job("report");
+    files::write_json(&path, &report_job(folder.path())).unwrap();
+    let ended = worker(&path).env(PARENT_VARIABLE, u32::MAX.to_string()).output().unwrap();
+    assert_eq!(ended.status.code(), Some(1));
+    let log = String::from_utf8(ended.stderr).unwrap();
+    assert!(log.contains("parent"), "{log}");
+    assert!(!fs::exists(folder.path().join("report")).unwrap());
+}
+
+#[test]
+fn a_worker_dies_with_its_parent() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _lock) = waiting_job(folder.path());
+    // A shell stands in for the orchestrator; its pipe closes when nobody holds it any more.
+    let script = format!("{PARENT_VARIABLE}=$$ \"$0\" worker \"$1\" & read forever");
+    let mut parent = Command::new("/bin/sh")
+        .args(["-c", &script, PROGRAM])
+        .arg(&path)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(parent.stdout.take().unwrap());
+    let mut line = String::new();
+    lines.read_line(&mut line).unwrap();
+    assert!(line.contains("heartbeat"), "{line}");
+    parent.kill().unwrap();
+    parent.wait().unwrap();
+    lines.read_to_string(&mut line).unwrap();
+}
+
+#[test]
+fn a_worker_that_prepares_data_ends_at_once_when_asked() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, _lock) = waiting_job(folder.path());
+    let file: JobFile = files::read_json(&path).unwrap().unwrap();
+    let mut executor = LocalExecutor::new(PROGRAM.into());
+    let (key, log) = (JobKey("prepare".to_owned()), folder.path().join("log"));
+    let start = StartJob { job: JobId(0), key: &key, file: &file, file_path: &path, log_path: &log };
+    executor.start(start).unwrap();
+    let reports = executor.reports().clone();
+    let next = || reports.recv_timeout(Duration::from_secs(60)).unwrap().what;
+    assert_eq!(next(), What::Said(ChildLine::Heartbeat));
+    executor.stop(JobId(0), false);
+    assert_eq!(next(), What::Ended(Exit::Interrupted));
+}
