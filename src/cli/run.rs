@@ -41,9 +41,10 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         policy: Policy { fail_fast: args.fail_fast, attempts: ATTEMPTS },
         retry_failed: args.retry_failed,
     };
-    let mut observer = ui::observer(style(args));
     let mut executor = LocalExecutor::new(program);
+    let mut observer = ui::observer(style(args));
     let summary = run::start(sweep, options, &mut executor, observer.as_mut(), &stop)?;
+    drop(observer);
     end(&summary, &record::load(layout.run())?, args)
 }
 
