@@ -20,7 +20,9 @@ const ATTEMPTS: u32 = 3;
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let sweep = spec::load(&args.spec.spec, &args.spec.overrides(Some(&args.devices)))?;
-    check::warn(&sweep);
+    if !args.quiet {
+        check::warn(&sweep);
+    }
     let machine = devices::detect();
     let places = devices::places(sweep.devices, &machine)?;
     let layout = Layout::new(&args.results, &sweep.name);
@@ -78,7 +80,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         output::data(&(report::terminal_table(record, output::width()) + "\n"))?;
     }
     let page = Layout::report(&args.reports, &record.sweep.name).join("report.html");
-    if page.is_file() {
+    if page.is_file() && !args.quiet {
         output::say(&format!("report: {}", page.display()));
     }
     if summary.stopped && summary.left > 0 {
