@@ -1,11 +1,12 @@
 //! The program from the outside: arguments, exit codes, and what goes to which output.
 
+mod cli_support;
+
 use std::fs;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
+use cli_support::{lorasweep, names, sweep_folder};
 use serde_json::Value;
-use tempfile::TempDir;
 
 const COMMANDS: [&str; 11] = [
     "init",
@@ -20,64 +21,6 @@ const COMMANDS: [&str; 11] = [
     "doctor",
     "completions",
 ];
-
-/// A sweep of three configurations that can be checked and planned without a pretrained model.
-const SWEEP: &str = "\
-name: cats-and-dogs
-task: {kind: classification, train: train.csv, text: [text], label: label, max_length: 16}
-models:
-  small: {architecture: bert, layers: 1, hidden: 8, heads: 2, intermediate: 16, tokenizer: vocab.txt}
-grid:
-  - {method: scratch, model: small, learning_rate: [1e-3, 2e-3, 5e-3]}
-kfold: {k: 2, stratified: true, seed: 1}
-training: {epochs: 1, batch_size: 4, seed: 1}
-devices: cpu
-";
-
-/// How a command ended and what it said.
-struct Said {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-fn lorasweep(folder: &Path, args: &[&str]) -> Said {
-    let output = Command::new(env!("CARGO_BIN_EXE_lorasweep"))
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts");
-    Said {
-        code: output.status.code().expect("no signal ends it"),
-        stdout: String::from_utf8(output.stdout).expect("UTF-8"),
-        stderr: String::from_utf8(output.stderr).expect("UTF-8"),
-    }
-}
-
-/// A folder with a sweep and the files that it names.
-fn sweep_folder() -> TempDir {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let rows: String = (0..12).map(|i| format!("{}\n", ["the cat,cat", "a dog,dog"][i % 2])).collect();
-    let files = [
-        ("sweep.yaml", SWEEP.to_owned()),
-        ("train.csv", format!("text,label\n{rows}")),
-        ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\na\ncat\ndog\n".to_owned()),
-    ];
-    for (name, text) in files {
-        fs::write(folder.path().join(name), text).expect("a writable folder");
-    }
-    folder
-}
-
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(folder)
-        .expect("a folder")
-        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
-        .collect();
-    names.sort();
-    names
-}
 
 #[test]
 fn help_lists_every_command_and_exit_code() {
@@ -145,8 +88,10 @@ fn check_counts_what_a_sweep_holds() {
 #[test]
 fn a_wrong_sweep_is_bad_input_and_nothing_is_written() {
     let folder = sweep_folder();
-    let wrong = SWEEP.replace("batch_size", "batchsize").replace("label: label", "label: lable");
-    fs::write(folder.path().join("sweep.yaml"), wrong).expect("a writable folder");
+    let file = folder.path().join("sweep.yaml");
+    let right = fs::read_to_string(&file).expect("a sweep");
+    let wrong = right.replace("batch_size", "batchsize").replace("label: label", "label: lable");
+    fs::write(&file, wrong).expect("a writable folder");
     for command in ["check", "plan", "run"] {
         let said = lorasweep(folder.path(), &[command, "sweep.yaml"]);
         assert_eq!(said.code, 2, "{command}: {}", said.stderr);

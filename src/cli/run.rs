@@ -20,7 +20,9 @@ const ATTEMPTS: u32 = 3;
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let sweep = spec::load(&args.spec.spec, &args.spec.overrides(Some(&args.devices)))?;
-    check::warn(&sweep);
+    if !args.quiet {
+        check::warn(&sweep);
+    }
     let machine = devices::detect();
     let places = devices::places(sweep.devices, &machine)?;
     let layout = Layout::new(&args.results, &sweep.name);
@@ -41,9 +43,10 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         policy: Policy { fail_fast: args.fail_fast, attempts: ATTEMPTS },
         retry_failed: args.retry_failed,
     };
-    let mut observer = ui::observer(style(args));
     let mut executor = LocalExecutor::new(program);
+    let mut observer = ui::observer(style(args));
     let summary = run::start(sweep, options, &mut executor, observer.as_mut(), &stop)?;
+    drop(observer);
     end(&summary, &record::load(layout.run())?, args)
 }
 
@@ -77,7 +80,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         output::data(&(report::terminal_table(record, output::width()) + "\n"))?;
     }
     let page = Layout::report(&args.reports, &record.sweep.name).join("report.html");
-    if page.is_file() {
+    if page.is_file() && !args.quiet {
         output::say(&format!("report: {}", page.display()));
     }
     if summary.stopped && summary.left > 0 {

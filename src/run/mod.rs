@@ -142,7 +142,10 @@ pub fn start(
     let ended = dispatcher.run(stop);
     let (ended, tally) = dispatcher.close(ended);
     ended?;
-    Ok(summary(&spec, tally, kept, begun.elapsed()))
+    let summary = summary(&spec, tally, kept, begun.elapsed());
+    let RunSummary { done, failed, left, elapsed, .. } = summary;
+    observer.observe(&Notice::RunEnded { done, failed, left, elapsed });
+    Ok(summary)
 }
 
 fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, AppError> {

@@ -37,7 +37,7 @@ pub(crate) fn count(number: usize, what: &str) -> String {
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, 0..10) => format!("{:.1} s", duration.as_secs_f64()),
+        (0, 0, 0..10) if duration.subsec_millis() > 0 => format!("{:.1} s", duration.as_secs_f64()),
         (0, 0, s) => format!("{s} s"),
         (0, min, s) => format!("{min} min {s:02} s"),
         (h, min, _) => format!("{h} h {min:02} min"),
@@ -128,11 +128,11 @@ mod tests {
 
     #[test]
     fn durations_read_well_at_every_size() {
-        let texts = [0.04, 9.96, 59.0, 60.0, 200.0, 3_900.0, 90_000.0]
+        let texts = [0.04, 5.0, 9.96, 59.0, 60.0, 200.0, 3_900.0, 90_000.0]
             .map(|seconds| duration(Duration::from_secs_f64(seconds)));
         assert_eq!(
             texts,
-            ["0.0 s", "10.0 s", "59 s", "1 min 00 s", "3 min 20 s", "1 h 05 min", "25 h 00 min"]
+            ["0.0 s", "5 s", "10.0 s", "59 s", "1 min 00 s", "3 min 20 s", "1 h 05 min", "25 h 00 min"]
         );
     }
 }

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::board::Board;
 use super::{Notice, Observer, phrase};
-use crate::job::Device;
+use crate::job::{Device, Placement};
 
 /// Draws the run on standard error.
 pub(super) struct Terminal {
@@ -28,27 +28,40 @@ impl Terminal {
         Self { board: Board::default(), lines, overall, places: BTreeMap::new(), best }
     }
 
+    /// One line per place from the beginning, so that they keep their order.
+    fn add_places(&mut self, places: &[Placement]) {
+        for place in places {
+            self.add_place(place.device);
+        }
+    }
+
+    fn add_place(&mut self, device: Device) -> &ProgressBar {
+        self.places.entry(device).or_insert_with(|| {
+            let line = ProgressBar::new(0).with_style(style("{prefix:>8} {wide_msg}"));
+            let line = self.lines.insert_before(&self.best, line);
+            line.set_prefix(device.to_string());
+            line
+        })
+    }
+
     fn draw(&mut self, now: Instant) {
         self.overall.set_length(self.board.total() as u64);
         self.overall.set_position(self.board.done() as u64);
         self.overall.set_message(self.board.overall(now));
         self.best.set_message(self.board.best().unwrap_or_default());
-        let busy = self.board.occupants();
-        self.places.retain(|device, line| {
-            let keep = busy.iter().any(|occupant| occupant.device() == *device);
-            if !keep {
-                line.finish_and_clear();
-                self.lines.remove(line);
-            }
-            keep
-        });
-        for occupant in busy {
-            let line = self.places.entry(occupant.device()).or_insert_with(|| {
-                let line = ProgressBar::new(0).with_style(style("{prefix:>7} {wide_msg}"));
-                self.lines.insert_before(&self.best, line)
-            });
-            line.set_prefix(occupant.device().to_string());
-            line.set_message(occupant.status());
+        let mut status: BTreeMap<Device, String> =
+            self.board.occupants().iter().map(|busy| (busy.device(), busy.status())).collect();
+        if !status.contains_key(&Device::Host)
+            && let Some(line) = self.places.remove(&Device::Host)
+        {
+            line.finish_and_clear();
+            self.lines.remove(&line);
+        }
+        for device in self.places.keys() {
+            status.entry(*device).or_insert_with(|| "idle".to_owned());
+        }
+        for (device, text) in status {
+            self.add_place(device).set_message(text);
         }
     }
 
@@ -71,8 +84,11 @@ impl Observer for Terminal {
         }
         match notice {
             Notice::RunEnded { .. } => self.clear(),
-            Notice::RunPlanned { .. }
-            | Notice::JobLaunched { .. }
+            Notice::RunPlanned { places, .. } => {
+                self.add_places(places);
+                self.draw(now);
+            }
+            Notice::JobLaunched { .. }
             | Notice::TrialProgressed { .. }
             | Notice::TrialFinished { .. }
             | Notice::TrialFailed { .. }
@@ -80,6 +96,12 @@ impl Observer for Terminal {
             | Notice::StopRequested { .. }
             | Notice::Warned { .. } => self.draw(now),
         }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.clear();
     }
 }
 

@@ -1,0 +1,56 @@
+//! `run` and the commands that look at a run, from the outside.
+
+mod cli_support;
+
+use cli_support::{lorasweep, names, sweep_folder};
+
+#[cfg(not(feature = "torch"))]
+#[test]
+fn a_build_that_cannot_train_says_so_and_writes_nothing() {
+    let folder = sweep_folder();
+    let before = names(folder.path());
+    let said = lorasweep(folder.path(), &["run", "sweep.yaml"]);
+    assert_eq!(said.code, 5);
+    assert!(said.stdout.is_empty() && said.stderr.contains("hint: "), "{}", said.stderr);
+    assert_eq!(names(folder.path()), before);
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn a_run_can_be_followed_looked_at_and_started_again() {
+    let folder = sweep_folder();
+    let run = ["run", "sweep.yaml", "--only", "learning_rate=2e-3", "--json"];
+    let said = lorasweep(folder.path(), &run);
+    assert_eq!(said.code, 0, "{}", said.stderr);
+    let events = events(&said.stdout);
+    assert_eq!(events.first().map(|event| &event["event"]), Some(&"run_planned".into()));
+    assert_eq!(events.last().map(|event| &event["done"]), Some(&2.into()));
+
+    let status = lorasweep(folder.path(), &["status", "cats-and-dogs", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(&status.stdout).expect("JSON");
+    let trials = status["trials"].as_array().expect("a list");
+    assert_eq!(trials.len(), 2);
+    assert!(trials.iter().all(|trial| trial["state"] == "done"));
+
+    let id = trials[0]["id"].as_str().expect("an id");
+    for command in ["explain", "logs"] {
+        let said = lorasweep(folder.path(), &[command, "results/cats-and-dogs", &id[..12]]);
+        assert_eq!(said.code, 0, "{command}: {}", said.stderr);
+        let unknown = lorasweep(folder.path(), &[command, "cats-and-dogs", "zz"]);
+        assert!(unknown.code == 2 && unknown.stderr.contains("hint: "), "{}", unknown.stderr);
+    }
+
+    let report = lorasweep(folder.path(), &["report", "cats-and-dogs", "--reports", "elsewhere"]);
+    assert!(report.stdout.lines().all(|file| folder.path().join(file).is_file()), "{}", report.stdout);
+    assert!(report.stdout.contains("report.html"));
+
+    let again = lorasweep(folder.path(), &run);
+    assert_eq!(again.code, 0, "{}", again.stderr);
+    assert!(!again.stdout.contains("trial_finished"), "finished trials are kept");
+    assert_eq!(names(folder.path()).len(), 6, "results, reports and elsewhere are all that is new");
+}
+
+#[cfg(feature = "torch")]
+fn events(lines: &str) -> Vec<serde_json::Value> {
+    lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
+}
