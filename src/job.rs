@@ -32,9 +32,9 @@ pub struct JobFile {
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Work {
     /// Tokenise a task's files into a store.
-    Prepare(Prepare),
+    Prepare(Box<Prepare>),
     /// Train a pack of trials.
-    Train(Pack),
+    Train(Box<Pack>),
     /// Fold a configuration's trials into its summary.
     Summarise {
         /// Which configuration.

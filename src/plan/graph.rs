@@ -54,7 +54,7 @@ fn push_prepares(
         let store = store_key(&sweep.task, model.tokenizer_content);
         if !present(store) {
             let prepare = Prepare { store, task: sweep.task.clone(), tokenizer: model.tokenizer.clone() };
-            let id = push(graph, format!("prepare-{store}"), Work::Prepare(prepare), Vec::new());
+            let id = push(graph, format!("prepare-{store}"), Work::Prepare(Box::new(prepare)), Vec::new());
             stores.insert(store, id);
         }
     }
@@ -76,7 +76,7 @@ fn push_trains(
         let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();
         let pack = Pack { task: sweep.task.clone(), model, store, slots };
         let needs = stores.get(&store).copied().into_iter().collect();
-        let id = push(graph, key, Work::Train(pack), needs);
+        let id = push(graph, key, Work::Train(Box::new(pack)), needs);
         for configuration in configurations {
             training.entry(configuration).or_default().insert(id);
         }

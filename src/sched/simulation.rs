@@ -49,13 +49,13 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     };
     let prepares: Vec<JobId> = (0..scenario.prepares)
         .map(|n| {
-            push(format!("prepare-{n}"), Work::Prepare(prepare.clone()), vec![], rng.random_range(1..50))
+            push(format!("prepare-{n}"), Work::Prepare(Box::new(prepare.clone())), vec![], rng.random_range(1..50))
         })
         .collect();
     let trains: Vec<JobId> = (0..scenario.trains)
         .map(|n| {
             let needs = prepares.get(rng.random_range(0..=prepares.len())).copied().into_iter().collect();
-            push(format!("train-{n}"), Work::Train(pack.clone()), needs, rng.random_range(1..1_000))
+            push(format!("train-{n}"), Work::Train(Box::new(pack.clone())), needs, rng.random_range(1..1_000))
         })
         .collect();
     let configuration = sweep.configurations[0].id;
