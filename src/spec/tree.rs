@@ -67,7 +67,8 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
         with_snippet: false,
     };
     serde_yaml::from_str_with_options(text, options).map_err(|error| SyntaxError {
-        message: message_of(&error.without_snippet().to_string()),
+        // The other formatter talks to Rust programmers.
+        message: message_of(&error.render_with_formatter(&serde_yaml::UserMessageFormatter)),
         at: error.location().map(|at| (to_usize(at.line()), to_usize(at.column()))),
     })
 }
