@@ -33,7 +33,7 @@ fn report_job(run: &Path) -> JobFile {
 fn waiting_job(run: &Path) -> (PathBuf, File) {
     let store = ContentHash::of_bytes(b"store");
     let tokenizer = run.join("tokenizer.json");
-    let file = job(run, Work::Prepare(Prepare { store, task: sweep(&[]).task, tokenizer }));
+    let file = job(run, Work::Prepare(Box::new(Prepare { store, task: sweep(&[]).task, tokenizer })));
     fs::create_dir_all(&file.stores).unwrap();
     let lock = File::create(Layout::store(&file.stores, store).with_extension("lock")).unwrap();
     lock.lock().unwrap();
