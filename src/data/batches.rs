@@ -40,15 +40,22 @@ pub fn training(
     batches
 }
 
-/// Batches of at most `max_rows` rows in order of length, for evaluation. Every row once.
-///
-/// # Panics
-/// Where `max_rows` is 0.
+/// Batches in order of length, for evaluation: each as many rows as fit in `max_tokens`, padding
+/// counted, but at least one. Every row once.
 #[must_use]
-pub fn evaluation(rows: &[u32], lengths: &[u32], max_rows: usize) -> Vec<Vec<u32>> {
+pub fn evaluation(rows: &[u32], lengths: &[u32], max_tokens: usize) -> Vec<Vec<u32>> {
     let mut rows = rows.to_vec();
     rows.sort_by_key(|row| lengths[*row as usize]);
-    rows.chunks(max_rows).map(<[u32]>::to_vec).collect()
+    let mut batches: Vec<Vec<u32>> = Vec::new();
+    for row in rows {
+        let width = lengths[row as usize] as usize;
+        match batches.last_mut() {
+            // The row is the longest so far, so it sets the width of the whole batch.
+            Some(batch) if (batch.len() + 1) * width <= max_tokens => batch.push(row),
+            Some(_) | None => batches.push(vec![row]),
+        }
+    }
+    batches
 }
 
 #[cfg(test)]
@@ -76,8 +83,8 @@ mod tests {
             let trained = training(&rows, &lengths, size, key, epoch);
             prop_assert_eq!(&trained, &training(&rows, &lengths, size, key, epoch));
             prop_assert!(trained.iter().filter(|batch| batch.len() != size).count() <= 1);
-            for batches in [trained, evaluation(&rows, &lengths, size)] {
-                prop_assert_eq!(batches.len(), rows.len().div_ceil(size));
+            prop_assert_eq!(trained.len(), rows.len().div_ceil(size));
+            for batches in [trained, evaluation(&rows, &lengths, 16 * size)] {
                 let mut seen = batches.concat();
                 seen.sort_unstable();
                 prop_assert_eq!(&seen, &rows);
@@ -85,12 +92,17 @@ mod tests {
         }
 
         #[test]
-        fn evaluation_never_goes_back_to_shorter_rows(
-            lengths in prop::collection::vec(1_u32..64, 1..200), size in 1_usize..9,
+        fn evaluation_goes_up_in_length_and_fills_its_batches(
+            lengths in prop::collection::vec(1_u32..64, 1..200), max_tokens in 1_usize..300,
         ) {
             let rows: Vec<u32> = (0..lengths.len() as u32).collect();
-            let order = evaluation(&rows, &lengths, size).concat();
-            prop_assert!(order.is_sorted_by_key(|row| lengths[*row as usize]));
+            let batches = evaluation(&rows, &lengths, max_tokens);
+            let width = |batch: &[u32]| batch.iter().map(|row| lengths[*row as usize] as usize).max().unwrap_or(0);
+            prop_assert!(batches.concat().is_sorted_by_key(|row| lengths[*row as usize]));
+            prop_assert!(batches.iter().all(|batch| batch.len() == 1 || batch.len() * width(batch) <= max_tokens));
+            for pair in batches.windows(2) {
+                prop_assert!((pair[0].len() + 1) * width(&pair[1][..1]) > max_tokens);
+            }
         }
     }
 
