@@ -249,3 +249,13 @@ fn a_starter_is_a_sound_sweep() {
     assert_eq!(spec.trials().len(), 27);
     assert!(spec::starter(Path::new("no.csv"), Path::new("no.csv"), Path::new("base")).is_err());
 }
+
+#[test]
+fn the_readme_shows_a_real_message() {
+    let folder = Folder::new();
+    let grid = "grid:\n  - {method: lora, model: tiny, rank: [0, 8], dropout: 1.0, learning_rat: 5e-3}";
+    let message = folder.message(&sweep(&[TASK, MODELS, grid]));
+    insta::assert_snapshot!(message);
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&message), "README.md does not show:\n{message}");
+}

@@ -4,6 +4,7 @@
 use super::findings::Findings;
 use super::headline::plural;
 use super::tables::{Table, without_result};
+use crate::run::record::{TrialRecord, TrialState};
 
 /// What a report cannot show.
 pub struct Missing {
@@ -36,7 +37,12 @@ pub fn missing(findings: &Findings<'_>) -> Missing {
             if n == 1 { "is" } else { "are" },
         ));
     }
-    if record.live {
+    // The report is written by the run itself, as its last job: then nothing is left to come.
+    let to_come = |trial: &TrialRecord| match trial.state {
+        TrialState::Waiting | TrialState::Running { .. } => true,
+        TrialState::Interrupted | TrialState::Done | TrialState::Failed { .. } => false,
+    };
+    if record.live && record.trials.iter().any(to_come) {
         notes.push("The sweep was still running when this report was written.".to_owned());
     }
     Missing { trials: without_result(findings), notes }
