@@ -1,4 +1,5 @@
 //! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically.
+//! Decides neither when one is written nor what follows from a damaged one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

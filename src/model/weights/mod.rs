@@ -20,6 +20,8 @@ pub use error::{Fault, WeightsError};
 use tensor::Stored;
 pub use tensor::{Kind, TensorView};
 
+use crate::arch::Architecture;
+
 /// The weight files of transformers, the one to prefer first.
 const LOOKED_FOR: [&str; 4] = [
     "model.safetensors",
@@ -103,6 +105,16 @@ impl Checkpoint {
         let tensor = self.find(name, prefix)?.with_shape(shape)?;
         tensor.check_finite()?;
         Ok(tensor)
+    }
+
+    /// Makes sure that every tensor of a base model is there and has its shape. Reads no values.
+    ///
+    /// # Errors
+    /// [`WeightsError::Missing`] or [`WeightsError::Shape`] with the first one that does not fit.
+    pub fn check(&self, architecture: &Architecture) -> Result<(), WeightsError> {
+        architecture.tensors().iter().try_for_each(|tensor| {
+            self.find(&tensor.name, architecture.base_prefix())?.with_shape(&tensor.shape).map(|_| ())
+        })
     }
 
     fn missing(&self, name: &str) -> WeightsError {
