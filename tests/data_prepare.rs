@@ -168,6 +168,17 @@ fn case_is_kept_where_the_tokenizer_says_so() {
 }
 
 #[test]
+fn an_embedding_has_room_for_the_highest_id_of_a_vocabulary_with_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = r#"{"type": "WordLevel", "vocab": {"[UNK]": 0, "hello": 9}, "unk_token": "[UNK]"}"#;
+    let json = format!(r#"{{"version": "1.0", "added_tokens": [], "model": {model}}}"#);
+    fs::write(folder.path().join("tokenizer.json"), json).unwrap();
+    let tokenizer = Tokenizer::load(folder.path(), 8).unwrap();
+    assert_eq!(tokenizer.encode(&["hello".to_owned()]).unwrap(), [[9]]);
+    assert_eq!(tokenizer.vocabulary_size(), 10);
+}
+
+#[test]
 #[expect(clippy::print_stdout, reason = "a test that skips says why")]
 fn ids_are_those_of_bert_base_uncased() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/tokenizers/bert-base-uncased");
