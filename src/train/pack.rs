@@ -24,7 +24,7 @@ use crate::model::{self, Classifier, weights};
 use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
 use crate::run::layout::Layout;
 use crate::task::Part;
-use crate::trial::{Keep, Splitting};
+use crate::trial::{Keep, Method, Splitting};
 
 /// A training line every so many optimiser steps.
 const LINE_EVERY: u64 = 10;
@@ -65,9 +65,10 @@ impl<'a> Trainer<'a> {
             let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
             slots.push(Slot::new(trial, rows, train.lengths(), &context.layout));
         }
+        let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
         let base = match &pack.model.weights {
-            Weights::Folder { path, .. } => Some(weights::read(path).map_err(bad_data)?),
-            Weights::Random => None,
+            Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
+            Weights::Folder { .. } | Weights::Random => None,
         };
         let n_labels = pack.task.labels.len();
         let start =
