@@ -69,7 +69,7 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     }];
     let (_, failed, left) = counts(findings.record);
     if failed > 0 {
-        notes.push(format!("{} failed; the report says why", plural(failed, "trial")));
+        notes.push(format!("{} failed", plural(failed, "trial")));
     }
     if left > 0 {
         notes.push(format!("{} not finished", plural(left, "trial")));

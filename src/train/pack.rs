@@ -1,7 +1,6 @@
 //! Owns a pack at work: model, optimiser and slots, and the parts of one round of the loop.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
@@ -22,6 +21,7 @@ use crate::model::params::{Params, index};
 use crate::model::pass::Pass;
 use crate::model::{self, Classifier, weights};
 use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
+use crate::run::files;
 use crate::run::layout::Layout;
 use crate::task::Part;
 use crate::trial::{Keep, Method, Splitting};
@@ -175,7 +175,7 @@ impl<'a> Trainer<'a> {
         let kept: Vec<usize> = (0..self.slots.len()).filter(|k| sound(&self.slots[*k])).collect();
         for slot in self.slots.iter().filter(|slot| !sound(slot)) {
             let failure = Failure::Diverged { step: slot.state.step };
-            write_json(&self.context.layout.failure(slot.trial.id), &failure)?;
+            files::write_json(&self.context.layout.failure(slot.trial.id), &failure).map_err(bad_data)?;
             (self.context.say)(ChildLine::Failed { trial: slot.trial.id, failure: failure.clone() });
             self.failure = Some(failure);
         }
@@ -282,7 +282,7 @@ impl<'a> Trainer<'a> {
             total_params,
             cost: slot.state.cost,
         };
-        write_json(&layout.result(id), &result)?;
+        files::write_json(&layout.result(id), &result).map_err(bad_data)?;
         // The optimiser's state is of no use any more; the final weights stay.
         checkpoint::save(&layout.last_checkpoint(id), &slot.state, &weights).map_err(bad_data)?;
         (self.context.say)(ChildLine::Finished { trial: id });
@@ -408,12 +408,6 @@ fn host(values: &Tensor) -> Vec<f64> {
 
 fn bad_data(error: impl std::fmt::Display) -> Failure {
     Failure::BadData { message: error.to_string() }
-}
-
-fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_vec_pretty(value).map_err(bad_data)?;
-    let temporary = path.with_extension("partial");
-    std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path)).map_err(bad_data)
 }
 
 /// Largest resident memory of this process so far, in MiB; 0 where the system does not tell.
