@@ -59,6 +59,10 @@ impl Bench {
         Layout::store(&self.stores(), self.prepare.store)
     }
 
+    fn draft_folder(&self) -> PathBuf {
+        Layout::store_draft(&self.stores(), self.prepare.store)
+    }
+
     fn store(&self) -> TokenStore {
         TokenStore::open(&self.store_folder()).expect("the store was made")
     }
@@ -121,13 +125,13 @@ fn an_intact_store_is_kept_and_a_damaged_one_made_again() {
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() - 1]).unwrap();
     // What a process that was killed at work leaves behind is in nobody's way.
-    fs::create_dir(bench.store_folder().with_extension("draft")).unwrap();
+    fs::create_dir(bench.draft_folder()).unwrap();
     bench.run().unwrap();
     assert_eq!(fs::read(&file).unwrap(), whole);
     fs::remove_file(&file).unwrap();
     bench.run().unwrap();
     assert_eq!(fs::read(&file).unwrap(), whole);
-    assert!(!bench.store_folder().with_extension("draft").exists());
+    assert!(!bench.draft_folder().exists());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::params::{Params, index};
 use super::weights::{self, Checkpoint, WeightsError};
 use crate::arch::{Architecture, LinearShape, TensorRole, TensorShape};
 use crate::stream::{Draw, StreamKey};
-use crate::trial::{Lora, Method, Trial};
+use crate::trial::{Lora, Trial};
 
 /// A pack's tensors and its adapters' settings, where the method has adapters.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct Start {
 /// The starting values for the slots of a pack, which share method kind and architecture.
 ///
 /// # Errors
-/// When the folder's tensors do not fit the architecture. `base` may be absent for `scratch` only.
+/// When the folder's tensors do not fit the architecture. `base` is absent for `scratch`, and only there.
 pub fn start(
     architecture: &Architecture,
     n_labels: usize,
@@ -37,8 +37,7 @@ pub fn start(
     };
     let mut params = Params::new(slots.len());
     for shape in architecture.tensors() {
-        let fresh = slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
-        let values = match base.filter(|_| !fresh) {
+        let values = match base {
             Some(base) => vec![read(base, architecture.base_prefix(), &shape)?.to_device(device)],
             None => keys.iter().map(|key| draw(*key, &shape, range).to_device(device)).collect(),
         };

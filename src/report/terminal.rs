@@ -70,7 +70,7 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     }];
     let (_, failed, left) = counts(findings.record);
     if failed > 0 {
-        notes.push(format!("{} failed; the report says why", quantity::counted(failed, "trial")));
+        notes.push(format!("{} failed", quantity::counted(failed, "trial")));
     }
     if left > 0 {
         notes.push(format!("{} not finished", quantity::counted(left, "trial")));

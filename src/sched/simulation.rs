@@ -49,7 +49,12 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     };
     let prepares: Vec<JobId> = (0..scenario.prepares)
         .map(|n| {
-            push(format!("prepare-{n}"), Work::Prepare(Box::new(prepare.clone())), vec![], rng.random_range(1..50))
+            push(
+                format!("prepare-{n}"),
+                Work::Prepare(Box::new(prepare.clone())),
+                vec![],
+                rng.random_range(1..50),
+            )
         })
         .collect();
     let trains: Vec<JobId> = (0..scenario.trains)

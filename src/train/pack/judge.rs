@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use tch::Tensor;
 
-use super::{Trainer, bad_data, padding, part, peak_memory_mib, write_json};
+use super::{Trainer, bad_data, padding, part, peak_memory_mib};
 use crate::data::store::PartView;
 use crate::job::ChildLine;
 use crate::model::Classifier;
 use crate::model::params::fill;
 use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
+use crate::run::files;
 use crate::task::Part;
 use crate::train::checkpoint;
 use crate::train::evaluate::evaluate;
@@ -108,7 +109,7 @@ impl Trainer<'_> {
             total_params,
             cost: slot.state.cost,
         };
-        write_json(&layout.result(id), &result)?;
+        files::write_json(&layout.result(id), &result).map_err(bad_data)?;
         // The optimiser's state is of no use any more; the final weights stay.
         checkpoint::save(&layout.last_checkpoint(id), &slot.state, &last).map_err(bad_data)?;
         (self.context.say)(ChildLine::Finished { trial: id });

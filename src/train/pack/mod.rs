@@ -3,7 +3,6 @@
 
 mod judge;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
@@ -17,6 +16,7 @@ use crate::model::params::{Params, fill, index};
 use crate::model::pass::{Pass, Stream};
 use crate::model::{self, Classifier, weights};
 use crate::outcome::{Failure, MetricLine};
+use crate::run::files;
 use crate::run::layout::Layout;
 use crate::task::Part;
 use crate::train::batch::{assemble, row_losses};
@@ -25,6 +25,7 @@ use crate::train::optimiser::{AdamW, SlotStep};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended};
+use crate::trial::Method;
 
 /// A training line every so many optimiser steps.
 const LINE_EVERY: u64 = 10;
@@ -65,9 +66,10 @@ impl<'a> Trainer<'a> {
             let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
             slots.push(Slot::new(trial, rows, train.lengths(), &context.layout));
         }
+        let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
         let base = match &pack.model.weights {
-            Weights::Folder { path, .. } => Some(weights::read(path).map_err(bad_data)?),
-            Weights::Random => None,
+            Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
+            Weights::Folder { .. } | Weights::Random => None,
         };
         let n_labels = pack.task.labels.len();
         let start =
@@ -188,7 +190,7 @@ impl<'a> Trainer<'a> {
     fn fail_diverged(&mut self, k: usize) -> Result<(), Failure> {
         let state = &self.slots[k].state;
         let failure = Failure::Diverged { step: state.step };
-        write_json(&self.context.layout.failure(state.trial), &failure)?;
+        files::write_json(&self.context.layout.failure(state.trial), &failure).map_err(bad_data)?;
         (self.context.say)(ChildLine::Failed { trial: state.trial, failure: failure.clone() });
         self.failure = Some(failure);
         Ok(())
@@ -314,12 +316,6 @@ fn host(values: &Tensor) -> Vec<f64> {
 
 fn bad_data(error: impl std::fmt::Display) -> Failure {
     Failure::BadData { message: error.to_string() }
-}
-
-fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_vec_pretty(value).map_err(bad_data)?;
-    let temporary = path.with_extension("partial");
-    std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path)).map_err(bad_data)
 }
 
 /// Largest resident memory of this process so far, in MiB; 0 where the system does not tell.
