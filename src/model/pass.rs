@@ -69,7 +69,11 @@ impl Pass {
             let seed = stream.key.seed(Draw::Dropout { step: stream.step, site });
             slot_mask(&whole, stream, *p, seed, x.device()).view([-1])
         });
-        let mask = tch::no_grad(|| Tensor::cat(&parts.collect::<Vec<_>>(), 0));
+        let mask = tch::no_grad(|| match parts.collect::<Vec<_>>().as_slice() {
+            // Joining one would copy it.
+            [alone] => alone.shallow_clone(),
+            parts => Tensor::cat(parts, 0),
+        });
         x * mask.view(x.size().as_slice())
     }
 }
