@@ -154,6 +154,15 @@ impl Architecture {
         }
     }
 
+    /// What a whole model's weight file puts before the base model's names, and the base model's own
+    /// file leaves out.
+    #[must_use]
+    pub fn base_prefix(&self) -> &'static str {
+        match self {
+            Self::Bert(_) => "bert.",
+        }
+    }
+
     /// The head's tensors for a classification into `n_labels` classes.
     #[must_use]
     pub fn classifier_tensors(&self, n_labels: usize) -> Vec<TensorShape> {

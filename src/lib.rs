@@ -37,6 +37,8 @@
 //! | [`spec`] | the sweep file: from YAML text to a checked [`spec::SweepSpec`], or every error at once |
 //! | [`trial`], [`task`], [`arch`] | what trains, on which data, in which shapes; the ids |
 //! | [`content`], [`stream`] | content hashes; the keys of all random streams |
+//! | [`quantity`] | how counts, times and sizes are written for people |
+//! | [`mapped`] | files as memory |
 //! | [`plan`] | the graph of jobs, packs, costs and exact parameter counts |
 //! | [`sched`] | which job starts next, and where |
 //! | [`run`] | the loop, the journal, resume, the record, and every path |
@@ -71,9 +73,11 @@ pub mod data;
 pub mod error;
 pub mod exec;
 pub mod job;
+pub mod mapped;
 pub mod model;
 pub mod outcome;
 pub mod plan;
+pub mod quantity;
 pub mod report;
 pub mod run;
 pub mod sched;

@@ -3,6 +3,9 @@
 //! An id is a hash of everything that decides a result, and of nothing else: not of the place in
 //! the grid, not of paths, not of packs or devices.
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -217,9 +220,10 @@ impl Configuration {
                 max_length: task.max_length,
                 rows: (task.rows, task.test_rows, task.sample_seed),
             },
-            weights: match &model.weights {
-                Weights::Folder { content, .. } => Some(*content),
-                Weights::Random => None,
+            weights: match (&method, &model.weights) {
+                (Method::Lora(_) | Method::Full, Weights::Folder { content, .. }) => Some(*content),
+                // Training from scratch takes the shapes of a model, never its weights.
+                (Method::Scratch, Weights::Folder { .. }) | (_, Weights::Random) => None,
             },
             tokenizer: model.tokenizer_content,
             architecture: &model.architecture,

@@ -185,8 +185,7 @@ fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
 /// the job.
 fn give_up(job_file: &Path, job: Option<&JobFile>, failure: Failure) -> Exit {
     let key = job_file.file_stem().unwrap_or_default().to_string_lossy();
-    let run = job_file.parent().and_then(Path::parent).unwrap_or_else(|| Path::new("."));
-    let layout = Layout::of_run(job.map_or(run, |job| &job.run));
+    let layout = job.map_or_else(|| Layout::of_job(job_file), |job| Layout::of_run(&job.run));
     let paths = match job.map(|job| &job.work) {
         Some(Work::Train(pack)) => pack
             .slots

@@ -121,8 +121,10 @@ fn a_plan_lists_every_trial_with_its_parameters() {
         "trainable_params",
         "total_params",
     ];
-    for key in keys {
-        assert!(trials.iter().all(|trial| trial.get(key).is_some()), "`{key}` is missing");
+    for trial in trials {
+        let trial = trial.as_object().expect("a mapping");
+        assert!(keys.iter().all(|key| trial.contains_key(*key)) && trial.len() == keys.len(), "{trial:?}");
+        assert_eq!(trial["method"] == "lora", !trial["rank"].is_null());
     }
     assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);
 }

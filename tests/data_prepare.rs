@@ -59,6 +59,10 @@ impl Bench {
         Layout::store(&self.stores(), self.prepare.store)
     }
 
+    fn draft_folder(&self) -> PathBuf {
+        Layout::store_draft(&self.stores(), self.prepare.store)
+    }
+
     fn store(&self) -> TokenStore {
         TokenStore::open(&self.store_folder()).expect("the store was made")
     }
@@ -121,13 +125,13 @@ fn an_intact_store_is_kept_and_a_damaged_one_made_again() {
     let whole = fs::read(&file).unwrap();
     fs::write(&file, &whole[..whole.len() - 1]).unwrap();
     // What a process that was killed at work leaves behind is in nobody's way.
-    fs::create_dir(bench.store_folder().with_extension("draft")).unwrap();
+    fs::create_dir(bench.draft_folder()).unwrap();
     bench.run().unwrap();
     assert_eq!(fs::read(&file).unwrap(), whole);
     fs::remove_file(&file).unwrap();
     bench.run().unwrap();
     assert_eq!(fs::read(&file).unwrap(), whole);
-    assert!(!bench.store_folder().with_extension("draft").exists());
+    assert!(!bench.draft_folder().exists());
 }
 
 #[test]
@@ -165,6 +169,17 @@ fn case_is_kept_where_the_tokenizer_says_so() {
     fs::write(bench.folder.path().join("tokenizer_config.json"), "{\"do_lower_case\": false}").unwrap();
     assert_eq!(encode("HELLO hello"), [2, 1, 5, 3]);
     assert_eq!(tokenizer::files(bench.folder.path()).unwrap().len(), 2);
+}
+
+#[test]
+fn an_embedding_has_room_for_the_highest_id_of_a_vocabulary_with_gaps() {
+    let folder = tempfile::tempdir().unwrap();
+    let model = r#"{"type": "WordLevel", "vocab": {"[UNK]": 0, "hello": 9}, "unk_token": "[UNK]"}"#;
+    let json = format!(r#"{{"version": "1.0", "added_tokens": [], "model": {model}}}"#);
+    fs::write(folder.path().join("tokenizer.json"), json).unwrap();
+    let tokenizer = Tokenizer::load(folder.path(), 8).unwrap();
+    assert_eq!(tokenizer.encode(&["hello".to_owned()]).unwrap(), [[9]]);
+    assert_eq!(tokenizer.vocabulary_size(), 10);
 }
 
 #[test]

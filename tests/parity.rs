@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use lorasweep::arch::{Architecture, BertConfig};
 use lorasweep::model::build::{self, Start};
+use lorasweep::model::params;
 use lorasweep::model::pass::Pass;
 use lorasweep::model::{Classifier, Inputs, weights};
 use lorasweep::train::batch::row_losses;
@@ -66,18 +67,18 @@ fn start(config: &BertConfig, method: &Method, slots: usize) -> Start {
     let base = weights::read(&folder()).unwrap();
     let trials: Vec<Trial> = (0..slots).map(|_| trial(method.clone())).collect();
     let architecture = Architecture::Bert(config.clone());
-    let mut start = build::start(&architecture, 3, &trials, Some(&base), Device::Cpu).unwrap();
+    let start = build::start(&architecture, 3, &trials, Some(&base), Device::Cpu).unwrap();
     let all = fixtures();
     let model = Tensor::read_safetensors(folder().join("model.safetensors")).unwrap();
     let model: BTreeMap<String, Tensor> = model.into_iter().collect();
     for slot in 0..slots {
-        let mut values = start.params.snapshot(slot);
+        let mut values = start.params.slot(slot);
         for (name, value) in &mut values {
             let recorded =
                 all.get(&format!("lora.start.base_model.model.{name}")).or_else(|| model.get(name));
             *value = recorded.unwrap().to_kind(Kind::Float).copy();
         }
-        start.params.restore(slot, &values).unwrap();
+        params::fill(&start.params.slot(slot), &values).unwrap();
     }
     start
 }
@@ -181,6 +182,6 @@ fn base_weights_are_frozen_under_lora() {
     let Start { params, adapters } = start(&config, &lora(), 1);
     let names: Vec<&str> = params.trainable().map(|(name, _)| name).collect();
     assert!(names.iter().all(|name| name.contains("lora_") || name.starts_with("classifier")), "{names:?}");
-    assert_eq!(params.count(), (4 * (32 + 32) * 2 * 2 + 32 * 3 + 3, params.count().1));
+    assert_eq!(params.count(0).0, 4 * (32 + 32) * 2 * 2 + 32 * 3 + 3);
     assert!(adapters.is_some());
 }

@@ -5,12 +5,16 @@
 use std::fs;
 use std::path::Path;
 
+use lorasweep::arch::{Architecture, BertConfig};
 use lorasweep::spec::{self, Overrides, Problem, SpecErrors, SweepSpec};
+use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
-/// A folder with a sweep's files: two small CSVs and a BERT of the right shape with no real weights.
+/// A folder with a sweep's files: two small CSVs and a BERT of the right shape, all zeros.
 struct Folder(TempDir);
 
+const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2,
+    "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 32}"#;
 const MODELS: &str = "models: {tiny: {from: tiny}}";
 const TASK: &str = "task: {train: train.csv, test: test.csv, text: [text], label: label, max_length: 16}";
 const GRID: &str = "grid: [{method: lora, model: tiny, learning_rate: 5e-3}]";
@@ -25,12 +29,8 @@ impl Folder {
         };
         folder.write("train.csv", &rows(12));
         folder.write("test.csv", &rows(4));
-        folder.write(
-            "tiny/config.json",
-            r#"{"model_type": "bert", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2,
-                "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 32}"#,
-        );
-        folder.write("tiny/model.safetensors", "\u{2}\0\0\0\0\0\0\0{}");
+        folder.write("tiny/config.json", CONFIG);
+        folder.write_weights("tiny", serde_json::from_str(CONFIG).unwrap());
         folder.write("tiny/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nrow\ntext\n");
         folder
     }
@@ -39,6 +39,18 @@ impl Folder {
         let path = self.0.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
+    }
+
+    /// The weights of a model with this configuration, as transformers saves a base model.
+    fn write_weights(&self, model: &str, config: BertConfig) {
+        let tensors = Architecture::Bert(config).tensors();
+        let zeros = vec![0; tensors.iter().map(|tensor| 4 * tensor.numel()).max().unwrap()];
+        let views = tensors.iter().map(|tensor| {
+            let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &zeros[..4 * tensor.numel()]);
+            (tensor.name.trim_start_matches("bert."), view.unwrap())
+        });
+        let file = self.0.path().join(model).join("model.safetensors");
+        fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
     }
 
     fn load(&self, sweep: &str) -> Result<SweepSpec, SpecErrors> {
@@ -157,6 +169,47 @@ models:
 }
 
 #[test]
+fn weights_that_do_not_fit_their_config_are_refused() {
+    let folder = Folder::new();
+    let config = || serde_json::from_str::<BertConfig>(CONFIG).unwrap();
+    for name in ["short", "wide", "cut", "shards"] {
+        folder.write(&format!("{name}/config.json"), CONFIG);
+        folder.write(&format!("{name}/vocab.txt"), "[PAD]\n[UNK]\n[CLS]\n[SEP]\nrow\n");
+    }
+    folder.write_weights("short", BertConfig { num_hidden_layers: 1, ..config() });
+    folder.write_weights("wide", BertConfig { intermediate_size: 24, ..config() });
+    folder.write_weights("cut", config());
+    let path = folder.0.path().join("cut/model.safetensors");
+    let whole = fs::read(&path).unwrap();
+    fs::write(path, &whole[..whole.len() - 100]).unwrap();
+    let index = r#"{"weight_map": {"embeddings.word_embeddings.weight": "model-1-of-2.safetensors"}}"#;
+    folder.write("shards/model.safetensors.index.json", index);
+    let models = "\
+models:
+  short: {from: short}
+  fits: {from: short, layers: 1}
+  wide: {from: wide}
+  cut: {from: cut}
+  shards: {from: shards}";
+    insta::assert_snapshot!(folder.message(&sweep(&[
+        TASK,
+        models,
+        "grid: [{method: full, model: fits, learning_rate: 1e-3}]"
+    ])));
+}
+
+#[test]
+fn a_model_in_shards_is_sound() {
+    let folder = Folder::new();
+    let [whole, shard] =
+        ["model.safetensors", "model-1-of-1.safetensors"].map(|file| folder.0.path().join("tiny").join(file));
+    fs::rename(whole, shard).unwrap();
+    let index = r#"{"weight_map": {"embeddings.word_embeddings.weight": "model-1-of-1.safetensors"}}"#;
+    folder.write("tiny/model.safetensors.index.json", index);
+    folder.load(&sweep(&[TASK, MODELS, GRID])).unwrap();
+}
+
+#[test]
 fn grids_that_make_no_sense_are_refused() {
     let folder = Folder::new();
     let models = "models: {tiny: {from: tiny}, own: {architecture: bert, layers: 1, hidden: 8, heads: 2, \
@@ -236,8 +289,9 @@ fn unreadable_files_are_told() {
 #[test]
 fn a_starter_is_a_sound_sweep() {
     let folder = Folder::new();
-    folder.write("base/config.json", r#"{"model_type": "bert"}"#);
-    folder.write("base/model.safetensors", "\u{2}\0\0\0\0\0\0\0{}");
+    folder.write("base/config.json", &CONFIG.replace("32}", "512}"));
+    let config: BertConfig = serde_json::from_str(CONFIG).unwrap();
+    folder.write_weights("base", BertConfig { max_position_embeddings: 512, ..config });
     folder.write("base/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
     let rows = (0..12).map(|i| format!("{i},\"a longer text, {}\",{}\n", i / 2, ["no", "a: b"][i % 2]));
     folder.write("my data.csv", &rows.fold("id,the text,#label\n".to_owned(), |all, row| all + &row));

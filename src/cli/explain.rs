@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::status::{Latest, state_name};
+use super::status::Latest;
 use super::{TrialArgs, runs};
 use crate::error::AppError;
 use crate::outcome::Failure;
@@ -20,7 +20,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let id = trial.trial.id;
     let mut text = format!("{id}  {}\n", phrase::trial(&trial.trial));
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}, attempts: {}", state_name(&trial.state), trial.attempts);
+    let _ = writeln!(text, "{}, attempts: {}", trial.state.name(), trial.attempts);
     let latest = Latest::of(&trial.metrics);
     if let (Some(step), Some(loss)) = (latest.step, latest.loss) {
         let _ = writeln!(text, "last seen at step {step} with training loss {loss:.4}");

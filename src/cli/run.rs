@@ -79,7 +79,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
     if !args.json {
         output::data(&(report::terminal_table(record, output::width()) + "\n"))?;
     }
-    let page = Layout::report(&args.reports, &record.sweep.name).join("report.html");
+    let page = Layout::report_page(&args.reports, &record.sweep.name);
     if page.is_file() && !args.quiet {
         output::say(&format!("report: {}", page.display()));
     }

@@ -23,19 +23,8 @@ pub(super) fn call(args: &StatusArgs) -> Result<(), AppError> {
     Ok(())
 }
 
-/// The name of a trial's state.
-pub(super) fn state_name(state: &TrialState) -> &'static str {
-    match state {
-        TrialState::Waiting => "waiting",
-        TrialState::Running { .. } => "running",
-        TrialState::Interrupted => "interrupted",
-        TrialState::Done => "done",
-        TrialState::Failed { .. } => "failed",
-    }
-}
-
 fn in_state<'a>(record: &'a RunRecord, name: &str) -> Vec<&'a TrialRecord> {
-    record.trials.iter().filter(|trial| state_name(&trial.state) == name).collect()
+    record.trials.iter().filter(|trial| trial.state.name() == name).collect()
 }
 
 fn text(record: &RunRecord) -> String {
@@ -208,7 +197,7 @@ impl<'a> TrialStatus<'a> {
             dropout: lora.map(|lora| lora.dropout),
             learning_rate: configuration.training.learning_rate,
             fold: record.trial.fold,
-            state: state_name(&record.state),
+            state: record.state.name(),
             attempts: record.attempts,
             latest: Latest::of(&record.metrics),
             test_accuracy: record.result.as_ref().and_then(|r| r.test.as_ref()).map(|t| t.accuracy),

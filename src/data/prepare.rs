@@ -11,6 +11,7 @@ use crate::data::store::{PartBuilder, TokenStore};
 use crate::data::tokenizer::Tokenizer;
 use crate::job::Prepare;
 use crate::outcome::Failure;
+use crate::run::files;
 use crate::run::layout::Layout;
 use crate::task::{DataFile, Part, Task};
 
@@ -33,12 +34,12 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
         ))
     };
     fs::create_dir_all(stores).map_err(|e| on_disk(&e))?;
-    let _lock = lock(&folder.with_extension("lock")).map_err(|e| on_disk(&e))?;
+    let _lock = lock(&Layout::store_lock(stores, prepare.store)).map_err(|e| on_disk(&e))?;
     if is_intact(&folder, &prepare.task) {
         return Ok(());
     }
     // The lock is ours, so a draft is one that an earlier process left when it was killed.
-    let draft = folder.with_extension("draft");
+    let draft = Layout::store_draft(stores, prepare.store);
     discard(&draft).and_then(|()| fs::create_dir(&draft)).map_err(|e| on_disk(&e))?;
     let tokenizer = Tokenizer::load(&prepare.tokenizer, prepare.task.max_length);
     let tokenizer = tokenizer.map_err(|error| bad(error.to_string()))?;
@@ -81,10 +82,10 @@ fn is_intact(folder: &Path, task: &Task) -> bool {
 }
 
 fn put_in_place(draft: &Path, folder: &Path) -> io::Result<()> {
-    File::open(draft)?.sync_all()?;
+    files::sync_folder(draft)?;
     discard(folder)?;
     fs::rename(draft, folder)?;
-    folder.parent().map_or(Ok(()), |stores| File::open(stores)?.sync_all())
+    folder.parent().map_or(Ok(()), files::sync_folder)
 }
 
 /// Removes a folder that may not be there.

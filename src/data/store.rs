@@ -13,6 +13,8 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
+use crate::mapped;
+use crate::run::layout::Layout;
 use crate::task::Part;
 
 const MAGIC: u64 = u64::from_ne_bytes(*b"ls-token");
@@ -89,7 +91,7 @@ impl TokenStore {
     pub fn open(folder: &Path) -> Result<Self, StoreError> {
         let mut parts = [None, None, None];
         for (part, view) in PARTS.into_iter().zip(&mut parts) {
-            let path = part_file(folder, part);
+            let path = Layout::store_part(folder, part);
             if part == Part::Train || path.exists() {
                 *view = Some(PartView::open(&path)?);
             }
@@ -107,7 +109,7 @@ impl TokenStore {
 impl PartView {
     fn open(path: &Path) -> Result<Self, StoreError> {
         let at = || path.to_path_buf();
-        let map = map(path).map_err(|error| StoreError::Unreadable { path: at(), error })?;
+        let map = mapped::open(path).map_err(|error| StoreError::Unreadable { path: at(), error })?;
         let header = map.get(..HEADER).ok_or_else(|| StoreError::Truncated { path: at() })?;
         let [magic, version, rows, tokens] = words(&header[..COUNTS]) else {
             unreachable!("the counts are four words");
@@ -229,7 +231,7 @@ impl PartBuilder {
             bytemuck::cast_slice(&self.tokens),
             bytemuck::cast_slice(&self.labels),
         ];
-        let mut file = File::create(part_file(folder, part))?;
+        let mut file = File::create(Layout::store_part(folder, part))?;
         file.write_all(counts)?;
         file.write_all(&checksum(counts, content))?;
         for bytes in content {
@@ -237,14 +239,6 @@ impl PartBuilder {
         }
         file.sync_all()
     }
-}
-
-fn part_file(folder: &Path, part: Part) -> PathBuf {
-    folder.join(match part {
-        Part::Train => "train.tokens",
-        Part::Validation => "validation.tokens",
-        Part::Test => "test.tokens",
-    })
 }
 
 fn checksum<const N: usize>(counts: &[u8], content: [&[u8]; N]) -> [u8; blake3::OUT_LEN] {
@@ -259,14 +253,6 @@ fn checksum<const N: usize>(counts: &[u8], content: [&[u8]; N]) -> [u8; blake3::
 /// Words in a mapping at a multiple of eight bytes from its start.
 fn words(bytes: &[u8]) -> &[u64] {
     bytemuck::cast_slice(bytes)
-}
-
-#[expect(unsafe_code, reason = "a memory map has no safe form")]
-fn map(path: &Path) -> io::Result<Mmap> {
-    let file = File::open(path)?;
-    // SAFETY: a store's files appear by rename and nobody writes to them afterwards. Where one is
-    // truncated from outside all the same, the process ends with a signal and the trial is repeated.
-    unsafe { Mmap::map(&file) }
 }
 
 #[cfg(test)]
@@ -307,7 +293,7 @@ mod tests {
     fn a_file_cut_anywhere_or_with_any_bit_flipped_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), Part::Train, &[(vec![101, 7592, 102], 1), (vec![101, 102], 0)]);
-        let path = part_file(folder.path(), Part::Train);
+        let path = Layout::store_part(folder.path(), Part::Train);
         let whole = fs::read(&path).unwrap();
         for length in 0..whole.len() {
             fs::write(&path, &whole[..length]).unwrap();
@@ -334,7 +320,7 @@ mod tests {
         };
         says("No such file");
         write(folder.path(), Part::Train, &[(vec![1, 2], 0)]);
-        let path = part_file(folder.path(), Part::Train);
+        let path = Layout::store_part(folder.path(), Part::Train);
         let whole = fs::read(&path).unwrap();
         fs::write(&path, &whole[..70]).unwrap();
         says("is truncated; delete its folder");

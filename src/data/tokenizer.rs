@@ -81,10 +81,11 @@ impl Tokenizer {
         ids.map_err(|error| TokenizerError { path: self.path.clone(), detail: error.to_string() })
     }
 
-    /// Number of token ids: what a model's word embedding needs at least.
+    /// Rows that a model's word embedding needs at least: one more than the highest token id, since
+    /// a vocabulary may leave ids out.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
-        self.inner.get_vocab_size(true)
+        self.inner.get_vocab(true).into_values().max().map_or(0, |highest| highest as usize + 1)
     }
 }
 

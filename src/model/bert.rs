@@ -2,6 +2,7 @@
 //!
 //! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H. Of the last layer only the
 //! first token is computed beyond keys and values, since the classifier reads nothing else.
+//! Owns no weights: they are the pack's.
 
 use tch::{Kind, Tensor};
 

@@ -1,4 +1,5 @@
 //! Owns the starting values of a pack's tensors: read from a folder, or drawn from each trial's key.
+//! Trains nothing.
 
 use tch::{Device, Kind, Tensor};
 
@@ -7,10 +8,7 @@ use super::params::{Params, index};
 use super::weights::{self, Checkpoint, WeightsError};
 use crate::arch::{Architecture, LinearShape, TensorRole, TensorShape};
 use crate::stream::{Draw, StreamKey};
-use crate::trial::{Lora, Method, Trial};
-
-/// What a whole model's file puts before the encoder's names, and an encoder's own file leaves out.
-const BASE_PREFIX: &str = "bert.";
+use crate::trial::{Lora, Trial};
 
 /// A pack's tensors and its adapters' settings, where the method has adapters.
 #[derive(Debug)]
@@ -24,7 +22,7 @@ pub struct Start {
 /// The starting values for the slots of a pack, which share method kind and architecture.
 ///
 /// # Errors
-/// When the folder's tensors do not fit the architecture. `base` may be absent for `scratch` only.
+/// When the folder's tensors do not fit the architecture. `base` is absent for `scratch`, and only there.
 pub fn start(
     architecture: &Architecture,
     n_labels: usize,
@@ -39,9 +37,8 @@ pub fn start(
     };
     let mut params = Params::new(slots.len());
     for shape in architecture.tensors() {
-        let fresh = slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
-        let values = match base.filter(|_| !fresh) {
-            Some(base) => vec![read(base, &shape)?.to_device(device)],
+        let values = match base {
+            Some(base) => vec![read(base, architecture.base_prefix(), &shape)?.to_device(device)],
             None => keys.iter().map(|key| draw(*key, &shape, range).to_device(device)).collect(),
         };
         match (values.as_slice(), loras.is_empty()) {
@@ -78,7 +75,6 @@ fn add_adapters(
     keys: &[StreamKey],
     device: Device,
 ) {
-    let widest = index(loras.iter().map(|lora| lora.rank).max().expect("a pack has slots"));
     let (d_in, d_out) = (index(target.d_in), index(target.d_out));
     let name = format!("{}.lora_A.weight", target.name);
     #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^52")]
@@ -86,10 +82,9 @@ fn add_adapters(
     let a = loras.iter().zip(keys).map(|(lora, key)| {
         let rank = index(lora.rank);
         seed(*key, &name);
-        let drawn = Tensor::empty([rank, d_in], (Kind::Float, Device::Cpu)).uniform_(-bound, bound);
-        drawn.constant_pad_nd([0, 0, 0, widest - rank]).to_device(device)
+        Tensor::empty([rank, d_in], (Kind::Float, Device::Cpu)).uniform_(-bound, bound).to_device(device)
     });
-    let b = loras.iter().map(|_| Tensor::zeros([d_out, widest], (Kind::Float, device)));
+    let b = loras.iter().map(|lora| Tensor::zeros([d_out, index(lora.rank)], (Kind::Float, device)));
     params.train(&name, &a.collect::<Vec<_>>(), true);
     params.train(&format!("{}.lora_B.weight", target.name), &b.collect::<Vec<_>>(), true);
 }
@@ -120,8 +115,8 @@ fn draw(key: StreamKey, shape: &TensorShape, range: f64) -> Tensor {
 }
 
 /// A tensor of the pretrained weights, in 32 bits.
-fn read(base: &Checkpoint, shape: &TensorShape) -> Result<Tensor, WeightsError> {
-    let view = base.require(&shape.name, BASE_PREFIX, &shape.shape)?;
+fn read(base: &Checkpoint, prefix: &str, shape: &TensorShape) -> Result<Tensor, WeightsError> {
+    let view = base.require(&shape.name, prefix, &shape.shape)?;
     let size: Vec<i64> = view.shape.iter().map(|n| index(*n)).collect();
     let kind = match view.kind {
         weights::Kind::F64 => Kind::Double,

@@ -1,7 +1,8 @@
 //! Owns the tensors of a pack: frozen ones that all slots share, trainable ones with one slice per slot.
 //!
-//! A trainable tensor has the slot dimension first, `[K, …]`; a solo trial has K = 1. Nothing here
-//! knows what a layer computes.
+//! A trainable tensor has the slot dimension first, `[K, …]`; a solo trial has K = 1. Slots may have
+//! tensors of unlike sizes: those in the pack are padded, what leaves it is not. Nothing here knows
+//! what a layer computes.
 
 use std::collections::BTreeMap;
 
@@ -23,6 +24,36 @@ pub struct Trainable {
     pub tensor: Tensor,
     /// Whether weight decay applies: to matrices, not to biases and norms.
     pub decays: bool,
+    /// Each slot's own sizes; what lies beyond them is padding with zeros.
+    sizes: Vec<Vec<i64>>,
+}
+
+impl Trainable {
+    /// From one value per slot; the smaller ones, adapters of lower rank, are padded with zeros.
+    fn new(values: &[Tensor], decays: bool) -> Self {
+        let sizes = values.iter().map(Tensor::size).collect();
+        let tensor = stack(values).to_kind(Kind::Float).contiguous().set_requires_grad(true);
+        Self { tensor, decays, sizes }
+    }
+
+    /// One slot's part of a tensor of this one's sizes, without padding, sharing its storage.
+    pub fn of_slot(&self, tensor: &Tensor, slot: usize) -> Tensor {
+        let part = tensor.detach().get(index(slot));
+        (0..).zip(&self.sizes[slot]).fold(part, |part, (dimension, size)| part.narrow(dimension, 0, *size))
+    }
+}
+
+/// The slots' tensors along a new first dimension, padded with zeros to the size of the largest.
+pub(crate) fn stack(values: &[Tensor]) -> Tensor {
+    let dimensions = values[0].dim();
+    let sizes: Vec<Vec<i64>> = values.iter().map(Tensor::size).collect();
+    let largest = |d: usize| sizes.iter().map(|size| size[d]).max().unwrap_or(0);
+    let padded = values.iter().zip(&sizes).map(|(value, size)| {
+        // libtorch takes the last dimension first, and for each what comes before and behind.
+        let padding: Vec<i64> = (0..dimensions).rev().flat_map(|d| [0, largest(d) - size[d]]).collect();
+        value.detach().constant_pad_nd(padding)
+    });
+    Tensor::stack(&padded.collect::<Vec<_>>(), 0)
 }
 
 /// All tensors of a pack, by transformers' names; adapters as `<module>.lora_A.weight` and `….lora_B.weight`.
@@ -51,11 +82,10 @@ impl Params {
         self.shared.insert(name.to_owned(), tensor);
     }
 
-    /// Adds a trainable tensor from one value per slot, all of one shape.
+    /// Adds a trainable tensor from one value per slot; smaller ones are padded with zeros.
     pub fn train(&mut self, name: &str, values: &[Tensor], decays: bool) {
         debug_assert_eq!(values.len(), self.slots);
-        let tensor = leaf(&Tensor::stack(values, 0));
-        self.trainable.insert(name.to_owned(), Trainable { tensor, decays });
+        self.trainable.insert(name.to_owned(), Trainable::new(values, decays));
     }
 
     /// A weight by name, sharing its storage and its gradient.
@@ -79,65 +109,61 @@ impl Params {
         self.trainable.iter().map(|(name, trainable)| (name.as_str(), trainable))
     }
 
-    /// The same tensors as seen by one slot alone: views, K = 1.
+    /// One slot's tensors as if it trained alone, sharing their storage; they collect no gradients.
     #[must_use]
     pub fn only(&self, slot: usize) -> Self {
-        self.select(1, |tensor| tensor.narrow(0, index(slot), 1))
+        self.select(1, |t| Trainable {
+            tensor: t.of_slot(&t.tensor, slot).unsqueeze(0),
+            decays: t.decays,
+            sizes: vec![t.sizes[slot].clone()],
+        })
     }
 
     /// The same tensors without the slots that are not in `kept`: copies, fresh leaves.
     #[must_use]
     pub fn retain(&self, kept: &[usize]) -> Self {
-        let rows: Vec<i64> = kept.iter().map(|slot| index(*slot)).collect();
-        self.select(kept.len(), |tensor| {
-            leaf(&tensor.index_select(0, &Tensor::from_slice(&rows).to_device(tensor.device())))
+        self.select(kept.len(), |t| {
+            let values: Vec<Tensor> = kept.iter().map(|slot| t.of_slot(&t.tensor, *slot)).collect();
+            Trainable::new(&values, t.decays)
         })
     }
 
-    fn select(&self, slots: usize, take: impl Fn(&Tensor) -> Tensor) -> Self {
+    fn select(&self, slots: usize, take: impl Fn(&Trainable) -> Trainable) -> Self {
         let shared = self.shared.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        let trainable = self
-            .trainable
-            .iter()
-            .map(|(name, t)| (name.clone(), Trainable { tensor: take(&t.tensor), decays: t.decays }));
-        Self { slots, shared, trainable: trainable.collect() }
+        let trainable = self.trainable.iter().map(|(name, t)| (name.clone(), take(t))).collect();
+        Self { slots, shared, trainable }
     }
 
-    /// Elements that train in one slot, and elements of a slot in all.
+    /// Elements that train in one slot, and elements of that slot in all; padding not counted.
     #[must_use]
-    pub fn count(&self) -> (u64, u64) {
-        let numel = |t: &Tensor| u64::try_from(t.numel()).expect("sizes fit in 64 bits");
-        let slots = u64::try_from(self.slots).expect("slots are few");
-        let trainable: u64 = self.trainable.values().map(|t| numel(&t.tensor) / slots).sum();
-        let shared: u64 = self.shared.values().map(numel).sum();
-        (trainable, trainable + shared)
+    pub fn count(&self, slot: usize) -> (u64, u64) {
+        let trainable: i64 = self.trainable.values().map(|t| t.sizes[slot].iter().product::<i64>()).sum();
+        let trainable = u64::try_from(trainable).expect("sizes are positive");
+        let shared: usize = self.shared.values().map(Tensor::numel).sum();
+        (trainable, trainable + shared as u64)
     }
 
-    /// Overwrites one slot's trainable tensors.
-    ///
-    /// # Errors
-    /// Names the first tensor that is missing in `values` or has another shape there.
-    pub fn restore(&mut self, slot: usize, values: &BTreeMap<String, Tensor>) -> Result<(), String> {
-        tch::no_grad(|| {
-            for (name, trainable) in &self.trainable {
-                let mut place = trainable.tensor.get(index(slot));
-                let value = values.get(name).filter(|value| value.size() == place.size());
-                place.copy_(value.ok_or_else(|| format!("`{name}` is missing or has another shape"))?);
-            }
-            Ok(())
-        })
-    }
-
-    /// One slot's trainable tensors, copied.
+    /// One slot's trainable tensors, sharing their storage.
     #[must_use]
-    pub fn snapshot(&self, slot: usize) -> BTreeMap<String, Tensor> {
-        let copy = |t: &Trainable| t.tensor.get(index(slot)).detach().copy();
-        self.trainable.iter().map(|(name, t)| (name.clone(), copy(t))).collect()
+    pub fn slot(&self, slot: usize) -> BTreeMap<String, Tensor> {
+        self.trainable.iter().map(|(name, t)| (name.clone(), t.of_slot(&t.tensor, slot))).collect()
     }
 }
 
-fn leaf(tensor: &Tensor) -> Tensor {
-    tensor.detach().to_kind(Kind::Float).contiguous().set_requires_grad(true)
+/// Overwrites tensors with the values of the same name: all of them, or none on an error.
+///
+/// # Errors
+/// Names the first tensor that is missing in `values` or has another shape there.
+pub fn fill(tensors: &BTreeMap<String, Tensor>, values: &BTreeMap<String, Tensor>) -> Result<(), String> {
+    let pairs = tensors.iter().map(|(name, tensor)| {
+        let value = values.get(name).filter(|value| value.size() == tensor.size());
+        let value = value.ok_or_else(|| format!("`{name}` is missing or has another shape"))?;
+        Ok((tensor.shallow_clone(), value))
+    });
+    for (mut tensor, value) in pairs.collect::<Result<Vec<_>, String>>()? {
+        tensor.copy_(value);
+    }
+    Ok(())
 }
 
 /// A size or position as libtorch takes it.

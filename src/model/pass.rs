@@ -1,14 +1,28 @@
 //! Owns what a forward pass needs besides tensors: whether it trains, and each slot's random stream.
+//! Knows no layer.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::params::index;
 use crate::stream::{Draw, StreamKey};
 
-/// One forward pass. Its dropout masks depend on each slot's key and step alone.
+/// One slot's side of a pass with dropout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    /// Root of its random streams.
+    pub key: StreamKey,
+    /// Micro-batch since the start of its training, from 0.
+    pub step: u64,
+    /// Its own rows; the pack's batch may have more.
+    pub rows: i64,
+    /// Tokens of its own longest row; the pack's batch may be longer.
+    pub tokens: i64,
+}
+
+/// One forward pass. Its dropout masks depend on each slot's own stream alone, not on how far the
+/// neighbours' rows pad the batch.
 #[derive(Debug)]
 pub struct Pass {
-    streams: Option<Vec<(StreamKey, u64)>>,
+    streams: Option<Vec<Stream>>,
     site: u64,
 }
 
@@ -19,9 +33,9 @@ impl Pass {
         Self { streams: None, site: 0 }
     }
 
-    /// A pass with dropout: one stream and micro-batch number per slot.
+    /// A pass with dropout: one stream per slot. The batch is as large as the largest of them.
     #[must_use]
-    pub fn training(streams: Vec<(StreamKey, u64)>) -> Self {
+    pub fn training(streams: Vec<Stream>) -> Self {
         Self { streams: Some(streams), site: 0 }
     }
 
@@ -31,14 +45,15 @@ impl Pass {
         self.streams.is_some() && probability > 0.0
     }
 
-    /// Dropout with one probability for all slots; `x` is `[K * n, …]`, slot by slot.
+    /// Dropout with one probability for all slots; see [`Pass::dropout_per_slot`].
     pub fn dropout(&mut self, x: &Tensor, probability: f64) -> Tensor {
         let slots = self.streams.as_ref().map_or(0, Vec::len);
         self.dropout_per_slot(x, &vec![probability; slots])
     }
 
     /// Dropout with a probability per slot: elements are zeroed with probability p and the others
-    /// scaled by 1 / (1 - p) (Srivastava et al. 2014); `x` is `[K * n, …]`, slot by slot.
+    /// scaled by 1 / (1 - p) (Srivastava et al. 2014). `x` holds activations `[K, B * T, width]` or
+    /// `[K, B, width]`, or attention shares `[K * B, heads, T or 1, T]`.
     pub fn dropout_per_slot(&mut self, x: &Tensor, probabilities: &[f64]) -> Tensor {
         let Some(streams) = &self.streams else { return x.shallow_clone() };
         // Every layer counts, also one that drops nothing: a neighbour with another probability
@@ -48,58 +63,86 @@ impl Pass {
         if probabilities.iter().all(|p| *p == 0.0) {
             return x.shallow_clone();
         }
-        let rows = x.size()[0] / index(streams.len());
-        let mask = tch::no_grad(|| {
-            let parts = streams.iter().zip(probabilities).map(|((key, step), p)| {
-                let part = x.narrow(0, 0, rows);
-                if *p == 0.0 {
-                    part.ones_like()
-                } else {
-                    keep_mask(&part, *p, key.seed(Draw::Dropout { step: *step, site }))
-                }
-            });
-            Tensor::cat(&parts.collect::<Vec<_>>(), 0)
+        let rows = streams.iter().map(|stream| stream.rows).max().unwrap_or(0);
+        let whole = slot_size(&x.size(), rows);
+        let parts = streams.iter().zip(probabilities).map(|(stream, p)| {
+            let seed = stream.key.seed(Draw::Dropout { step: stream.step, site });
+            slot_mask(&whole, stream, *p, seed, x.device()).view([-1])
         });
-        x * mask
+        let mask = tch::no_grad(|| match parts.collect::<Vec<_>>().as_slice() {
+            // Joining one would copy it.
+            [alone] => alone.shallow_clone(),
+            parts => Tensor::cat(parts, 0),
+        });
+        x * mask.view(x.size().as_slice())
     }
 }
 
-/// 0 with probability p, else 1 / (1 - p), in the shape of `like`.
+/// The sizes of one slot's part of `x`, rows first: `[B, T or 1, width]` or `[B, heads, T or 1, T]`.
+fn slot_size(x: &[i64], rows: i64) -> Vec<i64> {
+    match *x {
+        [_, n, width] => vec![rows, n / rows, width],
+        [_, heads, queries, tokens] => vec![rows, heads, queries, tokens],
+        _ => panic!("dropout of a tensor with sizes {x:?}"),
+    }
+}
+
+/// A mask of sizes `whole`: drawn for the slot's own rows and tokens, and 0 at the filling, which
+/// nothing reads.
+fn slot_mask(whole: &[i64], stream: &Stream, p: f64, seed: u64, device: Device) -> Tensor {
+    if p == 0.0 {
+        return Tensor::ones(whole, (Kind::Float, device));
+    }
+    let per_token = |size: i64| if size == 1 { 1 } else { stream.tokens };
+    let own = match *whole {
+        [_, tokens, width] => vec![stream.rows, per_token(tokens), width],
+        [_, heads, queries, tokens] => vec![stream.rows, heads, per_token(queries), per_token(tokens)],
+        _ => unreachable!("slot_size gives three or four"),
+    };
+    let drawn = keep_mask(&own, p, seed, device);
+    if own == whole {
+        return drawn;
+    }
+    let filling: Vec<i64> = whole.iter().zip(&own).rev().flat_map(|(whole, own)| [0, whole - own]).collect();
+    drawn.constant_pad_nd(filling)
+}
+
+/// 0 with probability p, else 1 / (1 - p), of these sizes.
 ///
 /// libtorch draws Bernoulli numbers one by one, 9 ns each on a CPU. Here each 64-bit draw decides
 /// four elements by 15 of its bits, which is five times as fast; p is rounded to 1 / 32768, and the
 /// scale is that of the rounded p, so the mean is exact.
-fn keep_mask(like: &Tensor, p: f64, seed: u64) -> Tensor {
+fn keep_mask(size: &[i64], p: f64, seed: u64, device: Device) -> Tensor {
     const LEVELS: f64 = 32_768.0;
     tch::manual_seed(i64::try_from(seed).expect("seeds have 63 bits"));
-    let size = like.size();
     let numel: i64 = size.iter().product();
-    let words = Tensor::empty([(numel + 3) / 4], (Kind::Int64, like.device())).random_();
+    let words = Tensor::empty([(numel + 3) / 4], (Kind::Int64, device)).random_();
     let levels = words.view_dtype(Kind::Int16).narrow(0, 0, numel).bitwise_and(i64::from(i16::MAX));
     #[expect(clippy::cast_possible_truncation, reason = "p is in [0, 1)")]
     let threshold = (p * LEVELS).round().min(LEVELS - 1.0) as i64;
     #[expect(clippy::cast_precision_loss, reason = "at most 32767")]
     let scale = LEVELS / (LEVELS - threshold as f64);
-    (levels.ge(threshold).to_kind(Kind::Float) * scale).view(size.as_slice())
+    (levels.ge(threshold).to_kind(Kind::Float) * scale).view(size)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::Device;
 
-    fn ones(rows: i64) -> Tensor {
-        Tensor::ones([rows, 1000], (Kind::Float, Device::Cpu))
+    const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    fn ones(slots: i64, rows: i64) -> Tensor {
+        Tensor::ones([slots, rows, 1000], CPU)
     }
 
-    fn key(seed: u64) -> StreamKey {
-        StreamKey::from_seed(seed)
+    fn stream(seed: u64, step: u64, rows: i64) -> Stream {
+        Stream { key: StreamKey::from_seed(seed), step, rows, tokens: 1 }
     }
 
     #[test]
     fn dropout_zeroes_its_share_and_keeps_the_mean() {
         for p in [0.1, 0.5, 0.9] {
-            let x = Pass::training(vec![(key(1), 0)]).dropout(&ones(200), p);
+            let x = Pass::training(vec![stream(1, 0, 200)]).dropout(&ones(1, 200), p);
             let zeros = x.eq(0.0).to_kind(Kind::Double).mean(Kind::Double).double_value(&[]);
             // 200,000 draws: five standard deviations.
             let allowed = 5.0 * (p * (1.0 - p) / 200_000.0_f64).sqrt();
@@ -112,30 +155,49 @@ mod tests {
     #[test]
     fn masks_depend_on_key_step_and_site_alone() {
         let solo = |seed, step| {
-            let mut pass = Pass::training(vec![(key(seed), step)]);
-            [pass.dropout(&ones(4), 0.3), pass.dropout(&ones(4), 0.3)]
+            let mut pass = Pass::training(vec![stream(seed, step, 4)]);
+            [pass.dropout(&ones(1, 4), 0.3), pass.dropout(&ones(1, 4), 0.3)]
         };
         let [first, second] = solo(1, 7);
         assert_eq!(solo(1, 7), [first.copy(), second.copy()]);
         assert_ne!(first, second);
         assert_ne!(first, solo(1, 8)[0]);
         assert_ne!(first, solo(2, 7)[0]);
-        let mut pack = Pass::training(vec![(key(5), 3), (key(1), 7), (key(6), 0)]);
-        assert_eq!(pack.dropout_per_slot(&ones(12), &[0.9, 0.3, 0.0]).narrow(0, 4, 4), first);
-        assert_eq!(pack.dropout(&ones(12), 0.3).narrow(0, 4, 4), second);
+        let mut pack = Pass::training(vec![stream(5, 3, 4), stream(1, 7, 4), stream(6, 0, 4)]);
+        assert_eq!(pack.dropout_per_slot(&ones(3, 4), &[0.9, 0.3, 0.0]).narrow(0, 1, 1), first);
+        assert_eq!(pack.dropout(&ones(3, 4), 0.3).narrow(0, 1, 1), second);
+    }
+
+    #[test]
+    fn a_neighbour_with_more_and_longer_rows_changes_no_mask() {
+        let (small, large) =
+            (Stream { tokens: 3, ..stream(1, 7, 2) }, Stream { tokens: 5, ..stream(2, 7, 4) });
+        let activations = |k: i64, rows: i64, tokens: i64| Tensor::ones([k, rows * tokens, 8], CPU);
+        let shares = |rows: i64, queries: i64, tokens: i64| Tensor::ones([rows, 2, queries, tokens], CPU);
+        let (mut solo, mut pack) = (Pass::training(vec![small]), Pass::training(vec![large, small]));
+        let alone = solo.dropout(&activations(1, 2, 3), 0.5).view([2, 3, 8]);
+        let beside = pack.dropout(&activations(2, 4, 5), 0.5).view([2, 4, 5, 8]).get(1);
+        assert_eq!(beside.narrow(0, 0, 2).narrow(1, 0, 3), alone);
+        for (own, padded) in [(3, 5), (1, 1)] {
+            let alone = solo.dropout(&shares(2, own, 3), 0.5);
+            let beside = pack.dropout(&shares(8, padded, 5), 0.5).narrow(0, 4, 2);
+            assert_eq!(beside.narrow(2, 0, own).narrow(3, 0, 3), alone);
+        }
+        let alone = solo.dropout(&Tensor::ones([1, 2, 8], CPU), 0.5);
+        assert_eq!(pack.dropout(&Tensor::ones([2, 4, 8], CPU), 0.5).narrow(0, 1, 1).narrow(1, 0, 2), alone);
     }
 
     #[test]
     fn a_neighbour_without_dropout_does_not_shift_the_streams() {
-        let mut with = Pass::training(vec![(key(1), 0)]);
-        let mut without = Pass::training(vec![(key(1), 0)]);
-        let _ = with.dropout_per_slot(&ones(1), &[0.5]);
-        let _ = without.dropout_per_slot(&ones(1), &[0.0]);
-        assert_eq!(with.dropout(&ones(1), 0.5), without.dropout(&ones(1), 0.5));
+        let mut with = Pass::training(vec![stream(1, 0, 1)]);
+        let mut without = Pass::training(vec![stream(1, 0, 1)]);
+        let _ = with.dropout_per_slot(&ones(1, 1), &[0.5]);
+        let _ = without.dropout_per_slot(&ones(1, 1), &[0.0]);
+        assert_eq!(with.dropout(&ones(1, 1), 0.5), without.dropout(&ones(1, 1), 0.5));
     }
 
     #[test]
     fn evaluation_changes_nothing() {
-        assert_eq!(Pass::evaluation().dropout(&ones(2), 0.5), ones(2));
+        assert_eq!(Pass::evaluation().dropout(&ones(1, 2), 0.5), ones(1, 2));
     }
 }

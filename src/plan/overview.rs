@@ -1,5 +1,5 @@
 //! Owns what a sweep will do before it does it: the grid, the jobs and their predicted cost, as data
-//! for `plan --json` and as text.
+//! for `plan --json` and for the terminal. Pure.
 
 use std::time::Duration;
 

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::trial::{Method, Trial};
+use crate::trial::Trial;
 
 /// How large a pack may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,21 +25,26 @@ struct Shape<'a> {
     model: &'a str,
     batch_size: usize,
     accumulation: usize,
-    /// Trials that train the base need a copy of it each.
-    trains_base: bool,
+    /// The base is frozen for all slots, or starts from the pretrained weights in all, or from
+    /// random ones in all.
+    method: &'static str,
+    /// Modules with an adapter: a layer has one for every slot, or none.
+    targets: &'a [String],
+    /// The bits of AdamW's decays and epsilon, which one step applies to all slots at once.
+    optimiser: [u64; 3],
 }
 
 impl<'a> Shape<'a> {
     fn of(trial: &'a Trial) -> Self {
         let configuration = &trial.configuration;
+        let training = &configuration.training;
         Self {
             model: &configuration.model,
-            batch_size: configuration.training.batch_size,
-            accumulation: configuration.training.accumulation,
-            trains_base: match configuration.method {
-                Method::Lora(_) => false,
-                Method::Full | Method::Scratch => true,
-            },
+            batch_size: training.batch_size,
+            accumulation: training.accumulation,
+            targets: configuration.method.lora().map_or(&[], |lora| lora.targets.as_slice()),
+            optimiser: [training.beta1, training.beta2, training.epsilon].map(f64::to_bits),
+            method: configuration.method.name(),
         }
     }
 }
@@ -71,8 +76,11 @@ pub fn packs(trials: &[Trial], limits: Limits) -> Vec<Vec<Trial>> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
     use crate::plan::example;
+    use crate::trial::{Configuration, Lora, Method};
 
     #[test]
     fn every_trial_is_in_one_pack_of_compatible_trials() {
@@ -91,11 +99,25 @@ mod tests {
     }
 
     #[test]
-    fn trials_that_train_the_base_never_join_those_that_do_not() {
-        let trials = example::sweep().trials();
-        let (lora, full) = (&trials[0], &trials[6]);
-        assert_eq!(lora.configuration.model, full.configuration.model);
-        assert!(!compatible(lora, full));
-        assert!(compatible(lora, &trials[3]));
+    fn what_a_pack_has_once_is_the_same_for_all_its_slots() {
+        let trial = example::sweep().trials().swap_remove(0);
+        let changed = |change: &dyn Fn(&mut Configuration)| {
+            let mut configuration = (*trial.configuration).clone();
+            change(&mut configuration);
+            Trial { configuration: Arc::new(configuration), ..trial.clone() }
+        };
+        let lora = |targets: &str| {
+            let Method::Lora(lora) = example::lora(4) else { panic!("an adapter") };
+            Method::Lora(Lora { targets: vec![targets.to_owned()], ..lora })
+        };
+        let full = changed(&|c| c.method = Method::Full);
+        assert!(!compatible(&trial, &full));
+        assert!(!compatible(&full, &changed(&|c| c.method = Method::Scratch)));
+        assert!(!compatible(&trial, &changed(&|c| c.method = lora("query"))));
+        assert!(!compatible(&trial, &changed(&|c| c.training.beta1 = 0.8)));
+        assert!(!compatible(&trial, &changed(&|c| c.training.accumulation = 2)));
+        assert!(compatible(&trial, &changed(&|c| c.training.learning_rate = 0.1)));
+        assert!(compatible(&trial, &changed(&|c| c.training.seed = 7)));
+        assert!(compatible(&trial, &changed(&|c| c.method = example::lora(64))));
     }
 }

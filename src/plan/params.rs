@@ -1,4 +1,4 @@
-//! Owns exact parameter counts, taken from tensor shapes before any training.
+//! Owns exact parameter counts, taken from tensor shapes before any training. Pure.
 
 use serde::{Deserialize, Serialize};
 

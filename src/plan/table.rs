@@ -1,4 +1,4 @@
-//! Owns the overview of a plan as plain text. Prints nothing.
+//! Owns the overview of a plan as plain text. Computes nothing and prints nothing.
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::Value;
 
 use crate::plan::overview::{ConfigurationRow, JobKind, JobRow, Overview};
+use crate::quantity;
 
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";
@@ -21,18 +22,18 @@ pub fn table(overview: &Overview) -> String {
         format!(
             "{}: {}, {}, {todo} to run",
             overview.sweep,
-            counted(overview.configurations.len(), "configuration"),
-            counted(overview.trials.len(), "trial"),
+            quantity::counted(overview.configurations.len(), "configuration"),
+            quantity::counted(overview.trials.len(), "trial"),
         ),
         configurations(&overview.configurations),
         jobs(&overview.jobs),
         format!(
             "predicted on {}: {} (no schedule is shorter than {}), {} of memory, {} of disk",
             places.join(", "),
-            duration(predicted.duration_s),
-            duration(predicted.lower_bound_s),
-            mib(predicted.mem_mib),
-            mib(predicted.disk_mib),
+            quantity::predicted(predicted.duration_s),
+            quantity::predicted(predicted.lower_bound_s),
+            quantity::mib(predicted.mem_mib),
+            quantity::mib(predicted.disk_mib),
         ),
     ]
     .join("\n\n")
@@ -49,9 +50,9 @@ fn configurations(rows: &[ConfigurationRow]) -> String {
         cells.extend([option(row.rank), option(row.alpha), option(row.dropout)]);
         cells.push(number(format!("{:e}", row.learning_rate)));
         cells.extend(also.values().map(|column| number(&column[n])));
-        cells.push(number(thousands(row.trainable_params)));
+        cells.push(number(quantity::count(row.trainable_params)));
         cells.push(number(format!("{:.3}", row.trainable_percent)));
-        cells.push(number(thousands(row.total_params)));
+        cells.push(number(quantity::count(row.total_params)));
         cells.push(number(row.folds));
         table.add_row(cells);
     }
@@ -89,10 +90,10 @@ fn jobs(rows: &[JobRow]) -> String {
         table.add_row([
             text(name(kind, &of_kind)),
             number(of_kind.len()),
-            number(duration(longest)),
-            number(duration(of_kind.iter().map(|row| row.duration_s).sum())),
-            number(mib(largest)),
-            number(mib(of_kind.iter().map(|row| row.disk_mib).sum())),
+            number(quantity::predicted(longest)),
+            number(quantity::predicted(of_kind.iter().map(|row| row.duration_s).sum())),
+            number(quantity::mib(largest)),
+            number(quantity::mib(of_kind.iter().map(|row| row.disk_mib).sum())),
         ]);
     }
     table.trim_fmt()
@@ -131,41 +132,6 @@ fn option(value: Option<impl ToString>) -> Cell {
     number(value.map_or_else(|| "–".to_owned(), |value| value.to_string()))
 }
 
-fn counted(n: usize, noun: &str) -> String {
-    format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
-}
-
-fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let head = digits.len() % 3;
-    let mut out = digits[..head].to_owned();
-    for group in digits.as_bytes()[head..].chunks(3) {
-        if !out.is_empty() {
-            out.push(',');
-        }
-        out.extend(group.iter().map(|digit| char::from(*digit)));
-    }
-    out
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "predictions are small and not negative"
-)]
-fn duration(seconds: f64) -> String {
-    match seconds.round() as u64 {
-        0 => "under 1 s".to_owned(),
-        s @ 1..60 => format!("{s} s"),
-        s @ 60..3_600 => format!("{} min {:02} s", s / 60, s % 60),
-        s => format!("{} h {:02} min", s / 3_600, s % 3_600 / 60),
-    }
-}
-
-fn mib(value: f64) -> String {
-    if value >= 1_024.0 { format!("{:.1} GiB", value / 1_024.0) } else { format!("{:.0} MiB", value.ceil()) }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
@@ -197,34 +163,5 @@ mod tests {
         let header = text.lines().find(|line| line.contains("learning rate")).unwrap();
         assert!(header.contains("epochs") && !header.contains("batch_size"), "{header}");
         assert!(text.contains(" 2.5 "));
-    }
-
-    #[test]
-    fn trials_have_exactly_the_documented_keys() {
-        let sweep = example::sweep();
-        let graph = graph::build(&sweep, &sweep.trials(), Path::new("r"), &|_| false);
-        let found = serde_json::to_value(overview(&sweep, &graph, &places())).unwrap();
-        let keys = [
-            "id",
-            "model",
-            "method",
-            "rank",
-            "alpha",
-            "dropout",
-            "learning_rate",
-            "fold",
-            "trainable_params",
-            "total_params",
-        ];
-        let trials = found["trials"].as_array().unwrap();
-        assert_eq!(trials.len(), 15);
-        for trial in trials {
-            let trial = trial.as_object().unwrap();
-            assert_eq!(trial.len(), keys.len());
-            assert!(keys.iter().all(|key| trial.contains_key(*key)));
-            assert_eq!(trial["method"] == "lora", !trial["rank"].is_null());
-        }
-        assert_eq!(trials[0]["alpha"], 16.0);
-        assert_eq!(trials[2]["fold"], 2);
     }
 }

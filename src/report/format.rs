@@ -1,4 +1,5 @@
-//! Owns how numbers are written in tables, labels and sentences. Pure.
+//! Owns how scores and statistics are written in tables, labels and sentences; plain quantities are
+//! [`crate::quantity`]'s. Pure.
 
 use super::statistics::Spread;
 
@@ -33,32 +34,6 @@ pub fn points(difference: f64) -> String {
         "+"
     };
     format!("{sign}{text}")
-}
-
-/// A count with its digits in groups of three: `4,386,436`.
-#[must_use]
-pub fn count(n: u64) -> String {
-    let digits = n.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-/// Seconds: `8.4 s`, `2 min 05 s`, `3 h 07 min`.
-#[must_use]
-pub fn seconds(s: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration in seconds")]
-    let whole = s.round() as u64;
-    match whole {
-        0..60 => format!("{s:.1} s"),
-        60..3600 => format!("{} min {:02} s", whole / 60, whole % 60),
-        3600.. => format!("{} h {:02} min", whole / 3600, whole % 3600 / 60),
-    }
 }
 
 /// A number with its sign, to two places: `−4.85`.
@@ -101,10 +76,7 @@ mod tests {
 
     #[test]
     fn numbers_read_well() {
-        assert_eq!([count(0), count(999), count(4_386_436)], ["0", "999", "4,386,436"]);
         assert_eq!([points(-0.012), points(0.5), points(-0.0001)], ["−1.2", "+50.0", "0.0"]);
-        assert_eq!([seconds(8.44), seconds(59.7), seconds(125.0)], ["8.4 s", "1 min 00 s", "2 min 05 s"]);
-        assert_eq!(seconds(11_220.0), "3 h 07 min");
         assert_eq!([p_value(0.0309), p_value(0.000_2)], ["0.031", "< 0.001"]);
         assert_eq!([scientific(0.005), scientific(2e-4)], ["5e-3", "2e-4"]);
         assert_eq!(percent_spread(Spread::of(&[0.84, 0.86, 0.88]).as_ref()), "86.0 ± 2.0");

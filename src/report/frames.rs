@@ -43,7 +43,7 @@ pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
     let mut columns = vec![
         of_trial.text("trial", |t| Some(t.trial.id.to_string())),
         of_trial.count("fold", |t| Some(t.trial.fold as u64)),
-        of_trial.text("state", |t| Some(state_name(&t.state).to_owned())),
+        of_trial.text("state", |t| Some(t.state.name().to_owned())),
         of_trial.text("reason", |t| reason(&t.state)),
         of_trial.count("attempts", |t| Some(u64::from(t.attempts))),
     ];
@@ -208,16 +208,6 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>) -> Vec<Column> {
 fn label_of<'a>(findings: &'a Findings<'_>, trial: &TrialRecord) -> &'a str {
     let id = trial.trial.configuration.id;
     findings.entries.iter().find(|e| e.summary.configuration.id == id).map_or("", |e| e.label.as_str())
-}
-
-fn state_name(state: &TrialState) -> &'static str {
-    match state {
-        TrialState::Waiting => "waiting",
-        TrialState::Running { .. } => "running",
-        TrialState::Interrupted => "interrupted",
-        TrialState::Done => "done",
-        TrialState::Failed { .. } => "failed",
-    }
 }
 
 fn reason(state: &TrialState) -> Option<String> {

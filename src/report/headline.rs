@@ -1,5 +1,6 @@
 //! Owns the sentences that open a report: what was compared, on what, and what came of it. Pure.
 
+use crate::quantity;
 use crate::run::record::{RunRecord, TrialState};
 use crate::task::{DataFile, Task};
 
@@ -52,11 +53,6 @@ pub(super) fn counts(record: &RunRecord) -> (usize, usize, usize) {
     counts
 }
 
-/// A number with its noun: `1 fold`, `3 folds`.
-pub(super) fn plural(n: usize, noun: &str) -> String {
-    format!("{} {noun}{}", format::count(n as u64), if n == 1 { "" } else { "s" })
-}
-
 fn compared(findings: &Findings<'_>) -> String {
     let mut methods: Vec<(&'static str, usize)> = Vec::new();
     for configuration in &findings.record.sweep.configurations {
@@ -76,10 +72,10 @@ fn compared(findings: &Findings<'_>) -> String {
     }
     format!(
         "{} ({}) on {}, {}: {state}.",
-        plural(findings.entries.len(), "configuration"),
+        quantity::counted(findings.entries.len(), "configuration"),
         methods.join(", "),
-        plural(findings.record.sweep.splitting.splits(), "fold"),
-        plural(findings.record.trials.len(), "trial"),
+        quantity::counted(findings.record.sweep.splitting.splits(), "fold"),
+        quantity::counted(findings.record.trials.len(), "trial"),
     )
 }
 
@@ -91,7 +87,7 @@ fn data(task: &Task) -> String {
     format!(
         "Data: {} with {} in `{}`, text from `{}`; {test}.",
         rows(task.train_rows(), &task.train),
-        plural(task.labels.len(), "label"),
+        quantity::counted(task.labels.len(), "label"),
         task.label,
         task.text.join("`, `"),
     )
@@ -100,9 +96,9 @@ fn data(task: &Task) -> String {
 fn rows(used: usize, file: &DataFile) -> String {
     let name = file.path.file_name().unwrap_or(file.path.as_os_str()).to_string_lossy();
     if used == file.rows {
-        format!("{} of `{name}`", plural(used, "row"))
+        format!("{} of `{name}`", quantity::counted(used, "row"))
     } else {
-        format!("{} of {} of `{name}`", format::count(used as u64), plural(file.rows, "row"))
+        format!("{} of {} of `{name}`", quantity::count(used as u64), quantity::counted(file.rows, "row"))
     }
 }
 
@@ -118,9 +114,9 @@ fn result(selected: &Entry) -> String {
         selected.label,
         summary.configuration.model,
         format::percent_spread(score),
-        plural(summary.done, "fold"),
-        format::count(params.trainable),
-        format::count(params.total),
+        quantity::counted(summary.done, "fold"),
+        quantity::count(params.trainable),
+        quantity::count(params.total),
         format::parameter_share(params.trainable_percent()),
     )
 }
@@ -192,7 +188,7 @@ fn cautions(findings: &Findings<'_>) -> Vec<String> {
     if incomplete > 0 {
         all.push(format!(
             "{} lack{} folds: their means are over the folds they have, and they cannot be selected.",
-            plural(incomplete, "configuration"),
+            quantity::counted(incomplete, "configuration"),
             if incomplete == 1 { "s" } else { "" },
         ));
     }

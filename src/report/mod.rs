@@ -25,6 +25,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::AppError;
+use crate::run::files;
 use crate::run::record::RunRecord;
 
 use findings::Findings;
@@ -40,58 +41,41 @@ pub use terminal::terminal_table;
 pub fn write(record: &RunRecord, folder: &Path) -> Result<Vec<PathBuf>, AppError> {
     let findings = Findings::of(record);
     let charts = plots::charts(&findings);
-    fs::create_dir_all(folder).map_err(|error| AppError::file("make the folder", folder, &error))?;
     let page = html::render(&findings, &charts).map_err(|error| undrawn(&error))?;
     let trials = frames::trials(&findings).and_then(frames::csv).map_err(|error| unframed(&error))?;
     let configurations =
         frames::configurations(&findings).and_then(frames::csv).map_err(|error| unframed(&error))?;
-    let mut written = vec![
-        put(folder, "report.html", page.as_bytes())?,
-        put(folder, "report.md", markdown::render(&findings, &charts).as_bytes())?,
-        put(folder, "configurations.csv", &configurations)?,
-        put(folder, "trials.csv", &trials)?,
+    let page_in_markdown = markdown::render(&findings, &charts);
+    let texts = [
+        ("report.html", page.as_bytes()),
+        ("report.md", page_in_markdown.as_bytes()),
+        ("configurations.csv", &configurations),
+        ("trials.csv", &trials),
     ];
+    let mut written = Vec::new();
+    for (name, text) in texts {
+        written.push(put(folder, name, |path| fs::write(path, text))?);
+    }
     for chart in &charts {
         let svg = chart.svg().map_err(|error| undrawn(&error))?;
-        written.push(put(folder, &format!("{}.svg", chart.name), svg.as_bytes())?);
-        let name = format!("{}.png", chart.name);
-        let draw = |path: &Path| chart.write_png(path).map_err(|error| undrawn(&error));
-        written.push(replace(folder, &name, draw)?);
+        written.push(put(folder, &format!("{}.svg", chart.name), |path| fs::write(path, svg))?);
+        let draw = |path: &Path| chart.write_png(path).map_err(io::Error::other);
+        written.push(put(folder, &format!("{}.png", chart.name), draw)?);
     }
     for name in plots::NAMES.iter().filter(|name| charts.iter().all(|chart| chart.name != **name)) {
-        for ending in ["svg", "png"] {
-            remove(&folder.join(format!("{name}.{ending}")))?;
+        for path in ["svg", "png"].map(|ending| folder.join(format!("{name}.{ending}"))) {
+            files::remove(&path)
+                .map_err(|error| AppError::file("remove the outdated chart", &path, &error))?;
         }
     }
     Ok(written)
 }
 
-fn put(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, AppError> {
-    replace(folder, name, |path| {
-        fs::write(path, bytes).map_err(|error| AppError::file("write", path, &error))
-    })
-}
-
-/// Lets `fill` write a temporary file, with the same ending, then renames it.
-fn replace(
-    folder: &Path,
-    name: &str,
-    fill: impl FnOnce(&Path) -> Result<(), AppError>,
-) -> Result<PathBuf, AppError> {
-    let temporary = folder.join(format!(".new-{}-{name}", std::process::id()));
+/// Puts a file of the report in place as a whole.
+fn put(folder: &Path, name: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf, AppError> {
     let path = folder.join(name);
-    fill(&temporary)?;
-    fs::rename(&temporary, &path).map_err(|error| AppError::file("write", &path, &error))?;
+    files::replace(&path, fill).map_err(|error| AppError::file("write", &path, &error))?;
     Ok(path)
-}
-
-fn remove(path: &Path) -> Result<(), AppError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            Err(AppError::file("remove the outdated chart", path, &error))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
 }
 
 fn undrawn(error: &plots::PaintError) -> AppError {

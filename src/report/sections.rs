@@ -1,8 +1,9 @@
 //! Owns the parts of a report that are the same on the page and in Markdown, apart from tables and
 //! headline: what is missing, and when the record was taken. Pure.
 
+use crate::quantity;
+
 use super::findings::Findings;
-use super::headline::plural;
 use super::tables::{Table, without_result};
 use crate::run::record::{TrialRecord, TrialState};
 
@@ -32,7 +33,7 @@ pub fn missing(findings: &Findings<'_>) -> Missing {
         let n = record.removed.len();
         notes.push(format!(
             "{} on disk {} no longer part of the sweep and {} not shown.",
-            plural(n, "trial"),
+            quantity::counted(n, "trial"),
             if n == 1 { "is" } else { "are" },
             if n == 1 { "is" } else { "are" },
         ));

@@ -1,5 +1,6 @@
 //! Owns the tables of a report as text cells, the same for every format. Pure.
 
+use crate::quantity;
 use crate::run::record::{TrialRecord, TrialState};
 use crate::trial::{Configuration, Splitting};
 
@@ -7,7 +8,6 @@ use super::axes::{self, Axis, SHOWN};
 use super::curves::CONVERGED_SHARE;
 use super::findings::{Entry, Findings};
 use super::format::{self, NONE};
-use super::headline::plural;
 use super::statistics::Spread;
 use super::summary::FoldScore;
 
@@ -92,13 +92,13 @@ fn measures(entry: &Entry) -> [String; 12] {
         summary.best_fold().map_or_else(|| NONE.into(), |fold| format::percent(fold.accuracy)),
         format::percent_spread(summary.test_accuracy.as_ref()),
         format::percent_spread(summary.test_macro_f1.as_ref()),
-        format::count(summary.params.trainable),
+        quantity::count(summary.params.trainable),
         format::parameter_share(summary.params.trainable_percent()),
-        format::count(summary.params.total),
-        mean_of(summary.wall_s.as_ref(), format::seconds),
+        quantity::count(summary.params.total),
+        mean_of(summary.wall_s.as_ref(), quantity::measured),
         mean_of(summary.train_rows_per_s.as_ref(), |rows| format!("{rows:.0}")),
         summary.peak_memory_mib.map_or_else(|| NONE.into(), |mib| format!("{:.0}", mib.max)),
-        summary.convergence_step.map_or_else(|| NONE.into(), format::count),
+        summary.convergence_step.map_or_else(|| NONE.into(), quantity::count),
     ]
 }
 
@@ -209,12 +209,12 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     let configurations: Vec<&Configuration> = sweep.configurations.iter().map(AsRef::as_ref).collect();
     let mut rows = vec![
         ("training file", sweep.task.train.path.display().to_string()),
-        ("training rows", format::count(sweep.task.train_rows() as u64)),
+        ("training rows", quantity::count(sweep.task.train_rows() as u64)),
         ("sampling seed", sweep.task.sample_seed.to_string()),
     ];
     if let Some(test) = &sweep.task.test {
         rows.push(("test file", test.path.display().to_string()));
-        rows.push(("test rows", format::count(sweep.task.test_rows() as u64)));
+        rows.push(("test rows", quantity::count(sweep.task.test_rows() as u64)));
     }
     rows.push(("labels", sweep.task.labels.join(", ")));
     rows.push(("longest sequence (tokens)", sweep.task.max_length.to_string()));
@@ -255,7 +255,7 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
         format!(
             "★ marks the selected configuration. Configurations are ranked and selected by mean validation accuracy over {}; test rows are \
              evaluated once per trial and take no part in it. ± is the sample standard deviation over folds.",
-            plural(findings.record.sweep.splitting.splits(), "fold"),
+            quantity::counted(findings.record.sweep.splitting.splits(), "fold"),
         ),
         "The 95 % interval is Student's t over folds. It takes folds as independent, which they are not, \
          and is too narrow; comparisons do not use it."

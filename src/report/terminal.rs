@@ -2,11 +2,12 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
+use crate::quantity;
 use crate::run::record::RunRecord;
 
 use super::findings::{Entry, Findings};
 use super::format::{self, NONE};
-use super::headline::{counts, plural};
+use super::headline::counts;
 
 /// A column: its title, its cell, and whether it stays when the terminal is narrow. Columns with a
 /// higher number leave first.
@@ -17,9 +18,9 @@ const MEASURES: [Measure; 8] = [
     ("validation %", |e| format::percent_spread(e.summary.validation_accuracy.as_ref()), 0),
     ("test %", |e| format::percent_spread(e.summary.test_accuracy.as_ref()), 0),
     ("macro F1 %", |e| format::percent_spread(e.summary.test_macro_f1.as_ref()), 4),
-    ("trainable", |e| format::count(e.summary.params.trainable), 2),
+    ("trainable", |e| quantity::count(e.summary.params.trainable), 2),
     ("of total %", |e| format::parameter_share(e.summary.params.trainable_percent()), 5),
-    ("time", |e| e.summary.wall_s.map_or_else(|| NONE.into(), |s| format::seconds(s.mean)), 3),
+    ("time", |e| e.summary.wall_s.map_or_else(|| NONE.into(), |s| quantity::measured(s.mean)), 3),
     ("MiB", |e| e.summary.peak_memory_mib.map_or_else(|| NONE.into(), |m| format!("{:.0}", m.max)), 6),
 ];
 
@@ -69,10 +70,10 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     }];
     let (_, failed, left) = counts(findings.record);
     if failed > 0 {
-        notes.push(format!("{} failed; the report says why", plural(failed, "trial")));
+        notes.push(format!("{} failed", quantity::counted(failed, "trial")));
     }
     if left > 0 {
-        notes.push(format!("{} not finished", plural(left, "trial")));
+        notes.push(format!("{} not finished", quantity::counted(left, "trial")));
     }
     notes
 }

@@ -1,4 +1,5 @@
-//! Owns how files of a run come to be: written aside, made durable, renamed into place.
+//! Owns how files of a run come to be: written aside, made durable where it
+//! matters, renamed into place.
 //!
 //! A reader therefore sees the old file or the new one, never a part. Knows no path by heart.
 
@@ -14,19 +15,29 @@ use serde::de::DeserializeOwned;
 /// # Errors
 /// When the folder or the file cannot be written.
 pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, |aside| {
+        let mut file = File::create(aside)?;
+        file.write_all(bytes)?;
+        file.sync_all()
+    })?;
+    path.parent().map_or(Ok(()), sync_folder)
+}
+
+/// Lets `fill` write a file aside, of the same ending, that then takes the place of `path`; creates
+/// its folder where there is none. What must outlive a power failure goes through [`write_atomic`].
+///
+/// # Errors
+/// When the folder or the file cannot be written.
+pub fn replace(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = folder.join(format!(".{name}.{}.tmp", std::process::id()));
-    let written = File::create(&aside).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()
-    });
-    if let Err(error) = written.and_then(|()| fs::rename(&aside, path)) {
+    let aside = folder.join(format!(".new-{}-{name}", std::process::id()));
+    let placed = fill(&aside).and_then(|()| fs::rename(&aside, path));
+    if placed.is_err() {
         remove(&aside)?;
-        return Err(error);
     }
-    sync_folder(folder)
+    placed
 }
 
 /// Replaces a file by a value's JSON text.

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::content::ContentHash;
+use crate::task::Part;
 use crate::trial::{ConfigurationId, TrialId};
 
 /// The paths of one run.
@@ -24,6 +25,12 @@ impl Layout {
     pub fn of_run(run: &Path) -> Self {
         let results = run.parent().unwrap_or_else(|| Path::new("."));
         Self { run: run.to_path_buf(), stores: results.join(".stores") }
+    }
+
+    /// The layout of the run that a job's file belongs to.
+    #[must_use]
+    pub fn of_job(job_file: &Path) -> Self {
+        Self::of_run(job_file.parent().and_then(Path::parent).unwrap_or_else(|| Path::new(".")))
     }
 
     /// The run's folder.
@@ -146,9 +153,37 @@ impl Layout {
         reports.join(name)
     }
 
+    /// The page that a report opens with.
+    #[must_use]
+    pub fn report_page(reports: &Path, name: &str) -> PathBuf {
+        Self::report(reports, name).join("report.html")
+    }
+
     /// A token store's folder, within a folder of stores.
     #[must_use]
     pub fn store(stores: &Path, key: ContentHash) -> PathBuf {
         stores.join(key.to_string())
+    }
+
+    /// The lock of whoever makes a token store.
+    #[must_use]
+    pub fn store_lock(stores: &Path, key: ContentHash) -> PathBuf {
+        stores.join(format!("{key}.lock"))
+    }
+
+    /// A token store while it is made.
+    #[must_use]
+    pub fn store_draft(stores: &Path, key: ContentHash) -> PathBuf {
+        stores.join(format!("{key}.draft"))
+    }
+
+    /// A part's file, within a token store's folder.
+    #[must_use]
+    pub fn store_part(store: &Path, part: Part) -> PathBuf {
+        store.join(match part {
+            Part::Train => "train.tokens",
+            Part::Validation => "validation.tokens",
+            Part::Test => "test.tokens",
+        })
     }
 }

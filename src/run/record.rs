@@ -77,6 +77,20 @@ pub enum TrialState {
     },
 }
 
+impl TrialState {
+    /// The state's name in tables and data.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running { .. } => "running",
+            Self::Interrupted => "interrupted",
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
 /// Reads the record of a run folder. Takes no lock: a run may be at work on it.
 ///
 /// # Errors

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::arch::ModelSpec;
+use crate::quantity;
 
 use super::error::{Problem, Report, quoted};
 use super::grid::{self, MAX_POINTS};
@@ -29,9 +30,11 @@ pub(super) fn check<'a>(
     unused_models(raw, report);
     let count = raw.grid.iter().map(grid::count).fold(0, u64::saturating_add);
     if count > MAX_POINTS {
-        let points = if count == u64::MAX { "more than 10^19".to_owned() } else { grouped(count) };
+        let points = if count == u64::MAX { "more than 10^19".to_owned() } else { quantity::count(count) };
         let error = report.error(raw.grid_place, Problem::GridTooLarge { points });
-        error.allowed(format!("up to {}", grouped(MAX_POINTS))).hint("shorten the axes that matter least");
+        error
+            .allowed(format!("up to {}", quantity::count(MAX_POINTS)))
+            .hint("shorten the axes that matter least");
         return Vec::new();
     }
     let points = expand(raw, only, report);
@@ -233,17 +236,4 @@ fn vary_the_learning_rate(raw: &RawSweep, points: &[Point<'_>], report: &mut Rep
             ),
         );
     }
-}
-
-/// Digits in groups of three.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

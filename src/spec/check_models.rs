@@ -11,7 +11,7 @@ use super::keys::{MOST_LAYERS, WIDEST};
 use super::raw::{RawModel, RawSweep};
 use super::read::missing;
 use super::source::{At, Place};
-use super::survey::{Fault, FolderFacts, ModelFacts, Survey, TokenizerFacts};
+use super::survey::{Fault, FolderFacts, ModelFacts, Survey, TokenizerFacts, weights_fault};
 
 /// The models that are sound, by name. Every other one has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> BTreeMap<String, ModelSpec> {
@@ -105,8 +105,12 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
         }
         config.num_hidden_layers = layers.value;
     }
-    let content = *folder.weights.as_ref().ok()?;
-    Some((Weights::Folder { path: folder.path.clone(), content }, config))
+    let weights = folder.weights.as_ref().ok()?;
+    if let Err(error) = weights.tensors.check(&Architecture::Bert(config.clone())) {
+        fault(&weights_fault(&error, &folder.path, &from.value), from.place, report);
+        return None;
+    }
+    Some((Weights::Folder { path: folder.path.clone(), content: weights.content }, config))
 }
 
 /// What no BERT can have, in words.
@@ -196,8 +200,9 @@ fn vocabulary(
         return Some(());
     }
     let message = format!(
-        "the tokenizer has {} tokens, but the model's embedding {} rows",
-        tokenizer.vocabulary, config.vocab_size
+        "the tokenizer has token ids up to {}, but the model's embedding only {} rows",
+        tokenizer.vocabulary - 1,
+        config.vocab_size
     );
     let error = report.error(tokenizer_place(raw), Problem::Model(message));
     error.hint("use the tokenizer that the model was trained with");

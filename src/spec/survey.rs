@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 use std::fs::{self, File};
-use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::Deserialize;
 
@@ -12,6 +12,7 @@ use crate::arch::BertConfig;
 use crate::content::ContentHash;
 use crate::data::sources::{self, SourceError};
 use crate::data::tokenizer::{self, Tokenizer};
+use crate::model::weights::{self, Checkpoint, WeightsError};
 
 use super::check_task::DEFAULT_MAX_LENGTH;
 use super::raw::{RawModel, RawSweep, RawTask};
@@ -48,8 +49,16 @@ pub(super) struct ModelFacts {
 pub(super) struct FolderFacts {
     pub(super) path: PathBuf,
     pub(super) config: Result<BertConfig, Fault>,
+    pub(super) weights: Result<WeightFacts, Fault>,
+}
+
+/// Weights that could be read.
+#[derive(Clone, Debug)]
+pub(super) struct WeightFacts {
     /// Hash of weights and configuration.
-    pub(super) weights: Result<ContentHash, Fault>,
+    pub(super) content: ContentHash,
+    /// Their names and shapes.
+    pub(super) tensors: Arc<Checkpoint>,
 }
 
 /// A tokenizer that could be read.
@@ -161,43 +170,28 @@ fn config(folder: &Path, name: &str) -> Result<BertConfig, Fault> {
     Ok(config)
 }
 
-fn weights(folder: &Path, name: &str) -> Result<ContentHash, Fault> {
-    let present = ["model.safetensors", "pytorch_model.bin"].map(|file| folder.join(file));
-    let Some(file) = present.iter().find(|file| file.is_file()) else {
-        return Err(Fault {
-            message: format!("model folder `{name}` has no weights"),
-            hint: "it needs model.safetensors or pytorch_model.bin, in one piece".to_owned(),
-        });
-    };
-    let fault = |error: &io::Error| Fault {
-        message: format!("cannot read `{}`: {error}", file.display()),
-        hint: "fetch the file again; a Git LFS pointer stands for a file that was not fetched".to_owned(),
-    };
-    if file.ends_with("model.safetensors") {
-        safetensors_header(file).map_err(|error| fault(&error))?;
-    }
+fn weights(folder: &Path, name: &str) -> Result<WeightFacts, Fault> {
+    let fault = |error: WeightsError| weights_fault(&error, folder, name);
+    let files = weights::files(folder).map_err(fault)?;
+    let tensors = Arc::new(weights::read(folder).map_err(fault)?);
     let mut hasher = blake3::Hasher::new();
-    for file in [file, &folder.join("config.json")] {
+    for path in files.into_iter().chain([folder.join("config.json")]) {
         // A config.json that cannot be read is told by `config`.
-        if let Ok(bytes) = File::open(file) {
-            hasher.update_reader(bytes).map_err(|error| fault(&error))?;
+        if let Ok(file) = File::open(&path) {
+            hasher.update_reader(file).map_err(|source| fault(WeightsError::Read { path, source }))?;
         }
     }
-    Ok(ContentHash::from_digest(&hasher.finalize()))
+    Ok(WeightFacts { content: ContentHash::from_digest(&hasher.finalize()), tensors })
 }
 
-/// Checks that a file can be safetensors: eight bytes with the header's length, then JSON.
-fn safetensors_header(path: &Path) -> io::Result<()> {
-    let mut start = [0; 9];
-    let mut file = File::open(path)?;
-    let length = file.metadata()?.len();
-    file.read_exact(&mut start)?;
-    let [header @ .., brace] = start;
-    let header = u64::from_le_bytes(header);
-    if brace == b'{' && header.checked_add(8).is_some_and(|end| end <= length) {
-        return Ok(());
-    }
-    Err(io::Error::new(io::ErrorKind::InvalidData, "it is no whole safetensors file"))
+/// An error of a folder's weights, with the folder called as the sweep calls it. What these errors
+/// say ends with what to do, behind a semicolon.
+pub(super) fn weights_fault(error: &WeightsError, folder: &Path, name: &str) -> Fault {
+    let text = error.to_string().replace(&folder.display().to_string(), name);
+    let (message, hint) = text
+        .rsplit_once("; ")
+        .unwrap_or((&text, "it belongs to the model: copy or download it, and see that you may read it"));
+    Fault { message: message.to_owned(), hint: hint.to_owned() }
 }
 
 /// The tokenizer at a path: a folder with it, or the file itself. It is loaded once here, so that a

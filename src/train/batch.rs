@@ -18,10 +18,8 @@ pub struct Batch {
     pub labels: Tensor,
     /// Share of each row in its slot's loss, `[K, B]`; 0 for rows that only fill up a slot.
     pub weights: Tensor,
-    /// Rows of all slots, filling rows not counted.
-    pub rows: u64,
-    /// Tokens of all slots, padding not counted.
-    pub tokens: u64,
+    /// Each slot's own rows and the tokens of its longest one, filling not counted.
+    pub sizes: Vec<[i64; 2]>,
 }
 
 /// A batch from one list of rows per slot, with the weight that each of a slot's rows has in its loss.
@@ -29,10 +27,11 @@ pub struct Batch {
 #[must_use]
 pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device: Device) -> Batch {
     let rows = slots.iter().map(|(rows, _)| rows.len()).max().unwrap_or(0);
-    let lengths = slots.iter().flat_map(|(rows, _)| rows.iter().map(|row| part.tokens(*row).len()));
-    let width = lengths.clone().max().unwrap_or(1).max(1);
-    let tokens: usize = lengths.clone().sum();
-    let padded = lengths.clone().any(|length| length < width);
+    let length = |row: &u32| part.tokens(*row).len();
+    let longest: Vec<usize> =
+        slots.iter().map(|(rows, _)| rows.iter().map(length).max().unwrap_or(0)).collect();
+    let width = longest.iter().copied().max().unwrap_or(0).max(1);
+    let padded = slots.iter().any(|(rows, _)| rows.iter().any(|row| length(row) < width));
     let size = slots.len() * rows;
     let mut ids = vec![i64::try_from(padding).expect("token ids are small"); size * width];
     let mut mask = vec![if padded { MASKED } else { 0.0 }; if padded { size * width } else { 0 }];
@@ -70,8 +69,11 @@ pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device
         inputs,
         labels: Tensor::from_slice(&labels).view([shape[0], shape[1]]).to_device(device),
         weights: Tensor::from_slice(&weights).view([shape[0], shape[1]]).to_device(device),
-        rows: slots.iter().map(|(rows, _)| rows.len() as u64).sum(),
-        tokens: tokens as u64,
+        sizes: slots
+            .iter()
+            .zip(&longest)
+            .map(|((rows, _), longest)| [index(rows.len()), index(*longest)])
+            .collect(),
     }
 }
 

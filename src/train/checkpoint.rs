@@ -1,4 +1,5 @@
 //! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically.
+//! Decides neither when one is written nor what follows from a damaged one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::outcome::{Cost, Scores};
+use crate::run::files;
 use crate::trial::TrialId;
 
 /// What a trial needs besides tensors to go on exactly where it was.
@@ -90,13 +92,8 @@ pub fn save(path: &Path, state: &State, tensors: &BTreeMap<String, Tensor>) -> R
     let metadata = [("checksum".to_owned(), checksum(&state, &raw)), ("state".to_owned(), state)];
     let text = safetensors::serialize(raw.iter(), Some(metadata.into_iter().collect()))
         .map_err(|error| CheckpointError::Io(io::Error::other(error)))?;
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    let temporary = path.with_extension("partial");
-    fs::write(&temporary, text)?;
-    fs::rename(&temporary, path)?;
-    Ok(())
+    // A checkpoint lost with the power costs time only, and waiting for the disk costs some every time.
+    Ok(files::replace(path, |aside| fs::write(aside, &text))?)
 }
 
 /// Reads what [`save`] wrote.

@@ -1,4 +1,5 @@
-//! Owns evaluation: one slot's weights over some rows, in order of length, without dropout.
+//! Owns evaluation: one slot's weights over some rows, in order of length, without dropout. Keeps nothing
+//! and chooses nothing.
 
 use tch::{Device, Kind};
 

@@ -1,10 +1,11 @@
-//! Owns AdamW (Loshchilov & Hutter 2019) and gradient clipping over a pack: every setting per slot.
+//! Owns AdamW (Loshchilov & Hutter 2019) and gradient clipping over a pack: every setting per slot,
+//! but for AdamW's decays and epsilon, which a pack shares. Knows no schedule and writes nothing.
 
 use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::model::params::{Params, index};
+use crate::model::params::{Params, stack};
 use crate::trial::Training;
 
 /// First and second moments of one tensor, `[K, …]`.
@@ -56,7 +57,7 @@ impl AdamW {
             let keep = per_slot(&|s| 1.0 - s.learning_rate * s.training.weight_decay);
             let any_decay = slots.iter().any(|s| s.training.weight_decay > 0.0);
             for (name, trainable) in params.trainable() {
-                let moments = self.moments.get(name).expect("moments are made from the same tensors");
+                let moments = self.moments_of(name);
                 let flat = |t: &Tensor| t.view([norms.size()[0], -1]);
                 let all =
                     [&trainable.tensor.detach(), &trainable.tensor.grad(), &moments.first, &moments.second]
@@ -81,42 +82,31 @@ impl AdamW {
         })
     }
 
-    /// The same state without the slots that are not in `kept`.
+    /// The same state without the slots that are not in `kept`; `params` still has them all.
     #[must_use]
-    pub fn retain(&self, kept: &[usize]) -> Self {
-        let rows: Vec<i64> = kept.iter().map(|slot| index(*slot)).collect();
-        let take = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&rows).to_device(t.device()));
-        let moments = self
-            .moments
-            .iter()
-            .map(|(name, m)| (name.clone(), Moments { first: take(&m.first), second: take(&m.second) }));
+    pub fn retain(&self, params: &Params, kept: &[usize]) -> Self {
+        let moments = params.trainable().map(|(name, trainable)| {
+            let take =
+                |t: &Tensor| stack(&kept.iter().map(|slot| trainable.of_slot(t, *slot)).collect::<Vec<_>>());
+            let Moments { first, second } = self.moments_of(name);
+            (name.to_owned(), Moments { first: take(first), second: take(second) })
+        });
         Self { moments: moments.collect() }
     }
 
-    /// One slot's moments, copied, as `first/<name>` and `second/<name>`.
+    /// One slot's moments as `first/<name>` and `second/<name>`, sharing their storage.
     #[must_use]
-    pub fn snapshot(&self, slot: usize) -> BTreeMap<String, Tensor> {
-        let slice = |t: &Tensor| t.get(index(slot)).copy();
-        let both = self.moments.iter().flat_map(|(name, m)| {
-            [(format!("first/{name}"), slice(&m.first)), (format!("second/{name}"), slice(&m.second))]
+    pub fn slot(&self, params: &Params, slot: usize) -> BTreeMap<String, Tensor> {
+        let both = params.trainable().flat_map(|(name, trainable)| {
+            let Moments { first, second } = self.moments_of(name);
+            [("first", first), ("second", second)]
+                .map(|(kind, moment)| (format!("{kind}/{name}"), trainable.of_slot(moment, slot)))
         });
         both.collect()
     }
 
-    /// Overwrites one slot's moments.
-    ///
-    /// # Errors
-    /// Names the first tensor that is missing in `values` or has another shape there.
-    pub fn restore(&mut self, slot: usize, values: &BTreeMap<String, Tensor>) -> Result<(), String> {
-        for (name, moments) in &self.moments {
-            for (kind, tensor) in [("first", &moments.first), ("second", &moments.second)] {
-                let mut place = tensor.get(index(slot));
-                let value =
-                    values.get(&format!("{kind}/{name}")).filter(|value| value.size() == place.size());
-                place.copy_(value.ok_or_else(|| format!("`{kind}/{name}` is missing or has another shape"))?);
-            }
-        }
-        Ok(())
+    fn moments_of(&self, name: &str) -> &Moments {
+        self.moments.get(name).expect("moments are made from the same tensors")
     }
 }
 

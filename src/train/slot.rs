@@ -9,6 +9,7 @@ use super::schedule;
 use crate::data::batches;
 use crate::data::folds::SplitRows;
 use crate::outcome::{Cost, MetricLine};
+use crate::run::files;
 use crate::run::layout::Layout;
 use crate::stream::StreamKey;
 use crate::trial::Trial;
@@ -117,8 +118,6 @@ impl Slot {
             Err(_) => false,
         });
         let kept: String = kept.flat_map(|line| [line, "\n"]).collect();
-        let temporary = self.metrics.with_extension("partial");
-        fs::write(&temporary, kept)?;
-        fs::rename(&temporary, &self.metrics)
+        files::write_atomic(&self.metrics, kept.as_bytes())
     }
 }

@@ -35,7 +35,7 @@ fn waiting_job(run: &Path) -> (PathBuf, File) {
     let tokenizer = run.join("tokenizer.json");
     let file = job(run, Work::Prepare(Box::new(Prepare { store, task: sweep(&[]).task, tokenizer })));
     fs::create_dir_all(&file.stores).unwrap();
-    let lock = File::create(Layout::store(&file.stores, store).with_extension("lock")).unwrap();
+    let lock = File::create(Layout::store_lock(&file.stores, store)).unwrap();
     lock.lock().unwrap();
     let path = Layout::of_run(run).job("prepare");
     files::write_json(&path, &file).unwrap();

@@ -11,7 +11,6 @@ mod safetensors;
 mod tensor;
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use memmap2::Mmap;
@@ -19,6 +18,9 @@ use memmap2::Mmap;
 pub use error::{Fault, WeightsError};
 use tensor::Stored;
 pub use tensor::{Kind, TensorView};
+
+use crate::arch::Architecture;
+use crate::mapped;
 
 /// The weight files of transformers, the one to prefer first.
 const LOOKED_FOR: [&str; 4] = [
@@ -105,12 +107,22 @@ impl Checkpoint {
         Ok(tensor)
     }
 
+    /// Makes sure that every tensor of a base model is there and has its shape. Reads no values.
+    ///
+    /// # Errors
+    /// [`WeightsError::Missing`] or [`WeightsError::Shape`] with the first one that does not fit.
+    pub fn check(&self, architecture: &Architecture) -> Result<(), WeightsError> {
+        architecture.tensors().iter().try_for_each(|tensor| {
+            self.find(&tensor.name, architecture.base_prefix())?.with_shape(&tensor.shape).map(|_| ())
+        })
+    }
+
     fn missing(&self, name: &str) -> WeightsError {
         WeightsError::Missing { name: name.to_owned(), folder: self.folder.clone() }
     }
 
     fn add(&mut self, path: &Path) -> Result<(), WeightsError> {
-        let file = map(path)?;
+        let file = mapped::open(path).map_err(|source| read_error(path, source))?;
         let found = if file.starts_with(POINTER) {
             Err(Fault::Pointer)
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {
@@ -176,13 +188,6 @@ fn is_file_name(text: &str) -> bool {
 fn old_norm_name(name: &str) -> Option<String> {
     let old = |new: &str, old: &str| name.strip_suffix(new).map(|module| format!("{module}{old}"));
     old("LayerNorm.weight", "LayerNorm.gamma").or_else(|| old("LayerNorm.bias", "LayerNorm.beta"))
-}
-
-fn map(path: &Path) -> Result<Mmap, WeightsError> {
-    let file = File::open(path).map_err(|source| read_error(path, source))?;
-    #[expect(unsafe_code, reason = "the map is read-only, and weight files are replaced, never rewritten")]
-    let map = unsafe { Mmap::map(&file) };
-    map.map_err(|source| read_error(path, source))
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> WeightsError {

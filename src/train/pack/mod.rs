@@ -1,30 +1,31 @@
-//! Owns a pack at work: model, optimiser and slots, and the parts of one round of the loop.
+//! Owns a pack at work: model, optimiser and slots, and the parts of one round of the loop. Decides
+//! neither their order, which is the loop's, nor what is tried again after a failure.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod judge;
+
 use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 
-use super::batch::{assemble, row_losses};
-use super::checkpoint::{self, Window};
-use super::evaluate::evaluate;
-use super::optimiser::{AdamW, SlotStep};
-use super::schedule::learning_rate;
-use super::slot::Slot;
-use super::training::{Context, Ended};
 use crate::arch::{Architecture, Weights};
 use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
 use crate::job::{ChildLine, Pack, Progress};
 use crate::model::layers::AdapterSettings;
-use crate::model::params::{Params, index};
-use crate::model::pass::Pass;
+use crate::model::params::{Params, fill, index};
+use crate::model::pass::{Pass, Stream};
 use crate::model::{self, Classifier, weights};
-use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
+use crate::outcome::{Failure, MetricLine};
+use crate::run::files;
 use crate::run::layout::Layout;
 use crate::task::Part;
-use crate::trial::{Keep, Splitting};
+use crate::train::batch::{assemble, row_losses};
+use crate::train::checkpoint::{self, Window};
+use crate::train::optimiser::{AdamW, SlotStep};
+use crate::train::schedule::learning_rate;
+use crate::train::slot::Slot;
+use crate::train::training::{Context, Ended};
+use crate::trial::Method;
 
 /// A training line every so many optimiser steps.
 const LINE_EVERY: u64 = 10;
@@ -33,7 +34,7 @@ const LINE_EVERY: u64 = 10;
 const CHECKPOINT_SHARE: f64 = 0.02;
 
 /// A pack at work.
-pub(super) struct Trainer<'a> {
+pub(in crate::train) struct Trainer<'a> {
     pack: &'a Pack,
     context: &'a Context<'a>,
     device: Device,
@@ -45,14 +46,14 @@ pub(super) struct Trainer<'a> {
     optimiser: AdamW,
     failure: Option<Failure>,
     results: usize,
-    said: Instant,
+    said: Option<Instant>,
     saved: Instant,
     save_took: Duration,
 }
 
 impl<'a> Trainer<'a> {
     /// The pack before its first step, or where its checkpoints stand.
-    pub(super) fn start(pack: &'a Pack, context: &'a Context<'a>) -> Result<Self, Failure> {
+    pub(in crate::train) fn start(pack: &'a Pack, context: &'a Context<'a>) -> Result<Self, Failure> {
         let device = model::device::select(context.placement.device)?;
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
@@ -65,9 +66,10 @@ impl<'a> Trainer<'a> {
             let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
             slots.push(Slot::new(trial, rows, train.lengths(), &context.layout));
         }
+        let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
         let base = match &pack.model.weights {
-            Weights::Folder { path, .. } => Some(weights::read(path).map_err(bad_data)?),
-            Weights::Random => None,
+            Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
+            Weights::Folder { .. } | Weights::Random => None,
         };
         let n_labels = pack.task.labels.len();
         let start =
@@ -88,7 +90,7 @@ impl<'a> Trainer<'a> {
             optimiser,
             failure: None,
             results: 0,
-            said: now,
+            said: None,
             saved: now,
             save_took: Duration::ZERO,
         };
@@ -99,12 +101,12 @@ impl<'a> Trainer<'a> {
     }
 
     /// Whether any slot has steps to do.
-    pub(super) fn active(&self) -> bool {
+    pub(in crate::train) fn active(&self) -> bool {
         !self.slots.is_empty()
     }
 
     /// How it ended, once no slot is left.
-    pub(super) fn ended(self) -> Result<Ended, Failure> {
+    pub(in crate::train) fn ended(self) -> Result<Ended, Failure> {
         match self.failure {
             Some(failure) if self.results == 0 => Err(failure),
             Some(_) | None => Ok(Ended::Finished),
@@ -112,7 +114,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// One optimiser step of every slot.
-    pub(super) fn step(&mut self) {
+    pub(in crate::train) fn step(&mut self) {
         let started = Instant::now();
         let (losses, rows, tokens) = self.accumulate_gradients();
         let steps: Vec<SlotStep<'_>> = self.slots.iter().map(slot_step).collect();
@@ -154,8 +156,13 @@ impl<'a> Trainer<'a> {
                 .map(|(step, rows)| (step.get(micro).map_or(&[][..], Vec::as_slice), 1.0 / *rows as f64))
                 .collect();
             let batch = assemble(train, &slots, padding, self.device);
-            let streams = self.slots.iter().map(|slot| (slot.key, slot.micro_step(micro))).collect();
-            let logits = self.model.forward(&batch.inputs, &mut Pass::training(streams));
+            let streams = self.slots.iter().zip(&batch.sizes).map(|(slot, [rows, tokens])| Stream {
+                key: slot.key,
+                step: slot.micro_step(micro),
+                rows: *rows,
+                tokens: *tokens,
+            });
+            let logits = self.model.forward(&batch.inputs, &mut Pass::training(streams.collect()));
             let per_slot = (row_losses(&logits, &batch.labels) * &batch.weights).sum_dim_intlist(
                 [1].as_slice(),
                 false,
@@ -168,44 +175,31 @@ impl<'a> Trainer<'a> {
     }
 
     /// Fails the slots whose loss or gradient is no longer finite; the others go on without them.
-    pub(super) fn quarantine_diverged(&mut self) -> Result<(), Failure> {
+    pub(in crate::train) fn quarantine_diverged(&mut self) -> Result<(), Failure> {
         let sound =
             |slot: &Slot| slot.state.window.loss.is_finite() && slot.state.window.grad_norm.is_finite();
         let kept: Vec<usize> = (0..self.slots.len()).filter(|k| sound(&self.slots[*k])).collect();
-        for slot in self.slots.iter().filter(|slot| !sound(slot)) {
-            let failure = Failure::Diverged { step: slot.state.step };
-            write_json(&self.context.layout.failure(slot.trial.id), &failure)?;
-            (self.context.say)(ChildLine::Failed { trial: slot.trial.id, failure: failure.clone() });
-            self.failure = Some(failure);
+        for k in (0..self.slots.len()).filter(|k| !kept.contains(k)) {
+            self.fail_diverged(k)?;
         }
         self.keep_slots(&kept);
         Ok(())
     }
 
-    /// Validates the slots for which it is time.
-    pub(super) fn evaluate_due(&mut self) -> Result<(), Failure> {
-        for k in 0..self.slots.len() {
-            if !self.slots[k].evaluation_due() {
-                continue;
-            }
-            let scores = self.validate(k)?;
-            let slot = &mut self.slots[k];
-            let step = slot.state.step;
-            slot.state.latest = Some((step, scores));
-            slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores })
-                .map_err(bad_data)?;
-            if slot.state.best.is_none_or(|(_, best)| scores.accuracy > best.accuracy) {
-                slot.state.best = Some((step, scores));
-                let path = self.context.layout.best_checkpoint(slot.trial.id);
-                checkpoint::save(&path, &slot.state, &self.params.snapshot(k)).map_err(bad_data)?;
-            }
-        }
+    /// Writes and tells that a slot diverged; it still has to leave the pack.
+    fn fail_diverged(&mut self, k: usize) -> Result<(), Failure> {
+        let state = &self.slots[k].state;
+        let failure = Failure::Diverged { step: state.step };
+        files::write_json(&self.context.layout.failure(state.trial), &failure).map_err(bad_data)?;
+        (self.context.say)(ChildLine::Failed { trial: state.trial, failure: failure.clone() });
+        self.failure = Some(failure);
         Ok(())
     }
 
     /// Writes training lines where they are due, and tells the parent where the slots stand.
-    pub(super) fn report(&mut self) -> Result<(), Failure> {
-        let speak = self.said.elapsed() > Duration::from_millis(200);
+    pub(in crate::train) fn report(&mut self) -> Result<(), Failure> {
+        // The first step is told at once.
+        let speak = self.said.is_none_or(|said| said.elapsed() > Duration::from_millis(200));
         for slot in &mut self.slots {
             let window = slot.state.window;
             let mean = window.loss / window.steps as f64;
@@ -220,7 +214,7 @@ impl<'a> Trainer<'a> {
                     validation: slot.state.latest.map(|(_, scores)| scores),
                 };
                 (self.context.say)(ChildLine::Progress(progress));
-                self.said = Instant::now();
+                self.said = Some(Instant::now());
             }
             let step = slot.state.step;
             if step.is_multiple_of(LINE_EVERY) || slot.finished() {
@@ -239,86 +233,6 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Writes the results of slots that did all their steps; they leave the pack.
-    pub(super) fn finish_done_slots(&mut self) -> Result<(), Failure> {
-        for k in 0..self.slots.len() {
-            if self.slots[k].finished() {
-                self.finish(k)?;
-            }
-        }
-        let kept: Vec<usize> = (0..self.slots.len()).filter(|k| !self.slots[*k].finished()).collect();
-        self.keep_slots(&kept);
-        Ok(())
-    }
-
-    fn finish(&mut self, k: usize) -> Result<(), Failure> {
-        let layout = &self.context.layout;
-        let id = self.slots[k].trial.id;
-        let missing = || bad_data("the trial ended without a validation");
-        let weights = self.params.snapshot(k);
-        let (kept_step, validation) = match self.slots[k].trial.configuration.training.keep {
-            Keep::Last => self.slots[k].state.latest.ok_or_else(missing)?,
-            Keep::Best => {
-                let (_, best) = checkpoint::load(&layout.best_checkpoint(id)).map_err(bad_data)?;
-                self.params.restore(k, &best).map_err(bad_data)?;
-                self.slots[k].state.best.ok_or_else(missing)?
-            }
-        };
-        let test = match self.store.part(Part::Test) {
-            Some(test) if !test.is_empty() => Some(self.score(k, Part::Test, &all_rows(test))?),
-            Some(_) | None => None,
-        };
-        let (trainable_params, total_params) = self.params.only(k).count();
-        let slot = &mut self.slots[k];
-        slot.state.cost.peak_memory_mib = slot.state.cost.peak_memory_mib.max(peak_memory_mib());
-        let result = TrialResult {
-            trial: id,
-            validation,
-            kept_step,
-            test,
-            steps: slot.state.step,
-            trainable_params,
-            total_params,
-            cost: slot.state.cost,
-        };
-        write_json(&layout.result(id), &result)?;
-        // The optimiser's state is of no use any more; the final weights stay.
-        checkpoint::save(&layout.last_checkpoint(id), &slot.state, &weights).map_err(bad_data)?;
-        (self.context.say)(ChildLine::Finished { trial: id });
-        self.results += 1;
-        Ok(())
-    }
-
-    fn validate(&mut self, k: usize) -> Result<Scores, Failure> {
-        match self.slots[k].trial.splitting {
-            Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
-                let rows = self.slots[k].rows.validation.clone();
-                self.score(k, Part::Train, &rows)
-            }
-            Splitting::File => {
-                let rows = all_rows(part(&self.store, Part::Validation)?);
-                self.score(k, Part::Validation, &rows)
-            }
-        }
-    }
-
-    /// The scores of one slot's weights on these rows; the time is charged to it.
-    fn score(&mut self, k: usize, of: Part, rows: &[u32]) -> Result<Scores, Failure> {
-        let started = Instant::now();
-        let architecture = &self.pack.model.architecture;
-        let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
-        let model = Classifier::new(architecture, &self.params.only(k), adapters.as_ref());
-        let classes = self.pack.task.labels.len();
-        let scores =
-            evaluate(&model, part(&self.store, of)?, rows, (classes, padding(architecture)), self.device);
-        let seconds = started.elapsed().as_secs_f64();
-        let cost = &mut self.slots[k].state.cost;
-        cost.evaluate_s += seconds;
-        cost.wall_s += seconds;
-        cost.evaluated_rows += rows.len() as u64;
-        Ok(scores)
-    }
-
     fn keep_slots(&mut self, kept: &[usize]) {
         if kept.len() == self.slots.len() {
             return;
@@ -331,14 +245,14 @@ impl<'a> Trainer<'a> {
         if kept.is_empty() {
             return;
         }
+        self.optimiser = self.optimiser.retain(&self.params, kept);
         self.params = self.params.retain(kept);
-        self.optimiser = self.optimiser.retain(kept);
         self.adapters = self.adapters.as_ref().map(|settings| settings.retain(kept));
         self.model = Classifier::new(&self.pack.model.architecture, &self.params, self.adapters.as_ref());
     }
 
     /// Checkpoints every slot when so much was done since the last time that writing costs little.
-    pub(super) fn checkpoint_if_worth_it(&mut self) -> Result<(), Failure> {
+    pub(in crate::train) fn checkpoint_if_worth_it(&mut self) -> Result<(), Failure> {
         if self.saved.elapsed().mul_f64(CHECKPOINT_SHARE) > self.save_took {
             self.checkpoint()?;
         }
@@ -346,12 +260,12 @@ impl<'a> Trainer<'a> {
     }
 
     /// Checkpoints every slot.
-    pub(super) fn checkpoint(&mut self) -> Result<(), Failure> {
+    pub(in crate::train) fn checkpoint(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         for (k, slot) in self.slots.iter_mut().enumerate() {
             slot.state.cost.peak_memory_mib = slot.state.cost.peak_memory_mib.max(peak_memory_mib());
-            let mut tensors = self.params.snapshot(k);
-            tensors.extend(self.optimiser.snapshot(k));
+            let mut tensors = self.params.slot(k);
+            tensors.extend(self.optimiser.slot(&self.params, k));
             checkpoint::save(&self.context.layout.last_checkpoint(slot.trial.id), &slot.state, &tensors)
                 .map_err(bad_data)?;
         }
@@ -362,19 +276,18 @@ impl<'a> Trainer<'a> {
 
     /// Takes a slot to where its checkpoint stands; without a usable one it starts over.
     fn resume(&mut self, k: usize) -> Result<(), Failure> {
-        let path = self.context.layout.last_checkpoint(self.slots[k].trial.id);
-        if let Ok((state, tensors)) = checkpoint::load(&path)
-            && state.trial == self.slots[k].trial.id
-            && self.restore(k, &tensors).is_ok()
+        let (layout, id) = (&self.context.layout, self.slots[k].trial.id);
+        let mut tensors = self.params.slot(k);
+        tensors.extend(self.optimiser.slot(&self.params, k));
+        if let Ok((state, values)) = checkpoint::load(&layout.last_checkpoint(id))
+            && state.trial == id
+            // The best weights so far cannot be made again from here.
+            && (state.best.is_none() || checkpoint::load(&layout.best_checkpoint(id)).is_ok())
+            && fill(&tensors, &values).is_ok()
         {
             self.slots[k].state = state;
         }
         self.slots[k].rewind_metrics().map_err(bad_data)
-    }
-
-    fn restore(&mut self, k: usize, tensors: &BTreeMap<String, Tensor>) -> Result<(), String> {
-        self.optimiser.restore(k, tensors)?;
-        self.params.restore(k, tensors)
     }
 }
 
@@ -397,22 +310,12 @@ fn part(store: &TokenStore, part: Part) -> Result<&PartView, Failure> {
     store.part(part).ok_or_else(|| bad_data(format!("the token store has no {part:?} rows")))
 }
 
-fn all_rows(part: &PartView) -> Vec<u32> {
-    (0..u32::try_from(part.len()).expect("stores hold fewer than 2^32 rows")).collect()
-}
-
 fn host(values: &Tensor) -> Vec<f64> {
     Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Double)).expect("a vector of numbers")
 }
 
 fn bad_data(error: impl std::fmt::Display) -> Failure {
     Failure::BadData { message: error.to_string() }
-}
-
-fn write_json<T: serde::Serialize>(path: &Path, value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_vec_pretty(value).map_err(bad_data)?;
-    let temporary = path.with_extension("partial");
-    std::fs::write(&temporary, text).and_then(|()| std::fs::rename(&temporary, path)).map_err(bad_data)
 }
 
 /// Largest resident memory of this process so far, in MiB; 0 where the system does not tell.

@@ -1,0 +1,66 @@
+//! Owns how counts, times and sizes are written for people, the same in every table and sentence.
+//! Pure.
+
+/// A count with its digits in groups of three: `4,386,436`.
+#[must_use]
+pub fn count(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number of things: `1 fold`, `1,500 rows`. The noun's plural ends with s.
+#[must_use]
+pub fn counted(n: usize, noun: &str) -> String {
+    format!("{} {noun}{}", count(n as u64), if n == 1 { "" } else { "s" })
+}
+
+/// A measured time in seconds: `8.4 s`, `2 min 05 s`, `3 h 07 min`.
+#[must_use]
+pub fn measured(seconds: f64) -> String {
+    if seconds.round() < 60.0 { format!("{seconds:.1} s") } else { whole(seconds) }
+}
+
+/// A predicted time in seconds, which means nothing by tenths: `under 1 s`, `8 s`, `2 min 05 s`.
+#[must_use]
+pub fn predicted(seconds: f64) -> String {
+    if seconds.round() < 1.0 { "under 1 s".to_owned() } else { whole(seconds) }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration in seconds")]
+fn whole(seconds: f64) -> String {
+    match seconds.round() as u64 {
+        s @ 0..60 => format!("{s} s"),
+        s @ 60..3_600 => format!("{} min {:02} s", s / 60, s % 60),
+        s @ 3_600.. => format!("{} h {:02} min", s / 3_600, s % 3_600 / 60),
+    }
+}
+
+/// An amount of memory or disk in MiB, rounded up below one GiB: `12 MiB`, `1.5 GiB`.
+#[must_use]
+pub fn mib(mib: f64) -> String {
+    if mib >= 1_024.0 { format!("{:.1} GiB", mib / 1_024.0) } else { format!("{:.0} MiB", mib.ceil()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantities_read_well() {
+        assert_eq!([count(0), count(999), count(4_386_436)], ["0", "999", "4,386,436"]);
+        assert_eq!([counted(1, "row"), counted(1_500, "row")], ["1 row", "1,500 rows"]);
+        assert_eq!([measured(8.44), measured(59.7), measured(125.0)], ["8.4 s", "1 min 00 s", "2 min 05 s"]);
+        assert_eq!(
+            [predicted(0.3), predicted(8.44), predicted(11_220.0)],
+            ["under 1 s", "8 s", "3 h 07 min"]
+        );
+        assert_eq!([mib(0.2), mib(1_536.0)], ["1 MiB", "1.5 GiB"]);
+    }
+}
