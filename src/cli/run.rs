@@ -6,7 +6,8 @@ use super::{RunArgs, check, preflight, signals};
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
-use crate::plan::{JobGraph, graph};
+use crate::plan::JobGraph;
+use crate::plan::graph::{self, Present};
 use crate::run::layout::Layout;
 use crate::run::record::{self, RunRecord, TrialState};
 use crate::run::{self, RunOptions, RunSummary};
@@ -70,8 +71,11 @@ fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
         .collect();
     let mut todo = sweep.trials();
     todo.retain(|trial| !done.contains(&trial.id));
-    let present = |store| Layout::store(layout.stores(), store).is_dir();
-    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), &present)
+    let present = Present {
+        store: &|store| Layout::store(layout.stores(), store).is_dir(),
+        summary: &|configuration| layout.summary(configuration).is_file(),
+    };
+    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present)
 }
 
 /// The table, the report's path, and the next command where something is left to do.

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod record;
 pub mod resume;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,7 +28,7 @@ use crate::job::Placement;
 use crate::outcome::Failure;
 use crate::plan::JobKey;
 use crate::plan::cost::Calibration;
-use crate::plan::graph;
+use crate::plan::graph::{self, Present};
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{Entry, Happened, Journal, Replay};
@@ -116,8 +117,12 @@ pub fn start(
 
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
         .map_err(|error| AppError::file("find", &options.reports, &error))?;
-    let present = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
-    let graph = graph::build(&spec, &left.todo, &reports, &present);
+    remove_outdated_summaries(&layout, &left.todo)?;
+    let present = Present {
+        store: &|key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok(),
+        summary: &|configuration| layout.summary(configuration).is_file(),
+    };
+    let graph = graph::build(&spec, &left.todo, &reports, present);
     let calibration = Calibration::assumed(&options.places);
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
     let kept = left.tally.done.len();
@@ -229,6 +234,16 @@ fn sort(
         left.todo.push(trial);
     }
     Ok(left)
+}
+
+/// A summary is there only while it tells of all that is done, so that a crash before it is written
+/// again leaves it missing rather than old.
+fn remove_outdated_summaries(layout: &Layout, todo: &[Trial]) -> Result<(), AppError> {
+    let configurations: BTreeSet<_> = todo.iter().map(|trial| trial.configuration.id).collect();
+    for path in configurations.into_iter().map(|id| layout.summary(id)) {
+        files::remove(&path).map_err(|error| AppError::file("remove", &path, &error))?;
+    }
+    Ok(())
 }
 
 fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
