@@ -31,7 +31,7 @@ use crate::plan::cost::Calibration;
 use crate::plan::graph::{self, Present};
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::history::{History, LastWord};
-use crate::run::journal::{Entry, Happened, Journal, Replay};
+use crate::run::journal::{Entry, Happened, Journal, Replay, Typed};
 use crate::run::layout::Layout;
 use crate::run::lock::Lock;
 use crate::run::resume::{Checkpoint, Decision};
@@ -56,6 +56,8 @@ pub struct RunOptions {
     pub policy: Policy,
     /// Failed trials are tried again.
     pub retry_failed: bool,
+    /// What the user typed, for those who look at the run later.
+    pub typed: Typed,
 }
 
 /// The user wants the run to end.
@@ -84,6 +86,8 @@ pub struct RunSummary {
     pub failed_jobs: Vec<(JobKey, Failure)>,
     /// The user asked it to end.
     pub stopped: bool,
+    /// The report was written.
+    pub reported: bool,
 }
 
 /// Starts a sweep, or goes on with it, and returns when nothing runs any more.
@@ -106,8 +110,8 @@ pub fn start(
     let (mut journal, replay) = Journal::open(&layout.journal())?;
     warn_of_torn_tail(&replay, observer);
     let pid = std::process::id();
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let what = Happened::RunStarted { pid, host: lock::host_name(), version };
+    let (host, version) = (lock::host_name(), env!("CARGO_PKG_VERSION").to_owned());
+    let what = Happened::RunStarted { pid, host, version, typed: options.typed.clone() };
     journal.append(&Entry { at: Timestamp::now(), what })?;
     end_survivors(&layout, observer)?;
 
@@ -259,9 +263,9 @@ fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
 }
 
 fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> RunSummary {
-    let Tally { total, done, mut failures, failed_jobs, stopped } = tally;
+    let Tally { total, done, mut failures, failed_jobs, stopped, reported } = tally;
     let (done, failed) = (done.len(), failures.len());
     let ordered = spec.trials().into_iter().filter_map(|trial| failures.remove_entry(&trial.id)).collect();
     let left = total - done - failed;
-    RunSummary { done, failed, left, kept, elapsed, failures: ordered, failed_jobs, stopped }
+    RunSummary { done, failed, left, kept, elapsed, failures: ordered, failed_jobs, stopped, reported }
 }
