@@ -117,6 +117,7 @@ pub fn start(
 
     let history = History::of(&replay.entries);
     let left = sort(&layout, &history, &spec, options.retry_failed, observer)?;
+    warn_of_failures(&left.tally, observer);
     write_trials(&layout, &spec)?;
 
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
@@ -171,6 +172,15 @@ fn warn_of_torn_tail(replay: &Replay, observer: &mut dyn Observer) {
             "the journal's last {} bytes were torn by a crash and are dropped; trials with a result are kept",
             replay.dropped_bytes
         );
+        observer.observe(&Notice::Warned { message: &message });
+    }
+}
+
+fn warn_of_failures(tally: &Tally, observer: &mut dyn Observer) {
+    let failed = tally.failures.len();
+    if failed > 0 {
+        let message =
+            format!("failed in an earlier run and left alone: {failed}; `--retry-failed` tries again");
         observer.observe(&Notice::Warned { message: &message });
     }
 }
