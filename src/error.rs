@@ -49,7 +49,13 @@ impl AppError {
     /// A file that cannot be read or written.
     #[must_use]
     pub fn file(action: &str, path: &Path, error: &std::io::Error) -> Self {
-        Self::Input { message: format!("cannot {action} `{}`: {error}", path.display()), hint: None }
+        let kinds = [
+            (std::io::ErrorKind::PermissionDenied, "look at its owner and permissions with `ls -ld`"),
+            (std::io::ErrorKind::StorageFull, "free some space; `lorasweep doctor` says what is left"),
+        ];
+        let hint = kinds.into_iter().find_map(|(kind, hint)| (kind == error.kind()).then_some(hint));
+        let message = format!("cannot {action} `{}`: {error}", path.display());
+        Self::Input { message, hint: hint.map(str::to_owned) }
     }
 
     /// The documented exit code.

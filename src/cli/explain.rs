@@ -27,7 +27,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     }
     let _ = writeln!(text, "{}", why(trial, record, |key| layout.job_log(key)));
     output::data(&(text + &log_tail(&layout.log(id))))?;
-    if let Some(hint) = next(&trial.state, &args.run.typed(), record.live) {
+    if let Some(hint) = next(&trial.state, &args.run.typed(), record) {
         output::hint(&hint);
     }
     Ok(())
@@ -72,7 +72,7 @@ fn waiting(record: &RunRecord, job_log: impl Fn(&str) -> PathBuf) -> String {
     let busy = |trial: &&TrialRecord| matches!(trial.state, TrialState::Running { .. });
     match record.trials.iter().filter(busy).count() {
         0 => "it waits for its data to be tokenised".to_owned(),
-        running => format!("it waits for a free device; {running} trials train now"),
+        running => format!("it waits for a free device; at work: {}", phrase::count(running, "trial")),
     }
 }
 
@@ -109,13 +109,14 @@ fn log_tail(path: &Path) -> String {
     text
 }
 
-fn next(state: &TrialState, run: &str, live: bool) -> Option<String> {
+fn next(state: &TrialState, run: &str, record: &RunRecord) -> Option<String> {
     match state {
         TrialState::Failed { .. } => {
-            Some("`lorasweep run SPEC --retry-failed` tries failed trials again".to_owned())
+            let again = runs::again(record, Some("--retry-failed"));
+            Some(format!("`{again}` tries failed trials again"))
         }
-        TrialState::Waiting | TrialState::Interrupted if !live => {
-            Some("`lorasweep run SPEC` with the same sweep file continues".to_owned())
+        TrialState::Waiting | TrialState::Interrupted if !record.live => {
+            Some(format!("`{}` continues", runs::again(record, None)))
         }
         TrialState::Waiting | TrialState::Interrupted | TrialState::Running { .. } => {
             Some(format!("`lorasweep status {run}` shows how the run gets on"))

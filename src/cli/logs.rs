@@ -12,7 +12,8 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let path = found.layout.log(trial.trial.id);
     match std::fs::read(&path) {
         Ok(text) => {
-            output::say(&format!("log: {}", path.display()));
+            let silent = if text.is_empty() { " (empty: its process had nothing to say)" } else { "" };
+            output::say(&format!("log: {}{silent}", path.display()));
             output::data(&String::from_utf8_lossy(&text))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Err(AppError::Input {

@@ -26,6 +26,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::error::AppError;
 use crate::spec::Overrides;
+use crate::ui::phrase;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -258,10 +259,11 @@ impl SpecArgs {
 impl RunFolderArgs {
     /// How to name the same run in another command.
     fn typed(&self) -> String {
+        let run = self.run.to_string_lossy();
         if self.results == std::path::Path::new("results") {
-            return self.run.display().to_string();
+            return phrase::shell([run]);
         }
-        format!("{} --results {}", self.run.display(), self.results.display())
+        phrase::shell([run, "--results".into(), self.results.to_string_lossy()])
     }
 }
 

@@ -14,7 +14,7 @@ pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     check::warn(&sweep);
     let places = devices::places(sweep.devices, &devices::detect())?;
     // The plan is the same whatever earlier runs have left on this disk.
-    let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), &|_| false);
+    let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), graph::Present::NOTHING);
     let overview = overview::overview(&sweep, &graph, &places);
     if args.json {
         return output::json(&overview);

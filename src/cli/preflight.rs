@@ -27,11 +27,18 @@ pub(super) fn build() -> Result<(), AppError> {
     })
 }
 
-/// Makes a folder, and makes sure that files can be put there.
-pub(super) fn folder(folder: &Path) -> Result<(), AppError> {
-    let made = std::fs::create_dir_all(folder);
-    made.and_then(|()| Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?))
-        .map_err(|error| AppError::file("write to", folder, &error))
+/// Makes the folder that an option names, and makes sure that files can be put there and into the
+/// one within that an earlier run may have left.
+pub(super) fn folder(folder: &Path, within: &Path, option: &str) -> Result<(), AppError> {
+    let refused = |path: &Path, error: &std::io::Error| AppError::Input {
+        message: format!("cannot write to `{}`: {error}", path.display()),
+        hint: Some(format!("change its permissions, or choose another folder with `{option} DIR`")),
+    };
+    std::fs::create_dir_all(folder).map_err(|error| refused(folder, &error))?;
+    for path in [folder, within].into_iter().filter(|path| path.exists()) {
+        access(path, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| refused(path, &error.into()))?;
+    }
+    Ok(())
 }
 
 /// Makes sure that what the jobs leave has room under `results`.

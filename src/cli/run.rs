@@ -2,17 +2,19 @@
 
 use std::collections::HashSet;
 
-use super::{RunArgs, check, preflight, signals};
+use super::{RunArgs, check, preflight, runs, signals};
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
-use crate::plan::{JobGraph, graph};
+use crate::plan::JobGraph;
+use crate::plan::graph::{self, Present};
+use crate::run::journal::Typed;
 use crate::run::layout::Layout;
 use crate::run::record::{self, RunRecord, TrialState};
 use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::Policy;
 use crate::spec::{self, SweepSpec};
-use crate::ui::{self, Style, output};
+use crate::ui::{self, Style, output, phrase};
 use crate::{report, trial::TrialId};
 
 /// How often a job is started before it counts as failed.
@@ -28,8 +30,8 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let layout = Layout::new(&args.results, &sweep.name);
     let ahead = graph_ahead(&sweep, args, &layout);
     preflight::build()?;
-    preflight::folder(&args.results)?;
-    preflight::folder(&args.reports)?;
+    preflight::folder(&args.results, layout.run(), "--results")?;
+    preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &places, &machine)?;
 
@@ -42,6 +44,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         places,
         policy: Policy { fail_fast: args.fail_fast, attempts: ATTEMPTS },
         retry_failed: args.retry_failed,
+        typed: typed(),
     };
     let mut executor = LocalExecutor::new(program);
     let mut observer = ui::observer(style(args));
@@ -70,8 +73,11 @@ fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
         .collect();
     let mut todo = sweep.trials();
     todo.retain(|trial| !done.contains(&trial.id));
-    let present = |store| Layout::store(layout.stores(), store).is_dir();
-    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), &present)
+    let present = Present {
+        store: &|store| Layout::store(layout.stores(), store).is_dir(),
+        summary: &|configuration| layout.summary(configuration).is_file(),
+    };
+    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present)
 }
 
 /// The table, the report's path, and the next command where something is left to do.
@@ -79,60 +85,37 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
     if !args.json {
         output::data(&(report::terminal_table(record, output::width()) + "\n"))?;
     }
-    let page = Layout::report_page(&args.reports, &record.sweep.name);
-    if page.is_file() && !args.quiet {
+    if summary.reported && !args.quiet {
+        let page = Layout::report_page(&args.reports, &record.sweep.name);
         output::say(&format!("report: {}", page.display()));
     }
+    let layout = Layout::new(&args.results, &record.sweep.name);
+    let run = phrase::shell([layout.run().to_string_lossy()]);
     if summary.stopped && summary.left > 0 {
-        return Err(AppError::Interrupted { hint: format!("`{}` continues", again(std::env::args(), None)) });
+        let continues = runs::again(record, None);
+        return Err(AppError::Interrupted {
+            hint: format!("`{continues}` continues; `lorasweep report {run}` tells of what is done"),
+        });
     }
     if let Some((trial, _)) = summary.failures.first() {
-        let layout = Layout::new(&args.results, &record.sweep.name);
         return Err(AppError::TrialsFailed {
             failed: summary.failed,
             total: record.trials.len(),
             hint: format!(
-                "`lorasweep explain {} {trial}` says why; `{}` tries failed trials again",
-                layout.run().display(),
-                again(std::env::args(), Some("--retry-failed"))
+                "`lorasweep explain {run} {trial}` says why; `{}` tries failed trials again",
+                runs::again(record, Some("--retry-failed"))
             ),
         });
     }
     if let Some((key, failure)) = summary.failed_jobs.first() {
-        let log = Layout::new(&args.results, &record.sweep.name).job_log(&key.0);
-        let log = log.display();
-        return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}\nlog: {log}")));
+        let log = layout.job_log(&key.0);
+        return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}\nlog: {}", log.display())));
     }
     Ok(())
 }
 
-/// The command line that was typed, with one more option, ready to be pasted into a shell.
-fn again(typed: impl Iterator<Item = String>, extra: Option<&str>) -> String {
-    let mut words: Vec<String> = std::iter::once("lorasweep".to_owned()).chain(typed.skip(1)).collect();
-    if let Some(extra) = extra.filter(|extra| !words.iter().any(|word| word == extra)) {
-        words.push(extra.to_owned());
-    }
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%".contains(c);
-    let quoted = words.iter().map(|word| {
-        if !word.is_empty() && word.chars().all(plain) {
-            word.clone()
-        } else {
-            format!("'{}'", word.replace('\'', r"'\''"))
-        }
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_next_command_can_be_pasted() {
-        let typed = ["/opt/lorasweep", "run", "my sweep.yaml", "--set", "name=it's"].map(String::from);
-        assert_eq!(
-            again(typed.into_iter(), Some("--retry-failed")),
-            r"lorasweep run 'my sweep.yaml' --set 'name=it'\''s' --retry-failed"
-        );
-    }
+/// The command line that was typed.
+fn typed() -> Typed {
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    Typed { folder: std::env::current_dir().unwrap_or_default(), words: words.collect() }
 }

@@ -1,10 +1,17 @@
 //! Finds runs and trials from what the user typed, and says which there are where that fails.
 
+use std::path::Path;
+
 use crate::error::AppError;
+use crate::run::journal::Typed;
 use crate::run::layout::Layout;
 use crate::run::record::{self, RunRecord, TrialRecord};
 
 use super::{RunFolderArgs, TrialArgs};
+use crate::ui::phrase;
+
+/// Ids that a message lists at most.
+const SHOWN_IDS: usize = 6;
 
 /// A run that the user named.
 pub(super) struct Found {
@@ -39,6 +46,24 @@ fn no_run(args: &RunFolderArgs) -> AppError {
     AppError::Input { message: format!("`{}` is not a run", args.run.display()), hint: Some(hint) }
 }
 
+/// The command that goes on with a run, with one more option, ready to be pasted into a shell.
+pub(super) fn again(record: &RunRecord, extra: Option<&str>) -> String {
+    let here = std::env::current_dir().unwrap_or_default();
+    command(&record.typed, &here, extra)
+}
+
+fn command(typed: &Typed, here: &Path, extra: Option<&str>) -> String {
+    let placeholder = ["run".to_owned(), "SPEC".to_owned()];
+    let words = if typed.words.is_empty() { &placeholder[..] } else { &typed.words };
+    let extra = extra.filter(|extra| words.iter().all(|word| word != extra));
+    let line = std::iter::once("lorasweep").chain(words.iter().map(String::as_str)).chain(extra);
+    let line = phrase::shell(line);
+    if typed.words.is_empty() || typed.folder == here {
+        return line;
+    }
+    format!("cd {} && {line}", phrase::shell([typed.folder.to_string_lossy()]))
+}
+
 /// The one trial whose id begins with `prefix`.
 pub(super) fn trial<'a>(record: &'a RunRecord, args: &TrialArgs) -> Result<&'a TrialRecord, AppError> {
     let (prefix, name) = (&args.trial, args.run.typed());
@@ -55,11 +80,30 @@ pub(super) fn trial<'a>(record: &'a RunRecord, args: &TrialArgs) -> Result<&'a T
             hint: Some(format!("`lorasweep status {name} --json` lists every trial")),
         }),
         [..] => {
-            let ids: Vec<String> = hits.iter().map(|hit| format!("`{}`", hit.trial.id)).collect();
+            let ids: Vec<String> =
+                hits.iter().take(SHOWN_IDS).map(|hit| format!("`{}`", hit.trial.id)).collect();
+            let more = if hits.len() > SHOWN_IDS { ", …" } else { "" };
             Err(AppError::Input {
                 message: format!("`{prefix}` is the beginning of {} trial ids", hits.len()),
-                hint: Some(format!("give more of one of {}", ids.join(", "))),
+                hint: Some(format!("give more of one of {}{more}", ids.join(", "))),
             })
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_command_can_be_pasted() {
+        let words = ["run", "my größe.yaml", "--set", "name=it's", "--only", "rank=4"].map(str::to_owned);
+        let typed = Typed { folder: "/my work".into(), words: words.to_vec() };
+        let line = r"lorasweep run 'my größe.yaml' --set 'name=it'\''s' --only rank=4";
+        assert_eq!(command(&typed, Path::new("/my work"), None), line);
+        let elsewhere = command(&typed, Path::new("/"), Some("--retry-failed"));
+        assert_eq!(elsewhere, format!("cd '/my work' && {line} --retry-failed"));
+        let unknown = Typed::default();
+        assert_eq!(command(&unknown, Path::new("/"), None), "lorasweep run SPEC");
     }
 }

@@ -83,12 +83,12 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
     if let Some(failed) = in_state(record, "failed").first() {
         let id = failed.trial.id;
         return format!(
-            "`lorasweep explain {run} {id}` says why it failed; \
-             `lorasweep run SPEC --retry-failed` tries failed trials again"
+            "`lorasweep explain {run} {id}` says why it failed; `{}` tries failed trials again",
+            runs::again(record, Some("--retry-failed"))
         );
     }
     if in_state(record, "done").len() < record.trials.len() {
-        return "`lorasweep run SPEC` with the same sweep file continues".to_owned();
+        return format!("`{}` continues", runs::again(record, None));
     }
     format!("all trials are done; `lorasweep report {run}` writes the report again")
 }

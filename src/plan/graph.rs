@@ -8,25 +8,36 @@ use crate::arch::ModelSpec;
 use crate::content::ContentHash;
 use crate::job::{Pack, Prepare, Work, store_key};
 use crate::plan::pack::{self, Limits};
-use crate::plan::{Job, JobGraph, JobId, JobKey, cost};
+use crate::plan::{Estimate, Job, JobGraph, JobId, JobKey, cost};
 use crate::spec::SweepSpec;
 use crate::trial::{ConfigurationId, Trial};
 
-/// The jobs that bring the trials `todo` of a sweep to a report in `folder`. Jobs stand in the order
-/// in which they can start; a token store that is `present` gets no job.
+/// What earlier runs have left, so that it need not be made again.
+#[derive(Clone, Copy)]
+pub struct Present<'a> {
+    /// Whether a token store is in place.
+    pub store: &'a dyn Fn(ContentHash) -> bool,
+    /// Whether a configuration's summary is in place.
+    pub summary: &'a dyn Fn(ConfigurationId) -> bool,
+}
+
+impl Present<'_> {
+    /// A sweep that was never started.
+    pub const NOTHING: Present<'static> = Present { store: &|_| false, summary: &|_| false };
+    /// A sweep that has made everything but its trials.
+    pub const EVERYTHING: Present<'static> = Present { store: &|_| true, summary: &|_| true };
+}
+
+/// The jobs that bring the trials `todo` of a sweep to a report in `folder`, without those whose
+/// work is `present`. Jobs stand in the order in which they can start.
 ///
 /// A configuration is summarised over all of its folds, those done in an earlier run included.
 #[must_use]
-pub fn build(
-    sweep: &SweepSpec,
-    todo: &[Trial],
-    folder: &Path,
-    present: &dyn Fn(ContentHash) -> bool,
-) -> JobGraph {
+pub fn build(sweep: &SweepSpec, todo: &[Trial], folder: &Path, present: Present<'_>) -> JobGraph {
     let mut graph = JobGraph::new();
     let stores = push_prepares(&mut graph, sweep, todo, present);
     let training = push_trains(&mut graph, sweep, todo, &stores);
-    let summaries = push_summaries(&mut graph, sweep, &training);
+    let summaries = push_summaries(&mut graph, sweep, &training, present);
     let work = Work::Report { folder: folder.to_path_buf() };
     push(&mut graph, "report".to_owned(), work, summaries);
     graph
@@ -42,7 +53,7 @@ fn push_prepares(
     graph: &mut JobGraph,
     sweep: &SweepSpec,
     todo: &[Trial],
-    present: &dyn Fn(ContentHash) -> bool,
+    present: Present<'_>,
 ) -> BTreeMap<ContentHash, JobId> {
     let mut seen = BTreeSet::new();
     let mut stores = BTreeMap::new();
@@ -52,7 +63,7 @@ fn push_prepares(
             continue;
         }
         let store = store_key(&sweep.task, model.tokenizer_content);
-        if !present(store) {
+        if !(present.store)(store) {
             let prepare = Prepare { store, task: sweep.task.clone(), tokenizer: model.tokenizer.clone() };
             let id = push(graph, format!("prepare-{store}"), Work::Prepare(Box::new(prepare)), Vec::new());
             stores.insert(store, id);
@@ -69,14 +80,17 @@ fn push_trains(
     stores: &BTreeMap<ContentHash, JobId>,
 ) -> HashMap<ConfigurationId, BTreeSet<JobId>> {
     let mut training: HashMap<ConfigurationId, BTreeSet<JobId>> = HashMap::new();
+    // Folds cost alike, and counting a model's parameters is most of an estimate.
+    let mut estimates: HashMap<Vec<ConfigurationId>, Estimate> = HashMap::new();
     for slots in pack::packs(todo, Limits::default()) {
         let model = model_of(sweep, &slots[0]).clone();
         let store = store_key(&sweep.task, model.tokenizer_content);
-        let key = format!("train-{}", slots[0].id);
+        let key = JobKey(format!("train-{}", slots[0].id));
         let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();
-        let pack = Pack { task: sweep.task.clone(), model, store, slots };
+        let work = Work::Train(Box::new(Pack { task: sweep.task.clone(), model, store, slots }));
         let needs = stores.get(&store).copied().into_iter().collect();
-        let id = push(graph, key, Work::Train(Box::new(pack)), needs);
+        let estimate = *estimates.entry(configurations.clone()).or_insert_with(|| cost::estimate(&work));
+        let id = graph.push(Job { key, work, needs, estimate });
         for configuration in configurations {
             training.entry(configuration).or_default().insert(id);
         }
@@ -84,20 +98,25 @@ fn push_trains(
     training
 }
 
-/// One job per configuration that has something to train, in grid order.
+/// One job per configuration that has something to train or whose summary a crash has left unwritten,
+/// in grid order.
 fn push_summaries(
     graph: &mut JobGraph,
     sweep: &SweepSpec,
     training: &HashMap<ConfigurationId, BTreeSet<JobId>>,
+    present: Present<'_>,
 ) -> Vec<JobId> {
     let mut summaries = Vec::new();
     for configuration in &sweep.configurations {
-        let Some(needs) = training.get(&configuration.id) else { continue };
+        let needs: Vec<JobId> = training.get(&configuration.id).into_iter().flatten().copied().collect();
+        if needs.is_empty() && (present.summary)(configuration.id) {
+            continue;
+        }
         let folds = 0..sweep.splitting.splits();
         let trials = folds.map(|fold| Trial::new(configuration, sweep.splitting, fold).id).collect();
         let work = Work::Summarise { configuration: configuration.id, trials };
         let key = format!("summarise-{}", configuration.id);
-        summaries.push(push(graph, key, work, needs.iter().copied().collect()));
+        summaries.push(push(graph, key, work, needs));
     }
     summaries
 }
@@ -119,7 +138,7 @@ mod tests {
     fn a_fresh_sweep_prepares_each_store_once() {
         let sweep = example::sweep();
         let trials = sweep.trials();
-        let graph = build(&sweep, &trials, Path::new("reports/x"), &|_| false);
+        let graph = build(&sweep, &trials, Path::new("reports/x"), Present::NOTHING);
         // Two of the three models share a tokenizer.
         assert_eq!(keys(&graph, "prepare-").len(), 2);
         assert_eq!(keys(&graph, "train-").len(), trials.len());
@@ -141,8 +160,8 @@ mod tests {
     #[test]
     fn keys_are_unique_and_the_same_in_every_run() {
         let sweep = example::sweep();
-        let all = build(&sweep, &sweep.trials(), Path::new("r"), &|_| false);
-        let rest = build(&sweep, &sweep.trials()[4..], Path::new("r"), &|_| false);
+        let all = build(&sweep, &sweep.trials(), Path::new("r"), Present::NOTHING);
+        let rest = build(&sweep, &sweep.trials()[4..], Path::new("r"), Present::NOTHING);
         let names: BTreeSet<_> = all.iter().map(|(_, job)| job.key.clone()).collect();
         assert_eq!(names.len(), all.len());
         assert!(rest.iter().all(|(_, job)| names.contains(&job.key)));
@@ -152,7 +171,7 @@ mod tests {
     fn a_continued_sweep_has_only_what_is_left() {
         let sweep = example::sweep();
         let todo = &sweep.trials()[5..6];
-        let graph = build(&sweep, todo, Path::new("r"), &|_| true);
+        let graph = build(&sweep, todo, Path::new("r"), Present::EVERYTHING);
         let [train, summarise, report] = [0, 1, 2].map(|n| graph.job(JobId(n)));
         assert_eq!(graph.len(), 3);
         assert!(train.needs.is_empty(), "the store is there");
@@ -160,6 +179,25 @@ mod tests {
         assert_eq!(*configuration, todo[0].configuration.id);
         assert_eq!(trials.len(), sweep.splitting.splits(), "earlier folds are summarised too");
         assert_eq!(report.needs, vec![JobId(1)]);
-        assert_eq!(build(&sweep, &[], Path::new("r"), &|_| true).len(), 1, "the report alone");
+        assert_eq!(build(&sweep, &[], Path::new("r"), Present::EVERYTHING).len(), 1, "the report alone");
+    }
+
+    #[test]
+    fn a_summary_that_was_never_written_is_made_up_for() {
+        let sweep = example::sweep();
+        let missing = sweep.configurations[2].id;
+        let present = Present { summary: &|id| id != missing, ..Present::EVERYTHING };
+        let graph = build(&sweep, &sweep.trials()[..1], Path::new("r"), present);
+        let made: Vec<_> = keys(&graph, "summarise-").into_iter().map(|id| graph.job(id)).collect();
+        let keys = [sweep.configurations[0].id, missing].map(|id| format!("summarise-{id}"));
+        assert_eq!(made.iter().map(|job| job.key.0.clone()).collect::<Vec<_>>(), keys);
+        assert_eq!((made[0].needs.len(), made[1].needs.len()), (1, 0));
+    }
+
+    #[test]
+    fn every_job_has_the_estimate_of_its_own_work() {
+        let sweep = example::sweep();
+        let graph = build(&sweep, &sweep.trials(), Path::new("r"), Present::NOTHING);
+        assert!(graph.iter().all(|(_, job)| job.estimate == cost::estimate(&job.work)));
     }
 }

@@ -148,7 +148,7 @@ mod tests {
     #[test]
     fn the_text_shows_the_grid_the_jobs_and_the_cost() {
         let sweep = example::sweep();
-        let graph = graph::build(&sweep, &sweep.trials()[1..], Path::new("r"), &|_| false);
+        let graph = graph::build(&sweep, &sweep.trials()[1..], Path::new("r"), graph::Present::NOTHING);
         insta::assert_snapshot!(table(&overview(&sweep, &graph, &places())));
     }
 
@@ -158,7 +158,7 @@ mod tests {
         let mut other = (*sweep.configurations[0]).clone();
         other.training.epochs = 2.5;
         sweep.configurations.push(Arc::new(other));
-        let graph = graph::build(&sweep, &[], Path::new("r"), &|_| true);
+        let graph = graph::build(&sweep, &[], Path::new("r"), graph::Present::EVERYTHING);
         let text = table(&overview(&sweep, &graph, &places()));
         let header = text.lines().find(|line| line.contains("learning rate")).unwrap();
         assert!(header.contains("epochs") && !header.contains("batch_size"), "{header}");

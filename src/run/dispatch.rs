@@ -55,6 +55,7 @@ pub(super) struct Tally {
     pub(super) failures: BTreeMap<TrialId, Failure>,
     pub(super) failed_jobs: Vec<(JobKey, Failure)>,
     pub(super) stopped: bool,
+    pub(super) reported: bool,
 }
 
 impl Tally {
@@ -237,6 +238,7 @@ impl Dispatcher<'_> {
         let event = match self.judge(&trials, understood(exit, asked))? {
             Exit::Done => {
                 self.note(Happened::JobFinished { key: key.clone() })?;
+                self.tally.reported |= matches!(self.scheduler.graph().job(job).work, Work::Report { .. });
                 self.observer.observe(&Notice::JobEnded { job, key: &key, failure: None });
                 Event::JobFinished { job }
             }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::job::Placement;
 use crate::outcome::Failure;
 use crate::plan::JobKey;
-use crate::run::journal::{Entry, Happened};
+use crate::run::journal::{Entry, Happened, Typed};
 use crate::trial::TrialId;
 
 /// What the journal tells.
@@ -17,6 +17,8 @@ pub struct History {
     pub trials: BTreeMap<TrialId, TrialHistory>,
     /// Jobs other than training whose last attempt failed.
     pub failed_jobs: BTreeMap<JobKey, Failure>,
+    /// What the user typed to start it the last time.
+    pub typed: Typed,
     /// When the run was first started.
     pub started_at: Option<Timestamp>,
     /// When the last thing happened.
@@ -71,7 +73,8 @@ impl History {
 
     fn apply(&mut self, entry: &Entry) {
         match &entry.what {
-            Happened::RunStarted { .. } => {
+            Happened::RunStarted { typed, .. } => {
+                self.typed = typed.clone();
                 self.started_at.get_or_insert(entry.at);
                 self.interrupt_all();
             }
@@ -171,7 +174,12 @@ mod tests {
             Happened::TrialFinished { trial: trial(1) },
         ];
         assert_eq!(history(&told).trials[&trial(2)].last, LastWord::Running { placement, pid: 9 });
-        let crash = Happened::RunStarted { pid: 1, host: String::new(), version: String::new() };
+        let crash = Happened::RunStarted {
+            pid: 1,
+            host: String::new(),
+            version: String::new(),
+            typed: Typed::default(),
+        };
         let failed = Happened::JobFailed { key: key.clone(), failure: Failure::OutOfMemory };
         for end in [crash, failed, Happened::JobInterrupted { key: key.clone() }, Happened::RunEnded] {
             told.push(end);

@@ -36,6 +36,15 @@ pub struct Entry {
     pub what: Happened,
 }
 
+/// The command that started a run: what to type again to go on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Typed {
+    /// The folder it was typed in.
+    pub folder: PathBuf,
+    /// The words after the program's name; none where nobody typed any.
+    pub words: Vec<String>,
+}
+
 /// What can happen in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -48,6 +57,9 @@ pub enum Happened {
         host: String,
         /// Its version of lorasweep.
         version: String,
+        /// What the user typed.
+        #[serde(default)]
+        typed: Typed,
     },
     /// A job is about to be started.
     JobLaunching {
@@ -280,7 +292,12 @@ mod tests {
         let trial: TrialId = "00000000000000ab".parse().unwrap();
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
         let happened = [
-            Happened::RunStarted { pid: 7, host: "here".to_owned(), version: "0.1.0".to_owned() },
+            Happened::RunStarted {
+                pid: 7,
+                host: "here".to_owned(),
+                version: "0.1.0".to_owned(),
+                typed: Typed { folder: "/a".into(), words: vec!["run".to_owned(), "b.yaml".to_owned()] },
+            },
             Happened::JobLaunching { key: key.clone(), attempt: 1, placement, trials: vec![trial] },
             Happened::JobStarted { key: key.clone(), pid: 8 },
             Happened::TrialFailed { trial, failure: Failure::Diverged { step: 3 } },

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::error::AppError;
+use crate::ui::phrase;
 
 /// Readers look at the lock for an instant; this is how long one waits for them to be gone.
 const PATIENCE: Duration = Duration::from_millis(300);
@@ -80,9 +81,10 @@ fn refusal(path: &Path, file: &mut File) -> AppError {
     if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
         "another process".clone_into(&mut holder);
     }
-    let run = path.parent().unwrap_or(path).display();
+    let folder = path.parent().unwrap_or(path);
+    let run = phrase::shell([&folder.to_string_lossy()]);
     AppError::Input {
-        message: format!("{holder} is at work on `{run}`"),
+        message: format!("{holder} is at work on `{}`", folder.display()),
         hint: Some(format!("watch it with `lorasweep status {run}`, or stop it with Ctrl-C where it runs")),
     }
 }

@@ -13,6 +13,7 @@ pub mod lock;
 pub mod record;
 pub mod resume;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
@@ -27,10 +28,10 @@ use crate::job::Placement;
 use crate::outcome::Failure;
 use crate::plan::JobKey;
 use crate::plan::cost::Calibration;
-use crate::plan::graph;
+use crate::plan::graph::{self, Present};
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::history::{History, LastWord};
-use crate::run::journal::{Entry, Happened, Journal, Replay};
+use crate::run::journal::{Entry, Happened, Journal, Replay, Typed};
 use crate::run::layout::Layout;
 use crate::run::lock::Lock;
 use crate::run::resume::{Checkpoint, Decision};
@@ -55,6 +56,8 @@ pub struct RunOptions {
     pub policy: Policy,
     /// Failed trials are tried again.
     pub retry_failed: bool,
+    /// What the user typed, for those who look at the run later.
+    pub typed: Typed,
 }
 
 /// The user wants the run to end.
@@ -83,6 +86,8 @@ pub struct RunSummary {
     pub failed_jobs: Vec<(JobKey, Failure)>,
     /// The user asked it to end.
     pub stopped: bool,
+    /// The report was written.
+    pub reported: bool,
 }
 
 /// Starts a sweep, or goes on with it, and returns when nothing runs any more.
@@ -105,19 +110,24 @@ pub fn start(
     let (mut journal, replay) = Journal::open(&layout.journal())?;
     warn_of_torn_tail(&replay, observer);
     let pid = std::process::id();
-    let version = env!("CARGO_PKG_VERSION").to_owned();
-    let what = Happened::RunStarted { pid, host: lock::host_name(), version };
+    let (host, version) = (lock::host_name(), env!("CARGO_PKG_VERSION").to_owned());
+    let what = Happened::RunStarted { pid, host, version, typed: options.typed.clone() };
     journal.append(&Entry { at: Timestamp::now(), what })?;
     end_survivors(&layout, observer)?;
 
     let history = History::of(&replay.entries);
     let left = sort(&layout, &history, &spec, options.retry_failed, observer)?;
+    warn_of_failures(&left.tally, observer);
     write_trials(&layout, &spec)?;
 
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
         .map_err(|error| AppError::file("find", &options.reports, &error))?;
-    let present = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
-    let graph = graph::build(&spec, &left.todo, &reports, &present);
+    remove_outdated_summaries(&layout, &left.todo)?;
+    let present = Present {
+        store: &|key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok(),
+        summary: &|configuration| layout.summary(configuration).is_file(),
+    };
+    let graph = graph::build(&spec, &left.todo, &reports, present);
     let calibration = Calibration::assumed(&options.places);
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
     let kept = left.tally.done.len();
@@ -162,6 +172,15 @@ fn warn_of_torn_tail(replay: &Replay, observer: &mut dyn Observer) {
             "the journal's last {} bytes were torn by a crash and are dropped; trials with a result are kept",
             replay.dropped_bytes
         );
+        observer.observe(&Notice::Warned { message: &message });
+    }
+}
+
+fn warn_of_failures(tally: &Tally, observer: &mut dyn Observer) {
+    let failed = tally.failures.len();
+    if failed > 0 {
+        let message =
+            format!("failed in an earlier run and left alone: {failed}; `--retry-failed` tries again");
         observer.observe(&Notice::Warned { message: &message });
     }
 }
@@ -231,6 +250,16 @@ fn sort(
     Ok(left)
 }
 
+/// A summary is there only while it tells of all that is done, so that a crash before it is written
+/// again leaves it missing rather than old.
+fn remove_outdated_summaries(layout: &Layout, todo: &[Trial]) -> Result<(), AppError> {
+    let configurations: BTreeSet<_> = todo.iter().map(|trial| trial.configuration.id).collect();
+    for path in configurations.into_iter().map(|id| layout.summary(id)) {
+        files::remove(&path).map_err(|error| AppError::file("remove", &path, &error))?;
+    }
+    Ok(())
+}
+
 fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
     for trial in spec.trials() {
         let path = layout.trial_file(trial.id);
@@ -244,9 +273,9 @@ fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
 }
 
 fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> RunSummary {
-    let Tally { total, done, mut failures, failed_jobs, stopped } = tally;
+    let Tally { total, done, mut failures, failed_jobs, stopped, reported } = tally;
     let (done, failed) = (done.len(), failures.len());
     let ordered = spec.trials().into_iter().filter_map(|trial| failures.remove_entry(&trial.id)).collect();
     let left = total - done - failed;
-    RunSummary { done, failed, left, kept, elapsed, failures: ordered, failed_jobs, stopped }
+    RunSummary { done, failed, left, kept, elapsed, failures: ordered, failed_jobs, stopped, reported }
 }

@@ -1,7 +1,7 @@
 //! Owns the state of a run as everybody but the loop sees it: a fold of the journal and of the
 //! files under `trials/`. `status`, `explain` and `report` read this and nothing else.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -13,10 +13,11 @@ use crate::job::Placement;
 use crate::outcome::{Failure, MetricLine, TrialResult};
 use crate::plan::params::{self, ParamCounts};
 use crate::run::history::{History, LastWord};
+use crate::run::journal::Typed;
 use crate::run::layout::Layout;
 use crate::run::{files, journal, lock, resume};
 use crate::spec::SweepSpec;
-use crate::trial::{Trial, TrialId};
+use crate::trial::{Configuration, Trial, TrialId};
 
 /// Everything known about a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +28,8 @@ pub struct RunRecord {
     pub trials: Vec<TrialRecord>,
     /// Trials on disk that the sweep no longer has.
     pub removed: Vec<TrialId>,
+    /// What the user typed to start it the last time.
+    pub typed: Typed,
     /// When the run was first started.
     pub started_at: Option<Timestamp>,
     /// When the last thing happened.
@@ -100,12 +103,18 @@ pub fn load(run: &Path) -> Result<RunRecord, AppError> {
     let sweep = load_sweep(&layout)?;
     let history = History::of(&journal::read(&layout.journal())?.entries);
     let live = lock::is_held(&layout.lock());
-    let trials: Vec<_> =
-        sweep.trials().into_iter().map(|trial| load_trial(&layout, &sweep, &history, trial, live)).collect();
+    let mut counts = HashMap::new();
+    let trials = sweep.trials().into_iter().map(|trial| {
+        // Folds have the same parameters, and counting them takes longer than reading a trial.
+        let id = trial.configuration.id;
+        let params = *counts.entry(id).or_insert_with(|| count(&sweep, &trial.configuration));
+        load_trial(&layout, &history, (trial, params), live)
+    });
+    let trials: Vec<_> = trials.collect();
     let removed = removed(&layout, &trials)?;
     let failed_jobs = history.failed_jobs.into_iter().map(|(key, failure)| (key.0, failure)).collect();
-    let (started_at, updated_at) = (history.started_at, history.updated_at);
-    Ok(RunRecord { sweep, trials, removed, started_at, updated_at, live, failed_jobs })
+    let History { typed, started_at, updated_at, .. } = history;
+    Ok(RunRecord { sweep, trials, removed, typed, started_at, updated_at, live, failed_jobs })
 }
 
 fn load_sweep(layout: &Layout) -> Result<SweepSpec, AppError> {
@@ -117,16 +126,17 @@ fn load_sweep(layout: &Layout) -> Result<SweepSpec, AppError> {
     files::read_json(&path).map_err(|error| AppError::file("read", &path, &error))?.ok_or_else(missing)
 }
 
+fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
+    let architecture = &sweep.models[&configuration.model].architecture;
+    params::count(architecture, sweep.task.labels.len(), &configuration.method)
+}
+
 fn load_trial(
     layout: &Layout,
-    sweep: &SweepSpec,
     history: &History,
-    trial: Trial,
+    (trial, params): (Trial, ParamCounts),
     live: bool,
 ) -> TrialRecord {
-    let configuration = &trial.configuration;
-    let architecture = &sweep.models[&configuration.model].architecture;
-    let params = params::count(architecture, sweep.task.labels.len(), &configuration.method);
     let seen = history.trials.get(&trial.id);
     let result = resume::result(layout, trial.id);
     let state = match (&result, seen.map(|seen| &seen.last)) {

@@ -75,7 +75,8 @@ fn fault(fault: &Fault, place: Place, report: &mut Report) {
 
 /// A pretrained model, its first layers where `layers` asks for that.
 fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<(Weights, BertConfig)> {
-    for key in raw.keys.iter().filter(|key| !["from", "layers", "tokenizer"].contains(&key.value)) {
+    const BESIDE: [&str; 5] = ["from", "layers", "tokenizer", "hidden_dropout", "attention_dropout"];
+    for key in raw.keys.iter().filter(|key| !BESIDE.contains(&key.value)) {
         conflict(key.value, "from", key.place, report).hint("the model's config.json decides it");
     }
     let from = raw.from.as_ref()?;
@@ -105,6 +106,7 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
         }
         config.num_hidden_layers = layers.value;
     }
+    set_dropouts(raw, &mut config);
     let weights = folder.weights.as_ref().ok()?;
     if let Err(error) = weights.tensors.check(&Architecture::Bert(config.clone())) {
         fault(&weights_fault(&error, &folder.path, &from.value), from.place, report);
@@ -154,13 +156,18 @@ fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Opti
     if let Some(positions) = &raw.positions {
         config.max_position_embeddings = positions.value;
     }
+    set_dropouts(raw, &mut config);
+    Some((Weights::Random, config))
+}
+
+/// The two constants of a model that are not fixed by its weights.
+fn set_dropouts(raw: &RawModel, config: &mut BertConfig) {
     if let Some(dropout) = &raw.hidden_dropout {
         config.hidden_dropout_prob = dropout.value;
     }
     if let Some(dropout) = &raw.attention_dropout {
         config.attention_probs_dropout_prob = dropout.value;
     }
-    Some((Weights::Random, config))
 }
 
 fn heads_divide(hidden: &At<usize>, heads: &At<usize>, report: &mut Report) {

@@ -163,7 +163,8 @@ pub enum Problem {
 impl SpecErrors {
     /// A file of which nothing can be read.
     pub(super) fn unplaced(file: &str, problem: Problem) -> Self {
-        let error = SpecError { spot: None, problem, allowed: None, hint: None };
+        let hint = "check the path; `lorasweep init DATA.csv` writes a sweep to start from".to_owned();
+        let error = SpecError { spot: None, problem, allowed: None, hint: Some(hint) };
         Self { file: file.to_owned(), errors: vec![error] }
     }
 }

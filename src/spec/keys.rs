@@ -144,8 +144,16 @@ static MODEL: Section = Section {
         key("heads", Kind::Count(1, WIDEST), "Attention heads; must divide `hidden`"),
         key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers"),
         key("positions", Kind::Count(3, MANY), "Longest sequence that the model can read (default: 512)"),
-        key("hidden_dropout", Kind::Number(Range::Share), "Dropout of the encoder's layers (default: 0.1)"),
-        key("attention_dropout", Kind::Number(Range::Share), "Dropout of attention (default: 0.1)"),
+        key(
+            "hidden_dropout",
+            Kind::Number(Range::Share),
+            "Dropout of the encoder's layers while training (default: config.json's, or 0.1)",
+        ),
+        key(
+            "attention_dropout",
+            Kind::Number(Range::Share),
+            "Dropout of attention while training (default: config.json's, or 0.1)",
+        ),
     ]],
     lists: false,
 };

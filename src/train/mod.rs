@@ -1,7 +1,8 @@
 //! Owns the training of a pack, in its own process: from prepared data and starting weights to a
-//! result per trial. Never knows the scheduler or who its neighbours' orchestrator is.
+//! result per trial. Knows no scheduler and no journal.
 //!
-//! [`run`] is the loop; one piece, the same for every method. A solo trial is a pack of one slot.
+//! `run` (with the feature `torch`) is the loop: one piece, the same for every method. A trial alone
+//! is a pack of one slot.
 
 #[cfg(feature = "torch")]
 pub mod batch;

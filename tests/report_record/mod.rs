@@ -64,6 +64,7 @@ pub(crate) fn record_of(grid: Vec<(&str, Method, Training)>) -> RunRecord {
         sweep,
         trials,
         removed: vec![],
+        typed: lorasweep::run::journal::Typed::default(),
         started_at: "2026-03-01T09:30:00Z".parse().ok(),
         updated_at: "2026-03-01T09:34:10Z".parse().ok(),
         live: false,

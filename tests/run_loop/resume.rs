@@ -142,3 +142,40 @@ fn a_changed_sweep_runs_what_is_new_and_shows_what_it_lost_apart() {
     let layout: Layout = site.layout(&after);
     assert!(lost.iter().all(|trial| layout.result(*trial).exists()));
 }
+
+#[test]
+fn a_summary_that_a_crash_left_unwritten_is_written_by_the_next_run() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+    site.run(&sweep, work);
+    let again = site.run(&sweep, work);
+    assert_eq!(again.started, ["report"], "a finished run only brings its report up to date");
+    assert!(again.summary.reported);
+    let missing = sweep.configurations[1].id;
+    fs::remove_file(site.layout(&sweep).summary(missing)).unwrap();
+    let mended = site.run(&sweep, work);
+    assert_eq!(mended.started, [format!("summarise-{missing}"), "report".to_owned()]);
+}
+
+#[test]
+fn a_summary_never_outlives_what_it_tells_of() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
+    site.run(&sweep, work);
+    let layout = site.layout(&sweep);
+    fs::remove_file(layout.result(sweep.trials()[0].id)).unwrap();
+    let summary = layout.summary(sweep.configurations[0].id);
+    let unseen = when_training(move |trial, layout| {
+        assert!(!summary.exists());
+        write_result(layout, trial);
+        vec![What::Ended(Exit::Done)]
+    });
+    assert_eq!(site.run(&sweep, unseen).n_trained(), 1);
+}
+
+#[test]
+fn a_run_remembers_how_it_was_started_last() {
+    let (mut site, sweep) = (Site::new(), sweep(&[1e-3]));
+    for spec in ["first.yaml", "second.yaml"] {
+        site.options.typed.words = vec!["run".to_owned(), spec.to_owned()];
+        assert_eq!(site.run(&sweep, work).record.typed, site.options.typed);
+    }
+}

@@ -15,6 +15,7 @@ use lorasweep::exec::{Exit, What};
 use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
 use lorasweep::outcome::{Cost, Failure, Scores, TrialResult};
 use lorasweep::plan::JobKey;
+use lorasweep::run::journal::Typed;
 use lorasweep::run::layout::Layout;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest, files, record};
 use lorasweep::sched::Policy;
@@ -101,6 +102,7 @@ impl Site {
             places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
             policy: Policy { fail_fast: false, attempts: 1 },
             retry_failed: false,
+            typed: Typed::default(),
         };
         Self { _folder: folder, options }
     }
@@ -183,7 +185,10 @@ pub(crate) fn work(_key: &JobKey, file: &JobFile) -> io::Result<Vec<What>> {
                 said.push(What::Said(ChildLine::Finished { trial: trial.id }));
             }
         }
-        Work::Summarise { .. } | Work::Report { .. } => {}
+        Work::Summarise { configuration, .. } => {
+            files::write_json(&Layout::of_run(&file.run).summary(*configuration), &())?;
+        }
+        Work::Report { .. } => {}
     }
     said.push(What::Ended(Exit::Done));
     Ok(said)

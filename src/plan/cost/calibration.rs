@@ -171,7 +171,7 @@ mod tests {
 
     fn graph() -> JobGraph {
         let sweep = example::sweep();
-        graph::build(&sweep, &sweep.trials(), Path::new("r"), &|_| false)
+        graph::build(&sweep, &sweep.trials(), Path::new("r"), graph::Present::NOTHING)
     }
 
     fn train_jobs(graph: &JobGraph) -> Vec<&Job> {
