@@ -12,7 +12,7 @@ use crate::ui::output;
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let sweep = spec::load(&args.spec.spec, &args.spec.overrides(Some(&args.devices)))?;
     check::warn(&sweep);
-    let places = devices::places(sweep.devices, &devices::detect())?;
+    let places = devices::places(sweep.devices, &devices::detect(), sweep.trials().len())?;
     // The plan is the same whatever earlier runs have left on this disk.
     let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), graph::Present::NOTHING);
     let overview = overview::overview(&sweep, &graph, &places);

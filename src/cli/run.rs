@@ -26,7 +26,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         check::warn(&sweep);
     }
     let machine = devices::detect();
-    let places = devices::places(sweep.devices, &machine)?;
+    let places = devices::places(sweep.devices, &machine, sweep.trials().len())?;
     let layout = Layout::new(&args.results, &sweep.name);
     let ahead = graph_ahead(&sweep, args, &layout);
     preflight::build()?;

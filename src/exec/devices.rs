@@ -13,6 +13,10 @@ use crate::error::AppError;
 use crate::job::{Device, Placement};
 use crate::spec::DeviceRequest;
 
+/// Free memory for which `auto` makes a CPU slot of its own, in MiB: about what full fine-tuning of a
+/// small encoder takes. What a sweep's own trials take is checked before it starts.
+const SLOT_MIB: u64 = 2048;
+
 /// What there is to train on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Machine {
@@ -159,13 +163,14 @@ fn physical_core(core: usize) -> usize {
 }
 
 /// Turns a request into places that share nothing: whole GPUs, disjoint cores. (Only where there
-/// are more GPUs than cores must several GPUs share a core.)
+/// are more GPUs than cores must several GPUs share a core.) More CPU slots than `trials` are not
+/// made unless they are asked for.
 ///
 /// # Errors
 /// The machine has less than was asked for; the message says what it has.
-pub fn places(request: DeviceRequest, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+pub fn places(request: DeviceRequest, machine: &Machine, trials: usize) -> Result<Vec<Placement>, AppError> {
     match request {
-        DeviceRequest::Auto if machine.gpus.is_empty() => cpu_slots(1, machine),
+        DeviceRequest::Auto if machine.gpus.is_empty() => cpu_slots(auto_slots(machine, trials), machine),
         DeviceRequest::Auto => {
             let free: Vec<&Gpu> = machine.gpus.iter().filter(|gpu| !gpu.busy).collect();
             if free.is_empty() {
@@ -181,6 +186,13 @@ pub fn places(request: DeviceRequest, machine: &Machine) -> Result<Vec<Placement
         DeviceRequest::Cpu(slots) => cpu_slots(slots, machine),
         DeviceRequest::Cuda(wanted) => cuda(wanted, machine),
     }
+}
+
+/// One-core slots, as many as cores, trials and memory allow: two trials on a core each got through
+/// 1.25 times as many rows as one after the other on both cores.
+fn auto_slots(machine: &Machine, trials: usize) -> usize {
+    let by_memory = usize::try_from(machine.ram_free_mib / SLOT_MIB).unwrap_or(usize::MAX);
+    machine.cores.len().min(trials).min(by_memory).max(1)
 }
 
 fn cuda(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, AppError> {
@@ -291,16 +303,21 @@ mod tests {
     }
 
     fn devices(request: DeviceRequest, machine: &Machine) -> Vec<Device> {
-        places(request, machine).unwrap().iter().map(|place| place.device).collect()
+        places(request, machine, 100).unwrap().iter().map(|place| place.device).collect()
     }
 
     #[test]
     fn auto_takes_idle_gpus_or_else_the_whole_cpu() {
-        let cpu = places(DeviceRequest::Auto, &machine(4, &[])).unwrap();
+        let cpu = places(DeviceRequest::Auto, &machine(4, &[]), 1).unwrap();
         assert_eq!(cpu, [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1, 2, 3] }]);
+        let count = |machine: &Machine, trials| places(DeviceRequest::Auto, machine, trials).unwrap().len();
+        assert_eq!(count(&machine(4, &[]), 3), 3);
+        assert_eq!(count(&machine(4, &[]), 100), 4);
+        assert_eq!(count(&Machine { ram_free_mib: 5_000, ..machine(4, &[]) }, 100), 2);
+        assert_eq!(count(&Machine { ram_free_mib: 100, ..machine(4, &[]) }, 100), 1);
         let gpus = devices(DeviceRequest::Auto, &machine(4, &[false, true, false]));
         assert_eq!(gpus, [Device::Cuda { index: 0 }, Device::Cuda { index: 2 }]);
-        let error = places(DeviceRequest::Auto, &machine(4, &[true])).unwrap_err();
+        let error = places(DeviceRequest::Auto, &machine(4, &[true]), 100).unwrap_err();
         assert_eq!(error.exit_code(), 5);
     }
 
@@ -313,14 +330,14 @@ mod tests {
 
     #[test]
     fn errors_say_what_there_is() {
-        let error = places(DeviceRequest::Cpu(3), &machine(2, &[])).unwrap_err();
+        let error = places(DeviceRequest::Cpu(3), &machine(2, &[]), 100).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         assert_eq!(error.to_string(), "3 CPU slots are asked for, each needs a core, and 2 may be used here");
         assert_eq!(error.hint(), Some("use `cpu:1` up to `cpu:2`"));
-        let error = places(DeviceRequest::Cuda(Some(2)), &machine(2, &[false])).unwrap_err();
+        let error = places(DeviceRequest::Cuda(Some(2)), &machine(2, &[false]), 100).unwrap_err();
         assert_eq!(error.exit_code(), 5);
         assert_eq!(error.to_string(), "2 GPUs are asked for, 1 visible here (cuda:0 NVIDIA H100)");
-        let error = places(DeviceRequest::Cuda(None), &machine(2, &[])).unwrap_err();
+        let error = places(DeviceRequest::Cuda(None), &machine(2, &[]), 100).unwrap_err();
         assert_eq!(error.to_string(), "no NVIDIA GPU is visible");
     }
 
@@ -339,7 +356,7 @@ mod tests {
     fn this_machine_has_cores_memory_and_disk() {
         let machine = detect();
         assert!(!machine.cores.is_empty() && machine.ram_free_mib <= machine.ram_total_mib);
-        assert!(places(DeviceRequest::Cpu(1), &machine).is_ok());
+        assert!(places(DeviceRequest::Cpu(1), &machine, 100).is_ok());
         assert!(disk_free_mib(Path::new("folder/not/there/yet")).is_ok());
     }
 

@@ -6,7 +6,7 @@ use crate::run::record::{TrialRecord, TrialState};
 use super::statistics::mean;
 
 /// Evaluations that the smoothed validation accuracy averages: one before, itself, one after.
-pub const EVALUATION_WINDOW: usize = 3;
+const EVALUATION_WINDOW: usize = 3;
 /// Share of its best smoothed validation accuracy at which a configuration counts as converged.
 pub const CONVERGED_SHARE: f64 = 0.95;
 

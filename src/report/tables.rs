@@ -1,5 +1,7 @@
 //! Owns the tables of a report as text cells, the same for every format. Pure.
 
+use std::path::Path;
+
 use crate::quantity;
 use crate::run::record::{TrialRecord, TrialState};
 use crate::trial::{Configuration, Splitting};
@@ -202,18 +204,25 @@ fn reason(state: &TrialState) -> Option<String> {
     }
 }
 
+/// A data file by its folder and name: where the folder lies says nothing to a reader elsewhere.
+fn file(path: &Path) -> String {
+    let parts: Vec<_> =
+        path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
+
 /// What the sweep was run with: task, division of rows, training settings that do not vary.
 #[must_use]
 pub fn settings(findings: &Findings<'_>) -> Table {
     let sweep = &findings.record.sweep;
     let configurations: Vec<&Configuration> = sweep.configurations.iter().map(AsRef::as_ref).collect();
     let mut rows = vec![
-        ("training file", sweep.task.train.path.display().to_string()),
+        ("training file", file(&sweep.task.train.path)),
         ("training rows", quantity::count(sweep.task.train_rows() as u64)),
         ("sampling seed", sweep.task.sample_seed.to_string()),
     ];
     if let Some(test) = &sweep.task.test {
-        rows.push(("test file", test.path.display().to_string()));
+        rows.push(("test file", file(&test.path)));
         rows.push(("test rows", quantity::count(sweep.task.test_rows() as u64)));
     }
     rows.push(("labels", sweep.task.labels.join(", ")));

@@ -1,6 +1,6 @@
 //! Owns the convergence chart: training loss and validation accuracy over optimiser steps. Pure.
 
-use crate::report::curves::{Curve, EVALUATION_WINDOW};
+use crate::report::curves::Curve;
 use crate::report::findings::{Entry, Findings};
 use crate::report::summary::trials_of;
 use crate::run::record::TrialRecord;
@@ -65,7 +65,7 @@ fn caption(rest: usize) -> String {
     format!(
         "Training loss and validation accuracy by optimiser step. Lines are means over folds, bands reach \
          from the lowest to the highest fold. Loss is smoothed by a moving average over a twentieth of \
-         training, accuracy over {EVALUATION_WINDOW} evaluations.{which}"
+         training, accuracy is as measured.{which}"
     )
 }
 
@@ -81,7 +81,7 @@ fn lines<'a>(findings: &'a Findings<'_>) -> Vec<Line<'a>> {
             let is_best = best.contains(&entry.label.as_str());
             let labelled = is_best || !crowded;
             let loss = Curve::training_loss(&trials).map(|c| c.smoothed((c.steps.len() / 20).max(1)));
-            let accuracy = Curve::validation_accuracy(&trials).map(|c| c.smoothed(EVALUATION_WINDOW));
+            let accuracy = Curve::validation_accuracy(&trials);
             if loss.is_none() && accuracy.is_none() {
                 return None;
             }
