@@ -88,7 +88,7 @@ pub struct Cost {
     pub train_tokens: u64,
     /// Rows evaluated.
     pub evaluated_rows: u64,
-    /// Largest resident memory of the process (on a GPU: of the device), in MiB.
+    /// Largest resident memory of the process on the host, in MiB.
     pub peak_memory_mib: f64,
 }
 
