@@ -70,7 +70,7 @@ download() {
     local fetch=("$pip" download --quiet --no-cache-dir --only-binary=:all: --dest "$wheels" --find-links "$wheels")
     export TMPDIR=$partial/tmp
     if [ "$1" = cuda ]; then
-        say "fetching torch $version with its CUDA libraries from PyPI (about 2.5 GB)"
+        say "fetching torch $version with its CUDA libraries from PyPI (an estimated 2.5 GB)"
         "${fetch[@]}" "torch==$version"
     else
         say "fetching torch $version from PyPI (about 550 MB)"
