@@ -13,14 +13,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
+use lorasweep::arch::{Architecture, BertConfig, Head, ModelSpec, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::job::{ChildLine, Device, Pack, Placement};
-use lorasweep::model::{Classifier, build, params, weights};
+use lorasweep::model::build::{self, Base};
+use lorasweep::model::{Model, params, weights};
 use lorasweep::outcome::{Failure, MetricLine, Scores, TrialResult};
 use lorasweep::run::layout::Layout;
-use lorasweep::task::{DataFile, Part, Task, TaskKind};
+use lorasweep::task::{DataFile, Part, Task};
 use lorasweep::train::evaluate::evaluate;
 use lorasweep::train::{self, Context, Ended, checkpoint};
 use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
@@ -41,21 +42,13 @@ const LOSSES_APART: f64 = 1e-6;
 const TEST_ROWS: u32 = 12;
 
 fn task() -> Task {
-    let file =
-        |rows| DataFile { path: PathBuf::from("rows.csv"), content: ContentHash::of_bytes(b"rows"), rows };
+    let content = ContentHash::of_bytes(b"rows");
+    let file = |rows| DataFile { path: PathBuf::from("rows.csv"), content, rows, text_bytes: 0 };
     Task {
-        kind: TaskKind::Classification,
-        train: file(40),
-        validation: None,
         test: Some(file(TEST_ROWS as usize)),
-        columns: None,
-        text: vec!["text".to_owned()],
-        label: "label".to_owned(),
-        labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
         max_length: 24,
-        rows: None,
-        test_rows: None,
         sample_seed: 1,
+        ..Task::classification(file(40), "text", "label", &["a", "b", "c"])
     }
 }
 
@@ -95,8 +88,7 @@ fn training() -> Training {
 }
 
 fn lora(rank: usize, alpha: f64, dropout: f64) -> Method {
-    let targets = vec!["query".to_owned(), "value".to_owned()];
-    Method::Lora(Lora { rank, alpha, dropout, targets, rslora: false })
+    Method::Lora(Lora { dropout, ..Lora::new(&["query", "value"], rank, alpha) })
 }
 
 fn trial(method: Method, training: Training) -> Trial {
@@ -351,11 +343,11 @@ fn test_again(bench: &Bench, trial: &Trial, values: &BTreeMap<String, Tensor>) -
     let model = model();
     let Weights::Folder { path, .. } = &model.weights else { panic!("the fixture has weights") };
     let base = weights::read(path).unwrap();
-    let start =
-        build::start(&model.architecture, 3, std::slice::from_ref(trial), Some(&base), tch::Device::Cpu);
+    let (head, slots) = (Head::Classifier { labels: 3 }, std::slice::from_ref(trial));
+    let start = build::start(&model.architecture, head, slots, Base::Read(&base), tch::Device::Cpu);
     let start = start.unwrap();
     params::fill(&start.params.slot(0), values).unwrap();
-    let classifier = Classifier::new(&model.architecture, &start.params, start.adapters.as_ref());
+    let classifier = Model::new(&model.architecture, head, &start.params, start.adapters.as_ref());
     let store = TokenStore::open(&Layout::store(bench.layout.stores(), bench.store)).unwrap();
     let rows: Vec<u32> = (0..TEST_ROWS).collect();
     evaluate(&classifier, store.part(Part::Test).unwrap(), &rows, (3, 0), tch::Device::Cpu)

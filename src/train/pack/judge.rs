@@ -9,7 +9,7 @@ use tch::Tensor;
 use super::{Trainer, bad_data, padding, part, peak_memory_mib};
 use crate::data::store::PartView;
 use crate::job::ChildLine;
-use crate::model::Classifier;
+use crate::model::Model;
 use crate::model::params::fill;
 use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
 use crate::run::files;
@@ -58,14 +58,18 @@ impl Trainer<'_> {
                 self.score(k, Part::Validation, &rows)?
             }
         };
-        if !scores.loss.is_finite() {
+        if !scores.loss().is_finite() {
             return Ok(false);
         }
         let slot = &mut self.slots[k];
         let step = slot.state.step;
         slot.state.latest = Some((step, scores));
         slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(bad_data)?;
-        if slot.state.best.is_none_or(|(_, best)| scores.accuracy > best.accuracy) {
+        if slot
+            .state
+            .best
+            .is_none_or(|(_, best)| scores.primary_metric().better(scores.primary(), best.primary()))
+        {
             slot.state.best = Some((step, scores));
             let path = self.context.layout.best_checkpoint(slot.trial.id);
             checkpoint::save(&path, &slot.state, &self.params.slot(k)).map_err(bad_data)?;
@@ -93,7 +97,7 @@ impl Trainer<'_> {
             Some(test) if !test.is_empty() => Some(self.score(k, Part::Test, &all_rows(test))?),
             Some(_) | None => None,
         };
-        if test.is_some_and(|scores| !scores.loss.is_finite()) {
+        if test.is_some_and(|scores| !scores.loss().is_finite()) {
             return self.fail_diverged(k);
         }
         let (trainable_params, total_params) = self.params.count(k);
@@ -122,10 +126,11 @@ impl Trainer<'_> {
         let started = Instant::now();
         let architecture = &self.pack.model.architecture;
         let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
-        let model = Classifier::new(architecture, &self.params.only(k), adapters.as_ref());
-        let classes = self.pack.task.labels.len();
+        let head = self.pack.task.objective.head();
+        let model = Model::new(architecture, head, &self.params.only(k), adapters.as_ref());
+        let classes = self.pack.task.objective.labels().len();
         let scores =
-            evaluate(&model, part(&self.store, of)?, rows, (classes, padding(architecture)), self.device);
+            evaluate(&model, part(&self.store, of)?, rows, (classes, architecture.padding()), self.device);
         let seconds = started.elapsed().as_secs_f64();
         let cost = &mut self.slots[k].state.cost;
         cost.evaluate_s += seconds;

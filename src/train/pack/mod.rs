@@ -14,8 +14,9 @@ use crate::job::{ChildLine, Pack, Progress};
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, fill, index};
 use crate::model::pass::{Pass, Stream};
-use crate::model::{self, Classifier, weights};
-use crate::outcome::{Failure, MetricLine};
+use crate::model::build::{self, Base};
+use crate::model::{Model, weights};
+use crate::outcome::{EMA_DECAY, Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
 use crate::task::Part;
@@ -42,7 +43,7 @@ pub(in crate::train) struct Trainer<'a> {
     slots: Vec<Slot>,
     params: Params,
     adapters: Option<AdapterSettings>,
-    model: Classifier,
+    model: Model,
     optimiser: AdamW,
     failure: Option<Failure>,
     results: usize,
@@ -67,15 +68,22 @@ impl<'a> Trainer<'a> {
             slots.push(Slot::new(trial, rows, train.lengths(), &context.layout));
         }
         let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
-        let base = match &pack.model.weights {
+        let folder = match &pack.model.weights {
             Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
-            Weights::Folder { .. } | Weights::Random => None,
+            Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
         };
-        let n_labels = pack.task.labels.len();
-        let start =
-            model::build::start(&pack.model.architecture, n_labels, &pack.slots, base.as_ref(), device);
+        let base = match (&pack.model.weights, &folder) {
+            (_, Some(folder)) => Base::Read(folder),
+            (Weights::Random { seed }, None) if !fresh => Base::Drawn { seed: *seed },
+            (Weights::Absent, None) if !fresh => {
+                return Err(bad_data(format!("the model `{}` has no weights", pack.model.name)));
+            }
+            (Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent, None) => Base::Fresh,
+        };
+        let head = pack.task.objective.head();
+        let start = build::start(&pack.model.architecture, head, &pack.slots, base, device);
         let start = start.map_err(bad_data)?;
-        let model = Classifier::new(&pack.model.architecture, &start.params, start.adapters.as_ref());
+        let model = Model::new(&pack.model.architecture, head, &start.params, start.adapters.as_ref());
         let optimiser = AdamW::new(&start.params);
         let now = Instant::now();
         let mut trainer = Self {
@@ -132,7 +140,10 @@ impl<'a> Trainer<'a> {
             state.cost.wall_s += seconds;
             state.window.steps += 1;
             state.window.loss += losses[k];
+            state.ema_loss =
+                Some(state.ema_loss.map_or(losses[k], |ema| EMA_DECAY * ema + (1.0 - EMA_DECAY) * losses[k]));
             state.window.rows += rows[k];
+            state.window.tokens += tokens[k];
             state.window.seconds += seconds;
             state.window.grad_norm = norms[k];
         }
@@ -141,7 +152,7 @@ impl<'a> Trainer<'a> {
     /// Forward and backward over the step's micro-batches: losses `[K]`, rows and tokens per slot.
     fn accumulate_gradients(&mut self) -> (Tensor, Vec<u64>, Vec<u64>) {
         let train = self.store.part(Part::Train).expect("the store was checked at the start");
-        let padding = padding(&self.pack.model.architecture);
+        let padding = self.pack.model.architecture.padding();
         let steps: Vec<Vec<Vec<u32>>> =
             self.slots.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
         let rows: Vec<u64> =
@@ -222,9 +233,11 @@ impl<'a> Trainer<'a> {
                     step,
                     epoch: slot.epochs_done(),
                     loss: mean,
+                    ema_loss: slot.state.ema_loss.unwrap_or(mean),
                     learning_rate: learning_rate(&slot.trial.configuration.training, step - 1, slot.total),
                     grad_norm: window.grad_norm,
                     rows_per_s: speed,
+                    tokens_per_s: window.tokens as f64 / window.seconds,
                 };
                 slot.write(&line).map_err(bad_data)?;
                 slot.state.window = Window::default();
@@ -248,7 +261,8 @@ impl<'a> Trainer<'a> {
         self.optimiser = self.optimiser.retain(&self.params, kept);
         self.params = self.params.retain(kept);
         self.adapters = self.adapters.as_ref().map(|settings| settings.retain(kept));
-        self.model = Classifier::new(&self.pack.model.architecture, &self.params, self.adapters.as_ref());
+        let head = self.pack.task.objective.head();
+        self.model = Model::new(&self.pack.model.architecture, head, &self.params, self.adapters.as_ref());
     }
 
     /// Checkpoints every slot when so much was done since the last time that writing costs little.
@@ -297,12 +311,6 @@ fn slot_step(slot: &Slot) -> SlotStep<'_> {
         training,
         done: slot.state.step,
         learning_rate: learning_rate(training, slot.state.step, slot.total),
-    }
-}
-
-fn padding(architecture: &Architecture) -> usize {
-    match architecture {
-        Architecture::Bert(config) => config.pad_token_id,
     }
 }
 
