@@ -11,7 +11,7 @@ use lorasweep::data::tokenizer::{self, Tokenizer};
 use lorasweep::job::{Prepare, store_key};
 use lorasweep::outcome::Failure;
 use lorasweep::run::layout::Layout;
-use lorasweep::task::{DataFile, Part, Task, TaskKind};
+use lorasweep::task::{DataFile, Part, Task};
 
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\n##s\n!\ncafe\nbad\n";
 
@@ -30,18 +30,10 @@ impl Bench {
         };
         let tokenizer = file("vocab.txt", VOCABULARY);
         let task = Task {
-            kind: TaskKind::Classification,
-            train: surveyed(file("train.csv", train)),
-            validation: None,
             test: Some(surveyed(file("test.csv", test))),
-            columns: None,
-            text: vec!["title".into(), "text".into()],
-            label: "label".into(),
-            labels: vec!["no".into(), "yes".into()],
             max_length: 6,
             rows: Some(4),
-            test_rows: None,
-            sample_seed: 42,
+            ..Task::classification(surveyed(file("train.csv", train)), "text", "label", &["no", "yes"])
         };
         let store = store_key(&task, ContentHash::of_bytes(VOCABULARY.as_bytes()));
         Self { folder, prepare: Prepare { store, task, tokenizer } }
