@@ -1,5 +1,6 @@
 //! Models and data sets from a small hub on loopback: what comes, what stays, and what is said when
 //! something goes wrong.
+#![expect(clippy::unwrap_used, reason = "a helper that fails fails its test")]
 
 mod hub_server;
 
@@ -8,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use hub_server::{Fault, TestHub, commit};
+use lorasweep::error::AppError;
 use lorasweep::hub::{Files, Hub, HubError, Problem, Progress, Reference, Settings, Snapshot};
 use tempfile::TempDir;
 
@@ -188,6 +190,11 @@ fn refusals_are_told_apart() {
     assert!(error.hint().contains(&format!("{}/{MODEL}", settings.endpoint)), "{}", error.hint());
     hub.put("models/owner/tf-only", "main", &commit('d'), &[("config.json", CONFIG), ("tf_model.h5", b"x")]);
     assert!(matches!(problem("owner/tf-only"), Problem::NoWeights));
+
+    let code = |text: &str| AppError::from(model(&settings, text).unwrap_err()).exit_code();
+    assert_eq!(code("owner/other"), 2);
+    hub.fail_next("blobs=true", Fault::Status(503, ""));
+    assert_eq!(code(MODEL), 5);
 }
 
 #[test]
@@ -251,6 +258,19 @@ fn a_wrong_sum_is_refused_and_forgotten() {
         assert_eq!(names(&blobs).len(), kept);
     }
     model(&settings, MODEL).unwrap();
+}
+
+#[test]
+fn a_file_that_lost_its_end_comes_again() {
+    let (hub, cache) = hub_with_model();
+    let settings = hub.settings(cache.path());
+    let snapshot = model(&settings, MODEL).unwrap();
+    hub.take_requests();
+    let vocabulary = snapshot.folder.join("vocab.txt");
+    fs::write(&vocabulary, &VOCAB[..5]).unwrap();
+    assert_eq!(model(&settings, MODEL).unwrap(), snapshot);
+    assert_eq!(fs::read(&vocabulary).unwrap(), VOCAB);
+    assert_eq!(downloads(&hub), ["vocab.txt"]);
 }
 
 #[test]

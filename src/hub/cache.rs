@@ -17,9 +17,12 @@ pub(super) fn has_length(path: &Path, length: u64) -> bool {
 
 /// A file system's error about a path, in the hub's words.
 pub(super) fn trouble(path: &Path) -> impl Fn(io::Error) -> Problem + '_ {
-    |error| match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Problem::DiskFull(path.to_path_buf()),
-        _ => Problem::Cache(path.to_path_buf(), error),
+    |error| {
+        if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+            Problem::DiskFull(path.to_path_buf())
+        } else {
+            Problem::Cache(path.to_path_buf(), error)
+        }
     }
 }
 
@@ -30,7 +33,7 @@ impl Repository<'_> {
     }
 
     /// What the cache holds of the revision, without asking the hub.
-    pub(super) fn from_cache(&self, select: &Select<'_>) -> Result<Snapshot, Missing> {
+    pub(super) fn found_in_cache(&self, select: &Select<'_>) -> Result<Snapshot, Missing> {
         let revision = self.reference.revision();
         let nothing = || Missing::Revision(revision.to_owned());
         let commit = if is_commit(revision) {

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use crate::error::AppError;
+
 /// A model or data set that is not to be had.
 #[derive(Debug)]
 pub struct HubError {
@@ -174,6 +176,50 @@ impl HubError {
             Problem::NoSplit { .. } | Problem::SeveralSplits(_) => {
                 "name one of the splits: `owner/name:split`".into()
             }
+        }
+    }
+}
+
+impl Problem {
+    /// Whether the machine, the network or an account is at fault, not what was asked for.
+    fn is_of_environment(&self) -> bool {
+        match self {
+            Self::Offline { .. }
+            | Self::Unreachable { .. }
+            | Self::NeedsToken
+            | Self::TokenRejected
+            | Self::NoAccess
+            | Self::Refused { .. }
+            | Self::Answer(_)
+            | Self::CutShort { .. }
+            | Self::WrongSum(_)
+            | Self::DiskFull(_)
+            | Self::Cache(..) => true,
+            Self::NoRepository
+            | Self::NoRevision(_)
+            | Self::NoFile(_)
+            | Self::UnsafePath(_)
+            | Self::ModelWithFolder
+            | Self::NoConfiguration
+            | Self::NoWeights
+            | Self::NoTokenizer
+            | Self::MissingParts { .. }
+            | Self::NoDataFiles
+            | Self::NoFolder { .. }
+            | Self::SeveralFolders(_)
+            | Self::NoSplit { .. }
+            | Self::SeveralSplits(_) => false,
+        }
+    }
+}
+
+impl From<HubError> for AppError {
+    fn from(error: HubError) -> Self {
+        let (message, hint) = (error.to_string(), Some(error.hint()));
+        if error.problem.is_of_environment() {
+            Self::Environment { message, hint }
+        } else {
+            Self::Input { message, hint }
         }
     }
 }

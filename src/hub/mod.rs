@@ -32,6 +32,7 @@ pub use settings::Settings;
 
 use listing::Listing;
 use repository::{Kind, Repository};
+use transfer::Wanted;
 
 /// Which files of a model are wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,13 +130,13 @@ fn bring(
 ) -> Result<Snapshot, Problem> {
     if repository.settings.offline {
         return repository
-            .from_cache(select)
+            .found_in_cache(select)
             .map_err(|missing| Problem::Offline { cache: repository.settings.cache.clone(), missing });
     }
     match repository.listing() {
         Ok(listing) => download(repository, &listing, select, progress),
         Err(Problem::Unreachable { endpoint, reason }) => {
-            repository.from_cache(select).map_err(|_| Problem::Unreachable { endpoint, reason })
+            repository.found_in_cache(select).map_err(|_| Problem::Unreachable { endpoint, reason })
         }
         Err(other) => Err(other),
     }
@@ -152,15 +153,15 @@ fn download(
     let folder = repository.snapshot(&listing.commit);
     let absent: Vec<_> = wanted
         .iter()
-        .map(|path| (path.as_str(), &listing.files[path]))
-        .filter(|(path, file)| !cache::has_length(&folder.join(path), file.size))
+        .map(|path| Wanted { commit: &listing.commit, path, file: &listing.files[path] })
+        .filter(|wanted| !cache::has_length(&folder.join(wanted.path), wanted.file.size))
         .collect();
-    let total = absent.iter().map(|(_, file)| file.size).sum();
+    let total = absent.iter().map(|wanted| wanted.file.size).sum();
     let mut before = 0;
-    for (path, file) in absent {
-        let tell = |received| progress(Progress { file: path, done: before + received, total });
-        repository.fetch(&listing.commit, path, file, &tell)?;
-        before += file.size;
+    for wanted in &absent {
+        let tell = |received| progress(Progress { file: wanted.path, done: before + received, total });
+        repository.fetch(wanted, &tell)?;
+        before += wanted.file.size;
     }
     repository.set_reference(&listing.commit)?;
     Ok(repository.describe(&listing.commit, wanted))

@@ -119,9 +119,12 @@ mod tests {
         "wikitext-2-raw-v1/train-00000-of-00001.parquet",
     ];
 
+    /// Paths, folder, split, and what is chosen.
+    type Case<'a> = (&'a [&'a str], Option<&'a str>, &'a str, &'a [&'a str]);
+
     #[test]
     fn the_hubs_namings_are_known() {
-        let cases: [(&[&str], Option<&str>, &str, &[&str]); 6] = [
+        let cases: [Case<'_>; 6] = [
             (
                 &["data/train-00000-of-00001.parquet", "data/test-00000-of-00001.parquet"],
                 None,

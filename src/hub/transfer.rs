@@ -20,22 +20,26 @@ enum Broken {
     Disk(io::Error),
 }
 
+/// A file of a commit that is to come.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) commit: &'a str,
+    /// Its path in the repository.
+    pub(super) path: &'a str,
+    pub(super) file: &'a RemoteFile,
+}
+
 impl Repository<'_> {
-    /// Brings a file of a commit into the cache, unless its blob is there already. `tell` hears how
-    /// many of its bytes have come.
-    pub(super) fn fetch(
-        &self,
-        commit: &str,
-        path: &str,
-        file: &RemoteFile,
-        tell: &dyn Fn(u64),
-    ) -> Result<(), Problem> {
+    /// Brings a file into the cache, unless its blob is there already. `tell` hears how many of its
+    /// bytes have come.
+    pub(super) fn fetch(&self, wanted: &Wanted<'_>, tell: &dyn Fn(u64)) -> Result<(), Problem> {
+        let Wanted { commit, path, file } = *wanted;
         let name = file.sum.digits();
         let blob = self.cached().blob_path(name);
         let _held = self.lock(name)?;
         if !has_length(&blob, file.size) {
             let partial = blob.with_extension("incomplete");
-            self.receive(commit, path, file, &partial, tell)?;
+            self.receive(wanted, &partial, tell)?;
             if !file.sum.fits(&partial).map_err(trouble(&partial))? {
                 fs::remove_file(&partial).map_err(trouble(&partial))?;
                 return Err(Problem::WrongSum(path.to_owned()));
@@ -43,11 +47,8 @@ impl Repository<'_> {
             fs::rename(&partial, &blob).map_err(trouble(&blob))?;
         }
         tell(file.size);
-        if has_length(&self.snapshot(commit).join(path), file.size) {
-            Ok(())
-        } else {
-            self.link(commit, path, name)
-        }
+        let linked = has_length(&self.snapshot(commit).join(path), file.size);
+        if linked { Ok(()) } else { self.link(commit, path, name) }
     }
 
     /// Waits until nobody else receives this blob: Python takes the same lock.
@@ -64,52 +65,45 @@ impl Repository<'_> {
     }
 
     /// Receives a file up to its announced length. Asks again for as long as that brings more of it.
-    fn receive(
-        &self,
-        commit: &str,
-        path: &str,
-        file: &RemoteFile,
-        partial: &Path,
-        tell: &dyn Fn(u64),
-    ) -> Result<(), Problem> {
+    fn receive(&self, wanted: &Wanted<'_>, partial: &Path, tell: &dyn Fn(u64)) -> Result<(), Problem> {
         let disk = trouble(partial);
+        let size = wanted.file.size;
         fs::create_dir_all(partial.parent().expect("a blob lies in its folder")).map_err(&disk)?;
         let mut out = OpenOptions::new().create(true).append(true).open(partial).map_err(&disk)?;
         let mut received = out.metadata().map_err(&disk)?.len();
-        if received > file.size {
+        if received > size {
             out.set_len(0).map_err(&disk)?;
             received = 0;
         }
         let mut most = received;
-        while received < file.size {
+        while received < size {
             tell(received);
-            let answer = self.ask_from(commit, path, received)?;
+            let answer = self.ask_from(wanted, received)?;
             if received > 0 && !continues(&answer, received) {
                 out.set_len(0).map_err(&disk)?;
                 received = 0;
             }
-            let reason = match copy(answer, &mut out, &mut received, file.size, tell) {
+            let reason = match copy(answer, &mut out, &mut received, size, tell) {
                 Err(Broken::Disk(error)) => return Err(disk(error)),
                 Err(Broken::Connection(error)) => error.to_string(),
                 Ok(()) => "the answer ended".to_owned(),
             };
-            if received <= most && received < file.size {
-                let (file, size) = (path.to_owned(), file.size);
-                return Err(Problem::CutShort { file, received, size, reason });
+            if received <= most {
+                return Err(Problem::CutShort { file: wanted.path.to_owned(), received, size, reason });
             }
-            most = most.max(received);
+            most = received;
         }
-        Ok(())
+        out.sync_all().map_err(&disk)
     }
 
     /// The rest of a file, if the server knows how to give it, else all of it.
-    fn ask_from(&self, commit: &str, path: &str, start: u64) -> Result<Answer, Problem> {
-        let remote = self.remote(commit);
-        let mut request = remote.info_request().uri(remote.url(&escape(path)));
+    fn ask_from(&self, wanted: &Wanted<'_>, start: u64) -> Result<Answer, Problem> {
+        let remote = self.remote(wanted.commit);
+        let mut request = remote.info_request().uri(remote.url(&escape(wanted.path)));
         if start > 0 {
             request = request.header("Range", format!("bytes={start}-"));
         }
-        self.ask(request, Some(path))
+        self.ask(request, Some(wanted.path))
     }
 }
 
