@@ -35,8 +35,27 @@ pub enum Weights {
         /// Hash of the weight files.
         content: ContentHash,
     },
-    /// Drawn from the training seed; only the `scratch` method can use such a model.
-    Random,
+    /// Drawn from a seed: the trial's own for the `scratch` method, this one where the weights are
+    /// an untrained base.
+    Random {
+        /// Seed of the untrained base.
+        seed: u64,
+    },
+    /// Only the configuration is at hand: such a model can be planned with, not trained.
+    Absent,
+}
+
+/// What a task needs on top of a base model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Head {
+    /// Logits for classes.
+    Classifier {
+        /// Number of classes.
+        labels: usize,
+    },
+    /// Logits for the next token: the output layer is the word embedding, so there is no tensor.
+    LanguageModel,
 }
 
 /// A model family with its configuration.
@@ -163,14 +182,15 @@ impl Architecture {
         }
     }
 
-    /// The head's tensors for a classification into `n_labels` classes.
+    /// The head's tensors.
     #[must_use]
-    pub fn classifier_tensors(&self, n_labels: usize) -> Vec<TensorShape> {
-        match self {
-            Self::Bert(config) => vec![
-                tensor("classifier.weight", &[n_labels, config.hidden_size], TensorRole::Matrix),
-                tensor("classifier.bias", &[n_labels], TensorRole::Bias),
+    pub fn head_tensors(&self, head: Head) -> Vec<TensorShape> {
+        match (self, head) {
+            (Self::Bert(config), Head::Classifier { labels }) => vec![
+                tensor("classifier.weight", &[labels, config.hidden_size], TensorRole::Matrix),
+                tensor("classifier.bias", &[labels], TensorRole::Bias),
             ],
+            (Self::Bert(_), Head::LanguageModel) => Vec::new(),
         }
     }
 

@@ -5,6 +5,7 @@
 //! its standard output are for progress and heartbeat alone.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -55,7 +56,7 @@ pub struct Prepare {
     /// The store's name: see [`store_key`].
     pub store: ContentHash,
     /// Which files and columns.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// Tokenizer folder or file.
     pub tokenizer: PathBuf,
 }
@@ -64,7 +65,7 @@ pub struct Prepare {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Pack {
     /// What all slots learn.
-    pub task: Task,
+    pub task: Arc<Task>,
     /// What all slots start from.
     pub model: ModelSpec,
     /// The prepared data.
@@ -76,11 +77,9 @@ pub struct Pack {
 /// The name of the token store for a task and a tokenizer: a hash of all that decides its tokens.
 #[must_use]
 pub fn store_key(task: &Task, tokenizer_content: ContentHash) -> ContentHash {
-    let files =
-        [Some(&task.train), task.validation.as_ref(), task.test.as_ref()].map(|f| f.map(|file| file.content));
-    let rows = (task.rows, task.test_rows, task.sample_seed);
-    let columns = (&task.columns, &task.text, &task.label, &task.labels);
-    ContentHash::of_json(&(1, files, columns, task.max_length, rows, tokenizer_content))
+    let rows = (task.rows, task.test_rows, task.sample_seed, task.test_fraction);
+    let texts = (&task.columns, &task.objective, &task.cleaning);
+    ContentHash::of_json(&(2, task.contents(), texts, task.max_length, rows, tokenizer_content))
 }
 
 /// The cores and the accelerator that a job may use.

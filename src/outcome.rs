@@ -6,10 +6,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::trial::TrialId;
 
-/// Scores of a classifier on a set of rows; precision, recall and F1 as scikit-learn defines them,
-/// averaged over all classes, absent ones included.
+/// Scores on a set of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Scores {
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Scores {
+    /// Of a classifier.
+    Classification(ClassificationScores),
+    /// Of a language model.
+    LanguageModelling(LanguageScores),
+    /// Of generated answers.
+    QuestionAnswering(AnswerScores),
+}
+
+/// Scores of a classifier; precision, recall and F1 as scikit-learn defines them, averaged over all
+/// classes, absent ones included.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ClassificationScores {
     /// Mean cross-entropy, in nats per row.
     pub loss: f64,
     /// Share of rows classified correctly, in [0, 1].
@@ -22,6 +34,197 @@ pub struct Scores {
     pub macro_f1: f64,
 }
 
+/// Scores of a language model.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LanguageScores {
+    /// Mean cross-entropy over all predicted tokens, in nats per token.
+    pub loss: f64,
+    /// Mean over sequences of each one's mean cross-entropy, in nats per token: a short sequence
+    /// weighs as much as a long one.
+    pub sequence_loss: f64,
+    /// Predicted tokens.
+    pub tokens: u64,
+}
+
+/// Scores of generated answers, with SQuAD's normalisation and the best over all gold answers
+/// (Rajpurkar et al. 2016).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AnswerScores {
+    /// Mean cross-entropy over the tokens of the first gold answer and its end, in nats per token.
+    pub loss: f64,
+    /// Share of answers equal to a gold answer, in [0, 1].
+    pub exact_match: f64,
+    /// Mean F1 over tokens, in [0, 1].
+    pub f1: f64,
+}
+
+/// A number that scores hold or that follows from one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Mean cross-entropy, in nats per row or token.
+    Loss,
+    /// Share of rows classified correctly.
+    Accuracy,
+    /// Macro-averaged precision.
+    MacroPrecision,
+    /// Macro-averaged recall.
+    MacroRecall,
+    /// Macro-averaged F1.
+    MacroF1,
+    /// exp(loss).
+    Perplexity,
+    /// loss / ln 2.
+    BitsPerToken,
+    /// Mean of the sequences' losses, in nats per token.
+    SequenceLoss,
+    /// Share of answers equal to a gold answer.
+    ExactMatch,
+    /// Mean F1 over the tokens of answers.
+    F1,
+}
+
+impl Metric {
+    /// Its name in files: the same as in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Accuracy => "accuracy",
+            Self::MacroPrecision => "macro_precision",
+            Self::MacroRecall => "macro_recall",
+            Self::MacroF1 => "macro_f1",
+            Self::Perplexity => "perplexity",
+            Self::BitsPerToken => "bits_per_token",
+            Self::SequenceLoss => "sequence_loss",
+            Self::ExactMatch => "exact_match",
+            Self::F1 => "f1",
+        }
+    }
+
+    /// Its name in sentences and headings.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Loss => "loss",
+            Self::Accuracy => "accuracy",
+            Self::MacroPrecision => "macro precision",
+            Self::MacroRecall => "macro recall",
+            Self::MacroF1 => "macro F1",
+            Self::Perplexity => "perplexity",
+            Self::BitsPerToken => "bits per token",
+            Self::SequenceLoss => "sequence loss",
+            Self::ExactMatch => "exact match",
+            Self::F1 => "F1",
+        }
+    }
+
+    /// Whether it is a share in [0, 1] that people read in percent.
+    #[must_use]
+    pub fn is_share(self) -> bool {
+        match self {
+            Self::Accuracy
+            | Self::MacroPrecision
+            | Self::MacroRecall
+            | Self::MacroF1
+            | Self::ExactMatch
+            | Self::F1 => true,
+            Self::Loss | Self::Perplexity | Self::BitsPerToken | Self::SequenceLoss => false,
+        }
+    }
+
+    /// Whether more is better. Every share is, every loss is not.
+    #[must_use]
+    pub fn higher_is_better(self) -> bool {
+        self.is_share()
+    }
+
+    /// Whether `a` is better than `b`.
+    #[must_use]
+    pub fn better(self, a: f64, b: f64) -> bool {
+        if self.higher_is_better() { a > b } else { a < b }
+    }
+}
+
+impl Scores {
+    /// A metric of these scores; `None` where they have no such one.
+    #[must_use]
+    pub fn get(&self, metric: Metric) -> Option<f64> {
+        match self {
+            Self::Classification(scores) => match metric {
+                Metric::Loss => Some(scores.loss),
+                Metric::Accuracy => Some(scores.accuracy),
+                Metric::MacroPrecision => Some(scores.macro_precision),
+                Metric::MacroRecall => Some(scores.macro_recall),
+                Metric::MacroF1 => Some(scores.macro_f1),
+                Metric::Perplexity
+                | Metric::BitsPerToken
+                | Metric::SequenceLoss
+                | Metric::ExactMatch
+                | Metric::F1 => None,
+            },
+            Self::LanguageModelling(scores) => match metric {
+                Metric::Loss => Some(scores.loss),
+                Metric::Perplexity => Some(scores.loss.exp()),
+                Metric::BitsPerToken => Some(scores.loss / std::f64::consts::LN_2),
+                Metric::SequenceLoss => Some(scores.sequence_loss),
+                Metric::Accuracy
+                | Metric::MacroPrecision
+                | Metric::MacroRecall
+                | Metric::MacroF1
+                | Metric::ExactMatch
+                | Metric::F1 => None,
+            },
+            Self::QuestionAnswering(scores) => match metric {
+                Metric::Loss => Some(scores.loss),
+                Metric::ExactMatch => Some(scores.exact_match),
+                Metric::F1 => Some(scores.f1),
+                Metric::Accuracy
+                | Metric::MacroPrecision
+                | Metric::MacroRecall
+                | Metric::MacroF1
+                | Metric::Perplexity
+                | Metric::BitsPerToken
+                | Metric::SequenceLoss => None,
+            },
+        }
+    }
+
+    /// The metric that selects among trials with such scores; see [`crate::task::Objective::primary`].
+    #[must_use]
+    pub fn primary_metric(&self) -> Metric {
+        match self {
+            Self::Classification(_) => Metric::Accuracy,
+            Self::LanguageModelling(_) => Metric::Loss,
+            Self::QuestionAnswering(_) => Metric::F1,
+        }
+    }
+
+    /// The value of the metric that selects.
+    #[must_use]
+    pub fn primary(&self) -> f64 {
+        match self {
+            Self::Classification(scores) => scores.accuracy,
+            Self::LanguageModelling(scores) => scores.loss,
+            Self::QuestionAnswering(scores) => scores.f1,
+        }
+    }
+
+    /// Mean cross-entropy, in nats per row or token.
+    #[must_use]
+    pub fn loss(&self) -> f64 {
+        match self {
+            Self::Classification(scores) => scores.loss,
+            Self::LanguageModelling(scores) => scores.loss,
+            Self::QuestionAnswering(scores) => scores.loss,
+        }
+    }
+}
+
+/// Share of the average before that a step's exponential moving average of the loss keeps. The
+/// average starts at the first step's loss.
+pub const EMA_DECAY: f64 = 0.98;
+
 /// One line of a trial's `metrics.jsonl`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -32,14 +235,18 @@ pub enum MetricLine {
         step: u64,
         /// Passes over the training rows so far.
         epoch: f64,
-        /// Mean training loss since the line before, in nats per row.
+        /// Mean training loss since the line before, in nats per row or token.
         loss: f64,
+        /// Exponential moving average of the steps' losses; see [`EMA_DECAY`].
+        ema_loss: f64,
         /// Learning rate of the step.
         learning_rate: f64,
         /// Gradient norm before clipping.
         grad_norm: f64,
         /// Training rows per second since the line before.
         rows_per_s: f64,
+        /// Training tokens per second since the line before, padding not counted.
+        tokens_per_s: f64,
     },
     /// An evaluation on the validation rows.
     Validation {

@@ -13,16 +13,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::arch::{Architecture, ModelSpec, Weights};
 use crate::content::ContentHash;
-use crate::task::{Task, TaskKind};
+use crate::task::{Cleaning, Objective, Task};
 
 /// Changes whenever training would give another result for the same settings.
-const TRAINING_VERSION: u32 = 1;
+const TRAINING_VERSION: u32 = 2;
 
 /// One point of the grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Configuration {
     /// Hash of everything that decides the configuration's results, on any split.
     pub id: ConfigurationId,
+    /// Name of the task in the sweep's `tasks`.
+    pub task: String,
     /// Name of the model in the sweep's `models`.
     pub model: String,
     /// How the model is trained.
@@ -41,6 +43,8 @@ pub enum Method {
     Full,
     /// Every weight trains, from random ones.
     Scratch,
+    /// Nothing trains: the model is evaluated as it is, with a fresh head where the task has one.
+    Base,
 }
 
 impl Method {
@@ -51,6 +55,7 @@ impl Method {
             Self::Lora(_) => "lora",
             Self::Full => "full",
             Self::Scratch => "scratch",
+            Self::Base => "base",
         }
     }
 
@@ -59,7 +64,7 @@ impl Method {
     pub fn lora(&self) -> Option<&Lora> {
         match self {
             Self::Lora(lora) => Some(lora),
-            Self::Full | Self::Scratch => None,
+            Self::Full | Self::Scratch | Self::Base => None,
         }
     }
 }
@@ -77,9 +82,28 @@ pub struct Lora {
     pub targets: Vec<String>,
     /// Scale by alpha / sqrt(r) (rsLoRA) where true, by alpha / r where false.
     pub rslora: bool,
+    /// Modules that train as a whole beside the adapters, by name or suffix; [`Lora::HEAD`] is the
+    /// task's head. What of the head is not in it stays as it was drawn.
+    pub modules_to_save: Vec<String>,
 }
 
 impl Lora {
+    /// The name of the task's head among `modules_to_save`, whatever the architecture calls it.
+    pub const HEAD: &'static str = "head";
+
+    /// Adapters on these modules, with a head that trains beside them.
+    #[must_use]
+    pub fn new(targets: &[&str], rank: usize, alpha: f64) -> Self {
+        Self {
+            rank,
+            alpha,
+            dropout: 0.0,
+            targets: targets.iter().map(ToString::to_string).collect(),
+            rslora: false,
+            modules_to_save: vec![Self::HEAD.to_owned()],
+        }
+    }
+
     /// What the adapter's output is multiplied by.
     #[must_use]
     pub fn scale(&self) -> f64 {
@@ -210,20 +234,26 @@ impl Configuration {
         let identity = Identity {
             version: TRAINING_VERSION,
             task: TaskIdentity {
-                kind: task.kind,
-                files: [Some(&task.train), task.validation.as_ref(), task.test.as_ref()]
-                    .map(|file| file.map(|f| f.content)),
+                objective: &task.objective,
+                files: task.contents(),
                 columns: task.columns.as_deref(),
-                text: &task.text,
-                label: &task.label,
-                labels: &task.labels,
+                cleaning: &task.cleaning,
                 max_length: task.max_length,
                 rows: (task.rows, task.test_rows, task.sample_seed),
+                test_fraction: task.test_fraction,
             },
             weights: match (&method, &model.weights) {
-                (Method::Lora(_) | Method::Full, Weights::Folder { content, .. }) => Some(*content),
+                (Method::Lora(_) | Method::Full | Method::Base, Weights::Folder { content, .. }) => {
+                    Some(*content)
+                }
                 // Training from scratch takes the shapes of a model, never its weights.
-                (Method::Scratch, Weights::Folder { .. }) | (_, Weights::Random) => None,
+                (Method::Scratch, Weights::Folder { .. }) | (_, Weights::Random { .. } | Weights::Absent) => {
+                    None
+                }
+            },
+            weights_seed: match (&method, &model.weights) {
+                (Method::Lora(_) | Method::Full | Method::Base, Weights::Random { seed }) => Some(*seed),
+                (Method::Scratch, _) | (_, Weights::Folder { .. } | Weights::Absent) => None,
             },
             tokenizer: model.tokenizer_content,
             architecture: &model.architecture,
@@ -231,7 +261,7 @@ impl Configuration {
             training: &training,
         };
         let id = ConfigurationId(ContentHash::of_json(&identity).leading_u64());
-        Self { id, model: model.name.clone(), method, training }
+        Self { id, task: task.name.clone(), model: model.name.clone(), method, training }
     }
 }
 
@@ -241,6 +271,7 @@ struct Identity<'a> {
     version: u32,
     task: TaskIdentity<'a>,
     weights: Option<ContentHash>,
+    weights_seed: Option<u64>,
     tokenizer: ContentHash,
     architecture: &'a Architecture,
     method: &'a Method,
@@ -249,14 +280,13 @@ struct Identity<'a> {
 
 #[derive(Serialize)]
 struct TaskIdentity<'a> {
-    kind: TaskKind,
+    objective: &'a Objective,
     files: [Option<ContentHash>; 3],
     columns: Option<&'a [String]>,
-    text: &'a [String],
-    label: &'a str,
-    labels: &'a [String],
+    cleaning: &'a Cleaning,
     max_length: usize,
     rows: (Option<usize>, Option<usize>, u64),
+    test_fraction: Option<f64>,
 }
 
 /// Defines a 64-bit id that reads and writes as 16 hexadecimal digits.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorasweep::data::sources::{Rows, Survey, read, survey};
-use lorasweep::task::{DataFile, Task, TaskKind};
+use lorasweep::task::{DataFile, Objective, Task};
 use proptest::prelude::*;
 
 fn names(list: &[&str]) -> Vec<String> {
@@ -28,21 +28,18 @@ fn look(name: &str, bytes: impl AsRef<[u8]>) -> Result<Survey, String> {
 /// Reads a file as a task with these text columns would.
 fn rows(path: &Path, columns: Option<&[String]>, text: &[&str], label: &str) -> Rows {
     let found = survey(path, columns, &names(text), Some(label)).expect("the file is sound");
-    let file = DataFile { path: path.to_path_buf(), content: found.content, rows: found.rows };
-    let task = Task {
-        kind: TaskKind::Classification,
-        train: file.clone(),
-        validation: None,
-        test: None,
-        columns: columns.map(<[String]>::to_vec),
-        text: names(text),
-        label: label.to_owned(),
-        labels: found.label_names,
-        max_length: 8,
-        rows: None,
-        test_rows: None,
-        sample_seed: 0,
+    let file = DataFile {
+        path: path.to_path_buf(),
+        content: found.content,
+        rows: found.rows,
+        text_bytes: found.text_bytes,
     };
+    let classes: Vec<&str> = found.label_names.iter().map(String::as_str).collect();
+    let columns = columns.map(<[String]>::to_vec);
+    let mut task = Task { columns, ..Task::classification(file.clone(), "", label, &classes) };
+    if let Objective::Classification(classes) = &mut task.objective {
+        classes.text = names(text);
+    }
     read(&file, &task).expect("the file is sound")
 }
 

@@ -58,8 +58,7 @@ fn trial(method: Method) -> Trial {
 }
 
 fn lora() -> Method {
-    let targets = vec!["query".to_owned(), "value".to_owned()];
-    Method::Lora(Lora { rank: 4, alpha: 8.0, dropout: 0.0, targets, rslora: false })
+    Method::Lora(Lora::new(&["query", "value"], 4, 8.0))
 }
 
 /// A start from the fixture's weights; `slots` trials of one method, each with the fixture's values.

@@ -5,13 +5,16 @@ mod report_record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 
+use lorasweep::outcome::Scores;
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::summary::{ConfigurationSummary, summarise};
 use lorasweep::report::{self, frames, html, markdown};
 use lorasweep::run::record::{RunRecord, TrialState};
+use lorasweep::task::Objective;
 use lorasweep::trial::{Keep, Method, Splitting};
 
 use report_record::{lora, record, record_of, training};
@@ -105,7 +108,9 @@ fn the_page_stands_alone_and_shows_each_configuration_once() {
 fn names_from_the_user_cannot_break_the_page() {
     let mut record = record_of(vec![lora(4, 8.0)]);
     record.sweep.name = "<b>a & b</b>".to_owned();
-    record.sweep.task.labels[0] = "a|b".to_owned();
+    let Some(task) = record.sweep.tasks.values_mut().next() else { panic!("a task") };
+    let Objective::Classification(classes) = &mut Arc::make_mut(task).objective else { panic!("classes") };
+    classes.labels[0] = "a|b".to_owned();
     let findings = Findings::of(&record);
     let page = html::render(&findings, &charts(&findings)).unwrap();
     assert!(page.contains("<h1>&lt;b&gt;a &amp; b&lt;/b&gt;</h1>"));
@@ -135,7 +140,8 @@ fn test_rows_take_no_part_in_the_selection() {
     let before = selected(&record);
     for result in record.trials.iter_mut().filter_map(|trial| trial.result.as_mut()) {
         let test = result.test.as_mut().unwrap();
-        test.accuracy = 1.0 - test.accuracy;
+        let Scores::Classification(scores) = test else { panic!("it classifies") };
+        scores.accuracy = 1.0 - scores.accuracy;
     }
     assert_eq!(selected(&record), before);
 }

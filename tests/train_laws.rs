@@ -20,7 +20,7 @@ use lorasweep::job::{ChildLine, Device, Pack, Placement};
 use lorasweep::model::{Classifier, build, params, weights};
 use lorasweep::outcome::{Failure, MetricLine, Scores, TrialResult};
 use lorasweep::run::layout::Layout;
-use lorasweep::task::{DataFile, Part, Task, TaskKind};
+use lorasweep::task::{DataFile, Part, Task};
 use lorasweep::train::evaluate::evaluate;
 use lorasweep::train::{self, Context, Ended, checkpoint};
 use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
@@ -41,21 +41,13 @@ const LOSSES_APART: f64 = 1e-6;
 const TEST_ROWS: u32 = 12;
 
 fn task() -> Task {
-    let file =
-        |rows| DataFile { path: PathBuf::from("rows.csv"), content: ContentHash::of_bytes(b"rows"), rows };
+    let content = ContentHash::of_bytes(b"rows");
+    let file = |rows| DataFile { path: PathBuf::from("rows.csv"), content, rows, text_bytes: 0 };
     Task {
-        kind: TaskKind::Classification,
-        train: file(40),
-        validation: None,
         test: Some(file(TEST_ROWS as usize)),
-        columns: None,
-        text: vec!["text".to_owned()],
-        label: "label".to_owned(),
-        labels: ["a", "b", "c"].map(str::to_owned).to_vec(),
         max_length: 24,
-        rows: None,
-        test_rows: None,
         sample_seed: 1,
+        ..Task::classification(file(40), "text", "label", &["a", "b", "c"])
     }
 }
 
@@ -95,8 +87,7 @@ fn training() -> Training {
 }
 
 fn lora(rank: usize, alpha: f64, dropout: f64) -> Method {
-    let targets = vec!["query".to_owned(), "value".to_owned()];
-    Method::Lora(Lora { rank, alpha, dropout, targets, rslora: false })
+    Method::Lora(Lora { dropout, ..Lora::new(&["query", "value"], rank, alpha) })
 }
 
 fn trial(method: Method, training: Training) -> Trial {

@@ -47,7 +47,9 @@ fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(&str) -> PathBu
         TrialState::Done => trial.result.as_ref().map_or_else(String::new, |result| {
             format!(
                 "it finished {} steps with validation accuracy {:.4}, in {:.1} s",
-                result.steps, result.validation.accuracy, result.cost.wall_s
+                result.steps,
+                result.validation.primary(),
+                result.cost.wall_s
             )
         }),
         TrialState::Failed { failure } => format!("it failed: {failure}\n{}", remedy(failure)),

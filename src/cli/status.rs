@@ -116,7 +116,7 @@ impl Latest {
                     (step, epoch)
                 }
                 MetricLine::Validation { step, epoch, scores } => {
-                    latest.validation_accuracy = Some(scores.accuracy);
+                    latest.validation_accuracy = Some(scores.primary());
                     (step, epoch)
                 }
             };
@@ -200,7 +200,7 @@ impl<'a> TrialStatus<'a> {
             state: record.state.name(),
             attempts: record.attempts,
             latest: Latest::of(&record.metrics),
-            test_accuracy: record.result.as_ref().and_then(|r| r.test.as_ref()).map(|t| t.accuracy),
+            test_accuracy: record.result.as_ref().and_then(|r| r.test.as_ref()).map(|t| t.primary()),
             failure,
         }
     }

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::layers::AdapterSettings;
 use super::params::{Params, index};
 use super::weights::{self, Checkpoint, WeightsError};
-use crate::arch::{Architecture, LinearShape, TensorRole, TensorShape};
+use crate::arch::{Architecture, Head, LinearShape, TensorRole, TensorShape};
 use crate::stream::{Draw, StreamKey};
 use crate::trial::{Lora, Trial};
 
@@ -25,7 +25,7 @@ pub struct Start {
 /// When the folder's tensors do not fit the architecture. `base` is absent for `scratch`, and only there.
 pub fn start(
     architecture: &Architecture,
-    n_labels: usize,
+    head: Head,
     slots: &[Trial],
     base: Option<&Checkpoint>,
     device: Device,
@@ -50,7 +50,7 @@ pub fn start(
             (values, _) => params.train(&shape.name, values, decays(shape.role)),
         }
     }
-    for shape in architecture.classifier_tensors(n_labels) {
+    for shape in architecture.head_tensors(head) {
         let values: Vec<Tensor> =
             keys.iter().map(|key| draw(*key, &shape, range).to_device(device)).collect();
         params.train(&shape.name, &values, decays(shape.role));

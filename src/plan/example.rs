@@ -7,14 +7,14 @@ use std::sync::Arc;
 use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::content::ContentHash;
 use crate::spec::{DeviceRequest, SweepSpec};
-use crate::task::{DataFile, Task, TaskKind};
+use crate::task::{DataFile, Task};
 use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
 pub(crate) fn sweep() -> SweepSpec {
     let models = [model("minilm-2", "a"), model("small-bert", "a"), model("other", "b")];
-    let task = task();
+    let task = Arc::new(task());
     let point = |n: usize, method: Method, learning_rate: f64| {
         let training = Training { learning_rate, ..training() };
         Arc::new(Configuration::new(&task, &models[n], method, training))
@@ -28,7 +28,7 @@ pub(crate) fn sweep() -> SweepSpec {
     ];
     SweepSpec {
         name: "example".to_owned(),
-        task,
+        tasks: BTreeMap::from([(task.name.clone(), task)]),
         models: models.into_iter().map(|model| (model.name.clone(), model)).collect::<BTreeMap<_, _>>(),
         configurations,
         splitting: Splitting::KFold { k: 3, stratified: true, seed: 42 },
@@ -39,14 +39,13 @@ pub(crate) fn sweep() -> SweepSpec {
 
 /// Adapters of this rank on query and value.
 pub(crate) fn lora(rank: usize) -> Method {
-    let targets = vec!["query".to_owned(), "value".to_owned()];
-    Method::Lora(Lora { rank, alpha: 16.0, dropout: 0.1, targets, rslora: false })
+    Method::Lora(Lora { dropout: 0.1, ..Lora::new(&["query", "value"], rank, 16.0) })
 }
 
 fn model(name: &str, tokenizer: &str) -> ModelSpec {
     ModelSpec {
         name: name.to_owned(),
-        weights: Weights::Random,
+        weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from(tokenizer),
         tokenizer_content: ContentHash::of_bytes(tokenizer.as_bytes()),
         architecture: Architecture::Bert(BertConfig {
@@ -63,20 +62,13 @@ fn task() -> Task {
         path: PathBuf::from(name),
         content: ContentHash::of_bytes(name.as_bytes()),
         rows,
+        text_bytes: 500 * rows as u64,
     };
     Task {
-        kind: TaskKind::Classification,
-        train: file("train.csv", 10_000),
-        validation: None,
         test: Some(file("test.csv", 3_000)),
-        columns: None,
-        text: vec!["text".to_owned()],
-        label: "label".to_owned(),
-        labels: ["a", "b", "c", "d"].map(str::to_owned).to_vec(),
-        max_length: 128,
         rows: Some(1_500),
         test_rows: Some(1_000),
-        sample_seed: 42,
+        ..Task::classification(file("train.csv", 10_000), "text", "label", &["a", "b", "c", "d"])
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::arch::ModelSpec;
 use crate::content::ContentHash;
 use crate::job::{Pack, Prepare, Work, store_key};
 use crate::plan::pack::{self, Limits};
@@ -58,13 +58,13 @@ fn push_prepares(
     let mut seen = BTreeSet::new();
     let mut stores = BTreeMap::new();
     for trial in todo {
-        let model = model_of(sweep, trial);
-        if !seen.insert(model.tokenizer_content) {
+        let (task, model) = (sweep.task(&trial.configuration), sweep.model(&trial.configuration));
+        if !seen.insert((&task.name, model.tokenizer_content)) {
             continue;
         }
-        let store = store_key(&sweep.task, model.tokenizer_content);
+        let store = store_key(task, model.tokenizer_content);
         if !(present.store)(store) {
-            let prepare = Prepare { store, task: sweep.task.clone(), tokenizer: model.tokenizer.clone() };
+            let prepare = Prepare { store, task: Arc::clone(task), tokenizer: model.tokenizer.clone() };
             let id = push(graph, format!("prepare-{store}"), Work::Prepare(Box::new(prepare)), Vec::new());
             stores.insert(store, id);
         }
@@ -83,11 +83,12 @@ fn push_trains(
     // Folds cost alike, and counting a model's parameters is most of an estimate.
     let mut estimates: HashMap<Vec<ConfigurationId>, Estimate> = HashMap::new();
     for slots in pack::packs(todo, Limits::default()) {
-        let model = model_of(sweep, &slots[0]).clone();
-        let store = store_key(&sweep.task, model.tokenizer_content);
+        let task = Arc::clone(sweep.task(&slots[0].configuration));
+        let model = sweep.model(&slots[0].configuration).clone();
+        let store = store_key(&task, model.tokenizer_content);
         let key = JobKey(format!("train-{}", slots[0].id));
         let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();
-        let work = Work::Train(Box::new(Pack { task: sweep.task.clone(), model, store, slots }));
+        let work = Work::Train(Box::new(Pack { task, model, store, slots }));
         let needs = stores.get(&store).copied().into_iter().collect();
         let estimate = *estimates.entry(configurations.clone()).or_insert_with(|| cost::estimate(&work));
         let id = graph.push(Job { key, work, needs, estimate });
@@ -119,10 +120,6 @@ fn push_summaries(
         summaries.push(push(graph, key, work, needs));
     }
     summaries
-}
-
-fn model_of<'a>(sweep: &'a SweepSpec, trial: &Trial) -> &'a ModelSpec {
-    sweep.models.get(&trial.configuration.model).expect("a checked sweep holds the models it uses")
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub struct Overview {
 pub struct ConfigurationRow {
     /// Its id.
     pub id: ConfigurationId,
+    /// Name of its task.
+    pub task: String,
     /// Name of its model.
     pub model: String,
     /// Name of its method.
@@ -69,6 +71,8 @@ pub struct ConfigurationRow {
 pub struct TrialRow {
     /// Its id.
     pub id: TrialId,
+    /// Name of its task.
+    pub task: String,
     /// Name of its model.
     pub model: String,
     /// Name of its method.
@@ -158,14 +162,15 @@ pub fn overview(sweep: &SweepSpec, graph: &JobGraph, places: &[Placement]) -> Ov
 }
 
 fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
-    let model = sweep.models.get(&configuration.model).expect("a checked sweep holds the models it uses");
-    params::count(&model.architecture, sweep.task.labels.len(), &configuration.method)
+    let head = sweep.task(configuration).objective.head();
+    params::count(&sweep.model(configuration).architecture, head, &configuration.method)
 }
 
 fn configuration_row(configuration: &Configuration, counts: &ParamCounts, folds: usize) -> ConfigurationRow {
     let lora = configuration.method.lora();
     ConfigurationRow {
         id: configuration.id,
+        task: configuration.task.clone(),
         model: configuration.model.clone(),
         method: configuration.method.name().to_owned(),
         rank: lora.map(|lora| lora.rank),
@@ -186,6 +191,7 @@ fn trial_row(trial: &Trial, counts: &ParamCounts) -> TrialRow {
     let lora = configuration.method.lora();
     TrialRow {
         id: trial.id,
+        task: configuration.task.clone(),
         model: configuration.model.clone(),
         method: configuration.method.name().to_owned(),
         rank: lora.map(|lora| lora.rank),

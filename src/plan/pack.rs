@@ -19,17 +19,19 @@ impl Default for Limits {
     }
 }
 
-/// What trials must have in common to train together. The task is the sweep's, so they share it.
+/// What trials must have in common to train together.
 #[derive(PartialEq, Eq, Hash)]
 struct Shape<'a> {
+    task: &'a str,
     model: &'a str,
     batch_size: usize,
     accumulation: usize,
     /// The base is frozen for all slots, or starts from the pretrained weights in all, or from
     /// random ones in all.
     method: &'static str,
-    /// Modules with an adapter: a layer has one for every slot, or none.
+    /// Modules with an adapter, and modules that train as a whole: a module is so for every slot, or for none.
     targets: &'a [String],
+    modules_to_save: &'a [String],
     /// The bits of AdamW's decays and epsilon, which one step applies to all slots at once.
     optimiser: [u64; 3],
 }
@@ -39,10 +41,12 @@ impl<'a> Shape<'a> {
         let configuration = &trial.configuration;
         let training = &configuration.training;
         Self {
+            task: &configuration.task,
             model: &configuration.model,
             batch_size: training.batch_size,
             accumulation: training.accumulation,
             targets: configuration.method.lora().map_or(&[], |lora| lora.targets.as_slice()),
+            modules_to_save: configuration.method.lora().map_or(&[], |lora| lora.modules_to_save.as_slice()),
             optimiser: [training.beta1, training.beta2, training.epsilon].map(f64::to_bits),
             method: configuration.method.name(),
         }

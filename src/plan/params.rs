@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::arch::{Architecture, TensorShape};
+use crate::arch::{Architecture, Head, TensorShape};
 use crate::trial::Method;
 
 /// How many parameters a configuration has. Every tensor counts once.
@@ -25,12 +25,12 @@ impl ParamCounts {
     }
 }
 
-/// Counts for a classifier: an adapter on a `d_in -> d_out` layer has `r * (d_in + d_out)`
+/// Counts for a model with a head: an adapter on a `d_in -> d_out` layer has `r * (d_in + d_out)`
 /// parameters (Hu et al. 2021, section 4.1).
 #[must_use]
-pub fn count(architecture: &Architecture, n_labels: usize, method: &Method) -> ParamCounts {
+pub fn count(architecture: &Architecture, head: Head, method: &Method) -> ParamCounts {
     let base = sum(&architecture.tensors());
-    let head = sum(&architecture.classifier_tensors(n_labels));
+    let head = sum(&architecture.head_tensors(head));
     match method {
         Method::Lora(lora) => {
             let targets = architecture.lora_targets(&lora.targets);
@@ -40,6 +40,7 @@ pub fn count(architecture: &Architecture, n_labels: usize, method: &Method) -> P
         Method::Full | Method::Scratch => {
             ParamCounts { adapter: 0, trainable: base + head, total: base + head }
         }
+        Method::Base => ParamCounts { adapter: 0, trainable: 0, total: base + head },
     }
 }
 
@@ -63,24 +64,27 @@ mod tests {
         })
     }
 
+    fn classes(labels: usize) -> Head {
+        Head::Classifier { labels }
+    }
+
     fn lora(rank: usize) -> Method {
-        let targets = vec!["query".to_owned(), "value".to_owned()];
-        Method::Lora(Lora { rank, alpha: 16.0, dropout: 0.0, targets, rslora: false })
+        Method::Lora(Lora::new(&["query", "value"], rank, 16.0))
     }
 
     #[test]
     fn published_counts_hold() {
         let tiny = bert(2, 128, 512);
         assert_eq!(sum(&tiny.tensors()), 4_385_920);
-        assert_eq!(count(&tiny, 4, &Method::Full).total, 4_386_436);
-        assert_eq!(count(&tiny, 9, &Method::Full).trainable, 4_387_081);
-        assert_eq!(count(&bert(4, 256, 512), 9, &Method::Scratch).total, 10_122_249);
+        assert_eq!(count(&tiny, classes(4), &Method::Full).total, 4_386_436);
+        assert_eq!(count(&tiny, classes(9), &Method::Full).trainable, 4_387_081);
+        assert_eq!(count(&bert(4, 256, 512), classes(9), &Method::Scratch).total, 10_122_249);
         for (rank, adapter) in [(4, 4_096), (8, 8_192), (16, 16_384), (32, 32_768), (64, 65_536)] {
-            assert_eq!(count(&tiny, 4, &lora(rank)).adapter, adapter);
+            assert_eq!(count(&tiny, classes(4), &lora(rank)).adapter, adapter);
         }
-        assert_eq!(count(&tiny, 4, &lora(8)).trainable, 8_708);
-        assert_eq!(count(&tiny, 9, &lora(8)).trainable, 9_353);
-        assert_eq!(count(&bert(2, 384, 1536), 4, &lora(8)).trainable, 26_116);
-        assert_eq!(count(&bert(12, 768, 3072), 2, &lora(8)).adapter, 294_912);
+        assert_eq!(count(&tiny, classes(4), &lora(8)).trainable, 8_708);
+        assert_eq!(count(&tiny, classes(9), &lora(8)).trainable, 9_353);
+        assert_eq!(count(&bert(2, 384, 1536), classes(4), &lora(8)).trainable, 26_116);
+        assert_eq!(count(&bert(12, 768, 3072), classes(2), &lora(8)).adapter, 294_912);
     }
 }

@@ -94,6 +94,7 @@ pub fn method_name(method: &Method) -> &'static str {
         Method::Lora(_) => "LoRA",
         Method::Full => "full fine-tuning",
         Method::Scratch => "from scratch",
+        Method::Base => "untrained base",
     }
 }
 

@@ -30,7 +30,7 @@ impl Curve {
     #[must_use]
     pub fn validation_accuracy(trials: &[&TrialRecord]) -> Option<Self> {
         Self::over_folds(trials, |line| match line {
-            MetricLine::Validation { step, scores, .. } => Some((*step, scores.accuracy)),
+            MetricLine::Validation { step, scores, .. } => Some((*step, scores.primary())),
             MetricLine::Train { .. } => None,
         })
     }

@@ -23,7 +23,7 @@
 
 use polars::prelude::{Column, CsvWriter, DataFrame, NamedFrom, PolarsResult, SerWriter, Series};
 
-use crate::outcome::{Scores, TrialResult};
+use crate::outcome::{Metric, Scores, TrialResult};
 use crate::plan::params::ParamCounts;
 use crate::run::record::{TrialRecord, TrialState};
 use crate::trial::Configuration;
@@ -122,7 +122,7 @@ type Compared = (&'static str, fn(&Comparison) -> f64);
 /// The rows that a trial was scored on.
 type ScoredPart = (&'static str, fn(&TrialResult) -> Option<Scores>);
 /// A score on them.
-type Score = (&'static str, fn(Scores) -> f64);
+type Score = (&'static str, Metric);
 
 /// A configuration, its label and its parameters.
 type Setting<'a> = (&'a Configuration, &'a str, ParamCounts);
@@ -181,15 +181,15 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>) -> Vec<Column> {
     ];
     let parts: [ScoredPart; 2] = [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
     let scores: [Score; 5] = [
-        ("loss", |s| s.loss),
-        ("accuracy", |s| s.accuracy),
-        ("macro_precision", |s| s.macro_precision),
-        ("macro_recall", |s| s.macro_recall),
-        ("macro_f1", |s| s.macro_f1),
+        ("loss", Metric::Loss),
+        ("accuracy", Metric::Accuracy),
+        ("macro_precision", Metric::MacroPrecision),
+        ("macro_recall", Metric::MacroRecall),
+        ("macro_f1", Metric::MacroF1),
     ];
     for (part, of) in parts {
         for (name, score) in scores {
-            columns.push(rows.real(&format!("{part}_{name}"), |r| r.and_then(of).map(score)));
+            columns.push(rows.real(&format!("{part}_{name}"), |r| r.and_then(of)?.get(score)));
         }
     }
     columns.extend([

@@ -2,7 +2,7 @@
 
 use crate::quantity;
 use crate::run::record::{RunRecord, TrialState};
-use crate::task::{DataFile, Task};
+use crate::task::{DataFile, Objective, Task};
 
 use super::axes::method_name;
 use super::findings::{Entry, Findings};
@@ -29,7 +29,7 @@ impl Headline {
         let selected = findings.selected();
         Self {
             compared: compared(findings),
-            data: data(&findings.record.sweep.task),
+            data: data(findings.record.sweep.first_task()),
             result: selected.map_or_else(
                 || "No configuration has all its folds yet, so none is selected.".to_owned(),
                 result,
@@ -82,15 +82,21 @@ fn compared(findings: &Findings<'_>) -> String {
 fn data(task: &Task) -> String {
     let test = match &task.test {
         Some(file) => format!("tested on {}", rows(task.test_rows(), file)),
+        None if task.is_tested() => {
+            format!("tested on {} held out", quantity::counted(task.test_rows(), "row"))
+        }
         None => "no test rows".to_owned(),
     };
-    format!(
-        "Data: {} with {} in `{}`, text from `{}`; {test}.",
-        rows(task.train_rows(), &task.train),
-        quantity::counted(task.labels.len(), "label"),
-        task.label,
-        task.text.join("`, `"),
-    )
+    let from = rows(task.train_rows(), &task.train);
+    match &task.objective {
+        Objective::Classification(c) => format!(
+            "Data: {from} with {} in `{}`, text from `{}`; {test}.",
+            quantity::counted(c.labels.len(), "label"),
+            c.label,
+            [&c.text[..], &c.pair].concat().join("`, `"),
+        ),
+        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => format!("Data: {from}; {test}."),
+    }
 }
 
 fn rows(used: usize, file: &DataFile) -> String {
@@ -168,9 +174,9 @@ fn cautions(findings: &Findings<'_>) -> Vec<String> {
     let mut all = Vec::new();
     let n = findings.entries.len();
     if n > 1 && findings.selected().is_some() {
-        let report = match findings.record.sweep.task.test {
-            Some(_) => "The test score is the one to report.",
-            None => "There are no test rows: report this score with that said.",
+        let report = match findings.record.sweep.first_task().is_tested() {
+            true => "The test score is the one to report.",
+            false => "There are no test rows: report this score with that said.",
         };
         all.push(format!(
             "The selected configuration has the best validation accuracy of {n}, and a best of {n} is \

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::TrialResult;
+use crate::outcome::{Metric, TrialResult};
 use crate::plan::params::ParamCounts;
 use crate::run::record::{RunRecord, TrialRecord, TrialState};
 use crate::trial::{Configuration, ConfigurationId};
@@ -98,7 +98,7 @@ pub fn summarise(record: &RunRecord, id: ConfigurationId) -> Option<Configuratio
     let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
     let folds = done
         .iter()
-        .map(|(trial, result)| FoldScore { fold: trial.trial.fold, accuracy: result.validation.accuracy });
+        .map(|(trial, result)| FoldScore { fold: trial.trial.fold, accuracy: result.validation.primary() });
     Some(ConfigurationSummary {
         configuration: Arc::clone(&first.trial.configuration),
         params: first.params,
@@ -106,9 +106,9 @@ pub fn summarise(record: &RunRecord, id: ConfigurationId) -> Option<Configuratio
         done: done.len(),
         failed,
         folds: folds.collect(),
-        validation_accuracy: spread(|r| Some(r.validation.accuracy)),
-        test_accuracy: spread(|r| r.test.map(|test| test.accuracy)),
-        test_macro_f1: spread(|r| r.test.map(|test| test.macro_f1)),
+        validation_accuracy: spread(|r| Some(r.validation.primary())),
+        test_accuracy: spread(|r| r.test.map(|test| test.primary())),
+        test_macro_f1: spread(|r| r.test?.get(Metric::MacroF1)),
         wall_s: spread(|r| Some(r.cost.wall_s)),
         train_rows_per_s: spread(rows_per_s),
         peak_memory_mib: spread(|r| Some(r.cost.peak_memory_mib)),

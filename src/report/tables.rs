@@ -217,16 +217,16 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     let sweep = &findings.record.sweep;
     let configurations: Vec<&Configuration> = sweep.configurations.iter().map(AsRef::as_ref).collect();
     let mut rows = vec![
-        ("training file", file(&sweep.task.train.path)),
-        ("training rows", quantity::count(sweep.task.train_rows() as u64)),
-        ("sampling seed", sweep.task.sample_seed.to_string()),
+        ("training file", file(&sweep.first_task().train.path)),
+        ("training rows", quantity::count(sweep.first_task().train_rows() as u64)),
+        ("sampling seed", sweep.first_task().sample_seed.to_string()),
     ];
-    if let Some(test) = &sweep.task.test {
+    if let Some(test) = &sweep.first_task().test {
         rows.push(("test file", file(&test.path)));
-        rows.push(("test rows", quantity::count(sweep.task.test_rows() as u64)));
+        rows.push(("test rows", quantity::count(sweep.first_task().test_rows() as u64)));
     }
-    rows.push(("labels", sweep.task.labels.join(", ")));
-    rows.push(("longest sequence (tokens)", sweep.task.max_length.to_string()));
+    rows.push(("labels", sweep.first_task().objective.labels().join(", ")));
+    rows.push(("longest sequence (tokens)", sweep.first_task().max_length.to_string()));
     rows.push(("validation", splitting(sweep.splitting)));
     for axis in SHOWN.iter().chain(&axes::OTHER) {
         let mut values: Vec<String> = Vec::new();

@@ -127,8 +127,8 @@ fn load_sweep(layout: &Layout) -> Result<SweepSpec, AppError> {
 }
 
 fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
-    let architecture = &sweep.models[&configuration.model].architecture;
-    params::count(architecture, sweep.task.labels.len(), &configuration.method)
+    let head = sweep.task(configuration).objective.head();
+    params::count(&sweep.model(configuration).architecture, head, &configuration.method)
 }
 
 fn load_trial(
@@ -204,8 +204,16 @@ mod tests {
     use super::*;
 
     fn line(step: u64, loss: f64) -> String {
-        let line =
-            MetricLine::Train { step, epoch: 0.0, loss, learning_rate: 0.0, grad_norm: 0.0, rows_per_s: 0.0 };
+        let line = MetricLine::Train {
+            step,
+            epoch: 0.0,
+            loss,
+            ema_loss: loss,
+            learning_rate: 0.0,
+            grad_norm: 0.0,
+            rows_per_s: 0.0,
+            tokens_per_s: 0.0,
+        };
         serde_json::to_string(&line).unwrap()
     }
 

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use rand::Rng;
@@ -40,8 +41,8 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     let sweep = example::sweep();
     let model = sweep.models["minilm-2"].clone();
     let store = ContentHash::of_bytes(b"");
-    let pack = Pack { task: sweep.task.clone(), model, store, slots: Vec::new() };
-    let prepare = Prepare { store, task: sweep.task.clone(), tokenizer: PathBuf::new() };
+    let pack = Pack { task: Arc::clone(sweep.first_task()), model, store, slots: Vec::new() };
+    let prepare = Prepare { store, task: Arc::clone(sweep.first_task()), tokenizer: PathBuf::new() };
     let mut graph = JobGraph::new();
     let mut push = |key: String, work: Work, needs: Vec<JobId>, ms: u64| {
         let estimate = Estimate { duration: Duration::from_millis(ms), ..Estimate::default() };

@@ -1,6 +1,9 @@
 //! Owns the judgement of a whole sweep: all parts are checked, whatever is wrong with the others, and
 //! a sweep comes out only where nothing is. Pure: what the files hold comes from the survey.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use super::error::{Problem, Report, SpecErrors};
 use super::raw::{RawAxis, RawSweep};
 use super::survey::Survey;
@@ -28,11 +31,12 @@ pub(super) fn check(
         return Err(report.into_errors());
     };
     let configurations = grid::configurations(&points, &task, &models);
+    let tasks = BTreeMap::from([(task.name.clone(), Arc::new(task))]);
     let used = |name: &str| points.iter().any(|point| point.model.is_some_and(|model| model.value == name));
     models.retain(|name, _| used(name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value);
     let warnings = report.into_warnings();
-    Ok(SweepSpec { name, task, models, configurations, splitting, devices, warnings })
+    Ok(SweepSpec { name, tasks, models, configurations, splitting, devices, warnings })
 }
 
 /// A name that can be a folder's on every system.

@@ -44,7 +44,7 @@ fn check_one(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<
     let (weights, mut config) = loaded?;
     let tokenizer = tokenizer?;
     match weights {
-        Weights::Random => config.vocab_size = tokenizer.vocabulary,
+        Weights::Random { .. } | Weights::Absent => config.vocab_size = tokenizer.vocabulary,
         Weights::Folder { .. } => vocabulary(raw, tokenizer, &config, report)?,
     }
     Some(ModelSpec {
@@ -157,7 +157,7 @@ fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Opti
         config.max_position_embeddings = positions.value;
     }
     set_dropouts(raw, &mut config);
-    Some((Weights::Random, config))
+    Some((Weights::Random { seed: 42 }, config))
 }
 
 /// The two constants of a model that are not fixed by its weights.

@@ -1,8 +1,10 @@
 //! Owns the judgement of the task: files, columns, labels, and whether the rows can be divided as
 //! the sweep asks. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::data::{sample, sources};
-use crate::task::{DataFile, Task, TaskKind};
+use crate::task::{Classification, Cleaning, DataFile, Objective, Task};
 use crate::trial::Splitting;
 
 use super::error::{Problem, Report, quoted};
@@ -11,7 +13,7 @@ use super::source::{At, Place};
 use super::survey::{DataFacts, Survey};
 
 /// Longest sequence where the sweep does not say.
-pub(super) const DEFAULT_MAX_LENGTH: usize = 128;
+pub(super) const DEFAULT_MAX_LENGTH: usize = crate::task::Task::DEFAULT_MAX_LENGTH;
 /// Most labels that one message names.
 const MOST_NAMED: usize = 5;
 
@@ -31,14 +33,20 @@ pub(super) fn check(raw: &RawTask, survey: &Survey, report: &mut Report) -> Opti
         report.warn(at.place, "`test_rows` has no effect without a `test` file".to_owned());
     }
     Some(Task {
-        kind: TaskKind::Classification,
+        name: Task::ONLY.to_owned(),
+        objective: Objective::Classification(Classification {
+            text: texts(&raw.text.as_ref()?.value),
+            pair: Vec::new(),
+            label: raw.label.as_ref()?.value.clone(),
+            labels: train?.survey.label_names.clone(),
+            label_map: BTreeMap::new(),
+        }),
         train: data_file(train?),
         validation: validation.map(data_file),
         test: test.map(data_file),
         columns: raw.columns.as_ref().map(|at| texts(&at.value)),
-        text: texts(&raw.text.as_ref()?.value),
-        label: raw.label.as_ref()?.value.clone(),
-        labels: train?.survey.label_names.clone(),
+        test_fraction: None,
+        cleaning: Cleaning::default(),
         max_length: raw.max_length.as_ref().map_or(DEFAULT_MAX_LENGTH, |at| at.value),
         rows: raw.rows.as_ref().map(|at| at.value),
         test_rows: raw.test_rows.as_ref().map(|at| at.value),
@@ -70,7 +78,12 @@ fn file<'a>(
 }
 
 fn data_file(file: Surveyed<'_>) -> DataFile {
-    DataFile { path: file.facts.path.clone(), content: file.survey.content, rows: file.survey.rows }
+    DataFile {
+        path: file.facts.path.clone(),
+        content: file.survey.content,
+        rows: file.survey.rows,
+        text_bytes: file.survey.text_bytes,
+    }
 }
 
 fn texts(all: &[At<String>]) -> Vec<String> {

@@ -133,12 +133,14 @@ fn configuration(
     let method = match point.method? {
         MethodName::Full => Method::Full,
         MethodName::Scratch => Method::Scratch,
+        MethodName::Base => Method::Base,
         MethodName::Lora => Method::Lora(Lora {
             rank: point.rank,
             alpha: point.alpha,
             dropout: point.dropout,
             targets: targets(point, model),
             rslora: point.rslora,
+            modules_to_save: vec![Lora::HEAD.to_owned()],
         }),
     };
     let mut training = point.training.clone();

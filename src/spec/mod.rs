@@ -54,8 +54,8 @@ const DEVICES: &str = "`auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`";
 pub struct SweepSpec {
     /// Name of the sweep and of its folders.
     pub name: String,
-    /// What to learn from which data.
-    pub task: Task,
+    /// What to learn from which data, by name: all of one kind of objective.
+    pub tasks: BTreeMap<String, Arc<Task>>,
     /// The models that some configuration uses, by name.
     pub models: BTreeMap<String, ModelSpec>,
     /// The grid's points in file order, each once.
@@ -122,6 +122,34 @@ fn read_text(path: &Path) -> Result<String, Problem> {
 }
 
 impl SweepSpec {
+    /// The task that a configuration learns.
+    ///
+    /// # Panics
+    /// When the configuration is not one of a checked sweep's.
+    #[must_use]
+    pub fn task(&self, configuration: &Configuration) -> &Arc<Task> {
+        self.tasks.get(&configuration.task).expect("a checked sweep holds the tasks it uses")
+    }
+
+    /// The model that a configuration starts from.
+    ///
+    /// # Panics
+    /// When the configuration is not one of a checked sweep's.
+    #[must_use]
+    pub fn model(&self, configuration: &Configuration) -> &ModelSpec {
+        self.models.get(&configuration.model).expect("a checked sweep holds the models it uses")
+    }
+
+    /// The task of sweeps that have one, and the first by name of the others: what all tasks of a
+    /// sweep have in common can be read from it.
+    ///
+    /// # Panics
+    /// When there is no task: a checked sweep has one.
+    #[must_use]
+    pub fn first_task(&self) -> &Arc<Task> {
+        self.tasks.values().next().expect("a checked sweep has a task")
+    }
+
     /// Every trial: configurations in grid order, folds innermost.
     #[must_use]
     pub fn trials(&self) -> Vec<Trial> {

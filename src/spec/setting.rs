@@ -38,6 +38,7 @@ pub(super) enum MethodName {
     Lora,
     Full,
     Scratch,
+    Base,
 }
 
 /// One value of an axis.
@@ -144,11 +145,12 @@ impl MethodName {
             Self::Lora => "lora",
             Self::Full => "full",
             Self::Scratch => "scratch",
+            Self::Base => "base",
         }
     }
 
     fn from_name(name: &str) -> Option<Self> {
-        [Self::Lora, Self::Full, Self::Scratch].into_iter().find(|method| method.name() == name)
+        [Self::Lora, Self::Full, Self::Scratch, Self::Base].into_iter().find(|method| method.name() == name)
     }
 }
 

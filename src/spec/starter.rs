@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::data::sources::{self, SourceError};
-use crate::task::{DataFile, Task, TaskKind};
+use crate::task::{DataFile, Task};
 
 use super::tree::{self, Content};
 
@@ -96,21 +96,10 @@ fn label(data: &Path, survey: &sources::Survey) -> Option<(String, Vec<String>)>
 fn text(data: &Path, survey: &sources::Survey, label: Option<&(String, Vec<String>)>) -> String {
     let length = |column: &str| -> usize {
         let Some((label, classes)) = label else { return 0 };
-        let file = DataFile { path: data.to_path_buf(), content: survey.content, rows: survey.rows };
-        let task = Task {
-            kind: TaskKind::Classification,
-            train: file.clone(),
-            validation: None,
-            test: None,
-            columns: None,
-            text: vec![column.to_owned()],
-            label: label.clone(),
-            labels: classes.clone(),
-            max_length: 128,
-            rows: None,
-            test_rows: None,
-            sample_seed: 42,
-        };
+        let (path, content) = (data.to_path_buf(), survey.content);
+        let file = DataFile { path, content, rows: survey.rows, text_bytes: survey.text_bytes };
+        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
+        let task = Task::classification(file.clone(), column, label, &classes);
         sources::read(&file, &task).map_or(0, |rows| rows.texts.iter().map(String::len).sum())
     };
     let others = survey.columns.iter().filter(|column| label.is_none_or(|(label, _)| *column != label));

@@ -16,31 +16,20 @@ use super::survey::Survey;
 use super::{DeviceRequest, check, check_grid, grid, overrides, raw, tree};
 use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::content::ContentHash;
-use crate::task::{DataFile, Task, TaskKind};
+use crate::task::{DataFile, Task};
 use crate::trial::{Configuration, ConfigurationId};
 
 const HEAD: &str =
     "name: laws\ntask: {train: t.csv, text: text, label: label}\nmodels: {m: {from: m}, n: {from: n}}\n";
 
 fn task(folder: &str) -> Task {
-    Task {
-        kind: TaskKind::Classification,
-        train: DataFile {
-            path: PathBuf::from(folder).join("t.csv"),
-            content: ContentHash::of_bytes(b"t"),
-            rows: 9,
-        },
-        validation: None,
-        test: None,
-        columns: None,
-        text: vec!["text".to_owned()],
-        label: "label".to_owned(),
-        labels: vec!["no".to_owned(), "yes".to_owned()],
-        max_length: 128,
-        rows: None,
-        test_rows: None,
-        sample_seed: 42,
-    }
+    let train = DataFile {
+        path: PathBuf::from(folder).join("t.csv"),
+        content: ContentHash::of_bytes(b"t"),
+        rows: 9,
+        text_bytes: 90,
+    };
+    Task::classification(train, "text", "label", &["no", "yes"])
 }
 
 fn model(name: &str, folder: &str) -> ModelSpec {

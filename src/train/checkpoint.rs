@@ -28,6 +28,8 @@ pub struct State {
     pub best: Option<(u64, Scores)>,
     /// Step and scores of the latest evaluation.
     pub latest: Option<(u64, Scores)>,
+    /// Exponential moving average of the steps' losses.
+    pub ema_loss: Option<f64>,
     /// What the next training line will be made of.
     pub window: Window,
 }
@@ -41,6 +43,8 @@ pub struct Window {
     pub loss: f64,
     /// Rows seen.
     pub rows: u64,
+    /// Tokens seen, padding not counted.
+    pub tokens: u64,
     /// Seconds in them.
     pub seconds: f64,
     /// Gradient norm of the latest.

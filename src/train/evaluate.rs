@@ -37,5 +37,5 @@ pub fn evaluate(
             }
         }
     });
-    tally.scores()
+    Scores::Classification(tally.scores())
 }

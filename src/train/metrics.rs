@@ -1,6 +1,6 @@
 //! Owns the classification metrics, with scikit-learn's definitions. Pure.
 
-use crate::outcome::Scores;
+use crate::outcome::ClassificationScores;
 
 /// Counts of (true class, predicted class) with the summed loss.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ impl Tally {
     ///
     /// An empty tally has zeros throughout.
     #[must_use]
-    pub fn scores(&self) -> Scores {
+    pub fn scores(&self) -> ClassificationScores {
         let cell = |truth: usize, predicted: usize| self.counts[truth * self.classes + predicted];
         let all = 0..self.classes;
         let (mut correct, mut precision, mut recall, mut f1) = (0, 0.0, 0.0, 0.0);
@@ -47,7 +47,7 @@ impl Tally {
         }
         let rows: u64 = self.counts.iter().sum();
         let mean = |sum: f64| sum / self.classes.max(1) as f64;
-        Scores {
+        ClassificationScores {
             loss: if rows == 0 { 0.0 } else { self.loss / rows as f64 },
             accuracy: ratio(correct, rows),
             macro_precision: mean(precision),

@@ -44,6 +44,7 @@ impl Slot {
             cost: Cost::default(),
             best: None,
             latest: None,
+            ema_loss: None,
             window: Window::default(),
         };
         let (key, metrics) = (StreamKey::of(trial), layout.metrics(trial.id));

@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::plan::example;
+use crate::task::Classification;
 
 /// A task, and a model whose weights are in a folder.
 fn given() -> (Task, ModelSpec) {
     let sweep = example::sweep();
     let mut model = sweep.models["minilm-2"].clone();
     model.weights = folder("a/model", "pretrained");
-    (sweep.task, model)
+    ((**sweep.first_task()).clone(), model)
 }
 
 fn folder(path: &str, content: &str) -> Weights {
@@ -45,7 +46,7 @@ fn names_and_paths_leave_an_id_as_it_is() {
 #[test]
 fn weights_decide_what_starts_from_them_and_nothing_else() {
     let (task, model) = given();
-    let others = [folder("a/model", "tuned further"), Weights::Random];
+    let others = [folder("a/model", "tuned further"), Weights::Random { seed: 42 }];
     for weights in others {
         let other = ModelSpec { weights, ..model.clone() };
         for method in [example::lora(4), Method::Full] {
@@ -69,12 +70,15 @@ fn methods_data_and_shapes_decide() {
         Lora { rslora: true, ..lora },
     ];
     ids.extend(adapters.map(|lora| id(&task, &model, Method::Lora(lora))));
-    let changes: [fn(&mut Task); 8] = [
+    let changes: [fn(&mut Task); 11] = [
         |task| task.train.content = ContentHash::of_bytes(b"other rows"),
         |task| task.validation = Some(task.train.clone()),
         |task| task.test = None,
-        |task| task.text.push("title".to_owned()),
-        |task| task.labels.reverse(),
+        |task| classes(task).text.push("title".to_owned()),
+        |task| classes(task).pair.push("title".to_owned()),
+        |task| classes(task).labels.reverse(),
+        |task| task.cleaning.strip_html = true,
+        |task| task.test_fraction = Some(0.2),
         |task| task.max_length = 64,
         |task| task.rows = None,
         |task| task.sample_seed = 7,
@@ -144,4 +148,11 @@ fn a_trials_id_knows_its_split_and_not_its_place_in_the_grid() {
         split(Splitting::HoldOut { fraction: 0.2, stratified: true, seed: 1 }),
     ];
     assert_eq!(BTreeSet::from(ways).len(), ways.len());
+}
+
+fn classes(task: &mut Task) -> &mut Classification {
+    match &mut task.objective {
+        Objective::Classification(classes) => classes,
+        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => panic!("it classifies"),
+    }
 }

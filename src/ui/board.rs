@@ -73,13 +73,13 @@ impl Board {
                     occupant.latest = Some((*progress).clone());
                 }
                 if let Some(scores) = &progress.validation {
-                    self.compare(progress.trial, scores.accuracy);
+                    self.compare(progress.trial, scores.primary());
                 }
             }
             Notice::TrialFinished { result, done, remaining } => {
                 self.done = *done;
                 self.ends_at = now.checked_add(*remaining);
-                self.compare(result.trial, result.validation.accuracy);
+                self.compare(result.trial, result.validation.primary());
             }
             Notice::TrialFailed { .. } => self.failed += 1,
             Notice::JobEnded { job, failure, .. } => {
@@ -158,7 +158,7 @@ impl Occupant {
         let others = if self.trials > 1 { format!(" (+{} packed)", self.trials - 1) } else { String::new() };
         let Some(progress) = &self.latest else { return format!("{}{others}", self.work) };
         let Progress { step, steps, loss, rows_per_s, validation, .. } = progress;
-        let accuracy = validation.map_or_else(String::new, |v| format!(", accuracy {:.3}", v.accuracy));
+        let accuracy = validation.map_or_else(String::new, |v| format!(", accuracy {:.3}", v.primary()));
         format!(
             "{}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{accuracy}",
             self.work

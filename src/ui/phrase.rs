@@ -18,7 +18,7 @@ pub(crate) fn trial(trial: &Trial) -> String {
             // Writing to a String cannot fail.
             let _ = write!(text, " r={} α={} dropout={}", lora.rank, lora.alpha, lora.dropout);
         }
-        Method::Full | Method::Scratch => {}
+        Method::Full | Method::Scratch | Method::Base => {}
     }
     let _ = write!(text, " lr={:e}", configuration.training.learning_rate);
     let splits = trial.splitting.splits();
@@ -120,10 +120,10 @@ fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Boar
         "done {done}/{}: {}: validation accuracy {:.3}",
         board.total(),
         board.name(result.trial),
-        result.validation.accuracy
+        result.validation.primary()
     );
     if let Some(test) = &result.test {
-        let _ = write!(text, ", test {:.3}", test.accuracy);
+        let _ = write!(text, ", test {:.3}", test.primary());
     }
     let _ = write!(text, ", {}", duration(Duration::from_secs_f64(result.cost.wall_s.max(0.0))));
     if done < board.total() {

@@ -73,7 +73,7 @@ impl<W: Write> Observer for Plain<W> {
 mod tests {
     use super::*;
     use crate::job::{Device, Placement, Progress};
-    use crate::outcome::{Cost, Failure, Scores, TrialResult};
+    use crate::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
     use crate::plan::{JobId, JobKey, example};
     use crate::trial::Trial;
 
@@ -84,7 +84,13 @@ mod tests {
     }
 
     fn scores(accuracy: f64) -> Scores {
-        Scores { loss: 0.5, accuracy, macro_precision: 0.5, macro_recall: 0.5, macro_f1: 0.5 }
+        Scores::Classification(ClassificationScores {
+            loss: 0.5,
+            accuracy,
+            macro_precision: 0.5,
+            macro_recall: 0.5,
+            macro_f1: 0.5,
+        })
     }
 
     fn result(trial: &Trial, accuracy: f64) -> TrialResult {

@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::content::ContentHash;
-use lorasweep::outcome::{Cost, Failure, MetricLine, Scores, TrialResult};
+use lorasweep::outcome::{ClassificationScores, Cost, Failure, MetricLine, Scores, TrialResult};
 use lorasweep::plan::params::{ParamCounts, count};
 use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::spec::{DeviceRequest, SweepSpec};
 use lorasweep::stream::{Draw, StreamKey};
-use lorasweep::task::{DataFile, Task, TaskKind};
+use lorasweep::task::{DataFile, Task};
 use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
 use rand::Rng;
 
@@ -41,7 +41,7 @@ pub(crate) fn record() -> RunRecord {
 
 /// A record of finished trials, three folds for each configuration.
 pub(crate) fn record_of(grid: Vec<(&str, Method, Training)>) -> RunRecord {
-    let task = task();
+    let task = Arc::new(task());
     let models: BTreeMap<String, ModelSpec> =
         [model("minilm-2", 2, 384), model("small-bert", 4, 256)].map(|m| (m.name.clone(), m)).into();
     let configurations: Vec<Arc<Configuration>> = grid
@@ -52,7 +52,7 @@ pub(crate) fn record_of(grid: Vec<(&str, Method, Training)>) -> RunRecord {
         .collect();
     let sweep = SweepSpec {
         name: "complaints".to_owned(),
-        task,
+        tasks: BTreeMap::from([(task.name.clone(), task)]),
         models,
         configurations,
         splitting: Splitting::KFold { k: 3, stratified: true, seed: 42 },
@@ -74,8 +74,7 @@ pub(crate) fn record_of(grid: Vec<(&str, Method, Training)>) -> RunRecord {
 
 /// An adapter on query and value.
 pub(crate) fn lora(rank: usize, alpha: f64) -> (&'static str, Method, Training) {
-    let targets = vec!["query".to_owned(), "value".to_owned()];
-    let lora = Lora { rank, alpha, dropout: 0.1, targets, rslora: false };
+    let lora = Lora { dropout: 0.1, ..Lora::new(&["query", "value"], rank, alpha) };
     ("minilm-2", Method::Lora(lora), training(5e-3))
 }
 
@@ -104,21 +103,18 @@ fn task() -> Task {
         path: PathBuf::from(format!("data/{name}")),
         content: ContentHash::of_bytes(name.as_bytes()),
         rows,
+        text_bytes: 500 * rows as u64,
     };
-    let labels = ["card", "loan", "mortgage"].map(str::to_owned).to_vec();
     Task {
-        kind: TaskKind::Classification,
-        train: file("train.csv", 10_000),
-        validation: None,
         test: Some(file("test.csv", 3_000)),
-        columns: None,
-        text: vec!["narrative".to_owned()],
-        label: "Product".to_owned(),
-        labels,
-        max_length: 128,
         rows: Some(1_500),
-        test_rows: None,
         sample_seed: 7,
+        ..Task::classification(
+            file("train.csv", 10_000),
+            "narrative",
+            "Product",
+            &["card", "loan", "mortgage"],
+        )
     }
 }
 
@@ -132,7 +128,7 @@ fn model(name: &str, layers: usize, hidden: usize) -> ModelSpec {
     };
     ModelSpec {
         name: name.to_owned(),
-        weights: Weights::Random,
+        weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from("assets/tokenizer.json"),
         tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
         architecture: Architecture::Bert(config),
@@ -141,12 +137,13 @@ fn model(name: &str, layers: usize, hidden: usize) -> ModelSpec {
 
 fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
     let configuration = &trial.configuration;
-    let architecture = &sweep.models[&configuration.model].architecture;
-    let params = count(architecture, sweep.task.labels.len(), &configuration.method);
+    let head = sweep.task(configuration).objective.head();
+    let params = count(&sweep.model(configuration).architecture, head, &configuration.method);
     let (best, pace) = match &configuration.method {
         Method::Lora(lora) => (0.66 + 0.02 * (lora.rank as f64).log2() + 0.0008 * lora.alpha, 14.0),
         Method::Full => (0.83, 18.0),
         Method::Scratch => (0.52, 40.0),
+        Method::Base => (0.34, 1.0),
     };
     let seed = ContentHash::of_json(&(params.trainable, configuration.method.clone(), trial.fold));
     let mut rng = StreamKey::from_seed(seed.leading_u64()).rng(Draw::Order(0));
@@ -165,6 +162,8 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
             learning_rate,
             grad_norm: 1.0,
             rows_per_s: 140.0,
+            ema_loss: loss,
+            tokens_per_s: 9_000.0,
         });
         if step % 8 == 0 {
             let scores = scores(0.34 + (best - 0.34) * learnt(step) + noise(0.015));
@@ -185,13 +184,13 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
 }
 
 fn scores(accuracy: f64) -> Scores {
-    Scores {
+    Scores::Classification(ClassificationScores {
         loss: 1.5 - accuracy,
         accuracy,
         macro_precision: accuracy - 0.01,
         macro_recall: accuracy - 0.02,
         macro_f1: accuracy - 0.015,
-    }
+    })
 }
 
 fn cost(params: ParamCounts, noise: f64) -> Cost {

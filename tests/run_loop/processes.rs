@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::never;
@@ -33,7 +34,10 @@ fn report_job(run: &Path) -> JobFile {
 fn waiting_job(run: &Path) -> (PathBuf, File) {
     let store = ContentHash::of_bytes(b"store");
     let tokenizer = run.join("tokenizer.json");
-    let file = job(run, Work::Prepare(Box::new(Prepare { store, task: sweep(&[]).task, tokenizer })));
+    let file = job(
+        run,
+        Work::Prepare(Box::new(Prepare { store, task: Arc::clone(sweep(&[]).first_task()), tokenizer })),
+    );
     fs::create_dir_all(&file.stores).unwrap();
     let lock = File::create(Layout::store_lock(&file.stores, store)).unwrap();
     lock.lock().unwrap();

@@ -13,14 +13,14 @@ use lorasweep::error::AppError;
 use lorasweep::exec::fake::FakeExecutor;
 use lorasweep::exec::{Exit, What};
 use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
-use lorasweep::outcome::{Cost, Failure, Scores, TrialResult};
+use lorasweep::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
 use lorasweep::plan::JobKey;
 use lorasweep::run::journal::Typed;
 use lorasweep::run::layout::Layout;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest, files, record};
 use lorasweep::sched::Policy;
 use lorasweep::spec::{DeviceRequest, SweepSpec};
-use lorasweep::task::{DataFile, Task, TaskKind};
+use lorasweep::task::{DataFile, Task};
 use lorasweep::trial::{Configuration, Keep, Method, Schedule, Splitting, Training, TrialId};
 use lorasweep::ui::{Notice, Observer};
 
@@ -28,7 +28,7 @@ use lorasweep::ui::{Notice, Observer};
 pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
     let model = ModelSpec {
         name: "small".to_owned(),
-        weights: Weights::Random,
+        weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from("tokenizer.json"),
         tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
         architecture: Architecture::Bert(BertConfig { num_hidden_layers: 1, ..BertConfig::default() }),
@@ -46,26 +46,14 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
         devices: DeviceRequest::Cpu(1),
         warnings: Vec::new(),
-        task,
+        tasks: BTreeMap::from([(task.name.clone(), Arc::new(task))]),
     }
 }
 
 fn task() -> Task {
     let content = ContentHash::of_bytes(b"rows");
-    Task {
-        kind: TaskKind::Classification,
-        train: DataFile { path: PathBuf::from("train.csv"), content, rows: 100 },
-        validation: None,
-        test: None,
-        columns: None,
-        text: vec!["text".to_owned()],
-        label: "label".to_owned(),
-        labels: vec!["no".to_owned(), "yes".to_owned()],
-        max_length: 16,
-        rows: None,
-        test_rows: None,
-        sample_seed: 1,
-    }
+    let train = DataFile { path: PathBuf::from("train.csv"), content, rows: 100, text_bytes: 2_000 };
+    Task { max_length: 16, sample_seed: 1, ..Task::classification(train, "text", "label", &["no", "yes"]) }
 }
 
 fn training() -> Training {
@@ -209,7 +197,13 @@ pub(crate) fn failed(failure: Failure) -> Vec<What> {
 }
 
 pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
-    let scores = Scores { loss: 0.1, accuracy: 0.9, macro_precision: 0.9, macro_recall: 0.9, macro_f1: 0.9 };
+    let scores = Scores::Classification(ClassificationScores {
+        loss: 0.1,
+        accuracy: 0.9,
+        macro_precision: 0.9,
+        macro_recall: 0.9,
+        macro_f1: 0.9,
+    });
     let result = TrialResult {
         trial,
         validation: scores,

@@ -19,7 +19,7 @@ use polars::prelude::{DataFrame, StringChunked};
 pub use error::{Place, Problem, SourceError};
 
 use crate::content::ContentHash;
-use crate::task::{DataFile, Task};
+use crate::task::{Classification, DataFile, Objective, Task};
 
 /// What a data file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Survey {
     pub content: ContentHash,
     /// Rows, the header not counted.
     pub rows: usize,
+    /// Bytes of the file: at least those of its texts.
+    pub text_bytes: u64,
     /// Names of its columns.
     pub columns: Vec<String>,
     /// The class of each row, as an index into `label_names`; empty where the label column is
@@ -93,7 +95,14 @@ pub fn survey(
             None => (Vec::new(), Vec::new()),
         };
         let content = ContentHash::of_bytes(&bytes);
-        Ok(Survey { content, rows: table.rows, columns: table.names, row_labels, label_names })
+        Ok(Survey {
+            content,
+            rows: table.rows,
+            text_bytes: bytes.len() as u64,
+            columns: table.names,
+            row_labels,
+            label_names,
+        })
     };
     load().map_err(|(place, problem)| SourceError::new(path, place, problem))
 }
@@ -103,15 +112,22 @@ pub fn survey(
 /// # Errors
 /// Where the file is no longer the one that was surveyed.
 pub fn read(file: &DataFile, task: &Task) -> Result<Rows, SourceError> {
+    let classes = match &task.objective {
+        Objective::Classification(classes) => classes,
+        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {
+            let error = std::io::ErrorKind::Unsupported.into();
+            return Err(SourceError::new(&file.path, None, Problem::Unreadable(error)));
+        }
+    };
     let (format, bytes) = open(&file.path)?;
     let load = || {
         if ContentHash::of_bytes(&bytes) != file.content {
             return Err((None, Problem::Changed));
         }
-        let wanted = task.text.iter().chain([&task.label]).map(String::as_str).collect();
+        let wanted = classes.text.iter().chain([&classes.label]).map(String::as_str).collect();
         let table = parse(format, &bytes, &Request { columns: task.columns.as_deref(), wanted })?;
-        let texts = task.text.iter().map(|name| table.require(name)).collect::<Result<Vec<_>, _>>()?;
-        let labels = class_of_rows(table.require(&task.label)?, task)?;
+        let texts = classes.text.iter().map(|name| table.require(name)).collect::<Result<Vec<_>, _>>()?;
+        let labels = class_of_rows(table.require(&classes.label)?, classes)?;
         Ok(Rows { texts: join(&texts, table.rows), labels })
     };
     load().map_err(|(place, problem)| SourceError::new(&file.path, place, problem))
@@ -213,10 +229,10 @@ fn index_labels(column: &StringChunked) -> Result<(Vec<u32>, Vec<String>), usize
     Ok((rows, names.into_iter().map(str::to_owned).collect()))
 }
 
-fn class_of_rows(column: &StringChunked, task: &Task) -> Result<Vec<u32>, Located> {
-    let classes: HashMap<&str, u32> = task.labels.iter().map(String::as_str).zip(0..).collect();
+fn class_of_rows(column: &StringChunked, classes: &Classification) -> Result<Vec<u32>, Located> {
+    let index: HashMap<&str, u32> = classes.labels.iter().map(String::as_str).zip(0..).collect();
     values(column)
-        .map(|name| classes.get(name).copied().ok_or_else(|| (None, Problem::UnknownLabel(name.to_owned()))))
+        .map(|name| index.get(name).copied().ok_or_else(|| (None, Problem::UnknownLabel(name.to_owned()))))
         .collect()
 }
 

@@ -71,8 +71,8 @@ impl Calibration {
     /// Takes in what a finished trial of the sweep cost.
     pub fn observe(&mut self, sweep: &SweepSpec, trial: &Trial, cost: &Cost) {
         let configuration = &trial.configuration;
-        let Some(model) = sweep.models.get(&configuration.model) else { return };
-        let estimated_s = trial_flops(&sweep.task, model, trial) / CPU_FLOPS_PER_CORE;
+        let flops = trial_flops(sweep.task(configuration), sweep.model(configuration), trial);
+        let estimated_s = flops / CPU_FLOPS_PER_CORE;
         let seen = Learned { measured_s: cost.wall_s, estimated_s };
         let key = (configuration.model.clone(), configuration.method.name());
         self.learned.entry(key).or_default().add(seen);

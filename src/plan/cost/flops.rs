@@ -25,6 +25,7 @@ pub fn per_row(architecture: &Architecture, method: &Method, tokens: f64) -> Row
     let forward: f64 = layers.iter().map(Layer::forward).sum();
     let (extra, backward) = match method {
         Method::Full | Method::Scratch => (0.0, 2.0 * forward),
+        Method::Base => (0.0, 0.0),
         Method::Lora(lora) => {
             let adapters = adapter_products(architecture, lora, tokens);
             (adapters, 2.0 * adapters + backward_to_adapters(architecture, lora, &layers))

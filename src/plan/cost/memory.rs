@@ -1,6 +1,6 @@
 //! Owns how much memory a training job needs and how much disk its trials leave.
 
-use crate::arch::{Architecture, ModelSpec};
+use crate::arch::{Architecture, Head, ModelSpec};
 use crate::job::Pack;
 use crate::plan::cost::{MIB, count};
 use crate::plan::params;
@@ -23,7 +23,7 @@ pub fn training_mib(pack: &Pack) -> f64 {
     let mut shared: f64 = 0.0;
     let mut slots = 0.0;
     for trial in &pack.slots {
-        let counts = params::count(architecture, pack.task.labels.len(), &trial.configuration.method);
+        let counts = params::count(architecture, pack.task.objective.head(), &trial.configuration.method);
         let [trainable, total] = [counts.trainable, counts.total].map(parameters);
         shared = shared.max(WEIGHT * (total - trainable));
         slots += (WEIGHT + GRADIENT + MOMENTS) * trainable;
@@ -49,8 +49,8 @@ fn activations_per_row(architecture: &Architecture, tokens: f64) -> f64 {
 /// Disk that a trial leaves, in MiB: the last checkpoint with the optimiser's state, and the best
 /// one without; frozen weights are in neither.
 #[must_use]
-pub fn disk_mib(model: &ModelSpec, n_labels: usize, trial: &Trial) -> f64 {
-    let counts = params::count(&model.architecture, n_labels, &trial.configuration.method);
+pub fn disk_mib(model: &ModelSpec, head: Head, trial: &Trial) -> f64 {
+    let counts = params::count(&model.architecture, head, &trial.configuration.method);
     (2.0 * WEIGHT + MOMENTS) * parameters(counts.trainable) / MIB
 }
 
@@ -61,7 +61,11 @@ fn parameters(n: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    const CLASSES: Head = Head::Classifier { labels: 4 };
     use crate::content::ContentHash;
     use crate::plan::example;
 
@@ -69,21 +73,22 @@ mod tests {
         let sweep = example::sweep();
         let slots = vec![sweep.trials().swap_remove(trial)];
         let model = sweep.models[&slots[0].configuration.model].clone();
-        Pack { task: sweep.task, model, store: ContentHash::of_bytes(b""), slots }
+        Pack { task: Arc::clone(sweep.first_task()), model, store: ContentHash::of_bytes(b""), slots }
     }
 
     #[test]
     fn training_everything_adds_gradient_and_moments_of_every_weight() {
         let (lora, full) = (pack(0), pack(6));
         let difference = (training_mib(&full) - training_mib(&lora)) * MIB;
-        let weights = params::count(&full.model.architecture, 4, &full.slots[0].configuration.method).total;
+        let weights =
+            params::count(&full.model.architecture, CLASSES, &full.slots[0].configuration.method).total;
         let expected = 12.0 * parameters(weights);
         assert!((difference / expected - 1.0).abs() < 0.01, "{difference} {expected}");
     }
 
     #[test]
     fn adapters_leave_little_on_disk() {
-        let mib = |pack: Pack| disk_mib(&pack.model, 4, &pack.slots[0]);
+        let mib = |pack: Pack| disk_mib(&pack.model, CLASSES, &pack.slots[0]);
         assert!(mib(pack(0)) < 0.5);
         assert!(mib(pack(6)) > 100.0);
     }
@@ -93,8 +98,9 @@ mod tests {
         let alone = pack(0);
         let mut both = alone.clone();
         both.slots.push(alone.slots[0].clone());
-        let base =
-            4.0 * parameters(params::count(&alone.model.architecture, 4, &example::lora(4)).total) / MIB;
+        let base = 4.0
+            * parameters(params::count(&alone.model.architecture, CLASSES, &example::lora(4)).total)
+            / MIB;
         assert!(training_mib(&both) < 2.0 * training_mib(&alone) - PROCESS_MIB - 0.9 * base);
     }
 }

@@ -17,7 +17,7 @@ use crate::arch::ModelSpec;
 use crate::job::{Pack, Prepare, Work};
 use crate::plan::Estimate;
 use crate::task::Task;
-use crate::trial::{Splitting, Trial};
+use crate::trial::{Method, Splitting, Trial};
 
 /// Floating-point operations per second of one CPU core in single precision.
 pub const CPU_FLOPS_PER_CORE: f64 = 60e9;
@@ -48,8 +48,8 @@ pub fn estimate(work: &Work) -> Estimate {
 
 fn estimate_prepare(prepare: &Prepare) -> Estimate {
     let task = &prepare.task;
-    let validation = task.validation.as_ref().map_or(0, |file| file.rows);
-    let tokens = count(task.train_rows() + validation + task.test_rows()) * mean_tokens(task);
+    let rows = sequences(task);
+    let tokens = count(rows.train + rows.validation + rows.test) * mean_tokens(task);
     let store_mib = 4.0 * tokens / MIB;
     // Texts are held beside their tokens; a token is about five bytes of text.
     Estimate {
@@ -64,7 +64,11 @@ fn estimate_train(pack: &Pack) -> Estimate {
     Estimate {
         duration: TRAIN_START + Duration::from_secs_f64(flops / CPU_FLOPS_PER_CORE),
         mem_mib: training_mib(pack),
-        disk_mib: pack.slots.iter().map(|trial| disk_mib(&pack.model, pack.task.labels.len(), trial)).sum(),
+        disk_mib: pack
+            .slots
+            .iter()
+            .map(|trial| disk_mib(&pack.model, pack.task.objective.head(), trial))
+            .sum(),
     }
 }
 
@@ -82,19 +86,39 @@ struct RowPasses {
 }
 
 fn rows_of(task: &Task, trial: &Trial) -> RowPasses {
-    let all = count(task.train_rows());
+    let sequences = sequences(task);
+    let all = count(sequences.train);
     let (training, validation) = match trial.splitting {
         Splitting::KFold { k, .. } => (all * (1.0 - 1.0 / count(k)), all / count(k)),
         Splitting::HoldOut { fraction, .. } => (all * (1.0 - fraction), all * fraction),
-        Splitting::File => (all, count(task.validation.as_ref().map_or(0, |file| file.rows))),
+        Splitting::File => (all, count(sequences.validation)),
     };
     let settings = &trial.configuration.training;
-    let trained = training * settings.epochs;
+    let trained = match trial.configuration.method {
+        Method::Base => 0.0,
+        Method::Lora(_) | Method::Full | Method::Scratch => training * settings.epochs,
+    };
     let evaluations = match settings.evaluate_every {
         Some(steps) => (trained / count(settings.batch_size * settings.accumulation * steps)).floor() + 1.0,
         None => settings.epochs.ceil(),
     };
-    RowPasses { trained, evaluated: evaluations * validation + count(task.test_rows()) }
+    RowPasses { trained, evaluated: evaluations * validation + count(sequences.test) }
+}
+
+/// Sequences that a task's rows become.
+struct Sequences {
+    train: usize,
+    validation: usize,
+    test: usize,
+}
+
+fn sequences(task: &Task) -> Sequences {
+    let test_file = task.test.as_ref().unwrap_or(&task.train);
+    Sequences {
+        train: task.sequences(&task.train, task.train_rows()),
+        validation: task.validation.as_ref().map_or(0, |file| task.sequences(file, file.rows)),
+        test: if task.is_tested() { task.sequences(test_file, task.test_rows()) } else { 0 },
+    }
 }
 
 fn mean_tokens(task: &Task) -> f64 {

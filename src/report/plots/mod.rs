@@ -68,5 +68,6 @@ fn method_color(method: &Method) -> Rgb {
         Method::Lora(_) => PALETTE[0],
         Method::Full => PALETTE[1],
         Method::Scratch => PALETTE[2],
+        Method::Base => PALETTE[3],
     }
 }

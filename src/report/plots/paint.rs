@@ -121,6 +121,10 @@ fn draw_mark<DB: DrawingBackend>(
             vec![corner(-0.9, -0.9), corner(0.9, -0.9), corner(0.9, 0.9), corner(-0.9, 0.9)],
             fill,
         )),
+        Form::Diamond => area.draw(&Polygon::new(
+            vec![corner(0.0, -1.2), corner(1.2, 0.0), corner(0.0, 1.2), corner(-1.2, 0.0)],
+            fill,
+        )),
         Form::Triangle => {
             area.draw(&Polygon::new(vec![corner(0.0, -1.2), corner(1.1, 0.8), corner(-1.1, 0.8)], fill))
         }

@@ -33,7 +33,7 @@ struct Dot<'a> {
 
 /// The chart; `None` while no configuration has a score.
 pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
-    let tested = findings.record.sweep.task.test.is_some();
+    let tested = findings.record.sweep.first_task().is_tested();
     let entries: Vec<&Entry> =
         findings.entries.iter().filter(|e| e.summary.reported_accuracy().is_some()).collect();
     if entries.is_empty() {
@@ -120,6 +120,7 @@ fn form(method: &Method) -> Form {
         Method::Lora(_) => Form::Circle,
         Method::Full => Form::Square,
         Method::Scratch => Form::Triangle,
+        Method::Base => Form::Diamond,
     }
 }
 

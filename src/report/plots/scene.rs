@@ -112,6 +112,8 @@ pub enum Form {
     Square,
     /// A triangle on its base.
     Triangle,
+    /// A square on its corner.
+    Diamond,
 }
 
 /// How text is set.

@@ -58,14 +58,18 @@ impl Trainer<'_> {
                 self.score(k, Part::Validation, &rows)?
             }
         };
-        if !scores.loss.is_finite() {
+        if !scores.loss().is_finite() {
             return Ok(false);
         }
         let slot = &mut self.slots[k];
         let step = slot.state.step;
         slot.state.latest = Some((step, scores));
         slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(bad_data)?;
-        if slot.state.best.is_none_or(|(_, best)| scores.accuracy > best.accuracy) {
+        if slot
+            .state
+            .best
+            .is_none_or(|(_, best)| scores.primary_metric().better(scores.primary(), best.primary()))
+        {
             slot.state.best = Some((step, scores));
             let path = self.context.layout.best_checkpoint(slot.trial.id);
             checkpoint::save(&path, &slot.state, &self.params.slot(k)).map_err(bad_data)?;
@@ -93,7 +97,7 @@ impl Trainer<'_> {
             Some(test) if !test.is_empty() => Some(self.score(k, Part::Test, &all_rows(test))?),
             Some(_) | None => None,
         };
-        if test.is_some_and(|scores| !scores.loss.is_finite()) {
+        if test.is_some_and(|scores| !scores.loss().is_finite()) {
             return self.fail_diverged(k);
         }
         let (trainable_params, total_params) = self.params.count(k);
@@ -123,7 +127,7 @@ impl Trainer<'_> {
         let architecture = &self.pack.model.architecture;
         let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
         let model = Classifier::new(architecture, &self.params.only(k), adapters.as_ref());
-        let classes = self.pack.task.labels.len();
+        let classes = self.pack.task.objective.labels().len();
         let scores =
             evaluate(&model, part(&self.store, of)?, rows, (classes, padding(architecture)), self.device);
         let seconds = started.elapsed().as_secs_f64();

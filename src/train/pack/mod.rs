@@ -15,7 +15,7 @@ use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, fill, index};
 use crate::model::pass::{Pass, Stream};
 use crate::model::{self, Classifier, weights};
-use crate::outcome::{Failure, MetricLine};
+use crate::outcome::{EMA_DECAY, Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
 use crate::task::Part;
@@ -69,11 +69,10 @@ impl<'a> Trainer<'a> {
         let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
         let base = match &pack.model.weights {
             Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
-            Weights::Folder { .. } | Weights::Random => None,
+            Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
         };
-        let n_labels = pack.task.labels.len();
-        let start =
-            model::build::start(&pack.model.architecture, n_labels, &pack.slots, base.as_ref(), device);
+        let head = pack.task.objective.head();
+        let start = model::build::start(&pack.model.architecture, head, &pack.slots, base.as_ref(), device);
         let start = start.map_err(bad_data)?;
         let model = Classifier::new(&pack.model.architecture, &start.params, start.adapters.as_ref());
         let optimiser = AdamW::new(&start.params);
@@ -132,7 +131,10 @@ impl<'a> Trainer<'a> {
             state.cost.wall_s += seconds;
             state.window.steps += 1;
             state.window.loss += losses[k];
+            state.ema_loss =
+                Some(state.ema_loss.map_or(losses[k], |ema| EMA_DECAY * ema + (1.0 - EMA_DECAY) * losses[k]));
             state.window.rows += rows[k];
+            state.window.tokens += tokens[k];
             state.window.seconds += seconds;
             state.window.grad_norm = norms[k];
         }
@@ -222,9 +224,11 @@ impl<'a> Trainer<'a> {
                     step,
                     epoch: slot.epochs_done(),
                     loss: mean,
+                    ema_loss: slot.state.ema_loss.unwrap_or(mean),
                     learning_rate: learning_rate(&slot.trial.configuration.training, step - 1, slot.total),
                     grad_norm: window.grad_norm,
                     rows_per_s: speed,
+                    tokens_per_s: window.tokens as f64 / window.seconds,
                 };
                 slot.write(&line).map_err(bad_data)?;
                 slot.state.window = Window::default();
