@@ -39,7 +39,7 @@ use transfer::Wanted;
 pub enum Files {
     /// Configuration, tokenizer and weights: what training needs.
     All,
-    /// `config.json` alone: what planning needs.
+    /// Configuration and tokenizer: what planning needs.
     ConfigurationOnly,
 }
 

@@ -6,6 +6,7 @@
 
 mod board;
 mod json;
+pub mod downloads;
 pub mod output;
 pub(crate) mod phrase;
 mod plain;
