@@ -17,10 +17,9 @@ pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
         model: &seen_from(out, &args.model)?,
         kind: args.kind.into(),
     };
-    let text = starter.text().map_err(|error| AppError::Input {
-        hint: Some(error.hint()),
-        message: error.to_string(),
-    })?;
+    let text = starter
+        .text()
+        .map_err(|error| AppError::Input { hint: Some(error.hint()), message: error.to_string() })?;
     let created = OpenOptions::new().write(true).create_new(true).open(out);
     match created.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => {

@@ -41,7 +41,8 @@ pub(super) fn check(
     let (Some(name), Some(splitting)) = (name, splitting) else {
         return Err(report.into_errors());
     };
-    let mut tasks: BTreeMap<_, _> = tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
+    let mut tasks: BTreeMap<_, _> =
+        tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
     let configurations = grid::configurations(&points, &tasks, &models);
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));

@@ -17,16 +17,16 @@ const MAX_COMPARISONS: u64 = 100_000_000;
 
 /// The points of the grid that are left after exclusions and `--only`, in the file's order. They
 /// mean something only where the report has no error.
-pub(super) fn check<'a>(
-    raw: &'a RawSweep,
-    only: &[RawAxis],
-    report: &mut Report,
-) -> Vec<Point<'a>> {
+pub(super) fn check<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<Point<'a>> {
     let tasks = Names::new(raw.tasks.iter().map(|task| &task.name));
     let models = Names::new(raw.models.iter().map(|model| &model.name));
     for block in &raw.grid {
         tasks.check(values(block, Axis::Task).filter_map(|at| at.value.task()), Problem::UnknownTask, report);
-        models.check(values(block, Axis::Model).filter_map(|at| at.value.model()), Problem::UnknownModel, report);
+        models.check(
+            values(block, Axis::Model).filter_map(|at| at.value.model()),
+            Problem::UnknownModel,
+            report,
+        );
         inapplicable(block, report);
         super::check_zip::check(block, report);
         learning_rate(block, raw, report);
@@ -36,7 +36,11 @@ pub(super) fn check<'a>(
     models.warn_of_unused("model", used(Axis::Model).filter_map(|at| at.value.model()), report);
     let count = raw.grid.iter().map(grid::count).fold(0, u64::saturating_add);
     if count > MAX_POINTS {
-        let points = if count == u64::MAX { "more than 10^19 points".to_owned() } else { format!("{} points", quantity::count(count)) };
+        let points = if count == u64::MAX {
+            "more than 10^19 points".to_owned()
+        } else {
+            format!("{} points", quantity::count(count))
+        };
         let error = report.error(raw.grid_place, Problem::GridTooLarge { points });
         error
             .allowed(format!("up to {}", quantity::count(MAX_POINTS)))
@@ -93,7 +97,9 @@ impl<'a> Names<'a> {
     ) {
         let used: HashSet<&str> = used.map(|name| name.value.as_str()).collect();
         // Without any in the grid the missing keys are errors already.
-        for name in self.in_order.iter().filter(|name| !used.is_empty() && !used.contains(name.value.as_str())) {
+        for name in
+            self.in_order.iter().filter(|name| !used.is_empty() && !used.contains(name.value.as_str()))
+        {
             report.warn(name.place, format!("{noun} `{}` is not used", name.value));
         }
     }

@@ -35,7 +35,9 @@ pub(super) fn map(task: &RawTask, values: &[String]) -> Result<BTreeMap<String, 
     let fault = |message: String| ListFault { place: labels.place, message };
     let column = task.label.as_ref().map_or("label", |at| at.value.as_str());
     if let Some(other) = values.iter().find(|value| value.parse::<i64>().is_err()) {
-        return Err(fault(format!("a list names whole numbers, and column `{column}` has the value `{other}`")));
+        return Err(fault(format!(
+            "a list names whole numbers, and column `{column}` has the value `{other}`"
+        )));
     }
     let numbers = || values.iter().filter_map(|value| value.parse::<i64>().ok());
     let Some((least, most)) = numbers().min().zip(numbers().max()) else { return Ok(BTreeMap::new()) };

@@ -24,7 +24,8 @@ pub(super) fn check(
     report: &mut Report,
 ) {
     for (task, model) in meetings(raw, points) {
-        let facts = raw.models.iter().zip(&survey.models).find(|(known, _)| known.name.value == model.name.value);
+        let facts =
+            raw.models.iter().zip(&survey.models).find(|(known, _)| known.name.value == model.name.value);
         let tokenizer = facts.and_then(|(_, facts)| facts.tokenizer.as_ref()?.as_ref().ok());
         if let (Some(spec), Some(tokenizer)) = (models.get(&model.name.value), tokenizer) {
             let meeting = Meeting { task, model, spec, tokenizer };
@@ -113,12 +114,7 @@ fn head(kind: TaskKind) -> Head {
 }
 
 /// What a method needs of its model.
-fn methods(
-    raw: &RawSweep,
-    points: &[Point<'_>],
-    models: &BTreeMap<String, ModelSpec>,
-    report: &mut Report,
-) {
+fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, ModelSpec>, report: &mut Report) {
     let kind = raw.tasks.first().map_or(TaskKind::Classification, |task| task.kind);
     let mut seen = HashSet::new();
     for point in points {
@@ -176,7 +172,8 @@ fn saved_exist(point: &Point<'_>, spec: &ModelSpec, head: Head, report: &mut Rep
         if module.value != Lora::HEAD && found.is_empty() {
             let problem = Problem::NoSuchModule { module: module.value.clone(), model: spec.name.clone() };
             let tensors = spec.architecture.tensors();
-            let known = modules(tensors.iter().chain(&spec.architecture.head_tensors(head)).map(|t| &*t.name));
+            let known =
+                modules(tensors.iter().chain(&spec.architecture.head_tensors(head)).map(|t| &*t.name));
             let known = std::iter::once(Lora::HEAD).chain(known.iter().map(String::as_str));
             report.error(module.place, problem).one_of(&module.value, known);
         }

@@ -33,7 +33,10 @@ fn conflicts(raw: &RawSweep, report: &mut Report) -> bool {
     let with_file = raw.tasks.iter().find(|task| task.validation.is_some());
     if let Some(task) = with_file {
         let validation = format!("{}.validation", task.path);
-        let ways = [("kfold", raw.kfold.as_ref().map(|it| it.place)), ("split", raw.split.as_ref().map(|it| it.place))];
+        let ways = [
+            ("kfold", raw.kfold.as_ref().map(|it| it.place)),
+            ("split", raw.split.as_ref().map(|it| it.place)),
+        ];
         for (key, place) in ways {
             if let Some(place) = place {
                 conflict(place, key, &validation);
@@ -79,7 +82,8 @@ impl<'a> Drawn<'a> {
         if train.row_labels.is_empty() {
             return None;
         }
-        let labels_of = |rows: Vec<u32>, of: &[u32]| rows.iter().map(|row| of[*row as usize]).collect::<Vec<_>>();
+        let labels_of =
+            |rows: Vec<u32>, of: &[u32]| rows.iter().map(|row| of[*row as usize]).collect::<Vec<_>>();
         let drawn = labels_of(sample::draw(&train.row_labels, wanted, task.sample_seed), &train.row_labels);
         let held_out = held_out(task, drawn.len());
         let tested = labels_of(sample::draw(&drawn, Some(held_out), task.sample_seed), &drawn);
@@ -125,12 +129,7 @@ fn stratified(asked: Option<&At<bool>>, raw: &RawSweep, report: &mut Report) -> 
     classes && asked.is_none_or(|at| at.value)
 }
 
-fn k_fold(
-    kfold: &RawKFold,
-    raw: &RawSweep,
-    tasks: &[Drawn<'_>],
-    report: &mut Report,
-) -> Option<Splitting> {
+fn k_fold(kfold: &RawKFold, raw: &RawSweep, tasks: &[Drawn<'_>], report: &mut Report) -> Option<Splitting> {
     let stratified = stratified(kfold.stratified.as_ref(), raw, report);
     let k = kfold.k.as_ref()?;
     let mut fits = true;
@@ -147,7 +146,8 @@ fn k_fold(
         }
         fits = false;
         let problem = Problem::TooFewRows(format!("`k` is {}, but {whose}", k.value));
-        let hint = format!("lower `k`, draw more rows with `{}.rows`, or join small classes", drawn.task.path);
+        let hint =
+            format!("lower `k`, draw more rows with `{}.rows`, or join small classes", drawn.task.path);
         let error = report.error(k.place, problem).hint(hint);
         if least >= 2 {
             error.allowed(format!("2 to {least}"));

@@ -165,7 +165,9 @@ fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
     }
     let label = raw.label.as_ref().map(|at| at.value.as_str());
     if let Some(column) = raw.text_columns().find(|column| Some(column.value.as_str()) == label) {
-        report.error(column.place, Problem::LabelInText(column.value.clone())).hint("remove it from the text");
+        report
+            .error(column.place, Problem::LabelInText(column.value.clone()))
+            .hint("remove it from the text");
     }
 }
 
@@ -176,4 +178,3 @@ fn rows_there_are(wanted: Option<&At<usize>>, file: Option<Surveyed<'_>>, report
         report.warn(wanted.place, format!("`{name}` has {rows} rows only; all of them are used"));
     }
 }
-

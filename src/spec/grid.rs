@@ -133,7 +133,9 @@ fn configuration(
     let method = match point.method? {
         MethodName::Full => Method::Full,
         MethodName::Scratch => Method::Scratch,
-        MethodName::Base => return Some(Configuration::new(task, model, Method::Base, idle(&point.training))),
+        MethodName::Base => {
+            return Some(Configuration::new(task, model, Method::Base, idle(&point.training)));
+        }
         MethodName::Lora => Method::Lora(Lora {
             rank: point.rank,
             alpha: point.alpha,

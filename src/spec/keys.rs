@@ -129,7 +129,11 @@ pub(super) static SWEEP: Section = Section {
     groups: &[&[
         required("name", Kind::Text, "Name of the sweep and of its folders under results/ and reports/"),
         key("task", Kind::Section(&TASK), "What to learn from which data"),
-        key("tasks", Kind::Named(&TASK), "Several tasks of one kind instead, each under a name of your choice"),
+        key(
+            "tasks",
+            Kind::Named(&TASK),
+            "Several tasks of one kind instead, each under a name of your choice",
+        ),
         required("models", Kind::Named(&MODEL), "The models, each under a name of your choice"),
         required("grid", Kind::Blocks(&BLOCK), "The union of blocks; each block is the product of its axes"),
         key("kfold", Kind::Section(&KFOLD), "k-fold cross-validation on the training rows"),
@@ -201,10 +205,7 @@ const TASK_KINDS: &[Key] = &[
             "Rows joined and cut into blocks of max_length, or each row on its own (default: blocks)",
         ),
     ),
-    of(
-        &[QUESTION_ANSWERING],
-        key("template", Kind::Text, "Prompt, with {context} and {question} in it"),
-    ),
+    of(&[QUESTION_ANSWERING], key("template", Kind::Text, "Prompt, with {context} and {question} in it")),
     of(
         &[QUESTION_ANSWERING],
         key("max_new_tokens", Kind::Count(1, MANY), "Longest generated answer in tokens (default: 32)"),
@@ -245,7 +246,11 @@ static MODEL: Section = Section {
         key("from", Kind::Text, "Folder with config.json, weights and tokenizer, or owner/name on the hub"),
         key("revision", Kind::Text, "Branch, tag or commit of a model on the hub (default: main)"),
         key("architecture", Kind::Choice(&[BERT, GPT2, GPTMINI]), "Family of a model with random weights"),
-        key("tokenizer", Kind::Text, "Folder, file or hub model with the tokenizer (default: that of `from`)"),
+        key(
+            "tokenizer",
+            Kind::Text,
+            "Folder, file or hub model with the tokenizer (default: that of `from`)",
+        ),
         of(
             LAYERED,
             key("layers", Kind::Count(1, MOST_LAYERS), "Layers; with `from`, the first so many are kept"),
@@ -255,11 +260,19 @@ static MODEL: Section = Section {
         of(&[BERT], key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers")),
         of(
             LAYERED,
-            key("positions", Kind::Count(3, WIDEST), "Longest sequence it can read (default: 512; gpt2: 1024)"),
+            key(
+                "positions",
+                Kind::Count(3, WIDEST),
+                "Longest sequence it can read (default: 512; gpt2: 1024)",
+            ),
         ),
         of(
             &[GPTMINI],
-            key("length", Kind::Count(3, WIDEST), "Length of every row in tokens; shorter ones are filled up"),
+            key(
+                "length",
+                Kind::Count(3, WIDEST),
+                "Length of every row in tokens; shorter ones are filled up",
+            ),
         ),
         of(
             LAYERED,

@@ -72,7 +72,8 @@ pub(super) fn layers(architecture: &mut Architecture) -> Option<&mut usize> {
 
 /// The constants of a model that its weights do not fix.
 pub(super) fn set_dropouts(raw: &RawModel, architecture: &mut Architecture) {
-    let [hidden, attention] = [&raw.hidden_dropout, &raw.attention_dropout].map(|at| at.as_ref().map(|at| at.value));
+    let [hidden, attention] =
+        [&raw.hidden_dropout, &raw.attention_dropout].map(|at| at.as_ref().map(|at| at.value));
     match architecture {
         Architecture::Bert(config) => {
             config.hidden_dropout_prob = hidden.unwrap_or(config.hidden_dropout_prob);

@@ -206,12 +206,7 @@ fn blocks(top: &Fields<'_>, tasks: &[RawTask], report: &mut Report) -> Vec<RawBl
     nodes.iter().filter_map(|node| block(node, section, tasks, report)).collect()
 }
 
-fn block(
-    node: &Node,
-    section: &'static Section,
-    tasks: &[RawTask],
-    report: &mut Report,
-) -> Option<RawBlock> {
+fn block(node: &Node, section: &'static Section, tasks: &[RawTask], report: &mut Report) -> Option<RawBlock> {
     let fields = read::fields(node, section, section.name, report)?;
     for (name, hint) in [("method", "for example `method: lora`"), ("model", "a name from `models`")] {
         if !fields.has(name) {

@@ -124,12 +124,9 @@ impl Axis {
     /// Whether it changes anything for a method.
     pub(super) fn applies_to(self, method: MethodName) -> bool {
         match self {
-            Self::Rank
-            | Self::Alpha
-            | Self::Dropout
-            | Self::Targets
-            | Self::Rslora
-            | Self::ModulesToSave => method == MethodName::Lora,
+            Self::Rank | Self::Alpha | Self::Dropout | Self::Targets | Self::Rslora | Self::ModulesToSave => {
+                method == MethodName::Lora
+            }
             Self::LearningRate
             | Self::Epochs
             | Self::Accumulation
@@ -300,9 +297,7 @@ impl Setting {
             Self::Dropout(dropout) => point.dropout == *dropout,
             Self::Targets(targets) => point.targets.is_some_and(|all| same_names(all, targets)),
             Self::Rslora(rslora) => point.rslora == *rslora,
-            Self::ModulesToSave(modules) => {
-                point.modules_to_save.is_some_and(|all| same_names(all, modules))
-            }
+            Self::ModulesToSave(modules) => point.modules_to_save.is_some_and(|all| same_names(all, modules)),
             Self::LearningRate(rate) => point.learning_rate == Some(*rate),
             Self::Epochs(epochs) => training.epochs == *epochs,
             Self::BatchSize(rows) => training.batch_size == *rows,

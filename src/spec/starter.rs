@@ -125,7 +125,12 @@ devices: auto           # or cpu:2, cuda, cuda:1
             }
             StarterKind::LanguageModelling => {
                 let text = quote(&text(self.data, survey, None));
-                (format!("  text: [{text}]\n  layout: blocks        # or documents: each row on its own\n"), 256)
+                (
+                    format!(
+                        "  text: [{text}]\n  layout: blocks        # or documents: each row on its own\n"
+                    ),
+                    256,
+                )
             }
             StarterKind::QuestionAnswering => {
                 let template = serde_json::Value::from(keys::TEMPLATE);

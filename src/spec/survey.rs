@@ -113,8 +113,9 @@ impl Look<'_> {
                 Err(fault) => return Some(DataFacts { path: PathBuf::new(), found: Err(fault) }),
             },
         };
-        let texts =
-            |at: &Option<At<Vec<At<String>>>>| at.iter().flat_map(|at| &at.value).map(value).collect::<Vec<_>>();
+        let texts = |at: &Option<At<Vec<At<String>>>>| {
+            at.iter().flat_map(|at| &at.value).map(value).collect::<Vec<_>>()
+        };
         let (text, pair) = (texts(&task.text), texts(&task.pair));
         let columns = task.columns.as_ref().map(|at| at.value.iter().map(value).collect::<Vec<_>>());
         let fields = match task.kind {

@@ -236,8 +236,9 @@ pub(super) fn weights_fault(error: &WeightsError, folder: &Path, name: &str) -> 
 fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
     let fault = |detail: &str| Fault {
         message: format!("cannot use the tokenizer in `{name}`: {detail}"),
-        hint: "give a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt; or the file itself"
-            .to_owned(),
+        hint:
+            "give a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt; or the file itself"
+                .to_owned(),
     };
     let failed = |error: TokenizerError| fault(&error.detail);
     let files = tokenizer::files(path).map_err(failed)?;

@@ -117,10 +117,7 @@ impl Range {
 impl Kind {
     /// Whether its values are read elsewhere: mappings, and lists of them.
     pub(super) fn has_own_reader(&self) -> bool {
-        matches!(
-            self,
-            Self::Section(_) | Self::Named(_) | Self::Blocks(_) | Self::Zip | Self::Profiles
-        )
+        matches!(self, Self::Section(_) | Self::Named(_) | Self::Blocks(_) | Self::Zip | Self::Profiles)
     }
 
     /// What a value may be, in words.
@@ -129,9 +126,7 @@ impl Kind {
             Self::Text => "a text".to_owned(),
             Self::Texts => "a text, or a list of texts".to_owned(),
             Self::TextsOrNone => "a text, or a list of texts, which may be empty".to_owned(),
-            Self::Labels => {
-                "a mapping from values to class names, or a list of class names".to_owned()
-            }
+            Self::Labels => "a mapping from values to class names, or a list of class names".to_owned(),
             Self::Profiles => "a mapping from names to mappings from paths to values".to_owned(),
             Self::Count(0, _) => "a whole number".to_owned(),
             Self::Count(min, keys::MANY..) => format!("a whole number, at least {min}"),

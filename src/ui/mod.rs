@@ -5,8 +5,8 @@
 //! Nothing here decides anything about the run.
 
 mod board;
-mod json;
 pub mod downloads;
+mod json;
 pub mod output;
 pub(crate) mod phrase;
 mod plain;
