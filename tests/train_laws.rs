@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lorasweep::arch::{Architecture, BertConfig, Head, ModelSpec, Weights};
 use lorasweep::content::ContentHash;
-use lorasweep::data::store::{PartBuilder, TokenStore};
+use lorasweep::data::store::{PartBuilder, Row, TokenStore};
 use lorasweep::job::{ChildLine, Device, Pack, Placement};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params, weights};
@@ -127,7 +127,8 @@ impl Bench {
             for row in 0..rows {
                 let (class, length) = (row % 3, 4 + row * 7 % 13);
                 let token = |i: u32| 3 + (class * 19 + (row + i) * (i % 3) * 5 + i) % 57;
-                builder.push(&(0..length).map(token).collect::<Vec<_>>(), class);
+                let tokens: Vec<u32> = (0..length).map(token).collect();
+                builder.push(Row { tokens: &tokens, label: class, second: length, answers: Vec::new() });
             }
             builder.write(&path, part).unwrap();
         }
