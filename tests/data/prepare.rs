@@ -1,11 +1,7 @@
 //! From files on disk to a token store, as a sweep's first job does it.
 
 use std::fs;
-<<<<<<< HEAD:tests/data_prepare.rs
-use std::path::{Path, PathBuf};
-=======
 use std::path::PathBuf;
->>>>>>> h-data:tests/data/prepare.rs
 use std::sync::Arc;
 
 use lorasweep::content::ContentHash;
@@ -14,13 +10,9 @@ use lorasweep::data::store::TokenStore;
 use lorasweep::job::{Prepare, store_key};
 use lorasweep::outcome::Failure;
 use lorasweep::run::layout::Layout;
-<<<<<<< HEAD:tests/data_prepare.rs
-use lorasweep::task::{DataFile, Objective, Part, Task};
-=======
 use lorasweep::task::{Part, Task};
 
 use super::support::{classification, file, look, task, train_on, write};
->>>>>>> h-data:tests/data/prepare.rs
 
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\n##s\n!\ncafe\nbad\n";
 
@@ -32,25 +24,6 @@ struct Bench {
 impl Bench {
     fn new(train: &str, test: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-<<<<<<< HEAD:tests/data_prepare.rs
-        let file = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            fs::write(&path, text).expect("a temporary folder can be written to");
-            path
-        };
-        let tokenizer = file("vocab.txt", VOCABULARY);
-        let mut task = Task {
-            test: Some(surveyed(file("test.csv", test))),
-            max_length: 6,
-            rows: Some(4),
-            ..Task::classification(surveyed(file("train.csv", train)), "text", "label", &["no", "yes"])
-        };
-        if let Objective::Classification(classes) = &mut task.objective {
-            classes.text = vec!["title".into(), "text".into()];
-        }
-        let store = store_key(&task, ContentHash::of_bytes(VOCABULARY.as_bytes()));
-        Self { folder, prepare: Prepare { store, task: Arc::new(task), tokenizer } }
-=======
         let tokenizer = write(&folder, "vocab.txt", VOCABULARY);
         let mut task =
             Task { max_length: 6, rows: Some(4), ..task(classification(&["title", "text"], &[], &[])) };
@@ -65,7 +38,6 @@ impl Bench {
     fn with(mut self, change: impl FnOnce(&mut Task)) -> Self {
         change(Arc::make_mut(&mut self.prepare.task));
         self
->>>>>>> h-data:tests/data/prepare.rs
     }
 
     fn stores(&self) -> PathBuf {
@@ -89,14 +61,6 @@ impl Bench {
     }
 }
 
-<<<<<<< HEAD:tests/data_prepare.rs
-fn surveyed(path: PathBuf) -> DataFile {
-    let found = survey(&path, None, &[], None).expect("the fixture is sound");
-    DataFile { path, content: found.content, rows: found.rows, text_bytes: found.text_bytes }
-}
-
-=======
->>>>>>> h-data:tests/data/prepare.rs
 fn bench() -> Bench {
     let train = "title,text,label\nhello,worlds,yes\nbad,,no\nhello,hello,yes\n\"hello\n\",world!,yes\nCAFÉ,x,no\n\
                  hello,bad,yes\nhello,bad,yes\nbad,bad bad bad bad bad,no\n";
@@ -112,17 +76,7 @@ fn columns_are_joined_tokenised_and_cut_to_the_length() {
     assert_eq!((test.tokens(0), test.label(0)), (&[2, 6, 3][..], 0));
     assert_eq!((test.tokens(1), test.label(1)), (&[2, 5, 3, 3][..], 1));
     assert!(store.part(Part::Validation).is_none());
-<<<<<<< HEAD:tests/data_prepare.rs
-    let whole = Bench {
-        prepare: Prepare {
-            task: Arc::new(Task { rows: None, ..(*bench.prepare.task).clone() }),
-            ..bench.prepare.clone()
-        },
-        ..bench
-    };
-=======
     let whole = bench.with(|task| task.rows = None);
->>>>>>> h-data:tests/data/prepare.rs
     fs::remove_dir_all(whole.stores()).unwrap();
     whole.run().unwrap();
     let store = whole.store();
@@ -181,12 +135,7 @@ fn what_is_no_longer_as_checked_is_bad_data_and_leaves_no_store() {
     let mut untokenised = bench();
     untokenised.prepare.tokenizer = untokenised.folder.path().join("nowhere");
     says(&untokenised, "neither a tokenizer.json nor a vocab.txt");
-<<<<<<< HEAD:tests/data_prepare.rs
-    let mut short = bench();
-    Arc::make_mut(&mut short.prepare.task).max_length = 2;
-=======
     let short = bench().with(|task| task.max_length = 2);
->>>>>>> h-data:tests/data/prepare.rs
     says(&short, "max_length 2 leaves no room");
     let in_the_way = bench();
     fs::write(in_the_way.stores(), "").unwrap();
