@@ -39,8 +39,8 @@ use transfer::Wanted;
 pub enum Files {
     /// Configuration, tokenizer and weights: what training needs.
     All,
-    /// `config.json` alone: what planning needs.
-    ConfigurationOnly,
+    /// Configuration and tokenizer: what planning needs.
+    WithoutWeights,
 }
 
 /// What lies in the cache after a call.
