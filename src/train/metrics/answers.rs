@@ -8,20 +8,12 @@ use crate::outcome::AnswerScores;
 /// Summed scores of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 pub struct AnswerTally {
-    loss: f64,
-    tokens: u64,
     exact_matches: u64,
     f1: f64,
     answers: u64,
 }
 
 impl AnswerTally {
-    /// Adds the summed loss of so many tokens of gold answers, in nats.
-    pub fn add_loss(&mut self, loss: f64, tokens: u64) {
-        self.loss += loss;
-        self.tokens += tokens;
-    }
-
     /// Counts one answer: each score is the best over the gold answers.
     pub fn add(&mut self, predicted: &str, gold: &[String]) {
         self.answers += 1;
@@ -29,15 +21,11 @@ impl AnswerTally {
         self.f1 += gold.iter().map(|gold| f1(predicted, gold)).fold(0.0, f64::max);
     }
 
-    /// The scores of what was counted; zeros where nothing was.
+    /// The scores of what was counted, zeros where nothing was, beside a loss per token.
     #[must_use]
-    pub fn scores(&self) -> AnswerScores {
+    pub fn scores(&self, loss: f64) -> AnswerScores {
         let answers = self.answers.max(1) as f64;
-        AnswerScores {
-            loss: self.loss / self.tokens.max(1) as f64,
-            exact_match: self.exact_matches as f64 / answers,
-            f1: self.f1 / answers,
-        }
+        AnswerScores { loss, exact_match: self.exact_matches as f64 / answers, f1: self.f1 / answers }
     }
 }
 
@@ -126,16 +114,14 @@ mod tests {
         for predicted in ["denver", "Denver Broncos team", "Panthers"] {
             tally.add(predicted, &gold);
         }
-        tally.add_loss(6.0, 4);
-        tally.add_loss(2.0, 4);
-        let scores = tally.scores();
+        let scores = tally.scores(1.0);
         assert_eq!((scores.loss, scores.exact_match), (1.0, 1.0 / 3.0));
         assert!((scores.f1 - (1.0 + 0.8) / 3.0).abs() < 1e-12);
     }
 
     #[test]
     fn nothing_counted_scores_zero_not_nan() {
-        let scores = AnswerTally::default().scores();
-        assert_eq!([scores.loss, scores.exact_match, scores.f1], [0.0; 3]);
+        let scores = AnswerTally::default().scores(0.0);
+        assert_eq!([scores.exact_match, scores.f1], [0.0; 2]);
     }
 }
