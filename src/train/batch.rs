@@ -93,10 +93,8 @@ impl Collator<'_> {
     }
 
     fn targets(&self, part: &PartView, slots: &[(&[u32], f64)], width: usize) -> Targets {
-        let predictions: Vec<Vec<[i64; 2]>> = slots
-            .iter()
-            .map(|(rows, _)| objective::predictions(self.objective, part, rows, width))
-            .collect();
+        let predictions: Vec<Vec<[i64; 2]>> =
+            slots.iter().map(|(rows, _)| objective::predictions(self.objective, part, rows, width)).collect();
         let most = predictions.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let size = slots.len() * most;
         let (mut positions, mut labels) = (vec![0_i64; size], vec![0_i64; size]);

@@ -12,11 +12,11 @@ use crate::arch::Weights;
 use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
 use crate::job::{ChildLine, Pack, Progress};
+use crate::model::build::{self, Base};
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, fill, index};
 use crate::model::pass::{Pass, Stream};
-use crate::model::build::{self, Base};
-use crate::model::{Model, weights};
+use crate::model::{Model, device, weights};
 use crate::outcome::{EMA_DECAY, Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
@@ -58,7 +58,7 @@ pub(in crate::train) struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// The pack before its first step, or where its checkpoints stand.
     pub(in crate::train) fn start(pack: &'a Pack, context: &'a Context<'a>) -> Result<Self, Failure> {
-        let device = model::device::select(context.placement.device)?;
+        let device = device::select(context.placement.device)?;
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
         }
@@ -165,9 +165,11 @@ impl<'a> Trainer<'a> {
         let weights: Vec<f64> = weights.collect();
         let mut losses = Tensor::zeros([index(steps.len())], (Kind::Float, self.device));
         for micro in 0..steps.iter().map(Vec::len).max().unwrap_or(0) {
-            let of_slot = |step: &'_ Vec<Vec<u32>>| step.get(micro).map_or(&[][..], Vec::as_slice);
-            let slots: Vec<(&[u32], f64)> =
-                steps.iter().zip(&weights).map(|(step, weight)| (of_slot(step), *weight)).collect();
+            let slots: Vec<(&[u32], f64)> = steps
+                .iter()
+                .zip(&weights)
+                .map(|(step, weight)| (step.get(micro).map_or(&[][..], Vec::as_slice), *weight))
+                .collect();
             let batch = collator.collate(train, &slots);
             let streams = self.slots.iter().zip(&batch.sizes).map(|(slot, [rows, tokens])| Stream {
                 key: slot.key,

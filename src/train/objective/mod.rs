@@ -98,7 +98,10 @@ fn backward_to(hidden: &Tensor, model: &Model, targets: &Targets, logits: i64) -
         (per_slot.detach(), hidden.grad())
     });
     let (per_slot, gradients): (Vec<Tensor>, Vec<Tensor>) = chunks.unzip();
-    (Tensor::stack(&per_slot, 0).sum_dim_intlist([0].as_slice(), false, Kind::Float), Tensor::cat(&gradients, 1))
+    (
+        Tensor::stack(&per_slot, 0).sum_dim_intlist([0].as_slice(), false, Kind::Float),
+        Tensor::cat(&gradients, 1),
+    )
 }
 
 /// The losses of one slot's predicted tokens in the order of its rows, in nats. Keeps no gradient.
@@ -136,3 +139,6 @@ pub(super) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
 fn weighted(losses: &Tensor, weights: &Tensor) -> Tensor {
     (losses * weights).sum_dim_intlist([1].as_slice(), false, Kind::Float)
 }
+
+#[cfg(test)]
+mod tests;
