@@ -157,7 +157,7 @@ fn without_a_network_the_cache_serves_or_says_what_it_lacks() {
     let text = |settings: &Settings| model(settings, MODEL).unwrap_err().to_string();
     assert!(text(&offline).ends_with("is not enough: nothing of revision `main`"), "{}", text(&offline));
 
-    Hub::new(settings.clone()).model(&reference(MODEL), Files::ConfigurationOnly, &|_| {}).unwrap();
+    Hub::new(settings.clone()).model(&reference(MODEL), Files::WithoutWeights, &|_| {}).unwrap();
     assert!(text(&offline).ends_with("is not enough: neither `model.safetensors` nor `pytorch_model.bin`"));
     assert!(text(&gone(&settings)).contains("cannot reach http://127.0.0.1:9"));
 

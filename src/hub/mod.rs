@@ -40,7 +40,7 @@ pub enum Files {
     /// Configuration, tokenizer and weights: what training needs.
     All,
     /// Configuration and tokenizer: what planning needs.
-    ConfigurationOnly,
+    WithoutWeights,
 }
 
 /// What lies in the cache after a call.

@@ -24,12 +24,10 @@ pub(super) fn model_files(paths: &[&str], what: Files) -> Result<Vec<String>, Pr
     }
     let mut files = vec![CONFIGURATION.to_owned()];
     match what {
-        Files::ConfigurationOnly => files.extend(tokenizer(paths)?),
-        Files::All => {
-            files.extend(weights(paths)?);
-            files.extend(tokenizer(paths)?);
-        }
+        Files::WithoutWeights => {}
+        Files::All => files.extend(weights(paths)?),
     }
+    files.extend(tokenizer(paths)?);
     files.sort_unstable();
     Ok(files)
 }
@@ -115,8 +113,11 @@ mod tests {
             "vocab.json",
         ];
         assert_eq!(files, wanted);
-        let planned: Vec<&str> = wanted.into_iter().filter(|file| *file != "model.safetensors").collect();
-        assert_eq!(model_files(&gpt2, Files::ConfigurationOnly).unwrap(), planned);
+        let without = model_files(&gpt2, Files::WithoutWeights).unwrap();
+        assert_eq!(
+            without,
+            ["config.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json"]
+        );
         let tiny = ["config.json", "pytorch_model.bin", "vocab.txt"];
         assert_eq!(model_files(&tiny, Files::All).unwrap(), tiny);
     }

@@ -15,6 +15,7 @@ mod check_zip;
 mod error;
 mod grid;
 mod keys;
+mod keys_grid;
 mod model_shape;
 mod overrides;
 mod raw;

@@ -4,6 +4,7 @@
 use super::DeviceRequest;
 use super::error::{Problem, Report, short};
 use super::keys::{self, Kind, Section};
+use super::keys_grid;
 use super::raw_task::{self, RawTask};
 use super::read::{self, Field, Fields};
 use super::setting::{Axis, Setting};
@@ -249,7 +250,7 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
         let mut names = Vec::new();
         let wanted = "a list of axes, for example `[rank, alpha]`";
         let items = read::items(group, "an item of `zip`", wanted, report);
-        for item in items.iter().take(keys::EXCLUSION.keys().count() + 1) {
+        for item in items.iter().take(keys_grid::EXCLUSION.keys().count() + 1) {
             match &item.content {
                 Content::Text(name) => names.push(At { value: name.clone(), place: item.place }),
                 Content::Null
@@ -274,7 +275,7 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
 fn exclusions(node: &Node, report: &mut Report) -> Vec<RawExclusion> {
     let items = read::items(node, "`exclude`", "a list of mappings", report);
     let read_one = |item: &Node| {
-        let fields = read::fields(item, &keys::EXCLUSION, keys::EXCLUSION.name, report)?;
+        let fields = read::fields(item, &keys_grid::EXCLUSION, keys_grid::EXCLUSION.name, report)?;
         Some(RawExclusion { place: item.place, axes: axes(fields) })
     };
     items.iter().filter_map(read_one).collect()

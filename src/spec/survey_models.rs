@@ -103,7 +103,7 @@ impl Seen<'_> {
             Origin::Path(path) => model_folder(path, name, look.purpose == Purpose::Plan),
             Origin::Hub(reference) => {
                 let files = match look.purpose {
-                    Purpose::Plan => Files::ConfigurationOnly,
+                    Purpose::Plan => Files::WithoutWeights,
                     Purpose::Run => Files::All,
                 };
                 let path = look.model(reference, files, name)?;
@@ -117,9 +117,7 @@ impl Seen<'_> {
         let look = self.look;
         let load = |origin: &Origin| match origin {
             Origin::Path(path) => tokenizer(path, name),
-            Origin::Hub(reference) => {
-                tokenizer(&look.model(reference, Files::ConfigurationOnly, name)?, name)
-            }
+            Origin::Hub(reference) => tokenizer(&look.model(reference, Files::WithoutWeights, name)?, name),
         };
         self.tokenizers.entry(origin).or_insert_with_key(load).clone()
     }

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::error::Report;
-use super::keys::{EXCLUSION, Kind};
+use super::keys::Kind;
+use super::keys_grid::EXCLUSION;
 use super::raw::RawAxis;
 use super::setting::Setting;
 use super::source::{At, Place, Sources};
