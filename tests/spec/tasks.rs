@@ -1,14 +1,10 @@
 //! What the tasks, models, methods and profiles of a sweep file mean, and what is wrong with them.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its fixtures")]
-
-mod spec_folder;
-
 use lorasweep::arch::{Architecture, Weights};
 use lorasweep::spec::{Overrides, Purpose};
 use lorasweep::task::{Objective, TextLayout};
 
-use spec_folder::Folder;
+use crate::folder::Folder;
 
 const GRID: &str = "grid: [{method: lora, model: tiny, learning_rate: 5e-3}]\n";
 const TINY: &str = "models: {tiny: {from: tiny}}\n";

@@ -12,12 +12,12 @@ use tempfile::TempDir;
 const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2,
     "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 32}"#;
 
-pub struct Folder(TempDir);
+pub(crate) struct Folder(TempDir);
 
 impl Folder {
     /// Twelve rows to train and four to test, four lines of text, two questions; `tiny` is a BERT of
     /// zeros, `bytes` a tokenizer of GPT-2's kind.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let folder = Self(TempDir::new().unwrap());
         let row = |i: usize| format!("row {i},{}\n", ["no", "yes"][i % 2]);
         let rows = |n: usize| format!("text,label\n{}", (0..n).map(row).collect::<String>());
@@ -40,26 +40,26 @@ impl Folder {
         folder
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         let path = self.0.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.0.path().join(name)).unwrap()
     }
 
-    pub fn load(&self, sweep: &str) -> Result<SweepSpec, SpecErrors> {
+    pub(crate) fn load(&self, sweep: &str) -> Result<SweepSpec, SpecErrors> {
         self.load_as(sweep, &Overrides::default(), Purpose::Run)
     }
 
     /// Loads a sweep with a hub that is offline and keeps its files in `hub`.
-    pub fn load_as(
+    pub(crate) fn load_as(
         &self,
         sweep: &str,
         overrides: &Overrides,
@@ -70,7 +70,7 @@ impl Folder {
     }
 
     /// Loads `demo.yaml` as it is.
-    pub fn load_file(&self, overrides: &Overrides, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
+    pub(crate) fn load_file(&self, overrides: &Overrides, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
         let cache = self.0.path().join("hub");
         let endpoint = "http://127.0.0.1:9".to_owned();
         let hub = Hub::new(Settings { cache, endpoint, token: None, offline: true });
@@ -79,15 +79,15 @@ impl Folder {
     }
 
     /// The whole message, with the folder's path taken out.
-    pub fn message(&self, sweep: &str) -> String {
+    pub(crate) fn message(&self, sweep: &str) -> String {
         self.plain(&self.load(sweep).unwrap_err())
     }
 
-    pub fn plain(&self, errors: &SpecErrors) -> String {
+    pub(crate) fn plain(&self, errors: &SpecErrors) -> String {
         self.without_path(&errors.to_string())
     }
 
-    pub fn without_path(&self, text: &str) -> String {
+    pub(crate) fn without_path(&self, text: &str) -> String {
         let folder = self.0.path().to_string_lossy().into_owned();
         text.replace(&format!("{folder}/"), "").replace(&folder, ".")
     }

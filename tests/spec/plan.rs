@@ -1,10 +1,6 @@
 //! Exact parameter counts of the published experiments, from configurations alone, as `plan --json`
 //! tells them; and sweep files that are made to take long, refused at once.
 
-#![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its fixtures")]
-
-mod spec_folder;
-
 use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -15,7 +11,7 @@ use lorasweep::plan::overview;
 use lorasweep::spec::{Overrides, Purpose};
 use serde_json::Value;
 
-use spec_folder::Folder;
+use crate::folder::Folder;
 
 /// What `plan --json` says of each configuration: the model, its method, trainable and total counts.
 fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
