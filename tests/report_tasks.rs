@@ -230,28 +230,3 @@ fn a_diverged_loss_breaks_no_chart() {
         assert!(!chart.svg().unwrap().contains("NaN"), "{}", chart.name);
     }
 }
-
-#[test]
-fn zz_dump() {
-    let tens = ["wikitext-103", "wikitext-2", "tinystories", "ag_news", "yelp", "amazon", "cnn", "xsum", "squad", "imdb"];
-    let mut seeds = Vec::new();
-    for model in ["minilm-2", "small-bert"] {
-        for rank in [4, 16, 32] { for alpha in [64.0, 256.0, 512.0] { for seed in [1, 2, 3] {
-            let (_, method, mut training) = lora(rank, alpha / 16.0);
-            training.seed = seed;
-            seeds.push((model, method, training));
-        }}}
-        seeds.push((model, Method::Base, training(5e-3)));
-    }
-    for (name, record) in [
-        ("cls", record()), ("qa", answer_record()),
-        ("lm-tasks-seeds", language_record(&["wikitext-2", "imdb"], &[4, 8, 16], &[1, 2, 3])),
-        ("lm-ten", language_record(&tens, &[8], &[42])),
-        ("lm-one", language_record(&["imdb"], &[8], &[42])),
-        ("agnews", record_of(seeds)),
-    ] {
-        let folder = std::path::Path::new("/tmp/rep3").join(name);
-        report::write(&record, &folder).unwrap();
-        fs::write(folder.join("t.txt"), report::terminal_table(&record, 120)).unwrap();
-    }
-}
