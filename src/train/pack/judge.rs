@@ -6,16 +6,15 @@ use std::time::Instant;
 
 use tch::Tensor;
 
-use super::{Trainer, bad_data, padding, part, peak_memory_mib};
-use crate::data::store::PartView;
+use super::{Trainer, bad_data, part, peak_memory_mib};
 use crate::job::ChildLine;
-use crate::model::Classifier;
+use crate::model::Model;
 use crate::model::params::fill;
 use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
 use crate::run::files;
 use crate::task::Part;
 use crate::train::checkpoint;
-use crate::train::evaluate::evaluate;
+use crate::train::evaluate::all_rows;
 use crate::trial::{Keep, Splitting};
 
 impl Trainer<'_> {
@@ -126,10 +125,9 @@ impl Trainer<'_> {
         let started = Instant::now();
         let architecture = &self.pack.model.architecture;
         let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
-        let model = Classifier::new(architecture, &self.params.only(k), adapters.as_ref());
-        let classes = self.pack.task.objective.labels().len();
-        let scores =
-            evaluate(&model, part(&self.store, of)?, rows, (classes, padding(architecture)), self.device);
+        let head = self.pack.task.objective.head();
+        let model = Model::new(architecture, head, &self.params.only(k), adapters.as_ref());
+        let scores = self.evaluator.scores(&model, part(&self.store, of)?, rows).map_err(bad_data)?;
         let seconds = started.elapsed().as_secs_f64();
         let cost = &mut self.slots[k].state.cost;
         cost.evaluate_s += seconds;
@@ -137,8 +135,4 @@ impl Trainer<'_> {
         cost.evaluated_rows += rows.len() as u64;
         Ok(scores)
     }
-}
-
-fn all_rows(part: &PartView) -> Vec<u32> {
-    (0..u32::try_from(part.len()).expect("stores hold fewer than 2^32 rows")).collect()
 }
