@@ -89,9 +89,11 @@ impl SourceError {
     pub fn hint(&self) -> String {
         match &self.problem {
             Problem::Unreadable(_) => "check the path and that you may read the file".into(),
-            Problem::Ending => "use a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or .json \
+            Problem::Ending => {
+                "use a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or .json \
                  (SQuAD's), all but .parquet also with .gz or .zst behind"
-                .into(),
+                    .into()
+            }
             Problem::NotUtf8 => {
                 "convert the file, for example with `iconv -f LATIN1 -t UTF-8 OLD > NEW`".into()
             }
@@ -116,7 +118,7 @@ impl SourceError {
             Problem::NotSquad(_) => "use SQuAD's official JSON, or JSON Lines with the ending .jsonl".into(),
             Problem::Broken { .. } => "copy or download the file again".into(),
             Problem::NotAnObject(_) => "write one JSON object with text or numbers on each line".into(),
-            Problem::NotText { .. } => "give every object this column, with text or a number in it".into(),
+            Problem::NotText { .. } => "give every row text or a number in this column".into(),
             Problem::MissingColumn { columns, .. } => format!("the columns are `{}`", columns.join("`, `")),
             Problem::UnknownLabel(_) | Problem::Changed => {
                 "start the sweep again, so that the file is checked anew".into()
