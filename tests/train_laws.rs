@@ -13,11 +13,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
+use lorasweep::arch::{Architecture, BertConfig, Head, ModelSpec, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::job::{ChildLine, Device, Pack, Placement};
-use lorasweep::model::{Classifier, build, params, weights};
+use lorasweep::model::build::{self, Base};
+use lorasweep::model::{Model, params, weights};
 use lorasweep::outcome::{Failure, MetricLine, Scores, TrialResult};
 use lorasweep::run::layout::Layout;
 use lorasweep::task::{DataFile, Part, Task};
@@ -342,11 +343,11 @@ fn test_again(bench: &Bench, trial: &Trial, values: &BTreeMap<String, Tensor>) -
     let model = model();
     let Weights::Folder { path, .. } = &model.weights else { panic!("the fixture has weights") };
     let base = weights::read(path).unwrap();
-    let start =
-        build::start(&model.architecture, 3, std::slice::from_ref(trial), Some(&base), tch::Device::Cpu);
+    let (head, slots) = (Head::Classifier { labels: 3 }, std::slice::from_ref(trial));
+    let start = build::start(&model.architecture, head, slots, Base::Read(&base), tch::Device::Cpu);
     let start = start.unwrap();
     params::fill(&start.params.slot(0), values).unwrap();
-    let classifier = Classifier::new(&model.architecture, &start.params, start.adapters.as_ref());
+    let classifier = Model::new(&model.architecture, head, &start.params, start.adapters.as_ref());
     let store = TokenStore::open(&Layout::store(bench.layout.stores(), bench.store)).unwrap();
     let rows: Vec<u32> = (0..TEST_ROWS).collect();
     evaluate(&classifier, store.part(Part::Test).unwrap(), &rows, (3, 0), tch::Device::Cpu)

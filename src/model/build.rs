@@ -1,14 +1,16 @@
 //! Owns the starting values of a pack's tensors: read from a folder, or drawn from each trial's key.
 //! Trains nothing.
 
+use std::collections::BTreeSet;
+
 use tch::{Device, Kind, Tensor};
 
 use super::layers::AdapterSettings;
 use super::params::{Params, index};
 use super::weights::{self, Checkpoint, WeightsError};
-use crate::arch::{Architecture, Head, LinearShape, TensorRole, TensorShape};
+use crate::arch::{Architecture, Head, Init, LinearShape, TensorShape};
 use crate::stream::{Draw, StreamKey};
-use crate::trial::{Lora, Trial};
+use crate::trial::{Lora, Method, Trial};
 
 /// A pack's tensors and its adapters' settings, where the method has adapters.
 #[derive(Debug)]
@@ -19,41 +21,49 @@ pub struct Start {
     pub adapters: Option<AdapterSettings>,
 }
 
-/// The starting values for the slots of a pack, which share method kind and architecture.
+/// Where a pack's base weights come from.
+#[derive(Clone, Copy, Debug)]
+pub enum Base<'a> {
+    /// A folder: the same for all slots.
+    Read(&'a Checkpoint),
+    /// The model's own seed: an untrained base, the same for all slots.
+    Drawn {
+        /// The seed.
+        seed: u64,
+    },
+    /// Each trial's own seed: training from scratch.
+    Fresh,
+}
+
+/// The starting values for the slots of a pack, which share architecture, kind of method, adapted
+/// modules and saved modules. A head is fresh for every trial, whether it trains or not.
 ///
 /// # Errors
-/// When the folder's tensors do not fit the architecture. `base` is absent for `scratch`, and only there.
+/// When the folder's tensors do not fit the architecture.
 pub fn start(
     architecture: &Architecture,
     head: Head,
     slots: &[Trial],
-    base: Option<&Checkpoint>,
+    base: Base<'_>,
     device: Device,
 ) -> Result<Start, WeightsError> {
     let keys: Vec<StreamKey> = slots.iter().map(StreamKey::of).collect();
     let loras: Vec<&Lora> = slots.iter().filter_map(|trial| trial.configuration.method.lora()).collect();
-    let range = match architecture {
-        Architecture::Bert(config) => config.initializer_range,
-    };
+    let trainable = trainable(architecture, head, &slots[0].configuration.method);
+    let fresh = |shape: &TensorShape| keys.iter().map(|key| draw(*key, shape).to_device(device)).collect();
     let mut params = Params::new(slots.len());
     for shape in architecture.tensors() {
-        let values = match base {
-            Some(base) => vec![read(base, architecture.base_prefix(), &shape)?.to_device(device)],
-            None => keys.iter().map(|key| draw(*key, &shape, range).to_device(device)).collect(),
-        };
-        match (values.as_slice(), loras.is_empty()) {
-            ([value], false) => params.freeze(&shape.name, value.shallow_clone()),
-            ([value], true) => {
-                let copies: Vec<Tensor> = slots.iter().map(|_| value.shallow_clone()).collect();
-                params.train(&shape.name, &copies, decays(shape.role));
+        let values: Vec<Tensor> = match base {
+            Base::Read(folder) => {
+                vec![read(folder, architecture.base_prefix(), &shape)?.to_device(device)]
             }
-            (values, _) => params.train(&shape.name, values, decays(shape.role)),
-        }
+            Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), &shape).to_device(device)],
+            Base::Fresh => fresh(&shape),
+        };
+        add(&mut params, &shape, &values, trainable.contains(&shape.name));
     }
     for shape in architecture.head_tensors(head) {
-        let values: Vec<Tensor> =
-            keys.iter().map(|key| draw(*key, &shape, range).to_device(device)).collect();
-        params.train(&shape.name, &values, decays(shape.role));
+        add(&mut params, &shape, &fresh(&shape), trainable.contains(&shape.name));
     }
     let adapters = (!loras.is_empty()).then(|| {
         for target in architecture.lora_targets(&loras[0].targets) {
@@ -65,6 +75,31 @@ pub fn start(
         }
     });
     Ok(Start { params, adapters })
+}
+
+/// The names of what trains, adapters apart.
+fn trainable(architecture: &Architecture, head: Head, method: &Method) -> BTreeSet<String> {
+    let tensors = match method {
+        Method::Full | Method::Scratch => {
+            architecture.tensors().into_iter().chain(architecture.head_tensors(head)).collect()
+        }
+        Method::Lora(lora) => architecture.saved_tensors(head, &lora.modules_to_save),
+        Method::Base => Vec::new(),
+    };
+    tensors.into_iter().map(|tensor| tensor.name).collect()
+}
+
+/// Adds a tensor with one value for all slots, or one per slot.
+fn add(params: &mut Params, shape: &TensorShape, values: &[Tensor], trains: bool) {
+    match (trains, values) {
+        (true, [value]) => {
+            let copies: Vec<Tensor> = (0..params.slots()).map(|_| value.shallow_clone()).collect();
+            params.train(&shape.name, &copies, shape.role.decays());
+        }
+        (true, values) => params.train(&shape.name, values, shape.role.decays()),
+        (false, [value]) => params.freeze(&shape.name, value.shallow_clone()),
+        (false, values) => params.freeze_each(&shape.name, values),
+    }
 }
 
 /// A ~ U(-1/sqrt(in), 1/sqrt(in)), which is PEFT's kaiming_uniform(a = sqrt 5), and B = 0.
@@ -89,28 +124,20 @@ fn add_adapters(
     params.train(&format!("{}.lora_B.weight", target.name), &b.collect::<Vec<_>>(), true);
 }
 
-fn decays(role: TensorRole) -> bool {
-    match role {
-        TensorRole::Matrix => true,
-        TensorRole::Bias | TensorRole::NormScale | TensorRole::NormShift => false,
-    }
-}
-
 fn seed(key: StreamKey, name: &str) {
     tch::manual_seed(i64::try_from(key.seed(Draw::Init(name))).expect("seeds have 63 bits"));
 }
 
-/// Fresh values as transformers draws them; on the host, so that every device starts alike.
-fn draw(key: StreamKey, shape: &TensorShape, range: f64) -> Tensor {
+/// Fresh values; on the host, so that every device starts alike.
+fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
     let size: Vec<i64> = shape.shape.iter().map(|n| index(*n)).collect();
-    let empty = || Tensor::empty(&size, (Kind::Float, Device::Cpu));
-    match shape.role {
-        TensorRole::Matrix => {
-            seed(key, &shape.name);
-            empty().normal_(0.0, range)
-        }
-        TensorRole::Bias | TensorRole::NormShift => empty().zero_(),
-        TensorRole::NormScale => empty().fill_(1.0),
+    let mut empty = Tensor::empty(&size, (Kind::Float, Device::Cpu));
+    seed(key, &shape.name);
+    match shape.init {
+        Init::Normal(std) => empty.normal_(0.0, std),
+        Init::Uniform(bound) => empty.uniform_(-bound, bound),
+        Init::Zeros => empty.zero_(),
+        Init::Ones => empty.fill_(1.0),
     }
 }
 

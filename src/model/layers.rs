@@ -1,7 +1,7 @@
 //! Owns the layers that models are made of, each for a whole pack: `x` is `[K, n, width]`, K slots of
 //! n rows. Frozen weights are multiplied once for all slots, stacked ones slot by slot.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::params::{Params, Weight, index};
 use super::pass::Pass;
@@ -42,25 +42,38 @@ impl AdapterSettings {
 #[derive(Debug)]
 pub struct Linear {
     weight: Weight,
-    bias: Weight,
+    /// Whether the weight is `[in, out]`, as GPT-2 stores it, and not `[out, in]`.
+    is_transposed: bool,
+    bias: Option<Weight>,
     adapter: Option<Adapter>,
 }
 
 impl Linear {
-    /// The layer called `name`, with its adapter where `params` has one.
+    /// The layer called `name`, with a bias and an adapter where `params` has them.
     #[must_use]
     pub fn new(params: &Params, name: &str, settings: Option<&AdapterSettings>) -> Self {
         let adapter = settings.and_then(|settings| Adapter::find(params, name, settings));
         let weight = params.weight(&format!("{name}.weight"));
-        let bias = params.weight(&format!("{name}.bias"));
-        Self { weight, bias, adapter }
+        let bias = params.find(&format!("{name}.bias"));
+        Self { weight, is_transposed: false, bias, adapter }
+    }
+
+    /// The same with a weight `[in, out]`: transformers' `Conv1D`.
+    #[must_use]
+    pub fn conv1d(params: &Params, name: &str, settings: Option<&AdapterSettings>) -> Self {
+        Self { is_transposed: true, ..Self::new(params, name, settings) }
     }
 
     /// `[K, n, in]` to `[K, n, out]`.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let y = match (&self.weight, &self.bias) {
-            (Weight::Shared(weight), Weight::Shared(bias)) => x.linear(weight, Some(bias)),
-            (weight, bias) => stacked_linear(x, weight.stacked(), bias.stacked()),
+        let out_in = |weight: &Tensor| {
+            if self.is_transposed { weight.transpose(-2, -1) } else { weight.shallow_clone() }
+        };
+        let y = match &self.weight {
+            Weight::Shared(weight) => x.linear(&out_in(weight), self.bias.as_ref().map(Weight::shared)),
+            Weight::Stacked(weight) => {
+                stacked_linear(x, &out_in(weight), self.bias.as_ref().map(Weight::stacked))
+            }
         };
         match &self.adapter {
             Some(adapter) => adapter.add_to(&y, x, pass),
@@ -69,12 +82,16 @@ impl Linear {
     }
 }
 
-fn stacked_linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
+/// `[K, n, in]` to `[K, n, out]` with `[K, out, in]` and `[K, out]`.
+fn stacked_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     if weight.size()[0] == 1 {
         // A batched product of one is slower than a plain one.
-        return x.linear(&weight.get(0), Some(bias.get(0)));
+        return x.linear(&weight.get(0), bias.map(|bias| bias.get(0)));
     }
-    bias.unsqueeze(1).baddbmm(x, &weight.transpose(1, 2), 1, 1)
+    match bias {
+        Some(bias) => bias.unsqueeze(1).baddbmm(x, &weight.transpose(1, 2), 1, 1),
+        None => x.bmm(&weight.transpose(1, 2)),
+    }
 }
 
 impl Adapter {
@@ -133,26 +150,43 @@ impl LayerNorm {
 #[derive(Debug)]
 pub struct Embedding {
     weight: Weight,
+    /// Added to every vector, where the table is a dense layer over one-hot words.
+    bias: Option<Weight>,
     padding: i64,
 }
 
 impl Embedding {
-    /// The table called `name`; the row `padding` gets no gradient, -1 for none.
+    /// The table `[words, width]` called `name`; the row `padding` gets no gradient, -1 for none.
     #[must_use]
     pub fn new(params: &Params, name: &str, padding: i64) -> Self {
-        Self { weight: params.weight(&format!("{name}.weight")), padding }
+        Self { weight: params.weight(&format!("{name}.weight")), bias: None, padding }
+    }
+
+    /// The table `[words, width]` that is itself called `name`.
+    #[must_use]
+    pub fn bare(params: &Params, name: &str) -> Self {
+        Self { weight: params.weight(name), bias: None, padding: -1 }
+    }
+
+    /// The dense layer `[width, words]` called `name` over one-hot words: each picks a column.
+    #[must_use]
+    pub fn one_hot(params: &Params, name: &str) -> Self {
+        Self { bias: params.find(&format!("{name}.bias")), ..Self::new(params, name, -1) }
     }
 
     /// Ids `[K, n]` to vectors `[K, n, width]`.
     pub fn forward(&self, ids: &Tensor) -> Tensor {
-        let look_up =
-            |weight: &Tensor, ids: &Tensor| Tensor::embedding(weight, ids, self.padding, false, false);
+        let look_up = |weight: &Tensor, bias: Option<&Tensor>, ids: &Tensor| match bias {
+            None => Tensor::embedding(weight, ids, self.padding, false, false),
+            Some(bias) => Tensor::embedding(&weight.tr(), ids, self.padding, false, false) + bias,
+        };
         match &self.weight {
-            Weight::Shared(weight) => look_up(weight, ids),
+            Weight::Shared(weight) => look_up(weight, self.bias.as_ref().map(Weight::shared), ids),
             Weight::Stacked(weight) => {
+                let bias = |k| self.bias.as_ref().map(|bias| bias.stacked().get(k));
                 let slots = weight.size()[0];
-                let parts: Vec<Tensor> = (0..slots).map(|k| look_up(&weight.get(k), &ids.get(k))).collect();
-                Tensor::stack(&parts, 0)
+                let parts = (0..slots).map(|k| look_up(&weight.get(k), bias(k).as_ref(), &ids.get(k)));
+                Tensor::stack(&parts.collect::<Vec<_>>(), 0)
             }
         }
     }
@@ -164,9 +198,31 @@ impl Embedding {
             Weight::Stacked(weight) => weight.narrow(1, 0, index(n)),
         }
     }
+
+    /// The products of `[K, n, width]` with every row, `[K, n, words]`: the table as an output layer.
+    pub fn scores(&self, x: &Tensor) -> Tensor {
+        match &self.weight {
+            Weight::Shared(weight) => x.linear(weight, None::<&Tensor>),
+            Weight::Stacked(weight) => stacked_linear(x, weight, None),
+        }
+    }
+
+    /// Where the table is.
+    pub fn device(&self) -> Device {
+        match &self.weight {
+            Weight::Shared(weight) | Weight::Stacked(weight) => weight.device(),
+        }
+    }
 }
 
 impl Weight {
+    fn shared(&self) -> &Tensor {
+        match self {
+            Self::Shared(tensor) => tensor,
+            Self::Stacked(_) => panic!("a layer's weight and bias are frozen together or trained together"),
+        }
+    }
+
     fn stacked(&self) -> &Tensor {
         match self {
             Self::Stacked(tensor) => tensor,

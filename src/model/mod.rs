@@ -9,9 +9,15 @@ pub mod bert;
 #[cfg(feature = "torch")]
 pub mod build;
 #[cfg(feature = "torch")]
-mod classifier;
-#[cfg(feature = "torch")]
 pub mod device;
+#[cfg(feature = "torch")]
+mod family;
+#[cfg(feature = "torch")]
+mod generate;
+#[cfg(feature = "torch")]
+pub mod gpt2;
+#[cfg(feature = "torch")]
+pub mod gptmini;
 #[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
@@ -21,4 +27,4 @@ pub mod pass;
 pub mod weights;
 
 #[cfg(feature = "torch")]
-pub use self::classifier::{Classifier, Inputs};
+pub use self::family::{Inputs, Model};

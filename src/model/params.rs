@@ -1,6 +1,7 @@
-//! Owns the tensors of a pack: frozen ones that all slots share, trainable ones with one slice per slot.
+//! Owns the tensors of a pack: frozen ones that all slots share, and those with one slice per slot:
+//! trainable ones, and frozen ones that each slot drew for itself.
 //!
-//! A trainable tensor has the slot dimension first, `[K, …]`; a solo trial has K = 1. Slots may have
+//! A tensor with slices has the slot dimension first, `[K, …]`; a solo trial has K = 1. Slots may have
 //! tensors of unlike sizes: those in the pack are padded, what leaves it is not. Nothing here knows
 //! what a layer computes.
 
@@ -13,7 +14,7 @@ use tch::{Kind, Tensor};
 pub enum Weight {
     /// Frozen and the same for every slot.
     Shared(Tensor),
-    /// Trainable: each slot has its own slice of the first dimension.
+    /// Each slot has its own slice of the first dimension: what trains, and fresh heads that do not.
     Stacked(Tensor),
 }
 
@@ -61,6 +62,8 @@ pub(crate) fn stack(values: &[Tensor]) -> Tensor {
 pub struct Params {
     slots: usize,
     shared: BTreeMap<String, Tensor>,
+    /// Frozen, with values of its own for each slot, `[K, …]`.
+    own: BTreeMap<String, Tensor>,
     trainable: BTreeMap<String, Trainable>,
 }
 
@@ -68,7 +71,7 @@ impl Params {
     /// An empty set for a number of slots.
     #[must_use]
     pub fn new(slots: usize) -> Self {
-        Self { slots, shared: BTreeMap::new(), trainable: BTreeMap::new() }
+        Self { slots, shared: BTreeMap::new(), own: BTreeMap::new(), trainable: BTreeMap::new() }
     }
 
     /// Number of slots K.
@@ -77,9 +80,15 @@ impl Params {
         self.slots
     }
 
-    /// Adds a frozen tensor.
+    /// Adds a frozen tensor, the same for all slots.
     pub fn freeze(&mut self, name: &str, tensor: Tensor) {
         self.shared.insert(name.to_owned(), tensor);
+    }
+
+    /// Adds a frozen tensor from one value per slot, all of one size.
+    pub fn freeze_each(&mut self, name: &str, values: &[Tensor]) {
+        debug_assert_eq!(values.len(), self.slots);
+        self.own.insert(name.to_owned(), Tensor::stack(values, 0));
     }
 
     /// Adds a trainable tensor from one value per slot; smaller ones are padded with zeros.
@@ -100,8 +109,10 @@ impl Params {
     /// A weight by name, where there is one.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<Weight> {
-        let stacked = self.trainable.get(name).map(|t| Weight::Stacked(t.tensor.shallow_clone()));
-        stacked.or_else(|| self.shared.get(name).map(|t| Weight::Shared(t.shallow_clone())))
+        let stacked = self.trainable.get(name).map(|t| &t.tensor).or_else(|| self.own.get(name));
+        stacked
+            .map(|t| Weight::Stacked(t.shallow_clone()))
+            .or_else(|| self.shared.get(name).map(|t| Weight::Shared(t.shallow_clone())))
     }
 
     /// Trainable tensors in name order.
@@ -112,7 +123,7 @@ impl Params {
     /// One slot's tensors as if it trained alone, sharing their storage; they collect no gradients.
     #[must_use]
     pub fn only(&self, slot: usize) -> Self {
-        self.select(1, |t| Trainable {
+        self.select(&[slot], |t| Trainable {
             tensor: t.of_slot(&t.tensor, slot).unsqueeze(0),
             decays: t.decays,
             sizes: vec![t.sizes[slot].clone()],
@@ -122,16 +133,21 @@ impl Params {
     /// The same tensors without the slots that are not in `kept`: copies, fresh leaves.
     #[must_use]
     pub fn retain(&self, kept: &[usize]) -> Self {
-        self.select(kept.len(), |t| {
+        self.select(kept, |t| {
             let values: Vec<Tensor> = kept.iter().map(|slot| t.of_slot(&t.tensor, *slot)).collect();
             Trainable::new(&values, t.decays)
         })
     }
 
-    fn select(&self, slots: usize, take: impl Fn(&Trainable) -> Trainable) -> Self {
-        let shared = self.shared.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect();
-        let trainable = self.trainable.iter().map(|(name, t)| (name.clone(), take(t))).collect();
-        Self { slots, shared, trainable }
+    fn select(&self, kept: &[usize], take: impl Fn(&Trainable) -> Trainable) -> Self {
+        let slots: Vec<i64> = kept.iter().map(|slot| index(*slot)).collect();
+        let own = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&slots).to_device(t.device()));
+        Self {
+            slots: kept.len(),
+            shared: self.shared.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect(),
+            own: self.own.iter().map(|(name, t)| (name.clone(), own(t))).collect(),
+            trainable: self.trainable.iter().map(|(name, t)| (name.clone(), take(t))).collect(),
+        }
     }
 
     /// Elements that train in one slot, and elements of that slot in all; padding not counted.
@@ -140,7 +156,8 @@ impl Params {
         let trainable: i64 = self.trainable.values().map(|t| t.sizes[slot].iter().product::<i64>()).sum();
         let trainable = u64::try_from(trainable).expect("sizes are positive");
         let shared: usize = self.shared.values().map(Tensor::numel).sum();
-        (trainable, trainable + shared as u64)
+        let own: usize = self.own.values().map(|t| t.numel() / self.slots).sum();
+        (trainable, trainable + (shared + own) as u64)
     }
 
     /// One slot's trainable tensors, sharing their storage.

@@ -45,6 +45,14 @@ impl Pass {
         self.streams.is_some() && probability > 0.0
     }
 
+    /// From here on rows have `tokens` tokens in every slot: the filling behind shorter ones is read,
+    /// and has masks like the rest.
+    pub fn read_filling(&mut self, tokens: i64) {
+        for stream in self.streams.iter_mut().flatten() {
+            stream.tokens = tokens;
+        }
+    }
+
     /// Dropout with one probability for all slots; see [`Pass::dropout_per_slot`].
     pub fn dropout(&mut self, x: &Tensor, probability: f64) -> Tensor {
         let slots = self.streams.as_ref().map_or(0, Vec::len);

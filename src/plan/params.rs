@@ -10,7 +10,7 @@ use crate::trial::Method;
 pub struct ParamCounts {
     /// Those of the adapters alone.
     pub adapter: u64,
-    /// Those that train: adapters and head, or everything.
+    /// Those that train: adapters and saved modules, or everything, or nothing.
     pub trainable: u64,
     /// All of them.
     pub total: u64,
@@ -29,18 +29,16 @@ impl ParamCounts {
 /// parameters (Hu et al. 2021, section 4.1).
 #[must_use]
 pub fn count(architecture: &Architecture, head: Head, method: &Method) -> ParamCounts {
-    let base = sum(&architecture.tensors());
-    let head = sum(&architecture.head_tensors(head));
+    let whole = sum(&architecture.tensors()) + sum(&architecture.head_tensors(head));
     match method {
         Method::Lora(lora) => {
             let targets = architecture.lora_targets(&lora.targets);
             let adapter = targets.iter().map(|t| (lora.rank * (t.d_in + t.d_out)) as u64).sum();
-            ParamCounts { adapter, trainable: adapter + head, total: base + head + adapter }
+            let saved = sum(&architecture.saved_tensors(head, &lora.modules_to_save));
+            ParamCounts { adapter, trainable: adapter + saved, total: whole + adapter }
         }
-        Method::Full | Method::Scratch => {
-            ParamCounts { adapter: 0, trainable: base + head, total: base + head }
-        }
-        Method::Base => ParamCounts { adapter: 0, trainable: 0, total: base + head },
+        Method::Full | Method::Scratch => ParamCounts { adapter: 0, trainable: whole, total: whole },
+        Method::Base => ParamCounts { adapter: 0, trainable: 0, total: whole },
     }
 }
 
@@ -51,7 +49,7 @@ fn sum(tensors: &[TensorShape]) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::BertConfig;
+    use crate::arch::{BertConfig, Gpt2Config, GptMiniConfig};
     use crate::trial::Lora;
 
     fn bert(layers: usize, hidden: usize, intermediate: usize) -> Architecture {
@@ -72,6 +70,14 @@ mod tests {
         Method::Lora(Lora::new(&["query", "value"], rank, 16.0))
     }
 
+    fn saving(method: &Method, modules: &[&str]) -> Method {
+        let modules_to_save = modules.iter().map(ToString::to_string).collect();
+        match method {
+            Method::Lora(lora) => Method::Lora(Lora { modules_to_save, ..lora.clone() }),
+            Method::Full | Method::Scratch | Method::Base => panic!("only adapters have saved modules"),
+        }
+    }
+
     #[test]
     fn published_counts_hold() {
         let tiny = bert(2, 128, 512);
@@ -86,5 +92,44 @@ mod tests {
         assert_eq!(count(&tiny, classes(9), &lora(8)).trainable, 9_353);
         assert_eq!(count(&bert(2, 384, 1536), classes(4), &lora(8)).trainable, 26_116);
         assert_eq!(count(&bert(12, 768, 3072), classes(2), &lora(8)).adapter, 294_912);
+    }
+
+    #[test]
+    fn gpt2_has_its_published_size() {
+        let gpt2 = Architecture::Gpt2(Gpt2Config::default());
+        let lora = |targets: &[&str]| Method::Lora(Lora::new(targets, 8, 16.0));
+        let counts = |method: &Method| count(&gpt2, Head::LanguageModel, method);
+        assert_eq!(counts(&Method::Full).total, 124_439_808);
+        assert_eq!(counts(&Method::Base), ParamCounts { adapter: 0, trainable: 0, total: 124_439_808 });
+        assert_eq!(counts(&lora(&["c_attn"])).trainable, 294_912);
+        assert_eq!(counts(&lora(&["c_attn", "c_proj"])).trainable, 811_008);
+        assert_eq!(counts(&lora(&["attn.c_attn", "attn.c_proj"])).trainable, 294_912 + 12 * 8 * 2 * 768);
+        let labels = count(&gpt2, classes(2), &lora(&["c_attn"]));
+        assert_eq!(labels.trainable, 294_912 + 2 * 768);
+    }
+
+    #[test]
+    fn gptmini_counts_its_one_hot_layer_and_its_head_over_all_positions() {
+        let mini = |hidden_size, length| {
+            Architecture::GptMini(GptMiniConfig { hidden_size, length, ..GptMiniConfig::default() })
+        };
+        assert_eq!(count(&mini(3, 16), classes(3), &Method::Full).trainable, 91_818);
+        let frozen_head = saving(&Method::Lora(Lora::new(&["query", "value"], 4, 1.0)), &[]);
+        assert_eq!(count(&mini(64, 128), classes(3), &frozen_head).trainable, 1_024);
+    }
+
+    #[test]
+    fn what_trains_beside_adapters_is_named() {
+        let tiny = bert(2, 128, 512);
+        let trainable = |modules: &[&str]| count(&tiny, classes(4), &saving(&lora(8), modules)).trainable;
+        let pooler = 128 * 128 + 128;
+        assert_eq!(trainable(&[]), 8_192);
+        assert_eq!(trainable(&["head"]), 8_708);
+        assert_eq!(trainable(&["classifier"]), 8_708);
+        assert_eq!(trainable(&["head", "pooler"]), 8_708 + pooler);
+        assert_eq!(trainable(&["bert.pooler.dense"]), 8_192 + pooler);
+        assert_eq!(trainable(&["ooler", "weight"]), 8_192);
+        let total = |modules: &[&str]| count(&tiny, classes(4), &saving(&lora(8), modules)).total;
+        assert_eq!(total(&[]), total(&["head", "pooler"]));
     }
 }

@@ -7,7 +7,7 @@ use super::batch::{assemble, row_losses};
 use super::metrics::Tally;
 use crate::data::batches;
 use crate::data::store::PartView;
-use crate::model::Classifier;
+use crate::model::Model;
 use crate::model::pass::Pass;
 use crate::outcome::Scores;
 
@@ -18,7 +18,7 @@ const BATCH_TOKENS: usize = 4096;
 /// The scores of a one-slot classifier on these rows of a part.
 #[must_use]
 pub fn evaluate(
-    model: &Classifier,
+    model: &Model,
     part: &PartView,
     rows: &[u32],
     (classes, padding): (usize, usize),
@@ -28,7 +28,7 @@ pub fn evaluate(
     tch::no_grad(|| {
         for rows in batches::evaluation(rows, &part.lengths(), BATCH_TOKENS) {
             let batch = assemble(part, &[(&rows, 1.0)], padding, device);
-            let logits = model.forward(&batch.inputs, &mut Pass::evaluation());
+            let logits = model.classify(&batch.inputs, &mut Pass::evaluation());
             tally.add_loss(row_losses(&logits, &batch.labels).sum(Kind::Double).double_value(&[]));
             let guesses = logits.argmax(-1, false).view([-1]).to_device(Device::Cpu);
             let guesses = Vec::<i64>::try_from(guesses).expect("argmax gives 64-bit integers");

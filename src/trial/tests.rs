@@ -88,7 +88,7 @@ fn methods_data_and_shapes_decide() {
         change(&mut other);
         ids.insert(id(&other, &model, Method::Full));
     }
-    let Architecture::Bert(mut bert) = model.architecture.clone();
+    let Architecture::Bert(mut bert) = model.architecture.clone() else { panic!("it is a BERT") };
     bert.num_hidden_layers = 1;
     let shallow = ModelSpec { architecture: Architecture::Bert(bert), ..model.clone() };
     ids.insert(id(&task, &shallow, Method::Full));

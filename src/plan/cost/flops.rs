@@ -1,6 +1,6 @@
 //! Owns how many floating-point operations a row costs, by architecture and method.
 
-use crate::arch::{Architecture, BertConfig};
+use crate::arch::{Architecture, Head, TensorRole};
 use crate::plan::cost::count;
 use crate::trial::{Lora, Method};
 
@@ -19,22 +19,37 @@ pub struct RowFlops {
 /// gradient and once more for its weight's). Training adapters spares the frozen weights' gradients,
 /// and nothing flows back below the lowest adapted layer.
 #[must_use]
-pub fn per_row(architecture: &Architecture, method: &Method, tokens: f64) -> RowFlops {
-    let Architecture::Bert(config) = architecture;
-    let layers: Vec<Layer> = (0..config.num_hidden_layers).map(|n| Layer::of(config, n, tokens)).collect();
-    let forward: f64 = layers.iter().map(Layer::forward).sum();
+pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> RowFlops {
+    let tokens = match architecture {
+        Architecture::Bert(_) | Architecture::Gpt2(_) => tokens,
+        Architecture::GptMini(config) => count(config.length),
+    };
+    let layers = layers(architecture, tokens);
+    let output = output(architecture, head, tokens);
+    let forward: f64 = layers.iter().map(Layer::forward).sum::<f64>() + output;
     let (extra, backward) = match method {
         Method::Full | Method::Scratch => (0.0, 2.0 * forward),
         Method::Base => (0.0, 0.0),
         Method::Lora(lora) => {
             let adapters = adapter_products(architecture, lora, tokens);
-            (adapters, 2.0 * adapters + backward_to_adapters(architecture, lora, &layers))
+            (adapters, 2.0 * adapters + output + backward_to_adapters(architecture, lora, &layers))
         }
     };
     RowFlops { forward: 2.0 * (forward + extra), training: 2.0 * (forward + extra + backward) }
 }
 
-/// Multiply-adds of one encoder layer for one row.
+/// Multiply-adds of the output layer for one row: all words for every token, or the classes once.
+fn output(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
+    match head {
+        Head::LanguageModel => tokens * count(architecture.vocab_size() * architecture.stack().width),
+        Head::Classifier { .. } => {
+            let tensors = architecture.head_tensors(head);
+            tensors.iter().filter(|t| t.role == TensorRole::Linear).map(|t| count(t.numel())).sum()
+        }
+    }
+}
+
+/// Multiply-adds of one attention layer for one row.
 struct Layer {
     /// Query, key and value.
     projections: f64,
@@ -44,19 +59,27 @@ struct Layer {
     rest: f64,
 }
 
-impl Layer {
-    /// A classifier reads the first token only, so of the last layer's queries and of all that
-    /// comes behind them just one token is computed.
-    fn of(config: &BertConfig, index: usize, tokens: f64) -> Self {
-        let (hidden, inner) = (count(config.hidden_size), count(config.intermediate_size));
-        let read = if index + 1 == config.num_hidden_layers { 1.0 } else { tokens };
-        Self {
-            projections: hidden * hidden * (2.0 * tokens + read),
-            attention: 2.0 * read * tokens * hidden,
-            rest: read * (hidden * hidden + 2.0 * hidden * inner),
+/// BERT's classifier reads the first token only, so of its last layer's queries and of all that comes
+/// behind them just one token is computed.
+fn layers(architecture: &Architecture, tokens: f64) -> Vec<Layer> {
+    let stack = architecture.stack();
+    let read_last = match architecture {
+        Architecture::Bert(_) => 1.0,
+        Architecture::Gpt2(_) | Architecture::GptMini(_) => tokens,
+    };
+    let (width, inner) = (count(stack.width), count(stack.inner));
+    let layer = |n: usize| {
+        let read = if n + 1 == stack.layers { read_last } else { tokens };
+        Layer {
+            projections: width * width * (2.0 * tokens + read),
+            attention: 2.0 * read * tokens * width,
+            rest: read * (width * width + 2.0 * width * inner),
         }
-    }
+    };
+    (0..stack.layers).map(layer).collect()
+}
 
+impl Layer {
     fn forward(&self) -> f64 {
         self.projections + self.attention + self.rest
     }
@@ -66,15 +89,16 @@ impl Layer {
 /// with an adapter; in that layer they stop at the attention.
 fn backward_to_adapters(architecture: &Architecture, lora: &Lora, layers: &[Layer]) -> f64 {
     let targets = architecture.lora_targets(&lora.targets);
-    let Some(lowest) = targets.iter().filter_map(|target| layer_index(&target.name)).min() else {
+    let Some(lowest) = targets.iter().map(|target| layer_index(&target.name)).min() else {
         return 0.0;
     };
     let flowing: f64 = layers.iter().skip(lowest).map(|l| l.projections + 2.0 * l.attention + l.rest).sum();
     flowing - layers.get(lowest).map_or(0.0, |layer| layer.projections)
 }
 
-fn layer_index(module: &str) -> Option<usize> {
-    module.split('.').skip_while(|part| *part != "layer").nth(1)?.parse().ok()
+/// The number in a module's name; a model of one layer has none.
+fn layer_index(module: &str) -> usize {
+    module.split('.').find_map(|part| part.parse().ok()).unwrap_or(0)
 }
 
 fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f64 {
@@ -85,6 +109,7 @@ fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f6
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::arch::{BertConfig, Gpt2Config};
     use crate::plan::example;
 
     /// In units of hidden × hidden multiply-adds per token.
@@ -97,7 +122,7 @@ mod tests {
             ..BertConfig::default()
         });
         let unit = 2.0 * count(hidden) * count(hidden) * tokens;
-        let flops = per_row(&architecture, method, tokens);
+        let flops = per_row(&architecture, Head::Classifier { labels: 2 }, method, tokens);
         RowFlops { forward: flops.forward / unit, training: flops.training / unit }
     }
 
@@ -111,6 +136,19 @@ mod tests {
         close(products(&example::lora(1), 2).training, 14.0 + 2.0 + 9.0);
         close(products(&example::lora(1), 1).training, 2.0);
         close(products(&Method::Scratch, 4).training, 3.0 * 38.0);
+    }
+
+    #[test]
+    fn a_language_model_costs_two_operations_per_weight_and_token() {
+        // Kaplan et al. 2020, section 2.1, with the output layer, which is the word embedding.
+        let config = Gpt2Config { n_layer: 48, n_embd: 4096, ..Gpt2Config::default() };
+        let positions = config.n_positions * config.n_embd;
+        let architecture = Architecture::Gpt2(config);
+        let weights: usize = architecture.tensors().iter().map(crate::arch::TensorShape::numel).sum();
+        let flops = per_row(&architecture, Head::LanguageModel, &Method::Full, 16.0);
+        let expected = 2.0 * 16.0 * count(weights - positions);
+        assert!((flops.forward / expected - 1.0).abs() < 0.01, "{} {expected}", flops.forward);
+        assert!((flops.training / flops.forward - 3.0).abs() < 1e-9);
     }
 
     #[test]

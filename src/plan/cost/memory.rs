@@ -20,15 +20,16 @@ const GRADIENT: f64 = 4.0;
 #[must_use]
 pub fn training_mib(pack: &Pack) -> f64 {
     let ModelSpec { architecture, .. } = &pack.model;
+    let head = pack.task.objective.head();
     let mut shared: f64 = 0.0;
     let mut slots = 0.0;
     for trial in &pack.slots {
-        let counts = params::count(architecture, pack.task.objective.head(), &trial.configuration.method);
+        let counts = params::count(architecture, head, &trial.configuration.method);
         let [trainable, total] = [counts.trainable, counts.total].map(parameters);
         shared = shared.max(WEIGHT * (total - trainable));
         slots += (WEIGHT + GRADIENT + MOMENTS) * trainable;
         let rows = count(trial.configuration.training.batch_size);
-        slots += rows * activations_per_row(architecture, count(pack.task.max_length));
+        slots += rows * activations_per_row(architecture, head, count(pack.task.max_length));
     }
     PROCESS_MIB + (shared + slots) / MIB
 }
@@ -37,13 +38,22 @@ pub fn training_mib(pack: &Pack) -> f64 {
 /// Korthikanti et al. 2022, `34 s h + 5 a s^2` per layer in half precision (of which the dropout masks
 /// are one byte each), with the feed-forward layer's width apart and values in single precision.
 /// Frozen layers keep less, so that this is an upper bound for adapters.
-fn activations_per_row(architecture: &Architecture, tokens: f64) -> f64 {
-    let Architecture::Bert(config) = architecture;
-    let (hidden, inner) = (count(config.hidden_size), count(config.intermediate_size));
-    let heads = count(config.num_attention_heads);
-    let layer = tokens * (4.0 * (8.0 * hidden + 2.0 * inner) + 2.0 * hidden) + 9.0 * heads * tokens * tokens;
-    let embeddings = 2.0 * WEIGHT * tokens * hidden;
-    count(config.num_hidden_layers) * layer + embeddings
+/// A language model's logits are kept three times over: themselves, their logarithmic shares, and the
+/// gradient.
+fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
+    let tokens = match architecture {
+        Architecture::Bert(_) | Architecture::Gpt2(_) => tokens,
+        Architecture::GptMini(config) => count(config.length),
+    };
+    let stack = architecture.stack();
+    let (width, inner, heads) = (count(stack.width), count(stack.inner), count(stack.heads));
+    let layer = tokens * (4.0 * (8.0 * width + 2.0 * inner) + 2.0 * width) + 9.0 * heads * tokens * tokens;
+    let embeddings = 2.0 * WEIGHT * tokens * width;
+    let logits = match head {
+        Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
+        Head::Classifier { .. } => 0.0,
+    };
+    count(stack.layers) * layer + embeddings + logits
 }
 
 /// Disk that a trial leaves, in MiB: the last checkpoint with the optimiser's state, and the best

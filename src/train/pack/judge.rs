@@ -9,7 +9,7 @@ use tch::Tensor;
 use super::{Trainer, bad_data, padding, part, peak_memory_mib};
 use crate::data::store::PartView;
 use crate::job::ChildLine;
-use crate::model::Classifier;
+use crate::model::Model;
 use crate::model::params::fill;
 use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
 use crate::run::files;
@@ -126,10 +126,11 @@ impl Trainer<'_> {
         let started = Instant::now();
         let architecture = &self.pack.model.architecture;
         let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
-        let model = Classifier::new(architecture, &self.params.only(k), adapters.as_ref());
+        let head = self.pack.task.objective.head();
+        let model = Model::new(architecture, head, &self.params.only(k), adapters.as_ref());
         let classes = self.pack.task.objective.labels().len();
         let scores =
-            evaluate(&model, part(&self.store, of)?, rows, (classes, padding(architecture)), self.device);
+            evaluate(&model, part(&self.store, of)?, rows, (classes, architecture.padding()), self.device);
         let seconds = started.elapsed().as_secs_f64();
         let cost = &mut self.slots[k].state.cost;
         cost.evaluate_s += seconds;

@@ -14,7 +14,8 @@ use crate::job::{ChildLine, Pack, Progress};
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, fill, index};
 use crate::model::pass::{Pass, Stream};
-use crate::model::{self, Classifier, weights};
+use crate::model::build::{self, Base};
+use crate::model::{Model, weights};
 use crate::outcome::{EMA_DECAY, Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
@@ -42,7 +43,7 @@ pub(in crate::train) struct Trainer<'a> {
     slots: Vec<Slot>,
     params: Params,
     adapters: Option<AdapterSettings>,
-    model: Classifier,
+    model: Model,
     optimiser: AdamW,
     failure: Option<Failure>,
     results: usize,
@@ -67,14 +68,22 @@ impl<'a> Trainer<'a> {
             slots.push(Slot::new(trial, rows, train.lengths(), &context.layout));
         }
         let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
-        let base = match &pack.model.weights {
+        let folder = match &pack.model.weights {
             Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
             Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
         };
+        let base = match (&pack.model.weights, &folder) {
+            (_, Some(folder)) => Base::Read(folder),
+            (Weights::Random { seed }, None) if !fresh => Base::Drawn { seed: *seed },
+            (Weights::Absent, None) if !fresh => {
+                return Err(bad_data(format!("the model `{}` has no weights", pack.model.name)));
+            }
+            (Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent, None) => Base::Fresh,
+        };
         let head = pack.task.objective.head();
-        let start = model::build::start(&pack.model.architecture, head, &pack.slots, base.as_ref(), device);
+        let start = build::start(&pack.model.architecture, head, &pack.slots, base, device);
         let start = start.map_err(bad_data)?;
-        let model = Classifier::new(&pack.model.architecture, &start.params, start.adapters.as_ref());
+        let model = Model::new(&pack.model.architecture, head, &start.params, start.adapters.as_ref());
         let optimiser = AdamW::new(&start.params);
         let now = Instant::now();
         let mut trainer = Self {
@@ -143,7 +152,7 @@ impl<'a> Trainer<'a> {
     /// Forward and backward over the step's micro-batches: losses `[K]`, rows and tokens per slot.
     fn accumulate_gradients(&mut self) -> (Tensor, Vec<u64>, Vec<u64>) {
         let train = self.store.part(Part::Train).expect("the store was checked at the start");
-        let padding = padding(&self.pack.model.architecture);
+        let padding = self.pack.model.architecture.padding();
         let steps: Vec<Vec<Vec<u32>>> =
             self.slots.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
         let rows: Vec<u64> =
@@ -252,7 +261,8 @@ impl<'a> Trainer<'a> {
         self.optimiser = self.optimiser.retain(&self.params, kept);
         self.params = self.params.retain(kept);
         self.adapters = self.adapters.as_ref().map(|settings| settings.retain(kept));
-        self.model = Classifier::new(&self.pack.model.architecture, &self.params, self.adapters.as_ref());
+        let head = self.pack.task.objective.head();
+        self.model = Model::new(&self.pack.model.architecture, head, &self.params, self.adapters.as_ref());
     }
 
     /// Checkpoints every slot when so much was done since the last time that writing costs little.
@@ -301,12 +311,6 @@ fn slot_step(slot: &Slot) -> SlotStep<'_> {
         training,
         done: slot.state.step,
         learning_rate: learning_rate(training, slot.state.step, slot.total),
-    }
-}
-
-fn padding(architecture: &Architecture) -> usize {
-    match architecture {
-        Architecture::Bert(config) => config.pad_token_id,
     }
 }
 

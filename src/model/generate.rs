@@ -1,0 +1,143 @@
+//! Owns greedy generation: prompts of different lengths in one batch, every token computed once.
+//! Trains nothing, and samples nothing.
+
+use tch::{Device, Kind, Tensor};
+
+use super::gpt2::Gpt2;
+use super::params::index;
+use super::pass::Pass;
+
+/// Added to the scores of tokens that must not be seen. Finite, so that filling, which sees nothing,
+/// stays finite too.
+const HIDDEN: f64 = f32::MIN as f64;
+
+/// One layer's keys and values so far, each `[B, heads, capacity, H / heads]`.
+struct Cache {
+    /// Columns that there is room for.
+    capacity: i64,
+    /// `None` before the first token.
+    columns: Option<[Tensor; 2]>,
+}
+
+/// Prompts with what follows them so far. Prompts are padded on the left, so that all rows go on in
+/// the same column.
+struct Rows {
+    /// Column where each prompt begins, `[B]`.
+    starts: Tensor,
+    answers: Vec<Vec<u32>>,
+    /// Tokens that each answer may have.
+    limits: Vec<usize>,
+    ended: Vec<bool>,
+}
+
+impl Gpt2 {
+    /// The likeliest token after each prompt, and so on, as transformers' `generate(do_sample=False)`:
+    /// until `end`, which is left out, for at most `max_new` tokens, and no further than the model's
+    /// longest sequence. For one slot. An empty prompt has no answer.
+    #[must_use]
+    pub fn generate(&self, prompts: &[&[u32]], max_new: usize, end: u32) -> Vec<Vec<u32>> {
+        let device = self.words.device();
+        let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
+        let mut rows = Rows::new(prompts, longest, (max_new, self.max_length), device);
+        tch::no_grad(|| {
+            let cache = || Cache { capacity: index(longest + max_new), columns: None };
+            let mut caches: Vec<Cache> = self.layers.iter().map(|_| cache()).collect();
+            let (mut ids, mut column) = (left_padded(prompts, longest, device), 0);
+            while !rows.ended.iter().all(|ended| *ended) {
+                let next = self.next(&ids, column, &rows.starts, &mut caches);
+                column += ids.size()[1];
+                ids = next.unsqueeze(1);
+                rows.push(&next, end);
+            }
+        });
+        rows.answers
+    }
+
+    /// The likeliest next tokens, `[B]`, after `ids` `[B, n]` in the columns from `column` on.
+    fn next(&self, ids: &Tensor, column: i64, starts: &Tensor, caches: &mut [Cache]) -> Tensor {
+        let (batch, new) = (ids.size()[0], ids.size()[1]);
+        let columns = Tensor::arange_start(column, column + new, (Kind::Int64, ids.device()));
+        // What lies before a prompt or behind a finished answer has no position of its own.
+        let positions = (&columns - starts.view([-1, 1])).clamp(0, index(self.max_length) - 1);
+        let mask = mask(&columns, starts);
+        let words = self.words.forward(&ids.reshape([1, -1]));
+        let mut x = words + self.positions.forward(&positions.view([1, -1]));
+        for (layer, cache) in self.layers.iter().zip(caches) {
+            let attend = |parts: [Tensor; 3], _: &mut Pass| cache.attend(parts, column, &mask);
+            x = layer.forward(&x, batch, &mut Pass::evaluation(), attend);
+        }
+        let last = x.view([batch, new, -1]).select(1, -1).unsqueeze(0);
+        self.words.scores(&self.norm.forward(&last)).argmax(-1, false).view([-1])
+    }
+}
+
+impl Rows {
+    fn new(
+        prompts: &[&[u32]],
+        longest: usize,
+        (max_new, max_length): (usize, usize),
+        device: Device,
+    ) -> Self {
+        // The last new token is never read, so it needs no position.
+        let limit = |prompt: &&[u32]| match prompt.len() {
+            0 => 0,
+            n => max_new.min((max_length + 1).saturating_sub(n)),
+        };
+        let limits: Vec<usize> = prompts.iter().map(limit).collect();
+        let starts: Vec<i64> = prompts.iter().map(|prompt| index(longest - prompt.len())).collect();
+        Self {
+            starts: Tensor::from_slice(&starts).to_device(device),
+            answers: vec![Vec::new(); prompts.len()],
+            ended: limits.iter().map(|limit| *limit == 0).collect(),
+            limits,
+        }
+    }
+
+    fn push(&mut self, next: &Tensor, end: u32) {
+        let next = Vec::<i64>::try_from(next.to_device(Device::Cpu)).expect("argmax gives 64-bit integers");
+        for (row, token) in next.into_iter().enumerate() {
+            if self.ended[row] {
+                continue;
+            }
+            let token = u32::try_from(token).expect("vocabularies are small");
+            if token != end {
+                self.answers[row].push(token);
+            }
+            self.ended[row] = token == end || self.answers[row].len() == self.limits[row];
+        }
+    }
+}
+
+impl Cache {
+    /// The context of the new tokens, which stand in the columns from `column` on, over all so far.
+    fn attend(&mut self, [query, key, value]: [Tensor; 3], column: i64, mask: &Tensor) -> Tensor {
+        let (mut size, new) = (key.size(), key.size()[2]);
+        size[2] = self.capacity;
+        let empty = || Tensor::zeros(&size, (key.kind(), key.device()));
+        let columns = self.columns.get_or_insert_with(|| [empty(), empty()]);
+        let [keys, values] = [0, 1].map(|part| {
+            columns[part].narrow(2, column, new).copy_([&key, &value][part]);
+            columns[part].narrow(2, 0, column + new)
+        });
+        Tensor::scaled_dot_product_attention(&query, &keys, &values, Some(mask), 0.0, false, None, false)
+    }
+}
+
+fn left_padded(prompts: &[&[u32]], longest: usize, device: Device) -> Tensor {
+    let mut ids = vec![0_i64; prompts.len() * longest];
+    for (row, prompt) in prompts.iter().enumerate() {
+        let end = (row + 1) * longest;
+        for (place, token) in ids[end - prompt.len()..end].iter_mut().zip(*prompt) {
+            *place = i64::from(*token);
+        }
+    }
+    Tensor::from_slice(&ids).view([index(prompts.len()), index(longest)]).to_device(device)
+}
+
+/// `[B, 1, n, columns so far]`: what the new tokens in `columns` see, from their prompt's start to themselves.
+fn mask(columns: &Tensor, starts: &Tensor) -> Tensor {
+    let so_far = columns.max().int64_value(&[]) + 1;
+    let keys = Tensor::arange(so_far, (Kind::Int64, columns.device())).view([1, 1, 1, -1]);
+    let hidden = keys.lt_tensor(&starts.view([-1, 1, 1, 1])).logical_or(&keys.gt_tensor(&columns.view([1, 1, -1, 1])));
+    hidden.to_kind(Kind::Float) * HIDDEN
+}

@@ -1,0 +1,153 @@
+//! Owns GPT-2 (Radford et al. 2019), equal to transformers' `GPT2LMHeadModel` and
+//! `GPT2ForSequenceClassification`.
+//!
+//! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H. Rows are padded on the right,
+//! so the causal mask hides padding from every token, and there is no other mask.
+//! Owns no weights: they are the pack's.
+
+use tch::{Device, Kind, Tensor};
+
+use super::Inputs;
+use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
+use super::params::{Params, index};
+use super::pass::Pass;
+use crate::arch::{Gpt2Config, Head};
+
+/// A decoder; its output layer is its word embedding, or a classifier without bias.
+#[derive(Debug)]
+pub struct Gpt2 {
+    pub(super) words: Embedding,
+    pub(super) positions: Embedding,
+    pub(super) layers: Vec<Layer>,
+    pub(super) norm: LayerNorm,
+    score: Option<Linear>,
+    embedding_dropout: f64,
+    pub(super) max_length: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Layer {
+    attention_norm: LayerNorm,
+    attention_input: Linear,
+    attention_output: Linear,
+    inner_norm: LayerNorm,
+    inner_input: Linear,
+    inner_output: Linear,
+    heads: i64,
+    residual_dropout: f64,
+    attention_dropout: f64,
+}
+
+impl Gpt2 {
+    /// The decoder over these tensors; it shares their storage and gradients.
+    #[must_use]
+    pub fn new(config: &Gpt2Config, head: Head, params: &Params, adapters: Option<&AdapterSettings>) -> Self {
+        let layers = (0..config.n_layer).map(|i| Layer::new(config, i, params, adapters));
+        let score = match head {
+            Head::Classifier { .. } => Some(Linear::new(params, "score", None)),
+            Head::LanguageModel => None,
+        };
+        Self {
+            words: Embedding::new(params, "transformer.wte", -1),
+            positions: Embedding::new(params, "transformer.wpe", -1),
+            layers: layers.collect(),
+            norm: LayerNorm::new(params, "transformer.ln_f", config.layer_norm_epsilon),
+            score,
+            embedding_dropout: config.embd_pdrop,
+            max_length: config.n_positions,
+        }
+    }
+
+    /// Logits for classes from each row's last token, `[K, B, classes]`.
+    ///
+    /// # Panics
+    /// Where the head is the language model's.
+    pub fn classify(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
+        let last = inputs.last_tokens(&self.decode(inputs, pass));
+        let score = self.score.as_ref().expect("whoever asks for classes has built a classifier");
+        score.forward(&self.norm.forward(&last), pass)
+    }
+
+    /// Logits `[K, P, V]` for the tokens that follow those at `positions`, `[K, P]` into B * T. The
+    /// output layer is the largest product of a small model and is computed for no other token.
+    pub fn next_tokens(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
+        let x = self.decode(inputs, pass);
+        let size = [inputs.shape[0], positions.size()[1], x.size()[2]];
+        let asked = x.gather(1, &positions.unsqueeze(-1).expand(size, false), false);
+        self.words.scores(&self.norm.forward(&asked))
+    }
+
+    /// Activations behind the last layer, before its norm, `[K, B * T, H]`.
+    fn decode(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
+        let [slots, rows, tokens] = inputs.shape;
+        let words = self.words.forward(&inputs.ids.view([slots, rows * tokens]));
+        let positions = self.positions.head(usize::try_from(tokens).expect("lengths are positive"));
+        let sum = words.view([slots, rows, tokens, -1]) + positions.unsqueeze(1);
+        let mut x = pass.dropout(&sum.view([slots, rows * tokens, -1]), self.embedding_dropout);
+        for layer in &self.layers {
+            x = layer.forward(&x, slots * rows, pass, |parts, pass| layer.attend(parts, pass));
+        }
+        x
+    }
+}
+
+impl Layer {
+    fn new(config: &Gpt2Config, i: usize, params: &Params, adapters: Option<&AdapterSettings>) -> Self {
+        let conv1d = |part: &str| Linear::conv1d(params, &format!("transformer.h.{i}.{part}"), adapters);
+        let norm = |part: &str| {
+            LayerNorm::new(params, &format!("transformer.h.{i}.{part}"), config.layer_norm_epsilon)
+        };
+        Self {
+            attention_norm: norm("ln_1"),
+            attention_input: conv1d("attn.c_attn"),
+            attention_output: conv1d("attn.c_proj"),
+            inner_norm: norm("ln_2"),
+            inner_input: conv1d("mlp.c_fc"),
+            inner_output: conv1d("mlp.c_proj"),
+            heads: index(config.n_head),
+            residual_dropout: config.resid_pdrop,
+            attention_dropout: config.attn_pdrop,
+        }
+    }
+
+    /// `[K, n, H]` to the same, n tokens of `rows / K` rows. `attend` gets query, key and value
+    /// `[rows, heads, tokens, H / heads]` and gives the context, likewise.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        rows: i64,
+        pass: &mut Pass,
+        attend: impl FnOnce([Tensor; 3], &mut Pass) -> Tensor,
+    ) -> Tensor {
+        let size = x.size();
+        let parts = self.attention_input.forward(&self.attention_norm.forward(x), pass);
+        let parts = parts.view([rows, -1, 3, self.heads, size[2] / self.heads]);
+        let context = attend([0, 1, 2].map(|part| parts.select(2, part).transpose(1, 2)), pass);
+        let context = context.transpose(1, 2).reshape(&size);
+        let attended = self.attention_output.forward(&context, pass);
+        let x = x + pass.dropout(&attended, self.residual_dropout);
+        let inner = self.inner_input.forward(&self.inner_norm.forward(&x), pass).gelu("tanh");
+        let inner = self.inner_output.forward(&inner, pass);
+        x + pass.dropout(&inner, self.residual_dropout)
+    }
+
+    /// Causal scaled dot-product attention (Vaswani et al. 2017, equation 1 and section 3.2.3).
+    fn attend(&self, [query, key, value]: [Tensor; 3], pass: &mut Pass) -> Tensor {
+        if !pass.drops(self.attention_dropout) {
+            return Tensor::scaled_dot_product_attention::<&Tensor>(
+                &query, &key, &value, None, 0.0, true, None, false,
+            );
+        }
+        let (tokens, width) = (query.size()[2], query.size()[3]);
+        #[expect(clippy::cast_precision_loss, reason = "a head's width is far below 2^52")]
+        let scale = (width as f64).sqrt().recip();
+        let scores = (query * scale).matmul(&key.transpose(2, 3));
+        let scores = scores + later_tokens(tokens, scores.device());
+        pass.dropout(&scores.softmax(-1, Kind::Float), self.attention_dropout).matmul(&value)
+    }
+}
+
+/// `[T, T]`: 0 for each token and those before it, minus infinity for those behind it.
+fn later_tokens(tokens: i64, device: Device) -> Tensor {
+    Tensor::full([tokens, tokens], f64::NEG_INFINITY, (Kind::Float, device)).triu(1)
+}
