@@ -6,15 +6,18 @@ use std::sync::Arc;
 use polars::prelude::{CsvParseOptions, CsvReadOptions, DataFrame, DataType, Schema, SerReader};
 
 use super::records::Records;
-use super::{Located, Place, Problem, Request, Table};
+use super::Problem;
+use super::table::{ANSWERS, Located, Place, Request, Table};
 
-/// Reads delimited text.
+/// Reads delimited text. A gold answer is a text of its own.
 pub(super) fn parse(text: &str, separator: u8, request: &Request<'_>) -> Result<Table, Located> {
     let mut records = Records::new(text, separator);
     let names = match request.columns {
         Some(names) => names.to_vec(),
         None if text.is_empty() => return Err((None, Problem::NoRows)),
-        None => records.next_fields().map_err(|problem| (Some(Place { row: None, line: 1 }), problem))?,
+        None => records
+            .next_fields()
+            .map_err(|problem| (Some(Place { row: None, line: Some(1) }), problem))?,
     };
     let twice = |(i, name): (usize, &String)| names[..i].contains(name).then(|| name.clone());
     let unnamed = names.iter().find(|name| name.is_empty()).cloned();
@@ -22,52 +25,55 @@ pub(super) fn parse(text: &str, separator: u8, request: &Request<'_>) -> Result<
         return Err((None, Problem::ColumnName(name)));
     }
     let start = records.offset();
-    let (rows, end) = verify(records, names.len())?;
-    let wanted = request.existing(&names);
-    let columns = if wanted.is_empty() {
-        DataFrame::empty()
-    } else {
-        read_columns(&text[start..end], separator, &names, &wanted)
-            .map_err(|error| (None, Problem::Reader(error.to_string())))?
-    };
-    if !wanted.is_empty() && columns.height() != rows {
-        let detail = format!("{} rows where {rows} were counted", columns.height());
-        return Err((None, Problem::Reader(detail)));
+    let (lines, end) = verify(records, names.len())?;
+    let mut wanted = request.existing(&names);
+    let answers = request.answers && names.iter().any(|name| name == ANSWERS);
+    wanted.extend(answers.then_some(ANSWERS));
+    let mut table = Table { rows: lines.len(), names, lines, ..Table::default() };
+    if !wanted.is_empty() {
+        let reader = |detail: String| (None, Problem::Reader(detail));
+        let frame = read_columns(&text[start..end], separator, &table.names, &wanted)
+            .map_err(|error| reader(error.to_string()))?;
+        if frame.height() != table.rows {
+            return Err(reader(format!("{} rows where {} were counted", frame.height(), table.rows)));
+        }
+        for name in wanted {
+            let column = frame.column(name).and_then(|column| column.str());
+            let column = column.map_err(|error| reader(error.to_string()))?;
+            let values = column.iter().map(|value| value.unwrap_or_default().to_owned()).collect();
+            table.texts.insert(name.to_owned(), values);
+        }
     }
-    Ok(Table { rows, names, columns })
+    if answers {
+        let answer = |text: String| if text.is_empty() { vec![] } else { vec![text] };
+        table.answers = table.texts.remove(ANSWERS).into_iter().flatten().map(answer).collect();
+    }
+    Ok(table)
 }
 
-/// Line at which a row begins; rows count from 0, lines from 1.
-pub(super) fn line_of_row(
-    text: &str,
-    separator: u8,
-    columns: Option<&[String]>,
-    row: usize,
-) -> Option<usize> {
-    let header = usize::from(columns.is_none());
-    let record = Records::new(text, separator).nth(row + header)?;
-    record.ok().map(|record| record.line)
-}
-
-/// Number of rows and the offset behind the last one. Blank lines at the end are no rows.
-fn verify(records: Records<'_>, expected: usize) -> Result<(usize, usize), Located> {
-    let (mut rows, mut end) = (0, None);
-    let mut blank = None;
-    for (row, record) in (1..).zip(records) {
-        let record = record.map_err(|(line, problem)| (Some(Place { row: Some(row), line }), problem))?;
+/// Line at which each row begins, and the offset behind the last one. Blank lines at the end are no
+/// rows.
+fn verify(records: Records<'_>, expected: usize) -> Result<(Vec<usize>, usize), Located> {
+    let (mut lines, mut end) = (Vec::new(), None);
+    let mut blank = Vec::new();
+    for record in records {
+        let row = lines.len() + blank.len() + 1;
+        let record = record
+            .map_err(|(line, problem)| (Some(Place { row: Some(row), line: Some(line) }), problem))?;
         if record.blank {
-            blank.get_or_insert((row, record));
+            blank.push(record);
             continue;
         }
-        (rows, end) = (row, Some(record.end));
-        for (row, record) in blank.take().into_iter().chain([(row, record)]) {
+        end = Some(record.end);
+        for record in blank.drain(..).chain([record]) {
+            lines.push(record.line);
             if record.fields != expected {
-                let place = Place { row: Some(row), line: record.line };
+                let place = Place { row: Some(lines.len()), line: Some(record.line) };
                 return Err((Some(place), Problem::Ragged { found: record.fields, expected }));
             }
         }
     }
-    end.map(|end| (rows, end)).ok_or((None, Problem::NoRows))
+    end.map(|end| (lines, end)).ok_or((None, Problem::NoRows))
 }
 
 fn read_columns(

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::table::Place;
+
 /// A data file that cannot be used as it is.
 #[derive(Debug)]
 pub struct SourceError {
@@ -12,15 +14,6 @@ pub struct SourceError {
     pub place: Option<Place>,
     /// What is wrong.
     pub problem: Problem,
-}
-
-/// A place in a data file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// The row, counted from 1 without the header; `None` where the line belongs to no known row.
-    pub row: Option<usize>,
-    /// The line, counted from 1, at which the row begins. Rows with line breaks have several.
-    pub line: usize,
 }
 
 /// What is wrong with a data file.
@@ -34,6 +27,8 @@ pub enum Problem {
     NotUtf8,
     /// It has no rows.
     NoRows,
+    /// Cleaning dropped every row.
+    NothingLeft,
     /// A row has more or fewer fields than there are columns.
     Ragged {
         /// Number of fields of the row.
@@ -49,6 +44,17 @@ pub enum Problem {
     ColumnsGiven,
     /// A row without a label.
     EmptyLabel,
+    /// A question without a gold answer.
+    NoAnswer,
+    /// JSON that is not nested as SQuAD's.
+    NotSquad(String),
+    /// Bytes that are not what the file's ending says.
+    Broken {
+        /// What the ending says.
+        kind: &'static str,
+        /// What the reader says.
+        detail: String,
+    },
     /// A line that is no JSON object.
     NotAnObject(String),
     /// An object without one of the columns, or with something else than text or a number in it.
@@ -83,11 +89,16 @@ impl SourceError {
     pub fn hint(&self) -> String {
         match &self.problem {
             Problem::Unreadable(_) => "check the path and that you may read the file".into(),
-            Problem::Ending => "use a file that ends in .csv, .tsv, .jsonl or .ndjson".into(),
+            Problem::Ending => "use a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or .json \
+                 (SQuAD's), all but .parquet also with .gz or .zst behind"
+                .into(),
             Problem::NotUtf8 => {
                 "convert the file, for example with `iconv -f LATIN1 -t UTF-8 OLD > NEW`".into()
             }
             Problem::NoRows => "use a file with at least one row of data".into(),
+            Problem::NothingLeft => {
+                "lower `min_words` and `min_label_rows`, and see that the text columns are not empty".into()
+            }
             Problem::Ragged { .. } => {
                 "put fields that contain the separator, a quote or a line break in double quotes".into()
             }
@@ -99,6 +110,11 @@ impl SourceError {
                 .into(),
             Problem::ColumnsGiven => "remove `columns`, or use a CSV file without a header row".into(),
             Problem::EmptyLabel => "give the row a label, or remove it".into(),
+            Problem::NoAnswer => {
+                "remove questions without an answer, as SQuAD 2.0 has them, or use SQuAD 1.1".into()
+            }
+            Problem::NotSquad(_) => "use SQuAD's official JSON, or JSON Lines with the ending .jsonl".into(),
+            Problem::Broken { .. } => "copy or download the file again".into(),
             Problem::NotAnObject(_) => "write one JSON object with text or numbers on each line".into(),
             Problem::NotText { .. } => "give every object this column, with text or a number in it".into(),
             Problem::MissingColumn { columns, .. } => format!("the columns are `{}`", columns.join("`, `")),
@@ -114,15 +130,17 @@ impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`", self.path.display())?;
         match self.place {
-            Some(Place { row: Some(row), line }) => write!(f, ", row {row} (line {line}): ")?,
-            Some(Place { row: None, line }) => write!(f, ", line {line}: ")?,
-            None => write!(f, ": ")?,
+            Some(Place { row: Some(row), line: Some(line) }) => write!(f, ", row {row} (line {line}): ")?,
+            Some(Place { row: Some(row), line: None }) => write!(f, ", row {row}: ")?,
+            Some(Place { row: None, line: Some(line) }) => write!(f, ", line {line}: ")?,
+            Some(Place { row: None, line: None }) | None => write!(f, ": ")?,
         }
         match &self.problem {
             Problem::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Problem::Ending => write!(f, "unknown kind of data file"),
             Problem::NotUtf8 => write!(f, "not UTF-8 text"),
             Problem::NoRows => write!(f, "no rows"),
+            Problem::NothingLeft => write!(f, "no row is left after cleaning"),
             Problem::Ragged { found, expected } => {
                 write!(
                     f,
@@ -135,6 +153,9 @@ impl fmt::Display for SourceError {
             Problem::ColumnName(name) => write!(f, "two columns are called `{name}`"),
             Problem::ColumnsGiven => write!(f, "`columns` is given, but the file names its columns itself"),
             Problem::EmptyLabel => write!(f, "the label is empty"),
+            Problem::NoAnswer => write!(f, "the question has no answer"),
+            Problem::NotSquad(detail) => write!(f, "not SQuAD's JSON: {detail}"),
+            Problem::Broken { kind, detail } => write!(f, "not {kind}, or damaged: {detail}"),
             Problem::NotAnObject(detail) => write!(f, "not a JSON object: {detail}"),
             Problem::NotText { column, found } => write!(f, "column `{column}` holds {found}"),
             Problem::MissingColumn { column, .. } => write!(f, "no column `{column}`"),

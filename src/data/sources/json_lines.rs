@@ -1,49 +1,41 @@
-//! Owns JSON Lines: one object a line, its values text, numbers or booleans.
+//! Owns JSON Lines: one object a line, its values text, numbers or booleans, but for gold answers.
 
-use polars::prelude::{Column, DataFrame, NamedFrom, Series};
 use serde_json::{Map, Value};
 
-use super::{Located, Place, Problem, Request, Table};
+use super::Problem;
+use super::squad::{gold, reason};
+use super::table::{ANSWERS, Located, Place, Request, Table};
 
 /// Reads JSON Lines. The first object's keys are the columns.
 pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located> {
-    if request.columns.is_some() {
-        return Err((None, Problem::ColumnsGiven));
-    }
-    let mut objects = lines(text).enumerate().map(|(row, (line, text))| {
-        let place = Place { row: Some(row + 1), line };
-        let object = serde_json::from_str::<Map<String, Value>>(text);
-        object.map(|object| (place, object)).map_err(|error| {
-            let detail = error.to_string();
-            // The position in the message is that within the line.
-            let detail = detail.split(" at line ").next().unwrap_or_default().to_owned();
-            (Some(place), Problem::NotAnObject(detail))
-        })
-    });
-    let first = objects.next().ok_or((None, Problem::NoRows))??;
-    let names: Vec<String> = first.1.keys().cloned().collect();
-    let wanted = request.existing(&names);
-    let mut columns: Vec<Vec<String>> = vec![Vec::new(); wanted.len()];
-    let mut rows = 0;
-    for object in std::iter::once(Ok(first)).chain(objects) {
-        let (place, mut object) = object?;
-        rows += 1;
+    let mut table = Table::default();
+    let mut wanted = Vec::new();
+    let mut columns: Vec<Vec<String>> = Vec::new();
+    for (line, text) in lines(text) {
+        let place = Some(Place { row: Some(table.rows + 1), line: Some(line) });
+        let mut object: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| (place, Problem::NotAnObject(reason(&error))))?;
+        if table.rows == 0 {
+            table.names = object.keys().cloned().collect();
+            wanted = request.existing(&table.names);
+            columns.resize(wanted.len(), Vec::new());
+        }
+        table.rows += 1;
+        table.lines.push(line);
+        if request.answers && table.has(ANSWERS) {
+            table.answers.push(object.remove(ANSWERS).map(gold).unwrap_or_default());
+        }
         for (values, name) in columns.iter_mut().zip(&wanted) {
-            let value = text_of(object.remove(*name))
-                .map_err(|found| (Some(place), Problem::NotText { column: (*name).to_owned(), found }))?;
-            values.push(value);
+            let value = text_of(object.remove(*name));
+            let not_text = |found| (place, Problem::NotText { column: (*name).to_owned(), found });
+            values.push(value.map_err(not_text)?);
         }
     }
-    let columns =
-        wanted.iter().zip(columns).map(|(name, values)| Column::from(Series::new((*name).into(), values)));
-    let columns =
-        DataFrame::new(rows, columns.collect()).map_err(|e| (None, Problem::Reader(e.to_string())))?;
-    Ok(Table { rows, names, columns })
-}
-
-/// Line of a row; rows count from 0, lines from 1.
-pub(super) fn line_of_row(text: &str, row: usize) -> Option<usize> {
-    lines(text).nth(row).map(|(line, _)| line)
+    if table.rows == 0 {
+        return Err((None, Problem::NoRows));
+    }
+    table.texts = wanted.into_iter().map(str::to_owned).zip(columns).collect();
+    Ok(table)
 }
 
 /// Lines that are not blank, each with its number from 1.

@@ -1,250 +1,248 @@
 //! Owns the reading of data files: what a file holds before a sweep is checked ([`survey`]), and a
-//! task's texts and labels when they are tokenised ([`read`]).
+//! task's rows when they are tokenised ([`read`]).
 //!
-//! CSV and TSV (RFC 4180: quoted fields, doubled quotes, line breaks in quotes) and JSON Lines.
-//! Every value is text. A file is read strictly: what another reader would guess at or fill in (a
-//! row with a field too few, a stray quote, an empty label) is an error with its line, because a
-//! guess would become training data. Draws, splits and tokenises nothing.
+//! CSV and TSV (RFC 4180: quoted fields, doubled quotes, line breaks in quotes), JSON Lines, Parquet,
+//! plain text and SQuAD's JSON; all but Parquet also compressed by gzip or zstd. Every value is text.
+//! A file is read strictly: what another reader would guess at or fill in (a row with a field too
+//! few, a stray quote, an empty label) is an error with its line, because a guess would become
+//! training data. Draws, splits and tokenises nothing.
 
 mod delimited;
 mod error;
+mod format;
 mod json_lines;
+mod parquet;
+mod plain;
 mod records;
+mod rows;
+mod squad;
+mod table;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use polars::prelude::{DataFrame, StringChunked};
-
-pub use error::{Place, Problem, SourceError};
-
+use self::format::{Format, Packing};
+use self::rows::{Labelled, Rows};
+use self::table::{ANSWERS, CONTEXT, Located, QUESTION, Request, Table};
 use crate::content::ContentHash;
-use crate::task::{Classification, DataFile, Objective, Task};
+use crate::task::{Cleaning, DataFile, Objective, Task, TextLayout};
+
+pub use error::{Problem, SourceError};
+pub use table::Place;
+
+/// What to look for in a data file.
+#[derive(Clone, Copy, Debug)]
+pub struct SurveyRequest<'a> {
+    /// The file.
+    pub path: &'a Path,
+    /// Names for the columns of a file without a header row.
+    pub columns: Option<&'a [String]>,
+    /// The columns that matter.
+    pub fields: Fields<'a>,
+    /// What is stripped and dropped.
+    pub cleaning: &'a Cleaning,
+    /// The training file's classes, for the other files: where rare classes are dropped, those that
+    /// remain are the training file's.
+    pub classes: Option<&'a [String]>,
+}
+
+/// The columns that an objective reads.
+#[derive(Clone, Copy, Debug)]
+pub enum Fields<'a> {
+    /// Texts with a label.
+    Labelled {
+        /// Columns of the text, joined by one space.
+        text: &'a [String],
+        /// Columns of the second text; empty for single texts.
+        pair: &'a [String],
+        /// Column of the label, where one is wanted.
+        label: Option<&'a str>,
+        /// Values of that column to the names of their classes; others are names already.
+        map: &'a BTreeMap<String, String>,
+    },
+    /// Texts alone. The one column of a plain text file is called `text`.
+    Documents {
+        /// Columns of the text, joined by one space.
+        text: &'a [String],
+        /// Whether a plain text file is one text or many.
+        layout: TextLayout,
+    },
+    /// The columns `context`, `question` and `answers`.
+    Questions,
+}
 
 /// What a data file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
     /// Hash of its bytes.
     pub content: ContentHash,
-    /// Rows, the header not counted.
+    /// Rows after cleaning, the header not counted.
     pub rows: usize,
-    /// Bytes of the file: at least those of its texts.
+    /// Bytes of these rows' texts.
     pub text_bytes: u64,
     /// Names of its columns.
     pub columns: Vec<String>,
     /// The class of each row, as an index into `label_names`; empty where the label column is
     /// absent or was not asked for.
     pub row_labels: Vec<u32>,
-    /// The labels that occur, each once: in numerical order if all are integers, else as text.
+    /// The classes that occur, each once: in numerical order if all are integers, else as text.
     pub label_names: Vec<String>,
 }
 
-/// A task's rows in file order.
+/// A task's rows in file order, after cleaning.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rows {
-    /// The text columns, joined by one space.
-    pub texts: Vec<String>,
-    /// The class of each row, as an index into the task's labels.
-    pub labels: Vec<u32>,
+pub enum Examples {
+    /// Of classification.
+    Labelled {
+        /// The text of each row.
+        texts: Vec<String>,
+        /// The second text of each row, where the task has pairs.
+        pairs: Option<Vec<String>>,
+        /// The class of each row, as an index into the task's labels.
+        labels: Vec<u32>,
+    },
+    /// Texts of their own.
+    Documents(Vec<String>),
+    /// The lines of one text, without line ends.
+    Lines(Vec<String>),
+    /// Of question answering.
+    Questions(Vec<Question>),
 }
 
-/// How a file is laid out, by its ending.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Format {
-    Delimited { separator: u8 },
-    JsonLines,
+/// A question about a text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Question {
+    /// The text.
+    pub context: String,
+    /// The question.
+    pub question: String,
+    /// Gold answers, at least one.
+    pub answers: Vec<String>,
 }
 
-/// A file's shape, and those of its columns that were asked for and exist.
-struct Table {
-    rows: usize,
-    names: Vec<String>,
-    columns: DataFrame,
-}
-
-/// What to read of a file.
-struct Request<'a> {
-    /// Names of all columns, where the first row does not name them.
-    columns: Option<&'a [String]>,
-    /// Columns to read; those that do not exist are left out.
-    wanted: Vec<&'a str>,
-}
-
-/// Looks at a data file. A column that does not exist is no error here: the caller knows which it
-/// needs and compares with [`Survey::columns`].
+/// Looks at a data file. A column that a sweep names and that does not exist is no error here: the
+/// caller compares with [`Survey::columns`]. Rows then are those of the file, before cleaning.
 ///
 /// # Errors
-/// Where the file cannot be read as what its ending says, has no rows, or has an empty label.
-pub fn survey(
-    path: &Path,
-    columns: Option<&[String]>,
-    text: &[String],
-    label: Option<&str>,
-) -> Result<Survey, SourceError> {
-    let (format, bytes) = open(path)?;
-    let mut wanted: Vec<&str> = label.into_iter().collect();
-    match format {
-        // The shape is verified, and every field of such a file is text: nothing else can be wrong.
-        Format::Delimited { .. } => {}
-        Format::JsonLines => wanted.extend(text.iter().map(String::as_str)),
-    }
+/// Where the file cannot be read as what its ending says, has no rows or none after cleaning, has an
+/// empty label or a question without an answer.
+pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
+    let source = open(request.path)?;
     let load = || {
-        let table = parse(format, &bytes, &Request { columns, wanted })?;
-        let (row_labels, label_names) = match label.and_then(|name| table.column(name)) {
-            Some(values) => index_labels(values).map_err(|row| format.empty_label(&bytes, columns, row))?,
-            None => (Vec::new(), Vec::new()),
+        let table = source.table(request)?;
+        let content = ContentHash::of_bytes(&source.bytes);
+        let wanted = request.fields.columns();
+        let absent = |name: &&str| !matches!(request.fields, Fields::Questions) && !table.has(name);
+        if wanted.iter().any(absent) {
+            let classes = rows::classes(&table, request.fields).unwrap_or_default();
+            let (row_labels, label_names) = rows::index_classes(&classes);
+            let (rows, columns) = (table.rows, table.names);
+            return Ok(Survey { content, rows, text_bytes: 0, columns, row_labels, label_names });
+        }
+        let kept = rows::kept(&table, source.is_plain(), request)?;
+        let (row_labels, label_names) = match &kept {
+            Rows::Labelled(labelled) => rows::index_classes(&labelled.classes),
+            Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => (Vec::new(), Vec::new()),
         };
-        let content = ContentHash::of_bytes(&bytes);
-        Ok(Survey {
-            content,
-            rows: table.rows,
-            text_bytes: bytes.len() as u64,
-            columns: table.names,
-            row_labels,
-            label_names,
-        })
+        let (rows, text_bytes) = (kept.count(), kept.text_bytes());
+        Ok(Survey { content, rows, text_bytes, columns: table.names, row_labels, label_names })
     };
-    load().map_err(|(place, problem)| SourceError::new(path, place, problem))
+    load().map_err(|(place, problem)| SourceError::new(request.path, place, problem))
 }
 
 /// Reads a task's rows from one of its files.
 ///
 /// # Errors
 /// Where the file is no longer the one that was surveyed.
-pub fn read(file: &DataFile, task: &Task) -> Result<Rows, SourceError> {
-    let classes = match &task.objective {
-        Objective::Classification(classes) => classes,
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {
-            let error = std::io::ErrorKind::Unsupported.into();
-            return Err(SourceError::new(&file.path, None, Problem::Unreadable(error)));
-        }
+pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
+    let source = open(&file.path)?;
+    let labels = match &task.objective {
+        Objective::Classification(classification) => Some(classification.labels.as_slice()),
+        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => None,
     };
-    let (format, bytes) = open(&file.path)?;
+    let request = SurveyRequest {
+        path: &file.path,
+        columns: task.columns.as_deref(),
+        fields: Fields::of(&task.objective),
+        cleaning: &task.cleaning,
+        classes: labels,
+    };
     let load = || {
-        if ContentHash::of_bytes(&bytes) != file.content {
+        if ContentHash::of_bytes(&source.bytes) != file.content {
             return Err((None, Problem::Changed));
         }
-        let wanted = classes.text.iter().chain([&classes.label]).map(String::as_str).collect();
-        let table = parse(format, &bytes, &Request { columns: task.columns.as_deref(), wanted })?;
-        let texts = classes.text.iter().map(|name| table.require(name)).collect::<Result<Vec<_>, _>>()?;
-        let labels = class_of_rows(table.require(&classes.label)?, classes)?;
-        Ok(Rows { texts: join(&texts, table.rows), labels })
+        let table = source.table(&request)?;
+        Ok(match rows::kept(&table, source.is_plain(), &request)? {
+            Rows::Labelled(Labelled { texts, pairs, classes }) => {
+                let labels = rows::class_of_rows(&classes, labels.unwrap_or_default())?;
+                Examples::Labelled { texts, pairs, labels }
+            }
+            Rows::Documents(texts) => Examples::Documents(texts),
+            Rows::Lines(lines) => Examples::Lines(lines),
+            Rows::Questions(questions) => Examples::Questions(questions),
+        })
     };
     load().map_err(|(place, problem)| SourceError::new(&file.path, place, problem))
 }
 
-/// A problem and where it is, before it is known in which file.
-type Located = (Option<Place>, Problem);
-
-fn open(path: &Path) -> Result<(Format, Vec<u8>), SourceError> {
-    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
-    let format = match ending.as_deref() {
-        Some("csv") => Format::Delimited { separator: b',' },
-        Some("tsv") => Format::Delimited { separator: b'\t' },
-        Some("jsonl" | "ndjson") => Format::JsonLines,
-        Some(_) | None => return Err(SourceError::new(path, None, Problem::Ending)),
-    };
-    let bytes = std::fs::read(path).map_err(|e| SourceError::new(path, None, Problem::Unreadable(e)))?;
-    Ok((format, bytes))
-}
-
-fn parse(format: Format, bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
-    let text = body(bytes)?;
-    match format {
-        Format::Delimited { separator } => delimited::parse(text, separator, request),
-        Format::JsonLines => json_lines::parse(text, request),
-    }
-}
-
-/// The file's text without its byte order mark.
-fn body(bytes: &[u8]) -> Result<&str, Located> {
-    let text = std::str::from_utf8(bytes).map_err(|e| {
-        let line = 1 + bytes[..e.valid_up_to()].iter().filter(|byte| **byte == b'\n').count();
-        (Some(Place { row: None, line }), Problem::NotUtf8)
-    })?;
-    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
-}
-
-impl<'a> Request<'a> {
-    /// The wanted columns that exist, each once.
-    fn existing(&self, names: &[String]) -> Vec<&'a str> {
-        let mut wanted: Vec<&str> =
-            self.wanted.iter().copied().filter(|wanted| names.iter().any(|name| name == wanted)).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        wanted
-    }
-}
-
-impl Format {
-    /// An empty label, with the place of its row, counted from 0.
-    fn empty_label(self, bytes: &[u8], columns: Option<&[String]>, row: usize) -> Located {
-        let text = body(bytes).unwrap_or_default();
-        let line = match self {
-            Self::Delimited { separator } => delimited::line_of_row(text, separator, columns, row),
-            Self::JsonLines => json_lines::line_of_row(text, row),
-        };
-        (line.map(|line| Place { row: Some(row + 1), line }), Problem::EmptyLabel)
-    }
-}
-
-impl Table {
-    fn column(&self, name: &str) -> Option<&StringChunked> {
-        self.columns.column(name).ok().and_then(|column| column.str().ok())
-    }
-
-    fn require(&self, name: &str) -> Result<&StringChunked, Located> {
-        self.column(name).ok_or_else(|| {
-            (None, Problem::MissingColumn { column: name.to_owned(), columns: self.names.clone() })
-        })
-    }
-}
-
-/// The values of a column; a field that is not there is an empty text.
-fn values(column: &StringChunked) -> impl Iterator<Item = &str> {
-    column.iter().map(Option::unwrap_or_default)
-}
-
-/// Each row's class and the classes' names in their order, or the first row without a label.
-fn index_labels(column: &StringChunked) -> Result<(Vec<u32>, Vec<String>), usize> {
-    let mut seen: HashMap<&str, u32> = HashMap::new();
-    let mut rows = Vec::with_capacity(column.len());
-    for (row, name) in values(column).enumerate() {
-        if name.trim().is_empty() {
-            return Err(row);
-        }
-        let next = u32::try_from(seen.len()).expect("fewer than 2^32 rows fit into memory");
-        rows.push(*seen.entry(name).or_insert(next));
-    }
-    let mut names: Vec<&str> = seen.keys().copied().collect();
-    match names.iter().map(|name| name.parse::<i64>().ok()).collect::<Option<Vec<_>>>() {
-        Some(_) => names.sort_by_key(|name| (name.parse::<i64>().ok(), *name)),
-        None => names.sort_unstable(),
-    }
-    let mut position = vec![0; names.len()];
-    for (index, name) in (0..).zip(&names) {
-        position[seen[name] as usize] = index;
-    }
-    rows.iter_mut().for_each(|label| *label = position[*label as usize]);
-    Ok((rows, names.into_iter().map(str::to_owned).collect()))
-}
-
-fn class_of_rows(column: &StringChunked, classes: &Classification) -> Result<Vec<u32>, Located> {
-    let index: HashMap<&str, u32> = classes.labels.iter().map(String::as_str).zip(0..).collect();
-    values(column)
-        .map(|name| index.get(name).copied().ok_or_else(|| (None, Problem::UnknownLabel(name.to_owned()))))
-        .collect()
-}
-
-fn join(columns: &[&StringChunked], rows: usize) -> Vec<String> {
-    let mut texts: Vec<String> = vec![String::new(); rows];
-    for (position, column) in columns.iter().enumerate() {
-        for (text, value) in texts.iter_mut().zip(values(column)) {
-            if position > 0 {
-                text.push(' ');
+impl<'a> Fields<'a> {
+    /// The columns of a checked objective.
+    #[must_use]
+    pub fn of(objective: &'a Objective) -> Self {
+        match objective {
+            Objective::Classification(c) => {
+                Self::Labelled { text: &c.text, pair: &c.pair, label: Some(&c.label), map: &c.label_map }
             }
-            text.push_str(value);
+            Objective::LanguageModelling(l) => Self::Documents { text: &l.text, layout: l.layout },
+            Objective::QuestionAnswering(_) => Self::Questions,
         }
     }
-    texts
+
+    /// Names of the columns to read as text.
+    fn columns(self) -> Vec<&'a str> {
+        match self {
+            Self::Labelled { text, pair, label, .. } => {
+                text.iter().chain(pair).map(String::as_str).chain(label).collect()
+            }
+            Self::Documents { text, .. } => text.iter().map(String::as_str).collect(),
+            Self::Questions => vec![CONTEXT, QUESTION],
+        }
+    }
+}
+
+/// An opened file.
+struct Source {
+    format: Format,
+    packing: Option<Packing>,
+    bytes: Vec<u8>,
+}
+
+fn open(path: &Path) -> Result<Source, SourceError> {
+    let fail = |problem| SourceError::new(path, None, problem);
+    let (format, packing) = format::of(path).ok_or_else(|| fail(Problem::Ending))?;
+    let bytes = std::fs::read(path).map_err(|error| fail(Problem::Unreadable(error)))?;
+    Ok(Source { format, packing, bytes })
+}
+
+impl Source {
+    fn is_plain(&self) -> bool {
+        self.format == Format::Plain
+    }
+
+    fn table(&self, request: &SurveyRequest<'_>) -> Result<Table, Located> {
+        let named = matches!(self.format, Format::Delimited { .. });
+        if request.columns.is_some() && !named {
+            return Err((None, Problem::ColumnsGiven));
+        }
+        let answers = matches!(request.fields, Fields::Questions);
+        let request = Request { columns: request.columns, wanted: request.fields.columns(), answers };
+        let bytes = format::unpack(&self.bytes, self.packing).map_err(|problem| (None, problem))?;
+        match self.format {
+            Format::Delimited { separator } => delimited::parse(plain::body(&bytes)?, separator, &request),
+            Format::JsonLines => json_lines::parse(plain::body(&bytes)?, &request),
+            Format::Parquet => parquet::parse(&bytes, &request),
+            Format::Plain => plain::parse(plain::body(&bytes)?),
+            Format::Squad => squad::parse(plain::body(&bytes)?, &request),
+        }
+    }
 }

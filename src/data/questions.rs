@@ -1,0 +1,129 @@
+//! Owns how a question becomes a prompt with an answer behind it. Reads no file, judges no answer.
+
+use rayon::prelude::*;
+
+use crate::data::sources::Question;
+use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
+use crate::task::QuestionAnswering;
+
+/// Makes prompts that leave room for their answers.
+#[derive(Clone, Copy, Debug)]
+pub struct Prompts<'a> {
+    tokenizer: &'a Tokenizer,
+    objective: &'a QuestionAnswering,
+    max_length: usize,
+    end: u32,
+}
+
+/// A question that cannot be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum PromptError {
+    /// The tokenizer has no token that ends an answer.
+    #[error("the tokenizer has no end-of-text token; name it as `eos_token` in tokenizer_config.json")]
+    NoEnd,
+    /// There is no room even without a context.
+    #[error(
+        "the prompt of the question `{question}` has no room in {max_length} tokens even without its \
+         context; raise `max_length` or lower `max_new_tokens`"
+    )]
+    TooLong {
+        /// The question's beginning.
+        question: String,
+        /// The limit.
+        max_length: usize,
+    },
+    /// The tokenizer rejects the text.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+}
+
+impl<'a> Prompts<'a> {
+    /// Prompts of a task.
+    ///
+    /// # Errors
+    /// Where the tokenizer has no end-of-text token.
+    pub fn new(
+        tokenizer: &'a Tokenizer,
+        objective: &'a QuestionAnswering,
+        max_length: usize,
+    ) -> Result<Self, PromptError> {
+        let end = tokenizer.end_of_text().ok_or(PromptError::NoEnd)?;
+        Ok(Self { tokenizer, objective, max_length, end })
+    }
+
+    /// Questions with their first gold answers and the end-of-text token, [`Sequence::second`] at the
+    /// answer, on all of rayon's threads.
+    ///
+    /// Contexts lose their ends until everything fits, and so would an answer of the longest length
+    /// that may be generated: a row can be trained on and be held out.
+    ///
+    /// # Errors
+    /// Where a question is too long or the tokenizer rejects a text.
+    pub fn rows(&self, questions: &[Question]) -> Result<Vec<Sequence>, PromptError> {
+        questions.par_iter().map(|question| self.row(question)).collect()
+    }
+
+    fn row(&self, asked: &Question) -> Result<Sequence, PromptError> {
+        // GPT-2's words begin with their space.
+        let mut answer = self.encode(&format!(" {}", asked.answers[0]))?;
+        answer.push(self.end);
+        let mut tokens = self.prompt(&asked.context, &asked.question, answer.len())?;
+        let second = u32::try_from(tokens.len()).expect("a prompt has at most max_length tokens");
+        tokens.extend(answer);
+        Ok(Sequence { tokens, second })
+    }
+
+    /// The tokens of a prompt that leaves room for `answer` tokens and for an answer of the longest
+    /// length that may be generated; the context loses as much of its end as that takes.
+    ///
+    /// # Errors
+    /// Where it does not fit without any context either.
+    pub fn prompt(&self, context: &str, question: &str, answer: usize) -> Result<Vec<u32>, PromptError> {
+        let room = self.max_length.saturating_sub(answer.max(self.objective.max_new_tokens));
+        let template = &self.objective.template;
+        let mut tokens = self.encode(&fill(template, context, question))?;
+        if tokens.len() <= room {
+            return Ok(tokens);
+        }
+        let ends = self.tokenizer.token_ends(context)?;
+        let mut kept = ends.len();
+        while kept > 0 {
+            // What is cut can cost a token where it was cut, so one look may not be enough.
+            kept = kept.saturating_sub(tokens.len() - room);
+            let end = kept.checked_sub(1).map_or(0, |last| ends[last]);
+            tokens = self.encode(&fill(template, &context[..end], question))?;
+            if tokens.len() <= room {
+                return Ok(tokens);
+            }
+        }
+        Err(PromptError::TooLong {
+            question: question.chars().take(60).collect(),
+            max_length: self.max_length,
+        })
+    }
+
+    fn encode(&self, text: &str) -> Result<Vec<u32>, TokenizerError> {
+        Ok(self.tokenizer.encode_plain(&[text])?.swap_remove(0))
+    }
+}
+
+/// A template with `{context}` and `{question}` filled in. What they hold is not searched again.
+#[must_use]
+pub fn fill(template: &str, context: &str, question: &str) -> String {
+    let mut filled = String::with_capacity(template.len() + context.len() + question.len());
+    let mut rest = template;
+    while let Some(at) = rest.find('{') {
+        let (before, brace) = rest.split_at(at);
+        filled.push_str(before);
+        let (value, behind) = if let Some(behind) = brace.strip_prefix("{context}") {
+            (context, behind)
+        } else if let Some(behind) = brace.strip_prefix("{question}") {
+            (question, behind)
+        } else {
+            brace.split_at(1)
+        };
+        filled.push_str(value);
+        rest = behind;
+    }
+    filled + rest
+}

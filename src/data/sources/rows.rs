@@ -1,0 +1,173 @@
+//! Owns the way from a file's columns to a task's rows: joining, label map, cleaning. Both looks at a
+//! file go through here, so that they count the same rows.
+
+use std::collections::HashMap;
+
+use crate::data::clean;
+use crate::task::{Cleaning, TextLayout};
+
+use super::table::{ANSWERS, CONTEXT, Located, QUESTION, Table};
+use super::{Fields, Problem, Question, SurveyRequest};
+
+/// A task's rows in file order, after cleaning.
+#[derive(Debug)]
+pub(super) enum Rows {
+    Labelled(Labelled),
+    Documents(Vec<String>),
+    /// Lines of one text.
+    Lines(Vec<String>),
+    Questions(Vec<Question>),
+}
+
+/// Texts with the names of their classes.
+#[derive(Debug)]
+pub(super) struct Labelled {
+    pub(super) texts: Vec<String>,
+    pub(super) pairs: Option<Vec<String>>,
+    /// Empty where no label column was asked for.
+    pub(super) classes: Vec<String>,
+}
+
+/// The rows that remain of a table. `plain` says that its rows are the lines of a text.
+pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> Result<Rows, Located> {
+    let cleaning = request.cleaning;
+    let rows = match request.fields {
+        Fields::Labelled { text, pair, .. } => labelled(table, text, pair, request)?,
+        Fields::Documents { text, layout } => {
+            let mut texts = table.join(text)?;
+            clean::strip(&mut texts, cleaning);
+            let running = plain && layout == TextLayout::Blocks;
+            // A blank line separates paragraphs of a text; a blank document holds nothing.
+            texts.retain(|text| (running || !text.trim().is_empty()) && long_enough(&[text], cleaning));
+            if running { Rows::Lines(texts) } else { Rows::Documents(texts) }
+        }
+        Fields::Questions => questions(table, cleaning)?,
+    };
+    if rows.count() == 0 { Err((None, Problem::NothingLeft)) } else { Ok(rows) }
+}
+
+impl Rows {
+    pub(super) fn count(&self) -> usize {
+        match self {
+            Self::Labelled(labelled) => labelled.texts.len(),
+            Self::Documents(texts) | Self::Lines(texts) => texts.len(),
+            Self::Questions(questions) => questions.len(),
+        }
+    }
+
+    /// Bytes of the texts that are tokenised.
+    pub(super) fn text_bytes(&self) -> u64 {
+        let all = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
+        let bytes = match self {
+            Self::Labelled(Labelled { texts, pairs, .. }) => all(texts) + pairs.as_deref().map_or(0, all),
+            Self::Documents(texts) | Self::Lines(texts) => all(texts),
+            Self::Questions(questions) => questions
+                .iter()
+                .map(|asked| asked.context.len() + asked.question.len() + asked.answers[0].len())
+                .sum(),
+        };
+        bytes as u64
+    }
+}
+
+fn labelled(
+    table: &Table,
+    text: &[String],
+    pair: &[String],
+    request: &SurveyRequest<'_>,
+) -> Result<Rows, Located> {
+    let cleaning = request.cleaning;
+    let mut texts = table.join(text)?;
+    clean::strip(&mut texts, cleaning);
+    let mut pairs = if pair.is_empty() { None } else { Some(table.join(pair)?) };
+    if let Some(pairs) = &mut pairs {
+        clean::strip(pairs, cleaning);
+    }
+    let mut classes = classes(table, request.fields)?;
+    let mut stays: Vec<bool> = match &pairs {
+        Some(pairs) => texts.iter().zip(pairs).map(|(a, b)| long_enough(&[a, b], cleaning)).collect(),
+        None => texts.iter().map(|text| long_enough(&[text], cleaning)).collect(),
+    };
+    if let (Some(least), false) = (cleaning.min_label_rows, classes.is_empty()) {
+        drop_rare_classes(&mut stays, &classes, least, request.classes);
+    }
+    for values in [Some(&mut texts), pairs.as_mut(), Some(&mut classes)].into_iter().flatten() {
+        let mut at = stays.iter();
+        values.retain(|_| *at.next().expect("every column has a value in each row"));
+    }
+    Ok(Rows::Labelled(Labelled { texts, pairs, classes }))
+}
+
+/// The name of each row's class; none where no label column is asked for.
+pub(super) fn classes(table: &Table, fields: Fields<'_>) -> Result<Vec<String>, Located> {
+    let Fields::Labelled { label: Some(label), map, .. } = fields else { return Ok(Vec::new()) };
+    let class = |(row, value): (usize, &String)| match map.get(value).unwrap_or(value) {
+        name if name.trim().is_empty() => Err((Some(table.place(row)), Problem::EmptyLabel)),
+        name => Ok(name.clone()),
+    };
+    table.column(label)?.iter().enumerate().map(class).collect()
+}
+
+/// Drops the rows of classes with fewer than `least` rows, or those of classes that are none of the
+/// training file's where these are `known`.
+fn drop_rare_classes(stays: &mut [bool], classes: &[String], least: usize, known: Option<&[String]>) {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    for (class, _) in classes.iter().zip(stays.iter()).filter(|(_, stays)| **stays) {
+        *counts.entry(class).or_default() += 1;
+    }
+    let wanted = |class: &String| match known {
+        Some(known) => known.contains(class),
+        None => counts.get(class.as_str()).is_some_and(|rows| *rows >= least),
+    };
+    for (stays, class) in stays.iter_mut().zip(classes) {
+        *stays &= wanted(class);
+    }
+}
+
+fn questions(table: &Table, cleaning: &Cleaning) -> Result<Rows, Located> {
+    let mut contexts = table.column(CONTEXT)?.to_vec();
+    let mut asked = table.column(QUESTION)?.to_vec();
+    if !table.has(ANSWERS) {
+        return Err(table.missing(ANSWERS));
+    }
+    clean::strip(&mut contexts, cleaning);
+    clean::strip(&mut asked, cleaning);
+    let mut questions = Vec::with_capacity(asked.len());
+    for (row, ((context, question), answers)) in contexts.into_iter().zip(asked).zip(&table.answers).enumerate() {
+        if answers.iter().all(|answer| answer.trim().is_empty()) {
+            return Err((Some(table.place(row)), Problem::NoAnswer));
+        }
+        if long_enough(&[&context], cleaning) {
+            let answers = answers.iter().filter(|answer| !answer.trim().is_empty()).cloned().collect();
+            questions.push(Question { context, question, answers });
+        }
+    }
+    Ok(Rows::Questions(questions))
+}
+
+fn long_enough(texts: &[&String], cleaning: &Cleaning) -> bool {
+    cleaning.min_words.is_none_or(|least| texts.iter().map(|text| clean::words(text)).sum::<usize>() >= least)
+}
+
+/// Each row's class as an index, and the classes' names: in numerical order if all are integers,
+/// else as text.
+pub(super) fn index_classes(classes: &[String]) -> (Vec<u32>, Vec<String>) {
+    let mut names: Vec<&str> = classes.iter().map(String::as_str).collect();
+    names.sort_unstable();
+    names.dedup();
+    if names.iter().all(|name| name.parse::<i64>().is_ok()) {
+        names.sort_by_key(|name| (name.parse::<i64>().ok(), *name));
+    }
+    let position: HashMap<&str, u32> = names.iter().copied().zip(0..).collect();
+    let rows = classes.iter().map(|class| position[class.as_str()]).collect();
+    (rows, names.into_iter().map(str::to_owned).collect())
+}
+
+/// Each row's class as an index into a task's labels.
+pub(super) fn class_of_rows(classes: &[String], labels: &[String]) -> Result<Vec<u32>, Located> {
+    let position: HashMap<&str, u32> = labels.iter().map(String::as_str).zip(0..).collect();
+    let class = |name: &String| {
+        position.get(name.as_str()).copied().ok_or_else(|| (None, Problem::UnknownLabel(name.clone())))
+    };
+    classes.iter().map(class).collect()
+}

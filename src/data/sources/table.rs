@@ -1,0 +1,98 @@
+//! Owns what every reader gives: a file's columns as text, with the places of its rows.
+
+use std::collections::HashMap;
+
+use super::Problem;
+
+/// Column of the text that questions are asked about.
+pub(super) const CONTEXT: &str = "context";
+/// Column of the questions.
+pub(super) const QUESTION: &str = "question";
+/// Column of the gold answers.
+pub(super) const ANSWERS: &str = "answers";
+/// The one column of a plain text file.
+pub(super) const TEXT: &str = "text";
+
+/// A place in a data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The row, counted from 1 without the header; `None` where the place belongs to no known row.
+    pub row: Option<usize>,
+    /// The line, counted from 1, at which it begins; `None` in files that have no lines.
+    pub line: Option<usize>,
+}
+
+/// A problem and where it is, before it is known in which file.
+pub(super) type Located = (Option<Place>, Problem);
+
+/// A file's shape, and those of its columns that were asked for and exist.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    pub(super) rows: usize,
+    /// Names of all columns.
+    pub(super) names: Vec<String>,
+    /// Values by column.
+    pub(super) texts: HashMap<String, Vec<String>>,
+    /// Each row's gold answers, where they were asked for and exist.
+    pub(super) answers: Vec<Vec<String>>,
+    /// Line at which each row begins, counted from 1; empty where rows have no lines of their own.
+    pub(super) lines: Vec<usize>,
+}
+
+/// What to read of a file.
+#[derive(Debug)]
+pub(super) struct Request<'a> {
+    /// Names of all columns, where the first row does not name them.
+    pub(super) columns: Option<&'a [String]>,
+    /// Columns to read as text; those that do not exist are left out.
+    pub(super) wanted: Vec<&'a str>,
+    /// Whether to read gold answers too.
+    pub(super) answers: bool,
+}
+
+impl<'a> Request<'a> {
+    /// The wanted columns that exist, each once.
+    pub(super) fn existing(&self, names: &[String]) -> Vec<&'a str> {
+        let mut wanted: Vec<&str> =
+            self.wanted.iter().copied().filter(|wanted| names.iter().any(|name| name == wanted)).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        wanted
+    }
+}
+
+impl Table {
+    /// The place of a row, counted from 0.
+    pub(super) fn place(&self, row: usize) -> Place {
+        Place { row: Some(row + 1), line: self.lines.get(row).copied() }
+    }
+
+    /// Whether there is a column of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|column| column == name)
+    }
+
+    /// The values of a column that was asked for.
+    pub(super) fn column(&self, name: &str) -> Result<&[String], Located> {
+        self.texts.get(name).map(Vec::as_slice).ok_or_else(|| self.missing(name))
+    }
+
+    /// That there is no such column.
+    pub(super) fn missing(&self, name: &str) -> Located {
+        (None, Problem::MissingColumn { column: name.to_owned(), columns: self.names.clone() })
+    }
+
+    /// The columns' values, joined by one space in the given order.
+    pub(super) fn join(&self, names: &[String]) -> Result<Vec<String>, Located> {
+        let mut joined = vec![String::new(); self.rows];
+        for (position, name) in names.iter().enumerate() {
+            for (text, value) in joined.iter_mut().zip(self.column(name)?) {
+                if position > 0 {
+                    text.push(' ');
+                }
+                text.push_str(value);
+            }
+        }
+        Ok(joined)
+    }
+}

@@ -1,0 +1,204 @@
+//! Owns the token store: a task's rows as token ids, labels and gold answers, made once and
+//! memory-mapped by every process that trains on them.
+//!
+//! A store is a folder with one file per part. A file is a header of 72 bytes (magic, version, row
+//! count, token count, bytes of answers, BLAKE3 checksum of everything else), then `rows + 1` offsets
+//! (u64), the tokens (u32), the labels (u32) and the starts of second parts (u32), in the machine's
+//! byte order, and the answers as JSON: a list of texts per row, nothing where no row has one. The
+//! checksum is verified when a store is opened, so that a damaged store is an error and never a wrong
+//! result. Tokenises nothing.
+
+mod build;
+mod shape;
+
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use memmap2::Mmap;
+
+pub use build::{PartBuilder, Row};
+
+use self::shape::{COUNTS, HEADER, MAGIC, Shape, VERSION, checksum};
+use crate::mapped;
+use crate::run::layout::Layout;
+use crate::task::Part;
+
+const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
+
+/// A store that cannot be used. Deleting its folder mends every case: it is made again.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// A file cannot be read.
+    #[error("cannot read `{}`: {error}; delete its folder, it is made again", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// A file was written by another version, or is no part of a store.
+    #[error("`{}` is not a token store of version {VERSION}; delete its folder, it is made again", path.display())]
+    Version {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file is shorter or longer than its header says.
+    #[error("`{}` is truncated; delete its folder, it is made again", path.display())]
+    Truncated {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file's content is not what was written.
+    #[error("`{}` is damaged; delete its folder, it is made again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+}
+
+/// An open store.
+#[derive(Debug)]
+pub struct TokenStore {
+    parts: [Option<PartView>; 3],
+}
+
+/// The rows of one part.
+#[derive(Debug)]
+pub struct PartView {
+    map: Mmap,
+    shape: Shape,
+    /// Gold answers by row; empty where no row has one.
+    answers: Vec<Vec<String>>,
+}
+
+impl TokenStore {
+    /// Opens a store and verifies every file in it.
+    ///
+    /// # Errors
+    /// Where it has no training rows, or a file is unreadable, truncated, damaged or of another version.
+    pub fn open(folder: &Path) -> Result<Self, StoreError> {
+        let mut parts = [None, None, None];
+        for (part, view) in PARTS.into_iter().zip(&mut parts) {
+            let path = Layout::store_part(folder, part);
+            if part == Part::Train || path.exists() {
+                *view = Some(PartView::open(&path)?);
+            }
+        }
+        Ok(Self { parts })
+    }
+
+    /// The rows of a part; `None` where the task has no such file.
+    #[must_use]
+    pub fn part(&self, part: Part) -> Option<&PartView> {
+        PARTS.iter().zip(&self.parts).find_map(|(p, view)| view.as_ref().filter(|_| *p == part))
+    }
+}
+
+impl PartView {
+    fn open(path: &Path) -> Result<Self, StoreError> {
+        let at = || path.to_path_buf();
+        let map = mapped::open(path).map_err(|error| StoreError::Unreadable { path: at(), error })?;
+        let header = map.get(..HEADER).ok_or_else(|| StoreError::Truncated { path: at() })?;
+        let [magic, version, rows, tokens, answer_bytes] = words(&header[..COUNTS]) else {
+            unreachable!("the counts are five words");
+        };
+        if (*magic, *version) != (MAGIC, VERSION) {
+            return Err(StoreError::Version { path: at() });
+        }
+        let shape = Shape::of(*rows, *tokens, *answer_bytes);
+        let shape = shape.filter(|shape| shape.answers().end == map.len());
+        let shape = shape.ok_or_else(|| StoreError::Truncated { path: at() })?;
+        let intact = checksum(&header[..COUNTS], [&map[HEADER..]]) == header[COUNTS..];
+        let answers = if intact { shape.read_answers(&map) } else { None };
+        let answers = answers.ok_or_else(|| StoreError::Damaged { path: at() })?;
+        let view = Self { map, shape, answers };
+        if view.is_in_order() { Ok(view) } else { Err(StoreError::Damaged { path: at() }) }
+    }
+
+    /// Number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shape.rows
+    }
+
+    /// Whether there are no rows.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shape.rows == 0
+    }
+
+    /// A row's token ids, special tokens included.
+    #[must_use]
+    pub fn tokens(&self, row: u32) -> &[u32] {
+        let tokens: &[u32] = bytemuck::cast_slice(&self.map[self.shape.tokens()]);
+        &tokens[self.range(row)]
+    }
+
+    /// A row's class, as an index into the task's labels; 0 where there are none.
+    #[must_use]
+    pub fn label(&self, row: u32) -> u32 {
+        self.labels()[row as usize]
+    }
+
+    /// All rows' classes.
+    #[must_use]
+    pub fn labels(&self) -> &[u32] {
+        bytemuck::cast_slice(&self.map[self.shape.labels()])
+    }
+
+    /// Where a row's second part begins, as in [`Row::second`].
+    #[must_use]
+    pub fn second(&self, row: u32) -> u32 {
+        self.seconds()[row as usize]
+    }
+
+    /// A row's gold answers; empty but for question answering.
+    #[must_use]
+    pub fn answers(&self, row: u32) -> &[String] {
+        self.answers.get(row as usize).map_or(&[], Vec::as_slice)
+    }
+
+    /// A row's number of tokens.
+    #[must_use]
+    pub fn length(&self, row: u32) -> u32 {
+        u32::try_from(self.range(row).len()).expect("a row has at most a task's max_length of tokens")
+    }
+
+    /// All rows' numbers of tokens.
+    #[must_use]
+    pub fn lengths(&self) -> Vec<u32> {
+        (0..).take(self.len()).map(|row| self.length(row)).collect()
+    }
+
+    fn seconds(&self) -> &[u32] {
+        bytemuck::cast_slice(&self.map[self.shape.seconds()])
+    }
+
+    fn offsets(&self) -> &[u64] {
+        words(&self.map[self.shape.offsets()])
+    }
+
+    fn range(&self, row: u32) -> Range<usize> {
+        let [start, end] = [row as usize, row as usize + 1].map(|at| self.offsets()[at] as usize);
+        start..end
+    }
+
+    /// Whether the offsets go from 0 to the number of tokens without going back, and second parts
+    /// begin within their rows.
+    fn is_in_order(&self) -> bool {
+        let offsets = self.offsets();
+        offsets.is_sorted()
+            && offsets[0] == 0
+            && offsets[self.shape.rows] == self.shape.tokens as u64
+            && offsets.windows(2).zip(self.seconds()).all(|(row, at)| u64::from(*at) <= row[1] - row[0])
+    }
+}
+
+/// Words in a mapping at a multiple of eight bytes from its start.
+fn words(bytes: &[u8]) -> &[u64] {
+    bytemuck::cast_slice(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! What a store keeps, and that damage is an error.
+
+use std::fs;
+
+use proptest::prelude::*;
+
+use super::shape::HEADER;
+use super::*;
+
+fn write(folder: &Path, part: Part, rows: &[Row<'_>]) {
+    let mut builder = PartBuilder::default();
+    rows.iter().for_each(|row| builder.push(row.clone()));
+    assert_eq!((builder.len(), builder.is_empty()), (rows.len(), rows.is_empty()));
+    builder.write(folder, part).unwrap();
+}
+
+/// Tokens, a label, the start of the second part as a share of the row, answers.
+type Drawn = (Vec<u32>, u32, f64, Vec<String>);
+
+fn drawn() -> impl Strategy<Value = Drawn> {
+    let tokens = prop::collection::vec(any::<u32>(), 0..9);
+    (tokens, any::<u32>(), 0.0..=1.0, prop::collection::vec(".{0,4}", 0..3))
+}
+
+fn row((tokens, label, share, answers): &Drawn) -> Row<'_> {
+    let second = (tokens.len() as f64 * share) as u32;
+    Row { tokens, label: *label, second, answers: answers.clone() }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn what_was_written_is_read(drawn in prop::collection::vec(drawn(), 0..9)) {
+        let folder = tempfile::tempdir().unwrap();
+        let rows: Vec<Row<'_>> = drawn.iter().map(row).collect();
+        write(folder.path(), Part::Train, &rows);
+        let store = TokenStore::open(folder.path()).unwrap();
+        prop_assert!(store.part(Part::Validation).is_none() && store.part(Part::Test).is_none());
+        let view = store.part(Part::Train).unwrap();
+        prop_assert_eq!((view.len(), view.is_empty()), (rows.len(), rows.is_empty()));
+        for (at, row) in (0..).zip(&rows) {
+            let (label, second) = (view.label(at), view.second(at));
+            let read = Row { tokens: view.tokens(at), label, second, answers: view.answers(at).to_vec() };
+            prop_assert_eq!(&read, row);
+            prop_assert_eq!(view.length(at) as usize, row.tokens.len());
+        }
+        prop_assert_eq!(view.lengths().len(), view.labels().len());
+    }
+}
+
+#[test]
+fn a_file_cut_anywhere_or_with_any_bit_flipped_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let answers = vec!["Zoë".to_owned(), String::new()];
+    let rows = [
+        Row { tokens: &[101, 7592, 102], label: 1, second: 2, answers },
+        Row { tokens: &[101, 102], second: 2, ..Row::default() },
+    ];
+    write(folder.path(), Part::Train, &rows);
+    let path = Layout::store_part(folder.path(), Part::Train);
+    let whole = fs::read(&path).unwrap();
+    for length in 0..whole.len() {
+        fs::write(&path, &whole[..length]).unwrap();
+        assert!(TokenStore::open(folder.path()).is_err(), "cut to {length} bytes");
+    }
+    for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << bit;
+        fs::write(&path, damaged).unwrap();
+        assert!(TokenStore::open(folder.path()).is_err(), "bit {bit} of byte {at}");
+    }
+    fs::write(&path, [&whole[..], &[0]].concat()).unwrap();
+    assert!(TokenStore::open(folder.path()).is_err(), "one byte too many");
+    fs::write(&path, whole).unwrap();
+    assert!(TokenStore::open(folder.path()).is_ok());
+}
+
+#[test]
+fn each_error_names_the_file_and_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let says = |words: &str| {
+        let said = TokenStore::open(folder.path()).unwrap_err().to_string();
+        assert!(said.contains("train.tokens") && said.contains(words), "{said}");
+    };
+    says("No such file");
+    write(folder.path(), Part::Train, &[Row { tokens: &[1, 2], ..Row::default() }]);
+    let path = Layout::store_part(folder.path(), Part::Train);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..80]).unwrap();
+    says("is truncated; delete its folder");
+    let mut other = whole.clone();
+    other[8] = 9;
+    fs::write(&path, other).unwrap();
+    says("is not a token store of version 2; delete its folder");
+    let mut damaged = whole;
+    damaged[HEADER + 20] ^= 1;
+    fs::write(&path, damaged).unwrap();
+    says("is damaged; delete its folder");
+}

@@ -1,0 +1,154 @@
+//! Owns the way between texts and token ids. Truncates where asked to, with special tokens counted;
+//! never pads.
+
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
+use tokenizers::{Encoding, PostProcessor};
+
+pub use files::files;
+
+/// A tokenizer that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot use the tokenizer `{}`: {detail}", path.display())]
+pub struct TokenizerError {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// Why not.
+    pub detail: String,
+}
+
+/// Turns texts into token ids, and back.
+#[derive(Debug)]
+pub struct Tokenizer {
+    path: PathBuf,
+    inner: tokenizers::Tokenizer,
+    end_of_text: Option<u32>,
+}
+
+/// A text or a pair of texts as a model reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sequence {
+    /// Token ids, special tokens included.
+    pub tokens: Vec<u32>,
+    /// Where the tokens of type 1 begin: the second text of a pair. The number of tokens where there
+    /// are none.
+    pub second: u32,
+}
+
+impl Tokenizer {
+    /// The tokenizer in a folder, or whose file this is.
+    ///
+    /// # Errors
+    /// Where there is none, or its files cannot be read.
+    pub fn load(path: &Path) -> Result<Self, TokenizerError> {
+        let fail = |detail: String| TokenizerError { path: path.to_path_buf(), detail };
+        let main = files(path)?.swap_remove(0);
+        let (mut inner, end_of_text) = files::load(&main).map_err(|error| fail(error.to_string()))?;
+        inner.with_truncation(None).map_err(|error| fail(error.to_string()))?;
+        inner.with_padding(None);
+        Ok(Self { path: path.to_path_buf(), inner, end_of_text })
+    }
+
+    /// Tokens that a text, or the two texts of a pair, may have within `max_length`.
+    ///
+    /// # Errors
+    /// Where special tokens leave no room.
+    pub fn room(&self, max_length: usize, pair: bool) -> Result<usize, TokenizerError> {
+        let special = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(pair));
+        max_length.checked_sub(special).filter(|room| *room > 0).ok_or_else(|| {
+            self.fail(&format!("max_length {max_length} leaves no room beside {special} special tokens"))
+        })
+    }
+
+    /// Each text, or pair of texts, as a model reads it, on all of rayon's threads. Where one is too
+    /// long, the longer of its texts loses its end first, as in transformers.
+    ///
+    /// # Errors
+    /// Where special tokens leave no room in `max_length`, or the tokenizer's model rejects a text,
+    /// for example for want of an unknown token.
+    pub fn encode_rows(
+        &self,
+        texts: &[String],
+        pairs: Option<&[String]>,
+        max_length: usize,
+    ) -> Result<Vec<Sequence>, TokenizerError> {
+        let truncation = TruncationParams {
+            max_length: self.room(max_length, pairs.is_some())?,
+            ..TruncationParams::default()
+        };
+        let encode = |row: usize| {
+            let pair = pairs.map(|pairs| self.inner.encode_fast(pairs[row].as_str(), false)).transpose()?;
+            let pair = pair.map(|mut pair| {
+                pair.set_type_ids(vec![1; pair.len()]);
+                pair
+            });
+            let text = self.inner.encode_fast(texts[row].as_str(), false)?;
+            let (mut text, mut pair) = truncate_encodings(text, pair, &truncation)?;
+            // Nobody reads what was cut off, and a long text has much of it.
+            for encoding in std::iter::once(&mut text).chain(&mut pair) {
+                encoding.take_overflowing();
+            }
+            self.inner.post_process(text, pair, true).map(|encoding| sequence(&encoding))
+        };
+        let rows: tokenizers::Result<_> = (0..texts.len()).into_par_iter().map(encode).collect();
+        rows.map_err(|error| self.fail(&error.to_string()))
+    }
+
+    /// The token ids of each text alone, whole and without special tokens, on all of rayon's threads.
+    ///
+    /// # Errors
+    /// Where the tokenizer's model rejects a text.
+    pub fn encode_plain<T: AsRef<str> + Sync>(&self, texts: &[T]) -> Result<Vec<Vec<u32>>, TokenizerError> {
+        let encode = |text: &T| self.inner.encode_fast(text.as_ref(), false).map(|e| e.get_ids().to_vec());
+        let ids: tokenizers::Result<_> = texts.par_iter().map(encode).collect();
+        ids.map_err(|error| self.fail(&error.to_string()))
+    }
+
+    /// For each token of a text, without special tokens, the byte behind it: where the text can be
+    /// cut. Ends within a character are moved to the character's start.
+    ///
+    /// # Errors
+    /// Where the tokenizer's model rejects the text.
+    pub fn token_ends(&self, text: &str) -> Result<Vec<usize>, TokenizerError> {
+        let encoding = self.inner.encode(text, false).map_err(|error| self.fail(&error.to_string()))?;
+        Ok(encoding.get_offsets().iter().map(|(_, end)| text.floor_char_boundary(*end)).collect())
+    }
+
+    /// The text of token ids, without special tokens.
+    ///
+    /// # Errors
+    /// Where the tokenizer's decoder rejects them.
+    pub fn decode(&self, ids: &[u32]) -> Result<String, TokenizerError> {
+        self.inner.decode(ids, true).map_err(|error| self.fail(&error.to_string()))
+    }
+
+    /// The token that ends a text: what `tokenizer_config.json` calls `eos_token`, or GPT-2's.
+    #[must_use]
+    pub fn end_of_text(&self) -> Option<u32> {
+        self.end_of_text
+    }
+
+    /// Rows that a model's word embedding needs at least: one more than the highest token id, since
+    /// a vocabulary may leave ids out.
+    #[must_use]
+    pub fn vocabulary_size(&self) -> usize {
+        self.inner.get_vocab(true).into_values().max().map_or(0, |highest| highest as usize + 1)
+    }
+
+    fn fail(&self, detail: &str) -> TokenizerError {
+        TokenizerError { path: self.path.clone(), detail: detail.to_owned() }
+    }
+}
+
+fn sequence(encoding: &Encoding) -> Sequence {
+    let types = encoding.get_type_ids();
+    let second = types.iter().position(|kind| *kind == 1).unwrap_or(types.len());
+    Sequence {
+        tokens: encoding.get_ids().to_vec(),
+        second: u32::try_from(second).expect("a sequence has at most max_length tokens"),
+    }
+}
