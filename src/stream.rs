@@ -22,6 +22,8 @@ pub enum Draw<'a> {
     Order(u64),
     /// Rows that a sweep uses of a data file.
     Sample,
+    /// Training rows that are held out as test rows.
+    Test,
     /// Division of rows into folds.
     Split,
     /// Dropout mask number `site` in micro-batch `step` (both counted from 0).
@@ -57,6 +59,7 @@ impl StreamKey {
             Draw::Order(epoch) => mix(mix(2) ^ epoch),
             Draw::Sample => mix(4),
             Draw::Split => mix(5),
+            Draw::Test => mix(6),
             Draw::Dropout { step, site } => mix(mix(mix(3) ^ step) ^ site),
         };
         mix(self.0 ^ word) >> 1

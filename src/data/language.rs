@@ -1,8 +1,6 @@
 //! Owns how texts become the sequences of language modelling. Reads no file.
 
-use rayon::prelude::*;
-
-use crate::data::tokenizer::{Tokenizer, TokenizerError};
+use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
 
 /// Bytes of a running text that are tokenised at once, about.
 const PIECE: usize = 1 << 16;
@@ -17,14 +15,14 @@ pub(super) fn documents(
     texts: &[String],
     (tokenizer, end): (&Tokenizer, u32),
     max_length: usize,
-) -> Result<Vec<Vec<u32>>, TokenizerError> {
+) -> Result<Vec<Sequence>, TokenizerError> {
     let mut sequences = tokenizer.encode_plain(texts)?;
     for tokens in &mut sequences {
         tokens.push(end);
         tokens.truncate(max_length);
     }
     sequences.retain(|tokens| tokens.len() >= SHORTEST);
-    Ok(sequences)
+    Ok(sequences.into_iter().map(Sequence::whole).collect())
 }
 
 /// All texts one after the other, each followed by the end-of-text token, in blocks of `max_length`
@@ -36,7 +34,7 @@ pub(super) fn blocks(
     texts: &[String],
     (tokenizer, end): (&Tokenizer, u32),
     max_length: usize,
-) -> Result<Vec<Vec<u32>>, TokenizerError> {
+) -> Result<Vec<Sequence>, TokenizerError> {
     let mut stream = Vec::new();
     for tokens in tokenizer.encode_plain(texts)? {
         stream.extend(tokens);
@@ -53,15 +51,16 @@ pub(super) fn running(
     lines: &[String],
     (tokenizer, end): (&Tokenizer, u32),
     max_length: usize,
-) -> Result<Vec<Vec<u32>>, TokenizerError> {
+) -> Result<Vec<Sequence>, TokenizerError> {
     let text = lines.join("\n");
     let mut stream = tokenizer.encode_plain(&pieces(&text, PIECE))?.concat();
     stream.push(end);
     Ok(cut(&stream, max_length))
 }
 
-fn cut(stream: &[u32], max_length: usize) -> Vec<Vec<u32>> {
-    stream.par_chunks(max_length).filter(|block| block.len() >= SHORTEST).map(<[u32]>::to_vec).collect()
+fn cut(stream: &[u32], max_length: usize) -> Vec<Sequence> {
+    let blocks = stream.chunks(max_length).filter(|block| block.len() >= SHORTEST);
+    blocks.map(|block| Sequence::whole(block.to_vec())).collect()
 }
 
 /// A text in pieces of at least `size` bytes that have the same tokens as the whole.

@@ -4,8 +4,11 @@
 //! Knows no model, no device and no scheduler. Everything random is a function of a seed.
 
 pub mod batches;
+mod clean;
 pub mod folds;
+mod language;
 pub mod prepare;
+pub mod questions;
 pub mod sample;
 pub mod sources;
 pub mod store;

@@ -1,22 +1,22 @@
 //! Owns the making of a token store: a task's files are read, rows drawn, texts tokenised on all
-//! cores, and the store put in place as a whole. Trains and splits nothing.
+//! cores, and the store put in place as a whole. Trains nothing, and makes no folds.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::data::language;
+use crate::data::questions::{PromptError, Prompts};
 use crate::data::sample;
-use crate::data::sources::{self, SourceError};
-use crate::data::store::{PartBuilder, TokenStore};
-use crate::data::tokenizer::Tokenizer;
+use crate::data::sources::{self, Examples};
+use crate::data::store::{PartBuilder, Row, TokenStore};
+use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
 use crate::job::Prepare;
 use crate::outcome::Failure;
 use crate::run::files;
 use crate::run::layout::Layout;
-use crate::task::{DataFile, Part, Task};
-
-/// A task's part: its file and the number of rows to draw from it.
-type Source<'a> = (Part, &'a DataFile, Option<usize>);
+use crate::stream::{Draw, StreamKey};
+use crate::task::{DataFile, Objective, Part, Task, TextLayout};
 
 /// Makes the store, unless it is there and intact. A damaged one is made again.
 ///
@@ -41,11 +41,11 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
     // The lock is ours, so a draft is one that an earlier process left when it was killed.
     let draft = Layout::store_draft(stores, prepare.store);
     discard(&draft).and_then(|()| fs::create_dir(&draft)).map_err(|e| on_disk(&e))?;
-    let tokenizer = Tokenizer::load(&prepare.tokenizer, prepare.task.max_length);
+    let tokenizer = Tokenizer::load(&prepare.tokenizer);
     let tokenizer = tokenizer.map_err(|error| bad(error.to_string()))?;
-    let made = sources(&prepare.task).into_iter().try_for_each(|source| {
-        let part = tokenise(source, &prepare.task, &tokenizer)?;
-        part.write(&draft, source.0).map_err(|e| on_disk(&e))
+    let made = parts(&prepare.task, &tokenizer).and_then(|parts| {
+        let write = |(part, rows): &(Part, PartBuilder)| rows.write(&draft, *part);
+        parts.iter().try_for_each(write).map_err(|e| on_disk(&e))
     });
     let placed = made.and_then(|()| put_in_place(&draft, &folder).map_err(|e| on_disk(&e)));
     if placed.is_err() {
@@ -55,30 +55,101 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
     placed
 }
 
-/// The files that a task has.
-fn sources(task: &Task) -> Vec<Source<'_>> {
-    let validation = task.validation.as_ref().map(|file| (Part::Validation, file, None));
-    let test = task.test.as_ref().map(|file| (Part::Test, file, task.test_rows));
-    [Some((Part::Train, &task.train, task.rows)), validation, test].into_iter().flatten().collect()
+/// Each part's rows as tokens.
+fn parts(task: &Task, tokenizer: &Tokenizer) -> Result<Vec<(Part, PartBuilder)>, Failure> {
+    let mut parts = Vec::new();
+    let mut add = |part, file: &DataFile, rows| {
+        let built = tokenise(&rows, task, tokenizer).map_err(|detail| in_file(file, &detail))?;
+        if built.is_empty() {
+            let detail = "no row has enough tokens to learn from; use longer texts";
+            return Err(in_file(file, detail));
+        }
+        parts.push((part, built));
+        Ok(())
+    };
+    let (train, held_out) = hold_out(drawn(&task.train, task, task.rows)?, task);
+    add(Part::Train, &task.train, train)?;
+    if let Some(file) = &task.validation {
+        add(Part::Validation, file, drawn(file, task, None)?)?;
+    }
+    if let Some(file) = &task.test {
+        add(Part::Test, file, drawn(file, task, task.test_rows)?)?;
+    } else if let Some(rows) = held_out {
+        add(Part::Test, &task.train, rows)?;
+    }
+    Ok(parts)
 }
 
-/// One file's drawn rows as tokens.
-fn tokenise((_, file, rows): Source<'_>, task: &Task, tokenizer: &Tokenizer) -> Result<PartBuilder, Failure> {
-    let mut read = sources::read(file, task).map_err(|error| unreadable(&error))?;
-    let drawn = sample::draw(&read.labels, rows, task.sample_seed);
-    let texts: Vec<String> = drawn.iter().map(|row| std::mem::take(&mut read.texts[*row as usize])).collect();
-    let tokens = tokenizer.encode(&texts).map_err(|error| bad(error.to_string()))?;
-    let mut part = PartBuilder::default();
-    for (row, tokens) in drawn.iter().zip(&tokens) {
-        part.push(tokens, read.labels[*row as usize]);
+/// So many rows of a file; all where no number is given.
+fn drawn(file: &DataFile, task: &Task, rows: Option<usize>) -> Result<Examples, Failure> {
+    let all = sources::read(file, task).map_err(|error| bad(format!("{error}; {}", error.hint())))?;
+    let wanted = sample::draw(&all.labels(), rows, task.sample_seed);
+    Ok(all.split(&wanted).0)
+}
+
+/// The rows that train, and the test rows where these are a share of them.
+fn hold_out(rows: Examples, task: &Task) -> (Examples, Option<Examples>) {
+    if task.test.is_some() || task.test_fraction.is_none() {
+        return (rows, None);
     }
-    Ok(part)
+    let held_out = task.drawn_rows() - task.train_rows();
+    let mut rng = StreamKey::from_seed(task.sample_seed).rng(Draw::Test);
+    let chosen = sample::stratified(&rows.labels(), held_out, &mut rng);
+    let (test, train) = rows.split(&chosen);
+    let wanted = sample::draw(&test.labels(), task.test_rows, task.sample_seed);
+    (train, Some(test.split(&wanted).0))
+}
+
+/// Rows as tokens, or what is wrong with them.
+fn tokenise(rows: &Examples, task: &Task, tokenizer: &Tokenizer) -> Result<PartBuilder, String> {
+    let say = |error: TokenizerError| error.to_string();
+    let end = || {
+        let end = tokenizer.end_of_text().map(|end| (tokenizer, end));
+        end.ok_or_else(|| PromptError::NoEnd.to_string())
+    };
+    match (rows, &task.objective) {
+        (Examples::Labelled { texts, pairs, labels }, _) => {
+            let rows = tokenizer.encode_rows(texts, pairs.as_deref(), task.max_length).map_err(say)?;
+            Ok(part(rows, |row| (labels[row], Vec::new())))
+        }
+        (Examples::Lines(lines), _) => {
+            let sequences = language::running(lines, end()?, task.max_length).map_err(say)?;
+            Ok(part(sequences, |_| (0, Vec::new())))
+        }
+        (Examples::Documents(texts), Objective::LanguageModelling(language)) => {
+            let sequences = match language.layout {
+                TextLayout::Blocks => language::blocks(texts, end()?, task.max_length),
+                TextLayout::Documents => language::documents(texts, end()?, task.max_length),
+            };
+            Ok(part(sequences.map_err(say)?, |_| (0, Vec::new())))
+        }
+        (Examples::Questions(questions), Objective::QuestionAnswering(objective)) => {
+            let prompts = Prompts::new(tokenizer, objective, task.max_length);
+            let rows = prompts.and_then(|prompts| prompts.rows(questions)).map_err(|e| e.to_string())?;
+            Ok(part(rows, |row| (0, questions[row].answers.clone())))
+        }
+        (Examples::Documents(_) | Examples::Questions(_), _) => {
+            unreachable!("rows are read as the task's objective has them")
+        }
+    }
+}
+
+/// Sequences with each row's label and gold answers.
+fn part(sequences: Vec<Sequence>, rest: impl Fn(usize) -> (u32, Vec<String>)) -> PartBuilder {
+    let mut part = PartBuilder::default();
+    for (row, Sequence { tokens, second }) in sequences.into_iter().enumerate() {
+        let (label, answers) = rest(row);
+        part.push(Row { tokens: &tokens, label, second, answers });
+    }
+    part
 }
 
 /// Whether the folder holds every part that the task has, undamaged.
 fn is_intact(folder: &Path, task: &Task) -> bool {
+    let wanted =
+        [(Part::Train, true), (Part::Validation, task.validation.is_some()), (Part::Test, task.is_tested())];
     TokenStore::open(folder)
-        .is_ok_and(|store| sources(task).iter().all(|(part, ..)| store.part(*part).is_some()))
+        .is_ok_and(|store| wanted.iter().all(|(part, wanted)| store.part(*part).is_some() == *wanted))
 }
 
 fn put_in_place(draft: &Path, folder: &Path) -> io::Result<()> {
@@ -106,8 +177,8 @@ fn lock(path: &Path) -> io::Result<File> {
     }
 }
 
-fn unreadable(error: &SourceError) -> Failure {
-    bad(format!("{error}; {}", error.hint()))
+fn in_file(file: &DataFile, detail: &str) -> Failure {
+    bad(format!("`{}`: {detail}", file.path.display()))
 }
 
 fn bad(message: String) -> Failure {

@@ -1,10 +1,11 @@
 //! Owns the starter sweep: a commented sweep file for one's own data file. Guesses the columns from
 //! the data; writes nothing.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
-use crate::data::sources::{self, SourceError};
-use crate::task::{DataFile, Task};
+use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
+use crate::task::Cleaning;
 
 use super::tree::{self, Content};
 
@@ -20,7 +21,7 @@ const MOST_CLASSES: usize = 200;
 /// # Errors
 /// Where the data file cannot be read.
 pub fn starter(data: &Path, data_in_sweep: &Path, model: &Path) -> Result<String, SourceError> {
-    let survey = sources::survey(data, None, &[], None)?;
+    let survey = look(data, &[], None)?;
     let label = label(data, &survey);
     let text = text(data, &survey, label.as_ref());
     let name = data.file_stem().map_or_else(|| "sweep".to_owned(), |stem| plain(&stem.to_string_lossy()));
@@ -84,7 +85,7 @@ devices: auto           # or cpu:2, cuda, cuda:1
 fn label(data: &Path, survey: &sources::Survey) -> Option<(String, Vec<String>)> {
     let classes_of = |column: &String| {
         // A column with an empty value is no label; that is all an error means here.
-        let found = sources::survey(data, None, &[], Some(column)).ok()?;
+        let found = look(data, &[], Some(column)).ok()?;
         let count = found.label_names.len();
         ((2..=MOST_CLASSES).contains(&count) && count < survey.rows)
             .then(|| (column.clone(), found.label_names))
@@ -94,16 +95,20 @@ fn label(data: &Path, survey: &sources::Survey) -> Option<(String, Vec<String>)>
 
 /// The column other than the label with the longest values.
 fn text(data: &Path, survey: &sources::Survey, label: Option<&(String, Vec<String>)>) -> String {
-    let length = |column: &str| -> usize {
-        let Some((label, classes)) = label else { return 0 };
-        let (path, content) = (data.to_path_buf(), survey.content);
-        let file = DataFile { path, content, rows: survey.rows, text_bytes: survey.text_bytes };
-        let classes: Vec<&str> = classes.iter().map(String::as_str).collect();
-        let task = Task::classification(file.clone(), column, label, &classes);
-        sources::read(&file, &task).map_or(0, |rows| rows.texts.iter().map(String::len).sum())
-    };
+    let length = |column: &String| look(data, std::slice::from_ref(column), None).map_or(0, |s| s.text_bytes);
     let others = survey.columns.iter().filter(|column| label.is_none_or(|(label, _)| *column != label));
     others.max_by_key(|column| length(column)).cloned().unwrap_or_else(|| "CHANGE_ME".to_owned())
+}
+
+/// A look at some of the columns.
+fn look(data: &Path, text: &[String], label: Option<&str>) -> Result<sources::Survey, SourceError> {
+    sources::survey(&SurveyRequest {
+        path: data,
+        columns: None,
+        fields: Fields::Labelled { text, pair: &[], label, map: &BTreeMap::new() },
+        cleaning: &Cleaning::default(),
+        classes: None,
+    })
 }
 
 fn described(classes: &[String]) -> String {

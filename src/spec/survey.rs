@@ -1,7 +1,7 @@
 //! Owns the look at the files that a sweep names: data files, model folders, tokenizers. The only
 //! part of `spec` that does I/O, and it only reads. What it finds is judged by `check`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -10,9 +10,10 @@ use serde::Deserialize;
 
 use crate::arch::BertConfig;
 use crate::content::ContentHash;
-use crate::data::sources::{self, SourceError};
+use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
 use crate::data::tokenizer::{self, Tokenizer};
 use crate::model::weights::{self, Checkpoint, WeightsError};
+use crate::task::Cleaning;
 
 use super::check_task::DEFAULT_MAX_LENGTH;
 use super::raw::{RawModel, RawSweep, RawTask};
@@ -101,7 +102,15 @@ fn data_file(task: &RawTask, path: &str, folder: &Path) -> Option<DataFacts> {
     let columns: Option<Vec<String>> = task.columns.as_ref().map(|at| texts(&at.value));
     let text: Vec<String> = task.text.as_ref().map(|at| texts(&at.value)).unwrap_or_default();
     let label = task.label.as_ref().map(|at| at.value.as_str());
-    let found = sources::survey(&path, columns.as_deref(), &text, label);
+    let fields = Fields::Labelled { text: &text, pair: &[], label, map: &BTreeMap::new() };
+    let cleaning = Cleaning::default();
+    let found = sources::survey(&SurveyRequest {
+        path: &path,
+        columns: columns.as_deref(),
+        fields,
+        cleaning: &cleaning,
+        classes: None,
+    });
     Some(DataFacts { path, found })
 }
 
@@ -199,7 +208,8 @@ fn tokenizer(path: &Path, name: &str, max_length: usize) -> Result<TokenizerFact
         let opened = File::open(file).and_then(|file| hasher.update_reader(file).map(|_| ()));
         opened.map_err(|error| fault(&error.to_string()))?;
     }
-    let loaded = Tokenizer::load(path, max_length).map_err(|error| fault(&error.detail))?;
+    let loaded = Tokenizer::load(path).map_err(|error| fault(&error.detail))?;
+    loaded.room(max_length, false).map_err(|error| fault(&error.detail))?;
     Ok(TokenizerFacts {
         path: path.to_path_buf(),
         content: ContentHash::from_digest(&hasher.finalize()),

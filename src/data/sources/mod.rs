@@ -9,6 +9,7 @@
 
 mod delimited;
 mod error;
+mod examples;
 mod format;
 mod json_lines;
 mod parquet;
@@ -23,11 +24,12 @@ use std::path::Path;
 
 use self::format::{Format, Packing};
 use self::rows::{Labelled, Rows};
-use self::table::{ANSWERS, CONTEXT, Located, QUESTION, Request, Table};
+use self::table::{CONTEXT, Located, QUESTION, Request, TEXT, Table};
 use crate::content::ContentHash;
 use crate::task::{Cleaning, DataFile, Objective, Task, TextLayout};
 
 pub use error::{Problem, SourceError};
+pub use examples::{Examples, Question};
 pub use table::Place;
 
 /// What to look for in a data file.
@@ -60,9 +62,9 @@ pub enum Fields<'a> {
         /// Values of that column to the names of their classes; others are names already.
         map: &'a BTreeMap<String, String>,
     },
-    /// Texts alone. The one column of a plain text file is called `text`.
+    /// Texts alone; a plain text file has the one column `text`.
     Documents {
-        /// Columns of the text, joined by one space.
+        /// Columns of the text, joined by one space; `text` where none is named.
         text: &'a [String],
         /// Whether a plain text file is one text or many.
         layout: TextLayout,
@@ -87,37 +89,6 @@ pub struct Survey {
     pub row_labels: Vec<u32>,
     /// The classes that occur, each once: in numerical order if all are integers, else as text.
     pub label_names: Vec<String>,
-}
-
-/// A task's rows in file order, after cleaning.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Examples {
-    /// Of classification.
-    Labelled {
-        /// The text of each row.
-        texts: Vec<String>,
-        /// The second text of each row, where the task has pairs.
-        pairs: Option<Vec<String>>,
-        /// The class of each row, as an index into the task's labels.
-        labels: Vec<u32>,
-    },
-    /// Texts of their own.
-    Documents(Vec<String>),
-    /// The lines of one text, without line ends.
-    Lines(Vec<String>),
-    /// Of question answering.
-    Questions(Vec<Question>),
-}
-
-/// A question about a text.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Question {
-    /// The text.
-    pub context: String,
-    /// The question.
-    pub question: String,
-    /// Gold answers, at least one.
-    pub answers: Vec<String>,
 }
 
 /// Looks at a data file. A column that a sweep names and that does not exist is no error here: the
@@ -204,6 +175,7 @@ impl<'a> Fields<'a> {
             Self::Labelled { text, pair, label, .. } => {
                 text.iter().chain(pair).map(String::as_str).chain(label).collect()
             }
+            Self::Documents { text: [], .. } => vec![TEXT],
             Self::Documents { text, .. } => text.iter().map(String::as_str).collect(),
             Self::Questions => vec![CONTEXT, QUESTION],
         }

@@ -65,7 +65,7 @@ fn gold(answers: &Series) -> PolarsResult<Vec<Vec<String>>> {
         DataType::Struct(_) => gold(&answers.struct_()?.field_by_name("text")?),
         DataType::List(_) => {
             let row = |row: Option<Series>| row.map_or(Ok(Vec::new()), |list| Ok(gold(&list)?.concat()));
-            answers.list()?.into_iter().map(row).collect()
+            answers.list()?.series_iter().map(row).collect()
         }
         _ => Ok(answers.str()?.iter().map(|text| text.map(str::to_owned).into_iter().collect()).collect()),
     }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use crate::data::clean;
 use crate::task::{Cleaning, TextLayout};
 
-use super::table::{ANSWERS, CONTEXT, Located, QUESTION, Table};
+use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
 use super::{Fields, Problem, Question, SurveyRequest};
 
 /// A task's rows in file order, after cleaning.
@@ -34,7 +34,8 @@ pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> R
     let rows = match request.fields {
         Fields::Labelled { text, pair, .. } => labelled(table, text, pair, request)?,
         Fields::Documents { text, layout } => {
-            let mut texts = table.join(text)?;
+            let only = [TEXT.to_owned()];
+            let mut texts = table.join(if text.is_empty() { &only } else { text })?;
             clean::strip(&mut texts, cleaning);
             let running = plain && layout == TextLayout::Blocks;
             // A blank line separates paragraphs of a text; a blank document holds nothing.

@@ -39,6 +39,18 @@ pub struct Sequence {
     pub second: u32,
 }
 
+impl Sequence {
+    /// Tokens without a second part.
+    ///
+    /// # Panics
+    /// Where there are 2^32 tokens or more.
+    #[must_use]
+    pub fn whole(tokens: Vec<u32>) -> Self {
+        let second = u32::try_from(tokens.len()).expect("sequences are far shorter");
+        Self { tokens, second }
+    }
+}
+
 impl Tokenizer {
     /// The tokenizer in a folder, or whose file this is.
     ///
