@@ -11,8 +11,12 @@ use crate::arch::Architecture;
 use crate::content::ContentHash;
 use crate::model::weights::{self, Checkpoint};
 
-/// Most layers that a `config.json` may claim: more is a mistake, or wants to exhaust the memory.
+/// Most layers that a file may claim: more is a mistake, or wants to exhaust the memory.
 const MOST_LAYERS: usize = 1000;
+/// Widest layer that a file may claim.
+const WIDEST: usize = 1 << 20;
+/// Most rows of a table that a file may claim.
+const MOST_ROWS: usize = 1 << 28;
 
 /// A model folder.
 #[derive(Debug)]
@@ -88,6 +92,28 @@ pub fn name(folder: &Path) -> String {
     id.map_or_else(|| folder.display().to_string(), |id| id.replacen("--", "/", 1))
 }
 
+/// Whether a model can have these sizes, which may come from a file that nobody vouches for.
+///
+/// # Errors
+/// Says which cannot be.
+pub(super) fn sound(architecture: &Architecture) -> Result<(), String> {
+    let stack = architecture.stack();
+    let sizes = [
+        ("layers", stack.layers, MOST_LAYERS),
+        ("width", stack.width, WIDEST),
+        ("inner width", stack.inner, WIDEST),
+        ("vocabulary", architecture.vocab_size(), MOST_ROWS),
+        ("longest sequence", architecture.max_length(), MOST_ROWS),
+    ];
+    if let Some((what, size, most)) = sizes.into_iter().find(|(_, size, most)| size > most) {
+        return Err(format!("the {what} {size} is beyond {most}"));
+    }
+    if stack.width == 0 || stack.heads == 0 || !stack.width.is_multiple_of(stack.heads) {
+        return Err(format!("{} attention heads do not divide the width {}", stack.heads, stack.width));
+    }
+    Ok(())
+}
+
 /// Reads the architecture of a `config.json`, and refuses what would be computed otherwise there.
 fn architecture(config: &Map<String, Value>) -> Result<Architecture, String> {
     let kind = config.get("model_type").and_then(Value::as_str).unwrap_or("absent");
@@ -114,13 +140,7 @@ fn architecture(config: &Map<String, Value>) -> Result<Architecture, String> {
     if let Some(odd) = odd {
         return Err(format!("the model has {odd}, which is not supported"));
     }
-    let stack = architecture.stack();
-    if stack.layers > MOST_LAYERS || stack.heads == 0 || stack.width == 0 || stack.width % stack.heads != 0 {
-        return Err(format!(
-            "{} layers of width {} with {} heads are no model",
-            stack.layers, stack.width, stack.heads
-        ));
-    }
+    sound(&architecture)?;
     Ok(architecture)
 }
 

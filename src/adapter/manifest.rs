@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::base;
 use super::error::AdapterError;
 use crate::arch::{Architecture, Head};
 use crate::content::ContentHash;
 use crate::run::files;
-use crate::task::{Objective, QuestionAnswering};
+use crate::task::{Cleaning, Objective, QuestionAnswering, Task};
 
 /// Its name in an exported folder.
 pub const MANIFEST: &str = "lorasweep.json";
@@ -25,6 +26,8 @@ pub struct Manifest {
     pub purpose: Purpose,
     /// Longest sequence it was trained on, in tokens, special tokens included.
     pub max_length: usize,
+    /// What is done to texts before they are tokenised; rows are never left out.
+    pub cleaning: Cleaning,
     /// Its shapes, adapters apart: of the base's first layers where it was cut.
     pub architecture: Architecture,
     /// Of an adapter: the base that it works on. Absent for a whole model.
@@ -65,13 +68,31 @@ impl Manifest {
     /// What there is to say about a model.
     #[must_use]
     pub fn new(purpose: Purpose, max_length: usize, architecture: Architecture) -> Self {
-        Self { format: FORMAT, purpose, max_length, architecture, base: None }
+        Self { format: FORMAT, purpose, max_length, cleaning: Cleaning::default(), architecture, base: None }
+    }
+
+    /// What there is to say about a model that learned a task.
+    #[must_use]
+    pub fn of_task(task: &Task, architecture: Architecture) -> Self {
+        let cleaning = Cleaning { min_words: None, min_label_rows: None, ..task.cleaning.clone() };
+        Self { cleaning, ..Self::new(Purpose::of(&task.objective), task.max_length, architecture) }
     }
 
     /// The head that the purpose needs.
     #[must_use]
     pub fn head(&self) -> Head {
         self.purpose.head()
+    }
+
+    /// The text of the file.
+    ///
+    /// # Panics
+    /// Never: it is a plain struct with a JSON form.
+    #[must_use]
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("plain structs have a JSON form");
+        text.push(b'\n');
+        text
     }
 
     /// Reads a folder's `lorasweep.json`; `None` where there is none.
@@ -87,7 +108,11 @@ impl Manifest {
                 let reason = format!("its format is {}, and this program reads {FORMAT}", manifest.format);
                 Err(AdapterError::Settings { path, reason })
             }
-            manifest => Ok(manifest),
+            Some(manifest) => match base::sound(&manifest.architecture) {
+                Ok(()) => Ok(Some(manifest)),
+                Err(reason) => Err(AdapterError::Settings { path, reason }),
+            },
+            None => Ok(None),
         }
     }
 }
@@ -95,7 +120,7 @@ impl Manifest {
 impl Purpose {
     /// What a task's model is for.
     #[must_use]
-    pub fn of(objective: &Objective) -> Self {
+    fn of(objective: &Objective) -> Self {
         match objective {
             Objective::Classification(classes) => {
                 Self::Classification { labels: classes.labels.clone(), pairs: !classes.pair.is_empty() }
@@ -103,6 +128,12 @@ impl Purpose {
             Objective::LanguageModelling(_) => Self::LanguageModelling,
             Objective::QuestionAnswering(answering) => Self::QuestionAnswering(answering.clone()),
         }
+    }
+
+    /// Names for classes that have none, as transformers makes them.
+    #[must_use]
+    pub fn numbered(classes: usize) -> Vec<String> {
+        (0..classes).map(|index| format!("LABEL_{index}")).collect()
     }
 
     /// The head that it needs.

@@ -81,8 +81,7 @@ impl Loaded {
                 adapters.extend(names.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))));
             }
         }
-        let purpose = Purpose::of(&task.objective);
-        let manifest = Manifest::new(purpose, task.max_length, spec.architecture.clone());
+        let manifest = Manifest::of_task(task, spec.architecture.clone());
         let scale = method.lora().map_or(0.0, crate::trial::Lora::scale);
         Ok(Self { manifest, tokenizer: spec.tokenizer.clone(), tensors, adapters, scale })
     }
@@ -93,12 +92,8 @@ impl Loaded {
     /// # Errors
     /// When a file is missing or damaged, or the base is another than the adapter's.
     pub fn of_adapter(folder: &Path, given: Option<&Path>) -> Result<Self, AdapterError> {
-        let manifest = Manifest::read(folder)?.filter(|manifest| manifest.base.is_some());
-        let (manifest, base) = match manifest {
-            Some(Manifest { base: None, .. }) | None => return Err(not_exported(folder)),
-            Some(Manifest { base: Some(ref base), .. }) => (manifest.clone(), base.clone()),
-        };
-        let manifest = manifest.ok_or_else(|| not_exported(folder))?;
+        let manifest = Manifest::read(folder)?.ok_or_else(|| not_exported(folder))?;
+        let base = manifest.base.as_ref().ok_or_else(|| not_exported(folder))?;
         let path = folder.join(peft::CONFIG);
         let text = std::fs::read(&path).map_err(AdapterError::read(&path))?;
         let config = AdapterConfig::parse(&path, &text)?;
@@ -109,7 +104,7 @@ impl Loaded {
             let reason = "its head is not that of the adapter's tensors".to_owned();
             return Err(AdapterError::Settings { path: folder.join(super::manifest::MANIFEST), reason });
         }
-        let mut tensors = base_tensors(&base, given, architecture)?;
+        let mut tensors = base_tensors(base, given, architecture)?;
         for place in &fitted.saved {
             tensors.insert(place.name.clone(), read(&file, &stored(&place.name), &place.shape)?);
         }
@@ -229,7 +224,7 @@ fn described(model: &ModelFolder) -> Result<Manifest, AdapterError> {
     let purpose = match classes {
         Some(classes) => {
             let labels = model.labels().filter(|labels| labels.len() == classes);
-            Purpose::Classification { labels: labels.unwrap_or_else(|| numbered(classes)), pairs: false }
+            Purpose::Classification { labels: labels.unwrap_or_else(|| Purpose::numbered(classes)), pairs: false }
         }
         None if model.architecture.supports(crate::arch::Head::LanguageModel) => Purpose::LanguageModelling,
         None => {
@@ -240,12 +235,6 @@ fn described(model: &ModelFolder) -> Result<Manifest, AdapterError> {
         }
     };
     Ok(Manifest::new(purpose, model.architecture.max_length(), model.architecture.clone()))
-}
-
-/// Names for classes that have none, as transformers makes them.
-#[must_use]
-pub fn numbered(classes: usize) -> Vec<String> {
-    (0..classes).map(|index| format!("LABEL_{index}")).collect()
 }
 
 fn not_exported(folder: &Path) -> AdapterError {

@@ -181,8 +181,16 @@ fn config(folder: &Path, name: &str) -> Result<BertConfig, Fault> {
 
 fn weights(folder: &Path, name: &str) -> Result<WeightFacts, Fault> {
     let fault = |error: WeightsError| weights_fault(&error, folder, name);
+    let files = weights::files(folder).map_err(fault)?;
     let tensors = Arc::new(weights::read(folder).map_err(fault)?);
-    Ok(WeightFacts { content: weights::content(folder).map_err(fault)?, tensors })
+    let mut hasher = blake3::Hasher::new();
+    for path in files.into_iter().chain([folder.join("config.json")]) {
+        // A config.json that cannot be read is told by `config`.
+        if let Ok(file) = File::open(&path) {
+            hasher.update_reader(file).map_err(|source| fault(WeightsError::Read { path, source }))?;
+        }
+    }
+    Ok(WeightFacts { content: ContentHash::from_digest(&hasher.finalize()), tensors })
 }
 
 /// An error of a folder's weights, with the folder called as the sweep calls it. What these errors
