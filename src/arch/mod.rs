@@ -226,10 +226,9 @@ impl Architecture {
             let (d_in, d_out) = match t.role {
                 TensorRole::Linear => (t.shape[1], t.shape[0]),
                 TensorRole::Conv1d => (t.shape[0], t.shape[1]),
-                TensorRole::Embedding
-                | TensorRole::Bias
-                | TensorRole::NormScale
-                | TensorRole::NormShift => return None,
+                TensorRole::Embedding | TensorRole::Bias | TensorRole::NormScale | TensorRole::NormShift => {
+                    return None;
+                }
             };
             Some(LinearShape { name: t.name.strip_suffix(".weight")?.to_owned(), d_in, d_out })
         });

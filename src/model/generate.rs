@@ -138,6 +138,7 @@ fn left_padded(prompts: &[&[u32]], longest: usize, device: Device) -> Tensor {
 fn mask(columns: &Tensor, starts: &Tensor) -> Tensor {
     let so_far = columns.max().int64_value(&[]) + 1;
     let keys = Tensor::arange(so_far, (Kind::Int64, columns.device())).view([1, 1, 1, -1]);
-    let hidden = keys.lt_tensor(&starts.view([-1, 1, 1, 1])).logical_or(&keys.gt_tensor(&columns.view([1, 1, -1, 1])));
+    let hidden =
+        keys.lt_tensor(&starts.view([-1, 1, 1, 1])).logical_or(&keys.gt_tensor(&columns.view([1, 1, -1, 1])));
     hidden.to_kind(Kind::Float) * HIDDEN
 }

@@ -142,7 +142,7 @@ impl Layer {
         #[expect(clippy::cast_precision_loss, reason = "a head's width is far below 2^52")]
         let scale = (width as f64).sqrt().recip();
         let scores = (query * scale).matmul(&key.transpose(2, 3));
-        let scores = scores + later_tokens(tokens, scores.device());
+        let scores = &scores + later_tokens(tokens, scores.device());
         pass.dropout(&scores.softmax(-1, Kind::Float), self.attention_dropout).matmul(&value)
     }
 }

@@ -74,7 +74,8 @@ fn estimate_train(pack: &Pack) -> Estimate {
 
 /// Floating-point operations of a trial: training, validation and test.
 fn trial_flops(task: &Task, model: &ModelSpec, trial: &Trial) -> f64 {
-    let flops = per_row(&model.architecture, task.objective.head(), &trial.configuration.method, mean_tokens(task));
+    let flops =
+        per_row(&model.architecture, task.objective.head(), &trial.configuration.method, mean_tokens(task));
     let rows = rows_of(task, trial);
     rows.trained * flops.training + rows.evaluated * flops.forward
 }

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use tch::Tensor;
 
-use super::{Trainer, bad_data, padding, part, peak_memory_mib};
+use super::{Trainer, bad_data, part, peak_memory_mib};
 use crate::data::store::PartView;
 use crate::job::ChildLine;
 use crate::model::Model;

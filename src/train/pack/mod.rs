@@ -7,15 +7,15 @@ use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
 
-use crate::arch::{Architecture, Weights};
+use crate::arch::Weights;
 use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
 use crate::job::{ChildLine, Pack, Progress};
+use crate::model::build::{self, Base};
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, fill, index};
 use crate::model::pass::{Pass, Stream};
-use crate::model::build::{self, Base};
-use crate::model::{Model, weights};
+use crate::model::{Model, device, weights};
 use crate::outcome::{EMA_DECAY, Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
@@ -55,7 +55,7 @@ pub(in crate::train) struct Trainer<'a> {
 impl<'a> Trainer<'a> {
     /// The pack before its first step, or where its checkpoints stand.
     pub(in crate::train) fn start(pack: &'a Pack, context: &'a Context<'a>) -> Result<Self, Failure> {
-        let device = model::device::select(context.placement.device)?;
+        let device = device::select(context.placement.device)?;
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
         }
@@ -173,7 +173,7 @@ impl<'a> Trainer<'a> {
                 rows: *rows,
                 tokens: *tokens,
             });
-            let logits = self.model.forward(&batch.inputs, &mut Pass::training(streams.collect()));
+            let logits = self.model.classify(&batch.inputs, &mut Pass::training(streams.collect()));
             let per_slot = (row_losses(&logits, &batch.labels) * &batch.weights).sum_dim_intlist(
                 [1].as_slice(),
                 false,

@@ -1,0 +1,171 @@
+//! What a slot computes does not depend on its neighbours, and starts are drawn as they should be.
+
+use lorasweep::arch::{Architecture, Gpt2Config, GptMiniConfig, Head};
+use lorasweep::model::build::{self, Base, Start};
+use lorasweep::model::params::Weight;
+use lorasweep::model::pass::{Pass, Stream};
+use lorasweep::model::{Inputs, Model};
+use lorasweep::stream::StreamKey;
+use lorasweep::trial::{Lora, Method};
+use tch::{Device, Kind, Tensor};
+
+use super::{TOLERANCE, adapters, assert_close, drawing, trial};
+
+const CLASSES: Head = Head::Classifier { labels: 3 };
+
+fn gpt2() -> Architecture {
+    Architecture::Gpt2(Gpt2Config {
+        vocab_size: 50,
+        n_positions: 12,
+        n_embd: 16,
+        n_layer: 2,
+        n_head: 2,
+        ..Gpt2Config::default()
+    })
+}
+
+fn gptmini() -> Architecture {
+    Architecture::GptMini(GptMiniConfig { vocab_size: 50, hidden_size: 8, length: 9, pad_token_id: 0 })
+}
+
+fn start(architecture: &Architecture, method: &Method, seeds: &[u64], base: Base<'_>) -> Start {
+    let trials: Vec<_> = seeds.iter().map(|seed| trial(method.clone(), *seed)).collect();
+    drawing(|| build::start(architecture, CLASSES, &trials, base, Device::Cpu)).unwrap()
+}
+
+fn dropping(targets: &[&str]) -> Method {
+    let Method::Lora(lora) = adapters(targets, &["head"]) else { panic!("adapters are LoRA") };
+    Method::Lora(Lora { dropout: 0.3, ..lora })
+}
+
+/// Rows of these lengths per slot, padded with token 0 to the longest.
+fn inputs(slots: &[&[i64]]) -> Inputs {
+    let rows = slots.iter().map(|lengths| lengths.len()).max().unwrap();
+    let width = slots.iter().copied().flatten().copied().max().unwrap();
+    let shape = [slots.len() as i64, rows as i64, width];
+    let (ids, mask) = (
+        Tensor::zeros(shape, (Kind::Int64, Device::Cpu)),
+        Tensor::full(shape, f64::from(f32::MIN), (Kind::Float, Device::Cpu)),
+    );
+    for (k, lengths) in (0..).zip(slots) {
+        for (b, length) in (0..).zip(*lengths) {
+            let tokens = Tensor::arange(*length, (Kind::Int64, Device::Cpu)) * 7 + 3 * b + 1;
+            ids.get(k).get(b).narrow(0, 0, *length).copy_(&tokens.remainder(50));
+            mask.get(k)
+                .get(b)
+                .narrow(0, 0, *length)
+                .copy_(&Tensor::zeros([*length], (Kind::Float, Device::Cpu)));
+        }
+    }
+    Inputs { shape, ids, token_types: None, mask: Some(mask.view([-1, 1, 1, width])) }
+}
+
+fn streams(seeds: &[u64], slots: &[&[i64]]) -> Pass {
+    let stream = |(seed, lengths): (&u64, &&[i64])| Stream {
+        key: StreamKey::from_seed(*seed),
+        step: 3,
+        rows: lengths.len() as i64,
+        tokens: *lengths.iter().max().unwrap(),
+    };
+    Pass::training(seeds.iter().zip(slots).map(stream).collect())
+}
+
+/// Logits of the slot with seed 1 and rows of lengths 3 and 4, alone and beside a larger neighbour.
+fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2] {
+    let own: &[i64] = &[3, 4];
+    let slots: [(&[u64], &[&[i64]]); 2] = [(&[1], &[own]), (&[2, 1], &[&[8, 2, 5], own])];
+    slots.map(|(seeds, lengths)| {
+        let start = start(architecture, method, seeds, Base::Drawn { seed: 5 });
+        // Adapters that do nothing, as fresh ones, would hide their dropout.
+        for (name, trainable) in start.params.trainable().filter(|(name, _)| name.contains("lora_B")) {
+            let _ = tch::no_grad(|| trainable.tensor.shallow_clone().fill_(0.1 + name.len() as f64 / 100.0));
+        }
+        let model = Model::new(architecture, CLASSES, &start.params, start.adapters.as_ref());
+        let logits = drawing(|| model.classify(&inputs(lengths), &mut streams(seeds, lengths)));
+        logits.get(seeds.len() as i64 - 1).narrow(0, 0, 2)
+    })
+}
+
+#[test]
+fn a_neighbour_changes_no_logit_in_training() {
+    let methods = |targets| [Method::Full, dropping(targets), adapters(targets, &[]), Method::Base];
+    for (architecture, targets) in [(gpt2(), &["c_attn", "c_proj"]), (gptmini(), &["query", "value"])] {
+        for method in methods(targets) {
+            let [alone, beside] = alone_and_beside(&architecture, &method);
+            assert_close(method.name(), &beside, &alone, TOLERANCE);
+        }
+    }
+}
+
+fn std(tensor: &Tensor) -> f64 {
+    tensor.std(true).double_value(&[])
+}
+
+fn weight(start: &Start, name: &str) -> Tensor {
+    match start.params.weight(name) {
+        Weight::Shared(tensor) | Weight::Stacked(tensor) => tensor,
+    }
+}
+
+#[test]
+fn fresh_models_start_as_their_authors_say() {
+    let large = Architecture::Gpt2(Gpt2Config {
+        n_layer: 8,
+        vocab_size: 500,
+        n_embd: 256,
+        n_head: 4,
+        ..Gpt2Config::default()
+    });
+    let gpt2 = start(&large, &Method::Base, &[1], Base::Drawn { seed: 5 });
+    for (name, expected) in [
+        ("transformer.wte.weight", 0.02),
+        ("transformer.h.3.attn.c_attn.weight", 0.02),
+        ("transformer.h.3.attn.c_proj.weight", 0.02 / 4.0),
+        ("transformer.h.3.mlp.c_proj.weight", 0.02 / 4.0),
+        ("transformer.h.3.attn.c_attn.bias", 0.0),
+        ("transformer.ln_f.weight", 0.0),
+    ] {
+        let found = std(&weight(&gpt2, name));
+        assert!((found - expected).abs() <= 0.02 * expected, "{name}: {found} {expected}");
+    }
+    let mini = start(&gptmini(), &Method::Full, &[1], Base::Fresh);
+    for (name, bound) in
+        [("attention.query.weight", 8.0_f64), ("attention.query.bias", 8.0), ("embedding.weight", 50.0)]
+    {
+        let largest = weight(&mini, name).abs().max().double_value(&[]);
+        assert!(largest <= bound.sqrt().recip() && largest > 0.5 * bound.sqrt().recip(), "{name}: {largest}");
+    }
+}
+
+#[test]
+fn an_untrained_base_is_one_for_all_slots_and_a_head_is_each_ones_own() {
+    let seeds = [1, 2];
+    for method in [Method::Base, adapters(&["c_attn"], &[])] {
+        let start = start(&gpt2(), &method, &seeds, Base::Drawn { seed: 5 });
+        assert!(matches!(start.params.weight("transformer.wte.weight"), Weight::Shared(_)));
+        let Weight::Stacked(heads) = start.params.weight("score.weight") else {
+            panic!("it is each one's own")
+        };
+        assert_ne!(heads.get(0), heads.get(1));
+        assert!(!heads.requires_grad());
+        for (slot, seed) in (0..).zip(seeds) {
+            let alone = self::start(&gpt2(), &method, &[seed], Base::Drawn { seed: 5 });
+            for name in ["transformer.wte.weight", "score.weight"] {
+                let [kept, only] = [start.params.retain(&[slot]), start.params.only(slot)].map(|params| {
+                    match params.weight(name) {
+                        Weight::Shared(tensor) => tensor,
+                        Weight::Stacked(tensor) => tensor.get(0),
+                    }
+                });
+                assert_eq!(kept, weight(&alone, name), "{name} of {slot}");
+                assert_eq!(only, kept);
+            }
+            assert_eq!(alone.params.count(0), start.params.count(slot));
+        }
+        let other = self::start(&gpt2(), &method, &seeds, Base::Drawn { seed: 6 });
+        assert_ne!(weight(&other, "transformer.wte.weight"), weight(&start, "transformer.wte.weight"));
+    }
+    let scratch = start(&gpt2(), &Method::Scratch, &seeds, Base::Fresh);
+    let words = weight(&scratch, "transformer.wte.weight");
+    assert_ne!(words.get(0), words.get(1));
+}
