@@ -84,7 +84,9 @@ fn adapter(
     draft.tensors(peft::TENSORS, &tensors.collect::<Result<_, AdapterError>>()?)?;
     draft.write(peft::CONFIG, config.render(architecture, head, &[]).as_bytes())?;
     draft.write("README.md", card::adapter(card, &loaded.manifest, &base).as_bytes())?;
-    draft.write(MANIFEST, &Manifest { base: Some(base), ..loaded.manifest.clone() }.to_text())
+    let mut manifest = loaded.manifest.clone();
+    manifest.base = Some(base);
+    draft.write(MANIFEST, &manifest.to_text())
 }
 
 /// The base of an adapter as the folder is now.

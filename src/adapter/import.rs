@@ -60,17 +60,18 @@ pub fn import(request: &Request<'_>) -> Result<Vec<PathBuf>, AdapterError> {
         content: base::content(&base.tensors, &architecture)?,
         folder,
     };
-    let manifest = match known {
-        Some(known) => Manifest { purpose, architecture, ..known },
-        None => Manifest::new(purpose, architecture.max_length(), architecture),
-    };
+    let mut manifest = Manifest::new(purpose, architecture.max_length(), architecture);
+    if let Some(known) = known {
+        (manifest.max_length, manifest.cleaning) = (known.max_length, known.cleaning);
+    }
     let modules: Vec<String> = fitted.layers.iter().map(|layer| layer.name.clone()).collect();
     let config = AdapterConfig { base: Some(model.name.clone()), ..config };
     let tensors: BTreeMap<String, Values<'_>> = file.names().filter_map(|name| values(&file, name)).collect();
     draft.tensors(peft::TENSORS, &tensors)?;
     draft.write(peft::CONFIG, config.render(&manifest.architecture, fitted.head, &modules).as_bytes())?;
     draft.write("README.md", card::imported(&manifest, &model).as_bytes())?;
-    draft.write(MANIFEST, &Manifest { base: Some(model), ..manifest }.to_text())?;
+    manifest.base = Some(model);
+    draft.write(MANIFEST, &manifest.to_text())?;
     draft.tokenizer(request.base)?;
     draft.finish()
 }
