@@ -42,8 +42,8 @@ impl ModelFolder {
         let text = fs::read(&file).map_err(AdapterError::read(&file))?;
         let config: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| AdapterError::Settings { path: file.clone(), reason: error.to_string() })?;
-        let architecture = architecture(&config)
-            .map_err(|reason| AdapterError::Settings { path: file, reason })?;
+        let architecture =
+            architecture(&config).map_err(|reason| AdapterError::Settings { path: file, reason })?;
         let tensors = weights::read(path)?;
         tensors.check(&architecture)?;
         Ok(Self { path: path.to_path_buf(), config, architecture, tensors })
@@ -122,7 +122,8 @@ fn architecture(config: &Map<String, Value>) -> Result<Architecture, String> {
     }
     let architecture: Architecture =
         serde_json::from_value(Value::Object(config.clone())).map_err(|error| error.to_string())?;
-    let relative = config.get("position_embedding_type").is_some_and(|kind| kind != "absolute" && !kind.is_null());
+    let relative =
+        config.get("position_embedding_type").is_some_and(|kind| kind != "absolute" && !kind.is_null());
     let decoder = config.get("is_decoder").is_some_and(|is| is == true);
     let odd = match &architecture {
         Architecture::Bert(bert) if bert.hidden_act != "gelu" => Some("an activation other than `gelu`"),

@@ -61,7 +61,15 @@ impl<'a> Card<'a> {
         rows.extend([
             ("trainable parameters", quantity::count(self.counts.trainable)),
             ("parameters in all", quantity::count(self.counts.total)),
-            ("learning rate", format!("{}, {:?} after {} warm-up", scientific(training.learning_rate), training.schedule, training.warmup)),
+            (
+                "learning rate",
+                format!(
+                    "{}, {:?} after {} warm-up",
+                    scientific(training.learning_rate),
+                    training.schedule,
+                    training.warmup
+                ),
+            ),
             ("epochs", training.epochs.to_string()),
             ("rows per step", format!("{} × {}", training.batch_size, training.accumulation)),
             ("weight decay", training.weight_decay.to_string()),
@@ -79,7 +87,8 @@ impl<'a> Card<'a> {
     fn metrics(&self) -> String {
         let Some(result) = self.result else { return "The trial has no result.\n".to_owned() };
         let done = self.results.len();
-        let mut text = format!("| rows | metric | this model | {done} of {} folds |\n|---|---|--:|--:|\n", self.folds);
+        let mut text =
+            format!("| rows | metric | this model | {done} of {} folds |\n|---|---|--:|--:|\n", self.folds);
         let sets: [(&str, Option<Scores>, fn(&TrialResult) -> Option<Scores>); 2] = [
             ("validation", Some(result.validation), |result| Some(result.validation)),
             ("test", result.test, |result| result.test),
@@ -165,7 +174,8 @@ fn python_adapter(manifest: &Manifest, base: &BaseModel) -> String {
         (Architecture::Gpt2(_), Head::Classifier { .. }) => {
             "model.config.pad_token_id = model.config.eos_token_id  # before batches of several texts\n"
         }
-        (Architecture::Gpt2(_), Head::LanguageModel) | (Architecture::Bert(_) | Architecture::GptMini(_), _) => "",
+        (Architecture::Gpt2(_), Head::LanguageModel)
+        | (Architecture::Bert(_) | Architecture::GptMini(_), _) => "",
     };
     format!(
         "```python\nfrom peft import PeftModel\nfrom transformers import AutoTokenizer, {class}\n\n\
@@ -237,7 +247,9 @@ fn spread(metric: Metric, spread: Option<&Spread>) -> String {
     match spread {
         None => "–".to_owned(),
         Some(Spread { mean, std: None, .. }) => number(metric, *mean),
-        Some(Spread { mean, std: Some(std), .. }) => format!("{} ± {}", number(metric, *mean), number(metric, *std)),
+        Some(Spread { mean, std: Some(std), .. }) => {
+            format!("{} ± {}", number(metric, *mean), number(metric, *std))
+        }
     }
 }
 

@@ -40,7 +40,9 @@ pub enum AdapterError {
     #[error("{0}")]
     Weights(#[from] WeightsError),
     /// A tensor that belongs to no module of the base.
-    #[error("the adapter's tensor `{name}` is neither on a target module of the base nor a module saved beside them")]
+    #[error(
+        "the adapter's tensor `{name}` is neither on a target module of the base nor a module saved beside them"
+    )]
     Unknown {
         /// The tensor.
         name: String,
@@ -150,8 +152,12 @@ impl AdapterError {
                 "train again with the head among PEFT's `modules_to_save` (`task_type=\"SEQ_CLS\"` sees to that), \
                  and save again"
             }
-            Self::Unsupported { .. } => "in Python, merge the adapter with `merge_and_unload` and save the model",
-            Self::Labels { .. } => "give one name per class with `--labels a,b,c`, in the order of the head's rows",
+            Self::Unsupported { .. } => {
+                "in Python, merge the adapter with `merge_and_unload` and save the model"
+            }
+            Self::Labels { .. } => {
+                "give one name per class with `--labels a,b,c`, in the order of the head's rows"
+            }
             Self::WrongBase { .. } => {
                 "give the folder of the base that lorasweep.json names; an adapter works on its own base only"
             }

@@ -38,7 +38,9 @@ pub fn export(
     let card = Card::of(record, trial);
     match &configuration.method {
         Method::Lora(lora) if !merged => adapter(&draft, &loaded, (spec, lora), &card)?,
-        Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => whole(&draft, &loaded, spec, &card)?,
+        Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => {
+            whole(&draft, &loaded, spec, &card)?
+        }
     }
     draft.tokenizer(&loaded.tokenizer)?;
     draft.finish()
@@ -61,7 +63,10 @@ fn adapter(
     };
     let base = base_model(path, architecture)?;
     if ties_saved_words(architecture, &lora.modules_to_save) {
-        return Err(refused(name, "it trained the word embedding, which PEFT does not tie to the output layer"));
+        return Err(refused(
+            name,
+            "it trained the word embedding, which PEFT does not tie to the output layer",
+        ));
     }
     let heads = architecture.head_tensors(head);
     let mut saved: Vec<String> =
@@ -173,7 +178,8 @@ fn class(architecture: &Architecture, purpose: &Purpose) -> Option<&'static str>
 /// A tensor's values in 32 bits, once they are known to be numbers.
 fn values(name: &str, tensor: &Tensor) -> Result<Values<'static>, AdapterError> {
     let tensor = tensor.detach().to_kind(Kind::Float).contiguous();
-    let shape = tensor.size().iter().map(|size| usize::try_from(*size).expect("sizes are positive")).collect();
+    let shape =
+        tensor.size().iter().map(|size| usize::try_from(*size).expect("sizes are positive")).collect();
     let flat = Vec::<f32>::try_from(tensor.view([-1])).expect("the tensor is flat and has 32 bits");
     if let Some(element) = flat.iter().position(|value| !value.is_finite()) {
         return Err(WeightsError::NotFinite { name: name.to_owned(), element }.into());

@@ -45,7 +45,10 @@ pub fn import(request: &Request<'_>) -> Result<Vec<PathBuf>, AdapterError> {
     let layers = request.layers.unwrap_or(all);
     if layers == 0 || layers > all {
         return Err(AdapterError::Question {
-            message: format!("the base in `{}` has {all} layers, and {layers} are asked for", base.path.display()),
+            message: format!(
+                "the base in `{}` has {all} layers, and {layers} are asked for",
+                base.path.display()
+            ),
             hint: format!("give `--layers` a number from 1 to {all}"),
         });
     }
@@ -78,7 +81,8 @@ pub fn import(request: &Request<'_>) -> Result<Vec<PathBuf>, AdapterError> {
 
 /// The adapter's tensors, in either of PEFT's formats.
 fn open(folder: &Path) -> Result<Checkpoint, AdapterError> {
-    let path = [peft::TENSORS, peft::PICKLED].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
+    let path =
+        [peft::TENSORS, peft::PICKLED].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
     match path {
         Some(path) => Ok(weights::read_file(&path)?),
         None => Err(AdapterError::Settings {

@@ -133,7 +133,8 @@ impl Loaded {
         let places = architecture.tensors().into_iter().chain(architecture.head_tensors(manifest.head()));
         let mut tensors = BTreeMap::new();
         for place in places {
-            tensors.insert(place.name.clone(), build::read(&model.tensors, architecture.base_prefix(), &place)?);
+            tensors
+                .insert(place.name.clone(), build::read(&model.tensors, architecture.base_prefix(), &place)?);
         }
         let tokenizer = folder.to_path_buf();
         Ok(Self { manifest, tokenizer, tensors, adapters: BTreeMap::new(), scale: 0.0 })
@@ -162,7 +163,8 @@ impl Loaded {
         for (name, a) in &self.adapters {
             let Some(module) = name.strip_suffix(peft::PARTS[0]) else { continue };
             let b = &self.adapters[&format!("{module}{}", peft::PARTS[1])];
-            let weight = &mut merged.get_mut(&format!("{module}.weight")).expect("adapters sit on the model's layers");
+            let weight =
+                &mut merged.get_mut(&format!("{module}.weight")).expect("adapters sit on the model's layers");
             let product = b.matmul(a) * self.scale;
             let product = if self.is_transposed(module) { product.tr() } else { product };
             **weight = &**weight + product;
@@ -224,12 +226,18 @@ fn described(model: &ModelFolder) -> Result<Manifest, AdapterError> {
     let purpose = match classes {
         Some(classes) => {
             let labels = model.labels().filter(|labels| labels.len() == classes);
-            Purpose::Classification { labels: labels.unwrap_or_else(|| Purpose::numbered(classes)), pairs: false }
+            Purpose::Classification {
+                labels: labels.unwrap_or_else(|| Purpose::numbered(classes)),
+                pairs: false,
+            }
         }
         None if model.architecture.supports(crate::arch::Head::LanguageModel) => Purpose::LanguageModelling,
         None => {
             return Err(AdapterError::Question {
-                message: format!("the model in `{}` has no head: it tells no classes apart", model.path.display()),
+                message: format!(
+                    "the model in `{}` has no head: it tells no classes apart",
+                    model.path.display()
+                ),
                 hint: "give a model with a classifier, or an adapter on this one with `--adapter`".to_owned(),
             });
         }
@@ -240,7 +248,8 @@ fn described(model: &ModelFolder) -> Result<Manifest, AdapterError> {
 fn not_exported(folder: &Path) -> AdapterError {
     AdapterError::Question {
         message: format!("`{}` has no lorasweep.json of an adapter", folder.display()),
-        hint: "`lorasweep import ADAPTER --base FOLDER --out DIR` makes one of an adapter that PEFT saved".to_owned(),
+        hint: "`lorasweep import ADAPTER --base FOLDER --out DIR` makes one of an adapter that PEFT saved"
+            .to_owned(),
     }
 }
 

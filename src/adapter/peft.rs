@@ -196,9 +196,9 @@ fn task_type(name: Option<&str>) -> Result<Option<TaskType>, AdapterError> {
 fn targets(value: Value) -> Result<Targets, String> {
     match value {
         Value::String(_) | Value::Null => Ok(Targets::Pattern),
-        list @ Value::Array(_) => {
-            serde_json::from_value(list).map(Targets::Named).map_err(|error| format!("`target_modules`: {error}"))
-        }
+        list @ Value::Array(_) => serde_json::from_value(list)
+            .map(Targets::Named)
+            .map_err(|error| format!("`target_modules`: {error}")),
         Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
             Err("`target_modules` is neither a list nor a text".to_owned())
         }

@@ -6,9 +6,9 @@ use super::error::AdapterError;
 use super::manifest::Purpose;
 use super::model::Loaded;
 use crate::arch::Architecture;
-use crate::data::{batches, clean};
 use crate::data::questions::Prompts;
 use crate::data::tokenizer::{Sequence, Tokenizer};
+use crate::data::{batches, clean};
 use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{Inputs, Model};
@@ -102,7 +102,8 @@ fn classify(
     let max_length = loaded.manifest.max_length.min(architecture.max_length());
     let rows = tokenizer.encode_rows(question.texts, question.seconds, max_length)?;
     let mut answers: Vec<Option<Answer>> = vec![None; rows.len()];
-    let lengths: Vec<u32> = rows.iter().map(|row| u32::try_from(row.tokens.len()).unwrap_or(u32::MAX)).collect();
+    let lengths: Vec<u32> =
+        rows.iter().map(|row| u32::try_from(row.tokens.len()).unwrap_or(u32::MAX)).collect();
     let all: Vec<u32> = (0..).take(rows.len()).collect();
     for batch in batches::evaluation(&all, &lengths, BATCH_TOKENS) {
         let sequences: Vec<&Sequence> = batch.iter().map(|row| &rows[*row as usize]).collect();
@@ -110,7 +111,8 @@ fn classify(
         let probabilities = logits.softmax(-1, Kind::Float);
         for (place, row) in (0..).zip(&batch) {
             let probabilities = host(&probabilities.get(place));
-            let best = (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
+            let best =
+                (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
             let label = best.and_then(|best| labels.get(best)).cloned().unwrap_or_default();
             let kind = AnswerKind::Label { label, probabilities };
             let logits = if question.logits { host(&logits.get(place)) } else { Vec::new() };
@@ -135,10 +137,14 @@ fn go_on(
     let new = asked.unwrap_or(DEFAULT_NEW_TOKENS);
     let prompts = match (answering, question.seconds) {
         (Some(answering), Some(contexts)) => {
-            let prompts = Prompts::new(tokenizer, answering, loaded.manifest.max_length.min(architecture.max_length()));
+            let prompts =
+                Prompts::new(tokenizer, answering, loaded.manifest.max_length.min(architecture.max_length()));
             let prompts = prompts.map_err(unanswerable)?;
             let pairs = contexts.iter().zip(question.texts);
-            pairs.map(|(context, text)| prompts.prompt(context, text, 0)).collect::<Result<_, _>>().map_err(unanswerable)?
+            pairs
+                .map(|(context, text)| prompts.prompt(context, text, 0))
+                .collect::<Result<_, _>>()
+                .map_err(unanswerable)?
         }
         (Some(_) | None, _) => tokenizer.encode_plain(question.texts)?,
     };

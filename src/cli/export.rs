@@ -12,11 +12,7 @@ pub(super) fn call(args: &ExportArgs) -> Result<(), AppError> {
 }
 
 /// Only what was judged can be exported or asked.
-pub(super) fn require_done(
-    id: crate::trial::TrialId,
-    state: &TrialState,
-    run: &str,
-) -> Result<(), AppError> {
+pub(super) fn require_done(id: crate::trial::TrialId, state: &TrialState, run: &str) -> Result<(), AppError> {
     match state {
         TrialState::Done => Ok(()),
         TrialState::Waiting

@@ -95,8 +95,11 @@ mod asked {
         texts: &Texts,
     ) -> Result<Vec<Answer>, AppError> {
         let loaded = load(args, trial)?;
-        if matches!(loaded.manifest.purpose, Purpose::Classification { .. }) && args.max_new_tokens.is_some() {
-            output::warning("`--max-new-tokens` is for models that generate text; this one tells classes apart");
+        if matches!(loaded.manifest.purpose, Purpose::Classification { .. }) && args.max_new_tokens.is_some()
+        {
+            output::warning(
+                "`--max-new-tokens` is for models that generate text; this one tells classes apart",
+            );
         }
         let question = Question {
             texts: &texts.texts,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use polars::prelude::{CsvParseOptions, CsvReadOptions, DataFrame, DataType, Schema, SerReader};
 
-use super::records::Records;
 use super::Problem;
+use super::records::Records;
 use super::table::{ANSWERS, Located, Place, Request, Table};
 
 /// Reads delimited text. A gold answer is a text of its own.
@@ -15,9 +15,9 @@ pub(super) fn parse(text: &str, separator: u8, request: &Request<'_>) -> Result<
     let names = match request.columns {
         Some(names) => names.to_vec(),
         None if text.is_empty() => return Err((None, Problem::NoRows)),
-        None => records
-            .next_fields()
-            .map_err(|problem| (Some(Place { row: None, line: Some(1) }), problem))?,
+        None => {
+            records.next_fields().map_err(|problem| (Some(Place { row: None, line: Some(1) }), problem))?
+        }
     };
     let twice = |(i, name): (usize, &String)| names[..i].contains(name).then(|| name.clone());
     let unnamed = names.iter().find(|name| name.is_empty()).cloned();
@@ -58,8 +58,8 @@ fn verify(records: Records<'_>, expected: usize) -> Result<(Vec<usize>, usize), 
     let mut blank = Vec::new();
     for record in records {
         let row = lines.len() + blank.len() + 1;
-        let record = record
-            .map_err(|(line, problem)| (Some(Place { row: Some(row), line: Some(line) }), problem))?;
+        let record =
+            record.map_err(|(line, problem)| (Some(Place { row: Some(row), line: Some(line) }), problem))?;
         if record.blank {
             blank.push(record);
             continue;

@@ -89,9 +89,11 @@ impl SourceError {
     pub fn hint(&self) -> String {
         match &self.problem {
             Problem::Unreadable(_) => "check the path and that you may read the file".into(),
-            Problem::Ending => "use a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or .json \
+            Problem::Ending => {
+                "use a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or .json \
                  (SQuAD's), all but .parquet also with .gz or .zst behind"
-                .into(),
+                    .into()
+            }
             Problem::NotUtf8 => {
                 "convert the file, for example with `iconv -f LATIN1 -t UTF-8 OLD > NEW`".into()
             }

@@ -168,7 +168,8 @@ pub fn texts(
 ) -> Result<(Vec<String>, Option<Vec<String>>), SourceError> {
     let map = BTreeMap::new();
     let fields = Fields::Labelled { text, pair, label: None, map: &map };
-    let request = SurveyRequest { path, columns: None, fields, cleaning: &Cleaning::default(), classes: None };
+    let request =
+        SurveyRequest { path, columns: None, fields, cleaning: &Cleaning::default(), classes: None };
     let source = open(path)?;
     let load = || {
         let table = source.table(&request)?;

@@ -4,8 +4,8 @@ use std::io::Cursor;
 
 use polars::prelude::{Column, DataType, ParquetReader, PolarsResult, SerReader, Series};
 
-use super::table::{ANSWERS, Located, Place, Request, Table};
 use super::Problem;
+use super::table::{ANSWERS, Located, Place, Request, Table};
 
 /// Reads the wanted columns.
 pub(super) fn parse(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
@@ -14,8 +14,7 @@ pub(super) fn parse(bytes: &[u8], request: &Request<'_>) -> Result<Table, Locate
     };
     let mut reader = ParquetReader::new(Cursor::new(bytes));
     let rows = reader.num_rows().map_err(broken)?;
-    let names: Vec<String> =
-        reader.schema().map_err(broken)?.iter_names().map(ToString::to_string).collect();
+    let names: Vec<String> = reader.schema().map_err(broken)?.iter_names().map(ToString::to_string).collect();
     if rows == 0 {
         return Err((None, Problem::NoRows));
     }
@@ -48,9 +47,9 @@ fn texts(column: &Column) -> Result<Vec<String>, Located> {
     if let Some(found) = found {
         return Err(not_text(None, found));
     }
-    let values = column.cast(&DataType::String).map_err(|error| {
-        (None, Problem::Broken { kind: "Parquet", detail: error.to_string() })
-    })?;
+    let values = column
+        .cast(&DataType::String)
+        .map_err(|error| (None, Problem::Broken { kind: "Parquet", detail: error.to_string() }))?;
     let values = values.str().expect("the column was cast to text");
     let value = |(row, value): (usize, Option<&str>)| {
         let place = Place { row: Some(row + 1), line: None };

@@ -134,7 +134,9 @@ fn questions(table: &Table, cleaning: &Cleaning) -> Result<Rows, Located> {
     clean::strip(&mut contexts, cleaning);
     clean::strip(&mut asked, cleaning);
     let mut questions = Vec::with_capacity(asked.len());
-    for (row, ((context, question), answers)) in contexts.into_iter().zip(asked).zip(&table.answers).enumerate() {
+    for (row, ((context, question), answers)) in
+        contexts.into_iter().zip(asked).zip(&table.answers).enumerate()
+    {
         if answers.iter().all(|answer| answer.trim().is_empty()) {
             return Err((Some(table.place(row)), Problem::NoAnswer));
         }

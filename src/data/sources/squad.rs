@@ -35,7 +35,8 @@ pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located>
         let place = Place { row: None, line: Some(error.line()) };
         (Some(place), Problem::NotSquad(reason(&error)))
     })?;
-    let mut table = Table { names: [CONTEXT, QUESTION, ANSWERS].map(str::to_owned).into(), ..Table::default() };
+    let mut table =
+        Table { names: [CONTEXT, QUESTION, ANSWERS].map(str::to_owned).into(), ..Table::default() };
     let (mut contexts, mut questions) = (Vec::new(), Vec::new());
     for paragraph in squad.data.into_iter().flat_map(|article| article.paragraphs) {
         for asked in paragraph.qas {
