@@ -134,7 +134,8 @@ fn go_on(
     })?;
     let architecture = &loaded.manifest.architecture;
     let asked = question.max_new_tokens.or(answering.map(|answering| answering.max_new_tokens));
-    let new = asked.unwrap_or(DEFAULT_NEW_TOKENS);
+    // Beyond its longest sequence a model has no positions.
+    let new = asked.unwrap_or(DEFAULT_NEW_TOKENS).min(architecture.max_length());
     let prompts = match (answering, question.seconds) {
         (Some(answering), Some(contexts)) => {
             let prompts =

@@ -1,8 +1,25 @@
 //! `lorasweep export`: a finished trial as a folder that Python loads.
 
-use super::{ExportArgs, runs};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{TrialArgs, runs};
 use crate::error::AppError;
 use crate::run::record::TrialState;
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    #[command(flatten)]
+    trial: TrialArgs,
+    /// Folder to write; it must not exist yet, or be empty
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Write the whole model with the adapter added to its weights, for transformers
+    #[arg(long)]
+    merged: bool,
+}
 
 pub(super) fn call(args: &ExportArgs) -> Result<(), AppError> {
     let found = runs::open(&args.trial.run)?;

@@ -27,6 +27,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
+pub use self::export::ExportArgs;
+pub use self::import::ImportArgs;
+pub use self::predict::PredictArgs;
 use crate::error::AppError;
 use crate::spec::Overrides;
 use crate::ui::phrase;
@@ -48,13 +51,6 @@ job_launched, trial_progressed, trial_finished, trial_failed, job_ended, stop_re
 run_ended; durations are in seconds under names that end in `_s`.
 
 Ctrl-C writes checkpoints and stops, a second Ctrl-C stops at once. The same command continues.";
-
-const PREDICT: &str = "\
-lorasweep predict [OPTIONS] RUN TRIAL TEXT
-       lorasweep predict [OPTIONS] --adapter DIR [--base FOLDER] TEXT
-       lorasweep predict [OPTIONS] --model FOLDER TEXT
-
-Instead of TEXT, --file FILE --text COLUMN asks about each row of a file.";
 
 /// Hyperparameter sweeps for fine-tuning transformers: one YAML grid in, one report out.
 #[derive(Debug, Parser)]
@@ -89,7 +85,7 @@ pub enum Command {
     /// Check an adapter that PEFT saved, and make it ready for `predict`
     Import(ImportArgs),
     /// Ask a model: labels with probabilities, or generated text
-    #[command(override_usage = PREDICT)]
+    #[command(override_usage = predict::USAGE)]
     Predict(PredictArgs),
     /// Print the JSON Schema of sweep files, for editors
     Schema,
@@ -218,76 +214,6 @@ pub struct ReportArgs {
     /// Folder for reports
     #[arg(long, value_name = "DIR", default_value = "reports")]
     reports: PathBuf,
-}
-
-/// Arguments of `export`.
-#[derive(Debug, Args)]
-pub struct ExportArgs {
-    #[command(flatten)]
-    trial: TrialArgs,
-    /// Folder to write; it must not exist yet, or be empty
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Write the whole model with the adapter added to its weights, for transformers
-    #[arg(long)]
-    merged: bool,
-}
-
-/// Arguments of `import`.
-#[derive(Debug, Args)]
-pub struct ImportArgs {
-    /// Folder with adapter_config.json and the adapter's tensors
-    adapter: PathBuf,
-    /// Folder of the model that the adapter was trained on
-    #[arg(long, value_name = "FOLDER")]
-    base: PathBuf,
-    /// Folder to write; it must not exist yet, or be empty
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
-    /// Names of the classes, in the order of their indices
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    labels: Option<Vec<String>>,
-    /// Number of the base's first layers that the adapter was trained on
-    #[arg(long, value_name = "N")]
-    layers: Option<usize>,
-}
-
-/// Arguments of `predict`.
-#[derive(Debug, Args)]
-pub struct PredictArgs {
-    /// The run and the trial, where no folder is given; then the text
-    #[arg(value_name = "RUN TRIAL TEXT")]
-    words: Vec<String>,
-    /// Ask an adapter that `export` or `import` wrote
-    #[arg(long, value_name = "DIR", conflicts_with = "model")]
-    adapter: Option<PathBuf>,
-    /// Folder of the adapter's base, where it is not the recorded one
-    #[arg(long, value_name = "FOLDER", requires = "adapter")]
-    base: Option<PathBuf>,
-    /// Ask a whole model
-    #[arg(long, value_name = "FOLDER")]
-    model: Option<PathBuf>,
-    /// Ask about each row of a data file
-    #[arg(long, value_name = "FILE", requires = "text")]
-    file: Option<PathBuf>,
-    /// Column of the file that holds the text, or the question (repeatable)
-    #[arg(long, value_name = "COLUMN", requires = "file")]
-    text: Vec<String>,
-    /// The second text of a pair, or the context of a question; with --file, its column
-    #[arg(long, value_name = "TEXT|COLUMN")]
-    pair: Option<String>,
-    /// Longest generated text, in tokens
-    #[arg(long, value_name = "N")]
-    max_new_tokens: Option<usize>,
-    /// Print one JSON object per line
-    #[arg(long)]
-    json: bool,
-    /// Print the logits too: those of the classes, or of the token that follows the text
-    #[arg(long)]
-    logits: bool,
-    /// Folder where runs are looked for by name
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: PathBuf,
 }
 
 /// Arguments of `doctor`.

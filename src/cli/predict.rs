@@ -1,9 +1,56 @@
 //! `lorasweep predict`: what a model says about a text, or about each row of a file.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::PredictArgs;
+use clap::Args;
+
 use crate::error::AppError;
+
+/// How it is called.
+pub(super) const USAGE: &str = "\
+lorasweep predict [OPTIONS] RUN TRIAL TEXT
+       lorasweep predict [OPTIONS] --adapter DIR [--base FOLDER] TEXT
+       lorasweep predict [OPTIONS] --model FOLDER TEXT
+
+Instead of TEXT, --file FILE --text COLUMN asks about each row of a file.";
+
+/// Arguments of `predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The run and the trial, where no folder is given; then the text
+    #[arg(value_name = "RUN TRIAL TEXT")]
+    words: Vec<String>,
+    /// Ask an adapter that `export` or `import` wrote
+    #[arg(long, value_name = "DIR", conflicts_with = "model")]
+    adapter: Option<PathBuf>,
+    /// Folder of the adapter's base, where it is not the recorded one
+    #[arg(long, value_name = "FOLDER", requires = "adapter")]
+    base: Option<PathBuf>,
+    /// Ask a whole model
+    #[arg(long, value_name = "FOLDER")]
+    model: Option<PathBuf>,
+    /// Ask about each row of a data file
+    #[arg(long, value_name = "FILE", requires = "text")]
+    file: Option<PathBuf>,
+    /// Column of the file that holds the text, or the question (repeatable)
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    text: Vec<String>,
+    /// The second text of a pair, or the context of a question; with --file, its column
+    #[arg(long, value_name = "TEXT|COLUMN")]
+    pair: Option<String>,
+    /// Longest generated text, in tokens
+    #[arg(long, value_name = "N")]
+    max_new_tokens: Option<usize>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+    /// Print the logits too: those of the classes, or of the token that follows the text
+    #[arg(long)]
+    logits: bool,
+    /// Folder where runs are looked for by name
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
 
 /// The texts to ask about, and their second texts where there are any.
 struct Texts {
