@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lorasweep::content::ContentHash;
 use lorasweep::data::prepare;
@@ -11,7 +12,7 @@ use lorasweep::data::tokenizer::{self, Tokenizer};
 use lorasweep::job::{Prepare, store_key};
 use lorasweep::outcome::Failure;
 use lorasweep::run::layout::Layout;
-use lorasweep::task::{DataFile, Part, Task};
+use lorasweep::task::{DataFile, Objective, Part, Task};
 
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\n##s\n!\ncafe\nbad\n";
 
@@ -29,14 +30,17 @@ impl Bench {
             path
         };
         let tokenizer = file("vocab.txt", VOCABULARY);
-        let task = Task {
+        let mut task = Task {
             test: Some(surveyed(file("test.csv", test))),
             max_length: 6,
             rows: Some(4),
             ..Task::classification(surveyed(file("train.csv", train)), "text", "label", &["no", "yes"])
         };
+        if let Objective::Classification(classes) = &mut task.objective {
+            classes.text = vec!["title".into(), "text".into()];
+        }
         let store = store_key(&task, ContentHash::of_bytes(VOCABULARY.as_bytes()));
-        Self { folder, prepare: Prepare { store, task, tokenizer } }
+        Self { folder, prepare: Prepare { store, task: Arc::new(task), tokenizer } }
     }
 
     fn stores(&self) -> PathBuf {
@@ -62,7 +66,7 @@ impl Bench {
 
 fn surveyed(path: PathBuf) -> DataFile {
     let found = survey(&path, None, &[], None).expect("the fixture is sound");
-    DataFile { path, content: found.content, rows: found.rows }
+    DataFile { path, content: found.content, rows: found.rows, text_bytes: found.text_bytes }
 }
 
 fn bench() -> Bench {
@@ -81,7 +85,10 @@ fn columns_are_joined_tokenised_and_cut_to_the_length() {
     assert_eq!((test.tokens(1), test.label(1)), (&[2, 5, 3, 3][..], 1));
     assert!(store.part(Part::Validation).is_none());
     let whole = Bench {
-        prepare: Prepare { task: Task { rows: None, ..bench.prepare.task.clone() }, ..bench.prepare.clone() },
+        prepare: Prepare {
+            task: Arc::new(Task { rows: None, ..(*bench.prepare.task).clone() }),
+            ..bench.prepare.clone()
+        },
         ..bench
     };
     fs::remove_dir_all(whole.stores()).unwrap();
@@ -143,7 +150,7 @@ fn what_is_no_longer_as_checked_is_bad_data_and_leaves_no_store() {
     untokenised.prepare.tokenizer = untokenised.folder.path().join("nowhere");
     says(&untokenised, "neither a tokenizer.json nor a vocab.txt");
     let mut short = bench();
-    short.prepare.task.max_length = 2;
+    Arc::make_mut(&mut short.prepare.task).max_length = 2;
     says(&short, "max_length 2 leaves no room");
     let in_the_way = bench();
     fs::write(in_the_way.stores(), "").unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorasweep::data::sources::{Rows, Survey, read, survey};
-use lorasweep::task::{DataFile, Task};
+use lorasweep::task::{DataFile, Objective, Task};
 use proptest::prelude::*;
 
 fn names(list: &[&str]) -> Vec<String> {
@@ -34,15 +34,12 @@ fn rows(path: &Path, columns: Option<&[String]>, text: &[&str], label: &str) -> 
         rows: found.rows,
         text_bytes: found.text_bytes,
     };
-    let task = Task {
-        columns: columns.map(<[String]>::to_vec),
-        ..Task::classification(
-            file.clone(),
-            "",
-            label,
-            &found.label_names.iter().map(String::as_str).collect::<Vec<_>>(),
-        )
-    };
+    let classes: Vec<&str> = found.label_names.iter().map(String::as_str).collect();
+    let columns = columns.map(<[String]>::to_vec);
+    let mut task = Task { columns, ..Task::classification(file.clone(), "", label, &classes) };
+    if let Objective::Classification(classes) = &mut task.objective {
+        classes.text = names(text);
+    }
     read(&file, &task).expect("the file is sound")
 }
 
