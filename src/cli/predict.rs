@@ -68,8 +68,7 @@ pub(super) fn call(args: &PredictArgs) -> Result<(), AppError> {
         [] | [_] | [_, _, ..] => return Err(usage("no model is given")),
     };
     let texts = texts(args, rest)?;
-    let answers = ask(args, run.zip(trial), &texts)?;
-    print(args, &texts, &answers)
+    ask(args, run.zip(trial), &texts)
 }
 
 fn texts(args: &PredictArgs, rest: &[String]) -> Result<Texts, AppError> {
@@ -102,23 +101,13 @@ fn usage(what: &str) -> AppError {
     }
 }
 
-#[cfg(feature = "torch")]
-use crate::adapter::predict::Answer;
 #[cfg(not(feature = "torch"))]
-type Answer = std::convert::Infallible;
-
-#[cfg(not(feature = "torch"))]
-fn ask(_: &PredictArgs, _: Option<(&String, &String)>, _: &Texts) -> Result<Vec<Answer>, AppError> {
-    Err(super::no_torch())
-}
-
-#[cfg(not(feature = "torch"))]
-fn print(_: &PredictArgs, _: &Texts, _: &[Answer]) -> Result<(), AppError> {
+fn ask(_: &PredictArgs, _: Option<(&String, &String)>, _: &Texts) -> Result<(), AppError> {
     Err(super::no_torch())
 }
 
 #[cfg(feature = "torch")]
-use asked::{ask, print};
+use asked::ask;
 
 #[cfg(feature = "torch")]
 mod asked {
@@ -140,7 +129,7 @@ mod asked {
         args: &PredictArgs,
         trial: Option<(&String, &String)>,
         texts: &Texts,
-    ) -> Result<Vec<Answer>, AppError> {
+    ) -> Result<(), AppError> {
         let loaded = load(args, trial)?;
         if matches!(loaded.manifest.purpose, Purpose::Classification { .. }) && args.max_new_tokens.is_some()
         {
@@ -154,7 +143,7 @@ mod asked {
             max_new_tokens: args.max_new_tokens,
             logits: args.logits,
         };
-        Ok(predict::predict(&loaded, &question)?)
+        print(args, texts, &predict::predict(&loaded, &question)?)
     }
 
     fn load(args: &PredictArgs, trial: Option<(&String, &String)>) -> Result<Loaded, AppError> {
@@ -175,7 +164,7 @@ mod asked {
         Ok(Loaded::of_trial(spec, task, &trial.trial, &found.layout)?)
     }
 
-    pub(super) fn print(args: &PredictArgs, texts: &Texts, answers: &[Answer]) -> Result<(), AppError> {
+    fn print(args: &PredictArgs, texts: &Texts, answers: &[Answer]) -> Result<(), AppError> {
         if args.json || args.logits {
             let lines: String = answers.iter().enumerate().map(|(row, answer)| line(row, answer)).collect();
             return output::data(&lines);
