@@ -23,6 +23,7 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
+import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import ByteLevelBPETokenizer
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
@@ -203,6 +204,8 @@ def main():
     parser.add_argument("lorasweep", help="path of the program")
     parser.add_argument("--only", choices=CASES, help="one model alone")
     args = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
     for name, case in CASES.items():
         if args.only not in (None, name):
             continue

@@ -149,8 +149,8 @@ fn go_on(
         }
         (Some(_) | None, _) => tokenizer.encode_plain(question.texts)?,
     };
-    // What comes last matters most, and the new tokens need positions too.
-    let room = architecture.max_length().saturating_sub(new).max(1);
+    // What comes last matters most; what is generated gets half of the positions where both want more.
+    let room = architecture.max_length() - new.min(architecture.max_length() / 2);
     let fitted = prompts.into_iter().map(|mut prompt: Vec<u32>| {
         prompt.drain(..prompt.len().saturating_sub(room));
         if prompt.is_empty() { vec![end] } else { prompt }
