@@ -94,7 +94,7 @@ def gpt2_base(folder, texts):
     tokenizer.train_from_iterator(texts, vocab_size=320, special_tokens=["<|endoftext|>"], show_progress=False)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
     end = tokenizer.token_to_id("<|endoftext|>")
-    config = GPT2Config(vocab_size=tokenizer.get_vocab_size(), n_positions=48, n_embd=32, n_layer=3, n_head=2,
+    config = GPT2Config(vocab_size=tokenizer.get_vocab_size(), n_positions=128, n_embd=32, n_layer=3, n_head=2,
                         bos_token_id=end, eos_token_id=end)
     GPT2LMHeadModel(config).save_pretrained(folder)
 
