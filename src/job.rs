@@ -139,6 +139,13 @@ pub enum ChildLine {
         /// Why.
         failure: Failure,
     },
+    /// Something about a trial that the user should know; it goes on.
+    Warning {
+        /// Which trial.
+        trial: TrialId,
+        /// What.
+        message: String,
+    },
 }
 
 /// Where a trial stands.

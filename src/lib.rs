@@ -45,6 +45,7 @@
 //! | [`exec`] | devices and child processes |
 //! | [`job`], [`outcome`] | what a child is told and says; what a trial leaves behind, and how it fails |
 //! | [`worker`] | the child's side of a job |
+//! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
 //! | [`data`] | reading files, drawing rows, folds, tokenising once, batches |
 //! | `model` | pack-aware layers, BERT, weight files (with the feature `torch`) |
 //! | [`train`] | the training loop of a pack: optimiser, evaluation, metrics, checkpoints |
@@ -74,6 +75,7 @@ pub mod content;
 pub mod data;
 pub mod error;
 pub mod exec;
+pub mod hub;
 pub mod job;
 pub mod mapped;
 pub mod model;

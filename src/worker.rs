@@ -152,8 +152,13 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
 fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
     use crate::train::{self, Context, Ended};
 
-    // Nobody may be listening any more; the heartbeat sees to that.
-    let say = |line: ChildLine| drop(tell(&mut io::stdout(), &line));
+    let say = |line: ChildLine| {
+        if let ChildLine::Warning { trial, message } = &line {
+            drop(writeln!(io::stderr(), "warning: trial {trial}: {message}"));
+        }
+        // Nobody may be listening any more; the heartbeat sees to that.
+        drop(tell(&mut io::stdout(), &line));
+    };
     let context = Context { layout, placement: job.placement.clone(), stop, say: &say };
     match train::run(pack, &context) {
         Ok(Ended::Finished) => Exit::Done,

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use lorasweep::outcome::Scores;
+use lorasweep::outcome::{Metric, Scores};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
@@ -17,7 +17,7 @@ use lorasweep::run::record::{RunRecord, TrialState};
 use lorasweep::task::Objective;
 use lorasweep::trial::{Keep, Method, Splitting};
 
-use report_record::{lora, record, record_of, training};
+use report_record::{answer_record, language_record, lora, record, record_of, training};
 
 /// A folder's files by name.
 fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
@@ -99,7 +99,7 @@ fn the_page_stands_alone_and_shows_each_configuration_once() {
     assert_eq!(rows("Results").matches("<tr").count(), record.sweep.configurations.len());
     assert_eq!(rows("Results").matches("class=\"selected\"").count(), 1);
     let statistics = rows("Statistics on validation accuracy");
-    for entry in &findings.entries {
+    for entry in findings.entries() {
         assert_eq!(statistics.matches(&format!("<td>{}</td>", entry.label)).count(), 1, "{}", entry.label);
     }
 }
@@ -130,7 +130,7 @@ fn an_incomplete_configuration_is_never_selected() {
 }
 
 fn selected(record: &RunRecord) -> Option<lorasweep::trial::ConfigurationId> {
-    Findings::of(record).selected().map(|entry| entry.summary.configuration.id)
+    Findings::of(record).tasks[0].selected().map(|entry| entry.summary.configuration.id)
 }
 
 /// Selection must not look at test scores: turning them upside down changes nothing.
@@ -152,8 +152,8 @@ fn a_summary_counts_what_is_missing() {
     let ids: Vec<_> = record.sweep.configurations.iter().map(|c| c.id).collect();
     let summary = summarise(&record, ids[2]).unwrap();
     assert_eq!((summary.planned, summary.done, summary.failed), (3, 1, 1));
-    assert_eq!(summary.test_accuracy.unwrap().n, 1);
-    assert_eq!(summary.validation_accuracy.unwrap().std, None);
+    assert_eq!(summary.test[&Metric::MacroF1].n, 1);
+    assert_eq!(summary.selecting().unwrap().std, None);
     let text = serde_json::to_string(&summary).unwrap();
     assert_eq!(serde_json::from_str::<ConfigurationSummary>(&text).unwrap(), summary);
 }
@@ -189,7 +189,7 @@ fn labels_tell_all_configurations_apart() {
     }
     let record = record_of(grid);
     let findings = Findings::of(&record);
-    let labels: BTreeSet<&str> = findings.entries.iter().map(|entry| entry.label.as_str()).collect();
+    let labels: BTreeSet<&str> = findings.entries().map(|entry| entry.label.as_str()).collect();
     assert_eq!(labels.len(), 8, "{labels:?}");
     assert!(labels.contains("full fine-tuning"));
 }
@@ -203,7 +203,16 @@ fn chart_texts_keep_apart() {
     single.trials.truncate(1);
     single.sweep.splitting = Splitting::File;
     let two = vec![lora(4, 8.0), ("minilm-2", Method::Full, training(1e-4))];
-    for record in [record(), record_of(many.collect()), record_of(two), single] {
+    let tasks = ["wikitext-2", "imdb", "xsum"];
+    for record in [
+        record(),
+        record_of(many.collect()),
+        record_of(two),
+        single,
+        answer_record(),
+        language_record(&tasks, &[8], &[42]),
+        language_record(&tasks[..1], &[4, 8, 16], &[1, 2, 3]),
+    ] {
         let findings = Findings::of(&record);
         for chart in charts(&findings) {
             let boxes: Vec<_> = chart.scene.shapes.iter().filter_map(text_box).collect();

@@ -46,9 +46,9 @@ fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(&str) -> PathBu
         }
         TrialState::Done => trial.result.as_ref().map_or_else(String::new, |result| {
             format!(
-                "it finished {} steps with validation accuracy {:.4}, in {:.1} s",
+                "it finished {} steps with validation {}, in {:.1} s",
                 result.steps,
-                result.validation.primary(),
+                phrase::score(&result.validation),
                 result.cost.wall_s
             )
         }),

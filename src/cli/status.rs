@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{RunFolderArgs, StatusArgs, runs};
 use crate::error::AppError;
-use crate::outcome::MetricLine;
+use crate::outcome::{MetricLine, Scores};
 use crate::run::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
 
@@ -69,8 +69,8 @@ fn detail(trial: &TrialRecord) -> String {
     if let Some(loss) = latest.loss {
         let _ = write!(text, ", loss {loss:.3}");
     }
-    if let Some(accuracy) = latest.validation_accuracy {
-        let _ = write!(text, ", validation accuracy {accuracy:.3}");
+    if let Some(scores) = &latest.validation {
+        let _ = write!(text, ", validation {}", phrase::score(scores));
     }
     text
 }
@@ -102,8 +102,8 @@ pub(super) struct Latest {
     pub(super) epoch: Option<f64>,
     /// Training loss.
     pub(super) loss: Option<f64>,
-    /// Accuracy on the validation rows.
-    pub(super) validation_accuracy: Option<f64>,
+    /// Scores on the validation rows.
+    pub(super) validation: Option<Scores>,
 }
 
 impl Latest {
@@ -116,7 +116,7 @@ impl Latest {
                     (step, epoch)
                 }
                 MetricLine::Validation { step, epoch, scores } => {
-                    latest.validation_accuracy = Some(scores.primary());
+                    latest.validation = Some(*scores);
                     (step, epoch)
                 }
             };
@@ -148,30 +148,38 @@ struct FailedJob<'a> {
 #[derive(Serialize)]
 struct TrialStatus<'a> {
     id: String,
+    task: &'a str,
     model: &'a str,
     method: &'static str,
     rank: Option<usize>,
     alpha: Option<f64>,
     dropout: Option<f64>,
     learning_rate: f64,
+    seed: u64,
+    /// Name of the metric that selects.
+    metric: &'static str,
     fold: usize,
     state: &'static str,
     attempts: u32,
     #[serde(flatten)]
     latest: Latest,
-    test_accuracy: Option<f64>,
+    test: Option<Scores>,
     failure: Option<String>,
 }
 
 impl<'a> RunStatus<'a> {
     fn of(record: &'a RunRecord) -> Self {
         let failed = |(key, failure): &'a (String, _)| FailedJob { key, failure: format!("{failure}") };
+        let trial = |trial: &'a TrialRecord| {
+            let task = record.sweep.task(&trial.trial.configuration);
+            TrialStatus::of(trial, task.objective.primary().name())
+        };
         Self {
             sweep: &record.sweep.name,
             live: record.live,
             started_at: record.started_at.map(|at| at.to_string()),
             updated_at: record.updated_at.map(|at| at.to_string()),
-            trials: record.trials.iter().map(TrialStatus::of).collect(),
+            trials: record.trials.iter().map(trial).collect(),
             removed: record.removed.iter().map(ToString::to_string).collect(),
             failed_jobs: record.failed_jobs.iter().map(failed).collect(),
         }
@@ -179,7 +187,7 @@ impl<'a> RunStatus<'a> {
 }
 
 impl<'a> TrialStatus<'a> {
-    fn of(record: &'a TrialRecord) -> Self {
+    fn of(record: &'a TrialRecord, metric: &'static str) -> Self {
         let configuration = &record.trial.configuration;
         let lora = configuration.method.lora();
         let failure = match &record.state {
@@ -190,17 +198,20 @@ impl<'a> TrialStatus<'a> {
         };
         Self {
             id: record.trial.id.to_string(),
+            task: &configuration.task,
             model: &configuration.model,
             method: configuration.method.name(),
             rank: lora.map(|lora| lora.rank),
             alpha: lora.map(|lora| lora.alpha),
             dropout: lora.map(|lora| lora.dropout),
             learning_rate: configuration.training.learning_rate,
+            seed: configuration.training.seed,
+            metric,
             fold: record.trial.fold,
             state: record.state.name(),
             attempts: record.attempts,
             latest: Latest::of(&record.metrics),
-            test_accuracy: record.result.as_ref().and_then(|r| r.test.as_ref()).map(|t| t.primary()),
+            test: record.result.as_ref().and_then(|result| result.test),
             failure,
         }
     }

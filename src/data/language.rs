@@ -89,3 +89,23 @@ fn boundary(text: &str, size: usize) -> Option<usize> {
         begins.then_some(start + at)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn pieces_end_before_white_space(text in "[ab東\n\u{a0} ]{0,40}", size in 1_usize..9) {
+            let pieces = pieces(&text, size);
+            prop_assert_eq!(pieces.concat(), text);
+            for pair in pieces.windows(2) {
+                prop_assert!(pair[0].len() >= size);
+                prop_assert!(pair[0].ends_with(|c: char| !c.is_whitespace()));
+                prop_assert!(pair[1].starts_with(char::is_whitespace));
+            }
+        }
+    }
+}

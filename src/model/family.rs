@@ -92,7 +92,32 @@ impl Model {
     /// # Panics
     /// For a classifier.
     pub fn next_tokens(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
-        self.language_model().next_tokens(inputs, positions, pass)
+        self.token_logits(&self.hidden_states(inputs, positions, pass))
+    }
+
+    /// What the output layer reads at `positions`, `[K, P, H]`; see [`Model::next_tokens`].
+    ///
+    /// # Panics
+    /// For a classifier.
+    pub fn hidden_states(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
+        self.language_model().hidden_states(inputs, positions, pass)
+    }
+
+    /// The output layer: `[K, P, H]` to logits `[K, P, V]`.
+    ///
+    /// # Panics
+    /// For a classifier.
+    pub fn token_logits(&self, hidden: &Tensor) -> Tensor {
+        self.language_model().words.scores(hidden)
+    }
+
+    /// Tokens V that a language model knows.
+    ///
+    /// # Panics
+    /// For a classifier.
+    #[must_use]
+    pub fn vocabulary(&self) -> i64 {
+        self.language_model().words.len()
     }
 
     /// Greedy continuations of one slot's model; see [`Gpt2::generate`].

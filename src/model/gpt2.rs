@@ -68,13 +68,12 @@ impl Gpt2 {
         score.forward(&self.norm.forward(&last), pass)
     }
 
-    /// Logits `[K, P, V]` for the tokens that follow those at `positions`, `[K, P]` into B * T. The
-    /// output layer is the largest product of a small model and is computed for no other token.
-    pub fn next_tokens(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
+    /// Normed activations of the tokens at `positions`, `[K, P]` into B * T: what the output layer reads,
+    /// `[K, P, H]`. That layer is the largest product of a small model and is computed for no other token.
+    pub fn hidden_states(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
         let x = self.decode(inputs, pass);
         let size = [inputs.shape[0], positions.size()[1], x.size()[2]];
-        let asked = x.gather(1, &positions.unsqueeze(-1).expand(size, false), false);
-        self.words.scores(&self.norm.forward(&asked))
+        self.norm.forward(&x.gather(1, &positions.unsqueeze(-1).expand(size, false), false))
     }
 
     /// Activations behind the last layer, before its norm, `[K, B * T, H]`.

@@ -207,6 +207,14 @@ impl Embedding {
         }
     }
 
+    /// Rows of the table.
+    pub fn len(&self) -> i64 {
+        match &self.weight {
+            Weight::Shared(weight) => weight.size()[0],
+            Weight::Stacked(weight) => weight.size()[1],
+        }
+    }
+
     /// Where the table is.
     pub fn device(&self) -> Device {
         match &self.weight {

@@ -1,9 +1,12 @@
 //! Owns what a configuration is called: which of its settings are axes of the grid, and how each is
 //! written in a table and in a label. Pure.
 
-use crate::trial::{Configuration, Keep, Method, Schedule, Training};
+use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Training};
 
 use super::format;
+
+/// The title of the axis that repeats an experiment rather than changing it.
+pub const SEED: &str = "seed";
 
 /// A setting that a grid can vary.
 pub struct Axis {
@@ -25,13 +28,14 @@ pub static SHOWN: [Axis; 6] = [
     Axis {
         title: "learning rate",
         short: "lr ",
-        value: |c| Some(format::scientific(c.training.learning_rate)),
+        value: |c| training(c, |t| format::scientific(t.learning_rate)),
     },
 ];
 
 /// The settings that are shown where they vary.
-pub static OTHER: [Axis; 15] = [
+pub static OTHER: [Axis; 16] = [
     Axis { title: "targets", short: "", value: |c| c.method.lora().map(|l| l.targets.join("+")) },
+    Axis { title: "saved modules", short: "with ", value: |c| c.method.lora().map(saved_modules) },
     Axis { title: "scale", short: "", value: |c| c.method.lora().map(|l| scale_name(l.rslora)) },
     Axis { title: "epochs", short: "epochs ", value: |c| training(c, |t| t.epochs.to_string()) },
     Axis { title: "batch size", short: "batch ", value: |c| training(c, |t| t.batch_size.to_string()) },
@@ -45,7 +49,7 @@ pub static OTHER: [Axis; 15] = [
     Axis { title: "epsilon", short: "ε=", value: |c| training(c, |t| format::scientific(t.epsilon)) },
     Axis { title: "evaluate every", short: "eval ", value: |c| training(c, |t| or_none(t.evaluate_every)) },
     Axis { title: "keep", short: "keep ", value: |c| training(c, |t| keep_name(t.keep)) },
-    Axis { title: "seed", short: "seed ", value: |c| training(c, |t| t.seed.to_string()) },
+    Axis { title: SEED, short: "seed ", value: |c| Some(c.training.seed.to_string()) },
 ];
 
 impl Axis {
@@ -94,7 +98,7 @@ pub fn method_name(method: &Method) -> &'static str {
         Method::Lora(_) => "LoRA",
         Method::Full => "full fine-tuning",
         Method::Scratch => "from scratch",
-        Method::Base => "untrained base",
+        Method::Base => "base, not trained",
     }
 }
 
@@ -123,9 +127,15 @@ fn scale_name(rslora: bool) -> String {
     if rslora { "α/√r" } else { "α/r" }.to_owned()
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "an axis' value is optional")]
+/// Modules that train as a whole beside the adapters, joined by `+`.
+#[must_use]
+pub fn saved_modules(lora: &Lora) -> String {
+    if lora.modules_to_save.is_empty() { "none".to_owned() } else { lora.modules_to_save.join("+") }
+}
+
+/// A setting of the training loop, where there is training.
 fn training(configuration: &Configuration, text: fn(&Training) -> String) -> Option<String> {
-    Some(text(&configuration.training))
+    (configuration.method != Method::Base).then(|| text(&configuration.training))
 }
 
 fn or_none<T: ToString>(value: Option<T>) -> String {

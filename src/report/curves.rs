@@ -1,13 +1,14 @@
 //! Owns learning curves: a configuration's metric lines as one curve over its folds. Pure.
 
-use crate::outcome::MetricLine;
+use crate::outcome::{Metric, MetricLine};
 use crate::run::record::{TrialRecord, TrialState};
 
 use super::statistics::mean;
 
-/// Evaluations that the smoothed validation accuracy averages: one before, itself, one after.
+/// Evaluations that the smoothed validation score averages: one before, itself, one after.
 const EVALUATION_WINDOW: usize = 3;
-/// Share of its best smoothed validation accuracy at which a configuration counts as converged.
+/// Share of its best smoothed validation score at which a configuration counts as converged; of the
+/// way from the first to the best one, where lower is better.
 pub const CONVERGED_SHARE: f64 = 0.95;
 
 /// A measure over training, averaged over folds.
@@ -26,20 +27,47 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// Validation accuracy, in [0, 1].
+    /// The metric that selects, on validation rows.
     #[must_use]
-    pub fn validation_accuracy(trials: &[&TrialRecord]) -> Option<Self> {
+    pub fn validation(trials: &[&TrialRecord]) -> Option<Self> {
         Self::over_folds(trials, |line| match line {
             MetricLine::Validation { step, scores, .. } => Some((*step, scores.primary())),
             MetricLine::Train { .. } => None,
         })
     }
 
-    /// Training loss, in nats per row.
+    /// Training loss, in nats per row or token.
     #[must_use]
     pub fn training_loss(trials: &[&TrialRecord]) -> Option<Self> {
         Self::over_folds(trials, |line| match line {
             MetricLine::Train { step, loss, .. } => Some((*step, *loss)),
+            MetricLine::Validation { .. } => None,
+        })
+    }
+
+    /// Gradient norm before clipping.
+    #[must_use]
+    pub fn gradient_norm(trials: &[&TrialRecord]) -> Option<Self> {
+        Self::over_folds(trials, |line| match line {
+            MetricLine::Train { step, grad_norm, .. } => Some((*step, *grad_norm)),
+            MetricLine::Validation { .. } => None,
+        })
+    }
+
+    /// Learning rate.
+    #[must_use]
+    pub fn learning_rate(trials: &[&TrialRecord]) -> Option<Self> {
+        Self::over_folds(trials, |line| match line {
+            MetricLine::Train { step, learning_rate, .. } => Some((*step, *learning_rate)),
+            MetricLine::Validation { .. } => None,
+        })
+    }
+
+    /// Training tokens per second, padding not counted.
+    #[must_use]
+    pub fn tokens_per_s(trials: &[&TrialRecord]) -> Option<Self> {
+        Self::over_folds(trials, |line| match line {
+            MetricLine::Train { step, tokens_per_s, .. } => Some((*step, *tokens_per_s)),
             MetricLine::Validation { .. } => None,
         })
     }
@@ -79,12 +107,18 @@ impl Curve {
         }
     }
 
-    /// The first step at which the smoothed mean reaches [`CONVERGED_SHARE`] of its own best.
+    /// Where more is better, the first step at which the smoothed mean reaches [`CONVERGED_SHARE`]
+    /// of its own best. Where less is better, the first at which it has come that share of the way
+    /// from its first value to its best: a loss has no natural zero. `None` without training.
     #[must_use]
-    pub fn convergence_step(&self) -> Option<u64> {
+    pub fn convergence_step(&self, metric: Metric) -> Option<u64> {
+        self.steps.last().filter(|&&step| step > 0.0)?;
         let smoothed = smooth(&self.mean, EVALUATION_WINDOW);
-        let best = smoothed.iter().copied().reduce(f64::max)?;
-        let first = smoothed.iter().position(|&value| value >= CONVERGED_SHARE * best)?;
+        let best =
+            smoothed.iter().copied().reduce(|best, one| if metric.better(one, best) { one } else { best })?;
+        let from = if metric.higher_is_better() { 0.0 } else { *smoothed.first()? };
+        let goal = from + CONVERGED_SHARE * (best - from);
+        let first = smoothed.iter().position(|&value| !metric.better(goal, value))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "steps are counts")]
         Some(self.steps[first].round() as u64)
     }
@@ -123,8 +157,23 @@ mod tests {
     /// Smoothed: 0.35, 0.5, 0.7, 0.8, 0.8, 0.8; 95 % of 0.8 is 0.76.
     #[test]
     fn convergence_is_the_first_step_near_the_best() {
-        assert_eq!(curve(&[0.2, 0.5, 0.8, 0.8, 0.8, 0.8]).convergence_step(), Some(100));
-        assert_eq!(curve(&[0.6]).convergence_step(), Some(25));
-        assert_eq!(curve(&[]).convergence_step(), None);
+        let step = |mean: &[f64]| curve(mean).convergence_step(Metric::Accuracy);
+        assert_eq!(step(&[0.2, 0.5, 0.8, 0.8, 0.8, 0.8]), Some(100));
+        assert_eq!(step(&[0.6]), Some(25));
+        assert_eq!(step(&[]), None);
+    }
+
+    /// Smoothed: 7, 6, 4, 3, 3, 3.5; 95 % of the way from 7 to 3 is 3.2.
+    #[test]
+    fn a_loss_converges_downwards() {
+        let step = |mean: &[f64]| curve(mean).convergence_step(Metric::Loss);
+        assert_eq!(step(&[8.0, 6.0, 4.0, 2.0, 3.0, 4.0]), Some(100));
+        assert_eq!(step(&[3.0, 4.0, 5.0, 6.0]), Some(25), "it was best at once");
+    }
+
+    #[test]
+    fn what_does_not_train_does_not_converge() {
+        let base = Curve { steps: vec![0.0], ..curve(&[0.25]) };
+        assert_eq!(base.convergence_step(Metric::Accuracy), None);
     }
 }

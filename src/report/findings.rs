@@ -1,45 +1,65 @@
-//! Owns what a record says: the ranking of configurations, which one is selected, and which
-//! differences from it are more than chance. Pure.
+//! Owns what a record says: within each task the ranking of configurations, which one is selected,
+//! and which differences from it are more than chance. Pure.
 //!
-//! Selection is by mean validation accuracy over all folds. Test rows never take part in it.
+//! Selection is by the mean over all folds of the task's primary metric on validation rows. Test
+//! rows never take part in it, and nothing is ever ranked across tasks.
 
 use std::cmp::Ordering;
 
 use crate::run::record::RunRecord;
-use crate::trial::{Configuration, Splitting};
+use crate::task::{Objective, Task};
+use crate::trial::{Configuration, Method, Splitting};
 
 use super::axes;
+use super::measure::Measure;
+use super::pool::{Pool, pools};
+use super::seeds::{SeedGroup, seed_groups};
 use super::statistics::{PairedTest, corrected_t_test, holm};
-use super::summary::{ConfigurationSummary, summarise};
+use super::summary::{ConfigurationSummary, FoldScore, summarise};
 
 /// A record, digested.
 pub struct Findings<'a> {
     /// What it was made from.
     pub record: &'a RunRecord,
-    /// Complete configurations by mean validation accuracy, highest first; then the others in
-    /// grid order.
+    /// Each task by itself, in the order of their names.
+    pub tasks: Vec<TaskFindings<'a>>,
+    /// Configurations that differ in the task alone, over all tasks; empty for one task.
+    pub pools: Vec<Pool>,
+    /// Configurations that differ in the seed alone, over all seeds; empty where seeds do not vary.
+    pub seeds: Vec<SeedGroup>,
+}
+
+/// What a record says of one task.
+pub struct TaskFindings<'a> {
+    /// What it was made from.
+    pub record: &'a RunRecord,
+    /// The task.
+    pub task: &'a Task,
+    /// The metric that selects.
+    pub measure: Measure,
+    /// Complete configurations by mean validation score, best first; then the others in grid order;
+    /// then bases that are not trained, unless there is nothing else to select.
     pub entries: Vec<Entry>,
 }
 
 /// One configuration.
 pub struct Entry {
-    /// Short name, unique in the sweep.
+    /// Short name, unique in the task.
     pub label: String,
     /// What it achieved.
     pub summary: ConfigurationSummary,
-    /// Whether it is the one selected.
+    /// Whether it is the one selected for its task.
     pub selected: bool,
     /// How it differs from the selected one; `None` for that one and where nothing can be tested.
     pub comparison: Option<Comparison>,
 }
 
-/// How a configuration's validation accuracy differs from the selected one's, on the folds that
-/// both have.
+/// How a validation score differs from the best one's, on the folds that both have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Comparison {
-    /// The test; its difference is this configuration's accuracy minus the selected one's.
+    /// The test; its difference is this score minus the best one's.
     pub test: PairedTest,
-    /// Its p value after Holm's correction over all comparisons of the sweep.
+    /// Its p value after Holm's correction over all comparisons with the best one.
     pub p_holm: f64,
 }
 
@@ -58,8 +78,64 @@ impl<'a> Findings<'a> {
     /// Digests a record.
     #[must_use]
     pub fn of(record: &'a RunRecord) -> Self {
+        let used = |task: &&Task| record.sweep.configurations.iter().any(|c| c.task == task.name);
+        let tasks: Vec<TaskFindings<'a>> = record
+            .sweep
+            .tasks
+            .values()
+            .map(AsRef::as_ref)
+            .filter(used)
+            .map(|task| TaskFindings::of(record, task))
+            .collect();
+        let pools = if tasks.len() > 1 { pools(record, &tasks) } else { Vec::new() };
+        let seeds = seed_groups(record, &tasks);
+        Self { record, tasks, pools, seeds }
+    }
+
+    /// The objective that all tasks of a sweep have in common.
+    #[must_use]
+    pub fn objective(&self) -> &Objective {
+        &self.record.sweep.first_task().objective
+    }
+
+    /// The metric that selects, the same for all tasks.
+    #[must_use]
+    pub fn measure(&self) -> Measure {
+        Measure::primary(self.objective())
+    }
+
+    /// Whether there are several tasks.
+    #[must_use]
+    pub fn has_tasks(&self) -> bool {
+        self.tasks.len() > 1
+    }
+
+    /// Whether any task has test rows.
+    #[must_use]
+    pub fn is_tested(&self) -> bool {
+        self.tasks.iter().any(|task| task.task.is_tested())
+    }
+
+    /// All configurations, task by task.
+    pub fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.tasks.iter().flat_map(|task| &task.entries)
+    }
+
+    /// A configuration's name where its task does not stand beside it.
+    #[must_use]
+    pub fn full_label(&self, entry: &Entry) -> String {
+        if self.has_tasks() {
+            format!("{}: {}", entry.summary.configuration.task, entry.label)
+        } else {
+            entry.label.clone()
+        }
+    }
+}
+
+impl<'a> TaskFindings<'a> {
+    fn of(record: &'a RunRecord, task: &'a Task) -> Self {
         let configurations: Vec<&Configuration> =
-            record.sweep.configurations.iter().map(AsRef::as_ref).collect();
+            record.sweep.configurations.iter().map(AsRef::as_ref).filter(|c| c.task == task.name).collect();
         let mut entries: Vec<Entry> = configurations
             .iter()
             .zip(axes::labels(&configurations))
@@ -69,11 +145,13 @@ impl<'a> Findings<'a> {
             })
             .collect();
         entries.sort_by(|a, b| rank(&a.summary, &b.summary));
-        if let Some(first) = entries.first_mut().filter(|entry| entry.summary.is_complete()) {
+        if let Some(first) =
+            entries.first_mut().filter(|entry| can_be_selected(&entry.summary, &configurations))
+        {
             first.selected = true;
         }
-        compare(&mut entries, held_out_to_trained(record.sweep.splitting));
-        Self { record, entries }
+        compare_with_selected(&mut entries, record.sweep.splitting);
+        Self { record, task, measure: Measure::primary(&task.objective), entries }
     }
 
     /// The selected configuration; `None` while no configuration has all its folds.
@@ -82,32 +160,67 @@ impl<'a> Findings<'a> {
         self.entries.iter().find(|entry| entry.selected)
     }
 
-    /// The complete configuration with the highest mean validation accuracy among those that hold.
-    #[must_use]
-    pub fn best_where(&self, holds: impl Fn(&Configuration) -> bool) -> Option<&Entry> {
-        self.entries.iter().find(|e| e.summary.is_complete() && holds(&e.summary.configuration))
-    }
-
-    /// The best complete configuration of each method that has one: LoRA, full, scratch.
+    /// The best complete configuration of each method that has one: LoRA, full, scratch, base.
     #[must_use]
     pub fn best_per_method(&self) -> Vec<&Entry> {
-        ["lora", "full", "scratch"]
-            .iter()
-            .filter_map(|name| self.best_where(|c| c.method.name() == *name))
-            .collect()
+        let best = |name: &&str| {
+            let holds =
+                |e: &&Entry| e.summary.is_complete() && e.summary.configuration.method.name() == *name;
+            self.entries.iter().find(holds)
+        };
+        ["lora", "full", "scratch", "base"].iter().filter_map(best).collect()
     }
 }
 
-/// Complete before incomplete; higher accuracy first; of equals the one that trains less. The sort
-/// is stable, so the grid's order decides the rest.
+/// Complete, and not a mere reference while something trains.
+fn can_be_selected(summary: &ConfigurationSummary, all: &[&Configuration]) -> bool {
+    summary.is_complete() && (!summary.is_base() || all.iter().all(|c| c.method == Method::Base))
+}
+
+/// References last; complete before incomplete; better scores first; of equals the one that trains
+/// less. The sort is stable, so the grid's order decides the rest.
 fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
-    b.is_complete().cmp(&a.is_complete()).then_with(|| {
+    a.is_base().cmp(&b.is_base()).then(b.is_complete().cmp(&a.is_complete())).then_with(|| {
         if !a.is_complete() {
             return Ordering::Equal;
         }
-        let accuracy = |s: &ConfigurationSummary| s.validation_accuracy.map_or(f64::NEG_INFINITY, |v| v.mean);
-        accuracy(b).total_cmp(&accuracy(a)).then(a.params.trainable.cmp(&b.params.trainable))
+        let mean = |s: &ConfigurationSummary| s.selecting().map(|spread| spread.mean);
+        best_first(a.primary, mean(a), mean(b)).then(a.params.trainable.cmp(&b.params.trainable))
     })
+}
+
+/// The order of two values of a metric: the better first, absent ones last.
+pub(super) fn best_first(metric: crate::outcome::Metric, a: Option<f64>, b: Option<f64>) -> Ordering {
+    match (a, b) {
+        (Some(a), Some(b)) if metric.higher_is_better() => b.total_cmp(&a),
+        (Some(a), Some(b)) => a.total_cmp(&b),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+fn compare_with_selected(entries: &mut [Entry], splitting: Splitting) {
+    let Some(best) = entries.iter().position(|entry| entry.selected) else { return };
+    let folds: Vec<&[FoldScore]> = entries.iter().map(|entry| entry.summary.folds.as_slice()).collect();
+    let comparisons = compare(&folds, best, splitting);
+    for (entry, comparison) in entries.iter_mut().zip(comparisons) {
+        entry.comparison = comparison;
+    }
+}
+
+/// Tests each one's scores against those of the one at `best`, fold by fold.
+pub(super) fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Option<Comparison>> {
+    let best_at = |fold: usize| folds[best].iter().find(|one| one.fold == fold);
+    let test = |(index, own): (usize, &&[FoldScore])| {
+        let differences: Vec<f64> =
+            own.iter().filter_map(|one| Some(one.score - best_at(one.fold)?.score)).collect();
+        (index != best).then(|| corrected_t_test(&differences, held_out_to_trained(splitting))).flatten()
+    };
+    let tests: Vec<Option<PairedTest>> = folds.iter().enumerate().map(test).collect();
+    let p: Vec<f64> = tests.iter().flatten().map(|test| test.p).collect();
+    let mut adjusted = holm(&p).into_iter();
+    let comparison =
+        |test: Option<PairedTest>| test.and_then(|test| Some(Comparison { test, p_holm: adjusted.next()? }));
+    tests.into_iter().map(comparison).collect()
 }
 
 /// Rows held out over rows trained on, as the corrected test needs it.
@@ -118,28 +231,5 @@ fn held_out_to_trained(splitting: Splitting) -> f64 {
         Splitting::HoldOut { fraction, .. } => fraction / (1.0 - fraction),
         // One split only: no test is possible, and the ratio is not used.
         Splitting::File => 0.0,
-    }
-}
-
-fn compare(entries: &mut [Entry], held_out_to_trained: f64) {
-    let Some(best) = entries.iter().find(|e| e.selected).map(|e| e.summary.folds.clone()) else {
-        return;
-    };
-    let tests: Vec<Option<PairedTest>> = entries
-        .iter()
-        .map(|entry| {
-            let differences: Vec<f64> = entry
-                .summary
-                .folds
-                .iter()
-                .filter_map(|one| Some(one.accuracy - best.iter().find(|b| b.fold == one.fold)?.accuracy))
-                .collect();
-            (!entry.selected).then(|| corrected_t_test(&differences, held_out_to_trained)).flatten()
-        })
-        .collect();
-    let p: Vec<f64> = tests.iter().flatten().map(|test| test.p).collect();
-    let mut adjusted = holm(&p).into_iter();
-    for (entry, test) in entries.iter_mut().zip(tests) {
-        entry.comparison = test.and_then(|test| Some(Comparison { test, p_holm: adjusted.next()? }));
     }
 }

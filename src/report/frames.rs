@@ -1,25 +1,31 @@
 //! Owns the report's data frames: `trials.csv` and `configurations.csv`. Nothing is rounded.
 //!
-//! Both have one header row; an empty cell means "none". Accuracies, precisions, recalls and F1 are
-//! shares in [0, 1], losses are in nats per row, and other units are in the names.
+//! Both have one header row; an empty cell means "none". Accuracies, precisions, recalls, F1 and exact
+//! match are shares in [0, 1], losses are in nats per row (classification) or token, and other units
+//! are in the names. `<metric>` stands for each metric of the sweep's tasks, under its name in JSON:
+//! `loss`, `accuracy`, `perplexity` ...
 //!
-//! Settings, in both: `configuration` (id), `label`, `model`, `method`, `rank`, `alpha`, `dropout`,
-//! `targets` (joined by `+`), `rslora`, `learning_rate`, `epochs`, `batch_size`, `accumulation`,
-//! `schedule`, `warmup`, `weight_decay`, `clip_norm`, `beta1`, `beta2`, `epsilon`,
-//! `evaluate_every_steps`, `keep`, `seed`, `trainable_params`, `total_params`.
+//! Settings, in both: `task`, `configuration` (id), `label` (unique in the task), `model`, `method`,
+//! `rank`, `alpha`, `dropout`, `targets` and `saved_modules` (joined by `+`), `rslora`,
+//! `learning_rate`, `epochs`, `batch_size`, `accumulation`, `schedule`, `warmup`, `weight_decay`,
+//! `clip_norm`, `beta1`, `beta2`, `epsilon`, `evaluate_every_steps`, `keep`, `seed`,
+//! `trainable_params`, `total_params`.
 //!
 //! `trials.csv`, one row per trial: first `trial` (id), `fold` (from 0), `state` (`waiting`,
 //! `running`, `interrupted`, `done`, `failed`), `reason` (of a failure), `attempts`; after the
-//! settings `steps`, `kept_step`, `validation_*` and `test_*` (`loss`, `accuracy`, `macro_precision`,
-//! `macro_recall`, `macro_f1`), `wall_s`, `train_s`, `evaluate_s`, `train_rows`, `train_tokens`,
-//! `evaluated_rows`, `train_rows_per_s`, `peak_memory_mib`.
+//! settings `steps`, `kept_step`, `validation_<metric>`, `test_<metric>`, for language models
+//! `validation_tokens` and `test_tokens` (predicted ones), `wall_s`, `train_s`, `evaluate_s`,
+//! `train_rows`, `train_tokens`, `evaluated_rows`, `train_rows_per_s`, `train_tokens_per_s`,
+//! `peak_memory_mib`, and of the last training line `last_loss`, `last_ema_loss`, `last_grad_norm`
+//! and `last_learning_rate`.
 //!
-//! `configurations.csv`, one row per configuration in ranking order: first `rank_by_validation`
-//! (from 1), `selected`, `folds_planned`, `folds_done`, `folds_failed`; after the settings, of each
-//! of `validation_accuracy`, `test_accuracy`, `test_macro_f1`, `wall_s`, `train_rows_per_s` and
-//! `peak_memory_mib` the `_mean`, `_std`, `_min` and `_max` over done folds;
-//! `validation_accuracy_ci95_low` and `_high`; `convergence_step`; and against the selected
-//! configuration `difference`, `t`, `p`, `p_holm`.
+//! `configurations.csv`, one row per configuration, task by task in ranking order: first
+//! `rank_by_validation` (from 1 in each task), `selected`, `folds_planned`, `folds_done`,
+//! `folds_failed`; after the settings, of each `validation_<metric>` and `test_<metric>`, of `wall_s`,
+//! `train_rows_per_s`, `train_tokens_per_s` and `peak_memory_mib` the `_mean`, `_std`, `_min` and
+//! `_max` over done folds; `validation_<metric>_ci95_low` and `_high` of the metric that selects;
+//! `convergence_step`; and against the selected configuration of the task `difference`, `t`, `p`,
+//! `p_holm`.
 
 use polars::prelude::{Column, CsvWriter, DataFrame, NamedFrom, PolarsResult, SerWriter, Series};
 
@@ -31,7 +37,8 @@ use crate::trial::Configuration;
 use super::axes;
 use super::findings::{Comparison, Entry, Findings};
 use super::statistics::Spread;
-use super::summary::{ConfigurationSummary, finished, rows_per_s};
+use super::summary::{ConfigurationSummary, finished, per_s};
+use super::tables::LastLine;
 
 /// One row per trial, in the record's order.
 ///
@@ -51,7 +58,9 @@ pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         trials.iter().map(|t| (t.trial.configuration.as_ref(), label_of(findings, t), t.params)).collect();
     columns.extend(setting_columns(&Rows(&settings)));
     let results: Vec<Option<&TrialResult>> = trials.iter().map(|t| finished(t)).collect();
-    columns.extend(result_columns(&Rows(&results)));
+    columns.extend(result_columns(&Rows(&results), findings.objective().metrics()));
+    let last: Vec<Option<LastLine>> = trials.iter().map(|t| LastLine::of(&t.metrics)).collect();
+    columns.extend(last_columns(&Rows(&last)));
     DataFrame::new(trials.len(), columns)
 }
 
@@ -60,7 +69,8 @@ pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
 /// # Errors
 /// Only if two columns had the same name.
 pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
-    let entries: Vec<(u64, &Entry)> = (1..).zip(&findings.entries).collect();
+    let entries: Vec<(u64, &Entry)> =
+        findings.tasks.iter().flat_map(|task| (1..).zip(&task.entries)).collect();
     let rows = Rows(&entries);
     let mut columns = vec![
         rows.count("rank_by_validation", |(rank, _)| Some(*rank)),
@@ -69,29 +79,24 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         rows.count("folds_done", |(_, e)| Some(e.summary.done as u64)),
         rows.count("folds_failed", |(_, e)| Some(e.summary.failed as u64)),
     ];
-    let settings: Vec<Setting<'_>> = findings
-        .entries
+    let settings: Vec<Setting<'_>> = entries
         .iter()
-        .map(|e| (e.summary.configuration.as_ref(), e.label.as_str(), e.summary.params))
+        .map(|(_, e)| (e.summary.configuration.as_ref(), e.label.as_str(), e.summary.params))
         .collect();
     columns.extend(setting_columns(&Rows(&settings)));
-    let measures: [Measure; 6] = [
-        ("validation_accuracy", |s| s.validation_accuracy),
-        ("test_accuracy", |s| s.test_accuracy),
-        ("test_macro_f1", |s| s.test_macro_f1),
-        ("wall_s", |s| s.wall_s),
-        ("train_rows_per_s", |s| s.train_rows_per_s),
-        ("peak_memory_mib", |s| s.peak_memory_mib),
-    ];
-    for (name, spread) in measures {
-        columns.push(rows.real(&format!("{name}_mean"), |(_, e)| Some(spread(&e.summary)?.mean)));
-        columns.push(rows.real(&format!("{name}_std"), |(_, e)| spread(&e.summary)?.std));
-        columns.push(rows.real(&format!("{name}_min"), |(_, e)| Some(spread(&e.summary)?.min)));
-        columns.push(rows.real(&format!("{name}_max"), |(_, e)| Some(spread(&e.summary)?.max)));
+    for &metric in findings.objective().metrics() {
+        let name = metric.name();
+        columns.extend(rows.spread(&format!("validation_{name}"), |s| s.validation.get(&metric)));
+        columns.extend(rows.spread(&format!("test_{name}"), |s| s.test.get(&metric)));
     }
-    let interval = |e: &Entry| e.summary.validation_accuracy?.interval;
-    columns.push(rows.real("validation_accuracy_ci95_low", |(_, e)| Some(interval(e)?.0)));
-    columns.push(rows.real("validation_accuracy_ci95_high", |(_, e)| Some(interval(e)?.1)));
+    columns.extend(rows.spread("wall_s", |s| s.wall_s.as_ref()));
+    columns.extend(rows.spread("train_rows_per_s", |s| s.train_rows_per_s.as_ref()));
+    columns.extend(rows.spread("train_tokens_per_s", |s| s.train_tokens_per_s.as_ref()));
+    columns.extend(rows.spread("peak_memory_mib", |s| s.peak_memory_mib.as_ref()));
+    let primary = findings.measure().metric.name();
+    let interval = |e: &Entry| e.summary.selecting()?.interval;
+    columns.push(rows.real(&format!("validation_{primary}_ci95_low"), |(_, e)| Some(interval(e)?.0)));
+    columns.push(rows.real(&format!("validation_{primary}_ci95_high"), |(_, e)| Some(interval(e)?.1)));
     columns.push(rows.count("convergence_step", |(_, e)| e.summary.convergence_step));
     let comparisons: [Compared; 4] = [
         ("difference", |c| c.test.difference),
@@ -115,14 +120,10 @@ pub fn csv(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Columns by name: what a configuration achieved or cost.
-type Measure = (&'static str, fn(&ConfigurationSummary) -> Option<Spread>);
-/// How it compares with the selected one.
+/// A column by name: how a configuration compares with the selected one.
 type Compared = (&'static str, fn(&Comparison) -> f64);
 /// The rows that a trial was scored on.
 type ScoredPart = (&'static str, fn(&TrialResult) -> Option<Scores>);
-/// A score on them.
-type Score = (&'static str, Metric);
 
 /// A configuration, its label and its parameters.
 type Setting<'a> = (&'a Configuration, &'a str, ParamCounts);
@@ -144,8 +145,20 @@ impl<T> Rows<'_, T> {
     }
 }
 
+impl Rows<'_, (u64, &Entry)> {
+    fn spread(&self, name: &str, of: impl Fn(&ConfigurationSummary) -> Option<&Spread>) -> [Column; 4] {
+        [
+            self.real(&format!("{name}_mean"), |(_, e)| Some(of(&e.summary)?.mean)),
+            self.real(&format!("{name}_std"), |(_, e)| of(&e.summary)?.std),
+            self.real(&format!("{name}_min"), |(_, e)| Some(of(&e.summary)?.min)),
+            self.real(&format!("{name}_max"), |(_, e)| Some(of(&e.summary)?.max)),
+        ]
+    }
+}
+
 fn setting_columns(rows: &Rows<'_, Setting<'_>>) -> Vec<Column> {
     vec![
+        rows.text("task", |(c, ..)| Some(c.task.clone())),
         rows.text("configuration", |(c, ..)| Some(c.id.to_string())),
         rows.text("label", |(_, label, _)| Some((*label).to_owned())),
         rows.text("model", |(c, ..)| Some(c.model.clone())),
@@ -154,6 +167,7 @@ fn setting_columns(rows: &Rows<'_, Setting<'_>>) -> Vec<Column> {
         rows.real("alpha", |(c, ..)| c.method.lora().map(|l| l.alpha)),
         rows.real("dropout", |(c, ..)| c.method.lora().map(|l| l.dropout)),
         rows.text("targets", |(c, ..)| c.method.lora().map(|l| l.targets.join("+"))),
+        rows.text("saved_modules", |(c, ..)| c.method.lora().map(axes::saved_modules)),
         rows.text("rslora", |(c, ..)| c.method.lora().map(|l| l.rslora.to_string())),
         rows.real("learning_rate", |(c, ..)| Some(c.training.learning_rate)),
         rows.real("epochs", |(c, ..)| Some(c.training.epochs)),
@@ -174,22 +188,19 @@ fn setting_columns(rows: &Rows<'_, Setting<'_>>) -> Vec<Column> {
     ]
 }
 
-fn result_columns(rows: &Rows<'_, Option<&TrialResult>>) -> Vec<Column> {
+fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, metrics: &[Metric]) -> Vec<Column> {
     let mut columns = vec![
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
     ];
     let parts: [ScoredPart; 2] = [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
-    let scores: [Score; 5] = [
-        ("loss", Metric::Loss),
-        ("accuracy", Metric::Accuracy),
-        ("macro_precision", Metric::MacroPrecision),
-        ("macro_recall", Metric::MacroRecall),
-        ("macro_f1", Metric::MacroF1),
-    ];
     for (part, of) in parts {
-        for (name, score) in scores {
-            columns.push(rows.real(&format!("{part}_{name}"), |r| r.and_then(of)?.get(score)));
+        for &metric in metrics {
+            let name = format!("{part}_{}", metric.name());
+            columns.push(rows.real(&name, |r| r.and_then(of)?.get(metric)));
+        }
+        if metrics.contains(&Metric::Perplexity) {
+            columns.push(rows.count(&format!("{part}_tokens"), |r| tokens(r.and_then(of)?)));
         }
     }
     columns.extend([
@@ -199,15 +210,33 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>) -> Vec<Column> {
         rows.count("train_rows", |r| r.map(|r| r.cost.train_rows)),
         rows.count("train_tokens", |r| r.map(|r| r.cost.train_tokens)),
         rows.count("evaluated_rows", |r| r.map(|r| r.cost.evaluated_rows)),
-        rows.real("train_rows_per_s", |r| r.and_then(rows_per_s)),
+        rows.real("train_rows_per_s", |r| r.and_then(|r| per_s(r, r.cost.train_rows))),
+        rows.real("train_tokens_per_s", |r| r.and_then(|r| per_s(r, r.cost.train_tokens))),
         rows.real("peak_memory_mib", |r| r.map(|r| r.cost.peak_memory_mib)),
     ]);
     columns
 }
 
+/// Tokens that a language model predicted.
+fn tokens(scores: Scores) -> Option<u64> {
+    match scores {
+        Scores::LanguageModelling(scores) => Some(scores.tokens),
+        Scores::Classification(_) | Scores::QuestionAnswering(_) => None,
+    }
+}
+
+fn last_columns(rows: &Rows<'_, Option<LastLine>>) -> [Column; 4] {
+    [
+        rows.real("last_loss", |line| line.map(|line| line.loss)),
+        rows.real("last_ema_loss", |line| line.map(|line| line.ema_loss)),
+        rows.real("last_grad_norm", |line| line.map(|line| line.grad_norm)),
+        rows.real("last_learning_rate", |line| line.map(|line| line.learning_rate)),
+    ]
+}
+
 fn label_of<'a>(findings: &'a Findings<'_>, trial: &TrialRecord) -> &'a str {
     let id = trial.trial.configuration.id;
-    findings.entries.iter().find(|e| e.summary.configuration.id == id).map_or("", |e| e.label.as_str())
+    findings.entries().find(|e| e.summary.configuration.id == id).map_or("", |e| e.label.as_str())
 }
 
 fn reason(state: &TrialState) -> Option<String> {

@@ -1,12 +1,16 @@
 //! Owns the sentences that open a report: what was compared, on what, and what came of it. Pure.
 
+use crate::outcome::Metric;
 use crate::quantity;
 use crate::run::record::{RunRecord, TrialState};
 use crate::task::{DataFile, Objective, Task};
 
 use super::axes::method_name;
-use super::findings::{Entry, Findings};
+use super::findings::{Comparison, Entry, Findings, TaskFindings};
 use super::format;
+use super::measure::Measure;
+use super::pool::Pool;
+use super::statistics::Spread;
 
 /// A report's opening.
 pub struct Headline {
@@ -14,9 +18,10 @@ pub struct Headline {
     pub compared: String,
     /// On which data.
     pub data: String,
-    /// Which configuration is selected, and its score.
+    /// Which configuration is selected, and its score; over all tasks where there are several.
     pub result: String,
-    /// How the selected configuration compares with the best of each other method.
+    /// How the selected configuration compares with the best of each other method, and over seeds;
+    /// of several tasks, what is selected for each.
     pub against: Vec<String>,
     /// What a reader must keep in mind.
     pub cautions: Vec<String>,
@@ -26,15 +31,11 @@ impl Headline {
     /// The opening of a report on these findings.
     #[must_use]
     pub fn of(findings: &Findings<'_>) -> Self {
-        let selected = findings.selected();
         Self {
             compared: compared(findings),
-            data: data(findings.record.sweep.first_task()),
-            result: selected.map_or_else(
-                || "No configuration has all its folds yet, so none is selected.".to_owned(),
-                result,
-            ),
-            against: selected.map(|selected| against(findings, selected)).unwrap_or_default(),
+            data: data(findings),
+            result: result(findings),
+            against: against(findings),
             cautions: cautions(findings),
         }
     }
@@ -70,22 +71,38 @@ fn compared(findings: &Findings<'_>) -> String {
             state.push_str(&format!(", {n} {what}"));
         }
     }
+    let tasks =
+        if findings.has_tasks() { format!("{} tasks and ", findings.tasks.len()) } else { String::new() };
     format!(
-        "{} ({}) on {}, {}: {state}.",
-        quantity::counted(findings.entries.len(), "configuration"),
+        "{} ({}) on {tasks}{}, {}: {state}.",
+        quantity::counted(findings.record.sweep.configurations.len(), "configuration"),
         methods.join(", "),
         quantity::counted(findings.record.sweep.splitting.splits(), "fold"),
         quantity::counted(findings.record.trials.len(), "trial"),
     )
 }
 
-fn data(task: &Task) -> String {
+fn data(findings: &Findings<'_>) -> String {
+    let tasks: Vec<&Task> = findings.tasks.iter().map(|task| task.task).collect();
+    if let [task] = tasks[..] {
+        return data_of(task);
+    }
+    let names: Vec<&str> = tasks.iter().map(|task| task.name.as_str()).collect();
+    let sum = |rows: fn(&Task) -> usize| quantity::counted(tasks.iter().map(|task| rows(task)).sum(), "row");
+    let test =
+        if findings.is_tested() { format!("tested on {}", sum(Task::test_rows)) } else { NO_TEST.into() };
+    format!("Data: `{}`, {} in all; {test}.", names.join("`, `"), sum(Task::train_rows))
+}
+
+const NO_TEST: &str = "no test rows";
+
+fn data_of(task: &Task) -> String {
     let test = match &task.test {
         Some(file) => format!("tested on {}", rows(task.test_rows(), file)),
         None if task.is_tested() => {
             format!("tested on {} held out", quantity::counted(task.test_rows(), "row"))
         }
-        None => "no test rows".to_owned(),
+        None => NO_TEST.to_owned(),
     };
     let from = rows(task.train_rows(), &task.train);
     match &task.objective {
@@ -108,49 +125,134 @@ fn rows(used: usize, file: &DataFile) -> String {
     }
 }
 
-fn result(selected: &Entry) -> String {
+fn result(findings: &Findings<'_>) -> String {
+    match &findings.tasks[..] {
+        [task] => task.selected().map_or_else(
+            || "No configuration has all its folds yet, so none is selected.".to_owned(),
+            |selected| format!("Selected on validation: {}.", selection(findings, selected)),
+        ),
+        _ => findings.pools.iter().find(|pool| pool.best).map_or_else(
+            || "No configuration is on several tasks, so nothing is said over all of them.".to_owned(),
+            |best| over_tasks(findings, best),
+        ),
+    }
+}
+
+/// A configuration, its scores and its size.
+fn selection(findings: &Findings<'_>, selected: &Entry) -> String {
     let (summary, params) = (&selected.summary, &selected.summary.params);
-    let (what, score) = match &summary.test_accuracy {
-        Some(test) => ("test", Some(test)),
-        None => ("validation", summary.validation_accuracy.as_ref()),
+    let scores =
+        if summary.test.is_empty() { ("validation", &summary.validation) } else { ("test", &summary.test) };
+    let value = |measure: Measure| Some(measure.said(&measure.spread(scores.1.get(&measure.metric))));
+    let over = match summary.done {
+        0 | 1 => String::new(),
+        folds => format!(" (mean ± standard deviation over {})", quantity::counted(folds, "fold")),
     };
     format!(
-        "Selected on validation: {} of model `{}`, {what} accuracy {} % (mean ± standard deviation over {}), \
-         training {} of {} parameters ({} %).",
+        "{} of model `{}`, {} {}{over}, training {} of {} parameters ({} %)",
         selected.label,
         summary.configuration.model,
-        format::percent_spread(score),
-        quantity::counted(summary.done, "fold"),
+        scores.0,
+        scores_said(findings, value),
         quantity::count(params.trainable),
         quantity::count(params.total),
         format::parameter_share(params.trainable_percent()),
     )
 }
 
-fn against(findings: &Findings<'_>, selected: &Entry) -> Vec<String> {
+fn over_tasks(findings: &Findings<'_>, best: &Pool) -> String {
+    let part = if best.test.scores.is_empty() { "validation" } else { "test" };
+    let scores = &best.reported().scores;
+    let value = |measure: Measure| Some(measure.said(&measure.value(*scores.get(&measure.metric)?)));
+    let how = match best.reported().tokens {
+        0 => "mean over tasks".to_owned(),
+        tokens => format!("mean over {} tokens", quantity::count(tokens)),
+    };
+    format!(
+        "Best on validation over {} of {} tasks: {} of model `{}`, {part} {} ({how}).",
+        best.done,
+        findings.tasks.len(),
+        best.label,
+        best.configuration.model,
+        scores_said(findings, value),
+    )
+}
+
+/// The scores that a headline names: `accuracy 82.3 %`, `loss 3.12 nats per token (perplexity 22.6,
+/// 4.50 bits per token)`, `F1 61.0 %, exact match 48.2 %`.
+fn scores_said(findings: &Findings<'_>, said: impl Fn(Measure) -> Option<String>) -> String {
+    let objective = findings.objective();
+    let of = |metric| said(Measure::new(metric, objective)).unwrap_or_else(|| format::NONE.to_owned());
+    match objective {
+        Objective::Classification(_) => of(Metric::Accuracy),
+        Objective::LanguageModelling(_) => {
+            format!("{} ({}, {})", of(Metric::Loss), of(Metric::Perplexity), of(Metric::BitsPerToken))
+        }
+        Objective::QuestionAnswering(_) => format!("{}, {}", of(Metric::F1), of(Metric::ExactMatch)),
+    }
+}
+
+fn against(findings: &Findings<'_>) -> Vec<String> {
+    let mut all = Vec::new();
+    match &findings.tasks[..] {
+        [task] => {
+            all.extend(over_seeds(findings, task));
+            all.extend(task.selected().map(|selected| others(task, selected)).into_iter().flatten());
+        }
+        tasks => all.extend(tasks.iter().map(|task| match task.selected() {
+            Some(selected) => format!("`{}`: {}.", task.task.name, selection(findings, selected)),
+            None => format!("`{}`: no configuration has all its folds yet.", task.task.name),
+        })),
+    }
+    all
+}
+
+/// What is best once chance between seeds is averaged away.
+fn over_seeds(findings: &Findings<'_>, task: &TaskFindings<'_>) -> Option<String> {
+    let best = findings.seeds.iter().find(|group| group.best && group.task == task.task.name)?;
+    let said = |spread: Option<&Spread>| task.measure.said(&task.measure.spread(spread));
+    let test = best.test.map_or_else(String::new, |test| format!(", test {}", said(Some(&test))));
+    Some(format!(
+        "Over seeds the best is {}: validation {}{test} (mean ± standard deviation over {}).",
+        best.label,
+        said(best.validation.as_ref()),
+        quantity::counted(best.seeds, "seed"),
+    ))
+}
+
+fn others(task: &TaskFindings<'_>, selected: &Entry) -> Vec<String> {
     let own = selected.summary.configuration.method.name();
-    findings
-        .best_per_method()
+    task.best_per_method()
         .into_iter()
         .filter(|entry| entry.summary.configuration.method.name() != own)
-        .map(|entry| versus(selected, entry))
+        .map(|entry| versus(task.measure, selected, entry))
         .collect()
 }
 
-fn versus(selected: &Entry, other: &Entry) -> String {
-    let test = match (&selected.summary.test_accuracy, &other.summary.test_accuracy) {
-        (Some(own), Some(its)) => format!(
-            "the selected one is {} on test rows ({} against {} %); ",
-            format::points_apart(own.mean - its.mean),
-            format::percent_spread(Some(own)),
-            format::percent_spread(Some(its)),
-        ),
+fn versus(measure: Measure, selected: &Entry, other: &Entry) -> String {
+    let metric = measure.metric;
+    let test = match (selected.summary.test.get(&metric), other.summary.test.get(&metric)) {
+        (Some(own), Some(its)) => {
+            let unit = if metric.is_share() { " %" } else { "" };
+            format!(
+                "the selected one is {} on test rows ({} against {}{unit}); ",
+                measure.apart(own.mean - its.mean),
+                measure.spread(Some(own)),
+                measure.spread(Some(its)),
+            )
+        }
         (Some(_) | None, _) => String::new(),
     };
-    let tested = match &other.comparison {
+    let lora = other.summary.configuration.method.lora();
+    let best = if lora.is_some() { "the best adapter, " } else { "" };
+    format!("Against {best}{}: {test}{}.", other.label, tested(measure, other.comparison.as_ref()))
+}
+
+fn tested(measure: Measure, comparison: Option<&Comparison>) -> String {
+    match comparison {
         Some(comparison) => format!(
             "on validation rows it is {}, {} (corrected resampled t-test: p {}; {} after Holm's correction)",
-            format::points_apart(-comparison.test.difference),
+            measure.apart(-comparison.test.difference),
             if comparison.is_significant() { "a significant difference" } else { "not significant" },
             p_sentence(comparison.test.p),
             format::p_value(comparison.p_holm),
@@ -158,10 +260,7 @@ fn versus(selected: &Entry, other: &Entry) -> String {
         None => "the difference on validation rows cannot be tested (fewer than two shared folds, or no \
                  variance between them)"
             .to_owned(),
-    };
-    let lora = other.summary.configuration.method.lora();
-    let best = if lora.is_some() { "the best adapter, " } else { "" };
-    format!("Against {best}{}: {test}{tested}.", other.label)
+    }
 }
 
 /// A p value with its relation sign: `= 0.031`.
@@ -172,25 +271,36 @@ fn p_sentence(p: f64) -> String {
 
 fn cautions(findings: &Findings<'_>) -> Vec<String> {
     let mut all = Vec::new();
-    let n = findings.entries.len();
-    if n > 1 && findings.selected().is_some() {
-        let report = match findings.record.sweep.first_task().is_tested() {
+    let candidates =
+        |task: &TaskFindings<'_>| task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
+    let most = findings.tasks.iter().map(candidates).max().unwrap_or(0);
+    if most > 1 && findings.tasks.iter().any(|task| task.selected().is_some()) {
+        let report = match findings.is_tested() {
             true => "The test score is the one to report.",
             false => "There are no test rows: report this score with that said.",
         };
+        let of_each = if findings.has_tasks() { " of its task" } else { "" };
         all.push(format!(
-            "The selected configuration has the best validation accuracy of {n}, and a best of {n} is \
-             optimistic. {report}"
+            "The selected configuration has the best validation {} of {most}{of_each}, and a best of {most} is \
+             optimistic. {report}",
+            findings.measure().title(),
         ));
     }
+    if !findings.seeds.is_empty() {
+        all.push(
+            "Seeds are among the configurations, and the best of several seeds is luck: compare means over \
+             seeds."
+                .to_owned(),
+        );
+    }
     let splits = findings.record.sweep.splitting.splits();
-    if (2..=3).contains(&splits) && n > 1 {
+    if (2..=3).contains(&splits) && most > 1 {
         all.push(format!(
             "With {splits} folds a test has {}: only large and steady differences can be significant.",
             if splits == 2 { "1 degree of freedom" } else { "2 degrees of freedom" },
         ));
     }
-    let incomplete = findings.entries.iter().filter(|entry| !entry.summary.is_complete()).count();
+    let incomplete = findings.entries().filter(|entry| !entry.summary.is_complete()).count();
     if incomplete > 0 {
         all.push(format!(
             "{} lack{} folds: their means are over the folds they have, and they cannot be selected.",

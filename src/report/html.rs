@@ -5,8 +5,8 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use super::findings::Findings;
 use super::headline::Headline;
 use super::plots::{Chart, PaintError};
-use super::sections::{self, Missing};
-use super::tables::{self, Table};
+use super::sections::{self, Block, Section};
+use super::tables::Table;
 
 /// Light and dark; charts stay on a white card.
 const STYLE: &str = include_str!("report.css");
@@ -16,8 +16,9 @@ const STYLE: &str = include_str!("report.css");
 /// # Errors
 /// When a chart cannot be drawn.
 pub fn render(findings: &Findings<'_>, charts: &[Chart]) -> Result<String, PaintError> {
-    let sweep = &findings.record.sweep;
-    let figures = charts.iter().map(figure).collect::<Result<Vec<Markup>, _>>()?;
+    let name = &findings.record.sweep.name;
+    let sections = sections::sections(findings, charts);
+    let sections = sections.iter().map(section).collect::<Result<Vec<Markup>, _>>()?;
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -25,28 +26,33 @@ pub fn render(findings: &Findings<'_>, charts: &[Chart]) -> Result<String, Paint
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
-                title { (sweep.name) " · lorasweep" }
+                title { (name) " · lorasweep" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
                 (opening(findings))
-                main {
-                    section { h2 { "Results" } (table(&tables::results(findings), "wide")) }
-                    section { h2 { "Charts" } @for figure in &figures { (figure) } }
-                    section { h2 { "Statistics on validation accuracy" } (table(&tables::statistics(findings), "wide")) }
-                    (missing(&sections::missing(findings)))
-                    section {
-                        h2 { "Settings" }
-                        (table(&tables::settings(findings), ""))
-                        @if !sweep.warnings.is_empty() { h3 { "Warnings" } (list(&sweep.warnings)) }
-                    }
-                    section { h2 { "How the numbers were made" } (list(&tables::method_notes(findings))) }
-                }
+                main { @for section in &sections { (section) } }
                 footer { p { (code(&sections::colophon(findings))) } }
             }
         }
     };
     Ok(page.into_string())
+}
+
+fn section(section: &Section<'_>) -> Result<Markup, PaintError> {
+    let blocks = section.blocks.iter().map(block).collect::<Result<Vec<Markup>, _>>()?;
+    Ok(html! { section { h2 { (code(&section.title)) } @for block in &blocks { (block) } } })
+}
+
+fn block(block: &Block<'_>) -> Result<Markup, PaintError> {
+    Ok(match block {
+        Block::Heading(title) => html! { h3 { (title) } },
+        Block::Text(text) => html! { p { (code(text)) } },
+        Block::Wide(cells) => table(cells, "wide"),
+        Block::Narrow(cells) => table(cells, ""),
+        Block::Chart(chart) => figure(chart)?,
+        Block::List(items) => list(items),
+    })
 }
 
 fn opening(findings: &Findings<'_>) -> Markup {
@@ -75,18 +81,6 @@ fn figure(chart: &Chart) -> Result<Markup, PaintError> {
             figcaption { (chart.caption) }
         }
     })
-}
-
-fn missing(missing: &Missing) -> Markup {
-    html! {
-        @if !missing.is_empty() {
-            section {
-                h2 { "Failed and unfinished" }
-                @if let Some(trials) = &missing.trials { (table(trials, "")) }
-                @if !missing.notes.is_empty() { (list(&missing.notes)) }
-            }
-        }
-    }
 }
 
 /// Cells of a `wide` table do not break.

@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::findings::Findings;
 use super::headline::Headline;
 use super::plots::Chart;
-use super::sections;
-use super::tables::{self, Table};
+use super::sections::{self, Block};
+use super::tables::Table;
 
 /// The report as Markdown (GitHub's dialect, for its tables).
 #[must_use]
@@ -21,32 +21,26 @@ pub fn render(findings: &Findings<'_>, charts: &[Chart]) -> String {
     for caution in &headline.cautions {
         push(&mut text, &format!("> {caution}\n"));
     }
-    push(&mut text, "## Results\n");
-    push(&mut text, &table(&tables::results(findings)));
-    for chart in charts {
-        push(&mut text, &format!("## {}\n", chart.title));
-        push(&mut text, &format!("![{}]({}.svg)\n\n{}\n", chart.title, chart.name, chart.caption));
-    }
-    push(&mut text, "## Statistics\n");
-    push(&mut text, &table(&tables::statistics(findings)));
-    let missing = sections::missing(findings);
-    if !missing.is_empty() {
-        push(&mut text, "## Failed and unfinished\n");
-        if let Some(trials) = &missing.trials {
-            push(&mut text, &table(trials));
+    for section in sections::sections(findings, charts) {
+        push(&mut text, &format!("## {}\n", section.title));
+        for one in &section.blocks {
+            push(&mut text, &block(one));
         }
-        push(&mut text, &list(&missing.notes));
     }
-    push(&mut text, "## Settings\n");
-    push(&mut text, &table(&tables::settings(findings)));
-    if !findings.record.sweep.warnings.is_empty() {
-        push(&mut text, "### Warnings\n");
-        push(&mut text, &list(&findings.record.sweep.warnings));
-    }
-    push(&mut text, "## How the numbers were made\n");
-    push(&mut text, &list(&tables::method_notes(findings)));
     let _ = writeln!(text, "{}", sections::colophon(findings));
     text
+}
+
+fn block(block: &Block<'_>) -> String {
+    match block {
+        Block::Heading(title) => format!("### {title}\n"),
+        Block::Text(text) => format!("{text}\n"),
+        Block::Wide(cells) | Block::Narrow(cells) => table(cells),
+        Block::Chart(chart) => {
+            format!("### {0}\n\n![{0}]({1}.svg)\n\n{2}\n", chart.title, chart.name, chart.caption)
+        }
+        Block::List(items) => list(items),
+    }
 }
 
 /// Adds a block and the empty line after it.

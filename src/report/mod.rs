@@ -1,8 +1,9 @@
 //! Owns the report: a pure function of the run's record, and the files it is written to.
 //!
-//! `summary` folds trials into configurations, `findings` ranks and compares them; `tables`,
-//! `headline`, `plots` and `frames` say it in cells, sentences, charts and data frames; `html`,
-//! `markdown` and `terminal` set those. Only this file writes. Nothing here reads a clock or looks
+//! `summary` folds trials into configurations, `findings` ranks and compares them within each task,
+//! `pool` and `seeds` take them together over tasks and seeds; `tables`, `headline`, `plots` and
+//! `frames` say it in cells, sentences, charts and data frames, `measure` in the metric's own words;
+//! `sections` puts it in order, `html`, `markdown` and `terminal` set it. Only this file writes. Nothing here reads a clock or looks
 //! at a run's folder: the same record always gives the same bytes.
 
 pub mod axes;
@@ -13,8 +14,11 @@ pub mod frames;
 pub mod headline;
 pub mod html;
 pub mod markdown;
+pub mod measure;
 pub mod plots;
+pub mod pool;
 pub mod sections;
+pub mod seeds;
 pub mod statistics;
 pub mod summary;
 pub mod tables;
@@ -62,13 +66,22 @@ pub fn write(record: &RunRecord, folder: &Path) -> Result<Vec<PathBuf>, AppError
         let draw = |path: &Path| chart.write_png(path).map_err(io::Error::other);
         written.push(put(folder, &format!("{}.png", chart.name), draw)?);
     }
-    for name in plots::NAMES.iter().filter(|name| charts.iter().all(|chart| chart.name != **name)) {
-        for path in ["svg", "png"].map(|ending| folder.join(format!("{name}.{ending}"))) {
-            files::remove(&path)
-                .map_err(|error| AppError::file("remove the outdated chart", &path, &error))?;
+    remove_outdated(folder, &written)?;
+    Ok(written)
+}
+
+/// Removes the charts that an earlier report had and this one has not.
+fn remove_outdated(folder: &Path, written: &[PathBuf]) -> Result<(), AppError> {
+    let failed = |path: &Path, error: &io::Error| AppError::file("remove the outdated chart", path, error);
+    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
+        let path = entry.map_err(|error| failed(folder, &error))?.path();
+        let is_chart = path.file_stem().is_some_and(|stem| plots::is_name(&stem.to_string_lossy()))
+            && path.extension().is_some_and(|ending| ending == "svg" || ending == "png");
+        if is_chart && !written.contains(&path) {
+            files::remove(&path).map_err(|error| failed(&path, &error))?;
         }
     }
-    Ok(written)
+    Ok(())
 }
 
 /// Puts a file of the report in place as a whole.

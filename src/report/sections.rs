@@ -1,31 +1,159 @@
-//! Owns the parts of a report that are the same on the page and in Markdown, apart from tables and
-//! headline: what is missing, and when the record was taken. Pure.
+//! Owns what a report consists of below its opening, the same on the page and in Markdown: which
+//! sections there are, and what stands in each. Pure.
 
 use crate::quantity;
-
-use super::findings::Findings;
-use super::tables::{Table, without_result};
 use crate::run::record::{TrialRecord, TrialState};
+use crate::task::Objective;
 
-/// What a report cannot show.
-pub struct Missing {
-    /// Trials without a result.
-    pub trials: Option<Table>,
-    /// Jobs that failed, and trials that the sweep no longer has.
-    pub notes: Vec<String>,
+use super::findings::{Findings, TaskFindings};
+use super::plots::Chart;
+use super::tables::{self, Table};
+
+/// A part of the report under a heading.
+pub struct Section<'a> {
+    /// The heading.
+    pub title: String,
+    /// What stands under it.
+    pub blocks: Vec<Block<'a>>,
 }
 
-impl Missing {
-    /// Whether nothing is missing.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.trials.is_none() && self.notes.is_empty()
-    }
+/// One thing in a section.
+pub enum Block<'a> {
+    /// A heading of lower rank.
+    Heading(&'static str),
+    /// A paragraph.
+    Text(String),
+    /// A table whose cells do not break.
+    Wide(Table),
+    /// A table whose cells may.
+    Narrow(Table),
+    /// A chart.
+    Chart(&'a Chart),
+    /// Sentences.
+    List(Vec<String>),
 }
 
-/// What the record lacks.
+/// With more configurations in a task than this, each task has sections of its own.
+pub(super) const MOST_SIDE_BY_SIDE: usize = 3;
+
+/// Whether the tasks are shown in the same tables and charts: there is one, or each has few
+/// configurations.
 #[must_use]
-pub fn missing(findings: &Findings<'_>) -> Missing {
+pub fn side_by_side(findings: &Findings<'_>) -> bool {
+    !findings.has_tasks() || findings.tasks.iter().all(|task| task.entries.len() <= MOST_SIDE_BY_SIDE)
+}
+
+/// The sections of a report, in order.
+#[must_use]
+pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section<'a>> {
+    let mut sections = Vec::new();
+    if let Some(table) = tables::all_tasks(findings) {
+        sections
+            .push(section("All tasks together", vec![Block::Text(together(findings)), Block::Wide(table)]));
+    }
+    if side_by_side(findings) {
+        sections.extend(of_tasks(findings, &findings.tasks, (charts, None)));
+    } else {
+        for task in &findings.tasks {
+            sections.extend(of_tasks(findings, std::slice::from_ref(task), (charts, Some(task))));
+        }
+    }
+    if let Some(table) = tables::seeds(findings) {
+        let text = "Configurations that differ in the seed alone, taken together. The seeds of one split share \
+                    its rows: they are no independent samples of the data, and their spread says how much \
+                    training varies, not how sure a difference is on other data.";
+        sections
+            .push(section("Stability over seeds", vec![Block::Text(text.to_owned()), Block::Wide(table)]));
+    }
+    sections.extend(missing(findings));
+    sections.push(settings(findings));
+    let notes = vec![Block::List(tables::method_notes(findings))];
+    sections.push(section("How the numbers were made", notes));
+    sections
+}
+
+fn section<'a>(title: &str, blocks: Vec<Block<'a>>) -> Section<'a> {
+    Section { title: title.to_owned(), blocks }
+}
+
+/// Results, charts and statistics of some tasks; of one among several, its name in the headings.
+fn of_tasks<'a>(
+    findings: &Findings<'_>,
+    tasks: &[TaskFindings<'_>],
+    (charts, one): (&'a [Chart], Option<&TaskFindings<'_>>),
+) -> Vec<Section<'a>> {
+    let titled = |title: &str| match one {
+        Some(task) => format!("Task `{}`: {title}", task.task.name),
+        None => title.to_owned(),
+    };
+    let lower = |title: &'static str, low: &'static str| titled(if one.is_some() { low } else { title });
+    let drawn: Vec<Block<'a>> = charts
+        .iter()
+        .filter(|chart| chart.task.as_deref() == one.map(|task| task.task.name.as_str()))
+        .map(Block::Chart)
+        .collect();
+    let mut sections = vec![Section {
+        title: lower("Results", "results"),
+        blocks: vec![Block::Wide(tables::results(tasks))],
+    }];
+    if !drawn.is_empty() {
+        sections.push(Section { title: lower("Charts", "charts"), blocks: drawn });
+    }
+    let course = course(findings.objective(), tasks);
+    if !course.is_empty() {
+        sections.push(Section { title: lower("Course of training", "course of training"), blocks: course });
+    }
+    if findings.record.sweep.splitting.splits() > 1 {
+        let title = findings.measure().title();
+        let mut blocks = vec![Block::Wide(tables::statistics(tasks))];
+        if let Some(table) = tables::folds(tasks) {
+            blocks.push(Block::Heading("Each fold"));
+            blocks.push(Block::Wide(table));
+        }
+        let title = match one {
+            Some(_) => titled(&format!("statistics on validation {title}")),
+            None => format!("Statistics on validation {title}"),
+        };
+        sections.push(Section { title, blocks });
+    }
+    sections
+}
+
+/// How training ended and what each epoch brought; a classifier's course is told by its charts.
+fn course<'a>(objective: &Objective, tasks: &[TaskFindings<'_>]) -> Vec<Block<'a>> {
+    let mut blocks = Vec::new();
+    match objective {
+        Objective::Classification(_) => {}
+        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {
+            if let Some(table) = tables::training(tasks) {
+                blocks.extend([Block::Heading("End of training"), Block::Wide(table)]);
+            }
+            if let Some(table) = tables::by_epoch(tasks) {
+                blocks.extend([Block::Heading("By epoch"), Block::Wide(table)]);
+            }
+        }
+    }
+    blocks
+}
+
+fn together(findings: &Findings<'_>) -> String {
+    let how = match findings.objective() {
+        Objective::LanguageModelling(_) => {
+            "the loss is the mean over all evaluated tokens of all tasks, and perplexity and bits per token \
+             follow from it"
+        }
+        Objective::Classification(_) | Objective::QuestionAnswering(_) => {
+            "scores are means over tasks, each counting the same"
+        }
+    };
+    format!(
+        "Configurations that differ in the task alone, over the tasks on which they are done: {how}. Rows with \
+         different numbers of tasks cannot be compared."
+    )
+}
+
+/// What the record lacks; `None` where nothing does.
+fn missing<'a>(findings: &Findings<'_>) -> Option<Section<'a>> {
     let record = findings.record;
     let mut notes: Vec<String> =
         record.failed_jobs.iter().map(|(key, failure)| format!("Job `{key}` failed: {failure}.")).collect();
@@ -46,7 +174,25 @@ pub fn missing(findings: &Findings<'_>) -> Missing {
     if record.live && record.trials.iter().any(to_come) {
         notes.push("The sweep was still running when this report was written.".to_owned());
     }
-    Missing { trials: without_result(findings), notes }
+    let mut blocks: Vec<Block<'a>> =
+        tables::without_result(findings).map(Block::Narrow).into_iter().collect();
+    if !notes.is_empty() {
+        blocks.push(Block::List(notes));
+    }
+    (!blocks.is_empty()).then(|| section("Failed and unfinished", blocks))
+}
+
+fn settings<'a>(findings: &Findings<'_>) -> Section<'a> {
+    let mut blocks: Vec<Block<'a>> = tables::tasks(findings).map(Block::Narrow).into_iter().collect();
+    if !blocks.is_empty() {
+        blocks.push(Block::Heading("Of all tasks"));
+    }
+    blocks.push(Block::Narrow(tables::settings(findings)));
+    let warnings = &findings.record.sweep.warnings;
+    if !warnings.is_empty() {
+        blocks.extend([Block::Heading("Warnings"), Block::List(warnings.clone())]);
+    }
+    section("Settings", blocks)
 }
 
 /// What wrote the report, and the state it shows. Times are the record's, in UTC.

@@ -2,14 +2,15 @@
 //!
 //! Unfinished folds are counted, never averaged away: a spread says over how many folds it is.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Metric, TrialResult};
+use crate::outcome::{Metric, Scores, TrialResult};
 use crate::plan::params::ParamCounts;
 use crate::run::record::{RunRecord, TrialRecord, TrialState};
-use crate::trial::{Configuration, ConfigurationId};
+use crate::trial::{Configuration, ConfigurationId, Method};
 
 use super::curves::Curve;
 use super::statistics::Spread;
@@ -27,32 +28,36 @@ pub struct ConfigurationSummary {
     pub done: usize,
     /// Folds that failed.
     pub failed: usize,
-    /// Validation accuracy of each done fold, in [0, 1]: what configurations are selected by.
+    /// The metric that configurations are selected by.
+    pub primary: Metric,
+    /// It on the validation rows of each done fold.
     pub folds: Vec<FoldScore>,
-    /// The same over the done folds.
-    pub validation_accuracy: Option<Spread>,
-    /// Accuracy on the test rows, in [0, 1].
-    pub test_accuracy: Option<Spread>,
-    /// Macro-averaged F1 on the test rows, in [0, 1].
-    pub test_macro_f1: Option<Spread>,
+    /// Every metric of the task's objective on validation rows, over the done folds.
+    pub validation: BTreeMap<Metric, Spread>,
+    /// The same on test rows; empty without any.
+    pub test: BTreeMap<Metric, Spread>,
     /// Seconds per trial, evaluation included.
     pub wall_s: Option<Spread>,
     /// Training rows per second spent in training steps.
     pub train_rows_per_s: Option<Spread>,
+    /// Training tokens per second spent in training steps, padding not counted.
+    pub train_tokens_per_s: Option<Spread>,
     /// Peak memory of the process or device, in MiB.
     pub peak_memory_mib: Option<Spread>,
-    /// First step at which the smoothed validation accuracy, averaged over folds, reaches 95 % of
-    /// its best: see [`Curve::convergence_step`].
+    /// Step at which the validation metric, averaged over folds, has all but converged: see
+    /// [`Curve::convergence_step`].
     pub convergence_step: Option<u64>,
 }
 
-/// One fold's validation accuracy.
+/// One fold's score.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FoldScore {
     /// Index of the fold, from 0.
     pub fold: usize,
-    /// Validation accuracy, in [0, 1].
-    pub accuracy: f64,
+    /// The metric that selects, on validation rows.
+    pub score: f64,
+    /// Seconds that the trial took, evaluation included.
+    pub wall_s: f64,
 }
 
 impl ConfigurationSummary {
@@ -62,25 +67,39 @@ impl ConfigurationSummary {
         self.done == self.planned
     }
 
-    /// The fold with the highest validation accuracy, the first of equals.
+    /// Whether its model is evaluated without training: a reference for the others.
+    #[must_use]
+    pub fn is_base(&self) -> bool {
+        self.configuration.method == Method::Base
+    }
+
+    /// The metric that selects, on validation rows.
+    #[must_use]
+    pub fn selecting(&self) -> Option<&Spread> {
+        self.validation.get(&self.primary)
+    }
+
+    /// The fold with the best score, the first of equals.
     #[must_use]
     pub fn best_fold(&self) -> Option<FoldScore> {
-        self.folds.iter().copied().reduce(|best, one| if one.accuracy > best.accuracy { one } else { best })
+        self.extreme(|one, other| self.primary.better(one, other))
     }
 
-    /// The fold with the lowest validation accuracy, the first of equals.
+    /// The fold with the worst score, the first of equals.
     #[must_use]
     pub fn worst_fold(&self) -> Option<FoldScore> {
-        self.folds
-            .iter()
-            .copied()
-            .reduce(|worst, one| if one.accuracy < worst.accuracy { one } else { worst })
+        self.extreme(|one, other| self.primary.better(other, one))
     }
 
-    /// Test accuracy where there are test rows, else validation accuracy.
+    fn extreme(&self, wins: impl Fn(f64, f64) -> bool) -> Option<FoldScore> {
+        self.folds.iter().copied().reduce(|best, one| if wins(one.score, best.score) { one } else { best })
+    }
+
+    /// A metric on test rows where there are any, else on validation rows.
     #[must_use]
-    pub fn reported_accuracy(&self) -> Option<&Spread> {
-        self.test_accuracy.as_ref().or(self.validation_accuracy.as_ref())
+    pub fn reported(&self, metric: Metric) -> Option<&Spread> {
+        let scores = if self.test.is_empty() { &self.validation } else { &self.test };
+        scores.get(&metric)
     }
 }
 
@@ -89,30 +108,40 @@ impl ConfigurationSummary {
 pub fn summarise(record: &RunRecord, id: ConfigurationId) -> Option<ConfigurationSummary> {
     let trials = trials_of(record, id);
     let first = trials.first()?;
+    let configuration = Arc::clone(&first.trial.configuration);
+    let objective = &record.sweep.task(&configuration).objective;
     let done: Vec<(&TrialRecord, &TrialResult)> =
         trials.iter().filter_map(|trial| Some((*trial, finished(trial)?))).collect();
-    let spread = |value: fn(&TrialResult) -> Option<f64>| {
+    let spread = |value: &dyn Fn(&TrialResult) -> Option<f64>| {
         let values: Vec<f64> = done.iter().filter_map(|(_, result)| value(result)).collect();
         Spread::of(&values)
     };
+    let spreads = |part: fn(&TrialResult) -> Option<Scores>| -> BTreeMap<Metric, Spread> {
+        let metrics = objective.metrics().iter();
+        metrics.filter_map(|&metric| Some((metric, spread(&|r| part(r)?.get(metric))?))).collect()
+    };
     let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
-    let folds = done
-        .iter()
-        .map(|(trial, result)| FoldScore { fold: trial.trial.fold, accuracy: result.validation.primary() });
+    let folds = done.iter().map(|(trial, result)| FoldScore {
+        fold: trial.trial.fold,
+        score: result.validation.primary(),
+        wall_s: result.cost.wall_s,
+    });
+    let primary = objective.primary();
     Some(ConfigurationSummary {
-        configuration: Arc::clone(&first.trial.configuration),
         params: first.params,
         planned: record.sweep.splitting.splits(),
         done: done.len(),
         failed,
+        primary,
         folds: folds.collect(),
-        validation_accuracy: spread(|r| Some(r.validation.primary())),
-        test_accuracy: spread(|r| r.test.map(|test| test.primary())),
-        test_macro_f1: spread(|r| r.test?.get(Metric::MacroF1)),
-        wall_s: spread(|r| Some(r.cost.wall_s)),
-        train_rows_per_s: spread(rows_per_s),
-        peak_memory_mib: spread(|r| Some(r.cost.peak_memory_mib)),
-        convergence_step: Curve::validation_accuracy(&trials).and_then(|curve| curve.convergence_step()),
+        validation: spreads(|r| Some(r.validation)),
+        test: spreads(|r| r.test),
+        wall_s: spread(&|r| Some(r.cost.wall_s)),
+        train_rows_per_s: spread(&|r| per_s(r, r.cost.train_rows)),
+        train_tokens_per_s: spread(&|r| per_s(r, r.cost.train_tokens)),
+        peak_memory_mib: spread(&|r| Some(r.cost.peak_memory_mib)),
+        convergence_step: Curve::validation(&trials).and_then(|curve| curve.convergence_step(primary)),
+        configuration,
     })
 }
 
@@ -134,10 +163,10 @@ pub fn finished(trial: &TrialRecord) -> Option<&TrialResult> {
     }
 }
 
-/// Training rows per second of training time.
+/// So many rows or tokens per second of a trial's training time; `None` where it trained nothing.
 #[must_use]
-#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
-pub fn rows_per_s(result: &TrialResult) -> Option<f64> {
-    let cost = result.cost;
-    (cost.train_s > 0.0).then(|| cost.train_rows as f64 / cost.train_s)
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub fn per_s(result: &TrialResult, count: u64) -> Option<f64> {
+    let seconds = result.cost.train_s;
+    (seconds > 0.0 && count > 0).then(|| count as f64 / seconds)
 }

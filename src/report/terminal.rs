@@ -2,37 +2,77 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
+use crate::outcome::Metric;
 use crate::quantity;
 use crate::run::record::RunRecord;
 
 use super::findings::{Entry, Findings};
 use super::format::{self, NONE};
 use super::headline::counts;
+use super::measure::Measure;
 
-/// A column: its title, its cell, and whether it stays when the terminal is narrow. Columns with a
-/// higher number leave first.
-type Measure = (&'static str, fn(&Entry) -> String, u8);
+/// A column.
+struct Column {
+    title: String,
+    /// Whether it stays when the terminal is narrow: columns with a higher number leave first.
+    leaves: u8,
+    cell: Box<dyn Fn(&Entry) -> String>,
+}
 
-const MEASURES: [Measure; 8] = [
-    ("folds", |e| format!("{}/{}", e.summary.done, e.summary.planned), 1),
-    ("validation %", |e| format::percent_spread(e.summary.validation_accuracy.as_ref()), 0),
-    ("test %", |e| format::percent_spread(e.summary.test_accuracy.as_ref()), 0),
-    ("macro F1 %", |e| format::percent_spread(e.summary.test_macro_f1.as_ref()), 4),
-    ("trainable", |e| quantity::count(e.summary.params.trainable), 2),
-    ("of total %", |e| format::parameter_share(e.summary.params.trainable_percent()), 5),
-    ("time", |e| e.summary.wall_s.map_or_else(|| NONE.into(), |s| quantity::measured(s.mean)), 3),
-    ("MiB", |e| e.summary.peak_memory_mib.map_or_else(|| NONE.into(), |m| format!("{:.0}", m.max)), 6),
-];
+impl Column {
+    fn new(title: &str, leaves: u8, cell: impl Fn(&Entry) -> String + 'static) -> Self {
+        Self { title: title.to_owned(), leaves, cell: Box::new(cell) }
+    }
 
-/// One line per configuration, best first, no wider than `width` columns as long as the names of
-/// configurations allow it; below it, what the marks mean and what is missing.
+    /// A metric on the rows of a part.
+    fn score(part: &'static str, measure: Measure, leaves: u8) -> Self {
+        let unit = if measure.metric.is_share() { " %" } else { "" };
+        let title = match (measure.metric, leaves) {
+            (Metric::Accuracy, _) => format!("{part}{unit}"),
+            (_, 0) => format!("{part} {}{unit}", measure.title()),
+            (_, 1..) => format!("{}{unit}", measure.title()),
+        };
+        let cell = move |entry: &Entry| {
+            let scores = if part == "test" { &entry.summary.test } else { &entry.summary.validation };
+            measure.spread(scores.get(&measure.metric))
+        };
+        Self::new(&title, leaves, cell)
+    }
+}
+
+fn columns(findings: &Findings<'_>) -> Vec<Column> {
+    let shown = Measure::shown(findings.objective());
+    let mut columns = vec![Column::new("folds", 1, |e| format!("{}/{}", e.summary.done, e.summary.planned))];
+    columns.push(Column::score("validation", findings.measure(), 0));
+    let part = if findings.is_tested() { "test" } else { "validation" };
+    if findings.is_tested() {
+        columns.push(Column::score(part, findings.measure(), 0));
+    }
+    columns.extend(shown.get(1).map(|second| Column::score(part, *second, 4)));
+    columns.extend([
+        Column::new("trainable", 2, |e| quantity::count(e.summary.params.trainable)),
+        Column::new("of total %", 5, |e| format::parameter_share(e.summary.params.trainable_percent())),
+        Column::new("time", 3, |e| {
+            e.summary.wall_s.map_or_else(|| NONE.into(), |s| quantity::measured(s.mean))
+        }),
+        Column::new("MiB", 6, |e| {
+            e.summary.peak_memory_mib.map_or_else(|| NONE.into(), |m| format!("{:.0}", m.max))
+        }),
+    ]);
+    columns
+}
+
+/// One line per configuration, task by task, best first, no wider than `width` columns as long as
+/// the names of configurations allow it; below it, what the marks mean and what is missing.
 #[must_use]
 pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     let findings = Findings::of(record);
-    let least = MEASURES.iter().map(|measure| measure.2).max().unwrap_or(0);
+    let columns = columns(&findings);
+    let least = columns.iter().map(|column| column.leaves).max().unwrap_or(0);
     let mut text = String::new();
     for keep in (0..=least).rev() {
-        text = table(&findings, keep);
+        let kept: Vec<&Column> = columns.iter().filter(|column| column.leaves <= keep).collect();
+        text = table(&findings, &kept);
         if text.lines().all(|line| line.chars().count() <= width) {
             break;
         }
@@ -44,8 +84,7 @@ pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     text
 }
 
-fn table(findings: &Findings<'_>, keep: u8) -> String {
-    let measures: Vec<&Measure> = MEASURES.iter().filter(|measure| measure.2 <= keep).collect();
+fn table(findings: &Findings<'_>, columns: &[&Column]) -> String {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = Table::new();
     table
@@ -53,21 +92,33 @@ fn table(findings: &Findings<'_>, keep: u8) -> String {
         .remove_style(TableComponent::HorizontalLines)
         .remove_style(TableComponent::MiddleIntersections)
         .set_content_arrangement(ContentArrangement::Disabled);
-    let titles = measures.iter().map(|measure| right(measure.0.to_owned()));
+    let titles = columns.iter().map(|column| right(column.title.clone()));
     table.set_header(std::iter::once(Cell::new("  configuration")).chain(titles));
-    for entry in &findings.entries {
+    for entry in findings.entries() {
         let mark = if entry.selected { "*" } else { " " };
-        let cells = measures.iter().map(|measure| right((measure.1)(entry)));
-        table.add_row(std::iter::once(Cell::new(format!("{mark} {}", entry.label))).chain(cells));
+        let cells = columns.iter().map(|column| right((column.cell)(entry)));
+        let name = Cell::new(format!("{mark} {}", findings.full_label(entry)));
+        table.add_row(std::iter::once(name).chain(cells));
     }
     table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 fn notes(findings: &Findings<'_>) -> Vec<String> {
-    let mut notes = vec![match findings.selected() {
-        Some(_) => "* selected on validation; the test score is the one to report".to_owned(),
-        None => "none is selected: no configuration has all its folds yet".to_owned(),
+    let selected = findings.tasks.iter().filter(|task| task.selected().is_some()).count();
+    let of_task = if findings.has_tasks() { " within its task" } else { "" };
+    let report = if findings.is_tested() { "; the test score is the one to report" } else { "" };
+    let mut notes = vec![match selected {
+        0 => "none is selected: no configuration has all its folds yet".to_owned(),
+        _ => format!("* selected on validation{of_task}{report}"),
     }];
+    if let Some(unit) = unit(findings) {
+        notes.push(unit);
+    }
+    if let Some(best) = findings.seeds.iter().find(|group| group.best).filter(|_| !findings.has_tasks()) {
+        let spread = findings.measure().spread(best.validation.as_ref());
+        let seeds = quantity::counted(best.seeds, "seed");
+        notes.push(format!("best over {seeds}: {}, validation {spread}", best.label));
+    }
     let (_, failed, left) = counts(findings.record);
     if failed > 0 {
         notes.push(format!("{} failed", quantity::counted(failed, "trial")));
@@ -76,4 +127,10 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
         notes.push(format!("{} not finished", quantity::counted(left, "trial")));
     }
     notes
+}
+
+/// What the scores are in, where the title does not say it.
+fn unit(findings: &Findings<'_>) -> Option<String> {
+    let measure = findings.measure();
+    (!measure.metric.is_share()).then(|| format!("{}: lower is better", measure.heading()))
 }

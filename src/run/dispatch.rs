@@ -227,6 +227,10 @@ impl Dispatcher<'_> {
             // Whether a trial alone in its process is tried again is for the scheduler to say.
             ChildLine::Failed { trial, failure } if n_trials > 1 => self.fail_trial(*trial, failure)?,
             ChildLine::Failed { .. } => {}
+            ChildLine::Warning { trial, message } => {
+                let message = format!("trial {trial}: {message}");
+                self.observer.observe(&Notice::Warned { message: &message });
+            }
         }
         Ok(false)
     }

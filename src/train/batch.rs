@@ -1,10 +1,12 @@
 //! Owns the way from rows of a token store to a pack's batch. Pads to the longest row, no further.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
+use super::objective;
 use crate::data::store::PartView;
 use crate::model::Inputs;
 use crate::model::params::index;
+use crate::task::Objective;
 
 /// What is added to the attention score of a padding token; transformers uses the type's minimum.
 const MASKED: f32 = f32::MIN;
@@ -14,74 +16,104 @@ const MASKED: f32 = f32::MIN;
 pub struct Batch {
     /// What the model reads.
     pub inputs: Inputs,
-    /// `[K, B]`, 64-bit integers.
-    pub labels: Tensor,
-    /// Share of each row in its slot's loss, `[K, B]`; 0 for rows that only fill up a slot.
-    pub weights: Tensor,
+    /// What it is to predict.
+    pub targets: Targets,
     /// Each slot's own rows and the tokens of its longest one, filling not counted.
     pub sizes: Vec<[i64; 2]>,
 }
 
-/// A batch from one list of rows per slot, with the weight that each of a slot's rows has in its loss.
-/// Slots with fewer rows than others are filled up with empty rows of weight 0.
-#[must_use]
-pub fn assemble(part: &PartView, slots: &[(&[u32], f64)], padding: usize, device: Device) -> Batch {
-    let rows = slots.iter().map(|(rows, _)| rows.len()).max().unwrap_or(0);
-    let length = |row: &u32| part.tokens(*row).len();
-    let longest: Vec<usize> =
-        slots.iter().map(|(rows, _)| rows.iter().map(length).max().unwrap_or(0)).collect();
-    let width = longest.iter().copied().max().unwrap_or(0).max(1);
-    let padded = slots.iter().any(|(rows, _)| rows.iter().any(|row| length(row) < width));
-    let size = slots.len() * rows;
-    let mut ids = vec![i64::try_from(padding).expect("token ids are small"); size * width];
-    let mut mask = vec![if padded { MASKED } else { 0.0 }; if padded { size * width } else { 0 }];
-    let mut labels = vec![0_i64; size];
-    let mut weights = vec![0.0_f32; size];
-    for (k, (slot, weight)) in slots.iter().enumerate() {
-        for (b, row) in slot.iter().enumerate() {
-            let at = k * rows + b;
-            let tokens = part.tokens(*row);
-            for (place, token) in ids[at * width..].iter_mut().zip(tokens) {
-                *place = i64::from(*token);
-            }
-            if padded {
-                mask[at * width..at * width + tokens.len()].fill(0.0);
-            }
-            labels[at] = i64::from(part.label(*row));
-            #[expect(
-                clippy::cast_possible_truncation,
-                reason = "weights are shares, single precision is enough"
-            )]
-            let weight = *weight as f32;
-            weights[at] = weight;
-        }
-    }
-    let shape = [index(slots.len()), index(rows), index(width)];
-    let mask = padded
-        .then(|| Tensor::from_slice(&mask).view([shape[0] * shape[1], 1, 1, shape[2]]).to_device(device));
-    let inputs = Inputs {
-        shape,
-        ids: Tensor::from_slice(&ids).view(shape).to_device(device),
-        token_types: None,
-        mask,
-    };
-    Batch {
-        inputs,
-        labels: Tensor::from_slice(&labels).view([shape[0], shape[1]]).to_device(device),
-        weights: Tensor::from_slice(&weights).view([shape[0], shape[1]]).to_device(device),
-        sizes: slots
-            .iter()
-            .zip(&longest)
-            .map(|((rows, _), longest)| [index(rows.len()), index(*longest)])
-            .collect(),
-    }
+/// The predictions that a batch asks for: N per slot, in the order of the rows, filled up behind.
+#[derive(Debug)]
+pub struct Targets {
+    /// Tokens behind which the predicted ones stand, `[K, N]` into B * T, 64-bit integers; `None`
+    /// where each row has a class, so that N = B.
+    pub positions: Option<Tensor>,
+    /// Classes or token ids, `[K, N]`, 64-bit integers.
+    pub labels: Tensor,
+    /// Share of each prediction in its slot's loss, `[K, N]`; 0 for filling.
+    pub weights: Tensor,
 }
 
-/// Cross-entropy of logits `[K, B, C]` with labels `[K, B]`, per row, in nats.
-pub fn row_losses(logits: &Tensor, labels: &Tensor) -> Tensor {
-    let size = labels.size();
-    let classes = *logits.size().last().expect("logits have classes");
-    let flat = logits.view([-1, classes]).to_kind(Kind::Float);
-    flat.cross_entropy_loss::<&Tensor>(&labels.view([-1]), None, tch::Reduction::None, -100, 0.0)
-        .view(size.as_slice())
+/// How rows become batches, the same for all slots of a pack.
+#[derive(Clone, Copy, Debug)]
+pub struct Collator<'a> {
+    /// What is to be predicted.
+    pub objective: &'a Objective,
+    /// Token id that fills rows up.
+    pub padding: usize,
+    /// Where batches go.
+    pub device: Device,
+}
+
+impl Collator<'_> {
+    /// A batch from one list of rows per slot, with the weight that each of a slot's predictions has
+    /// in its loss. Slots with fewer rows than others are filled up with empty rows.
+    #[must_use]
+    pub fn collate(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
+        let length = |row: &u32| part.tokens(*row).len();
+        let longest = |rows: &[u32]| rows.iter().map(length).max().unwrap_or(0);
+        let sizes: Vec<[usize; 2]> = slots.iter().map(|(rows, _)| [rows.len(), longest(rows)]).collect();
+        let rows = sizes.iter().map(|[rows, _]| *rows).max().unwrap_or(0);
+        let width = sizes.iter().map(|[_, longest]| *longest).max().unwrap_or(0).max(1);
+        Batch {
+            inputs: self.inputs(part, slots, [rows, width]),
+            targets: self.targets(part, slots, width),
+            sizes: sizes.into_iter().map(|size| size.map(index)).collect(),
+        }
+    }
+
+    fn inputs(&self, part: &PartView, slots: &[(&[u32], f64)], [rows, width]: [usize; 2]) -> Inputs {
+        let size = slots.len() * rows * width;
+        let mut ids = vec![index(self.padding); size];
+        let mut types = vec![0_i64; size];
+        let mut mask = vec![MASKED; size];
+        for (k, (slot, _)) in slots.iter().enumerate() {
+            for (b, row) in slot.iter().enumerate() {
+                let tokens = part.tokens(*row);
+                let at = (k * rows + b) * width;
+                let end = at + tokens.len();
+                ids[at..end].iter_mut().zip(tokens).for_each(|(id, token)| *id = i64::from(*token));
+                mask[at..end].fill(0.0);
+                if matches!(self.objective, Objective::Classification(_)) {
+                    types[at + part.second(*row) as usize..end].fill(1);
+                }
+            }
+        }
+        let shape = [slots.len(), rows, width].map(index);
+        let [slots, rows, width] = shape;
+        let to_device = |values: Tensor, shape: &[i64]| values.view(shape).to_device(self.device);
+        Inputs {
+            shape,
+            ids: to_device(Tensor::from_slice(&ids), &shape),
+            token_types: types.contains(&1).then(|| to_device(Tensor::from_slice(&types), &shape)),
+            mask: mask
+                .contains(&MASKED)
+                .then(|| to_device(Tensor::from_slice(&mask), &[slots * rows, 1, 1, width])),
+        }
+    }
+
+    fn targets(&self, part: &PartView, slots: &[(&[u32], f64)], width: usize) -> Targets {
+        let predictions: Vec<Vec<[i64; 2]>> =
+            slots.iter().map(|(rows, _)| objective::predictions(self.objective, part, rows, width)).collect();
+        let most = predictions.iter().map(Vec::len).max().unwrap_or(0).max(1);
+        let size = slots.len() * most;
+        let (mut positions, mut labels) = (vec![0_i64; size], vec![0_i64; size]);
+        let mut weights = vec![0.0_f64; size];
+        for (k, (slot, (_, weight))) in predictions.iter().zip(slots).enumerate() {
+            for (at, [position, label]) in (k * most..).zip(slot) {
+                (positions[at], labels[at], weights[at]) = (*position, *label, *weight);
+            }
+        }
+        let shape = [slots.len(), most].map(index);
+        let tensor = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(self.device);
+        let weights = Tensor::from_slice(&weights).to_kind(tch::Kind::Float).view(shape);
+        Targets {
+            positions: match self.objective {
+                Objective::Classification(_) => None,
+                Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => Some(tensor(&positions)),
+            },
+            labels: tensor(&labels),
+            weights: weights.to_device(self.device),
+        }
+    }
 }

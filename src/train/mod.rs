@@ -12,6 +12,8 @@ pub mod checkpoint;
 pub mod evaluate;
 pub mod metrics;
 #[cfg(feature = "torch")]
+pub mod objective;
+#[cfg(feature = "torch")]
 pub mod optimiser;
 #[cfg(feature = "torch")]
 mod pack;
@@ -68,6 +70,8 @@ mod training {
 
     fn train(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
         let mut trainer = Trainer::start(pack, context)?;
+        // A base model has no steps: to be judged is all that happens to it.
+        trainer.evaluate_due()?;
         trainer.finish_done_slots()?;
         while trainer.active() {
             if context.stop.load(Ordering::Relaxed) {

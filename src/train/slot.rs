@@ -12,7 +12,7 @@ use crate::outcome::{Cost, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
 use crate::stream::StreamKey;
-use crate::trial::Trial;
+use crate::trial::{Method, Trial};
 
 /// A trial in a pack.
 #[derive(Debug)]
@@ -37,7 +37,12 @@ impl Slot {
     /// A trial at its first step. `lengths` are those of all training rows, in tokens.
     #[must_use]
     pub(super) fn new(trial: &Trial, rows: SplitRows, lengths: Vec<u32>, layout: &Layout) -> Self {
-        let (steps_per_epoch, total) = schedule::steps(&trial.configuration.training, rows.train.len());
+        let configuration = &trial.configuration;
+        let (steps_per_epoch, steps) = schedule::steps(&configuration.training, rows.train.len());
+        let total = match configuration.method {
+            Method::Lora(_) | Method::Full | Method::Scratch => steps,
+            Method::Base => 0,
+        };
         let state = State {
             trial: trial.id,
             step: 0,
@@ -84,10 +89,13 @@ impl Slot {
         self.state.step as f64 / self.steps_per_epoch as f64
     }
 
-    /// Whether a validation is due after the step just done.
+    /// Whether a validation is due: after the step just done, once.
     #[must_use]
     pub(super) fn evaluation_due(&self) -> bool {
         let step = self.state.step;
+        if self.state.latest.is_some_and(|(at, _)| at == step) || (step == 0 && !self.finished()) {
+            return false;
+        }
         let every = self.trial.configuration.training.evaluate_every;
         let regular = every.is_some_and(|every| step.is_multiple_of(every as u64));
         self.finished() || regular || step.is_multiple_of(self.steps_per_epoch)

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{Notice, phrase};
 use crate::job::{Device, Progress};
+use crate::outcome::Scores;
 use crate::plan::JobId;
-use crate::trial::TrialId;
+use crate::trial::{Trial, TrialId};
 
 /// What the notices so far add up to.
 #[derive(Debug, Default)]
@@ -16,10 +17,18 @@ pub(super) struct Board {
     done: usize,
     failed: usize,
     ends_at: Option<Instant>,
-    names: HashMap<TrialId, String>,
+    trials: HashMap<TrialId, Known>,
     jobs: BTreeMap<JobId, Occupant>,
     early: BTreeMap<JobId, EarlyEnd>,
-    best: Option<Best>,
+    best: BTreeMap<String, Best>,
+    improved: Option<String>,
+}
+
+/// What is known of a trial since a job with it was launched.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    task: String,
 }
 
 /// How a job's last attempt failed.
@@ -42,7 +51,7 @@ pub(super) struct Occupant {
 
 #[derive(Debug)]
 struct Best {
-    accuracy: f64,
+    scores: Scores,
     trial: TrialId,
 }
 
@@ -56,8 +65,11 @@ impl Board {
                 self.ends_at = now.checked_add(*predicted);
             }
             Notice::JobLaunched { job, key, placement, trials, .. } => {
-                let names = trials.iter().map(|trial| (trial.id, phrase::trial(trial)));
-                self.names.extend(names);
+                let known = |trial: &Trial| Known {
+                    name: phrase::trial(trial),
+                    task: trial.configuration.task.clone(),
+                };
+                self.trials.extend(trials.iter().map(|trial| (trial.id, known(trial))));
                 let work = match trials {
                     [] => phrase::work(key),
                     [trial, ..] => self.name(trial.id),
@@ -67,19 +79,19 @@ impl Board {
                 self.jobs.insert(*job, occupant);
             }
             Notice::TrialProgressed { job, progress } => {
-                let name = self.names.get(&progress.trial).cloned();
+                let name = self.name(progress.trial);
                 if let Some(occupant) = self.jobs.get_mut(job) {
-                    occupant.work = name.unwrap_or_else(|| progress.trial.to_string());
+                    occupant.work = name;
                     occupant.latest = Some((*progress).clone());
                 }
                 if let Some(scores) = &progress.validation {
-                    self.compare(progress.trial, scores.primary());
+                    self.compare(progress.trial, *scores);
                 }
             }
             Notice::TrialFinished { result, done, remaining } => {
                 self.done = *done;
                 self.ends_at = now.checked_add(*remaining);
-                self.compare(result.trial, result.validation.primary());
+                self.compare(result.trial, result.validation);
             }
             Notice::TrialFailed { .. } => self.failed += 1,
             Notice::JobEnded { job, failure, .. } => {
@@ -93,15 +105,20 @@ impl Board {
         }
     }
 
-    fn compare(&mut self, trial: TrialId, accuracy: f64) {
-        if self.best.as_ref().is_none_or(|best| accuracy > best.accuracy) {
-            self.best = Some(Best { accuracy, trial });
+    /// Keeps the best of each task: scores of different tasks say nothing about each other.
+    fn compare(&mut self, trial: TrialId, scores: Scores) {
+        let task = self.trials.get(&trial).map_or_else(String::new, |known| known.task.clone());
+        let metric = scores.primary_metric();
+        let best = self.best.get(&task);
+        if best.is_none_or(|best| metric.better(scores.primary(), best.scores.primary())) {
+            self.best.insert(task.clone(), Best { scores, trial });
+            self.improved = Some(task);
         }
     }
 
     /// A trial in words; its id where no launched job has named it.
     pub(super) fn name(&self, trial: TrialId) -> String {
-        self.names.get(&trial).cloned().unwrap_or_else(|| trial.to_string())
+        self.trials.get(&trial).map_or_else(|| trial.to_string(), |known| known.name.clone())
     }
 
     /// How a job's last attempt failed, where it did.
@@ -140,10 +157,12 @@ impl Board {
         (self.done < self.total && left.as_secs() > 0).then_some(left)
     }
 
-    /// The best validation accuracy seen in this run, and whose it is.
+    /// The best validation score seen in this run, and whose it is; of several tasks, on the one
+    /// that improved last.
     pub(super) fn best(&self) -> Option<String> {
-        let best = self.best.as_ref()?;
-        Some(format!("best so far: validation accuracy {:.3}, {}", best.accuracy, self.name(best.trial)))
+        let best = self.best.get(self.improved.as_ref()?)?;
+        let score = phrase::score(&best.scores);
+        Some(format!("best so far: validation {score}, {}", self.name(best.trial)))
     }
 }
 
@@ -158,10 +177,7 @@ impl Occupant {
         let others = if self.trials > 1 { format!(" (+{} packed)", self.trials - 1) } else { String::new() };
         let Some(progress) = &self.latest else { return format!("{}{others}", self.work) };
         let Progress { step, steps, loss, rows_per_s, validation, .. } = progress;
-        let accuracy = validation.map_or_else(String::new, |v| format!(", accuracy {:.3}", v.primary()));
-        format!(
-            "{}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{accuracy}",
-            self.work
-        )
+        let score = validation.map_or_else(String::new, |v| format!(", validation {}", phrase::score(&v)));
+        format!("{}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{score}", self.work)
     }
 }

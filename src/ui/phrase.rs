@@ -5,27 +5,40 @@ use std::time::Duration;
 
 use super::Notice;
 use super::board::Board;
-use crate::outcome::TrialResult;
+use crate::outcome::{Scores, TrialResult};
 use crate::plan::JobKey;
+use crate::task::Task;
 use crate::trial::{Method, Trial};
 
-/// A trial in one line: `minilm-2 lora r=16 α=32 dropout=0.1 lr=5e-3 fold 2/3`.
+/// A trial in one line: `minilm-2 lora r=16 α=32 dropout=0.1 lr=5e-3 fold 2/3`; where tasks have
+/// names, behind its task's.
 pub(crate) fn trial(trial: &Trial) -> String {
     let configuration = &trial.configuration;
-    let mut text = format!("{} {}", configuration.model, configuration.method.name());
+    let mut text = String::new();
+    if configuration.task != Task::ONLY {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{}: ", configuration.task);
+    }
+    let _ = write!(text, "{} {}", configuration.model, configuration.method.name());
     match &configuration.method {
         Method::Lora(lora) => {
-            // Writing to a String cannot fail.
             let _ = write!(text, " r={} α={} dropout={}", lora.rank, lora.alpha, lora.dropout);
         }
         Method::Full | Method::Scratch | Method::Base => {}
     }
-    let _ = write!(text, " lr={:e}", configuration.training.learning_rate);
+    if configuration.method != Method::Base {
+        let _ = write!(text, " lr={:e}", configuration.training.learning_rate);
+    }
     let splits = trial.splitting.splits();
     if splits > 1 {
         let _ = write!(text, " fold {}/{splits}", trial.fold + 1);
     }
     text
+}
+
+/// The metric that selects, with its name: `accuracy 0.750`.
+pub(crate) fn score(scores: &Scores) -> String {
+    format!("{} {:.3}", scores.primary_metric().title(), scores.primary())
 }
 
 /// A number of things: `1 trial`, `2 trials`.
@@ -117,10 +130,10 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
 
 fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Board) -> String {
     let mut text = format!(
-        "done {done}/{}: {}: validation accuracy {:.3}",
+        "done {done}/{}: {}: validation {}",
         board.total(),
         board.name(result.trial),
-        result.validation.primary()
+        score(&result.validation)
     );
     if let Some(test) = &result.test {
         let _ = write!(text, ", test {:.3}", test.primary());

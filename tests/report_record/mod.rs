@@ -1,5 +1,6 @@
-//! A made-up record: 10 configurations on 3 folds, with learning curves that follow formulas and a
-//! little noise from a fixed seed. One trial diverged, one was interrupted, one never started.
+//! Made-up records, with learning curves that follow formulas and a little noise from a fixed seed:
+//! a classifier's of 10 configurations on 3 folds, of which one trial diverged, one was interrupted
+//! and one never started; language models' on several tasks and seeds; generated answers'.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,12 +8,14 @@ use std::sync::Arc;
 
 use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::content::ContentHash;
-use lorasweep::outcome::{ClassificationScores, Cost, Failure, MetricLine, Scores, TrialResult};
+use lorasweep::outcome::{
+    AnswerScores, ClassificationScores, Cost, Failure, LanguageScores, MetricLine, Scores, TrialResult,
+};
 use lorasweep::plan::params::{ParamCounts, count};
 use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::spec::{DeviceRequest, SweepSpec};
 use lorasweep::stream::{Draw, StreamKey};
-use lorasweep::task::{DataFile, Task};
+use lorasweep::task::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
 use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
 use rand::Rng;
 
@@ -39,23 +42,65 @@ pub(crate) fn record() -> RunRecord {
     record
 }
 
-/// A record of finished trials, three folds for each configuration.
-pub(crate) fn record_of(grid: Vec<(&str, Method, Training)>) -> RunRecord {
-    let task = Arc::new(task());
+/// A point of a grid: model, method and settings.
+pub(crate) type Point = (&'static str, Method, Training);
+
+/// A record of a classifier's finished trials, three folds for each configuration.
+pub(crate) fn record_of(grid: Vec<Point>) -> RunRecord {
+    let splitting = Splitting::KFold { k: 3, stratified: true, seed: 42 };
+    record_on(vec![task()], grid, splitting)
+}
+
+/// Language models on these tasks, one split: an adapter of two ranks under these seeds, and the base.
+pub(crate) fn language_record(tasks: &[&str], ranks: &[usize], seeds: &[u64]) -> RunRecord {
+    let tasks = tasks.iter().map(|name| language_task(name)).collect();
+    let mut grid: Vec<Point> = vec![("gpt2", Method::Base, training(3e-4))];
+    for &rank in ranks {
+        for &seed in seeds {
+            let method = Method::Lora(Lora::new(&["c_attn"], rank, 16.0));
+            grid.push(("gpt2", method, Training { seed, epochs: 3.0, ..training(3e-4) }));
+        }
+    }
+    record_on(tasks, grid, Splitting::HoldOut { fraction: 0.1, stratified: false, seed: 42 })
+}
+
+/// Answers to questions: an adapter, full fine-tuning and the base, validated on a file, not tested.
+pub(crate) fn answer_record() -> RunRecord {
+    let template = "Context: {context}\nQuestion: {question}\nAnswer:".to_owned();
+    let objective = Objective::QuestionAnswering(QuestionAnswering { template, max_new_tokens: 30 });
+    let task = Task {
+        validation: Some(file("dev-v1.1.json", 1_000)),
+        ..Task::new(Task::ONLY, objective, file("train-v1.1.json", 2_000))
+    };
+    let three = |learning_rate| Training { epochs: 3.0, evaluate_every: None, ..training(learning_rate) };
+    let adapter = Method::Lora(Lora { dropout: 0.1, ..Lora::new(&["c_attn"], 8, 16.0) });
+    let grid = vec![
+        ("gpt2", adapter, three(2e-4)),
+        ("gpt2", Method::Full, three(2e-5)),
+        ("gpt2", Method::Base, three(2e-4)),
+    ];
+    record_on(vec![task], grid, Splitting::File)
+}
+
+/// A record of finished trials: each point of the grid on each task.
+pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting) -> RunRecord {
     let models: BTreeMap<String, ModelSpec> =
-        [model("minilm-2", 2, 384), model("small-bert", 4, 256)].map(|m| (m.name.clone(), m)).into();
-    let configurations: Vec<Arc<Configuration>> = grid
-        .into_iter()
-        .map(|(model, method, training)| {
-            Arc::new(Configuration::new(&task, &models[model], method, training))
+        [model("minilm-2", 2, 384), model("small-bert", 4, 256), model("gpt2", 12, 768)]
+            .map(|m| (m.name.clone(), m))
+            .into();
+    let configurations: Vec<Arc<Configuration>> = tasks
+        .iter()
+        .flat_map(|task| grid.iter().map(move |point| (task, point.clone())))
+        .map(|(task, (model, method, training))| {
+            Arc::new(Configuration::new(task, &models[model], method, training))
         })
         .collect();
     let sweep = SweepSpec {
         name: "complaints".to_owned(),
-        tasks: BTreeMap::from([(task.name.clone(), task)]),
+        tasks: tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect(),
         models,
         configurations,
-        splitting: Splitting::KFold { k: 3, stratified: true, seed: 42 },
+        splitting,
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
     };
@@ -98,13 +143,23 @@ pub(crate) fn training(learning_rate: f64) -> Training {
     }
 }
 
-fn task() -> Task {
-    let file = |name: &str, rows| DataFile {
+fn file(name: &str, rows: usize) -> DataFile {
+    DataFile {
         path: PathBuf::from(format!("data/{name}")),
         content: ContentHash::of_bytes(name.as_bytes()),
         rows,
         text_bytes: 500 * rows as u64,
-    };
+    }
+}
+
+fn language_task(name: &str) -> Task {
+    let objective =
+        Objective::LanguageModelling(LanguageModelling { text: vec![], layout: TextLayout::Blocks });
+    let test = Some(file(&format!("{name}.test.txt"), 4_000));
+    Task { test, ..Task::new(name, objective, file(&format!("{name}.train.txt"), 20_000)) }
+}
+
+fn task() -> Task {
     Task {
         test: Some(file("test.csv", 3_000)),
         rows: Some(1_500),
@@ -135,47 +190,71 @@ fn model(name: &str, layers: usize, hidden: usize) -> ModelSpec {
     }
 }
 
+/// Exact for classifiers; GPT-2's published counts for the others.
+fn counts(configuration: &Configuration, sweep: &SweepSpec) -> ParamCounts {
+    let objective = &sweep.task(configuration).objective;
+    if let Objective::Classification(_) = objective {
+        return count(&sweep.model(configuration).architecture, objective.head(), &configuration.method);
+    }
+    let total = 124_439_808;
+    match &configuration.method {
+        Method::Lora(lora) => {
+            let adapter = 36_864 * lora.rank as u64;
+            ParamCounts { adapter, trainable: adapter, total: total + adapter }
+        }
+        Method::Full | Method::Scratch => ParamCounts { adapter: 0, trainable: total, total },
+        Method::Base => ParamCounts { adapter: 0, trainable: 0, total },
+    }
+}
+
 fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
     let configuration = &trial.configuration;
-    let head = sweep.task(configuration).objective.head();
-    let params = count(&sweep.model(configuration).architecture, head, &configuration.method);
+    let params = counts(configuration, sweep);
     let (best, pace) = match &configuration.method {
         Method::Lora(lora) => (0.66 + 0.02 * (lora.rank as f64).log2() + 0.0008 * lora.alpha, 14.0),
         Method::Full => (0.83, 18.0),
         Method::Scratch => (0.52, 40.0),
         Method::Base => (0.34, 1.0),
     };
-    let seed = ContentHash::of_json(&(params.trainable, configuration.method.clone(), trial.fold));
+    let settings = (params.trainable, configuration.method.clone(), trial.fold);
+    let seed = match (configuration.training.seed, configuration.task.as_str()) {
+        (42, Task::ONLY) => ContentHash::of_json(&settings),
+        (seed, task) => ContentHash::of_json(&(settings, seed, task)),
+    };
     let mut rng = StreamKey::from_seed(seed.leading_u64()).rng(Draw::Order(0));
     let mut noise = |size: f64| size * (rng.random::<f64>() - 0.5);
     let best = best + noise(0.03);
+    let scores = |quality: f64| scores(&sweep.task(configuration).objective, quality);
     let learnt = |step: u64| 1.0 - (-(step as f64) / pace).exp();
+    let steps = if configuration.method == Method::Base { 0 } else { STEPS };
+    let epochs = configuration.training.epochs;
+    let every = configuration.training.evaluate_every.map_or(STEPS / epochs as u64, |every| every as u64);
     let mut metrics = Vec::new();
-    for step in (4..=STEPS).step_by(4) {
-        let epoch = step as f64 / (STEPS / 2) as f64;
+    for step in (4..=steps).step_by(4) {
+        let epoch = epochs * step as f64 / STEPS as f64;
         let loss = 1.1 - 0.9 * best * learnt(step) + noise(0.1);
-        let learning_rate = configuration.training.learning_rate;
         metrics.push(MetricLine::Train {
             step,
             epoch,
             loss,
-            learning_rate,
-            grad_norm: 1.0,
+            learning_rate: configuration.training.learning_rate * (1.0 - step as f64 / (STEPS + 1) as f64),
+            grad_norm: 2.0 - learnt(step) + 4.0 * (loss - 1.1 + 0.9 * best * learnt(step)),
             rows_per_s: 140.0,
             ema_loss: loss,
-            tokens_per_s: 9_000.0,
+            tokens_per_s: 9_000.0 + 100.0 * loss,
         });
-        if step % 8 == 0 {
+        if step % every == 0 {
             let scores = scores(0.34 + (best - 0.34) * learnt(step) + noise(0.015));
             metrics.push(MetricLine::Validation { step, epoch, scores });
         }
     }
+    let tested = sweep.task(configuration).is_tested();
     let result = TrialResult {
         trial: trial.id,
         validation: scores(best),
-        kept_step: STEPS,
-        test: Some(scores(best - 0.01 + noise(0.01))),
-        steps: STEPS,
+        kept_step: steps,
+        test: tested.then(|| scores(best - 0.01 + noise(0.01))),
+        steps,
         trainable_params: params.trainable,
         total_params: params.total,
         cost: cost(params, noise(2.0)),
@@ -183,24 +262,40 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
     TrialRecord { trial, params, state: TrialState::Done, attempts: 1, metrics, result: Some(result) }
 }
 
-fn scores(accuracy: f64) -> Scores {
-    Scores::Classification(ClassificationScores {
-        loss: 1.5 - accuracy,
-        accuracy,
-        macro_precision: accuracy - 0.01,
-        macro_recall: accuracy - 0.02,
-        macro_f1: accuracy - 0.015,
-    })
+/// Scores of a model that is this good, from 0 to 1.
+fn scores(objective: &Objective, quality: f64) -> Scores {
+    match objective {
+        Objective::Classification(_) => Scores::Classification(ClassificationScores {
+            loss: 1.5 - quality,
+            accuracy: quality,
+            macro_precision: quality - 0.01,
+            macro_recall: quality - 0.02,
+            macro_f1: quality - 0.015,
+        }),
+        Objective::LanguageModelling(_) => Scores::LanguageModelling(LanguageScores {
+            loss: 4.0 - quality,
+            sequence_loss: 4.1 - quality,
+            tokens: 51_000,
+        }),
+        Objective::QuestionAnswering(_) => Scores::QuestionAnswering(AnswerScores {
+            loss: 3.0 - 2.0 * quality,
+            exact_match: quality - 0.12,
+            f1: quality,
+        }),
+    }
 }
 
 fn cost(params: ParamCounts, noise: f64) -> Cost {
-    let train_s = 10.0 + 10.0 * params.trainable as f64 / params.total as f64 + noise;
+    let train_s = match params.trainable {
+        0 => 0.0,
+        trainable => 10.0 + 10.0 * trainable as f64 / params.total as f64 + noise,
+    };
     Cost {
         wall_s: train_s + 4.0,
         train_s,
         evaluate_s: 4.0,
-        train_rows: 2_000,
-        train_tokens: 190_000,
+        train_rows: if params.trainable > 0 { 2_000 } else { 0 },
+        train_tokens: if params.trainable > 0 { 190_000 } else { 0 },
         evaluated_rows: 9_000,
         peak_memory_mib: 610.0 + params.trainable as f64 / 65_536.0,
     }

@@ -118,7 +118,7 @@ impl SourceError {
             Problem::NotSquad(_) => "use SQuAD's official JSON, or JSON Lines with the ending .jsonl".into(),
             Problem::Broken { .. } => "copy or download the file again".into(),
             Problem::NotAnObject(_) => "write one JSON object with text or numbers on each line".into(),
-            Problem::NotText { .. } => "give every object this column, with text or a number in it".into(),
+            Problem::NotText { .. } => "give every row text or a number in this column".into(),
             Problem::MissingColumn { columns, .. } => format!("the columns are `{}`", columns.join("`, `")),
             Problem::UnknownLabel(_) | Problem::Changed => {
                 "start the sweep again, so that the file is checked anew".into()

@@ -112,7 +112,11 @@ fn byte_level(vocabulary: &Path, settings: &Settings) -> tokenizers::Result<Toke
     let merges = vocabulary.with_file_name("merges.txt");
     let [vocabulary, merges] = [vocabulary, &merges]
         .map(|path| path.to_str().ok_or_else(|| format!("the path `{}` is not UTF-8", path.display())));
-    let model = BPE::from_file(vocabulary?, merges?).build()?;
+    let (tokens, merges) = BPE::read_file(vocabulary?, merges?)?;
+    if let Some((a, b)) = merges.iter().find(|(a, b)| !tokens.contains_key(&format!("{a}{b}"))) {
+        return Err(format!("merges.txt makes the token `{a}{b}`, and vocab.json has none such").into());
+    }
+    let model = BPE::builder().vocab_and_merges(tokens, merges).build()?;
     let known = model.token_to_id(END_OF_TEXT).is_some();
     let mut tokenizer = Tokenizer::new(model);
     let bytes = ByteLevel::default().add_prefix_space(settings.add_prefix_space);

@@ -2,6 +2,7 @@
 //! same code.
 
 mod convergence;
+mod lines;
 mod paint;
 mod parameters;
 pub mod pareto;
@@ -9,26 +10,46 @@ mod place;
 mod rank_alpha;
 mod scale;
 pub mod scene;
+mod training;
 
 use std::path::Path;
 
 pub use paint::PaintError;
 pub use scene::Scene;
 
+use crate::task::Objective;
 use crate::trial::Method;
 
-use super::findings::Findings;
+use super::findings::{Findings, TaskFindings};
+use super::sections::side_by_side;
 use scene::{PALETTE, Rgb};
 
-/// Names of all charts that a report can have.
-pub const NAMES: [&str; 3] = ["convergence", "accuracy-vs-parameters", "rank-alpha"];
+/// What names of charts begin with; of one task among several, the task's name follows.
+const NAMES: [&str; 6] = [
+    "convergence",
+    "training",
+    "rank-alpha",
+    "accuracy-vs-parameters",
+    "loss-vs-parameters",
+    "f1-vs-parameters",
+];
+
+/// Whether a chart can have this name.
+#[must_use]
+pub fn is_name(name: &str) -> bool {
+    NAMES
+        .iter()
+        .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+}
 
 /// A chart with what a reader needs to know to read it.
 pub struct Chart {
-    /// File name without its ending; one of [`NAMES`].
-    pub name: &'static str,
+    /// File name without its ending; see [`is_name`].
+    pub name: String,
     /// Title.
-    pub title: &'static str,
+    pub title: String,
+    /// The task it is of, where each of several tasks has charts of its own.
+    pub task: Option<String>,
     /// What is shown, and how it was computed.
     pub caption: String,
     /// What to draw.
@@ -53,13 +74,49 @@ impl Chart {
     }
 }
 
-/// The charts that there is something to show in.
+/// The charts that there is something to show in: of all tasks at once where they stand side by
+/// side, else of one task after the other.
 #[must_use]
 pub fn charts(findings: &Findings<'_>) -> Vec<Chart> {
-    [convergence::chart(findings), parameters::chart(findings), rank_alpha::chart(findings)]
-        .into_iter()
-        .flatten()
-        .collect()
+    if side_by_side(findings) {
+        let mut charts = courses(&findings.tasks);
+        if let [task] = &findings.tasks[..] {
+            charts.extend(comparisons(task));
+        }
+        return charts;
+    }
+    let mut charts = Vec::new();
+    for (task, nth) in findings.tasks.iter().zip(1..) {
+        let own = courses(std::slice::from_ref(task)).into_iter().chain(comparisons(task));
+        charts.extend(own.map(|chart| of_task(chart, task, nth)));
+    }
+    charts
+}
+
+/// What happened while tasks trained.
+fn courses(tasks: &[TaskFindings<'_>]) -> Vec<Chart> {
+    let lines = lines::lines(tasks);
+    let mut charts: Vec<Chart> = convergence::chart(tasks, &lines).into_iter().collect();
+    match tasks.first().map(|task| &task.task.objective) {
+        Some(Objective::LanguageModelling(_) | Objective::QuestionAnswering(_)) => {
+            charts.extend(training::chart(&lines));
+        }
+        Some(Objective::Classification(_)) | None => {}
+    }
+    charts
+}
+
+/// What came of one task's configurations.
+fn comparisons(task: &TaskFindings<'_>) -> impl Iterator<Item = Chart> {
+    [parameters::chart(task), rank_alpha::chart(task)].into_iter().flatten()
+}
+
+/// A chart under its task's name. Its number keeps apart names that files cannot tell apart.
+fn of_task(chart: Chart, task: &TaskFindings<'_>, nth: usize) -> Chart {
+    let name = &task.task.name;
+    let plain = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };
+    let file: String = name.chars().map(plain).collect();
+    Chart { name: format!("{}-{nth}-{file}", chart.name), task: Some(name.clone()), ..chart }
 }
 
 /// The colour of a method, the same in all charts.

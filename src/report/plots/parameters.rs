@@ -1,7 +1,10 @@
-//! Owns the chart of accuracy against trainable parameters, with its Pareto front. Pure.
+//! Owns the chart of the metric that selects against trainable parameters, with its Pareto front.
+//! What trains nothing has no place on a logarithmic axis: it is a line across the plot, or a note
+//! beside it where it is too far off to share the axis. Pure.
 
 use crate::report::axes::method_name;
-use crate::report::findings::{Entry, Findings};
+use crate::report::findings::{Entry, TaskFindings};
+use crate::report::measure::Measure;
 use crate::trial::Method;
 
 use super::pareto::front;
@@ -31,85 +34,168 @@ struct Dot<'a> {
     on_front: bool,
 }
 
-/// The chart; `None` while no configuration has a score.
-pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
-    let tested = findings.record.sweep.first_task().is_tested();
-    let entries: Vec<&Entry> =
-        findings.entries.iter().filter(|e| e.summary.reported_accuracy().is_some()).collect();
+/// References that are further from the others than this share of their range are not drawn to scale.
+const FARTHEST: f64 = 0.6;
+
+/// The chart; `None` while nothing that trains has a score.
+pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
+    let measure = task.measure;
+    let has_score = |e: &&Entry| e.summary.reported(measure.metric).is_some();
+    let (bases, entries): (Vec<&Entry>, Vec<&Entry>) =
+        task.entries.iter().filter(has_score).partition(|e| e.summary.params.trainable == 0);
     if entries.is_empty() {
         return None;
     }
+    let rows = if task.task.is_tested() { "Test" } else { "Validation" };
     let mut scene = Scene::new(PAGE.0, PAGE.1);
-    let frame = frame(&entries, tested);
+    let title = format!("{rows} {}", measure.heading());
+    let (x, y) = ranges(&entries, measure);
+    let (near, far): (Vec<&Entry>, Vec<&Entry>) =
+        bases.iter().partition(|base| is_near(place(base, measure).1, y));
+    let y = near.iter().map(|base| place(base, measure).1).fold(y, |y, v| (y.0.min(v), y.1.max(v)));
+    let frame = frame(x, y, &title, measure);
     frame.draw(&mut scene);
-    let dots = dots(&entries, &frame);
+    let dots = dots(&entries, &frame, measure);
+    let taken = references(&mut scene, (&near, &far), &frame, measure);
     legend(&mut scene, &dots);
     scene.line(&stairs(&dots), FRONT);
     for dot in &dots {
         draw_dot(&mut scene, dot);
     }
-    name_dots(&mut scene, &dots, findings);
-    let rows = if tested { "Test" } else { "Validation" };
-    let caption = format!(
-        "{rows} accuracy (mean over folds, bars: ± one standard deviation) against the number of trainable \
-         parameters, on a logarithmic scale. Dashed: the Pareto front, where no configuration has both fewer \
-         trainable parameters and a higher mean. Points with equal counts are set side by side. A hollow \
-         point lacks folds and is not on the front. The front describes; the selection is made on validation rows."
-    );
+    name_dots(&mut scene, &dots, task, taken);
     Some(Chart {
-        name: "accuracy-vs-parameters",
-        title: "Accuracy against trainable parameters",
-        caption,
+        name: format!("{}-vs-parameters", measure.metric.name()),
+        title: format!("{} against trainable parameters", capital(measure.title())),
+        task: None,
+        caption: caption(rows, measure, !bases.is_empty(), entries[0].summary.planned > 1),
         scene,
     })
 }
 
-/// Number of trainable parameters, and mean accuracy in percent.
-fn place(entry: &Entry) -> (f64, f64) {
+fn caption(rows: &str, measure: Measure, has_base: bool, has_folds: bool) -> String {
+    let side = if measure.metric.higher_is_better() { "higher" } else { "lower" };
+    let spread = if has_folds { " (mean over folds, bars: ± one standard deviation)" } else { "" };
+    let base = if has_base {
+        " A model that is not trained has no place on that scale: its score is a dotted line, or a note \
+         where it is out of range."
+    } else {
+        ""
+    };
+    format!(
+        "{rows} {}{spread} against the number of trainable parameters, on a logarithmic scale. Dashed: the Pareto \
+         front, where no configuration has both fewer trainable parameters and a {side} mean. Points with equal \
+         counts are set side by side. A hollow point lacks folds and is not on the front. The front describes; \
+         the selection is made on validation rows.{base}",
+        measure.title(),
+    )
+}
+
+fn capital(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// Number of trainable parameters, and mean score in the axis' unit.
+fn place(entry: &Entry, measure: Measure) -> (f64, f64) {
     #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
     let parameters = entry.summary.params.trainable as f64;
-    (parameters, entry.summary.reported_accuracy().map_or(0.0, |accuracy| 100.0 * accuracy.mean))
+    let mean = entry.summary.reported(measure.metric).map_or(0.0, |spread| spread.mean);
+    (parameters, measure.factor() * mean)
 }
 
-fn deviation(entry: &Entry) -> Option<f64> {
-    Some(100.0 * entry.summary.reported_accuracy()?.std?)
+fn deviation(entry: &Entry, measure: Measure) -> Option<f64> {
+    Some(measure.factor() * entry.summary.reported(measure.metric)?.std?)
 }
 
-fn frame(entries: &[&Entry], tested: bool) -> Frame<'static> {
+/// What the configurations take of both axes.
+fn ranges(entries: &[&Entry], measure: Measure) -> ((f64, f64), (f64, f64)) {
     let (mut x, mut y) = ((f64::INFINITY, 0.0_f64), (f64::INFINITY, f64::NEG_INFINITY));
     for entry in entries {
-        let ((parameters, mean), reach) = (place(entry), deviation(entry).unwrap_or(0.0));
+        let ((parameters, mean), reach) = (place(entry, measure), deviation(entry, measure).unwrap_or(0.0));
         x = (x.0.min(parameters), x.1.max(parameters));
         y = (y.0.min(mean - reach), y.1.max(mean + reach));
     }
-    let room = (0.12 * (y.1 - y.0)).max(1.0);
+    (x, y)
+}
+
+/// Whether a value can share the axis without pressing the others together.
+fn is_near(value: f64, (low, high): (f64, f64)) -> bool {
+    let reach = FARTHEST * (high - low);
+    value >= low - reach && value <= high + reach
+}
+
+fn frame<'a>(x: (f64, f64), y: (f64, f64), y_title: &'a str, measure: Measure) -> Frame<'a> {
+    let room = (0.12 * (y.1 - y.0)).max(0.01 * measure.factor());
     let widened = (x.1 / x.0).powf(0.12).max(1.5);
     Frame {
         x: Scale::logarithmic((x.0 / widened, x.1 * widened), (LEFT, RIGHT)),
         y: Scale::linear((y.0 - room, y.1 + room), (BOTTOM, TOP)),
         x_title: "Trainable parameters",
-        y_title: if tested { "Test accuracy (%)" } else { "Validation accuracy (%)" },
+        y_title,
     }
 }
 
+/// Draws what trains nothing: a line across where it is near, a note where it is far. Returns the
+/// places that this takes.
+fn references(
+    scene: &mut Scene,
+    (near, far): (&[&Entry], &[&Entry]),
+    frame: &Frame<'_>,
+    measure: Measure,
+) -> Vec<Bounds> {
+    let mut taken = Vec::new();
+    let font = Font { px: TEXT_PX - 1.0, ..Font::plain(Anchor::Start) };
+    for base in near {
+        let y = frame.y.at(place(base, measure).1);
+        let color = method_color(&base.summary.configuration.method);
+        scene.line(&[(LEFT, y), (RIGHT, y)], Stroke { color, width: 1.4, dashed: true });
+        taken.push((LEFT, y - 2.0, RIGHT, y + 2.0));
+        let size = (text_width(&base.label, TEXT_PX - 1.0), 1.25 * TEXT_PX);
+        let beside = |side: f64| around((LEFT + 6.0 + size.0 / 2.0, y + side * 10.0), size);
+        let page = (LEFT, TOP - 8.0, RIGHT, BOTTOM - 2.0);
+        if let Some(side) = [-1.0, 1.0].into_iter().find(|&side| is_free(beside(side), page, &taken)) {
+            scene.text((LEFT + 6.0, y + side * 10.0), base.label.clone(), font);
+            taken.push(beside(side));
+        }
+    }
+    let (mut top, mut bottom) = (TOP + 8.0, BOTTOM - 12.0);
+    for base in far {
+        let value = place(base, measure).1;
+        let is_below = frame.y.at(value) > BOTTOM;
+        let text = format!(
+            "{} this range: {}, {}",
+            if is_below { "below" } else { "above" },
+            base.label,
+            measure.value(value / measure.factor()),
+        );
+        let y = if is_below { bottom } else { top };
+        let size = (text_width(&text, font.px), 1.25 * TEXT_PX);
+        taken.push(around((LEFT + 6.0 + size.0 / 2.0, y), size));
+        scene.text((LEFT + 6.0, y), text, font);
+        if is_below { bottom -= 1.4 * TEXT_PX } else { top += 1.4 * TEXT_PX }
+    }
+    taken
+}
+
 #[expect(clippy::cast_precision_loss, reason = "the number of configurations is small")]
-fn dots<'a>(entries: &[&'a Entry], frame: &Frame<'_>) -> Vec<Dot<'a>> {
-    let places: Vec<(f64, f64)> = entries.iter().map(|entry| place(entry)).collect();
+fn dots<'a>(entries: &[&'a Entry], frame: &Frame<'_>, measure: Measure) -> Vec<Dot<'a>> {
+    let places: Vec<(f64, f64)> = entries.iter().map(|entry| place(entry, measure)).collect();
     let complete: Vec<usize> = (0..entries.len()).filter(|&i| entries[i].summary.is_complete()).collect();
-    let candidates: Vec<(f64, f64)> = complete.iter().map(|&i| places[i]).collect();
+    let up = if measure.metric.higher_is_better() { 1.0 } else { -1.0 };
+    let candidates: Vec<(f64, f64)> = complete.iter().map(|&i| (places[i].0, up * places[i].1)).collect();
     let front: Vec<usize> = front(&candidates).into_iter().map(|i| complete[i]).collect();
-    let mut by_accuracy: Vec<usize> = (0..entries.len()).collect();
-    by_accuracy.sort_by(|&a, &b| places[a].1.total_cmp(&places[b].1));
+    let mut by_score: Vec<usize> = (0..entries.len()).collect();
+    by_score.sort_by(|&a, &b| places[a].1.total_cmp(&places[b].1));
     (0..entries.len())
         .map(|i| {
             let same = |other: &&usize| entries[**other].summary.params == entries[i].summary.params;
-            let twins: Vec<usize> = by_accuracy.iter().filter(same).copied().collect();
+            let twins: Vec<usize> = by_score.iter().filter(same).copied().collect();
             let nth = twins.iter().position(|&twin| twin == i).unwrap_or(0);
             let gaps = (twins.len() - 1) as f64;
             let shift = DODGE.0.min(DODGE.1 / gaps.max(1.0)) * (nth as f64 - gaps / 2.0);
             let (x, y) = frame.at(places[i].0, places[i].1);
-            let bar =
-                deviation(entries[i]).map(|d| (frame.y.at(places[i].1 + d), frame.y.at(places[i].1 - d)));
+            let bar = deviation(entries[i], measure)
+                .map(|d| (frame.y.at(places[i].1 + d), frame.y.at(places[i].1 - d)));
             Dot { entry: entries[i], at: (x + shift, y), bar, on_front: front.contains(&i) }
         })
         .collect()
@@ -180,9 +266,9 @@ fn draw_dot(scene: &mut Scene, dot: &Dot<'_>) {
 
 /// Names the points, the selected one and those on the front first, each where there is room. A
 /// name that finds none is left out: the table has it.
-fn name_dots(scene: &mut Scene, dots: &[Dot<'_>], findings: &Findings<'_>) {
-    let best: Vec<&str> = findings.best_per_method().iter().map(|entry| entry.label.as_str()).collect();
-    let (mut taken, mut labels): (Vec<Bounds>, Vec<Bounds>) = Default::default();
+fn name_dots(scene: &mut Scene, dots: &[Dot<'_>], task: &TaskFindings<'_>, mut taken: Vec<Bounds>) {
+    let best: Vec<&str> = task.best_per_method().iter().map(|entry| entry.label.as_str()).collect();
+    let mut labels: Vec<Bounds> = taken.clone();
     for dot in dots {
         taken.push(around(dot.at, (2.0 * RADIUS, 2.0 * RADIUS)));
         taken.extend(dot.bar.map(|(high, low)| (dot.at.0 - 3.0, high, dot.at.0 + 3.0, low)));

@@ -1,8 +1,12 @@
-//! Owns the heat map of validation accuracy by rank and alpha. Pure.
+//! Owns the heat map of the validation metric by rank and alpha. Pure.
+//!
+//! Seeds are averaged. Each combination of the other settings that vary has a map of its own, unless
+//! there are too many; a combination with one pair of rank and alpha has none, being no map.
 
-use crate::report::axes::{OTHER, SHOWN};
-use crate::report::findings::{Entry, Findings};
+use crate::report::axes::{Axis, OTHER, SEED, SHOWN};
+use crate::report::findings::{Entry, TaskFindings};
 use crate::report::format;
+use crate::report::measure::Measure;
 use crate::trial::Lora;
 
 use super::Chart;
@@ -22,9 +26,18 @@ struct Panel<'a> {
     entries: Vec<&'a Entry>,
 }
 
-/// The chart; `None` unless ranks or alphas vary and some accuracy is known.
-pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
-    let entries: Vec<&Entry> = findings.entries.iter().filter(|entry| lora(entry).is_some()).collect();
+impl Panel<'_> {
+    /// Whether it has more than one pair of rank and alpha.
+    fn is_map(&self) -> bool {
+        let pair = |e: &Entry| lora(e).map(|l| (l.rank, l.alpha.to_bits()));
+        self.entries.iter().any(|e| pair(e) != pair(self.entries[0]))
+    }
+}
+
+/// The chart; `None` unless ranks or alphas vary and some score is known.
+pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
+    let measure = task.measure;
+    let entries: Vec<&Entry> = task.entries.iter().filter(|entry| lora(entry).is_some()).collect();
     let ranks = distinct(entries.iter().filter_map(|e| lora(e)).map(|l| l.rank), Ord::cmp);
     let alphas = distinct(entries.iter().filter_map(|e| lora(e)).map(|l| l.alpha), f64::total_cmp);
     if ranks.len().max(alphas.len()) < 2 {
@@ -40,7 +53,10 @@ pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
     let range = values.iter().fold(None, |range: Option<(f64, f64)>, &v| {
         Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
     })?;
-    let scene = draw(&panels, (ranks, alphas), range);
+    let scene = draw(&panels, (ranks, alphas), (range, measure));
+    let configurations: Vec<_> = entries.iter().map(|e| e.summary.configuration.as_ref()).collect();
+    let many = OTHER.iter().any(|axis| axis.title == SEED && axis.varies(&configurations));
+    let seeds = if many { " Cells are means over seeds." } else { "" };
     let rest = if averaged > 0 {
         format!("Each cell is the mean over {averaged} combinations of the other settings.")
     } else if panels.len() > 1 {
@@ -49,11 +65,18 @@ pub(super) fn chart(findings: &Findings<'_>) -> Option<Chart> {
         String::new()
     };
     let caption = format!(
-        "Mean validation accuracy of LoRA configurations in percent, by rank r and alpha; darker is higher. \
-         Where folds are missing, the number of folds is given; an empty cell has no result. {rest}"
+        "Mean validation {} of LoRA configurations, by rank r and alpha; darker is {}. Where folds are \
+         missing, the number of folds is given; an empty cell has no result.{seeds} {rest}",
+        measure.heading(),
+        if measure.metric.higher_is_better() { "higher" } else { "lower, which is better" },
     );
-    let caption = caption.trim_end().to_owned();
-    Some(Chart { name: "rank-alpha", title: "Validation accuracy by rank and alpha", caption, scene })
+    Some(Chart {
+        name: "rank-alpha".to_owned(),
+        title: format!("Validation {} by rank and alpha", measure.title()),
+        task: None,
+        caption: caption.trim_end().to_owned(),
+        scene,
+    })
 }
 
 fn lora(entry: &Entry) -> Option<&Lora> {
@@ -77,13 +100,12 @@ fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
     let axes: Vec<_> = SHOWN
         .iter()
         .chain(&OTHER)
-        .filter(|axis| !matches!(axis.title, "rank" | "alpha") && axis.varies(&configurations))
+        .filter(|axis| !matches!(axis.title, "rank" | "alpha" | SEED) && axis.varies(&configurations))
         .collect();
     let mut panels: Vec<Panel<'a>> = Vec::new();
     for &entry in entries {
-        let part = |axis: &&crate::report::axes::Axis| {
-            Some(format!("{}{}", axis.short, (axis.value)(&entry.summary.configuration)?))
-        };
+        let part =
+            |axis: &&Axis| Some(format!("{}{}", axis.short, (axis.value)(&entry.summary.configuration)?));
         let title = axes.iter().filter_map(part).collect::<Vec<_>>().join(", ");
         match panels.iter_mut().find(|panel| panel.title == title) {
             Some(panel) => panel.entries.push(entry),
@@ -91,6 +113,9 @@ fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
         }
     }
     panels.sort_by(|a, b| a.title.cmp(&b.title));
+    if panels.iter().any(Panel::is_map) {
+        panels.retain(Panel::is_map);
+    }
     if panels.len() > MOST_PANELS {
         let title = format!("mean over {} combinations", panels.len());
         return (vec![Panel { title, entries: entries.to_vec() }], panels.len());
@@ -98,7 +123,7 @@ fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
     (panels, 0)
 }
 
-/// Mean accuracy of a cell, and how complete it is where it is not.
+/// Mean score of a cell, and how complete it is where it is not.
 fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<String>)> {
     let here: Vec<&&Entry> = panel
         .entries
@@ -106,7 +131,7 @@ fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<Strin
         .filter(|e| lora(e).is_some_and(|l| l.rank == rank && l.alpha.total_cmp(&alpha).is_eq()))
         .collect();
     let means: Vec<f64> =
-        here.iter().filter_map(|e| e.summary.validation_accuracy).map(|accuracy| accuracy.mean).collect();
+        here.iter().filter_map(|e| e.summary.selecting()).map(|spread| spread.mean).collect();
     if means.is_empty() {
         return None;
     }
@@ -117,14 +142,22 @@ fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<Strin
 }
 
 #[expect(clippy::cast_precision_loss, reason = "panels and cells are few")]
-fn draw(panels: &[Panel<'_>], (ranks, alphas): (&[usize], &[f64]), range: (f64, f64)) -> Scene {
+fn draw(
+    panels: &[Panel<'_>],
+    (ranks, alphas): (&[usize], &[f64]),
+    (range, measure): ((f64, f64), Measure),
+) -> Scene {
     let per_row = panels.len().min(PANELS_PER_ROW);
     let grid = (alphas.len() as f64 * CELL.0, ranks.len() as f64 * CELL.1);
     let titles = panels.iter().map(|p| text_width(&p.title, TEXT_PX + 1.0)).fold(0.0, f64::max);
     let size = ((MARGIN.0 + grid.0 + 22.0).max(titles + 24.0).max(290.0), MARGIN.1 + grid.1 + FOOT);
     let rows = panels.len().div_ceil(per_row);
     let mut scene = Scene::new(per_row as f64 * size.0, HEADING + rows as f64 * size.1);
-    scene.text((12.0, 18.0), "LoRA: mean validation accuracy (%)", Font::heading(Anchor::Start));
+    scene.text(
+        (12.0, 18.0),
+        format!("LoRA: mean validation {}", measure.heading()),
+        Font::heading(Anchor::Start),
+    );
     for (i, panel) in panels.iter().enumerate() {
         let corner = ((i % per_row) as f64 * size.0, HEADING + (i / per_row) as f64 * size.1);
         let at = |column: f64, row: f64| {
@@ -136,7 +169,7 @@ fn draw(panels: &[Panel<'_>], (ranks, alphas): (&[usize], &[f64]), range: (f64, 
             scene.text((x - 8.0, y), rank.to_string(), Font::plain(Anchor::End));
             for (column, &alpha) in alphas.iter().enumerate() {
                 let corners = (at(column as f64, row as f64), at(column as f64 + 1.0, row as f64 + 1.0));
-                draw_cell(&mut scene, corners, cell(panel, rank, alpha), range);
+                draw_cell(&mut scene, corners, cell(panel, rank, alpha), (range, measure));
             }
         }
         let upwards = Font { upwards: true, ..Font::plain(Anchor::Middle) };
@@ -156,7 +189,7 @@ fn draw_cell(
     scene: &mut Scene,
     (from, to): ((f64, f64), (f64, f64)),
     value: Option<(f64, Option<String>)>,
-    range: (f64, f64),
+    (range, measure): ((f64, f64), Measure),
 ) {
     let inner = ((from.0 + 1.0, from.1 + 1.0), (to.0 - 1.0, to.1 - 1.0));
     let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
@@ -166,11 +199,12 @@ fn draw_cell(
         return;
     };
     let share = if range.1 > range.0 { (mean - range.0) / (range.1 - range.0) } else { 0.5 };
+    let share = if measure.metric.higher_is_better() { share } else { 1.0 - share };
     scene.rectangle(inner.0, inner.1, shade(share));
     let color = if share > 0.55 { PAPER } else { INK };
     let font = Font { color, px: TEXT_PX + 1.0, ..Font::plain(Anchor::Middle) };
     let up = if note.is_some() { 7.0 } else { 0.0 };
-    scene.text((middle.0, middle.1 - up), format::percent(mean), font);
+    scene.text((middle.0, middle.1 - up), measure.value(mean), font);
     if let Some(note) = note {
         scene.text((middle.0, middle.1 + 9.0), note, Font { px: TEXT_PX - 3.0, ..font });
     }

@@ -113,7 +113,8 @@ impl Frame<'_> {
     }
 }
 
-/// A tick's value: thousands and millions by letter, others with the digits they need.
+/// A tick's value: thousands and millions by letter, small ones by their power of ten, others with the
+/// digits they need.
 #[must_use]
 pub(super) fn tick_label(value: f64) -> String {
     let (value, unit) = match value.abs() {
@@ -121,6 +122,11 @@ pub(super) fn tick_label(value: f64) -> String {
         v if v >= 9_999.5 => (value / 1e3, " k"),
         _ => (value, ""),
     };
+    if value != 0.0 && value.abs() < 9.995e-4 {
+        let text = format!("{value:.2e}");
+        let (digits, power) = text.split_once('e').unwrap_or((&text, "0"));
+        return format!("{}e{power}", digits.trim_end_matches('0').trim_end_matches('.'));
+    }
     let text = format!("{value:.4}");
     let text = text.trim_end_matches('0').trim_end_matches('.');
     format!("{text}{unit}")
@@ -150,5 +156,6 @@ mod tests {
     #[test]
     fn tick_labels_are_short() {
         assert_eq!(["0", "0.25", "9000", "20 k", "4.4 M"], [0.0, 0.25, 9e3, 2e4, 4.4e6].map(tick_label));
+        assert_eq!(["3e-4", "2.5e-5"], [3.0 * 1e-4, 2.5e-5].map(tick_label));
     }
 }

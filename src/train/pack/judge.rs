@@ -7,7 +7,6 @@ use std::time::Instant;
 use tch::Tensor;
 
 use super::{Trainer, bad_data, part, peak_memory_mib};
-use crate::data::store::PartView;
 use crate::job::ChildLine;
 use crate::model::Model;
 use crate::model::params::fill;
@@ -15,7 +14,7 @@ use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
 use crate::run::files;
 use crate::task::Part;
 use crate::train::checkpoint;
-use crate::train::evaluate::evaluate;
+use crate::train::evaluate::all_rows;
 use crate::trial::{Keep, Splitting};
 
 impl Trainer<'_> {
@@ -128,9 +127,7 @@ impl Trainer<'_> {
         let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
         let head = self.pack.task.objective.head();
         let model = Model::new(architecture, head, &self.params.only(k), adapters.as_ref());
-        let classes = self.pack.task.objective.labels().len();
-        let scores =
-            evaluate(&model, part(&self.store, of)?, rows, (classes, architecture.padding()), self.device);
+        let scores = self.evaluator.scores(&model, part(&self.store, of)?, rows).map_err(bad_data)?;
         let seconds = started.elapsed().as_secs_f64();
         let cost = &mut self.slots[k].state.cost;
         cost.evaluate_s += seconds;
@@ -138,8 +135,4 @@ impl Trainer<'_> {
         cost.evaluated_rows += rows.len() as u64;
         Ok(scores)
     }
-}
-
-fn all_rows(part: &PartView) -> Vec<u32> {
-    (0..u32::try_from(part.len()).expect("stores hold fewer than 2^32 rows")).collect()
 }

@@ -3,6 +3,7 @@
 
 mod judge;
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use tch::{Device, Kind, Tensor};
@@ -20,8 +21,9 @@ use crate::outcome::{EMA_DECAY, Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
 use crate::task::Part;
-use crate::train::batch::{assemble, row_losses};
-use crate::train::checkpoint::{self, Window};
+use crate::train::checkpoint::{self, CheckpointError, State, Window};
+use crate::train::evaluate::Evaluator;
+use crate::train::objective::{backward, units};
 use crate::train::optimiser::{AdamW, SlotStep};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
@@ -39,6 +41,7 @@ pub(in crate::train) struct Trainer<'a> {
     pack: &'a Pack,
     context: &'a Context<'a>,
     device: Device,
+    evaluator: Evaluator<'a>,
     store: TokenStore,
     slots: Vec<Slot>,
     params: Params,
@@ -85,11 +88,13 @@ impl<'a> Trainer<'a> {
         let start = start.map_err(bad_data)?;
         let model = Model::new(&pack.model.architecture, head, &start.params, start.adapters.as_ref());
         let optimiser = AdamW::new(&start.params);
+        let evaluator = Evaluator::new(&pack.task, &pack.model, device).map_err(bad_data)?;
         let now = Instant::now();
         let mut trainer = Self {
             pack,
             context,
             device,
+            evaluator,
             store,
             slots,
             params: start.params,
@@ -152,37 +157,30 @@ impl<'a> Trainer<'a> {
     /// Forward and backward over the step's micro-batches: losses `[K]`, rows and tokens per slot.
     fn accumulate_gradients(&mut self) -> (Tensor, Vec<u64>, Vec<u64>) {
         let train = self.store.part(Part::Train).expect("the store was checked at the start");
-        let padding = self.pack.model.architecture.padding();
+        let collator = self.evaluator.collator();
         let steps: Vec<Vec<Vec<u32>>> =
             self.slots.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
-        let rows: Vec<u64> =
-            steps.iter().map(|step| step.iter().map(|rows| rows.len() as u64).sum()).collect();
-        let count = |rows: &[u32]| rows.iter().map(|row| u64::from(train.length(*row))).sum::<u64>();
-        let tokens = steps.iter().map(|step| step.iter().map(|rows| count(rows)).sum()).collect();
+        let rows: Vec<Vec<u32>> = steps.iter().map(|step| step.concat()).collect();
+        let weights = rows.iter().map(|rows| 1.0 / units(collator.objective, train, rows) as f64);
+        let weights: Vec<f64> = weights.collect();
         let mut losses = Tensor::zeros([index(steps.len())], (Kind::Float, self.device));
         for micro in 0..steps.iter().map(Vec::len).max().unwrap_or(0) {
             let slots: Vec<(&[u32], f64)> = steps
                 .iter()
-                .zip(&rows)
-                .map(|(step, rows)| (step.get(micro).map_or(&[][..], Vec::as_slice), 1.0 / *rows as f64))
+                .zip(&weights)
+                .map(|(step, weight)| (step.get(micro).map_or(&[][..], Vec::as_slice), *weight))
                 .collect();
-            let batch = assemble(train, &slots, padding, self.device);
+            let batch = collator.collate(train, &slots);
             let streams = self.slots.iter().zip(&batch.sizes).map(|(slot, [rows, tokens])| Stream {
                 key: slot.key,
                 step: slot.micro_step(micro),
                 rows: *rows,
                 tokens: *tokens,
             });
-            let logits = self.model.classify(&batch.inputs, &mut Pass::training(streams.collect()));
-            let per_slot = (row_losses(&logits, &batch.labels) * &batch.weights).sum_dim_intlist(
-                [1].as_slice(),
-                false,
-                Kind::Float,
-            );
-            per_slot.sum(Kind::Float).backward();
-            losses += per_slot.detach();
+            losses += backward(&self.model, &batch, &mut Pass::training(streams.collect()));
         }
-        (losses, rows, tokens)
+        let tokens = |rows: &Vec<u32>| rows.iter().map(|row| u64::from(train.length(*row))).sum();
+        (losses, rows.iter().map(|rows| rows.len() as u64).collect(), rows.iter().map(tokens).collect())
     }
 
     /// Fails the slots whose loss or gradient is no longer finite; the others go on without them.
@@ -290,18 +288,34 @@ impl<'a> Trainer<'a> {
 
     /// Takes a slot to where its checkpoint stands; without a usable one it starts over.
     fn resume(&mut self, k: usize) -> Result<(), Failure> {
-        let (layout, id) = (&self.context.layout, self.slots[k].trial.id);
-        let mut tensors = self.params.slot(k);
-        tensors.extend(self.optimiser.slot(&self.params, k));
-        if let Ok((state, values)) = checkpoint::load(&layout.last_checkpoint(id))
-            && state.trial == id
-            // The best weights so far cannot be made again from here.
-            && (state.best.is_none() || checkpoint::load(&layout.best_checkpoint(id)).is_ok())
-            && fill(&tensors, &values).is_ok()
-        {
-            self.slots[k].state = state;
+        match self.restore(k) {
+            Ok(state) => self.slots[k].state = state,
+            Err(CheckpointError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => (self.context.say)(ChildLine::Warning {
+                trial: self.slots[k].trial.id,
+                message: format!("{error}; the trial starts over"),
+            }),
         }
         self.slots[k].rewind_metrics().map_err(bad_data)
+    }
+
+    /// Fills a slot's tensors from its checkpoint; on an error they are as they were.
+    fn restore(&self, k: usize) -> Result<State, CheckpointError> {
+        let (layout, id) = (&self.context.layout, self.slots[k].trial.id);
+        let damaged = |what: String| CheckpointError::Damaged(what);
+        let (state, values) = checkpoint::load(&layout.last_checkpoint(id))?;
+        if state.trial != id {
+            return Err(damaged(format!("it is that of the trial {}", state.trial)));
+        }
+        if state.best.is_some() {
+            // The best weights so far cannot be made again from here.
+            let best = checkpoint::load(&layout.best_checkpoint(id));
+            best.map_err(|error| damaged(format!("of the best weights, {error}")))?;
+        }
+        let mut tensors = self.params.slot(k);
+        tensors.extend(self.optimiser.slot(&self.params, k));
+        fill(&tensors, &values).map_err(damaged)?;
+        Ok(state)
     }
 }
 

@@ -1,18 +1,18 @@
 //! From files on disk to a token store, as a sweep's first job does it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use lorasweep::content::ContentHash;
 use lorasweep::data::prepare;
-use lorasweep::data::sources::survey;
 use lorasweep::data::store::TokenStore;
-use lorasweep::data::tokenizer::{self, Tokenizer};
 use lorasweep::job::{Prepare, store_key};
 use lorasweep::outcome::Failure;
 use lorasweep::run::layout::Layout;
-use lorasweep::task::{DataFile, Objective, Part, Task};
+use lorasweep::task::{Part, Task};
+
+use super::support::{classification, file, look, task, train_on, write};
 
 const VOCABULARY: &str = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nhello\nworld\n##s\n!\ncafe\nbad\n";
 
@@ -24,23 +24,20 @@ struct Bench {
 impl Bench {
     fn new(train: &str, test: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let file = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            fs::write(&path, text).expect("a temporary folder can be written to");
-            path
-        };
-        let tokenizer = file("vocab.txt", VOCABULARY);
-        let mut task = Task {
-            test: Some(surveyed(file("test.csv", test))),
-            max_length: 6,
-            rows: Some(4),
-            ..Task::classification(surveyed(file("train.csv", train)), "text", "label", &["no", "yes"])
-        };
-        if let Objective::Classification(classes) = &mut task.objective {
-            classes.text = vec!["title".into(), "text".into()];
-        }
+        let tokenizer = write(&folder, "vocab.txt", VOCABULARY);
+        let mut task =
+            Task { max_length: 6, rows: Some(4), ..task(classification(&["title", "text"], &[], &[])) };
+        train_on(&mut task, &write(&folder, "train.csv", train));
+        let path = write(&folder, "test.csv", test);
+        task.test = Some(file(&path, &look(&path, &task, None).expect("the fixture is sound")));
         let store = store_key(&task, ContentHash::of_bytes(VOCABULARY.as_bytes()));
         Self { folder, prepare: Prepare { store, task: Arc::new(task), tokenizer } }
+    }
+
+    /// Changes the task.
+    fn with(mut self, change: impl FnOnce(&mut Task)) -> Self {
+        change(Arc::make_mut(&mut self.prepare.task));
+        self
     }
 
     fn stores(&self) -> PathBuf {
@@ -64,11 +61,6 @@ impl Bench {
     }
 }
 
-fn surveyed(path: PathBuf) -> DataFile {
-    let found = survey(&path, None, &[], None).expect("the fixture is sound");
-    DataFile { path, content: found.content, rows: found.rows, text_bytes: found.text_bytes }
-}
-
 fn bench() -> Bench {
     let train = "title,text,label\nhello,worlds,yes\nbad,,no\nhello,hello,yes\n\"hello\n\",world!,yes\nCAFÉ,x,no\n\
                  hello,bad,yes\nhello,bad,yes\nbad,bad bad bad bad bad,no\n";
@@ -84,13 +76,7 @@ fn columns_are_joined_tokenised_and_cut_to_the_length() {
     assert_eq!((test.tokens(0), test.label(0)), (&[2, 6, 3][..], 0));
     assert_eq!((test.tokens(1), test.label(1)), (&[2, 5, 3, 3][..], 1));
     assert!(store.part(Part::Validation).is_none());
-    let whole = Bench {
-        prepare: Prepare {
-            task: Arc::new(Task { rows: None, ..(*bench.prepare.task).clone() }),
-            ..bench.prepare.clone()
-        },
-        ..bench
-    };
+    let whole = bench.with(|task| task.rows = None);
     fs::remove_dir_all(whole.stores()).unwrap();
     whole.run().unwrap();
     let store = whole.store();
@@ -149,8 +135,7 @@ fn what_is_no_longer_as_checked_is_bad_data_and_leaves_no_store() {
     let mut untokenised = bench();
     untokenised.prepare.tokenizer = untokenised.folder.path().join("nowhere");
     says(&untokenised, "neither a tokenizer.json nor a vocab.txt");
-    let mut short = bench();
-    Arc::make_mut(&mut short.prepare.task).max_length = 2;
+    let short = bench().with(|task| task.max_length = 2);
     says(&short, "max_length 2 leaves no room");
     let in_the_way = bench();
     fs::write(in_the_way.stores(), "").unwrap();
@@ -158,47 +143,31 @@ fn what_is_no_longer_as_checked_is_bad_data_and_leaves_no_store() {
 }
 
 #[test]
-fn case_is_kept_where_the_tokenizer_says_so() {
-    let bench = bench();
-    let encode = |text: &str| {
-        let tokenizer = Tokenizer::load(bench.folder.path(), 8).unwrap();
-        tokenizer.encode(&[text.to_owned()]).unwrap().remove(0)
-    };
-    assert_eq!(encode("HELLO"), [2, 5, 3]);
-    fs::write(bench.folder.path().join("tokenizer_config.json"), "{\"do_lower_case\": false}").unwrap();
-    assert_eq!(encode("HELLO hello"), [2, 1, 5, 3]);
-    assert_eq!(tokenizer::files(bench.folder.path()).unwrap().len(), 2);
-}
-
-#[test]
-fn an_embedding_has_room_for_the_highest_id_of_a_vocabulary_with_gaps() {
-    let folder = tempfile::tempdir().unwrap();
-    let model = r#"{"type": "WordLevel", "vocab": {"[UNK]": 0, "hello": 9}, "unk_token": "[UNK]"}"#;
-    let json = format!(r#"{{"version": "1.0", "added_tokens": [], "model": {model}}}"#);
-    fs::write(folder.path().join("tokenizer.json"), json).unwrap();
-    let tokenizer = Tokenizer::load(folder.path(), 8).unwrap();
-    assert_eq!(tokenizer.encode(&["hello".to_owned()]).unwrap(), [[9]]);
-    assert_eq!(tokenizer.vocabulary_size(), 10);
-}
-
-#[test]
-#[expect(clippy::print_stdout, reason = "a test that skips says why")]
-fn ids_are_those_of_bert_base_uncased() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/tokenizers/bert-base-uncased");
-    if !folder.exists() {
-        println!("skipped: `{}` is absent", folder.display());
-        return;
-    }
-    let texts: Vec<String> =
-        ["Hello world!", "", "naïve \u{1f600} 東京 [MASK] unaffable"].map(String::from).into();
-    let [by_json, by_vocabulary] = ["tokenizer.json", "vocab.txt"].map(|file| {
-        let tokenizer = Tokenizer::load(&folder.join(file), 128).unwrap();
-        assert_eq!(tokenizer.vocabulary_size(), 30_522);
-        tokenizer.encode(&texts).unwrap()
+fn a_share_of_the_drawn_rows_becomes_test_rows() {
+    let bench = bench().with(|task| {
+        task.test = None;
+        task.test_fraction = Some(0.25);
+        task.rows = None;
     });
-    assert_eq!(by_json[0], [101, 7592, 2088, 999, 102]);
-    assert_eq!(by_json[1], [101, 102]);
-    assert_eq!(by_json, by_vocabulary);
-    let cut = Tokenizer::load(&folder, 3).unwrap().encode(&texts).unwrap();
-    assert_eq!(cut[0], [101, 7592, 102]);
+    bench.run().unwrap();
+    let store = bench.store();
+    let [train, test] = [Part::Train, Part::Test].map(|part| store.part(part).unwrap());
+    // Three of eight rows are `no`.
+    assert_eq!((train.len(), test.len()), (6, 2));
+    assert_eq!((train.len(), test.len()), (bench.prepare.task.train_rows(), bench.prepare.task.test_rows()));
+    let of = |part: &lorasweep::data::store::PartView| {
+        (0..part.len() as u32).map(|row| part.tokens(row).to_vec()).collect::<Vec<_>>()
+    };
+    let mut all = [of(train), of(test)].concat();
+    all.sort_unstable();
+    let whole = self::bench().with(|task| task.rows = None);
+    whole.run().unwrap();
+    let mut expected = of(whole.store().part(Part::Train).unwrap());
+    expected.sort_unstable();
+    assert_eq!(all, expected);
+    assert_eq!([train, test].map(|part| part.labels().iter().filter(|l| **l == 0).count()), [2, 1]);
+    // The store of a task with test rows is not taken for one without.
+    let other = Bench { folder: bench.folder, prepare: bench.prepare }.with(|task| task.test_fraction = None);
+    other.run().unwrap();
+    assert!(other.store().part(Part::Test).is_none());
 }

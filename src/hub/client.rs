@@ -1,0 +1,62 @@
+//! Owns how the hub is asked, and what its refusals mean. Knows no file.
+
+use std::time::Duration;
+
+use ureq::RequestBuilder;
+use ureq::http::Response;
+use ureq::typestate::WithoutBody;
+
+use super::Problem;
+use super::repository::Repository;
+
+/// How long a connection may take, and an answer or the next piece of one.
+const CONNECT: Duration = Duration::from_secs(30);
+const SILENCE: Duration = Duration::from_secs(60);
+
+/// An answer with a body that is yet to be read.
+pub(super) type Answer = Response<ureq::Body>;
+
+impl Repository<'_> {
+    /// Sends a request. What comes back is a success.
+    pub(super) fn ask(
+        &self,
+        request: RequestBuilder<WithoutBody>,
+        file: Option<&str>,
+    ) -> Result<Answer, Problem> {
+        let answer = request
+            .header("Accept-Encoding", "identity")
+            .config()
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT))
+            .timeout_recv_response(Some(SILENCE))
+            .timeout_per_read(Some(SILENCE))
+            .build()
+            .call()
+            .map_err(|error| Problem::Unreachable {
+                endpoint: self.settings.endpoint.clone(),
+                reason: error.to_string(),
+            })?;
+        if answer.status().is_success() { Ok(answer) } else { Err(self.refusal(&answer, file)) }
+    }
+
+    /// The hub names the reason of a refusal in a header; the status alone says less.
+    fn refusal(&self, answer: &Answer, file: Option<&str>) -> Problem {
+        let header = |name: &str| answer.headers().get(name).and_then(|value| value.to_str().ok());
+        let code = header("x-error-code").unwrap_or_default();
+        let status = answer.status().as_u16();
+        let revision = || Problem::NoRevision(self.reference.revision().to_owned());
+        match (status, code, file) {
+            (401, _, _) if self.settings.token.is_none() => Problem::NeedsToken,
+            (401, _, _) => Problem::TokenRejected,
+            (403, _, _) => Problem::NoAccess,
+            (404, "RevisionNotFound", _) => revision(),
+            (404, "RepoNotFound", _) => Problem::NoRepository,
+            (404, _, Some(file)) => Problem::NoFile(file.to_owned()),
+            (404, _, None) => Problem::NoRepository,
+            _ => {
+                let message = header("x-error-message").unwrap_or_default().to_owned();
+                Problem::Refused { status, message }
+            }
+        }
+    }
+}

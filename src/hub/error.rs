@@ -1,0 +1,297 @@
+//! Owns what can keep a model or a data set from coming: what is wrong, and what to do next.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use crate::error::AppError;
+
+/// A model or data set that is not to be had.
+#[derive(Debug)]
+pub struct HubError {
+    /// What was asked for, as in "model `owner/name`".
+    pub subject: String,
+    /// The page of it for people.
+    pub page: String,
+    /// What is wrong.
+    pub problem: Problem,
+}
+
+/// What is wrong with a model or data set of the hub, or with the way to it.
+#[derive(Debug)]
+pub enum Problem {
+    /// Offline mode, and the cache does not hold all of it.
+    Offline {
+        /// The cache.
+        cache: PathBuf,
+        /// What the cache lacks.
+        missing: Missing,
+    },
+    /// No connection, and the cache does not hold all of it.
+    Unreachable {
+        /// The hub's address.
+        endpoint: String,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The hub wants to know who asks. It says so too of repositories that do not exist.
+    NeedsToken,
+    /// The hub does not know the token.
+    TokenRejected,
+    /// The token's owner has no access.
+    NoAccess,
+    /// There is no such repository, or none that the token's owner may see.
+    NoRepository,
+    /// The repository has no such branch, tag or commit.
+    NoRevision(String),
+    /// The repository has no such file.
+    NoFile(String),
+    /// Another refusal.
+    Refused {
+        /// HTTP status.
+        status: u16,
+        /// The hub's own words, where it had any.
+        message: String,
+    },
+    /// The hub answered something else than the hub does.
+    Answer(String),
+    /// A name in the repository that would lead out of the cache.
+    UnsafePath(String),
+    /// The connection ended before the file did.
+    CutShort {
+        /// The file.
+        file: String,
+        /// Bytes that have come.
+        received: u64,
+        /// Bytes that it has.
+        size: u64,
+        /// What the connection said.
+        reason: String,
+    },
+    /// The file that came is not the one that the hub announced.
+    WrongSum(String),
+    /// No space is left for a file.
+    DiskFull(PathBuf),
+    /// The cache cannot be read or written.
+    Cache(PathBuf, std::io::Error),
+    /// A model was named with a folder or a split.
+    ModelWithFolder,
+    /// A model without `config.json`.
+    NoConfiguration,
+    /// A model with neither safetensors nor PyTorch weights.
+    NoWeights,
+    /// A model without tokenizer files that can be read.
+    NoTokenizer,
+    /// Fewer parts than a file's name announces.
+    MissingParts {
+        /// One of the parts.
+        example: String,
+        /// Parts there are.
+        found: usize,
+        /// Parts there should be.
+        expected: usize,
+    },
+    /// A data set without files of a known format.
+    NoDataFiles,
+    /// The data set has no such folder with data.
+    NoFolder {
+        /// The folder.
+        folder: String,
+        /// The folders there are.
+        folders: Vec<String>,
+    },
+    /// The split lies in several folders, and none is named.
+    SeveralFolders(Vec<String>),
+    /// There is no such split.
+    NoSplit {
+        /// The split.
+        split: String,
+        /// The splits there are.
+        splits: Vec<String>,
+    },
+    /// There are several splits, and none is named.
+    SeveralSplits(Vec<String>),
+}
+
+/// What the cache lacks.
+#[derive(Debug)]
+pub enum Missing {
+    /// Any commit for the revision.
+    Revision(String),
+    /// Files of the commit that is there.
+    Files(Box<Problem>),
+}
+
+impl HubError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        let page = &self.page;
+        match &self.problem {
+            Problem::Offline { .. } => {
+                "unset HF_HUB_OFFLINE and TRANSFORMERS_OFFLINE once to download it, set \
+                 HF_HOME to the cache that has it, or name a local path"
+                    .into()
+            }
+            Problem::Unreachable { .. } => {
+                "check the network, the proxy and HF_ENDPOINT, or name a local path".into()
+            }
+            Problem::NeedsToken => format!(
+                "check the name; if it is private or gated, ask for access at {page} and set HF_TOKEN to a \
+                 token that may read it"
+            ),
+            Problem::TokenRejected => {
+                "set HF_TOKEN to a valid token, or unset it and remove the token file".into()
+            }
+            Problem::NoAccess => {
+                format!("ask for access at {page}, and let the token in HF_TOKEN read gated repositories")
+            }
+            Problem::NoRepository => {
+                "check the name; if it is private, set HF_TOKEN to a token that may read it".into()
+            }
+            Problem::NoRevision(_) => format!("use one of the branches, tags or commits of {page}"),
+            Problem::NoFile(_) | Problem::NoDataFiles => {
+                format!("look at the files of {page}; another revision may have it: `owner/name@revision`")
+            }
+            Problem::Refused { status, .. } if *status == 429 || *status >= 500 => {
+                "try again later; what has been downloaded is kept".into()
+            }
+            Problem::Refused { .. } | Problem::Answer(_) => "check HF_ENDPOINT and the proxy".into(),
+            Problem::UnsafePath(_) => "do not use this repository, or this endpoint".into(),
+            Problem::CutShort { .. } => {
+                "start again: what has come is kept, and the rest is asked for".into()
+            }
+            Problem::WrongSum(_) => "start again; if it stays so, check HF_ENDPOINT and the proxy".into(),
+            Problem::DiskFull(_) => "free some space, or set HF_HOME to a folder with more".into(),
+            Problem::Cache(..) => "check its owner and permissions, or set HF_HOME to another folder".into(),
+            Problem::ModelWithFolder => "name it as `owner/name` or `owner/name@revision`".into(),
+            Problem::NoConfiguration | Problem::NoWeights | Problem::NoTokenizer => {
+                "use a repository with config.json, model.safetensors or pytorch_model.bin, and \
+                 tokenizer.json, vocab.txt, or vocab.json with merges.txt"
+                    .into()
+            }
+            Problem::MissingParts { .. } => format!("look at the files of {page}, or use another revision"),
+            Problem::NoFolder { .. } | Problem::SeveralFolders(_) => {
+                "name one of the folders: `owner/name/folder:split`".into()
+            }
+            Problem::NoSplit { .. } | Problem::SeveralSplits(_) => {
+                "name one of the splits: `owner/name:split`".into()
+            }
+        }
+    }
+}
+
+impl Problem {
+    /// Whether the machine, the network or an account is at fault, not what was asked for.
+    fn is_of_environment(&self) -> bool {
+        match self {
+            Self::Offline { .. }
+            | Self::Unreachable { .. }
+            | Self::NeedsToken
+            | Self::TokenRejected
+            | Self::NoAccess
+            | Self::Refused { .. }
+            | Self::Answer(_)
+            | Self::CutShort { .. }
+            | Self::WrongSum(_)
+            | Self::DiskFull(_)
+            | Self::Cache(..) => true,
+            Self::NoRepository
+            | Self::NoRevision(_)
+            | Self::NoFile(_)
+            | Self::UnsafePath(_)
+            | Self::ModelWithFolder
+            | Self::NoConfiguration
+            | Self::NoWeights
+            | Self::NoTokenizer
+            | Self::MissingParts { .. }
+            | Self::NoDataFiles
+            | Self::NoFolder { .. }
+            | Self::SeveralFolders(_)
+            | Self::NoSplit { .. }
+            | Self::SeveralSplits(_) => false,
+        }
+    }
+}
+
+impl From<HubError> for AppError {
+    fn from(error: HubError) -> Self {
+        let (message, hint) = (error.to_string(), Some(error.hint()));
+        if error.problem.is_of_environment() {
+            Self::Environment { message, hint }
+        } else {
+            Self::Input { message, hint }
+        }
+    }
+}
+
+impl fmt::Display for HubError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.subject, self.problem)
+    }
+}
+
+impl std::error::Error for HubError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Problem::Cache(_, error) = &self.problem { Some(error) } else { None }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Offline { cache, missing } => {
+                write!(f, "offline mode, and the cache in `{}` is not enough: {missing}", cache.display())
+            }
+            Self::Unreachable { endpoint, reason } => {
+                write!(f, "cannot reach {endpoint} ({reason}), and the cache does not hold it")
+            }
+            Self::NeedsToken => write!(f, "it does not exist, or it is private or gated"),
+            Self::TokenRejected => write!(f, "the hub rejects the token"),
+            Self::NoAccess => write!(f, "the token has no access to it"),
+            Self::NoRepository => write!(f, "no such repository"),
+            Self::NoRevision(revision) => write!(f, "no branch, tag or commit `{revision}`"),
+            Self::NoFile(file) => write!(f, "no file `{file}`"),
+            Self::Refused { status, message } if message.is_empty() => {
+                write!(f, "the hub refused with HTTP status {status}")
+            }
+            Self::Refused { status, message } => {
+                write!(f, "the hub refused with HTTP status {status}: {message}")
+            }
+            Self::Answer(detail) => write!(f, "unexpected answer: {detail}"),
+            Self::UnsafePath(path) => write!(f, "`{}` leads out of the cache", path.escape_debug()),
+            Self::CutShort { file, received, size, reason } => {
+                write!(f, "`{file}` broke off after {received} of {size} bytes ({reason})")
+            }
+            Self::WrongSum(file) => write!(f, "`{file}` arrived damaged: its sum is not the announced one"),
+            Self::DiskFull(path) => write!(f, "no space left for `{}`", path.display()),
+            Self::Cache(path, error) => write!(f, "the cache's `{}` cannot be used: {error}", path.display()),
+            Self::ModelWithFolder => write!(f, "a model has neither folder nor split"),
+            Self::NoConfiguration => write!(f, "no `config.json`"),
+            Self::NoWeights => write!(f, "neither `model.safetensors` nor `pytorch_model.bin`"),
+            Self::NoTokenizer => write!(f, "no tokenizer in a format that can be read"),
+            Self::MissingParts { example, found, expected } => {
+                write!(f, "{found} of {expected} parts, as `{example}`")
+            }
+            Self::NoDataFiles => write!(f, "no Parquet, JSON Lines, CSV or TSV files"),
+            Self::NoFolder { folder, folders } => {
+                write!(f, "no data in a folder `{folder}`; the folders are `{}`", folders.join("`, `"))
+            }
+            Self::SeveralFolders(folders) => {
+                write!(f, "it is in several folders: `{}`", folders.join("`, `"))
+            }
+            Self::NoSplit { split, splits } => {
+                write!(f, "no split `{split}`; the splits are `{}`", splits.join("`, `"))
+            }
+            Self::SeveralSplits(splits) => write!(f, "it has several splits: `{}`", splits.join("`, `")),
+        }
+    }
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Revision(revision) => write!(f, "nothing of revision `{revision}`"),
+            Self::Files(problem) => problem.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,188 @@
+//! Owns charts over optimiser steps: which configurations are drawn how, panels of curves, and the
+//! names beside them. Pure.
+
+use crate::report::curves::Curve;
+use crate::report::findings::{Entry, TaskFindings};
+use crate::report::summary::trials_of;
+use crate::run::record::TrialRecord;
+
+use super::method_color;
+use super::place::spread;
+use super::scale::{Frame, Scale};
+use super::scene::{Anchor, Font, Form, GREY, PALETTE, Point, Rgb, Scene, Stroke, TEXT_PX, text_width};
+
+/// With more configurations than this, the best of each method alone is coloured.
+const MOST_COLOURED: usize = 12;
+/// With more coloured lines than this, the best of each method alone has a band.
+const MOST_BANDS: usize = 6;
+/// Top of all panels.
+pub(super) const TOP: f64 = 44.0;
+/// Bottom of all panels.
+pub(super) const BOTTOM: f64 = 364.0;
+const HEIGHT: f64 = 420.0;
+/// Grey dark enough to read.
+const NOTE: Rgb = Rgb(110, 110, 110);
+const LABEL_GAP: f64 = 1.4 * TEXT_PX;
+
+/// A configuration and how its curves are drawn.
+pub(super) struct Line<'a> {
+    pub(super) entry: &'a Entry,
+    pub(super) trials: Vec<&'a TrialRecord>,
+    pub(super) name: String,
+    pub(super) stroke: Stroke,
+    pub(super) band: bool,
+    pub(super) labelled: bool,
+}
+
+impl Line<'_> {
+    /// A training curve, smoothed by a moving average over a twentieth of training.
+    pub(super) fn smoothed(&self, curve: fn(&[&TrialRecord]) -> Option<Curve>) -> Option<Curve> {
+        curve(&self.trials).map(|curve| curve.smoothed((curve.steps.len() / 20).max(1)))
+    }
+}
+
+/// The configurations that were measured while they trained. Those drawn over the others are last.
+pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
+    let measured: Vec<(&TaskFindings<'_>, &Entry, Vec<&TrialRecord>)> = tasks
+        .iter()
+        .flat_map(|task| task.entries.iter().map(move |entry| (task, entry)))
+        .filter(|(_, entry)| !entry.summary.is_base())
+        .map(|(task, entry)| (task, entry, trials_of(task.record, entry.summary.configuration.id)))
+        .filter(|(.., trials)| trials.iter().any(|trial| !trial.metrics.is_empty()))
+        .collect();
+    let many = measured.len();
+    let crowded = many > MOST_COLOURED;
+    let best: Vec<&str> = match tasks {
+        [task] => task.best_per_method().iter().map(|entry| entry.label.as_str()).collect(),
+        _ => Vec::new(),
+    };
+    let mut others = others(tasks.len() > 1);
+    let mut lines: Vec<Line<'_>> = Vec::new();
+    for (task, entry, trials) in measured {
+        let is_best = best.contains(&entry.label.as_str());
+        let stroke = if is_best {
+            Stroke::solid(method_color(&entry.summary.configuration.method), 2.4)
+        } else if crowded && tasks.len() == 1 {
+            Stroke::solid(GREY, 0.8)
+        } else {
+            others.next().unwrap_or(Stroke::solid(GREY, 0.8))
+        };
+        let alone = task.entries.iter().filter(|e| !e.summary.is_base()).count() == 1;
+        let name = match (tasks.len(), alone) {
+            (1, _) => entry.label.clone(),
+            (_, true) => task.task.name.clone(),
+            (_, false) => format!("{}: {}", task.task.name, entry.label),
+        };
+        let labelled = is_best || !crowded || tasks.len() > 1;
+        let band = is_best || many <= MOST_BANDS;
+        lines.push(Line { entry, trials, name, stroke, band, labelled });
+    }
+    // The best are drawn last, over the others.
+    lines.reverse();
+    lines.sort_by_key(|line| (line.labelled, line.band));
+    lines
+}
+
+/// Strokes for lines that are not the best of their method: first the colours that are free (no
+/// method has them, or there are several tasks), then all of them dashed.
+fn others(all_free: bool) -> impl Iterator<Item = Stroke> {
+    let free = if all_free { &PALETTE[..] } else { &PALETTE[3..] };
+    let solid = free.iter().map(|&color| Stroke::solid(color, 1.5));
+    solid.chain(PALETTE.iter().map(|&color| Stroke { color, width: 1.5, dashed: true })).cycle()
+}
+
+/// A panel: where it lies, and what its vertical axis shows.
+pub(super) struct Panel<'a> {
+    /// Left and right edge.
+    pub(super) pixels: (f64, f64),
+    /// Title with the unit.
+    pub(super) title: &'a str,
+    /// From the curves' unit to the axis'.
+    pub(super) factor: f64,
+    /// Range of steps.
+    pub(super) steps: (f64, f64),
+}
+
+impl<'a> Panel<'a> {
+    /// Draws one curve for each line that has one.
+    pub(super) fn draw(&self, scene: &mut Scene, lines: &[Line<'_>], curves: &[Option<Curve>]) -> Frame<'a> {
+        let drawn = || lines.iter().zip(curves).filter_map(|(line, curve)| Some((line, curve.as_ref()?)));
+        let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
+        for (line, curve) in drawn() {
+            let (below, above) =
+                if line.band { (&curve.low, &curve.high) } else { (&curve.mean, &curve.mean) };
+            low = below.iter().map(|v| v * self.factor).fold(low, f64::min);
+            high = above.iter().map(|v| v * self.factor).fold(high, f64::max);
+        }
+        let room = 0.04 * (high - low);
+        let frame = Frame {
+            x: Scale::linear(self.steps, self.pixels),
+            y: Scale::linear(if low <= high { (low - room, high + room) } else { (0.0, 1.0) }, (BOTTOM, TOP)),
+            x_title: "Optimiser step",
+            y_title: self.title,
+        };
+        frame.draw(scene);
+        let points = |curve: &Curve, values: &[f64]| -> Vec<Point> {
+            curve.steps.iter().zip(values).map(|(step, v)| frame.at(*step, v * self.factor)).collect()
+        };
+        for (line, curve) in drawn().filter(|(line, curve)| line.band && curve.folds > 1) {
+            let mut outline = points(curve, &curve.low);
+            outline.extend(points(curve, &curve.high).into_iter().rev());
+            scene.area(outline, line.stroke.color, 0.15);
+        }
+        for (line, curve) in drawn() {
+            match points(curve, &curve.mean).as_slice() {
+                [only] => scene.mark(*only, Form::Circle, 4.0, line.stroke.color),
+                points => scene.line(points, line.stroke),
+            }
+        }
+        frame
+    }
+}
+
+/// The range of steps over all curves.
+pub(super) fn steps(curves: &[&[Option<Curve>]]) -> (f64, f64) {
+    let last = curves.iter().flat_map(|curves| curves.iter().flatten()).filter_map(|c| c.steps.last());
+    (0.0, last.copied().fold(1.0, f64::max))
+}
+
+/// An empty page for panels that end at `labels`, wide enough for the names beyond, and tall enough
+/// for all of them.
+pub(super) fn page(lines: &[Line<'_>], labels: f64) -> Scene {
+    let note = rest_note(lines).unwrap_or_default();
+    let names = lines.iter().filter(|line| line.labelled).map(|line| line.name.as_str());
+    let widest = names.chain([note.as_str()]).map(|name| text_width(name, TEXT_PX)).fold(0.0, f64::max);
+    let needed = lines.iter().filter(|line| line.labelled).fold(TOP + 40.0, |height, _| height + LABEL_GAP);
+    Scene::new((labels + 24.0 + widest + 12.0).ceil(), HEIGHT.max(needed.ceil()))
+}
+
+/// How many lines have no name.
+pub(super) fn unnamed(lines: &[Line<'_>]) -> usize {
+    lines.iter().filter(|line| !line.labelled).count()
+}
+
+fn rest_note(lines: &[Line<'_>]) -> Option<String> {
+    let rest = unnamed(lines);
+    (rest > 0).then(|| format!("grey: {rest} other configurations"))
+}
+
+/// Names the lines in a column, each at the height of its end where it has one, with a thin line to
+/// it; the others from the top down in the order given.
+pub(super) fn names(scene: &mut Scene, lines: &[Line<'_>], ends: &[Option<Point>], left: f64) {
+    let named: Vec<(&Line<'_>, Option<Point>)> =
+        lines.iter().zip(ends.iter().copied()).filter(|(line, _)| line.labelled).collect();
+    let wanted: Vec<f64> = named.iter().map(|(_, end)| end.map_or(TOP, |(_, y)| y)).collect();
+    let heights = spread(&wanted, LABEL_GAP, (TOP, BOTTOM));
+    for ((line, end), y) in named.into_iter().zip(heights) {
+        if let Some(end) = end {
+            let leader = Stroke::solid(line.stroke.color, 0.6);
+            scene.line(&[(end.0 + 2.0, end.1), (left - 4.0, y)], leader);
+        }
+        scene.line(&[(left, y), (left + 20.0, y)], line.stroke);
+        let font = Font { bold: line.entry.selected, ..Font::plain(Anchor::Start) };
+        scene.text((left + 26.0, y), line.name.clone(), font);
+    }
+    if let Some(note) = rest_note(lines) {
+        scene.text((left, BOTTOM + 14.0), note, Font { color: NOTE, ..Font::plain(Anchor::Start) });
+    }
+}

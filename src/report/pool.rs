@@ -1,0 +1,151 @@
+//! Owns a configuration over all tasks: trials that differ in the task alone, taken together. Pure.
+//!
+//! Language models are pooled by token: the loss over all evaluated tokens of all tasks, from which
+//! perplexity and bits per token follow. Other scores are means over tasks, each counting the same.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::content::ContentHash;
+use crate::outcome::{LanguageScores, Metric, Scores, TrialResult};
+use crate::run::record::RunRecord;
+use crate::trial::Configuration;
+
+use super::axes;
+use super::findings::{TaskFindings, best_first};
+use super::statistics::mean;
+use super::summary::{ConfigurationSummary, finished, trials_of};
+
+/// A configuration on all tasks that have it.
+pub struct Pool {
+    /// Short name, unique among pools.
+    pub label: String,
+    /// It on the first of its tasks.
+    pub configuration: Arc<Configuration>,
+    /// Tasks that have it.
+    pub tasks: usize,
+    /// Those on which all its folds are done; scores are over these.
+    pub done: usize,
+    /// Scores on validation rows.
+    pub validation: Pooled,
+    /// Scores on test rows.
+    pub test: Pooled,
+    /// Whether it has the best validation score of those that trained and are done on most tasks.
+    pub best: bool,
+}
+
+/// Scores over tasks.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Pooled {
+    /// Each metric that can be pooled.
+    pub scores: BTreeMap<Metric, f64>,
+    /// Evaluated tokens over which losses are means, one fold of each task counted; zero but for
+    /// language models.
+    pub tokens: u64,
+}
+
+impl Pool {
+    /// A metric on test rows where there are any, else on validation rows.
+    #[must_use]
+    pub fn reported(&self) -> &Pooled {
+        if self.test.scores.is_empty() { &self.validation } else { &self.test }
+    }
+}
+
+/// Configurations over tasks, those on most tasks first, and of these the best first.
+pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool> {
+    let mut groups: Vec<(ContentHash, Vec<&ConfigurationSummary>)> = Vec::new();
+    for summary in tasks.iter().flat_map(|task| &task.entries).map(|entry| &entry.summary) {
+        let c = &summary.configuration;
+        let key = ContentHash::of_json(&(&c.model, &c.method, &c.training));
+        match groups.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, group)) => group.push(summary),
+            None => groups.push((key, vec![summary])),
+        }
+    }
+    if groups.iter().all(|(_, group)| group.len() < 2) {
+        return Vec::new();
+    }
+    let Some(primary) = tasks.first().map(|task| task.measure.metric) else { return Vec::new() };
+    let first: Vec<&Configuration> =
+        groups.iter().map(|(_, group)| group[0].configuration.as_ref()).collect();
+    let named = groups.iter().zip(axes::labels(&first));
+    let mut pools: Vec<Pool> = named.map(|((_, group), label)| pool(record, group, label)).collect();
+    let is_base = |pool: &Pool| pool.configuration.method.name() == "base";
+    pools.sort_by(|a, b| {
+        let score = |pool: &Pool| pool.validation.scores.get(&primary).copied();
+        is_base(a)
+            .cmp(&is_base(b))
+            .then(b.done.cmp(&a.done))
+            .then_with(|| best_first(primary, score(a), score(b)))
+    });
+    if let Some(best) = pools.first_mut().filter(|pool| pool.done > 0) {
+        best.best = true;
+    }
+    pools
+}
+
+fn pool(record: &RunRecord, group: &[&ConfigurationSummary], label: String) -> Pool {
+    let complete: Vec<&ConfigurationSummary> = group.iter().copied().filter(|s| s.is_complete()).collect();
+    Pool {
+        label,
+        configuration: Arc::clone(&group[0].configuration),
+        tasks: group.len(),
+        done: complete.len(),
+        validation: pooled(record, &complete, |result| Some(result.validation)),
+        test: pooled(record, &complete, |result| result.test),
+        best: false,
+    }
+}
+
+/// Scores over tasks of the rows that `part` names; of tasks without such rows, none.
+fn pooled(
+    record: &RunRecord,
+    summaries: &[&ConfigurationSummary],
+    part: impl Fn(&TrialResult) -> Option<Scores>,
+) -> Pooled {
+    let tasks: Vec<Vec<Scores>> = summaries
+        .iter()
+        .map(|s| trials_of(record, s.configuration.id).into_iter().filter_map(finished).filter_map(&part))
+        .map(Iterator::collect)
+        .filter(|scores: &Vec<Scores>| !scores.is_empty())
+        .collect();
+    let language: Vec<LanguageScores> = tasks.iter().flatten().filter_map(language).collect();
+    if !language.is_empty() {
+        return by_token(&language, summaries.first().map_or(1, |summary| summary.planned));
+    }
+    let metrics = summaries.first().map(|s| s.validation.keys().copied().collect::<Vec<_>>());
+    let mean_of = |metric: Metric| {
+        let means: Vec<f64> = tasks
+            .iter()
+            .map(|task| task.iter().filter_map(|scores| scores.get(metric)).collect::<Vec<_>>())
+            .filter(|values| !values.is_empty())
+            .map(|values| mean(&values))
+            .collect();
+        (!means.is_empty()).then(|| (metric, mean(&means)))
+    };
+    Pooled { scores: metrics.into_iter().flatten().filter_map(mean_of).collect(), tokens: 0 }
+}
+
+fn language(scores: &Scores) -> Option<LanguageScores> {
+    match scores {
+        Scores::LanguageModelling(scores) => Some(*scores),
+        Scores::Classification(_) | Scores::QuestionAnswering(_) => None,
+    }
+}
+
+/// The loss over all tokens, and what follows from it.
+#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+fn by_token(scores: &[LanguageScores], folds: usize) -> Pooled {
+    let tokens: u64 = scores.iter().map(|s| s.tokens).sum();
+    let nats: f64 = scores.iter().map(|s| s.loss * s.tokens as f64).sum();
+    // The sequences are not counted, so their mean has no pooled value.
+    let whole = Scores::LanguageModelling(LanguageScores {
+        loss: nats / tokens.max(1) as f64,
+        sequence_loss: f64::NAN,
+        tokens,
+    });
+    let metrics = [Metric::Loss, Metric::Perplexity, Metric::BitsPerToken];
+    let scores = metrics.iter().filter_map(|&metric| Some((metric, whole.get(metric)?))).collect();
+    Pooled { scores, tokens: tokens / folds.max(1) as u64 }
+}

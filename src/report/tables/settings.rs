@@ -1,0 +1,227 @@
+//! Owns the tables of what was run, and the notes on how numbers were made. Pure.
+
+use std::path::Path;
+
+use crate::quantity;
+use crate::report::axes::{self, Axis, SHOWN};
+use crate::report::curves::CONVERGED_SHARE;
+use crate::report::findings::Findings;
+use crate::report::format::{self, NONE};
+use crate::task::{Cleaning, Objective, Task, TextLayout};
+use crate::trial::{Configuration, Method, Splitting};
+
+use super::{Column, Table, numbers, or_none};
+
+/// A data file by its folder and name: where the folder lies says nothing to a reader elsewhere.
+fn file(path: &Path) -> String {
+    let parts: Vec<_> =
+        path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join("/")
+}
+
+/// What the sweep was run with: task, division of rows, training settings and their values.
+#[must_use]
+pub fn settings(findings: &Findings<'_>) -> Table {
+    let sweep = &findings.record.sweep;
+    let configurations: Vec<&Configuration> = sweep.configurations.iter().map(AsRef::as_ref).collect();
+    let mut rows: Vec<(&str, String)> = Vec::new();
+    if !findings.has_tasks() {
+        rows.extend(of_task(sweep.first_task()));
+    }
+    rows.extend(of_objective(findings.objective()));
+    rows.push(("validation", splitting(sweep.splitting)));
+    rows.extend(SHOWN.iter().chain(&axes::OTHER).filter_map(|axis| values(axis, &configurations)));
+    let mut table = Table::new(vec![Column::text("setting"), Column::text("value")]);
+    for (name, value) in rows {
+        table.push(false, vec![name.to_owned(), value]);
+    }
+    table
+}
+
+/// The values of an axis, in the order in which the grid has them; `None` without any.
+fn values(axis: &Axis, configurations: &[&Configuration]) -> Option<(&'static str, String)> {
+    let mut values: Vec<String> = Vec::new();
+    for value in configurations.iter().filter_map(|c| (axis.value)(c)) {
+        if !values.contains(&value) {
+            values.push(value);
+        }
+    }
+    (!values.is_empty()).then(|| (axis.title, values.join(", ")))
+}
+
+fn of_task(task: &Task) -> Vec<(&'static str, String)> {
+    let mut rows = vec![
+        ("training file", file(&task.train.path)),
+        ("training rows", quantity::count(task.train_rows() as u64)),
+        ("sampling seed", task.sample_seed.to_string()),
+    ];
+    rows.extend(task.validation.as_ref().map(|f| ("validation file", file(&f.path))));
+    rows.extend(task.test.as_ref().map(|f| ("test file", file(&f.path))));
+    rows.extend(
+        task.test_fraction.map(|share| ("test rows held out", format!("{} %", format::percent(share)))),
+    );
+    if task.is_tested() {
+        rows.push(("test rows", quantity::count(task.test_rows() as u64)));
+    }
+    rows.extend(cleaning(&task.cleaning).map(|text| ("cleaning", text)));
+    rows.push(("longest sequence (tokens)", task.max_length.to_string()));
+    rows
+}
+
+fn of_objective(objective: &Objective) -> Vec<(&'static str, String)> {
+    match objective {
+        Objective::Classification(c) => vec![("labels", c.labels.join(", "))],
+        Objective::LanguageModelling(l) => vec![("sequences", layout(l.layout).to_owned())],
+        Objective::QuestionAnswering(q) => {
+            vec![("prompt", q.template.clone()), ("longest answer (tokens)", q.max_new_tokens.to_string())]
+        }
+    }
+}
+
+fn layout(layout: TextLayout) -> &'static str {
+    match layout {
+        TextLayout::Blocks => "blocks of joined rows",
+        TextLayout::Documents => "one row each",
+    }
+}
+
+fn cleaning(cleaning: &Cleaning) -> Option<String> {
+    let mut parts = Vec::new();
+    parts.extend(cleaning.strip_html.then(|| "HTML removed".to_owned()));
+    parts.extend(cleaning.strip_symbols.then(|| "symbols removed".to_owned()));
+    parts.extend(cleaning.min_words.map(|n| format!("rows of at least {}", quantity::counted(n, "word"))));
+    parts.extend(
+        cleaning.min_label_rows.map(|n| format!("classes of at least {}", quantity::counted(n, "row"))),
+    );
+    (!parts.is_empty()).then(|| parts.join(", "))
+}
+
+/// The data of each task, one row per task; `None` for one task, which is among the settings.
+#[must_use]
+pub fn tasks(findings: &Findings<'_>) -> Option<Table> {
+    if !findings.has_tasks() {
+        return None;
+    }
+    let mut columns = vec![Column::text("task"), Column::text("training file")];
+    columns.extend(numbers(["training rows"]));
+    columns.push(Column::text("test file"));
+    columns.extend(numbers(["test rows", "longest sequence (tokens)"]));
+    columns.push(Column::text("cleaning"));
+    let mut table = Table::new(columns);
+    for task in findings.tasks.iter().map(|task| task.task) {
+        let test_file = match (&task.test, task.test_fraction) {
+            (Some(test), _) => file(&test.path),
+            (None, Some(share)) => format!("{} % of the training file", format::percent(share)),
+            (None, None) => NONE.to_owned(),
+        };
+        let cells = vec![
+            task.name.clone(),
+            file(&task.train.path),
+            quantity::count(task.train_rows() as u64),
+            test_file,
+            or_none(task.is_tested().then(|| task.test_rows()), |rows| quantity::count(rows as u64)),
+            task.max_length.to_string(),
+            or_none(cleaning(&task.cleaning), |text| text),
+        ];
+        table.push(false, cells);
+    }
+    Some(table)
+}
+
+fn splitting(splitting: Splitting) -> String {
+    let how = |stratified| if stratified { "stratified" } else { "not stratified" };
+    match splitting {
+        Splitting::KFold { k, stratified, seed } => {
+            format!("{k}-fold cross-validation, {}, seed {seed}", how(stratified))
+        }
+        Splitting::HoldOut { fraction, stratified, seed } => {
+            format!("{} % held out, {}, seed {seed}", format::percent(fraction), how(stratified))
+        }
+        Splitting::File => "a validation file".to_owned(),
+    }
+}
+
+/// How the numbers were made, one sentence or a few each.
+#[must_use]
+pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
+    let title = findings.measure().title();
+    let folds = findings.record.sweep.splitting.splits();
+    let within = if findings.has_tasks() { " within each task" } else { "" };
+    let mut notes = vec![format!(
+        "★ marks the selected configuration. Configurations are ranked and selected{within} by {} mean \
+         validation {title} over {}; test rows are evaluated once per trial and take no part in it.{}",
+        if findings.measure().metric.higher_is_better() { "the highest" } else { "the lowest" },
+        quantity::counted(folds, "fold"),
+        if folds > 1 { " ± is the sample standard deviation over folds." } else { "" },
+    )];
+    if folds > 1 {
+        notes.push(
+            "The 95 % interval is Student's t over folds. It takes folds as independent, which they are not, \
+             and is too narrow; comparisons do not use it."
+                .to_owned(),
+        );
+        notes.push(format!(
+            "Comparisons are the corrected resampled t-test on validation {title} of the same folds (Nadeau & \
+             Bengio 2003, Machine Learning 52), with Holm's correction (1979) over all comparisons with the \
+             selected configuration{}. That the selected one was chosen for being best makes its lead optimistic.",
+            if findings.has_tasks() { " of a task" } else { "" },
+        ));
+    }
+    notes.push(convergence(findings));
+    notes.extend(of_metrics(findings.objective()).map(str::to_owned));
+    if findings.record.sweep.configurations.iter().any(|c| c.method == Method::Base) {
+        notes.push(
+            "A base that is not trained is evaluated as it is, with a fresh head where the task needs one: a \
+             reference, never selected while anything trains."
+                .to_owned(),
+        );
+    }
+    if !findings.seeds.is_empty() {
+        notes.push(
+            "Over seeds, ± is the sample standard deviation of the seeds' means over folds. Seeds of one split \
+             share its rows, so they are no independent samples of the data: their spread is that of training \
+             alone. Groups are therefore tested over folds, each fold's score being its mean over seeds, and \
+             not tested where there is one split."
+                .to_owned(),
+        );
+    }
+    notes.push(
+        "Parameters are counted from tensor shapes, each tensor once. LoRA (Hu et al. 2021): adapters and \
+         saved modules train. Time is the mean over folds, evaluation included; memory is the largest of all \
+         folds."
+            .to_owned(),
+    );
+    notes
+}
+
+fn convergence(findings: &Findings<'_>) -> String {
+    let (measure, share) = (findings.measure(), 100.0 * CONVERGED_SHARE);
+    let title = measure.title();
+    let goal = if measure.metric.higher_is_better() {
+        format!("reaches {share:.0} % of that configuration's best")
+    } else {
+        format!("has come {share:.0} % of the way from that configuration's first to its best")
+    };
+    format!(
+        "Convergence is the first step at which the mean validation {title}, smoothed over three evaluations, \
+         {goal}."
+    )
+}
+
+/// What the objective's metrics are, where a reader may wonder.
+fn of_metrics(objective: &Objective) -> Option<&'static str> {
+    match objective {
+        Objective::Classification(_) => None,
+        Objective::LanguageModelling(_) => Some(
+            "Loss is the mean cross-entropy over predicted tokens; perplexity is its exponential and bits per \
+             token its quotient by ln 2, each taken per trial and then averaged. Sequence loss is the mean over \
+             sequences of each one's mean. Over all tasks, loss is the mean over all evaluated tokens, and \
+             perplexity and bits per token follow from it.",
+        ),
+        Objective::QuestionAnswering(_) => Some(
+            "Answers are generated greedily. Exact match and F1 over tokens are SQuAD's (Rajpurkar et al. \
+             2016): lower case, no punctuation, no articles, the best over all gold answers. Loss is taken on \
+             the answer and its end alone.",
+        ),
+    }
+}

@@ -1,0 +1,123 @@
+//! Owns the tables over folds: spreads with tests, and every fold's score. Pure.
+
+use crate::quantity;
+use crate::report::findings::{Entry, TaskFindings};
+use crate::report::format::{self, NONE};
+use crate::report::measure::Measure;
+use crate::report::statistics::Spread;
+use crate::report::summary::FoldScore;
+
+use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
+
+/// With more folds than this, single ones are left to `trials.csv`.
+const MOST_FOLDS: usize = 10;
+
+/// Spread of the validation score, and the comparison with the selected configuration of the task.
+#[must_use]
+pub fn statistics(tasks: &[TaskFindings<'_>]) -> Table {
+    let mut columns: Vec<Column> = task_column(tasks).into_iter().collect();
+    columns.push(Column::text("configuration"));
+    let (unit, points) = tasks
+        .first()
+        .map(|task| (task.measure.in_unit(), task.measure.difference_unit()))
+        .unwrap_or_default();
+    let (mean, interval) = (format!("mean{unit}"), format!("95 % interval{unit}"));
+    let difference = format!("difference to selected ({points})");
+    columns.extend(numbers([
+        "folds",
+        &mean,
+        "std",
+        &interval,
+        "best fold",
+        "worst fold",
+        &difference,
+        "t",
+        "p",
+        "p after Holm",
+    ]));
+    columns.push(Column::text("significant at 0.05"));
+    let mut table = Table::new(columns);
+    for task in tasks {
+        for entry in &task.entries {
+            let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
+            cells.extend(cells_of(entry, task.measure));
+            table.push(entry.selected, cells);
+        }
+    }
+    table
+}
+
+fn cells_of(entry: &Entry, measure: Measure) -> Vec<String> {
+    let spread = entry.summary.selecting();
+    let mut cells = vec![
+        entry.label.clone(),
+        spread.map_or(0, |a| a.n).to_string(),
+        mean_of(spread, |mean| measure.value(mean)),
+        or_none(spread.and_then(|a| a.std), |std| measure.value(std)),
+        or_none(spread, |spread| interval(spread, measure)),
+        or_none(entry.summary.best_fold(), |fold| scored(fold, measure)),
+        or_none(entry.summary.worst_fold(), |fold| scored(fold, measure)),
+    ];
+    cells.extend(match &entry.comparison {
+        Some(comparison) => [
+            measure.difference(comparison.test.difference),
+            format::signed(comparison.test.t),
+            format::p_value(comparison.test.p),
+            format::p_value(comparison.p_holm),
+            if comparison.is_significant() { "yes" } else { "no" }.to_owned(),
+        ],
+        None if entry.selected => ["selected", NONE, NONE, NONE, NONE].map(str::to_owned),
+        None => [NONE, NONE, NONE, NONE, "not testable"].map(str::to_owned),
+    });
+    cells
+}
+
+fn interval(spread: &Spread, measure: Measure) -> String {
+    or_none(spread.interval, |(low, high)| {
+        // No metric is below 0, and a share is at most 1.
+        let high = if measure.metric.is_share() { high.min(1.0) } else { high };
+        format!("{} to {}", measure.value(low.max(0.0)), measure.value(high))
+    })
+}
+
+fn scored(fold: FoldScore, measure: Measure) -> String {
+    format!("{} (fold {})", measure.value(fold.score), fold.fold + 1)
+}
+
+/// Every fold's validation score and the training time; `None` for one fold or too many.
+#[must_use]
+pub fn folds(tasks: &[TaskFindings<'_>]) -> Option<Table> {
+    let planned = tasks.first()?.record.sweep.splitting.splits();
+    if !(2..=MOST_FOLDS).contains(&planned) {
+        return None;
+    }
+    let mut columns: Vec<Column> = task_column(tasks).into_iter().collect();
+    columns.push(Column::text("configuration"));
+    columns.extend((1..=planned).map(|fold| Column::number(&format!("fold {fold}"))));
+    columns.extend(numbers(["mean ± std", "best fold", "time per trial", "time of all folds"]));
+    let mut table = Table::new(columns);
+    for task in tasks {
+        for entry in &task.entries {
+            let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
+            cells.extend(fold_cells(entry, task.measure, planned));
+            table.push(entry.selected, cells);
+        }
+    }
+    Some(table)
+}
+
+fn fold_cells(entry: &Entry, measure: Measure, planned: usize) -> Vec<String> {
+    let summary = &entry.summary;
+    let mut cells = vec![entry.label.clone()];
+    cells.extend((0..planned).map(|fold| {
+        or_none(summary.folds.iter().find(|one| one.fold == fold), |one| measure.value(one.score))
+    }));
+    let seconds: f64 = summary.folds.iter().map(|one| one.wall_s).sum();
+    cells.extend([
+        measure.spread(summary.selecting()),
+        or_none(summary.best_fold(), |fold| (fold.fold + 1).to_string()),
+        mean_of(summary.wall_s.as_ref(), quantity::measured),
+        or_none(summary.wall_s, |_| quantity::measured(seconds)),
+    ]);
+    cells
+}

@@ -1,0 +1,161 @@
+//! A loss is the same in chunks and in micro-batches, with its gradient.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::arch::{Architecture, Gpt2Config, Head};
+use crate::content::ContentHash;
+use crate::data::store::{PartBuilder, Row, TokenStore};
+use crate::model::params::Params;
+use crate::task::{DataFile, LanguageModelling, Part, QuestionAnswering, Task, TextLayout};
+use crate::train::batch::Collator;
+
+const VOCABULARY: usize = 37;
+/// Rounding in 32 bits of numbers around 1.
+const APART: f64 = 1e-6;
+
+/// A small GPT-2 with weights of its own in each slot.
+fn random_model(slots: usize) -> (Params, Model) {
+    let config = Gpt2Config {
+        vocab_size: VOCABULARY,
+        n_positions: 16,
+        n_embd: 8,
+        n_layer: 2,
+        n_head: 2,
+        ..Gpt2Config::default()
+    };
+    let architecture = Architecture::Gpt2(config);
+    tch::manual_seed(1);
+    let mut params = Params::new(slots);
+    for shape in architecture.tensors() {
+        let size: Vec<i64> = shape.shape.iter().map(|n| index(*n)).collect();
+        let draw = |_| Tensor::randn(&size, (Kind::Float, Device::Cpu)) * 0.3;
+        params.train(&shape.name, &(0..slots).map(draw).collect::<Vec<_>>(), shape.role.decays());
+    }
+    let model = Model::new(&architecture, Head::LanguageModel, &params, None);
+    (params, model)
+}
+
+fn objectives() -> [Objective; 2] {
+    let layout = TextLayout::Documents;
+    [
+        Objective::LanguageModelling(LanguageModelling { text: Vec::new(), layout }),
+        Objective::QuestionAnswering(QuestionAnswering { template: String::new(), max_new_tokens: 4 }),
+    ]
+}
+
+/// Rows of 3 to 9 tokens; what counts as an answer begins at the second or a later one.
+fn store() -> (tempfile::TempDir, TokenStore) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut builder = PartBuilder::default();
+    for row in 0..8_u32 {
+        let tokens: Vec<u32> = (0..3 + row * 5 % 7).map(|i| (row * 11 + i * i) % VOCABULARY as u32).collect();
+        builder.push(Row { tokens: &tokens, label: 0, second: 1 + row % 2, answers: Vec::new() });
+    }
+    builder.write(folder.path(), Part::Train).unwrap();
+    let store = TokenStore::open(folder.path()).unwrap();
+    (folder, store)
+}
+
+/// The gradients gathered since the last call.
+fn take_gradients(params: &Params) -> Vec<Tensor> {
+    let take = |tensor: &Tensor| {
+        let mut gradient = tensor.grad();
+        let taken = gradient.copy();
+        let _ = gradient.zero_();
+        taken
+    };
+    params.trainable().map(|(_, trainable)| take(&trainable.tensor)).collect()
+}
+
+#[track_caller]
+fn assert_close(a: &Tensor, b: &Tensor) {
+    let apart = (a - b).abs().max().double_value(&[]);
+    assert!(apart < APART, "{apart:.1e} apart");
+}
+
+#[track_caller]
+fn assert_all_close(a: &[Tensor], b: &[Tensor]) {
+    assert!(a.iter().any(|gradient| gradient.abs().max().double_value(&[]) > 0.01), "there are gradients");
+    a.iter().zip(b).for_each(|(a, b)| assert_close(a, b));
+}
+
+fn evaluation() -> Pass {
+    Pass::evaluation()
+}
+
+#[test]
+fn a_loss_in_chunks_is_the_whole_loss_with_its_gradient() {
+    let (_folder, store) = store();
+    let part = store.part(Part::Train).unwrap();
+    for objective in &objectives() {
+        let (params, model) = random_model(2);
+        let collator = Collator { objective, padding: 0, device: Device::Cpu };
+        let slots: [&[u32]; 2] = [&[0, 1, 2, 3], &[4, 5]];
+        let share = |rows: &[u32]| 1.0 / units(objective, part, rows) as f64;
+        let batch = collator.collate(part, &slots.map(|rows| (rows, share(rows))));
+        let targets = &batch.targets;
+        let positions = targets.positions.as_ref().unwrap();
+
+        let logits = model.next_tokens(&batch.inputs, positions, &mut evaluation());
+        let whole = weighted(&cross_entropy(&logits, &targets.labels), &targets.weights);
+        whole.sum(Kind::Float).backward();
+        let expected = take_gradients(&params);
+
+        let one = 2 * index(VOCABULARY);
+        for logits in [1, one, 3 * one, LOGITS_AT_ONCE] {
+            let hidden = model.hidden_states(&batch.inputs, positions, &mut evaluation());
+            let (losses, gradient) = backward_to(&hidden.detach(), &model, targets, logits);
+            (hidden * gradient).sum(Kind::Float).backward();
+            assert_close(&losses, &whole.detach());
+            assert_all_close(&take_gradients(&params), &expected);
+        }
+        assert_close(&backward(&model, &batch, &mut evaluation()), &whole.detach());
+        assert_all_close(&take_gradients(&params), &expected);
+    }
+}
+
+#[test]
+fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
+    let (_folder, store) = store();
+    let part = store.part(Part::Train).unwrap();
+    for objective in &objectives() {
+        let (params, model) = random_model(1);
+        let collator = Collator { objective, padding: 0, device: Device::Cpu };
+        let rows = [0, 1, 2, 3, 4, 5, 6];
+        let share = 1.0 / units(objective, part, &rows) as f64;
+        let loss = |rows: &[u32]| {
+            let batch = collator.collate(part, &[(rows, share)]);
+            backward(&model, &batch, &mut evaluation()).double_value(&[0])
+        };
+        let whole = loss(&rows);
+        let expected = take_gradients(&params);
+        let parts = loss(&rows[..1]) + loss(&rows[1..5]) + loss(&rows[5..]);
+        assert!((whole - parts).abs() < APART);
+        assert_all_close(&take_gradients(&params), &expected);
+        // Evaluation sees the same losses, one by one.
+        let losses = token_losses(&model, &collator.collate(part, &[(&rows, share)]));
+        assert_eq!(losses.len(), units(objective, part, &rows));
+        assert!((losses.iter().sum::<f64>() * share - whole).abs() < APART);
+    }
+}
+
+#[test]
+fn a_pairs_second_text_has_its_own_token_type_and_an_answer_has_none() {
+    let (_folder, store) = store();
+    let part = store.part(Part::Train).unwrap();
+    let file = DataFile { path: PathBuf::new(), content: ContentHash::of_bytes(b""), rows: 8, text_bytes: 0 };
+    let pairs = Task::classification(file, "text", "label", &["a", "b"]).objective;
+    let collate = |objective: &Objective| {
+        Collator { objective, padding: 0, device: Device::Cpu }.collate(part, &[(&[1, 0], 0.5)])
+    };
+    let batch = collate(&pairs);
+    let types = batch.inputs.token_types.unwrap();
+    assert_eq!(types.size(), [1, 2, 8]);
+    let types = Vec::<i64>::try_from(types.view([-1])).unwrap();
+    // Row 1 has 8 tokens, the second text from token 2 on; row 0 has 3, from token 1 on.
+    assert_eq!(types, [0, 0, 1, 1, 1, 1, 1, 1, 0, 1, 1, 0, 0, 0, 0, 0]);
+    for objective in &objectives() {
+        assert!(collate(objective).inputs.token_types.is_none());
+    }
+}

@@ -1,0 +1,9 @@
+//! From data files to token stores.
+
+mod cleaning;
+mod formats;
+mod languages;
+mod prepare;
+mod sources;
+mod support;
+mod tokenizer;

@@ -1,0 +1,232 @@
+//! Reports of language models and of generated answers: what is better, what is taken together, and
+//! what is never compared.
+
+mod report_record;
+
+use std::fs;
+
+use lorasweep::outcome::{Metric, MetricLine, Scores};
+use lorasweep::report::findings::Findings;
+use lorasweep::report::plots::charts;
+use lorasweep::report::{self, frames, html, markdown};
+use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
+use lorasweep::trial::Method;
+
+use report_record::{answer_record, language_record, lora, record, record_of, training};
+
+fn page(record: &RunRecord) -> String {
+    let findings = Findings::of(record);
+    markdown::render(&findings, &charts(&findings))
+}
+
+#[test]
+fn language_models_on_tasks_and_seeds() {
+    insta::assert_snapshot!(page(&language_record(&["wikitext-2", "imdb"], &[8, 16], &[1, 2, 3])));
+}
+
+#[test]
+fn one_adapter_on_many_tasks() {
+    insta::assert_snapshot!(page(&language_record(&["wikitext-2", "imdb", "xsum"], &[8], &[42])));
+}
+
+#[test]
+fn generated_answers() {
+    insta::assert_snapshot!(page(&answer_record()));
+}
+
+#[test]
+fn the_terminal_names_the_metric() {
+    insta::assert_snapshot!(report::terminal_table(
+        &language_record(&["wikitext-2", "imdb"], &[8], &[42]),
+        120
+    ));
+    insta::assert_snapshot!(report::terminal_table(&answer_record(), 120));
+    insta::assert_snapshot!(report::terminal_table(&language_record(&["imdb"], &[8], &[1, 2]), 120));
+}
+
+/// Of losses the lowest is selected, in each task by itself.
+#[test]
+fn each_task_selects_its_lowest_loss() {
+    let record = language_record(&["wikitext-2", "imdb"], &[4, 8, 16], &[1, 2]);
+    let findings = Findings::of(&record);
+    assert_eq!(findings.tasks.len(), 2);
+    for task in &findings.tasks {
+        let loss = |entry: &report::findings::Entry| entry.summary.validation[&Metric::Loss].mean;
+        let selected = task.selected().unwrap();
+        assert!(task.entries.iter().all(|entry| loss(entry) >= loss(selected)));
+        assert!(task.entries.iter().all(|e| e.summary.configuration.task == task.task.name));
+        assert_eq!(task.entries.iter().filter(|entry| entry.selected).count(), 1);
+    }
+}
+
+/// A base that scores best is still the reference; alone, it is what there is to select.
+#[test]
+fn an_untrained_base_is_a_reference_unless_it_is_alone() {
+    let base = ("minilm-2", Method::Base, training(5e-3));
+    let mut record = record_of(vec![base.clone(), lora(4, 8.0), lora(8, 8.0)]);
+    for trial in record.trials.iter_mut().filter(|t| t.trial.configuration.method == Method::Base) {
+        let Some(Scores::Classification(scores)) = trial.result.as_mut().map(|r| &mut r.validation) else {
+            panic!("it classifies")
+        };
+        scores.accuracy = 0.99;
+    }
+    let findings = Findings::of(&record);
+    let selected = findings.tasks[0].selected().unwrap();
+    assert_eq!(selected.summary.configuration.method.name(), "lora");
+    assert_eq!(findings.tasks[0].entries.last().unwrap().label, "base, not trained");
+
+    let alone = record_of(vec![base]);
+    let findings = Findings::of(&alone);
+    assert!(findings.tasks[0].selected().is_some());
+    assert!(charts(&findings).is_empty(), "nothing trained, so nothing has a place on an axis");
+}
+
+/// Two tasks of 51,000 test tokens each; after the second gets three times as many, it weighs so.
+#[test]
+fn losses_over_tasks_weigh_by_token() {
+    let mut record = language_record(&["a", "b"], &[8], &[42]);
+    let mut losses = [0.0; 2];
+    for trial in &mut record.trials {
+        let second = trial.trial.configuration.task == "b";
+        let adapter = trial.trial.configuration.method.lora().is_some();
+        let test = trial.result.as_mut().and_then(|result| result.test.as_mut());
+        let Some(Scores::LanguageModelling(scores)) = test else { panic!("it models language") };
+        if second {
+            scores.tokens = 153_000;
+        }
+        if adapter {
+            losses[usize::from(second)] = scores.loss;
+        }
+    }
+    let findings = Findings::of(&record);
+    let best = findings.pools.iter().find(|pool| pool.best).unwrap();
+    assert_eq!((best.done, best.test.tokens), (2, 204_000));
+    let pooled = (losses[0] + 3.0 * losses[1]) / 4.0;
+    assert!((best.test.scores[&Metric::Loss] - pooled).abs() < 1e-12);
+    assert!((best.test.scores[&Metric::Perplexity] - pooled.exp()).abs() < 1e-9);
+}
+
+/// An adapter that lacks a task says so, and cannot pass for the best over all.
+#[test]
+fn what_lacks_a_task_is_never_best_over_all() {
+    let mut record = language_record(&["a", "b"], &[8, 16], &[42]);
+    let has_rank =
+        |t: &TrialRecord, rank| t.trial.configuration.method.lora().is_some_and(|l| l.rank == rank);
+    let on_b = |t: &&mut TrialRecord| t.trial.configuration.task == "b" && has_rank(t, 16);
+    let trial = record.trials.iter_mut().find(on_b).unwrap();
+    (trial.state, trial.result) = (TrialState::Interrupted, None);
+    let findings = Findings::of(&record);
+    let best = findings.pools.iter().find(|pool| pool.best).unwrap();
+    assert_eq!(best.configuration.method.lora().unwrap().rank, 8);
+    let other =
+        findings.pools.iter().find(|pool| pool.configuration.method.lora().is_some_and(|l| l.rank == 16));
+    assert_eq!(other.unwrap().done, 1);
+}
+
+/// Three seeds on three folds: 3 seed means, 9 trials, and a test over 3 folds, not over 9 trials.
+#[test]
+fn seeds_are_taken_together_and_never_tested_as_samples() {
+    let mut grid = Vec::new();
+    for rank in [4, 16] {
+        for seed in [1, 2, 3] {
+            let (model, method, mut training) = lora(rank, 16.0);
+            training.seed = seed;
+            grid.push((model, method, training));
+        }
+    }
+    let record = record_of(grid);
+    let findings = Findings::of(&record);
+    assert_eq!(findings.seeds.len(), 2);
+    let [best, other] = &findings.seeds[..] else { panic!("two groups") };
+    assert!(best.best && !other.best);
+    assert_eq!((best.seeds, best.validation.unwrap().n, best.trials.unwrap().n), (3, 3, 9));
+    assert!((best.validation.unwrap().mean - best.trials.unwrap().mean).abs() < 1e-12);
+    assert_eq!(other.comparison.unwrap().test.folds, 3);
+    assert_eq!(best.label, "LoRA r=16 α=16");
+    assert!(Findings::of(&report_record::record()).seeds.is_empty());
+}
+
+#[test]
+fn columns_follow_the_metric() {
+    let text = |frame| String::from_utf8(frames::csv(frame).unwrap()).unwrap();
+    let language = language_record(&["a", "b"], &[8], &[42]);
+    let findings = Findings::of(&language);
+    let (trials, configurations) =
+        (text(frames::trials(&findings).unwrap()), text(frames::configurations(&findings).unwrap()));
+    let header = |text: &str| text.lines().next().unwrap().split(',').map(str::to_owned).collect::<Vec<_>>();
+    for name in ["task", "test_bits_per_token", "test_tokens", "train_tokens_per_s", "last_ema_loss"] {
+        assert!(header(&trials).iter().any(|column| column == name), "{name}");
+    }
+    for name in ["task", "validation_loss_mean", "test_perplexity_std", "validation_loss_ci95_low"] {
+        assert!(header(&configurations).iter().any(|column| column == name), "{name}");
+    }
+    assert!(header(&trials).iter().all(|column| !column.contains("accuracy")));
+    assert_eq!((trials.lines().count(), configurations.lines().count()), (5, 5));
+    let answers = answer_record();
+    let configurations = text(frames::configurations(&Findings::of(&answers)).unwrap());
+    assert!(configurations.contains("validation_exact_match_mean"));
+}
+
+/// With many configurations in each, tasks have charts of their own, and a report with fewer takes
+/// the old ones away.
+#[test]
+fn charts_of_tasks_come_and_go() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("mine.svg"), "not the report's").unwrap();
+    let names = || {
+        let mut names: Vec<String> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name.ends_with(".svg"))
+            .collect();
+        names.sort();
+        names
+    };
+    report::write(&language_record(&["a", "b"], &[4, 8, 16], &[1, 2]), folder.path()).unwrap();
+    let of = |task: &str| {
+        ["convergence", "loss-vs-parameters", "rank-alpha", "training"]
+            .map(|name| format!("{name}-{task}.svg"))
+    };
+    let mut expected: Vec<String> = of("1-a").into_iter().chain(of("2-b")).collect();
+    expected.push("mine.svg".to_owned());
+    expected.sort();
+    assert_eq!(names(), expected);
+    report::write(&language_record(&["a", "b"], &[8], &[42]), folder.path()).unwrap();
+    assert_eq!(names(), ["convergence.svg", "mine.svg", "training.svg"]);
+}
+
+#[test]
+fn pages_of_every_objective_close_their_tags() {
+    let records = [
+        record(),
+        answer_record(),
+        language_record(&["a", "b"], &[4, 8, 16], &[1, 2]),
+        language_record(&["a"], &[8], &[1]),
+    ];
+    for record in records {
+        let findings = Findings::of(&record);
+        let page = html::render(&findings, &charts(&findings)).unwrap();
+        for tag in ["section", "table", "figure", "svg", "div", "ul", "p"] {
+            let opened =
+                page.matches(&format!("<{tag}>")).count() + page.matches(&format!("<{tag} ")).count();
+            assert_eq!(opened, page.matches(&format!("</{tag}>")).count(), "<{tag}>");
+        }
+        assert!(!page.contains("NaN"), "a score that is no number");
+    }
+}
+
+/// A loss that is not finite is in no curve and breaks no chart.
+#[test]
+fn a_diverged_loss_breaks_no_chart() {
+    let mut record = answer_record();
+    for line in &mut record.trials[0].metrics {
+        match line {
+            MetricLine::Train { loss, grad_norm, .. } => (*loss, *grad_norm) = (f64::NAN, f64::INFINITY),
+            MetricLine::Validation { .. } => {}
+        }
+    }
+    let findings = Findings::of(&record);
+    for chart in charts(&findings) {
+        assert!(!chart.svg().unwrap().contains("NaN"), "{}", chart.name);
+    }
+}

@@ -1,0 +1,52 @@
+//! A model that is judged as it is.
+
+use lorasweep::job::ChildLine;
+use lorasweep::outcome::MetricLine;
+use lorasweep::train::Ended;
+use lorasweep::trial::{Keep, Method, Training};
+
+use crate::bench::{Bench, alone};
+use crate::subject::{Subject, training};
+
+#[test]
+fn a_base_model_is_judged_once_and_trains_nothing() {
+    let _alone = alone();
+    for (subject, keep) in
+        [(Subject::Labels, Keep::Last), (Subject::Labels, Keep::Best), (Subject::Answers, Keep::Last)]
+    {
+        let trials = [1, 2].map(|seed| subject.trial(Method::Base, Training { keep, seed, ..training() }));
+        let bench = Bench::new(subject);
+        // Whether it is asked to stop makes no difference: there is no step after which it could.
+        let (ended, lines) = bench.attempt(&trials, true);
+        assert_eq!(ended, Ok(Ended::Finished));
+        assert_eq!(lines, trials.each_ref().map(|trial| ChildLine::Finished { trial: trial.id }));
+        for trial in &trials {
+            let result = bench.result(trial);
+            assert_eq!([result.steps, result.kept_step, result.trainable_params], [0; 3]);
+            assert!(result.total_params > 0);
+            let [MetricLine::Validation { step: 0, epoch: 0.0, scores }] = bench.metrics(trial)[..] else {
+                panic!("one validation: {:?}", bench.metrics(trial))
+            };
+            assert_eq!(scores, result.validation);
+            assert_eq!(bench.test_again(trial, &bench.last(trial)), result.test.unwrap());
+        }
+        let [first, second] = trials.each_ref().map(|trial| bench.result(trial).validation);
+        // A seed draws a head; a language model has none.
+        assert_eq!(first != second, subject == Subject::Labels);
+    }
+}
+
+#[test]
+fn a_base_model_judged_but_not_recorded_is_judged_alike() {
+    let _alone = alone();
+    let subject = Subject::Language;
+    let trial = subject.trial(Method::Base, training());
+    let bench = Bench::new(subject);
+    bench.train(std::slice::from_ref(&trial));
+    let (result, metrics) = (bench.result(&trial), bench.metrics(&trial));
+    std::fs::remove_file(bench.layout.result(trial.id)).unwrap();
+    bench.train(std::slice::from_ref(&trial));
+    let again = bench.result(&trial);
+    assert_eq!((again.validation, again.test), (result.validation, result.test));
+    assert_eq!(bench.metrics(&trial), metrics);
+}

@@ -1,0 +1,105 @@
+//! What is kept of a trial is what was judged, and damage to it costs time only.
+
+use lorasweep::job::ChildLine;
+use lorasweep::outcome::{MetricLine, Scores};
+use lorasweep::train::Ended;
+use lorasweep::trial::{Keep, Training};
+
+use crate::bench::{Bench, LOSSES_APART, alone, assert_identical};
+use crate::subject::{Subject, training};
+
+#[test]
+fn a_damaged_checkpoint_costs_time_and_a_warning_and_changes_nothing() {
+    type Damage = fn(&mut Vec<u8>);
+    let _alone = alone();
+    let subject = Subject::Labels;
+    let (whole, trial) = (Bench::new(subject), subject.trial(subject.lora(4, 8.0, 0.2), training()));
+    let (_, lines) = whole.attempt(std::slice::from_ref(&trial), false);
+    assert!(!lines.iter().any(|line| matches!(line, ChildLine::Warning { .. })), "{lines:?}");
+    let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() - 5);
+    let flip_weight = |bytes: &mut Vec<u8>| *bytes.iter_mut().nth_back(9).unwrap() ^= 4;
+    let flip_header = |bytes: &mut Vec<u8>| bytes[40] ^= 1;
+    let damages: [Damage; 3] = [cut, flip_weight, flip_header];
+    for (n, damage) in damages.into_iter().enumerate() {
+        let torn = Bench::new(subject);
+        for _ in 0..4 {
+            assert_eq!(torn.attempt(std::slice::from_ref(&trial), true).0, Ok(Ended::Stopped));
+        }
+        // The best weights are needed as much as the last ones.
+        for path in
+            [torn.layout.last_checkpoint(trial.id), torn.layout.best_checkpoint(trial.id)].iter().skip(n % 2)
+        {
+            let mut bytes = std::fs::read(path).unwrap();
+            damage(&mut bytes);
+            std::fs::write(path, bytes).unwrap();
+        }
+        let (ended, lines) = torn.attempt(std::slice::from_ref(&trial), false);
+        assert_eq!(ended, Ok(Ended::Finished));
+        let ChildLine::Warning { trial: warned, message } = &lines[0] else {
+            panic!("no warning comes first: {lines:?}")
+        };
+        assert_eq!(*warned, trial.id);
+        assert!(message.contains("damaged") && message.ends_with("starts over"), "{message}");
+        let ChildLine::Progress(first) = &lines[1] else { panic!("no step: {lines:?}") };
+        assert_eq!(first.step, 1, "it starts over");
+        assert_identical(&torn, &whole, &trial);
+    }
+}
+
+#[test]
+fn adapters_on_the_untouched_base_are_what_was_tested() {
+    let _alone = alone();
+    for (subject, saved) in [
+        (Subject::Labels, [".lora_", "classifier."]),
+        (Subject::Language, [".lora_"; 2]),
+        (Subject::Answers, [".lora_"; 2]),
+    ] {
+        let (bench, trials) = (Bench::new(subject), subject.unlike_adapters());
+        bench.train(&trials);
+        let solo = subject.trial(subject.lora(4, 8.0, 0.2), training());
+        bench.train(std::slice::from_ref(&solo));
+        for trial in trials.iter().chain([&solo]) {
+            let last = bench.last(trial);
+            assert!(last.keys().all(|name| saved.iter().any(|part| name.contains(part))), "{last:?}");
+            let (tested, again) = (bench.result(trial).test.unwrap(), bench.test_again(trial, &last));
+            if subject != Subject::Language {
+                assert_eq!(tested.primary(), again.primary());
+            }
+            assert!((tested.loss() - again.loss()).abs() <= LOSSES_APART);
+        }
+    }
+}
+
+#[test]
+fn the_best_weights_are_tested_where_the_best_are_kept() {
+    let _alone = alone();
+    for subject in [Subject::Labels, Subject::Language] {
+        // So high a learning rate that the validation scores get worse again.
+        let wild = Training {
+            learning_rate: 0.05,
+            evaluate_every: Some(1),
+            epochs: 4.0,
+            keep: Keep::Best,
+            ..training()
+        };
+        let bench = Bench::new(subject);
+        let trial = subject.trial(subject.lora(8, 32.0, 0.0), wild);
+        bench.train(std::slice::from_ref(&trial));
+        let result = bench.result(&trial);
+        assert!(result.kept_step < result.steps, "the last weights are the best, which tests nothing");
+        let validations = bench.metrics(&trial).into_iter().filter_map(|line| match line {
+            MetricLine::Validation { step, scores, .. } => Some((step, scores)),
+            MetricLine::Train { .. } => None,
+        });
+        let mut best: Option<(u64, Scores)> = None;
+        for (step, scores) in validations {
+            let metric = scores.primary_metric();
+            if best.is_none_or(|(_, best)| metric.better(scores.primary(), best.primary())) {
+                best = Some((step, scores));
+            }
+        }
+        assert_eq!(Some((result.kept_step, result.validation)), best);
+        assert_eq!(bench.test_again(&trial, &bench.best(&trial)), result.test.unwrap());
+        assert_ne!(bench.test_again(&trial, &bench.last(&trial)), result.test.unwrap());
+    }
+}

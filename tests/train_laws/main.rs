@@ -1,0 +1,15 @@
+//! What training promises, whatever interrupts it and whoever trains beside it: on tiny models, in
+//! this process.
+//!
+//! libtorch has one random generator per process, which initialisation and dropout seed again before
+//! every draw. Two trainings at once would draw from each other's seed, as no two do in real life:
+//! so each test holds the lock of [`bench::alone`].
+#![cfg(feature = "torch")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod base;
+mod bench;
+mod checkpoints;
+mod laws;
+mod scores;
+mod subject;

@@ -1,0 +1,165 @@
+//! What is trained in these tests: three kinds of task, each with a tiny model that reads it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lorasweep::arch::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
+use lorasweep::content::ContentHash;
+use lorasweep::data::store::Row;
+use lorasweep::task::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
+use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+
+pub(crate) const TRAIN_ROWS: u32 = 40;
+pub(crate) const TEST_ROWS: u32 = 12;
+
+/// The token that ends an answer: the last of the fixture's vocabulary.
+pub(crate) const END: u32 = 59;
+
+/// Longest generated answer.
+pub(crate) const MAX_NEW: usize = 4;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Subject {
+    /// Texts with one of three labels, for BERT.
+    Labels,
+    /// Running text, for GPT-2.
+    Language,
+    /// Questions with answers, for GPT-2.
+    Answers,
+}
+
+impl Subject {
+    pub(crate) fn task(self) -> Task {
+        let content = ContentHash::of_bytes(b"rows");
+        let file = |rows: u32| DataFile {
+            path: PathBuf::from("rows.csv"),
+            content,
+            rows: rows as usize,
+            text_bytes: 0,
+        };
+        let train = file(TRAIN_ROWS);
+        let task = match self {
+            Self::Labels => Task::classification(train, "text", "label", &["a", "b", "c"]),
+            Self::Language => {
+                let objective = LanguageModelling { text: Vec::new(), layout: TextLayout::Documents };
+                Task::new(Task::ONLY, Objective::LanguageModelling(objective), train)
+            }
+            Self::Answers => {
+                let template = "{context}{question}".to_owned();
+                let objective = QuestionAnswering { template, max_new_tokens: MAX_NEW };
+                Task::new(Task::ONLY, Objective::QuestionAnswering(objective), train)
+            }
+        };
+        Task { test: Some(file(TEST_ROWS)), max_length: 24, sample_seed: 1, ..task }
+    }
+
+    /// A transformers folder's model, with dropout. Its tokenizer is where [`words`] was written.
+    pub(crate) fn model(self, tokenizer: &Path) -> ModelSpec {
+        let family = match self {
+            Self::Labels => "bert",
+            Self::Language | Self::Answers => "gpt2",
+        };
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family);
+        let config = std::fs::read(path.join("config.json")).unwrap();
+        let architecture = match self {
+            Self::Labels => Architecture::Bert(BertConfig {
+                hidden_dropout_prob: 0.1,
+                attention_probs_dropout_prob: 0.1,
+                ..serde_json::from_slice(&config).unwrap()
+            }),
+            Self::Language | Self::Answers => Architecture::Gpt2(Gpt2Config {
+                resid_pdrop: 0.1,
+                embd_pdrop: 0.1,
+                attn_pdrop: 0.1,
+                ..serde_json::from_slice(&config).unwrap()
+            }),
+        };
+        let content = ContentHash::of_bytes(b"tiny");
+        ModelSpec {
+            name: "tiny".to_owned(),
+            weights: Weights::Folder { path, content },
+            tokenizer: tokenizer.to_path_buf(),
+            tokenizer_content: content,
+            architecture,
+        }
+    }
+
+    /// Row number `row`, its tokens in `tokens`. Of labelled rows a class has more of its own tokens
+    /// than of others; the answer to a question is its first word, twice.
+    pub(crate) fn row(self, row: u32, tokens: &mut Vec<u32>) -> Row<'_> {
+        let (class, length) = (row % 3, 4 + row * 7 % 13);
+        let token = |i: u32| 3 + (class * 19 + (row + i) * (i % 3) * 5 + i) % 55;
+        *tokens = (0..length).map(token).collect();
+        let mut answers = Vec::new();
+        match self {
+            Self::Labels | Self::Language => {}
+            Self::Answers => {
+                let word = tokens[0];
+                tokens.extend([word, word, END]);
+                answers = vec![format!("w{word} w{word}"), format!("the w{word}.")];
+            }
+        }
+        let label = if self == Self::Labels { class } else { 0 };
+        Row { tokens, label, second: length, answers }
+    }
+
+    pub(crate) fn lora(self, rank: usize, alpha: f64, dropout: f64) -> Method {
+        let targets: &[&str] = match self {
+            Self::Labels => &["query", "value"],
+            Self::Language | Self::Answers => &["c_attn", "c_proj"],
+        };
+        Method::Lora(Lora { dropout, ..Lora::new(targets, rank, alpha) })
+    }
+
+    pub(crate) fn trial(self, method: Method, training: Training) -> Trial {
+        let configuration = Configuration::new(&self.task(), &self.model(Path::new("")), method, training);
+        Trial::new(&Arc::new(configuration), Splitting::KFold { k: 4, stratified: true, seed: 1 }, 0)
+    }
+
+    /// Three adapters that share nothing but the batch shape, and are done after 4, 10 and 8 steps.
+    pub(crate) fn unlike_adapters(self) -> Vec<Trial> {
+        let last = Training { learning_rate: 1e-2, epochs: 2.0, clip_norm: None, seed: 9, ..training() };
+        vec![
+            self.trial(
+                self.lora(2, 4.0, 0.0),
+                Training { learning_rate: 1e-3, epochs: 1.0, seed: 7, ..training() },
+            ),
+            self.trial(self.lora(8, 32.0, 0.3), Training { weight_decay: 0.0, ..training() }),
+            self.trial(self.lora(4, 8.0, 0.1), last),
+        ]
+    }
+}
+
+/// 30 rows train: 8 batches, 4 steps an epoch, 10 steps in all.
+pub(crate) fn training() -> Training {
+    Training {
+        learning_rate: 3e-3,
+        epochs: 2.5,
+        batch_size: 4,
+        accumulation: 2,
+        schedule: Schedule::Cosine,
+        warmup: 0.2,
+        weight_decay: 0.01,
+        clip_norm: Some(1.0),
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        evaluate_every: Some(3),
+        keep: Keep::Last,
+        seed: 1,
+    }
+}
+
+/// A tokenizer whose token n is the word `wn`, and the last one the end of a text.
+pub(crate) fn words() -> String {
+    let words: Vec<String> = (0..END).map(|n| format!("\"w{n}\": {n}")).collect();
+    let end = format!("\"<|endoftext|>\": {END}");
+    format!(
+        r#"{{"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+            "pre_tokenizer": {{"type": "Whitespace"}}, "post_processor": null, "decoder": null,
+            "added_tokens": [{{"id": {END}, "content": "<|endoftext|>", "special": true, "normalized": false,
+                               "single_word": false, "lstrip": false, "rstrip": false}}],
+            "model": {{"type": "WordLevel", "unk_token": "w0", "vocab": {{{}, {end}}}}}}}"#,
+        words.join(", ")
+    )
+}
