@@ -47,7 +47,7 @@
 //! | [`worker`] | the child's side of a job |
 //! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
 //! | [`data`] | reading files, drawing rows, folds, tokenising once, batches |
-//! | `model` | pack-aware layers, BERT, weight files (with the feature `torch`) |
+//! | `model` | pack-aware layers, BERT, GPT-2, GPTMini, generation, weight files (with the feature `torch`) |
 //! | [`train`] | the training loop of a pack: optimiser, evaluation, metrics, checkpoints |
 //! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
 //! | [`report`] | tables, statistics and plots of a record; pages and files of them |
