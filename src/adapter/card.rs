@@ -13,6 +13,9 @@ use crate::run::record::{RunRecord, TrialRecord};
 use crate::task::{DataFile, Part, Task};
 use crate::trial::{Configuration, Method};
 
+/// A set of rows' scores in a result, where they were scored.
+type ScoresOf = fn(&TrialResult) -> Option<Scores>;
+
 /// What a card tells of the training.
 #[derive(Debug)]
 pub struct Card<'a> {
@@ -89,7 +92,7 @@ impl<'a> Card<'a> {
         let done = self.results.len();
         let mut text =
             format!("| rows | metric | this model | {done} of {} folds |\n|---|---|--:|--:|\n", self.folds);
-        let sets: [(&str, Option<Scores>, fn(&TrialResult) -> Option<Scores>); 2] = [
+        let sets: [(&str, Option<Scores>, ScoresOf); 2] = [
             ("validation", Some(result.validation), |result| Some(result.validation)),
             ("test", result.test, |result| result.test),
         ];
