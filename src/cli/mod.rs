@@ -8,9 +8,12 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod export;
+mod import;
 mod init;
 mod logs;
 mod plan;
+mod predict;
 mod preflight;
 mod report;
 mod run;
@@ -24,6 +27,9 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use self::export::ExportArgs;
+pub use self::import::ImportArgs;
+pub use self::predict::PredictArgs;
 use crate::error::AppError;
 use crate::hub::Hub;
 use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind, SweepSpec};
@@ -75,6 +81,13 @@ pub enum Command {
     Explain(TrialArgs),
     /// Write the report of a run again
     Report(ReportArgs),
+    /// Write a finished trial as a folder that PEFT or transformers loads
+    Export(ExportArgs),
+    /// Check an adapter that PEFT saved, and make it ready for `predict`
+    Import(ImportArgs),
+    /// Ask a model: labels with probabilities, or generated text
+    #[command(override_usage = predict::USAGE)]
+    Predict(PredictArgs),
     /// Print the JSON Schema of sweep files, for editors
     Schema,
     /// Say what this machine has and what is missing
@@ -266,12 +279,29 @@ impl Command {
             Self::Logs(args) => logs::call(&args),
             Self::Explain(args) => explain::call(&args),
             Self::Report(args) => report::call(&args),
+            Self::Export(args) => export::call(&args),
+            Self::Import(args) => import::call(&args),
+            Self::Predict(args) => predict::call(&args),
             Self::Schema => schema::call(),
             Self::Doctor(args) => doctor::call(&args),
             Self::Completions { shell } => completions::call(shell, &mut Cli::command()),
             Self::Worker { job_file } => return Ok(crate::worker::run(&job_file)),
         }
         .map(|()| 0)
+    }
+}
+
+/// Says which files were written.
+fn print_paths(files: &[PathBuf]) -> Result<(), AppError> {
+    let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    crate::ui::output::data(&lines)
+}
+
+#[cfg(not(feature = "torch"))]
+fn no_torch() -> AppError {
+    AppError::Environment {
+        message: "this build has no models in it".to_owned(),
+        hint: Some("build lorasweep with its feature `torch`".to_owned()),
     }
 }
 
