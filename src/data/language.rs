@@ -100,7 +100,7 @@ mod tests {
         #[test]
         fn pieces_end_before_white_space(text in "[ab東\n\u{a0} ]{0,40}", size in 1_usize..9) {
             let pieces = pieces(&text, size);
-            prop_assert_eq!(pieces.concat(), text);
+            prop_assert_eq!(pieces.concat(), text.as_str());
             for pair in pieces.windows(2) {
                 prop_assert!(pair[0].len() >= size);
                 prop_assert!(pair[0].ends_with(|c: char| !c.is_whitespace()));

@@ -117,7 +117,7 @@ impl Model {
     /// For a classifier.
     #[must_use]
     pub fn vocabulary(&self) -> i64 {
-        self.language_model().words.len()
+        self.language_model().words.rows()
     }
 
     /// Greedy continuations of one slot's model; see [`Gpt2::generate`].

@@ -59,7 +59,7 @@ impl Gpt2 {
         let columns = Tensor::arange_start(column, column + new, (Kind::Int64, ids.device()));
         // What lies before a prompt or behind a finished answer has no position of its own.
         let positions = (&columns - starts.view([-1, 1])).clamp(0, index(self.max_length) - 1);
-        let mask = mask(&columns, starts);
+        let mask = mask(&columns, column + new, starts);
         let words = self.words.forward(&ids.reshape([1, -1]));
         let mut x = words + self.positions.forward(&positions.view([1, -1]));
         for (layer, cache) in self.layers.iter().zip(caches) {
@@ -134,11 +134,11 @@ fn left_padded(prompts: &[&[u32]], longest: usize, device: Device) -> Tensor {
     Tensor::from_slice(&ids).view([index(prompts.len()), index(longest)]).to_device(device)
 }
 
-/// `[B, 1, n, columns so far]`: what the new tokens in `columns` see, from their prompt's start to themselves.
-fn mask(columns: &Tensor, starts: &Tensor) -> Tensor {
-    let so_far = columns.max().int64_value(&[]) + 1;
+/// `[B, 1, n, so_far]`: what the new tokens in `columns` see of all columns so far, from their prompt's
+/// start to themselves.
+fn mask(columns: &Tensor, so_far: i64, starts: &Tensor) -> Tensor {
     let keys = Tensor::arange(so_far, (Kind::Int64, columns.device())).view([1, 1, 1, -1]);
-    let hidden =
-        keys.lt_tensor(&starts.view([-1, 1, 1, 1])).logical_or(&keys.gt_tensor(&columns.view([1, 1, -1, 1])));
-    hidden.to_kind(Kind::Float) * HIDDEN
+    let before = keys.lt_tensor(&starts.view([-1, 1, 1, 1]));
+    let behind = keys.gt_tensor(&columns.view([1, 1, -1, 1]));
+    before.logical_or(&behind).to_kind(Kind::Float) * HIDDEN
 }

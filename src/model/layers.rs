@@ -208,7 +208,7 @@ impl Embedding {
     }
 
     /// Rows of the table.
-    pub fn len(&self) -> i64 {
+    pub fn rows(&self) -> i64 {
         match &self.weight {
             Weight::Shared(weight) => weight.size()[0],
             Weight::Stacked(weight) => weight.size()[1],

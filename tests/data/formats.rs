@@ -37,6 +37,7 @@ fn parquet_holds_text_and_class_numbers_whatever_its_pages_are_packed_with() {
         look(&fixture("texts_none.parquet"), &task(classification(&["text"], &[], &named)), None).unwrap();
     assert_eq!(found.label_names, names(&["Business", "Sports", "World"]));
     assert_eq!(found.columns, names(&["text", "title", "label", "score", "kind", "good", "gone", "tokens"]));
+    assert_eq!(survey_columns(&fixture("texts_none.parquet"), &[], None).unwrap().rows, 4);
     let numbers = survey_columns(&fixture("texts_none.parquet"), &["score"], Some("good")).unwrap();
     assert_eq!(numbers.label_names, names(&["false", "true"]));
 }
@@ -48,7 +49,7 @@ fn parquet_that_cannot_be_used_says_why() {
         assert!(error.to_string().ends_with(words), "{error}");
     };
     says("texts_none.parquet", "gone", "row 2: column `gone` holds null");
-    says("texts_none.parquet", "tokens", ": column `tokens` holds a list");
+    says("texts_none.parquet", "tokens", ": column `tokens` holds a list or a struct");
     says("texts_none.parquet", "kind", ": column `kind` holds neither text nor numbers");
     says("empty.parquet", "text", ": no rows");
     let folder = tempfile::tempdir().unwrap();
@@ -58,6 +59,23 @@ fn parquet_that_cannot_be_used_says_why() {
         let error = survey_columns(&path, &["text"], Some("label")).unwrap_err();
         assert!(error.to_string().contains("not Parquet, or damaged: "), "{length}: {error}");
         assert_eq!(error.hint(), "copy or download the file again");
+    }
+}
+
+#[test]
+fn no_damaged_byte_of_parquet_is_fatal() {
+    let folder = tempfile::tempdir().unwrap();
+    for packing in ["none", "snappy", "zstd"] {
+        let whole = fs::read(fixture(&format!("texts_{packing}.parquet"))).unwrap();
+        let mut refused = 0;
+        for at in (0..whole.len()).step_by(5) {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 0xff;
+            let found = survey_columns(&write(&folder, "damaged.parquet", damaged), &["text"], Some("label"));
+            refused += usize::from(found.is_err());
+        }
+        // Some bytes are padding, statistics or text: Parquet has no checksum over all.
+        assert!(refused > whole.len() / 40, "{refused} of {}", whole.len());
     }
 }
 
