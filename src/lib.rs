@@ -49,6 +49,7 @@
 //! | [`data`] | reading files, drawing rows, folds, tokenising once, batches |
 //! | `model` | pack-aware layers, BERT, GPT-2, GPTMini, generation, weight files (with the feature `torch`) |
 //! | [`train`] | the training loop of a pack: optimiser, evaluation, metrics, checkpoints |
+//! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
 //! | [`report`] | tables, statistics and plots of a record; pages and files of them |
 //! | [`ui`] | what the user sees while a sweep runs, and the two outputs |
 //! | [`error`] | the errors that end a command, their hints and exit codes |
@@ -67,6 +68,7 @@
 //! 6. Nobody validates a sweep after `spec::load`, and nobody trusts a line that a child printed for
 //!    its fate: results and failures are files.
 
+pub mod adapter;
 pub mod arch;
 pub mod cli;
 pub mod content;

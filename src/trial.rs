@@ -243,12 +243,14 @@ impl Configuration {
                 test_fraction: task.test_fraction,
             },
             weights: match (&method, &model.weights) {
+                // Training from scratch takes the shapes of a model, never its weights.
+                (Method::Scratch, _) | (_, Weights::Random { .. }) => None,
                 (Method::Lora(_) | Method::Full | Method::Base, Weights::Folder { content, .. }) => {
                     Some(*content)
                 }
-                // Training from scratch takes the shapes of a model, never its weights.
-                (Method::Scratch, Weights::Folder { .. }) | (_, Weights::Random { .. } | Weights::Absent) => {
-                    None
+                // Nothing but its name tells a model without weights from another one of its shapes.
+                (Method::Lora(_) | Method::Full | Method::Base, Weights::Absent) => {
+                    Some(ContentHash::of_bytes(model.name.as_bytes()))
                 }
             },
             weights_seed: match (&method, &model.weights) {

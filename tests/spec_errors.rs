@@ -6,7 +6,11 @@ use std::fs;
 use std::path::Path;
 
 use lorasweep::arch::{Architecture, BertConfig};
-use lorasweep::spec::{self, Overrides, Problem, SpecErrors, SweepSpec};
+use lorasweep::hub::{Hub, Settings};
+use lorasweep::spec::{
+    self, Downloads, Overrides, Problem, Purpose, SpecErrors, Starter, StarterKind, SweepSpec,
+};
+use lorasweep::task::Objective;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
@@ -58,9 +62,13 @@ impl Folder {
     }
 
     fn load_with(&self, sweep: &str, set: &[&str], only: &[&str]) -> Result<SweepSpec, SpecErrors> {
-        self.write("demo.yaml", sweep);
         let all = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
-        spec::load(&self.0.path().join("demo.yaml"), &Overrides { set: all(set), only: all(only) })
+        self.load_as(sweep, &Overrides { set: all(set), only: all(only), profile: None }, Purpose::Run)
+    }
+
+    fn load_as(&self, sweep: &str, overrides: &Overrides, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
+        self.write("demo.yaml", sweep);
+        load(&self.0.path().join("demo.yaml"), overrides, purpose)
     }
 
     /// The whole message, with the folder's path taken out.
@@ -72,6 +80,14 @@ impl Folder {
         let folder = self.0.path().to_string_lossy().into_owned();
         errors.to_string().replace(&format!("{folder}/"), "").replace(&folder, ".")
     }
+}
+
+/// Loads a sweep with a hub that is offline and keeps its files beside the sweep.
+fn load(path: &Path, overrides: &Overrides, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
+    let cache = path.parent().unwrap().join("hub");
+    let endpoint = "http://127.0.0.1:9".to_owned();
+    let hub = Hub::new(Settings { cache, endpoint, token: None, offline: true });
+    spec::load(path, overrides, purpose, Downloads { hub: &hub, progress: &|_| {} })
 }
 
 fn sweep(parts: &[&str]) -> String {
@@ -89,8 +105,8 @@ fn a_sound_sweep_loads() {
     let spec = folder.load(&sweep(&[TASK, MODELS, GRID])).unwrap();
     assert_eq!(spec.trials().len(), 1);
     assert_eq!(spec.warnings, Vec::<String>::new());
-    assert_eq!(spec.task.labels, ["no", "yes"]);
-    assert!(spec.task.train.path.is_absolute());
+    assert_eq!(spec.first_task().objective.labels(), ["no", "yes"]);
+    assert!(spec.first_task().train.path.is_absolute());
 }
 
 #[test]
@@ -153,8 +169,11 @@ fn data_files_are_looked_at_before_anything_starts() {
 fn model_folders_are_looked_at_before_anything_starts() {
     let folder = Folder::new();
     folder.write("bare/config.json", r#"{"model_type": "bert", "num_attention_heads": 7}"#);
-    folder.write("gpt/config.json", r#"{"model_type": "gpt2"}"#);
+    folder.write("gpt/config.json", r#"{"model_type": "gpt2", "vocab_size": 6, "n_head": 12}"#);
+    folder.write("t5/config.json", r#"{"model_type": "t5"}"#);
+    folder.write("soft/config.json", r#"{"model_type": "gpt2", "activation_function": "relu"}"#);
     folder.write("gpt/model.safetensors", "version https://git-lfs.github.com/spec/v1\n");
+    folder.write("assets/note.txt", "no model is here");
     folder.write("long/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nrow\ntext\nmore\n");
     let models = "\
 models:
@@ -164,6 +183,8 @@ models:
   long: {from: tiny, tokenizer: long}
   both: {from: tiny, architecture: bert}
   none: {layers: 2}
+  t5: {from: t5}
+  soft: {from: soft}
   wide: {from: tiny, hidden: 16}";
     insta::assert_snapshot!(folder.message(&sweep(&[TASK, models, GRID])));
 }
@@ -279,7 +300,7 @@ fn ways_to_divide_the_rows_exclude_each_other() {
 #[test]
 fn unreadable_files_are_told() {
     let folder = Folder::new();
-    let missing = spec::load(Path::new("no/such/sweep.yaml"), &Overrides::default()).unwrap_err();
+    let missing = load(Path::new("no/such/sweep.yaml"), &Overrides::default(), Purpose::Run).unwrap_err();
     assert!(matches!(missing.errors[0].problem, Problem::Unreadable(_)));
     assert!(missing.to_string().ends_with("1 error in no/such/sweep.yaml; nothing was started"));
     let huge = folder.load(&format!("name: demo\n#{}\n", "x".repeat(1 << 20))).unwrap_err();
@@ -295,13 +316,20 @@ fn a_starter_is_a_sound_sweep() {
     folder.write("base/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
     let rows = (0..12).map(|i| format!("{i},\"a longer text, {}\",{}\n", i / 2, ["no", "a: b"][i % 2]));
     folder.write("my data.csv", &rows.fold("id,the text,#label\n".to_owned(), |all, row| all + &row));
-    let csv = folder.0.path().join("my data.csv");
-    let text = spec::starter(&csv, Path::new("my data.csv"), Path::new("base")).unwrap();
-    let spec = folder.load(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
-    assert_eq!((spec.name.as_str(), spec.task.label.as_str()), ("my-data", "#label"));
-    assert_eq!(spec.task.text, ["the text"]);
+    let starter = |kind, data: &str| {
+        let path = folder.0.path().join(data);
+        let starter = Starter { data: &path, data_in_sweep: Path::new(data), model: Path::new("base"), kind };
+        starter.text().map(|text| {
+            let spec = folder.load(&text);
+            spec.unwrap_or_else(|errors| panic!("{text}\n{errors}"))
+        })
+    };
+    let spec = starter(StarterKind::Classification, "my data.csv").unwrap();
+    let Objective::Classification(task) = &spec.first_task().objective else { panic!() };
+    assert_eq!((spec.name.as_str(), task.label.as_str()), ("my-data", "#label"));
+    assert_eq!(task.text, ["the text"]);
     assert_eq!(spec.trials().len(), 27);
-    assert!(spec::starter(Path::new("no.csv"), Path::new("no.csv"), Path::new("base")).is_err());
+    assert!(starter(StarterKind::Classification, "no.csv").is_err());
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use super::SpecArgs;
 use crate::error::AppError;
-use crate::spec::{self, SweepSpec};
+use crate::spec::{Purpose, SweepSpec};
 use crate::ui::{output, phrase};
 
 pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
-    let sweep = spec::load(&args.spec, &args.overrides(None))?;
+    let sweep = args.load(None, Purpose::Run)?;
     warn(&sweep);
     let counts = [
         phrase::count(sweep.configurations.len(), "configuration"),

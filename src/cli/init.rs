@@ -6,13 +6,20 @@ use std::path::{Path, PathBuf};
 
 use super::InitArgs;
 use crate::error::AppError;
-use crate::spec;
+use crate::spec::Starter;
 use crate::ui::output;
 
 pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
     let out = &args.out;
-    let text = spec::starter(&args.csv, &seen_from(out, &args.csv)?, &seen_from(out, &args.model)?)
-        .map_err(|error| AppError::Input { message: error.to_string(), hint: None })?;
+    let starter = Starter {
+        data: &args.data,
+        data_in_sweep: &seen_from(out, &args.data)?,
+        model: &seen_from(out, &args.model)?,
+        kind: args.kind.into(),
+    };
+    let text = starter
+        .text()
+        .map_err(|error| AppError::Input { hint: Some(error.hint()), message: error.to_string() })?;
     let created = OpenOptions::new().write(true).create_new(true).open(out);
     match created.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => {

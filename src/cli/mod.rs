@@ -8,9 +8,12 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod export;
+mod import;
 mod init;
 mod logs;
 mod plan;
+mod predict;
 mod preflight;
 mod report;
 mod run;
@@ -22,11 +25,15 @@ mod status;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
+pub use self::export::ExportArgs;
+pub use self::import::ImportArgs;
+pub use self::predict::PredictArgs;
 use crate::error::AppError;
-use crate::spec::Overrides;
-use crate::ui::phrase;
+use crate::hub::Hub;
+use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind, SweepSpec};
+use crate::ui::{downloads, phrase};
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -57,7 +64,7 @@ struct Cli {
 /// What can be asked for.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Write a commented starter sweep for your own CSV file
+    /// Write a commented starter sweep for your own data file
     Init(InitArgs),
     /// Check a sweep file and everything that it names, and write nothing
     Check(SpecArgs),
@@ -74,6 +81,13 @@ pub enum Command {
     Explain(TrialArgs),
     /// Write the report of a run again
     Report(ReportArgs),
+    /// Write a finished trial as a folder that PEFT or transformers loads
+    Export(ExportArgs),
+    /// Check an adapter that PEFT saved, and make it ready for `predict`
+    Import(ImportArgs),
+    /// Ask a model: labels with probabilities, or generated text
+    #[command(override_usage = predict::USAGE)]
+    Predict(PredictArgs),
     /// Print the JSON Schema of sweep files, for editors
     Schema,
     /// Say what this machine has and what is missing
@@ -96,6 +110,9 @@ pub enum Command {
 pub struct SpecArgs {
     /// The sweep file
     spec: PathBuf,
+    /// A set of changes from the sweep's `profiles`; its results go to a folder of their own
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
     /// Set a value in the sweep, for example `training.epochs=2` (repeatable)
     #[arg(long, value_name = "PATH=VALUE")]
     set: Vec<String>,
@@ -107,14 +124,38 @@ pub struct SpecArgs {
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 pub struct InitArgs {
-    /// The training data: CSV, TSV or JSON Lines
-    csv: PathBuf,
+    /// The training data: CSV, TSV, JSON Lines, Parquet, text, or SQuAD's JSON
+    data: PathBuf,
+    /// What the models are to learn
+    #[arg(long, value_enum, default_value_t = TaskKind::Classification)]
+    kind: TaskKind,
     /// Where to write the sweep file
     #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
     out: PathBuf,
     /// Folder of the pretrained model to start from
     #[arg(long, value_name = "DIR", default_value = ".assets/all-MiniLM-L6-v2")]
     model: PathBuf,
+}
+
+/// What a starter sweep is for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum TaskKind {
+    /// A label for each text
+    Classification,
+    /// The next token of running text
+    LanguageModelling,
+    /// Answers to questions about texts
+    QuestionAnswering,
+}
+
+impl From<TaskKind> for StarterKind {
+    fn from(kind: TaskKind) -> Self {
+        match kind {
+            TaskKind::Classification => Self::Classification,
+            TaskKind::LanguageModelling => Self::LanguageModelling,
+            TaskKind::QuestionAnswering => Self::QuestionAnswering,
+        }
+    }
 }
 
 /// Arguments of `plan`.
@@ -238,6 +279,9 @@ impl Command {
             Self::Logs(args) => logs::call(&args),
             Self::Explain(args) => explain::call(&args),
             Self::Report(args) => report::call(&args),
+            Self::Export(args) => export::call(&args),
+            Self::Import(args) => import::call(&args),
+            Self::Predict(args) => predict::call(&args),
             Self::Schema => schema::call(),
             Self::Doctor(args) => doctor::call(&args),
             Self::Completions { shell } => completions::call(shell, &mut Cli::command()),
@@ -247,12 +291,33 @@ impl Command {
     }
 }
 
+/// Says which files were written.
+fn print_paths(files: &[PathBuf]) -> Result<(), AppError> {
+    let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    crate::ui::output::data(&lines)
+}
+
+#[cfg(not(feature = "torch"))]
+fn no_torch() -> AppError {
+    AppError::Environment {
+        message: "this build has no models in it".to_owned(),
+        hint: Some("build lorasweep with its feature `torch`".to_owned()),
+    }
+}
+
 impl SpecArgs {
     /// The changes to the sweep file, those of `--devices` included.
     fn overrides(&self, devices: Option<&DeviceArgs>) -> Overrides {
         let devices = devices.and_then(|args| args.devices.as_ref());
         let set = self.set.iter().cloned().chain(devices.map(|wanted| format!("devices={wanted}")));
-        Overrides { set: set.collect(), only: self.only.clone() }
+        Overrides { set: set.collect(), only: self.only.clone(), profile: self.profile.clone() }
+    }
+
+    /// The checked sweep, with what it needs brought from the hub.
+    fn load(&self, devices: Option<&DeviceArgs>, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
+        let bar = downloads::Bar::new();
+        let downloads = Downloads { hub: &Hub::from_env(), progress: &|progress| bar.tell(progress) };
+        spec::load(&self.spec, &self.overrides(devices), purpose, downloads)
     }
 }
 

@@ -6,11 +6,11 @@ use super::{PlanArgs, check};
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::plan::{graph, overview};
-use crate::spec;
+use crate::spec::Purpose;
 use crate::ui::output;
 
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
-    let sweep = spec::load(&args.spec.spec, &args.spec.overrides(Some(&args.devices)))?;
+    let sweep = args.spec.load(Some(&args.devices), Purpose::Plan)?;
     check::warn(&sweep);
     let places = devices::places(sweep.devices, &devices::detect(), sweep.trials().len())?;
     // The plan is the same whatever earlier runs have left on this disk.

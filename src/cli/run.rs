@@ -13,7 +13,7 @@ use crate::run::layout::Layout;
 use crate::run::record::{self, RunRecord, TrialState};
 use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::Policy;
-use crate::spec::{self, SweepSpec};
+use crate::spec::{Purpose, SweepSpec};
 use crate::ui::{self, Style, output, phrase};
 use crate::{report, trial::TrialId};
 
@@ -21,7 +21,7 @@ use crate::{report, trial::TrialId};
 const ATTEMPTS: u32 = 3;
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
-    let sweep = spec::load(&args.spec.spec, &args.spec.overrides(Some(&args.devices)))?;
+    let sweep = args.spec.load(Some(&args.devices), Purpose::Run)?;
     if !args.quiet {
         check::warn(&sweep);
     }

@@ -20,7 +20,7 @@ static SYMBOLS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[^\p{L}\p{M}\p{N}\s]+").expect("the pattern is sound"));
 
 /// Cleans texts in place. Where nothing is to be stripped, they stay as they are.
-pub(super) fn strip(texts: &mut [String], cleaning: &Cleaning) {
+pub(crate) fn strip(texts: &mut [String], cleaning: &Cleaning) {
     if cleaning.strip_html || cleaning.strip_symbols {
         texts.par_iter_mut().for_each(|text| *text = stripped(text, cleaning));
     }

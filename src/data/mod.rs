@@ -4,7 +4,7 @@
 //! Knows no model, no device and no scheduler. Everything random is a function of a seed.
 
 pub mod batches;
-mod clean;
+pub(crate) mod clean;
 pub mod folds;
 mod language;
 pub mod prepare;

@@ -114,7 +114,10 @@ mod tests {
         ];
         assert_eq!(files, wanted);
         let without = model_files(&gpt2, Files::WithoutWeights).unwrap();
-        assert_eq!(without, ["config.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json"]);
+        assert_eq!(
+            without,
+            ["config.json", "merges.txt", "tokenizer.json", "tokenizer_config.json", "vocab.json"]
+        );
         let tiny = ["config.json", "pytorch_model.bin", "vocab.txt"];
         assert_eq!(model_files(&tiny, Files::All).unwrap(), tiny);
     }

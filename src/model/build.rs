@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::layers::AdapterSettings;
 use super::params::{Params, index};
-use super::weights::{self, Checkpoint, WeightsError};
+use super::weights::{self, Checkpoint, TensorView, WeightsError};
 use crate::arch::{Architecture, Head, Init, LinearShape, TensorShape};
 use crate::stream::{Draw, StreamKey};
 use crate::trial::{Lora, Method, Trial};
@@ -142,8 +142,12 @@ fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
 }
 
 /// A tensor of the pretrained weights, in 32 bits.
-fn read(base: &Checkpoint, prefix: &str, shape: &TensorShape) -> Result<Tensor, WeightsError> {
-    let view = base.require(&shape.name, prefix, &shape.shape)?;
+pub(crate) fn read(base: &Checkpoint, prefix: &str, shape: &TensorShape) -> Result<Tensor, WeightsError> {
+    Ok(tensor(&base.require(&shape.name, prefix, &shape.shape)?))
+}
+
+/// A tensor of a weight file, in 32 bits.
+pub(crate) fn tensor(view: &TensorView<'_>) -> Tensor {
     let size: Vec<i64> = view.shape.iter().map(|n| index(*n)).collect();
     let kind = match view.kind {
         weights::Kind::F64 => Kind::Double,
@@ -157,5 +161,5 @@ fn read(base: &Checkpoint, prefix: &str, shape: &TensorShape) -> Result<Tensor, 
         weights::Kind::U8 => Kind::Uint8,
         weights::Kind::Bool => Kind::Bool,
     };
-    Ok(Tensor::from_data_size(&view.bytes, &size, kind).to_kind(Kind::Float))
+    Tensor::from_data_size(&view.bytes, &size, kind).to_kind(Kind::Float)
 }

@@ -104,6 +104,8 @@ fn data_of(task: &Task) -> String {
         }
         None => NO_TEST.to_owned(),
     };
+    let validated = task.validation.as_ref().map(|file| format!("validated on {}, ", rows(file.rows, file)));
+    let test = validated.unwrap_or_default() + &test;
     let from = rows(task.train_rows(), &task.train);
     match &task.objective {
         Objective::Classification(c) => format!(
@@ -199,13 +201,17 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
             all.extend(over_seeds(findings, task));
             all.extend(task.selected().map(|selected| others(task, selected)).into_iter().flatten());
         }
-        tasks => all.extend(tasks.iter().map(|task| match task.selected() {
+        tasks if tasks.len() <= MOST_TOLD => all.extend(tasks.iter().map(|task| match task.selected() {
             Some(selected) => format!("`{}`: {}.", task.task.name, selection(findings, selected)),
             None => format!("`{}`: no configuration has all its folds yet.", task.task.name),
         })),
+        _ => {}
     }
     all
 }
+
+/// With more tasks than this, what is selected for each is left to the tables.
+const MOST_TOLD: usize = 5;
 
 /// What is best once chance between seeds is averaged away.
 fn over_seeds(findings: &Findings<'_>, task: &TaskFindings<'_>) -> Option<String> {
@@ -245,21 +251,26 @@ fn versus(measure: Measure, selected: &Entry, other: &Entry) -> String {
     };
     let lora = other.summary.configuration.method.lora();
     let best = if lora.is_some() { "the best adapter, " } else { "" };
-    format!("Against {best}{}: {test}{}.", other.label, tested(measure, other.comparison.as_ref()))
+    let apart = match (selected.summary.selecting(), other.summary.selecting()) {
+        (Some(own), Some(its)) => measure.apart(own.mean - its.mean),
+        (Some(_) | None, _) => "not comparable".to_owned(),
+    };
+    let it =
+        if test.is_empty() { "the selected one, on validation rows, is" } else { "on validation rows it is" };
+    format!("Against {best}{}: {test}{it} {apart}, {}.", other.label, tested(other.comparison.as_ref()))
 }
 
-fn tested(measure: Measure, comparison: Option<&Comparison>) -> String {
+fn tested(comparison: Option<&Comparison>) -> String {
     match comparison {
         Some(comparison) => format!(
-            "on validation rows it is {}, {} (corrected resampled t-test: p {}; {} after Holm's correction)",
-            measure.apart(-comparison.test.difference),
+            "{} (corrected resampled t-test: p {}; {} after Holm's correction)",
             if comparison.is_significant() { "a significant difference" } else { "not significant" },
             p_sentence(comparison.test.p),
             format::p_value(comparison.p_holm),
         ),
-        None => "the difference on validation rows cannot be tested (fewer than two shared folds, or no \
-                 variance between them)"
-            .to_owned(),
+        None => {
+            "which cannot be tested (fewer than two shared folds, or no variance between them)".to_owned()
+        }
     }
 }
 

@@ -4,45 +4,65 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::{Problem, Report, SpecErrors};
+use super::error::{Problem, Report, SpecErrors, short};
 use super::raw::{RawAxis, RawSweep};
+use super::source::At;
 use super::survey::Survey;
-use super::{DeviceRequest, SweepSpec, check_grid, check_models, check_task, grid};
+use super::{DeviceRequest, SweepSpec, check_grid, check_models, check_pairs, check_split, check_task, grid};
 
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
 const LONGEST_NAME: usize = 100;
+
+/// What the command line asks for, beside what it changes in the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked<'a> {
+    /// The profile that was chosen.
+    pub(super) profile: Option<&'a str>,
+    /// The points to keep.
+    pub(super) only: &'a [RawAxis],
+}
 
 /// The checked sweep, or every error.
 pub(super) fn check(
     raw: &RawSweep,
     survey: &Survey,
-    only: &[RawAxis],
+    asked: &Asked<'_>,
     mut report: Report,
 ) -> Result<SweepSpec, SpecErrors> {
-    let name = name(raw, &mut report);
-    let task = raw.task.as_ref().and_then(|task| check_task::check(task, survey, &mut report));
-    let splitting = check_task::splitting(raw, survey, &mut report);
+    let name = name(raw, asked.profile, &mut report);
+    let tasks = check_task::check(raw, survey, &mut report);
+    let splitting = check_split::splitting(raw, survey, &mut report);
     let mut models = check_models::check(raw, survey, &mut report);
-    let points = check_grid::check(raw, &models, only, &mut report);
+    let points = check_grid::check(raw, asked.only, &mut report);
+    check_pairs::check(raw, survey, &points, &models, &mut report);
     if report.has_errors() {
         return Err(report.into_errors());
     }
-    let (Some(name), Some(task), Some(splitting)) = (name, task, splitting) else {
+    let (Some(name), Some(splitting)) = (name, splitting) else {
         return Err(report.into_errors());
     };
-    let configurations = grid::configurations(&points, &task, &models);
-    let tasks = BTreeMap::from([(task.name.clone(), Arc::new(task))]);
-    let used = |name: &str| points.iter().any(|point| point.model.is_some_and(|model| model.value == name));
-    models.retain(|name, _| used(name));
+    let mut tasks: BTreeMap<_, _> =
+        tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
+    let configurations = grid::configurations(&points, &tasks, &models);
+    tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
+    models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value);
     let warnings = report.into_warnings();
     Ok(SweepSpec { name, tasks, models, configurations, splitting, devices, warnings })
 }
 
-/// A name that can be a folder's on every system.
-fn name(raw: &RawSweep, report: &mut Report) -> Option<String> {
+/// The name of the sweep, with its profile's behind it: results of profiles do not mix.
+fn name(raw: &RawSweep, profile: Option<&str>, report: &mut Report) -> Option<String> {
+    for profile in &raw.profiles {
+        folder_name("a profile", profile, &profile.value, report);
+    }
     let at = raw.name.as_ref()?;
-    let name = &at.value;
+    let name = profile.map_or_else(|| at.value.clone(), |profile| format!("{}-{profile}", at.value));
+    folder_name("`name`", at, &name, report).then_some(name)
+}
+
+/// Whether a name can be a folder's on every system.
+fn folder_name(title: &str, at: &At<String>, name: &str, report: &mut Report) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
     let good = name.len() <= LONGEST_NAME
         && name.chars().all(plain)
@@ -50,12 +70,11 @@ fn name(raw: &RawSweep, report: &mut Report) -> Option<String> {
         && !name.starts_with(['.', '-'])
         && !name.ends_with('.');
     if !good {
-        let problem = Problem::BadValue { key: "`name`".to_owned(), found: format!("`{name}`") };
+        let problem = Problem::BadValue { key: title.to_owned(), found: format!("`{}`", short(name)) };
         report
             .error(at.place, problem)
             .allowed("a plain folder name: letters, digits, `-`, `_`, spaces, and dots inside")
             .hint("it names the sweep's folders under results/ and reports/");
-        return None;
     }
-    Some(name.clone())
+    good
 }

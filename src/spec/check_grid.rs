@@ -1,45 +1,61 @@
-//! Owns the judgement of `grid`: names, axes, zips and exclusions of each block, the size of the
-//! whole, and what models and methods make of each other at its points. Pure.
+//! Owns the judgement of `grid`: names, axes, zips and exclusions of each block, and the size of the
+//! whole. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
-use crate::arch::ModelSpec;
 use crate::quantity;
 
-use super::error::{Problem, Report, quoted};
+use super::error::{Problem, Report, quoted, short};
 use super::grid::{self, MAX_POINTS};
-use super::raw::{RawAxis, RawBlock, RawModel, RawSweep};
+use super::raw::{RawAxis, RawBlock, RawSweep};
 use super::read::missing;
 use super::setting::{Axis, MethodName, Point, Setting};
 use super::source::{At, Place};
 
+/// Most comparisons of a point with an exclusion.
+const MAX_COMPARISONS: u64 = 100_000_000;
+
 /// The points of the grid that are left after exclusions and `--only`, in the file's order. They
 /// mean something only where the report has no error.
-pub(super) fn check<'a>(
-    raw: &'a RawSweep,
-    models: &BTreeMap<String, ModelSpec>,
-    only: &[RawAxis],
-    report: &mut Report,
-) -> Vec<Point<'a>> {
+pub(super) fn check<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<Point<'a>> {
+    let tasks = Names::new(raw.tasks.iter().map(|task| &task.name));
+    let models = Names::new(raw.models.iter().map(|model| &model.name));
     for block in &raw.grid {
-        model_names(block, raw, report);
+        tasks.check(values(block, Axis::Task).filter_map(|at| at.value.task()), Problem::UnknownTask, report);
+        models.check(
+            values(block, Axis::Model).filter_map(|at| at.value.model()),
+            Problem::UnknownModel,
+            report,
+        );
         inapplicable(block, report);
         super::check_zip::check(block, report);
         learning_rate(block, raw, report);
     }
-    unused_models(raw, report);
+    let used = |axis| raw.grid.iter().flat_map(move |block| values(block, axis));
+    tasks.warn_of_unused("task", used(Axis::Task).filter_map(|at| at.value.task()), report);
+    models.warn_of_unused("model", used(Axis::Model).filter_map(|at| at.value.model()), report);
     let count = raw.grid.iter().map(grid::count).fold(0, u64::saturating_add);
     if count > MAX_POINTS {
-        let points = if count == u64::MAX { "more than 10^19".to_owned() } else { quantity::count(count) };
+        let points = if count == u64::MAX {
+            "more than 10^19 points".to_owned()
+        } else {
+            format!("{} points", quantity::count(count))
+        };
         let error = report.error(raw.grid_place, Problem::GridTooLarge { points });
         error
             .allowed(format!("up to {}", quantity::count(MAX_POINTS)))
             .hint("shorten the axes that matter least");
         return Vec::new();
     }
+    let exclusions = raw.grid.iter().map(|block| block.exclusions.len() as u64).max().unwrap_or(0);
+    if count.saturating_mul(exclusions) > MAX_COMPARISONS {
+        let points = format!("{} points and up to {exclusions} exclusions a block", quantity::count(count));
+        let error = report.error(raw.grid_place, Problem::GridTooLarge { points });
+        error.hint("write blocks that have less to exclude");
+        return Vec::new();
+    }
     let points = expand(raw, only, report);
     only_matches(raw, only, report);
-    combinations(raw, &points, models, report);
     if points.is_empty() && count > 0 && !report.has_errors() {
         report.error(raw.grid_place, Problem::EmptyGrid("no point of the grid is left"));
     }
@@ -47,12 +63,44 @@ pub(super) fn check<'a>(
     points
 }
 
-fn model_names(block: &RawBlock, raw: &RawSweep, report: &mut Report) {
-    for model in values(block, Axis::Model).filter_map(|at| at.value.model()) {
-        if !raw.models.iter().any(|known| known.name.value == model.value) {
-            let known = raw.models.iter().map(|known| known.name.value.as_str());
-            let error = report.error(model.place, Problem::UnknownModel(model.value.clone()));
-            error.one_of(&model.value, known);
+/// The names of `tasks` or `models`.
+struct Names<'a> {
+    in_order: Vec<&'a At<String>>,
+    known: HashSet<&'a str>,
+}
+
+impl<'a> Names<'a> {
+    fn new(names: impl Iterator<Item = &'a At<String>>) -> Self {
+        let in_order: Vec<_> = names.collect();
+        let known = in_order.iter().map(|name| name.value.as_str()).collect();
+        Self { in_order, known }
+    }
+
+    /// Every name that a block uses is there.
+    fn check<'b>(
+        &self,
+        used: impl Iterator<Item = &'b At<String>>,
+        problem: fn(String) -> Problem,
+        report: &mut Report,
+    ) {
+        for name in used.filter(|name| !self.known.contains(name.value.as_str())) {
+            let error = report.error(name.place, problem(short(&name.value)));
+            error.one_of(&name.value, self.in_order.iter().map(|known| known.value.as_str()));
+        }
+    }
+
+    fn warn_of_unused<'b>(
+        &self,
+        noun: &str,
+        used: impl Iterator<Item = &'b At<String>>,
+        report: &mut Report,
+    ) {
+        let used: HashSet<&str> = used.map(|name| name.value.as_str()).collect();
+        // Without any in the grid the missing keys are errors already.
+        for name in
+            self.in_order.iter().filter(|name| !used.is_empty() && !used.contains(name.value.as_str()))
+        {
+            report.warn(name.place, format!("{noun} `{}` is not used", name.value));
         }
     }
 }
@@ -73,30 +121,24 @@ fn inapplicable(block: &RawBlock, report: &mut Report) {
         }
         let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
         let problem = Problem::InapplicableAxis { axis: axis.axis.name(), methods: quoted(&names) };
-        report.error(axis.place, problem).hint("remove it, or add `lora` to the block's methods");
+        let hint = if axis.axis.applies_to(MethodName::Full) {
+            "remove it, or add a method that trains to the block's methods"
+        } else {
+            "remove it, or add `lora` to the block's methods"
+        };
+        report.error(axis.place, problem).hint(hint);
     }
 }
 
 fn learning_rate(block: &RawBlock, raw: &RawSweep, report: &mut Report) {
     let has = |axes: &[RawAxis]| axes.iter().any(|axis| axis.axis == Axis::LearningRate);
+    let mut methods = values(block, Axis::Method).filter_map(|at| at.value.method()).peekable();
+    if methods.peek().is_some() && methods.all(|method| method == MethodName::Base) {
+        return;
+    }
     if !has(&block.axes) && !has(&raw.training) {
         missing("learning_rate", "a grid block", block.place, report)
             .hint("give it here or in `training`; LoRA wants about ten times that of full fine-tuning");
-    }
-}
-
-fn unused_models(raw: &RawSweep, report: &mut Report) {
-    let named: HashSet<&str> = raw
-        .grid
-        .iter()
-        .flat_map(|block| values(block, Axis::Model))
-        .filter_map(|at| Some(at.value.model()?.value.as_str()))
-        .collect();
-    // Without any model in the grid the missing keys are errors already.
-    for name in raw.models.iter().map(|model| &model.name).filter(|_| !named.is_empty()) {
-        if !named.contains(name.value.as_str()) {
-            report.warn(name.place, format!("model `{}` is not used", name.value));
-        }
     }
 }
 
@@ -158,60 +200,6 @@ fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
             }
         }
     }
-}
-
-/// What a method needs of its model, for each pair that some point has.
-fn combinations(
-    raw: &RawSweep,
-    points: &[Point<'_>],
-    models: &BTreeMap<String, ModelSpec>,
-    report: &mut Report,
-) {
-    let mut seen = HashSet::new();
-    for point in points {
-        let (Some(method), Some(model)) = (point.method, point.model) else { continue };
-        let targets = point.targets.and_then(|targets| targets.first()).map(|at| at.place);
-        if !seen.insert((method, model.place, targets)) {
-            continue;
-        }
-        let random = |known: &RawModel| {
-            known.name.value == model.value && known.keys.iter().any(|key| key.value == "architecture")
-        };
-        if raw.models.iter().any(random) && method != MethodName::Scratch {
-            let problem = Problem::NeedsWeights { method: method.name(), model: model.value.clone() };
-            report.error(model.place, problem).hint("use `method: scratch`, or a model with `from`");
-        }
-        if let (MethodName::Lora, Some(spec)) = (method, models.get(&model.value)) {
-            targets_exist(point, spec, report);
-        }
-    }
-}
-
-fn targets_exist(point: &Point<'_>, spec: &ModelSpec, report: &mut Report) {
-    for target in point.targets.unwrap_or_default() {
-        let found = spec.architecture.lora_targets(std::slice::from_ref(&target.value));
-        if found.is_empty() {
-            let problem = Problem::NoSuchTarget { target: target.value.clone(), model: spec.name.clone() };
-            let modules = modules(spec);
-            report.error(target.place, problem).one_of(&target.value, modules.iter().map(String::as_str));
-        }
-    }
-}
-
-/// The last parts of the names of all modules that can have an adapter.
-fn modules(spec: &ModelSpec) -> Vec<String> {
-    let tensors = spec.architecture.tensors();
-    let names: Vec<String> =
-        tensors.into_iter().filter_map(|t| t.name.strip_suffix(".weight").map(str::to_owned)).collect();
-    let mut last: Vec<String> = spec
-        .architecture
-        .lora_targets(&names)
-        .iter()
-        .filter_map(|module| module.name.rsplit('.').next().map(str::to_owned))
-        .collect();
-    last.sort();
-    last.dedup();
-    last
 }
 
 /// With one learning rate, alpha is mostly a multiplier of it, so that a comparison of alphas or

@@ -3,22 +3,21 @@
 
 use std::collections::BTreeMap;
 
-use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
+use crate::arch::{Architecture, ModelSpec, Weights};
 
-use super::check_task::DEFAULT_MAX_LENGTH;
-use super::error::{Problem, Report};
-use super::keys::{MOST_LAYERS, WIDEST};
+use super::error::{Problem, Report, SpecError};
+use super::model_shape;
 use super::raw::{RawModel, RawSweep};
 use super::read::missing;
 use super::source::{At, Place};
-use super::survey::{Fault, FolderFacts, ModelFacts, Survey, TokenizerFacts, weights_fault};
+use super::survey::{Fault, Survey};
+use super::survey_models::{FolderFacts, ModelFacts, TokenizerFacts, WeightFacts, weights_fault};
 
 /// The models that are sound, by name. Every other one has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> BTreeMap<String, ModelSpec> {
     let mut models = BTreeMap::new();
     for (model, facts) in raw.models.iter().zip(&survey.models) {
         if let Some(spec) = check_one(model, facts, report) {
-            max_length(raw, model, &spec, report);
             models.insert(spec.name.clone(), spec);
         }
     }
@@ -41,18 +40,18 @@ fn check_one(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<
         (None, Some(_)) => from_numbers(raw, facts, report),
     };
     let tokenizer = tokenizer(raw, facts, report);
-    let (weights, mut config) = loaded?;
+    let (weights, mut architecture) = loaded?;
     let tokenizer = tokenizer?;
     match weights {
-        Weights::Random { .. } | Weights::Absent => config.vocab_size = tokenizer.vocabulary,
-        Weights::Folder { .. } => vocabulary(raw, tokenizer, &config, report)?,
+        Weights::Random { .. } => model_shape::set_vocabulary(&mut architecture, tokenizer.vocabulary),
+        Weights::Folder { .. } | Weights::Absent => vocabulary(raw, tokenizer, &architecture, report)?,
     }
     Some(ModelSpec {
         name: raw.name.value.clone(),
         weights,
         tokenizer: tokenizer.path.clone(),
         tokenizer_content: tokenizer.content,
-        architecture: Architecture::Bert(config),
+        architecture,
     })
 }
 
@@ -60,12 +59,7 @@ fn title(raw: &RawModel) -> String {
     format!("model `{}`", raw.name.value)
 }
 
-fn conflict<'r>(
-    key: &str,
-    other: &str,
-    place: Place,
-    report: &'r mut Report,
-) -> &'r mut super::error::SpecError {
+fn conflict<'r>(key: &str, other: &str, place: Place, report: &'r mut Report) -> &'r mut SpecError {
     report.error(place, Problem::Conflict { key: key.to_owned(), other: other.to_owned() })
 }
 
@@ -74,10 +68,20 @@ fn fault(fault: &Fault, place: Place, report: &mut Report) {
 }
 
 /// A pretrained model, its first layers where `layers` asks for that.
-fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<(Weights, BertConfig)> {
-    const BESIDE: [&str; 5] = ["from", "layers", "tokenizer", "hidden_dropout", "attention_dropout"];
+fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<(Weights, Architecture)> {
+    const BESIDE: [&str; 6] =
+        ["from", "revision", "layers", "tokenizer", "hidden_dropout", "attention_dropout"];
     for key in raw.keys.iter().filter(|key| !BESIDE.contains(&key.value)) {
-        conflict(key.value, "from", key.place, report).hint("the model's config.json decides it");
+        let hint = match key.value {
+            "seed" => "its weights are not random",
+            _ => "the model's config.json decides it",
+        };
+        conflict(key.value, "from", key.place, report).hint(hint);
+    }
+    if let (Some(revision), true) = (&raw.revision, facts.is_local) {
+        let whose = "a model folder of this machine".to_owned();
+        let problem = Problem::InapplicableKey { key: "revision", whose };
+        report.error(revision.place, problem).hint("remove it, or name a model of the hub: `owner/name`");
     }
     let from = raw.from.as_ref()?;
     let folder: &FolderFacts = match facts.folder.as_ref()? {
@@ -90,84 +94,54 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
     for error in [folder.config.as_ref().err(), folder.weights.as_ref().err()].into_iter().flatten() {
         fault(error, from.place, report);
     }
-    let mut config = folder.config.as_ref().ok()?.clone();
-    if let Some(message) = nonsense(&config) {
+    let mut architecture = folder.config.as_ref().ok()?.clone();
+    if let Some(message) = model_shape::nonsense(&architecture) {
         let message = format!("config.json in `{}` says {message}", from.value);
         report.error(from.place, Problem::Model(message)).hint("copy the model's config.json again");
         return None;
     }
-    if let Some(layers) = &raw.layers {
-        let available = config.num_hidden_layers;
-        if layers.value > available {
+    if let (Some(layers), Some(available)) = (&raw.layers, model_shape::layers(&mut architecture)) {
+        if layers.value > *available {
             let found = format!("`{}`, more than the model in `{}` has", layers.value, from.value);
             let problem = Problem::BadValue { key: "`layers`".to_owned(), found };
             report.error(layers.place, problem).allowed(format!("1 to {available}"));
             return None;
         }
-        config.num_hidden_layers = layers.value;
+        *available = layers.value;
     }
-    set_dropouts(raw, &mut config);
-    let weights = folder.weights.as_ref().ok()?;
-    if let Err(error) = weights.tensors.check(&Architecture::Bert(config.clone())) {
+    model_shape::set_dropouts(raw, &mut architecture);
+    let (content, tensors) = match folder.weights.as_ref().ok()? {
+        WeightFacts::Found { content, tensors } => (*content, tensors),
+        WeightFacts::Absent => {
+            let message = format!("`{}` has no weights: it can be planned, not run", from.value);
+            report.warn(from.place, message);
+            return Some((Weights::Absent, architecture));
+        }
+    };
+    if let Err(error) = tensors.check(&architecture) {
         fault(&weights_fault(&error, &folder.path, &from.value), from.place, report);
         return None;
     }
-    Some((Weights::Folder { path: folder.path.clone(), content: weights.content }, config))
-}
-
-/// What no BERT can have, in words.
-fn nonsense(config: &BertConfig) -> Option<String> {
-    let too_big = |size: usize, most: u64| size == 0 || size as u64 > most;
-    let sizes = [
-        ("num_hidden_layers", config.num_hidden_layers, MOST_LAYERS),
-        ("hidden_size", config.hidden_size, WIDEST),
-        ("num_attention_heads", config.num_attention_heads, WIDEST),
-        ("intermediate_size", config.intermediate_size, WIDEST),
-        ("max_position_embeddings", config.max_position_embeddings, WIDEST),
-        ("type_vocab_size", config.type_vocab_size, WIDEST),
-        ("vocab_size", config.vocab_size, 100 * WIDEST),
-    ];
-    if let Some((name, size, _)) = sizes.iter().find(|(_, size, most)| too_big(*size, *most)) {
-        return Some(format!("`{name}` is {size}"));
-    }
-    let (heads, hidden) = (config.num_attention_heads, config.hidden_size);
-    (hidden % heads != 0)
-        .then(|| format!("`num_attention_heads` is {heads}, which does not divide `hidden_size` {hidden}"))
+    Some((Weights::Folder { path: folder.path.clone(), content }, architecture))
 }
 
 /// A model with random weights. The vocabulary is its tokenizer's.
-fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<(Weights, BertConfig)> {
-    for key in ["layers", "hidden", "heads", "intermediate", "tokenizer"] {
-        if !raw.keys.iter().any(|at| at.value == key) {
+fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<(Weights, Architecture)> {
+    let family = raw.architecture.as_ref()?.value.as_str();
+    for key in model_shape::needs(family) {
+        if !raw.keys.iter().any(|at| at.value == *key) {
             missing(key, &title(raw), raw.place, report);
         }
+    }
+    if let Some(revision) = &raw.revision {
+        conflict("revision", "architecture", revision.place, report).hint("random weights have no revision");
     }
     if let (Some(hidden), Some(heads)) = (&raw.hidden, &raw.heads) {
         heads_divide(hidden, heads, report);
     }
-    let mut config = BertConfig {
-        vocab_size: facts.tokenizer.as_ref()?.as_ref().ok()?.vocabulary,
-        num_hidden_layers: raw.layers.as_ref()?.value,
-        hidden_size: raw.hidden.as_ref()?.value,
-        num_attention_heads: raw.heads.as_ref()?.value,
-        intermediate_size: raw.intermediate.as_ref()?.value,
-        ..BertConfig::default()
-    };
-    if let Some(positions) = &raw.positions {
-        config.max_position_embeddings = positions.value;
-    }
-    set_dropouts(raw, &mut config);
-    Some((Weights::Random { seed: 42 }, config))
-}
-
-/// The two constants of a model that are not fixed by its weights.
-fn set_dropouts(raw: &RawModel, config: &mut BertConfig) {
-    if let Some(dropout) = &raw.hidden_dropout {
-        config.hidden_dropout_prob = dropout.value;
-    }
-    if let Some(dropout) = &raw.attention_dropout {
-        config.attention_probs_dropout_prob = dropout.value;
-    }
+    // A model without a tokenizer is nothing yet, and that is told already.
+    facts.tokenizer.as_ref()?.as_ref().ok()?;
+    Some((Weights::Random { seed: raw.seed }, model_shape::from_numbers(raw, family)?))
 }
 
 fn heads_divide(hidden: &At<usize>, heads: &At<usize>, report: &mut Report) {
@@ -192,7 +166,8 @@ fn tokenizer<'a>(raw: &RawModel, facts: &'a ModelFacts, report: &mut Report) -> 
     }
 }
 
-fn tokenizer_place(raw: &RawModel) -> Place {
+/// Where messages about a model's tokenizer point to.
+pub(super) fn tokenizer_place(raw: &RawModel) -> Place {
     raw.tokenizer.as_ref().or(raw.from.as_ref()).map_or(raw.place, |at| at.place)
 }
 
@@ -200,38 +175,18 @@ fn tokenizer_place(raw: &RawModel) -> Place {
 fn vocabulary(
     raw: &RawModel,
     tokenizer: &TokenizerFacts,
-    config: &BertConfig,
+    architecture: &Architecture,
     report: &mut Report,
 ) -> Option<()> {
-    if tokenizer.vocabulary <= config.vocab_size {
+    let rows = architecture.vocab_size();
+    if tokenizer.vocabulary <= rows {
         return Some(());
     }
     let message = format!(
-        "the tokenizer has token ids up to {}, but the model's embedding only {} rows",
-        tokenizer.vocabulary - 1,
-        config.vocab_size
+        "the tokenizer has token ids up to {}, but the model's embedding only {rows} rows",
+        tokenizer.vocabulary - 1
     );
     let error = report.error(tokenizer_place(raw), Problem::Model(message));
     error.hint("use the tokenizer that the model was trained with");
     None
-}
-
-fn max_length(raw: &RawSweep, model: &RawModel, spec: &ModelSpec, report: &mut Report) {
-    let positions = spec.architecture.max_length();
-    let asked = raw.task.as_ref().and_then(|task| task.max_length.as_ref());
-    let length = asked.map_or(DEFAULT_MAX_LENGTH, |at| at.value);
-    if length <= positions {
-        return;
-    }
-    let name = &model.name.value;
-    if let Some(at) = asked {
-        let found = format!("`{length}`, longer than model `{name}` can read");
-        let problem = Problem::BadValue { key: "`max_length`".to_owned(), found };
-        report.error(at.place, problem).allowed(format!("3 to {positions}"));
-    } else {
-        let message =
-            format!("model `{name}` reads at most {positions} tokens, and `max_length` is {length}");
-        let error = report.error(model.name.place, Problem::Model(message));
-        error.hint(format!("set `task.max_length` to {positions} or less"));
-    }
 }

@@ -1,65 +1,127 @@
-//! Owns the judgement of the task: files, columns, labels, and whether the rows can be divided as
-//! the sweep asks. Pure.
+//! Owns the judgement of tasks: files, columns, and what each kind of task needs. Pure.
 
-use std::collections::BTreeMap;
+use crate::data::sources;
+use crate::task::{Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task};
 
-use crate::data::{sample, sources};
-use crate::task::{Classification, Cleaning, DataFile, Objective, Task};
-use crate::trial::Splitting;
-
+use super::check_labels;
 use super::error::{Problem, Report, quoted};
-use super::raw::{RawKFold, RawSplit, RawSweep, RawTask};
-use super::source::{At, Place};
-use super::survey::{DataFacts, Survey};
+use super::keys;
+use super::raw::RawSweep;
+use super::raw_task::{RawTask, TaskKind};
+use super::read::missing;
+use super::source::At;
+use super::survey::{DataFacts, Survey, TaskFacts};
 
-/// Longest sequence where the sweep does not say.
-pub(super) const DEFAULT_MAX_LENGTH: usize = crate::task::Task::DEFAULT_MAX_LENGTH;
-/// Most labels that one message names.
-const MOST_NAMED: usize = 5;
+/// The tasks that are sound. Every other one has an error in the report.
+pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Vec<Task> {
+    one_kind(&raw.tasks, report);
+    let tasks = raw.tasks.iter().zip(&survey.tasks);
+    tasks.filter_map(|(task, facts)| check_one(task, facts, report)).collect()
+}
+
+/// Trials of different kinds have no score in common, so nothing could be compared.
+fn one_kind(tasks: &[RawTask], report: &mut Report) {
+    let Some((first, others)) = tasks.split_first() else { return };
+    for other in others.iter().filter(|other| other.kind != first.kind) {
+        let [(a, x), (b, y)] = [first, other].map(|task| (&task.name.value, task.kind.name()));
+        let message = format!("task `{b}` is of kind `{y}`, and task `{a}` of kind `{x}`");
+        let error = report.error(other.name.place, Problem::MixedTasks(message));
+        error.hint("all tasks of a sweep are of one kind: put the others into a sweep of their own");
+    }
+}
 
 /// The checked task; `None` where an error was noted.
-pub(super) fn check(raw: &RawTask, survey: &Survey, report: &mut Report) -> Option<Task> {
-    let train = file(raw.train.as_ref(), survey.train.as_ref(), report);
-    let validation = file(raw.validation.as_ref(), survey.validation.as_ref(), report);
-    let test = file(raw.test.as_ref(), survey.test.as_ref(), report);
+fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Task> {
+    let train = file(raw.train.as_ref(), facts.train.as_ref(), report);
+    let validation = file(raw.validation.as_ref(), facts.validation.as_ref(), report);
+    let test = file(raw.test.as_ref(), facts.test.as_ref(), report);
     columns(raw, &[train, validation, test], report);
-    classes(raw, train, report);
-    for other in [validation, test].into_iter().flatten() {
-        unseen_labels(train, other, report);
+    kind_needs(raw, facts, report);
+    if raw.kind == TaskKind::Classification {
+        check_labels::check(raw, facts, train, report);
+        for other in [validation, test].into_iter().flatten() {
+            check_labels::unseen(train, other, report);
+        }
+    }
+    if let (Some(at), Some(_)) = (&raw.test_fraction, &raw.test) {
+        let problem = Problem::Conflict { key: "test_fraction".to_owned(), other: "test".to_owned() };
+        report.error(at.place, problem).hint("keep one of them");
     }
     rows_there_are(raw.rows.as_ref(), train, report);
     rows_there_are(raw.test_rows.as_ref(), test, report);
-    if let (Some(at), None) = (&raw.test_rows, &raw.test) {
-        report.warn(at.place, "`test_rows` has no effect without a `test` file".to_owned());
+    if let (Some(at), None, None) = (&raw.test_rows, &raw.test, &raw.test_fraction) {
+        let message = "`test_rows` has no effect without a `test` file or a `test_fraction`".to_owned();
+        report.warn(at.place, message);
     }
     Some(Task {
-        name: Task::ONLY.to_owned(),
-        objective: Objective::Classification(Classification {
-            text: texts(&raw.text.as_ref()?.value),
-            pair: Vec::new(),
-            label: raw.label.as_ref()?.value.clone(),
-            labels: train?.survey.label_names.clone(),
-            label_map: BTreeMap::new(),
-        }),
+        name: raw.name.value.clone(),
+        objective: objective(raw, facts, train)?,
         train: data_file(train?),
         validation: validation.map(data_file),
         test: test.map(data_file),
+        test_fraction: raw.test_fraction.as_ref().map(|at| at.value),
         columns: raw.columns.as_ref().map(|at| texts(&at.value)),
-        test_fraction: None,
-        cleaning: Cleaning::default(),
-        max_length: raw.max_length.as_ref().map_or(DEFAULT_MAX_LENGTH, |at| at.value),
+        cleaning: raw.cleaning.clone(),
+        max_length: raw.length(),
         rows: raw.rows.as_ref().map(|at| at.value),
         test_rows: raw.test_rows.as_ref().map(|at| at.value),
         sample_seed: raw.sample_seed,
     })
 }
 
+fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> Option<Objective> {
+    let all = |at: &Option<At<Vec<At<String>>>>| at.as_ref().map(|at| texts(&at.value)).unwrap_or_default();
+    Some(match raw.kind {
+        TaskKind::Classification => Objective::Classification(Classification {
+            text: all(&raw.text),
+            pair: all(&raw.pair),
+            label: raw.label.as_ref()?.value.clone(),
+            labels: train?.survey.label_names.clone(),
+            label_map: facts.label_map.clone(),
+        }),
+        TaskKind::LanguageModelling => {
+            Objective::LanguageModelling(LanguageModelling { text: all(&raw.text), layout: raw.layout })
+        }
+        TaskKind::QuestionAnswering => Objective::QuestionAnswering(QuestionAnswering {
+            template: raw.template.as_ref().map_or(keys::TEMPLATE, |at| at.value.as_str()).to_owned(),
+            max_new_tokens: raw.max_new_tokens,
+        }),
+    })
+}
+
+/// What the table of keys cannot say about a kind.
+fn kind_needs(raw: &RawTask, facts: &TaskFacts, report: &mut Report) {
+    if let (Some(place), true) = (raw.min_label_rows, raw.kind != TaskKind::Classification) {
+        let whose = format!("tasks of kind `{}`", raw.kind.name());
+        let problem = Problem::InapplicableKey { key: "min_label_rows", whose };
+        report.error(place, problem).hint("remove it: there are no classes");
+    }
+    // Language modelling looks at no file whose text is nowhere named, but for plain text.
+    let has_columns = raw.train.is_some() && facts.train.is_none();
+    match raw.kind {
+        TaskKind::Classification if raw.text.is_none() => {
+            missing("text", &raw.title, raw.place, report)
+                .hint("columns that make up the text, joined by a space");
+        }
+        TaskKind::LanguageModelling if raw.text.is_none() && has_columns => {
+            missing("text", &raw.title, raw.place, report)
+                .hint("columns that make up the text; only plain text files have none");
+        }
+        TaskKind::Classification | TaskKind::LanguageModelling | TaskKind::QuestionAnswering => {}
+    }
+    let Some(template) = &raw.template else { return };
+    for part in ["{context}", "{question}"].into_iter().filter(|part| !template.value.contains(part)) {
+        let problem = Problem::BadValue { key: "`template`".to_owned(), found: format!("without `{part}`") };
+        report.error(template.place, problem).allowed("a text with `{context}` and `{question}` in it");
+    }
+}
+
 /// A data file that could be read, and where the sweep names it.
 #[derive(Clone, Copy, Debug)]
-struct Surveyed<'a> {
-    name: &'a At<String>,
+pub(super) struct Surveyed<'a> {
+    pub(super) name: &'a At<String>,
+    pub(super) survey: &'a sources::Survey,
     facts: &'a DataFacts,
-    survey: &'a sources::Survey,
 }
 
 fn file<'a>(
@@ -71,7 +133,7 @@ fn file<'a>(
     match &facts.found {
         Ok(survey) => Some(Surveyed { name, facts, survey }),
         Err(error) => {
-            report.error(name.place, Problem::DataFile(error.to_string())).hint(error.hint());
+            report.error(name.place, Problem::DataFile(error.message.clone())).hint(error.hint.clone());
             None
         }
     }
@@ -92,8 +154,7 @@ fn texts(all: &[At<String>]) -> Vec<String> {
 
 /// Every column that the task names is in every file.
 fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
-    let text = raw.text.iter().flat_map(|at| &at.value);
-    for column in text.clone().chain(&raw.label) {
+    for column in raw.text_columns().chain(&raw.label) {
         let lacks = |file: &&Surveyed<'_>| !file.survey.columns.contains(&column.value);
         let lacking: Vec<_> = files.iter().flatten().filter(lacks).collect();
         let Some(first) = lacking.first() else { continue };
@@ -103,43 +164,11 @@ fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
         report.error(column.place, problem).one_of(&column.value, known);
     }
     let label = raw.label.as_ref().map(|at| at.value.as_str());
-    if let Some(column) = text.clone().find(|column| Some(column.value.as_str()) == label) {
-        report.error(column.place, Problem::LabelInText(column.value.clone())).hint("remove it from `text`");
+    if let Some(column) = raw.text_columns().find(|column| Some(column.value.as_str()) == label) {
+        report
+            .error(column.place, Problem::LabelInText(column.value.clone()))
+            .hint("remove it from the text");
     }
-}
-
-fn classes(raw: &RawTask, train: Option<Surveyed<'_>>, report: &mut Report) {
-    let (Some(train), Some(label)) = (train, &raw.label) else { return };
-    let names = &train.survey.label_names;
-    // No names at all: the column is missing, and that is told already.
-    if let [only] = names.as_slice() {
-        let column = label.value.clone();
-        let problem = Problem::TooFewClasses { column, found: format!("one class only, `{only}`") };
-        report.error(label.place, problem).allowed("two classes or more");
-    }
-}
-
-/// A label that training never sees cannot be learned; most often it is a slip in the file.
-fn unseen_labels(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &mut Report) {
-    let Some(known) = train.map(|train| &train.survey.label_names).filter(|names| !names.is_empty()) else {
-        return;
-    };
-    let unseen: Vec<&String> =
-        other.survey.label_names.iter().filter(|label| !known.contains(label)).collect();
-    if unseen.is_empty() {
-        return;
-    }
-    let mut labels = quoted(&unseen[..unseen.len().min(MOST_NAMED)]);
-    if unseen.len() > MOST_NAMED {
-        labels += &format!(" and {} more", unseen.len() - MOST_NAMED);
-    }
-    let noun = if unseen.len() == 1 { "label" } else { "labels" };
-    let labels = format!("{noun} {labels}");
-    let occur = if unseen.len() == 1 { "occurs" } else { "occur" };
-    report
-        .error(other.name.place, Problem::UnseenLabels { labels, file: other.name.value.clone(), occur })
-        .hint("what training never sees cannot be learned: correct the file, or remove these rows")
-        .one_of(unseen[0], known.iter().map(String::as_str));
 }
 
 fn rows_there_are(wanted: Option<&At<usize>>, file: Option<Surveyed<'_>>, report: &mut Report) {
@@ -148,107 +177,4 @@ fn rows_there_are(wanted: Option<&At<usize>>, file: Option<Surveyed<'_>>, report
         let (name, rows) = (&file.name.value, file.survey.rows);
         report.warn(wanted.place, format!("`{name}` has {rows} rows only; all of them are used"));
     }
-}
-
-/// How the training rows are divided; `None` where an error was noted.
-pub(super) fn splitting(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Option<Splitting> {
-    let validation = raw.task.as_ref().and_then(|task| task.validation.as_ref());
-    let mut conflict = |place: Place, key: &str, other: &str| {
-        let problem = Problem::Conflict { key: key.to_owned(), other: other.to_owned() };
-        report.error(place, problem).hint("keep one of them");
-    };
-    if let (Some(kfold), Some(_)) = (&raw.kfold, validation) {
-        conflict(kfold.place, "kfold", "task.validation");
-    }
-    if let (Some(split), Some(_)) = (&raw.split, validation) {
-        conflict(split.place, "split", "task.validation");
-    }
-    if let (Some(split), Some(_)) = (&raw.split, &raw.kfold) {
-        conflict(split.place, "split", "kfold");
-    }
-    let drawn = Drawn::new(raw.task.as_ref(), survey);
-    if let (Some(drawn), Some(task)) = (&drawn, &raw.task) {
-        drawn.warn_of_empty_classes(task, report);
-    }
-    match (&raw.kfold, &raw.split) {
-        (Some(kfold), _) => k_fold(kfold, drawn.as_ref(), report),
-        (None, _) if validation.is_some() => Some(Splitting::File),
-        (None, split) => hold_out(split.as_ref(), raw, drawn.as_ref(), report),
-    }
-}
-
-/// The training rows of each class that the sweep draws.
-struct Drawn<'a> {
-    rows: usize,
-    sizes: Vec<(usize, &'a str)>,
-}
-
-impl<'a> Drawn<'a> {
-    fn new(task: Option<&RawTask>, survey: &'a Survey) -> Option<Self> {
-        let (task, train) = (task?, survey.train.as_ref()?.found.as_ref().ok()?);
-        if train.row_labels.is_empty() {
-            return None;
-        }
-        let rows = task.rows.as_ref().map(|at| at.value);
-        let drawn = sample::draw(&train.row_labels, rows, task.sample_seed);
-        let mut sizes: Vec<_> = train.label_names.iter().map(|name| (0, name.as_str())).collect();
-        for row in &drawn {
-            sizes[train.row_labels[*row as usize] as usize].0 += 1;
-        }
-        Some(Self { rows: drawn.len(), sizes })
-    }
-
-    fn warn_of_empty_classes(&self, task: &RawTask, report: &mut Report) {
-        let Some(rows) = &task.rows else { return };
-        for (_, class) in self.sizes.iter().filter(|(size, _)| *size == 0) {
-            report.warn(rows.place, format!("class `{class}` has no row among the {} drawn", self.rows));
-        }
-    }
-}
-
-fn k_fold(kfold: &RawKFold, drawn: Option<&Drawn<'_>>, report: &mut Report) -> Option<Splitting> {
-    let k = kfold.k.as_ref()?;
-    let splitting = Splitting::KFold { k: k.value, stratified: kfold.stratified, seed: kfold.seed };
-    let Some(drawn) = drawn else { return Some(splitting) };
-    let (least, whose) = if kfold.stratified {
-        let (size, class) = drawn.sizes.iter().min()?;
-        (*size, format!("class `{class}` has {size} of the {} training rows", drawn.rows))
-    } else {
-        (drawn.rows, format!("there are {} training rows", drawn.rows))
-    };
-    if k.value > least {
-        let problem = Problem::TooFewRows(format!("`k` is {}, but {whose}", k.value));
-        let hint = "lower `k`, draw more rows with `task.rows`, or join small classes";
-        let error = report.error(k.place, problem).hint(hint);
-        if least >= 2 {
-            error.allowed(format!("2 to {least}"));
-        }
-        return None;
-    }
-    Some(splitting)
-}
-
-#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
-fn hold_out(
-    split: Option<&RawSplit>,
-    raw: &RawSweep,
-    drawn: Option<&Drawn<'_>>,
-    report: &mut Report,
-) -> Option<Splitting> {
-    let fraction = split.and_then(|split| split.fraction.as_ref()).map_or(0.1, |at| at.value);
-    let stratified = split.is_none_or(|split| split.stratified);
-    let seed = split.map_or(42, |split| split.seed);
-    let rows = drawn.map_or(usize::MAX, |drawn| drawn.rows);
-    if rows < 2 || (rows as f64) * fraction < 1.0 || (rows as f64) * (1.0 - fraction) < 1.0 {
-        let task = raw.task.as_ref();
-        let place = split
-            .and_then(|split| split.fraction.as_ref().map(|at| at.place))
-            .or_else(|| task.and_then(|task| task.rows.as_ref().map(|at| at.place)))
-            .or_else(|| task.and_then(|task| task.train.as_ref().map(|at| at.place)))
-            .unwrap_or_default();
-        let message = format!("holding out {fraction} of {rows} training rows leaves one side empty");
-        report.error(place, Problem::TooFewRows(message)).hint("use more rows, or a `validation` file");
-        return None;
-    }
-    Some(Splitting::HoldOut { fraction, stratified, seed })
 }

@@ -6,14 +6,22 @@ use super::source::{At, Place, Sources, Spot};
 
 /// Most errors that are printed; the count line tells the rest.
 const MOST_SHOWN: usize = 50;
+/// Most errors that are kept: a file with more is no sweep, and telling all would take long.
+const MOST_KEPT: usize = 200;
+/// Most known names that one message tells.
+const MOST_NAMES: usize = 100;
+/// Longest piece of a name that a message shows, in characters.
+const LONGEST_NAME: usize = 80;
 
 /// Every error of a sweep file, in the order of their places.
 #[derive(Debug)]
 pub struct SpecErrors {
     /// The sweep file, as the user named it.
     pub file: String,
-    /// At least one.
+    /// At least one, and the first 200 that were found.
     pub errors: Vec<SpecError>,
+    /// Whether more were found.
+    pub more: bool,
 }
 
 /// One thing that is wrong in a sweep file.
@@ -70,6 +78,14 @@ pub enum Problem {
         /// The value, and what kind of thing it is.
         found: String,
     },
+    /// A key that means nothing for this kind of thing.
+    #[error("`{key}` does not apply to {whose}")]
+    InapplicableKey {
+        /// The key.
+        key: &'static str,
+        /// To what, for example "tasks of kind `classification`".
+        whose: String,
+    },
     /// Two keys that exclude each other.
     #[error("`{key}` does not go with `{other}`")]
     Conflict {
@@ -113,9 +129,21 @@ pub enum Problem {
         /// How many classes, and which.
         found: String,
     },
+    /// Class names that do not fit the labels of the file.
+    #[error("{0}")]
+    BadLabels(String),
+    /// Tasks that cannot be in one sweep.
+    #[error("{0}")]
+    MixedTasks(String),
     /// More folds, or a finer split, than the rows allow.
     #[error("{0}")]
     TooFewRows(String),
+    /// A name that `tasks` does not have.
+    #[error("unknown task `{0}`")]
+    UnknownTask(String),
+    /// A name that `profiles` does not have.
+    #[error("unknown profile `{0}`")]
+    UnknownProfile(String),
     /// A name that `models` does not have.
     #[error("unknown model `{0}`")]
     UnknownModel(String),
@@ -138,6 +166,17 @@ pub enum Problem {
         /// The model.
         model: String,
     },
+    /// A module to save that is none.
+    #[error("`{module}` is no module of model `{model}`")]
+    NoSuchModule {
+        /// What was named.
+        module: String,
+        /// The model.
+        model: String,
+    },
+    /// A model that cannot learn a task.
+    #[error("{0}")]
+    Unfit(String),
     /// An axis of a block that none of its methods has.
     #[error("axis `{axis}` does not apply to {methods}")]
     InapplicableAxis {
@@ -150,9 +189,9 @@ pub enum Problem {
     #[error("{0}")]
     BadZip(String),
     /// More points than a sweep may have.
-    #[error("the grid has {points} points")]
+    #[error("the grid has {points}")]
     GridTooLarge {
-        /// How many, in words where it is beyond counting.
+        /// How many, for example "2,000,000 points".
         points: String,
     },
     /// Nothing to train.
@@ -165,7 +204,7 @@ impl SpecErrors {
     pub(super) fn unplaced(file: &str, problem: Problem) -> Self {
         let hint = "check the path; `lorasweep init DATA.csv` writes a sweep to start from".to_owned();
         let error = SpecError { spot: None, problem, allowed: None, hint: Some(hint) };
-        Self { file: file.to_owned(), errors: vec![error] }
+        Self { file: file.to_owned(), errors: vec![error], more: false }
     }
 }
 
@@ -184,7 +223,7 @@ impl SpecError {
 
     /// Adds the known names, and asks for the nearest one where it is near.
     pub(super) fn one_of<'a>(&mut self, found: &str, known: impl IntoIterator<Item = &'a str>) -> &mut Self {
-        let known: Vec<&str> = known.into_iter().collect();
+        let known: Vec<&str> = known.into_iter().take(MOST_NAMES).collect();
         self.allowed = Some(quoted(&known));
         if let Some(near) = nearest(found, &known) {
             self.hint = Some(format!("did you mean `{near}`?"));
@@ -231,7 +270,8 @@ impl fmt::Display for SpecErrors {
         }
         let count = self.errors.len();
         let noun = if count == 1 { "error" } else { "errors" };
-        write!(f, "{count} {noun} in {}; nothing was started", self.file)?;
+        let more = if self.more { "more than " } else { "" };
+        write!(f, "{more}{count} {noun} in {}; nothing was started", self.file)?;
         if count > MOST_SHOWN {
             write!(f, " (the first {MOST_SHOWN} are shown)")?;
         }
@@ -244,17 +284,23 @@ impl fmt::Display for SpecErrors {
 pub(super) struct Report {
     pub(super) sources: Sources,
     errors: Vec<(Place, SpecError)>,
+    /// What callers write into once there are too many errors.
+    spare: Option<SpecError>,
     warnings: Vec<At<String>>,
 }
 
 impl Report {
     /// An empty report on these texts.
     pub(super) fn new(sources: Sources) -> Self {
-        Self { sources, errors: Vec::new(), warnings: Vec::new() }
+        Self { sources, errors: Vec::new(), spare: None, warnings: Vec::new() }
     }
 
     /// Notes an error; the caller may add what is allowed and a hint.
     pub(super) fn error(&mut self, place: Place, problem: Problem) -> &mut SpecError {
+        if self.errors.len() == MOST_KEPT {
+            let error = SpecError { spot: None, problem, allowed: None, hint: None };
+            return self.spare.insert(error);
+        }
         let spot = Some(self.sources.spot(place));
         self.errors.push((place, SpecError { spot, problem, allowed: None, hint: None }));
         &mut self.errors.last_mut().expect("one was pushed just now").1
@@ -262,6 +308,9 @@ impl Report {
 
     /// Notes what is allowed but worth saying.
     pub(super) fn warn(&mut self, place: Place, message: String) {
+        if self.warnings.len() == MOST_KEPT {
+            return;
+        }
         let spot = self.sources.spot(place);
         let value = format!("{}:{}:{}: {message}", spot.source, spot.line, spot.column);
         self.warnings.push(At { value, place });
@@ -274,7 +323,7 @@ impl Report {
         errors.sort_by_key(|(place, _)| *place);
         errors.dedup();
         let errors = errors.into_iter().map(|(_, error)| error).collect();
-        SpecErrors { file: self.sources.file().to_owned(), errors }
+        SpecErrors { file: self.sources.file().to_owned(), errors, more: self.spare.is_some() }
     }
 
     /// Whether there is an error so far.
@@ -284,7 +333,8 @@ impl Report {
 
     /// The warnings in the order of their places.
     pub(super) fn into_warnings(mut self) -> Vec<String> {
-        self.warnings.sort_by_key(|warning| warning.place);
+        self.warnings.sort_by(|a, b| (a.place, &a.value).cmp(&(b.place, &b.value)));
+        self.warnings.dedup_by(|a, b| (a.place, &a.value) == (b.place, &b.value));
         self.warnings.into_iter().map(|warning| warning.value).collect()
     }
 }
@@ -294,8 +344,20 @@ pub(super) fn quoted<S: AsRef<str>>(words: &[S]) -> String {
     words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
+/// A name as a message shows it: its beginning where it is very long.
+pub(super) fn short(name: &str) -> String {
+    let mut shown: String = name.chars().take(LONGEST_NAME).collect();
+    if shown.len() < name.len() {
+        shown.push('…');
+    }
+    shown
+}
+
 /// The known word that `found` is most likely a slip of.
 fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
+    if found.len() > LONGEST_NAME {
+        return None;
+    }
     let found = found.to_lowercase();
     let beginning = known.iter().find(|word| found.len() >= 3 && word.to_lowercase().starts_with(&found));
     if let Some(word) = beginning {

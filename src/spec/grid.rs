@@ -11,7 +11,7 @@ use rayon::prelude::*;
 
 use crate::arch::ModelSpec;
 use crate::task::Task;
-use crate::trial::{Configuration, Lora, Method};
+use crate::trial::{Configuration, Lora, Method, Training};
 
 use super::raw::{RawAxis, RawBlock};
 use super::setting::{Axis, MethodName, Point, Setting};
@@ -115,46 +115,67 @@ pub(super) fn matches(axes: &[RawAxis], point: &Point<'_>) -> bool {
 /// The configurations of points that were checked, each once, in their order.
 pub(super) fn configurations(
     points: &[Point<'_>],
-    task: &Task,
+    tasks: &BTreeMap<String, Arc<Task>>,
     models: &BTreeMap<String, ModelSpec>,
 ) -> Vec<Arc<Configuration>> {
     let all: Vec<Configuration> =
-        points.par_iter().filter_map(|point| configuration(point, task, models)).collect();
+        points.par_iter().filter_map(|point| configuration(point, tasks, models)).collect();
     let mut seen = HashSet::with_capacity(all.len());
     all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
 }
 
 fn configuration(
     point: &Point<'_>,
-    task: &Task,
+    tasks: &BTreeMap<String, Arc<Task>>,
     models: &BTreeMap<String, ModelSpec>,
 ) -> Option<Configuration> {
-    let model = models.get(&point.model?.value)?;
+    let (task, model) = (tasks.get(&point.task?.value)?, models.get(&point.model?.value)?);
     let method = match point.method? {
         MethodName::Full => Method::Full,
         MethodName::Scratch => Method::Scratch,
-        MethodName::Base => Method::Base,
+        MethodName::Base => {
+            return Some(Configuration::new(task, model, Method::Base, idle(&point.training)));
+        }
         MethodName::Lora => Method::Lora(Lora {
             rank: point.rank,
             alpha: point.alpha,
             dropout: point.dropout,
             targets: targets(point, model),
             rslora: point.rslora,
-            modules_to_save: vec![Lora::HEAD.to_owned()],
+            modules_to_save: modules_to_save(point, task, model),
         }),
     };
-    let mut training = point.training.clone();
-    training.learning_rate = point.learning_rate?;
+    let training = Training { learning_rate: point.learning_rate?, ..point.training.clone() };
     Some(Configuration::new(task, model, method, training))
 }
 
-/// The modules that get an adapter, in one order, since their order changes nothing.
+/// The settings of a model that does not train: what would change nothing is the same for all.
+fn idle(training: &Training) -> Training {
+    let Training { batch_size, seed, .. } = *training;
+    Training { learning_rate: 0.0, epochs: 0.0, batch_size, seed, ..Point::default().training }
+}
+
+/// The modules that get an adapter.
 fn targets(point: &Point<'_>, model: &ModelSpec) -> Vec<String> {
-    let mut targets: Vec<String> = match point.targets {
-        Some(targets) => targets.iter().map(|target| target.value.clone()).collect(),
-        None => model.architecture.default_lora_targets().iter().map(ToString::to_string).collect(),
-    };
-    targets.sort();
-    targets.dedup();
-    targets
+    match point.targets {
+        Some(targets) => in_one_order(targets.iter().map(|target| target.value.clone())),
+        None => in_one_order(model.architecture.default_lora_targets().iter().map(ToString::to_string)),
+    }
+}
+
+/// The modules that train beside the adapters; a head that has no tensors is none.
+fn modules_to_save(point: &Point<'_>, task: &Task, model: &ModelSpec) -> Vec<String> {
+    let no_head = model.architecture.head_tensors(task.objective.head()).is_empty();
+    let head = || vec![Lora::HEAD.to_owned()];
+    let modules = point.modules_to_save.map(|all| all.iter().map(|at| at.value.clone()).collect());
+    let modules: Vec<String> = modules.unwrap_or_else(head);
+    in_one_order(modules.into_iter().filter(|module| !(no_head && module == Lora::HEAD)))
+}
+
+/// Names in one order, each once: neither changes anything.
+fn in_one_order(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names.dedup();
+    names
 }

@@ -1,6 +1,7 @@
-//! Owns the table of keys: every name that a sweep file may contain, what its value may be, and what
+//! Owns the table of keys, with `keys_grid`: every name that a sweep file may contain, what its value may be, and what
 //! it means. The reader and the JSON Schema are both made from it. Reads nothing.
 
+use super::keys_grid;
 use super::setting::Axis;
 
 /// A mapping of the sweep file.
@@ -14,6 +15,18 @@ pub(super) struct Section {
     pub(super) groups: &'static [&'static [Key]],
     /// Whether a key that is an axis may hold a list of values.
     pub(super) lists: bool,
+    /// The key that decides which others mean something.
+    pub(super) chooser: Option<Chooser>,
+}
+
+/// A key whose value decides which other keys of its section mean something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Chooser {
+    pub(super) key: &'static str,
+    /// Its value where it is absent; without one every key means something then.
+    pub(super) default: Option<&'static str>,
+    /// What its values belong to, in messages.
+    pub(super) noun: &'static str,
 }
 
 /// A key of a mapping.
@@ -21,7 +34,10 @@ pub(super) struct Section {
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
+    /// Whether it must be there, where it means something.
     pub(super) required: bool,
+    /// The chooser's values with which it means something; all of them where there are none here.
+    pub(super) only: &'static [&'static str],
     /// The axis that its values make.
     pub(super) axis: Option<Axis>,
     pub(super) doc: &'static str,
@@ -34,6 +50,8 @@ pub(super) enum Kind {
     Text,
     /// One or more texts; a single one needs no list.
     Texts,
+    /// Texts, or an empty list.
+    TextsOrNone,
     /// A whole number, from the least to the most.
     Count(u64, u64),
     /// A number.
@@ -54,6 +72,10 @@ pub(super) enum Kind {
     Blocks(&'static Section),
     /// A list of lists of axes.
     Zip,
+    /// A mapping from values to class names, or a list of class names.
+    Labels,
+    /// A mapping from names to mappings from paths to values.
+    Profiles,
 }
 
 /// Which numbers.
@@ -82,18 +104,23 @@ pub(super) const MOST_LAYERS: u64 = 1_000;
 pub(super) const WIDEST: u64 = 100_000;
 /// More than any sweep needs of anything.
 pub(super) const MANY: u64 = 1_000_000_000;
-const SEED: Kind = Kind::Count(0, u64::MAX);
+pub(super) const SEED: Kind = Kind::Count(0, u64::MAX);
 
-const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, required: false, axis: None, doc }
+pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
+    Key { name, kind, required: false, only: &[], axis: None, doc }
 }
 
 const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, required: true, axis: None, doc }
+    Key { name, kind, required: true, only: &[], axis: None, doc }
 }
 
-const fn axis(axis: Axis, kind: Kind, doc: &'static str) -> Key {
-    Key { name: axis.name(), kind, required: false, axis: Some(axis), doc }
+/// A key that means something with these values of its section's chooser alone.
+const fn of(only: &'static [&'static str], key: Key) -> Key {
+    Key { only, ..key }
+}
+
+pub(super) const fn axis(axis: Axis, kind: Kind, doc: &'static str) -> Key {
+    Key { name: axis.name(), kind, required: false, only: &[], axis: Some(axis), doc }
 }
 
 /// The whole file.
@@ -102,60 +129,176 @@ pub(super) static SWEEP: Section = Section {
     doc: "A sweep: what to vary, on what data, with what training settings",
     groups: &[&[
         required("name", Kind::Text, "Name of the sweep and of its folders under results/ and reports/"),
-        required("task", Kind::Section(&TASK), "What to learn from which data"),
+        key("task", Kind::Section(&TASK), "What to learn from which data"),
+        key(
+            "tasks",
+            Kind::Named(&TASK),
+            "Several tasks of one kind instead, each under a name of your choice",
+        ),
         required("models", Kind::Named(&MODEL), "The models, each under a name of your choice"),
-        required("grid", Kind::Blocks(&BLOCK), "The union of blocks; each block is the product of its axes"),
+        required(
+            "grid",
+            Kind::Blocks(&keys_grid::BLOCK),
+            "The union of blocks; each block is the product of its axes",
+        ),
         key("kfold", Kind::Section(&KFOLD), "k-fold cross-validation on the training rows"),
         key("split", Kind::Section(&SPLIT), "A held-out share of the training rows, where there is no kfold"),
         key("training", Kind::Section(&TRAINING), "Settings of the training loop that no block varies"),
         key("devices", Kind::Devices, "Where to train: auto (default), cpu, cpu:N, cuda or cuda:N"),
+        key(
+            "profiles",
+            Kind::Profiles,
+            "Sets of changes for --profile NAME: {small: {task.rows: 500, training.epochs: 1}}",
+        ),
     ]],
     lists: false,
+    chooser: None,
 };
+
+/// The kinds of tasks.
+pub(super) const CLASSIFICATION: &str = "classification";
+pub(super) const LANGUAGE_MODELLING: &str = "language_modelling";
+pub(super) const QUESTION_ANSWERING: &str = "question_answering";
+/// The prompt of question answering where the sweep does not say.
+pub(super) const TEMPLATE: &str = "Context: {context}\nQuestion: {question}\nAnswer:";
 
 static TASK: Section = Section {
     name: "task",
     doc: "What to learn from which data. Paths are relative to the sweep file",
+    groups: &[TASK_DATA, TASK_KINDS, TASK_DRAWS],
+    lists: false,
+    chooser: Some(Chooser { key: "kind", default: Some(CLASSIFICATION), noun: "tasks of kind" }),
+};
+
+const TASK_DATA: &[Key] = &[
+    key(
+        "kind",
+        Kind::Choice(&[CLASSIFICATION, LANGUAGE_MODELLING, QUESTION_ANSWERING]),
+        "Kind of task (default: classification)",
+    ),
+    required("train", Kind::Text, "File to train and select on, or a data set of the hub: owner/name:split"),
+    key("validation", Kind::Text, "File to select on, instead of folds or a held-out share"),
+    key("test", Kind::Text, "File evaluated once per trial and never used to select"),
+    key(
+        "test_fraction",
+        Kind::Number(Range::OpenShare),
+        "Share of the training rows to test on, where there is no `test` file",
+    ),
+    key("columns", Kind::Texts, "Names of the columns, for files without a header row"),
+];
+
+const TASK_KINDS: &[Key] = &[
+    of(
+        &[CLASSIFICATION, LANGUAGE_MODELLING],
+        key("text", Kind::Texts, "Columns that make up the text, joined by a space"),
+    ),
+    of(&[CLASSIFICATION], key("pair", Kind::Texts, "Columns that make up the second text of a pair")),
+    of(&[CLASSIFICATION], required("label", Kind::Text, "Column with the label")),
+    of(
+        &[CLASSIFICATION],
+        key(
+            "labels",
+            Kind::Labels,
+            "Class names: {value: name} renames and merges; a list names the whole numbers from the smallest on",
+        ),
+    ),
+    of(
+        &[LANGUAGE_MODELLING],
+        key(
+            "layout",
+            Kind::Choice(&["blocks", "documents"]),
+            "Rows joined and cut into blocks of max_length, or each row on its own (default: blocks)",
+        ),
+    ),
+    of(&[QUESTION_ANSWERING], key("template", Kind::Text, "Prompt, with {context} and {question} in it")),
+    of(
+        &[QUESTION_ANSWERING],
+        key("max_new_tokens", Kind::Count(1, MANY), "Longest generated answer in tokens (default: 32)"),
+    ),
+];
+
+const TASK_DRAWS: &[Key] = &[
+    key("cleaning", Kind::Section(&CLEANING), "What is done to texts, and which rows are left out"),
+    key("max_length", Kind::Count(3, MANY), "Longest sequence in tokens (default: 128)"),
+    key("rows", Kind::Count(1, MANY), "Training rows to draw, classes in proportion (default: all)"),
+    key("test_rows", Kind::Count(1, MANY), "Test rows to draw, classes in proportion (default: all)"),
+    key("sample_seed", SEED, "Seed of both draws (default: 42)"),
+];
+
+static CLEANING: Section = Section {
+    name: "cleaning",
+    doc: "What is done to texts, and which rows are left out, before anything else",
     groups: &[&[
-        key("kind", Kind::Choice(&["classification"]), "Kind of task (default: classification)"),
-        required("train", Kind::Text, "File to train and select on"),
-        key("validation", Kind::Text, "File to select on, instead of folds or a held-out share"),
-        key("test", Kind::Text, "File evaluated once per trial and never used to select"),
-        key("columns", Kind::Texts, "Names of the columns, for files without a header row"),
-        required("text", Kind::Texts, "Columns that make up the text, joined by a space"),
-        required("label", Kind::Text, "Column with the label"),
-        key("max_length", Kind::Count(3, MANY), "Longest sequence in tokens (default: 128)"),
-        key("rows", Kind::Count(1, MANY), "Training rows to draw, classes in proportion (default: all)"),
-        key("test_rows", Kind::Count(1, MANY), "Test rows to draw, classes in proportion (default: all)"),
-        key("sample_seed", SEED, "Seed of both draws (default: 42)"),
+        key("strip_html", Kind::Flag, "Remove HTML tags and read entities (default: false)"),
+        key("strip_symbols", Kind::Flag, "A space for all but letters and digits (default: false)"),
+        key("min_words", Kind::Count(1, MANY), "Leave out rows whose text has fewer words"),
+        key("min_label_rows", Kind::Count(1, MANY), "Leave out classes with fewer rows (classification)"),
     ]],
     lists: false,
+    chooser: None,
 };
+
+/// The families of models.
+pub(super) const BERT: &str = "bert";
+pub(super) const GPT2: &str = "gpt2";
+pub(super) const GPTMINI: &str = "gptmini";
+const LAYERED: &[&str] = &[BERT, GPT2];
 
 static MODEL: Section = Section {
     name: "model",
     doc: "A pretrained model (`from`) or an architecture of your own (`architecture`)",
     groups: &[&[
-        key("from", Kind::Text, "Folder with config.json, weights and tokenizer"),
-        key("architecture", Kind::Choice(&["bert"]), "Family of a model with random weights"),
-        key("tokenizer", Kind::Text, "Folder or file with the tokenizer (default: the `from` folder)"),
-        key("layers", Kind::Count(1, MOST_LAYERS), "Encoder layers; with `from`, the first so many are kept"),
-        key("hidden", Kind::Count(1, WIDEST), "Width of the encoder"),
-        key("heads", Kind::Count(1, WIDEST), "Attention heads; must divide `hidden`"),
-        key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers"),
-        key("positions", Kind::Count(3, MANY), "Longest sequence that the model can read (default: 512)"),
+        key("from", Kind::Text, "Folder with config.json, weights and tokenizer, or owner/name on the hub"),
+        key("revision", Kind::Text, "Branch, tag or commit of a model on the hub (default: main)"),
+        key("architecture", Kind::Choice(&[BERT, GPT2, GPTMINI]), "Family of a model with random weights"),
         key(
-            "hidden_dropout",
-            Kind::Number(Range::Share),
-            "Dropout of the encoder's layers while training (default: config.json's, or 0.1)",
+            "tokenizer",
+            Kind::Text,
+            "Folder, file or hub model with the tokenizer (default: that of `from`)",
         ),
-        key(
-            "attention_dropout",
-            Kind::Number(Range::Share),
-            "Dropout of attention while training (default: config.json's, or 0.1)",
+        of(
+            LAYERED,
+            key("layers", Kind::Count(1, MOST_LAYERS), "Layers; with `from`, the first so many are kept"),
         ),
+        key("hidden", Kind::Count(1, WIDEST), "Width of the model"),
+        of(LAYERED, key("heads", Kind::Count(1, WIDEST), "Attention heads; must divide `hidden`")),
+        of(&[BERT], key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers")),
+        of(
+            LAYERED,
+            key(
+                "positions",
+                Kind::Count(3, WIDEST),
+                "Longest sequence it can read (default: 512; gpt2: 1024)",
+            ),
+        ),
+        of(
+            &[GPTMINI],
+            key(
+                "length",
+                Kind::Count(3, WIDEST),
+                "Length of every row in tokens; shorter ones are filled up",
+            ),
+        ),
+        of(
+            LAYERED,
+            key(
+                "hidden_dropout",
+                Kind::Number(Range::Share),
+                "Dropout of the layers while training (default: config.json's, or 0.1)",
+            ),
+        ),
+        of(
+            LAYERED,
+            key(
+                "attention_dropout",
+                Kind::Number(Range::Share),
+                "Dropout of attention while training (default: config.json's, or 0.1)",
+            ),
+        ),
+        key("seed", SEED, "Seed of random weights that serve as an untrained base (default: 42)"),
     ]],
     lists: false,
+    chooser: Some(Chooser { key: "architecture", default: None, noun: "models of architecture" }),
 };
 
 static KFOLD: Section = Section {
@@ -167,6 +310,7 @@ static KFOLD: Section = Section {
         key("seed", SEED, "Seed of the division (default: 42)"),
     ]],
     lists: false,
+    chooser: None,
 };
 
 static SPLIT: Section = Section {
@@ -178,82 +322,13 @@ static SPLIT: Section = Section {
         key("seed", SEED, "Seed of the division (default: 42)"),
     ]],
     lists: false,
+    chooser: None,
 };
 
 static TRAINING: Section = Section {
     name: "training",
     doc: "Settings of the training loop; in a block of the grid each can be a list",
-    groups: &[SETTINGS],
+    groups: &[keys_grid::SETTINGS],
     lists: false,
+    chooser: None,
 };
-
-static BLOCK: Section = Section {
-    name: "a grid block",
-    doc: "A block: each key is an axis, with one value or a list of them",
-    groups: &[CHOICES, SETTINGS, COMBINING],
-    lists: true,
-};
-
-/// What an exclusion can name.
-pub(super) static EXCLUSION: Section = Section {
-    name: "an exclusion",
-    doc: "Points with all of these values are left out",
-    groups: &[CHOICES, SETTINGS],
-    lists: true,
-};
-
-const CHOICES: &[Key] = &[
-    axis(
-        Axis::Method,
-        Kind::Choice(&["lora", "full", "scratch"]),
-        "lora trains adapters and head; full every weight; scratch every weight, from random ones",
-    ),
-    axis(Axis::Model, Kind::Text, "A name from `models`"),
-    axis(Axis::Rank, Kind::Count(1, WIDEST), "LoRA: inner width of the adapter (default: 8)"),
-    axis(Axis::Alpha, Kind::Number(Range::Positive), "LoRA: the scale is alpha / rank (default: 16)"),
-    axis(Axis::Dropout, Kind::Number(Range::Share), "LoRA: dropout on the adapter's input (default: 0)"),
-    axis(Axis::Targets, Kind::Texts, "LoRA: modules with an adapter (default: the architecture's)"),
-    axis(Axis::Rslora, Kind::Flag, "LoRA: scale by alpha / sqrt(rank) (default: false)"),
-];
-
-const SETTINGS: &[Key] = &[
-    axis(Axis::LearningRate, Kind::Number(Range::Positive), "Peak learning rate; required here or there"),
-    axis(Axis::Epochs, Kind::Number(Range::Positive), "Passes over the training rows (default: 1)"),
-    axis(Axis::BatchSize, Kind::Count(1, MANY), "Rows per forward pass (default: 32)"),
-    axis(Axis::Accumulation, Kind::Count(1, MANY), "Forward passes per optimiser step (default: 1)"),
-    axis(
-        Axis::Schedule,
-        Kind::Choice(&["linear", "cosine", "constant"]),
-        "Course of the learning rate after warm-up (default: linear)",
-    ),
-    axis(Axis::Warmup, Kind::Number(Range::Share), "Share of the steps that warm up (default: 0)"),
-    axis(Axis::WeightDecay, Kind::Number(Range::NotNegative), "AdamW's weight decay (default: 0)"),
-    axis(
-        Axis::ClipNorm,
-        Kind::OrNull(&Kind::Number(Range::Positive)),
-        "Largest gradient norm; null does not clip (default: 1.0)",
-    ),
-    axis(Axis::Beta1, Kind::Number(Range::Share), "AdamW's decay of the first moment (default: 0.9)"),
-    axis(Axis::Beta2, Kind::Number(Range::Share), "AdamW's decay of the second moment (default: 0.999)"),
-    axis(Axis::Epsilon, Kind::Number(Range::Positive), "AdamW's epsilon (default: 1e-8)"),
-    axis(
-        Axis::EvaluateEvery,
-        Kind::OrNull(&Kind::Count(1, MANY)),
-        "Validation every so many optimiser steps; null only after each epoch (default: null)",
-    ),
-    axis(
-        Axis::Keep,
-        Kind::Choice(&["last", "best"]),
-        "Judge a trial by its last weights or by those with the best validation accuracy (default: last)",
-    ),
-    axis(Axis::Seed, SEED, "Seed of initialisation, dropout and data order (default: 42)"),
-];
-
-const COMBINING: &[Key] = &[
-    key(
-        "zip",
-        Kind::Zip,
-        "Axes that move together: [[rank, alpha]] pairs their lists, which are equally long",
-    ),
-    key("exclude", Kind::Blocks(&EXCLUSION), "Points to leave out: [{rank: 4, alpha: 32}]"),
-];

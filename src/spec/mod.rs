@@ -1,28 +1,36 @@
 //! Owns the sweep file: from YAML text to a checked sweep. Afterwards nobody validates.
 //!
 //! `tree` is the YAML with the place of every value; `raw` reads it by the one table of `keys`;
-//! `survey` looks at the files it names and is the only one that touches the disk; `check` turns
-//! all that into a [`SweepSpec`] or into every error at once; `grid` expands it.
+//! `survey` looks at the files it names and is the only one that touches the disk and the hub;
+//! `check` turns all that into a [`SweepSpec`] or into every error at once; `grid` expands it.
 
 mod check;
 mod check_grid;
+mod check_labels;
 mod check_models;
+mod check_pairs;
+mod check_split;
 mod check_task;
 mod check_zip;
 mod error;
 mod grid;
 mod keys;
+mod keys_grid;
+mod model_shape;
 mod overrides;
 mod raw;
+mod raw_task;
 mod read;
 mod schema;
 mod setting;
 mod source;
 mod starter;
 mod survey;
+mod survey_models;
 #[cfg(test)]
 mod tests;
 mod tree;
+mod value;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -37,9 +45,10 @@ pub use error::{Problem, SpecError, SpecErrors};
 pub use overrides::Overrides;
 pub use schema::schema;
 pub use source::Spot;
-pub use starter::starter;
+pub use starter::{Starter, StarterKind};
 
 use crate::arch::ModelSpec;
+use crate::hub::{Hub, Progress};
 use crate::task::Task;
 use crate::trial::{Configuration, Splitting, Trial};
 
@@ -80,11 +89,34 @@ pub enum DeviceRequest {
     Cuda(Option<usize>),
 }
 
+/// What a sweep is loaded for: it decides which files must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To see what it would do: models may lack their weights.
+    Plan,
+    /// To train.
+    Run,
+}
+
+/// The hub that models and data sets may come from, and who hears how far they are.
+#[derive(Clone, Copy)]
+pub struct Downloads<'a> {
+    /// Asked only for what the sweep names and this machine does not have.
+    pub hub: &'a Hub,
+    /// Told after every piece that arrives.
+    pub progress: &'a dyn Fn(Progress<'_>),
+}
+
 /// Reads a sweep file, looks at the files it names, and checks everything.
 ///
 /// # Errors
-/// Every error of the sweep at once, each with its place. Nothing is written.
-pub fn load(path: &Path, overrides: &Overrides) -> Result<SweepSpec, SpecErrors> {
+/// Every error of the sweep at once, each with its place. Nothing is written but the hub's cache.
+pub fn load(
+    path: &Path,
+    overrides: &Overrides,
+    purpose: Purpose,
+    downloads: Downloads<'_>,
+) -> Result<SweepSpec, SpecErrors> {
     let file = path.display().to_string();
     let text = read_text(path).map_err(|problem| SpecErrors::unplaced(&file, problem))?;
     let mut report = error::Report::new(source::Sources::new(file, text.clone()));
@@ -97,12 +129,15 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<SweepSpec, SpecErrors>
             return Err(report.into_errors());
         }
     };
+    overrides::profile(&mut tree, overrides.profile.as_deref(), &mut report);
     overrides::set(&mut tree, &overrides.set, &mut report);
     let raw = raw::read(&tree, &mut report);
     let only = overrides::only(&overrides.only, &mut report);
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
-    let survey = survey::look(&raw, &folder.unwrap_or_default());
-    check::check(&raw, &survey, &only, report)
+    let look = survey::Look { folder: &folder.unwrap_or_default(), purpose, downloads };
+    let survey = survey::look(&raw, look);
+    let asked = check::Asked { profile: overrides.profile.as_deref(), only: &only };
+    check::check(&raw, &survey, &asked, report)
 }
 
 /// The file's text, if it is of a size that a person or a small script would write.

@@ -1,8 +1,9 @@
-//! Owns what the command line changes in a sweep: `--set path=value` puts a value into the tree
-//! before it is read, `--only axis=value` keeps the points with that value.
+//! Owns what the command line changes in a sweep: `--profile name` puts the values of a profile into
+//! the tree before it is read, `--set path=value` then puts one more, and `--only axis=value` keeps
+//! the points with that value.
 
-use super::error::{Problem, Report};
-use super::keys;
+use super::error::{Problem, Report, short};
+use super::keys_grid;
 use super::raw::{self, RawAxis};
 use super::read::{self, Field};
 use super::source::{At, Place};
@@ -16,6 +17,41 @@ pub struct Overrides {
     /// `axis=value` each, for example `method=lora` or `rank=[4, 8]`. Values of one axis add up;
     /// different axes must hold together.
     pub only: Vec<String>,
+    /// A name of `profiles`: its changes come before those of `set`, and it becomes a part of the
+    /// sweep's name.
+    pub profile: Option<String>,
+}
+
+/// Puts a profile's values into the tree, in their order.
+pub(super) fn profile(tree: &mut Node, name: Option<&str>, report: &mut Report) {
+    let Some(name) = name else { return };
+    let profiles = member(tree, "profiles").map_or(&[][..], entries);
+    let Some(chosen) = profiles.iter().find(|entry| entry.key.value == name) else {
+        let source = report.sources.add(&format!("--profile {name}"), name);
+        let place = Place { source, start: 0, end: name.len() };
+        let error = report.error(place, Problem::UnknownProfile(short(name)));
+        error.one_of(name, profiles.iter().map(|entry| entry.key.value.as_str()));
+        if profiles.is_empty() {
+            error.allowed = None;
+            error.hint("the sweep file has no `profiles`");
+        }
+        return;
+    };
+    for Entry { key, value } in entries(&chosen.value).to_vec() {
+        let names: Vec<&str> = key.value.split('.').collect();
+        if let Err(message) = put(tree, &names, key.place, value) {
+            report.error(key.place, Problem::BadOverride(message));
+        }
+    }
+}
+
+fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    entries(node).iter().find(|entry| entry.key.value == name).map(|entry| &entry.value)
+}
+
+/// A mapping's entries; what is no mapping has none, and that is told when it is read.
+fn entries(node: &Node) -> &[Entry] {
+    if let Content::Map(entries) = &node.content { entries } else { &[] }
 }
 
 /// Puts the `--set` values into the tree, in their order.
@@ -34,10 +70,10 @@ pub(super) fn only(arguments: &[String], report: &mut Report) -> Vec<RawAxis> {
     let mut all: Vec<RawAxis> = Vec::new();
     for argument in arguments {
         let Some((name, node)) = split("--only", argument, "method=lora", report) else { continue };
-        let Some(key) = keys::EXCLUSION.keys().find(|key| key.name == name.value) else {
+        let Some(key) = keys_grid::EXCLUSION.keys().find(|key| key.name == name.value) else {
             let message = format!("unknown axis `{}`", name.value);
             let error = report.error(name.place, Problem::BadOverride(message));
-            error.one_of(&name.value, keys::EXCLUSION.keys().map(|key| key.name));
+            error.one_of(&name.value, keys_grid::EXCLUSION.keys().map(|key| key.name));
             continue;
         };
         let values = read::values(key, true, &node, report);

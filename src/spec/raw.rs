@@ -2,8 +2,10 @@
 //! bad or absent is `None`; the report has it. Judges no value against another.
 
 use super::DeviceRequest;
-use super::error::{Problem, Report};
+use super::error::{Problem, Report, short};
 use super::keys::{self, Kind, Section};
+use super::keys_grid;
+use super::raw_task::{self, RawTask};
 use super::read::{self, Field, Fields};
 use super::setting::{Axis, Setting};
 use super::source::{At, Place};
@@ -13,7 +15,7 @@ use super::tree::{Content, Node};
 #[derive(Debug, Default)]
 pub(super) struct RawSweep {
     pub(super) name: Option<At<String>>,
-    pub(super) task: Option<RawTask>,
+    pub(super) tasks: Vec<RawTask>,
     pub(super) models: Vec<RawModel>,
     pub(super) grid: Vec<RawBlock>,
     /// Where the key `grid` stands.
@@ -22,21 +24,8 @@ pub(super) struct RawSweep {
     pub(super) split: Option<RawSplit>,
     pub(super) training: Vec<RawAxis>,
     pub(super) devices: Option<At<DeviceRequest>>,
-}
-
-/// `task`.
-#[derive(Debug)]
-pub(super) struct RawTask {
-    pub(super) train: Option<At<String>>,
-    pub(super) validation: Option<At<String>>,
-    pub(super) test: Option<At<String>>,
-    pub(super) columns: Option<At<Vec<At<String>>>>,
-    pub(super) text: Option<At<Vec<At<String>>>>,
-    pub(super) label: Option<At<String>>,
-    pub(super) max_length: Option<At<usize>>,
-    pub(super) rows: Option<At<usize>>,
-    pub(super) test_rows: Option<At<usize>>,
-    pub(super) sample_seed: u64,
+    /// The names of `profiles`.
+    pub(super) profiles: Vec<At<String>>,
 }
 
 /// An entry of `models`.
@@ -45,14 +34,19 @@ pub(super) struct RawModel {
     pub(super) name: At<String>,
     pub(super) place: Place,
     pub(super) from: Option<At<String>>,
+    pub(super) revision: Option<At<String>>,
+    pub(super) architecture: Option<At<String>>,
     pub(super) tokenizer: Option<At<String>>,
     pub(super) layers: Option<At<usize>>,
     pub(super) hidden: Option<At<usize>>,
     pub(super) heads: Option<At<usize>>,
     pub(super) intermediate: Option<At<usize>>,
     pub(super) positions: Option<At<usize>>,
+    pub(super) length: Option<At<usize>>,
     pub(super) hidden_dropout: Option<At<f64>>,
     pub(super) attention_dropout: Option<At<f64>>,
+    /// Of random weights.
+    pub(super) seed: u64,
     /// The keys that are there, with good values or bad ones.
     pub(super) keys: Vec<At<&'static str>>,
 }
@@ -62,7 +56,7 @@ pub(super) struct RawModel {
 pub(super) struct RawKFold {
     pub(super) place: Place,
     pub(super) k: Option<At<usize>>,
-    pub(super) stratified: bool,
+    pub(super) stratified: Option<At<bool>>,
     pub(super) seed: u64,
 }
 
@@ -72,7 +66,7 @@ pub(super) struct RawSplit {
     /// Where its key stands.
     pub(super) place: Place,
     pub(super) fraction: Option<At<f64>>,
-    pub(super) stratified: bool,
+    pub(super) stratified: Option<At<bool>>,
     pub(super) seed: u64,
 }
 
@@ -113,27 +107,54 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
     let Some(top) = read::fields(tree, &keys::SWEEP, keys::SWEEP.name, report) else {
         return RawSweep::default();
     };
+    let tasks = tasks(&top, report);
     RawSweep {
         name: top.text("name"),
-        task: section(&top, "task", report).map(|fields| task(&fields)),
         models: models(&top, report),
-        grid: blocks(&top, report),
+        grid: blocks(&top, &tasks, report),
+        tasks,
         grid_place: top.key_place("grid").unwrap_or_default(),
         kfold: section(&top, "kfold", report).map(|fields| RawKFold {
             place: top.key_place("kfold").unwrap_or(fields.place),
             k: fields.size("k"),
-            stratified: fields.take("stratified", |value| value.flag()).is_none_or(|at| at.value),
+            stratified: fields.flag("stratified"),
             seed: fields.seed("seed"),
         }),
         split: section(&top, "split", report).map(|fields| RawSplit {
             place: top.key_place("split").unwrap_or(fields.place),
-            fraction: fields.take("fraction", |value| value.number()),
-            stratified: fields.take("stratified", |value| value.flag()).is_none_or(|at| at.value),
+            fraction: fields.number("fraction"),
+            stratified: fields.flag("stratified"),
             seed: fields.seed("seed"),
         }),
         training: section(&top, "training", report).map(axes).unwrap_or_default(),
         devices: top.take("devices", |value| value.devices()),
+        profiles: profiles(&top, report),
     }
+}
+
+/// Reads `task` or `tasks`, whichever is there.
+fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
+    match (top.has("task"), top.key_place("tasks")) {
+        (true, Some(place)) => {
+            let problem = Problem::Conflict { key: "tasks".to_owned(), other: "task".to_owned() };
+            report.error(place, problem).hint("keep one of them");
+        }
+        (false, None) => {
+            read::missing("task", keys::SWEEP.name, top.place, report).hint("what to learn from which data");
+        }
+        (true, None) | (false, Some(_)) => {}
+    }
+    raw_task::tasks(top, report)
+}
+
+/// The names of `profiles`; what they hold is read where one is chosen.
+fn profiles(top: &Fields<'_>, report: &mut Report) -> Vec<At<String>> {
+    let Some(field) = top.field("profiles") else { return Vec::new() };
+    let entries = read::entries(field.node, "`profiles`", report).unwrap_or_default();
+    for entry in &entries {
+        read::entries(&entry.value, &format!("profile `{}`", short(&entry.key.value)), report);
+    }
+    entries.into_iter().map(|entry| entry.key.clone()).collect()
 }
 
 /// Reads the mapping under a key of the sweep, where it is there.
@@ -141,21 +162,6 @@ fn section<'n>(top: &Fields<'n>, name: &str, report: &mut Report) -> Option<Fiel
     let field = top.fields.iter().find(|field| field.key.name == name)?;
     let Kind::Section(section) = &field.key.kind else { return None };
     read::fields(field.node, section, &format!("`{name}`"), report)
-}
-
-fn task(fields: &Fields<'_>) -> RawTask {
-    RawTask {
-        train: fields.text("train"),
-        validation: fields.text("validation"),
-        test: fields.text("test"),
-        columns: fields.take("columns", read::Value::into_texts),
-        text: fields.take("text", read::Value::into_texts),
-        label: fields.text("label"),
-        max_length: fields.size("max_length"),
-        rows: fields.size("rows"),
-        test_rows: fields.size("test_rows"),
-        sample_seed: fields.seed("sample_seed"),
-    }
 }
 
 fn models(top: &Fields<'_>, report: &mut Report) -> Vec<RawModel> {
@@ -175,29 +181,33 @@ fn model(name: At<String>, fields: &Fields<'_>) -> RawModel {
         name,
         place: fields.place,
         from: fields.text("from"),
+        revision: fields.text("revision"),
+        architecture: fields.text("architecture"),
         tokenizer: fields.text("tokenizer"),
         layers: fields.size("layers"),
         hidden: fields.size("hidden"),
         heads: fields.size("heads"),
         intermediate: fields.size("intermediate"),
         positions: fields.size("positions"),
-        hidden_dropout: fields.take("hidden_dropout", |value| value.number()),
-        attention_dropout: fields.take("attention_dropout", |value| value.number()),
+        length: fields.size("length"),
+        hidden_dropout: fields.number("hidden_dropout"),
+        attention_dropout: fields.number("attention_dropout"),
+        seed: fields.seed("seed"),
         keys: fields.fields.iter().map(|field| At { value: field.key.name, place: field.place }).collect(),
     }
 }
 
-fn blocks(top: &Fields<'_>, report: &mut Report) -> Vec<RawBlock> {
+fn blocks(top: &Fields<'_>, tasks: &[RawTask], report: &mut Report) -> Vec<RawBlock> {
     let Some(field) = top.fields.iter().find(|field| field.key.name == "grid") else { return Vec::new() };
     let Kind::Blocks(section) = &field.key.kind else { return Vec::new() };
     let nodes = read::items(field.node, "`grid`", &field.key.kind.wanted(), report);
     if nodes.is_empty() && matches!(field.node.content, Content::List(_)) {
         read::bad("`grid`", field.node, "at least one block", report);
     }
-    nodes.iter().filter_map(|node| block(node, section, report)).collect()
+    nodes.iter().filter_map(|node| block(node, section, tasks, report)).collect()
 }
 
-fn block(node: &Node, section: &'static Section, report: &mut Report) -> Option<RawBlock> {
+fn block(node: &Node, section: &'static Section, tasks: &[RawTask], report: &mut Report) -> Option<RawBlock> {
     let fields = read::fields(node, section, section.name, report)?;
     for (name, hint) in [("method", "for example `method: lora`"), ("model", "a name from `models`")] {
         if !fields.has(name) {
@@ -206,7 +216,17 @@ fn block(node: &Node, section: &'static Section, report: &mut Report) -> Option<
     }
     let zips = fields.node("zip").map(|node| zips(node, report)).unwrap_or_default();
     let exclusions = fields.node("exclude").map(|node| exclusions(node, report)).unwrap_or_default();
-    Some(RawBlock { place: node.place, axes: axes(fields), zips, exclusions })
+    let mut axes = axes(fields);
+    if !axes.iter().any(|axis| axis.axis == Axis::Task) {
+        axes.insert(0, every_task(tasks, node.place));
+    }
+    Some(RawBlock { place: node.place, axes, zips, exclusions })
+}
+
+/// The axis of a block that names no task.
+fn every_task(tasks: &[RawTask], place: Place) -> RawAxis {
+    let values = tasks.iter().map(|task| At { value: Setting::Task(task.name.clone()), place });
+    RawAxis { axis: Axis::Task, place, values: values.collect(), written: tasks.len() }
 }
 
 fn axes(fields: Fields<'_>) -> Vec<RawAxis> {
@@ -228,9 +248,9 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
     let mut zips = Vec::new();
     for group in read::items(node, "`zip`", &Kind::Zip.wanted(), report) {
         let mut names = Vec::new();
-        for item in
-            read::items(group, "an item of `zip`", "a list of axes, for example `[rank, alpha]`", report)
-        {
+        let wanted = "a list of axes, for example `[rank, alpha]`";
+        let items = read::items(group, "an item of `zip`", wanted, report);
+        for item in items.iter().take(keys_grid::EXCLUSION.keys().count() + 1) {
             match &item.content {
                 Content::Text(name) => names.push(At { value: name.clone(), place: item.place }),
                 Content::Null
@@ -255,7 +275,7 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
 fn exclusions(node: &Node, report: &mut Report) -> Vec<RawExclusion> {
     let items = read::items(node, "`exclude`", "a list of mappings", report);
     let read_one = |item: &Node| {
-        let fields = read::fields(item, &keys::EXCLUSION, keys::EXCLUSION.name, report)?;
+        let fields = read::fields(item, &keys_grid::EXCLUSION, keys_grid::EXCLUSION.name, report)?;
         Some(RawExclusion { place: item.place, axes: axes(fields) })
     };
     items.iter().filter_map(read_one).collect()

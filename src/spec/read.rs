@@ -1,23 +1,11 @@
 //! Owns how a mapping of the tree becomes values of the right type, by the table of keys. Collects
 //! every unknown key and every bad value, and goes on. Knows no meaning beyond the table.
 
-use super::DeviceRequest;
-use super::error::{Problem, Report, SpecError, quoted};
-use super::keys::{self, Key, Kind, Range, Section};
-use super::source::{At, Place, Sources};
+use super::error::{Problem, Report, SpecError, quoted, short};
+use super::keys::{Key, Kind, Section};
+use super::source::{At, Place};
 use super::tree::{Content, Entry, Node};
-
-/// A value that has the type and range of its key.
-#[derive(Clone, Debug)]
-pub(super) enum Value {
-    Null,
-    Text(String),
-    Texts(Vec<At<String>>),
-    Count(u64),
-    Number(f64),
-    Flag(bool),
-    Devices(DeviceRequest),
-}
+use super::value::{Value, parse};
 
 /// The known keys that a mapping has.
 #[derive(Debug)]
@@ -62,12 +50,34 @@ pub(super) fn fields<'n>(
         let written = written(key, section.lists, &entry.value);
         fields.push(Field { key, place: entry.key.place, node: &entry.value, values, written });
     }
-    for key in section.keys().filter(|key| key.required) {
-        if !fields.iter().any(|field| field.key.name == key.name) {
+    let fields = Fields { place: node.place, fields };
+    let chosen = chosen(section, &fields);
+    let means = |key: &Key| chosen.is_none_or(|word| key.only.is_empty() || key.only.contains(&word));
+    for field in fields.fields.iter().filter(|field| !means(field.key)) {
+        let noun = section.chooser.map_or("", |chooser| chooser.noun);
+        inapplicable(field, &format!("{noun} `{}`", chosen.unwrap_or_default()), noun, report);
+    }
+    for key in section.keys().filter(|key| key.required && means(key)) {
+        if !fields.has(key.name) {
             missing(key.name, title, node.place, report).hint(uncapitalised(key.doc));
         }
     }
-    Some(Fields { place: node.place, fields })
+    Some(fields)
+}
+
+/// The value of the section's chooser; `None` where every key may mean something.
+fn chosen(section: &'static Section, fields: &Fields<'_>) -> Option<&'static str> {
+    let chooser = section.chooser?;
+    let Some(field) = fields.field(chooser.key) else { return chooser.default };
+    let Kind::Choice(words) = &field.key.kind else { return None };
+    let Some(At { value: Value::Text(word), .. }) = field.values.first() else { return None };
+    words.iter().copied().find(|known| known == word)
+}
+
+/// Notes a key that means nothing with what the section's chooser says.
+fn inapplicable(field: &Field<'_>, whose: &str, noun: &str, report: &mut Report) {
+    let problem = Problem::InapplicableKey { key: field.key.name, whose: whose.to_owned() };
+    report.error(field.place, problem).hint(format!("only {noun} {} can have it", quoted(field.key.only)));
 }
 
 /// A mapping's entries, each key once: what comes twice is an error.
@@ -80,8 +90,8 @@ pub(super) fn entries<'n>(node: &'n Node, title: &str, report: &mut Report) -> O
     let mut kept = Vec::with_capacity(all.len());
     for entry in all {
         if let Some(first) = firsts.get(entry.key.value.as_str()) {
-            let first = report.sources.spot(*first).line;
-            report.error(entry.key.place, Problem::DuplicateKey { key: entry.key.value.clone(), first });
+            let first = report.sources.line(*first);
+            report.error(entry.key.place, Problem::DuplicateKey { key: short(&entry.key.value), first });
         } else {
             firsts.insert(&entry.key.value, entry.key.place);
             kept.push(entry);
@@ -112,7 +122,7 @@ fn uncapitalised(text: &str) -> String {
 }
 
 fn unknown_key(name: &str, title: &str) -> Problem {
-    Problem::UnknownKey { key: name.to_owned(), section: title.to_owned() }
+    Problem::UnknownKey { key: short(name), section: title.to_owned() }
 }
 
 /// The good values of a key; an axis of a block may have a list of them.
@@ -135,13 +145,13 @@ fn written(key: &Key, lists: bool, node: &Node) -> usize {
 fn axis_list<'n>(key: &Key, lists: bool, node: &'n Node) -> Option<&'n [Node]> {
     let Content::List(items) = &node.content else { return None };
     let nested = items.iter().any(|item| matches!(item.content, Content::List(_)));
-    let one_value = matches!(key.kind, Kind::Texts) && !nested;
+    let one_value = matches!(key.kind, Kind::Texts | Kind::TextsOrNone) && !nested;
     (lists && key.axis.is_some() && !one_value).then_some(items.as_slice())
 }
 
 /// One value of the wanted kind. Mappings and lists of them are for their own readers.
 fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value>> {
-    if matches!(key.kind, Kind::Section(_) | Kind::Named(_) | Kind::Blocks(_) | Kind::Zip) {
+    if key.kind.has_own_reader() {
         return None;
     }
     if let Some(value) = parse(&key.kind, node, &report.sources) {
@@ -168,60 +178,9 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
 
 /// The part of a value that is wrong: an item of a list of texts, or all of it.
 fn culprit<'n>(kind: &Kind, node: &'n Node) -> &'n Node {
-    let (Content::List(items), Kind::Texts) = (&node.content, kind) else { return node };
+    let (Content::List(items), Kind::Texts | Kind::TextsOrNone) = (&node.content, kind) else { return node };
     let no_text = |item: &&Node| matches!(item.content, Content::Null | Content::List(_) | Content::Map(_));
     items.iter().find(no_text).unwrap_or(node)
-}
-
-fn parse(kind: &Kind, node: &Node, sources: &Sources) -> Option<Value> {
-    match kind {
-        Kind::Section(_) | Kind::Named(_) | Kind::Blocks(_) | Kind::Zip => None,
-        Kind::Text => text(node, sources).map(Value::Text),
-        Kind::Texts => texts(node, sources).map(Value::Texts),
-        Kind::Count(min, max) => count(node).filter(|count| (min..=max).contains(&count)).map(Value::Count),
-        Kind::Number(range) => number(node).filter(|number| range.holds(*number)).map(Value::Number),
-        Kind::Flag => flag(node).map(Value::Flag),
-        Kind::Choice(words) => {
-            text(node, sources).filter(|word| words.contains(&word.as_str())).map(Value::Text)
-        }
-        Kind::Devices => text(node, sources)?.parse().ok().map(Value::Devices),
-        Kind::OrNull(_) if matches!(node.content, Content::Null) => Some(Value::Null),
-        Kind::OrNull(kind) => parse(kind, node, sources),
-    }
-}
-
-fn texts(node: &Node, sources: &Sources) -> Option<Vec<At<String>>> {
-    let nodes = if let Content::List(items) = &node.content { items } else { std::slice::from_ref(node) };
-    let all = nodes.iter().map(|item| Some(At { value: text(item, sources)?, place: item.place }));
-    all.collect::<Option<Vec<_>>>().filter(|all| !all.is_empty())
-}
-
-fn text(node: &Node, sources: &Sources) -> Option<String> {
-    match &node.content {
-        Content::Text(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        // A column may be called `2024`, a label `true`: taken as written.
-        Content::Flag(_) | Content::Count(_) | Content::Number(_) => {
-            Some(sources.slice(node.place).to_owned())
-        }
-        Content::Null | Content::List(_) | Content::Map(_) => None,
-    }
-}
-
-fn count(node: &Node) -> Option<u64> {
-    if let Content::Count(count) = node.content { Some(count) } else { None }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "settings are far below 2^52")]
-fn number(node: &Node) -> Option<f64> {
-    match node.content {
-        Content::Count(count) => Some(count as f64),
-        Content::Number(number) => Some(number),
-        Content::Null | Content::Flag(_) | Content::Text(_) | Content::List(_) | Content::Map(_) => None,
-    }
-}
-
-fn flag(node: &Node) -> Option<bool> {
-    if let Content::Flag(flag) = node.content { Some(flag) } else { None }
 }
 
 /// Notes a value of the wrong kind or out of range.
@@ -239,84 +198,6 @@ fn describe(node: &Node, report: &Report) -> String {
         Content::List(items) if items.is_empty() => "an empty list".to_owned(),
         Content::List(_) => "a list".to_owned(),
         Content::Map(_) => "a mapping".to_owned(),
-    }
-}
-
-impl Range {
-    fn holds(self, number: f64) -> bool {
-        number.is_finite()
-            && match self {
-                Self::Positive => number > 0.0,
-                Self::NotNegative => number >= 0.0,
-                Self::Share => (0.0..1.0).contains(&number),
-                Self::OpenShare => number > 0.0 && number < 1.0,
-            }
-    }
-}
-
-impl Kind {
-    /// What a value may be, in words.
-    pub(super) fn wanted(&self) -> String {
-        match self {
-            Self::Text => "a text".to_owned(),
-            Self::Texts => "a text, or a list of texts".to_owned(),
-            Self::Count(0, _) => "a whole number".to_owned(),
-            Self::Count(min, keys::MANY..) => format!("a whole number, at least {min}"),
-            Self::Count(min, max) => format!("a whole number from {min} to {max}"),
-            Self::Number(Range::Positive) => "a number above 0".to_owned(),
-            Self::Number(Range::NotNegative) => "a number, at least 0".to_owned(),
-            Self::Number(Range::Share) => "a number, at least 0 and below 1".to_owned(),
-            Self::Number(Range::OpenShare) => "a number above 0 and below 1".to_owned(),
-            Self::Flag => "`true` or `false`".to_owned(),
-            Self::Choice(words) => quoted(words),
-            Self::Devices => super::DEVICES.to_owned(),
-            Self::OrNull(kind) => format!("{}, or `null`", kind.wanted()),
-            Self::Section(_) | Self::Named(_) => "a mapping".to_owned(),
-            Self::Blocks(_) => "a list of mappings".to_owned(),
-            Self::Zip => "a list of lists of axes, for example `[[rank, alpha]]`".to_owned(),
-        }
-    }
-}
-
-impl Value {
-    /// The text, where it is one.
-    pub(super) fn into_text(self) -> Option<String> {
-        if let Self::Text(text) = self { Some(text) } else { None }
-    }
-
-    /// The texts, where they are some.
-    pub(super) fn into_texts(self) -> Option<Vec<At<String>>> {
-        if let Self::Texts(texts) = self { Some(texts) } else { None }
-    }
-
-    /// The whole number, where it is one.
-    pub(super) fn count(&self) -> Option<u64> {
-        if let Self::Count(count) = self { Some(*count) } else { None }
-    }
-
-    /// The whole number as a size, where it is one that fits.
-    pub(super) fn size(&self) -> Option<usize> {
-        self.count().and_then(|count| usize::try_from(count).ok())
-    }
-
-    /// The number, where it is one.
-    pub(super) fn number(&self) -> Option<f64> {
-        if let Self::Number(number) = self { Some(*number) } else { None }
-    }
-
-    /// The flag, where it is one.
-    pub(super) fn flag(&self) -> Option<bool> {
-        if let Self::Flag(flag) = self { Some(*flag) } else { None }
-    }
-
-    /// The devices, where they are some.
-    pub(super) fn devices(&self) -> Option<DeviceRequest> {
-        if let Self::Devices(devices) = self { Some(*devices) } else { None }
-    }
-
-    /// Whether it is `null`.
-    pub(super) fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
     }
 }
 
@@ -357,7 +238,18 @@ impl<'n> Fields<'n> {
         self.take(name, |value| value.count()).map_or(42, |at| at.value)
     }
 
-    fn field(&self, name: &str) -> Option<&Field<'n>> {
+    /// A key's number.
+    pub(super) fn number(&self, name: &str) -> Option<At<f64>> {
+        self.take(name, |value| value.number())
+    }
+
+    /// A key's flag.
+    pub(super) fn flag(&self, name: &str) -> Option<At<bool>> {
+        self.take(name, |value| value.flag())
+    }
+
+    /// A known key and what it holds.
+    pub(super) fn field(&self, name: &str) -> Option<&Field<'n>> {
         self.fields.iter().find(|field| field.key.name == name)
     }
 }

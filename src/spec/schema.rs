@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{self, Key, Kind, Range, Section};
+use super::keys::{self, Chooser, Key, Kind, Range, Section};
 
 /// The sweep file's JSON Schema (draft 2020-12).
 ///
@@ -14,20 +14,47 @@ pub fn schema() -> Value {
     let mut schema = section(&keys::SWEEP);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("lorasweep sweep");
+    schema["anyOf"] = json!([{ "required": ["task"] }, { "required": ["tasks"] }]);
     schema
 }
 
 fn section(section: &Section) -> Value {
     let properties: Map<String, Value> =
         section.keys().map(|key| (key.name.to_owned(), property(key, section.lists))).collect();
-    let required: Vec<&str> = section.keys().filter(|key| key.required).map(|key| key.name).collect();
-    json!({
+    let required = |key: &&Key| key.required && key.only.is_empty();
+    let mut schema = json!({
         "type": "object",
         "description": section.doc,
         "properties": properties,
-        "required": required,
+        "required": section.keys().filter(required).map(|key| key.name).collect::<Vec<_>>(),
         "additionalProperties": false,
-    })
+    });
+    if let Some(chooser) = section.chooser {
+        schema["allOf"] = json!(choices(section, chooser));
+    }
+    schema
+}
+
+/// For each value of the section's chooser, the keys that it needs and those that mean nothing with it.
+fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
+    let words = section.keys().find(|key| key.name == chooser.key).map(|key| &key.kind);
+    let Some(Kind::Choice(words)) = words else { return Vec::new() };
+    let choice = |word: &&str| {
+        let restricted = || section.keys().filter(|key| !key.only.is_empty());
+        let banned: Map<String, Value> = restricted()
+            .filter(|key| !key.only.contains(word))
+            .map(|key| (key.name.to_owned(), json!(false)))
+            .collect();
+        let needed: Vec<&str> =
+            restricted().filter(|key| key.required && key.only.contains(word)).map(|key| key.name).collect();
+        // Where the chooser is absent, a condition on its value holds: right for its default alone.
+        let required = if chooser.default == Some(*word) { vec![] } else { vec![chooser.key] };
+        json!({
+            "if": { "properties": { chooser.key: { "const": word } }, "required": required },
+            "then": { "properties": banned, "required": needed },
+        })
+    };
+    words.iter().map(choice).collect()
 }
 
 fn property(key: &Key, lists: bool) -> Value {
@@ -48,6 +75,20 @@ fn kind(wanted: &Kind) -> Value {
         Kind::Texts => {
             let text = kind(&Kind::Text);
             json!({ "anyOf": [text.clone(), { "type": "array", "items": text, "minItems": 1 }] })
+        }
+        Kind::TextsOrNone => {
+            let text = kind(&Kind::Text);
+            json!({ "anyOf": [text.clone(), { "type": "array", "items": text }] })
+        }
+        Kind::Labels => {
+            let text = kind(&Kind::Text);
+            json!({ "anyOf": [
+                { "type": "array", "items": text.clone(), "minItems": 1 },
+                { "type": "object", "additionalProperties": text, "minProperties": 1 },
+            ] })
+        }
+        Kind::Profiles => {
+            json!({ "type": "object", "additionalProperties": { "type": "object" } })
         }
         Kind::Count(min, u64::MAX) => json!({ "type": "integer", "minimum": min }),
         Kind::Count(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
@@ -88,6 +129,9 @@ mod tests {
                 Kind::Blocks(inner) => walk(inner, &below["items"], visit),
                 Kind::Text
                 | Kind::Texts
+                | Kind::TextsOrNone
+                | Kind::Labels
+                | Kind::Profiles
                 | Kind::Count(..)
                 | Kind::Number(_)
                 | Kind::Flag

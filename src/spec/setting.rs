@@ -3,19 +3,21 @@
 
 use crate::trial::{Keep, Schedule, Training};
 
-use super::read::Value;
 use super::source::At;
+use super::value::Value;
 
 /// One thing that can vary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Axis {
     Method,
+    Task,
     Model,
     Rank,
     Alpha,
     Dropout,
     Targets,
     Rslora,
+    ModulesToSave,
     LearningRate,
     Epochs,
     BatchSize,
@@ -45,12 +47,14 @@ pub(super) enum MethodName {
 #[derive(Clone, Debug)]
 pub(super) enum Setting {
     Method(MethodName),
+    Task(At<String>),
     Model(At<String>),
     Rank(usize),
     Alpha(f64),
     Dropout(f64),
     Targets(Vec<At<String>>),
     Rslora(bool),
+    ModulesToSave(Vec<At<String>>),
     LearningRate(f64),
     Epochs(f64),
     BatchSize(usize),
@@ -71,6 +75,7 @@ pub(super) enum Setting {
 #[derive(Clone, Debug)]
 pub(super) struct Point<'a> {
     pub(super) method: Option<MethodName>,
+    pub(super) task: Option<&'a At<String>>,
     pub(super) model: Option<&'a At<String>>,
     pub(super) rank: usize,
     pub(super) alpha: f64,
@@ -78,6 +83,8 @@ pub(super) struct Point<'a> {
     /// `None` for the architecture's default.
     pub(super) targets: Option<&'a [At<String>]>,
     pub(super) rslora: bool,
+    /// `None` for the task's head.
+    pub(super) modules_to_save: Option<&'a [At<String>]>,
     /// `None` where neither the block nor `training` gives it.
     pub(super) learning_rate: Option<f64>,
     /// The rest of the training loop's settings; its learning rate means nothing yet.
@@ -89,12 +96,14 @@ impl Axis {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Method => "method",
+            Self::Task => "task",
             Self::Model => "model",
             Self::Rank => "rank",
             Self::Alpha => "alpha",
             Self::Dropout => "dropout",
             Self::Targets => "targets",
             Self::Rslora => "rslora",
+            Self::ModulesToSave => "modules_to_save",
             Self::LearningRate => "learning_rate",
             Self::Epochs => "epochs",
             Self::BatchSize => "batch_size",
@@ -115,14 +124,11 @@ impl Axis {
     /// Whether it changes anything for a method.
     pub(super) fn applies_to(self, method: MethodName) -> bool {
         match self {
-            Self::Rank | Self::Alpha | Self::Dropout | Self::Targets | Self::Rslora => {
+            Self::Rank | Self::Alpha | Self::Dropout | Self::Targets | Self::Rslora | Self::ModulesToSave => {
                 method == MethodName::Lora
             }
-            Self::Method
-            | Self::Model
-            | Self::LearningRate
+            Self::LearningRate
             | Self::Epochs
-            | Self::BatchSize
             | Self::Accumulation
             | Self::Schedule
             | Self::Warmup
@@ -132,8 +138,8 @@ impl Axis {
             | Self::Beta2
             | Self::Epsilon
             | Self::EvaluateEvery
-            | Self::Keep
-            | Self::Seed => true,
+            | Self::Keep => method != MethodName::Base,
+            Self::Method | Self::Task | Self::Model | Self::BatchSize | Self::Seed => true,
         }
     }
 }
@@ -162,12 +168,14 @@ impl Setting {
         let or_null = || value.is_null().then_some(None);
         Some(match axis {
             Axis::Method => Self::Method(MethodName::from_name(&value.into_text()?)?),
+            Axis::Task => Self::Task(At { value: value.into_text()?, place }),
             Axis::Model => Self::Model(At { value: value.into_text()?, place }),
             Axis::Rank => Self::Rank(value.size()?),
             Axis::Alpha => Self::Alpha(value.number()?),
             Axis::Dropout => Self::Dropout(value.number()?),
             Axis::Targets => Self::Targets(value.into_texts()?),
             Axis::Rslora => Self::Rslora(value.flag()?),
+            Axis::ModulesToSave => Self::ModulesToSave(value.into_texts()?),
             Axis::LearningRate => Self::LearningRate(value.number()?),
             Axis::Epochs => Self::Epochs(value.number()?),
             Axis::BatchSize => Self::BatchSize(value.size()?),
@@ -201,6 +209,11 @@ impl Setting {
         if let Self::Method(method) = self { Some(*method) } else { None }
     }
 
+    /// The task's name, where it is one.
+    pub(super) fn task(&self) -> Option<&At<String>> {
+        if let Self::Task(task) = self { Some(task) } else { None }
+    }
+
     /// The model's name, where it is one.
     pub(super) fn model(&self) -> Option<&At<String>> {
         if let Self::Model(model) = self { Some(model) } else { None }
@@ -211,12 +224,14 @@ impl Setting {
         let training = &mut point.training;
         match self {
             Self::Method(method) => point.method = Some(*method),
+            Self::Task(task) => point.task = Some(task),
             Self::Model(model) => point.model = Some(model),
             Self::Rank(rank) => point.rank = *rank,
             Self::Alpha(alpha) => point.alpha = *alpha,
             Self::Dropout(dropout) => point.dropout = *dropout,
             Self::Targets(targets) => point.targets = Some(targets),
             Self::Rslora(rslora) => point.rslora = *rslora,
+            Self::ModulesToSave(modules) => point.modules_to_save = Some(modules),
             Self::LearningRate(rate) => point.learning_rate = Some(*rate),
             Self::Epochs(epochs) => training.epochs = *epochs,
             Self::BatchSize(rows) => training.batch_size = *rows,
@@ -234,22 +249,55 @@ impl Setting {
         }
     }
 
-    /// Whether a point has this setting. A LoRA setting holds at LoRA points alone.
+    /// Its axis.
+    fn axis(&self) -> Axis {
+        match self {
+            Self::Method(_) => Axis::Method,
+            Self::Task(_) => Axis::Task,
+            Self::Model(_) => Axis::Model,
+            Self::Rank(_) => Axis::Rank,
+            Self::Alpha(_) => Axis::Alpha,
+            Self::Dropout(_) => Axis::Dropout,
+            Self::Targets(_) => Axis::Targets,
+            Self::Rslora(_) => Axis::Rslora,
+            Self::ModulesToSave(_) => Axis::ModulesToSave,
+            Self::LearningRate(_) => Axis::LearningRate,
+            Self::Epochs(_) => Axis::Epochs,
+            Self::BatchSize(_) => Axis::BatchSize,
+            Self::Accumulation(_) => Axis::Accumulation,
+            Self::Schedule(_) => Axis::Schedule,
+            Self::Warmup(_) => Axis::Warmup,
+            Self::WeightDecay(_) => Axis::WeightDecay,
+            Self::ClipNorm(_) => Axis::ClipNorm,
+            Self::Beta1(_) => Axis::Beta1,
+            Self::Beta2(_) => Axis::Beta2,
+            Self::Epsilon(_) => Axis::Epsilon,
+            Self::EvaluateEvery(_) => Axis::EvaluateEvery,
+            Self::Keep(_) => Axis::Keep,
+            Self::Seed(_) => Axis::Seed,
+        }
+    }
+
+    /// Whether a point has this setting: what does not apply to its method it has not.
     #[expect(clippy::float_cmp, reason = "the same digits in the file are the same number")]
     pub(super) fn holds_at(&self, point: &Point<'_>) -> bool {
-        let lora = point.method == Some(MethodName::Lora);
+        if point.method.is_some_and(|method| !self.axis().applies_to(method)) {
+            return false;
+        }
+        let named = |wanted: &At<String>, found: Option<&At<String>>| {
+            found.is_some_and(|at| at.value == wanted.value)
+        };
         let training = &point.training;
         match self {
             Self::Method(method) => point.method == Some(*method),
-            Self::Model(model) => point.model.is_some_and(|at| at.value == model.value),
-            Self::Rank(rank) => lora && point.rank == *rank,
-            Self::Alpha(alpha) => lora && point.alpha == *alpha,
-            Self::Dropout(dropout) => lora && point.dropout == *dropout,
-            Self::Targets(targets) => {
-                let names = |all: &[At<String>]| all.iter().map(|at| at.value.clone()).collect::<Vec<_>>();
-                lora && point.targets.is_some_and(|all| names(all) == names(targets))
-            }
-            Self::Rslora(rslora) => lora && point.rslora == *rslora,
+            Self::Task(task) => named(task, point.task),
+            Self::Model(model) => named(model, point.model),
+            Self::Rank(rank) => point.rank == *rank,
+            Self::Alpha(alpha) => point.alpha == *alpha,
+            Self::Dropout(dropout) => point.dropout == *dropout,
+            Self::Targets(targets) => point.targets.is_some_and(|all| same_names(all, targets)),
+            Self::Rslora(rslora) => point.rslora == *rslora,
+            Self::ModulesToSave(modules) => point.modules_to_save.is_some_and(|all| same_names(all, modules)),
             Self::LearningRate(rate) => point.learning_rate == Some(*rate),
             Self::Epochs(epochs) => training.epochs == *epochs,
             Self::BatchSize(rows) => training.batch_size == *rows,
@@ -268,17 +316,23 @@ impl Setting {
     }
 }
 
+fn same_names(a: &[At<String>], b: &[At<String>]) -> bool {
+    a.iter().map(|at| &at.value).eq(b.iter().map(|at| &at.value))
+}
+
 impl Default for Point<'_> {
     /// The defaults that the table of keys tells.
     fn default() -> Self {
         Self {
             method: None,
+            task: None,
             model: None,
             rank: 8,
             alpha: 16.0,
             dropout: 0.0,
             targets: None,
             rslora: false,
+            modules_to_save: None,
             learning_rate: None,
             training: Training {
                 learning_rate: f64::NAN,

@@ -23,7 +23,27 @@ pub(super) struct At<T> {
 /// The texts that a sweep is read from.
 #[derive(Clone, Debug)]
 pub(super) struct Sources {
-    all: Vec<(String, String)>,
+    all: Vec<Source>,
+}
+
+#[derive(Clone, Debug)]
+struct Source {
+    name: String,
+    text: String,
+    /// Where each line begins.
+    lines: Vec<usize>,
+}
+
+impl Source {
+    fn new(name: String, text: String) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { name, text, lines }
+    }
+
+    /// The index of the line with this byte.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at) - 1
+    }
 }
 
 /// A place as a reader wants it: names, numbers from 1, and the line itself.
@@ -49,39 +69,46 @@ const LONGEST_LINE: usize = 120;
 impl Sources {
     /// The sweep file alone.
     pub(super) fn new(file: String, text: String) -> Self {
-        Self { all: vec![(file, text)] }
+        Self { all: vec![Source::new(file, text)] }
     }
 
     /// Adds an argument's text and returns its index.
     pub(super) fn add(&mut self, name: &str, text: &str) -> usize {
-        self.all.push((name.to_owned(), text.to_owned()));
+        self.all.push(Source::new(name.to_owned(), text.to_owned()));
         self.all.len() - 1
     }
 
     /// The sweep file's name.
     pub(super) fn file(&self) -> &str {
-        &self.all[0].0
+        &self.all[0].name
     }
 
     /// The text at a place, as written.
     pub(super) fn slice(&self, place: Place) -> &str {
-        self.all[place.source].1.get(place.start..place.end).unwrap_or_default()
+        self.all[place.source].text.get(place.start..place.end).unwrap_or_default()
+    }
+
+    /// The line of a place, from 1.
+    pub(super) fn line(&self, place: Place) -> usize {
+        self.all[place.source].line(place.start) + 1
     }
 
     /// Names a place for people.
     pub(super) fn spot(&self, place: Place) -> Spot {
-        let (source, text) = &self.all[place.source];
+        let source = &self.all[place.source];
+        let text = &source.text;
         let start = floor_boundary(text, place.start);
-        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
-        let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let index = source.line(start);
+        let line_start = source.lines[index];
+        let line_end = source.lines.get(index + 1).map_or(text.len(), |next| next - 1);
         let line = text[line_start..line_end].trim_end_matches('\r');
         let column = text[line_start..start].chars().count();
         let covered = text[start..floor_boundary(text, place.end.min(line_end)).max(start)].trim_end();
         let (shown, indent) = window(line, column);
         let room = shown.chars().count().saturating_sub(indent).max(1);
         Spot {
-            source: source.clone(),
-            line: text[..start].matches('\n').count() + 1,
+            source: source.name.clone(),
+            line: index + 1,
             column: column + 1,
             width: covered.chars().count().clamp(1, room),
             text: shown,
@@ -91,8 +118,8 @@ impl Sources {
 
     /// The place of the first byte of a line and column that count from 1.
     pub(super) fn place(&self, source: usize, line: usize, column: usize) -> Place {
-        let text = &self.all[source].1;
-        let line_start: usize = text.split_inclusive('\n').take(line.saturating_sub(1)).map(str::len).sum();
+        let Source { text, lines, .. } = &self.all[source];
+        let line_start = lines.get(line.saturating_sub(1)).copied().unwrap_or(text.len());
         let offset = text[line_start..].char_indices().nth(column.saturating_sub(1));
         let start = offset.map_or(text.len(), |(at, _)| line_start + at);
         Place { source, start, end: start }

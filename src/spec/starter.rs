@@ -7,42 +7,55 @@ use std::path::Path;
 use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
 use crate::task::Cleaning;
 
+use super::keys;
 use super::tree::{self, Content};
 
 /// Most classes that a label column is thought to have.
 const MOST_CLASSES: usize = 200;
 
-/// A commented sweep for a data file.
-///
-/// `data` is read; `data_in_sweep` and `model` are the paths to write into the sweep, as seen from
-/// where the sweep file will stand. The label is guessed to be the column with the fewest distinct
-/// values (at least two), the text the column with the longest values.
-///
-/// # Errors
-/// Where the data file cannot be read.
-pub fn starter(data: &Path, data_in_sweep: &Path, model: &Path) -> Result<String, SourceError> {
-    let survey = look(data, &[], None)?;
-    let label = label(data, &survey);
-    let text = text(data, &survey, label.as_ref());
-    let name = data.file_stem().map_or_else(|| "sweep".to_owned(), |stem| plain(&stem.to_string_lossy()));
-    let (label, classes) = label.unwrap_or_else(|| ("CHANGE_ME".to_owned(), Vec::new()));
-    let columns: Vec<&str> = survey.columns.iter().map(String::as_str).collect();
-    Ok(format!(
-        "\
+/// What a starter sweep is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StarterKind {
+    /// A label for each text.
+    Classification,
+    /// The next token of running text.
+    LanguageModelling,
+    /// Answers to questions about texts.
+    QuestionAnswering,
+}
+
+/// What a starter sweep is made from.
+#[derive(Clone, Copy, Debug)]
+pub struct Starter<'a> {
+    /// The data file, which is read.
+    pub data: &'a Path,
+    /// Its path as seen from where the sweep file will stand.
+    pub data_in_sweep: &'a Path,
+    /// The model's path as seen from there, or its name on the hub.
+    pub model: &'a Path,
+    /// The task.
+    pub kind: StarterKind,
+}
+
+impl Starter<'_> {
+    /// A commented sweep. For classification the label is guessed to be the column with the fewest
+    /// distinct values (at least two), the text the column with the longest values.
+    ///
+    /// # Errors
+    /// Where the data file cannot be read.
+    pub fn text(&self) -> Result<String, SourceError> {
+        let survey = self.survey()?;
+        let stem = self.data.file_stem().map(|stem| plain(&stem.to_string_lossy()));
+        let columns = one_line(&survey.columns.join(", "));
+        let data = quote(&self.data_in_sweep.to_string_lossy());
+        Ok(format!(
+            "\
 # A sweep for {data}: {rows} rows, columns {columns}.
 # Check it with `lorasweep check`, look at its cost with `lorasweep plan`, start it with `lorasweep run`.
 # Paths are relative to this file.
 name: {name}
 
-task:
-  kind: classification
-  train: {data}
-  # test: test.csv      # evaluated once per trial, never used to select
-  text: {text}
-  label: {label}        # {classes}
-  max_length: 128       # tokens
-  # rows: 1000          # draw so many training rows, for a first quick look
-
+{task}
 models:
   base: {{from: {model}}}        # add `layers: 2` to keep the first layers only
 
@@ -57,13 +70,12 @@ grid:
     model: base
     learning_rate: 2e-4
 
-# Each configuration trains k times, every time with another fold held out to select on.
-kfold: {{k: 3, stratified: true, seed: 42}}
+{division}
 
 # What no block varies. Each of these can be a list in a block instead.
 training:
   epochs: 1
-  batch_size: 32
+  batch_size: {batch}
   schedule: linear
   warmup: 0.06
   evaluate_every: 25    # optimiser steps
@@ -71,14 +83,76 @@ training:
 
 devices: auto           # or cpu:2, cuda, cuda:1
 ",
-        data = quote(&data_in_sweep.to_string_lossy()),
-        rows = survey.rows,
-        columns = one_line(&columns.join(", ")),
-        text = format_args!("[{}]", quote(&text)),
-        label = quote(&label),
-        classes = described(&classes),
-        model = quote(&model.to_string_lossy()),
-    ))
+            rows = survey.rows,
+            name = stem.unwrap_or_else(|| "sweep".to_owned()),
+            task = self.task(&data, &survey),
+            model = quote(&self.model.to_string_lossy()),
+            division = match self.kind {
+                StarterKind::Classification => {
+                    "# Each configuration trains k times, every time with another fold held out to select on.\n\
+                     kfold: {k: 3, stratified: true, seed: 42}"
+                }
+                StarterKind::LanguageModelling | StarterKind::QuestionAnswering => {
+                    "# A share of the rows is held out to select on; `kfold: {k: 3}` takes turns instead.\n\
+                     split: {fraction: 0.1, seed: 42}"
+                }
+            },
+            batch = if self.kind == StarterKind::Classification { 32 } else { 4 },
+        ))
+    }
+
+    fn survey(&self) -> Result<sources::Survey, SourceError> {
+        match self.kind {
+            StarterKind::QuestionAnswering => sources::survey(&SurveyRequest {
+                path: self.data,
+                columns: None,
+                fields: Fields::Questions,
+                cleaning: &Cleaning::default(),
+                classes: None,
+            }),
+            StarterKind::Classification | StarterKind::LanguageModelling => look(self.data, &[], None),
+        }
+    }
+
+    fn task(&self, data: &str, survey: &sources::Survey) -> String {
+        let (needs, length) = match self.kind {
+            StarterKind::Classification => {
+                let label = label(self.data, survey);
+                let text = quote(&text(self.data, survey, label.as_ref()));
+                let (label, classes) = label.unwrap_or_else(|| ("CHANGE_ME".to_owned(), Vec::new()));
+                let (label, classes) = (quote(&label), described(&classes));
+                (format!("  text: [{text}]\n  label: {label}        # {classes}\n"), 128)
+            }
+            StarterKind::LanguageModelling => {
+                let text = quote(&text(self.data, survey, None));
+                (
+                    format!(
+                        "  text: [{text}]\n  layout: blocks        # or documents: each row on its own\n"
+                    ),
+                    256,
+                )
+            }
+            StarterKind::QuestionAnswering => {
+                let template = serde_json::Value::from(keys::TEMPLATE);
+                (format!("  template: {template}\n  max_new_tokens: 32    # longest answer\n"), 384)
+            }
+        };
+        let kind = match self.kind {
+            StarterKind::Classification => keys::CLASSIFICATION,
+            StarterKind::LanguageModelling => keys::LANGUAGE_MODELLING,
+            StarterKind::QuestionAnswering => keys::QUESTION_ANSWERING,
+        };
+        format!(
+            "\
+task:
+  kind: {kind}
+  train: {data}
+  # test: test.csv      # evaluated once per trial, never used to select
+{needs}  max_length: {length}       # tokens
+  # rows: 1000          # draw so many training rows, for a first quick look
+"
+        )
+    }
 }
 
 /// The column with the fewest distinct values, if it can be a label, and these values.

@@ -1,226 +1,200 @@
-//! Owns the look at the files that a sweep names: data files, model folders, tokenizers. The only
-//! part of `spec` that does I/O, and it only reads. What it finds is judged by `check`.
+//! Owns the look at what a sweep names: data files here, models and tokenizers in `survey_models`.
+//! The only part of `spec` that does I/O; it reads files, and asks the hub for what is not here.
+//! What it finds is judged by `check`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::{self, File};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use serde::Deserialize;
-
-use crate::arch::BertConfig;
-use crate::content::ContentHash;
 use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
-use crate::data::tokenizer::{self, Tokenizer};
-use crate::model::weights::{self, Checkpoint, WeightsError};
+use crate::hub::{Files, HubError, Reference, Snapshot};
 use crate::task::Cleaning;
 
-use super::check_task::DEFAULT_MAX_LENGTH;
-use super::raw::{RawModel, RawSweep, RawTask};
+use super::raw::RawSweep;
+use super::raw_task::{RawTask, TaskKind};
 use super::source::At;
+use super::survey_models::{self, ModelFacts};
+use super::{Downloads, Purpose, check_labels};
+
+/// Endings of files that can hold data or are compressed: what has one is no data set of the hub.
+const DATA_ENDINGS: [&str; 9] = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "json", "gz", "zst"];
 
 /// What there is at the paths of a sweep.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
+    /// For each task of the sweep, in its order.
+    pub(super) tasks: Vec<TaskFacts>,
+    /// For each model of the sweep, in its order.
+    pub(super) models: Vec<ModelFacts>,
+}
+
+/// The files of one task.
+#[derive(Debug, Default)]
+pub(super) struct TaskFacts {
     pub(super) train: Option<DataFacts>,
     pub(super) validation: Option<DataFacts>,
     pub(super) test: Option<DataFacts>,
-    /// For each model of the sweep, in its order.
-    pub(super) models: Vec<ModelFacts>,
+    /// The labels of the training file as it has them; empty where the task does not rename any.
+    pub(super) label_values: Vec<String>,
+    /// What the files call a class, to the class's name.
+    pub(super) label_map: BTreeMap<String, String>,
 }
 
 /// A data file that the sweep names.
 #[derive(Debug)]
 pub(super) struct DataFacts {
     pub(super) path: PathBuf,
-    pub(super) found: Result<sources::Survey, SourceError>,
+    pub(super) found: Result<sources::Survey, Fault>,
 }
 
-/// The files of one model.
-#[derive(Clone, Debug, Default)]
-pub(super) struct ModelFacts {
-    /// Of models with `from`.
-    pub(super) folder: Option<Result<FolderFacts, Fault>>,
-    /// Of models that name a tokenizer or whose folder exists.
-    pub(super) tokenizer: Option<Result<TokenizerFacts, Fault>>,
-}
-
-/// A model folder that exists.
-#[derive(Clone, Debug)]
-pub(super) struct FolderFacts {
-    pub(super) path: PathBuf,
-    pub(super) config: Result<BertConfig, Fault>,
-    pub(super) weights: Result<WeightFacts, Fault>,
-}
-
-/// Weights that could be read.
-#[derive(Clone, Debug)]
-pub(super) struct WeightFacts {
-    /// Hash of weights and configuration.
-    pub(super) content: ContentHash,
-    /// Their names and shapes.
-    pub(super) tensors: Arc<Checkpoint>,
-}
-
-/// A tokenizer that could be read.
-#[derive(Clone, Debug)]
-pub(super) struct TokenizerFacts {
-    /// The folder, or the file itself.
-    pub(super) path: PathBuf,
-    /// Hash of the files that decide what it does.
-    pub(super) content: ContentHash,
-    /// Rows that an embedding needs for it.
-    pub(super) vocabulary: usize,
-}
-
-/// What is wrong with a model's files.
+/// What is wrong with a file, a folder, or the way to it.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) message: String,
     pub(super) hint: String,
 }
 
-/// Looks at everything that the sweep names. Relative paths start from `folder`, the sweep file's.
-pub(super) fn look(raw: &RawSweep, folder: &Path) -> Survey {
-    let mut seen = Seen::default();
-    let length = raw.task.as_ref().and_then(|task| task.max_length.as_ref());
-    let max_length = length.map_or(DEFAULT_MAX_LENGTH, |at| at.value);
-    let task = raw.task.as_ref();
-    let data =
-        |path: fn(&RawTask) -> Option<&str>| task.and_then(|task| data_file(task, path(task)?, folder));
+/// From where, and for what, a sweep's files are looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Look<'a> {
+    /// Relative paths start here: the sweep file's folder.
+    pub(super) folder: &'a Path,
+    pub(super) purpose: Purpose,
+    pub(super) downloads: Downloads<'a>,
+}
+
+/// Where something is that a sweep names.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Origin {
+    Path(PathBuf),
+    Hub(Reference),
+}
+
+/// Looks at everything that the sweep names.
+pub(super) fn look(raw: &RawSweep, look: Look<'_>) -> Survey {
     Survey {
-        train: data(|task| Some(&task.train.as_ref()?.value)),
-        validation: data(|task| Some(&task.validation.as_ref()?.value)),
-        test: data(|task| Some(&task.test.as_ref()?.value)),
-        models: raw.models.iter().map(|model| model_files(model, folder, max_length, &mut seen)).collect(),
+        tasks: raw.tasks.iter().map(|task| look.task(task)).collect(),
+        models: survey_models::look(raw, look),
     }
 }
 
-fn data_file(task: &RawTask, path: &str, folder: &Path) -> Option<DataFacts> {
-    let path = folder.join(path);
-    let texts = |at: &Vec<_>| at.iter().map(|at: &At<String>| at.value.clone()).collect();
-    let columns: Option<Vec<String>> = task.columns.as_ref().map(|at| texts(&at.value));
-    let text: Vec<String> = task.text.as_ref().map(|at| texts(&at.value)).unwrap_or_default();
-    let label = task.label.as_ref().map(|at| at.value.as_str());
-    let fields = Fields::Labelled { text: &text, pair: &[], label, map: &BTreeMap::new() };
-    let cleaning = Cleaning::default();
-    let found = sources::survey(&SurveyRequest {
-        path: &path,
-        columns: columns.as_deref(),
-        fields,
-        cleaning: &cleaning,
-        classes: None,
-    });
-    Some(DataFacts { path, found })
-}
-
-/// What was found already: several models may start from one folder.
-#[derive(Default)]
-struct Seen {
-    folders: HashMap<PathBuf, Result<FolderFacts, Fault>>,
-    tokenizers: HashMap<PathBuf, Result<TokenizerFacts, Fault>>,
-}
-
-fn model_files(model: &RawModel, folder: &Path, max_length: usize, seen: &mut Seen) -> ModelFacts {
-    let resolve = |at: &At<String>| (folder.join(&at.value), at.value.clone());
-    let from = model.from.as_ref().map(resolve);
-    let named = model.tokenizer.as_ref().map(resolve);
-    let tokenizer = named.or_else(|| from.clone().filter(|(path, _)| path.is_dir()));
-    ModelFacts {
-        folder: from.map(|(path, name)| {
-            seen.folders.entry(path.clone()).or_insert_with(|| model_folder(&path, &name)).clone()
-        }),
-        tokenizer: tokenizer.map(|(path, name)| {
-            let load = || self::tokenizer(&path, &name, max_length);
-            seen.tokenizers.entry(path.clone()).or_insert_with(load).clone()
-        }),
+impl Look<'_> {
+    fn task(self, task: &RawTask) -> TaskFacts {
+        let bare = Cleaning::default();
+        let none = BTreeMap::new();
+        let mut facts = TaskFacts::default();
+        if let (Some(train), Some(_)) = (&task.train, &task.labels)
+            && let Some(DataFacts { found: Ok(found), .. }) = self.data(task, train, &bare, &none, None)
+        {
+            facts.label_values = found.label_names;
+            // Names that do not fit are told by `check`.
+            facts.label_map = check_labels::map(task, &facts.label_values).unwrap_or_default();
+        }
+        let file = |name: &Option<At<String>>, classes: Option<&[String]>| {
+            self.data(task, name.as_ref()?, &task.cleaning, &facts.label_map, classes)
+        };
+        let train = file(&task.train, None);
+        let classes = train.as_ref().and_then(|train| train.found.as_ref().ok()).map(|it| &*it.label_names);
+        let [validation, test] = [&task.validation, &task.test].map(|name| file(name, classes));
+        TaskFacts { train, validation, test, ..facts }
     }
-}
 
-fn model_folder(path: &Path, name: &str) -> Result<FolderFacts, Fault> {
-    if !path.is_dir() {
-        let hint = format!("`{}` should be a folder with config.json, weights and tokenizer", path.display());
-        return Err(Fault { message: format!("no model folder `{name}`"), hint });
+    fn data(
+        self,
+        task: &RawTask,
+        name: &At<String>,
+        cleaning: &Cleaning,
+        map: &BTreeMap<String, String>,
+        classes: Option<&[String]>,
+    ) -> Option<DataFacts> {
+        let path = match self.data_origin(&name.value) {
+            Origin::Path(path) => path,
+            Origin::Hub(reference) => match self.data_set(&reference, &name.value) {
+                Ok(path) => path,
+                Err(fault) => return Some(DataFacts { path: PathBuf::new(), found: Err(fault) }),
+            },
+        };
+        let texts = |at: &Option<At<Vec<At<String>>>>| {
+            at.iter().flat_map(|at| &at.value).map(value).collect::<Vec<_>>()
+        };
+        let (text, pair) = (texts(&task.text), texts(&task.pair));
+        let columns = task.columns.as_ref().map(|at| at.value.iter().map(value).collect::<Vec<_>>());
+        let fields = match task.kind {
+            TaskKind::Classification => {
+                let label = task.label.as_ref().map(|at| at.value.as_str());
+                Fields::Labelled { text: &text, pair: &pair, label, map }
+            }
+            // What its columns are is asked for by `check`.
+            TaskKind::LanguageModelling if text.is_empty() && !is_plain_text(&path) => return None,
+            TaskKind::LanguageModelling => Fields::Documents { text: &text, layout: task.layout },
+            TaskKind::QuestionAnswering => Fields::Questions,
+        };
+        let request = SurveyRequest { path: &path, columns: columns.as_deref(), fields, cleaning, classes };
+        let found = sources::survey(&request).map_err(|error| source_fault(&error));
+        Some(DataFacts { path, found })
     }
-    Ok(FolderFacts { path: path.to_path_buf(), config: config(path, name), weights: weights(path, name) })
-}
 
-/// The parts of `config.json` that say whether the rest can be trusted.
-#[derive(Deserialize)]
-struct ConfigHead {
-    model_type: Option<String>,
-    position_embedding_type: Option<String>,
-}
+    /// Where a data file is: what is not here, and has no data file's name, is a data set of the hub.
+    fn data_origin(self, text: &str) -> Origin {
+        let path = self.folder.join(text);
+        let ending = Path::new(text).extension().map(|ending| ending.to_string_lossy().to_lowercase());
+        let is_file = ending.is_some_and(|ending| DATA_ENDINGS.contains(&ending.as_str()));
+        self.origin(text, path, is_file)
+    }
 
-fn config(folder: &Path, name: &str) -> Result<BertConfig, Fault> {
-    let fault = |message: String, hint: &str| Fault { message, hint: hint.to_owned() };
-    let bytes = fs::read(folder.join("config.json")).map_err(|error| {
-        let message = format!("model folder `{name}` has no readable config.json: {error}");
-        fault(message, "save the model with transformers' `save_pretrained`, or copy its config.json here")
-    })?;
-    let broken = |error: serde_json::Error| {
-        fault(format!("config.json in `{name}` is broken: {error}"), "copy the model's config.json again")
-    };
-    let head: ConfigHead = serde_json::from_slice(&bytes).map_err(broken)?;
-    let model_type = head.model_type.unwrap_or_else(|| "absent".to_owned());
-    if model_type != "bert" {
-        let message = format!("config.json in `{name}` says `model_type` is `{model_type}`");
-        return Err(fault(message, "use a model of type `bert`"));
+    /// Where a model is: what is not here is one of the hub.
+    pub(super) fn model_origin(self, text: &str) -> Origin {
+        let bare = text.split('@').next().unwrap_or_default();
+        self.origin(text, self.folder.join(bare), false)
     }
-    if head.position_embedding_type.is_some_and(|kind| kind != "absolute") {
-        let message = format!("the model in `{name}` has relative position embeddings");
-        return Err(fault(message, "use a BERT with absolute positions"));
-    }
-    let config: BertConfig = serde_json::from_slice(&bytes).map_err(broken)?;
-    if config.hidden_act != "gelu" {
-        let message = format!("the model in `{name}` has activation `{}`", config.hidden_act);
-        return Err(fault(message, "use a BERT with activation `gelu`"));
-    }
-    Ok(config)
-}
 
-fn weights(folder: &Path, name: &str) -> Result<WeightFacts, Fault> {
-    let fault = |error: WeightsError| weights_fault(&error, folder, name);
-    let files = weights::files(folder).map_err(fault)?;
-    let tensors = Arc::new(weights::read(folder).map_err(fault)?);
-    let mut hasher = blake3::Hasher::new();
-    for path in files.into_iter().chain([folder.join("config.json")]) {
-        // A config.json that cannot be read is told by `config`.
-        if let Ok(file) = File::open(&path) {
-            hasher.update_reader(file).map_err(|source| fault(WeightsError::Read { path, source }))?;
+    fn origin(self, text: &str, path: PathBuf, is_file: bool) -> Origin {
+        let owner = text.split('/').next().unwrap_or_default();
+        let beside_others = self.folder.join(owner).is_dir();
+        match Reference::parse(text) {
+            Some(reference) if !path.exists() && !is_file => {
+                // Where the owner's folder is there, a path in it was meant, unless the rest says more.
+                let says_more = text.contains(['@', ':']);
+                if beside_others && !says_more { Origin::Path(path) } else { Origin::Hub(reference) }
+            }
+            Some(_) | None => Origin::Path(path),
         }
     }
-    Ok(WeightFacts { content: ContentHash::from_digest(&hasher.finalize()), tensors })
-}
 
-/// An error of a folder's weights, with the folder called as the sweep calls it. What these errors
-/// say ends with what to do, behind a semicolon.
-pub(super) fn weights_fault(error: &WeightsError, folder: &Path, name: &str) -> Fault {
-    let text = error.to_string().replace(&folder.display().to_string(), name);
-    let (message, hint) = text
-        .rsplit_once("; ")
-        .unwrap_or((&text, "it belongs to the model: copy or download it, and see that you may read it"));
-    Fault { message: message.to_owned(), hint: hint.to_owned() }
-}
-
-/// The tokenizer at a path: a folder with it, or the file itself. It is loaded once here, so that a
-/// broken one fails before anything starts.
-fn tokenizer(path: &Path, name: &str, max_length: usize) -> Result<TokenizerFacts, Fault> {
-    let fault = |detail: &str| Fault {
-        message: format!("cannot use the tokenizer in `{name}`: {detail}"),
-        hint: "give a folder with tokenizer.json or vocab.txt, or the file itself".to_owned(),
-    };
-    let files = tokenizer::files(path).map_err(|error| fault(&error.detail))?;
-    let mut hasher = blake3::Hasher::new();
-    for file in &files {
-        let opened = File::open(file).and_then(|file| hasher.update_reader(file).map(|_| ()));
-        opened.map_err(|error| fault(&error.to_string()))?;
+    /// Brings a model of the hub: what `purpose` needs of it.
+    pub(super) fn model(self, reference: &Reference, files: Files, name: &str) -> Result<PathBuf, Fault> {
+        let Downloads { hub, progress } = self.downloads;
+        let snapshot = hub.model(reference, files, progress);
+        snapshot.map(|snapshot| snapshot.folder).map_err(|error| hub_fault(&error, "folder", name))
     }
-    let loaded = Tokenizer::load(path).map_err(|error| fault(&error.detail))?;
-    loaded.room(max_length, false).map_err(|error| fault(&error.detail))?;
-    Ok(TokenizerFacts {
-        path: path.to_path_buf(),
-        content: ContentHash::from_digest(&hasher.finalize()),
-        vocabulary: loaded.vocabulary_size(),
-    })
+
+    fn data_set(self, reference: &Reference, name: &str) -> Result<PathBuf, Fault> {
+        let Downloads { hub, progress } = self.downloads;
+        let snapshot = hub.dataset(reference, progress);
+        let Snapshot { folder, files, .. } = snapshot.map_err(|error| hub_fault(&error, "file", name))?;
+        match files.as_slice() {
+            [file] => Ok(folder.join(file)),
+            _ => Err(Fault {
+                message: format!("`{name}` is in {} files, and only one can be read", files.len()),
+                hint: format!("they are in `{}`: join them, or name one of them", folder.display()),
+            }),
+        }
+    }
+}
+
+fn value(at: &At<String>) -> String {
+    at.value.clone()
+}
+
+/// Whether a file is plain text, which has no columns to name.
+fn is_plain_text(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
+    [".txt", ".txt.gz", ".txt.zst"].iter().any(|ending| name.ends_with(ending))
+}
+
+fn source_fault(error: &SourceError) -> Fault {
+    Fault { message: error.to_string(), hint: error.hint() }
+}
+
+fn hub_fault(error: &HubError, what: &str, name: &str) -> Fault {
+    Fault { message: format!("no {what} `{name}` here; {error}"), hint: error.hint() }
 }

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::error::Report;
-use super::keys::{EXCLUSION, Kind};
+use super::keys::Kind;
+use super::keys_grid::EXCLUSION;
 use super::raw::RawAxis;
-use super::read::Value;
 use super::setting::Setting;
 use super::source::{At, Place, Sources};
 use super::survey::Survey;
+use super::value::Value;
 use super::{DeviceRequest, check, check_grid, grid, overrides, raw, tree};
 use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::content::ContentHash;
@@ -45,18 +46,24 @@ fn model(name: &str, folder: &str) -> ModelSpec {
 
 /// The configurations of a grid whose files stand in `folder`, or the errors.
 fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configuration>>, String> {
-    let text = format!("{HEAD}{grid}");
+    let text = if grid.starts_with("name:") { grid.to_owned() } else { format!("{HEAD}{grid}") };
     let tree = tree::parse(&text).map_err(|error| error.message)?;
     let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
     let raw = raw::read(&tree, &mut report);
     let only: Vec<String> = only.iter().map(ToString::to_string).collect();
     let only: Vec<RawAxis> = overrides::only(&only, &mut report);
     let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, folder))).into();
-    let points = check_grid::check(&raw, &models, &only, &mut report);
+    let points = check_grid::check(&raw, &only, &mut report);
     if report.has_errors() {
         return Err(report.into_errors().to_string());
     }
-    Ok(grid::configurations(&points, &task(folder), &models))
+    let tasks = raw.tasks.iter().map(|raw| {
+        let name = raw.name.value.clone();
+        // Every task has files of its own.
+        let task = Task { name: name.clone(), sample_seed: name.len() as u64, ..task(folder) };
+        (name, Arc::new(task))
+    });
+    Ok(grid::configurations(&points, &tasks.collect(), &models))
 }
 
 fn expand(grid: &str) -> Vec<Arc<Configuration>> {
@@ -105,6 +112,50 @@ fn axes_that_do_not_apply_to_a_method_never_multiply_it() {
 }
 
 #[test]
+fn a_model_that_does_not_train_is_one_trial_whatever_the_training() {
+    let grid =
+        "grid: [{method: [base, full], model: m, learning_rate: [1, 2], epochs: [1, 2], batch_size: [8, 16],
+        schedule: [linear, cosine]}, {method: base, model: m}]\ntraining: {batch_size: 8, warmup: 0.1}";
+    let all = expand(grid);
+    let of = |method: &str| all.iter().filter(|c| c.method.name() == method).count();
+    assert_eq!((of("base"), of("full")), (2, 16));
+    assert_eq!(expand("grid: [{method: base, model: m, seed: [1, 2]}]").len(), 2);
+    let error = expand_in("/", "grid: [{method: base, model: m, epochs: 2}]", &[]).unwrap_err();
+    assert!(error.contains("axis `epochs` does not apply to `base`"), "{error}");
+    let error = expand_in("/", "grid: [{method: [base, full], model: m}]", &[]).unwrap_err();
+    assert!(error.contains("missing key `learning_rate`"), "{error}");
+}
+
+const TWO_TASKS: &str = "name: laws\nmodels: {m: {from: m}, n: {from: n}}\n\
+    tasks: {a: {train: t.csv, text: text, label: label}, b2: {train: t.csv, text: text, label: label}}\n";
+
+#[test]
+fn every_task_is_learned_unless_a_block_names_some() {
+    let names = |grid: &str, only: &[&str]| -> Vec<String> {
+        let all = expand_in("/", &format!("{TWO_TASKS}{grid}"), only).unwrap();
+        all.iter().map(|c| format!("{} {}", c.task, c.method.name())).collect()
+    };
+    let grid = "grid: [{method: full, model: m, learning_rate: 1}, {method: scratch, model: m, task: b2, learning_rate: 1}]";
+    assert_eq!(names(grid, &[]), ["a full", "b2 full", "b2 scratch"]);
+    assert_eq!(names(grid, &["task=a"]), ["a full"]);
+    let zip = "grid: [{method: full, task: [a, b2], model: [m, n], learning_rate: 1, zip: [[task, model]]}]";
+    assert_eq!(names(zip, &[]).len(), 2);
+    let unknown = format!("{TWO_TASKS}grid: [{{method: full, model: m, task: b, learning_rate: 1}}]");
+    assert!(expand_in("/", &unknown, &[]).unwrap_err().contains("unknown task `b`"));
+}
+
+#[test]
+fn modules_to_save_are_one_value_and_can_be_none() {
+    let saved = |text: &str| -> Vec<Vec<String>> {
+        let grid = format!("grid: [{{method: lora, model: m, learning_rate: 1, modules_to_save: {text}}}]");
+        expand(&grid).iter().map(|c| c.method.lora().unwrap().modules_to_save.clone()).collect()
+    };
+    assert_eq!(saved("[]"), [[""; 0]]);
+    assert_eq!(saved("[pooler, head, head]"), [["head", "pooler"]]);
+    assert_eq!(saved("[[], [head]]"), [vec![], vec!["head"]]);
+}
+
+#[test]
 fn zipped_axes_move_together_and_exclusions_leave_points_out() {
     let zip = "grid: [{method: lora, model: m, rank: [4, 8], alpha: [8, 16], learning_rate: 1, zip: [[rank, alpha]]}]";
     assert_eq!(shapes(&expand(zip)), [(4, 8.0), (8, 16.0)]);
@@ -145,13 +196,19 @@ fn the_table_gives_every_axis_the_type_of_its_setting() {
     for key in EXCLUSION.keys() {
         let value = match &key.kind {
             Kind::Text => Value::Text("m".to_owned()),
-            Kind::Texts => Value::Texts(Vec::new()),
+            Kind::Texts | Kind::TextsOrNone => Value::Texts(Vec::new()),
             Kind::Count(..) => Value::Count(1),
             Kind::Number(_) => Value::Number(0.5),
             Kind::Flag => Value::Flag(true),
             Kind::Choice(words) => Value::Text(words[0].to_owned()),
             Kind::OrNull(_) => Value::Null,
-            Kind::Devices | Kind::Section(_) | Kind::Named(_) | Kind::Blocks(_) | Kind::Zip => {
+            Kind::Devices
+            | Kind::Section(_)
+            | Kind::Named(_)
+            | Kind::Blocks(_)
+            | Kind::Zip
+            | Kind::Labels
+            | Kind::Profiles => {
                 panic!("`{}` cannot be an axis", key.name)
             }
         };
@@ -223,8 +280,9 @@ proptest! {
         if let Ok(tree) = tree::parse(&text) {
             let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
             let raw = raw::read(&tree, &mut report);
+            let asked = check::Asked { profile: None, only: &[] };
             // Without a survey nothing can be sound, but everything else is judged.
-            if let Err(errors) = check::check(&raw, &Survey::default(), &[], report) {
+            if let Err(errors) = check::check(&raw, &Survey::default(), &asked, report) {
                 prop_assert!(errors.to_string().contains("nothing was started"));
             }
         }

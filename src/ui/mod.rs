@@ -5,6 +5,7 @@
 //! Nothing here decides anything about the run.
 
 mod board;
+pub mod downloads;
 mod json;
 pub mod output;
 pub(crate) mod phrase;

@@ -156,6 +156,29 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     load().map_err(|(place, problem)| SourceError::new(&file.path, place, problem))
 }
 
+/// The texts of all of a file's rows, whatever else the rows hold, and their second texts where
+/// `pair` names columns. Nothing is cleaned and no row is left out.
+///
+/// # Errors
+/// Where the file cannot be read as what its ending says, has no rows, or lacks a column.
+pub fn texts(
+    path: &Path,
+    text: &[String],
+    pair: &[String],
+) -> Result<(Vec<String>, Option<Vec<String>>), SourceError> {
+    let map = BTreeMap::new();
+    let fields = Fields::Labelled { text, pair, label: None, map: &map };
+    let request =
+        SurveyRequest { path, columns: None, fields, cleaning: &Cleaning::default(), classes: None };
+    let source = open(path)?;
+    let load = || {
+        let table = source.table(&request)?;
+        let pairs = if pair.is_empty() { None } else { Some(table.join(pair)?) };
+        Ok((table.join(text)?, pairs))
+    };
+    load().map_err(|(place, problem)| SourceError::new(path, place, problem))
+}
+
 impl<'a> Fields<'a> {
     /// The columns of a checked objective.
     #[must_use]

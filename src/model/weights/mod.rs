@@ -11,6 +11,7 @@ mod safetensors;
 mod tensor;
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Component, Path, PathBuf};
 
 use memmap2::Mmap;
@@ -20,6 +21,7 @@ use tensor::Stored;
 pub use tensor::{Kind, TensorView};
 
 use crate::arch::Architecture;
+use crate::content::ContentHash;
 use crate::mapped;
 
 /// The weight files of transformers, the one to prefer first.
@@ -57,6 +59,32 @@ pub fn read(folder: &Path) -> Result<Checkpoint, WeightsError> {
         Some(name) => Err(checkpoint.missing(&name)),
         None => Ok(checkpoint),
     }
+}
+
+/// Finds all tensors of one weight file, of either format.
+///
+/// # Errors
+/// When it cannot be read, is damaged, or asks for code to run.
+pub fn read_file(path: &Path) -> Result<Checkpoint, WeightsError> {
+    let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
+    let mut checkpoint = Checkpoint { folder, files: Vec::new(), tensors: BTreeMap::new() };
+    checkpoint.add(path)?;
+    Ok(checkpoint)
+}
+
+/// The hash of a folder's weight files and its `config.json`: what trials that start from them are
+/// known by. A `config.json` that cannot be read adds nothing.
+///
+/// # Errors
+/// When there are no weights, or they cannot be read.
+pub fn content(folder: &Path) -> Result<ContentHash, WeightsError> {
+    let mut hasher = blake3::Hasher::new();
+    for path in files(folder)?.into_iter().chain([folder.join("config.json")]) {
+        if let Ok(file) = File::open(&path) {
+            hasher.update_reader(file).map_err(|source| read_error(&path, source))?;
+        }
+    }
+    Ok(ContentHash::from_digest(&hasher.finalize()))
 }
 
 /// The files that [`read`] would read, in a stable order.

@@ -173,13 +173,15 @@ pub(super) fn names(scene: &mut Scene, lines: &[Line<'_>], ends: &[Option<Point>
         lines.iter().zip(ends.iter().copied()).filter(|(line, _)| line.labelled).collect();
     let wanted: Vec<f64> = named.iter().map(|(_, end)| end.map_or(TOP, |(_, y)| y)).collect();
     let heights = spread(&wanted, LABEL_GAP, (TOP, BOTTOM));
+    // Where all are selected, each for its task, none stands out.
+    let stands_out = named.iter().any(|(line, _)| !line.entry.selected);
     for ((line, end), y) in named.into_iter().zip(heights) {
         if let Some(end) = end {
             let leader = Stroke::solid(line.stroke.color, 0.6);
             scene.line(&[(end.0 + 2.0, end.1), (left - 4.0, y)], leader);
         }
         scene.line(&[(left, y), (left + 20.0, y)], line.stroke);
-        let font = Font { bold: line.entry.selected, ..Font::plain(Anchor::Start) };
+        let font = Font { bold: line.entry.selected && stands_out, ..Font::plain(Anchor::Start) };
         scene.text((left + 26.0, y), line.name.clone(), font);
     }
     if let Some(note) = rest_note(lines) {

@@ -76,8 +76,8 @@ fn caption(rows: &str, measure: Measure, has_base: bool, has_folds: bool) -> Str
     let side = if measure.metric.higher_is_better() { "higher" } else { "lower" };
     let spread = if has_folds { " (mean over folds, bars: ± one standard deviation)" } else { "" };
     let base = if has_base {
-        " A model that is not trained has no place on that scale: its score is a dotted line, or a note \
-         where it is out of range."
+        " A model that is not trained has no place on that scale: its score is a dashed line across, or a \
+         note where it lies outside the axis."
     } else {
         ""
     };
@@ -135,8 +135,8 @@ fn frame<'a>(x: (f64, f64), y: (f64, f64), y_title: &'a str, measure: Measure) -
     }
 }
 
-/// Draws what trains nothing: a line across where it is near, a note where it is far. Returns the
-/// places that this takes.
+/// Draws what trains nothing: a line across where it is near, a note over the plot where it is far
+/// (of two at most; the table has them all). Returns the places in the plot that this takes.
 fn references(
     scene: &mut Scene,
     (near, far): (&[&Entry], &[&Entry]),
@@ -158,21 +158,11 @@ fn references(
             taken.push(beside(side));
         }
     }
-    let (mut top, mut bottom) = (TOP + 8.0, BOTTOM - 12.0);
-    for base in far {
+    for (base, row) in far.iter().zip([40.0, 58.0]) {
         let value = place(base, measure).1;
-        let is_below = frame.y.at(value) > BOTTOM;
-        let text = format!(
-            "{} this range: {}, {}",
-            if is_below { "below" } else { "above" },
-            base.label,
-            measure.value(value / measure.factor()),
-        );
-        let y = if is_below { bottom } else { top };
-        let size = (text_width(&text, font.px), 1.25 * TEXT_PX);
-        taken.push(around((LEFT + 6.0 + size.0 / 2.0, y), size));
-        scene.text((LEFT + 6.0, y), text, font);
-        if is_below { bottom -= 1.4 * TEXT_PX } else { top += 1.4 * TEXT_PX }
+        let side = if frame.y.at(value) > BOTTOM { "below" } else { "above" };
+        let text = format!("{}: {}, {side} the axis", base.label, measure.value(value / measure.factor()));
+        scene.text((RIGHT, row), text, Font { anchor: Anchor::End, ..font });
     }
     taken
 }

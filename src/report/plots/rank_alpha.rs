@@ -152,12 +152,10 @@ fn draw(
     let titles = panels.iter().map(|p| text_width(&p.title, TEXT_PX + 1.0)).fold(0.0, f64::max);
     let size = ((MARGIN.0 + grid.0 + 22.0).max(titles + 24.0).max(290.0), MARGIN.1 + grid.1 + FOOT);
     let rows = panels.len().div_ceil(per_row);
-    let mut scene = Scene::new(per_row as f64 * size.0, HEADING + rows as f64 * size.1);
-    scene.text(
-        (12.0, 18.0),
-        format!("LoRA: mean validation {}", measure.heading()),
-        Font::heading(Anchor::Start),
-    );
+    let heading = format!("LoRA: mean validation {}", measure.heading());
+    let width = (per_row as f64 * size.0).max(text_width(&heading, TEXT_PX + 1.0) + 24.0);
+    let mut scene = Scene::new(width, HEADING + rows as f64 * size.1);
+    scene.text((12.0, 18.0), heading, Font::heading(Anchor::Start));
     for (i, panel) in panels.iter().enumerate() {
         let corner = ((i % per_row) as f64 * size.0, HEADING + (i / per_row) as f64 * size.1);
         let at = |column: f64, row: f64| {

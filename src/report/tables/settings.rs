@@ -73,7 +73,10 @@ fn of_objective(objective: &Objective) -> Vec<(&'static str, String)> {
         Objective::Classification(c) => vec![("labels", c.labels.join(", "))],
         Objective::LanguageModelling(l) => vec![("sequences", layout(l.layout).to_owned())],
         Objective::QuestionAnswering(q) => {
-            vec![("prompt", q.template.clone()), ("longest answer (tokens)", q.max_new_tokens.to_string())]
+            vec![
+                ("prompt", q.template.replace('\n', "\\n")),
+                ("longest answer (tokens)", q.max_new_tokens.to_string()),
+            ]
         }
     }
 }

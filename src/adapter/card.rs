@@ -1,0 +1,268 @@
+//! Owns the model card: what a reader of an exported folder needs to know, as Markdown. Pure.
+
+use std::fmt::Write as _;
+
+use super::manifest::{BaseModel, Manifest, Purpose};
+use crate::arch::{Architecture, Head};
+use crate::outcome::{Metric, Scores, TrialResult};
+use crate::quantity;
+use crate::report::format::scientific;
+use crate::report::statistics::Spread;
+use crate::report::summary;
+use crate::run::record::{RunRecord, TrialRecord};
+use crate::task::{DataFile, Part, Task};
+use crate::trial::{Configuration, Method};
+
+/// A set of rows' scores in a result, where they were scored.
+type ScoresOf = fn(&TrialResult) -> Option<Scores>;
+
+/// What a card tells of the training.
+#[derive(Debug)]
+pub struct Card<'a> {
+    /// The trial, in words.
+    pub trial: String,
+    configuration: &'a Configuration,
+    task: &'a Task,
+    folds: usize,
+    result: Option<&'a TrialResult>,
+    /// Those of all finished folds of its configuration.
+    results: Vec<&'a TrialResult>,
+    counts: crate::plan::params::ParamCounts,
+    model: &'a crate::arch::ModelSpec,
+}
+
+impl<'a> Card<'a> {
+    /// The card of a trial.
+    #[must_use]
+    pub fn of(record: &'a RunRecord, trial: &'a TrialRecord) -> Self {
+        let configuration = &*trial.trial.configuration;
+        let folds = summary::trials_of(record, configuration.id);
+        Self {
+            trial: format!("trial {} of sweep {}", trial.trial.id, record.sweep.name),
+            configuration,
+            task: record.sweep.task(configuration),
+            folds: record.sweep.splitting.splits(),
+            result: summary::finished(trial),
+            results: folds.into_iter().filter_map(summary::finished).collect(),
+            counts: trial.params,
+            model: record.sweep.model(configuration),
+        }
+    }
+
+    fn body(&self, text: &mut String) {
+        push(text, "## Training data\n");
+        push(text, &data(self.task));
+        push(text, "## Settings\n");
+        push(text, &self.settings());
+        push(text, "## Metrics\n");
+        push(text, &self.metrics());
+    }
+
+    fn settings(&self) -> String {
+        let training = &self.configuration.training;
+        let mut rows = vec![("method", method(&self.configuration.method))];
+        rows.extend([
+            ("trainable parameters", quantity::count(self.counts.trainable)),
+            ("parameters in all", quantity::count(self.counts.total)),
+            (
+                "learning rate",
+                format!(
+                    "{}, {:?} after {} warm-up",
+                    scientific(training.learning_rate),
+                    training.schedule,
+                    training.warmup
+                ),
+            ),
+            ("epochs", training.epochs.to_string()),
+            ("rows per step", format!("{} × {}", training.batch_size, training.accumulation)),
+            ("weight decay", training.weight_decay.to_string()),
+            ("longest sequence", format!("{} tokens", self.task.max_length)),
+            ("seed", training.seed.to_string()),
+            ("weights kept", format!("{:?}", training.keep).to_lowercase()),
+        ]);
+        rows.into_iter().fold("| setting | value |\n|---|---|\n".to_owned(), |mut text, (name, value)| {
+            line(&mut text, &format!("| {name} | {value} |"));
+            text
+        })
+    }
+
+    /// Each metric of this trial, and its spread over the folds of the configuration.
+    fn metrics(&self) -> String {
+        let Some(result) = self.result else { return "The trial has no result.\n".to_owned() };
+        let done = self.results.len();
+        let mut text =
+            format!("| rows | metric | this model | {done} of {} folds |\n|---|---|--:|--:|\n", self.folds);
+        let sets: [(&str, Option<Scores>, ScoresOf); 2] = [
+            ("validation", Some(result.validation), |result| Some(result.validation)),
+            ("test", result.test, |result| result.test),
+        ];
+        for (rows, own, of) in sets {
+            let Some(own) = own else { continue };
+            for metric in self.task.objective.metrics() {
+                let Some(value) = own.get(*metric) else { continue };
+                let all: Vec<f64> =
+                    self.results.iter().filter_map(|result| of(result)?.get(*metric)).collect();
+                let (value, spread) = (number(*metric, value), spread(*metric, Spread::of(&all).as_ref()));
+                line(&mut text, &format!("| {rows} | {} | {value} | {spread} |", metric.title()));
+            }
+        }
+        text + "\nShares are in percent. Folds are given as mean ± sample standard deviation.\n"
+    }
+}
+
+/// The card of an adapter's folder.
+#[must_use]
+pub fn adapter(card: &Card<'_>, manifest: &Manifest, base: &BaseModel) -> String {
+    let mut text = "---\nlibrary_name: peft\ntags: [lora]\n---\n\n".to_owned();
+    push(&mut text, &format!("# Adapter of {}\n", card.trial));
+    push(&mut text, &format!("A LoRA adapter made by lorasweep. {}\n", base_line(base)));
+    card.body(&mut text);
+    push(&mut text, "## Use\n");
+    push(&mut text, &python_adapter(manifest, base));
+    push(&mut text, "```\nlorasweep predict --adapter FOLDER 'a text'\n```\n");
+    text
+}
+
+/// The card of an imported adapter's folder.
+#[must_use]
+pub fn imported(manifest: &Manifest, base: &BaseModel) -> String {
+    let mut text = "---\nlibrary_name: peft\ntags: [lora]\n---\n\n# Adapter\n\n".to_owned();
+    push(&mut text, &format!("An adapter that PEFT saved, imported by lorasweep. {}\n", base_line(base)));
+    push(&mut text, "## Use\n");
+    push(&mut text, &python_adapter(manifest, base));
+    push(&mut text, "```\nlorasweep predict --adapter FOLDER 'a text'\n```\n");
+    text
+}
+
+/// The card of a whole model's folder.
+#[must_use]
+pub fn whole(card: &Card<'_>, manifest: &Manifest) -> String {
+    let mut text = "---\nlibrary_name: transformers\n---\n\n".to_owned();
+    push(&mut text, &format!("# Model of {}\n", card.trial));
+    push(&mut text, &format!("A whole model made by lorasweep, starting from `{}`.\n", card.model.name));
+    card.body(&mut text);
+    push(&mut text, "## Use\n");
+    if let Some(class) = auto_class(manifest) {
+        let python = format!(
+            "```python\nfrom transformers import AutoTokenizer, {class}\n\n\
+             model = {class}.from_pretrained(\"FOLDER\")\n\
+             tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n```\n"
+        );
+        push(&mut text, &python);
+    } else {
+        push(&mut text, "transformers has no class for this architecture; lorasweep loads it.\n");
+    }
+    push(&mut text, "```\nlorasweep predict --model FOLDER 'a text'\n```\n");
+    text
+}
+
+fn base_line(base: &BaseModel) -> String {
+    let layers = base.layers.map_or_else(String::new, |layers| {
+        format!(
+            " Of that model only the first {} are used: load it with `num_hidden_layers={layers}`.",
+            quantity::counted(layers, "layer")
+        )
+    });
+    format!("Its base is `{}` (content {}).{layers}", base.name, base.content)
+}
+
+fn python_adapter(manifest: &Manifest, base: &BaseModel) -> String {
+    let Some(class) = auto_class(manifest) else { return String::new() };
+    let layers = base.layers.map_or_else(String::new, |layers| format!(", num_hidden_layers={layers}"));
+    let labels = match manifest.head() {
+        Head::Classifier { labels } => format!(", num_labels={labels}"),
+        Head::LanguageModel => String::new(),
+    };
+    let padding = match (&manifest.architecture, manifest.head()) {
+        (Architecture::Gpt2(_), Head::Classifier { .. }) => {
+            "model.config.pad_token_id = model.config.eos_token_id  # before batches of several texts\n"
+        }
+        (Architecture::Gpt2(_), Head::LanguageModel)
+        | (Architecture::Bert(_) | Architecture::GptMini(_), _) => "",
+    };
+    format!(
+        "```python\nfrom peft import PeftModel\nfrom transformers import AutoTokenizer, {class}\n\n\
+         base = {class}.from_pretrained(\"{}\"{labels}{layers})\n\
+         model = PeftModel.from_pretrained(base, \"FOLDER\").eval()\n{padding}\
+         tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n```\n",
+        base.name
+    )
+}
+
+/// transformers' class for a model; `None` where there is none.
+fn auto_class(manifest: &Manifest) -> Option<&'static str> {
+    match (&manifest.architecture, &manifest.purpose) {
+        (Architecture::GptMini(_), _) => None,
+        (Architecture::Bert(_) | Architecture::Gpt2(_), Purpose::Classification { .. }) => {
+            Some("AutoModelForSequenceClassification")
+        }
+        (
+            Architecture::Bert(_) | Architecture::Gpt2(_),
+            Purpose::LanguageModelling | Purpose::QuestionAnswering(_),
+        ) => Some("AutoModelForCausalLM"),
+    }
+}
+
+fn data(task: &Task) -> String {
+    let mut text = String::new();
+    let files = [
+        (Part::Train, Some(&task.train)),
+        (Part::Validation, task.validation.as_ref()),
+        (Part::Test, task.test.as_ref()),
+    ];
+    for (part, file) in files {
+        let Some(DataFile { path, content, rows, .. }) = file else { continue };
+        let used = match part {
+            Part::Train => task.train_rows(),
+            Part::Validation => *rows,
+            Part::Test => task.test_rows(),
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        line(&mut text, &format!("- {part:?}: {used} of {rows} rows of `{name}` (content {content})"));
+    }
+    if !task.objective.labels().is_empty() {
+        line(&mut text, &format!("- Classes: {}", task.objective.labels().join(", ")));
+    }
+    text
+}
+
+fn method(method: &Method) -> String {
+    match method {
+        Method::Lora(lora) => format!(
+            "LoRA on {}: r = {}, α = {}{}, dropout {}",
+            lora.targets.join(", "),
+            lora.rank,
+            lora.alpha,
+            if lora.rslora { " (rsLoRA)" } else { "" },
+            lora.dropout
+        ),
+        Method::Full => "full fine-tuning".to_owned(),
+        Method::Scratch => "from scratch".to_owned(),
+        Method::Base => "untrained base".to_owned(),
+    }
+}
+
+fn number(metric: Metric, value: f64) -> String {
+    if metric.is_share() { format!("{:.2}", 100.0 * value) } else { format!("{value:.4}") }
+}
+
+fn spread(metric: Metric, spread: Option<&Spread>) -> String {
+    match spread {
+        None => "–".to_owned(),
+        Some(Spread { mean, std: None, .. }) => number(metric, *mean),
+        Some(Spread { mean, std: Some(std), .. }) => {
+            format!("{} ± {}", number(metric, *mean), number(metric, *std))
+        }
+    }
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+/// Adds a block and the empty line after it.
+fn push(text: &mut String, block: &str) {
+    text.push_str(block);
+    text.push('\n');
+}

@@ -1,0 +1,193 @@
+//! Owns what can be wrong with an adapter, a model folder or what is asked of them, and what the
+//! user can do about it. Decides nothing.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::data::sources::SourceError;
+use crate::data::tokenizer::TokenizerError;
+use crate::error::AppError;
+use crate::model::weights::WeightsError;
+
+/// An adapter or a model that cannot be used, or an output that cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// The file system refused.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    File {
+        /// What was tried: `read` or `write`.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: io::Error,
+    },
+    /// A settings file does not hold what it should.
+    #[error("`{}` cannot be used: {reason}", path.display())]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        reason: String,
+    },
+    /// The adapter uses something that is not computed here.
+    #[error("the adapter uses {feature}, which lorasweep does not support")]
+    Unsupported {
+        /// The feature with its value, as `adapter_config.json` has it.
+        feature: String,
+    },
+    /// A weight file that cannot be read, or weights that are not numbers.
+    #[error("{0}")]
+    Weights(#[from] WeightsError),
+    /// A tensor that belongs to no module of the base.
+    #[error(
+        "the adapter's tensor `{name}` is neither on a target module of the base nor a module saved beside them"
+    )]
+    Unknown {
+        /// The tensor.
+        name: String,
+    },
+    /// A tensor of other sizes than the base calls for.
+    #[error("the adapter's tensor `{name}` has shape {found:?}, and the base calls for {expected:?}")]
+    Shape {
+        /// The tensor.
+        name: String,
+        /// What the base calls for.
+        expected: Vec<usize>,
+        /// What the adapter has.
+        found: Vec<usize>,
+    },
+    /// A tensor that the adapter's own settings call for.
+    #[error("the adapter has no tensor `{name}`, which its settings call for")]
+    Missing {
+        /// The tensor.
+        name: String,
+    },
+    /// An adapter that was saved without the head it was trained with.
+    #[error("the adapter has no head: `{name}` was not saved with it, and a fresh head only guesses")]
+    NoHead {
+        /// The head's first tensor.
+        name: String,
+    },
+    /// Names for classes that do not fit the head.
+    #[error("{given} labels are given, and the head tells {classes} classes apart")]
+    Labels {
+        /// Number of names.
+        given: usize,
+        /// Rows of the head.
+        classes: usize,
+    },
+    /// A base whose tensors are not those that the adapter was made on.
+    #[error("`{}` is not the base of this adapter: {detail}", base.display())]
+    WrongBase {
+        /// The folder that was given.
+        base: PathBuf,
+        /// What does not fit.
+        detail: String,
+    },
+    /// No base was given, and the recorded one is not here.
+    #[error("the adapter's base model `{name}` is not at hand")]
+    NoBase {
+        /// What the adapter calls its base.
+        name: String,
+    },
+    /// The weights that a trial started from were replaced since.
+    #[error("the weights in `{}` are no longer those that the trial started from", folder.display())]
+    ChangedBase {
+        /// The folder of the base.
+        folder: PathBuf,
+    },
+    /// Something that cannot be written in the format asked for.
+    #[error("{what} cannot be exported: {reason}")]
+    Refused {
+        /// What was to be exported.
+        what: String,
+        /// Why not.
+        reason: String,
+        /// What can be done instead.
+        hint: String,
+    },
+    /// Something stands where the output should go.
+    #[error("`{}` exists and is not an empty folder", path.display())]
+    Occupied {
+        /// The output folder.
+        path: PathBuf,
+    },
+    /// The tokenizer cannot be used.
+    #[error(transparent)]
+    Tokenizer(#[from] TokenizerError),
+    /// The tokenizer has tokens that the model has no row for.
+    #[error("the tokenizer has token ids up to {highest}, but the model's embedding only {rows} rows")]
+    Vocabulary {
+        /// The highest token id.
+        highest: usize,
+        /// Rows of the word embedding.
+        rows: usize,
+    },
+    /// The texts cannot be read.
+    #[error("{0}")]
+    Texts(#[from] SourceError),
+    /// Something that this model cannot be asked.
+    #[error("{message}")]
+    Question {
+        /// Why not.
+        message: String,
+        /// What can be asked.
+        hint: String,
+    },
+}
+
+impl AdapterError {
+    /// What to do next, where there is something.
+    fn hint(&self) -> Option<String> {
+        let text = match self {
+            Self::Unknown { .. } | Self::Shape { .. } => {
+                "give the base that the adapter was trained on with `--base`"
+            }
+            Self::Missing { .. } => {
+                "copy the adapter again; if it was trained on the first layers of the base, say how many \
+                 with `--layers`"
+            }
+            Self::NoHead { .. } => {
+                "train again with the head among PEFT's `modules_to_save` (`task_type=\"SEQ_CLS\"` sees to that), \
+                 and save again"
+            }
+            Self::Unsupported { .. } => {
+                "in Python, merge the adapter with `merge_and_unload` and save the model"
+            }
+            Self::Labels { .. } => {
+                "give one name per class with `--labels a,b,c`, in the order of the head's rows"
+            }
+            Self::WrongBase { .. } => {
+                "give the folder of the base that lorasweep.json names; an adapter works on its own base only"
+            }
+            Self::NoBase { .. } => "give its folder with `--base`",
+            Self::ChangedBase { .. } => "put the weights back, or run the sweep again",
+            Self::Occupied { .. } => "name another folder with `--out`, or remove this one",
+            Self::Vocabulary { .. } => "use the tokenizer that the model was trained with",
+            Self::Refused { hint, .. } | Self::Question { hint, .. } => hint,
+            Self::Texts(error) => return Some(error.hint()),
+            Self::File { .. } | Self::Settings { .. } | Self::Weights(_) | Self::Tokenizer(_) => return None,
+        };
+        Some(text.to_owned())
+    }
+
+    /// The error of a file that could not be read.
+    pub(super) fn read(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action: "read", path, source }
+    }
+
+    /// The error of a file or folder that could not be written.
+    pub(super) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::File { action: "write", path, source }
+    }
+}
+
+impl From<AdapterError> for AppError {
+    fn from(error: AdapterError) -> Self {
+        let (message, hint) = (error.to_string(), error.hint());
+        Self::Input { message, hint }
+    }
+}

@@ -1,0 +1,197 @@
+//! Owns the export of a model: as PEFT's folder or as transformers'. Trains and asks nothing.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+use tch::{Kind, Tensor};
+
+use super::base::{self, ModelFolder};
+use super::card::{self, Card};
+use super::error::AdapterError;
+use super::fit::stored;
+use super::folder::{Draft, Values};
+use super::manifest::{BaseModel, MANIFEST, Manifest, Purpose};
+use super::model::Loaded;
+use super::peft::{self, AdapterConfig, Targets};
+use crate::arch::{Architecture, ModelSpec, Weights};
+use crate::model::weights::{self, WeightsError};
+use crate::run::layout::Layout;
+use crate::run::record::{RunRecord, TrialRecord};
+use crate::trial::{Lora, Method};
+
+/// Exports a finished trial to `out` and says which files were written: its adapter, or the whole
+/// model where it has none or `merged` asks for that.
+///
+/// # Errors
+/// When something the model is made of is gone, holds NaN, or has no form in Python.
+pub fn export(
+    record: &RunRecord,
+    trial: &TrialRecord,
+    layout: &Layout,
+    out: &Path,
+    merged: bool,
+) -> Result<Vec<PathBuf>, AdapterError> {
+    let draft = Draft::begin(out)?;
+    let configuration = &trial.trial.configuration;
+    let (spec, task) = (record.sweep.model(configuration), record.sweep.task(configuration));
+    let loaded = Loaded::of_trial(spec, task, &trial.trial, layout)?;
+    let card = Card::of(record, trial);
+    match &configuration.method {
+        Method::Lora(lora) if !merged => adapter(&draft, &loaded, (spec, lora), &card)?,
+        Method::Lora(_) | Method::Full | Method::Scratch | Method::Base => {
+            whole(&draft, &loaded, spec, &card)?
+        }
+    }
+    draft.tokenizer(&loaded.tokenizer)?;
+    draft.finish()
+}
+
+/// PEFT's folder.
+fn adapter(
+    draft: &Draft,
+    loaded: &Loaded,
+    (spec, lora): (&ModelSpec, &Lora),
+    card: &Card<'_>,
+) -> Result<(), AdapterError> {
+    let architecture = &spec.architecture;
+    let (head, name) = (loaded.manifest.head(), &card.trial);
+    if let Architecture::GptMini(_) = architecture {
+        return Err(refused(name, "transformers has no GPTMini that PEFT could put it on"));
+    }
+    let Weights::Folder { path, .. } = &spec.weights else {
+        return Err(refused(name, "its base has random weights, which are in no folder"));
+    };
+    let base = base_model(path, architecture)?;
+    if ties_saved_words(architecture, &lora.modules_to_save) {
+        return Err(refused(
+            name,
+            "it trained the word embedding, which PEFT does not tie to the output layer",
+        ));
+    }
+    let heads = architecture.head_tensors(head);
+    let mut saved: Vec<String> =
+        lora.modules_to_save.iter().filter(|module| *module != Lora::HEAD).cloned().collect();
+    saved.extend(heads.first().and_then(|tensor| Some(tensor.name.rsplit_once('.')?.0.to_owned())));
+    let config = AdapterConfig {
+        task: None,
+        rank: lora.rank,
+        alpha: lora.alpha,
+        dropout: lora.dropout,
+        rslora: lora.rslora,
+        targets: Targets::Named(lora.targets.clone()),
+        saved,
+        base: Some(base.name.clone()),
+    };
+    let whole = architecture.saved_tensors(head, &config.saved);
+    let whole = whole.iter().filter_map(|place| loaded.tensors.get_key_value(&place.name));
+    let tensors = loaded.adapters.iter().chain(whole);
+    let tensors = tensors.map(|(name, tensor)| Ok((stored(name), values(name, tensor)?)));
+    draft.tensors(peft::TENSORS, &tensors.collect::<Result<_, AdapterError>>()?)?;
+    draft.write(peft::CONFIG, config.render(architecture, head, &[]).as_bytes())?;
+    draft.write("README.md", card::adapter(card, &loaded.manifest, &base).as_bytes())?;
+    let mut manifest = loaded.manifest.clone();
+    manifest.base = Some(base);
+    draft.write(MANIFEST, &manifest.to_text())
+}
+
+/// The base of an adapter as the folder is now.
+fn base_model(path: &Path, architecture: &Architecture) -> Result<BaseModel, AdapterError> {
+    let folder = ModelFolder::open(path)?;
+    let used = architecture.stack().layers;
+    let absolute = std::path::absolute(path).map_err(AdapterError::read(path))?;
+    Ok(BaseModel {
+        name: base::name(&absolute),
+        layers: (used != folder.architecture.stack().layers).then_some(used),
+        content: base::content(&folder.tensors, architecture)?,
+        folder: absolute,
+    })
+}
+
+/// Whether the word embedding, which is the output layer too, is among the modules.
+fn ties_saved_words(architecture: &Architecture, modules: &[String]) -> bool {
+    match architecture {
+        Architecture::Gpt2(_) => modules.iter().any(|module| module == "wte" || module == "transformer.wte"),
+        Architecture::Bert(_) | Architecture::GptMini(_) => false,
+    }
+}
+
+/// transformers' folder.
+fn whole(draft: &Draft, loaded: &Loaded, spec: &ModelSpec, card: &Card<'_>) -> Result<(), AdapterError> {
+    let own = match &spec.weights {
+        Weights::Folder { path, .. } => Some(ModelFolder::open(path)?.config),
+        Weights::Random { .. } | Weights::Absent => None,
+    };
+    let config = config(own.unwrap_or_default(), &loaded.manifest);
+    let merged = loaded.merged();
+    let tensors = merged.iter().map(|(name, tensor)| Ok((name.clone(), values(name, tensor)?)));
+    draft.tensors("model.safetensors", &tensors.collect::<Result<_, AdapterError>>()?)?;
+    draft.write("config.json", format!("{:#}\n", Value::Object(config)).as_bytes())?;
+    draft.write("README.md", card::whole(card, &loaded.manifest).as_bytes())?;
+    draft.write(MANIFEST, &loaded.manifest.to_text())
+}
+
+/// A `config.json`: the base's own, with the shapes, the head and the classes of this model.
+fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Value> {
+    if let Ok(Value::Object(shapes)) = serde_json::to_value(&manifest.architecture) {
+        config.extend(shapes);
+    }
+    config.remove("torch_dtype");
+    config.insert("dtype".to_owned(), json!("float32"));
+    if let Some(class) = class(&manifest.architecture, &manifest.purpose) {
+        config.insert("architectures".to_owned(), json!([class]));
+    }
+    if let Architecture::Gpt2(gpt2) = &manifest.architecture {
+        // Batches of texts need some token that fills rows up; no token attends to it.
+        let end = config.get("eos_token_id").cloned().unwrap_or(json!(gpt2.vocab_size - 1));
+        let padding = gpt2.pad_token_id.map_or_else(|| end.clone(), |padding| json!(padding));
+        config.insert("pad_token_id".to_owned(), padding);
+        config.insert("eos_token_id".to_owned(), end);
+    }
+    match &manifest.purpose {
+        Purpose::Classification { labels, .. } => {
+            let by_index: Map<String, Value> =
+                labels.iter().enumerate().map(|(index, name)| (index.to_string(), json!(name))).collect();
+            let by_name: Map<String, Value> =
+                labels.iter().enumerate().map(|(index, name)| (name.clone(), json!(index))).collect();
+            config.insert("id2label".to_owned(), Value::Object(by_index));
+            config.insert("label2id".to_owned(), Value::Object(by_name));
+            config.insert("problem_type".to_owned(), json!("single_label_classification"));
+        }
+        Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => {}
+    }
+    config
+}
+
+/// The class of transformers that a model is; `None` where there is none.
+fn class(architecture: &Architecture, purpose: &Purpose) -> Option<&'static str> {
+    match (architecture, purpose) {
+        (Architecture::Bert(_), Purpose::Classification { .. }) => Some("BertForSequenceClassification"),
+        (Architecture::Gpt2(_), Purpose::Classification { .. }) => Some("GPT2ForSequenceClassification"),
+        (Architecture::Gpt2(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_)) => {
+            Some("GPT2LMHeadModel")
+        }
+        (Architecture::Bert(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_))
+        | (Architecture::GptMini(_), _) => None,
+    }
+}
+
+/// A tensor's values in 32 bits, once they are known to be numbers.
+fn values(name: &str, tensor: &Tensor) -> Result<Values<'static>, AdapterError> {
+    let tensor = tensor.detach().to_kind(Kind::Float).contiguous();
+    let shape =
+        tensor.size().iter().map(|size| usize::try_from(*size).expect("sizes are positive")).collect();
+    let flat = Vec::<f32>::try_from(tensor.view([-1])).expect("the tensor is flat and has 32 bits");
+    if let Some(element) = flat.iter().position(|value| !value.is_finite()) {
+        return Err(WeightsError::NotFinite { name: name.to_owned(), element }.into());
+    }
+    let bytes = bytemuck::cast_slice(&flat).to_vec();
+    Ok(Values { kind: weights::Kind::F32, shape, bytes: bytes.into() })
+}
+
+fn refused(what: &str, reason: &str) -> AdapterError {
+    AdapterError::Refused {
+        what: format!("the adapter of {what}"),
+        reason: reason.to_owned(),
+        hint: "export the whole model with `--merged`".to_owned(),
+    }
+}

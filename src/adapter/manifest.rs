@@ -1,0 +1,147 @@
+//! Owns `lorasweep.json`: what an exported folder says beyond PEFT's and transformers' own files, so
+//! that the model can be asked without the sweep that made it. Follows no path.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::base;
+use super::error::AdapterError;
+use crate::arch::{Architecture, Head};
+use crate::content::ContentHash;
+use crate::run::files;
+use crate::task::{Cleaning, Objective, QuestionAnswering, Task};
+
+/// Its name in an exported folder.
+pub const MANIFEST: &str = "lorasweep.json";
+/// Changes whenever an older program would read the file wrongly.
+const FORMAT: u32 = 1;
+
+/// What an exported folder holds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// Version of this file's format.
+    format: u32,
+    /// What the model is for.
+    pub purpose: Purpose,
+    /// Longest sequence it was trained on, in tokens, special tokens included.
+    pub max_length: usize,
+    /// What is done to texts before they are tokenised; rows are never left out.
+    pub cleaning: Cleaning,
+    /// Its shapes, adapters apart: of the base's first layers where it was cut.
+    pub architecture: Architecture,
+    /// Of an adapter: the base that it works on. Absent for a whole model.
+    pub base: Option<BaseModel>,
+}
+
+/// What a model is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Purpose {
+    /// To tell classes apart.
+    Classification {
+        /// Class names by index.
+        labels: Vec<String>,
+        /// Whether it reads two texts at a time.
+        pairs: bool,
+    },
+    /// To go on with a text.
+    LanguageModelling,
+    /// To answer a question about a text.
+    QuestionAnswering(QuestionAnswering),
+}
+
+/// The base of an adapter.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BaseModel {
+    /// Its name on the hub, or its folder.
+    pub name: String,
+    /// Where it was when the adapter was made.
+    pub folder: PathBuf,
+    /// Number of its first layers that are used; all where absent.
+    pub layers: Option<usize>,
+    /// Hash of the names, shapes and values of the tensors that are used.
+    pub content: ContentHash,
+}
+
+impl Manifest {
+    /// What there is to say about a model.
+    #[must_use]
+    pub fn new(purpose: Purpose, max_length: usize, architecture: Architecture) -> Self {
+        Self { format: FORMAT, purpose, max_length, cleaning: Cleaning::default(), architecture, base: None }
+    }
+
+    /// What there is to say about a model that learned a task.
+    #[must_use]
+    pub fn of_task(task: &Task, architecture: Architecture) -> Self {
+        let cleaning = Cleaning { min_words: None, min_label_rows: None, ..task.cleaning.clone() };
+        Self { cleaning, ..Self::new(Purpose::of(&task.objective), task.max_length, architecture) }
+    }
+
+    /// The head that the purpose needs.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        self.purpose.head()
+    }
+
+    /// The text of the file.
+    ///
+    /// # Panics
+    /// Never: it is a plain struct with a JSON form.
+    #[must_use]
+    pub fn to_text(&self) -> Vec<u8> {
+        let mut text = serde_json::to_vec_pretty(self).expect("plain structs have a JSON form");
+        text.push(b'\n');
+        text
+    }
+
+    /// Reads a folder's `lorasweep.json`; `None` where there is none.
+    ///
+    /// # Errors
+    /// When it is not readable, or another version's.
+    pub fn read(folder: &Path) -> Result<Option<Self>, AdapterError> {
+        let path = folder.join(MANIFEST);
+        let manifest: Option<Self> = files::read_json(&path)
+            .map_err(|error| AdapterError::Settings { path: path.clone(), reason: error.to_string() })?;
+        match manifest {
+            Some(manifest) if manifest.format != FORMAT => {
+                let reason = format!("its format is {}, and this program reads {FORMAT}", manifest.format);
+                Err(AdapterError::Settings { path, reason })
+            }
+            Some(manifest) => match base::sound(&manifest.architecture) {
+                Ok(()) => Ok(Some(manifest)),
+                Err(reason) => Err(AdapterError::Settings { path, reason }),
+            },
+            None => Ok(None),
+        }
+    }
+}
+
+impl Purpose {
+    /// What a task's model is for.
+    #[must_use]
+    fn of(objective: &Objective) -> Self {
+        match objective {
+            Objective::Classification(classes) => {
+                Self::Classification { labels: classes.labels.clone(), pairs: !classes.pair.is_empty() }
+            }
+            Objective::LanguageModelling(_) => Self::LanguageModelling,
+            Objective::QuestionAnswering(answering) => Self::QuestionAnswering(answering.clone()),
+        }
+    }
+
+    /// Names for classes that have none, as transformers makes them.
+    #[must_use]
+    pub fn numbered(classes: usize) -> Vec<String> {
+        (0..classes).map(|index| format!("LABEL_{index}")).collect()
+    }
+
+    /// The head that it needs.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        match self {
+            Self::Classification { labels, .. } => Head::Classifier { labels: labels.len() },
+            Self::LanguageModelling | Self::QuestionAnswering(_) => Head::LanguageModel,
+        }
+    }
+}

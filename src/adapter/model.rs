@@ -1,0 +1,258 @@
+//! Owns whole models on the host, of one slot: base, head and adapters, from a trial, an adapter's
+//! folder or a model folder. Writes nothing and asks nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tch::{Device, Tensor};
+
+use super::base::{self, ModelFolder};
+use super::error::AdapterError;
+use super::fit::{self, stored};
+use super::manifest::{BaseModel, Manifest, Purpose};
+use super::peft::{self, AdapterConfig};
+use crate::arch::{Architecture, ModelSpec, TensorShape, Weights};
+use crate::model::build::{self, Base};
+use crate::model::layers::AdapterSettings;
+use crate::model::params::{Params, Weight, fill};
+use crate::model::{self, weights};
+use crate::run::layout::Layout;
+use crate::task::Task;
+use crate::train::checkpoint;
+use crate::trial::{Keep, Method, Trial};
+
+/// A model with all that is needed to ask it.
+#[derive(Debug)]
+pub struct Loaded {
+    /// What it is for, and its shapes.
+    pub manifest: Manifest,
+    /// Where its tokenizer is.
+    pub tokenizer: PathBuf,
+    /// Base and head, by transformers' names.
+    pub tensors: BTreeMap<String, Tensor>,
+    /// Adapters, by PEFT's names without its prefix; none in a whole model.
+    pub adapters: BTreeMap<String, Tensor>,
+    /// What the adapters' outputs are multiplied by.
+    pub scale: f64,
+}
+
+impl Loaded {
+    /// A finished trial's model, with the weights that it was judged by.
+    ///
+    /// # Errors
+    /// When its checkpoint or its base is gone, damaged or another.
+    pub fn of_trial(
+        spec: &ModelSpec,
+        task: &Task,
+        trial: &Trial,
+        layout: &Layout,
+    ) -> Result<Self, AdapterError> {
+        let (method, head) = (&trial.configuration.method, task.objective.head());
+        let folder = match &spec.weights {
+            Weights::Folder { path, content } if *method != Method::Scratch => {
+                if weights::content(path)? != *content {
+                    return Err(AdapterError::ChangedBase { folder: path.clone() });
+                }
+                Some(weights::read(path)?)
+            }
+            Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
+        };
+        let base = match (&folder, &spec.weights, method) {
+            (Some(folder), _, _) => Base::Read(folder),
+            (None, Weights::Random { seed }, Method::Lora(_) | Method::Full | Method::Base) => {
+                Base::Drawn { seed: *seed }
+            }
+            (None, Weights::Random { .. }, Method::Scratch)
+            | (None, Weights::Folder { .. } | Weights::Absent, _) => Base::Fresh,
+        };
+        let start = build::start(&spec.architecture, head, std::slice::from_ref(trial), base, Device::Cpu)?;
+        restore(&start.params, trial, layout)?;
+        let value = |name: &str| match start.params.find(name) {
+            Some(Weight::Shared(tensor)) => Some(tensor),
+            Some(Weight::Stacked(tensor)) => Some(tensor.detach().get(0)),
+            None => None,
+        };
+        let places = spec.architecture.tensors().into_iter().chain(spec.architecture.head_tensors(head));
+        let tensors = places.filter_map(|place| Some((place.name.clone(), value(&place.name)?))).collect();
+        let mut adapters = BTreeMap::new();
+        if let Some(lora) = method.lora() {
+            for layer in spec.architecture.lora_targets(&lora.targets) {
+                let names = peft::PARTS.map(|part| format!("{}{part}", layer.name));
+                adapters.extend(names.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))));
+            }
+        }
+        let manifest = Manifest::of_task(task, spec.architecture.clone());
+        let scale = method.lora().map_or(0.0, crate::trial::Lora::scale);
+        Ok(Self { manifest, tokenizer: spec.tokenizer.clone(), tensors, adapters, scale })
+    }
+
+    /// The model of an exported or imported adapter, on the base given or, without one, on the base
+    /// that it names.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the base is another than the adapter's.
+    pub fn of_adapter(folder: &Path, given: Option<&Path>) -> Result<Self, AdapterError> {
+        let manifest = Manifest::read(folder)?.ok_or_else(|| not_exported(folder))?;
+        let base = manifest.base.as_ref().ok_or_else(|| not_exported(folder))?;
+        let path = folder.join(peft::CONFIG);
+        let text = std::fs::read(&path).map_err(AdapterError::read(&path))?;
+        let config = AdapterConfig::parse(&path, &text)?;
+        let file = weights::read_file(&folder.join(peft::TENSORS))?;
+        let architecture = &manifest.architecture;
+        let fitted = fit::fit(&config, &file, architecture)?;
+        if fitted.head != manifest.head() {
+            let reason = "its head is not that of the adapter's tensors".to_owned();
+            return Err(AdapterError::Settings { path: folder.join(super::manifest::MANIFEST), reason });
+        }
+        let mut tensors = base_tensors(base, given, architecture)?;
+        for place in &fitted.saved {
+            tensors.insert(place.name.clone(), read(&file, &stored(&place.name), &place.shape)?);
+        }
+        let mut adapters = BTreeMap::new();
+        for layer in &fitted.layers {
+            let shapes = [[config.rank, layer.d_in], [layer.d_out, config.rank]];
+            for (part, shape) in peft::PARTS.iter().zip(shapes) {
+                let name = format!("{}{part}", layer.name);
+                adapters.insert(name.clone(), read(&file, &stored(&name), &shape)?);
+            }
+        }
+        Ok(Self { manifest, tokenizer: folder.to_path_buf(), tensors, adapters, scale: config.scale() })
+    }
+
+    /// A whole model in transformers' layout, exported by lorasweep or saved by transformers.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, or the model has no head that is supported.
+    pub fn of_model(folder: &Path) -> Result<Self, AdapterError> {
+        let model = ModelFolder::open(folder)?;
+        let manifest = match Manifest::read(folder)? {
+            Some(manifest) if manifest.base.is_none() => manifest,
+            Some(_) | None => described(&model)?,
+        };
+        let architecture = &manifest.architecture;
+        let places = architecture.tensors().into_iter().chain(architecture.head_tensors(manifest.head()));
+        let mut tensors = BTreeMap::new();
+        for place in places {
+            tensors
+                .insert(place.name.clone(), build::read(&model.tensors, architecture.base_prefix(), &place)?);
+        }
+        let tokenizer = folder.to_path_buf();
+        Ok(Self { manifest, tokenizer, tensors, adapters: BTreeMap::new(), scale: 0.0 })
+    }
+
+    /// The model, ready to be asked.
+    #[must_use]
+    pub fn model(&self) -> model::Model {
+        let mut params = Params::new(1);
+        for (name, tensor) in &self.tensors {
+            params.freeze(name, tensor.shallow_clone());
+        }
+        for (name, tensor) in &self.adapters {
+            params.train(name, &[tensor.shallow_clone()], true);
+        }
+        let settings = AdapterSettings { scales: vec![self.scale], dropouts: vec![0.0] };
+        let settings = (!self.adapters.is_empty()).then_some(&settings);
+        model::Model::new(&self.manifest.architecture, self.manifest.head(), &params, settings)
+    }
+
+    /// Base and head with the adapters' products added: `W + scale B A` (Hu et al. 2021, section 4.1).
+    #[must_use]
+    pub fn merged(&self) -> BTreeMap<String, Tensor> {
+        let mut merged: BTreeMap<String, Tensor> =
+            self.tensors.iter().map(|(name, tensor)| (name.clone(), tensor.shallow_clone())).collect();
+        for (name, a) in &self.adapters {
+            let Some(module) = name.strip_suffix(peft::PARTS[0]) else { continue };
+            let b = &self.adapters[&format!("{module}{}", peft::PARTS[1])];
+            let weight =
+                &mut merged.get_mut(&format!("{module}.weight")).expect("adapters sit on the model's layers");
+            let product = b.matmul(a) * self.scale;
+            let product = if self.is_transposed(module) { product.tr() } else { product };
+            **weight = &**weight + product;
+        }
+        merged
+    }
+
+    /// Whether a layer's matrix is `[in, out]`.
+    fn is_transposed(&self, module: &str) -> bool {
+        let name = format!("{module}.weight");
+        let place = self.manifest.architecture.tensors().into_iter().find(|place| place.name == name);
+        place.is_some_and(|place| place.role == crate::arch::TensorRole::Conv1d)
+    }
+}
+
+/// Fills in what a trial trained: the weights that it was judged by.
+fn restore(params: &Params, trial: &Trial, layout: &Layout) -> Result<(), AdapterError> {
+    let trained = params.slot(0);
+    if trained.is_empty() {
+        return Ok(());
+    }
+    let path = match trial.configuration.training.keep {
+        Keep::Last => layout.last_checkpoint(trial.id),
+        Keep::Best => layout.best_checkpoint(trial.id),
+    };
+    let unusable = |reason: String| AdapterError::Settings { path: path.clone(), reason };
+    let (state, values) = checkpoint::load(&path).map_err(|error| unusable(error.to_string()))?;
+    if state.trial != trial.id {
+        return Err(unusable(format!("it belongs to the trial {}", state.trial)));
+    }
+    fill(&trained, &values).map_err(unusable)
+}
+
+/// The tensors of an adapter's base, once it is known to be the adapter's.
+fn base_tensors(
+    base: &BaseModel,
+    given: Option<&Path>,
+    architecture: &Architecture,
+) -> Result<BTreeMap<String, Tensor>, AdapterError> {
+    // A relative path would depend on where the program is started.
+    let recorded = Some(base.folder.as_path()).filter(|folder| folder.is_absolute() && folder.is_dir());
+    let folder = given.or(recorded).ok_or_else(|| AdapterError::NoBase { name: base.name.clone() })?;
+    let wrong = |detail: String| AdapterError::WrongBase { base: folder.to_path_buf(), detail };
+    let file = weights::read(folder)?;
+    file.check(architecture).map_err(|error| wrong(error.to_string()))?;
+    if base::content(&file, architecture)? != base.content {
+        let same = "its tensors have the right shapes and other values";
+        return Err(wrong(format!("{same} than those of `{}`", base.name)));
+    }
+    let prefix = architecture.base_prefix();
+    let read = |place: TensorShape| Ok((place.name.clone(), build::read(&file, prefix, &place)?));
+    architecture.tensors().into_iter().map(read).collect()
+}
+
+/// What can be said about a model folder without `lorasweep.json`.
+fn described(model: &ModelFolder) -> Result<Manifest, AdapterError> {
+    let head = model.architecture.head_tensors(crate::arch::Head::Classifier { labels: 1 });
+    let classes = model.tensors.tensor(&head[0].name).map(|tensor| tensor.shape[0]);
+    let purpose = match classes {
+        Some(classes) => {
+            let labels = model.labels().filter(|labels| labels.len() == classes);
+            Purpose::Classification {
+                labels: labels.unwrap_or_else(|| Purpose::numbered(classes)),
+                pairs: false,
+            }
+        }
+        None if model.architecture.supports(crate::arch::Head::LanguageModel) => Purpose::LanguageModelling,
+        None => {
+            return Err(AdapterError::Question {
+                message: format!(
+                    "the model in `{}` has no head: it tells no classes apart",
+                    model.path.display()
+                ),
+                hint: "give a model with a classifier, or an adapter on this one with `--adapter`".to_owned(),
+            });
+        }
+    };
+    Ok(Manifest::new(purpose, model.architecture.max_length(), model.architecture.clone()))
+}
+
+fn not_exported(folder: &Path) -> AdapterError {
+    AdapterError::Question {
+        message: format!("`{}` has no lorasweep.json of an adapter", folder.display()),
+        hint: "`lorasweep import ADAPTER --base FOLDER --out DIR` makes one of an adapter that PEFT saved"
+            .to_owned(),
+    }
+}
+
+fn read(file: &weights::Checkpoint, name: &str, shape: &[usize]) -> Result<Tensor, AdapterError> {
+    Ok(build::tensor(&file.require(name, "", shape)?))
+}

@@ -1,0 +1,211 @@
+//! Owns the asking of a model: texts in, classes or generated text out. Trains nothing.
+
+use tch::{Device, Kind, Tensor};
+
+use super::error::AdapterError;
+use super::manifest::Purpose;
+use super::model::Loaded;
+use crate::arch::Architecture;
+use crate::data::questions::Prompts;
+use crate::data::tokenizer::{Sequence, Tokenizer};
+use crate::data::{batches, clean};
+use crate::model::params::index;
+use crate::model::pass::Pass;
+use crate::model::{Inputs, Model};
+use crate::task::QuestionAnswering;
+
+/// Most tokens in one batch, padding counted.
+const BATCH_TOKENS: usize = 4096;
+/// Prompts that are gone on with together.
+const PROMPTS: usize = 16;
+/// Longest generated text, in tokens, where nobody says.
+const DEFAULT_NEW_TOKENS: usize = 50;
+
+/// What to ask.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// Texts, prompts or questions.
+    pub texts: &'a [String],
+    /// The second text of each pair, or the context of each question.
+    pub seconds: Option<&'a [String]>,
+    /// Longest generated text, in tokens.
+    pub max_new_tokens: Option<usize>,
+    /// Whether the logits are wanted.
+    pub logits: bool,
+}
+
+/// What a model says about one text.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Answer {
+    /// The label, or the generated text.
+    pub kind: AnswerKind,
+    /// Logits of the classes, or of the token that follows the prompt; empty where nobody asked.
+    pub logits: Vec<f32>,
+}
+
+/// The label, or the generated text.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AnswerKind {
+    /// A class.
+    Label {
+        /// Its name.
+        label: String,
+        /// The probability of each class, by index.
+        probabilities: Vec<f32>,
+    },
+    /// What follows the text, or answers the question.
+    Text(String),
+}
+
+/// The model's answers, one for each text.
+///
+/// # Errors
+/// When the tokenizer is not the model's, or the model cannot be asked that.
+pub fn predict(loaded: &Loaded, question: &Question<'_>) -> Result<Vec<Answer>, AdapterError> {
+    let tokenizer = Tokenizer::load(&loaded.tokenizer)?;
+    let rows = loaded.manifest.architecture.vocab_size();
+    if tokenizer.vocabulary_size() > rows {
+        return Err(AdapterError::Vocabulary { highest: tokenizer.vocabulary_size() - 1, rows });
+    }
+    let mut texts = question.texts.to_vec();
+    clean::strip(&mut texts, &loaded.manifest.cleaning);
+    let mut seconds = question.seconds.map(<[String]>::to_vec);
+    if let Some(seconds) = &mut seconds {
+        clean::strip(seconds, &loaded.manifest.cleaning);
+    }
+    let question = &Question { texts: &texts, seconds: seconds.as_deref(), ..*question };
+    let model = loaded.model();
+    tch::no_grad(|| match &loaded.manifest.purpose {
+        Purpose::Classification { labels, pairs } => {
+            if *pairs && question.seconds.is_none() {
+                return Err(AdapterError::Question {
+                    message: "the model reads pairs of texts, and only one text is given".to_owned(),
+                    hint: "give the second text, or its column, with `--pair`".to_owned(),
+                });
+            }
+            classify(loaded, (&model, &tokenizer), labels, question)
+        }
+        Purpose::LanguageModelling => go_on(loaded, (&model, &tokenizer), None, question),
+        Purpose::QuestionAnswering(answering) => {
+            go_on(loaded, (&model, &tokenizer), Some(answering), question)
+        }
+    })
+}
+
+fn classify(
+    loaded: &Loaded,
+    (model, tokenizer): (&Model, &Tokenizer),
+    labels: &[String],
+    question: &Question<'_>,
+) -> Result<Vec<Answer>, AdapterError> {
+    let architecture = &loaded.manifest.architecture;
+    let max_length = loaded.manifest.max_length.min(architecture.max_length());
+    let rows = tokenizer.encode_rows(question.texts, question.seconds, max_length)?;
+    let mut answers: Vec<Option<Answer>> = vec![None; rows.len()];
+    let lengths: Vec<u32> =
+        rows.iter().map(|row| u32::try_from(row.tokens.len()).unwrap_or(u32::MAX)).collect();
+    let all: Vec<u32> = (0..).take(rows.len()).collect();
+    for batch in batches::evaluation(&all, &lengths, BATCH_TOKENS) {
+        let sequences: Vec<&Sequence> = batch.iter().map(|row| &rows[*row as usize]).collect();
+        let logits = model.classify(&inputs(&sequences, architecture), &mut Pass::evaluation()).get(0);
+        let probabilities = logits.softmax(-1, Kind::Float);
+        for (place, row) in (0..).zip(&batch) {
+            let probabilities = host(&probabilities.get(place));
+            let best =
+                (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
+            let label = best.and_then(|best| labels.get(best)).cloned().unwrap_or_default();
+            let kind = AnswerKind::Label { label, probabilities };
+            let logits = if question.logits { host(&logits.get(place)) } else { Vec::new() };
+            answers[*row as usize] = Some(Answer { kind, logits });
+        }
+    }
+    Ok(answers.into_iter().flatten().collect())
+}
+
+fn go_on(
+    loaded: &Loaded,
+    (model, tokenizer): (&Model, &Tokenizer),
+    answering: Option<&QuestionAnswering>,
+    question: &Question<'_>,
+) -> Result<Vec<Answer>, AdapterError> {
+    let end = tokenizer.end_of_text().ok_or_else(|| AdapterError::Question {
+        message: "the tokenizer has no token that ends a text".to_owned(),
+        hint: "name it as `eos_token` in tokenizer_config.json".to_owned(),
+    })?;
+    let architecture = &loaded.manifest.architecture;
+    let asked = question.max_new_tokens.or(answering.map(|answering| answering.max_new_tokens));
+    // Beyond its longest sequence a model has no positions.
+    let new = asked.unwrap_or(DEFAULT_NEW_TOKENS).min(architecture.max_length());
+    let prompts = match (answering, question.seconds) {
+        (Some(answering), Some(contexts)) => {
+            let prompts =
+                Prompts::new(tokenizer, answering, loaded.manifest.max_length.min(architecture.max_length()));
+            let prompts = prompts.map_err(unanswerable)?;
+            let pairs = contexts.iter().zip(question.texts);
+            pairs
+                .map(|(context, text)| prompts.prompt(context, text, 0))
+                .collect::<Result<_, _>>()
+                .map_err(unanswerable)?
+        }
+        (Some(_) | None, _) => tokenizer.encode_plain(question.texts)?,
+    };
+    // What comes last matters most; what is generated gets half of the positions where both want more.
+    let room = architecture.max_length() - new.min(architecture.max_length() / 2);
+    let fitted = prompts.into_iter().map(|mut prompt: Vec<u32>| {
+        prompt.drain(..prompt.len().saturating_sub(room));
+        if prompt.is_empty() { vec![end] } else { prompt }
+    });
+    let prompts: Vec<Vec<u32>> = fitted.collect();
+    let mut answers = Vec::with_capacity(prompts.len());
+    for some in prompts.chunks(PROMPTS) {
+        let some: Vec<&[u32]> = some.iter().map(Vec::as_slice).collect();
+        for (prompt, tokens) in some.iter().zip(model.generate(&some, new, end)) {
+            let text = tokenizer.decode(&tokens)?;
+            let text = if answering.is_some() { text.trim().to_owned() } else { text };
+            let logits = if question.logits { next(model, prompt, architecture) } else { Vec::new() };
+            answers.push(Answer { kind: AnswerKind::Text(text), logits });
+        }
+    }
+    Ok(answers)
+}
+
+/// Logits of the token that follows a prompt.
+fn next(model: &Model, prompt: &[u32], architecture: &Architecture) -> Vec<f32> {
+    let second = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
+    let row = Sequence { tokens: prompt.to_vec(), second };
+    let last = Tensor::from_slice(&[index(prompt.len()) - 1]).view([1, 1]);
+    host(&model.next_tokens(&inputs(&[&row], architecture), &last, &mut Pass::evaluation()).view([-1]))
+}
+
+/// A batch of one slot, padded to its longest row.
+fn inputs(rows: &[&Sequence], architecture: &Architecture) -> Inputs {
+    let width = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0).max(1);
+    let padding = index(architecture.padding());
+    let mut ids = vec![padding; rows.len() * width];
+    let mut types = vec![0_i64; rows.len() * width];
+    let mut mask = vec![f32::MIN; rows.len() * width];
+    for (row, place) in rows.iter().zip(0..) {
+        let (start, length) = (place * width, row.tokens.len());
+        for (id, token) in ids[start..].iter_mut().zip(&row.tokens) {
+            *id = i64::from(*token);
+        }
+        types[start + length.min(row.second as usize)..start + length].fill(1);
+        mask[start..start + length].fill(0.0);
+    }
+    let shape = [1, index(rows.len()), index(width)];
+    let token_types = types.contains(&1).then(|| Tensor::from_slice(&types).view(shape));
+    let padded = mask.iter().any(|added| *added != 0.0);
+    let mask = padded.then(|| Tensor::from_slice(&mask).view([shape[1], 1, 1, shape[2]]));
+    Inputs { shape, ids: Tensor::from_slice(&ids).view(shape), token_types, mask }
+}
+
+fn host(values: &Tensor) -> Vec<f32> {
+    Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Float)).expect("a vector of 32-bit numbers")
+}
+
+fn unanswerable(error: impl std::fmt::Display) -> AdapterError {
+    AdapterError::Question {
+        message: error.to_string(),
+        hint: "shorten the question, or give the whole prompt as the text, without `--pair`".to_owned(),
+    }
+}

@@ -1,0 +1,205 @@
+//! `lorasweep predict`: what a model says about a text, or about each row of a file.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::error::AppError;
+
+/// How it is called.
+pub(super) const USAGE: &str = "\
+lorasweep predict [OPTIONS] RUN TRIAL TEXT
+       lorasweep predict [OPTIONS] --adapter DIR [--base FOLDER] TEXT
+       lorasweep predict [OPTIONS] --model FOLDER TEXT
+
+Instead of TEXT, --file FILE --text COLUMN asks about each row of a file.";
+
+/// Arguments of `predict`.
+#[derive(Debug, Args)]
+pub struct PredictArgs {
+    /// The run and the trial, where no folder is given; then the text
+    #[arg(value_name = "RUN TRIAL TEXT")]
+    words: Vec<String>,
+    /// Ask an adapter that `export` or `import` wrote
+    #[arg(long, value_name = "DIR", conflicts_with = "model")]
+    adapter: Option<PathBuf>,
+    /// Folder of the adapter's base, where it is not the recorded one
+    #[arg(long, value_name = "FOLDER", requires = "adapter")]
+    base: Option<PathBuf>,
+    /// Ask a whole model
+    #[arg(long, value_name = "FOLDER")]
+    model: Option<PathBuf>,
+    /// Ask about each row of a data file
+    #[arg(long, value_name = "FILE", requires = "text")]
+    file: Option<PathBuf>,
+    /// Column of the file that holds the text, or the question (repeatable)
+    #[arg(long, value_name = "COLUMN", requires = "file")]
+    text: Vec<String>,
+    /// The second text of a pair, or the context of a question; with --file, its column
+    #[arg(long, value_name = "TEXT|COLUMN")]
+    pair: Option<String>,
+    /// Longest generated text, in tokens
+    #[arg(long, value_name = "N")]
+    max_new_tokens: Option<usize>,
+    /// Print one JSON object per line
+    #[arg(long)]
+    json: bool,
+    /// Print the logits too: those of the classes, or of the token that follows the text
+    #[arg(long)]
+    logits: bool,
+    /// Folder where runs are looked for by name
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
+
+/// The texts to ask about, and their second texts where there are any.
+struct Texts {
+    texts: Vec<String>,
+    seconds: Option<Vec<String>>,
+}
+
+pub(super) fn call(args: &PredictArgs) -> Result<(), AppError> {
+    // A model is chosen first, so that the words behind it can be told apart.
+    let takes = if args.adapter.is_some() || args.model.is_some() { 0 } else { 2 };
+    let (which, rest) = args.words.split_at(takes.min(args.words.len()));
+    let [run, trial] = match which {
+        [] if takes == 0 => [None, None],
+        [run, trial] => [Some(run), Some(trial)],
+        [] | [_] | [_, _, ..] => return Err(usage("no model is given")),
+    };
+    let texts = texts(args, rest)?;
+    ask(args, run.zip(trial), &texts)
+}
+
+fn texts(args: &PredictArgs, rest: &[String]) -> Result<Texts, AppError> {
+    match (rest, &args.file) {
+        ([text], None) => {
+            Ok(Texts { texts: vec![text.clone()], seconds: args.pair.clone().map(|pair| vec![pair]) })
+        }
+        ([], Some(file)) => from_file(file, &args.text, args.pair.as_deref()),
+        ([], None) => Err(usage("no text is given")),
+        ([_], Some(_)) => Err(usage("both a text and a file are given")),
+        ([_, _, ..], _) => Err(usage("more than one text is given; quote a text with blanks in it")),
+    }
+}
+
+fn from_file(file: &Path, text: &[String], pair: Option<&str>) -> Result<Texts, AppError> {
+    let pair: Vec<String> = pair.map(str::to_owned).into_iter().collect();
+    let (texts, seconds) = crate::data::sources::texts(file, text, &pair)
+        .map_err(|error| AppError::from(crate::adapter::AdapterError::from(error)))?;
+    Ok(Texts { texts, seconds })
+}
+
+fn usage(what: &str) -> AppError {
+    AppError::Input {
+        message: what.to_owned(),
+        hint: Some(
+            "`lorasweep predict RUN TRIAL TEXT`, `lorasweep predict --adapter DIR TEXT` or \
+             `lorasweep predict --model FOLDER --file rows.csv --text COLUMN`"
+                .to_owned(),
+        ),
+    }
+}
+
+#[cfg(not(feature = "torch"))]
+fn ask(_: &PredictArgs, _: Option<(&String, &String)>, _: &Texts) -> Result<(), AppError> {
+    Err(super::no_torch())
+}
+
+#[cfg(feature = "torch")]
+use asked::ask;
+
+#[cfg(feature = "torch")]
+mod asked {
+    use comfy_table::{Table, presets};
+    use serde_json::{Map, Value, json};
+
+    use super::{PredictArgs, Texts};
+    use crate::adapter::manifest::Purpose;
+    use crate::adapter::model::Loaded;
+    use crate::adapter::predict::{self, Answer, AnswerKind, Question};
+    use crate::cli::{RunFolderArgs, TrialArgs, export, runs};
+    use crate::error::AppError;
+    use crate::ui::output;
+
+    /// Letters of a text that a table shows at most.
+    const SHOWN: usize = 60;
+
+    pub(super) fn ask(
+        args: &PredictArgs,
+        trial: Option<(&String, &String)>,
+        texts: &Texts,
+    ) -> Result<(), AppError> {
+        let loaded = load(args, trial)?;
+        if matches!(loaded.manifest.purpose, Purpose::Classification { .. }) && args.max_new_tokens.is_some()
+        {
+            output::warning(
+                "`--max-new-tokens` is for models that generate text; this one tells classes apart",
+            );
+        }
+        let question = Question {
+            texts: &texts.texts,
+            seconds: texts.seconds.as_deref(),
+            max_new_tokens: args.max_new_tokens,
+            logits: args.logits,
+        };
+        print(args, texts, &predict::predict(&loaded, &question)?)
+    }
+
+    fn load(args: &PredictArgs, trial: Option<(&String, &String)>) -> Result<Loaded, AppError> {
+        if let Some(folder) = &args.adapter {
+            return Ok(Loaded::of_adapter(folder, args.base.as_deref())?);
+        }
+        if let Some(folder) = &args.model {
+            return Ok(Loaded::of_model(folder)?);
+        }
+        let (run, trial) = trial.expect("the words were told apart before");
+        let run = RunFolderArgs { run: run.into(), results: args.results.clone() };
+        let args = TrialArgs { run, trial: trial.clone() };
+        let found = runs::open(&args.run)?;
+        let trial = runs::trial(&found.record, &args)?;
+        export::require_done(trial.trial.id, &trial.state, &args.run.typed())?;
+        let configuration = &trial.trial.configuration;
+        let (spec, task) = (found.record.sweep.model(configuration), found.record.sweep.task(configuration));
+        Ok(Loaded::of_trial(spec, task, &trial.trial, &found.layout)?)
+    }
+
+    fn print(args: &PredictArgs, texts: &Texts, answers: &[Answer]) -> Result<(), AppError> {
+        if args.json || args.logits {
+            let lines: String = answers.iter().enumerate().map(|(row, answer)| line(row, answer)).collect();
+            return output::data(&lines);
+        }
+        let mut table = Table::new();
+        table.load_preset(presets::NOTHING).set_header(["text", "answer", "probability"]);
+        for (text, answer) in texts.texts.iter().zip(answers) {
+            let text: String = text.chars().take(SHOWN).collect();
+            let (said, probability) = match &answer.kind {
+                AnswerKind::Label { label, probabilities } => {
+                    let most = probabilities.iter().copied().fold(0.0, f32::max);
+                    (label.clone(), format!("{most:.3}"))
+                }
+                AnswerKind::Text(text) => (text.clone(), String::new()),
+            };
+            table.add_row([text, said, probability]);
+        }
+        output::data(&format!("{}\n", table.trim_fmt()))
+    }
+
+    /// One row's answer as a line of JSON.
+    fn line(row: usize, answer: &Answer) -> String {
+        let mut object = Map::from_iter([("row".to_owned(), json!(row))]);
+        match &answer.kind {
+            AnswerKind::Label { label, probabilities } => {
+                object.insert("label".to_owned(), json!(label));
+                object.insert("probabilities".to_owned(), json!(probabilities));
+            }
+            AnswerKind::Text(text) => {
+                object.insert("text".to_owned(), json!(text));
+            }
+        }
+        if !answer.logits.is_empty() {
+            object.insert("logits".to_owned(), json!(answer.logits));
+        }
+        format!("{}\n", Value::Object(object))
+    }
+}

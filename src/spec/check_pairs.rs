@@ -1,0 +1,197 @@
+//! Owns the judgement of what tasks, models and methods make of each other, for each of the
+//! combinations that some point of the grid has. Pure.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::arch::{Architecture, Head, ModelSpec};
+use crate::trial::Lora;
+
+use super::check_models::tokenizer_place;
+use super::error::{Problem, Report};
+use super::raw::{RawModel, RawSweep};
+use super::raw_task::{RawTask, TaskKind};
+use super::setting::{MethodName, Point};
+use super::source::At;
+use super::survey::Survey;
+use super::survey_models::TokenizerFacts;
+
+/// Checks every combination once.
+pub(super) fn check(
+    raw: &RawSweep,
+    survey: &Survey,
+    points: &[Point<'_>],
+    models: &BTreeMap<String, ModelSpec>,
+    report: &mut Report,
+) {
+    for (task, model) in meetings(raw, points) {
+        let facts =
+            raw.models.iter().zip(&survey.models).find(|(known, _)| known.name.value == model.name.value);
+        let tokenizer = facts.and_then(|(_, facts)| facts.tokenizer.as_ref()?.as_ref().ok());
+        if let (Some(spec), Some(tokenizer)) = (models.get(&model.name.value), tokenizer) {
+            let meeting = Meeting { task, model, spec, tokenizer };
+            meeting.can_learn(report);
+            meeting.max_length(report);
+        }
+    }
+    methods(raw, points, models, report);
+}
+
+/// The tasks and models that some point brings together; all of them where the grid has no points,
+/// since then it has errors of its own.
+fn meetings<'r>(raw: &'r RawSweep, points: &[Point<'_>]) -> Vec<(&'r RawTask, &'r RawModel)> {
+    let met: HashSet<(&str, &str)> =
+        points.iter().filter_map(|point| Some((&*point.task?.value, &*point.model?.value))).collect();
+    let meets = |task: &RawTask, model: &RawModel| {
+        met.is_empty() || met.contains(&(task.name.value.as_str(), model.name.value.as_str()))
+    };
+    let all = raw.tasks.iter().flat_map(|task| raw.models.iter().map(move |model| (task, model)));
+    all.filter(|(task, model)| meets(task, model)).collect()
+}
+
+/// A task that a model is to learn.
+struct Meeting<'a> {
+    task: &'a RawTask,
+    model: &'a RawModel,
+    spec: &'a ModelSpec,
+    tokenizer: &'a TokenizerFacts,
+}
+
+impl Meeting<'_> {
+    /// Whether the model is made for such a task.
+    fn can_learn(&self, report: &mut Report) {
+        let (name, kind) = (&self.model.name, self.task.kind.name());
+        if !self.spec.architecture.supports(head(self.task.kind)) {
+            let message = format!("model `{}` cannot learn tasks of kind `{kind}`", name.value);
+            report.error(name.place, Problem::Unfit(message)).hint("use a GPT-2: it predicts the next token");
+        } else if self.task.kind != TaskKind::Classification && !self.tokenizer.ends_texts {
+            let message = format!("the tokenizer of model `{}` has no token that ends a text", name.value);
+            report
+                .error(tokenizer_place(self.model), Problem::Unfit(message))
+                .hint("name it as `eos_token` in the tokenizer's tokenizer_config.json");
+        }
+        if let (Some(pair), Architecture::Bert(config)) = (&self.task.pair, &self.spec.architecture)
+            && config.type_vocab_size < 2
+        {
+            let message = format!("model `{}` knows no second text: its `type_vocab_size` is 1", name.value);
+            report.error(pair.place, Problem::Unfit(message)).hint("put all columns into `text`");
+        }
+    }
+
+    /// Whether sequences are as long as the model can read, and longer than what surrounds them.
+    fn max_length(&self, report: &mut Report) {
+        let (positions, length) = (self.spec.architecture.max_length(), self.task.length());
+        let around = match (self.task.kind, &self.task.pair) {
+            (TaskKind::Classification, Some(_)) => self.tokenizer.around_pair,
+            (TaskKind::Classification, None) => self.tokenizer.around_text,
+            (TaskKind::LanguageModelling | TaskKind::QuestionAnswering, _) => 0,
+        };
+        let name = &self.model.name.value;
+        let found = if length > positions {
+            format!("`{length}`, longer than model `{name}` can read")
+        } else if length <= around {
+            format!("`{length}`, and model `{name}` puts {around} special tokens around a text")
+        } else {
+            return;
+        };
+        if let Some(at) = &self.task.max_length {
+            let problem = Problem::BadValue { key: "`max_length`".to_owned(), found };
+            report.error(at.place, problem).allowed(format!("{} to {positions}", (around + 1).max(3)));
+            return;
+        }
+        let message =
+            format!("model `{name}` reads at most {positions} tokens, and `max_length` is {length}");
+        let error = report.error(self.model.name.place, Problem::Model(message));
+        error.hint(format!("set `{}.max_length` to {positions} or less", self.task.path));
+    }
+}
+
+/// A head as tasks of a kind need it; how many classes there are changes nothing here.
+fn head(kind: TaskKind) -> Head {
+    match kind {
+        TaskKind::Classification => Head::Classifier { labels: 2 },
+        TaskKind::LanguageModelling | TaskKind::QuestionAnswering => Head::LanguageModel,
+    }
+}
+
+/// What a method needs of its model.
+fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, ModelSpec>, report: &mut Report) {
+    let kind = raw.tasks.first().map_or(TaskKind::Classification, |task| task.kind);
+    let mut seen = HashSet::new();
+    for point in points {
+        let (Some(method), Some(model)) = (point.method, point.model) else { continue };
+        let first = |names: Option<&[At<String>]>| names.and_then(|names| names.first()).map(|at| at.place);
+        if !seen.insert((method, model.place, first(point.targets), first(point.modules_to_save))) {
+            continue;
+        }
+        let random = |known: &RawModel| {
+            known.name.value == model.value && known.keys.iter().any(|key| key.value == "architecture")
+        };
+        if raw.models.iter().any(random) {
+            untrained(method, model, report);
+        }
+        if let (MethodName::Lora, Some(spec)) = (method, models.get(&model.value)) {
+            targets_exist(point, spec, report);
+            saved_exist(point, spec, head(kind), report);
+        }
+    }
+}
+
+/// A method on a model with random weights.
+fn untrained(method: MethodName, model: &At<String>, report: &mut Report) {
+    match method {
+        MethodName::Scratch => {}
+        MethodName::Full => {
+            let problem = Problem::NeedsWeights { method: method.name(), model: model.value.clone() };
+            report.error(model.place, problem).hint("use `method: scratch`, or a model with `from`");
+        }
+        MethodName::Lora => report.warn(
+            model.place,
+            format!("model `{}` has random weights, and `lora` leaves them as they are drawn", model.value),
+        ),
+        MethodName::Base => report.warn(
+            model.place,
+            format!("model `{}` has random weights: `base` shows what chance gives", model.value),
+        ),
+    }
+}
+
+fn targets_exist(point: &Point<'_>, spec: &ModelSpec, report: &mut Report) {
+    for target in point.targets.unwrap_or_default() {
+        let found = spec.architecture.lora_targets(std::slice::from_ref(&target.value));
+        if found.is_empty() {
+            let problem = Problem::NoSuchTarget { target: target.value.clone(), model: spec.name.clone() };
+            let known = target_names(spec);
+            report.error(target.place, problem).one_of(&target.value, known.iter().map(String::as_str));
+        }
+    }
+}
+
+fn saved_exist(point: &Point<'_>, spec: &ModelSpec, head: Head, report: &mut Report) {
+    for module in point.modules_to_save.unwrap_or_default() {
+        let found = spec.architecture.saved_tensors(head, std::slice::from_ref(&module.value));
+        if module.value != Lora::HEAD && found.is_empty() {
+            let problem = Problem::NoSuchModule { module: module.value.clone(), model: spec.name.clone() };
+            let tensors = spec.architecture.tensors();
+            let known =
+                modules(tensors.iter().chain(&spec.architecture.head_tensors(head)).map(|t| &*t.name));
+            let known = std::iter::once(Lora::HEAD).chain(known.iter().map(String::as_str));
+            report.error(module.place, problem).one_of(&module.value, known);
+        }
+    }
+}
+
+/// The last parts of the names of all modules that can have an adapter.
+fn target_names(spec: &ModelSpec) -> Vec<String> {
+    let mut names = modules(spec.architecture.tensors().iter().map(|tensor| tensor.name.as_str()));
+    names.retain(|name| !spec.architecture.lora_targets(std::slice::from_ref(name)).is_empty());
+    names
+}
+
+/// The last part of the module's name of each of these tensors, each once.
+fn modules<'a>(tensors: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let module = |tensor: &str| tensor.rsplit('.').nth(1).map(str::to_owned);
+    let mut modules: Vec<String> = tensors.filter_map(module).collect();
+    modules.sort();
+    modules.dedup();
+    modules
+}

@@ -1,0 +1,184 @@
+//! Owns the judgement of how training rows are divided: into folds, a held-out share or files, in
+//! the same way for every task. Pure.
+
+use crate::data::sample;
+use crate::task::TextLayout;
+use crate::trial::Splitting;
+
+use super::error::{Problem, Report};
+use super::raw::{RawKFold, RawSplit, RawSweep};
+use super::raw_task::{RawTask, TaskKind};
+use super::source::{At, Place};
+use super::survey::{Survey, TaskFacts};
+
+/// How the training rows of all tasks are divided; `None` where an error was noted.
+pub(super) fn splitting(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Option<Splitting> {
+    let has_file = conflicts(raw, report);
+    let tasks: Vec<Drawn<'_>> =
+        raw.tasks.iter().zip(&survey.tasks).filter_map(|(task, facts)| Drawn::new(task, facts)).collect();
+    tasks.iter().for_each(|drawn| drawn.warn_of_empty_classes(report));
+    match (&raw.kfold, &raw.split) {
+        (Some(kfold), _) => k_fold(kfold, raw, &tasks, report),
+        (None, _) if has_file => Some(Splitting::File),
+        (None, split) => hold_out(split.as_ref(), raw, &tasks, report),
+    }
+}
+
+/// Notes ways to divide rows that exclude each other, and says whether tasks have validation files.
+fn conflicts(raw: &RawSweep, report: &mut Report) -> bool {
+    let mut conflict = |place: Place, key: &str, other: &str| {
+        let problem = Problem::Conflict { key: key.to_owned(), other: other.to_owned() };
+        report.error(place, problem).hint("keep one of them");
+    };
+    let with_file = raw.tasks.iter().find(|task| task.validation.is_some());
+    if let Some(task) = with_file {
+        let validation = format!("{}.validation", task.path);
+        let ways = [
+            ("kfold", raw.kfold.as_ref().map(|it| it.place)),
+            ("split", raw.split.as_ref().map(|it| it.place)),
+        ];
+        for (key, place) in ways {
+            if let Some(place) = place {
+                conflict(place, key, &validation);
+            }
+        }
+    }
+    if let (Some(split), Some(_)) = (&raw.split, &raw.kfold) {
+        conflict(split.place, "split", "kfold");
+    }
+    let without = raw.tasks.iter().find(|task| task.validation.is_none());
+    if let (Some(with), Some(without)) = (with_file, without)
+        && let Some(file) = &with.validation
+    {
+        let [with, without] = [with, without].map(|task| &task.name.value);
+        let message = format!("task `{with}` has a `validation` file, and task `{without}` has none");
+        let error = report.error(file.place, Problem::MixedTasks(message));
+        error.hint("all tasks of a sweep are validated in one way: give each a file, or none");
+    }
+    with_file.is_some()
+}
+
+/// The training rows that a sweep draws for a task.
+struct Drawn<'a> {
+    task: &'a RawTask,
+    rows: usize,
+    /// Rows of each class; empty where there are no classes.
+    sizes: Vec<(usize, &'a str)>,
+}
+
+impl<'a> Drawn<'a> {
+    fn new(task: &'a RawTask, facts: &'a TaskFacts) -> Option<Self> {
+        let train = facts.train.as_ref()?.found.as_ref().ok()?;
+        let wanted = task.rows.as_ref().map(|at| at.value);
+        let blocks = task.layout == TextLayout::Blocks;
+        if task.kind == TaskKind::LanguageModelling && blocks {
+            // Blocks are divided, not rows, and how many there will be is not known yet.
+            return None;
+        }
+        if task.kind != TaskKind::Classification {
+            let all = wanted.map_or(train.rows, |rows| rows.min(train.rows));
+            return Some(Self { task, rows: all - held_out(task, all), sizes: Vec::new() });
+        }
+        if train.row_labels.is_empty() {
+            return None;
+        }
+        let labels_of =
+            |rows: Vec<u32>, of: &[u32]| rows.iter().map(|row| of[*row as usize]).collect::<Vec<_>>();
+        let drawn = labels_of(sample::draw(&train.row_labels, wanted, task.sample_seed), &train.row_labels);
+        let held_out = held_out(task, drawn.len());
+        let tested = labels_of(sample::draw(&drawn, Some(held_out), task.sample_seed), &drawn);
+        let mut sizes: Vec<_> = train.label_names.iter().map(|name| (0, name.as_str())).collect();
+        drawn.iter().for_each(|label| sizes[*label as usize].0 += 1);
+        tested.iter().for_each(|label| sizes[*label as usize].0 -= 1);
+        Some(Self { task, rows: drawn.len() - held_out, sizes })
+    }
+
+    fn warn_of_empty_classes(&self, report: &mut Report) {
+        let Some(rows) = &self.task.rows else { return };
+        for (_, class) in self.sizes.iter().filter(|(size, _)| *size == 0) {
+            report.warn(rows.place, format!("class `{class}` has no row among the {} drawn", self.rows));
+        }
+    }
+
+    /// Its task in messages of sweeps that have several.
+    fn of_task(&self, raw: &RawSweep) -> String {
+        if raw.tasks.len() > 1 { format!(" of {}", self.task.title) } else { String::new() }
+    }
+}
+
+/// Rows of so many that are held out as test rows.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "row counts are far below 2^52, and a share of one lies between 0 and it"
+)]
+fn held_out(task: &RawTask, rows: usize) -> usize {
+    match (&task.test_fraction, &task.test) {
+        (Some(fraction), None) => ((rows as f64 * fraction.value).round() as usize).clamp(1, rows.max(2) - 1),
+        (Some(_), Some(_)) | (None, _) => 0,
+    }
+}
+
+/// Whether folds or shares have the classes in proportion: where there are any, unless the sweep says no.
+fn stratified(asked: Option<&At<bool>>, raw: &RawSweep, report: &mut Report) -> bool {
+    let classes = raw.tasks.iter().all(|task| task.kind == TaskKind::Classification);
+    if let (Some(At { value: true, place }), false) = (asked, classes) {
+        report.warn(*place, "`stratified` has no effect: there are no classes".to_owned());
+    }
+    classes && asked.is_none_or(|at| at.value)
+}
+
+fn k_fold(kfold: &RawKFold, raw: &RawSweep, tasks: &[Drawn<'_>], report: &mut Report) -> Option<Splitting> {
+    let stratified = stratified(kfold.stratified.as_ref(), raw, report);
+    let k = kfold.k.as_ref()?;
+    let mut fits = true;
+    for drawn in tasks {
+        let of_task = drawn.of_task(raw);
+        let (least, whose) = match drawn.sizes.iter().min() {
+            Some((size, class)) if stratified => {
+                (*size, format!("class `{class}` has {size} of the {} training rows{of_task}", drawn.rows))
+            }
+            Some(_) | None => (drawn.rows, format!("there are {} training rows{of_task}", drawn.rows)),
+        };
+        if k.value <= least {
+            continue;
+        }
+        fits = false;
+        let problem = Problem::TooFewRows(format!("`k` is {}, but {whose}", k.value));
+        let hint =
+            format!("lower `k`, draw more rows with `{}.rows`, or join small classes", drawn.task.path);
+        let error = report.error(k.place, problem).hint(hint);
+        if least >= 2 {
+            error.allowed(format!("2 to {least}"));
+        }
+    }
+    fits.then_some(Splitting::KFold { k: k.value, stratified, seed: kfold.seed })
+}
+
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+fn hold_out(
+    split: Option<&RawSplit>,
+    raw: &RawSweep,
+    tasks: &[Drawn<'_>],
+    report: &mut Report,
+) -> Option<Splitting> {
+    let fraction = split.and_then(|split| split.fraction.as_ref()).map_or(0.1, |at| at.value);
+    let stratified = stratified(split.and_then(|split| split.stratified.as_ref()), raw, report);
+    let seed = split.map_or(42, |split| split.seed);
+    let mut fits = true;
+    for Drawn { task, rows, .. } in tasks {
+        if *rows >= 2 && (*rows as f64) * fraction >= 1.0 && (*rows as f64) * (1.0 - fraction) >= 1.0 {
+            continue;
+        }
+        fits = false;
+        let place = split
+            .and_then(|split| split.fraction.as_ref().map(|at| at.place))
+            .or_else(|| task.rows.as_ref().map(|at| at.place))
+            .or_else(|| task.train.as_ref().map(|at| at.place))
+            .unwrap_or_default();
+        let message = format!("holding out {fraction} of {rows} training rows leaves one side empty");
+        report.error(place, Problem::TooFewRows(message)).hint("use more rows, or a `validation` file");
+    }
+    fits.then_some(Splitting::HoldOut { fraction, stratified, seed })
+}

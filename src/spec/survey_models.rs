@@ -1,0 +1,261 @@
+//! Owns the look at model folders and tokenizers, here or from the hub. What it finds is judged by
+//! `check_models`.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::arch::{Architecture, BertConfig, Gpt2Config};
+use crate::content::ContentHash;
+use crate::data::tokenizer::{self, Tokenizer, TokenizerError};
+use crate::hub::Files;
+use crate::model::weights::{self, Checkpoint, WeightsError};
+
+use super::Purpose;
+use super::raw::{RawModel, RawSweep};
+use super::survey::{Fault, Look, Origin};
+
+/// The files of one model.
+#[derive(Clone, Debug, Default)]
+pub(super) struct ModelFacts {
+    /// Of models with `from`.
+    pub(super) folder: Option<Result<FolderFacts, Fault>>,
+    /// Of models that name a tokenizer or whose folder exists.
+    pub(super) tokenizer: Option<Result<TokenizerFacts, Fault>>,
+    /// Whether `from` is a folder of this machine.
+    pub(super) is_local: bool,
+}
+
+/// A model folder that exists.
+#[derive(Clone, Debug)]
+pub(super) struct FolderFacts {
+    pub(super) path: PathBuf,
+    pub(super) config: Result<Architecture, Fault>,
+    pub(super) weights: Result<WeightFacts, Fault>,
+}
+
+/// Weights that could be read, or need not be there.
+#[derive(Clone, Debug)]
+pub(super) enum WeightFacts {
+    Found {
+        /// Hash of weights and configuration.
+        content: ContentHash,
+        /// Their names and shapes.
+        tensors: Arc<Checkpoint>,
+    },
+    /// There are none, and none are needed for a plan.
+    Absent,
+}
+
+/// A tokenizer that could be read.
+#[derive(Clone, Debug)]
+pub(super) struct TokenizerFacts {
+    /// The folder, or the file itself.
+    pub(super) path: PathBuf,
+    /// Hash of the files that decide what it does.
+    pub(super) content: ContentHash,
+    /// Rows that an embedding needs for it.
+    pub(super) vocabulary: usize,
+    /// Special tokens around a text.
+    pub(super) around_text: usize,
+    /// Special tokens around a pair of texts.
+    pub(super) around_pair: usize,
+    /// Whether it has a token that ends a text.
+    pub(super) ends_texts: bool,
+}
+
+/// Looks at every model of the sweep, in its order.
+pub(super) fn look(raw: &RawSweep, look: Look<'_>) -> Vec<ModelFacts> {
+    let mut seen = Seen { look, folders: HashMap::new(), tokenizers: HashMap::new() };
+    raw.models.iter().map(|model| seen.model(model)).collect()
+}
+
+/// What was found already: several models may start from one folder.
+struct Seen<'a> {
+    look: Look<'a>,
+    folders: HashMap<Origin, Result<FolderFacts, Fault>>,
+    tokenizers: HashMap<Origin, Result<TokenizerFacts, Fault>>,
+}
+
+impl Seen<'_> {
+    fn model(&mut self, model: &RawModel) -> ModelFacts {
+        let from = model.from.as_ref().map(|at| {
+            let revision = model.revision.as_ref().map(|at| format!("@{}", at.value)).unwrap_or_default();
+            (self.look.model_origin(&format!("{}{revision}", at.value)), at.value.clone())
+        });
+        let is_local = matches!(&from, Some((Origin::Path(_), _)));
+        let folder = from.map(|(origin, name)| (self.folder(origin, &name), name));
+        let tokenizer = match (&model.tokenizer, &folder) {
+            (Some(at), _) => Some(self.tokenizer(self.look.model_origin(&at.value), &at.value)),
+            (None, Some((Ok(folder), name))) => Some(self.tokenizer(Origin::Path(folder.path.clone()), name)),
+            (None, Some((Err(_), _)) | None) => None,
+        };
+        ModelFacts { folder: folder.map(|(facts, _)| facts), tokenizer, is_local }
+    }
+
+    fn folder(&mut self, origin: Origin, name: &str) -> Result<FolderFacts, Fault> {
+        let look = self.look;
+        let load = |origin: &Origin| match origin {
+            Origin::Path(path) => model_folder(path, name, look.purpose == Purpose::Plan),
+            Origin::Hub(reference) => {
+                let files = match look.purpose {
+                    Purpose::Plan => Files::WithoutWeights,
+                    Purpose::Run => Files::All,
+                };
+                let path = look.model(reference, files, name)?;
+                model_folder(&path, name, look.purpose == Purpose::Plan)
+            }
+        };
+        self.folders.entry(origin).or_insert_with_key(load).clone()
+    }
+
+    fn tokenizer(&mut self, origin: Origin, name: &str) -> Result<TokenizerFacts, Fault> {
+        let look = self.look;
+        let load = |origin: &Origin| match origin {
+            Origin::Path(path) => tokenizer(path, name),
+            Origin::Hub(reference) => tokenizer(&look.model(reference, Files::WithoutWeights, name)?, name),
+        };
+        self.tokenizers.entry(origin).or_insert_with_key(load).clone()
+    }
+}
+
+fn model_folder(path: &Path, name: &str, may_lack_weights: bool) -> Result<FolderFacts, Fault> {
+    if !path.is_dir() {
+        let hint = format!("`{}` should be a folder with config.json, weights and tokenizer", path.display());
+        return Err(Fault { message: format!("no model folder `{name}`"), hint });
+    }
+    let weights = match weights(path) {
+        Err(WeightsError::NoWeights { .. }) if may_lack_weights => Ok(WeightFacts::Absent),
+        found => found.map_err(|error| weights_fault(&error, path, name)),
+    };
+    Ok(FolderFacts { path: path.to_path_buf(), config: config(path, name), weights })
+}
+
+/// The parts of `config.json` that say whether the rest can be trusted; defaults are transformers'.
+#[derive(Deserialize)]
+struct ConfigHead {
+    model_type: Option<String>,
+    position_embedding_type: Option<String>,
+    #[serde(default)]
+    add_cross_attention: bool,
+}
+
+fn config(folder: &Path, name: &str) -> Result<Architecture, Fault> {
+    let bytes = fs::read(folder.join("config.json")).map_err(|error| Fault {
+        message: format!("model folder `{name}` has no readable config.json: {error}"),
+        hint: "save the model with transformers' `save_pretrained`, or copy its config.json here".to_owned(),
+    })?;
+    let head: ConfigHead = parsed(&bytes, name)?;
+    let model_type = head.model_type.as_deref().unwrap_or("absent");
+    let (architecture, unlike) = match model_type {
+        "bert" => bert(parsed(&bytes, name)?, &head),
+        "gpt2" => gpt2(parsed(&bytes, name)?, &head),
+        other => {
+            let message = format!("config.json in `{name}` says `model_type` is `{other}`");
+            return Err(Fault { message, hint: "use a model of type `bert` or `gpt2`".to_owned() });
+        }
+    };
+    match unlike {
+        None => Ok(architecture),
+        Some((found, wanted)) => Err(Fault {
+            message: format!("the model in `{name}` has {found}"),
+            hint: format!("use a model with {wanted}"),
+        }),
+    }
+}
+
+fn parsed<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T, Fault> {
+    serde_json::from_slice(bytes).map_err(|error| Fault {
+        message: format!("config.json in `{name}` is broken: {error}"),
+        hint: "copy the model's config.json again".to_owned(),
+    })
+}
+
+/// What a variant has that is not supported, and what is.
+type Unlike = Option<(String, &'static str)>;
+
+fn bert(config: BertConfig, head: &ConfigHead) -> (Architecture, Unlike) {
+    let unlike = if head.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+        Some(("relative position embeddings".to_owned(), "absolute positions"))
+    } else if head.add_cross_attention {
+        Some(("cross attention".to_owned(), "self attention alone"))
+    } else if config.hidden_act == "gelu" {
+        None
+    } else {
+        Some((format!("activation `{}`", config.hidden_act), "activation `gelu`"))
+    };
+    (Architecture::Bert(config), unlike)
+}
+
+fn gpt2(config: Gpt2Config, head: &ConfigHead) -> (Architecture, Unlike) {
+    let unlike = if head.add_cross_attention {
+        Some(("cross attention".to_owned(), "self attention alone"))
+    } else if config.activation_function != "gelu_new" {
+        Some((format!("activation `{}`", config.activation_function), "activation `gelu_new`"))
+    } else if !config.scale_attn_weights || config.scale_attn_by_inverse_layer_idx {
+        Some(("attention scores that are scaled unlike GPT-2's".to_owned(), "GPT-2's own scaling"))
+    } else if config.tie_word_embeddings {
+        None
+    } else {
+        Some(("an output layer of its own".to_owned(), "an output layer tied to the word embedding"))
+    };
+    (Architecture::Gpt2(config), unlike)
+}
+
+fn weights(folder: &Path) -> Result<WeightFacts, WeightsError> {
+    let files = weights::files(folder)?;
+    let tensors = Arc::new(weights::read(folder)?);
+    let mut hasher = blake3::Hasher::new();
+    for path in files.into_iter().chain([folder.join("config.json")]) {
+        // A config.json that cannot be read is told by `config`.
+        if let Ok(file) = File::open(&path) {
+            hasher.update_reader(file).map_err(|source| WeightsError::Read { path, source })?;
+        }
+    }
+    Ok(WeightFacts::Found { content: ContentHash::from_digest(&hasher.finalize()), tensors })
+}
+
+/// An error of a folder's weights, with the folder called as the sweep calls it. What these errors
+/// say ends with what to do, behind a semicolon.
+pub(super) fn weights_fault(error: &WeightsError, folder: &Path, name: &str) -> Fault {
+    let text = error.to_string().replace(&folder.display().to_string(), name);
+    let (message, hint) = text
+        .rsplit_once("; ")
+        .unwrap_or((&text, "it belongs to the model: copy or download it, and see that you may read it"));
+    Fault { message: message.to_owned(), hint: hint.to_owned() }
+}
+
+/// The tokenizer at a path: a folder with it, or the file itself. It is loaded once here, so that a
+/// broken one fails before anything starts.
+fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
+    let fault = |detail: &str| Fault {
+        message: format!("cannot use the tokenizer in `{name}`: {detail}"),
+        hint:
+            "give a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt; or the file itself"
+                .to_owned(),
+    };
+    let failed = |error: TokenizerError| fault(&error.detail);
+    let files = tokenizer::files(path).map_err(failed)?;
+    let mut hasher = blake3::Hasher::new();
+    for file in &files {
+        let opened = File::open(file).and_then(|file| hasher.update_reader(file).map(|_| ()));
+        opened.map_err(|error| fault(&error.to_string()))?;
+    }
+    let loaded = Tokenizer::load(path).map_err(failed)?;
+    let around = |pair| loaded.room(MUCH_ROOM, pair).map(|room| MUCH_ROOM - room).map_err(failed);
+    Ok(TokenizerFacts {
+        path: path.to_path_buf(),
+        content: ContentHash::from_digest(&hasher.finalize()),
+        vocabulary: loaded.vocabulary_size(),
+        around_text: around(false)?,
+        around_pair: around(true)?,
+        ends_texts: loaded.end_of_text().is_some(),
+    })
+}
+
+/// More tokens than special ones can take.
+const MUCH_ROOM: usize = 1_000_000;

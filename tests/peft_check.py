@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Checks lorasweep's folders against transformers and PEFT, in both directions.
+
+For BERT and GPT-2, as classifiers and as language models, on small random models of its own:
+
+1. trains a sweep with lorasweep, exports an adapter, the merged model and a fully trained one, loads
+   all three in Python and compares their logits with `lorasweep predict --logits`;
+2. saves an adapter with PEFT, imports it with lorasweep, and compares logits and labels.
+
+    python3 tests/peft_check.py target/release/lorasweep    # torch 2.11, transformers 5.23, peft 0.21
+
+It needs no network and no data, and writes to a temporary folder. Ends with exit code 1 where anything
+differs by more than 1e-4.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import transformers
+from peft import LoraConfig, PeftModel, get_peft_model
+from tokenizers import ByteLevelBPETokenizer
+from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
+                          BertForSequenceClassification, BertTokenizerFast, GPT2Config, GPT2ForSequenceClassification,
+                          GPT2LMHeadModel, PreTrainedTokenizerFast)
+
+TOLERANCE = 1e-4
+LABELS = ["animal", "food", "place"]
+WORDS = {"animal": "cat dog horse bird fish", "food": "bread soup apple rice cheese", "place": "city river hill lake road"}
+FILLING = "the a small old near with and behind".split()
+TEXTS = ["the old cat near a river", "soup and bread", "a hill", "the small dog behind the old road with cheese and rice"]
+
+failures = []
+
+
+def check(what, condition, detail=""):
+    print(f"{'ok  ' if condition else 'FAIL'}  {what}{detail and '  ' + detail}")
+    if not condition:
+        failures.append(what)
+
+
+def compare(what, ours, theirs):
+    theirs = theirs.tolist()
+    worst = max(abs(a - b) for row, other in zip(ours, theirs, strict=True) for a, b in zip(row, other, strict=True))
+    check(what, worst <= TOLERANCE, f"largest difference of {len(ours)} x {len(ours[0])} logits: {worst:.1e}")
+
+
+class Lorasweep:
+    def __init__(self, program, folder):
+        self.program, self.folder = str(Path(program).resolve()), folder
+
+    def __call__(self, *words, ok=True):
+        done = subprocess.run([self.program, *map(str, words)], cwd=self.folder, capture_output=True, text=True)
+        if ok and done.returncode != 0:
+            sys.exit(f"lorasweep {' '.join(map(str, words))} ended with {done.returncode}:\n{done.stderr}")
+        return done
+
+    def predict(self, *words):
+        """The answers to all texts, in their order."""
+        rows = self("predict", *words, "--file", "texts.csv", "--text", "text", "--logits").stdout.splitlines()
+        return [json.loads(row) for row in rows]
+
+
+def write_data(folder):
+    rng = random.Random(1)
+    rows = []
+    for index in range(48):
+        label = LABELS[index % len(LABELS)]
+        words = rng.sample(FILLING, 4) + [rng.choice(WORDS[label].split())]
+        rng.shuffle(words)
+        rows.append((" ".join(words), label))
+    (folder / "train.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    (folder / "texts.csv").write_text("text\n" + "".join(f"{text}\n" for text in TEXTS))
+    return [text for text, _ in rows]
+
+
+def bert_base(folder, _texts):
+    words = sorted(set(FILLING + " ".join(WORDS.values()).split()))
+    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
+    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
+    config = BertConfig(vocab_size=5 + len(words), hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
+                        intermediate_size=48, max_position_embeddings=40, num_labels=len(LABELS))
+    BertForSequenceClassification(config).save_pretrained(folder)
+
+
+def gpt2_base(folder, texts):
+    tokenizer = ByteLevelBPETokenizer()
+    tokenizer.train_from_iterator(texts, vocab_size=320, special_tokens=["<|endoftext|>"], show_progress=False)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
+    end = tokenizer.token_to_id("<|endoftext|>")
+    config = GPT2Config(vocab_size=tokenizer.get_vocab_size(), n_positions=128, n_embd=32, n_layer=3, n_head=2,
+                        bos_token_id=end, eos_token_id=end)
+    GPT2LMHeadModel(config).save_pretrained(folder)
+
+
+def logits(model, folder):
+    """Of a classifier its logits, of a language model those of the token that follows, for each text alone."""
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    model.eval()
+    with torch.no_grad():
+        rows = [model(**tokenizer(text, return_tensors="pt")).logits for text in TEXTS]
+    return torch.stack([row[0, -1] if row.dim() == 3 else row[0] for row in rows])
+
+
+CLASSIFICATION = "{kind: classification, train: train.csv, text: [text], label: label, max_length: 24}"
+LANGUAGE = "{kind: language_modelling, train: train.csv, text: [text], layout: documents, max_length: 24}"
+CASES = {
+    "bert": dict(
+        base=bert_base, auto=AutoModelForSequenceClassification, layers=2, task=CLASSIFICATION, task_type="SEQ_CLS",
+        targets=["query", "value"], saved=["head", "pooler"]),
+    "gpt2-classifier": dict(
+        base=gpt2_base, auto=AutoModelForSequenceClassification, layers=2, task=CLASSIFICATION, task_type="SEQ_CLS",
+        targets=["c_attn", "c_proj"], saved=["head"]),
+    "gpt2": dict(
+        base=gpt2_base, auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM",
+        targets=["c_attn"], saved=[]),
+}
+
+
+def sweep(name, case):
+    layers = f", layers: {case['layers']}" if case["layers"] else ""
+    saved = f"modules_to_save: [{', '.join(case['saved'])}]"
+    return (f"name: {name}\ntask: {case['task']}\nmodels: {{base: {{from: base{layers}}}}}\ngrid:\n"
+            f"  - {{method: lora, model: base, rank: 4, alpha: 16, rslora: true, targets: [{', '.join(case['targets'])}], "
+            f"{saved}, learning_rate: 2e-2}}\n"
+            "  - {method: full, model: base, learning_rate: 1e-3}\n"
+            "split: {fraction: 0.25}\ntraining: {epochs: 1, batch_size: 8, seed: 1}\ndevices: cpu\n")
+
+
+def exported(name, case, lorasweep, folder):
+    """Trains with lorasweep, and reads in Python what it exports."""
+    (folder / "sweep.yaml").write_text(sweep(name, case))
+    lorasweep("run", "sweep.yaml", "--quiet")
+    status = json.loads(lorasweep("status", name, "--json").stdout)
+    trials = {trial["method"]: trial["id"] for trial in status["trials"]}
+    layers = {"num_hidden_layers": case["layers"]} if case["layers"] else {}
+    layers |= {"num_labels": len(LABELS)} if case["task_type"] == "SEQ_CLS" else {}
+    for method, merged in [("lora", []), ("lora", ["--merged"]), ("full", [])]:
+        what = f"{name}: {method}{', merged' if merged else ''}"
+        out = folder / f"{method}{len(merged)}"
+        lorasweep("export", name, trials[method], "--out", out, *merged)
+        ours = [row["logits"] for row in lorasweep.predict(name, trials[method])]
+        if method == "lora" and not merged:
+            model = PeftModel.from_pretrained(case["auto"].from_pretrained(folder / "base", **layers), out)
+            again = lorasweep.predict("--adapter", out)
+        else:
+            model = case["auto"].from_pretrained(out)
+            again = lorasweep.predict("--model", out)
+        compare(f"{what}, exported and loaded in Python", ours, logits(model, out))
+        compare(f"{what}, exported and loaded by lorasweep", ours, torch.tensor([row["logits"] for row in again]))
+    other = folder / "other"
+    other.mkdir()
+    case["base"](other, TEXTS * 10)
+    refused = lorasweep("predict", "--adapter", folder / "lora0", "--base", other, "a cat", ok=False)
+    check(f"{name}: another base is refused", refused.returncode == 2, refused.stderr.splitlines()[0])
+
+
+def imported(name, case, lorasweep, folder):
+    """Saves with PEFT, and imports that with lorasweep."""
+    labels = {"num_labels": len(LABELS)} if case["task_type"] == "SEQ_CLS" else {}
+    base = case["auto"].from_pretrained(folder / "base", **labels)
+    settings = LoraConfig(r=3, lora_alpha=7, lora_dropout=0.2, target_modules=case["targets"], task_type=case["task_type"],
+                          fan_in_fan_out="gpt2" in name)
+    model = get_peft_model(base, settings)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.normal_(std=0.3)
+    model.save_pretrained(folder / "peft")
+    pickled = folder / "peft-bin"
+    pickled.mkdir()
+    (pickled / "adapter_config.json").write_text((folder / "peft/adapter_config.json").read_text())
+    torch.save(safetensors.torch.load_file(folder / "peft/adapter_model.safetensors"),
+               pickled / "adapter_model.bin")
+    theirs = logits(model, folder / "base")
+    names = ["--labels", ",".join(LABELS)] if labels else []
+    for source in ["peft", "peft-bin"]:
+        out = folder / f"{source}-imported"
+        lorasweep("import", folder / source, "--base", folder / "base", "--out", out, *names)
+        rows = lorasweep.predict("--adapter", out)
+        compare(f"{name}: {source}, imported by lorasweep", [row["logits"] for row in rows], theirs)
+        if labels:
+            wanted = [LABELS[index] for index in theirs.argmax(-1).tolist()]
+            check(f"{name}: {source}, the same labels", [row["label"] for row in rows] == wanted)
+        else:
+            tokenizer = AutoTokenizer.from_pretrained(folder / "base")
+            prompt = tokenizer(TEXTS[0], return_tensors="pt")
+            tokens = model.generate(**prompt, max_new_tokens=12, do_sample=False, pad_token_id=tokenizer.eos_token_id)
+            wanted = tokenizer.decode(tokens[0, prompt["input_ids"].shape[1]:], skip_special_tokens=True)
+            said = json.loads(lorasweep("predict", "--adapter", out, "--json", "--max-new-tokens", 12, TEXTS[0]).stdout)
+            check(f"{name}: {source}, the same text", said["text"] == wanted, repr(wanted))
+    reloaded = PeftModel.from_pretrained(case["auto"].from_pretrained(folder / "base", **labels), folder / "peft-imported")
+    compare(f"{name}: what lorasweep imported, loaded by PEFT again", theirs.tolist(), logits(reloaded, folder / "base"))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("lorasweep", help="path of the program")
+    parser.add_argument("--only", choices=CASES, help="one model alone")
+    args = parser.parse_args()
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    for name, case in CASES.items():
+        if args.only not in (None, name):
+            continue
+        torch.manual_seed(1)
+        with tempfile.TemporaryDirectory() as folder:
+            folder = Path(folder)
+            (folder / "base").mkdir()
+            case["base"](folder / "base", write_data(folder))
+            lorasweep = Lorasweep(args.lorasweep, folder)
+            imported(name, case, lorasweep, folder)
+            exported(name, case, lorasweep, folder)
+    sys.exit(f"{len(failures)} checks failed" if failures else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+//! What sweep files mean: tasks, models, profiles, plans without weights, and files made to do harm.
+
+#![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its fixtures")]
+
+mod folder;
+mod plan;
+mod tasks;

@@ -1,0 +1,184 @@
+//! What the tasks, models, methods and profiles of a sweep file mean, and what is wrong with them.
+
+use lorasweep::arch::{Architecture, Weights};
+use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::task::{Objective, TextLayout};
+
+use crate::folder::Folder;
+
+const GRID: &str = "grid: [{method: lora, model: tiny, learning_rate: 5e-3}]\n";
+const TINY: &str = "models: {tiny: {from: tiny}}\n";
+const GPT2: &str = "models: {tiny: {architecture: gpt2, layers: 1, hidden: 8, heads: 2, tokenizer: bytes}}\n";
+
+fn sweep(parts: &[&str]) -> String {
+    format!("name: demo\n{}", parts.concat())
+}
+
+#[test]
+fn labels_are_renamed_merged_and_listed() {
+    let folder = Folder::new();
+    folder.write("stars.csv", "text,label\nrow,1\nrow,2\nrow,3\nrow,1\nrow,2\nrow,3\n");
+    let labels = |labels: &str| {
+        let task = format!(
+            "task: {{train: stars.csv, text: text, label: label, max_length: 16, labels: {labels}}}\n"
+        );
+        folder.load(&sweep(&[
+            &task,
+            TINY,
+            "grid: [{method: full, model: tiny, learning_rate: 1}]\nsplit: {fraction: 0.5}\n",
+        ]))
+    };
+    let names = |text: &str| labels(text).unwrap().first_task().objective.labels().to_vec();
+    assert_eq!(names("{1: bad, 2: bad, 3: good}"), ["bad", "good"]);
+    assert_eq!(names("{1: bad}"), ["2", "3", "bad"]);
+    assert_eq!(names("[poor, fair, good]"), ["fair", "good", "poor"]);
+    let map = |text: &str| match &labels(text).unwrap().first_task().objective {
+        Objective::Classification(classes) => classes.label_map.clone(),
+        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => panic!(),
+    };
+    assert_eq!(map("[poor, fair, good]")["2"], "fair");
+    assert!(labels("{4: none}").unwrap().warnings[0].contains("no training row has the label `4`"));
+    insta::assert_snapshot!(folder.plain(&labels("[poor, fair]").unwrap_err()));
+    insta::assert_snapshot!(folder.plain(&labels("[]").unwrap_err()));
+}
+
+#[test]
+fn keys_of_another_kind_are_told_so() {
+    let folder = Folder::new();
+    let task = "\
+task:
+  kind: language_modelling
+  train: train.csv
+  test: test.csv
+  test_fraction: 0.2
+  text: text
+  label: label
+  labels: [a, b]
+  template: 'Q: {question}'
+  cleaning: {min_label_rows: 3, min_wrds: 2}
+  max_length: 16
+";
+    insta::assert_snapshot!(folder.message(&sweep(&[task, GPT2, GRID])));
+    let questions = "task: {kind: question_answering, train: squad.json, template: '{context}', text: context, layout: blocks}\n";
+    insta::assert_snapshot!(folder.message(&sweep(&[questions, GPT2, GRID])));
+    let untold = "task: {kind: language_modelling, train: train.csv, max_length: 16}\n";
+    insta::assert_snapshot!(folder.message(&sweep(&[untold, GPT2, GRID])));
+}
+
+#[test]
+fn other_kinds_have_plain_folds_and_no_classes() {
+    let folder = Folder::new();
+    let text = "task: {kind: language_modelling, train: book.txt, max_length: 8, layout: documents}\n";
+    let spec = folder.load(&sweep(&[text, GPT2, GRID, "kfold: {k: 2, stratified: true}\n"])).unwrap();
+    assert_eq!(spec.warnings.len(), 2, "{:?}", spec.warnings);
+    let Objective::LanguageModelling(objective) = &spec.first_task().objective else { panic!() };
+    assert_eq!((objective.text.len(), objective.layout), (0, TextLayout::Documents));
+    let lora = spec.configurations[0].method.lora().unwrap();
+    assert_eq!((lora.targets.as_slice(), lora.modules_to_save.len()), (&["c_attn".to_owned()][..], 0));
+    let questions = "task: {kind: question_answering, train: squad.json, max_length: 64}\n";
+    let spec = folder.load(&sweep(&[questions, GPT2, GRID, "split: {fraction: 0.5}\n"])).unwrap();
+    let Objective::QuestionAnswering(objective) = &spec.first_task().objective else { panic!() };
+    assert_eq!(objective.max_new_tokens, 32);
+}
+
+#[test]
+fn tasks_of_one_kind_share_a_sweep() {
+    let folder = Folder::new();
+    let tasks = "\
+tasks:
+  one: {train: train.csv, text: text, label: label, max_length: 16}
+  two: {train: test.csv, text: text, label: label, max_length: 8, test_fraction: 0.5}
+";
+    let spec = folder.load(&sweep(&[tasks, TINY, GRID, "split: {fraction: 0.5}\n"])).unwrap();
+    assert_eq!(spec.tasks.keys().collect::<Vec<_>>(), ["one", "two"]);
+    assert_eq!(spec.configurations.len(), 2);
+    let mixed = "\
+tasks:
+  one: {train: train.csv, validation: test.csv, text: text, label: label, max_length: 16}
+  two: {kind: language_modelling, train: book.txt, max_length: 64}
+  three: {train: train.csv, validation: test.csv, text: text, label: label, max_length: 64}
+";
+    insta::assert_snapshot!(folder.message(&sweep(&[mixed, TINY, GRID, "kfold: {k: 9}\n"])));
+    let both = "task: {train: train.csv, text: text, label: label, max_length: 16}\n";
+    insta::assert_snapshot!(folder.message(&sweep(&[both, tasks, TINY, GRID, "kfold: {k: 3}\n"])));
+}
+
+#[test]
+fn architectures_have_their_own_keys_and_tasks() {
+    let folder = Folder::new();
+    let models = "\
+models:
+  tiny: {architecture: gptmini, hidden: 4, length: 16, layers: 2, tokenizer: tiny, seed: 7}
+  deep: {architecture: gpt2, hidden: 9, heads: 2, intermediate: 4, tokenizer: bytes}
+  local: {from: tiny, revision: main, seed: 3}
+  bert: {architecture: bert, layers: 1, hidden: 8, heads: 2, intermediate: 8, tokenizer: tiny}
+  far: {from: someone/something}
+";
+    let task = "task: {kind: language_modelling, train: book.txt, max_length: 32}\n";
+    let grid = "grid: [{method: scratch, model: [tiny, deep, local, bert, far], learning_rate: 1}]\n";
+    insta::assert_snapshot!(folder.message(&sweep(&[task, models, grid])));
+}
+
+#[test]
+fn an_untrained_base_can_be_adapted_and_evaluated() {
+    let folder = Folder::new();
+    let task = "task: {train: train.csv, text: text, label: label, max_length: 16}\n";
+    let models = "models: {tiny: {architecture: gptmini, hidden: 4, length: 16, tokenizer: tiny, seed: 7}}\n";
+    let grid =
+        "grid: [{method: [lora, base], model: tiny, learning_rate: 1, rank: 2, modules_to_save: []}]\n";
+    let spec = folder.load(&sweep(&[task, models, grid])).unwrap();
+    assert_eq!(spec.models["tiny"].weights, Weights::Random { seed: 7 });
+    assert!(
+        matches!(&spec.models["tiny"].architecture, Architecture::GptMini(config) if config.length == 16)
+    );
+    insta::assert_snapshot!(folder.without_path(&spec.warnings.join("\n")));
+    let wrong = "grid: [{method: lora, model: tiny, learning_rate: 1, modules_to_save: [hed, norm]}]\n";
+    insta::assert_snapshot!(folder.message(&sweep(&[task, models, wrong])));
+}
+
+#[test]
+fn a_profile_is_a_set_of_changes_and_a_run_of_its_own() {
+    let folder = Folder::new();
+    let task = "task: {train: train.csv, text: text, label: label, max_length: 16}\n";
+    let profiles = "\
+profiles:
+  small: {task.rows: 6, models.tiny.layers: 1, training.epochs: 3, grid.0.rank: [2, 4]}
+  broken: {task.rows: none, trainng.epochs: 1, name.x: 1}
+";
+    let text = sweep(&[task, TINY, GRID, profiles]);
+    let load = |profile: &str, set: &[&str]| {
+        let set = set.iter().map(ToString::to_string).collect();
+        let overrides = Overrides { set, only: Vec::new(), profile: Some(profile.to_owned()) };
+        folder.load_as(&text, &overrides, Purpose::Run)
+    };
+    let spec = load("small", &["training.epochs=5"]).unwrap();
+    assert_eq!((spec.name.as_str(), spec.configurations.len()), ("demo-small", 2));
+    assert!(spec.configurations.iter().all(|c| (c.training.epochs - 5.0).abs() < 1e-9));
+    assert_eq!(spec.first_task().rows, Some(6));
+    assert_eq!(folder.load(&text).unwrap().name, "demo");
+    insta::assert_snapshot!(folder.plain(&load("broken", &[]).unwrap_err()));
+    insta::assert_snapshot!(folder.plain(&load("smal", &[]).unwrap_err()));
+    insta::assert_snapshot!(folder.message(&sweep(&[task, TINY, GRID, "profiles: {a/b: {}, c: 3}\n"])));
+}
+
+#[test]
+fn a_plan_needs_no_weights_and_a_run_does() {
+    let folder = Folder::new();
+    let config = folder.read("tiny/config.json");
+    folder.write("bare/config.json", &config);
+    folder.write("bare/vocab.txt", &folder.read("tiny/vocab.txt"));
+    let commit = "0123456789abcdef0123456789abcdef01234567";
+    folder.write("hub/models--someone--tiny/refs/main", commit);
+    let snapshot = format!("hub/models--someone--tiny/snapshots/{commit}");
+    folder.write(&format!("{snapshot}/config.json"), &config);
+    folder.write(&format!("{snapshot}/vocab.txt"), &folder.read("tiny/vocab.txt"));
+    let task = "task: {train: train.csv, text: text, label: label, max_length: 16}\n";
+    let models = "models: {bare: {from: bare}, hub: {from: someone/tiny}}\n";
+    let grid = "grid: [{method: full, model: [bare, hub], learning_rate: 1}]\n";
+    let text = sweep(&[task, models, grid]);
+    let spec = folder.load_as(&text, &Overrides::default(), Purpose::Plan).unwrap();
+    assert_eq!(spec.models["bare"].weights, Weights::Absent);
+    assert_eq!(spec.configurations.len(), 2, "models without weights are told apart");
+    insta::assert_snapshot!(folder.without_path(&spec.warnings.join("\n")));
+    insta::assert_snapshot!(folder.message(&text));
+}
