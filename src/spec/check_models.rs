@@ -113,8 +113,12 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
     let (content, tensors) = match folder.weights.as_ref().ok()? {
         WeightFacts::Found { content, tensors } => (*content, tensors),
         WeightFacts::Absent => {
-            let message = format!("`{}` has no weights: it can be planned, not run", from.value);
-            report.warn(from.place, message);
+            // Those of the hub come with a run.
+            if facts.is_local {
+                let message =
+                    format!("the weights are missing in `{}`: it can be planned, not run", from.value);
+                report.warn(from.place, message);
+            }
             return Some((Weights::Absent, architecture));
         }
     };

@@ -223,6 +223,10 @@ impl SpecError {
 
     /// Adds the known names, and asks for the nearest one where it is near.
     pub(super) fn one_of<'a>(&mut self, found: &str, known: impl IntoIterator<Item = &'a str>) -> &mut Self {
+        if self.spot.is_none() {
+            // Nobody reads it: there are too many before it.
+            return self;
+        }
         let known: Vec<&str> = known.into_iter().take(MOST_NAMES).collect();
         self.allowed = Some(quoted(&known));
         if let Some(near) = nearest(found, &known) {

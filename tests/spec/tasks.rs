@@ -142,7 +142,7 @@ fn a_profile_is_a_set_of_changes_and_a_run_of_its_own() {
     let task = "task: {train: train.csv, text: text, label: label, max_length: 16}\n";
     let profiles = "\
 profiles:
-  small: {task.rows: 6, models.tiny.layers: 1, training.epochs: 3, grid.0.rank: [2, 4]}
+  small: {task.rows: 10, models.tiny.layers: 1, training.epochs: 3, grid.0.rank: [2, 4]}
   broken: {task.rows: none, trainng.epochs: 1, name.x: 1}
 ";
     let text = sweep(&[task, TINY, GRID, profiles]);
@@ -154,7 +154,7 @@ profiles:
     let spec = load("small", &["training.epochs=5"]).unwrap();
     assert_eq!((spec.name.as_str(), spec.configurations.len()), ("demo-small", 2));
     assert!(spec.configurations.iter().all(|c| (c.training.epochs - 5.0).abs() < 1e-9));
-    assert_eq!(spec.first_task().rows, Some(6));
+    assert_eq!(spec.first_task().rows, Some(10));
     assert_eq!(folder.load(&text).unwrap().name, "demo");
     insta::assert_snapshot!(folder.plain(&load("broken", &[]).unwrap_err()));
     insta::assert_snapshot!(folder.plain(&load("smal", &[]).unwrap_err()));
