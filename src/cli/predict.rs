@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use crate::adapter::AdapterError;
 use crate::error::AppError;
 
 /// How it is called.
@@ -53,10 +54,7 @@ pub struct PredictArgs {
 }
 
 /// The texts to ask about, and their second texts where there are any.
-struct Texts {
-    texts: Vec<String>,
-    seconds: Option<Vec<String>>,
-}
+type Texts = (Vec<String>, Option<Vec<String>>);
 
 pub(super) fn call(args: &PredictArgs) -> Result<(), AppError> {
     // A model is chosen first, so that the words behind it can be told apart.
@@ -73,9 +71,7 @@ pub(super) fn call(args: &PredictArgs) -> Result<(), AppError> {
 
 fn texts(args: &PredictArgs, rest: &[String]) -> Result<Texts, AppError> {
     match (rest, &args.file) {
-        ([text], None) => {
-            Ok(Texts { texts: vec![text.clone()], seconds: args.pair.clone().map(|pair| vec![pair]) })
-        }
+        ([text], None) => Ok((vec![text.clone()], args.pair.clone().map(|pair| vec![pair]))),
         ([], Some(file)) => from_file(file, &args.text, args.pair.as_deref()),
         ([], None) => Err(usage("no text is given")),
         ([_], Some(_)) => Err(usage("both a text and a file are given")),
@@ -85,9 +81,7 @@ fn texts(args: &PredictArgs, rest: &[String]) -> Result<Texts, AppError> {
 
 fn from_file(file: &Path, text: &[String], pair: Option<&str>) -> Result<Texts, AppError> {
     let pair: Vec<String> = pair.map(str::to_owned).into_iter().collect();
-    let (texts, seconds) = crate::data::sources::texts(file, text, &pair)
-        .map_err(|error| AppError::from(crate::adapter::AdapterError::from(error)))?;
-    Ok(Texts { texts, seconds })
+    Ok(crate::data::sources::texts(file, text, &pair).map_err(AdapterError::from)?)
 }
 
 fn usage(what: &str) -> AppError {
@@ -128,7 +122,7 @@ mod asked {
     pub(super) fn ask(
         args: &PredictArgs,
         trial: Option<(&String, &String)>,
-        texts: &Texts,
+        (texts, seconds): &Texts,
     ) -> Result<(), AppError> {
         let loaded = load(args, trial)?;
         if matches!(loaded.manifest.purpose, Purpose::Classification { .. }) && args.max_new_tokens.is_some()
@@ -138,8 +132,8 @@ mod asked {
             );
         }
         let question = Question {
-            texts: &texts.texts,
-            seconds: texts.seconds.as_deref(),
+            texts,
+            seconds: seconds.as_deref(),
             max_new_tokens: args.max_new_tokens,
             logits: args.logits,
         };
@@ -164,14 +158,14 @@ mod asked {
         Ok(Loaded::of_trial(spec, task, &trial.trial, &found.layout)?)
     }
 
-    fn print(args: &PredictArgs, texts: &Texts, answers: &[Answer]) -> Result<(), AppError> {
+    fn print(args: &PredictArgs, texts: &[String], answers: &[Answer]) -> Result<(), AppError> {
         if args.json || args.logits {
             let lines: String = answers.iter().enumerate().map(|(row, answer)| line(row, answer)).collect();
             return output::data(&lines);
         }
         let mut table = Table::new();
         table.load_preset(presets::NOTHING).set_header(["text", "answer", "probability"]);
-        for (text, answer) in texts.texts.iter().zip(answers) {
+        for (text, answer) in texts.iter().zip(answers) {
             let text: String = text.chars().take(SHOWN).collect();
             let (said, probability) = match &answer.kind {
                 AnswerKind::Label { label, probabilities } => {

@@ -69,7 +69,7 @@ fn names_and_settings_are_those_of_peft() {
         &format!("{query}.lora_B.weight"),
         "base_model.model.classifier.weight",
     ] {
-        assert!(names.contains(&name.as_ref()), "{name} is not in {names:?}");
+        assert!(names.contains(&name), "{name} is not in {names:?}");
     }
     assert_eq!(names.len(), 6);
     let config: serde_json::Value =

@@ -113,10 +113,9 @@ pub(crate) fn examples(path: &Path, mut task: Task) -> Result<Examples, SourceEr
 
 /// Texts and labels of single texts.
 pub(crate) fn labelled(path: &Path, task: Task) -> (Vec<String>, Vec<u32>) {
-    match examples(path, task).expect("the file is sound") {
-        Examples::Labelled { texts, pairs: None, labels } => (texts, labels),
-        other => panic!("{other:?}"),
-    }
+    let read = examples(path, task).expect("the file is sound");
+    let Examples::Labelled { texts, pairs: None, labels } = read else { panic!("{read:?}") };
+    (texts, labels)
 }
 
 /// A survey for columns that may not exist.

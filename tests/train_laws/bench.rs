@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lorasweep::arch::Weights;
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::job::{ChildLine, Device, Pack, Placement};
@@ -135,11 +136,8 @@ impl Bench {
     /// The model of a trial with a checkpoint's weights on the base as it is on disk.
     pub(crate) fn model(&self, trial: &Trial, values: &BTreeMap<String, Tensor>) -> Model {
         let spec = self.subject.model(&self.tokenizer());
-        let base = weights::read(match &spec.weights {
-            lorasweep::arch::Weights::Folder { path, .. } => path,
-            other => panic!("the fixture has no weights: {other:?}"),
-        });
-        let base = base.unwrap();
+        let Weights::Folder { path, .. } = &spec.weights else { panic!("the fixture has weights") };
+        let base = weights::read(path).unwrap();
         let (head, slots) = (self.subject.task().objective.head(), std::slice::from_ref(trial));
         let start = build::start(&spec.architecture, head, slots, Base::Read(&base), tch::Device::Cpu);
         let start = start.unwrap();
