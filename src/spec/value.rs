@@ -66,11 +66,7 @@ fn labels(node: &Node, sources: &Sources) -> Option<Labels> {
             };
             entries.iter().map(name).collect::<Option<_>>().map(Labels::Map)
         }
-        Content::Null
-        | Content::Flag(_)
-        | Content::Count(_)
-        | Content::Number(_)
-        | Content::Text(_) => None,
+        Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => None,
     }
 }
 
