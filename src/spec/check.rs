@@ -5,36 +5,29 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{Problem, Report, SpecErrors, short};
-use super::raw::{RawAxis, RawSweep};
+use super::raw::RawSweep;
+use super::setting::Point;
 use super::source::At;
 use super::survey::Survey;
-use super::{DeviceRequest, SweepSpec, check_grid, check_models, check_pairs, check_split, check_task, grid};
+use super::{DeviceRequest, SweepSpec, check_models, check_pairs, check_split, check_task, grid};
 
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
 const LONGEST_NAME: usize = 100;
 
-/// What the command line asks for, beside what it changes in the file.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asked<'a> {
-    /// The profile that was chosen.
-    pub(super) profile: Option<&'a str>,
-    /// The points to keep.
-    pub(super) only: &'a [RawAxis],
-}
-
-/// The checked sweep, or every error.
+/// The checked sweep, or every error. `points` are those of the grid that are left, `profile` the one
+/// that was chosen.
 pub(super) fn check(
     raw: &RawSweep,
+    points: &[Point<'_>],
     survey: &Survey,
-    asked: &Asked<'_>,
+    profile: Option<&str>,
     mut report: Report,
 ) -> Result<SweepSpec, SpecErrors> {
-    let name = name(raw, asked.profile, &mut report);
+    let name = name(raw, profile, &mut report);
     let tasks = check_task::check(raw, survey, &mut report);
     let splitting = check_split::splitting(raw, survey, &mut report);
     let mut models = check_models::check(raw, survey, &mut report);
-    let points = check_grid::check(raw, asked.only, &mut report);
-    check_pairs::check(raw, survey, &points, &models, &mut report);
+    check_pairs::check(raw, survey, points, &models, &mut report);
     if report.has_errors() {
         return Err(report.into_errors());
     }
@@ -43,7 +36,7 @@ pub(super) fn check(
     };
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
-    let configurations = grid::configurations(&points, &tasks, &models);
+    let configurations = grid::configurations(points, &tasks, &models);
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value);

@@ -13,7 +13,8 @@ use super::source::{At, Place};
 use super::survey::{Fault, Survey};
 use super::survey_models::{FolderFacts, ModelFacts, TokenizerFacts, WeightFacts, weights_fault};
 
-/// The models that are sound, by name. Every other one has an error in the report.
+/// The models that are sound, by name. Every other one that was looked at has an error in the
+/// report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> BTreeMap<String, ModelSpec> {
     let mut models = BTreeMap::new();
     for (model, facts) in raw.models.iter().zip(&survey.models) {

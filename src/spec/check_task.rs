@@ -12,7 +12,7 @@ use super::read::missing;
 use super::source::At;
 use super::survey::{DataFacts, Survey, TaskFacts};
 
-/// The tasks that are sound. Every other one has an error in the report.
+/// The tasks that are sound. Every other one that was looked at has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Vec<Task> {
     one_kind(&raw.tasks, report);
     let tasks = raw.tasks.iter().zip(&survey.tasks);
@@ -30,13 +30,13 @@ fn one_kind(tasks: &[RawTask], report: &mut Report) {
     }
 }
 
-/// The checked task; `None` where an error was noted.
+/// The checked task; `None` where an error was noted or its files were not looked at.
 fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Task> {
     let train = file(raw.train.as_ref(), facts.train.as_ref(), report);
     let validation = file(raw.validation.as_ref(), facts.validation.as_ref(), report);
     let test = file(raw.test.as_ref(), facts.test.as_ref(), report);
     columns(raw, &[train, validation, test], report);
-    kind_needs(raw, facts, report);
+    kind_needs(raw, report);
     if raw.kind == TaskKind::Classification {
         check_labels::check(raw, facts, train, report);
         for other in [validation, test].into_iter().flatten() {
@@ -90,20 +90,18 @@ fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> O
 }
 
 /// What the table of keys cannot say about a kind.
-fn kind_needs(raw: &RawTask, facts: &TaskFacts, report: &mut Report) {
+fn kind_needs(raw: &RawTask, report: &mut Report) {
     if let (Some(place), true) = (raw.min_label_rows, raw.kind != TaskKind::Classification) {
         let whose = format!("tasks of kind `{}`", raw.kind.name());
         let problem = Problem::InapplicableKey { key: "min_label_rows", whose };
         report.error(place, problem).hint("remove it: there are no classes");
     }
-    // Language modelling looks at no file whose text is nowhere named, but for plain text.
-    let has_columns = raw.train.is_some() && facts.train.is_none();
     match raw.kind {
         TaskKind::Classification if raw.text.is_none() => {
             missing("text", &raw.title, raw.place, report)
                 .hint("columns that make up the text, joined by a space");
         }
-        TaskKind::LanguageModelling if raw.text.is_none() && has_columns => {
+        TaskKind::LanguageModelling if raw.lacks_text() => {
             missing("text", &raw.title, raw.place, report)
                 .hint("columns that make up the text; only plain text files have none");
         }

@@ -176,7 +176,11 @@ const TASK_DATA: &[Key] = &[
         Kind::Choice(&[CLASSIFICATION, LANGUAGE_MODELLING, QUESTION_ANSWERING]),
         "Kind of task (default: classification)",
     ),
-    required("train", Kind::Text, "File to train and select on, or a data set of the hub: owner/name:split"),
+    required(
+        "train",
+        Kind::Text,
+        "File to train and select on (`train-*.csv`: several), or a data set of the hub: owner/name:split",
+    ),
     key("validation", Kind::Text, "File to select on, instead of folds or a held-out share"),
     key("test", Kind::Text, "File evaluated once per trial and never used to select"),
     key(

@@ -1,8 +1,8 @@
 //! Owns the sweep file: from YAML text to a checked sweep. Afterwards nobody validates.
 //!
 //! `tree` is the YAML with the place of every value; `raw` reads it by the one table of `keys`;
-//! `survey` looks at the files it names and is the only one that touches the disk and the hub;
-//! `check` turns all that into a [`SweepSpec`] or into every error at once; `grid` expands it.
+//! `grid` expands it; `survey` looks at the files that its points use and is the only one that touches
+//! the disk and the hub; `check` turns all that into a [`SweepSpec`] or into every error at once.
 
 mod check;
 mod check_grid;
@@ -107,10 +107,11 @@ pub struct Downloads<'a> {
     pub progress: &'a dyn Fn(Progress<'_>),
 }
 
-/// Reads a sweep file, looks at the files it names, and checks everything.
+/// Reads a sweep file, looks at the files that some point of the grid uses, and checks everything.
 ///
 /// # Errors
-/// Every error of the sweep at once, each with its place. Nothing is written but the hub's cache.
+/// Every error of the sweep at once, each with its place; those of what is on the hub come after all
+/// others, since nothing is fetched for a sweep that is wrong. Nothing is written but the hub's cache.
 pub fn load(
     path: &Path,
     overrides: &Overrides,
@@ -134,10 +135,11 @@ pub fn load(
     let raw = raw::read(&tree, &mut report);
     let only = overrides::only(&overrides.only, &mut report);
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
-    let look = survey::Look { folder: &folder.unwrap_or_default(), purpose, downloads };
-    let survey = survey::look(&raw, look);
-    let asked = check::Asked { profile: overrides.profile.as_deref(), only: &only };
-    check::check(&raw, &survey, &asked, report)
+    let points = check_grid::check(&raw, &only, &mut report);
+    let folder = &folder.unwrap_or_default();
+    let look = survey::Look { folder, purpose, downloads, asks_hub: !report.has_errors() };
+    let survey = survey::look(&raw, &survey::Used::of(&raw, &points), look);
+    check::check(&raw, &points, &survey, overrides.profile.as_deref(), report)
 }
 
 /// The file's text, if it is of a size that a person or a small script would write.

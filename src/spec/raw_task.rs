@@ -74,6 +74,16 @@ impl RawTask {
         self.max_length.as_ref().map_or(crate::task::Task::DEFAULT_MAX_LENGTH, |at| at.value)
     }
 
+    /// Whether it names no text and has a file that is not plain text, which alone has no columns.
+    pub(super) fn lacks_text(&self) -> bool {
+        let plain = |name: &At<String>| {
+            let name = name.value.to_lowercase();
+            [".txt", ".txt.gz", ".txt.zst"].iter().any(|ending| name.ends_with(ending))
+        };
+        let files = [&self.train, &self.validation, &self.test];
+        self.text.is_none() && !files.into_iter().flatten().all(plain)
+    }
+
     /// Columns of the text and of its pair.
     pub(super) fn text_columns(&self) -> impl Iterator<Item = &At<String>> {
         self.text.iter().chain(&self.pair).flat_map(|at| &at.value)

@@ -1,8 +1,8 @@
 //! Owns the look at what a sweep names: data files here, models and tokenizers in `survey_models`.
 //! The only part of `spec` that does I/O; it reads files, and asks the hub for what is not here.
-//! What it finds is judged by `check`.
+//! Looks only at what some point of the grid uses. What it finds is judged by `check`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
@@ -11,6 +11,7 @@ use crate::task::Cleaning;
 
 use super::raw::RawSweep;
 use super::raw_task::{RawTask, TaskKind};
+use super::setting::Point;
 use super::source::At;
 use super::survey_models::{self, ModelFacts};
 use super::{Downloads, Purpose, check_labels};
@@ -18,7 +19,7 @@ use super::{Downloads, Purpose, check_labels};
 /// Endings of files that can hold data or are compressed: what has one is no data set of the hub.
 const DATA_ENDINGS: [&str; 9] = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "json", "gz", "zst"];
 
-/// What there is at the paths of a sweep.
+/// What there is at the paths of a sweep. Nothing is known of what was not looked at.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// For each task of the sweep, in its order.
@@ -60,6 +61,15 @@ pub(super) struct Look<'a> {
     pub(super) folder: &'a Path,
     pub(super) purpose: Purpose,
     pub(super) downloads: Downloads<'a>,
+    /// Whether what is on the hub is looked at: nothing is fetched for a sweep that is wrong already.
+    pub(super) asks_hub: bool,
+}
+
+/// The names of the tasks and models that some point of the grid uses.
+#[derive(Debug)]
+pub(super) struct Used<'a> {
+    tasks: HashSet<&'a str>,
+    models: HashSet<&'a str>,
 }
 
 /// What becomes of a file's rows before they are counted.
@@ -79,11 +89,30 @@ pub(super) enum Origin {
     Hub(Reference),
 }
 
-/// Looks at everything that the sweep names.
-pub(super) fn look(raw: &RawSweep, look: Look<'_>) -> Survey {
+impl<'a> Used<'a> {
+    /// What these points use; everything where there are none, since then the grid is wrong.
+    pub(super) fn of(raw: &'a RawSweep, points: &[Point<'a>]) -> Self {
+        if points.is_empty() {
+            return Self {
+                tasks: raw.tasks.iter().map(|task| task.name.value.as_str()).collect(),
+                models: raw.models.iter().map(|model| model.name.value.as_str()).collect(),
+            };
+        }
+        Self {
+            tasks: points.iter().filter_map(|point| Some(point.task?.value.as_str())).collect(),
+            models: points.iter().filter_map(|point| Some(point.model?.value.as_str())).collect(),
+        }
+    }
+}
+
+/// Looks at everything that is used.
+pub(super) fn look(raw: &RawSweep, used: &Used<'_>, look: Look<'_>) -> Survey {
+    let task = |task: &RawTask| {
+        if used.tasks.contains(task.name.value.as_str()) { look.task(task) } else { TaskFacts::default() }
+    };
     Survey {
-        tasks: raw.tasks.iter().map(|task| look.task(task)).collect(),
-        models: survey_models::look(raw, look),
+        tasks: raw.tasks.iter().map(task).collect(),
+        models: survey_models::look(raw, &used.models, look),
     }
 }
 
@@ -92,51 +121,39 @@ impl Look<'_> {
         let bare = Cleaning::default();
         let none = BTreeMap::new();
         let mut facts = TaskFacts::default();
-        if let (Some(train), Some(_)) = (&task.train, &task.labels)
+        let [train, validation, test] =
+            [&task.train, &task.validation, &task.test].map(|name| self.place(name.as_ref()?));
+        if let (Some(Ok(path)), Some(_)) = (&train, &task.labels)
             && let Some(DataFacts { found: Ok(found), .. }) =
-                self.data(task, train, Rows { map: &none, cleaning: &bare, classes: None })
+                data(task, Ok(path.clone()), Rows { map: &none, cleaning: &bare, classes: None })
         {
             facts.label_values = found.label_names;
             // Names that do not fit are told by `check`.
             facts.label_map = check_labels::map(task, &facts.label_values).unwrap_or_default();
         }
-        let file = |name: &Option<At<String>>, classes: Option<&[String]>| {
-            let rows = Rows { map: &facts.label_map, cleaning: &task.cleaning, classes };
-            self.data(task, name.as_ref()?, rows)
+        let file = |path: Option<Result<PathBuf, Fault>>, classes: Option<&[String]>| {
+            data(task, path?, Rows { map: &facts.label_map, cleaning: &task.cleaning, classes })
         };
-        let train = file(&task.train, None);
+        let train = file(train, None);
         let classes = train.as_ref().and_then(|train| train.found.as_ref().ok()).map(|it| &*it.label_names);
-        let [validation, test] = [&task.validation, &task.test].map(|name| file(name, classes));
+        let [validation, test] = [validation, test].map(|path| file(path, classes));
         TaskFacts { train, validation, test, ..facts }
     }
 
-    fn data(self, task: &RawTask, name: &At<String>, rows: Rows<'_>) -> Option<DataFacts> {
-        let Rows { map, cleaning, classes } = rows;
-        let path = match self.data_origin(&name.value) {
-            Origin::Path(path) => path,
-            Origin::Hub(reference) => match self.data_set(&reference, &name.value) {
-                Ok(path) => path,
-                Err(fault) => return Some(DataFacts { path: PathBuf::new(), found: Err(fault) }),
-            },
-        };
-        let texts = |at: &Option<At<Vec<At<String>>>>| {
-            at.iter().flat_map(|at| &at.value).map(value).collect::<Vec<_>>()
-        };
-        let (text, pair) = (texts(&task.text), texts(&task.pair));
-        let columns = task.columns.as_ref().map(|at| at.value.iter().map(value).collect::<Vec<_>>());
-        let fields = match task.kind {
-            TaskKind::Classification => {
-                let label = task.label.as_ref().map(|at| at.value.as_str());
-                Fields::Labelled { text: &text, pair: &pair, label, map }
-            }
-            // What its columns are is asked for by `check`.
-            TaskKind::LanguageModelling if text.is_empty() && !is_plain_text(&path) => return None,
-            TaskKind::LanguageModelling => Fields::Documents { text: &text, layout: task.layout },
-            TaskKind::QuestionAnswering => Fields::Questions,
-        };
-        let request = SurveyRequest { path: &path, columns: columns.as_deref(), fields, cleaning, classes };
-        let found = sources::survey(&request).map_err(|error| source_fault(&error));
-        Some(DataFacts { path, found })
+    /// The path of a data file, fetched where it is of the hub; `None` where the hub is not asked.
+    fn place(self, name: &At<String>) -> Option<Result<PathBuf, Fault>> {
+        Some(match self.asked(self.data_origin(&name.value))? {
+            Origin::Path(path) => Ok(path),
+            Origin::Hub(reference) => self.data_set(&reference, &name.value),
+        })
+    }
+
+    /// The origin, where it is to be looked at.
+    fn asked(self, origin: Origin) -> Option<Origin> {
+        match origin {
+            Origin::Hub(_) if !self.asks_hub => None,
+            Origin::Hub(_) | Origin::Path(_) => Some(origin),
+        }
     }
 
     /// Where a data file is: what is not here, and has no data file's name, is a data set of the hub.
@@ -147,10 +164,10 @@ impl Look<'_> {
         self.origin(text, path, is_file)
     }
 
-    /// Where a model is: what is not here is one of the hub.
-    pub(super) fn model_origin(self, text: &str) -> Origin {
+    /// Where a model is: what is not here is one of the hub. `None` where the hub is not asked.
+    pub(super) fn model_origin(self, text: &str) -> Option<Origin> {
         let bare = text.split('@').next().unwrap_or_default();
-        self.origin(text, self.folder.join(bare), false)
+        self.asked(self.origin(text, self.folder.join(bare), false))
     }
 
     fn origin(self, text: &str, path: PathBuf, is_file: bool) -> Origin {
@@ -177,24 +194,42 @@ impl Look<'_> {
         let Downloads { hub, progress } = self.downloads;
         let snapshot = hub.dataset(reference, progress);
         let Snapshot { folder, files, .. } = snapshot.map_err(|error| hub_fault(&error, "file", name))?;
-        match files.as_slice() {
-            [file] => Ok(folder.join(file)),
-            _ => Err(Fault {
-                message: format!("`{name}` is in {} files, and only one can be read", files.len()),
-                hint: format!("they are in `{}`: join them, or name one of them", folder.display()),
-            }),
-        }
+        let files: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
+        sources::as_one(&files).ok_or_else(|| Fault {
+            message: format!("`{name}` is in {} files whose names have too little in common", files.len()),
+            hint: format!("they are in `{}`: name one of them", folder.display()),
+        })
     }
+}
+
+/// What a data file holds; `None` where nobody says in which columns.
+fn data(task: &RawTask, path: Result<PathBuf, Fault>, rows: Rows<'_>) -> Option<DataFacts> {
+    let Rows { map, cleaning, classes } = rows;
+    let path = match path {
+        Ok(path) => path,
+        Err(fault) => return Some(DataFacts { path: PathBuf::new(), found: Err(fault) }),
+    };
+    let texts =
+        |at: &Option<At<Vec<At<String>>>>| at.iter().flat_map(|at| &at.value).map(value).collect::<Vec<_>>();
+    let (text, pair) = (texts(&task.text), texts(&task.pair));
+    let columns = task.columns.as_ref().map(|at| at.value.iter().map(value).collect::<Vec<_>>());
+    let fields = match task.kind {
+        TaskKind::Classification => {
+            let label = task.label.as_ref().map(|at| at.value.as_str());
+            Fields::Labelled { text: &text, pair: &pair, label, map }
+        }
+        // What its columns are is asked for by `check`.
+        TaskKind::LanguageModelling if task.lacks_text() => return None,
+        TaskKind::LanguageModelling => Fields::Documents { text: &text, layout: task.layout },
+        TaskKind::QuestionAnswering => Fields::Questions,
+    };
+    let request = SurveyRequest { path: &path, columns: columns.as_deref(), fields, cleaning, classes };
+    let found = sources::survey(&request).map_err(|error| source_fault(&error));
+    Some(DataFacts { path, found })
 }
 
 fn value(at: &At<String>) -> String {
     at.value.clone()
-}
-
-/// Whether a file is plain text, which has no columns to name.
-fn is_plain_text(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
-    [".txt", ".txt.gz", ".txt.zst"].iter().any(|ending| name.ends_with(ending))
 }
 
 fn source_fault(error: &SourceError) -> Fault {

@@ -1,7 +1,7 @@
 //! Owns the look at model folders and tokenizers, here or from the hub. What it finds is judged by
 //! `check_models`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use super::survey::{Fault, Look, Origin};
 /// The files of one model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelFacts {
-    /// Of models with `from`.
+    /// Of models with `from` that were looked at.
     pub(super) folder: Option<Result<FolderFacts, Fault>>,
     /// Of models that name a tokenizer or whose folder exists.
     pub(super) tokenizer: Option<Result<TokenizerFacts, Fault>>,
@@ -68,10 +68,15 @@ pub(super) struct TokenizerFacts {
     pub(super) ends_texts: bool,
 }
 
-/// Looks at every model of the sweep, in its order.
-pub(super) fn look(raw: &RawSweep, look: Look<'_>) -> Vec<ModelFacts> {
+/// Looks at the models that are used; of the others nothing is known.
+pub(super) fn look(raw: &RawSweep, used: &HashSet<&str>, look: Look<'_>) -> Vec<ModelFacts> {
     let mut seen = Seen { look, folders: HashMap::new(), tokenizers: HashMap::new() };
-    raw.models.iter().map(|model| seen.model(model)).collect()
+    let mut facts = Vec::with_capacity(raw.models.len());
+    for model in &raw.models {
+        let is_used = used.contains(model.name.value.as_str());
+        facts.push(if is_used { seen.model(model) } else { ModelFacts::default() });
+    }
+    facts
 }
 
 /// What was found already: several models may start from one folder.
@@ -83,14 +88,16 @@ struct Seen<'a> {
 
 impl Seen<'_> {
     fn model(&mut self, model: &RawModel) -> ModelFacts {
-        let from = model.from.as_ref().map(|at| {
+        let from = model.from.as_ref().and_then(|at| {
             let revision = model.revision.as_ref().map(|at| format!("@{}", at.value)).unwrap_or_default();
-            (self.look.model_origin(&format!("{}{revision}", at.value)), at.value.clone())
+            Some((self.look.model_origin(&format!("{}{revision}", at.value))?, at.value.clone()))
         });
         let is_local = matches!(&from, Some((Origin::Path(_), _)));
         let folder = from.map(|(origin, name)| (self.folder(origin, &name), name));
         let tokenizer = match (&model.tokenizer, &folder) {
-            (Some(at), _) => Some(self.tokenizer(self.look.model_origin(&at.value), &at.value)),
+            (Some(at), _) => {
+                self.look.model_origin(&at.value).map(|origin| self.tokenizer(origin, &at.value))
+            }
             (None, Some((Ok(folder), name))) => Some(self.tokenizer(Origin::Path(folder.path.clone()), name)),
             (None, Some((Err(_), _)) | None) => None,
         };

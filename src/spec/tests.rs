@@ -280,9 +280,9 @@ proptest! {
         if let Ok(tree) = tree::parse(&text) {
             let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
             let raw = raw::read(&tree, &mut report);
-            let asked = check::Asked { profile: None, only: &[] };
+            let points = check_grid::check(&raw, &[], &mut report);
             // Without a survey nothing can be sound, but everything else is judged.
-            if let Err(errors) = check::check(&raw, &Survey::default(), &asked, report) {
+            if let Err(errors) = check::check(&raw, &points, &Survey::default(), None, report) {
                 prop_assert!(errors.to_string().contains("nothing was started"));
             }
         }

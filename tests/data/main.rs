@@ -1,6 +1,7 @@
 //! From data files to token stores.
 
 mod cleaning;
+mod files;
 mod formats;
 mod languages;
 mod prepare;

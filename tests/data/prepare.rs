@@ -128,7 +128,7 @@ fn what_is_no_longer_as_checked_is_bad_data_and_leaves_no_store() {
     };
     let changed = bench();
     fs::write(&changed.prepare.task.train.path, "title,text,label\nhello,,yes\n").unwrap();
-    says(&changed, "train.csv`: the file has changed since it was checked; start the sweep again");
+    says(&changed, "train.csv`: the content has changed since it was checked; start the sweep again");
     let gone = bench();
     fs::remove_file(&gone.prepare.task.test.as_ref().unwrap().path).unwrap();
     says(&gone, "test.csv`: cannot be read: No such file");

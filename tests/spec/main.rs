@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its fixtures")]
 
 mod folder;
+mod looks;
 mod plan;
 mod tasks;

@@ -8,7 +8,7 @@ use super::table::Place;
 /// A data file that cannot be used as it is.
 #[derive(Debug)]
 pub struct SourceError {
-    /// The file.
+    /// The file; the pattern where none of its files is at fault alone.
     pub path: PathBuf,
     /// Where in it, where that is known.
     pub place: Option<Place>,
@@ -21,6 +21,8 @@ pub struct SourceError {
 pub enum Problem {
     /// It cannot be read at all.
     Unreadable(std::io::Error),
+    /// It is a pattern, and no file has such a name.
+    NoMatch,
     /// Its ending names no known format.
     Ending,
     /// It is not UTF-8 text.
@@ -73,7 +75,7 @@ pub enum Problem {
     },
     /// A label that is none of the task's.
     UnknownLabel(String),
-    /// The file is not the one that was checked.
+    /// The file, or one of several, is not the one that was checked.
     Changed,
     /// The reader disagrees with our own look at the file.
     Reader(String),
@@ -88,7 +90,13 @@ impl SourceError {
     #[must_use]
     pub fn hint(&self) -> String {
         match &self.problem {
+            Problem::Unreadable(_) if self.path.to_string_lossy().contains('*') => {
+                "a `*` stands in a file's name, not in a folder's: name the folder in full".into()
+            }
             Problem::Unreadable(_) => "check the path and that you may read the file".into(),
+            Problem::NoMatch => {
+                "check the folder, the ending and the rest of the name: `*` stands for any part of it".into()
+            }
             Problem::Ending => {
                 "use a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or .json \
                  (SQuAD's), all but .parquet also with .gz or .zst behind"
@@ -121,7 +129,7 @@ impl SourceError {
             Problem::NotText { .. } => "give every row text or a number in this column".into(),
             Problem::MissingColumn { columns, .. } => format!("the columns are `{}`", columns.join("`, `")),
             Problem::UnknownLabel(_) | Problem::Changed => {
-                "start the sweep again, so that the file is checked anew".into()
+                "start the sweep again, so that its data is checked anew".into()
             }
             Problem::Reader(_) => "look for stray quotes near the place that is named".into(),
         }
@@ -139,6 +147,7 @@ impl fmt::Display for SourceError {
         }
         match &self.problem {
             Problem::Unreadable(error) => write!(f, "cannot be read: {error}"),
+            Problem::NoMatch => write!(f, "no file has such a name"),
             Problem::Ending => write!(f, "unknown kind of data file"),
             Problem::NotUtf8 => write!(f, "not UTF-8 text"),
             Problem::NoRows => write!(f, "no rows"),
@@ -162,7 +171,7 @@ impl fmt::Display for SourceError {
             Problem::NotText { column, found } => write!(f, "column `{column}` holds {found}"),
             Problem::MissingColumn { column, .. } => write!(f, "no column `{column}`"),
             Problem::UnknownLabel(label) => write!(f, "label `{label}` is none of the task's labels"),
-            Problem::Changed => write!(f, "the file has changed since it was checked"),
+            Problem::Changed => write!(f, "the content has changed since it was checked"),
             Problem::Reader(detail) => write!(f, "cannot be read as CSV: {detail}"),
         }
     }

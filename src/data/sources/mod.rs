@@ -10,6 +10,7 @@
 mod delimited;
 mod error;
 mod examples;
+mod files;
 mod format;
 mod json_lines;
 mod parquet;
@@ -20,11 +21,10 @@ mod squad;
 mod table;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use self::format::{Format, Packing};
 use self::rows::{Labelled, Rows};
-use self::table::{CONTEXT, Located, QUESTION, Request, TEXT, Table};
+use self::table::{CONTEXT, Located, QUESTION, TEXT, Table};
 use crate::content::ContentHash;
 use crate::task::{Cleaning, DataFile, Objective, Task, TextLayout};
 
@@ -35,7 +35,7 @@ pub use table::Place;
 /// What to look for in a data file.
 #[derive(Clone, Copy, Debug)]
 pub struct SurveyRequest<'a> {
-    /// The file.
+    /// The file, or several: a `*` in the last part stands for any part of a name.
     pub path: &'a Path,
     /// Names for the columns of a file without a header row.
     pub columns: Option<&'a [String]>,
@@ -76,7 +76,7 @@ pub enum Fields<'a> {
 /// What a data file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// Hash of its bytes.
+    /// Hash of its bytes, also of several files.
     pub content: ContentHash,
     /// Rows after cleaning, the header not counted.
     pub rows: usize,
@@ -98,27 +98,27 @@ pub struct Survey {
 /// Where the file cannot be read as what its ending says, has no rows or none after cleaning, has an
 /// empty label or a question without an answer.
 pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
-    let source = open(request.path)?;
-    let load = || {
-        let table = source.table(request)?;
-        let content = ContentHash::of_bytes(&source.bytes);
+    let files = files::open(request.path)?;
+    let (content, plain) = (files.content(), files.are_plain());
+    let gathered = files.gather(request)?;
+    let look = |table: &Table| {
         let wanted = request.fields.columns();
         let absent = |name: &&str| !matches!(request.fields, Fields::Questions) && !table.has(name);
+        let columns = table.names.clone();
         if wanted.iter().any(absent) {
-            let classes = rows::classes(&table, request.fields).unwrap_or_default();
+            let classes = rows::classes(table, request.fields).unwrap_or_default();
             let (row_labels, label_names) = rows::index_classes(&classes);
-            let (rows, columns) = (table.rows, table.names);
-            return Ok(Survey { content, rows, text_bytes: 0, columns, row_labels, label_names });
+            return Ok(Survey { content, rows: table.rows, text_bytes: 0, columns, row_labels, label_names });
         }
-        let kept = rows::kept(&table, source.is_plain(), request)?;
+        let kept = rows::kept(table, plain, request)?;
         let (row_labels, label_names) = match &kept {
             Rows::Labelled(labelled) => rows::index_classes(&labelled.classes),
             Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => (Vec::new(), Vec::new()),
         };
         let (rows, text_bytes) = (kept.count(), kept.text_bytes());
-        Ok(Survey { content, rows, text_bytes, columns: table.names, row_labels, label_names })
+        Ok(Survey { content, rows, text_bytes, columns, row_labels, label_names })
     };
-    load().map_err(|(place, problem)| SourceError::new(request.path, place, problem))
+    look(&gathered.table).map_err(|located| gathered.error(located))
 }
 
 /// Reads a task's rows from one of its files.
@@ -126,7 +126,6 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
 /// # Errors
 /// Where the file is no longer the one that was surveyed.
 pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
-    let source = open(&file.path)?;
     let labels = match &task.objective {
         Objective::Classification(classification) => Some(classification.labels.as_slice()),
         Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => None,
@@ -138,12 +137,14 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
         cleaning: &task.cleaning,
         classes: labels,
     };
-    let load = || {
-        if ContentHash::of_bytes(&source.bytes) != file.content {
-            return Err((None, Problem::Changed));
-        }
-        let table = source.table(&request)?;
-        Ok(match rows::kept(&table, source.is_plain(), &request)? {
+    let files = files::open(&file.path)?;
+    if files.content() != file.content {
+        return Err(SourceError::new(&file.path, None, Problem::Changed));
+    }
+    let plain = files.are_plain();
+    let gathered = files.gather(&request)?;
+    let load = |table: &Table| {
+        Ok(match rows::kept(table, plain, &request)? {
             Rows::Labelled(Labelled { texts, pairs, classes }) => {
                 let labels = rows::class_of_rows(&classes, labels.unwrap_or_default())?;
                 Examples::Labelled { texts, pairs, labels }
@@ -153,7 +154,7 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
             Rows::Questions(questions) => Examples::Questions(questions),
         })
     };
-    load().map_err(|(place, problem)| SourceError::new(&file.path, place, problem))
+    load(&gathered.table).map_err(|located| gathered.error(located))
 }
 
 /// The texts of all of a file's rows, whatever else the rows hold, and their second texts where
@@ -170,13 +171,19 @@ pub fn texts(
     let fields = Fields::Labelled { text, pair, label: None, map: &map };
     let request =
         SurveyRequest { path, columns: None, fields, cleaning: &Cleaning::default(), classes: None };
-    let source = open(path)?;
-    let load = || {
-        let table = source.table(&request)?;
+    let gathered = files::open(path)?.gather(&request)?;
+    let load = |table: &Table| {
         let pairs = if pair.is_empty() { None } else { Some(table.join(pair)?) };
         Ok((table.join(text)?, pairs))
     };
-    load().map_err(|(place, problem)| SourceError::new(path, place, problem))
+    load(&gathered.table).map_err(|located: Located| gathered.error(located))
+}
+
+/// The path by which these files, in the order of their names, are read as one; `None` where their
+/// names have too little in common for a pattern that names them alone.
+#[must_use]
+pub fn as_one(files: &[PathBuf]) -> Option<PathBuf> {
+    files::pattern(files)
 }
 
 impl<'a> Fields<'a> {
@@ -201,43 +208,6 @@ impl<'a> Fields<'a> {
             Self::Documents { text: [], .. } => vec![TEXT],
             Self::Documents { text, .. } => text.iter().map(String::as_str).collect(),
             Self::Questions => vec![CONTEXT, QUESTION],
-        }
-    }
-}
-
-/// An opened file.
-struct Source {
-    format: Format,
-    packing: Option<Packing>,
-    bytes: Vec<u8>,
-}
-
-fn open(path: &Path) -> Result<Source, SourceError> {
-    let fail = |problem| SourceError::new(path, None, problem);
-    let (format, packing) = format::of(path).ok_or_else(|| fail(Problem::Ending))?;
-    let bytes = std::fs::read(path).map_err(|error| fail(Problem::Unreadable(error)))?;
-    Ok(Source { format, packing, bytes })
-}
-
-impl Source {
-    fn is_plain(&self) -> bool {
-        self.format == Format::Plain
-    }
-
-    fn table(&self, request: &SurveyRequest<'_>) -> Result<Table, Located> {
-        let named = matches!(self.format, Format::Delimited { .. });
-        if request.columns.is_some() && !named {
-            return Err((None, Problem::ColumnsGiven));
-        }
-        let answers = matches!(request.fields, Fields::Questions);
-        let request = Request { columns: request.columns, wanted: request.fields.columns(), answers };
-        let bytes = format::unpack(&self.bytes, self.packing).map_err(|problem| (None, problem))?;
-        match self.format {
-            Format::Delimited { separator } => delimited::parse(plain::body(&bytes)?, separator, &request),
-            Format::JsonLines => json_lines::parse(plain::body(&bytes)?, &request),
-            Format::Parquet => parquet::parse(&bytes, &request),
-            Format::Plain => plain::parse(plain::body(&bytes)?),
-            Format::Squad => squad::parse(plain::body(&bytes)?, &request),
         }
     }
 }

@@ -35,7 +35,8 @@ pub(super) struct Table {
     pub(super) texts: HashMap<String, Vec<String>>,
     /// Each row's gold answers, where they were asked for and exist.
     pub(super) answers: Vec<Vec<String>>,
-    /// Line at which each row begins, counted from 1; empty where rows have no lines of their own.
+    /// Line of its file at which each row begins, counted from 1; empty where rows have no lines of
+    /// their own.
     pub(super) lines: Vec<usize>,
 }
 
@@ -62,6 +63,20 @@ impl<'a> Request<'a> {
 }
 
 impl Table {
+    /// Adds the rows of another file behind its own. The first file's columns are the table's.
+    pub(super) fn append(&mut self, other: Self) {
+        if self.rows == 0 {
+            *self = other;
+            return;
+        }
+        self.rows += other.rows;
+        for (name, values) in other.texts {
+            self.texts.entry(name).or_default().extend(values);
+        }
+        self.answers.extend(other.answers);
+        self.lines.extend(other.lines);
+    }
+
     /// The place of a row, counted from 0.
     pub(super) fn place(&self, row: usize) -> Place {
         Place { row: Some(row + 1), line: self.lines.get(row).copied() }
