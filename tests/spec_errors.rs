@@ -215,7 +215,7 @@ models:
     insta::assert_snapshot!(folder.message(&sweep(&[
         TASK,
         models,
-        "grid: [{method: full, model: fits, learning_rate: 1e-3}]"
+        "grid: [{method: full, model: [fits, short, wide, cut, shards], learning_rate: 1e-3}]"
     ])));
 }
 

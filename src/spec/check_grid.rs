@@ -10,7 +10,7 @@ use super::grid::{self, MAX_POINTS};
 use super::raw::{RawAxis, RawBlock, RawSweep};
 use super::read::missing;
 use super::setting::{Axis, MethodName, Point, Setting};
-use super::source::{At, Place};
+use super::source::At;
 
 /// Most comparisons of a point with an exclusion.
 const MAX_COMPARISONS: u64 = 100_000_000;
@@ -168,14 +168,13 @@ fn expand<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<P
 /// A value of `--only` that the grid does not have is a slip.
 fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
     for axis in only {
-        let written: Vec<Place> = raw
+        let written: Vec<&At<Setting>> = raw
             .grid
             .iter()
             .flat_map(|block| values(block, axis.axis))
             .chain(
                 raw.training.iter().filter(|known| known.axis == axis.axis).flat_map(|known| &known.values),
             )
-            .map(|at| at.place)
             .collect();
         let mut there = vec![false; axis.values.len()];
         for block in &raw.grid {
@@ -187,19 +186,26 @@ fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
         }
         for (value, _) in axis.values.iter().zip(there).filter(|(_, there)| !there) {
             let mut known: Vec<String> = Vec::new();
-            for place in &written {
-                let text = report.sources.slice(*place).to_owned();
-                if !known.contains(&text) {
-                    known.push(text);
+            for at in &written {
+                let text = name(&at.value).unwrap_or_else(|| report.sources.slice(at.place));
+                if !known.iter().any(|known| known == text) {
+                    known.push(text.to_owned());
                 }
             }
             let message = format!("no point of the grid has this `{}`", axis.axis.name());
             let error = report.error(value.place, Problem::BadOverride(message));
-            if !known.is_empty() {
+            if let Some(found) = name(&value.value) {
+                error.one_of(found, known.iter().map(String::as_str));
+            } else if !known.is_empty() {
                 error.allowed(quoted(&known));
             }
         }
     }
+}
+
+/// The name of a task or a model: a block that names no task has all of them, but not in its text.
+fn name(setting: &Setting) -> Option<&str> {
+    setting.task().or(setting.model()).map(|at| at.value.as_str())
 }
 
 /// With one learning rate, alpha is mostly a multiplier of it, so that a comparison of alphas or

@@ -130,7 +130,9 @@ pub fn load(
             return Err(report.into_errors());
         }
     };
-    overrides::profile(&mut tree, overrides.profile.as_deref(), &mut report);
+    if !overrides::profile(&mut tree, overrides.profile.as_deref(), &mut report) {
+        return Err(report.into_errors());
+    }
     overrides::set(&mut tree, &overrides.set, &mut report);
     let raw = raw::read(&tree, &mut report);
     let only = overrides::only(&overrides.only, &mut report);

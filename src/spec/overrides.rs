@@ -22,9 +22,10 @@ pub struct Overrides {
     pub profile: Option<String>,
 }
 
-/// Puts a profile's values into the tree, in their order.
-pub(super) fn profile(tree: &mut Node, name: Option<&str>, report: &mut Report) {
-    let Some(name) = name else { return };
+/// Puts a profile's values into the tree, in their order. False where there is no such profile: the
+/// rest then is another sweep than the one that was asked for.
+pub(super) fn profile(tree: &mut Node, name: Option<&str>, report: &mut Report) -> bool {
+    let Some(name) = name else { return true };
     let profiles = member(tree, "profiles").map_or(&[][..], entries);
     let Some(chosen) = profiles.iter().find(|entry| entry.key.value == name) else {
         let source = report.sources.add(&format!("--profile {name}"), name);
@@ -35,7 +36,7 @@ pub(super) fn profile(tree: &mut Node, name: Option<&str>, report: &mut Report) 
             error.allowed = None;
             error.hint("the sweep file has no `profiles`");
         }
-        return;
+        return false;
     };
     for Entry { key, value } in entries(&chosen.value).to_vec() {
         let names: Vec<&str> = key.value.split('.').collect();
@@ -43,6 +44,7 @@ pub(super) fn profile(tree: &mut Node, name: Option<&str>, report: &mut Report) 
             report.error(key.place, Problem::BadOverride(message));
         }
     }
+    true
 }
 
 fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {

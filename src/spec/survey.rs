@@ -90,19 +90,27 @@ pub(super) enum Origin {
 }
 
 impl<'a> Used<'a> {
-    /// What these points use; everything where there are none, since then the grid is wrong.
+    /// What these points use.
     pub(super) fn of(raw: &'a RawSweep, points: &[Point<'a>]) -> Self {
-        if points.is_empty() {
-            return Self {
-                tasks: raw.tasks.iter().map(|task| task.name.value.as_str()).collect(),
-                models: raw.models.iter().map(|model| model.name.value.as_str()).collect(),
-            };
-        }
+        let named = |name: Option<&'a At<String>>| Some(name?.value.as_str());
         Self {
-            tasks: points.iter().filter_map(|point| Some(point.task?.value.as_str())).collect(),
-            models: points.iter().filter_map(|point| Some(point.model?.value.as_str())).collect(),
+            tasks: names(&raw.tasks, |task| &task.name.value, points, |point| named(point.task)),
+            models: names(&raw.models, |model| &model.name.value, points, |point| named(point.model)),
         }
     }
+}
+
+/// The names that points use. All that there are where they use none, or one that there is not: the
+/// grid is wrong then, and any of them may have been meant.
+fn names<'a, T>(
+    all: &'a [T],
+    name: fn(&'a T) -> &'a String,
+    points: &[Point<'a>],
+    named: impl Fn(&Point<'a>) -> Option<&'a str>,
+) -> HashSet<&'a str> {
+    let known: HashSet<&str> = all.iter().map(|one| name(one).as_str()).collect();
+    let used: HashSet<&str> = points.iter().filter_map(named).collect();
+    if used.is_empty() || !used.is_subset(&known) { known } else { used }
 }
 
 /// Looks at everything that is used.
@@ -144,7 +152,7 @@ impl Look<'_> {
     fn place(self, name: &At<String>) -> Option<Result<PathBuf, Fault>> {
         Some(match self.asked(self.data_origin(&name.value))? {
             Origin::Path(path) => Ok(path),
-            Origin::Hub(reference) => self.data_set(&reference, &name.value),
+            Origin::Hub(reference) => self.data_set(&reference),
         })
     }
 
@@ -184,19 +192,22 @@ impl Look<'_> {
     }
 
     /// Brings a model of the hub: what `purpose` needs of it.
-    pub(super) fn model(self, reference: &Reference, files: Files, name: &str) -> Result<PathBuf, Fault> {
+    pub(super) fn model(self, reference: &Reference, files: Files) -> Result<PathBuf, Fault> {
         let Downloads { hub, progress } = self.downloads;
         let snapshot = hub.model(reference, files, progress);
-        snapshot.map(|snapshot| snapshot.folder).map_err(|error| hub_fault(&error, "folder", name))
+        snapshot.map(|snapshot| snapshot.folder).map_err(|error| hub_fault(&error, "folder"))
     }
 
-    fn data_set(self, reference: &Reference, name: &str) -> Result<PathBuf, Fault> {
+    fn data_set(self, reference: &Reference) -> Result<PathBuf, Fault> {
         let Downloads { hub, progress } = self.downloads;
         let snapshot = hub.dataset(reference, progress);
-        let Snapshot { folder, files, .. } = snapshot.map_err(|error| hub_fault(&error, "file", name))?;
+        let Snapshot { folder, files, .. } = snapshot.map_err(|error| hub_fault(&error, "file"))?;
         let files: Vec<PathBuf> = files.iter().map(|file| folder.join(file)).collect();
         sources::as_one(&files).ok_or_else(|| Fault {
-            message: format!("`{name}` is in {} files whose names have too little in common", files.len()),
+            message: format!(
+                "`{reference}` is in {} files whose names have too little in common",
+                files.len()
+            ),
             hint: format!("they are in `{}`: name one of them", folder.display()),
         })
     }
@@ -236,6 +247,7 @@ fn source_fault(error: &SourceError) -> Fault {
     Fault { message: error.to_string(), hint: error.hint() }
 }
 
-fn hub_fault(error: &HubError, what: &str, name: &str) -> Fault {
-    Fault { message: format!("no {what} `{name}` here; {error}"), hint: error.hint() }
+/// The hub's error names what was asked for.
+fn hub_fault(error: &HubError, what: &str) -> Fault {
+    Fault { message: format!("no such {what} here; {error}"), hint: error.hint() }
 }

@@ -113,7 +113,7 @@ impl Seen<'_> {
                     Purpose::Plan => Files::WithoutWeights,
                     Purpose::Run => Files::All,
                 };
-                let path = look.model(reference, files, name)?;
+                let path = look.model(reference, files)?;
                 model_folder(&path, name, look.purpose == Purpose::Plan)
             }
         };
@@ -124,7 +124,7 @@ impl Seen<'_> {
         let look = self.look;
         let load = |origin: &Origin| match origin {
             Origin::Path(path) => tokenizer(path, name),
-            Origin::Hub(reference) => tokenizer(&look.model(reference, Files::WithoutWeights, name)?, name),
+            Origin::Hub(reference) => tokenizer(&look.model(reference, Files::WithoutWeights)?, name),
         };
         self.tokenizers.entry(origin).or_insert_with_key(load).clone()
     }
