@@ -62,9 +62,9 @@
 //! | [`error`] | the errors that end a command, their hints and exit codes |
 //!
 //! Dependencies point one way: `trial ← spec ← plan ← sched ← {exec, run} ← cli`. What trains knows
-//! trials and paths, never the scheduler; the report sees only the record. [`hub`] knows no sweep, and
-//! [`spec`] asks it for what a file names and this machine lacks; [`adapter`] sees a
-//! record and its trials' files, and no scheduler.
+//! trials and paths, never the scheduler; the report sees only the record. [`hub`] knows no sweep;
+//! [`spec`] asks it for what a file names and this machine lacks. [`adapter`] sees a record and its
+//! trials' files, and no scheduler.
 //!
 //! # What is absent
 //! 1. [`sched`], [`plan`], the check and the grid of [`spec`], and the tables and statistics of
