@@ -28,10 +28,10 @@ small: .data build assets $(GPT2) ## run the five experiments' small profiles on
 	ln -s "$$(realpath "$(DATA)")" .data
 
 $(GPT2): | .data build
-	$(LORASWEEP) run sweeps/gpt2_small_wikitext2.yaml
-	trial=$$($(LORASWEEP) status gpt2-small-wikitext2 --json | \
+	$(LORASWEEP) run sweeps/gpt2_small_wikitext2.yaml --profile small
+	trial=$$($(LORASWEEP) status gpt2-small-wikitext2-small --json | \
 	    python3 -c 'import json, sys; print(json.load(sys.stdin)["trials"][0]["id"])') && \
-	    $(LORASWEEP) export gpt2-small-wikitext2 "$$trial" --out $@
+	    $(LORASWEEP) export gpt2-small-wikitext2-small "$$trial" --out $@
 
 test: setup ## set up and run all tests
 	cargo test

@@ -84,7 +84,7 @@ fn kind(wanted: &Kind) -> Value {
             let text = kind(&Kind::Text);
             json!({ "anyOf": [
                 { "type": "array", "items": text.clone(), "minItems": 1 },
-                { "type": "object", "additionalProperties": text, "minProperties": 1 },
+                { "type": "object", "additionalProperties": text },
             ] })
         }
         Kind::Profiles => {

@@ -62,6 +62,16 @@ pub(super) struct Look<'a> {
     pub(super) downloads: Downloads<'a>,
 }
 
+/// What becomes of a file's rows before they are counted.
+#[derive(Clone, Copy)]
+struct Rows<'a> {
+    /// What the file calls a class, to the class's name.
+    map: &'a BTreeMap<String, String>,
+    cleaning: &'a Cleaning,
+    /// The training file's classes, for the other files.
+    classes: Option<&'a [String]>,
+}
+
 /// Where something is that a sweep names.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Origin {
@@ -83,14 +93,16 @@ impl Look<'_> {
         let none = BTreeMap::new();
         let mut facts = TaskFacts::default();
         if let (Some(train), Some(_)) = (&task.train, &task.labels)
-            && let Some(DataFacts { found: Ok(found), .. }) = self.data(task, train, &bare, &none, None)
+            && let Some(DataFacts { found: Ok(found), .. }) =
+                self.data(task, train, Rows { map: &none, cleaning: &bare, classes: None })
         {
             facts.label_values = found.label_names;
             // Names that do not fit are told by `check`.
             facts.label_map = check_labels::map(task, &facts.label_values).unwrap_or_default();
         }
         let file = |name: &Option<At<String>>, classes: Option<&[String]>| {
-            self.data(task, name.as_ref()?, &task.cleaning, &facts.label_map, classes)
+            let rows = Rows { map: &facts.label_map, cleaning: &task.cleaning, classes };
+            self.data(task, name.as_ref()?, rows)
         };
         let train = file(&task.train, None);
         let classes = train.as_ref().and_then(|train| train.found.as_ref().ok()).map(|it| &*it.label_names);
@@ -98,14 +110,8 @@ impl Look<'_> {
         TaskFacts { train, validation, test, ..facts }
     }
 
-    fn data(
-        self,
-        task: &RawTask,
-        name: &At<String>,
-        cleaning: &Cleaning,
-        map: &BTreeMap<String, String>,
-        classes: Option<&[String]>,
-    ) -> Option<DataFacts> {
+    fn data(self, task: &RawTask, name: &At<String>, rows: Rows<'_>) -> Option<DataFacts> {
+        let Rows { map, cleaning, classes } = rows;
         let path = match self.data_origin(&name.value) {
             Origin::Path(path) => path,
             Origin::Hub(reference) => match self.data_set(&reference, &name.value) {

@@ -58,19 +58,15 @@ fn texts(node: &Node, sources: &Sources) -> Option<Vec<At<String>>> {
 fn labels(node: &Node, sources: &Sources) -> Option<Labels> {
     match &node.content {
         Content::List(_) => texts(node, sources).filter(|all| !all.is_empty()).map(Labels::List),
-        Content::Map(entries) if !entries.is_empty() => {
+        // An empty mapping renames nothing: that is how a profile takes the names back.
+        Content::Map(entries) => {
             let name = |entry: &Entry| {
                 let value = text(&entry.value, sources)?;
                 Some((entry.key.clone(), At { value, place: entry.value.place }))
             };
             entries.iter().map(name).collect::<Option<_>>().map(Labels::Map)
         }
-        Content::Null
-        | Content::Flag(_)
-        | Content::Count(_)
-        | Content::Number(_)
-        | Content::Text(_)
-        | Content::Map(_) => None,
+        Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => None,
     }
 }
 

@@ -128,11 +128,15 @@ grid:
     assert_eq!(planned(&folder, &questions), expected);
 }
 
-/// A hostile file's message. The bound is generous: other work may share this machine.
+/// How long a refusal may take. Nearly all of it is the YAML parser's, which is many times slower where it
+/// is not optimised.
+const AT_ONCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
+
+/// A hostile file's message.
 fn refused(folder: &Folder, sweep: &str) -> String {
     let start = Instant::now();
     let message = folder.message(sweep);
-    assert!(start.elapsed() < Duration::from_secs(5), "{:?} for {message:.300}", start.elapsed());
+    assert!(start.elapsed() < AT_ONCE, "{:?} for {message:.300}", start.elapsed());
     assert!(message.len() < 200_000, "{} bytes", message.len());
     message
 }
@@ -152,13 +156,14 @@ fn what_is_made_to_take_long_is_refused_at_once() {
 
     assert!(refused(&folder, &many(1_000_000, &|_| "\n".to_owned())).contains("the file is empty"));
     assert!(refused(&folder, &many(1_000_000, &|_| "# a line\n".to_owned())).contains("more than 1 MiB"));
-    assert!(refused(&folder, &many(100_000, &|i| format!("k{i}: 1\n"))).contains("more than 200 errors"));
-    assert!(refused(&folder, &many(100_000, &|_| "name: 1\n".to_owned())).contains("duplicate key"));
-    let one_line = format!("{{{}}}", many(80_000, &|i| format!("k{i}: 1, ")));
+    assert!(refused(&folder, &many(40_000, &|i| format!("k{i}: 1\n"))).contains("more than 200 errors"));
+    assert!(refused(&folder, &many(40_000, &|_| "name: 1\n".to_owned())).contains("duplicate key"));
+    let one_line = format!("{{{}}}", many(40_000, &|i| format!("k{i}: 1, ")));
     assert!(refused(&folder, &one_line).contains("unknown key `k0`"));
-    assert!(refused(&folder, &format!("{}: 1\n", "k".repeat(1_000_000))).contains("unknown key `kkk"));
+    assert!(refused(&folder, &format!("{}: 1\n", "k".repeat(1_000_000))).contains("not valid YAML"));
+    assert!(refused(&folder, &format!("{}: 1\n", "k".repeat(1_000))).contains("kkk…` in the sweep"));
 
-    let names = many(60_000, &|i| format!("x{i}, "));
+    let names = many(30_000, &|i| format!("x{i}, "));
     let grid = format!("grid: [{{method: full, model: [{names}], learning_rate: 1}}]\n");
     assert!(refused(&folder, &format!("{head}{tiny}{grid}")).contains("unknown model `x0`"));
     let zip = format!("grid: [{{method: full, model: tiny, learning_rate: 1, zip: [[{names}]]}}]\n");
@@ -182,6 +187,6 @@ fn a_file_of_ten_gigabytes_is_refused_at_once() {
     File::create(&sweep).unwrap().set_len(10 << 30).unwrap();
     let start = Instant::now();
     let errors = folder.load_file(&Overrides::default(), Purpose::Run).unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < AT_ONCE);
     assert!(errors.to_string().contains("more than 1 MiB"), "{errors}");
 }

@@ -31,6 +31,7 @@ fn labels_are_renamed_merged_and_listed() {
     let names = |text: &str| labels(text).unwrap().first_task().objective.labels().to_vec();
     assert_eq!(names("{1: bad, 2: bad, 3: good}"), ["bad", "good"]);
     assert_eq!(names("{1: bad}"), ["2", "3", "bad"]);
+    assert_eq!(names("{}"), ["1", "2", "3"]);
     assert_eq!(names("[poor, fair, good]"), ["fair", "good", "poor"]);
     let map = |text: &str| match &labels(text).unwrap().first_task().objective {
         Objective::Classification(classes) => classes.label_map.clone(),
