@@ -5,13 +5,33 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 CARGO_TARGET_DIR ?= target
 LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 
-.PHONY: help demo test build setup assets lint bench clean
+# The experiments, each with a small profile. The two of GPT-2 start from the model in $(GPT2).
+EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
+GPT2 := .assets/gpt2-small
+
+.PHONY: help demo small test build setup assets lint bench peft-check clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 demo: build assets ## run a real sweep on real data, from nothing to the report
 	$(LORASWEEP) run sweeps/demo.yaml
+
+small: .data build assets $(GPT2) ## run the five experiments' small profiles on DATA=folder
+	set -e; for sweep in $(EXPERIMENTS); do $(LORASWEEP) run sweeps/$$sweep.yaml --profile small; done
+	$(LORASWEEP) run sweeps/gptmini_mnli_kfold.yaml --profile small-lora
+
+# Data that nothing here fetches; the README says what is in it.
+.data:
+	@[ -d "$(DATA)" ] || { echo "error: there is no data in .data" >&2; \
+	    echo "hint: \`make small DATA=folder\` links it there; README.md says what the folder holds" >&2; exit 2; }
+	ln -s "$$(realpath "$(DATA)")" .data
+
+$(GPT2): | .data build
+	$(LORASWEEP) run sweeps/gpt2_small_wikitext2.yaml --profile small
+	trial=$$($(LORASWEEP) status gpt2-small-wikitext2-small --json | \
+	    python3 -c 'import json, sys; print(json.load(sys.stdin)["trials"][0]["id"])') && \
+	    $(LORASWEEP) export gpt2-small-wikitext2-small "$$trial" --out $@
 
 test: setup ## set up and run all tests
 	cargo test
@@ -36,6 +56,11 @@ lint: setup ## check formatting, lints and documentation
 bench: build assets ## compare one LoRA trial with transformers + PEFT
 	python3 tests/bench/single_trial.py --lorasweep $(LORASWEEP)
 
-clean: ## remove everything that the other targets made, but for results and reports
+peft-check: build ## check exported and imported adapters against transformers + PEFT
+	@[ -n "$(LORASWEEP_PEER_PYTHON)" ] || { echo "error: LORASWEEP_PEER_PYTHON is not set" >&2; \
+	    echo "hint: name a Python with torch, transformers and peft" >&2; exit 5; }
+	"$(LORASWEEP_PEER_PYTHON)" tests/peft_check.py $(LORASWEEP)
+
+clean: ## remove everything that the other targets made, but for results, reports and .data
 	rm -rf .libtorch .libtorch.partial .assets .assets.partial
 	cargo clean

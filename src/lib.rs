@@ -14,13 +14,20 @@
 //!     └───────────── append ◀── Event ◀───┴──────────────────────────────────────────┘
 //!                                       child process: a pack ─▶ metrics, checkpoints, result per trial
 //!  journal + trials/ ─fold─▶ RunRecord ─▶ tables, statistics, plots ─▶ report.html, .md, .csv, .svg
+//!
+//!  hub ─▶ cache ─▶ models and data that a sweep file names       a trial ─export─▶ PEFT's folder ─▶ predict
+//!                                                             PEFT's own ─import─▶ the same      ─▶ predict
 //! ```
 //!
 //! # Words
 //! | word | meaning |
 //! |---|---|
 //! | sweep | one YAML file: what to vary, on what data, with what training settings |
-//! | axis | one thing that varies: model, method, rank, alpha, dropout, learning rate, seed … |
+//! | profile | changes to a sweep under a name; what comes of it stands apart |
+//! | task | what is learned from which data: classes, the next token, answers. A sweep has one or more of one kind |
+//! | method | what trains: adapters (LoRA), every weight (full, scratch), nothing (base) |
+//! | head | what a task needs on top of a base: a classifier of so many classes, or the output layer of a language model |
+//! | axis | one thing that varies: task, model, method, rank, alpha, dropout, learning rate, seed … |
 //! | configuration | one point of the grid |
 //! | fold | one split of k-fold cross-validation |
 //! | trial | configuration × fold: the smallest thing that trains. Its id is a hash of all that decides its result |
@@ -34,7 +41,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`cli`] | the command line, one file per command |
-//! | [`spec`] | the sweep file: from YAML text to a checked [`spec::SweepSpec`], or every error at once |
+//! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`spec::SweepSpec`], or every error at once |
 //! | [`trial`], [`task`], [`arch`] | what trains, on which data, in which shapes; the ids |
 //! | [`content`], [`stream`] | content hashes; the keys of all random streams |
 //! | [`quantity`] | how counts, times and sizes are written for people |
@@ -46,27 +53,31 @@
 //! | [`job`], [`outcome`] | what a child is told and says; what a trial leaves behind, and how it fails |
 //! | [`worker`] | the child's side of a job |
 //! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
-//! | [`data`] | reading files, drawing rows, folds, tokenising once, batches |
-//! | `model` | pack-aware layers, BERT, GPT-2, GPTMini, generation, weight files (with the feature `torch`) |
-//! | [`train`] | the training loop of a pack: optimiser, evaluation, metrics, checkpoints |
+//! | [`data`] | reading files, cleaning, drawing rows, folds, tokenising once, prompts, batches |
+//! | [`model`] | weight files; with the feature `torch` pack-aware layers, BERT, GPT-2, GPTMini, generation |
+//! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |
 //! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
-//! | [`report`] | tables, statistics and plots of a record; pages and files of them |
-//! | [`ui`] | what the user sees while a sweep runs, and the two outputs |
+//! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; pages and files of them |
+//! | [`ui`] | what the user sees while a sweep runs or files come, and the two outputs |
 //! | [`error`] | the errors that end a command, their hints and exit codes |
 //!
 //! Dependencies point one way: `trial ← spec ← plan ← sched ← {exec, run} ← cli`. What trains knows
-//! trials and paths, never the scheduler; the report sees only the record.
+//! trials and paths, never the scheduler; the report sees only the record. [`hub`] knows no sweep;
+//! [`spec`] asks it for what a file names and this machine lacks. [`adapter`] sees a record and its
+//! trials' files, and no scheduler.
 //!
 //! # What is absent
 //! 1. [`sched`], [`plan`], the check and the grid of [`spec`], and the tables and statistics of
 //!    [`report`] do no I/O and read no clock.
 //! 2. Nothing outside [`cli`] knows clap; nothing outside [`exec`] starts a process; nothing outside
-//!    [`ui`] and `main` prints, but for a child's lines to its parent.
+//!    [`hub`] opens a connection, and no child process asks it; nothing outside [`ui`] and `main`
+//!    prints, but for a child's lines to its parent.
 //! 3. Nothing outside [`run::layout`] builds a path under `results/`.
 //! 4. A trial never learns which executor or pack runs it, and no random stream depends on either.
 //! 5. The journal and `trials/` are the only truth: deleting `reports/` loses nothing.
 //! 6. Nobody validates a sweep after `spec::load`, and nobody trusts a line that a child printed for
 //!    its fate: results and failures are files.
+//! 7. Nothing that a weight file or an adapter holds is executed.
 
 pub mod adapter;
 pub mod arch;

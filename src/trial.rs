@@ -228,6 +228,15 @@ impl Trial {
 }
 
 impl Configuration {
+    /// Peak learning rate, where anything trains.
+    #[must_use]
+    pub fn learning_rate(&self) -> Option<f64> {
+        match self.method {
+            Method::Lora(_) | Method::Full | Method::Scratch => Some(self.training.learning_rate),
+            Method::Base => None,
+        }
+    }
+
     /// A configuration, its id made from everything that decides its results.
     #[must_use]
     pub fn new(task: &Task, model: &ModelSpec, method: Method, training: Training) -> Self {

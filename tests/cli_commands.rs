@@ -111,6 +111,7 @@ fn a_plan_lists_every_trial_with_its_parameters() {
     assert_eq!(trials.len(), 6);
     let keys = [
         "id",
+        "task",
         "model",
         "method",
         "rank",

@@ -50,8 +50,8 @@ pub struct ConfigurationRow {
     pub alpha: Option<f64>,
     /// Dropout on the adapter's input.
     pub dropout: Option<f64>,
-    /// Peak learning rate.
-    pub learning_rate: f64,
+    /// Peak learning rate, where anything trains.
+    pub learning_rate: Option<f64>,
     /// Parameters of the adapters alone.
     pub adapter_params: u64,
     /// Parameters that train.
@@ -83,8 +83,8 @@ pub struct TrialRow {
     pub alpha: Option<f64>,
     /// Dropout on the adapter's input.
     pub dropout: Option<f64>,
-    /// Peak learning rate.
-    pub learning_rate: f64,
+    /// Peak learning rate, where anything trains.
+    pub learning_rate: Option<f64>,
     /// The fold that it is validated on, from 0.
     pub fold: usize,
     /// Parameters that train.
@@ -176,7 +176,7 @@ fn configuration_row(configuration: &Configuration, counts: &ParamCounts, folds:
         rank: lora.map(|lora| lora.rank),
         alpha: lora.map(|lora| lora.alpha),
         dropout: lora.map(|lora| lora.dropout),
-        learning_rate: configuration.training.learning_rate,
+        learning_rate: configuration.learning_rate(),
         adapter_params: counts.adapter,
         trainable_params: counts.trainable,
         trainable_percent: counts.trainable_percent(),
@@ -197,7 +197,7 @@ fn trial_row(trial: &Trial, counts: &ParamCounts) -> TrialRow {
         rank: lora.map(|lora| lora.rank),
         alpha: lora.map(|lora| lora.alpha),
         dropout: lora.map(|lora| lora.dropout),
-        learning_rate: configuration.training.learning_rate,
+        learning_rate: configuration.learning_rate(),
         fold: trial.fold,
         trainable_params: counts.trainable,
         total_params: counts.total,

@@ -41,14 +41,20 @@ pub fn table(overview: &Overview) -> String {
 
 fn configurations(rows: &[ConfigurationRow]) -> String {
     let also = also_varied(rows);
+    let several_tasks = rows.iter().any(|row| row.task != rows[0].task);
+    let mut texts = vec!["configuration"];
+    texts.extend(several_tasks.then_some("task"));
+    texts.extend(["model", "method"]);
     let mut numbers = vec!["rank", "alpha", "dropout", "learning rate"];
     numbers.extend(also.keys().map(String::as_str));
     numbers.extend(["trainable", "%", "total", "folds"]);
-    let mut table = plain(&["configuration", "model", "method"], &numbers);
+    let mut table = plain(&texts, &numbers);
     for (n, row) in rows.iter().enumerate() {
-        let mut cells = vec![text(row.id), text(&row.model), text(&row.method)];
+        let mut cells = vec![text(row.id)];
+        cells.extend(several_tasks.then(|| text(&row.task)));
+        cells.extend([text(&row.model), text(&row.method)]);
         cells.extend([option(row.rank), option(row.alpha), option(row.dropout)]);
-        cells.push(number(format!("{:e}", row.learning_rate)));
+        cells.push(option(row.learning_rate.map(|rate| format!("{rate:e}"))));
         cells.extend(also.values().map(|column| number(&column[n])));
         cells.push(number(quantity::count(row.trainable_params)));
         cells.push(number(format!("{:.3}", row.trainable_percent)));
@@ -59,22 +65,26 @@ fn configurations(rows: &[ConfigurationRow]) -> String {
     table.trim_fmt()
 }
 
-/// Training settings beside the learning rate that are not the same everywhere, with their values:
-/// without them, rows of a grid over such an axis would look alike.
+/// Training settings beside the learning rate that are not the same in all rows that train, with
+/// their values: without them, rows of a grid over such an axis would look alike.
 fn also_varied(rows: &[ConfigurationRow]) -> BTreeMap<String, Vec<String>> {
     let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows {
         let settings = serde_json::to_value(&row.training).expect("settings are a plain struct");
         for (name, value) in settings.as_object().into_iter().flatten() {
             let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            columns.entry(name.clone()).or_default().push(if *value == Value::Null {
-                "–".into()
-            } else {
-                shown
-            });
+            // A seed decides a fresh head too, which needs no training.
+            let applies = row.learning_rate.is_some() || name == "seed";
+            let absent = *value == Value::Null || !applies;
+            columns.entry(name.clone()).or_default().push(if absent { "–".into() } else { shown });
         }
     }
-    columns.retain(|name, values| name != "learning_rate" && values.iter().any(|value| *value != values[0]));
+    let differ = |values: &[String]| {
+        let mut training = rows.iter().zip(values).filter(|(row, _)| row.learning_rate.is_some());
+        let first = training.next().map(|(_, value)| value);
+        training.any(|(_, value)| Some(value) != first)
+    };
+    columns.retain(|name, values| name != "learning_rate" && differ(values));
     columns
 }
 

@@ -19,7 +19,8 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 
 /// What is said of a pattern with the columns `text` and `label`, without the folder's path.
 fn said(folder: &TempDir, pattern: &str) -> String {
-    let error = survey_columns(&folder.path().join(pattern), &["text"], Some("label")).unwrap_err();
+    let error = survey_columns(&folder.path().join(pattern), &["text"], Some("label"))
+        .expect_err("the pattern is bad");
     let path = format!("{}/", folder.path().display());
     format!("{error}\n{}", error.hint()).replace(&path, "").replace(path.trim_end_matches('/'), ".")
 }
