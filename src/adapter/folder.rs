@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
@@ -84,7 +85,11 @@ impl Draft {
             .collect::<Result<_, _>>()
             .map_err(failed)?;
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        safetensors::serialize_to_file(views, Some(metadata), &self.aside.join(name)).map_err(failed)
+        let path = self.aside.join(name);
+        safetensors::serialize_to_file(views, Some(metadata), &path).map_err(failed)?;
+        // The crate makes a file for its owner alone; who may read the folder may read all of it.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
+            .map_err(AdapterError::write(self.out.join(name)))
     }
 
     /// Copies a tokenizer: the files that decide what it does, under the names that are looked for,
