@@ -41,7 +41,7 @@ fn the_same_record_gives_the_same_bytes() {
     let names: BTreeSet<String> =
         written.iter().map(|path| path.file_name().unwrap().to_str().unwrap().to_owned()).collect();
     assert_eq!(names, found.keys().cloned().collect(), "no file is left over or missing");
-    assert_eq!(found.len(), 4 + 2 * 3);
+    assert_eq!(found.len(), 4 + 2 * 4);
     assert!(found == files(two.path()));
     assert!(found["convergence.png"].starts_with(b"\x89PNG"));
 }

@@ -21,17 +21,20 @@ use crate::task::Objective;
 use crate::trial::Method;
 
 use super::findings::{Findings, TaskFindings};
+use super::measure::Measure;
 use super::sections::side_by_side;
 use scene::{PALETTE, Rgb};
 
 /// What names of charts begin with; of one task among several, the task's name follows.
-const NAMES: [&str; 6] = [
+const NAMES: [&str; 8] = [
     "convergence",
     "training",
     "rank-alpha",
     "accuracy-vs-parameters",
+    "macro-f1-vs-parameters",
     "loss-vs-parameters",
     "f1-vs-parameters",
+    "exact-match-vs-parameters",
 ];
 
 /// Whether a chart can have this name.
@@ -108,7 +111,10 @@ fn courses(tasks: &[TaskFindings<'_>]) -> Vec<Chart> {
 
 /// What came of one task's configurations.
 fn comparisons(task: &TaskFindings<'_>) -> impl Iterator<Item = Chart> {
-    [parameters::chart(task), rank_alpha::chart(task)].into_iter().flatten()
+    // Of the losses that follow from one another, one says it all.
+    let told = |measure: &Measure| *measure == task.measure || measure.metric.is_share();
+    let measures = Measure::shown(&task.task.objective).into_iter().filter(told);
+    measures.map(|measure| parameters::chart(task, measure)).chain([rank_alpha::chart(task)]).flatten()
 }
 
 /// A chart under its task's name. Its number keeps apart names that files cannot tell apart.

@@ -1,4 +1,4 @@
-//! Owns the chart of the metric that selects against trainable parameters, with its Pareto front.
+//! Owns the charts of a metric against trainable parameters, with its Pareto front.
 //! What trains nothing has no place on a logarithmic axis: it is a line across the plot, or a note
 //! beside it where it is too far off to share the axis. Pure.
 
@@ -38,8 +38,7 @@ struct Dot<'a> {
 const FARTHEST: f64 = 0.6;
 
 /// The chart; `None` while nothing that trains has a score.
-pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
-    let measure = task.measure;
+pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> {
     let has_score = |e: &&Entry| e.summary.reported(measure.metric).is_some();
     let (bases, entries): (Vec<&Entry>, Vec<&Entry>) =
         task.entries.iter().filter(has_score).partition(|e| e.summary.params.trainable == 0);
@@ -64,7 +63,7 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
     }
     name_dots(&mut scene, &dots, task, taken);
     Some(Chart {
-        name: format!("{}-vs-parameters", measure.metric.name()),
+        name: format!("{}-vs-parameters", measure.metric.name().replace('_', "-")),
         title: format!("{} against trainable parameters", capital(measure.title())),
         task: None,
         caption: caption(rows, measure, !bases.is_empty(), entries[0].summary.planned > 1),
