@@ -266,20 +266,25 @@ impl Task {
         [Some(&self.train), self.validation.as_ref(), self.test.as_ref()].map(|f| f.map(|f| f.content))
     }
 
-    /// Rows of the training file that are held out as test rows: at least one is, and one is left.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "row counts are far below 2^52, and a share of one lies between 0 and it"
-    )]
+    /// Rows of the training file that are held out as test rows.
     fn held_out(&self) -> usize {
         match (&self.test, self.test_fraction) {
-            (None, Some(fraction)) => {
-                let rows = self.drawn_rows();
-                ((rows as f64 * fraction).round() as usize).clamp(1, rows.max(2) - 1)
-            }
+            (None, Some(fraction)) => held_out_rows(self.drawn_rows(), fraction),
             (Some(_), _) | (None, None) => 0,
         }
     }
+}
+
+/// How many of so many rows a share of them is, for tests or for validation: at least one, and one is
+/// left where there are two.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "row counts are far below 2^52, and a share of one lies between 0 and it"
+)]
+pub fn held_out_rows(rows: usize, fraction: f64) -> usize {
+    let wanted = (rows as f64 * fraction).round() as usize;
+    wanted.clamp(1.min(rows), rows.saturating_sub(1).max(1.min(rows)))
 }

@@ -164,7 +164,7 @@ pub enum Schedule {
 pub enum Keep {
     /// Those at the end of training: nothing is chosen by looking at the validation rows.
     Last,
-    /// Those with the best validation accuracy.
+    /// Those with the best validation score, by the metric that selects.
     Best,
 }
 

@@ -6,6 +6,7 @@ use rand::seq::SliceRandom;
 
 use crate::data::sample::{by_class, indices, stratified};
 use crate::stream::{Draw, StreamKey};
+use crate::task::held_out_rows;
 use crate::trial::Splitting;
 
 /// One division of a task's rows: disjoint, together all rows, each in ascending order.
@@ -57,11 +58,6 @@ fn shuffled(labels: &[u32], stratified: bool, rng: &mut impl Rng) -> Vec<u32> {
     let mut groups = if stratified { by_class(labels) } else { vec![indices(labels.len()).collect()] };
     groups.iter_mut().for_each(|group| group.shuffle(rng));
     groups.concat()
-}
-
-fn held_out_rows(rows: usize, fraction: f64) -> usize {
-    let wanted = (rows as f64 * fraction).round() as usize;
-    wanted.clamp(1.min(rows), rows.saturating_sub(1).max(1.min(rows)))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! the same way for every task. Pure.
 
 use crate::data::sample;
-use crate::task::TextLayout;
+use crate::task::{TextLayout, held_out_rows};
 use crate::trial::Splitting;
 
 use super::error::{Problem, Report};
@@ -107,15 +107,9 @@ impl<'a> Drawn<'a> {
 }
 
 /// Rows of so many that are held out as test rows.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "row counts are far below 2^52, and a share of one lies between 0 and it"
-)]
 fn held_out(task: &RawTask, rows: usize) -> usize {
     match (&task.test_fraction, &task.test) {
-        (Some(fraction), None) => ((rows as f64 * fraction.value).round() as usize).clamp(1, rows.max(2) - 1),
+        (Some(fraction), None) => held_out_rows(rows, fraction.value),
         (Some(_), Some(_)) | (None, _) => 0,
     }
 }

@@ -214,16 +214,8 @@ fn gpt2(config: Gpt2Config, head: &ConfigHead) -> (Architecture, Unlike) {
 }
 
 fn weights(folder: &Path) -> Result<WeightFacts, WeightsError> {
-    let files = weights::files(folder)?;
     let tensors = Arc::new(weights::read(folder)?);
-    let mut hasher = blake3::Hasher::new();
-    for path in files.into_iter().chain([folder.join("config.json")]) {
-        // A config.json that cannot be read is told by `config`.
-        if let Ok(file) = File::open(&path) {
-            hasher.update_reader(file).map_err(|source| WeightsError::Read { path, source })?;
-        }
-    }
-    Ok(WeightFacts::Found { content: ContentHash::from_digest(&hasher.finalize()), tensors })
+    Ok(WeightFacts::Found { content: weights::content(folder)?, tensors })
 }
 
 /// An error of a folder's weights, with the folder called as the sweep calls it. What these errors
