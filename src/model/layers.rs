@@ -66,32 +66,60 @@ impl Linear {
 
     /// `[K, n, in]` to `[K, n, out]`.
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
+        self.adapt(&self.base(x), x, pass)
+    }
+
+    /// The product without the adapter's: `[K, n, in]` to `[K, n, out]`.
+    pub fn base(&self, x: &Tensor) -> Tensor {
         let out_in = |weight: &Tensor| {
             if self.is_transposed { weight.transpose(-2, -1) } else { weight.shallow_clone() }
         };
-        let y = match &self.weight {
+        match &self.weight {
             Weight::Shared(weight) => x.linear(&out_in(weight), self.bias.as_ref().map(Weight::shared)),
             Weight::Stacked(weight) => {
                 stacked_linear(x, &out_in(weight), self.bias.as_ref().map(Weight::stacked))
             }
-        };
-        match &self.adapter {
-            Some(adapter) => adapter.add_to(&y, x, pass),
-            None => y,
         }
+    }
+
+    /// The whole from the product `y` of `x` without the adapter's. Where both are the same for all
+    /// slots, `[1, n, …]`, the result has the adapter's slots.
+    pub fn adapt(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
+        match &self.adapter {
+            Some(adapter) => adapter.add_to(y, x, pass),
+            None => y.shallow_clone(),
+        }
+    }
+
+    /// Whether all slots have the same layer.
+    pub fn is_shared(&self) -> bool {
+        self.adapter.is_none() && self.base_is_shared()
+    }
+
+    /// Whether all slots have the same layer but for their adapters.
+    pub fn base_is_shared(&self) -> bool {
+        self.weight.is_shared()
     }
 }
 
-/// `[K, n, in]` to `[K, n, out]` with `[K, out, in]` and `[K, out]`.
+/// `[K or 1, n, in]` to `[K, n, out]` with `[K, out, in]` and `[K, out]`.
 fn stacked_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     if weight.size()[0] == 1 {
         // A batched product of one is slower than a plain one.
         return x.linear(&weight.get(0), bias.map(|bias| bias.get(0)));
     }
+    let x = for_slots(x, weight.size()[0]);
     match bias {
-        Some(bias) => bias.unsqueeze(1).baddbmm(x, &weight.transpose(1, 2), 1, 1),
+        Some(bias) => bias.unsqueeze(1).baddbmm(&x, &weight.transpose(1, 2), 1, 1),
         None => x.bmm(&weight.transpose(1, 2)),
     }
+}
+
+/// `[K or 1, …]` as `[K, …]`, without a copy.
+pub(super) fn for_slots(x: &Tensor, slots: i64) -> Tensor {
+    let mut size = x.size();
+    size[0] = slots;
+    x.expand(size, false)
 }
 
 impl Adapter {
@@ -109,7 +137,15 @@ impl Adapter {
         if self.dropout.len() == 1 {
             return y + x.linear(&self.a.get(0), None::<&Tensor>).linear(&b.get(0), None::<&Tensor>);
         }
-        y.baddbmm(&x.bmm(&self.a.transpose(1, 2)), &b.transpose(1, 2), 1, 1)
+        let inner = match (x.size()[0], self.a.size()[0]) {
+            // One product for all slots, `[1, n, K * r]`.
+            (1, slots) => {
+                let inner = x.linear(&self.a.flatten(0, 1), None::<&Tensor>);
+                inner.view([x.size()[1], slots, -1]).transpose(0, 1)
+            }
+            _ => x.bmm(&self.a.transpose(1, 2)),
+        };
+        for_slots(y, self.a.size()[0]).baddbmm(&inner, &b.transpose(1, 2), 1, 1)
     }
 }
 
@@ -128,6 +164,11 @@ impl LayerNorm {
         let weight = params.weight(&format!("{name}.weight"));
         let bias = params.weight(&format!("{name}.bias"));
         Self { weight, bias, epsilon }
+    }
+
+    /// Whether all slots have the same layer.
+    pub fn is_shared(&self) -> bool {
+        self.weight.is_shared()
     }
 
     /// `[K, n, width]` to the same.
@@ -174,7 +215,12 @@ impl Embedding {
         Self { bias: params.find(&format!("{name}.bias")), ..Self::new(params, name, -1) }
     }
 
-    /// Ids `[K, n]` to vectors `[K, n, width]`.
+    /// Whether all slots have the same table.
+    pub fn is_shared(&self) -> bool {
+        self.weight.is_shared()
+    }
+
+    /// Ids `[K, n]` to vectors `[K, n, width]`; with a table per slot, ids may be `[1, n]` for all.
     pub fn forward(&self, ids: &Tensor) -> Tensor {
         let look_up = |weight: &Tensor, bias: Option<&Tensor>, ids: &Tensor| match bias {
             None => Tensor::embedding(weight, ids, self.padding, false, false),
@@ -185,6 +231,7 @@ impl Embedding {
             Weight::Stacked(weight) => {
                 let bias = |k| self.bias.as_ref().map(|bias| bias.stacked().get(k));
                 let slots = weight.size()[0];
+                let ids = for_slots(ids, slots);
                 let parts = (0..slots).map(|k| look_up(&weight.get(k), bias(k).as_ref(), &ids.get(k)));
                 Tensor::stack(&parts.collect::<Vec<_>>(), 0)
             }
@@ -224,6 +271,13 @@ impl Embedding {
 }
 
 impl Weight {
+    fn is_shared(&self) -> bool {
+        match self {
+            Self::Shared(_) => true,
+            Self::Stacked(_) => false,
+        }
+    }
+
     fn shared(&self) -> &Tensor {
         match self {
             Self::Shared(tensor) => tensor,
