@@ -64,12 +64,14 @@ impl Linear {
         Self { is_transposed: true, ..Self::new(params, name, settings) }
     }
 
-    /// `[K, n, in]` to `[K, n, out]`.
+    /// `[K, n, in]` to `[K, n, out]`: [`Linear::base`], then [`Linear::adapt`].
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
         self.adapt(&self.base(x), x, pass)
     }
 
-    /// The product without the adapter's: `[K, n, in]` to `[K, n, out]`.
+    /// `x W^T + b`: `[K, n, in]` to `[K, n, out]`. Where the weight is shared and all slots read the
+    /// same, `x` may be `[1, n, in]`, which gives `[1, n, out]`.
+    #[must_use]
     pub fn base(&self, x: &Tensor) -> Tensor {
         let out_in = |weight: &Tensor| {
             if self.is_transposed { weight.transpose(-2, -1) } else { weight.shallow_clone() }
@@ -82,8 +84,8 @@ impl Linear {
         }
     }
 
-    /// The whole from the product `y` of `x` without the adapter's. Where both are the same for all
-    /// slots, `[1, n, …]`, the result has the adapter's slots.
+    /// `y` plus what each slot's adapter makes of `x`, `[K, n, out]`; `y` as it is where there is no
+    /// adapter. `x` `[K, n, in]` and `y` `[K, n, out]` may both have one slice that all slots share.
     pub fn adapt(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
         match &self.adapter {
             Some(adapter) => adapter.add_to(y, x, pass),
@@ -137,15 +139,17 @@ impl Adapter {
         if self.dropout.len() == 1 {
             return y + x.linear(&self.a.get(0), None::<&Tensor>).linear(&b.get(0), None::<&Tensor>);
         }
-        let inner = match (x.size()[0], self.a.size()[0]) {
-            // One product for all slots, `[1, n, K * r]`.
-            (1, slots) => {
-                let inner = x.linear(&self.a.flatten(0, 1), None::<&Tensor>);
-                inner.view([x.size()[1], slots, -1]).transpose(0, 1)
-            }
-            _ => x.bmm(&self.a.transpose(1, 2)),
-        };
-        for_slots(y, self.a.size()[0]).baddbmm(&inner, &b.transpose(1, 2), 1, 1)
+        y.baddbmm(&self.reduce(&x), &b.transpose(1, 2), 1, 1)
+    }
+
+    /// `A x` of each slot, `[K, n, r]`; of an input that all slots share in one product, ranks side by side.
+    fn reduce(&self, x: &Tensor) -> Tensor {
+        if x.size()[0] > 1 {
+            return x.bmm(&self.a.transpose(1, 2));
+        }
+        let [slots, rank, width] = self.a.size()[..] else { unreachable!("A is `[K, r, in]`") };
+        let low = x.get(0).linear(&self.a.view([slots * rank, width]), None::<&Tensor>);
+        low.view([-1, slots, rank]).transpose(0, 1)
     }
 }
 
@@ -296,6 +300,50 @@ impl Weight {
         match self {
             Self::Stacked(tensor) => tensor,
             Self::Shared(_) => panic!("adapters always train"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::pass::Stream;
+    use crate::stream::StreamKey;
+
+    const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    /// Three slots with ranks 2, 4 and 3 on a frozen layer of 6 to 5.
+    fn adapted(dropouts: [f64; 3]) -> Linear {
+        tch::manual_seed(1);
+        let mut params = Params::new(3);
+        params.freeze("layer.weight", Tensor::randn([5, 6], CPU));
+        params.freeze("layer.bias", Tensor::randn([5], CPU));
+        let each = |size: fn(i64) -> [i64; 2]| [2, 4, 3].map(|r| Tensor::randn(size(r), CPU));
+        params.train("layer.lora_A.weight", &each(|r| [r, 6]), true);
+        params.train("layer.lora_B.weight", &each(|r| [5, r]), true);
+        let settings = AdapterSettings { scales: vec![0.5, 1.0, 2.0], dropouts: dropouts.to_vec() };
+        Linear::new(&params, "layer", Some(&settings))
+    }
+
+    fn training() -> Pass {
+        let stream = |seed| Stream { key: StreamKey::from_seed(seed), step: 0, rows: 7, tokens: 1 };
+        Pass::training((1..=3).map(stream).collect())
+    }
+
+    #[test]
+    fn an_input_that_all_slots_share_gives_what_a_copy_for_each_gives() {
+        for dropouts in [[0.0; 3], [0.5, 0.0, 0.2]] {
+            let layer = adapted(dropouts);
+            let x = Tensor::randn([1, 7, 6], CPU);
+            let shared = layer.forward(&x, &mut training());
+            let copied = layer.forward(&x.expand([3, -1, -1], false).contiguous(), &mut training());
+            assert_eq!(shared.size(), [3, 7, 5]);
+            assert!(shared.allclose(&copied, 1e-5, 1e-5, false), "{dropouts:?}");
+            let gradients = |y: &Tensor| {
+                let a = &layer.adapter.as_ref().unwrap().a;
+                Tensor::run_backward(&[y.square().sum(Kind::Float)], &[a], false, false).remove(0)
+            };
+            assert!(gradients(&shared).allclose(&gradients(&copied), 1e-4, 1e-4, false), "{dropouts:?}");
         }
     }
 }
