@@ -150,7 +150,7 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
 
 #[cfg(feature = "torch")]
 fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
-    use crate::train::{self, Context, Ended};
+    use crate::train::{self, Context, Ended, Passage};
 
     let say = |line: ChildLine| {
         if let ChildLine::Warning { trial, message } = &line {
@@ -159,7 +159,8 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
         // Nobody may be listening any more; the heartbeat sees to that.
         drop(tell(&mut io::stdout(), &line));
     };
-    let context = Context { layout, placement: job.placement.clone(), stop, say: &say };
+    let passage = Passage::suiting(job.placement.device);
+    let context = Context { layout, placement: job.placement.clone(), passage, stop, say: &say };
     match train::run(pack, &context) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,

@@ -101,20 +101,16 @@ impl BertClassifier {
         let [slots, rows, tokens] = inputs.shape;
         let words = self.words.forward(&inputs.ids.view([slots, rows * tokens]));
         let positions = self.positions.head(usize::try_from(tokens).expect("lengths are positive"));
+        let by_rows = |x: &Tensor| x.view([x.size()[0], rows, tokens, -1]);
         let sum = match &inputs.token_types {
             // One type only: added to the few positions rather than to every token.
-            None => {
-                words.view([slots, rows, tokens, -1]) + (positions + self.token_types.head(1)).unsqueeze(1)
-            }
+            None => by_rows(&words) + (positions + self.token_types.head(1)).unsqueeze(1),
             Some(types) => {
                 let types = self.token_types.forward(&types.view([slots, rows * tokens]));
-                (words + types).view([slots, rows, tokens, -1]) + positions.unsqueeze(1)
+                by_rows(&(words + types)) + positions.unsqueeze(1)
             }
         };
-        pass.dropout(
-            &self.norm.forward(&sum.view([slots, rows * tokens, -1])),
-            self.config.hidden_dropout_prob,
-        )
+        pass.dropout(&self.norm.forward(&sum.flatten(1, 2)), self.config.hidden_dropout_prob)
     }
 }
 
@@ -141,7 +137,8 @@ impl Layer {
 
     /// Whether all slots have the same layer.
     fn is_shared(&self) -> bool {
-        let linear = [&self.query, &self.key, &self.value, &self.attention_output, &self.intermediate, &self.output];
+        let linear =
+            [&self.query, &self.key, &self.value, &self.attention_output, &self.intermediate, &self.output];
         linear.into_iter().all(Linear::is_shared)
             && [&self.attention_norm, &self.output_norm].into_iter().all(LayerNorm::is_shared)
     }

@@ -82,12 +82,15 @@ impl<'a> Trunk<'a> {
 
 /// A model of some family over a pack's tensors.
 #[derive(Debug)]
-pub enum Model {
-    /// A BERT encoder with a classifier.
+pub struct Model {
+    slots: usize,
+    family: Family,
+}
+
+#[derive(Debug)]
+enum Family {
     Bert(BertClassifier),
-    /// A GPT-2 decoder with either head.
     Gpt2(Gpt2),
-    /// GPTMini with its classifier.
     GptMini(GptMini),
 }
 
@@ -104,30 +107,37 @@ impl Model {
         adapters: Option<&AdapterSettings>,
     ) -> Self {
         assert!(architecture.supports(head), "the check of the sweep refuses {head:?} on this family");
-        match architecture {
-            Architecture::Bert(config) => Self::Bert(BertClassifier::new(config, params, adapters)),
-            Architecture::Gpt2(config) => Self::Gpt2(Gpt2::new(config, head, params, adapters)),
-            Architecture::GptMini(config) => Self::GptMini(GptMini::new(config, params, adapters)),
-        }
+        let family = match architecture {
+            Architecture::Bert(config) => Family::Bert(BertClassifier::new(config, params, adapters)),
+            Architecture::Gpt2(config) => Family::Gpt2(Gpt2::new(config, head, params, adapters)),
+            Architecture::GptMini(config) => Family::GptMini(GptMini::new(config, params, adapters)),
+        };
+        Self { slots: params.slots(), family }
+    }
+
+    /// Number of slots K.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots
     }
 
     /// Whether the trunk is the same for every slot that sees the same batch.
     #[must_use]
     pub fn shares_trunk(&self) -> bool {
-        match self {
-            Self::Bert(bert) => bert.shares_trunk(),
-            Self::Gpt2(gpt2) => gpt2.shares_trunk(),
-            Self::GptMini(mini) => mini.shares_trunk(),
+        match &self.family {
+            Family::Bert(bert) => bert.shares_trunk(),
+            Family::Gpt2(gpt2) => gpt2.shares_trunk(),
+            Family::GptMini(mini) => mini.shares_trunk(),
         }
     }
 
     /// The beginning of a forward pass.
     #[must_use]
     pub fn trunk<'a>(&self, inputs: &'a Inputs, pass: &mut Pass) -> Trunk<'a> {
-        match self {
-            Self::Bert(bert) => bert.trunk(inputs, pass),
-            Self::Gpt2(gpt2) => gpt2.trunk(inputs, pass),
-            Self::GptMini(mini) => mini.trunk(inputs, pass),
+        match &self.family {
+            Family::Bert(bert) => bert.trunk(inputs, pass),
+            Family::Gpt2(gpt2) => gpt2.trunk(inputs, pass),
+            Family::GptMini(mini) => mini.trunk(inputs, pass),
         }
     }
 
@@ -137,10 +147,10 @@ impl Model {
     /// For a language model.
     pub fn classify(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
         pass.go_on_at(trunk.site);
-        match self {
-            Self::Bert(bert) => bert.classify(trunk, pass),
-            Self::Gpt2(gpt2) => gpt2.classify(trunk, pass),
-            Self::GptMini(mini) => mini.classify(trunk, pass),
+        match &self.family {
+            Family::Bert(bert) => bert.classify(trunk, pass),
+            Family::Gpt2(gpt2) => gpt2.classify(trunk, pass),
+            Family::GptMini(mini) => mini.classify(trunk, pass),
         }
     }
 
@@ -189,9 +199,9 @@ impl Model {
     }
 
     fn language_model(&self) -> &Gpt2 {
-        match self {
-            Self::Gpt2(gpt2) => gpt2,
-            Self::Bert(_) | Self::GptMini(_) => panic!("this family has no language model"),
+        match &self.family {
+            Family::Gpt2(gpt2) => gpt2,
+            Family::Bert(_) | Family::GptMini(_) => panic!("this family has no language model"),
         }
     }
 }

@@ -11,7 +11,7 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::outcome::{Cost, Scores};
+use crate::outcome::{Cost, EMA_DECAY, Scores};
 use crate::run::files;
 use crate::trial::TrialId;
 
@@ -49,6 +49,25 @@ pub struct Window {
     pub seconds: f64,
     /// Gradient norm of the latest.
     pub grad_norm: f64,
+}
+
+impl State {
+    /// Takes in an optimiser step: its loss, its gradient norm, its rows and tokens, and its time.
+    pub(super) fn count_step(&mut self, loss: f64, grad_norm: f64, [rows, tokens]: [u64; 2], seconds: f64) {
+        self.step += 1;
+        self.cost.train_rows += rows;
+        self.cost.train_tokens += tokens;
+        self.cost.train_s += seconds;
+        self.cost.wall_s += seconds;
+        self.ema_loss = Some(self.ema_loss.map_or(loss, |ema| EMA_DECAY * ema + (1.0 - EMA_DECAY) * loss));
+        let window = &mut self.window;
+        window.steps += 1;
+        window.loss += loss;
+        window.rows += rows;
+        window.tokens += tokens;
+        window.seconds += seconds;
+        window.grad_norm = grad_norm;
+    }
 }
 
 /// A checkpoint that cannot be used.

@@ -17,7 +17,8 @@ pub(crate) fn fixture(change: impl FnOnce(&mut BertConfig)) -> Fixture {
         recorded: Fixture::recorded("bert"),
         folder,
         forward: |fixture, model, step, slots| {
-            let logits = model.classify(&fixture.inputs(step, slots), &mut Pass::evaluation());
+            let (inputs, pass) = (fixture.inputs(step, slots), &mut Pass::evaluation());
+            let logits = model.classify(&model.trunk(&inputs, pass), pass);
             (losses(&logits, &fixture.recorded["labels"].get(step)), logits)
         },
     }

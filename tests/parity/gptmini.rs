@@ -14,7 +14,8 @@ pub(crate) fn fixture() -> Fixture {
         head: Head::Classifier { labels: 3 },
         recorded: Fixture::recorded("gptmini"),
         forward: |fixture, model, step, slots| {
-            let logits = model.classify(&fixture.inputs(step, slots), &mut Pass::evaluation());
+            let (inputs, pass) = (fixture.inputs(step, slots), &mut Pass::evaluation());
+            let logits = model.classify(&model.trunk(&inputs, pass), pass);
             (losses(&logits, &fixture.recorded["labels"].get(step)), logits)
         },
     }

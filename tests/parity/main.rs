@@ -96,8 +96,16 @@ impl Fixture {
         Inputs { shape, token_types: take("token_type_ids"), mask, ids }
     }
 
-    /// Follows the recorded steps in every slot: losses, logits, gradients, norms and weights.
+    /// Follows the recorded steps in every slot: losses, logits, gradients, norms and weights. Once
+    /// with a copy of the batch for each slot, once with one for all.
     fn follow(&self, set: &str, method: &Method, slots: usize) {
+        self.follow_with(set, method, [slots, slots]);
+        if slots > 1 {
+            self.follow_with(set, method, [slots, 1]);
+        }
+    }
+
+    fn follow_with(&self, set: &str, method: &Method, [slots, copies]: [usize; 2]) {
         let start = self.start(set, method, slots);
         let model = self.model(&start);
         let params = &start.params;
@@ -105,9 +113,18 @@ impl Fixture {
         let close = |what: &str, ours: &Tensor, theirs: &Tensor| {
             assert_close(&format!("{set}: {what}"), ours, theirs, TOLERANCE);
         };
+        let frozen: Vec<(String, Tensor, Tensor)> = self
+            .architecture
+            .tensors()
+            .into_iter()
+            .filter_map(|shape| match params.find(&shape.name)? {
+                Weight::Shared(tensor) => Some((shape.name, tensor.copy(), tensor)),
+                Weight::Stacked(_) => None,
+            })
+            .collect();
         let (mut optimiser, training) = (AdamW::new(params), training(1));
         for step in 0..STEPS {
-            let (losses, logits) = (self.forward)(self, &model, step, slots as i64);
+            let (losses, logits) = (self.forward)(self, &model, step, copies as i64);
             losses.sum(Kind::Float).backward();
             for slot in 0..slots as i64 {
                 close("loss", &losses.get(slot), &recorded("losses").get(step));
@@ -122,6 +139,9 @@ impl Fixture {
             let slot_step = SlotStep { training: &training, done: step as u64, learning_rate: 1e-3 };
             let norms = optimiser.step(params, &vec![slot_step; slots]);
             close("gradient norm", &norms.get(0), &recorded("grad_norms").get(step));
+        }
+        for (name, before, now) in &frozen {
+            assert_eq!(now, before, "{name} is frozen");
         }
         for (name, trainable) in params.trainable() {
             let after = recorded(&format!("after.{}{name}", prefix(method)));

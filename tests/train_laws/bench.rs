@@ -16,7 +16,7 @@ use lorasweep::outcome::{Failure, MetricLine, Scores, TrialResult};
 use lorasweep::run::layout::Layout;
 use lorasweep::task::Part;
 use lorasweep::train::evaluate::Evaluator;
-use lorasweep::train::{self, Context, Ended, checkpoint};
+use lorasweep::train::{self, Context, Ended, Passage, checkpoint};
 use lorasweep::trial::Trial;
 use tch::Tensor;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Packed and solo trials run different kernels, which add in another order. Measured over the
+/// Stacked and solo trials run different kernels, which add in another order. Measured over the
 /// trials of these tests: weights at most 1e-6 apart, losses 3e-8.
 pub(crate) const WEIGHTS_APART: f64 = 1e-5;
 pub(crate) const LOSSES_APART: f64 = 1e-6;
@@ -39,11 +39,17 @@ pub(crate) struct Bench {
     folder: TempDir,
     pub(crate) subject: Subject,
     pub(crate) layout: Layout,
+    passage: Passage,
     store: ContentHash,
 }
 
 impl Bench {
+    /// Where packs train as they do on a CPU.
     pub(crate) fn new(subject: Subject) -> Self {
+        Self::with(subject, Passage::InTurn)
+    }
+
+    pub(crate) fn with(subject: Subject, passage: Passage) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path(), "laws");
         let store = ContentHash::of_bytes(b"store");
@@ -54,7 +60,7 @@ impl Bench {
             (0..rows).for_each(|row| builder.push(subject.row(row, &mut Vec::new())));
             builder.write(&path, part).unwrap();
         }
-        let bench = Self { folder, subject, layout, store };
+        let bench = Self { folder, subject, layout, passage, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -88,7 +94,8 @@ impl Bench {
             slots: slots.to_vec(),
         };
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
-        let context = Context { layout: self.layout.clone(), placement, stop: &stop, say: &say };
+        let layout = self.layout.clone();
+        let context = Context { layout, placement, passage: self.passage, stop: &stop, say: &say };
         (train::run(&pack, &context), lines.into_inner())
     }
 
@@ -151,7 +158,8 @@ impl Bench {
         let evaluator = Evaluator::new(&task, &spec, tch::Device::Cpu).unwrap();
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
-        evaluator.scores(&self.model(trial, values), store.part(Part::Test).unwrap(), &rows).unwrap()
+        let scores = evaluator.scores(&[&self.model(trial, values)], store.part(Part::Test).unwrap(), &rows);
+        scores.unwrap()[0]
     }
 }
 

@@ -2,12 +2,13 @@
 
 use lorasweep::job::ChildLine;
 use lorasweep::outcome::Failure;
-use lorasweep::train::Ended;
+use lorasweep::train::{Ended, Passage};
 use lorasweep::trial::{Keep, Method, Training, Trial};
 
 use crate::bench::{Bench, alone, assert_close, assert_identical};
 use crate::subject::{Subject, training};
 
+const BOTH: [Passage; 2] = [Passage::Stacked, Passage::InTurn];
 const ALL: [Subject; 3] = [Subject::Labels, Subject::Language, Subject::Answers];
 
 #[test]
@@ -42,36 +43,65 @@ fn a_trial_stopped_after_every_step_gives_the_same_bits() {
 #[test]
 fn a_pack_stopped_after_every_step_gives_the_same_bits() {
     let _alone = alone();
-    for subject in ALL {
-        let (whole, torn, trials) = (Bench::new(subject), Bench::new(subject), subject.unlike_adapters());
-        whole.train(&trials);
-        let mut left = trials.clone();
-        // Whoever continues a pack leaves out the trials that have their result.
-        while !left.is_empty() {
-            let _ = torn.attempt(&left, true).0.unwrap();
-            left.retain(|trial| !torn.layout.result(trial.id).exists());
-        }
-        for trial in &trials {
-            assert_identical(&torn, &whole, trial);
+    for (subject, passage) in ALL.into_iter().flat_map(|subject| BOTH.map(|passage| (subject, passage))) {
+        for trials in [subject.unlike_adapters(), subject.grid()] {
+            let (whole, torn) = (Bench::with(subject, passage), Bench::with(subject, passage));
+            whole.train(&trials);
+            let mut left = trials.clone();
+            // Whoever continues a pack leaves out the trials that have their result.
+            while !left.is_empty() {
+                let _ = torn.attempt(&left, true).0.unwrap();
+                left.retain(|trial| !torn.layout.result(trial.id).exists());
+            }
+            for trial in &trials {
+                assert_identical(&torn, &whole, trial);
+            }
         }
     }
+}
+
+/// Packs of trials that see the same batches, of trials that do not, and of whole models.
+fn packs(subject: Subject) -> [Vec<Trial>; 3] {
+    let full = |learning_rate, epochs, seed| {
+        subject.trial(Method::Full, Training { learning_rate, epochs, seed, ..training() })
+    };
+    let unlike_models = vec![full(1e-4, 2.0, 3), full(1e-3, 0.5, 4), full(3e-4, 1.5, 3)];
+    [subject.grid(), subject.unlike_adapters(), unlike_models]
 }
 
 #[test]
 fn a_trial_in_a_pack_learns_what_it_learns_alone() {
     let _alone = alone();
     for subject in ALL {
-        let full = |learning_rate, epochs, seed| {
-            subject.trial(Method::Full, Training { learning_rate, epochs, seed, ..training() })
-        };
-        let unlike_models = vec![full(1e-4, 2.0, 3), full(1e-3, 0.5, 4), full(3e-4, 1.5, 3)];
-        for trials in [subject.unlike_adapters(), unlike_models] {
-            let packed = Bench::new(subject);
-            packed.train(&trials);
+        for trials in packs(subject) {
+            let [stacked, in_turn] = BOTH.map(|passage| Bench::with(subject, passage));
+            stacked.train(&trials);
+            in_turn.train(&trials);
             for trial in &trials {
                 let solo = Bench::new(subject);
                 solo.train(std::slice::from_ref(trial));
-                assert_close(&packed, &solo, trial);
+                assert_identical(&in_turn, &solo, trial);
+                assert_close(&stacked, &solo, trial);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_trial_that_goes_on_in_another_pack_learns_what_it_learns_alone() {
+    let _alone = alone();
+    for subject in ALL {
+        for trials in packs(subject) {
+            let moved = Bench::new(subject);
+            // Two steps in the first half's pack, then with a neighbour that has not begun.
+            let _ = moved.attempt(&trials[..2], true).0.unwrap();
+            let _ = moved.attempt(&trials[..2], true).0.unwrap();
+            moved.train(&trials[1..3]);
+            moved.train(&trials[..1]);
+            for trial in &trials[..3] {
+                let solo = Bench::new(subject);
+                solo.train(std::slice::from_ref(trial));
+                assert_identical(&moved, &solo, trial);
             }
         }
     }
@@ -85,24 +115,26 @@ fn a_slot_that_diverges_leaves_and_the_others_do_not_notice() {
         let training = Training { learning_rate: 1e30, warmup: 0.0, epochs, ..training() };
         subject.trial(subject.lora(4, 8.0, 0.1), training)
     };
-    let (packed, undisturbed) = (Bench::new(subject), Bench::new(subject));
-    let mut trials = subject.unlike_adapters();
-    undisturbed.train(&trials);
-    // The second has one step only: its loss was still sound, its weights are not.
-    let diverging: [(Trial, u64); 2] = [(wild(2.0), 2), (wild(0.1), 1)];
-    trials.insert(0, diverging[0].0.clone());
-    trials.insert(2, diverging[1].0.clone());
-    let (ended, lines) = packed.attempt(&trials, false);
-    assert_eq!(ended, Ok(Ended::Finished));
-    for (trial, step) in &diverging {
-        let failure = Failure::Diverged { step: *step };
-        let written = std::fs::read(packed.layout.failure(trial.id)).unwrap();
-        assert_eq!(serde_json::from_slice::<Failure>(&written).unwrap(), failure);
-        assert!(lines.contains(&ChildLine::Failed { trial: trial.id, failure }));
-        assert!(!packed.layout.result(trial.id).exists());
-    }
-    for trial in subject.unlike_adapters() {
-        assert_close(&packed, &undisturbed, &trial);
+    for passage in BOTH {
+        let (packed, undisturbed) = (Bench::with(subject, passage), Bench::new(subject));
+        let mut trials = subject.unlike_adapters();
+        undisturbed.train(&trials);
+        // The second has one step only: its loss was still sound, its weights are not.
+        let diverging: [(Trial, u64); 2] = [(wild(2.0), 2), (wild(0.1), 1)];
+        trials.insert(0, diverging[0].0.clone());
+        trials.insert(2, diverging[1].0.clone());
+        let (ended, lines) = packed.attempt(&trials, false);
+        assert_eq!(ended, Ok(Ended::Finished));
+        for (trial, step) in &diverging {
+            let failure = Failure::Diverged { step: *step };
+            let written = std::fs::read(packed.layout.failure(trial.id)).unwrap();
+            assert_eq!(serde_json::from_slice::<Failure>(&written).unwrap(), failure);
+            assert!(lines.contains(&ChildLine::Failed { trial: trial.id, failure }));
+            assert!(!packed.layout.result(trial.id).exists());
+        }
+        for trial in subject.unlike_adapters() {
+            assert_close(&packed, &undisturbed, &trial);
+        }
     }
     let alone = Bench::new(subject).attempt(&[wild(2.0)], false).0;
     assert_eq!(alone, Err(Failure::Diverged { step: 2 }));

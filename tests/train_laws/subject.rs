@@ -117,6 +117,20 @@ impl Subject {
     }
 
     /// Three adapters that share nothing but the batch shape, and are done after 4, 10 and 8 steps.
+    /// Trials that see the same batches, as those of a grid do, but for the last, which ends early.
+    pub(crate) fn grid(self) -> Vec<Trial> {
+        let trial = |rank, alpha, dropout, learning_rate| {
+            self.trial(self.lora(rank, alpha, dropout), Training { learning_rate, ..training() })
+        };
+        let short = Training { epochs: 1.5, ..training() };
+        vec![
+            trial(2, 4.0, 0.2, 1e-3),
+            trial(8, 32.0, 0.2, 3e-3),
+            trial(4, 8.0, 0.0, 1e-2),
+            self.trial(self.lora(4, 16.0, 0.2), short),
+        ]
+    }
+
     pub(crate) fn unlike_adapters(self) -> Vec<Trial> {
         let last = Training { learning_rate: 1e-2, epochs: 2.0, clip_norm: None, seed: 9, ..training() };
         vec![
