@@ -1,5 +1,8 @@
 //! Owns the layers that models are made of, each for a whole pack: `x` is `[K, n, width]`, K slots of
 //! n rows. Frozen weights are multiplied once for all slots, stacked ones slot by slot.
+//!
+//! With `precision: bf16` the base's products take and give bf16; what norms, embeddings, adapters and
+//! heads compute, and the sums between layers, have 32 bits.
 
 use tch::{Device, Kind, Tensor};
 
@@ -42,6 +45,8 @@ impl AdapterSettings {
 #[derive(Debug)]
 pub struct Linear {
     weight: Weight,
+    /// What `x W^T + b` is computed in; weights that train are rounded to it at every use.
+    kind: Kind,
     /// Whether the weight is `[in, out]`, as GPT-2 stores it, and not `[out, in]`.
     is_transposed: bool,
     bias: Option<Weight>,
@@ -53,9 +58,10 @@ impl Linear {
     #[must_use]
     pub fn new(params: &Params, name: &str, settings: Option<&AdapterSettings>) -> Self {
         let adapter = settings.and_then(|settings| Adapter::find(params, name, settings));
-        let weight = params.weight(&format!("{name}.weight"));
+        let weight_name = format!("{name}.weight");
+        let (weight, kind) = (params.weight(&weight_name), params.product_kind(&weight_name));
         let bias = params.find(&format!("{name}.bias"));
-        Self { weight, is_transposed: false, bias, adapter }
+        Self { weight, kind, is_transposed: false, bias, adapter }
     }
 
     /// The same with a weight `[in, out]`: transformers' `Conv1D`.
@@ -74,18 +80,23 @@ impl Linear {
     #[must_use]
     pub fn base(&self, x: &Tensor) -> Tensor {
         let out_in = |weight: &Tensor| {
-            if self.is_transposed { weight.transpose(-2, -1) } else { weight.shallow_clone() }
+            let weight = weight.to_kind(self.kind);
+            if self.is_transposed { weight.transpose(-2, -1) } else { weight }
         };
+        let (x, bias) = (x.to_kind(self.kind), self.bias.as_ref());
         match &self.weight {
-            Weight::Shared(weight) => x.linear(&out_in(weight), self.bias.as_ref().map(Weight::shared)),
+            Weight::Shared(weight) => {
+                x.linear(&out_in(weight), bias.map(|bias| bias.shared().to_kind(self.kind)))
+            }
             Weight::Stacked(weight) => {
-                stacked_linear(x, &out_in(weight), self.bias.as_ref().map(Weight::stacked))
+                let bias = bias.map(|bias| bias.stacked().to_kind(self.kind));
+                stacked_linear(&x, &out_in(weight), bias.as_ref())
             }
         }
     }
 
-    /// `y` plus what each slot's adapter makes of `x`, `[K, n, out]`; `y` as it is where there is no
-    /// adapter. `x` `[K, n, in]` and `y` `[K, n, out]` may both have one slice that all slots share.
+    /// `y` plus what each slot's adapter makes of `x`, `[K, n, out]`, summed in 32 bits and given in the
+    /// kind of `y`; `y` as it is where there is no adapter. `x` `[K, n, in]` and `y` `[K, n, out]` may both have one slice that all slots share.
     pub fn adapt(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
         match &self.adapter {
             Some(adapter) => adapter.add_to(y, x, pass),
@@ -120,12 +131,14 @@ impl Adapter {
         let drops = self.dropout.iter().any(|p| pass.drops(*p));
         // Every slot has a mask of its own, so a shared input is no longer shared.
         let x = if drops { x.expand([slots, -1, -1], false) } else { x.shallow_clone() };
-        let x = pass.dropout_per_slot(&x, &self.dropout);
+        let x = pass.dropout_per_slot(&x.to_kind(Kind::Float), &self.dropout);
         let b = &self.b * &self.scale;
+        let wide = y.to_kind(Kind::Float);
         if slots == 1 {
-            return y + x.linear(&self.a.get(0), None::<&Tensor>).linear(&b.get(0), None::<&Tensor>);
+            let low = x.linear(&self.a.get(0), None::<&Tensor>);
+            return (wide + low.linear(&b.get(0), None::<&Tensor>)).to_kind(y.kind());
         }
-        y.baddbmm(&self.reduce(&x), &b.transpose(1, 2), 1, 1)
+        wide.baddbmm(&self.reduce(&x), &b.transpose(1, 2), 1, 1).to_kind(y.kind())
     }
 
     /// `A x` of each slot, `[K, n, r]`; of an input that all slots share in one product, ranks side by side.
@@ -139,7 +152,7 @@ impl Adapter {
     }
 }
 
-/// Layer normalisation (Ba et al. 2016) over the last dimension.
+/// Layer normalisation (Ba et al. 2016) over the last dimension, in 32 bits.
 #[derive(Debug)]
 pub struct LayerNorm {
     weight: Weight,
@@ -158,6 +171,7 @@ impl LayerNorm {
 
     /// `[K, n, width]` to the same.
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        let x = x.to_kind(Kind::Float);
         let width = *x.size().last().expect("activations have a width");
         let norm = |weight: Option<&Tensor>, bias: Option<&Tensor>| {
             x.layer_norm([width], weight, bias, self.epsilon, true)
@@ -176,6 +190,8 @@ impl LayerNorm {
 #[derive(Debug)]
 pub struct Embedding {
     weight: Weight,
+    /// What the table's products are computed in, where it serves as an output layer.
+    kind: Kind,
     /// Added to every vector, where the table is a dense layer over one-hot words.
     bias: Option<Weight>,
     padding: i64,
@@ -185,13 +201,13 @@ impl Embedding {
     /// The table `[words, width]` called `name`; the row `padding` gets no gradient, -1 for none.
     #[must_use]
     pub fn new(params: &Params, name: &str, padding: i64) -> Self {
-        Self { weight: params.weight(&format!("{name}.weight")), bias: None, padding }
+        Self { padding, ..Self::bare(params, &format!("{name}.weight")) }
     }
 
     /// The table `[words, width]` that is itself called `name`.
     #[must_use]
     pub fn bare(params: &Params, name: &str) -> Self {
-        Self { weight: params.weight(name), bias: None, padding: -1 }
+        Self { weight: params.weight(name), kind: params.product_kind(name), bias: None, padding: -1 }
     }
 
     /// The dense layer `[width, words]` called `name` over one-hot words: each picks a column.
@@ -200,11 +216,14 @@ impl Embedding {
         Self { bias: params.find(&format!("{name}.bias")), ..Self::new(params, name, -1) }
     }
 
-    /// Ids `[K, n]` to vectors `[K, n, width]`.
+    /// Ids `[K, n]` to vectors `[K, n, width]` of 32 bits.
     pub fn forward(&self, ids: &Tensor) -> Tensor {
         let look_up = |weight: &Tensor, bias: Option<&Tensor>, ids: &Tensor| match bias {
-            None => Tensor::embedding(weight, ids, self.padding, false, false),
-            Some(bias) => Tensor::embedding(&weight.tr(), ids, self.padding, false, false) + bias,
+            None => Tensor::embedding(weight, ids, self.padding, false, false).to_kind(Kind::Float),
+            Some(bias) => {
+                let columns = Tensor::embedding(&weight.tr(), ids, self.padding, false, false);
+                columns.to_kind(Kind::Float) + bias
+            }
         };
         match &self.weight {
             Weight::Shared(weight) => look_up(weight, self.bias.as_ref().map(Weight::shared), ids),
@@ -217,19 +236,21 @@ impl Embedding {
         }
     }
 
-    /// The first `n` rows for every slot, `[K or 1, n, width]`.
+    /// The first `n` rows for every slot, `[K or 1, n, width]`, in 32 bits.
     pub fn head(&self, n: usize) -> Tensor {
-        match &self.weight {
+        let rows = match &self.weight {
             Weight::Shared(weight) => weight.narrow(0, 0, index(n)).unsqueeze(0),
             Weight::Stacked(weight) => weight.narrow(1, 0, index(n)),
-        }
+        };
+        rows.to_kind(Kind::Float)
     }
 
     /// The products of `[K, n, width]` with every row, `[K, n, words]`: the table as an output layer.
     pub fn scores(&self, x: &Tensor) -> Tensor {
+        let x = x.to_kind(self.kind);
         match &self.weight {
-            Weight::Shared(weight) => x.linear(weight, None::<&Tensor>),
-            Weight::Stacked(weight) => stacked_linear(x, weight, None),
+            Weight::Shared(weight) => x.linear(&weight.to_kind(self.kind), None::<&Tensor>),
+            Weight::Stacked(weight) => stacked_linear(&x, &weight.to_kind(self.kind), None),
         }
     }
 

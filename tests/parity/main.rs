@@ -20,7 +20,7 @@ use lorasweep::model::params::{self, Weight};
 use lorasweep::model::weights::{self, Checkpoint};
 use lorasweep::model::{Inputs, Model};
 use lorasweep::train::optimiser::{AdamW, SlotStep};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 use tch::{Device, Kind, Reduction, Tensor};
 
 const TOLERANCE: f64 = 1e-5;
@@ -199,6 +199,7 @@ fn training(seed: u64) -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed,
+        precision: Precision::Fp32,
     }
 }
 

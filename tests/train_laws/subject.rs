@@ -7,7 +7,7 @@ use lorasweep::arch::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::Row;
 use lorasweep::task::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 
 pub(crate) const TRAIN_ROWS: u32 = 40;
 pub(crate) const TEST_ROWS: u32 = 12;
@@ -147,6 +147,7 @@ pub(crate) fn training() -> Training {
         evaluate_every: Some(3),
         keep: Keep::Last,
         seed: 1,
+        precision: Precision::Fp32,
     }
 }
 
