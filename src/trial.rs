@@ -3,6 +3,7 @@
 //! An id is a hash of everything that decides a result, and of nothing else: not of the place in
 //! the grid, not of paths, not of packs or devices.
 
+mod precision;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::precision::Precision;
 use crate::arch::{Architecture, ModelSpec, Weights};
 use crate::content::ContentHash;
 use crate::task::{Cleaning, Objective, Task};
@@ -148,44 +150,6 @@ pub struct Training {
     /// before there was a choice stay what they were.
     #[serde(default, skip_serializing_if = "Precision::is_fp32")]
     pub precision: Precision,
-}
-
-/// What a model's base is computed in, while it trains and while it is judged. Adapters, heads, norms,
-/// the softmax of attention, losses, gradients of what trains and the optimiser always have 32 bits.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Precision {
-    /// 32 bits.
-    #[default]
-    Fp32,
-    /// A frozen base is stored and multiplied in bfloat16; weights that train have 32 bits and are
-    /// rounded for each product, as by `torch.autocast`.
-    Bf16,
-}
-
-impl Precision {
-    /// The name used in sweep files and tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fp32 => "fp32",
-            Self::Bf16 => "bf16",
-        }
-    }
-
-    /// Bytes of a frozen parameter.
-    #[must_use]
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::Fp32 => 4,
-            Self::Bf16 => 2,
-        }
-    }
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-    fn is_fp32(&self) -> bool {
-        *self == Self::Fp32
-    }
 }
 
 /// Course of the learning rate after warm-up.

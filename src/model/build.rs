@@ -61,14 +61,12 @@ pub fn start(
             Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), &shape).to_device(device)],
             Base::Fresh => fresh(&shape),
         };
-        let kind = product_kind(shape.role, precision);
-        if !trainable.contains(&shape.name) {
-            let values: Vec<Tensor> = values.iter().map(|value| value.to_kind(kind)).collect();
-            add(&mut params, &shape, &values, false);
-            continue;
-        }
-        add(&mut params, &shape, &values, true);
-        if loras.is_empty() {
+        let (trains, kind) = (trainable.contains(&shape.name), product_kind(shape.role, precision));
+        let stored = if trains { Kind::Float } else { kind };
+        let values: Vec<Tensor> = values.iter().map(|value| value.to_kind(stored)).collect();
+        add(&mut params, &shape, &values, trains);
+        // What trains beside adapters is multiplied in 32 bits as they are.
+        if trains && loras.is_empty() {
             params.multiply_in(&shape.name, kind);
         }
     }

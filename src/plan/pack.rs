@@ -122,6 +122,7 @@ mod tests {
         assert!(!compatible(&trial, &changed(&|c| c.method = lora("query"))));
         assert!(!compatible(&trial, &changed(&|c| c.training.beta1 = 0.8)));
         assert!(!compatible(&trial, &changed(&|c| c.training.accumulation = 2)));
+        assert!(!compatible(&trial, &changed(&|c| c.training.precision = Precision::Bf16)));
         assert!(compatible(&trial, &changed(&|c| c.training.learning_rate = 0.1)));
         assert!(compatible(&trial, &changed(&|c| c.training.seed = 7)));
         assert!(compatible(&trial, &changed(&|c| c.method = example::lora(64))));

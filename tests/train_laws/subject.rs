@@ -116,6 +116,15 @@ impl Subject {
         Trial::new(&Arc::new(configuration), Splitting::KFold { k: 4, stratified: true, seed: 1 }, 0)
     }
 
+    /// The same trials in bf16.
+    pub(crate) fn in_bf16(self, trials: Vec<Trial>) -> Vec<Trial> {
+        let rounded = |trial: Trial| {
+            let Configuration { method, training, .. } = (*trial.configuration).clone();
+            self.trial(method, Training { precision: Precision::Bf16, ..training })
+        };
+        trials.into_iter().map(rounded).collect()
+    }
+
     /// Three adapters that share nothing but the batch shape, and are done after 4, 10 and 8 steps.
     pub(crate) fn unlike_adapters(self) -> Vec<Trial> {
         let last = Training { learning_rate: 1e-2, epochs: 2.0, clip_norm: None, seed: 9, ..training() };
