@@ -11,7 +11,7 @@ use crate::data::tokenizer::{Sequence, Tokenizer};
 use crate::data::{batches, clean};
 use crate::model::params::index;
 use crate::model::pass::Pass;
-use crate::model::{Inputs, Model};
+use crate::model::{Inputs, Model, UNSEEN};
 use crate::task::QuestionAnswering;
 
 /// Most tokens in one batch, padding counted.
@@ -187,7 +187,7 @@ fn inputs(rows: &[&Sequence], architecture: &Architecture) -> Inputs {
     let padding = index(architecture.padding());
     let mut ids = vec![padding; rows.len() * width];
     let mut types = vec![0_i64; rows.len() * width];
-    let mut mask = vec![f32::MIN; rows.len() * width];
+    let mut mask = vec![UNSEEN; rows.len() * width];
     for (row, place) in rows.iter().zip(0..) {
         let (start, length) = (place * width, row.tokens.len());
         for (id, token) in ids[start..].iter_mut().zip(&row.tokens) {

@@ -202,8 +202,9 @@ impl Layer {
             let scores = (query * scale).matmul(&key.transpose(2, 3));
             let scores = mask.map_or_else(|| scores.shallow_clone(), |mask| &scores + mask);
             let shares = scores.softmax(-1, Kind::Float);
-            pass.dropout(&shares, self.attention_dropout).matmul(&value)
+            pass.dropout(&shares, self.attention_dropout).to_kind(value.kind()).matmul(&value)
         } else {
+            let mask = mask.map(|mask| mask.to_kind(query.kind()));
             Tensor::scaled_dot_product_attention(&query, &key, &value, mask, 0.0, false, None, false)
         };
         context.transpose(1, 2).reshape([slots, -1, width])

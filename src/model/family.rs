@@ -10,6 +10,10 @@ use super::params::Params;
 use super::pass::Pass;
 use crate::arch::{Architecture, Head};
 
+/// What is added to the attention score of a token that must not be seen. Finite, also in bf16, so that
+/// filling, which sees nothing, stays finite too.
+pub const UNSEEN: f32 = -1e38;
+
 /// A batch as a model reads it: K slots of B rows of T tokens. Where all slots see the same rows,
 /// they stand in it once and K is 1, whatever the number of slots that the model has.
 #[derive(Debug)]
@@ -20,7 +24,7 @@ pub struct Inputs {
     pub ids: Tensor,
     /// Token types, likewise; `None` where all are 0.
     pub token_types: Option<Tensor>,
-    /// Added to attention scores, `[K * B, 1, 1, T]`: 0 at tokens, a large negative number at
+    /// Added to attention scores, `[K * B, 1, 1, T]`: 0 at tokens, [`UNSEEN`] at
     /// padding; `None` where there is no padding.
     pub mask: Option<Tensor>,
 }

@@ -186,7 +186,8 @@ impl Layer {
         let scale = (width as f64).sqrt().recip();
         let scores = (query * scale).matmul(&key.transpose(2, 3));
         let scores = &scores + later_tokens(tokens, scores.device());
-        pass.dropout(&scores.softmax(-1, Kind::Float), self.attention_dropout).matmul(&value)
+        let shares = pass.dropout(&scores.softmax(-1, Kind::Float), self.attention_dropout);
+        shares.to_kind(value.kind()).matmul(&value)
     }
 }
 

@@ -8,7 +8,7 @@ use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::content::ContentHash;
 use crate::spec::{DeviceRequest, SweepSpec};
 use crate::task::{DataFile, Task};
-use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training};
+use crate::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
@@ -88,5 +88,6 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 42,
+        precision: Precision::Fp32,
     }
 }

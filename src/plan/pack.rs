@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use crate::trial::Trial;
+use crate::trial::{Precision, Trial};
 
 /// How large a pack may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ struct Shape<'a> {
     modules_to_save: &'a [String],
     /// The bits of AdamW's decays and epsilon, which one step applies to all slots at once.
     optimiser: [u64; 3],
+    precision: Precision,
 }
 
 impl<'a> Shape<'a> {
@@ -48,6 +49,7 @@ impl<'a> Shape<'a> {
             targets: configuration.method.lora().map_or(&[], |lora| lora.targets.as_slice()),
             modules_to_save: configuration.method.lora().map_or(&[], |lora| lora.modules_to_save.as_slice()),
             optimiser: [training.beta1, training.beta2, training.epsilon].map(f64::to_bits),
+            precision: training.precision,
             method: configuration.method.name(),
         }
     }
@@ -120,6 +122,7 @@ mod tests {
         assert!(!compatible(&trial, &changed(&|c| c.method = lora("query"))));
         assert!(!compatible(&trial, &changed(&|c| c.training.beta1 = 0.8)));
         assert!(!compatible(&trial, &changed(&|c| c.training.accumulation = 2)));
+        assert!(!compatible(&trial, &changed(&|c| c.training.precision = Precision::Bf16)));
         assert!(compatible(&trial, &changed(&|c| c.training.learning_rate = 0.1)));
         assert!(compatible(&trial, &changed(&|c| c.training.seed = 7)));
         assert!(compatible(&trial, &changed(&|c| c.method = example::lora(64))));

@@ -151,8 +151,8 @@ fn configuration(
 
 /// The settings of a model that does not train: what would change nothing is the same for all.
 fn idle(training: &Training) -> Training {
-    let Training { batch_size, seed, .. } = *training;
-    Training { learning_rate: 0.0, epochs: 0.0, batch_size, seed, ..Point::default().training }
+    let Training { batch_size, seed, precision, .. } = *training;
+    Training { learning_rate: 0.0, epochs: 0.0, batch_size, seed, precision, ..Point::default().training }
 }
 
 /// The modules that get an adapter.

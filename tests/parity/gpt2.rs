@@ -4,7 +4,7 @@ use lorasweep::arch::{Architecture, Gpt2Config, Head};
 use lorasweep::model::params::Weight;
 use lorasweep::model::pass::Pass;
 use lorasweep::model::weights;
-use lorasweep::trial::Method;
+use lorasweep::trial::{Method, Precision};
 use tch::{Device, Kind, Tensor};
 
 use super::{Fixture, TOLERANCE, adapters, assert_close, losses, trial};
@@ -18,6 +18,7 @@ pub(crate) fn fixture(head: Head) -> Fixture {
         head,
         recorded: Fixture::recorded("gpt2"),
         folder,
+        precision: Precision::Fp32,
         forward: |fixture, model, step, slots| {
             let inputs = fixture.inputs(step, slots);
             let [_, rows, tokens] = inputs.shape;

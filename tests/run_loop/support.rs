@@ -21,7 +21,7 @@ use lorasweep::run::{self, RunOptions, RunSummary, StopRequest, files, record};
 use lorasweep::sched::Policy;
 use lorasweep::spec::{DeviceRequest, SweepSpec};
 use lorasweep::task::{DataFile, Task};
-use lorasweep::trial::{Configuration, Keep, Method, Schedule, Splitting, Training, TrialId};
+use lorasweep::trial::{Configuration, Keep, Method, Precision, Schedule, Splitting, Training, TrialId};
 use lorasweep::ui::{Notice, Observer};
 
 /// One configuration per learning rate, two folds each, of a model from scratch.
@@ -72,6 +72,7 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 1,
+        precision: Precision::Fp32,
     }
 }
 

@@ -180,6 +180,13 @@ pub(crate) fn assert_identical(ours: &Bench, theirs: &Bench, trial: &Trial) {
 /// Everything that training decides is the same but for rounding.
 #[track_caller]
 pub(crate) fn assert_close(ours: &Bench, theirs: &Bench, trial: &Trial) {
+    let [weight, loss] = apart(ours, theirs, trial);
+    assert!(weight <= WEIGHTS_APART && loss <= LOSSES_APART, "weights {weight:.1e} apart, losses {loss:.1e}");
+}
+
+/// How far trained weights and losses of a trial are apart; all that is counted is the same.
+#[track_caller]
+pub(crate) fn apart(ours: &Bench, theirs: &Bench, trial: &Trial) -> [f64; 2] {
     let (a, b) = (ours.result(trial), theirs.result(trial));
     assert_eq!((a.kept_step, a.steps, a.trainable_params), (b.kept_step, b.steps, b.trainable_params));
     let scores = [a.validation, a.test.unwrap()].into_iter().zip([b.validation, b.test.unwrap()]);
@@ -190,5 +197,5 @@ pub(crate) fn assert_close(ours: &Bench, theirs: &Bench, trial: &Trial) {
     let is_key = |name: &String| name.ends_with("self.key.bias") || name.ends_with("c_attn.bias");
     let apart = |name: &String| (&a[name] - &b[name]).abs().max().double_value(&[]);
     let weight = a.keys().filter(|name| !is_key(name)).map(apart).fold(0.0, f64::max);
-    assert!(weight <= WEIGHTS_APART && loss <= LOSSES_APART, "weights {weight:.1e} apart, losses {loss:.1e}");
+    [weight, loss]
 }

@@ -26,7 +26,7 @@ pub fn training_mib(pack: &Pack) -> f64 {
     for trial in &pack.slots {
         let counts = params::count(architecture, head, &trial.configuration.method);
         let [trainable, total] = [counts.trainable, counts.total].map(parameters);
-        shared = shared.max(WEIGHT * (total - trainable));
+        shared = shared.max(count(trial.configuration.training.precision.bytes()) * (total - trainable));
         slots += (WEIGHT + GRADIENT + MOMENTS) * trainable;
         let rows = count(trial.configuration.training.batch_size);
         slots += rows * activations_per_row(architecture, head, count(pack.task.max_length));
