@@ -54,7 +54,7 @@ pub struct Job {
 /// What a job is thought to cost.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Time on one CPU core; [`cost::Calibration`] knows the devices.
+    /// Time on one of the places at hand; [`cost::Calibration`] learns better.
     pub duration: Duration,
     /// Largest memory, in MiB.
     pub mem_mib: f64,
