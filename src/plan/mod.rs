@@ -25,8 +25,8 @@ use crate::trial::TrialId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u32);
 
-/// A job's name, the same in every run of the sweep: `prepare-<store>`, `train-<first trial>`,
-/// `summarise-<configuration>`, `report`.
+/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`,
+/// `summarise-<configuration>`, `report`. The same jobs have the same names in every run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobKey(pub String);

@@ -19,7 +19,7 @@ use crate::plan::{Estimate, Job, JobGraph, JobId, JobKey, example};
 use crate::sched::{Action, Event, JobState, Policy, Scheduler};
 
 /// About how many looks at jobs a run's checks take.
-const LOOKS: usize = 8_000_000;
+const LOOKS: usize = 2_000_000;
 
 /// What a simulated run is like.
 #[derive(Clone, Debug)]

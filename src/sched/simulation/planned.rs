@@ -13,7 +13,7 @@ use crate::trial::Method;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-const FOLDS: usize = 5;
+const FOLDS: usize = 10;
 
 /// Adapters of many ranks, lengths and seeds, and a whole model after every twenty of them.
 fn sweep(trials: usize) -> SweepSpec {
@@ -49,31 +49,22 @@ fn excess(world: &World, n_places: usize) -> (f64, f64) {
     (world.now_ms as f64 / bound - 1.0, longest as f64 / share)
 }
 
+/// With a dozen trials on each place or more, and fewer seconds of summaries than of training, a plan
+/// whose jobs take what they are thought to ends within 5 % of the bound.
 #[test]
-fn table() {
-    for (n_places, trials) in [
-        (1, 100),
-        (2, 100),
-        (3, 100),
-        (8, 100),
-        (8, 1000),
-        (16, 1000),
-        (64, 1000),
-        (64, 10_000),
-        (256, 10_000),
-        (256, 100_000),
-    ] {
-        let clock = std::time::Instant::now();
-        let sweep = sweep(trials);
-        let made = clock.elapsed();
-        let g = planned(&sweep, n_places);
-        let built = clock.elapsed();
-        let n = g.iter().filter(|(_, j)| !j.trials().is_empty()).count();
-        let exact = excess(&run(&sweep, n_places, 1.0, 0), n_places);
-        let noisy = excess(&run(&sweep, n_places, 0.8, 5), n_places);
-        eprintln!(
-            "{n_places} {trials} packs {n} exact {exact:?} noisy {noisy:?} {made:?} {built:?} {:?}",
-            clock.elapsed()
-        );
+fn a_planned_sweep_ends_close_to_its_lower_bound() {
+    for (n_places, trials) in [(1, 100), (3, 100), (8, 100), (16, 1_000), (64, 1_000), (256, 10_000)] {
+        let (excess, longest) = excess(&run(&sweep(trials), n_places, 1.0, 0), n_places);
+        assert!(excess < 0.05, "{trials} trials on {n_places} places: {excess}, longest {longest}");
+    }
+}
+
+/// With a hundred trials on each place, so it is where jobs take a fifth less or a quarter more than
+/// thought, and one attempt in twenty fails.
+#[test]
+fn a_large_sweep_ends_close_to_its_lower_bound_whatever_its_jobs_take() {
+    for (n_places, trials) in [(1, 100), (8, 1_000), (64, 10_000), (256, 100_000)] {
+        let (excess, longest) = excess(&run(&sweep(trials), n_places, 0.8, 5), n_places);
+        assert!(excess < 0.05, "{trials} trials on {n_places} places: {excess}, longest {longest}");
     }
 }
