@@ -67,7 +67,7 @@ pub struct Pack {
     /// What all slots learn.
     pub task: Arc<Task>,
     /// What all slots start from.
-    pub model: ModelSpec,
+    pub model: Arc<ModelSpec>,
     /// The prepared data.
     pub store: ContentHash,
     /// One trial per slot.

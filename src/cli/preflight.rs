@@ -7,6 +7,7 @@ use rustix::fs::{Access, access};
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
 use crate::job::{Device, Placement, Work};
+use crate::plan::pack::Limits;
 use crate::plan::{Estimate, JobGraph};
 use crate::ui::output;
 
@@ -79,6 +80,12 @@ pub(super) fn memory(graph: &JobGraph, places: &[Placement], machine: &Machine) 
         ));
     }
     Ok(())
+}
+
+/// How large packs may be: what memory is free where there is least of it.
+pub(super) fn limits(places: &[Placement], machine: &Machine) -> Limits {
+    let free = smallest(places, machine).map(|(_, free, _)| free);
+    Limits { mem_mib: free.unwrap_or(f64::INFINITY), ..Limits::default() }
 }
 
 /// Memory of the place with the least of it: total and free, in MiB, and its name. CPU slots share

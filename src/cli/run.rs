@@ -8,6 +8,7 @@ use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
 use crate::plan::JobGraph;
 use crate::plan::graph::{self, Present};
+use crate::plan::pack::Room;
 use crate::run::journal::Typed;
 use crate::run::layout::Layout;
 use crate::run::record::{self, RunRecord, TrialState};
@@ -28,7 +29,8 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let machine = devices::detect();
     let places = devices::places(sweep.devices, &machine, sweep.trials().len())?;
     let layout = Layout::new(&args.results, &sweep.name);
-    let ahead = graph_ahead(&sweep, args, &layout);
+    let limits = preflight::limits(&places, &machine);
+    let ahead = graph_ahead(&sweep, args, &layout, Room { places: &places, limits });
     preflight::build()?;
     preflight::folder(&args.results, layout.run(), "--results")?;
     preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
@@ -42,6 +44,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         results: args.results.clone(),
         reports: args.reports.clone(),
         places,
+        limits,
         policy: Policy { fail_fast: args.fail_fast, attempts: ATTEMPTS },
         retry_failed: args.retry_failed,
         typed: typed(),
@@ -62,7 +65,7 @@ fn style(args: &RunArgs) -> Style {
 }
 
 /// The jobs that lie ahead, trials done in an earlier run left out.
-fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
+fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout, room: Room<'_>) -> JobGraph {
     // No record means that nothing is done yet; a damaged one is reported when the run starts.
     let record = record::load(layout.run()).ok();
     let done: HashSet<TrialId> = record
@@ -77,7 +80,7 @@ fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
         store: &|store| Layout::store(layout.stores(), store).is_dir(),
         summary: &|configuration| layout.summary(configuration).is_file(),
     };
-    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present)
+    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present, room)
 }
 
 /// The table, the report's path, and the next command where something is left to do.

@@ -25,8 +25,8 @@ use crate::trial::TrialId;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u32);
 
-/// A job's name, the same in every run of the sweep: `prepare-<store>`, `train-<first trial>`,
-/// `summarise-<configuration>`, `report`.
+/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`,
+/// `summarise-<configuration>`, `report`. The same jobs have the same names in every run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobKey(pub String);
@@ -54,7 +54,7 @@ pub struct Job {
 /// What a job is thought to cost.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Time on one CPU core; [`cost::Calibration`] knows the devices.
+    /// Time on one of the places at hand; [`cost::Calibration`] learns better.
     pub duration: Duration,
     /// Largest memory, in MiB.
     pub mem_mib: f64,

@@ -314,8 +314,8 @@ impl Dispatcher<'_> {
     /// Takes in the results that a job's trials have: of one trial, or of all.
     fn finish_trials(&mut self, job: JobId, only: Option<TrialId>) -> Result<(), AppError> {
         let Some(at_work) = self.at_work.get(&job) else { return Ok(()) };
-        let trials: Vec<_> = at_work
-            .trials
+        let together = at_work.trials.clone();
+        let trials: Vec<_> = together
             .iter()
             .filter(|trial| only.is_none_or(|id| id == trial.id) && !self.tally.is_settled(trial.id))
             .cloned()
@@ -324,7 +324,7 @@ impl Dispatcher<'_> {
             let Some(result) = resume::result(self.layout, trial.id) else { continue };
             self.note(Happened::TrialFinished { trial: trial.id })?;
             self.tally.done.insert(trial.id);
-            self.calibration.observe(self.spec, &trial, &result.cost);
+            self.calibration.observe(self.spec, &together, &trial, &result.cost);
             let remaining = self.scheduler.remaining(SystemTime::now(), &self.calibration);
             let done = self.tally.done.len();
             self.observer.observe(&Notice::TrialFinished { result: &result, done, remaining });

@@ -29,6 +29,7 @@ use crate::outcome::Failure;
 use crate::plan::JobKey;
 use crate::plan::cost::Calibration;
 use crate::plan::graph::{self, Present};
+use crate::plan::pack::{Limits, Room};
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{Entry, Happened, Journal, Replay, Typed};
@@ -52,6 +53,8 @@ pub struct RunOptions {
     pub reports: PathBuf,
     /// Where packs can train.
     pub places: Vec<Placement>,
+    /// How large packs may be.
+    pub limits: Limits,
     /// How failures are treated.
     pub policy: Policy,
     /// Failed trials are tried again.
@@ -127,7 +130,8 @@ pub fn start(
         store: &|key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok(),
         summary: &|configuration| layout.summary(configuration).is_file(),
     };
-    let graph = graph::build(&spec, &left.todo, &reports, present);
+    let room = Room { places: &options.places, limits: options.limits };
+    let graph = graph::build(&spec, &left.todo, &reports, present, room);
     let calibration = Calibration::assumed(&options.places);
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
     let kept = left.tally.done.len();

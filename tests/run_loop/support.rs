@@ -15,6 +15,7 @@ use lorasweep::exec::{Exit, What};
 use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
 use lorasweep::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
 use lorasweep::plan::JobKey;
+use lorasweep::plan::pack::Limits;
 use lorasweep::run::journal::Typed;
 use lorasweep::run::layout::Layout;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest, files, record};
@@ -89,6 +90,7 @@ impl Site {
             results: folder.path().join("results"),
             reports: folder.path().join("reports"),
             places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
+            limits: Limits::default(),
             policy: Policy { fail_fast: false, attempts: 1 },
             retry_failed: false,
             typed: Typed::default(),

@@ -89,7 +89,7 @@ impl Bench {
         }
         let pack = Pack {
             task: Arc::new(self.subject.task()),
-            model: self.subject.model(&self.tokenizer()),
+            model: Arc::new(self.subject.model(&self.tokenizer())),
             store: self.store,
             slots: slots.to_vec(),
         };

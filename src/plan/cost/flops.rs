@@ -11,6 +11,9 @@ pub struct RowFlops {
     pub forward: f64,
     /// To train on it: forward and backward.
     pub training: f64,
+    /// The part of either that is the same for all adapters that see the row: the layers below the
+    /// lowest adapted one, and that layer's frozen queries, keys and values.
+    pub trunk: f64,
 }
 
 /// Operations for one row of `tokens` tokens. Matrix products only: the rest is small beside them.
@@ -27,15 +30,19 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
     let layers = layers(architecture, tokens);
     let output = output(architecture, head, tokens);
     let forward: f64 = layers.iter().map(Layer::forward).sum::<f64>() + output;
-    let (extra, backward) = match method {
-        Method::Full | Method::Scratch => (0.0, 2.0 * forward),
-        Method::Base => (0.0, 0.0),
+    let (extra, backward, trunk) = match method {
+        Method::Full | Method::Scratch => (0.0, 2.0 * forward, 0.0),
+        Method::Base => (0.0, 0.0, 0.0),
         Method::Lora(lora) => {
             let adapters = adapter_products(architecture, lora, tokens);
-            (adapters, 2.0 * adapters + output + backward_to_adapters(architecture, lora, &layers))
+            let lowest = lowest_adapted(architecture, lora);
+            let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(&layers, lowest));
+            let trunk = lowest.map_or(0.0, |lowest| below_adapters(&layers, lowest));
+            (adapters, 2.0 * adapters + output + flowing, trunk)
         }
     };
-    RowFlops { forward: 2.0 * (forward + extra), training: 2.0 * (forward + extra + backward) }
+    let forward = forward + extra;
+    RowFlops { forward: 2.0 * forward, training: 2.0 * (forward + backward), trunk: 2.0 * trunk }
 }
 
 /// Multiply-adds of the output layer for one row: all words for every token, or the classes once.
@@ -85,15 +92,22 @@ impl Layer {
     }
 }
 
+/// The lowest layer with an adapter.
+fn lowest_adapted(architecture: &Architecture, lora: &Lora) -> Option<usize> {
+    architecture.lora_targets(&lora.targets).iter().map(|target| layer_index(&target.name)).min()
+}
+
 /// Multiply-adds for gradients with respect to activations, from the head down to the lowest layer
 /// with an adapter; in that layer they stop at the attention.
-fn backward_to_adapters(architecture: &Architecture, lora: &Lora, layers: &[Layer]) -> f64 {
-    let targets = architecture.lora_targets(&lora.targets);
-    let Some(lowest) = targets.iter().map(|target| layer_index(&target.name)).min() else {
-        return 0.0;
-    };
+fn backward_to_adapters(layers: &[Layer], lowest: usize) -> f64 {
     let flowing: f64 = layers.iter().skip(lowest).map(|l| l.projections + 2.0 * l.attention + l.rest).sum();
     flowing - layers.get(lowest).map_or(0.0, |layer| layer.projections)
+}
+
+/// Multiply-adds that no adapter has a part in.
+fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
+    let below: f64 = layers.iter().take(lowest).map(Layer::forward).sum();
+    below + layers.get(lowest).map_or(0.0, |layer| layer.projections)
 }
 
 /// The number in a module's name; a model of one layer has none.
@@ -123,7 +137,7 @@ mod tests {
         });
         let unit = 2.0 * count(hidden) * count(hidden) * tokens;
         let flops = per_row(&architecture, Head::Classifier { labels: 2 }, method, tokens);
-        RowFlops { forward: flops.forward / unit, training: flops.training / unit }
+        RowFlops { forward: flops.forward / unit, training: flops.training / unit, trunk: flops.trunk / unit }
     }
 
     #[test]
@@ -136,6 +150,18 @@ mod tests {
         close(products(&example::lora(1), 2).training, 14.0 + 2.0 + 9.0);
         close(products(&example::lora(1), 1).training, 2.0);
         close(products(&Method::Scratch, 4).training, 3.0 * 38.0);
+    }
+
+    #[test]
+    fn slots_with_one_batch_share_all_below_the_first_adapter() {
+        let close = |found: f64, counted: f64| assert!((found - counted).abs() < 0.05, "{found} {counted}");
+        close(products(&example::lora(1), 2).trunk, 3.0);
+        // Of a last layer's queries only the first token's are read.
+        close(products(&example::lora(1), 1).trunk, 2.0);
+        let Method::Lora(lora) = example::lora(1) else { panic!("an adapter") };
+        let last = Method::Lora(Lora { targets: vec!["layer.2.attention.self.query".to_owned()], ..lora });
+        close(products(&last, 3).trunk, 2.0 * 12.0 + 2.0);
+        assert_eq!([Method::Full, Method::Scratch].map(|method| products(&method, 2).trunk), [0.0, 0.0]);
     }
 
     #[test]
