@@ -86,7 +86,7 @@ fn push_trains(
         let task = Arc::clone(sweep.task(&slots[0].configuration));
         let model = sweep.model(&slots[0].configuration).clone();
         let store = store_key(&task, model.tokenizer_content);
-        let key = JobKey(format!("train-{}", slots[0].id));
+        let key = JobKey::training(&slots);
         let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();
         let work = Work::Train(Box::new(Pack { task, model, store, slots }));
         let needs = stores.get(&store).copied().into_iter().collect();

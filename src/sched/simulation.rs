@@ -167,7 +167,7 @@ impl World {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Launch { job, attempt, placement } => {
+            Action::Launch { job, attempt, placement, .. } => {
                 assert!(!self.ending, "job {job:?} was launched while the run was ending");
                 assert!(!self.before[job.0 as usize].is_over(), "job {job:?} was over");
                 assert!(self.active.insert(job), "job {job:?} runs already");
@@ -192,6 +192,9 @@ impl World {
                 };
                 self.expect(delay, event);
             }
+            Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
+                panic!("{action:?}, but nothing pauses, has a limit or breaks")
+            }
             Action::End => {
                 assert!(self.active.is_empty(), "{:?} still run", self.active);
                 self.ended = true;
@@ -211,7 +214,7 @@ impl World {
         let fails = self.rng.random_ratio(self.scenario.failing, 100);
         let failure = match self.rng.random_range(0..6) {
             _ if !fails => return self.expect(ms, Event::JobFinished { job }),
-            0 => Failure::OutOfMemory,
+            0 => Failure::TimedOut,
             1 => Failure::Diverged { step: 3 },
             2 => Failure::Exited { code: 1 },
             3 => Failure::BadData { message: "no rows".to_owned() },
@@ -281,14 +284,18 @@ impl Seen {
                 assert!(strict && needs().any(|need| *need != JobState::Done), "{} was skipped", job.key);
             }
             JobState::Failed { .. } => self.failed = true,
-            JobState::Done | JobState::Cancelled => {}
+            JobState::Done | JobState::Cancelled | JobState::Paused { .. } | JobState::Replaced { .. } => {}
         }
     }
 }
 
 fn event_job(event: &Event) -> Option<JobId> {
     match event {
-        Event::RunStarted | Event::StopRequested { .. } => None,
+        Event::RunStarted
+        | Event::StopRequested { .. }
+        | Event::TrialFinished { .. }
+        | Event::TrialFailed { .. }
+        | Event::Woke => None,
         Event::JobStarted { job }
         | Event::JobFinished { job }
         | Event::JobFailed { job, .. }

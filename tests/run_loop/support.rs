@@ -88,7 +88,7 @@ impl Site {
             results: folder.path().join("results"),
             reports: folder.path().join("reports"),
             places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
-            policy: Policy { fail_fast: false, attempts: 1 },
+            policy: Policy::ONCE,
             retry_failed: false,
             typed: Typed::default(),
         };

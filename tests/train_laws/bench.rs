@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorasweep::arch::Weights;
+use lorasweep::arch::{Architecture, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::job::{ChildLine, Device, Pack, Placement};
@@ -39,6 +39,10 @@ pub(crate) struct Bench {
     folder: TempDir,
     pub(crate) subject: Subject,
     pub(crate) layout: Layout,
+    /// Most rows of a trial at a time.
+    pub(crate) micro_rows: Option<usize>,
+    /// The model has no dropout.
+    pub(crate) still: bool,
     store: ContentHash,
 }
 
@@ -54,7 +58,7 @@ impl Bench {
             (0..rows).for_each(|row| builder.push(subject.row(row, &mut Vec::new())));
             builder.write(&path, part).unwrap();
         }
-        let bench = Self { folder, subject, layout, store };
+        let bench = Self { folder, subject, layout, micro_rows: None, still: false, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -81,14 +85,15 @@ impl Bench {
         for trial in slots {
             std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
         }
-        let pack = Pack {
-            task: Arc::new(self.subject.task()),
-            model: self.subject.model(&self.tokenizer()),
-            store: self.store,
-            slots: slots.to_vec(),
-        };
+        let mut model = self.subject.model(&self.tokenizer());
+        if self.still {
+            without_dropout(&mut model.architecture);
+        }
+        let pack =
+            Pack { task: Arc::new(self.subject.task()), model, store: self.store, slots: slots.to_vec() };
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
-        let context = Context { layout: self.layout.clone(), placement, stop: &stop, say: &say };
+        let (layout, micro_rows) = (self.layout.clone(), self.micro_rows);
+        let context = Context { layout, placement, micro_rows, stop: &stop, say: &say };
         (train::run(&pack, &context), lines.into_inner())
     }
 
@@ -152,6 +157,18 @@ impl Bench {
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
         evaluator.scores(&self.model(trial, values), store.part(Part::Test).unwrap(), &rows).unwrap()
+    }
+}
+
+fn without_dropout(architecture: &mut Architecture) {
+    match architecture {
+        Architecture::Bert(config) => {
+            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (0.0, 0.0);
+        }
+        Architecture::Gpt2(config) => {
+            (config.resid_pdrop, config.embd_pdrop, config.attn_pdrop) = (0.0, 0.0, 0.0);
+        }
+        Architecture::GptMini(_) => {}
     }
 }
 

@@ -68,7 +68,7 @@ impl<'a> Trainer<'a> {
         let mut slots = Vec::new();
         for trial in &pack.slots {
             let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
-            slots.push(Slot::new(trial, rows, train.lengths(), &context.layout));
+            slots.push(Slot::new(trial, rows, train.lengths(), context));
         }
         let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
         let folder = match &pack.model.weights {
@@ -158,8 +158,7 @@ impl<'a> Trainer<'a> {
     fn accumulate_gradients(&mut self) -> (Tensor, Vec<u64>, Vec<u64>) {
         let train = self.store.part(Part::Train).expect("the store was checked at the start");
         let collator = self.evaluator.collator();
-        let steps: Vec<Vec<Vec<u32>>> =
-            self.slots.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
+        let steps: Vec<Vec<Vec<u32>>> = self.slots.iter_mut().map(Slot::micro_batches).collect();
         let rows: Vec<Vec<u32>> = steps.iter().map(|step| step.concat()).collect();
         let weights = rows.iter().map(|rows| 1.0 / units(collator.objective, train, rows) as f64);
         let weights: Vec<f64> = weights.collect();
