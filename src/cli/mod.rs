@@ -24,6 +24,7 @@ mod status;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
@@ -197,6 +198,12 @@ pub struct RunArgs {
     /// Try failed trials again
     #[arg(long)]
     retry_failed: bool,
+    /// How often a trial is started whose process crashes, hangs or loses its device
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    attempts: u32,
+    /// Longest time that one start of a trial may take, for example `30m` or `2h`
+    #[arg(long, value_name = "TIME", value_parser = run::time)]
+    trial_timeout: Option<Duration>,
     /// Print events as JSON lines on standard output
     #[arg(long, conflicts_with = "quiet")]
     json: bool,

@@ -75,7 +75,7 @@ impl Layout {
         self.run.join("jobs").join(format!("{key}.log"))
     }
 
-    /// Why a job that trains no trial failed, written by its child.
+    /// Why a job failed as a whole, written by its child.
     #[must_use]
     pub fn job_failure(&self, key: &str) -> PathBuf {
         self.run.join("jobs").join(format!("{key}.failure.json"))
@@ -123,7 +123,7 @@ impl Layout {
         self.trial(id).join("result.json")
     }
 
-    /// Why a trial's last attempt failed, written by its child.
+    /// Why a trial failed for itself, written by its child; others of its pack may go on.
     #[must_use]
     pub fn failure(&self, id: TrialId) -> PathBuf {
         self.trial(id).join("failure.json")

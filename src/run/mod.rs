@@ -4,32 +4,37 @@
 //! gives the rest to the loop. The journal and the trials' folders are the only truth; everything
 //! else under the run's folder is written anew from them.
 
+mod clock;
 mod dispatch;
+mod fate;
 pub mod files;
 pub mod history;
 pub mod journal;
 pub mod layout;
 pub mod lock;
+#[cfg(test)]
+mod packs;
 pub mod record;
 pub mod resume;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, never};
 use jiff::Timestamp;
 
 use crate::data::store::TokenStore;
 use crate::error::AppError;
 use crate::exec::{Executor, survivors};
-use crate::job::Placement;
+use crate::job::{Device, Placement};
 use crate::outcome::Failure;
 use crate::plan::JobKey;
 use crate::plan::cost::Calibration;
 use crate::plan::graph::{self, Present};
 use crate::plan::pack::{Limits, Room};
+use crate::run::clock::Clock;
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{Entry, Happened, Journal, Replay, Typed};
@@ -87,6 +92,8 @@ pub struct RunSummary {
     pub failures: Vec<(TrialId, Failure)>,
     /// Jobs other than training that failed in this run.
     pub failed_jobs: Vec<(JobKey, Failure)>,
+    /// Devices that got no more jobs, since they failed.
+    pub retired: Vec<Device>,
     /// The user asked it to end.
     pub stopped: bool,
     /// The report was written.
@@ -135,12 +142,13 @@ pub fn start(
     let calibration = Calibration::assumed(&options.places);
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
     let kept = left.tally.done.len();
+    let clock = Clock::start();
     observer.observe(&Notice::RunPlanned {
         trials: left.tally.total,
         kept,
         continued: left.continued,
         places: &options.places,
-        predicted: scheduler.remaining(SystemTime::now(), &calibration),
+        predicted: scheduler.remaining(clock.now(), &calibration),
     });
     let mut dispatcher = Dispatcher {
         layout: &layout,
@@ -150,6 +158,8 @@ pub fn start(
         calibration,
         executor,
         observer,
+        clock,
+        wake: never(),
         tally: left.tally,
         at_work: std::collections::BTreeMap::new(),
     };
@@ -277,9 +287,20 @@ fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
 }
 
 fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> RunSummary {
-    let Tally { total, done, mut failures, failed_jobs, stopped, reported } = tally;
+    let Tally { total, done, mut failures, failed_jobs, retired, stopped, reported } = tally;
     let (done, failed) = (done.len(), failures.len());
     let ordered = spec.trials().into_iter().filter_map(|trial| failures.remove_entry(&trial.id)).collect();
     let left = total - done - failed;
-    RunSummary { done, failed, left, kept, elapsed, failures: ordered, failed_jobs, stopped, reported }
+    RunSummary {
+        done,
+        failed,
+        left,
+        kept,
+        elapsed,
+        failures: ordered,
+        failed_jobs,
+        retired,
+        stopped,
+        reported,
+    }
 }

@@ -91,7 +91,7 @@ impl Site {
             reports: folder.path().join("reports"),
             places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
             limits: Limits::default(),
-            policy: Policy { fail_fast: false, attempts: 1 },
+            policy: Policy::ONCE,
             retry_failed: false,
             typed: Typed::default(),
         };
