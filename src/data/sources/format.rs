@@ -9,7 +9,7 @@ use flate2::read::MultiGzDecoder;
 use super::Problem;
 
 /// Most bytes that any packed file may have unpacked.
-const MAX_UNPACKED: u64 = 256 << 20;
+const MAX_UNPACKED: u64 = 64 << 20;
 /// Most bytes unpacked for each byte packed, in larger files: texts have three to thirty.
 const MAX_RATIO: u64 = 200;
 

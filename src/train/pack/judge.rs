@@ -112,7 +112,7 @@ impl Trainer<'_> {
             total_params,
             cost: slot.state.cost,
         };
-        files::write_json(&layout.result(id), &result).map_err(bad_data)?;
+        files::write_sealed(&layout.result(id), &result).map_err(bad_data)?;
         // The optimiser's state is of no use any more; the final weights stay.
         checkpoint::save(&layout.last_checkpoint(id), &slot.state, &last).map_err(bad_data)?;
         (self.context.say)(ChildLine::Finished { trial: id });
