@@ -54,7 +54,7 @@ pub(super) fn call(args: &GcArgs) -> Result<(), AppError> {
     let stores = Lock::acquire(&layout.stores_lock());
     match &stores {
         Ok(alone) => found.extend(garbage::of_stores(&layout, alone)?),
-        Err(_) => output::hint("another run is at work in this results folder: token stores are left alone"),
+        Err(error) => output::hint(&format!("token stores are left alone: {error}")),
     }
     let bytes = found.iter().map(|one| one.bytes).sum();
     if !args.json {
