@@ -202,15 +202,19 @@ pub enum Problem {
     EmptyGrid(&'static str),
 }
 
+/// What to do about a file of which nothing can be read.
+fn unplaced_hint(problem: &Problem) -> &'static str {
+    if matches!(problem, Problem::TooLarge) {
+        return "write lists of values into blocks of `grid`: all their combinations are tried";
+    }
+    "check the path; `lorasweep init DATA.csv` writes a sweep to start from"
+}
+
 impl SpecErrors {
     /// A file of which nothing can be read.
     pub(super) fn unplaced(file: &str, problem: Problem) -> Self {
-        let hint = if matches!(problem, Problem::TooLarge) {
-            "write lists of values into blocks of `grid`: all their combinations are tried"
-        } else {
-            "check the path; `lorasweep init DATA.csv` writes a sweep to start from"
-        };
-        let error = SpecError { spot: None, problem, allowed: None, hint: Some(hint.to_owned()) };
+        let hint = unplaced_hint(&problem).to_owned();
+        let error = SpecError { spot: None, problem, allowed: None, hint: Some(hint) };
         Self { file: file.to_owned(), errors: vec![error], more: false }
     }
 }
