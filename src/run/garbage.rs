@@ -111,13 +111,14 @@ pub fn of_stores(layout: &Layout, _held: &Lock) -> Result<Vec<Garbage>, AppError
     unused.map(|folder| whole_folder(folder, Reason::UnusedStore)).collect()
 }
 
-/// Removes a file or folder.
+/// Removes a file or folder; of a link only itself.
 ///
 /// # Errors
 /// When it cannot be removed.
 pub fn remove(garbage: &Garbage) -> Result<(), AppError> {
     let path = &garbage.path;
-    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { files::remove(path) };
+    let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    let removed = if is_folder { fs::remove_dir_all(path) } else { files::remove(path) };
     removed.map_err(|error| AppError::file("remove", path, &error))
 }
 

@@ -82,6 +82,21 @@ fn the_weights_that_keep_names_stay() {
 }
 
 #[test]
+fn a_link_leads_to_nothing_that_is_removed() {
+    let sweep = sweep(&[1e-3]);
+    let site = finished(&sweep);
+    let run = site.layout(&sweep).run().to_path_buf();
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join(".new-1-precious"), "precious").unwrap();
+    for link in [".new-1-link", "trials/link", "journal.damaged-7"] {
+        std::os::unix::fs::symlink(outside.path(), run.join(link)).unwrap();
+    }
+    assert_eq!(lorasweep("gc", &site.layout(&sweep), &["--yes", "--removed"]).code, 0);
+    assert!(outside.path().join(".new-1-precious").exists());
+    assert!(run.join(".new-1-link").symlink_metadata().is_err(), "the link itself is a leftover");
+}
+
+#[test]
 fn unfinished_trials_keep_all() {
     let sweep = sweep(&[1e-3]);
     let site = finished(&sweep);
