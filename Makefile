@@ -9,7 +9,7 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test build setup assets lint bench peft-check clean
+.PHONY: help demo small test fuzz build setup assets lint bench peft-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -35,6 +35,9 @@ $(GPT2): | .data build
 
 test: setup ## set up and run all tests
 	cargo test
+
+fuzz: ## give every reader of files mutated ones, each for FUZZ_SECONDS (600)
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test --release --no-default-features --test fuzz -- --nocapture
 
 build: setup ## build the program: target/release/lorasweep
 	cargo build --release

@@ -9,6 +9,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod export;
+mod gc;
 mod import;
 mod init;
 mod logs;
@@ -21,6 +22,7 @@ mod runs;
 mod schema;
 mod signals;
 mod status;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -29,8 +31,10 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use self::export::ExportArgs;
+pub use self::gc::GcArgs;
 pub use self::import::ImportArgs;
 pub use self::predict::PredictArgs;
+pub use self::verify::VerifyArgs;
 use crate::error::AppError;
 use crate::hub::Hub;
 use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind, SweepSpec};
@@ -82,6 +86,11 @@ pub enum Command {
     Explain(TrialArgs),
     /// Write the report of a run again
     Report(ReportArgs),
+    /// Check a run's files against their checksums, and say what the next run makes of it
+    #[command(after_help = verify::EXIT_CODES)]
+    Verify(VerifyArgs),
+    /// Show what no trial needs any more, ask, and remove it
+    Gc(GcArgs),
     /// Write a finished trial as a folder that PEFT or transformers loads
     Export(ExportArgs),
     /// Check an adapter that PEFT saved, and make it ready for `predict`
@@ -286,6 +295,8 @@ impl Command {
             Self::Logs(args) => logs::call(&args),
             Self::Explain(args) => explain::call(&args),
             Self::Report(args) => report::call(&args),
+            Self::Verify(args) => verify::call(&args),
+            Self::Gc(args) => gc::call(&args),
             Self::Export(args) => export::call(&args),
             Self::Import(args) => import::call(&args),
             Self::Predict(args) => predict::call(&args),

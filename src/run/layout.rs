@@ -57,6 +57,18 @@ impl Layout {
         self.run.join("journal")
     }
 
+    /// Where a damaged journal is put aside; each has a number of its own.
+    #[must_use]
+    pub fn journal_aside(journal: &Path, number: usize) -> PathBuf {
+        journal.with_extension(format!("damaged-{number}"))
+    }
+
+    /// Whether a file's name is that of a journal put aside.
+    #[must_use]
+    pub fn is_journal_aside(name: &str) -> bool {
+        name.starts_with("journal.damaged-")
+    }
+
     /// The lock that the one orchestrator holds.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
@@ -157,6 +169,12 @@ impl Layout {
     #[must_use]
     pub fn report_page(reports: &Path, name: &str) -> PathBuf {
         Self::report(reports, name).join("report.html")
+    }
+
+    /// The lock that every run shares while it is at work, and that whoever removes stores holds alone.
+    #[must_use]
+    pub fn stores_lock(&self) -> PathBuf {
+        self.stores.join("lock")
     }
 
     /// A token store's folder, within a folder of stores.

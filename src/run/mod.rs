@@ -4,10 +4,12 @@
 //! gives the rest to the loop. The journal and the trials' folders are the only truth; everything
 //! else under the run's folder is written anew from them.
 
+pub mod checkpoint;
 mod clock;
 mod dispatch;
 mod fate;
 pub mod files;
+pub mod garbage;
 pub mod history;
 pub mod journal;
 pub mod layout;
@@ -16,6 +18,7 @@ pub mod lock;
 mod packs;
 pub mod record;
 pub mod resume;
+pub mod verify;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -117,8 +120,9 @@ pub fn start(
     let begun = Instant::now();
     let layout = make_folder(&spec, &options)?;
     let _lock = Lock::acquire(&layout.lock())?;
+    let _stores = Lock::share(&layout.stores_lock())?;
     let (mut journal, replay) = Journal::open(&layout.journal())?;
-    warn_of_torn_tail(&replay, observer);
+    warn_of_dropped(&replay, observer);
     let pid = std::process::id();
     let (host, version) = (lock::host_name(), env!("CARGO_PKG_VERSION").to_owned());
     let what = Happened::RunStarted { pid, host, version, typed: options.typed.clone() };
@@ -180,12 +184,12 @@ fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, AppErro
     Ok(Layout::of_run(&folder))
 }
 
-fn warn_of_torn_tail(replay: &Replay, observer: &mut dyn Observer) {
-    if replay.dropped_bytes > 0 {
-        let message = format!(
-            "the journal's last {} bytes were torn by a crash and are dropped; trials with a result are kept",
-            replay.dropped_bytes
-        );
+fn warn_of_dropped(replay: &Replay, observer: &mut dyn Observer) {
+    if let Some(dropped) = replay.dropped() {
+        let aside = replay.aside.as_ref();
+        let aside =
+            aside.map_or_else(String::new, |path| format!("; the whole is kept as `{}`", path.display()));
+        let message = format!("{dropped}{aside}; trials with a result are kept");
         observer.observe(&Notice::Warned { message: &message });
     }
 }

@@ -133,10 +133,12 @@ impl Slot {
     /// # Errors
     /// When the file cannot be read or written.
     pub(super) fn rewind_metrics(&self) -> io::Result<()> {
-        let text = match fs::read_to_string(&self.metrics) {
+        let text = match fs::read(&self.metrics) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             text => text?,
         };
+        // A damaged line is no line, and no reason to fail.
+        let text = String::from_utf8_lossy(&text);
         let kept = text.lines().filter(|line| match serde_json::from_str(line) {
             Ok(MetricLine::Train { step, .. } | MetricLine::Validation { step, .. }) => {
                 step <= self.state.step

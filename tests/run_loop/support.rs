@@ -217,7 +217,7 @@ pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
         total_params: 1,
         cost: Cost { wall_s: 1.0, ..Cost::default() },
     };
-    files::write_json(&layout.result(trial), &result).unwrap();
+    files::write_sealed(&layout.result(trial), &result).unwrap();
 }
 
 /// A checkpoint that can be read.

@@ -135,7 +135,7 @@ grid:
 const AT_ONCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
 
 /// A hostile file's message.
-fn refused(folder: &Folder, sweep: &str) -> String {
+pub(crate) fn refused(folder: &Folder, sweep: &str) -> String {
     let start = Instant::now();
     let message = folder.message(sweep);
     assert!(start.elapsed() < AT_ONCE, "{:?} for {message:.300}", start.elapsed());
