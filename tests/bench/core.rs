@@ -1,0 +1,128 @@
+//! What the orchestrator costs: a step of the scheduler with 10,000 jobs, and the journal's appends.
+//!
+//! `cargo bench --bench core` measures both, `cargo bench --bench core -- journal` one of them. The
+//! journal is written under `target/`: what durable means there is what that disk makes of it.
+
+#![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::Timestamp;
+use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
+use lorasweep::content::ContentHash;
+use lorasweep::job::{Device, Pack, Placement, Work};
+use lorasweep::plan::{Estimate, Job, JobGraph, JobId, JobKey};
+use lorasweep::run::journal::{Entry, Happened, Journal};
+use lorasweep::sched::{Action, Event, Policy, Scheduler};
+use lorasweep::task::{DataFile, Task};
+
+const JOBS: u32 = 10_000;
+const PLACES: usize = 64;
+const EVENTS: u32 = 2_000;
+
+/// A line of the table.
+struct Figure {
+    what: String,
+    measured: String,
+    target: &'static str,
+}
+
+fn main() {
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
+    let parts: [(&str, fn() -> Vec<Figure>); 2] = [("scheduler", scheduler), ("journal", journal)];
+    println!("{:<58}{:>18}  target", "", "measured");
+    for (name, measure) in parts {
+        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
+            for Figure { what, measured, target } in measure() {
+                println!("{what:<58}{measured:>18}  {target}");
+            }
+        }
+    }
+}
+
+/// A whole run in which every job starts and ends at once, one event after another.
+fn scheduler() -> Vec<Figure> {
+    let places = (0..PLACES).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
+    let mut scheduler = Scheduler::new(graph(), places.collect(), Policy::default());
+    let mut events = VecDeque::from([Event::RunStarted]);
+    let mut took = Vec::new();
+    while let Some(event) = events.pop_front() {
+        let started = Instant::now();
+        let actions = scheduler.step(SystemTime::UNIX_EPOCH, &event);
+        took.push(started.elapsed());
+        for action in actions {
+            match action {
+                Action::Launch { job, .. } => {
+                    events.extend([Event::JobStarted { job }, Event::JobFinished { job }]);
+                }
+                Action::Stop { .. } | Action::End => {}
+            }
+        }
+    }
+    assert_eq!(took.len(), 2 * JOBS as usize + 1, "every job starts and ends");
+    took.sort_unstable();
+    let ms = |duration: Duration| format!("{:.4} ms", 1e3 * duration.as_secs_f64());
+    let mean = took.iter().sum::<Duration>() / (2 * JOBS + 1);
+    let step = format!("scheduler step, {JOBS} jobs on {PLACES} places");
+    vec![
+        Figure { what: format!("{step}, mean"), measured: ms(mean), target: "< 0.1 ms" },
+        Figure { what: format!("{step}, 99th percentile"), measured: ms(took[took.len() * 99 / 100]), target: "" },
+        Figure { what: format!("{step}, longest"), measured: ms(took[took.len() - 1]), target: "" },
+    ]
+}
+
+/// Training jobs of mixed lengths, and a report behind all of them.
+fn graph() -> JobGraph {
+    let hash = ContentHash::of_bytes(b"");
+    let file = DataFile { path: PathBuf::from("rows.csv"), content: hash, rows: 1_000, text_bytes: 100_000 };
+    let model = ModelSpec {
+        name: "model".to_owned(),
+        weights: Weights::Random { seed: 1 },
+        tokenizer: PathBuf::from("vocab.txt"),
+        tokenizer_content: hash,
+        architecture: Architecture::Bert(BertConfig::default()),
+    };
+    let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));
+    let pack = Pack { task, model, store: hash, slots: Vec::new() };
+    let mut graph = JobGraph::new();
+    let mut push = |key: String, work: Work, needs: Vec<JobId>, seconds: u32| {
+        let estimate = Estimate { duration: Duration::from_secs(seconds.into()), ..Estimate::default() };
+        graph.push(Job { key: JobKey(key), work, needs, estimate })
+    };
+    let trains = (1..JOBS)
+        .map(|n| push(format!("train-{n}"), Work::Train(Box::new(pack.clone())), Vec::new(), n * 7_919 % 997))
+        .collect();
+    push("report".to_owned(), Work::Report { folder: PathBuf::from("reports") }, trains, 1);
+    graph
+}
+
+/// Events one by one: each is on disk before the next is written.
+fn journal() -> Vec<Figure> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder under `target/`");
+    let mut journal = open(folder.path());
+    let started = Instant::now();
+    for pid in 0..EVENTS {
+        journal.append(&entry(pid)).expect("a disk that takes the journal");
+    }
+    vec![Figure {
+        what: "journal, durable one by one".to_owned(),
+        measured: per_second(started.elapsed()),
+        target: "",
+    }]
+}
+
+fn open(folder: &Path) -> Journal {
+    Journal::open(&folder.join("journal")).expect("a new journal").0
+}
+
+fn entry(pid: u32) -> Entry {
+    let key = JobKey("train-00000000000000ab".to_owned());
+    Entry { at: Timestamp::UNIX_EPOCH, what: Happened::JobStarted { key, pid } }
+}
+
+fn per_second(took: Duration) -> String {
+    format!("{:.0} events/s", f64::from(EVENTS) / took.as_secs_f64())
+}
