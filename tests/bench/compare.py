@@ -51,7 +51,8 @@ def draw_ag_news(folder, train, test, validation=0):
 
     pick = random.Random(42)
     learn = pick.sample(rows("train.csv"), train + validation)
-    for name, chosen in [("train", learn[:train]), ("validation", learn[train:]), ("test", pick.sample(rows("test.csv"), test))]:
+    parts = dict(train=learn[:train], validation=learn[train:], test=pick.sample(rows("test.csv"), test))
+    for name, chosen in parts.items():
         with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows(chosen)
 
@@ -75,7 +76,8 @@ class Run(Side):
         folder.mkdir()
         file = folder / "sweep.yaml"
         file.write_text(sweep, encoding="utf-8")
-        command = [program, "run", file, "--json", "--results", folder / "results", "--reports", folder / "reports", *options]
+        command = [program, "run", file, "--json", *options]
+        command += ["--results", folder / "results", "--reports", folder / "reports"]
         started = time.monotonic()
         with (folder / "stderr").open("w+", encoding="utf-8") as errors:
             with subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=errors, text=True,
@@ -86,7 +88,8 @@ class Run(Side):
                 errors.seek(0)
                 sys.exit(f"error: `{program} run` ended with exit code {process.returncode}\n{errors.read()[-3000:]}")
         self.results = [event["result"] for _, event in events if event["event"] == "trial_finished"]
-        self.packs = [Pack(at, event, events) for at, event in events if event["event"] == "job_launched" and event["trials"]]
+        launched = [(at, event) for at, event in events if event["event"] == "job_launched" and event["trials"]]
+        self.packs = [Pack(at, event, events) for at, event in launched]
         self.places = {json.dumps(pack.placement["device"]): pack.placement for pack in self.packs}
 
     def rows_per_s(self, rows, seconds):
@@ -156,7 +159,8 @@ def table(columns, rows):
     lines = [[text(value) for value in row] for row in (columns, *rows)]
     widths = [max(map(len, column)) for column in zip(*lines)]
     for what, *values in lines:
-        print(f"{what:<{widths[0]}}" + "".join(f"{value:>{width + 3}}" for value, width in zip(values, widths[1:])))
+        cells = "".join(f"{value:>{width + 3}}" for value, width in zip(values, widths[1:]))
+        print(f"{what:<{widths[0]}}{cells}".rstrip(), flush=True)
 
 
 SIDES = ("", "ours", "peer", "ratio", "target")

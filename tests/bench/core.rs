@@ -1,4 +1,4 @@
-//! What the orchestrator costs: a step of the scheduler with 10,000 jobs, and the journal's appends.
+//! What the orchestrator costs: a step of the scheduler with 10,000 jobs, and the journal.
 //!
 //! `cargo bench --bench core` measures both, `cargo bench --bench core -- journal` one of them. The
 //! journal is written under `target/`: what durable means there is what that disk makes of it.
@@ -6,7 +6,7 @@
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
 use std::collections::VecDeque;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -18,10 +18,11 @@ use lorasweep::plan::{Estimate, Job, JobGraph, JobId, JobKey};
 use lorasweep::run::journal::{Entry, Happened, Journal};
 use lorasweep::sched::{Action, Event, Policy, Scheduler};
 use lorasweep::task::{DataFile, Task};
+use lorasweep::trial::TrialId;
 
 const JOBS: u32 = 10_000;
 const PLACES: usize = 64;
-const EVENTS: u32 = 2_000;
+const PACKS: u64 = 200;
 
 /// A line of the table.
 struct Figure {
@@ -99,30 +100,39 @@ fn graph() -> JobGraph {
     graph
 }
 
-/// Events one by one: each is on disk before the next is written.
+/// The events of packs as a run writes them, until all are on disk.
 fn journal() -> Vec<Figure> {
+    let figure = |trials, target| Figure {
+        what: format!("journal, durable, packs of {trials}"),
+        measured: format!("{:.0} events/s", events_per_s(trials)),
+        target,
+    };
+    vec![figure(1, ""), figure(9, ">= 5000 events/s")]
+}
+
+fn events_per_s(trials: u64) -> f64 {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder under `target/`");
-    let mut journal = open(folder.path());
+    let (mut journal, _) = Journal::open(&folder.path().join("journal")).expect("a new journal");
+    let mut events = 0_u32;
+    let mut write = |what: Happened| {
+        events += 1;
+        let entry = Entry { at: Timestamp::UNIX_EPOCH, what };
+        journal.append(&entry).expect("a disk that takes the journal");
+    };
     let started = Instant::now();
-    for pid in 0..EVENTS {
-        journal.append(&entry(pid)).expect("a disk that takes the journal");
+    for pack in 0..PACKS {
+        let key = JobKey(format!("train-{:016x}", pack * trials));
+        let trials: Vec<TrialId> = (0..trials).map(|n| id(pack * trials + n)).collect();
+        let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
+        write(Happened::JobLaunching { key: key.clone(), attempt: 1, placement, trials: trials.clone() });
+        write(Happened::JobStarted { key: key.clone(), pid: 1 });
+        trials.into_iter().for_each(|trial| write(Happened::TrialFinished { trial }));
+        write(Happened::JobFinished { key });
     }
-    vec![Figure {
-        what: "journal, durable one by one".to_owned(),
-        measured: per_second(started.elapsed()),
-        target: "",
-    }]
+    write(Happened::RunEnded);
+    f64::from(events) / started.elapsed().as_secs_f64()
 }
 
-fn open(folder: &Path) -> Journal {
-    Journal::open(&folder.join("journal")).expect("a new journal").0
-}
-
-fn entry(pid: u32) -> Entry {
-    let key = JobKey("train-00000000000000ab".to_owned());
-    Entry { at: Timestamp::UNIX_EPOCH, what: Happened::JobStarted { key, pid } }
-}
-
-fn per_second(took: Duration) -> String {
-    format!("{:.0} events/s", f64::from(EVENTS) / took.as_secs_f64())
+fn id(n: u64) -> TrialId {
+    format!("{n:016x}").parse().expect("16 hexadecimal digits")
 }

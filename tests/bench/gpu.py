@@ -59,6 +59,10 @@ class Workload:
     def trials(self):
         return len(self.ranks) * len(self.alphas) or 1
 
+    def __str__(self):
+        return (f"{self.title}: {self.length} tokens, batch {self.batch_size}, {'bf16' if self.bf16 else 'fp32'}, "
+                f"{self.rows[0]} + {self.rows[1]} rows")
+
     @property
     def kind(self):
         return "classification" if self.family == "bert" else "language_modelling"
@@ -118,7 +122,7 @@ class Bench:
         if workload.family == "bert":
             task |= dict(columns=["label", "text"], text="text", label="label")
         method = dict(method="lora", rank=ranks, alpha=alphas) if ranks else dict(method="full")
-        training = dict(epochs=1, batch_size=workload.batch_size, schedule="linear", warmup=0, clip_norm=1.0, keep="last", seed=1)
+        training = dict(epochs=1, batch_size=workload.batch_size, schedule="linear", warmup=0, clip_norm=1.0, seed=1)
         if workload.bf16:
             training["precision"] = "bf16"
         # JSON is YAML.
@@ -129,24 +133,29 @@ class Bench:
                    environment={**self.environment, **self.libraries})
 
     def peer(self, workload, files):
-        grid = ["--ranks", ",".join(map(str, workload.ranks)), "--alphas", ",".join(map(str, workload.alphas)),
-                "--targets", "query,value" if workload.family == "bert" else "c_attn"] if workload.ranks else ["--method", "full"]
-        return Peer("--task", workload.kind, "--model", self.folder / workload.family, "--train", files[0], "--test", files[1],
-                    "--max-length", workload.length, "--batch-size", workload.batch_size,
-                    "--eval-batch-size", 128 if workload.family == "bert" else workload.batch_size,
-                    "--learning-rate", workload.learning_rate, "--epochs", 1, "--seed", 1, "--trials", workload.measured, *grid,
-                    *(["--bf16"] if workload.bf16 else []), *([] if self.smoke else ["--cuda"]), environment=self.environment)
+        is_bert = workload.family == "bert"
+        options = compare.options(dict(
+            task=workload.kind, model=self.folder / workload.family, train=files[0], test=files[1],
+            max_length=workload.length, batch_size=workload.batch_size, learning_rate=workload.learning_rate, epochs=1,
+            seed=1, eval_batch_size=128 if is_bert else workload.batch_size, trials=workload.measured))
+        if workload.ranks:
+            ranks, alphas = (",".join(map(str, values)) for values in (workload.ranks, workload.alphas))
+            options += ["--ranks", ranks, "--alphas", alphas, "--targets", "query,value" if is_bert else "c_attn"]
+        else:
+            options += ["--method", "full"]
+        options += ["--bf16"] * workload.bf16 + ["--cuda"] * (not self.smoke)
+        return Peer(*options, environment=self.environment)
 
     def grid(self, workload, target, target_own=""):
         folder, files = self.data(workload)
         packed = self.ours(workload, "packed", folder, files, workload.ranks, workload.alphas)
-        alone = self.ours(workload, "alone", folder, files, workload.ranks[:1], workload.alphas[:workload.measured], "--pack-slots", "1")
+        few = workload.ranks[:1], workload.alphas[:workload.measured]
+        alone = self.ours(workload, "alone", folder, files, *few, "--pack-slots", "1")
         peer = self.peer(workload, files)
         own = compare.scaled(alone.seconds, [pack.ended - pack.launched for pack in alone.packs], workload.trials)
         theirs = compare.scaled(peer.seconds, [trial["seconds"] for trial in peer.trials], workload.trials)
-        print(f"\n{workload.title}: {workload.length} tokens, batch {workload.batch_size}, {'bf16' if workload.bf16 else 'fp32'}, "
-              f"{workload.rows[0]} + {workload.rows[1]} rows, packs of {', '.join(str(pack.size) for pack in packed.packs)}; "
-              f"scaled from {workload.measured} trials: the peer, our own one by one")
+        print(f"\n{workload}, packs of {', '.join(str(pack.size) for pack in packed.packs)}\n"
+              f"scaled from {workload.measured} trials: the peer, and our own one by one")
         compare.table(compare.SIDES, [
             compare.ratio("wall-clock, command to report, s", packed.seconds, theirs, target, more_is_better=False),
             compare.ratio("against our own one by one, s", packed.seconds, own, target_own, more_is_better=False),
@@ -164,7 +173,7 @@ class Bench:
         weights = 12 * shape["layers"] * shape["hidden"]**2 + shape["words"] * shape["hidden"]
         token = 6 * weights + 12 * shape["layers"] * shape["hidden"] * workload.length
         speed = [side.train * workload.length for side in (ours, peer)]
-        print(f"\n{workload.title}: {workload.length} tokens, batch {workload.batch_size}, bf16, {workload.rows[0]} blocks; "
+        print(f"\n{workload}\n"
               f"{rate['flops'] / 1e12:.3g} TFLOP/s in bf16 matrix products, {token / 1e6:.0f} MFLOP a token")
         compare.table(compare.SIDES, [
             compare.ratio("training, tokens/s", *speed, target),

@@ -51,7 +51,8 @@ training: {{epochs: 1, batch_size: 8}}
 def write_rows(folder):
     rows = "".join(f"the {'cat sleeps' if n % 2 else 'dog runs'} again,{n % 2}\n" for n in range(64))
     (folder / "rows.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
-    (folder / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\ncat\ndog\nsleeps\nruns\nagain\n", encoding="utf-8")
+    words = "[PAD] [UNK] [CLS] [SEP] [MASK] the cat dog sleeps runs again".split()
+    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
 
 
 def plan(program, folder):
@@ -67,11 +68,13 @@ def plan(program, folder):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         sys.exit(f"error: `lorasweep plan` ended with exit code {process.returncode}")
-    return [(f"check, expand and plan {TRIALS:,} trials, s", seconds, "< 2"), ("its peak memory, MB", usage.ru_maxrss * 1024 / 1e6, "< 500")]
+    return [(f"check, expand and plan {TRIALS:,} trials, s", seconds, "< 2"),
+            ("its peak memory, MB", usage.ru_maxrss * 1024 / 1e6, "< 500")]
 
 
 def gap(program, folder):
-    run = Run(program, GAP.format(folder=folder, model=MINILM), folder / "gap", "--devices", "cpu:1", "--pack-slots", "1")
+    sweep = GAP.format(folder=folder, model=MINILM)
+    run = Run(program, sweep, folder / "gap", "--devices", "cpu:1", "--pack-slots", "1")
     gaps = [after.first_step - before.last_result for before, after in zip(run.packs, run.packs[1:])]
     return [("from a job's end to the next one's first step, median, s", statistics.median(gaps), "< 0.5"),
             (f"the longest of {len(gaps)}, s", max(gaps), "")]

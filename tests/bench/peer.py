@@ -28,10 +28,12 @@ def arguments():
     parser.add_argument("--method", choices=["lora", "full"], default="lora")
     for name in ("model", "train", "test"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    for name, kind in [("learning-rate", float), ("epochs", float), ("batch-size", int), ("max-length", int), ("seed", int)]:
-        parser.add_argument(f"--{name}", type=kind, required=True)
-    for name, kind in [("ranks", int), ("alphas", float)]:
-        parser.add_argument(f"--{name}", type=lambda text, kind=kind: [kind(part) for part in text.split(",")], default=[8])
+    for name in ("learning-rate", "epochs"):
+        parser.add_argument(f"--{name}", type=float, required=True)
+    for name in ("batch-size", "max-length", "seed"):
+        parser.add_argument(f"--{name}", type=int, required=True)
+    for name in ("ranks", "alphas"):
+        parser.add_argument(f"--{name}", type=lambda text: [int(part) for part in text.split(",")], default=[8])
     parser.add_argument("--targets", type=lambda text: text.split(","), default=["query", "value"])
     parser.add_argument("--eval-batch-size", type=int, default=128)
     parser.add_argument("--layers", type=int, help="keep the first so many")
