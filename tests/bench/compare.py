@@ -139,6 +139,14 @@ class Peer(Side):
         return statistics.mean(trial[metric] for trial in self.trials)
 
 
+def check_alike(run, peer):
+    """Ends the comparison where the two sides do not train equally many parameters."""
+    a = sorted(result["trainable_params"] for result in run.results)
+    b = sorted(trial["trainable"] for trial in peer.trials)
+    if a != b:
+        sys.exit(f"error: {a} parameters train here, {b} there")
+
+
 def options(settings):
     """`{"max_length": 128}` as `--max-length 128`."""
     return [part for name, value in settings.items() for part in (f"--{name.replace('_', '-')}", value)]

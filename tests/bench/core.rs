@@ -70,7 +70,11 @@ fn scheduler() -> Vec<Figure> {
     let step = format!("scheduler step, {JOBS} jobs on {PLACES} places");
     vec![
         Figure { what: format!("{step}, mean"), measured: ms(mean), target: "< 0.1 ms" },
-        Figure { what: format!("{step}, 99th percentile"), measured: ms(took[took.len() * 99 / 100]), target: "" },
+        Figure {
+            what: format!("{step}, 99th percentile"),
+            measured: ms(took[took.len() * 99 / 100]),
+            target: "",
+        },
         Figure { what: format!("{step}, longest"), measured: ms(took[took.len() - 1]), target: "" },
     ]
 }

@@ -152,6 +152,7 @@ class Bench:
         few = workload.ranks[:1], workload.alphas[:workload.measured]
         alone = self.ours(workload, "alone", folder, files, *few, "--pack-slots", "1")
         peer = self.peer(workload, files)
+        compare.check_alike(alone, peer)
         own = compare.scaled(alone.seconds, [pack.ended - pack.launched for pack in alone.packs], workload.trials)
         theirs = compare.scaled(peer.seconds, [trial["seconds"] for trial in peer.trials], workload.trials)
         print(f"\n{workload}, packs of {', '.join(str(pack.size) for pack in packed.packs)}\n"
@@ -167,6 +168,7 @@ class Bench:
     def full(self, workload, target):
         folder, files = self.data(workload)
         ours, peer = self.ours(workload, "full", folder, files, (), ()), self.peer(workload, files)
+        compare.check_alike(ours, peer)
         where = ["--size", "256"] if self.smoke else ["--size", "8192", "--cuda"]
         [rate], _ = compare.peer("rate.py", "--dtype", "bfloat16", *where, environment=self.environment)
         shape = self.models[workload.family]

@@ -20,7 +20,6 @@ are left out: they are small here.
 
 import argparse
 import statistics
-import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -90,9 +89,7 @@ def pair(args, folder, seed):
         b, a = theirs(folder, seed), ours(args, folder, seed)
     rate = matmul_rate(a.places.values(), "bfloat16" if args.precision == "bf16" else "float32")
     tokens, shared, [train, evaluate] = limits(a, rate)
-    trainable = [[r["trainable_params"] for r in a.results], [trial["trainable"] for trial in b.trials]]
-    if sorted(trainable[0]) != sorted(trainable[1]):
-        sys.exit(f"error: {trainable[0]} parameters train here, {trainable[1]} there")
+    compare.check_alike(a, b)
     accuracy = [100 * side.mean("accuracy") for side in (a, b)]
     print(f"\npair {seed}: packs of {', '.join(str(pack.size) for pack in a.packs)}; {tokens:.1f} tokens a row; "
           f"{rate / 1e9:.0f} GFLOP/s in {args.precision}\n"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what `lorasweep` costs beside the training: `make bench-overhead`.
 
-- `lorasweep plan` on a grid of 100,000 trials, from the command to the last line: time and peak memory.
+- `lorasweep plan` on a grid of 100,000 trials, from the command to its end: time and peak memory.
 - From a trial's result to the first step of the next job on the same device, that step included: one
   trial a job, MiniLM cut to two layers, one CPU slot, by the times of the run's events.
 
@@ -9,6 +9,7 @@ Needs no peer and no data.
 """
 
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -24,7 +25,7 @@ PLAN = """\
 name: large
 task: {train: rows.csv, text: text, label: label, max_length: 16}
 models:
-  small: {architecture: bert, layers: 2, hidden: 128, heads: 2, intermediate: 512, tokenizer: vocab.txt}
+  small: {from: small}
 grid:
   - method: lora
     model: small
@@ -48,11 +49,15 @@ training: {{epochs: 1, batch_size: 8}}
 """
 
 
-def write_rows(folder):
+def write_inputs(folder):
     rows = "".join(f"the {'cat sleeps' if n % 2 else 'dog runs'} again,{n % 2}\n" for n in range(64))
     (folder / "rows.csv").write_text(f"text,label\n{rows}", encoding="utf-8")
     words = "[PAD] [UNK] [CLS] [SEP] [MASK] the cat dog sleeps runs again".split()
-    (folder / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    config = dict(model_type="bert", vocab_size=len(words), hidden_size=128, num_hidden_layers=2, num_attention_heads=2,
+                  intermediate_size=512, max_position_embeddings=512)
+    (folder / "small").mkdir()
+    (folder / "small/vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    (folder / "small/config.json").write_text(json.dumps(config), encoding="utf-8")
 
 
 def plan(program, folder):
@@ -87,7 +92,7 @@ def main():
     program = args.lorasweep.resolve()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_rows(folder)
+        write_inputs(folder)
         rows = plan(program, folder)
         if (MINILM / "model.safetensors").is_file():
             rows += gap(program, folder)

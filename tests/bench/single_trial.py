@@ -13,7 +13,6 @@ Where one of them is absent it says so, and compares nothing.
 
 import argparse
 import statistics
-import sys
 import tempfile
 from pathlib import Path
 
@@ -48,9 +47,7 @@ def pair(args, folder, seed):
     b = Peer("--model", MINILM, "--layers", LAYERS, "--train", folder / "train.csv", "--test", folder / "test.csv",
              "--ranks", RANK, "--alphas", ALPHA, "--seed", seed, *compare.options(SETTINGS),
              *(["--cuda"] if cuda else ["--threads", compare.CORES]))
-    trainable = [a.results[0]["trainable_params"], b.trials[0]["trainable"]]
-    if trainable[0] != trainable[1]:
-        sys.exit(f"error: {trainable[0]} parameters train here, {trainable[1]} there")
+    compare.check_alike(a, b)
     return seed, a, b
 
 
