@@ -31,14 +31,15 @@ struct Figure {
     target: &'static str,
 }
 
+type Measure = fn() -> Vec<Figure>;
+
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
-    let parts: [(&str, fn() -> Vec<Figure>); 2] = [("scheduler", scheduler), ("journal", journal)];
     println!("{:<58}{:>18}  target", "", "measured");
-    for (name, measure) in parts {
+    for (name, measure) in [("scheduler", scheduler as Measure), ("journal", journal)] {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {
             for Figure { what, measured, target } in measure() {
-                println!("{what:<58}{measured:>18}  {target}");
+                println!("{}", format!("{what:<58}{measured:>18}  {target}").trim_end());
             }
         }
     }

@@ -67,12 +67,14 @@ def plan(program, folder):
         sweep = sweep.replace(name, ", ".join(map(str, values)))
     (folder / "large.yaml").write_text(sweep, encoding="utf-8")
     started = time.monotonic()
-    process = subprocess.Popen([program, "plan", folder / "large.yaml"], stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    seconds = time.monotonic() - started
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        sys.exit(f"error: `lorasweep plan` ended with exit code {process.returncode}")
+    with (folder / "plan.stderr").open("w+", encoding="utf-8") as errors:
+        process = subprocess.Popen([program, "plan", folder / "large.yaml"], stdout=subprocess.DEVNULL, stderr=errors)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.monotonic() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            errors.seek(0)
+            sys.exit(f"error: `lorasweep plan` ended with exit code {process.returncode}\n{errors.read()[-3000:]}")
     return [(f"check, expand and plan {TRIALS:,} trials, s", seconds, "< 2"),
             ("its peak memory, MB", usage.ru_maxrss * 1024 / 1e6, "< 500")]
 
