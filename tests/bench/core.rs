@@ -39,7 +39,8 @@ fn main() {
     for (name, measure) in [("scheduler", scheduler as Measure), ("journal", journal)] {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {
             for Figure { what, measured, target } in measure() {
-                println!("{}", format!("{what:<58}{measured:>18}  {target}").trim_end());
+                let line = format!("{what:<58}{measured:>18}  {target}");
+                println!("{}", line.trim_end());
             }
         }
     }
