@@ -132,6 +132,7 @@ pub fn start(
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
     let kept = left.tally.done.len();
     observer.observe(&Notice::RunPlanned {
+        configurations: &spec.configurations,
         trials: left.tally.total,
         kept,
         continued: left.continued,
