@@ -19,7 +19,7 @@ pub struct Axis {
     pub value: fn(&Configuration) -> Option<String>,
 }
 
-/// The settings that every table shows.
+/// The settings that come first in tables and names.
 pub static SHOWN: [Axis; 6] = [
     Axis { title: "model", short: "", value: |c| Some(c.model.clone()) },
     Axis { title: "method", short: "", value: |c| Some(c.method.name().to_owned()) },

@@ -4,11 +4,12 @@
 use std::collections::{BTreeMap, HashSet};
 
 use super::check_task::Surveyed;
-use super::error::{Problem, Report, quoted};
+use super::error::{Problem, Report};
 use super::raw_task::RawTask;
 use super::source::{At, Place};
 use super::survey::TaskFacts;
 use super::value::Labels;
+use super::words::quoted;
 
 /// Most labels that one message names.
 const MOST_NAMED: usize = 5;

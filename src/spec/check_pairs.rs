@@ -7,13 +7,14 @@ use crate::arch::{Architecture, Head, ModelSpec};
 use crate::trial::Lora;
 
 use super::check_models::tokenizer_place;
-use super::error::{Problem, Report, short};
+use super::error::{Problem, Report};
 use super::raw::{RawModel, RawSweep};
 use super::raw_task::{RawTask, TaskKind};
 use super::setting::{MethodName, Point};
 use super::source::At;
 use super::survey::Survey;
 use super::survey_models::TokenizerFacts;
+use super::words::short;
 
 /// Checks every combination once.
 pub(super) fn check(

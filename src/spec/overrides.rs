@@ -2,12 +2,13 @@
 //! the tree before it is read, `--set path=value` then puts one more, and `--only axis=value` keeps
 //! the points with that value.
 
-use super::error::{Problem, Report, short};
+use super::error::{Problem, Report};
 use super::keys_grid;
 use super::raw::{self, RawAxis};
 use super::read::{self, Field};
 use super::source::{At, Place};
 use super::tree::{self, Content, Entry, Node};
+use super::words::short;
 
 /// Changes to a sweep from the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

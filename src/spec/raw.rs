@@ -4,7 +4,7 @@
 use crate::quantity;
 
 use super::DeviceRequest;
-use super::error::{Problem, Report, short};
+use super::error::{Problem, Report};
 use super::grid::MAX_POINTS;
 use super::keys::{self, Kind, Section};
 use super::keys_grid;
@@ -13,6 +13,7 @@ use super::read::{self, Field, Fields};
 use super::setting::{Axis, Setting};
 use super::source::{At, Place};
 use super::tree::{Content, Node};
+use super::words::short;
 
 /// The sweep file.
 #[derive(Debug, Default)]

@@ -5,4 +5,5 @@
 mod folder;
 mod looks;
 mod plan;
+mod starters;
 mod tasks;
