@@ -98,6 +98,13 @@ fn the_page_stands_alone_and_shows_each_configuration_once() {
     };
     assert_eq!(rows("Results").matches("<tr").count(), record.sweep.configurations.len());
     assert_eq!(rows("Results").matches("class=\"selected\"").count(), 1);
+    // Wide tables scroll in boxes of their own.
+    assert!(page.contains(".table { overflow-x: auto;"));
+    assert_eq!(
+        page.matches("<table class=\"wide\"").count(),
+        page.matches("<div class=\"table\"><table class=\"wide\"").count()
+    );
+    assert!(page.contains("<h2>Results</h2><div class=\"table\"><table class=\"wide\">"));
     let statistics = rows("Statistics on validation accuracy");
     for entry in findings.entries() {
         assert_eq!(statistics.matches(&format!("<td>{}</td>", entry.label)).count(), 1, "{}", entry.label);

@@ -55,11 +55,11 @@ pub(super) fn counts(record: &RunRecord) -> (usize, usize, usize) {
 
 fn compared(findings: &Findings<'_>) -> String {
     let mut methods: Vec<(&'static str, usize)> = Vec::new();
-    for entry in findings.entries() {
-        let name = method_name(&entry.summary.configuration.method);
-        match methods.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, n)) => *n += 1,
-            None => methods.push((name, 1)),
+    for configuration in &findings.record.sweep.configurations {
+        let name = method_name(&configuration.method);
+        if methods.iter().all(|(known, _)| *known != name) {
+            let of_it = |entry: &&Entry| method_name(&entry.summary.configuration.method) == name;
+            methods.push((name, findings.entries().filter(of_it).count()));
         }
     }
     let methods: Vec<String> = methods.iter().map(|(name, n)| format!("{n} {name}")).collect();

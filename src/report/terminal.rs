@@ -96,12 +96,14 @@ fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> 
     let titles = columns.iter().map(|column| right(column.title.clone()));
     table.set_header(std::iter::once(Cell::new("  configuration")).chain(titles));
     for entry in findings.entries() {
-        let mark = if entry.selected { "*" } else { " " };
+        // No mark is a space that stays where a long name takes several lines.
+        let mark = if entry.selected { "*" } else { "\u{a0}" };
         let cells = columns.iter().map(|column| right((column.cell)(entry)));
-        let name = Cell::new(format!("{mark} {}", findings.full_label(entry)));
+        let name = Cell::new(format!("{mark}\u{a0}{}", findings.full_label(entry)));
         table.add_row(std::iter::once(name).chain(cells));
     }
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let text = table.to_string().replace('\u{a0}', " ");
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 fn notes(findings: &Findings<'_>) -> Vec<String> {
