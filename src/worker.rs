@@ -189,7 +189,7 @@ fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> E
 
 fn summarise(layout: &Layout, configuration: ConfigurationId) -> Result<(), Failure> {
     let record = record::load(layout.run()).map_err(|error| told(&error))?;
-    let summary = report::summary::summarise(&record, configuration)
+    let summary = report::summary::summarise(&record, &[configuration])
         .ok_or_else(|| bad(format!("the sweep has no configuration {configuration}")))?;
     let path = layout.summary(configuration);
     files::write_json(&path, &summary).map_err(|error| told(&AppError::file("write", &path, &error)))

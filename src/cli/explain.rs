@@ -18,7 +18,8 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let (record, layout) = (&found.record, &found.layout);
     let trial = runs::trial(record, args)?;
     let id = trial.trial.id;
-    let mut text = format!("{id}  {}\n", phrase::trial(&trial.trial));
+    let names = phrase::Names::of(&record.sweep.configurations);
+    let mut text = format!("{id}  {}\n", names.trial(&trial.trial));
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}, attempts: {}", trial.state.name(), trial.attempts);
     let latest = Latest::of(&trial.metrics);

@@ -142,9 +142,9 @@ pub struct InitArgs {
     /// Where to write the sweep file
     #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
     out: PathBuf,
-    /// Folder of the pretrained model to start from
-    #[arg(long, value_name = "DIR", default_value = ".assets/all-MiniLM-L6-v2")]
-    model: PathBuf,
+    /// Pretrained model to start from: a folder, or owner/name on the hub [default: what fits the kind]
+    #[arg(long, value_name = "MODEL")]
+    model: Option<PathBuf>,
 }
 
 /// What a starter sweep is for.

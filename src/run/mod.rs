@@ -148,6 +148,7 @@ pub fn start(
     let kept = left.tally.done.len();
     let clock = Clock::start();
     observer.observe(&Notice::RunPlanned {
+        configurations: &spec.configurations,
         trials: left.tally.total,
         kept,
         continued: left.continued,

@@ -31,6 +31,7 @@ mod survey_models;
 mod tests;
 mod tree;
 mod value;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -6,4 +6,5 @@ mod folder;
 mod hostile;
 mod looks;
 mod plan;
+mod starters;
 mod tasks;
