@@ -55,7 +55,7 @@ impl MemoryWatch {
     /// Whether somebody who was killed just now, and not by us, was killed for memory.
     pub(super) fn explains_kill(&self) -> bool {
         let [before, last] = *self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        last.short || Look::now().kills > before.kills
+        last.short || before.kills.is_some_and(|kills| Look::now().kills > Some(kills))
     }
 }
 
