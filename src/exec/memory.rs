@@ -68,10 +68,7 @@ fn oom_kills(vmstat: &str) -> Option<u64> {
 pub(super) fn last_words(log: &Path, from: u64) -> Option<Failure> {
     // A log that cannot be read tells nothing.
     let text = read_end(log, from).ok()?;
-    match Failure::told_by(&String::from_utf8_lossy(&text)) {
-        Failure::BadData { .. } => None,
-        failure => Some(failure),
-    }
+    Failure::told_by(&String::from_utf8_lossy(&text))
 }
 
 fn read_end(log: &Path, from: u64) -> io::Result<Vec<u8>> {
