@@ -357,18 +357,15 @@ const DEVICE_FAILED: [&str; 5] =
     ["CUDA error", "CUDA driver", "CUDA-capable device", "_STATUS_NOT_INITIALIZED", "uncorrectable ECC"];
 
 impl Failure {
-    /// The failure that a library's or the system's message tells of; bad data where it tells of
-    /// neither memory nor a device.
+    /// The failure of memory or of a device that a library's or the system's message tells of.
     #[must_use]
-    pub fn told_by(message: &str) -> Self {
-        let speaks_of = |signs: &[&str]| signs.iter().any(|sign| message.contains(sign));
-        if speaks_of(&OUT_OF_MEMORY) {
-            Self::OutOfMemory
-        } else if speaks_of(&DEVICE_FAILED) {
-            Self::DeviceFailed { message: message.lines().next().unwrap_or_default().to_owned() }
-        } else {
-            Self::BadData { message: message.to_owned() }
+    pub fn told_by(message: &str) -> Option<Self> {
+        let speaks_of = |text: &str, signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
+        if speaks_of(message, &OUT_OF_MEMORY) {
+            return Some(Self::OutOfMemory);
         }
+        let line = message.lines().find(|line| speaks_of(line, &DEVICE_FAILED))?;
+        Some(Self::DeviceFailed { message: line.to_owned() })
     }
 
     /// Its kind in a few words, to count failures by.

@@ -133,12 +133,11 @@ fn caught(work: impl FnOnce() -> Exit) -> Exit {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
-        Exit::Failed(match Failure::told_by(text) {
-            Failure::BadData { message } => {
-                bad(format!("the program panicked, which is a fault of lorasweep: {message}"))
-            }
-            failure => failure,
-        })
+        Exit::Failed(
+            Failure::told_by(text).unwrap_or_else(|| {
+                bad(format!("the program panicked, which is a fault of lorasweep: {text}"))
+            }),
+        )
     })
 }
 

@@ -53,9 +53,8 @@ fn a_trial_that_is_too_large_for_the_machine_learns_in_smaller_parts() {
     let told = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(record.trials[0].state, TrialState::Done, "{told}");
     let entries = journal::read(&layout.journal()).unwrap().entries;
-    let failed = entries.iter().filter_map(|entry| match &entry.what {
-        Happened::JobFailed { failure, .. } => Some(failure),
-        _ => None,
+    let failed = entries.iter().filter_map(|entry| {
+        if let Happened::JobFailed { failure, .. } = &entry.what { Some(failure) } else { None }
     });
     let failed: Vec<_> = failed.collect();
     assert!(

@@ -55,7 +55,7 @@ impl MemoryWatch {
     /// Whether somebody who was killed just now, and not by us, was killed for memory.
     pub(super) fn explains_kill(&self) -> bool {
         let [before, last] = *self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        last.short || Look::now().kills > before.kills
+        last.short || before.kills.is_some_and(|kills| Look::now().kills > Some(kills))
     }
 }
 
@@ -68,10 +68,7 @@ fn oom_kills(vmstat: &str) -> Option<u64> {
 pub(super) fn last_words(log: &Path, from: u64) -> Option<Failure> {
     // A log that cannot be read tells nothing.
     let text = read_end(log, from).ok()?;
-    match Failure::told_by(&String::from_utf8_lossy(&text)) {
-        Failure::BadData { .. } => None,
-        failure => Some(failure),
-    }
+    Failure::told_by(&String::from_utf8_lossy(&text))
 }
 
 fn read_end(log: &Path, from: u64) -> io::Result<Vec<u8>> {

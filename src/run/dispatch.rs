@@ -189,7 +189,8 @@ impl Dispatcher<'_> {
                 Ok(Event::JobStarted { job })
             }
             Err(error) => {
-                let failure = Failure::told_by(&format!("cannot start its process: {error}"));
+                let message = format!("cannot start its process: {error}");
+                let failure = Failure::told_by(&message).unwrap_or(Failure::BadData { message });
                 self.fail_job(job, &key, failure)
             }
         }

@@ -116,12 +116,9 @@ mod training {
 
     /// Plain tensor operations panic with libtorch's message; running out of memory is one of them.
     fn libtorch_failure(message: &str) -> Failure {
-        match Failure::told_by(message) {
-            Failure::BadData { message } => {
-                let first = message.lines().next().unwrap_or_default();
-                Failure::BadData { message: format!("training stopped on an internal error: {first}") }
-            }
-            failure => failure,
-        }
+        Failure::told_by(message).unwrap_or_else(|| {
+            let first = message.lines().next().unwrap_or_default();
+            Failure::BadData { message: format!("training stopped on an internal error: {first}") }
+        })
     }
 }

@@ -176,13 +176,15 @@ fn fewer_rows_at_a_time_learn_the_same_but_for_dropout() {
     let _alone = alone();
     for subject in ALL {
         let trial = subject.trial(subject.lora(4, 8.0, 0.0), training());
-        let mut whole = Bench::new(subject);
-        whole.still = true;
-        whole.train(std::slice::from_ref(&trial));
+        let trained = |micro_rows| {
+            let mut bench = Bench::new(subject);
+            (bench.still, bench.micro_rows) = (true, micro_rows);
+            bench.train(std::slice::from_ref(&trial));
+            bench
+        };
+        let whole = trained(None);
         for rows in [1, 3] {
-            let mut parts = Bench::new(subject);
-            (parts.still, parts.micro_rows) = (true, Some(rows));
-            parts.train(std::slice::from_ref(&trial));
+            let parts = trained(Some(rows));
             assert_close(&parts, &whole, &trial);
         }
     }
