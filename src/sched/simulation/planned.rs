@@ -32,7 +32,7 @@ fn planned(sweep: &SweepSpec, n_places: usize) -> JobGraph {
 
 /// Runs a sweep to its end. Jobs take what they are thought to, or this share of it up to as much more.
 fn run(sweep: &SweepSpec, n_places: usize, noise: f64, failing: u32) -> World {
-    let policy = Policy { fail_fast: false, attempts: 3 };
+    let policy = Policy { attempts: 3, ..Policy::default() };
     let scenario =
         Scenario { seed: 5, places: n_places, prepares: 0, trains: 0, failing, policy, stops: Vec::new() };
     let rng = ChaCha8Rng::seed_from_u64(scenario.seed);
