@@ -49,7 +49,7 @@ fn main() {
 /// A whole run in which every job starts and ends at once, one event after another.
 fn scheduler() -> Vec<Figure> {
     let places = (0..PLACES).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
-    let mut scheduler = Scheduler::new(graph(), places.collect(), Policy::default());
+    let mut scheduler = Scheduler::new(graph(), places.collect(), Policy::ONCE);
     let mut events = VecDeque::from([Event::RunStarted]);
     let mut took = Vec::new();
     while let Some(event) = events.pop_front() {
@@ -61,7 +61,11 @@ fn scheduler() -> Vec<Figure> {
                 Action::Launch { job, .. } => {
                     events.extend([Event::JobStarted { job }, Event::JobFinished { job }]);
                 }
-                Action::Stop { .. } | Action::End => {}
+                Action::Stop { .. }
+                | Action::WakeAt { .. }
+                | Action::CutShort { .. }
+                | Action::Retire { .. }
+                | Action::End => {}
             }
         }
     }
@@ -85,13 +89,13 @@ fn scheduler() -> Vec<Figure> {
 fn graph() -> JobGraph {
     let hash = ContentHash::of_bytes(b"");
     let file = DataFile { path: PathBuf::from("rows.csv"), content: hash, rows: 1_000, text_bytes: 100_000 };
-    let model = ModelSpec {
+    let model = Arc::new(ModelSpec {
         name: "model".to_owned(),
         weights: Weights::Random { seed: 1 },
         tokenizer: PathBuf::from("vocab.txt"),
         tokenizer_content: hash,
         architecture: Architecture::Bert(BertConfig::default()),
-    };
+    });
     let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));
     let pack = Pack { task, model, store: hash, slots: Vec::new() };
     let mut graph = JobGraph::new();
