@@ -186,6 +186,9 @@ pub struct DeviceArgs {
     /// Devices to use instead of those in the sweep: `auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`
     #[arg(long)]
     devices: Option<String>,
+    /// Most trials that train together in one process [default: what suits the devices]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pack_slots: Option<u16>,
 }
 
 /// Arguments of `run`.

@@ -40,7 +40,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let machine = devices::detect();
     let places = devices::places(sweep.devices, &machine, sweep.trials().len())?;
     let layout = Layout::new(&args.results, &sweep.name);
-    let limits = preflight::limits(&places, &machine);
+    let limits = preflight::limits(&args.devices, &places, &machine);
     let ahead = graph_ahead(&sweep, args, &layout, Room { places: &places, limits });
     preflight::build()?;
     preflight::folder(&args.results, layout.run(), "--results")?;
