@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use cli_support::{lorasweep, names, sweep_folder};
 use serde_json::Value;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "init",
     "check",
     "plan",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 11] = [
     "logs",
     "explain",
     "report",
+    "verify",
+    "gc",
     "schema",
     "doctor",
     "completions",
@@ -152,6 +154,25 @@ fn init_writes_a_sweep_that_is_never_overwritten() {
     assert_eq!(again.code, 2);
     assert!(again.stderr.contains("hint: "));
     assert_eq!(fs::read_to_string(folder.path().join("mine.yaml")).expect("a sweep"), first);
+}
+
+#[test]
+fn init_names_a_model_that_can_learn_the_task() {
+    let folder = sweep_folder();
+    fs::write(folder.path().join("book.txt"), "Call me.\nSome years ago.\n").expect("a writable folder");
+    let cases: [(&[&str], &str); 4] = [
+        (&["train.csv"], "from: .assets/all-MiniLM-L6-v2}"),
+        (&["book.txt", "--kind", "language-modelling"], "from: openai-community/gpt2}"),
+        (&["train.csv", "--model", "prajjwal1/bert-tiny"], "from: prajjwal1/bert-tiny}"),
+        (&["train.csv", "--model", "vocab.txt"], "from: vocab.txt}"),
+    ];
+    for (index, (args, named)) in cases.into_iter().enumerate() {
+        let out = format!("{index}.yaml");
+        let said = lorasweep(folder.path(), &[&["init"], args, &["--out", &out]].concat());
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        let text = fs::read_to_string(folder.path().join(out)).expect("a sweep");
+        assert!(text.contains(named), "{text}");
+    }
 }
 
 #[test]

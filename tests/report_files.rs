@@ -98,6 +98,13 @@ fn the_page_stands_alone_and_shows_each_configuration_once() {
     };
     assert_eq!(rows("Results").matches("<tr").count(), record.sweep.configurations.len());
     assert_eq!(rows("Results").matches("class=\"selected\"").count(), 1);
+    // Wide tables scroll in boxes of their own.
+    assert!(page.contains(".table { overflow-x: auto;"));
+    assert_eq!(
+        page.matches("<table class=\"wide\"").count(),
+        page.matches("<div class=\"table\"><table class=\"wide\"").count()
+    );
+    assert!(page.contains("<h2>Results</h2><div class=\"table\"><table class=\"wide\">"));
     let statistics = rows("Statistics on validation accuracy");
     for entry in findings.entries() {
         assert_eq!(statistics.matches(&format!("<td>{}</td>", entry.label)).count(), 1, "{}", entry.label);
@@ -126,7 +133,7 @@ fn an_incomplete_configuration_is_never_selected() {
     (missing.state, missing.result) = (TrialState::Interrupted, None);
     let found = selected(&record).unwrap();
     assert_ne!(found, full);
-    assert!(summarise(&record, found).unwrap().is_complete());
+    assert!(summarise(&record, &[found]).unwrap().is_complete());
 }
 
 fn selected(record: &RunRecord) -> Option<lorasweep::trial::ConfigurationId> {
@@ -150,7 +157,7 @@ fn test_rows_take_no_part_in_the_selection() {
 fn a_summary_counts_what_is_missing() {
     let record = record();
     let ids: Vec<_> = record.sweep.configurations.iter().map(|c| c.id).collect();
-    let summary = summarise(&record, ids[2]).unwrap();
+    let summary = summarise(&record, &ids[2..3]).unwrap();
     assert_eq!((summary.planned, summary.done, summary.failed), (3, 1, 1));
     assert_eq!(summary.test[&Metric::MacroF1].n, 1);
     assert_eq!(summary.selecting().unwrap().std, None);
@@ -177,12 +184,11 @@ fn frames_have_a_row_for_each_trial_and_configuration() {
 fn labels_tell_all_configurations_apart() {
     let mut grid =
         vec![lora(4, 8.0), lora(4, 16.0), lora(8, 8.0), ("minilm-2", Method::Full, training(1e-4))];
-    for change in 0..4 {
+    for change in 0..3 {
         let (model, method, mut training) = lora(4, 8.0);
         match change {
-            0 => training.seed = 1,
-            1 => training.weight_decay = 0.1,
-            2 => training.keep = Keep::Best,
+            0 => training.weight_decay = 0.1,
+            1 => training.keep = Keep::Best,
             _ => training.evaluate_every = None,
         }
         grid.push((model, method, training));
@@ -190,7 +196,7 @@ fn labels_tell_all_configurations_apart() {
     let record = record_of(grid);
     let findings = Findings::of(&record);
     let labels: BTreeSet<&str> = findings.entries().map(|entry| entry.label.as_str()).collect();
-    assert_eq!(labels.len(), 8, "{labels:?}");
+    assert_eq!(labels.len(), 7, "{labels:?}");
     assert!(labels.contains("full fine-tuning"));
 }
 

@@ -11,13 +11,6 @@ use crate::arch::Architecture;
 use crate::content::ContentHash;
 use crate::model::weights::{self, Checkpoint};
 
-/// Most layers that a file may claim: more is a mistake, or wants to exhaust the memory.
-const MOST_LAYERS: usize = 1000;
-/// Widest layer that a file may claim.
-const WIDEST: usize = 1 << 20;
-/// Most rows of a table that a file may claim.
-const MOST_ROWS: usize = 1 << 28;
-
 /// A model folder.
 #[derive(Debug)]
 pub struct ModelFolder {
@@ -42,8 +35,8 @@ impl ModelFolder {
         let text = fs::read(&file).map_err(AdapterError::read(&file))?;
         let config: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| AdapterError::Settings { path: file.clone(), reason: error.to_string() })?;
-        let architecture =
-            architecture(&config).map_err(|reason| AdapterError::Settings { path: file, reason })?;
+        let architecture = Architecture::from_config(&text)
+            .map_err(|problem| AdapterError::Config { path: file, problem })?;
         let tensors = weights::read(path)?;
         tensors.check(&architecture)?;
         Ok(Self { path: path.to_path_buf(), config, architecture, tensors })
@@ -92,59 +85,6 @@ pub fn name(folder: &Path) -> String {
     id.map_or_else(|| folder.display().to_string(), |id| id.replacen("--", "/", 1))
 }
 
-/// Whether a model can have these sizes, which may come from a file that nobody vouches for.
-///
-/// # Errors
-/// Says which cannot be.
-pub(super) fn sound(architecture: &Architecture) -> Result<(), String> {
-    let stack = architecture.stack();
-    let sizes = [
-        ("layers", stack.layers, MOST_LAYERS),
-        ("width", stack.width, WIDEST),
-        ("inner width", stack.inner, WIDEST),
-        ("vocabulary", architecture.vocab_size(), MOST_ROWS),
-        ("longest sequence", architecture.max_length(), MOST_ROWS),
-    ];
-    if let Some((what, size, most)) = sizes.into_iter().find(|(_, size, most)| size > most) {
-        return Err(format!("the {what} {size} is beyond {most}"));
-    }
-    if stack.width == 0 || stack.heads == 0 || !stack.width.is_multiple_of(stack.heads) {
-        return Err(format!("{} attention heads do not divide the width {}", stack.heads, stack.width));
-    }
-    Ok(())
-}
-
-/// Reads the architecture of a `config.json`, and refuses what would be computed otherwise there.
-fn architecture(config: &Map<String, Value>) -> Result<Architecture, String> {
-    let kind = config.get("model_type").and_then(Value::as_str).unwrap_or("absent");
-    if !["bert", "gpt2", "gptmini"].contains(&kind) {
-        return Err(format!("`model_type` is `{kind}`; supported are `bert`, `gpt2` and `gptmini`"));
-    }
-    let architecture: Architecture =
-        serde_json::from_value(Value::Object(config.clone())).map_err(|error| error.to_string())?;
-    let relative =
-        config.get("position_embedding_type").is_some_and(|kind| kind != "absolute" && !kind.is_null());
-    let decoder = config.get("is_decoder").is_some_and(|is| is == true);
-    let odd = match &architecture {
-        Architecture::Bert(bert) if bert.hidden_act != "gelu" => Some("an activation other than `gelu`"),
-        Architecture::Bert(_) if relative => Some("relative positions"),
-        Architecture::Bert(_) if decoder => Some("a decoder's attention"),
-        Architecture::Gpt2(gpt2) if gpt2.activation_function != "gelu_new" => {
-            Some("an activation other than `gelu_new`")
-        }
-        Architecture::Gpt2(gpt2) if !gpt2.scale_attn_weights || gpt2.scale_attn_by_inverse_layer_idx => {
-            Some("another scale of attention")
-        }
-        Architecture::Gpt2(gpt2) if !gpt2.tie_word_embeddings => Some("an output layer of its own"),
-        Architecture::Bert(_) | Architecture::Gpt2(_) | Architecture::GptMini(_) => None,
-    };
-    if let Some(odd) = odd {
-        return Err(format!("the model has {odd}, which is not supported"));
-    }
-    sound(&architecture)?;
-    Ok(architecture)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,25 +94,5 @@ mod tests {
         let snapshot = "/home/me/.cache/huggingface/hub/models--prajjwal1--bert-tiny/snapshots/6f75de8";
         assert_eq!(name(Path::new(snapshot)), "prajjwal1/bert-tiny");
         assert_eq!(name(Path::new("/models/bert-tiny")), "/models/bert-tiny");
-    }
-
-    #[test]
-    fn what_would_be_computed_otherwise_is_refused() {
-        let read = |text: &str| architecture(&serde_json::from_str(text).unwrap());
-        assert!(read(r#"{"model_type": "bert", "num_hidden_layers": 2}"#).is_ok());
-        for text in [
-            r#"{}"#,
-            r#"{"model_type": "llama"}"#,
-            r#"{"model_type": "bert", "hidden_act": "relu"}"#,
-            r#"{"model_type": "bert", "position_embedding_type": "relative_key"}"#,
-            r#"{"model_type": "bert", "is_decoder": true}"#,
-            r#"{"model_type": "bert", "num_hidden_layers": 1000000000}"#,
-            r#"{"model_type": "bert", "num_attention_heads": 0}"#,
-            r#"{"model_type": "gpt2", "n_head": 7}"#,
-            r#"{"model_type": "gpt2", "activation_function": "relu"}"#,
-            r#"{"model_type": "gpt2", "tie_word_embeddings": false}"#,
-        ] {
-            assert!(read(text).is_err(), "{text}");
-        }
     }
 }

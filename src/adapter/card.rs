@@ -36,7 +36,7 @@ impl<'a> Card<'a> {
     #[must_use]
     pub fn of(record: &'a RunRecord, trial: &'a TrialRecord) -> Self {
         let configuration = &*trial.trial.configuration;
-        let folds = summary::trials_of(record, configuration.id);
+        let folds = summary::trials_of(record, &[configuration.id]);
         Self {
             trial: format!("trial {} of sweep {}", trial.trial.id, record.sweep.name),
             configuration,

@@ -4,6 +4,7 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::arch::ConfigError;
 use crate::data::sources::SourceError;
 use crate::data::tokenizer::TokenizerError;
 use crate::error::AppError;
@@ -29,6 +30,14 @@ pub enum AdapterError {
         path: PathBuf,
         /// What is wrong in it.
         reason: String,
+    },
+    /// A model's configuration that cannot be.
+    #[error("`{}` {problem}", path.display())]
+    Config {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong in it.
+        problem: ConfigError,
     },
     /// The adapter uses something that is not computed here.
     #[error("the adapter uses {feature}, which lorasweep does not support")]
@@ -165,6 +174,7 @@ impl AdapterError {
             Self::ChangedBase { .. } => "put the weights back, or run the sweep again",
             Self::Occupied { .. } => "name another folder with `--out`, or remove this one",
             Self::Vocabulary { .. } => "use the tokenizer that the model was trained with",
+            Self::Config { problem, .. } => return Some(problem.hint()),
             Self::Refused { hint, .. } | Self::Question { hint, .. } => hint,
             Self::Texts(error) => return Some(error.hint()),
             Self::File { .. } | Self::Settings { .. } | Self::Weights(_) | Self::Tokenizer(_) => return None,

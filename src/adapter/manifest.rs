@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::base;
 use super::error::AdapterError;
 use crate::arch::{Architecture, Head};
 use crate::content::ContentHash;
@@ -108,9 +107,9 @@ impl Manifest {
                 let reason = format!("its format is {}, and this program reads {FORMAT}", manifest.format);
                 Err(AdapterError::Settings { path, reason })
             }
-            Some(manifest) => match base::sound(&manifest.architecture) {
+            Some(manifest) => match manifest.architecture.check_numbers() {
                 Ok(()) => Ok(Some(manifest)),
-                Err(reason) => Err(AdapterError::Settings { path, reason }),
+                Err(problem) => Err(AdapterError::Config { path, problem }),
             },
             None => Ok(None),
         }

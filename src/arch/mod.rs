@@ -1,9 +1,12 @@
 //! Owns the architectures: their configuration, and the name, shape and start of every tensor.
 //!
+//! What a `config.json` may say is judged in `config`, for everybody who reads one.
+//!
 //! Shapes are the one source for parameter counts, memory estimates and model construction.
 //! Nothing here allocates a tensor or reads a file.
 
 mod bert;
+mod config;
 mod gpt2;
 mod gptmini;
 
@@ -12,6 +15,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::bert::BertConfig;
+pub use self::config::{ConfigError, MOST_LAYERS, WIDEST};
 pub use self::gpt2::Gpt2Config;
 pub use self::gptmini::GptMiniConfig;
 use crate::content::ContentHash;

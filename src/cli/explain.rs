@@ -18,7 +18,8 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let (record, layout) = (&found.record, &found.layout);
     let trial = runs::trial(record, args)?;
     let id = trial.trial.id;
-    let mut text = format!("{id}  {}\n", phrase::trial(&trial.trial));
+    let names = phrase::Names::of(&record.sweep.configurations);
+    let mut text = format!("{id}  {}\n", names.trial(&trial.trial));
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}, attempts: {}", trial.state.name(), trial.attempts);
     let latest = Latest::of(&trial.metrics);
@@ -94,7 +95,8 @@ fn remedy(failure: &Failure) -> &'static str {
             "signal 9 comes from the kernel when memory runs out, or from somebody's `kill -9`"
         }
         Failure::Killed { .. } => "the log's last lines may say what happened",
-        Failure::HostLost => "the same command runs it again elsewhere",
+        Failure::Hung => "the log's last lines may say what it waited for",
+        Failure::HostLost | Failure::DeviceFailed { .. } => "the same command runs it again elsewhere",
         Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",
     }
 }

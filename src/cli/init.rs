@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::InitArgs;
+use super::{InitArgs, TaskKind};
 use crate::error::AppError;
+use crate::hub::Reference;
 use crate::spec::Starter;
 use crate::ui::output;
 
@@ -14,7 +15,7 @@ pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
     let starter = Starter {
         data: &args.data,
         data_in_sweep: &seen_from(out, &args.data)?,
-        model: &seen_from(out, &args.model)?,
+        model: &model(args)?,
         kind: args.kind.into(),
     };
     let text = starter
@@ -32,6 +33,21 @@ pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
             hint: Some("`--out FILE` writes elsewhere; nothing was changed".to_owned()),
         }),
         Err(error) => Err(AppError::file("write", out, &error)),
+    }
+}
+
+/// The model to start from as the sweep file must name it: where none is given, one that can learn
+/// the task.
+fn model(args: &InitArgs) -> Result<PathBuf, AppError> {
+    match (&args.model, args.kind) {
+        (Some(model), _) if !model.exists() && Reference::parse(&model.to_string_lossy()).is_some() => {
+            Ok(model.clone())
+        }
+        (Some(model), _) => seen_from(&args.out, model),
+        (None, TaskKind::Classification) => seen_from(&args.out, Path::new(".assets/all-MiniLM-L6-v2")),
+        (None, TaskKind::LanguageModelling | TaskKind::QuestionAnswering) => {
+            Ok(PathBuf::from("openai-community/gpt2"))
+        }
     }
 }
 

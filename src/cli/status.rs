@@ -38,9 +38,10 @@ fn text(record: &RunRecord) -> String {
             let _ = writeln!(text, "{count:>6} {state}");
         }
     }
+    let names = phrase::Names::of(&record.sweep.configurations);
     for state in ["running", "interrupted", "failed"] {
         for trial in in_state(record, state) {
-            let name = phrase::trial(&trial.trial);
+            let name = names.trial(&trial.trial);
             let _ = writeln!(text, "\n{}  {name}\n  {state}{}", trial.trial.id, detail(trial));
         }
     }

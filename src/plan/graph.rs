@@ -105,7 +105,7 @@ impl Builder<'_> {
     fn push_trains(&mut self, packs: Vec<Packed>, bases: &Bases<'_>) -> Training {
         let mut training = Training::new();
         for Packed { slots, estimate } in packs {
-            let key = JobKey(format!("train-{}", slots[0].id));
+            let key = JobKey::training(&slots);
             let first = Arc::clone(&slots[0].configuration);
             let Base { task, model, store, prepare } = &bases[&(first.task.as_str(), first.model.as_str())];
             let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();

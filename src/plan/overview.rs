@@ -252,3 +252,30 @@ fn predict(jobs: &[JobRow], duration: Duration, places: usize) -> Predicted {
         disk_mib: jobs.iter().map(|job| job.disk_mib).sum(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::job::Device;
+    use crate::plan::pack::{Limits, Room};
+    use crate::plan::{example, graph};
+
+    #[test]
+    fn the_lower_bound_says_what_makes_it() {
+        let sweep = example::sweep();
+        let predicted = |n: usize| {
+            let places: Vec<_> =
+                (0..n).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect();
+            let room = Room { places: &places, limits: Limits::default() };
+            let present = graph::Present::NOTHING;
+            let graph = graph::build(&sweep, &sweep.trials(), Path::new("r"), present, room);
+            overview(&sweep, &graph, &places).predicted
+        };
+        let [few, many] = [2, 100].map(predicted);
+        assert_eq!([few.bound_by, many.bound_by], [Bound::Places, Bound::LongestPack]);
+        assert!(few.lower_bound_s > 5.0 * many.lower_bound_s);
+        assert!(few.duration_s >= few.lower_bound_s && many.duration_s >= many.lower_bound_s);
+    }
+}

@@ -9,6 +9,7 @@ use super::format;
 pub const SEED: &str = "seed";
 
 /// A setting that a grid can vary.
+#[derive(Debug)]
 pub struct Axis {
     /// Column title.
     pub title: &'static str,
@@ -18,7 +19,7 @@ pub struct Axis {
     pub value: fn(&Configuration) -> Option<String>,
 }
 
-/// The settings that every table shows.
+/// The settings that come first in tables and names.
 pub static SHOWN: [Axis; 6] = [
     Axis { title: "model", short: "", value: |c| Some(c.model.clone()) },
     Axis { title: "method", short: "", value: |c| Some(c.method.name().to_owned()) },
@@ -69,27 +70,49 @@ pub fn also_varying(configurations: &[&Configuration]) -> Vec<&'static Axis> {
     OTHER.iter().filter(|axis| axis.varies(configurations)).collect()
 }
 
-/// A short name for each configuration, in the order given: its method, and those settings in
-/// which it differs from others of the same method. The axes cover every setting, so no two
-/// names are equal.
+/// A short name for each configuration, in the order given: see [`Naming`].
 #[must_use]
 pub fn labels(configurations: &[&Configuration]) -> Vec<String> {
-    configurations.iter().map(|&one| label(one, configurations)).collect()
+    let naming = Naming::of(configurations);
+    configurations.iter().map(|one| naming.label(one)).collect()
 }
 
-/// Rank and alpha name an adapter even where they do not vary.
-fn label(one: &Configuration, all: &[&Configuration]) -> String {
-    let alike: Vec<&Configuration> =
-        all.iter().copied().filter(|c| c.method.name() == one.method.name()).collect();
-    let mut parts = vec![method_name(&one.method).to_owned()];
-    for axis in SHOWN.iter().chain(&OTHER) {
-        if let Some(value) = (axis.value)(one)
-            && (matches!(axis.title, "rank" | "alpha") || axis.varies(&alike))
-        {
-            parts.push(format!("{}{value}", axis.short));
+/// What tells configurations apart: for each method the settings that its names have.
+#[derive(Debug)]
+pub struct Naming(Vec<(&'static str, Vec<&'static Axis>)>);
+
+impl Naming {
+    /// Of these configurations. Names have the settings in which configurations of the same method
+    /// differ; rank and alpha name an adapter even where they do not vary. The axes cover every
+    /// setting, so no two names are equal.
+    #[must_use]
+    pub fn of(configurations: &[&Configuration]) -> Self {
+        let mut methods: Vec<(&'static str, Vec<&Configuration>)> = Vec::new();
+        for &one in configurations {
+            match methods.iter_mut().find(|(method, _)| *method == one.method.name()) {
+                Some((_, alike)) => alike.push(one),
+                None => methods.push((one.method.name(), vec![one])),
+            }
         }
+        let named = |alike: &[&Configuration]| {
+            let names = |axis: &&Axis| matches!(axis.title, "rank" | "alpha") || axis.varies(alike);
+            SHOWN.iter().chain(&OTHER).filter(names).collect()
+        };
+        Self(methods.into_iter().map(|(method, alike)| (method, named(&alike))).collect())
     }
-    parts.join(" ")
+
+    /// The name of one of them.
+    #[must_use]
+    pub fn label(&self, one: &Configuration) -> String {
+        let axes = self.0.iter().find(|(method, _)| *method == one.method.name());
+        let mut label = method_name(&one.method).to_owned();
+        for axis in axes.iter().flat_map(|(_, axes)| axes) {
+            if let Some(value) = (axis.value)(one) {
+                label = format!("{label} {}{value}", axis.short);
+            }
+        }
+        label
+    }
 }
 
 /// The method's name as texts write it.

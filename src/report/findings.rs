@@ -1,19 +1,20 @@
 //! Owns what a record says: within each task the ranking of configurations, which one is selected,
 //! and which differences from it are more than chance. Pure.
 //!
-//! Selection is by the mean over all folds of the task's primary metric on validation rows. Test
-//! rows never take part in it, and nothing is ever ranked across tasks.
+//! Selection is by the mean over all folds and seeds of the task's primary metric on validation rows:
+//! seeds repeat a configuration, and do not compete. Test rows never take part in it, and nothing is
+//! ever ranked across tasks.
 
 use std::cmp::Ordering;
 
-use crate::run::record::RunRecord;
+use crate::run::record::{RunRecord, TrialRecord};
 use crate::task::{Objective, Task};
 use crate::trial::{Configuration, Method, Splitting};
 
 use super::axes;
 use super::measure::Measure;
 use super::pool::{Pool, pools};
-use super::seeds::{SeedGroup, seed_groups};
+use super::seeds::{self, Stability};
 use super::statistics::{PairedTest, corrected_t_test, holm};
 use super::summary::{ConfigurationSummary, FoldScore, summarise};
 
@@ -25,8 +26,6 @@ pub struct Findings<'a> {
     pub tasks: Vec<TaskFindings<'a>>,
     /// Configurations that differ in the task alone, over all tasks; empty for one task.
     pub pools: Vec<Pool>,
-    /// Configurations that differ in the seed alone, over all seeds; empty where seeds do not vary.
-    pub seeds: Vec<SeedGroup>,
 }
 
 /// What a record says of one task.
@@ -42,12 +41,14 @@ pub struct TaskFindings<'a> {
     pub entries: Vec<Entry>,
 }
 
-/// One configuration.
+/// One configuration, with all its seeds.
 pub struct Entry {
-    /// Short name, unique in the task.
+    /// Short name without the seed, unique in the task.
     pub label: String,
     /// What it achieved.
     pub summary: ConfigurationSummary,
+    /// How steady that is over its seeds.
+    pub stability: Stability,
     /// Whether it is the one selected for its task.
     pub selected: bool,
     /// How it differs from the selected one; `None` for that one and where nothing can be tested.
@@ -88,8 +89,7 @@ impl<'a> Findings<'a> {
             .map(|task| TaskFindings::of(record, task))
             .collect();
         let pools = if tasks.len() > 1 { pools(record, &tasks) } else { Vec::new() };
-        let seeds = seed_groups(record, &tasks);
-        Self { record, tasks, pools, seeds }
+        Self { record, tasks, pools }
     }
 
     /// The objective that all tasks of a sweep have in common.
@@ -116,6 +116,18 @@ impl<'a> Findings<'a> {
         self.tasks.iter().any(|task| task.task.is_tested())
     }
 
+    /// The most seeds that a configuration has.
+    #[must_use]
+    pub fn seeds(&self) -> usize {
+        self.entries().map(|entry| entry.stability.planned).max().unwrap_or(1)
+    }
+
+    /// The configuration that a trial is of.
+    #[must_use]
+    pub fn entry_of(&self, trial: &TrialRecord) -> Option<&Entry> {
+        self.entries().find(|entry| entry.summary.replicates.contains(&trial.trial.configuration.id))
+    }
+
     /// All configurations, task by task.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
         self.tasks.iter().flat_map(|task| &task.entries)
@@ -136,12 +148,16 @@ impl<'a> TaskFindings<'a> {
     fn of(record: &'a RunRecord, task: &'a Task) -> Self {
         let configurations: Vec<&Configuration> =
             record.sweep.configurations.iter().map(AsRef::as_ref).filter(|c| c.task == task.name).collect();
-        let mut entries: Vec<Entry> = configurations
+        let groups = seeds::groups(&configurations);
+        let seedless: Vec<Configuration> = groups.iter().map(|(one, _)| seeds::seedless(one)).collect();
+        let labels = axes::labels(&seedless.iter().collect::<Vec<_>>());
+        let mut entries: Vec<Entry> = groups
             .iter()
-            .zip(axes::labels(&configurations))
-            .filter_map(|(configuration, label)| {
-                let summary = summarise(record, configuration.id)?;
-                Some(Entry { label, summary, selected: false, comparison: None })
+            .zip(labels)
+            .filter_map(|((_, replicates), label)| {
+                let summary = summarise(record, replicates)?;
+                let stability = Stability::of(record, replicates);
+                Some(Entry { label, summary, stability, selected: false, comparison: None })
             })
             .collect();
         entries.sort_by(|a, b| rank(&a.summary, &b.summary));
@@ -158,6 +174,23 @@ impl<'a> TaskFindings<'a> {
     #[must_use]
     pub fn selected(&self) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.selected)
+    }
+
+    /// Over what scores are means, if over anything.
+    #[must_use]
+    pub fn averaged(&self) -> Option<&'static str> {
+        match (self.record.sweep.splitting.splits() > 1, self.has_seeds()) {
+            (false, false) => None,
+            (true, false) => Some("folds"),
+            (false, true) => Some("seeds"),
+            (true, true) => Some("folds and seeds"),
+        }
+    }
+
+    /// Whether a configuration has several seeds.
+    #[must_use]
+    pub fn has_seeds(&self) -> bool {
+        self.entries.iter().any(|entry| entry.stability.planned > 1)
     }
 
     /// The best complete configuration of each method that has one: LoRA, full, scratch, base.
@@ -208,7 +241,7 @@ fn compare_with_selected(entries: &mut [Entry], splitting: Splitting) {
 }
 
 /// Tests each one's scores against those of the one at `best`, fold by fold.
-pub(super) fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Option<Comparison>> {
+fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Option<Comparison>> {
     let best_at = |fold: usize| folds[best].iter().find(|one| one.fold == fold);
     let test = |(index, own): (usize, &&[FoldScore])| {
         let differences: Vec<f64> =

@@ -19,11 +19,12 @@
 //! `peak_memory_mib`, and of the last training line `last_loss`, `last_ema_loss`, `last_grad_norm`
 //! and `last_learning_rate`.
 //!
-//! `configurations.csv`, one row per configuration, task by task in ranking order: first
+//! `configurations.csv`, one row per configuration with all its seeds (`configuration` and `seed` are
+//! those of its first), task by task in ranking order: first
 //! `rank_by_validation` (from 1 in each task), `selected`, `folds_planned`, `folds_done`,
-//! `folds_failed`; after the settings, of each `validation_<metric>` and `test_<metric>`, of `wall_s`,
+//! `folds_failed` (over all seeds), `seeds`; after the settings, of each `validation_<metric>` and `test_<metric>`, of `wall_s`,
 //! `train_rows_per_s`, `train_tokens_per_s` and `peak_memory_mib` the `_mean`, `_std`, `_min` and
-//! `_max` over done folds; `validation_<metric>_ci95_low` and `_high` of the metric that selects;
+//! `_max` over done trials; `validation_<metric>_ci95_low` and `_high` of the metric that selects;
 //! `convergence_step`; and against the selected configuration of the task `difference`, `t`, `p`,
 //! `p_holm`.
 
@@ -78,6 +79,7 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         rows.count("folds_planned", |(_, e)| Some(e.summary.planned as u64)),
         rows.count("folds_done", |(_, e)| Some(e.summary.done as u64)),
         rows.count("folds_failed", |(_, e)| Some(e.summary.failed as u64)),
+        rows.count("seeds", |(_, e)| Some(e.stability.planned as u64)),
     ];
     let settings: Vec<Setting<'_>> = entries
         .iter()
@@ -94,7 +96,7 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
     columns.extend(rows.spread("train_tokens_per_s", |s| s.train_tokens_per_s.as_ref()));
     columns.extend(rows.spread("peak_memory_mib", |s| s.peak_memory_mib.as_ref()));
     let primary = findings.measure().metric.name();
-    let interval = |e: &Entry| e.summary.selecting()?.interval;
+    let interval = |e: &Entry| e.summary.over_folds()?.interval;
     columns.push(rows.real(&format!("validation_{primary}_ci95_low"), |(_, e)| Some(interval(e)?.0)));
     columns.push(rows.real(&format!("validation_{primary}_ci95_high"), |(_, e)| Some(interval(e)?.1)));
     columns.push(rows.count("convergence_step", |(_, e)| e.summary.convergence_step));
@@ -236,8 +238,7 @@ fn last_columns(rows: &Rows<'_, Option<LastLine>>) -> [Column; 4] {
 }
 
 fn label_of<'a>(findings: &'a Findings<'_>, trial: &TrialRecord) -> &'a str {
-    let id = trial.trial.configuration.id;
-    findings.entries().find(|e| e.summary.configuration.id == id).map_or("", |e| e.label.as_str())
+    findings.entry_of(trial).map_or("", |e| e.label.as_str())
 }
 
 fn reason(state: &TrialState) -> Option<String> {

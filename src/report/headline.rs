@@ -10,7 +10,6 @@ use super::findings::{Comparison, Entry, Findings, TaskFindings};
 use super::format;
 use super::measure::Measure;
 use super::pool::Pool;
-use super::statistics::Spread;
 
 /// A report's opening.
 pub struct Headline {
@@ -20,7 +19,7 @@ pub struct Headline {
     pub data: String,
     /// Which configuration is selected, and its score; over all tasks where there are several.
     pub result: String,
-    /// How the selected configuration compares with the best of each other method, and over seeds;
+    /// How the selected configuration compares with the best of each other method;
     /// of several tasks, what is selected for each.
     pub against: Vec<String>,
     /// What a reader must keep in mind.
@@ -58,9 +57,9 @@ fn compared(findings: &Findings<'_>) -> String {
     let mut methods: Vec<(&'static str, usize)> = Vec::new();
     for configuration in &findings.record.sweep.configurations {
         let name = method_name(&configuration.method);
-        match methods.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, n)) => *n += 1,
-            None => methods.push((name, 1)),
+        if methods.iter().all(|(known, _)| *known != name) {
+            let of_it = |entry: &&Entry| method_name(&entry.summary.configuration.method) == name;
+            methods.push((name, findings.entries().filter(of_it).count()));
         }
     }
     let methods: Vec<String> = methods.iter().map(|(name, n)| format!("{n} {name}")).collect();
@@ -73,9 +72,13 @@ fn compared(findings: &Findings<'_>) -> String {
     }
     let tasks =
         if findings.has_tasks() { format!("{} tasks and ", findings.tasks.len()) } else { String::new() };
+    let seeds = match findings.seeds() {
+        0 | 1 => String::new(),
+        seeds => format!(" with {seeds} seeds"),
+    };
     format!(
-        "{} ({}) on {tasks}{}, {}: {state}.",
-        quantity::counted(findings.record.sweep.configurations.len(), "configuration"),
+        "{} ({}) on {tasks}{}{seeds}, {}: {state}.",
+        quantity::counted(findings.entries().count(), "configuration"),
         methods.join(", "),
         quantity::counted(findings.record.sweep.splitting.splits(), "fold"),
         quantity::counted(findings.record.trials.len(), "trial"),
@@ -146,9 +149,12 @@ fn selection(findings: &Findings<'_>, selected: &Entry) -> String {
     let scores =
         if summary.test.is_empty() { ("validation", &summary.validation) } else { ("test", &summary.test) };
     let value = |measure: Measure| Some(measure.said(&measure.spread(scores.1.get(&measure.metric))));
-    let over = match summary.done {
-        0 | 1 => String::new(),
-        folds => format!(" (mean ± standard deviation over {})", quantity::counted(folds, "fold")),
+    let folds = findings.record.sweep.splitting.splits();
+    let over = match (folds, selected.stability.planned) {
+        (0 | 1, 0 | 1) => String::new(),
+        (folds, 0 | 1) => format!(" (mean ± standard deviation over {folds} folds)"),
+        (0 | 1, seeds) => format!(" (mean ± standard deviation over {seeds} seeds)"),
+        (folds, seeds) => format!(" (mean ± standard deviation over {seeds} seeds × {folds} folds)"),
     };
     format!(
         "{} of model `{}`, {} {}{over}, training {} of {} parameters ({} %)",
@@ -198,7 +204,6 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
     let mut all = Vec::new();
     match &findings.tasks[..] {
         [task] => {
-            all.extend(over_seeds(findings, task));
             all.extend(task.selected().map(|selected| others(task, selected)).into_iter().flatten());
         }
         tasks if tasks.len() <= MOST_TOLD => all.extend(tasks.iter().map(|task| match task.selected() {
@@ -212,19 +217,6 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
 
 /// With more tasks than this, what is selected for each is left to the tables.
 const MOST_TOLD: usize = 5;
-
-/// What is best once chance between seeds is averaged away.
-fn over_seeds(findings: &Findings<'_>, task: &TaskFindings<'_>) -> Option<String> {
-    let best = findings.seeds.iter().find(|group| group.best && group.task == task.task.name)?;
-    let said = |spread: Option<&Spread>| task.measure.said(&task.measure.spread(spread));
-    let test = best.test.map_or_else(String::new, |test| format!(", test {}", said(Some(&test))));
-    Some(format!(
-        "Over seeds the best is {}: validation {}{test} (mean ± standard deviation over {}).",
-        best.label,
-        said(best.validation.as_ref()),
-        quantity::counted(best.seeds, "seed"),
-    ))
-}
 
 fn others(task: &TaskFindings<'_>, selected: &Entry) -> Vec<String> {
     let own = selected.summary.configuration.method.name();
@@ -280,6 +272,18 @@ fn p_sentence(p: f64) -> String {
     if text.starts_with('<') { text } else { format!("= {text}") }
 }
 
+/// A mean over few seeds owes more to luck than one over many.
+fn unequal_seeds(findings: &Findings<'_>) -> Option<String> {
+    let trained = || findings.entries().filter(|entry| !entry.summary.is_base());
+    let fewest = trained().map(|entry| entry.stability.planned).min()?;
+    let most = trained().map(|entry| entry.stability.planned).max()?;
+    (fewest < most).then(|| {
+        format!(
+            "Configurations have from {fewest} to {most} seeds: a mean over few of them owes more to luck."
+        )
+    })
+}
+
 fn cautions(findings: &Findings<'_>) -> Vec<String> {
     let mut all = Vec::new();
     let candidates =
@@ -297,13 +301,7 @@ fn cautions(findings: &Findings<'_>) -> Vec<String> {
             findings.measure().title(),
         ));
     }
-    if !findings.seeds.is_empty() {
-        all.push(
-            "Seeds are among the configurations, and the best of several seeds is luck: compare means over \
-             seeds."
-                .to_owned(),
-        );
-    }
+    all.extend(unequal_seeds(findings));
     let splits = findings.record.sweep.splitting.splits();
     if (2..=3).contains(&splits) && most > 1 {
         all.push(format!(
@@ -314,7 +312,7 @@ fn cautions(findings: &Findings<'_>) -> Vec<String> {
     let incomplete = findings.entries().filter(|entry| !entry.summary.is_complete()).count();
     if incomplete > 0 {
         all.push(format!(
-            "{} lack{} folds: their means are over the folds they have, and they cannot be selected.",
+            "{} lack{} trials: their means are over those they have, and they cannot be selected.",
             quantity::counted(incomplete, "configuration"),
             if incomplete == 1 { "s" } else { "" },
         ));

@@ -1,7 +1,7 @@
 //! Owns the report: a pure function of the run's record, and the files it is written to.
 //!
-//! `summary` folds trials into configurations, `findings` ranks and compares them within each task,
-//! `pool` and `seeds` take them together over tasks and seeds; `tables`, `headline`, `plots` and
+//! `summary` folds trials into configurations, over folds and seeds, `findings` ranks and compares them
+//! within each task, `seeds` says how steady they are, `pool` takes them together over tasks; `tables`, `headline`, `plots` and
 //! `frames` say it in cells, sentences, charts and data frames, `measure` in the metric's own words;
 //! `sections` puts it in order, `html`, `markdown` and `terminal` set it. Only this file writes. Nothing here reads a clock or looks
 //! at a run's folder: the same record always gives the same bytes.

@@ -13,6 +13,7 @@ use crate::trial::Configuration;
 
 use super::axes;
 use super::findings::{TaskFindings, best_first};
+use super::seeds;
 use super::statistics::mean;
 use super::summary::{ConfigurationSummary, finished, trials_of};
 
@@ -39,7 +40,7 @@ pub struct Pool {
 pub struct Pooled {
     /// Each metric that can be pooled.
     pub scores: BTreeMap<Metric, f64>,
-    /// Evaluated tokens over which losses are means, one fold of each task counted; zero but for
+    /// Evaluated tokens over which losses are means, one trial of each task counted; zero but for
     /// language models.
     pub tokens: u64,
 }
@@ -56,8 +57,7 @@ impl Pool {
 pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool> {
     let mut groups: Vec<(ContentHash, Vec<&ConfigurationSummary>)> = Vec::new();
     for summary in tasks.iter().flat_map(|task| &task.entries).map(|entry| &entry.summary) {
-        let c = &summary.configuration;
-        let key = ContentHash::of_json(&(&c.model, &c.method, &c.training));
+        let key = seeds::key(&summary.configuration);
         match groups.iter_mut().find(|(known, _)| *known == key) {
             Some((_, group)) => group.push(summary),
             None => groups.push((key, vec![summary])),
@@ -67,9 +67,9 @@ pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool>
         return Vec::new();
     }
     let Some(primary) = tasks.first().map(|task| task.measure.metric) else { return Vec::new() };
-    let first: Vec<&Configuration> =
-        groups.iter().map(|(_, group)| group[0].configuration.as_ref()).collect();
-    let named = groups.iter().zip(axes::labels(&first));
+    let seedless: Vec<Configuration> =
+        groups.iter().map(|(_, group)| seeds::seedless(&group[0].configuration)).collect();
+    let named = groups.iter().zip(axes::labels(&seedless.iter().collect::<Vec<_>>()));
     let mut pools: Vec<Pool> = named.map(|((_, group), label)| pool(record, group, label)).collect();
     let is_base = |pool: &Pool| pool.configuration.method.name() == "base";
     pools.sort_by(|a, b| {
@@ -106,7 +106,7 @@ fn pooled(
 ) -> Pooled {
     let tasks: Vec<Vec<Scores>> = summaries
         .iter()
-        .map(|s| trials_of(record, s.configuration.id).into_iter().filter_map(finished).filter_map(&part))
+        .map(|s| trials_of(record, &s.replicates).into_iter().filter_map(finished).filter_map(&part))
         .map(Iterator::collect)
         .filter(|scores: &Vec<Scores>| !scores.is_empty())
         .collect();

@@ -59,7 +59,7 @@ pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section
         }
     }
     if let Some(table) = tables::seeds(findings) {
-        let text = "Configurations that differ in the seed alone, taken together. The seeds of one split share \
+        let text = "Each configuration over its seeds, which the tables above take together. The seeds of one split share \
                     its rows: they are no independent samples of the data, and their spread says how much \
                     training varies, not how sure a difference is on other data.";
         sections

@@ -1,6 +1,7 @@
 //! Owns the fold of a configuration's trials into one summary. Pure.
 //!
-//! Unfinished folds are counted, never averaged away: a spread says over how many folds it is.
+//! Configurations that differ in the seed alone are one here: seeds repeat it, as folds do. What is
+//! unfinished is counted, never averaged away: a spread says over how many trials it is.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,26 +14,28 @@ use crate::run::record::{RunRecord, TrialRecord, TrialState};
 use crate::trial::{Configuration, ConfigurationId, Method};
 
 use super::curves::Curve;
-use super::statistics::Spread;
+use super::statistics::{Spread, mean};
 
 /// What a configuration achieved and cost over its folds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationSummary {
-    /// What was trained.
+    /// What was trained, with the first of its seeds.
     pub configuration: Arc<Configuration>,
+    /// It with each of its seeds.
+    pub replicates: Vec<ConfigurationId>,
     /// Its parameters, counted from shapes.
     pub params: ParamCounts,
-    /// Folds of the sweep.
+    /// Trials of the sweep: folds × seeds.
     pub planned: usize,
-    /// Folds that are done.
+    /// Those that are done.
     pub done: usize,
-    /// Folds that failed.
+    /// Those that failed.
     pub failed: usize,
     /// The metric that configurations are selected by.
     pub primary: Metric,
-    /// It on the validation rows of each done fold.
+    /// It on the validation rows of each fold, the mean over the seeds that are done with it.
     pub folds: Vec<FoldScore>,
-    /// Every metric of the task's objective on validation rows, over the done folds.
+    /// Every metric of the task's objective on validation rows, over the done trials.
     pub validation: BTreeMap<Metric, Spread>,
     /// The same on test rows; empty without any.
     pub test: BTreeMap<Metric, Spread>,
@@ -61,7 +64,7 @@ pub struct FoldScore {
 }
 
 impl ConfigurationSummary {
-    /// Whether every fold of the sweep is done.
+    /// Whether every trial of it is done.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.done == self.planned
@@ -73,7 +76,14 @@ impl ConfigurationSummary {
         self.configuration.method == Method::Base
     }
 
-    /// The metric that selects, on validation rows.
+    /// The metric that selects, on validation rows, over folds alone: its mean is that over all trials
+    /// where none is missing, but seeds are no samples of the data, and do not count as such.
+    #[must_use]
+    pub fn over_folds(&self) -> Option<Spread> {
+        Spread::of(&self.folds.iter().map(|one| one.score).collect::<Vec<_>>())
+    }
+
+    /// The metric that selects, on validation rows, over all trials.
     #[must_use]
     pub fn selecting(&self) -> Option<&Spread> {
         self.validation.get(&self.primary)
@@ -103,10 +113,11 @@ impl ConfigurationSummary {
     }
 }
 
-/// Summarises one configuration; `None` where the record has no trial of it.
+/// Summarises one configuration, which has one id for each of its seeds; `None` where the record has
+/// no trial of it.
 #[must_use]
-pub fn summarise(record: &RunRecord, id: ConfigurationId) -> Option<ConfigurationSummary> {
-    let trials = trials_of(record, id);
+pub fn summarise(record: &RunRecord, replicates: &[ConfigurationId]) -> Option<ConfigurationSummary> {
+    let trials = trials_of(record, replicates);
     let first = trials.first()?;
     let configuration = Arc::clone(&first.trial.configuration);
     let objective = &record.sweep.task(&configuration).objective;
@@ -121,15 +132,12 @@ pub fn summarise(record: &RunRecord, id: ConfigurationId) -> Option<Configuratio
         metrics.filter_map(|&metric| Some((metric, spread(&|r| part(r)?.get(metric))?))).collect()
     };
     let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
-    let folds = done.iter().map(|(trial, result)| FoldScore {
-        fold: trial.trial.fold,
-        score: result.validation.primary(),
-        wall_s: result.cost.wall_s,
-    });
+    let folds = (0..record.sweep.splitting.splits()).filter_map(|fold| fold_score(&done, fold));
     let primary = objective.primary();
     Some(ConfigurationSummary {
         params: first.params,
-        planned: record.sweep.splitting.splits(),
+        replicates: replicates.to_vec(),
+        planned: record.sweep.splitting.splits() * replicates.len(),
         done: done.len(),
         failed,
         primary,
@@ -145,10 +153,19 @@ pub fn summarise(record: &RunRecord, id: ConfigurationId) -> Option<Configuratio
     })
 }
 
-/// A configuration's trials, in fold order.
+/// A fold's score over the seeds that are done with it.
+fn fold_score(done: &[(&TrialRecord, &TrialResult)], fold: usize) -> Option<FoldScore> {
+    let here = || done.iter().filter(|(trial, _)| trial.trial.fold == fold).map(|(_, result)| result);
+    here().next()?;
+    let score = mean(&here().map(|result| result.validation.primary()).collect::<Vec<_>>());
+    let wall_s = mean(&here().map(|result| result.cost.wall_s).collect::<Vec<_>>());
+    Some(FoldScore { fold, score, wall_s })
+}
+
+/// A configuration's trials, in the record's order: seed by seed, and folds in order.
 #[must_use]
-pub fn trials_of(record: &RunRecord, id: ConfigurationId) -> Vec<&TrialRecord> {
-    record.trials.iter().filter(|trial| trial.trial.configuration.id == id).collect()
+pub fn trials_of<'a>(record: &'a RunRecord, replicates: &[ConfigurationId]) -> Vec<&'a TrialRecord> {
+    record.trials.iter().filter(|trial| replicates.contains(&trial.trial.configuration.id)).collect()
 }
 
 /// A trial's result, where it is done.

@@ -42,7 +42,8 @@ impl Column {
 
 fn columns(findings: &Findings<'_>) -> Vec<Column> {
     let shown = Measure::shown(findings.objective());
-    let mut columns = vec![Column::new("folds", 1, |e| format!("{}/{}", e.summary.done, e.summary.planned))];
+    let trials = if findings.seeds() > 1 { "trials" } else { "folds" };
+    let mut columns = vec![Column::new(trials, 1, |e| format!("{}/{}", e.summary.done, e.summary.planned))];
     columns.push(Column::score("validation", findings.measure(), 0));
     let part = if findings.is_tested() { "test" } else { "validation" };
     if findings.is_tested() {
@@ -62,21 +63,17 @@ fn columns(findings: &Findings<'_>) -> Vec<Column> {
     columns
 }
 
-/// One line per configuration, task by task, best first, no wider than `width` columns as long as
-/// the names of configurations allow it; below it, what the marks mean and what is missing.
+/// One line per configuration, task by task, best first, no wider than `width` columns: columns leave
+/// first, then long names take several lines. Below it, what the marks mean and what is missing.
 #[must_use]
 pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     let findings = Findings::of(record);
     let columns = columns(&findings);
     let least = columns.iter().map(|column| column.leaves).max().unwrap_or(0);
-    let mut text = String::new();
-    for keep in (0..=least).rev() {
-        let kept: Vec<&Column> = columns.iter().filter(|column| column.leaves <= keep).collect();
-        text = table(&findings, &kept);
-        if text.lines().all(|line| line.chars().count() <= width) {
-            break;
-        }
-    }
+    let kept = |keep: u8| columns.iter().filter(move |column| column.leaves <= keep).collect::<Vec<_>>();
+    let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
+    let whole = (0..=least).rev().map(|keep| table(&findings, &kept(keep), None)).find(fits);
+    let mut text = whole.unwrap_or_else(|| table(&findings, &kept(0), Some(width)));
     for note in notes(&findings) {
         text.push('\n');
         text.push_str(&note);
@@ -84,7 +81,8 @@ pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     text
 }
 
-fn table(findings: &Findings<'_>, columns: &[&Column]) -> String {
+/// The table as wide as it wants to be, or no wider than `width`.
+fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> String {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = Table::new();
     table
@@ -92,32 +90,36 @@ fn table(findings: &Findings<'_>, columns: &[&Column]) -> String {
         .remove_style(TableComponent::HorizontalLines)
         .remove_style(TableComponent::MiddleIntersections)
         .set_content_arrangement(ContentArrangement::Disabled);
+    if let Some(width) = width.and_then(|width| u16::try_from(width).ok()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
+    }
     let titles = columns.iter().map(|column| right(column.title.clone()));
     table.set_header(std::iter::once(Cell::new("  configuration")).chain(titles));
     for entry in findings.entries() {
-        let mark = if entry.selected { "*" } else { " " };
+        // No mark is a space that stays where a long name takes several lines.
+        let mark = if entry.selected { "*" } else { "\u{a0}" };
         let cells = columns.iter().map(|column| right((column.cell)(entry)));
-        let name = Cell::new(format!("{mark} {}", findings.full_label(entry)));
+        let name = Cell::new(format!("{mark}\u{a0}{}", findings.full_label(entry)));
         table.add_row(std::iter::once(name).chain(cells));
     }
-    table.to_string().lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+    let text = table.to_string().replace('\u{a0}', " ");
+    text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
 fn notes(findings: &Findings<'_>) -> Vec<String> {
     let selected = findings.tasks.iter().filter(|task| task.selected().is_some()).count();
     let of_task = if findings.has_tasks() { " within its task" } else { "" };
     let report = if findings.is_tested() { "; the test score is the one to report" } else { "" };
+    let over = match findings.seeds() {
+        0 | 1 => String::new(),
+        seeds => format!(", mean over {seeds} seeds"),
+    };
     let mut notes = vec![match selected {
         0 => "none is selected: no configuration has all its folds yet".to_owned(),
-        _ => format!("* selected on validation{of_task}{report}"),
+        _ => format!("* selected on validation{over}{of_task}{report}"),
     }];
     if let Some(unit) = unit(findings) {
         notes.push(unit);
-    }
-    if let Some(best) = findings.seeds.iter().find(|group| group.best).filter(|_| !findings.has_tasks()) {
-        let spread = findings.measure().spread(best.validation.as_ref());
-        let seeds = quantity::counted(best.seeds, "seed");
-        notes.push(format!("best over {seeds}: {}, validation {spread}", best.label));
     }
     let (_, failed, left) = counts(findings.record);
     if failed > 0 {

@@ -191,7 +191,12 @@ impl World {
                 self.busy -= usize::from(self.trains(*job));
                 self.trains(*job).then_some(*job)
             }
-            Event::RunStarted | Event::JobStarted { .. } | Event::StopRequested { .. } => None,
+            Event::RunStarted
+            | Event::JobStarted { .. }
+            | Event::TrialFinished { .. }
+            | Event::TrialFailed { .. }
+            | Event::StopRequested { .. }
+            | Event::Woke => None,
         };
         self.ending |= matches!(event, Event::StopRequested { .. });
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.now_ms);
@@ -206,7 +211,7 @@ impl World {
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Launch { job, attempt, placement } => {
+            Action::Launch { job, attempt, placement, .. } => {
                 assert!(!self.ending, "job {job:?} was launched while the run was ending");
                 assert!(!self.before[job.0 as usize].is_over(), "job {job:?} was over");
                 assert!(self.active.insert(job), "job {job:?} runs already");
@@ -230,6 +235,9 @@ impl World {
                     _ => (20, Event::JobInterrupted { job }),
                 };
                 self.expect(delay, event);
+            }
+            Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
+                panic!("{action:?}, but nothing pauses, has a limit or breaks")
             }
             Action::End => {
                 assert!(self.active.is_empty(), "{:?} still run", self.active);
@@ -269,7 +277,7 @@ impl World {
         let fails = self.rng.random_ratio(self.scenario.failing, 100);
         let failure = match self.rng.random_range(0..6) {
             _ if !fails => return self.expect(ms, Event::JobFinished { job }),
-            0 => Failure::OutOfMemory,
+            0 => Failure::TimedOut,
             1 => Failure::Diverged { step: 3 },
             2 => Failure::Exited { code: 1 },
             3 => Failure::BadData { message: "no rows".to_owned() },
@@ -339,14 +347,18 @@ impl Seen {
                 assert!(strict && needs().any(|need| *need != JobState::Done), "{} was skipped", job.key);
             }
             JobState::Failed { .. } => self.failed = true,
-            JobState::Done | JobState::Cancelled => {}
+            JobState::Done | JobState::Cancelled | JobState::Paused { .. } | JobState::Replaced { .. } => {}
         }
     }
 }
 
 fn event_job(event: &Event) -> Option<JobId> {
     match event {
-        Event::RunStarted | Event::StopRequested { .. } => None,
+        Event::RunStarted
+        | Event::StopRequested { .. }
+        | Event::TrialFinished { .. }
+        | Event::TrialFailed { .. }
+        | Event::Woke => None,
         Event::JobStarted { job }
         | Event::JobFinished { job }
         | Event::JobFailed { job, .. }

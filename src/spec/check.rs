@@ -4,11 +4,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::{Problem, Report, SpecErrors, short};
+use super::error::{Problem, Report, SpecErrors};
 use super::raw::RawSweep;
 use super::setting::Point;
 use super::source::At;
 use super::survey::Survey;
+use super::words::short;
 use super::{DeviceRequest, SweepSpec, check_models, check_pairs, check_split, check_task, grid};
 
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.

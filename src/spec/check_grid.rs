@@ -5,12 +5,13 @@ use std::collections::HashSet;
 
 use crate::quantity;
 
-use super::error::{Problem, Report, quoted, short};
+use super::error::{Problem, Report};
 use super::grid::{self, MAX_POINTS};
 use super::raw::{RawAxis, RawBlock, RawSweep};
 use super::read::missing;
 use super::setting::{Axis, MethodName, Point, Setting};
 use super::source::At;
+use super::words::{quoted, short};
 
 /// Most comparisons of a point with an exclusion.
 const MAX_COMPARISONS: u64 = 100_000_000;

@@ -1,14 +1,15 @@
 //! Owns the judgement of classes: their names, how many there are, and labels that training never
 //! sees. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::check_task::Surveyed;
-use super::error::{Problem, Report, quoted};
+use super::error::{Problem, Report};
 use super::raw_task::RawTask;
 use super::source::{At, Place};
 use super::survey::TaskFacts;
 use super::value::Labels;
+use super::words::quoted;
 
 /// Most labels that one message names.
 const MOST_NAMED: usize = 5;
@@ -69,7 +70,8 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
 
 /// A value that no row has is most often a slip, and the class that was meant keeps its old name.
 fn unused(pairs: &[(At<String>, At<String>)], values: &[String], report: &mut Report) {
-    for (value, _) in pairs.iter().filter(|(value, _)| !values.is_empty() && !values.contains(&value.value)) {
+    let known: HashSet<&String> = values.iter().collect();
+    for (value, _) in pairs.iter().filter(|(value, _)| !known.is_empty() && !known.contains(&value.value)) {
         report.warn(value.place, format!("no training row has the label `{}`", value.value));
     }
 }
@@ -79,8 +81,9 @@ pub(super) fn unseen(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &
     let Some(known) = train.map(|train| &train.survey.label_names).filter(|names| !names.is_empty()) else {
         return;
     };
+    let seen: HashSet<&String> = known.iter().collect();
     let unseen: Vec<&String> =
-        other.survey.label_names.iter().filter(|label| !known.contains(label)).collect();
+        other.survey.label_names.iter().filter(|label| !seen.contains(label)).collect();
     if unseen.is_empty() {
         return;
     }

@@ -96,11 +96,6 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
         fault(error, from.place, report);
     }
     let mut architecture = folder.config.as_ref().ok()?.clone();
-    if let Some(message) = model_shape::nonsense(&architecture) {
-        let message = format!("config.json in `{}` says {message}", from.value);
-        report.error(from.place, Problem::Model(message)).hint("copy the model's config.json again");
-        return None;
-    }
     if let (Some(layers), Some(available)) = (&raw.layers, model_shape::layers(&mut architecture)) {
         if layers.value > *available {
             let found = format!("`{}`, more than the model in `{}` has", layers.value, from.value);

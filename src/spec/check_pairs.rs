@@ -1,7 +1,7 @@
 //! Owns the judgement of what tasks, models and methods make of each other, for each of the
 //! combinations that some point of the grid has. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::arch::{Architecture, Head, ModelSpec};
 use crate::trial::Lora;
@@ -14,6 +14,7 @@ use super::setting::{MethodName, Point};
 use super::source::At;
 use super::survey::Survey;
 use super::survey_models::TokenizerFacts;
+use super::words::short;
 
 /// Checks every combination once.
 pub(super) fn check(
@@ -24,9 +25,8 @@ pub(super) fn check(
     report: &mut Report,
 ) {
     for (task, model) in meetings(raw, points) {
-        let facts =
-            raw.models.iter().zip(&survey.models).find(|(known, _)| known.name.value == model.name.value);
-        let tokenizer = facts.and_then(|(_, facts)| facts.tokenizer.as_ref()?.as_ref().ok());
+        let (task, model, facts) = (&raw.tasks[task], &raw.models[model], survey.models.get(model));
+        let tokenizer = facts.and_then(|facts| facts.tokenizer.as_ref()?.as_ref().ok());
         if let (Some(spec), Some(tokenizer)) = (models.get(&model.name.value), tokenizer) {
             let meeting = Meeting { task, model, spec, tokenizer };
             meeting.can_learn(report);
@@ -36,16 +36,25 @@ pub(super) fn check(
     methods(raw, points, models, report);
 }
 
-/// The tasks and models that some point brings together; all of them where the grid has no points,
-/// since then it has errors of its own.
-fn meetings<'r>(raw: &'r RawSweep, points: &[Point<'_>]) -> Vec<(&'r RawTask, &'r RawModel)> {
-    let met: HashSet<(&str, &str)> =
-        points.iter().filter_map(|point| Some((&*point.task?.value, &*point.model?.value))).collect();
-    let meets = |task: &RawTask, model: &RawModel| {
-        met.is_empty() || met.contains(&(task.name.value.as_str(), model.name.value.as_str()))
-    };
-    let all = raw.tasks.iter().flat_map(|task| raw.models.iter().map(move |model| (task, model)));
-    all.filter(|(task, model)| meets(task, model)).collect()
+/// The indices of tasks and models that some point brings together, in the file's order; all of them
+/// where the grid has no points, since then it has errors of its own.
+fn meetings(raw: &RawSweep, points: &[Point<'_>]) -> BTreeSet<(usize, usize)> {
+    if points.is_empty() {
+        let all = (0..raw.tasks.len()).flat_map(|task| (0..raw.models.len()).map(move |model| (task, model)));
+        return all.take(MOST_GUESSED).collect();
+    }
+    let tasks = indices(raw.tasks.iter().map(|task| &task.name));
+    let models = indices(raw.models.iter().map(|model| &model.name));
+    let index = |of: &HashMap<&str, usize>, name: Option<&At<String>>| of.get(name?.value.as_str()).copied();
+    let met = |point: &Point<'_>| Some((index(&tasks, point.task)?, index(&models, point.model)?));
+    points.iter().filter_map(met).collect()
+}
+
+/// Most pairs that are looked at where the grid brings none together.
+const MOST_GUESSED: usize = 1_000;
+
+fn indices<'r>(names: impl Iterator<Item = &'r At<String>>) -> HashMap<&'r str, usize> {
+    names.enumerate().map(|(index, name)| (name.value.as_str(), index)).collect()
 }
 
 /// A task that a model is to learn.
@@ -117,7 +126,11 @@ fn head(kind: TaskKind) -> Head {
 fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, ModelSpec>, report: &mut Report) {
     let kind = raw.tasks.first().map_or(TaskKind::Classification, |task| task.kind);
     let mut seen = HashSet::new();
+    let mut known = HashMap::new();
     for point in points {
+        if report.is_full() {
+            return;
+        }
         let (Some(method), Some(model)) = (point.method, point.model) else { continue };
         let first = |names: Option<&[At<String>]>| names.and_then(|names| names.first()).map(|at| at.place);
         if !seen.insert((method, model.place, first(point.targets), first(point.modules_to_save))) {
@@ -130,8 +143,9 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
             untrained(method, model, report);
         }
         if let (MethodName::Lora, Some(spec)) = (method, models.get(&model.value)) {
-            targets_exist(point, spec, report);
-            saved_exist(point, spec, head(kind), report);
+            let known = known.entry(&model.value).or_insert_with(|| Modules::of(spec, head(kind)));
+            targets_exist(point, (spec, known), report);
+            saved_exist(point, (spec, known), head(kind), report);
         }
     }
 }
@@ -155,43 +169,54 @@ fn untrained(method: MethodName, model: &At<String>, report: &mut Report) {
     }
 }
 
-fn targets_exist(point: &Point<'_>, spec: &ModelSpec, report: &mut Report) {
+/// The last parts of the names of a model's modules.
+struct Modules {
+    /// Of those that can have an adapter.
+    targets: Vec<String>,
+    /// Of all, the head's too.
+    all: Vec<String>,
+}
+
+impl Modules {
+    fn of(spec: &ModelSpec, head: Head) -> Self {
+        let tensors = spec.architecture.tensors();
+        let mut targets = modules(tensors.iter().map(|tensor| tensor.name.as_str()));
+        targets.retain(|name| !spec.architecture.lora_targets(std::slice::from_ref(name)).is_empty());
+        let heads = spec.architecture.head_tensors(head);
+        Self { targets, all: modules(tensors.iter().chain(&heads).map(|tensor| tensor.name.as_str())) }
+    }
+}
+
+fn targets_exist(point: &Point<'_>, (spec, known): (&ModelSpec, &Modules), report: &mut Report) {
     for target in point.targets.unwrap_or_default() {
+        if report.is_full() {
+            return;
+        }
         let found = spec.architecture.lora_targets(std::slice::from_ref(&target.value));
         if found.is_empty() {
-            let problem = Problem::NoSuchTarget { target: target.value.clone(), model: spec.name.clone() };
-            let known = target_names(spec);
-            report.error(target.place, problem).one_of(&target.value, known.iter().map(String::as_str));
+            let problem = Problem::NoSuchTarget { target: short(&target.value), model: spec.name.clone() };
+            let known = known.targets.iter().map(String::as_str);
+            report.error(target.place, problem).one_of(&target.value, known);
         }
     }
 }
 
-fn saved_exist(point: &Point<'_>, spec: &ModelSpec, head: Head, report: &mut Report) {
+fn saved_exist(point: &Point<'_>, (spec, known): (&ModelSpec, &Modules), head: Head, report: &mut Report) {
     for module in point.modules_to_save.unwrap_or_default() {
+        if report.is_full() {
+            return;
+        }
         let found = spec.architecture.saved_tensors(head, std::slice::from_ref(&module.value));
         if module.value != Lora::HEAD && found.is_empty() {
-            let problem = Problem::NoSuchModule { module: module.value.clone(), model: spec.name.clone() };
-            let tensors = spec.architecture.tensors();
-            let known =
-                modules(tensors.iter().chain(&spec.architecture.head_tensors(head)).map(|t| &*t.name));
-            let known = std::iter::once(Lora::HEAD).chain(known.iter().map(String::as_str));
+            let problem = Problem::NoSuchModule { module: short(&module.value), model: spec.name.clone() };
+            let known = std::iter::once(Lora::HEAD).chain(known.all.iter().map(String::as_str));
             report.error(module.place, problem).one_of(&module.value, known);
         }
     }
 }
 
-/// The last parts of the names of all modules that can have an adapter.
-fn target_names(spec: &ModelSpec) -> Vec<String> {
-    let mut names = modules(spec.architecture.tensors().iter().map(|tensor| tensor.name.as_str()));
-    names.retain(|name| !spec.architecture.lora_targets(std::slice::from_ref(name)).is_empty());
-    names
-}
-
 /// The last part of the module's name of each of these tensors, each once.
 fn modules<'a>(tensors: impl Iterator<Item = &'a str>) -> Vec<String> {
     let module = |tensor: &str| tensor.rsplit('.').nth(1).map(str::to_owned);
-    let mut modules: Vec<String> = tensors.filter_map(module).collect();
-    modules.sort();
-    modules.dedup();
-    modules
+    tensors.filter_map(module).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -4,13 +4,14 @@ use crate::data::sources;
 use crate::task::{Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task};
 
 use super::check_labels;
-use super::error::{Problem, Report, quoted};
+use super::error::{Problem, Report};
 use super::keys;
 use super::raw::RawSweep;
 use super::raw_task::{RawTask, TaskKind};
 use super::read::missing;
 use super::source::At;
 use super::survey::{DataFacts, Survey, TaskFacts};
+use super::words::quoted;
 
 /// The tasks that are sound. Every other one that was looked at has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Vec<Task> {

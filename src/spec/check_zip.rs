@@ -1,22 +1,23 @@
 //! Owns the judgement of a block's `zip`: its names are axes of the block, each in one zip, with
 //! lists of equal length. Pure.
 
+use std::collections::HashSet;
+
 use super::error::{Problem, Report};
 use super::raw::{RawAxis, RawBlock};
 use super::source::At;
 
 /// Checks every zip of a block.
 pub(super) fn check(block: &RawBlock, report: &mut Report) {
-    let mut used: Vec<&str> = Vec::new();
+    let mut used: HashSet<&str> = HashSet::new();
     for zip in &block.zips {
         let mut members: Vec<&RawAxis> = Vec::new();
         for name in &zip.value {
-            if used.contains(&name.value.as_str()) {
+            if !used.insert(&name.value) {
                 let message = format!("axis `{}` is zipped twice", name.value);
                 report.error(name.place, Problem::BadZip(message));
                 continue;
             }
-            used.push(&name.value);
             match block.axes.iter().find(|axis| axis.axis.name() == name.value) {
                 Some(axis) => members.push(axis),
                 None => unknown(name, block, report),

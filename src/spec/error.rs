@@ -3,15 +3,16 @@
 use std::fmt;
 
 use super::source::{At, Place, Sources, Spot};
+use super::words::{nearest, quoted};
 
-/// Most errors that are printed; the count line tells the rest.
-const MOST_SHOWN: usize = 50;
-/// Most errors that are kept: a file with more is no sweep, and telling all would take long.
+/// Most errors that are printed; the rest is counted.
+const MOST_SHOWN: usize = 20;
+/// Errors that may have one hint in common before it is told once, behind them.
+const MOST_ALIKE: usize = 3;
+/// Most errors that are kept: those to print are the first by place, found in any order.
 const MOST_KEPT: usize = 200;
 /// Most known names that one message tells.
 const MOST_NAMES: usize = 100;
-/// Longest piece of a name that a message shows, in characters.
-const LONGEST_NAME: usize = 80;
 
 /// Every error of a sweep file, in the order of their places.
 #[derive(Debug)]
@@ -20,8 +21,8 @@ pub struct SpecErrors {
     pub file: String,
     /// At least one, and the first 200 that were found.
     pub errors: Vec<SpecError>,
-    /// Whether more were found.
-    pub more: bool,
+    /// How many more were found.
+    pub beyond: usize,
 }
 
 /// One thing that is wrong in a sweep file.
@@ -43,6 +44,9 @@ pub enum Problem {
     /// The sweep file itself cannot be read.
     #[error("cannot read the sweep file: {0}")]
     Unreadable(String),
+    /// The sweep file is larger than any that a person or a small script writes.
+    #[error("the sweep file has more than 1 MiB")]
+    TooLarge,
     /// Not YAML.
     #[error("not valid YAML: {0}")]
     Syntax(String),
@@ -199,12 +203,20 @@ pub enum Problem {
     EmptyGrid(&'static str),
 }
 
+/// What to do about a file of which nothing can be read.
+fn unplaced_hint(problem: &Problem) -> &'static str {
+    if matches!(problem, Problem::TooLarge) {
+        return "write lists of values into blocks of `grid`: all their combinations are tried";
+    }
+    "check the path; `lorasweep init DATA.csv` writes a sweep to start from"
+}
+
 impl SpecErrors {
     /// A file of which nothing can be read.
     pub(super) fn unplaced(file: &str, problem: Problem) -> Self {
-        let hint = "check the path; `lorasweep init DATA.csv` writes a sweep to start from".to_owned();
+        let hint = unplaced_hint(&problem).to_owned();
         let error = SpecError { spot: None, problem, allowed: None, hint: Some(hint) };
-        Self { file: file.to_owned(), errors: vec![error], more: false }
+        Self { file: file.to_owned(), errors: vec![error], beyond: 0 }
     }
 }
 
@@ -238,9 +250,21 @@ impl SpecError {
 
 impl fmt::Display for SpecError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(spot) = &self.spot else {
-            return write_notes(f, &self.problem.to_string(), self);
-        };
+        self.write_place(f)?;
+        if let Some(allowed) = &self.allowed {
+            write!(f, "\n     allowed: {allowed}")?;
+        }
+        if let Some(hint) = &self.hint {
+            write!(f, "\n     hint: {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl SpecError {
+    /// What is wrong, and the line with a caret under it.
+    fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some(spot) = &self.spot else { return write!(f, "{}", self.problem) };
         let place = if spot.source.starts_with("--") {
             spot.source.clone()
         } else {
@@ -249,38 +273,44 @@ impl fmt::Display for SpecError {
         writeln!(f, "{place}: {}", self.problem)?;
         let gutter = format!("{:>4}", spot.line);
         writeln!(f, "{gutter} | {}", spot.text)?;
-        let caret = format!("     | {}{}", " ".repeat(spot.indent), "^".repeat(spot.width));
-        write_notes(f, &caret, self)
+        write!(f, "     | {}{}", " ".repeat(spot.indent), "^".repeat(spot.width))
     }
-}
-
-fn write_notes(f: &mut fmt::Formatter<'_>, before: &str, error: &SpecError) -> fmt::Result {
-    write!(f, "{before}")?;
-    if let Some(allowed) = &error.allowed {
-        write!(f, "\n     allowed: {allowed}")?;
-    }
-    if let Some(hint) = &error.hint {
-        write!(f, "\n     hint: {hint}")?;
-    }
-    Ok(())
 }
 
 impl std::error::Error for SpecErrors {}
 
 impl fmt::Display for SpecErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for error in self.errors.iter().take(MOST_SHOWN) {
-            writeln!(f, "{error}\n")?;
+        let shown = &self.errors[..self.errors.len().min(MOST_SHOWN)];
+        let count = self.errors.len() + self.beyond;
+        let common = common_hints(&self.errors);
+        for error in shown {
+            let is_common = error.hint.as_ref().is_some_and(|hint| common.iter().any(|(h, _)| h == hint));
+            let hint = error.hint.clone().filter(|_| !is_common);
+            writeln!(f, "{}\n", SpecError { hint, ..error.clone() })?;
         }
-        let count = self.errors.len();
+        if count > shown.len() {
+            writeln!(f, "and {} more\n", count - shown.len())?;
+        }
+        for (hint, errors) in common {
+            writeln!(f, "hint for {errors} of them: {hint}\n")?;
+        }
         let noun = if count == 1 { "error" } else { "errors" };
-        let more = if self.more { "more than " } else { "" };
-        write!(f, "{more}{count} {noun} in {}; nothing was started", self.file)?;
-        if count > MOST_SHOWN {
-            write!(f, " (the first {MOST_SHOWN} are shown)")?;
-        }
-        Ok(())
+        write!(f, "{count} {noun} in {}; nothing was started", self.file)
     }
+}
+
+/// The hints that many errors share, and how many do, in the order of their first errors.
+fn common_hints(errors: &[SpecError]) -> Vec<(&str, usize)> {
+    let mut hints: Vec<(&str, usize)> = Vec::new();
+    for hint in errors.iter().filter_map(|error| error.hint.as_deref()) {
+        match hints.iter_mut().find(|(known, _)| *known == hint) {
+            Some((_, errors)) => *errors += 1,
+            None => hints.push((hint, 1)),
+        }
+    }
+    hints.retain(|(_, errors)| *errors > MOST_ALIKE);
+    hints
 }
 
 /// Collects errors and warnings while a sweep is read and checked.
@@ -288,20 +318,22 @@ impl fmt::Display for SpecErrors {
 pub(super) struct Report {
     pub(super) sources: Sources,
     errors: Vec<(Place, SpecError)>,
-    /// What callers write into once there are too many errors.
+    /// What callers write into once there are too many errors, and how many times.
     spare: Option<SpecError>,
+    beyond: usize,
     warnings: Vec<At<String>>,
 }
 
 impl Report {
     /// An empty report on these texts.
     pub(super) fn new(sources: Sources) -> Self {
-        Self { sources, errors: Vec::new(), spare: None, warnings: Vec::new() }
+        Self { sources, errors: Vec::new(), spare: None, beyond: 0, warnings: Vec::new() }
     }
 
     /// Notes an error; the caller may add what is allowed and a hint.
     pub(super) fn error(&mut self, place: Place, problem: Problem) -> &mut SpecError {
         if self.errors.len() == MOST_KEPT {
+            self.beyond += 1;
             let error = SpecError { spot: None, problem, allowed: None, hint: None };
             return self.spare.insert(error);
         }
@@ -327,7 +359,12 @@ impl Report {
         errors.sort_by_key(|(place, _)| *place);
         errors.dedup();
         let errors = errors.into_iter().map(|(_, error)| error).collect();
-        SpecErrors { file: self.sources.file().to_owned(), errors, more: self.spare.is_some() }
+        SpecErrors { file: self.sources.file().to_owned(), errors, beyond: self.beyond }
+    }
+
+    /// Whether no more errors are kept: a search that costs time may end.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors.len() == MOST_KEPT
     }
 
     /// Whether there is an error so far.
@@ -341,37 +378,4 @@ impl Report {
         self.warnings.dedup_by(|a, b| (a.place, &a.value) == (b.place, &b.value));
         self.warnings.into_iter().map(|warning| warning.value).collect()
     }
-}
-
-/// Words in backticks with commas between them.
-pub(super) fn quoted<S: AsRef<str>>(words: &[S]) -> String {
-    words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
-}
-
-/// A name as a message shows it: its beginning where it is very long.
-pub(super) fn short(name: &str) -> String {
-    let mut shown: String = name.chars().take(LONGEST_NAME).collect();
-    if shown.len() < name.len() {
-        shown.push('…');
-    }
-    shown
-}
-
-/// The known word that `found` is most likely a slip of.
-fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
-    if found.len() > LONGEST_NAME {
-        return None;
-    }
-    let found = found.to_lowercase();
-    let beginning = known.iter().find(|word| found.len() >= 3 && word.to_lowercase().starts_with(&found));
-    if let Some(word) = beginning {
-        return Some(word);
-    }
-    let distance = |word: &str| strsim::damerau_levenshtein(&found, &word.to_lowercase());
-    known
-        .iter()
-        .map(|word| (distance(word), *word))
-        .min()
-        .filter(|(distance, word)| *distance <= word.chars().count().max(3) / 3)
-        .map(|(_, word)| word)
 }

@@ -3,6 +3,7 @@
 
 use super::keys_grid;
 use super::setting::Axis;
+use crate::arch;
 
 /// A mapping of the sweep file.
 #[derive(Debug)]
@@ -98,10 +99,9 @@ impl Section {
     }
 }
 
-/// More layers than any model has; keeps a slip from filling the memory.
-pub(super) const MOST_LAYERS: u64 = 1_000;
-/// Wider than any layer.
-pub(super) const WIDEST: u64 = 100_000;
+/// The most of a model's sizes, as numbers of a file.
+const MOST_LAYERS: u64 = arch::MOST_LAYERS as u64;
+pub(super) const WIDEST: u64 = arch::WIDEST as u64;
 /// More than any sweep needs of anything.
 pub(super) const MANY: u64 = 1_000_000_000;
 pub(super) const SEED: Kind = Kind::Count(0, u64::MAX);

@@ -1,9 +1,8 @@
-//! Owns what the keys of a model mean for each architecture, and which shapes no model can have.
-//! Pure.
+//! Owns what the keys of a model mean for each architecture. Pure.
 
 use crate::arch::{Architecture, BertConfig, Gpt2Config, GptMiniConfig};
 
-use super::keys::{self, MOST_LAYERS, WIDEST};
+use super::keys;
 use super::raw::RawModel;
 
 /// Keys that a model with random weights must have.
@@ -86,51 +85,4 @@ pub(super) fn set_dropouts(raw: &RawModel, architecture: &mut Architecture) {
         }
         Architecture::GptMini(_) => {}
     }
-}
-
-/// What no model of the family can have, in words.
-pub(super) fn nonsense(architecture: &Architecture) -> Option<String> {
-    match architecture {
-        Architecture::Bert(config) => {
-            let sizes = [
-                ("num_hidden_layers", config.num_hidden_layers, MOST_LAYERS),
-                ("hidden_size", config.hidden_size, WIDEST),
-                ("num_attention_heads", config.num_attention_heads, WIDEST),
-                ("intermediate_size", config.intermediate_size, WIDEST),
-                ("max_position_embeddings", config.max_position_embeddings, WIDEST),
-                ("type_vocab_size", config.type_vocab_size, WIDEST),
-                ("vocab_size", config.vocab_size, 100 * WIDEST),
-            ];
-            too_big(&sizes).or_else(|| {
-                let (heads, hidden) = (config.num_attention_heads, config.hidden_size);
-                undivided(("num_attention_heads", heads), ("hidden_size", hidden))
-            })
-        }
-        Architecture::Gpt2(config) => {
-            let sizes = [
-                ("n_layer", config.n_layer, MOST_LAYERS),
-                ("n_embd", config.n_embd, WIDEST),
-                ("n_head", config.n_head, WIDEST),
-                ("n_inner", config.inner(), 10 * WIDEST),
-                ("n_positions", config.n_positions, WIDEST),
-                ("vocab_size", config.vocab_size, 100 * WIDEST),
-            ];
-            too_big(&sizes).or_else(|| undivided(("n_head", config.n_head), ("n_embd", config.n_embd)))
-        }
-        Architecture::GptMini(config) => too_big(&[
-            ("hidden_size", config.hidden_size, WIDEST),
-            ("length", config.length, WIDEST),
-            ("vocab_size", config.vocab_size, 100 * WIDEST),
-        ]),
-    }
-}
-
-fn too_big(sizes: &[(&str, usize, u64)]) -> Option<String> {
-    let (name, size, _) = sizes.iter().find(|(_, size, most)| *size == 0 || *size as u64 > *most)?;
-    Some(format!("`{name}` is {size}"))
-}
-
-fn undivided((heads_name, heads): (&str, usize), (width_name, width): (&str, usize)) -> Option<String> {
-    (width % heads != 0)
-        .then(|| format!("`{heads_name}` is {heads}, which does not divide `{width_name}` {width}"))
 }

@@ -2,12 +2,13 @@
 //! the tree before it is read, `--set path=value` then puts one more, and `--only axis=value` keeps
 //! the points with that value.
 
-use super::error::{Problem, Report, short};
+use super::error::{Problem, Report};
 use super::keys_grid;
 use super::raw::{self, RawAxis};
 use super::read::{self, Field};
 use super::source::{At, Place};
 use super::tree::{self, Content, Entry, Node};
+use super::words::short;
 
 /// Changes to a sweep from the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +22,9 @@ pub struct Overrides {
     /// sweep's name.
     pub profile: Option<String>,
 }
+
+/// Most changes that a profile may make: each is looked up key by key.
+const MOST_CHANGES: usize = 1_000;
 
 /// Puts a profile's values into the tree, in their order. False where there is no such profile: the
 /// rest then is another sweep than the one that was asked for.
@@ -38,7 +42,14 @@ pub(super) fn profile(tree: &mut Node, name: Option<&str>, report: &mut Report) 
         }
         return false;
     };
-    for Entry { key, value } in entries(&chosen.value).to_vec() {
+    let changes = entries(&chosen.value).to_vec();
+    if let Some(beyond) = changes.get(MOST_CHANGES) {
+        let message = format!("profile `{}` has {} changes", short(name), changes.len());
+        let error = report.error(beyond.key.place, Problem::BadOverride(message));
+        error.allowed(format!("up to {MOST_CHANGES}"));
+        return false;
+    }
+    for Entry { key, value } in changes {
         let names: Vec<&str> = key.value.split('.').collect();
         if let Err(message) = put(tree, &names, key.place, value) {
             report.error(key.place, Problem::BadOverride(message));

@@ -1,8 +1,11 @@
 //! Owns the mirror of the sweep file: its mappings as structs, every value with its place. What is
 //! bad or absent is `None`; the report has it. Judges no value against another.
 
+use crate::quantity;
+
 use super::DeviceRequest;
-use super::error::{Problem, Report, short};
+use super::error::{Problem, Report};
+use super::grid::MAX_POINTS;
 use super::keys::{self, Kind, Section};
 use super::keys_grid;
 use super::raw_task::{self, RawTask};
@@ -10,6 +13,7 @@ use super::read::{self, Field, Fields};
 use super::setting::{Axis, Setting};
 use super::source::{At, Place};
 use super::tree::{Content, Node};
+use super::words::short;
 
 /// The sweep file.
 #[derive(Debug, Default)]
@@ -203,6 +207,13 @@ fn blocks(top: &Fields<'_>, tasks: &[RawTask], report: &mut Report) -> Vec<RawBl
     let nodes = read::items(field.node, "`grid`", &field.key.kind.wanted(), report);
     if nodes.is_empty() && matches!(field.node.content, Content::List(_)) {
         read::bad("`grid`", field.node, "at least one block", report);
+    }
+    // A block that names no task has all of them, so more than this are more points than there may be.
+    if nodes.len().saturating_mul(tasks.len()) as u64 > MAX_POINTS {
+        let points = format!("{} blocks for {} tasks", nodes.len(), tasks.len());
+        let allowed = format!("up to {}", quantity::count(MAX_POINTS));
+        report.error(field.place, Problem::GridTooLarge { points }).allowed(allowed);
+        return Vec::new();
     }
     nodes.iter().filter_map(|node| block(node, section, tasks, report)).collect()
 }

@@ -1,11 +1,12 @@
 //! Owns how a mapping of the tree becomes values of the right type, by the table of keys. Collects
 //! every unknown key and every bad value, and goes on. Knows no meaning beyond the table.
 
-use super::error::{Problem, Report, SpecError, quoted, short};
+use super::error::{Problem, Report, SpecError};
 use super::keys::{Key, Kind, Section};
 use super::source::{At, Place};
 use super::tree::{Content, Entry, Node};
 use super::value::{Value, parse};
+use super::words::{quoted, short};
 
 /// The known keys that a mapping has.
 #[derive(Debug)]

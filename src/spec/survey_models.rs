@@ -6,14 +6,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
-
-use crate::arch::{Architecture, BertConfig, Gpt2Config};
+use crate::arch::{Architecture, ConfigError};
 use crate::content::ContentHash;
 use crate::data::tokenizer::{self, Tokenizer, TokenizerError};
 use crate::hub::Files;
-use crate::model::weights::{self, Checkpoint, WeightsError};
+use crate::model::weights::{self, Checkpoint, MAX_CONFIG_BYTES, WeightsError};
 
 use super::Purpose;
 use super::raw::{RawModel, RawSweep};
@@ -142,75 +139,24 @@ fn model_folder(path: &Path, name: &str, may_lack_weights: bool) -> Result<Folde
     Ok(FolderFacts { path: path.to_path_buf(), config: config(path, name), weights })
 }
 
-/// The parts of `config.json` that say whether the rest can be trusted; defaults are transformers'.
-#[derive(Deserialize)]
-struct ConfigHead {
-    model_type: Option<String>,
-    position_embedding_type: Option<String>,
-    #[serde(default)]
-    add_cross_attention: bool,
-}
-
 fn config(folder: &Path, name: &str) -> Result<Architecture, Fault> {
-    let bytes = fs::read(folder.join("config.json")).map_err(|error| Fault {
+    let path = folder.join("config.json");
+    if path.metadata().is_ok_and(|found| found.len() > MAX_CONFIG_BYTES) {
+        return Err(Fault {
+            message: format!("config.json in `{name}` has more than {} MiB", MAX_CONFIG_BYTES >> 20),
+            hint: "copy the model's config.json again".to_owned(),
+        });
+    }
+    let bytes = fs::read(path).map_err(|error| Fault {
         message: format!("model folder `{name}` has no readable config.json: {error}"),
         hint: "save the model with transformers' `save_pretrained`, or copy its config.json here".to_owned(),
     })?;
-    let head: ConfigHead = parsed(&bytes, name)?;
-    let model_type = head.model_type.as_deref().unwrap_or("absent");
-    let (architecture, unlike) = match model_type {
-        "bert" => bert(parsed(&bytes, name)?, &head),
-        "gpt2" => gpt2(parsed(&bytes, name)?, &head),
-        other => {
-            let message = format!("config.json in `{name}` says `model_type` is `{other}`");
-            return Err(Fault { message, hint: "use a model of type `bert` or `gpt2`".to_owned() });
-        }
-    };
-    match unlike {
-        None => Ok(architecture),
-        Some((found, wanted)) => Err(Fault {
-            message: format!("the model in `{name}` has {found}"),
-            hint: format!("use a model with {wanted}"),
-        }),
-    }
-}
-
-fn parsed<T: DeserializeOwned>(bytes: &[u8], name: &str) -> Result<T, Fault> {
-    serde_json::from_slice(bytes).map_err(|error| Fault {
-        message: format!("config.json in `{name}` is broken: {error}"),
-        hint: "copy the model's config.json again".to_owned(),
-    })
-}
-
-/// What a variant has that is not supported, and what is.
-type Unlike = Option<(String, &'static str)>;
-
-fn bert(config: BertConfig, head: &ConfigHead) -> (Architecture, Unlike) {
-    let unlike = if head.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
-        Some(("relative position embeddings".to_owned(), "absolute positions"))
-    } else if head.add_cross_attention {
-        Some(("cross attention".to_owned(), "self attention alone"))
-    } else if config.hidden_act == "gelu" {
-        None
-    } else {
-        Some((format!("activation `{}`", config.hidden_act), "activation `gelu`"))
-    };
-    (Architecture::Bert(config), unlike)
-}
-
-fn gpt2(config: Gpt2Config, head: &ConfigHead) -> (Architecture, Unlike) {
-    let unlike = if head.add_cross_attention {
-        Some(("cross attention".to_owned(), "self attention alone"))
-    } else if config.activation_function != "gelu_new" {
-        Some((format!("activation `{}`", config.activation_function), "activation `gelu_new`"))
-    } else if !config.scale_attn_weights || config.scale_attn_by_inverse_layer_idx {
-        Some(("attention scores that are scaled unlike GPT-2's".to_owned(), "GPT-2's own scaling"))
-    } else if config.tie_word_embeddings {
-        None
-    } else {
-        Some(("an output layer of its own".to_owned(), "an output layer tied to the word embedding"))
-    };
-    (Architecture::Gpt2(config), unlike)
+    let architecture = Architecture::from_config(&bytes).and_then(|architecture| match architecture {
+        Architecture::Bert(_) | Architecture::Gpt2(_) => Ok(architecture),
+        Architecture::GptMini(_) => Err(ConfigError::Family("gptmini".to_owned())),
+    });
+    architecture
+        .map_err(|error| Fault { message: format!("config.json in `{name}` {error}"), hint: error.hint() })
 }
 
 fn weights(folder: &Path) -> Result<WeightFacts, WeightsError> {

@@ -2,10 +2,10 @@
 //! told in messages. Notes no error.
 
 use super::DeviceRequest;
-use super::error::quoted;
 use super::keys::{self, Kind, Range};
 use super::source::{At, Sources};
 use super::tree::{Content, Entry, Node};
+use super::words::quoted;
 
 /// A value that has the type and range of its key.
 #[derive(Clone, Debug)]

@@ -1,5 +1,5 @@
-//! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically.
-//! Decides neither when one is written nor what follows from a damaged one.
+//! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically;
+//! [`run::checkpoint`](crate::run::checkpoint) looks at one without libtorch. Decides neither when one is written nor what follows from a damaged one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use crate::outcome::{Cost, EMA_DECAY, Scores};
-use crate::run::files;
+use crate::run::{checkpoint, files};
 use crate::trial::TrialId;
 
 /// What a trial needs besides tensors to go on exactly where it was.
@@ -154,11 +154,5 @@ fn raw(tensor: &Tensor) -> Raw {
 }
 
 fn checksum(state: &str, raw: &BTreeMap<&str, Raw>) -> String {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(state.as_bytes());
-    for (name, raw) in raw {
-        hasher.update(name.as_bytes());
-        hasher.update(&raw.bytes);
-    }
-    format!("{:08x}", hasher.finalize())
+    checkpoint::checksum(state, raw.iter().map(|(name, raw)| (*name, raw.bytes.as_slice())))
 }

@@ -42,6 +42,9 @@ mod training {
         pub placement: Placement,
         /// How the slots go through the model.
         pub passage: Passage,
+        /// Most rows of a trial that go through the model at a time in training; see
+        /// [`crate::job::JobFile::micro_rows`].
+        pub micro_rows: Option<usize>,
         /// Set when the trial should write its checkpoint and end.
         pub stop: &'a AtomicBool,
         /// Tells the parent.
@@ -113,11 +116,9 @@ mod training {
 
     /// Plain tensor operations panic with libtorch's message; running out of memory is one of them.
     fn libtorch_failure(message: &str) -> Failure {
-        let memory = ["out of memory", "can't allocate memory", "not enough memory"];
-        if memory.iter().any(|sign| message.contains(sign)) {
-            return Failure::OutOfMemory;
-        }
-        let first = message.lines().next().unwrap_or_default();
-        Failure::BadData { message: format!("training stopped on an internal error: {first}") }
+        Failure::told_by(message).unwrap_or_else(|| {
+            let first = message.lines().next().unwrap_or_default();
+            Failure::BadData { message: format!("training stopped on an internal error: {first}") }
+        })
     }
 }

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::{Notice, phrase};
+use super::Notice;
+use super::phrase::{self, Names};
 use crate::job::{Device, Progress};
 use crate::outcome::Scores;
 use crate::plan::JobId;
@@ -17,6 +18,7 @@ pub(super) struct Board {
     done: usize,
     failed: usize,
     ends_at: Option<Instant>,
+    names: Names,
     trials: HashMap<TrialId, Known>,
     jobs: BTreeMap<JobId, Occupant>,
     early: BTreeMap<JobId, EarlyEnd>,
@@ -59,14 +61,15 @@ impl Board {
     /// Takes in one notice.
     pub(super) fn take(&mut self, now: Instant, notice: &Notice<'_>) {
         match notice {
-            Notice::RunPlanned { trials, kept, predicted, .. } => {
+            Notice::RunPlanned { configurations, trials, kept, predicted, .. } => {
+                self.names = Names::of(configurations);
                 self.total = *trials;
                 self.done = *kept;
                 self.ends_at = now.checked_add(*predicted);
             }
             Notice::JobLaunched { job, key, placement, trials, .. } => {
                 let known = |trial: &Trial| Known {
-                    name: phrase::trial(trial),
+                    name: self.names.trial(trial),
                     task: trial.configuration.task.clone(),
                 };
                 self.trials.extend(trials.iter().map(|trial| (trial.id, known(trial))));

@@ -13,6 +13,7 @@ mod plain;
 mod terminal;
 
 use std::io::{self, IsTerminal};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
@@ -20,7 +21,7 @@ use serde::{Serialize, Serializer};
 use crate::job::{Placement, Progress};
 use crate::outcome::{Failure, TrialResult};
 use crate::plan::{JobId, JobKey};
-use crate::trial::{Trial, TrialId};
+use crate::trial::{Configuration, Trial, TrialId};
 
 /// Something worth showing. Past tense; the same enum feeds terminal, plain lines and JSON.
 ///
@@ -31,6 +32,9 @@ use crate::trial::{Trial, TrialId};
 pub enum Notice<'a> {
     /// The run is about to start.
     RunPlanned {
+        /// Those of the sweep: what tells its trials apart is known from them.
+        #[serde(skip)]
+        configurations: &'a [Arc<Configuration>],
         /// Trials of the sweep.
         trials: usize,
         /// Those that are done already and kept.

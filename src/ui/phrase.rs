@@ -1,39 +1,50 @@
 //! Owns the words for trials, work, times and notices. Pure: writes nowhere, reads no clock.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Notice;
 use super::board::Board;
 use crate::outcome::{Scores, TrialResult};
 use crate::plan::JobKey;
+use crate::report::axes::Naming;
 use crate::task::Task;
-use crate::trial::{Method, Trial};
+use crate::trial::{Configuration, Trial};
 
-/// A trial in one line: `minilm-2 lora r=16 α=32 dropout=0.1 lr=5e-3 fold 2/3`; where tasks have
-/// names, behind its task's.
-pub(crate) fn trial(trial: &Trial) -> String {
-    let configuration = &trial.configuration;
-    let mut text = String::new();
-    if configuration.task != Task::ONLY {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{}: ", configuration.task);
-    }
-    let _ = write!(text, "{} {}", configuration.model, configuration.method.name());
-    match &configuration.method {
-        Method::Lora(lora) => {
-            let _ = write!(text, " r={} α={} dropout={}", lora.rank, lora.alpha, lora.dropout);
+/// What the trials of a sweep are called.
+#[derive(Debug, Default)]
+pub(crate) struct Names(BTreeMap<String, Naming>);
+
+impl Names {
+    /// Of the trials of these configurations.
+    pub(crate) fn of(configurations: &[Arc<Configuration>]) -> Self {
+        let mut tasks: BTreeMap<&str, Vec<&Configuration>> = BTreeMap::new();
+        for one in configurations {
+            tasks.entry(&one.task).or_default().push(one);
         }
-        Method::Full | Method::Scratch | Method::Base => {}
+        Self(tasks.into_iter().map(|(task, all)| (task.to_owned(), Naming::of(&all))).collect())
     }
-    if configuration.method != Method::Base {
-        let _ = write!(text, " lr={:e}", configuration.training.learning_rate);
+
+    /// A trial by what tells it from the sweep's others, as the report names it: `LoRA r=16 α=32 lr 5e-3
+    /// seed 2, fold 2/3`; where tasks have names, behind its task's.
+    pub(crate) fn trial(&self, trial: &Trial) -> String {
+        let configuration = &trial.configuration;
+        let task = match configuration.task.as_str() {
+            Task::ONLY => String::new(),
+            name => format!("{name}: "),
+        };
+        let label = match self.0.get(&configuration.task) {
+            Some(naming) => naming.label(configuration),
+            None => trial.id.to_string(),
+        };
+        let fold = match trial.splitting.splits() {
+            0 | 1 => String::new(),
+            splits => format!(", fold {}/{splits}", trial.fold + 1),
+        };
+        format!("{task}{label}{fold}")
     }
-    let splits = trial.splitting.splits();
-    if splits > 1 {
-        let _ = write!(text, " fold {}/{splits}", trial.fold + 1);
-    }
-    text
 }
 
 /// The metric that selects, with its name: `accuracy 0.750`.
@@ -80,7 +91,7 @@ pub(super) fn work(key: &JobKey) -> String {
 /// What a notice means to a person, where it is worth a line that stays.
 pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
     match notice {
-        Notice::RunPlanned { trials, kept, continued, places, predicted } => {
+        Notice::RunPlanned { trials, kept, continued, places, predicted, .. } => {
             let places: Vec<String> = places.iter().map(|place| place.device.to_string()).collect();
             let mut text = format!("{}, {kept} done already", count(*trials, "trial"));
             if *continued > 0 {
@@ -148,6 +159,31 @@ fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Boar
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::example;
+    use crate::trial::{Method, Splitting, Training};
+
+    #[test]
+    fn trials_are_called_by_what_tells_them_apart() {
+        let sweep = example::sweep();
+        let lora = &sweep.configurations[0];
+        let seeded = |seed| {
+            let training = Training { seed, ..lora.training.clone() };
+            let (task, model) = (sweep.task(lora), sweep.model(lora));
+            Arc::new(Configuration::new(task, model, lora.method.clone(), training))
+        };
+        let name = |all: &[Arc<Configuration>]| {
+            Names::of(all).trial(&Trial::new(
+                &all[0],
+                Splitting::KFold { k: 3, stratified: true, seed: 1 },
+                1,
+            ))
+        };
+        let (one, two) = (seeded(1), seeded(2));
+        assert_eq!(name(std::slice::from_ref(&one)), "LoRA r=4 α=16, fold 2/3");
+        assert_eq!(name(&[one, two]), "LoRA r=4 α=16 seed 1, fold 2/3");
+        let full = sweep.configurations.iter().find(|c| c.method == Method::Full).unwrap();
+        assert_eq!(name(std::slice::from_ref(full)), "full fine-tuning, fold 2/3");
+    }
 
     #[test]
     fn durations_read_well_at_every_size() {

@@ -109,7 +109,7 @@ mod tests {
     /// A run of two trials on two CPU slots, the second of which diverges; then the user stops.
     fn observe_a_run<W: Write>(plain: &mut Plain<W>) {
         let start = Instant::now();
-        let [first, second] = &trials();
+        let (sweep, [first, second]) = (example::sweep(), &trials());
         let places = [0, 1].map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
         let keys = ["train-a", "train-b"].map(|key| JobKey(key.into()));
         let launched = |index: usize, attempt, trial| Notice::JobLaunched {
@@ -134,6 +134,7 @@ mod tests {
             (
                 0,
                 Notice::RunPlanned {
+                    configurations: &sweep.configurations,
                     trials: 4,
                     kept: 1,
                     continued: 1,

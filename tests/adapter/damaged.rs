@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use lorasweep::adapter::AdapterError;
 use lorasweep::adapter::import::{Request, import};
 use lorasweep::adapter::model::Loaded;
+use lorasweep::adapter::predict::{Question, predict};
 use lorasweep::error::AppError;
 use lorasweep::run::files;
 use safetensors::SafeTensors;
@@ -162,6 +163,18 @@ fn a_file_cut_anywhere_is_an_error() {
         fs::write(out.join(name), whole).unwrap();
     }
     assert!(Loaded::of_adapter(&out, None).is_ok());
+}
+
+#[test]
+fn a_tokenizer_with_more_words_than_the_embedding_is_refused() {
+    let bench = bench();
+    let out = bench.export("out", false).unwrap();
+    let words = fs::read_to_string(out.join("vocab.txt")).unwrap();
+    fs::write(out.join("vocab.txt"), words.trim_end().to_owned() + "\nbeyond\n").unwrap();
+    let texts = ["w5".to_owned()];
+    let question = Question { texts: &texts, seconds: None, max_new_tokens: None, logits: false };
+    let answers = predict(&Loaded::of_adapter(&out, None).unwrap(), &question);
+    says(answers, &["the tokenizer has token ids up to", "the model was trained with"]);
 }
 
 #[test]

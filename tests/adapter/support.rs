@@ -146,7 +146,7 @@ pub(crate) fn write_base(folder: &Path, name: &str, family: &str) -> PathBuf {
 /// Asks about texts of several lengths: one is empty, one is longer than the model can read.
 pub(crate) fn ask(loaded: &Loaded) -> Vec<Answer> {
     let long = vec!["w9 w30"; 40].join(" ");
-    let texts = ["w5 w17 w40", "", "w8", &long, "unknown w59"].map(str::to_owned);
+    let texts = ["w5 w17 w40", "", "w8", &long, "東京 мир 🙂", "unknown w59"].map(str::to_owned);
     let question = Question { texts: &texts, seconds: None, max_new_tokens: Some(6), logits: true };
     predict::predict(loaded, &question).unwrap()
 }

@@ -89,6 +89,26 @@ fn columns_are_joined_tokenised_and_cut_to_the_length() {
 }
 
 #[test]
+fn empty_texts_other_scripts_and_very_long_ones_are_rows_like_others() {
+    let long = "hello ".repeat(17_000);
+    let unbroken = "x".repeat(100_000);
+    let train = format!(
+        "title,text,label\n,,yes\n  ,\t,no\n東京 мир,\u{5e9}\u{5dc}\u{5d5}\u{5dd} 🙂,yes\n{long},,no\n{unbroken},,yes\nhello,,no\n"
+    );
+    let bench = Bench::new(&train, "title,text,label\n,,no\n").with(|task| task.rows = None);
+    bench.run().unwrap();
+    let store = bench.store();
+    let train = store.part(Part::Train).unwrap();
+    let rows: Vec<&[u32]> = (0..6).map(|row| train.tokens(row)).collect();
+    assert_eq!(train.len(), rows.len());
+    assert_eq!(
+        rows,
+        [&[2, 3][..], &[2, 3], &[2, 1, 1, 1, 1, 3], &[2, 5, 5, 5, 5, 3], &[2, 1, 3], &[2, 5, 3]]
+    );
+    assert_eq!(store.part(Part::Test).unwrap().tokens(0), [2, 3]);
+}
+
+#[test]
 fn a_draw_keeps_the_classes_shares() {
     let bench = bench();
     bench.run().unwrap();

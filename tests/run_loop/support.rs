@@ -91,7 +91,7 @@ impl Site {
             reports: folder.path().join("reports"),
             places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
             limits: Limits::default(),
-            policy: Policy { fail_fast: false, attempts: 1 },
+            policy: Policy::ONCE,
             retry_failed: false,
             typed: Typed::default(),
         };
@@ -217,7 +217,7 @@ pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
         total_params: 1,
         cost: Cost { wall_s: 1.0, ..Cost::default() },
     };
-    files::write_json(&layout.result(trial), &result).unwrap();
+    files::write_sealed(&layout.result(trial), &result).unwrap();
 }
 
 /// A checkpoint that can be read.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use lorasweep::arch::{Architecture, BertConfig};
+use lorasweep::arch::Architecture;
 use lorasweep::hub::{Hub, Settings};
 use lorasweep::spec::{self, Downloads, Overrides, Purpose, SpecErrors, SweepSpec};
 use safetensors::tensor::{Dtype, TensorView};
@@ -29,15 +29,22 @@ impl Folder {
         folder.write("tiny/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\nrow\ntext\n");
         folder.write("bytes/vocab.json", r#"{"a": 0, "b": 1, "ab": 2, "<|endoftext|>": 3}"#);
         folder.write("bytes/merges.txt", "#version: 0.2\na b\n");
-        let tensors = Architecture::Bert(serde_json::from_str::<BertConfig>(CONFIG).unwrap()).tensors();
+        folder.write_weights("tiny");
+        folder
+    }
+
+    /// Zeros for the model whose `config.json` is in a folder, as transformers saves a base model.
+    pub(crate) fn write_weights(&self, model: &str) {
+        let config = self.read(&format!("{model}/config.json"));
+        let architecture = Architecture::from_config(config.as_bytes()).unwrap();
+        let tensors = architecture.tensors();
         let zeros = vec![0; tensors.iter().map(|tensor| 4 * tensor.numel()).max().unwrap()];
         let views = tensors.iter().map(|tensor| {
             let view = TensorView::new(Dtype::F32, tensor.shape.clone(), &zeros[..4 * tensor.numel()]);
-            (tensor.name.trim_start_matches("bert."), view.unwrap())
+            (tensor.name.trim_start_matches(architecture.base_prefix()), view.unwrap())
         });
-        let file = folder.0.path().join("tiny/model.safetensors");
+        let file = self.0.path().join(model).join("model.safetensors");
         fs::write(file, safetensors::serialize(views, None).unwrap()).unwrap();
-        folder
     }
 
     pub(crate) fn path(&self) -> &Path {

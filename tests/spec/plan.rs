@@ -135,7 +135,7 @@ grid:
 const AT_ONCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
 
 /// A hostile file's message.
-fn refused(folder: &Folder, sweep: &str) -> String {
+pub(crate) fn refused(folder: &Folder, sweep: &str) -> String {
     let start = Instant::now();
     let message = folder.message(sweep);
     assert!(start.elapsed() < AT_ONCE, "{:?} for {message:.300}", start.elapsed());
@@ -158,7 +158,7 @@ fn what_is_made_to_take_long_is_refused_at_once() {
 
     assert!(refused(&folder, &many(1_000_000, &|_| "\n".to_owned())).contains("the file is empty"));
     assert!(refused(&folder, &many(1_000_000, &|_| "# a line\n".to_owned())).contains("more than 1 MiB"));
-    assert!(refused(&folder, &many(40_000, &|i| format!("k{i}: 1\n"))).contains("more than 200 errors"));
+    assert!(refused(&folder, &many(40_000, &|i| format!("k{i}: 1\n"))).contains("40004 errors"));
     assert!(refused(&folder, &many(40_000, &|_| "name: 1\n".to_owned())).contains("duplicate key"));
     let one_line = format!("{{{}}}", many(40_000, &|i| format!("k{i}: 1, ")));
     assert!(refused(&folder, &one_line).contains("unknown key `k0`"));
@@ -168,6 +168,20 @@ fn what_is_made_to_take_long_is_refused_at_once() {
     let names = many(30_000, &|i| format!("x{i}, "));
     let grid = format!("grid: [{{method: full, model: [{names}], learning_rate: 1}}]\n");
     assert!(refused(&folder, &format!("{head}{tiny}{grid}")).contains("unknown model `x0`"));
+    let empty = |n: usize, name: &str| many(n, &|i| format!(" {name}{i}: {{}}\n"));
+    let (tasks, models) = (empty(8_000, "t"), empty(8_000, "m"));
+    let pairs = format!("name: demo\ntasks:\n{tasks}models:\n{models}grid: [{{method: full}}]\n");
+    assert!(refused(&folder, &pairs).contains("missing key `train`"));
+    let blocks = many(8_000, &|_| " - {}\n".to_owned());
+    let blocks = format!("name: demo\ntasks:\n{tasks}{tiny}grid:\n{blocks}");
+    assert!(refused(&folder, &blocks).contains("errors in"));
+    let targets = format!("grid: [{{method: lora, model: tiny, learning_rate: 1, targets: [{names}]}}]\n");
+    assert!(refused(&folder, &format!("{head}{tiny}{targets}")).contains("target `x0`"));
+    let profile = format!("profiles:\n p:\n{}", many(40_000, &|i| format!("  k{i}: 1\n")));
+    let chosen = Overrides { profile: Some("p".to_owned()), ..Overrides::default() };
+    let start = Instant::now();
+    let errors = folder.load_as(&format!("{head}{tiny}{profile}"), &chosen, Purpose::Run).unwrap_err();
+    assert!(start.elapsed() < AT_ONCE && errors.to_string().contains("40000 changes"), "{errors:.300}");
     let zip = format!("grid: [{{method: full, model: tiny, learning_rate: 1, zip: [[{names}]]}}]\n");
     assert!(refused(&folder, &format!("{head}{tiny}{zip}")).contains("which is no axis"));
 

@@ -121,6 +121,52 @@ models:
 }
 
 #[test]
+fn a_model_that_cannot_take_a_task_is_told_where_it_is_named() {
+    let folder = Folder::new();
+    let models = [
+        (
+            "one",
+            r#"{"model_type": "bert", "vocab_size": 6, "hidden_size": 8, "type_vocab_size": 1,
+            "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 8}"#,
+        ),
+        (
+            "few",
+            r#"{"model_type": "bert", "vocab_size": 3, "hidden_size": 8, "num_attention_heads": 2,
+            "intermediate_size": 16, "max_position_embeddings": 32}"#,
+        ),
+        ("odd", r#"{"model_type": "gpt2", "vocab_size": 6, "n_embd": 10, "n_head": 4, "n_positions": 32}"#),
+        ("pad", r#"{"model_type": "gpt2", "vocab_size": 6, "n_embd": 8, "n_head": 4, "pad_token_id": 6}"#),
+    ];
+    for (model, config) in models {
+        folder.write(&format!("{model}/config.json"), config);
+        folder.write(&format!("{model}/vocab.txt"), &folder.read("tiny/vocab.txt"));
+    }
+    let task = "task: {train: train.csv, text: text, pair: text, label: label, max_length: 16}\n";
+    let models = "models:\n  one: {from: one}\n  few: {from: few}\n  odd: {from: odd}\n  pad: {from: pad}\n";
+    let grid = "grid: [{method: full, model: [one, few, odd, pad], learning_rate: 1}]\n";
+    let errors =
+        folder.load_as(&sweep(&[task, models, grid]), &Overrides::default(), Purpose::Plan).unwrap_err();
+    insta::assert_snapshot!(folder.plain(&errors));
+}
+
+#[test]
+fn a_hint_that_many_errors_share_is_told_once() {
+    let folder = Folder::new();
+    let names: Vec<String> = (0..12).map(|i| format!("t{i}")).collect();
+    let corpus = |name: &String| {
+        format!(
+            "  {name}: {{train: 'someone/{name}:train', test: 'someone/{name}:test', text: text, label: label, max_length: 16}}\n"
+        )
+    };
+    let tasks = format!("tasks:\n{}", names.iter().map(corpus).collect::<String>());
+    let message = folder.message(&sweep(&[&tasks, TINY, GRID]));
+    assert_eq!(message.matches("HF_HUB_OFFLINE").count(), 1, "{message}");
+    assert!(message.contains("\nhint for 24 of them: unset HF_HUB_OFFLINE"), "{message}");
+    assert!(message.contains("\nand 4 more\n"), "{message}");
+    assert!(message.ends_with("24 errors in demo.yaml; nothing was started"), "{message}");
+}
+
+#[test]
 fn an_untrained_base_can_be_adapted_and_evaluated() {
     let folder = Folder::new();
     let task = "task: {train: train.csv, text: text, label: label, max_length: 16}\n";

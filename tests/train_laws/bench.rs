@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorasweep::arch::Weights;
+use lorasweep::arch::{Architecture, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::job::{ChildLine, Device, Pack, Placement};
@@ -40,6 +40,10 @@ pub(crate) struct Bench {
     pub(crate) subject: Subject,
     pub(crate) layout: Layout,
     passage: Passage,
+    /// Most rows of a trial at a time.
+    pub(crate) micro_rows: Option<usize>,
+    /// The model has no dropout.
+    pub(crate) still: bool,
     store: ContentHash,
 }
 
@@ -60,7 +64,7 @@ impl Bench {
             (0..rows).for_each(|row| builder.push(subject.row(row, &mut Vec::new())));
             builder.write(&path, part).unwrap();
         }
-        let bench = Self { folder, subject, layout, passage, store };
+        let bench = Self { folder, subject, layout, passage, micro_rows: None, still: false, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -87,15 +91,19 @@ impl Bench {
         for trial in slots {
             std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
         }
+        let mut model = self.subject.model(&self.tokenizer());
+        if self.still {
+            without_dropout(&mut model.architecture);
+        }
         let pack = Pack {
             task: Arc::new(self.subject.task()),
-            model: Arc::new(self.subject.model(&self.tokenizer())),
+            model: Arc::new(model),
             store: self.store,
             slots: slots.to_vec(),
         };
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
-        let layout = self.layout.clone();
-        let context = Context { layout, placement, passage: self.passage, stop: &stop, say: &say };
+        let (layout, passage, micro_rows) = (self.layout.clone(), self.passage, self.micro_rows);
+        let context = Context { layout, placement, passage, micro_rows, stop: &stop, say: &say };
         (train::run(&pack, &context), lines.into_inner())
     }
 
@@ -160,6 +168,18 @@ impl Bench {
         let store = self.store();
         let scores = evaluator.scores(&[&self.model(trial, values)], store.part(Part::Test).unwrap(), &rows);
         scores.unwrap()[0]
+    }
+}
+
+fn without_dropout(architecture: &mut Architecture) {
+    match architecture {
+        Architecture::Bert(config) => {
+            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (0.0, 0.0);
+        }
+        Architecture::Gpt2(config) => {
+            (config.resid_pdrop, config.embd_pdrop, config.attn_pdrop) = (0.0, 0.0, 0.0);
+        }
+        Architecture::GptMini(_) => {}
     }
 }
 

@@ -170,3 +170,22 @@ fn a_slot_that_diverges_leaves_and_the_others_do_not_notice() {
     let alone = Bench::new(subject).attempt(&[wild(2.0)], false).0;
     assert_eq!(alone, Err(Failure::Diverged { step: 2 }));
 }
+
+#[test]
+fn fewer_rows_at_a_time_learn_the_same_but_for_dropout() {
+    let _alone = alone();
+    for subject in ALL {
+        let trial = subject.trial(subject.lora(4, 8.0, 0.0), training());
+        let trained = |micro_rows| {
+            let mut bench = Bench::new(subject);
+            (bench.still, bench.micro_rows) = (true, micro_rows);
+            bench.train(std::slice::from_ref(&trial));
+            bench
+        };
+        let whole = trained(None);
+        for rows in [1, 3] {
+            let parts = trained(Some(rows));
+            assert_close(&parts, &whole, &trial);
+        }
+    }
+}

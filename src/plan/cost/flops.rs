@@ -35,9 +35,10 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
         Method::Base => (0.0, 0.0, 0.0),
         Method::Lora(lora) => {
             let adapters = adapter_products(architecture, lora, tokens);
-            let lowest = lowest_adapted(architecture, lora);
+            let lowest = lowest_trained(architecture, head, lora);
             let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(&layers, lowest));
-            let trunk = lowest.map_or(0.0, |lowest| below_adapters(&layers, lowest));
+            let trunk = lowest.filter(|_| !trains_embedding(architecture, head, lora));
+            let trunk = trunk.map_or(0.0, |lowest| below_adapters(&layers, lowest));
             (adapters, 2.0 * adapters + output + flowing, trunk)
         }
     };
@@ -92,9 +93,18 @@ impl Layer {
     }
 }
 
-/// The lowest layer with an adapter.
-fn lowest_adapted(architecture: &Architecture, lora: &Lora) -> Option<usize> {
-    architecture.lora_targets(&lora.targets).iter().map(|target| layer_index(&target.name)).min()
+/// The lowest layer with an adapter, or with a module that trains as a whole.
+fn lowest_trained(architecture: &Architecture, head: Head, lora: &Lora) -> Option<usize> {
+    let adapted = architecture.lora_targets(&lora.targets);
+    let adapted = adapted.iter().map(|target| layer_index(&target.name).unwrap_or(0));
+    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
+    adapted.chain(saved.iter().filter_map(|tensor| layer_index(&tensor.name))).min()
+}
+
+/// Whether slots differ from the first word on.
+fn trains_embedding(architecture: &Architecture, head: Head, lora: &Lora) -> bool {
+    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
+    saved.iter().any(|t| t.role == TensorRole::Embedding || t.name.contains("embedding"))
 }
 
 /// Multiply-adds for gradients with respect to activations, from the head down to the lowest layer
@@ -110,9 +120,9 @@ fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
     below + layers.get(lowest).map_or(0.0, |layer| layer.projections)
 }
 
-/// The number in a module's name; a model of one layer has none.
-fn layer_index(module: &str) -> usize {
-    module.split('.').find_map(|part| part.parse().ok()).unwrap_or(0)
+/// The number in a module's name; a model of one layer has none, and the head is in no layer.
+fn layer_index(module: &str) -> Option<usize> {
+    module.split('.').find_map(|part| part.parse().ok())
 }
 
 fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f64 {
@@ -162,6 +172,14 @@ mod tests {
         let last = Method::Lora(Lora { targets: vec!["layer.2.attention.self.query".to_owned()], ..lora });
         close(products(&last, 3).trunk, 2.0 * 12.0 + 2.0);
         assert_eq!([Method::Full, Method::Scratch].map(|method| products(&method, 2).trunk), [0.0, 0.0]);
+        let saving = |module: &str| {
+            let Method::Lora(last) = &last else { panic!("an adapter") };
+            let modules_to_save = vec![Lora::HEAD.to_owned(), module.to_owned()];
+            products(&Method::Lora(Lora { modules_to_save, ..last.clone() }), 3).trunk
+        };
+        close(saving("layer.1.output"), 12.0 + 3.0);
+        close(saving("pooler"), 2.0 * 12.0 + 2.0);
+        close(saving("word_embeddings"), 0.0);
     }
 
     #[test]

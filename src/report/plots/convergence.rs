@@ -54,12 +54,14 @@ fn caption(metric: &str, lines: &[Line<'_>]) -> String {
     )
 }
 
-/// What lines and bands are, where they are over several folds.
+/// What lines and bands are, where they are over several trials.
 pub(super) fn means(lines: &[Line<'_>]) -> &'static str {
-    let folds = lines.iter().map(|line| line.entry.summary.planned).max().unwrap_or(0);
-    if folds > 1 {
-        "Lines are means over folds, bands reach from the lowest to the highest fold. "
-    } else {
-        ""
+    let seeds = lines.iter().any(|line| line.entry.stability.planned > 1);
+    let folds = lines.iter().any(|line| line.entry.summary.planned > line.entry.stability.planned);
+    match (folds, seeds) {
+        (false, false) => "",
+        (true, false) => "Lines are means over folds, bands reach from the lowest to the highest fold. ",
+        (false, true) => "Lines are means over seeds, bands reach from the lowest to the highest seed. ",
+        (true, true) => "Lines are means over folds and seeds, bands reach from the lowest to the highest. ",
     }
 }

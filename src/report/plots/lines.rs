@@ -47,7 +47,7 @@ pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
         .iter()
         .flat_map(|task| task.entries.iter().map(move |entry| (task, entry)))
         .filter(|(_, entry)| !entry.summary.is_base())
-        .map(|(task, entry)| (task, entry, trials_of(task.record, entry.summary.configuration.id)))
+        .map(|(task, entry)| (task, entry, trials_of(task.record, &entry.summary.replicates)))
         .filter(|(.., trials)| trials.iter().any(|trial| !trial.metrics.is_empty()))
         .collect();
     let many = measured.len();

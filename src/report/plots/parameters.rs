@@ -66,14 +66,15 @@ pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> 
         name: format!("{}-vs-parameters", measure.metric.name().replace('_', "-")),
         title: format!("{} against trainable parameters", capital(measure.title())),
         task: None,
-        caption: caption(rows, measure, !bases.is_empty(), entries[0].summary.planned > 1),
+        caption: caption(rows, measure, !bases.is_empty(), task.averaged()),
         scene,
     })
 }
 
-fn caption(rows: &str, measure: Measure, has_base: bool, has_folds: bool) -> String {
+fn caption(rows: &str, measure: Measure, has_base: bool, over: Option<&str>) -> String {
     let side = if measure.metric.higher_is_better() { "higher" } else { "lower" };
-    let spread = if has_folds { " (mean over folds, bars: ± one standard deviation)" } else { "" };
+    let spread =
+        over.map(|over| format!(" (mean over {over}, bars: ± one standard deviation)")).unwrap_or_default();
     let base = if has_base {
         " A model that is not trained has no place on that scale: its score is a dashed line across, or a \
          note where it lies outside the axis."
@@ -83,7 +84,7 @@ fn caption(rows: &str, measure: Measure, has_base: bool, has_folds: bool) -> Str
     format!(
         "{rows} {}{spread} against the number of trainable parameters, on a logarithmic scale. Dashed: the Pareto \
          front, where no configuration has both fewer trainable parameters and a {side} mean. Points with equal \
-         counts are set side by side. A hollow point lacks folds and is not on the front. The front describes; \
+         counts are set side by side. A hollow point lacks trials and is not on the front. The front describes; \
          the selection is made on validation rows.{base}",
         measure.title(),
     )

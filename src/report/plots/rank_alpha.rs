@@ -1,6 +1,6 @@
 //! Owns the heat map of the validation metric by rank and alpha. Pure.
 //!
-//! Seeds are averaged. Each combination of the other settings that vary has a map of its own, unless
+//! Each combination of the other settings that vary has a map of its own, unless
 //! there are too many; a combination with one pair of rank and alpha has none, being no map.
 
 use crate::report::axes::{Axis, OTHER, SEED, SHOWN};
@@ -54,9 +54,7 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
         Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
     })?;
     let scene = draw(&panels, (ranks, alphas), (range, measure));
-    let configurations: Vec<_> = entries.iter().map(|e| e.summary.configuration.as_ref()).collect();
-    let many = OTHER.iter().any(|axis| axis.title == SEED && axis.varies(&configurations));
-    let seeds = if many { " Cells are means over seeds." } else { "" };
+    let seeds = if task.has_seeds() { " Cells are means over seeds." } else { "" };
     let rest = if averaged > 0 {
         format!("Each cell is the mean over {averaged} combinations of the other settings.")
     } else if panels.len() > 1 {
@@ -65,8 +63,8 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
         String::new()
     };
     let caption = format!(
-        "Mean validation {} of LoRA configurations, by rank r and alpha; darker is {}. Where folds are \
-         missing, the number of folds is given; an empty cell has no result.{seeds} {rest}",
+        "Mean validation {} of LoRA configurations, by rank r and alpha; darker is {}. Where trials are \
+         missing, the number of trials is given; an empty cell has no result.{seeds} {rest}",
         measure.heading(),
         if measure.metric.higher_is_better() { "higher" } else { "lower, which is better" },
     );
@@ -137,7 +135,7 @@ fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<Strin
     }
     let (done, planned) =
         here.iter().fold((0, 0), |(done, planned), e| (done + e.summary.done, planned + e.summary.planned));
-    let note = (done < planned).then(|| format!("{done} of {planned} folds"));
+    let note = (done < planned).then(|| format!("{done} of {planned} trials"));
     Some((crate::report::statistics::mean(&means), note))
 }
 

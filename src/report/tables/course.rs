@@ -67,7 +67,7 @@ pub fn training(tasks: &[TaskFindings<'_>]) -> Option<Table> {
 
 fn training_cells(task: &TaskFindings<'_>, entry: &Entry) -> Option<Vec<String>> {
     let summary = &entry.summary;
-    let trials = trials_of(task.record, summary.configuration.id);
+    let trials = trials_of(task.record, &summary.replicates);
     let results: Vec<_> = trials.iter().filter_map(|trial| finished(trial)).collect();
     let lines: Vec<LastLine> = trials
         .iter()
@@ -132,7 +132,7 @@ struct Epoch {
 
 /// The epochs in which something was evaluated. Where training ends within one, that one ends there.
 fn epochs(task: &TaskFindings<'_>, entry: &Entry) -> Vec<Epoch> {
-    let trials: Vec<&TrialRecord> = trials_of(task.record, entry.summary.configuration.id)
+    let trials: Vec<&TrialRecord> = trials_of(task.record, &entry.summary.replicates)
         .into_iter()
         .filter(|trial| finished(trial).is_some())
         .collect();

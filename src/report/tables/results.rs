@@ -11,15 +11,18 @@ use crate::trial::Configuration;
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
-/// One row per configuration, task by task, in ranking order.
+/// One row per configuration, task by task, in ranking order. What is the same for all is among the
+/// settings.
 #[must_use]
 pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
     let entries = || tasks.iter().flat_map(|task| &task.entries);
     let configurations: Vec<&Configuration> = entries().map(|e| e.summary.configuration.as_ref()).collect();
     let settings: Vec<&Axis> = SHOWN
         .iter()
+        .filter(|axis| matches!(axis.title, "method" | "rank" | "alpha") || axis.varies(&configurations))
         .filter(|axis| configurations.iter().any(|c| (axis.value)(c).is_some()))
         .chain(axes::also_varying(&configurations))
+        .filter(|axis| axis.title != axes::SEED)
         .collect();
     let mut columns = vec![Column::text("")];
     columns.extend(task_column(tasks));
@@ -59,6 +62,7 @@ fn mark(entry: &Entry) -> &'static str {
 struct Measured {
     shown: Vec<Measure>,
     has_folds: bool,
+    has_seeds: bool,
     is_tested: bool,
     by_token: bool,
 }
@@ -69,6 +73,7 @@ impl Measured {
         Self {
             shown: objective.map(Measure::shown).unwrap_or_default(),
             has_folds: tasks.iter().any(|task| task.record.sweep.splitting.splits() > 1),
+            has_seeds: tasks.iter().any(TaskFindings::has_seeds),
             is_tested: tasks.iter().any(|task| task.task.is_tested()),
             by_token: !matches!(objective, Some(Objective::Classification(_)) | None),
         }
@@ -80,7 +85,9 @@ impl Measured {
     }
 
     fn titles(&self) -> Vec<String> {
-        let mut titles = vec!["folds done".to_owned()];
+        let mut titles = Vec::new();
+        titles.extend(self.has_seeds.then(|| "seeds".to_owned()));
+        titles.push(if self.has_seeds { "trials done" } else { "folds done" }.to_owned());
         titles.extend(self.shown.first().map(|primary| format!("validation {}", primary.heading())));
         if self.has_folds {
             titles.extend(self.shown.first().map(|primary| format!("best fold{}", primary.in_unit())));
@@ -105,7 +112,9 @@ impl Measured {
 
     fn cells(&self, entry: &Entry) -> Vec<String> {
         let summary = &entry.summary;
-        let mut cells = vec![folds_done(entry)];
+        let mut cells = Vec::new();
+        cells.extend(self.has_seeds.then(|| entry.stability.planned.to_string()));
+        cells.push(trials_done(entry));
         cells.extend(self.shown.first().map(|primary| primary.spread(summary.selecting())));
         if self.has_folds {
             let best = |primary: &Measure| or_none(summary.best_fold(), |fold| primary.value(fold.score));
@@ -127,8 +136,8 @@ impl Measured {
     }
 }
 
-/// How many folds a configuration's numbers are over: `3 of 3`, `2 of 3 (1 failed)`.
-fn folds_done(entry: &Entry) -> String {
+/// How many trials a configuration's numbers are over: `3 of 3`, `2 of 3 (1 failed)`.
+fn trials_done(entry: &Entry) -> String {
     let summary = &entry.summary;
     let failed = if summary.failed > 0 { format!(" ({} failed)", summary.failed) } else { String::new() };
     format!("{} of {}{failed}", summary.done, summary.planned)
@@ -160,9 +169,10 @@ pub fn without_result(findings: &Findings<'_>) -> Option<Table> {
 }
 
 fn label(findings: &Findings<'_>, trial: &TrialRecord) -> String {
-    let id = trial.trial.configuration.id;
-    let entry = findings.entries().find(|entry| entry.summary.configuration.id == id);
-    or_none(entry, |entry| findings.full_label(entry))
+    or_none(findings.entry_of(trial), |entry| match entry.stability.planned {
+        0 | 1 => findings.full_label(entry),
+        _ => format!("{} seed {}", findings.full_label(entry), trial.trial.configuration.training.seed),
+    })
 }
 
 /// Why a trial has no result; `None` where it has one.

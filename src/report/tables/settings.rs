@@ -149,13 +149,20 @@ fn splitting(splitting: Splitting) -> String {
 pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
     let title = findings.measure().title();
     let folds = findings.record.sweep.splitting.splits();
+    let seeds = findings.seeds() > 1;
     let within = if findings.has_tasks() { " within each task" } else { "" };
     let mut notes = vec![format!(
         "★ marks the selected configuration. Configurations are ranked and selected{within} by {} mean \
-         validation {title} over {}; test rows are evaluated once per trial and take no part in it.{}",
+         validation {title} over {}{}; test rows are evaluated once per trial and take no part in it.{}",
         if findings.measure().metric.higher_is_better() { "the highest" } else { "the lowest" },
         quantity::counted(folds, "fold"),
-        if folds > 1 { " ± is the sample standard deviation over folds." } else { "" },
+        if seeds { " and all seeds" } else { "" },
+        match (folds > 1, seeds) {
+            (true, false) => " ± is the sample standard deviation over folds.",
+            (false, true) => " ± is the sample standard deviation over seeds.",
+            (true, true) => " ± is the sample standard deviation over the trials of all folds and seeds.",
+            (false, false) => "",
+        },
     )];
     if folds > 1 {
         notes.push(
@@ -179,12 +186,12 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if !findings.seeds.is_empty() {
+    if seeds {
         notes.push(
-            "Over seeds, ± is the sample standard deviation of the seeds' means over folds. Seeds of one split \
-             share its rows, so they are no independent samples of the data: their spread is that of training \
-             alone. Groups are therefore tested over folds, each fold's score being its mean over seeds, and \
-             not tested where there is one split."
+            "Configurations that differ in the seed alone are one configuration: seeds repeat it, and none is \
+             picked for being lucky. Seeds of one split share its rows, so they are no independent samples of \
+             the data: their spread is that of training alone. Configurations are therefore compared over \
+             folds, each fold's score being its mean over seeds, and not tested where there is one split."
                 .to_owned(),
         );
     }

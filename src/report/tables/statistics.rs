@@ -48,7 +48,9 @@ pub fn statistics(tasks: &[TaskFindings<'_>]) -> Table {
 }
 
 fn cells_of(entry: &Entry, measure: Measure) -> Vec<String> {
-    let spread = entry.summary.selecting();
+    // Over folds alone: seeds of one split share its rows.
+    let spread = entry.summary.over_folds();
+    let spread = spread.as_ref();
     let mut cells = vec![
         entry.label.clone(),
         spread.map_or(0, |a| a.n).to_string(),
@@ -114,7 +116,7 @@ fn fold_cells(entry: &Entry, measure: Measure, planned: usize) -> Vec<String> {
     }));
     let seconds: f64 = summary.folds.iter().map(|one| one.wall_s).sum();
     cells.extend([
-        measure.spread(summary.selecting()),
+        measure.spread(summary.over_folds().as_ref()),
         or_none(summary.best_fold(), |fold| (fold.fold + 1).to_string()),
         mean_of(summary.wall_s.as_ref(), quantity::measured),
         or_none(summary.wall_s, |_| quantity::measured(seconds)),

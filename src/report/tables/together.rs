@@ -1,12 +1,11 @@
 //! Owns the tables over all tasks and over seeds. Pure.
 
 use crate::quantity;
-use crate::report::findings::Findings;
-use crate::report::format::{self, NONE};
+use crate::report::findings::{Entry, Findings};
+use crate::report::format::NONE;
 use crate::report::measure::Measure;
-use crate::report::seeds::SeedGroup;
 
-use super::{Column, Table, mean_of, numbers, or_none};
+use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
 /// Configurations over all tasks, the best first; `None` where none is on several.
 #[must_use]
@@ -50,75 +49,63 @@ pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
     Some(table)
 }
 
-/// Spread over seeds, the best first within each task; `None` where seeds do not vary.
+/// Spread over seeds, in ranking order within each task; `None` where no configuration has several.
 #[must_use]
 pub fn seeds(findings: &Findings<'_>) -> Option<Table> {
-    if findings.seeds.is_empty() {
+    if findings.seeds() < 2 {
         return None;
     }
     let measure = findings.measure();
-    let (has_folds, tested) = (findings.record.sweep.splitting.splits() > 1, findings.is_tested());
-    let mut columns = Vec::new();
-    if findings.has_tasks() {
-        columns.push(Column::text("task"));
-    }
+    let has_folds = findings.record.sweep.splitting.splits() > 1;
+    let mut columns: Vec<Column> = task_column(&findings.tasks).into_iter().collect();
     columns.push(Column::text("configuration"));
-    columns.extend(numbers(["seeds"]));
-    let heading = format!("validation {}", measure.heading());
-    columns.extend(numbers([format!("{heading} over seeds").as_str()]));
+    let heading = format!("validation {} over seeds", measure.heading());
+    columns.extend(numbers(["seeds", heading.as_str()]));
     if has_folds {
         columns.push(Column::number("std over seeds and folds"));
     }
     columns.extend(numbers(["lowest", "highest"]));
-    if tested {
+    if findings.is_tested() {
         columns.push(Column::number(&format!("test {} over seeds", measure.heading())));
     }
     let difference = format!("difference to best ({})", measure.difference_unit());
     columns.extend(numbers(["convergence (step)", difference.as_str()]));
-    if has_folds {
-        columns.push(Column::number("p after Holm"));
-    }
     let mut table = Table::new(columns);
-    for group in &findings.seeds {
-        let mut cells = Vec::new();
-        if findings.has_tasks() {
-            cells.push(group.task.clone());
+    for task in &findings.tasks {
+        for entry in &task.entries {
+            let mut cells: Vec<String> = task_cell(&findings.tasks, task).into_iter().collect();
+            cells.extend(seed_cells((entry, task.selected()), measure, (has_folds, findings.is_tested())));
+            table.push(entry.selected, cells);
         }
-        let best = findings.seeds.iter().find(|other| other.best && other.task == group.task);
-        cells.extend(seed_cells((group, best), measure, (has_folds, tested)));
-        table.push(group.best, cells);
     }
     Some(table)
 }
 
 fn seed_cells(
-    (group, best): (&SeedGroup, Option<&SeedGroup>),
+    (entry, best): (&Entry, Option<&Entry>),
     measure: Measure,
     (has_folds, tested): (bool, bool),
 ) -> Vec<String> {
-    let trials = group.trials;
-    let seeds = if group.seeds == group.planned {
-        group.planned.to_string()
+    let (trials, stability) = (entry.summary.selecting(), &entry.stability);
+    let seeds = if stability.done == stability.planned {
+        stability.planned.to_string()
     } else {
-        format!("{} of {}", group.seeds, group.planned)
+        format!("{} of {}", stability.done, stability.planned)
     };
-    let mut cells = vec![group.label.clone(), seeds, measure.spread(group.validation.as_ref())];
+    let mut cells = vec![entry.label.clone(), seeds, measure.spread(stability.validation.as_ref())];
     if has_folds {
         cells.push(or_none(trials.and_then(|spread| spread.std), |std| measure.value(std)));
     }
     cells.push(or_none(trials, |spread| measure.value(spread.min)));
     cells.push(or_none(trials, |spread| measure.value(spread.max)));
     if tested {
-        cells.push(measure.spread(group.test.as_ref()));
+        cells.push(measure.spread(stability.test.as_ref()));
     }
-    cells.push(mean_of(group.convergence_step.as_ref(), |step| format!("{step:.0}")));
-    cells.push(match (group.validation, best.and_then(|best| best.validation)) {
-        (Some(_), _) if group.best => "best".to_owned(),
+    cells.push(mean_of(stability.convergence_step.as_ref(), |step| format!("{step:.0}")));
+    cells.push(match (stability.validation, best.and_then(|best| best.stability.validation)) {
+        (Some(_), _) if entry.selected => "best".to_owned(),
         (Some(own), Some(best)) => measure.difference(own.mean - best.mean),
         (None, _) | (_, None) => NONE.to_owned(),
     });
-    if has_folds {
-        cells.push(or_none(group.comparison, |comparison| format::p_value(comparison.p_holm)));
-    }
     cells
 }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tch::Device;
+
 use super::*;
 use crate::arch::{Architecture, Gpt2Config, Head};
 use crate::content::ContentHash;

@@ -138,7 +138,7 @@ impl Trainer<'_> {
             total_params,
             cost: state.cost,
         };
-        files::write_json(&layout.result(state.trial), &result).map_err(bad_data)?;
+        files::write_sealed(&layout.result(state.trial), &result).map_err(bad_data)?;
         // The optimiser's state is of no use any more; the final weights stay.
         checkpoint::save(&layout.last_checkpoint(state.trial), state, &kept.last).map_err(bad_data)?;
         (self.context.say)(ChildLine::Finished { trial: state.trial });

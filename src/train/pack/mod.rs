@@ -77,7 +77,7 @@ impl<'a> Trainer<'a> {
         let train = part(&store, Part::Train)?;
         let slots = pack.slots.iter().map(|trial| {
             let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
-            Slot::new(trial, rows, train.lengths(), &context.layout)
+            Slot::new(trial, rows, train.lengths(), context)
         });
         let (slots, start) = (slots.collect(), starting_values(pack, device)?);
         let family = (&pack.model.architecture, pack.task.objective.head());
@@ -309,7 +309,7 @@ fn accumulate_gradients<'s, 'a>(
     // Slots in step see the same rows: these stand in the batch once.
     let distinct = if first.in_step() { 1 } else { first.slots.len() };
     let readers = &mut first.slots[..distinct];
-    let steps: Vec<Vec<Vec<u32>>> = readers.iter_mut().map(|slot| slot.micro_batches().to_vec()).collect();
+    let steps: Vec<Vec<Vec<u32>>> = readers.iter_mut().map(Slot::micro_batches).collect();
     let rows: Vec<Vec<u32>> = steps.iter().map(|step| step.concat()).collect();
     let weights: Vec<f64> =
         rows.iter().map(|rows| 1.0 / units(collator.objective, train, rows) as f64).collect();

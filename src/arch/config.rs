@@ -1,0 +1,251 @@
+//! Owns what a model's `config.json` may say: which families and variants are computed here as they
+//! were meant, and which sizes a model can have. A file may come from anybody, so all of it is judged
+//! before any of it is used. Reads no file.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::{Architecture, BertConfig, Gpt2Config};
+
+/// More layers than any model has; keeps a slip from filling the memory.
+pub const MOST_LAYERS: usize = 1_000;
+/// Wider than any layer, and longer than any sequence.
+pub const WIDEST: usize = 100_000;
+
+/// What is wrong with a `config.json`, as words behind the file's name.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    /// No JSON, or values of other types.
+    #[error("is broken: {0}")]
+    Broken(String),
+    /// A family that is not supported.
+    #[error("says `model_type` is `{0}`")]
+    Family(String),
+    /// A variant that would be computed otherwise here.
+    #[error("says the model has {found}")]
+    Variant {
+        /// What it has.
+        found: String,
+        /// What is supported.
+        wanted: &'static str,
+    },
+    /// A number that no model of the family can have.
+    #[error("says {0}")]
+    Number(String),
+}
+
+impl ConfigError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Family(_) => "use a model of type `bert` or `gpt2`".to_owned(),
+            Self::Variant { wanted, .. } => format!("use a model with {wanted}"),
+            Self::Broken(_) | Self::Number(_) => "copy the model's config.json again".to_owned(),
+        }
+    }
+}
+
+/// The parts that no family's configuration has; defaults are transformers'.
+#[derive(Deserialize)]
+struct Common {
+    model_type: Option<String>,
+    position_embedding_type: Option<String>,
+    #[serde(default)]
+    add_cross_attention: bool,
+    #[serde(default)]
+    is_decoder: bool,
+}
+
+impl Architecture {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// When it is broken, or describes a model that is not supported or cannot be.
+    pub fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
+        let common: Common = parsed(json)?;
+        let (architecture, variant) = match common.model_type.as_deref() {
+            Some("bert") => {
+                let config = parsed(json)?;
+                let variant = bert_variant(&config, &common);
+                (Self::Bert(config), variant)
+            }
+            Some("gpt2") => {
+                let config = parsed(json)?;
+                let variant = gpt2_variant(&config, &common);
+                (Self::Gpt2(config), variant)
+            }
+            Some("gptmini") => (Self::GptMini(parsed(json)?), None),
+            other => return Err(ConfigError::Family(other.unwrap_or("absent").to_owned())),
+        };
+        if let Some((found, wanted)) = variant {
+            return Err(ConfigError::Variant { found, wanted });
+        }
+        architecture.check_numbers()?;
+        Ok(architecture)
+    }
+
+    /// Whether a model can have these numbers.
+    ///
+    /// # Errors
+    /// Names the first that it cannot have.
+    pub fn check_numbers(&self) -> Result<(), ConfigError> {
+        let wrong = match self {
+            Self::Bert(c) => size(&[
+                ("num_hidden_layers", c.num_hidden_layers, MOST_LAYERS),
+                ("hidden_size", c.hidden_size, WIDEST),
+                ("num_attention_heads", c.num_attention_heads, WIDEST),
+                ("intermediate_size", c.intermediate_size, WIDEST),
+                ("max_position_embeddings", c.max_position_embeddings, WIDEST),
+                ("type_vocab_size", c.type_vocab_size, WIDEST),
+                ("vocab_size", c.vocab_size, 100 * WIDEST),
+            ])
+            .or_else(|| {
+                undivided(("num_attention_heads", c.num_attention_heads), ("hidden_size", c.hidden_size))
+            })
+            .or_else(|| {
+                share(&[
+                    ("hidden_dropout_prob", c.hidden_dropout_prob),
+                    ("attention_probs_dropout_prob", c.attention_probs_dropout_prob),
+                    ("classifier_dropout", c.classifier_dropout.unwrap_or_default()),
+                ])
+            }),
+            Self::Gpt2(c) => size(&[
+                ("n_layer", c.n_layer, MOST_LAYERS),
+                ("n_embd", c.n_embd, WIDEST),
+                ("n_head", c.n_head, WIDEST),
+                ("n_inner", c.inner(), 10 * WIDEST),
+                ("n_positions", c.n_positions, WIDEST),
+                ("vocab_size", c.vocab_size, 100 * WIDEST),
+            ])
+            .or_else(|| undivided(("n_head", c.n_head), ("n_embd", c.n_embd)))
+            .or_else(|| {
+                share(&[
+                    ("resid_pdrop", c.resid_pdrop),
+                    ("embd_pdrop", c.embd_pdrop),
+                    ("attn_pdrop", c.attn_pdrop),
+                ])
+            }),
+            Self::GptMini(c) => size(&[
+                ("hidden_size", c.hidden_size, WIDEST),
+                ("length", c.length, WIDEST),
+                ("vocab_size", c.vocab_size, 100 * WIDEST),
+            ]),
+        };
+        wrong.or_else(|| padding(self)).map_or(Ok(()), |wrong| Err(ConfigError::Number(wrong)))
+    }
+}
+
+fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
+    serde_json::from_slice(json).map_err(|error| ConfigError::Broken(error.to_string()))
+}
+
+/// What a variant has that is not supported, and what is.
+type Variant = Option<(String, &'static str)>;
+
+fn bert_variant(config: &BertConfig, common: &Common) -> Variant {
+    if common.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+        Some(("relative position embeddings".to_owned(), "absolute positions"))
+    } else if common.add_cross_attention {
+        cross_attention()
+    } else if common.is_decoder {
+        Some(("a decoder's attention".to_owned(), "attention to all tokens"))
+    } else if config.hidden_act == "gelu" {
+        None
+    } else {
+        Some((format!("activation `{}`", config.hidden_act), "activation `gelu`"))
+    }
+}
+
+fn gpt2_variant(config: &Gpt2Config, common: &Common) -> Variant {
+    if common.add_cross_attention {
+        cross_attention()
+    } else if config.activation_function != "gelu_new" {
+        Some((format!("activation `{}`", config.activation_function), "activation `gelu_new`"))
+    } else if !config.scale_attn_weights || config.scale_attn_by_inverse_layer_idx {
+        Some(("attention scores that are scaled unlike GPT-2's".to_owned(), "GPT-2's own scaling"))
+    } else if config.tie_word_embeddings {
+        None
+    } else {
+        Some(("an output layer of its own".to_owned(), "an output layer tied to the word embedding"))
+    }
+}
+
+fn cross_attention() -> Variant {
+    Some(("cross attention".to_owned(), "self attention alone"))
+}
+
+fn size(sizes: &[(&str, usize, usize)]) -> Option<String> {
+    let (name, size, _) = sizes.iter().find(|(_, size, most)| *size == 0 || size > most)?;
+    Some(format!("`{name}` is {size}"))
+}
+
+fn share(shares: &[(&str, f64)]) -> Option<String> {
+    let (name, share) = shares.iter().find(|(_, share)| !(0.0..1.0).contains(share))?;
+    Some(format!("`{name}` is {share}"))
+}
+
+fn undivided((heads_name, heads): (&str, usize), (width_name, width): (&str, usize)) -> Option<String> {
+    (width % heads != 0)
+        .then(|| format!("`{heads_name}` is {heads}, which does not divide `{width_name}` {width}"))
+}
+
+/// Rows are filled up with the padding token, so the embedding must have it.
+fn padding(architecture: &Architecture) -> Option<String> {
+    let (padding, rows) = (architecture.padding(), architecture.vocab_size());
+    (padding >= rows).then(|| format!("`pad_token_id` is {padding}, and `vocab_size` is {rows}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_supported_is_read() {
+        for json in [
+            r#"{"model_type": "bert", "num_hidden_layers": 2, "position_embedding_type": "absolute"}"#,
+            r#"{"model_type": "gpt2", "n_head": 8, "n_inner": null, "pad_token_id": null}"#,
+            r#"{"model_type": "gptmini"}"#,
+        ] {
+            assert!(Architecture::from_config(json.as_bytes()).is_ok(), "{json}");
+        }
+    }
+
+    #[test]
+    fn what_would_be_computed_otherwise_is_refused() {
+        for (json, said) in [
+            ("{", "is broken"),
+            (r#"{"model_type": "bert", "hidden_size": "8"}"#, "is broken"),
+            ("{}", "`model_type` is `absent`"),
+            (r#"{"model_type": "llama"}"#, "`llama`"),
+            (r#"{"model_type": "bert", "hidden_act": "relu"}"#, "`relu`"),
+            (r#"{"model_type": "bert", "position_embedding_type": "relative_key"}"#, "relative"),
+            (r#"{"model_type": "bert", "is_decoder": true}"#, "decoder"),
+            (r#"{"model_type": "gpt2", "add_cross_attention": true}"#, "cross attention"),
+            (r#"{"model_type": "gpt2", "activation_function": "relu"}"#, "`relu`"),
+            (r#"{"model_type": "gpt2", "scale_attn_weights": false}"#, "scaled unlike"),
+            (r#"{"model_type": "gpt2", "tie_word_embeddings": false}"#, "of its own"),
+        ] {
+            let error = Architecture::from_config(json.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(said), "{json}: {error}");
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_model_has_are_refused() {
+        for (json, said) in [
+            (r#"{"model_type": "bert", "num_hidden_layers": 1000000000}"#, "`num_hidden_layers` is 10"),
+            (r#"{"model_type": "bert", "num_attention_heads": 0}"#, "`num_attention_heads` is 0"),
+            (r#"{"model_type": "bert", "hidden_size": 100}"#, "12, which does not divide `hidden_size` 100"),
+            (r#"{"model_type": "bert", "hidden_dropout_prob": 1.0}"#, "`hidden_dropout_prob` is 1"),
+            (r#"{"model_type": "bert", "vocab_size": 5, "pad_token_id": 5}"#, "`pad_token_id` is 5"),
+            (r#"{"model_type": "gpt2", "n_head": 7}"#, "`n_head` is 7, which does not divide `n_embd` 768"),
+            (r#"{"model_type": "gpt2", "attn_pdrop": -0.1}"#, "`attn_pdrop` is -0.1"),
+            (r#"{"model_type": "gpt2", "n_positions": 1000000}"#, "`n_positions` is 1000000"),
+            (r#"{"model_type": "gptmini", "length": 0}"#, "`length` is 0"),
+        ] {
+            let error = Architecture::from_config(json.as_bytes()).unwrap_err();
+            assert!(error.to_string().contains(said), "{json}: {error}");
+        }
+    }
+}
