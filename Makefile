@@ -9,10 +9,10 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test build setup assets lint bench peft-check clean
+.PHONY: help demo small test fuzz build setup assets lint bench bench-grid bench-trial bench-overhead bench-gpu peft-check clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-14s %s\n", $$1, $$2 }' Makefile
 
 demo: build assets ## run a real sweep on real data, from nothing to the report
 	$(LORASWEEP) run sweeps/demo.yaml
@@ -36,6 +36,9 @@ $(GPT2): | .data build
 test: setup ## set up and run all tests
 	cargo test
 
+fuzz: ## give every reader of files mutated ones, each for FUZZ_SECONDS (600)
+	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test --release --no-default-features --test fuzz -- --nocapture
+
 build: setup ## build the program: target/release/lorasweep
 	cargo build --release
 
@@ -53,8 +56,20 @@ lint: setup ## check formatting, lints and documentation
 	cargo clippy --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
-bench: build assets ## compare one LoRA trial with transformers + PEFT
+bench: bench-grid bench-trial bench-overhead ## measure all that needs no GPU
+
+bench-grid: build assets ## compare a LoRA grid with transformers + PEFT (PAIRS=n: so often)
+	python3 tests/bench/grid.py --lorasweep $(LORASWEEP) --pairs $(or $(PAIRS),1)
+
+bench-trial: build assets ## compare one LoRA trial with transformers + PEFT
 	python3 tests/bench/single_trial.py --lorasweep $(LORASWEEP)
+
+bench-overhead: build assets ## measure planning, scheduling, the journal and the time between jobs
+	cargo bench --bench core
+	python3 tests/bench/overhead.py --lorasweep $(LORASWEEP)
+
+bench-gpu: build ## compare grids and one trial on a GPU with transformers + PEFT
+	python3 tests/bench/gpu.py --lorasweep $(LORASWEEP)
 
 peft-check: build ## check exported and imported adapters against transformers + PEFT
 	@[ -n "$(LORASWEEP_PEER_PYTHON)" ] || { echo "error: LORASWEEP_PEER_PYTHON is not set" >&2; \

@@ -24,6 +24,10 @@ pub struct JobFile {
     pub stores: PathBuf,
     /// Where it runs.
     pub placement: Placement,
+    /// Most rows of a trial that go through the model at a time, where memory has run out before. The
+    /// rest of a step accumulates, so that a trial learns the same but for its dropout masks.
+    #[serde(default)]
+    pub micro_rows: Option<usize>,
     /// What to do.
     pub work: Work,
 }
@@ -67,7 +71,7 @@ pub struct Pack {
     /// What all slots learn.
     pub task: Arc<Task>,
     /// What all slots start from.
-    pub model: ModelSpec,
+    pub model: Arc<ModelSpec>,
     /// The prepared data.
     pub store: ContentHash,
     /// One trial per slot.

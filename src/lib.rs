@@ -48,7 +48,7 @@
 //! | [`mapped`] | files as memory |
 //! | [`plan`] | the graph of jobs, packs, costs and exact parameter counts |
 //! | [`sched`] | which job starts next, and where |
-//! | [`run`] | the loop, the journal, resume, the record, and every path |
+//! | [`run`] | the loop, the journal, resume, the record, the check and the garbage of a run, and every path |
 //! | [`exec`] | devices and child processes |
 //! | [`job`], [`outcome`] | what a child is told and says; what a trial leaves behind, and how it fails |
 //! | [`worker`] | the child's side of a job |

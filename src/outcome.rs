@@ -312,6 +312,8 @@ pub enum Failure {
     },
     /// It ran longer than allowed.
     TimedOut,
+    /// It gave no sign of life any more, and was killed.
+    Hung,
     /// The process ended by itself with this code and no result.
     Exited {
         /// Exit code.
@@ -324,11 +326,92 @@ pub enum Failure {
     },
     /// The machine that ran it is gone.
     HostLost,
+    /// The device does not work: its driver or its library says so.
+    DeviceFailed {
+        /// What it said.
+        message: String,
+    },
     /// The data or the model did not hold what the check had found.
     BadData {
         /// What was wrong.
         message: String,
     },
+}
+
+/// What allocators say when there is no more: Rust's, libtorch's on the host and on a GPU, cuBLAS's,
+/// C++'s, libgomp's, the kernel's.
+const OUT_OF_MEMORY: [&str; 9] = [
+    "memory allocation of",
+    "out of memory",
+    "can't allocate memory",
+    "not enough memory",
+    "_STATUS_ALLOC_FAILED",
+    "std::bad_alloc",
+    "Out of memory allocating",
+    "Cannot allocate memory",
+    "failed to allocate",
+];
+
+/// What libtorch says of a GPU that does not do its work, whatever it was given.
+const DEVICE_FAILED: [&str; 5] =
+    ["CUDA error", "CUDA driver", "CUDA-capable device", "_STATUS_NOT_INITIALIZED", "uncorrectable ECC"];
+
+impl Failure {
+    /// The failure of memory or of a device that a library's or the system's message tells of.
+    #[must_use]
+    pub fn told_by(message: &str) -> Option<Self> {
+        let speaks_of = |text: &str, signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
+        if speaks_of(message, &OUT_OF_MEMORY) {
+            return Some(Self::OutOfMemory);
+        }
+        let line = message.lines().find(|line| speaks_of(line, &DEVICE_FAILED))?;
+        Some(Self::DeviceFailed { message: line.to_owned() })
+    }
+
+    /// Its kind in a few words, to count failures by.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::OutOfMemory => "out of memory",
+            Self::Diverged { .. } => "diverged",
+            Self::TimedOut => "ran longer than allowed",
+            Self::Hung => "hung",
+            Self::Exited { .. } => "ended without a result",
+            Self::Killed { .. } => "killed by a signal",
+            Self::HostLost => "lost with their machine",
+            Self::DeviceFailed { .. } => "lost with their device",
+            Self::BadData { .. } => "with bad data",
+        }
+    }
+
+    /// Whether the same start can go better the next time. What memory, numbers, time or data decide
+    /// happens again.
+    #[must_use]
+    pub fn is_mendable(&self) -> bool {
+        match self {
+            Self::Hung
+            | Self::Exited { .. }
+            | Self::Killed { .. }
+            | Self::HostLost
+            | Self::DeviceFailed { .. } => true,
+            Self::OutOfMemory | Self::TimedOut | Self::Diverged { .. } | Self::BadData { .. } => false,
+        }
+    }
+
+    /// Whether it tells of the device rather than of the job.
+    #[must_use]
+    pub fn blames_device(&self) -> bool {
+        match self {
+            Self::HostLost | Self::DeviceFailed { .. } => true,
+            Self::OutOfMemory
+            | Self::Diverged { .. }
+            | Self::TimedOut
+            | Self::Hung
+            | Self::Exited { .. }
+            | Self::Killed { .. }
+            | Self::BadData { .. } => false,
+        }
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -337,9 +420,11 @@ impl std::fmt::Display for Failure {
             Self::OutOfMemory => write!(f, "out of memory"),
             Self::Diverged { step } => write!(f, "diverged at step {step}: the loss was no longer finite"),
             Self::TimedOut => write!(f, "ran longer than allowed"),
+            Self::Hung => write!(f, "gave no sign of life for minutes and was killed"),
             Self::Exited { code } => write!(f, "the process ended with exit code {code} and no result"),
             Self::Killed { signal } => write!(f, "the process was killed by signal {signal}"),
             Self::HostLost => write!(f, "the machine that ran it is gone"),
+            Self::DeviceFailed { message } => write!(f, "the device failed: {message}"),
             Self::BadData { message } => write!(f, "{message}"),
         }
     }

@@ -3,6 +3,7 @@
 //! An id is a hash of everything that decides a result, and of nothing else: not of the place in
 //! the grid, not of paths, not of packs or devices.
 
+mod precision;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::precision::Precision;
 use crate::arch::{Architecture, ModelSpec, Weights};
 use crate::content::ContentHash;
 use crate::task::{Cleaning, Objective, Task};
@@ -144,6 +146,10 @@ pub struct Training {
     pub keep: Keep,
     /// Seed of initialisation, dropout and data order.
     pub seed: u64,
+    /// What the base is stored and multiplied in. Not written where it is [`Precision::Fp32`]: ids from
+    /// before there was a choice stay what they were.
+    #[serde(default, skip_serializing_if = "Precision::is_fp32")]
+    pub precision: Precision,
 }
 
 /// Course of the learning rate after warm-up.

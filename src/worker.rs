@@ -26,7 +26,7 @@ use crate::job::{ChildLine, JobFile, Pack, Work};
 use crate::outcome::Failure;
 use crate::report;
 use crate::run::layout::Layout;
-use crate::run::{files, record, resume};
+use crate::run::{files, record};
 use crate::trial::ConfigurationId;
 
 /// Time between two signs of life.
@@ -133,7 +133,11 @@ fn caught(work: impl FnOnce() -> Exit) -> Exit {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
-        Exit::Failed(bad(format!("the program panicked, which is a fault of lorasweep: {text}")))
+        Exit::Failed(
+            Failure::told_by(text).unwrap_or_else(|| {
+                bad(format!("the program panicked, which is a fault of lorasweep: {text}"))
+            }),
+        )
     })
 }
 
@@ -145,12 +149,19 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
         Work::Summarise { configuration, .. } => summarise(&layout, *configuration),
         Work::Report { folder } => write_report(&layout, folder),
     };
-    done.map_or_else(Exit::Failed, |()| Exit::Done)
+    match done {
+        Ok(()) => Exit::Done,
+        // What the system says when an allocation fails inside a file operation.
+        Err(Failure::BadData { message }) if message.contains("(os error 12)") => {
+            Exit::Failed(Failure::OutOfMemory)
+        }
+        Err(failure) => Exit::Failed(failure),
+    }
 }
 
 #[cfg(feature = "torch")]
 fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
-    use crate::train::{self, Context, Ended};
+    use crate::train::{self, Context, Ended, Passage};
 
     let say = |line: ChildLine| {
         if let ChildLine::Warning { trial, message } = &line {
@@ -159,7 +170,9 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
         // Nobody may be listening any more; the heartbeat sees to that.
         drop(tell(&mut io::stdout(), &line));
     };
-    let context = Context { layout, placement: job.placement.clone(), stop, say: &say };
+    let (placement, micro_rows) = (job.placement.clone(), job.micro_rows);
+    let passage = Passage::suiting(placement.device);
+    let context = Context { layout, placement, passage, micro_rows, stop, say: &say };
     match train::run(pack, &context) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,
@@ -186,28 +199,13 @@ fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
     report::write(&record, folder).map(drop).map_err(|error| told(&error))
 }
 
-/// Leaves the reason where the parent looks for it: with the trials that have no fate yet, or with
-/// the job.
+/// Leaves the reason where the parent looks for it: with the job, whose trials may go on elsewhere.
 fn give_up(job_file: &Path, job: Option<&JobFile>, failure: Failure) -> Exit {
     let key = job_file.file_stem().unwrap_or_default().to_string_lossy();
     let layout = job.map_or_else(|| Layout::of_job(job_file), |job| Layout::of_run(&job.run));
-    let paths = match job.map(|job| &job.work) {
-        Some(Work::Train(pack)) => pack
-            .slots
-            .iter()
-            .filter(|trial| resume::result(&layout, trial.id).is_none())
-            .map(|trial| layout.failure(trial.id))
-            .filter(|path| !path.exists())
-            .collect(),
-        Some(Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. }) | None => {
-            vec![layout.job_failure(&key)]
-        }
-    };
-    for path in paths {
-        if let Err(error) = files::write_json(&path, &failure) {
-            // The log is what is left; if that cannot be written either, the exit code has to do.
-            drop(writeln!(io::stderr(), "cannot write `{}`: {error}", path.display()));
-        }
+    if let Err(error) = files::write_json(&layout.job_failure(&key), &failure) {
+        // The log is what is left; if that cannot be written either, the exit code has to do.
+        drop(writeln!(io::stderr(), "cannot write why it failed: {error}"));
     }
     // A log that names its end is worth a line.
     drop(writeln!(io::stderr(), "failed: {failure}"));
@@ -257,7 +255,7 @@ mod tests {
         let report = folder.path().join("report");
         let placement = Placement { device: Device::Host, cores: Vec::new() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
-        let job = JobFile { run, stores, placement, work: Work::Report { folder: report } };
+        let job = JobFile { run, stores, placement, micro_rows: None, work: Work::Report { folder: report } };
         let Exit::Failed(failure) = work(&job, &AtomicBool::new(false)) else {
             panic!("no run, but a report")
         };

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use cli_support::{lorasweep, names, sweep_folder};
 use serde_json::Value;
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "init",
     "check",
     "plan",
@@ -17,6 +17,8 @@ const COMMANDS: [&str; 11] = [
     "logs",
     "explain",
     "report",
+    "verify",
+    "gc",
     "schema",
     "doctor",
     "completions",

@@ -147,9 +147,12 @@ fn shards_are_read_as_one() {
         matches!(weights::read(whole.path()), Err(WeightsError::Missing { name, .. }) if name == "bert.extra")
     );
 
-    places.insert("bert.extra".to_owned(), "../model-0.safetensors".to_owned());
-    let (found, _) = fault(&[(index_name, &index(&places))]);
-    assert!(matches!(found, Fault::Damaged { reason } if reason.contains("`../model-0.safetensors`")));
+    for elsewhere in ["../model-0.safetensors", "/model-0.safetensors", "a/../../b", "a/b", ".", "..", ""] {
+        places.insert("bert.extra".to_owned(), elsewhere.to_owned());
+        let (found, _) = fault(&[(index_name, &index(&places))]);
+        let told = format!("`{elsewhere}`");
+        assert!(matches!(found, Fault::Damaged { reason } if reason.contains(&told)), "{elsewhere}");
+    }
 }
 
 #[test]
@@ -202,6 +205,17 @@ fn a_header_that_lies_is_not_believed() {
         })
         .collect();
     assert!(matches!(read(&format!("{{{}}}", huge.join(",")), 8), Fault::Truncated { .. }));
+}
+
+#[test]
+fn a_header_beyond_its_limit_is_not_read() {
+    let folder = folder(&[]);
+    let path = folder.path().join("model.safetensors");
+    let length = 200_000_000_u64;
+    fs::write(&path, length.to_le_bytes()).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_len(length + 8).unwrap();
+    let error = weights::read(folder.path()).unwrap_err().to_string();
+    assert!(error.contains("the header claims 200000000 bytes"), "{error}");
 }
 
 #[test]

@@ -169,6 +169,26 @@ fn claims_beyond_the_file_are_refused() {
     assert!(matches!(fault(&long), Fault::Oversized { what, .. } if what == "`data.pkl`"));
 }
 
+/// Members are looked up in the archive, under its one folder; none is a path of the disk.
+#[test]
+fn a_storage_leads_to_no_other_file() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("0"), b"abcd").unwrap();
+    let absolute = folder.path().join("0").to_string_lossy().into_owned();
+    for key in
+        ["../../../../../etc/passwd", "../byteorder", "../data.pkl", "/etc/passwd", &absolute, "..", ""]
+    {
+        let reference =
+            [&b"("[..], &text("storage"), b"ctorch\nByteStorage\n", &text(key), &text("cpu"), b"K\x04tQ"];
+        let call =
+            [&b"ctorch._utils\n_rebuild_tensor_v2\n("[..], &reference.concat(), b"K\x00K\x04\x85K\x01\x85tR"];
+        let pickle = [&b"\x80\x02}"[..], &text("one"), &call.concat(), b"s."].concat();
+        fs::write(folder.path().join("pytorch_model.bin"), archive(&pickle, &[b"abcd"])).unwrap();
+        let error = weights::read(folder.path()).unwrap_err().to_string();
+        assert!(error.contains("the archive has no `data/"), "{key}: {error}");
+    }
+}
+
 #[test]
 fn other_things_than_state_dictionaries_are_told_apart() {
     let unknown_kind = dictionary(&[tensor("one", "QInt8Storage", 0, (0, &[4], &[1]))]);

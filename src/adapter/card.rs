@@ -78,6 +78,7 @@ impl<'a> Card<'a> {
             ("weight decay", training.weight_decay.to_string()),
             ("longest sequence", format!("{} tokens", self.task.max_length)),
             ("seed", training.seed.to_string()),
+            ("precision", training.precision.name().to_owned()),
             ("weights kept", format!("{:?}", training.keep).to_lowercase()),
         ]);
         rows.into_iter().fold("| setting | value |\n|---|---|\n".to_owned(), |mut text, (name, value)| {

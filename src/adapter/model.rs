@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use tch::{Device, Tensor};
 
@@ -19,7 +20,7 @@ use crate::model::{self, weights};
 use crate::run::layout::Layout;
 use crate::task::Task;
 use crate::train::checkpoint;
-use crate::trial::{Keep, Method, Trial};
+use crate::trial::{Configuration, Keep, Method, Precision, Training, Trial};
 
 /// A model with all that is needed to ask it.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Loaded {
             (None, Weights::Random { .. }, Method::Scratch)
             | (None, Weights::Folder { .. } | Weights::Absent, _) => Base::Fresh,
         };
-        let start = build::start(&spec.architecture, head, std::slice::from_ref(trial), base, Device::Cpu)?;
+        let start = build::start(&spec.architecture, head, &[in_fp32(trial)], base, Device::Cpu)?;
         restore(&start.params, trial, layout)?;
         let value = |name: &str| match start.params.find(name) {
             Some(Weight::Shared(tensor)) => Some(tensor),
@@ -178,6 +179,13 @@ impl Loaded {
         let place = self.manifest.architecture.tensors().into_iter().find(|place| place.name == name);
         place.is_some_and(|place| place.role == crate::arch::TensorRole::Conv1d)
     }
+}
+
+/// The same trial in 32 bits, in which every model leaves a sweep and is asked.
+fn in_fp32(trial: &Trial) -> Trial {
+    let configuration = (*trial.configuration).clone();
+    let training = Training { precision: Precision::Fp32, ..configuration.training };
+    Trial { configuration: Arc::new(Configuration { training, ..configuration }), ..trial.clone() }
 }
 
 /// Fills in what a trial trained: the weights that it was judged by.

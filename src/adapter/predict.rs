@@ -11,7 +11,7 @@ use crate::data::tokenizer::{Sequence, Tokenizer};
 use crate::data::{batches, clean};
 use crate::model::params::index;
 use crate::model::pass::Pass;
-use crate::model::{Inputs, Model};
+use crate::model::{Inputs, Model, UNSEEN};
 use crate::task::QuestionAnswering;
 
 /// Most tokens in one batch, padding counted.
@@ -107,7 +107,9 @@ fn classify(
     let all: Vec<u32> = (0..).take(rows.len()).collect();
     for batch in batches::evaluation(&all, &lengths, BATCH_TOKENS) {
         let sequences: Vec<&Sequence> = batch.iter().map(|row| &rows[*row as usize]).collect();
-        let logits = model.classify(&inputs(&sequences, architecture), &mut Pass::evaluation()).get(0);
+        let inputs = inputs(&sequences, architecture);
+        let pass = &mut Pass::evaluation();
+        let logits = model.classify(&model.trunk(&inputs, pass), pass).get(0);
         let probabilities = logits.softmax(-1, Kind::Float);
         for (place, row) in (0..).zip(&batch) {
             let probabilities = host(&probabilities.get(place));
@@ -174,7 +176,9 @@ fn next(model: &Model, prompt: &[u32], architecture: &Architecture) -> Vec<f32> 
     let second = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
     let row = Sequence { tokens: prompt.to_vec(), second };
     let last = Tensor::from_slice(&[index(prompt.len()) - 1]).view([1, 1]);
-    host(&model.next_tokens(&inputs(&[&row], architecture), &last, &mut Pass::evaluation()).view([-1]))
+    let inputs = inputs(&[&row], architecture);
+    let pass = &mut Pass::evaluation();
+    host(&model.next_tokens(&model.trunk(&inputs, pass), &last, pass).view([-1]))
 }
 
 /// A batch of one slot, padded to its longest row.
@@ -183,7 +187,7 @@ fn inputs(rows: &[&Sequence], architecture: &Architecture) -> Inputs {
     let padding = index(architecture.padding());
     let mut ids = vec![padding; rows.len() * width];
     let mut types = vec![0_i64; rows.len() * width];
-    let mut mask = vec![f32::MIN; rows.len() * width];
+    let mut mask = vec![UNSEEN; rows.len() * width];
     for (row, place) in rows.iter().zip(0..) {
         let (start, length) = (place * width, row.tokens.len());
         for (id, token) in ids[start..].iter_mut().zip(&row.tokens) {

@@ -95,7 +95,8 @@ fn remedy(failure: &Failure) -> &'static str {
             "signal 9 comes from the kernel when memory runs out, or from somebody's `kill -9`"
         }
         Failure::Killed { .. } => "the log's last lines may say what happened",
-        Failure::HostLost => "the same command runs it again elsewhere",
+        Failure::Hung => "the log's last lines may say what it waited for",
+        Failure::HostLost | Failure::DeviceFailed { .. } => "the same command runs it again elsewhere",
         Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",
     }
 }

@@ -9,6 +9,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod export;
+mod gc;
 mod import;
 mod init;
 mod logs;
@@ -21,15 +22,19 @@ mod runs;
 mod schema;
 mod signals;
 mod status;
+mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub use self::export::ExportArgs;
+pub use self::gc::GcArgs;
 pub use self::import::ImportArgs;
 pub use self::predict::PredictArgs;
+pub use self::verify::VerifyArgs;
 use crate::error::AppError;
 use crate::hub::Hub;
 use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind, SweepSpec};
@@ -81,6 +86,11 @@ pub enum Command {
     Explain(TrialArgs),
     /// Write the report of a run again
     Report(ReportArgs),
+    /// Check a run's files against their checksums, and say what the next run makes of it
+    #[command(after_help = verify::EXIT_CODES)]
+    Verify(VerifyArgs),
+    /// Show what no trial needs any more, ask, and remove it
+    Gc(GcArgs),
     /// Write a finished trial as a folder that PEFT or transformers loads
     Export(ExportArgs),
     /// Check an adapter that PEFT saved, and make it ready for `predict`
@@ -176,6 +186,9 @@ pub struct DeviceArgs {
     /// Devices to use instead of those in the sweep: `auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`
     #[arg(long)]
     devices: Option<String>,
+    /// Most trials that train together in one process [default: what suits the devices]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pack_slots: Option<u16>,
 }
 
 /// Arguments of `run`.
@@ -197,6 +210,12 @@ pub struct RunArgs {
     /// Try failed trials again
     #[arg(long)]
     retry_failed: bool,
+    /// How often a trial is started whose process crashes, hangs or loses its device
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    attempts: u32,
+    /// Longest time that one start of a trial may take, for example `30m` or `2h`
+    #[arg(long, value_name = "TIME", value_parser = run::time)]
+    trial_timeout: Option<Duration>,
     /// Print events as JSON lines on standard output
     #[arg(long, conflicts_with = "quiet")]
     json: bool,
@@ -279,6 +298,8 @@ impl Command {
             Self::Logs(args) => logs::call(&args),
             Self::Explain(args) => explain::call(&args),
             Self::Report(args) => report::call(&args),
+            Self::Verify(args) => verify::call(&args),
+            Self::Gc(args) => gc::call(&args),
             Self::Export(args) => export::call(&args),
             Self::Import(args) => import::call(&args),
             Self::Predict(args) => predict::call(&args),

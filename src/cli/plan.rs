@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::{PlanArgs, check};
+use super::{PlanArgs, check, preflight};
 use crate::error::AppError;
 use crate::exec::devices;
+use crate::plan::pack::Room;
 use crate::plan::{graph, overview};
 use crate::spec::Purpose;
 use crate::ui::output;
@@ -12,9 +13,12 @@ use crate::ui::output;
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let sweep = args.spec.load(Some(&args.devices), Purpose::Plan)?;
     check::warn(&sweep);
-    let places = devices::places(sweep.devices, &devices::detect(), sweep.trials().len())?;
+    let trials = sweep.trials();
+    let machine = devices::detect();
+    let places = devices::places(sweep.devices, &machine, trials.len())?;
+    let room = Room { places: &places, limits: preflight::limits(&args.devices, &places, &machine) };
     // The plan is the same whatever earlier runs have left on this disk.
-    let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), graph::Present::NOTHING);
+    let graph = graph::build(&sweep, &trials, Path::new("reports"), graph::Present::NOTHING, room);
     let overview = overview::overview(&sweep, &graph, &places);
     if args.json {
         return output::json(&overview);

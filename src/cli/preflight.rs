@@ -4,9 +4,11 @@ use std::path::Path;
 
 use rustix::fs::{Access, access};
 
+use super::DeviceArgs;
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
 use crate::job::{Device, Placement, Work};
+use crate::plan::pack::Limits;
 use crate::plan::{Estimate, JobGraph};
 use crate::ui::output;
 
@@ -79,6 +81,15 @@ pub(super) fn memory(graph: &JobGraph, places: &[Placement], machine: &Machine) 
         ));
     }
     Ok(())
+}
+
+/// How large packs may be: what is asked for, and what memory is free where there is least of it.
+pub(super) fn limits(devices: &DeviceArgs, places: &[Placement], machine: &Machine) -> Limits {
+    let free = smallest(places, machine).map(|(_, free, _)| free);
+    Limits {
+        slots: devices.pack_slots.map_or(Limits::default().slots, usize::from),
+        mem_mib: free.unwrap_or(f64::INFINITY),
+    }
 }
 
 /// Memory of the place with the least of it: total and free, in MiB, and its name. CPU slots share

@@ -1,6 +1,7 @@
 //! `lorasweep run`: starts or continues a sweep, from the sweep file to the table at the end.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use super::{RunArgs, check, preflight, runs, signals};
 use crate::error::AppError;
@@ -8,6 +9,7 @@ use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
 use crate::plan::JobGraph;
 use crate::plan::graph::{self, Present};
+use crate::plan::pack::Room;
 use crate::run::journal::Typed;
 use crate::run::layout::Layout;
 use crate::run::record::{self, RunRecord, TrialState};
@@ -17,8 +19,18 @@ use crate::spec::{Purpose, SweepSpec};
 use crate::ui::{self, Style, output, phrase};
 use crate::{report, trial::TrialId};
 
-/// How often a job is started before it counts as failed.
-const ATTEMPTS: u32 = 3;
+/// Pause before a failed job's second start: long enough for what a crash leaves to be cleared away.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Reads a length of time: `90s`, `30m`, `1h 30m`.
+pub(super) fn time(text: &str) -> Result<Duration, String> {
+    let time: jiff::SignedDuration =
+        text.parse().map_err(|_| "write it like `90s`, `30m` or `2h`".to_owned())?;
+    Duration::try_from(time)
+        .ok()
+        .filter(|time| !time.is_zero())
+        .ok_or_else(|| "it must be longer than nothing".to_owned())
+}
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let sweep = args.spec.load(Some(&args.devices), Purpose::Run)?;
@@ -28,7 +40,8 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let machine = devices::detect();
     let places = devices::places(sweep.devices, &machine, sweep.trials().len())?;
     let layout = Layout::new(&args.results, &sweep.name);
-    let ahead = graph_ahead(&sweep, args, &layout);
+    let limits = preflight::limits(&args.devices, &places, &machine);
+    let ahead = graph_ahead(&sweep, args, &layout, Room { places: &places, limits });
     preflight::build()?;
     preflight::folder(&args.results, layout.run(), "--results")?;
     preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
@@ -42,7 +55,13 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         results: args.results.clone(),
         reports: args.reports.clone(),
         places,
-        policy: Policy { fail_fast: args.fail_fast, attempts: ATTEMPTS },
+        limits,
+        policy: Policy {
+            fail_fast: args.fail_fast,
+            attempts: args.attempts,
+            pause: PAUSE,
+            trial_timeout: args.trial_timeout,
+        },
         retry_failed: args.retry_failed,
         typed: typed(),
     };
@@ -62,7 +81,7 @@ fn style(args: &RunArgs) -> Style {
 }
 
 /// The jobs that lie ahead, trials done in an earlier run left out.
-fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
+fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout, room: Room<'_>) -> JobGraph {
     // No record means that nothing is done yet; a damaged one is reported when the run starts.
     let record = record::load(layout.run()).ok();
     let done: HashSet<TrialId> = record
@@ -77,7 +96,7 @@ fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout) -> JobGraph {
         store: &|store| Layout::store(layout.stores(), store).is_dir(),
         summary: &|configuration| layout.summary(configuration).is_file(),
     };
-    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present)
+    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present, room)
 }
 
 /// The table, the report's path, and the next command where something is left to do.
@@ -91,11 +110,22 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
     }
     let layout = Layout::new(&args.results, &record.sweep.name);
     let run = phrase::shell([layout.run().to_string_lossy()]);
-    if summary.stopped && summary.left > 0 {
-        let continues = runs::again(record, None);
+    let continues = runs::again(record, None);
+    if summary.left > 0 && !summary.retired.is_empty() {
+        let devices: Vec<String> = summary.retired.iter().map(ToString::to_string).collect();
+        return Err(AppError::Environment {
+            message: format!("devices failed and {} left: {}", are(summary.left), devices.join(", ")),
+            hint: Some(format!("`lorasweep doctor` says what there is; `{continues}` continues")),
+        });
+    }
+    let failed = summary.failed > 0 || !summary.failed_jobs.is_empty();
+    if summary.left > 0 && (summary.stopped || !failed) {
         return Err(AppError::Interrupted {
             hint: format!("`{continues}` continues; `lorasweep report {run}` tells of what is done"),
         });
+    }
+    if summary.failed > 0 && !args.json {
+        output::say(&format!("failed: {}", reasons(summary)));
     }
     if let Some((trial, _)) = summary.failures.first() {
         return Err(AppError::TrialsFailed {
@@ -114,8 +144,34 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
     Ok(())
 }
 
+fn are(trials: usize) -> String {
+    format!("{} {}", phrase::count(trials, "trial"), if trials == 1 { "is" } else { "are" })
+}
+
+/// Why trials failed, and how many for each reason: `2 out of memory, 1 diverged`.
+fn reasons(summary: &RunSummary) -> String {
+    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+    for (_, failure) in &summary.failures {
+        *counts.entry(failure.kind()).or_default() += 1;
+    }
+    let counts: Vec<String> = counts.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
+    counts.join(", ")
+}
+
 /// The command line that was typed.
 fn typed() -> Typed {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     Typed { folder: std::env::current_dir().unwrap_or_default(), words: words.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_people_write_them() {
+        let read = |text| time(text).ok().map(|time| time.as_secs());
+        assert_eq!(["90s", "30m", "1h 30m", "2h"].map(read), [Some(90), Some(1800), Some(5400), Some(7200)]);
+        assert_eq!(["30", "", "-5m", "0s", "soon"].map(read), [None; 5]);
+    }
 }

@@ -23,12 +23,17 @@ pub(super) struct Found {
 
 /// Opens a run by its folder, or by the name of its sweep.
 pub(super) fn open(args: &RunFolderArgs) -> Result<Found, AppError> {
+    let layout = find(args)?;
+    let record = record::load(layout.run())?;
+    Ok(Found { layout, record })
+}
+
+/// The paths of a run, whatever state its files are in.
+pub(super) fn find(args: &RunFolderArgs) -> Result<Layout, AppError> {
     let by_name = args.run.to_str().map(|name| Layout::new(&args.results, name));
     let candidates = [Some(Layout::of_run(&args.run)), by_name];
     let found = candidates.into_iter().flatten().find(|layout| layout.sweep().is_file());
-    let Some(layout) = found else { return Err(no_run(args)) };
-    let record = record::load(layout.run())?;
-    Ok(Found { layout, record })
+    found.ok_or_else(|| no_run(args))
 }
 
 fn no_run(args: &RunFolderArgs) -> AppError {

@@ -81,15 +81,29 @@ struct Host {
 }
 
 fn detect_host(mut system: System) -> Host {
-    system.refresh_memory();
     system.refresh_cpu_list(CpuRefreshKind::nothing());
-    let (total, free) = (system.total_memory(), system.available_memory());
-    let limit = system.cgroup_limits();
+    let (ram_total, ram_free) = detect_memory(&mut system);
     Host {
         cpu_name: system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
-        ram_total: limit.as_ref().map_or(total, |limit| limit.total_memory.min(total)),
-        ram_free: limit.as_ref().map_or(free, |limit| limit.free_memory.min(free)),
+        ram_total,
+        ram_free,
     }
+}
+
+/// Memory in all and free, in bytes: the machine's or the container's, whichever is less.
+fn detect_memory(system: &mut System) -> (u64, u64) {
+    system.refresh_memory();
+    let (total, free) = (system.total_memory(), system.available_memory());
+    let limit = system.cgroup_limits();
+    limit.map_or((total, free), |limit| (limit.total_memory.min(total), limit.free_memory.min(free)))
+}
+
+/// Whether less than a twentieth of the memory is free.
+pub(super) fn memory_is_short() -> bool {
+    System::new().is_ok_and(|mut system| {
+        let (total, free) = detect_memory(&mut system);
+        free < total / 20
+    })
 }
 
 fn detect_gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {

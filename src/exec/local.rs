@@ -19,6 +19,7 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
+use super::memory::{self, MemoryWatch};
 use super::{EXIT_DONE, EXIT_INTERRUPTED, Executor, Exit, Report, StartJob, What};
 use crate::job::{ChildLine, Device, JobFile, Placement, Work};
 use crate::outcome::Failure;
@@ -29,11 +30,21 @@ use crate::run::layout::Layout;
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
 
+/// The children that are not reaped yet.
+type Children = Arc<Mutex<BTreeMap<JobId, Known>>>;
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    pid: Pid,
+    /// We killed it, so that its death tells nothing.
+    killed: bool,
+}
+
 /// Starts jobs on this machine.
 #[derive(Debug)]
 pub struct LocalExecutor {
     program: PathBuf,
-    children: Arc<Mutex<BTreeMap<JobId, Pid>>>,
+    children: Children,
     watchers: Vec<JoinHandle<()>>,
     sender: Sender<Report>,
     receiver: Receiver<Report>,
@@ -51,6 +62,7 @@ impl LocalExecutor {
 impl Executor for LocalExecutor {
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32> {
         let log = OpenOptions::new().create(true).append(true).open(job.log_path)?;
+        let log_start = log.metadata()?.len();
         let mut child = Command::new(&self.program)
             .arg("worker")
             .arg(job.file_path)
@@ -63,12 +75,15 @@ impl Executor for LocalExecutor {
             .spawn()?;
         let number = child.id();
         let lines = child.stdout.take().expect("standard output is piped");
-        lock(&self.children).insert(job.job, Pid::from_child(&child));
+        lock(&self.children).insert(job.job, Known { pid: Pid::from_child(&child), killed: false });
         let watch = Watch {
             job: job.job,
             sender: self.sender.clone(),
             children: Arc::clone(&self.children),
+            memory: MemoryWatch::start(),
             failures: failure_files(job.key, job.file),
+            log: job.log_path.to_path_buf(),
+            log_start,
         };
         self.watchers.retain(|watcher| !watcher.is_finished());
         self.watchers.push(thread::spawn(move || watch.over(child, lines, log)));
@@ -77,8 +92,9 @@ impl Executor for LocalExecutor {
 
     fn stop(&mut self, job: JobId, force: bool) {
         // A child is in the map until it is reaped, so its number is still its own.
-        if let Some(child) = lock(&self.children).get(&job) {
-            signal(*child, force);
+        if let Some(child) = lock(&self.children).get_mut(&job) {
+            child.killed |= force;
+            signal(child.pid, force);
         }
     }
 
@@ -90,7 +106,7 @@ impl Executor for LocalExecutor {
 impl Drop for LocalExecutor {
     fn drop(&mut self) {
         for child in lock(&self.children).values() {
-            signal(*child, true);
+            signal(child.pid, true);
         }
         for watcher in self.watchers.drain(..) {
             // A watcher that panicked has nothing left to wait for.
@@ -103,8 +119,12 @@ impl Drop for LocalExecutor {
 struct Watch {
     job: JobId,
     sender: Sender<Report>,
-    children: Arc<Mutex<BTreeMap<JobId, Pid>>>,
+    children: Children,
+    memory: MemoryWatch,
     failures: Vec<PathBuf>,
+    log: PathBuf,
+    /// Where in the log this attempt's words begin.
+    log_start: u64,
 }
 
 impl Watch {
@@ -120,13 +140,25 @@ impl Watch {
             debug_assert!(ended.is_ok(), "a child that is not reaped can be waited for");
             signal(pid, true);
         });
-        let status = {
+        let (status, killed) = {
             let mut children = lock(&self.children);
-            children.remove(&self.job);
-            child.wait()
+            let killed = children.remove(&self.job).is_some_and(|child| child.killed);
+            (child.wait(), killed)
         };
-        let exit = status.map_or(Exit::Failed(Failure::HostLost), |status| exit(status, &self.failures));
-        self.say(What::Ended(exit));
+        self.say(What::Ended(match status.map(exit) {
+            Ok(Exit::Failed(end)) if !killed => Exit::Failed(self.reason(end)),
+            Ok(exit) => exit,
+            Err(_) => Exit::Failed(Failure::HostLost),
+        }));
+    }
+
+    /// Why a child failed: what it says, or else what its end and its log tell of memory and device.
+    fn reason(&self, end: Failure) -> Failure {
+        if end == (Failure::Killed { signal: Signal::KILL.as_raw() }) {
+            return if self.memory.explains_kill() { Failure::OutOfMemory } else { end };
+        }
+        let told = self.failures.iter().find_map(|path| files::read_json(path).ok().flatten());
+        told.or_else(|| memory::last_words(&self.log, self.log_start)).unwrap_or(end)
     }
 
     /// Passes on what can be understood; the rest goes to the log.
@@ -134,6 +166,7 @@ impl Watch {
         let mut lines = BufReader::new(lines);
         let mut line = Vec::new();
         while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+            self.memory.look();
             if let Ok(said) = serde_json::from_slice::<ChildLine>(&line) {
                 self.say(What::Said(said));
             } else {
@@ -150,31 +183,31 @@ impl Watch {
     }
 }
 
-/// What an ended process leaves behind, in words of the run.
-fn exit(status: ExitStatus, failures: &[PathBuf]) -> Exit {
+/// How a process ended, in words of the run.
+fn exit(status: ExitStatus) -> Exit {
     if let Some(signal) = status.signal() {
         return Exit::Failed(Failure::Killed { signal });
     }
     let code = status.code().expect("a process that no signal ended has a code");
     if code == i32::from(EXIT_DONE) {
-        return Exit::Done;
+        Exit::Done
+    } else if code == i32::from(EXIT_INTERRUPTED) {
+        Exit::Interrupted
+    } else {
+        Exit::Failed(Failure::Exited { code })
     }
-    if code == i32::from(EXIT_INTERRUPTED) {
-        return Exit::Interrupted;
-    }
-    let told = failures.iter().find_map(|path| files::read_json(path).ok().flatten());
-    Exit::Failed(told.unwrap_or(Failure::Exited { code }))
 }
 
-/// Where a job's child says why it failed.
+/// Where a job's child says why it failed: with the job, or with the one trial that it trained. The
+/// failures of trials that others trained with are their own.
 fn failure_files(key: &JobKey, file: &JobFile) -> Vec<PathBuf> {
     let layout = Layout::of_run(&file.run);
     let own = layout.job_failure(&key.0);
     match &file.work {
-        Work::Train(pack) => {
-            // The pack's own file first: it says why the whole process gave up.
-            std::iter::once(own).chain(pack.slots.iter().map(|trial| layout.failure(trial.id))).collect()
-        }
+        Work::Train(pack) => match &pack.slots[..] {
+            [trial] => vec![own, layout.failure(trial.id)],
+            [] | [_, _, ..] => vec![own],
+        },
         Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => vec![own],
     }
 }

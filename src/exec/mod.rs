@@ -6,6 +6,7 @@
 pub mod devices;
 pub mod fake;
 pub mod local;
+mod memory;
 pub mod survivors;
 
 use std::io;

@@ -8,9 +8,9 @@ use tch::{Device, Kind, Tensor};
 use super::layers::AdapterSettings;
 use super::params::{Params, index};
 use super::weights::{self, Checkpoint, TensorView, WeightsError};
-use crate::arch::{Architecture, Head, Init, LinearShape, TensorShape};
+use crate::arch::{Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
 use crate::stream::{Draw, StreamKey};
-use crate::trial::{Lora, Method, Trial};
+use crate::trial::{Lora, Method, Precision, Trial};
 
 /// A pack's tensors and its adapters' settings, where the method has adapters.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub enum Base<'a> {
 }
 
 /// The starting values for the slots of a pack, which share architecture, kind of method, adapted
-/// modules and saved modules. A head is fresh for every trial, whether it trains or not.
+/// modules, saved modules and precision. A head is fresh for every trial, whether it trains or not.
 ///
 /// # Errors
 /// When the folder's tensors do not fit the architecture.
@@ -51,6 +51,7 @@ pub fn start(
     let loras: Vec<&Lora> = slots.iter().filter_map(|trial| trial.configuration.method.lora()).collect();
     let trainable = trainable(architecture, head, &slots[0].configuration.method);
     let fresh = |shape: &TensorShape| keys.iter().map(|key| draw(*key, shape).to_device(device)).collect();
+    let precision = slots[0].configuration.training.precision;
     let mut params = Params::new(slots.len());
     for shape in architecture.tensors() {
         let values: Vec<Tensor> = match base {
@@ -60,7 +61,14 @@ pub fn start(
             Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), &shape).to_device(device)],
             Base::Fresh => fresh(&shape),
         };
-        add(&mut params, &shape, &values, trainable.contains(&shape.name));
+        let (trains, kind) = (trainable.contains(&shape.name), product_kind(shape.role, precision));
+        let stored = if trains { Kind::Float } else { kind };
+        let values: Vec<Tensor> = values.iter().map(|value| value.to_kind(stored)).collect();
+        add(&mut params, &shape, &values, trains);
+        // What trains beside adapters is multiplied in 32 bits as they are.
+        if trains && loras.is_empty() {
+            params.multiply_in(&shape.name, kind);
+        }
     }
     for shape in architecture.head_tensors(head) {
         add(&mut params, &shape, &fresh(&shape), trainable.contains(&shape.name));
@@ -75,6 +83,20 @@ pub fn start(
         }
     });
     Ok(Start { params, adapters })
+}
+
+/// What a frozen tensor of the base is kept in, and what one that trains is rounded to in products.
+/// Norms are too small to gain anything.
+fn product_kind(role: TensorRole, precision: Precision) -> Kind {
+    match (precision, role) {
+        (Precision::Fp32, _) | (Precision::Bf16, TensorRole::NormScale | TensorRole::NormShift) => {
+            Kind::Float
+        }
+        (
+            Precision::Bf16,
+            TensorRole::Embedding | TensorRole::Linear | TensorRole::Conv1d | TensorRole::Bias,
+        ) => Kind::BFloat16,
+    }
 }
 
 /// The names of what trains, adapters apart.

@@ -19,7 +19,7 @@ pub fn select(device: job::Device) -> Result<tch::Device, Failure> {
             }
             let message =
                 format!("libtorch sees no GPU where `cuda:{index}` was expected: run `lorasweep doctor`");
-            Err(Failure::BadData { message })
+            Err(Failure::DeviceFailed { message })
         }
     }
 }

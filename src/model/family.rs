@@ -5,12 +5,17 @@ use tch::{Kind, Tensor};
 use super::bert::BertClassifier;
 use super::gpt2::Gpt2;
 use super::gptmini::GptMini;
-use super::layers::AdapterSettings;
+use super::layers::{AdapterSettings, for_slots};
 use super::params::Params;
 use super::pass::Pass;
 use crate::arch::{Architecture, Head};
 
-/// A batch as a model reads it: K slots of B rows of T tokens.
+/// What is added to the attention score of a token that must not be seen. Finite, also in bf16, so that
+/// filling, which sees nothing, stays finite too.
+pub const UNSEEN: f32 = -1e38;
+
+/// A batch as a model reads it: K slots of B rows of T tokens. Where all slots see the same rows,
+/// they stand in it once and K is 1, whatever the number of slots that the model has.
 #[derive(Debug)]
 pub struct Inputs {
     /// `[K, B, T]`.
@@ -19,7 +24,7 @@ pub struct Inputs {
     pub ids: Tensor,
     /// Token types, likewise; `None` where all are 0.
     pub token_types: Option<Tensor>,
-    /// Added to attention scores, `[K * B, 1, 1, T]`: 0 at tokens, a large negative number at
+    /// Added to attention scores, `[K * B, 1, 1, T]`: 0 at tokens, [`UNSEEN`] at
     /// padding; `None` where there is no padding.
     pub mask: Option<Tensor>,
 }
@@ -27,15 +32,30 @@ pub struct Inputs {
 impl Inputs {
     /// Of `[K, B * T, H]` the first token of each row, `[K, B, H]`.
     pub fn first_tokens(&self, x: &Tensor) -> Tensor {
-        let [slots, rows, tokens] = self.shape;
-        x.view([slots, rows, tokens, -1]).select(2, 0)
+        self.by_rows(x).select(2, 0)
+    }
+
+    /// The mask for queries of so many slots, `[slots * B, 1, 1, T]`.
+    pub(super) fn mask_for(&self, slots: i64) -> Option<Tensor> {
+        let [own, rows, tokens] = self.shape;
+        self.mask.as_ref().map(|mask| match slots {
+            slots if slots == own => mask.shallow_clone(),
+            slots => for_slots(&mask.view([own, rows, tokens]), slots).reshape([-1, 1, 1, tokens]),
+        })
+    }
+
+    /// `[K, B * T, H]` as `[K, B, T, H]`.
+    fn by_rows(&self, x: &Tensor) -> Tensor {
+        let [_, rows, tokens] = self.shape;
+        x.view([x.size()[0], rows, tokens, -1])
     }
 
     /// Of `[K, B * T, H]` the last token of each row that is no padding, `[K, B, H]`.
     pub fn last_tokens(&self, x: &Tensor) -> Tensor {
-        let [slots, rows, tokens] = self.shape;
-        let x = x.view([slots, rows, tokens, -1]);
-        let Some(mask) = &self.mask else { return x.select(2, tokens - 1) };
+        let [_, rows, tokens] = self.shape;
+        let x = self.by_rows(x);
+        let slots = x.size()[0];
+        let Some(mask) = self.mask_for(slots) else { return x.select(2, tokens - 1) };
         let lengths = mask.eq(0.0).sum_dim_intlist([-1].as_slice(), false, Kind::Int64);
         // A row that only fills up a slot has no token; whatever it gives has no weight.
         let last = (lengths - 1).clamp_min(0).view([slots, rows, 1, 1]);
@@ -43,14 +63,38 @@ impl Inputs {
     }
 }
 
+/// The beginning of a forward pass, up to where slots part: the embedding, the layers below the first
+/// one with an adapter, and that layer's products but for the adapters'. Slots that see the same batch
+/// with the same stream have it in common.
+#[derive(Debug)]
+pub struct Trunk<'a> {
+    pub(super) inputs: &'a Inputs,
+    /// What the first layer behind it reads, `[K, B * T, H]`.
+    pub(super) x: Tensor,
+    /// What that layer has computed already, in its own order.
+    pub(super) products: Option<Vec<Tensor>>,
+    /// Dropout layers so far.
+    pub(super) site: u64,
+}
+
+impl<'a> Trunk<'a> {
+    /// A trunk that ends where `pass` stands.
+    pub(super) fn new(inputs: &'a Inputs, pass: &Pass, x: Tensor, products: Option<Vec<Tensor>>) -> Self {
+        Self { inputs, x, products, site: pass.site() }
+    }
+}
+
 /// A model of some family over a pack's tensors.
 #[derive(Debug)]
-pub enum Model {
-    /// A BERT encoder with a classifier.
+pub struct Model {
+    slots: usize,
+    family: Family,
+}
+
+#[derive(Debug)]
+enum Family {
     Bert(BertClassifier),
-    /// A GPT-2 decoder with either head.
     Gpt2(Gpt2),
-    /// GPTMini with its classifier.
     GptMini(GptMini),
 }
 
@@ -67,10 +111,37 @@ impl Model {
         adapters: Option<&AdapterSettings>,
     ) -> Self {
         assert!(architecture.supports(head), "the check of the sweep refuses {head:?} on this family");
-        match architecture {
-            Architecture::Bert(config) => Self::Bert(BertClassifier::new(config, params, adapters)),
-            Architecture::Gpt2(config) => Self::Gpt2(Gpt2::new(config, head, params, adapters)),
-            Architecture::GptMini(config) => Self::GptMini(GptMini::new(config, params, adapters)),
+        let family = match architecture {
+            Architecture::Bert(config) => Family::Bert(BertClassifier::new(config, params, adapters)),
+            Architecture::Gpt2(config) => Family::Gpt2(Gpt2::new(config, head, params, adapters)),
+            Architecture::GptMini(config) => Family::GptMini(GptMini::new(config, params, adapters)),
+        };
+        Self { slots: params.slots(), family }
+    }
+
+    /// Number of slots K.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Whether the trunk is the same for every slot that sees the same batch.
+    #[must_use]
+    pub fn shares_trunk(&self) -> bool {
+        match &self.family {
+            Family::Bert(bert) => bert.shares_trunk(),
+            Family::Gpt2(gpt2) => gpt2.shares_trunk(),
+            Family::GptMini(mini) => mini.shares_trunk(),
+        }
+    }
+
+    /// The beginning of a forward pass.
+    #[must_use]
+    pub fn trunk<'a>(&self, inputs: &'a Inputs, pass: &mut Pass) -> Trunk<'a> {
+        match &self.family {
+            Family::Bert(bert) => bert.trunk(inputs, pass),
+            Family::Gpt2(gpt2) => gpt2.trunk(inputs, pass),
+            Family::GptMini(mini) => mini.trunk(inputs, pass),
         }
     }
 
@@ -78,11 +149,12 @@ impl Model {
     ///
     /// # Panics
     /// For a language model.
-    pub fn classify(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
-        match self {
-            Self::Bert(bert) => bert.forward(inputs, pass),
-            Self::Gpt2(gpt2) => gpt2.classify(inputs, pass),
-            Self::GptMini(mini) => mini.forward(inputs, pass),
+    pub fn classify(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
+        pass.go_on_at(trunk.site);
+        match &self.family {
+            Family::Bert(bert) => bert.classify(trunk, pass),
+            Family::Gpt2(gpt2) => gpt2.classify(trunk, pass),
+            Family::GptMini(mini) => mini.classify(trunk, pass),
         }
     }
 
@@ -91,16 +163,17 @@ impl Model {
     ///
     /// # Panics
     /// For a classifier.
-    pub fn next_tokens(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
-        self.token_logits(&self.hidden_states(inputs, positions, pass))
+    pub fn next_tokens(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Tensor {
+        self.token_logits(&self.hidden_states(trunk, positions, pass))
     }
 
     /// What the output layer reads at `positions`, `[K, P, H]`; see [`Model::next_tokens`].
     ///
     /// # Panics
     /// For a classifier.
-    pub fn hidden_states(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
-        self.language_model().hidden_states(inputs, positions, pass)
+    pub fn hidden_states(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Tensor {
+        pass.go_on_at(trunk.site);
+        self.language_model().hidden_states(trunk, positions, pass)
     }
 
     /// The output layer: `[K, P, H]` to logits `[K, P, V]`.
@@ -130,9 +203,9 @@ impl Model {
     }
 
     fn language_model(&self) -> &Gpt2 {
-        match self {
-            Self::Gpt2(gpt2) => gpt2,
-            Self::Bert(_) | Self::GptMini(_) => panic!("this family has no language model"),
+        match &self.family {
+            Family::Gpt2(gpt2) => gpt2,
+            Family::Bert(_) | Family::GptMini(_) => panic!("this family has no language model"),
         }
     }
 }

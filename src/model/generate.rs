@@ -3,13 +3,10 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::UNSEEN;
 use super::gpt2::Gpt2;
 use super::params::index;
 use super::pass::Pass;
-
-/// Added to the scores of tokens that must not be seen. Finite, so that filling, which sees nothing,
-/// stays finite too.
-const HIDDEN: f64 = f32::MIN as f64;
 
 /// One layer's keys and values so far, each `[B, heads, capacity, H / heads]`.
 struct Cache {
@@ -64,7 +61,7 @@ impl Gpt2 {
         let mut x = words + self.positions.forward(&positions.view([1, -1]));
         for (layer, cache) in self.layers.iter().zip(caches) {
             let attend = |parts: [Tensor; 3], _: &mut Pass| cache.attend(parts, column, &mask);
-            x = layer.forward(&x, batch, &mut Pass::evaluation(), attend);
+            x = layer.forward(&x, layer.project(&x), batch, &mut Pass::evaluation(), attend);
         }
         let last = x.view([batch, new, -1]).select(1, -1).unsqueeze(0);
         self.words.scores(&self.norm.forward(&last)).argmax(-1, false).view([-1])
@@ -119,7 +116,8 @@ impl Cache {
             columns[part].narrow(2, column, new).copy_([&key, &value][part]);
             columns[part].narrow(2, 0, column + new)
         });
-        Tensor::scaled_dot_product_attention(&query, &keys, &values, Some(mask), 0.0, false, None, false)
+        let mask = Some(mask.to_kind(query.kind()));
+        Tensor::scaled_dot_product_attention(&query, &keys, &values, mask, 0.0, false, None, false)
     }
 }
 
@@ -140,5 +138,5 @@ fn mask(columns: &Tensor, so_far: i64, starts: &Tensor) -> Tensor {
     let keys = Tensor::arange(so_far, (Kind::Int64, columns.device())).view([1, 1, 1, -1]);
     let before = keys.lt_tensor(&starts.view([-1, 1, 1, 1]));
     let behind = keys.gt_tensor(&columns.view([1, 1, -1, 1]));
-    before.logical_or(&behind).to_kind(Kind::Float) * HIDDEN
+    before.logical_or(&behind).to_kind(Kind::Float) * f64::from(UNSEEN)
 }

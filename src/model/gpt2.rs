@@ -1,13 +1,14 @@
 //! Owns GPT-2 (Radford et al. 2019), equal to transformers' `GPT2LMHeadModel` and
 //! `GPT2ForSequenceClassification`.
 //!
-//! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H. Rows are padded on the right,
+//! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H; those that all slots share are
+//! `[1, B * T, H]`. Rows are padded on the right,
 //! so the causal mask hides padding from every token, and there is no other mask.
 //! Owns no weights: they are the pack's.
 
 use tch::{Device, Kind, Tensor};
 
-use super::Inputs;
+use super::family::{Inputs, Trunk};
 use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
 use super::params::{Params, index};
 use super::pass::Pass;
@@ -19,6 +20,8 @@ pub struct Gpt2 {
     pub(super) words: Embedding,
     pub(super) positions: Embedding,
     pub(super) layers: Vec<Layer>,
+    /// Layers at the bottom that are the same for all slots.
+    shared: usize,
     pub(super) norm: LayerNorm,
     score: Option<Linear>,
     embedding_dropout: f64,
@@ -43,6 +46,7 @@ impl Gpt2 {
     #[must_use]
     pub fn new(config: &Gpt2Config, head: Head, params: &Params, adapters: Option<&AdapterSettings>) -> Self {
         let layers = (0..config.n_layer).map(|i| Layer::new(config, i, params, adapters));
+        let layers: Vec<Layer> = layers.collect();
         let score = match head {
             Head::Classifier { .. } => Some(Linear::new(params, "score", None)),
             Head::LanguageModel => None,
@@ -50,7 +54,8 @@ impl Gpt2 {
         Self {
             words: Embedding::new(params, "transformer.wte", -1),
             positions: Embedding::new(params, "transformer.wpe", -1),
-            layers: layers.collect(),
+            shared: layers.iter().take_while(|layer| layer.is_shared()).count(),
+            layers,
             norm: LayerNorm::new(params, "transformer.ln_f", config.layer_norm_epsilon),
             score,
             embedding_dropout: config.embd_pdrop,
@@ -58,33 +63,54 @@ impl Gpt2 {
         }
     }
 
+    pub(super) fn shares_trunk(&self) -> bool {
+        self.words.is_shared() && self.positions.is_shared()
+    }
+
+    /// Embedding, the layers that all slots share, and the first other layer's projections.
+    pub(super) fn trunk<'a>(&self, inputs: &'a Inputs, pass: &mut Pass) -> Trunk<'a> {
+        let [slots, rows, tokens] = inputs.shape;
+        let words = self.words.forward(&inputs.ids.view([slots, rows * tokens]));
+        let positions = self.positions.head(usize::try_from(tokens).expect("lengths are positive"));
+        let sum = words.view([words.size()[0], rows, tokens, -1]) + positions.unsqueeze(1);
+        let mut x = pass.dropout(&sum.flatten(1, 2), self.embedding_dropout);
+        for layer in &self.layers[..self.shared] {
+            x = layer.forward(&x, layer.project(&x), rows, pass, |parts, pass| layer.attend(parts, pass));
+        }
+        let next = self.layers.get(self.shared).filter(|layer| layer.projections_are_shared());
+        let products = next.map(|layer| layer.project(&x).into());
+        Trunk::new(inputs, pass, x, products)
+    }
+
     /// Logits for classes from each row's last token, `[K, B, classes]`.
     ///
     /// # Panics
     /// Where the head is the language model's.
-    pub fn classify(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
-        let last = inputs.last_tokens(&self.decode(inputs, pass));
+    pub(super) fn classify(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
+        let last = trunk.inputs.last_tokens(&self.decode(trunk, pass));
         let score = self.score.as_ref().expect("whoever asks for classes has built a classifier");
         score.forward(&self.norm.forward(&last), pass)
     }
 
     /// Normed activations of the tokens at `positions`, `[K, P]` into B * T: what the output layer reads,
     /// `[K, P, H]`. That layer is the largest product of a small model and is computed for no other token.
-    pub fn hidden_states(&self, inputs: &Inputs, positions: &Tensor, pass: &mut Pass) -> Tensor {
-        let x = self.decode(inputs, pass);
-        let size = [inputs.shape[0], positions.size()[1], x.size()[2]];
+    pub(super) fn hidden_states(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Tensor {
+        let x = self.decode(trunk, pass);
+        let size = [x.size()[0], positions.size()[1], x.size()[2]];
         self.norm.forward(&x.gather(1, &positions.unsqueeze(-1).expand(size, false), false))
     }
 
     /// Activations behind the last layer, before its norm, `[K, B * T, H]`.
-    fn decode(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
-        let [slots, rows, tokens] = inputs.shape;
-        let words = self.words.forward(&inputs.ids.view([slots, rows * tokens]));
-        let positions = self.positions.head(usize::try_from(tokens).expect("lengths are positive"));
-        let sum = words.view([slots, rows, tokens, -1]) + positions.unsqueeze(1);
-        let mut x = pass.dropout(&sum.view([slots, rows * tokens, -1]), self.embedding_dropout);
-        for layer in &self.layers {
-            x = layer.forward(&x, slots * rows, pass, |parts, pass| layer.attend(parts, pass));
+    fn decode(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
+        let [_, rows, _] = trunk.inputs.shape;
+        let mut x = trunk.x.shallow_clone();
+        let mut products = trunk.products.as_deref().map(|products| match products {
+            [product, normed] => [product, normed].map(Tensor::shallow_clone),
+            _ => unreachable!("a layer's projections are one product of one input"),
+        });
+        for layer in &self.layers[self.shared..] {
+            let products = products.take().unwrap_or_else(|| layer.project(&x));
+            x = layer.forward(&x, products, rows, pass, |parts, pass| layer.attend(parts, pass));
         }
         x
     }
@@ -109,20 +135,38 @@ impl Layer {
         }
     }
 
-    /// `[K, n, H]` to the same, n tokens of `rows / K` rows. `attend` gets query, key and value
-    /// `[rows, heads, tokens, H / heads]` and gives the context, likewise.
+    /// Whether all slots have the same layer.
+    fn is_shared(&self) -> bool {
+        let linear = [&self.attention_input, &self.attention_output, &self.inner_input, &self.inner_output];
+        linear.into_iter().all(Linear::is_shared)
+            && [&self.attention_norm, &self.inner_norm].into_iter().all(LayerNorm::is_shared)
+    }
+
+    fn projections_are_shared(&self) -> bool {
+        self.attention_norm.is_shared() && self.attention_input.base_is_shared()
+    }
+
+    /// Query, key and value side by side but for the adapter, `[K, n, 3 * H]`, and what they were made from.
+    pub(super) fn project(&self, x: &Tensor) -> [Tensor; 2] {
+        let normed = self.attention_norm.forward(x);
+        [self.attention_input.base(&normed), normed]
+    }
+
+    /// `[K, n, H]` to the same, n tokens of `rows` rows, from its projections. `attend` gets query, key
+    /// and value `[K * rows, heads, tokens, H / heads]` and gives the context, likewise.
     pub(super) fn forward(
         &self,
         x: &Tensor,
+        [product, normed]: [Tensor; 2],
         rows: i64,
         pass: &mut Pass,
         attend: impl FnOnce([Tensor; 3], &mut Pass) -> Tensor,
     ) -> Tensor {
-        let size = x.size();
-        let parts = self.attention_input.forward(&self.attention_norm.forward(x), pass);
-        let parts = parts.view([rows, -1, 3, self.heads, size[2] / self.heads]);
+        let parts = self.attention_input.adapt(&product, &normed, pass);
+        let [slots, n, width] = [parts.size()[0], x.size()[1], x.size()[2]];
+        let parts = parts.view([slots * rows, -1, 3, self.heads, width / self.heads]);
         let context = attend([0, 1, 2].map(|part| parts.select(2, part).transpose(1, 2)), pass);
-        let context = context.transpose(1, 2).reshape(&size);
+        let context = context.transpose(1, 2).reshape([slots, n, width]);
         let attended = self.attention_output.forward(&context, pass);
         let x = x + pass.dropout(&attended, self.residual_dropout);
         let inner = self.inner_input.forward(&self.inner_norm.forward(&x), pass).gelu("tanh");
@@ -142,7 +186,8 @@ impl Layer {
         let scale = (width as f64).sqrt().recip();
         let scores = (query * scale).matmul(&key.transpose(2, 3));
         let scores = &scores + later_tokens(tokens, scores.device());
-        pass.dropout(&scores.softmax(-1, Kind::Float), self.attention_dropout).matmul(&value)
+        let shares = pass.dropout(&scores.softmax(-1, Kind::Float), self.attention_dropout);
+        shares.to_kind(value.kind()).matmul(&value)
     }
 }
 

@@ -6,8 +6,8 @@
 
 use tch::Tensor;
 
-use super::Inputs;
-use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
+use super::family::{Inputs, Trunk};
+use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear, for_slots};
 use super::params::{Params, index};
 use super::pass::Pass;
 use crate::arch::GptMiniConfig;
@@ -49,8 +49,12 @@ impl GptMini {
         }
     }
 
-    /// Logits, `[K, B, classes]`.
-    pub fn forward(&self, inputs: &Inputs, pass: &mut Pass) -> Tensor {
+    pub(super) fn shares_trunk(&self) -> bool {
+        self.words.is_shared() && self.positions.is_shared()
+    }
+
+    /// Embedding and projections.
+    pub(super) fn trunk<'a>(&self, inputs: &'a Inputs, pass: &mut Pass) -> Trunk<'a> {
         let [slots, rows, tokens] = inputs.shape;
         let fill = [0, self.length - tokens];
         #[expect(clippy::cast_precision_loss, reason = "token ids are small")]
@@ -58,18 +62,36 @@ impl GptMini {
         pass.read_filling(self.length);
         let words = self.words.forward(&ids.view([slots, rows * self.length]));
         let positions = self.positions.head(usize::try_from(self.length).expect("lengths are positive"));
-        let x = words.view([slots, rows, self.length, -1]) + positions.unsqueeze(1);
-        let x = self.attend(&x.view([slots, rows * self.length, -1]), slots * rows, pass);
-        self.classifier.forward(&self.norm.forward(&x).view([slots, rows, -1]), pass)
+        let x = words.view([words.size()[0], rows, self.length, -1]) + positions.unsqueeze(1);
+        let x = x.flatten(1, 2);
+        let products = self.projections().map(|layer| layer.base(&x));
+        Trunk::new(inputs, pass, x, Some(products.into()))
     }
 
-    /// Scaled dot-product attention (Vaswani et al. 2017, equation 1) within each row.
-    fn attend(&self, x: &Tensor, rows: i64, pass: &mut Pass) -> Tensor {
-        let [query, key, value] = [&self.query, &self.key, &self.value]
-            .map(|layer| layer.forward(x, pass).view([rows, 1, self.length, -1]));
+    /// Logits, `[K, B, classes]`.
+    pub(super) fn classify(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
+        let [_, rows, _] = trunk.inputs.shape;
+        let products = trunk.products.iter().flatten();
+        let parts = self.projections().into_iter().zip(products);
+        let parts: Vec<Tensor> = parts.map(|(layer, y)| layer.adapt(y, &trunk.x, pass)).collect();
+        let x = self.attend(&parts, rows, pass);
+        self.classifier.forward(&self.norm.forward(&x).view([x.size()[0], rows, -1]), pass)
+    }
+
+    /// Scaled dot-product attention (Vaswani et al. 2017, equation 1) within each row, of query, key
+    /// and value `[K or 1, rows * L, d]`.
+    fn attend(&self, parts: &[Tensor], rows: i64, pass: &mut Pass) -> Tensor {
+        let slots = parts.iter().map(|part| part.size()[0]).max().unwrap_or(1);
+        let split = |x: &Tensor| for_slots(x, slots).reshape([slots * rows, 1, self.length, -1]);
+        let [query, key, value] = parts else { unreachable!("there are three projections") };
+        let [query, key, value] = [query, key, value].map(split);
         let context = Tensor::scaled_dot_product_attention::<&Tensor>(
             &query, &key, &value, None, 0.0, false, None, false,
         );
-        self.output.forward(&context.view(x.size().as_slice()), pass)
+        self.output.forward(&context.view([slots, rows * self.length, -1]), pass)
+    }
+
+    fn projections(&self) -> [&Linear; 3] {
+        [&self.query, &self.key, &self.value]
     }
 }

@@ -1,5 +1,8 @@
 //! Owns the layers that models are made of, each for a whole pack: `x` is `[K, n, width]`, K slots of
 //! n rows. Frozen weights are multiplied once for all slots, stacked ones slot by slot.
+//!
+//! With `precision: bf16` the base's products take and give bf16; what norms, embeddings, adapters and
+//! heads compute, and the sums between layers, have 32 bits.
 
 use tch::{Device, Kind, Tensor};
 
@@ -42,6 +45,8 @@ impl AdapterSettings {
 #[derive(Debug)]
 pub struct Linear {
     weight: Weight,
+    /// What `x W^T + b` is computed in; weights that train are rounded to it at every use.
+    kind: Kind,
     /// Whether the weight is `[in, out]`, as GPT-2 stores it, and not `[out, in]`.
     is_transposed: bool,
     bias: Option<Weight>,
@@ -53,9 +58,10 @@ impl Linear {
     #[must_use]
     pub fn new(params: &Params, name: &str, settings: Option<&AdapterSettings>) -> Self {
         let adapter = settings.and_then(|settings| Adapter::find(params, name, settings));
-        let weight = params.weight(&format!("{name}.weight"));
+        let weight_name = format!("{name}.weight");
+        let (weight, kind) = (params.weight(&weight_name), params.product_kind(&weight_name));
         let bias = params.find(&format!("{name}.bias"));
-        Self { weight, is_transposed: false, bias, adapter }
+        Self { weight, kind, is_transposed: false, bias, adapter }
     }
 
     /// The same with a weight `[in, out]`: transformers' `Conv1D`.
@@ -64,34 +70,70 @@ impl Linear {
         Self { is_transposed: true, ..Self::new(params, name, settings) }
     }
 
-    /// `[K, n, in]` to `[K, n, out]`.
+    /// `[K, n, in]` to `[K, n, out]`: [`Linear::base`], then [`Linear::adapt`].
     pub fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
+        self.adapt(&self.base(x), x, pass)
+    }
+
+    /// `x W^T + b`: `[K, n, in]` to `[K, n, out]`. Where the weight is shared and all slots read the
+    /// same, `x` may be `[1, n, in]`, which gives `[1, n, out]`.
+    #[must_use]
+    pub fn base(&self, x: &Tensor) -> Tensor {
         let out_in = |weight: &Tensor| {
-            if self.is_transposed { weight.transpose(-2, -1) } else { weight.shallow_clone() }
+            let weight = weight.to_kind(self.kind);
+            if self.is_transposed { weight.transpose(-2, -1) } else { weight }
         };
-        let y = match &self.weight {
-            Weight::Shared(weight) => x.linear(&out_in(weight), self.bias.as_ref().map(Weight::shared)),
-            Weight::Stacked(weight) => {
-                stacked_linear(x, &out_in(weight), self.bias.as_ref().map(Weight::stacked))
+        let (x, bias) = (x.to_kind(self.kind), self.bias.as_ref());
+        match &self.weight {
+            Weight::Shared(weight) => {
+                x.linear(&out_in(weight), bias.map(|bias| bias.shared().to_kind(self.kind)))
             }
-        };
-        match &self.adapter {
-            Some(adapter) => adapter.add_to(&y, x, pass),
-            None => y,
+            Weight::Stacked(weight) => {
+                let bias = bias.map(|bias| bias.stacked().to_kind(self.kind));
+                stacked_linear(&x, &out_in(weight), bias.as_ref())
+            }
         }
+    }
+
+    /// `y` plus what each slot's adapter makes of `x`, `[K, n, out]`, summed in 32 bits and given in the
+    /// kind of `y`; `y` as it is where there is no adapter. `x` `[K, n, in]` and `y` `[K, n, out]` may
+    /// both have one slice that all slots share.
+    pub fn adapt(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
+        match &self.adapter {
+            Some(adapter) => adapter.add_to(y, x, pass),
+            None => y.shallow_clone(),
+        }
+    }
+
+    /// Whether all slots have the same layer.
+    pub fn is_shared(&self) -> bool {
+        self.adapter.is_none() && self.base_is_shared()
+    }
+
+    /// Whether all slots have the same layer but for their adapters.
+    pub fn base_is_shared(&self) -> bool {
+        self.weight.is_shared()
     }
 }
 
-/// `[K, n, in]` to `[K, n, out]` with `[K, out, in]` and `[K, out]`.
+/// `[K or 1, n, in]` to `[K, n, out]` with `[K, out, in]` and `[K, out]`.
 fn stacked_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     if weight.size()[0] == 1 {
         // A batched product of one is slower than a plain one.
         return x.linear(&weight.get(0), bias.map(|bias| bias.get(0)));
     }
+    let x = for_slots(x, weight.size()[0]);
     match bias {
-        Some(bias) => bias.unsqueeze(1).baddbmm(x, &weight.transpose(1, 2), 1, 1),
+        Some(bias) => bias.unsqueeze(1).baddbmm(&x, &weight.transpose(1, 2), 1, 1),
         None => x.bmm(&weight.transpose(1, 2)),
     }
+}
+
+/// `[K or 1, …]` as `[K, …]`, without a copy.
+pub(super) fn for_slots(x: &Tensor, slots: i64) -> Tensor {
+    let mut size = x.size();
+    size[0] = slots;
+    x.expand(size, false)
 }
 
 impl Adapter {
@@ -104,16 +146,28 @@ impl Adapter {
     }
 
     fn add_to(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let x = pass.dropout_per_slot(x, &self.dropout);
+        let x = pass.dropout_per_slot(&x.to_kind(Kind::Float), &self.dropout);
         let b = &self.b * &self.scale;
+        let wide = y.to_kind(Kind::Float);
         if self.dropout.len() == 1 {
-            return y + x.linear(&self.a.get(0), None::<&Tensor>).linear(&b.get(0), None::<&Tensor>);
+            let low = x.linear(&self.a.get(0), None::<&Tensor>);
+            return (wide + low.linear(&b.get(0), None::<&Tensor>)).to_kind(y.kind());
         }
-        y.baddbmm(&x.bmm(&self.a.transpose(1, 2)), &b.transpose(1, 2), 1, 1)
+        wide.baddbmm(&self.reduce(&x), &b.transpose(1, 2), 1, 1).to_kind(y.kind())
+    }
+
+    /// `A x` of each slot, `[K, n, r]`; of an input that all slots share in one product, ranks side by side.
+    fn reduce(&self, x: &Tensor) -> Tensor {
+        if x.size()[0] > 1 {
+            return x.bmm(&self.a.transpose(1, 2));
+        }
+        let [slots, rank, width] = self.a.size()[..] else { unreachable!("A is `[K, r, in]`") };
+        let low = x.get(0).linear(&self.a.view([slots * rank, width]), None::<&Tensor>);
+        low.view([-1, slots, rank]).transpose(0, 1)
     }
 }
 
-/// Layer normalisation (Ba et al. 2016) over the last dimension.
+/// Layer normalisation (Ba et al. 2016) over the last dimension, in 32 bits.
 #[derive(Debug)]
 pub struct LayerNorm {
     weight: Weight,
@@ -130,8 +184,14 @@ impl LayerNorm {
         Self { weight, bias, epsilon }
     }
 
+    /// Whether all slots have the same layer.
+    pub fn is_shared(&self) -> bool {
+        self.weight.is_shared()
+    }
+
     /// `[K, n, width]` to the same.
     pub fn forward(&self, x: &Tensor) -> Tensor {
+        let x = x.to_kind(Kind::Float);
         let width = *x.size().last().expect("activations have a width");
         let norm = |weight: Option<&Tensor>, bias: Option<&Tensor>| {
             x.layer_norm([width], weight, bias, self.epsilon, true)
@@ -150,6 +210,8 @@ impl LayerNorm {
 #[derive(Debug)]
 pub struct Embedding {
     weight: Weight,
+    /// What the table's products are computed in, where it serves as an output layer.
+    kind: Kind,
     /// Added to every vector, where the table is a dense layer over one-hot words.
     bias: Option<Weight>,
     padding: i64,
@@ -159,13 +221,13 @@ impl Embedding {
     /// The table `[words, width]` called `name`; the row `padding` gets no gradient, -1 for none.
     #[must_use]
     pub fn new(params: &Params, name: &str, padding: i64) -> Self {
-        Self { weight: params.weight(&format!("{name}.weight")), bias: None, padding }
+        Self { padding, ..Self::bare(params, &format!("{name}.weight")) }
     }
 
     /// The table `[words, width]` that is itself called `name`.
     #[must_use]
     pub fn bare(params: &Params, name: &str) -> Self {
-        Self { weight: params.weight(name), bias: None, padding: -1 }
+        Self { weight: params.weight(name), kind: params.product_kind(name), bias: None, padding: -1 }
     }
 
     /// The dense layer `[width, words]` called `name` over one-hot words: each picks a column.
@@ -174,36 +236,47 @@ impl Embedding {
         Self { bias: params.find(&format!("{name}.bias")), ..Self::new(params, name, -1) }
     }
 
-    /// Ids `[K, n]` to vectors `[K, n, width]`.
+    /// Whether all slots have the same table.
+    pub fn is_shared(&self) -> bool {
+        self.weight.is_shared()
+    }
+
+    /// Ids `[K, n]` to vectors `[K, n, width]` of 32 bits; with a table per slot, ids may be `[1, n]` for all.
     pub fn forward(&self, ids: &Tensor) -> Tensor {
         let look_up = |weight: &Tensor, bias: Option<&Tensor>, ids: &Tensor| match bias {
-            None => Tensor::embedding(weight, ids, self.padding, false, false),
-            Some(bias) => Tensor::embedding(&weight.tr(), ids, self.padding, false, false) + bias,
+            None => Tensor::embedding(weight, ids, self.padding, false, false).to_kind(Kind::Float),
+            Some(bias) => {
+                let columns = Tensor::embedding(&weight.tr(), ids, self.padding, false, false);
+                columns.to_kind(Kind::Float) + bias
+            }
         };
         match &self.weight {
             Weight::Shared(weight) => look_up(weight, self.bias.as_ref().map(Weight::shared), ids),
             Weight::Stacked(weight) => {
                 let bias = |k| self.bias.as_ref().map(|bias| bias.stacked().get(k));
                 let slots = weight.size()[0];
+                let ids = for_slots(ids, slots);
                 let parts = (0..slots).map(|k| look_up(&weight.get(k), bias(k).as_ref(), &ids.get(k)));
                 Tensor::stack(&parts.collect::<Vec<_>>(), 0)
             }
         }
     }
 
-    /// The first `n` rows for every slot, `[K or 1, n, width]`.
+    /// The first `n` rows for every slot, `[K or 1, n, width]`, in 32 bits.
     pub fn head(&self, n: usize) -> Tensor {
-        match &self.weight {
+        let rows = match &self.weight {
             Weight::Shared(weight) => weight.narrow(0, 0, index(n)).unsqueeze(0),
             Weight::Stacked(weight) => weight.narrow(1, 0, index(n)),
-        }
+        };
+        rows.to_kind(Kind::Float)
     }
 
     /// The products of `[K, n, width]` with every row, `[K, n, words]`: the table as an output layer.
     pub fn scores(&self, x: &Tensor) -> Tensor {
+        let x = x.to_kind(self.kind);
         match &self.weight {
-            Weight::Shared(weight) => x.linear(weight, None::<&Tensor>),
-            Weight::Stacked(weight) => stacked_linear(x, weight, None),
+            Weight::Shared(weight) => x.linear(&weight.to_kind(self.kind), None::<&Tensor>),
+            Weight::Stacked(weight) => stacked_linear(&x, &weight.to_kind(self.kind), None),
         }
     }
 
@@ -224,6 +297,13 @@ impl Embedding {
 }
 
 impl Weight {
+    fn is_shared(&self) -> bool {
+        match self {
+            Self::Shared(_) => true,
+            Self::Stacked(_) => false,
+        }
+    }
+
     fn shared(&self) -> &Tensor {
         match self {
             Self::Shared(tensor) => tensor,
@@ -242,6 +322,92 @@ impl Weight {
         match self {
             Self::Stacked(tensor) => tensor,
             Self::Shared(_) => panic!("adapters always train"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::pass::Stream;
+    use crate::stream::StreamKey;
+
+    const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+    /// Three slots with ranks 2, 4 and 3 on a frozen layer of 6 to 5.
+    fn adapted(dropouts: [f64; 3], kind: Kind) -> Linear {
+        tch::manual_seed(1);
+        let mut params = Params::new(3);
+        params.freeze("layer.weight", Tensor::randn([5, 6], CPU).to_kind(kind));
+        params.freeze("layer.bias", Tensor::randn([5], CPU).to_kind(kind));
+        let each = |size: fn(i64) -> [i64; 2]| [2, 4, 3].map(|r| Tensor::randn(size(r), CPU));
+        params.train("layer.lora_A.weight", &each(|r| [r, 6]), true);
+        params.train("layer.lora_B.weight", &each(|r| [5, r]), true);
+        let settings = AdapterSettings { scales: vec![0.5, 1.0, 2.0], dropouts: dropouts.to_vec() };
+        Linear::new(&params, "layer", Some(&settings))
+    }
+
+    fn training() -> Pass {
+        let stream = |seed| Stream { key: StreamKey::from_seed(seed), step: 0, rows: 7, tokens: 1 };
+        Pass::training((1..=3).map(stream).collect())
+    }
+
+    #[test]
+    fn an_input_that_all_slots_share_gives_what_a_copy_for_each_gives() {
+        for dropouts in [[0.0; 3], [0.5, 0.0, 0.2]] {
+            let layer = adapted(dropouts, Kind::Float);
+            let x = Tensor::randn([1, 7, 6], CPU);
+            let shared = layer.forward(&x, &mut training());
+            let copied = layer.forward(&x.expand([3, -1, -1], false).contiguous(), &mut training());
+            assert_eq!(shared.size(), [3, 7, 5]);
+            assert!(shared.allclose(&copied, 1e-5, 1e-5, false), "{dropouts:?}");
+            let gradients = |y: &Tensor| {
+                let a = &layer.adapter.as_ref().unwrap().a;
+                Tensor::run_backward(&[y.square().sum(Kind::Float)], &[a], false, false).remove(0)
+            };
+            assert!(gradients(&shared).allclose(&gradients(&copied), 1e-4, 1e-4, false), "{dropouts:?}");
+        }
+    }
+
+    #[test]
+    fn a_frozen_base_in_bf16_is_multiplied_so_and_its_adapters_in_32_bits() {
+        let x = Tensor::randn([3, 7, 6], CPU);
+        let [exact, rounded] = [Kind::Float, Kind::BFloat16].map(|kind| adapted([0.0; 3], kind));
+        let (base, y) = (rounded.base(&x), rounded.forward(&x, &mut training()));
+        assert_eq!((base.kind(), y.kind()), (Kind::BFloat16, Kind::BFloat16));
+        let of_adapter = |layer: &Linear| {
+            let zero = Tensor::zeros([3, 7, 5], CPU);
+            layer.adapt(&zero, &x, &mut training())
+        };
+        assert_eq!(of_adapter(&rounded), of_adapter(&exact));
+        let gradient = Tensor::run_backward(
+            &[y.sum(Kind::Float)],
+            &[&rounded.adapter.as_ref().unwrap().a],
+            false,
+            false,
+        );
+        assert_eq!(gradient[0].kind(), Kind::Float);
+    }
+
+    #[test]
+    fn weights_that_train_are_rounded_for_products_and_keep_their_32_bits() {
+        let mut params = Params::new(2);
+        let values = |size: &[i64]| [1, 2].map(|_| Tensor::randn(size, CPU));
+        params.train("layer.weight", &values(&[5, 6]), true);
+        params.train("layer.bias", &values(&[5]), false);
+        params.multiply_in("layer.weight", Kind::BFloat16);
+        let x = Tensor::randn([2, 7, 6], CPU);
+        for params in [params.retain(&[0, 1]), params.retain(&[1]), params] {
+            let y = Linear::new(&params, "layer", None).base(&x.narrow(0, 0, index(params.slots())));
+            assert_eq!(y.kind(), Kind::BFloat16);
+            y.sum(Kind::Float).backward();
+            for (name, trainable) in params.trainable() {
+                assert_eq!(
+                    [trainable.tensor.kind(), trainable.tensor.grad().kind()],
+                    [Kind::Float; 2],
+                    "{name}"
+                );
+            }
         }
     }
 }

@@ -27,4 +27,4 @@ pub mod pass;
 pub mod weights;
 
 #[cfg(feature = "torch")]
-pub use self::family::{Inputs, Model};
+pub use self::family::{Inputs, Model, Trunk, UNSEEN};

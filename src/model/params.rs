@@ -25,6 +25,8 @@ pub struct Trainable {
     pub tensor: Tensor,
     /// Whether weight decay applies: to matrices, not to biases and norms.
     pub decays: bool,
+    /// What it is rounded to where it is multiplied.
+    product: Kind,
     /// Each slot's own sizes; what lies beyond them is padding with zeros.
     sizes: Vec<Vec<i64>>,
 }
@@ -34,7 +36,7 @@ impl Trainable {
     fn new(values: &[Tensor], decays: bool) -> Self {
         let sizes = values.iter().map(Tensor::size).collect();
         let tensor = stack(values).to_kind(Kind::Float).contiguous().set_requires_grad(true);
-        Self { tensor, decays, sizes }
+        Self { tensor, decays, product: Kind::Float, sizes }
     }
 
     /// One slot's part of a tensor of this one's sizes, without padding, sharing its storage.
@@ -97,6 +99,25 @@ impl Params {
         self.trainable.insert(name.to_owned(), Trainable::new(values, decays));
     }
 
+    /// Has a trainable tensor's products computed in another kind than its own 32 bits.
+    ///
+    /// # Panics
+    /// When nothing of this name trains.
+    pub fn multiply_in(&mut self, name: &str, kind: Kind) {
+        let trainable = self.trainable.get_mut(name);
+        trainable.unwrap_or_else(|| panic!("no tensor `{name}` trains")).product = kind;
+    }
+
+    /// What products with a weight are computed in: frozen ones in their own kind.
+    #[must_use]
+    pub fn product_kind(&self, name: &str) -> Kind {
+        match (self.trainable.get(name), self.shared.get(name)) {
+            (Some(trainable), _) => trainable.product,
+            (None, Some(shared)) => shared.kind(),
+            (None, None) => Kind::Float,
+        }
+    }
+
     /// A weight by name, sharing its storage and its gradient.
     ///
     /// # Panics
@@ -126,6 +147,7 @@ impl Params {
         self.select(&[slot], |t| Trainable {
             tensor: t.of_slot(&t.tensor, slot).unsqueeze(0),
             decays: t.decays,
+            product: t.product,
             sizes: vec![t.sizes[slot].clone()],
         })
     }
@@ -135,7 +157,7 @@ impl Params {
     pub fn retain(&self, kept: &[usize]) -> Self {
         self.select(kept, |t| {
             let values: Vec<Tensor> = kept.iter().map(|slot| t.of_slot(&t.tensor, *slot)).collect();
-            Trainable::new(&values, t.decays)
+            Trainable { product: t.product, ..Trainable::new(&values, t.decays) }
         })
     }
 

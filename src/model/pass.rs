@@ -1,6 +1,8 @@
 //! Owns what a forward pass needs besides tensors: whether it trains, and each slot's random stream.
 //! Knows no layer.
 
+use std::collections::HashMap;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::stream::{Draw, StreamKey};
@@ -19,24 +21,53 @@ pub struct Stream {
 }
 
 /// One forward pass. Its dropout masks depend on each slot's own stream alone, not on how far the
-/// neighbours' rows pad the batch.
+/// neighbours' rows pad the batch. Where slots see the same batch there is one stream for all of them.
 #[derive(Debug)]
 pub struct Pass {
     streams: Option<Vec<Stream>>,
     site: u64,
+    kept: Option<Kept>,
 }
+
+/// Masks drawn before, by site and by the bits of their probabilities: slots that go through the
+/// model one after the other with the same stream have the same.
+#[derive(Debug, Default)]
+struct Kept {
+    masks: HashMap<(u64, Vec<u64>), Tensor>,
+    elements: usize,
+}
+
+/// Mask elements that are kept for the next slot: 256 MiB in 32 bits. The rest is drawn again.
+const KEPT_ELEMENTS: usize = 1 << 26;
 
 impl Pass {
     /// A pass without dropout.
     #[must_use]
     pub fn evaluation() -> Self {
-        Self { streams: None, site: 0 }
+        Self { streams: None, site: 0, kept: None }
     }
 
-    /// A pass with dropout: one stream per slot. The batch is as large as the largest of them.
+    /// A pass with dropout: one stream per slot, or one for all. The batch is as large as the largest
+    /// of them.
     #[must_use]
     pub fn training(streams: Vec<Stream>) -> Self {
-        Self { streams: Some(streams), site: 0 }
+        Self { streams: Some(streams), site: 0, kept: None }
+    }
+
+    /// The same, of which some stretch will be gone through again: [`Pass::go_on_at`].
+    #[must_use]
+    pub fn repeated(self) -> Self {
+        Self { kept: Some(Kept::default()), ..self }
+    }
+
+    /// How many dropout layers the pass has come through.
+    pub(super) fn site(&self) -> u64 {
+        self.site
+    }
+
+    /// Goes back, or on, to where the pass had come through so many dropout layers.
+    pub(super) fn go_on_at(&mut self, site: u64) {
+        self.site = site;
     }
 
     /// Whether dropout with this probability would change anything.
@@ -61,7 +92,8 @@ impl Pass {
 
     /// Dropout with a probability per slot: elements are zeroed with probability p and the others
     /// scaled by 1 / (1 - p) (Srivastava et al. 2014). `x` holds activations `[K, B * T, width]` or
-    /// `[K, B, width]`, or attention shares `[K * B, heads, T or 1, T]`.
+    /// `[K, B, width]`, or attention shares `[K * B, heads, T or 1, T]`; with K = 1 and several
+    /// probabilities the result has a slot for each.
     pub fn dropout_per_slot(&mut self, x: &Tensor, probabilities: &[f64]) -> Tensor {
         let Some(streams) = &self.streams else { return x.shallow_clone() };
         // Every layer counts, also one that drops nothing: a neighbour with another probability
@@ -71,18 +103,45 @@ impl Pass {
         if probabilities.iter().all(|p| *p == 0.0) {
             return x.shallow_clone();
         }
+        let alike = streams.len() == 1 && probabilities.iter().all(|p| p == &probabilities[0]);
+        let probabilities = if alike { &probabilities[..1] } else { probabilities };
         let rows = streams.iter().map(|stream| stream.rows).max().unwrap_or(0);
         let whole = slot_size(&x.size(), rows);
-        let parts = streams.iter().zip(probabilities).map(|(stream, p)| {
-            let seed = stream.key.seed(Draw::Dropout { step: stream.step, site });
-            slot_mask(&whole, stream, *p, seed, x.device()).view([-1])
-        });
-        let mask = tch::no_grad(|| match parts.collect::<Vec<_>>().as_slice() {
-            // Joining one would copy it.
-            [alone] => alone.shallow_clone(),
-            parts => Tensor::cat(parts, 0),
-        });
-        x * mask.view(x.size().as_slice())
+        let draw = || {
+            let parts = streams.iter().cycle().zip(probabilities).map(|(stream, p)| {
+                let seed = stream.key.seed(Draw::Dropout { step: stream.step, site });
+                slot_mask(&whole, stream, *p, seed, x.device())
+            });
+            tch::no_grad(|| match parts.collect::<Vec<_>>().as_slice() {
+                // Joining one would copy it.
+                [alone] => alone.unsqueeze(0),
+                parts => Tensor::stack(parts, 0),
+            })
+        };
+        let mask = match &mut self.kept {
+            None => draw(),
+            Some(kept) => kept.get_or_draw((site, probabilities.iter().map(|p| p.to_bits()).collect()), draw),
+        };
+        let per_slot: Vec<i64> = std::iter::once(-1).chain(whole).collect();
+        let dropped = x.reshape(per_slot) * mask;
+        // Slots and rows may share the first dimension.
+        let mut size = x.size();
+        size[0] = -1;
+        dropped.view(size.as_slice())
+    }
+}
+
+impl Kept {
+    fn get_or_draw(&mut self, key: (u64, Vec<u64>), draw: impl FnOnce() -> Tensor) -> Tensor {
+        if let Some(mask) = self.masks.get(&key) {
+            return mask.shallow_clone();
+        }
+        let mask = draw();
+        if self.elements + mask.numel() <= KEPT_ELEMENTS {
+            self.elements += mask.numel();
+            self.masks.insert(key, mask.shallow_clone());
+        }
+        mask
     }
 }
 
@@ -202,6 +261,39 @@ mod tests {
         let _ = with.dropout_per_slot(&ones(1, 1), &[0.5]);
         let _ = without.dropout_per_slot(&ones(1, 1), &[0.0]);
         assert_eq!(with.dropout(&ones(1, 1), 0.5), without.dropout(&ones(1, 1), 0.5));
+    }
+
+    #[test]
+    fn one_stream_for_all_slots_draws_what_each_would_draw() {
+        let stream = Stream { tokens: 3, ..stream(1, 7, 2) };
+        let x = |slots: i64| Tensor::arange(slots * 48, CPU).view([slots, 6, 8]);
+        for probabilities in [[0.5, 0.5, 0.5], [0.5, 0.0, 0.2]] {
+            let own = Pass::training(vec![stream; 3]).dropout_per_slot(&x(3), &probabilities);
+            let shared = Pass::training(vec![stream]).dropout_per_slot(&x(3), &probabilities);
+            assert_eq!(shared, own);
+        }
+        let spread = Pass::training(vec![stream]).dropout_per_slot(&x(1), &[0.5, 0.0, 0.2]);
+        let own = Pass::training(vec![stream; 3]);
+        let copies = x(1).expand([3, 6, 8], false);
+        assert_eq!(spread, { own }.dropout_per_slot(&copies, &[0.5, 0.0, 0.2]));
+        let shares = Tensor::ones([3 * 2, 2, 3, 3], CPU);
+        let own = Pass::training(vec![stream; 3]).dropout(&shares, 0.5);
+        assert_eq!(Pass::training(vec![stream]).dropout(&shares, 0.5), own);
+    }
+
+    #[test]
+    fn a_stretch_gone_through_again_has_the_same_masks() {
+        let stream = stream(1, 7, 4);
+        let (mut once, mut again) = (Pass::training(vec![stream]), Pass::training(vec![stream]).repeated());
+        let _ = (once.dropout(&ones(1, 4), 0.1), again.dropout(&ones(1, 4), 0.1));
+        let site = again.site();
+        let expected = [0.3, 0.2].map(|p| once.dropout(&ones(1, 4), p));
+        for _ in 0..2 {
+            again.go_on_at(site);
+            assert_eq!([0.3, 0.2].map(|p| again.dropout(&ones(1, 4), p)), expected);
+        }
+        again.go_on_at(site);
+        assert_ne!(again.dropout(&ones(1, 4), 0.6), expected[0], "another probability is another mask");
     }
 
     #[test]

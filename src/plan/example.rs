@@ -8,7 +8,7 @@ use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::content::ContentHash;
 use crate::spec::{DeviceRequest, SweepSpec};
 use crate::task::{DataFile, Task};
-use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training};
+use crate::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
@@ -26,12 +26,33 @@ pub(crate) fn sweep() -> SweepSpec {
         point(1, Method::Scratch, 5e-4),
         point(2, lora(8), 5e-3),
     ];
+    of(&task, &models, configurations, 3)
+}
+
+/// A grid over one model: a configuration for each method, epochs and seed, of so many folds.
+pub(crate) fn grid(points: impl IntoIterator<Item = (Method, f64, u64)>, folds: usize) -> SweepSpec {
+    let (task, model) = (Arc::new(task()), model("minilm-2", "a"));
+    let point = |(n, (method, epochs, seed)): (u32, (Method, f64, u64))| {
+        // Learning rates tell apart what is the same otherwise.
+        let training = Training { learning_rate: 1e-6 * f64::from(n + 1), epochs, seed, ..training() };
+        Arc::new(Configuration::new(&task, &model, method, training))
+    };
+    let configurations = (0..).zip(points).map(point).collect();
+    of(&task, std::slice::from_ref(&model), configurations, folds)
+}
+
+fn of(
+    task: &Arc<Task>,
+    models: &[ModelSpec],
+    configurations: Vec<Arc<Configuration>>,
+    k: usize,
+) -> SweepSpec {
     SweepSpec {
         name: "example".to_owned(),
-        tasks: BTreeMap::from([(task.name.clone(), task)]),
-        models: models.into_iter().map(|model| (model.name.clone(), model)).collect::<BTreeMap<_, _>>(),
+        tasks: BTreeMap::from([(task.name.clone(), Arc::clone(task))]),
+        models: models.iter().map(|model| (model.name.clone(), model.clone())).collect(),
         configurations,
-        splitting: Splitting::KFold { k: 3, stratified: true, seed: 42 },
+        splitting: Splitting::KFold { k, stratified: true, seed: 42 },
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
     }
@@ -88,5 +109,6 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 42,
+        precision: Precision::Fp32,
     }
 }

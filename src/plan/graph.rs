@@ -1,15 +1,18 @@
 //! Owns which jobs a run consists of and what each one needs:
 //! prepare data → train packs → summarise configurations → report.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::arch::ModelSpec;
 use crate::content::ContentHash;
 use crate::job::{Pack, Prepare, Work, store_key};
-use crate::plan::pack::{self, Limits};
-use crate::plan::{Estimate, Job, JobGraph, JobId, JobKey, cost};
+use crate::plan::cost::{Prices, Speed};
+use crate::plan::pack::{self, Packed, Room};
+use crate::plan::{Job, JobGraph, JobId, JobKey, cost};
 use crate::spec::SweepSpec;
+use crate::task::Task;
 use crate::trial::{ConfigurationId, Trial};
 
 /// What earlier runs have left, so that it need not be made again.
@@ -29,103 +32,133 @@ impl Present<'_> {
 }
 
 /// The jobs that bring the trials `todo` of a sweep to a report in `folder`, without those whose
-/// work is `present`. Jobs stand in the order in which they can start.
+/// work is `present`, packed for the `room` there is. Jobs stand in the order in which they can start.
 ///
 /// A configuration is summarised over all of its folds, those done in an earlier run included.
 #[must_use]
-pub fn build(sweep: &SweepSpec, todo: &[Trial], folder: &Path, present: Present<'_>) -> JobGraph {
-    let mut graph = JobGraph::new();
-    let stores = push_prepares(&mut graph, sweep, todo, present);
-    let training = push_trains(&mut graph, sweep, todo, &stores);
-    let summaries = push_summaries(&mut graph, sweep, &training, present);
-    let work = Work::Report { folder: folder.to_path_buf() };
-    push(&mut graph, "report".to_owned(), work, summaries);
-    graph
-}
-
-fn push(graph: &mut JobGraph, key: String, work: Work, needs: Vec<JobId>) -> JobId {
-    let estimate = cost::estimate(&work);
-    graph.push(Job { key: JobKey(key), work, needs, estimate })
-}
-
-/// One job per distinct store, in the order of the trials that need them first.
-fn push_prepares(
-    graph: &mut JobGraph,
+pub fn build(
     sweep: &SweepSpec,
     todo: &[Trial],
+    folder: &Path,
     present: Present<'_>,
-) -> BTreeMap<ContentHash, JobId> {
-    let mut seen = BTreeSet::new();
-    let mut stores = BTreeMap::new();
-    for trial in todo {
-        let (task, model) = (sweep.task(&trial.configuration), sweep.model(&trial.configuration));
-        if !seen.insert((&task.name, model.tokenizer_content)) {
-            continue;
-        }
-        let store = store_key(task, model.tokenizer_content);
-        if !(present.store)(store) {
-            let prepare = Prepare { store, task: Arc::clone(task), tokenizer: model.tokenizer.clone() };
-            let id = push(graph, format!("prepare-{store}"), Work::Prepare(Box::new(prepare)), Vec::new());
-            stores.insert(store, id);
-        }
-    }
-    stores
+    room: Room<'_>,
+) -> JobGraph {
+    let mut builder = Builder { sweep, graph: JobGraph::new(), speed: Speed::of(room.places) };
+    let bases = builder.push_prepares(todo, present);
+    let training = builder.push_trains(pack::packs(&mut Prices::new(sweep), todo, room), &bases);
+    let summaries = builder.push_summaries(&training, present);
+    builder.push("report".to_owned(), Work::Report { folder: folder.to_path_buf() }, summaries);
+    builder.graph
 }
 
-/// One job per pack, and which of them each configuration's trials are in.
-fn push_trains(
-    graph: &mut JobGraph,
-    sweep: &SweepSpec,
-    todo: &[Trial],
-    stores: &BTreeMap<ContentHash, JobId>,
-) -> HashMap<ConfigurationId, BTreeSet<JobId>> {
-    let mut training: HashMap<ConfigurationId, BTreeSet<JobId>> = HashMap::new();
-    // Folds cost alike, and counting a model's parameters is most of an estimate.
-    let mut estimates: HashMap<Vec<ConfigurationId>, Estimate> = HashMap::new();
-    for slots in pack::packs(todo, Limits::default()) {
-        let task = Arc::clone(sweep.task(&slots[0].configuration));
-        let model = sweep.model(&slots[0].configuration).clone();
-        let store = store_key(&task, model.tokenizer_content);
-        let key = JobKey(format!("train-{}", slots[0].id));
-        let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();
-        let work = Work::Train(Box::new(Pack { task, model, store, slots }));
-        let needs = stores.get(&store).copied().into_iter().collect();
-        let estimate = *estimates.entry(configurations.clone()).or_insert_with(|| cost::estimate(&work));
-        let id = graph.push(Job { key, work, needs, estimate });
-        for configuration in configurations {
-            training.entry(configuration).or_default().insert(id);
-        }
-    }
-    training
+/// What all packs of a task and a model have in common.
+struct Base {
+    task: Arc<Task>,
+    model: Arc<ModelSpec>,
+    store: ContentHash,
+    /// The job that makes the store, where it is not there.
+    prepare: Option<JobId>,
 }
 
-/// One job per configuration that has something to train or whose summary a crash has left unwritten,
-/// in grid order.
-fn push_summaries(
-    graph: &mut JobGraph,
-    sweep: &SweepSpec,
-    training: &HashMap<ConfigurationId, BTreeSet<JobId>>,
-    present: Present<'_>,
-) -> Vec<JobId> {
-    let mut summaries = Vec::new();
-    for configuration in &sweep.configurations {
-        let needs: Vec<JobId> = training.get(&configuration.id).into_iter().flatten().copied().collect();
-        if needs.is_empty() && (present.summary)(configuration.id) {
-            continue;
-        }
-        let folds = 0..sweep.splitting.splits();
-        let trials = folds.map(|fold| Trial::new(configuration, sweep.splitting, fold).id).collect();
-        let work = Work::Summarise { configuration: configuration.id, trials };
-        let key = format!("summarise-{}", configuration.id);
-        summaries.push(push(graph, key, work, needs));
+/// Bases by the names of task and model.
+type Bases<'a> = HashMap<(&'a str, &'a str), Base>;
+
+/// The jobs that train each configuration's trials, each once, in their order.
+type Training = HashMap<ConfigurationId, Vec<JobId>>;
+
+struct Builder<'a> {
+    sweep: &'a SweepSpec,
+    graph: JobGraph,
+    speed: Speed,
+}
+
+impl Builder<'_> {
+    fn push(&mut self, key: String, work: Work, needs: Vec<JobId>) -> JobId {
+        let estimate = cost::estimate(&work, self.speed);
+        self.graph.push(Job { key: JobKey(key), work, needs, estimate })
     }
-    summaries
+
+    /// One job per distinct store, in the order of the trials that need them first.
+    fn push_prepares<'t>(&mut self, todo: &'t [Trial], present: Present<'_>) -> Bases<'t> {
+        let mut bases = Bases::new();
+        let mut stores: HashMap<ContentHash, Option<JobId>> = HashMap::new();
+        let sweep = self.sweep;
+        for Trial { configuration, .. } in todo {
+            let names = (configuration.task.as_str(), configuration.model.as_str());
+            if bases.contains_key(&names) {
+                continue;
+            }
+            let (task, model) = (sweep.task(configuration), sweep.model(configuration));
+            let store = store_key(task, model.tokenizer_content);
+            let prepare = *stores.entry(store).or_insert_with(|| {
+                let prepare = Prepare { store, task: Arc::clone(task), tokenizer: model.tokenizer.clone() };
+                let work = Work::Prepare(Box::new(prepare));
+                (!(present.store)(store)).then(|| self.push(format!("prepare-{store}"), work, Vec::new()))
+            });
+            let base = Base { task: Arc::clone(task), model: Arc::new(model.clone()), store, prepare };
+            bases.insert(names, base);
+        }
+        bases
+    }
+
+    /// One job per pack.
+    fn push_trains(&mut self, packs: Vec<Packed>, bases: &Bases<'_>) -> Training {
+        let mut training = Training::new();
+        for Packed { slots, estimate } in packs {
+            let key = JobKey::training(&slots);
+            let first = Arc::clone(&slots[0].configuration);
+            let Base { task, model, store, prepare } = &bases[&(first.task.as_str(), first.model.as_str())];
+            let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();
+            let pack = Pack { task: Arc::clone(task), model: Arc::clone(model), store: *store, slots };
+            let (work, needs) = (Work::Train(Box::new(pack)), prepare.iter().copied().collect());
+            let id = self.graph.push(Job { key, work, needs, estimate });
+            for configuration in configurations {
+                let jobs = training.entry(configuration).or_default();
+                if jobs.last() != Some(&id) {
+                    jobs.push(id);
+                }
+            }
+        }
+        training
+    }
+
+    /// One job per configuration that has something to train or whose summary a crash has left
+    /// unwritten, in grid order.
+    fn push_summaries(&mut self, training: &Training, present: Present<'_>) -> Vec<JobId> {
+        let mut summaries = Vec::new();
+        let sweep = self.sweep;
+        for configuration in &sweep.configurations {
+            let needs = training.get(&configuration.id).cloned().unwrap_or_default();
+            if needs.is_empty() && (present.summary)(configuration.id) {
+                continue;
+            }
+            let folds = 0..sweep.splitting.splits();
+            let trials = folds.map(|fold| Trial::new(configuration, sweep.splitting, fold).id).collect();
+            let work = Work::Summarise { configuration: configuration.id, trials };
+            summaries.push(self.push(format!("summarise-{}", configuration.id), work, needs));
+        }
+        summaries
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::job::{Device, Placement};
     use crate::plan::example;
+    use crate::plan::pack::Limits;
+
+    fn place() -> Placement {
+        Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] }
+    }
+
+    /// The jobs on one place.
+    fn build(sweep: &SweepSpec, todo: &[Trial], present: Present<'_>) -> JobGraph {
+        let room = Room { places: &[place()], limits: Limits::default() };
+        super::build(sweep, todo, Path::new("reports/x"), present, room)
+    }
 
     fn keys(graph: &JobGraph, prefix: &str) -> Vec<JobId> {
         graph.iter().filter(|(_, job)| job.key.0.starts_with(prefix)).map(|(id, _)| id).collect()
@@ -135,10 +168,14 @@ mod tests {
     fn a_fresh_sweep_prepares_each_store_once() {
         let sweep = example::sweep();
         let trials = sweep.trials();
-        let graph = build(&sweep, &trials, Path::new("reports/x"), Present::NOTHING);
+        let graph = build(&sweep, &trials, Present::NOTHING);
         // Two of the three models share a tokenizer.
         assert_eq!(keys(&graph, "prepare-").len(), 2);
-        assert_eq!(keys(&graph, "train-").len(), trials.len());
+        let trained: Vec<_> = graph.iter().flat_map(|(_, job)| job.trials()).collect();
+        assert_eq!(trained.iter().collect::<BTreeSet<_>>().len(), trials.len());
+        assert_eq!(trained.len(), trials.len());
+        // Two adapters on the same base make one pack per fold.
+        assert!(keys(&graph, "train-").len() <= trials.len() - 3);
         assert_eq!(keys(&graph, "summarise-").len(), sweep.configurations.len());
         let (last, report) = graph.iter().last().unwrap();
         assert_eq!(report.key.0, "report");
@@ -155,20 +192,22 @@ mod tests {
     }
 
     #[test]
-    fn keys_are_unique_and_the_same_in_every_run() {
+    fn keys_are_unique_and_the_same_sweep_gives_the_same_graph() {
         let sweep = example::sweep();
-        let all = build(&sweep, &sweep.trials(), Path::new("r"), Present::NOTHING);
-        let rest = build(&sweep, &sweep.trials()[4..], Path::new("r"), Present::NOTHING);
-        let names: BTreeSet<_> = all.iter().map(|(_, job)| job.key.clone()).collect();
-        assert_eq!(names.len(), all.len());
-        assert!(rest.iter().all(|(_, job)| names.contains(&job.key)));
+        let all = build(&sweep, &sweep.trials(), Present::NOTHING);
+        let rest = build(&sweep, &sweep.trials()[4..], Present::NOTHING);
+        for graph in [&all, &rest] {
+            let names: BTreeSet<_> = graph.iter().map(|(_, job)| job.key.clone()).collect();
+            assert_eq!(names.len(), graph.len());
+        }
+        assert_eq!(all, build(&sweep, &sweep.trials(), Present::NOTHING));
     }
 
     #[test]
     fn a_continued_sweep_has_only_what_is_left() {
         let sweep = example::sweep();
         let todo = &sweep.trials()[5..6];
-        let graph = build(&sweep, todo, Path::new("r"), Present::EVERYTHING);
+        let graph = build(&sweep, todo, Present::EVERYTHING);
         let [train, summarise, report] = [0, 1, 2].map(|n| graph.job(JobId(n)));
         assert_eq!(graph.len(), 3);
         assert!(train.needs.is_empty(), "the store is there");
@@ -176,7 +215,7 @@ mod tests {
         assert_eq!(*configuration, todo[0].configuration.id);
         assert_eq!(trials.len(), sweep.splitting.splits(), "earlier folds are summarised too");
         assert_eq!(report.needs, vec![JobId(1)]);
-        assert_eq!(build(&sweep, &[], Path::new("r"), Present::EVERYTHING).len(), 1, "the report alone");
+        assert_eq!(build(&sweep, &[], Present::EVERYTHING).len(), 1, "the report alone");
     }
 
     #[test]
@@ -184,7 +223,7 @@ mod tests {
         let sweep = example::sweep();
         let missing = sweep.configurations[2].id;
         let present = Present { summary: &|id| id != missing, ..Present::EVERYTHING };
-        let graph = build(&sweep, &sweep.trials()[..1], Path::new("r"), present);
+        let graph = build(&sweep, &sweep.trials()[..1], present);
         let made: Vec<_> = keys(&graph, "summarise-").into_iter().map(|id| graph.job(id)).collect();
         let keys = [sweep.configurations[0].id, missing].map(|id| format!("summarise-{id}"));
         assert_eq!(made.iter().map(|job| job.key.0.clone()).collect::<Vec<_>>(), keys);
@@ -194,7 +233,8 @@ mod tests {
     #[test]
     fn every_job_has_the_estimate_of_its_own_work() {
         let sweep = example::sweep();
-        let graph = build(&sweep, &sweep.trials(), Path::new("r"), Present::NOTHING);
-        assert!(graph.iter().all(|(_, job)| job.estimate == cost::estimate(&job.work)));
+        let graph = build(&sweep, &sweep.trials(), Present::NOTHING);
+        let speed = Speed::of(&[place()]);
+        assert!(graph.iter().all(|(_, job)| job.estimate == cost::estimate(&job.work, speed)));
     }
 }

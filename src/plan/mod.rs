@@ -18,18 +18,29 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::job::Work;
-use crate::trial::TrialId;
+use crate::job::{Pack, Work};
+use crate::trial::{Trial, TrialId};
 
 /// A job's position in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u32);
 
-/// A job's name, the same in every run of the sweep: `prepare-<store>`, `train-<first trial>`,
-/// `summarise-<configuration>`, `report`.
+/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`,
+/// `summarise-<configuration>`, `report`. The same jobs have the same names in every run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobKey(pub String);
+
+impl JobKey {
+    /// The name of the job that trains these trials.
+    ///
+    /// # Panics
+    /// When there are none.
+    #[must_use]
+    pub fn training(slots: &[Trial]) -> Self {
+        Self(format!("train-{}", slots[0].id))
+    }
+}
 
 impl fmt::Display for JobKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,7 +65,7 @@ pub struct Job {
 /// What a job is thought to cost.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Time on one CPU core; [`cost::Calibration`] knows the devices.
+    /// Time on one of the places at hand; [`cost::Calibration`] learns better.
     pub duration: Duration,
     /// Largest memory, in MiB.
     pub mem_mib: f64,
@@ -62,7 +73,16 @@ pub struct Estimate {
     pub disk_mib: f64,
 }
 
-/// The jobs of a run. Acyclic: a job only needs jobs that stand before it.
+impl Estimate {
+    /// What a part of a pack is thought to cost.
+    #[must_use]
+    fn share(self, part: f64) -> Self {
+        let Self { duration, mem_mib, disk_mib } = self;
+        Self { duration: duration.mul_f64(part), mem_mib: mem_mib * part, disk_mib: disk_mib * part }
+    }
+}
+
+/// The jobs of a run. Acyclic: a job only needs jobs that stand before it, and parts of those.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct JobGraph {
     jobs: Vec<Job>,
@@ -84,6 +104,25 @@ impl JobGraph {
         assert!(job.needs.iter().all(|need| *need < id), "job `{}` needs a job that comes after it", job.key);
         self.jobs.push(job);
         id
+    }
+
+    /// Puts jobs with these parts of a pack at the end; those that need the pack (`dependants`) need
+    /// them too. Other work cannot be divided.
+    pub fn divide(&mut self, id: JobId, parts: Vec<Vec<Trial>>, dependants: &[JobId]) -> Vec<JobId> {
+        let Job { work: Work::Train(pack), needs, estimate, .. } = self.job(id).clone() else {
+            return Vec::new();
+        };
+        let divided = parts.into_iter().map(|slots| {
+            let estimate = estimate.share(slots.len() as f64 / pack.slots.len() as f64);
+            let key = JobKey::training(&slots);
+            let work = Work::Train(Box::new(Pack { slots, ..(*pack).clone() }));
+            self.push(Job { key, work, needs: needs.clone(), estimate })
+        });
+        let divided: Vec<JobId> = divided.collect();
+        for dependant in dependants {
+            self.jobs[dependant.0 as usize].needs.extend(&divided);
+        }
+        divided
     }
 
     /// A job.

@@ -8,8 +8,8 @@ pub use crate::plan::table::table;
 use serde::{Deserialize, Serialize};
 
 use crate::job::{Placement, Work};
-use crate::plan::cost::{self, Calibration, Standing};
-use crate::plan::params::{self, ParamCounts};
+use crate::plan::cost::{self, Calibration, Prices, Standing};
+use crate::plan::params::ParamCounts;
 use crate::plan::{Job, JobGraph, JobKey};
 use crate::spec::SweepSpec;
 use crate::trial::{Configuration, ConfigurationId, Training, Trial, TrialId};
@@ -131,18 +131,33 @@ pub enum JobKind {
 pub struct Predicted {
     /// Seconds from start to report.
     pub duration_s: f64,
-    /// All training seconds, shared out evenly over the places: no schedule is shorter.
+    /// No schedule of these jobs is shorter.
     pub lower_bound_s: f64,
+    /// Why not.
+    pub bound_by: Bound,
     /// Memory when the largest packs train at the same time, in MiB.
     pub mem_mib: f64,
     /// Disk that the run leaves, in MiB.
     pub disk_mib: f64,
 }
 
+/// What keeps a run from being shorter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Bound {
+    /// All training seconds, shared out evenly over the places.
+    Places,
+    /// The longest pack, which trains in one place.
+    LongestPack,
+    /// Preparing, summarising and reporting, one after the other beside the training.
+    Beside,
+}
+
 /// What the jobs of a sweep will do on these places.
 #[must_use]
 pub fn overview(sweep: &SweepSpec, graph: &JobGraph, places: &[Placement]) -> Overview {
-    let counts: Vec<_> = sweep.configurations.iter().map(|c| count(sweep, c)).collect();
+    let mut prices = Prices::new(sweep);
+    let counts: Vec<_> = sweep.configurations.iter().map(|c| prices.params(c)).collect();
     let folds = sweep.splitting.splits();
     let configurations = sweep.configurations.iter().zip(&counts);
     let calibration = Calibration::assumed(places);
@@ -159,11 +174,6 @@ pub fn overview(sweep: &SweepSpec, graph: &JobGraph, places: &[Placement]) -> Ov
         places: places.to_vec(),
         warnings: sweep.warnings.clone(),
     }
-}
-
-fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
-    let head = sweep.task(configuration).objective.head();
-    params::count(&sweep.model(configuration).architecture, head, &configuration.method)
 }
 
 fn configuration_row(configuration: &Configuration, counts: &ParamCounts, folds: usize) -> ConfigurationRow {
@@ -223,12 +233,49 @@ fn job_row(graph: &JobGraph, job: &Job, calibration: &Calibration) -> JobRow {
 
 fn predict(jobs: &[JobRow], duration: Duration, places: usize) -> Predicted {
     let training = || jobs.iter().filter(|job| job.kind == JobKind::Train);
+    let seconds: f64 = training().map(|job| job.duration_s).sum();
+    let all: f64 = jobs.iter().map(|job| job.duration_s).sum();
+    let bounds = [
+        (Bound::Places, seconds / cost::count(places)),
+        (Bound::LongestPack, training().map(|job| job.duration_s).fold(0.0, f64::max)),
+        (Bound::Beside, all - seconds),
+    ];
+    let (bound_by, lower_bound_s) =
+        bounds.into_iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)).expect("there are three");
     let mut mem_mib: Vec<f64> = training().map(|job| job.mem_mib).collect();
     mem_mib.sort_by(|a, b| b.total_cmp(a));
     Predicted {
         duration_s: duration.as_secs_f64(),
-        lower_bound_s: training().map(|job| job.duration_s).sum::<f64>() / cost::count(places),
+        lower_bound_s,
+        bound_by,
         mem_mib: mem_mib.iter().take(places).sum(),
         disk_mib: jobs.iter().map(|job| job.disk_mib).sum(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::job::Device;
+    use crate::plan::pack::{Limits, Room};
+    use crate::plan::{example, graph};
+
+    #[test]
+    fn the_lower_bound_says_what_makes_it() {
+        let sweep = example::sweep();
+        let predicted = |n: usize| {
+            let places: Vec<_> =
+                (0..n).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect();
+            let room = Room { places: &places, limits: Limits::default() };
+            let present = graph::Present::NOTHING;
+            let graph = graph::build(&sweep, &sweep.trials(), Path::new("r"), present, room);
+            overview(&sweep, &graph, &places).predicted
+        };
+        let [few, many] = [2, 100].map(predicted);
+        assert_eq!([few.bound_by, many.bound_by], [Bound::Places, Bound::LongestPack]);
+        assert!(few.lower_bound_s > 5.0 * many.lower_bound_s);
+        assert!(few.duration_s >= few.lower_bound_s && many.duration_s >= many.lower_bound_s);
     }
 }

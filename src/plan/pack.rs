@@ -1,22 +1,56 @@
 //! Owns who trains together: trials that can share one process and one copy of the base weights.
 //!
-//! Knows nothing of devices or time. What a pack holds never changes what a trial learns.
+//! Knows places and predicted times, and nothing of results. What a pack holds never changes what a
+//! trial learns.
+
+mod divide;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 
-use crate::trial::Trial;
+use crate::job::Placement;
+use crate::plan::Estimate;
+use crate::plan::cost::{Prices, SlotCost, Speed};
+use crate::plan::pack::divide::Divider;
+use crate::trial::{Precision, Trial};
 
 /// How large a pack may be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// Most trials per pack, at least 1. The default is 1: every trial trains alone.
+    /// Most trials per pack, at least 1.
     pub slots: usize,
+    /// Memory of a place, in MiB. A trial that needs more than that trains alone.
+    pub mem_mib: f64,
+}
+
+impl Limits {
+    /// Every trial in a pack of its own.
+    pub const ALONE: Self = Self { slots: 1, mem_mib: f64::INFINITY };
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { slots: 1 }
+        Self { slots: usize::MAX, mem_mib: f64::INFINITY }
     }
+}
+
+/// The places that packs are made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Room<'a> {
+    /// Where packs train, one at a time in each.
+    pub places: &'a [Placement],
+    /// How large a pack may be in any of them.
+    pub limits: Limits,
+}
+
+/// Trials that train together.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Packed {
+    /// The trials.
+    pub slots: Vec<Trial>,
+    /// What training them together is thought to cost.
+    pub estimate: Estimate,
 }
 
 /// What trials must have in common to train together.
@@ -34,6 +68,7 @@ struct Shape<'a> {
     modules_to_save: &'a [String],
     /// The bits of AdamW's decays and epsilon, which one step applies to all slots at once.
     optimiser: [u64; 3],
+    precision: Precision,
 }
 
 impl<'a> Shape<'a> {
@@ -48,6 +83,7 @@ impl<'a> Shape<'a> {
             targets: configuration.method.lora().map_or(&[], |lora| lora.targets.as_slice()),
             modules_to_save: configuration.method.lora().map_or(&[], |lora| lora.modules_to_save.as_slice()),
             optimiser: [training.beta1, training.beta2, training.epsilon].map(f64::to_bits),
+            precision: training.precision,
             method: configuration.method.name(),
         }
     }
@@ -59,69 +95,27 @@ pub fn compatible(a: &Trial, b: &Trial) -> bool {
     Shape::of(a) == Shape::of(b)
 }
 
-/// Divides trials into packs of compatible ones. Packs stand in the order of their first trial,
-/// and trials keep their order within a pack.
-#[must_use]
-pub fn packs(trials: &[Trial], limits: Limits) -> Vec<Vec<Trial>> {
-    let mut packs: Vec<Vec<Trial>> = Vec::new();
-    let mut open: HashMap<Shape<'_>, usize> = HashMap::new();
-    for trial in trials {
-        let shape = Shape::of(trial);
-        match open.get(&shape).copied().filter(|pack| packs[*pack].len() < limits.slots) {
-            Some(pack) => packs[pack].push(trial.clone()),
-            None => {
-                open.insert(shape, packs.len());
-                packs.push(vec![trial.clone()]);
-            }
+/// Divides trials into packs of compatible ones, of a size that keeps all places busy to the end.
+/// Packs stand in the order of their first trial, and trials keep their order within a pack.
+pub fn packs<'a>(prices: &mut Prices<'a>, trials: &'a [Trial], room: Room<'_>) -> Vec<Packed> {
+    let costs: Vec<SlotCost> = trials.iter().map(|trial| prices.slot(trial)).collect();
+    let mut shapes: HashMap<Shape<'_>, usize> = HashMap::new();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for (n, trial) in trials.iter().enumerate() {
+        let group = *shapes.entry(Shape::of(trial)).or_insert(groups.len());
+        if group == groups.len() {
+            groups.push(Vec::new());
         }
+        groups[group].push(n);
     }
-    packs
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::plan::example;
-    use crate::trial::{Configuration, Lora, Method};
-
-    #[test]
-    fn every_trial_is_in_one_pack_of_compatible_trials() {
-        let trials = example::sweep().trials();
-        for slots in [1, 2, 3, 100] {
-            let packs = packs(&trials, Limits { slots });
-            assert!(packs.iter().all(|pack| pack.len() <= slots));
-            assert!(packs.iter().all(|pack| pack.iter().all(|trial| compatible(trial, &pack[0]))));
-            let mut packed: Vec<_> = packs.concat().iter().map(|trial| trial.id).collect();
-            let mut wanted: Vec<_> = trials.iter().map(|trial| trial.id).collect();
-            packed.sort_unstable();
-            wanted.sort_unstable();
-            assert_eq!(packed, wanted);
-        }
-        assert_eq!(packs(&trials, Limits::default()).len(), trials.len());
-    }
-
-    #[test]
-    fn what_a_pack_has_once_is_the_same_for_all_its_slots() {
-        let trial = example::sweep().trials().swap_remove(0);
-        let changed = |change: &dyn Fn(&mut Configuration)| {
-            let mut configuration = (*trial.configuration).clone();
-            change(&mut configuration);
-            Trial { configuration: Arc::new(configuration), ..trial.clone() }
-        };
-        let lora = |targets: &str| {
-            let Method::Lora(lora) = example::lora(4) else { panic!("an adapter") };
-            Method::Lora(Lora { targets: vec![targets.to_owned()], ..lora })
-        };
-        let full = changed(&|c| c.method = Method::Full);
-        assert!(!compatible(&trial, &full));
-        assert!(!compatible(&full, &changed(&|c| c.method = Method::Scratch)));
-        assert!(!compatible(&trial, &changed(&|c| c.method = lora("query"))));
-        assert!(!compatible(&trial, &changed(&|c| c.training.beta1 = 0.8)));
-        assert!(!compatible(&trial, &changed(&|c| c.training.accumulation = 2)));
-        assert!(compatible(&trial, &changed(&|c| c.training.learning_rate = 0.1)));
-        assert!(compatible(&trial, &changed(&|c| c.training.seed = 7)));
-        assert!(compatible(&trial, &changed(&|c| c.method = example::lora(64))));
-    }
+    let speed = Speed::of(room.places);
+    let places = room.places.len().max(1);
+    let mut packs = Divider { costs: &costs, speed, limits: room.limits, places }.divide(groups);
+    packs.iter_mut().for_each(|(slots, _)| slots.sort_unstable());
+    packs.sort_unstable_by_key(|(slots, _)| slots[0]);
+    let pack = |(slots, estimate): (Vec<usize>, Estimate)| Packed {
+        slots: slots.into_iter().map(|n| trials[n].clone()).collect(),
+        estimate,
+    };
+    packs.into_iter().map(pack).collect()
 }

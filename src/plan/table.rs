@@ -1,15 +1,18 @@
 //! Owns the overview of a plan as plain text. Computes nothing and prints nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::Value;
 
-use crate::plan::overview::{ConfigurationRow, JobKind, JobRow, Overview};
+use crate::plan::overview::{Bound, ConfigurationRow, JobKind, JobRow, Overview, TrialRow};
 use crate::quantity;
+use crate::trial::Training;
 
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";
+/// Most configurations that are listed one by one: nobody reads more.
+const LISTED: usize = 200;
 
 /// The overview as text for the terminal: configurations, jobs, predicted cost. No colours; lines
 /// end without blanks, the text without a line feed.
@@ -26,12 +29,17 @@ pub fn table(overview: &Overview) -> String {
             quantity::counted(overview.trials.len(), "trial"),
         ),
         configurations(&overview.configurations),
-        jobs(&overview.jobs),
+        jobs(overview),
         format!(
-            "predicted on {}: {} (no schedule is shorter than {}), {} of memory, {} of disk",
+            "predicted on {}: {} (no schedule is shorter than {}: {}), {} of memory, {} of disk",
             places.join(", "),
             quantity::predicted(predicted.duration_s),
             quantity::predicted(predicted.lower_bound_s),
+            match predicted.bound_by {
+                Bound::Places => "every place trains that long",
+                Bound::LongestPack => "the longest pack trains that long",
+                Bound::Beside => "all that runs beside the training takes that long",
+            },
             quantity::mib(predicted.mem_mib),
             quantity::mib(predicted.disk_mib),
         ),
@@ -40,65 +48,95 @@ pub fn table(overview: &Overview) -> String {
 }
 
 fn configurations(rows: &[ConfigurationRow]) -> String {
-    let also = also_varied(rows);
+    let varied = also_varied(rows);
+    let listed = &rows[..rows.len().min(LISTED)];
+    let also: Vec<(&str, Vec<String>)> =
+        varied.iter().map(|name| (name.as_str(), settings(name, listed))).collect();
     let several_tasks = rows.iter().any(|row| row.task != rows[0].task);
     let mut texts = vec!["configuration"];
     texts.extend(several_tasks.then_some("task"));
     texts.extend(["model", "method"]);
     let mut numbers = vec!["rank", "alpha", "dropout", "learning rate"];
-    numbers.extend(also.keys().map(String::as_str));
+    numbers.extend(also.iter().map(|(name, _)| *name));
     numbers.extend(["trainable", "%", "total", "folds"]);
     let mut table = plain(&texts, &numbers);
-    for (n, row) in rows.iter().enumerate() {
+    for (n, row) in listed.iter().enumerate() {
         let mut cells = vec![text(row.id)];
         cells.extend(several_tasks.then(|| text(&row.task)));
         cells.extend([text(&row.model), text(&row.method)]);
         cells.extend([option(row.rank), option(row.alpha), option(row.dropout)]);
         cells.push(option(row.learning_rate.map(|rate| format!("{rate:e}"))));
-        cells.extend(also.values().map(|column| number(&column[n])));
+        cells.extend(also.iter().map(|(_, column)| number(&column[n])));
         cells.push(number(quantity::count(row.trainable_params)));
         cells.push(number(format!("{:.3}", row.trainable_percent)));
         cells.push(number(quantity::count(row.total_params)));
         cells.push(number(row.folds));
         table.add_row(cells);
     }
-    table.trim_fmt()
+    match rows.len() - listed.len() {
+        0 => table.trim_fmt(),
+        more => format!(
+            "{}\n … and {} more; `--json` lists them all",
+            table.trim_fmt(),
+            quantity::count(more as u64)
+        ),
+    }
 }
 
-/// Training settings beside the learning rate that are not the same in all rows that train, with
-/// their values: without them, rows of a grid over such an axis would look alike.
-fn also_varied(rows: &[ConfigurationRow]) -> BTreeMap<String, Vec<String>> {
-    let mut columns: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for row in rows {
-        let settings = serde_json::to_value(&row.training).expect("settings are a plain struct");
-        for (name, value) in settings.as_object().into_iter().flatten() {
-            let shown = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            // A seed decides a fresh head too, which needs no training.
-            let applies = row.learning_rate.is_some() || name == "seed";
-            let absent = *value == Value::Null || !applies;
-            columns.entry(name.clone()).or_default().push(if absent { "–".into() } else { shown });
+/// Training settings beside the learning rate that are not the same in all rows that train: without
+/// them, rows of a grid over such an axis would look alike.
+fn also_varied(rows: &[ConfigurationRow]) -> BTreeSet<String> {
+    let mut training = rows.iter().filter(|row| row.learning_rate.is_some()).map(|row| &row.training);
+    let mut varied = BTreeSet::new();
+    let Some(first) = training.next() else { return varied };
+    let first_values = values(first);
+    for other in training {
+        if first.seed != other.seed {
+            varied.insert("seed".to_owned());
+        }
+        let alike = Training { learning_rate: first.learning_rate, seed: first.seed, ..other.clone() };
+        if alike != *first {
+            let differs = |(name, value): &(String, Value)| first_values.get(name) != Some(value);
+            varied.extend(values(&alike).into_iter().filter(differs).map(|(name, _)| name));
         }
     }
-    let differ = |values: &[String]| {
-        let mut training = rows.iter().zip(values).filter(|(row, _)| row.learning_rate.is_some());
-        let first = training.next().map(|(_, value)| value);
-        training.any(|(_, value)| Some(value) != first)
-    };
-    columns.retain(|name, values| name != "learning_rate" && differ(values));
-    columns
+    varied
 }
 
-fn jobs(rows: &[JobRow]) -> String {
+fn values(training: &Training) -> serde_json::Map<String, Value> {
+    match serde_json::to_value(training) {
+        Ok(Value::Object(values)) => values,
+        Ok(_) | Err(_) => unreachable!("settings are a plain struct"),
+    }
+}
+
+/// One training setting of each row.
+fn settings(name: &str, rows: &[ConfigurationRow]) -> Vec<String> {
+    let setting = |row: &ConfigurationRow| {
+        // A seed decides a fresh head too, which needs no training.
+        let applies = row.learning_rate.is_some() || name == "seed";
+        match values(&row.training).remove(name).filter(|_| applies) {
+            None | Some(Value::Null) => "–".to_owned(),
+            Some(Value::String(text)) => text,
+            Some(value) => value.to_string(),
+        }
+    };
+    rows.iter().map(setting).collect()
+}
+
+fn jobs(overview: &Overview) -> String {
+    let trials: HashMap<_, _> = overview.trials.iter().map(|trial| (trial.id, trial)).collect();
+    let mut kinds: BTreeMap<(JobKind, String), Vec<&JobRow>> = BTreeMap::new();
+    for job in &overview.jobs {
+        let first = job.trials.first().and_then(|id| trials.get(id).copied());
+        kinds.entry((job.kind, name(job, first))).or_default().push(job);
+    }
     let mut table = plain(&["job"], &["count", "longest", "together", "most memory", "disk"]);
-    for kind in [JobKind::Prepare, JobKind::Train, JobKind::Summarise, JobKind::Report] {
-        let of_kind: Vec<_> = rows.iter().filter(|row| row.kind == kind).collect();
+    for ((_, name), of_kind) in &kinds {
         let longest = of_kind.iter().map(|row| row.duration_s).fold(0.0, f64::max);
         let largest = of_kind.iter().map(|row| row.mem_mib).fold(0.0, f64::max);
-        if of_kind.is_empty() {
-            continue;
-        }
         table.add_row([
-            text(name(kind, &of_kind)),
+            text(name),
             number(of_kind.len()),
             number(quantity::predicted(longest)),
             number(quantity::predicted(of_kind.iter().map(|row| row.duration_s).sum())),
@@ -109,13 +147,13 @@ fn jobs(rows: &[JobRow]) -> String {
     table.trim_fmt()
 }
 
-fn name(kind: JobKind, jobs: &[&JobRow]) -> String {
-    match kind {
+/// What jobs of a kind have in common; packs, what trains and how many slots there are.
+fn name(job: &JobRow, first: Option<&TrialRow>) -> String {
+    match job.kind {
         JobKind::Prepare => "prepare data".to_owned(),
         JobKind::Train => {
-            let largest = jobs.iter().map(|job| job.trials.len()).max().unwrap_or_default();
-            let size = if largest > 1 { format!("up to {largest} trials") } else { "one trial".to_owned() };
-            format!("train a pack ({size})")
+            let what = first.map_or_else(String::new, |trial| format!(" {}, {}", trial.model, trial.method));
+            format!("train{what}: {}", quantity::counted(job.trials.len(), "trial"))
         }
         JobKind::Summarise => "summarise a configuration".to_owned(),
         JobKind::Report => "report".to_owned(),
@@ -149,6 +187,7 @@ mod tests {
 
     use super::*;
     use crate::job::{Device, Placement};
+    use crate::plan::pack::{Limits, Room};
     use crate::plan::{example, graph, overview};
 
     fn places() -> Vec<Placement> {
@@ -158,7 +197,9 @@ mod tests {
     #[test]
     fn the_text_shows_the_grid_the_jobs_and_the_cost() {
         let sweep = example::sweep();
-        let graph = graph::build(&sweep, &sweep.trials()[1..], Path::new("r"), graph::Present::NOTHING);
+        let room = Room { places: &places(), limits: Limits::default() };
+        let todo = &sweep.trials()[1..];
+        let graph = graph::build(&sweep, todo, Path::new("r"), graph::Present::NOTHING, room);
         insta::assert_snapshot!(table(&overview(&sweep, &graph, &places())));
     }
 
@@ -168,7 +209,8 @@ mod tests {
         let mut other = (*sweep.configurations[0]).clone();
         other.training.epochs = 2.5;
         sweep.configurations.push(Arc::new(other));
-        let graph = graph::build(&sweep, &[], Path::new("r"), graph::Present::EVERYTHING);
+        let room = Room { places: &places(), limits: Limits::default() };
+        let graph = graph::build(&sweep, &[], Path::new("r"), graph::Present::EVERYTHING, room);
         let text = table(&overview(&sweep, &graph, &places()));
         let header = text.lines().find(|line| line.contains("learning rate")).unwrap();
         assert!(header.contains("epochs") && !header.contains("batch_size"), "{header}");

@@ -34,7 +34,7 @@ pub static SHOWN: [Axis; 6] = [
 ];
 
 /// The settings that are shown where they vary.
-pub static OTHER: [Axis; 16] = [
+pub static OTHER: [Axis; 17] = [
     Axis { title: "targets", short: "", value: |c| c.method.lora().map(|l| l.targets.join("+")) },
     Axis { title: "saved modules", short: "with ", value: |c| c.method.lora().map(saved_modules) },
     Axis { title: "scale", short: "", value: |c| c.method.lora().map(|l| scale_name(l.rslora)) },
@@ -50,6 +50,7 @@ pub static OTHER: [Axis; 16] = [
     Axis { title: "epsilon", short: "ε=", value: |c| training(c, |t| format::scientific(t.epsilon)) },
     Axis { title: "evaluate every", short: "eval ", value: |c| training(c, |t| or_none(t.evaluate_every)) },
     Axis { title: "keep", short: "keep ", value: |c| training(c, |t| keep_name(t.keep)) },
+    Axis { title: "precision", short: "", value: |c| Some(c.training.precision.name().to_owned()) },
     Axis { title: SEED, short: "seed ", value: |c| Some(c.training.seed.to_string()) },
 ];
 

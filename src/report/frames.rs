@@ -8,7 +8,7 @@
 //! Settings, in both: `task`, `configuration` (id), `label` (unique in the task), `model`, `method`,
 //! `rank`, `alpha`, `dropout`, `targets` and `saved_modules` (joined by `+`), `rslora`,
 //! `learning_rate`, `epochs`, `batch_size`, `accumulation`, `schedule`, `warmup`, `weight_decay`,
-//! `clip_norm`, `beta1`, `beta2`, `epsilon`, `evaluate_every_steps`, `keep`, `seed`,
+//! `clip_norm`, `beta1`, `beta2`, `epsilon`, `evaluate_every_steps`, `keep`, `precision`, `seed`,
 //! `trainable_params`, `total_params`.
 //!
 //! `trials.csv`, one row per trial: first `trial` (id), `fold` (from 0), `state` (`waiting`,
@@ -184,6 +184,7 @@ fn setting_columns(rows: &Rows<'_, Setting<'_>>) -> Vec<Column> {
         rows.real("epsilon", |(c, ..)| Some(c.training.epsilon)),
         rows.count("evaluate_every_steps", |(c, ..)| c.training.evaluate_every.map(|n| n as u64)),
         rows.text("keep", |(c, ..)| Some(axes::keep_name(c.training.keep))),
+        rows.text("precision", |(c, ..)| Some(c.training.precision.name().to_owned())),
         rows.count("seed", |(c, ..)| Some(c.training.seed)),
         rows.count("trainable_params", |(.., params)| Some(params.trainable)),
         rows.count("total_params", |(.., params)| Some(params.total)),

@@ -1,30 +1,28 @@
 //! Owns the loop: what the executor reports and the user asks becomes journal entries, then events
-//! for the scheduler, and its actions are carried out. The only place where these meet.
-//!
-//! A trial is done when its result file is valid, and failed when the scheduler gives its job up;
-//! a line on a child's standard output alone proves nothing.
+//! for the scheduler, and its actions are carried out. The only place where these meet; `fate` is
+//! the part of it that says what an end means for the trials.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::fs;
-use std::io;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, never, select_biased, tick};
+use crossbeam::channel::{Receiver, at, never, select_biased, tick};
 use jiff::Timestamp;
 
 use super::StopRequest;
 use crate::error::AppError;
-use crate::exec::{Executor, Exit, Report, StartJob, What};
-use crate::job::{ChildLine, JobFile, Placement, Work};
+use crate::exec::{Executor, Report, StartJob, What};
+use crate::job::{ChildLine, Device, JobFile, Work};
 use crate::outcome::Failure;
 use crate::plan::cost::Calibration;
 use crate::plan::{JobId, JobKey};
+use crate::run::clock::Clock;
 use crate::run::files;
 use crate::run::journal::{Entry, Happened, Journal};
 use crate::run::layout::Layout;
-use crate::run::resume;
-use crate::sched::{Action, Event, JobState, Scheduler};
+use crate::sched::{Action, Event, Scheduler};
 use crate::spec::SweepSpec;
 use crate::trial::{Trial, TrialId};
 use crate::ui::{Notice, Observer};
@@ -43,6 +41,9 @@ pub(super) struct Dispatcher<'a> {
     pub(super) calibration: Calibration,
     pub(super) executor: &'a mut dyn Executor,
     pub(super) observer: &'a mut dyn Observer,
+    pub(super) clock: Clock,
+    /// Tells when the scheduler wants to look again.
+    pub(super) wake: Receiver<Instant>,
     pub(super) tally: Tally,
     pub(super) at_work: BTreeMap<JobId, AtWork>,
 }
@@ -54,12 +55,13 @@ pub(super) struct Tally {
     pub(super) done: BTreeSet<TrialId>,
     pub(super) failures: BTreeMap<TrialId, Failure>,
     pub(super) failed_jobs: Vec<(JobKey, Failure)>,
+    pub(super) retired: Vec<Device>,
     pub(super) stopped: bool,
     pub(super) reported: bool,
 }
 
 impl Tally {
-    fn is_settled(&self, trial: TrialId) -> bool {
+    pub(super) fn is_settled(&self, trial: TrialId) -> bool {
         self.done.contains(&trial) || self.failures.contains_key(&trial)
     }
 }
@@ -67,16 +69,18 @@ impl Tally {
 /// A job with a child.
 #[derive(Debug)]
 pub(super) struct AtWork {
-    trials: Vec<Trial>,
-    heard: Instant,
-    asked: Asked,
+    pub(super) trials: Vec<Trial>,
+    pub(super) heard: Instant,
+    pub(super) asked: Asked,
 }
 
 /// What a child was asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Asked {
+pub(super) enum Asked {
     Work,
     Stop,
+    /// It ran past the time limit of its trials.
+    CutShort,
     /// It hung, and is being killed.
     Die,
 }
@@ -87,8 +91,9 @@ impl Dispatcher<'_> {
         let reports = self.executor.reports().clone();
         let mut stop = stop.clone();
         let ticks = tick(TICK);
-        let mut over = self.happen(Event::RunStarted)?;
+        let mut over = self.happen([Event::RunStarted])?;
         while !over {
+            let wake = self.wake.clone();
             over = select_biased! {
                 recv(stop) -> request => match request {
                     Ok(request) => self.on_stop(request)?,
@@ -104,6 +109,10 @@ impl Dispatcher<'_> {
                         What::Said(line) => self.on_line(job, &line)?,
                         What::Ended(exit) => self.on_end(job, exit)?,
                     }
+                }
+                recv(wake) -> _ => {
+                    self.wake = never();
+                    self.happen([Event::Woke])?
                 }
                 recv(ticks) -> _ => {
                     self.kill_silent(Instant::now());
@@ -122,21 +131,28 @@ impl Dispatcher<'_> {
         (ended, self.tally)
     }
 
-    /// Gives an event to the scheduler and carries out what follows. Says whether the run is over.
-    fn happen(&mut self, event: Event) -> Result<bool, AppError> {
-        let mut events = VecDeque::from([event]);
+    /// Gives events to the scheduler and carries out what follows. Says whether the run is over.
+    pub(super) fn happen(&mut self, events: impl IntoIterator<Item = Event>) -> Result<bool, AppError> {
+        let mut events = VecDeque::from_iter(events);
         let mut over = false;
         while let Some(event) = events.pop_front() {
-            let actions = self.scheduler.step(SystemTime::now(), &event);
+            let actions = self.scheduler.step(self.clock.now(), &event);
             if let Event::JobFailed { job, failure } = &event {
                 self.give_up(*job, failure)?;
             }
             for action in actions {
                 match action {
-                    Action::Launch { job, attempt, placement } => {
-                        events.push_back(self.launch(job, attempt, placement)?);
+                    Action::Launch { job, attempt, placement, micro_rows } => {
+                        let (run, stores) =
+                            (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
+                        let work = self.scheduler.graph().job(job).work.clone();
+                        let file = JobFile { run, stores, placement, micro_rows, work };
+                        events.push_back(self.launch(job, attempt, file)?);
                     }
                     Action::Stop { job, force } => self.ask(job, Asked::Stop, force),
+                    Action::CutShort { job, force } => self.ask(job, Asked::CutShort, force),
+                    Action::Retire { device } => self.retire(device),
+                    Action::WakeAt { at: time } => self.wake = at(self.clock.instant(time)),
                     Action::End => over = true,
                 }
             }
@@ -144,30 +160,28 @@ impl Dispatcher<'_> {
         Ok(over)
     }
 
-    fn launch(&mut self, job: JobId, attempt: u32, placement: Placement) -> Result<Event, AppError> {
-        let planned = self.scheduler.graph().job(job);
-        let (key, mut work) = (planned.key.clone(), planned.work.clone());
-        if let Work::Train(pack) = &mut work {
+    fn retire(&mut self, device: Device) {
+        let message =
+            format!("{device} failed twice in a row, with different jobs, and gets no more of them");
+        self.observer.observe(&Notice::Warned { message: &message });
+        self.tally.retired.push(device);
+    }
+
+    fn launch(&mut self, job: JobId, attempt: u32, mut file: JobFile) -> Result<Event, AppError> {
+        if let Work::Train(pack) = &mut file.work {
             // An earlier attempt may have settled some of the pack.
             pack.slots.retain(|trial| !self.tally.is_settled(trial.id));
         }
-        let trials = trained_by(&work);
-        let ids = trials.iter().map(|trial| trial.id).collect();
+        let key = self.scheduler.graph().job(job).key.clone();
+        let trials = trained_by(&file.work);
+        let placement = &file.placement;
         self.note(Happened::JobLaunching {
             key: key.clone(),
             attempt,
             placement: placement.clone(),
-            trials: ids,
+            trials: trials.iter().map(|trial| trial.id).collect(),
         })?;
-        self.observer.observe(&Notice::JobLaunched {
-            job,
-            key: &key,
-            placement: &placement,
-            attempt,
-            trials: &trials,
-        });
-        let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
-        let file = JobFile { run, stores, placement, work };
+        self.observer.observe(&Notice::JobLaunched { job, key: &key, placement, attempt, trials: &trials });
         match self.start_child(job, &key, &file) {
             Ok(pid) => {
                 self.at_work.insert(job, AtWork { trials, heard: Instant::now(), asked: Asked::Work });
@@ -175,7 +189,8 @@ impl Dispatcher<'_> {
                 Ok(Event::JobStarted { job })
             }
             Err(error) => {
-                let failure = Failure::BadData { message: format!("cannot start its process: {error}") };
+                let message = format!("cannot start its process: {error}");
+                let failure = Failure::told_by(&message).unwrap_or(Failure::BadData { message });
                 self.fail_job(job, &key, failure)
             }
         }
@@ -184,6 +199,7 @@ impl Dispatcher<'_> {
     fn start_child(&mut self, job: JobId, key: &JobKey, file: &JobFile) -> io::Result<u32> {
         let log = log_path(self.layout, key, &file.work);
         fs::create_dir_all(log.parent().unwrap_or(Path::new(".")))?;
+        point_to_log(self.layout, &log, &trained_by(&file.work))?;
         // What an earlier attempt said about its failure is not about this one.
         files::remove(&self.layout.job_failure(&key.0))?;
         for trial in trained_by(&file.work) {
@@ -197,7 +213,7 @@ impl Dispatcher<'_> {
     fn on_stop(&mut self, request: StopRequest) -> Result<bool, AppError> {
         self.tally.stopped = true;
         self.observer.observe(&Notice::StopRequested { force: request.force });
-        self.happen(Event::StopRequested { force: request.force })
+        self.happen([Event::StopRequested { force: request.force }])
     }
 
     fn ask(&mut self, job: JobId, asked: Asked, force: bool) {
@@ -223,9 +239,15 @@ impl Dispatcher<'_> {
             ChildLine::Progress(progress) => {
                 self.observer.observe(&Notice::TrialProgressed { job, progress });
             }
-            ChildLine::Finished { trial } => self.finish_trials(job, Some(*trial))?,
+            ChildLine::Finished { trial } => {
+                let finished = self.finish_trials(job, Some(*trial))?;
+                return self.happen(finished);
+            }
             // Whether a trial alone in its process is tried again is for the scheduler to say.
-            ChildLine::Failed { trial, failure } if n_trials > 1 => self.fail_trial(*trial, failure)?,
+            ChildLine::Failed { trial, failure } if n_trials > 1 => {
+                let failed = self.fail_trial(job, *trial, failure)?;
+                return self.happen(failed);
+            }
             ChildLine::Failed { .. } => {}
             ChildLine::Warning { trial, message } => {
                 let message = format!("trial {trial}: {message}");
@@ -235,114 +257,7 @@ impl Dispatcher<'_> {
         Ok(false)
     }
 
-    fn on_end(&mut self, job: JobId, exit: Exit) -> Result<bool, AppError> {
-        self.finish_trials(job, None)?;
-        let Some(AtWork { trials, asked, .. }) = self.at_work.remove(&job) else { return Ok(false) };
-        let key = self.scheduler.graph().job(job).key.clone();
-        let event = match self.judge(&trials, understood(exit, asked))? {
-            Exit::Done => {
-                self.note(Happened::JobFinished { key: key.clone() })?;
-                self.tally.reported |= matches!(self.scheduler.graph().job(job).work, Work::Report { .. });
-                self.observer.observe(&Notice::JobEnded { job, key: &key, failure: None });
-                Event::JobFinished { job }
-            }
-            Exit::Interrupted => {
-                self.note(Happened::JobInterrupted { key: key.clone() })?;
-                self.observer.observe(&Notice::JobEnded { job, key: &key, failure: None });
-                Event::JobInterrupted { job }
-            }
-            Exit::Failed(failure) => self.fail_job(job, &key, failure)?,
-        };
-        self.happen(event)
-    }
-
-    /// What the end of a pack's child means, by the files it left.
-    fn judge(&mut self, trials: &[Trial], exit: Exit) -> Result<Exit, AppError> {
-        let open: Vec<_> =
-            trials.iter().map(|trial| trial.id).filter(|id| !self.tally.is_settled(*id)).collect();
-        if !trials.is_empty() && open.is_empty() {
-            return Ok(Exit::Done);
-        }
-        if exit != Exit::Done || trials.is_empty() {
-            return Ok(exit);
-        }
-        let mut failures = Vec::new();
-        for id in &open {
-            match files::read_json::<Failure>(&self.layout.failure(*id)).ok().flatten() {
-                Some(failure) => failures.push(failure),
-                None => return Ok(Exit::Failed(Failure::Exited { code: 0 })),
-            }
-        }
-        if open.len() == trials.len() {
-            return Ok(Exit::Failed(failures.swap_remove(0)));
-        }
-        for (id, failure) in open.iter().zip(&failures) {
-            self.fail_trial(*id, failure)?;
-        }
-        Ok(Exit::Done)
-    }
-
-    fn fail_job(&mut self, job: JobId, key: &JobKey, failure: Failure) -> Result<Event, AppError> {
-        self.note(Happened::JobFailed { key: key.clone(), failure: failure.clone() })?;
-        self.observer.observe(&Notice::JobEnded { job, key, failure: Some(&failure) });
-        Ok(Event::JobFailed { job, failure })
-    }
-
-    /// Settles the trials of a failed job that will not be tried again.
-    fn give_up(&mut self, job: JobId, failure: &Failure) -> Result<(), AppError> {
-        match self.scheduler.state(job) {
-            JobState::Failed { .. } => {}
-            JobState::Blocked { .. }
-            | JobState::Ready
-            | JobState::Launched { .. }
-            | JobState::Running { .. }
-            | JobState::Done
-            | JobState::Skipped { .. }
-            | JobState::Cancelled => return Ok(()),
-        }
-        let planned = self.scheduler.graph().job(job);
-        let (key, trials) = (planned.key.clone(), planned.trials());
-        if trials.is_empty() {
-            self.tally.failed_jobs.push((key, failure.clone()));
-        }
-        for trial in trials {
-            self.fail_trial(trial, failure)?;
-        }
-        Ok(())
-    }
-
-    /// Takes in the results that a job's trials have: of one trial, or of all.
-    fn finish_trials(&mut self, job: JobId, only: Option<TrialId>) -> Result<(), AppError> {
-        let Some(at_work) = self.at_work.get(&job) else { return Ok(()) };
-        let trials: Vec<_> = at_work
-            .trials
-            .iter()
-            .filter(|trial| only.is_none_or(|id| id == trial.id) && !self.tally.is_settled(trial.id))
-            .cloned()
-            .collect();
-        for trial in trials {
-            let Some(result) = resume::result(self.layout, trial.id) else { continue };
-            self.note(Happened::TrialFinished { trial: trial.id })?;
-            self.tally.done.insert(trial.id);
-            self.calibration.observe(self.spec, &trial, &result.cost);
-            let remaining = self.scheduler.remaining(SystemTime::now(), &self.calibration);
-            let done = self.tally.done.len();
-            self.observer.observe(&Notice::TrialFinished { result: &result, done, remaining });
-        }
-        Ok(())
-    }
-
-    fn fail_trial(&mut self, trial: TrialId, failure: &Failure) -> Result<(), AppError> {
-        if self.tally.is_settled(trial) {
-            return Ok(());
-        }
-        self.note(Happened::TrialFailed { trial, failure: failure.clone() })?;
-        self.tally.failures.insert(trial, failure.clone());
-        self.observer.observe(&Notice::TrialFailed { trial, failure });
-        Ok(())
-    }
-
-    fn note(&mut self, what: Happened) -> Result<(), AppError> {
+    pub(super) fn note(&mut self, what: Happened) -> Result<(), AppError> {
         Ok(self.journal.append(&Entry { at: Timestamp::now(), what })?)
     }
 }
@@ -354,23 +269,29 @@ fn trained_by(work: &Work) -> Vec<Trial> {
     }
 }
 
+/// A trial's own log; where several share a process, that of their job.
 fn log_path(layout: &Layout, key: &JobKey, work: &Work) -> PathBuf {
-    let first = trained_by(work).first().map(|trial| trial.id);
-    first.map_or_else(|| layout.job_log(&key.0), |id| layout.log(id))
+    match &trained_by(work)[..] {
+        [trial] => layout.log(trial.id),
+        [] | [_, _, ..] => layout.job_log(&key.0),
+    }
+}
+
+/// Tells in the logs of trials that share a process where its words are.
+fn point_to_log(layout: &Layout, log: &Path, trials: &[Trial]) -> io::Result<()> {
+    if trials.len() < 2 {
+        return Ok(());
+    }
+    for trial in trials {
+        let mut own = OpenOptions::new().create(true).append(true).open(layout.log(trial.id))?;
+        writeln!(own, "trains with {} others; their log: {}", trials.len() - 1, log.display())?;
+    }
+    Ok(())
 }
 
 fn silent(at_work: &BTreeMap<JobId, AtWork>, now: Instant) -> Vec<JobId> {
     let hangs = |child: &AtWork| now.saturating_duration_since(child.heard) > SILENCE;
     at_work.iter().filter(|(_, child)| hangs(child)).map(|(job, _)| *job).collect()
-}
-
-/// An exit in the light of what the child had been asked: a signal of ours is no failure of its own.
-fn understood(exit: Exit, asked: Asked) -> Exit {
-    match (exit, asked) {
-        (Exit::Failed(Failure::Killed { .. }), Asked::Stop) => Exit::Interrupted,
-        (Exit::Failed(Failure::Killed { .. }), Asked::Die) => Exit::Failed(Failure::TimedOut),
-        (exit, Asked::Work | Asked::Stop | Asked::Die) => exit,
-    }
 }
 
 #[cfg(test)]
@@ -384,16 +305,5 @@ mod tests {
         let at_work = BTreeMap::from([(JobId(3), child)]);
         assert!(silent(&at_work, heard + SILENCE).is_empty());
         assert_eq!(silent(&at_work, heard + SILENCE + TICK), [JobId(3)]);
-    }
-
-    #[test]
-    fn a_signal_means_what_we_sent_it_for() {
-        let killed = Exit::Failed(Failure::Killed { signal: 9 });
-        assert_eq!(understood(killed.clone(), Asked::Work), killed);
-        assert_eq!(understood(killed.clone(), Asked::Stop), Exit::Interrupted);
-        assert_eq!(understood(killed, Asked::Die), Exit::Failed(Failure::TimedOut));
-        let failed = Exit::Failed(Failure::OutOfMemory);
-        assert_eq!(understood(failed.clone(), Asked::Stop), failed);
-        assert_eq!(understood(Exit::Done, Asked::Die), Exit::Done);
     }
 }

@@ -9,6 +9,15 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use crate::content::ContentHash;
+
+/// How the names of files begin that are written aside.
+const ASIDE: &str = ".new-";
+
+/// The field with the checksum of all others.
+const SEAL: &str = "checksum";
 
 /// Replaces a file as a whole; creates its folder where there is none.
 ///
@@ -32,7 +41,7 @@ pub fn replace(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::R
     let folder = path.parent().unwrap_or_else(|| Path::new("."));
     fs::create_dir_all(folder)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let aside = folder.join(format!(".new-{}-{name}", std::process::id()));
+    let aside = folder.join(format!("{ASIDE}{}-{name}", std::process::id()));
     let placed = fill(&aside).and_then(|()| fs::rename(&aside, path));
     if placed.is_err() {
         remove(&aside)?;
@@ -62,6 +71,38 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     }
 }
 
+/// Replaces a file by a value's JSON object with its own checksum in it, so that a reader knows
+/// whether it is what was written.
+///
+/// # Errors
+/// When the value is no JSON object or the file cannot be written.
+pub fn write_sealed<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(value)?)?;
+    let seal = ContentHash::of_json(&fields).to_string();
+    fields.insert(SEAL.to_owned(), seal.into());
+    write_json(path, &fields)
+}
+
+/// Reads what [`write_sealed`] wrote; `None` where there is no such file.
+///
+/// # Errors
+/// When the file cannot be read, was changed, or does not hold such a value.
+pub fn read_sealed<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
+    let Some(mut fields) = read_json::<Map<String, Value>>(path)? else { return Ok(None) };
+    let seal = fields.remove(SEAL);
+    let expected = ContentHash::of_json(&fields).to_string();
+    if seal.as_ref().and_then(Value::as_str) != Some(&expected) {
+        return Err(io::Error::new(io::ErrorKind::InvalidData, "its checksum does not match"));
+    }
+    Ok(Some(serde_json::from_value(Value::Object(fields))?))
+}
+
+/// Whether a name is that of a file written aside, which a process left when it was killed.
+#[must_use]
+pub fn is_left_aside(name: &str) -> bool {
+    name.starts_with(ASIDE)
+}
+
 /// Removes a file that may not be there.
 ///
 /// # Errors
@@ -85,6 +126,7 @@ pub fn sync_folder(folder: &Path) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     #[test]
     fn a_file_is_replaced_and_nothing_is_left_aside() {
@@ -98,6 +140,28 @@ mod tests {
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert_eq!(read_json::<i32>(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn a_sealed_file_is_what_was_written_or_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("value.json");
+        let value = (BTreeMap::from([("b", 0.1 + 0.2), ("a", 1e-300)]), u64::MAX);
+        let value = BTreeMap::from([("deep", value)]);
+        write_sealed(&path, &value).unwrap();
+        let whole = fs::read(&path).unwrap();
+        for (position, bit) in (0..whole.len()).flat_map(|position| (0..8).map(move |bit| (position, bit))) {
+            let mut damaged = whole.clone();
+            damaged[position] ^= 1 << bit;
+            fs::write(&path, &damaged).unwrap();
+            if let Ok(read) = read_sealed::<serde_json::Value>(&path) {
+                assert_eq!(read, Some(serde_json::to_value(&value).unwrap()), "byte {position}");
+            }
+        }
+        write_json(&path, &value).unwrap();
+        assert!(read_sealed::<serde_json::Value>(&path).is_err(), "a file without a seal");
+        remove(&path).unwrap();
+        assert_eq!(read_sealed::<serde_json::Value>(&path).unwrap(), None);
     }
 
     #[test]

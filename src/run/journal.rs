@@ -1,13 +1,20 @@
 //! Owns the journal: what happened in a run, in order, durable before it is acted upon.
 //!
-//! One file, one writer (the holder of the run's lock). After a header that names the version come
-//! frames: payload length (u32, little endian), CRC-32 of length and payload, payload (one
-//! [`Entry`] as JSON). A crash can tear the last frame: readers stop before the first frame that is
-//! not whole and say how much they dropped. Any prefix of a journal is a state the run was once in,
-//! so going on from it is safe: finished work is told by result files.
+//! One file, one writer (the holder of the run's lock), laid out as `frame` says. What announces an
+//! act is on disk before the act, and with it all that was told before; what tells of something that
+//! happened waits for the next announcement, since files tell it too.
+//!
+//! A crash can tear the last frame, and a disk can damage any: readers stop before the first frame
+//! that is not whole and say what they dropped. Any prefix of a journal is a state the run was once
+//! in, so going on from it is safe: finished work is told by result files.
+
+mod frame;
+#[cfg(test)]
+mod tests;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
@@ -17,14 +24,12 @@ use crate::error::AppError;
 use crate::job::Placement;
 use crate::outcome::Failure;
 use crate::plan::JobKey;
+use crate::quantity;
 use crate::run::files;
+use crate::run::layout::Layout;
 use crate::trial::TrialId;
 
-/// The first bytes of every journal; the number changes with the meaning of what follows.
-const HEADER: &[u8] = b"lorasweep journal 1\n";
-
-/// Bytes before a payload.
-const FRAME: usize = 8;
+use frame::{Broken, HEADER, VERSION};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -112,6 +117,23 @@ pub enum Happened {
     RunEnded,
 }
 
+impl Happened {
+    /// Whether something is done because of it, or must not be forgotten: it is on disk before that.
+    fn is_announcement(&self) -> bool {
+        match self {
+            Self::RunStarted { .. }
+            | Self::JobLaunching { .. }
+            | Self::TrialFailed { .. }
+            | Self::RunEnded => true,
+            Self::JobStarted { .. }
+            | Self::TrialFinished { .. }
+            | Self::JobFinished { .. }
+            | Self::JobFailed { .. }
+            | Self::JobInterrupted { .. } => false,
+        }
+    }
+}
+
 /// A journal that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
@@ -123,11 +145,19 @@ pub enum JournalError {
         /// What the system said.
         source: io::Error,
     },
-    /// It starts with something else than this version's header.
-    #[error("`{path}` is no journal of this version of lorasweep")]
+    /// It does not begin as a journal does.
+    #[error("`{path}` is no journal of lorasweep, or its first line is damaged")]
     Header {
         /// The journal.
         path: PathBuf,
+    },
+    /// It is of another version.
+    #[error("`{path}` is a journal of version {found}, and this lorasweep reads version {VERSION}")]
+    Version {
+        /// The journal.
+        path: PathBuf,
+        /// What its first line says.
+        found: u64,
     },
     /// A whole frame holds an entry that this version does not know.
     #[error("`{path}` holds an entry of another version of lorasweep at byte {offset}: {message}")]
@@ -145,7 +175,7 @@ impl From<JournalError> for AppError {
     fn from(error: JournalError) -> Self {
         let hint = match &error {
             JournalError::Io { .. } => None,
-            JournalError::Header { .. } | JournalError::Entry { .. } => Some(
+            JournalError::Header { .. } | JournalError::Version { .. } | JournalError::Entry { .. } => Some(
                 "use the version that wrote it, or move the file away and run again: \
                  trials with a result are kept"
                     .to_owned(),
@@ -158,12 +188,36 @@ impl From<JournalError> for AppError {
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Replay {
-    /// The entries, oldest first.
+    /// The entries, oldest first, up to the first frame that is not whole.
     pub entries: Vec<Entry>,
-    /// Bytes up to the end of the last whole frame.
+    /// Bytes up to the end of the last of them.
     pub kept_bytes: usize,
-    /// Bytes behind it, of a torn or damaged frame; zero where all is well.
+    /// Bytes behind it; zero where all is well.
     pub dropped_bytes: usize,
+    /// Whole entries within those bytes: none where a crash tore the end, some where a byte in the
+    /// middle is wrong.
+    pub dropped_entries: usize,
+    /// Where a damaged journal was put aside as a whole before its rest was cut off.
+    pub aside: Option<PathBuf>,
+}
+
+impl Replay {
+    /// What was dropped, in words; `None` where nothing was.
+    #[must_use]
+    pub fn dropped(&self) -> Option<String> {
+        let Self { kept_bytes, dropped_bytes, dropped_entries, .. } = *self;
+        if dropped_bytes == 0 {
+            return None;
+        }
+        let bytes = quantity::counted(dropped_bytes, "byte");
+        if dropped_entries == 0 {
+            return Some(format!("the journal's last {bytes} were torn by a crash and are dropped"));
+        }
+        let entries = if dropped_entries == 1 { "1 entry" } else { &format!("{dropped_entries} entries") };
+        Some(format!(
+            "the journal is damaged at byte {kept_bytes}: {entries} behind it ({bytes}) are dropped"
+        ))
+    }
 }
 
 /// The journal of the run that this process works on.
@@ -171,42 +225,58 @@ pub struct Replay {
 pub struct Journal {
     file: File,
     path: PathBuf,
+    /// Where the next frame goes.
+    end: u64,
 }
 
 impl Journal {
-    /// Opens a journal to go on writing; makes one where there is none. A torn tail is cut off.
+    /// Opens a journal to go on writing; makes one where there is none. What cannot be read is cut
+    /// off; of a journal damaged in the middle a copy is put aside first.
     ///
     /// # Errors
     /// When the file cannot be read or written, or is not a journal of this version.
     pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
-        let replay = read(path)?;
-        let file = Self::open_at(path, replay.kept_bytes)
-            .map_err(|source| JournalError::Io { path: path.to_path_buf(), source })?;
-        Ok((Self { file, path: path.to_path_buf() }, replay))
+        let failed = |source| JournalError::Io { path: path.to_path_buf(), source };
+        let mut replay = read(path)?;
+        if replay.dropped_entries > 0 {
+            replay.aside = Some(put_aside(path).map_err(failed)?);
+        }
+        let (file, end) = Self::open_at(path, replay.kept_bytes as u64).map_err(failed)?;
+        Ok((Self { file, path: path.to_path_buf(), end }, replay))
     }
 
-    fn open_at(path: &Path, kept_bytes: usize) -> io::Result<File> {
-        let mut file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
-        file.set_len(kept_bytes as u64)?;
-        file.seek(SeekFrom::End(0))?;
+    fn open_at(path: &Path, kept_bytes: u64) -> io::Result<(File, u64)> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.set_len(kept_bytes)?;
         if kept_bytes == 0 {
-            file.write_all(HEADER)?;
+            file.write_all_at(HEADER, 0)?;
         }
         file.sync_all()?;
         files::sync_folder(path.parent().unwrap_or_else(|| Path::new(".")))?;
-        Ok(file)
+        Ok((file, kept_bytes.max(HEADER.len() as u64)))
     }
 
-    /// Adds an entry. When this returns, the entry is on disk.
+    /// Adds an entry. When this returns, an announcement and all that was told before it are on disk.
     ///
     /// # Errors
-    /// When it cannot be written; the journal may then end in a torn frame.
+    /// When it cannot be written. What was written of it is then torn, and the next one takes its place.
     pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        self.file
-            .write_all(&frame(entry))
-            .and_then(|()| self.file.sync_data())
-            .map_err(|source| JournalError::Io { path: self.path.clone(), source })
+        let frame = frame::of(entry);
+        let written = self.file.write_all_at(&frame, self.end);
+        let synced =
+            written.and_then(|()| if entry.what.is_announcement() { self.file.sync_data() } else { Ok(()) });
+        synced.map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
+        self.end += frame.len() as u64;
+        Ok(())
     }
+}
+
+/// Copies a journal to a name that is free, and returns that.
+fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    let free = (1..).map(|n| Layout::journal_aside(path, n)).find(|aside| !aside.exists());
+    let aside = free.expect("some number is free");
+    files::write_atomic(&aside, &fs::read(path)?)?;
+    Ok(aside)
 }
 
 /// Reads a journal, also while another process writes it; a missing file is an empty journal.
@@ -219,53 +289,12 @@ pub fn read(path: &Path) -> Result<Replay, JournalError> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Replay::default()),
         Err(source) => return Err(JournalError::Io { path: path.to_path_buf(), source }),
     };
-    replay(path, &bytes)
-}
-
-fn replay(path: &Path, bytes: &[u8]) -> Result<Replay, JournalError> {
-    if HEADER.starts_with(bytes) && bytes.len() < HEADER.len() {
-        return Ok(Replay { dropped_bytes: bytes.len(), ..Replay::default() });
-    }
-    if !bytes.starts_with(HEADER) {
-        return Err(JournalError::Header { path: path.to_path_buf() });
-    }
-    let mut entries = Vec::new();
-    let mut offset = HEADER.len();
-    while let Some(payload) = whole_frame(&bytes[offset..]) {
-        let entry = serde_json::from_slice(payload).map_err(|error| JournalError::Entry {
-            path: path.to_path_buf(),
-            offset,
-            message: error.to_string(),
-        })?;
-        entries.push(entry);
-        offset += FRAME + payload.len();
-    }
-    Ok(Replay { entries, kept_bytes: offset, dropped_bytes: bytes.len() - offset })
-}
-
-fn frame(entry: &Entry) -> Vec<u8> {
-    let payload = serde_json::to_vec(entry).expect("entries are plain structs with string keys");
-    let length = u32::try_from(payload.len()).expect("an entry is far below 4 GiB").to_le_bytes();
-    let mut frame = Vec::with_capacity(FRAME + payload.len());
-    frame.extend(length);
-    frame.extend(checksum(length, &payload).to_le_bytes());
-    frame.extend(payload);
-    frame
-}
-
-/// The payload of the frame that the bytes begin with, where it is whole.
-fn whole_frame(bytes: &[u8]) -> Option<&[u8]> {
-    let (length, rest) = bytes.split_first_chunk::<4>()?;
-    let (sum, rest) = rest.split_first_chunk::<4>()?;
-    let payload = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
-    (checksum(*length, payload) == u32::from_le_bytes(*sum)).then_some(payload)
-}
-
-fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(&length);
-    hasher.update(payload);
-    hasher.finalize()
+    let path = || path.to_path_buf();
+    frame::replay(&bytes).map_err(|broken| match broken {
+        Broken::Header => JournalError::Header { path: path() },
+        Broken::Version { found } => JournalError::Version { path: path(), found },
+        Broken::Entry { offset, message } => JournalError::Entry { path: path(), offset, message },
+    })
 }
 
 /// Times as RFC 3339 text.
@@ -279,110 +308,5 @@ mod time {
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::job::Device;
-
-    fn entries() -> Vec<Entry> {
-        let key = JobKey("train-00000000000000ab".to_owned());
-        let trial: TrialId = "00000000000000ab".parse().unwrap();
-        let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
-        let happened = [
-            Happened::RunStarted {
-                pid: 7,
-                host: "here".to_owned(),
-                version: "0.1.0".to_owned(),
-                typed: Typed { folder: "/a".into(), words: vec!["run".to_owned(), "b.yaml".to_owned()] },
-            },
-            Happened::JobLaunching { key: key.clone(), attempt: 1, placement, trials: vec![trial] },
-            Happened::JobStarted { key: key.clone(), pid: 8 },
-            Happened::TrialFailed { trial, failure: Failure::Diverged { step: 3 } },
-            Happened::JobFailed { key, failure: Failure::OutOfMemory },
-            Happened::RunEnded,
-        ];
-        let at = |second| Timestamp::from_second(second).unwrap();
-        (1..).zip(happened).map(|(second, what)| Entry { at: at(second), what }).collect()
-    }
-
-    fn bytes(entries: &[Entry]) -> Vec<u8> {
-        HEADER.iter().copied().chain(entries.iter().flat_map(frame)).collect()
-    }
-
-    fn parse(bytes: &[u8]) -> Result<Replay, JournalError> {
-        replay(Path::new("journal"), bytes)
-    }
-
-    #[test]
-    fn what_is_appended_is_read_back_over_several_openings() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        for (n, entry) in entries().iter().enumerate() {
-            let (mut journal, replay) = Journal::open(&path).unwrap();
-            assert_eq!(replay.entries, entries()[..n]);
-            journal.append(entry).unwrap();
-        }
-        assert_eq!(read(&path).unwrap().entries, entries());
-    }
-
-    #[test]
-    fn every_prefix_replays_and_reports_its_torn_tail() {
-        let whole = bytes(&entries());
-        for length in 0..=whole.len() {
-            let replay = parse(&whole[..length]).unwrap();
-            assert_eq!(replay.entries, entries()[..replay.entries.len()]);
-            assert_eq!(replay.kept_bytes + replay.dropped_bytes, length);
-            let again = bytes(&replay.entries);
-            assert_eq!(replay.kept_bytes, if length < HEADER.len() { 0 } else { again.len() });
-        }
-    }
-
-    #[test]
-    fn every_flipped_bit_is_reported_and_what_stood_before_it_is_kept() {
-        let whole = bytes(&entries());
-        for position in 0..whole.len() {
-            for bit in 0..8 {
-                let mut damaged = whole.clone();
-                damaged[position] ^= 1 << bit;
-                match parse(&damaged) {
-                    Ok(replay) => {
-                        assert!(replay.dropped_bytes > 0 && replay.kept_bytes <= position);
-                        assert_eq!(replay.entries, entries()[..replay.entries.len()]);
-                    }
-                    Err(JournalError::Header { .. }) => assert!(position < HEADER.len()),
-                    Err(error) => panic!("{error}"),
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_torn_tail_is_cut_before_going_on() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("journal");
-        let whole = bytes(&entries());
-        for length in 0..=whole.len() {
-            fs::write(&path, &whole[..length]).unwrap();
-            let (mut journal, replay) = Journal::open(&path).unwrap();
-            let last = &entries()[5];
-            journal.append(last).unwrap();
-            let now = read(&path).unwrap();
-            assert_eq!(now.dropped_bytes, 0);
-            assert_eq!(now.entries.split_last().unwrap(), (last, &replay.entries[..]));
-        }
-    }
-
-    #[test]
-    fn an_entry_of_another_version_is_refused_not_dropped() {
-        let mut text = HEADER.to_vec();
-        let payload = br#"{"at":"2026-01-01T00:00:00Z","what":{"kind":"moon_risen"}}"#;
-        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
-        text.extend(length);
-        text.extend(checksum(length, payload).to_le_bytes());
-        text.extend(payload);
-        assert!(matches!(parse(&text), Err(JournalError::Entry { .. })));
     }
 }

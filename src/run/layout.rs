@@ -57,6 +57,18 @@ impl Layout {
         self.run.join("journal")
     }
 
+    /// Where a damaged journal is put aside; each has a number of its own.
+    #[must_use]
+    pub fn journal_aside(journal: &Path, number: usize) -> PathBuf {
+        journal.with_extension(format!("damaged-{number}"))
+    }
+
+    /// Whether a file's name is that of a journal put aside.
+    #[must_use]
+    pub fn is_journal_aside(name: &str) -> bool {
+        name.starts_with("journal.damaged-")
+    }
+
     /// The lock that the one orchestrator holds.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
@@ -75,7 +87,7 @@ impl Layout {
         self.run.join("jobs").join(format!("{key}.log"))
     }
 
-    /// Why a job that trains no trial failed, written by its child.
+    /// Why a job failed as a whole, written by its child.
     #[must_use]
     pub fn job_failure(&self, key: &str) -> PathBuf {
         self.run.join("jobs").join(format!("{key}.failure.json"))
@@ -123,7 +135,7 @@ impl Layout {
         self.trial(id).join("result.json")
     }
 
-    /// Why a trial's last attempt failed, written by its child.
+    /// Why a trial failed for itself, written by its child; others of its pack may go on.
     #[must_use]
     pub fn failure(&self, id: TrialId) -> PathBuf {
         self.trial(id).join("failure.json")
@@ -157,6 +169,12 @@ impl Layout {
     #[must_use]
     pub fn report_page(reports: &Path, name: &str) -> PathBuf {
         Self::report(reports, name).join("report.html")
+    }
+
+    /// The lock that every run shares while it is at work, and that whoever removes stores holds alone.
+    #[must_use]
+    pub fn stores_lock(&self) -> PathBuf {
+        self.stores.join("lock")
     }
 
     /// A token store's folder, within a folder of stores.

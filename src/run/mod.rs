@@ -4,31 +4,40 @@
 //! gives the rest to the loop. The journal and the trials' folders are the only truth; everything
 //! else under the run's folder is written anew from them.
 
+pub mod checkpoint;
+mod clock;
 mod dispatch;
+mod fate;
 pub mod files;
+pub mod garbage;
 pub mod history;
 pub mod journal;
 pub mod layout;
 pub mod lock;
+#[cfg(test)]
+mod packs;
 pub mod record;
 pub mod resume;
+pub mod verify;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::Receiver;
+use crossbeam::channel::{Receiver, never};
 use jiff::Timestamp;
 
 use crate::data::store::TokenStore;
 use crate::error::AppError;
 use crate::exec::{Executor, survivors};
-use crate::job::Placement;
+use crate::job::{Device, Placement};
 use crate::outcome::Failure;
 use crate::plan::JobKey;
 use crate::plan::cost::Calibration;
 use crate::plan::graph::{self, Present};
+use crate::plan::pack::{Limits, Room};
+use crate::run::clock::Clock;
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{Entry, Happened, Journal, Replay, Typed};
@@ -52,6 +61,8 @@ pub struct RunOptions {
     pub reports: PathBuf,
     /// Where packs can train.
     pub places: Vec<Placement>,
+    /// How large packs may be.
+    pub limits: Limits,
     /// How failures are treated.
     pub policy: Policy,
     /// Failed trials are tried again.
@@ -84,6 +95,8 @@ pub struct RunSummary {
     pub failures: Vec<(TrialId, Failure)>,
     /// Jobs other than training that failed in this run.
     pub failed_jobs: Vec<(JobKey, Failure)>,
+    /// Devices that got no more jobs, since they failed.
+    pub retired: Vec<Device>,
     /// The user asked it to end.
     pub stopped: bool,
     /// The report was written.
@@ -107,8 +120,9 @@ pub fn start(
     let begun = Instant::now();
     let layout = make_folder(&spec, &options)?;
     let _lock = Lock::acquire(&layout.lock())?;
+    let _stores = Lock::share(&layout.stores_lock())?;
     let (mut journal, replay) = Journal::open(&layout.journal())?;
-    warn_of_torn_tail(&replay, observer);
+    warn_of_dropped(&replay, observer);
     let pid = std::process::id();
     let (host, version) = (lock::host_name(), env!("CARGO_PKG_VERSION").to_owned());
     let what = Happened::RunStarted { pid, host, version, typed: options.typed.clone() };
@@ -127,17 +141,19 @@ pub fn start(
         store: &|key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok(),
         summary: &|configuration| layout.summary(configuration).is_file(),
     };
-    let graph = graph::build(&spec, &left.todo, &reports, present);
+    let room = Room { places: &options.places, limits: options.limits };
+    let graph = graph::build(&spec, &left.todo, &reports, present, room);
     let calibration = Calibration::assumed(&options.places);
     let scheduler = Scheduler::new(graph, options.places.clone(), options.policy);
     let kept = left.tally.done.len();
+    let clock = Clock::start();
     observer.observe(&Notice::RunPlanned {
         configurations: &spec.configurations,
         trials: left.tally.total,
         kept,
         continued: left.continued,
         places: &options.places,
-        predicted: scheduler.remaining(SystemTime::now(), &calibration),
+        predicted: scheduler.remaining(clock.now(), &calibration),
     });
     let mut dispatcher = Dispatcher {
         layout: &layout,
@@ -147,6 +163,8 @@ pub fn start(
         calibration,
         executor,
         observer,
+        clock,
+        wake: never(),
         tally: left.tally,
         at_work: std::collections::BTreeMap::new(),
     };
@@ -167,12 +185,12 @@ fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, AppErro
     Ok(Layout::of_run(&folder))
 }
 
-fn warn_of_torn_tail(replay: &Replay, observer: &mut dyn Observer) {
-    if replay.dropped_bytes > 0 {
-        let message = format!(
-            "the journal's last {} bytes were torn by a crash and are dropped; trials with a result are kept",
-            replay.dropped_bytes
-        );
+fn warn_of_dropped(replay: &Replay, observer: &mut dyn Observer) {
+    if let Some(dropped) = replay.dropped() {
+        let aside = replay.aside.as_ref();
+        let aside =
+            aside.map_or_else(String::new, |path| format!("; the whole is kept as `{}`", path.display()));
+        let message = format!("{dropped}{aside}; trials with a result are kept");
         observer.observe(&Notice::Warned { message: &message });
     }
 }
@@ -274,9 +292,20 @@ fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
 }
 
 fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> RunSummary {
-    let Tally { total, done, mut failures, failed_jobs, stopped, reported } = tally;
+    let Tally { total, done, mut failures, failed_jobs, retired, stopped, reported } = tally;
     let (done, failed) = (done.len(), failures.len());
     let ordered = spec.trials().into_iter().filter_map(|trial| failures.remove_entry(&trial.id)).collect();
     let left = total - done - failed;
-    RunSummary { done, failed, left, kept, elapsed, failures: ordered, failed_jobs, stopped, reported }
+    RunSummary {
+        done,
+        failed,
+        left,
+        kept,
+        elapsed,
+        failures: ordered,
+        failed_jobs,
+        retired,
+        stopped,
+        reported,
+    }
 }

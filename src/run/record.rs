@@ -181,22 +181,31 @@ fn metrics(text: &[u8]) -> Vec<MetricLine> {
 
 /// Trials on disk that are not among these.
 fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, AppError> {
-    let folder = layout.trials();
-    let failed = |error| AppError::file("read", &folder, &error);
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut removed = BTreeSet::new();
-    for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
-        removed.extend(name.to_str().and_then(|name| name.parse::<TrialId>().ok()));
-    }
+    let mut removed = on_disk(layout)?;
     for record in trials {
         removed.remove(&record.trial.id);
     }
     Ok(removed.into_iter().collect())
+}
+
+/// Every trial that has a folder, also those that the sweep no longer has.
+///
+/// # Errors
+/// When the folder of all trials cannot be read.
+pub fn on_disk(layout: &Layout) -> Result<BTreeSet<TrialId>, AppError> {
+    let folder = layout.trials();
+    let failed = |error| AppError::file("read", &folder, &error);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found = BTreeSet::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<TrialId>().ok()));
+    }
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -103,7 +103,7 @@ pub fn look(layout: &Layout, history: &History, id: TrialId) -> Evidence {
 /// A trial's result, where a valid one is in place.
 #[must_use]
 pub fn result(layout: &Layout, id: TrialId) -> Option<TrialResult> {
-    let result: Option<TrialResult> = files::read_json(&layout.result(id)).ok().flatten();
+    let result: Option<TrialResult> = files::read_sealed(&layout.result(id)).ok().flatten();
     result.filter(|result| result.trial == id)
 }
 

@@ -29,6 +29,16 @@ pub enum Explanation {
         /// Ready jobs before it.
         ahead: usize,
     },
+    /// It ran out of memory before, and waits until nothing else runs.
+    WaitsForTheMachine {
+        /// Ready jobs before it.
+        ahead: usize,
+    },
+    /// It failed, and pauses before its next start.
+    Pauses {
+        /// How often it failed.
+        failures: u32,
+    },
     /// It was asked to start and has not reported yet.
     Starting {
         /// Where.
@@ -49,6 +59,11 @@ pub enum Explanation {
     Failed {
         /// Why.
         reason: Failure,
+    },
+    /// It ran out of memory, and others train half of its trials each.
+    Replaced {
+        /// Those jobs.
+        by: Vec<JobKey>,
     },
     /// A job that it needs did not do its work.
     Skipped {
@@ -80,11 +95,16 @@ impl Scheduler {
             JobState::Ready => {
                 let ahead = self.queue.ahead(id, job);
                 match job.work {
+                    _ if self.queue.wants_alone(id) => Explanation::WaitsForTheMachine { ahead },
                     Work::Train(_) => Explanation::WaitsForPlace { ahead },
                     Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => {
                         Explanation::WaitsForTurn { ahead }
                     }
                 }
+            }
+            JobState::Paused { .. } => Explanation::Pauses { failures: self.failures(id) },
+            JobState::Replaced { by } => {
+                Explanation::Replaced { by: by.iter().map(|part| self.key(*part)).collect() }
             }
             JobState::Launched { placement, attempt } => {
                 Explanation::Starting { placement: placement.clone(), attempt: *attempt }
@@ -124,6 +144,18 @@ impl fmt::Display for Explanation {
             }
             Self::WaitsForTurn { ahead } => {
                 write!(f, "ready; runs beside the training, one such job at a time, behind {}", Jobs(*ahead))
+            }
+            Self::WaitsForTheMachine { ahead } => {
+                write!(
+                    f,
+                    "ready; ran out of memory before, and waits until nothing else runs, behind {}",
+                    Jobs(*ahead)
+                )
+            }
+            Self::Pauses { failures: 1 } => write!(f, "failed once; starts again after a pause"),
+            Self::Pauses { failures } => write!(f, "failed {failures} times; starts again after a pause"),
+            Self::Replaced { by } => {
+                write!(f, "ran out of memory; its trials are divided over {}", Names(by))
             }
             Self::Starting { placement, attempt } => {
                 write!(f, "starting on {}{}", placement.device, Attempt(*attempt))

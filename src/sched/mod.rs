@@ -1,11 +1,16 @@
 //! Owns which job starts next, and where. Pure: no I/O, reads no clock.
 //!
 //! The run loop feeds [`Event`]s to the [`Scheduler`] and carries out the [`Action`]s it returns.
-//! `state` holds the one transition function, `place` the queue and the places, `step` the whole
-//! decision, `explain` says why a job stands where it does.
+//! `state` holds the one transition function, `ladder` what is tried after memory ran out, `place` the
+//! queue and the places, `retry` what earlier starts mean, `step` the whole decision, `explain` says why a job stands where it does.
 
 mod explain;
+mod ladder;
 mod place;
+mod queue;
+mod retry;
+#[cfg(test)]
+mod scarcity;
 #[cfg(test)]
 mod simulation;
 mod state;
@@ -16,23 +21,42 @@ mod tests;
 pub use explain::Explanation;
 pub use step::Scheduler;
 
-use crate::job::Placement;
+use std::time::{Duration, SystemTime};
+
+use crate::job::{Device, Placement};
 use crate::outcome::Failure;
 use crate::plan::JobId;
+use crate::trial::TrialId;
+
+/// The longest pause before a job starts again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How long a job that ran past its limit may take to write its checkpoints before it is killed.
+const GRACE: Duration = Duration::from_secs(30);
 
 /// How the scheduler treats failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
-    /// The first job that fails for good ends the run; running jobs are asked to stop.
+    /// The first job or trial that fails for good ends the run; running jobs are asked to stop.
     pub fail_fast: bool,
     /// Most starts of a job in one run, at least 1. Only failures that another start can mend are
-    /// tried again.
+    /// tried again, and starts that ran out of memory do not count: they come to an end by
+    /// themselves, since each asks for less than the one before.
     pub attempts: u32,
+    /// Pause before the second start; it doubles before each later one, up to five minutes.
+    pub pause: Duration,
+    /// Longest time that one start of a trial may take. A pack has that for each of its trials.
+    pub trial_timeout: Option<Duration>,
 }
 
-impl Default for Policy {
-    fn default() -> Self {
-        Self { fail_fast: false, attempts: 1 }
+impl Policy {
+    /// Everything starts once and may take its time.
+    pub const ONCE: Self = Self { fail_fast: false, attempts: 1, pause: Duration::ZERO, trial_timeout: None };
+
+    /// Pause before a job starts again that failed so many times.
+    fn pause(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        self.pause.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
     }
 }
 
@@ -45,6 +69,18 @@ pub enum Event {
     JobStarted {
         /// Which job.
         job: JobId,
+    },
+    /// A trial of a running pack has its result.
+    TrialFinished {
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// A trial of a running pack failed for good; the rest of the pack goes on.
+    TrialFailed {
+        /// The job that trains it.
+        job: JobId,
+        /// Which trial.
+        trial: TrialId,
     },
     /// A job did all of its work.
     JobFinished {
@@ -68,6 +104,8 @@ pub enum Event {
         /// Kill rather than wait for checkpoints.
         force: bool,
     },
+    /// The time came for which [`Action::WakeAt`] asked.
+    Woke,
 }
 
 /// What to do.
@@ -81,6 +119,8 @@ pub enum Action {
         attempt: u32,
         /// Where.
         placement: Placement,
+        /// Most rows of a trial to take through the model at a time; the rest of a step accumulates.
+        micro_rows: Option<usize>,
     },
     /// Ask a job to write its checkpoints and end, or kill it.
     Stop {
@@ -88,6 +128,23 @@ pub enum Action {
         job: JobId,
         /// Kill rather than wait for checkpoints.
         force: bool,
+    },
+    /// The same for a job that ran past the time limit of its trials: they fail.
+    CutShort {
+        /// Which job.
+        job: JobId,
+        /// Kill rather than wait for checkpoints.
+        force: bool,
+    },
+    /// Say that a device gets no more jobs: it failed twice in a row, with different ones.
+    Retire {
+        /// Which device.
+        device: Device,
+    },
+    /// Report [`Event::Woke`] at this time; the latest such wish counts.
+    WakeAt {
+        /// When.
+        at: SystemTime,
     },
     /// Nothing is running and nothing more can start.
     End,
@@ -103,6 +160,11 @@ pub enum JobState {
     },
     /// Waits for a place.
     Ready,
+    /// Failed, and waits for the time of its next start.
+    Paused {
+        /// When that is.
+        until: SystemTime,
+    },
     /// Asked to start.
     Launched {
         /// Where.
@@ -123,6 +185,11 @@ pub enum JobState {
     Failed {
         /// Why.
         reason: Failure,
+    },
+    /// Ran out of memory; these jobs do its work, half of the trials each.
+    Replaced {
+        /// Those jobs.
+        by: Vec<JobId>,
     },
     /// Cannot start, since a job it needs failed.
     Skipped {

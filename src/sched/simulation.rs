@@ -1,6 +1,8 @@
 //! A simulated executor drives the scheduler through whole runs with random durations, failures and
 //! stops, and checks after every event what must always hold.
 
+mod planned;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +17,9 @@ use crate::job::{Device, Pack, Placement, Prepare, Work};
 use crate::outcome::Failure;
 use crate::plan::{Estimate, Job, JobGraph, JobId, JobKey, example};
 use crate::sched::{Action, Event, JobState, Policy, Scheduler};
+
+/// About how many looks at jobs a run's checks take.
+const LOOKS: usize = 2_000_000;
 
 /// What a simulated run is like.
 #[derive(Clone, Debug)]
@@ -39,7 +44,7 @@ pub(super) fn places(n: usize) -> Vec<Placement> {
 /// Training jobs of random length behind random preparations, three to a summary, and a report.
 pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     let sweep = example::sweep();
-    let model = sweep.models["minilm-2"].clone();
+    let model = Arc::new(sweep.models["minilm-2"].clone());
     let store = ContentHash::of_bytes(b"");
     let pack = Pack { task: Arc::clone(sweep.first_task()), model, store, slots: Vec::new() };
     let prepare = Prepare { store, task: Arc::clone(sweep.first_task()), tokenizer: PathBuf::new() };
@@ -76,6 +81,17 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     graph
 }
 
+/// What jobs took, in ms.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Worked {
+    /// All training.
+    pub(super) training: u64,
+    /// The longest training job, over all its attempts.
+    pub(super) longest: u64,
+    /// All else.
+    pub(super) beside: u64,
+}
+
 /// The world around the scheduler: children that take their time, and a user who may stop them.
 pub(super) struct World {
     pub(super) scheduler: Scheduler,
@@ -85,12 +101,17 @@ pub(super) struct World {
     pub(super) steps: usize,
     pub(super) in_steps: Duration,
     scenario: Scenario,
+    /// A job takes between this part of its estimate and the estimate by it.
+    noise: f64,
     rng: ChaCha8Rng,
     before: Vec<JobState>,
     /// Events to come, by time and number.
     events: BTreeMap<(u64, usize), Event>,
     expected: usize,
     active: BTreeSet<JobId>,
+    /// Places where something trains, and trainings that are not over.
+    busy: usize,
+    open_trains: usize,
     launches: BTreeMap<JobId, u32>,
     asked: BTreeSet<(JobId, bool)>,
     ending: bool,
@@ -101,8 +122,17 @@ impl World {
     pub(super) fn new(scenario: &Scenario) -> Self {
         let mut rng = ChaCha8Rng::seed_from_u64(scenario.seed);
         let graph = graph(scenario, &mut rng);
+        Self::over(graph, scenario, 0.5, rng)
+    }
+
+    /// A world of these jobs, in the places of a scenario and with its failures.
+    pub(super) fn over(graph: JobGraph, scenario: &Scenario, noise: f64, rng: ChaCha8Rng) -> Self {
         let scheduler = Scheduler::new(graph, places(scenario.places), scenario.policy);
+        let is_train = |(_, job): &(JobId, &Job)| matches!(job.work, Work::Train(_));
         let mut world = Self {
+            open_trains: scheduler.graph().iter().filter(is_train).count(),
+            busy: 0,
+            noise,
             before: scheduler.states.clone(),
             scheduler,
             now_ms: 0,
@@ -131,10 +161,15 @@ impl World {
         self.events.insert((self.now_ms + after_ms, self.expected), event);
     }
 
-    /// Runs to the end and checks the world after every event.
+    /// Runs to the end and checks the world after every event: every job where there are few, and
+    /// where there are many every so often and whenever a place is free.
     pub(super) fn run(&mut self) {
+        let every = 1 + self.scheduler.graph().len().pow(2) / LOOKS;
         while self.next() {
-            self.check();
+            let is_idle = self.busy < self.scenario.places && self.open_trains > self.busy;
+            if is_idle || self.steps.is_multiple_of(every) {
+                self.check();
+            }
         }
     }
 
@@ -150,11 +185,19 @@ impl World {
     }
 
     fn deliver(&mut self, event: &Event) {
-        if let Event::JobFinished { job } | Event::JobFailed { job, .. } | Event::JobInterrupted { job } =
-            event
-        {
-            self.active.remove(job);
-        }
+        let ended = match event {
+            Event::JobFinished { job } | Event::JobFailed { job, .. } | Event::JobInterrupted { job } => {
+                self.active.remove(job);
+                self.busy -= usize::from(self.trains(*job));
+                self.trains(*job).then_some(*job)
+            }
+            Event::RunStarted
+            | Event::JobStarted { .. }
+            | Event::TrialFinished { .. }
+            | Event::TrialFailed { .. }
+            | Event::StopRequested { .. }
+            | Event::Woke => None,
+        };
         self.ending |= matches!(event, Event::StopRequested { .. });
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.now_ms);
         let clock = std::time::Instant::now();
@@ -162,12 +205,13 @@ impl World {
         self.in_steps += clock.elapsed();
         self.steps += 1;
         assert!(!self.ended || actions.is_empty(), "{actions:?} after the end");
+        self.open_trains -= usize::from(ended.is_some_and(|job| self.scheduler.state(job).is_over()));
         actions.into_iter().for_each(|action| self.act(action));
     }
 
     fn act(&mut self, action: Action) {
         match action {
-            Action::Launch { job, attempt, placement } => {
+            Action::Launch { job, attempt, placement, .. } => {
                 assert!(!self.ending, "job {job:?} was launched while the run was ending");
                 assert!(!self.before[job.0 as usize].is_over(), "job {job:?} was over");
                 assert!(self.active.insert(job), "job {job:?} runs already");
@@ -175,8 +219,8 @@ impl World {
                 *launches += 1;
                 assert_eq!(attempt, *launches);
                 assert!(attempt <= self.scenario.policy.attempts);
-                let is_train = matches!(self.scheduler.graph().job(job).work, Work::Train(_));
-                assert_eq!(is_train, placement.device != Device::Host);
+                assert_eq!(self.trains(job), placement.device != Device::Host);
+                self.busy += usize::from(self.trains(job));
                 self.play(job);
             }
             Action::Stop { job, force } => {
@@ -192,6 +236,9 @@ impl World {
                 };
                 self.expect(delay, event);
             }
+            Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
+                panic!("{action:?}, but nothing pauses, has a limit or breaks")
+            }
             Action::End => {
                 assert!(self.active.is_empty(), "{:?} still run", self.active);
                 self.ended = true;
@@ -199,11 +246,30 @@ impl World {
         }
     }
 
+    fn trains(&self, job: JobId) -> bool {
+        matches!(self.scheduler.graph().job(job).work, Work::Train(_))
+    }
+
+    /// What the jobs so far took.
+    pub(super) fn worked(&self) -> Worked {
+        let mut worked = Worked::default();
+        for (job, ms) in &self.worked_ms {
+            if self.trains(*job) {
+                worked.training += ms;
+                worked.longest = worked.longest.max(*ms);
+            } else {
+                worked.beside += ms;
+            }
+        }
+        worked
+    }
+
     /// A child starts (and may die before it says so), and ends some time later.
     fn play(&mut self, job: JobId) {
         let estimate = self.scheduler.graph().job(job).estimate.duration;
-        let likely = u64::try_from(estimate.as_millis()).unwrap();
-        let ms = self.rng.random_range(likely / 2..=2 * likely);
+        let (shortest, longest) = (estimate.mul_f64(self.noise), estimate.div_f64(self.noise));
+        let ms = self.rng.random_range(shortest.as_millis()..=longest.as_millis());
+        let ms = u64::try_from(ms).unwrap();
         *self.worked_ms.entry(job).or_default() += ms;
         if self.rng.random_bool(0.9) {
             self.expect(0, Event::JobStarted { job });
@@ -211,7 +277,7 @@ impl World {
         let fails = self.rng.random_ratio(self.scenario.failing, 100);
         let failure = match self.rng.random_range(0..6) {
             _ if !fails => return self.expect(ms, Event::JobFinished { job }),
-            0 => Failure::OutOfMemory,
+            0 => Failure::TimedOut,
             1 => Failure::Diverged { step: 3 },
             2 => Failure::Exited { code: 1 },
             3 => Failure::BadData { message: "no rows".to_owned() },
@@ -281,14 +347,18 @@ impl Seen {
                 assert!(strict && needs().any(|need| *need != JobState::Done), "{} was skipped", job.key);
             }
             JobState::Failed { .. } => self.failed = true,
-            JobState::Done | JobState::Cancelled => {}
+            JobState::Done | JobState::Cancelled | JobState::Paused { .. } | JobState::Replaced { .. } => {}
         }
     }
 }
 
 fn event_job(event: &Event) -> Option<JobId> {
     match event {
-        Event::RunStarted | Event::StopRequested { .. } => None,
+        Event::RunStarted
+        | Event::StopRequested { .. }
+        | Event::TrialFinished { .. }
+        | Event::TrialFailed { .. }
+        | Event::Woke => None,
         Event::JobStarted { job }
         | Event::JobFinished { job }
         | Event::JobFailed { job, .. }

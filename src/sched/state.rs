@@ -1,7 +1,10 @@
 //! Owns how a job moves from state to state. One function, total over states and events.
 
+use std::time::SystemTime;
+
 use crate::outcome::Failure;
 use crate::sched::JobState;
+use crate::sched::ladder::Rung;
 
 /// What became of a job's child process.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,10 +24,22 @@ pub(super) enum End {
 /// What decides how an end is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Circumstances {
-    /// Most starts of a job.
-    pub(super) attempts: u32,
+    /// The policy allows another start, at this time or as soon as there is a place.
+    pub(super) again: Again,
+    /// What can be tried if memory ran out.
+    pub(super) rung: Rung,
+    /// Every trial of the job has its fate already.
+    pub(super) settled: bool,
     /// The run is ending: jobs were asked to stop, and none starts again.
     pub(super) ending: bool,
+}
+
+/// Whether and when a job may start again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Again {
+    Never,
+    AtOnce,
+    At(SystemTime),
 }
 
 /// What follows from an event for its job.
@@ -32,6 +47,8 @@ pub(super) struct Circumstances {
 pub(super) enum Transition {
     /// The job is in a new state.
     To(JobState),
+    /// Two jobs take its place, with half of its trials each.
+    Halve,
     /// The event makes no sense in this state: a job that was never started cannot end, and one
     /// that ended cannot end again. Nothing changes.
     Refused,
@@ -45,15 +62,15 @@ pub(super) fn transition(state: &JobState, change: Change, now: Circumstances) -
         (JobState::Launched { placement, attempt }, Change::Started) => {
             Transition::To(JobState::Running { placement: placement.clone(), attempt: *attempt })
         }
-        (JobState::Launched { attempt, .. } | JobState::Running { attempt, .. }, Change::Ended(end)) => {
-            Transition::To(after_end(*attempt, end, now))
-        }
+        (JobState::Launched { .. } | JobState::Running { .. }, Change::Ended(end)) => after_end(end, now),
         (JobState::Running { .. }, Change::Started)
         | (
             JobState::Blocked { .. }
             | JobState::Ready
+            | JobState::Paused { .. }
             | JobState::Done
             | JobState::Failed { .. }
+            | JobState::Replaced { .. }
             | JobState::Skipped { .. }
             | JobState::Cancelled,
             Change::Started | Change::Ended(_),
@@ -61,29 +78,33 @@ pub(super) fn transition(state: &JobState, change: Change, now: Circumstances) -
     }
 }
 
-fn after_end(attempt: u32, end: End, now: Circumstances) -> JobState {
-    let again = attempt < now.attempts && !now.ending;
-    match end {
+fn after_end(end: End, now: Circumstances) -> Transition {
+    let next = match end {
         End::Finished => JobState::Done,
+        End::Failed(reason) if now.settled => JobState::Failed { reason },
         // A child that dies of a signal while the run is ending died of ours.
         End::Failed(Failure::Killed { .. }) if now.ending => JobState::Cancelled,
-        End::Failed(failure) if again && mendable(&failure) => JobState::Ready,
-        End::Failed(reason) => JobState::Failed { reason },
+        End::Failed(Failure::OutOfMemory) => match now.rung {
+            Rung::Floor => JobState::Failed { reason: Failure::OutOfMemory },
+            Rung::Halves | Rung::Alone | Rung::Rows(_) if now.ending => JobState::Cancelled,
+            Rung::Halves => return Transition::Halve,
+            Rung::Alone | Rung::Rows(_) => JobState::Ready,
+        },
+        End::Failed(reason) if !reason.is_mendable() => JobState::Failed { reason },
+        End::Failed(reason) => again(now).unwrap_or(JobState::Failed { reason }),
         // Asked to stop by us or by somebody else; its checkpoint is in place either way.
-        End::Interrupted if again => JobState::Ready,
-        End::Interrupted => JobState::Cancelled,
-    }
+        End::Interrupted => again(now).unwrap_or(JobState::Cancelled),
+    };
+    Transition::To(next)
 }
 
-/// Whether another start can go better. What the numbers or the data decide happens again.
-fn mendable(failure: &Failure) -> bool {
-    match failure {
-        Failure::OutOfMemory
-        | Failure::TimedOut
-        | Failure::Exited { .. }
-        | Failure::Killed { .. }
-        | Failure::HostLost => true,
-        Failure::Diverged { .. } | Failure::BadData { .. } => false,
+/// How a job stands that may start again: in this run, or in the next where this one is ending.
+fn again(now: Circumstances) -> Option<JobState> {
+    match now.again {
+        Again::Never => None,
+        Again::AtOnce | Again::At(_) if now.ending => Some(JobState::Cancelled),
+        Again::AtOnce => Some(JobState::Ready),
+        Again::At(until) => Some(JobState::Paused { until }),
     }
 }
 
@@ -95,8 +116,10 @@ impl JobState {
             Self::Launched { .. } | Self::Running { .. } => true,
             Self::Blocked { .. }
             | Self::Ready
+            | Self::Paused { .. }
             | Self::Done
             | Self::Failed { .. }
+            | Self::Replaced { .. }
             | Self::Skipped { .. }
             | Self::Cancelled => false,
         }
@@ -106,8 +129,16 @@ impl JobState {
     #[must_use]
     pub fn is_over(&self) -> bool {
         match self {
-            Self::Done | Self::Failed { .. } | Self::Skipped { .. } | Self::Cancelled => true,
-            Self::Blocked { .. } | Self::Ready | Self::Launched { .. } | Self::Running { .. } => false,
+            Self::Done
+            | Self::Failed { .. }
+            | Self::Replaced { .. }
+            | Self::Skipped { .. }
+            | Self::Cancelled => true,
+            Self::Blocked { .. }
+            | Self::Ready
+            | Self::Paused { .. }
+            | Self::Launched { .. }
+            | Self::Running { .. } => false,
         }
     }
 }

@@ -1,13 +1,18 @@
 //! Owns the scheduler: what follows from an event.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
 use crate::job::{Placement, Work};
+use crate::outcome::Failure;
 use crate::plan::cost::{Calibration, Standing};
 use crate::plan::{Job, JobGraph, JobId};
-use crate::sched::place::{Places, Queue};
-use crate::sched::state::{Change, Circumstances, End, Transition, transition};
+use crate::sched::place::Places;
+use crate::sched::queue::Queue;
+use crate::sched::retry::Past;
+use crate::sched::state::{Change, End, Transition, transition};
 use crate::sched::{Action, Event, JobState, Policy};
+use crate::trial::TrialId;
 
 /// Decides which job starts next, and where. Knows nothing but the graph, the places and the events.
 #[derive(Clone, Debug)]
@@ -16,12 +21,17 @@ pub struct Scheduler {
     pub(super) states: Vec<JobState>,
     pub(super) queue: Queue,
     pub(super) ending: Option<Ending>,
-    policy: Policy,
-    places: Places,
+    pub(super) policy: Policy,
+    pub(super) places: Places,
     /// Jobs that need a job, by its position; emptied when it is over.
-    dependants: Vec<Vec<JobId>>,
-    /// How often each job was launched.
-    launches: Vec<u32>,
+    pub(super) dependants: Vec<Vec<JobId>>,
+    /// What the starts of each job so far have shown.
+    pub(super) past: Vec<Past>,
+    /// Trials that have their fate while the pack they are in may go on.
+    pub(super) settled: BTreeSet<TrialId>,
+    /// Paused jobs, by the time of their next start.
+    paused: BTreeSet<(SystemTime, JobId)>,
+    wake_at: Option<SystemTime>,
     /// Running jobs were told to die.
     forced: bool,
     ended: bool,
@@ -55,13 +65,16 @@ impl Scheduler {
             }
         }
         Self {
-            launches: vec![0; graph.len()],
+            past: vec![Past::default(); graph.len()],
             places: Places::new(places),
             graph,
             states,
             queue,
             policy,
             dependants,
+            settled: BTreeSet::new(),
+            paused: BTreeSet::new(),
+            wake_at: None,
             ending: None,
             forced: false,
             ended: false,
@@ -75,40 +88,111 @@ impl Scheduler {
     pub fn step(&mut self, now: SystemTime, event: &Event) -> Vec<Action> {
         let mut actions = match event {
             Event::RunStarted => Vec::new(),
-            Event::JobStarted { job } => self.on_change(*job, Change::Started),
-            Event::JobFinished { job } => self.on_change(*job, Change::Ended(End::Finished)),
-            Event::JobFailed { job, failure } => {
-                self.on_change(*job, Change::Ended(End::Failed(failure.clone())))
+            Event::JobStarted { job } => self.on_change(now, *job, Change::Started),
+            Event::TrialFinished { trial } => {
+                self.settled.insert(*trial);
+                Vec::new()
             }
-            Event::JobInterrupted { job } => self.on_change(*job, Change::Ended(End::Interrupted)),
+            Event::TrialFailed { job, trial } => {
+                self.settled.insert(*trial);
+                self.fail_fast(*job)
+            }
+            Event::JobFinished { job } => self.on_change(now, *job, Change::Ended(End::Finished)),
+            Event::JobFailed { job, failure } => {
+                self.on_change(now, *job, Change::Ended(End::Failed(failure.clone())))
+            }
+            Event::JobInterrupted { job } => self.on_change(now, *job, Change::Ended(End::Interrupted)),
             Event::StopRequested { force } => self.on_stop(*force),
+            Event::Woke => {
+                self.wake_at = None;
+                Vec::new()
+            }
         };
+        self.end_pauses(now);
+        self.cut_short(now, &mut actions);
         self.launch_ready(now, &mut actions);
         actions.extend(self.end());
+        actions.extend(self.wake());
         actions
     }
 
-    fn on_change(&mut self, job: JobId, change: Change) -> Vec<Action> {
-        let Some(state) = self.states.get_mut(index(job)) else { return Vec::new() };
-        let now = Circumstances { attempts: self.policy.attempts, ending: self.ending.is_some() };
-        let Transition::To(next) = transition(state, change, now) else { return Vec::new() };
-        *state = next;
-        if state.is_active() {
+    fn on_change(&mut self, now: SystemTime, job: JobId, change: Change) -> Vec<Action> {
+        let Some(state) = self.states.get(index(job)) else { return Vec::new() };
+        let circumstances = self.circumstances(now, job);
+        let broken = matches!(&change, Change::Ended(End::Failed(failure)) if failure.blames_device());
+        let memory = change == Change::Ended(End::Failed(Failure::OutOfMemory));
+        let next = match transition(state, change, circumstances) {
+            Transition::Refused => return Vec::new(),
+            Transition::To(next) => next,
+            Transition::Halve => JobState::Replaced { by: Vec::new() },
+        };
+        self.states[index(job)] = next.clone();
+        if next.is_active() {
             return Vec::new();
         }
-        let failed = matches!(state, JobState::Failed { .. });
-        let again = *state == JobState::Ready;
-        self.places.leave(job);
-        if again {
-            self.queue.push(job, self.graph.job(job));
+        let own_memory = self.places.has_own_memory(job);
+        let retired = self.places.leave(job, broken);
+        let mut actions: Vec<_> = retired.map(|device| Action::Retire { device }).into_iter().collect();
+        let past = &mut self.past[index(job)];
+        if memory {
+            past.ask_for_less(circumstances.rung, own_memory);
+        } else if next != JobState::Done {
+            past.failures += 1;
+        }
+        match next {
+            JobState::Ready => self.make_ready(job),
+            JobState::Paused { until } => _ = self.paused.insert((until, job)),
+            JobState::Replaced { .. } => self.halve(job),
+            JobState::Failed { .. } => {
+                self.settle(job);
+                actions.extend(self.fail_fast(job));
+            }
+            JobState::Done | JobState::Skipped { .. } | JobState::Cancelled => self.settle(job),
+            JobState::Blocked { .. } | JobState::Launched { .. } | JobState::Running { .. } => {}
+        }
+        actions
+    }
+
+    pub(super) fn make_ready(&mut self, job: JobId) {
+        self.states[index(job)] = JobState::Ready;
+        if self.past[index(job)].alone {
+            self.queue.push_alone(job);
         } else {
-            self.settle(job);
+            self.queue.push(job, self.graph.job(job));
         }
-        if failed && self.policy.fail_fast && self.ending.is_none() {
-            self.cancel_waiting(Ending::FailFast(job));
-            return self.stop_seated(false);
+    }
+
+    fn end_pauses(&mut self, now: SystemTime) {
+        while let Some((until, job)) = self.paused.first().copied().filter(|(until, _)| *until <= now) {
+            self.paused.remove(&(until, job));
+            self.make_ready(job);
         }
-        Vec::new()
+    }
+
+    /// Ends what has run for too long, unless everything was asked to end already.
+    fn cut_short(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
+        while self.ending.is_none()
+            && let Some((job, force)) = self.places.overdue(now)
+        {
+            actions.push(Action::CutShort { job, force });
+        }
+    }
+
+    /// When to look again, where that has changed.
+    fn wake(&mut self) -> Option<Action> {
+        let start = self.paused.first().map(|(until, _)| *until);
+        let next = start.into_iter().chain(self.places.next_limit()).min().filter(|_| self.ending.is_none());
+        let changed = next != self.wake_at;
+        self.wake_at = next;
+        next.filter(|_| changed).map(|at| Action::WakeAt { at })
+    }
+
+    fn fail_fast(&mut self, job: JobId) -> Vec<Action> {
+        if !self.policy.fail_fast || self.ending.is_some() {
+            return Vec::new();
+        }
+        self.cancel_waiting(Ending::FailFast(job));
+        self.stop_seated(false)
     }
 
     fn on_stop(&mut self, force: bool) -> Vec<Action> {
@@ -146,8 +230,10 @@ impl Scheduler {
             JobState::Failed { .. } | JobState::Cancelled => Some(job),
             JobState::Skipped { because } => Some(*because),
             JobState::Done
+            | JobState::Replaced { .. }
             | JobState::Blocked { .. }
             | JobState::Ready
+            | JobState::Paused { .. }
             | JobState::Launched { .. }
             | JobState::Running { .. } => None,
         }
@@ -156,6 +242,7 @@ impl Scheduler {
     fn cancel_waiting(&mut self, ending: Ending) {
         self.ending = Some(ending);
         self.queue.clear();
+        self.paused.clear();
         for state in &mut self.states {
             if !state.is_active() && !state.is_over() {
                 *state = JobState::Cancelled;
@@ -168,7 +255,8 @@ impl Scheduler {
         self.places.seated().map(|job| Action::Stop { job, force }).collect()
     }
 
-    /// Training first, so that what runs beside it gets only the cores that are left.
+    /// Training first, so that what runs beside it gets only the cores that are left; what must be
+    /// alone last, so that it keeps nobody waiting.
     fn launch_ready(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
         while let Some((job, placement)) = self.places.seat_training(&mut self.queue, now) {
             actions.push(self.launch(job, placement));
@@ -176,19 +264,31 @@ impl Scheduler {
         if let Some((job, placement)) = self.places.seat_host(&mut self.queue, now) {
             actions.push(self.launch(job, placement));
         }
+        if let Some(job) = self.queue.first_alone() {
+            let trains = matches!(self.graph.job(job).work, Work::Train(_));
+            if let Some(placement) = self.places.seat_alone(job, trains, now) {
+                self.queue.remove_alone(job);
+                actions.push(self.launch(job, placement));
+            }
+        }
     }
 
     fn launch(&mut self, job: JobId, placement: Placement) -> Action {
-        self.launches[index(job)] += 1;
-        let attempt = self.launches[index(job)];
+        let past = &mut self.past[index(job)];
+        past.launches += 1;
+        let (attempt, micro_rows) = (past.launches, past.micro_rows);
+        if let (Some(limit), Work::Train(pack)) = (self.policy.trial_timeout, &self.graph.job(job).work) {
+            let trials = u32::try_from(self.open(&pack.slots).count()).unwrap_or(u32::MAX);
+            self.places.limit(job, limit.saturating_mul(trials.max(1)));
+        }
         self.states[index(job)] = JobState::Launched { placement: placement.clone(), attempt };
-        Action::Launch { job, attempt, placement }
+        Action::Launch { job, attempt, placement, micro_rows }
     }
 
     /// The end of the run, once. Everything that could start has been launched before, so that a
     /// job still waiting (there is no place to train) never starts.
     fn end(&mut self) -> Option<Action> {
-        if self.ended || !self.places.nobody_is_seated() {
+        if self.ended || !self.places.nobody_is_seated() || !self.paused.is_empty() {
             return None;
         }
         self.cancel_waiting(self.ending.unwrap_or(Ending::Over));
@@ -233,6 +333,6 @@ fn takes_what_there_is(job: &Job) -> bool {
     }
 }
 
-fn index(job: JobId) -> usize {
+pub(super) fn index(job: JobId) -> usize {
     job.0 as usize
 }

@@ -16,7 +16,7 @@ const CALM: Scenario = Scenario {
     prepares: 1,
     trains: 4,
     failing: 0,
-    policy: Policy { fail_fast: false, attempts: 1 },
+    policy: Policy::ONCE,
     stops: Vec::new(),
 };
 
@@ -24,7 +24,11 @@ const CALM: Scenario = Scenario {
 const PREPARE: JobId = JobId(0);
 
 fn scenarios() -> impl Strategy<Value = Scenario> {
-    let policy = (any::<bool>(), 1..4_u32).prop_map(|(fail_fast, attempts)| Policy { fail_fast, attempts });
+    let policy = (any::<bool>(), 1..4_u32).prop_map(|(fail_fast, attempts)| Policy {
+        fail_fast,
+        attempts,
+        ..Policy::ONCE
+    });
     let stops = prop_oneof![
         3 => Just(Vec::new()),
         1 => proptest::collection::vec(0..5_000_u64, 1..3).prop_map(|mut at| { at.sort_unstable(); at }),
@@ -112,7 +116,7 @@ fn started(policy: Policy) -> Scheduler {
     let world = scenario.into_iter().find(behind).expect("some seed");
     let mut scheduler = Scheduler::new(world.scheduler.graph().clone(), places(2), policy);
     let actions = scheduler.step(SystemTime::UNIX_EPOCH, &Event::RunStarted);
-    let [Action::Launch { job: PREPARE, attempt: 1, placement }] = &actions[..] else {
+    let [Action::Launch { job: PREPARE, attempt: 1, placement, micro_rows: None }] = &actions[..] else {
         panic!("{actions:?}");
     };
     assert_eq!(placement.cores, [0, 1, 2, 3], "it has all cores while nothing trains");
@@ -201,7 +205,7 @@ fn a_stop_asks_first_and_kills_when_forced() {
 
 #[test]
 fn failing_fast_stops_what_runs_and_cancels_what_waits() {
-    let mut scheduler = started(Policy { fail_fast: true, attempts: 1 });
+    let mut scheduler = started(Policy { fail_fast: true, ..Policy::ONCE });
     let training = launched(&step(&mut scheduler, Event::JobFinished { job: PREPARE }));
     let diverged = Event::JobFailed { job: training[0], failure: Failure::Diverged { step: 9 } };
     let other = training[1];

@@ -44,6 +44,9 @@ pub enum Problem {
     /// The sweep file itself cannot be read.
     #[error("cannot read the sweep file: {0}")]
     Unreadable(String),
+    /// The sweep file is larger than any that a person or a small script writes.
+    #[error("the sweep file has more than 1 MiB")]
+    TooLarge,
     /// Not YAML.
     #[error("not valid YAML: {0}")]
     Syntax(String),
@@ -200,10 +203,18 @@ pub enum Problem {
     EmptyGrid(&'static str),
 }
 
+/// What to do about a file of which nothing can be read.
+fn unplaced_hint(problem: &Problem) -> &'static str {
+    if matches!(problem, Problem::TooLarge) {
+        return "write lists of values into blocks of `grid`: all their combinations are tried";
+    }
+    "check the path; `lorasweep init DATA.csv` writes a sweep to start from"
+}
+
 impl SpecErrors {
     /// A file of which nothing can be read.
     pub(super) fn unplaced(file: &str, problem: Problem) -> Self {
-        let hint = "check the path; `lorasweep init DATA.csv` writes a sweep to start from".to_owned();
+        let hint = unplaced_hint(&problem).to_owned();
         let error = SpecError { spot: None, problem, allowed: None, hint: Some(hint) };
         Self { file: file.to_owned(), errors: vec![error], beyond: 0 }
     }

@@ -40,7 +40,10 @@ pub(super) fn for_each_point<'a>(
 ) {
     let mut base = Point::default();
     training.iter().flat_map(|axis| &axis.values).for_each(|at| at.value.apply(&mut base));
-    for (first, dimensions) in per_method(block) {
+    // A zip with an axis whose values were all bad has no steps.
+    let has_points =
+        |(_, dimensions): &(_, Vec<Dimension<'_>>)| dimensions.iter().all(|steps| !steps.is_empty());
+    for (first, dimensions) in per_method(block).into_iter().filter(has_points) {
         let mut start = base.clone();
         first.iter().for_each(|at| at.value.apply(&mut start));
         let mut digits = vec![0; dimensions.len()];
@@ -151,8 +154,8 @@ fn configuration(
 
 /// The settings of a model that does not train: what would change nothing is the same for all.
 fn idle(training: &Training) -> Training {
-    let Training { batch_size, seed, .. } = *training;
-    Training { learning_rate: 0.0, epochs: 0.0, batch_size, seed, ..Point::default().training }
+    let Training { batch_size, seed, precision, .. } = *training;
+    Training { learning_rate: 0.0, epochs: 0.0, batch_size, seed, precision, ..Point::default().training }
 }
 
 /// The modules that get an adapter.

@@ -74,6 +74,11 @@ pub(super) const SETTINGS: &[Key] = &[
         "Judge a trial by its last weights or by those with the best validation score (default: last)",
     ),
     axis(Axis::Seed, SEED, "Seed of initialisation, dropout and data order (default: 42)"),
+    axis(
+        Axis::Precision,
+        Kind::Choice(&["fp32", "bf16"]),
+        "bf16 stores a frozen base and multiplies with any base in 16 bits, the rest in 32 (default: fp32)",
+    ),
 ];
 
 const COMBINING: &[Key] = &[

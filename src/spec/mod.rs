@@ -153,7 +153,7 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         .read_to_end(&mut bytes)
         .map_err(|error| Problem::Unreadable(error.to_string()))?;
     if bytes.len() as u64 > MAX_BYTES {
-        return Err(Problem::Unreadable("it has more than 1 MiB".to_owned()));
+        return Err(Problem::TooLarge);
     }
     let text =
         String::from_utf8(bytes).map_err(|_| Problem::Unreadable("it is not UTF-8 text".to_owned()))?;

@@ -1,7 +1,7 @@
 //! Owns the axes: their names, the methods they apply to, and the typed setting that each of their
 //! values is. Adding an axis means one line in each match here and one in the table of keys.
 
-use crate::trial::{Keep, Schedule, Training};
+use crate::trial::{Keep, Precision, Schedule, Training};
 
 use super::source::At;
 use super::value::Value;
@@ -32,6 +32,7 @@ pub(super) enum Axis {
     EvaluateEvery,
     Keep,
     Seed,
+    Precision,
 }
 
 /// How a model is trained, without the method's settings.
@@ -69,6 +70,7 @@ pub(super) enum Setting {
     EvaluateEvery(Option<usize>),
     Keep(Keep),
     Seed(u64),
+    Precision(Precision),
 }
 
 /// One point of the grid: every setting, from block, `training` or default.
@@ -118,6 +120,7 @@ impl Axis {
             Self::EvaluateEvery => "evaluate_every",
             Self::Keep => "keep",
             Self::Seed => "seed",
+            Self::Precision => "precision",
         }
     }
 
@@ -139,7 +142,7 @@ impl Axis {
             | Self::Epsilon
             | Self::EvaluateEvery
             | Self::Keep => method != MethodName::Base,
-            Self::Method | Self::Task | Self::Model | Self::BatchSize | Self::Seed => true,
+            Self::Method | Self::Task | Self::Model | Self::BatchSize | Self::Seed | Self::Precision => true,
         }
     }
 }
@@ -201,6 +204,11 @@ impl Setting {
                 _ => return None,
             }),
             Axis::Seed => Self::Seed(value.count()?),
+            Axis::Precision => Self::Precision(match value.into_text()?.as_str() {
+                "fp32" => Precision::Fp32,
+                "bf16" => Precision::Bf16,
+                _ => return None,
+            }),
         })
     }
 
@@ -246,6 +254,7 @@ impl Setting {
             Self::EvaluateEvery(steps) => training.evaluate_every = *steps,
             Self::Keep(keep) => training.keep = *keep,
             Self::Seed(seed) => training.seed = *seed,
+            Self::Precision(precision) => training.precision = *precision,
         }
     }
 
@@ -275,6 +284,7 @@ impl Setting {
             Self::EvaluateEvery(_) => Axis::EvaluateEvery,
             Self::Keep(_) => Axis::Keep,
             Self::Seed(_) => Axis::Seed,
+            Self::Precision(_) => Axis::Precision,
         }
     }
 
@@ -312,6 +322,7 @@ impl Setting {
             Self::EvaluateEvery(steps) => training.evaluate_every == *steps,
             Self::Keep(keep) => training.keep == *keep,
             Self::Seed(seed) => training.seed == *seed,
+            Self::Precision(precision) => training.precision == *precision,
         }
     }
 }
@@ -349,6 +360,7 @@ impl Default for Point<'_> {
                 evaluate_every: None,
                 keep: Keep::Last,
                 seed: 42,
+                precision: Precision::Fp32,
             },
         }
     }

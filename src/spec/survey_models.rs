@@ -10,7 +10,7 @@ use crate::arch::{Architecture, ConfigError};
 use crate::content::ContentHash;
 use crate::data::tokenizer::{self, Tokenizer, TokenizerError};
 use crate::hub::Files;
-use crate::model::weights::{self, Checkpoint, WeightsError};
+use crate::model::weights::{self, Checkpoint, MAX_CONFIG_BYTES, WeightsError};
 
 use super::Purpose;
 use super::raw::{RawModel, RawSweep};
@@ -140,7 +140,14 @@ fn model_folder(path: &Path, name: &str, may_lack_weights: bool) -> Result<Folde
 }
 
 fn config(folder: &Path, name: &str) -> Result<Architecture, Fault> {
-    let bytes = fs::read(folder.join("config.json")).map_err(|error| Fault {
+    let path = folder.join("config.json");
+    if path.metadata().is_ok_and(|found| found.len() > MAX_CONFIG_BYTES) {
+        return Err(Fault {
+            message: format!("config.json in `{name}` has more than {} MiB", MAX_CONFIG_BYTES >> 20),
+            hint: "copy the model's config.json again".to_owned(),
+        });
+    }
+    let bytes = fs::read(path).map_err(|error| Fault {
         message: format!("model folder `{name}` has no readable config.json: {error}"),
         hint: "save the model with transformers' `save_pretrained`, or copy its config.json here".to_owned(),
     })?;

@@ -126,6 +126,17 @@ fn a_model_that_does_not_train_is_one_trial_whatever_the_training() {
     assert!(error.contains("missing key `learning_rate`"), "{error}");
 }
 
+#[test]
+fn precision_is_an_axis_of_every_method_and_32_bits_are_the_default() {
+    let grid = "grid: [{method: [base, full], model: m, learning_rate: 1, precision: [fp32, bf16]}]";
+    assert!(expand(grid).iter().map(|c| c.training.precision.name()).eq(["fp32", "bf16", "fp32", "bf16"]));
+    let plain = expand("grid: [{method: [base, full], model: m, learning_rate: 1}]");
+    assert!(ids(&plain).is_subset(&ids(&expand(grid))));
+    let error = expand_in("/", "grid: [{method: base, model: m}]\ntraining: {precision: bf32}", &[]);
+    let error = error.unwrap_err();
+    assert!(error.contains("`precision` is `bf32`") && error.contains("allowed: `fp32`, `bf16`"), "{error}");
+}
+
 const TWO_TASKS: &str = "name: laws\nmodels: {m: {from: m}, n: {from: n}}\n\
     tasks: {a: {train: t.csv, text: text, label: label}, b2: {train: t.csv, text: text, label: label}}\n";
 

@@ -4,12 +4,9 @@ use tch::{Device, Tensor};
 
 use super::objective;
 use crate::data::store::PartView;
-use crate::model::Inputs;
 use crate::model::params::index;
+use crate::model::{Inputs, UNSEEN};
 use crate::task::Objective;
-
-/// What is added to the attention score of a padding token; transformers uses the type's minimum.
-const MASKED: f32 = f32::MIN;
 
 /// Inputs and labels of one forward pass.
 #[derive(Debug)]
@@ -66,7 +63,7 @@ impl Collator<'_> {
         let size = slots.len() * rows * width;
         let mut ids = vec![index(self.padding); size];
         let mut types = vec![0_i64; size];
-        let mut mask = vec![MASKED; size];
+        let mut mask = vec![UNSEEN; size];
         for (k, (slot, _)) in slots.iter().enumerate() {
             for (b, row) in slot.iter().enumerate() {
                 let tokens = part.tokens(*row);
@@ -87,7 +84,7 @@ impl Collator<'_> {
             ids: to_device(Tensor::from_slice(&ids), &shape),
             token_types: types.contains(&1).then(|| to_device(Tensor::from_slice(&types), &shape)),
             mask: mask
-                .contains(&MASKED)
+                .contains(&UNSEEN)
                 .then(|| to_device(Tensor::from_slice(&mask), &[slots * rows, 1, 1, width])),
         }
     }

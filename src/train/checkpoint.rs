@@ -1,5 +1,5 @@
-//! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically.
-//! Decides neither when one is written nor what follows from a damaged one.
+//! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically;
+//! [`run::checkpoint`](crate::run::checkpoint) looks at one without libtorch. Decides neither when one is written nor what follows from a damaged one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,8 +11,8 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::outcome::{Cost, Scores};
-use crate::run::files;
+use crate::outcome::{Cost, EMA_DECAY, Scores};
+use crate::run::{checkpoint, files};
 use crate::trial::TrialId;
 
 /// What a trial needs besides tensors to go on exactly where it was.
@@ -49,6 +49,25 @@ pub struct Window {
     pub seconds: f64,
     /// Gradient norm of the latest.
     pub grad_norm: f64,
+}
+
+impl State {
+    /// Takes in an optimiser step: its loss, its gradient norm, its rows and tokens, and its time.
+    pub(super) fn count_step(&mut self, loss: f64, grad_norm: f64, [rows, tokens]: [u64; 2], seconds: f64) {
+        self.step += 1;
+        self.cost.train_rows += rows;
+        self.cost.train_tokens += tokens;
+        self.cost.train_s += seconds;
+        self.cost.wall_s += seconds;
+        self.ema_loss = Some(self.ema_loss.map_or(loss, |ema| EMA_DECAY * ema + (1.0 - EMA_DECAY) * loss));
+        let window = &mut self.window;
+        window.steps += 1;
+        window.loss += loss;
+        window.rows += rows;
+        window.tokens += tokens;
+        window.seconds += seconds;
+        window.grad_norm = grad_norm;
+    }
 }
 
 /// A checkpoint that cannot be used.
@@ -135,11 +154,5 @@ fn raw(tensor: &Tensor) -> Raw {
 }
 
 fn checksum(state: &str, raw: &BTreeMap<&str, Raw>) -> String {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(state.as_bytes());
-    for (name, raw) in raw {
-        hasher.update(name.as_bytes());
-        hasher.update(&raw.bytes);
-    }
-    format!("{:08x}", hasher.finalize())
+    checkpoint::checksum(state, raw.iter().map(|(name, raw)| (*name, raw.bytes.as_slice())))
 }

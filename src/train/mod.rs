@@ -22,7 +22,7 @@ pub mod schedule;
 mod slot;
 
 #[cfg(feature = "torch")]
-pub use self::training::{Context, Ended, run};
+pub use self::training::{Context, Ended, Passage, run};
 
 #[cfg(feature = "torch")]
 mod training {
@@ -30,7 +30,7 @@ mod training {
     use std::sync::atomic::{AtomicBool, Ordering};
 
     use super::pack::Trainer;
-    use crate::job::{ChildLine, Pack, Placement};
+    use crate::job::{ChildLine, Device, Pack, Placement};
     use crate::outcome::Failure;
     use crate::run::layout::Layout;
 
@@ -40,10 +40,36 @@ mod training {
         pub layout: Layout,
         /// The device and the cores.
         pub placement: Placement,
+        /// How the slots go through the model.
+        pub passage: Passage,
+        /// Most rows of a trial that go through the model at a time in training; see
+        /// [`crate::job::JobFile::micro_rows`].
+        pub micro_rows: Option<usize>,
         /// Set when the trial should write its checkpoint and end.
         pub stop: &'a AtomicBool,
         /// Tells the parent.
         pub say: &'a dyn Fn(ChildLine),
+    }
+
+    /// How a pack's slots go through the model, behind what they share.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Passage {
+        /// All at once, their tensors stacked: few large operations, which fill an accelerator.
+        Stacked,
+        /// One after the other: activations stay as small as one trial's, which suits a CPU's caches,
+        /// and a trial's numbers are those that it has alone, to the last bit.
+        InTurn,
+    }
+
+    impl Passage {
+        /// What suits a device.
+        #[must_use]
+        pub fn suiting(device: Device) -> Self {
+            match device {
+                Device::Cuda { .. } => Self::Stacked,
+                Device::Cpu { .. } | Device::Host => Self::InTurn,
+            }
+        }
     }
 
     /// How a pack's training ended.
@@ -90,11 +116,9 @@ mod training {
 
     /// Plain tensor operations panic with libtorch's message; running out of memory is one of them.
     fn libtorch_failure(message: &str) -> Failure {
-        let memory = ["out of memory", "can't allocate memory", "not enough memory"];
-        if memory.iter().any(|sign| message.contains(sign)) {
-            return Failure::OutOfMemory;
-        }
-        let first = message.lines().next().unwrap_or_default();
-        Failure::BadData { message: format!("training stopped on an internal error: {first}") }
+        Failure::told_by(message).unwrap_or_else(|| {
+            let first = message.lines().next().unwrap_or_default();
+            Failure::BadData { message: format!("training stopped on an internal error: {first}") }
+        })
     }
 }

@@ -39,7 +39,7 @@ pub fn steps(training: &Training, rows: usize) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::Keep;
+    use crate::trial::{Keep, Precision};
 
     fn training(schedule: Schedule) -> Training {
         Training {
@@ -57,6 +57,7 @@ mod tests {
             evaluate_every: None,
             keep: Keep::Last,
             seed: 0,
+            precision: Precision::Fp32,
         }
     }
 

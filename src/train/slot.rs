@@ -6,11 +6,11 @@ use std::path::PathBuf;
 
 use super::checkpoint::{State, Window};
 use super::schedule;
+use super::training::Context;
 use crate::data::batches;
 use crate::data::folds::SplitRows;
 use crate::outcome::{Cost, MetricLine};
 use crate::run::files;
-use crate::run::layout::Layout;
 use crate::stream::StreamKey;
 use crate::trial::{Method, Trial};
 
@@ -30,13 +30,14 @@ pub(super) struct Slot {
     steps_per_epoch: u64,
     lengths: Vec<u32>,
     epoch: Option<(u64, Vec<Vec<u32>>)>,
+    micro_rows: usize,
     metrics: PathBuf,
 }
 
 impl Slot {
     /// A trial at its first step. `lengths` are those of all training rows, in tokens.
     #[must_use]
-    pub(super) fn new(trial: &Trial, rows: SplitRows, lengths: Vec<u32>, layout: &Layout) -> Self {
+    pub(super) fn new(trial: &Trial, rows: SplitRows, lengths: Vec<u32>, context: &Context<'_>) -> Self {
         let configuration = &trial.configuration;
         let (steps_per_epoch, steps) = schedule::steps(&configuration.training, rows.train.len());
         let total = match configuration.method {
@@ -52,12 +53,24 @@ impl Slot {
             ema_loss: None,
             window: Window::default(),
         };
-        let (key, metrics) = (StreamKey::of(trial), layout.metrics(trial.id));
-        Self { trial: trial.clone(), key, rows, total, state, steps_per_epoch, lengths, epoch: None, metrics }
+        let batch_size = configuration.training.batch_size;
+        Self {
+            trial: trial.clone(),
+            key: StreamKey::of(trial),
+            rows,
+            total,
+            state,
+            steps_per_epoch,
+            lengths,
+            epoch: None,
+            micro_rows: context.micro_rows.map_or(batch_size, |rows| rows.clamp(1, batch_size)),
+            metrics: context.layout.metrics(trial.id),
+        }
     }
 
-    /// The micro-batches of the next optimiser step: one list of rows each.
-    pub(super) fn micro_batches(&mut self) -> &[Vec<u32>] {
+    /// The micro-batches of the next optimiser step: one list of rows each. Where memory asks for
+    /// fewer rows at a time there are more of them, of the same rows in the same order.
+    pub(super) fn micro_batches(&mut self) -> Vec<Vec<u32>> {
         let training = &self.trial.configuration.training;
         let epoch = self.state.step / self.steps_per_epoch;
         if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
@@ -68,13 +81,17 @@ impl Slot {
         let batches = self.epoch.as_ref().map_or(&[][..], |(_, batches)| batches);
         let within = usize::try_from(self.state.step % self.steps_per_epoch).expect("steps fit in memory");
         let first = within * training.accumulation;
-        &batches[first..(first + training.accumulation).min(batches.len())]
+        let step = &batches[first..(first + training.accumulation).min(batches.len())];
+        step.iter().flat_map(|batch| batch.chunks(self.micro_rows)).map(<[u32]>::to_vec).collect()
     }
 
-    /// Number of the next step's micro-batch `i` since the start of training: what dropout is keyed by.
+    /// Number of the next step's micro-batch `i` since the start of training: what dropout is keyed
+    /// by. Fewer rows at a time mean other numbers, and so other masks of the same distribution.
     #[must_use]
     pub(super) fn micro_step(&self, i: usize) -> u64 {
-        self.state.step * self.trial.configuration.training.accumulation as u64 + i as u64
+        let training = &self.trial.configuration.training;
+        let parts = training.batch_size.div_ceil(self.micro_rows);
+        self.state.step * (training.accumulation * parts) as u64 + i as u64
     }
 
     /// Whether all steps are done.
@@ -116,10 +133,12 @@ impl Slot {
     /// # Errors
     /// When the file cannot be read or written.
     pub(super) fn rewind_metrics(&self) -> io::Result<()> {
-        let text = match fs::read_to_string(&self.metrics) {
+        let text = match fs::read(&self.metrics) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             text => text?,
         };
+        // A damaged line is no line, and no reason to fail.
+        let text = String::from_utf8_lossy(&text);
         let kept = text.lines().filter(|line| match serde_json::from_str(line) {
             Ok(MetricLine::Train { step, .. } | MetricLine::Validation { step, .. }) => {
                 step <= self.state.step

@@ -100,7 +100,7 @@ fn methods_data_and_shapes_decide() {
 #[test]
 fn every_training_setting_decides() {
     let (task, model) = given();
-    let changes: [fn(&mut Training); 14] = [
+    let changes: [fn(&mut Training); 15] = [
         |t| t.learning_rate *= 2.0,
         |t| t.epochs = 0.5,
         |t| t.batch_size = 7,
@@ -115,9 +115,11 @@ fn every_training_setting_decides() {
         |t| t.evaluate_every = Some(3),
         |t| t.keep = Keep::Best,
         |t| t.seed = 7,
+        |t| t.precision = Precision::Bf16,
     ];
+    let all = Training { precision: Precision::Bf16, ..settings() };
     // A setting that is added to the loop has to be added above.
-    let fields = serde_json::to_value(settings()).unwrap().as_object().unwrap().len();
+    let fields = serde_json::to_value(all).unwrap().as_object().unwrap().len();
     assert_eq!(changes.len(), fields);
     let mut ids = BTreeSet::from([id(&task, &model, Method::Full)]);
     for change in changes {

@@ -49,6 +49,19 @@ pub fn hint(text: &str) {
     say(&format!("{}: {text}", label("hint", "36")));
 }
 
+/// Asks a question whose answer is yes or no; no where nobody is there to answer.
+#[must_use]
+pub fn ask(question: &str) -> bool {
+    let mut input = io::stdin().lock();
+    if !input.is_terminal() {
+        return false;
+    }
+    let _ = write!(io::stderr().lock(), "{question} [y/N] ");
+    let mut answer = String::new();
+    let read = io::BufRead::read_line(&mut input, &mut answer);
+    read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
 /// Says what is allowed but worth knowing.
 pub fn warning(message: &str) {
     say(&format!("{}: {message}", label("warning", "33")));

@@ -1,11 +1,12 @@
 //! What comes back is what went out.
 
 use std::fs;
+use std::sync::Arc;
 
 use lorasweep::adapter::import::{Request, import};
 use lorasweep::adapter::model::Loaded;
 use lorasweep::model::weights;
-use lorasweep::trial::Method;
+use lorasweep::trial::{Method, Precision};
 
 use crate::support::{Bench, Case, ask, classifier, distance, language_model, lora};
 
@@ -35,6 +36,17 @@ fn an_adapter_exported_imported_or_merged_answers_as_its_trial() {
         assert!(distance(&own, &ask(&imported)) < 1e-6, "{}", case.family);
         let merged = bench.export("merged", true).unwrap();
         assert!(distance(&own, &ask(&Loaded::of_model(&merged).unwrap())) < 1e-4, "{}", case.family);
+    }
+}
+
+#[test]
+fn what_trained_in_bf16_is_asked_and_exported_in_32_bits() {
+    for case in adapters() {
+        let mut bench = Bench::new(&case);
+        let own = ask(&bench.trial());
+        let trial = &mut bench.record.trials[0].trial;
+        Arc::make_mut(&mut trial.configuration).training.precision = Precision::Bf16;
+        assert_eq!(distance(&own, &ask(&bench.trial())), 0.0, "{}", case.family);
     }
 }
 

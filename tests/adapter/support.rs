@@ -21,7 +21,7 @@ use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::spec::{DeviceRequest, SweepSpec};
 use lorasweep::task::{DataFile, LanguageModelling, Objective, Task, TextLayout};
 use lorasweep::train::checkpoint::{self, State, Window};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 use tch::{Device, Tensor};
 use tempfile::TempDir;
 
@@ -238,5 +238,6 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 1,
+        precision: Precision::Fp32,
     }
 }

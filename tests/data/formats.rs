@@ -205,3 +205,17 @@ fn real_files_have_their_known_sizes() {
     let found = look(&path, &task(classification(&["premise"], &["hypothesis"], &[])), None).unwrap();
     assert_eq!((found.rows, found.label_names), (10_000, names(&["contradiction", "entailment", "neutral"])));
 }
+
+#[test]
+fn what_unpacks_to_far_too_much_is_refused_before_it_fills_the_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let row = vec![b'x'; 1 << 20];
+    let mut packed = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    for _ in 0..80 {
+        packed.write_all(&row).unwrap();
+    }
+    let path = write(&folder, "bomb.txt.zst", packed.finish().unwrap());
+    let error = look(&path, &task(language(&[], TextLayout::Blocks)), None).unwrap_err();
+    assert!(error.to_string().contains("unpacks to more than 64 MiB"), "{error}");
+    assert!(error.hint().contains("unpack it yourself"));
+}

@@ -2,7 +2,7 @@
 
 use lorasweep::arch::{Architecture, BertConfig, Head};
 use lorasweep::model::pass::Pass;
-use lorasweep::trial::Method;
+use lorasweep::trial::{Method, Precision};
 
 use super::{Fixture, TOLERANCE, adapters, assert_close, losses};
 
@@ -16,8 +16,10 @@ pub(crate) fn fixture(change: impl FnOnce(&mut BertConfig)) -> Fixture {
         head: Head::Classifier { labels: 3 },
         recorded: Fixture::recorded("bert"),
         folder,
+        precision: Precision::Fp32,
         forward: |fixture, model, step, slots| {
-            let logits = model.classify(&fixture.inputs(step, slots), &mut Pass::evaluation());
+            let (inputs, pass) = (fixture.inputs(step, slots), &mut Pass::evaluation());
+            let logits = model.classify(&model.trunk(&inputs, pass), pass);
             (losses(&logits, &fixture.recorded["labels"].get(step)), logits)
         },
     }

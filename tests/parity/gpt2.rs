@@ -4,7 +4,7 @@ use lorasweep::arch::{Architecture, Gpt2Config, Head};
 use lorasweep::model::params::Weight;
 use lorasweep::model::pass::Pass;
 use lorasweep::model::weights;
-use lorasweep::trial::Method;
+use lorasweep::trial::{Method, Precision};
 use tch::{Device, Kind, Tensor};
 
 use super::{Fixture, TOLERANCE, adapters, assert_close, losses, trial};
@@ -18,12 +18,14 @@ pub(crate) fn fixture(head: Head) -> Fixture {
         head,
         recorded: Fixture::recorded("gpt2"),
         folder,
+        precision: Precision::Fp32,
         forward: |fixture, model, step, slots| {
             let inputs = fixture.inputs(step, slots);
             let [_, rows, tokens] = inputs.shape;
             let all = Tensor::arange(rows * tokens, (Kind::Int64, Device::Cpu)).repeat([slots, 1]);
-            let logits = model.next_tokens(&inputs, &all, &mut Pass::evaluation());
-            let logits = logits.view([slots, rows, tokens, -1]);
+            let pass = &mut Pass::evaluation();
+            let logits = model.next_tokens(&model.trunk(&inputs, pass), &all, pass);
+            let logits = logits.view([logits.size()[0], rows, tokens, -1]);
             let labels = fixture.recorded["labels"].get(step).narrow(1, 1, tokens - 1);
             let mask = fixture.recorded["attention_mask"].get(step).unsqueeze(-1);
             (losses(&logits.narrow(2, 0, tokens - 1), &labels), logits * mask)
@@ -61,8 +63,8 @@ fn only_the_asked_positions_are_computed() {
     let model = fixture.model(&fixture.start("full", &Method::Full, 2));
     let (_, all) = (fixture.forward)(&fixture, &model, 0, 2);
     let asked = [[4_i64, 0, 22], [25, 4, 4]];
-    let some =
-        model.next_tokens(&fixture.inputs(0, 2), &Tensor::from_slice2(&asked), &mut Pass::evaluation());
+    let (inputs, pass) = (fixture.inputs(0, 2), &mut Pass::evaluation());
+    let some = model.next_tokens(&model.trunk(&inputs, pass), &Tensor::from_slice2(&asked), pass);
     for (slot, positions) in (0..).zip(asked) {
         for (place, position) in (0..).zip(positions) {
             let expected = all.get(slot).get(position / 11).get(position % 11);
@@ -79,7 +81,8 @@ fn the_classifier_reads_each_rows_last_token() {
     let start = fixture.read(&base, &trials);
     let Weight::Stacked(mut score) = start.params.weight("score.weight") else { panic!("it trains") };
     tch::no_grad(|| score.copy_(&fixture.recorded["score.weight"]));
-    let logits = fixture.model(&start).classify(&fixture.inputs(0, 2), &mut Pass::evaluation());
+    let (model, inputs, pass) = (fixture.model(&start), fixture.inputs(0, 2), &mut Pass::evaluation());
+    let logits = model.classify(&model.trunk(&inputs, pass), pass);
     for slot in 0..2 {
         assert_close("logits", &logits.get(slot), &fixture.recorded["score.logits"], TOLERANCE);
     }

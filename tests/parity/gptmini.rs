@@ -2,7 +2,7 @@
 
 use lorasweep::arch::{Architecture, GptMiniConfig, Head};
 use lorasweep::model::pass::Pass;
-use lorasweep::trial::Method;
+use lorasweep::trial::{Method, Precision};
 
 use super::{Fixture, adapters, losses};
 
@@ -13,8 +13,10 @@ pub(crate) fn fixture() -> Fixture {
         architecture: Architecture::GptMini(config),
         head: Head::Classifier { labels: 3 },
         recorded: Fixture::recorded("gptmini"),
+        precision: Precision::Fp32,
         forward: |fixture, model, step, slots| {
-            let logits = model.classify(&fixture.inputs(step, slots), &mut Pass::evaluation());
+            let (inputs, pass) = (fixture.inputs(step, slots), &mut Pass::evaluation());
+            let logits = model.classify(&model.trunk(&inputs, pass), pass);
             (losses(&logits, &fixture.recorded["labels"].get(step)), logits)
         },
     }

@@ -1,11 +1,12 @@
 //! The models, their gradients and the optimiser against transformers, PEFT and torch, on recorded
 //! fixtures.
 //!
-//! `tests/fixtures/make_fixtures.py` makes them; 32-bit arithmetic, tolerance 1e-5.
+//! `tests/fixtures/make_fixtures.py` makes them; 32-bit arithmetic, tolerance 1e-5. `bf16` has its own.
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod bert;
+mod bf16;
 mod gpt2;
 mod gptmini;
 mod packs;
@@ -16,11 +17,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lorasweep::arch::{Architecture, Head};
 use lorasweep::model::build::{self, Base, Start};
-use lorasweep::model::params::{self, Weight};
+use lorasweep::model::params::{self, Trainable, Weight};
 use lorasweep::model::weights::{self, Checkpoint};
 use lorasweep::model::{Inputs, Model};
 use lorasweep::train::optimiser::{AdamW, SlotStep};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 use tch::{Device, Kind, Reduction, Tensor};
 
 const TOLERANCE: f64 = 1e-5;
@@ -32,6 +33,7 @@ struct Fixture {
     architecture: Architecture,
     head: Head,
     recorded: BTreeMap<String, Tensor>,
+    precision: Precision,
     /// Loss per slot `[K]` and logits `[K, …]` of a model for the batch of a step.
     forward: fn(&Fixture, &Model, step: i64, slots: i64) -> (Tensor, Tensor),
 }
@@ -53,7 +55,7 @@ impl Fixture {
     /// A start from the fixture's weights; `slots` trials of one method, each with the set's values.
     fn start(&self, set: &str, method: &Method, slots: usize) -> Start {
         let base = weights::read(&self.folder).unwrap();
-        let trials: Vec<Trial> = (0..slots).map(|_| trial(method.clone(), 1)).collect();
+        let trials: Vec<Trial> = (0..slots).map(|_| trial_of(method.clone(), self.training())).collect();
         let start = self.read(&base, &trials);
         let model = Tensor::read_safetensors(self.folder.join("model.safetensors")).unwrap();
         let model: BTreeMap<String, Tensor> = model.into_iter().collect();
@@ -78,6 +80,10 @@ impl Fixture {
         start
     }
 
+    fn training(&self) -> Training {
+        Training { precision: self.precision, ..training(1) }
+    }
+
     fn model(&self, start: &Start) -> Model {
         Model::new(&self.architecture, self.head, &start.params, start.adapters.as_ref())
     }
@@ -96,40 +102,82 @@ impl Fixture {
         Inputs { shape, token_types: take("token_type_ids"), mask, ids }
     }
 
+    /// Takes the recorded steps in every slot, with so many copies of the batch: one for each, or one
+    /// for all.
+    fn train(&self, set: &str, method: &Method, [slots, copies]: [usize; 2]) -> Seen {
+        let start = self.start(set, method, slots);
+        let (model, params, training) = (self.model(&start), &start.params, self.training());
+        let values = |of: fn(&Trainable) -> Tensor| {
+            params.trainable().map(|(name, t)| (format!("{}{name}", prefix(method)), of(t))).collect()
+        };
+        let mut seen = Seen { before: values(|t| t.tensor.detach().copy()), ..Seen::default() };
+        let frozen: Vec<(String, Tensor, Tensor)> = self
+            .architecture
+            .tensors()
+            .into_iter()
+            .filter_map(|shape| match params.find(&shape.name)? {
+                Weight::Shared(tensor) => Some((shape.name, tensor.copy(), tensor)),
+                Weight::Stacked(_) => None,
+            })
+            .collect();
+        let mut optimiser = AdamW::new(params);
+        for step in 0..STEPS {
+            let (losses, logits) = (self.forward)(self, &model, step, copies as i64);
+            losses.sum(Kind::Float).backward();
+            seen.losses.push(losses.detach());
+            if step == 0 {
+                seen.logits = Some(logits.detach());
+                seen.gradients = values(|t| t.tensor.grad().copy());
+            }
+            let slot_step = SlotStep { training: &training, done: step as u64, learning_rate: 1e-3 };
+            seen.norms.push(optimiser.step(params, &vec![slot_step; slots]));
+        }
+        for (name, before, now) in &frozen {
+            assert_eq!(now, before, "{name} is frozen");
+        }
+        seen.after = values(|t| t.tensor.detach().copy());
+        seen
+    }
+
     /// Follows the recorded steps in every slot: losses, logits, gradients, norms and weights.
     fn follow(&self, set: &str, method: &Method, slots: usize) {
-        let start = self.start(set, method, slots);
-        let model = self.model(&start);
-        let params = &start.params;
+        for copies in [1, slots] {
+            self.compare(set, &self.train(set, method, [slots, copies]), slots);
+        }
+    }
+
+    fn compare(&self, set: &str, seen: &Seen, slots: usize) {
         let recorded = |what: &str| &self.recorded[&format!("{set}.{what}")];
         let close = |what: &str, ours: &Tensor, theirs: &Tensor| {
             assert_close(&format!("{set}: {what}"), ours, theirs, TOLERANCE);
         };
-        let (mut optimiser, training) = (AdamW::new(params), training(1));
-        for step in 0..STEPS {
-            let (losses, logits) = (self.forward)(self, &model, step, slots as i64);
-            losses.sum(Kind::Float).backward();
-            for slot in 0..slots as i64 {
+        for slot in 0..slots as i64 {
+            for (step, (losses, norms)) in (0..).zip(seen.losses.iter().zip(&seen.norms)) {
                 close("loss", &losses.get(slot), &recorded("losses").get(step));
-                if step == 0 {
-                    close("logits", &logits.get(slot), recorded("logits"));
-                    for (name, trainable) in params.trainable() {
-                        let gradient = recorded(&format!("grad.{}{name}", prefix(method)));
-                        close(name, &trainable.tensor.grad().get(slot), gradient);
-                    }
-                }
+                close("gradient norm", &norms.get(slot), &recorded("grad_norms").get(step));
             }
-            let slot_step = SlotStep { training: &training, done: step as u64, learning_rate: 1e-3 };
-            let norms = optimiser.step(params, &vec![slot_step; slots]);
-            close("gradient norm", &norms.get(0), &recorded("grad_norms").get(step));
-        }
-        for (name, trainable) in params.trainable() {
-            let after = recorded(&format!("after.{}{name}", prefix(method)));
-            for slot in 0..slots as i64 {
-                assert_trained(name, &trainable.tensor.get(slot), after);
+            close("logits", &seen.logits.as_ref().unwrap().get(slot), recorded("logits"));
+            for (name, gradient) in &seen.gradients {
+                close(name, &gradient.get(slot), recorded(&format!("grad.{name}")));
+            }
+            for (name, value) in &seen.after {
+                assert_trained(name, &value.get(slot), recorded(&format!("after.{name}")));
             }
         }
     }
+}
+
+/// What was seen of the recorded steps; tensors by the names they are recorded under, `[K, …]`.
+#[derive(Default)]
+struct Seen {
+    /// Of each step.
+    losses: Vec<Tensor>,
+    norms: Vec<Tensor>,
+    /// Of the first.
+    logits: Option<Tensor>,
+    gradients: BTreeMap<String, Tensor>,
+    before: BTreeMap<String, Tensor>,
+    after: BTreeMap<String, Tensor>,
 }
 
 /// A shift of all keys cancels in the softmax: the exact gradient of their bias is 0, and AdamW
@@ -156,11 +204,11 @@ fn assert_close(what: &str, ours: &Tensor, theirs: &Tensor, tolerance: f64) {
     assert!(worst <= 1.0, "{what}: {worst:.2} times the tolerance of {tolerance:e} away");
 }
 
-/// Mean cross-entropy per slot, `[K]`: logits `[K, …, C]` and labels `[…]`, -100 where nothing is asked.
+/// Mean cross-entropy per slot, `[K]`, in 32 bits: logits `[K, …, C]` and labels `[…]`, -100 where nothing is asked.
 fn losses(logits: &Tensor, labels: &Tensor) -> Tensor {
     let classes = *logits.size().last().unwrap();
     let of = |slot: i64| {
-        let logits = logits.get(slot).reshape([-1, classes]);
+        let logits = logits.get(slot).reshape([-1, classes]).to_kind(Kind::Float);
         logits.cross_entropy_loss::<&Tensor>(&labels.reshape([-1]), None, Reduction::Mean, -100, 0.0)
     };
     Tensor::stack(&(0..logits.size()[0]).map(of).collect::<Vec<_>>(), 0)
@@ -199,12 +247,17 @@ fn training(seed: u64) -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed,
+        precision: Precision::Fp32,
     }
 }
 
 fn trial(method: Method, seed: u64) -> Trial {
+    trial_of(method, training(seed))
+}
+
+fn trial_of(method: Method, training: Training) -> Trial {
     let id = "00000000000000aa".parse().unwrap();
     let (task, model) = ("task".to_owned(), "tiny".to_owned());
-    let configuration = Configuration { id, task, model, method, training: training(seed) };
+    let configuration = Configuration { id, task, model, method, training };
     Trial::new(&Arc::new(configuration), Splitting::File, 0)
 }

@@ -81,7 +81,8 @@ fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2]
             let _ = tch::no_grad(|| trainable.tensor.shallow_clone().fill_(0.1 + name.len() as f64 / 100.0));
         }
         let model = Model::new(architecture, CLASSES, &start.params, start.adapters.as_ref());
-        let logits = drawing(|| model.classify(&inputs(lengths), &mut streams(seeds, lengths)));
+        let (inputs, pass) = (inputs(lengths), &mut streams(seeds, lengths));
+        let logits = drawing(|| model.classify(&model.trunk(&inputs, pass), pass));
         logits.get(seeds.len() as i64 - 1).narrow(0, 0, 2)
     })
 }

@@ -16,7 +16,7 @@ use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::spec::{DeviceRequest, SweepSpec};
 use lorasweep::stream::{Draw, StreamKey};
 use lorasweep::task::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 use rand::Rng;
 
 /// Optimiser steps of each trial.
@@ -140,6 +140,7 @@ pub(crate) fn training(learning_rate: f64) -> Training {
         evaluate_every: Some(8),
         keep: Keep::Last,
         seed: 42,
+        precision: Precision::Fp32,
     }
 }
 

@@ -4,6 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use lorasweep::exec::local::LocalExecutor;
@@ -38,7 +39,7 @@ impl Bench {
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
         let work = Work::Report { folder: folder.path().to_path_buf() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
-        let file = JobFile { run, stores, placement, work };
+        let file = JobFile { run, stores, placement, micro_rows: None, work };
         files::write_json(&path, &file).unwrap();
         fs::write(path.with_extension("sh"), script).unwrap();
         let mut executor = LocalExecutor::new(program());
@@ -71,6 +72,7 @@ fn is_alive(pid: u32) -> bool {
 
 #[test]
 fn exit_codes_and_signals_are_told_apart() {
+    let _alone = KILLS.lock().unwrap();
     let cases = [
         ("exit 0", Exit::Done),
         ("exit 4", Exit::Interrupted),
@@ -81,6 +83,59 @@ fn exit_codes_and_signals_are_told_apart() {
     for (script, exit) in cases {
         assert_eq!(Bench::start(script).next(), What::Ended(exit), "{script}");
     }
+}
+
+#[test]
+fn the_last_words_of_a_child_tell_of_memory_and_device() {
+    let device = Failure::DeviceFailed { message: "RuntimeError: CUDA error: device-side assert".to_owned() };
+    let cases = [
+        ("echo 'memory allocation of 64 bytes failed' >&2; kill -ABRT $$", Failure::OutOfMemory),
+        ("echo \"what(): std::bad_alloc\" >&2; kill -ABRT $$", Failure::OutOfMemory),
+        ("echo 'libgomp: Out of memory allocating 64 bytes' >&2; exit 1", Failure::OutOfMemory),
+        ("echo 'RuntimeError: CUDA error: device-side assert' >&2; exit 134", device),
+    ];
+    for (script, failure) in cases {
+        assert_eq!(Bench::start(script).next(), What::Ended(Exit::Failed(failure)), "{script}");
+    }
+}
+
+/// Held by tests in which somebody is killed by the kernel, or by nobody we know: its count is one
+/// for the whole machine.
+static KILLS: Mutex<()> = Mutex::new(());
+
+/// A memory cgroup of 32 MiB, where this process may make one.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new() -> Option<Self> {
+        let name = format!("lorasweep-test-{}", std::process::id());
+        let versions = [("memory", "memory.limit_in_bytes"), ("", "memory.max")];
+        versions.into_iter().find_map(|(controller, limit)| {
+            let group = Self(Path::new("/sys/fs/cgroup").join(controller).join(&name));
+            fs::create_dir(&group.0).ok()?;
+            fs::write(group.0.join(limit), "33554432").ok()?;
+            Some(group)
+        })
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        // It is empty once its process is gone; one that is left over does no harm.
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that skips says why")]
+fn a_child_that_the_kernel_kills_for_memory_ran_out_of_it() {
+    let _alone = KILLS.lock().unwrap();
+    let Some(group) = Cgroup::new() else {
+        return println!("skipped: this process may not make a memory cgroup");
+    };
+    let procs = group.0.join("cgroup.procs");
+    let script = format!("echo $$ > {}; exec tail -n 1 /dev/zero", procs.display());
+    assert_eq!(Bench::start(&script).next(), What::Ended(Exit::Failed(Failure::OutOfMemory)));
 }
 
 #[test]
@@ -159,7 +214,13 @@ fn a_program_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let placement = Placement { device: Device::Host, cores: Vec::new() };
     let (run, report) = (folder.path().to_path_buf(), folder.path().to_path_buf());
-    let file = JobFile { stores: run.join("stores"), run, placement, work: Work::Report { folder: report } };
+    let file = JobFile {
+        stores: run.join("stores"),
+        run,
+        placement,
+        micro_rows: None,
+        work: Work::Report { folder: report },
+    };
     let (path, log) = (folder.path().join("job.json"), folder.path().join("log"));
     let key = JobKey("report".to_owned());
     let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };

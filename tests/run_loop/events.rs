@@ -84,7 +84,7 @@ fn a_trial_with_a_result_is_done_whatever_the_exit_code_says() {
 #[test]
 fn a_killed_child_is_started_again_as_often_as_the_policy_allows() {
     let (mut site, sweep) = (Site::new(), sweep(&[1e-3]));
-    site.options.policy = Policy { fail_fast: false, attempts: 2 };
+    site.options.policy = Policy { attempts: 2, ..Policy::ONCE };
     let starts = Cell::new(0);
     let outcome = site.run(&sweep, |key, file| {
         starts.set(starts.get() + usize::from(key.0.starts_with("train-")));
@@ -102,8 +102,8 @@ fn a_killed_child_is_started_again_as_often_as_the_policy_allows() {
 #[test]
 fn the_first_failure_ends_the_run_where_the_policy_says_so() {
     let (mut site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
-    site.options.policy = Policy { fail_fast: true, attempts: 1 };
-    let outcome = site.run(&sweep, when_training(|_, _| failed(Failure::OutOfMemory)));
+    site.options.policy = Policy { fail_fast: true, ..Policy::ONCE };
+    let outcome = site.run(&sweep, when_training(|_, _| failed(Failure::Diverged { step: 1 })));
     assert_eq!((outcome.summary.failed, outcome.summary.left, outcome.n_trained()), (1, 3, 1));
     assert!(!outcome.summary.stopped);
 }

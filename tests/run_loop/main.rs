@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 mod events;
+mod gc;
+mod keep;
 mod processes;
 mod resume;
 mod support;
+mod verify;

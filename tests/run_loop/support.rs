@@ -15,13 +15,14 @@ use lorasweep::exec::{Exit, What};
 use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
 use lorasweep::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
 use lorasweep::plan::JobKey;
+use lorasweep::plan::pack::Limits;
 use lorasweep::run::journal::Typed;
 use lorasweep::run::layout::Layout;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest, files, record};
 use lorasweep::sched::Policy;
 use lorasweep::spec::{DeviceRequest, SweepSpec};
 use lorasweep::task::{DataFile, Task};
-use lorasweep::trial::{Configuration, Keep, Method, Schedule, Splitting, Training, TrialId};
+use lorasweep::trial::{Configuration, Keep, Method, Precision, Schedule, Splitting, Training, TrialId};
 use lorasweep::ui::{Notice, Observer};
 
 /// One configuration per learning rate, two folds each, of a model from scratch.
@@ -72,6 +73,7 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 1,
+        precision: Precision::Fp32,
     }
 }
 
@@ -88,7 +90,8 @@ impl Site {
             results: folder.path().join("results"),
             reports: folder.path().join("reports"),
             places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
-            policy: Policy { fail_fast: false, attempts: 1 },
+            limits: Limits::default(),
+            policy: Policy::ONCE,
             retry_failed: false,
             typed: Typed::default(),
         };
@@ -214,7 +217,7 @@ pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
         total_params: 1,
         cost: Cost { wall_s: 1.0, ..Cost::default() },
     };
-    files::write_json(&layout.result(trial), &result).unwrap();
+    files::write_sealed(&layout.result(trial), &result).unwrap();
 }
 
 /// A checkpoint that can be read.

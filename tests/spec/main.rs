@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its fixtures")]
 
 mod folder;
+mod hostile;
 mod looks;
 mod plan;
 mod starters;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use lorasweep::job::{Device, Placement};
 use lorasweep::plan::graph::{self, Present};
 use lorasweep::plan::overview;
+use lorasweep::plan::pack::{Limits, Room};
 use lorasweep::spec::{Overrides, Purpose};
 use serde_json::Value;
 
@@ -17,8 +18,9 @@ use crate::folder::Folder;
 fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
     let sweep = folder.load_as(sweep, &Overrides::default(), Purpose::Plan);
     let sweep = sweep.unwrap_or_else(|errors| panic!("{errors}"));
-    let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), Present::NOTHING);
     let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
+    let room = Room { places: &places, limits: Limits::default() };
+    let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), Present::NOTHING, room);
     let plan = serde_json::to_value(overview::overview(&sweep, &graph, &places)).unwrap();
     let row = |row: &Value| {
         let count = |key: &str| row[key].as_u64().unwrap();
@@ -133,7 +135,7 @@ grid:
 const AT_ONCE: Duration = Duration::from_secs(if cfg!(debug_assertions) { 30 } else { 1 });
 
 /// A hostile file's message.
-fn refused(folder: &Folder, sweep: &str) -> String {
+pub(crate) fn refused(folder: &Folder, sweep: &str) -> String {
     let start = Instant::now();
     let message = folder.message(sweep);
     assert!(start.elapsed() < AT_ONCE, "{:?} for {message:.300}", start.elapsed());

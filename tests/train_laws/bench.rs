@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorasweep::arch::Weights;
+use lorasweep::arch::{Architecture, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::job::{ChildLine, Device, Pack, Placement};
@@ -16,7 +16,7 @@ use lorasweep::outcome::{Failure, MetricLine, Scores, TrialResult};
 use lorasweep::run::layout::Layout;
 use lorasweep::task::Part;
 use lorasweep::train::evaluate::Evaluator;
-use lorasweep::train::{self, Context, Ended, checkpoint};
+use lorasweep::train::{self, Context, Ended, Passage, checkpoint};
 use lorasweep::trial::Trial;
 use tch::Tensor;
 use tempfile::TempDir;
@@ -29,7 +29,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Packed and solo trials run different kernels, which add in another order. Measured over the
+/// Stacked and solo trials run different kernels, which add in another order. Measured over the
 /// trials of these tests: weights at most 1e-6 apart, losses 3e-8.
 pub(crate) const WEIGHTS_APART: f64 = 1e-5;
 pub(crate) const LOSSES_APART: f64 = 1e-6;
@@ -39,11 +39,21 @@ pub(crate) struct Bench {
     folder: TempDir,
     pub(crate) subject: Subject,
     pub(crate) layout: Layout,
+    passage: Passage,
+    /// Most rows of a trial at a time.
+    pub(crate) micro_rows: Option<usize>,
+    /// The model has no dropout.
+    pub(crate) still: bool,
     store: ContentHash,
 }
 
 impl Bench {
+    /// Where packs train as they do on a CPU.
     pub(crate) fn new(subject: Subject) -> Self {
+        Self::with(subject, Passage::InTurn)
+    }
+
+    pub(crate) fn with(subject: Subject, passage: Passage) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path(), "laws");
         let store = ContentHash::of_bytes(b"store");
@@ -54,7 +64,7 @@ impl Bench {
             (0..rows).for_each(|row| builder.push(subject.row(row, &mut Vec::new())));
             builder.write(&path, part).unwrap();
         }
-        let bench = Self { folder, subject, layout, store };
+        let bench = Self { folder, subject, layout, passage, micro_rows: None, still: false, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -81,14 +91,19 @@ impl Bench {
         for trial in slots {
             std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
         }
+        let mut model = self.subject.model(&self.tokenizer());
+        if self.still {
+            without_dropout(&mut model.architecture);
+        }
         let pack = Pack {
             task: Arc::new(self.subject.task()),
-            model: self.subject.model(&self.tokenizer()),
+            model: Arc::new(model),
             store: self.store,
             slots: slots.to_vec(),
         };
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
-        let context = Context { layout: self.layout.clone(), placement, stop: &stop, say: &say };
+        let (layout, passage, micro_rows) = (self.layout.clone(), self.passage, self.micro_rows);
+        let context = Context { layout, placement, passage, micro_rows, stop: &stop, say: &say };
         (train::run(&pack, &context), lines.into_inner())
     }
 
@@ -151,7 +166,20 @@ impl Bench {
         let evaluator = Evaluator::new(&task, &spec, tch::Device::Cpu).unwrap();
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
-        evaluator.scores(&self.model(trial, values), store.part(Part::Test).unwrap(), &rows).unwrap()
+        let scores = evaluator.scores(&[&self.model(trial, values)], store.part(Part::Test).unwrap(), &rows);
+        scores.unwrap()[0]
+    }
+}
+
+fn without_dropout(architecture: &mut Architecture) {
+    match architecture {
+        Architecture::Bert(config) => {
+            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (0.0, 0.0);
+        }
+        Architecture::Gpt2(config) => {
+            (config.resid_pdrop, config.embd_pdrop, config.attn_pdrop) = (0.0, 0.0, 0.0);
+        }
+        Architecture::GptMini(_) => {}
     }
 }
 
@@ -172,6 +200,13 @@ pub(crate) fn assert_identical(ours: &Bench, theirs: &Bench, trial: &Trial) {
 /// Everything that training decides is the same but for rounding.
 #[track_caller]
 pub(crate) fn assert_close(ours: &Bench, theirs: &Bench, trial: &Trial) {
+    let [weight, loss] = apart(ours, theirs, trial);
+    assert!(weight <= WEIGHTS_APART && loss <= LOSSES_APART, "weights {weight:.1e} apart, losses {loss:.1e}");
+}
+
+/// How far trained weights and losses of a trial are apart; all that is counted is the same.
+#[track_caller]
+pub(crate) fn apart(ours: &Bench, theirs: &Bench, trial: &Trial) -> [f64; 2] {
     let (a, b) = (ours.result(trial), theirs.result(trial));
     assert_eq!((a.kept_step, a.steps, a.trainable_params), (b.kept_step, b.steps, b.trainable_params));
     let scores = [a.validation, a.test.unwrap()].into_iter().zip([b.validation, b.test.unwrap()]);
@@ -182,5 +217,5 @@ pub(crate) fn assert_close(ours: &Bench, theirs: &Bench, trial: &Trial) {
     let is_key = |name: &String| name.ends_with("self.key.bias") || name.ends_with("c_attn.bias");
     let apart = |name: &String| (&a[name] - &b[name]).abs().max().double_value(&[]);
     let weight = a.keys().filter(|name| !is_key(name)).map(apart).fold(0.0, f64::max);
-    assert!(weight <= WEIGHTS_APART && loss <= LOSSES_APART, "weights {weight:.1e} apart, losses {loss:.1e}");
+    [weight, loss]
 }

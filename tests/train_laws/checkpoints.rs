@@ -58,7 +58,9 @@ fn adapters_on_the_untouched_base_are_what_was_tested() {
         bench.train(&trials);
         let solo = subject.trial(subject.lora(4, 8.0, 0.2), training());
         bench.train(std::slice::from_ref(&solo));
-        for trial in trials.iter().chain([&solo]) {
+        let rounded = subject.in_bf16(vec![solo.clone()]);
+        bench.train(&rounded);
+        for trial in trials.iter().chain([&solo]).chain(&rounded) {
             let last = bench.last(trial);
             assert!(last.keys().all(|name| saved.iter().any(|part| name.contains(part))), "{last:?}");
             let (tested, again) = (bench.result(trial).test.unwrap(), bench.test_again(trial, &last));

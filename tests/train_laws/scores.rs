@@ -18,7 +18,8 @@ fn log_probabilities(model: &Model, tokens: &[u32]) -> Vec<f64> {
     let shape = [1, 1, ids.len() as i64];
     let inputs = Inputs { shape, ids: Tensor::from_slice(&ids).view(shape), token_types: None, mask: None };
     let last = Tensor::from_slice(&[ids.len() as i64 - 1]).view([1, 1]);
-    let logits = model.next_tokens(&inputs, &last, &mut Pass::evaluation()).view([-1]);
+    let pass = &mut Pass::evaluation();
+    let logits = model.next_tokens(&model.trunk(&inputs, pass), &last, pass).view([-1]);
     Vec::try_from(logits.to_kind(Kind::Double).log_softmax(-1, Kind::Double)).unwrap()
 }
 

@@ -7,7 +7,7 @@ use lorasweep::arch::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::Row;
 use lorasweep::task::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Schedule, Splitting, Training, Trial};
+use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 
 pub(crate) const TRAIN_ROWS: u32 = 40;
 pub(crate) const TEST_ROWS: u32 = 12;
@@ -116,7 +116,30 @@ impl Subject {
         Trial::new(&Arc::new(configuration), Splitting::KFold { k: 4, stratified: true, seed: 1 }, 0)
     }
 
+    /// The same trials in bf16.
+    pub(crate) fn in_bf16(self, trials: Vec<Trial>) -> Vec<Trial> {
+        let rounded = |trial: Trial| {
+            let Configuration { method, training, .. } = (*trial.configuration).clone();
+            self.trial(method, Training { precision: Precision::Bf16, ..training })
+        };
+        trials.into_iter().map(rounded).collect()
+    }
+
     /// Three adapters that share nothing but the batch shape, and are done after 4, 10 and 8 steps.
+    /// Trials that see the same batches, as those of a grid do, but for the last, which ends early.
+    pub(crate) fn grid(self) -> Vec<Trial> {
+        let trial = |rank, alpha, dropout, learning_rate| {
+            self.trial(self.lora(rank, alpha, dropout), Training { learning_rate, ..training() })
+        };
+        let short = Training { epochs: 1.5, ..training() };
+        vec![
+            trial(2, 4.0, 0.2, 1e-3),
+            trial(8, 32.0, 0.2, 3e-3),
+            trial(4, 8.0, 0.0, 1e-2),
+            self.trial(self.lora(4, 16.0, 0.2), short),
+        ]
+    }
+
     pub(crate) fn unlike_adapters(self) -> Vec<Trial> {
         let last = Training { learning_rate: 1e-2, epochs: 2.0, clip_norm: None, seed: 9, ..training() };
         vec![
@@ -147,6 +170,7 @@ pub(crate) fn training() -> Training {
         evaluate_every: Some(3),
         keep: Keep::Last,
         seed: 1,
+        precision: Precision::Fp32,
     }
 }
 

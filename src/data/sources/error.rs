@@ -57,6 +57,11 @@ pub enum Problem {
         /// What the reader says.
         detail: String,
     },
+    /// It unpacks to far more than texts do.
+    Bomb {
+        /// Where unpacking ended, in MiB.
+        most_mib: u64,
+    },
     /// A line that is no JSON object.
     NotAnObject(String),
     /// An object without one of the columns, or with something else than text or a number in it.
@@ -124,6 +129,9 @@ impl SourceError {
                 "remove questions without an answer, as SQuAD 2.0 has them, or use SQuAD 1.1".into()
             }
             Problem::NotSquad(_) => "use SQuAD's official JSON, or JSON Lines with the ending .jsonl".into(),
+            Problem::Bomb { .. } => {
+                "unpack it yourself, look at what is in it, and name the unpacked file".into()
+            }
             Problem::Broken { .. } => "copy or download the file again".into(),
             Problem::NotAnObject(_) => "write one JSON object with text or numbers on each line".into(),
             Problem::NotText { .. } => "give every row text or a number in this column".into(),
@@ -167,6 +175,7 @@ impl fmt::Display for SourceError {
             Problem::NoAnswer => write!(f, "the question has no answer"),
             Problem::NotSquad(detail) => write!(f, "not SQuAD's JSON: {detail}"),
             Problem::Broken { kind, detail } => write!(f, "not {kind}, or damaged: {detail}"),
+            Problem::Bomb { most_mib } => write!(f, "it unpacks to more than {most_mib} MiB"),
             Problem::NotAnObject(detail) => write!(f, "not a JSON object: {detail}"),
             Problem::NotText { column, found } => write!(f, "column `{column}` holds {found}"),
             Problem::MissingColumn { column, .. } => write!(f, "no column `{column}`"),

@@ -18,6 +18,9 @@ use super::TokenizerError;
 
 /// BERT's special tokens; a text that contains one has it as that token.
 const BERT_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+/// Most bytes of one file: the largest vocabularies in use have a tenth of it.
+const MAX_BYTES: u64 = 256 << 20;
+
 /// GPT-2's end of text.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
@@ -48,7 +51,7 @@ impl Default for Settings {
 /// The files that decide what a tokenizer does, the main one first. Their bytes are its content.
 ///
 /// # Errors
-/// Where there is no `tokenizer.json`, no `vocab.txt` and no `vocab.json`.
+/// Where there is no `tokenizer.json`, no `vocab.txt` and no `vocab.json`, or one has over 256 MiB.
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     let named = ["tokenizer.json", "vocab.txt", "vocab.json"].map(|name| path.join(name));
     let Some(main) = named.into_iter().chain([path.to_path_buf()]).find(|file| file.is_file()) else {
@@ -58,7 +61,15 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     };
     let merges = is_byte_level(&main).then(|| main.with_file_name("merges.txt"));
     let settings = Some(main.with_file_name("tokenizer_config.json")).filter(|file| file.is_file());
-    Ok([Some(main), merges, settings].into_iter().flatten().collect())
+    let files: Vec<PathBuf> = [Some(main), merges, settings].into_iter().flatten().collect();
+    match files.iter().find(|file| file.metadata().is_ok_and(|found| found.len() > MAX_BYTES)) {
+        None => Ok(files),
+        Some(file) => {
+            let name = file.file_name().unwrap_or_default().to_string_lossy();
+            let detail = format!("{name} has more than {} MiB", MAX_BYTES >> 20);
+            Err(TokenizerError { path: path.to_path_buf(), detail })
+        }
+    }
 }
 
 /// The tokenizer whose main file this is, and its end-of-text token.

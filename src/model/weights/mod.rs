@@ -12,6 +12,7 @@ mod tensor;
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use memmap2::Mmap;
@@ -31,6 +32,12 @@ const LOOKED_FOR: [&str; 4] = [
     "pytorch_model.bin",
     "pytorch_model.bin.index.json",
 ];
+
+/// Most bytes of an index of shards: a million tensors stay below it.
+const MAX_INDEX_BYTES: u64 = 256 << 20;
+
+/// Most bytes of a `config.json`: those in use have a thousandth of it.
+pub const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
 /// How a Git LFS pointer begins.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
@@ -79,9 +86,10 @@ pub fn read_file(path: &Path) -> Result<Checkpoint, WeightsError> {
 /// When there are no weights, or they cannot be read.
 pub fn content(folder: &Path) -> Result<ContentHash, WeightsError> {
     let mut hasher = blake3::Hasher::new();
-    for path in files(folder)?.into_iter().chain([folder.join("config.json")]) {
+    let weights = files(folder)?.into_iter().map(|path| (path, u64::MAX));
+    for (path, most) in weights.chain([(folder.join("config.json"), MAX_CONFIG_BYTES)]) {
         if let Ok(file) = File::open(&path) {
-            hasher.update_reader(file).map_err(|source| read_error(&path, source))?;
+            hasher.update_reader(file.take(most)).map_err(|source| read_error(&path, source))?;
         }
     }
     Ok(ContentHash::from_digest(&hasher.finalize()))
@@ -188,6 +196,12 @@ impl Listed {
     fn from_index(folder: &Path, path: &Path) -> Result<Self, WeightsError> {
         let damaged =
             |reason: String| WeightsError::File { path: path.to_owned(), fault: Fault::damaged(reason) };
+        let size = path.metadata().map_err(|source| read_error(path, source))?.len();
+        if size > MAX_INDEX_BYTES {
+            let what = "its list of shards".to_owned();
+            let fault = Fault::Oversized { what, claimed: size, limit: MAX_INDEX_BYTES };
+            return Err(WeightsError::File { path: path.to_owned(), fault });
+        }
         let text = std::fs::read(path).map_err(|source| read_error(path, source))?;
         let index: ShardIndex = serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         let mut shards: Vec<&str> = index.weight_map.values().map(String::as_str).collect();

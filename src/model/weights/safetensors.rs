@@ -9,6 +9,9 @@ use super::tensor::{Kind, Stored};
 /// Bytes of the header's length at the start of the file.
 const LENGTH_BYTES: usize = 8;
 
+/// Most bytes of a header, as in the format's own library.
+const MAX_HEADER_BYTES: u64 = 100_000_000;
+
 /// The tensors of a file with this content.
 pub(super) fn tensors(file: &[u8]) -> Result<Vec<(String, Stored)>, Fault> {
     let header = header(file)?;
@@ -30,7 +33,12 @@ fn header(file: &[u8]) -> Result<&[u8], Fault> {
     let length = file.first_chunk().map_or(0, |length| u64::from_le_bytes(*length));
     let end = length.saturating_add(LENGTH_BYTES as u64);
     let there = usize::try_from(end).ok().and_then(|end| file.get(LENGTH_BYTES..end));
-    there.ok_or(Fault::Truncated { needed: end, found: file.len() as u64 })
+    let there = there.ok_or(Fault::Truncated { needed: end, found: file.len() as u64 })?;
+    if length > MAX_HEADER_BYTES {
+        let what = "the header".to_owned();
+        return Err(Fault::Oversized { what, claimed: length, limit: MAX_HEADER_BYTES });
+    }
+    Ok(there)
 }
 
 /// The tensors lie one after the other without gaps (the header was checked for that), so they are

@@ -4,9 +4,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::Duration;
 
-use crate::job::{Device, Pack, Placement, Work};
+use crate::job::{Pack, Placement, Work};
 use crate::outcome::Cost;
-use crate::plan::cost::{CPU_FLOPS_PER_CORE, GPU_FLOPS, TRAIN_START, count, trial_flops};
+use crate::plan::cost::together::charged_s;
+use crate::plan::cost::{SlotCost, Speed, TRAIN_START};
 use crate::plan::{Job, JobGraph, JobId};
 use crate::spec::SweepSpec;
 use crate::trial::Trial;
@@ -15,15 +16,12 @@ use crate::trial::Trial;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Calibration {
     places: usize,
-    /// Seconds on a place per second on one CPU core, before anything is measured.
-    assumed: f64,
-    /// Cores that a job without a device has to itself before the training starts.
-    host_cores: f64,
+    speed: Speed,
     learned: BTreeMap<(String, &'static str), Learned>,
     overall: Learned,
 }
 
-/// Seconds that finished trials took, and seconds they were thought to take on one CPU core.
+/// Seconds that finished trials took, and seconds they were thought to take.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 struct Learned {
     measured_s: f64,
@@ -56,23 +54,22 @@ impl Calibration {
     /// Guesses for these places from their kind and their number of cores.
     #[must_use]
     pub fn assumed(places: &[Placement]) -> Self {
-        let flops: f64 = places.iter().map(flops_per_s).sum();
-        let n_places = places.len().max(1);
-        let cores: usize = places.iter().map(|place| place.cores.len()).sum();
         Self {
-            places: n_places,
-            assumed: CPU_FLOPS_PER_CORE * count(n_places) / flops.max(CPU_FLOPS_PER_CORE),
-            host_cores: count(cores.max(1)),
+            places: places.len().max(1),
+            speed: Speed::of(places),
             learned: BTreeMap::new(),
             overall: Learned::default(),
         }
     }
 
-    /// Takes in what a finished trial of the sweep cost.
-    pub fn observe(&mut self, sweep: &SweepSpec, trial: &Trial, cost: &Cost) {
+    /// Takes in what a finished trial of the sweep cost: its part of the time of the trials that trained
+    /// `together` in its process, itself among them.
+    pub fn observe(&mut self, sweep: &SweepSpec, together: &[Trial], trial: &Trial, cost: &Cost) {
         let configuration = &trial.configuration;
-        let flops = trial_flops(sweep.task(configuration), sweep.model(configuration), trial);
-        let estimated_s = flops / CPU_FLOPS_PER_CORE;
+        let (task, model) = (sweep.task(configuration), sweep.model(configuration));
+        let slot = |trial: &Trial| SlotCost::of(task, model, trial);
+        let slots: Vec<_> = together.iter().map(slot).collect();
+        let estimated_s = charged_s(&slots, &slot(trial), self.speed);
         let seen = Learned { measured_s: cost.wall_s, estimated_s };
         let key = (configuration.model.clone(), configuration.method.name());
         self.learned.entry(key).or_default().add(seen);
@@ -88,8 +85,7 @@ impl Calibration {
                 let work = estimate.saturating_sub(TRAIN_START);
                 TRAIN_START + work.mul_f64(self.ratio(pack))
             }
-            Work::Prepare(_) => estimate.div_f64(self.host_cores),
-            Work::Summarise { .. } | Work::Report { .. } => estimate,
+            Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => estimate,
         }
     }
 
@@ -99,7 +95,7 @@ impl Calibration {
             .and_then(|c| self.learned.get(&(c.model.clone(), c.method.name())))
             .and_then(|learned| learned.ratio())
             .or_else(|| self.overall.ratio())
-            .unwrap_or(self.assumed)
+            .unwrap_or(1.0)
     }
 
     /// How long until all jobs are over: list scheduling, longest first (Graham 1969), with what
@@ -151,27 +147,25 @@ fn needs_end(job: &Job, ends: &[Duration]) -> Duration {
     job.needs.iter().map(|need| ends[need.0 as usize]).max().unwrap_or_default()
 }
 
-fn flops_per_s(place: &Placement) -> f64 {
-    match place.device {
-        Device::Cuda { .. } => GPU_FLOPS,
-        Device::Cpu { .. } | Device::Host => CPU_FLOPS_PER_CORE * count(place.cores.len().max(1)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
 
     use super::*;
+    use crate::job::Device;
+    use crate::plan::cost::count;
+    use crate::plan::pack::{Limits, Room};
     use crate::plan::{example, graph};
 
     fn places(n: usize) -> Vec<Placement> {
         (0..n).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect()
     }
 
-    fn graph() -> JobGraph {
+    /// Every trial in a job of its own.
+    fn graph(places: &[Placement]) -> JobGraph {
         let sweep = example::sweep();
-        graph::build(&sweep, &sweep.trials(), Path::new("r"), graph::Present::NOTHING)
+        let room = Room { places, limits: Limits::ALONE };
+        graph::build(&sweep, &sweep.trials(), Path::new("r"), graph::Present::NOTHING, room)
     }
 
     fn train_jobs(graph: &JobGraph) -> Vec<&Job> {
@@ -180,32 +174,40 @@ mod tests {
 
     #[test]
     fn what_a_trial_took_is_expected_of_its_like() {
-        let (sweep, graph) = (example::sweep(), graph());
+        let (sweep, graph) = (example::sweep(), graph(&places(1)));
         let trial = &sweep.trials()[0];
         let mut calibration = Calibration::assumed(&places(1));
         let before = calibration.duration(train_jobs(&graph)[0]);
         let cost = Cost { wall_s: 40.0, ..Cost::default() };
-        calibration.observe(&sweep, trial, &cost);
+        calibration.observe(&sweep, std::slice::from_ref(trial), trial, &cost);
         let [same, full] = [0, 6].map(|n| calibration.duration(train_jobs(&graph)[n]));
         assert!((same.as_secs_f64() - TRAIN_START.as_secs_f64() - 40.0).abs() < 1e-6, "{same:?}");
         assert!(before < same && same < full, "the whole model is as much slower than thought");
     }
 
     #[test]
-    fn more_cores_are_faster() {
-        let graph = graph();
-        let cores = |n: usize| Placement { device: Device::Cpu { slot: 0 }, cores: (0..n).collect() };
-        let [one, four] = [1, 4].map(|n| {
-            let calibration = Calibration::assumed(&[cores(n)]);
-            (calibration.duration(train_jobs(&graph)[0]) - TRAIN_START).as_secs_f64()
-        });
-        assert!((one / four - 4.0).abs() < 1e-6);
+    fn what_trials_of_a_pack_took_adds_up_to_what_is_expected_of_the_next() {
+        let (sweep, places) = (example::sweep(), places(1));
+        let room = Room { places: &places, limits: Limits::default() };
+        let graph = graph::build(&sweep, &sweep.trials(), Path::new("r"), graph::Present::NOTHING, room);
+        let jobs = train_jobs(&graph);
+        let packed = jobs.iter().find(|job| job.trials().len() > 1).expect("trials with a trunk");
+        let Work::Train(pack) = &packed.work else { panic!("it trains") };
+        let mut calibration = Calibration::assumed(&places);
+        // Twice as slow as thought, and shared out evenly, as the training loop charges its slots.
+        let thought = packed.estimate.duration.saturating_sub(TRAIN_START);
+        let wall_s = 2.0 * thought.as_secs_f64() / count(pack.slots.len());
+        for trial in &pack.slots {
+            calibration.observe(&sweep, &pack.slots, trial, &Cost { wall_s, ..Cost::default() });
+        }
+        let expected = (TRAIN_START + 2 * thought).as_secs_f64();
+        assert!((calibration.duration(packed).as_secs_f64() - expected).abs() < 1e-6);
     }
 
     #[test]
     fn the_prediction_lies_between_grahams_bounds() {
-        let graph = graph();
         for n_places in 1..20 {
+            let graph = graph(&places(n_places));
             let calibration = Calibration::assumed(&places(n_places));
             let predicted = calibration.predict_remaining(&graph, &|_| Standing::Waiting);
             let (mut training, mut beside, mut longest) = (Duration::ZERO, Duration::ZERO, Duration::ZERO);
@@ -223,7 +225,7 @@ mod tests {
 
     #[test]
     fn time_passes_while_a_job_runs_and_what_is_over_takes_none() {
-        let graph = graph();
+        let graph = graph(&places(2));
         let calibration = Calibration::assumed(&places(2));
         let remaining = |elapsed: Duration| {
             calibration.predict_remaining(&graph, &|job| match job.0 {

@@ -11,6 +11,9 @@ pub struct RowFlops {
     pub forward: f64,
     /// To train on it: forward and backward.
     pub training: f64,
+    /// The part of either that is the same for all adapters that see the row: the layers below the
+    /// lowest adapted one, and that layer's frozen queries, keys and values.
+    pub trunk: f64,
 }
 
 /// Operations for one row of `tokens` tokens. Matrix products only: the rest is small beside them.
@@ -27,15 +30,20 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
     let layers = layers(architecture, tokens);
     let output = output(architecture, head, tokens);
     let forward: f64 = layers.iter().map(Layer::forward).sum::<f64>() + output;
-    let (extra, backward) = match method {
-        Method::Full | Method::Scratch => (0.0, 2.0 * forward),
-        Method::Base => (0.0, 0.0),
+    let (extra, backward, trunk) = match method {
+        Method::Full | Method::Scratch => (0.0, 2.0 * forward, 0.0),
+        Method::Base => (0.0, 0.0, 0.0),
         Method::Lora(lora) => {
             let adapters = adapter_products(architecture, lora, tokens);
-            (adapters, 2.0 * adapters + output + backward_to_adapters(architecture, lora, &layers))
+            let lowest = lowest_trained(architecture, head, lora);
+            let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(&layers, lowest));
+            let trunk = lowest.filter(|_| !trains_embedding(architecture, head, lora));
+            let trunk = trunk.map_or(0.0, |lowest| below_adapters(&layers, lowest));
+            (adapters, 2.0 * adapters + output + flowing, trunk)
         }
     };
-    RowFlops { forward: 2.0 * (forward + extra), training: 2.0 * (forward + extra + backward) }
+    let forward = forward + extra;
+    RowFlops { forward: 2.0 * forward, training: 2.0 * (forward + backward), trunk: 2.0 * trunk }
 }
 
 /// Multiply-adds of the output layer for one row: all words for every token, or the classes once.
@@ -85,20 +93,36 @@ impl Layer {
     }
 }
 
+/// The lowest layer with an adapter, or with a module that trains as a whole.
+fn lowest_trained(architecture: &Architecture, head: Head, lora: &Lora) -> Option<usize> {
+    let adapted = architecture.lora_targets(&lora.targets);
+    let adapted = adapted.iter().map(|target| layer_index(&target.name).unwrap_or(0));
+    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
+    adapted.chain(saved.iter().filter_map(|tensor| layer_index(&tensor.name))).min()
+}
+
+/// Whether slots differ from the first word on.
+fn trains_embedding(architecture: &Architecture, head: Head, lora: &Lora) -> bool {
+    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
+    saved.iter().any(|t| t.role == TensorRole::Embedding || t.name.contains("embedding"))
+}
+
 /// Multiply-adds for gradients with respect to activations, from the head down to the lowest layer
 /// with an adapter; in that layer they stop at the attention.
-fn backward_to_adapters(architecture: &Architecture, lora: &Lora, layers: &[Layer]) -> f64 {
-    let targets = architecture.lora_targets(&lora.targets);
-    let Some(lowest) = targets.iter().map(|target| layer_index(&target.name)).min() else {
-        return 0.0;
-    };
+fn backward_to_adapters(layers: &[Layer], lowest: usize) -> f64 {
     let flowing: f64 = layers.iter().skip(lowest).map(|l| l.projections + 2.0 * l.attention + l.rest).sum();
     flowing - layers.get(lowest).map_or(0.0, |layer| layer.projections)
 }
 
-/// The number in a module's name; a model of one layer has none.
-fn layer_index(module: &str) -> usize {
-    module.split('.').find_map(|part| part.parse().ok()).unwrap_or(0)
+/// Multiply-adds that no adapter has a part in.
+fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
+    let below: f64 = layers.iter().take(lowest).map(Layer::forward).sum();
+    below + layers.get(lowest).map_or(0.0, |layer| layer.projections)
+}
+
+/// The number in a module's name; a model of one layer has none, and the head is in no layer.
+fn layer_index(module: &str) -> Option<usize> {
+    module.split('.').find_map(|part| part.parse().ok())
 }
 
 fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f64 {
@@ -123,7 +147,7 @@ mod tests {
         });
         let unit = 2.0 * count(hidden) * count(hidden) * tokens;
         let flops = per_row(&architecture, Head::Classifier { labels: 2 }, method, tokens);
-        RowFlops { forward: flops.forward / unit, training: flops.training / unit }
+        RowFlops { forward: flops.forward / unit, training: flops.training / unit, trunk: flops.trunk / unit }
     }
 
     #[test]
@@ -136,6 +160,26 @@ mod tests {
         close(products(&example::lora(1), 2).training, 14.0 + 2.0 + 9.0);
         close(products(&example::lora(1), 1).training, 2.0);
         close(products(&Method::Scratch, 4).training, 3.0 * 38.0);
+    }
+
+    #[test]
+    fn slots_with_one_batch_share_all_below_the_first_adapter() {
+        let close = |found: f64, counted: f64| assert!((found - counted).abs() < 0.05, "{found} {counted}");
+        close(products(&example::lora(1), 2).trunk, 3.0);
+        // Of a last layer's queries only the first token's are read.
+        close(products(&example::lora(1), 1).trunk, 2.0);
+        let Method::Lora(lora) = example::lora(1) else { panic!("an adapter") };
+        let last = Method::Lora(Lora { targets: vec!["layer.2.attention.self.query".to_owned()], ..lora });
+        close(products(&last, 3).trunk, 2.0 * 12.0 + 2.0);
+        assert_eq!([Method::Full, Method::Scratch].map(|method| products(&method, 2).trunk), [0.0, 0.0]);
+        let saving = |module: &str| {
+            let Method::Lora(last) = &last else { panic!("an adapter") };
+            let modules_to_save = vec![Lora::HEAD.to_owned(), module.to_owned()];
+            products(&Method::Lora(Lora { modules_to_save, ..last.clone() }), 3).trunk
+        };
+        close(saving("layer.1.output"), 12.0 + 3.0);
+        close(saving("pooler"), 2.0 * 12.0 + 2.0);
+        close(saving("word_embeddings"), 0.0);
     }
 
     #[test]

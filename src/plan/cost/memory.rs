@@ -1,13 +1,14 @@
 //! Owns how much memory a training job needs and how much disk its trials leave.
 
-use crate::arch::{Architecture, Head, ModelSpec};
-use crate::job::Pack;
-use crate::plan::cost::{MIB, count};
-use crate::plan::params;
-use crate::trial::Trial;
+use crate::arch::{Architecture, Head};
+use crate::plan::cost::{MIB, Speed, count};
+use crate::plan::params::ParamCounts;
+use crate::trial::Precision;
 
 /// A process with libtorch in it that has loaded no model, in MiB.
 const PROCESS_MIB: f64 = 250.0;
+/// What CUDA and its libraries take of a GPU before anything is loaded, in MiB.
+const CONTEXT_MIB: f64 = 600.0;
 /// Bytes of a parameter in single precision.
 const WEIGHT: f64 = 4.0;
 /// Bytes of AdamW's two moments.
@@ -15,23 +16,51 @@ const MOMENTS: f64 = 8.0;
 /// Bytes of a gradient.
 const GRADIENT: f64 = 4.0;
 
-/// Largest memory of a pack's process while it trains, in MiB: one copy of the base for all slots
-/// that leave it frozen, gradients and moments of what trains, activations of one batch per slot.
-#[must_use]
-pub fn training_mib(pack: &Pack) -> f64 {
-    let ModelSpec { architecture, .. } = &pack.model;
-    let head = pack.task.objective.head();
-    let mut shared: f64 = 0.0;
-    let mut slots = 0.0;
-    for trial in &pack.slots {
-        let counts = params::count(architecture, head, &trial.configuration.method);
-        let [trainable, total] = [counts.trainable, counts.total].map(parameters);
-        shared = shared.max(WEIGHT * (total - trainable));
-        slots += (WEIGHT + GRADIENT + MOMENTS) * trainable;
-        let rows = count(trial.configuration.training.batch_size);
-        slots += rows * activations_per_row(architecture, head, count(pack.task.max_length));
+/// Bytes that slots need together.
+///
+/// Weights that stay as they are exist once. A CPU computes slots one after the other, so that the
+/// activations of one of them are held at a time; a GPU computes all at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Footprint {
+    frozen: f64,
+    /// What trains, its gradients and moments.
+    trained: f64,
+    largest_activations: f64,
+    all_activations: f64,
+}
+
+impl Footprint {
+    /// That of one slot whose frozen weights have this precision, with batches of so many bytes of activations.
+    pub(super) fn of_slot(counts: ParamCounts, precision: Precision, activations: f64) -> Self {
+        Self {
+            frozen: count(precision.bytes()) * parameters(counts.total - counts.trainable),
+            trained: (WEIGHT + GRADIENT + MOMENTS) * parameters(counts.trainable),
+            largest_activations: activations,
+            all_activations: activations,
+        }
     }
-    PROCESS_MIB + (shared + slots) / MIB
+
+    /// That of the slots of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            frozen: self.frozen.max(other.frozen),
+            trained: self.trained + other.trained,
+            largest_activations: self.largest_activations.max(other.largest_activations),
+            all_activations: self.all_activations + other.all_activations,
+        }
+    }
+
+    /// Largest memory of the process (on a GPU, of the device) while it trains, in MiB.
+    #[must_use]
+    pub fn mib(self, speed: Speed) -> f64 {
+        let (start, activations) = if speed.stacks {
+            (CONTEXT_MIB, self.all_activations)
+        } else {
+            (PROCESS_MIB, self.largest_activations)
+        };
+        start + (self.frozen + self.trained + activations) / MIB
+    }
 }
 
 /// Bytes of activations that the backward pass of one row of `tokens` tokens needs: equation 1 of
@@ -40,7 +69,7 @@ pub fn training_mib(pack: &Pack) -> f64 {
 /// Frozen layers keep less, so that this is an upper bound for adapters.
 /// A language model's logits are kept three times over: themselves, their logarithmic shares, and the
 /// gradient.
-fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
+pub(super) fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
     let tokens = match architecture {
         Architecture::Bert(_) | Architecture::Gpt2(_) => tokens,
         Architecture::GptMini(config) => count(config.length),
@@ -58,59 +87,11 @@ fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> 
 
 /// Disk that a trial leaves, in MiB: the last checkpoint with the optimiser's state, and the best
 /// one without; frozen weights are in neither.
-#[must_use]
-pub fn disk_mib(model: &ModelSpec, head: Head, trial: &Trial) -> f64 {
-    let counts = params::count(&model.architecture, head, &trial.configuration.method);
+pub(super) fn disk_mib(counts: ParamCounts) -> f64 {
     (2.0 * WEIGHT + MOMENTS) * parameters(counts.trainable) / MIB
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn parameters(n: u64) -> f64 {
     n as f64
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    const CLASSES: Head = Head::Classifier { labels: 4 };
-    use crate::content::ContentHash;
-    use crate::plan::example;
-
-    fn pack(trial: usize) -> Pack {
-        let sweep = example::sweep();
-        let slots = vec![sweep.trials().swap_remove(trial)];
-        let model = sweep.models[&slots[0].configuration.model].clone();
-        Pack { task: Arc::clone(sweep.first_task()), model, store: ContentHash::of_bytes(b""), slots }
-    }
-
-    #[test]
-    fn training_everything_adds_gradient_and_moments_of_every_weight() {
-        let (lora, full) = (pack(0), pack(6));
-        let difference = (training_mib(&full) - training_mib(&lora)) * MIB;
-        let weights =
-            params::count(&full.model.architecture, CLASSES, &full.slots[0].configuration.method).total;
-        let expected = 12.0 * parameters(weights);
-        assert!((difference / expected - 1.0).abs() < 0.01, "{difference} {expected}");
-    }
-
-    #[test]
-    fn adapters_leave_little_on_disk() {
-        let mib = |pack: Pack| disk_mib(&pack.model, CLASSES, &pack.slots[0]);
-        assert!(mib(pack(0)) < 0.5);
-        assert!(mib(pack(6)) > 100.0);
-    }
-
-    #[test]
-    fn slots_share_the_frozen_base() {
-        let alone = pack(0);
-        let mut both = alone.clone();
-        both.slots.push(alone.slots[0].clone());
-        let base = 4.0
-            * parameters(params::count(&alone.model.architecture, CLASSES, &example::lora(4)).total)
-            / MIB;
-        assert!(training_mib(&both) < 2.0 * training_mib(&alone) - PROCESS_MIB - 0.9 * base);
-    }
 }

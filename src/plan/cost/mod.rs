@@ -1,28 +1,31 @@
 //! Owns what jobs are thought to cost: time, memory and disk, from shapes and row counts alone.
 //!
-//! Every constant here is a first guess. Durations are for one CPU core; [`Calibration`] turns them
-//! into those of the devices at hand and replaces guesses by what finished trials took.
+//! Every constant here is a first guess. Durations are for the places at hand; [`Calibration`] replaces
+//! guesses by what finished trials took.
 
 mod calibration;
 mod flops;
 mod memory;
+mod slot;
+mod speed;
+#[cfg(test)]
+mod tests;
+mod together;
 
 use std::time::Duration;
 
 pub use calibration::{Calibration, Standing};
 pub use flops::{RowFlops, per_row};
-pub use memory::{disk_mib, training_mib};
+pub use memory::Footprint;
+pub use slot::{Prices, SlotCost};
+pub use speed::Speed;
+pub use together::Together;
 
-use crate::arch::ModelSpec;
 use crate::job::{Pack, Prepare, Work};
 use crate::plan::Estimate;
 use crate::task::Task;
-use crate::trial::{Method, Splitting, Trial};
+use slot::Sequences;
 
-/// Floating-point operations per second of one CPU core in single precision.
-pub const CPU_FLOPS_PER_CORE: f64 = 60e9;
-/// Floating-point operations per second of one GPU in single precision.
-pub const GPU_FLOPS: f64 = 10e12;
 /// Mean share of `max_length` that a row's tokens fill.
 pub const MEAN_FILL: f64 = 0.6;
 /// Tokens per second that one core tokenises.
@@ -35,82 +38,33 @@ const HOST_START: Duration = Duration::from_millis(300);
 const HOST_MIB: f64 = 64.0;
 const MIB: f64 = 1_048_576.0;
 
-/// What a job costs, its duration on one CPU core.
+/// What a job costs on one of the places.
 #[must_use]
-pub fn estimate(work: &Work) -> Estimate {
+pub fn estimate(work: &Work, speed: Speed) -> Estimate {
     match work {
-        Work::Prepare(prepare) => estimate_prepare(prepare),
-        Work::Train(pack) => estimate_train(pack),
+        Work::Prepare(prepare) => estimate_prepare(prepare, speed),
+        Work::Train(pack) => slots(pack).iter().collect::<Together>().estimate(speed),
         Work::Summarise { .. } => Estimate { duration: HOST_START, mem_mib: HOST_MIB, disk_mib: 0.01 },
         Work::Report { .. } => Estimate { duration: 4 * HOST_START, mem_mib: 2.0 * HOST_MIB, disk_mib: 2.0 },
     }
 }
 
-fn estimate_prepare(prepare: &Prepare) -> Estimate {
+fn estimate_prepare(prepare: &Prepare, speed: Speed) -> Estimate {
     let task = &prepare.task;
     let rows = sequences(task);
     let tokens = count(rows.train + rows.validation + rows.test) * mean_tokens(task);
     let store_mib = 4.0 * tokens / MIB;
+    let tokens_per_s = TOKENS_PER_S_PER_CORE * speed.host_cores;
     // Texts are held beside their tokens; a token is about five bytes of text.
     Estimate {
-        duration: HOST_START + Duration::from_secs_f64(tokens / TOKENS_PER_S_PER_CORE),
+        duration: HOST_START + Duration::from_secs_f64(tokens / tokens_per_s),
         mem_mib: HOST_MIB + store_mib + 5.0 * tokens / MIB,
         disk_mib: store_mib,
     }
 }
 
-fn estimate_train(pack: &Pack) -> Estimate {
-    let flops: f64 = pack.slots.iter().map(|trial| trial_flops(&pack.task, &pack.model, trial)).sum();
-    Estimate {
-        duration: TRAIN_START + Duration::from_secs_f64(flops / CPU_FLOPS_PER_CORE),
-        mem_mib: training_mib(pack),
-        disk_mib: pack
-            .slots
-            .iter()
-            .map(|trial| disk_mib(&pack.model, pack.task.objective.head(), trial))
-            .sum(),
-    }
-}
-
-/// Floating-point operations of a trial: training, validation and test.
-fn trial_flops(task: &Task, model: &ModelSpec, trial: &Trial) -> f64 {
-    let flops =
-        per_row(&model.architecture, task.objective.head(), &trial.configuration.method, mean_tokens(task));
-    let rows = rows_of(task, trial);
-    rows.trained * flops.training + rows.evaluated * flops.forward
-}
-
-/// Rows that pass through the model in a trial, each as often as it does.
-struct RowPasses {
-    trained: f64,
-    evaluated: f64,
-}
-
-fn rows_of(task: &Task, trial: &Trial) -> RowPasses {
-    let sequences = sequences(task);
-    let all = count(sequences.train);
-    let (training, validation) = match trial.splitting {
-        Splitting::KFold { k, .. } => (all * (1.0 - 1.0 / count(k)), all / count(k)),
-        Splitting::HoldOut { fraction, .. } => (all * (1.0 - fraction), all * fraction),
-        Splitting::File => (all, count(sequences.validation)),
-    };
-    let settings = &trial.configuration.training;
-    let trained = match trial.configuration.method {
-        Method::Base => 0.0,
-        Method::Lora(_) | Method::Full | Method::Scratch => training * settings.epochs,
-    };
-    let evaluations = match settings.evaluate_every {
-        Some(steps) => (trained / count(settings.batch_size * settings.accumulation * steps)).floor() + 1.0,
-        None => settings.epochs.ceil(),
-    };
-    RowPasses { trained, evaluated: evaluations * validation + count(sequences.test) }
-}
-
-/// Sequences that a task's rows become.
-struct Sequences {
-    train: usize,
-    validation: usize,
-    test: usize,
+fn slots(pack: &Pack) -> Vec<SlotCost> {
+    pack.slots.iter().map(|trial| SlotCost::of(&pack.task, &pack.model, trial)).collect()
 }
 
 fn sequences(task: &Task) -> Sequences {

@@ -27,7 +27,9 @@ pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
     let mut columns = vec![Column::text("")];
     columns.extend(task_column(tasks));
     columns.extend(settings.iter().map(|axis| match axis.title {
-        "model" | "method" | "targets" | "saved modules" | "schedule" | "keep" => Column::text(axis.title),
+        "model" | "method" | "targets" | "saved modules" | "schedule" | "keep" | "precision" => {
+            Column::text(axis.title)
+        }
         title => Column::number(title),
     }));
     let measured = Measured::of(tasks);

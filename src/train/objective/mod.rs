@@ -11,13 +11,13 @@
 
 use std::ops::Range;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use super::batch::{Batch, Targets};
+use super::batch::Targets;
 use crate::data::store::PartView;
-use crate::model::Model;
 use crate::model::params::index;
 use crate::model::pass::Pass;
+use crate::model::{Model, Trunk};
 use crate::task::Objective;
 
 /// Logits of next tokens that are held at once: 256 MiB in 32 bits. A batch of 4 x 512 tokens over
@@ -67,18 +67,18 @@ pub(super) fn predictions(
     rows.iter().enumerate().flat_map(of_row).collect()
 }
 
-/// Each slot's loss, `[K]`, in nats; the gradient of their sum is added to the model's tensors.
-pub fn backward(model: &Model, batch: &Batch, pass: &mut Pass) -> Tensor {
-    let targets = &batch.targets;
+/// Each slot's loss, `[K]`, in nats; the gradient of their sum is added to the model's tensors. The
+/// targets are each slot's own, or stand there once for all.
+pub fn backward(model: &Model, trunk: &Trunk<'_>, targets: &Targets, pass: &mut Pass) -> Tensor {
     match &targets.positions {
         None => {
-            let losses = cross_entropy(&model.classify(&batch.inputs, pass), &targets.labels);
+            let losses = cross_entropy(&model.classify(trunk, pass), &targets.labels);
             let per_slot = weighted(&losses, &targets.weights);
             per_slot.sum(Kind::Float).backward();
             per_slot.detach()
         }
         Some(positions) => {
-            let hidden = model.hidden_states(&batch.inputs, positions, pass);
+            let hidden = model.hidden_states(trunk, positions, pass);
             let (per_slot, gradient) = backward_to(&hidden.detach(), model, targets, LOGITS_AT_ONCE);
             // Its gradient at `hidden` is `gradient`.
             (hidden * gradient).sum(Kind::Float).backward();
@@ -104,18 +104,17 @@ fn backward_to(hidden: &Tensor, model: &Model, targets: &Targets, logits: i64) -
     )
 }
 
-/// The losses of one slot's predicted tokens in the order of its rows, in nats. Keeps no gradient.
-pub(super) fn token_losses(model: &Model, batch: &Batch) -> Vec<f64> {
-    let positions = batch.targets.positions.as_ref().expect("only language models predict tokens");
-    let losses = tch::no_grad(|| {
-        let hidden = model.hidden_states(&batch.inputs, positions, &mut Pass::evaluation());
+/// The losses of predicted tokens in the order of the rows, `[K, N]`, in nats. Keeps no gradient.
+pub(super) fn token_losses(model: &Model, trunk: &Trunk<'_>, targets: &Targets) -> Tensor {
+    let positions = targets.positions.as_ref().expect("only language models predict tokens");
+    tch::no_grad(|| {
+        let hidden = model.hidden_states(trunk, positions, &mut Pass::evaluation());
         let parts = chunks(&hidden, model, LOGITS_AT_ONCE).map(|[start, length]| {
             let logits = model.token_logits(&hidden.narrow(1, start, length));
-            cross_entropy(&logits, &batch.targets.labels.narrow(1, start, length))
+            cross_entropy(&logits, &targets.labels.narrow(1, start, length))
         });
-        Tensor::cat(&parts.collect::<Vec<_>>(), 1).view([-1])
-    });
-    Vec::try_from(losses.to_device(Device::Cpu).to_kind(Kind::Double)).expect("a vector of numbers")
+        Tensor::cat(&parts.collect::<Vec<_>>(), 1)
+    })
 }
 
 /// Starts and lengths of parts of `hidden`, `[K, N, H]`, along N.
@@ -126,13 +125,12 @@ fn chunks(hidden: &Tensor, model: &Model, logits: i64) -> impl Iterator<Item = [
         .map(move |chunk| [chunk * length, length.min(all - chunk * length)])
 }
 
-/// Cross-entropy of logits `[K, N, C]` with labels `[K, N]`, one by one, in nats.
+/// Cross-entropy of logits `[K, N, C]` with labels `[K or 1, N]`, one by one, `[K, N]`, in nats.
 pub(super) fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
-    let size = labels.size();
-    let classes = *logits.size().last().expect("logits have classes");
+    let [slots, n, classes] = logits.size()[..] else { panic!("logits have three dimensions") };
+    let labels = labels.expand([slots, n], false).reshape([-1]);
     let flat = logits.view([-1, classes]).to_kind(Kind::Float);
-    flat.cross_entropy_loss::<&Tensor>(&labels.reshape([-1]), None, tch::Reduction::None, -100, 0.0)
-        .view(size.as_slice())
+    flat.cross_entropy_loss::<&Tensor>(&labels, None, tch::Reduction::None, -100, 0.0).view([slots, n])
 }
 
 /// Sums of `[K, N]` over N with weights, `[K]`.

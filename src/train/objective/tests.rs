@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tch::Device;
+
 use super::*;
 use crate::arch::{Architecture, Gpt2Config, Head};
 use crate::content::ContentHash;
@@ -102,20 +104,21 @@ fn a_loss_in_chunks_is_the_whole_loss_with_its_gradient() {
         let targets = &batch.targets;
         let positions = targets.positions.as_ref().unwrap();
 
-        let logits = model.next_tokens(&batch.inputs, positions, &mut evaluation());
+        let trunk = || model.trunk(&batch.inputs, &mut evaluation());
+        let logits = model.next_tokens(&trunk(), positions, &mut evaluation());
         let whole = weighted(&cross_entropy(&logits, &targets.labels), &targets.weights);
         whole.sum(Kind::Float).backward();
         let expected = take_gradients(&params);
 
         let one = 2 * index(VOCABULARY);
         for logits in [1, one, 3 * one, LOGITS_AT_ONCE] {
-            let hidden = model.hidden_states(&batch.inputs, positions, &mut evaluation());
+            let hidden = model.hidden_states(&trunk(), positions, &mut evaluation());
             let (losses, gradient) = backward_to(&hidden.detach(), &model, targets, logits);
             (hidden * gradient).sum(Kind::Float).backward();
             assert_close(&losses, &whole.detach());
             assert_all_close(&take_gradients(&params), &expected);
         }
-        assert_close(&backward(&model, &batch, &mut evaluation()), &whole.detach());
+        assert_close(&backward(&model, &trunk(), targets, &mut evaluation()), &whole.detach());
         assert_all_close(&take_gradients(&params), &expected);
     }
 }
@@ -131,7 +134,8 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
         let share = 1.0 / units(objective, part, &rows) as f64;
         let loss = |rows: &[u32]| {
             let batch = collator.collate(part, &[(rows, share)]);
-            backward(&model, &batch, &mut evaluation()).double_value(&[0])
+            let trunk = model.trunk(&batch.inputs, &mut evaluation());
+            backward(&model, &trunk, &batch.targets, &mut evaluation()).double_value(&[0])
         };
         let whole = loss(&rows);
         let expected = take_gradients(&params);
@@ -139,9 +143,11 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
         assert!((whole - parts).abs() < APART);
         assert_all_close(&take_gradients(&params), &expected);
         // Evaluation sees the same losses, one by one.
-        let losses = token_losses(&model, &collator.collate(part, &[(&rows, share)]));
-        assert_eq!(losses.len(), units(objective, part, &rows));
-        assert!((losses.iter().sum::<f64>() * share - whole).abs() < APART);
+        let batch = collator.collate(part, &[(&rows, share)]);
+        let trunk = model.trunk(&batch.inputs, &mut evaluation());
+        let losses = token_losses(&model, &trunk, &batch.targets);
+        assert_eq!(losses.size(), [1, index(units(objective, part, &rows))]);
+        assert!((losses.sum(Kind::Double).double_value(&[]) * share - whole).abs() < APART);
     }
 }
 

@@ -6,133 +6,168 @@ use std::time::Instant;
 
 use tch::Tensor;
 
-use super::{Trainer, bad_data, part, peak_memory_mib};
+use super::{Seat, Trainer, bad_data, part, peak_memory_mib};
 use crate::job::ChildLine;
 use crate::model::Model;
 use crate::model::params::fill;
 use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
 use crate::run::files;
-use crate::task::Part;
+use crate::task::{Objective, Part};
 use crate::train::checkpoint;
 use crate::train::evaluate::all_rows;
 use crate::trial::{Keep, Splitting};
+
+/// A finished slot whose kept weights are in place.
+struct Kept {
+    seat: Seat,
+    step: u64,
+    validation: Scores,
+    /// Its weights after the last step.
+    last: BTreeMap<String, Tensor>,
+}
 
 impl Trainer<'_> {
     /// Validates the slots for which it is time. Those that diverged leave the pack: the last step
     /// of a training can do that, and no loss shows it any more.
     pub(in crate::train) fn evaluate_due(&mut self) -> Result<(), Failure> {
-        let mut kept = Vec::new();
-        for k in 0..self.slots.len() {
-            if self.slots[k].evaluation_due() && !self.validate(k)? {
-                self.fail_diverged(k)?;
-            } else {
-                kept.push(k);
+        let mut diverged = Vec::new();
+        for (seats, of, rows) in self.validations_due()? {
+            for (seat, scores) in self.score(&seats, of, &rows)? {
+                if scores.loss().is_finite() {
+                    self.take_validation(seat, scores)?;
+                } else {
+                    self.fail_diverged(seat)?;
+                    diverged.push(seat);
+                }
             }
         }
-        self.keep_slots(&kept);
+        self.release(&diverged);
+        Ok(())
+    }
+
+    /// Slots to be validated, by the rows that they are validated on.
+    fn validations_due(&self) -> Result<Vec<(Vec<Seat>, Part, Vec<u32>)>, Failure> {
+        let mut due: Vec<(Vec<Seat>, Part, Vec<u32>)> = Vec::new();
+        for seat in self.seats(|slot| slot.evaluation_due()) {
+            let slot = &self.stacks[seat.stack].slots[seat.slot];
+            let (of, rows) = match slot.trial.splitting {
+                Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
+                    (Part::Train, slot.rows.validation.clone())
+                }
+                Splitting::File => (Part::Validation, all_rows(part(&self.store, Part::Validation)?)),
+            };
+            match due.iter_mut().find(|(_, part, same)| (*part, &*same) == (of, &rows)) {
+                Some((seats, ..)) => seats.push(seat),
+                None => due.push((vec![seat], of, rows)),
+            }
+        }
+        Ok(due)
+    }
+
+    /// Writes a slot's validation and keeps its weights where they are the best so far.
+    fn take_validation(&mut self, seat: Seat, scores: Scores) -> Result<(), Failure> {
+        let slot = self.slot(seat);
+        let step = slot.state.step;
+        slot.state.latest = Some((step, scores));
+        slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(bad_data)?;
+        let better = |best: Scores| scores.primary_metric().better(scores.primary(), best.primary());
+        if slot.state.best.is_none_or(|(_, best)| better(best)) {
+            slot.state.best = Some((step, scores));
+            let stack = &self.stacks[seat.stack];
+            let state = &stack.slots[seat.slot].state;
+            let path = self.context.layout.best_checkpoint(state.trial);
+            checkpoint::save(&path, state, &stack.params.slot(seat.slot)).map_err(bad_data)?;
+        }
         Ok(())
     }
 
     /// Writes the results of slots that did all their steps; they leave the pack.
     pub(in crate::train) fn finish_done_slots(&mut self) -> Result<(), Failure> {
-        let (done, kept): (Vec<usize>, Vec<usize>) =
-            (0..self.slots.len()).partition(|k| self.slots[*k].finished());
-        for k in done {
-            self.finish(k)?;
+        let done = self.seats(|slot| slot.finished());
+        if done.is_empty() {
+            return Ok(());
         }
-        self.keep_slots(&kept);
+        let kept: Vec<Kept> = done.iter().map(|seat| self.keep(*seat)).collect::<Result<_, _>>()?;
+        let rows = self.store.part(Part::Test).map(all_rows).unwrap_or_default();
+        let tests = if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows)? };
+        for kept in kept {
+            let test = tests.iter().find(|(seat, _)| *seat == kept.seat).map(|(_, scores)| *scores);
+            if test.is_some_and(|scores| !scores.loss().is_finite()) {
+                self.fail_diverged(kept.seat)?;
+            } else {
+                self.finish(&kept, test)?;
+            }
+        }
+        self.release(&done);
         Ok(())
     }
 
-    /// Validates a slot and keeps its weights where they are the best so far. False where its loss
-    /// is not finite.
-    fn validate(&mut self, k: usize) -> Result<bool, Failure> {
-        let scores = match self.slots[k].trial.splitting {
-            Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
-                let rows = self.slots[k].rows.validation.clone();
-                self.score(k, Part::Train, &rows)?
-            }
-            Splitting::File => {
-                let rows = all_rows(part(&self.store, Part::Validation)?);
-                self.score(k, Part::Validation, &rows)?
-            }
-        };
-        if !scores.loss().is_finite() {
-            return Ok(false);
-        }
-        let slot = &mut self.slots[k];
-        let step = slot.state.step;
-        slot.state.latest = Some((step, scores));
-        slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(bad_data)?;
-        if slot
-            .state
-            .best
-            .is_none_or(|(_, best)| scores.primary_metric().better(scores.primary(), best.primary()))
-        {
-            slot.state.best = Some((step, scores));
-            let path = self.context.layout.best_checkpoint(slot.trial.id);
-            checkpoint::save(&path, &slot.state, &self.params.slot(k)).map_err(bad_data)?;
-        }
-        Ok(true)
-    }
-
-    /// Tests the weights that `keep` names and writes the result.
-    fn finish(&mut self, k: usize) -> Result<(), Failure> {
-        let layout = &self.context.layout;
-        let id = self.slots[k].trial.id;
-        let last: BTreeMap<String, Tensor> =
-            self.params.slot(k).into_iter().map(|(name, tensor)| (name, tensor.copy())).collect();
-        let kept = match self.slots[k].trial.configuration.training.keep {
-            Keep::Last => self.slots[k].state.latest,
+    /// Puts the weights in place that the trial's `keep` names.
+    fn keep(&self, seat: Seat) -> Result<Kept, Failure> {
+        let stack = &self.stacks[seat.stack];
+        let slot = &stack.slots[seat.slot];
+        let weights = stack.params.slot(seat.slot);
+        let last = weights.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect();
+        let kept = match slot.trial.configuration.training.keep {
+            Keep::Last => slot.state.latest,
             Keep::Best => {
-                let (state, best) = checkpoint::load(&layout.best_checkpoint(id)).map_err(bad_data)?;
-                fill(&self.params.slot(k), &best).map_err(bad_data)?;
+                let path = self.context.layout.best_checkpoint(slot.trial.id);
+                let (state, best) = checkpoint::load(&path).map_err(bad_data)?;
+                fill(&weights, &best).map_err(bad_data)?;
                 // What the file says of its own weights.
                 state.best
             }
         };
-        let (kept_step, validation) = kept.ok_or_else(|| bad_data("the trial ended without a validation"))?;
-        let test = match self.store.part(Part::Test) {
-            Some(test) if !test.is_empty() => Some(self.score(k, Part::Test, &all_rows(test))?),
-            Some(_) | None => None,
-        };
-        if test.is_some_and(|scores| !scores.loss().is_finite()) {
-            return self.fail_diverged(k);
-        }
-        let (trainable_params, total_params) = self.params.count(k);
-        let slot = &mut self.slots[k];
-        slot.state.cost.peak_memory_mib = slot.state.cost.peak_memory_mib.max(peak_memory_mib());
+        let (step, validation) = kept.ok_or_else(|| bad_data("the trial ended without a validation"))?;
+        Ok(Kept { seat, step, validation, last })
+    }
+
+    fn finish(&mut self, kept: &Kept, test: Option<Scores>) -> Result<(), Failure> {
+        let layout = &self.context.layout;
+        let stack = &mut self.stacks[kept.seat.stack];
+        let (trainable_params, total_params) = stack.params.count(kept.seat.slot);
+        let state = &mut stack.slots[kept.seat.slot].state;
+        state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_memory_mib());
         let result = TrialResult {
-            trial: id,
-            validation,
-            kept_step,
+            trial: state.trial,
+            validation: kept.validation,
+            kept_step: kept.step,
             test,
-            steps: slot.state.step,
+            steps: state.step,
             trainable_params,
             total_params,
-            cost: slot.state.cost,
+            cost: state.cost,
         };
-        files::write_json(&layout.result(id), &result).map_err(bad_data)?;
+        files::write_sealed(&layout.result(state.trial), &result).map_err(bad_data)?;
         // The optimiser's state is of no use any more; the final weights stay.
-        checkpoint::save(&layout.last_checkpoint(id), &slot.state, &last).map_err(bad_data)?;
-        (self.context.say)(ChildLine::Finished { trial: id });
+        checkpoint::save(&layout.last_checkpoint(state.trial), state, &kept.last).map_err(bad_data)?;
+        (self.context.say)(ChildLine::Finished { trial: state.trial });
         self.results += 1;
         Ok(())
     }
 
-    /// The scores of one slot's weights on these rows; the time is charged to it.
-    fn score(&mut self, k: usize, of: Part, rows: &[u32]) -> Result<Scores, Failure> {
+    /// The scores of some slots' weights on these rows; each is charged its part of the time.
+    fn score(&mut self, seats: &[Seat], of: Part, rows: &[u32]) -> Result<Vec<(Seat, Scores)>, Failure> {
         let started = Instant::now();
-        let architecture = &self.pack.model.architecture;
-        let adapters = self.adapters.as_ref().map(|settings| settings.retain(&[k]));
-        let head = self.pack.task.objective.head();
-        let model = Model::new(architecture, head, &self.params.only(k), adapters.as_ref());
-        let scores = self.evaluator.scores(&model, part(&self.store, of)?, rows).map_err(bad_data)?;
-        let seconds = started.elapsed().as_secs_f64();
-        let cost = &mut self.slots[k].state.cost;
-        cost.evaluate_s += seconds;
-        cost.wall_s += seconds;
-        cost.evaluated_rows += rows.len() as u64;
-        Ok(scores)
+        // Answers are generated slot by slot, all else by stacks.
+        let apart = matches!(self.evaluator.collator().objective, Objective::QuestionAnswering(_));
+        let together = seats.chunk_by(|a, b| a.stack == b.stack && !apart);
+        let models: Vec<(usize, Option<Model>)> = together
+            .map(|seats| {
+                let slots: Vec<usize> = seats.iter().map(|seat| seat.slot).collect();
+                (seats[0].stack, self.stacks[seats[0].stack].model_of(&slots))
+            })
+            .collect();
+        let models: Vec<&Model> =
+            models.iter().map(|(stack, some)| some.as_ref().unwrap_or(&self.stacks[*stack].model)).collect();
+        let scores = self.evaluator.scores(&models, part(&self.store, of)?, rows).map_err(bad_data)?;
+        let seconds = started.elapsed().as_secs_f64() / seats.len() as f64;
+        for seat in seats {
+            let cost = &mut self.slot(*seat).state.cost;
+            cost.evaluate_s += seconds;
+            cost.wall_s += seconds;
+            cost.evaluated_rows += rows.len() as u64;
+        }
+        Ok(seats.iter().copied().zip(scores).collect())
     }
 }

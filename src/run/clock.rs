@@ -1,0 +1,27 @@
+//! Owns the loop's time: the wall clock at its start, and what has passed since by a clock that
+//! nobody sets. Pauses and time limits do not jump when the wall clock does.
+
+use std::time::{Instant, SystemTime};
+
+/// A clock that only goes forward.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Clock {
+    wall: SystemTime,
+    begun: Instant,
+}
+
+impl Clock {
+    /// Starts with the wall clock's time.
+    pub(super) fn start() -> Self {
+        Self { wall: SystemTime::now(), begun: Instant::now() }
+    }
+
+    pub(super) fn now(&self) -> SystemTime {
+        self.wall + self.begun.elapsed()
+    }
+
+    /// The moment at which this clock shows `time`, or its start if that was later.
+    pub(super) fn instant(&self, time: SystemTime) -> Instant {
+        self.begun + time.duration_since(self.wall).unwrap_or_default()
+    }
+}

@@ -1,0 +1,95 @@
+//! Owns the bytes of a journal: entries to frames and back. Pure; knows no file.
+//!
+//! A first line names the version. Then come frames: payload length (u32, little endian), CRC-32 of
+//! length and payload, payload (one [`Entry`] as JSON).
+
+use super::{Entry, Replay};
+
+/// The version that is written; it changes with the meaning of what follows the first line.
+pub(super) const VERSION: u64 = 1;
+
+/// The first line of every journal of this version.
+pub(super) const HEADER: &[u8] = b"lorasweep journal 1\n";
+
+/// How the first line of every version begins.
+const TITLE: &[u8] = b"lorasweep journal ";
+
+/// How every payload begins.
+const PAYLOAD: &[u8] = b"{\"at\":";
+
+/// Bytes before a payload.
+const FRAME: usize = 8;
+
+/// Why bytes are no journal that this version reads.
+#[derive(Debug, PartialEq)]
+pub(super) enum Broken {
+    /// They begin with something else.
+    Header,
+    /// They are of another version.
+    Version { found: u64 },
+    /// A whole frame holds an unknown entry.
+    Entry { offset: usize, message: String },
+}
+
+/// The frame of an entry.
+pub(super) fn of(entry: &Entry) -> Vec<u8> {
+    let payload = serde_json::to_vec(entry).expect("entries are plain structs with string keys");
+    let length = u32::try_from(payload.len()).expect("an entry is far below 4 GiB").to_le_bytes();
+    let mut frame = Vec::with_capacity(FRAME + payload.len());
+    frame.extend(length);
+    frame.extend(checksum(length, &payload).to_le_bytes());
+    frame.extend(payload);
+    frame
+}
+
+/// The entries of a journal, as far as its frames are whole.
+pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Broken> {
+    if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
+        return Ok(Replay { dropped_bytes: bytes.len(), ..Replay::default() });
+    }
+    if !bytes.starts_with(HEADER) {
+        return Err(version(bytes).map_or(Broken::Header, |found| Broken::Version { found }));
+    }
+    let mut entries = Vec::new();
+    let mut offset = HEADER.len();
+    while let Some(payload) = whole(&bytes[offset..]) {
+        let entry = serde_json::from_slice(payload);
+        entries.push(entry.map_err(|error| Broken::Entry { offset, message: error.to_string() })?);
+        offset += FRAME + payload.len();
+    }
+    let rest = &bytes[offset..];
+    let (dropped_bytes, dropped_entries) = (rest.len(), count(rest));
+    Ok(Replay { entries, kept_bytes: offset, dropped_bytes, dropped_entries, aside: None })
+}
+
+/// The version that a first line names.
+fn version(bytes: &[u8]) -> Option<u64> {
+    let line = bytes.strip_prefix(TITLE)?.split(|byte| *byte == b'\n').next()?;
+    std::str::from_utf8(line).ok()?.parse().ok()
+}
+
+/// The payload of the frame that the bytes begin with, where it is whole.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (sum, rest) = rest.split_first_chunk::<4>()?;
+    let payload = rest.get(..usize::try_from(u32::from_le_bytes(*length)).ok()?)?;
+    (checksum(*length, payload) == u32::from_le_bytes(*sum)).then_some(payload)
+}
+
+/// Whole frames anywhere in bytes that do not begin with one.
+fn count(mut bytes: &[u8]) -> usize {
+    let mut found = 0;
+    while let Some(behind) = bytes.get(FRAME..) {
+        let payload = if behind.starts_with(PAYLOAD) { whole(bytes) } else { None };
+        found += usize::from(payload.is_some());
+        bytes = &bytes[payload.map_or(1, |payload| FRAME + payload.len())..];
+    }
+    found
+}
+
+fn checksum(length: [u8; 4], payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&length);
+    hasher.update(payload);
+    hasher.finalize()
+}

@@ -1,0 +1,239 @@
+//! The loop with packs of three trials, whose children do as a script says.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::never;
+
+use crate::content::ContentHash;
+use crate::exec::fake::FakeExecutor;
+use crate::exec::{Exit, What};
+use crate::job::{ChildLine, Device, JobFile, Pack, Placement, Work};
+use crate::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
+use crate::plan::cost::Calibration;
+use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
+use crate::run::clock::Clock;
+use crate::run::dispatch::{Dispatcher, Tally};
+use crate::run::files;
+use crate::run::history::{History, LastWord};
+use crate::run::journal::{self, Journal};
+use crate::run::layout::Layout;
+use crate::sched::{Policy, Scheduler};
+use crate::spec::SweepSpec;
+use crate::trial::{Trial, TrialId};
+use crate::ui::{Notice, Observer};
+
+const PAUSE: Duration = Duration::from_millis(1);
+const POLICY: Policy = Policy { attempts: 2, pause: PAUSE, ..Policy::ONCE };
+
+/// What a child is told, and how many of its kind were started before.
+struct Told<'a> {
+    file: &'a JobFile,
+    slots: &'a [Trial],
+    layout: &'a Layout,
+    before: usize,
+}
+
+impl Told<'_> {
+    fn finish(&self, trial: TrialId) -> What {
+        let scores = ClassificationScores {
+            loss: 0.1,
+            accuracy: 0.9,
+            macro_precision: 0.9,
+            macro_recall: 0.9,
+            macro_f1: 0.9,
+        };
+        let result = TrialResult {
+            trial,
+            validation: Scores::Classification(scores),
+            kept_step: 7,
+            test: None,
+            steps: 7,
+            trainable_params: 1,
+            total_params: 1,
+            cost: Cost { wall_s: 1.0, ..Cost::default() },
+        };
+        files::write_json(&self.layout.result(trial), &result).unwrap();
+        What::Said(ChildLine::Finished { trial })
+    }
+
+    fn diverge(&self, trial: TrialId) -> What {
+        let failure = Failure::Diverged { step: 3 };
+        files::write_json(&self.layout.failure(trial), &failure).unwrap();
+        What::Said(ChildLine::Failed { trial, failure })
+    }
+}
+
+/// What came of a run.
+struct Outcome {
+    tally: Tally,
+    history: History,
+    /// The trials of each start, by their place in the pack.
+    starts: Vec<Vec<usize>>,
+    _folder: tempfile::TempDir,
+    layout: Layout,
+    trials: Vec<TrialId>,
+}
+
+impl Outcome {
+    fn attempts(&self) -> Vec<u32> {
+        self.trials.iter().map(|trial| self.history.trials[trial].attempts).collect()
+    }
+
+    fn last(&self, slot: usize) -> &LastWord {
+        &self.history.trials[&self.trials[slot]].last
+    }
+}
+
+struct Silent;
+
+impl Observer for Silent {
+    fn observe(&mut self, _: &Notice<'_>) {}
+}
+
+fn graph(sweep: &SweepSpec, slots: Vec<Trial>) -> JobGraph {
+    let mut graph = JobGraph::new();
+    let mut push = |key, work, needs| graph.push(Job { key, work, needs, estimate: Estimate::default() });
+    let configuration = slots[0].configuration.id;
+    let pack = Pack {
+        task: Arc::clone(sweep.first_task()),
+        model: Arc::new(sweep.models["minilm-2"].clone()),
+        store: ContentHash::of_bytes(b""),
+        slots,
+    };
+    let train = push(JobKey::training(&pack.slots), Work::Train(Box::new(pack)), Vec::new());
+    let work = Work::Summarise { configuration, trials: Vec::new() };
+    let summary = push(JobKey("summarise".to_owned()), work, vec![train]);
+    push(JobKey("report".to_owned()), Work::Report { folder: PathBuf::new() }, vec![summary]);
+    graph
+}
+
+/// Runs one pack of the example's first three trials under a policy.
+fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<What>) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    let layout = Layout::new(folder.path(), "packs");
+    let spec = example::sweep();
+    let slots = spec.trials()[..3].to_vec();
+    let trials: Vec<TrialId> = slots.iter().map(|trial| trial.id).collect();
+    trials.iter().for_each(|trial| fs::create_dir_all(layout.trial(*trial)).unwrap());
+    let places = vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
+    let mut starts: Vec<Vec<usize>> = Vec::new();
+    let mut executor = FakeExecutor::new(|_, file| {
+        let Work::Train(pack) = &file.work else { return Ok(vec![What::Ended(Exit::Done)]) };
+        let place = |trial: &Trial| trials.iter().position(|id| *id == trial.id).unwrap();
+        let before = starts.len();
+        starts.push(pack.slots.iter().map(place).collect());
+        Ok(script(&Told { file, slots: &pack.slots, layout: &layout, before }))
+    });
+    let dispatcher = Dispatcher {
+        layout: &layout,
+        spec: &spec,
+        journal: Journal::open(&layout.journal()).unwrap().0,
+        scheduler: Scheduler::new(graph(&spec, slots), places.clone(), policy),
+        calibration: Calibration::assumed(&places),
+        executor: &mut executor,
+        observer: &mut Silent,
+        clock: Clock::start(),
+        wake: never::<Instant>(),
+        tally: Tally { total: 3, ..Tally::default() },
+        at_work: BTreeMap::new(),
+    };
+    let tally = finish(dispatcher);
+    let started = executor.finish();
+    assert!(policy.fail_fast || started.last().unwrap().0 == "report");
+    let history = History::of(&journal::read(&layout.journal()).unwrap().entries);
+    Outcome { tally, history, starts, _folder: folder, layout, trials }
+}
+
+fn finish(mut dispatcher: Dispatcher<'_>) -> Tally {
+    let ended = dispatcher.run(&never());
+    let (ended, tally) = dispatcher.close(ended);
+    ended.unwrap();
+    tally
+}
+
+#[test]
+fn one_slot_diverges_and_two_finish() {
+    let outcome = run(POLICY, |told| {
+        let [a, b, c] = [0, 1, 2].map(|slot| told.slots[slot].id);
+        vec![told.finish(a), told.diverge(b), told.finish(c), What::Ended(Exit::Done)]
+    });
+    assert_eq!(outcome.starts, [[0, 1, 2]]);
+    assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (2, 1));
+    assert_eq!(*outcome.last(1), LastWord::Failed(Failure::Diverged { step: 3 }));
+    assert_eq!(*outcome.last(2), LastWord::Finished);
+    let log = fs::read_to_string(outcome.layout.log(outcome.trials[1])).unwrap();
+    assert!(log.starts_with("trains with 2 others; their log: "), "{log}");
+}
+
+#[test]
+fn when_a_child_dies_only_trials_without_a_fate_are_tried_again() {
+    let outcome = run(POLICY, |told| match told.before {
+        0 => {
+            let (a, b) = (told.slots[0].id, told.slots[1].id);
+            vec![told.finish(a), told.diverge(b), What::Ended(Exit::Failed(Failure::Killed { signal: 9 }))]
+        }
+        _ => vec![told.finish(told.slots[0].id), What::Ended(Exit::Done)],
+    });
+    assert_eq!(outcome.starts, [vec![0, 1, 2], vec![2]]);
+    assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (2, 1));
+    assert_eq!(outcome.attempts(), [1, 1, 2]);
+}
+
+#[test]
+fn a_fate_that_a_dying_child_could_not_tell_is_found_in_its_files() {
+    let outcome = run(POLICY, |told| {
+        let [a, b, c] = [0, 1, 2].map(|slot| told.slots[slot].id);
+        let _unsaid = (told.finish(a), told.diverge(b), told.finish(c));
+        vec![What::Ended(Exit::Failed(Failure::Killed { signal: 11 }))]
+    });
+    assert_eq!(outcome.starts, [[0, 1, 2]]);
+    assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (2, 1));
+}
+
+#[test]
+fn a_failure_of_the_whole_pack_is_that_of_every_trial_without_a_fate() {
+    let broken = Failure::BadData { message: "no store".to_owned() };
+    let outcome =
+        run(POLICY, |told| vec![told.finish(told.slots[1].id), What::Ended(Exit::Failed(broken.clone()))]);
+    assert_eq!(outcome.starts, [[0, 1, 2]]);
+    assert_eq!(outcome.tally.failures.values().collect::<Vec<_>>(), [&broken; 2]);
+    assert_eq!(*outcome.last(1), LastWord::Finished);
+}
+
+#[test]
+fn an_end_that_leaves_a_trial_without_a_fate_is_tried_again_and_then_a_failure() {
+    let outcome = run(POLICY, |told| vec![told.finish(told.slots[0].id), What::Ended(Exit::Done)]);
+    // Each start finishes one more; the third would be one too many.
+    assert_eq!(outcome.starts, [vec![0, 1, 2], vec![1, 2]]);
+    assert_eq!(*outcome.last(2), LastWord::Failed(Failure::Exited { code: 0 }));
+}
+
+#[test]
+fn a_slot_that_fails_ends_the_run_where_the_policy_says_so() {
+    let outcome = run_to_stop(Policy { fail_fast: true, ..POLICY });
+    assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (0, 1));
+    assert_eq!(*outcome.last(0), LastWord::Interrupted);
+}
+
+/// A pack whose second slot diverges while the others have long to go.
+fn run_to_stop(policy: Policy) -> Outcome {
+    run(policy, |told| vec![told.diverge(told.slots[1].id)])
+}
+
+#[test]
+fn when_memory_runs_out_the_pack_is_halved_and_then_takes_fewer_rows_at_a_time() {
+    let outcome = run(Policy::ONCE, |told| {
+        let rows = told.file.micro_rows;
+        if told.slots.len() > 1 || (told.before > 1 && rows.is_none_or(|rows| rows > 8)) {
+            return vec![What::Ended(Exit::Failed(Failure::OutOfMemory))];
+        }
+        vec![told.finish(told.slots[0].id), What::Ended(Exit::Done)]
+    });
+    assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (3, 0));
+    assert_eq!(outcome.starts[0], [0, 1, 2]);
+    assert_eq!(outcome.attempts().iter().max(), Some(&5), "{:?}", outcome.starts);
+}

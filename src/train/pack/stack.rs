@@ -1,0 +1,139 @@
+//! Owns the slots that go through the model together: their tensors, their optimiser, their way in and
+//! out. Decides neither when they step nor when they leave.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use tch::Tensor;
+
+use crate::arch::{Architecture, Head};
+use crate::model::Model;
+use crate::model::build::Start;
+use crate::model::layers::AdapterSettings;
+use crate::model::params::{Params, fill};
+use crate::run::layout::Layout;
+use crate::stream::StreamKey;
+use crate::train::checkpoint::{self, CheckpointError, State};
+use crate::train::optimiser::{AdamW, SlotStep};
+use crate::train::schedule::learning_rate;
+use crate::train::slot::Slot;
+
+/// Slots stacked in one set of tensors, `[K, …]`.
+pub(super) struct Stack<'a> {
+    pub(super) slots: Vec<Slot>,
+    pub(super) params: Params,
+    pub(super) model: Model,
+    adapters: Option<AdapterSettings>,
+    optimiser: AdamW,
+    family: (&'a Architecture, Head),
+}
+
+impl<'a> Stack<'a> {
+    /// All slots in one stack.
+    pub(super) fn of_all(slots: Vec<Slot>, start: Start, family: (&'a Architecture, Head)) -> Self {
+        let Start { params, adapters } = start;
+        let model = Model::new(family.0, family.1, &params, adapters.as_ref());
+        let optimiser = AdamW::new(&params);
+        Self { slots, params, model, adapters, optimiser, family }
+    }
+
+    /// A stack for each slot. What is frozen for all is in memory once.
+    pub(super) fn of_each(slots: Vec<Slot>, start: Start, family: (&'a Architecture, Head)) -> Vec<Self> {
+        if slots.len() == 1 {
+            return vec![Self::of_all(slots, start, family)];
+        }
+        let alone = |k: usize| Start {
+            params: start.params.retain(&[k]),
+            adapters: start.adapters.as_ref().map(|settings| settings.retain(&[k])),
+        };
+        let each = slots.into_iter().enumerate();
+        each.map(|(k, slot)| Self::of_all(vec![slot], alone(k), family)).collect()
+    }
+
+    /// Whether all slots see the same batch with the same random stream.
+    pub(super) fn in_step(&self) -> bool {
+        self.slots.iter().all(|slot| seen_by(slot) == seen_by(&self.slots[0]))
+    }
+
+    /// What stacks must have in common to share their trunk; `None` where this one has none to share.
+    pub(super) fn sight(&self) -> Option<(StreamKey, u64)> {
+        (self.in_step() && self.model.shares_trunk()).then(|| seen_by(&self.slots[0]))
+    }
+
+    /// One optimiser step on the gradients so far. Returns their norms before clipping, `[K]`.
+    pub(super) fn optimise(&mut self) -> Tensor {
+        let steps = self.slots.iter().map(|slot| {
+            let training = &slot.trial.configuration.training;
+            let learning_rate = learning_rate(training, slot.state.step, slot.total);
+            SlotStep { training, done: slot.state.step, learning_rate }
+        });
+        self.optimiser.step(&self.params, &steps.collect::<Vec<_>>())
+    }
+
+    /// A model of some slots' weights as they are now, for evaluation; `None` where it is that of all.
+    pub(super) fn model_of(&self, slots: &[usize]) -> Option<Model> {
+        let params = match slots {
+            all if all.len() == self.slots.len() => return None,
+            [alone] => self.params.only(*alone),
+            some => self.params.retain(some),
+        };
+        let adapters = self.adapters.as_ref().map(|settings| settings.retain(slots));
+        Some(Model::new(self.family.0, self.family.1, &params, adapters.as_ref()))
+    }
+
+    /// Lets all slots go that are not in `kept`.
+    pub(super) fn retain(&mut self, kept: &[usize]) {
+        if kept.len() == self.slots.len() {
+            return;
+        }
+        let mut position = 0..;
+        self.slots.retain(|_| position.next().is_some_and(|k| kept.contains(&k)));
+        if kept.is_empty() {
+            return;
+        }
+        self.optimiser = self.optimiser.retain(&self.params, kept);
+        self.params = self.params.retain(kept);
+        self.adapters = self.adapters.as_ref().map(|settings| settings.retain(kept));
+        self.model = Model::new(self.family.0, self.family.1, &self.params, self.adapters.as_ref());
+    }
+
+    /// All of a slot's tensors that change, sharing their storage.
+    pub(super) fn tensors(&self, k: usize) -> BTreeMap<String, Tensor> {
+        let mut tensors = self.params.slot(k);
+        tensors.extend(self.optimiser.slot(&self.params, k));
+        tensors
+    }
+
+    /// Takes a slot to where its checkpoint stands; without one it is at its start. Where the checkpoint
+    /// cannot be used, the slot starts over and the reason comes back.
+    pub(super) fn resume(&mut self, k: usize, layout: &Layout) -> Option<CheckpointError> {
+        match self.restore(k, layout) {
+            Ok(state) => self.slots[k].state = state,
+            Err(CheckpointError::Io(error)) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Some(error),
+        }
+        None
+    }
+
+    /// Fills a slot's tensors from its checkpoint; on an error they are as they were.
+    fn restore(&self, k: usize, layout: &Layout) -> Result<State, CheckpointError> {
+        let id = self.slots[k].trial.id;
+        let damaged = |what: String| CheckpointError::Damaged(what);
+        let (state, values) = checkpoint::load(&layout.last_checkpoint(id))?;
+        if state.trial != id {
+            return Err(damaged(format!("it is that of the trial {}", state.trial)));
+        }
+        if state.best.is_some() {
+            // The best weights so far cannot be made again from here.
+            let best = checkpoint::load(&layout.best_checkpoint(id));
+            best.map_err(|error| damaged(format!("of the best weights, {error}")))?;
+        }
+        fill(&self.tensors(k), &values).map_err(damaged)?;
+        Ok(state)
+    }
+}
+
+/// What decides the batch and the dropout masks of a slot's next step.
+fn seen_by(slot: &Slot) -> (StreamKey, u64) {
+    (slot.key, slot.state.step)
+}

@@ -1,0 +1,41 @@
+//! Owns the choice of number formats, and what it means. Computes nothing.
+
+use serde::{Deserialize, Serialize};
+
+/// What a model's base is computed in, while it trains and while it is judged. Adapters, heads, norms,
+/// the softmax of attention, losses, gradients of what trains and the optimiser always have 32 bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Precision {
+    /// 32 bits.
+    #[default]
+    Fp32,
+    /// A frozen base is stored and multiplied in bfloat16; weights that train have 32 bits and are
+    /// rounded for each product, as by `torch.autocast`.
+    Bf16,
+}
+
+impl Precision {
+    /// The name used in sweep files and tables.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+        }
+    }
+
+    /// Bytes of a frozen parameter.
+    #[must_use]
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::Fp32 => 4,
+            Self::Bf16 => 2,
+        }
+    }
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+    pub(super) fn is_fp32(&self) -> bool {
+        *self == Self::Fp32
+    }
+}
