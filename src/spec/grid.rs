@@ -99,7 +99,7 @@ fn dimensions(block: &RawBlock) -> Vec<(Vec<Axis>, Dimension<'_>)> {
             None => vec![axis],
             Some(zip) => {
                 let named = |member: &&RawAxis| zip.value.iter().any(|n| n.value == member.axis.name());
-                block.axes.iter().filter(named).collect()
+                block.axes.iter().filter(named).filter(|member| !member.values.is_empty()).collect()
             }
         };
         zipped.extend(group.iter().map(|member| member.axis));

@@ -170,6 +170,11 @@ fn modules_to_save_are_one_value_and_can_be_none() {
 fn zipped_axes_move_together_and_exclusions_leave_points_out() {
     let zip = "grid: [{method: lora, model: m, rank: [4, 8], alpha: [8, 16], learning_rate: 1, zip: [[rank, alpha]]}]";
     assert_eq!(shapes(&expand(zip)), [(4, 8.0), (8, 16.0)]);
+    let bad = zip.replace("[4, 8]", "[none, 0]");
+    assert!(
+        expand_in("/data", &bad, &[]).unwrap_err().contains("`rank`"),
+        "nothing is left of an axis of a zip"
+    );
     let methods = "grid: [{method: [lora, full], model: m, rank: [4, 8], learning_rate: [1, 2], zip: [[method, learning_rate]]}]";
     let rates: Vec<_> = expand(methods).iter().map(|c| (c.method.name(), c.training.learning_rate)).collect();
     assert_eq!(rates, [("lora", 1.0), ("lora", 1.0), ("full", 2.0)]);
