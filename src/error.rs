@@ -49,13 +49,19 @@ impl AppError {
     /// A file that cannot be read or written.
     #[must_use]
     pub fn file(action: &str, path: &Path, error: &std::io::Error) -> Self {
-        let kinds = [
-            (std::io::ErrorKind::PermissionDenied, "look at its owner and permissions with `ls -ld`"),
-            (std::io::ErrorKind::StorageFull, "free some space; `lorasweep doctor` says what is left"),
-        ];
-        let hint = kinds.into_iter().find_map(|(kind, hint)| (kind == error.kind()).then_some(hint));
+        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+
         let message = format!("cannot {action} `{}`: {error}", path.display());
-        Self::Input { message, hint: hint.map(str::to_owned) }
+        let hint = |text: &str| Some(text.to_owned());
+        let full = "free some space; `lorasweep doctor` says what is left, and the same command continues";
+        match error.kind() {
+            StorageFull | QuotaExceeded => Self::Environment { message, hint: hint(full) },
+            ReadOnlyFilesystem => Self::Environment { message, hint: hint("mount its disk writable") },
+            PermissionDenied => {
+                Self::Input { message, hint: hint("look at its owner and permissions with `ls -ld`") }
+            }
+            _ => Self::Input { message, hint: None },
+        }
     }
 
     /// The documented exit code.

@@ -331,6 +331,17 @@ pub enum Failure {
         /// What it said.
         message: String,
     },
+    /// Its process could not be started.
+    NotStarted {
+        /// What the system said.
+        message: String,
+    },
+    /// Files cannot be written: the disk is full, or was made read-only. That is no failure of a
+    /// trial, and the run stops for it.
+    Unwritable {
+        /// What the system said.
+        message: String,
+    },
     /// The data or the model did not hold what the check had found.
     BadData {
         /// What was wrong.
@@ -356,6 +367,12 @@ const OUT_OF_MEMORY: [&str; 9] = [
 const DEVICE_FAILED: [&str; 5] =
     ["CUDA error", "CUDA driver", "CUDA-capable device", "_STATUS_NOT_INITIALIZED", "uncorrectable ECC"];
 
+/// ENOMEM, which a file operation may return.
+const NO_MEMORY: [i32; 1] = [12];
+
+/// ENOSPC, EROFS and EDQUOT.
+const UNWRITABLE: [i32; 3] = [28, 30, 122];
+
 impl Failure {
     /// The failure of memory or of a device that a library's or the system's message tells of.
     #[must_use]
@@ -366,6 +383,19 @@ impl Failure {
         }
         let line = message.lines().find(|line| speaks_of(line, &DEVICE_FAILED))?;
         Some(Self::DeviceFailed { message: line.to_owned() })
+    }
+
+    /// The failure that a message means which may hold what the system said of memory, a device or a
+    /// disk; one of the data otherwise.
+    #[must_use]
+    pub fn meant_by(message: String) -> Self {
+        let speaks_of = |errors: &[i32]| errors.iter().any(|n| message.contains(&format!("(os error {n})")));
+        match Self::told_by(&message) {
+            Some(told) => told,
+            None if speaks_of(&NO_MEMORY) => Self::OutOfMemory,
+            None if speaks_of(&UNWRITABLE) => Self::Unwritable { message },
+            None => Self::BadData { message },
+        }
     }
 
     /// Its kind in a few words, to count failures by.
@@ -380,6 +410,8 @@ impl Failure {
             Self::Killed { .. } => "killed by a signal",
             Self::HostLost => "lost with their machine",
             Self::DeviceFailed { .. } => "lost with their device",
+            Self::NotStarted { .. } => "not started",
+            Self::Unwritable { .. } => "that could not write",
             Self::BadData { .. } => "with bad data",
         }
     }
@@ -393,7 +425,9 @@ impl Failure {
             | Self::Exited { .. }
             | Self::Killed { .. }
             | Self::HostLost
-            | Self::DeviceFailed { .. } => true,
+            | Self::DeviceFailed { .. }
+            | Self::NotStarted { .. }
+            | Self::Unwritable { .. } => true,
             Self::OutOfMemory | Self::TimedOut | Self::Diverged { .. } | Self::BadData { .. } => false,
         }
     }
@@ -409,6 +443,8 @@ impl Failure {
             | Self::Hung
             | Self::Exited { .. }
             | Self::Killed { .. }
+            | Self::NotStarted { .. }
+            | Self::Unwritable { .. }
             | Self::BadData { .. } => false,
         }
     }
@@ -425,7 +461,8 @@ impl std::fmt::Display for Failure {
             Self::Killed { signal } => write!(f, "the process was killed by signal {signal}"),
             Self::HostLost => write!(f, "the machine that ran it is gone"),
             Self::DeviceFailed { message } => write!(f, "the device failed: {message}"),
-            Self::BadData { message } => write!(f, "{message}"),
+            Self::NotStarted { message } => write!(f, "cannot start its process: {message}"),
+            Self::Unwritable { message } | Self::BadData { message } => write!(f, "{message}"),
         }
     }
 }

@@ -21,7 +21,7 @@ use signal_hook::flag;
 use crate::data;
 use crate::error::AppError;
 use crate::exec::local::PARENT_VARIABLE;
-use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, Exit};
+use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
 use crate::job::{ChildLine, JobFile, Pack, Work};
 use crate::outcome::Failure;
 use crate::report;
@@ -44,6 +44,9 @@ pub fn run(job_file: &Path) -> u8 {
             let unheard = Arc::clone(&stop);
             thread::spawn(move || beat(&unheard, &over));
             match caught(|| work(&job, &stop)) {
+                Exit::Failed(Failure::BadData { message }) => {
+                    give_up(job_file, Some(&job), Failure::meant_by(message))
+                }
                 Exit::Failed(failure) => give_up(job_file, Some(&job), failure),
                 exit @ (Exit::Done | Exit::Interrupted) => exit,
             }
@@ -53,6 +56,7 @@ pub fn run(job_file: &Path) -> u8 {
     match exit {
         Exit::Done => EXIT_DONE,
         Exit::Interrupted => EXIT_INTERRUPTED,
+        Exit::Failed(Failure::Unwritable { .. }) => EXIT_UNWRITABLE,
         Exit::Failed(_) => EXIT_FAILED,
     }
 }
@@ -151,10 +155,6 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
     };
     match done {
         Ok(()) => Exit::Done,
-        // What the system says when an allocation fails inside a file operation.
-        Err(Failure::BadData { message }) if message.contains("(os error 12)") => {
-            Exit::Failed(Failure::OutOfMemory)
-        }
         Err(failure) => Exit::Failed(failure),
     }
 }

@@ -97,6 +97,8 @@ fn remedy(failure: &Failure) -> &'static str {
         Failure::Killed { .. } => "the log's last lines may say what happened",
         Failure::Hung => "the log's last lines may say what it waited for",
         Failure::HostLost | Failure::DeviceFailed { .. } => "the same command runs it again elsewhere",
+        Failure::NotStarted { .. } => "what helps: fewer other processes or open files, or `ulimit`",
+        Failure::Unwritable { .. } => "make room, and the same command continues",
         Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",
     }
 }

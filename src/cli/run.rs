@@ -118,6 +118,12 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
             hint: Some(format!("`lorasweep doctor` says what there is; `{continues}` continues")),
         });
     }
+    if let Some(message) = &summary.unwritable {
+        return Err(AppError::Environment {
+            message: format!("stopped, since files cannot be written: {message}"),
+            hint: Some(format!("make room; then `{continues}` continues, and nothing that is done is lost")),
+        });
+    }
     let failed = summary.failed > 0 || !summary.failed_jobs.is_empty();
     if summary.left > 0 && (summary.stopped || !failed) {
         return Err(AppError::Interrupted {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -20,7 +20,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use super::memory::{self, MemoryWatch};
-use super::{EXIT_DONE, EXIT_INTERRUPTED, Executor, Exit, Report, StartJob, What};
+use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, Report, StartJob, What};
 use crate::job::{ChildLine, Device, JobFile, Placement, Work};
 use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
@@ -29,6 +29,9 @@ use crate::run::layout::Layout;
 
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
+
+/// The longest line that is read from a child as one, in bytes. Its own are far shorter.
+const LONGEST_LINE: u64 = 1 << 20;
 
 /// The children that are not reaped yet.
 type Children = Arc<Mutex<BTreeMap<JobId, Known>>>;
@@ -165,7 +168,7 @@ impl Watch {
     fn read(&self, lines: ChildStdout, mut log: File) {
         let mut lines = BufReader::new(lines);
         let mut line = Vec::new();
-        while lines.read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
+        while lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             self.memory.look();
             if let Ok(said) = serde_json::from_slice::<ChildLine>(&line) {
                 self.say(What::Said(said));
@@ -193,6 +196,8 @@ fn exit(status: ExitStatus) -> Exit {
         Exit::Done
     } else if code == i32::from(EXIT_INTERRUPTED) {
         Exit::Interrupted
+    } else if code == i32::from(EXIT_UNWRITABLE) {
+        Exit::Failed(Failure::Unwritable { message: "there is no room for its files".to_owned() })
     } else {
         Exit::Failed(Failure::Exited { code })
     }

@@ -25,3 +25,22 @@ impl Clock {
         self.begun + time.duration_since(self.wall).unwrap_or_default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_wall_clock_that_was_set_moves_neither_pauses_nor_limits() {
+        let begun = Instant::now();
+        for wall in [SystemTime::UNIX_EPOCH, SystemTime::now() + Duration::from_secs(1 << 31)] {
+            // As if the wall clock had been at `wall` then, and is where it is now.
+            let clock = Clock { wall, begun };
+            let pause = Duration::from_secs(300);
+            assert_eq!(clock.instant(wall + pause), begun + pause);
+            assert!(clock.now() >= wall && clock.now() - wall <= begun.elapsed());
+            assert_eq!(clock.instant(wall - pause), begun);
+        }
+    }
+}

@@ -28,7 +28,7 @@ use crate::trial::{Trial, TrialId};
 use crate::ui::{Notice, Observer};
 
 /// A child that has said nothing for this long hangs. Heartbeats come every two seconds.
-const SILENCE: Duration = Duration::from_secs(300);
+pub(super) const SILENCE: Duration = Duration::from_secs(300);
 /// Time between two looks for silent children.
 const TICK: Duration = Duration::from_secs(5);
 
@@ -56,6 +56,8 @@ pub(super) struct Tally {
     pub(super) failures: BTreeMap<TrialId, Failure>,
     pub(super) failed_jobs: Vec<(JobKey, Failure)>,
     pub(super) retired: Vec<Device>,
+    /// Why files can no longer be written.
+    pub(super) unwritable: Option<String>,
     pub(super) stopped: bool,
     pub(super) reported: bool,
 }
@@ -189,8 +191,10 @@ impl Dispatcher<'_> {
                 Ok(Event::JobStarted { job })
             }
             Err(error) => {
-                let message = format!("cannot start its process: {error}");
-                let failure = Failure::told_by(&message).unwrap_or(Failure::BadData { message });
+                let failure = match Failure::meant_by(error.to_string()) {
+                    Failure::BadData { message } => Failure::NotStarted { message },
+                    failure => failure,
+                };
                 self.fail_job(job, &key, failure)
             }
         }
@@ -224,7 +228,7 @@ impl Dispatcher<'_> {
         }
     }
 
-    fn kill_silent(&mut self, now: Instant) {
+    pub(super) fn kill_silent(&mut self, now: Instant) {
         for job in silent(&self.at_work, now) {
             self.ask(job, Asked::Die, true);
         }

@@ -68,6 +68,9 @@ impl Dispatcher<'_> {
     }
 
     pub(super) fn fail_job(&mut self, job: JobId, key: &JobKey, failure: Failure) -> Result<Event, AppError> {
+        if let Failure::Unwritable { message } = &failure {
+            self.tally.unwritable.get_or_insert(message.clone());
+        }
         self.note(Happened::JobFailed { key: key.clone(), failure: failure.clone() })?;
         self.observer.observe(&Notice::JobEnded { job, key, failure: Some(&failure) });
         Ok(Event::JobFailed { job, failure })

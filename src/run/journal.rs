@@ -174,7 +174,7 @@ pub enum JournalError {
 impl From<JournalError> for AppError {
     fn from(error: JournalError) -> Self {
         let hint = match &error {
-            JournalError::Io { .. } => None,
+            JournalError::Io { path, source } => return Self::file("use the journal", path, source),
             JournalError::Header { .. } | JournalError::Version { .. } | JournalError::Entry { .. } => Some(
                 "use the version that wrote it, or move the file away and run again: \
                  trials with a result are kept"

@@ -97,6 +97,8 @@ pub struct RunSummary {
     pub failed_jobs: Vec<(JobKey, Failure)>,
     /// Devices that got no more jobs, since they failed.
     pub retired: Vec<Device>,
+    /// Why it stopped, where files could no longer be written.
+    pub unwritable: Option<String>,
     /// The user asked it to end.
     pub stopped: bool,
     /// The report was written.
@@ -292,7 +294,7 @@ fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
 }
 
 fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> RunSummary {
-    let Tally { total, done, mut failures, failed_jobs, retired, stopped, reported } = tally;
+    let Tally { total, done, mut failures, failed_jobs, retired, unwritable, stopped, reported } = tally;
     let (done, failed) = (done.len(), failures.len());
     let ordered = spec.trials().into_iter().filter_map(|trial| failures.remove_entry(&trial.id)).collect();
     let left = total - done - failed;
@@ -305,6 +307,7 @@ fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> Ru
         failures: ordered,
         failed_jobs,
         retired,
+        unwritable,
         stopped,
         reported,
     }

@@ -16,16 +16,17 @@ use crate::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
 use crate::plan::cost::Calibration;
 use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
 use crate::run::clock::Clock;
-use crate::run::dispatch::{Dispatcher, Tally};
+use crate::run::dispatch::{Dispatcher, SILENCE, Tally};
 use crate::run::files;
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{self, Journal};
 use crate::run::layout::Layout;
-use crate::sched::{Policy, Scheduler};
+use crate::sched::{Event, Policy, Scheduler};
 use crate::spec::SweepSpec;
 use crate::trial::{Trial, TrialId};
 use crate::ui::{Notice, Observer};
 
+const DONE: What = What::Ended(Exit::Done);
 const PAUSE: Duration = Duration::from_millis(1);
 const POLICY: Policy = Policy { attempts: 2, pause: PAUSE, ..Policy::ONCE };
 
@@ -113,6 +114,15 @@ fn graph(sweep: &SweepSpec, slots: Vec<Trial>) -> JobGraph {
 
 /// Runs one pack of the example's first three trials under a policy.
 fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<What>) -> Outcome {
+    meddle(policy, script, |_| ())
+}
+
+/// The same, with something that happens before the loop begins.
+fn meddle(
+    policy: Policy,
+    script: impl Fn(&Told<'_>) -> Vec<What>,
+    first: impl FnOnce(&mut Dispatcher<'_>),
+) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::new(folder.path(), "packs");
     let spec = example::sweep();
@@ -128,7 +138,7 @@ fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<What>) -> Outcome {
         starts.push(pack.slots.iter().map(place).collect());
         Ok(script(&Told { file, slots: &pack.slots, layout: &layout, before }))
     });
-    let dispatcher = Dispatcher {
+    let mut dispatcher = Dispatcher {
         layout: &layout,
         spec: &spec,
         journal: Journal::open(&layout.journal()).unwrap().0,
@@ -141,6 +151,7 @@ fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<What>) -> Outcome {
         tally: Tally { total: 3, ..Tally::default() },
         at_work: BTreeMap::new(),
     };
+    first(&mut dispatcher);
     let tally = finish(dispatcher);
     let started = executor.finish();
     assert!(policy.fail_fast || started.last().unwrap().0 == "report");
@@ -181,6 +192,20 @@ fn when_a_child_dies_only_trials_without_a_fate_are_tried_again() {
     assert_eq!(outcome.starts, [vec![0, 1, 2], vec![2]]);
     assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (2, 1));
     assert_eq!(outcome.attempts(), [1, 1, 2]);
+}
+
+#[test]
+fn a_child_that_hangs_is_killed_and_started_again() {
+    let script = |told: &Told<'_>| match told.before {
+        0 => Vec::new(),
+        _ => [0, 1, 2].map(|slot| told.finish(told.slots[slot].id)).into_iter().chain([DONE]).collect(),
+    };
+    let outcome = meddle(POLICY, script, |dispatcher| {
+        dispatcher.happen([Event::RunStarted]).unwrap();
+        dispatcher.kill_silent(Instant::now() + SILENCE + Duration::from_secs(1));
+    });
+    assert_eq!(outcome.starts, [[0, 1, 2], [0, 1, 2]]);
+    assert_eq!((outcome.tally.done.len(), outcome.attempts()), (3, vec![2; 3]));
 }
 
 #[test]

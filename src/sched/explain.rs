@@ -120,7 +120,7 @@ impl Scheduler {
             JobState::Cancelled => Explanation::Cancelled {
                 failed: match self.ending {
                     Some(Ending::FailFast(job)) => Some(self.key(job)),
-                    Some(Ending::Asked | Ending::Over) | None => None,
+                    Some(Ending::Asked | Ending::Unwritable | Ending::Over) | None => None,
                 },
             },
         }

@@ -82,6 +82,7 @@ fn after_end(end: End, now: Circumstances) -> Transition {
     let next = match end {
         End::Finished => JobState::Done,
         End::Failed(reason) if now.settled => JobState::Failed { reason },
+        End::Failed(Failure::Unwritable { .. }) => JobState::Cancelled,
         // A child that dies of a signal while the run is ending died of ours.
         End::Failed(Failure::Killed { .. }) if now.ending => JobState::Cancelled,
         End::Failed(Failure::OutOfMemory) => match now.rung {

@@ -44,6 +44,8 @@ pub(super) enum Ending {
     Asked,
     /// This job failed, and the policy is to fail fast.
     FailFast(JobId),
+    /// Files can no longer be written.
+    Unwritable,
     /// Nothing runs and nothing can start.
     Over,
 }
@@ -120,6 +122,7 @@ impl Scheduler {
         let Some(state) = self.states.get(index(job)) else { return Vec::new() };
         let circumstances = self.circumstances(now, job);
         let broken = matches!(&change, Change::Ended(End::Failed(failure)) if failure.blames_device());
+        let unwritable = matches!(&change, Change::Ended(End::Failed(Failure::Unwritable { .. })));
         let memory = change == Change::Ended(End::Failed(Failure::OutOfMemory));
         let next = match transition(state, change, circumstances) {
             Transition::Refused => return Vec::new(),
@@ -149,6 +152,10 @@ impl Scheduler {
             }
             JobState::Done | JobState::Skipped { .. } | JobState::Cancelled => self.settle(job),
             JobState::Blocked { .. } | JobState::Launched { .. } | JobState::Running { .. } => {}
+        }
+        if unwritable && self.ending.is_none() {
+            self.cancel_waiting(Ending::Unwritable);
+            actions.extend(self.stop_seated(false));
         }
         actions
     }

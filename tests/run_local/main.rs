@@ -180,6 +180,16 @@ fn rubbish_on_standard_output_goes_to_the_log() {
 }
 
 #[test]
+fn rubbish_without_an_end_is_read_in_parts() {
+    let script = format!("head -c 3000000 /dev/zero | tr '\\0' x; echo; {HEARTBEAT}");
+    let bench = Bench::start(&script);
+    bench.heartbeat();
+    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    let lines: Vec<usize> = bench.log().lines().map(str::len).collect();
+    assert_eq!((lines.len(), lines.iter().sum::<usize>()), (3, 3_000_000 + 3 * "stdout: ".len()));
+}
+
+#[test]
 fn a_child_knows_its_share_of_the_machine() {
     let bench = Bench::start("env >&2");
     assert_eq!(bench.next(), What::Ended(Exit::Done));

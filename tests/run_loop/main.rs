@@ -1,9 +1,11 @@
 //! The run loop with a real scheduler, a real journal and real files; children follow a script.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
+mod clock;
 mod events;
 mod gc;
 mod keep;
+mod many;
 mod processes;
 mod resume;
 mod support;

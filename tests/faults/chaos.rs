@@ -1,0 +1,75 @@
+//! A sweep of tiny trials whose orchestrator and children are killed at any moment.
+//!
+//! `make chaos` goes on for `CHAOS_SECONDS` (600), with `CHAOS_TRIALS` (200) in each sweep; without
+//! these the test takes a short form. What is killed, when and how follows from a seed that is printed
+//! and can be set as `CHAOS_SEED`; what the program does between two kills does not.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use rand::SeedableRng;
+use rand_chacha::ChaCha8Rng;
+
+use crate::fates::Fates;
+use crate::life::{Ended, Life};
+use crate::monkey::Monkey;
+use crate::site::Site;
+
+/// The short form: so many seconds of kills, on as many trials as the long one.
+const SECONDS: u64 = 20;
+const TRIALS: u64 = 200;
+/// At least so many kills a minute, or the machine is too slow for the test to mean much.
+const KILLS_PER_MINUTE: u64 = 10;
+
+#[test]
+#[expect(clippy::print_stdout, reason = "who repeats a run needs its seed, and the counts are the result")]
+fn a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one() {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let seed = number("CHAOS_SEED").unwrap_or(now);
+    let seconds = number("CHAOS_SECONDS").unwrap_or(SECONDS);
+    let trials = usize::try_from(number("CHAOS_TRIALS").unwrap_or(TRIALS)).unwrap();
+    println!("chaos: CHAOS_SEED={seed} CHAOS_SECONDS={seconds} CHAOS_TRIALS={trials}");
+
+    let undisturbed = Site::new(trials);
+    let life = Life::start(&undisturbed, None);
+    assert_eq!(life.live(), Ended::Over);
+    let expected = Fates::of(&undisturbed);
+    println!("chaos: {expected}");
+
+    let until = Instant::now() + Duration::from_secs(seconds);
+    let mut monkey = Monkey::new(ChaCha8Rng::seed_from_u64(seed));
+    let mut sweeps = 0;
+    while Instant::now() < until {
+        let site = Site::new(trials);
+        monkey.disturb(&site, until);
+        sweeps += 1;
+        let fates = Fates::of(&site);
+        fates.assert_each_once();
+        fates.assert_same(&expected);
+    }
+    println!("chaos: {sweeps} sweeps of {trials} trials; {monkey}");
+    assert!(monkey.kills() * 60 >= seconds * KILLS_PER_MINUTE, "too few kills to mean much");
+}
+
+/// Interruptions spread evenly over a run, by the growth of its journal.
+#[test]
+fn ten_interruptions_spread_over_a_run_change_no_byte_of_its_tables() {
+    let undisturbed = Site::new(20);
+    assert_eq!(Life::start(&undisturbed, Some(4)).live(), Ended::Over);
+    let expected = Fates::of(&undisturbed);
+    let whole = undisturbed.journal_length();
+
+    let site = Site::new(20);
+    for n in 1..=10 {
+        let life = Life::start(&site, Some(4));
+        life.wait_for_journal(&site, whole * n / 11);
+        assert_ne!(life.interrupt(), Ended::Over, "it was over before interruption {n}");
+    }
+    assert_eq!(Life::start(&site, Some(4)).live(), Ended::Over);
+    let fates = Fates::of(&site);
+    fates.assert_each_once();
+    fates.assert_same(&expected);
+}
+
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok().map(|text| text.parse().unwrap())
+}

@@ -1,0 +1,137 @@
+//! Disks that are full, for each kind of file and for all at once. Needs mounts of its own.
+
+use std::fs;
+use std::process::Command;
+
+use lorasweep::run::record::{self, TrialState};
+
+use crate::fates::Fates;
+use crate::life::{Ended, Life};
+use crate::site::{PROGRAM, Said, Site};
+
+const RUN: &str = r#""$0" run chaos.yaml --devices cpu:2 --quiet"#;
+
+/// Runs a shell script in the sweep's folder, with mounts that nobody else sees and that are gone at
+/// its end; `$0` is the program. `None` where this machine does not let us mount.
+#[expect(clippy::print_stdout, reason = "a test that skips says why")]
+pub(crate) fn with_mounts(site: &Site, script: &str) -> Option<Said> {
+    let unshare = |script: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--map-root-user", "--mount", "/bin/sh", "-euc", script, PROGRAM]);
+        command.current_dir(site.folder()).output()
+    };
+    match unshare("mount -t tmpfs tmpfs /mnt") {
+        Ok(tried) if tried.status.success() => Some(unshare(script).unwrap().into()),
+        Ok(tried) => {
+            println!("skipped, nothing can be mounted: {}", String::from_utf8_lossy(&tried.stderr));
+            None
+        }
+        Err(error) => {
+            println!("skipped, `unshare` does not start: {error}");
+            None
+        }
+    }
+}
+
+/// The run stopped for the disk and fails no trial for it; with room again it ends as if nothing had
+/// happened.
+#[track_caller]
+fn stopped_and_goes_on(site: &Site, said: &Said) {
+    assert_eq!(said.code, Some(5), "{}", said.stderr);
+    for words in ["(os error 28)", "hint: ", "continues"] {
+        assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
+    }
+    if let Ok(record) = record::load(site.layout.run()) {
+        let undisturbed = Fates::undisturbed();
+        for trial in record.trials {
+            let failed = matches!(trial.state, TrialState::Failed { .. });
+            assert!(!failed || undisturbed.failed(trial.trial.id), "{:?}", trial.state);
+        }
+    }
+    assert_eq!(Life::start(site, None).live(), Ended::Over);
+    let fates = Fates::of(site);
+    fates.assert_each_once();
+    fates.assert_same(Fates::undisturbed());
+}
+
+#[test]
+fn no_room_for_a_checkpoint() {
+    let site = Site::new(8);
+    let trial = site.first_trial();
+    let folder = site.layout.last_checkpoint(trial).parent().unwrap().to_path_buf();
+    fs::create_dir_all(&folder).unwrap();
+    let mount = format!("mount -t tmpfs -o size=4k tmpfs '{}'; exec {RUN}", folder.display());
+    let Some(said) = with_mounts(&site, &mount) else { return };
+    stopped_and_goes_on(&site, &said);
+}
+
+#[test]
+fn no_room_for_metrics() {
+    let site = Site::new(8);
+    let metrics = site.layout.metrics(site.first_trial());
+    fs::create_dir_all(metrics.parent().unwrap()).unwrap();
+    fs::create_dir(site.folder().join("full")).unwrap();
+    std::os::unix::fs::symlink(site.folder().join("full/metrics"), &metrics).unwrap();
+    let full = "mount -t tmpfs -o size=4k tmpfs full; head -c 4096 /dev/zero > full/ballast";
+    let Some(said) = with_mounts(&site, &format!("{full}; exec {RUN}")) else { return };
+    fs::remove_file(metrics).unwrap();
+    stopped_and_goes_on(&site, &said);
+}
+
+#[test]
+fn no_room_for_the_journal() {
+    let site = Site::new(8);
+    let journal = site.layout.journal();
+    fs::create_dir_all(site.layout.run()).unwrap();
+    fs::create_dir(site.folder().join("full")).unwrap();
+    std::os::unix::fs::symlink(site.folder().join("full/journal"), &journal).unwrap();
+    let full = "mount -t tmpfs -o size=4k tmpfs full";
+    let script = format!("{full}; code=0; {RUN} || code=$?; cp full/journal saved; exit $code");
+    let Some(said) = with_mounts(&site, &script) else { return };
+    fs::remove_file(&journal).unwrap();
+    fs::rename(site.folder().join("saved"), &journal).unwrap();
+    assert_eq!(site.journal_length(), 4096);
+    stopped_and_goes_on(&site, &said);
+}
+
+#[test]
+fn no_room_for_the_report() {
+    let site = Site::new(8);
+    fs::create_dir(site.folder().join("reports")).unwrap();
+    let full = "mount -t tmpfs -o size=4k tmpfs reports";
+    let Some(said) = with_mounts(&site, &format!("{full}; exec {RUN}")) else { return };
+    stopped_and_goes_on(&site, &said);
+}
+
+#[test]
+fn no_room_for_a_token_store() {
+    let site = Site::new(8);
+    fs::create_dir_all(site.layout.stores()).unwrap();
+    let full =
+        "mount -t tmpfs -o size=4k tmpfs results/.stores; head -c 4096 /dev/zero > results/.stores/ballast";
+    let Some(said) = with_mounts(&site, &format!("{full}; exec {RUN}")) else { return };
+    stopped_and_goes_on(&site, &said);
+}
+
+/// The disk of all results runs full some time after the sweep began: every kind of file may be the
+/// first that finds no room.
+#[test]
+fn no_room_for_anything_any_more() {
+    for left_kib in [0, 40, 160] {
+        let site = Site::new(8);
+        fs::create_dir(site.folder().join("results")).unwrap();
+        let script = format!(
+            r#"mount -t tmpfs -o size=64m tmpfs results
+            {RUN} --json > events & run=$!
+            until grep -q job_launched events; do kill -0 $run; sleep 0.01; done
+            free=$(df -k results | awk 'END {{ print $4 }}')
+            head -c $((free - {left_kib}))k /dev/zero > results/ballast
+            code=0; wait $run || code=$?
+            rm results/ballast; cp -a results saved; exit $code"#
+        );
+        let Some(said) = with_mounts(&site, &script.replace("--quiet --json", "--json")) else { return };
+        fs::remove_dir(site.folder().join("results")).unwrap();
+        fs::rename(site.folder().join("saved"), site.folder().join("results")).unwrap();
+        stopped_and_goes_on(&site, &said);
+    }
+}

@@ -1,0 +1,79 @@
+//! Folders that cannot be written to, that have odd names, and processes with few file descriptors.
+
+use std::fs;
+use std::process::Command;
+
+use crate::disk::with_mounts;
+use crate::fates::Fates;
+use crate::life::{Ended, Life};
+use crate::site::{PROGRAM, Said, Site};
+
+#[test]
+fn a_read_only_results_folder_is_refused_before_anything_runs() {
+    let site = Site::new(8);
+    fs::create_dir(site.folder().join("disk")).unwrap();
+    let script = r#"
+        mount -t tmpfs tmpfs disk; mkdir disk/results; mount -o remount,ro disk
+        exec "$0" run chaos.yaml --results disk/results"#;
+    let Some(said) = with_mounts(&site, script) else { return };
+    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    for words in ["cannot write to `disk/results`: Read-only file system", "hint: ", "--results"] {
+        assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
+    }
+    assert!(!site.folder().join("reports").exists() && said.stdout.is_empty());
+}
+
+/// An archive, or a disk that the kernel has made read-only after an error.
+#[test]
+fn a_run_in_a_read_only_folder_can_still_be_looked_at() {
+    let site = Site::new(8);
+    assert_eq!(Life::start(&site, None).live(), Ended::Over);
+    let trial = site.first_trial();
+    let script = format!(
+        r#"mount --bind results results; mount -o remount,bind,ro results
+        ! touch results/chaos/new 2> touched
+        "$0" status chaos; "$0" verify chaos; "$0" explain chaos {trial}; "$0" report chaos --reports elsewhere"#
+    );
+    let Some(said) = with_mounts(&site, &script) else { return };
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let table = |folder| fs::read(site.folder().join(folder).join("chaos/configurations.csv")).unwrap();
+    assert_eq!(table("elsewhere"), table("reports"));
+}
+
+#[test]
+fn spaces_quotes_and_other_scripts_in_a_path_are_letters_like_others() {
+    let site = Site::within("mit Leerzeichen/é 測試 'q' \"d\" $HOME `x` ;&", 8);
+    let life = Life::start(&site, Some(1));
+    life.wait_for_lines(4, std::time::Duration::from_secs(60));
+    assert_eq!(life.interrupt(), Ended::Stopped);
+    let life = Life::start(&site, None);
+    life.wait_for_lines(4, std::time::Duration::from_secs(60));
+    life.signal(rustix::process::Signal::KILL);
+    assert_ne!(life.live(), Ended::Stopped);
+    assert_eq!(Life::start(&site, None).live(), Ended::Over);
+    Fates::of(&site).assert_same(Fates::undisturbed());
+    let run = site.layout.run().to_string_lossy().into_owned();
+    let trial = site.first_trial().to_string();
+    for args in [&["status", &run][..], &["explain", &run, &trial], &["logs", &run, &trial]] {
+        let said = site.lorasweep(args);
+        assert_eq!(said.code, Some(0), "{args:?}: {}", said.stderr);
+    }
+}
+
+#[test]
+fn a_sweep_needs_few_file_descriptors() {
+    let site = Site::new(40);
+    for packs in ["--pack-slots 1", ""] {
+        let script = format!("ulimit -n 256; exec \"$0\" run chaos.yaml --devices cpu:2 --quiet {packs}");
+        let ended = Command::new("/bin/sh")
+            .args(["-c", &script, PROGRAM])
+            .current_dir(site.folder())
+            .output()
+            .unwrap();
+        let said = Said::from(ended);
+        // One configuration of five trials diverges.
+        assert_eq!(said.code, Some(3), "{}", said.stderr);
+        assert!(said.stderr.contains("failed: 5 diverged"), "{}", said.stderr);
+        fs::remove_dir_all(site.folder().join("results")).unwrap();
+    }
+}
