@@ -40,7 +40,7 @@ fuzz: ## give every reader of files mutated ones, each for FUZZ_SECONDS (600)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test --release --no-default-features --test fuzz -- --nocapture
 
 chaos: setup ## kill a sweep of 200 trials at random moments for CHAOS_SECONDS (600), and compare its end
-	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} cargo test --release --test faults chaos::a_sweep -- --nocapture
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} CHAOS_TRIALS=$${CHAOS_TRIALS:-200} cargo test --release --test faults chaos::a_sweep -- --nocapture
 
 build: setup ## build the program: target/release/lorasweep
 	cargo build --release

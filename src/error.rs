@@ -52,16 +52,19 @@ impl AppError {
         use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
 
         let message = format!("cannot {action} `{}`: {error}", path.display());
-        let hint = |text: &str| Some(text.to_owned());
-        let full = "free some space; `lorasweep doctor` says what is left, and the same command continues";
-        match error.kind() {
-            StorageFull | QuotaExceeded => Self::Environment { message, hint: hint(full) },
-            ReadOnlyFilesystem => Self::Environment { message, hint: hint("mount its disk writable") },
-            PermissionDenied => {
-                Self::Input { message, hint: hint("look at its owner and permissions with `ls -ld`") }
-            }
-            _ => Self::Input { message, hint: None },
+        let full = "free some space: `lorasweep doctor` says what is left, and the same command continues";
+        let kinds = [
+            (PermissionDenied, "look at its owner and permissions with `ls -ld`"),
+            (StorageFull, full),
+            (QuotaExceeded, full),
+            (ReadOnlyFilesystem, "mount its disk writable, and the same command continues"),
+        ];
+        let hint = kinds.into_iter().find_map(|(kind, hint)| (kind == error.kind()).then_some(hint));
+        let hint = hint.map(str::to_owned);
+        if matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) {
+            return Self::Environment { message, hint };
         }
+        Self::Input { message, hint }
     }
 
     /// The documented exit code.

@@ -1,28 +1,21 @@
 //! Files that change, are damaged or go away while a sweep is under way.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use lorasweep::run::record::{self, TrialState};
 
 use crate::fates::Fates;
 use crate::life::{Ended, Life};
-use crate::site::Site;
+use crate::site::{FEW, Site};
 
-/// A sweep that was interrupted when some of it was done.
+/// A sweep that was interrupted when some of it was at work.
 fn half_done() -> Site {
-    let site = Site::new(8);
+    let site = Site::new(FEW);
     let life = Life::start(&site, Some(1));
-    while record::load(site.layout.run()).is_ok_and(|record| done(&record) == 0) || site.journal_length() == 0
-    {
-        life.wait_for_lines(1, std::time::Duration::from_secs(1));
-    }
+    life.wait_for_progress();
     assert_eq!(life.interrupt(), Ended::Stopped);
     site
-}
-
-fn done(record: &record::RunRecord) -> usize {
-    record.trials.iter().filter(|trial| trial.state == TrialState::Done).count()
 }
 
 fn ends_as_undisturbed(site: &Site) {
@@ -46,42 +39,34 @@ fn what_the_next_run_needs(site: &Site) -> Vec<PathBuf> {
 
 #[test]
 fn damaged_checkpoints_and_stores_are_told_and_made_again() {
-    type Damage = fn(&mut Vec<u8>);
-    let cut: Damage = |bytes| bytes.truncate(bytes.len() / 2);
-    let flip: Damage = |bytes| *bytes.last_mut().unwrap() ^= 1;
-    for damage in [cut, flip] {
-        let site = half_done();
-        let files = what_the_next_run_needs(&site);
-        for file in &files {
-            let mut bytes = fs::read(file).unwrap();
-            damage(&mut bytes);
-            fs::write(file, bytes).unwrap();
+    let site = half_done();
+    let files = what_the_next_run_needs(&site);
+    for (n, file) in files.iter().enumerate() {
+        let mut bytes = fs::read(file).unwrap();
+        if n % 2 == 0 {
+            *bytes.last_mut().unwrap() ^= 1;
+        } else {
+            bytes.truncate(bytes.len() / 2);
         }
-        let said = site.lorasweep(&["verify", "chaos"]);
-        let damaged = format!("damaged: {}", files.len());
-        assert!(said.code == Some(1) && said.stdout.contains(&damaged), "{said:?}");
-        ends_as_undisturbed(&site);
+        fs::write(file, bytes).unwrap();
     }
+    let said = site.lorasweep(&["verify", "chaos"]);
+    let damaged = format!("damaged: {}", files.len());
+    assert!(said.code == Some(1) && said.stdout.contains(&damaged), "{said:?}");
+    ends_as_undisturbed(&site);
 }
 
 #[test]
 fn data_that_goes_away_while_trials_train_is_not_missed() {
-    let site = Site::new(8);
+    let site = Site::new(FEW);
     let life = Life::start(&site, Some(1));
-    // Its first trial is at work, so the tokens are in their store.
-    while !site.layout.trials().is_dir() || !any_log(&site.layout.trials()) {
-        life.wait_for_lines(1, std::time::Duration::from_secs(1));
-    }
+    life.wait_for_progress();
     fs::rename(site.folder().join("train.csv"), site.folder().join("elsewhere.csv")).unwrap();
     assert_eq!(life.live(), Ended::Over);
     Fates::of(&site).assert_same(Fates::undisturbed());
     let again = site.lorasweep(&["run", "chaos.yaml", "--devices", "cpu:2"]);
     assert!(again.code == Some(2) && again.stderr.contains("train.csv"), "{}", again.stderr);
     assert_eq!(site.lorasweep(&["status", "chaos"]).code, Some(0));
-}
-
-fn any_log(trials: &Path) -> bool {
-    fs::read_dir(trials).unwrap().any(|trial| trial.unwrap().path().join("log").exists())
 }
 
 #[test]

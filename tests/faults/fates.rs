@@ -14,7 +14,7 @@ use lorasweep::trial::TrialId;
 use safetensors::SafeTensors;
 
 use crate::life::{Ended, Life};
-use crate::site::Site;
+use crate::site::{FEW, Site};
 
 /// How the names of columns begin that time or the machine decide.
 const OF_TIME: [&str; 4] = ["wall_s", "train_rows_per_s", "train_tokens_per_s", "peak_memory_mib"];
@@ -72,7 +72,7 @@ impl Fates {
     pub(crate) fn undisturbed() -> &'static Self {
         static UNDISTURBED: OnceLock<Fates> = OnceLock::new();
         UNDISTURBED.get_or_init(|| {
-            let site = Site::new(8);
+            let site = Site::new(FEW);
             assert_eq!(Life::start(&site, None).live(), Ended::Over);
             Self::of(&site)
         })

@@ -36,7 +36,7 @@ pub(crate) struct Life {
     child: Child,
     jobs: PathBuf,
     said: PathBuf,
-    lines: Receiver<()>,
+    lines: Receiver<String>,
 }
 
 impl Life {
@@ -55,7 +55,7 @@ impl Life {
         let out = BufReader::new(child.stdout.take().unwrap());
         // It ends with the orchestrator, or with the last who would listen.
         std::thread::spawn(move || {
-            out.lines().map_while(Result::ok).try_for_each(|_| send.send(()).ok());
+            out.lines().map_while(Result::ok).try_for_each(|line| send.send(line).ok());
         });
         Self { child, jobs: site.layout.jobs(), said, lines }
     }
@@ -65,21 +65,25 @@ impl Life {
         let until = Instant::now() + at_most;
         for _ in 0..count {
             match self.lines.recv_timeout(until.saturating_duration_since(Instant::now())) {
-                Ok(()) => {}
+                Ok(_) => {}
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    /// Waits until the journal is so long.
-    pub(crate) fn wait_for_journal(&self, site: &Site, bytes: u64) {
-        let begun = Instant::now();
-        while site.journal_length() < bytes {
-            assert!(begun.elapsed() < PATIENCE, "the journal does not grow: {}", self.said());
-            match self.lines.recv_timeout(LOOK) {
-                Ok(()) | Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+    /// Waits until it says how a trial comes along, or says no more.
+    pub(crate) fn wait_for_progress(&self) {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            if line.contains("trial_progressed") {
+                return;
             }
+        }
+    }
+
+    /// Waits until so many trials have their result.
+    pub(crate) fn wait_for_results(&self, site: &Site, count: usize) {
+        while site.results() < count {
+            self.lines.recv_timeout(PATIENCE).unwrap();
         }
     }
 

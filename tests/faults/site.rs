@@ -17,12 +17,14 @@ task: {train: train.csv, test: test.csv, text: [text], label: label, max_length:
 models:
   small: {architecture: bert, layers: 1, hidden: 8, heads: 2, intermediate: 8, tokenizer: tokenizer}
 grid:
-  - {method: lora, model: small, rank: [1, 4], alpha: 4, dropout: 0.2, learning_rate: [@adapters@]}
+  - {method: lora, model: small, rank: 4, alpha: 4, dropout: 0.2, learning_rate: [@adapters@]}
   - {method: scratch, model: small, learning_rate: [@models@]}
-  - {method: scratch, model: small, learning_rate: 1e30}
 kfold: {k: @folds@, seed: 1}
-training: {epochs: 2, batch_size: 4, evaluate_every: 5, keep: best}
+training: {epochs: @epochs@, batch_size: 4, evaluate_every: 5, keep: best}
 ";
+
+/// The smallest sweep: one configuration of adapters, and the one that diverges.
+pub(crate) const FEW: usize = 4;
 
 /// A sweep, the files that it names, and what comes of it.
 pub(crate) struct Site {
@@ -48,7 +50,7 @@ impl From<Output> for Said {
 }
 
 impl Site {
-    /// A sweep of so many trials at least; no less than eight.
+    /// A sweep of so many trials or a few more.
     pub(crate) fn new(trials: usize) -> Self {
         Self::within("", trials)
     }
@@ -80,8 +82,10 @@ impl Site {
         plan["trials"][0]["id"].as_str().unwrap().parse().unwrap()
     }
 
-    pub(crate) fn journal_length(&self) -> u64 {
-        fs::metadata(self.layout.journal()).map_or(0, |journal| journal.len())
+    /// Number of trials that have a result.
+    pub(crate) fn results(&self) -> usize {
+        let trials = fs::read_dir(self.layout.trials()).into_iter().flatten();
+        trials.filter(|trial| trial.as_ref().unwrap().path().join("result.json").exists()).count()
     }
 }
 
@@ -90,17 +94,18 @@ fn write(folder: &Path, trials: usize) {
         let rows = (0..n).map(|i| format!("{},{}\n", ["good text", "bad row"][i % 2], ["yes", "no"][i % 2]));
         "text,label\n".to_owned() + &rows.collect::<String>()
     };
-    let folds = if trials < 20 { 2 } else { 5 };
-    // Two configurations of adapters for each rate, one of models, and the one that diverges.
-    let rates = trials.div_ceil(folds).saturating_sub(1).div_ceil(3).max(1);
-    let rates = |first: f64| {
-        let rates: Vec<String> = (0..rates).map(|n| format!("{:e}", first * (1.0 + n as f64))).collect();
-        rates.join(", ")
-    };
+    let (folds, epochs) = if trials > FEW { (10, 1) } else { (2, 30) };
+    let configurations = trials.div_ceil(folds).max(2);
+    // Half of them are adapters; of the others the last diverges.
+    let rates = |first: f64, count: usize| (1..=count).map(|n| format!("{:e}", first * n as f64)).collect();
+    let adapters: Vec<String> = rates(1e-3, configurations / 2);
+    let mut models: Vec<String> = rates(1e-4, configurations - configurations / 2 - 1);
+    models.push("1e30".to_owned());
     let sweep = SWEEP
-        .replace("@adapters@", &rates(1e-3))
-        .replace("@models@", &rates(1e-4))
-        .replace("@folds@", &folds.to_string());
+        .replace("@adapters@", &adapters.join(", "))
+        .replace("@models@", &models.join(", "))
+        .replace("@folds@", &folds.to_string())
+        .replace("@epochs@", &epochs.to_string());
     fs::create_dir(folder.join("tokenizer")).unwrap();
     let vocabulary = "[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\nbad\ntext\nrow\n";
     for (name, text) in [

@@ -6,8 +6,8 @@ use crossbeam::channel::{never, unbounded};
 use lorasweep::exec::fake::FakeExecutor;
 use lorasweep::exec::{Exit, What};
 use lorasweep::outcome::Failure;
-use lorasweep::run::StopRequest;
 use lorasweep::run::record::TrialState;
+use lorasweep::run::{RunSummary, StopRequest};
 use lorasweep::sched::Policy;
 
 use crate::support::{Remember, Site, failed, sweep, when_training, work, write_checkpoint, write_result};
@@ -137,6 +137,36 @@ fn a_child_that_cannot_be_started_fails_its_trial_with_the_reason() {
     });
     assert_eq!(outcome.summary.failed, 2);
     assert!(outcome.summary.failures[0].1.to_string().contains("no such program"));
+}
+
+#[test]
+fn a_child_that_cannot_be_started_now_is_started_later() {
+    let (mut site, sweep) = (Site::new(), sweep(&[1e-3]));
+    site.options.policy = Policy { attempts: 2, ..Policy::ONCE };
+    let starts = Cell::new(0);
+    let outcome = site.run(&sweep, |key, file| {
+        starts.set(starts.get() + 1);
+        // EAGAIN: too many processes.
+        if starts.get() % 2 == 1 { Err(std::io::Error::from_raw_os_error(11)) } else { work(key, file) }
+    });
+    assert_eq!((outcome.summary.done, outcome.summary.failed_jobs), (2, Vec::new()));
+}
+
+#[test]
+fn a_full_disk_stops_the_run_and_fails_no_trial() {
+    let (mut site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+    site.options.policy = Policy { attempts: 3, ..Policy::ONCE };
+    let full = || Failure::meant_by("cannot write `x`: No space left on device (os error 28)".to_owned());
+    let child = site.run(&sweep, when_training(|_, _| failed(full())));
+    let orchestrator = site.run(&sweep, |key, file| {
+        if key.0.starts_with("train-") { Err(std::io::Error::from_raw_os_error(28)) } else { work(key, file) }
+    });
+    for outcome in [child, orchestrator] {
+        let RunSummary { failed, left, unwritable, .. } = &outcome.summary;
+        assert_eq!((*failed, *left, outcome.n_trained()), (0, 4, 1));
+        assert!(unwritable.as_ref().is_some_and(|why| why.contains("No space left")), "{unwritable:?}");
+    }
+    assert_eq!(site.run(&sweep, work).summary.done, 4);
 }
 
 #[test]
