@@ -125,7 +125,8 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         });
     }
     let failed = summary.failed > 0 || !summary.failed_jobs.is_empty();
-    if summary.left > 0 && (summary.stopped || !failed) {
+    let unreported = summary.stopped && !summary.reported;
+    if unreported || summary.left > 0 && (summary.stopped || !failed) {
         return Err(AppError::Interrupted {
             hint: format!("`{continues}` continues; `lorasweep report {run}` tells of what is done"),
         });

@@ -60,8 +60,10 @@ fn no_room_for_a_checkpoint() {
     let trial = site.first_trial();
     let folder = site.layout.last_checkpoint(trial).parent().unwrap().to_path_buf();
     fs::create_dir_all(&folder).unwrap();
-    let mount = format!("mount -t tmpfs -o size=4k tmpfs '{}'; exec {RUN}", folder.display());
-    let Some(said) = with_mounts(&site, &mount) else { return };
+    let folder = folder.display();
+    let full =
+        format!("mount -t tmpfs -o size=4k tmpfs '{folder}'; head -c 4096 /dev/zero > '{folder}/ballast'");
+    let Some(said) = with_mounts(&site, &format!("{full}; exec {RUN}")) else { return };
     stopped_and_goes_on(&site, &said);
 }
 
@@ -86,7 +88,8 @@ fn no_room_for_the_journal() {
     fs::create_dir(site.folder().join("full")).unwrap();
     std::os::unix::fs::symlink(site.folder().join("full/journal"), &journal).unwrap();
     let full = "mount -t tmpfs -o size=4k tmpfs full";
-    let script = format!("{full}; code=0; {RUN} || code=$?; cp full/journal saved; exit $code");
+    let script =
+        format!("{full}; code=0; {RUN} --pack-slots 1 || code=$?; cp full/journal saved; exit $code");
     let Some(said) = with_mounts(&site, &script) else { return };
     fs::remove_file(&journal).unwrap();
     fs::rename(site.folder().join("saved"), &journal).unwrap();
@@ -124,7 +127,7 @@ fn no_room_for_anything_any_more() {
         {RUN} --json > events & run=$!
         until grep -q job_launched events; do kill -0 $run; sleep 0.01; done
         free=$(df -k results | awk 'END {{ print $4 }}')
-        head -c $((free - 40))k /dev/zero > results/ballast
+        head -c $((free - 40))K /dev/zero > results/ballast
         code=0; wait $run || code=$?
         rm results/ballast; cp -a results saved; exit $code"#
     );

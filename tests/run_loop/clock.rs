@@ -29,12 +29,9 @@ fn times_that_jump_in_the_journal_are_only_times() {
             journal.append(&journal::Entry { at: clock(n), what: entry.what.clone() }).unwrap();
         }
         let reports = site.options.reports.to_string_lossy().into_owned();
-        for (command, options) in [
-            ("status", &[][..]),
-            ("status", &["--json"]),
-            ("verify", &[]),
-            ("report", &["--reports", &reports]),
-        ] {
+        let looks: [(&str, &[&str]); 4] =
+            [("status", &[]), ("status", &["--json"]), ("verify", &[]), ("report", &["--reports", &reports])];
+        for (command, options) in looks {
             let said = lorasweep(command, &layout, options);
             assert_eq!(said.code, 0, "{command}: {}", said.stderr);
         }
