@@ -88,7 +88,9 @@ impl Fates {
             match &fate.state {
                 TrialState::Done => assert!(fate.result.is_some(), "{id}"),
                 TrialState::Failed { .. } => assert!(fate.result.is_none(), "{id}"),
-                state => panic!("{id}: {state:?}"),
+                state @ (TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted) => {
+                    panic!("{id}: {state:?}")
+                }
             }
         }
     }
