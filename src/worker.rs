@@ -1,10 +1,10 @@
 //! Owns a child's side of a job: it reads its job file, binds itself to its share of the machine,
 //! does the work, and leaves a file that tells its fate. Knows no scheduler and no journal.
 //!
-//! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard output is
-//! for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
+//! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
+//! [`ParentLine`]s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
 
-use std::io::{self, Write};
+use std::io::{self, BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -22,12 +22,12 @@ use crate::data;
 use crate::error::AppError;
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, Exit};
-use crate::job::{ChildLine, JobFile, Pack, Work};
+use crate::job::{ChildLine, JobFile, Pack, ParentLine, Work};
 use crate::outcome::Failure;
 use crate::report;
 use crate::run::layout::Layout;
 use crate::run::{files, record};
-use crate::trial::ConfigurationId;
+use crate::trial::{ConfigurationId, Trial};
 
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -121,6 +121,19 @@ fn beat(stop: &AtomicBool, over: &Receiver<()>) {
     stop.store(true, Ordering::Relaxed);
 }
 
+/// Passes on the trials that are to join the pack, until nobody speaks any more. A line that is no line
+/// of ours is let pass: the parent takes a trial back that was never said to have joined.
+#[cfg(feature = "torch")]
+fn hear(input: impl BufRead, joins: &Sender<Trial>) {
+    for line in input.lines().map_while(Result::ok) {
+        if let Ok(ParentLine::Join { trial }) = serde_json::from_str(&line)
+            && joins.send(*trial).is_err()
+        {
+            return;
+        }
+    }
+}
+
 /// Writes one line, whole, so that threads do not tear each other's.
 fn tell(out: &mut impl Write, line: &ChildLine) -> io::Result<()> {
     let mut text = serde_json::to_vec(line)?;
@@ -161,6 +174,8 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
 
 #[cfg(feature = "torch")]
 fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
+    use crossbeam::channel::unbounded;
+
     use crate::train::{self, Context, Ended, Passage};
 
     let say = |line: ChildLine| {
@@ -172,7 +187,9 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
     };
     let (placement, micro_rows) = (job.placement.clone(), job.micro_rows);
     let passage = Passage::suiting(placement.device);
-    let context = Context { layout, placement, passage, micro_rows, stop, say: &say };
+    let (sender, joins) = unbounded();
+    thread::spawn(move || hear(io::stdin().lock(), &sender));
+    let context = Context { layout, placement, passage, micro_rows, joins, stop, say: &say };
     match train::run(pack, &context) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,

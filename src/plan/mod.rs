@@ -80,9 +80,20 @@ impl Estimate {
         let Self { duration, mem_mib, disk_mib } = self;
         Self { duration: duration.mul_f64(part), mem_mib: mem_mib * part, disk_mib: disk_mib * part }
     }
+
+    /// What is left of it without a part.
+    #[must_use]
+    fn less(self, part: Self) -> Self {
+        Self {
+            duration: self.duration.saturating_sub(part.duration),
+            mem_mib: self.mem_mib - part.mem_mib,
+            disk_mib: self.disk_mib - part.disk_mib,
+        }
+    }
 }
 
-/// The jobs of a run. Acyclic: a job only needs jobs that stand before it, and parts of those.
+/// The jobs of a run. Acyclic: a job only needs jobs that stand before it, parts of those, and packs
+/// that took trials of those. Only summaries and the report need packs.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct JobGraph {
     jobs: Vec<Job>,
@@ -123,6 +134,30 @@ impl JobGraph {
             self.jobs[dependant.0 as usize].needs.extend(&divided);
         }
         divided
+    }
+
+    /// Takes a trial out of a pack, with its share of what the pack is thought to cost. `None` where
+    /// the job does not train it.
+    pub fn withdraw(&mut self, id: JobId, trial: TrialId) -> Option<(Trial, Estimate)> {
+        let Job { work: Work::Train(pack), estimate, .. } = &mut self.jobs[id.0 as usize] else {
+            return None;
+        };
+        let slot = pack.slots.iter().position(|other| other.id == trial)?;
+        let share = estimate.share(1.0 / pack.slots.len() as f64);
+        *estimate = estimate.less(share);
+        Some((pack.slots.remove(slot), share))
+    }
+
+    /// Puts a trial into a pack; those that needed it where it was (`dependants`) need the pack too. Its
+    /// memory is what another trial of the pack has given back.
+    pub fn hand_over(&mut self, id: JobId, (trial, share): (Trial, Estimate), dependants: &[JobId]) {
+        let Job { work: Work::Train(pack), estimate, .. } = &mut self.jobs[id.0 as usize] else { return };
+        pack.slots.push(trial);
+        estimate.duration += share.duration;
+        estimate.disk_mib += share.disk_mib;
+        for dependant in dependants {
+            self.jobs[dependant.0 as usize].needs.push(id);
+        }
     }
 
     /// A job.

@@ -11,6 +11,7 @@ mod fate;
 pub mod files;
 pub mod garbage;
 pub mod history;
+mod joins;
 pub mod journal;
 pub mod layout;
 pub mod lock;

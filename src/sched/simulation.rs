@@ -195,6 +195,7 @@ impl World {
             | Event::JobStarted { .. }
             | Event::TrialFinished { .. }
             | Event::TrialFailed { .. }
+            | Event::TrialReturned { .. }
             | Event::StopRequested { .. }
             | Event::Woke => None,
         };
@@ -236,8 +237,8 @@ impl World {
                 };
                 self.expect(delay, event);
             }
-            Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
-                panic!("{action:?}, but nothing pauses, has a limit or breaks")
+            Action::Join { .. } | Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
+                panic!("{action:?}, but nothing gains by joining, pauses, has a limit or breaks")
             }
             Action::End => {
                 assert!(self.active.is_empty(), "{:?} still run", self.active);
@@ -358,6 +359,7 @@ fn event_job(event: &Event) -> Option<JobId> {
         | Event::StopRequested { .. }
         | Event::TrialFinished { .. }
         | Event::TrialFailed { .. }
+        | Event::TrialReturned { .. }
         | Event::Woke => None,
         Event::JobStarted { job }
         | Event::JobFinished { job }

@@ -135,7 +135,7 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
             let _ = write!(text, " after {}", duration(*elapsed));
             Some(text)
         }
-        Notice::TrialProgressed { .. } => None,
+        Notice::TrialJoined { .. } | Notice::TrialProgressed { .. } => None,
     }
 }
 

@@ -30,6 +30,8 @@ fn entries() -> Vec<Entry> {
         Happened::JobStarted { key: key.clone(), pid: 9 },
         started(),
         launching(&key, 1, vec![cd]),
+        Happened::TrialJoining { key: key.clone(), trial: ab },
+        Happened::TrialReturned { key: key.clone(), trial: ab },
         Happened::TrialFailed { trial: cd, failure: Failure::Diverged { step: 3 } },
         Happened::JobFinished { key },
         launching(&report, 1, vec![]),

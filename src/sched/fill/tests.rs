@@ -1,0 +1,349 @@
+//! Laws and cases of trials that take the places of others.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::content::ContentHash;
+use crate::job::{Pack, Placement};
+use crate::outcome::Failure;
+use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
+use crate::sched::{Event, Policy};
+use crate::trial::{ConfigurationId, Method};
+
+const POLICY: Policy = Policy { attempts: 3, ..Policy::ONCE };
+
+/// Packs of so many trials each, one after the other through a grid of these methods with two folds of
+/// each, the larger the longer; a summary of each configuration, and a report.
+fn graph(packs: &[usize], methods: &[Method]) -> JobGraph {
+    let n: usize = packs.iter().sum();
+    let points = (0..n.div_ceil(2)).map(|n| (methods[n % methods.len()].clone(), 1.0, 1));
+    let sweep = example::grid(points, 2);
+    let (task, model) = (Arc::clone(sweep.first_task()), Arc::new(sweep.models["minilm-2"].clone()));
+    let mut trials = sweep.trials().into_iter();
+    let mut graph = JobGraph::new();
+    let mut needs: BTreeMap<ConfigurationId, Vec<JobId>> = BTreeMap::new();
+    for n in packs {
+        let slots: Vec<Trial> = trials.by_ref().take(*n).collect();
+        let configurations: BTreeSet<_> = slots.iter().map(|trial| trial.configuration.id).collect();
+        let key = JobKey::training(&slots);
+        let (task, model, store) = (Arc::clone(&task), Arc::clone(&model), ContentHash::of_bytes(b""));
+        let estimate = Estimate { duration: Duration::from_secs(slots.len() as u64), ..Estimate::default() };
+        let work = Work::Train(Box::new(Pack { task, model, store, slots }));
+        let id = graph.push(Job { key, work, needs: Vec::new(), estimate });
+        configurations.into_iter().for_each(|of| needs.entry(of).or_default().push(id));
+    }
+    let mut push = |key: String, work, needs| {
+        graph.push(Job { key: JobKey(key), work, needs, estimate: Estimate::default() })
+    };
+    let summary = |(configuration, needs): (ConfigurationId, Vec<JobId>)| {
+        push(
+            format!("summarise-{configuration}"),
+            Work::Summarise { configuration, trials: Vec::new() },
+            needs,
+        )
+    };
+    let summaries: Vec<JobId> = needs.into_iter().map(summary).collect();
+    push("report".to_owned(), Work::Report { folder: PathBuf::new() }, summaries);
+    graph
+}
+
+fn gpus(n: usize) -> Vec<Placement> {
+    (0..n).map(|index| Placement { device: Device::Cuda { index }, cores: vec![index] }).collect()
+}
+
+/// Children on GPUs that do in turn what random numbers say, and everything that must hold meanwhile.
+struct Machine {
+    scheduler: Scheduler,
+    places: usize,
+    children: BTreeMap<JobId, Child>,
+    events: VecDeque<Event>,
+    fates: BTreeSet<TrialId>,
+    joins: usize,
+    ended: bool,
+}
+
+struct Child {
+    /// Those it trains.
+    open: Vec<TrialId>,
+    /// Those it was told of and has not heard of yet.
+    told: Vec<TrialId>,
+    /// How many it was started with.
+    slots: usize,
+    gone: bool,
+}
+
+impl Machine {
+    fn new(graph: JobGraph, places: usize) -> Self {
+        let scheduler = Scheduler::new(graph, gpus(places), POLICY);
+        Self {
+            scheduler,
+            places,
+            children: BTreeMap::new(),
+            events: VecDeque::from([Event::RunStarted]),
+            fates: BTreeSet::new(),
+            joins: 0,
+            ended: false,
+        }
+    }
+
+    /// Delivers what happened, and what follows from that.
+    fn settle(&mut self) {
+        while let Some(event) = self.events.pop_front() {
+            for action in self.scheduler.step(SystemTime::UNIX_EPOCH, &event) {
+                self.act(&action);
+            }
+            self.check();
+        }
+    }
+
+    fn act(&mut self, action: &Action) {
+        match action {
+            Action::Launch { job, .. } => {
+                let trials = self.scheduler.graph().job(*job).trials();
+                let open: Vec<_> = trials.into_iter().filter(|trial| !self.fates.contains(trial)).collect();
+                let child = Child { slots: open.len(), open, told: Vec::new(), gone: false };
+                assert!(self.children.insert(*job, child).is_none(), "{job:?} runs already");
+                self.events.push_back(Event::JobStarted { job: *job });
+            }
+            Action::Join { job, trial } => {
+                let child = self.children.get_mut(job).expect("it runs");
+                assert!(!child.open.contains(trial) && !self.fates.contains(trial));
+                if child.gone {
+                    return self.events.push_front(Event::TrialReturned { job: *job, trial: *trial });
+                }
+                child.told.push(*trial);
+                assert!(child.open.len() + child.told.len() <= child.slots, "it is full");
+                self.joins += 1;
+            }
+            Action::End => self.ended = true,
+            Action::Stop { .. } | Action::CutShort { .. } | Action::Retire { .. } | Action::WakeAt { .. } => {
+                panic!("{action:?}")
+            }
+        }
+    }
+
+    /// One child does something.
+    fn go_on(&mut self, pick: usize) {
+        let jobs: Vec<JobId> = self.children.keys().copied().collect();
+        let job = jobs[pick % jobs.len()];
+        let child = self.children.get_mut(&job).expect("one of them");
+        let dies = pick.is_multiple_of(13);
+        match (child.told.first().copied(), child.open.len()) {
+            (Some(trial), _) if pick.is_multiple_of(3) => {
+                child.told.remove(0);
+                child.open.push(trial);
+            }
+            (_, 0) => self.end(job, dies),
+            (_, open) => {
+                // What a child did last may be seen when it is gone.
+                child.gone = dies;
+                let trial = child.open.swap_remove(pick % open);
+                assert!(self.fates.insert(trial), "{trial} was trained twice");
+                let failed = pick.is_multiple_of(7);
+                let event = if failed {
+                    Event::TrialFailed { job, trial }
+                } else {
+                    Event::TrialFinished { job, trial }
+                };
+                self.events.push_back(event);
+                if dies {
+                    self.end(job, true);
+                }
+            }
+        }
+        self.settle();
+    }
+
+    fn end(&mut self, job: JobId, dies: bool) {
+        let told = self.children.get(&job).map(|child| child.told.clone()).unwrap_or_default();
+        self.events.extend(told.into_iter().map(|trial| Event::TrialReturned { job, trial }));
+        let failure = Failure::Killed { signal: 9 };
+        self.events.push_back(if dies {
+            Event::JobFailed { job, failure }
+        } else {
+            Event::JobFinished { job }
+        });
+    }
+
+    /// What must hold after every event.
+    fn check(&mut self) {
+        let scheduler = &self.scheduler;
+        let (mut seen, mut free, mut ready) = (BTreeSet::new(), self.places, 0);
+        for (id, job) in scheduler.graph().iter() {
+            let (state, trains) = (scheduler.state(id), matches!(job.work, Work::Train(_)));
+            if !state.is_active() {
+                self.children.remove(&id);
+            }
+            free -= usize::from(trains && state.is_active());
+            ready += usize::from(trains && *state == JobState::Ready);
+            if let JobState::Blocked { unmet } = state {
+                let open = job.needs.iter().filter(|need| !scheduler.state(**need).is_over()).count();
+                assert_eq!(*unmet, open, "{}", job.key);
+                let needs: BTreeSet<_> = job.needs.iter().collect();
+                assert_eq!(needs.len(), job.needs.len(), "{} needs a job twice", job.key);
+            }
+            if let JobState::Failed { .. } = state {
+                self.fates.extend(job.trials());
+            }
+            if !state.is_over() {
+                assert!(
+                    job.trials().into_iter().all(|trial| seen.insert(trial)),
+                    "{} shares a trial",
+                    job.key
+                );
+            }
+        }
+        assert!(free == 0 || ready == 0, "a place is idle");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_trial_is_trained_once_whoever_it_joins(
+        packs in proptest::collection::vec(1..=6_usize, 1..=8),
+        places in 1..=3_usize,
+        mixed: bool,
+        picks in proptest::collection::vec(any::<u16>(), 1_000),
+    ) {
+        let methods = if mixed {
+            vec![example::lora(4), Method::Full, example::lora(16)]
+        } else {
+            vec![example::lora(8)]
+        };
+        // A pack holds trials of one method, whose folds come in pairs.
+        let packs: Vec<usize> = packs.into_iter().map(|n| if mixed { 2 } else { n }).collect();
+        let graph = graph(&packs, &methods);
+        let all: BTreeSet<TrialId> = graph.iter().flat_map(|(_, job)| job.trials()).collect();
+        let mut machine = Machine::new(graph, places);
+        machine.settle();
+        let mut picks = picks.into_iter().map(usize::from);
+        while !machine.ended {
+            machine.go_on(picks.next().expect("48 trials have a fate after 1,000 picks"));
+        }
+        prop_assert_eq!(&machine.fates, &all);
+        let states = machine.scheduler.graph().iter().map(|(id, _)| machine.scheduler.state(id));
+        prop_assert!(states.into_iter().all(JobState::is_over));
+    }
+}
+
+#[test]
+fn many_packs_join_a_few() {
+    let mut machine = Machine::new(graph(&[4; 50], &[example::lora(8)]), 2);
+    machine.settle();
+    // Never a multiple of 13, so that nothing dies.
+    let mut picks = (1_usize..).filter(|pick| !pick.is_multiple_of(13));
+    while !machine.ended {
+        machine.go_on(picks.next().expect("there is always one more"));
+    }
+    assert_eq!(machine.fates.len(), 200);
+    assert!(machine.joins > 150, "{}", machine.joins);
+}
+
+fn step(scheduler: &mut Scheduler, event: &Event) -> Vec<Action> {
+    scheduler.step(SystemTime::UNIX_EPOCH, event)
+}
+
+/// Its first job is at work; the others wait.
+fn at_work(graph: JobGraph, places: Vec<Placement>, policy: Policy) -> Scheduler {
+    let mut scheduler = Scheduler::new(graph, places, policy);
+    step(&mut scheduler, &Event::RunStarted);
+    step(&mut scheduler, &Event::JobStarted { job: JobId(0) });
+    scheduler
+}
+
+fn finished(scheduler: &Scheduler, slot: usize) -> Event {
+    let job = JobId(0);
+    Event::TrialFinished { job, trial: scheduler.graph().job(job).trials()[slot] }
+}
+
+#[test]
+fn a_job_whose_trials_all_joined_is_over_and_who_needed_it_needs_the_pack() {
+    let mut scheduler = at_work(graph(&[3, 2], &[example::lora(8)]), gpus(1), POLICY);
+    let [running, waiting] = [JobId(0), JobId(1)];
+    let [first, second] = scheduler.graph().job(waiting).trials()[..] else { panic!("two trials") };
+    let event = finished(&scheduler, 0);
+    assert_eq!(step(&mut scheduler, &event), [Action::Join { job: running, trial: second }]);
+    assert_eq!(*scheduler.state(waiting), JobState::Ready);
+    assert_eq!(scheduler.graph().job(waiting).estimate.duration, Duration::from_secs(1));
+    let event = finished(&scheduler, 1);
+    assert_eq!(step(&mut scheduler, &event), [Action::Join { job: running, trial: first }]);
+    assert_eq!(*scheduler.state(waiting), JobState::Replaced { by: vec![running] });
+    assert_eq!(scheduler.graph().job(running).estimate.duration, Duration::from_secs(5));
+    let key = &scheduler.graph().job(running).key;
+    let text = format!("not started: its trials joined packs at work, the last of them `{key}`");
+    assert_eq!(scheduler.explain(waiting).to_string(), text);
+    for slot in [2, 3, 4] {
+        let event = finished(&scheduler, slot);
+        assert_eq!(step(&mut scheduler, &event), []);
+    }
+    let last = step(&mut scheduler, &Event::JobFinished { job: running });
+    assert!(matches!(last[..], [Action::Launch { job: JobId(2), .. }]), "{last:?}");
+}
+
+#[test]
+fn a_trial_that_comes_back_waits_in_a_job_of_its_own() {
+    let mut scheduler = at_work(graph(&[2, 1], &[example::lora(8)]), gpus(1), POLICY);
+    let event = finished(&scheduler, 0);
+    let [Action::Join { job, trial }] = step(&mut scheduler, &event)[..] else { panic!("nobody joins") };
+    let event = finished(&scheduler, 1);
+    assert_eq!(step(&mut scheduler, &event), []);
+    assert_eq!(step(&mut scheduler, &Event::TrialReturned { job, trial }), []);
+    assert_eq!(step(&mut scheduler, &Event::TrialReturned { job, trial }), [], "it is back already");
+    let [Action::Launch { job: again, attempt: 1, .. }, ..] =
+        step(&mut scheduler, &Event::JobFinished { job })[..]
+    else {
+        panic!("it does not start")
+    };
+    assert_eq!(scheduler.graph().job(again).trials(), [trial]);
+    assert_eq!(*scheduler.state(job), JobState::Done);
+}
+
+#[test]
+fn nobody_joins_where_that_gains_nothing_or_may_not_fit() {
+    let small = || graph(&[2, 2], &[example::lora(8)]);
+    let cpu = vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
+    let cases = [
+        ("slots of a CPU go through the model one after the other", small(), cpu),
+        ("a larger rank", graph(&[2, 2], &[example::lora(8), example::lora(16)]), gpus(1)),
+        ("another method", graph(&[2, 2], &[example::lora(8), Method::Full]), gpus(1)),
+        ("it can start in a place of its own", small(), gpus(2)),
+    ];
+    for (why, graph, places) in cases {
+        let mut scheduler = at_work(graph, places, POLICY);
+        let event = finished(&scheduler, 0);
+        assert_eq!(step(&mut scheduler, &event), [], "{why}");
+    }
+    let smaller = graph(&[2, 2], &[example::lora(16), example::lora(8)]);
+    let mut scheduler = at_work(smaller, gpus(1), POLICY);
+    let event = finished(&scheduler, 0);
+    assert!(matches!(step(&mut scheduler, &event)[..], [Action::Join { .. }]), "a smaller rank fits");
+
+    let mut scheduler = at_work(small(), gpus(1), POLICY);
+    step(&mut scheduler, &Event::JobFailed { job: JobId(0), failure: Failure::Killed { signal: 9 } });
+    step(&mut scheduler, &Event::JobStarted { job: JobId(0) });
+    let event = finished(&scheduler, 0);
+    assert_eq!(step(&mut scheduler, &event), [], "a pack that failed before");
+
+    let mut scheduler = at_work(small(), gpus(1), POLICY);
+    step(&mut scheduler, &Event::StopRequested { force: false });
+    let event = finished(&scheduler, 0);
+    assert_eq!(step(&mut scheduler, &event), [], "the run is ending");
+}
+
+#[test]
+fn a_pack_has_more_time_with_every_trial_that_joins() {
+    let policy = Policy { trial_timeout: Some(Duration::from_secs(60)), ..POLICY };
+    let mut scheduler = at_work(graph(&[2, 1], &[example::lora(8)]), gpus(1), policy);
+    let event = finished(&scheduler, 0);
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(180);
+    assert!(
+        matches!(step(&mut scheduler, &event)[..], [Action::Join { .. }, Action::WakeAt { at: then }] if then == at)
+    );
+}
