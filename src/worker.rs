@@ -2,9 +2,9 @@
 //! does the work, and leaves a file that tells its fate. Knows no scheduler and no journal.
 //!
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
-//! [`ParentLine`]s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
+//! [`ParentLine`](crate::job::ParentLine)s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -22,12 +22,12 @@ use crate::data;
 use crate::error::AppError;
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, Exit};
-use crate::job::{ChildLine, JobFile, Pack, ParentLine, Work};
+use crate::job::{ChildLine, JobFile, Pack, Work};
 use crate::outcome::Failure;
 use crate::report;
 use crate::run::layout::Layout;
 use crate::run::{files, record};
-use crate::trial::{ConfigurationId, Trial};
+use crate::trial::ConfigurationId;
 
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -124,7 +124,9 @@ fn beat(stop: &AtomicBool, over: &Receiver<()>) {
 /// Passes on the trials that are to join the pack, until nobody speaks any more. A line that is no line
 /// of ours is let pass: the parent takes a trial back that was never said to have joined.
 #[cfg(feature = "torch")]
-fn hear(input: impl BufRead, joins: &Sender<Trial>) {
+fn hear(input: impl io::BufRead, joins: &crossbeam::channel::Sender<crate::trial::Trial>) {
+    use crate::job::ParentLine;
+
     for line in input.lines().map_while(Result::ok) {
         if let Ok(ParentLine::Join { trial }) = serde_json::from_str(&line)
             && joins.send(*trial).is_err()
@@ -257,6 +259,22 @@ mod tests {
         let mut out = Vec::new();
         tell(&mut out, &ChildLine::Heartbeat).unwrap();
         assert_eq!(out, b"{\"kind\":\"heartbeat\"}\n");
+    }
+
+    #[cfg(feature = "torch")]
+    #[test]
+    fn trials_that_join_are_heard_between_whatever_else_is_said() {
+        use crate::job::ParentLine;
+        use crate::plan::example;
+
+        let trials = example::sweep().trials();
+        let line = |n: usize| {
+            serde_json::to_string(&ParentLine::Join { trial: Box::new(trials[n].clone()) }).unwrap()
+        };
+        let said = format!("{}\nrubbish\n{}\n{}", line(0), line(7), &line(1)[..40]);
+        let (sender, joins) = crossbeam::channel::unbounded();
+        hear(said.as_bytes(), &sender);
+        assert_eq!(joins.try_iter().collect::<Vec<_>>(), [trials[0].clone(), trials[7].clone()]);
     }
 
     #[test]

@@ -1,6 +1,5 @@
 //! The loop with packs of three trials, whose children do as a script says.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs;
 use std::ops::Range;
@@ -58,7 +57,7 @@ impl Told<'_> {
             total_params: 1,
             cost: Cost { wall_s: 1.0, ..Cost::default() },
         };
-        files::write_json(&self.layout.result(trial), &result).unwrap();
+        files::write_sealed(&self.layout.result(trial), &result).unwrap();
         What::Said(ChildLine::Finished { trial })
     }
 
@@ -262,8 +261,8 @@ fn when_memory_runs_out_the_pack_is_halved_and_then_takes_fewer_rows_at_a_time()
 /// The trials of a pack that smaller ones may join.
 const FIRST: Range<usize> = 3..6;
 
-/// A pack of three whose first trial is done at once, on a GPU, and two trials that wait; the children do
-/// as the scripts say with the one that joins. Every trial is done in the end, once.
+/// A pack of three on a GPU, whose first trial diverges at once, and two trials that wait; the children do
+/// as the scripts say with the one that joins. Every other trial is done in the end, once.
 fn run_joined(
     first: impl Fn(&Told<'_>) -> Vec<What>,
     answer: impl Fn(&Told<'_>, TrialId) -> Vec<What>,
@@ -278,16 +277,16 @@ fn run_joined(
     let trials = example::sweep().trials();
     let packs = [&trials[FIRST], &trials[..2]];
     let outcome = run_packs(POLICY, &packs, Device::Cuda { index: 0 }, (script, answer));
-    assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (5, 0));
-    assert!((0..5).all(|slot| *outcome.last(slot) == LastWord::Finished));
+    assert_eq!((outcome.tally.done.len(), outcome.tally.failures.len()), (4, 1));
+    assert!((1..5).all(|slot| *outcome.last(slot) == LastWord::Finished));
     let finished = |entry: &&journal::Entry| matches!(entry.what, Happened::TrialFinished { .. });
     let entries = journal::read(&outcome.layout.journal()).unwrap().entries;
-    assert_eq!(entries.iter().filter(finished).count(), 5, "a trial is told to be done once");
+    assert_eq!(entries.iter().filter(finished).count(), 4, "a trial is told to be done once");
     outcome
 }
 
-fn first_is_done(told: &Told<'_>) -> Vec<What> {
-    vec![told.finish(told.slots[0].id)]
+fn first_diverges(told: &Told<'_>) -> Vec<What> {
+    vec![told.diverge(told.slots[0].id)]
 }
 
 const KILLED: What = What::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
@@ -299,18 +298,11 @@ fn said_joined(trial: TrialId) -> What {
 #[test]
 fn a_waiting_trial_joins_and_is_done_by_the_pack() {
     let trials: Vec<TrialId> = example::sweep().trials()[FIRST].iter().map(|trial| trial.id).collect();
-    let answers = Cell::new(0);
-    let outcome = run_joined(first_is_done, |told, joiner| {
-        answers.set(answers.get() + 1);
-        match answers.get() {
-            1 => vec![said_joined(joiner), told.finish(joiner)],
-            _ => {
-                let both = [joiner, trials[1], trials[2]].map(|trial| told.finish(trial));
-                [said_joined(joiner)].into_iter().chain(both).chain([What::Ended(Exit::Done)]).collect()
-            }
-        }
+    let outcome = run_joined(first_diverges, |told, joiner| {
+        let all = [joiner, trials[1], trials[2]].map(|trial| told.finish(trial));
+        [said_joined(joiner)].into_iter().chain(all).chain([What::Ended(Exit::Done)]).collect()
     });
-    assert_eq!(outcome.starts, [[0, 1, 2]], "the other job was never started");
+    assert_eq!(outcome.starts, [vec![0, 1, 2], vec![3]], "the fifth trial joined the first pack");
     assert_eq!(outcome.attempts(), [1; 5]);
     let log = fs::read_to_string(outcome.layout.log(outcome.trials[4])).unwrap();
     assert!(log.starts_with("joins a pack at work; its log: "), "{log}");
@@ -319,10 +311,10 @@ fn a_waiting_trial_joins_and_is_done_by_the_pack() {
 #[test]
 fn a_child_that_is_killed_right_after_a_join_loses_nothing() {
     // Whether it said so before or not: then the trial is one of its pack's, or waits as before.
-    let taken = run_joined(first_is_done, |_, joiner| vec![said_joined(joiner), KILLED]);
+    let taken = run_joined(first_diverges, |_, joiner| vec![said_joined(joiner), KILLED]);
     assert_eq!(taken.starts, [vec![0, 1, 2], vec![3], vec![1, 2, 4]]);
     assert_eq!(taken.attempts(), [1, 2, 2, 1, 2]);
-    let not_taken = run_joined(first_is_done, |_, _| vec![KILLED]);
+    let not_taken = run_joined(first_diverges, |_, _| vec![KILLED]);
     assert_eq!(not_taken.starts[0], [0, 1, 2]);
     assert_eq!(not_taken.starts[1..].concat().len(), 4);
     assert_eq!(not_taken.attempts(), [1, 2, 2, 1, 1]);
@@ -330,10 +322,17 @@ fn a_child_that_is_killed_right_after_a_join_loses_nothing() {
 
 #[test]
 fn a_trial_comes_back_from_a_child_that_is_gone_or_ends_first() {
-    let gone = run_joined(|told| vec![told.finish(told.slots[0].id), KILLED], |_, _| panic!("it is gone"));
-    assert_eq!(gone.attempts(), [1, 2, 2, 1, 1]);
+    let gone = |told: &Told<'_>| vec![told.diverge(told.slots[0].id), KILLED];
+    let gone_unheard = |told: &Told<'_>| {
+        let _unsaid = told.diverge(told.slots[0].id);
+        vec![KILLED]
+    };
+    for first in [&gone as &dyn Fn(&Told<'_>) -> Vec<What>, &gone_unheard] {
+        let outcome = run_joined(first, |_, _| panic!("it is gone"));
+        assert_eq!(outcome.attempts(), [1, 2, 2, 1, 1]);
+    }
     let trials: Vec<TrialId> = example::sweep().trials()[FIRST].iter().map(|trial| trial.id).collect();
-    let ended = run_joined(first_is_done, |told, _| {
+    let ended = run_joined(first_diverges, |told, _| {
         vec![told.finish(trials[1]), told.finish(trials[2]), What::Ended(Exit::Done)]
     });
     assert_eq!(ended.attempts(), [1; 5]);

@@ -11,14 +11,21 @@ use crate::plan::{JobId, pack};
 use crate::sched::retry::Past;
 use crate::sched::step::index;
 use crate::sched::{Action, JobState, Scheduler};
+use crate::stream::StreamKey;
 use crate::trial::{Trial, TrialId};
 
-/// Whether a trial gains anything by joining a pack at work on this device. It starts at its first
-/// step, so that it has no trunk in common with the others: only where slots go through the model
-/// together is it trained in about the time that the pack takes without it.
-fn gains(device: Device) -> bool {
+/// Whether anything is gained where a trial joins these on a device, of which one has just ended. It
+/// starts at its first step, so that it has no trunk in common with them: it has to go through the model
+/// together with them, in a pack that has no trunk to lose by it, and that goes on for a while.
+fn gains(device: Device, open: &[&Trial], ended: &Trial, failed: bool) -> bool {
+    let has_trunk = open.len() > 1
+        && open.iter().all(|trial| StreamKey::of(trial) == StreamKey::of(open[0]))
+        && open[0].configuration.method.lora().is_some();
+    let epochs = |trial: &Trial| trial.configuration.training.epochs;
+    // Trials of one length end together, and those that wait are better off as a pack of their own.
+    let goes_on = open.iter().any(|trial| failed || epochs(trial) > epochs(ended));
     match device {
-        Device::Cuda { .. } => true,
+        Device::Cuda { .. } => goes_on && !has_trunk,
         Device::Cpu { .. } | Device::Host => false,
     }
 }
@@ -33,8 +40,8 @@ impl Scheduler {
     /// Gives the place of a trial that ended to one that waits, where there is one that it suits.
     ///
     /// Jobs that wait have no place to start in: otherwise they would have been launched.
-    pub(super) fn fill(&mut self, job: JobId, ended: TrialId) -> Vec<Action> {
-        let Some((from, trial)) = self.newcomer(job, ended) else { return Vec::new() };
+    pub(super) fn fill(&mut self, job: JobId, ended: TrialId, failed: bool) -> Vec<Action> {
+        let Some((from, trial)) = self.newcomer(job, ended, failed) else { return Vec::new() };
         self.move_trial(from, job, trial);
         if let Some(limit) = self.policy.trial_timeout {
             self.places.extend(job, limit);
@@ -44,20 +51,19 @@ impl Scheduler {
 
     /// A trial that may take the place of one of a job's, and the job that it waits in. Jobs that
     /// failed before take and give nothing: nobody knows which of their trials is to blame.
-    fn newcomer(&self, job: JobId, ended: TrialId) -> Option<(JobId, TrialId)> {
+    fn newcomer(&self, job: JobId, ended: TrialId, failed: bool) -> Option<(JobId, TrialId)> {
         let JobState::Running { placement, .. } = self.states.get(index(job))? else { return None };
-        let past = self.past[index(job)];
         let Work::Train(pack) = &self.graph.job(job).work else { return None };
         let ended = pack.slots.iter().find(|trial| trial.id == ended)?;
-        let goes_on = self.open(&pack.slots).next().is_some();
-        if !gains(placement.device) || !goes_on || past.launches > 1 {
+        let open: Vec<&Trial> = self.open(&pack.slots).collect();
+        let is_sound = self.past[index(job)].launches == 1;
+        if !is_sound || !gains(placement.device, &open, ended, failed) {
             return None;
         }
         self.queue.last_training().find_map(|waiting| {
             let Work::Train(other) = &self.graph.job(waiting).work else { return None };
             let first = other.slots.first().filter(|first| pack::compatible(first, ended))?;
             let is_fresh = self.past[index(waiting)] == Past::default();
-            debug_assert!(!self.settled.contains(&first.id), "a job that waits has no trial with a fate");
             let newcomer = other.slots.iter().rfind(|trial| fits(trial, ended)).filter(|_| is_fresh)?;
             Some((waiting, newcomer.id))
         })

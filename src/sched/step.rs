@@ -90,13 +90,16 @@ impl Scheduler {
             Event::RunStarted => Vec::new(),
             Event::JobStarted { job } => self.on_change(now, *job, Change::Started),
             Event::TrialFinished { job, trial } => {
-                self.settled.insert(*trial);
-                self.fill(*job, *trial)
+                if self.settled.insert(*trial) {
+                    self.fill(*job, *trial, false)
+                } else {
+                    Vec::new()
+                }
             }
             Event::TrialFailed { job, trial } => {
                 self.settled.insert(*trial);
                 let mut actions = self.fail_fast(*job);
-                actions.extend(self.fill(*job, *trial));
+                actions.extend(self.fill(*job, *trial, true));
                 actions
             }
             Event::TrialReturned { job, trial } => {

@@ -17,11 +17,19 @@ use crate::trial::{ConfigurationId, Method};
 
 const POLICY: Policy = Policy { attempts: 3, ..Policy::ONCE };
 
-/// Packs of so many trials each, one after the other through a grid of these methods with two folds of
-/// each, the larger the longer; a summary of each configuration, and a report.
+/// Packs of so many trials each, one after the other through a grid of these methods with two folds,
+/// a seed of its own and one, two or three epochs for each.
 fn graph(packs: &[usize], methods: &[Method]) -> JobGraph {
+    graph_of(packs, methods, |n| (EPOCHS[n % EPOCHS.len()], n as u64))
+}
+
+const EPOCHS: [f64; 3] = [1.0, 2.0, 3.0];
+
+/// The same with other epochs and seeds. The larger a pack, the longer; with a summary of each
+/// configuration and a report.
+fn graph_of(packs: &[usize], methods: &[Method], point: impl Fn(usize) -> (f64, u64)) -> JobGraph {
     let n: usize = packs.iter().sum();
-    let points = (0..n.div_ceil(2)).map(|n| (methods[n % methods.len()].clone(), 1.0, 1));
+    let points = (0..n.div_ceil(2)).map(|n| (methods[n % methods.len()].clone(), point(n).0, point(n).1));
     let sweep = example::grid(points, 2);
     let (task, model) = (Arc::clone(sweep.first_task()), Arc::new(sweep.models["minilm-2"].clone()));
     let mut trials = sweep.trials().into_iter();
@@ -94,6 +102,9 @@ impl Machine {
     /// Delivers what happened, and what follows from that.
     fn settle(&mut self) {
         while let Some(event) = self.events.pop_front() {
+            if let Event::JobFinished { job } | Event::JobFailed { job, .. } = &event {
+                self.children.remove(job);
+            }
             for action in self.scheduler.step(SystemTime::UNIX_EPOCH, &event) {
                 self.act(&action);
             }
@@ -176,9 +187,6 @@ impl Machine {
         let (mut seen, mut free, mut ready) = (BTreeSet::new(), self.places, 0);
         for (id, job) in scheduler.graph().iter() {
             let (state, trains) = (scheduler.state(id), matches!(job.work, Work::Train(_)));
-            if !state.is_active() {
-                self.children.remove(&id);
-            }
             free -= usize::from(trains && state.is_active());
             ready += usize::from(trains && *state == JobState::Ready);
             if let JobState::Blocked { unmet } = state {
@@ -243,7 +251,7 @@ fn many_packs_join_a_few() {
         machine.go_on(picks.next().expect("there is always one more"));
     }
     assert_eq!(machine.fates.len(), 200);
-    assert!(machine.joins > 150, "{}", machine.joins);
+    assert!(machine.joins > 40, "{}", machine.joins);
 }
 
 fn step(scheduler: &mut Scheduler, event: &Event) -> Vec<Action> {
@@ -289,11 +297,13 @@ fn a_job_whose_trials_all_joined_is_over_and_who_needed_it_needs_the_pack() {
 
 #[test]
 fn a_trial_that_comes_back_waits_in_a_job_of_its_own() {
-    let mut scheduler = at_work(graph(&[2, 1], &[example::lora(8)]), gpus(1), POLICY);
+    let mut scheduler = at_work(graph(&[3, 1], &[example::lora(8)]), gpus(1), POLICY);
     let event = finished(&scheduler, 0);
     let [Action::Join { job, trial }] = step(&mut scheduler, &event)[..] else { panic!("nobody joins") };
-    let event = finished(&scheduler, 1);
-    assert_eq!(step(&mut scheduler, &event), []);
+    for slot in [1, 2] {
+        let event = finished(&scheduler, slot);
+        assert_eq!(step(&mut scheduler, &event), []);
+    }
     assert_eq!(step(&mut scheduler, &Event::TrialReturned { job, trial }), []);
     assert_eq!(step(&mut scheduler, &Event::TrialReturned { job, trial }), [], "it is back already");
     let [Action::Launch { job: again, attempt: 1, .. }, ..] =
@@ -305,44 +315,70 @@ fn a_trial_that_comes_back_waits_in_a_job_of_its_own() {
     assert_eq!(*scheduler.state(job), JobState::Done);
 }
 
+/// What follows when a trial of the first job ends.
+fn after(mut scheduler: Scheduler, slot: usize, failed: bool) -> Vec<Action> {
+    let (job, trial) = (JobId(0), scheduler.graph().job(JobId(0)).trials()[slot]);
+    let event = if failed { Event::TrialFailed { job, trial } } else { Event::TrialFinished { job, trial } };
+    step(&mut scheduler, &event)
+}
+
 #[test]
-fn nobody_joins_where_that_gains_nothing_or_may_not_fit() {
-    let small = || graph(&[2, 2], &[example::lora(8)]);
+fn who_joins_and_who_waits() {
     let cpu = vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
+    let [small, large] = [8, 16].map(example::lora);
+    let of = |methods: &[Method]| graph(&[4, 4], methods);
+    let two = std::slice::from_ref(&small);
+    let as_long = graph_of(&[4, 2], two, |n| (1.0, n as u64));
+    // Without the first configuration's second fold, the others of the pack are in step.
+    let in_step = |method: &Method| graph_of(&[3, 2], std::slice::from_ref(method), |_| (1.0, 7));
     let cases = [
-        ("slots of a CPU go through the model one after the other", small(), cpu),
-        ("a larger rank", graph(&[2, 2], &[example::lora(8), example::lora(16)]), gpus(1)),
-        ("another method", graph(&[2, 2], &[example::lora(8), Method::Full]), gpus(1)),
-        ("it can start in a place of its own", small(), gpus(2)),
+        ("a longer one goes on", of(two), gpus(1), 0, false, true),
+        ("a longer one goes on, though others do not", of(two), gpus(1), 1, false, true),
+        ("none goes on for longer", of(two), gpus(1), 2, false, false),
+        ("it failed early", of(two), gpus(1), 2, true, true),
+        ("all are done at once", as_long.clone(), gpus(1), 0, false, false),
+        ("one failed before all are done", as_long, gpus(1), 0, true, true),
+        ("a common trunk would be lost", in_step(&small), gpus(1), 1, true, false),
+        ("whole models have none", in_step(&Method::Full), gpus(1), 1, true, true),
+        ("slots of a CPU go through the model one after the other", of(two), cpu, 0, false, false),
+        ("it can start in a place of its own", of(two), gpus(2), 0, false, false),
+        (
+            "a larger rank",
+            of(&[small.clone(), small.clone(), large.clone(), large.clone()]),
+            gpus(1),
+            0,
+            false,
+            false,
+        ),
+        (
+            "a smaller rank",
+            of(&[large.clone(), large, small.clone(), small.clone()]),
+            gpus(1),
+            0,
+            false,
+            true,
+        ),
+        ("another method", of(&[small.clone(), small, Method::Full, Method::Full]), gpus(1), 0, false, false),
     ];
-    for (why, graph, places) in cases {
-        let mut scheduler = at_work(graph, places, POLICY);
-        let event = finished(&scheduler, 0);
-        assert_eq!(step(&mut scheduler, &event), [], "{why}");
+    for (why, graph, places, slot, failed, joins) in cases {
+        let actions = after(at_work(graph, places, POLICY), slot, failed);
+        assert_eq!(matches!(actions[..], [Action::Join { .. }]), joins, "{why}: {actions:?}");
     }
-    let smaller = graph(&[2, 2], &[example::lora(16), example::lora(8)]);
-    let mut scheduler = at_work(smaller, gpus(1), POLICY);
-    let event = finished(&scheduler, 0);
-    assert!(matches!(step(&mut scheduler, &event)[..], [Action::Join { .. }]), "a smaller rank fits");
-
-    let mut scheduler = at_work(small(), gpus(1), POLICY);
-    step(&mut scheduler, &Event::JobFailed { job: JobId(0), failure: Failure::Killed { signal: 9 } });
-    step(&mut scheduler, &Event::JobStarted { job: JobId(0) });
-    let event = finished(&scheduler, 0);
-    assert_eq!(step(&mut scheduler, &event), [], "a pack that failed before");
-
-    let mut scheduler = at_work(small(), gpus(1), POLICY);
-    step(&mut scheduler, &Event::StopRequested { force: false });
-    let event = finished(&scheduler, 0);
-    assert_eq!(step(&mut scheduler, &event), [], "the run is ending");
+    let mut failed_before = at_work(graph(&[4, 4], &[example::lora(8)]), gpus(1), POLICY);
+    step(&mut failed_before, &Event::JobFailed { job: JobId(0), failure: Failure::Killed { signal: 9 } });
+    step(&mut failed_before, &Event::JobStarted { job: JobId(0) });
+    assert_eq!(after(failed_before, 0, false), []);
+    let mut ending = at_work(graph(&[4, 4], &[example::lora(8)]), gpus(1), POLICY);
+    step(&mut ending, &Event::StopRequested { force: false });
+    assert_eq!(after(ending, 0, false), []);
 }
 
 #[test]
 fn a_pack_has_more_time_with_every_trial_that_joins() {
     let policy = Policy { trial_timeout: Some(Duration::from_secs(60)), ..POLICY };
-    let mut scheduler = at_work(graph(&[2, 1], &[example::lora(8)]), gpus(1), policy);
+    let mut scheduler = at_work(graph(&[3, 1], &[example::lora(8)]), gpus(1), policy);
     let event = finished(&scheduler, 0);
-    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(180);
+    let at = SystemTime::UNIX_EPOCH + Duration::from_secs(240);
     assert!(
         matches!(step(&mut scheduler, &event)[..], [Action::Join { .. }, Action::WakeAt { at: then }] if then == at)
     );
