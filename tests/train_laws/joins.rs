@@ -77,10 +77,16 @@ fn a_trial_joins_where_its_checkpoint_stands() {
         let (ended, lines) = bench.attempt_joined(&slots, &joiners[..1], &|_| false);
         assert_eq!(ended, Ok(Ended::Finished));
         let trial = &joiners[0];
-        let first = lines.iter().find_map(|line| match line {
+        let step = |line: &ChildLine| match line {
             ChildLine::Progress(progress) if progress.trial == trial.id => Some(progress.step),
-            _ => None,
-        });
+            ChildLine::Progress(_)
+            | ChildLine::Heartbeat
+            | ChildLine::Joined { .. }
+            | ChildLine::Finished { .. }
+            | ChildLine::Failed { .. }
+            | ChildLine::Warning { .. } => None,
+        };
+        let first = lines.iter().find_map(step);
         assert!(first.is_some_and(|step| step > 3), "{first:?}");
         let solo = Bench::new(subject);
         solo.train(std::slice::from_ref(trial));
