@@ -62,9 +62,9 @@ impl Scheduler {
         }
         self.queue.last_training().find_map(|waiting| {
             let Work::Train(other) = &self.graph.job(waiting).work else { return None };
-            let first = other.slots.first().filter(|first| pack::compatible(first, ended))?;
             let is_fresh = self.past[index(waiting)] == Past::default();
-            let newcomer = other.slots.iter().rfind(|trial| fits(trial, ended)).filter(|_| is_fresh)?;
+            let is_alike = other.slots.first().is_some_and(|first| pack::compatible(first, ended));
+            let newcomer = other.slots.iter().rfind(|trial| is_fresh && is_alike && fits(trial, ended))?;
             Some((waiting, newcomer.id))
         })
     }
