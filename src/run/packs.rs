@@ -18,6 +18,7 @@ use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
 use crate::run::clock::Clock;
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::files;
+use crate::run::forecast::Forecast;
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{self, Journal};
 use crate::run::layout::Layout;
@@ -97,7 +98,6 @@ impl Observer for Silent {
 fn graph(sweep: &SweepSpec, slots: Vec<Trial>) -> JobGraph {
     let mut graph = JobGraph::new();
     let mut push = |key, work, needs| graph.push(Job { key, work, needs, estimate: Estimate::default() });
-    let configuration = slots[0].configuration.id;
     let pack = Pack {
         task: Arc::clone(sweep.first_task()),
         model: Arc::new(sweep.models["minilm-2"].clone()),
@@ -105,7 +105,7 @@ fn graph(sweep: &SweepSpec, slots: Vec<Trial>) -> JobGraph {
         slots,
     };
     let train = push(JobKey::training(&pack.slots), Work::Train(Box::new(pack)), Vec::new());
-    let work = Work::Summarise { configuration, trials: Vec::new() };
+    let work = Work::Summarise { configurations: Vec::new() };
     let summary = push(JobKey("summarise".to_owned()), work, vec![train]);
     push(JobKey("report".to_owned()), Work::Report { folder: PathBuf::new() }, vec![summary]);
     graph
@@ -139,6 +139,7 @@ fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<What>) -> Outcome {
         clock: Clock::start(),
         wake: never::<Instant>(),
         tally: Tally { total: 3, ..Tally::default() },
+        forecast: Forecast::default(),
         at_work: BTreeMap::new(),
     };
     let tally = finish(dispatcher);
