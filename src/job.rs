@@ -41,12 +41,10 @@ pub enum Work {
     Prepare(Box<Prepare>),
     /// Train a pack of trials.
     Train(Box<Pack>),
-    /// Fold a configuration's trials into its summary.
+    /// Fold the trials of each of some configurations into its summary.
     Summarise {
-        /// Which configuration.
-        configuration: ConfigurationId,
-        /// Its trials.
-        trials: Vec<TrialId>,
+        /// Which configurations.
+        configurations: Vec<ConfigurationId>,
     },
     /// Write the report.
     Report {

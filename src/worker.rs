@@ -4,6 +4,7 @@
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
 //! [`ParentLine`](crate::job::ParentLine)s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -161,7 +162,7 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
     let done = match &job.work {
         Work::Train(pack) => return train(job, pack, layout, stop),
         Work::Prepare(prepare) => data::prepare::run(prepare, &job.stores),
-        Work::Summarise { configuration, .. } => summarise(&layout, *configuration),
+        Work::Summarise { configurations } => summarise(&layout, configurations),
         Work::Report { folder } => write_report(&layout, folder),
     };
     match done {
@@ -205,12 +206,15 @@ fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> E
     Exit::Failed(bad(message.to_owned()))
 }
 
-fn summarise(layout: &Layout, configuration: ConfigurationId) -> Result<(), Failure> {
+fn summarise(layout: &Layout, configurations: &[ConfigurationId]) -> Result<(), Failure> {
     let record = record::load(layout.run()).map_err(|error| told(&error))?;
-    let summary = report::summary::summarise(&record, &[configuration])
-        .ok_or_else(|| bad(format!("the sweep has no configuration {configuration}")))?;
-    let path = layout.summary(configuration);
-    files::write_json(&path, &summary).map_err(|error| told(&AppError::file("write", &path, &error)))
+    let wanted: HashSet<_> = configurations.iter().collect();
+    for (id, trials) in record.configurations().filter(|(id, _)| wanted.contains(id)) {
+        let summary = report::summary::of_trials(&record, &[id], &trials);
+        let path = layout.summary(id);
+        files::write_json(&path, &summary).map_err(|error| told(&AppError::file("write", &path, &error)))?;
+    }
+    Ok(())
 }
 
 fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {

@@ -25,8 +25,8 @@ use crate::trial::{Trial, TrialId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u32);
 
-/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`,
-/// `summarise-<configuration>`, `report`. The same jobs have the same names in every run.
+/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`, `summarise`,
+/// `report`. The same jobs have the same names in every run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobKey(pub String);
@@ -55,7 +55,7 @@ pub struct Job {
     pub key: JobKey,
     /// What it does.
     pub work: Work,
-    /// Jobs that must be done before it starts. For summaries and the report "done" includes
+    /// Jobs that must be done before it starts. For the summaries and the report "done" includes
     /// failed and skipped: they tell what there is.
     pub needs: Vec<JobId>,
     /// What it is thought to cost.

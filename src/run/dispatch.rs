@@ -20,6 +20,7 @@ use crate::plan::cost::Calibration;
 use crate::plan::{JobId, JobKey};
 use crate::run::clock::Clock;
 use crate::run::files;
+use crate::run::forecast::Forecast;
 use crate::run::journal::{Entry, Happened, Journal};
 use crate::run::layout::Layout;
 use crate::sched::{Action, Event, Scheduler};
@@ -45,6 +46,7 @@ pub(super) struct Dispatcher<'a> {
     /// Tells when the scheduler wants to look again.
     pub(super) wake: Receiver<Instant>,
     pub(super) tally: Tally,
+    pub(super) forecast: Forecast,
     pub(super) at_work: BTreeMap<JobId, AtWork>,
 }
 

@@ -4,6 +4,8 @@
 //! while others trained with it, or when the scheduler gives its job up; a line on a child's standard
 //! output alone proves nothing.
 
+use std::time::Instant;
+
 use super::dispatch::{Asked, AtWork, Dispatcher};
 use crate::error::AppError;
 use crate::exec::Exit;
@@ -122,7 +124,8 @@ impl Dispatcher<'_> {
             if !was_joined {
                 self.calibration.observe(self.spec, &together, &trial, &result.cost);
             }
-            let remaining = self.scheduler.remaining(self.clock.now(), &self.calibration);
+            let work_out = || self.scheduler.remaining(self.clock.now(), &self.calibration);
+            let remaining = self.forecast.left(Instant::now, work_out);
             let done = self.tally.done.len();
             self.observer.observe(&Notice::TrialFinished { result: &result, done, remaining });
             events.push(Event::TrialFinished { job, trial: trial.id });

@@ -19,6 +19,7 @@ use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
 use crate::run::clock::Clock;
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::files;
+use crate::run::forecast::Forecast;
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{self, Happened, Journal};
 use crate::run::layout::Layout;
@@ -98,7 +99,6 @@ impl Observer for Silent {
 fn graph(sweep: &SweepSpec, packs: &[&[Trial]]) -> JobGraph {
     let mut graph = JobGraph::new();
     let mut push = |key, work, needs| graph.push(Job { key, work, needs, estimate: Estimate::default() });
-    let configuration = packs[0][0].configuration.id;
     let mut trains = Vec::new();
     for slots in packs {
         let pack = Pack {
@@ -109,7 +109,7 @@ fn graph(sweep: &SweepSpec, packs: &[&[Trial]]) -> JobGraph {
         };
         trains.push(push(JobKey::training(slots), Work::Train(Box::new(pack)), Vec::new()));
     }
-    let work = Work::Summarise { configuration, trials: Vec::new() };
+    let work = Work::Summarise { configurations: Vec::new() };
     let summary = push(JobKey("summarise".to_owned()), work, trains);
     push(JobKey("report".to_owned()), Work::Report { folder: PathBuf::new() }, vec![summary]);
     graph
@@ -159,6 +159,7 @@ fn run_packs(
         clock: Clock::start(),
         wake: never::<Instant>(),
         tally: Tally { total: trials.len(), ..Tally::default() },
+        forecast: Forecast::default(),
         at_work: BTreeMap::new(),
     };
     let tally = finish(dispatcher);

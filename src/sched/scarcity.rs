@@ -38,9 +38,7 @@ fn graph(packs: &[usize]) -> JobGraph {
             )
         })
         .collect();
-    let configuration = sweep.configurations[0].id;
-    let summary =
-        push(JobKey("summarise".to_owned()), Work::Summarise { configuration, trials: Vec::new() }, packs);
+    let summary = push(JobKey("summarise".to_owned()), Work::Summarise { configurations: Vec::new() }, packs);
     push(JobKey("report".to_owned()), Work::Report { folder: PathBuf::new() }, vec![summary]);
     graph
 }

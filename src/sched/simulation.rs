@@ -69,11 +69,10 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
             push(format!("train-{n}"), Work::Train(Box::new(pack.clone())), needs, rng.random_range(1..1_000))
         })
         .collect();
-    let configuration = sweep.configurations[0].id;
     let summaries: Vec<JobId> = trains
         .chunks(3)
         .map(|folds| {
-            let work = Work::Summarise { configuration, trials: Vec::new() };
+            let work = Work::Summarise { configurations: Vec::new() };
             push(format!("summarise-{}", folds[0].0), work, folds.to_vec(), 1)
         })
         .collect();

@@ -13,7 +13,7 @@ use crate::job::{Pack, Placement};
 use crate::outcome::Failure;
 use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
 use crate::sched::{Event, Policy};
-use crate::trial::{ConfigurationId, Method};
+use crate::trial::Method;
 
 const POLICY: Policy = Policy { attempts: 3, ..Policy::ONCE };
 
@@ -25,8 +25,8 @@ fn graph(packs: &[usize], methods: &[Method]) -> JobGraph {
 
 const EPOCHS: [f64; 3] = [1.0, 2.0, 3.0];
 
-/// The same with other epochs and seeds. The larger a pack, the longer; with a summary of each
-/// configuration and a report.
+/// The same with other epochs and seeds. The larger a pack, the longer; with a summary of the
+/// first, one of all, and a report.
 fn graph_of(packs: &[usize], methods: &[Method], point: impl Fn(usize) -> (f64, u64)) -> JobGraph {
     let n: usize = packs.iter().sum();
     let points = (0..n.div_ceil(2)).map(|n| (methods[n % methods.len()].clone(), point(n).0, point(n).1));
@@ -34,29 +34,21 @@ fn graph_of(packs: &[usize], methods: &[Method], point: impl Fn(usize) -> (f64, 
     let (task, model) = (Arc::clone(sweep.first_task()), Arc::new(sweep.models["minilm-2"].clone()));
     let mut trials = sweep.trials().into_iter();
     let mut graph = JobGraph::new();
-    let mut needs: BTreeMap<ConfigurationId, Vec<JobId>> = BTreeMap::new();
+    let mut trains = Vec::new();
     for n in packs {
         let slots: Vec<Trial> = trials.by_ref().take(*n).collect();
-        let configurations: BTreeSet<_> = slots.iter().map(|trial| trial.configuration.id).collect();
         let key = JobKey::training(&slots);
         let (task, model, store) = (Arc::clone(&task), Arc::clone(&model), ContentHash::of_bytes(b""));
         let estimate = Estimate { duration: Duration::from_secs(slots.len() as u64), ..Estimate::default() };
         let work = Work::Train(Box::new(Pack { task, model, store, slots }));
-        let id = graph.push(Job { key, work, needs: Vec::new(), estimate });
-        configurations.into_iter().for_each(|of| needs.entry(of).or_default().push(id));
+        trains.push(graph.push(Job { key, work, needs: Vec::new(), estimate }));
     }
-    let mut push = |key: String, work, needs| {
-        graph.push(Job { key: JobKey(key), work, needs, estimate: Estimate::default() })
+    let mut push = |key: &str, work, needs| {
+        graph.push(Job { key: JobKey(key.to_owned()), work, needs, estimate: Estimate::default() })
     };
-    let summary = |(configuration, needs): (ConfigurationId, Vec<JobId>)| {
-        push(
-            format!("summarise-{configuration}"),
-            Work::Summarise { configuration, trials: Vec::new() },
-            needs,
-        )
-    };
-    let summaries: Vec<JobId> = needs.into_iter().map(summary).collect();
-    push("report".to_owned(), Work::Report { folder: PathBuf::new() }, summaries);
+    let first = push("summarise-first", Work::Summarise { configurations: Vec::new() }, trains[..1].to_vec());
+    let all = push("summarise", Work::Summarise { configurations: Vec::new() }, trains.clone());
+    push("report", Work::Report { folder: PathBuf::new() }, vec![first, all]);
     graph
 }
 
