@@ -31,7 +31,7 @@ task: {train: train.csv, test: test.csv, text: [text], label: label, max_length:
 models:
   small: {architecture: bert, layers: 1, hidden: 8, heads: 2, intermediate: 8, tokenizer: tokenizer}
 grid: [{method: scratch, model: small, learning_rate: [1e-3, 2e-3, 3e-3, 4e-3]}]
-training: {epochs: 8, batch_size: 4, evaluate_every: 5}
+training: {epochs: 3, batch_size: 4, evaluate_every: 5}
 ";
 
 fn sweep(folder: &Path) -> SweepSpec {
