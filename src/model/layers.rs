@@ -77,7 +77,6 @@ impl Linear {
 
     /// `x W^T + b`: `[K, n, in]` to `[K, n, out]`. Where the weight is shared and all slots read the
     /// same, `x` may be `[1, n, in]`, which gives `[1, n, out]`.
-    #[must_use]
     pub fn base(&self, x: &Tensor) -> Tensor {
         let out_in = |weight: &Tensor| {
             let weight = weight.to_kind(self.kind);

@@ -57,7 +57,7 @@ impl Told<'_> {
             total_params: 1,
             cost: Cost { wall_s: 1.0, ..Cost::default() },
         };
-        files::write_json(&self.layout.result(trial), &result).unwrap();
+        files::write_sealed(&self.layout.result(trial), &result).unwrap();
         What::Said(ChildLine::Finished { trial })
     }
 

@@ -20,7 +20,6 @@ use crate::model::{device, weights};
 use crate::outcome::{Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
-use crate::stream::StreamKey;
 use crate::task::Part;
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
@@ -288,15 +287,15 @@ fn starting_values(pack: &Pack, device: Device) -> Result<Start, Failure> {
 
 /// The stacks by what they share in their next step.
 fn groups<'s, 'a>(stacks: &'s mut [Stack<'a>]) -> Vec<Vec<&'s mut Stack<'a>>> {
-    let mut groups: Vec<(Option<(StreamKey, u64)>, Vec<&mut Stack<'a>>)> = Vec::new();
+    let mut groups: Vec<Vec<&mut Stack<'a>>> = Vec::new();
     for stack in stacks {
         let sight = stack.sight();
-        match groups.iter_mut().find(|(shared, _)| shared.is_some() && *shared == sight) {
-            Some((_, group)) => group.push(stack),
-            None => groups.push((sight, vec![stack])),
+        match groups.iter_mut().find(|group| sight.is_some() && group[0].sight() == sight) {
+            Some(group) => group.push(stack),
+            None => groups.push(vec![stack]),
         }
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups
 }
 
 /// Forward and backward over the micro-batches of a step, for stacks that see the same ones.
