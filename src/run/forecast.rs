@@ -57,7 +57,7 @@ mod tests {
             })
         };
         assert_eq!(left(0, 100, 10), Duration::from_secs(100));
-        assert_eq!(left(1_000, 50, 10), Duration::from_millis(99_000));
+        assert_eq!(left(500, 50, 10), Duration::from_millis(99_500));
         assert_eq!(left(1_001, 50, 0), Duration::from_secs(50));
         assert_eq!(left(1_002, 40, 0), Duration::from_secs(40), "what takes no time is worked out each time");
     }
