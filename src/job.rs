@@ -1,6 +1,7 @@
 //! Owns what a child process is told (its job file) and what it says while it works.
 //!
-//! A job file is complete: the child reads no sweep file and no journal. Its fate is the file it
+//! A job file is complete: the child reads no sweep file and no journal; only trials that join a pack at
+//! work come later, as lines on its standard input. Its fate is the file it
 //! leaves (`result.json`, `failure.json`, a store, a report), never a line it prints; the lines on
 //! its standard output are for progress and heartbeat alone.
 
@@ -40,12 +41,10 @@ pub enum Work {
     Prepare(Box<Prepare>),
     /// Train a pack of trials.
     Train(Box<Pack>),
-    /// Fold a configuration's trials into its summary.
+    /// Fold the trials of each of some configurations into its summary.
     Summarise {
-        /// Which configuration.
-        configuration: ConfigurationId,
-        /// Its trials.
-        trials: Vec<TrialId>,
+        /// Which configurations.
+        configurations: Vec<ConfigurationId>,
     },
     /// Write the report.
     Report {
@@ -123,6 +122,17 @@ impl std::fmt::Display for Device {
     }
 }
 
+/// One JSON line on the standard input of a child that trains.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ParentLine {
+    /// Train one more trial, in a slot that is free. A child that takes it says [`ChildLine::Joined`].
+    Join {
+        /// The trial, which could have been in the pack from the start.
+        trial: Box<Trial>,
+    },
+}
+
 /// One JSON line on a child's standard output.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -131,6 +141,11 @@ pub enum ChildLine {
     Heartbeat,
     /// Where a trial stands.
     Progress(Progress),
+    /// A trial that the parent gave it has a slot.
+    Joined {
+        /// Which trial.
+        trial: TrialId,
+    },
     /// A trial's result file is in place.
     Finished {
         /// Which trial.

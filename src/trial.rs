@@ -246,6 +246,31 @@ impl Configuration {
     /// A configuration, its id made from everything that decides its results.
     #[must_use]
     pub fn new(task: &Task, model: &ModelSpec, method: Method, training: Training) -> Self {
+        Family::of(task, model, method == Method::Scratch).configuration(method, training)
+    }
+}
+
+/// The configurations of a task and a model that start from the model's weights, or of those that do
+/// not. Most of what their ids are made from they have in common: it is written once for all of them.
+#[derive(Clone, Debug)]
+pub struct Family {
+    task: String,
+    model: String,
+    /// The [`Identity`] as JSON text, to be closed behind what differs.
+    identity: Vec<u8>,
+}
+
+impl Family {
+    /// The family of this task and model; training from scratch takes a model's shapes, never its weights.
+    #[must_use]
+    pub fn of(task: &Task, model: &ModelSpec, scratch: bool) -> Self {
+        let (weights, weights_seed) = match &model.weights {
+            Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent if scratch => (None, None),
+            Weights::Folder { content, .. } => (Some(*content), None),
+            Weights::Random { seed } => (None, Some(*seed)),
+            // Nothing but its name tells a model without weights from another one of its shapes.
+            Weights::Absent => (Some(ContentHash::of_bytes(model.name.as_bytes())), None),
+        };
         let identity = Identity {
             version: TRAINING_VERSION,
             task: TaskIdentity {
@@ -257,32 +282,32 @@ impl Configuration {
                 rows: (task.rows, task.test_rows, task.sample_seed),
                 test_fraction: task.test_fraction,
             },
-            weights: match (&method, &model.weights) {
-                // Training from scratch takes the shapes of a model, never its weights.
-                (Method::Scratch, _) | (_, Weights::Random { .. }) => None,
-                (Method::Lora(_) | Method::Full | Method::Base, Weights::Folder { content, .. }) => {
-                    Some(*content)
-                }
-                // Nothing but its name tells a model without weights from another one of its shapes.
-                (Method::Lora(_) | Method::Full | Method::Base, Weights::Absent) => {
-                    Some(ContentHash::of_bytes(model.name.as_bytes()))
-                }
-            },
-            weights_seed: match (&method, &model.weights) {
-                (Method::Lora(_) | Method::Full | Method::Base, Weights::Random { seed }) => Some(*seed),
-                (Method::Scratch, _) | (_, Weights::Folder { .. } | Weights::Absent) => None,
-            },
+            weights,
+            weights_seed,
             tokenizer: model.tokenizer_content,
             architecture: &model.architecture,
-            method: &method,
-            training: &training,
         };
-        let id = ConfigurationId(ContentHash::of_json(&identity).leading_u64());
-        Self { id, task: task.name.clone(), model: model.name.clone(), method, training }
+        let mut identity = json(&identity);
+        identity.pop();
+        Self { task: task.name.clone(), model: model.name.clone(), identity }
+    }
+
+    /// One of the family.
+    #[must_use]
+    pub fn configuration(&self, method: Method, training: Training) -> Configuration {
+        let rest = [b",\"method\":", &json(&method)[..], b",\"training\":", &json(&training)[..], b"}"];
+        let identity = [&self.identity[..], &rest.concat()[..]].concat();
+        let id = ConfigurationId(ContentHash::of_bytes(&identity).leading_u64());
+        Configuration { id, task: self.task.clone(), model: self.model.clone(), method, training }
     }
 }
 
-/// What a configuration's id is the hash of. Paths and names are absent on purpose.
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("identity values are plain structs with string keys")
+}
+
+/// What a configuration's id is the hash of, with its `method` and its `training` as the last two
+/// fields. Paths and names are absent on purpose.
 #[derive(Serialize)]
 struct Identity<'a> {
     version: u32,
@@ -291,8 +316,6 @@ struct Identity<'a> {
     weights_seed: Option<u64>,
     tokenizer: ContentHash,
     architecture: &'a Architecture,
-    method: &'a Method,
-    training: &'a Training,
 }
 
 #[derive(Serialize)]

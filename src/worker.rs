@@ -1,9 +1,10 @@
 //! Owns a child's side of a job: it reads its job file, binds itself to its share of the machine,
 //! does the work, and leaves a file that tells its fate. Knows no scheduler and no journal.
 //!
-//! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard output is
-//! for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
+//! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
+//! [`ParentLine`](crate::job::ParentLine)s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -125,6 +126,21 @@ fn beat(stop: &AtomicBool, over: &Receiver<()>) {
     stop.store(true, Ordering::Relaxed);
 }
 
+/// Passes on the trials that are to join the pack, until nobody speaks any more. A line that is no line
+/// of ours is let pass: the parent takes a trial back that was never said to have joined.
+#[cfg(feature = "torch")]
+fn hear(input: impl io::BufRead, joins: &crossbeam::channel::Sender<crate::trial::Trial>) {
+    use crate::job::ParentLine;
+
+    for line in input.lines().map_while(Result::ok) {
+        if let Ok(ParentLine::Join { trial }) = serde_json::from_str(&line)
+            && joins.send(*trial).is_err()
+        {
+            return;
+        }
+    }
+}
+
 /// Writes one line, whole, so that threads do not tear each other's.
 fn tell(out: &mut impl Write, line: &ChildLine) -> io::Result<()> {
     let mut text = serde_json::to_vec(line)?;
@@ -150,7 +166,7 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
     let done = match &job.work {
         Work::Train(pack) => return train(job, pack, layout, stop),
         Work::Prepare(prepare) => data::prepare::run(prepare, &job.stores),
-        Work::Summarise { configuration, .. } => summarise(&layout, *configuration),
+        Work::Summarise { configurations } => summarise(&layout, configurations),
         Work::Report { folder } => write_report(&layout, folder),
     };
     match done {
@@ -161,6 +177,8 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
 
 #[cfg(feature = "torch")]
 fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
+    use crossbeam::channel::unbounded;
+
     use crate::train::{self, Context, Ended, Passage};
 
     let say = |line: ChildLine| {
@@ -172,7 +190,9 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
     };
     let (placement, micro_rows) = (job.placement.clone(), job.micro_rows);
     let passage = Passage::suiting(placement.device);
-    let context = Context { layout, placement, passage, micro_rows, stop, say: &say };
+    let (sender, joins) = unbounded();
+    thread::spawn(move || hear(io::stdin().lock(), &sender));
+    let context = Context { layout, placement, passage, micro_rows, joins, stop, say: &say };
     match train::run(pack, &context) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,
@@ -186,12 +206,15 @@ fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> E
     Exit::Failed(bad(message.to_owned()))
 }
 
-fn summarise(layout: &Layout, configuration: ConfigurationId) -> Result<(), Failure> {
+fn summarise(layout: &Layout, configurations: &[ConfigurationId]) -> Result<(), Failure> {
     let record = record::load(layout.run()).map_err(|error| told(&error))?;
-    let summary = report::summary::summarise(&record, &[configuration])
-        .ok_or_else(|| bad(format!("the sweep has no configuration {configuration}")))?;
-    let path = layout.summary(configuration);
-    files::write_json(&path, &summary).map_err(|error| told(&AppError::file("write", &path, &error)))
+    let wanted: HashSet<_> = configurations.iter().collect();
+    for (id, trials) in record.configurations().filter(|(id, _)| wanted.contains(id)) {
+        let summary = report::summary::of_trials(&record, &[id], &trials);
+        let path = layout.summary(id);
+        files::write_json(&path, &summary).map_err(|error| told(&AppError::file("write", &path, &error)))?;
+    }
+    Ok(())
 }
 
 fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
@@ -240,6 +263,22 @@ mod tests {
         let mut out = Vec::new();
         tell(&mut out, &ChildLine::Heartbeat).unwrap();
         assert_eq!(out, b"{\"kind\":\"heartbeat\"}\n");
+    }
+
+    #[cfg(feature = "torch")]
+    #[test]
+    fn trials_that_join_are_heard_between_whatever_else_is_said() {
+        use crate::job::ParentLine;
+        use crate::plan::example;
+
+        let trials = example::sweep().trials();
+        let line = |n: usize| {
+            serde_json::to_string(&ParentLine::Join { trial: Box::new(trials[n].clone()) }).unwrap()
+        };
+        let said = format!("{}\nrubbish\n{}\n{}", line(0), line(7), &line(1)[..40]);
+        let (sender, joins) = crossbeam::channel::unbounded();
+        hear(said.as_bytes(), &sender);
+        assert_eq!(joins.try_iter().collect::<Vec<_>>(), [trials[0].clone(), trials[7].clone()]);
     }
 
     #[test]

@@ -3,13 +3,13 @@
 //! It holds its user to the seam: no job is started twice at a time, job files are in place, and
 //! [`FakeExecutor::finish`] asserts that every report was taken in and every job came to its end.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::io;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
 use super::{Executor, Exit, Report, StartJob, What};
-use crate::job::JobFile;
+use crate::job::{JobFile, ParentLine};
 use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
 use crate::run::files;
@@ -18,10 +18,14 @@ use crate::run::files;
 /// `Ended` the job stays at work until it is stopped. An error means that it cannot be started.
 pub type Script<'a> = dyn FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>> + 'a;
 
+/// What a job at work reports when it is told something.
+pub type Answer<'a> = dyn FnMut(&JobKey, &ParentLine) -> Vec<What> + 'a;
+
 /// Carries out jobs by a script.
 pub struct FakeExecutor<'a> {
     script: Box<Script<'a>>,
-    at_work: BTreeSet<JobId>,
+    answer: Box<Answer<'a>>,
+    at_work: BTreeMap<JobId, JobKey>,
     started: Vec<JobKey>,
     sender: Sender<Report>,
     receiver: Receiver<Report>,
@@ -32,8 +36,14 @@ impl<'a> FakeExecutor<'a> {
     #[must_use]
     pub fn new(script: impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>> + 'a) -> Self {
         let (sender, receiver) = unbounded();
-        let script = Box::new(script);
-        Self { script, at_work: BTreeSet::new(), started: Vec::new(), sender, receiver }
+        let (script, answer) = (Box::new(script), Box::new(|_: &JobKey, _: &ParentLine| Vec::new()));
+        Self { script, answer, at_work: BTreeMap::new(), started: Vec::new(), sender, receiver }
+    }
+
+    /// The same, whose jobs answer what they are told.
+    #[must_use]
+    pub fn answering(self, answer: impl FnMut(&JobKey, &ParentLine) -> Vec<What> + 'a) -> Self {
+        Self { answer: Box::new(answer), ..self }
     }
 
     /// The keys of all jobs that were started, in order.
@@ -62,15 +72,23 @@ impl Executor for FakeExecutor<'_> {
         assert!(job.log_path.parent().is_some_and(std::path::Path::is_dir), "no folder for the log");
         self.started.push(job.key.clone());
         let reports = (self.script)(job.key, job.file)?;
-        assert!(self.at_work.insert(job.job), "`{}` was started while at work", job.key);
+        let before = self.at_work.insert(job.job, job.key.clone());
+        assert_eq!(before, None, "`{}` was started while at work", job.key);
         for what in reports {
             self.report(job.job, what);
         }
         Ok(1_000_000 + job.job.0)
     }
 
+    fn tell(&mut self, job: JobId, line: &ParentLine) {
+        let Some(key) = self.at_work.get(&job) else { return };
+        for what in (self.answer)(key, line) {
+            self.report(job, what);
+        }
+    }
+
     fn stop(&mut self, job: JobId, force: bool) {
-        if self.at_work.contains(&job) {
+        if self.at_work.contains_key(&job) {
             let exit = if force { Exit::Failed(Failure::Killed { signal: 9 }) } else { Exit::Interrupted };
             self.report(job, What::Ended(exit));
         }

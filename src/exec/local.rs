@@ -11,7 +11,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -21,7 +21,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 
 use super::memory::{self, MemoryWatch};
 use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, Report, StartJob, What};
-use crate::job::{ChildLine, Device, JobFile, Placement, Work};
+use crate::job::{ChildLine, Device, JobFile, ParentLine, Placement, Work};
 use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
 use crate::run::files;
@@ -36,9 +36,11 @@ const LONGEST_LINE: u64 = 1 << 20;
 /// The children that are not reaped yet.
 type Children = Arc<Mutex<BTreeMap<JobId, Known>>>;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 struct Known {
     pid: Pid,
+    /// What a child that trains listens to.
+    input: Option<ChildStdin>,
     /// We killed it, so that its death tells nothing.
     killed: bool,
 }
@@ -69,7 +71,7 @@ impl Executor for LocalExecutor {
         let mut child = Command::new(&self.program)
             .arg("worker")
             .arg(job.file_path)
-            .stdin(Stdio::null())
+            .stdin(input(&job.file.work))
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?)
             .process_group(0)
@@ -78,7 +80,8 @@ impl Executor for LocalExecutor {
             .spawn()?;
         let number = child.id();
         let lines = child.stdout.take().expect("standard output is piped");
-        lock(&self.children).insert(job.job, Known { pid: Pid::from_child(&child), killed: false });
+        let known = Known { pid: Pid::from_child(&child), input: child.stdin.take(), killed: false };
+        lock(&self.children).insert(job.job, known);
         let watch = Watch {
             job: job.job,
             sender: self.sender.clone(),
@@ -91,6 +94,20 @@ impl Executor for LocalExecutor {
         self.watchers.retain(|watcher| !watcher.is_finished());
         self.watchers.push(thread::spawn(move || watch.over(child, lines, log)));
         Ok(number)
+    }
+
+    fn tell(&mut self, job: JobId, line: &ParentLine) {
+        let input = lock(&self.children).get_mut(&job).and_then(|child| child.input.take());
+        let Some(mut input) = input else { return };
+        let mut text = serde_json::to_vec(line).expect("a line is plain data");
+        text.push(b'\n');
+        // A child that is gone hears nothing; its end is reported. The lock is not held meanwhile, so
+        // that another child's end can be.
+        if input.write_all(&text).is_ok()
+            && let Some(child) = lock(&self.children).get_mut(&job)
+        {
+            child.input = Some(input);
+        }
     }
 
     fn stop(&mut self, job: JobId, force: bool) {
@@ -183,6 +200,14 @@ impl Watch {
     fn say(&self, what: What) {
         // Nobody listens once the executor is being dropped.
         drop(self.sender.send(Report { job: self.job, what }));
+    }
+}
+
+/// What a child listens to: only who trains is told anything but its job file.
+fn input(work: &Work) -> Stdio {
+    match work {
+        Work::Train(_) => Stdio::piped(),
+        Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => Stdio::null(),
     }
 }
 

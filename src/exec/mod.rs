@@ -14,7 +14,7 @@ use std::path::Path;
 
 use crossbeam::channel::Receiver;
 
-use crate::job::{ChildLine, JobFile};
+use crate::job::{ChildLine, JobFile, ParentLine};
 use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
 
@@ -34,6 +34,9 @@ pub trait Executor {
     /// # Errors
     /// When it cannot be started. There is then no report about it.
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32>;
+
+    /// Says something to a job that trains. A job that has ended, or is about to, may not hear it.
+    fn tell(&mut self, job: JobId, line: &ParentLine);
 
     /// Asks a job to write its checkpoints and end, or kills it. Its end is reported either way; a
     /// job that has ended already is left alone.

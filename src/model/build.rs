@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tch::{Device, Kind, Tensor};
 
 use super::layers::AdapterSettings;
-use super::params::{Params, index};
+use super::params::{Params, Weight, index};
 use super::weights::{self, Checkpoint, TensorView, WeightsError};
 use crate::arch::{Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
 use crate::stream::{Draw, StreamKey};
@@ -33,6 +33,13 @@ pub enum Base<'a> {
     },
     /// Each trial's own seed: training from scratch.
     Fresh,
+    /// What is frozen for all slots at work is theirs; the rest comes from another place.
+    Beside {
+        /// Slots of the same pack.
+        at_work: &'a Params,
+        /// That place.
+        base: &'a Base<'a>,
+    },
 }
 
 /// The starting values for the slots of a pack, which share architecture, kind of method, adapted
@@ -50,17 +57,10 @@ pub fn start(
     let keys: Vec<StreamKey> = slots.iter().map(StreamKey::of).collect();
     let loras: Vec<&Lora> = slots.iter().filter_map(|trial| trial.configuration.method.lora()).collect();
     let trainable = trainable(architecture, head, &slots[0].configuration.method);
-    let fresh = |shape: &TensorShape| keys.iter().map(|key| draw(*key, shape).to_device(device)).collect();
     let precision = slots[0].configuration.training.precision;
     let mut params = Params::new(slots.len());
     for shape in architecture.tensors() {
-        let values: Vec<Tensor> = match base {
-            Base::Read(folder) => {
-                vec![read(folder, architecture.base_prefix(), &shape)?.to_device(device)]
-            }
-            Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), &shape).to_device(device)],
-            Base::Fresh => fresh(&shape),
-        };
+        let values = values(architecture, base, &shape, &keys, device)?;
         let (trains, kind) = (trainable.contains(&shape.name), product_kind(shape.role, precision));
         let stored = if trains { Kind::Float } else { kind };
         let values: Vec<Tensor> = values.iter().map(|value| value.to_kind(stored)).collect();
@@ -71,7 +71,8 @@ pub fn start(
         }
     }
     for shape in architecture.head_tensors(head) {
-        add(&mut params, &shape, &fresh(&shape), trainable.contains(&shape.name));
+        let values = values(architecture, Base::Fresh, &shape, &keys, device)?;
+        add(&mut params, &shape, &values, trainable.contains(&shape.name));
     }
     let adapters = (!loras.is_empty()).then(|| {
         for target in architecture.lora_targets(&loras[0].targets) {
@@ -83,6 +84,26 @@ pub fn start(
         }
     });
     Ok(Start { params, adapters })
+}
+
+/// The values of a tensor of the base: one for all slots, or one for each.
+fn values(
+    architecture: &Architecture,
+    base: Base<'_>,
+    shape: &TensorShape,
+    keys: &[StreamKey],
+    device: Device,
+) -> Result<Vec<Tensor>, WeightsError> {
+    let values = match base {
+        Base::Read(folder) => vec![read(folder, architecture.base_prefix(), shape)?],
+        Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), shape)],
+        Base::Fresh => keys.iter().map(|key| draw(*key, shape)).collect(),
+        Base::Beside { at_work, base } => match at_work.find(&shape.name) {
+            Some(Weight::Shared(frozen)) => vec![frozen],
+            Some(Weight::Stacked(_)) | None => return values(architecture, *base, shape, keys, device),
+        },
+    };
+    Ok(values.iter().map(|value| value.to_device(device)).collect())
 }
 
 /// What a frozen tensor of the base is kept in, and what one that trains is rounded to in products.

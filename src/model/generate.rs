@@ -61,7 +61,7 @@ impl Gpt2 {
         let mut x = words + self.positions.forward(&positions.view([1, -1]));
         for (layer, cache) in self.layers.iter().zip(caches) {
             let attend = |parts: [Tensor; 3], _: &mut Pass| cache.attend(parts, column, &mask);
-            x = layer.forward(&x, layer.project(&x), batch, &mut Pass::evaluation(), attend);
+            x = layer.forward(&layer.project(&x), batch, &mut Pass::evaluation(), attend);
         }
         let last = x.view([batch, new, -1]).select(1, -1).unsqueeze(0);
         self.words.scores(&self.norm.forward(&last)).argmax(-1, false).view([-1])

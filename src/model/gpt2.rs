@@ -41,6 +41,17 @@ pub(super) struct Layer {
     attention_dropout: f64,
 }
 
+/// What a layer has computed before its adapters.
+#[derive(Debug)]
+pub(super) struct Projected {
+    /// What it reads, `[K, n, H]`.
+    x: Tensor,
+    /// Query, key and value side by side, `[K, n, 3 * H]`.
+    product: Tensor,
+    /// What they are the product of, `[K, n, H]`.
+    normed: Tensor,
+}
+
 impl Gpt2 {
     /// The decoder over these tensors; it shares their storage and gradients.
     #[must_use]
@@ -75,10 +86,13 @@ impl Gpt2 {
         let sum = words.view([words.size()[0], rows, tokens, -1]) + positions.unsqueeze(1);
         let mut x = pass.dropout(&sum.flatten(1, 2), self.embedding_dropout);
         for layer in &self.layers[..self.shared] {
-            x = layer.forward(&x, layer.project(&x), rows, pass, |parts, pass| layer.attend(parts, pass));
+            x = layer.forward(&layer.project(&x), rows, pass, |parts, pass| layer.attend(parts, pass));
         }
         let next = self.layers.get(self.shared).filter(|layer| layer.projections_are_shared());
-        let products = next.map(|layer| layer.project(&x).into());
+        let products = next.map(|layer| {
+            let Projected { product, normed, .. } = layer.project(&x);
+            vec![product, normed]
+        });
         Trunk::new(inputs, pass, x, products)
     }
 
@@ -104,13 +118,14 @@ impl Gpt2 {
     fn decode(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
         let [_, rows, _] = trunk.inputs.shape;
         let mut x = trunk.x.shallow_clone();
-        let mut products = trunk.products.as_deref().map(|products| match products {
-            [product, normed] => [product, normed].map(Tensor::shallow_clone),
-            _ => unreachable!("a layer's projections are one product of one input"),
+        let mut known = trunk.products.as_deref().map(|products| {
+            let [product, normed] = products else { unreachable!("there are two") };
+            let [x, product, normed] = [&x, product, normed].map(Tensor::shallow_clone);
+            Projected { x, product, normed }
         });
         for layer in &self.layers[self.shared..] {
-            let products = products.take().unwrap_or_else(|| layer.project(&x));
-            x = layer.forward(&x, products, rows, pass, |parts, pass| layer.attend(parts, pass));
+            let projected = known.take().unwrap_or_else(|| layer.project(&x));
+            x = layer.forward(&projected, rows, pass, |parts, pass| layer.attend(parts, pass));
         }
         x
     }
@@ -146,23 +161,22 @@ impl Layer {
         self.attention_norm.is_shared() && self.attention_input.base_is_shared()
     }
 
-    /// Query, key and value side by side but for the adapter, `[K, n, 3 * H]`, and what they were made from.
-    pub(super) fn project(&self, x: &Tensor) -> [Tensor; 2] {
+    /// The layer's beginning, up to its adapters.
+    pub(super) fn project(&self, x: &Tensor) -> Projected {
         let normed = self.attention_norm.forward(x);
-        [self.attention_input.base(&normed), normed]
+        Projected { x: x.shallow_clone(), product: self.attention_input.base(&normed), normed }
     }
 
-    /// `[K, n, H]` to the same, n tokens of `rows` rows, from its projections. `attend` gets query, key
+    /// The rest of the layer, to `[K, n, H]`: n tokens of `rows` rows. `attend` gets query, key
     /// and value `[K * rows, heads, tokens, H / heads]` and gives the context, likewise.
     pub(super) fn forward(
         &self,
-        x: &Tensor,
-        [product, normed]: [Tensor; 2],
+        Projected { x, product, normed }: &Projected,
         rows: i64,
         pass: &mut Pass,
         attend: impl FnOnce([Tensor; 3], &mut Pass) -> Tensor,
     ) -> Tensor {
-        let parts = self.attention_input.adapt(&product, &normed, pass);
+        let parts = self.attention_input.adapt(product, normed, pass);
         let [slots, n, width] = [parts.size()[0], x.size()[1], x.size()[2]];
         let parts = parts.view([slots * rows, -1, 3, self.heads, width / self.heads]);
         let context = attend([0, 1, 2].map(|part| parts.select(2, part).transpose(1, 2)), pass);

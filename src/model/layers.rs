@@ -39,6 +39,14 @@ impl AdapterSettings {
         let take = |values: &[f64]| kept.iter().map(|slot| values[*slot]).collect();
         Self { scales: take(&self.scales), dropouts: take(&self.dropouts) }
     }
+
+    /// These, and those of more slots behind them.
+    #[must_use]
+    pub fn join(mut self, newcomers: Self) -> Self {
+        self.scales.extend(newcomers.scales);
+        self.dropouts.extend(newcomers.dropouts);
+        self
+    }
 }
 
 /// `y = x W^T + b`, plus the adapter's `scale * B A dropout(x)` (Hu et al. 2021, equation 3).
@@ -77,7 +85,6 @@ impl Linear {
 
     /// `x W^T + b`: `[K, n, in]` to `[K, n, out]`. Where the weight is shared and all slots read the
     /// same, `x` may be `[1, n, in]`, which gives `[1, n, out]`.
-    #[must_use]
     pub fn base(&self, x: &Tensor) -> Tensor {
         let out_in = |weight: &Tensor| {
             let weight = weight.to_kind(self.kind);

@@ -44,6 +44,11 @@ impl Trainable {
         let part = tensor.detach().get(index(slot));
         (0..).zip(&self.sizes[slot]).fold(part, |part, (dimension, size)| part.narrow(dimension, 0, *size))
     }
+
+    /// The parts of all slots, as [`Trainable::of_slot`] gives them.
+    pub fn of_each(&self, tensor: &Tensor) -> impl Iterator<Item = Tensor> {
+        (0..self.sizes.len()).map(|slot| self.of_slot(tensor, slot))
+    }
 }
 
 /// The slots' tensors along a new first dimension, padded with zeros to the size of the largest.
@@ -159,6 +164,24 @@ impl Params {
             let values: Vec<Tensor> = kept.iter().map(|slot| t.of_slot(&t.tensor, *slot)).collect();
             Trainable { product: t.product, ..Trainable::new(&values, t.decays) }
         })
+    }
+
+    /// The same tensors with those of more slots behind them: copies, fresh leaves. What is frozen for
+    /// all slots is the same in both.
+    #[must_use]
+    pub fn join(&self, newcomers: &Self) -> Self {
+        let own = |(name, t): (&String, &Tensor)| (name.clone(), Tensor::cat(&[t, &newcomers.own[name]], 0));
+        let trainable = |(name, t): (&String, &Trainable)| {
+            let theirs = &newcomers.trainable[name];
+            let values: Vec<Tensor> = t.of_each(&t.tensor).chain(theirs.of_each(&theirs.tensor)).collect();
+            (name.clone(), Trainable { product: t.product, ..Trainable::new(&values, t.decays) })
+        };
+        Self {
+            slots: self.slots + newcomers.slots,
+            shared: self.shared.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect(),
+            own: self.own.iter().map(own).collect(),
+            trainable: self.trainable.iter().map(trainable).collect(),
+        }
     }
 
     fn select(&self, kept: &[usize], take: impl Fn(&Trainable) -> Trainable) -> Self {

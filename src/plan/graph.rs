@@ -1,7 +1,7 @@
 //! Owns which jobs a run consists of and what each one needs:
-//! prepare data → train packs → summarise configurations → report.
+//! prepare data → train packs → summarise the configurations → report.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -34,7 +34,8 @@ impl Present<'_> {
 /// The jobs that bring the trials `todo` of a sweep to a report in `folder`, without those whose
 /// work is `present`, packed for the `room` there is. Jobs stand in the order in which they can start.
 ///
-/// A configuration is summarised over all of its folds, those done in an earlier run included.
+/// A configuration is summarised over all of its folds, those done in an earlier run included. One job
+/// does that for all of them: to read what it needs takes longer than to work it out.
 #[must_use]
 pub fn build(
     sweep: &SweepSpec,
@@ -46,8 +47,9 @@ pub fn build(
     let mut builder = Builder { sweep, graph: JobGraph::new(), speed: Speed::of(room.places) };
     let bases = builder.push_prepares(todo, present);
     let training = builder.push_trains(pack::packs(&mut Prices::new(sweep), todo, room), &bases);
-    let summaries = builder.push_summaries(&training, present);
-    builder.push("report".to_owned(), Work::Report { folder: folder.to_path_buf() }, summaries);
+    let summary = builder.push_summary(todo, training, present);
+    let needs = summary.into_iter().collect();
+    builder.push("report".to_owned(), Work::Report { folder: folder.to_path_buf() }, needs);
     builder.graph
 }
 
@@ -62,9 +64,6 @@ struct Base {
 
 /// Bases by the names of task and model.
 type Bases<'a> = HashMap<(&'a str, &'a str), Base>;
-
-/// The jobs that train each configuration's trials, each once, in their order.
-type Training = HashMap<ConfigurationId, Vec<JobId>>;
 
 struct Builder<'a> {
     sweep: &'a SweepSpec,
@@ -102,42 +101,27 @@ impl Builder<'_> {
     }
 
     /// One job per pack.
-    fn push_trains(&mut self, packs: Vec<Packed>, bases: &Bases<'_>) -> Training {
-        let mut training = Training::new();
-        for Packed { slots, estimate } in packs {
+    fn push_trains(&mut self, packs: Vec<Packed>, bases: &Bases<'_>) -> Vec<JobId> {
+        let train = |Packed { slots, estimate }: Packed| {
             let key = JobKey::training(&slots);
             let first = Arc::clone(&slots[0].configuration);
             let Base { task, model, store, prepare } = &bases[&(first.task.as_str(), first.model.as_str())];
-            let configurations: Vec<_> = slots.iter().map(|trial| trial.configuration.id).collect();
             let pack = Pack { task: Arc::clone(task), model: Arc::clone(model), store: *store, slots };
             let (work, needs) = (Work::Train(Box::new(pack)), prepare.iter().copied().collect());
-            let id = self.graph.push(Job { key, work, needs, estimate });
-            for configuration in configurations {
-                let jobs = training.entry(configuration).or_default();
-                if jobs.last() != Some(&id) {
-                    jobs.push(id);
-                }
-            }
-        }
-        training
+            self.graph.push(Job { key, work, needs, estimate })
+        };
+        packs.into_iter().map(train).collect()
     }
 
-    /// One job per configuration that has something to train or whose summary a crash has left
+    /// One job for the configurations that have something to train or whose summary a crash has left
     /// unwritten, in grid order.
-    fn push_summaries(&mut self, training: &Training, present: Present<'_>) -> Vec<JobId> {
-        let mut summaries = Vec::new();
-        let sweep = self.sweep;
-        for configuration in &sweep.configurations {
-            let needs = training.get(&configuration.id).cloned().unwrap_or_default();
-            if needs.is_empty() && (present.summary)(configuration.id) {
-                continue;
-            }
-            let folds = 0..sweep.splitting.splits();
-            let trials = folds.map(|fold| Trial::new(configuration, sweep.splitting, fold).id).collect();
-            let work = Work::Summarise { configuration: configuration.id, trials };
-            summaries.push(self.push(format!("summarise-{}", configuration.id), work, needs));
-        }
-        summaries
+    fn push_summary(&mut self, todo: &[Trial], training: Vec<JobId>, present: Present<'_>) -> Option<JobId> {
+        let trained: HashSet<ConfigurationId> = todo.iter().map(|trial| trial.configuration.id).collect();
+        let all = self.sweep.configurations.iter().map(|configuration| configuration.id);
+        let due = all.filter(|id| trained.contains(id) || !(present.summary)(*id));
+        let configurations: Vec<ConfigurationId> = due.collect();
+        let work = (!configurations.is_empty()).then_some(Work::Summarise { configurations })?;
+        Some(self.push("summarise".to_owned(), work, training))
     }
 }
 
@@ -164,6 +148,18 @@ mod tests {
         graph.iter().filter(|(_, job)| job.key.0.starts_with(prefix)).map(|(id, _)| id).collect()
     }
 
+    /// What the one job for summaries is for.
+    fn summarised(graph: &JobGraph) -> Vec<ConfigurationId> {
+        let works = graph.iter().map(|(_, job)| &job.work);
+        let mut all = works.filter_map(|work| match work {
+            Work::Summarise { configurations } => Some(configurations.clone()),
+            Work::Prepare(_) | Work::Train(_) | Work::Report { .. } => None,
+        });
+        let only = all.next().unwrap();
+        assert!(all.next().is_none());
+        only
+    }
+
     #[test]
     fn a_fresh_sweep_prepares_each_store_once() {
         let sweep = example::sweep();
@@ -176,10 +172,12 @@ mod tests {
         assert_eq!(trained.len(), trials.len());
         // Two adapters on the same base make one pack per fold.
         assert!(keys(&graph, "train-").len() <= trials.len() - 3);
-        assert_eq!(keys(&graph, "summarise-").len(), sweep.configurations.len());
+        let summary = keys(&graph, "summarise");
+        assert_eq!(summarised(&graph), sweep.configurations.iter().map(|c| c.id).collect::<Vec<_>>());
+        assert_eq!(graph.job(summary[0]).needs, keys(&graph, "train-"));
         let (last, report) = graph.iter().last().unwrap();
         assert_eq!(report.key.0, "report");
-        assert_eq!(report.needs, keys(&graph, "summarise-"));
+        assert_eq!(report.needs, summary);
         assert_eq!(last.0 as usize + 1, graph.len());
         for id in keys(&graph, "train-") {
             let job = graph.job(id);
@@ -211,10 +209,8 @@ mod tests {
         let [train, summarise, report] = [0, 1, 2].map(|n| graph.job(JobId(n)));
         assert_eq!(graph.len(), 3);
         assert!(train.needs.is_empty(), "the store is there");
-        let Work::Summarise { configuration, trials } = &summarise.work else { panic!("no summary") };
-        assert_eq!(*configuration, todo[0].configuration.id);
-        assert_eq!(trials.len(), sweep.splitting.splits(), "earlier folds are summarised too");
-        assert_eq!(report.needs, vec![JobId(1)]);
+        assert_eq!(summarised(&graph), [todo[0].configuration.id]);
+        assert_eq!((&summarise.needs[..], &report.needs[..]), (&[JobId(0)][..], &[JobId(1)][..]));
         assert_eq!(build(&sweep, &[], Present::EVERYTHING).len(), 1, "the report alone");
     }
 
@@ -224,10 +220,9 @@ mod tests {
         let missing = sweep.configurations[2].id;
         let present = Present { summary: &|id| id != missing, ..Present::EVERYTHING };
         let graph = build(&sweep, &sweep.trials()[..1], present);
-        let made: Vec<_> = keys(&graph, "summarise-").into_iter().map(|id| graph.job(id)).collect();
-        let keys = [sweep.configurations[0].id, missing].map(|id| format!("summarise-{id}"));
-        assert_eq!(made.iter().map(|job| job.key.0.clone()).collect::<Vec<_>>(), keys);
-        assert_eq!((made[0].needs.len(), made[1].needs.len()), (1, 0));
+        assert_eq!(summarised(&graph), [sweep.configurations[0].id, missing]);
+        let graph = build(&sweep, &[], present);
+        assert_eq!((graph.len(), summarised(&graph)), (2, vec![missing]));
     }
 
     #[test]

@@ -25,8 +25,8 @@ use crate::trial::{Trial, TrialId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u32);
 
-/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`,
-/// `summarise-<configuration>`, `report`. The same jobs have the same names in every run.
+/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`, `summarise`,
+/// `report`. The same jobs have the same names in every run.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobKey(pub String);
@@ -55,7 +55,7 @@ pub struct Job {
     pub key: JobKey,
     /// What it does.
     pub work: Work,
-    /// Jobs that must be done before it starts. For summaries and the report "done" includes
+    /// Jobs that must be done before it starts. For the summaries and the report "done" includes
     /// failed and skipped: they tell what there is.
     pub needs: Vec<JobId>,
     /// What it is thought to cost.
@@ -80,9 +80,20 @@ impl Estimate {
         let Self { duration, mem_mib, disk_mib } = self;
         Self { duration: duration.mul_f64(part), mem_mib: mem_mib * part, disk_mib: disk_mib * part }
     }
+
+    /// What is left of it without a part.
+    #[must_use]
+    fn less(self, part: Self) -> Self {
+        Self {
+            duration: self.duration.saturating_sub(part.duration),
+            mem_mib: self.mem_mib - part.mem_mib,
+            disk_mib: self.disk_mib - part.disk_mib,
+        }
+    }
 }
 
-/// The jobs of a run. Acyclic: a job only needs jobs that stand before it, and parts of those.
+/// The jobs of a run. Acyclic: a job only needs jobs that stand before it, parts of those, and packs
+/// that took trials of those. Only summaries and the report need packs.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct JobGraph {
     jobs: Vec<Job>,
@@ -123,6 +134,30 @@ impl JobGraph {
             self.jobs[dependant.0 as usize].needs.extend(&divided);
         }
         divided
+    }
+
+    /// Takes a trial out of a pack, with its share of what the pack is thought to cost. `None` where
+    /// the job does not train it.
+    pub fn withdraw(&mut self, id: JobId, trial: TrialId) -> Option<(Trial, Estimate)> {
+        let Job { work: Work::Train(pack), estimate, .. } = &mut self.jobs[id.0 as usize] else {
+            return None;
+        };
+        let slot = pack.slots.iter().position(|other| other.id == trial)?;
+        let share = estimate.share(1.0 / pack.slots.len() as f64);
+        *estimate = estimate.less(share);
+        Some((pack.slots.remove(slot), share))
+    }
+
+    /// Puts a trial into a pack; those that needed it where it was (`dependants`) need the pack too. Its
+    /// memory is what another trial of the pack has given back.
+    pub fn hand_over(&mut self, id: JobId, (trial, share): (Trial, Estimate), dependants: &[JobId]) {
+        let Job { work: Work::Train(pack), estimate, .. } = &mut self.jobs[id.0 as usize] else { return };
+        pack.slots.push(trial);
+        estimate.duration += share.duration;
+        estimate.disk_mib += share.disk_mib;
+        for dependant in dependants {
+            self.jobs[dependant.0 as usize].needs.push(id);
+        }
     }
 
     /// A job.

@@ -120,7 +120,7 @@ pub enum JobKind {
     Prepare,
     /// Trains a pack.
     Train,
-    /// Summarises a configuration.
+    /// Summarises configurations.
     Summarise,
     /// Writes the report.
     Report,

@@ -118,7 +118,20 @@ impl ConfigurationSummary {
 #[must_use]
 pub fn summarise(record: &RunRecord, replicates: &[ConfigurationId]) -> Option<ConfigurationSummary> {
     let trials = trials_of(record, replicates);
-    let first = trials.first()?;
+    (!trials.is_empty()).then(|| of_trials(record, replicates, &trials))
+}
+
+/// Summarises the configuration that these trials are all of, which has one id for each of its seeds.
+///
+/// # Panics
+/// When there are no trials.
+#[must_use]
+pub fn of_trials(
+    record: &RunRecord,
+    replicates: &[ConfigurationId],
+    trials: &[&TrialRecord],
+) -> ConfigurationSummary {
+    let first = trials[0];
     let configuration = Arc::clone(&first.trial.configuration);
     let objective = &record.sweep.task(&configuration).objective;
     let done: Vec<(&TrialRecord, &TrialResult)> =
@@ -134,7 +147,7 @@ pub fn summarise(record: &RunRecord, replicates: &[ConfigurationId]) -> Option<C
     let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
     let folds = (0..record.sweep.splitting.splits()).filter_map(|fold| fold_score(&done, fold));
     let primary = objective.primary();
-    Some(ConfigurationSummary {
+    ConfigurationSummary {
         params: first.params,
         replicates: replicates.to_vec(),
         planned: record.sweep.splitting.splits() * replicates.len(),
@@ -148,9 +161,9 @@ pub fn summarise(record: &RunRecord, replicates: &[ConfigurationId]) -> Option<C
         train_rows_per_s: spread(&|r| per_s(r, r.cost.train_rows)),
         train_tokens_per_s: spread(&|r| per_s(r, r.cost.train_tokens)),
         peak_memory_mib: spread(&|r| Some(r.cost.peak_memory_mib)),
-        convergence_step: Curve::validation(&trials).and_then(|curve| curve.convergence_step(primary)),
+        convergence_step: Curve::validation(trials).and_then(|curve| curve.convergence_step(primary)),
         configuration,
-    })
+    }
 }
 
 /// A fold's score over the seeds that are done with it.

@@ -1,6 +1,6 @@
 //! Owns the loop: what the executor reports and the user asks becomes journal entries, then events
 //! for the scheduler, and its actions are carried out. The only place where these meet; `fate` is
-//! the part of it that says what an end means for the trials.
+//! the part of it that says what an end means for the trials, `joins` how a trial gets into a job at work.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fs::{self, OpenOptions};
@@ -20,6 +20,7 @@ use crate::plan::cost::Calibration;
 use crate::plan::{JobId, JobKey};
 use crate::run::clock::Clock;
 use crate::run::files;
+use crate::run::forecast::Forecast;
 use crate::run::journal::{Entry, Happened, Journal};
 use crate::run::layout::Layout;
 use crate::sched::{Action, Event, Scheduler};
@@ -45,6 +46,7 @@ pub(super) struct Dispatcher<'a> {
     /// Tells when the scheduler wants to look again.
     pub(super) wake: Receiver<Instant>,
     pub(super) tally: Tally,
+    pub(super) forecast: Forecast,
     pub(super) at_work: BTreeMap<JobId, AtWork>,
 }
 
@@ -71,9 +73,20 @@ impl Tally {
 /// A job with a child.
 #[derive(Debug)]
 pub(super) struct AtWork {
+    /// All that it was ever given.
     pub(super) trials: Vec<Trial>,
+    /// Those of them that it was given while at work, and has not taken yet.
+    pub(super) joining: BTreeSet<TrialId>,
+    /// It was given a trial while at work.
+    pub(super) was_joined: bool,
     pub(super) heard: Instant,
     pub(super) asked: Asked,
+}
+
+impl AtWork {
+    fn new(trials: Vec<Trial>, heard: Instant) -> Self {
+        Self { trials, joining: BTreeSet::new(), was_joined: false, heard, asked: Asked::Work }
+    }
 }
 
 /// What a child was asked to do.
@@ -151,6 +164,10 @@ impl Dispatcher<'_> {
                         let file = JobFile { run, stores, placement, micro_rows, work };
                         events.push_back(self.launch(job, attempt, file)?);
                     }
+                    // What comes back does so before the job ends.
+                    Action::Join { job, trial } => {
+                        self.join(job, trial)?.into_iter().for_each(|event| events.push_front(event));
+                    }
                     Action::Stop { job, force } => self.ask(job, Asked::Stop, force),
                     Action::CutShort { job, force } => self.ask(job, Asked::CutShort, force),
                     Action::Retire { device } => self.retire(device),
@@ -186,7 +203,7 @@ impl Dispatcher<'_> {
         self.observer.observe(&Notice::JobLaunched { job, key: &key, placement, attempt, trials: &trials });
         match self.start_child(job, &key, &file) {
             Ok(pid) => {
-                self.at_work.insert(job, AtWork { trials, heard: Instant::now(), asked: Asked::Work });
+                self.at_work.insert(job, AtWork::new(trials, Instant::now()));
                 self.note(Happened::JobStarted { key, pid })?;
                 Ok(Event::JobStarted { job })
             }
@@ -243,6 +260,7 @@ impl Dispatcher<'_> {
             ChildLine::Progress(progress) => {
                 self.observer.observe(&Notice::TrialProgressed { job, progress });
             }
+            ChildLine::Joined { trial } => self.on_joined(job, *trial),
             ChildLine::Finished { trial } => {
                 let finished = self.finish_trials(job, Some(*trial))?;
                 return self.happen(finished);
@@ -305,7 +323,7 @@ mod tests {
     #[test]
     fn a_child_hangs_after_five_silent_minutes() {
         let heard = Instant::now();
-        let child = AtWork { trials: Vec::new(), heard, asked: Asked::Work };
+        let child = AtWork::new(Vec::new(), heard);
         let at_work = BTreeMap::from([(JobId(3), child)]);
         assert!(silent(&at_work, heard + SILENCE).is_empty());
         assert_eq!(silent(&at_work, heard + SILENCE + TICK), [JobId(3)]);

@@ -4,6 +4,8 @@
 //! while others trained with it, or when the scheduler gives its job up; a line on a child's standard
 //! output alone proves nothing.
 
+use std::time::Instant;
+
 use super::dispatch::{Asked, AtWork, Dispatcher};
 use crate::error::AppError;
 use crate::exec::Exit;
@@ -19,7 +21,8 @@ use crate::ui::Notice;
 impl Dispatcher<'_> {
     pub(super) fn on_end(&mut self, job: JobId, exit: Exit) -> Result<bool, AppError> {
         let mut events = self.finish_trials(job, None)?;
-        let Some(AtWork { trials, asked, .. }) = self.at_work.remove(&job) else { return Ok(false) };
+        let Some(at_work) = self.at_work.remove(&job) else { return Ok(false) };
+        let AtWork { mut trials, joining, asked, .. } = at_work;
         if trials.len() > 1 {
             for trial in &trials {
                 if let Some(failure) = self.own_failure(trial.id) {
@@ -27,6 +30,7 @@ impl Dispatcher<'_> {
                 }
             }
         }
+        events.extend(self.take_back(job, &mut trials, &joining)?);
         let key = self.scheduler.graph().job(job).key.clone();
         events.push(match self.judge(&trials, understood(exit, asked)) {
             Exit::Done => {
@@ -108,7 +112,7 @@ impl Dispatcher<'_> {
         only: Option<TrialId>,
     ) -> Result<Vec<Event>, AppError> {
         let Some(at_work) = self.at_work.get(&job) else { return Ok(Vec::new()) };
-        let together = at_work.trials.clone();
+        let (together, was_joined) = (at_work.trials.clone(), at_work.was_joined);
         let trials: Vec<_> = together
             .iter()
             .filter(|trial| only.is_none_or(|id| id == trial.id) && !self.tally.is_settled(trial.id))
@@ -119,11 +123,15 @@ impl Dispatcher<'_> {
             let Some(result) = resume::result(self.layout, trial.id) else { continue };
             self.note(Happened::TrialFinished { trial: trial.id })?;
             self.tally.done.insert(trial.id);
-            self.calibration.observe(self.spec, &together, &trial, &result.cost);
-            let remaining = self.scheduler.remaining(self.clock.now(), &self.calibration);
+            // Who shared the time of a trial is known only where all began together.
+            if !was_joined {
+                self.calibration.observe(self.spec, &together, &trial, &result.cost);
+            }
+            let work_out = || self.scheduler.remaining(self.clock.now(), &self.calibration);
+            let remaining = self.forecast.left(Instant::now, work_out);
             let done = self.tally.done.len();
             self.observer.observe(&Notice::TrialFinished { result: &result, done, remaining });
-            events.push(Event::TrialFinished { trial: trial.id });
+            events.push(Event::TrialFinished { job, trial: trial.id });
         }
         Ok(events)
     }

@@ -23,8 +23,16 @@ pub struct History {
     pub started_at: Option<Timestamp>,
     /// When the last thing happened.
     pub updated_at: Option<Timestamp>,
-    /// Jobs that were started and have not ended, with the trials they train.
-    at_work: BTreeMap<JobKey, BTreeSet<TrialId>>,
+    /// Jobs that were started and have not ended.
+    at_work: BTreeMap<JobKey, AtWork>,
+}
+
+/// A job that has not ended.
+#[derive(Clone, Debug, PartialEq)]
+struct AtWork {
+    placement: Placement,
+    pid: Option<u32>,
+    trials: BTreeSet<TrialId>,
 }
 
 /// What the journal tells about a trial.
@@ -80,6 +88,8 @@ impl History {
             }
             Happened::JobLaunching { key, placement, trials, .. } => self.launch(key, placement, trials),
             Happened::JobStarted { key, pid } => self.start(key, *pid),
+            Happened::TrialJoining { key, trial } => self.join(key, *trial),
+            Happened::TrialReturned { key, trial } => self.take_back(key, *trial),
             Happened::TrialFinished { trial } => self.settle(*trial, LastWord::Finished),
             Happened::TrialFailed { trial, failure } => {
                 self.settle(*trial, LastWord::Failed(failure.clone()));
@@ -98,16 +108,47 @@ impl History {
 
     fn launch(&mut self, key: &JobKey, placement: &Placement, trials: &[TrialId]) {
         self.failed_jobs.remove(key);
-        self.at_work.insert(key.clone(), trials.iter().copied().collect());
+        let at_work =
+            AtWork { placement: placement.clone(), pid: None, trials: trials.iter().copied().collect() };
+        self.at_work.insert(key.clone(), at_work);
         for trial in trials {
-            let last = LastWord::Launching { placement: placement.clone() };
-            self.settle(*trial, last);
-            self.trials.entry(*trial).and_modify(|seen| seen.attempts += 1);
+            self.attempt(*trial, LastWord::Launching { placement: placement.clone() });
+        }
+    }
+
+    fn attempt(&mut self, trial: TrialId, last: LastWord) {
+        self.settle(trial, last);
+        self.trials.entry(trial).and_modify(|seen| seen.attempts += 1);
+    }
+
+    fn join(&mut self, key: &JobKey, trial: TrialId) {
+        let Some(AtWork { placement, pid, trials }) = self.at_work.get_mut(key) else { return };
+        trials.insert(trial);
+        let placement = placement.clone();
+        let last = match *pid {
+            Some(pid) => LastWord::Running { placement, pid },
+            None => LastWord::Launching { placement },
+        };
+        self.attempt(trial, last);
+    }
+
+    /// What was never begun is no attempt.
+    fn take_back(&mut self, key: &JobKey, trial: TrialId) {
+        if let Some(at_work) = self.at_work.get_mut(key) {
+            at_work.trials.remove(&trial);
+        }
+        match self.trials.get_mut(&trial) {
+            Some(seen) if seen.attempts > 1 => {
+                (seen.attempts, seen.last) = (seen.attempts - 1, LastWord::Interrupted);
+            }
+            Some(_) | None => _ = self.trials.remove(&trial),
         }
     }
 
     fn start(&mut self, key: &JobKey, pid: u32) {
-        for trial in self.at_work.get(key).into_iter().flatten() {
+        let Some(at_work) = self.at_work.get_mut(key) else { return };
+        at_work.pid = Some(pid);
+        for trial in &at_work.trials {
             if let Some(TrialHistory { last, .. }) = self.trials.get_mut(trial)
                 && let LastWord::Launching { placement } = last
             {
@@ -123,7 +164,7 @@ impl History {
 
     /// Ends a job; those of its trials that are not settled were interrupted.
     fn end(&mut self, key: &JobKey) -> BTreeSet<TrialId> {
-        let trials = self.at_work.remove(key).unwrap_or_default();
+        let trials = self.at_work.remove(key).map(|at_work| at_work.trials).unwrap_or_default();
         for trial in &trials {
             if let Some(TrialHistory { last, .. }) = self.trials.get_mut(trial) {
                 match last {
@@ -189,6 +230,27 @@ mod tests {
             assert!(history.failed_jobs.is_empty());
             told.pop();
         }
+    }
+
+    #[test]
+    fn a_trial_that_joined_is_one_of_the_jobs_and_one_that_came_back_was_never_started() {
+        let key = JobKey("train-1".to_owned());
+        let placement = Placement { device: Device::Cuda { index: 0 }, cores: vec![] };
+        let trials = vec![trial(1)];
+        let mut told = vec![
+            Happened::JobLaunching { key: key.clone(), attempt: 1, placement: placement.clone(), trials },
+            Happened::JobStarted { key: key.clone(), pid: 9 },
+            Happened::TrialJoining { key: key.clone(), trial: trial(2) },
+        ];
+        let joined = TrialHistory { attempts: 1, last: LastWord::Running { placement, pid: 9 } };
+        assert_eq!(history(&told).trials[&trial(2)], joined);
+        told.push(Happened::JobFailed { key: key.clone(), failure: Failure::HostLost });
+        let interrupted = TrialHistory { attempts: 1, last: LastWord::Interrupted };
+        assert_eq!(history(&told).trials[&trial(2)], interrupted);
+        told.pop();
+        told.push(Happened::TrialReturned { key: key.clone(), trial: trial(2) });
+        told.push(Happened::JobFinished { key });
+        assert_eq!(history(&told).trials.keys().collect::<Vec<_>>(), [&trial(1)]);
     }
 
     #[test]

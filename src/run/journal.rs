@@ -84,6 +84,20 @@ pub enum Happened {
         /// The child's process id.
         pid: u32,
     },
+    /// A job at work is about to be given one more trial.
+    TrialJoining {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// The job ended before it took a trial that it was given.
+    TrialReturned {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+    },
     /// A trial's result is in place.
     TrialFinished {
         /// Which trial.
@@ -123,9 +137,11 @@ impl Happened {
         match self {
             Self::RunStarted { .. }
             | Self::JobLaunching { .. }
+            | Self::TrialJoining { .. }
             | Self::TrialFailed { .. }
             | Self::RunEnded => true,
             Self::JobStarted { .. }
+            | Self::TrialReturned { .. }
             | Self::TrialFinished { .. }
             | Self::JobFinished { .. }
             | Self::JobFailed { .. }

@@ -9,8 +9,10 @@ mod clock;
 mod dispatch;
 mod fate;
 pub mod files;
+mod forecast;
 pub mod garbage;
 pub mod history;
+mod joins;
 pub mod journal;
 pub mod layout;
 pub mod lock;
@@ -22,7 +24,7 @@ pub mod verify;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, never};
@@ -39,6 +41,7 @@ use crate::plan::graph::{self, Present};
 use crate::plan::pack::{Limits, Room};
 use crate::run::clock::Clock;
 use crate::run::dispatch::{Dispatcher, Tally};
+use crate::run::forecast::Forecast;
 use crate::run::history::{History, LastWord};
 use crate::run::journal::{Entry, Happened, Journal, Replay, Typed};
 use crate::run::layout::Layout;
@@ -168,6 +171,7 @@ pub fn start(
         clock,
         wake: never(),
         tally: left.tally,
+        forecast: Forecast::default(),
         at_work: std::collections::BTreeMap::new(),
     };
     let ended = dispatcher.run(stop);
@@ -286,7 +290,9 @@ fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
         let path = layout.trial_file(trial.id);
         let written: Option<Trial> = files::read_json(&path).ok().flatten();
         if written.as_ref() != Some(&trial) {
-            files::write_json(&path, &trial).map_err(|error| AppError::file("write", &path, &error))?;
+            // One that a power failure tears is written again by the next run.
+            let text = |aside: &Path| fs::write(aside, serde_json::to_vec_pretty(&trial)?);
+            files::replace(&path, text).map_err(|error| AppError::file("write", &path, &error))?;
         }
     }
     let path = layout.sweep();

@@ -17,7 +17,7 @@ use crate::run::journal::Typed;
 use crate::run::layout::Layout;
 use crate::run::{files, journal, lock, resume};
 use crate::spec::SweepSpec;
-use crate::trial::{Configuration, Trial, TrialId};
+use crate::trial::{Configuration, ConfigurationId, Trial, TrialId};
 
 /// Everything known about a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -91,6 +91,16 @@ impl TrialState {
             Self::Done => "done",
             Self::Failed { .. } => "failed",
         }
+    }
+}
+
+impl RunRecord {
+    /// The trials of each configuration in turn, none without any.
+    pub fn configurations(&self) -> impl Iterator<Item = (ConfigurationId, Vec<&TrialRecord>)> {
+        let id = |record: &TrialRecord| record.trial.configuration.id;
+        self.trials
+            .chunk_by(move |a, b| id(a) == id(b))
+            .map(move |trials| (id(&trials[0]), trials.iter().collect()))
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::job::{Placement, Work};
 use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
-use crate::sched::step::Ending;
+use crate::sched::step::{Ending, index};
 use crate::sched::{JobState, Scheduler};
 
 /// Why a job stands where it does.
@@ -65,6 +65,11 @@ pub enum Explanation {
         /// Those jobs.
         by: Vec<JobKey>,
     },
+    /// It never started: its trials joined packs at work, where places came free.
+    Joined {
+        /// The last of those packs.
+        last: Vec<JobKey>,
+    },
     /// A job that it needs did not do its work.
     Skipped {
         /// That job.
@@ -104,7 +109,12 @@ impl Scheduler {
             }
             JobState::Paused { .. } => Explanation::Pauses { failures: self.failures(id) },
             JobState::Replaced { by } => {
-                Explanation::Replaced { by: by.iter().map(|part| self.key(*part)).collect() }
+                let by = by.iter().map(|part| self.key(*part)).collect();
+                if self.past[index(id)].launches > 0 {
+                    Explanation::Replaced { by }
+                } else {
+                    Explanation::Joined { last: by }
+                }
             }
             JobState::Launched { placement, attempt } => {
                 Explanation::Starting { placement: placement.clone(), attempt: *attempt }
@@ -156,6 +166,9 @@ impl fmt::Display for Explanation {
             Self::Pauses { failures } => write!(f, "failed {failures} times; starts again after a pause"),
             Self::Replaced { by } => {
                 write!(f, "ran out of memory; its trials are divided over {}", Names(by))
+            }
+            Self::Joined { last } => {
+                write!(f, "not started: its trials joined packs at work, the last of them {}", Names(last))
             }
             Self::Starting { placement, attempt } => {
                 write!(f, "starting on {}{}", placement.device, Attempt(*attempt))

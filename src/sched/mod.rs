@@ -2,9 +2,11 @@
 //!
 //! The run loop feeds [`Event`]s to the [`Scheduler`] and carries out the [`Action`]s it returns.
 //! `state` holds the one transition function, `ladder` what is tried after memory ran out, `place` the
-//! queue and the places, `retry` what earlier starts mean, `step` the whole decision, `explain` says why a job stands where it does.
+//! queue and the places, `retry` what earlier starts mean, `fill` who takes the place of a trial that ended, `step`
+//! the whole decision, `explain` says why a job stands where it does.
 
 mod explain;
+mod fill;
 mod ladder;
 mod place;
 mod queue;
@@ -72,12 +74,21 @@ pub enum Event {
     },
     /// A trial of a running pack has its result.
     TrialFinished {
+        /// The job that trained it.
+        job: JobId,
         /// Which trial.
         trial: TrialId,
     },
     /// A trial of a running pack failed for good; the rest of the pack goes on.
     TrialFailed {
         /// The job that trains it.
+        job: JobId,
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// A job ended, or is about to, before its child took a trial that [`Action::Join`] gave it.
+    TrialReturned {
+        /// The job that was to train it.
         job: JobId,
         /// Which trial.
         trial: TrialId,
@@ -121,6 +132,14 @@ pub enum Action {
         placement: Placement,
         /// Most rows of a trial to take through the model at a time; the rest of a step accumulates.
         micro_rows: Option<usize>,
+    },
+    /// Give a job at work one more trial to train. Answered by [`Event::TrialReturned`] where its child
+    /// does not take it any more.
+    Join {
+        /// Which job.
+        job: JobId,
+        /// The trial; the graph has it among those of the job already.
+        trial: TrialId,
     },
     /// Ask a job to write its checkpoints and end, or kill it.
     Stop {
@@ -186,7 +205,8 @@ pub enum JobState {
         /// Why.
         reason: Failure,
     },
-    /// Ran out of memory; these jobs do its work, half of the trials each.
+    /// Ran out of memory, and these jobs do its work, half of the trials each; or never started, since
+    /// its trials joined packs at work, of which this is the last.
     Replaced {
         /// Those jobs.
         by: Vec<JobId>,

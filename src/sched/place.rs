@@ -107,6 +107,15 @@ impl Places {
         }
     }
 
+    /// Lets a job that has a limit sit for longer.
+    pub(super) fn extend(&mut self, job: JobId, by: Duration) {
+        if let Some(limit) = self.seats.get_mut(&job).and_then(|seat| seat.limit.as_mut())
+            && !limit.asked
+        {
+            limit.at += by;
+        }
+    }
+
     /// When the next job will have sat for too long.
     pub(super) fn next_limit(&self) -> Option<SystemTime> {
         self.seats.values().filter_map(|seat| seat.limit).map(|limit| limit.at).min()

@@ -10,8 +10,8 @@ use crate::plan::{Job, JobId};
 /// Jobs that could start now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Queue {
-    /// Longest first, then in graph order.
-    training: BinaryHeap<(Duration, Reverse<JobId>)>,
+    /// The last one is the next: the longest, and of equals the first in graph order.
+    training: BTreeSet<(Duration, Reverse<JobId>)>,
     /// Preparation first, since training waits for it, then in graph order.
     host: BinaryHeap<Reverse<(bool, JobId)>>,
     /// Jobs that start only while nothing else runs, in graph order.
@@ -21,7 +21,7 @@ pub(super) struct Queue {
 impl Queue {
     pub(super) fn push(&mut self, id: JobId, job: &Job) {
         match job.work {
-            Work::Train(_) => self.training.push((job.estimate.duration, Reverse(id))),
+            Work::Train(_) => _ = self.training.insert((job.estimate.duration, Reverse(id))),
             Work::Prepare(_) => self.host.push(Reverse((false, id))),
             Work::Summarise { .. } | Work::Report { .. } => self.host.push(Reverse((true, id))),
         }
@@ -32,7 +32,17 @@ impl Queue {
     }
 
     pub(super) fn next_training(&mut self) -> Option<JobId> {
-        self.training.pop().map(|(_, Reverse(id))| id)
+        self.training.pop_last().map(|(_, Reverse(id))| id)
+    }
+
+    /// Training jobs that may run beside others, from the one that would start last.
+    pub(super) fn last_training(&self) -> impl Iterator<Item = JobId> {
+        self.training.iter().map(|(_, Reverse(id))| *id)
+    }
+
+    /// Takes a training job out. `job` is as it was when it came in.
+    pub(super) fn remove_training(&mut self, id: JobId, job: &Job) {
+        self.training.remove(&(job.estimate.duration, Reverse(id)));
     }
 
     pub(super) fn next_host(&mut self) -> Option<JobId> {
@@ -67,7 +77,7 @@ impl Queue {
         match job.work {
             Work::Train(_) => {
                 let mine = (job.estimate.duration, Reverse(id));
-                self.training.iter().filter(|other| **other > mine).count()
+                self.training.range(mine..).skip(1).count()
             }
             Work::Prepare(_) => self.host.iter().filter(|Reverse(other)| *other < (false, id)).count(),
             Work::Summarise { .. } | Work::Report { .. } => {

@@ -12,7 +12,7 @@ use crate::sched::{JobState, Scheduler};
 use crate::trial::Trial;
 
 /// What the starts of a job so far have shown.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     pub(super) launches: u32,
     /// Starts that did not fail for lack of memory.

@@ -38,9 +38,7 @@ fn graph(packs: &[usize]) -> JobGraph {
             )
         })
         .collect();
-    let configuration = sweep.configurations[0].id;
-    let summary =
-        push(JobKey("summarise".to_owned()), Work::Summarise { configuration, trials: Vec::new() }, packs);
+    let summary = push(JobKey("summarise".to_owned()), Work::Summarise { configurations: Vec::new() }, packs);
     push(JobKey("report".to_owned()), Work::Report { folder: PathBuf::new() }, vec![summary]);
     graph
 }
@@ -69,7 +67,8 @@ impl Machine {
             match action {
                 Action::Launch { job, micro_rows, .. } => self.start(job, micro_rows),
                 Action::End => self.ended = true,
-                Action::Stop { .. }
+                Action::Join { .. }
+                | Action::Stop { .. }
                 | Action::CutShort { .. }
                 | Action::Retire { .. }
                 | Action::WakeAt { .. } => {
@@ -98,7 +97,7 @@ impl Machine {
             && pick.is_multiple_of(3)
         {
             self.done.insert(first);
-            self.happen(&Event::TrialFinished { trial: first });
+            self.happen(&Event::TrialFinished { job, trial: first });
         }
         self.happen(&Event::JobFailed { job, failure: Failure::OutOfMemory });
     }
@@ -153,7 +152,7 @@ fn failed(job: JobId, failure: &Failure) -> Event {
 fn a_pack_that_is_halved_keeps_its_dependants_waiting_and_its_names() {
     let mut scheduler = started(&[3], places(2), Policy::ONCE);
     let trials = scheduler.graph().job(ONE).trials();
-    scheduler.step(at(1), &Event::TrialFinished { trial: trials[0] });
+    scheduler.step(at(1), &Event::TrialFinished { job: ONE, trial: trials[0] });
     let actions = scheduler.step(at(2), &failed(ONE, &Failure::OutOfMemory));
     let halves = [JobId(3), JobId(4)];
     let started = |action: &Action| if let Action::Launch { job, .. } = action { Some(*job) } else { None };

@@ -69,11 +69,10 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
             push(format!("train-{n}"), Work::Train(Box::new(pack.clone())), needs, rng.random_range(1..1_000))
         })
         .collect();
-    let configuration = sweep.configurations[0].id;
     let summaries: Vec<JobId> = trains
         .chunks(3)
         .map(|folds| {
-            let work = Work::Summarise { configuration, trials: Vec::new() };
+            let work = Work::Summarise { configurations: Vec::new() };
             push(format!("summarise-{}", folds[0].0), work, folds.to_vec(), 1)
         })
         .collect();
@@ -195,6 +194,7 @@ impl World {
             | Event::JobStarted { .. }
             | Event::TrialFinished { .. }
             | Event::TrialFailed { .. }
+            | Event::TrialReturned { .. }
             | Event::StopRequested { .. }
             | Event::Woke => None,
         };
@@ -236,8 +236,8 @@ impl World {
                 };
                 self.expect(delay, event);
             }
-            Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
-                panic!("{action:?}, but nothing pauses, has a limit or breaks")
+            Action::Join { .. } | Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
+                panic!("{action:?}, but nothing gains by joining, pauses, has a limit or breaks")
             }
             Action::End => {
                 assert!(self.active.is_empty(), "{:?} still run", self.active);
@@ -358,6 +358,7 @@ fn event_job(event: &Event) -> Option<JobId> {
         | Event::StopRequested { .. }
         | Event::TrialFinished { .. }
         | Event::TrialFailed { .. }
+        | Event::TrialReturned { .. }
         | Event::Woke => None,
         Event::JobStarted { job }
         | Event::JobFinished { job }

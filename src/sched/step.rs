@@ -91,13 +91,22 @@ impl Scheduler {
         let mut actions = match event {
             Event::RunStarted => Vec::new(),
             Event::JobStarted { job } => self.on_change(now, *job, Change::Started),
-            Event::TrialFinished { trial } => {
-                self.settled.insert(*trial);
-                Vec::new()
+            Event::TrialFinished { job, trial } => {
+                if self.settled.insert(*trial) {
+                    self.fill(*job, *trial, false)
+                } else {
+                    Vec::new()
+                }
             }
             Event::TrialFailed { job, trial } => {
                 self.settled.insert(*trial);
-                self.fail_fast(*job)
+                let mut actions = self.fail_fast(*job);
+                actions.extend(self.fill(*job, *trial, true));
+                actions
+            }
+            Event::TrialReturned { job, trial } => {
+                self.take_back(*job, *trial);
+                Vec::new()
             }
             Event::JobFinished { job } => self.on_change(now, *job, Change::Ended(End::Finished)),
             Event::JobFailed { job, failure } => {
@@ -211,7 +220,7 @@ impl Scheduler {
     }
 
     /// Tells the dependants of a job that it is over: they become ready, or are skipped.
-    fn settle(&mut self, job: JobId) {
+    pub(super) fn settle(&mut self, job: JobId) {
         let mut over = vec![job];
         while let Some(job) = over.pop() {
             let missing = self.missing_through(job);

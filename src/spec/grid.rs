@@ -4,14 +4,14 @@
 //! method's dimension comes first, and then axes that do not apply to the method are left out, so
 //! that they never multiply it.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::arch::ModelSpec;
 use crate::task::Task;
-use crate::trial::{Configuration, Lora, Method, Training};
+use crate::trial::{Configuration, Family, Lora, Method, Training};
 
 use super::raw::{RawAxis, RawBlock};
 use super::setting::{Axis, MethodName, Point, Setting};
@@ -121,23 +121,47 @@ pub(super) fn configurations(
     tasks: &BTreeMap<String, Arc<Task>>,
     models: &BTreeMap<String, ModelSpec>,
 ) -> Vec<Arc<Configuration>> {
+    let families = Families::of(points, tasks, models);
     let all: Vec<Configuration> =
-        points.par_iter().filter_map(|point| configuration(point, tasks, models)).collect();
+        points.par_iter().filter_map(|point| configuration(point, &families, tasks, models)).collect();
     let mut seen = HashSet::with_capacity(all.len());
     all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
 }
 
+/// Families by the names of task and model, and by whether they start from scratch.
+struct Families<'a>(HashMap<(&'a str, &'a str, bool), Family>);
+
+impl<'a> Families<'a> {
+    fn of(
+        points: &[Point<'a>],
+        tasks: &BTreeMap<String, Arc<Task>>,
+        models: &BTreeMap<String, ModelSpec>,
+    ) -> Self {
+        let names: HashSet<_> = points.iter().filter_map(family).collect();
+        let family = |name: (&'a str, &'a str, bool)| {
+            Some((name, Family::of(tasks.get(name.0)?, models.get(name.1)?, name.2)))
+        };
+        Self(names.into_iter().filter_map(family).collect())
+    }
+}
+
+fn family<'a>(point: &Point<'a>) -> Option<(&'a str, &'a str, bool)> {
+    Some((&point.task?.value, &point.model?.value, point.method? == MethodName::Scratch))
+}
+
 fn configuration(
     point: &Point<'_>,
+    families: &Families<'_>,
     tasks: &BTreeMap<String, Arc<Task>>,
     models: &BTreeMap<String, ModelSpec>,
 ) -> Option<Configuration> {
     let (task, model) = (tasks.get(&point.task?.value)?, models.get(&point.model?.value)?);
+    let family = families.0.get(&family(point)?)?;
     let method = match point.method? {
         MethodName::Full => Method::Full,
         MethodName::Scratch => Method::Scratch,
         MethodName::Base => {
-            return Some(Configuration::new(task, model, Method::Base, idle(&point.training)));
+            return Some(family.configuration(Method::Base, idle(&point.training)));
         }
         MethodName::Lora => Method::Lora(Lora {
             rank: point.rank,
@@ -149,7 +173,7 @@ fn configuration(
         }),
     };
     let training = Training { learning_rate: point.learning_rate?, ..point.training.clone() };
-    Some(Configuration::new(task, model, method, training))
+    Some(family.configuration(method, training))
 }
 
 /// The settings of a model that does not train: what would change nothing is the same for all.

@@ -29,10 +29,13 @@ mod training {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, Ordering};
 
+    use crossbeam::channel::Receiver;
+
     use super::pack::Trainer;
     use crate::job::{ChildLine, Device, Pack, Placement};
     use crate::outcome::Failure;
     use crate::run::layout::Layout;
+    use crate::trial::Trial;
 
     /// What the training process is given besides its pack.
     pub struct Context<'a> {
@@ -45,6 +48,8 @@ mod training {
         /// Most rows of a trial that go through the model at a time in training; see
         /// [`crate::job::JobFile::micro_rows`].
         pub micro_rows: Option<usize>,
+        /// Trials that join the pack while it trains.
+        pub joins: Receiver<Trial>,
         /// Set when the trial should write its checkpoint and end.
         pub stop: &'a AtomicBool,
         /// Tells the parent.
@@ -75,13 +80,13 @@ mod training {
     /// How a pack's training ended.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Ended {
-        /// Every trial has a result or a failure file.
+        /// Every trial has a result or a failure file, those that joined included.
         Finished,
         /// It was asked to stop; every trial left has a checkpoint.
         Stopped,
     }
 
-    /// Trains the pack's trials, from their checkpoints where there are any.
+    /// Trains the pack's trials, from their checkpoints where there are any, and those that join them.
     ///
     /// # Errors
     /// The failure of the last trial where all failed, or of what they share: store, model, device, memory.
@@ -99,7 +104,7 @@ mod training {
         // A base model has no steps: to be judged is all that happens to it.
         trainer.evaluate_due()?;
         trainer.finish_done_slots()?;
-        while trainer.active() {
+        while trainer.admit()? {
             if context.stop.load(Ordering::Relaxed) {
                 trainer.checkpoint()?;
                 return Ok(Ended::Stopped);

@@ -94,6 +94,19 @@ impl AdamW {
         Self { moments: moments.collect() }
     }
 
+    /// The same state with that of more slots behind it; `params` and `theirs` are not joined yet.
+    #[must_use]
+    pub fn join(&self, params: &Params, newcomers: &Self, theirs: &Params) -> Self {
+        let moments = params.trainable().zip(theirs.trainable()).map(|((name, ours), (_, theirs))| {
+            let join =
+                |a: &Tensor, b: &Tensor| stack(&ours.of_each(a).chain(theirs.of_each(b)).collect::<Vec<_>>());
+            let (a, b) = (self.moments_of(name), newcomers.moments_of(name));
+            let (first, second) = (join(&a.first, &b.first), join(&a.second, &b.second));
+            (name.to_owned(), Moments { first, second })
+        });
+        Self { moments: moments.collect() }
+    }
+
     /// One slot's moments as `first/<name>` and `second/<name>`, sharing their storage.
     #[must_use]
     pub fn slot(&self, params: &Params, slot: usize) -> BTreeMap<String, Tensor> {

@@ -26,7 +26,7 @@ pub(super) struct Board {
     improved: Option<String>,
 }
 
-/// What is known of a trial since a job with it was launched.
+/// What is known of a trial since a job with it was launched, or took it.
 #[derive(Debug)]
 struct Known {
     name: String,
@@ -68,11 +68,7 @@ impl Board {
                 self.ends_at = now.checked_add(*predicted);
             }
             Notice::JobLaunched { job, key, placement, trials, .. } => {
-                let known = |trial: &Trial| Known {
-                    name: self.names.trial(trial),
-                    task: trial.configuration.task.clone(),
-                };
-                self.trials.extend(trials.iter().map(|trial| (trial.id, known(trial))));
+                trials.iter().for_each(|trial| self.know(trial));
                 let work = match trials {
                     [] => phrase::work(key),
                     [trial, ..] => self.name(trial.id),
@@ -81,6 +77,7 @@ impl Board {
                     Occupant { device: placement.device, work, trials: trials.len(), latest: None };
                 self.jobs.insert(*job, occupant);
             }
+            Notice::TrialJoined { trial, .. } => self.know(trial),
             Notice::TrialProgressed { job, progress } => {
                 let name = self.name(progress.trial);
                 if let Some(occupant) = self.jobs.get_mut(job) {
@@ -106,6 +103,11 @@ impl Board {
             Notice::RunEnded { .. } => self.jobs.clear(),
             Notice::StopRequested { .. } | Notice::Warned { .. } => {}
         }
+    }
+
+    fn know(&mut self, trial: &Trial) {
+        let (name, task) = (self.names.trial(trial), trial.configuration.task.clone());
+        self.trials.insert(trial.id, Known { name, task });
     }
 
     /// Keeps the best of each task: scores of different tasks say nothing about each other.

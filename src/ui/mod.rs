@@ -60,6 +60,13 @@ pub enum Notice<'a> {
         /// The trials it trains; empty for other work.
         trials: &'a [Trial],
     },
+    /// A job took one more trial, in the place of one that ended.
+    TrialJoined {
+        /// The job that trains it.
+        job: JobId,
+        /// The trial.
+        trial: &'a Trial,
+    },
     /// A trial got on.
     TrialProgressed {
         /// The job that trains it.

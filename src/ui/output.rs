@@ -1,6 +1,6 @@
 //! Owns the two outputs of every command: data on standard output, talk on standard error.
 
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 
 use crate::error::AppError;
 
@@ -12,13 +12,7 @@ const DEFAULT_WIDTH: usize = 120;
 /// # Errors
 /// When standard output cannot be written for another reason, a full disk say.
 pub fn data(text: &str) -> Result<(), AppError> {
-    let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(AppError::Unexpected(format!("cannot write to standard output: {error}")))
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
+    write(|out| out.write_all(text.as_bytes()))
 }
 
 /// Writes a value as indented JSON to standard output.
@@ -26,8 +20,21 @@ pub fn data(text: &str) -> Result<(), AppError> {
 /// # Errors
 /// As for [`data`].
 pub fn json<T: serde::Serialize>(value: &T) -> Result<(), AppError> {
-    let text = serde_json::to_string_pretty(value).map_err(|e| AppError::Unexpected(e.to_string()))?;
-    data(&(text + "\n"))
+    write(|out| {
+        serde_json::to_writer_pretty(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// Has standard output filled piece by piece: a large sweep's plan is larger than all else about it.
+fn write(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), AppError> {
+    let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    match fill(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(AppError::Unexpected(format!("cannot write to standard output: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Says something on standard error.

@@ -82,7 +82,7 @@ pub(crate) fn shell<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String
 pub(super) fn work(key: &JobKey) -> String {
     match key.0.split('-').next() {
         Some("prepare") => "tokenising the data".to_owned(),
-        Some("summarise") => "summarising a configuration".to_owned(),
+        Some("summarise") => "summarising the configurations".to_owned(),
         Some("report") => "writing the report".to_owned(),
         Some(_) | None => key.to_string(),
     }
@@ -135,7 +135,7 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
             let _ = write!(text, " after {}", duration(*elapsed));
             Some(text)
         }
-        Notice::TrialProgressed { .. } => None,
+        Notice::TrialJoined { .. } | Notice::TrialProgressed { .. } => None,
     }
 }
 

@@ -89,6 +89,7 @@ impl Observer for Terminal {
                 self.draw(now);
             }
             Notice::JobLaunched { .. }
+            | Notice::TrialJoined { .. }
             | Notice::TrialProgressed { .. }
             | Notice::TrialFinished { .. }
             | Notice::TrialFailed { .. }

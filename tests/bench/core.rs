@@ -65,6 +65,7 @@ fn scheduler() -> Vec<Figure> {
                 | Action::WakeAt { .. }
                 | Action::CutShort { .. }
                 | Action::Retire { .. }
+                | Action::Join { .. }
                 | Action::End => {}
             }
         }

@@ -176,8 +176,10 @@ pub(crate) fn work(_key: &JobKey, file: &JobFile) -> io::Result<Vec<What>> {
                 said.push(What::Said(ChildLine::Finished { trial: trial.id }));
             }
         }
-        Work::Summarise { configuration, .. } => {
-            files::write_json(&Layout::of_run(&file.run).summary(*configuration), &())?;
+        Work::Summarise { configurations } => {
+            for configuration in configurations {
+                files::write_json(&Layout::of_run(&file.run).summary(*configuration), &())?;
+            }
         }
         Work::Report { .. } => {}
     }

@@ -1,11 +1,12 @@
 //! A folder in which tiny trials train, and what is compared of what they leave there.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use crossbeam::channel::{Receiver, never, unbounded};
 use lorasweep::arch::{Architecture, Weights};
 use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
@@ -83,9 +84,42 @@ impl Bench {
         slots: &[Trial],
         stop_at_once: bool,
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
+        self.attempt_with(slots, never(), &|_| stop_at_once)
+    }
+
+    /// Trains a pack that these join, one after the other: the first after its first step, the others
+    /// when a trial is done. Stopped when a line says so.
+    pub(crate) fn attempt_joined(
+        &self,
+        slots: &[Trial],
+        joiners: &[Trial],
+        stops: &dyn Fn(&ChildLine) -> bool,
+    ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
+        let (sender, joins) = unbounded();
+        let joiners = RefCell::new(joiners.iter());
+        let begun = Cell::new(false);
+        let on_line = |line: &ChildLine| {
+            let first = matches!(line, ChildLine::Progress(_)) && !begun.replace(true);
+            if (first || matches!(line, ChildLine::Finished { .. }))
+                && let Some(trial) = joiners.borrow_mut().next()
+            {
+                std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
+                sender.send(trial.clone()).unwrap();
+            }
+            stops(line)
+        };
+        self.attempt_with(slots, joins, &on_line)
+    }
+
+    fn attempt_with(
+        &self,
+        slots: &[Trial],
+        joins: Receiver<Trial>,
+        stops: &dyn Fn(&ChildLine) -> bool,
+    ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
         let (stop, lines) = (AtomicBool::new(false), RefCell::new(Vec::new()));
         let say = |line: ChildLine| {
-            stop.fetch_or(stop_at_once, Ordering::Relaxed);
+            stop.fetch_or(stops(&line), Ordering::Relaxed);
             lines.borrow_mut().push(line);
         };
         for trial in slots {
@@ -103,7 +137,7 @@ impl Bench {
         };
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
         let (layout, passage, micro_rows) = (self.layout.clone(), self.passage, self.micro_rows);
-        let context = Context { layout, placement, passage, micro_rows, stop: &stop, say: &say };
+        let context = Context { layout, placement, passage, micro_rows, joins, stop: &stop, say: &say };
         (train::run(&pack, &context), lines.into_inner())
     }
 

@@ -8,8 +8,8 @@ use lorasweep::trial::{Keep, Method, Precision, Training, Trial};
 use crate::bench::{Bench, alone, apart, assert_close, assert_identical};
 use crate::subject::{Subject, training};
 
-const BOTH: [Passage; 2] = [Passage::Stacked, Passage::InTurn];
-const ALL: [Subject; 3] = [Subject::Labels, Subject::Language, Subject::Answers];
+pub(crate) const BOTH: [Passage; 2] = [Passage::Stacked, Passage::InTurn];
+pub(crate) const ALL: [Subject; 3] = [Subject::Labels, Subject::Language, Subject::Answers];
 
 #[test]
 fn a_trial_alone_gives_the_same_bits_again() {
@@ -73,7 +73,7 @@ fn a_pack_stopped_after_every_step_gives_the_same_bits() {
 }
 
 /// Packs of trials that see the same batches, of trials that do not, and of whole models.
-fn packs(subject: Subject) -> [Vec<Trial>; 3] {
+pub(crate) fn packs(subject: Subject) -> [Vec<Trial>; 3] {
     let full = |learning_rate, epochs, seed| {
         subject.trial(Method::Full, Training { learning_rate, epochs, seed, ..training() })
     };

@@ -10,6 +10,7 @@
 mod base;
 mod bench;
 mod checkpoints;
+mod joins;
 mod laws;
 mod scores;
 mod subject;

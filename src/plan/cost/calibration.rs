@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::job::{Pack, Placement, Work};
 use crate::outcome::Cost;
 use crate::plan::cost::together::charged_s;
-use crate::plan::cost::{SlotCost, Speed, TRAIN_START};
+use crate::plan::cost::{Prices, Speed, TRAIN_START};
 use crate::plan::{Job, JobGraph, JobId};
 use crate::spec::SweepSpec;
 use crate::trial::Trial;
@@ -66,10 +66,9 @@ impl Calibration {
     /// `together` in its process, itself among them.
     pub fn observe(&mut self, sweep: &SweepSpec, together: &[Trial], trial: &Trial, cost: &Cost) {
         let configuration = &trial.configuration;
-        let (task, model) = (sweep.task(configuration), sweep.model(configuration));
-        let slot = |trial: &Trial| SlotCost::of(task, model, trial);
-        let slots: Vec<_> = together.iter().map(slot).collect();
-        let estimated_s = charged_s(&slots, &slot(trial), self.speed);
+        let mut prices = Prices::new(sweep);
+        let slots: Vec<_> = together.iter().map(|trial| prices.slot(trial)).collect();
+        let estimated_s = charged_s(&slots, &prices.slot(trial), self.speed);
         let seen = Learned { measured_s: cost.wall_s, estimated_s };
         let key = (configuration.model.clone(), configuration.method.name());
         self.learned.entry(key).or_default().add(seen);

@@ -30,6 +30,8 @@ fn entries() -> Vec<Entry> {
         Happened::JobStarted { key: key.clone(), pid: 9 },
         started(),
         launching(&key, 1, vec![cd]),
+        Happened::TrialJoining { key: key.clone(), trial: ab },
+        Happened::TrialReturned { key: key.clone(), trial: ab },
         Happened::TrialFailed { trial: cd, failure: Failure::Diverged { step: 3 } },
         Happened::JobFinished { key },
         launching(&report, 1, vec![]),
@@ -129,7 +131,7 @@ fn a_journal_damaged_in_the_middle_is_kept_aside() {
         fs::write(&path, &damaged).unwrap();
         let (_, replay) = Journal::open(&path).unwrap();
         let dropped = replay.dropped().unwrap();
-        assert!(dropped.contains("damaged at byte") && dropped.contains("9 entries"), "{dropped}");
+        assert!(dropped.contains("damaged at byte") && dropped.contains("11 entries"), "{dropped}");
         let aside = replay.aside.unwrap();
         assert_eq!(aside, folder.path().join(format!("journal.damaged-{n}")));
         assert_eq!(fs::read(aside).unwrap(), damaged);

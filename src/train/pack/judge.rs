@@ -17,6 +17,13 @@ use crate::train::checkpoint;
 use crate::train::evaluate::all_rows;
 use crate::trial::{Keep, Splitting};
 
+/// Slots to be validated on the same rows.
+struct Due {
+    seats: Vec<Seat>,
+    of: Part,
+    rows: Vec<u32>,
+}
+
 /// A finished slot whose kept weights are in place.
 struct Kept {
     seat: Seat,
@@ -31,7 +38,7 @@ impl Trainer<'_> {
     /// of a training can do that, and no loss shows it any more.
     pub(in crate::train) fn evaluate_due(&mut self) -> Result<(), Failure> {
         let mut diverged = Vec::new();
-        for (seats, of, rows) in self.validations_due()? {
+        for Due { seats, of, rows } in self.validations_due()? {
             for (seat, scores) in self.score(&seats, of, &rows)? {
                 if scores.loss().is_finite() {
                     self.take_validation(seat, scores)?;
@@ -46,8 +53,8 @@ impl Trainer<'_> {
     }
 
     /// Slots to be validated, by the rows that they are validated on.
-    fn validations_due(&self) -> Result<Vec<(Vec<Seat>, Part, Vec<u32>)>, Failure> {
-        let mut due: Vec<(Vec<Seat>, Part, Vec<u32>)> = Vec::new();
+    fn validations_due(&self) -> Result<Vec<Due>, Failure> {
+        let mut due: Vec<Due> = Vec::new();
         for seat in self.seats(|slot| slot.evaluation_due()) {
             let slot = &self.stacks[seat.stack].slots[seat.slot];
             let (of, rows) = match slot.trial.splitting {
@@ -56,9 +63,9 @@ impl Trainer<'_> {
                 }
                 Splitting::File => (Part::Validation, all_rows(part(&self.store, Part::Validation)?)),
             };
-            match due.iter_mut().find(|(_, part, same)| (*part, &*same) == (of, &rows)) {
-                Some((seats, ..)) => seats.push(seat),
-                None => due.push((vec![seat], of, rows)),
+            match due.iter_mut().find(|due| due.of == of && due.rows == rows) {
+                Some(due) => due.seats.push(seat),
+                None => due.push(Due { seats: vec![seat], of, rows }),
             }
         }
         Ok(due)

@@ -1,6 +1,7 @@
 //! Owns a pack at work: model, optimiser and slots, and the parts of one round of the loop. Decides
 //! neither their order, which is the loop's, nor what is tried again after a failure.
 
+mod admit;
 mod judge;
 mod stack;
 
@@ -9,18 +10,17 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use self::stack::Stack;
-use crate::arch::Weights;
+use crate::arch::{Architecture, Head, Weights};
 use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
 use crate::job::{ChildLine, Pack, Progress};
 use crate::model::build::{self, Base, Start};
-use crate::model::params::index;
+use crate::model::params::{Params, index};
 use crate::model::pass::{Pass, Stream};
 use crate::model::{device, weights};
 use crate::outcome::{Failure, MetricLine};
 use crate::run::files;
 use crate::run::layout::Layout;
-use crate::stream::StreamKey;
 use crate::task::Part;
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
@@ -29,7 +29,7 @@ use crate::train::objective::{backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
-use crate::trial::Method;
+use crate::trial::{Method, Trial};
 
 /// A training line every so many optimiser steps.
 const LINE_EVERY: u64 = 10;
@@ -46,6 +46,7 @@ struct Seat {
 
 /// A pack at work.
 pub(in crate::train) struct Trainer<'a> {
+    pack: &'a Pack,
     context: &'a Context<'a>,
     evaluator: Evaluator<'a>,
     store: TokenStore,
@@ -75,19 +76,16 @@ impl<'a> Trainer<'a> {
         let store =
             TokenStore::open(&Layout::store(context.layout.stores(), pack.store)).map_err(bad_data)?;
         let train = part(&store, Part::Train)?;
-        let slots = pack.slots.iter().map(|trial| {
-            let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
-            Slot::new(trial, rows, train.lengths(), context)
-        });
-        let (slots, start) = (slots.collect(), starting_values(pack, device)?);
-        let family = (&pack.model.architecture, pack.task.objective.head());
+        let slots = pack.slots.iter().map(|trial| slot(trial, train, context)).collect();
+        let start = starting_values(pack, &pack.slots, None, device)?;
         let stacks = match context.passage {
-            Passage::Stacked => vec![Stack::of_all(slots, start, family)],
-            Passage::InTurn => Stack::of_each(slots, start, family),
+            Passage::Stacked => vec![Stack::of_all(slots, start, family(pack))],
+            Passage::InTurn => Stack::of_each(slots, start, family(pack)),
         };
         let evaluator = Evaluator::new(&pack.task, &pack.model, device).map_err(bad_data)?;
         let now = Instant::now();
         let mut trainer = Self {
+            pack,
             context,
             evaluator,
             store,
@@ -98,32 +96,14 @@ impl<'a> Trainer<'a> {
             saved: now,
             save_took: Duration::ZERO,
         };
-        trainer.resume()?;
-        Ok(trainer)
-    }
-
-    /// Takes every slot to where its checkpoint stands.
-    fn resume(&mut self) -> Result<(), Failure> {
-        let Context { layout, say, .. } = self.context;
-        for stack in &mut self.stacks {
-            for k in 0..stack.slots.len() {
-                if let Some(error) = stack.resume(k, layout) {
-                    let message = format!("{error}; the trial starts over");
-                    say(ChildLine::Warning { trial: stack.slots[k].trial.id, message });
-                }
-                stack.slots[k].rewind_metrics().map_err(bad_data)?;
-            }
+        for stack in &mut trainer.stacks {
+            resume(stack, context)?;
         }
-        Ok(())
+        Ok(trainer)
     }
 
     fn slots(&self) -> impl Iterator<Item = &Slot> {
         self.stacks.iter().flat_map(|stack| &stack.slots)
-    }
-
-    /// Whether any slot has steps to do.
-    pub(in crate::train) fn active(&self) -> bool {
-        !self.stacks.is_empty()
     }
 
     /// How it ended, once no slot is left.
@@ -267,9 +247,37 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The values that a pack's tensors have before its first step.
-fn starting_values(pack: &Pack, device: Device) -> Result<Start, Failure> {
-    let fresh = pack.slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
+fn family(pack: &Pack) -> (&Architecture, Head) {
+    (&pack.model.architecture, pack.task.objective.head())
+}
+
+/// A trial at its first step.
+fn slot(trial: &Trial, train: &PartView, context: &Context<'_>) -> Slot {
+    let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
+    Slot::new(trial, rows, train.lengths(), context)
+}
+
+/// Takes a stack's slots to where their checkpoints stand.
+fn resume(stack: &mut Stack<'_>, context: &Context<'_>) -> Result<(), Failure> {
+    for k in 0..stack.slots.len() {
+        if let Some(error) = stack.resume(k, &context.layout) {
+            let message = format!("{error}; the trial starts over");
+            (context.say)(ChildLine::Warning { trial: stack.slots[k].trial.id, message });
+        }
+        stack.slots[k].rewind_metrics().map_err(bad_data)?;
+    }
+    Ok(())
+}
+
+/// The values that the tensors of some slots of a pack have before their first step. What is frozen for
+/// all is that of the slots at work, where there are any.
+fn starting_values(
+    pack: &Pack,
+    slots: &[Trial],
+    at_work: Option<&Params>,
+    device: Device,
+) -> Result<Start, Failure> {
+    let fresh = slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
     let folder = match &pack.model.weights {
         Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
         Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
@@ -282,21 +290,22 @@ fn starting_values(pack: &Pack, device: Device) -> Result<Start, Failure> {
         }
         (Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent, None) => Base::Fresh,
     };
-    let head = pack.task.objective.head();
-    build::start(&pack.model.architecture, head, &pack.slots, base, device).map_err(bad_data)
+    let base = at_work.map_or(base, |at_work| Base::Beside { at_work, base: &base });
+    let (architecture, head) = family(pack);
+    build::start(architecture, head, slots, base, device).map_err(bad_data)
 }
 
 /// The stacks by what they share in their next step.
 fn groups<'s, 'a>(stacks: &'s mut [Stack<'a>]) -> Vec<Vec<&'s mut Stack<'a>>> {
-    let mut groups: Vec<(Option<(StreamKey, u64)>, Vec<&mut Stack<'a>>)> = Vec::new();
+    let mut groups: Vec<Vec<&mut Stack<'a>>> = Vec::new();
     for stack in stacks {
         let sight = stack.sight();
-        match groups.iter_mut().find(|(shared, _)| shared.is_some() && *shared == sight) {
-            Some((_, group)) => group.push(stack),
-            None => groups.push((sight, vec![stack])),
+        match groups.iter_mut().find(|group| sight.is_some() && group[0].sight() == sight) {
+            Some(group) => group.push(stack),
+            None => groups.push(vec![stack]),
         }
     }
-    groups.into_iter().map(|(_, group)| group).collect()
+    groups
 }
 
 /// Forward and backward over the micro-batches of a step, for stacks that see the same ones.

@@ -97,6 +97,18 @@ impl<'a> Stack<'a> {
         self.model = Model::new(self.family.0, self.family.1, &self.params, self.adapters.as_ref());
     }
 
+    /// Takes in the slots of another stack. The weights and moments of both are copied.
+    pub(super) fn join(&mut self, newcomers: Self) {
+        self.optimiser = self.optimiser.join(&self.params, &newcomers.optimiser, &newcomers.params);
+        self.params = self.params.join(&newcomers.params);
+        self.adapters = match (self.adapters.take(), newcomers.adapters) {
+            (Some(ours), Some(theirs)) => Some(ours.join(theirs)),
+            (ours, theirs) => ours.or(theirs),
+        };
+        self.slots.extend(newcomers.slots);
+        self.model = Model::new(self.family.0, self.family.1, &self.params, self.adapters.as_ref());
+    }
+
     /// All of a slot's tensors that change, sharing their storage.
     pub(super) fn tensors(&self, k: usize) -> BTreeMap<String, Tensor> {
         let mut tensors = self.params.slot(k);

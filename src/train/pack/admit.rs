@@ -1,0 +1,41 @@
+//! Owns how a trial gets into a pack at work: in a slot of its own, with what is frozen for all in memory
+//! once. The others do not notice.
+
+use super::stack::Stack;
+use super::{Trainer, family, part, resume, slot, starting_values};
+use crate::job::ChildLine;
+use crate::outcome::Failure;
+use crate::task::Part;
+use crate::train::training::Passage;
+use crate::trial::Trial;
+
+impl<'a> Trainer<'a> {
+    /// Takes in the trials that wait to join, where their checkpoints stand. Says whether any slot has
+    /// steps to do.
+    pub(in crate::train) fn admit(&mut self) -> Result<bool, Failure> {
+        let joins = self.context.joins.clone();
+        for trial in joins.try_iter() {
+            let newcomer = self.alone(&trial)?;
+            match (self.context.passage, self.stacks.first_mut()) {
+                (Passage::Stacked, Some(stack)) => stack.join(newcomer),
+                (Passage::Stacked, None) | (Passage::InTurn, _) => self.stacks.push(newcomer),
+            }
+            (self.context.say)(ChildLine::Joined { trial: trial.id });
+            // Who was stopped before it was judged has no steps left.
+            self.evaluate_due()?;
+            self.finish_done_slots()?;
+        }
+        Ok(!self.stacks.is_empty())
+    }
+
+    /// A stack of one trial.
+    fn alone(&self, trial: &Trial) -> Result<Stack<'a>, Failure> {
+        let slots = vec![slot(trial, part(&self.store, Part::Train)?, self.context)];
+        let at_work = self.stacks.first().map(|stack| &stack.params);
+        let device = self.evaluator.collator().device;
+        let start = starting_values(self.pack, std::slice::from_ref(trial), at_work, device)?;
+        let mut stack = Stack::of_all(slots, start, family(self.pack));
+        resume(&mut stack, self.context)?;
+        Ok(stack)
+    }
+}

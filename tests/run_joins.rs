@@ -1,0 +1,164 @@
+//! Real children that trials join while they work, and that are killed right after.
+#![cfg(feature = "torch")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use lorasweep::data;
+use lorasweep::exec::local::LocalExecutor;
+use lorasweep::exec::{Executor, Exit, StartJob, What};
+use lorasweep::hub::{Hub, Settings};
+use lorasweep::job::{ChildLine, Device, JobFile, Pack, ParentLine, Placement, Work};
+use lorasweep::outcome::{MetricLine, Scores, TrialResult};
+use lorasweep::plan::graph::{self, Present};
+use lorasweep::plan::pack::{Limits, Room};
+use lorasweep::plan::{JobId, JobKey};
+use lorasweep::run::files;
+use lorasweep::run::layout::Layout;
+use lorasweep::spec::{self, Downloads, Overrides, Purpose, SweepSpec};
+use lorasweep::trial::Trial;
+
+/// Far longer than anything here takes; a test that waits for it has failed.
+const PATIENCE: Duration = Duration::from_secs(120);
+const JOB: JobId = JobId(0);
+
+const SWEEP: &str = "
+name: joined
+task: {train: train.csv, test: test.csv, text: [text], label: label, max_length: 8}
+models:
+  small: {architecture: bert, layers: 1, hidden: 8, heads: 2, intermediate: 8, tokenizer: tokenizer}
+grid: [{method: scratch, model: small, learning_rate: [1e-3, 2e-3, 3e-3, 4e-3]}]
+training: {epochs: 3, batch_size: 4, evaluate_every: 5}
+";
+
+fn sweep(folder: &Path) -> SweepSpec {
+    let rows =
+        |n: usize| (0..n).map(|i| format!("{},{}\n", ["good text", "bad row"][i % 2], ["yes", "no"][i % 2]));
+    let table = |n| "text,label\n".to_owned() + &rows(n).collect::<String>();
+    fs::write(folder.join("train.csv"), table(160)).unwrap();
+    fs::write(folder.join("test.csv"), table(8)).unwrap();
+    fs::create_dir(folder.join("tokenizer")).unwrap();
+    let words = "[PAD]\n[UNK]\n[CLS]\n[SEP]\ngood\nbad\ntext\nrow\n";
+    fs::write(folder.join("tokenizer/vocab.txt"), words).unwrap();
+    let path = folder.join("joined.yaml");
+    fs::write(&path, SWEEP).unwrap();
+    let (cache, endpoint) = (folder.join("hub"), "http://127.0.0.1:9".to_owned());
+    let hub = Hub::new(Settings { cache, endpoint, token: None, offline: true });
+    let downloads = Downloads { hub: &hub, progress: &|_| {} };
+    spec::load(&path, &Overrides::default(), Purpose::Run, downloads).unwrap()
+}
+
+/// A run's folder with the data prepared, and its children.
+struct Site {
+    layout: Layout,
+    pack: Pack,
+    executor: LocalExecutor,
+    _folder: tempfile::TempDir,
+}
+
+impl Site {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let sweep = sweep(folder.path());
+        let layout = Layout::new(folder.path(), "joined");
+        let trials = sweep.trials();
+        let room = Room { places: &[place()], limits: Limits::default() };
+        let graph = graph::build(&sweep, &trials, folder.path(), Present::NOTHING, room);
+        let mut pack = None;
+        for (_, job) in graph.iter() {
+            match &job.work {
+                Work::Prepare(prepare) => data::prepare::run(prepare, layout.stores()).unwrap(),
+                Work::Train(of) => pack = Some((**of).clone()),
+                Work::Summarise { .. } | Work::Report { .. } => {}
+            }
+        }
+        for trial in &trials {
+            fs::create_dir_all(layout.trial(trial.id)).unwrap();
+        }
+        let pack = Pack { slots: trials, ..pack.unwrap() };
+        let executor = LocalExecutor::new(PathBuf::from(env!("CARGO_BIN_EXE_lorasweep")));
+        Self { layout, pack, executor, _folder: folder }
+    }
+
+    fn start(&mut self, slots: &[Trial]) {
+        let key = JobKey::training(slots);
+        let (path, log) = (self.layout.job(&key.0), self.layout.job_log(&key.0));
+        let pack = Pack { slots: slots.to_vec(), ..self.pack.clone() };
+        let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
+        let work = Work::Train(Box::new(pack));
+        let file = JobFile { run, stores, placement: place(), micro_rows: None, work };
+        files::write_json(&path, &file).unwrap();
+        let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };
+        self.executor.start(job).unwrap();
+    }
+
+    fn next(&self) -> What {
+        self.executor.reports().recv_timeout(PATIENCE).unwrap().what
+    }
+
+    fn wait_for(&self, is_it: impl Fn(&ChildLine) -> bool) {
+        loop {
+            match self.next() {
+                What::Said(line) if is_it(&line) => return,
+                What::Said(_) => {}
+                What::Ended(exit) => panic!("it ended: {exit:?}"),
+            }
+        }
+    }
+
+    fn join(&mut self, trial: &Trial) {
+        self.executor.tell(JOB, &ParentLine::Join { trial: Box::new(trial.clone()) });
+    }
+
+    fn end(&self) -> Exit {
+        loop {
+            if let What::Ended(exit) = self.next() {
+                return exit;
+            }
+        }
+    }
+
+    fn learned(&self, trial: &Trial) -> (Scores, Option<Scores>, BTreeMap<u64, f64>) {
+        let result: TrialResult = files::read_sealed(&self.layout.result(trial.id)).unwrap().unwrap();
+        let text = fs::read_to_string(self.layout.metrics(trial.id)).unwrap();
+        let losses = text.lines().filter_map(|line| match serde_json::from_str(line).unwrap() {
+            MetricLine::Train { step, loss, .. } => Some((step, loss)),
+            MetricLine::Validation { .. } => None,
+        });
+        (result.validation, result.test, losses.collect())
+    }
+}
+
+fn place() -> Placement {
+    Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }
+}
+
+#[test]
+fn a_child_that_is_killed_right_after_a_join_loses_nothing() {
+    let (mut whole, mut torn) = (Site::new(), Site::new());
+    let trials = whole.pack.slots.clone();
+    whole.start(&trials);
+    assert_eq!(whole.end(), Exit::Done);
+
+    torn.start(&trials[..2]);
+    torn.wait_for(|line| matches!(line, ChildLine::Progress(_)));
+    for joiner in &trials[2..] {
+        torn.join(joiner);
+        torn.wait_for(|line| *line == ChildLine::Joined { trial: joiner.id });
+    }
+    torn.executor.stop(JOB, true);
+    assert!(matches!(torn.end(), Exit::Failed(_)));
+    // Told after its end, it hears nothing and nobody waits for it.
+    torn.join(&trials[0]);
+
+    let open: Vec<Trial> =
+        trials.iter().filter(|trial| !torn.layout.result(trial.id).exists()).cloned().collect();
+    torn.start(&open);
+    assert_eq!(torn.end(), Exit::Done);
+    for trial in &trials {
+        assert_eq!(torn.learned(trial), whole.learned(trial));
+    }
+}
