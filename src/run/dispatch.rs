@@ -208,9 +208,11 @@ impl Dispatcher<'_> {
                 Ok(Event::JobStarted { job })
             }
             Err(error) => {
-                let failure = match Failure::meant_by(error.to_string()) {
-                    Failure::BadData { message } => Failure::NotStarted { message },
-                    failure => failure,
+                let failure = Failure::meant_by(error.to_string());
+                let failure = if let Failure::BadData { message } = failure {
+                    Failure::NotStarted { message }
+                } else {
+                    failure
                 };
                 self.fail_job(job, &key, failure)
             }
