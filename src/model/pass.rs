@@ -54,7 +54,7 @@ impl Pass {
         Self { streams: Some(streams), site: 0, kept: None }
     }
 
-    /// The same, of which some stretch will be gone through again: [`Pass::go_on_at`].
+    /// The same, for slots that go through the rest of the model one after the other.
     #[must_use]
     pub fn repeated(self) -> Self {
         Self { kept: Some(Kept::default()), ..self }
