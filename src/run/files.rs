@@ -33,7 +33,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 /// Lets `fill` write a file aside, of the same ending, that then takes the place of `path`; creates
-/// its folder where there is none. What must outlive a power failure goes through [`write_atomic`].
+/// its folder where there is none. What must outlive a power failure goes through [`write_atomic`] or [`sync`].
 ///
 /// # Errors
 /// When the folder or the file cannot be written.
@@ -112,6 +112,15 @@ pub fn remove(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Makes a file durable that [`replace`] put in place.
+///
+/// # Errors
+/// When it or its folder cannot be opened or synced.
+pub fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()?;
+    path.parent().map_or(Ok(()), sync_folder)
 }
 
 /// Makes the names in a folder durable.

@@ -85,7 +85,10 @@ pub(crate) struct Site {
 
 impl Site {
     pub(crate) fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::of(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn of(folder: tempfile::TempDir) -> Self {
         let options = RunOptions {
             results: folder.path().join("results"),
             reports: folder.path().join("reports"),

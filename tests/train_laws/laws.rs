@@ -52,6 +52,25 @@ fn a_trial_stopped_after_every_step_gives_the_same_bits() {
     }
 }
 
+/// A crash between the last weights and the result.
+#[test]
+fn a_trial_whose_result_is_missing_is_only_tested_again() {
+    let _alone = alone();
+    for keep in [Keep::Last, Keep::Best] {
+        let subject = Subject::Labels;
+        let (whole, torn) = (Bench::new(subject), Bench::new(subject));
+        let trial = subject.trial(subject.lora(4, 8.0, 0.2), Training { keep, ..training() });
+        for bench in [&whole, &torn] {
+            bench.train(std::slice::from_ref(&trial));
+        }
+        std::fs::remove_file(torn.layout.result(trial.id)).unwrap();
+        let (ended, lines) = torn.attempt(std::slice::from_ref(&trial), false);
+        assert_eq!(ended, Ok(Ended::Finished));
+        assert_eq!(lines, [ChildLine::Finished { trial: trial.id }], "no step, no warning");
+        assert_identical(&torn, &whole, &trial);
+    }
+}
+
 #[test]
 fn a_pack_stopped_after_every_step_gives_the_same_bits() {
     let _alone = alone();

@@ -1,10 +1,7 @@
 //! Owns the judgement of a pack's slots: validation while they train, and the result when they are
 //! done. Trains nothing.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
-
-use tch::Tensor;
 
 use super::{Seat, Trainer, bad_data, part, peak_memory_mib};
 use crate::job::ChildLine;
@@ -29,8 +26,6 @@ struct Kept {
     seat: Seat,
     step: u64,
     validation: Scores,
-    /// Its weights after the last step.
-    last: BTreeMap<String, Tensor>,
 }
 
 impl Trainer<'_> {
@@ -109,24 +104,29 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Puts the weights in place that the trial's `keep` names.
+    /// Makes the last weights durable, and puts those in place that the trial's `keep` names. From here
+    /// a crash leaves a trial that only has to be tested: there is no result without its weights.
     fn keep(&self, seat: Seat) -> Result<Kept, Failure> {
         let stack = &self.stacks[seat.stack];
         let slot = &stack.slots[seat.slot];
         let weights = stack.params.slot(seat.slot);
-        let last = weights.iter().map(|(name, tensor)| (name.clone(), tensor.copy())).collect();
+        let path = self.context.layout.last_checkpoint(slot.trial.id);
+        // The optimiser's state is of no use any more.
+        checkpoint::save(&path, &slot.state, &weights).map_err(bad_data)?;
+        files::sync(&path).map_err(bad_data)?;
         let kept = match slot.trial.configuration.training.keep {
             Keep::Last => slot.state.latest,
             Keep::Best => {
                 let path = self.context.layout.best_checkpoint(slot.trial.id);
                 let (state, best) = checkpoint::load(&path).map_err(bad_data)?;
+                files::sync(&path).map_err(bad_data)?;
                 fill(&weights, &best).map_err(bad_data)?;
                 // What the file says of its own weights.
                 state.best
             }
         };
         let (step, validation) = kept.ok_or_else(|| bad_data("the trial ended without a validation"))?;
-        Ok(Kept { seat, step, validation, last })
+        Ok(Kept { seat, step, validation })
     }
 
     fn finish(&mut self, kept: &Kept, test: Option<Scores>) -> Result<(), Failure> {
@@ -146,8 +146,6 @@ impl Trainer<'_> {
             cost: state.cost,
         };
         files::write_sealed(&layout.result(state.trial), &result).map_err(bad_data)?;
-        // The optimiser's state is of no use any more; the final weights stay.
-        checkpoint::save(&layout.last_checkpoint(state.trial), state, &kept.last).map_err(bad_data)?;
         (self.context.say)(ChildLine::Finished { trial: state.trial });
         self.results += 1;
         Ok(())

@@ -140,7 +140,10 @@ impl<'a> Stack<'a> {
             let best = checkpoint::load(&layout.best_checkpoint(id));
             best.map_err(|error| damaged(format!("of the best weights, {error}")))?;
         }
-        fill(&self.tensors(k), &values).map_err(damaged)?;
+        // Who did all its steps has left the optimiser's state behind.
+        let done = state.step >= self.slots[k].total;
+        let tensors = if done { self.params.slot(k) } else { self.tensors(k) };
+        fill(&tensors, &values).map_err(damaged)?;
         Ok(state)
     }
 }
