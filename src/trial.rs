@@ -292,11 +292,18 @@ impl Family {
         Self { task: task.name.clone(), model: model.name.clone(), identity }
     }
 
+    /// What the id of one of the family is the hash of: everything that decides its results, as a
+    /// JSON object.
+    #[must_use]
+    pub fn identity(&self, method: &Method, training: &Training) -> Vec<u8> {
+        let rest = [b",\"method\":", &json(method)[..], b",\"training\":", &json(training)[..], b"}"];
+        [&self.identity[..], &rest.concat()[..]].concat()
+    }
+
     /// One of the family.
     #[must_use]
     pub fn configuration(&self, method: Method, training: Training) -> Configuration {
-        let rest = [b",\"method\":", &json(&method)[..], b",\"training\":", &json(&training)[..], b"}"];
-        let identity = [&self.identity[..], &rest.concat()[..]].concat();
+        let identity = self.identity(&method, &training);
         let id = ConfigurationId(ContentHash::of_bytes(&identity).leading_u64());
         Configuration { id, task: self.task.clone(), model: self.model.clone(), method, training }
     }

@@ -51,6 +51,32 @@ fn a_run_can_be_followed_looked_at_and_started_again() {
 }
 
 #[cfg(feature = "torch")]
+#[test]
+fn nothing_is_trained_again_that_nobody_agreed_to() {
+    let folder = sweep_folder();
+    let run = |options: &[&str]| {
+        let said = lorasweep(
+            folder.path(),
+            &[&["run", "sweep.yaml", "--only", "learning_rate=2e-3"], options].concat(),
+        );
+        (said.code, said.stderr)
+    };
+    assert_eq!(run(&[]).0, 0);
+    let sweep = || std::fs::read(folder.path().join("results/cats-and-dogs/sweep.json")).expect("a file");
+    let before = sweep();
+    let (code, said) = run(&["--set", "training.epochs=2"]);
+    assert_eq!(code, 2, "{said}");
+    for part in ["2 trials", "`training.epochs` was 1.0, and is 2.0", "nothing was started; `--yes`"] {
+        assert!(said.contains(part), "no `{part}` in {said}");
+    }
+    assert_eq!(sweep(), before, "a run that is refused changes nothing");
+    assert_eq!(run(&[]).0, 0, "the sweep as it was goes on");
+    let changed = run(&["--set", "training.epochs=2", "--yes"]);
+    assert_eq!(changed.0, 0, "{}", changed.1);
+    assert_eq!(run(&[]).0, 0, "what is there already is not trained again, so nobody is asked");
+}
+
+#[cfg(feature = "torch")]
 fn events(lines: &str) -> Vec<serde_json::Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()
 }

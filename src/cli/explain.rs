@@ -98,7 +98,7 @@ fn remedy(failure: &Failure) -> &'static str {
         Failure::Hung => "the log's last lines may say what it waited for",
         Failure::HostLost | Failure::DeviceFailed { .. } => "the same command runs it again elsewhere",
         Failure::NotStarted { .. } => "what helps: fewer other processes or open files, or `ulimit`",
-        Failure::Unwritable { .. } => "make room, and the same command continues",
+        Failure::Unwritable { .. } => "make room, or its disk writable, and the same command continues",
         Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",
     }
 }

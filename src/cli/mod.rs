@@ -16,6 +16,7 @@ mod logs;
 mod plan;
 mod predict;
 mod preflight;
+mod redo;
 mod report;
 mod run;
 mod runs;
@@ -210,6 +211,9 @@ pub struct RunArgs {
     /// Try failed trials again
     #[arg(long)]
     retry_failed: bool,
+    /// Train points again whose settings, data or base model changed, without asking
+    #[arg(long)]
+    yes: bool,
     /// How often a trial is started whose process crashes, hangs or loses its device
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: u32,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use super::{RunArgs, check, preflight, runs, signals};
+use super::{RunArgs, check, preflight, redo, runs, signals};
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
@@ -41,12 +41,17 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let places = devices::places(sweep.devices, &machine, sweep.trials().len())?;
     let layout = Layout::new(&args.results, &sweep.name);
     let limits = preflight::limits(&args.devices, &places, &machine);
-    let ahead = graph_ahead(&sweep, args, &layout, Room { places: &places, limits });
+    // No record means that nothing is done yet; a damaged one is reported when the run starts.
+    let record = record::load(layout.run()).ok();
+    let ahead = graph_ahead(&sweep, record.as_ref(), args, Room { places: &places, limits });
     preflight::build()?;
     preflight::folder(&args.results, layout.run(), "--results")?;
     preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &places, &machine)?;
+    if let Some(record) = record.filter(|record| !record.live && !args.yes) {
+        redo::ask(&record, &layout, &sweep)?;
+    }
 
     let program = std::env::current_exe()
         .map_err(|error| AppError::Unexpected(format!("cannot find this program's own file: {error}")))?;
@@ -81,9 +86,8 @@ fn style(args: &RunArgs) -> Style {
 }
 
 /// The jobs that lie ahead, trials done in an earlier run left out.
-fn graph_ahead(sweep: &SweepSpec, args: &RunArgs, layout: &Layout, room: Room<'_>) -> JobGraph {
-    // No record means that nothing is done yet; a damaged one is reported when the run starts.
-    let record = record::load(layout.run()).ok();
+fn graph_ahead(sweep: &SweepSpec, record: Option<&RunRecord>, args: &RunArgs, room: Room<'_>) -> JobGraph {
+    let layout = Layout::new(&args.results, &sweep.name);
     let done: HashSet<TrialId> = record
         .iter()
         .flat_map(|record| &record.trials)
@@ -121,7 +125,9 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
     if let Some(message) = &summary.unwritable {
         return Err(AppError::Environment {
             message: format!("stopped, since files cannot be written: {message}"),
-            hint: Some(format!("make room; then `{continues}` continues, and nothing that is done is lost")),
+            hint: Some(format!(
+                "make room, or its disk writable; then `{continues}` continues, and nothing that is done is lost"
+            )),
         });
     }
     let failed = summary.failed > 0 || !summary.failed_jobs.is_empty();

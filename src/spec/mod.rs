@@ -3,7 +3,9 @@
 //! `tree` is the YAML with the place of every value; `raw` reads it by the one table of `keys`;
 //! `grid` expands it; `survey` looks at the files that its points use and is the only one that touches
 //! the disk and the hub; `check` turns all that into a [`SweepSpec`] or into every error at once.
+//! `changes` compares one with an earlier one.
 
+pub mod changes;
 mod check;
 mod check_grid;
 mod check_labels;

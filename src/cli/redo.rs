@@ -1,0 +1,64 @@
+//! Asks before anything is trained again because its settings, its data or its base model changed.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use crate::error::AppError;
+use crate::run::layout::Layout;
+use crate::run::record::{RunRecord, TrialState};
+use crate::run::resume;
+use crate::spec::SweepSpec;
+use crate::spec::changes::{self, Changes};
+use crate::trial::TrialId;
+use crate::ui::{output, phrase};
+
+/// Reasons that are listed.
+const SHOWN_REASONS: usize = 8;
+
+/// Says which points of a sweep were worked on under other settings, and goes on if the user agrees.
+///
+/// # Errors
+/// When the user does not, or nobody is there to be asked.
+pub(super) fn ask(record: &RunRecord, layout: &Layout, sweep: &SweepSpec) -> Result<(), AppError> {
+    let worked_on: HashSet<TrialId> =
+        record.trials.iter().filter(|trial| is_work(&trial.state)).map(|trial| trial.trial.id).collect();
+    let to_come = |id| resume::result(layout, id).is_none();
+    let changes = changes::between(&record.sweep, sweep, &|id| worked_on.contains(&id), &to_come);
+    if changes.trials == 0 {
+        return Ok(());
+    }
+    let told = told(&changes);
+    if output::ask(&format!("{told}\ntrain anew, and keep what there is apart?")) {
+        return Ok(());
+    }
+    Err(AppError::Input {
+        message: told,
+        hint: Some(
+            "nothing was started; `--yes` trains them anew and keeps what there is apart, another \
+             `name` in the sweep file keeps both sweeps"
+                .to_owned(),
+        ),
+    })
+}
+
+/// Whether something was computed that a new trial would not go on from.
+fn is_work(state: &TrialState) -> bool {
+    match state {
+        TrialState::Done | TrialState::Interrupted | TrialState::Running { .. } => true,
+        TrialState::Waiting | TrialState::Failed { .. } => false,
+    }
+}
+
+/// How many points, and why.
+fn told(changes: &Changes) -> String {
+    let trials = phrase::count(changes.trials, "trial");
+    let mut text = format!("{trials} of this sweep would be trained again, since it changed:");
+    for reason in changes.reasons.iter().take(SHOWN_REASONS) {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "\n  {reason}");
+    }
+    if changes.reasons.len() > SHOWN_REASONS {
+        let _ = write!(text, "\n  and {} more", changes.reasons.len() - SHOWN_REASONS);
+    }
+    text
+}
