@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use tch::Tensor;
+
 use crate::job;
 use crate::outcome::Failure;
 
@@ -22,6 +24,12 @@ pub fn select(device: job::Device) -> Result<tch::Device, Failure> {
             Err(Failure::DeviceFailed { message })
         }
     }
+}
+
+/// Values of the host on a device, without waiting for what the device still has to do. The driver reads
+/// them before this returns, so that they need not outlive it.
+pub fn send(values: &Tensor, device: tch::Device) -> Tensor {
+    values.to_device_(device, values.kind(), true, false)
 }
 
 /// Loads `libtorch_cuda.so` beside the CPU library, once per process; its registration makes GPUs usable.

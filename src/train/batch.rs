@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use super::objective;
 use crate::data::store::PartView;
 use crate::model::params::index;
-use crate::model::{Inputs, UNSEEN};
+use crate::model::{Inputs, UNSEEN, device};
 use crate::task::Objective;
 
 /// Inputs and labels of one forward pass.
@@ -78,7 +78,7 @@ impl Collator<'_> {
         }
         let shape = [slots.len(), rows, width].map(index);
         let [slots, rows, width] = shape;
-        let to_device = |values: Tensor, shape: &[i64]| values.view(shape).to_device(self.device);
+        let to_device = |values: Tensor, shape: &[i64]| device::send(&values.view(shape), self.device);
         Inputs {
             shape,
             ids: to_device(Tensor::from_slice(&ids), &shape),
@@ -102,7 +102,7 @@ impl Collator<'_> {
             }
         }
         let shape = [slots.len(), most].map(index);
-        let tensor = |values: &[i64]| Tensor::from_slice(values).view(shape).to_device(self.device);
+        let tensor = |values: &[i64]| device::send(&Tensor::from_slice(values).view(shape), self.device);
         let weights = Tensor::from_slice(&weights).to_kind(tch::Kind::Float).view(shape);
         Targets {
             positions: match self.objective {
@@ -110,7 +110,7 @@ impl Collator<'_> {
                 Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => Some(tensor(&positions)),
             },
             labels: tensor(&labels),
-            weights: weights.to_device(self.device),
+            weights: device::send(&weights, self.device),
         }
     }
 }

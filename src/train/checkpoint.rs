@@ -37,7 +37,7 @@ pub struct State {
 /// What has gathered since the last training line.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Window {
-    /// Optimiser steps.
+    /// Optimiser steps whose loss is known.
     pub steps: u64,
     /// Their summed losses.
     pub loss: f64,
@@ -52,21 +52,28 @@ pub struct Window {
 }
 
 impl State {
-    /// Takes in an optimiser step: its loss, its gradient norm, its rows and tokens, and its time.
-    pub(super) fn count_step(&mut self, loss: f64, grad_norm: f64, [rows, tokens]: [u64; 2], seconds: f64) {
+    /// Counts an optimiser step: its rows and tokens.
+    pub(super) fn advance(&mut self, [rows, tokens]: [u64; 2]) {
         self.step += 1;
         self.cost.train_rows += rows;
         self.cost.train_tokens += tokens;
+        self.window.rows += rows;
+        self.window.tokens += tokens;
+    }
+
+    /// Takes in what came of a step: its loss and its gradient norm.
+    pub(super) fn take_in(&mut self, loss: f64, grad_norm: f64) {
+        self.ema_loss = Some(self.ema_loss.map_or(loss, |ema| EMA_DECAY * ema + (1.0 - EMA_DECAY) * loss));
+        self.window.steps += 1;
+        self.window.loss += loss;
+        self.window.grad_norm = grad_norm;
+    }
+
+    /// Counts time spent on steps.
+    pub(super) fn charge(&mut self, seconds: f64) {
         self.cost.train_s += seconds;
         self.cost.wall_s += seconds;
-        self.ema_loss = Some(self.ema_loss.map_or(loss, |ema| EMA_DECAY * ema + (1.0 - EMA_DECAY) * loss));
-        let window = &mut self.window;
-        window.steps += 1;
-        window.loss += loss;
-        window.rows += rows;
-        window.tokens += tokens;
-        window.seconds += seconds;
-        window.grad_norm = grad_norm;
+        self.window.seconds += seconds;
     }
 }
 

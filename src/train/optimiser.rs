@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor};
 
+use crate::model::device;
 use crate::model::params::{Params, stack};
 use crate::trial::Training;
 
@@ -136,9 +137,9 @@ fn uniform(slots: &[SlotStep<'_>], get: impl Fn(&SlotStep<'_>) -> f64) -> f64 {
 }
 
 /// One value per slot, `[K, 1]`.
-fn column(slots: &[SlotStep<'_>], device: Device, get: &dyn Fn(&SlotStep<'_>) -> f64) -> Tensor {
+fn column(slots: &[SlotStep<'_>], on: Device, get: &dyn Fn(&SlotStep<'_>) -> f64) -> Tensor {
     let values: Vec<f64> = slots.iter().map(get).collect();
-    Tensor::from_slice(&values).to_kind(Kind::Float).to_device(device).unsqueeze(1)
+    device::send(&Tensor::from_slice(&values).to_kind(Kind::Float), on).unsqueeze(1)
 }
 
 /// Cuts tensors of one shape `[K, n]` along n. On the host a chunk with its temporaries stays in the

@@ -14,6 +14,9 @@ use crate::run::files;
 use crate::stream::StreamKey;
 use crate::trial::{Method, Trial};
 
+/// A training line every so many optimiser steps.
+const LINE_EVERY: u64 = 10;
+
 /// A trial in a pack.
 #[derive(Debug)]
 pub(super) struct Slot {
@@ -27,6 +30,8 @@ pub(super) struct Slot {
     pub(super) total: u64,
     /// Where it stands.
     pub(super) state: State,
+    /// The first step whose loss or gradient was not finite.
+    pub(super) diverged: Option<u64>,
     steps_per_epoch: u64,
     lengths: Vec<u32>,
     epoch: Option<(u64, Vec<Vec<u32>>)>,
@@ -60,6 +65,7 @@ impl Slot {
             rows,
             total,
             state,
+            diverged: None,
             steps_per_epoch,
             lengths,
             epoch: None,
@@ -94,6 +100,14 @@ impl Slot {
         self.state.step * (training.accumulation * parts) as u64 + i as u64
     }
 
+    /// Takes in what came of a step: its loss and its gradient norm.
+    pub(super) fn take_in(&mut self, step: u64, loss: f64, grad_norm: f64) {
+        self.state.take_in(loss, grad_norm);
+        if !loss.is_finite() || !grad_norm.is_finite() {
+            self.diverged.get_or_insert(step);
+        }
+    }
+
     /// Whether all steps are done.
     #[must_use]
     pub(super) fn finished(&self) -> bool {
@@ -104,6 +118,12 @@ impl Slot {
     #[must_use]
     pub(super) fn epochs_done(&self) -> f64 {
         self.state.step as f64 / self.steps_per_epoch as f64
+    }
+
+    /// Whether a training line is due: after the step just done.
+    #[must_use]
+    pub(super) fn line_due(&self) -> bool {
+        self.state.step.is_multiple_of(LINE_EVERY) || self.finished()
     }
 
     /// Whether a validation is due: after the step just done, once.

@@ -31,9 +31,6 @@ use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
 use crate::trial::{Method, Trial};
 
-/// A training line every so many optimiser steps.
-const LINE_EVERY: u64 = 10;
-
 /// Writing checkpoints may take this share of the time.
 const CHECKPOINT_SHARE: f64 = 0.02;
 
@@ -119,31 +116,37 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         let slots = self.slots().count() as f64;
         let train = self.store.part(Part::Train).expect("the store was checked at the start");
-        let mut seen: Vec<(&mut Stack<'_>, Seen)> = Vec::new();
         for group in groups(&mut self.stacks) {
-            seen.extend(accumulate_gradients(group, self.evaluator.collator(), train));
-        }
-        let seen: Vec<_> = seen
-            .into_iter()
-            .map(|(stack, seen)| {
-                let norms = host(&stack.optimise());
-                (stack, host(&seen.losses), norms, seen.sizes)
-            })
-            .collect();
-        // Slots share the time of a step; each is charged its part.
-        let seconds = started.elapsed().as_secs_f64() / slots;
-        for (stack, losses, norms, sizes) in seen {
-            for (k, slot) in stack.slots.iter_mut().enumerate() {
-                slot.state.count_step(losses[k], norms[k], sizes[k], seconds);
+            for (stack, Seen { losses, sizes }) in
+                accumulate_gradients(group, self.evaluator.collator(), train)
+            {
+                stack.optimise(losses, &sizes);
             }
         }
+        // Who needs what came of this very step waits for it; otherwise it is read behind the next one.
+        let due = |slot: &Slot| slot.line_due() || slot.evaluation_due();
+        if self.context.passage == Passage::InTurn || self.speaks() || self.slots().any(due) {
+            self.read_back();
+        }
+        // Slots share the time of a step; each is charged its part.
+        let seconds = started.elapsed().as_secs_f64() / slots;
+        for slot in self.stacks.iter_mut().flat_map(|stack| &mut stack.slots) {
+            slot.state.charge(seconds);
+        }
+    }
+
+    fn read_back(&mut self) {
+        self.stacks.iter_mut().for_each(Stack::read_back);
     }
 
     /// Fails the slots whose loss or gradient is no longer finite; the others go on without them.
     pub(in crate::train) fn quarantine_diverged(&mut self) -> Result<(), Failure> {
-        let sound =
-            |slot: &Slot| slot.state.window.loss.is_finite() && slot.state.window.grad_norm.is_finite();
-        let diverged = self.seats(|slot| !sound(slot));
+        if self.slots().all(|slot| slot.diverged.is_none()) {
+            return Ok(());
+        }
+        // The step behind may have been too much for more of them.
+        self.read_back();
+        let diverged = self.seats(|slot| slot.diverged.is_some());
         for seat in &diverged {
             self.fail_diverged(*seat)?;
         }
@@ -153,8 +156,9 @@ impl<'a> Trainer<'a> {
 
     /// Writes and tells that a slot diverged; it still has to leave the pack.
     fn fail_diverged(&mut self, seat: Seat) -> Result<(), Failure> {
-        let state = &self.slot(seat).state;
-        let (trial, failure) = (state.trial, Failure::Diverged { step: state.step });
+        let slot = self.slot(seat);
+        let step = slot.diverged.unwrap_or(slot.state.step);
+        let (trial, failure) = (slot.trial.id, Failure::Diverged { step });
         files::write_json(&self.context.layout.failure(trial), &failure).map_err(bad_data)?;
         (self.context.say)(ChildLine::Failed { trial, failure: failure.clone() });
         self.failure = Some(failure);
@@ -182,10 +186,17 @@ impl<'a> Trainer<'a> {
         self.stacks.retain(|stack| !stack.slots.is_empty());
     }
 
+    /// Whether it is time to tell the parent where the slots stand. The first step is told at once.
+    fn speaks(&self) -> bool {
+        self.said.is_none_or(|said| said.elapsed() > Duration::from_millis(200))
+    }
+
     /// Writes training lines where they are due, and tells the parent where the slots stand.
     pub(in crate::train) fn report(&mut self) -> Result<(), Failure> {
-        // The first step is told at once.
-        let speak = self.said.is_none_or(|said| said.elapsed() > Duration::from_millis(200));
+        let speak = self.speaks();
+        if speak {
+            self.read_back();
+        }
         for slot in self.stacks.iter_mut().flat_map(|stack| &mut stack.slots) {
             let window = slot.state.window;
             let mean = window.loss / window.steps as f64;
@@ -203,7 +214,7 @@ impl<'a> Trainer<'a> {
                 self.said = Some(Instant::now());
             }
             let step = slot.state.step;
-            if step.is_multiple_of(LINE_EVERY) || slot.finished() {
+            if slot.line_due() {
                 let line = MetricLine::Train {
                     step,
                     epoch: slot.epochs_done(),
@@ -229,11 +240,13 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Checkpoints every slot.
+    /// Checkpoints every slot that is sound.
     pub(in crate::train) fn checkpoint(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
+        self.read_back();
         for stack in &mut self.stacks {
-            for k in 0..stack.slots.len() {
+            for k in (0..stack.slots.len()).filter(|k| stack.slots[*k].diverged.is_none()).collect::<Vec<_>>()
+            {
                 let tensors = stack.tensors(k);
                 let state = &mut stack.slots[k].state;
                 state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_memory_mib());
@@ -357,10 +370,6 @@ fn accumulate_gradients<'s, 'a>(
 
 fn part(store: &TokenStore, part: Part) -> Result<&PartView, Failure> {
     store.part(part).ok_or_else(|| bad_data(format!("the token store has no {part:?} rows")))
-}
-
-fn host(values: &Tensor) -> Vec<f64> {
-    Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Double)).expect("a vector of numbers")
 }
 
 fn bad_data(error: impl std::fmt::Display) -> Failure {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use crate::arch::{Architecture, Head};
 use crate::model::Model;
@@ -26,6 +26,17 @@ pub(super) struct Stack<'a> {
     adapters: Option<AdapterSettings>,
     optimiser: AdamW,
     family: (&'a Architecture, Head),
+    unread: Option<Unread>,
+}
+
+/// What came of a step and still has to be read from the device, `[K]` each. Reading waits until the
+/// device has done the step.
+#[derive(Debug)]
+struct Unread {
+    losses: Tensor,
+    norms: Tensor,
+    /// The step's number, of each slot.
+    steps: Vec<u64>,
 }
 
 impl<'a> Stack<'a> {
@@ -34,7 +45,7 @@ impl<'a> Stack<'a> {
         let Start { params, adapters } = start;
         let model = Model::new(family.0, family.1, &params, adapters.as_ref());
         let optimiser = AdamW::new(&params);
-        Self { slots, params, model, adapters, optimiser, family }
+        Self { slots, params, model, adapters, optimiser, family, unread: None }
     }
 
     /// A stack for each slot. What is frozen for all is in memory once.
@@ -60,14 +71,35 @@ impl<'a> Stack<'a> {
         (self.in_step() && self.model.shares_trunk()).then(|| seen_by(&self.slots[0]))
     }
 
-    /// One optimiser step on the gradients so far. Returns their norms before clipping, `[K]`.
-    pub(super) fn optimise(&mut self) -> Tensor {
+    /// One optimiser step on the gradients so far, of slots that saw so many rows and tokens. What came
+    /// of the step before is read now, while the device is at work on this one.
+    pub(super) fn optimise(&mut self, losses: Tensor, sizes: &[[u64; 2]]) {
         let steps = self.slots.iter().map(|slot| {
             let training = &slot.trial.configuration.training;
             let learning_rate = learning_rate(training, slot.state.step, slot.total);
             SlotStep { training, done: slot.state.step, learning_rate }
         });
-        self.optimiser.step(&self.params, &steps.collect::<Vec<_>>())
+        let norms = self.optimiser.step(&self.params, &steps.collect::<Vec<_>>());
+        for (slot, sizes) in self.slots.iter_mut().zip(sizes) {
+            slot.state.advance(*sizes);
+        }
+        let steps = self.slots.iter().map(|slot| slot.state.step).collect();
+        let before = self.unread.replace(Unread { losses, norms, steps });
+        self.take_in(before);
+    }
+
+    /// Reads what came of the last step, unless that was done already.
+    pub(super) fn read_back(&mut self) {
+        let unread = self.unread.take();
+        self.take_in(unread);
+    }
+
+    fn take_in(&mut self, unread: Option<Unread>) {
+        let Some(Unread { losses, norms, steps }) = unread else { return };
+        let (losses, norms) = (host(&losses), host(&norms));
+        for (k, slot) in self.slots.iter_mut().enumerate() {
+            slot.take_in(steps[k], losses[k], norms[k]);
+        }
     }
 
     /// A model of some slots' weights as they are now, for evaluation; `None` where it is that of all.
@@ -86,6 +118,7 @@ impl<'a> Stack<'a> {
         if kept.len() == self.slots.len() {
             return;
         }
+        self.read_back();
         let mut position = 0..;
         self.slots.retain(|_| position.next().is_some_and(|k| kept.contains(&k)));
         if kept.is_empty() {
@@ -99,6 +132,7 @@ impl<'a> Stack<'a> {
 
     /// Takes in the slots of another stack. The weights and moments of both are copied.
     pub(super) fn join(&mut self, newcomers: Self) {
+        self.read_back();
         self.optimiser = self.optimiser.join(&self.params, &newcomers.optimiser, &newcomers.params);
         self.params = self.params.join(&newcomers.params);
         self.adapters = match (self.adapters.take(), newcomers.adapters) {
@@ -146,6 +180,10 @@ impl<'a> Stack<'a> {
         fill(&tensors, &values).map_err(damaged)?;
         Ok(state)
     }
+}
+
+fn host(values: &Tensor) -> Vec<f64> {
+    Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Double)).expect("a vector of numbers")
 }
 
 /// What decides the batch and the dropout masks of a slot's next step.
