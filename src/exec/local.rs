@@ -222,7 +222,7 @@ fn exit(status: ExitStatus) -> Exit {
     } else if code == i32::from(EXIT_INTERRUPTED) {
         Exit::Interrupted
     } else if code == i32::from(EXIT_UNWRITABLE) {
-        Exit::Failed(Failure::Unwritable { message: "there is no room for its files".to_owned() })
+        Exit::Failed(Failure::Unwritable { message: "its files cannot be written".to_owned() })
     } else {
         Exit::Failed(Failure::Exited { code })
     }

@@ -1,4 +1,5 @@
-//! Disks that are full, for each kind of file and for all at once. Needs mounts of its own.
+//! Disks that are full, for each kind of file and for all at once, or that turn read-only. Needs mounts
+//! of its own.
 
 use std::fs;
 use std::process::Command;
@@ -39,7 +40,7 @@ pub(crate) fn with_mounts(site: &Site, script: &str) -> Option<Said> {
 fn stopped_and_goes_on(site: &Site, said: &Said) {
     assert_eq!(said.code, Some(5), "{}", said.stderr);
     // Where there was no room for the reason either, the child's exit code tells it.
-    let why = ["No space left on device", "there is no room for its files"];
+    let why = ["No space left on device", "Read-only file system", "its files cannot be written"];
     assert!(why.iter().any(|why| said.stderr.contains(why)), "{}", said.stderr);
     for words in ["hint: ", "continues"] {
         assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
@@ -138,5 +139,22 @@ fn no_room_for_anything_any_more() {
     let Some(said) = with_mounts(&site, &script.replace("--quiet --json", "--json")) else { return };
     fs::remove_dir(site.folder().join("results")).unwrap();
     fs::rename(site.folder().join("saved"), site.folder().join("results")).unwrap();
+    stopped_and_goes_on(&site, &said);
+}
+
+/// The disk of all results turns read-only while the sweep is at work, as ext4 does after an error:
+/// from then on a read-only mount lies over it.
+#[test]
+fn a_disk_that_turns_read_only() {
+    let site = Site::new(FEW);
+    fs::create_dir(site.folder().join("results")).unwrap();
+    let script = format!(
+        r#"{RUN} --json > events & run=$!
+        until grep -q job_launched events; do kill -0 $run; sleep 0.01; done
+        mount --bind results results
+        mount -o remount,bind,ro results
+        code=0; wait $run || code=$?; exit $code"#
+    );
+    let Some(said) = with_mounts(&site, &script.replace("--quiet --json", "--json")) else { return };
     stopped_and_goes_on(&site, &said);
 }

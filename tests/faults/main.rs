@@ -12,5 +12,6 @@ mod disk;
 mod fates;
 mod folders;
 mod life;
+mod loss;
 mod monkey;
 mod site;
