@@ -9,7 +9,7 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test fuzz chaos build setup assets lint bench bench-grid bench-trial bench-overhead bench-gpu peft-check clean
+.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets lint bench bench-grid bench-trial bench-overhead bench-gpu peft-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ fuzz: ## give every reader of files mutated ones, each for FUZZ_SECONDS (600)
 
 chaos: setup ## kill a sweep of 200 trials at random moments for CHAOS_SECONDS (600), and compare its end
 	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} CHAOS_TRIALS=$${CHAOS_TRIALS:-200} cargo test --release --test faults chaos::a_sweep -- --nocapture
+
+demo-interrupted: build assets ## interrupt the demo ten times and compare its end with an undisturbed one's
+	python3 tests/interrupted_demo.py --lorasweep $(LORASWEEP)
 
 build: setup ## build the program: target/release/lorasweep
 	cargo build --release
