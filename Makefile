@@ -9,7 +9,7 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets lint bench bench-grid bench-trial bench-overhead bench-gpu peft-check clean
+.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-gpu peft-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-14s %s\n", $$1, $$2 }' Makefile
@@ -66,6 +66,9 @@ bench: bench-grid bench-trial bench-overhead ## measure all that needs no GPU
 
 bench-grid: build assets ## compare a LoRA grid with transformers + PEFT (PAIRS=n: so often)
 	python3 tests/bench/grid.py --lorasweep $(LORASWEEP) --pairs $(or $(PAIRS),1)
+
+bench-accuracy: build assets ## compare the accuracy of one trial of that grid over SEEDS=n seeds (12)
+	python3 tests/bench/grid.py --lorasweep $(LORASWEEP) --seeds $(or $(SEEDS),12)
 
 bench-trial: build assets ## compare one LoRA trial with transformers + PEFT
 	python3 tests/bench/single_trial.py --lorasweep $(LORASWEEP)

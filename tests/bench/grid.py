@@ -4,7 +4,9 @@
 MiniLM cut to two layers on AG News, rank 4/8/16 x alpha 8/16/32, the same files, rows and cores. We
 run as `lorasweep run` does by default, from the command to the report; the peer trains the nine
 one after the other in one process with a thread for each core, which is its fastest way. The test
-rows stand as validation rows in our sweep, so that each side evaluates each trial once on them.
+rows stand as validation rows in our sweep, so that each side evaluates each trial once on them. All
+nine share a seed, and at this learning rate without warm-up a seed can decide by ten points and more:
+accuracies are compared over many seeds, with `--seeds`.
 
 The floating-point limit is the rate of 2048 x 2048 matrix products on the same cores, measured in
 the peer's torch with our threads, over the products of a row that a LoRA step on query and value
@@ -50,15 +52,15 @@ training:
 """
 
 
-def ours(args, folder, seed):
-    sweep = SWEEP.format(folder=folder, model=MINILM, layers=LAYERS, ranks=RANKS, alphas=ALPHAS, seed=seed,
+def ours(args, folder, seed, ranks=RANKS, alphas=ALPHAS):
+    sweep = SWEEP.format(folder=folder, model=MINILM, layers=LAYERS, ranks=ranks, alphas=alphas, seed=seed,
                          precision=args.precision, **SETTINGS)
     return Run(args.lorasweep.resolve(), sweep, folder / f"ours-{seed}", "--devices", args.devices)
 
 
-def theirs(folder, seed):
+def theirs(folder, seed, ranks=RANKS, alphas=ALPHAS):
     return Peer("--model", MINILM, "--layers", LAYERS, "--train", folder / "train.csv", "--test", folder / "test.csv",
-                "--ranks", ",".join(map(str, RANKS)), "--alphas", ",".join(map(str, ALPHAS)),
+                "--ranks", ",".join(map(str, ranks)), "--alphas", ",".join(map(str, alphas)),
                 "--threads", compare.CORES, "--seed", seed, *compare.options(SETTINGS))
 
 
@@ -107,10 +109,26 @@ def pair(args, folder, seed):
     return wall[3], b.versions
 
 
+def over_seeds(args, folder, seeds):
+    """The accuracy of the grid's middle point with each of these seeds: how much of a difference is chance."""
+    middle = dict(ranks=RANKS[1:2], alphas=ALPHAS[1:2])
+    sides = [], []
+    for seed in seeds:
+        for scores, side in zip(sides, (ours(args, folder, seed, **middle), theirs(folder, seed, **middle))):
+            scores.append(100 * side.mean("accuracy"))
+        print(f"seed {seed}: {sides[0][-1]:.1f} % and {sides[1][-1]:.1f} %", flush=True)
+    means, spreads = [[of(scores) for scores in sides] for of in (statistics.mean, statistics.stdev)]
+    error = (sum(spread**2 for spread in spreads) / len(seeds)) ** 0.5
+    print(f"\nrank {RANKS[1]}, alpha {ALPHAS[1]}, {len(seeds)} seeds, mean and standard deviation: "
+          f"ours {means[0]:.1f} ± {spreads[0]:.1f} %, the peer's {means[1]:.1f} ± {spreads[1]:.1f} %\n"
+          f"difference {means[0] - means[1]:+.1f} points, its standard error {error:.1f}")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lorasweep", type=Path, required=True, help="the program to measure")
     parser.add_argument("--pairs", type=int, default=1, help="how often to run both sides, each time with another seed")
+    parser.add_argument("--seeds", type=int, help="compare only the accuracy of one trial with so many seeds")
     parser.add_argument("--devices", default="auto", help="as in `lorasweep run` (default: auto)")
     parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32", help="of our side; the peer's is fp32")
     parser.add_argument("--train-rows", type=int, default=4000)
@@ -126,6 +144,9 @@ def main():
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         compare.draw_ag_news(folder, args.train_rows, args.test_rows)
+        if args.seeds:
+            over_seeds(args, folder, range(1, args.seeds + 1))
+            return
         pairs = [pair(args, folder, seed) for seed in range(1, args.pairs + 1)]
     ratios = [ratio for ratio, _ in pairs]
     print(f"\nmedian wall-clock ratio of {len(pairs)}: {statistics.median(ratios):.2f}\npeer: {pairs[0][1]}")
