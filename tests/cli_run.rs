@@ -66,7 +66,7 @@ fn nothing_is_trained_again_that_nobody_agreed_to() {
     let before = sweep();
     let (code, said) = run(&["--set", "training.epochs=2"]);
     assert_eq!(code, 2, "{said}");
-    for part in ["2 trials", "`training.epochs` was 1.0, and is 2.0", "nothing was started; `--yes`"] {
+    for part in ["2 trials", "`training.epochs` was 1, and is 2", "nothing was started; `--yes`"] {
         assert!(said.contains(part), "no `{part}` in {said}");
     }
     assert_eq!(sweep(), before, "a run that is refused changes nothing");

@@ -28,17 +28,17 @@ pub(super) fn ask(record: &RunRecord, layout: &Layout, sweep: &SweepSpec) -> Res
         return Ok(());
     }
     let told = told(&changes);
-    if output::ask(&format!("{told}\ntrain anew, and keep what there is apart?")) {
-        return Ok(());
-    }
-    Err(AppError::Input {
-        message: told,
-        hint: Some(
-            "nothing was started; `--yes` trains them anew and keeps what there is apart, another \
-             `name` in the sweep file keeps both sweeps"
-                .to_owned(),
-        ),
-    })
+    let hint = "nothing was started; `--yes` trains them anew and keeps what there is apart, another `name` \
+                in the sweep file keeps both sweeps";
+    let message = if output::can_ask() {
+        if output::ask(&format!("{told}\ntrain them anew, and keep what there is apart?")) {
+            return Ok(());
+        }
+        "the sweep changed".to_owned()
+    } else {
+        told
+    };
+    Err(AppError::Input { message, hint: Some(hint.to_owned()) })
 }
 
 /// Whether something was computed that a new trial would not go on from.

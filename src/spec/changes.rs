@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::SweepSpec;
-use crate::trial::{Configuration, Family, Method, Trial, TrialId};
+use crate::trial::{Configuration, Family, Method, Splitting, Trial, TrialId};
 
 /// Values longer than this are not worth reading in a sentence, in characters.
 const LONGEST_VALUE: usize = 40;
@@ -105,7 +105,11 @@ fn facts(sweep: &SweepSpec, trial: &Trial) -> Facts {
             flatten(&name, value, &mut facts);
         }
     }
-    flatten("split", to_value(&trial.splitting), &mut facts);
+    let name = match trial.splitting {
+        Splitting::KFold { .. } => "kfold",
+        Splitting::HoldOut { .. } | Splitting::File => "split",
+    };
+    flatten(name, to_value(&trial.splitting), &mut facts);
     facts
 }
 
@@ -125,10 +129,14 @@ fn reason(path: &str, was: Option<&Value>, is: Option<&Value>) -> String {
         "task.files.2" => "the test data changed".to_owned(),
         "weights" | "weights_seed" => "the base model's weights changed".to_owned(),
         "tokenizer" => "the tokenizer changed".to_owned(),
-        _ => match [was, is].map(short) {
-            [Some(was), Some(is)] => format!("`{path}` was {was}, and is {is}"),
-            [_, _] => format!("`{path}` changed"),
-        },
+        _ => {
+            // What the method sets stands in the grid itself.
+            let path = path.strip_prefix("method.").unwrap_or(path);
+            match [was, is].map(short) {
+                [Some(was), Some(is)] => format!("`{path}` was {was}, and is {is}"),
+                [_, _] => format!("`{path}` changed"),
+            }
+        }
     }
 }
 
@@ -137,6 +145,8 @@ fn short(value: Option<&Value>) -> Option<String> {
     let text = match value {
         None | Some(Value::Null) => "not set".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        // 1 rather than 1.0.
+        Some(Value::Number(number)) => number.as_f64().map_or_else(|| number.to_string(), |n| n.to_string()),
         Some(value) => value.to_string(),
     };
     (text.chars().count() <= LONGEST_VALUE).then_some(text)
@@ -185,7 +195,7 @@ mod tests {
     use crate::content::ContentHash;
     use crate::plan::example;
     use crate::task::Task;
-    use crate::trial::{Splitting, Training};
+    use crate::trial::Training;
 
     /// What tells one sweep of these tests from another.
     #[derive(Clone, Copy)]
@@ -231,14 +241,14 @@ mod tests {
 
     #[test]
     fn each_change_is_named_and_counts_the_points_that_it_concerns() {
-        let epochs = vec!["`training.epochs` was 1.0, and is 3.0".to_owned()];
+        let epochs = vec!["`training.epochs` was 1, and is 3".to_owned()];
         assert_eq!(told(TOLD, Told { epochs: 3.0, ..TOLD }), (4, epochs.clone()));
         // Points that are new are not trained again, and those that are gone are not trained.
         assert_eq!(told(TOLD, Told { epochs: 3.0, ranks: &[8, 16], ..TOLD }), (2, epochs));
         let data = vec!["the training data changed".to_owned()];
         assert_eq!(told(TOLD, Told { rows: b"others", ..TOLD }), (4, data));
         let both =
-            vec!["`split.k` was 2, and is 3".to_owned(), "the base model's weights changed".to_owned()];
+            vec!["`kfold.k` was 2, and is 3".to_owned(), "the base model's weights changed".to_owned()];
         assert_eq!(told(TOLD, Told { weights: b"other", k: 3, ..TOLD }), (4, both));
     }
 

@@ -56,16 +56,21 @@ pub fn hint(text: &str) {
     say(&format!("{}: {text}", label("hint", "36")));
 }
 
+/// Whether somebody is there to answer questions.
+#[must_use]
+pub fn can_ask() -> bool {
+    io::stdin().is_terminal()
+}
+
 /// Asks a question whose answer is yes or no; no where nobody is there to answer.
 #[must_use]
 pub fn ask(question: &str) -> bool {
-    let mut input = io::stdin().lock();
-    if !input.is_terminal() {
+    if !can_ask() {
         return false;
     }
     let _ = write!(io::stderr().lock(), "{question} [y/N] ");
     let mut answer = String::new();
-    let read = io::BufRead::read_line(&mut input, &mut answer);
+    let read = io::BufRead::read_line(&mut io::stdin().lock(), &mut answer);
     read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
