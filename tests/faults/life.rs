@@ -6,10 +6,14 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::{Arc, Once};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
+use signal_hook::consts::SIGINT;
+use signal_hook::flag::register_conditional_default;
 
 use crate::site::{PROGRAM, Site};
 
@@ -43,6 +47,7 @@ impl Life {
     /// Starts or continues the sweep, in packs of so many trials at most or as it sees fit.
     pub(crate) fn start(site: &Site, slots: Option<u16>) -> Self {
         let said = site.folder().join("stderr");
+        heed_ctrl_c();
         let mut child = Command::new(PROGRAM)
             .args(["run", "chaos.yaml", "--json", "--devices", "cpu:2", "--attempts", "100"])
             .args(slots.map(|slots| format!("--pack-slots={slots}")))
@@ -149,6 +154,13 @@ impl Drop for Life {
         // Where a test fails: nothing else would end it.
         let _ = (self.child.kill(), self.child.wait());
     }
+}
+
+/// Behind a shell's `&` the tests, and all that they start, ignore SIGINT, so that the program would miss
+/// one that comes before it listens. What has a handler here has the default in a child.
+fn heed_ctrl_c() {
+    static HEEDED: Once = Once::new();
+    HEEDED.call_once(|| _ = register_conditional_default(SIGINT, Arc::new(AtomicBool::new(true))).unwrap());
 }
 
 /// The processes that work on a job file of this folder.
