@@ -29,6 +29,9 @@ pub struct JobFile {
     /// rest of a step accumulates, so that a trial learns the same but for its dropout masks.
     #[serde(default)]
     pub micro_rows: Option<usize>,
+    /// Time between two checkpoints, in seconds; by default as often as costs little.
+    #[serde(default)]
+    pub checkpoint_every_s: Option<f64>,
     /// What to do.
     pub work: Work,
 }

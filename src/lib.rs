@@ -41,7 +41,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`cli`] | the command line, one file per command |
-//! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`spec::SweepSpec`], or every error at once |
+//! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`spec::SweepSpec`], or every error at once; what changed since an earlier one |
 //! | [`trial`], [`task`], [`arch`] | what trains, on which data, in which shapes; the ids |
 //! | [`content`], [`stream`] | content hashes; the keys of all random streams |
 //! | [`quantity`] | how counts, times and sizes are written for people |

@@ -189,10 +189,12 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
         drop(tell(&mut io::stdout(), &line));
     };
     let (placement, micro_rows) = (job.placement.clone(), job.micro_rows);
+    let checkpoint_every = job.checkpoint_every_s.map(Duration::from_secs_f64);
     let passage = Passage::suiting(placement.device);
     let (sender, joins) = unbounded();
     thread::spawn(move || hear(io::stdin().lock(), &sender));
-    let context = Context { layout, placement, passage, micro_rows, joins, stop, say: &say };
+    let context =
+        Context { layout, placement, passage, micro_rows, checkpoint_every, joins, stop, say: &say };
     match train::run(pack, &context) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,
@@ -294,7 +296,9 @@ mod tests {
         let report = folder.path().join("report");
         let placement = Placement { device: Device::Host, cores: Vec::new() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
-        let job = JobFile { run, stores, placement, micro_rows: None, work: Work::Report { folder: report } };
+        let work_of = Work::Report { folder: report };
+        let job =
+            JobFile { run, stores, placement, micro_rows: None, checkpoint_every_s: None, work: work_of };
         let Exit::Failed(failure) = work(&job, &AtomicBool::new(false)) else {
             panic!("no run, but a report")
         };

@@ -89,7 +89,8 @@ impl Site {
         let pack = Pack { slots: slots.to_vec(), ..self.pack.clone() };
         let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
         let work = Work::Train(Box::new(pack));
-        let file = JobFile { run, stores, placement: place(), micro_rows: None, work };
+        let file =
+            JobFile { run, stores, placement: place(), micro_rows: None, checkpoint_every_s: None, work };
         files::write_json(&path, &file).unwrap();
         let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };
         self.executor.start(job).unwrap();

@@ -220,6 +220,10 @@ pub struct RunArgs {
     /// Longest time that one start of a trial may take, for example `30m` or `2h`
     #[arg(long, value_name = "TIME", value_parser = run::time)]
     trial_timeout: Option<Duration>,
+    /// Time between two checkpoints of a trial, for example `10m` [default: as often as takes at most
+    /// two hundredths of the time]
+    #[arg(long, value_name = "TIME", value_parser = run::time)]
+    checkpoint_every: Option<Duration>,
     /// Print events as JSON lines on standard output
     #[arg(long, conflicts_with = "quiet")]
     json: bool,

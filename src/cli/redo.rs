@@ -15,11 +15,17 @@ use crate::ui::{output, phrase};
 /// Reasons that are listed.
 const SHOWN_REASONS: usize = 8;
 
-/// Says which points of a sweep were worked on under other settings, and goes on if the user agrees.
+/// Says how many points of a sweep were worked on under other settings, and which these are, and goes on
+/// if the user agrees, or did so beforehand.
 ///
 /// # Errors
 /// When the user does not, or nobody is there to be asked.
-pub(super) fn ask(record: &RunRecord, layout: &Layout, sweep: &SweepSpec) -> Result<(), AppError> {
+pub(super) fn ask(
+    record: &RunRecord,
+    layout: &Layout,
+    sweep: &SweepSpec,
+    agreed: bool,
+) -> Result<(), AppError> {
     let worked_on: HashSet<TrialId> =
         record.trials.iter().filter(|trial| is_work(&trial.state)).map(|trial| trial.trial.id).collect();
     let to_come = |id| resume::result(layout, id).is_none();
@@ -27,7 +33,11 @@ pub(super) fn ask(record: &RunRecord, layout: &Layout, sweep: &SweepSpec) -> Res
     if changes.trials == 0 {
         return Ok(());
     }
-    let told = told(&changes);
+    let told = told(&changes, sweep.trials().len(), if agreed { "are" } else { "would be" });
+    if agreed {
+        output::say(&told);
+        return Ok(());
+    }
     let hint = "nothing was started; `--yes` trains them anew and keeps what there is apart, another `name` \
                 in the sweep file keeps both sweeps";
     let message = if output::can_ask() {
@@ -50,9 +60,9 @@ fn is_work(state: &TrialState) -> bool {
 }
 
 /// How many points, and why.
-fn told(changes: &Changes) -> String {
-    let trials = phrase::count(changes.trials, "trial");
-    let mut text = format!("{trials} of this sweep would be trained again, since it changed:");
+fn told(changes: &Changes, all: usize, are: &str) -> String {
+    let trials = phrase::count(all, "trial");
+    let mut text = format!("{} of {trials} {are} trained again, since the sweep changed:", changes.trials);
     for reason in changes.reasons.iter().take(SHOWN_REASONS) {
         // Writing to a String cannot fail.
         let _ = write!(text, "\n  {reason}");

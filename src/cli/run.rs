@@ -49,8 +49,8 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &places, &machine)?;
-    if let Some(record) = record.filter(|record| !record.live && !args.yes) {
-        redo::ask(&record, &layout, &sweep)?;
+    if let Some(record) = record.filter(|record| !record.live) {
+        redo::ask(&record, &layout, &sweep, args.yes)?;
     }
 
     let program = std::env::current_exe()
@@ -68,6 +68,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
             trial_timeout: args.trial_timeout,
         },
         retry_failed: args.retry_failed,
+        checkpoint_every: args.checkpoint_every,
         typed: typed(),
     };
     let mut executor = LocalExecutor::new(program);

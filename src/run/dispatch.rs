@@ -43,6 +43,7 @@ pub(super) struct Dispatcher<'a> {
     pub(super) executor: &'a mut dyn Executor,
     pub(super) observer: &'a mut dyn Observer,
     pub(super) clock: Clock,
+    pub(super) checkpoint_every: Option<Duration>,
     /// Tells when the scheduler wants to look again.
     pub(super) wake: Receiver<Instant>,
     pub(super) tally: Tally,
@@ -161,7 +162,8 @@ impl Dispatcher<'_> {
                         let (run, stores) =
                             (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
                         let work = self.scheduler.graph().job(job).work.clone();
-                        let file = JobFile { run, stores, placement, micro_rows, work };
+                        let checkpoint_every_s = self.checkpoint_every.map(|every| every.as_secs_f64());
+                        let file = JobFile { run, stores, placement, micro_rows, checkpoint_every_s, work };
                         events.push_back(self.launch(job, attempt, file)?);
                     }
                     // What comes back does so before the job ends.

@@ -70,6 +70,8 @@ pub struct RunOptions {
     pub policy: Policy,
     /// Failed trials are tried again.
     pub retry_failed: bool,
+    /// Time between two checkpoints of a trial; by default as often as costs little.
+    pub checkpoint_every: Option<Duration>,
     /// What the user typed, for those who look at the run later.
     pub typed: Typed,
 }
@@ -169,6 +171,7 @@ pub fn start(
         executor,
         observer,
         clock,
+        checkpoint_every: options.checkpoint_every,
         wake: never(),
         tally: left.tally,
         forecast: Forecast::default(),

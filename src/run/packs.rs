@@ -168,6 +168,7 @@ fn run_packs(
         executor: &mut executor,
         observer: &mut Silent,
         clock: Clock::start(),
+        checkpoint_every: None,
         wake: never::<Instant>(),
         tally: Tally { total: trials.len(), ..Tally::default() },
         forecast: Forecast::default(),

@@ -28,6 +28,7 @@ pub use self::training::{Context, Ended, Passage, run};
 mod training {
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Duration;
 
     use crossbeam::channel::Receiver;
 
@@ -48,6 +49,8 @@ mod training {
         /// Most rows of a trial that go through the model at a time in training; see
         /// [`crate::job::JobFile::micro_rows`].
         pub micro_rows: Option<usize>,
+        /// Time between two checkpoints; by default as often as costs little.
+        pub checkpoint_every: Option<Duration>,
         /// Trials that join the pack while it trains.
         pub joins: Receiver<Trial>,
         /// Set when the trial should write its checkpoint and end.
@@ -114,7 +117,7 @@ mod training {
             trainer.evaluate_due()?;
             trainer.report()?;
             trainer.finish_done_slots()?;
-            trainer.checkpoint_if_worth_it()?;
+            trainer.checkpoint_if_due()?;
         }
         trainer.ended()
     }

@@ -39,7 +39,7 @@ impl Bench {
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
         let work = Work::Report { folder: folder.path().to_path_buf() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
-        let file = JobFile { run, stores, placement, micro_rows: None, work };
+        let file = JobFile { run, stores, placement, micro_rows: None, checkpoint_every_s: None, work };
         files::write_json(&path, &file).unwrap();
         fs::write(path.with_extension("sh"), script).unwrap();
         let mut executor = LocalExecutor::new(program());
@@ -229,6 +229,7 @@ fn a_program_that_is_not_there_is_an_error() {
         run,
         placement,
         micro_rows: None,
+        checkpoint_every_s: None,
         work: Work::Report { folder: report },
     };
     let (path, log) = (folder.path().join("job.json"), folder.path().join("log"));

@@ -23,7 +23,14 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_lorasweep");
 
 fn job(run: &Path, work: Work) -> JobFile {
     let placement = Placement { device: Device::Host, cores: Vec::new() };
-    JobFile { run: run.to_path_buf(), stores: run.join("stores"), placement, micro_rows: None, work }
+    JobFile {
+        run: run.to_path_buf(),
+        stores: run.join("stores"),
+        placement,
+        micro_rows: None,
+        checkpoint_every_s: None,
+        work,
+    }
 }
 
 fn report_job(run: &Path) -> JobFile {

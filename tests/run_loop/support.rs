@@ -96,6 +96,7 @@ impl Site {
             limits: Limits::default(),
             policy: Policy::ONCE,
             retry_failed: false,
+            checkpoint_every: None,
             typed: Typed::default(),
         };
         Self { _folder: folder, options }

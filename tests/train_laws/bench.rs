@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never, unbounded};
 use lorasweep::arch::{Architecture, Weights};
@@ -43,6 +44,7 @@ pub(crate) struct Bench {
     passage: Passage,
     /// Most rows of a trial at a time.
     pub(crate) micro_rows: Option<usize>,
+    pub(crate) checkpoint_every: Option<Duration>,
     /// The model has no dropout.
     pub(crate) still: bool,
     store: ContentHash,
@@ -65,7 +67,9 @@ impl Bench {
             (0..rows).for_each(|row| builder.push(subject.row(row, &mut Vec::new())));
             builder.write(&path, part).unwrap();
         }
-        let bench = Self { folder, subject, layout, passage, micro_rows: None, still: false, store };
+        let (micro_rows, checkpoint_every) = (None, None);
+        let bench =
+            Self { folder, subject, layout, passage, micro_rows, checkpoint_every, still: false, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -137,7 +141,9 @@ impl Bench {
         };
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
         let (layout, passage, micro_rows) = (self.layout.clone(), self.passage, self.micro_rows);
-        let context = Context { layout, placement, passage, micro_rows, joins, stop: &stop, say: &say };
+        let checkpoint_every = self.checkpoint_every;
+        let (stop, say) = (&stop, &say);
+        let context = Context { layout, placement, passage, micro_rows, checkpoint_every, joins, stop, say };
         (train::run(&pack, &context), lines.into_inner())
     }
 

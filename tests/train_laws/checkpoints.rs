@@ -1,5 +1,8 @@
 //! What is kept of a trial is what was judged, and damage to it costs time only.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use lorasweep::job::ChildLine;
 use lorasweep::outcome::{MetricLine, Scores};
 use lorasweep::train::Ended;
@@ -44,6 +47,32 @@ fn a_damaged_checkpoint_costs_time_and_a_warning_and_changes_nothing() {
         assert_eq!(first.step, 1, "it starts over");
         assert_identical(&torn, &whole, &trial);
     }
+}
+
+#[test]
+fn checkpoints_come_as_often_as_is_wished_and_change_nothing() {
+    let _alone = alone();
+    let subject = Subject::Labels;
+    let trial = subject.trial(subject.lora(4, 8.0, 0.2), training());
+    // Whether there is one when the last step has been told of, which comes before the end's own.
+    let written = |every: Duration| {
+        let mut bench = Bench::new(subject);
+        bench.checkpoint_every = Some(every);
+        let seen = Cell::new(false);
+        let (ended, _) = bench.attempt_joined(std::slice::from_ref(&trial), &[], &|line| {
+            seen.set(
+                seen.get()
+                    || matches!(line, ChildLine::Progress(progress)
+                if progress.step == progress.steps && bench.layout.last_checkpoint(trial.id).exists()),
+            );
+            false
+        });
+        assert_eq!(ended, Ok(Ended::Finished));
+        (bench, seen.get())
+    };
+    let (often, seldom) = (written(Duration::ZERO), written(Duration::from_secs(3600)));
+    assert_eq!((often.1, seldom.1), (true, false));
+    assert_identical(&often.0, &seldom.0, &trial);
 }
 
 #[test]

@@ -31,7 +31,7 @@ use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
 use crate::trial::{Method, Trial};
 
-/// Writing checkpoints may take this share of the time.
+/// Writing checkpoints may take this share of the time, unless the user wishes otherwise.
 const CHECKPOINT_SHARE: f64 = 0.02;
 
 /// A slot's place in the pack, until one leaves.
@@ -232,12 +232,15 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Checkpoints every slot when so much was done since the last time that writing costs little.
-    pub(in crate::train) fn checkpoint_if_worth_it(&mut self) -> Result<(), Failure> {
-        if self.saved.elapsed().mul_f64(CHECKPOINT_SHARE) > self.save_took {
-            self.checkpoint()?;
-        }
-        Ok(())
+    /// Checkpoints every slot as often as the user wishes, or else when so much was done since the last
+    /// time that writing costs little.
+    pub(in crate::train) fn checkpoint_if_due(&mut self) -> Result<(), Failure> {
+        let since = self.saved.elapsed();
+        let due = match self.context.checkpoint_every {
+            Some(every) => since >= every,
+            None => since.mul_f64(CHECKPOINT_SHARE) > self.save_took,
+        };
+        if due { self.checkpoint() } else { Ok(()) }
     }
 
     /// Checkpoints every slot that is sound.
