@@ -29,13 +29,18 @@ OF_TIME = ("wall_s", "train_rows_per_s", "train_tokens_per_s", "peak_memory_mib"
 
 def start(program, folder):
     command = [program, "run", SWEEP, "--results", folder / "results", "--reports", folder / "reports", "--quiet"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    with (folder / "said").open("a", encoding="utf-8") as said:
+        return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=said)
+
+
+def give_up(folder, what):
+    sys.exit(f"error: {what}; it said\n{(folder / 'said').read_text(encoding='utf-8')[-3000:]}")
 
 
 def to_the_end(program, folder):
     code = start(program, folder).wait()
     if code:
-        sys.exit(f"error: the demo ended with exit code {code}")
+        give_up(folder, f"the demo ended with exit code {code}")
 
 
 def done(folder):
@@ -59,7 +64,7 @@ def interrupt(program, folder, seconds, number):
         code = process.wait(timeout=60)
     expected = {4, -signal.SIGKILL, 0}
     if code not in expected:
-        sys.exit(f"error: interrupted, the demo ended with exit code {code}")
+        give_up(folder, f"interrupted, the demo ended with exit code {code}")
     return code
 
 
