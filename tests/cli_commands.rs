@@ -6,6 +6,7 @@ use std::fs;
 use std::process::{Command, Stdio};
 
 use cli_support::{lorasweep, names, sweep_folder};
+use lorasweep::exec::devices::has_bf16_vectors;
 use serde_json::Value;
 
 const COMMANDS: [&str; 13] = [
@@ -130,6 +131,18 @@ fn a_plan_lists_every_trial_with_its_parameters() {
         assert_eq!(trial["method"] == "lora", !trial["rank"].is_null());
     }
     assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);
+}
+
+#[test]
+fn bf16_is_warned_of_where_the_cores_are_slow_at_it() {
+    let folder = sweep_folder();
+    let plan = |precision: &str| {
+        let change = format!("training.precision={precision}");
+        let said = lorasweep(folder.path(), &["plan", "sweep.yaml", "--set", &change]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        said.stderr.contains("no vector instructions for bf16")
+    };
+    assert_eq!([plan("fp32"), plan("bf16")], [false, !has_bf16_vectors()]);
 }
 
 #[test]

@@ -16,6 +16,7 @@ pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let trials = sweep.trials();
     let machine = devices::detect();
     let places = devices::places(sweep.devices, &machine, trials.len())?;
+    preflight::precision(&sweep, &places);
     let room = Room { places: &places, limits: preflight::limits(&args.devices, &places, &machine) };
     // The plan is the same whatever earlier runs have left on this disk.
     let graph = graph::build(&sweep, &trials, Path::new("reports"), graph::Present::NOTHING, room);

@@ -10,6 +10,8 @@ use crate::exec::devices::{self, Machine};
 use crate::job::{Device, Placement, Work};
 use crate::plan::pack::Limits;
 use crate::plan::{Estimate, JobGraph};
+use crate::spec::SweepSpec;
+use crate::trial::Precision;
 use crate::ui::output;
 
 /// Free disk that is asked for, as a multiple of the estimate.
@@ -81,6 +83,18 @@ pub(super) fn memory(graph: &JobGraph, places: &[Placement], machine: &Machine) 
         ));
     }
     Ok(())
+}
+
+/// Warns of 16-bit products on cores that have no vector instructions for them.
+pub(super) fn precision(sweep: &SweepSpec, places: &[Placement]) {
+    let bf16 = sweep.configurations.iter().any(|one| one.training.precision == Precision::Bf16);
+    let on_cpu = places.iter().any(|place| matches!(place.device, Device::Cpu { .. }));
+    if bf16 && on_cpu && !devices::has_bf16_vectors() {
+        output::warning(
+            "these cores have no vector instructions for bf16: matrix products can take hundreds of times \
+             as long as in fp32",
+        );
+    }
 }
 
 /// How large packs may be: what is asked for, and what memory is free where there is least of it.

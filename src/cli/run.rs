@@ -40,6 +40,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let machine = devices::detect();
     let places = devices::places(sweep.devices, &machine, sweep.trials().len())?;
     let layout = Layout::new(&args.results, &sweep.name);
+    preflight::precision(&sweep, &places);
     let limits = preflight::limits(&args.devices, &places, &machine);
     // No record means that nothing is done yet; a damaged one is reported when the run starts.
     let record = record::load(layout.run()).ok();

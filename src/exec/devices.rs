@@ -279,6 +279,20 @@ fn share_out(cores: &[usize], n: usize) -> Vec<Vec<usize>> {
     (0..n).map(|user| cores[bound(user)..bound(user + 1)].to_vec()).collect()
 }
 
+/// Whether libtorch multiplies bf16 matrices on these cores with vector instructions. Where it does
+/// not, two Zen 3 cores multiply 2048 x 2048 matrices at 0.27 GFLOP/s, against 137 in fp32.
+#[must_use]
+pub fn has_bf16_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx512bw")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        true
+    }
+}
+
 /// Free disk of the file system that holds a path, or will hold it, in MiB.
 ///
 /// # Errors
