@@ -76,6 +76,8 @@ fn changed_data_makes_new_trials_and_the_old_ones_wait_for_it_to_come_back() {
     let data = site.folder().join("train.csv");
     let whole = fs::read_to_string(&data).unwrap();
     fs::write(&data, format!("{whole}good row,yes\n")).unwrap();
+    let asked = site.lorasweep(&["run", "chaos.yaml", "--devices", "cpu:2"]);
+    assert!(asked.code == Some(2) && asked.stderr.contains("the training data changed"), "{asked:?}");
     assert_eq!(Life::start(&site, None).live(), Ended::Over);
     let changed = record::load(site.layout.run()).unwrap();
     let old: Vec<_> = before.trials.iter().map(|trial| trial.trial.id).collect();

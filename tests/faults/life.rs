@@ -49,7 +49,7 @@ impl Life {
         let said = site.folder().join("stderr");
         heed_ctrl_c();
         let mut child = Command::new(PROGRAM)
-            .args(["run", "chaos.yaml", "--json", "--devices", "cpu:2", "--attempts", "100"])
+            .args(["run", "chaos.yaml", "--json", "--devices", "cpu:2", "--attempts", "100", "--yes"])
             .args(slots.map(|slots| format!("--pack-slots={slots}")))
             .current_dir(site.folder())
             .stdout(Stdio::piped())
