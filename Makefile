@@ -12,7 +12,7 @@ GPT2 := .assets/gpt2-small
 .PHONY: help demo small test fuzz chaos demo-interrupted build setup assets lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-gpu peft-check clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-17s %s\n", $$1, $$2 }' Makefile
 
 demo: build assets ## run a real sweep on real data, from nothing to the report
 	$(LORASWEEP) run sweeps/demo.yaml
