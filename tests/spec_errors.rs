@@ -338,6 +338,6 @@ fn the_readme_shows_a_real_message() {
     let grid = "grid:\n  - {method: lora, model: tiny, rank: [0, 8], dropout: 1.0, learning_rat: 5e-3}";
     let message = folder.message(&sweep(&[TASK, MODELS, grid]));
     insta::assert_snapshot!(message);
-    let readme = include_str!("../README.md");
-    assert!(readme.contains(&message), "README.md does not show:\n{message}");
+    let guide = include_str!("../sweeps/README.md");
+    assert!(guide.contains(&message), "sweeps/README.md does not show:\n{message}");
 }
