@@ -26,6 +26,9 @@ pub struct Task {
     /// Share of the drawn training rows that is held out as test rows, where there is no test file:
     /// in (0, 1), classes in proportion.
     pub test_fraction: Option<f64>,
+    /// Number of these test rows, where rare classes make it another one than the share says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<usize>,
     /// Names for the columns of files without a header row; `None` where the first row names them.
     pub columns: Option<Vec<String>>,
     /// What is done to texts, and which rows are left out, before anything else.
@@ -205,6 +208,7 @@ impl Task {
             validation: None,
             test: None,
             test_fraction: None,
+            held_out: None,
             columns: None,
             cleaning: Cleaning::default(),
             max_length: Self::DEFAULT_MAX_LENGTH,
@@ -269,7 +273,9 @@ impl Task {
     /// Rows of the training file that are held out as test rows.
     fn held_out(&self) -> usize {
         match (&self.test, self.test_fraction) {
-            (None, Some(fraction)) => held_out_rows(self.drawn_rows(), fraction),
+            (None, Some(fraction)) => {
+                self.held_out.unwrap_or_else(|| held_out_rows(self.drawn_rows(), fraction))
+            }
             (Some(_), _) | (None, None) => 0,
         }
     }

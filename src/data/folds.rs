@@ -4,7 +4,7 @@
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::data::sample::{by_class, indices, stratified};
+use crate::data::sample::{self, by_class, indices};
 use crate::stream::{Draw, StreamKey};
 use crate::task::held_out_rows;
 use crate::trial::Splitting;
@@ -22,7 +22,8 @@ pub struct SplitRows {
 ///
 /// In k-fold cross-validation each row is held out in exactly one fold, and the sizes of two folds
 /// differ by at most one row, stratified also per class. A hold-out has `fraction` of the rows,
-/// rounded, and at least one row on either side where there are two.
+/// rounded, and never a class whole; stratified, each class with two rows or more has at least one row
+/// on either side, as [`sample::held_out`] counts them.
 ///
 /// # Panics
 /// Where the splitting has no such fold.
@@ -36,11 +37,13 @@ pub fn split(labels: &[u32], splitting: &Splitting, fold: usize) -> SplitRows {
             held_out.sort_unstable();
             held_out
         }
-        Splitting::HoldOut { fraction, stratified: keep_shares, seed } => {
-            let rows = held_out_rows(labels.len(), fraction);
-            // Without strata all rows are of one class.
-            let strata = if keep_shares { labels } else { &vec![0; labels.len()] };
-            stratified(strata, rows, &mut rng(seed))
+        Splitting::HoldOut { fraction, stratified, seed } => {
+            let mut rng = rng(seed);
+            if stratified {
+                sample::hold_out(labels, fraction, &mut rng)
+            } else {
+                any(labels, fraction, &mut rng)
+            }
         }
         Splitting::File => Vec::new(),
     };
@@ -58,6 +61,33 @@ fn shuffled(labels: &[u32], stratified: bool, rng: &mut impl Rng) -> Vec<u32> {
     let mut groups = if stratified { by_class(labels) } else { vec![indices(labels.len()).collect()] };
     groups.iter_mut().for_each(|group| group.shuffle(rng));
     groups.concat()
+}
+
+/// A share of the rows, whatever their classes, but no class whole: its first row changes places with
+/// one of a class that has two rows or more left, or stays where there is none.
+fn any(labels: &[u32], fraction: f64, rng: &mut impl Rng) -> Vec<u32> {
+    let mut order: Vec<u32> = indices(labels.len()).collect();
+    order.shuffle(rng);
+    let (chosen, rest) = order.split_at(held_out_rows(labels.len(), fraction));
+    let class = |row: u32| labels[row as usize] as usize;
+    let mut left = vec![0_usize; labels.iter().max().map_or(0, |label| *label as usize + 1)];
+    rest.iter().for_each(|row| left[class(*row)] += 1);
+    let mut spare = rest.iter().copied();
+    let mut held_out = Vec::with_capacity(chosen.len());
+    for row in chosen.iter().copied() {
+        if left[class(row)] > 0 {
+            held_out.push(row);
+            continue;
+        }
+        left[class(row)] += 1;
+        // A class that has no row to spare now never has one later.
+        if let Some(other) = spare.find(|other| left[class(*other)] > 1) {
+            left[class(other)] -= 1;
+            held_out.push(other);
+        }
+    }
+    held_out.sort_unstable();
+    held_out
 }
 
 #[cfg(test)]
@@ -103,21 +133,39 @@ mod tests {
         }
 
         #[test]
-        fn a_hold_out_has_its_share_of_all_rows_and_of_every_class(
+        fn a_hold_out_has_its_share_and_no_class_whole(
             labels in prop::collection::vec(0_u32..5, 2..120), fraction in 0.01..0.99, seed: u64,
         ) {
             for stratified in [false, true] {
                 let s = split(&labels, &Splitting::HoldOut { fraction, stratified, seed }, 0);
                 prop_assert_eq!(s.train.len() + s.validation.len(), labels.len());
-                prop_assert!(!s.train.is_empty() && !s.validation.is_empty());
-                let share = s.validation.len() as f64 / labels.len() as f64;
-                let wanted = fraction * labels.len() as f64;
-                prop_assert!((s.validation.len() as f64 - wanted).abs() <= 1.0);
-                for class in (0..5).filter(|_| stratified) {
-                    let size = labels.iter().filter(|label| **label == class).count() as f64;
-                    prop_assert!((count(&labels, &s.validation, class) as f64 - share * size).abs() < 1.0);
+                for class in labels.iter().copied() {
+                    prop_assert!(count(&labels, &s.train, class) > 0);
+                }
+                let sizes = (0..5).map(|class| count(&labels, &indices(labels.len()).collect::<Vec<_>>(), class));
+                let wanted = held_out_rows(labels.len(), fraction);
+                let (least, most) = sizes.filter(|size| *size > 1).fold((0, 0), |(a, b), size| (a + 1, b + size - 1));
+                let expected = if stratified { wanted.clamp(least, most) } else { wanted };
+                if stratified {
+                    prop_assert_eq!(s.validation.len(), expected);
+                } else {
+                    prop_assert!(s.validation.len() <= expected && s.validation.len() >= expected.min(most));
                 }
             }
+        }
+
+        #[test]
+        fn without_strata_rows_change_only_where_a_class_would_be_lost(
+            labels in prop::collection::vec(0_u32..8, 2..60), fraction in 0.01..0.99, seed: u64,
+        ) {
+            let s = split(&labels, &Splitting::HoldOut { fraction, stratified: false, seed }, 0);
+            let mut order: Vec<u32> = indices(labels.len()).collect();
+            order.shuffle(&mut rng(seed));
+            let (old, rest) = order.split_at(held_out_rows(labels.len(), fraction));
+            let mut old = old.to_vec();
+            old.sort_unstable();
+            let lost = |class: &u32| count(&labels, rest, *class) == 0;
+            prop_assert_eq!(s.validation == old, !labels.iter().any(lost));
         }
     }
 

@@ -15,7 +15,6 @@ use crate::job::Prepare;
 use crate::outcome::Failure;
 use crate::run::files;
 use crate::run::layout::Layout;
-use crate::stream::{Draw, StreamKey};
 use crate::task::{DataFile, Objective, Part, Task, TextLayout};
 
 /// Makes the store, unless it is there and intact. A damaged one is made again.
@@ -89,12 +88,8 @@ fn drawn(file: &DataFile, task: &Task, rows: Option<usize>) -> Result<Examples, 
 
 /// The rows that train, and the test rows where these are a share of them.
 fn hold_out(rows: Examples, task: &Task) -> (Examples, Option<Examples>) {
-    if task.test.is_some() || task.test_fraction.is_none() {
-        return (rows, None);
-    }
-    let held_out = task.drawn_rows() - task.train_rows();
-    let mut rng = StreamKey::from_seed(task.sample_seed).rng(Draw::Test);
-    let chosen = sample::stratified(&rows.labels(), held_out, &mut rng);
+    let (None, Some(fraction)) = (&task.test, task.test_fraction) else { return (rows, None) };
+    let chosen = sample::test_rows(&rows.labels(), fraction, task.sample_seed);
     let (test, train) = rows.split(&chosen);
     let wanted = sample::draw(&test.labels(), task.test_rows, task.sample_seed);
     (train, Some(test.split(&wanted).0))

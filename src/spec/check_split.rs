@@ -82,15 +82,15 @@ impl<'a> Drawn<'a> {
         if train.row_labels.is_empty() {
             return None;
         }
-        let labels_of =
-            |rows: Vec<u32>, of: &[u32]| rows.iter().map(|row| of[*row as usize]).collect::<Vec<_>>();
-        let drawn = labels_of(sample::draw(&train.row_labels, wanted, task.sample_seed), &train.row_labels);
-        let held_out = held_out(task, drawn.len());
-        let tested = labels_of(sample::draw(&drawn, Some(held_out), task.sample_seed), &drawn);
+        let drawn = drawn_labels(&train.row_labels, wanted, task.sample_seed);
+        let tested = match (&task.test_fraction, &task.test) {
+            (Some(fraction), None) => sample::test_rows(&drawn, fraction.value, task.sample_seed),
+            (Some(_), Some(_)) | (None, _) => Vec::new(),
+        };
         let mut sizes: Vec<_> = train.label_names.iter().map(|name| (0, name.as_str())).collect();
         drawn.iter().for_each(|label| sizes[*label as usize].0 += 1);
-        tested.iter().for_each(|label| sizes[*label as usize].0 -= 1);
-        Some(Self { task, rows: drawn.len() - held_out, sizes })
+        tested.iter().for_each(|row| sizes[drawn[*row as usize] as usize].0 -= 1);
+        Some(Self { task, rows: drawn.len() - tested.len(), sizes })
     }
 
     fn warn_of_empty_classes(&self, report: &mut Report) {
@@ -106,7 +106,13 @@ impl<'a> Drawn<'a> {
     }
 }
 
-/// Rows of so many that are held out as test rows.
+/// The classes of the rows that are drawn from these.
+pub(super) fn drawn_labels(row_labels: &[u32], wanted: Option<usize>, seed: u64) -> Vec<u32> {
+    let drawn = sample::draw(row_labels, wanted, seed);
+    drawn.into_iter().map(|row| row_labels[row as usize]).collect()
+}
+
+/// Rows of so many without classes that are held out as test rows.
 fn held_out(task: &RawTask, rows: usize) -> usize {
     match (&task.test_fraction, &task.test) {
         (Some(fraction), None) => held_out_rows(rows, fraction.value),
@@ -161,16 +167,26 @@ fn hold_out(
     let stratified = stratified(split.and_then(|split| split.stratified.as_ref()), raw, report);
     let seed = split.map_or(42, |split| split.seed);
     let mut fits = true;
-    for Drawn { task, rows, .. } in tasks {
-        if *rows >= 2 && (*rows as f64) * fraction >= 1.0 && (*rows as f64) * (1.0 - fraction) >= 1.0 {
-            continue;
-        }
-        fits = false;
+    for Drawn { task, rows, sizes } in tasks {
         let place = split
             .and_then(|split| split.fraction.as_ref().map(|at| at.place))
             .or_else(|| task.rows.as_ref().map(|at| at.place))
             .or_else(|| task.train.as_ref().map(|at| at.place))
             .unwrap_or_default();
+        if !sizes.is_empty() && sizes.iter().all(|(size, _)| *size <= 1) {
+            fits = false;
+            let message =
+                format!("no class of {} has two training rows, so no row can be held out", task.title);
+            let column = task.label.as_ref().map_or("label", |at| at.value.as_str());
+            report.error(place, Problem::TooFewRows(message)).hint(format!(
+                "does column `{column}` hold the classes? Otherwise use more rows, or a `validation` file"
+            ));
+            continue;
+        }
+        if *rows >= 2 && (*rows as f64) * fraction >= 1.0 && (*rows as f64) * (1.0 - fraction) >= 1.0 {
+            continue;
+        }
+        fits = false;
         let message = format!("holding out {fraction} of {rows} training rows leaves one side empty");
         report.error(place, Problem::TooFewRows(message)).hint("use more rows, or a `validation` file");
     }

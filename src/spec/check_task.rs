@@ -1,9 +1,12 @@
 //! Owns the judgement of tasks: files, columns, and what each kind of task needs. Pure.
 
-use crate::data::sources;
-use crate::task::{Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task};
+use crate::data::{sample, sources};
+use crate::task::{
+    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task, held_out_rows,
+};
 
 use super::check_labels;
+use super::check_split;
 use super::error::{Problem, Report};
 use super::keys;
 use super::raw::RawSweep;
@@ -61,6 +64,7 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
         validation: validation.map(data_file),
         test: test.map(data_file),
         test_fraction: raw.test_fraction.as_ref().map(|at| at.value),
+        held_out: held_out(raw, train?.survey),
         columns: raw.columns.as_ref().map(|at| texts(&at.value)),
         cleaning: raw.cleaning.clone(),
         max_length: raw.length(),
@@ -149,6 +153,16 @@ fn data_file(file: Surveyed<'_>) -> DataFile {
 
 fn texts(all: &[At<String>]) -> Vec<String> {
     all.iter().map(|at| at.value.clone()).collect()
+}
+
+/// How many test rows are held out of the training file, where that is not what their share says:
+/// rare classes have a say in it.
+fn held_out(raw: &RawTask, train: &sources::Survey) -> Option<usize> {
+    let (Some(fraction), None) = (&raw.test_fraction, &raw.test) else { return None };
+    let wanted = raw.rows.as_ref().map(|at| at.value);
+    let labels = check_split::drawn_labels(&train.row_labels, wanted, raw.sample_seed);
+    let rows = sample::held_out(&labels, fraction.value);
+    (!labels.is_empty() && rows != held_out_rows(labels.len(), fraction.value)).then_some(rows)
 }
 
 /// Every column that the task names is in every file.
