@@ -1,7 +1,9 @@
 //! Owns what is to be learned from which data. Reads no file: hashes, labels and counts are facts
 //! that the survey of the data found.
 
-use std::collections::BTreeMap;
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -9,6 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::arch::Head;
 use crate::content::ContentHash;
 use crate::outcome::Metric;
+
+pub use reading::{FileFormat, Reading};
 
 /// A checked task: every column exists, every label is known, no file is empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +35,9 @@ pub struct Task {
     pub held_out: Option<usize>,
     /// Names for the columns of files without a header row; `None` where the first row names them.
     pub columns: Option<Vec<String>>,
+    /// How the files are read where their names and bytes do not say.
+    #[serde(default, skip_serializing_if = "Reading::is_default")]
+    pub reading: Reading,
     /// What is done to texts, and which rows are left out, before anything else.
     pub cleaning: Cleaning,
     /// Longest sequence, in tokens, special tokens included.
@@ -69,6 +76,10 @@ pub struct Classification {
     /// What the file calls a class, to the class's name: renames, and merges where names repeat.
     /// Values that are not in it keep their name.
     pub label_map: BTreeMap<String, String>,
+    /// What the file calls the labels whose rows are left out; the empty text where a missing label
+    /// is one of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dropped_labels: BTreeSet<String>,
 }
 
 /// The next token of running text.
@@ -97,6 +108,19 @@ pub struct QuestionAnswering {
     pub template: String,
     /// Longest generated answer, in tokens.
     pub max_new_tokens: usize,
+    /// What becomes of questions without an answer; where absent, there may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswerable: Option<Unanswerable>,
+}
+
+/// What becomes of questions without an answer, as SQuAD 2.0 has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswerable {
+    /// They are left out.
+    Drop,
+    /// This text is their answer.
+    Answer(String),
 }
 
 /// What is done to texts, and which rows are left out, before anything else.
@@ -121,6 +145,9 @@ pub struct DataFile {
     pub content: ContentHash,
     /// Rows that cleaning leaves, the header not counted.
     pub rows: usize,
+    /// Rows before cleaning; `None` in records of before this was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_read: Option<usize>,
     /// Bytes of those rows' texts: what estimates of token counts start from.
     pub text_bytes: u64,
 }
@@ -194,6 +221,7 @@ impl Task {
             label: label.to_owned(),
             labels: labels.iter().map(ToString::to_string).collect(),
             label_map: BTreeMap::new(),
+            dropped_labels: BTreeSet::new(),
         });
         Self::new(Self::ONLY, objective, train)
     }
@@ -210,6 +238,7 @@ impl Task {
             test_fraction: None,
             held_out: None,
             columns: None,
+            reading: Reading::default(),
             cleaning: Cleaning::default(),
             max_length: Self::DEFAULT_MAX_LENGTH,
             rows: None,

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 pub use self::precision::Precision;
 use crate::arch::{Architecture, ModelSpec, Weights};
 use crate::content::ContentHash;
-use crate::task::{Cleaning, Objective, Task};
+use crate::task::{Cleaning, Objective, Reading, Task};
 
 /// Changes whenever training would give another result for the same settings.
 const TRAINING_VERSION: u32 = 2;
@@ -277,6 +277,7 @@ impl Family {
                 objective: &task.objective,
                 files: task.contents(),
                 columns: task.columns.as_deref(),
+                reading: &task.reading,
                 cleaning: &task.cleaning,
                 max_length: task.max_length,
                 rows: (task.rows, task.test_rows, task.sample_seed),
@@ -330,6 +331,8 @@ struct TaskIdentity<'a> {
     objective: &'a Objective,
     files: [Option<ContentHash>; 3],
     columns: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Reading::is_default")]
+    reading: &'a Reading,
     cleaning: &'a Cleaning,
     max_length: usize,
     rows: (Option<usize>, Option<usize>, u64),

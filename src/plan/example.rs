@@ -83,6 +83,7 @@ fn task() -> Task {
         path: PathBuf::from(name),
         content: ContentHash::of_bytes(name.as_bytes()),
         rows,
+        rows_read: None,
         text_bytes: 500 * rows as u64,
     };
     Task {

@@ -184,7 +184,7 @@ mod tests {
     use crate::task::QuestionAnswering;
 
     fn measure(metric: Metric) -> Measure {
-        let questions = QuestionAnswering { template: String::new(), max_new_tokens: 1 };
+        let questions = QuestionAnswering { template: String::new(), max_new_tokens: 1, unanswerable: None };
         Measure::new(metric, &Objective::QuestionAnswering(questions))
     }
 

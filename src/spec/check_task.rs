@@ -1,8 +1,10 @@
 //! Owns the judgement of tasks: files, columns, and what each kind of task needs. Pure.
 
+use std::collections::BTreeSet;
+
 use crate::data::{sample, sources};
 use crate::task::{
-    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task, held_out_rows,
+    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Reading, Task, held_out_rows,
 };
 
 use super::check_labels;
@@ -66,6 +68,7 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
         test_fraction: raw.test_fraction.as_ref().map(|at| at.value),
         held_out: held_out(raw, train?.survey),
         columns: raw.columns.as_ref().map(|at| texts(&at.value)),
+        reading: Reading::default(),
         cleaning: raw.cleaning.clone(),
         max_length: raw.length(),
         rows: raw.rows.as_ref().map(|at| at.value),
@@ -83,6 +86,7 @@ fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> O
             label: raw.label.as_ref()?.value.clone(),
             labels: train?.survey.label_names.clone(),
             label_map: facts.label_map.clone(),
+            dropped_labels: BTreeSet::new(),
         }),
         TaskKind::LanguageModelling => {
             Objective::LanguageModelling(LanguageModelling { text: all(&raw.text), layout: raw.layout })
@@ -90,6 +94,7 @@ fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> O
         TaskKind::QuestionAnswering => Objective::QuestionAnswering(QuestionAnswering {
             template: raw.template.as_ref().map_or(keys::TEMPLATE, |at| at.value.as_str()).to_owned(),
             max_new_tokens: raw.max_new_tokens,
+            unanswerable: None,
         }),
     })
 }
@@ -147,6 +152,7 @@ fn data_file(file: Surveyed<'_>) -> DataFile {
         path: file.facts.path.clone(),
         content: file.survey.content,
         rows: file.survey.rows,
+        rows_read: Some(file.survey.rows_read),
         text_bytes: file.survey.text_bytes,
     }
 }

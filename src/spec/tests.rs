@@ -28,6 +28,7 @@ fn task(folder: &str) -> Task {
         path: PathBuf::from(folder).join("t.csv"),
         content: ContentHash::of_bytes(b"t"),
         rows: 9,
+        rows_read: None,
         text_bytes: 90,
     };
     Task::classification(train, "text", "label", &["no", "yes"])

@@ -219,7 +219,13 @@ fn finished(trial: Trial, architecture: &Architecture, task: &Task) -> TrialReco
 }
 
 fn data() -> DataFile {
-    DataFile { path: "train.csv".into(), content: ContentHash::of_bytes(b"rows"), rows: 9, text_bytes: 90 }
+    DataFile {
+        path: "train.csv".into(),
+        content: ContentHash::of_bytes(b"rows"),
+        rows: 9,
+        rows_read: None,
+        text_bytes: 90,
+    }
 }
 
 fn training() -> Training {

@@ -89,7 +89,13 @@ fn scheduler() -> Vec<Figure> {
 /// Training jobs of mixed lengths, and a report behind all of them.
 fn graph() -> JobGraph {
     let hash = ContentHash::of_bytes(b"");
-    let file = DataFile { path: PathBuf::from("rows.csv"), content: hash, rows: 1_000, text_bytes: 100_000 };
+    let file = DataFile {
+        path: PathBuf::from("rows.csv"),
+        content: hash,
+        rows: 1_000,
+        rows_read: None,
+        text_bytes: 100_000,
+    };
     let model = Arc::new(ModelSpec {
         name: "model".to_owned(),
         weights: Weights::Random { seed: 1 },

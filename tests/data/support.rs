@@ -1,6 +1,6 @@
 //! Files and tasks for the tests of this folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,6 +39,7 @@ pub(crate) fn classification(text: &[&str], pair: &[&str], map: &[(&str, &str)])
         pair: names(pair),
         label: "label".into(),
         labels: Vec::new(),
+        dropped_labels: BTreeSet::new(),
         label_map: map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect(),
     })
 }
@@ -49,7 +50,7 @@ pub(crate) fn language(text: &[&str], layout: TextLayout) -> Objective {
 
 pub(crate) fn questions() -> Objective {
     let template = "context: {context} question: {question} answer:".into();
-    Objective::QuestionAnswering(QuestionAnswering { template, max_new_tokens: 4 })
+    Objective::QuestionAnswering(QuestionAnswering { template, max_new_tokens: 4, unanswerable: None })
 }
 
 /// A task whose files are still to be looked at.
@@ -58,6 +59,7 @@ pub(crate) fn task(objective: Objective) -> Task {
         path: PathBuf::new(),
         content: lorasweep::content::ContentHash::of_bytes(b""),
         rows: 0,
+        rows_read: None,
         text_bytes: 0,
     };
     Task::new(Task::ONLY, objective, nothing)
@@ -77,7 +79,8 @@ pub(crate) fn look(path: &Path, task: &Task, classes: Option<&[String]>) -> Resu
 /// The file as a task names it.
 pub(crate) fn file(path: &Path, found: &Survey) -> DataFile {
     let (path, content) = (path.to_path_buf(), found.content);
-    DataFile { path, content, rows: found.rows, text_bytes: found.text_bytes }
+    let rows_read = Some(found.rows_read);
+    DataFile { path, content, rows: found.rows, rows_read, text_bytes: found.text_bytes }
 }
 
 /// Makes a file the task's training file.

@@ -67,7 +67,8 @@ pub(crate) fn language_record(tasks: &[&str], ranks: &[usize], seeds: &[u64]) ->
 /// Answers to questions: an adapter, full fine-tuning and the base, validated on a file, not tested.
 pub(crate) fn answer_record() -> RunRecord {
     let template = "Context: {context}\nQuestion: {question}\nAnswer:".to_owned();
-    let objective = Objective::QuestionAnswering(QuestionAnswering { template, max_new_tokens: 30 });
+    let objective =
+        Objective::QuestionAnswering(QuestionAnswering { template, max_new_tokens: 30, unanswerable: None });
     let task = Task {
         validation: Some(file("dev-v1.1.json", 1_000)),
         ..Task::new(Task::ONLY, objective, file("train-v1.1.json", 2_000))
@@ -149,6 +150,7 @@ fn file(name: &str, rows: usize) -> DataFile {
         path: PathBuf::from(format!("data/{name}")),
         content: ContentHash::of_bytes(name.as_bytes()),
         rows,
+        rows_read: None,
         text_bytes: 500 * rows as u64,
     }
 }

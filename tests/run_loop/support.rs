@@ -53,7 +53,8 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
 
 fn task() -> Task {
     let content = ContentHash::of_bytes(b"rows");
-    let train = DataFile { path: PathBuf::from("train.csv"), content, rows: 100, text_bytes: 2_000 };
+    let train =
+        DataFile { path: PathBuf::from("train.csv"), content, rows: 100, rows_read: None, text_bytes: 2_000 };
     Task { max_length: 16, sample_seed: 1, ..Task::classification(train, "text", "label", &["no", "yes"]) }
 }
 

@@ -35,6 +35,7 @@ impl Subject {
             path: PathBuf::from("rows.csv"),
             content,
             rows: rows as usize,
+            rows_read: None,
             text_bytes: 0,
         };
         let train = file(TRAIN_ROWS);
@@ -46,7 +47,7 @@ impl Subject {
             }
             Self::Answers => {
                 let template = "{context}{question}".to_owned();
-                let objective = QuestionAnswering { template, max_new_tokens: MAX_NEW };
+                let objective = QuestionAnswering { template, max_new_tokens: MAX_NEW, unanswerable: None };
                 Task::new(Task::ONLY, Objective::QuestionAnswering(objective), train)
             }
         };

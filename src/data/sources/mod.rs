@@ -23,7 +23,7 @@ mod table;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use self::rows::{Labelled, Rows};
+use self::rows::{Kept, Labelled, Rows};
 use self::table::{CONTEXT, Located, QUESTION, TEXT, Table};
 use crate::content::ContentHash;
 use crate::task::{Cleaning, DataFile, Objective, Task, TextLayout};
@@ -78,8 +78,14 @@ pub enum Fields<'a> {
 pub struct Survey {
     /// Hash of its bytes, also of several files.
     pub content: ContentHash,
-    /// Rows after cleaning, the header not counted.
+    /// Rows of the file, the header not counted, before any is left out.
+    pub rows_read: usize,
+    /// Rows after cleaning.
     pub rows: usize,
+    /// The rows that cleaning left out.
+    pub left_out: LeftOut,
+    /// Rows after cleaning whose text is blank; of a pair, both texts.
+    pub empty_texts: usize,
     /// Bytes of these rows' texts.
     pub text_bytes: u64,
     /// Names of its columns.
@@ -89,6 +95,26 @@ pub struct Survey {
     pub row_labels: Vec<u32>,
     /// The classes that occur, each once: in numerical order if all are integers, else as text.
     pub label_names: Vec<String>,
+    /// The label column's values as the file has them, each with its rows in the whole file; a
+    /// missing label is the empty text. Empty where no label column was read.
+    pub label_values: BTreeMap<String, usize>,
+}
+
+/// How many rows were left out, each for the first reason that holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    /// The label is missing, and the task leaves such rows out.
+    pub missing_label: usize,
+    /// The label is one that the task leaves out.
+    pub dropped_label: usize,
+    /// The text has fewer words than `min_words`.
+    pub few_words: usize,
+    /// The class has fewer rows than `min_label_rows`, or is none of the training file's.
+    pub rare_class: usize,
+    /// The text is blank, where each row is a document of its own.
+    pub blank: usize,
+    /// The question has no answer, and the task leaves such questions out.
+    pub unanswered: usize,
 }
 
 /// Looks at a data file. A column that a sweep names and that does not exist is no error here: the
@@ -102,21 +128,32 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
     let (content, plain) = (files.content(), files.are_plain());
     let gathered = files.gather(request)?;
     let look = |table: &Table| {
+        let found = Survey {
+            content,
+            rows_read: table.rows,
+            rows: table.rows,
+            left_out: LeftOut::default(),
+            empty_texts: 0,
+            text_bytes: 0,
+            columns: table.names.clone(),
+            row_labels: Vec::new(),
+            label_names: Vec::new(),
+            label_values: rows::label_values(table, request.fields),
+        };
         let wanted = request.fields.columns();
         let absent = |name: &&str| !matches!(request.fields, Fields::Questions) && !table.has(name);
-        let columns = table.names.clone();
         if wanted.iter().any(absent) {
             let classes = rows::classes(table, request.fields).unwrap_or_default();
             let (row_labels, label_names) = rows::index_classes(&classes);
-            return Ok(Survey { content, rows: table.rows, text_bytes: 0, columns, row_labels, label_names });
+            return Ok(Survey { row_labels, label_names, ..found });
         }
-        let kept = rows::kept(table, plain, request)?;
+        let Kept { rows: kept, left_out } = rows::kept(table, plain, request)?;
         let (row_labels, label_names) = match &kept {
             Rows::Labelled(labelled) => rows::index_classes(&labelled.classes),
             Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => (Vec::new(), Vec::new()),
         };
-        let (rows, text_bytes) = (kept.count(), kept.text_bytes());
-        Ok(Survey { content, rows, text_bytes, columns, row_labels, label_names })
+        let (rows, text_bytes, empty_texts) = (kept.count(), kept.text_bytes(), kept.empty_texts());
+        Ok(Survey { rows, left_out, empty_texts, text_bytes, row_labels, label_names, ..found })
     };
     look(&gathered.table).map_err(|located| gathered.error(located))
 }
@@ -144,7 +181,7 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     let plain = files.are_plain();
     let gathered = files.gather(&request)?;
     let load = |table: &Table| {
-        Ok(match rows::kept(table, plain, &request)? {
+        Ok(match rows::kept(table, plain, &request)?.rows {
             Rows::Labelled(Labelled { texts, pairs, classes }) => {
                 let labels = rows::class_of_rows(&classes, labels.unwrap_or_default())?;
                 Examples::Labelled { texts, pairs, labels }

@@ -1,13 +1,13 @@
 //! Owns the way from a file's columns to a task's rows: joining, label map, cleaning. Both looks at a
 //! file go through here, so that they count the same rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::data::clean;
 use crate::task::{Cleaning, TextLayout};
 
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
-use super::{Fields, Problem, Question, SurveyRequest};
+use super::{Fields, LeftOut, Problem, Question, SurveyRequest};
 
 /// A task's rows in file order, after cleaning.
 #[derive(Debug)]
@@ -17,6 +17,13 @@ pub(super) enum Rows {
     /// Lines of one text.
     Lines(Vec<String>),
     Questions(Vec<Question>),
+}
+
+/// The rows that remain of a table, and how many do not.
+#[derive(Debug)]
+pub(super) struct Kept {
+    pub(super) rows: Rows,
+    pub(super) left_out: LeftOut,
 }
 
 /// Texts with the names of their classes.
@@ -29,22 +36,31 @@ pub(super) struct Labelled {
 }
 
 /// The rows that remain of a table. `plain` says that its rows are the lines of a text.
-pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> Result<Rows, Located> {
-    let cleaning = request.cleaning;
-    let rows = match request.fields {
+pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> Result<Kept, Located> {
+    let kept = match request.fields {
         Fields::Labelled { text, pair, .. } => labelled(table, text, pair, request)?,
         Fields::Documents { text, layout } => {
-            let only = [TEXT.to_owned()];
-            let mut texts = table.join(if text.is_empty() { &only } else { text })?;
-            clean::strip(&mut texts, cleaning);
-            let running = plain && layout == TextLayout::Blocks;
-            // A blank line separates paragraphs of a text; a blank document holds nothing.
-            texts.retain(|text| (running || !text.trim().is_empty()) && long_enough(&[text], cleaning));
-            if running { Rows::Lines(texts) } else { Rows::Documents(texts) }
+            documents(table, text, plain && layout == TextLayout::Blocks, request.cleaning)?
         }
-        Fields::Questions => questions(table, cleaning)?,
+        Fields::Questions => questions(table, request.cleaning)?,
     };
-    if rows.count() == 0 { Err((None, Problem::NothingLeft)) } else { Ok(rows) }
+    if kept.rows.count() == 0 { Err((None, Problem::NothingLeft)) } else { Ok(kept) }
+}
+
+fn documents(table: &Table, text: &[String], running: bool, cleaning: &Cleaning) -> Result<Kept, Located> {
+    let only = [TEXT.to_owned()];
+    let mut texts = table.join(if text.is_empty() { &only } else { text })?;
+    clean::strip(&mut texts, cleaning);
+    let mut left_out = LeftOut::default();
+    texts.retain(|text| {
+        // A blank line separates paragraphs of a text; a blank document holds nothing.
+        let blank = !running && text.trim().is_empty();
+        let short = !blank && !long_enough(&[text], cleaning);
+        left_out.blank += usize::from(blank);
+        left_out.few_words += usize::from(short);
+        !blank && !short
+    });
+    Ok(Kept { rows: if running { Rows::Lines(texts) } else { Rows::Documents(texts) }, left_out })
 }
 
 impl Rows {
@@ -53,6 +69,21 @@ impl Rows {
             Self::Labelled(labelled) => labelled.texts.len(),
             Self::Documents(texts) | Self::Lines(texts) => texts.len(),
             Self::Questions(questions) => questions.len(),
+        }
+    }
+
+    /// Rows whose texts are blank. Blank lines of a running text are its paragraphs' ends.
+    pub(super) fn empty_texts(&self) -> usize {
+        let blank = |text: &str| text.trim().is_empty();
+        match self {
+            Self::Labelled(Labelled { texts, pairs: Some(pairs), .. }) => {
+                texts.iter().zip(pairs).filter(|(text, pair)| blank(text) && blank(pair)).count()
+            }
+            Self::Labelled(Labelled { texts, pairs: None, .. }) | Self::Documents(texts) => {
+                texts.iter().filter(|text| blank(text)).count()
+            }
+            Self::Lines(_) => 0,
+            Self::Questions(asked) => asked.iter().filter(|asked| blank(&asked.context)).count(),
         }
     }
 
@@ -76,7 +107,7 @@ fn labelled(
     text: &[String],
     pair: &[String],
     request: &SurveyRequest<'_>,
-) -> Result<Rows, Located> {
+) -> Result<Kept, Located> {
     let cleaning = request.cleaning;
     let mut texts = table.join(text)?;
     clean::strip(&mut texts, cleaning);
@@ -89,6 +120,8 @@ fn labelled(
         Some(pairs) => texts.iter().zip(pairs).map(|(a, b)| long_enough(&[a, b], cleaning)).collect(),
         None => texts.iter().map(|text| long_enough(&[text], cleaning)).collect(),
     };
+    let long = stays.iter().filter(|stays| **stays).count();
+    let mut left_out = LeftOut { few_words: stays.len() - long, ..LeftOut::default() };
     if let (Some(least), false) = (cleaning.min_label_rows, classes.is_empty()) {
         drop_rare_classes(&mut stays, &classes, least, request.classes);
     }
@@ -96,7 +129,8 @@ fn labelled(
         let mut at = stays.iter();
         values.retain(|_| *at.next().expect("every column has a value in each row"));
     }
-    Ok(Rows::Labelled(Labelled { texts, pairs, classes }))
+    left_out.rare_class = long - texts.len();
+    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, classes }), left_out })
 }
 
 /// The name of each row's class; none where no label column is asked for.
@@ -107,6 +141,19 @@ pub(super) fn classes(table: &Table, fields: Fields<'_>) -> Result<Vec<String>, 
         name => Ok(name.clone()),
     };
     table.column(label)?.iter().enumerate().map(class).collect()
+}
+
+/// The label column's values with their numbers of rows; none where no label column is asked for.
+pub(super) fn label_values(table: &Table, fields: Fields<'_>) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    let Fields::Labelled { label: Some(label), .. } = fields else { return counts };
+    for value in table.column(label).unwrap_or_default() {
+        match counts.get_mut(value) {
+            Some(rows) => *rows += 1,
+            None => _ = counts.insert(value.clone(), 1),
+        }
+    }
+    counts
 }
 
 /// Drops the rows of classes with fewer than `least` rows, or those of classes that are none of the
@@ -125,7 +172,7 @@ fn drop_rare_classes(stays: &mut [bool], classes: &[String], least: usize, known
     }
 }
 
-fn questions(table: &Table, cleaning: &Cleaning) -> Result<Rows, Located> {
+fn questions(table: &Table, cleaning: &Cleaning) -> Result<Kept, Located> {
     let mut contexts = table.column(CONTEXT)?.to_vec();
     let mut asked = table.column(QUESTION)?.to_vec();
     if !table.has(ANSWERS) {
@@ -134,6 +181,7 @@ fn questions(table: &Table, cleaning: &Cleaning) -> Result<Rows, Located> {
     clean::strip(&mut contexts, cleaning);
     clean::strip(&mut asked, cleaning);
     let mut questions = Vec::with_capacity(asked.len());
+    let mut left_out = LeftOut::default();
     for (row, ((context, question), answers)) in
         contexts.into_iter().zip(asked).zip(&table.answers).enumerate()
     {
@@ -143,9 +191,11 @@ fn questions(table: &Table, cleaning: &Cleaning) -> Result<Rows, Located> {
         if long_enough(&[&context], cleaning) {
             let answers = answers.iter().filter(|answer| !answer.trim().is_empty()).cloned().collect();
             questions.push(Question { context, question, answers });
+        } else {
+            left_out.few_words += 1;
         }
     }
-    Ok(Rows::Questions(questions))
+    Ok(Kept { rows: Rows::Questions(questions), left_out })
 }
 
 fn long_enough(texts: &[&String], cleaning: &Cleaning) -> bool {

@@ -47,7 +47,11 @@ fn objectives() -> [Objective; 2] {
     let layout = TextLayout::Documents;
     [
         Objective::LanguageModelling(LanguageModelling { text: Vec::new(), layout }),
-        Objective::QuestionAnswering(QuestionAnswering { template: String::new(), max_new_tokens: 4 }),
+        Objective::QuestionAnswering(QuestionAnswering {
+            template: String::new(),
+            max_new_tokens: 4,
+            unanswerable: None,
+        }),
     ]
 }
 
@@ -155,7 +159,13 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
 fn a_pairs_second_text_has_its_own_token_type_and_an_answer_has_none() {
     let (_folder, store) = store();
     let part = store.part(Part::Train).unwrap();
-    let file = DataFile { path: PathBuf::new(), content: ContentHash::of_bytes(b""), rows: 8, text_bytes: 0 };
+    let file = DataFile {
+        path: PathBuf::new(),
+        content: ContentHash::of_bytes(b""),
+        rows: 8,
+        rows_read: None,
+        text_bytes: 0,
+    };
     let pairs = Task::classification(file, "text", "label", &["a", "b"]).objective;
     let collate = |objective: &Objective| {
         Collator { objective, padding: 0, device: Device::Cpu }.collate(part, &[(&[1, 0], 0.5)])

@@ -1,0 +1,74 @@
+//! Owns how a task's files are to be read where neither their names nor their bytes say. Reads none.
+
+use serde::{Deserialize, Serialize};
+
+/// How files are to be read, where their names and bytes do not say or say it wrongly.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reading {
+    /// The format, whatever the ending says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub format: Option<FileFormat>,
+    /// What separates the columns of a line: one ASCII character.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub separator: Option<char>,
+    /// What a field is quoted with: one ASCII character.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quote: Option<char>,
+    /// Whether fields may be quoted; where absent, those of CSV are and those of TSV are not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quoting: Option<bool>,
+    /// The encoding of text without a byte order mark, by its name in the WHATWG Encoding Standard;
+    /// UTF-8 where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encoding: Option<String>,
+}
+
+/// The format of a data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FileFormat {
+    /// Lines of fields separated by commas.
+    Csv,
+    /// Lines of fields separated by tabs.
+    Tsv,
+    /// One JSON object a line.
+    Jsonl,
+    /// A JSON document that holds rows.
+    Json,
+    /// SQuAD's nested JSON.
+    Squad,
+    /// Apache Parquet.
+    Parquet,
+    /// Apache Arrow's stream format.
+    Arrow,
+    /// Lines of text.
+    Text,
+}
+
+impl FileFormat {
+    /// Every format's name, in the order of the enumeration.
+    pub const NAMES: [&'static str; 8] = ["csv", "tsv", "jsonl", "json", "squad", "parquet", "arrow", "text"];
+
+    const ALL: [Self; 8] =
+        [Self::Csv, Self::Tsv, Self::Jsonl, Self::Json, Self::Squad, Self::Parquet, Self::Arrow, Self::Text];
+
+    /// Its name in the sweep file.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        Self::NAMES[self as usize]
+    }
+
+    /// The format of this name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|format| format.name() == name)
+    }
+}
+
+impl Reading {
+    /// Whether names and bytes decide everything.
+    #[must_use]
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
