@@ -9,7 +9,7 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-gpu peft-check clean
+.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-gpu peft-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,12 @@ demo-interrupted: build assets ## interrupt the demo ten times and compare its e
 
 build: setup ## build the program: target/release/lorasweep
 	cargo build --release
+
+wheel: setup ## build a wheel for machines without Rust: target/wheel/lorasweep-*.whl
+	@.setup/wheel.sh
+
+wheel-check: wheel ## install that wheel in fresh environments, and run a sweep there
+	python3 tests/wheel_check.py $(CARGO_TARGET_DIR)/wheel/lorasweep-*.whl
 
 setup: ## fetch libtorch into .libtorch, or find the one there is
 	@command -v cargo >/dev/null || { echo "error: cargo is missing" >&2; \

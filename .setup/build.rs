@@ -27,6 +27,5 @@ fn main() {
         println!("cargo::rustc-link-arg=-Wl,-rpath,{}", folder.display());
         // Linkers other than rust's own insist on seeing the CUDA libraries that libtorch_cpu.so loads.
         println!("cargo::rustc-link-arg=-Wl,--allow-shlib-undefined");
-        println!("cargo::rustc-env=LORASWEEP_LIBTORCH={}", folder.display());
     }
 }

@@ -46,6 +46,7 @@
 //! | [`content`], [`stream`] | content hashes; the keys of all random streams |
 //! | [`quantity`] | how counts, times and sizes are written for people |
 //! | [`mapped`] | files as memory |
+//! | [`libtorch`] | where this process has libtorch from, and how the program came to be beside it |
 //! | [`plan`] | the graph of jobs, packs, costs and exact parameter counts |
 //! | [`sched`] | which job starts next, and where |
 //! | [`run`] | the loop, the journal, resume, the record, the check and the garbage of a run, and every path |
@@ -88,6 +89,7 @@ pub mod error;
 pub mod exec;
 pub mod hub;
 pub mod job;
+pub mod libtorch;
 pub mod mapped;
 pub mod model;
 pub mod outcome;

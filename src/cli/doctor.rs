@@ -6,12 +6,9 @@ use std::path::Path;
 use super::DoctorArgs;
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
+use crate::libtorch::{self, Origin};
 use crate::ui::{output, phrase};
 
-/// Folder of the CPU libraries of libtorch that the program was built with.
-const LIBTORCH: Option<&str> = option_env!("LORASWEEP_LIBTORCH");
-/// The release that tch 0.24 binds.
-const LIBTORCH_VERSION: &str = "2.11.0";
 /// Free disk below which a sweep soon ends, in MiB.
 const LOW_DISK_MIB: u64 = 1024;
 
@@ -26,7 +23,9 @@ struct Finding {
 
 pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
     let machine = devices::detect();
-    let mut findings = vec![libtorch(), cuda(&machine)];
+    let origin = std::env::current_exe().map_or(Origin::Source, |program| libtorch::origin(&program));
+    let folder = libtorch::folder();
+    let mut findings = vec![torch(folder.as_deref(), origin), cuda(&machine, folder.as_deref(), origin)];
     findings.extend(machine.gpus.iter().map(|gpu| {
         let state = if gpu.busy { ", in use by other processes" } else { "" };
         let (free, total) = (gpu.mem_free_mib, gpu.mem_total_mib);
@@ -49,24 +48,34 @@ fn ok(what: &'static str, text: String) -> Finding {
     Finding { what, text, mend: None }
 }
 
-fn libtorch() -> Finding {
+/// The libtorch that this process has loaded from `folder`.
+fn torch(folder: Option<&Path>, origin: Origin) -> Finding {
     let missing = |text: String, mend: &str| Finding { what: "libtorch", text, mend: Some(mend.to_owned()) };
     if !cfg!(feature = "torch") {
         return missing("this program was built without it and cannot train".to_owned(), "make build");
     }
-    match LIBTORCH.map(Path::new) {
-        Some(folder) if folder.join("libtorch_cpu.so").is_file() => {
-            ok("libtorch", format!("{LIBTORCH_VERSION}, {}", folder.display()))
+    // The loader found it, or the program would not have started.
+    let Some(folder) = folder else { return ok("libtorch", libtorch::VERSION.to_owned()) };
+    match libtorch::version(folder) {
+        Some(found) if !libtorch::fits(&found) => {
+            let (needed, shown) = (libtorch::VERSION, folder.display());
+            let text = format!("{found} in {shown}, but the program was built with {needed}");
+            let mend = match origin {
+                Origin::Wheel => "pip install 'torch==2.11.*'",
+                Origin::Source => "rm -r .libtorch && make setup && make build",
+            };
+            missing(text, mend)
         }
-        Some(folder) => missing(format!("no longer in {}", folder.display()), "make setup && make build"),
-        // The loader found it elsewhere, or the program would not have started.
-        None => ok("libtorch", format!("{LIBTORCH_VERSION}, on the loader's own search path")),
+        found => {
+            let version = found.unwrap_or_else(|| libtorch::VERSION.to_owned());
+            ok("libtorch", format!("{version}, {}", folder.display()))
+        }
     }
 }
 
 /// GPUs need the CUDA library that lies beside the CPU one; without GPUs it is no loss.
-fn cuda(machine: &Machine) -> Finding {
-    let library = LIBTORCH.map(|folder| Path::new(folder).join("libtorch_cuda.so"));
+fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
+    let library = folder.map(|folder| folder.join("libtorch_cuda.so"));
     let found = library.filter(|library| library.is_file());
     let driver = machine.driver.as_deref().unwrap_or("unknown");
     match (machine.gpus.len(), found) {
@@ -76,14 +85,15 @@ fn cuda(machine: &Machine) -> Finding {
             let count = phrase::count(count, "GPU");
             ok("cuda", format!("{count}, driver {driver}, {}", library.display()))
         }
-        (count, None) => Finding {
-            what: "cuda",
-            text: format!(
-                "{}, driver {driver}, but libtorch has no CUDA library",
-                phrase::count(count, "GPU")
-            ),
-            mend: Some("rm -r .libtorch && make setup && make build".to_owned()),
-        },
+        (count, None) => {
+            let count = phrase::count(count, "GPU");
+            let text = format!("{count}, driver {driver}, but libtorch has no CUDA library");
+            let mend = match origin {
+                Origin::Wheel => "pip install --force-reinstall 'torch==2.11.*' (the build on PyPI has CUDA)",
+                Origin::Source => "rm -r .libtorch && make setup && make build",
+            };
+            Finding { what: "cuda", text, mend: Some(mend.to_owned()) }
+        }
     }
 }
 

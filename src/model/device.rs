@@ -1,10 +1,9 @@
 //! Owns the way from a placement to a libtorch device. Loads the CUDA library only when asked for a GPU.
 
-use std::path::Path;
-
 use tch::Tensor;
 
 use crate::job;
+use crate::libtorch;
 use crate::outcome::Failure;
 
 /// The libtorch device of a placement. The process sees only its own GPU, so that is number 0.
@@ -35,7 +34,7 @@ pub fn send(values: &Tensor, device: tch::Device) -> Tensor {
 /// Loads `libtorch_cuda.so` beside the CPU library, once per process; its registration makes GPUs usable.
 fn load_cuda() -> Result<(), String> {
     let name = "libtorch_cuda.so";
-    let beside = option_env!("LORASWEEP_LIBTORCH").map(|folder| Path::new(folder).join(name));
+    let beside = libtorch::folder().map(|folder| folder.join(name));
     let path = beside.filter(|path| path.exists()).unwrap_or_else(|| name.into());
     #[expect(unsafe_code, reason = "loading a library runs its initialisers; this one is libtorch's own")]
     let loaded = unsafe { libloading::Library::new(&path) };

@@ -1,0 +1,127 @@
+//! Owns where this process has libtorch from: the folder, the release, and how the program came to be
+//! beside it. Loads nothing and mends nothing.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The release that tch 0.24 binds.
+pub const VERSION: &str = "2.11.0";
+/// The library of libtorch that every program with it has loaded from its start.
+const LIBRARY: &str = "libtorch_cpu.so";
+/// Where the kernel says what a process has in its memory.
+const MAPS: &str = "/proc/self/maps";
+/// What the Python package of the wheel has in its folder, one above the program's.
+const LAUNCHER: &str = "__main__.py";
+
+/// How the program came to this machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Built from a clone.
+    Source,
+    /// Installed from a wheel, into a Python environment that has torch.
+    Wheel,
+}
+
+/// The folder of the libtorch that this process runs on: its real place, whatever links led there. Its
+/// libraries find one another relative to it. None in a program without libtorch.
+#[must_use]
+pub fn folder() -> Option<PathBuf> {
+    mapped_from(&fs::read_to_string(MAPS).ok()?)
+}
+
+/// What the libtorch in `folder` calls itself, such as `2.11.0+cu130`; None where it does not say.
+#[must_use]
+pub fn version(folder: &Path) -> Option<String> {
+    let torch = folder.parent()?;
+    // A Python package has the first file, an archive of libtorch alone the second.
+    let of_package = fs::read_to_string(torch.join("version.py")).ok().and_then(|text| assigned(&text));
+    of_package.or_else(|| Some(fs::read_to_string(torch.join("build-version")).ok()?.trim().to_owned()))
+}
+
+/// Whether a release can stand in for the one that the program was built with: only the last number
+/// and what follows may differ.
+#[must_use]
+pub fn fits(version: &str) -> bool {
+    let line = |version: &str| version.splitn(3, '.').take(2).map(str::to_owned).collect::<Vec<_>>();
+    line(version) == line(VERSION)
+}
+
+/// How the program at `program` came to this machine.
+#[must_use]
+pub fn origin(program: &Path) -> Origin {
+    let package = program.parent().and_then(Path::parent);
+    match package {
+        Some(package) if package.join(LAUNCHER).is_file() => Origin::Wheel,
+        Some(_) | None => Origin::Source,
+    }
+}
+
+/// The folder of [`LIBRARY`] in the lines of [`MAPS`]: five fields, then a path that may hold spaces.
+fn mapped_from(maps: &str) -> Option<PathBuf> {
+    let paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
+    let mut libraries = paths.filter(|path| path.file_name().is_some_and(|name| name == LIBRARY));
+    libraries.next()?.parent().map(Path::to_owned)
+}
+
+/// The string that a Python file assigns to `__version__`.
+fn assigned(text: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
+    Some(value.trim().trim_matches(['\'', '"']).to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_read_from_the_kernels_lines_with_spaces_in_it() {
+        let maps = "\
+55d0c0000000-55d0c0001000 r--p 00000000 fe:00 12                         /opt/a b/bin/lorasweep
+7f0000000000-7f0000001000 r--p 00000000 fe:00 34                         /opt/a b/torch/lib/libtorch_cpu.so
+7f0000001000-7f0000002000 r-xp 00001000 fe:00 34                         /opt/a b/torch/lib/libtorch_cpu.so
+7f0000003000-7f0000004000 rw-p 00000000 00:00 0
+7ffc00000000-7ffc00021000 rw-p 00000000 00:00 0                          [stack]
+";
+        assert_eq!(mapped_from(maps), Some(PathBuf::from("/opt/a b/torch/lib")));
+        let without = maps.replace("libtorch_cpu.so", "libtorch_cpu.so.bak");
+        assert_eq!(mapped_from(&without), None);
+    }
+
+    #[test]
+    fn a_package_and_an_archive_each_tell_their_version() {
+        let torch = tempfile::tempdir().unwrap();
+        let folder = torch.path().join("lib");
+        assert_eq!(version(&folder), None);
+        fs::write(torch.path().join("build-version"), "2.11.0+cpu\n").unwrap();
+        assert_eq!(version(&folder).as_deref(), Some("2.11.0+cpu"));
+        let module = "from typing import Optional\n\n__all__ = ['__version__', 'debug']\n__version__ = '2.11.1+cu130'\n";
+        fs::write(torch.path().join("version.py"), module).unwrap();
+        assert_eq!(version(&folder).as_deref(), Some("2.11.1+cu130"));
+    }
+
+    #[test]
+    fn releases_of_one_line_fit_and_others_do_not() {
+        assert!(["2.11.0", "2.11.0+cu130", "2.11.3+cpu"].into_iter().all(fits));
+        assert!(["2.1.1", "2.10.0", "2.12.0+cpu", "3.11.0", ""].into_iter().all(|version| !fits(version)));
+    }
+
+    #[test]
+    fn a_launcher_above_the_programs_folder_tells_of_a_wheel() {
+        let package = tempfile::tempdir().unwrap();
+        let program = package.path().join("bin/lorasweep");
+        assert_eq!(origin(&program), Origin::Source);
+        fs::write(package.path().join(LAUNCHER), "").unwrap();
+        assert_eq!(origin(&program), Origin::Wheel);
+        assert_eq!(origin(Path::new("lorasweep")), Origin::Source);
+    }
+
+    #[cfg(feature = "torch")]
+    #[test]
+    fn this_process_finds_the_libtorch_it_runs_on() {
+        // So that the linker keeps it, whatever else is tested here.
+        let _ = tch::Cuda::is_available();
+        let folder = folder().unwrap();
+        assert!(folder.join("libc10.so").is_file(), "{}", folder.display());
+        assert!(version(&folder).is_none_or(|version| fits(&version)));
+    }
+}
