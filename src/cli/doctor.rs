@@ -58,18 +58,22 @@ fn torch(folder: Option<&Path>, origin: Origin) -> Finding {
     let Some(folder) = folder else { return ok("libtorch", libtorch::VERSION.to_owned()) };
     match libtorch::version(folder) {
         Some(found) if !libtorch::fits(&found) => {
-            let (needed, shown) = (libtorch::VERSION, folder.display());
-            let text = format!("{found} in {shown}, but the program was built with {needed}");
-            let mend = match origin {
-                Origin::Wheel => "pip install 'torch==2.11.*'",
-                Origin::Source => "rm -r .libtorch && make setup && make build",
-            };
-            missing(text, mend)
+            let shown = folder.display();
+            let text = format!("{found} in {shown}, but the program was built with {}", libtorch::VERSION);
+            missing(text, another(origin))
         }
         found => {
             let version = found.unwrap_or_else(|| libtorch::VERSION.to_owned());
             ok("libtorch", format!("{version}, {}", folder.display()))
         }
+    }
+}
+
+/// What puts another libtorch in place: the one of the right release, with CUDA where there is a GPU.
+fn another(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Wheel => "pip install --force-reinstall 'torch==2.11.*'",
+        Origin::Source => "rm -r .libtorch && make setup && make build",
     }
 }
 
@@ -88,11 +92,7 @@ fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
         (count, None) => {
             let count = phrase::count(count, "GPU");
             let text = format!("{count}, driver {driver}, but libtorch has no CUDA library");
-            let mend = match origin {
-                Origin::Wheel => "pip install --force-reinstall 'torch==2.11.*' (the build on PyPI has CUDA)",
-                Origin::Source => "rm -r .libtorch && make setup && make build",
-            };
-            Finding { what: "cuda", text, mend: Some(mend.to_owned()) }
+            Finding { what: "cuda", text, mend: Some(another(origin).to_owned()) }
         }
     }
 }
@@ -125,4 +125,48 @@ fn text(findings: &[Finding]) -> String {
         }
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::devices::Gpu;
+
+    fn machine_with_a_gpu() -> Machine {
+        let gpu = Gpu { index: 0, name: "GPU".to_owned(), mem_total_mib: 1, mem_free_mib: 1, busy: false };
+        Machine {
+            hostname: String::new(),
+            cpu_name: String::new(),
+            cores: vec![0],
+            ram_total_mib: 1,
+            ram_free_mib: 1,
+            driver: Some("580.95".to_owned()),
+            gpus: vec![gpu],
+        }
+    }
+
+    #[test]
+    fn a_gpu_without_a_cuda_library_is_mended_where_the_program_came_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let mend = |origin| cuda(&machine_with_a_gpu(), Some(folder.path()), origin).mend;
+        assert_eq!(mend(Origin::Wheel).unwrap(), "pip install --force-reinstall 'torch==2.11.*'");
+        assert_eq!(mend(Origin::Source).unwrap(), "rm -r .libtorch && make setup && make build");
+        std::fs::write(folder.path().join("libtorch_cuda.so"), "").unwrap();
+        assert_eq!(mend(Origin::Wheel), None);
+    }
+
+    #[cfg(feature = "torch")]
+    #[test]
+    fn another_release_of_libtorch_is_told_with_its_version() {
+        let package = tempfile::tempdir().unwrap();
+        let folder = package.path().join("lib");
+        let tell = |version: &str| {
+            let text = format!("__version__ = '{version}'\n");
+            std::fs::write(package.path().join("version.py"), text).unwrap();
+            torch(Some(&folder), Origin::Wheel)
+        };
+        assert_eq!(tell("2.11.1+cpu"), ok("libtorch", format!("2.11.1+cpu, {}", folder.display())));
+        let other = tell("2.12.0");
+        assert!(other.text.starts_with("2.12.0 in ") && other.mend.is_some(), "{other:?}");
+    }
 }
