@@ -49,7 +49,7 @@ pack() {
     chmod 755 "$work/package/lorasweep/bin/lorasweep"
     (cd "$work/package" && "$work/tools/bin/hatchling" build --target wheel --directory "$work/untagged") >/dev/null
     # torch brings its own libraries; those of the system every manylinux_2_28 has.
-    PATH=$work/tools/bin:$PATH auditwheel --quiet repair --plat "$tag" --only-plat --exclude 'libtorch*' \
+    PATH=$work/tools/bin:$PATH auditwheel repair --plat "$tag" --only-plat --exclude 'libtorch*' \
         --exclude 'libc10*' --wheel-dir "$work/tagged" "$work"/untagged/*.whl ||
         fail "the program asks for more than $tag has; see above" \
             "build on an older distribution: Debian 12 and Ubuntu 22.04 are known to do"

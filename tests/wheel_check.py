@@ -27,9 +27,9 @@ SWEEP = """\
 name: wheel
 task: {train: train.csv, test: test.csv, text: text, label: label, max_length: 8}
 models:
-  small: {architecture: bert, layers: 1, hidden: 16, heads: 2, intermediate: 16, tokenizer: tokenizer}
+  small: {architecture: bert, layers: 1, hidden: 32, heads: 2, intermediate: 16, tokenizer: tokenizer}
 grid:
-  - {method: lora, model: small, rank: 4, alpha: 4, learning_rate: 1e-2}
+  - {method: lora, model: small, rank: 4, alpha: 4, learning_rate: 3e-2}
   - {method: scratch, model: small, learning_rate: 1e-2}
 kfold: {k: 2, seed: 1}
 training: {epochs: 20, batch_size: 8}

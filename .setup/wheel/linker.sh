@@ -13,8 +13,9 @@ for argument in "$@"; do
     case $argument in
         -lstdc++) arguments+=("$(c++ -print-file-name=libstdc++.so.6)" "$WHEEL_SHIM") ;;
         -lgcc_s) arguments+=("$(c++ -print-file-name=libgcc_s.so.1)") ;;
-        # Adds nothing but CUDA's libraries. The program loads those when it is to use a GPU.
-        -ltorch) ;;
+        # The program calls into neither, and they are not to be loaded for it: libtorch.so asks for CUDA's
+        # libraries, and torch has an OpenMP of its own. GCC's linker leaves them out by itself.
+        -ltorch | -lgomp) ;;
         # Where libtorch is while this builds is nothing to the machine that it runs on.
         -Wl,-rpath,*) ;;
         # How GCC is told to use rust's own linker.
