@@ -184,10 +184,6 @@ fn refusals_are_told_apart() {
     assert!(matches!(problem(MODEL), Problem::NoFile(name) if name == "config.json"));
     hub.fail_next("blobs=true", Fault::Status(503, ""));
     assert!(matches!(problem(MODEL), Problem::Refused { status: 503, .. }));
-    hub.fail_next("config.json", Fault::Status(403, "GatedRepo"));
-    let error = model(&settings, MODEL).unwrap_err();
-    assert!(matches!(error.problem, Problem::NoAccess));
-    assert!(error.hint().contains(&format!("{}/{MODEL}", settings.endpoint)), "{}", error.hint());
     hub.put("models/owner/tf-only", "main", &commit('d'), &[("config.json", CONFIG), ("tf_model.h5", b"x")]);
     assert!(matches!(problem("owner/tf-only"), Problem::NoWeights));
 
@@ -195,6 +191,32 @@ fn refusals_are_told_apart() {
     assert_eq!(code("owner/other"), 2);
     hub.fail_next("blobs=true", Fault::Status(503, ""));
     assert_eq!(code(MODEL), 5);
+}
+
+/// Who asks, and the hub's refusal, decide what there is to do: which page to open, which token to set.
+#[test]
+fn a_gated_or_private_model_says_what_to_accept_and_which_token_to_set() {
+    let (hub, cache) = hub_with_model();
+    let nobody = hub.settings(cache.path());
+    let somebody = Settings { token: Some("hf_some".into()), ..nobody.clone() };
+    let page = format!("{}/{MODEL}", nobody.endpoint);
+    for (settings, status, code, said, hints) in [
+        (&nobody, 401, "GatedRepo", "it is gated", &["accept its conditions", "HF_TOKEN", &page][..]),
+        (&nobody, 403, "GatedRepo", "it is gated", &["accept its conditions", "HF_TOKEN", &page]),
+        (&nobody, 401, "RepoNotFound", "private or gated", &["check the name", "HF_TOKEN", &page]),
+        (&nobody, 403, "", "private or gated", &["HF_TOKEN", &page]),
+        (&somebody, 403, "GatedRepo", "no access", &["accept its conditions", "HF_TOKEN", &page]),
+        (&somebody, 401, "GatedRepo", "no access", &["accept its conditions", "HF_TOKEN", &page]),
+        (&somebody, 401, "RepoNotFound", "no such repository", &["check the name", "HF_TOKEN"]),
+        (&somebody, 401, "", "rejects the token", &["HF_TOKEN"]),
+    ] {
+        hub.fail_next("config.json", Fault::Status(status, code));
+        let error = model(settings, MODEL).unwrap_err();
+        assert!(error.to_string().contains(said), "{status} {code}: {error}");
+        for hint in hints {
+            assert!(error.hint().contains(hint), "{status} {code}: no `{hint}` in {}", error.hint());
+        }
+    }
 }
 
 #[test]

@@ -46,7 +46,10 @@ impl Repository<'_> {
         let status = answer.status().as_u16();
         let revision = || Problem::NoRevision(self.reference.revision().to_owned());
         match (status, code, file) {
-            (401, _, _) if self.settings.token.is_none() => Problem::NeedsToken,
+            (401 | 403, "GatedRepo", _) if self.settings.token.is_none() => Problem::Gated,
+            (401, "RepoNotFound", _) if self.settings.token.is_some() => Problem::NoRepository,
+            (401, "GatedRepo", _) => Problem::NoAccess,
+            (401 | 403, _, _) if self.settings.token.is_none() => Problem::NeedsToken,
             (401, _, _) => Problem::TokenRejected,
             (403, _, _) => Problem::NoAccess,
             (404, "RevisionNotFound", _) => revision(),

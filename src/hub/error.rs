@@ -37,6 +37,8 @@ pub enum Problem {
     NeedsToken,
     /// The hub does not know the token.
     TokenRejected,
+    /// Its owner lets in only whoever accepted conditions, and the hub was not told who asks.
+    Gated,
     /// The token's owner has no access.
     NoAccess,
     /// There is no such repository, or none that the token's owner may see.
@@ -79,8 +81,10 @@ pub enum Problem {
     NoConfiguration,
     /// A model with neither safetensors nor PyTorch weights.
     NoWeights,
-    /// A model without tokenizer files that can be read.
-    NoTokenizer,
+    /// A model without tokenizer files that can be read; with the file of one that cannot.
+    NoTokenizer(Option<&'static str>),
+    /// An adapter of PEFT, which is no model.
+    Adapter,
     /// Fewer parts than a file's name announces.
     MissingParts {
         /// One of the parts.
@@ -139,12 +143,17 @@ impl HubError {
                 "check the name; if it is private or gated, ask for access at {page} and set HF_TOKEN to a \
                  token that may read it"
             ),
+            Problem::Gated => format!(
+                "open {page} in a browser, accept its conditions, and set HF_TOKEN to a token of the same \
+                 account"
+            ),
             Problem::TokenRejected => {
                 "set HF_TOKEN to a valid token, or unset it and remove the token file".into()
             }
-            Problem::NoAccess => {
-                format!("ask for access at {page}, and let the token in HF_TOKEN read gated repositories")
-            }
+            Problem::NoAccess => format!(
+                "open {page} in a browser, accept its conditions or ask for access with the account of the \
+                 token in HF_TOKEN, and let the token read gated repositories"
+            ),
             Problem::NoRepository => {
                 "check the name; if it is private, set HF_TOKEN to a token that may read it".into()
             }
@@ -164,7 +173,16 @@ impl HubError {
             Problem::DiskFull(_) => "free some space, or set HF_HOME to a folder with more".into(),
             Problem::Cache(..) => "check its owner and permissions, or set HF_HOME to another folder".into(),
             Problem::ModelWithFolder => "name it as `owner/name` or `owner/name@revision`".into(),
-            Problem::NoConfiguration | Problem::NoWeights | Problem::NoTokenizer => {
+            Problem::NoTokenizer(Some(_)) => {
+                "in Python, `AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)` writes a \
+                 tokenizer.json for most tokenizers: name that folder as `tokenizer`, beside `from` with a \
+                 folder of the model"
+                    .into()
+            }
+            Problem::Adapter => {
+                format!("`from` takes the model that the adapter is for: {page} says which that is")
+            }
+            Problem::NoConfiguration | Problem::NoWeights | Problem::NoTokenizer(None) => {
                 "use a repository with config.json, model.safetensors or pytorch_model.bin, and \
                  tokenizer.json, vocab.txt, or vocab.json with merges.txt"
                     .into()
@@ -187,6 +205,7 @@ impl Problem {
             Self::Offline { .. }
             | Self::Unreachable { .. }
             | Self::NeedsToken
+            | Self::Gated
             | Self::TokenRejected
             | Self::NoAccess
             | Self::Refused { .. }
@@ -202,7 +221,8 @@ impl Problem {
             | Self::ModelWithFolder
             | Self::NoConfiguration
             | Self::NoWeights
-            | Self::NoTokenizer
+            | Self::NoTokenizer(_)
+            | Self::Adapter
             | Self::MissingParts { .. }
             | Self::NoDataFiles
             | Self::NoFolder { .. }
@@ -247,6 +267,7 @@ impl fmt::Display for Problem {
             }
             Self::NeedsToken => write!(f, "it does not exist, or it is private or gated"),
             Self::TokenRejected => write!(f, "the hub rejects the token"),
+            Self::Gated => write!(f, "it is gated: its conditions have to be accepted first"),
             Self::NoAccess => write!(f, "the token has no access to it"),
             Self::NoRepository => write!(f, "no such repository"),
             Self::NoRevision(revision) => write!(f, "no branch, tag or commit `{revision}`"),
@@ -268,7 +289,11 @@ impl fmt::Display for Problem {
             Self::ModelWithFolder => write!(f, "a model has neither folder nor split"),
             Self::NoConfiguration => write!(f, "no `config.json`"),
             Self::NoWeights => write!(f, "neither `model.safetensors` nor `pytorch_model.bin`"),
-            Self::NoTokenizer => write!(f, "no tokenizer in a format that can be read"),
+            Self::NoTokenizer(None) => write!(f, "no tokenizer in a format that can be read"),
+            Self::NoTokenizer(Some(file)) => {
+                write!(f, "its tokenizer `{file}` cannot be read without a `tokenizer.json`")
+            }
+            Self::Adapter => write!(f, "it is an adapter of PEFT, not a model"),
             Self::MissingParts { example, found, expected } => {
                 write!(f, "{found} of {expected} parts, as `{example}`")
             }

@@ -5,14 +5,23 @@ use super::{Files, Problem};
 const CONFIGURATION: &str = "config.json";
 
 /// Tokenizer files that readers know, each taken where present.
-const TOKENIZER: [&str; 6] = [
+const TOKENIZER: [&str; 7] = [
     "tokenizer.json",
     "tokenizer_config.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",
     "special_tokens_map.json",
+    "added_tokens.json",
 ];
+
+/// Files of tokenizers that cannot be read without a `tokenizer.json`: sentencepiece's models, and the
+/// merges of fastBPE, whose `vocab.txt` is no WordPiece.
+const FOREIGN: [&str; 6] =
+    ["spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model", "source.spm", "bpe.codes"];
+
+/// What an adapter's folder has in place of a model's configuration.
+const ADAPTER: &str = "adapter_config.json";
 
 /// Weights, best first: the start of the name, the ending.
 const WEIGHTS: [(&str, &str); 2] = [("model", ".safetensors"), ("pytorch_model", ".bin")];
@@ -20,7 +29,7 @@ const WEIGHTS: [(&str, &str); 2] = [("model", ".safetensors"), ("pytorch_model",
 /// Configuration, tokenizer, and one kind of weights, never two.
 pub(super) fn model_files(paths: &[&str], what: Files) -> Result<Vec<String>, Problem> {
     if !paths.contains(&CONFIGURATION) {
-        return Err(Problem::NoConfiguration);
+        return Err(if paths.contains(&ADAPTER) { Problem::Adapter } else { Problem::NoConfiguration });
     }
     let mut files = vec![CONFIGURATION.to_owned()];
     match what {
@@ -54,10 +63,11 @@ fn weights(paths: &[&str]) -> Result<Vec<String>, Problem> {
 
 fn tokenizer(paths: &[&str]) -> Result<Vec<String>, Problem> {
     let has = |name: &str| paths.contains(&name);
-    if has("tokenizer.json") || has("vocab.txt") || (has("vocab.json") && has("merges.txt")) {
-        Ok(TOKENIZER.into_iter().filter(|name| has(name)).map(str::to_owned).collect())
-    } else {
-        Err(Problem::NoTokenizer)
+    let foreign = FOREIGN.into_iter().find(|name| has(name)).filter(|_| !has("tokenizer.json"));
+    let is_known = has("tokenizer.json") || has("vocab.txt") || (has("vocab.json") && has("merges.txt"));
+    match foreign {
+        None if is_known => Ok(TOKENIZER.into_iter().filter(|name| has(name)).map(str::to_owned).collect()),
+        foreign => Err(Problem::NoTokenizer(foreign)),
     }
 }
 
@@ -145,7 +155,13 @@ mod tests {
         assert!(matches!(problem(&["model.safetensors", "vocab.txt"]), Problem::NoConfiguration));
         assert!(matches!(problem(&["config.json", "tf_model.h5", "vocab.txt"]), Problem::NoWeights));
         let sentencepiece = ["config.json", "model.safetensors", "spiece.model", "vocab.json"];
-        assert!(matches!(problem(&sentencepiece), Problem::NoTokenizer));
+        assert!(matches!(problem(&sentencepiece), Problem::NoTokenizer(Some("spiece.model"))));
+        let bertweet = ["config.json", "model.safetensors", "vocab.txt", "bpe.codes"];
+        assert!(matches!(problem(&bertweet), Problem::NoTokenizer(Some("bpe.codes"))));
+        assert!(matches!(problem(&["config.json", "model.safetensors"]), Problem::NoTokenizer(None)));
+        let with_both = ["config.json", "model.safetensors", "spiece.model", "tokenizer.json"];
+        assert!(model_files(&with_both, Files::All).is_ok());
+        assert!(matches!(problem(&["adapter_config.json", "adapter_model.safetensors"]), Problem::Adapter));
     }
 
     #[test]
