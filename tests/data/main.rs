@@ -8,3 +8,4 @@ mod prepare;
 mod sources;
 mod support;
 mod tokenizer;
+mod tokens_beside;

@@ -1,11 +1,9 @@
 //! Owns a tokenizer's files: which they are, and what `vocab.txt` and `vocab.json` mean beside
 //! `tokenizer.json`.
 
-use std::io;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
-use serde_json::Value;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
@@ -15,6 +13,8 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::{AddedToken, Model, Tokenizer};
 
 use super::TokenizerError;
+use super::added::{self, Declared};
+use super::settings::{CONVERT, Settings, foreign_file, text_of};
 
 /// BERT's special tokens; a text that contains one has it as that token.
 const BERT_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
@@ -24,30 +24,6 @@ const MAX_BYTES: u64 = 256 << 20;
 /// GPT-2's end of text.
 const END_OF_TEXT: &str = "<|endoftext|>";
 
-/// What `tokenizer_config.json` says that matters here; defaults are BERT's and GPT-2's.
-#[derive(Debug, Deserialize)]
-#[serde(default)]
-struct Settings {
-    do_lower_case: bool,
-    strip_accents: Option<bool>,
-    tokenize_chinese_chars: bool,
-    add_prefix_space: bool,
-    /// A text, or an object with it as `content`.
-    eos_token: Value,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            do_lower_case: true,
-            strip_accents: None,
-            tokenize_chinese_chars: true,
-            add_prefix_space: false,
-            eos_token: Value::Null,
-        }
-    }
-}
-
 /// The files that decide what a tokenizer does, the main one first. Their bytes are its content.
 ///
 /// # Errors
@@ -55,13 +31,19 @@ impl Default for Settings {
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     let named = ["tokenizer.json", "vocab.txt", "vocab.json"].map(|name| path.join(name));
     let Some(main) = named.into_iter().chain([path.to_path_buf()]).find(|file| file.is_file()) else {
-        let detail = "there is neither a tokenizer.json nor a vocab.txt, nor a vocab.json with merges.txt; \
-                      give a folder with one";
-        return Err(TokenizerError { path: path.to_path_buf(), detail: detail.to_owned() });
+        let detail = match foreign_file(path) {
+            Some(file) => format!("`{file}` is not supported without a tokenizer.json; {CONVERT}"),
+            None => "there is neither a tokenizer.json nor a vocab.txt, nor a vocab.json with merges.txt"
+                .to_owned(),
+        };
+        return Err(TokenizerError { path: path.to_path_buf(), detail });
     };
     let merges = is_byte_level(&main).then(|| main.with_file_name("merges.txt"));
     let settings = Some(main.with_file_name("tokenizer_config.json")).filter(|file| file.is_file());
-    let files: Vec<PathBuf> = [Some(main), merges, settings].into_iter().flatten().collect();
+    // Those that change nothing are left out: what a tokenizer is known by should stay what it is.
+    let read = Settings::beside(&main).unwrap_or_default();
+    let beside = added::files(&main, &read, known(&main));
+    let files: Vec<PathBuf> = [Some(main), merges, settings].into_iter().flatten().chain(beside).collect();
     match files.iter().find(|file| file.metadata().is_ok_and(|found| found.len() > MAX_BYTES)) {
         None => Ok(files),
         Some(file) => {
@@ -74,19 +56,19 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
 
 /// The tokenizer whose main file this is, and its end-of-text token.
 pub(super) fn load(main: &Path) -> tokenizers::Result<(Tokenizer, Option<u32>)> {
-    let settings = match std::fs::read(main.with_file_name("tokenizer_config.json")) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|e| format!("tokenizer_config.json: {e}"))?,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Settings::default(),
-        Err(error) => return Err(error.into()),
-    };
-    let tokenizer = if is_byte_level(main) {
-        byte_level(main, &settings)?
+    let settings = Settings::beside(main)?;
+    let declared = added::declared(main, &settings)?;
+    let mut tokenizer = if is_byte_level(main) {
+        settings.check_kind(main, true)?;
+        byte_level(main, &settings, &declared)?
     } else if main.extension().is_some_and(|ending| ending == "json") {
         Tokenizer::from_file(main)?
     } else {
-        wordpiece(main, &settings)?
+        settings.check_kind(main, false)?;
+        wordpiece(main, &settings, &declared)?
     };
-    let named = settings.eos_token.as_str().or_else(|| settings.eos_token["content"].as_str());
+    added::add(&mut tokenizer, declared)?;
+    let named = text_of(&settings.eos_token);
     let end = named.into_iter().chain([END_OF_TEXT]).find_map(|token| tokenizer.token_to_id(token));
     Ok((tokenizer, end))
 }
@@ -95,18 +77,43 @@ fn is_byte_level(main: &Path) -> bool {
     main.file_name().is_some_and(|name| name == "vocab.json")
 }
 
+/// The special tokens that a tokenizer of this main file has by itself.
+fn known(main: &Path) -> &'static [&'static str] {
+    if is_byte_level(main) { &[END_OF_TEXT] } else { &BERT_SPECIAL }
+}
+
+/// The names of BERT's parts as the files give them, in the order of [`BERT_SPECIAL`].
+fn bert_parts(vocabulary: &Path, settings: &Settings) -> Result<[String; 5], String> {
+    let mut parts = BERT_SPECIAL.map(str::to_owned);
+    let keys = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];
+    for (part, key) in parts.iter_mut().zip(keys) {
+        let named = settings.part(key).map(str::to_owned);
+        *part = named
+            .map_or_else(|| added::part(vocabulary, key), |named| Ok(Some(named)))?
+            .unwrap_or(part.clone());
+    }
+    Ok(parts)
+}
+
 /// BERT's tokenizer over a vocabulary file with one token a line (Devlin et al. 2018).
-fn wordpiece(vocabulary: &Path, settings: &Settings) -> tokenizers::Result<Tokenizer> {
-    let tokens = WordPiece::read_bytes(&std::fs::read(vocabulary)?)?;
+fn wordpiece(vocabulary: &Path, settings: &Settings, declared: &[Declared]) -> tokenizers::Result<Tokenizer> {
+    let mut tokens = WordPiece::read_bytes(&std::fs::read(vocabulary)?)?;
+    let taken: BTreeMap<u32, String> = tokens.iter().map(|(token, id)| (*id, token.clone())).collect();
+    let mut new = Vec::new();
+    added::place(declared, |token| tokens.get(token).copied(), |token, id| new.push((token, id)), &taken)?;
+    tokens.extend(new);
     let token = |name: &str| match tokens.get(name) {
         Some(id) => Ok((name.to_owned(), *id)),
         None => Err(format!("the vocabulary has no token {name}")),
     };
-    let processing = BertProcessing::new(token("[SEP]")?, token("[CLS]")?);
-    token("[UNK]")?;
-    let special = BERT_SPECIAL.into_iter().filter(|name| tokens.contains_key(*name));
-    let special: Vec<AddedToken> = special.map(|name| AddedToken::from(name, true)).collect();
-    let mut tokenizer = Tokenizer::new(WordPiece::builder().vocab(tokens).build()?);
+    let parts = bert_parts(vocabulary, settings)?;
+    let [_, unknown, first, last, _] = &parts;
+    let processing = BertProcessing::new(token(last)?, token(first)?);
+    token(unknown)?;
+    let special = parts.iter().filter(|name| tokens.contains_key(*name));
+    let special: Vec<AddedToken> = special.map(|name| AddedToken::from(name.as_str(), true)).collect();
+    let model = WordPiece::builder().vocab(tokens).unk_token(unknown.clone()).build()?;
+    let mut tokenizer = Tokenizer::new(model);
     let Settings { do_lower_case, strip_accents, tokenize_chinese_chars, .. } = *settings;
     let normalizer = BertNormalizer::new(true, tokenize_chinese_chars, strip_accents, do_lower_case);
     tokenizer.with_normalizer(Some(normalizer))?;
@@ -119,11 +126,19 @@ fn wordpiece(vocabulary: &Path, settings: &Settings) -> tokenizers::Result<Token
 
 /// GPT-2's tokenizer (Radford et al. 2019): byte-level BPE over `vocab.json` and, beside it,
 /// `merges.txt`.
-fn byte_level(vocabulary: &Path, settings: &Settings) -> tokenizers::Result<Tokenizer> {
+fn byte_level(
+    vocabulary: &Path,
+    settings: &Settings,
+    declared: &[Declared],
+) -> tokenizers::Result<Tokenizer> {
     let merges = vocabulary.with_file_name("merges.txt");
     let [vocabulary, merges] = [vocabulary, &merges]
         .map(|path| path.to_str().ok_or_else(|| format!("the path `{}` is not UTF-8", path.display())));
-    let (tokens, merges) = BPE::read_file(vocabulary?, merges?)?;
+    let (mut tokens, merges) = BPE::read_file(vocabulary?, merges?)?;
+    let taken: BTreeMap<u32, String> = tokens.iter().map(|(token, id)| (*id, token.clone())).collect();
+    let mut new = Vec::new();
+    added::place(declared, |token| tokens.get(token).copied(), |token, id| new.push((token, id)), &taken)?;
+    tokens.extend(new);
     if let Some((a, b)) = merges.iter().find(|(a, b)| !tokens.contains_key(&format!("{a}{b}"))) {
         return Err(format!("merges.txt makes the token `{a}{b}`, and vocab.json has none such").into());
     }

@@ -1,7 +1,9 @@
 //! Owns the way between texts and token ids. Truncates where asked to, with special tokens counted;
 //! never pads.
 
+mod added;
 mod files;
+mod settings;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,155 @@
+//! Owns what `tokenizer_config.json` says that matters here, and which tokenizers are refused: one that
+//! is computed otherwise here would give a model other tokens than it knows.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::added::Entry;
+
+/// What `tokenizer_config.json` says that matters here; defaults are BERT's and GPT-2's.
+#[derive(Debug, Deserialize)]
+#[serde(default)]
+pub(super) struct Settings {
+    pub(super) do_lower_case: bool,
+    pub(super) strip_accents: Option<bool>,
+    pub(super) tokenize_chinese_chars: bool,
+    pub(super) add_prefix_space: bool,
+    /// A text, or an object with it as `content`.
+    pub(super) eos_token: Value,
+    /// Tokens beside the vocabulary, by id.
+    pub(super) added_tokens_decoder: Option<BTreeMap<String, Entry>>,
+    /// All other keys.
+    #[serde(skip)]
+    pub(super) rest: Map<String, Value>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            do_lower_case: true,
+            strip_accents: None,
+            tokenize_chinese_chars: true,
+            add_prefix_space: false,
+            eos_token: Value::Null,
+            added_tokens_decoder: None,
+            rest: Map::new(),
+        }
+    }
+}
+
+/// Tokenizers of transformers that are WordPiece as BERT's is, without `Fast` behind their names.
+const WORDPIECE: [&str; 10] = [
+    "BertTokenizer",
+    "DistilBertTokenizer",
+    "ElectraTokenizer",
+    "MobileBertTokenizer",
+    "ConvBertTokenizer",
+    "SqueezeBertTokenizer",
+    "LxmertTokenizer",
+    "DPRContextEncoderTokenizer",
+    "DPRQuestionEncoderTokenizer",
+    "DPRReaderTokenizer",
+];
+/// The one whose bytes are put together as GPT-2's are.
+const BYTE_LEVEL: [&str; 1] = ["GPT2Tokenizer"];
+
+/// Models of sentencepiece, by transformers' names for their files.
+const SENTENCEPIECE: [&str; 5] =
+    ["spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model", "source.spm"];
+
+impl Settings {
+    /// The settings beside a tokenizer's main file.
+    pub(super) fn beside(main: &Path) -> Result<Self, String> {
+        const NAME: &str = "tokenizer_config.json";
+        let bytes = match fs::read(main.with_file_name(NAME)) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(format!("{NAME}: {error}")),
+        };
+        let told = |error: serde_json::Error| format!("{NAME}: {error}");
+        let settings: Self = serde_json::from_slice(&bytes).map_err(told)?;
+        Ok(Self { rest: serde_json::from_slice(&bytes).map_err(told)?, ..settings })
+    }
+
+    /// The name of a special token, where they have one: `cls_token` and the like.
+    pub(super) fn part(&self, name: &str) -> Option<&str> {
+        self.rest.get(name).and_then(text_of)
+    }
+
+    /// Makes sure that the vocabulary in a main file belongs to a tokenizer that is computed here. A
+    /// `tokenizer.json` says all of itself.
+    pub(super) fn check_kind(&self, main: &Path, byte_level: bool) -> Result<(), String> {
+        let class = self.class(main);
+        let class = class.as_deref().map(|class| class.strip_suffix("Fast").unwrap_or(class));
+        let known: &[&str] = if byte_level { &BYTE_LEVEL } else { &WORDPIECE };
+        if let Some(class) = class.filter(|class| !known.contains(class)) {
+            return Err(format!(
+                "it is a {class}, which is not supported without a tokenizer.json; {CONVERT}"
+            ));
+        }
+        if let Some((key, value)) = self.other_words() {
+            return Err(format!(
+                "tokenizer_config.json says `{key}` is `{value}`, which is not supported; use a model whose \
+                 tokenizer is plain WordPiece or has a tokenizer.json"
+            ));
+        }
+        let folder = main.parent().unwrap_or_else(|| Path::new("."));
+        match foreign_file(folder).or_else(|| is_sentencepiece(main)) {
+            Some(file) if class.is_none() => {
+                Err(format!("`{file}` is not supported without a tokenizer.json; {CONVERT}"))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// The class of transformers that reads the tokenizer: old models name it in their `config.json`.
+    fn class(&self, main: &Path) -> Option<String> {
+        let named = |map: &Map<String, Value>| Some(map.get("tokenizer_class")?.as_str()?.to_owned());
+        named(&self.rest).or_else(|| {
+            let config = fs::read(main.with_file_name("config.json")).ok()?;
+            named(&serde_json::from_slice(&config).ok()?)
+        })
+    }
+
+    /// A setting that divides words, or their parts, in another way than WordPiece's own.
+    fn other_words(&self) -> Option<(&'static str, String)> {
+        let plain = [("word_tokenizer_type", "basic"), ("subword_tokenizer_type", "wordpiece")];
+        let kinds = plain.into_iter().find_map(|(key, plain)| {
+            let kind = self.rest.get(key)?.as_str()?;
+            (kind != plain).then(|| (key, kind.to_owned()))
+        });
+        kinds.or_else(|| {
+            let off = |key: &&str| self.rest.get(*key).and_then(Value::as_bool) == Some(false);
+            let key =
+                ["do_basic_tokenize", "do_word_tokenize", "do_subword_tokenize"].into_iter().find(off)?;
+            Some((key, "false".to_owned()))
+        })
+    }
+}
+
+/// What to do about a tokenizer that a library of Python can read.
+pub(super) const CONVERT: &str = "in Python, `AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)` \
+                                  writes one for most tokenizers: put it beside the model";
+
+/// A file in a folder that is of a tokenizer which is not computed here.
+pub(super) fn foreign_file(folder: &Path) -> Option<String> {
+    let names = SENTENCEPIECE.into_iter().chain(["bpe.codes"]);
+    names.into_iter().find(|name| folder.join(name).is_file()).map(str::to_owned)
+}
+
+fn is_sentencepiece(main: &Path) -> Option<String> {
+    let ending = main.extension()?.to_str()?;
+    ["model", "spm"]
+        .contains(&ending)
+        .then(|| main.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// A token that is written as a text, or as an object with it as `content`.
+pub(super) fn text_of(value: &Value) -> Option<&str> {
+    value.as_str().or_else(|| value.get("content")?.as_str())
+}
