@@ -3,6 +3,7 @@
 //! An id is a hash of everything that decides a result, and of nothing else: not of the place in
 //! the grid, not of paths, not of packs or devices.
 
+mod own_head;
 mod precision;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::own_head::{By, OwnHead};
 pub use self::precision::Precision;
 use crate::arch::{Architecture, ModelSpec, Weights};
 use crate::content::ContentHash;
@@ -45,7 +47,8 @@ pub enum Method {
     Full,
     /// Every weight trains, from random ones.
     Scratch,
-    /// Nothing trains: the model is evaluated as it is, with a fresh head where the task has one.
+    /// Nothing trains: the model is evaluated as it is, with its own head where that tells the task's
+    /// classes apart, else with a fresh one where the task needs one.
     Base,
 }
 
@@ -258,6 +261,8 @@ pub struct Family {
     model: String,
     /// The [`Identity`] as JSON text, to be closed behind what differs.
     identity: Vec<u8>,
+    /// The outputs of the model's own head, as JSON text behind its key, where [`Method::Base`] has it.
+    own_head: Vec<u8>,
 }
 
 impl Family {
@@ -290,14 +295,18 @@ impl Family {
         };
         let mut identity = json(&identity);
         identity.pop();
-        Self { task: task.name.clone(), model: model.name.clone(), identity }
+        let outputs = OwnHead::of(task, model).outputs();
+        let own_head = outputs.map(|outputs| [b",\"head\":", &json(&outputs)[..]].concat());
+        let own_head = own_head.unwrap_or_default();
+        Self { task: task.name.clone(), model: model.name.clone(), identity, own_head }
     }
 
     /// What the id of one of the family is the hash of: everything that decides its results, as a
     /// JSON object.
     #[must_use]
     pub fn identity(&self, method: &Method, training: &Training) -> Vec<u8> {
-        let rest = [b",\"method\":", &json(method)[..], b",\"training\":", &json(training)[..], b"}"];
+        let head = if *method == Method::Base { &self.own_head[..] } else { &[] };
+        let rest = [b",\"method\":", &json(method)[..], b",\"training\":", &json(training)[..], head, b"}"];
         [&self.identity[..], &rest.concat()[..]].concat()
     }
 
@@ -314,8 +323,8 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("identity values are plain structs with string keys")
 }
 
-/// What a configuration's id is the hash of, with its `method` and its `training` as the last two
-/// fields. Paths and names are absent on purpose.
+/// What a configuration's id is the hash of, with its `method` and its `training` behind it, and the
+/// outputs of the model's own `head` where that is evaluated. Paths and names are absent on purpose.
 #[derive(Serialize)]
 struct Identity<'a> {
     version: u32,

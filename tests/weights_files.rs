@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use lorasweep::arch::Architecture;
 use lorasweep::model::weights::{self, Checkpoint, Fault, Kind, WeightsError};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
@@ -47,6 +48,8 @@ fn fault(files: &[(&str, &[u8])]) -> (Fault, String) {
         | WeightsError::Read { .. }
         | WeightsError::Missing { .. }
         | WeightsError::Shape { .. }
+        | WeightsError::Adapters { .. }
+        | WeightsError::Quantised { .. }
         | WeightsError::NotFinite { .. }) => panic!("not about a file's content: {other}"),
     }
 }
@@ -102,6 +105,91 @@ fn old_names_of_layer_norms_are_found() {
     assert_eq!(*scale.bytes, 1.0_f32.to_le_bytes());
     let shift = checkpoint.find("bert.embeddings.LayerNorm.bias", "bert.").unwrap();
     assert_eq!(*shift.bytes, 0.0_f32.to_le_bytes());
+}
+
+#[test]
+fn wrapped_and_tied_tensors_are_found() {
+    let four = |value: f32| value.to_le_bytes().to_vec();
+    let named = |names: &[&str]| {
+        let values: Vec<(&str, Vec<u8>)> = (0_u8..).zip(names).map(|(i, n)| (*n, four(i.into()))).collect();
+        let tensors: Vec<_> = values.iter().map(|(n, v)| (*n, Dtype::F32, &[1][..], &v[..])).collect();
+        let folder = folder(&[("model.safetensors", &safetensors(&tensors))]);
+        weights::read(folder.path()).unwrap()
+    };
+    let value = |checkpoint: &Checkpoint, name: &str, prefix: &str| {
+        f32::from_le_bytes(checkpoint.find(name, prefix).unwrap().bytes[..].try_into().unwrap())
+    };
+    let wrapped = named(&["module.bert.embeddings.LayerNorm.gamma", "module.classifier.weight"]);
+    assert_eq!(value(&wrapped, "bert.embeddings.LayerNorm.weight", "bert."), 0.0);
+    assert_eq!(value(&wrapped, "classifier.weight", "bert."), 1.0);
+    // A language model's output layer is its word embedding.
+    let tied = named(&["lm_head.weight", "transformer.h.0.ln_1.weight"]);
+    assert_eq!(value(&tied, "transformer.wte.weight", "transformer."), 0.0);
+    let both = named(&["lm_head.weight", "transformer.h.0.ln_1.weight", "transformer.wte.weight"]);
+    assert_eq!(value(&both, "transformer.wte.weight", "transformer."), 2.0);
+    let wrapped = named(&["model.h.0.ln_1.weight", "model.lm_head.weight"]);
+    assert_eq!(value(&wrapped, "transformer.wte.weight", "transformer."), 1.0);
+    let other_family = named(&["roberta.embeddings.LayerNorm.weight"]);
+    assert!(other_family.find("bert.embeddings.LayerNorm.weight", "bert.").is_err());
+
+    // `safetensors.torch.save_model` leaves one of two equal tensors out and says which.
+    let header = r#"{"__metadata__":{"transformer.wte.weight":"lm_head.weight","format":"pt"},"lm_head.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
+    let folder = folder(&[("model.safetensors", &file_with_header(header, 4))]);
+    let aliased = weights::read(folder.path()).unwrap();
+    assert_eq!(aliased.names().collect::<Vec<_>>(), ["lm_head.weight", "transformer.wte.weight"]);
+}
+
+/// The fixture's tensors under other names or of other kinds, compared with its `config.json`.
+fn checked(change: impl Fn(&str) -> Option<(String, Dtype)>) -> Result<Vec<&'static str>, WeightsError> {
+    let whole = weights::read(&fixture("")).unwrap();
+    let tensors: Vec<(String, Dtype, Vec<usize>, Vec<u8>)> = whole
+        .names()
+        .filter_map(|name| {
+            let (tensor, (name, kind)) = (whole.tensor(name).unwrap(), change(name)?);
+            let bytes =
+                if kind == Dtype::F32 { tensor.bytes.into_owned() } else { vec![0; tensor.bytes.len() / 4] };
+            Some((name, kind, tensor.shape.to_vec(), bytes))
+        })
+        .collect();
+    let tensors: Vec<_> = tensors.iter().map(|(n, k, s, b)| (n.as_str(), *k, &s[..], &b[..])).collect();
+    let folder = folder(&[("model.safetensors", &safetensors(&tensors))]);
+    let config = fs::read(fixture("config.json")).unwrap();
+    weights::read(folder.path()).unwrap().check(&Architecture::from_config(&config).unwrap())
+}
+
+#[test]
+fn a_model_without_pooler_can_be_used_and_one_without_layers_cannot() {
+    let same = |name: &str| Some((name.to_owned(), Dtype::F32));
+    assert_eq!(checked(same).unwrap(), [""; 0]);
+    assert_eq!(checked(|name| same(name).filter(|_| !name.contains("pooler"))).unwrap(), ["pooler"]);
+    let half = checked(|name| same(name).filter(|_| !name.contains("pooler.dense.bias")));
+    assert!(matches!(half, Err(WeightsError::Missing { name, .. }) if name == "pooler"));
+    let none = checked(|name| same(name).filter(|_| !name.contains("layer.1.output.dense.bias")));
+    assert!(matches!(none, Err(WeightsError::Missing { name, .. }) if name.ends_with("1.output.dense.bias")));
+}
+
+#[test]
+fn quantised_weights_and_unmerged_adapters_are_refused_by_name() {
+    let changed = |from: &'static str, to: &'static str, kind: Dtype| {
+        checked(move |name| {
+            let hit = name.ends_with(from);
+            Some((name.replace(from, to), if hit { kind } else { Dtype::F32 }))
+        })
+        .unwrap_err()
+    };
+    // GPTQ and AWQ have no `weight`; bitsandbytes keeps the name and packs the values.
+    for error in [
+        changed("query.weight", "query.qweight", Dtype::F32),
+        changed("query.weight", "query.weight", Dtype::I8),
+    ] {
+        assert!(matches!(error, WeightsError::Quantised { .. }), "{error}");
+        assert!(error.to_string().contains("layer.0.attention.self.query."), "{error}");
+    }
+    let error = changed("query.weight", "query.base_layer.weight", Dtype::F32);
+    assert!(matches!(error, WeightsError::Adapters { .. }), "{error}");
+    assert!(error.to_string().contains("merge_and_unload"), "{error}");
+    let error = changed("classifier.weight", "classifier.modules_to_save.default.weight", Dtype::F32);
+    assert!(matches!(error, WeightsError::Adapters { .. }), "{error}");
 }
 
 /// The fixture's tensors in two files, and which is in which.
@@ -170,10 +258,9 @@ fn files_that_stand_for_others_say_how_to_get_them() {
     assert_eq!(found, Fault::Pointer);
     assert!(text.contains("git lfs pull"), "{text}");
 
-    // The magic number that `torch.save(..., _use_new_zipfile_serialization=False)` begins with.
-    let old = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.";
-    let (found, text) = fault(&[("pytorch_model.bin", old)]);
-    assert_eq!(found, Fault::OldFormat);
+    // What `pickle.dump` writes, where torch would begin with its magic number.
+    let (found, text) = fault(&[("pytorch_model.bin", b"\x80\x02}.")]);
+    assert!(matches!(found, Fault::Pickle { position: 4, .. }), "{found}");
     assert!(text.contains("save_pretrained(folder, safe_serialization=True)"), "{text}");
 }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::error::AdapterError;
-use crate::arch::Architecture;
+use crate::arch::{self, Architecture, Evidence};
 use crate::content::ContentHash;
 use crate::model::weights::{self, Checkpoint};
 
@@ -35,9 +35,10 @@ impl ModelFolder {
         let text = fs::read(&file).map_err(AdapterError::read(&file))?;
         let config: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| AdapterError::Settings { path: file.clone(), reason: error.to_string() })?;
-        let architecture = Architecture::from_config(&text)
-            .map_err(|problem| AdapterError::Config { path: file, problem })?;
         let tensors = weights::read(path)?;
+        let family = arch::family_of_tensors(tensors.names());
+        let architecture = Architecture::from_config_and(&text, Evidence { told: None, tensors: family })
+            .map_err(|problem| AdapterError::Config { path: file, problem })?;
         tensors.check(&architecture)?;
         Ok(Self { path: path.to_path_buf(), config, architecture, tensors })
     }
@@ -57,7 +58,8 @@ impl ModelFolder {
 /// When a tensor is missing or has another shape.
 pub fn content(tensors: &Checkpoint, architecture: &Architecture) -> Result<ContentHash, AdapterError> {
     let mut hasher = blake3::Hasher::new();
-    for shape in architecture.tensors() {
+    for shape in architecture.tensors().into_iter().filter(|shape| !tensors.lacks(architecture, &shape.name))
+    {
         let tensor = tensors.find(&shape.name, architecture.base_prefix())?.with_shape(&shape.shape)?;
         hasher.update(format!("{} {:?} {:?}\n", shape.name, shape.shape, tensor.kind).as_bytes());
         hasher.update(&tensor.bytes);

@@ -71,6 +71,8 @@ fn adapter(
     let heads = architecture.head_tensors(head);
     let mut saved: Vec<String> =
         lora.modules_to_save.iter().filter(|module| *module != Lora::HEAD).cloned().collect();
+    // What was drawn for want of it in the base is nowhere else.
+    saved.extend(spec.parts.fresh.iter().filter(|module| !lora.modules_to_save.contains(module)).cloned());
     saved.extend(heads.first().and_then(|tensor| Some(tensor.name.rsplit_once('.')?.0.to_owned())));
     let config = AdapterConfig {
         task: None,

@@ -16,11 +16,12 @@ use crate::arch::{Architecture, ModelSpec, TensorShape, Weights};
 use crate::model::build::{self, Base};
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, Weight, fill};
+use crate::model::weights::WeightsError;
 use crate::model::{self, weights};
 use crate::run::layout::Layout;
 use crate::task::Task;
 use crate::train::checkpoint;
-use crate::trial::{Configuration, Keep, Method, Precision, Training, Trial};
+use crate::trial::{Configuration, Keep, Method, OwnHead, Precision, Training, Trial};
 
 /// A model with all that is needed to ask it.
 #[derive(Debug)]
@@ -58,8 +59,12 @@ impl Loaded {
             }
             Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
         };
+        let outputs = OwnHead::of(task, spec).outputs().filter(|_| *method == Method::Base);
         let base = match (&folder, &spec.weights, method) {
-            (Some(folder), _, _) => Base::Read(folder),
+            (Some(folder), _, _) => match &outputs {
+                Some(outputs) => Base::Finished { folder, outputs },
+                None => Base::Read(folder),
+            },
             (None, Weights::Random { seed }, Method::Lora(_) | Method::Full | Method::Base) => {
                 Base::Drawn { seed: *seed }
             }
@@ -108,6 +113,11 @@ impl Loaded {
         let mut tensors = base_tensors(base, given, architecture)?;
         for place in &fitted.saved {
             tensors.insert(place.name.clone(), read(&file, &stored(&place.name), &place.shape)?);
+        }
+        if let Some(place) =
+            architecture.tensors().into_iter().find(|place| !tensors.contains_key(&place.name))
+        {
+            return Err(WeightsError::Missing { name: place.name, folder: folder.to_path_buf() }.into());
         }
         let mut adapters = BTreeMap::new();
         for layer in &fitted.layers {
@@ -224,7 +234,9 @@ fn base_tensors(
     }
     let prefix = architecture.base_prefix();
     let read = |place: TensorShape| Ok((place.name.clone(), build::read(&file, prefix, &place)?));
-    architecture.tensors().into_iter().map(read).collect()
+    // What the base lacks, the adapter has.
+    let there = architecture.tensors().into_iter().filter(|place| !file.lacks(architecture, &place.name));
+    there.map(read).collect()
 }
 
 /// What can be said about a model folder without `lorasweep.json`.

@@ -4,7 +4,9 @@
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
+use super::detect::{self, Evidence};
 use super::{Architecture, BertConfig, Gpt2Config};
 
 /// More layers than any model has; keeps a slip from filling the memory.
@@ -21,6 +23,23 @@ pub enum ConfigError {
     /// A family that is not supported.
     #[error("says `model_type` is `{0}`")]
     Family(String),
+    /// A class of transformers that is not supported, where no family is named.
+    #[error("says `architectures` is `{0}`")]
+    Class(String),
+    /// Neither the configuration nor the weights say which family it is.
+    #[error("names neither `model_type` nor `architectures`, and its keys do not show which model it is")]
+    Unknown,
+    /// The user names another family than the configuration.
+    #[error("says `model_type` is `{named}`, and the sweep says `architecture` is `{told}`")]
+    Told {
+        /// The user's.
+        told: String,
+        /// The configuration's.
+        named: String,
+    },
+    /// Weights that are packed into integers.
+    #[error("says the weights are quantised (`{0}`), which is not supported")]
+    Quantised(String),
     /// A variant that would be computed otherwise here.
     #[error("says the model has {found}")]
     Variant {
@@ -39,7 +58,16 @@ impl ConfigError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Family(_) => "use a model of type `bert` or `gpt2`".to_owned(),
+            Self::Family(_) | Self::Class(_) => "use a model of type `bert` or `gpt2`".to_owned(),
+            Self::Unknown => {
+                "say which it is: `architecture: bert` or `architecture: gpt2` beside `from` in the sweep, or \
+                 `\"model_type\": \"bert\"` in config.json"
+                    .to_owned()
+            }
+            Self::Told { .. } => "remove `architecture`: the model says what it is".to_owned(),
+            Self::Quantised(_) => {
+                "use the model that it was made from, in float32, float16 or bfloat16".to_owned()
+            }
             Self::Variant { wanted, .. } => format!("use a model with {wanted}"),
             Self::Broken(_) | Self::Number(_) => "copy the model's config.json again".to_owned(),
         }
@@ -49,7 +77,6 @@ impl ConfigError {
 /// The parts that no family's configuration has; defaults are transformers'.
 #[derive(Deserialize)]
 struct Common {
-    model_type: Option<String>,
     position_embedding_type: Option<String>,
     #[serde(default)]
     add_cross_attention: bool,
@@ -63,20 +90,33 @@ impl Architecture {
     /// # Errors
     /// When it is broken, or describes a model that is not supported or cannot be.
     pub fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
+        Self::from_config_and(json, Evidence::default())
+    }
+
+    /// Reads a `config.json` that may not name its family: something else then says which it is.
+    ///
+    /// # Errors
+    /// When it is broken, nothing says what it is, or it describes a model that is not supported or
+    /// cannot be.
+    pub fn from_config_and(json: &[u8], evidence: Evidence<'_>) -> Result<Self, ConfigError> {
+        let keys: Map<String, Value> = parsed(json)?;
+        if let Some(method) = quantised(&keys) {
+            return Err(ConfigError::Quantised(method));
+        }
         let common: Common = parsed(json)?;
-        let (architecture, variant) = match common.model_type.as_deref() {
-            Some("bert") => {
+        let (architecture, variant) = match detect::family(&keys, evidence)?.as_str() {
+            detect::BERT => {
                 let config = parsed(json)?;
                 let variant = bert_variant(&config, &common);
                 (Self::Bert(config), variant)
             }
-            Some("gpt2") => {
+            detect::GPT2 => {
                 let config = parsed(json)?;
                 let variant = gpt2_variant(&config, &common);
                 (Self::Gpt2(config), variant)
             }
-            Some("gptmini") => (Self::GptMini(parsed(json)?), None),
-            other => return Err(ConfigError::Family(other.unwrap_or("absent").to_owned())),
+            "gptmini" => (Self::GptMini(parsed(json)?), None),
+            other => return Err(ConfigError::Family(other.to_owned())),
         };
         if let Some((found, wanted)) = variant {
             return Err(ConfigError::Variant { found, wanted });
@@ -134,6 +174,15 @@ impl Architecture {
         };
         wrong.or_else(|| padding(self)).map_or(Ok(()), |wrong| Err(ConfigError::Number(wrong)))
     }
+}
+
+/// How the weights are quantised, where the configuration says that they are.
+fn quantised(config: &Map<String, Value>) -> Option<String> {
+    let settings = config.get("quantization_config").filter(|settings| !settings.is_null())?;
+    let bits = |key: &str| settings.get(key).and_then(Value::as_bool) == Some(true);
+    let method = settings.get("quant_method").and_then(Value::as_str);
+    let by_flags = (bits("load_in_8bit") || bits("load_in_4bit")).then_some("bitsandbytes");
+    Some(method.or(by_flags).unwrap_or("an unknown method").to_owned())
 }
 
 fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
@@ -216,7 +265,9 @@ mod tests {
         for (json, said) in [
             ("{", "is broken"),
             (r#"{"model_type": "bert", "hidden_size": "8"}"#, "is broken"),
-            ("{}", "`model_type` is `absent`"),
+            ("{}", "neither `model_type` nor `architectures`"),
+            (r#"{"model_type": "gpt2", "quantization_config": {"quant_method": "gptq"}}"#, "(`gptq`)"),
+            (r#"{"model_type": "bert", "quantization_config": {"load_in_8bit": true}}"#, "(`bitsandbytes`)"),
             (r#"{"model_type": "llama"}"#, "`llama`"),
             (r#"{"model_type": "bert", "hidden_act": "relu"}"#, "`relu`"),
             (r#"{"model_type": "bert", "position_embedding_type": "relative_key"}"#, "relative"),

@@ -1,12 +1,15 @@
 //! Owns the architectures: their configuration, and the name, shape and start of every tensor.
 //!
-//! What a `config.json` may say is judged in `config`, for everybody who reads one.
+//! What a `config.json` may say is judged in `config`, for everybody who reads one; `detect` says which
+//! family it is of, `classifier` what a finished classifier's classes are.
 //!
 //! Shapes are the one source for parameter counts, memory estimates and model construction.
 //! Nothing here allocates a tensor or reads a file.
 
 mod bert;
+mod classifier;
 mod config;
+mod detect;
 mod gpt2;
 mod gptmini;
 
@@ -15,7 +18,9 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use self::bert::BertConfig;
+pub use self::classifier::{are_unnamed, classes};
 pub use self::config::{ConfigError, MOST_LAYERS, WIDEST};
+pub use self::detect::{Evidence, family_of_tensors};
 pub use self::gpt2::Gpt2Config;
 pub use self::gptmini::GptMiniConfig;
 use crate::content::ContentHash;
@@ -34,6 +39,30 @@ pub struct ModelSpec {
     pub tokenizer_content: ContentHash,
     /// Shapes and constants, with any layer truncation applied.
     pub architecture: Architecture,
+    /// What its folder has beside the base model, or lacks of it. Not written where there is nothing to
+    /// say of it.
+    #[serde(default, skip_serializing_if = "Parts::are_usual")]
+    pub parts: Parts,
+}
+
+/// What a model folder has beside the base model, or lacks of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Modules of the base that its weights lack, by their names in `modules_to_save`: each trial draws
+    /// its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fresh: Vec<String>,
+    /// The classes that its own classifier tells apart, in the order of its outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+}
+
+impl Parts {
+    /// Whether it is a base model, whole and alone.
+    #[must_use]
+    pub fn are_usual(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Where a model's starting weights come from.
@@ -194,6 +223,16 @@ impl Architecture {
             Self::Bert(_) => "bert.",
             Self::Gpt2(_) => "transformer.",
             Self::GptMini(_) => "",
+        }
+    }
+
+    /// The module of a base model's tensor, where weights may be without it and a fresh one takes its
+    /// place, as in transformers: the pooler, which masked language models do not have.
+    #[must_use]
+    pub fn optional_module_of(&self, tensor: &str) -> Option<&'static str> {
+        match self {
+            Self::Bert(_) => tensor.starts_with("bert.pooler.").then_some("pooler"),
+            Self::Gpt2(_) | Self::GptMini(_) => None,
         }
     }
 

@@ -24,8 +24,15 @@ pub struct Start {
 /// Where a pack's base weights come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Base<'a> {
-    /// A folder: the same for all slots.
+    /// A folder: the same for all slots, but for modules that it lacks, which each trial draws.
     Read(&'a Checkpoint),
+    /// A finished classifier's folder, its own head with it: the same for all slots.
+    Finished {
+        /// The folder.
+        folder: &'a Checkpoint,
+        /// For each class the output of the folder's head that stands for it.
+        outputs: &'a [usize],
+    },
     /// The model's own seed: an untrained base, the same for all slots.
     Drawn {
         /// The seed.
@@ -43,7 +50,8 @@ pub enum Base<'a> {
 }
 
 /// The starting values for the slots of a pack, which share architecture, kind of method, adapted
-/// modules, saved modules and precision. A head is fresh for every trial, whether it trains or not.
+/// modules, saved modules and precision. A head is fresh for every trial, whether it trains or not, but
+/// for a finished classifier's.
 ///
 /// # Errors
 /// When the folder's tensors do not fit the architecture.
@@ -71,7 +79,8 @@ pub fn start(
         }
     }
     for shape in architecture.head_tensors(head) {
-        let values = values(architecture, Base::Fresh, &shape, &keys, device)?;
+        let values = head_values(architecture, base, &shape, &keys)?;
+        let values: Vec<Tensor> = values.iter().map(|value| value.to_device(device)).collect();
         add(&mut params, &shape, &values, trainable.contains(&shape.name));
     }
     let adapters = (!loras.is_empty()).then(|| {
@@ -95,7 +104,12 @@ fn values(
     device: Device,
 ) -> Result<Vec<Tensor>, WeightsError> {
     let values = match base {
-        Base::Read(folder) => vec![read(folder, architecture.base_prefix(), shape)?],
+        Base::Read(folder) | Base::Finished { folder, .. } if folder.lacks(architecture, &shape.name) => {
+            keys.iter().map(|key| draw(*key, shape)).collect()
+        }
+        Base::Read(folder) | Base::Finished { folder, .. } => {
+            vec![read(folder, architecture.base_prefix(), shape)?]
+        }
         Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), shape)],
         Base::Fresh => keys.iter().map(|key| draw(*key, shape)).collect(),
         Base::Beside { at_work, base } => match at_work.find(&shape.name) {
@@ -104,6 +118,27 @@ fn values(
         },
     };
     Ok(values.iter().map(|value| value.to_device(device)).collect())
+}
+
+/// The values of a tensor of the head, one for each slot.
+fn head_values(
+    architecture: &Architecture,
+    base: Base<'_>,
+    shape: &TensorShape,
+    keys: &[StreamKey],
+) -> Result<Vec<Tensor>, WeightsError> {
+    match base {
+        Base::Finished { folder, outputs } => {
+            let whole = read(folder, architecture.base_prefix(), shape)?;
+            let outputs: Vec<i64> = outputs.iter().map(|output| index(*output)).collect();
+            let ours = whole.index_select(0, &Tensor::from_slice(&outputs));
+            Ok(keys.iter().map(|_| ours.shallow_clone()).collect())
+        }
+        Base::Beside { base, .. } => head_values(architecture, *base, shape, keys),
+        Base::Read(_) | Base::Drawn { .. } | Base::Fresh => {
+            Ok(keys.iter().map(|key| draw(*key, shape)).collect())
+        }
+    }
 }
 
 /// What a frozen tensor of the base is kept in, and what one that trains is rounded to in products.

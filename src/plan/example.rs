@@ -69,6 +69,7 @@ fn model(name: &str, tokenizer: &str) -> ModelSpec {
         weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from(tokenizer),
         tokenizer_content: ContentHash::of_bytes(tokenizer.as_bytes()),
+        parts: crate::arch::Parts::default(),
         architecture: Architecture::Bert(BertConfig {
             hidden_size: 384,
             num_hidden_layers: 2,

@@ -129,6 +129,9 @@ fn reason(path: &str, was: Option<&Value>, is: Option<&Value>) -> String {
         "task.files.2" => "the test data changed".to_owned(),
         "weights" | "weights_seed" => "the base model's weights changed".to_owned(),
         "tokenizer" => "the tokenizer changed".to_owned(),
+        path if path == "head" || path.starts_with("head.") => {
+            "`base` evaluates another head than before".to_owned()
+        }
         _ => {
             // What the method sets stands in the grid itself.
             let path = path.strip_prefix("method.").unwrap_or(path);

@@ -10,7 +10,9 @@ use super::setting::Point;
 use super::source::At;
 use super::survey::Survey;
 use super::words::short;
-use super::{DeviceRequest, SweepSpec, check_models, check_pairs, check_split, check_task, grid};
+use super::{
+    DeviceRequest, SweepSpec, check_heads, check_models, check_pairs, check_split, check_task, grid,
+};
 
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
 const LONGEST_NAME: usize = 100;
@@ -38,6 +40,7 @@ pub(super) fn check(
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
     let configurations = grid::configurations(points, &tasks, &models);
+    check_heads::check(points, &tasks, &models, &mut report);
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value);

@@ -3,9 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crate::arch::{Architecture, ModelSpec, Weights};
+use crate::arch::{Architecture, ModelSpec, Parts, Weights};
 
 use super::error::{Problem, Report, SpecError};
+use super::keys;
 use super::model_shape;
 use super::raw::{RawModel, RawSweep};
 use super::read::missing;
@@ -28,20 +29,16 @@ pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> BTr
 fn check_one(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<ModelSpec> {
     let has = |key: &str| raw.keys.iter().find(|at| at.value == key).map(|at| at.place);
     let loaded = match (has("from"), has("architecture")) {
-        (Some(_), Some(place)) => {
-            conflict("architecture", "from", place, report).hint("keep one of them");
-            return None;
-        }
         (None, None) => {
             missing("from", &title(raw), raw.place, report)
                 .hint("a model folder, or `architecture: bert` for a model with random weights");
             return None;
         }
-        (Some(_), None) => from_folder(raw, facts, report),
+        (Some(_), _) => from_folder(raw, facts, report),
         (None, Some(_)) => from_numbers(raw, facts, report),
     };
     let tokenizer = tokenizer(raw, facts, report);
-    let (weights, mut architecture) = loaded?;
+    let Loaded { weights, mut architecture, parts } = loaded?;
     let tokenizer = tokenizer?;
     match weights {
         Weights::Random { .. } => model_shape::set_vocabulary(&mut architecture, tokenizer.vocabulary),
@@ -53,7 +50,15 @@ fn check_one(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<
         tokenizer: tokenizer.path.clone(),
         tokenizer_content: tokenizer.content,
         architecture,
+        parts,
     })
+}
+
+/// A model but for its tokenizer.
+struct Loaded {
+    weights: Weights,
+    architecture: Architecture,
+    parts: Parts,
 }
 
 fn title(raw: &RawModel) -> String {
@@ -69,21 +74,8 @@ fn fault(fault: &Fault, place: Place, report: &mut Report) {
 }
 
 /// A pretrained model, its first layers where `layers` asks for that.
-fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<(Weights, Architecture)> {
-    const BESIDE: [&str; 6] =
-        ["from", "revision", "layers", "tokenizer", "hidden_dropout", "attention_dropout"];
-    for key in raw.keys.iter().filter(|key| !BESIDE.contains(&key.value)) {
-        let hint = match key.value {
-            "seed" => "its weights are not random",
-            _ => "the model's config.json decides it",
-        };
-        conflict(key.value, "from", key.place, report).hint(hint);
-    }
-    if let (Some(revision), true) = (&raw.revision, facts.is_local) {
-        let whose = "a model folder of this machine".to_owned();
-        let problem = Problem::InapplicableKey { key: "revision", whose };
-        report.error(revision.place, problem).hint("remove it, or name a model of the hub: `owner/name`");
-    }
+fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<Loaded> {
+    beside_from(raw, facts, report);
     let from = raw.from.as_ref()?;
     let folder: &FolderFacts = match facts.folder.as_ref()? {
         Ok(folder) => folder,
@@ -115,18 +107,44 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
                     format!("the weights are missing in `{}`: it can be planned, not run", from.value);
                 report.warn(from.place, message);
             }
-            return Some((Weights::Absent, architecture));
+            return Some(Loaded { weights: Weights::Absent, architecture, parts: Parts::default() });
         }
     };
-    if let Err(error) = tensors.check(&architecture) {
-        fault(&weights_fault(&error, &folder.path, &from.value), from.place, report);
-        return None;
+    let parts = match tensors.check(&architecture) {
+        Ok(fresh) => folder.parts(&fresh),
+        Err(error) => {
+            fault(&weights_fault(&error, &folder.path, &from.value), from.place, report);
+            return None;
+        }
+    };
+    Some(Loaded { weights: Weights::Folder { path: folder.path.clone(), content }, architecture, parts })
+}
+
+/// The keys that mean something beside `from`. `architecture` does where the folder does not say what it
+/// is; the look at the folder compares the two.
+fn beside_from(raw: &RawModel, facts: &ModelFacts, report: &mut Report) {
+    const BESIDE: [&str; 7] =
+        ["from", "architecture", "revision", "layers", "tokenizer", "hidden_dropout", "attention_dropout"];
+    for key in raw.keys.iter().filter(|key| !BESIDE.contains(&key.value)) {
+        let hint = match key.value {
+            "seed" => "its weights are not random",
+            _ => "the model's config.json decides it",
+        };
+        conflict(key.value, "from", key.place, report).hint(hint);
     }
-    Some((Weights::Folder { path: folder.path.clone(), content }, architecture))
+    if let Some(architecture) = raw.architecture.as_ref().filter(|at| at.value == keys::GPTMINI) {
+        conflict("architecture", "from", architecture.place, report)
+            .hint("a `gptmini` is never loaded: remove `from`");
+    }
+    if let (Some(revision), true) = (&raw.revision, facts.is_local) {
+        let whose = "a model folder of this machine".to_owned();
+        let problem = Problem::InapplicableKey { key: "revision", whose };
+        report.error(revision.place, problem).hint("remove it, or name a model of the hub: `owner/name`");
+    }
 }
 
 /// A model with random weights. The vocabulary is its tokenizer's.
-fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<(Weights, Architecture)> {
+fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<Loaded> {
     let family = raw.architecture.as_ref()?.value.as_str();
     for key in model_shape::needs(family) {
         if !raw.keys.iter().any(|at| at.value == *key) {
@@ -141,7 +159,11 @@ fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Opti
     }
     // A model without a tokenizer is nothing yet, and that is told already.
     facts.tokenizer.as_ref()?.as_ref().ok()?;
-    Some((Weights::Random { seed: raw.seed }, model_shape::from_numbers(raw, family)?))
+    Some(Loaded {
+        weights: Weights::Random { seed: raw.seed },
+        architecture: model_shape::from_numbers(raw, family)?,
+        parts: Parts::default(),
+    })
 }
 
 fn heads_divide(hidden: &At<usize>, heads: &At<usize>, report: &mut Report) {

@@ -137,7 +137,8 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
             continue;
         }
         let random = |known: &RawModel| {
-            known.name.value == model.value && known.keys.iter().any(|key| key.value == "architecture")
+            let has = |name: &str| known.keys.iter().any(|key| key.value == name);
+            known.name.value == model.value && has("architecture") && !has("from")
         };
         if raw.models.iter().any(random) {
             untrained(method, model, report);

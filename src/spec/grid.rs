@@ -190,10 +190,12 @@ fn targets(point: &Point<'_>, model: &ModelSpec) -> Vec<String> {
     }
 }
 
-/// The modules that train beside the adapters; a head that has no tensors is none.
+/// The modules that train beside the adapters; a head that has no tensors is none. Where the sweep does
+/// not say, those that the weights lack train too: what is drawn at random should learn.
 fn modules_to_save(point: &Point<'_>, task: &Task, model: &ModelSpec) -> Vec<String> {
     let no_head = model.architecture.head_tensors(task.objective.head()).is_empty();
-    let head = || vec![Lora::HEAD.to_owned()];
+    let fresh = model.parts.fresh.iter().cloned();
+    let head = || std::iter::once(Lora::HEAD.to_owned()).chain(fresh).collect();
     let modules = point.modules_to_save.map(|all| all.iter().map(|at| at.value.clone()).collect());
     let modules: Vec<String> = modules.unwrap_or_else(head);
     in_one_order(modules.into_iter().filter(|module| !(no_head && module == Lora::HEAD)))

@@ -254,7 +254,11 @@ static MODEL: Section = Section {
     groups: &[&[
         key("from", Kind::Text, "Folder with config.json, weights and tokenizer, or owner/name on the hub"),
         key("revision", Kind::Text, "Branch, tag or commit of a model on the hub (default: main)"),
-        key("architecture", Kind::Choice(&[BERT, GPT2, GPTMINI]), "Family of a model with random weights"),
+        key(
+            "architecture",
+            Kind::Choice(&[BERT, GPT2, GPTMINI]),
+            "Family of a model with random weights; with `from`, what the folder is where its config.json does not say",
+        ),
         key(
             "tokenizer",
             Kind::Text,

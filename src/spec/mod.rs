@@ -8,6 +8,7 @@
 pub mod changes;
 mod check;
 mod check_grid;
+mod check_heads;
 mod check_labels;
 mod check_models;
 mod check_pairs;

@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::arch::{Architecture, ConfigError};
+use crate::arch::{self, Architecture, ConfigError, Evidence, Head, Parts};
 use crate::content::ContentHash;
 use crate::data::tokenizer::{self, Tokenizer, TokenizerError};
 use crate::hub::Files;
@@ -33,6 +33,8 @@ pub(super) struct FolderFacts {
     pub(super) path: PathBuf,
     pub(super) config: Result<Architecture, Fault>,
     pub(super) weights: Result<WeightFacts, Fault>,
+    /// The classes of a finished classifier.
+    pub(super) classes: Option<Vec<String>>,
 }
 
 /// Weights that could be read, or need not be there.
@@ -79,7 +81,8 @@ pub(super) fn look(raw: &RawSweep, used: &HashSet<&str>, look: Look<'_>) -> Vec<
 /// What was found already: several models may start from one folder.
 struct Seen<'a> {
     look: Look<'a>,
-    folders: HashMap<Origin, Result<FolderFacts, Fault>>,
+    /// By place, and by what the sweep says that they are.
+    folders: HashMap<(Origin, Option<String>), Result<FolderFacts, Fault>>,
     tokenizers: HashMap<Origin, Result<TokenizerFacts, Fault>>,
 }
 
@@ -90,7 +93,8 @@ impl Seen<'_> {
             Some((self.look.model_origin(&format!("{}{revision}", at.value))?, at.value.clone()))
         });
         let is_local = matches!(&from, Some((Origin::Path(_), _)));
-        let folder = from.map(|(origin, name)| (self.folder(origin, &name), name));
+        let told = model.architecture.as_ref().map(|at| at.value.clone());
+        let folder = from.map(|(origin, name)| (self.folder(origin, told, &name), name));
         let tokenizer = match (&model.tokenizer, &folder) {
             (Some(at), _) => {
                 self.look.model_origin(&at.value).map(|origin| self.tokenizer(origin, &at.value))
@@ -101,20 +105,21 @@ impl Seen<'_> {
         ModelFacts { folder: folder.map(|(facts, _)| facts), tokenizer, is_local }
     }
 
-    fn folder(&mut self, origin: Origin, name: &str) -> Result<FolderFacts, Fault> {
+    fn folder(&mut self, origin: Origin, told: Option<String>, name: &str) -> Result<FolderFacts, Fault> {
         let look = self.look;
-        let load = |origin: &Origin| match origin {
-            Origin::Path(path) => model_folder(path, name, look.purpose == Purpose::Plan),
+        let read =
+            |path: &Path, told: Option<&str>| model_folder(path, name, told, look.purpose == Purpose::Plan);
+        let load = |(origin, told): &(Origin, Option<String>)| match origin {
+            Origin::Path(path) => read(path, told.as_deref()),
             Origin::Hub(reference) => {
                 let files = match look.purpose {
                     Purpose::Plan => Files::WithoutWeights,
                     Purpose::Run => Files::All,
                 };
-                let path = look.model(reference, files)?;
-                model_folder(&path, name, look.purpose == Purpose::Plan)
+                read(&look.model(reference, files)?, told.as_deref())
             }
         };
-        self.folders.entry(origin).or_insert_with_key(load).clone()
+        self.folders.entry((origin, told)).or_insert_with_key(load).clone()
     }
 
     fn tokenizer(&mut self, origin: Origin, name: &str) -> Result<TokenizerFacts, Fault> {
@@ -127,36 +132,98 @@ impl Seen<'_> {
     }
 }
 
-fn model_folder(path: &Path, name: &str, may_lack_weights: bool) -> Result<FolderFacts, Fault> {
+fn model_folder(
+    path: &Path,
+    name: &str,
+    told: Option<&str>,
+    may_lack_weights: bool,
+) -> Result<FolderFacts, Fault> {
     if !path.is_dir() {
         let hint = format!("`{}` should be a folder with config.json, weights and tokenizer", path.display());
         return Err(Fault { message: format!("no model folder `{name}`"), hint });
     }
-    let weights = match weights(path) {
+    if path.join(ADAPTER).is_file() && !path.join(CONFIG).is_file() {
+        return Err(adapter_alone(path, name));
+    }
+    let found = match weights(path) {
         Err(WeightsError::NoWeights { .. }) if may_lack_weights => Ok(WeightFacts::Absent),
-        found => found.map_err(|error| weights_fault(&error, path, name)),
+        found => found,
     };
-    Ok(FolderFacts { path: path.to_path_buf(), config: config(path, name), weights })
+    let tensors = match &found {
+        Ok(WeightFacts::Found { tensors, .. }) => Some(&**tensors),
+        Ok(WeightFacts::Absent) | Err(_) => None,
+    };
+    let json = config_json(path, name);
+    let config = json.as_ref().map_err(Clone::clone).and_then(|json| {
+        let family = tensors.and_then(|tensors| arch::family_of_tensors(tensors.names()));
+        architecture(json, Evidence { told, tensors: family }, name)
+    });
+    let classes = match (&json, &config, tensors) {
+        (Ok(json), Ok(architecture), Some(tensors)) => classes(json, architecture, tensors),
+        (_, _, _) => None,
+    };
+    let weights = found.map_err(|error| weights_fault(&error, path, name));
+    Ok(FolderFacts { path: path.to_path_buf(), config, weights, classes })
 }
 
-fn config(folder: &Path, name: &str) -> Result<Architecture, Fault> {
-    let path = folder.join("config.json");
+const CONFIG: &str = "config.json";
+/// What PEFT calls an adapter's settings.
+const ADAPTER: &str = "adapter_config.json";
+
+/// A folder that holds an adapter and no model.
+fn adapter_alone(folder: &Path, name: &str) -> Fault {
+    let settings = fs::read(folder.join(ADAPTER)).unwrap_or_default();
+    let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap_or_default();
+    let base = settings["base_model_name_or_path"].as_str();
+    let base = base.map(|base| format!(", here `{base}`")).unwrap_or_default();
+    Fault {
+        message: format!("`{name}` is an adapter of PEFT, not a model"),
+        hint: format!(
+            "`from` takes the model that an adapter is for{base}; `lorasweep import` reads the adapter"
+        ),
+    }
+}
+
+/// What the outputs of a folder's classifier are called, where it has one for texts.
+fn classes(json: &[u8], architecture: &Architecture, tensors: &Checkpoint) -> Option<Vec<String>> {
+    let find = |name: &str| tensors.find(name, architecture.base_prefix()).ok();
+    let head = |labels| architecture.head_tensors(Head::Classifier { labels });
+    let outputs = *find(&head(1).first()?.name)?.shape.first()?;
+    let fits = |shape: &arch::TensorShape| {
+        find(&shape.name).is_some_and(|found| found.shape == shape.shape && found.kind.is_float())
+    };
+    head(outputs).iter().all(fits).then(|| arch::classes(json, outputs)).flatten()
+}
+
+fn config_json(folder: &Path, name: &str) -> Result<Vec<u8>, Fault> {
+    let path = folder.join(CONFIG);
     if path.metadata().is_ok_and(|found| found.len() > MAX_CONFIG_BYTES) {
         return Err(Fault {
             message: format!("config.json in `{name}` has more than {} MiB", MAX_CONFIG_BYTES >> 20),
             hint: "copy the model's config.json again".to_owned(),
         });
     }
-    let bytes = fs::read(path).map_err(|error| Fault {
+    fs::read(path).map_err(|error| Fault {
         message: format!("model folder `{name}` has no readable config.json: {error}"),
         hint: "save the model with transformers' `save_pretrained`, or copy its config.json here".to_owned(),
-    })?;
-    let architecture = Architecture::from_config(&bytes).and_then(|architecture| match architecture {
-        Architecture::Bert(_) | Architecture::Gpt2(_) => Ok(architecture),
-        Architecture::GptMini(_) => Err(ConfigError::Family("gptmini".to_owned())),
-    });
+    })
+}
+
+fn architecture(json: &[u8], evidence: Evidence<'_>, name: &str) -> Result<Architecture, Fault> {
+    let architecture =
+        Architecture::from_config_and(json, evidence).and_then(|architecture| match architecture {
+            Architecture::Bert(_) | Architecture::Gpt2(_) => Ok(architecture),
+            Architecture::GptMini(_) => Err(ConfigError::Family("gptmini".to_owned())),
+        });
     architecture
         .map_err(|error| Fault { message: format!("config.json in `{name}` {error}"), hint: error.hint() })
+}
+
+impl FolderFacts {
+    /// What the folder has beside the base model, or lacks of it: `fresh` are the modules it lacks.
+    pub(super) fn parts(&self, fresh: &[&str]) -> Parts {
+        Parts { fresh: fresh.iter().map(ToString::to_string).collect(), classes: self.classes.clone() }
+    }
 }
 
 fn weights(folder: &Path) -> Result<WeightFacts, WeightsError> {
@@ -177,18 +244,22 @@ pub(super) fn weights_fault(error: &WeightsError, folder: &Path, name: &str) -> 
 /// The tokenizer at a path: a folder with it, or the file itself. It is loaded once here, so that a
 /// broken one fails before anything starts.
 fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
-    let fault = |detail: &str| Fault {
+    let fault = |detail: &str, hint: &str| Fault {
         message: format!("cannot use the tokenizer in `{name}`: {detail}"),
-        hint:
-            "give a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt; or the file itself"
-                .to_owned(),
+        hint: hint.to_owned(),
     };
-    let failed = |error: TokenizerError| fault(&error.detail);
+    const GIVE: &str =
+        "give a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt; or the file itself";
+    // What there is to do stands behind a semicolon, where it is something else.
+    let failed = |error: TokenizerError| match error.detail.rsplit_once("; ") {
+        Some((detail, hint)) => fault(detail, hint),
+        None => fault(&error.detail, GIVE),
+    };
     let files = tokenizer::files(path).map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
     for file in &files {
         let opened = File::open(file).and_then(|file| hasher.update_reader(file).map(|_| ()));
-        opened.map_err(|error| fault(&error.to_string()))?;
+        opened.map_err(|error| fault(&error.to_string(), GIVE))?;
     }
     let loaded = Tokenizer::load(path).map_err(failed)?;
     let around = |pair| loaded.room(MUCH_ROOM, pair).map(|room| MUCH_ROOM - room).map_err(failed);

@@ -41,6 +41,7 @@ fn model(name: &str, folder: &str) -> ModelSpec {
         tokenizer: path.join("vocab.txt"),
         weights: Weights::Folder { path, content: ContentHash::of_bytes(name.as_bytes()) },
         tokenizer_content: ContentHash::of_bytes(b"vocab"),
+        parts: crate::arch::Parts::default(),
         architecture: Architecture::Bert(BertConfig { num_hidden_layers: 1, ..BertConfig::default() }),
     }
 }

@@ -73,6 +73,7 @@ impl Bench {
             weights: Weights::Folder { content: weights::content(&path).unwrap(), path: path.clone() },
             tokenizer: path,
             tokenizer_content: ContentHash::of_bytes(b""),
+            parts: lorasweep::arch::Parts::default(),
             architecture,
         };
         let configuration = Configuration::new(&case.task, &model, case.method.clone(), training());

@@ -101,6 +101,7 @@ fn graph() -> JobGraph {
         weights: Weights::Random { seed: 1 },
         tokenizer: PathBuf::from("vocab.txt"),
         tokenizer_content: hash,
+        parts: lorasweep::arch::Parts::default(),
         architecture: Architecture::Bert(BertConfig::default()),
     });
     let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));

@@ -179,6 +179,14 @@ fn pickled_weights() {
     Target { name: "pickled_weights", files: &["pytorch_model.bin"], seeds, words, read: read_weights }.run();
 }
 
+#[test]
+fn streamed_weights() {
+    let words = &["ctorch\nHalfStorage\n", "cos\nsystem\n", "q\0", "h\0", "}(", "tR", "\u{1}\0\0\0\0\0\0\0"];
+    let seeds = vec![fixture("stream.bin")];
+    Target { name: "streamed_weights", files: &["pytorch_model.bin"], seeds, words, read: read_weights }
+        .run();
+}
+
 /// Looks at every byte of what can be read.
 fn read_weights(folder: &Path) {
     if let Ok(found) = weights::read(folder) {

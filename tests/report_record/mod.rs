@@ -189,6 +189,7 @@ fn model(name: &str, layers: usize, hidden: usize) -> ModelSpec {
         weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from("assets/tokenizer.json"),
         tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
+        parts: lorasweep::arch::Parts::default(),
         architecture: Architecture::Bert(config),
     }
 }

@@ -32,6 +32,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from("tokenizer.json"),
         tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
+        parts: lorasweep::arch::Parts::default(),
         architecture: Architecture::Bert(BertConfig { num_hidden_layers: 1, ..BertConfig::default() }),
     };
     let task = task();

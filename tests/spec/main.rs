@@ -5,6 +5,7 @@
 mod folder;
 mod hostile;
 mod looks;
+mod models;
 mod plan;
 mod starters;
 mod tasks;

@@ -81,6 +81,7 @@ impl Subject {
             weights: Weights::Folder { path, content },
             tokenizer: tokenizer.to_path_buf(),
             tokenizer_content: content,
+            parts: lorasweep::arch::Parts::default(),
             architecture,
         }
     }

@@ -10,20 +10,15 @@ use zip::result::ZipError;
 use zip::{CompressionMethod, ZipArchive};
 
 use super::error::Fault;
-use super::pickle::{self, Described};
-use super::tensor::{Kind, Stored};
-
-/// A description of 50,000 tensors stays below it. Reading one takes at most fifty times its size.
-const MAX_PICKLE_BYTES: usize = 16 << 20;
+use super::pickle;
+use super::place::place;
+use super::tensor::Stored;
 
 /// The tensors of a file with this content.
 pub(super) fn tensors(file: &[u8]) -> Result<Vec<(String, Stored)>, Fault> {
-    // Every pickle of protocol 2 or later begins like this, and only the old format begins with one.
-    if file.starts_with(&[0x80]) {
-        return Err(Fault::OldFormat);
-    }
     let archive = Archive::open(file)?;
-    let described = pickle::state_dict(archive.pickle()?)?;
+    let pickle = pickle::unpickle(archive.pickle()?, 0)?;
+    let described = pickle.state_dict()?;
     let mut checked = BTreeMap::new();
     let mut stored = Vec::with_capacity(described.len());
     for (name, tensor) in described {
@@ -84,11 +79,11 @@ impl<'f> Archive<'f> {
 
     fn pickle(&self) -> Result<&'f [u8], Fault> {
         let bytes = self.member("data.pkl")?;
-        if bytes.len() > MAX_PICKLE_BYTES {
+        if bytes.len() > pickle::MAX_BYTES {
             return Err(Fault::Oversized {
                 what: "`data.pkl`".to_owned(),
                 claimed: bytes.len() as u64,
-                limit: MAX_PICKLE_BYTES as u64,
+                limit: pickle::MAX_BYTES as u64,
             });
         }
         Ok(&self.file[bytes])
@@ -122,48 +117,4 @@ fn members(file: &[u8]) -> Result<BTreeMap<String, Member>, Fault> {
         members.insert(name, Member { bytes, crc32 });
     }
     Ok(members)
-}
-
-/// Finds a tensor's bytes in its storage, and makes sure that they are all there.
-fn place(name: &str, tensor: &Described<'_>, storage: &Range<usize>) -> Result<Stored, Fault> {
-    let outside = || Fault::Outside { tensor: name.to_owned() };
-    let class = tensor.storage.class;
-    let kind = Kind::from_storage(class)
-        .ok_or_else(|| Fault::UnknownKind { tensor: name.to_owned(), found: format!("torch.{class}") })?;
-    let room = storage.len() / kind.width();
-    let count = tensor.shape.iter().try_fold(1_usize, |count, &size| count.checked_mul(size));
-    let count = count.ok_or_else(outside)?;
-    if count > room {
-        return Err(Fault::Oversized {
-            what: format!("tensor `{name}`"),
-            claimed: (count as u64).saturating_mul(kind.width() as u64),
-            limit: storage.len() as u64,
-        });
-    }
-    let contiguous = count == 0 || is_contiguous(&tensor.shape, &tensor.strides);
-    let span = if contiguous { Some(count) } else { span(&tensor.shape, &tensor.strides) };
-    let end = span.and_then(|span| tensor.offset.checked_add(span)).filter(|&end| end <= room);
-    let end = end.ok_or_else(outside)?;
-    let bytes = storage.start + tensor.offset * kind.width()..storage.start + end * kind.width();
-    let strides = (!contiguous).then(|| tensor.strides.clone());
-    Ok(Stored { kind, shape: tensor.shape.clone(), strides, bytes })
-}
-
-/// Whether the elements follow each other in row-major order. The stride of a dimension of one
-/// element means nothing.
-fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
-    let mut step = 1;
-    shape.iter().zip(strides).rev().all(|(&size, &stride)| {
-        let fits = size == 1 || stride == step;
-        step *= size;
-        fits
-    })
-}
-
-/// Elements from the first to the last of a tensor that has any; `None` when out of all bounds.
-fn span(shape: &[usize], strides: &[usize]) -> Option<usize> {
-    shape
-        .iter()
-        .zip(strides)
-        .try_fold(1_usize, |span, (&size, &stride)| span.checked_add(stride.checked_mul(size - 1)?))
 }

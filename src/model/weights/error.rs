@@ -58,6 +58,30 @@ pub enum WeightsError {
         /// What the file holds.
         found: Vec<usize>,
     },
+    /// The weights are a model with PEFT's adapters in it, saved as a whole.
+    #[error(
+        "the weights in `{}` are a model with adapters that were not merged (tensor `{name}`); in Python, \
+         save `model.merge_and_unload()`, or take the adapter's base for `from`",
+        folder.display()
+    )]
+    Adapters {
+        /// A tensor that says so.
+        name: String,
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// The weights are packed into integers.
+    #[error(
+        "the weights in `{}` are quantised (tensor `{name}`), which is not supported; use the model that \
+         they were made from, in float32, float16 or bfloat16",
+        folder.display()
+    )]
+    Quantised {
+        /// A tensor that says so.
+        name: String,
+        /// The folder.
+        folder: PathBuf,
+    },
     /// A tensor holds NaN or infinity.
     #[error(
         "tensor `{name}` is NaN or infinite at element {element}; take the weights from an \
@@ -105,9 +129,6 @@ pub enum Fault {
         /// The type, as the file names it.
         found: String,
     },
-    /// What torch wrote before 1.6.
-    #[error("it has the format of torch before 1.6; {RESAVE}")]
-    OldFormat,
     /// The pickle asks for a function or class that a state dictionary never needs.
     #[error(
         "its pickle is a program, and lorasweep refuses to run `{global}`; only if you trust its \
@@ -120,7 +141,7 @@ pub enum Fault {
     /// The pickle is not the state dictionary that `torch.save` writes.
     #[error("its pickle is no state dictionary of tensors ({reason}, at byte {position}); {RESAVE}")]
     Pickle {
-        /// Place in `data.pkl`.
+        /// Place in `data.pkl`, or in a file of torch before 1.6.
         position: usize,
         /// What was found.
         reason: &'static str,

@@ -1,16 +1,20 @@
 //! Owns reading the weights of a folder in transformers' layout: which files they are in, their
-//! two formats, and looking tensors up by name.
+//! formats (safetensors, torch's zip archives, torch's streams from before 1.6), and looking tensors
+//! up by name.
 //!
 //! Nothing in a weight file is executed, nothing it claims is believed before it is checked, and
 //! its bytes stay in the file until somebody asks for them. Builds no model and needs no libtorch.
 
 mod archive;
 mod error;
+mod names;
 mod pickle;
+mod place;
 mod safetensors;
+mod stream;
 mod tensor;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
@@ -49,6 +53,8 @@ pub struct Checkpoint {
     files: Vec<Mmap>,
     /// Each tensor with the index of its file.
     tensors: BTreeMap<String, (usize, Stored)>,
+    /// What stands before the names of the whole model, as [`names::wrapping`] finds it.
+    wrapping: String,
 }
 
 /// Finds all tensors of a model folder.
@@ -57,11 +63,11 @@ pub struct Checkpoint {
 /// When the folder has no weight file, or one cannot be read, is damaged, or asks for code to run.
 pub fn read(folder: &Path) -> Result<Checkpoint, WeightsError> {
     let listed = Listed::find(folder)?;
-    let mut checkpoint =
-        Checkpoint { folder: folder.to_owned(), files: Vec::new(), tensors: BTreeMap::new() };
+    let mut checkpoint = Checkpoint::empty(folder);
     for path in &listed.files {
         checkpoint.add(path)?;
     }
+    checkpoint.wrapping = names::wrapping(checkpoint.names());
     match listed.names.into_iter().find(|name| !checkpoint.tensors.contains_key(name)) {
         Some(name) => Err(checkpoint.missing(&name)),
         None => Ok(checkpoint),
@@ -73,8 +79,7 @@ pub fn read(folder: &Path) -> Result<Checkpoint, WeightsError> {
 /// # Errors
 /// When it cannot be read, is damaged, or asks for code to run.
 pub fn read_file(path: &Path) -> Result<Checkpoint, WeightsError> {
-    let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
-    let mut checkpoint = Checkpoint { folder, files: Vec::new(), tensors: BTreeMap::new() };
+    let mut checkpoint = Checkpoint::empty(path.parent().unwrap_or_else(|| Path::new(".")));
     checkpoint.add(path)?;
     Ok(checkpoint)
 }
@@ -104,6 +109,11 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
 }
 
 impl Checkpoint {
+    fn empty(folder: &Path) -> Self {
+        let (folder, wrapping) = (folder.to_owned(), String::new());
+        Self { folder, files: Vec::new(), tensors: BTreeMap::new(), wrapping }
+    }
+
     /// The names of all tensors, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tensors.keys().map(String::as_str)
@@ -117,20 +127,23 @@ impl Checkpoint {
     }
 
     /// The tensor with this name as a model knows it: with or without `prefix` (files of the base
-    /// model alone leave `bert.` out), or with the names `gamma` and `beta` that old files of
-    /// BERT have for the weight and bias of a `LayerNorm`.
+    /// model alone leave `bert.` out), behind what wraps the file's whole model, with the names `gamma`
+    /// and `beta` that old files of BERT have for the weight and bias of a `LayerNorm`, or as the
+    /// output layer that is the word embedding.
     ///
     /// # Errors
     /// [`WeightsError::Missing`] when there is none.
     pub fn find(&self, name: &str, prefix: &str) -> Result<TensorView<'_>, WeightsError> {
-        let other = match name.strip_prefix(prefix) {
-            Some(bare) => bare.to_owned(),
-            None => format!("{prefix}{name}"),
-        };
-        [name, &other]
-            .into_iter()
-            .find_map(|name| self.tensor(name).or_else(|| self.tensor(&old_norm_name(name)?)))
+        names::candidates(name, prefix, &self.wrapping)
+            .find_map(|name| self.tensor(&name))
             .ok_or_else(|| self.missing(name))
+    }
+
+    /// Whether a tensor that a model can do without, drawn afresh, is not there.
+    #[must_use]
+    pub fn lacks(&self, architecture: &Architecture, name: &str) -> bool {
+        architecture.optional_module_of(name).is_some()
+            && self.find(name, architecture.base_prefix()).is_err()
     }
 
     /// The tensor as a model needs it: found as by [`Checkpoint::find`], of this shape, and finite.
@@ -143,14 +156,41 @@ impl Checkpoint {
         Ok(tensor)
     }
 
-    /// Makes sure that every tensor of a base model is there and has its shape. Reads no values.
+    /// Makes sure that every tensor of a base model is there, has its shape and is neither quantised nor
+    /// under an adapter. Gives the modules that are not there and can be drawn afresh. Reads no values.
     ///
     /// # Errors
-    /// [`WeightsError::Missing`] or [`WeightsError::Shape`] with the first one that does not fit.
-    pub fn check(&self, architecture: &Architecture) -> Result<(), WeightsError> {
-        architecture.tensors().iter().try_for_each(|tensor| {
-            self.find(&tensor.name, architecture.base_prefix())?.with_shape(&tensor.shape).map(|_| ())
-        })
+    /// With the first tensor that does not fit.
+    pub fn check(&self, architecture: &Architecture) -> Result<Vec<&'static str>, WeightsError> {
+        if let Some(name) = self.names().find(|name| names::is_adapters(name)) {
+            return Err(WeightsError::Adapters { name: name.to_owned(), folder: self.folder.clone() });
+        }
+        let (mut fresh, mut there) = (BTreeSet::new(), BTreeSet::new());
+        for tensor in architecture.tensors() {
+            let module = architecture.optional_module_of(&tensor.name);
+            match (self.find(&tensor.name, architecture.base_prefix()), module) {
+                (Ok(found), module) => {
+                    if !found.kind.is_float() {
+                        return Err(self.quantised(found.name));
+                    }
+                    found.with_shape(&tensor.shape)?;
+                    there.extend(module);
+                }
+                (Err(_), Some(module)) => drop(fresh.insert(module)),
+                (Err(missing), None) => {
+                    let quantised = self.names().find(|name| names::is_quantised(name));
+                    return Err(quantised.map_or(missing, |name| self.quantised(name)));
+                }
+            }
+        }
+        match fresh.intersection(&there).next() {
+            Some(module) => Err(self.missing(module)),
+            None => Ok(fresh.into_iter().collect()),
+        }
+    }
+
+    fn quantised(&self, name: &str) -> WeightsError {
+        WeightsError::Quantised { name: name.to_owned(), folder: self.folder.clone() }
     }
 
     fn missing(&self, name: &str) -> WeightsError {
@@ -163,6 +203,8 @@ impl Checkpoint {
             Err(Fault::Pointer)
         } else if path.extension().is_some_and(|extension| extension == "safetensors") {
             safetensors::tensors(&file)
+        } else if stream::is_stream(&file) {
+            stream::tensors(&file)
         } else {
             archive::tensors(&file)
         };
@@ -225,11 +267,6 @@ struct ShardIndex {
 fn is_file_name(text: &str) -> bool {
     let mut parts = Path::new(text).components();
     matches!((parts.next(), parts.next()), (Some(Component::Normal(_)), None))
-}
-
-fn old_norm_name(name: &str) -> Option<String> {
-    let old = |new: &str, old: &str| name.strip_suffix(new).map(|module| format!("{module}{old}"));
-    old("LayerNorm.weight", "LayerNorm.gamma").or_else(|| old("LayerNorm.bias", "LayerNorm.beta"))
 }
 
 fn read_error(path: &Path, source: std::io::Error) -> WeightsError {

@@ -1,5 +1,7 @@
 //! Owns the safetensors format: finds the tensors of one file. Checks no names, copies no bytes.
 
+use std::collections::HashMap;
+
 use safetensors::SafeTensors;
 use safetensors::tensor::{Metadata, SafeTensorError};
 
@@ -18,15 +20,32 @@ pub(super) fn tensors(file: &[u8]) -> Result<Vec<(String, Stored)>, Fault> {
     let metadata: Metadata = serde_json::from_slice(header).map_err(|_| wrong_header(file, header))?;
     let start = LENGTH_BYTES + header.len();
     check_length(file.len(), start.saturating_add(metadata.data_len()))?;
-    let found = metadata.tensors().into_iter().map(|(name, info)| {
-        let dtype = info.dtype.to_string();
-        let Some(kind) = Kind::from_safetensors(&dtype) else {
-            return Err(Fault::UnknownKind { tensor: name, found: dtype });
-        };
-        let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
-        Ok((name, Stored { kind, shape: info.shape.clone(), strides: None, bytes }))
-    });
-    found.collect()
+    let found: Result<Vec<_>, Fault> = metadata
+        .tensors()
+        .into_iter()
+        .map(|(name, info)| {
+            let dtype = info.dtype.to_string();
+            let Some(kind) = Kind::from_safetensors(&dtype) else {
+                return Err(Fault::UnknownKind { tensor: name, found: dtype });
+            };
+            let bytes = start + info.data_offsets.0..start + info.data_offsets.1;
+            Ok((name, Stored { kind, shape: info.shape.clone(), strides: None, bytes }))
+        })
+        .collect();
+    let mut found = found?;
+    found.extend(aliases(metadata.metadata().as_ref(), &found));
+    Ok(found)
+}
+
+/// Tensors that were left out because another one is the same: `safetensors.torch.save_model` notes
+/// the names of both in the file's metadata.
+fn aliases(metadata: Option<&HashMap<String, String>>, found: &[(String, Stored)]) -> Vec<(String, Stored)> {
+    let named = |name: &str| found.iter().find(|(known, _)| known == name);
+    let alias = |(left_out, kept): (&String, &String)| match named(left_out) {
+        Some(_) => None,
+        None => named(kept).map(|(_, stored)| (left_out.clone(), stored.clone())),
+    };
+    metadata.into_iter().flatten().filter_map(alias).collect()
 }
 
 fn header(file: &[u8]) -> Result<&[u8], Fault> {

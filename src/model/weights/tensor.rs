@@ -43,6 +43,15 @@ impl Kind {
         }
     }
 
+    /// Whether its elements are floating-point numbers.
+    #[must_use]
+    pub fn is_float(self) -> bool {
+        match self {
+            Self::F64 | Self::F32 | Self::F16 | Self::BF16 => true,
+            Self::I64 | Self::I32 | Self::I16 | Self::I8 | Self::U8 | Self::Bool => false,
+        }
+    }
+
     /// The kind that a safetensors header names.
     pub(super) fn from_safetensors(dtype: &str) -> Option<Self> {
         Some(match dtype {

@@ -181,8 +181,8 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
     notes.extend(of_metrics(findings.objective()).map(str::to_owned));
     if findings.record.sweep.configurations.iter().any(|c| c.method == Method::Base) {
         notes.push(
-            "A base that is not trained is evaluated as it is, with a fresh head where the task needs one: a \
-             reference, never selected while anything trains."
+            "A base that is not trained is evaluated as it is, with its own head or, where the task needs \
+             another, a fresh one: a reference, never selected while anything trains."
                 .to_owned(),
         );
     }

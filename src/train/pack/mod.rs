@@ -29,7 +29,7 @@ use crate::train::objective::{backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
-use crate::trial::{Method, Trial};
+use crate::trial::{Method, OwnHead, Trial};
 
 /// Writing checkpoints may take this share of the time, unless the user wishes otherwise.
 const CHECKPOINT_SHARE: f64 = 0.02;
@@ -298,8 +298,13 @@ fn starting_values(
         Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
         Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
     };
+    let is_base = slots.iter().all(|trial| trial.configuration.method == Method::Base);
+    let outputs = OwnHead::of(&pack.task, &pack.model).outputs().filter(|_| is_base);
     let base = match (&pack.model.weights, &folder) {
-        (_, Some(folder)) => Base::Read(folder),
+        (_, Some(folder)) => match &outputs {
+            Some(outputs) => Base::Finished { folder, outputs },
+            None => Base::Read(folder),
+        },
         (Weights::Random { seed }, None) if !fresh => Base::Drawn { seed: *seed },
         (Weights::Absent, None) if !fresh => {
             return Err(bad_data(format!("the model `{}` has no weights", pack.model.name)));

@@ -1,5 +1,5 @@
-//! Owns what the five functions and classes that a state dictionary needs would build. Any other
-//! one is refused by name.
+//! Owns what the functions and classes that a state dictionary needs would build. Any other one is
+//! refused by name.
 
 use super::super::error::Fault;
 use super::{Described, Id, Machine, Storage, Value};
@@ -15,7 +15,8 @@ const SHOWN_CHARS: usize = 100;
 pub(super) enum Callable<'p> {
     /// `collections.OrderedDict`.
     OrderedDict,
-    /// `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`.
+    /// `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`; before torch 0.4
+    /// `_rebuild_tensor` with those four.
     RebuildTensor,
     /// `torch._utils._rebuild_parameter(tensor, …)`.
     RebuildParameter,
@@ -27,7 +28,7 @@ impl<'p> Callable<'p> {
     fn named(module: &'p str, name: &'p str) -> Result<Self, Fault> {
         match (module, name) {
             ("collections", "OrderedDict") => Ok(Self::OrderedDict),
-            ("torch._utils", "_rebuild_tensor_v2") => Ok(Self::RebuildTensor),
+            ("torch._utils", "_rebuild_tensor_v2" | "_rebuild_tensor") => Ok(Self::RebuildTensor),
             ("torch._utils", "_rebuild_parameter") => Ok(Self::RebuildParameter),
             ("torch", class) if class.ends_with("Storage") => Ok(Self::StorageClass(class)),
             _ => {
@@ -55,21 +56,46 @@ impl<'p> Machine<'p> {
         Ok(())
     }
 
-    /// The reference to a storage: `("storage", class, key, device, length)`. The length is not
-    /// used: the archive says how many bytes there are.
+    /// The reference to a storage: `("storage", class, key, device, length)`, and before torch 1.6
+    /// a sixth item for storages that are a part of another one: `None` or `(key, first, length)`. The
+    /// length is not used: the file says how many bytes there are.
     pub(super) fn persistent(&mut self) -> Result<(), Fault> {
         let reference = self.pop()?;
-        let &[tag, class, key, _device, _length] = self.sequence(reference)? else {
-            return Err(self.fault("an unknown kind of reference"));
-        };
+        let (&[tag, class, key, _device, _length], part) = self
+            .sequence(reference)?
+            .split_first_chunk()
+            .ok_or_else(|| self.fault("an unknown kind of reference"))?;
         let (Value::Callable(Callable::StorageClass(class)), "storage") =
             (&self.values[class], self.text_of(tag)?)
         else {
             return Err(self.fault("a reference to something that is no storage"));
         };
-        let storage = Storage { class, key: self.text_of(key)? };
+        let part = match *part {
+            [] => None,
+            [part] => self.part_of_storage(part)?,
+            _ => return Err(self.fault("an unknown kind of reference")),
+        };
+        let storage = Storage { class, key: self.text_of(key)?, part };
         self.push(Value::Storage(storage));
         Ok(())
+    }
+
+    fn part_of_storage(&self, id: Id) -> Result<Option<(usize, usize)>, Fault> {
+        match &self.values[id] {
+            Value::Opaque => Ok(None),
+            Value::Sequence(items) => match items[..] {
+                [_key, first, length] => Ok(Some((self.extent(first)?, self.extent(length)?))),
+                _ => Err(self.fault("an unknown part of a storage")),
+            },
+            Value::Flag(_)
+            | Value::Int(_)
+            | Value::Wide(_)
+            | Value::Text(_)
+            | Value::Dict(_)
+            | Value::Callable(_)
+            | Value::Storage(_)
+            | Value::Tensor(_) => Err(self.fault("an unknown part of a storage")),
+        }
     }
 
     pub(super) fn reduce(&mut self) -> Result<(), Fault> {
@@ -123,36 +149,17 @@ impl<'p> Machine<'p> {
         usize::try_from(number).map_err(|_| self.fault("a negative size"))
     }
 
-    fn sequence(&self, id: Id) -> Result<&[Id], Fault> {
+    pub(super) fn sequence(&self, id: Id) -> Result<&[Id], Fault> {
         let Value::Sequence(items) = &self.values[id] else {
             return Err(self.fault("something else where a tuple belongs"));
         };
         Ok(items)
     }
 
-    fn text_of(&self, id: Id) -> Result<&'p str, Fault> {
+    pub(super) fn text_of(&self, id: Id) -> Result<&'p str, Fault> {
         let Value::Text(text) = self.values[id] else {
             return Err(self.fault("something else where a text belongs"));
         };
         Ok(text)
-    }
-
-    /// The named tensors of the dictionary on top of the stack.
-    pub(super) fn tensors(&self) -> Result<Vec<(&'p str, Described<'p>)>, Fault> {
-        let Value::Dict(items) = &self.values[self.top()?] else {
-            return Err(self.fault("something else than a dictionary"));
-        };
-        let named: Vec<_> = items
-            .iter()
-            .filter_map(|&(name, value)| {
-                let Value::Text(name) = self.values[name] else { return None };
-                let Value::Tensor(tensor) = &self.values[value] else { return None };
-                Some((name, Described::clone(tensor)))
-            })
-            .collect();
-        if named.is_empty() {
-            return Err(self.fault("a dictionary without tensors"));
-        }
-        Ok(named)
     }
 }

@@ -16,6 +16,9 @@ pub(super) mod op {
     pub(crate) const LONG1: u8 = 0x8a;
     pub(crate) const BINUNICODE: u8 = b'X';
     pub(crate) const SHORT_BINUNICODE: u8 = 0x8c;
+    /// Python 2 wrote its texts as strings of bytes.
+    pub(crate) const BINSTRING: u8 = b'T';
+    pub(crate) const SHORT_BINSTRING: u8 = b'U';
     pub(crate) const EMPTY_TUPLE: u8 = b')';
     pub(crate) const TUPLE: u8 = b't';
     pub(crate) const TUPLE1: u8 = 0x85;
@@ -41,15 +44,19 @@ pub(super) mod op {
     pub(crate) const FRAME: u8 = 0x95;
 }
 
-/// A pickle, read from its start.
+/// A pickle, read from its start on. Positions are the file's.
 pub(super) struct Code<'p> {
     bytes: &'p [u8],
     position: usize,
 }
 
 impl<'p> Code<'p> {
-    pub(super) fn new(bytes: &'p [u8]) -> Self {
-        Self { bytes, position: 0 }
+    pub(super) fn new(bytes: &'p [u8], position: usize) -> Self {
+        Self { bytes, position }
+    }
+
+    pub(super) fn position(&self) -> usize {
+        self.position
     }
 
     pub(super) fn byte(&mut self) -> Result<u8, Fault> {
@@ -57,7 +64,7 @@ impl<'p> Code<'p> {
     }
 
     pub(super) fn take(&mut self, length: usize) -> Result<&'p [u8], Fault> {
-        let taken = self.bytes[self.position..].get(..length).ok_or_else(|| self.fault("an early end"))?;
+        let taken = self.rest().get(..length).ok_or_else(|| self.fault("an early end"))?;
         self.position += length;
         Ok(taken)
     }
@@ -75,11 +82,14 @@ impl<'p> Code<'p> {
 
     /// The text up to the end of the line.
     pub(super) fn line(&mut self) -> Result<&'p str, Fault> {
-        let rest = &self.bytes[self.position..];
-        let end = rest.iter().position(|&byte| byte == b'\n');
+        let end = self.rest().iter().position(|&byte| byte == b'\n');
         let text = self.text(end.ok_or_else(|| self.fault("a line without end"))?)?;
         self.position += 1;
         Ok(text)
+    }
+
+    fn rest(&self) -> &'p [u8] {
+        self.bytes.get(self.position..).unwrap_or(&[])
     }
 
     /// An error at the present place.

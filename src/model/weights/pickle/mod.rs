@@ -2,7 +2,7 @@
 //!
 //! A pickle is a program for a stack machine. This one knows only the instructions that
 //! `torch.save` writes for a dictionary of tensors (protocols 2 to 5, as in Python's
-//! `pickletools`), and only the five functions and classes that occur there. Building one of them
+//! `pickletools`), and only the functions and classes that occur there. Building one of them
 //! makes a description; nothing is called. Values live in one list and refer to each other by
 //! index, so that no nesting, however deep, needs recursion, and memory grows with the pickle's
 //! length alone.
@@ -13,17 +13,23 @@ use super::error::Fault;
 
 mod callable;
 mod code;
+mod unpickled;
 
 use callable::Callable;
 use code::{Code, op};
+
+/// A description of 50,000 tensors stays below it. Reading one takes at most fifty times its size.
+pub(super) const MAX_BYTES: usize = 16 << 20;
 
 /// Bytes of a storage, as the pickle describes them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Storage<'p> {
     /// torch's class, for example `FloatStorage`.
     pub(super) class: &'p str,
-    /// Name of the archive's member.
+    /// Name of the archive's member, or of the storage in a stream.
     pub(super) key: &'p str,
+    /// First element and number of elements, where it is a part of the storage under that key.
+    pub(super) part: Option<(usize, usize)>,
 }
 
 /// A tensor, as the pickle describes it; nothing is checked against the storage yet.
@@ -37,10 +43,16 @@ pub(super) struct Described<'p> {
     pub(super) strides: Vec<usize>,
 }
 
-/// The tensors of a pickled dictionary, under their names. Values that are no tensors are left out.
-pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(&str, Described<'_>)>, Fault> {
+/// A pickle that was read to its end.
+pub(super) struct Unpickled<'p> {
+    machine: Machine<'p>,
+}
+
+/// Reads the pickle that starts at a byte of a file, and no more than [`MAX_BYTES`] of it.
+pub(super) fn unpickle(file: &[u8], start: usize) -> Result<Unpickled<'_>, Fault> {
+    let end = file.len().min(start.saturating_add(MAX_BYTES));
     let mut machine = Machine {
-        code: Code::new(pickle),
+        code: Code::new(&file[..end], start),
         values: Vec::new(),
         stack: Vec::new(),
         marks: Vec::new(),
@@ -48,7 +60,7 @@ pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(&str, Described<'_>)>, Fa
     };
     loop {
         match machine.code.byte()? {
-            op::STOP => return machine.tensors(),
+            op::STOP => return Ok(Unpickled { machine }),
             instruction => machine.step(instruction)?,
         }
     }
@@ -58,9 +70,12 @@ pub(super) fn state_dict(pickle: &[u8]) -> Result<Vec<(&str, Described<'_>)>, Fa
 type Id = usize;
 
 enum Value<'p> {
-    /// `None`, a truth value or a float: nothing about a tensor depends on it.
+    /// `None` or a float: nothing about a tensor depends on it.
     Opaque,
+    Flag(bool),
     Int(i64),
+    /// An integer beyond 64 bits: its little-endian bytes.
+    Wide(&'p [u8]),
     Text(&'p str),
     /// A tuple or a list.
     Sequence(Vec<Id>),
@@ -84,7 +99,8 @@ impl<'p> Machine<'p> {
         match instruction {
             op::PROTO => drop(self.code.byte()?),
             op::FRAME => drop(self.code.take(8)?),
-            op::NONE | op::NEWTRUE | op::NEWFALSE => self.push(Value::Opaque),
+            op::NONE => self.push(Value::Opaque),
+            op::NEWTRUE | op::NEWFALSE => self.push(Value::Flag(instruction == op::NEWTRUE)),
             op::BINFLOAT => {
                 self.code.take(8)?;
                 self.push(Value::Opaque);
@@ -96,8 +112,8 @@ impl<'p> Machine<'p> {
                 let width = self.code.byte()?;
                 self.integer(width.into(), true)?;
             }
-            op::SHORT_BINUNICODE => self.text(1)?,
-            op::BINUNICODE => self.text(4)?,
+            op::SHORT_BINUNICODE | op::SHORT_BINSTRING => self.text(1)?,
+            op::BINUNICODE | op::BINSTRING => self.text(4)?,
             op::MARK => self.marks.push(self.stack.len()),
             op::EMPTY_TUPLE | op::EMPTY_LIST => self.push(Value::Sequence(Vec::new())),
             op::TUPLE1 => self.tuple(1)?,
@@ -148,9 +164,14 @@ impl<'p> Machine<'p> {
             Some(last) if signed && last & 0x80 != 0 => [0xff; 8],
             Some(_) | None => [0; 8],
         };
-        let low = wide.get_mut(..width).ok_or_else(|| self.fault("an integer beyond 64 bits"))?;
-        low.copy_from_slice(bytes);
-        self.push(Value::Int(i64::from_le_bytes(wide)));
+        let value = match wide.get_mut(..width) {
+            Some(low) => {
+                low.copy_from_slice(bytes);
+                Value::Int(i64::from_le_bytes(wide))
+            }
+            None => Value::Wide(bytes),
+        };
+        self.push(value);
         Ok(())
     }
 

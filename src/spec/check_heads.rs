@@ -1,0 +1,112 @@
+//! Owns the warnings of what is drawn at random on top of pretrained weights: heads that are not the
+//! model's own, and modules that its weights lack. Pure.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crate::arch::{ModelSpec, Weights};
+use crate::task::{Objective, Task};
+use crate::trial::{By, OwnHead};
+
+use super::error::Report;
+use super::setting::{MethodName, Point};
+use super::words::quoted;
+
+/// Warns once of each kind of thing for each model, task and method that some point brings together.
+pub(super) fn check(
+    points: &[Point<'_>],
+    tasks: &BTreeMap<String, Arc<Task>>,
+    models: &BTreeMap<String, ModelSpec>,
+    report: &mut Report,
+) {
+    let (mut seen, mut told) = (HashSet::new(), HashSet::new());
+    for point in points {
+        let (Some(method), Some(task), Some(name)) = (point.method, point.task, point.model) else {
+            continue;
+        };
+        let saved = point.modules_to_save.and_then(|modules| Some(modules.first()?.place));
+        if !seen.insert((method, task.value.as_str(), name.value.as_str(), saved)) {
+            continue;
+        }
+        let (Some(task), Some(model)) = (tasks.get(&task.value), models.get(&name.value)) else { continue };
+        // Nothing is known of weights that are not there, and of random ones it is told elsewhere.
+        if !matches!(model.weights, Weights::Folder { .. }) {
+            continue;
+        }
+        let warnings = [head(method, task, model), fresh(point, method, model)];
+        for warning in warnings.into_iter().flatten() {
+            if told.insert(warning.clone()) {
+                report.warn(name.place, warning);
+            }
+        }
+    }
+}
+
+fn head(method: MethodName, task: &Task, model: &ModelSpec) -> Option<String> {
+    let Objective::Classification(classes) = &task.objective else { return None };
+    let name = &model.name;
+    let own = OwnHead::of(task, model);
+    match (method, own) {
+        (MethodName::Base, OwnHead::Absent) => Some(format!(
+            "model `{name}` has no classifier of its own: `base` evaluates a fresh one, which shows what chance \
+             gives"
+        )),
+        (MethodName::Base, OwnHead::Other) => Some(format!(
+            "the classes of model `{name}` ({}) are not those of the task ({}): `base` evaluates a fresh \
+             classifier, which shows what chance gives; `labels` can rename the task's classes",
+            listed(model.parts.classes.as_deref().unwrap_or_default()),
+            listed(&classes.labels)
+        )),
+        (MethodName::Base, OwnHead::Same { outputs, by: By::Spelling | By::Number }) => {
+            let own = model.parts.classes.as_deref().unwrap_or_default();
+            let pairs = outputs.iter().zip(&classes.labels);
+            let pairs: Vec<String> = pairs
+                .filter_map(|(output, class)| Some(format!("`{}` is `{class}`", own.get(*output)?)))
+                .take(MOST_LISTED)
+                .collect();
+            Some(format!(
+                "`base` evaluates the classifier of model `{name}`, and takes its classes for the task's: {}",
+                pairs.join(", ")
+            ))
+        }
+        (MethodName::Lora | MethodName::Full, OwnHead::Same { .. }) => Some(format!(
+            "model `{name}` is a finished classifier for the task's classes: `lora` and `full` start with a \
+             fresh classifier in its place, and only `base` evaluates its own"
+        )),
+        (MethodName::Base, OwnHead::Same { by: By::Name, .. })
+        | (MethodName::Lora | MethodName::Full, OwnHead::Absent | OwnHead::Other)
+        | (MethodName::Scratch, _) => None,
+    }
+}
+
+/// More classes than this make no sentence.
+const MOST_LISTED: usize = 8;
+
+fn listed(classes: &[String]) -> String {
+    let shown = quoted(&classes[..classes.len().min(MOST_LISTED)]);
+    let rest = classes.len().saturating_sub(MOST_LISTED);
+    if rest == 0 { shown } else { format!("{shown} and {rest} more") }
+}
+
+/// A module that the weights lack.
+fn fresh(point: &Point<'_>, method: MethodName, model: &ModelSpec) -> Option<String> {
+    let module = model.parts.fresh.first()?;
+    let lacks = format!(
+        "the weights of model `{}` have no {module}, as after masked language modelling: each trial draws one \
+         at random from its seed",
+        model.name
+    );
+    let trains = match (method, point.modules_to_save) {
+        (MethodName::Scratch, _) => return None,
+        (MethodName::Base, _) => ", and `base` evaluates it as it is drawn".to_owned(),
+        (MethodName::Full, _) => ", and it is trained with everything else".to_owned(),
+        (MethodName::Lora, None) => ", and it is trained beside the head".to_owned(),
+        (MethodName::Lora, Some(modules)) if modules.iter().any(|at| at.value.contains(module.as_str())) => {
+            ", and it is trained, as `modules_to_save` says".to_owned()
+        }
+        (MethodName::Lora, Some(_)) => format!(
+            ", and it stays random, which costs accuracy: add `{module}` to `modules_to_save` to train it"
+        ),
+    };
+    Some(format!("{lacks}{trains}"))
+}

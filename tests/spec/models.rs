@@ -1,0 +1,210 @@
+//! Model folders as people have them: what they are, what they lack, and what cannot be used.
+
+use std::fs;
+
+use lorasweep::arch::{Architecture, Weights};
+use lorasweep::spec::{Overrides, Purpose, SweepSpec};
+use lorasweep::trial::Method;
+
+use crate::folder::Folder;
+
+const TASK: &str =
+    "task: {kind: classification, train: train.csv, text: text, label: label, max_length: 16}\n";
+const SIZES: &str = r#""vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2,
+    "intermediate_size": 16, "max_position_embeddings": 32"#;
+
+fn sweep(model: &str, grid: &str) -> String {
+    format!("name: demo\n{TASK}models: {{m: {model}}}\ngrid: [{grid}]\nsplit: {{fraction: 0.25}}\n")
+}
+
+const LORA: &str = "{method: lora, model: m, learning_rate: 1e-3}";
+
+/// A copy of `tiny` with another configuration.
+fn model(folder: &Folder, config: &str) {
+    folder.write("m/config.json", config);
+    folder.write("m/vocab.txt", &folder.read("tiny/vocab.txt"));
+    fs::copy(folder.path().join("tiny/model.safetensors"), folder.path().join("m/model.safetensors"))
+        .unwrap();
+}
+
+fn warnings(spec: &SweepSpec) -> String {
+    spec.warnings.join("\n")
+}
+
+#[test]
+fn a_configuration_need_not_say_what_it_is() {
+    let folder = Folder::new();
+    model(&folder, &format!("{{{SIZES}}}"));
+    // Its keys leave out one of BERT's; its tensors say the rest.
+    let spec = folder.load(&sweep("{from: m}", LORA)).unwrap();
+    let Architecture::Bert(config) = &spec.models["m"].architecture else { panic!("a BERT") };
+    // What it does not say is as in transformers.
+    assert_eq!((config.type_vocab_size, config.pad_token_id, config.layer_norm_eps), (2, 0, 1e-12));
+    assert!((config.hidden_dropout_prob - 0.1).abs() < 1e-12);
+    assert_eq!(warnings(&spec), "");
+
+    // Without weights, as in a plan, keys alone do not do.
+    fs::remove_file(folder.path().join("m/model.safetensors")).unwrap();
+    let plan = |model: &str| folder.load_as(&sweep(model, LORA), &Overrides::default(), Purpose::Plan);
+    let said = folder.plain(&plan("{from: m}").unwrap_err());
+    assert!(said.contains("neither `model_type` nor `architectures`"), "{said}");
+    assert!(said.contains("hint: say which it is: `architecture: bert`"), "{said}");
+    let spec = plan("{from: m, architecture: bert}").unwrap();
+    assert!(matches!(spec.models["m"].architecture, Architecture::Bert(_)));
+    model(&folder, &format!("{{{SIZES}, \"type_vocab_size\": 2}}"));
+    fs::remove_file(folder.path().join("m/model.safetensors")).unwrap();
+    assert!(plan("{from: m}").is_ok(), "all of BERT's keys");
+}
+
+#[test]
+fn what_the_sweep_says_of_a_folder_must_be_true() {
+    let folder = Folder::new();
+    let same = folder.load(&sweep("{from: tiny, architecture: bert}", LORA)).unwrap();
+    assert!(matches!(same.models["m"].weights, Weights::Folder { .. }));
+    assert_eq!(warnings(&same), "", "its weights are not random");
+    let said = folder.message(&sweep("{from: tiny, architecture: gpt2}", LORA));
+    assert!(
+        said.contains("says `model_type` is `bert`, and the sweep says `architecture` is `gpt2`"),
+        "{said}"
+    );
+    let said = folder.message(&sweep("{from: tiny, architecture: gptmini}", LORA));
+    assert!(said.contains("`architecture` does not go with `from`"), "{said}");
+}
+
+#[test]
+fn a_missing_pooler_is_drawn_trained_and_warned_of() {
+    let folder = Folder::new();
+    model(&folder, &format!("{{\"model_type\": \"bert\", {SIZES}}}"));
+    let file = folder.path().join("m/model.safetensors");
+    without(&file, "pooler");
+    let spec = |grid: &str| folder.load(&sweep("{from: m}", grid)).unwrap();
+    let saved = |spec: &SweepSpec| match &spec.configurations[0].method {
+        Method::Lora(lora) => lora.modules_to_save.clone(),
+        Method::Full | Method::Scratch | Method::Base => panic!("adapters"),
+    };
+    let usual = spec(LORA);
+    assert_eq!(usual.models["m"].parts.fresh, ["pooler"]);
+    assert_eq!(saved(&usual), ["head", "pooler"]);
+    assert!(
+        warnings(&usual).contains("have no pooler") && warnings(&usual).contains("trained beside the head")
+    );
+    let frozen = spec("{method: lora, model: m, learning_rate: 1e-3, modules_to_save: [head]}");
+    assert_eq!(saved(&frozen), ["head"]);
+    assert!(
+        warnings(&frozen).contains("stays random, which costs accuracy: add `pooler` to `modules_to_save`")
+    );
+    let full = spec("{method: full, model: m, learning_rate: 1e-3}");
+    assert!(warnings(&full).contains("trained with everything else"));
+    // A layer is no pooler.
+    without(&file, "encoder.layer.1.output.dense.bias");
+    let said = folder.message(&sweep("{from: m}", LORA));
+    assert!(said.contains("layer.1.output.dense.bias` is not among the weights in `m`"), "{said}");
+}
+
+/// Takes tensors out of a file.
+fn without(path: &std::path::Path, part: &str) {
+    let bytes = fs::read(path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let kept = file.tensors().into_iter().filter(|(name, _)| !name.contains(part));
+    fs::write(path, safetensors::serialize(kept, None).unwrap()).unwrap();
+}
+
+#[test]
+fn folders_that_cannot_be_used_say_what_they_are_and_what_to_do() {
+    let folder = Folder::new();
+    for (config, said, hint) in [
+        (r#"{"model_type": "t5"}"#, "`model_type` is `t5`", "use a model of type `bert` or `gpt2`"),
+        (
+            r#"{"architectures": ["LlamaForCausalLM"]}"#,
+            "`architectures` is `LlamaForCausalLM`",
+            "`bert` or `gpt2`",
+        ),
+        (
+            r#"{"model_type": "gpt2", "quantization_config": {"quant_method": "gptq", "bits": 4}}"#,
+            "quantised (`gptq`)",
+            "float32",
+        ),
+        (
+            r#"{"model_type": "bert", "quantization_config": {"quant_method": "awq"}}"#,
+            "quantised (`awq`)",
+            "float32",
+        ),
+        (
+            r#"{"model_type": "bert", "quantization_config": {"load_in_4bit": true}}"#,
+            "(`bitsandbytes`)",
+            "float32",
+        ),
+    ] {
+        model(&folder, config);
+        let message = folder.message(&sweep("{from: m}", LORA));
+        assert!(message.contains(said) && message.contains(hint), "{config}: {message}");
+    }
+    folder.write("a/adapter_config.json", r#"{"base_model_name_or_path": "prajjwal1/bert-tiny"}"#);
+    let message = folder.message(&sweep("{from: a}", LORA));
+    assert!(message.contains("`a` is an adapter of PEFT, not a model"), "{message}");
+    assert!(message.contains("here `prajjwal1/bert-tiny`"), "{message}");
+
+    model(&folder, &format!("{{\"model_type\": \"bert\", {SIZES}}}"));
+    folder.write("m/tokenizer_config.json", r#"{"tokenizer_class": "BertJapaneseTokenizer"}"#);
+    let message = folder.message(&sweep("{from: m}", LORA));
+    assert!(message.contains("BertJapaneseTokenizer") && message.contains("hint: in Python"), "{message}");
+    folder.write("m/tokenizer_config.json", "{}");
+    folder.write("m/added_tokens.json", r#"{"[E1]": 6}"#);
+    let message = folder.message(&sweep("{from: m}", LORA));
+    assert!(message.contains("token ids up to 6, but the model's embedding only 6 rows"), "{message}");
+}
+
+/// `tiny` with a classifier for two classes.
+fn classifier(folder: &Folder, config: &str) {
+    model(folder, &format!("{{\"model_type\": \"bert\", {SIZES}, {config}}}"));
+    let path = folder.path().join("m/model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let file = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let zeros = [0; 64];
+    let view = |shape: &[usize]| {
+        let bytes = &zeros[..4 * shape.iter().product::<usize>()];
+        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.to_vec(), bytes).unwrap()
+    };
+    let mut tensors: Vec<(String, safetensors::tensor::TensorView<'_>)> = file.tensors();
+    tensors.push(("classifier.weight".to_owned(), view(&[2, 8])));
+    tensors.push(("classifier.bias".to_owned(), view(&[2])));
+    fs::write(&path, safetensors::serialize(tensors, None).unwrap()).unwrap();
+}
+
+#[test]
+fn a_base_is_judged_by_its_own_head_where_the_classes_are_the_same() {
+    const CLASS: &str = r#""architectures": ["BertForSequenceClassification"]"#;
+    let folder = Folder::new();
+    let base = "{method: base, model: m}";
+    let id = |config: Option<&str>| {
+        match config {
+            Some(config) => classifier(&folder, config),
+            None => model(&folder, &format!("{{\"model_type\": \"bert\", {SIZES}}}")),
+        }
+        let spec = folder.load(&sweep("{from: m}", base)).unwrap();
+        let same = folder.load(&sweep("{from: m}", LORA)).unwrap();
+        (spec.configurations[0].id, warnings(&spec), warnings(&same))
+    };
+    // The classes of the data are `no` and `yes`.
+    let own = id(Some(&format!(r#"{CLASS}, "id2label": {{"0": "yes", "1": "no"}}"#)));
+    assert_eq!(own.1, "");
+    assert!(own.2.contains("start with a fresh classifier"), "{}", own.2);
+    let spelled = id(Some(&format!(r#"{CLASS}, "id2label": {{"0": "YES", "1": "NO"}}"#)));
+    assert!(spelled.1.contains("`NO` is `no`, `YES` is `yes`"), "{}", spelled.1);
+    let other = id(Some(&format!(r#"{CLASS}, "id2label": {{"0": "negative", "1": "positive"}}"#)));
+    assert!(
+        other.1.contains("(`negative`, `positive`) are not those of the task (`no`, `yes`)"),
+        "{}",
+        other.1
+    );
+    assert_eq!(other.2, "");
+    let none = id(None);
+    assert!(none.1.contains("has no classifier of its own"), "{}", none.1);
+    let tokens =
+        id(Some(r#""architectures": ["BertForTokenClassification"], "id2label": {"0": "yes", "1": "no"}"#));
+    assert!(tokens.1.contains("has no classifier of its own"), "{}", tokens.1);
+
+    folder.write("train.csv", &folder.read("train.csv").replace("yes", "1").replace("no", "0"));
+    let numbered = id(Some(CLASS));
+    assert!(numbered.1.contains("`LABEL_0` is `0`, `LABEL_1` is `1`"), "{}", numbered.1);
+}
