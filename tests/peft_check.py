@@ -5,7 +5,9 @@ For BERT and GPT-2, as classifiers and as language models, on small random model
 
 1. trains a sweep with lorasweep, exports an adapter, the merged model and a fully trained one, loads
    all three in Python and compares their logits with `lorasweep predict --logits`;
-2. saves an adapter with PEFT, imports it with lorasweep, and compares logits and labels.
+2. saves an adapter with PEFT, imports it with lorasweep, and compares logits and labels;
+3. does the same for each of PEFT's settings that leave plain tensors;
+4. runs the Python of the model cards as it stands, and compares the class names that it prints.
 
     python3 tests/peft_check.py target/release/lorasweep    # torch 2.11, transformers 5.23, peft 0.21
 
@@ -14,8 +16,11 @@ differs by more than 1e-4.
 """
 
 import argparse
+import contextlib
+import io
 import json
 import random
+import re
 import subprocess
 import sys
 import tempfile
@@ -30,9 +35,13 @@ from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassificati
                           BertForSequenceClassification, BertTokenizerFast, GPT2Config, GPT2ForSequenceClassification,
                           GPT2LMHeadModel, PreTrainedTokenizerFast)
 
+sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
+from make_adapters import SETTINGS, save
+
 TOLERANCE = 1e-4
-LABELS = ["animal", "food", "place"]
-WORDS = {"animal": "cat dog horse bird fish", "food": "bread soup apple rice cheese", "place": "city river hill lake road"}
+LABELS = ["animal", "bread, or food", "place"]
+WORDS = {"animal": "cat dog horse bird fish", "bread, or food": "bread soup apple rice cheese",
+         "place": "city river hill lake road"}
 FILLING = "the a small old near with and behind".split()
 TEXTS = ["the old cat near a river", "soup and bread", "a hill", "the small dog behind the old road with cheese and rice"]
 
@@ -75,7 +84,7 @@ def write_data(folder):
         words = rng.sample(FILLING, 4) + [rng.choice(WORDS[label].split())]
         rng.shuffle(words)
         rows.append((" ".join(words), label))
-    (folder / "train.csv").write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    (folder / "train.csv").write_text("text,label\n" + "".join(f'{text},"{label}"\n' for text, label in rows))
     (folder / "texts.csv").write_text("text\n" + "".join(f"{text}\n" for text in TEXTS))
     return [text for text, _ in rows]
 
@@ -179,7 +188,7 @@ def imported(name, case, lorasweep, folder):
     torch.save(safetensors.torch.load_file(folder / "peft/adapter_model.safetensors"),
                pickled / "adapter_model.bin")
     theirs = logits(model, folder / "base")
-    names = ["--labels", ",".join(LABELS)] if labels else []
+    names = ["--labels", ",".join(f'"{label}"' for label in LABELS)] if labels else []
     for source in ["peft", "peft-bin"]:
         out = folder / f"{source}-imported"
         lorasweep("import", folder / source, "--base", folder / "base", "--out", out, *names)
@@ -199,6 +208,48 @@ def imported(name, case, lorasweep, folder):
     compare(f"{name}: what lorasweep imported, loaded by PEFT again", theirs.tolist(), logits(reloaded, folder / "base"))
 
 
+def settings(name, case, lorasweep, folder):
+    """Saves adapters of each setting with PEFT, and imports them with lorasweep."""
+    labels = {"num_labels": len(LABELS)} if case["task_type"] == "SEQ_CLS" else {}
+    usual = dict(r=3, lora_alpha=7, target_modules=case["targets"], task_type=case["task_type"],
+                 fan_in_fan_out="gpt2" in name)
+    base = folder / "base"
+    for kind, own in SETTINGS.items():
+        family = "gpt2" if case["task_type"] == "CAUSAL_LM" else name
+        if kind.split("-")[0] != family:
+            continue
+        torch.manual_seed(2)
+        saved, out = folder / f"settings-{kind}", folder / f"settings-{kind}-imported"
+        model = save(case["auto"].from_pretrained(base, **labels), usual | own, saved)
+        apart = kind in ["gpt2-words-apart", "gpt2-words-resized"]
+        done = lorasweep("import", saved, "--base", base, "--out", out, ok=not apart)
+        if apart:
+            check(f"{kind}: is refused", done.returncode == 2, done.stderr.splitlines()[0])
+            continue
+        ours = [row["logits"] for row in lorasweep.predict("--adapter", out)]
+        loaded = PeftModel.from_pretrained(case["auto"].from_pretrained(base, **labels), saved)
+        compare(f"{kind}: imported by lorasweep", ours, logits(loaded, base))
+        again = PeftModel.from_pretrained(case["auto"].from_pretrained(base, **labels), out)
+        compare(f"{kind}: what lorasweep imported, loaded by PEFT again", ours, logits(again, base))
+
+
+def cards(name, case, lorasweep, folder):
+    """Runs the programs of the cards in their folders."""
+    for what in ["lora0", "lora1", "full0", "peft-imported"]:
+        python = re.search(r"```python\n(.*?)```", (folder / what / "README.md").read_text(), re.DOTALL)[1]
+        said = io.StringIO()
+        with contextlib.chdir(folder / what), contextlib.redirect_stdout(said):
+            exec(compile(python, f"{what}/README.md", "exec"), {})
+        said = said.getvalue()
+        if case["task_type"] == "SEQ_CLS":
+            option = "--adapter" if what in ["lora0", "peft-imported"] else "--model"
+            ours = [json.loads(lorasweep("predict", option, folder / what, "--json", text).stdout)["label"]
+                    for text in ["a text", "another text"]]
+            check(f"{name}: the card of {what} prints class names", said == f"{ours}\n", said.strip())
+        else:
+            check(f"{name}: the card of {what} prints a text", len(said) > 1, repr(said[:40]))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("lorasweep", help="path of the program")
@@ -216,7 +267,9 @@ def main():
             case["base"](folder / "base", write_data(folder))
             lorasweep = Lorasweep(args.lorasweep, folder)
             imported(name, case, lorasweep, folder)
+            settings(name, case, lorasweep, folder)
             exported(name, case, lorasweep, folder)
+            cards(name, case, lorasweep, folder)
     sys.exit(f"{len(failures)} checks failed" if failures else 0)
 
 

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::manifest::{BaseModel, Manifest, Purpose};
-use crate::arch::{Architecture, Head};
+use super::python;
 use crate::outcome::{Metric, Scores, TrialResult};
 use crate::quantity;
 use crate::report::format::scientific;
@@ -119,7 +119,7 @@ pub fn adapter(card: &Card<'_>, manifest: &Manifest, base: &BaseModel) -> String
     push(&mut text, &format!("A LoRA adapter made by lorasweep. {}\n", base_line(base)));
     card.body(&mut text);
     push(&mut text, "## Use\n");
-    push(&mut text, &python_adapter(manifest, base));
+    push(&mut text, &python::adapter(manifest, base).unwrap_or_default());
     push(&mut text, "```\nlorasweep predict --adapter FOLDER 'a text'\n```\n");
     text
 }
@@ -129,8 +129,11 @@ pub fn adapter(card: &Card<'_>, manifest: &Manifest, base: &BaseModel) -> String
 pub fn imported(manifest: &Manifest, base: &BaseModel) -> String {
     let mut text = "---\nlibrary_name: peft\ntags: [lora]\n---\n\n# Adapter\n\n".to_owned();
     push(&mut text, &format!("An adapter that PEFT saved, imported by lorasweep. {}\n", base_line(base)));
+    if let Purpose::Classification { labels, .. } = &manifest.purpose {
+        push(&mut text, &format!("Classes: {}\n", listed(labels)));
+    }
     push(&mut text, "## Use\n");
-    push(&mut text, &python_adapter(manifest, base));
+    push(&mut text, &python::adapter(manifest, base).unwrap_or_default());
     push(&mut text, "```\nlorasweep predict --adapter FOLDER 'a text'\n```\n");
     text
 }
@@ -143,16 +146,8 @@ pub fn whole(card: &Card<'_>, manifest: &Manifest) -> String {
     push(&mut text, &format!("A whole model made by lorasweep, starting from `{}`.\n", card.model.name));
     card.body(&mut text);
     push(&mut text, "## Use\n");
-    if let Some(class) = auto_class(manifest) {
-        let python = format!(
-            "```python\nfrom transformers import AutoTokenizer, {class}\n\n\
-             model = {class}.from_pretrained(\"FOLDER\")\n\
-             tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n```\n"
-        );
-        push(&mut text, &python);
-    } else {
-        push(&mut text, "transformers has no class for this architecture; lorasweep loads it.\n");
-    }
+    let none = || "transformers has no class for this architecture; lorasweep loads it.\n".to_owned();
+    push(&mut text, &python::whole(manifest).unwrap_or_else(none));
     push(&mut text, "```\nlorasweep predict --model FOLDER 'a text'\n```\n");
     text
 }
@@ -165,43 +160,6 @@ fn base_line(base: &BaseModel) -> String {
         )
     });
     format!("Its base is `{}` (content {}).{layers}", base.name, base.content)
-}
-
-fn python_adapter(manifest: &Manifest, base: &BaseModel) -> String {
-    let Some(class) = auto_class(manifest) else { return String::new() };
-    let layers = base.layers.map_or_else(String::new, |layers| format!(", num_hidden_layers={layers}"));
-    let labels = match manifest.head() {
-        Head::Classifier { labels } => format!(", num_labels={labels}"),
-        Head::LanguageModel => String::new(),
-    };
-    let padding = match (&manifest.architecture, manifest.head()) {
-        (Architecture::Gpt2(_), Head::Classifier { .. }) => {
-            "model.config.pad_token_id = model.config.eos_token_id  # before batches of several texts\n"
-        }
-        (Architecture::Gpt2(_), Head::LanguageModel)
-        | (Architecture::Bert(_) | Architecture::GptMini(_), _) => "",
-    };
-    format!(
-        "```python\nfrom peft import PeftModel\nfrom transformers import AutoTokenizer, {class}\n\n\
-         base = {class}.from_pretrained(\"{}\"{labels}{layers})\n\
-         model = PeftModel.from_pretrained(base, \"FOLDER\").eval()\n{padding}\
-         tokenizer = AutoTokenizer.from_pretrained(\"FOLDER\")\n```\n",
-        base.name
-    )
-}
-
-/// transformers' class for a model; `None` where there is none.
-fn auto_class(manifest: &Manifest) -> Option<&'static str> {
-    match (&manifest.architecture, &manifest.purpose) {
-        (Architecture::GptMini(_), _) => None,
-        (Architecture::Bert(_) | Architecture::Gpt2(_), Purpose::Classification { .. }) => {
-            Some("AutoModelForSequenceClassification")
-        }
-        (
-            Architecture::Bert(_) | Architecture::Gpt2(_),
-            Purpose::LanguageModelling | Purpose::QuestionAnswering(_),
-        ) => Some("AutoModelForCausalLM"),
-    }
 }
 
 fn data(task: &Task) -> String {
@@ -222,9 +180,22 @@ fn data(task: &Task) -> String {
         line(&mut text, &format!("- {part:?}: {used} of {rows} rows of `{name}` (content {content})"));
     }
     if !task.objective.labels().is_empty() {
-        line(&mut text, &format!("- Classes: {}", task.objective.labels().join(", ")));
+        line(&mut text, &format!("- Classes: {}", listed(task.objective.labels())));
     }
     text
+}
+
+/// Names set apart as code, so that commas in them confuse nobody.
+fn listed(names: &[String]) -> String {
+    names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ")
+}
+
+/// A name as Markdown's code: in more backticks than it has in a row.
+fn code(name: &str) -> String {
+    let longest = name.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
+    let ticks = "`".repeat(longest + 1);
+    let space = if longest > 0 { " " } else { "" };
+    format!("{ticks}{space}{name}{space}{ticks}")
 }
 
 fn method(method: &Method) -> String {

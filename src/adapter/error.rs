@@ -66,6 +66,27 @@ pub enum AdapterError {
         /// What the adapter has.
         found: Vec<usize>,
     },
+    /// Two tensors with the same place.
+    #[error("the adapter's tensors `{one}` and `{other}` have the same place: its file holds two adapters")]
+    Twice {
+        /// The first tensor.
+        one: String,
+        /// The other one.
+        other: String,
+    },
+    /// A word embedding of another vocabulary than the base's.
+    #[error(
+        "the adapter's word embedding `{name}` has {rows} rows, and the base's has {base}: it was trained on \
+         a base whose embedding was resized, for tokens that were added"
+    )]
+    Resized {
+        /// The tensor.
+        name: String,
+        /// Its rows.
+        rows: usize,
+        /// Rows of the base's embedding.
+        base: usize,
+    },
     /// A tensor that the adapter's own settings call for.
     #[error("the adapter has no tensor `{name}`, which its settings call for")]
     Missing {
@@ -77,6 +98,40 @@ pub enum AdapterError {
     NoHead {
         /// The head's first tensor.
         name: String,
+    },
+    /// A model folder whose head answers something else than texts ask for.
+    #[error("the model in `{}` is a {class}: {answers}, and `predict` answers for whole texts", folder.display())]
+    OtherHead {
+        /// The folder.
+        folder: PathBuf,
+        /// What it is, in transformers' words.
+        class: String,
+        /// What it does.
+        answers: &'static str,
+    },
+    /// A base model without anything that answers.
+    #[error("the model in `{}` has no head: it is a base model that tells no classes apart", folder.display())]
+    Headless {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A folder of another kind than the option is for.
+    #[error("`{}` is not a folder of {wanted}: {found}", folder.display())]
+    OtherFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the option is for.
+        wanted: &'static str,
+        /// What was found there.
+        found: &'static str,
+        /// What can be done.
+        hint: String,
+    },
+    /// A name that two classes have, or none.
+    #[error("the labels {reason}")]
+    LabelNames {
+        /// What is wrong with them.
+        reason: String,
     },
     /// Names for classes that do not fit the head.
     #[error("{given} labels are given, and the head tells {classes} classes apart")]
@@ -161,11 +216,37 @@ impl AdapterError {
                 "train again with the head among PEFT's `modules_to_save` (`task_type=\"SEQ_CLS\"` sees to that), \
                  and save again"
             }
+            Self::Twice { .. } => {
+                "save one of them alone, with `model.save_pretrained(DIR, selected_adapters=[\"NAME\"])`"
+            }
+            Self::Resized { rows, .. } => {
+                return Some(format!(
+                    "resize the base as it was resized for the training, and give that with `--base`; in Python: \
+                     `base.resize_token_embeddings({rows}); base.save_pretrained(DIR); \
+                     tokenizer.save_pretrained(DIR)`"
+                ));
+            }
+            Self::Unsupported { feature } if feature.starts_with("`init_lora_weights`") => {
+                "this start changed the base too: save the adapter again with PEFT's \
+                 `path_initial_model_for_weight_conversion`, or merge it with `merge_and_unload`, save the model, \
+                 and ask that with `lorasweep predict --model`"
+            }
             Self::Unsupported { .. } => {
-                "in Python, merge the adapter with `merge_and_unload` and save the model"
+                "in Python, merge the adapter with `merge_and_unload`, save the model, and ask that with \
+                 `lorasweep predict --model`"
             }
             Self::Labels { .. } => {
-                "give one name per class with `--labels a,b,c`, in the order of the head's rows"
+                "give one name per class, in the order of the head's rows: `--labels a,b,c`; names that have commas \
+                 one by one, `--labels a --labels 'b, c'`, or one per line in a file, `--labels-file FILE`"
+            }
+            Self::LabelNames { .. } => "give every class a name of its own",
+            Self::OtherHead { .. } => {
+                "ask it in Python, with transformers' `pipeline`; `predict --model` takes sequence classification, \
+                 regression and GPT-2's language model"
+            }
+            Self::Headless { .. } => {
+                "give a model with a trained classifier, or an adapter on this one: `lorasweep import ADAPTER \
+                 --base FOLDER --out DIR`, then `lorasweep predict --adapter DIR`"
             }
             Self::WrongBase { .. } => {
                 "give the folder of the base that lorasweep.json names; an adapter works on its own base only"
@@ -175,7 +256,7 @@ impl AdapterError {
             Self::Occupied { .. } => "name another folder with `--out`, or remove this one",
             Self::Vocabulary { .. } => "use the tokenizer that the model was trained with",
             Self::Config { problem, .. } => return Some(problem.hint()),
-            Self::Refused { hint, .. } | Self::Question { hint, .. } => hint,
+            Self::Refused { hint, .. } | Self::Question { hint, .. } | Self::OtherFolder { hint, .. } => hint,
             Self::Texts(error) => return Some(error.hint()),
             Self::File { .. } | Self::Settings { .. } | Self::Weights(_) | Self::Tokenizer(_) => return None,
         };

@@ -8,11 +8,14 @@ use tch::{Kind, Tensor};
 use super::base::{self, ModelFolder};
 use super::card::{self, Card};
 use super::error::AdapterError;
-use super::fit::stored;
+use super::features::{Biases, Start};
 use super::folder::{Draft, Values};
 use super::manifest::{BaseModel, MANIFEST, Manifest, Purpose};
 use super::model::Loaded;
-use super::peft::{self, AdapterConfig, Targets};
+use super::names::stored;
+use super::peft::{self, AdapterConfig};
+use super::python;
+use super::rules::Rules;
 use crate::arch::{Architecture, ModelSpec, Weights};
 use crate::model::weights::{self, WeightsError};
 use crate::run::layout::Layout;
@@ -76,12 +79,14 @@ fn adapter(
     saved.extend(heads.first().and_then(|tensor| Some(tensor.name.rsplit_once('.')?.0.to_owned())));
     let config = AdapterConfig {
         task: None,
-        rank: lora.rank,
-        alpha: lora.alpha,
+        rules: Rules::plain(lora.targets.clone(), lora.rank, lora.alpha),
         dropout: lora.dropout,
         rslora: lora.rslora,
-        targets: Targets::Named(lora.targets.clone()),
+        lora_bias: false,
+        biases: Biases::None,
+        start: Start::Plain,
         saved,
+        tied: false,
         base: Some(base.name.clone()),
     };
     let whole = architecture.saved_tensors(head, &config.saved);
@@ -139,8 +144,8 @@ fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Va
     }
     config.remove("torch_dtype");
     config.insert("dtype".to_owned(), json!("float32"));
-    if let Some(class) = class(&manifest.architecture, &manifest.purpose) {
-        config.insert("architectures".to_owned(), json!([class]));
+    if let Some(classes) = python::classes(manifest) {
+        config.insert("architectures".to_owned(), json!([classes.own]));
     }
     if let Architecture::Gpt2(gpt2) = &manifest.architecture {
         // Batches of texts need some token that fills rows up; no token attends to it.
@@ -150,31 +155,17 @@ fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Va
         config.insert("eos_token_id".to_owned(), end);
     }
     match &manifest.purpose {
-        Purpose::Classification { labels, .. } => {
-            let by_index: Map<String, Value> =
-                labels.iter().enumerate().map(|(index, name)| (index.to_string(), json!(name))).collect();
-            let by_name: Map<String, Value> =
-                labels.iter().enumerate().map(|(index, name)| (name.clone(), json!(index))).collect();
-            config.insert("id2label".to_owned(), Value::Object(by_index));
-            config.insert("label2id".to_owned(), Value::Object(by_name));
-            config.insert("problem_type".to_owned(), json!("single_label_classification"));
+        Purpose::Classification { labels, problem, .. } => {
+            for (name, entries) in python::names(labels) {
+                let key = |key: &Value| key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+                let entries = entries.iter().map(|(name, value)| (key(name), value.clone()));
+                config.insert(name.to_owned(), Value::Object(entries.collect()));
+            }
+            config.insert("problem_type".to_owned(), json!(problem.name()));
         }
         Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => {}
     }
     config
-}
-
-/// The class of transformers that a model is; `None` where there is none.
-fn class(architecture: &Architecture, purpose: &Purpose) -> Option<&'static str> {
-    match (architecture, purpose) {
-        (Architecture::Bert(_), Purpose::Classification { .. }) => Some("BertForSequenceClassification"),
-        (Architecture::Gpt2(_), Purpose::Classification { .. }) => Some("GPT2ForSequenceClassification"),
-        (Architecture::Gpt2(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_)) => {
-            Some("GPT2LMHeadModel")
-        }
-        (Architecture::Bert(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_))
-        | (Architecture::GptMini(_), _) => None,
-    }
 }
 
 /// A tensor's values in 32 bits, once they are known to be numbers.

@@ -4,17 +4,11 @@
 use std::collections::BTreeSet;
 
 use super::error::AdapterError;
-use super::peft::{AdapterConfig, PARTS, PREFIX, Targets, TaskType};
-use crate::arch::{Architecture, Head, LinearShape, TensorShape};
+use super::names::{BIAS, Index, stored};
+use super::peft::{AdapterConfig, PARTS, TaskType};
+use super::rules::Modules;
+use crate::arch::{Architecture, Head, LinearShape, TensorRole, TensorShape};
 use crate::model::weights::{Checkpoint, TensorView};
-
-/// Ends of tensor names that belong to features of PEFT which are not computed here.
-const FEATURES: [(&str, &str); 4] = [
-    (".lora_magnitude_vector", "DoRA"),
-    (".lora_magnitude_vector.weight", "DoRA"),
-    (".lora_embedding_A", "adapters on embeddings"),
-    (".lora_B.bias", "`lora_bias`"),
-];
 
 /// An adapter that fits its base.
 #[derive(Debug)]
@@ -22,9 +16,64 @@ pub struct Fitted {
     /// What the model with the adapter is for.
     pub head: Head,
     /// The layers with adapters.
-    pub layers: Vec<LinearShape>,
+    pub layers: Vec<Adapted>,
     /// The tensors that the adapter brings whole, the head's among them.
     pub saved: Vec<TensorShape>,
+    /// Whether biases of the base are among them.
+    pub has_biases: bool,
+    /// What the file calls them.
+    pub index: Index,
+}
+
+/// A layer with an adapter.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Adapted {
+    /// The layer.
+    pub layer: LinearShape,
+    /// Inner width r.
+    pub rank: usize,
+    /// Numerator of the scale.
+    pub alpha: f64,
+    /// What the adapter's output is multiplied by.
+    pub scale: f64,
+}
+
+impl Adapted {
+    /// The sizes that the settings give a layer's adapter.
+    #[must_use]
+    pub fn of(layer: LinearShape, config: &AdapterConfig) -> Self {
+        let (rank, alpha) = (config.rules.rank.of(&layer.name), config.rules.alpha.of(&layer.name));
+        Self { layer, rank, alpha, scale: config.scale(rank, alpha) }
+    }
+
+    /// The module's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.layer.name
+    }
+
+    /// The name and the shape of each tensor of the adapter.
+    pub fn tensors(&self, lora_bias: bool) -> impl Iterator<Item = (String, Vec<usize>)> {
+        let LinearShape { name, d_in, d_out } = &self.layer;
+        let bias = lora_bias.then(|| (format!("{name}{BIAS}"), vec![*d_out]));
+        let shapes = [vec![self.rank, *d_in], vec![*d_out, self.rank]];
+        PARTS.iter().zip(shapes).map(move |(part, shape)| (format!("{name}{part}"), shape)).chain(bias)
+    }
+}
+
+impl Fitted {
+    /// The values of one of the adapter's tensors, by the model's name.
+    ///
+    /// # Errors
+    /// When it is missing, has another shape or holds NaN or infinity.
+    pub fn read<'a>(
+        &self,
+        tensors: &'a Checkpoint,
+        name: &str,
+        shape: &[usize],
+    ) -> Result<TensorView<'a>, AdapterError> {
+        Ok(tensors.require(&self.index.file(name), "", shape)?)
+    }
 }
 
 /// Compares an adapter with a base.
@@ -36,57 +85,28 @@ pub fn fit(
     tensors: &Checkpoint,
     architecture: &Architecture,
 ) -> Result<Fitted, AdapterError> {
-    let head = head(config, tensors, architecture)?;
-    let places: Vec<TensorShape> =
-        architecture.tensors().into_iter().chain(architecture.head_tensors(head)).collect();
-    let (mut modules, mut saved) = (BTreeSet::new(), Vec::new());
-    for name in tensors.names() {
-        let place = place(name, &places)?;
-        match place {
-            Place::Adapter(module) => {
-                modules.insert(module);
-            }
-            Place::Whole(shape) => saved.push(shape.clone()),
-        }
+    let index = Index::new(tensors.names(), architecture)?;
+    let head = head(config, (tensors, &index), architecture)?;
+    let heads = architecture.head_tensors(head);
+    let places: Vec<TensorShape> = architecture.tensors().into_iter().chain(heads.iter().cloned()).collect();
+    let brought = |name: &String| {
+        let place = places.iter().find(|place| place.name == *name);
+        place.cloned().ok_or_else(|| AdapterError::Unknown { name: index.file(name) })
+    };
+    let saved: Vec<TensorShape> = index.whole.iter().map(brought).collect::<Result<_, _>>()?;
+    let layers = layers(config, architecture, &index.modules)?;
+    let wanted = layers.iter().flat_map(|layer| layer.tensors(config.lora_bias));
+    for (name, shape) in wanted {
+        check(tensors, &index, &name, &shape, None)?;
     }
-    let layers = layers(config, architecture, &modules)?;
-    let wanted = layers.iter().flat_map(|layer| {
-        let shapes = [vec![config.rank, layer.d_in], vec![layer.d_out, config.rank]];
-        PARTS.iter().zip(shapes).map(|(part, shape)| (format!("{}{part}", layer.name), shape))
-    });
     let whole = architecture.saved_tensors(head, &config.saved);
-    let head_too = architecture.head_tensors(head);
-    let whole = whole.iter().chain(&head_too).chain(&saved).map(|t| (t.name.clone(), t.shape.clone()));
-    for (name, shape) in wanted.chain(whole) {
-        check(tensors, &name, &shape)?;
+    for place in whole.iter().chain(&heads).chain(&saved) {
+        check(tensors, &index, &place.name, &place.shape, Some((place, architecture)))?;
     }
-    Ok(Fitted { head, layers, saved })
-}
-
-/// A tensor's name in PEFT's file.
-#[must_use]
-pub fn stored(name: &str) -> String {
-    format!("{PREFIX}{name}")
-}
-
-enum Place<'a> {
-    /// In the adapter of a module.
-    Adapter(String),
-    /// In the place of a tensor of base or head.
-    Whole(&'a TensorShape),
-}
-
-fn place<'a>(name: &str, places: &'a [TensorShape]) -> Result<Place<'a>, AdapterError> {
-    if let Some((_, feature)) = FEATURES.iter().find(|(end, _)| name.ends_with(end)) {
-        return Err(AdapterError::Unsupported { feature: (*feature).to_owned() });
-    }
-    let own = name.strip_prefix(PREFIX);
-    let module = own.and_then(|own| PARTS.iter().find_map(|part| own.strip_suffix(part)));
-    let whole = own.and_then(|own| places.iter().find(|place| place.name == own));
-    module
-        .map(|module| Place::Adapter(module.to_owned()))
-        .or_else(|| whole.map(Place::Whole))
-        .ok_or_else(|| AdapterError::Unknown { name: name.to_owned() })
+    output(config, (tensors, &index), architecture, head)?;
+    let of_base = |place: &&TensorShape| !heads.contains(place) && place.role == TensorRole::Bias;
+    let has_biases = saved.iter().any(|place| of_base(&place));
+    Ok(Fitted { head, layers, saved, has_biases, index })
 }
 
 /// The layers that the settings name, which are those that have tensors.
@@ -94,28 +114,39 @@ fn layers(
     config: &AdapterConfig,
     architecture: &Architecture,
     modules: &BTreeSet<String>,
-) -> Result<Vec<LinearShape>, AdapterError> {
-    let modules: Vec<String> = modules.iter().cloned().collect();
-    let layers = match &config.targets {
-        Targets::Named(names) => architecture.lora_targets(names),
-        Targets::Pattern => architecture.lora_targets(&modules),
+) -> Result<Vec<Adapted>, AdapterError> {
+    let all: Vec<String> = modules.iter().cloned().collect();
+    let names = match &config.rules.targets {
+        Modules::Named(names) => names,
+        // What an expression fits is what has tensors.
+        Modules::Pattern(_) => &all,
     };
-    let odd = modules.iter().find(|module| layers.iter().all(|layer| layer.name != **module));
+    // What trains as a whole has no adapter in PEFT, and may have one here.
+    let trains_whole = |layer: &LinearShape| {
+        let inside = |module: &String| format!(".{}.", layer.name).contains(&format!(".{module}."));
+        config.saved.iter().any(inside) && !modules.contains(&layer.name)
+    };
+    let layers: Vec<LinearShape> = architecture
+        .lora_targets(names)
+        .into_iter()
+        .filter(|layer| config.rules.keep(&layer.name) && !trains_whole(layer))
+        .collect();
+    let odd = all.iter().find(|module| layers.iter().all(|layer| layer.name != **module));
     match odd {
         Some(module) => Err(AdapterError::Unknown { name: stored(&format!("{module}{}", PARTS[0])) }),
         None if layers.is_empty() => Err(AdapterError::Missing { name: stored(&format!("…{}", PARTS[0])) }),
-        None => Ok(layers),
+        None => Ok(layers.into_iter().map(|layer| Adapted::of(layer, config)).collect()),
     }
 }
 
 /// The head that an adapter was trained with: its own file tells the number of classes.
 fn head(
     config: &AdapterConfig,
-    tensors: &Checkpoint,
+    (tensors, index): (&Checkpoint, &Index),
     architecture: &Architecture,
 ) -> Result<Head, AdapterError> {
     let any = architecture.head_tensors(Head::Classifier { labels: 1 });
-    let name = stored(&any[0].name);
+    let name = index.file(&any[0].name);
     let classes = tensors.tensor(&name).and_then(|tensor| tensor.shape.first().copied());
     match (config.task, classes) {
         (Some(TaskType::Classifier) | None, Some(labels)) => Ok(Head::Classifier { labels }),
@@ -129,13 +160,61 @@ fn head(
     }
 }
 
-/// The tensor of this name and shape, if it holds numbers only.
-fn check<'a>(tensors: &'a Checkpoint, name: &str, shape: &[usize]) -> Result<TensorView<'a>, AdapterError> {
-    let name = stored(name);
+/// A language model's output layer is its word embedding: an adapter that changed one of them alone is
+/// another model.
+fn output(
+    config: &AdapterConfig,
+    (tensors, index): (&Checkpoint, &Index),
+    architecture: &Architecture,
+    head: Head,
+) -> Result<(), AdapterError> {
+    let Head::LanguageModel = head else { return Ok(()) };
+    let words = architecture.tensors().into_iter().find(|place| is_words(place, architecture));
+    let words = words.map(|place| place.name).unwrap_or_default();
+    let embedding = tensors.tensor(&index.file(&words));
+    let apart = match (&index.output, &embedding) {
+        (Some(output), embedding) => {
+            let output = tensors.tensor(output);
+            let same =
+                |output: TensorView<'_>| embedding.as_ref().is_some_and(|words| words.bytes == output.bytes);
+            !output.is_some_and(same)
+        }
+        (None, Some(_)) => {
+            let module = words.trim_end_matches(".weight");
+            let trained = |saved: &String| format!(".{module}").ends_with(&format!(".{saved}"));
+            !config.tied && config.saved.iter().any(trained)
+        }
+        (None, None) => false,
+    };
+    if apart {
+        let feature = "an output layer (`lm_head`) that is not the word embedding".to_owned();
+        return Err(AdapterError::Unsupported { feature });
+    }
+    Ok(())
+}
+
+fn is_words(place: &TensorShape, architecture: &Architecture) -> bool {
+    place.role == TensorRole::Embedding && place.shape[0] == architecture.vocab_size()
+}
+
+/// Makes sure that there is a tensor of this name and shape, and that it holds numbers only.
+fn check(
+    tensors: &Checkpoint,
+    index: &Index,
+    name: &str,
+    shape: &[usize],
+    place: Option<(&TensorShape, &Architecture)>,
+) -> Result<(), AdapterError> {
+    let name = index.file(name);
     let tensor = tensors.tensor(&name).ok_or_else(|| AdapterError::Missing { name: name.clone() })?;
     if tensor.shape != shape {
+        let words = place.is_some_and(|(place, architecture)| is_words(place, architecture));
+        if let (true, [rows, width]) = (words, tensor.shape)
+            && *width == shape[1]
+        {
+            return Err(AdapterError::Resized { name, rows: *rows, base: shape[0] });
+        }
         return Err(AdapterError::Shape { name, expected: shape.to_vec(), found: tensor.shape.to_vec() });
     }
-    tensor.check_finite()?;
-    Ok(tensor)
+    Ok(tensor.check_finite()?)
 }

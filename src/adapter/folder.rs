@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use serde_json::{Map, Value, json};
 
 use super::error::AdapterError;
 use crate::data::tokenizer;
@@ -110,17 +111,23 @@ impl Draft {
                 self.copy(&beside, name)?;
             }
         }
-        if self.aside.join("tokenizer_config.json").exists() {
-            return Ok(());
-        }
         let class = match known {
             Some("vocab.txt") => "BertTokenizer",
             Some("vocab.json") => "GPT2Tokenizer",
             Some(_) | None if json => "PreTrainedTokenizerFast",
             Some(_) | None => "BertTokenizer",
         };
-        let text = format!("{:#}\n", serde_json::json!({ "tokenizer_class": class }));
-        self.write("tokenizer_config.json", text.as_bytes())
+        // Without a config.json beside it Python knows the tokenizer by this name alone.
+        let own = fs::read(self.aside.join("tokenizer_config.json")).unwrap_or_else(|_| b"{}".to_vec());
+        match serde_json::from_slice::<Map<String, Value>>(&own) {
+            Ok(mut settings) if !settings.contains_key("tokenizer_class") => {
+                settings.insert("tokenizer_class".to_owned(), json!(class));
+                let text = format!("{:#}\n", Value::Object(settings));
+                self.write("tokenizer_config.json", text.as_bytes())
+            }
+            // What cannot be read here is copied as it is.
+            Ok(_) | Err(_) => Ok(()),
+        }
     }
 
     /// Puts the folder in place and says which files it has.

@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::base::{self, ModelFolder};
-use super::card;
 use super::error::AdapterError;
-use super::fit;
+use super::features::{Biases, Start};
+use super::fit::{self, Fitted};
 use super::folder::{Draft, Values};
-use super::manifest::{BaseModel, MANIFEST, Manifest, Purpose};
+use super::manifest::{BaseModel, MANIFEST, Manifest, Problem, Purpose};
+use super::names::{stored, stored_beside};
 use super::peft::{self, AdapterConfig};
+use super::{card, heads};
 use crate::arch::Head;
 use crate::model::weights::{self, Checkpoint};
 
@@ -25,19 +27,30 @@ pub struct Request<'a> {
     pub out: &'a Path,
     /// Class names by index; those of the base, or numbers, where absent.
     pub labels: Option<&'a [String]>,
+    /// What the head's numbers mean; what the base's `problem_type` says where absent.
+    pub problem: Option<Problem>,
     /// Number of the base's first layers that the adapter was trained on; all where absent.
     pub layers: Option<usize>,
 }
 
-/// Imports an adapter and says which files were written.
+/// What an import made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Imported {
+    /// The files that were written.
+    pub files: Vec<PathBuf>,
+    /// What the user should know of the adapter.
+    pub notes: Vec<String>,
+}
+
+/// Imports an adapter.
 ///
 /// # Errors
 /// When a file is missing or damaged, the adapter does not fit the base, or uses a feature that is
 /// not computed here.
-pub fn import(request: &Request<'_>) -> Result<Vec<PathBuf>, AdapterError> {
+pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     let draft = Draft::begin(request.out)?;
     let path = request.adapter.join(peft::CONFIG);
-    let text = std::fs::read(&path).map_err(AdapterError::read(&path))?;
+    let text = std::fs::read(&path).map_err(|error| unread(request, &path, error))?;
     let config = AdapterConfig::parse(&path, &text)?;
     let file = open(request.adapter)?;
     let base = ModelFolder::open(request.base)?;
@@ -55,7 +68,7 @@ pub fn import(request: &Request<'_>) -> Result<Vec<PathBuf>, AdapterError> {
     let architecture = base::truncated(&base.architecture, layers);
     let fitted = fit::fit(&config, &file, &architecture)?;
     let known = Manifest::read(request.adapter)?;
-    let purpose = purpose(fitted.head, request.labels, known.as_ref(), &base)?;
+    let purpose = purpose(fitted.head, request, known.as_ref(), &base)?;
     let folder = std::path::absolute(request.base).map_err(AdapterError::read(request.base))?;
     let model = BaseModel {
         name: base::name(&folder),
@@ -67,16 +80,68 @@ pub fn import(request: &Request<'_>) -> Result<Vec<PathBuf>, AdapterError> {
     if let Some(known) = known {
         (manifest.max_length, manifest.cleaning) = (known.max_length, known.cleaning);
     }
-    let modules: Vec<String> = fitted.layers.iter().map(|layer| layer.name.clone()).collect();
     let config = AdapterConfig { base: Some(model.name.clone()), ..config };
-    let tensors: BTreeMap<String, Values<'_>> = file.names().filter_map(|name| values(&file, name)).collect();
+    let tensors = tensors(&config, &fitted, &file)?;
     draft.tensors(peft::TENSORS, &tensors)?;
-    draft.write(peft::CONFIG, config.render(&manifest.architecture, fitted.head, &modules).as_bytes())?;
+    draft
+        .write(peft::CONFIG, config.render(&manifest.architecture, fitted.head, &fitted.layers).as_bytes())?;
     draft.write("README.md", card::imported(&manifest, &model).as_bytes())?;
     manifest.base = Some(model);
     draft.write(MANIFEST, &manifest.to_text())?;
     draft.tokenizer(request.base)?;
-    draft.finish()
+    Ok(Imported { files: draft.finish()?, notes: notes(&config, &fitted) })
+}
+
+/// What is worth knowing of an adapter that was imported.
+fn notes(config: &AdapterConfig, fitted: &Fitted) -> Vec<String> {
+    let mut notes = Vec::new();
+    if let (Biases::Trained { .. }, false) = (config.biases, fitted.has_biases) {
+        notes.push(format!(
+            "the adapter's settings say that biases were trained (`bias`: `{}`), and its file has none: those of \
+             the base are used",
+            config.biases.name()
+        ));
+    }
+    match config.start {
+        Start::Plain => {}
+        Start::Pissa { randomised } => {
+            notes.push(
+                "the adapter was trained on what PiSSA left of the base, and that is computed anew: the base must \
+                 be the one before PiSSA changed it"
+                    .to_owned(),
+            );
+            if randomised {
+                notes.push(
+                    "PiSSA started from a randomised decomposition that nobody kept; the exact one is used, which \
+                     differs a little"
+                        .to_owned(),
+                );
+            }
+        }
+        Start::Olora => notes.push(
+            "the adapter was trained on what OLoRA left of the base, and that is computed anew: the base must be \
+             the one before OLoRA changed it"
+                .to_owned(),
+        ),
+    }
+    notes
+}
+
+/// What is said where an adapter's settings cannot be read.
+fn unread(request: &Request<'_>, path: &Path, error: std::io::Error) -> AdapterError {
+    let folder = request.adapter;
+    let (found, hint) = if folder.join("config.json").exists() {
+        let hint = format!("`lorasweep predict --model {}` asks a whole model", folder.display());
+        ("it holds a whole model", hint)
+    } else if folder.is_dir() {
+        ("it has no adapter_config.json", "give the folder that PEFT's `save_pretrained` wrote".to_owned())
+    } else {
+        ("there is no such folder", "check the path".to_owned())
+    };
+    if error.kind() != std::io::ErrorKind::NotFound {
+        return AdapterError::read(path)(error);
+    }
+    AdapterError::OtherFolder { folder: folder.to_path_buf(), wanted: "an adapter", found, hint }
 }
 
 /// The adapter's tensors, in either of PEFT's formats.
@@ -92,40 +157,61 @@ fn open(folder: &Path) -> Result<Checkpoint, AdapterError> {
     }
 }
 
-fn values<'a>(file: &'a Checkpoint, name: &str) -> Option<(String, Values<'a>)> {
-    let tensor = file.tensor(name)?;
-    let values = Values { kind: tensor.kind, shape: tensor.shape.to_vec(), bytes: tensor.bytes };
-    Some((name.to_owned(), values))
+/// The adapter's tensors under the names that PEFT looks for.
+fn tensors<'a>(
+    config: &AdapterConfig,
+    fitted: &Fitted,
+    file: &'a Checkpoint,
+) -> Result<BTreeMap<String, Values<'a>>, AdapterError> {
+    let parts = fitted.layers.iter().flat_map(|layer| layer.tensors(config.lora_bias));
+    let parts = parts.map(|(name, shape)| (stored(&name), name, shape));
+    let saved = fitted.saved.iter().map(|place| {
+        (stored_beside(&place.name, &fitted.index.modules), place.name.clone(), place.shape.clone())
+    });
+    let mut tensors = BTreeMap::new();
+    for (stored, name, shape) in parts.chain(saved) {
+        let tensor = fitted.read(file, &name, &shape)?;
+        tensors.insert(stored, Values { kind: tensor.kind, shape, bytes: tensor.bytes });
+    }
+    Ok(tensors)
 }
 
 /// What the adapter is for. Class names are those given, else those that an export names, else the base's.
 fn purpose(
     head: Head,
-    labels: Option<&[String]>,
+    request: &Request<'_>,
     known: Option<&Manifest>,
     base: &ModelFolder,
 ) -> Result<Purpose, AdapterError> {
     let known = known.map(|known| &known.purpose).filter(|known| known.head() == head);
-    match (head, labels, known) {
-        (Head::Classifier { labels: classes }, Some(given), _) if given.len() != classes => {
-            Err(AdapterError::Labels { given: given.len(), classes })
+    let Head::Classifier { labels: classes } = head else {
+        let option = [("--labels", request.labels.is_some()), ("--problem-type", request.problem.is_some())];
+        return match option.iter().find(|(_, given)| *given) {
+            Some((option, _)) => Err(AdapterError::Question {
+                message: format!("`{option}` is for classes, and this adapter is a language model's"),
+                hint: format!("leave `{option}` out"),
+            }),
+            None => Ok(known.cloned().unwrap_or(Purpose::LanguageModelling)),
+        };
+    };
+    let (own, pairs, learned) = match known {
+        Some(Purpose::Classification { labels, pairs, problem }) => {
+            (Some(labels.clone()), *pairs, Some(*problem))
         }
-        (Head::Classifier { .. }, Some(given), Some(Purpose::Classification { pairs, .. })) => {
-            Ok(Purpose::Classification { labels: given.to_vec(), pairs: *pairs })
+        Some(Purpose::LanguageModelling | Purpose::QuestionAnswering(_)) | None => {
+            (base.labels().filter(|own| own.len() == classes), false, None)
         }
-        (Head::Classifier { .. }, Some(given), _) => {
-            Ok(Purpose::Classification { labels: given.to_vec(), pairs: false })
+    };
+    let labels = match request.labels {
+        Some(given) if given.len() != classes => {
+            return Err(AdapterError::Labels { given: given.len(), classes });
         }
-        (Head::LanguageModel, Some(_), _) => Err(AdapterError::Question {
-            message: "`--labels` names classes, and this adapter is a language model's".to_owned(),
-            hint: "leave `--labels` out".to_owned(),
-        }),
-        (_, None, Some(known)) => Ok(known.clone()),
-        (Head::Classifier { labels: classes }, None, None) => {
-            let own = base.labels().filter(|own| own.len() == classes);
-            let labels = own.unwrap_or_else(|| Purpose::numbered(classes));
-            Ok(Purpose::Classification { labels, pairs: false })
-        }
-        (Head::LanguageModel, None, None) => Ok(Purpose::LanguageModelling),
-    }
+        Some(given) => given.to_vec(),
+        None => own.unwrap_or_else(|| Purpose::numbered(classes)),
+    };
+    let problem = match request.problem.or(learned) {
+        Some(problem) => problem,
+        None => heads::problem(base, classes)?,
+    };
+    Ok(Purpose::Classification { labels, pairs, problem })
 }

@@ -14,7 +14,9 @@ use crate::task::{Cleaning, Objective, QuestionAnswering, Task};
 /// Its name in an exported folder.
 pub const MANIFEST: &str = "lorasweep.json";
 /// Changes whenever an older program would read the file wrongly.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// The format of files that older programs read rightly.
+const FIRST_FORMAT: u32 = 1;
 
 /// What an exported folder holds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,11 +45,58 @@ pub enum Purpose {
         labels: Vec<String>,
         /// Whether it reads two texts at a time.
         pairs: bool,
+        /// What the head's numbers mean.
+        #[serde(default, skip_serializing_if = "Problem::is_single")]
+        problem: Problem,
     },
     /// To go on with a text.
     LanguageModelling,
     /// To answer a question about a text.
     QuestionAnswering(QuestionAnswering),
+}
+
+/// What the numbers of a classifier's head mean, in transformers' words (`problem_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    /// One class is right: softmax.
+    #[default]
+    #[serde(rename = "single_label_classification")]
+    SingleLabel,
+    /// Each class is right or not by itself: sigmoid.
+    #[serde(rename = "multi_label_classification")]
+    MultiLabel,
+    /// They are what is asked for.
+    #[serde(rename = "regression")]
+    Regression,
+}
+
+impl Problem {
+    /// transformers' word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleLabel => "single_label_classification",
+            Self::MultiLabel => "multi_label_classification",
+            Self::Regression => "regression",
+        }
+    }
+
+    /// What transformers' word means; without one, a head of one number is a score.
+    #[must_use]
+    pub fn of(word: Option<&str>, classes: usize) -> Option<Self> {
+        match word {
+            Some("multi_label_classification") => Some(Self::MultiLabel),
+            Some("regression") => Some(Self::Regression),
+            // Of one class alone there is nothing to choose.
+            Some("single_label_classification") | None if classes == 1 => Some(Self::Regression),
+            Some("single_label_classification") | None => Some(Self::SingleLabel),
+            Some(_) => None,
+        }
+    }
+
+    fn is_single(&self) -> bool {
+        *self == Self::SingleLabel
+    }
 }
 
 /// The base of an adapter.
@@ -67,7 +116,13 @@ impl Manifest {
     /// What there is to say about a model.
     #[must_use]
     pub fn new(purpose: Purpose, max_length: usize, architecture: Architecture) -> Self {
-        Self { format: FORMAT, purpose, max_length, cleaning: Cleaning::default(), architecture, base: None }
+        let format = match &purpose {
+            Purpose::Classification { problem: Problem::MultiLabel | Problem::Regression, .. } => FORMAT,
+            Purpose::Classification { problem: Problem::SingleLabel, .. }
+            | Purpose::LanguageModelling
+            | Purpose::QuestionAnswering(_) => FIRST_FORMAT,
+        };
+        Self { format, purpose, max_length, cleaning: Cleaning::default(), architecture, base: None }
     }
 
     /// What there is to say about a model that learned a task.
@@ -103,8 +158,11 @@ impl Manifest {
         let manifest: Option<Self> = files::read_json(&path)
             .map_err(|error| AdapterError::Settings { path: path.clone(), reason: error.to_string() })?;
         match manifest {
-            Some(manifest) if manifest.format != FORMAT => {
-                let reason = format!("its format is {}, and this program reads {FORMAT}", manifest.format);
+            Some(manifest) if !(FIRST_FORMAT..=FORMAT).contains(&manifest.format) => {
+                let reason = format!(
+                    "its format is {}, and this program reads {FIRST_FORMAT} to {FORMAT}",
+                    manifest.format
+                );
                 Err(AdapterError::Settings { path, reason })
             }
             Some(manifest) => match manifest.architecture.check_numbers() {
@@ -122,7 +180,8 @@ impl Purpose {
     fn of(objective: &Objective) -> Self {
         match objective {
             Objective::Classification(classes) => {
-                Self::Classification { labels: classes.labels.clone(), pairs: !classes.pair.is_empty() }
+                let pairs = !classes.pair.is_empty();
+                Self::Classification { labels: classes.labels.clone(), pairs, problem: Problem::SingleLabel }
             }
             Objective::LanguageModelling(_) => Self::LanguageModelling,
             Objective::QuestionAnswering(answering) => Self::QuestionAnswering(answering.clone()),

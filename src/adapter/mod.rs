@@ -10,14 +10,22 @@ pub mod card;
 pub mod error;
 #[cfg(feature = "torch")]
 pub mod export;
+pub mod features;
 pub mod fit;
 pub mod folder;
+pub mod heads;
 pub mod import;
+pub mod labels;
 pub mod manifest;
 #[cfg(feature = "torch")]
 pub mod model;
+pub mod names;
 pub mod peft;
 #[cfg(feature = "torch")]
 pub mod predict;
+mod python;
+pub mod rules;
+#[cfg(feature = "torch")]
+mod start;
 
 pub use error::AdapterError;

@@ -9,9 +9,10 @@ use tch::{Device, Tensor};
 
 use super::base::{self, ModelFolder};
 use super::error::AdapterError;
-use super::fit::{self, stored};
-use super::manifest::{BaseModel, Manifest, Purpose};
+use super::manifest::{BaseModel, Manifest};
+use super::names::BIAS;
 use super::peft::{self, AdapterConfig};
+use super::{fit, heads, start};
 use crate::arch::{Architecture, ModelSpec, TensorShape, Weights};
 use crate::model::build::{self, Base};
 use crate::model::layers::AdapterSettings;
@@ -34,8 +35,8 @@ pub struct Loaded {
     pub tensors: BTreeMap<String, Tensor>,
     /// Adapters, by PEFT's names without its prefix; none in a whole model.
     pub adapters: BTreeMap<String, Tensor>,
-    /// What the adapters' outputs are multiplied by.
-    pub scale: f64,
+    /// What the output of each module's adapter is multiplied by.
+    pub scales: BTreeMap<String, f64>,
 }
 
 impl Loaded {
@@ -80,16 +81,16 @@ impl Loaded {
         };
         let places = spec.architecture.tensors().into_iter().chain(spec.architecture.head_tensors(head));
         let tensors = places.filter_map(|place| Some((place.name.clone(), value(&place.name)?))).collect();
-        let mut adapters = BTreeMap::new();
+        let (mut adapters, mut scales) = (BTreeMap::new(), BTreeMap::new());
         if let Some(lora) = method.lora() {
             for layer in spec.architecture.lora_targets(&lora.targets) {
+                scales.insert(layer.name.clone(), lora.scale());
                 let names = peft::PARTS.map(|part| format!("{}{part}", layer.name));
                 adapters.extend(names.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))));
             }
         }
         let manifest = Manifest::of_task(task, spec.architecture.clone());
-        let scale = method.lora().map_or(0.0, crate::trial::Lora::scale);
-        Ok(Self { manifest, tokenizer: spec.tokenizer.clone(), tensors, adapters, scale })
+        Ok(Self { manifest, tokenizer: spec.tokenizer.clone(), tensors, adapters, scales })
     }
 
     /// The model of an exported or imported adapter, on the base given or, without one, on the base
@@ -112,22 +113,32 @@ impl Loaded {
         }
         let mut tensors = base_tensors(base, given, architecture)?;
         for place in &fitted.saved {
-            tensors.insert(place.name.clone(), read(&file, &stored(&place.name), &place.shape)?);
+            let saved = build::tensor(&fitted.read(&file, &place.name, &place.shape)?);
+            tensors.insert(place.name.clone(), saved);
         }
         if let Some(place) =
             architecture.tensors().into_iter().find(|place| !tensors.contains_key(&place.name))
         {
             return Err(WeightsError::Missing { name: place.name, folder: folder.to_path_buf() }.into());
         }
-        let mut adapters = BTreeMap::new();
+        let (mut adapters, mut scales) = (BTreeMap::new(), BTreeMap::new());
         for layer in &fitted.layers {
-            let shapes = [[config.rank, layer.d_in], [layer.d_out, config.rank]];
-            for (part, shape) in peft::PARTS.iter().zip(shapes) {
-                let name = format!("{}{part}", layer.name);
-                adapters.insert(name.clone(), read(&file, &stored(&name), &shape)?);
+            let weight = tensors.get_mut(&format!("{}.weight", layer.name()));
+            let weight = weight.expect("adapters sit on the model's layers");
+            *weight = start::residual(weight, config.start, layer.rank, layer.scale);
+            for (name, shape) in layer.tensors(config.lora_bias) {
+                let part = build::tensor(&fitted.read(&file, &name, &shape)?);
+                if name.ends_with(BIAS) {
+                    let bias = format!("{}.bias", layer.name());
+                    let sum = tensors.get(&bias).map(|bias| bias + part * layer.scale);
+                    tensors.extend(sum.map(|sum| (bias, sum)));
+                } else {
+                    adapters.insert(name, part);
+                }
             }
+            scales.insert(layer.name().to_owned(), layer.scale);
         }
-        Ok(Self { manifest, tokenizer: folder.to_path_buf(), tensors, adapters, scale: config.scale() })
+        Ok(Self { manifest, tokenizer: folder.to_path_buf(), tensors, adapters, scales })
     }
 
     /// A whole model in transformers' layout, exported by lorasweep or saved by transformers.
@@ -135,10 +146,17 @@ impl Loaded {
     /// # Errors
     /// When a file is missing or damaged, or the model has no head that is supported.
     pub fn of_model(folder: &Path) -> Result<Self, AdapterError> {
+        let known = Manifest::read(folder)?.filter(|manifest| manifest.base.is_none());
+        if known.is_none() {
+            heads::check_class(folder)?;
+        }
         let model = ModelFolder::open(folder)?;
-        let manifest = match Manifest::read(folder)? {
-            Some(manifest) if manifest.base.is_none() => manifest,
-            Some(_) | None => described(&model)?,
+        let manifest = match known {
+            Some(manifest) => manifest,
+            None => {
+                let (architecture, purpose) = (model.architecture.clone(), heads::purpose(&model)?);
+                Manifest::new(purpose, architecture.max_length(), architecture)
+            }
         };
         let architecture = &manifest.architecture;
         let places = architecture.tensors().into_iter().chain(architecture.head_tensors(manifest.head()));
@@ -148,7 +166,7 @@ impl Loaded {
                 .insert(place.name.clone(), build::read(&model.tensors, architecture.base_prefix(), &place)?);
         }
         let tokenizer = folder.to_path_buf();
-        Ok(Self { manifest, tokenizer, tensors, adapters: BTreeMap::new(), scale: 0.0 })
+        Ok(Self { manifest, tokenizer, tensors, adapters: BTreeMap::new(), scales: BTreeMap::new() })
     }
 
     /// The model, ready to be asked.
@@ -159,9 +177,12 @@ impl Loaded {
             params.freeze(name, tensor.shallow_clone());
         }
         for (name, tensor) in &self.adapters {
-            params.train(name, &[tensor.shallow_clone()], true);
+            // Each adapter has a scale of its own, so it is multiplied in here.
+            let scale = name.strip_suffix(peft::PARTS[1]).map(|module| self.scales[module]);
+            let value = scale.map_or_else(|| tensor.shallow_clone(), |scale| tensor * scale);
+            params.train(name, &[value], true);
         }
-        let settings = AdapterSettings { scales: vec![self.scale], dropouts: vec![0.0] };
+        let settings = AdapterSettings { scales: vec![1.0], dropouts: vec![0.0] };
         let settings = (!self.adapters.is_empty()).then_some(&settings);
         model::Model::new(&self.manifest.architecture, self.manifest.head(), &params, settings)
     }
@@ -176,7 +197,7 @@ impl Loaded {
             let b = &self.adapters[&format!("{module}{}", peft::PARTS[1])];
             let weight =
                 &mut merged.get_mut(&format!("{module}.weight")).expect("adapters sit on the model's layers");
-            let product = b.matmul(a) * self.scale;
+            let product = b.matmul(a) * self.scales[module];
             let product = if self.is_transposed(module) { product.tr() } else { product };
             **weight = &**weight + product;
         }
@@ -239,40 +260,22 @@ fn base_tensors(
     there.map(read).collect()
 }
 
-/// What can be said about a model folder without `lorasweep.json`.
-fn described(model: &ModelFolder) -> Result<Manifest, AdapterError> {
-    let head = model.architecture.head_tensors(crate::arch::Head::Classifier { labels: 1 });
-    let classes = model.tensors.tensor(&head[0].name).map(|tensor| tensor.shape[0]);
-    let purpose = match classes {
-        Some(classes) => {
-            let labels = model.labels().filter(|labels| labels.len() == classes);
-            Purpose::Classification {
-                labels: labels.unwrap_or_else(|| Purpose::numbered(classes)),
-                pairs: false,
-            }
-        }
-        None if model.architecture.supports(crate::arch::Head::LanguageModel) => Purpose::LanguageModelling,
-        None => {
-            return Err(AdapterError::Question {
-                message: format!(
-                    "the model in `{}` has no head: it tells no classes apart",
-                    model.path.display()
-                ),
-                hint: "give a model with a classifier, or an adapter on this one with `--adapter`".to_owned(),
-            });
-        }
-    };
-    Ok(Manifest::new(purpose, model.architecture.max_length(), model.architecture.clone()))
-}
-
+/// What is said of a folder that is not an adapter's, or not yet.
 fn not_exported(folder: &Path) -> AdapterError {
-    AdapterError::Question {
-        message: format!("`{}` has no lorasweep.json of an adapter", folder.display()),
-        hint: "`lorasweep import ADAPTER --base FOLDER --out DIR` makes one of an adapter that PEFT saved"
-            .to_owned(),
-    }
-}
-
-fn read(file: &weights::Checkpoint, name: &str, shape: &[usize]) -> Result<Tensor, AdapterError> {
-    Ok(build::tensor(&file.require(name, "", shape)?))
+    let shown = folder.display();
+    let (found, hint) = if !folder.is_dir() {
+        ("there is no such folder", "check the path".to_owned())
+    } else if folder.join(peft::CONFIG).exists() {
+        let hint =
+            format!("`lorasweep import {shown} --base FOLDER --out DIR` makes `DIR` of it, for `--adapter`");
+        ("it is as PEFT saved it, and does not say on which base", hint)
+    } else if folder.join("config.json").exists() {
+        ("it holds a whole model", format!("`lorasweep predict --model {shown}` asks that"))
+    } else {
+        (
+            "it has no lorasweep.json",
+            "give a folder that `lorasweep export` or `lorasweep import` wrote".to_owned(),
+        )
+    };
+    AdapterError::OtherFolder { folder: folder.to_path_buf(), wanted: "an adapter", found, hint }
 }

@@ -7,6 +7,9 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::error::AdapterError;
+use super::features::{self, Biases, Start, unsupported};
+use super::fit::Adapted;
+use super::rules::{Entries, Expression, Modules, Rules, Sizes};
 use crate::arch::{Architecture, Head};
 
 /// Settings of an adapter.
@@ -29,78 +32,77 @@ pub enum TaskType {
     LanguageModel,
 }
 
-/// The modules that have adapters.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Targets {
-    /// By name or suffix.
-    Named(Vec<String>),
-    /// By a regular expression, which is not evaluated: the tensors tell.
-    Pattern,
-}
-
 /// The part of `adapter_config.json` that decides what an adapter computes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterConfig {
     /// `None` where PEFT was not told.
     pub task: Option<TaskType>,
-    /// Inner width r.
-    pub rank: usize,
-    /// Numerator of the scale.
-    pub alpha: f64,
+    /// Modules with adapters, and the sizes of each.
+    pub rules: Rules,
     /// Dropout on the adapter's input while it trains.
     pub dropout: f64,
     /// Scale by alpha / sqrt(r) where true, by alpha / r where false.
     pub rslora: bool,
-    /// Modules with adapters.
-    pub targets: Targets,
+    /// Whether an adapter adds a constant of its own.
+    pub lora_bias: bool,
+    /// Biases of the base that were trained.
+    pub biases: Biases,
+    /// What the adapter started from.
+    pub start: Start,
     /// Modules that were trained as a whole, by name or suffix.
     pub saved: Vec<String>,
+    /// Whether a trained word embedding is the output layer too, although it was trained as a whole.
+    pub tied: bool,
     /// What the adapter calls its base.
     pub base: Option<String>,
 }
 
-/// The fields that have a value of their own in [`AdapterConfig`].
+/// The fields of `adapter_config.json` that are used; what is absent has PEFT's own default.
 #[derive(Deserialize)]
 struct Fields {
-    peft_type: String,
     task_type: Option<String>,
-    #[serde(default = "default_rank")]
+    #[serde(default = "default_size")]
     r: usize,
-    #[serde(default = "default_alpha")]
-    lora_alpha: f64,
+    lora_alpha: Option<f64>,
     #[serde(default)]
     lora_dropout: f64,
     #[serde(default)]
     use_rslora: bool,
-    target_modules: Value,
+    #[serde(default)]
+    lora_bias: bool,
+    bias: Option<String>,
+    init_lora_weights: Option<Value>,
+    target_modules: Option<OneOrMany<String>>,
+    exclude_modules: Option<OneOrMany<String>>,
+    layers_to_transform: Option<OneOrMany<usize>>,
+    layers_pattern: Option<OneOrMany<String>>,
+    rank_pattern: Option<Entries<usize>>,
+    alpha_pattern: Option<Entries<f64>>,
     modules_to_save: Option<Vec<String>>,
+    ensure_weight_tying: Option<bool>,
     base_model_name_or_path: Option<String>,
 }
 
-/// PEFT's own defaults.
-fn default_rank() -> usize {
+/// A value that PEFT takes alone or in a list.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "neither one value nor a list of them")]
+enum OneOrMany<T> {
+    One(T),
+    Many(Vec<T>),
+}
+
+impl<T> OneOrMany<T> {
+    fn all(self) -> Vec<T> {
+        match self {
+            Self::One(one) => vec![one],
+            Self::Many(many) => many,
+        }
+    }
+}
+
+fn default_size() -> usize {
     8
 }
-
-fn default_alpha() -> f64 {
-    8.0
-}
-
-/// Fields that change nothing about what a saved adapter computes, whatever they hold.
-const IRRELEVANT: [&str; 8] = [
-    "auto_mapping",
-    "fan_in_fan_out",
-    "inference_mode",
-    "megatron_core",
-    "peft_version",
-    "qalora_group_size",
-    "revision",
-    "ensure_weight_tying",
-];
-
-/// Ways to start an adapter that leave the base as it is. Others (PiSSA, OLoRA, CorDA, LoftQ …)
-/// change the base's weights, and the adapter alone is then not the model that was trained.
-const PLAIN_STARTS: [&str; 4] = ["gaussian", "orthogonal", "eva", "true"];
 
 impl AdapterConfig {
     /// Reads the text of an `adapter_config.json`; `path` is for messages.
@@ -110,40 +112,45 @@ impl AdapterConfig {
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, AdapterError> {
         let broken = |reason: String| AdapterError::Settings { path: path.to_path_buf(), reason };
         let all: Map<String, Value> = serde_json::from_slice(text).map_err(|e| broken(e.to_string()))?;
-        let fields: Fields =
-            serde_json::from_value(Value::Object(all.clone())).map_err(|e| broken(e.to_string()))?;
-        if fields.peft_type != "LORA" {
-            return Err(unsupported("peft_type", &Value::String(fields.peft_type)));
+        match all.get("peft_type") {
+            Some(kind) if kind == "LORA" => {}
+            Some(other) => return Err(unsupported("peft_type", other)),
+            None => return Err(broken("it has no `peft_type`".to_owned())),
         }
         for (key, value) in &all {
-            check_feature(key, value)?;
+            features::check(key, value)?;
         }
-        if fields.r == 0 {
-            return Err(broken("`r` is 0".to_owned()));
-        }
+        let mut fields: Fields = serde_json::from_slice(text).map_err(|e| broken(e.to_string()))?;
+        let (task, biases) =
+            (task_type(fields.task_type.as_deref())?, Biases::parse(fields.bias.as_deref())?);
+        let start = Start::parse(fields.init_lora_weights.as_ref())?;
+        let (saved, base) = (fields.modules_to_save.take(), fields.base_model_name_or_path.take());
         Ok(Self {
-            task: task_type(fields.task_type.as_deref())?,
-            rank: fields.r,
-            alpha: fields.lora_alpha,
+            task,
             dropout: fields.lora_dropout,
             rslora: fields.use_rslora,
-            targets: targets(fields.target_modules).map_err(broken)?,
-            saved: fields.modules_to_save.unwrap_or_default(),
-            base: fields.base_model_name_or_path.filter(|name| !name.is_empty()),
+            lora_bias: fields.lora_bias,
+            biases,
+            start,
+            saved: saved.unwrap_or_default(),
+            tied: fields.ensure_weight_tying.unwrap_or_default(),
+            base: base.filter(|name| !name.is_empty()),
+            rules: rules(fields).map_err(broken)?,
         })
     }
 
-    /// What the adapter's output is multiplied by.
+    /// What the output of an adapter of these sizes is multiplied by.
     #[must_use]
-    pub fn scale(&self) -> f64 {
+    pub fn scale(&self, rank: usize, alpha: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "ranks are far below 2^52")]
-        let rank = self.rank as f64;
-        self.alpha / if self.rslora { rank.sqrt() } else { rank }
+        let rank = rank as f64;
+        alpha / if self.rslora { rank.sqrt() } else { rank }
     }
 
-    /// The text of an `adapter_config.json` for adapters on these modules of an architecture.
+    /// The text of an `adapter_config.json` for these adapters of an architecture. Where rules chose
+    /// them, it has the modules' full names instead.
     #[must_use]
-    pub fn render(&self, architecture: &Architecture, head: Head, modules: &[String]) -> String {
+    pub fn render(&self, architecture: &Architecture, head: Head, layers: &[Adapted]) -> String {
         let task = match head {
             Head::Classifier { .. } => "SEQ_CLS",
             Head::LanguageModel => "CAUSAL_LM",
@@ -152,27 +159,80 @@ impl AdapterConfig {
             Architecture::Gpt2(_) => true,
             Architecture::Bert(_) | Architecture::GptMini(_) => false,
         };
-        let targets = match &self.targets {
-            Targets::Named(names) => names,
-            Targets::Pattern => &modules.to_vec(),
+        let start = match self.start {
+            Start::Plain => json!(true),
+            Start::Pissa { .. } => json!("pissa"),
+            Start::Olora => json!("olora"),
         };
-        let config = json!({
+        let rules = &self.rules;
+        let targets = match &rules.targets {
+            Modules::Named(names) if rules.exclude.is_none() && rules.layers.is_empty() => names.clone(),
+            Modules::Named(_) | Modules::Pattern(_) => {
+                layers.iter().map(|layer| layer.name().to_owned()).collect()
+            }
+        };
+        let unusual = |is: &dyn Fn(&Adapted) -> Option<Value>| -> Map<String, Value> {
+            layers.iter().filter_map(|layer| Some((layer.name().to_owned(), is(layer)?))).collect()
+        };
+        let mut config = json!({
+            "alpha_pattern": unusual(&|layer| (layer.alpha != rules.alpha.usual).then(|| whole(layer.alpha))),
             "base_model_name_or_path": self.base,
-            "bias": "none",
+            "bias": self.biases.name(),
             "fan_in_fan_out": transposed,
             "inference_mode": true,
-            "lora_alpha": whole(self.alpha),
+            "init_lora_weights": start,
+            "lora_alpha": whole(rules.alpha.usual),
             "lora_dropout": self.dropout,
             "modules_to_save": if self.saved.is_empty() { Value::Null } else { json!(self.saved) },
             "peft_type": "LORA",
-            "r": self.rank,
+            "r": rules.rank.usual,
+            "rank_pattern": unusual(&|layer| (layer.rank != rules.rank.usual).then(|| json!(layer.rank))),
             "target_modules": targets,
             "task_type": task,
             "use_dora": false,
             "use_rslora": self.rslora,
         });
+        // Versions of PEFT that do not have these settings refuse a file that names them.
+        for (key, on) in [("lora_bias", self.lora_bias), ("ensure_weight_tying", self.tied)] {
+            if on {
+                config[key] = json!(true);
+            }
+        }
         format!("{config:#}\n")
     }
+}
+
+fn rules(fields: Fields) -> Result<Rules, String> {
+    let targets = match fields.target_modules {
+        None => Modules::Pattern(String::new()),
+        Some(OneOrMany::One(pattern)) => Modules::Pattern(pattern),
+        Some(OneOrMany::Many(names)) => Modules::Named(names),
+    };
+    let exclude = match fields.exclude_modules {
+        Some(OneOrMany::One(pattern)) if !pattern.is_empty() => Some(Expression::whole(&pattern)?),
+        Some(OneOrMany::Many(names)) if !names.is_empty() => Some(Expression::any_of(&names)?),
+        None | Some(OneOrMany::One(_) | OneOrMany::Many(_)) => None,
+    };
+    let stacks = fields.layers_pattern.map(OneOrMany::all).unwrap_or_default();
+    let stacks: Vec<String> = stacks.into_iter().filter(|stack| !stack.is_empty()).collect();
+    let stacks = if stacks.is_empty() {
+        vec![Expression::any_layer()?]
+    } else {
+        stacks.iter().map(|stack| Expression::before_layer(stack)).collect::<Result<_, _>>()?
+    };
+    let rank = sizes(fields.r, fields.rank_pattern)?;
+    if rank.usual == 0 || rank.patterns.iter().any(|(_, rank)| *rank == 0) {
+        return Err("a rank is 0".to_owned());
+    }
+    let layers = fields.layers_to_transform.map(OneOrMany::all).unwrap_or_default();
+    let alpha = sizes(fields.lora_alpha.unwrap_or(8.0), fields.alpha_pattern)?;
+    Ok(Rules { targets, exclude, layers, stacks, rank, alpha })
+}
+
+fn sizes<T>(usual: T, entries: Option<Entries<T>>) -> Result<Sizes<T>, String> {
+    let Entries(entries) = entries.unwrap_or_default();
+    let patterns = entries.into_iter().map(|(key, size)| Ok((Expression::at_end(&key)?, size)));
+    Ok(Sizes { usual, patterns: patterns.collect::<Result<_, String>>()? })
 }
 
 /// PEFT writes whole numbers as such.
@@ -191,53 +251,6 @@ fn task_type(name: Option<&str>) -> Result<Option<TaskType>, AdapterError> {
         Some("CAUSAL_LM") => Ok(Some(TaskType::LanguageModel)),
         Some(other) => Err(unsupported("task_type", &Value::String(other.to_owned()))),
     }
-}
-
-fn targets(value: Value) -> Result<Targets, String> {
-    match value {
-        Value::String(_) | Value::Null => Ok(Targets::Pattern),
-        list @ Value::Array(_) => serde_json::from_value(list)
-            .map(Targets::Named)
-            .map_err(|error| format!("`target_modules`: {error}")),
-        Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
-            Err("`target_modules` is neither a list nor a text".to_owned())
-        }
-    }
-}
-
-/// Refuses what would change the result. A setting that is not known here does that unless it is
-/// switched off, so it is named too.
-fn check_feature(key: &str, value: &Value) -> Result<(), AdapterError> {
-    const KNOWN: [&str; 9] = [
-        "peft_type",
-        "task_type",
-        "r",
-        "lora_alpha",
-        "lora_dropout",
-        "use_rslora",
-        "target_modules",
-        "modules_to_save",
-        "base_model_name_or_path",
-    ];
-    let is_off = match value {
-        Value::Null | Value::Bool(false) => true,
-        Value::Array(items) => items.is_empty(),
-        Value::Object(entries) => entries.is_empty(),
-        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
-    };
-    let is_plain = match key {
-        "bias" => value == "none",
-        "init_lora_weights" => value == true || value.as_str().is_some_and(|how| PLAIN_STARTS.contains(&how)),
-        _ => false,
-    };
-    if is_off || is_plain || KNOWN.contains(&key) || IRRELEVANT.contains(&key) {
-        return Ok(());
-    }
-    Err(unsupported(key, value))
-}
-
-fn unsupported(key: &str, value: &Value) -> AdapterError {
-    AdapterError::Unsupported { feature: format!("`{key}`: {value}") }
 }
 
 #[cfg(test)]
@@ -263,12 +276,19 @@ mod tests {
         AdapterConfig::parse(Path::new(CONFIG), Value::Object(config).to_string().as_bytes())
     }
 
+    fn with(key: &str, value: Value) -> Result<AdapterConfig, AdapterError> {
+        let mut config = written();
+        config.insert(key.to_owned(), value);
+        parse(config)
+    }
+
     #[test]
     fn what_peft_writes_is_read() {
         let config = parse(written()).unwrap();
         assert_eq!(config.task, Some(TaskType::Classifier));
-        assert_eq!((config.rank, config.alpha, config.dropout, config.scale()), (4, 8.0, 0.1, 4.0));
-        assert_eq!(config.targets, Targets::Named(vec!["value".to_owned(), "query".to_owned()]));
+        assert_eq!((config.rules.rank.usual, config.rules.alpha.usual, config.dropout), (4, 8.0, 0.1));
+        assert_eq!(config.scale(4, 8.0), 4.0);
+        assert_eq!(config.rules.targets, Modules::Named(vec!["value".to_owned(), "query".to_owned()]));
         assert_eq!(config.saved, ["classifier", "score"]);
     }
 
@@ -282,24 +302,81 @@ mod tests {
     }
 
     #[test]
+    fn sizes_by_pattern_are_written_by_the_modules_full_names() {
+        let mut config = written();
+        config.insert("rank_pattern".to_owned(), json!({"layer.1.*": 2}));
+        config.insert("alpha_pattern".to_owned(), json!({"value": 3}));
+        config.insert("exclude_modules".to_owned(), json!("none of them"));
+        let config = parse(config).unwrap();
+        let architecture = Architecture::Bert(BertConfig { num_hidden_layers: 2, ..BertConfig::default() });
+        let layers = architecture.lora_targets(&["query".to_owned(), "value".to_owned()]);
+        let layers: Vec<Adapted> = layers.into_iter().map(|layer| Adapted::of(layer, &config)).collect();
+        let text = config.render(&architecture, Head::Classifier { labels: 2 }, &layers);
+        let written: Value = serde_json::from_str(&text).unwrap();
+        let name = |layer: usize, part: &str| format!("bert.encoder.layer.{layer}.attention.self.{part}");
+        let (first, second) = (name(1, "query"), name(1, "value"));
+        assert_eq!(written["rank_pattern"], json!({first: 2, second: 2}));
+        assert_eq!(written["alpha_pattern"], json!({name(0, "value"): 3, name(1, "value"): 3}));
+        assert_eq!(written["target_modules"].as_array().unwrap().len(), 4);
+        let again = AdapterConfig::parse(Path::new(CONFIG), text.as_bytes()).unwrap();
+        let sizes = |config: &AdapterConfig| -> Vec<(usize, f64, f64)> {
+            let layers = layers.iter().map(|layer| Adapted::of(layer.layer.clone(), config));
+            layers.map(|layer| (layer.rank, layer.alpha, layer.scale)).collect()
+        };
+        assert_eq!(sizes(&again), sizes(&config));
+        // rsLoRA, as `written` says: 8 / sqrt 4, 3 / sqrt 4, 8 / sqrt 2, 3 / sqrt 2.
+        let root = 2.0_f64.sqrt();
+        let expected = [(4, 8.0, 4.0), (4, 3.0, 1.5), (2, 8.0, 8.0 / root), (2, 3.0, 3.0 / root)];
+        assert_eq!(sizes(&config), expected);
+    }
+
+    #[test]
+    fn settings_that_leave_plain_tensors_are_read() {
+        for (key, value) in [
+            ("bias", json!("all")),
+            ("bias", json!("lora_only")),
+            ("lora_bias", json!(true)),
+            ("layers_to_transform", json!([0])),
+            ("layers_to_transform", json!(3)),
+            ("layers_pattern", json!("layer")),
+            ("exclude_modules", json!(["0.attention.self.query"])),
+            ("init_lora_weights", json!(false)),
+            ("init_lora_weights", json!("Gaussian")),
+            ("init_lora_weights", json!("eva")),
+            ("init_lora_weights", json!("pissa")),
+            ("init_lora_weights", json!("olora")),
+            ("corda_config", json!({"corda_method": "ipm"})),
+            ("eva_config", json!({"rho": 2.0})),
+            ("megatron_config", json!({"tensor_model_parallel_size": 1})),
+            ("target_modules", json!("all-linear")),
+            ("enable_lora", Value::Null),
+        ] {
+            assert!(with(key, value.clone()).is_ok(), "{key}: {value}");
+        }
+        let start = |name: &str| with("init_lora_weights", json!(name)).unwrap().start;
+        assert_eq!(start("pissa_niter_16"), Start::Pissa { randomised: true });
+        assert_eq!(start("olora"), Start::Olora);
+    }
+
+    #[test]
     fn features_that_change_the_result_are_named() {
         let features = [
             ("use_dora", json!(true)),
-            ("bias", json!("all")),
-            ("lora_bias", json!(true)),
-            ("layers_to_transform", json!([0])),
-            ("alpha_pattern", json!({"query": 3})),
-            ("rank_pattern", json!({"query": 3})),
-            ("init_lora_weights", json!("pissa")),
+            ("bias", json!("some")),
+            ("init_lora_weights", json!("corda")),
+            ("init_lora_weights", json!("loftq")),
+            ("init_lora_weights", json!("lora_ga")),
             ("trainable_token_indices", json!([1])),
+            ("target_parameters", json!(["value.weight"])),
+            ("layer_replication", json!([[0, 4], [2, 5]])),
+            ("alora_invocation_tokens", json!([1, 2])),
+            ("use_qalora", json!(true)),
             ("a_feature_of_the_future", json!("on")),
             ("task_type", json!("TOKEN_CLS")),
             ("peft_type", json!("IA3")),
         ];
         for (key, value) in features {
-            let mut config = written();
-            config.insert(key.to_owned(), value.clone());
-            let said = parse(config).unwrap_err().to_string();
+            let said = with(key, value.clone()).unwrap_err().to_string();
             assert!(said.contains(&format!("`{key}`: {value}")), "{said}");
         }
     }
@@ -310,7 +387,14 @@ mod tests {
             let said = AdapterConfig::parse(Path::new(CONFIG), text.as_bytes()).unwrap_err().to_string();
             assert!(said.contains(CONFIG), "{said}");
         }
-        let zero = r#"{"peft_type": "LORA", "r": 0, "target_modules": ["query"]}"#;
-        assert!(AdapterConfig::parse(Path::new(CONFIG), zero.as_bytes()).is_err());
+        for (key, value, word) in [
+            ("r", json!(0), "rank"),
+            ("rank_pattern", json!({"query": 0}), "rank"),
+            ("alpha_pattern", json!({"layer.(": 2}), "`layer.(`"),
+            ("target_modules", json!({"query": true}), "neither one value nor a list"),
+        ] {
+            let said = with(key, value).unwrap_err().to_string();
+            assert!(said.contains(CONFIG) && said.contains(word), "{said}");
+        }
     }
 }

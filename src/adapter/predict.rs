@@ -1,9 +1,9 @@
-//! Owns the asking of a model: texts in, classes or generated text out. Trains nothing.
+//! Owns the asking of a model: texts in, classes, scores or generated text out. Trains nothing.
 
 use tch::{Device, Kind, Tensor};
 
 use super::error::AdapterError;
-use super::manifest::Purpose;
+use super::manifest::{Problem, Purpose};
 use super::model::Loaded;
 use crate::arch::Architecture;
 use crate::data::questions::Prompts;
@@ -37,22 +37,31 @@ pub struct Question<'a> {
 /// What a model says about one text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// The label, or the generated text.
+    /// What it answers.
     pub kind: AnswerKind,
     /// Logits of the classes, or of the token that follows the prompt; empty where nobody asked.
     pub logits: Vec<f32>,
 }
 
-/// The label, or the generated text.
+/// What a model says, by what it is for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnswerKind {
-    /// A class.
+    /// The one class that is right.
     Label {
         /// Its name.
         label: String,
         /// The probability of each class, by index.
         probabilities: Vec<f32>,
     },
+    /// The classes that are right, each by itself.
+    Labels {
+        /// The names of those with a probability of one half or more.
+        labels: Vec<String>,
+        /// The probability of each class, by index.
+        probabilities: Vec<f32>,
+    },
+    /// The numbers themselves; one but for a regression to several.
+    Scores(Vec<f32>),
     /// What follows the text, or answers the question.
     Text(String),
 }
@@ -76,14 +85,14 @@ pub fn predict(loaded: &Loaded, question: &Question<'_>) -> Result<Vec<Answer>, 
     let question = &Question { texts: &texts, seconds: seconds.as_deref(), ..*question };
     let model = loaded.model();
     tch::no_grad(|| match &loaded.manifest.purpose {
-        Purpose::Classification { labels, pairs } => {
+        Purpose::Classification { labels, pairs, problem } => {
             if *pairs && question.seconds.is_none() {
                 return Err(AdapterError::Question {
                     message: "the model reads pairs of texts, and only one text is given".to_owned(),
                     hint: "give the second text, or its column, with `--pair`".to_owned(),
                 });
             }
-            classify(loaded, (&model, &tokenizer), labels, question)
+            classify(loaded, (&model, &tokenizer), (labels, *problem), question)
         }
         Purpose::LanguageModelling => go_on(loaded, (&model, &tokenizer), None, question),
         Purpose::QuestionAnswering(answering) => {
@@ -95,7 +104,7 @@ pub fn predict(loaded: &Loaded, question: &Question<'_>) -> Result<Vec<Answer>, 
 fn classify(
     loaded: &Loaded,
     (model, tokenizer): (&Model, &Tokenizer),
-    labels: &[String],
+    (labels, problem): (&[String], Problem),
     question: &Question<'_>,
 ) -> Result<Vec<Answer>, AdapterError> {
     let architecture = &loaded.manifest.architecture;
@@ -110,18 +119,37 @@ fn classify(
         let inputs = inputs(&sequences, architecture);
         let pass = &mut Pass::evaluation();
         let logits = model.classify(&model.trunk(&inputs, pass), pass).get(0);
-        let probabilities = logits.softmax(-1, Kind::Float);
+        let values = match problem {
+            Problem::SingleLabel => logits.softmax(-1, Kind::Float),
+            Problem::MultiLabel => logits.sigmoid(),
+            Problem::Regression => logits.shallow_clone(),
+        };
         for (place, row) in (0..).zip(&batch) {
-            let probabilities = host(&probabilities.get(place));
-            let best =
-                (0..probabilities.len()).max_by(|a, b| probabilities[*a].total_cmp(&probabilities[*b]));
-            let label = best.and_then(|best| labels.get(best)).cloned().unwrap_or_default();
-            let kind = AnswerKind::Label { label, probabilities };
+            let kind = answer(labels, problem, host(&values.get(place)));
             let logits = if question.logits { host(&logits.get(place)) } else { Vec::new() };
             answers[*row as usize] = Some(Answer { kind, logits });
         }
     }
     Ok(answers.into_iter().flatten().collect())
+}
+
+/// What the numbers of one text say.
+fn answer(labels: &[String], problem: Problem, values: Vec<f32>) -> AnswerKind {
+    match problem {
+        Problem::SingleLabel => {
+            let best = (0..values.len()).max_by(|a, b| values[*a].total_cmp(&values[*b]));
+            let label = best.and_then(|best| labels.get(best)).cloned().unwrap_or_default();
+            AnswerKind::Label { label, probabilities: values }
+        }
+        Problem::MultiLabel => {
+            let right = labels.iter().zip(&values).filter(|(_, probability)| **probability >= 0.5);
+            AnswerKind::Labels {
+                labels: right.map(|(label, _)| label.clone()).collect(),
+                probabilities: values,
+            }
+        }
+        Problem::Regression => AnswerKind::Scores(values),
+    }
 }
 
 fn go_on(

@@ -1,5 +1,7 @@
-//! `lorasweep predict`: what a model says about a text, or about each row of a file.
+//! `lorasweep predict`: what a model says about a text, about each line of standard input, or about each
+//! row of a file.
 
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -13,7 +15,8 @@ lorasweep predict [OPTIONS] RUN TRIAL TEXT
        lorasweep predict [OPTIONS] --adapter DIR [--base FOLDER] TEXT
        lorasweep predict [OPTIONS] --model FOLDER TEXT
 
-Instead of TEXT, --file FILE --text COLUMN asks about each row of a file.";
+TEXT may be `-`: each line of standard input is a text. Instead of TEXT, --file FILE --text COLUMN asks
+about each row of a file.";
 
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
@@ -71,8 +74,12 @@ pub(super) fn call(args: &PredictArgs) -> Result<(), AppError> {
 
 fn texts(args: &PredictArgs, rest: &[String]) -> Result<Texts, AppError> {
     match (rest, &args.file) {
+        ([dash], None) if dash == "-" => from_stdin(args.pair.as_deref()),
         ([text], None) => Ok((vec![text.clone()], args.pair.clone().map(|pair| vec![pair]))),
         ([], Some(file)) => from_file(file, &args.text, args.pair.as_deref()),
+        ([], None) if args.pair.is_some() => {
+            Err(usage("the second text of a pair is given, and no first one"))
+        }
         ([], None) => Err(usage("no text is given")),
         ([_], Some(_)) => Err(usage("both a text and a file are given")),
         ([_, _, ..], _) => Err(usage("more than one text is given; quote a text with blanks in it")),
@@ -84,12 +91,30 @@ fn from_file(file: &Path, text: &[String], pair: Option<&str>) -> Result<Texts, 
     Ok(crate::data::sources::texts(file, text, &pair).map_err(AdapterError::from)?)
 }
 
+/// Each line of standard input that is not empty.
+fn from_stdin(pair: Option<&str>) -> Result<Texts, AppError> {
+    if pair.is_some() {
+        return Err(usage("standard input has single texts, and `--pair` gives a second one"));
+    }
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text).map_err(|error| AppError::Input {
+        message: format!("standard input cannot be read: {error}"),
+        hint: Some("give it texts in UTF-8, one per line".to_owned()),
+    })?;
+    let texts: Vec<String> = text.lines().filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+    if texts.is_empty() {
+        return Err(usage("standard input has no text"));
+    }
+    Ok((texts, None))
+}
+
 fn usage(what: &str) -> AppError {
     AppError::Input {
         message: what.to_owned(),
         hint: Some(
             "`lorasweep predict RUN TRIAL TEXT`, `lorasweep predict --adapter DIR TEXT` or \
-             `lorasweep predict --model FOLDER --file rows.csv --text COLUMN`"
+             `lorasweep predict --model FOLDER --file rows.csv --text COLUMN`; `-` for TEXT reads standard input, \
+             one text per line"
                 .to_owned(),
         ),
     }
@@ -109,7 +134,7 @@ mod asked {
     use serde_json::{Map, Value, json};
 
     use super::{PredictArgs, Texts};
-    use crate::adapter::manifest::Purpose;
+    use crate::adapter::manifest::{Problem, Purpose};
     use crate::adapter::model::Loaded;
     use crate::adapter::predict::{self, Answer, AnswerKind, Question};
     use crate::cli::{RunFolderArgs, TrialArgs, export, runs};
@@ -137,7 +162,7 @@ mod asked {
             max_new_tokens: args.max_new_tokens,
             logits: args.logits,
         };
-        print(args, texts, &predict::predict(&loaded, &question)?)
+        print(args, (&loaded.manifest.purpose, texts), &predict::predict(&loaded, &question)?)
     }
 
     fn load(args: &PredictArgs, trial: Option<(&String, &String)>) -> Result<Loaded, AppError> {
@@ -158,39 +183,84 @@ mod asked {
         Ok(Loaded::of_trial(spec, task, &trial.trial, &found.layout)?)
     }
 
-    fn print(args: &PredictArgs, texts: &[String], answers: &[Answer]) -> Result<(), AppError> {
+    fn print(
+        args: &PredictArgs,
+        (purpose, texts): (&Purpose, &[String]),
+        answers: &[Answer],
+    ) -> Result<(), AppError> {
+        let names: &[String] = match purpose {
+            Purpose::Classification { labels, .. } => labels,
+            Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => &[],
+        };
         if args.json || args.logits {
-            let lines: String = answers.iter().enumerate().map(|(row, answer)| line(row, answer)).collect();
+            let lines: String =
+                answers.iter().enumerate().map(|(row, answer)| line(row, names, answer)).collect();
             return output::data(&lines);
         }
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING).set_header(["text", "answer", "probability"]);
+        let header = if says_probabilities(purpose) {
+            &["text", "answer", "probability"][..]
+        } else {
+            &["text", "answer"]
+        };
+        table.load_preset(presets::NOTHING).set_header(header);
         for (text, answer) in texts.iter().zip(answers) {
             let text: String = text.chars().take(SHOWN).collect();
-            let (said, probability) = match &answer.kind {
-                AnswerKind::Label { label, probabilities } => {
-                    let most = probabilities.iter().copied().fold(0.0, f32::max);
-                    (label.clone(), format!("{most:.3}"))
-                }
-                AnswerKind::Text(text) => (text.clone(), String::new()),
-            };
-            table.add_row([text, said, probability]);
+            table.add_row([vec![text], cells(names, &answer.kind)].concat());
         }
         output::data(&format!("{}\n", table.trim_fmt()))
     }
 
-    /// One row's answer as a line of JSON.
-    fn line(row: usize, answer: &Answer) -> String {
-        let mut object = Map::from_iter([("row".to_owned(), json!(row))]);
-        match &answer.kind {
-            AnswerKind::Label { label, probabilities } => {
-                object.insert("label".to_owned(), json!(label));
-                object.insert("probabilities".to_owned(), json!(probabilities));
-            }
-            AnswerKind::Text(text) => {
-                object.insert("text".to_owned(), json!(text));
-            }
+    fn says_probabilities(purpose: &Purpose) -> bool {
+        match purpose {
+            Purpose::Classification { problem, .. } => *problem != Problem::Regression,
+            Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => false,
         }
+    }
+
+    /// What the table says of an answer, behind the text.
+    fn cells(names: &[String], kind: &AnswerKind) -> Vec<String> {
+        let named = |values: &[f32], digits: usize| {
+            let parts = names.iter().zip(values).map(|(name, value)| format!("{name} {value:.digits$}"));
+            parts.collect::<Vec<_>>().join("\n")
+        };
+        match kind {
+            AnswerKind::Label { label, probabilities } => {
+                let most = probabilities.iter().copied().fold(0.0, f32::max);
+                vec![label.clone(), format!("{most:.3}")]
+            }
+            AnswerKind::Labels { labels, probabilities } => {
+                let said = if labels.is_empty() { "none".to_owned() } else { labels.join("\n") };
+                vec![said, named(probabilities, 3)]
+            }
+            AnswerKind::Scores(scores) => match &scores[..] {
+                [score] => vec![format!("{score:.4}")],
+                several => vec![named(several, 4)],
+            },
+            AnswerKind::Text(text) => vec![text.clone()],
+        }
+    }
+
+    /// One row's answer as a line of JSON.
+    fn line(row: usize, names: &[String], answer: &Answer) -> String {
+        let named = |values: &[f32]| -> Value {
+            names.iter().zip(values).map(|(name, value)| (name.clone(), json!(value))).collect()
+        };
+        let mut object = Map::from_iter([("row".to_owned(), json!(row))]);
+        let fields = match &answer.kind {
+            AnswerKind::Label { label, probabilities } => {
+                vec![("label", json!(label)), ("probabilities", json!(probabilities))]
+            }
+            AnswerKind::Labels { labels, probabilities } => {
+                vec![("labels", json!(labels)), ("probabilities", named(probabilities))]
+            }
+            AnswerKind::Scores(scores) => match &scores[..] {
+                [score] => vec![("score", json!(score))],
+                several => vec![("scores", named(several))],
+            },
+            AnswerKind::Text(text) => vec![("text", json!(text))],
+        };
+        object.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));
         if !answer.logits.is_empty() {
             object.insert("logits".to_owned(), json!(answer.logits));
         }

@@ -24,7 +24,7 @@ fn bench() -> Bench {
 
 fn import_it(bench: &Bench, adapter: &Path, base: &Path) -> Result<PathBuf, AdapterError> {
     let out = bench.path("imported");
-    import(&Request { adapter, base, out: &out, labels: None, layers: None }).map(|_| out)
+    import(&Request { adapter, base, out: &out, labels: None, problem: None, layers: None }).map(|_| out)
 }
 
 /// What the user reads: message and hint.

@@ -4,5 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod damaged;
+mod heads;
 mod round_trip;
+mod settings;
 mod support;

@@ -28,8 +28,14 @@ fn an_adapter_exported_imported_or_merged_answers_as_its_trial() {
         let loaded = Loaded::of_adapter(&exported, None).unwrap();
         assert!(distance(&own, &ask(&loaded)) < 1e-6, "{}", case.family);
         let (base, out) = (bench.path("base"), bench.path("imported"));
-        let request =
-            Request { adapter: &exported, base: &base, out: &out, labels: None, layers: Some(case.layers) };
+        let request = Request {
+            adapter: &exported,
+            base: &base,
+            out: &out,
+            labels: None,
+            problem: None,
+            layers: Some(case.layers),
+        };
         import(&request).unwrap();
         let imported = Loaded::of_adapter(&out, Some(&base)).unwrap();
         assert_eq!(imported.manifest, loaded.manifest);
@@ -90,7 +96,13 @@ fn names_and_settings_are_those_of_peft() {
     assert_eq!((&config["r"], &config["lora_alpha"]), (&3.into(), &7.into()));
     assert_eq!(config["modules_to_save"], serde_json::json!(["classifier"]));
     let card = fs::read_to_string(out.join("README.md")).unwrap();
-    for words in ["num_hidden_layers=1", "accuracy | 75.00", "cat, dog, bird", "PeftModel.from_pretrained"] {
+    for words in [
+        "num_hidden_layers=1",
+        "accuracy | 75.00",
+        "`cat`, `dog`, `bird`",
+        "id2label={0: \"cat\"",
+        "PeftModel.from_pretrained",
+    ] {
         assert!(card.contains(words), "{words} is not in {card}");
     }
 }
@@ -108,12 +120,13 @@ fn class_names_come_from_the_command_the_export_or_the_base() {
     }
     let label = |adapter: &std::path::Path, labels: Option<&[String]>, name: &str| {
         let out = bench.path(name);
-        import(&Request { adapter, base: &base, out: &out, labels, layers: None })?;
+        import(&Request { adapter, base: &base, out: &out, labels, problem: None, layers: None })?;
         Ok::<_, lorasweep::adapter::AdapterError>(Loaded::of_adapter(&out, None).unwrap().manifest.purpose)
     };
     let named = |names: [&str; 3]| lorasweep::adapter::manifest::Purpose::Classification {
         labels: names.map(str::to_owned).to_vec(),
         pairs: false,
+        problem: lorasweep::adapter::manifest::Problem::SingleLabel,
     };
     assert_eq!(label(&bare, Some(&given), "1").unwrap(), named(["a", "b", "c"]));
     assert_eq!(label(&exported, None, "2").unwrap(), named(crate::support::LABELS));

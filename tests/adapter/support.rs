@@ -160,7 +160,17 @@ pub(crate) fn distance(one: &[Answer], other: &[Answer]) -> f32 {
         match (&one.kind, &other.kind) {
             (AnswerKind::Label { label: one, .. }, AnswerKind::Label { label: other, .. })
             | (AnswerKind::Text(one), AnswerKind::Text(other)) => assert_eq!(one, other),
-            kinds @ (AnswerKind::Label { .. } | AnswerKind::Text(_), _) => panic!("{kinds:?}"),
+            (AnswerKind::Labels { labels: one, .. }, AnswerKind::Labels { labels: other, .. }) => {
+                assert_eq!(one, other);
+            }
+            (AnswerKind::Scores(one), AnswerKind::Scores(other)) => assert_eq!(one.len(), other.len()),
+            kinds @ (
+                AnswerKind::Label { .. }
+                | AnswerKind::Labels { .. }
+                | AnswerKind::Scores(_)
+                | AnswerKind::Text(_),
+                _,
+            ) => panic!("{kinds:?}"),
         }
         assert!(!one.logits.is_empty() && one.logits.len() == other.logits.len());
         for (a, b) in one.logits.iter().zip(&other.logits) {

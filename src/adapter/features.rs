@@ -1,0 +1,142 @@
+//! Owns which of PEFT's settings change what a saved adapter computes. A setting that is not known here
+//! does, unless it is switched off.
+
+use serde_json::Value;
+
+use super::error::AdapterError;
+
+/// Settings that [`super::peft::AdapterConfig`] holds.
+const KNOWN: [&str; 17] = [
+    "peft_type",
+    "task_type",
+    "r",
+    "lora_alpha",
+    "lora_dropout",
+    "use_rslora",
+    "target_modules",
+    "exclude_modules",
+    "layers_to_transform",
+    "layers_pattern",
+    "rank_pattern",
+    "alpha_pattern",
+    "modules_to_save",
+    "ensure_weight_tying",
+    "lora_bias",
+    "init_lora_weights",
+    "base_model_name_or_path",
+];
+
+/// Settings that change nothing of what a saved adapter computes, whatever they hold: how it was started
+/// where `init_lora_weights` does not say so, on which devices it trained, or who wrote the file.
+const IRRELEVANT: [&str; 14] = [
+    "auto_mapping",
+    "fan_in_fan_out",
+    "inference_mode",
+    "peft_version",
+    "revision",
+    "merge_weights",
+    "megatron_config",
+    "megatron_core",
+    "qalora_group_size",
+    "loftq_config",
+    "eva_config",
+    "corda_config",
+    "lora_ga_config",
+    "runtime_config",
+];
+
+/// Ways to start an adapter that leave the base as it is.
+const PLAIN_STARTS: [&str; 6] = ["gaussian", "orthogonal", "eva", "mica", "true", "default"];
+
+/// What an adapter's tensors were before training, and with them the base that they were trained on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// Anything that left the base as it is.
+    Plain,
+    /// The base's largest singular values were moved into the adapter (PiSSA, Meng et al. 2024).
+    Pissa {
+        /// They were computed from random numbers that nobody kept: `pissa_niter_16` and the like.
+        randomised: bool,
+    },
+    /// The first columns of the base's QR decomposition were moved into it (OLoRA, Büyükakyüz 2024).
+    Olora,
+}
+
+/// Which biases were trained beside the adapters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Biases {
+    /// None.
+    None,
+    /// All of them, or those of the layers with adapters: the file tells.
+    Trained {
+        /// All of them.
+        all: bool,
+    },
+}
+
+impl Start {
+    /// Reads `init_lora_weights`.
+    ///
+    /// # Errors
+    /// Where the base was changed in a way that neither the file nor the base tells.
+    pub(super) fn parse(value: Option<&Value>) -> Result<Self, AdapterError> {
+        let name = match value {
+            None | Some(Value::Null | Value::Bool(_)) => return Ok(Self::Plain),
+            Some(Value::String(name)) => name.to_lowercase(),
+            Some(other @ (Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
+                return Err(unsupported("init_lora_weights", other));
+            }
+        };
+        match name.as_str() {
+            "olora" => Ok(Self::Olora),
+            "pissa" => Ok(Self::Pissa { randomised: false }),
+            name if name.starts_with("pissa_niter_") => Ok(Self::Pissa { randomised: true }),
+            name if PLAIN_STARTS.contains(&name) => Ok(Self::Plain),
+            name => Err(unsupported("init_lora_weights", &Value::from(name))),
+        }
+    }
+}
+
+impl Biases {
+    /// Reads `bias`.
+    ///
+    /// # Errors
+    /// When it is none of PEFT's words.
+    pub(super) fn parse(value: Option<&str>) -> Result<Self, AdapterError> {
+        match value {
+            None | Some("none") => Ok(Self::None),
+            Some("all") => Ok(Self::Trained { all: true }),
+            Some("lora_only") => Ok(Self::Trained { all: false }),
+            Some(other) => Err(unsupported("bias", &Value::from(other))),
+        }
+    }
+
+    /// PEFT's word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Trained { all: true } => "all",
+            Self::Trained { all: false } => "lora_only",
+        }
+    }
+}
+
+/// Refuses a setting that would change the result and is not computed here.
+pub(super) fn check(key: &str, value: &Value) -> Result<(), AdapterError> {
+    let is_off = match value {
+        Value::Null | Value::Bool(false) => true,
+        Value::Array(items) => items.is_empty(),
+        Value::Object(entries) => entries.is_empty(),
+        Value::Bool(true) | Value::Number(_) | Value::String(_) => false,
+    };
+    if is_off || key == "bias" || KNOWN.contains(&key) || IRRELEVANT.contains(&key) {
+        return Ok(());
+    }
+    Err(unsupported(key, value))
+}
+
+/// A setting and its value as the feature that is not computed here.
+pub(super) fn unsupported(key: &str, value: &Value) -> AdapterError {
+    AdapterError::Unsupported { feature: format!("`{key}`: {value}") }
+}

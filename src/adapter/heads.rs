@@ -1,0 +1,155 @@
+//! Owns what a model folder in transformers' layout answers: from the class that `config.json` names, its
+//! `problem_type`, and the head's tensors. Builds no model.
+
+use std::fs;
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use super::base::ModelFolder;
+use super::error::AdapterError;
+use super::manifest::{Problem, Purpose};
+use super::peft;
+use crate::arch::Head;
+use crate::model::weights::Checkpoint;
+
+/// Ends of the names of transformers' classes whose answers are not for whole texts, and what they do.
+const OTHERS: [(&str, &str); 9] = [
+    ("ForTokenClassification", "it labels each token"),
+    ("ForQuestionAnswering", "it marks the span of an answer in a text"),
+    ("ForMaskedLM", "it fills in masked words"),
+    ("ForMultipleChoice", "it chooses among several texts"),
+    ("ForNextSentencePrediction", "it says whether one text follows another"),
+    ("ForPreTraining", "it fills in masked words and says whether one text follows another"),
+    ("DoubleHeadsModel", "it goes on with a text and chooses among several"),
+    ("BertLMHeadModel", "it is a decoder made of an encoder"),
+    ("ForConditionalGeneration", "it turns one text into another"),
+];
+
+/// Tensors that only such models have, where `config.json` names no class.
+const OTHER_TENSORS: [(&str, &str, &str); 3] = [
+    ("qa_outputs.weight", "model for question answering", OTHERS[1].1),
+    ("cls.predictions.transform.dense.weight", "model for masked words", OTHERS[2].1),
+    ("cls.predictions.bias", "model for masked words", OTHERS[2].1),
+];
+
+/// Makes sure that a folder holds a whole model of a kind that can answer for whole texts, before its
+/// weights are looked at.
+///
+/// # Errors
+/// When there is no `config.json`, or it names a class with another head.
+pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
+    let file = folder.join("config.json");
+    let Ok(text) = fs::read(&file) else { return Err(not_a_model(folder)) };
+    // What else is wrong with the file is said by whoever reads the shapes in it.
+    let Ok(config) = serde_json::from_slice::<Map<String, Value>>(&text) else { return Ok(()) };
+    let Some(class) = class(&config) else { return Ok(()) };
+    let other = OTHERS.iter().find(|(end, _)| class.ends_with(end));
+    match other {
+        Some((_, answers)) => Err(other_head(folder, &format!("`{class}`"), answers)),
+        None => Ok(()),
+    }
+}
+
+/// What a folder's model is for.
+///
+/// # Errors
+/// When it has no head, or one that does not answer for whole texts.
+pub fn purpose(model: &ModelFolder) -> Result<Purpose, AdapterError> {
+    let head = model.architecture.head_tensors(Head::Classifier { labels: 1 });
+    let classes = model.tensors.tensor(&head[0].name).map(|tensor| tensor.shape[0]);
+    if class(&model.config).is_none() {
+        check_tensors(model, classes.is_some())?;
+    }
+    match classes {
+        Some(classes) => {
+            let own = model.labels();
+            if let Some(names) = own.as_ref().filter(|names| names.len() != classes) {
+                let reason =
+                    format!("`id2label` names {} classes, and the head has {classes} rows", names.len());
+                return Err(AdapterError::Settings { path: model.path.join("config.json"), reason });
+            }
+            let labels = own.unwrap_or_else(|| Purpose::numbered(classes));
+            Ok(Purpose::Classification { labels, pairs: false, problem: problem(model, classes)? })
+        }
+        // Without a classifier a decoder still has its output layer, which is its word embedding.
+        None if model.architecture.supports(Head::LanguageModel) && !names_classifier(model) => {
+            Ok(Purpose::LanguageModelling)
+        }
+        None => Err(AdapterError::Headless { folder: model.path.clone() }),
+    }
+}
+
+/// What the numbers of a folder's head mean, by its `problem_type`.
+///
+/// # Errors
+/// When that is none of transformers' words.
+pub fn problem(model: &ModelFolder, classes: usize) -> Result<Problem, AdapterError> {
+    let word = model.config.get("problem_type").and_then(Value::as_str);
+    Problem::of(word, classes).ok_or_else(|| AdapterError::Settings {
+        path: model.path.join("config.json"),
+        reason: format!("`problem_type` is `{}`, which transformers does not have", word.unwrap_or_default()),
+    })
+}
+
+/// The class that a `config.json` names.
+fn class(config: &Map<String, Value>) -> Option<&str> {
+    config.get("architectures")?.as_array()?.first()?.as_str()
+}
+
+fn names_classifier(model: &ModelFolder) -> bool {
+    class(&model.config).is_some_and(|class| class.ends_with("ForSequenceClassification"))
+}
+
+/// Without the name of a class, the tensors tell.
+fn check_tensors(model: &ModelFolder, has_classifier: bool) -> Result<(), AdapterError> {
+    let has = |name: &str| model.tensors.tensor(name).is_some();
+    if has_classifier {
+        // A classifier of whole texts reads what the pooler makes of the first token.
+        let pooler = model.architecture.tensors().into_iter().find(|tensor| tensor.name.contains(".pooler."));
+        let lacks = |name: &str| !found(&model.tensors, name, model.architecture.base_prefix());
+        return match pooler {
+            Some(pooler) if lacks(&pooler.name) => Err(other_head(
+                &model.path,
+                "model for the classes of tokens (it has no pooler)",
+                OTHERS[0].1,
+            )),
+            Some(_) | None => Ok(()),
+        };
+    }
+    match OTHER_TENSORS.iter().find(|(name, _, _)| has(name)) {
+        Some((_, class, answers)) => Err(other_head(&model.path, class, answers)),
+        None => Ok(()),
+    }
+}
+
+fn found(tensors: &Checkpoint, name: &str, prefix: &str) -> bool {
+    tensors.find(name, prefix).is_ok()
+}
+
+fn other_head(folder: &Path, class: &str, answers: &'static str) -> AdapterError {
+    AdapterError::OtherHead { folder: folder.to_path_buf(), class: class.to_owned(), answers }
+}
+
+/// What is said of a folder that is not a whole model's.
+fn not_a_model(folder: &Path) -> AdapterError {
+    let shown = folder.display();
+    let (found, hint) = if !folder.is_dir() {
+        let hint = "check the path; a model of the hub is downloaded with `hf download NAME --local-dir DIR`";
+        ("there is no such folder", hint.to_owned())
+    } else if folder.join(super::manifest::MANIFEST).exists() {
+        ("it holds an adapter", format!("`lorasweep predict --adapter {shown}` asks that"))
+    } else if folder.join(peft::CONFIG).exists() {
+        let hint = format!(
+            "`lorasweep import {shown} --base FOLDER --out DIR` makes `DIR` of it, and \
+             `lorasweep predict --adapter DIR` asks that"
+        );
+        ("it holds an adapter that PEFT saved", hint)
+    } else {
+        (
+            "it has no config.json",
+            "give the folder that `save_pretrained` or `lorasweep export` wrote".to_owned(),
+        )
+    };
+    AdapterError::OtherFolder { folder: folder.to_path_buf(), wanted: "a whole model", found, hint }
+}

@@ -1,0 +1,184 @@
+//! Owns the Python of model cards: programs that load an exported folder and print what the model answers,
+//! as they stand. Pure.
+
+use std::fmt::Write as _;
+
+use serde_json::{Value, json};
+
+use super::manifest::{BaseModel, Manifest, Problem, Purpose};
+use crate::arch::Architecture;
+
+/// transformers' classes for a model: the one that loads it, and the one that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Classes {
+    pub(super) auto: &'static str,
+    pub(super) own: &'static str,
+}
+
+/// transformers' classes for a model; `None` where there are none.
+pub(super) fn classes(manifest: &Manifest) -> Option<Classes> {
+    let (auto, own) = match (&manifest.architecture, &manifest.purpose) {
+        (Architecture::Bert(_), Purpose::Classification { .. }) => {
+            ("AutoModelForSequenceClassification", "BertForSequenceClassification")
+        }
+        (Architecture::Gpt2(_), Purpose::Classification { .. }) => {
+            ("AutoModelForSequenceClassification", "GPT2ForSequenceClassification")
+        }
+        (Architecture::Gpt2(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_)) => {
+            ("AutoModelForCausalLM", "GPT2LMHeadModel")
+        }
+        (Architecture::Bert(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_))
+        | (Architecture::GptMini(_), _) => return None,
+    };
+    Some(Classes { auto, own })
+}
+
+/// A program that asks an adapter on its base, as a block of Markdown.
+pub(super) fn adapter(manifest: &Manifest, base: &BaseModel) -> Option<String> {
+    let Classes { auto, .. } = classes(manifest)?;
+    let mut load = format!("base = {auto}.from_pretrained(\n    {},\n", text(&base.name));
+    for (name, value) in arguments(manifest, base) {
+        line(&mut load, &format!("    {name}={value},"));
+    }
+    load.push_str(")\nmodel = PeftModel.from_pretrained(base, folder).eval()\n");
+    Some(program(manifest, "from peft import PeftModel\n", auto, &load))
+}
+
+/// A program that asks a whole model, as a block of Markdown.
+pub(super) fn whole(manifest: &Manifest) -> Option<String> {
+    let Classes { auto, .. } = classes(manifest)?;
+    Some(program(manifest, "", auto, &format!("model = {auto}.from_pretrained(folder).eval()\n")))
+}
+
+/// The classes' names by index, and their indices by name, as transformers' configurations have them.
+pub(super) fn names(labels: &[String]) -> [(&'static str, Vec<(Value, Value)>); 2] {
+    let numbered = || labels.iter().enumerate();
+    [
+        ("id2label", numbered().map(|(index, name)| (json!(index), json!(name))).collect()),
+        ("label2id", numbered().map(|(index, name)| (json!(name), json!(index))).collect()),
+    ]
+}
+
+/// What a base does not say of the model that was trained on it.
+fn arguments(manifest: &Manifest, base: &BaseModel) -> Vec<(&'static str, String)> {
+    let mut all: Vec<(&'static str, String)> = Vec::new();
+    all.extend(base.layers.map(|layers| ("num_hidden_layers", layers.to_string())));
+    if let Purpose::Classification { labels, problem, .. } = &manifest.purpose {
+        all.push(("num_labels", labels.len().to_string()));
+        for (name, entries) in names(labels) {
+            let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key}: {value}")).collect();
+            all.push((name, format!("{{{}}}", entries.join(", "))));
+        }
+        if *problem != Problem::SingleLabel {
+            all.push(("problem_type", text(problem.name())));
+        }
+        // The adapter brings the head; the base may have another one.
+        all.push(("ignore_mismatched_sizes", "True".to_owned()));
+    }
+    all
+}
+
+fn program(manifest: &Manifest, peft: &str, auto: &str, load: &str) -> String {
+    format!(
+        "```python\nimport torch\n{peft}from transformers import {auto}, AutoTokenizer\n\n\
+         folder = \".\"  # this folder, or its name on the hub\n{load}\
+         tokenizer = AutoTokenizer.from_pretrained(folder)\n{}```\n",
+        ask(manifest)
+    )
+}
+
+/// The lines that ask, and print the answers.
+fn ask(manifest: &Manifest) -> String {
+    let Purpose::Classification { pairs, problem, .. } = &manifest.purpose else {
+        return "inputs = tokenizer(\"a text\", return_tensors=\"pt\")\n\
+                tokens = model.generate(**inputs, max_new_tokens=50, do_sample=False, \
+                pad_token_id=tokenizer.eos_token_id)\n\
+                print(tokenizer.decode(tokens[0, inputs[\"input_ids\"].shape[1]:], skip_special_tokens=True))\n"
+            .to_owned();
+    };
+    let padding = match &manifest.architecture {
+        Architecture::Gpt2(_) => {
+            "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token\n\
+             model.config.pad_token_id = tokenizer.pad_token_id\n"
+        }
+        Architecture::Bert(_) | Architecture::GptMini(_) => "",
+    };
+    let seconds = if *pairs { ", [\"its pair\", \"its pair\"]" } else { "" };
+    let print = match problem {
+        Problem::SingleLabel => {
+            "print([model.config.id2label[index] for index in logits.argmax(-1).tolist()])"
+        }
+        Problem::MultiLabel => {
+            "for row in logits.sigmoid().tolist():\n    print({model.config.id2label[index]: share for index, share \
+             in enumerate(row) if share >= 0.5})"
+        }
+        Problem::Regression => "print(logits.tolist())",
+    };
+    format!(
+        "{padding}inputs = tokenizer([\"a text\", \"another text\"]{seconds}, padding=True, truncation=True, \
+         max_length={}, return_tensors=\"pt\")\nwith torch.no_grad():\n    logits = model(**inputs).logits\n{print}\n",
+        manifest.max_length.min(manifest.architecture.max_length())
+    )
+}
+
+/// A text as Python writes it: what JSON escapes, Python reads.
+fn text(text: &str) -> String {
+    json!(text).to_string()
+}
+
+fn line(text: &mut String, line: &str) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(text, "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::arch::{BertConfig, Gpt2Config};
+    use crate::content::ContentHash;
+
+    fn base(layers: Option<usize>) -> BaseModel {
+        let folder = "/models/a \"base\"".into();
+        BaseModel { name: "a \"base\"".to_owned(), folder, layers, content: ContentHash::of_bytes(b"") }
+    }
+
+    fn manifest(architecture: Architecture, problem: Problem) -> Manifest {
+        let labels = ["no", "a loan, or \"credit\""].map(str::to_owned).to_vec();
+        Manifest::new(Purpose::Classification { labels, pairs: false, problem }, 64, architecture)
+    }
+
+    #[test]
+    fn a_program_names_the_classes_whatever_is_in_their_names() {
+        let manifest = manifest(Architecture::Bert(BertConfig::default()), Problem::SingleLabel);
+        let python = adapter(&manifest, &base(Some(2))).unwrap();
+        for words in [
+            r#"id2label={0: "no", 1: "a loan, or \"credit\""},"#,
+            r#"label2id={"no": 0, "a loan, or \"credit\"": 1},"#,
+            "num_labels=2,",
+            "num_hidden_layers=2,",
+            r#""a \"base\"","#,
+            "max_length=64",
+            "id2label[index] for index in logits.argmax",
+        ] {
+            assert!(python.contains(words), "no `{words}` in {python}");
+        }
+        assert!(!python.contains("problem_type") && !python.contains("pad_token"), "{python}");
+    }
+
+    #[test]
+    fn a_program_asks_what_the_model_answers() {
+        let gpt2 = || Architecture::Gpt2(Gpt2Config::default());
+        let many = adapter(&manifest(gpt2(), Problem::MultiLabel), &base(None)).unwrap();
+        for words in ["problem_type=\"multi_label_classification\"", "sigmoid()", "model.config.pad_token_id"]
+        {
+            assert!(many.contains(words), "no `{words}` in {many}");
+        }
+        let score = whole(&manifest(gpt2(), Problem::Regression)).unwrap();
+        assert!(score.contains("print(logits.tolist())") && !score.contains("peft"), "{score}");
+        let language = whole(&Manifest::new(Purpose::LanguageModelling, 64, gpt2())).unwrap();
+        assert!(
+            language.contains("model.generate(") && language.contains("AutoModelForCausalLM"),
+            "{language}"
+        );
+    }
+}
