@@ -16,7 +16,7 @@ use super::names::stored;
 use super::peft::{self, AdapterConfig};
 use super::python;
 use super::rules::Rules;
-use crate::arch::{Architecture, ModelSpec, Weights};
+use crate::arch::{Architecture, Head, LinearShape, ModelSpec, Weights};
 use crate::model::weights::{self, WeightsError};
 use crate::run::layout::Layout;
 use crate::run::record::{RunRecord, TrialRecord};
@@ -71,6 +71,10 @@ fn adapter(
             "it trained the word embedding, which PEFT does not tie to the output layer",
         ));
     }
+    if let Some(module) = trained_twice(architecture, lora) {
+        let reason = format!("it trained `{module}` whole and with an adapter too, which PEFT does not");
+        return Err(refused(name, &reason));
+    }
     let heads = architecture.head_tensors(head);
     let mut saved: Vec<String> =
         lora.modules_to_save.iter().filter(|module| *module != Lora::HEAD).cloned().collect();
@@ -120,6 +124,14 @@ fn ties_saved_words(architecture: &Architecture, modules: &[String]) -> bool {
         Architecture::Gpt2(_) => modules.iter().any(|module| module == "wte" || module == "transformer.wte"),
         Architecture::Bert(_) | Architecture::GptMini(_) => false,
     }
+}
+
+/// The first layer that has an adapter and was trained as a whole.
+fn trained_twice(architecture: &Architecture, lora: &Lora) -> Option<String> {
+    let whole = architecture.saved_tensors(Head::LanguageModel, &lora.modules_to_save);
+    let is_whole =
+        |layer: &LinearShape| whole.iter().any(|tensor| tensor.name == format!("{}.weight", layer.name));
+    architecture.lora_targets(&lora.targets).into_iter().find(is_whole).map(|layer| layer.name)
 }
 
 /// transformers' folder.

@@ -14,6 +14,7 @@ pub(super) fn residual(weight: &Tensor, start: Start, rank: usize, scale: f64) -
     // Beyond its own rank a matrix has nothing to give.
     let most = weight.size().into_iter().min().unwrap_or(0);
     let rank = index(rank).min(most);
+    // In 32 bits, as PEFT does it: the rounding is then nearly the one that the adapter was trained with.
     match start {
         Start::Plain => weight.shallow_clone(),
         Start::Pissa { .. } => {

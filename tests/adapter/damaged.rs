@@ -14,7 +14,7 @@ use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
 
-use crate::support::{Bench, classifier, lora, save, write_base};
+use crate::support::{Bench, ask, classifier, distance, lora, save, write_base};
 
 const TENSORS: &str = "adapter_model.safetensors";
 
@@ -97,6 +97,14 @@ fn a_base_that_changed_since_the_training_is_noticed() {
     let model = bench.path("base/model.safetensors");
     rewrite(&model, |_, bytes| Some(bytes.iter().map(|byte| byte ^ 1).collect()));
     says(bench.export("out", false), &["no longer those that the trial started from"]);
+}
+
+#[test]
+fn a_layer_that_trained_whole_and_with_an_adapter_is_exported_merged_alone() {
+    let bench = Bench::new(&classifier("bert", 1, lora(&["query", "dense"], &["head", "pooler"])));
+    says(bench.export("out", false), &["`bert.pooler.dense` whole and with an adapter", "--merged"]);
+    let merged = Loaded::of_model(&bench.export("merged", true).unwrap()).unwrap();
+    assert!(distance(&ask(&bench.trial()), &ask(&merged)) < 1e-4);
 }
 
 #[test]

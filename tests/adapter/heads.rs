@@ -18,7 +18,7 @@ use tempfile::TempDir;
 use crate::support::{Bench, classifier, lora, write_base};
 
 /// A BERT whose head adds these to zeros: they are its logits for every text.
-fn model(folder: &TempDir, logits: &[f32], changes: &[(&str, Value)]) -> PathBuf {
+pub(crate) fn model(folder: &TempDir, logits: &[f32], changes: &[(&str, Value)]) -> PathBuf {
     let path = write_base(folder.path(), "model", "bert");
     let bytes = fs::read(path.join("model.safetensors")).unwrap();
     let file = SafeTensors::deserialize(&bytes).unwrap();
@@ -46,7 +46,7 @@ fn bytes_of(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-fn named(names: &[&str]) -> Value {
+pub(crate) fn named(names: &[&str]) -> Value {
     names.iter().enumerate().map(|(index, name)| (index.to_string(), json!(name))).collect()
 }
 
@@ -72,7 +72,7 @@ fn says<T: std::fmt::Debug>(result: Result<T, AdapterError>, words: &[&str]) {
 }
 
 // ln 3 and -ln 3 have the sigmoids 3/4 and 1/4; 0 has one half.
-const LN_3: f32 = 1.098_612_3;
+pub(crate) const LN_3: f32 = 1.098_612_3;
 
 #[test]
 fn one_class_of_several_is_right_by_softmax() {

@@ -3,6 +3,7 @@
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod commands;
 mod damaged;
 mod heads;
 mod round_trip;

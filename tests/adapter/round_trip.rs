@@ -69,9 +69,10 @@ fn a_whole_model_is_a_folder_of_its_own() {
         let out = bench.export("out", false).unwrap();
         fs::remove_dir_all(bench.path("base")).unwrap();
         assert!(distance(&own, &ask(&Loaded::of_model(&out).unwrap())) < 1e-6);
-        // transformers' own files are enough.
+        // transformers' own files are enough. They do not say where texts were cut: a batch with a longer
+        // one is wider, and its products round otherwise.
         fs::remove_file(out.join("lorasweep.json")).unwrap();
-        assert_eq!(distance(&own[..3], &ask(&Loaded::of_model(&out).unwrap())[..3]), 0.0);
+        assert!(distance(&own[..3], &ask(&Loaded::of_model(&out).unwrap())[..3]) < 1e-5);
     }
 }
 

@@ -76,7 +76,8 @@ fn close(what: &str, found: &[Vec<f32>], expected: &[Vec<f32>]) {
     );
     let pairs = found.iter().flatten().zip(expected.iter().flatten());
     let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
-    assert!(worst < 2e-5, "{what}: logits are up to {worst} apart");
+    let largest = expected.iter().flatten().copied().map(f32::abs).fold(1.0, f32::max);
+    assert!(worst < 2e-5 * largest, "{what}: logits of up to {largest} are up to {worst} apart");
 }
 
 /// What the user reads: message and hint.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lorasweep::adapter::AdapterError;
 use lorasweep::adapter::base::ModelFolder;
@@ -24,6 +24,14 @@ use lorasweep::train::checkpoint::{self, State, Window};
 use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 use tch::{Device, Tensor};
 use tempfile::TempDir;
+
+/// libtorch has one stream of random numbers for all threads, and a head that does not train is drawn
+/// from it each time that its trial is opened.
+static RANDOM: Mutex<()> = Mutex::new(());
+
+fn alone_with_random_numbers() -> MutexGuard<'static, ()> {
+    RANDOM.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Class names of the classifiers.
 pub(crate) const LABELS: [&str; 3] = ["cat", "dog", "bird"];
@@ -111,6 +119,7 @@ impl Bench {
 
     /// The trial's own model.
     pub(crate) fn trial(&self) -> Loaded {
+        let _alone = alone_with_random_numbers();
         let trial = &self.record.trials[0].trial;
         let (sweep, configuration) = (&self.record.sweep, &trial.configuration);
         Loaded::of_trial(sweep.model(configuration), sweep.task(configuration), trial, &self.layout())
@@ -119,6 +128,7 @@ impl Bench {
 
     /// Exports the trial.
     pub(crate) fn export(&self, name: &str, merged: bool) -> Result<PathBuf, AdapterError> {
+        let _alone = alone_with_random_numbers();
         let out = self.path(name);
         export::export(&self.record, &self.record.trials[0], &self.layout(), &out, merged)?;
         Ok(out)
@@ -182,6 +192,7 @@ pub(crate) fn distance(one: &[Answer], other: &[Answer]) -> f32 {
 
 /// Writes a checkpoint with every trained tensor moved away from its start.
 fn train(layout: &Layout, trial: &Trial, model: &ModelSpec, task: &Task, base: &ModelFolder) {
+    let _alone = alone_with_random_numbers();
     let slots = std::slice::from_ref(trial);
     let head = task.objective.head();
     let start =
