@@ -125,7 +125,8 @@ impl Loaded {
         for layer in &fitted.layers {
             let weight = tensors.get_mut(&format!("{}.weight", layer.name()));
             let weight = weight.expect("adapters sit on the model's layers");
-            *weight = start::residual(weight, config.start, layer.rank, layer.scale);
+            let transposed = is_transposed(architecture, layer.name());
+            *weight = start::residual(weight, transposed, config.start, layer.rank, layer.scale);
             for (name, shape) in layer.tensors(config.lora_bias) {
                 let part = build::tensor(&fitted.read(&file, &name, &shape)?);
                 if name.ends_with(BIAS) {
@@ -198,18 +199,19 @@ impl Loaded {
             let weight =
                 &mut merged.get_mut(&format!("{module}.weight")).expect("adapters sit on the model's layers");
             let product = b.matmul(a) * self.scales[module];
-            let product = if self.is_transposed(module) { product.tr() } else { product };
+            let product =
+                if is_transposed(&self.manifest.architecture, module) { product.tr() } else { product };
             **weight = &**weight + product;
         }
         merged
     }
+}
 
-    /// Whether a layer's matrix is `[in, out]`.
-    fn is_transposed(&self, module: &str) -> bool {
-        let name = format!("{module}.weight");
-        let place = self.manifest.architecture.tensors().into_iter().find(|place| place.name == name);
-        place.is_some_and(|place| place.role == crate::arch::TensorRole::Conv1d)
-    }
+/// Whether a layer's matrix is `[in, out]`.
+fn is_transposed(architecture: &Architecture, module: &str) -> bool {
+    let name = format!("{module}.weight");
+    let place = architecture.tensors().into_iter().find(|place| place.name == name);
+    place.is_some_and(|place| place.role == crate::arch::TensorRole::Conv1d)
 }
 
 /// The same trial in 32 bits, in which every model leaves a sweep and is asked.

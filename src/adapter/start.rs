@@ -5,26 +5,29 @@ use tch::Tensor;
 use super::features::Start;
 use crate::model::params::index;
 
-/// A base's matrix as it was while an adapter of this rank and scale trained on it. PEFT computes the same
-/// when it loads an adapter whose settings name such a start.
+/// A base's matrix as it was while an adapter of this rank and scale trained on it; `transposed` is one that
+/// is stored as `[in, out]`.
 ///
 /// For PiSSA it is `W - U_r S_r V_r^T` (Meng et al. 2024, equation 4), for OLoRA `W - scale Q_r R_r`
-/// (Büyükakyüz 2024, algorithm 1); either of the matrix as it is stored.
-pub(super) fn residual(weight: &Tensor, start: Start, rank: usize, scale: f64) -> Tensor {
+/// (Büyükakyüz 2024, algorithm 1). PEFT computes it when it loads an adapter whose settings name such a
+/// start. Each step is PEFT's, in 32 bits, since what is left depends on how the steps round; for OLoRA it
+/// takes a matrix as it is stored.
+pub(super) fn residual(weight: &Tensor, transposed: bool, start: Start, rank: usize, scale: f64) -> Tensor {
     // Beyond its own rank a matrix has nothing to give.
-    let most = weight.size().into_iter().min().unwrap_or(0);
-    let rank = index(rank).min(most);
-    // In 32 bits, as PEFT does it: the rounding is then nearly the one that the adapter was trained with.
+    let rank = index(rank).min(weight.size().into_iter().min().unwrap_or(0));
     match start {
         Start::Plain => weight.shallow_clone(),
         Start::Pissa { .. } => {
-            let (u, s, v) = weight.svd(true, true);
-            let left = u.narrow(1, 0, rank) * s.narrow(0, 0, rank);
-            weight - left.matmul(&v.narrow(1, 0, rank).tr())
+            let turned = |matrix: &Tensor| if transposed { matrix.tr() } else { matrix.shallow_clone() };
+            let whole = turned(weight);
+            let (u, s, v) = whole.svd(true, true);
+            let root = (s.narrow(0, 0, rank) / scale).sqrt();
+            let (b, a) = (u.narrow(1, 0, rank) * &root, root.unsqueeze(1) * v.narrow(1, 0, rank).tr());
+            turned(&(whole - (b * scale).matmul(&a))).contiguous()
         }
         Start::Olora => {
             let (q, r) = Tensor::linalg_qr(weight, "reduced");
-            weight - q.narrow(1, 0, rank).matmul(&r.narrow(0, 0, rank)) * scale
+            weight - (q.narrow(1, 0, rank) * scale).matmul(&r.narrow(0, 0, rank))
         }
     }
 }
@@ -50,16 +53,16 @@ mod tests {
     #[test]
     fn pissa_takes_the_largest_singular_values() {
         let pissa = Start::Pissa { randomised: false };
-        close(&residual(&matrix(), pissa, 1, 7.0), &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
-        close(&residual(&matrix(), pissa, 2, 7.0), &[0.0; 6]);
-        close(&residual(&matrix(), pissa, 99, 7.0), &[0.0; 6]);
-        close(&residual(&matrix().tr(), pissa, 1, 7.0), &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        close(&residual(&matrix(), false, pissa, 1, 7.0), &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
+        close(&residual(&matrix(), false, pissa, 2, 7.0), &[0.0; 6]);
+        close(&residual(&matrix(), false, pissa, 99, 7.0), &[0.0; 6]);
+        close(&residual(&matrix().tr(), true, pissa, 1, 7.0), &[3.0, 0.0, 0.0, 0.0, 0.0, 0.0]);
     }
 
     #[test]
     fn olora_takes_the_first_columns_times_its_scale() {
         // Q is the identity up to signs, so the first column of Q with the first row of R is the first row.
-        close(&residual(&matrix(), Start::Olora, 1, 2.0), &[-3.0, 0.0, 0.0, 0.0, 0.0, -5.0]);
-        close(&residual(&matrix(), Start::Plain, 1, 2.0), &values(&matrix()));
+        close(&residual(&matrix(), false, Start::Olora, 1, 2.0), &[-3.0, 0.0, 0.0, 0.0, 0.0, -5.0]);
+        close(&residual(&matrix(), false, Start::Plain, 1, 2.0), &values(&matrix()));
     }
 }
