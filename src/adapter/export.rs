@@ -90,7 +90,6 @@ fn adapter(
         biases: Biases::None,
         start: Start::Plain,
         saved,
-        tied: false,
         base: Some(base.name.clone()),
     };
     let whole = architecture.saved_tensors(head, &config.saved);

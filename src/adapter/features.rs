@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::error::AdapterError;
 
 /// Settings that [`super::peft::AdapterConfig`] holds.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 16] = [
     "peft_type",
     "task_type",
     "r",
@@ -20,7 +20,6 @@ const KNOWN: [&str; 17] = [
     "rank_pattern",
     "alpha_pattern",
     "modules_to_save",
-    "ensure_weight_tying",
     "lora_bias",
     "init_lora_weights",
     "base_model_name_or_path",
@@ -28,7 +27,7 @@ const KNOWN: [&str; 17] = [
 
 /// Settings that change nothing of what a saved adapter computes, whatever they hold: how it was started
 /// where `init_lora_weights` does not say so, on which devices it trained, or who wrote the file.
-const IRRELEVANT: [&str; 14] = [
+const IRRELEVANT: [&str; 15] = [
     "auto_mapping",
     "fan_in_fan_out",
     "inference_mode",
@@ -43,6 +42,7 @@ const IRRELEVANT: [&str; 14] = [
     "corda_config",
     "lora_ga_config",
     "runtime_config",
+    "ensure_weight_tying",
 ];
 
 /// Ways to start an adapter that leave the base as it is.

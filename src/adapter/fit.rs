@@ -97,11 +97,11 @@ pub fn fit(
     let layers = layers(config, architecture, &index.modules)?;
     let wanted = layers.iter().flat_map(|layer| layer.tensors(config.lora_bias));
     for (name, shape) in wanted {
-        check(tensors, &index, &name, &shape, None)?;
+        check((tensors, &index), &name, &shape, architecture)?;
     }
     let whole = architecture.saved_tensors(head, &config.saved);
     for place in whole.iter().chain(&heads).chain(&saved) {
-        check(tensors, &index, &place.name, &place.shape, Some((place, architecture)))?;
+        check((tensors, &index), &place.name, &place.shape, architecture)?;
     }
     output(config, (tensors, &index), architecture, head)?;
     let of_base = |place: &&TensorShape| !heads.contains(place) && place.role == TensorRole::Bias;
@@ -169,21 +169,12 @@ fn output(
     head: Head,
 ) -> Result<(), AdapterError> {
     let Head::LanguageModel = head else { return Ok(()) };
-    let words = architecture.tensors().into_iter().find(|place| is_words(place, architecture));
-    let words = words.map(|place| place.name).unwrap_or_default();
-    let embedding = tensors.tensor(&index.file(&words));
-    let apart = match (&index.output, &embedding) {
-        (Some(output), embedding) => {
-            let output = tensors.tensor(output);
-            let same =
-                |output: TensorView<'_>| embedding.as_ref().is_some_and(|words| words.bytes == output.bytes);
-            !output.is_some_and(same)
-        }
-        (None, Some(_)) => {
-            let module = words.trim_end_matches(".weight");
-            let trained = |saved: &String| format!(".{module}").ends_with(&format!(".{saved}"));
-            !config.tied && config.saved.iter().any(trained)
-        }
+    let words = tensors.tensor(&index.file(&words(architecture)));
+    let apart = match (index.output.as_deref().and_then(|name| tensors.tensor(name)), words) {
+        (Some(output), Some(words)) => output.bytes != words.bytes,
+        (Some(_), None) => true,
+        // PEFT leaves the output layer as it was where the embedding trained as a module of its own.
+        (None, Some(_)) => config.saved.iter().any(|module| is_words(module, architecture)),
         (None, None) => false,
     };
     if apart {
@@ -193,28 +184,35 @@ fn output(
     Ok(())
 }
 
-fn is_words(place: &TensorShape, architecture: &Architecture) -> bool {
-    place.role == TensorRole::Embedding && place.shape[0] == architecture.vocab_size()
+/// The name of the word embedding.
+fn words(architecture: &Architecture) -> String {
+    let words = |place: &TensorShape| {
+        place.role == TensorRole::Embedding && place.shape[0] == architecture.vocab_size()
+    };
+    architecture.tensors().into_iter().find(words).map(|place| place.name).unwrap_or_default()
+}
+
+/// Whether the name of a module, or the end of one, is that of the word embedding.
+pub(super) fn is_words(module: &str, architecture: &Architecture) -> bool {
+    format!(".{}", words(architecture)).ends_with(&format!(".{module}.weight"))
 }
 
 /// Makes sure that there is a tensor of this name and shape, and that it holds numbers only.
 fn check(
-    tensors: &Checkpoint,
-    index: &Index,
-    name: &str,
+    (tensors, index): (&Checkpoint, &Index),
+    own: &str,
     shape: &[usize],
-    place: Option<(&TensorShape, &Architecture)>,
+    architecture: &Architecture,
 ) -> Result<(), AdapterError> {
-    let name = index.file(name);
+    let name = index.file(own);
     let tensor = tensors.tensor(&name).ok_or_else(|| AdapterError::Missing { name: name.clone() })?;
-    if tensor.shape != shape {
-        let words = place.is_some_and(|(place, architecture)| is_words(place, architecture));
-        if let (true, [rows, width]) = (words, tensor.shape)
-            && *width == shape[1]
-        {
-            return Err(AdapterError::Resized { name, rows: *rows, base: shape[0] });
+    match (tensor.shape, shape) {
+        (found, expected) if found == expected => Ok(tensor.check_finite()?),
+        ([rows, width], [base, expected]) if width == expected && own == words(architecture) => {
+            Err(AdapterError::Resized { name, rows: *rows, base: *base })
         }
-        return Err(AdapterError::Shape { name, expected: shape.to_vec(), found: tensor.shape.to_vec() });
+        (found, expected) => {
+            Err(AdapterError::Shape { name, expected: expected.to_vec(), found: found.to_vec() })
+        }
     }
-    Ok(tensor.check_finite()?)
 }

@@ -13,7 +13,7 @@ use super::manifest::{BaseModel, MANIFEST, Manifest, Problem, Purpose};
 use super::names::{stored, stored_beside};
 use super::peft::{self, AdapterConfig};
 use super::{card, heads};
-use crate::arch::Head;
+use crate::arch::{Architecture, Head};
 use crate::model::weights::{self, Checkpoint};
 
 /// What to import.
@@ -80,7 +80,8 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     if let Some(known) = known {
         (manifest.max_length, manifest.cleaning) = (known.max_length, known.cleaning);
     }
-    let config = AdapterConfig { base: Some(model.name.clone()), ..config };
+    let saved = saved(&config, fitted.head, &manifest.architecture);
+    let config = AdapterConfig { base: Some(model.name.clone()), saved, ..config };
     let tensors = tensors(&config, &fitted, &file)?;
     draft.tensors(peft::TENSORS, &tensors)?;
     draft
@@ -90,6 +91,15 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     draft.write(MANIFEST, &manifest.to_text())?;
     draft.tokenizer(request.base)?;
     Ok(Imported { files: draft.finish()?, notes: notes(&config, &fitted) })
+}
+
+/// The modules that trained as a whole, but for a word embedding that is the output layer too: PEFT would
+/// part them.
+fn saved(config: &AdapterConfig, head: Head, architecture: &Architecture) -> Vec<String> {
+    let tied = |module: &&String| {
+        head == Head::LanguageModel && (*module == "lm_head" || fit::is_words(module, architecture))
+    };
+    config.saved.iter().filter(|module| !tied(module)).cloned().collect()
 }
 
 /// What is worth knowing of an adapter that was imported.

@@ -51,8 +51,6 @@ pub struct AdapterConfig {
     pub start: Start,
     /// Modules that were trained as a whole, by name or suffix.
     pub saved: Vec<String>,
-    /// Whether a trained word embedding is the output layer too, although it was trained as a whole.
-    pub tied: bool,
     /// What the adapter calls its base.
     pub base: Option<String>,
 }
@@ -79,7 +77,6 @@ struct Fields {
     rank_pattern: Option<Entries<usize>>,
     alpha_pattern: Option<Entries<f64>>,
     modules_to_save: Option<Vec<String>>,
-    ensure_weight_tying: Option<bool>,
     base_model_name_or_path: Option<String>,
 }
 
@@ -133,7 +130,6 @@ impl AdapterConfig {
             biases,
             start,
             saved: saved.unwrap_or_default(),
-            tied: fields.ensure_weight_tying.unwrap_or_default(),
             base: base.filter(|name| !name.is_empty()),
             rules: rules(fields).map_err(broken)?,
         })
@@ -192,11 +188,9 @@ impl AdapterConfig {
             "use_dora": false,
             "use_rslora": self.rslora,
         });
-        // Versions of PEFT that do not have these settings refuse a file that names them.
-        for (key, on) in [("lora_bias", self.lora_bias), ("ensure_weight_tying", self.tied)] {
-            if on {
-                config[key] = json!(true);
-            }
+        // Versions of PEFT that do not have this setting refuse a file that names it.
+        if self.lora_bias {
+            config["lora_bias"] = json!(true);
         }
         format!("{config:#}\n")
     }
