@@ -133,6 +133,17 @@ pub enum AdapterError {
         /// What is wrong with them.
         reason: String,
     },
+    /// A part that the base lacks, and that the adapter was trained with.
+    #[error(
+        "the base in `{}` has no `{name}`, and the adapter does not bring it: the one that it was trained with \
+         was drawn at random, and is lost", base.display()
+    )]
+    Drawn {
+        /// The folder of the base.
+        base: PathBuf,
+        /// The tensor.
+        name: String,
+    },
     /// Names for classes that do not fit the head.
     #[error("{given} labels are given, and the head tells {classes} classes apart")]
     Labels {
@@ -215,6 +226,10 @@ impl AdapterError {
             Self::NoHead { .. } => {
                 "train again with the head among PEFT's `modules_to_save` (`task_type=\"SEQ_CLS\"` sees to that), \
                  and save again"
+            }
+            Self::Drawn { .. } => {
+                "give the base that has it with `--base`, or train again with `pooler` among PEFT's \
+                 `modules_to_save`"
             }
             Self::Twice { .. } => {
                 "save one of them alone, with `model.save_pretrained(DIR, selected_adapters=[\"NAME\"])`"

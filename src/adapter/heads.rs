@@ -57,7 +57,8 @@ pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
 /// When it has no head, or one that does not answer for whole texts.
 pub fn purpose(model: &ModelFolder) -> Result<Purpose, AdapterError> {
     let head = model.architecture.head_tensors(Head::Classifier { labels: 1 });
-    let classes = model.tensors.tensor(&head[0].name).map(|tensor| tensor.shape[0]);
+    let prefix = model.architecture.base_prefix();
+    let classes = model.tensors.find(&head[0].name, prefix).ok().map(|tensor| tensor.shape[0]);
     if class(&model.config).is_none() {
         check_tensors(model, classes.is_some())?;
     }

@@ -67,6 +67,9 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     }
     let architecture = base::truncated(&base.architecture, layers);
     let fitted = fit::fit(&config, &file, &architecture)?;
+    if let Some(name) = drawn(&base, &architecture, &fitted) {
+        return Err(AdapterError::Drawn { base: base.path, name });
+    }
     let known = Manifest::read(request.adapter)?;
     let purpose = purpose(fitted.head, request, known.as_ref(), &base)?;
     let folder = std::path::absolute(request.base).map_err(AdapterError::read(request.base))?;
@@ -91,6 +94,13 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     draft.write(MANIFEST, &manifest.to_text())?;
     draft.tokenizer(request.base)?;
     Ok(Imported { files: draft.finish()?, notes: notes(&config, &fitted) })
+}
+
+/// A tensor that neither the base nor the adapter has.
+fn drawn(base: &ModelFolder, architecture: &Architecture, fitted: &Fitted) -> Option<String> {
+    let brought = |name: &str| fitted.saved.iter().any(|place| place.name == name);
+    let names = architecture.tensors().into_iter().map(|place| place.name);
+    names.into_iter().find(|name| base.tensors.lacks(architecture, name) && !brought(name))
 }
 
 /// The modules that trained as a whole, but for a word embedding that is the output layer too: PEFT would

@@ -238,6 +238,18 @@ fn an_embedding_of_another_size_is_refused_with_its_sizes_and_the_way_out() {
 }
 
 #[test]
+fn a_base_without_a_pooler_needs_an_adapter_that_brings_one() {
+    let place = Place::new();
+    let path = place.path("bert").join("model.safetensors");
+    rename(&path, |name| if name.contains(".pooler.") { Vec::new() } else { vec![name.to_owned()] });
+    place.import(&place.adapter("bert-pooler"), "out").unwrap();
+    let loaded = Loaded::of_adapter(&place.path("out"), None).unwrap();
+    close("bert-pooler", &logits(&loaded), &expected()["bert-pooler"]);
+    let words = ["has no `bert.pooler.dense.weight`", "drawn at random", "`pooler`"];
+    says(place.import(&place.adapter("bert-layers"), "other"), &words);
+}
+
+#[test]
 fn an_output_layer_of_its_own_is_refused() {
     let place = Place::new();
     let words = ["an output layer (`lm_head`) that is not the word embedding", "merge_and_unload"];
