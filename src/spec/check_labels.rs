@@ -1,65 +1,47 @@
-//! Owns the judgement of classes: their names, how many there are, and labels that training never
-//! sees. Pure.
+//! Owns the judgement of classes: their names, how many there are, labels that look like slips or like
+//! none, and labels that training never sees. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::data::sources::canonical_number;
+use crate::quantity::counted;
+
 use super::check_task::Surveyed;
 use super::error::{Problem, Report};
+use super::label_names::{self, ListFault, written};
 use super::raw_task::RawTask;
-use super::source::{At, Place};
+use super::source::At;
 use super::survey::TaskFacts;
 use super::value::Labels;
-use super::words::quoted;
+use super::words::{quoted, short};
 
 /// Most labels that one message names.
 const MOST_NAMED: usize = 5;
-
-/// Why a list of class names does not fit.
-#[derive(Debug)]
-pub(super) struct ListFault {
-    place: Place,
-    message: String,
-}
-
-/// What the file calls a class, to the class's name, by the values that the training file has.
-///
-/// # Errors
-/// Where a list names whole numbers and the file has other values, or more of them than names.
-pub(super) fn map(task: &RawTask, values: &[String]) -> Result<BTreeMap<String, String>, ListFault> {
-    let Some(labels) = &task.labels else { return Ok(BTreeMap::new()) };
-    let names = match &labels.value {
-        Labels::Map(pairs) => {
-            return Ok(pairs.iter().map(|(value, name)| (value.value.clone(), name.value.clone())).collect());
-        }
-        Labels::List(names) => names,
-    };
-    let fault = |message: String| ListFault { place: labels.place, message };
-    let column = task.label.as_ref().map_or("label", |at| at.value.as_str());
-    if let Some(other) = values.iter().find(|value| value.parse::<i64>().is_err()) {
-        return Err(fault(format!(
-            "a list names whole numbers, and column `{column}` has the value `{other}`"
-        )));
-    }
-    let numbers = || values.iter().filter_map(|value| value.parse::<i64>().ok());
-    let Some((least, most)) = numbers().min().zip(numbers().max()) else { return Ok(BTreeMap::new()) };
-    if most.abs_diff(least) >= names.len() as u64 {
-        let message =
-            format!("there are {} names, and column `{column}` goes from {least} to {most}", names.len());
-        return Err(fault(message));
-    }
-    Ok((least..).zip(names).map(|(number, name)| (number.to_string(), name.value.clone())).collect())
-}
+/// What programs write where there is no label.
+const NOTHING: [&str; 16] = [
+    "-", "--", "?", "nan", "NaN", "NAN", "None", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "#N/A",
+    "NaT",
+];
 
 /// Whether names and classes fit each other.
 pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>, report: &mut Report) {
-    if let Err(ListFault { place, message }) = map(task, &facts.label_values) {
-        let error = report.error(place, Problem::BadLabels(message));
-        error.hint("give a name for every number, or a mapping: `labels: {0: first, 1: second}`");
+    match label_names::names(task, &facts.label_values, facts.recorded_names()) {
+        Err(ListFault { place, message, hint }) => {
+            report.error(place, Problem::BadLabels(message)).hint(hint);
+        }
+        Ok(names) => {
+            if let (Some(note), Some(labels)) = (names.note, &task.labels) {
+                report.warn(labels.place, note);
+            }
+        }
     }
     if let Some(At { value: Labels::Map(pairs), .. }) = &task.labels {
-        unused(pairs, &facts.label_values, report);
+        unused(pairs, facts, report);
     }
     let (Some(train), Some(label)) = (train, &task.label) else { return };
+    let unsaid = unsaid(facts);
+    like_nothing(label, &unsaid, report);
+    alike(label, &unsaid, report);
     // No names at all: the column is missing, and that is told already.
     if let [only] = train.survey.label_names.as_slice() {
         let column = label.value.clone();
@@ -69,10 +51,85 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
 }
 
 /// A value that no row has is most often a slip, and the class that was meant keeps its old name.
-fn unused(pairs: &[(At<String>, At<String>)], values: &[String], report: &mut Report) {
-    let known: HashSet<&String> = values.iter().collect();
-    for (value, _) in pairs.iter().filter(|(value, _)| !known.is_empty() && !known.contains(&value.value)) {
+fn unused(pairs: &[(At<String>, At<String>)], facts: &TaskFacts, report: &mut Report) {
+    let files = [&facts.train, &facts.validation, &facts.test];
+    let surveys = files.into_iter().flatten().filter_map(|file| file.found.as_ref().ok());
+    let others = surveys.flat_map(|found| found.label_values.keys());
+    let mut known: HashSet<String> = HashSet::new();
+    for value in facts.label_values.keys().chain(others) {
+        known.insert(value.clone());
+        known.extend(canonical_number(value));
+        known.extend(value.trim().is_empty().then(String::new));
+    }
+    known.extend(facts.recorded_names().iter().cloned());
+    let has = |value: &String| {
+        known.contains(value) || canonical_number(value).is_some_and(|number| known.contains(&number))
+    };
+    for (value, _) in pairs.iter().filter(|(value, _)| !known.is_empty() && !has(&value.value)) {
         report.warn(value.place, format!("no training row has the label `{}`", value.value));
+    }
+}
+
+/// The training file's labels of which the task says nothing, with their rows; the missing one is not
+/// among them.
+fn unsaid(facts: &TaskFacts) -> BTreeMap<&str, usize> {
+    let said: HashSet<&String> = facts.names.map.keys().chain(&facts.names.dropped).collect();
+    let numbers: HashSet<String> = said.iter().filter_map(|value| canonical_number(value)).collect();
+    let is_said = |value: &String| {
+        said.contains(value) || canonical_number(value).is_some_and(|number| numbers.contains(&number))
+    };
+    let values = facts.label_values.iter().filter(|(value, _)| !value.trim().is_empty() && !is_said(value));
+    values.map(|(value, rows)| (value.as_str(), *rows)).collect()
+}
+
+/// Labels that say that there is none: a word for nothing, or -1 beside numbers from 0 on.
+fn like_nothing(label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
+    let number = |value: &str| canonical_number(value);
+    let counts = |value: &str| number(value).is_some_and(|number| !number.starts_with('-'));
+    let others = unsaid.keys().filter(|value| number(value).as_deref() != Some("-1"));
+    let all_count = others.clone().all(|value| counts(value));
+    for (value, rows) in unsaid {
+        let minus_one = number(value).as_deref() == Some("-1") && all_count;
+        if NOTHING.contains(value) || minus_one {
+            let key = written(value);
+            let message = format!(
+                "column `{}` has the label `{value}` in {}, which is a class of its own; where it means that there \
+                 is no label, `labels: {{{key}: drop}}` leaves these rows out, and `labels: {{{key}: {key}}}` keeps \
+                 the class",
+                label.value,
+                counted(*rows, "row"),
+            );
+            report.warn(label.place, message);
+        }
+    }
+}
+
+/// Labels that differ by white space or letter case alone.
+fn alike(label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
+    let mut groups: BTreeMap<String, Vec<(&str, usize)>> = BTreeMap::new();
+    for (value, rows) in unsaid.iter().filter(|(value, _)| canonical_number(value).is_none()) {
+        let folded = value.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        groups.entry(folded).or_default().push((value, *rows));
+    }
+    for mut group in groups.into_values().filter(|group| group.len() > 1) {
+        group.sort_by_key(|(value, rows)| (std::cmp::Reverse(*rows), value.trim() != *value, *value));
+        let name = written(group[0].0.trim());
+        let told: Vec<String> = group
+            .iter()
+            .take(MOST_NAMED)
+            .map(|(value, rows)| format!("`{}` ({})", short(value), counted(*rows, "row")))
+            .collect();
+        let others = group.iter().filter(|(value, _)| *value != group[0].0.trim());
+        let merges: Vec<String> =
+            others.take(MOST_NAMED).map(|(value, _)| format!("{}: {name}", written(value))).collect();
+        let message = format!(
+            "labels of column `{}` differ by white space or letter case alone, and each is a class of its own: {}; \
+             `labels: {{{}}}` makes them one",
+            label.value,
+            told.join(", "),
+            merges.join(", "),
+        );
+        report.warn(label.place, message);
     }
 }
 
@@ -94,8 +151,12 @@ pub(super) fn unseen(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &
     let noun = if unseen.len() == 1 { "label" } else { "labels" };
     let labels = format!("{noun} {labels}");
     let occur = if unseen.len() == 1 { "occurs" } else { "occur" };
+    let key = written(unseen[0]);
     report
         .error(other.name.place, Problem::UnseenLabels { labels, file: other.name.value.clone(), occur })
-        .hint("what training never sees cannot be learned: correct the file, or remove these rows")
+        .hint(format!(
+            "what training never sees cannot be learned: correct the file, or leave such rows out: \
+             `labels: {{{key}: drop}}`"
+        ))
         .one_of(unseen[0], known.iter().map(String::as_str));
 }

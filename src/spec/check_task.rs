@@ -1,10 +1,8 @@
 //! Owns the judgement of tasks: files, columns, and what each kind of task needs. Pure.
 
-use std::collections::BTreeSet;
-
 use crate::data::{sample, sources};
 use crate::task::{
-    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Reading, Task, held_out_rows,
+    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task, held_out_rows,
 };
 
 use super::check_labels;
@@ -53,6 +51,11 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
         let problem = Problem::Conflict { key: "test_fraction".to_owned(), other: "test".to_owned() };
         report.error(at.place, problem).hint("keep one of them");
     }
+    for file in [train, validation, test].into_iter().flatten() {
+        for note in &file.survey.notes {
+            report.warn(file.name.place, format!("`{}`: {note}", file.name.value));
+        }
+    }
     rows_there_are(raw.rows.as_ref(), train, report);
     rows_there_are(raw.test_rows.as_ref(), test, report);
     if let (Some(at), None, None) = (&raw.test_rows, &raw.test, &raw.test_fraction) {
@@ -67,8 +70,8 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
         test: test.map(data_file),
         test_fraction: raw.test_fraction.as_ref().map(|at| at.value),
         held_out: held_out(raw, train?.survey),
-        columns: raw.columns.as_ref().map(|at| texts(&at.value)),
-        reading: Reading::default(),
+        columns: raw.column_names(),
+        reading: raw.reading.clone(),
         cleaning: raw.cleaning.clone(),
         max_length: raw.length(),
         rows: raw.rows.as_ref().map(|at| at.value),
@@ -85,8 +88,8 @@ fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> O
             pair: all(&raw.pair),
             label: raw.label.as_ref()?.value.clone(),
             labels: train?.survey.label_names.clone(),
-            label_map: facts.label_map.clone(),
-            dropped_labels: BTreeSet::new(),
+            label_map: facts.names.map.clone(),
+            dropped_labels: facts.names.dropped.clone(),
         }),
         TaskKind::LanguageModelling => {
             Objective::LanguageModelling(LanguageModelling { text: all(&raw.text), layout: raw.layout })
@@ -94,7 +97,7 @@ fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> O
         TaskKind::QuestionAnswering => Objective::QuestionAnswering(QuestionAnswering {
             template: raw.template.as_ref().map_or(keys::TEMPLATE, |at| at.value.as_str()).to_owned(),
             max_new_tokens: raw.max_new_tokens,
-            unanswerable: None,
+            unanswerable: raw.unanswerable.clone(),
         }),
     })
 }
@@ -180,7 +183,10 @@ fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
         let names: Vec<&str> = lacking.iter().map(|file| file.name.value.as_str()).collect();
         let problem = Problem::MissingColumn { column: column.value.clone(), files: quoted(&names) };
         let known = first.survey.columns.iter().map(String::as_str);
-        report.error(column.place, problem).one_of(&column.value, known);
+        let error = report.error(column.place, problem).one_of(&column.value, known);
+        if let Some(way_out) = &first.survey.way_out {
+            error.hint(way_out.to_string());
+        }
     }
     let label = raw.label.as_ref().map(|at| at.value.as_str());
     if let Some(column) = raw.text_columns().find(|column| Some(column.value.as_str()) == label) {

@@ -4,6 +4,7 @@
 use super::keys_grid;
 use super::setting::Axis;
 use crate::arch;
+use crate::task::FileFormat;
 
 /// A mapping of the sweep file.
 #[derive(Debug)]
@@ -75,6 +76,10 @@ pub(super) enum Kind {
     Zip,
     /// A mapping from values to class names, or a list of class names.
     Labels,
+    /// One ASCII character, by itself or by its name.
+    Character,
+    /// A text encoding, by any of its names.
+    Encoding,
     /// A mapping from names to mappings from paths to values.
     Profiles,
 }
@@ -189,6 +194,19 @@ const TASK_DATA: &[Key] = &[
         "Share of the training rows to test on, where there is no `test` file",
     ),
     key("columns", Kind::Texts, "Names of the columns, for files without a header row"),
+    key("format", Kind::Choice(&FileFormat::NAMES), "Format of the files (default: what their endings say)"),
+    key(
+        "separator",
+        Kind::Character,
+        "What separates the columns of CSV: a character, or `tab` (default: a comma; a first line `sep=;` is obeyed)",
+    ),
+    key("quote", Kind::Character, "What fields of CSV are quoted with (default: a double quote)"),
+    key("quoting", Kind::Flag, "Whether fields may be quoted (default: true for csv, false for tsv)"),
+    key(
+        "encoding",
+        Kind::Encoding,
+        "Encoding of text without a byte order mark: utf-16le, windows-1252 … (default: utf-8)",
+    ),
 ];
 
 const TASK_KINDS: &[Key] = &[
@@ -203,7 +221,8 @@ const TASK_KINDS: &[Key] = &[
         key(
             "labels",
             Kind::Labels,
-            "Class names: {value: name} renames and merges; a list names the whole numbers from the smallest on",
+            "Class names: {value: name} renames and merges, {value: drop} leaves rows out (\"\" is a missing label); \
+             a list names 0, 1, 2 … in order",
         ),
     ),
     of(
@@ -215,6 +234,14 @@ const TASK_KINDS: &[Key] = &[
         ),
     ),
     of(&[QUESTION_ANSWERING], key("template", Kind::Text, "Prompt, with {context} and {question} in it")),
+    of(
+        &[QUESTION_ANSWERING],
+        key(
+            "unanswerable",
+            Kind::Text,
+            "Questions without an answer: drop leaves them out, any other text is their answer (default: an error)",
+        ),
+    ),
     of(
         &[QUESTION_ANSWERING],
         key("max_new_tokens", Kind::Count(1, MANY), "Longest generated answer in tokens (default: 32)"),

@@ -19,6 +19,7 @@ mod error;
 mod grid;
 mod keys;
 mod keys_grid;
+mod label_names;
 mod model_shape;
 mod overrides;
 mod raw;

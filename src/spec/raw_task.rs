@@ -1,9 +1,10 @@
 //! Owns the mirror of `task` and `tasks`: every value with its place. Judges no value against another.
 
-use crate::task::{Cleaning, TextLayout};
+use crate::task::{Cleaning, FileFormat, Reading, TextLayout, Unanswerable};
 
 use super::error::Report;
 use super::keys::{self, Kind};
+use super::label_names;
 use super::read::{self, Fields};
 use super::source::{At, Place};
 use super::value::{Labels, Value};
@@ -33,6 +34,7 @@ pub(super) struct RawTask {
     pub(super) test: Option<At<String>>,
     pub(super) test_fraction: Option<At<f64>>,
     pub(super) columns: Option<At<Vec<At<String>>>>,
+    pub(super) reading: Reading,
     pub(super) text: Option<At<Vec<At<String>>>>,
     pub(super) pair: Option<At<Vec<At<String>>>>,
     pub(super) label: Option<At<String>>,
@@ -40,6 +42,7 @@ pub(super) struct RawTask {
     pub(super) layout: TextLayout,
     pub(super) template: Option<At<String>>,
     pub(super) max_new_tokens: usize,
+    pub(super) unanswerable: Option<Unanswerable>,
     pub(super) cleaning: Cleaning,
     /// Where `cleaning.min_label_rows` stands.
     pub(super) min_label_rows: Option<Place>,
@@ -76,12 +79,20 @@ impl RawTask {
 
     /// Whether it names no text and has a file that is not plain text, which alone has no columns.
     pub(super) fn lacks_text(&self) -> bool {
+        if let Some(format) = self.reading.format {
+            return self.text.is_none() && format != FileFormat::Text;
+        }
         let plain = |name: &At<String>| {
             let name = name.value.to_lowercase();
             [".txt", ".txt.gz", ".txt.zst"].iter().any(|ending| name.ends_with(ending))
         };
         let files = [&self.train, &self.validation, &self.test];
         self.text.is_none() && !files.into_iter().flatten().all(plain)
+    }
+
+    /// Names for the columns, where the files have none.
+    pub(super) fn column_names(&self) -> Option<Vec<String>> {
+        self.columns.as_ref().map(|at| at.value.iter().map(|name| name.value.clone()).collect())
     }
 
     /// Columns of the text and of its pair.
@@ -127,6 +138,7 @@ fn task(name: At<String>, path: String, title: String, fields: &Fields<'_>, repo
         test: fields.text("test"),
         test_fraction: fields.number("test_fraction"),
         columns: texts("columns"),
+        reading: reading(fields),
         text: texts("text"),
         pair: texts("pair"),
         label: fields.text("label"),
@@ -134,12 +146,28 @@ fn task(name: At<String>, path: String, title: String, fields: &Fields<'_>, repo
         layout: if word("layout") == "documents" { TextLayout::Documents } else { TextLayout::Blocks },
         template: fields.text("template"),
         max_new_tokens: fields.size("max_new_tokens").map_or(32, |at| at.value),
+        unanswerable: fields.text("unanswerable").map(|at| match at.value.as_str() {
+            label_names::DROP => Unanswerable::Drop,
+            _ => Unanswerable::Answer(at.value),
+        }),
         cleaning,
         min_label_rows,
         max_length: fields.size("max_length"),
         rows: fields.size("rows"),
         test_rows: fields.size("test_rows"),
         sample_seed: fields.seed("sample_seed"),
+    }
+}
+
+/// How the files are read where their names and bytes do not say.
+fn reading(task: &Fields<'_>) -> Reading {
+    let character = |key: &str| task.take(key, |value| value.character()).map(|at| at.value);
+    Reading {
+        format: task.text("format").and_then(|at| FileFormat::from_name(&at.value)),
+        separator: character("separator"),
+        quote: character("quote"),
+        quoting: task.flag("quoting").map(|at| at.value),
+        encoding: task.text("encoding").map(|at| at.value),
     }
 }
 

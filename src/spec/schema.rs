@@ -87,6 +87,7 @@ fn kind(wanted: &Kind) -> Value {
                 { "type": "object", "additionalProperties": text },
             ] })
         }
+        Kind::Character | Kind::Encoding => json!({ "type": "string" }),
         Kind::Profiles => {
             json!({ "type": "object", "additionalProperties": { "type": "object" } })
         }
@@ -131,6 +132,8 @@ mod tests {
                 | Kind::Texts
                 | Kind::TextsOrNone
                 | Kind::Labels
+                | Kind::Character
+                | Kind::Encoding
                 | Kind::Profiles
                 | Kind::Count(..)
                 | Kind::Number(_)

@@ -1,11 +1,9 @@
 //! Owns the starter sweep: a commented sweep file for one's own data file. Guesses the columns from
 //! the data; writes nothing.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
-use crate::task::Cleaning;
 
 use super::keys;
 use super::tree::{self, Content};
@@ -103,13 +101,10 @@ devices: auto           # or cpu:2, cuda, cuda:1
 
     fn survey(&self) -> Result<sources::Survey, SourceError> {
         match self.kind {
-            StarterKind::QuestionAnswering => sources::survey(&SurveyRequest {
-                path: self.data,
-                columns: None,
-                fields: Fields::Questions,
-                cleaning: &Cleaning::default(),
-                classes: None,
-            }),
+            StarterKind::QuestionAnswering => {
+                let fields = Fields::Questions { unanswerable: None };
+                sources::survey(&SurveyRequest::as_it_is(self.data, fields))
+            }
             StarterKind::Classification | StarterKind::LanguageModelling => look(self.data, &[], None),
         }
     }
@@ -176,13 +171,7 @@ fn text(data: &Path, survey: &sources::Survey, label: Option<&(String, Vec<Strin
 
 /// A look at some of the columns.
 fn look(data: &Path, text: &[String], label: Option<&str>) -> Result<sources::Survey, SourceError> {
-    sources::survey(&SurveyRequest {
-        path: data,
-        columns: None,
-        fields: Fields::Labelled { text, pair: &[], label, map: &BTreeMap::new() },
-        cleaning: &Cleaning::default(),
-        classes: None,
-    })
+    sources::survey(&SurveyRequest::as_it_is(data, Fields::columns_of(text, &[], label)))
 }
 
 fn described(classes: &[String]) -> String {

@@ -9,15 +9,17 @@ use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
 use crate::hub::{Files, HubError, Reference, Snapshot};
 use crate::task::Cleaning;
 
+use super::label_names::{self, Names};
 use super::raw::RawSweep;
 use super::raw_task::{RawTask, TaskKind};
 use super::setting::Point;
 use super::source::At;
 use super::survey_models::{self, ModelFacts};
-use super::{Downloads, Purpose, check_labels};
+use super::{Downloads, Purpose};
 
 /// Endings of files that can hold data or are compressed: what has one is no data set of the hub.
-const DATA_ENDINGS: [&str; 9] = ["csv", "tsv", "jsonl", "ndjson", "parquet", "txt", "json", "gz", "zst"];
+const DATA_ENDINGS: [&str; 10] =
+    ["csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "txt", "json", "gz", "zst"];
 
 /// What there is at the paths of a sweep. Nothing is known of what was not looked at.
 #[derive(Debug, Default)]
@@ -34,10 +36,10 @@ pub(super) struct TaskFacts {
     pub(super) train: Option<DataFacts>,
     pub(super) validation: Option<DataFacts>,
     pub(super) test: Option<DataFacts>,
-    /// The labels of the training file as it has them; empty where the task does not rename any.
-    pub(super) label_values: Vec<String>,
-    /// What the files call a class, to the class's name.
-    pub(super) label_map: BTreeMap<String, String>,
+    /// The labels of the training file as it has them, each with its rows.
+    pub(super) label_values: BTreeMap<String, usize>,
+    /// What becomes of them.
+    pub(super) names: Names,
 }
 
 /// A data file that the sweep names.
@@ -75,8 +77,8 @@ pub(super) struct Used<'a> {
 /// What becomes of a file's rows before they are counted.
 #[derive(Clone, Copy)]
 struct Rows<'a> {
-    /// What the file calls a class, to the class's name.
-    map: &'a BTreeMap<String, String>,
+    /// What becomes of labels.
+    names: &'a Names,
     cleaning: &'a Cleaning,
     /// The training file's classes, for the other files.
     classes: Option<&'a [String]>,
@@ -126,26 +128,27 @@ pub(super) fn look(raw: &RawSweep, used: &Used<'_>, look: Look<'_>) -> Survey {
 
 impl Look<'_> {
     fn task(self, task: &RawTask) -> TaskFacts {
-        let bare = Cleaning::default();
-        let none = BTreeMap::new();
         let mut facts = TaskFacts::default();
         let [train, validation, test] =
             [&task.train, &task.validation, &task.test].map(|name| self.place(name.as_ref()?));
-        if let (Some(Ok(path)), Some(_)) = (&train, &task.labels)
-            && let Some(DataFacts { found: Ok(found), .. }) =
-                data(task, Ok(path.clone()), Rows { map: &none, cleaning: &bare, classes: None })
-        {
-            facts.label_values = found.label_names;
-            // Names that do not fit are told by `check`.
-            facts.label_map = check_labels::map(task, &facts.label_values).unwrap_or_default();
+        if let (Some(Ok(path)), Some(_)) = (&train, &task.labels) {
+            facts.look_at_labels(task, path);
         }
-        let file = |path: Option<Result<PathBuf, Fault>>, classes: Option<&[String]>| {
-            data(task, path?, Rows { map: &facts.label_map, cleaning: &task.cleaning, classes })
+        let file = |path: Option<Result<PathBuf, Fault>>, classes: Option<&[String]>, names: &Names| {
+            data(task, path?, Rows { names, cleaning: &task.cleaning, classes })
         };
-        let train = file(train, None);
-        let classes = train.as_ref().and_then(|train| train.found.as_ref().ok()).map(|it| &*it.label_names);
-        let [validation, test] = [validation, test].map(|path| file(path, classes));
-        TaskFacts { train, validation, test, ..facts }
+        let mut looked = file(train.clone(), None, &facts.names);
+        if let (Some(DataFacts { found: Ok(found), .. }), None) = (&looked, &task.labels) {
+            facts.label_values.clone_from(&found.label_values);
+            if !found.class_names.is_empty() {
+                facts.names =
+                    label_names::names(task, &facts.label_values, &found.class_names).unwrap_or_default();
+                looked = file(train, None, &facts.names);
+            }
+        }
+        let classes = looked.as_ref().and_then(|train| train.found.as_ref().ok()).map(|it| &*it.label_names);
+        let [validation, test] = [validation, test].map(|path| file(path, classes, &facts.names));
+        TaskFacts { train: looked, validation, test, ..facts }
     }
 
     /// The path of a data file, fetched where it is of the hub; `None` where the hub is not asked.
@@ -213,9 +216,43 @@ impl Look<'_> {
     }
 }
 
+impl TaskFacts {
+    /// Looks at the labels of the training file before any of them has a name.
+    fn look_at_labels(&mut self, task: &RawTask, path: &Path) {
+        let Some(label) = &task.label else { return };
+        // Whether they may be missing is judged with their names.
+        let missing_too = Names { dropped: [String::new()].into(), ..Names::default() };
+        let fields = Fields::Labelled {
+            text: &[],
+            pair: &[],
+            label: Some(&label.value),
+            map: &missing_too.map,
+            dropped: &missing_too.dropped,
+        };
+        let columns = task.column_names();
+        let request = SurveyRequest {
+            columns: columns.as_deref(),
+            reading: &task.reading,
+            ..SurveyRequest::as_it_is(path, fields)
+        };
+        if let Ok(found) = sources::survey(&request) {
+            // Names that do not fit are told by `check`.
+            self.names =
+                label_names::names(task, &found.label_values, &found.class_names).unwrap_or_default();
+            self.label_values = found.label_values;
+        }
+    }
+
+    /// The names that the training file records for its classes.
+    pub(super) fn recorded_names(&self) -> &[String] {
+        let train = self.train.as_ref().and_then(|train| train.found.as_ref().ok());
+        train.map(|found| found.class_names.as_slice()).unwrap_or_default()
+    }
+}
+
 /// What a data file holds; `None` where nobody says in which columns.
 fn data(task: &RawTask, path: Result<PathBuf, Fault>, rows: Rows<'_>) -> Option<DataFacts> {
-    let Rows { map, cleaning, classes } = rows;
+    let Rows { names, cleaning, classes } = rows;
     let path = match path {
         Ok(path) => path,
         Err(fault) => return Some(DataFacts { path: PathBuf::new(), found: Err(fault) }),
@@ -223,20 +260,21 @@ fn data(task: &RawTask, path: Result<PathBuf, Fault>, rows: Rows<'_>) -> Option<
     let texts =
         |at: &Option<At<Vec<At<String>>>>| at.iter().flat_map(|at| &at.value).map(value).collect::<Vec<_>>();
     let (text, pair) = (texts(&task.text), texts(&task.pair));
-    let columns = task.columns.as_ref().map(|at| at.value.iter().map(value).collect::<Vec<_>>());
+    let columns = task.column_names();
     let fields = match task.kind {
         TaskKind::Classification => {
             let label = task.label.as_ref().map(|at| at.value.as_str());
-            Fields::Labelled { text: &text, pair: &pair, label, map }
+            Fields::Labelled { text: &text, pair: &pair, label, map: &names.map, dropped: &names.dropped }
         }
         // What its columns are is asked for by `check`.
         TaskKind::LanguageModelling if task.lacks_text() => return None,
         TaskKind::LanguageModelling => Fields::Documents { text: &text, layout: task.layout },
-        TaskKind::QuestionAnswering => Fields::Questions,
+        TaskKind::QuestionAnswering => Fields::Questions { unanswerable: task.unanswerable.as_ref() },
     };
-    let request = SurveyRequest { path: &path, columns: columns.as_deref(), fields, cleaning, classes };
+    let (path, columns, reading) = (&path, columns.as_deref(), &task.reading);
+    let request = SurveyRequest { path, columns, reading, fields, cleaning, classes };
     let found = sources::survey(&request).map_err(|error| source_fault(&error));
-    Some(DataFacts { path, found })
+    Some(DataFacts { path: path.clone(), found })
 }
 
 fn value(at: &At<String>) -> String {

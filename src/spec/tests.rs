@@ -226,6 +226,8 @@ fn the_table_gives_every_axis_the_type_of_its_setting() {
             | Kind::Blocks(_)
             | Kind::Zip
             | Kind::Labels
+            | Kind::Character
+            | Kind::Encoding
             | Kind::Profiles => {
                 panic!("`{}` cannot be an axis", key.name)
             }

@@ -6,6 +6,7 @@ use super::keys::{self, Kind, Range};
 use super::source::{At, Sources};
 use super::tree::{Content, Entry, Node};
 use super::words::quoted;
+use crate::data::sources::encoding;
 
 /// A value that has the type and range of its key.
 #[derive(Clone, Debug)]
@@ -25,7 +26,7 @@ pub(super) enum Value {
 pub(super) enum Labels {
     /// What the file calls a class, and the class's name.
     Map(Vec<(At<String>, At<String>)>),
-    /// Names for the file's whole numbers, from the smallest on.
+    /// Names for the file's whole numbers, in order.
     List(Vec<At<String>>),
 }
 
@@ -37,6 +38,8 @@ pub(super) fn parse(kind: &Kind, node: &Node, sources: &Sources) -> Option<Value
         Kind::Texts => texts(node, sources).filter(|all| !all.is_empty()).map(Value::Texts),
         Kind::TextsOrNone => texts(node, sources).map(Value::Texts),
         Kind::Labels => labels(node, sources).map(Value::Labels),
+        Kind::Character => character(&text(node, sources)?).map(|one| Value::Text(one.to_string())),
+        Kind::Encoding => encoding(&text(node, sources)?).map(|name| Value::Text(name.to_owned())),
         Kind::Count(min, max) => count(node).filter(|count| (min..=max).contains(&count)).map(Value::Count),
         Kind::Number(range) => number(node).filter(|number| range.holds(*number)).map(Value::Number),
         Kind::Flag => flag(node).map(Value::Flag),
@@ -81,6 +84,21 @@ fn text(node: &Node, sources: &Sources) -> Option<String> {
     }
 }
 
+/// An ASCII character, by itself or by its name.
+fn character(text: &str) -> Option<char> {
+    let named = match text {
+        "tab" | "\\t" => Some('\t'),
+        "comma" => Some(','),
+        "semicolon" => Some(';'),
+        "pipe" => Some('|'),
+        "space" => Some(' '),
+        _ => None,
+    };
+    let mut chars = text.chars();
+    let single = chars.next().filter(|one| one.is_ascii() && !matches!(one, '\n' | '\r'));
+    named.or(single.filter(|_| chars.next().is_none()))
+}
+
 fn count(node: &Node) -> Option<u64> {
     if let Content::Count(count) = node.content { Some(count) } else { None }
 }
@@ -123,6 +141,12 @@ impl Kind {
             Self::Texts => "a text, or a list of texts".to_owned(),
             Self::TextsOrNone => "a text, or a list of texts, which may be empty".to_owned(),
             Self::Labels => "a mapping from values to class names, or a list of class names".to_owned(),
+            Self::Character => {
+                "one ASCII character, or `tab`, `comma`, `semicolon`, `pipe`, `space`".to_owned()
+            }
+            Self::Encoding => {
+                "an encoding such as `utf-8`, `utf-16le`, `latin-1`, `windows-1252`, `shift_jis`".to_owned()
+            }
             Self::Profiles => "a mapping from names to mappings from paths to values".to_owned(),
             Self::Count(0, _) => "a whole number".to_owned(),
             Self::Count(min, keys::MANY..) => format!("a whole number, at least {min}"),
@@ -166,6 +190,13 @@ impl Value {
     /// The number, where it is one.
     pub(super) fn number(&self) -> Option<f64> {
         if let Self::Number(number) = self { Some(*number) } else { None }
+    }
+
+    /// The one character, where it is one.
+    pub(super) fn character(&self) -> Option<char> {
+        let Self::Text(text) = self else { return None };
+        let mut chars = text.chars();
+        chars.next().filter(|_| chars.next().is_none())
     }
 
     /// The flag, where it is one.

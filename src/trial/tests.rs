@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::plan::example;
-use crate::task::Classification;
+use crate::task::{Classification, FileFormat};
 
 /// A task, and a model whose weights are in a folder.
 fn given() -> (Task, ModelSpec) {
@@ -70,13 +70,19 @@ fn methods_data_and_shapes_decide() {
         Lora { rslora: true, ..lora },
     ];
     ids.extend(adapters.map(|lora| id(&task, &model, Method::Lora(lora))));
-    let changes: [fn(&mut Task); 11] = [
+    let changes: [fn(&mut Task); 17] = [
         |task| task.train.content = ContentHash::of_bytes(b"other rows"),
         |task| task.validation = Some(task.train.clone()),
         |task| task.test = None,
         |task| classes(task).text.push("title".to_owned()),
         |task| classes(task).pair.push("title".to_owned()),
         |task| classes(task).labels.reverse(),
+        |task| classes(task).dropped_labels.extend(["-".to_owned()]),
+        |task| task.reading.format = Some(FileFormat::Tsv),
+        |task| task.reading.separator = Some(';'),
+        |task| task.reading.quote = Some('\''),
+        |task| task.reading.quoting = Some(false),
+        |task| task.reading.encoding = Some("UTF-16LE".to_owned()),
         |task| task.cleaning.strip_html = true,
         |task| task.test_fraction = Some(0.2),
         |task| task.max_length = 64,

@@ -108,7 +108,7 @@ fn other_formats_come_in_several_files_too() {
 fn errors_name_the_file_and_its_own_rows() {
     let sound = "text,label\na,x\nb,y\n";
     let cases = [
-        ("text,label\na,x\nb,\n", "`2.csv`, row 2 (line 3): the label is empty"),
+        ("text,label\na,x\nb,\n", "`2.csv`, row 2 (line 3): the label is missing"),
         ("text,label\na,x\nb\n", "`2.csv`, row 2 (line 3): 1 field in a file of 2 columns"),
         ("text,label\n", "`2.csv`: no rows"),
         ("text,class\na,x\n", "`2.csv`: no column `label`\nthe columns are `text`, `class`"),

@@ -1,8 +1,12 @@
 //! From data files to token stores.
 
 mod cleaning;
+mod columns;
+mod exported;
 mod files;
 mod formats;
+mod json;
+mod labels;
 mod languages;
 mod prepare;
 mod sources;

@@ -29,14 +29,16 @@ proptest! {
     fn every_text_survives_csv_and_tsv(
         texts in prop::collection::vec(("[a,;\t\"\\\\\r\n 'é]{0,12}", any::<bool>()), 1..40), end in "\r?\n",
     ) {
-        for (separator, ending) in [(',', "csv"), ('\t', "tsv")] {
+        for (separator, ending, quoting) in [(',', "csv", None), ('\t', "tsv", Some(true))] {
             let mut file = format!("text{separator}label{end}");
             for (text, always) in &texts {
                 file.push_str(&format!("{}{separator}x{end}", field(text, separator, *always)));
             }
             let folder = tempfile::tempdir().unwrap();
             let path = write(&folder, &format!("data.{ending}"), file);
-            let (found, _) = labelled(&path, task(classification(&["text"], &[], &[])));
+            let mut task = task(classification(&["text"], &[], &[]));
+            task.reading.quoting = quoting;
+            let (found, _) = labelled(&path, task);
             prop_assert_eq!(found, texts.iter().map(|(text, _)| text.clone()).collect::<Vec<_>>());
         }
     }
@@ -115,7 +117,7 @@ fn every_problem_says_where_it_is_and_what_to_do() {
         (
             "data.xlsx",
             b"",
-            "unknown kind of data file\nuse a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or",
+            "unknown kind of data file\nsave the sheet as CSV, or use a file that ends in .csv, .tsv, .jsonl,",
         ),
         ("data.csv", b"", "no rows"),
         ("data.csv", b"text,label\n", "no rows"),
@@ -126,14 +128,24 @@ fn every_problem_says_where_it_is_and_what_to_do() {
         ("data.csv", b"text,label\na,1\n5\" disk,2\n", "row 2 (line 3): a double quote"),
         ("data.csv", b"text,label\n\"a,1\nb,2\n", "row 1 (line 2): a double quote"),
         ("data.csv", b"text,label\n\"a\"b,1\n", "row 1 (line 2): a double quote"),
-        ("data.csv", b"text,label\na,1\nb,\n", "row 2 (line 3): the label is empty\ngive the row a label"),
-        ("data.csv", b"text,text\na,1\n", "two columns are called `text`"),
-        ("data.csv", b"text,\na,1\n", "a column without a name"),
-        ("data.csv", b"text,label\na,1\n\xff,2\n", "line 3: not UTF-8 text\nconvert the file"),
+        (
+            "data.csv",
+            b"text,label\na,1\nb,\nc, \n",
+            "row 2 (line 3): the label is missing, as in 2 rows in all\nleave such rows out with `labels: {\"\": drop}`",
+        ),
+        ("data.csv", b"text,text,label\na,1,2\n", "two columns are called `text`"),
         ("data.jsonl", b"\n", "no rows"),
         ("data.jsonl", b"{\"text\": \"a\", \"label\": 1}\n[]\n", "row 2 (line 2): not a JSON object"),
-        ("data.jsonl", b"{\"text\": \"a\", \"label\": 1}\n{\"label\": 1}\n", "`text` holds nothing"),
-        ("data.jsonl", b"{\"text\": \"a\", \"label\": null}\n", "row 1 (line 1): column `label` holds null"),
+        (
+            "data.jsonl",
+            b"{\"text\": \"a\", \"label\": 1}\n{\"text\": [1], \"label\": 1}\n",
+            "row 2 (line 2): column `text` holds a list",
+        ),
+        (
+            "data.jsonl",
+            b"{\"text\": \"a\", \"label\": null}\n{}\n",
+            "row 1 (line 1): the label is missing, as in 2",
+        ),
     ];
     for (name, bytes, expected) in cases {
         let said = found(name, bytes).unwrap_err();

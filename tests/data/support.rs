@@ -1,6 +1,6 @@
 //! Files and tasks for the tests of this folder.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -70,6 +70,7 @@ pub(crate) fn look(path: &Path, task: &Task, classes: Option<&[String]>) -> Resu
     survey(&SurveyRequest {
         path,
         columns: task.columns.as_deref(),
+        reading: &task.reading,
         fields: Fields::of(&task.objective),
         cleaning: &task.cleaning,
         classes,
@@ -123,11 +124,5 @@ pub(crate) fn labelled(path: &Path, task: Task) -> (Vec<String>, Vec<u32>) {
 
 /// A survey for columns that may not exist.
 pub(crate) fn survey_columns(path: &Path, text: &[&str], label: Option<&str>) -> Result<Survey, SourceError> {
-    survey(&SurveyRequest {
-        path,
-        columns: None,
-        fields: Fields::Labelled { text: &names(text), pair: &[], label, map: &BTreeMap::new() },
-        cleaning: &lorasweep::task::Cleaning::default(),
-        classes: None,
-    })
+    survey(&SurveyRequest::as_it_is(path, Fields::columns_of(&names(text), &[], label)))
 }

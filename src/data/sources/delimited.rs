@@ -1,95 +1,290 @@
-//! Owns CSV and TSV: the shape is verified first, then polars reads the columns, all as text.
+//! Owns CSV and TSV. The `csv` crate reads; what it understood must be what stands there when it is
+//! written down again, and every row must have a field for each column. So a malformed file is an
+//! error with a line number, and no guess becomes data.
 
-use std::io::Cursor;
-use std::sync::Arc;
-
-use polars::prelude::{CsvParseOptions, CsvReadOptions, DataFrame, DataType, Schema, SerReader};
+use csv::{Reader, ReaderBuilder, StringRecord, Terminator};
 
 use super::Problem;
-use super::records::Records;
+use super::answers::{self, Answers};
 use super::table::{ANSWERS, Located, Place, Request, Table};
+use crate::task::{FileFormat, Reading};
 
-/// Reads delimited text. A gold answer is a text of its own.
-pub(super) fn parse(text: &str, separator: u8, request: &Request<'_>) -> Result<Table, Located> {
-    let mut records = Records::new(text, separator);
-    let names = match request.columns {
-        Some(names) => names.to_vec(),
-        None if text.is_empty() => return Err((None, Problem::NoRows)),
-        None => {
-            records.next_fields().map_err(|problem| (Some(Place { row: None, line: Some(1) }), problem))?
-        }
-    };
-    let twice = |(i, name): (usize, &String)| names[..i].contains(name).then(|| name.clone());
-    let unnamed = names.iter().find(|name| name.is_empty()).cloned();
-    if let Some(name) = unnamed.or_else(|| names.iter().enumerate().find_map(twice)) {
-        return Err((None, Problem::ColumnName(name)));
-    }
-    let start = records.offset();
-    let (lines, end) = verify(records, names.len())?;
-    let mut wanted = request.existing(&names);
-    let answers = request.answers && names.iter().any(|name| name == ANSWERS);
-    wanted.extend(answers.then_some(ANSWERS));
-    let mut table = Table { rows: lines.len(), names, lines, ..Table::default() };
-    if !wanted.is_empty() {
-        let reader = |detail: String| (None, Problem::Reader(detail));
-        let frame = read_columns(&text[start..end], separator, &table.names, &wanted)
-            .map_err(|error| reader(error.to_string()))?;
-        if frame.height() != table.rows {
-            return Err(reader(format!("{} rows where {} were counted", frame.height(), table.rows)));
-        }
-        for name in wanted {
-            let column = frame.column(name).and_then(|column| column.str());
-            let column = column.map_err(|error| reader(error.to_string()))?;
-            let values = column.iter().map(|value| value.unwrap_or_default().to_owned()).collect();
-            table.texts.insert(name.to_owned(), values);
-        }
-    }
-    if answers {
-        let answer = |text: String| if text.is_empty() { vec![] } else { vec![text] };
-        table.answers = table.texts.remove(ANSWERS).into_iter().flatten().map(answer).collect();
-    }
-    Ok(table)
+/// Most bytes that a guess at a file's dialect looks at.
+const SAMPLE: usize = 1 << 16;
+
+/// What separates and quotes fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dialect {
+    pub(super) separator: u8,
+    pub(super) quote: Option<u8>,
 }
 
-/// Line at which each row begins, and the offset behind the last one. Blank lines at the end are no
-/// rows.
-fn verify(records: Records<'_>, expected: usize) -> Result<(Vec<usize>, usize), Located> {
-    let (mut lines, mut end) = (Vec::new(), None);
-    let mut blank = Vec::new();
+/// The records of delimited text, one after the other.
+struct Records<'t> {
+    text: &'t str,
+    dialect: Dialect,
+    reader: Reader<&'t [u8]>,
+    /// What ends a line: a line feed, or a carriage return where there is no line feed.
+    end: char,
+    /// The line at which the next record begins, counted from 1.
+    line: usize,
+}
+
+/// One record, and how many blank lines stand before it.
+struct Record {
+    fields: Vec<String>,
+    line: usize,
+    blank_before: usize,
+}
+
+impl Dialect {
+    /// The dialect that the task names, or the format's.
+    pub(super) fn of(format: FileFormat, reading: &Reading) -> Self {
+        let tabs = format == FileFormat::Tsv;
+        let byte = |named: Option<char>, usual: u8| named.and_then(|c| u8::try_from(c).ok()).unwrap_or(usual);
+        let quoting = reading.quoting.unwrap_or(!tabs || reading.quote.is_some());
+        Self {
+            separator: byte(reading.separator, if tabs { b'\t' } else { b',' }),
+            quote: quoting.then(|| byte(reading.quote, b'"')),
+        }
+    }
+}
+
+/// Reads delimited text. A gold answer is a text of its own, or what pandas writes for a list of them.
+pub(super) fn parse(text: &str, dialect: Dialect, request: &Request<'_>) -> Result<Table, Located> {
+    let (text, dialect, first_line) = separator_line(text, dialect, request.reading);
+    let mut records = Records::new(text, dialect, first_line);
+    let names = match request.columns {
+        Some(names) => names.to_vec(),
+        None => match records.next() {
+            Some(header) => header?.names(),
+            None => return Err((None, Problem::NoRows)),
+        },
+    };
+    let wanted = positions(&names, request)?;
+    let answers = request.answers.then(|| names.iter().position(|name| name == ANSWERS)).flatten();
+    let mut table = Table { names, ..Table::default() };
+    let mut columns = vec![Vec::new(); wanted.len()];
+    let mut wrapped = 0;
+    let mut blank: Vec<usize> = Vec::new();
     for record in records {
-        let row = lines.len() + blank.len() + 1;
-        let record =
-            record.map_err(|(line, problem)| (Some(Place { row: Some(row), line: Some(line) }), problem))?;
-        if record.blank {
-            blank.push(record);
+        let Record { fields, line, blank_before } =
+            record.map_err(|(place, problem)| (row_of(place, table.rows + 1), problem))?;
+        blank.extend(line - blank_before..line);
+        if fields.len() == 1 && fields[0].is_empty() {
+            blank.push(line);
             continue;
         }
-        end = Some(record.end);
-        for record in blank.drain(..).chain([record]) {
-            lines.push(record.line);
-            if record.fields != expected {
-                let place = Place { row: Some(lines.len()), line: Some(record.line) };
-                return Err((Some(place), Problem::Ragged { found: record.fields, expected }));
+        let before = blank.drain(..).map(|line| (vec![String::new()], line));
+        for (mut fields, line) in before.chain([(fields, line)]) {
+            table.rows += 1;
+            table.lines.push(line);
+            let (place, expected) = (table.place(table.rows - 1), table.names.len());
+            if fields.len() != expected {
+                return Err((Some(place), Problem::Ragged { found: fields.len(), expected }));
+            }
+            if table.rows == 1 && request.columns.is_some() && names_itself(&fields, &wanted) {
+                return Err((Some(place), Problem::HeaderGiven));
+            }
+            wrapped += wanted.iter().filter(|(_, at)| is_wrapped(&fields[*at], dialect)).count();
+            if let Some(at) = answers {
+                table.answers.push(gold(&fields[at]).map_err(|problem| (Some(place), problem))?);
+            }
+            for (values, (_, at)) in columns.iter_mut().zip(&wanted) {
+                values.push(std::mem::take(&mut fields[*at]));
             }
         }
     }
-    end.map(|end| (lines, end)).ok_or((None, Problem::NoRows))
+    if table.rows == 0 {
+        return Err((None, Problem::NoRows));
+    }
+    table.quoted_unread = wrapped;
+    table.texts = wanted.into_iter().map(|(name, _)| name.to_owned()).zip(columns).collect();
+    Ok(table)
 }
 
-fn read_columns(
-    body: &str,
-    separator: u8,
-    names: &[String],
-    wanted: &[&str],
-) -> polars::prelude::PolarsResult<DataFrame> {
-    let schema: Schema = names.iter().map(|name| (name.into(), DataType::String)).collect();
-    let options = CsvParseOptions::default().with_separator(separator).with_missing_is_null(false);
-    CsvReadOptions::default()
-        .with_has_header(false)
-        .with_schema(Some(Arc::new(schema)))
-        .with_infer_schema_length(Some(0))
-        .with_columns(Some(wanted.iter().map(|name| (*name).into()).collect()))
-        .with_parse_options(options)
-        .into_reader_with_file_handle(Cursor::new(body.as_bytes()))
-        .finish()
+/// Goes past a first line `sep=;`, which Excel writes and obeys. A separator that the task names is
+/// the one that counts.
+fn separator_line<'t>(text: &'t str, dialect: Dialect, reading: &Reading) -> (&'t str, Dialect, usize) {
+    let text = text.trim_start_matches('\u{feff}');
+    let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
+    let first = first.trim_end_matches('\r').trim_matches('"');
+    let Some(&[separator]) = first.strip_prefix("sep=").map(str::as_bytes) else { return (text, dialect, 1) };
+    if !separator.is_ascii() {
+        return (text, dialect, 1);
+    }
+    let separator = if reading.separator.is_some() { dialect.separator } else { separator };
+    (rest, Dialect { separator, ..dialect }, 2)
+}
+
+/// The wanted columns that exist, each once, with their positions.
+fn positions<'r>(names: &[String], request: &Request<'r>) -> Result<Vec<(&'r str, usize)>, Located> {
+    let position = |name: &'r str| {
+        let mut all = names.iter().enumerate().filter(|(_, other)| *other == name).map(|(at, _)| at);
+        match (all.next(), all.next()) {
+            (Some(at), None) => Ok((name, at)),
+            (_, _) => Err((None, Problem::ColumnTwice(name.to_owned()))),
+        }
+    };
+    if request.answers && names.iter().filter(|name| *name == ANSWERS).count() > 1 {
+        return Err((None, Problem::ColumnTwice(ANSWERS.to_owned())));
+    }
+    request.existing(names).into_iter().map(position).collect()
+}
+
+/// Whether a row holds the wanted columns' own names.
+fn names_itself(fields: &[String], wanted: &[(&str, usize)]) -> bool {
+    !wanted.is_empty() && wanted.iter().all(|(name, at)| fields[*at] == *name)
+}
+
+/// The gold answers of a field.
+fn gold(field: &str) -> Result<Vec<String>, Problem> {
+    match answers::written(field) {
+        Answers::Text => Ok(if field.is_empty() { vec![] } else { vec![field.to_owned()] }),
+        Answers::Listed(answers) => Ok(answers),
+        Answers::Cut => Err(Problem::CutAnswers(answers::beginning(field))),
+    }
+}
+
+/// Whether a field that is taken as it stands is one that CSV would have quoted.
+fn is_wrapped(field: &str, dialect: Dialect) -> bool {
+    let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
+    let doubled = |inner: &str| inner.contains("\"\"") && !inner.replace("\"\"", "").contains('"');
+    dialect.quote.is_none() && inner.is_some_and(doubled)
+}
+
+fn row_of(place: Option<Place>, row: usize) -> Option<Place> {
+    place.map(|place| Place { row: Some(row), ..place })
+}
+
+impl<'t> Records<'t> {
+    fn new(text: &'t str, dialect: Dialect, line: usize) -> Self {
+        let end = if text.contains('\n') || !text.contains('\r') { '\n' } else { '\r' };
+        let mut builder = ReaderBuilder::new();
+        builder.has_headers(false).flexible(true).delimiter(dialect.separator);
+        builder.terminator(Terminator::Any(end as u8));
+        builder.quoting(dialect.quote.is_some()).quote(dialect.quote.unwrap_or(b'"'));
+        Self { text, dialect, reader: builder.from_reader(text.as_bytes()), end, line }
+    }
+
+    fn offset(&self) -> usize {
+        usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX)
+    }
+
+    /// Whether so many fields, written down, are this text.
+    fn is_written(&self, fields: &[String], mut text: &str) -> bool {
+        let Some(quote) = self.dialect.quote.map(char::from) else { return true };
+        let (one, two) = (quote.to_string(), [quote, quote].iter().collect::<String>());
+        for (position, field) in fields.iter().enumerate() {
+            if position > 0 {
+                let Some(rest) = text.strip_prefix(char::from(self.dialect.separator)) else { return false };
+                text = rest;
+            }
+            let rest = if text.starts_with(quote) {
+                text.strip_prefix(&format!("{one}{}{one}", field.replace(quote, &two)))
+            } else {
+                // Quotes within a field come in pairs: one alone may be a field that was never closed.
+                text.strip_prefix(field.as_str()).filter(|_| field.matches(quote).count().is_multiple_of(2))
+            };
+            let Some(rest) = rest else { return false };
+            text = rest;
+        }
+        text.is_empty()
+    }
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, Located>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (start, mut record) = (self.offset(), StringRecord::new());
+        let place = |line| Some(Place { row: None, line: Some(line) });
+        match self.reader.read_record(&mut record) {
+            Ok(true) => {}
+            Ok(false) => return None,
+            Err(error) => return Some(Err((place(self.line), Problem::Reader(error.to_string())))),
+        }
+        let whole = self.text.get(start..self.offset()).unwrap_or_default();
+        let body = whole.trim_start_matches(self.end);
+        let blank_before = whole.len() - body.len();
+        let line = self.line + blank_before;
+        self.line = line + body.matches(self.end).count();
+        let body = body.strip_suffix(self.end).unwrap_or(body);
+        let mut fields: Vec<String> = record.iter().map(str::to_owned).collect();
+        let bare = body.strip_suffix('\r').unwrap_or(body);
+        if bare.len() < body.len()
+            && let Some(last) = fields.last_mut()
+        {
+            last.truncate(last.strip_suffix('\r').map_or(last.len(), str::len));
+        }
+        if !self.is_written(&fields, bare) {
+            return Some(Err((place(line), Problem::StrayQuote)));
+        }
+        Some(Ok(Record { fields, line, blank_before }))
+    }
+}
+
+impl Record {
+    /// The columns that a header names. One without a name is called as pandas calls it.
+    fn names(self) -> Vec<String> {
+        let name =
+            |(at, name): (usize, String)| if name.is_empty() { format!("Unnamed: {at}") } else { name };
+        self.fields.into_iter().enumerate().map(name).collect()
+    }
+}
+
+/// A dialect in which the beginning of a text has the wanted columns and a field for each in every
+/// row, where it is another one than `dialect`.
+pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>) -> Option<Dialect> {
+    let (text, dialect, _) = separator_line(text, dialect, request.reading);
+    let sample = sample(text);
+    let quotes = [dialect.quote, Some(b'"'), Some(b'\''), None];
+    let separators = [b';', b'\t', b'|', b','];
+    let all =
+        quotes.iter().flat_map(|quote| separators.map(|separator| Dialect { separator, quote: *quote }));
+    all.into_iter().find(|other| *other != dialect && fits(sample, *other, request).is_some())
+}
+
+/// A separator that divides the beginning of a text as well as the comma does, where the commas look
+/// like those of sentences.
+pub(super) fn doubt(text: &str, dialect: Dialect, request: &Request<'_>) -> Option<Dialect> {
+    if request.reading.separator.is_some() || dialect.separator != b',' {
+        return None;
+    }
+    let rows = fits(sample(text), dialect, request)?;
+    let prose = |fields: &[String]| fields[1..].iter().all(|field| field.starts_with(' '));
+    let other = other_dialect(text, dialect, request).filter(|other| other.separator != b',')?;
+    let others = fits(sample(text), other, request)?;
+    let inside = |fields: &[String]| fields[0].contains(char::from(other.separator));
+    let same_width = others.first().map(Vec::len) == rows.first().map(Vec::len);
+    (same_width && rows.iter().all(|fields| prose(fields) && inside(fields))).then_some(other)
+}
+
+/// The beginning of a text in whole lines.
+pub(super) fn sample(text: &str) -> &str {
+    if text.len() <= SAMPLE {
+        return text;
+    }
+    let cut = &text[..text.floor_char_boundary(SAMPLE)];
+    cut.rfind('\n').map_or(cut, |end| &cut[..=end])
+}
+
+/// The rows, the header among them, where each has the same two fields or more and the wanted columns
+/// are among them.
+pub(super) fn fits(text: &str, dialect: Dialect, request: &Request<'_>) -> Option<Vec<Vec<String>>> {
+    let mut rows: Vec<Vec<String>> = Vec::new();
+    for record in Records::new(text, dialect, 1) {
+        match record {
+            Ok(Record { fields, .. }) => rows.push(fields),
+            // A field may go on behind the sample.
+            Err(_) if text.len() > SAMPLE / 2 && rows.len() > 2 => break,
+            Err(_) => return None,
+        }
+    }
+    let names = request.columns.unwrap_or(rows.first()?);
+    let width = names.len();
+    let all_named = request.wanted.iter().all(|wanted| names.iter().any(|name| name == wanted));
+    let header = usize::from(request.columns.is_none());
+    let fits = width > 1 && all_named && rows.len() > header && rows.iter().all(|row| row.len() == width);
+    fits.then_some(rows)
 }

@@ -3,7 +3,10 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::sniff::{Kind, WayOut};
 use super::table::Place;
+use super::text::Guess;
+use crate::quantity::counted;
 
 /// A data file that cannot be used as it is.
 #[derive(Debug)]
@@ -14,6 +17,8 @@ pub struct SourceError {
     pub place: Option<Place>,
     /// What is wrong.
     pub problem: Problem,
+    /// The keys of a task that would read the file, where some would.
+    pub way_out: Option<WayOut>,
 }
 
 /// What is wrong with a data file.
@@ -23,10 +28,25 @@ pub enum Problem {
     Unreadable(std::io::Error),
     /// It is a pattern, and no file has such a name.
     NoMatch,
-    /// Its ending names no known format.
-    Ending,
-    /// It is not UTF-8 text.
-    NotUtf8,
+    /// It is a folder that holds neither a saved data set nor classes; the data files in it.
+    Folder(Vec<String>),
+    /// It is a folder of several data sets: their names.
+    Parts(Vec<String>),
+    /// Its ending, which names no known format.
+    Ending(String),
+    /// It is something else than it is read as.
+    OtherKind(Kind),
+    /// It is text in another encoding.
+    Encoding {
+        /// What was expected.
+        expected: &'static str,
+        /// What it seems to be.
+        guess: Option<Guess>,
+    },
+    /// Something else than a comma seems to separate its columns.
+    OtherSeparator,
+    /// It is Arrow's file format.
+    Feather,
     /// It has no rows.
     NoRows,
     /// Cleaning dropped every row.
@@ -40,14 +60,28 @@ pub enum Problem {
     },
     /// A quote opens and does not close, or stands within a field that is not quoted.
     StrayQuote,
-    /// A column has no name, or the name of another one.
-    ColumnName(String),
+    /// A column that the task reads has the name of another one.
+    ColumnTwice(String),
     /// Names were given for the columns of a file that names them itself.
     ColumnsGiven,
-    /// A row without a label.
-    EmptyLabel,
-    /// A question without a gold answer.
-    NoAnswer,
+    /// Names were given for the columns of a file whose first row names them.
+    HeaderGiven,
+    /// Rows without a label.
+    MissingLabels {
+        /// Number of them in all; the place is the first.
+        rows: usize,
+    },
+    /// Questions without a gold answer.
+    NoAnswer {
+        /// Number of them in all; the place is the first.
+        rows: usize,
+    },
+    /// Gold answers that break off: how they begin.
+    CutAnswers(String),
+    /// A document that is not JSON.
+    NotJson(String),
+    /// A JSON document without a list of rows: its keys.
+    NoRowsInside(Vec<String>),
     /// JSON that is not nested as SQuAD's.
     NotSquad(String),
     /// Bytes that are not what the file's ending says.
@@ -88,76 +122,25 @@ pub enum Problem {
 
 impl SourceError {
     pub(super) fn new(path: &Path, place: Option<Place>, problem: Problem) -> Self {
-        Self { path: path.to_path_buf(), place, problem }
-    }
-
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match &self.problem {
-            Problem::Unreadable(_) if self.path.to_string_lossy().contains('*') => {
-                "a `*` stands in a file's name, not in a folder's: name the folder in full".into()
-            }
-            Problem::Unreadable(_) => "check the path and that you may read the file".into(),
-            Problem::NoMatch => {
-                "check the folder, the ending and the rest of the name: `*` stands for any part of it".into()
-            }
-            Problem::Ending => {
-                "use a file that ends in .csv, .tsv, .jsonl, .ndjson, .parquet, .txt or .json \
-                 (SQuAD's), all but .parquet also with .gz or .zst behind"
-                    .into()
-            }
-            Problem::NotUtf8 => {
-                "convert the file, for example with `iconv -f LATIN1 -t UTF-8 OLD > NEW`".into()
-            }
-            Problem::NoRows => "use a file with at least one row of data".into(),
-            Problem::NothingLeft => {
-                "lower `min_words` and `min_label_rows`, and see that the text columns are not empty".into()
-            }
-            Problem::Ragged { .. } => {
-                "put fields that contain the separator, a quote or a line break in double quotes".into()
-            }
-            Problem::StrayQuote => {
-                "put the whole field in double quotes and write each quote in it twice".into()
-            }
-            Problem::ColumnName(_) => "give every column a name of its own, in the file's first row or, \
-                 for a file without such a row, with `columns`"
-                .into(),
-            Problem::ColumnsGiven => "remove `columns`, or use a CSV file without a header row".into(),
-            Problem::EmptyLabel => "give the row a label, or remove it".into(),
-            Problem::NoAnswer => {
-                "remove questions without an answer, as SQuAD 2.0 has them, or use SQuAD 1.1".into()
-            }
-            Problem::NotSquad(_) => "use SQuAD's official JSON, or JSON Lines with the ending .jsonl".into(),
-            Problem::Bomb { .. } => {
-                "unpack it yourself, look at what is in it, and name the unpacked file".into()
-            }
-            Problem::Broken { .. } => "copy or download the file again".into(),
-            Problem::NotAnObject(_) => "write one JSON object with text or numbers on each line".into(),
-            Problem::NotText { .. } => "give every row text or a number in this column".into(),
-            Problem::MissingColumn { columns, .. } => format!("the columns are `{}`", columns.join("`, `")),
-            Problem::UnknownLabel(_) | Problem::Changed => {
-                "start the sweep again, so that its data is checked anew".into()
-            }
-            Problem::Reader(_) => "look for stray quotes near the place that is named".into(),
-        }
+        Self { path: path.to_path_buf(), place, problem, way_out: None }
     }
 }
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}`", self.path.display())?;
-        match self.place {
-            Some(Place { row: Some(row), line: Some(line) }) => write!(f, ", row {row} (line {line}): ")?,
-            Some(Place { row: Some(row), line: None }) => write!(f, ", row {row}: ")?,
-            Some(Place { row: None, line: Some(line) }) => write!(f, ", line {line}: ")?,
-            Some(Place { row: None, line: None }) | None => write!(f, ": ")?,
-        }
+        write!(f, "`{}`{}", self.path.display(), placed(self.place))?;
         match &self.problem {
             Problem::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Problem::NoMatch => write!(f, "no file has such a name"),
-            Problem::Ending => write!(f, "unknown kind of data file"),
-            Problem::NotUtf8 => write!(f, "not UTF-8 text"),
+            Problem::Ending(_) => write!(f, "unknown kind of data file"),
+            Problem::OtherKind(kind) => write!(f, "this is {}", kind.name),
+            Problem::Encoding { expected, guess } => not_in(f, expected, guess.as_ref()),
+            Problem::OtherSeparator => {
+                write!(f, "another character than the comma separates its columns, by the look of every row")
+            }
+            Problem::Feather => write!(f, "this is Arrow's file format (Feather), not its stream format"),
+            Problem::Folder(_) => write!(f, "a folder without a data set that can be read as a whole"),
+            Problem::Parts(parts) => write!(f, "a folder of {}", counted(parts.len(), "data set")),
             Problem::NoRows => write!(f, "no rows"),
             Problem::NothingLeft => write!(f, "no row is left after cleaning"),
             Problem::Ragged { found, expected } => {
@@ -168,11 +151,21 @@ impl fmt::Display for SourceError {
                 )
             }
             Problem::StrayQuote => write!(f, "a double quote that neither opens nor closes a field"),
-            Problem::ColumnName(name) if name.is_empty() => write!(f, "a column without a name"),
-            Problem::ColumnName(name) => write!(f, "two columns are called `{name}`"),
+            Problem::ColumnTwice(name) => write!(f, "two columns are called `{name}`"),
+            Problem::HeaderGiven => write!(f, "`columns` is given, but the first row names the columns"),
             Problem::ColumnsGiven => write!(f, "`columns` is given, but the file names its columns itself"),
-            Problem::EmptyLabel => write!(f, "the label is empty"),
-            Problem::NoAnswer => write!(f, "the question has no answer"),
+            Problem::MissingLabels { rows: 1 } => write!(f, "the label is missing"),
+            Problem::MissingLabels { rows } => write!(f, "the label is missing, as in {rows} rows in all"),
+            Problem::NoAnswer { rows: 1 } => write!(f, "the question has no answer"),
+            Problem::NoAnswer { rows } => {
+                write!(f, "the question has no answer, as {rows} questions in all")
+            }
+            Problem::CutAnswers(start) => write!(f, "the answers are not whole: `{start}`"),
+            Problem::NotJson(detail) => write!(f, "not JSON: {detail}"),
+            Problem::NoRowsInside(keys) if keys.is_empty() => write!(f, "JSON without rows in it"),
+            Problem::NoRowsInside(keys) => {
+                write!(f, "JSON without one list of rows in it; its keys are `{}`", keys.join("`, `"))
+            }
             Problem::NotSquad(detail) => write!(f, "not SQuAD's JSON: {detail}"),
             Problem::Broken { kind, detail } => write!(f, "not {kind}, or damaged: {detail}"),
             Problem::Bomb { most_mib } => write!(f, "it unpacks to more than {most_mib} MiB"),
@@ -183,6 +176,27 @@ impl fmt::Display for SourceError {
             Problem::Changed => write!(f, "the content has changed since it was checked"),
             Problem::Reader(detail) => write!(f, "cannot be read as CSV: {detail}"),
         }
+    }
+}
+
+/// A place behind a file's name, and the colon behind it.
+fn placed(place: Option<Place>) -> String {
+    match place {
+        Some(Place { row: Some(row), line: Some(line) }) => format!(", row {row} (line {line}): "),
+        Some(Place { row: Some(row), line: None }) => format!(", row {row}: "),
+        Some(Place { row: None, line: Some(line) }) => format!(", line {line}: "),
+        Some(Place { row: None, line: None }) | None => ": ".to_owned(),
+    }
+}
+
+fn not_in(f: &mut fmt::Formatter<'_>, expected: &str, guess: Option<&Guess>) -> fmt::Result {
+    write!(f, "not {expected} text")?;
+    match guess {
+        Some(Guess::Utf16(name)) => write!(f, ", but UTF-16 without a byte order mark ({name})"),
+        Some(Guess::Mangled) => write!(f, ", but UTF-16 that was converted as if it were Latin-1"),
+        Some(Guess::Utf32) => write!(f, ", but UTF-32"),
+        Some(Guess::Western(line)) => write!(f, "; as Windows-1252 it reads `{line}`"),
+        None => Ok(()),
     }
 }
 

@@ -1,26 +1,37 @@
 //! Owns which files a path names, and their reading as one table: the rows of the files one after
 //! the other. Judges no row.
 //!
-//! A path is one file, or a pattern: a `*` in its last part stands for any part of a file's name. Its
+//! A path is one file, a folder, or a pattern: a `*` in its last part stands for any part of a file's name. Its
 //! files are taken in the order of their names; those that begin with a dot are hidden, as in a shell.
 //! The pattern's ending is that of all its files, so they are of one format.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::format::{self, Format, Packing};
-use super::table::{ANSWERS, Located, Place, Request, Table};
+use super::delimited::{self, Dialect};
+use super::folder::{self, Folder};
+use super::format::{self, Packing};
+use super::sniff::{self, WayOut};
+use super::table::{ANSWERS, LABEL, Located, Place, Request, TEXT, Table};
 use super::{Fields, Problem, SourceError, SurveyRequest};
-use super::{delimited, json_lines, parquet, plain, squad};
+use super::{arrow, json, parquet, squad, text};
 use crate::content::ContentHash;
+use crate::task::{FileFormat, Reading};
 
 /// The bytes of all files of a path.
 pub(super) struct Files {
     path: PathBuf,
-    format: Format,
-    packing: Option<Packing>,
+    layout: Layout,
     /// In the order of their names.
     all: Vec<(PathBuf, Vec<u8>)>,
+}
+
+/// How rows lie in files.
+enum Layout {
+    /// Each file is a table of this format.
+    Tables(FileFormat, Option<Packing>),
+    /// Each file is a text of this class.
+    Classes(Vec<String>),
 }
 
 /// The rows of all files, and from which file each is.
@@ -31,15 +42,30 @@ pub(super) struct Gathered {
     starts: Vec<(PathBuf, usize)>,
 }
 
+/// A problem, where it is, and the way to read the file nevertheless.
+type Refused = (Located, Option<WayOut>);
+
 /// Reads the bytes of the files that a path names.
-pub(super) fn open(path: &Path) -> Result<Files, SourceError> {
-    let (format, packing) = format::of(path).ok_or_else(|| SourceError::new(path, None, Problem::Ending))?;
+pub(super) fn open(path: &Path, reading: &Reading) -> Result<Files, SourceError> {
+    let wrong = |problem| SourceError::new(path, None, problem);
+    let (names, layout) = if path.is_dir() {
+        match folder::look(path).map_err(wrong)? {
+            Folder::Arrow(files) => (files, Layout::Tables(FileFormat::Arrow, None)),
+            Folder::Classes(texts) => {
+                let (files, classes) = texts.into_iter().unzip();
+                (files, Layout::Classes(classes))
+            }
+        }
+    } else {
+        let (format, packing) = format::of(path, reading).map_err(wrong)?;
+        (named(path)?, Layout::Tables(format, packing))
+    };
     let read = |path: PathBuf| match fs::read(&path) {
         Ok(bytes) => Ok((path, bytes)),
         Err(error) => Err(SourceError::new(&path, None, Problem::Unreadable(error))),
     };
-    let all = named(path)?.into_iter().map(read).collect::<Result<_, _>>()?;
-    Ok(Files { path: path.to_path_buf(), format, packing, all })
+    let all = names.into_iter().map(read).collect::<Result<_, _>>()?;
+    Ok(Files { path: path.to_path_buf(), layout, all })
 }
 
 /// The files that a path names, at least one.
@@ -102,29 +128,39 @@ fn shared(pairs: impl Iterator<Item = (char, char)>) -> usize {
 }
 
 impl Files {
-    /// Hash of a file's bytes; of several, that of their hashes in order.
+    /// Hash of a file's bytes; of several, that of their hashes in order. Where a file's folder says
+    /// its class, the classes are part of it.
     pub(super) fn content(&self) -> ContentHash {
         let hashes: Vec<_> = self.all.iter().map(|(_, bytes)| ContentHash::of_bytes(bytes)).collect();
-        if let [only] = hashes.as_slice() { *only } else { ContentHash::of_json(&hashes) }
+        match (&self.layout, hashes.as_slice()) {
+            (Layout::Classes(classes), _) => ContentHash::of_json(&(classes, &hashes)),
+            (Layout::Tables(..), [only]) => *only,
+            (Layout::Tables(..), _) => ContentHash::of_json(&hashes),
+        }
     }
 
     /// Whether these are plain text files.
     pub(super) fn are_plain(&self) -> bool {
-        self.format == Format::Plain
+        matches!(self.layout, Layout::Tables(FileFormat::Text, _))
     }
 
     /// Reads the wanted columns of every file.
     pub(super) fn gather(self, request: &SurveyRequest<'_>) -> Result<Gathered, SourceError> {
-        let Self { path, format, packing, all } = self;
-        if request.columns.is_some() && !matches!(format, Format::Delimited { .. }) {
-            return Err(SourceError::new(&path, None, Problem::ColumnsGiven));
-        }
-        let answers = matches!(request.fields, Fields::Questions);
-        let request = Request { columns: request.columns, wanted: request.fields.columns(), answers };
+        let Self { path, layout, all } = self;
+        let answers = matches!(request.fields, Fields::Questions { .. });
+        let wanted = request.fields.columns();
+        let request = Request { columns: request.columns, wanted, answers, reading: request.reading };
+        let (format, packing) = match layout {
+            Layout::Tables(format, packing) => (format, packing),
+            Layout::Classes(classes) => return texts_of_classes(path, all, classes, &request),
+        };
         let mut tables = Vec::with_capacity(all.len());
         for (file, bytes) in all {
             let table = table(&bytes, (format, packing), &request);
-            let table = table.map_err(|(place, problem)| SourceError::new(&file, place, problem))?;
+            let table = table.map_err(|((place, problem), way_out)| SourceError {
+                way_out,
+                ..SourceError::new(&file, place, problem)
+            })?;
             tables.push((file, table));
         }
         one_shape(&tables, &request)?;
@@ -140,17 +176,74 @@ impl Files {
 /// One file's columns.
 fn table(
     bytes: &[u8],
-    (format, packing): (Format, Option<Packing>),
+    (format, packing): (FileFormat, Option<Packing>),
     request: &Request<'_>,
-) -> Result<Table, Located> {
-    let bytes = format::unpack(bytes, packing).map_err(|problem| (None, problem))?;
-    match format {
-        Format::Delimited { separator } => delimited::parse(plain::body(&bytes)?, separator, request),
-        Format::JsonLines => json_lines::parse(plain::body(&bytes)?, request),
-        Format::Parquet => parquet::parse(&bytes, request),
-        Format::Plain => plain::parse(plain::body(&bytes)?),
-        Format::Squad => squad::parse(plain::body(&bytes)?, request),
+) -> Result<Table, Refused> {
+    let bytes = format::unpack(bytes, packing).map_err(|problem| ((None, problem), None))?;
+    if let Some(kind) = sniff::other_kind(&bytes, format) {
+        return Err(((None, Problem::OtherKind(kind)), None));
     }
+    if format == FileFormat::Parquet || format == FileFormat::Arrow {
+        let read = if format == FileFormat::Parquet { parquet::parse } else { arrow::parse };
+        let given = || ((None, Problem::ColumnsGiven), None);
+        return if request.columns.is_some() {
+            Err(given())
+        } else {
+            read(&bytes, request).map_err(|e| (e, None))
+        };
+    }
+    let encoding = request.reading.encoding.as_deref();
+    let text = text::decode(&bytes, encoding).map_err(|located| (located, None))?;
+    let way_out = || sniff::way_out(&text, format, request);
+    let delimited = matches!(format, FileFormat::Csv | FileFormat::Tsv);
+    if request.columns.is_some() && !delimited {
+        return Err(((None, Problem::ColumnsGiven), way_out()));
+    }
+    let found = match format {
+        FileFormat::Csv | FileFormat::Tsv => {
+            let dialect = Dialect::of(format, request.reading);
+            if let Some(other) = delimited::doubt(&text, dialect, request) {
+                return Err(((None, Problem::OtherSeparator), Some(WayOut::between(dialect, other))));
+            }
+            delimited::parse(&text, dialect, request)
+        }
+        FileFormat::Squad => squad::parse(&text, request),
+        FileFormat::Text => text::lines(&text),
+        FileFormat::Jsonl | FileFormat::Json | FileFormat::Parquet | FileFormat::Arrow => {
+            json::parse(&text, request)
+        }
+    };
+    let lacks = |table: &Table| request.wanted.iter().any(|name| !table.has(name));
+    match found {
+        Ok(mut table) => {
+            table.way_out = if lacks(&table) { way_out() } else { None };
+            Ok(table)
+        }
+        Err(located) => Err((located, way_out())),
+    }
+}
+
+/// One row for each text file, with the class that its folder is called by.
+fn texts_of_classes(
+    path: PathBuf,
+    all: Vec<(PathBuf, Vec<u8>)>,
+    classes: Vec<String>,
+    request: &Request<'_>,
+) -> Result<Gathered, SourceError> {
+    if request.columns.is_some() {
+        return Err(SourceError::new(&path, None, Problem::ColumnsGiven));
+    }
+    let (mut texts, mut starts) = (Vec::with_capacity(all.len()), Vec::with_capacity(all.len()));
+    for (row, (file, bytes)) in all.into_iter().enumerate() {
+        let text = text::decode(&bytes, request.reading.encoding.as_deref());
+        let text = text.map_err(|(place, problem)| SourceError::new(&file, place, problem))?;
+        texts.push(text.trim_end_matches(['\r', '\n']).to_owned());
+        starts.push((file, row));
+    }
+    let names = [TEXT, LABEL].map(str::to_owned);
+    let columns = [(TEXT, texts), (LABEL, classes)].map(|(name, values)| (name.to_owned(), values));
+    let table = Table { rows: starts.len(), names: names.into(), texts: columns.into(), ..Table::default() };
+    Ok(Gathered { path, table, starts })
 }
 
 /// A wanted column that one file has is in all of them. One that none has is the caller's to judge.
@@ -159,7 +252,10 @@ fn one_shape(tables: &[(PathBuf, Table)], request: &Request<'_>) -> Result<(), S
     for name in wanted.filter(|name| tables.iter().any(|(_, table)| table.has(name))) {
         if let Some((file, table)) = tables.iter().find(|(_, table)| !table.has(name)) {
             let (place, problem) = table.missing(name);
-            return Err(SourceError::new(file, place, problem));
+            return Err(SourceError {
+                way_out: table.way_out.clone(),
+                ..SourceError::new(file, place, problem)
+            });
         }
     }
     Ok(())
@@ -169,7 +265,8 @@ impl Gathered {
     /// A problem of the table, told of the file that has it; of the path where it has no row.
     pub(super) fn error(&self, (place, problem): Located) -> SourceError {
         let Some(Place { row: Some(row), line }) = place else {
-            return SourceError::new(&self.path, place, problem);
+            let way_out = self.table.way_out.clone();
+            return SourceError { way_out, ..SourceError::new(&self.path, place, problem) };
         };
         let file = self.starts.partition_point(|(_, before)| *before < row).saturating_sub(1);
         let (path, before) = &self.starts[file];

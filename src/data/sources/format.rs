@@ -1,4 +1,5 @@
-//! Owns which format a file's ending names, and the unpacking of compressed files.
+//! Owns which format a file has, by its ending or the task's key, and the unpacking of compressed
+//! files.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -7,26 +8,12 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::Problem;
+use crate::task::{FileFormat, Reading};
 
 /// Most bytes that any packed file may have unpacked.
 const MAX_UNPACKED: u64 = 64 << 20;
 /// Most bytes unpacked for each byte packed, in larger files: texts have three to thirty.
 const MAX_RATIO: u64 = 200;
-
-/// How a file is laid out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
-    /// CSV and TSV.
-    Delimited { separator: u8 },
-    /// One JSON object a line.
-    JsonLines,
-    /// Apache Parquet.
-    Parquet,
-    /// Text whose rows are its lines.
-    Plain,
-    /// The nested JSON in which SQuAD is published.
-    Squad,
-}
 
 /// How a file is compressed as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,25 +22,27 @@ pub(super) enum Packing {
     Zstd,
 }
 
-/// What a file's ending says; `None` where it names no format.
-pub(super) fn of(path: &Path) -> Option<(Format, Option<Packing>)> {
-    let name = path.file_name()?.to_string_lossy().to_ascii_lowercase();
-    let (name, packing) = match name.rsplit_once('.')? {
-        (inner, "gz") => (inner, Some(Packing::Gzip)),
-        (inner, "zst") => (inner, Some(Packing::Zstd)),
-        _ => (name.as_str(), None),
+/// The format that the task names or the file's ending says, and how the file is packed.
+pub(super) fn of(path: &Path, reading: &Reading) -> Result<(FileFormat, Option<Packing>), Problem> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let (name, packing) = match name.rsplit_once('.') {
+        Some((inner, "gz")) => (inner, Some(Packing::Gzip)),
+        Some((inner, "zst")) => (inner, Some(Packing::Zstd)),
+        Some(_) | None => (name.as_str(), None),
     };
-    let format = match name.rsplit_once('.')?.1 {
-        "csv" => Format::Delimited { separator: b',' },
-        "tsv" => Format::Delimited { separator: b'\t' },
-        "jsonl" | "ndjson" => Format::JsonLines,
-        // Parquet compresses its own pages.
-        "parquet" if packing.is_none() => Format::Parquet,
-        "txt" => Format::Plain,
-        "json" => Format::Squad,
-        _ => return None,
-    };
-    Some((format, packing))
+    let ending = name.rsplit_once('.').map_or("", |(_, ending)| ending);
+    let format = reading.format.or(match ending {
+        "csv" => Some(FileFormat::Csv),
+        "tsv" => Some(FileFormat::Tsv),
+        "jsonl" | "ndjson" => Some(FileFormat::Jsonl),
+        // Parquet and Arrow compress their own pages.
+        "parquet" if packing.is_none() => Some(FileFormat::Parquet),
+        "arrow" if packing.is_none() => Some(FileFormat::Arrow),
+        "txt" => Some(FileFormat::Text),
+        "json" => Some(FileFormat::Json),
+        _ => None,
+    });
+    format.map(|format| (format, packing)).ok_or_else(|| Problem::Ending(ending.to_owned()))
 }
 
 /// A file's bytes, unpacked. A small file that unpacks to a very large one fills no memory.

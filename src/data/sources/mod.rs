@@ -1,36 +1,58 @@
 //! Owns the reading of data files: what a file holds before a sweep is checked ([`survey`]), and a
 //! task's rows when they are tokenised ([`read`]).
 //!
-//! CSV and TSV (RFC 4180: quoted fields, doubled quotes, line breaks in quotes), JSON Lines, Parquet,
-//! plain text and SQuAD's JSON; all but Parquet also compressed by gzip or zstd. Every value is text.
-//! A file is read strictly: what another reader would guess at or fill in (a row with a field too
-//! few, a stray quote, an empty label) is an error with its line, because a guess would become
-//! training data. Draws, splits and tokenises nothing.
+//! CSV and TSV, JSON, Parquet, Arrow, plain text and SQuAD's JSON; text also compressed by gzip or
+//! zstd, and in any encoding that a byte order mark or the task names. Every value is text. A file is
+//! read strictly: what another reader would guess at or fill in (a row with a field too few, a stray
+//! quote, a missing label) is an error with its line, because a guess would become training data; and
+//! an error names the keys that would read the file, where some would. What is read and may not be
+//! meant is a [`Note`]. Draws, splits and tokenises nothing.
 
+mod answers;
+mod arrow;
 mod delimited;
 mod error;
 mod examples;
 mod files;
+mod folder;
 mod format;
-mod json_lines;
+mod frame;
+mod hints;
+mod json;
+mod labels;
+mod notes;
 mod parquet;
-mod plain;
-mod records;
+mod python;
 mod rows;
+mod sniff;
 mod squad;
 mod table;
+mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use self::rows::{Kept, Labelled, Rows};
-use self::table::{CONTEXT, Located, QUESTION, TEXT, Table};
+use self::table::{CONTEXT, QUESTION, TEXT, Table};
 use crate::content::ContentHash;
-use crate::task::{Cleaning, DataFile, Objective, Task, TextLayout};
+use crate::task::{Cleaning, DataFile, Objective, Reading, Task, TextLayout, Unanswerable};
 
 pub use error::{Problem, SourceError};
 pub use examples::{Examples, Question};
+pub use labels::canonical_number;
+pub use notes::Note;
+pub use python::value as python_value;
+pub use sniff::{Kind, WayOut};
 pub use table::Place;
+pub use text::{Guess, encoding};
+
+/// No label has another name.
+static NO_NAMES: BTreeMap<String, String> = BTreeMap::new();
+/// No label is left out.
+static NOTHING_DROPPED: BTreeSet<String> = BTreeSet::new();
+/// Files are read as their names and bytes say.
+static AS_IT_IS: Reading =
+    Reading { format: None, separator: None, quote: None, quoting: None, encoding: None };
 
 /// What to look for in a data file.
 #[derive(Clone, Copy, Debug)]
@@ -39,6 +61,8 @@ pub struct SurveyRequest<'a> {
     pub path: &'a Path,
     /// Names for the columns of a file without a header row.
     pub columns: Option<&'a [String]>,
+    /// How the file is read where its name and bytes do not say.
+    pub reading: &'a Reading,
     /// The columns that matter.
     pub fields: Fields<'a>,
     /// What is stripped and dropped.
@@ -61,6 +85,8 @@ pub enum Fields<'a> {
         label: Option<&'a str>,
         /// Values of that column to the names of their classes; others are names already.
         map: &'a BTreeMap<String, String>,
+        /// Values of that column whose rows are left out.
+        dropped: &'a BTreeSet<String>,
     },
     /// Texts alone; a plain text file has the one column `text`.
     Documents {
@@ -70,7 +96,10 @@ pub enum Fields<'a> {
         layout: TextLayout,
     },
     /// The columns `context`, `question` and `answers`.
-    Questions,
+    Questions {
+        /// What becomes of questions without an answer; where nobody says, they are an error.
+        unanswerable: Option<&'a Unanswerable>,
+    },
 }
 
 /// What a data file holds.
@@ -98,6 +127,13 @@ pub struct Survey {
     /// The label column's values as the file has them, each with its rows in the whole file; a
     /// missing label is the empty text. Empty where no label column was read.
     pub label_values: BTreeMap<String, usize>,
+    /// The names of the classes that the label column's whole numbers stand for, from 0 on, where the
+    /// file records them.
+    pub class_names: Vec<String>,
+    /// What was read and may not be what was meant.
+    pub notes: Vec<Note>,
+    /// The keys with which the file has the columns that it lacks.
+    pub way_out: Option<WayOut>,
 }
 
 /// How many rows were left out, each for the first reason that holds.
@@ -121,10 +157,11 @@ pub struct LeftOut {
 /// caller compares with [`Survey::columns`]. Rows then are those of the file, before cleaning.
 ///
 /// # Errors
-/// Where the file cannot be read as what its ending says, has no rows or none after cleaning, has an
-/// empty label or a question without an answer.
+/// Where the file cannot be read as what its ending or the task says, has no rows or none after
+/// cleaning, has a missing label or a question without an answer and the task does not say what
+/// becomes of these.
 pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
-    let files = files::open(request.path)?;
+    let files = files::open(request.path, request.reading)?;
     let (content, plain) = (files.content(), files.are_plain());
     let gathered = files.gather(request)?;
     let look = |table: &Table| {
@@ -139,12 +176,19 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
             row_labels: Vec::new(),
             label_names: Vec::new(),
             label_values: rows::label_values(table, request.fields),
+            class_names: request
+                .fields
+                .label()
+                .and_then(|label| table.class_names.get(label))
+                .cloned()
+                .unwrap_or_default(),
+            notes: notes::of(table, request.fields),
+            way_out: table.way_out.clone(),
         };
         let wanted = request.fields.columns();
-        let absent = |name: &&str| !matches!(request.fields, Fields::Questions) && !table.has(name);
+        let absent = |name: &&str| !matches!(request.fields, Fields::Questions { .. }) && !table.has(name);
         if wanted.iter().any(absent) {
-            let classes = rows::classes(table, request.fields).unwrap_or_default();
-            let (row_labels, label_names) = rows::index_classes(&classes);
+            let (row_labels, label_names) = rows::index_classes(&rows::class_names(table, request));
             return Ok(Survey { row_labels, label_names, ..found });
         }
         let Kept { rows: kept, left_out } = rows::kept(table, plain, request)?;
@@ -170,11 +214,12 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     let request = SurveyRequest {
         path: &file.path,
         columns: task.columns.as_deref(),
+        reading: &task.reading,
         fields: Fields::of(&task.objective),
         cleaning: &task.cleaning,
         classes: labels,
     };
-    let files = files::open(&file.path)?;
+    let files = files::open(&file.path, &task.reading)?;
     if files.content() != file.content {
         return Err(SourceError::new(&file.path, None, Problem::Changed));
     }
@@ -204,16 +249,13 @@ pub fn texts(
     text: &[String],
     pair: &[String],
 ) -> Result<(Vec<String>, Option<Vec<String>>), SourceError> {
-    let map = BTreeMap::new();
-    let fields = Fields::Labelled { text, pair, label: None, map: &map };
-    let request =
-        SurveyRequest { path, columns: None, fields, cleaning: &Cleaning::default(), classes: None };
-    let gathered = files::open(path)?.gather(&request)?;
+    let request = SurveyRequest::as_it_is(path, Fields::columns_of(text, pair, None));
+    let gathered = files::open(path, request.reading)?.gather(&request)?;
     let load = |table: &Table| {
         let pairs = if pair.is_empty() { None } else { Some(table.join(pair)?) };
         Ok((table.join(text)?, pairs))
     };
-    load(&gathered.table).map_err(|located: Located| gathered.error(located))
+    load(&gathered.table).map_err(|located| gathered.error(located))
 }
 
 /// The path by which these files, in the order of their names, are read as one; `None` where their
@@ -223,16 +265,41 @@ pub fn as_one(files: &[PathBuf]) -> Option<PathBuf> {
     files::pattern(files)
 }
 
+impl<'a> SurveyRequest<'a> {
+    /// A look at a file as it is: nothing is cleaned.
+    #[must_use]
+    pub fn as_it_is(path: &'a Path, fields: Fields<'a>) -> Self {
+        let cleaning =
+            &Cleaning { strip_html: false, strip_symbols: false, min_words: None, min_label_rows: None };
+        Self { path, columns: None, reading: &AS_IT_IS, fields, cleaning, classes: None }
+    }
+}
+
 impl<'a> Fields<'a> {
+    /// Texts, and labels that keep their names.
+    #[must_use]
+    pub fn columns_of(text: &'a [String], pair: &'a [String], label: Option<&'a str>) -> Self {
+        Self::Labelled { text, pair, label, map: &NO_NAMES, dropped: &NOTHING_DROPPED }
+    }
+
+    /// The label's column.
+    fn label(self) -> Option<&'a str> {
+        match self {
+            Self::Labelled { label, .. } => label,
+            Self::Documents { .. } | Self::Questions { .. } => None,
+        }
+    }
+
     /// The columns of a checked objective.
     #[must_use]
     pub fn of(objective: &'a Objective) -> Self {
         match objective {
             Objective::Classification(c) => {
-                Self::Labelled { text: &c.text, pair: &c.pair, label: Some(&c.label), map: &c.label_map }
+                let (text, pair, label) = (&c.text, &c.pair, Some(c.label.as_str()));
+                Self::Labelled { text, pair, label, map: &c.label_map, dropped: &c.dropped_labels }
             }
             Objective::LanguageModelling(l) => Self::Documents { text: &l.text, layout: l.layout },
-            Objective::QuestionAnswering(_) => Self::Questions,
+            Objective::QuestionAnswering(q) => Self::Questions { unanswerable: q.unanswerable.as_ref() },
         }
     }
 
@@ -244,7 +311,7 @@ impl<'a> Fields<'a> {
             }
             Self::Documents { text: [], .. } => vec![TEXT],
             Self::Documents { text, .. } => text.iter().map(String::as_str).collect(),
-            Self::Questions => vec![CONTEXT, QUESTION],
+            Self::Questions { .. } => vec![CONTEXT, QUESTION],
         }
     }
 }

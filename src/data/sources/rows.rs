@@ -4,8 +4,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::data::clean;
-use crate::task::{Cleaning, TextLayout};
+use crate::task::{Cleaning, TextLayout, Unanswerable};
 
+use super::labels::{self, Class, Naming};
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
 use super::{Fields, LeftOut, Problem, Question, SurveyRequest};
 
@@ -42,7 +43,7 @@ pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> R
         Fields::Documents { text, layout } => {
             documents(table, text, plain && layout == TextLayout::Blocks, request.cleaning)?
         }
-        Fields::Questions => questions(table, request.cleaning)?,
+        Fields::Questions { unanswerable } => questions(table, request.cleaning, unanswerable)?,
     };
     if kept.rows.count() == 0 { Err((None, Problem::NothingLeft)) } else { Ok(kept) }
 }
@@ -55,7 +56,7 @@ fn documents(table: &Table, text: &[String], running: bool, cleaning: &Cleaning)
     texts.retain(|text| {
         // A blank line separates paragraphs of a text; a blank document holds nothing.
         let blank = !running && text.trim().is_empty();
-        let short = !blank && !long_enough(&[text], cleaning);
+        let short = !blank && !long_enough([text], cleaning);
         left_out.blank += usize::from(blank);
         left_out.few_words += usize::from(short);
         !blank && !short
@@ -115,13 +116,26 @@ fn labelled(
     if let Some(pairs) = &mut pairs {
         clean::strip(pairs, cleaning);
     }
-    let mut classes = classes(table, request.fields)?;
-    let mut stays: Vec<bool> = match &pairs {
-        Some(pairs) => texts.iter().zip(pairs).map(|(a, b)| long_enough(&[a, b], cleaning)).collect(),
-        None => texts.iter().map(|text| long_enough(&[text], cleaning)).collect(),
+    let found = found_classes(table, request)?;
+    let mut left_out = LeftOut {
+        missing_label: found.iter().filter(|class| **class == Class::DroppedMissing).count(),
+        dropped_label: found.iter().filter(|class| **class == Class::Dropped).count(),
+        ..LeftOut::default()
     };
-    let long = stays.iter().filter(|stays| **stays).count();
-    let mut left_out = LeftOut { few_words: stays.len() - long, ..LeftOut::default() };
+    let mut stays = vec![true; table.rows];
+    let mut classes = Vec::with_capacity(found.len());
+    for (stays, class) in stays.iter_mut().zip(found) {
+        *stays = matches!(class, Class::Named(_));
+        classes.push(if let Class::Named(name) = class { name } else { String::new() });
+    }
+    let staying = |stays: &[bool]| stays.iter().filter(|stays| **stays).count();
+    let labelled = staying(&stays);
+    for (row, stays) in stays.iter_mut().enumerate().filter(|(_, stays)| **stays) {
+        let pair = pairs.as_ref().map(|pairs| &pairs[row]);
+        *stays = long_enough(std::iter::once(&texts[row]).chain(pair), cleaning);
+    }
+    let long = staying(&stays);
+    left_out.few_words = labelled - long;
     if let (Some(least), false) = (cleaning.min_label_rows, classes.is_empty()) {
         drop_rare_classes(&mut stays, &classes, least, request.classes);
     }
@@ -133,14 +147,27 @@ fn labelled(
     Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, classes }), left_out })
 }
 
-/// The name of each row's class; none where no label column is asked for.
-pub(super) fn classes(table: &Table, fields: Fields<'_>) -> Result<Vec<String>, Located> {
-    let Fields::Labelled { label: Some(label), map, .. } = fields else { return Ok(Vec::new()) };
-    let class = |(row, value): (usize, &String)| match map.get(value).unwrap_or(value) {
-        name if name.trim().is_empty() => Err((Some(table.place(row)), Problem::EmptyLabel)),
-        name => Ok(name.clone()),
+/// The class of each row; none where no label column is asked for. Rows without a label are an error
+/// where the task does not leave them out.
+fn found_classes(table: &Table, request: &SurveyRequest<'_>) -> Result<Vec<Class>, Located> {
+    let Fields::Labelled { label: Some(label), map, dropped, .. } = request.fields else {
+        return Ok(Vec::new());
     };
-    table.column(label)?.iter().enumerate().map(class).collect()
+    let classes = labels::classes(table.column(label)?, Naming { map, dropped, known: request.classes });
+    let mut missing = classes.iter().enumerate().filter(|(_, class)| **class == Class::Missing);
+    match missing.next() {
+        Some((first, _)) => {
+            let rows = 1 + missing.count();
+            Err((Some(table.place(first)), Problem::MissingLabels { rows }))
+        }
+        None => Ok(classes),
+    }
+}
+
+/// The name of each row's class, where there is the label column and every row has one.
+pub(super) fn class_names(table: &Table, request: &SurveyRequest<'_>) -> Vec<String> {
+    let named = |class| if let Class::Named(name) = class { Some(name) } else { None };
+    found_classes(table, request).unwrap_or_default().into_iter().filter_map(named).collect()
 }
 
 /// The label column's values with their numbers of rows; none where no label column is asked for.
@@ -172,7 +199,11 @@ fn drop_rare_classes(stays: &mut [bool], classes: &[String], least: usize, known
     }
 }
 
-fn questions(table: &Table, cleaning: &Cleaning) -> Result<Kept, Located> {
+fn questions(
+    table: &Table,
+    cleaning: &Cleaning,
+    unanswerable: Option<&Unanswerable>,
+) -> Result<Kept, Located> {
     let mut contexts = table.column(CONTEXT)?.to_vec();
     let mut asked = table.column(QUESTION)?.to_vec();
     if !table.has(ANSWERS) {
@@ -180,16 +211,22 @@ fn questions(table: &Table, cleaning: &Cleaning) -> Result<Kept, Located> {
     }
     clean::strip(&mut contexts, cleaning);
     clean::strip(&mut asked, cleaning);
+    let blank = |answer: &String| answer.trim().is_empty();
+    let mut open = table.answers.iter().enumerate().filter(|(_, answers)| answers.iter().all(blank));
+    if let (None, Some((first, _))) = (unanswerable, open.next()) {
+        let rows = 1 + open.count();
+        return Err((Some(table.place(first)), Problem::NoAnswer { rows }));
+    }
     let mut questions = Vec::with_capacity(asked.len());
     let mut left_out = LeftOut::default();
-    for (row, ((context, question), answers)) in
-        contexts.into_iter().zip(asked).zip(&table.answers).enumerate()
-    {
-        if answers.iter().all(|answer| answer.trim().is_empty()) {
-            return Err((Some(table.place(row)), Problem::NoAnswer));
+    for ((context, question), answers) in contexts.into_iter().zip(asked).zip(&table.answers) {
+        let mut answers: Vec<String> = answers.iter().filter(|answer| !blank(answer)).cloned().collect();
+        if let (true, Some(Unanswerable::Answer(text))) = (answers.is_empty(), unanswerable) {
+            answers.push(text.clone());
         }
-        if long_enough(&[&context], cleaning) {
-            let answers = answers.iter().filter(|answer| !answer.trim().is_empty()).cloned().collect();
+        if answers.is_empty() {
+            left_out.unanswered += 1;
+        } else if long_enough([&context], cleaning) {
             questions.push(Question { context, question, answers });
         } else {
             left_out.few_words += 1;
@@ -198,8 +235,10 @@ fn questions(table: &Table, cleaning: &Cleaning) -> Result<Kept, Located> {
     Ok(Kept { rows: Rows::Questions(questions), left_out })
 }
 
-fn long_enough(texts: &[&String], cleaning: &Cleaning) -> bool {
-    cleaning.min_words.is_none_or(|least| texts.iter().map(|text| clean::words(text)).sum::<usize>() >= least)
+/// Whether the texts of a row have words enough together.
+fn long_enough<'t>(texts: impl IntoIterator<Item = &'t String>, cleaning: &Cleaning) -> bool {
+    let words = texts.into_iter().map(|text| clean::words(text));
+    cleaning.min_words.is_none_or(|least| words.sum::<usize>() >= least)
 }
 
 /// Each row's class as an index, and the classes' names: in numerical order if all are integers,

@@ -1,11 +1,12 @@
-//! Owns questions in JSON: SQuAD's official nesting (Rajpurkar et al. 2016), and the shapes in which
-//! gold answers are written.
+//! Owns SQuAD's official nesting (Rajpurkar et al. 2016; version 2.0, 2018).
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::table::{CONTEXT, Located, Place, QUESTION, Request, Table};
-use super::{Problem, table::ANSWERS};
+use super::Problem;
+use super::answers;
+use super::json::reason;
+use super::table::{ANSWERS, CONTEXT, Located, Place, QUESTION, Request, Table};
 
 #[derive(Deserialize)]
 struct Squad {
@@ -26,24 +27,42 @@ struct Paragraph {
 #[derive(Deserialize)]
 struct Asked {
     question: String,
+    #[serde(default)]
     answers: Value,
+    #[serde(default)]
+    is_impossible: bool,
 }
 
-/// Reads SQuAD's nested JSON; a row is a question.
+/// Reads SQuAD's JSON; a row is a question.
 pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located> {
     let squad: Squad = serde_json::from_str(text).map_err(|error| {
         let place = Place { row: None, line: Some(error.line()) };
         (Some(place), Problem::NotSquad(reason(&error)))
     })?;
+    rows(squad.data, request)
+}
+
+/// The questions of SQuAD's list of articles.
+pub(super) fn table(articles: Value, request: &Request<'_>) -> Result<Table, Located> {
+    let articles = serde_json::from_value(articles);
+    rows(articles.map_err(|error| (None, Problem::NotSquad(reason(&error))))?, request)
+}
+
+fn rows(articles: Vec<Article>, request: &Request<'_>) -> Result<Table, Located> {
     let mut table =
         Table { names: [CONTEXT, QUESTION, ANSWERS].map(str::to_owned).into(), ..Table::default() };
     let (mut contexts, mut questions) = (Vec::new(), Vec::new());
-    for paragraph in squad.data.into_iter().flat_map(|article| article.paragraphs) {
+    for paragraph in articles.into_iter().flat_map(|article| article.paragraphs) {
         for asked in paragraph.qas {
             contexts.push(paragraph.context.clone());
             questions.push(asked.question);
             if request.answers {
-                table.answers.push(gold(asked.answers));
+                // What an impossible question has for answers is there to mislead.
+                table.answers.push(if asked.is_impossible {
+                    Vec::new()
+                } else {
+                    answers::gold(asked.answers)
+                });
             }
         }
     }
@@ -53,21 +72,4 @@ pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located>
     }
     table.texts = [(CONTEXT.to_owned(), contexts), (QUESTION.to_owned(), questions)].into();
     Ok(table)
-}
-
-/// Gold answers: a text, a list of texts, or either as the field `text` of an object. What is
-/// anything else is no answer.
-pub(super) fn gold(answers: Value) -> Vec<String> {
-    match answers {
-        Value::String(text) => vec![text],
-        Value::Array(list) => list.into_iter().flat_map(gold).collect(),
-        Value::Object(mut fields) => fields.remove("text").map(gold).unwrap_or_default(),
-        Value::Null | Value::Bool(_) | Value::Number(_) => Vec::new(),
-    }
-}
-
-/// A JSON error without its position.
-pub(super) fn reason(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    text.split(" at line ").next().unwrap_or_default().to_owned()
 }

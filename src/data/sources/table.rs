@@ -1,8 +1,10 @@
 //! Owns what every reader gives: a file's columns as text, with the places of its rows.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::Problem;
+use super::sniff::WayOut;
+use crate::task::Reading;
 
 /// Column of the text that questions are asked about.
 pub(super) const CONTEXT: &str = "context";
@@ -10,6 +12,10 @@ pub(super) const CONTEXT: &str = "context";
 pub(super) const QUESTION: &str = "question";
 /// Column of the gold answers.
 pub(super) const ANSWERS: &str = "answers";
+/// Column that says that a question has no answer.
+pub(super) const IS_IMPOSSIBLE: &str = "is_impossible";
+/// Column of the class of a text whose folder names it.
+pub(super) const LABEL: &str = "label";
 /// The one column of a plain text file.
 pub(super) const TEXT: &str = "text";
 
@@ -38,6 +44,32 @@ pub(super) struct Table {
     /// Line of its file at which each row begins, counted from 1; empty where rows have no lines of
     /// their own.
     pub(super) lines: Vec<usize>,
+    /// Columns that were read and have no value in some rows; their text is empty there.
+    pub(super) gaps: BTreeMap<String, Gap>,
+    /// Names of the classes that whole numbers stand for, by column, where the file records them.
+    pub(super) class_names: HashMap<String, Vec<String>>,
+    /// Fields that CSV would have quoted, in a file that is read without quotes.
+    pub(super) quoted_unread: usize,
+    /// The way to read the file, where it lacks wanted columns and looks like another format.
+    pub(super) way_out: Option<WayOut>,
+}
+
+/// Rows without a value.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Gap {
+    pub(super) rows: usize,
+    /// The first of them, counted from 0.
+    pub(super) first: usize,
+}
+
+impl Gap {
+    /// Counts a row; rows go up.
+    pub(super) fn note(&mut self, row: usize) {
+        if self.rows == 0 {
+            self.first = row;
+        }
+        self.rows += 1;
+    }
 }
 
 /// What to read of a file.
@@ -49,6 +81,8 @@ pub(super) struct Request<'a> {
     pub(super) wanted: Vec<&'a str>,
     /// Whether to read gold answers too.
     pub(super) answers: bool,
+    /// How the task says that files are read.
+    pub(super) reading: &'a Reading,
 }
 
 impl<'a> Request<'a> {
@@ -69,7 +103,12 @@ impl Table {
             *self = other;
             return;
         }
+        for (name, gap) in other.gaps {
+            let (first, rows) = (self.rows + gap.first, gap.rows);
+            self.gaps.entry(name).and_modify(|known| known.rows += rows).or_insert(Gap { rows, first });
+        }
         self.rows += other.rows;
+        self.quoted_unread += other.quoted_unread;
         for (name, values) in other.texts {
             self.texts.entry(name).or_default().extend(values);
         }

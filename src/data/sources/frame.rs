@@ -1,0 +1,142 @@
+//! Owns the columns of Parquet and Arrow as text: numbers of any width, truth values, categories and
+//! text of any layout. A value that is not there is an empty text and a gap. Gold answers stay lists.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use polars::prelude::{Column, DataFrame, DataType, PolarsError, PolarsResult, Series};
+use serde_json::Value;
+
+use super::Problem;
+use super::answers::{self, Answers};
+use super::table::{ANSWERS, Gap, Located, Place, Table};
+
+/// What runs a reader of a format that panics on some damaged files; it holds nothing that outlives it.
+pub(super) fn guarded(
+    kind: &'static str,
+    read: impl FnOnce() -> Result<Table, Located>,
+) -> Result<Table, Located> {
+    catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
+        let detail = "its pages contradict each other".to_owned();
+        Err((None, Problem::Broken { kind, detail }))
+    })
+}
+
+/// A reader's error in its file's terms.
+pub(super) fn broken(kind: &'static str) -> impl Fn(PolarsError) -> Located {
+    move |error| (None, Problem::Broken { kind, detail: error.to_string() })
+}
+
+/// Takes the wanted columns of a frame, and the gold answers where these are wanted too.
+pub(super) fn take(
+    table: &mut Table,
+    frame: &DataFrame,
+    (wanted, answers): (&[&str], bool),
+    kind: &'static str,
+) -> Result<(), Located> {
+    for name in wanted {
+        let column = frame.column(name).map_err(broken(kind))?;
+        let values = texts(column, kind)?;
+        let mut gap = Gap::default();
+        values.iter().enumerate().filter(|(_, value)| value.is_none()).for_each(|(row, _)| gap.note(row));
+        if gap.rows > 0 {
+            table.gaps.insert((*name).to_owned(), gap);
+        }
+        table.texts.insert((*name).to_owned(), values.into_iter().map(Option::unwrap_or_default).collect());
+    }
+    if answers {
+        let column = frame.column(ANSWERS).map_err(broken(kind))?;
+        let column = column.as_materialized_series();
+        table.answers =
+            if column.dtype().is_string() { written(column)? } else { gold(column).map_err(broken(kind))? };
+    }
+    Ok(())
+}
+
+/// The columns of the reader's frame that are needed.
+pub(super) fn needed(wanted: &[&str], answers: bool) -> Vec<String> {
+    wanted.iter().copied().chain(answers.then_some(ANSWERS)).map(str::to_owned).collect()
+}
+
+/// That a wanted column holds what has no text of its own here; `kinds` are all columns with what
+/// their schema calls their values.
+pub(super) fn no_text(kinds: impl Iterator<Item = (String, String)>, wanted: &[&str]) -> Result<(), Located> {
+    let without = ["Date", "Time", "Timestamp", "Duration", "Interval"];
+    for (column, kind) in kinds.filter(|(column, _)| wanted.contains(&column.as_str())) {
+        if without.iter().any(|name| kind.starts_with(name)) {
+            return Err((None, Problem::NotText { column, found: "dates or times" }));
+        }
+    }
+    Ok(())
+}
+
+/// Notes the class names that `datasets` recorded for columns of whole numbers, in the JSON text of
+/// its features.
+pub(super) fn note_classes(table: &mut Table, recorded: &str) {
+    let Ok(info) = serde_json::from_str::<Value>(recorded) else { return };
+    let features = info.get("info").unwrap_or(&info).get("features").and_then(Value::as_object);
+    for (column, feature) in features.into_iter().flatten() {
+        let is_class = feature.get("_type").and_then(Value::as_str) == Some("ClassLabel");
+        let names = feature.get("names").and_then(Value::as_array).filter(|_| is_class);
+        let names = names.map(|names| names.iter().filter_map(Value::as_str).map(str::to_owned).collect());
+        if let Some(names) = names {
+            table.class_names.insert(column.clone(), names);
+        }
+    }
+}
+
+/// A column's values as text; `None` where there is none.
+fn texts(column: &Column, kind: &'static str) -> Result<Vec<Option<String>>, Located> {
+    let dtype = column.dtype();
+    let not_text = |found| (None, Problem::NotText { column: column.name().to_string(), found });
+    if dtype.is_nested() {
+        return Err(not_text("a list or a struct"));
+    }
+    if let DataType::Binary = dtype {
+        let values = column.binary().map_err(broken(kind))?;
+        let text = |(row, value): (usize, Option<&[u8]>)| {
+            let place = Place { row: Some(row + 1), line: None };
+            let text = value.map(|bytes| std::str::from_utf8(bytes).map(str::to_owned)).transpose();
+            let found = "bytes that are not UTF-8 text";
+            text.map_err(|_| (Some(place), Problem::NotText { column: column.name().to_string(), found }))
+        };
+        return values.iter().enumerate().map(text).collect();
+    }
+    let known = dtype.is_string() || dtype.is_primitive_numeric() || dtype.is_bool() || dtype.is_decimal();
+    if !(known || dtype.is_null() || dtype.is_categorical()) {
+        return Err(not_text("neither text nor numbers"));
+    }
+    let cast = column.cast(&DataType::String).map_err(broken(kind))?;
+    let values = cast.str().map_err(broken(kind))?;
+    // What pandas has for a missing number.
+    let is_missing = |value: &&str| dtype.is_float() && value.eq_ignore_ascii_case("nan");
+    Ok(values.iter().map(|value| value.filter(|value| !is_missing(value)).map(str::to_owned)).collect())
+}
+
+/// The gold answers of each row: a text, a list of texts, or either as the field `text` of a struct.
+fn gold(answers: &Series) -> PolarsResult<Vec<Vec<String>>> {
+    if let DataType::Struct(_) = answers.dtype() {
+        return gold(&answers.struct_()?.field_by_name("text")?);
+    }
+    if let DataType::List(_) = answers.dtype() {
+        let row = |row: Option<Series>| row.map_or(Ok(Vec::new()), |list| Ok(gold(&list)?.concat()));
+        return answers.list()?.series_iter().map(row).collect();
+    }
+    Ok(answers.str()?.iter().map(|text| text.map(str::to_owned).into_iter().collect()).collect())
+}
+
+/// The gold answers of each row where these are texts, or lists written as text.
+fn written(answers: &Series) -> Result<Vec<Vec<String>>, Located> {
+    let values = answers.str().map_err(broken("a table"))?;
+    let row = |(row, value): (usize, Option<&str>)| match value {
+        None => Ok(Vec::new()),
+        Some(text) => match answers::written(text) {
+            Answers::Text => Ok(vec![text.to_owned()]),
+            Answers::Listed(listed) => Ok(listed),
+            Answers::Cut => {
+                let place = Place { row: Some(row + 1), line: None };
+                Err((Some(place), Problem::CutAnswers(answers::beginning(text))))
+            }
+        },
+    };
+    values.iter().enumerate().map(row).collect()
+}
