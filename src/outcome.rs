@@ -21,8 +21,8 @@ pub enum Scores {
     QuestionAnswering(AnswerScores),
 }
 
-/// Scores of a classifier; precision, recall and F1 as scikit-learn defines them, averaged over all
-/// classes, absent ones included.
+/// Scores of a classifier; precision, recall and F1 as scikit-learn gives them by default, averaged over
+/// the classes that some row has or was given.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassificationScores {
     /// Mean cross-entropy, in nats per row.
@@ -88,6 +88,15 @@ pub enum Metric {
 }
 
 impl Metric {
+    /// Those of classifiers, in the order of tables. The first selects where the sweep names none.
+    pub const CLASSIFICATION: &[Self] =
+        &[Self::Accuracy, Self::MacroF1, Self::MacroPrecision, Self::MacroRecall, Self::Loss];
+    /// Those of language models.
+    pub const LANGUAGE_MODELLING: &[Self] =
+        &[Self::Loss, Self::Perplexity, Self::BitsPerToken, Self::SequenceLoss];
+    /// Those of generated answers.
+    pub const QUESTION_ANSWERING: &[Self] = &[Self::F1, Self::ExactMatch, Self::Loss];
+
     /// Its name in files: the same as in JSON.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -213,6 +222,13 @@ impl Scores {
         }
     }
 
+    /// The metric that selects, with its value: the one that the sweep names, where these scores have it.
+    #[must_use]
+    pub fn selecting(&self, named: Option<Metric>) -> (Metric, f64) {
+        let chosen = named.and_then(|metric| Some((metric, self.get(metric)?)));
+        chosen.unwrap_or_else(|| (self.primary_metric(), self.primary()))
+    }
+
     /// Mean cross-entropy, in nats per row or token.
     #[must_use]
     pub fn loss(&self) -> f64 {
@@ -281,6 +297,22 @@ pub struct TrialResult {
     pub total_params: u64,
     /// What it cost.
     pub cost: Cost,
+    /// The classes of the rows that it was trained and judged on; `None` where there are no classes,
+    /// and in results from before they were counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_rows: Option<ClassRows>,
+}
+
+/// How many rows each class has, by the class's index.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ClassRows {
+    /// Among the rows that the trial trained on.
+    pub train: Vec<u64>,
+    /// Among its validation rows.
+    pub validation: Vec<u64>,
+    /// Among the test rows; empty without any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub test: Vec<u64>,
 }
 
 /// What a trial cost, over all its attempts.

@@ -177,25 +177,17 @@ impl Objective {
         }
     }
 
-    /// What trials are scored by, in the order of tables. The first is the one that selects.
+    /// What trials are scored by, in the order of tables. The first selects where the sweep names none.
     #[must_use]
     pub fn metrics(&self) -> &'static [Metric] {
         match self {
-            Self::Classification(_) => &[
-                Metric::Accuracy,
-                Metric::MacroF1,
-                Metric::MacroPrecision,
-                Metric::MacroRecall,
-                Metric::Loss,
-            ],
-            Self::LanguageModelling(_) => {
-                &[Metric::Loss, Metric::Perplexity, Metric::BitsPerToken, Metric::SequenceLoss]
-            }
-            Self::QuestionAnswering(_) => &[Metric::F1, Metric::ExactMatch, Metric::Loss],
+            Self::Classification(_) => Metric::CLASSIFICATION,
+            Self::LanguageModelling(_) => Metric::LANGUAGE_MODELLING,
+            Self::QuestionAnswering(_) => Metric::QUESTION_ANSWERING,
         }
     }
 
-    /// The metric that selects.
+    /// The metric that selects where the sweep names none.
     #[must_use]
     pub fn primary(&self) -> Metric {
         self.metrics()[0]

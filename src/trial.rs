@@ -17,6 +17,7 @@ pub use self::own_head::{By, OwnHead};
 pub use self::precision::Precision;
 use crate::arch::{Architecture, ModelSpec, Weights};
 use crate::content::ContentHash;
+use crate::outcome::Metric;
 use crate::task::{Cleaning, Objective, Reading, Task};
 
 /// Changes whenever training would give another result for the same settings.
@@ -153,6 +154,10 @@ pub struct Training {
     /// before there was a choice stay what they were.
     #[serde(default, skip_serializing_if = "Precision::is_fp32")]
     pub precision: Precision,
+    /// The metric by which [`Keep::Best`] judges, where the sweep selects by another one than the task's
+    /// own. Not written otherwise: where nothing is kept by it, it decides no result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub keep_by: Option<Metric>,
 }
 
 /// Course of the learning rate after warm-up.

@@ -49,7 +49,7 @@ fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(&str) -> PathBu
             format!(
                 "it finished {} steps with validation {}, in {:.1} s",
                 result.steps,
-                phrase::score(&result.validation),
+                phrase::score(&result.validation, record.sweep.select),
                 result.cost.wall_s
             )
         }),

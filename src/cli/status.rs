@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{RunFolderArgs, StatusArgs, runs};
 use crate::error::AppError;
-use crate::outcome::{MetricLine, Scores};
+use crate::outcome::{Metric, MetricLine, Scores};
 use crate::run::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
 
@@ -42,7 +42,7 @@ fn text(record: &RunRecord) -> String {
     for state in ["running", "interrupted", "failed"] {
         for trial in in_state(record, state) {
             let name = names.trial(&trial.trial);
-            let _ = writeln!(text, "\n{}  {name}\n  {state}{}", trial.trial.id, detail(trial));
+            let _ = writeln!(text, "\n{}  {name}\n  {state}{}", trial.trial.id, detail(trial, record.sweep.select));
         }
     }
     for (key, failure) in &record.failed_jobs {
@@ -55,7 +55,7 @@ fn text(record: &RunRecord) -> String {
     text
 }
 
-fn detail(trial: &TrialRecord) -> String {
+fn detail(trial: &TrialRecord, select: Option<Metric>) -> String {
     let place = match &trial.state {
         TrialState::Running { placement, pid } => format!(" on {} (process {pid})", placement.device),
         TrialState::Failed { failure } => return format!(": {failure}"),
@@ -71,7 +71,7 @@ fn detail(trial: &TrialRecord) -> String {
         let _ = write!(text, ", loss {loss:.3}");
     }
     if let Some(scores) = &latest.validation {
-        let _ = write!(text, ", validation {}", phrase::score(scores));
+        let _ = write!(text, ", validation {}", phrase::score(scores, select));
     }
     text
 }
@@ -171,10 +171,8 @@ struct TrialStatus<'a> {
 impl<'a> RunStatus<'a> {
     fn of(record: &'a RunRecord) -> Self {
         let failed = |(key, failure): &'a (String, _)| FailedJob { key, failure: format!("{failure}") };
-        let trial = |trial: &'a TrialRecord| {
-            let task = record.sweep.task(&trial.trial.configuration);
-            TrialStatus::of(trial, task.objective.primary().name())
-        };
+        let metric = record.sweep.selecting().name();
+        let trial = |trial: &'a TrialRecord| TrialStatus::of(trial, metric);
         Self {
             sweep: &record.sweep.name,
             live: record.live,

@@ -53,6 +53,7 @@ fn of(
         models: models.iter().map(|model| (model.name.clone(), model.clone())).collect(),
         configurations,
         splitting: Splitting::KFold { k, stratified: true, seed: 42 },
+        select: None,
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
     }
@@ -112,5 +113,6 @@ fn training() -> Training {
         keep: Keep::Last,
         seed: 42,
         precision: Precision::Fp32,
+        keep_by: None,
     }
 }

@@ -156,6 +156,7 @@ pub fn start(
     let clock = Clock::start();
     observer.observe(&Notice::RunPlanned {
         configurations: &spec.configurations,
+        select: spec.select,
         trials: left.tally.total,
         kept,
         continued: left.continued,

@@ -58,6 +58,7 @@ impl Told<'_> {
             trainable_params: 1,
             total_params: 1,
             cost: Cost { wall_s: 1.0, ..Cost::default() },
+            class_rows: None,
         };
         files::write_sealed(&self.layout.result(trial), &result).unwrap();
         What::Said(ChildLine::Finished { trial })

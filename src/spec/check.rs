@@ -11,7 +11,8 @@ use super::source::At;
 use super::survey::Survey;
 use super::words::short;
 use super::{
-    DeviceRequest, SweepSpec, check_heads, check_models, check_pairs, check_split, check_task, grid,
+    DeviceRequest, SweepSpec, check_heads, check_models, check_pairs, check_select, check_split, check_task,
+    grid,
 };
 
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
@@ -29,6 +30,7 @@ pub(super) fn check(
     let name = name(raw, profile, &mut report);
     let tasks = check_task::check(raw, survey, &mut report);
     let splitting = check_split::splitting(raw, survey, &mut report);
+    let select = check_select::check(raw, &mut report);
     let mut models = check_models::check(raw, survey, &mut report);
     check_pairs::check(raw, survey, points, &models, &mut report);
     if report.has_errors() {
@@ -39,13 +41,13 @@ pub(super) fn check(
     };
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
-    let configurations = grid::configurations(points, &tasks, &models);
+    let configurations = grid::configurations(points, &tasks, &models, select);
     check_heads::check(points, &tasks, &models, &mut report);
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value);
     let warnings = report.into_warnings();
-    Ok(SweepSpec { name, tasks, models, configurations, splitting, devices, warnings })
+    Ok(SweepSpec { name, tasks, models, configurations, splitting, select, devices, warnings })
 }
 
 /// The name of the sweep, with its profile's behind it: results of profiles do not mix.

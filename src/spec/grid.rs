@@ -10,8 +10,9 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::arch::ModelSpec;
+use crate::outcome::Metric;
 use crate::task::Task;
-use crate::trial::{Configuration, Family, Lora, Method, Training};
+use crate::trial::{Configuration, Family, Keep, Lora, Method, Training};
 
 use super::raw::{RawAxis, RawBlock};
 use super::setting::{Axis, MethodName, Point, Setting};
@@ -120,10 +121,11 @@ pub(super) fn configurations(
     points: &[Point<'_>],
     tasks: &BTreeMap<String, Arc<Task>>,
     models: &BTreeMap<String, ModelSpec>,
+    select: Option<Metric>,
 ) -> Vec<Arc<Configuration>> {
     let families = Families::of(points, tasks, models);
-    let all: Vec<Configuration> =
-        points.par_iter().filter_map(|point| configuration(point, &families, tasks, models)).collect();
+    let one = |point: &Point<'_>| configuration(point, &families, (tasks, models), select);
+    let all: Vec<Configuration> = points.par_iter().filter_map(one).collect();
     let mut seen = HashSet::with_capacity(all.len());
     all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
 }
@@ -152,8 +154,8 @@ fn family<'a>(point: &Point<'a>) -> Option<(&'a str, &'a str, bool)> {
 fn configuration(
     point: &Point<'_>,
     families: &Families<'_>,
-    tasks: &BTreeMap<String, Arc<Task>>,
-    models: &BTreeMap<String, ModelSpec>,
+    (tasks, models): (&BTreeMap<String, Arc<Task>>, &BTreeMap<String, ModelSpec>),
+    select: Option<Metric>,
 ) -> Option<Configuration> {
     let (task, model) = (tasks.get(&point.task?.value)?, models.get(&point.model?.value)?);
     let family = families.0.get(&family(point)?)?;
@@ -172,7 +174,11 @@ fn configuration(
             modules_to_save: modules_to_save(point, task, model),
         }),
     };
-    let training = Training { learning_rate: point.learning_rate?, ..point.training.clone() };
+    let keep_by = match point.training.keep {
+        Keep::Best => select,
+        Keep::Last => None,
+    };
+    let training = Training { learning_rate: point.learning_rate?, keep_by, ..point.training.clone() };
     Some(family.configuration(method, training))
 }
 

@@ -149,6 +149,11 @@ pub(super) static SWEEP: Section = Section {
         key("kfold", Kind::Section(&KFOLD), "k-fold cross-validation on the training rows"),
         key("split", Kind::Section(&SPLIT), "A held-out share of the training rows, where there is no kfold"),
         key("training", Kind::Section(&TRAINING), "Settings of the training loop that no block varies"),
+        key(
+            "select",
+            Kind::Text,
+            "Metric that selects, for example macro_f1 (default: accuracy; loss for language models, f1 for answers)",
+        ),
         key("devices", Kind::Devices, "Where to train: auto (default), cpu, cpu:N, cuda or cuda:N"),
         key(
             "profiles",

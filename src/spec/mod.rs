@@ -12,6 +12,7 @@ mod check_heads;
 mod check_labels;
 mod check_models;
 mod check_pairs;
+mod check_select;
 mod check_split;
 mod check_task;
 mod check_zip;
@@ -54,6 +55,7 @@ pub use starter::{Starter, StarterKind};
 
 use crate::arch::ModelSpec;
 use crate::hub::{Hub, Progress};
+use crate::outcome::Metric;
 use crate::task::Task;
 use crate::trial::{Configuration, Splitting, Trial};
 
@@ -76,6 +78,9 @@ pub struct SweepSpec {
     pub configurations: Vec<Arc<Configuration>>,
     /// How training rows are divided.
     pub splitting: Splitting,
+    /// The metric that selects, where the sweep names another one than its tasks have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Metric>,
     /// The devices to use.
     pub devices: DeviceRequest,
     /// What is allowed but worth saying, for example a grid that varies alpha with one learning rate.
@@ -192,6 +197,12 @@ impl SweepSpec {
     #[must_use]
     pub fn first_task(&self) -> &Arc<Task> {
         self.tasks.values().next().expect("a checked sweep has a task")
+    }
+
+    /// The metric that selects.
+    #[must_use]
+    pub fn selecting(&self) -> Metric {
+        self.select.unwrap_or_else(|| self.first_task().objective.primary())
     }
 
     /// Every trial: configurations in grid order, folds innermost.

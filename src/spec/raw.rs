@@ -27,6 +27,8 @@ pub(super) struct RawSweep {
     pub(super) kfold: Option<RawKFold>,
     pub(super) split: Option<RawSplit>,
     pub(super) training: Vec<RawAxis>,
+    /// The name of a metric.
+    pub(super) select: Option<At<String>>,
     pub(super) devices: Option<At<DeviceRequest>>,
     /// The names of `profiles`.
     pub(super) profiles: Vec<At<String>>,
@@ -131,6 +133,7 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
             seed: fields.seed("seed"),
         }),
         training: section(&top, "training", report).map(axes).unwrap_or_default(),
+        select: top.text("select"),
         devices: top.take("devices", |value| value.devices()),
         profiles: profiles(&top, report),
     }

@@ -361,6 +361,7 @@ impl Default for Point<'_> {
                 keep: Keep::Last,
                 seed: 42,
                 precision: Precision::Fp32,
+                keep_by: None,
             },
         }
     }

@@ -65,7 +65,8 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
         let task = Task { name: name.clone(), sample_seed: name.len() as u64, ..task(folder) };
         (name, Arc::new(task))
     });
-    Ok(grid::configurations(&points, &tasks.collect(), &models))
+    let select = check_select::check(&raw, &mut report);
+    Ok(grid::configurations(&points, &tasks.collect(), &models, select))
 }
 
 fn expand(grid: &str) -> Vec<Arc<Configuration>> {

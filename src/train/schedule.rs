@@ -58,6 +58,7 @@ mod tests {
             keep: Keep::Last,
             seed: 0,
             precision: Precision::Fp32,
+            keep_by: None,
         }
     }
 

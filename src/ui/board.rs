@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Notice;
 use super::phrase::{self, Names};
 use crate::job::{Device, Progress};
-use crate::outcome::Scores;
+use crate::outcome::{Metric, Scores};
 use crate::plan::JobId;
 use crate::trial::{Trial, TrialId};
 
@@ -19,6 +19,7 @@ pub(super) struct Board {
     failed: usize,
     ends_at: Option<Instant>,
     names: Names,
+    select: Option<Metric>,
     trials: HashMap<TrialId, Known>,
     jobs: BTreeMap<JobId, Occupant>,
     early: BTreeMap<JobId, EarlyEnd>,
@@ -61,8 +62,9 @@ impl Board {
     /// Takes in one notice.
     pub(super) fn take(&mut self, now: Instant, notice: &Notice<'_>) {
         match notice {
-            Notice::RunPlanned { configurations, trials, kept, predicted, .. } => {
+            Notice::RunPlanned { configurations, select, trials, kept, predicted, .. } => {
                 self.names = Names::of(configurations);
+                self.select = *select;
                 self.total = *trials;
                 self.done = *kept;
                 self.ends_at = now.checked_add(*predicted);
@@ -113,9 +115,9 @@ impl Board {
     /// Keeps the best of each task: scores of different tasks say nothing about each other.
     fn compare(&mut self, trial: TrialId, scores: Scores) {
         let task = self.trials.get(&trial).map_or_else(String::new, |known| known.task.clone());
-        let metric = scores.primary_metric();
+        let (metric, score) = scores.selecting(self.select);
         let best = self.best.get(&task);
-        if best.is_none_or(|best| metric.better(scores.primary(), best.scores.primary())) {
+        if best.is_none_or(|best| metric.better(score, best.scores.selecting(self.select).1)) {
             self.best.insert(task.clone(), Best { scores, trial });
             self.improved = Some(task);
         }
@@ -139,6 +141,11 @@ impl Board {
     /// Number of trials done.
     pub(super) fn done(&self) -> usize {
         self.done
+    }
+
+    /// The metric that selects, where the sweep names one.
+    pub(super) fn select(&self) -> Option<Metric> {
+        self.select
     }
 
     /// The jobs at work, in the order of their devices.
@@ -166,7 +173,7 @@ impl Board {
     /// that improved last.
     pub(super) fn best(&self) -> Option<String> {
         let best = self.best.get(self.improved.as_ref()?)?;
-        let score = phrase::score(&best.scores);
+        let score = phrase::score(&best.scores, self.select);
         Some(format!("best so far: validation {score}, {}", self.name(best.trial)))
     }
 }
@@ -177,12 +184,12 @@ impl Occupant {
         self.device
     }
 
-    /// What it does and how far it is.
-    pub(super) fn status(&self) -> String {
+    /// What it does and how far it is, with the metric that the sweep names.
+    pub(super) fn status(&self, select: Option<Metric>) -> String {
         let others = if self.trials > 1 { format!(" (+{} packed)", self.trials - 1) } else { String::new() };
         let Some(progress) = &self.latest else { return format!("{}{others}", self.work) };
         let Progress { step, steps, loss, rows_per_s, validation, .. } = progress;
-        let score = validation.map_or_else(String::new, |v| format!(", validation {}", phrase::score(&v)));
+        let score = validation.map_or_else(String::new, |v| format!(", validation {}", phrase::score(&v, select)));
         format!("{}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{score}", self.work)
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 
 use crate::job::{Placement, Progress};
-use crate::outcome::{Failure, TrialResult};
+use crate::outcome::{Failure, Metric, TrialResult};
 use crate::plan::{JobId, JobKey};
 use crate::trial::{Configuration, Trial, TrialId};
 
@@ -35,6 +35,9 @@ pub enum Notice<'a> {
         /// Those of the sweep: what tells its trials apart is known from them.
         #[serde(skip)]
         configurations: &'a [Arc<Configuration>],
+        /// The metric that selects, where the sweep names one.
+        #[serde(skip)]
+        select: Option<Metric>,
         /// Trials of the sweep.
         trials: usize,
         /// Those that are done already and kept.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::Notice;
 use super::board::Board;
-use crate::outcome::{Scores, TrialResult};
+use crate::outcome::{Metric, Scores, TrialResult};
 use crate::plan::JobKey;
 use crate::report::axes::Naming;
 use crate::task::Task;
@@ -47,9 +47,10 @@ impl Names {
     }
 }
 
-/// The metric that selects, with its name: `accuracy 0.750`.
-pub(crate) fn score(scores: &Scores) -> String {
-    format!("{} {:.3}", scores.primary_metric().title(), scores.primary())
+/// The metric that selects, the named one or the task's own, with its name: `accuracy 0.750`.
+pub(crate) fn score(scores: &Scores, select: Option<Metric>) -> String {
+    let (metric, score) = scores.selecting(select);
+    format!("{} {score:.3}", metric.title())
 }
 
 /// A number of things: `1 trial`, `2 trials`.
@@ -144,10 +145,10 @@ fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Boar
         "done {done}/{}: {}: validation {}",
         board.total(),
         board.name(result.trial),
-        score(&result.validation)
+        score(&result.validation, board.select())
     );
     if let Some(test) = &result.test {
-        let _ = write!(text, ", test {:.3}", test.primary());
+        let _ = write!(text, ", test {:.3}", test.selecting(board.select()).1);
     }
     let _ = write!(text, ", {}", duration(Duration::from_secs_f64(result.cost.wall_s.max(0.0))));
     if done < board.total() {

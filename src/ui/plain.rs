@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::board::Board;
+use super::board::{Board, Occupant};
 use super::{Notice, Observer, phrase};
 
 /// How often the progress is worth a line.
@@ -47,8 +47,9 @@ impl<W: Write> Plain<W> {
         self.progress_at = Some(now);
         let overall = self.board.overall(now);
         self.line(&overall);
-        let places: Vec<String> =
-            self.board.occupants().iter().map(|o| format!("  {}: {}", o.device(), o.status())).collect();
+        let select = self.board.select();
+        let place = |busy: &Occupant| format!("  {}: {}", busy.device(), busy.status(select));
+        let places: Vec<String> = self.board.occupants().into_iter().map(place).collect();
         for place in places {
             self.line(&place);
         }
@@ -103,6 +104,7 @@ mod tests {
             trainable_params: 1,
             total_params: 2,
             cost: Cost { wall_s: 35.0, ..Cost::default() },
+            class_rows: None,
         }
     }
 
@@ -135,6 +137,7 @@ mod tests {
                 0,
                 Notice::RunPlanned {
                     configurations: &sweep.configurations,
+                    select: None,
                     trials: 4,
                     kept: 1,
                     continued: 1,

@@ -49,8 +49,9 @@ impl Terminal {
         self.overall.set_position(self.board.done() as u64);
         self.overall.set_message(self.board.overall(now));
         self.best.set_message(self.board.best().unwrap_or_default());
+        let select = self.board.select();
         let mut status: BTreeMap<Device, String> =
-            self.board.occupants().iter().map(|busy| (busy.device(), busy.status())).collect();
+            self.board.occupants().iter().map(|busy| (busy.device(), busy.status(select))).collect();
         if !status.contains_key(&Device::Host)
             && let Some(line) = self.places.remove(&Device::Host)
         {

@@ -91,6 +91,7 @@ impl Bench {
             models: BTreeMap::from([(model.name.clone(), model.clone())]),
             configurations: vec![Arc::new(configuration)],
             splitting: Splitting::File,
+            select: None,
             devices: DeviceRequest::Auto,
             warnings: Vec::new(),
         };
@@ -235,6 +236,7 @@ fn finished(trial: Trial, architecture: &Architecture, task: &Task) -> TrialReco
         trainable_params: params.trainable,
         total_params: params.total,
         cost: Cost::default(),
+        class_rows: None,
     };
     let (state, metrics) = (TrialState::Done, Vec::new());
     TrialRecord { trial, params, state, attempts: 1, metrics, result: Some(result) }
@@ -267,5 +269,6 @@ fn training() -> Training {
         keep: Keep::Last,
         seed: 1,
         precision: Precision::Fp32,
+        keep_by: None,
     }
 }

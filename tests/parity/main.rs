@@ -248,6 +248,7 @@ fn training(seed: u64) -> Training {
         keep: Keep::Last,
         seed,
         precision: Precision::Fp32,
+        keep_by: None,
     }
 }
 

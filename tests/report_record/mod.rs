@@ -102,6 +102,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         models,
         configurations,
         splitting,
+        select: None,
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
     };
@@ -142,6 +143,7 @@ pub(crate) fn training(learning_rate: f64) -> Training {
         keep: Keep::Last,
         seed: 42,
         precision: Precision::Fp32,
+        keep_by: None,
     }
 }
 
@@ -262,6 +264,7 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
         trainable_params: params.trainable,
         total_params: params.total,
         cost: cost(params, noise(2.0)),
+        class_rows: None,
     };
     TrialRecord { trial, params, state: TrialState::Done, attempts: 1, metrics, result: Some(result) }
 }

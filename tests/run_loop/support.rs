@@ -46,6 +46,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         models: BTreeMap::from([(model.name.clone(), model)]),
         configurations,
         splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
+        select: None,
         devices: DeviceRequest::Cpu(1),
         warnings: Vec::new(),
         tasks: BTreeMap::from([(task.name.clone(), Arc::new(task))]),
@@ -76,6 +77,7 @@ fn training() -> Training {
         keep: Keep::Last,
         seed: 1,
         precision: Precision::Fp32,
+        keep_by: None,
     }
 }
 
@@ -224,6 +226,7 @@ pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
         trainable_params: 1,
         total_params: 1,
         cost: Cost { wall_s: 1.0, ..Cost::default() },
+        class_rows: None,
     };
     files::write_sealed(&layout.result(trial), &result).unwrap();
 }

@@ -173,6 +173,7 @@ pub(crate) fn training() -> Training {
         keep: Keep::Last,
         seed: 1,
         precision: Precision::Fp32,
+        keep_by: None,
     }
 }
 

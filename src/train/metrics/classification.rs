@@ -19,7 +19,12 @@ impl Tally {
 
     /// Counts one row.
     pub fn add(&mut self, truth: usize, predicted: usize) {
-        self.counts[truth * self.classes + predicted] += 1;
+        self.add_rows(truth, predicted, 1);
+    }
+
+    /// Counts rows of one class that were given the same answer.
+    pub fn add_rows(&mut self, truth: usize, predicted: usize, rows: u64) {
+        self.counts[truth * self.classes + predicted] += rows;
     }
 
     /// Adds a summed loss, in nats.
@@ -27,26 +32,29 @@ impl Tally {
         self.loss += loss;
     }
 
-    /// The scores of what was counted. Macro averages run over all classes; a class without true
-    /// or predicted rows counts as 0, as scikit-learn's `zero_division=0` with all labels given.
+    /// The scores of what was counted. As by scikit-learn's defaults, macro averages run over the classes
+    /// that some row has or was given, so that a class which these rows lack does not lower them; one
+    /// of the two without the other counts as 0.
     ///
     /// An empty tally has zeros throughout.
     #[must_use]
     pub fn scores(&self) -> ClassificationScores {
         let cell = |truth: usize, predicted: usize| self.counts[truth * self.classes + predicted];
         let all = 0..self.classes;
-        let (mut correct, mut precision, mut recall, mut f1) = (0, 0.0, 0.0, 0.0);
+        let (mut seen, mut correct) = (0_usize, 0);
+        let (mut precision, mut recall, mut f1) = (0.0, 0.0, 0.0);
         for class in all.clone() {
             let hits = cell(class, class);
             let predicted: u64 = all.clone().map(|truth| cell(truth, class)).sum();
             let actual: u64 = all.clone().map(|guess| cell(class, guess)).sum();
+            seen += usize::from(predicted + actual > 0);
             correct += hits;
             precision += ratio(hits, predicted);
             recall += ratio(hits, actual);
             f1 += ratio(2 * hits, predicted + actual);
         }
         let rows: u64 = self.counts.iter().sum();
-        let mean = |sum: f64| sum / self.classes.max(1) as f64;
+        let mean = |sum: f64| sum / seen.max(1) as f64;
         ClassificationScores {
             loss: if rows == 0 { 0.0 } else { self.loss / rows as f64 },
             accuracy: ratio(correct, rows),
@@ -99,6 +107,28 @@ mod tests {
             close(scores.macro_recall, case.macro_recall);
             close(scores.macro_f1, case.macro_f1);
         }
+    }
+
+    /// Of three classes the rows have two, and the third is never answered: F1 is (0.8 + 2/3) / 2. Once
+    /// it is answered it counts as 0: F1 is (2/3 + 2/3 + 0) / 3.
+    #[test]
+    fn a_class_counts_once_a_row_has_it_or_was_given_it() {
+        let scores = |rows: &[(usize, usize, u64)]| {
+            let mut tally = Tally::new(3);
+            rows.iter().for_each(|(truth, guess, n)| tally.add_rows(*truth, *guess, *n));
+            tally.scores()
+        };
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} is not {b}");
+        let two = scores(&[(0, 0, 2), (1, 0, 1), (1, 1, 1)]);
+        close(two.macro_precision, f64::midpoint(2.0 / 3.0, 1.0));
+        close(two.macro_recall, 0.75);
+        close(two.macro_f1, f64::midpoint(0.8, 2.0 / 3.0));
+        let three = scores(&[(0, 0, 1), (0, 2, 1), (1, 1, 1), (1, 2, 1)]);
+        close(three.macro_precision, 2.0 / 3.0);
+        close(three.macro_recall, 1.0 / 3.0);
+        close(three.macro_f1, 4.0 / 9.0);
+        let perfect = scores(&[(0, 0, 10), (1, 1, 10)]);
+        assert_eq!([perfect.macro_precision, perfect.macro_recall, perfect.macro_f1], [1.0; 3]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{Seat, Trainer, bad_data, part, peak_memory_mib};
 use crate::job::ChildLine;
 use crate::model::Model;
 use crate::model::params::fill;
-use crate::outcome::{Failure, MetricLine, Scores, TrialResult};
+use crate::outcome::{ClassRows, Failure, MetricLine, Scores, TrialResult};
 use crate::run::files;
 use crate::task::{Objective, Part};
 use crate::train::checkpoint;
@@ -72,7 +72,9 @@ impl Trainer<'_> {
         let step = slot.state.step;
         slot.state.latest = Some((step, scores));
         slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(bad_data)?;
-        let better = |best: Scores| scores.primary_metric().better(scores.primary(), best.primary());
+        let by = slot.trial.configuration.training.keep_by;
+        let (metric, score) = scores.selecting(by);
+        let better = |best: Scores| metric.better(score, best.selecting(by).1);
         if slot.state.best.is_none_or(|(_, best)| better(best)) {
             slot.state.best = Some((step, scores));
             let stack = &self.stacks[seat.stack];
@@ -130,6 +132,7 @@ impl Trainer<'_> {
     }
 
     fn finish(&mut self, kept: &Kept, test: Option<Scores>) -> Result<(), Failure> {
+        let class_rows = self.class_rows(kept.seat);
         let layout = &self.context.layout;
         let stack = &mut self.stacks[kept.seat.stack];
         let (trainable_params, total_params) = stack.params.count(kept.seat.slot);
@@ -144,11 +147,42 @@ impl Trainer<'_> {
             trainable_params,
             total_params,
             cost: state.cost,
+            class_rows,
         };
         files::write_sealed(&layout.result(state.trial), &result).map_err(bad_data)?;
         (self.context.say)(ChildLine::Finished { trial: state.trial });
         self.results += 1;
         Ok(())
+    }
+
+    /// The classes of the rows that a slot was trained and judged on; `None` where there are no classes.
+    fn class_rows(&self, seat: Seat) -> Option<ClassRows> {
+        let classes = match self.evaluator.collator().objective {
+            Objective::Classification(of) => of.labels.len(),
+            Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => return None,
+        };
+        let slot = &self.stacks[seat.stack].slots[seat.slot];
+        let of = |part: Part, rows: Option<&[u32]>| {
+            let mut counts = vec![0_u64; classes];
+            let part = self.store.part(part)?;
+            let mut count = |label: u32| counts[label as usize] += 1;
+            match rows {
+                Some(rows) => rows.iter().for_each(|row| count(part.label(*row))),
+                None => part.labels().iter().for_each(|label| count(*label)),
+            }
+            Some(counts)
+        };
+        let validation = match slot.trial.splitting {
+            Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
+                of(Part::Train, Some(&slot.rows.validation))
+            }
+            Splitting::File => of(Part::Validation, None),
+        };
+        Some(ClassRows {
+            train: of(Part::Train, Some(&slot.rows.train))?,
+            validation: validation?,
+            test: of(Part::Test, None).unwrap_or_default(),
+        })
     }
 
     /// The scores of some slots' weights on these rows; each is charged its part of the time.

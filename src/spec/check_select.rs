@@ -1,0 +1,50 @@
+//! Owns the judgement of `select`: which metric of the sweep's kind of task selects. Pure.
+
+use crate::outcome::Metric;
+
+use super::error::{Problem, Report};
+use super::raw::RawSweep;
+use super::raw_task::TaskKind;
+use super::words::short;
+
+/// The metric that selects, where it is another one than the tasks' own; `None` also where an error
+/// was noted.
+pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
+    let at = raw.select.as_ref()?;
+    let kind = raw.tasks.first()?.kind;
+    let known = match kind {
+        TaskKind::Classification => Metric::CLASSIFICATION,
+        TaskKind::LanguageModelling => Metric::LANGUAGE_MODELLING,
+        TaskKind::QuestionAnswering => Metric::QUESTION_ANSWERING,
+    };
+    if let Some(metric) = known.iter().copied().find(|metric| metric.name() == at.value) {
+        return (Some(&metric) != known.first()).then_some(metric);
+    }
+    let problem = Problem::BadValue { key: "`select`".to_owned(), found: format!("`{}`", short(&at.value)) };
+    let error = report.error(at.place, problem);
+    error.one_of(&at.value, known.iter().map(|metric| metric.name()));
+    error.allowed = error.allowed.take().map(|names| format!("{names} for tasks of kind `{}`", kind.name()));
+    if let Some(meant) = meant(&at.value, known) {
+        error.hint = Some(format!("did you mean `{}`?", meant.name()));
+    }
+    None
+}
+
+/// What other tools call the metric.
+fn meant(name: &str, known: &[Metric]) -> Option<Metric> {
+    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
+    let plain = plain.to_lowercase();
+    let plain = ["eval", "validation", "val"].iter().find_map(|word| plain.strip_prefix(word)).unwrap_or(&plain);
+    let candidates: &[Metric] = match plain {
+        "f1" | "f1macro" | "macrof1" | "f1score" => &[Metric::MacroF1, Metric::F1],
+        "precision" | "precisionmacro" | "macroprecision" => &[Metric::MacroPrecision],
+        "recall" | "recallmacro" | "macrorecall" | "balancedaccuracy" | "uar" => &[Metric::MacroRecall],
+        "acc" | "accuracy" => &[Metric::Accuracy],
+        "ppl" | "perplexity" => &[Metric::Perplexity],
+        "bits" | "bpt" | "bitspertoken" => &[Metric::BitsPerToken],
+        "em" | "exact" | "exactmatch" => &[Metric::ExactMatch],
+        "loss" | "nll" | "crossentropy" => &[Metric::Loss],
+        _ => &[],
+    };
+    candidates.iter().copied().find(|metric| known.contains(metric))
+}
