@@ -87,6 +87,23 @@ pub enum Metric {
     F1,
 }
 
+impl ClassificationScores {
+    /// Whether they are those of a model that gives one answer to every row, though the rows have two
+    /// classes or more. All three macro averages then follow from the accuracy and the number of
+    /// classes: each class but one adds nothing to them.
+    #[must_use]
+    pub fn answers_one_class(&self) -> bool {
+        const ROUNDING: f64 = 1e-9;
+        let classes = (1.0 / self.macro_recall).round();
+        let is = |value: f64, sum: f64| (value - sum / classes).abs() < ROUNDING;
+        classes.is_finite()
+            && classes >= 2.0
+            && is(self.macro_recall, 1.0)
+            && is(self.macro_precision, self.accuracy)
+            && is(self.macro_f1, 2.0 * self.accuracy / (1.0 + self.accuracy))
+    }
+}
+
 impl Metric {
     /// Those of classifiers, in the order of tables. The first selects where the sweep names none.
     pub const CLASSIFICATION: &[Self] =
@@ -159,6 +176,15 @@ impl Metric {
 }
 
 impl Scores {
+    /// Whether they are a classifier's that gives one answer to every row.
+    #[must_use]
+    pub fn answers_one_class(&self) -> bool {
+        match self {
+            Self::Classification(scores) => scores.answers_one_class(),
+            Self::LanguageModelling(_) | Self::QuestionAnswering(_) => false,
+        }
+    }
+
     /// A metric of these scores; `None` where they have no such one.
     #[must_use]
     pub fn get(&self, metric: Metric) -> Option<f64> {

@@ -154,8 +154,7 @@ pub struct Training {
     /// before there was a choice stay what they were.
     #[serde(default, skip_serializing_if = "Precision::is_fp32")]
     pub precision: Precision,
-    /// The metric by which [`Keep::Best`] judges, where the sweep selects by another one than the task's
-    /// own. Not written otherwise: where nothing is kept by it, it decides no result.
+    /// The metric that [`Keep::Best`] judges by, where it is not the task's own; not written otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_by: Option<Metric>,
 }

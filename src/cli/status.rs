@@ -42,7 +42,12 @@ fn text(record: &RunRecord) -> String {
     for state in ["running", "interrupted", "failed"] {
         for trial in in_state(record, state) {
             let name = names.trial(&trial.trial);
-            let _ = writeln!(text, "\n{}  {name}\n  {state}{}", trial.trial.id, detail(trial, record.sweep.select));
+            let _ = writeln!(
+                text,
+                "\n{}  {name}\n  {state}{}",
+                trial.trial.id,
+                detail(trial, record.sweep.select)
+            );
         }
     }
     for (key, failure) in &record.failed_jobs {

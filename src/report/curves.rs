@@ -27,11 +27,11 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// The metric that selects, on validation rows.
+    /// A metric on validation rows.
     #[must_use]
-    pub fn validation(trials: &[&TrialRecord]) -> Option<Self> {
+    pub fn validation(trials: &[&TrialRecord], metric: Metric) -> Option<Self> {
         Self::over_folds(trials, |line| match line {
-            MetricLine::Validation { step, scores, .. } => Some((*step, scores.primary())),
+            MetricLine::Validation { step, scores, .. } => Some((*step, scores.get(metric)?)),
             MetricLine::Train { .. } => None,
         })
     }
@@ -74,12 +74,15 @@ impl Curve {
 
     /// Measurements are matched by their number in the trial. Finished trials alone are averaged
     /// where there are any, so that a curve never changes its folds half-way.
-    fn over_folds(trials: &[&TrialRecord], point: fn(&MetricLine) -> Option<(u64, f64)>) -> Option<Self> {
+    fn over_folds(
+        trials: &[&TrialRecord],
+        point: impl Fn(&MetricLine) -> Option<(u64, f64)>,
+    ) -> Option<Self> {
         let any_done = trials.iter().any(|t| t.state == TrialState::Done);
         let folds: Vec<Vec<(u64, f64)>> = trials
             .iter()
             .filter(|t| !any_done || t.state == TrialState::Done)
-            .map(|t| t.metrics.iter().filter_map(point).filter(|(_, value)| value.is_finite()).collect())
+            .map(|t| t.metrics.iter().filter_map(&point).filter(|(_, value)| value.is_finite()).collect())
             .filter(|points: &Vec<_>| !points.is_empty())
             .collect();
         let points = folds.iter().map(Vec::len).min()?;

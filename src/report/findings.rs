@@ -1,8 +1,9 @@
 //! Owns what a record says: within each task the ranking of configurations, which one is selected,
 //! and which differences from it are more than chance. Pure.
 //!
-//! Selection is by the mean over all folds and seeds of the task's primary metric on validation rows:
-//! seeds repeat a configuration, and do not compete. Test rows never take part in it, and nothing is
+//! Selection is by the mean over all folds and seeds of the metric that selects, on validation rows:
+//! seeds repeat a configuration, and do not compete. Where the best is no better than no training but
+//! for chance, none is selected. Test rows never take part in it, and nothing is
 //! ever ranked across tasks.
 
 use std::cmp::Ordering;
@@ -12,6 +13,8 @@ use crate::task::{Objective, Task};
 use crate::trial::{Configuration, Method, Splitting};
 
 use super::axes;
+use super::baseline::Baseline;
+use super::chance::{Against, Chance};
 use super::measure::Measure;
 use super::pool::{Pool, pools};
 use super::seeds::{self, Stability};
@@ -36,9 +39,14 @@ pub struct TaskFindings<'a> {
     pub task: &'a Task,
     /// The metric that selects.
     pub measure: Measure,
-    /// Complete configurations by mean validation score, best first; then the others in grid order;
-    /// then bases that are not trained, unless there is nothing else to select.
+    /// Complete configurations by mean validation score, best first; then those that answer one class, and
+    /// then the unfinished ones, both in grid order; then bases that are not trained, unless there is
+    /// nothing else to select.
     pub entries: Vec<Entry>,
+    /// What the majority class scores; `None` where there are no classes or their rows are not known.
+    pub baseline: Option<Baseline>,
+    /// How the best configuration compares with no training; `None` where nothing tells.
+    pub chance: Option<Chance>,
 }
 
 /// One configuration, with all its seeds.
@@ -51,6 +59,8 @@ pub struct Entry {
     pub stability: Stability,
     /// Whether it is the one selected for its task.
     pub selected: bool,
+    /// Its place by validation score, from 1; equal ones have the same.
+    pub place: u64,
     /// How it differs from the selected one; `None` for that one and where nothing can be tested.
     pub comparison: Option<Comparison>,
 }
@@ -101,7 +111,13 @@ impl<'a> Findings<'a> {
     /// The metric that selects, the same for all tasks.
     #[must_use]
     pub fn measure(&self) -> Measure {
-        Measure::primary(self.objective())
+        Measure::new(self.record.sweep.selecting(), self.objective())
+    }
+
+    /// The metrics that tables show, the one that selects first.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Measure> {
+        Measure::shown(self.record.sweep.selecting(), self.objective())
     }
 
     /// Whether there are several tasks.
@@ -136,11 +152,13 @@ impl<'a> Findings<'a> {
     /// A configuration's name where its task does not stand beside it.
     #[must_use]
     pub fn full_label(&self, entry: &Entry) -> String {
-        if self.has_tasks() {
-            format!("{}: {}", entry.summary.configuration.task, entry.label)
-        } else {
-            entry.label.clone()
-        }
+        self.of_task(&entry.summary.configuration.task, &entry.label)
+    }
+
+    /// The name of something of a task, where the task does not stand beside it.
+    #[must_use]
+    pub fn of_task(&self, task: &str, name: &str) -> String {
+        if self.has_tasks() { format!("{task}: {name}") } else { name.to_owned() }
     }
 }
 
@@ -157,20 +175,43 @@ impl<'a> TaskFindings<'a> {
             .filter_map(|((_, replicates), label)| {
                 let summary = summarise(record, replicates)?;
                 let stability = Stability::of(record, replicates);
-                Some(Entry { label, summary, stability, selected: false, comparison: None })
+                Some(Entry { label, summary, stability, selected: false, place: 0, comparison: None })
             })
             .collect();
         entries.sort_by(|a, b| rank(&a.summary, &b.summary));
-        if let Some(first) =
-            entries.first_mut().filter(|entry| can_be_selected(&entry.summary, &configurations))
-        {
+        number(&mut entries);
+        let baseline = Baseline::of(record, task);
+        let best = entries.first().filter(|entry| can_be_selected(&entry.summary, &configurations));
+        let chance = best.and_then(|best| chance(best, &entries, (baseline.as_ref(), record)));
+        let selects = best.is_some() && chance.as_ref().is_none_or(|chance| chance.beaten);
+        if let Some(first) = entries.first_mut().filter(|_| selects) {
             first.selected = true;
         }
         compare_with_selected(&mut entries, record.sweep.splitting);
-        Self { record, task, measure: Measure::primary(&task.objective), entries }
+        let measure = Measure::new(record.sweep.selecting(), &task.objective);
+        Self { record, task, measure, entries, baseline, chance }
     }
 
-    /// The selected configuration; `None` while no configuration has all its folds.
+    /// The configuration that is best but for chance, where none is better than no training.
+    #[must_use]
+    pub fn unproven(&self) -> Option<(&Entry, &Chance)> {
+        self.entries.first().zip(self.chance.as_ref()).filter(|(_, chance)| !chance.beaten)
+    }
+
+    /// Configurations whose score is that of the selected one, to the last digit.
+    pub fn tied(&self) -> impl Iterator<Item = &Entry> {
+        let place = self.selected().map(|selected| selected.place);
+        self.entries.iter().filter(move |entry| !entry.selected && Some(entry.place) == place)
+    }
+
+    /// The metrics that tables show, the one that selects first.
+    #[must_use]
+    pub fn shown(&self) -> Vec<Measure> {
+        Measure::shown(self.measure.metric, &self.task.objective)
+    }
+
+    /// The selected configuration; `None` while no configuration has all its folds, and where none is better
+    /// than no training.
     #[must_use]
     pub fn selected(&self) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.selected)
@@ -210,30 +251,74 @@ fn can_be_selected(summary: &ConfigurationSummary, all: &[&Configuration]) -> bo
     summary.is_complete() && (!summary.is_base() || all.iter().all(|c| c.method == Method::Base))
 }
 
-/// References last; complete before incomplete; better scores first; of equals the one that trains
-/// less. The sort is stable, so the grid's order decides the rest.
-fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
-    a.is_base().cmp(&b.is_base()).then(b.is_complete().cmp(&a.is_complete())).then_with(|| {
-        if !a.is_complete() {
-            return Ordering::Equal;
+/// The best against no training. What a base can be held against is the majority class alone.
+fn chance(
+    best: &Entry,
+    entries: &[Entry],
+    (baseline, record): (Option<&Baseline>, &RunRecord),
+) -> Option<Chance> {
+    let bases = || entries.iter().filter(|entry| entry.summary.is_base() && entry.summary.is_complete());
+    let own = |base: &&Entry| base.summary.configuration.model == best.summary.configuration.model;
+    let base = match record.sweep.task(&best.summary.configuration).objective {
+        Objective::Classification(_) => None,
+        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {
+            bases().find(own).or_else(|| bases().next()).filter(|_| !best.summary.is_base())
         }
-        let mean = |s: &ConfigurationSummary| s.selecting().map(|spread| spread.mean);
-        best_first(a.primary, mean(a), mean(b)).then(a.params.trainable.cmp(&b.params.trainable))
+    };
+    let tried = entries.iter().filter(|entry| !entry.summary.is_base()).count().max(1);
+    Chance::of(best, tried, Against { baseline, base, splitting: record.sweep.splitting })
+}
+
+/// References last; complete before incomplete; what answers one class behind what does not, and in no
+/// order; better scores first; of equals the one that trains less. The sort is stable, so the grid's
+/// order decides the rest.
+fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
+    by_score(a, b).then_with(|| match a.is_complete() && !a.answers_one_class() {
+        true => a.params.trainable.cmp(&b.params.trainable),
+        false => Ordering::Equal,
     })
 }
 
-/// The order of two values of a metric: the better first, absent ones last.
+/// The order of configurations, equal where nothing but their size or their place in the grid decides.
+fn by_score(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
+    let sort = |s: &ConfigurationSummary| (s.is_base(), !s.is_complete(), s.answers_one_class());
+    sort(a).cmp(&sort(b)).then_with(|| {
+        if !a.is_complete() || a.answers_one_class() {
+            return Ordering::Equal;
+        }
+        let mean = |s: &ConfigurationSummary| s.selecting().map(|spread| spread.mean);
+        best_first(a.primary, mean(a), mean(b))
+    })
+}
+
+/// Numbers sorted entries; those that nothing but size or the grid's order keeps apart alike.
+fn number(entries: &mut [Entry]) {
+    for index in 0..entries.len() {
+        let before = index.checked_sub(1).map(|before| &entries[before]);
+        let same = before.filter(|before| by_score(&before.summary, &entries[index].summary).is_eq());
+        entries[index].place = same.map_or(index as u64 + 1, |same| same.place);
+    }
+}
+
+/// The order of two values of a metric: the better first, absent ones last. Means of the same total may
+/// differ in their last bits; those are no difference.
 pub(super) fn best_first(metric: crate::outcome::Metric, a: Option<f64>, b: Option<f64>) -> Ordering {
+    let round = |value: f64| (value * 1e12).round();
     match (a, b) {
-        (Some(a), Some(b)) if metric.higher_is_better() => b.total_cmp(&a),
-        (Some(a), Some(b)) => a.total_cmp(&b),
+        (Some(a), Some(b)) if metric.higher_is_better() => round(b).total_cmp(&round(a)),
+        (Some(a), Some(b)) => round(a).total_cmp(&round(b)),
         (a, b) => b.is_some().cmp(&a.is_some()),
     }
 }
 
 fn compare_with_selected(entries: &mut [Entry], splitting: Splitting) {
     let Some(best) = entries.iter().position(|entry| entry.selected) else { return };
-    let folds: Vec<&[FoldScore]> = entries.iter().map(|entry| entry.summary.folds.as_slice()).collect();
+    // Nothing was learned where one class is answered: there is nothing to compare.
+    let tested = |entry: &Entry| !entry.summary.answers_one_class();
+    let folds: Vec<&[FoldScore]> = entries
+        .iter()
+        .map(|entry| if tested(entry) { entry.summary.folds.as_slice() } else { &[] })
+        .collect();
     let comparisons = compare(&folds, best, splitting);
     for (entry, comparison) in entries.iter_mut().zip(comparisons) {
         entry.comparison = comparison;
@@ -257,7 +342,7 @@ fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Opt
 }
 
 /// Rows held out over rows trained on, as the corrected test needs it.
-fn held_out_to_trained(splitting: Splitting) -> f64 {
+pub(super) fn held_out_to_trained(splitting: Splitting) -> f64 {
     match splitting {
         #[expect(clippy::cast_precision_loss, reason = "folds are few")]
         Splitting::KFold { k, .. } => 1.0 / (k - 1) as f64,

@@ -13,7 +13,7 @@
 //!
 //! `trials.csv`, one row per trial: first `trial` (id), `fold` (from 0), `state` (`waiting`,
 //! `running`, `interrupted`, `done`, `failed`), `reason` (of a failure), `attempts`; after the
-//! settings `steps`, `kept_step`, `validation_<metric>`, `test_<metric>`, for language models
+//! settings `steps`, `kept_step`, `answers_one_class` (to every validation row), `validation_<metric>`, `test_<metric>`, for language models
 //! `validation_tokens` and `test_tokens` (predicted ones), `wall_s`, `train_s`, `evaluate_s`,
 //! `train_rows`, `train_tokens`, `evaluated_rows`, `train_rows_per_s`, `train_tokens_per_s`,
 //! `peak_memory_mib`, and of the last training line `last_loss`, `last_ema_loss`, `last_grad_norm`
@@ -21,8 +21,8 @@
 //!
 //! `configurations.csv`, one row per configuration with all its seeds (`configuration` and `seed` are
 //! those of its first), task by task in ranking order: first
-//! `rank_by_validation` (from 1 in each task), `selected`, `folds_planned`, `folds_done`,
-//! `folds_failed` (over all seeds), `seeds`; after the settings, of each `validation_<metric>` and `test_<metric>`, of `wall_s`,
+//! `rank_by_validation` (from 1 in each task, equal ones alike), `selected`, `folds_planned`, `folds_done`,
+//! `folds_failed` (over all seeds), `seeds`, `one_class_trials`; after the settings, of each `validation_<metric>` and `test_<metric>`, of `wall_s`,
 //! `train_rows_per_s`, `train_tokens_per_s` and `peak_memory_mib` the `_mean`, `_std`, `_min` and
 //! `_max` over done trials; `validation_<metric>_ci95_low` and `_high` of the metric that selects;
 //! `convergence_step`; and against the selected configuration of the task `difference`, `t`, `p`,
@@ -70,20 +70,20 @@ pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
 /// # Errors
 /// Only if two columns had the same name.
 pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
-    let entries: Vec<(u64, &Entry)> =
-        findings.tasks.iter().flat_map(|task| (1..).zip(&task.entries)).collect();
+    let entries: Vec<&Entry> = findings.entries().collect();
     let rows = Rows(&entries);
     let mut columns = vec![
-        rows.count("rank_by_validation", |(rank, _)| Some(*rank)),
-        rows.text("selected", |(_, e)| Some(e.selected.to_string())),
-        rows.count("folds_planned", |(_, e)| Some(e.summary.planned as u64)),
-        rows.count("folds_done", |(_, e)| Some(e.summary.done as u64)),
-        rows.count("folds_failed", |(_, e)| Some(e.summary.failed as u64)),
-        rows.count("seeds", |(_, e)| Some(e.stability.planned as u64)),
+        rows.count("rank_by_validation", |e| Some(e.place)),
+        rows.text("selected", |e| Some(e.selected.to_string())),
+        rows.count("folds_planned", |e| Some(e.summary.planned as u64)),
+        rows.count("folds_done", |e| Some(e.summary.done as u64)),
+        rows.count("folds_failed", |e| Some(e.summary.failed as u64)),
+        rows.count("seeds", |e| Some(e.stability.planned as u64)),
+        rows.count("one_class_trials", |e| Some(e.summary.one_class as u64)),
     ];
     let settings: Vec<Setting<'_>> = entries
         .iter()
-        .map(|(_, e)| (e.summary.configuration.as_ref(), e.label.as_str(), e.summary.params))
+        .map(|e| (e.summary.configuration.as_ref(), e.label.as_str(), e.summary.params))
         .collect();
     columns.extend(setting_columns(&Rows(&settings)));
     for &metric in findings.objective().metrics() {
@@ -97,9 +97,9 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
     columns.extend(rows.spread("peak_memory_mib", |s| s.peak_memory_mib.as_ref()));
     let primary = findings.measure().metric.name();
     let interval = |e: &Entry| e.summary.over_folds()?.interval;
-    columns.push(rows.real(&format!("validation_{primary}_ci95_low"), |(_, e)| Some(interval(e)?.0)));
-    columns.push(rows.real(&format!("validation_{primary}_ci95_high"), |(_, e)| Some(interval(e)?.1)));
-    columns.push(rows.count("convergence_step", |(_, e)| e.summary.convergence_step));
+    columns.push(rows.real(&format!("validation_{primary}_ci95_low"), |e| Some(interval(e)?.0)));
+    columns.push(rows.real(&format!("validation_{primary}_ci95_high"), |e| Some(interval(e)?.1)));
+    columns.push(rows.count("convergence_step", |e| e.summary.convergence_step));
     let comparisons: [Compared; 4] = [
         ("difference", |c| c.test.difference),
         ("t", |c| c.test.t),
@@ -107,7 +107,7 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         ("p_holm", |c| c.p_holm),
     ];
     for (name, value) in comparisons {
-        columns.push(rows.real(name, |(_, e)| e.comparison.as_ref().map(value)));
+        columns.push(rows.real(name, |e| e.comparison.as_ref().map(value)));
     }
     DataFrame::new(entries.len(), columns)
 }
@@ -147,13 +147,13 @@ impl<T> Rows<'_, T> {
     }
 }
 
-impl Rows<'_, (u64, &Entry)> {
+impl Rows<'_, &Entry> {
     fn spread(&self, name: &str, of: impl Fn(&ConfigurationSummary) -> Option<&Spread>) -> [Column; 4] {
         [
-            self.real(&format!("{name}_mean"), |(_, e)| Some(of(&e.summary)?.mean)),
-            self.real(&format!("{name}_std"), |(_, e)| of(&e.summary)?.std),
-            self.real(&format!("{name}_min"), |(_, e)| Some(of(&e.summary)?.min)),
-            self.real(&format!("{name}_max"), |(_, e)| Some(of(&e.summary)?.max)),
+            self.real(&format!("{name}_mean"), |e| Some(of(&e.summary)?.mean)),
+            self.real(&format!("{name}_std"), |e| of(&e.summary)?.std),
+            self.real(&format!("{name}_min"), |e| Some(of(&e.summary)?.min)),
+            self.real(&format!("{name}_max"), |e| Some(of(&e.summary)?.max)),
         ]
     }
 }
@@ -195,6 +195,7 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, metrics: &[Metric]) -> 
     let mut columns = vec![
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
+        rows.text("answers_one_class", |r| r.map(|r| r.validation.answers_one_class().to_string())),
     ];
     let parts: [ScoredPart; 2] = [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
     for (part, of) in parts {

@@ -10,9 +10,12 @@ use super::findings::{Comparison, Entry, Findings, TaskFindings};
 use super::format;
 use super::measure::Measure;
 use super::pool::Pool;
+use super::warnings;
 
 /// A report's opening.
 pub struct Headline {
+    /// What comes before all else: that nothing was learned, for each task of which it is so.
+    pub unproven: Vec<String>,
     /// What was compared.
     pub compared: String,
     /// On which data.
@@ -31,6 +34,7 @@ impl Headline {
     #[must_use]
     pub fn of(findings: &Findings<'_>) -> Self {
         Self {
+            unproven: warnings::unproven(findings).into_iter().map(|said| said + ".").collect(),
             compared: compared(findings),
             data: data(findings),
             result: result(findings),
@@ -121,21 +125,31 @@ fn data_of(task: &Task) -> String {
     }
 }
 
+/// So many rows of a file; where cleaning left some out, of how many it did.
 fn rows(used: usize, file: &DataFile) -> String {
     let name = file.path.file_name().unwrap_or(file.path.as_os_str()).to_string_lossy();
-    if used == file.rows {
-        format!("{} of `{name}`", quantity::counted(used, "row"))
-    } else {
-        format!("{} of {} of `{name}`", quantity::count(used as u64), quantity::counted(file.rows, "row"))
+    let left = quantity::counted(file.rows, "row");
+    let all = used == file.rows;
+    match file.rows_read.filter(|read| *read > file.rows) {
+        Some(read) => {
+            let read = quantity::count(read as u64);
+            let left = format!("the {left} left by cleaning, of {read} in `{name}`");
+            if all { left } else { format!("{} of {left}", quantity::count(used as u64)) }
+        }
+        None if all => format!("{left} of `{name}`"),
+        None => format!("{} of {left} of `{name}`", quantity::count(used as u64)),
     }
 }
 
 fn result(findings: &Findings<'_>) -> String {
     match &findings.tasks[..] {
-        [task] => task.selected().map_or_else(
-            || "No configuration has all its folds yet, so none is selected.".to_owned(),
-            |selected| format!("Selected on validation: {}.", selection(findings, selected)),
-        ),
+        [task] => match (task.selected(), task.unproven()) {
+            (Some(selected), _) => format!("Selected on validation: {}.", selection(findings, selected)),
+            (None, Some((best, _))) => {
+                format!("The best on validation, not selected: {}.", selection(findings, best))
+            }
+            (None, None) => "No configuration has all its folds yet, so none is selected.".to_owned(),
+        },
         _ => findings.pools.iter().find(|pool| pool.best).map_or_else(
             || "No configuration is on several tasks, so nothing is said over all of them.".to_owned(),
             |best| over_tasks(findings, best),
@@ -191,12 +205,18 @@ fn over_tasks(findings: &Findings<'_>, best: &Pool) -> String {
 fn scores_said(findings: &Findings<'_>, said: impl Fn(Measure) -> Option<String>) -> String {
     let objective = findings.objective();
     let of = |metric| said(Measure::new(metric, objective)).unwrap_or_else(|| format::NONE.to_owned());
-    match objective {
-        Objective::Classification(_) => of(Metric::Accuracy),
-        Objective::LanguageModelling(_) => {
-            format!("{} ({}, {})", of(Metric::Loss), of(Metric::Perplexity), of(Metric::BitsPerToken))
-        }
-        Objective::QuestionAnswering(_) => format!("{}, {}", of(Metric::F1), of(Metric::ExactMatch)),
+    let selecting = findings.measure().metric;
+    let beside: &[Metric] = match objective {
+        Objective::Classification(_) => &[Metric::Accuracy],
+        Objective::LanguageModelling(_) => &[Metric::Loss, Metric::Perplexity, Metric::BitsPerToken],
+        Objective::QuestionAnswering(_) => &[Metric::F1, Metric::ExactMatch],
+    };
+    let beside: Vec<String> =
+        beside.iter().filter(|metric| **metric != selecting).map(|metric| of(*metric)).collect();
+    match (objective, &beside[..]) {
+        (_, []) => of(selecting),
+        (Objective::LanguageModelling(_), beside) => format!("{} ({})", of(selecting), beside.join(", ")),
+        (_, beside) => format!("{}, {}", of(selecting), beside.join(", ")),
     }
 }
 
@@ -204,10 +224,12 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
     let mut all = Vec::new();
     match &findings.tasks[..] {
         [task] => {
+            all.extend(warnings::tie(task).map(|said| said + "."));
             all.extend(task.selected().map(|selected| others(task, selected)).into_iter().flatten());
         }
         tasks if tasks.len() <= MOST_TOLD => all.extend(tasks.iter().map(|task| match task.selected() {
             Some(selected) => format!("`{}`: {}.", task.task.name, selection(findings, selected)),
+            None if task.unproven().is_some() => format!("`{}`: none is selected.", task.task.name),
             None => format!("`{}`: no configuration has all its folds yet.", task.task.name),
         })),
         _ => {}
@@ -229,6 +251,10 @@ fn others(task: &TaskFindings<'_>, selected: &Entry) -> Vec<String> {
 
 fn versus(measure: Measure, selected: &Entry, other: &Entry) -> String {
     let metric = measure.metric;
+    if other.summary.answers_one_class() {
+        let score = measure.said(&measure.spread(other.summary.selecting()));
+        return format!("Against {}: it answers one class (validation {score}).", other.label);
+    }
     let test = match (selected.summary.test.get(&metric), other.summary.test.get(&metric)) {
         (Some(own), Some(its)) => {
             let unit = if metric.is_share() { " %" } else { "" };
@@ -257,19 +283,13 @@ fn tested(comparison: Option<&Comparison>) -> String {
         Some(comparison) => format!(
             "{} (corrected resampled t-test: p {}; {} after Holm's correction)",
             if comparison.is_significant() { "a significant difference" } else { "not significant" },
-            p_sentence(comparison.test.p),
+            warnings::p_sentence(comparison.test.p),
             format::p_value(comparison.p_holm),
         ),
         None => {
             "which cannot be tested (fewer than two shared folds, or no variance between them)".to_owned()
         }
     }
-}
-
-/// A p value with its relation sign: `= 0.031`.
-fn p_sentence(p: f64) -> String {
-    let text = format::p_value(p);
-    if text.starts_with('<') { text } else { format!("= {text}") }
 }
 
 /// A mean over few seeds owes more to luck than one over many.
@@ -284,8 +304,38 @@ fn unequal_seeds(findings: &Findings<'_>) -> Option<String> {
     })
 }
 
+/// What was found with one seed may be that seed's luck.
+fn one_seed(findings: &Findings<'_>) -> Option<String> {
+    let trained = || findings.entries().filter(|entry| !entry.summary.is_base());
+    let seed = trained().next()?.summary.configuration.training.seed;
+    let single = trained()
+        .all(|entry| entry.stability.planned == 1 && entry.summary.configuration.training.seed == seed);
+    single.then(|| {
+        format!(
+            "One seed, {seed}: all that is said here holds for it; `seed: [1, 2, 3]` in a block repeats it."
+        )
+    })
+}
+
+/// What a model that is trained further should be held against.
+fn no_reference(findings: &Findings<'_>) -> Option<String> {
+    let method = |wanted: &[&str]| {
+        findings.entries().any(|entry| wanted.contains(&entry.summary.configuration.method.name()))
+    };
+    let has_classes = matches!(findings.objective(), Objective::Classification(_));
+    (!has_classes && method(&["lora", "full"]) && !method(&["base"])).then(|| {
+        "What training adds cannot be said: the untrained base is not among the configurations. A block with \
+         `method: base` evaluates it."
+            .to_owned()
+    })
+}
+
 fn cautions(findings: &Findings<'_>) -> Vec<String> {
-    let mut all = Vec::new();
+    let of_task = |task: &TaskFindings<'_>| {
+        let of = if findings.has_tasks() { format!("`{}`: ", task.task.name) } else { String::new() };
+        warnings::one_class(task).map(|said| format!("{of}{said}."))
+    };
+    let mut all: Vec<String> = findings.tasks.iter().filter_map(of_task).collect();
     let candidates =
         |task: &TaskFindings<'_>| task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
     let most = findings.tasks.iter().map(candidates).max().unwrap_or(0);
@@ -302,6 +352,8 @@ fn cautions(findings: &Findings<'_>) -> Vec<String> {
         ));
     }
     all.extend(unequal_seeds(findings));
+    all.extend(one_seed(findings));
+    all.extend(no_reference(findings));
     let splits = findings.record.sweep.splitting.splits();
     if (2..=3).contains(&splits) && most > 1 {
         all.push(format!(

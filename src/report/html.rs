@@ -60,6 +60,7 @@ fn opening(findings: &Findings<'_>) -> Markup {
     html! {
         header {
             h1 { (findings.record.sweep.name) }
+            @for sentence in &headline.unproven { p.unproven { (code(sentence)) } }
             p { (code(&headline.compared)) " " (code(&headline.data)) }
             p.result { (code(&headline.result)) }
             @for sentence in &headline.against { p { (code(sentence)) } }

@@ -12,8 +12,11 @@ use super::tables::Table;
 #[must_use]
 pub fn render(findings: &Findings<'_>, charts: &[Chart]) -> String {
     let headline = Headline::of(findings);
-    let mut text =
-        format!("# {}\n\n{}\n{}\n\n", findings.record.sweep.name, headline.compared, headline.data);
+    let mut text = format!("# {}\n\n", findings.record.sweep.name);
+    for sentence in &headline.unproven {
+        push(&mut text, &format!("**{sentence}**\n"));
+    }
+    push(&mut text, &format!("{}\n{}\n", headline.compared, headline.data));
     push(&mut text, &format!("**{}**\n", headline.result));
     for sentence in &headline.against {
         push(&mut text, &format!("{sentence}\n"));

@@ -35,20 +35,15 @@ impl Measure {
         Self { metric, unit }
     }
 
-    /// The metric that selects.
-    #[must_use]
-    pub fn primary(objective: &Objective) -> Self {
-        Self::new(objective.primary(), objective)
-    }
-
     /// The metrics that tables show, the one that selects first.
     #[must_use]
-    pub fn shown(objective: &Objective) -> Vec<Self> {
+    pub fn shown(selecting: Metric, objective: &Objective) -> Vec<Self> {
         let metrics = match objective {
             Objective::Classification(_) => &[Metric::Accuracy, Metric::MacroF1],
             Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => objective.metrics(),
         };
-        metrics.iter().map(|metric| Self::new(*metric, objective)).collect()
+        let others = metrics.iter().copied().filter(|metric| *metric != selecting);
+        std::iter::once(selecting).chain(others).map(|metric| Self::new(metric, objective)).collect()
     }
 
     /// Its name in sentences: `accuracy`.

@@ -1,12 +1,14 @@
 //! Owns the report: a pure function of the run's record, and the files it is written to.
 //!
 //! `summary` folds trials into configurations, over folds and seeds, `findings` ranks and compares them
-//! within each task, `seeds` says how steady they are, `pool` takes them together over tasks; `tables`, `headline`, `plots` and
+//! within each task, `baseline` and `chance` hold them against no training, `seeds` says how steady they are, `pool` takes them together over tasks; `tables`, `headline`, `warnings`, `plots` and
 //! `frames` say it in cells, sentences, charts and data frames, `measure` in the metric's own words;
 //! `sections` puts it in order, `html`, `markdown` and `terminal` set it. Only this file writes. Nothing here reads a clock or looks
 //! at a run's folder: the same record always gives the same bytes.
 
 pub mod axes;
+pub mod baseline;
+pub mod chance;
 pub mod curves;
 pub mod findings;
 pub mod format;
@@ -23,6 +25,7 @@ pub mod statistics;
 pub mod summary;
 pub mod tables;
 mod terminal;
+mod warnings;
 
 use std::fs;
 use std::io;

@@ -79,7 +79,8 @@ pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool>
             .then(b.done.cmp(&a.done))
             .then_with(|| best_first(primary, score(a), score(b)))
     });
-    if let Some(best) = pools.first_mut().filter(|pool| pool.done > 0) {
+    let any_selected = tasks.iter().any(|task| task.selected().is_some());
+    if let Some(best) = pools.first_mut().filter(|pool| pool.done > 0 && any_selected) {
         best.best = true;
     }
     pools

@@ -35,6 +35,9 @@ pub struct ConfigurationSummary {
     pub primary: Metric,
     /// It on the validation rows of each fold, the mean over the seeds that are done with it.
     pub folds: Vec<FoldScore>,
+    /// Done trials that give one answer to every validation row.
+    #[serde(default)]
+    pub one_class: usize,
     /// Every metric of the task's objective on validation rows, over the done trials.
     pub validation: BTreeMap<Metric, Spread>,
     /// The same on test rows; empty without any.
@@ -61,6 +64,9 @@ pub struct FoldScore {
     pub score: f64,
     /// Seconds that the trial took, evaluation included.
     pub wall_s: f64,
+    /// Whether a trial on it gives one answer to every validation row.
+    #[serde(default)]
+    pub one_class: bool,
 }
 
 impl ConfigurationSummary {
@@ -68,6 +74,13 @@ impl ConfigurationSummary {
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.done == self.planned
+    }
+
+    /// Whether every done trial of it gives one answer to every validation row: nothing was learned that
+    /// could be compared.
+    #[must_use]
+    pub fn answers_one_class(&self) -> bool {
+        self.done > 0 && self.one_class == self.done
     }
 
     /// Whether its model is evaluated without training: a reference for the others.
@@ -145,8 +158,12 @@ pub fn of_trials(
         metrics.filter_map(|&metric| Some((metric, spread(&|r| part(r)?.get(metric))?))).collect()
     };
     let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
-    let folds = (0..record.sweep.splitting.splits()).filter_map(|fold| fold_score(&done, fold));
-    let primary = objective.primary();
+    let primary = record.sweep.selecting();
+    let folds = (0..record.sweep.splitting.splits()).filter_map(|fold| fold_score(&done, fold, primary));
+    let one_class = done.iter().filter(|(_, result)| result.validation.answers_one_class()).count();
+    // A curve of one answer is flat, and converges to nothing.
+    let converges = one_class < done.len() || done.is_empty();
+    let curve = Curve::validation(trials, primary).filter(|_| converges);
     ConfigurationSummary {
         params: first.params,
         replicates: replicates.to_vec(),
@@ -155,24 +172,26 @@ pub fn of_trials(
         failed,
         primary,
         folds: folds.collect(),
+        one_class,
         validation: spreads(|r| Some(r.validation)),
         test: spreads(|r| r.test),
         wall_s: spread(&|r| Some(r.cost.wall_s)),
         train_rows_per_s: spread(&|r| per_s(r, r.cost.train_rows)),
         train_tokens_per_s: spread(&|r| per_s(r, r.cost.train_tokens)),
         peak_memory_mib: spread(&|r| Some(r.cost.peak_memory_mib)),
-        convergence_step: Curve::validation(trials).and_then(|curve| curve.convergence_step(primary)),
+        convergence_step: curve.and_then(|curve| curve.convergence_step(primary)),
         configuration,
     }
 }
 
 /// A fold's score over the seeds that are done with it.
-fn fold_score(done: &[(&TrialRecord, &TrialResult)], fold: usize) -> Option<FoldScore> {
+fn fold_score(done: &[(&TrialRecord, &TrialResult)], fold: usize, metric: Metric) -> Option<FoldScore> {
     let here = || done.iter().filter(|(trial, _)| trial.trial.fold == fold).map(|(_, result)| result);
     here().next()?;
-    let score = mean(&here().map(|result| result.validation.primary()).collect::<Vec<_>>());
+    let score = mean(&here().map(|result| result.validation.get(metric)).collect::<Option<Vec<_>>>()?);
     let wall_s = mean(&here().map(|result| result.cost.wall_s).collect::<Vec<_>>());
-    Some(FoldScore { fold, score, wall_s })
+    let one_class = here().any(|result| result.validation.answers_one_class());
+    Some(FoldScore { fold, score, wall_s, one_class })
 }
 
 /// A configuration's trials, in the record's order: seed by seed, and folds in order.

@@ -6,21 +6,35 @@ use crate::outcome::Metric;
 use crate::quantity;
 use crate::run::record::RunRecord;
 
+use super::baseline::Baseline;
 use super::findings::{Entry, Findings};
 use super::format::{self, NONE};
 use super::headline::counts;
 use super::measure::Measure;
+use super::warnings;
+
+/// A row: a configuration, or the majority class of a task.
+#[derive(Clone, Copy)]
+enum Row<'a> {
+    Entry(&'a Entry),
+    Baseline(&'a Baseline),
+}
 
 /// A column.
 struct Column {
     title: String,
     /// Whether it stays when the terminal is narrow: columns with a higher number leave first.
     leaves: u8,
-    cell: Box<dyn Fn(&Entry) -> String>,
+    cell: Box<dyn Fn(Row<'_>) -> String>,
 }
 
 impl Column {
+    /// A column that a baseline has nothing in.
     fn new(title: &str, leaves: u8, cell: impl Fn(&Entry) -> String + 'static) -> Self {
+        let cell = move |row: Row<'_>| match row {
+            Row::Entry(entry) => cell(entry),
+            Row::Baseline(_) => NONE.to_owned(),
+        };
         Self { title: title.to_owned(), leaves, cell: Box::new(cell) }
     }
 
@@ -28,20 +42,22 @@ impl Column {
     fn score(part: &'static str, measure: Measure, leaves: u8) -> Self {
         let unit = if measure.metric.is_share() { " %" } else { "" };
         let title = match (measure.metric, leaves) {
-            (Metric::Accuracy, _) => format!("{part}{unit}"),
+            (Metric::Accuracy, 0) => format!("{part}{unit}"),
             (_, 0) => format!("{part} {}{unit}", measure.title()),
             (_, 1..) => format!("{}{unit}", measure.title()),
         };
-        let cell = move |entry: &Entry| {
-            let scores = if part == "test" { &entry.summary.test } else { &entry.summary.validation };
-            measure.spread(scores.get(&measure.metric))
+        let cell = move |row: Row<'_>| match (row, part) {
+            (Row::Entry(entry), "test") => measure.spread(entry.summary.test.get(&measure.metric)),
+            (Row::Entry(entry), _) => measure.spread(entry.summary.validation.get(&measure.metric)),
+            (Row::Baseline(baseline), "test") => measure.spread(baseline.test(measure.metric).as_ref()),
+            (Row::Baseline(baseline), _) => measure.spread(baseline.validation(measure.metric).as_ref()),
         };
-        Self::new(&title, leaves, cell)
+        Self { title, leaves, cell: Box::new(cell) }
     }
 }
 
 fn columns(findings: &Findings<'_>) -> Vec<Column> {
-    let shown = Measure::shown(findings.objective());
+    let shown = findings.shown();
     let trials = if findings.seeds() > 1 { "trials" } else { "folds" };
     let mut columns = vec![Column::new(trials, 1, |e| format!("{}/{}", e.summary.done, e.summary.planned))];
     columns.push(Column::score("validation", findings.measure(), 0));
@@ -64,7 +80,8 @@ fn columns(findings: &Findings<'_>) -> Vec<Column> {
 }
 
 /// One line per configuration, task by task, best first, no wider than `width` columns: columns leave
-/// first, then long names take several lines. Below it, what the marks mean and what is missing.
+/// first, then long names take several lines. Above it, whether nothing was learned; below it, what the
+/// marks mean and what is missing.
 #[must_use]
 pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     let findings = Findings::of(record);
@@ -74,11 +91,28 @@ pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     let fits = |text: &String| text.lines().all(|line| line.chars().count() <= width);
     let whole = (0..=least).rev().map(|keep| table(&findings, &kept(keep), None)).find(fits);
     let mut text = whole.unwrap_or_else(|| table(&findings, &kept(0), Some(width)));
+    let first = warnings::unproven(&findings).into_iter().map(|said| wrapped(&said, width) + "\n");
+    text.insert_str(0, &first.collect::<String>());
     for note in notes(&findings) {
         text.push('\n');
-        text.push_str(&note);
+        text.push_str(&wrapped(&note, width));
     }
     text
+}
+
+/// A sentence in lines no wider than `width` columns, as far as its words allow.
+fn wrapped(sentence: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            Some(_) | None => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
 }
 
 /// The table as wide as it wants to be, or no wider than `width`.
@@ -95,15 +129,33 @@ fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> 
     }
     let titles = columns.iter().map(|column| right(column.title.clone()));
     table.set_header(std::iter::once(Cell::new("  configuration")).chain(titles));
-    for entry in findings.entries() {
-        // No mark is a space that stays where a long name takes several lines.
-        let mark = if entry.selected { "*" } else { "\u{a0}" };
-        let cells = columns.iter().map(|column| right((column.cell)(entry)));
-        let name = Cell::new(format!("{mark}\u{a0}{}", findings.full_label(entry)));
+    let mut add = |mark: &str, name: &str, row: Row<'_>| {
+        let cells = columns.iter().map(|column| right((column.cell)(row)));
+        let name = Cell::new(format!("{mark}\u{a0}{name}"));
         table.add_row(std::iter::once(name).chain(cells));
+    };
+    for task in &findings.tasks {
+        for entry in &task.entries {
+            add(mark(entry), &findings.full_label(entry), Row::Entry(entry));
+        }
+        if let Some(baseline) = &task.baseline {
+            add(PLAIN, &findings.of_task(&task.task.name, Baseline::LABEL), Row::Baseline(baseline));
+        }
     }
     let text = table.to_string().replace('\u{a0}', " ");
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
+}
+
+/// No mark: a space that stays where a long name takes several lines.
+const PLAIN: &str = "\u{a0}";
+
+/// `*` for what is selected, `=` for what answers one class in some trial.
+fn mark(entry: &Entry) -> &'static str {
+    match (entry.selected, entry.summary.one_class > 0) {
+        (true, _) => "*",
+        (false, true) => "=",
+        (false, false) => PLAIN,
+    }
 }
 
 fn notes(findings: &Findings<'_>) -> Vec<String> {
@@ -114,10 +166,18 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
         0 | 1 => String::new(),
         seeds => format!(", mean over {seeds} seeds"),
     };
-    let mut notes = vec![match selected {
-        0 => "none is selected: no configuration has all its folds yet".to_owned(),
-        _ => format!("* selected on validation{over}{of_task}{report}"),
-    }];
+    let unproven = findings.tasks.iter().any(|task| task.unproven().is_some());
+    let mut notes = match (selected, unproven) {
+        // The first line says it.
+        (0, true) => Vec::new(),
+        (0, false) => vec!["none is selected: no configuration has all its folds yet".to_owned()],
+        _ => vec![format!("* selected on validation{over}{of_task}{report}")],
+    };
+    for task in &findings.tasks {
+        let of = if findings.has_tasks() { format!("{}: ", task.task.name) } else { String::new() };
+        notes.extend(warnings::tie(task).map(|said| format!("{of}{said}")));
+        notes.extend(warnings::one_class(task).map(|said| format!("= {of}{said}")));
+    }
     if let Some(unit) = unit(findings) {
         notes.push(unit);
     }

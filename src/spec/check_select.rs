@@ -34,7 +34,8 @@ pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
 fn meant(name: &str, known: &[Metric]) -> Option<Metric> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_lowercase();
-    let plain = ["eval", "validation", "val"].iter().find_map(|word| plain.strip_prefix(word)).unwrap_or(&plain);
+    let plain =
+        ["eval", "validation", "val"].iter().find_map(|word| plain.strip_prefix(word)).unwrap_or(&plain);
     let candidates: &[Metric] = match plain {
         "f1" | "f1macro" | "macrof1" | "f1score" => &[Metric::MacroF1, Metric::F1],
         "precision" | "precisionmacro" | "macroprecision" => &[Metric::MacroPrecision],

@@ -14,9 +14,10 @@ use super::setting::Setting;
 use super::source::{At, Place, Sources};
 use super::survey::Survey;
 use super::value::Value;
-use super::{DeviceRequest, check, check_grid, grid, overrides, raw, tree};
+use super::{DeviceRequest, check, check_grid, check_select, grid, overrides, raw, tree};
 use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::content::ContentHash;
+use crate::outcome::Metric;
 use crate::task::{DataFile, Task};
 use crate::trial::{Configuration, ConfigurationId};
 
@@ -56,6 +57,7 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
     let only: Vec<RawAxis> = overrides::only(&only, &mut report);
     let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, folder))).into();
     let points = check_grid::check(&raw, &only, &mut report);
+    let select = check_select::check(&raw, &mut report);
     if report.has_errors() {
         return Err(report.into_errors().to_string());
     }
@@ -65,7 +67,6 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
         let task = Task { name: name.clone(), sample_seed: name.len() as u64, ..task(folder) };
         (name, Arc::new(task))
     });
-    let select = check_select::check(&raw, &mut report);
     Ok(grid::configurations(&points, &tasks.collect(), &models, select))
 }
 
@@ -308,4 +309,38 @@ proptest! {
             }
         }
     }
+}
+
+const KEPT: &str = "grid:\n  - {method: full, model: m, learning_rate: 1e-3, keep: [last, best]}\n";
+
+/// What selects decides no result, unless the weights that it finds best are kept.
+#[test]
+fn the_metric_that_selects_is_in_the_ids_of_kept_weights_alone() {
+    let selecting = |metric: &str| expand(&format!("select: {metric}\n{KEPT}"));
+    let plain = expand(KEPT);
+    assert_eq!(ids(&selecting("accuracy")), ids(&plain), "it is the default");
+    let [last, best] = &selecting("macro_f1")[..] else { panic!("two points") };
+    assert_eq!((last.id, last.training.keep_by), (plain[0].id, None));
+    assert_ne!(best.id, plain[1].id);
+    assert_eq!(best.training.keep_by, Some(Metric::MacroF1));
+}
+
+#[test]
+fn a_metric_that_the_task_lacks_is_refused_with_the_one_that_was_meant() {
+    let allowed = "`accuracy`, `macro_f1`, `macro_precision`, `macro_recall`, `loss` for tasks of kind `classification`";
+    for (written, meant) in [
+        ("f1", "macro_f1"),
+        ("macro-F1", "macro_f1"),
+        ("f1_macro", "macro_f1"),
+        ("eval_accuracy", "accuracy"),
+        ("acuracy", "accuracy"),
+        ("val_loss", "loss"),
+    ] {
+        let error = expand_in("/data", &format!("select: {written}\n{KEPT}"), &[]).unwrap_err();
+        assert!(error.contains(&format!("`select` is `{written}`")), "{error}");
+        assert!(error.contains(allowed), "{error}");
+        assert!(error.contains(&format!("did you mean `{meant}`?")), "{error}");
+    }
+    let other = expand_in("/data", &format!("select: perplexity\n{KEPT}"), &[]).unwrap_err();
+    assert!(other.contains(allowed) && !other.contains("did you mean"), "{other}");
 }

@@ -189,7 +189,8 @@ impl Occupant {
         let others = if self.trials > 1 { format!(" (+{} packed)", self.trials - 1) } else { String::new() };
         let Some(progress) = &self.latest else { return format!("{}{others}", self.work) };
         let Progress { step, steps, loss, rows_per_s, validation, .. } = progress;
-        let score = validation.map_or_else(String::new, |v| format!(", validation {}", phrase::score(&v, select)));
+        let score =
+            validation.map_or_else(String::new, |v| format!(", validation {}", phrase::score(&v, select)));
         format!("{}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{score}", self.work)
     }
 }

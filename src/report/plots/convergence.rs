@@ -3,6 +3,7 @@
 use crate::report::curves::Curve;
 use crate::report::findings::TaskFindings;
 use crate::report::measure::loss_unit;
+use crate::report::warnings;
 
 use super::Chart;
 use super::lines::{Line, Panel, names, page, steps, unnamed};
@@ -17,13 +18,15 @@ pub(super) fn chart(tasks: &[TaskFindings<'_>], lines: &[Line<'_>]) -> Option<Ch
     let task = tasks.first().filter(|_| !lines.is_empty())?;
     let measure = task.measure;
     let loss: Vec<Option<Curve>> = lines.iter().map(|line| line.smoothed(Curve::training_loss)).collect();
-    let validation: Vec<Option<Curve>> = lines.iter().map(|line| Curve::validation(&line.trials)).collect();
+    let validation: Vec<Option<Curve>> =
+        lines.iter().map(|line| Curve::validation(&line.trials, measure.metric)).collect();
     let steps = steps(&[&loss, &validation]);
     let mut scene = page(lines, LABELS);
     let title = format!("Training loss ({})", loss_unit(&task.task.objective));
-    Panel { pixels: LOSS, title: &title, factor: 1.0, steps }.draw(&mut scene, lines, &loss);
+    Panel { pixels: LOSS, title: &title, factor: 1.0, steps, levels: &[] }.draw(&mut scene, lines, &loss);
     let title = format!("Validation {}", measure.heading());
-    let panel = Panel { pixels: VALIDATION, title: &title, factor: measure.factor(), steps };
+    let levels = levels(tasks);
+    let panel = Panel { pixels: VALIDATION, title: &title, factor: measure.factor(), steps, levels: &levels };
     let frame = panel.draw(&mut scene, lines, &validation);
     let end = |curve: &Option<Curve>| -> Option<Point> {
         let curve = curve.as_ref()?;
@@ -35,12 +38,19 @@ pub(super) fn chart(tasks: &[TaskFindings<'_>], lines: &[Line<'_>]) -> Option<Ch
         name: "convergence".to_owned(),
         title: "Convergence".to_owned(),
         task: None,
-        caption: caption(measure.title(), lines),
+        caption: caption(measure.title(), lines, !levels.is_empty()),
         scene,
     })
 }
 
-fn caption(metric: &str, lines: &[Line<'_>]) -> String {
+/// The majority class of a task that stands alone: several would lie over one another.
+fn levels(tasks: &[TaskFindings<'_>]) -> Vec<(String, f64)> {
+    let [task] = tasks else { return Vec::new() };
+    let spread = task.baseline.as_ref().and_then(|baseline| baseline.validation(task.measure.metric));
+    spread.map(|spread| (warnings::labelled(task.measure, &spread), spread.mean)).into_iter().collect()
+}
+
+fn caption(metric: &str, lines: &[Line<'_>], levels: bool) -> String {
     let which = if unnamed(lines) > 0 {
         " Coloured: the best configuration of each method; grey: the others."
     } else {
@@ -49,8 +59,9 @@ fn caption(metric: &str, lines: &[Line<'_>]) -> String {
     let validation = if metric == "loss" { "validation loss" } else { metric };
     format!(
         "Training loss and validation {metric} by optimiser step. {}Loss is smoothed by a moving average over a \
-         twentieth of training, {validation} is as measured.{which}",
+         twentieth of training, {validation} is as measured.{which}{}",
         means(lines),
+        if levels { " Dashed: always answering the majority class." } else { "" },
     )
 }
 

@@ -101,7 +101,12 @@ pub(super) struct Panel<'a> {
     pub(super) factor: f64,
     /// Range of steps.
     pub(super) steps: (f64, f64),
+    /// Scores of what does not train, each with its name, in the curves' unit: thin dashed lines across.
+    pub(super) levels: &'a [(String, f64)],
 }
+
+/// Levels that are further from the curves than this share of their range are noted, not drawn.
+const FARTHEST: f64 = 1.0;
 
 impl<'a> Panel<'a> {
     /// Draws one curve for each line that has one.
@@ -114,6 +119,14 @@ impl<'a> Panel<'a> {
             low = below.iter().map(|v| v * self.factor).fold(low, f64::min);
             high = above.iter().map(|v| v * self.factor).fold(high, f64::max);
         }
+        let reach = FARTHEST * (high - low);
+        let (near, far): (Vec<_>, Vec<_>) = self.levels.iter().partition(|(_, value)| {
+            let value = value * self.factor;
+            value >= low - reach && value <= high + reach
+        });
+        for (_, value) in &near {
+            (low, high) = (low.min(value * self.factor), high.max(value * self.factor));
+        }
         let room = 0.04 * (high - low);
         let frame = Frame {
             x: Scale::linear(self.steps, self.pixels),
@@ -122,6 +135,7 @@ impl<'a> Panel<'a> {
             y_title: self.title,
         };
         frame.draw(scene);
+        self.draw_levels(scene, &frame, (&near, &far));
         let points = |curve: &Curve, values: &[f64]| -> Vec<Point> {
             curve.steps.iter().zip(values).map(|(step, v)| frame.at(*step, v * self.factor)).collect()
         };
@@ -138,7 +152,27 @@ impl<'a> Panel<'a> {
         }
         frame
     }
+
+    /// Lines across, each with its name where it begins; those far off are noted at its edge.
+    fn draw_levels(&self, scene: &mut Scene, frame: &Frame<'_>, (near, far): (&[&Level], &[&Level])) {
+        let (left, right) = self.pixels;
+        let small = Font { px: TEXT_PX - 2.0, color: NOTE, ..Font::plain(Anchor::End) };
+        for (name, value) in near {
+            let (_, y) = frame.at(0.0, value * self.factor);
+            scene.line(&[(left, y), (right, y)], Stroke { color: GREY, width: 1.0, dashed: true });
+            let side = if y - 9.0 < TOP { 1.0 } else { -1.0 };
+            scene.text((right - 4.0, y + side * 9.0), name.clone(), small);
+        }
+        for (name, value) in far {
+            let (_, y) = frame.at(0.0, value * self.factor);
+            let (side, at) = if y > BOTTOM { ("below", BOTTOM - 9.0) } else { ("above", TOP + 9.0) };
+            scene.text((right - 4.0, at), format!("{name}, {side} the axis"), small);
+        }
+    }
 }
+
+/// A score of something that does not train, with its name.
+type Level = (String, f64);
 
 /// The range of steps over all curves.
 pub(super) fn steps(curves: &[&[Option<Curve>]]) -> (f64, f64) {

@@ -26,13 +26,18 @@ use super::sections::side_by_side;
 use scene::{PALETTE, Rgb};
 
 /// What names of charts begin with; of one task among several, the task's name follows.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 13] = [
     "convergence",
     "training",
     "rank-alpha",
     "accuracy-vs-parameters",
     "macro-f1-vs-parameters",
+    "macro-precision-vs-parameters",
+    "macro-recall-vs-parameters",
     "loss-vs-parameters",
+    "perplexity-vs-parameters",
+    "bits-per-token-vs-parameters",
+    "sequence-loss-vs-parameters",
     "f1-vs-parameters",
     "exact-match-vs-parameters",
 ];
@@ -113,7 +118,7 @@ fn courses(tasks: &[TaskFindings<'_>]) -> Vec<Chart> {
 fn comparisons(task: &TaskFindings<'_>) -> impl Iterator<Item = Chart> {
     // Of the losses that follow from one another, one says it all.
     let told = |measure: &Measure| *measure == task.measure || measure.metric.is_share();
-    let measures = Measure::shown(&task.task.objective).into_iter().filter(told);
+    let measures = task.shown().into_iter().filter(told);
     measures.map(|measure| parameters::chart(task, measure)).chain([rank_alpha::chart(task)]).flatten()
 }
 

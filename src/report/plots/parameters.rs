@@ -5,12 +5,13 @@
 use crate::report::axes::method_name;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::measure::Measure;
+use crate::report::warnings;
 use crate::trial::Method;
 
 use super::pareto::front;
 use super::place::{Bounds, around, is_free, overlap};
 use super::scale::{Frame, Scale};
-use super::scene::{Anchor, Font, Form, GREY, INK, PAPER, Point, Scene, Stroke, TEXT_PX, text_width};
+use super::scene::{Anchor, Font, Form, GREY, INK, PAPER, Point, Rgb, Scene, Stroke, TEXT_PX, text_width};
 use super::{Chart, method_color};
 
 const PAGE: (f64, f64) = (820.0, 480.0);
@@ -34,6 +35,35 @@ struct Dot<'a> {
     on_front: bool,
 }
 
+/// Something that trains nothing.
+struct Reference {
+    label: String,
+    /// Its score in the axis' unit.
+    value: f64,
+    /// Whether its label says the score.
+    valued: bool,
+    color: Rgb,
+    width: f64,
+}
+
+impl Reference {
+    fn base(base: &Entry, measure: Measure) -> Self {
+        let color = method_color(&base.summary.configuration.method);
+        Self { label: base.label.clone(), value: place(base, measure).1, valued: false, color, width: 1.4 }
+    }
+
+    fn majority(task: &TaskFindings<'_>, measure: Measure) -> Option<Self> {
+        let spread = task.baseline.as_ref()?.reported(measure.metric)?;
+        Some(Self {
+            label: warnings::labelled(measure, &spread),
+            value: measure.factor() * spread.mean,
+            valued: true,
+            color: GREY,
+            width: 1.0,
+        })
+    }
+}
+
 /// References that are further from the others than this share of their range are not drawn to scale.
 const FARTHEST: f64 = 0.6;
 
@@ -49,9 +79,14 @@ pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> 
     let mut scene = Scene::new(PAGE.0, PAGE.1);
     let title = format!("{rows} {}", measure.heading());
     let (x, y) = ranges(&entries, measure);
-    let (near, far): (Vec<&Entry>, Vec<&Entry>) =
-        bases.iter().partition(|base| is_near(place(base, measure).1, y));
-    let y = near.iter().map(|base| place(base, measure).1).fold(y, |y, v| (y.0.min(v), y.1.max(v)));
+    let untrained: Vec<Reference> = bases
+        .iter()
+        .map(|base| Reference::base(base, measure))
+        .chain(Reference::majority(task, measure))
+        .collect();
+    let (near, far): (Vec<&Reference>, Vec<&Reference>) =
+        untrained.iter().partition(|one| is_near(one.value, y));
+    let y = near.iter().map(|one| one.value).fold(y, |y, v| (y.0.min(v), y.1.max(v)));
     let frame = frame(x, y, &title, measure);
     frame.draw(&mut scene);
     let dots = dots(&entries, &frame, measure);
@@ -66,24 +101,25 @@ pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> 
         name: format!("{}-vs-parameters", measure.metric.name().replace('_', "-")),
         title: format!("{} against trainable parameters", capital(measure.title())),
         task: None,
-        caption: caption(rows, measure, !bases.is_empty(), task.averaged()),
+        caption: caption(rows, measure, !untrained.is_empty(), task.averaged()),
         scene,
     })
 }
 
 fn caption(rows: &str, measure: Measure, has_base: bool, over: Option<&str>) -> String {
-    let side = if measure.metric.higher_is_better() { "higher" } else { "lower" };
+    let (side, more) = if measure.metric.higher_is_better() { ("high", "higher") } else { ("low", "lower") };
     let spread =
         over.map(|over| format!(" (mean over {over}, bars: ± one standard deviation)")).unwrap_or_default();
     let base = if has_base {
-        " A model that is not trained has no place on that scale: its score is a dashed line across, or a \
-         note where it lies outside the axis."
+        " What is not trained has no place on that scale: its score is a dashed line across, or a note where it \
+         lies outside the axis."
     } else {
         ""
     };
     format!(
-        "{rows} {}{spread} against the number of trainable parameters, on a logarithmic scale. Dashed: the Pareto \
-         front, where no configuration has both fewer trainable parameters and a {side} mean. Points with equal \
+        "{rows} {}{spread} against the number of trainable parameters, on a logarithmic scale. Dashed stairs: the \
+         Pareto front. No other configuration has as few or fewer trainable parameters and as {side} or {more} a \
+         mean as one on it, one of the two strictly. Points with equal \
          counts are set side by side. A hollow point lacks trials and is not on the front. The front describes; \
          the selection is made on validation rows.{base}",
         measure.title(),
@@ -139,29 +175,32 @@ fn frame<'a>(x: (f64, f64), y: (f64, f64), y_title: &'a str, measure: Measure) -
 /// (of two at most; the table has them all). Returns the places in the plot that this takes.
 fn references(
     scene: &mut Scene,
-    (near, far): (&[&Entry], &[&Entry]),
+    (near, far): (&[&Reference], &[&Reference]),
     frame: &Frame<'_>,
     measure: Measure,
 ) -> Vec<Bounds> {
     let mut taken = Vec::new();
     let font = Font { px: TEXT_PX - 1.0, ..Font::plain(Anchor::Start) };
-    for base in near {
-        let y = frame.y.at(place(base, measure).1);
-        let color = method_color(&base.summary.configuration.method);
-        scene.line(&[(LEFT, y), (RIGHT, y)], Stroke { color, width: 1.4, dashed: true });
+    for one in near {
+        let y = frame.y.at(one.value);
+        scene.line(&[(LEFT, y), (RIGHT, y)], Stroke { color: one.color, width: one.width, dashed: true });
         taken.push((LEFT, y - 2.0, RIGHT, y + 2.0));
-        let size = (text_width(&base.label, TEXT_PX - 1.0), 1.25 * TEXT_PX);
+        let size = (text_width(&one.label, TEXT_PX - 1.0), 1.25 * TEXT_PX);
         let beside = |side: f64| around((LEFT + 6.0 + size.0 / 2.0, y + side * 10.0), size);
         let page = (LEFT, TOP - 8.0, RIGHT, BOTTOM - 2.0);
         if let Some(side) = [-1.0, 1.0].into_iter().find(|&side| is_free(beside(side), page, &taken)) {
-            scene.text((LEFT + 6.0, y + side * 10.0), base.label.clone(), font);
+            scene.text((LEFT + 6.0, y + side * 10.0), one.label.clone(), font);
             taken.push(beside(side));
         }
     }
-    for (base, row) in far.iter().zip([40.0, 58.0]) {
-        let value = place(base, measure).1;
-        let side = if frame.y.at(value) > BOTTOM { "below" } else { "above" };
-        let text = format!("{}: {}, {side} the axis", base.label, measure.value(value / measure.factor()));
+    for (one, row) in far.iter().zip([40.0, 58.0]) {
+        let side = if frame.y.at(one.value) > BOTTOM { "below" } else { "above" };
+        let text = match one.valued {
+            true => format!("{}, {side} the axis", one.label),
+            false => {
+                format!("{}: {}, {side} the axis", one.label, measure.value(one.value / measure.factor()))
+            }
+        };
         scene.text((RIGHT, row), text, Font { anchor: Anchor::End, ..font });
     }
     taken

@@ -33,7 +33,7 @@ pub(super) fn chart(lines: &[Line<'_>]) -> Option<Chart> {
     let mut scene = page(lines, LABELS);
     let mut left = LEFT;
     for ((title, _), curves) in PANELS.into_iter().zip(&curves) {
-        let panel = Panel { pixels: (left, left + PANEL.0), title, factor: 1.0, steps };
+        let panel = Panel { pixels: (left, left + PANEL.0), title, factor: 1.0, steps, levels: &[] };
         panel.draw(&mut scene, lines, curves);
         left += PANEL.1;
     }

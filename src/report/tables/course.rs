@@ -93,10 +93,11 @@ fn training_cells(task: &TaskFindings<'_>, entry: &Entry) -> Option<Vec<String>>
 /// nothing has been evaluated.
 #[must_use]
 pub fn by_epoch(tasks: &[TaskFindings<'_>]) -> Option<Table> {
-    let objective = &tasks.first()?.task.objective;
+    let first = tasks.first()?;
+    let objective = &first.task.objective;
     let loss = Measure::new(Metric::Loss, objective);
     let mut shown = vec![loss];
-    shown.extend(Measure::shown(objective).into_iter().filter(|measure| measure.metric != Metric::Loss));
+    shown.extend(first.shown().into_iter().filter(|measure| measure.metric != Metric::Loss));
     let mut columns: Vec<Column> = task_column(tasks).into_iter().collect();
     columns.push(Column::text("configuration"));
     columns.extend(numbers(["epoch", format!("training {}", loss.heading()).as_str()]));

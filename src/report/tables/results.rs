@@ -2,9 +2,11 @@
 
 use crate::quantity;
 use crate::report::axes::{self, Axis, SHOWN};
+use crate::report::baseline::Baseline;
 use crate::report::findings::{Entry, Findings, TaskFindings};
-use crate::report::format;
+use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
+use crate::report::statistics::Spread;
 use crate::run::record::{TrialRecord, TrialState};
 use crate::task::Objective;
 use crate::trial::Configuration;
@@ -37,7 +39,7 @@ pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
     let mut table = Table::new(columns);
     for task in tasks {
         for entry in &task.entries {
-            let mut cells = vec![mark(entry).to_owned()];
+            let mut cells = vec![mark(task, entry)];
             cells.extend(task_cell(tasks, task));
             cells.extend(
                 settings.iter().map(|axis| or_none((axis.value)(&entry.summary.configuration), |v| v)),
@@ -45,17 +47,39 @@ pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
             cells.extend(measured.cells(entry));
             table.push(entry.selected, cells);
         }
+        if let Some(baseline) = &task.baseline {
+            let mut cells = vec!["baseline".to_owned()];
+            cells.extend(task_cell(tasks, task));
+            cells.extend(settings.iter().map(|axis| match axis.title {
+                "method" => Baseline::LABEL.to_owned(),
+                _ => NONE.to_owned(),
+            }));
+            cells.extend(measured.baseline(baseline));
+            table.push(false, cells);
+        }
     }
     table
 }
 
-/// ★ for what is selected, a word for what is there to be compared with.
-fn mark(entry: &Entry) -> &'static str {
-    match (entry.selected, entry.summary.is_base()) {
-        (true, _) => "★",
-        (false, true) => "reference",
-        (false, false) => "",
+/// ★ for what is selected, words for what is there to be compared with, is as good as the selected one or
+/// answers one class.
+fn mark(task: &TaskFindings<'_>, entry: &Entry) -> String {
+    let summary = &entry.summary;
+    let mut marks: Vec<String> = Vec::new();
+    match (entry.selected, summary.is_base()) {
+        (true, _) => marks.push("★".to_owned()),
+        (false, true) => marks.push("reference".to_owned()),
+        (false, false) => {}
     }
+    if task.tied().any(|tied| std::ptr::eq(tied, entry)) {
+        marks.push("tied".to_owned());
+    }
+    if summary.answers_one_class() {
+        marks.push("one class".to_owned());
+    } else if summary.one_class > 0 {
+        marks.push(format!("one class in {} of {}", summary.one_class, summary.done));
+    }
+    marks.join(", ")
 }
 
 /// Which numbers a table of results has.
@@ -71,7 +95,7 @@ impl Measured {
     fn of(tasks: &[TaskFindings<'_>]) -> Self {
         let objective = tasks.first().map(|task| &task.task.objective);
         Self {
-            shown: objective.map(Measure::shown).unwrap_or_default(),
+            shown: tasks.first().map(TaskFindings::shown).unwrap_or_default(),
             has_folds: tasks.iter().any(|task| task.record.sweep.splitting.splits() > 1),
             has_seeds: tasks.iter().any(TaskFindings::has_seeds),
             is_tested: tasks.iter().any(|task| task.task.is_tested()),
@@ -108,6 +132,26 @@ impl Measured {
             .map(str::to_owned),
         );
         titles
+    }
+
+    fn baseline(&self, baseline: &Baseline) -> Vec<String> {
+        let mut cells = vec![NONE.to_owned(); 1 + usize::from(self.has_seeds)];
+        if let Some(primary) = self.shown.first() {
+            let spread = baseline.validation(primary.metric);
+            cells.push(primary.spread(spread.as_ref()));
+            if self.has_folds {
+                let metric = primary.metric;
+                let best = |spread: Spread| {
+                    primary.value(if metric.higher_is_better() { spread.max } else { spread.min })
+                };
+                cells.push(or_none(spread, best));
+            }
+        }
+        let scores = if self.is_tested { Baseline::test } else { Baseline::validation };
+        let of = |measure: &Measure| measure.spread(scores(baseline, measure.metric).as_ref());
+        cells.extend(self.others().iter().map(of));
+        cells.resize(self.titles().len(), NONE.to_owned());
+        cells
     }
 
     fn cells(&self, entry: &Entry) -> Vec<String> {

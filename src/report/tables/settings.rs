@@ -2,11 +2,13 @@
 
 use std::path::Path;
 
+use crate::outcome::Metric;
 use crate::quantity;
 use crate::report::axes::{self, Axis, SHOWN};
 use crate::report::curves::CONVERGED_SHARE;
 use crate::report::findings::Findings;
 use crate::report::format::{self, NONE};
+use crate::report::warnings;
 use crate::task::{Cleaning, Objective, Task, TextLayout};
 use crate::trial::{Configuration, Method, Splitting};
 
@@ -30,6 +32,7 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     }
     rows.extend(of_objective(findings.objective()));
     rows.push(("validation", splitting(sweep.splitting)));
+    rows.push(("selected by", findings.measure().title().to_owned()));
     rows.extend(SHOWN.iter().chain(&axes::OTHER).filter_map(|axis| values(axis, &configurations)));
     let mut table = Table::new(vec![Column::text("setting"), Column::text("value")]);
     for (name, value) in rows {
@@ -70,7 +73,7 @@ fn of_task(task: &Task) -> Vec<(&'static str, String)> {
 
 fn of_objective(objective: &Objective) -> Vec<(&'static str, String)> {
     match objective {
-        Objective::Classification(c) => vec![("labels", c.labels.join(", "))],
+        Objective::Classification(c) => vec![("labels", listed(&c.labels))],
         Objective::LanguageModelling(l) => vec![("sequences", layout(l.layout).to_owned())],
         Objective::QuestionAnswering(q) => {
             vec![
@@ -78,6 +81,15 @@ fn of_objective(objective: &Objective) -> Vec<(&'static str, String)> {
                 ("longest answer (tokens)", q.max_new_tokens.to_string()),
             ]
         }
+    }
+}
+
+/// Names in a row: in quotes where a comma within one would be taken for the end of it.
+fn listed(names: &[String]) -> String {
+    if names.iter().any(|name| name.contains(',')) {
+        names.iter().map(|name| format!("“{name}”")).collect::<Vec<_>>().join(", ")
+    } else {
+        names.join(", ")
     }
 }
 
@@ -153,7 +165,8 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
     let within = if findings.has_tasks() { " within each task" } else { "" };
     let mut notes = vec![format!(
         "★ marks the selected configuration. Configurations are ranked and selected{within} by {} mean \
-         validation {title} over {}{}; test rows are evaluated once per trial and take no part in it.{}",
+         validation {title} over {}{}, of equals the one that trains fewer parameters, then the first of the \
+         grid; test rows are evaluated once per trial and take no part in it.{}",
         if findings.measure().metric.higher_is_better() { "the highest" } else { "the lowest" },
         quantity::counted(folds, "fold"),
         if seeds { " and all seeds" } else { "" },
@@ -164,6 +177,7 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
             (false, false) => "",
         },
     )];
+    notes.extend(against_nothing(findings));
     if folds > 1 {
         notes.push(
             "The 95 % interval is Student's t over folds. It takes folds as independent, which they are not, \
@@ -202,6 +216,61 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
             .to_owned(),
     );
     notes
+}
+
+/// What configurations are held against before anything is selected.
+fn against_nothing(findings: &Findings<'_>) -> Vec<String> {
+    let mut notes = Vec::new();
+    let majorities: Vec<String> = findings
+        .tasks
+        .iter()
+        .filter_map(|task| Some((task.task, warnings::majority(task)?)))
+        .map(|(task, classes)| match findings.has_tasks() {
+            true => format!("{classes} in `{}`", task.name),
+            false => classes,
+        })
+        .collect();
+    if !majorities.is_empty() {
+        notes.push(format!(
+            "The majority class is the one that most training rows have ({}); its row is what always answering \
+             it scores on the very same rows, with the loss of answering the classes' shares of the training rows.",
+            majorities.join(", "),
+        ));
+    }
+    let classes = matches!(findings.objective(), Objective::Classification(_));
+    if classes {
+        notes.push(
+            "A trial answers one class where its macro averages are those of one answer to every row. \
+             Configurations that do so on all folds are neither tested nor ranked among themselves."
+                .to_owned(),
+        );
+    }
+    if findings.tasks.iter().any(|task| task.chance.is_some()) {
+        notes.push(how_tested(findings, classes));
+    }
+    notes
+}
+
+fn how_tested(findings: &Findings<'_>, classes: bool) -> String {
+    let metric = findings.measure().metric;
+    let (than, test) = match (classes && metric.is_share(), metric) {
+        (true, Metric::Accuracy) => (
+            "the majority class",
+            "by a one-sided exact binomial test of the rows of all folds that are right, times the number of \
+             configurations (Bonferroni), at 0.05",
+        ),
+        (true, _) => (
+            "the majority class",
+            "in it, and in macro recall one by the number of classes by a one-sided normal test with the largest \
+             variance that guesses can have, times the number of configurations (Bonferroni), at 0.05",
+        ),
+        (false, _) => (
+            if classes { "the majority class" } else { "the untrained base" },
+            "by the corrected resampled t-test at 0.05 where there are folds, by its mean alone where there is one \
+             split",
+        ),
+    };
+    format!("A configuration is selected only if the best one beats {than} beyond chance: {test}.")
 }
 
 fn convergence(findings: &Findings<'_>) -> String {

@@ -1,6 +1,7 @@
 //! Owns the tables over folds: spreads with tests, and every fold's score. Pure.
 
 use crate::quantity;
+use crate::report::baseline::Baseline;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
@@ -40,14 +41,37 @@ pub fn statistics(tasks: &[TaskFindings<'_>]) -> Table {
     for task in tasks {
         for entry in &task.entries {
             let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
-            cells.extend(cells_of(entry, task.measure));
+            cells.extend(cells_of(entry, task));
             table.push(entry.selected, cells);
+        }
+        if let Some(baseline) = &task.baseline {
+            let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
+            cells.extend(baseline_cells(baseline, task));
+            table.push(false, cells);
         }
     }
     table
 }
 
-fn cells_of(entry: &Entry, measure: Measure) -> Vec<String> {
+fn baseline_cells(baseline: &Baseline, task: &TaskFindings<'_>) -> Vec<String> {
+    let measure = task.measure;
+    let spread = baseline.validation(measure.metric);
+    let selected = task.selected().and_then(|selected| selected.summary.over_folds());
+    let difference = spread.zip(selected).map(|(own, selected)| own.mean - selected.mean);
+    let mut cells = vec![
+        Baseline::LABEL.to_owned(),
+        spread.map_or(0, |spread| spread.n).to_string(),
+        mean_of(spread.as_ref(), |mean| measure.value(mean)),
+        or_none(spread.and_then(|spread| spread.std), |std| measure.value(std)),
+    ];
+    cells.extend([NONE; 3].map(str::to_owned));
+    cells.push(or_none(difference, |difference| measure.difference(difference)));
+    cells.extend([NONE, NONE, NONE, "baseline"].map(str::to_owned));
+    cells
+}
+
+fn cells_of(entry: &Entry, task: &TaskFindings<'_>) -> Vec<String> {
+    let measure = task.measure;
     // Over folds alone: seeds of one split share its rows.
     let spread = entry.summary.over_folds();
     let spread = spread.as_ref();
@@ -69,6 +93,13 @@ fn cells_of(entry: &Entry, measure: Measure) -> Vec<String> {
             if comparison.is_significant() { "yes" } else { "no" }.to_owned(),
         ],
         None if entry.selected => ["selected", NONE, NONE, NONE, NONE].map(str::to_owned),
+        None if entry.summary.answers_one_class() => {
+            [NONE, NONE, NONE, NONE, "answers one class"].map(str::to_owned)
+        }
+        None if task.tied().any(|tied| std::ptr::eq(tied, entry)) => {
+            ["tied", NONE, NONE, NONE, NONE].map(str::to_owned)
+        }
+        None if task.selected().is_none() => [NONE, NONE, NONE, NONE, "none selected"].map(str::to_owned),
         None => [NONE, NONE, NONE, NONE, "not testable"].map(str::to_owned),
     });
     cells
@@ -104,6 +135,17 @@ pub fn folds(tasks: &[TaskFindings<'_>]) -> Option<Table> {
             cells.extend(fold_cells(entry, task.measure, planned));
             table.push(entry.selected, cells);
         }
+        if let Some(baseline) = &task.baseline {
+            let (measure, scores) = (task.measure, baseline.scores(task.measure.metric));
+            let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
+            cells.push(Baseline::LABEL.to_owned());
+            cells.extend((0..planned).map(|fold| {
+                or_none(scores.iter().find(|(at, _)| *at == fold), |(_, score)| measure.value(*score))
+            }));
+            cells.push(measure.spread(baseline.validation(measure.metric).as_ref()));
+            cells.extend([NONE; 3].map(str::to_owned));
+            table.push(false, cells);
+        }
     }
     Some(table)
 }
@@ -112,7 +154,10 @@ fn fold_cells(entry: &Entry, measure: Measure, planned: usize) -> Vec<String> {
     let summary = &entry.summary;
     let mut cells = vec![entry.label.clone()];
     cells.extend((0..planned).map(|fold| {
-        or_none(summary.folds.iter().find(|one| one.fold == fold), |one| measure.value(one.score))
+        or_none(summary.folds.iter().find(|one| one.fold == fold), |one| {
+            let mark = if one.one_class { " (one class)" } else { "" };
+            format!("{}{mark}", measure.value(one.score))
+        })
     }));
     let seconds: f64 = summary.folds.iter().map(|one| one.wall_s).sum();
     cells.extend([

@@ -1,9 +1,12 @@
 //! Owns the tables over all tasks and over seeds. Pure.
 
+use crate::outcome::Metric;
 use crate::quantity;
+use crate::report::baseline::Baseline;
 use crate::report::findings::{Entry, Findings};
 use crate::report::format::NONE;
 use crate::report::measure::Measure;
+use crate::report::statistics::{Spread, mean};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
@@ -13,7 +16,8 @@ pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
     let pools = &findings.pools;
     let first = pools.first()?;
     let by_token = first.validation.tokens > 0;
-    let shown: Vec<Measure> = Measure::shown(findings.objective())
+    let shown: Vec<Measure> = findings
+        .shown()
         .into_iter()
         .filter(|measure| pools.iter().any(|pool| pool.reported().scores.contains_key(&measure.metric)))
         .collect();
@@ -46,7 +50,34 @@ pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
         }
         table.push(pool.best, cells);
     }
+    if let Some(cells) = baseline_cells(findings, &shown, (tested, by_token)) {
+        table.push(false, cells);
+    }
     Some(table)
+}
+
+/// The majority class over all tasks, each counting the same; `None` unless every task has one.
+fn baseline_cells(
+    findings: &Findings<'_>,
+    shown: &[Measure],
+    (tested, by_token): (bool, bool),
+) -> Option<Vec<String>> {
+    let baselines: Vec<&Baseline> =
+        findings.tasks.iter().map(|task| task.baseline.as_ref()).collect::<Option<_>>()?;
+    let over = |measure: &Measure, of: fn(&Baseline, Metric) -> Option<Spread>| {
+        let means: Option<Vec<f64>> =
+            baselines.iter().map(|baseline| Some(of(baseline, measure.metric)?.mean)).collect();
+        or_none(means, |means| measure.value(mean(&means)))
+    };
+    let all = findings.tasks.len();
+    let mut cells = vec!["baseline".to_owned(), Baseline::LABEL.to_owned(), NONE.to_owned()];
+    cells.push(format!("{all} of {all}"));
+    cells.extend(shown.iter().map(|measure| over(measure, Baseline::validation)));
+    if tested {
+        cells.extend(shown.iter().map(|measure| over(measure, Baseline::test)));
+    }
+    cells.extend(by_token.then(|| NONE.to_owned()));
+    Some(cells)
 }
 
 /// Spread over seeds, in ranking order within each task; `None` where no configuration has several.

@@ -1,0 +1,182 @@
+//! Owns the question that comes before all others: is the best configuration better than no training at
+//! all, by more than chance? Pure.
+//!
+//! Classifiers are held against the majority class, other models against the untrained base. Accuracy
+//! is tested on rows: in cross-validation each row is judged once, and given the rows' classes a model
+//! that learned nothing is right on no more of them than the majority class, up to binomial chance.
+//! Of macro averages any guess beats one answer, so what is tested is macro recall, which no guess
+//! brings above one by the number of classes, with the largest variance that guesses can have. Both are
+//! multiplied by the number of configurations, the best of which was looked for (Bonferroni). Losses and
+//! answers have no such test; their differences on the same folds have.
+
+use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
+
+use crate::outcome::Metric;
+use crate::trial::Splitting;
+
+use super::baseline::Baseline;
+use super::findings::{Entry, held_out_to_trained};
+use super::statistics::{Spread, corrected_t_test, mean};
+
+/// The level at which a lead counts as more than chance.
+pub const LEVEL: f64 = 0.05;
+
+/// How the best configuration compares with no training.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Chance {
+    /// What it is compared with, in words.
+    pub than: String,
+    /// That one's mean of the metric that selects, on validation rows.
+    pub its: f64,
+    /// What the judgement stands on.
+    pub grounds: Grounds,
+    /// Whether it is better, and by more than chance.
+    pub beaten: bool,
+}
+
+/// What a judgement stands on.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Grounds {
+    /// The best configuration, and with it every other, gives one answer to every row.
+    OneClass,
+    /// A one-sided exact binomial test of the rows that are right.
+    Rows {
+        /// Validation rows of all folds.
+        rows: u64,
+        /// p, before any correction.
+        p: f64,
+        /// Configurations that were tried.
+        tried: usize,
+    },
+    /// A one-sided normal test of macro recall.
+    Recall {
+        /// Validation rows of all folds.
+        rows: u64,
+        /// p, before any correction.
+        p: f64,
+        /// Configurations that were tried.
+        tried: usize,
+    },
+    /// The corrected resampled t-test over folds.
+    Folds {
+        /// Its two-sided p.
+        p: f64,
+    },
+    /// Nothing but the means: there is one split, or folds that all say the same.
+    Means,
+}
+
+impl Chance {
+    /// Of the best of `tried` configurations; `None` where there is nothing to hold it against.
+    #[must_use]
+    pub fn of(best: &Entry, tried: usize, against: Against<'_>) -> Option<Self> {
+        let metric = best.summary.primary;
+        let own = best.summary.selecting()?.mean;
+        if best.summary.answers_one_class() {
+            let its = against.baseline.and_then(|baseline| baseline.validation(metric));
+            return Some(Self {
+                than: "one class".to_owned(),
+                its: its.map_or(own, |its| its.mean),
+                grounds: Grounds::OneClass,
+                beaten: false,
+            });
+        }
+        let (than, scores) = against.reference(metric)?;
+        let its = Spread::of(&scores.iter().map(|(_, score)| *score).collect::<Vec<_>>())?.mean;
+        let baseline = against.baseline.filter(|_| metric.is_share());
+        let grounds = match baseline.map(|baseline| (metric, baseline)) {
+            Some((Metric::Accuracy, baseline)) => rows(best, baseline, tried),
+            Some((_, baseline)) => recall(best, baseline, tried),
+            None => folds(best, &scores, against.splitting),
+        };
+        let beyond = match grounds {
+            Grounds::OneClass => false,
+            Grounds::Rows { p, tried, .. } | Grounds::Recall { p, tried, .. } => bonferroni(p, tried) < LEVEL,
+            Grounds::Folds { p } => p < LEVEL,
+            Grounds::Means => true,
+        };
+        Some(Self { than, its, grounds, beaten: beyond && metric.better(own, its) })
+    }
+}
+
+/// What configurations are held against.
+#[derive(Clone, Copy)]
+pub struct Against<'a> {
+    /// The majority class, where there are classes.
+    pub baseline: Option<&'a Baseline>,
+    /// An untrained base, where there are none.
+    pub base: Option<&'a Entry>,
+    /// How rows are divided.
+    pub splitting: Splitting,
+}
+
+impl Against<'_> {
+    /// What it is called, and its score on each fold.
+    fn reference(&self, metric: Metric) -> Option<(String, Vec<(usize, f64)>)> {
+        if let Some(baseline) = self.baseline {
+            return Some((format!("the {}", Baseline::LABEL), baseline.scores(metric)));
+        }
+        let base = self.base?;
+        let scores = base.summary.folds.iter().map(|fold| (fold.fold, fold.score)).collect();
+        Some(("the untrained base".to_owned(), scores))
+    }
+}
+
+/// p for the best of so many.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "configurations are few")]
+pub fn bonferroni(p: f64, tried: usize) -> f64 {
+    (p * tried as f64).min(1.0)
+}
+
+/// Right rows of all folds against as many rows with the majority's share.
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "row counts are far below 2^52"
+)]
+fn rows(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
+    let (mut all, mut right, mut theirs) = (0_u64, 0.0, 0.0);
+    for fold in &baseline.folds {
+        let Some(own) = best.summary.folds.iter().find(|own| own.fold == fold.fold) else { continue };
+        let rows: u64 = fold.rows.validation.iter().sum();
+        all += rows;
+        right += own.score * rows as f64;
+        theirs += fold.validation.get(Metric::Accuracy).unwrap_or(0.0) * rows as f64;
+    }
+    // Seeds are taken together: their mean may lie between two whole numbers of rows.
+    let at_least = (right + 1e-6).floor() as u64;
+    let share = theirs / (all.max(1)) as f64;
+    let p = match Binomial::new(share.clamp(0.0, 1.0), all) {
+        Ok(chance) if at_least > 0 => chance.sf(at_least - 1),
+        Ok(_) | Err(_) => 1.0,
+    };
+    Grounds::Rows { rows: all, p, tried }
+}
+
+/// Mean macro recall over folds against one by the number of classes.
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+fn recall(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
+    let (mut guesses, mut variances, mut rows) = (Vec::new(), Vec::new(), 0);
+    for fold in &baseline.folds {
+        let present: Vec<u64> = fold.rows.validation.iter().copied().filter(|rows| *rows > 0).collect();
+        let classes = present.len() as f64;
+        guesses.push(1.0 / classes);
+        // A guess takes a class with some probability q, and q (1 − q) is 1/4 at most.
+        variances.push(present.iter().map(|rows| 0.25 / *rows as f64).sum::<f64>() / (classes * classes));
+        rows += present.iter().sum::<u64>();
+    }
+    let own = best.summary.validation.get(&Metric::MacroRecall).map_or(0.0, |recall| recall.mean);
+    let deviation = (mean(&variances) / guesses.len() as f64).sqrt();
+    let p = Normal::standard().sf((own - mean(&guesses)) / deviation);
+    Grounds::Recall { rows, p: if p.is_nan() { 1.0 } else { p }, tried }
+}
+
+fn folds(best: &Entry, scores: &[(usize, f64)], splitting: Splitting) -> Grounds {
+    let its = |fold: usize| scores.iter().find(|(at, _)| *at == fold).map(|(_, score)| *score);
+    let differences: Vec<f64> =
+        best.summary.folds.iter().filter_map(|own| Some(own.score - its(own.fold)?)).collect();
+    corrected_t_test(&differences, held_out_to_trained(splitting))
+        .map_or(Grounds::Means, |test| Grounds::Folds { p: test.p })
+}

@@ -1,0 +1,164 @@
+//! Owns the sentences that keep a reader from believing too much: nothing learned, one class answered,
+//! ties. Without a full stop, so that the terminal and the page can both use them. Pure.
+
+use crate::quantity;
+
+use super::baseline::Baseline;
+use super::chance::{Chance, Grounds, bonferroni};
+use super::findings::{Entry, Findings, TaskFindings};
+use super::format;
+use super::measure::Measure;
+use super::statistics::{Spread, mean};
+
+/// With more tasks than this, those on which nothing was learned are named in one sentence.
+const MOST_TOLD: usize = 5;
+
+/// One sentence for each task on which no configuration is better than no training, but for chance.
+#[must_use]
+pub(super) fn unproven(findings: &Findings<'_>) -> Vec<String> {
+    let told: Vec<(&TaskFindings<'_>, &Entry, &Chance)> = findings
+        .tasks
+        .iter()
+        .filter_map(|task| task.unproven().map(|(best, chance)| (task, best, chance)))
+        .collect();
+    if told.len() > MOST_TOLD {
+        let names: Vec<&str> = told.iter().map(|(task, ..)| task.task.name.as_str()).collect();
+        return vec![format!(
+            "On {} of {} tasks no configuration beats {} beyond chance, and none is selected: `{}`",
+            told.len(),
+            findings.tasks.len(),
+            told[0].2.than,
+            names.join("`, `"),
+        )];
+    }
+    let one = |(task, best, chance): (&TaskFindings<'_>, &Entry, &Chance)| {
+        let said = nothing_learned(task, best, chance);
+        if findings.has_tasks() {
+            format!("Task `{}`: {said}", task.task.name)
+        } else {
+            said[..1].to_uppercase() + &said[1..]
+        }
+    };
+    told.into_iter().map(one).collect()
+}
+
+fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> String {
+    let measure = task.measure;
+    let its = measure.said(&measure.value(chance.its));
+    let tried = task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
+    let best_of =
+        if tried > 1 { format!("the best of {tried}, {},", best.label) } else { best.label.clone() };
+    let test = match chance.grounds {
+        Grounds::OneClass if tried > 1 => {
+            return format!(
+                "every configuration answers one class, which alone gives {its}: none is selected"
+            );
+        }
+        Grounds::OneClass => {
+            return format!("{} answers one class, which alone gives {its}: it is not selected", best.label);
+        }
+        Grounds::Rows { rows, p, tried } => {
+            format!(" (one-sided binomial test on {}: {})", validation_rows(rows), corrected(p, tried))
+        }
+        Grounds::Recall { rows, p, tried } => {
+            let test = "one-sided test of macro recall against one by the number of classes";
+            format!(" ({test}, on {}: {})", validation_rows(rows), corrected(p, tried))
+        }
+        Grounds::Folds { p } => format!(" (corrected resampled t-test over folds: p {})", p_sentence(p)),
+        Grounds::Means => String::new(),
+    };
+    let own = measure.spread(best.summary.selecting());
+    format!(
+        "no configuration beats {} beyond chance: {best_of} has validation {} against {}{test}; none is \
+         selected",
+        chance.than,
+        measure.said(&own),
+        with_unit(measure, chance.its),
+    )
+}
+
+fn validation_rows(rows: u64) -> String {
+    format!("{} validation rows", quantity::count(rows))
+}
+
+fn corrected(p: f64, tried: usize) -> String {
+    let own = p_sentence(p);
+    if tried < 2 {
+        return format!("p {own}");
+    }
+    let all = format::p_value(bonferroni(p, tried));
+    format!("p {own}; {all} after Bonferroni's correction for {tried} configurations")
+}
+
+/// A p value with its relation sign: `= 0.031`.
+pub(super) fn p_sentence(p: f64) -> String {
+    let text = format::p_value(p);
+    if text.starts_with('<') { text } else { format!("= {text}") }
+}
+
+/// How many configurations and trials answer one class, and what that alone gives; `None` where none
+/// does.
+#[must_use]
+pub(super) fn one_class(task: &TaskFindings<'_>) -> Option<String> {
+    let trained = || task.entries.iter().filter(|entry| !entry.summary.is_base());
+    let constant = || trained().filter(|entry| entry.summary.one_class > 0);
+    let trials: usize = constant().map(|entry| entry.summary.one_class).sum();
+    if trials == 0 {
+        return None;
+    }
+    let done: usize = trained().map(|entry| entry.summary.done).sum();
+    let alone = task.baseline.as_ref().and_then(|baseline| baseline.validation(task.measure.metric));
+    let alone = alone.map_or_else(|| of_constants(constant()), |spread| spread.mean);
+    Some(format!(
+        "{} of {} ({trials} of {}) answer{} one class; that alone gives {}",
+        constant().count(),
+        quantity::counted(trained().count(), "configuration"),
+        quantity::counted(done, "trial"),
+        if constant().count() == 1 { "s" } else { "" },
+        with_unit(task.measure, alone),
+    ))
+}
+
+/// The mean score of the folds that are answered by one class.
+fn of_constants<'a>(constant: impl Iterator<Item = &'a Entry>) -> f64 {
+    let folds = constant.flat_map(|entry| &entry.summary.folds).filter(|fold| fold.one_class);
+    mean(&folds.map(|fold| fold.score).collect::<Vec<_>>())
+}
+
+/// A value with its unit; a share's metric goes without saying where it is the one that selects.
+fn with_unit(measure: Measure, value: f64) -> String {
+    let text = measure.value(value);
+    if measure.metric.is_share() { format!("{text} %") } else { text }
+}
+
+/// What the selected configuration is tied with, to the last digit; `None` where with nothing.
+#[must_use]
+pub(super) fn tie(task: &TaskFindings<'_>) -> Option<String> {
+    let tied: Vec<&str> = task.tied().map(|entry| entry.label.as_str()).collect();
+    let selected = task.selected()?;
+    (!tied.is_empty()).then(|| {
+        format!(
+            "{} is tied with {}, to the last digit: of equals the one that trains less is selected, then the \
+             first of the grid",
+            selected.label,
+            tied.join(" and "),
+        )
+    })
+}
+
+/// What the majority class is, in words; `None` without one.
+#[must_use]
+pub(super) fn majority(task: &TaskFindings<'_>) -> Option<String> {
+    let baseline = task.baseline.as_ref()?;
+    let which = match &baseline.classes[..] {
+        [only] => format!("`{only}`"),
+        several => format!("on some folds or others `{}`", several.join("`, `")),
+    };
+    Some(which)
+}
+
+/// A baseline with its value: `majority class 38.7 %`.
+#[must_use]
+pub(super) fn labelled(measure: Measure, spread: &Spread) -> String {
+    format!("{} {}", Baseline::LABEL, with_unit(measure, spread.mean))
+}
