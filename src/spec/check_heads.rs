@@ -48,8 +48,8 @@ fn head(method: MethodName, task: &Task, model: &ModelSpec) -> Option<String> {
     let own = OwnHead::of(task, model);
     match (method, own) {
         (MethodName::Base, OwnHead::Absent) => Some(format!(
-            "model `{name}` has no classifier of its own: `base` evaluates a fresh one, which shows what chance \
-             gives"
+            "model `{name}` has no classifier of its own that gives a text one class: `base` evaluates a fresh \
+             one, which shows what chance gives"
         )),
         (MethodName::Base, OwnHead::Other) => Some(format!(
             "the classes of model `{name}` ({}) are not those of the task ({}): `base` evaluates a fresh \

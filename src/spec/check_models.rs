@@ -13,6 +13,7 @@ use super::read::missing;
 use super::source::{At, Place};
 use super::survey::{Fault, Survey};
 use super::survey_models::{FolderFacts, ModelFacts, TokenizerFacts, WeightFacts, weights_fault};
+use super::words::short;
 
 /// The models that are sound, by name. Every other one that was looked at has an error in the
 /// report.
@@ -205,10 +206,14 @@ fn vocabulary(
         return Some(());
     }
     let message = format!(
-        "the tokenizer has token ids up to {}, but the model's embedding only {rows} rows",
-        tokenizer.vocabulary - 1
+        "the tokenizer has token ids up to {} (`{}`), but the model's embedding only {rows} rows",
+        tokenizer.vocabulary - 1,
+        short(&tokenizer.last_token)
     );
     let error = report.error(tokenizer_place(raw), Problem::Model(message));
-    error.hint("use the tokenizer that the model was trained with");
+    error.hint(
+        "use the tokenizer that the model was trained with, or give the model its tokens in Python: \
+         `model.resize_token_embeddings(len(tokenizer))`, then save both",
+    );
     None
 }

@@ -59,6 +59,8 @@ pub(super) struct TokenizerFacts {
     pub(super) content: ContentHash,
     /// Rows that an embedding needs for it.
     pub(super) vocabulary: usize,
+    /// The token with the highest id.
+    pub(super) last_token: String,
     /// Special tokens around a text.
     pub(super) around_text: usize,
     /// Special tokens around a pair of texts.
@@ -267,10 +269,16 @@ fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
         path: path.to_path_buf(),
         content: ContentHash::from_digest(&hasher.finalize()),
         vocabulary: loaded.vocabulary_size(),
+        last_token: last_token(&loaded),
         around_text: around(false)?,
         around_pair: around(true)?,
         ends_texts: loaded.end_of_text().is_some(),
     })
+}
+
+fn last_token(tokenizer: &Tokenizer) -> String {
+    let id = u32::try_from(tokenizer.vocabulary_size().saturating_sub(1)).unwrap_or(u32::MAX);
+    tokenizer.token(id).unwrap_or_default()
 }
 
 /// More tokens than special ones can take.

@@ -13,4 +13,6 @@ mod grids;
 mod models;
 #[cfg(feature = "torch")]
 mod own_head;
+#[cfg(feature = "torch")]
+mod pooler;
 mod site;

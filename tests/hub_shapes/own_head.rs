@@ -12,7 +12,7 @@ use crate::site::Site;
 const CLASSES: [&str; 3] = ["zebra", "ant", "mole"];
 
 /// The fixture as a finished classifier for them.
-fn classifier(folder: &Path) {
+pub(crate) fn classifier(folder: &Path) {
     let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/bert");
     fs::create_dir_all(folder).unwrap();
     fs::copy(fixture.join("model.safetensors"), folder.join("model.safetensors")).unwrap();

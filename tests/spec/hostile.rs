@@ -47,9 +47,14 @@ grid: [{method: full, model: tiny, learning_rate: 1e-3}]
     let auto_map = r#""auto_map": {"AutoModel": "evil.Model", "AutoConfig": "/evil--evil.Config"}"#;
     let config = folder.read("tiny/config.json").replacen('{', &format!("{{{auto_map}, "), 1);
     folder.write("tiny/config.json", &config);
-    folder.write("tiny/tokenizer_config.json", &format!("{{{auto_map}, \"tokenizer_class\": \"Evil\"}}"));
     let trap = folder.path().join("trap");
     folder.write("tiny/evil.py", &format!("open({trap:?}, 'w')"));
+    folder.write("tiny/tokenizer_config.json", &format!("{{{auto_map}, \"tokenizer_class\": \"Evil\"}}"));
+    assert!(
+        folder.message(sweep).contains("its class `Evil` is not supported"),
+        "a tokenizer of its own is not replaced"
+    );
+    folder.write("tiny/tokenizer_config.json", &format!("{{{auto_map}}}"));
     let with_code = folder.load(sweep).unwrap();
     assert!(!trap.exists());
     assert_eq!(with_code.models["tiny"].architecture, plain.models["tiny"].architecture);

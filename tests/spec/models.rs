@@ -151,7 +151,10 @@ fn folders_that_cannot_be_used_say_what_they_are_and_what_to_do() {
     folder.write("m/tokenizer_config.json", "{}");
     folder.write("m/added_tokens.json", r#"{"[E1]": 6}"#);
     let message = folder.message(&sweep("{from: m}", LORA));
-    assert!(message.contains("token ids up to 6, but the model's embedding only 6 rows"), "{message}");
+    assert!(
+        message.contains("token ids up to 6 (`[E1]`), but the model's embedding only 6 rows"),
+        "{message}"
+    );
 }
 
 /// `tiny` with a classifier for two classes.

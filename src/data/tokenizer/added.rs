@@ -3,14 +3,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokenizers::{AddedToken, Tokenizer};
 
-use super::settings::{Settings, text_of};
+use super::settings::{Settings, read, text_of};
 
 const ADDED: &str = "added_tokens.json";
 const SPECIAL_MAP: &str = "special_tokens_map.json";
@@ -206,9 +205,9 @@ fn special_map(main: &Path) -> Result<Map<String, Value>, String> {
 
 /// A JSON file beside the main one; empty where there is none.
 fn beside<T: Default + serde::de::DeserializeOwned>(main: &Path, name: &str) -> Result<T, String> {
-    match fs::read(main.with_file_name(name)) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| format!("{name}: {error}")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(T::default()),
+    match read(&main.with_file_name(name)) {
+        Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| format!("{name}: {error}")),
+        Ok(None) => Ok(T::default()),
         Err(error) => Err(format!("{name}: {error}")),
     }
 }

@@ -19,7 +19,7 @@ use super::settings::{CONVERT, Settings, foreign_file, text_of};
 /// BERT's special tokens; a text that contains one has it as that token.
 const BERT_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// Most bytes of one file: the largest vocabularies in use have a tenth of it.
-const MAX_BYTES: u64 = 256 << 20;
+pub(super) const MAX_BYTES: u64 = 256 << 20;
 
 /// GPT-2's end of text.
 const END_OF_TEXT: &str = "<|endoftext|>";
@@ -40,12 +40,19 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     };
     let merges = is_byte_level(&main).then(|| main.with_file_name("merges.txt"));
     let settings = Some(main.with_file_name("tokenizer_config.json")).filter(|file| file.is_file());
+    let mut files: Vec<PathBuf> = [Some(main.clone()), merges, settings].into_iter().flatten().collect();
+    limit(path, &files)?;
     // Those that change nothing are left out: what a tokenizer is known by should stay what it is.
     let read = Settings::beside(&main).unwrap_or_default();
-    let beside = added::files(&main, &read, known(&main));
-    let files: Vec<PathBuf> = [Some(main), merges, settings].into_iter().flatten().chain(beside).collect();
+    files.extend(added::files(&main, &read, known(&main)));
+    limit(path, &files)?;
+    Ok(files)
+}
+
+/// Refuses files that no tokenizer needs.
+fn limit(path: &Path, files: &[PathBuf]) -> Result<(), TokenizerError> {
     match files.iter().find(|file| file.metadata().is_ok_and(|found| found.len() > MAX_BYTES)) {
-        None => Ok(files),
+        None => Ok(()),
         Some(file) => {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
             let detail = format!("{name} has more than {} MiB", MAX_BYTES >> 20);

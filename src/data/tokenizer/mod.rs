@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
-use tokenizers::{Encoding, PostProcessor};
+use tokenizers::{Encoding, Model, PostProcessor};
 
 pub use files::files;
 
@@ -151,6 +151,13 @@ impl Tokenizer {
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |highest| highest as usize + 1)
+    }
+
+    /// The token with this id, as the vocabulary writes it.
+    #[must_use]
+    pub fn token(&self, id: u32) -> Option<String> {
+        // Beside the vocabulary, tokens may stand as the normaliser writes them.
+        self.inner.get_model().id_to_token(id).or_else(|| self.inner.id_to_token(id))
     }
 
     fn fail(&self, detail: &str) -> TokenizerError {

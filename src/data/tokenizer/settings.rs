@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::added::Entry;
+use super::files::MAX_BYTES;
 
 /// What `tokenizer_config.json` says that matters here; defaults are BERT's and GPT-2's.
 #[derive(Debug, Deserialize)]
@@ -66,10 +67,9 @@ impl Settings {
     /// The settings beside a tokenizer's main file.
     pub(super) fn beside(main: &Path) -> Result<Self, String> {
         const NAME: &str = "tokenizer_config.json";
-        let bytes = match fs::read(main.with_file_name(NAME)) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(format!("{NAME}: {error}")),
+        let Some(bytes) = read(&main.with_file_name(NAME)).map_err(|error| format!("{NAME}: {error}"))?
+        else {
+            return Ok(Self::default());
         };
         let told = |error: serde_json::Error| format!("{NAME}: {error}");
         let settings: Self = serde_json::from_slice(&bytes).map_err(told)?;
@@ -88,9 +88,7 @@ impl Settings {
         let class = class.as_deref().map(|class| class.strip_suffix("Fast").unwrap_or(class));
         let known: &[&str] = if byte_level { &BYTE_LEVEL } else { &WORDPIECE };
         if let Some(class) = class.filter(|class| !known.contains(class)) {
-            return Err(format!(
-                "it is a {class}, which is not supported without a tokenizer.json; {CONVERT}"
-            ));
+            return Err(format!("its class `{class}` is not supported without a tokenizer.json; {CONVERT}"));
         }
         if let Some((key, value)) = self.other_words() {
             return Err(format!(
@@ -111,7 +109,7 @@ impl Settings {
     fn class(&self, main: &Path) -> Option<String> {
         let named = |map: &Map<String, Value>| Some(map.get("tokenizer_class")?.as_str()?.to_owned());
         named(&self.rest).or_else(|| {
-            let config = fs::read(main.with_file_name("config.json")).ok()?;
+            let config = read(&main.with_file_name("config.json")).ok()??;
             named(&serde_json::from_slice(&config).ok()?)
         })
     }
@@ -147,6 +145,18 @@ fn is_sentencepiece(main: &Path) -> Option<String> {
     ["model", "spm"]
         .contains(&ending)
         .then(|| main.file_name().unwrap_or_default().to_string_lossy().into_owned())
+}
+
+/// A file of a sane size, where it is there.
+pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match fs::metadata(path) {
+        Ok(found) if found.len() > MAX_BYTES => {
+            Err(io::Error::other(format!("it has more than {} MiB", MAX_BYTES >> 20)))
+        }
+        Ok(_) => fs::read(path).map(Some),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// A token that is written as a text, or as an object with it as `content`.
