@@ -54,7 +54,7 @@
 //! | [`job`], [`outcome`] | what a child is told and says; what a trial leaves behind, and how it fails |
 //! | [`worker`] | the child's side of a job |
 //! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
-//! | [`data`] | reading files, cleaning, drawing rows, folds, tokenising once, prompts, batches |
+//! | [`data`] | reading files, cleaning, drawing rows, folds, tokenising once, prompts, batches, and the card that tells what a task's data holds |
 //! | [`model`] | weight files; with the feature `torch` pack-aware layers, BERT, GPT-2, GPTMini, generation |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |
 //! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |

@@ -81,8 +81,16 @@ fn a_reader_that_goes_away_is_no_error() {
 fn check_counts_what_a_sweep_holds() {
     let folder = sweep_folder();
     let said = lorasweep(folder.path(), &["check", "sweep.yaml"]);
-    assert_eq!((said.code, said.stderr.as_str()), (0, ""));
+    assert_eq!(said.code, 0, "{}", said.stderr);
     assert!(said.stdout.contains("3 configurations, 6 trials"), "{}", said.stdout);
+    // Twelve rows of two texts, in two steps: what is worth saying of them is on standard error alone.
+    let warnings = said.stderr.lines().count();
+    assert!(said.stderr.lines().all(|line| line.starts_with("warning: sweep.yaml:2:1: ")), "{}", said.stderr);
+    assert!(said.stdout.contains(&format!("6 trials, {warnings} warnings")), "{}", said.stdout);
+    assert!(said.stderr.contains("12 of 12 training rows have a copy in another fold"), "{}", said.stderr);
+    for told in ["train.csv: 12 rows", "12 rows in 2 folds, of which each holds out 6", "median "] {
+        assert!(said.stdout.contains(told), "{told}: {}", said.stdout);
+    }
     let said = lorasweep(folder.path(), &["check", "sweep.yaml", "--only", "learning_rate=2e-3"]);
     assert!(said.stdout.contains("1 configuration, 2 trials"), "{}", said.stdout);
     assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);
@@ -110,6 +118,8 @@ fn a_plan_lists_every_trial_with_its_parameters() {
     let said = lorasweep(folder.path(), &["plan", "sweep.yaml", "--json"]);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let plan: Value = serde_json::from_str(&said.stdout).expect("stdout is JSON and nothing else");
+    assert_eq!(plan["data"][0]["used"]["folds"], serde_json::json!([6, 6]));
+    assert_eq!(plan["data"][0]["files"][0]["read"], 12);
     let trials = plan["trials"].as_array().expect("a list");
     assert_eq!(trials.len(), 6);
     let keys = [

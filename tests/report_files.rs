@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use lorasweep::data::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
 use lorasweep::outcome::{Metric, Scores};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
@@ -14,7 +15,7 @@ use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::summary::{ConfigurationSummary, summarise};
 use lorasweep::report::{self, frames, html, markdown};
 use lorasweep::run::record::{RunRecord, TrialState};
-use lorasweep::task::Objective;
+use lorasweep::task::{Objective, Part};
 use lorasweep::trial::{Keep, Method, Splitting};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
@@ -68,6 +69,56 @@ fn markdown_says_it_all() {
     let record = record();
     let findings = Findings::of(&record);
     insta::assert_snapshot!(markdown::render(&findings, &charts(&findings)));
+}
+
+#[test]
+fn a_report_begins_with_what_is_in_the_data() {
+    let mut record = record();
+    assert!(
+        !markdown::render(&Findings::of(&record), &[]).contains("## Data"),
+        "a record of before has no card"
+    );
+    let class = |name: &str, training, test| ClassRows {
+        name: name.to_owned(),
+        training,
+        test,
+        folds: vec![training / 2, training / 2],
+        ..ClassRows::default()
+    };
+    record.sweep.cards = vec![Card {
+        task: "task".to_owned(),
+        place: "sweep.yaml:3:1".to_owned(),
+        files: vec![FileRows {
+            part: Part::Train,
+            path: "data/train.csv".into(),
+            read: 1_016,
+            left_out: [("too few words".to_owned(), 16)].into(),
+            kept: 1_000,
+            empty: 0,
+        }],
+        used: Used { drawn: 1_000, training: 1_000, test: 40, folds: vec![500, 500], ..Used::default() },
+        classes: vec![class("Payday loan, title loan", 400, 10), class("Mortgage", 600, 30)],
+        texts: Texts { shared: vec![Shared { part: Part::Test, rows: 7, of: 40 }], ..Texts::default() },
+        questions: None,
+        lengths: Vec::new(),
+        blocks: None,
+        warnings: vec![Warning::EmptyTexts { files: vec![(Part::Test, 3, 40)] }],
+    }];
+    let findings = Findings::of(&record);
+    let text = markdown::render(&findings, &[]);
+    let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
+    assert!(at("## Data") < at("## Results"));
+    for part in [
+        "train.csv: 1,016 rows, 16 left out (16 for too few words), 1,000 kept",
+        "1,000 rows in 2 folds, of which each holds out 500, 40 to test on",
+        "2; the largest is `Mortgage` with 60.0 % of the training rows",
+        "| `Payday loan, title loan` | 400 | 200 | 200 | 10 |",
+        "7 of 40 test rows trained on too",
+        "sweep.yaml:3:1: 3 of 40 test rows have an empty text",
+    ] {
+        at(part);
+    }
+    assert!(html::render(&findings, &[]).unwrap().contains("Payday loan, title loan"));
 }
 
 #[test]

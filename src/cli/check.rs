@@ -1,9 +1,9 @@
-//! `lorasweep check`: is the sweep file right? Writes nothing.
+//! `lorasweep check`: is the sweep file right, and what is in its data? Writes nothing.
 
 use super::SpecArgs;
 use crate::error::AppError;
 use crate::spec::{Purpose, SweepSpec};
-use crate::ui::{output, phrase};
+use crate::ui::{data_card, output, phrase};
 
 pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
     let sweep = args.load(None, Purpose::Run)?;
@@ -11,14 +11,15 @@ pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
     let counts = [
         phrase::count(sweep.configurations.len(), "configuration"),
         phrase::count(sweep.trials().len(), "trial"),
-        phrase::count(sweep.warnings.len(), "warning"),
+        phrase::count(sweep.all_warnings().count(), "warning"),
     ];
-    output::data(&format!("{}: {}\n", sweep.name, counts.join(", ")))
+    let cards = data_card::text(&sweep.cards);
+    output::data(&format!("{cards}{}: {}\n", sweep.name, counts.join(", ")))
 }
 
-/// Says what the sweep allows but is worth knowing.
+/// Says what is allowed in the sweep and its data but is worth knowing.
 pub(super) fn warn(sweep: &SweepSpec) {
-    for warning in &sweep.warnings {
-        output::warning(warning);
+    for warning in sweep.all_warnings() {
+        output::warning(&warning);
     }
 }

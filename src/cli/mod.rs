@@ -72,7 +72,7 @@ struct Cli {
 pub enum Command {
     /// Write a commented starter sweep for your own data file
     Init(InitArgs),
-    /// Check a sweep file and everything that it names, and start nothing
+    /// Check a sweep file and everything that it names, show what is in its data, and start nothing
     Check(SpecArgs),
     /// Show what a sweep would do: grid, jobs, parameters, memory, time, disk
     Plan(PlanArgs),

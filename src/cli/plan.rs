@@ -8,7 +8,7 @@ use crate::exec::devices;
 use crate::plan::pack::Room;
 use crate::plan::{graph, overview};
 use crate::spec::Purpose;
-use crate::ui::output;
+use crate::ui::{data_card, output};
 
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let sweep = args.spec.load(Some(&args.devices), Purpose::Plan)?;
@@ -24,5 +24,5 @@ pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     if args.json {
         return output::json(&overview);
     }
-    output::data(&(overview::table(&overview) + "\n"))
+    output::data(&(data_card::text(&sweep.cards) + &overview::table(&overview) + "\n"))
 }

@@ -56,6 +56,7 @@ fn of(
         select: None,
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
+        cards: Vec::new(),
     }
 }
 

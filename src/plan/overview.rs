@@ -7,6 +7,7 @@ pub use crate::plan::table::table;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::card::Card;
 use crate::job::{Placement, Work};
 use crate::plan::cost::{self, Calibration, Prices, Standing};
 use crate::plan::params::ParamCounts;
@@ -29,7 +30,10 @@ pub struct Overview {
     pub places: Vec<Placement>,
     /// What the run is thought to cost.
     pub predicted: Predicted,
-    /// What is allowed but worth saying.
+    /// What is in each task's data.
+    #[serde(default)]
+    pub data: Vec<Card>,
+    /// What is allowed but worth saying, of the sweep file and of the data.
     pub warnings: Vec<String>,
 }
 
@@ -172,7 +176,8 @@ pub fn overview(sweep: &SweepSpec, graph: &JobGraph, places: &[Placement]) -> Ov
         predicted: predict(&jobs, duration, places.len().max(1)),
         jobs,
         places: places.to_vec(),
-        warnings: sweep.warnings.clone(),
+        data: sweep.cards.clone(),
+        warnings: sweep.all_warnings().collect(),
     }
 }
 

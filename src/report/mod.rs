@@ -10,6 +10,7 @@ pub mod axes;
 pub mod baseline;
 pub mod chance;
 pub mod curves;
+pub(crate) mod data;
 pub mod findings;
 pub mod format;
 pub mod frames;

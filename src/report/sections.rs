@@ -5,6 +5,7 @@ use crate::quantity;
 use crate::run::record::{TrialRecord, TrialState};
 use crate::task::Objective;
 
+use super::data;
 use super::findings::{Findings, TaskFindings};
 use super::plots::Chart;
 use super::tables::{self, Table};
@@ -46,7 +47,7 @@ pub fn side_by_side(findings: &Findings<'_>) -> bool {
 /// The sections of a report, in order.
 #[must_use]
 pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section<'a>> {
-    let mut sections = Vec::new();
+    let mut sections: Vec<_> = data::section(&findings.record.sweep.cards).into_iter().collect();
     if let Some(table) = tables::all_tasks(findings) {
         sections
             .push(section("All tasks together", vec![Block::Text(together(findings)), Block::Wide(table)]));
@@ -188,6 +189,7 @@ fn settings<'a>(findings: &Findings<'_>) -> Section<'a> {
         blocks.push(Block::Heading("Of all tasks"));
     }
     blocks.push(Block::Narrow(tables::settings(findings)));
+    // Those of the data stand beside it.
     let warnings = &findings.record.sweep.warnings;
     if !warnings.is_empty() {
         blocks.extend([Block::Heading("Warnings"), Block::List(warnings.clone())]);

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::{Problem, Report, SpecErrors};
+use super::error::{Problem, Report};
 use super::raw::RawSweep;
 use super::setting::Point;
 use super::source::At;
@@ -18,36 +18,34 @@ use super::{
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
 const LONGEST_NAME: usize = 100;
 
-/// The checked sweep, or every error. `points` are those of the grid that are left, `profile` the one
-/// that was chosen.
+/// The checked sweep, its warnings still in the report and its cards still to be made; `None` where the
+/// report has errors. `points` are those of the grid that are left, `profile` the one that was chosen.
 pub(super) fn check(
     raw: &RawSweep,
     points: &[Point<'_>],
     survey: &Survey,
     profile: Option<&str>,
-    mut report: Report,
-) -> Result<SweepSpec, SpecErrors> {
-    let name = name(raw, profile, &mut report);
-    let tasks = check_task::check(raw, survey, &mut report);
-    let splitting = check_split::splitting(raw, survey, &mut report);
-    let select = check_select::check(raw, &mut report);
-    let mut models = check_models::check(raw, survey, &mut report);
-    check_pairs::check(raw, survey, points, &models, &mut report);
+    report: &mut Report,
+) -> Option<SweepSpec> {
+    let name = name(raw, profile, report);
+    let tasks = check_task::check(raw, survey, report);
+    let splitting = check_split::splitting(raw, survey, report);
+    let select = check_select::check(raw, report);
+    let mut models = check_models::check(raw, survey, report);
+    check_pairs::check(raw, survey, points, &models, report);
     if report.has_errors() {
-        return Err(report.into_errors());
+        return None;
     }
-    let (Some(name), Some(splitting)) = (name, splitting) else {
-        return Err(report.into_errors());
-    };
+    let (name, splitting) = (name?, splitting?);
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
     let configurations = grid::configurations(points, &tasks, &models, select);
-    check_heads::check(points, &tasks, &models, &mut report);
+    check_heads::check(points, &tasks, &models, report);
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value);
-    let warnings = report.into_warnings();
-    Ok(SweepSpec { name, tasks, models, configurations, splitting, select, devices, warnings })
+    let (warnings, cards) = (Vec::new(), Vec::new());
+    Some(SweepSpec { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
 }
 
 /// The name of the sweep, with its profile's behind it: results of profiles do not mix.

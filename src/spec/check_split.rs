@@ -1,7 +1,7 @@
 //! Owns the judgement of how training rows are divided: into folds, a held-out share or files, in
 //! the same way for every task. Pure.
 
-use crate::data::sample;
+use crate::data::{card, sample};
 use crate::task::{TextLayout, held_out_rows};
 use crate::trial::Splitting;
 
@@ -106,6 +106,12 @@ impl<'a> Drawn<'a> {
     }
 }
 
+/// What is to be said of classes that are numbers.
+fn numbers(task: &RawTask, sizes: &[(usize, &str)]) -> Option<String> {
+    let classes: Vec<(&str, usize)> = sizes.iter().map(|(size, name)| (*name, *size)).collect();
+    Some(card::numbers(&task.label.as_ref()?.value, &classes)?.to_string())
+}
+
 /// The classes of the rows that are drawn from these.
 pub(super) fn drawn_labels(row_labels: &[u32], wanted: Option<usize>, seed: u64) -> Vec<u32> {
     let drawn = sample::draw(row_labels, wanted, seed);
@@ -146,8 +152,9 @@ fn k_fold(kfold: &RawKFold, raw: &RawSweep, tasks: &[Drawn<'_>], report: &mut Re
         }
         fits = false;
         let problem = Problem::TooFewRows(format!("`k` is {}, but {whose}", k.value));
-        let hint =
-            format!("lower `k`, draw more rows with `{}.rows`, or join small classes", drawn.task.path);
+        let hint = numbers(drawn.task, &drawn.sizes).unwrap_or_else(|| {
+            format!("lower `k`, draw more rows with `{}.rows`, or join small classes", drawn.task.path)
+        });
         let error = report.error(k.place, problem).hint(hint);
         if least >= 2 {
             error.allowed(format!("2 to {least}"));
@@ -178,9 +185,12 @@ fn hold_out(
             let message =
                 format!("no class of {} has two training rows, so no row can be held out", task.title);
             let column = task.label.as_ref().map_or("label", |at| at.value.as_str());
-            report.error(place, Problem::TooFewRows(message)).hint(format!(
-                "does column `{column}` hold the classes? Otherwise use more rows, or a `validation` file"
-            ));
+            let hint = numbers(task, sizes).unwrap_or_else(|| {
+                format!(
+                    "does column `{column}` hold the classes? Otherwise use more rows, or a `validation` file"
+                )
+            });
+            report.error(place, Problem::TooFewRows(message)).hint(hint);
             continue;
         }
         if *rows >= 2 && (*rows as f64) * fraction >= 1.0 && (*rows as f64) * (1.0 - fraction) >= 1.0 {

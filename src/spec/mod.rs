@@ -1,8 +1,9 @@
 //! Owns the sweep file: from YAML text to a checked sweep. Afterwards nobody validates.
 //!
 //! `tree` is the YAML with the place of every value; `raw` reads it by the one table of `keys`;
-//! `grid` expands it; `survey` looks at the files that its points use and is the only one that touches
-//! the disk and the hub; `check` turns all that into a [`SweepSpec`] or into every error at once.
+//! `grid` expands it; `survey` looks at the files that its points use, and with `survey_rows`, which
+//! reads the rows of a sound sweep for its data cards, is the only one that touches the disk and the
+//! hub; `check` turns all that into a [`SweepSpec`] or into every error at once.
 //! `changes` compares one with an earlier one.
 
 pub mod changes;
@@ -14,6 +15,7 @@ mod check_models;
 mod check_pairs;
 mod check_select;
 mod check_split;
+mod check_steps;
 mod check_task;
 mod check_zip;
 mod error;
@@ -32,6 +34,7 @@ mod source;
 mod starter;
 mod survey;
 mod survey_models;
+mod survey_rows;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -54,6 +57,7 @@ pub use source::Spot;
 pub use starter::{Starter, StarterKind};
 
 use crate::arch::ModelSpec;
+use crate::data::card::Card;
 use crate::hub::{Hub, Progress};
 use crate::outcome::Metric;
 use crate::task::Task;
@@ -85,6 +89,10 @@ pub struct SweepSpec {
     pub devices: DeviceRequest,
     /// What is allowed but worth saying, for example a grid that varies alpha with one learning rate.
     pub warnings: Vec<String>,
+    /// What is in each task's data, with what is worth saying of it, in the tasks' order. None in
+    /// records from before there were cards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<Card>,
 }
 
 /// Which devices a sweep asks for.
@@ -151,7 +159,14 @@ pub fn load(
     let folder = &folder.unwrap_or_default();
     let look = survey::Look { folder, purpose, downloads, asks_hub: !report.has_errors() };
     let survey = survey::look(&raw, &survey::Used::of(&raw, &points), look);
-    check::check(&raw, &points, &survey, overrides.profile.as_deref(), report)
+    let checked = check::check(&raw, &points, &survey, overrides.profile.as_deref(), &mut report);
+    let Some(mut sweep) = checked else { return Err(report.into_errors()) };
+    sweep.cards = survey_rows::cards(&raw, &survey, &sweep, &mut report);
+    if report.has_errors() {
+        return Err(report.into_errors());
+    }
+    sweep.warnings = report.into_warnings();
+    Ok(sweep)
 }
 
 /// The file's text, if it is of a size that a person or a small script would write.
@@ -171,6 +186,11 @@ fn read_text(path: &Path) -> Result<String, Problem> {
 }
 
 impl SweepSpec {
+    /// What is allowed but worth saying, of the sweep file and of the data.
+    pub fn all_warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.warnings.iter().cloned().chain(self.cards.iter().flat_map(Card::warning_lines))
+    }
+
     /// The task that a configuration learns.
     ///
     /// # Panics

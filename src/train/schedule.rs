@@ -21,6 +21,18 @@ pub fn learning_rate(training: &Training, step: u64, total: u64) -> f64 {
     training.learning_rate * factor
 }
 
+/// How many of so many optimiser steps warm up.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "steps are far below 2^52, and a share of them lies between none and all"
+)]
+pub fn warmup_steps(training: &Training, total: u64) -> u64 {
+    (training.warmup * total as f64).ceil() as u64
+}
+
 /// Optimiser steps per epoch and in all, for so many training rows.
 #[must_use]
 pub fn steps(training: &Training, rows: usize) -> (u64, u64) {

@@ -5,6 +5,7 @@
 //! Nothing here decides anything about the run.
 
 mod board;
+pub(crate) mod data_card;
 pub mod downloads;
 mod json;
 pub mod output;

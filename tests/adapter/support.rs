@@ -94,6 +94,7 @@ impl Bench {
             select: None,
             devices: DeviceRequest::Auto,
             warnings: Vec::new(),
+            cards: Vec::new(),
         };
         let trial = sweep.trials().swap_remove(0);
         train(&Layout::of_run(&folder.path().join("run")), &trial, &model, &case.task, &base);

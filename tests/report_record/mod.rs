@@ -106,6 +106,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         select: None,
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
+        cards: Vec::new(),
     };
     let trials = sweep.trials().into_iter().map(|trial| finished(trial, &sweep)).collect();
     RunRecord {

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail loudly, also in its fixtures")]
 
+mod cards;
 mod exported;
 mod folder;
 mod hostile;

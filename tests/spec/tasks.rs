@@ -85,6 +85,8 @@ fn other_kinds_have_plain_folds_and_no_classes() {
 #[test]
 fn tasks_of_one_kind_share_a_sweep() {
     let folder = Folder::new();
+    let four_rows = folder.read("test.csv");
+    folder.write("test.csv", &folder.read("train.csv"));
     let tasks = "\
 tasks:
   one: {train: train.csv, text: text, label: label, max_length: 16}
@@ -93,6 +95,7 @@ tasks:
     let spec = folder.load(&sweep(&[tasks, TINY, GRID, "split: {fraction: 0.5}\n"])).unwrap();
     assert_eq!(spec.tasks.keys().collect::<Vec<_>>(), ["one", "two"]);
     assert_eq!(spec.configurations.len(), 2);
+    folder.write("test.csv", &four_rows);
     let mixed = "\
 tasks:
   one: {train: train.csv, validation: test.csv, text: text, label: label, max_length: 16}

@@ -32,6 +32,16 @@ pub struct Question {
 }
 
 impl Examples {
+    /// Number of rows.
+    #[must_use]
+    pub fn rows(&self) -> usize {
+        match self {
+            Self::Labelled { labels, .. } => labels.len(),
+            Self::Documents(texts) | Self::Lines(texts) => texts.len(),
+            Self::Questions(questions) => questions.len(),
+        }
+    }
+
     /// Each row's class; 0 where there are none.
     #[must_use]
     pub fn labels(&self) -> Vec<u32> {

@@ -1,0 +1,74 @@
+//! Owns which rows of a task's files are trained on, validated on and tested on: the draws that the
+//! token store makes, and the splits that trials make of them. Pure.
+
+use crate::data::{folds, sample};
+use crate::task::{LanguageModelling, Objective, Task, TextLayout};
+use crate::trial::Splitting;
+
+use super::Used;
+
+/// Rows by what becomes of them.
+#[derive(Debug)]
+pub(super) struct Division {
+    /// Rows of the training file that are drawn and not held out as test rows.
+    pub(super) used: Vec<u32>,
+    /// Of each split the positions in `used` that are validated on. None where a file of its own has
+    /// them, and where not rows are divided but the blocks that they become.
+    pub(super) held_out: Vec<Vec<u32>>,
+    /// Rows that are tested on: of the test file, or of the training file where there is none.
+    pub(super) tested: Vec<u32>,
+}
+
+impl Division {
+    /// Of a training file, and a test file, whose rows have these classes.
+    pub(super) fn of(task: &Task, splitting: &Splitting, train: &[u32], test: Option<&[u32]>) -> Self {
+        let mut used = sample::draw(train, task.rows, task.sample_seed);
+        let drawn_of = |rows: &[u32]| {
+            let chosen = sample::draw(rows, task.test_rows, task.sample_seed);
+            chosen.into_iter().map(|row| row as usize)
+        };
+        let tested = match (test, task.test_fraction) {
+            (Some(test), _) => sample::draw(test, task.test_rows, task.sample_seed),
+            (None, Some(fraction)) => {
+                let chosen = sample::test_rows(&classes(&used, train), fraction, task.sample_seed);
+                let held: Vec<u32> = chosen.iter().map(|row| used[*row as usize]).collect();
+                used.retain(|row| held.binary_search(row).is_err());
+                drawn_of(&classes(&held, train)).map(|row| held[row]).collect()
+            }
+            (None, None) => Vec::new(),
+        };
+        let held_out = match splitting {
+            Splitting::File => Vec::new(),
+            Splitting::KFold { .. } | Splitting::HoldOut { .. } if is_joined(task) => Vec::new(),
+            Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
+                let labels = classes(&used, train);
+                let of = |fold| folds::split(&labels, splitting, fold).validation;
+                (0..splitting.splits()).map(of).collect()
+            }
+        };
+        Self { used, held_out, tested }
+    }
+
+    /// How many rows there are of what; `validation` is the number of a validation file's.
+    pub(super) fn used_rows(&self, validation: usize) -> Used {
+        let (training, test) = (self.used.len(), self.tested.len());
+        let used = Used { drawn: training, training, validation, test, folds: Vec::new() };
+        match self.held_out.as_slice() {
+            [] => used,
+            [only] => Used { training: training - only.len(), validation: only.len(), ..used },
+            folds => Used { folds: folds.iter().map(Vec::len).collect(), ..used },
+        }
+    }
+}
+
+/// Whether a task's rows are joined into blocks, which are then what is divided.
+pub(super) fn is_joined(task: &Task) -> bool {
+    matches!(
+        task.objective,
+        Objective::LanguageModelling(LanguageModelling { layout: TextLayout::Blocks, .. })
+    )
+}
+
+fn classes(rows: &[u32], of: &[u32]) -> Vec<u32> {
+    rows.iter().map(|row| of[*row as usize]).collect()
+}

@@ -1,0 +1,158 @@
+//! Owns what texts have in common: rows that are there twice, rows that say two things, rows that are
+//! trained on and tested on. Texts are the same where they are but for upper and lower case and for
+//! white space. Pure.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+use rayon::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::Files;
+use super::division::Division;
+use super::warning::Warning;
+use crate::data::sources::Examples;
+use crate::task::Part;
+use crate::trial::Splitting;
+
+/// Running text has headings and short lines that say nothing of a copy.
+const FEWEST_WORDS_OF_A_DOCUMENT: usize = 10;
+/// A few copies on both sides of a split change no score: more than this many in a hundred do.
+const COPIES_PERCENT: usize = 1;
+
+/// What texts have in common. Rows without a text count nowhere.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Texts {
+    /// Rows to train on, and to validate on where these are of the same file, whose text an earlier
+    /// one has too.
+    pub duplicates: usize,
+    /// Texts among these that have more than one label.
+    pub contradicting: usize,
+    /// Rows with such texts.
+    pub contradicting_rows: usize,
+    /// Rows to validate on and to test on whose text is trained on as well.
+    pub shared: Vec<Shared>,
+}
+
+/// Rows whose text is trained on as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shared {
+    /// What these rows are for.
+    pub part: Part,
+    /// How many there are.
+    pub rows: usize,
+    /// Of how many.
+    pub of: usize,
+}
+
+/// What the texts of a task's rows have in common.
+pub(super) fn of(files: Files<'_>, division: &Division) -> Texts {
+    let keys = keys(files.train, &division.used);
+    let labels = files.train.labels();
+    let known: HashSet<u64> = keys.iter().flatten().copied().collect();
+    let copies = keys.iter().flatten().count() - known.len();
+    let (contradicting, contradicting_rows) =
+        contradictions(keys.iter().zip(&division.used).map(|(key, row)| (*key, labels[*row as usize])));
+    let among = |part, keys: &[Option<u64>], known: &HashSet<u64>| Shared {
+        part,
+        rows: keys.iter().flatten().filter(|key| known.contains(key)).count(),
+        of: keys.len(),
+    };
+    let mut shared = Vec::new();
+    match division.held_out.as_slice() {
+        [] => {}
+        [only] => {
+            let held: HashSet<u32> = only.iter().copied().collect();
+            let (validated, trained): (Vec<_>, Vec<_>) =
+                (0..).zip(keys.iter().copied()).partition(|(row, _)| held.contains(row));
+            let bare = |rows: Vec<(u32, Option<u64>)>| rows.into_iter().map(|(_, key)| key);
+            let validated: Vec<_> = bare(validated).collect();
+            shared.push(among(Part::Train, &validated, &bare(trained).flatten().collect()));
+        }
+        folds => shared.push(across(folds, &keys)),
+    }
+    if let Some(validation) = files.validation {
+        let all: Vec<u32> = (0..).take(validation.rows()).collect();
+        shared.push(among(Part::Validation, &self::keys(validation, &all), &known));
+    }
+    if !division.tested.is_empty() {
+        let tested = self::keys(files.test.unwrap_or(files.train), &division.tested);
+        shared.push(among(Part::Test, &tested, &known));
+    }
+    Texts { duplicates: copies, contradicting, contradicting_rows, shared }
+}
+
+/// Rows of all folds whose text another fold has too: it is trained on while they are validated on.
+fn across(folds: &[Vec<u32>], keys: &[Option<u64>]) -> Shared {
+    let mut fold_of: HashMap<u64, Option<usize>> = HashMap::new();
+    for (fold, rows) in folds.iter().enumerate() {
+        for key in rows.iter().filter_map(|row| keys[*row as usize]) {
+            let known = fold_of.entry(key).or_insert(Some(fold));
+            if *known != Some(fold) {
+                *known = None;
+            }
+        }
+    }
+    let rows = keys.iter().flatten().filter(|key| fold_of.get(key) == Some(&None)).count();
+    Shared { part: Part::Train, rows, of: keys.len() }
+}
+
+/// Texts with more than one label, and rows with such texts.
+fn contradictions(rows: impl Iterator<Item = (Option<u64>, u32)>) -> (usize, usize) {
+    let mut texts: HashMap<u64, (u32, bool, usize)> = HashMap::new();
+    for (key, label) in rows {
+        let Some(key) = key else { continue };
+        let (first, mixed, count) = texts.entry(key).or_insert((label, false, 0));
+        *mixed |= *first != label;
+        *count += 1;
+    }
+    let mixed = texts.values().filter(|(_, mixed, _)| *mixed);
+    mixed.fold((0, 0), |(texts, rows), (_, _, count)| (texts + 1, rows + count))
+}
+
+/// What is the same for rows with the same text; `None` for a row without one. Lines of a running text
+/// are no texts of their own.
+fn keys(examples: &Examples, rows: &[u32]) -> Vec<Option<u64>> {
+    let rows = rows.par_iter().map(|row| *row as usize);
+    match examples {
+        Examples::Labelled { texts, pairs: None, .. } => rows.map(|row| key(&[&texts[row]], 1)).collect(),
+        Examples::Labelled { texts, pairs: Some(pairs), .. } => {
+            rows.map(|row| key(&[&texts[row], &pairs[row]], 1)).collect()
+        }
+        Examples::Documents(texts) => {
+            rows.map(|row| key(&[&texts[row]], FEWEST_WORDS_OF_A_DOCUMENT)).collect()
+        }
+        Examples::Lines(_) => rows.map(|_| None).collect(),
+        Examples::Questions(all) => {
+            rows.map(|row| key(&[&all[row].context, &all[row].question], 1)).collect()
+        }
+    }
+}
+
+fn key(texts: &[&str], fewest_words: usize) -> Option<u64> {
+    let mut hasher = DefaultHasher::new();
+    let mut words = 0;
+    for text in texts {
+        for word in text.to_lowercase().split_whitespace() {
+            word.hash(&mut hasher);
+            words += 1;
+        }
+        hasher.write_u8(0);
+    }
+    (words >= fewest_words).then(|| hasher.finish())
+}
+
+impl Texts {
+    /// What is wrong with them.
+    pub(super) fn warnings(&self, splitting: &Splitting) -> Vec<Warning> {
+        let folds = splitting.splits();
+        let spoils = |shared: &&Shared| match shared.part {
+            Part::Train => shared.rows * 100 > shared.of * COPIES_PERCENT,
+            Part::Validation | Part::Test => shared.rows > 0,
+        };
+        let leaks = self.shared.iter().filter(spoils).map(|shared| Warning::Leak { shared: *shared, folds });
+        let contradicting = (self.contradicting > 0)
+            .then_some(Warning::Contradicting { texts: self.contradicting, rows: self.contradicting_rows });
+        leaks.chain(contradicting).collect()
+    }
+}
