@@ -57,7 +57,7 @@ impl AppError {
             (PermissionDenied, "look at its owner and permissions with `ls -ld`"),
             (StorageFull, full),
             (QuotaExceeded, full),
-            (ReadOnlyFilesystem, "mount its disk writable, and the same command continues"),
+            (ReadOnlyFilesystem, "make its disk writable; the same command then continues"),
         ];
         let hint = kinds.into_iter().find_map(|(kind, hint)| (kind == error.kind()).then_some(hint));
         let hint = hint.map(str::to_owned);

@@ -108,7 +108,7 @@ pub enum Device {
     },
     /// An NVIDIA GPU.
     Cuda {
-        /// Number as NVML counts.
+        /// Number among the visible GPUs, as torch counts them.
         index: usize,
     },
     /// No device: short work beside the training.

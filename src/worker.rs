@@ -126,8 +126,8 @@ fn beat(stop: &AtomicBool, over: &Receiver<()>) {
     stop.store(true, Ordering::Relaxed);
 }
 
-/// Passes on the trials that are to join the pack, until nobody speaks any more. A line that is no line
-/// of ours is let pass: the parent takes a trial back that was never said to have joined.
+/// Passes on the trials that are to join the pack, until the input ends. Unknown lines are ignored: the
+/// parent requeues any trial that the child did not acknowledge.
 #[cfg(feature = "torch")]
 fn hear(input: impl io::BufRead, joins: &crossbeam::channel::Sender<crate::trial::Trial>) {
     use crate::job::ParentLine;

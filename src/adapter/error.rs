@@ -167,7 +167,7 @@ pub enum AdapterError {
         name: String,
     },
     /// The weights that a trial started from were replaced since.
-    #[error("the weights in `{}` are no longer those that the trial started from", folder.display())]
+    #[error("the weights in `{}` have changed since the trial started from them", folder.display())]
     ChangedBase {
         /// The folder of the base.
         folder: PathBuf,

@@ -1,4 +1,4 @@
-//! `lorasweep doctor`: what this machine has, what is missing, and the command that mends it.
+//! `lorasweep doctor`: what this machine has, what is missing, and how to fix it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,7 +17,7 @@ const LOW_DISK_MIB: u64 = 1024;
 struct Finding {
     what: &'static str,
     text: String,
-    /// The command or act that mends it, where something needed is missing.
+    /// The command or act that fixes it, where something needed is missing.
     mend: Option<String>,
 }
 
@@ -39,7 +39,7 @@ pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
         0 => Ok(()),
         missing => Err(AppError::Environment {
             message: format!("{missing} of {} checks found something missing", findings.len()),
-            hint: Some("each line marked `missing` says what mends it".to_owned()),
+            hint: Some("each line marked `missing` has its fix below it".to_owned()),
         }),
     }
 }
@@ -121,7 +121,7 @@ fn text(findings: &[Finding]) -> String {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{mark:<7}  {what:<8}  {found}");
         if let Some(mend) = mend {
-            let _ = writeln!(text, "{:19}mend it: {mend}", "");
+            let _ = writeln!(text, "{:19}fix: {mend}", "");
         }
     }
     text

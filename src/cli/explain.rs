@@ -41,8 +41,8 @@ fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(&str) -> PathBu
             format!("it trains on {} as process {pid}", placement.device)
         }
         TrialState::Interrupted => {
-            "it was stopped before its end; it goes on from its last checkpoint, or from the start \
-             where there is none"
+            "it was interrupted; the next run continues it from its last checkpoint, or from the start \
+             if there is none"
                 .to_owned()
         }
         TrialState::Done => trial.result.as_ref().map_or_else(String::new, |result| {
@@ -70,12 +70,12 @@ fn waiting(record: &RunRecord, job_log: impl Fn(&str) -> PathBuf) -> String {
         return blocked.join("\n");
     }
     if !record.live {
-        return "it waits because nobody works on the run".to_owned();
+        return "it waits: no process is working on this run".to_owned();
     }
     let busy = |trial: &&TrialRecord| matches!(trial.state, TrialState::Running { .. });
     match record.trials.iter().filter(busy).count() {
         0 => "it waits for its data to be tokenised".to_owned(),
-        running => format!("it waits for a free device; at work: {}", phrase::count(running, "trial")),
+        running => format!("it waits for a free device; {} running", phrase::count(running, "trial")),
     }
 }
 
@@ -96,9 +96,13 @@ fn remedy(failure: &Failure) -> &'static str {
         }
         Failure::Killed { .. } => "the log's last lines may say what happened",
         Failure::Hung => "the log's last lines may say what it waited for",
-        Failure::HostLost | Failure::DeviceFailed { .. } => "the same command runs it again elsewhere",
+        Failure::HostLost | Failure::DeviceFailed { .. } => {
+            "the same command runs it again on another device"
+        }
         Failure::NotStarted { .. } => "what helps: fewer other processes or open files, or `ulimit`",
-        Failure::Unwritable { .. } => "make room, or its disk writable, and the same command continues",
+        Failure::Unwritable { .. } => {
+            "free some disk space or make the folder writable; the same command then continues"
+        }
         Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",
     }
 }
@@ -119,13 +123,13 @@ fn next(state: &TrialState, run: &str, record: &RunRecord) -> Option<String> {
     match state {
         TrialState::Failed { .. } => {
             let again = runs::again(record, Some("--retry-failed"));
-            Some(format!("`{again}` tries failed trials again"))
+            Some(format!("`{again}` retries failed trials"))
         }
         TrialState::Waiting | TrialState::Interrupted if !record.live => {
             Some(format!("`{}` continues", runs::again(record, None)))
         }
         TrialState::Waiting | TrialState::Interrupted | TrialState::Running { .. } => {
-            Some(format!("`lorasweep status {run}` shows how the run gets on"))
+            Some(format!("`lorasweep status {run}` shows the run's progress"))
         }
         TrialState::Done => None,
     }

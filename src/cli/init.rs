@@ -4,18 +4,26 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::{InitArgs, TaskKind};
+use super::{DeviceArgs, InitArgs, TaskKind, plan};
 use crate::error::AppError;
-use crate::hub::Reference;
-use crate::spec::Starter;
-use crate::ui::output;
+use crate::hub::{Hub, Reference};
+use crate::quantity;
+use crate::spec::{self, Downloads, Overrides, Purpose, Starter};
+use crate::ui::{output, phrase};
+
+/// The encoder that `make setup` fetches.
+const ENCODER: &str = ".assets/all-MiniLM-L6-v2";
 
 pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
     let out = &args.out;
+    let here = args.model.as_deref().unwrap_or_else(|| Path::new(ENCODER));
+    let folder =
+        Some(here).filter(|folder| folder.is_dir() && (args.model.is_some() || is_encoded(args.kind)));
     let starter = Starter {
         data: &args.data,
         data_in_sweep: &seen_from(out, &args.data)?,
         model: &model(args)?,
+        model_folder: folder,
         kind: args.kind.into(),
     };
     let text = starter
@@ -25,7 +33,10 @@ pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
     match created.and_then(|mut file| file.write_all(text.as_bytes())) {
         Ok(()) => {
             output::data(&format!("{}\n", out.display()))?;
-            output::hint(&format!("look it over, then `lorasweep plan {}`", out.display()));
+            if folder.is_some() && !text.contains(Starter::TO_CHANGE) {
+                say_cost(out);
+            }
+            output::hint(&next(out, &text));
             Ok(())
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(AppError::Input {
@@ -33,6 +44,42 @@ pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
             hint: Some("`--out FILE` writes elsewhere; nothing was changed".to_owned()),
         }),
         Err(error) => Err(AppError::file("write", out, &error)),
+    }
+}
+
+/// What to do next.
+fn next(out: &Path, text: &str) -> String {
+    let file = phrase::shell([out.to_string_lossy()]);
+    if text.contains(Starter::TO_CHANGE) {
+        let change = Starter::TO_CHANGE;
+        return format!("replace `{change}` with the name of a column, then `lorasweep check {file}`");
+    }
+    format!("look it over, then `lorasweep check {file}` and `lorasweep run {file}`")
+}
+
+/// Says how many trials were written and how long they are expected to take here. What cannot be known
+/// is left to `check`, which says why.
+fn say_cost(out: &Path) {
+    let hub = Hub::from_env();
+    let downloads = Downloads { hub: &hub, progress: &|_| {} };
+    let devices = DeviceArgs { devices: None, pack_slots: None };
+    let Ok(sweep) = spec::load(out, &Overrides::default(), Purpose::Plan, downloads) else { return };
+    let Ok(overview) = plan::overview_of(&sweep, &devices) else { return };
+    let places: Vec<String> = overview.places.iter().map(|place| place.device.to_string()).collect();
+    output::say(&format!(
+        "{}, {}: expected to take about {} on {}",
+        phrase::count(sweep.configurations.len(), "configuration"),
+        phrase::count(overview.trials.len(), "trial"),
+        quantity::predicted(overview.predicted.duration_s),
+        places.join(", ")
+    ));
+}
+
+/// Whether an encoder learns the task where no model is named.
+fn is_encoded(kind: TaskKind) -> bool {
+    match kind {
+        TaskKind::Classification => true,
+        TaskKind::LanguageModelling | TaskKind::QuestionAnswering => false,
     }
 }
 
@@ -44,7 +91,7 @@ fn model(args: &InitArgs) -> Result<PathBuf, AppError> {
             Ok(model.clone())
         }
         (Some(model), _) => seen_from(&args.out, model),
-        (None, TaskKind::Classification) => seen_from(&args.out, Path::new(".assets/all-MiniLM-L6-v2")),
+        (None, TaskKind::Classification) => seen_from(&args.out, Path::new(ENCODER)),
         (None, TaskKind::LanguageModelling | TaskKind::QuestionAnswering) => {
             Ok(PathBuf::from("openai-community/gpt2"))
         }

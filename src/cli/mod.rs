@@ -81,20 +81,20 @@ pub enum Command {
     Run(RunArgs),
     /// Show where a run stands
     Status(StatusArgs),
-    /// Print what a trial's process wrote while it worked
+    /// Print the log of a trial's process
     Logs(TrialArgs),
     /// Say why a trial waits or why it failed
     Explain(TrialArgs),
     /// Write the report of a run again
     Report(ReportArgs),
-    /// Check a run's files against their checksums, and say what the next run makes of it
+    /// Check a run's files against their checksums, and say what the next run will do about them
     #[command(after_help = verify::EXIT_CODES)]
     Verify(VerifyArgs),
-    /// Show what no trial needs any more, ask, and remove it
+    /// List files that no trial needs any more, and remove them after asking
     Gc(GcArgs),
     /// Write a finished trial as a folder that PEFT or transformers loads
     Export(ExportArgs),
-    /// Check an adapter that PEFT saved, and make it ready for `predict`
+    /// Check an adapter that PEFT saved, and prepare it for `predict`
     Import(ImportArgs),
     /// Ask a model: labels with probabilities, or generated text
     #[command(override_usage = predict::USAGE)]
@@ -184,7 +184,8 @@ pub struct PlanArgs {
 /// Where to train.
 #[derive(Debug, Args)]
 pub struct DeviceArgs {
-    /// Devices to use instead of those in the sweep: `auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`
+    /// Devices to use instead of those in the sweep: `auto`, `cpu:N` (N slots), `cuda` (every GPU),
+    /// `cuda:0` or `cuda:0,2` (by index) or `gpus:N` (any N of them)
     #[arg(long)]
     devices: Option<String>,
     /// Most trials that train together in one process [default: what suits the devices]
@@ -208,20 +209,20 @@ pub struct RunArgs {
     /// Stop at the first trial that fails
     #[arg(long)]
     fail_fast: bool,
-    /// Try failed trials again
+    /// Retry failed trials
     #[arg(long)]
     retry_failed: bool,
-    /// Train points again whose settings, data or base model changed, without asking
+    /// Retrain trials whose settings, data or base model changed, without asking
     #[arg(long)]
     yes: bool,
-    /// How often a trial is started whose process crashes, hangs or loses its device
+    /// Most starts of a trial whose process crashes, hangs or loses its device
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: u32,
-    /// Longest time that one start of a trial may take, for example `30m` or `2h`
+    /// Time limit for each start of a trial, for example `30m` or `2h` [default: none]
     #[arg(long, value_name = "TIME", value_parser = run::time)]
     trial_timeout: Option<Duration>,
-    /// Time between two checkpoints of a trial, for example `10m` [default: as often as takes at most
-    /// two hundredths of the time]
+    /// Time between two checkpoints of a trial, for example `10m` [default: often enough to cost at
+    /// most 2 % of the run]
     #[arg(long, value_name = "TIME", value_parser = run::time)]
     checkpoint_every: Option<Duration>,
     /// Print events as JSON lines on standard output
@@ -237,7 +238,7 @@ pub struct RunArgs {
 pub struct RunFolderArgs {
     /// The run's folder, or the sweep's name
     run: PathBuf,
-    /// Folder where runs are looked for by name
+    /// Folder in which to look for runs by name
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
 }
@@ -257,7 +258,7 @@ pub struct StatusArgs {
 pub struct TrialArgs {
     #[command(flatten)]
     run: RunFolderArgs,
-    /// The trial's id, or enough of its beginning
+    /// The trial's id, or a prefix that only this trial has
     trial: String,
 }
 
@@ -329,8 +330,8 @@ fn print_paths(files: &[PathBuf]) -> Result<(), AppError> {
 #[cfg(not(feature = "torch"))]
 fn no_torch() -> AppError {
     AppError::Environment {
-        message: "this build has no models in it".to_owned(),
-        hint: Some("build lorasweep with its feature `torch`".to_owned()),
+        message: "this program was built without libtorch, so it cannot run models".to_owned(),
+        hint: Some("`make build` builds one that can".to_owned()),
     }
 }
 

@@ -38,10 +38,10 @@ pub(super) fn ask(
         output::say(&told);
         return Ok(());
     }
-    let hint = "nothing was started; `--yes` trains them anew and keeps what there is apart, another `name` \
-                in the sweep file keeps both sweeps";
+    let hint = "nothing was started; `--yes` retrains them and sets the old results aside, another `name` in the \
+                sweep file keeps both sweeps";
     let message = if output::can_ask() {
-        if output::ask(&format!("{told}\ntrain them anew, and keep what there is apart?")) {
+        if output::ask(&format!("{told}\nretrain them, and set the old results aside?")) {
             return Ok(());
         }
         "the sweep changed".to_owned()

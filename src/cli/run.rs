@@ -29,7 +29,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from(time)
         .ok()
         .filter(|time| !time.is_zero())
-        .ok_or_else(|| "it must be longer than nothing".to_owned())
+        .ok_or_else(|| "must be greater than zero".to_owned())
 }
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
@@ -38,7 +38,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         check::warn(&sweep);
     }
     let machine = devices::detect();
-    let places = devices::places(sweep.devices, &machine, sweep.trials().len())?;
+    let places = devices::places(&sweep.devices, &machine, sweep.trials().len())?;
     let layout = Layout::new(&args.results, &sweep.name);
     preflight::precision(&sweep, &places);
     let limits = preflight::limits(&args.devices, &places, &machine);
@@ -121,14 +121,16 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         let devices: Vec<String> = summary.retired.iter().map(ToString::to_string).collect();
         return Err(AppError::Environment {
             message: format!("devices failed and {} left: {}", are(summary.left), devices.join(", ")),
-            hint: Some(format!("`lorasweep doctor` says what there is; `{continues}` continues")),
+            hint: Some(format!(
+                "`lorasweep doctor` shows the devices of this machine; `{continues}` continues"
+            )),
         });
     }
     if let Some(message) = &summary.unwritable {
         return Err(AppError::Environment {
             message: format!("stopped, since files cannot be written: {message}"),
             hint: Some(format!(
-                "make room, or its disk writable; then `{continues}` continues, and nothing that is done is lost"
+                "free some disk space or make the disk writable; then `{continues}` continues, and no finished work is lost"
             )),
         });
     }
@@ -136,7 +138,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
     let unreported = summary.stopped && !summary.reported;
     if unreported || summary.left > 0 && (summary.stopped || !failed) {
         return Err(AppError::Interrupted {
-            hint: format!("`{continues}` continues; `lorasweep report {run}` tells of what is done"),
+            hint: format!("`{continues}` continues; `lorasweep report {run}` reports the finished trials"),
         });
     }
     if summary.failed > 0 && !args.json {
@@ -147,7 +149,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
             failed: summary.failed,
             total: record.trials.len(),
             hint: format!(
-                "`lorasweep explain {run} {trial}` says why; `{}` tries failed trials again",
+                "`lorasweep explain {run} {trial}` says why; `{}` retries failed trials",
                 runs::again(record, Some("--retry-failed"))
             ),
         });

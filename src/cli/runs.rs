@@ -90,7 +90,7 @@ pub(super) fn trial<'a>(record: &'a RunRecord, args: &TrialArgs) -> Result<&'a T
             let more = if hits.len() > SHOWN_IDS { ", …" } else { "" };
             Err(AppError::Input {
                 message: format!("`{prefix}` is the beginning of {} trial ids", hits.len()),
-                hint: Some(format!("give more of one of {}{more}", ids.join(", "))),
+                hint: Some(format!("use a longer prefix: {}{more}", ids.join(", "))),
             })
         }
     }

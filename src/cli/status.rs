@@ -28,9 +28,9 @@ fn in_state<'a>(record: &'a RunRecord, name: &str) -> Vec<&'a TrialRecord> {
 }
 
 fn text(record: &RunRecord) -> String {
-    let at_work = if record.live { "at work" } else { "not at work" };
+    let state = if record.live { "running" } else { "not running" };
     let mut text =
-        format!("{}: {}, {at_work}\n", record.sweep.name, phrase::count(record.trials.len(), "trial"));
+        format!("{}: {}, {state}\n", record.sweep.name, phrase::count(record.trials.len(), "trial"));
     for state in STATES {
         let count = in_state(record, state).len();
         if count > 0 {
@@ -84,12 +84,12 @@ fn detail(trial: &TrialRecord, select: Option<Metric>) -> String {
 fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
     let run = run.typed();
     if record.live {
-        return format!("it is at work; `lorasweep status {run}` again shows how it gets on");
+        return format!("still running; run `lorasweep status {run}` again for an update");
     }
     if let Some(failed) = in_state(record, "failed").first() {
         let id = failed.trial.id;
         return format!(
-            "`lorasweep explain {run} {id}` says why it failed; `{}` tries failed trials again",
+            "`lorasweep explain {run} {id}` says why it failed; `{}` retries failed trials",
             runs::again(record, Some("--retry-failed"))
         );
     }

@@ -32,7 +32,7 @@ pub(super) fn call(args: &VerifyArgs) -> Result<(), AppError> {
         output::data(&text(&found))?;
     }
     if found.live {
-        output::hint("a run is at work on it: what it is writing now may change");
+        output::hint("a run is using it now: files that it is writing may still change");
     }
     match found.damaged() {
         0 => Ok(()),

@@ -39,7 +39,8 @@ pub struct Machine {
 /// An NVIDIA GPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gpu {
-    /// Number as NVML counts, that is in the order of PCI addresses.
+    /// Number among the GPUs that `CUDA_VISIBLE_DEVICES` leaves, in its order: what torch calls `cuda:N`.
+    /// Without that variable GPUs stand in the order of their PCI addresses.
     pub index: usize,
     /// Product name.
     pub name: String,
@@ -113,8 +114,9 @@ fn detect_gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
     let wanted = std::env::var("CUDA_VISIBLE_DEVICES").ok();
     visible(wanted.as_deref(), &uuids)
         .into_iter()
-        .map(|index| {
-            let device = &devices[index];
+        .enumerate()
+        .map(|(index, number)| {
+            let device = &devices[number];
             let memory = device.memory_info()?;
             Ok(Gpu {
                 index,
@@ -127,7 +129,7 @@ fn detect_gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
         .collect()
 }
 
-/// The GPUs that `CUDA_VISIBLE_DEVICES` leaves, by number: it lists numbers or UUIDs (their first
+/// The GPUs that `CUDA_VISIBLE_DEVICES` leaves, by NVML's number: it lists numbers or UUIDs (their first
 /// characters are enough), and the first entry that names no GPU hides itself and all after it
 /// (CUDA C++ Programming Guide, "CUDA Environment Variables").
 fn visible(wanted: Option<&str>, uuids: &[String]) -> Vec<usize> {
@@ -146,6 +148,13 @@ fn visible(wanted: Option<&str>, uuids: &[String]) -> Vec<usize> {
         }
     }
     indices
+}
+
+/// What names one GPU alone, by its index among those that this process sees: the entry of
+/// `CUDA_VISIBLE_DEVICES` at its place.
+pub(super) fn name_for_cuda(index: usize, visible: Option<&str>) -> String {
+    let entry = visible.and_then(|visible| visible.split(',').nth(index));
+    entry.map_or_else(|| index.to_string(), |entry| entry.trim().to_owned())
 }
 
 /// Cores that the affinity mask allows, no more than the container's share of CPU time pays for.
@@ -182,7 +191,7 @@ fn physical_core(core: usize) -> usize {
 ///
 /// # Errors
 /// The machine has less than was asked for; the message says what it has.
-pub fn places(request: DeviceRequest, machine: &Machine, trials: usize) -> Result<Vec<Placement>, AppError> {
+pub fn places(request: &DeviceRequest, machine: &Machine, trials: usize) -> Result<Vec<Placement>, AppError> {
     match request {
         DeviceRequest::Auto if machine.gpus.is_empty() => cpu_slots(auto_slots(machine, trials), machine),
         DeviceRequest::Auto => {
@@ -197,8 +206,9 @@ pub fn places(request: DeviceRequest, machine: &Machine, trials: usize) -> Resul
             }
             Ok(gpu_places(&free, machine))
         }
-        DeviceRequest::Cpu(slots) => cpu_slots(slots, machine),
-        DeviceRequest::Cuda(wanted) => cuda(wanted, machine),
+        DeviceRequest::Cpu(slots) => cpu_slots(*slots, machine),
+        DeviceRequest::Gpus(wanted) => gpus(*wanted, machine),
+        DeviceRequest::Indices(indices) => by_index(indices, machine),
     }
 }
 
@@ -209,32 +219,47 @@ fn auto_slots(machine: &Machine, trials: usize) -> usize {
     machine.cores.len().min(trials).min(by_memory).max(1)
 }
 
-fn cuda(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+/// Any so many GPUs, or all of them: idle ones first, among equals in their order.
+fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+    some_gpu(machine)?;
     let have = machine.gpus.len();
-    let wanted = wanted.unwrap_or(have.max(1));
-    if wanted == 0 {
-        return Err(AppError::Input {
-            message: "`cuda:0` asks for no GPU: the number counts GPUs".to_owned(),
-            hint: Some("use `cuda` for all of them, or `cuda:1` for one".to_owned()),
-        });
-    }
-    if have == 0 {
-        return Err(AppError::Environment {
-            message: "no NVIDIA GPU is visible".to_owned(),
-            hint: Some("`lorasweep doctor` shows what is; `--devices cpu:1` uses the CPU".to_owned()),
-        });
-    }
+    let wanted = wanted.unwrap_or(have);
     if wanted > have {
         return Err(AppError::Environment {
             message: format!("{wanted} GPUs are asked for, {have} visible here ({})", gpu_list(machine)),
-            hint: Some(format!("ask for `cuda:{have}` or less, and look at CUDA_VISIBLE_DEVICES")),
+            hint: Some(format!("ask for `gpus:{have}` or less, and look at CUDA_VISIBLE_DEVICES")),
         });
     }
-    // Idle ones first; among equals the order in which they are visible.
     let mut gpus: Vec<&Gpu> = machine.gpus.iter().collect();
     gpus.sort_by_key(|gpu| gpu.busy);
     gpus.truncate(wanted);
     Ok(gpu_places(&gpus, machine))
+}
+
+/// The GPUs with these indices, in this order.
+fn by_index(indices: &[usize], machine: &Machine) -> Result<Vec<Placement>, AppError> {
+    some_gpu(machine)?;
+    let found = |index: &usize| machine.gpus.iter().find(|gpu| gpu.index == *index).ok_or(*index);
+    match indices.iter().map(found).collect::<Result<Vec<&Gpu>, usize>>() {
+        Ok(gpus) => Ok(gpu_places(&gpus, machine)),
+        Err(index) => Err(AppError::Environment {
+            message: format!("there is no GPU `cuda:{index}`; visible here: {}", gpu_list(machine)),
+            hint: Some(
+                "indices count from 0, among the GPUs that CUDA_VISIBLE_DEVICES leaves; `gpus:N` takes any N"
+                    .to_owned(),
+            ),
+        }),
+    }
+}
+
+fn some_gpu(machine: &Machine) -> Result<(), AppError> {
+    if !machine.gpus.is_empty() {
+        return Ok(());
+    }
+    Err(AppError::Environment {
+        message: "no NVIDIA GPU is visible".to_owned(),
+        hint: Some("`lorasweep doctor` shows what is; `--devices cpu:1` uses the CPU".to_owned()),
+    })
 }
 
 fn gpu_list(machine: &Machine) -> String {

@@ -20,7 +20,7 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use super::memory::{self, MemoryWatch};
-use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, Report, StartJob, What};
+use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, Report, StartJob, What, devices};
 use crate::job::{ChildLine, Device, JobFile, ParentLine, Placement, Work};
 use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
@@ -245,12 +245,14 @@ fn failure_files(key: &JobKey, file: &JobFile) -> Vec<PathBuf> {
 /// What a child's libraries are told about its share of the machine.
 fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
     let visible = match placement.device {
-        Device::Cuda { index } => index.to_string(),
+        Device::Cuda { index } => {
+            devices::name_for_cuda(index, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
+        }
         Device::Cpu { .. } | Device::Host => String::new(),
     };
     let mut variables = vec![
         ("CUDA_VISIBLE_DEVICES", visible),
-        // Numbers as NVML counts, not fastest first.
+        // Numbers as NVML counts, which the indices of GPUs come from, not fastest first.
         ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()),
         // glibc would give large blocks back to the kernel at every step: 1.16 million page faults in
         // a short trial, against 0.7 million with these.

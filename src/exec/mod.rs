@@ -22,7 +22,7 @@ use crate::plan::{JobId, JobKey};
 pub const EXIT_DONE: u8 = 0;
 /// A child's exit code for "failed; the failure file says why".
 pub const EXIT_FAILED: u8 = 1;
-/// A child's exit code for "files cannot be written", so that no file could say so.
+/// A child's exit code for "files cannot be written": it left no failure file either.
 pub const EXIT_UNWRITABLE: u8 = 5;
 /// A child's exit code for "stopped as asked; checkpoints are in place".
 pub const EXIT_INTERRUPTED: u8 = 4;

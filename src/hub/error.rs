@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::error::AppError;
 
-/// A model or data set that is not to be had.
+/// A model or data set that cannot be fetched.
 #[derive(Debug)]
 pub struct HubError {
     /// What was asked for, as in "model `owner/name`".
@@ -166,9 +166,7 @@ impl HubError {
             }
             Problem::Refused { .. } | Problem::Answer(_) => "check HF_ENDPOINT and the proxy".into(),
             Problem::UnsafePath(_) => "do not use this repository, or this endpoint".into(),
-            Problem::CutShort { .. } => {
-                "start again: what has come is kept, and the rest is asked for".into()
-            }
+            Problem::CutShort { .. } => "start again: the download continues where it stopped".into(),
             Problem::WrongSum(_) => "start again; if it stays so, check HF_ENDPOINT and the proxy".into(),
             Problem::DiskFull(_) => "free some space, or set HF_HOME to a folder with more".into(),
             Problem::Cache(..) => "check its owner and permissions, or set HF_HOME to another folder".into(),
@@ -283,7 +281,9 @@ impl fmt::Display for Problem {
             Self::CutShort { file, received, size, reason } => {
                 write!(f, "`{file}` broke off after {received} of {size} bytes ({reason})")
             }
-            Self::WrongSum(file) => write!(f, "`{file}` arrived damaged: its sum is not the announced one"),
+            Self::WrongSum(file) => {
+                write!(f, "`{file}` arrived damaged: its checksum is not the announced one")
+            }
             Self::DiskFull(path) => write!(f, "no space left for `{}`", path.display()),
             Self::Cache(path, error) => write!(f, "the cache's `{}` cannot be used: {error}", path.display()),
             Self::ModelWithFolder => write!(f, "a model has neither folder nor split"),

@@ -69,7 +69,7 @@ impl Repository<'_> {
 impl RawListing {
     fn check(self) -> Result<Listing, Problem> {
         if !is_commit(&self.sha) {
-            return Err(Problem::Answer(format!("`{}` is no commit", self.sha.escape_debug())));
+            return Err(Problem::Answer(format!("`{}` is not a commit", self.sha.escape_debug())));
         }
         let files = self.siblings.into_iter().map(RawFile::check).collect::<Result<_, _>>()?;
         Ok(Listing { commit: self.sha, files })

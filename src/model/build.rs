@@ -40,11 +40,11 @@ pub enum Base<'a> {
     },
     /// Each trial's own seed: training from scratch.
     Fresh,
-    /// What is frozen for all slots at work is theirs; the rest comes from another place.
+    /// Frozen tensors are shared with the running slots; the rest comes from `base`.
     Beside {
-        /// Slots of the same pack.
+        /// The slots that the pack has.
         at_work: &'a Params,
-        /// That place.
+        /// Where the rest comes from.
         base: &'a Base<'a>,
     },
 }

@@ -33,14 +33,14 @@ pub struct AdapterSettings {
 }
 
 impl AdapterSettings {
-    /// Those of the slots in `kept`.
+    /// The settings of the slots in `kept`.
     #[must_use]
     pub fn retain(&self, kept: &[usize]) -> Self {
         let take = |values: &[f64]| kept.iter().map(|slot| values[*slot]).collect();
         Self { scales: take(&self.scales), dropouts: take(&self.dropouts) }
     }
 
-    /// These, and those of more slots behind them.
+    /// Appends the newcomers' settings.
     #[must_use]
     pub fn join(mut self, newcomers: Self) -> Self {
         self.scales.extend(newcomers.scales);

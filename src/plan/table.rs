@@ -36,9 +36,9 @@ pub fn table(overview: &Overview) -> String {
             quantity::predicted(predicted.duration_s),
             quantity::predicted(predicted.lower_bound_s),
             match predicted.bound_by {
-                Bound::Places => "every place trains that long",
+                Bound::Places => "every device is busy training that long",
                 Bound::LongestPack => "the longest pack trains that long",
-                Bound::Beside => "all that runs beside the training takes that long",
+                Bound::Beside => "preparation and reports take that long",
             },
             quantity::mib(predicted.mem_mib),
             quantity::mib(predicted.disk_mib),

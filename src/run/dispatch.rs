@@ -182,8 +182,7 @@ impl Dispatcher<'_> {
     }
 
     fn retire(&mut self, device: Device) {
-        let message =
-            format!("{device} failed twice in a row, with different jobs, and gets no more of them");
+        let message = format!("{device} failed twice in a row, with different jobs, and is no longer used");
         self.observer.observe(&Notice::Warned { message: &message });
         self.tally.retired.push(device);
     }

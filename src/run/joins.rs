@@ -41,7 +41,7 @@ impl Dispatcher<'_> {
         files::remove(&self.layout.failure(trial.id))?;
         let log = self.layout.job_log(&self.scheduler.graph().job(job).key.0);
         let mut own = OpenOptions::new().create(true).append(true).open(self.layout.log(trial.id))?;
-        writeln!(own, "joins a pack at work; its log: {}", log.display())
+        writeln!(own, "joins a running pack; its log: {}", log.display())
     }
 
     pub(super) fn on_joined(&mut self, job: JobId, trial: TrialId) {

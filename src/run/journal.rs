@@ -132,7 +132,7 @@ pub enum Happened {
 }
 
 impl Happened {
-    /// Whether something is done because of it, or must not be forgotten: it is on disk before that.
+    /// Whether the entry must be durable before the run acts on it.
     fn is_announcement(&self) -> bool {
         match self {
             Self::RunStarted { .. }
@@ -162,7 +162,7 @@ pub enum JournalError {
         source: io::Error,
     },
     /// It does not begin as a journal does.
-    #[error("`{path}` is no journal of lorasweep, or its first line is damaged")]
+    #[error("`{path}` is not a journal of lorasweep, or its first line is damaged")]
     Header {
         /// The journal.
         path: PathBuf,

@@ -102,7 +102,7 @@ fn refusal(path: &Path, file: &mut File) -> AppError {
     let folder = path.parent().unwrap_or(path);
     let run = phrase::shell([&folder.to_string_lossy()]);
     AppError::Input {
-        message: format!("{holder} is at work on `{}`", folder.display()),
+        message: format!("`{}` is in use by {holder}", folder.display()),
         hint: Some(format!("watch it with `lorasweep status {run}`, or stop it with Ctrl-C where it runs")),
     }
 }

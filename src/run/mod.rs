@@ -208,8 +208,7 @@ fn warn_of_dropped(replay: &Replay, observer: &mut dyn Observer) {
 fn warn_of_failures(tally: &Tally, observer: &mut dyn Observer) {
     let failed = tally.failures.len();
     if failed > 0 {
-        let message =
-            format!("failed in an earlier run and left alone: {failed}; `--retry-failed` tries again");
+        let message = format!("failed in an earlier run and not retried: {failed}; `--retry-failed` retries");
         observer.observe(&Notice::Warned { message: &message });
     }
 }
@@ -265,7 +264,7 @@ fn sort(
             }
             Decision::Continue => left.continued += 1,
             Decision::Restart => {
-                let message = format!("trial {} starts anew: it has no usable checkpoint", trial.id);
+                let message = format!("trial {} starts over: it has no usable checkpoint", trial.id);
                 observer.observe(&Notice::Warned { message: &message });
             }
             Decision::Run => {}

@@ -335,7 +335,7 @@ fn a_waiting_trial_joins_and_is_done_by_the_pack() {
     assert_eq!(outcome.starts, [vec![0, 1, 2], vec![3]], "the fifth trial joined the first pack");
     assert_eq!(outcome.attempts(), [1; 5]);
     let log = fs::read_to_string(outcome.layout.log(outcome.trials[4])).unwrap();
-    assert!(log.starts_with("joins a pack at work; its log: "), "{log}");
+    assert!(log.starts_with("joins a running pack; its log: "), "{log}");
 }
 
 #[test]

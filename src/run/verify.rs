@@ -97,7 +97,7 @@ fn check_journal(layout: &Layout, found: &mut Verification) -> History {
                 let next = if torn {
                     "nothing: a crash leaves it so, and it is cut off"
                 } else {
-                    "the whole is kept aside; trials with a result stay done, others are looked at anew"
+                    "the whole is kept aside; trials with a result stay done, others are checked again"
                 };
                 found.findings.push(Finding { path, problem, next: next.to_owned(), damaged: !torn });
             }
@@ -186,9 +186,11 @@ impl Look<'_> {
         let seen = resume::look(self.layout, self.history, self.id);
         let checkpoint = if damaged_checkpoint { Checkpoint::Damaged } else { seen.checkpoint };
         let next = match resume::decide(true, Evidence { checkpoint, ..seen }, false) {
-            Decision::Continue => "the trial goes on at its last checkpoint",
-            Decision::Run if checkpoint == Checkpoint::Readable => "the trial goes on at its last checkpoint",
-            Decision::Run | Decision::Restart => "the trial starts anew",
+            Decision::Continue => "the trial continues from its last checkpoint",
+            Decision::Run if checkpoint == Checkpoint::Readable => {
+                "the trial continues from its last checkpoint"
+            }
+            Decision::Run | Decision::Restart => "the trial starts over",
             Decision::Keep | Decision::Leave => "nothing: the trial counts as failed",
         };
         found.damage(path, problem, self.or_nothing(next));
@@ -211,7 +213,7 @@ impl Look<'_> {
 
     fn without_checkpoint(&self, done: bool, kept_by: Keep) -> String {
         if !done {
-            return "the trial starts anew".to_owned();
+            return "the trial starts over".to_owned();
         }
         let keep = self.in_sweep.map(|trial| trial.configuration.training.keep);
         if keep == Some(kept_by) {

@@ -168,7 +168,7 @@ impl fmt::Display for Explanation {
                 write!(f, "ran out of memory; its trials are divided over {}", Names(by))
             }
             Self::Joined { last } => {
-                write!(f, "not started: its trials joined packs at work, the last of them {}", Names(last))
+                write!(f, "not started: its trials joined running packs, the last of them {}", Names(last))
             }
             Self::Starting { placement, attempt } => {
                 write!(f, "starting on {}{}", placement.device, Attempt(*attempt))

@@ -205,8 +205,8 @@ pub enum JobState {
         /// Why.
         reason: Failure,
     },
-    /// Ran out of memory, and these jobs do its work, half of the trials each; or never started, since
-    /// its trials joined packs at work, of which this is the last.
+    /// Other jobs do its work: it ran out of memory and was split into them, half of the trials each, or
+    /// all of its trials joined running packs before it started, the last of which is named.
     Replaced {
         /// Those jobs.
         by: Vec<JobId>,

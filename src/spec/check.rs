@@ -43,7 +43,7 @@ pub(super) fn check(
     check_heads::check(points, &tasks, &models, report);
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
-    let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value);
+    let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value.clone());
     let (warnings, cards) = (Vec::new(), Vec::new());
     Some(SweepSpec { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
 }

@@ -81,7 +81,8 @@ impl Meeting<'_> {
         if let (Some(pair), Architecture::Bert(config)) = (&self.task.pair, &self.spec.architecture)
             && config.type_vocab_size < 2
         {
-            let message = format!("model `{}` knows no second text: its `type_vocab_size` is 1", name.value);
+            let message =
+                format!("model `{}` does not take text pairs: its `type_vocab_size` is 1", name.value);
             report.error(pair.place, Problem::Unfit(message)).hint("put all columns into `text`");
         }
     }

@@ -37,7 +37,7 @@ pub(super) fn check(block: &RawBlock, report: &mut Report) {
 }
 
 fn unknown(name: &At<String>, block: &RawBlock, report: &mut Report) {
-    let message = format!("`zip` names `{}`, which is no axis of this block", name.value);
+    let message = format!("`zip` names `{}`, which is not an axis of this block", name.value);
     let known = block.axes.iter().map(|axis| axis.axis.name());
     report.error(name.place, Problem::BadZip(message)).one_of(&name.value, known);
 }

@@ -50,6 +50,9 @@ pub enum Problem {
     /// Not YAML.
     #[error("not valid YAML: {0}")]
     Syntax(String),
+    /// A file of another program.
+    #[error("{0}")]
+    Foreign(&'static str),
     /// A key that means nothing here.
     #[error("unknown key `{key}` in {section}")]
     UnknownKey {
@@ -98,7 +101,7 @@ pub enum Problem {
         /// The key it excludes.
         other: String,
     },
-    /// A `--set` or `--only` argument that is none.
+    /// A malformed `--set` or `--only` argument.
     #[error("{0}")]
     BadOverride(String),
     /// A data file that is missing, empty or broken.
@@ -170,8 +173,8 @@ pub enum Problem {
         /// The model.
         model: String,
     },
-    /// A module to save that is none.
-    #[error("`{module}` is no module of model `{model}`")]
+    /// An entry of `modules_to_save` that names no module.
+    #[error("`{module}` is not a module of model `{model}`")]
     NoSuchModule {
         /// What was named.
         module: String,

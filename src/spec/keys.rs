@@ -62,7 +62,7 @@ pub(super) enum Kind {
     Flag,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// `auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`.
+    /// Where to train.
     Devices,
     /// Also `null`.
     OrNull(&'static Kind),
@@ -98,6 +98,11 @@ pub(super) enum Range {
 }
 
 impl Section {
+    /// Whether a key is only there for its anchor: `x-…` at the top level, as in Compose files.
+    pub(super) fn ignores(&self, key: &str) -> bool {
+        self.name == SWEEP.name && key.starts_with("x-")
+    }
+
     /// Every key of the section.
     pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
         self.groups.iter().flat_map(|group| group.iter())
@@ -154,7 +159,11 @@ pub(super) static SWEEP: Section = Section {
             Kind::Text,
             "Metric that selects, for example macro_f1 (default: accuracy; loss for language models, f1 for answers)",
         ),
-        key("devices", Kind::Devices, "Where to train: auto (default), cpu, cpu:N, cuda or cuda:N"),
+        key(
+            "devices",
+            Kind::Devices,
+            "Where to train: auto (default), cpu, cpu:N (N slots), cuda (all GPUs), cuda:0,2 (these), gpus:N (so many)",
+        ),
         key(
             "profiles",
             Kind::Profiles,

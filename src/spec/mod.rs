@@ -18,12 +18,15 @@ mod check_split;
 mod check_steps;
 mod check_task;
 mod check_zip;
+mod devices;
 mod error;
+mod foreign;
 mod grid;
 mod keys;
 mod keys_grid;
 mod label_names;
 mod model_shape;
+mod number;
 mod overrides;
 mod raw;
 mod raw_task;
@@ -42,14 +45,13 @@ mod value;
 mod words;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::io::Read;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use devices::DeviceRequest;
 pub use error::{Problem, SpecError, SpecErrors};
 pub use overrides::Overrides;
 pub use schema::schema;
@@ -65,9 +67,6 @@ use crate::trial::{Configuration, Splitting, Trial};
 
 /// Largest sweep file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// What a device request may be, for messages.
-const DEVICES: &str = "`auto`, `cpu`, `cpu:N`, `cuda` or `cuda:N`";
 
 /// A checked sweep. Only [`load`] makes one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -93,18 +92,6 @@ pub struct SweepSpec {
     /// records from before there were cards.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<Card>,
-}
-
-/// Which devices a sweep asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DeviceRequest {
-    /// Every visible GPU, or the CPU where there is none.
-    Auto,
-    /// This many CPU slots; the cores are shared out among them.
-    Cpu(usize),
-    /// This many GPUs; all of them where absent.
-    Cuda(Option<usize>),
 }
 
 /// What a sweep is loaded for: it decides which files must be there.
@@ -232,36 +219,5 @@ impl SweepSpec {
             .iter()
             .flat_map(|c| (0..self.splitting.splits()).map(|fold| Trial::new(c, self.splitting, fold)))
             .collect()
-    }
-}
-
-impl FromStr for DeviceRequest {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no choice of devices; allowed: {DEVICES}");
-        let (kind, count) = text.split_once(':').map_or((text, None), |(kind, count)| (kind, Some(count)));
-        let count = match count.map(str::parse::<usize>) {
-            None => None,
-            Some(Ok(count)) if count > 0 => Some(count),
-            Some(Ok(_) | Err(_)) => return Err(wrong()),
-        };
-        match (kind, count) {
-            ("auto", None) => Ok(Self::Auto),
-            ("cpu", count) => Ok(Self::Cpu(count.unwrap_or(1))),
-            ("cuda", count) => Ok(Self::Cuda(count)),
-            _ => Err(wrong()),
-        }
-    }
-}
-
-impl fmt::Display for DeviceRequest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Auto => f.write_str("auto"),
-            Self::Cpu(slots) => write!(f, "cpu:{slots}"),
-            Self::Cuda(None) => f.write_str("cuda"),
-            Self::Cuda(Some(gpus)) => write!(f, "cuda:{gpus}"),
-        }
     }
 }

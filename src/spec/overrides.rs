@@ -2,6 +2,8 @@
 //! the tree before it is read, `--set path=value` then puts one more, and `--only axis=value` keeps
 //! the points with that value.
 
+use crate::quantity;
+
 use super::error::{Problem, Report};
 use super::keys_grid;
 use super::raw::{self, RawAxis};
@@ -62,7 +64,7 @@ fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     entries(node).iter().find(|entry| entry.key.value == name).map(|entry| &entry.value)
 }
 
-/// A mapping's entries; what is no mapping has none, and that is told when it is read.
+/// A mapping's entries; anything else has none, and its own reader reports that.
 fn entries(node: &Node) -> &[Entry] {
     if let Content::Map(entries) = &node.content { entries } else { &[] }
 }
@@ -148,12 +150,16 @@ fn put(node: &mut Node, path: &[&str], place: Place, value: Node) -> Result<(), 
         Content::List(items) => {
             let length = items.len();
             let item = name.parse().ok().and_then(|index: usize| items.get_mut(index));
-            let item =
-                item.ok_or_else(|| format!("`{name}` is no item of a list of {length}: count from 0"))?;
+            let item = item.ok_or_else(|| {
+                format!(
+                    "no item `{name}`: the list has {}, counted from 0",
+                    quantity::counted(length, "item")
+                )
+            })?;
             put(item, rest, place, value)
         }
-        Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => {
-            Err(format!("`{name}` cannot be set: the sweep has a single value there, no mapping"))
+        Content::Null | Content::Flag(_) | Content::Number | Content::Text(_) => {
+            Err(format!("`{name}` cannot be set: its parent is a single value, not a mapping"))
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::quantity;
 
 use super::DeviceRequest;
 use super::error::{Problem, Report};
+use super::foreign::{self, Foreign};
 use super::grid::MAX_POINTS;
 use super::keys::{self, Kind, Section};
 use super::keys_grid;
@@ -13,6 +14,7 @@ use super::read::{self, Field, Fields};
 use super::setting::{Axis, Setting};
 use super::source::{At, Place};
 use super::tree::{Content, Node};
+use super::value::Value;
 use super::words::short;
 
 /// The sweep file.
@@ -110,6 +112,10 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
         read::bad("the file", tree, "a mapping with `name`, `task`, `models` and `grid`", report).hint(hint);
         return RawSweep::default();
     }
+    if let Some(Foreign { what, key, hint }) = foreign::whole_file(tree, &report.sources) {
+        report.error(key.key.place, Problem::Foreign(what)).hint(hint);
+        return RawSweep::default();
+    }
     let Some(top) = read::fields(tree, &keys::SWEEP, keys::SWEEP.name, report) else {
         return RawSweep::default();
     };
@@ -134,7 +140,7 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
         }),
         training: section(&top, "training", report).map(axes).unwrap_or_default(),
         select: top.text("select"),
-        devices: top.take("devices", |value| value.devices()),
+        devices: top.take("devices", Value::into_devices),
         profiles: profiles(&top, report),
     }
 }
@@ -267,12 +273,7 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
         for item in items.iter().take(keys_grid::EXCLUSION.keys().count() + 1) {
             match &item.content {
                 Content::Text(name) => names.push(At { value: name.clone(), place: item.place }),
-                Content::Null
-                | Content::Flag(_)
-                | Content::Count(_)
-                | Content::Number(_)
-                | Content::List(_)
-                | Content::Map(_) => {
+                Content::Null | Content::Flag(_) | Content::Number | Content::List(_) | Content::Map(_) => {
                     read::bad("an item of `zip`", item, "the name of an axis", report);
                 }
             }

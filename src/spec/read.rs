@@ -1,9 +1,12 @@
 //! Owns how a mapping of the tree becomes values of the right type, by the table of keys. Collects
 //! every unknown key and every bad value, and goes on. Knows no meaning beyond the table.
 
+use super::devices;
 use super::error::{Problem, Report, SpecError};
+use super::foreign::{self, Meant};
 use super::keys::{Key, Kind, Section};
-use super::source::{At, Place};
+use super::number;
+use super::source::{At, Place, Sources};
 use super::tree::{Content, Entry, Node};
 use super::value::{Value, parse};
 use super::words::{quoted, short};
@@ -43,8 +46,9 @@ pub(super) fn fields<'n>(
     for entry in entries {
         let name = &entry.key.value;
         let Some(key) = section.keys().find(|key| key.name == *name) else {
-            let error = report.error(entry.key.place, unknown_key(name, title));
-            error.one_of(name, section.keys().map(|key| key.name));
+            if !section.ignores(name) {
+                unknown_key(entry.key.place, name, (section, title), report);
+            }
             continue;
         };
         let values = values(key, section.lists, &entry.value, report);
@@ -122,8 +126,19 @@ fn uncapitalised(text: &str) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
-fn unknown_key(name: &str, title: &str) -> Problem {
-    Problem::UnknownKey { key: short(name), section: title.to_owned() }
+/// Notes a key that the section, which messages call `title`, does not have.
+fn unknown_key(place: Place, name: &str, (section, title): (&Section, &str), report: &mut Report) {
+    let problem = Problem::UnknownKey { key: short(name), section: title.to_owned() };
+    let error = report.error(place, problem);
+    error.one_of(name, section.keys().map(|key| key.name));
+    match foreign::meant(name, section) {
+        Some(Meant::Here(hint)) => error.hint = Some(hint),
+        Some(Meant::Elsewhere(hint)) if error.hint.is_none() => error.hint = Some(hint),
+        Some(Meant::Elsewhere(_)) | None => {}
+    }
+    if error.hint.is_none() && section.ignores("x-") && name.starts_with(['.', '_']) {
+        error.hint(format!("a key for anchors alone is called `x-{}`", name.trim_start_matches(['.', '_'])));
+    }
 }
 
 /// The good values of a key; an axis of a block may have a list of them.
@@ -144,6 +159,9 @@ fn written(key: &Key, lists: bool, node: &Node) -> usize {
 
 /// The items, where a list means several values. A list of texts is one value of a list of texts.
 fn axis_list<'n>(key: &Key, lists: bool, node: &'n Node) -> Option<&'n [Node]> {
+    if let Some(items) = foreign::values(node).filter(|_| lists && key.axis.is_some()) {
+        return Some(items);
+    }
     let Content::List(items) = &node.content else { return None };
     let nested = items.iter().any(|item| matches!(item.content, Content::List(_)));
     let one_value = matches!(key.kind, Kind::Texts | Kind::TextsOrNone) && !nested;
@@ -155,6 +173,7 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
     if key.kind.has_own_reader() {
         return None;
     }
+    let node = if key.axis.is_some() { foreign::single(node) } else { node };
     if let Some(value) = parse(&key.kind, node, &report.sources) {
         return Some(At { value, place: node.place });
     }
@@ -165,21 +184,64 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
         matches!(key.kind, Kind::Choice(_) | Kind::Devices) && matches!(node.content, Content::Text(_));
     let found = if word { format!("`{written}`") } else { describe(culprit, report) };
     let problem = Problem::BadValue { key: format!("`{}`", key.name), found };
+    let advice = advice(key, culprit, &report.sources);
     let error = report.error(culprit.place, problem);
     if let Kind::Choice(words) = &key.kind {
         error.one_of(&written, words.iter().copied());
     } else {
         error.allowed(key.kind.wanted());
     }
-    if key.axis.is_some() && matches!(culprit.content, Content::List(_)) {
+    if let Some(advice) = advice {
+        error.hint(advice);
+    } else if key.axis.is_some()
+        && (matches!(culprit.content, Content::List(_)) || foreign::values(node).is_some())
+    {
         error.hint("to vary it, put a list of values into a block of `grid`");
     }
     None
 }
 
+/// How to write what was meant by a value of the wrong kind, where that can be told.
+fn advice(key: &Key, node: &Node, sources: &Sources) -> Option<String> {
+    let whole = key.kind.is_count();
+    let range = || foreign::instead_of_range(key.name, whole, node, sources);
+    let written = match &node.content {
+        Content::Text(text) => text.as_str(),
+        Content::Flag(_) | Content::Number => sources.slice(node.place),
+        Content::Null | Content::List(_) => "",
+        Content::Map(_) if key.axis.is_some() && foreign::values(node).is_none() => return range(),
+        Content::Map(_) => "",
+    };
+    match &key.kind {
+        Kind::Count(..) | Kind::Number(_) => number::advice(written).or_else(range),
+        Kind::OrNull(_) if written.eq_ignore_ascii_case("none") => Some("write `null`".to_owned()),
+        Kind::OrNull(_) => number::advice(written).or_else(range),
+        Kind::Flag => match written.to_lowercase().as_str() {
+            "yes" | "on" | "y" | "true" | "1" => Some("write `true`".to_owned()),
+            "no" | "off" | "n" | "false" | "0" => Some("write `false`".to_owned()),
+            _ => None,
+        },
+        Kind::Devices => devices::advice(sources.slice(node.place)),
+        Kind::Text
+        | Kind::Texts
+        | Kind::TextsOrNone
+        | Kind::Choice(_)
+        | Kind::Section(_)
+        | Kind::Named(_)
+        | Kind::Blocks(_)
+        | Kind::Zip
+        | Kind::Labels
+        | Kind::Character
+        | Kind::Encoding
+        | Kind::Profiles => None,
+    }
+}
+
 /// The part of a value that is wrong: an item of a list of texts, or all of it.
 fn culprit<'n>(kind: &Kind, node: &'n Node) -> &'n Node {
-    let (Content::List(items), Kind::Texts | Kind::TextsOrNone) = (&node.content, kind) else { return node };
+    let (Content::List(items), Kind::Texts | Kind::TextsOrNone | Kind::Labels) = (&node.content, kind) else {
+        return node;
+    };
     let no_text = |item: &&Node| matches!(item.content, Content::Null | Content::List(_) | Content::Map(_));
     items.iter().find(no_text).unwrap_or(node)
 }
@@ -194,10 +256,11 @@ fn describe(node: &Node, report: &Report) -> String {
     let written: String = report.sources.slice(node.place).chars().take(60).collect();
     match &node.content {
         Content::Null => "empty".to_owned(),
-        Content::Flag(_) | Content::Count(_) | Content::Number(_) => format!("`{written}`"),
+        Content::Flag(_) | Content::Number => format!("`{written}`"),
         Content::Text(_) => format!("the text `{written}`"),
         Content::List(items) if items.is_empty() => "an empty list".to_owned(),
         Content::List(_) => "a list".to_owned(),
+        Content::Map(entries) if foreign::is_range(entries) => "a range".to_owned(),
         Content::Map(_) => "a mapping".to_owned(),
     }
 }

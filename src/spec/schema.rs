@@ -14,6 +14,8 @@ pub fn schema() -> Value {
     let mut schema = section(&keys::SWEEP);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("lorasweep sweep");
+    // Keys for anchors alone.
+    schema["patternProperties"] = json!({ "^x-": true });
     schema["anyOf"] = json!([{ "required": ["task"] }, { "required": ["tasks"] }]);
     schema
 }
@@ -101,7 +103,9 @@ fn kind(wanted: &Kind) -> Value {
         }
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "enum": words }),
-        Kind::Devices => json!({ "type": "string", "pattern": "^(auto|(cpu|cuda)(:[1-9][0-9]*)?)$" }),
+        Kind::Devices => {
+            json!({ "type": "string", "pattern": "^(auto|cpu(:[1-9][0-9]*)?|cuda(:[0-9]+(,[0-9]+)*)?|gpu|gpus(:[1-9][0-9]*)?)$" })
+        }
         Kind::OrNull(inner) => json!({ "anyOf": [kind(inner), { "type": "null" }] }),
         Kind::Section(inner) => section(inner),
         Kind::Named(inner) => {

@@ -1,15 +1,20 @@
-//! Owns the starter sweep: a commented sweep file for one's own data file. Guesses the columns from
-//! the data; writes nothing.
+//! Owns the starter sweep: a commented sweep file for one's own data file, with settings that fit its
+//! rows. Guesses the columns from the data; writes nothing.
+
+mod columns;
+mod lines;
+mod settings;
 
 use std::path::Path;
 
 use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
+use crate::quantity;
 
+use self::columns::{Column, Guess};
+use self::lines::{decoder_grid, division, encoder_grid, label_lines, line, listed, others, training};
+use self::settings::{Model, Settings};
 use super::keys;
 use super::tree::{self, Content};
-
-/// Most classes that a label column is thought to have.
-const MOST_CLASSES: usize = 200;
 
 /// What a starter sweep is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,21 +36,40 @@ pub struct Starter<'a> {
     pub data_in_sweep: &'a Path,
     /// The model's path as seen from there, or its name on the hub.
     pub model: &'a Path,
+    /// The model's folder, where it is on this machine: its tokenizer measures the texts.
+    pub model_folder: Option<&'a Path>,
     /// The task.
     pub kind: StarterKind,
 }
 
+/// The parts of a starter that depend on the kind of task.
+struct Parts {
+    /// The lines of `task` behind `train`.
+    task: String,
+    settings: Settings,
+    /// The blocks of the grid.
+    grid: String,
+}
+
 impl Starter<'_> {
-    /// A commented sweep. For classification the label is guessed to be the column with the fewest
-    /// distinct values (at least two), the text the column with the longest values.
+    /// Stands for the name of a column that could not be guessed.
+    pub const TO_CHANGE: &'static str = "CHANGE_ME";
+
+    /// A commented sweep. The label of a classification is guessed from the columns' names and from how
+    /// few values they have, the text from how many words.
     ///
     /// # Errors
     /// Where the data file cannot be read.
     pub fn text(&self) -> Result<String, SourceError> {
         let survey = self.survey()?;
+        let model = Model::read(self.model_folder);
         let stem = self.data.file_stem().map(|stem| plain(&stem.to_string_lossy()));
-        let columns = one_line(&survey.columns.join(", "));
         let data = quote(&self.data_in_sweep.to_string_lossy());
+        let parts = match self.kind {
+            StarterKind::Classification => self.classification(&survey, &model),
+            StarterKind::LanguageModelling => self.language_modelling(&survey, &model),
+            StarterKind::QuestionAnswering => Self::question_answering(&survey),
+        };
         Ok(format!(
             "\
 # A sweep for {data}: {rows} rows, columns {columns}.
@@ -53,49 +77,32 @@ impl Starter<'_> {
 # Paths are relative to this file.
 name: {name}
 
+task:
+  kind: {kind}
+  train: {data}
 {task}
 models:
   base: {{from: {model}}}        # add `layers: 2` to keep the first layers only
 
 # The union of blocks; each block is the product of its lists.
 grid:
-  - method: lora
-    model: base
-    rank: [4, 16]
-    alpha: [16, 32]
-    learning_rate: [2e-3, 5e-3]
-  - method: full
-    model: base
-    learning_rate: 2e-4
-
+{grid}
 {division}
 
 # What no block varies. Each of these can be a list in a block instead.
 training:
-  epochs: 1
-  batch_size: {batch}
-  schedule: linear
-  warmup: 0.06
-  evaluate_every: 25    # optimiser steps
-  seed: 42
-
-devices: auto           # or cpu:2, cuda, cuda:1
+{training}
+devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that GPU), gpus:2 (any two)
 ",
-            rows = survey.rows,
+            rows = quantity::count(survey.rows as u64),
+            columns = one_line(&survey.columns.join(", ")),
             name = stem.unwrap_or_else(|| "sweep".to_owned()),
-            task = self.task(&data, &survey),
+            kind = self.kind.name(),
+            task = parts.task,
             model = quote(&self.model.to_string_lossy()),
-            division = match self.kind {
-                StarterKind::Classification => {
-                    "# Each configuration trains k times, every time with another fold held out to select on.\n\
-                     kfold: {k: 3, stratified: true, seed: 42}"
-                }
-                StarterKind::LanguageModelling | StarterKind::QuestionAnswering => {
-                    "# A share of the rows is held out to select on; `kfold: {k: 3}` takes turns instead.\n\
-                     split: {fraction: 0.1, seed: 42}"
-                }
-            },
-            batch = if self.kind == StarterKind::Classification { 32 } else { 4 },
+            grid = parts.grid,
+            division = division(self.kind, parts.settings.division),
+            training = training(&parts.settings),
         ))
     }
 
@@ -105,81 +112,125 @@ devices: auto           # or cpu:2, cuda, cuda:1
                 let fields = Fields::Questions { unanswerable: None };
                 sources::survey(&SurveyRequest::as_it_is(self.data, fields))
             }
-            StarterKind::Classification | StarterKind::LanguageModelling => look(self.data, &[], None),
+            StarterKind::Classification | StarterKind::LanguageModelling => look(self.data),
         }
     }
 
-    fn task(&self, data: &str, survey: &sources::Survey) -> String {
-        let (needs, length) = match self.kind {
-            StarterKind::Classification => {
-                let label = label(self.data, survey);
-                let text = quote(&text(self.data, survey, label.as_ref()));
-                let (label, classes) = label.unwrap_or_else(|| ("CHANGE_ME".to_owned(), Vec::new()));
-                let (label, classes) = (quote(&label), described(&classes));
-                (format!("  text: [{text}]\n  label: {label}        # {classes}\n"), 128)
+    fn classification(&self, survey: &sources::Survey, model: &Model) -> Parts {
+        let header = columns::without_header(self.data, &survey.columns);
+        let names = header.as_ref().unwrap_or(&survey.columns);
+        let rows = survey.rows + usize::from(header.is_some());
+        let columns = columns::look(self.data, &survey.columns, names);
+        let mut guess = Guess::labelled(&columns);
+        if !model.takes_pairs() {
+            guess.text.extend(guess.pair.take());
+        }
+        let mut task =
+            String::from("  # test: test.csv      # evaluated once per trial, never used to select\n");
+        if header.is_some() {
+            let names: Vec<String> = names.iter().map(|name| quote(name)).collect();
+            line(
+                &mut task,
+                &format!("columns: [{}]", names.join(", ")),
+                "the file has no row with their names",
+            );
+        }
+        line(&mut task, &format!("text: [{}]", listed(&guess.text)), "");
+        if let Some(pair) = &guess.pair {
+            line(&mut task, &format!("pair: {}", quote(pair)), "the second text of each row");
+        }
+        others(&mut task, "text", guess.other_texts.iter().map(|name| quote(name)).collect());
+        task += &label_lines(&guess);
+        let texts = columns::texts(self.data, (&survey.columns, names), &guess);
+        if texts.0.iter().any(|text| text.trim().is_empty()) {
+            let empty = texts.0.iter().filter(|text| text.trim().is_empty()).count();
+            let what = format!("{} without text are left out", quantity::counted(empty, "row"));
+            line(&mut task, "cleaning: {min_words: 1}", &what);
+        }
+        let lengths = model.lengths(&texts.0, texts.1.as_deref());
+        let p95 = lengths.map_or(128, |lengths| lengths.p95);
+        let by = if lengths.is_none_or(|lengths| lengths.counted) { "" } else { "about " };
+        let max_length = model.max_length(p95);
+        line(
+            &mut task,
+            &format!("max_length: {max_length}"),
+            &format!("tokens; 95 % of the rows have up to {by}{p95}"),
+        );
+        let settings = Settings::classification(rows, guess.label.as_ref().map_or(0, Column::smallest));
+        match settings.rows {
+            Some(drawn) => {
+                let what = format!(
+                    "of {}, for a quick first look; remove it to train on all",
+                    quantity::count(rows as u64)
+                );
+                line(&mut task, &format!("rows: {drawn}"), &what);
             }
-            StarterKind::LanguageModelling => {
-                let text = quote(&text(self.data, survey, None));
-                (
-                    format!(
-                        "  text: [{text}]\n  layout: blocks        # or documents: each row on its own\n"
-                    ),
-                    256,
-                )
+            None => {
+                task += "  # rows: 500           # draw so many training rows, for an even quicker look\n"
             }
-            StarterKind::QuestionAnswering => {
-                let template = serde_json::Value::from(keys::TEMPLATE);
-                (format!("  template: {template}\n  max_new_tokens: 32    # longest answer\n"), 384)
+        }
+        Parts { task, settings, grid: encoder_grid(model) }
+    }
+
+    fn language_modelling(&self, survey: &sources::Survey, model: &Model) -> Parts {
+        const BLOCK: usize = 256;
+        let columns = columns::look(self.data, &survey.columns, &survey.columns);
+        let guess = Guess::text_alone(&columns);
+        let texts = columns::texts(self.data, (&survey.columns, &survey.columns), &guess);
+        // About four bytes are a token of English.
+        let bytes: usize = texts.0.iter().map(String::len).sum();
+        let blocks = (bytes / 4 / BLOCK).max(1);
+        let mut task =
+            String::from("  # test: test.txt      # evaluated once per trial, never used to select\n");
+        line(&mut task, &format!("text: [{}]", listed(&guess.text)), "");
+        others(&mut task, "text", guess.other_texts.iter().map(|name| quote(name)).collect());
+        line(&mut task, "layout: blocks", "or documents: each row on its own");
+        line(&mut task, &format!("max_length: {BLOCK}"), "tokens");
+        let settings = Settings::language(survey.rows, blocks);
+        match settings.rows {
+            Some(drawn) => {
+                let rows = (survey.rows * drawn / blocks).max(1);
+                let what = format!("of {}, for a quick first look", quantity::count(survey.rows as u64));
+                line(&mut task, &format!("rows: {rows}"), &what);
             }
-        };
-        let kind = match self.kind {
-            StarterKind::Classification => keys::CLASSIFICATION,
-            StarterKind::LanguageModelling => keys::LANGUAGE_MODELLING,
-            StarterKind::QuestionAnswering => keys::QUESTION_ANSWERING,
-        };
-        format!(
-            "\
-task:
-  kind: {kind}
-  train: {data}
-  # test: test.csv      # evaluated once per trial, never used to select
-{needs}  max_length: {length}       # tokens
-  # rows: 1000          # draw so many training rows, for a first quick look
-"
-        )
+            None => task += "  # rows: 1000          # draw so many training rows, for a first quick look\n",
+        }
+        Parts { task, settings, grid: decoder_grid(model) }
+    }
+
+    fn question_answering(survey: &sources::Survey) -> Parts {
+        let mut task =
+            String::from("  # test: test.json     # evaluated once per trial, never used to select\n");
+        let template = serde_json::Value::from(keys::TEMPLATE);
+        line(&mut task, &format!("template: {template}"), "");
+        line(&mut task, "max_new_tokens: 32", "longest answer");
+        line(&mut task, "max_length: 384", "tokens");
+        let settings = Settings::language(survey.rows, survey.rows);
+        match settings.rows {
+            Some(drawn) => {
+                let what = format!("of {}, for a quick first look", quantity::count(survey.rows as u64));
+                line(&mut task, &format!("rows: {drawn}"), &what);
+            }
+            None => task += "  # rows: 500           # draw so many training rows, for a first quick look\n",
+        }
+        Parts { task, settings, grid: decoder_grid(&Model::default()) }
     }
 }
 
-/// The column with the fewest distinct values, if it can be a label, and these values.
-fn label(data: &Path, survey: &sources::Survey) -> Option<(String, Vec<String>)> {
-    let classes_of = |column: &String| {
-        // A column with an empty value is no label; that is all an error means here.
-        let found = look(data, &[], Some(column)).ok()?;
-        let count = found.label_names.len();
-        ((2..=MOST_CLASSES).contains(&count) && count < survey.rows)
-            .then(|| (column.clone(), found.label_names))
-    };
-    survey.columns.iter().filter_map(classes_of).min_by_key(|(_, classes)| classes.len())
-}
-
-/// The column other than the label with the longest values.
-fn text(data: &Path, survey: &sources::Survey, label: Option<&(String, Vec<String>)>) -> String {
-    let length = |column: &String| look(data, std::slice::from_ref(column), None).map_or(0, |s| s.text_bytes);
-    let others = survey.columns.iter().filter(|column| label.is_none_or(|(label, _)| *column != label));
-    others.max_by_key(|column| length(column)).cloned().unwrap_or_else(|| "CHANGE_ME".to_owned())
-}
-
-/// A look at some of the columns.
-fn look(data: &Path, text: &[String], label: Option<&str>) -> Result<sources::Survey, SourceError> {
-    sources::survey(&SurveyRequest::as_it_is(data, Fields::columns_of(text, &[], label)))
-}
-
-fn described(classes: &[String]) -> String {
-    match classes {
-        [] => "name the column with the label".to_owned(),
-        [first, .., last] => one_line(&format!("{} classes, from {first} to {last}", classes.len())),
-        [only] => one_line(only),
+impl StarterKind {
+    /// The word in the sweep file.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Classification => keys::CLASSIFICATION,
+            Self::LanguageModelling => keys::LANGUAGE_MODELLING,
+            Self::QuestionAnswering => keys::QUESTION_ANSWERING,
+        }
     }
+}
+
+/// A look at the whole file.
+fn look(data: &Path) -> Result<sources::Survey, SourceError> {
+    sources::survey(&SurveyRequest::as_it_is(data, Fields::columns_of(&[], &[], None)))
 }
 
 /// Text that is safe in a comment.

@@ -1,5 +1,7 @@
 //! Laws of the grid and of reading, without a file in sight.
 
+mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +16,7 @@ use super::setting::Setting;
 use super::source::{At, Place, Sources};
 use super::survey::Survey;
 use super::value::Value;
-use super::{DeviceRequest, check, check_grid, check_select, grid, overrides, raw, tree};
+use super::{check, check_grid, check_select, grid, overrides, raw, tree};
 use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::content::ContentHash;
 use crate::outcome::Metric;
@@ -236,17 +238,6 @@ fn the_table_gives_every_axis_the_type_of_its_setting() {
         };
         let at = At { value, place: Place::default() };
         assert!(Setting::from_value(key.axis.unwrap(), at).is_some(), "{}", key.name);
-    }
-}
-
-#[test]
-fn device_requests_read_as_they_are_written() {
-    for text in ["auto", "cpu:1", "cpu:4", "cuda", "cuda:2"] {
-        assert_eq!(text.parse::<DeviceRequest>().unwrap().to_string(), text);
-    }
-    assert_eq!("cpu".parse(), Ok(DeviceRequest::Cpu(1)));
-    for text in ["", "gpu", "cpu:0", "cpu:", "cuda:x", "auto:1", "cpu:1:2"] {
-        assert!(text.parse::<DeviceRequest>().is_err(), "{text}");
     }
 }
 

@@ -27,10 +27,8 @@ pub(super) enum Content {
     Null,
     /// `true` or `false`.
     Flag(bool),
-    /// A whole number that is not negative.
-    Count(u64),
-    /// Any other number.
-    Number(f64),
+    /// A number: which one its place in the text tells, since YAML's versions disagree.
+    Number,
     /// Text.
     Text(String),
     /// A list.
@@ -66,14 +64,45 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
         reject_unsupported_tags: true,
         with_snippet: false,
     };
-    serde_yaml::from_str_with_options(text, options).map_err(|error| SyntaxError {
+    let mut node: Node = serde_yaml::from_str_with_options(text, options).map_err(|error| {
+        let at = error.location().map(|at| (to_usize(at.line()), to_usize(at.column())));
         // The other formatter talks to Rust programmers.
-        message: message_of(&error.render_with_formatter(&serde_yaml::UserMessageFormatter)),
-        at: error.location().map(|at| (to_usize(at.line()), to_usize(at.column()))),
-    })
+        let message = message_of(&error.render_with_formatter(&serde_yaml::UserMessageFormatter));
+        indented_by_tab(text, at).unwrap_or(SyntaxError { message, at })
+    })?;
+    node.name_null_keys(text);
+    Ok(node)
+}
+
+/// The error of a text that broke at a line whose indentation has a tab, or just before it: the
+/// parser's own words do not mention tabs.
+fn indented_by_tab(text: &str, at: Option<(usize, usize)>) -> Option<SyntaxError> {
+    let (broken, _) = at?;
+    let tab = |line: &str| line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t');
+    let lines = text.lines().enumerate().take(broken + 1).skip(broken.saturating_sub(2));
+    let (index, column) = lines.filter_map(|(index, line)| Some((index, tab(line)?))).next()?;
+    let message = "a tab in the indentation: YAML indents with spaces".to_owned();
+    Some(SyntaxError { message, at: Some((index + 1, column + 1)) })
 }
 
 impl Node {
+    /// Gives keys that YAML reads as null the name that is written: a label may be called `null`.
+    fn name_null_keys(&mut self, text: &str) {
+        match &mut self.content {
+            Content::List(items) => items.iter_mut().for_each(|item| item.name_null_keys(text)),
+            Content::Map(entries) => {
+                for Entry { key, value } in entries {
+                    let written = text.get(key.place.start..key.place.end).unwrap_or_default();
+                    if key.value.is_empty() && !written.starts_with(['\'', '"']) {
+                        written.clone_into(&mut key.value);
+                    }
+                    value.name_null_keys(text);
+                }
+            }
+            Content::Null | Content::Flag(_) | Content::Number | Content::Text(_) => {}
+        }
+    }
+
     /// Moves every place of the tree into another source, `offset` bytes further on.
     pub(super) fn relocate(&mut self, source: usize, offset: usize) {
         relocate(&mut self.place, source, offset);
@@ -85,7 +114,7 @@ impl Node {
                     entry.value.relocate(source, offset);
                 }
             }
-            Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => {}
+            Content::Null | Content::Flag(_) | Content::Number | Content::Text(_) => {}
         }
     }
 }
@@ -124,17 +153,16 @@ impl<'de> Visitor<'de> for ContentVisitor {
         Ok(Content::Flag(value))
     }
 
-    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Content, E> {
-        Ok(Content::Count(value))
+    fn visit_u64<E: de::Error>(self, _: u64) -> Result<Content, E> {
+        Ok(Content::Number)
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "negative whole numbers are never allowed values")]
-    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Content, E> {
-        Ok(u64::try_from(value).map_or(Content::Number(value as f64), Content::Count))
+    fn visit_i64<E: de::Error>(self, _: i64) -> Result<Content, E> {
+        Ok(Content::Number)
     }
 
-    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Content, E> {
-        Ok(Content::Number(value))
+    fn visit_f64<E: de::Error>(self, _: f64) -> Result<Content, E> {
+        Ok(Content::Number)
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<Content, E> {
@@ -151,8 +179,9 @@ impl<'de> Visitor<'de> for ContentVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Content, A::Error> {
         let mut entries = Vec::new();
-        while let Some(key) = map.next_key::<Spanned<String>>()? {
-            let key = At { place: place(key.defined), value: key.value };
+        while let Some(key) = map.next_key::<Spanned<Option<String>>>()? {
+            // No text is null, which `name_null_keys` names.
+            let key = At { place: place(key.defined), value: key.value.unwrap_or_default() };
             entries.push(Entry { key, value: map.next_value()? });
         }
         Ok(Content::Map(entries))
@@ -196,7 +225,7 @@ mod tests {
             (at(top[0].key.place), at(task[0].key.place), at(task[0].value.place)),
             ("task", "label", "Prö")
         );
-        assert!(matches!(task[1].value.content, Content::Number(x) if (x - 0.005).abs() < 1e-12));
+        assert!(matches!(task[1].value.content, Content::Number));
         assert_eq!(at(task[1].value.place), "5e-3");
         let Content::List(items) = &top[1].value.content else { panic!() };
         assert!(matches!(&items[0].content, Content::Text(no) if no == "no"));
@@ -215,6 +244,34 @@ mod tests {
         }
         assert!(parse(&bomb).is_err());
         assert!(parse(&"[".repeat(10_000)).is_err());
+    }
+
+    #[test]
+    fn keys_are_texts_whatever_yaml_makes_of_them() {
+        let node = parse("null: 1\n~: 2\nNULL: 3\nno: 4\ntrue: 5\n010: 6\n'': 7\n'null': 8\n").unwrap();
+        let keys: Vec<&str> = entries(&node).iter().map(|entry| entry.key.value.as_str()).collect();
+        assert_eq!(keys, ["null", "~", "NULL", "no", "true", "010", "", "null"]);
+    }
+
+    #[test]
+    fn a_value_s_place_is_that_of_the_value_alone() {
+        let text = "a: &x 010\nb: !!str 7\nc: *x\nd: {<<: {e: +1_0}}\n";
+        let node = parse(text).unwrap();
+        let at = |node: &Node| text[node.place.start..node.place.end].to_owned();
+        let top = entries(&node);
+        assert_eq!([0, 1, 2].map(|i| at(&top[i].value)), ["010", "7", "010"]);
+        assert_eq!(at(&entries(&top[3].value)[0].value), "+1_0");
+    }
+
+    #[test]
+    fn a_tab_in_the_indentation_is_called_a_tab() {
+        for (text, line) in [("a:\n\t- 1\n", 2), ("a:\n  b: 1\n\tc: 2\n", 3), ("a:\n  - b: 1\n  \tc: 2\n", 3)]
+        {
+            let error = parse(text).unwrap_err();
+            assert!(error.message.starts_with("a tab in the indentation"), "{text:?}: {error:?}");
+            assert_eq!(error.at.unwrap().0, line, "{text:?}");
+        }
+        assert!(parse("a:\t1\nb: [1,\t2]\n").is_ok(), "a tab elsewhere is a space");
     }
 
     #[test]

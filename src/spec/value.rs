@@ -3,6 +3,7 @@
 
 use super::DeviceRequest;
 use super::keys::{self, Kind, Range};
+use super::number::Number;
 use super::source::{At, Sources};
 use super::tree::{Content, Entry, Node};
 use super::words::quoted;
@@ -40,8 +41,14 @@ pub(super) fn parse(kind: &Kind, node: &Node, sources: &Sources) -> Option<Value
         Kind::Labels => labels(node, sources).map(Value::Labels),
         Kind::Character => character(&text(node, sources)?).map(|one| Value::Text(one.to_string())),
         Kind::Encoding => encoding(&text(node, sources)?).map(|name| Value::Text(name.to_owned())),
-        Kind::Count(min, max) => count(node).filter(|count| (min..=max).contains(&count)).map(Value::Count),
-        Kind::Number(range) => number(node).filter(|number| range.holds(*number)).map(Value::Number),
+        Kind::Count(min, max) => {
+            let count = number(node, sources)?.whole()?;
+            (*min..=*max).contains(&count).then_some(Value::Count(count))
+        }
+        Kind::Number(range) => {
+            let number = number(node, sources)?.real()?;
+            range.holds(number).then_some(Value::Number(number))
+        }
         Kind::Flag => flag(node).map(Value::Flag),
         Kind::Choice(words) => {
             text(node, sources).filter(|word| words.contains(&word.as_str())).map(Value::Text)
@@ -69,7 +76,7 @@ fn labels(node: &Node, sources: &Sources) -> Option<Labels> {
             };
             entries.iter().map(name).collect::<Option<_>>().map(Labels::Map)
         }
-        Content::Null | Content::Flag(_) | Content::Count(_) | Content::Number(_) | Content::Text(_) => None,
+        Content::Null | Content::Flag(_) | Content::Number | Content::Text(_) => None,
     }
 }
 
@@ -77,9 +84,7 @@ fn text(node: &Node, sources: &Sources) -> Option<String> {
     match &node.content {
         Content::Text(text) => Some(text.clone()).filter(|text| !text.is_empty()),
         // A column may be called `2024`, a label `true`: taken as written.
-        Content::Flag(_) | Content::Count(_) | Content::Number(_) => {
-            Some(sources.slice(node.place).to_owned())
-        }
+        Content::Flag(_) | Content::Number => Some(sources.slice(node.place).to_owned()),
         Content::Null | Content::List(_) | Content::Map(_) => None,
     }
 }
@@ -99,16 +104,12 @@ fn character(text: &str) -> Option<char> {
     named.or(single.filter(|_| chars.next().is_none()))
 }
 
-fn count(node: &Node) -> Option<u64> {
-    if let Content::Count(count) = node.content { Some(count) } else { None }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "settings are far below 2^52")]
-fn number(node: &Node) -> Option<f64> {
-    match node.content {
-        Content::Count(count) => Some(count as f64),
-        Content::Number(number) => Some(number),
-        Content::Null | Content::Flag(_) | Content::Text(_) | Content::List(_) | Content::Map(_) => None,
+/// The number as it is written: what YAML makes of it depends on the version.
+fn number(node: &Node, sources: &Sources) -> Option<Number> {
+    match &node.content {
+        Content::Number => Number::read(sources.slice(node.place)),
+        Content::Text(text) => Number::read(text),
+        Content::Null | Content::Flag(_) | Content::List(_) | Content::Map(_) => None,
     }
 }
 
@@ -134,6 +135,11 @@ impl Kind {
         matches!(self, Self::Section(_) | Self::Named(_) | Self::Blocks(_) | Self::Zip | Self::Profiles)
     }
 
+    /// Whether its values are whole numbers.
+    pub(super) fn is_count(&self) -> bool {
+        matches!(self, Self::Count(..) | Self::OrNull(Self::Count(..)))
+    }
+
     /// What a value may be, in words.
     pub(super) fn wanted(&self) -> String {
         match self {
@@ -157,7 +163,7 @@ impl Kind {
             Self::Number(Range::OpenShare) => "a number above 0 and below 1".to_owned(),
             Self::Flag => "`true` or `false`".to_owned(),
             Self::Choice(words) => quoted(words),
-            Self::Devices => super::DEVICES.to_owned(),
+            Self::Devices => super::devices::ALLOWED.to_owned(),
             Self::OrNull(kind) => format!("{}, or `null`", kind.wanted()),
             Self::Section(_) | Self::Named(_) => "a mapping".to_owned(),
             Self::Blocks(_) => "a list of mappings".to_owned(),
@@ -210,8 +216,8 @@ impl Value {
     }
 
     /// The devices, where they are some.
-    pub(super) fn devices(&self) -> Option<DeviceRequest> {
-        if let Self::Devices(devices) = self { Some(*devices) } else { None }
+    pub(super) fn into_devices(self) -> Option<DeviceRequest> {
+        if let Self::Devices(devices) = self { Some(devices) } else { None }
     }
 
     /// Whether it is `null`.

@@ -94,9 +94,9 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
     match notice {
         Notice::RunPlanned { trials, kept, continued, places, predicted, .. } => {
             let places: Vec<String> = places.iter().map(|place| place.device.to_string()).collect();
-            let mut text = format!("{}, {kept} done already", count(*trials, "trial"));
+            let mut text = format!("{}, {kept} already done", count(*trials, "trial"));
             if *continued > 0 {
-                let _ = write!(text, ", {continued} to go on from a checkpoint");
+                let _ = write!(text, ", {continued} to continue from a checkpoint");
             }
             if kept < trials {
                 let _ = write!(text, "; on {}, about {}", places.join(", "), duration(*predicted));
@@ -117,12 +117,12 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
             Some(format!("job `{key}` starts again on {device} (attempt {attempt}): {}", early.reason))
         }
         Notice::StopRequested { force: false } => Some(
-            "stopping: checkpoints are being written, and the same command continues from them; \
-             Ctrl-C again stops at once"
+            "stopping: writing checkpoints, from which the same command continues; Ctrl-C again stops at \
+             once"
                 .to_owned(),
         ),
         Notice::StopRequested { force: true } => {
-            Some("stopping at once: training goes back to the last checkpoints".to_owned())
+            Some("stopping at once: the next run continues from the last checkpoints".to_owned())
         }
         Notice::Warned { message } => Some(format!("warning: {message}")),
         Notice::RunEnded { done, failed, left, elapsed } => {

@@ -129,7 +129,7 @@ class Bench:
         sweep = json.dumps(dict(
             name=name, task=task, models={"model": {"from": str(self.folder / workload.family)}},
             grid=[dict(model="model", learning_rate=workload.learning_rate, **method)], training=training))
-        return Run(self.program, sweep, folder / name, "--devices", "cpu:1" if self.smoke else "cuda:1", *options,
+        return Run(self.program, sweep, folder / name, "--devices", "cpu:1" if self.smoke else "cuda:0", *options,
                    environment={**self.environment, **self.libraries})
 
     def peer(self, workload, files):

@@ -54,7 +54,7 @@ def pair(args, folder, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lorasweep", type=Path, required=True, help="the program to measure")
-    parser.add_argument("--devices", default="cpu:1", help="cpu:1 (default) or cuda:1")
+    parser.add_argument("--devices", default="cpu:1", help="cpu:1 (default) or cuda:0")
     parser.add_argument("--train-rows", type=int, default=4000)
     parser.add_argument("--test-rows", type=int, default=1000)
     args = parser.parse_args()

@@ -198,7 +198,7 @@ fn a_second_orchestrator_is_refused_while_the_first_is_at_work() {
     let outcome = site.run(&sweep, |key, file| {
         let mut other = FakeExecutor::new(work);
         let error = site.start(&sweep, &mut other, &mut Remember::default(), &never()).unwrap_err();
-        assert!(error.to_string().contains("is at work on"), "{error}");
+        assert!(error.to_string().contains("is in use by"), "{error}");
         assert_eq!(error.exit_code(), 2);
         assert!(other.finish().is_empty());
         refusals.set(refusals.get() + 1);

@@ -40,7 +40,7 @@ fn each_damaged_file_is_named_with_what_becomes_of_it() {
     let store = store(&site, &sweep);
     // Each file with the number of trials that train because of it.
     for (path, named, next, n_trained) in [
-        (layout.result(id), layout.result(id), "the trial goes on at its last checkpoint", 1),
+        (layout.result(id), layout.result(id), "the trial continues from its last checkpoint", 1),
         (layout.last_checkpoint(id), layout.last_checkpoint(id), "its weights are lost", 0),
         (layout.best_checkpoint(id), layout.best_checkpoint(id), "`lorasweep gc` removes it", 0),
         (layout.metrics(id), layout.metrics(id), "curves lack these points", 0),
@@ -76,7 +76,7 @@ fn a_damaged_checkpoint_of_an_unfinished_trial_means_starting_anew() {
     fs::remove_file(layout.result(id)).unwrap();
     assert_eq!(findings(&site, &sweep, 0), []);
     damage(&layout.best_checkpoint(id));
-    assert_eq!(findings(&site, &sweep, 1)[0].2, "the trial starts anew");
+    assert_eq!(findings(&site, &sweep, 1)[0].2, "the trial starts over");
     write_checkpoint(&layout.best_checkpoint(id), sweep.trials()[1].id);
     assert!(findings(&site, &sweep, 1)[0].1.contains("it is that of the trial"));
 }
@@ -94,7 +94,7 @@ fn what_a_crash_leaves_is_no_damage() {
     assert!(matches!(&found[..], [(_, problem, _)] if problem.contains("torn by a crash")), "{found:?}");
     let _held = Lock::acquire(&layout.lock()).unwrap();
     assert_eq!(findings(&site, &sweep, 0), [], "the holder may be writing it");
-    assert!(lorasweep("verify", &layout, &[]).stderr.contains("at work"));
+    assert!(lorasweep("verify", &layout, &[]).stderr.contains("is using it now"));
 }
 
 #[test]

@@ -183,7 +183,7 @@ fn what_is_made_to_take_long_is_refused_at_once() {
     let errors = folder.load_as(&format!("{head}{tiny}{profile}"), &chosen, Purpose::Run).unwrap_err();
     assert!(start.elapsed() < AT_ONCE && errors.to_string().contains("40000 changes"), "{errors:.300}");
     let zip = format!("grid: [{{method: full, model: tiny, learning_rate: 1, zip: [[{names}]]}}]\n");
-    assert!(refused(&folder, &format!("{head}{tiny}{zip}")).contains("which is no axis"));
+    assert!(refused(&folder, &format!("{head}{tiny}{zip}")).contains("which is not an axis"));
 
     let numbers = |n: usize| many(n, &|i| format!("{}, ", i + 1));
     let axes = ["rank", "alpha", "seed"].map(|axis| format!("{axis}: [{}]", numbers(10_000))).join(", ");

@@ -26,41 +26,60 @@ fn machine(cores: usize, busy: &[bool]) -> Machine {
 }
 
 fn devices(request: DeviceRequest, machine: &Machine) -> Vec<Device> {
-    places(request, machine, 100).unwrap().iter().map(|place| place.device).collect()
+    places(&request, machine, 100).unwrap().iter().map(|place| place.device).collect()
 }
 
 #[test]
 fn auto_takes_idle_gpus_or_else_the_whole_cpu() {
-    let cpu = places(DeviceRequest::Auto, &machine(4, &[]), 1).unwrap();
+    let cpu = places(&DeviceRequest::Auto, &machine(4, &[]), 1).unwrap();
     assert_eq!(cpu, [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1, 2, 3] }]);
-    let count = |machine: &Machine, trials| places(DeviceRequest::Auto, machine, trials).unwrap().len();
+    let count = |machine: &Machine, trials| places(&DeviceRequest::Auto, machine, trials).unwrap().len();
     assert_eq!(count(&machine(4, &[]), 3), 3);
     assert_eq!(count(&machine(4, &[]), 100), 4);
     assert_eq!(count(&Machine { ram_free_mib: 5_000, ..machine(4, &[]) }, 100), 2);
     assert_eq!(count(&Machine { ram_free_mib: 100, ..machine(4, &[]) }, 100), 1);
     let gpus = devices(DeviceRequest::Auto, &machine(4, &[false, true, false]));
     assert_eq!(gpus, [Device::Cuda { index: 0 }, Device::Cuda { index: 2 }]);
-    let error = places(DeviceRequest::Auto, &machine(4, &[true]), 100).unwrap_err();
+    let error = places(&DeviceRequest::Auto, &machine(4, &[true]), 100).unwrap_err();
     assert_eq!(error.exit_code(), 5);
 }
 
 #[test]
-fn a_gpu_asked_for_by_number_is_an_idle_one_if_possible() {
+fn one_gpu_of_several_is_an_idle_one_if_possible() {
     let machine = machine(4, &[true, false]);
-    assert_eq!(devices(DeviceRequest::Cuda(Some(1)), &machine), [Device::Cuda { index: 1 }]);
-    assert_eq!(devices(DeviceRequest::Cuda(None), &machine).len(), 2);
+    assert_eq!(devices(DeviceRequest::Gpus(Some(1)), &machine), [Device::Cuda { index: 1 }]);
+    assert_eq!(devices(DeviceRequest::Gpus(None), &machine).len(), 2);
+}
+
+#[test]
+fn a_gpu_with_an_index_is_that_one_busy_or_not() {
+    let machine = machine(4, &[true, false, true]);
+    let request = |text: &str| text.parse::<DeviceRequest>().unwrap();
+    assert_eq!(devices(request("cuda:0"), &machine), [Device::Cuda { index: 0 }]);
+    assert_eq!(devices(request("cuda:1"), &machine), [Device::Cuda { index: 1 }]);
+    assert_eq!(
+        devices(request("cuda:2,0"), &machine),
+        [Device::Cuda { index: 2 }, Device::Cuda { index: 0 }]
+    );
+    let error = places(&request("cuda:0,3"), &machine, 100).unwrap_err();
+    assert_eq!(error.exit_code(), 5);
+    let gpu = |index: usize| format!("cuda:{index} NVIDIA H100");
+    let there = [0, 1, 2].map(gpu).join(", ");
+    assert_eq!(error.to_string(), format!("there is no GPU `cuda:3`; visible here: {there}"));
 }
 
 #[test]
 fn errors_say_what_there_is() {
-    let error = places(DeviceRequest::Cpu(3), &machine(2, &[]), 100).unwrap_err();
+    let error = places(&DeviceRequest::Cpu(3), &machine(2, &[]), 100).unwrap_err();
     assert_eq!(error.exit_code(), 2);
     assert_eq!(error.to_string(), "3 CPU slots are asked for, each needs a core, and 2 may be used here");
     assert_eq!(error.hint(), Some("use `cpu:1` up to `cpu:2`"));
-    let error = places(DeviceRequest::Cuda(Some(2)), &machine(2, &[false]), 100).unwrap_err();
+    let error = places(&DeviceRequest::Gpus(Some(2)), &machine(2, &[false]), 100).unwrap_err();
     assert_eq!(error.exit_code(), 5);
     assert_eq!(error.to_string(), "2 GPUs are asked for, 1 visible here (cuda:0 NVIDIA H100)");
-    let error = places(DeviceRequest::Cuda(None), &machine(2, &[]), 100).unwrap_err();
+    let error = places(&DeviceRequest::Indices(vec![0]), &machine(2, &[]), 100).unwrap_err();
+    assert_eq!(error.to_string(), "no NVIDIA GPU is visible");
+    let error = places(&DeviceRequest::Gpus(None), &machine(2, &[]), 100).unwrap_err();
     assert_eq!(error.to_string(), "no NVIDIA GPU is visible");
 }
 
@@ -76,10 +95,17 @@ fn cuda_visible_devices_reads_as_cuda_reads_it() {
 }
 
 #[test]
+fn a_child_is_given_the_gpu_that_has_the_index_here() {
+    assert_eq!(name_for_cuda(1, None), "1");
+    assert_eq!(name_for_cuda(0, Some("2,3")), "2");
+    assert_eq!(name_for_cuda(1, Some("GPU-ab, GPU-cc33")), "GPU-cc33");
+}
+
+#[test]
 fn this_machine_has_cores_memory_and_disk() {
     let machine = detect();
     assert!(!machine.cores.is_empty() && machine.ram_free_mib <= machine.ram_total_mib);
-    assert!(places(DeviceRequest::Cpu(1), &machine, 100).is_ok());
+    assert!(places(&DeviceRequest::Cpu(1), &machine, 100).is_ok());
     assert!(disk_free_mib(Path::new("folder/not/there/yet")).is_ok());
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 use crate::plan::Estimate;
 use crate::plan::cost::{Footprint, SlotCost, Speed, TRAIN_START, count};
 
-/// The sum of some slots. Operations below the first adapter are done once for all slots that see the
-/// same batches, as often as the one of them needs them that needs most.
+/// The sum of some slots. Slots with the same batches share the trunk, the operations below the first
+/// adapter; its cost is the largest that any of them needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Together {
     n: usize,

@@ -277,7 +277,7 @@ fn a_job_whose_trials_all_joined_is_over_and_who_needed_it_needs_the_pack() {
     assert_eq!(*scheduler.state(waiting), JobState::Replaced { by: vec![running] });
     assert_eq!(scheduler.graph().job(running).estimate.duration, Duration::from_secs(5));
     let key = &scheduler.graph().job(running).key;
-    let text = format!("not started: its trials joined packs at work, the last of them `{key}`");
+    let text = format!("not started: its trials joined running packs, the last of them `{key}`");
     assert_eq!(scheduler.explain(waiting).to_string(), text);
     for slot in [2, 3, 4] {
         let event = finished(&scheduler, slot);

@@ -1,0 +1,365 @@
+//! Owns what other programs call the keys and values of a sweep: W&B, Hugging Face's Trainer, PEFT
+//! and the like. Says how to write the same here; notes no error and reads no file.
+
+use super::keys::{self, Kind, Section};
+use super::number::Number;
+use super::source::Sources;
+use super::tree::{Content, Entry, Node};
+use super::words::quoted;
+
+/// Names in other programs, the key here, and what is different about its value.
+const ALIASES: &[(&[&str], &str, &str)] = &[
+    (&["lr", "learning_rates", "base_lr", "max_lr"], "learning_rate", ""),
+    (
+        &[
+            "per_device_train_batch_size",
+            "per_gpu_train_batch_size",
+            "train_batch_size",
+            "micro_batch_size",
+            "batch",
+            "bs",
+            "batchsize",
+        ],
+        "batch_size",
+        "",
+    ),
+    (&["num_train_epochs", "num_epochs", "max_epochs", "n_epochs", "nepochs"], "epochs", ""),
+    (&["max_steps", "num_steps", "total_steps"], "epochs", "in passes over the training rows, not in steps"),
+    (&["lora_r", "lora_rank", "r", "peft_lora_r"], "rank", ""),
+    (&["lora_alpha", "peft_lora_alpha"], "alpha", ""),
+    (&["lora_dropout", "peft_lora_dropout"], "dropout", ""),
+    (&["target_modules", "lora_target_modules", "lora_target", "lora_targets"], "targets", ""),
+    (&["use_rslora"], "rslora", ""),
+    (&["peft_type", "finetuning_type", "adapter", "peft_method", "use_peft"], "method", "`lora` or `full`"),
+    (&["wd", "decay", "l2"], "weight_decay", ""),
+    (&["warmup_ratio", "warmup_fraction", "pct_start"], "warmup", ""),
+    (&["warmup_steps", "num_warmup_steps"], "warmup", "a share of all steps, for example 0.06"),
+    (&["lr_scheduler_type", "lr_scheduler", "scheduler", "lr_schedule"], "schedule", ""),
+    (&["gradient_accumulation_steps", "grad_accum", "accumulate_grad_batches"], "accumulation", ""),
+    (&["max_grad_norm", "gradient_clip_val", "grad_clip", "gradient_clipping"], "clip_norm", ""),
+    (&["adam_beta1"], "beta1", ""),
+    (&["adam_beta2"], "beta2", ""),
+    (&["adam_epsilon", "adam_eps", "eps"], "epsilon", ""),
+    (&["eval_steps", "eval_interval", "val_check_interval"], "evaluate_every", "in optimiser steps"),
+    (&["load_best_model_at_end"], "keep", "`best` or `last`"),
+    (&["bf16", "fp16", "mixed_precision", "torch_dtype", "dtype"], "precision", "`fp32` or `bf16`"),
+    (&["random_seed", "random_state", "data_seed"], "seed", ""),
+    (
+        &["max_seq_length", "max_seq_len", "max_len", "sequence_len", "seq_length", "cutoff_len"],
+        "max_length",
+        "",
+    ),
+    (&["max_samples", "max_train_samples", "num_train_samples"], "rows", ""),
+    (&["max_test_samples", "max_eval_samples"], "test_rows", ""),
+    (&["train_file", "train_path", "train_data", "train_dataset", "data_path", "dataset_name"], "train", ""),
+    (&["validation_file", "valid_file", "eval_file", "val_file", "dev_file"], "validation", ""),
+    (&["test_file", "test_path", "test_data"], "test", ""),
+    (&["test_size", "test_split"], "test_fraction", ""),
+    (&["val_size", "valid_size", "validation_split", "val_set_size", "eval_size"], "fraction", ""),
+    (&["text_column", "text_column_name", "text_field", "sentence1_key", "inputs"], "text", ""),
+    (&["sentence2_key", "text_pair", "text_column2"], "pair", ""),
+    (&["label_column", "label_column_name", "label_field", "target", "target_column"], "label", ""),
+    (&["label_map", "label_names", "class_names", "classes", "id2label"], "labels", ""),
+    (&["dataset", "datasets", "data", "task_name"], "task", "which names the files and columns"),
+    (&["model_name_or_path", "base_model", "model_name", "pretrained_model", "checkpoint"], "from", ""),
+    (&["model", "model_name", "model_name_or_path", "base_model"], "models", "{base: {from: FOLDER}}"),
+    (&["model_name", "model_name_or_path", "base_model"], "model", "a name from `models`"),
+    (&["tokenizer_name", "tokenizer_name_or_path"], "tokenizer", ""),
+    (&["num_hidden_layers", "num_layers", "n_layer"], "layers", ""),
+    (&["hidden_size", "d_model", "n_embd"], "hidden", ""),
+    (&["num_attention_heads", "num_heads", "n_head"], "heads", ""),
+    (&["intermediate_size", "d_ff"], "intermediate", ""),
+    (&["max_position_embeddings", "n_positions"], "positions", ""),
+    (&["n_splits", "num_folds", "n_folds", "folds", "cv"], "k", ""),
+    (&["cross_validation"], "kfold", ""),
+    (&["parameters", "search_space", "param_grid", "param_space", "hyperparameters"], "grid", ""),
+    (&["device", "accelerator", "gpus", "n_gpu"], "devices", ""),
+];
+
+/// What an unknown key is here.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Meant {
+    /// Another key of the same mapping.
+    Here(String),
+    /// A key of other mappings.
+    Elsewhere(String),
+}
+
+/// What an unknown key of a mapping is here, for a hint.
+pub(super) fn meant(found: &str, section: &Section) -> Option<Meant> {
+    let has = |section: &Section, name: &str| section.keys().any(|key| key.name == name);
+    let plain = found.to_lowercase().replace('-', "_");
+    let meant = ALIASES.iter().filter(|(names, _, _)| names.contains(&plain.as_str()));
+    let known = meant.map(|(_, key, note)| (*key, *note)).chain(known(&plain).map(|key| (key, "")));
+    let mut elsewhere = None;
+    for (key, note) in known {
+        let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
+        if has(section, key) {
+            return Some(Meant::Here(format!("did you mean `{key}`{note}?")));
+        }
+        let homes = homes(key);
+        if elsewhere.is_none() && !homes.is_empty() {
+            let key = if key == plain { "it".to_owned() } else { format!("here it is `{key}`{note}, which") };
+            elsewhere = Some(Meant::Elsewhere(format!("{key} belongs {}", homes.join(" or "))));
+        }
+    }
+    elsewhere
+}
+
+/// A key of the sweep file, as the table has it.
+fn known(name: &str) -> Option<&'static str> {
+    let mut found = None;
+    walk(&keys::SWEEP, &mut |section| {
+        found = found.or_else(|| section.keys().map(|key| key.name).find(|key| *key == name));
+    });
+    found
+}
+
+/// The sections that have a key, as places in the file.
+fn homes(key: &str) -> Vec<&'static str> {
+    let mut homes = Vec::new();
+    walk(&keys::SWEEP, &mut |section| {
+        let home = match section.name {
+            "the sweep" => "at the top level of the file",
+            "task" => "in `task`",
+            "model" => "in an entry of `models`",
+            "training" => "in `training`",
+            "a grid block" => "in a block of `grid`",
+            "kfold" => "in `kfold`",
+            "split" => "in `split`",
+            "cleaning" => "in `cleaning` of the task",
+            _ => return,
+        };
+        if section.keys().any(|known| known.name == key) && !homes.contains(&home) {
+            homes.push(home);
+        }
+    });
+    homes
+}
+
+/// Visits a section and all below it.
+fn walk(section: &'static Section, visit: &mut impl FnMut(&'static Section)) {
+    visit(section);
+    for key in section.keys() {
+        if let Kind::Section(inner) | Kind::Named(inner) | Kind::Blocks(inner) = &key.kind {
+            walk(inner, visit);
+        }
+    }
+}
+
+/// The list in W&B's `{values: [...]}`.
+pub(super) fn values(node: &Node) -> Option<&[Node]> {
+    match &member(node, "values", &["values", "distribution"])?.content {
+        Content::List(items) => Some(items),
+        Content::Null | Content::Flag(_) | Content::Number | Content::Text(_) | Content::Map(_) => None,
+    }
+}
+
+/// The value in W&B's `{value: x}`; the node itself where it is no such mapping.
+pub(super) fn single(node: &Node) -> &Node {
+    member(node, "value", &["value", "distribution"]).unwrap_or(node)
+}
+
+/// The value of a mapping's key, where it has these keys alone.
+fn member<'n>(node: &'n Node, name: &str, allowed: &[&str]) -> Option<&'n Node> {
+    let Content::Map(entries) = &node.content else { return None };
+    let known = entries.iter().all(|entry| allowed.contains(&entry.key.value.as_str()));
+    let mut named = entries.iter().filter(|entry| entry.key.value == name);
+    let (first, second) = (named.next(), named.next());
+    first.filter(|_| known && second.is_none()).map(|entry| &entry.value)
+}
+
+/// The keys that make a mapping a range or a distribution to search.
+const RANGE: &[&str] =
+    &["min", "max", "low", "high", "lower", "upper", "distribution", "mu", "sigma", "q", "step", "log"];
+
+/// What to write instead of a range, where an axis has one; `key` is the axis.
+pub(super) fn instead_of_range(key: &str, whole: bool, node: &Node, sources: &Sources) -> Option<String> {
+    let search = "a search over ranges is not supported yet: write the values to try as a list";
+    let call = |text: &str| {
+        let name: String =
+            text.trim_start().chars().take_while(|c| c.is_alphanumeric() || "._".contains(*c)).collect();
+        !name.is_empty() && text.trim_start()[name.len()..].starts_with('(') && text.trim_end().ends_with(')')
+    };
+    match &node.content {
+        Content::Text(text) if call(text) => {
+            Some(format!("{search}, for example {}", example(key, whole, None)))
+        }
+        Content::Map(entries) if is_range(entries) => {
+            Some(format!("{search}, for example {}", example(key, whole, bounds(entries, sources))))
+        }
+        // `{grid: [...]}`, `{choices: [...]}`: the list alone says it.
+        Content::Map(entries) => match &entries[..] {
+            [Entry { value: list @ Node { content: Content::List(_), .. }, .. }] => {
+                Some(format!("write the list itself: `{key}: {}`", shown(list, sources)))
+            }
+            _ => None,
+        },
+        Content::Null | Content::Flag(_) | Content::Number | Content::Text(_) | Content::List(_) => None,
+    }
+}
+
+/// Whether a mapping's keys are those of a range.
+pub(super) fn is_range(entries: &[Entry]) -> bool {
+    entries.iter().any(|entry| RANGE.contains(&entry.key.value.as_str()))
+}
+
+/// The smallest and the largest number of a range, and whether its values are spread by ratio.
+fn bounds(entries: &[Entry], sources: &Sources) -> Option<(f64, f64, bool)> {
+    let text = |entry: &Entry| match &entry.value.content {
+        Content::Text(text) => text.clone(),
+        Content::Null | Content::Flag(_) | Content::Number | Content::List(_) | Content::Map(_) => {
+            sources.slice(entry.value.place).to_owned()
+        }
+    };
+    let named = |names: &[&str]| entries.iter().find(|entry| names.contains(&entry.key.value.as_str()));
+    let number = |names: &[&str]| Number::read(&text(named(names)?))?.real();
+    let (least, most) = (number(&["min", "low", "lower"])?, number(&["max", "high", "upper"])?);
+    let log = named(&["distribution"]).is_some_and(|entry| text(entry).contains("log"))
+        || named(&["log"]).is_some_and(|entry| text(entry) == "true");
+    (least.is_finite() && most > least).then_some((least, most, least > 0.0 && (log || most / least >= 10.0)))
+}
+
+/// An axis with three values between two bounds.
+fn example(key: &str, whole: bool, bounds: Option<(f64, f64, bool)>) -> String {
+    let Some((least, most, by_ratio)) = bounds else {
+        return format!("`{key}: {}`", if whole { "[4, 8, 16]" } else { "[1e-4, 3e-4, 1e-3]" });
+    };
+    let middle = if by_ratio { (least * most).sqrt() } else { f64::midpoint(least, most) };
+    let mut values: Vec<String> = [least, middle, most].iter().map(|value| figure(*value, whole)).collect();
+    values.dedup();
+    format!("`{key}: [{}]`", values.join(", "))
+}
+
+/// A number in two digits, as people write learning rates.
+fn figure(value: f64, whole: bool) -> String {
+    if whole {
+        return format!("{value:.0}");
+    }
+    if value != 0.0 && (value.abs() < 0.01 || value.abs() >= 1e4) {
+        let text = format!("{value:.1e}");
+        return text.replace(".0e", "e");
+    }
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+/// A value on one line, as it can be written here.
+fn shown(node: &Node, sources: &Sources) -> String {
+    match &node.content {
+        Content::List(items) => {
+            let items: Vec<String> = items.iter().take(20).map(|item| shown(item, sources)).collect();
+            format!("[{}]", items.join(", "))
+        }
+        Content::Map(_) => "{…}".to_owned(),
+        Content::Null | Content::Flag(_) | Content::Number | Content::Text(_) => {
+            let words: Vec<&str> = sources.slice(node.place).split_whitespace().collect();
+            words.join(" ").chars().take(80).collect()
+        }
+    }
+}
+
+/// A file of another program.
+#[derive(Debug)]
+pub(super) struct Foreign<'n> {
+    /// What it is.
+    pub(super) what: &'static str,
+    /// The key that gives it away.
+    pub(super) key: &'n Entry,
+    /// How to write the same here.
+    pub(super) hint: String,
+}
+
+/// What a whole file is that is no sweep of ours: a W&B sweep, or settings of a trainer.
+pub(super) fn whole_file<'n>(tree: &'n Node, sources: &Sources) -> Option<Foreign<'n>> {
+    let Content::Map(entries) = &tree.content else { return None };
+    let named = |name: &str| entries.iter().find(|entry| entry.key.value == name);
+    if ["task", "tasks", "models", "grid"].into_iter().any(|name| named(name).is_some()) {
+        return None;
+    }
+    if let Some(parameters) = named("parameters")
+        && let Content::Map(parameters_of) = &parameters.value.content
+    {
+        let what = "this is a sweep file of Weights & Biases";
+        return Some(Foreign { what, key: parameters, hint: as_block(parameters_of, sources) });
+    }
+    let told: Vec<(&Entry, String)> =
+        entries.iter().filter_map(|entry| Some((entry, translated(&entry.key.value)?))).collect();
+    let [(first, _), _, ..] = &told[..] else { return None };
+    let lines: Vec<&str> = told.iter().map(|(_, line)| line.as_str()).take(12).collect();
+    let what = "these are settings of another program, not a sweep";
+    let hint = format!(
+        "`lorasweep init DATA.csv` writes a sweep to start from; in it\n       {}",
+        lines.join("\n       ")
+    );
+    Some(Foreign { what, key: first, hint })
+}
+
+/// A trainer's key, and what it is here.
+fn translated(found: &str) -> Option<String> {
+    let (_, key, note) = ALIASES.iter().find(|(names, _, _)| names.contains(&found))?;
+    let note = if note.is_empty() { String::new() } else { format!(", {note}") };
+    Some(format!("`{found}` is `{key}` {}{note}", homes(key).join(" or ")))
+}
+
+/// W&B's parameters as a block of a grid.
+fn as_block(parameters: &[Entry], sources: &Sources) -> String {
+    let mut lines = vec!["grid:", "  - method: lora", "    model: base"]
+        .into_iter()
+        .map(str::to_owned)
+        .collect::<Vec<_>>();
+    let mut unknown = Vec::new();
+    for Entry { key, value } in parameters {
+        let name = axis(&key.value);
+        let Some((name, kind)) = name else {
+            unknown.push(key.value.as_str());
+            continue;
+        };
+        if matches!(name, "method" | "model") {
+            lines.retain(|line| line.trim_start_matches([' ', '-']).split(':').next() != Some(name));
+        }
+        lines.push(format!("    {name}: {}", as_axis(kind, value, sources)));
+    }
+    // The first line of the block has its dash.
+    if let Some(first) = lines.get_mut(1) {
+        *first = format!("  - {}", first.trim_start_matches([' ', '-']));
+    }
+    let unknown = if unknown.is_empty() {
+        String::new()
+    } else {
+        format!("\n       (no such setting here: {})", quoted(&unknown))
+    };
+    format!(
+        "`lorasweep init DATA.csv` writes a sweep to start from; in it the parameters are\n       {}{unknown}",
+        lines.join("\n       ")
+    )
+}
+
+/// The axis that a parameter is, and the kind of its values.
+fn axis(found: &str) -> Option<(&'static str, &'static Kind)> {
+    let alias = ALIASES.iter().find(|(names, _, _)| names.contains(&found)).map(|(_, key, _)| *key);
+    let name = alias.unwrap_or(found);
+    let mut axes = super::keys_grid::EXCLUSION.keys();
+    axes.find(|key| key.name == name).map(|key| (key.name, &key.kind))
+}
+
+/// What a parameter varies over, as a list or a value.
+fn as_axis(kind: &Kind, node: &Node, sources: &Sources) -> String {
+    if let Some(items) = values(node) {
+        let items: Vec<String> = items.iter().map(|item| shown(item, sources)).collect();
+        return format!("[{}]", items.join(", "));
+    }
+    let whole = matches!(kind, Kind::Count(..) | Kind::OrNull(Kind::Count(..)));
+    match &node.content {
+        Content::Map(entries) if is_range(entries) => {
+            let text = example("", whole, bounds(entries, sources));
+            text.trim_matches('`').trim_start_matches(": ").to_owned() + "    # instead of a range"
+        }
+        Content::Map(_)
+        | Content::Null
+        | Content::Flag(_)
+        | Content::Number
+        | Content::Text(_)
+        | Content::List(_) => shown(single(node), sources),
+    }
+}
