@@ -40,8 +40,8 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
     }
     let (Some(train), Some(label)) = (train, &task.label) else { return };
     let unsaid = unsaid(facts);
-    like_nothing(label, &unsaid, report);
-    alike(label, &unsaid, report);
+    like_nothing(task, label, &unsaid, report);
+    alike(task, label, &unsaid, report);
     // No names at all: the column is missing, and that is told already.
     if let [only] = train.survey.label_names.as_slice() {
         let column = label.value.clone();
@@ -83,7 +83,7 @@ fn unsaid(facts: &TaskFacts) -> BTreeMap<&str, usize> {
 }
 
 /// Labels that say that there is none: a word for nothing, or -1 beside numbers from 0 on.
-fn like_nothing(label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
+fn like_nothing(task: &RawTask, label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
     let number = |value: &str| canonical_number(value);
     let counts = |value: &str| number(value).is_some_and(|number| !number.starts_with('-'));
     let others = unsaid.keys().filter(|value| number(value).as_deref() != Some("-1"));
@@ -92,10 +92,11 @@ fn like_nothing(label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut
         let minus_one = number(value).as_deref() == Some("-1") && all_count;
         if NOTHING.contains(value) || minus_one {
             let key = written(value);
+            let [dropping, keeping] =
+                [label_names::DROP, &key].map(|name| with(task, &[format!("{key}: {name}")]));
             let message = format!(
                 "column `{}` has the label `{value}` in {}, which is a class of its own; where it means that there \
-                 is no label, `labels: {{{key}: drop}}` leaves these rows out, and `labels: {{{key}: {key}}}` keeps \
-                 the class",
+                 is no label, `{dropping}` leaves these rows out, and `{keeping}` keeps the class",
                 label.value,
                 counted(*rows, "row"),
             );
@@ -104,8 +105,28 @@ fn like_nothing(label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut
     }
 }
 
+/// The task's `labels` with more pairs.
+fn with(task: &RawTask, more: &[String]) -> String {
+    let pair = |(value, name): (&str, &str)| format!("{}: {}", written(value), written(name));
+    let mut pairs: Vec<String> = match &task.labels {
+        Some(At { value: Labels::Map(pairs), .. }) => {
+            pairs.iter().map(|(value, name)| pair((&value.value, &name.value))).collect()
+        }
+        Some(At { value: Labels::List(names), .. }) => (0..)
+            .zip(names)
+            .map(|(number, name): (usize, _)| pair((&number.to_string(), &name.value)))
+            .collect(),
+        None => Vec::new(),
+    };
+    if pairs.len() > MOST_NAMED {
+        pairs = vec!["…".to_owned()];
+    }
+    pairs.extend_from_slice(more);
+    format!("labels: {{{}}}", pairs.join(", "))
+}
+
 /// Labels that differ by white space or letter case alone.
-fn alike(label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
+fn alike(task: &RawTask, label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
     let mut groups: BTreeMap<String, Vec<(&str, usize)>> = BTreeMap::new();
     for (value, rows) in unsaid.iter().filter(|(value, _)| canonical_number(value).is_none()) {
         let folded = value.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
@@ -113,21 +134,23 @@ fn alike(label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report
     }
     for mut group in groups.into_values().filter(|group| group.len() > 1) {
         group.sort_by_key(|(value, rows)| (std::cmp::Reverse(*rows), value.trim() != *value, *value));
-        let name = written(group[0].0.trim());
+        let name = group[0].0.trim();
         let told: Vec<String> = group
             .iter()
             .take(MOST_NAMED)
             .map(|(value, rows)| format!("`{}` ({})", short(value), counted(*rows, "row")))
             .collect();
-        let others = group.iter().filter(|(value, _)| *value != group[0].0.trim());
-        let merges: Vec<String> =
-            others.take(MOST_NAMED).map(|(value, _)| format!("{}: {name}", written(value))).collect();
+        let others = group.iter().filter(|(value, _)| *value != name);
+        let merges: Vec<String> = others
+            .take(MOST_NAMED)
+            .map(|(value, _)| format!("{}: {}", written(value), written(name)))
+            .collect();
         let message = format!(
             "labels of column `{}` differ by white space or letter case alone, and each is a class of its own: {}; \
-             `labels: {{{}}}` makes them one",
+             `{}` makes them one",
             label.value,
             told.join(", "),
-            merges.join(", "),
+            with(task, &merges),
         );
         report.warn(label.place, message);
     }

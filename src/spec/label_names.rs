@@ -155,7 +155,9 @@ fn listed(
 pub(super) fn written(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '.' || c == ' ';
     let begins = text.chars().next().is_some_and(char::is_alphanumeric);
-    if begins && text.trim() == text && text.chars().all(plain) {
+    let is_word = ["null", "true", "false"].contains(&text.to_lowercase().as_str());
+    let is_negative = text.strip_prefix('-').is_some_and(|digits| digits.parse::<u64>().is_ok());
+    if is_negative || (begins && !is_word && text.trim() == text && text.chars().all(plain)) {
         text.to_owned()
     } else {
         serde_json::Value::from(text).to_string()

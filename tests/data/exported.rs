@@ -68,6 +68,7 @@ fn names_for_a_file_that_has_its_own_are_told() {
         error.to_string().contains("row 1 (line 1): `columns` is given, but the first row names"),
         "{error}"
     );
+    assert!(error.hint().starts_with("remove `columns`"), "{}", error.hint());
     assert_eq!(texts_of("a.csv", "0,a,n\n1,b,p\n", given), names(&["a", "b"]));
 }
 

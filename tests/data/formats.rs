@@ -126,7 +126,10 @@ fn questions_that_cannot_be_used_say_why() {
         "row 1 (line 1): the question has no answer",
     );
     let error = look(&fixture("unanswerable.parquet"), &task(questions()), None).unwrap_err();
-    assert!(error.to_string().ends_with("row 3: the question has no answer"), "{error}");
+    assert!(
+        error.to_string().ends_with("row 3: the question has no answer; 1 such question in all"),
+        "{error}"
+    );
     assert!(error.hint().contains("`unanswerable: drop`"));
 }
 

@@ -101,7 +101,7 @@ fn questions_without_an_answer_are_counted_left_out_or_trained() {
     let path = write(&folder, "a.json", SQUAD2);
     let error = look(&path, &task(questions()), None).unwrap_err();
     assert!(
-        error.to_string().ends_with("row 2: the question has no answer, as 3 questions in all"),
+        error.to_string().ends_with("row 2: the question has no answer; 3 such questions in all"),
         "{error}"
     );
     assert!(

@@ -62,7 +62,7 @@ fn a_label_that_means_none_is_told_and_left_out() {
     assert_eq!(warnings(&snli, ", labels: {\"-\": drop}"), Vec::<String>::new());
     assert_eq!(warnings(&snli, ", labels: {\"-\": \"-\"}"), Vec::<String>::new());
     let hub = [("0", 4), ("1", 4), ("2", 4), ("-1", 2)];
-    one_has(&warnings(&hub, ""), &["has the label `-1` in 2 rows", "`labels: {\"-1\": drop}`"]);
+    one_has(&warnings(&hub, ""), &["has the label `-1` in 2 rows", "`labels: {-1: drop}`"]);
     let named = ", labels: {0: e, 1: n, 2: c}";
     one_has(&warnings(&hub, named), &["has the label `-1` in 2 rows"]);
     assert_eq!(names(&hub, ", labels: {0: e, 1: n, 2: c, -1: drop}"), ["c", "e", "n"]);
@@ -82,7 +82,8 @@ fn a_list_names_numbers_by_position_and_says_where_they_begin_elsewhere() {
     assert_eq!((map(&zero, list)["0"].as_str(), warnings(&zero, list)), ("e", vec![]));
     let hub = [("0", 4), ("1", 4), ("2", 4), ("-1", 2)];
     assert_eq!((map(&hub, list)["0"].as_str(), map(&hub, list).get("-1")), ("e", None));
-    one_has(&warnings(&hub, list), &["has the label `-1` in 2 rows"]);
+    let whole = "`labels: {0: e, 1: n, 2: c, -1: drop}`";
+    one_has(&warnings(&hub, list), &["has the label `-1` in 2 rows", whole]);
     let one = [("1", 4), ("2", 4), ("3", 4)];
     assert_eq!(map(&one, list)["1"], "e");
     one_has(&warnings(&one, list), &["begin at 1: `labels` calls 1 `e` and 3 `c`"]);
@@ -131,6 +132,20 @@ fn labels_that_look_alike_or_like_nothing_are_told_with_their_rows() {
     assert_eq!(names(&[("a", 3), ("", 2), ("b", 3)], ", labels: {\"\": drop}"), ["a", "b"]);
     assert_eq!(names(&[("a", 3), ("", 2), ("b", 3)], ", labels: {\"\": none}"), ["a", "b", "none"]);
     one_has(&warnings(&[("a", 3), ("b", 3)], ", labels: {c: drop}"), &["no training row has the label `c`"]);
+}
+
+#[test]
+fn what_a_warning_says_to_write_is_what_ends_it() {
+    for word in ["-", "--", "?", "nan", "NaN", "None", "null", "NULL", "NA", "N/A", "n/a", "<NA>", "#N/A"] {
+        let labels = [("a", 3), (word, 2), ("b", 3)];
+        let told = warnings(&labels, "");
+        one_has(&told, &[&format!("has the label `{word}` in 2 rows")]);
+        let remedies: Vec<&str> = told[0].split('`').filter(|part| part.starts_with("labels: ")).collect();
+        let [dropping, keeping] = remedies[..] else { panic!("{told:?}") };
+        assert_eq!(names(&labels, &format!(", {dropping}")), ["a", "b"], "{dropping}");
+        assert_eq!(names(&labels, &format!(", {keeping}")).len(), 3, "{keeping}");
+        assert_eq!(warnings(&labels, &format!(", {keeping}")), Vec::<String>::new());
+    }
 }
 
 #[test]
@@ -214,7 +229,7 @@ fn questions_without_an_answer_have_their_key() {
         |answers: &str| format!("{{\"context\": \"a b\", \"question\": \"a\", \"answers\": [{answers}]}}\n");
     folder.write("a.json", &[question("\"a\""), question(""), question("\"b\""), question("")].concat());
     let said = folder.message(&asked(""));
-    assert!(said.contains("row 2 (line 2): the question has no answer, as 2 questions in all"), "{said}");
+    assert!(said.contains("row 2 (line 2): the question has no answer; 2 such questions in all"), "{said}");
     assert!(said.contains("`unanswerable: drop`"), "{said}");
     let rows = |keys: &str| {
         let spec = folder.load(&asked(keys)).unwrap();

@@ -156,9 +156,8 @@ impl fmt::Display for SourceError {
             Problem::ColumnsGiven => write!(f, "`columns` is given, but the file names its columns itself"),
             Problem::MissingLabels { rows: 1 } => write!(f, "the label is missing"),
             Problem::MissingLabels { rows } => write!(f, "the label is missing, as in {rows} rows in all"),
-            Problem::NoAnswer { rows: 1 } => write!(f, "the question has no answer"),
             Problem::NoAnswer { rows } => {
-                write!(f, "the question has no answer, as {rows} questions in all")
+                write!(f, "the question has no answer; {} in all", counted(*rows, "such question"))
             }
             Problem::CutAnswers(start) => write!(f, "the answers are not whole: `{start}`"),
             Problem::NotJson(detail) => write!(f, "not JSON: {detail}"),

@@ -219,8 +219,25 @@ fn table(
             table.way_out = if lacks(&table) { way_out() } else { None };
             Ok(table)
         }
-        Err(located) => Err((located, way_out())),
+        Err(located) => {
+            let way_out = if is_of_shape(&located.1) { way_out() } else { None };
+            Err((located, way_out))
+        }
     }
+}
+
+/// Whether a problem may come of a file that is read as what it is not.
+fn is_of_shape(problem: &Problem) -> bool {
+    matches!(
+        problem,
+        Problem::Ragged { .. }
+            | Problem::StrayQuote
+            | Problem::Reader(_)
+            | Problem::NotAnObject(_)
+            | Problem::NotJson(_)
+            | Problem::NotSquad(_)
+            | Problem::NoRowsInside(_)
+    )
 }
 
 /// One row for each text file, with the class that its folder is called by.

@@ -162,13 +162,15 @@ impl fmt::Display for WayOut {
         if let Some(quoting) = self.quoting {
             keys.push(format!("`quoting: {quoting}`"));
         }
-        match (self.separator.map(separator), self.format, self.quoting) {
+        let known = (self.separator.map(separator), self.format, self.quoting);
+        match known {
             (Some((name, _)), ..) => write!(f, "{name} separate its columns: ")?,
             (None, Some(FileFormat::Tsv), _) => write!(f, "tabs separate its columns: ")?,
             (None, Some(FileFormat::Csv), _) => write!(f, "commas separate its columns: ")?,
             (None, Some(_), _) => write!(f, "its content is JSON: ")?,
             (None, None, Some(true)) => write!(f, "its fields are quoted: ")?,
-            (None, None, _) => write!(f, "its double quotes are text: ")?,
+            (None, None, None) => write!(f, "its fields are quoted by another character: ")?,
+            (None, None, Some(false)) => write!(f, "its quotes are text: ")?,
         }
         write!(f, "set {} in the task", keys.join(" and "))
     }
