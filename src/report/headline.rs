@@ -6,6 +6,7 @@ use crate::run::record::{RunRecord, TrialState};
 use crate::task::{DataFile, Objective, Task};
 
 use super::axes::method_name;
+use super::chance::Grounds;
 use super::findings::{Comparison, Entry, Findings, TaskFindings};
 use super::format;
 use super::measure::Measure;
@@ -145,6 +146,9 @@ fn result(findings: &Findings<'_>) -> String {
     match &findings.tasks[..] {
         [task] => match (task.selected(), task.unproven()) {
             (Some(selected), _) => format!("Selected on validation: {}.", selection(findings, selected)),
+            (None, Some((_, chance))) if chance.grounds == Grounds::OneClass => {
+                "None is selected.".to_owned()
+            }
             (None, Some((best, _))) => {
                 format!("The best on validation, not selected: {}.", selection(findings, best))
             }

@@ -4,12 +4,12 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use lorasweep::job::ChildLine;
-use lorasweep::outcome::{MetricLine, Scores};
+use lorasweep::outcome::{Metric, MetricLine, Scores};
 use lorasweep::train::Ended;
-use lorasweep::trial::{Keep, Training};
+use lorasweep::trial::{Keep, Training, Trial};
 
 use crate::bench::{Bench, LOSSES_APART, alone, assert_identical};
-use crate::subject::{Subject, training};
+use crate::subject::{Subject, TEST_ROWS, TRAIN_ROWS, training};
 
 #[test]
 fn a_damaged_checkpoint_costs_time_and_a_warning_and_changes_nothing() {
@@ -105,32 +105,68 @@ fn adapters_on_the_untouched_base_are_what_was_tested() {
 fn the_best_weights_are_tested_where_the_best_are_kept() {
     let _alone = alone();
     for subject in [Subject::Labels, Subject::Language] {
-        // So high a learning rate that the validation scores get worse again.
-        let wild = Training {
-            learning_rate: 0.05,
-            evaluate_every: Some(1),
-            epochs: 4.0,
-            keep: Keep::Best,
-            ..training()
-        };
-        let bench = Bench::new(subject);
-        let trial = subject.trial(subject.lora(8, 32.0, 0.0), wild);
-        bench.train(std::slice::from_ref(&trial));
+        let (bench, trial) = best_kept(subject, None);
         let result = bench.result(&trial);
         assert!(result.kept_step < result.steps, "the last weights are the best, which tests nothing");
-        let validations = bench.metrics(&trial).into_iter().filter_map(|line| match line {
-            MetricLine::Validation { step, scores, .. } => Some((step, scores)),
-            MetricLine::Train { .. } => None,
-        });
-        let mut best: Option<(u64, Scores)> = None;
-        for (step, scores) in validations {
-            let metric = scores.primary_metric();
-            if best.is_none_or(|(_, best)| metric.better(scores.primary(), best.primary())) {
-                best = Some((step, scores));
-            }
-        }
-        assert_eq!(Some((result.kept_step, result.validation)), best);
         assert_eq!(bench.test_again(&trial, &bench.best(&trial)), result.test.unwrap());
         assert_ne!(bench.test_again(&trial, &bench.last(&trial)), result.test.unwrap());
     }
+}
+
+#[test]
+fn the_metric_that_the_sweep_names_decides_which_weights_are_best() {
+    let _alone = alone();
+    let [accuracy, loss] = [None, Some(Metric::Loss)].map(|metric| {
+        let (bench, trial) = best_kept(Subject::Labels, metric);
+        assert_eq!(bench.test_again(&trial, &bench.best(&trial)), bench.result(&trial).test.unwrap());
+        bench.result(&trial).kept_step
+    });
+    assert_ne!(accuracy, loss, "one step has the best of both, which tests nothing");
+}
+
+/// A trial that kept the weights that were best by a metric: they are those of the first best validation.
+fn best_kept(subject: Subject, keep_by: Option<Metric>) -> (Bench, Trial) {
+    // So high a learning rate that the validation scores get worse again.
+    let wild = Training {
+        learning_rate: 0.05,
+        evaluate_every: Some(1),
+        epochs: 4.0,
+        keep: Keep::Best,
+        keep_by,
+        ..training()
+    };
+    let bench = Bench::new(subject);
+    let trial = subject.trial(subject.lora(8, 32.0, 0.0), wild);
+    bench.train(std::slice::from_ref(&trial));
+    let result = bench.result(&trial);
+    let mut best: Option<(u64, Scores)> = None;
+    for line in bench.metrics(&trial) {
+        let MetricLine::Validation { step, scores, .. } = line else { continue };
+        let metric = keep_by.unwrap_or(scores.primary_metric());
+        let score = |scores: Scores| scores.get(metric).unwrap();
+        if best.is_none_or(|(_, best)| metric.better(score(scores), score(best))) {
+            best = Some((step, scores));
+        }
+    }
+    assert_eq!(Some((result.kept_step, result.validation)), best);
+    (bench, trial)
+}
+
+/// What the majority baseline is made from: rows are of three classes in turn, and a quarter is held out.
+#[test]
+fn a_result_says_what_classes_its_rows_have() {
+    let _alone = alone();
+    let bench = Bench::new(Subject::Labels);
+    let trial = Subject::Labels.trial(Subject::Labels.lora(2, 4.0, 0.0), training());
+    bench.train(std::slice::from_ref(&trial));
+    let rows = bench.result(&trial).class_rows.unwrap();
+    let of = |rows: u32| [0, 1, 2].map(|class| u64::from((rows + 2 - class) / 3));
+    let both: Vec<u64> = rows.train.iter().zip(&rows.validation).map(|(a, b)| a + b).collect();
+    assert_eq!((&both[..], &rows.test[..]), (&of(TRAIN_ROWS)[..], &of(TEST_ROWS)[..]));
+    assert_eq!(rows.validation.iter().sum::<u64>(), u64::from(TRAIN_ROWS / 4));
+
+    let bench = Bench::new(Subject::Language);
+    let trial = Subject::Language.trial(Subject::Language.lora(2, 4.0, 0.0), training());
+    bench.train(std::slice::from_ref(&trial));
+    assert_eq!(bench.result(&trial).class_rows, None, "it has no classes");
 }
