@@ -96,8 +96,8 @@ fn guess(config: &Map<String, Value>, tensors: Option<&str>) -> Result<String, C
 
 impl Keys {
     fn fit(&self, config: &Map<String, Value>) -> bool {
-        let has = |key: &&str| config.contains_key(*key);
-        self.all.iter().all(|key| has(key)) && !self.none.iter().any(|key| has(key))
+        self.all.iter().all(|key| config.contains_key(*key))
+            && !self.none.iter().any(|key| config.contains_key(*key))
     }
 }
 

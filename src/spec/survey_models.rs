@@ -222,9 +222,11 @@ fn architecture(json: &[u8], evidence: Evidence<'_>, name: &str) -> Result<Archi
 }
 
 impl FolderFacts {
-    /// What the folder has beside the base model, or lacks of it: `fresh` are the modules it lacks.
+    /// What the folder has beside the base model, or lacks of it: `fresh` are the modules it lacks. A
+    /// classifier of texts reads a pooler: without one it is one of tokens.
     pub(super) fn parts(&self, fresh: &[&str]) -> Parts {
-        Parts { fresh: fresh.iter().map(ToString::to_string).collect(), classes: self.classes.clone() }
+        let classes = self.classes.clone().filter(|_| fresh.is_empty());
+        Parts { fresh: fresh.iter().map(ToString::to_string).collect(), classes }
     }
 }
 
