@@ -139,7 +139,7 @@ pub(super) fn too_small(
             }
         }
         Splitting::KFold { .. } => {
-            let lost = |class: &&ClassRows| class.folds.iter().any(|held| *held == class.training);
+            let lost = |class: &&ClassRows| class.folds.contains(&class.training);
             let lost: Vec<String> = there().filter(lost).map(|class| class.name.clone()).collect();
             if !lost.is_empty() {
                 warnings.push(Warning::InOneFold { classes: lost });

@@ -171,7 +171,7 @@ impl Lengths {
 
     /// Whether too many rows are cut, by what models read that read at most `longest` tokens.
     pub(super) fn warning(&self, longest: usize) -> Option<Warning> {
-        (self.cut * 100 > self.rows * CUT_PERCENT).then(|| Warning::Cut {
+        (self.cut * 100 > self.rows * CUT_PERCENT).then_some(Warning::Cut {
             cut: self.cut,
             of: self.rows,
             max_length: self.max_length,

@@ -143,24 +143,8 @@ impl fmt::Display for Warning {
                 },
                 quantity::counted(*rows, "row"),
             ),
-            Self::NoLabel { values } => write!(
-                f,
-                "{}, which most often {} no label; leave such rows out with `labels: {{{}}}`",
-                match values.as_slice() {
-                    [_] => format!("the label {} counts as a class", listed(values)),
-                    _ => format!("the labels {} count as classes", listed(values)),
-                },
-                if values.len() == 1 { "means that there is" } else { "mean that there is" },
-                entries(values.iter().map(|(name, _)| (name.as_str(), "drop"))),
-            ),
-            Self::Spellings { groups } => write!(
-                f,
-                "classes differ in upper and lower case or white space only: {}; make them one with `labels: {{{}}}`",
-                groups.iter().map(|group| listed(group)).collect::<Vec<_>>().join("; "),
-                entries(groups.iter().flat_map(|group| {
-                    group[1..].iter().map(|(name, _)| (name.as_str(), group[0].0.trim()))
-                })),
-            ),
+            Self::NoLabel { values } => write_no_label(f, values),
+            Self::Spellings { groups } => write_spellings(f, groups),
             Self::Numbers { column, different, least, most } => write!(
                 f,
                 "column `{column}` holds numbers, {} different ones from {least} to {most}, and each is a class \
@@ -170,7 +154,7 @@ impl fmt::Display for Warning {
             ),
             Self::OneRow { classes } => write!(
                 f,
-                "{} one row only: it stays in training, and nothing tells how well the class is predicted; add \
+                "{} one row only, which stays in training: nothing tells how well such a class is predicted; add \
                  rows, join classes with `labels`, or leave small ones out with `cleaning: {{min_label_rows: 2}}`",
                 have(classes)
             ),
@@ -213,6 +197,32 @@ impl fmt::Display for Warning {
             ),
         }
     }
+}
+
+fn write_no_label(f: &mut fmt::Formatter<'_>, values: &[(String, usize)]) -> fmt::Result {
+    write!(
+        f,
+        "{}, which most often {} no label; leave such rows out with `labels: {{{}}}`",
+        match values {
+            [_] => format!("the label {} counts as a class", listed(values)),
+            _ => format!("the labels {} count as classes", listed(values)),
+        },
+        if values.len() == 1 { "means that there is" } else { "mean that there is" },
+        entries(values.iter().map(|(name, _)| (name.as_str(), "drop"))),
+    )
+}
+
+fn write_spellings(f: &mut fmt::Formatter<'_>, groups: &[Vec<(String, usize)>]) -> fmt::Result {
+    write!(
+        f,
+        "classes differ in upper and lower case or white space only: {}; make them one with `labels: {{{}}}`",
+        groups.iter().map(|group| listed(group)).collect::<Vec<_>>().join("; "),
+        entries(
+            groups
+                .iter()
+                .flat_map(|group| { group[1..].iter().map(|(name, _)| (name.as_str(), group[0].0.trim())) })
+        ),
+    )
 }
 
 fn write_leak(f: &mut fmt::Formatter<'_>, shared: Shared, folds: usize) -> fmt::Result {
