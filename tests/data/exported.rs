@@ -103,6 +103,14 @@ fn another_separator_is_named_and_its_key_reads_the_file() {
 }
 
 #[test]
+fn a_table_that_is_not_divided_is_told_whatever_its_columns_are_called() {
+    let said = hint("a.csv", "Text;Label\na;x\nb;y\n", &reading(Reading::default()));
+    assert!(said.contains("`separator: \";\"`"), "{said}");
+    let survey = found("a.csv", "Text,Label\na;b,x\nc;d,y\n", &reading(Reading::default())).unwrap();
+    assert_eq!(survey.way_out, None);
+}
+
+#[test]
 fn commas_of_sentences_are_no_columns() {
     // Each row has as many commas as a table of two columns would, and means its semicolons.
     let rows = "Sport;'dog paid, he a goal; he said \"no\"'\nWeb;'sank he, she answer; he said \"no\"'\n";

@@ -242,7 +242,19 @@ pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>)
     let separators = [b';', b'\t', b'|', b','];
     let all =
         quotes.iter().flat_map(|quote| separators.map(|separator| Dialect { separator, quote: *quote }));
-    all.into_iter().find(|other| *other != dialect && fits(sample, *other, request).is_some())
+    let others: Vec<Dialect> = all.into_iter().filter(|other| *other != dialect).collect();
+    let found = others.iter().find(|other| fits(sample, **other, request).is_some());
+    found.copied().or_else(|| {
+        // One column alone is most often a table that is not divided, whatever its columns are called.
+        let any = Request { wanted: Vec::new(), ..*request };
+        let whole = Records::new(sample, dialect, 1).next()?.ok()?.fields.len() == 1;
+        let divides = |other: &&Dialect| {
+            other.separator != dialect.separator
+                && other.quote == dialect.quote
+                && fits(sample, **other, &any).is_some()
+        };
+        others.iter().find(divides).filter(|_| whole).copied()
+    })
 }
 
 /// A separator that divides the beginning of a text as well as the comma does, where the commas look
