@@ -52,7 +52,7 @@ pack() {
     PATH=$work/tools/bin:$PATH auditwheel repair --plat "$tag" --only-plat --exclude 'libtorch*' \
         --exclude 'libc10*' --wheel-dir "$work/tagged" "$work"/untagged/*.whl ||
         fail "the program asks for more than $tag has; see above" \
-            "build on an older distribution: Debian 12 and Ubuntu 22.04 are known to do"
+            "build on an older distribution: Debian 12 is known to do"
     rm -f "$work"/lorasweep-*.whl
     mv "$work"/tagged/*.whl "$work"
 }
