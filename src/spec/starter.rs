@@ -44,6 +44,9 @@ pub struct Starter<'a> {
 
 /// The parts of a starter that depend on the kind of task.
 struct Parts {
+    rows: usize,
+    /// Names of the file's columns.
+    columns: Vec<String>,
     /// The lines of `task` behind `train`.
     task: String,
     settings: Settings,
@@ -94,8 +97,8 @@ training:
 {training}
 devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that GPU), gpus:2 (any two)
 ",
-            rows = quantity::count(survey.rows as u64),
-            columns = one_line(&survey.columns.join(", ")),
+            rows = quantity::count(parts.rows as u64),
+            columns = one_line(&parts.columns.join(", ")),
             name = stem.unwrap_or_else(|| "sweep".to_owned()),
             kind = self.kind.name(),
             task = parts.task,
@@ -156,7 +159,8 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             &format!("max_length: {max_length}"),
             &format!("tokens; 95 % of the rows have up to {by}{p95}"),
         );
-        let settings = Settings::classification(rows, guess.label.as_ref().map_or(0, Column::smallest));
+        let settings =
+            Settings::classification(rows, guess.label.as_ref().map_or(0, Column::smallest), max_length);
         match settings.rows {
             Some(drawn) => {
                 let what = format!(
@@ -169,7 +173,8 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
                 task += "  # rows: 500           # draw so many training rows, for an even quicker look\n"
             }
         }
-        Parts { task, settings, grid: encoder_grid(model) }
+        let columns = names.clone();
+        Parts { rows, columns, task, settings, grid: encoder_grid(model) }
     }
 
     fn language_modelling(&self, survey: &sources::Survey, model: &Model) -> Parts {
@@ -195,7 +200,13 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             }
             None => task += "  # rows: 1000          # draw so many training rows, for a first quick look\n",
         }
-        Parts { task, settings, grid: decoder_grid(model) }
+        Parts {
+            rows: survey.rows,
+            columns: survey.columns.clone(),
+            task,
+            settings,
+            grid: decoder_grid(model),
+        }
     }
 
     fn question_answering(survey: &sources::Survey) -> Parts {
@@ -213,7 +224,8 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             }
             None => task += "  # rows: 500           # draw so many training rows, for a first quick look\n",
         }
-        Parts { task, settings, grid: decoder_grid(&Model::default()) }
+        let grid = decoder_grid(&Model::default());
+        Parts { rows: survey.rows, columns: survey.columns.clone(), task, settings, grid }
     }
 }
 

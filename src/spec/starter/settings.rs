@@ -17,8 +17,10 @@ const LONGEST: usize = 128;
 const MOST_ROWS: usize = 2_000;
 /// Folds where rows are few and each class has enough of them.
 const FOLDS: usize = 3;
-/// Rows up to which folds are affordable: beyond, one held-out share is large enough to select on.
+/// Rows up to which folds are worth their time: beyond, one held-out share is large enough to select on.
 const FEW_ROWS: usize = 1_200;
+/// Tokens of all rows up to which folds take minutes on two cores.
+const FEW_TOKENS: usize = 70_000;
 /// Most passes over the training rows: more of them only repeat what is known by heart.
 const MOST_EPOCHS: usize = 10;
 /// Texts whose lengths are measured.
@@ -136,10 +138,11 @@ fn tokens_of_words(text: &str, pair: Option<&str>) -> usize {
 }
 
 impl Settings {
-    /// For a classification of so many rows whose smallest class has `smallest` of them.
-    pub(super) fn classification(rows: usize, smallest: usize) -> Self {
+    /// For a classification of so many rows of up to `max_length` tokens, whose smallest class has
+    /// `smallest` of them.
+    pub(super) fn classification(rows: usize, smallest: usize, max_length: usize) -> Self {
         let used = rows.min(MOST_ROWS);
-        let enough = smallest >= 2 * FOLDS && rows <= MOST_ROWS;
+        let enough = smallest >= 2 * FOLDS && used.saturating_mul(max_length) <= FEW_TOKENS;
         let division = if enough && used <= FEW_ROWS { Division::Folds(FOLDS) } else { Division::HoldOut(5) };
         Self::with(rows, used, division, &[4, 8, 16, 32])
     }
@@ -182,22 +185,24 @@ mod tests {
     #[test]
     fn trials_have_a_few_hundred_steps_and_at_least_eight_validations() {
         for rows in [60, 200, 500, 900, 1_000, 1_200, 1_500, 5_000, 1_000_000] {
-            let settings = Settings::classification(rows, 20);
+            let settings = Settings::classification(rows, 20, 64);
             let Settings { steps, evaluate_every, epochs, batch, .. } = settings;
             assert!(steps >= 200 || (epochs == MOST_EPOCHS && batch == 4), "{rows}: {settings:?}");
             assert!(steps <= 500, "{rows}: {settings:?}");
             assert!(steps / evaluate_every >= 8, "{rows}: {settings:?}");
             assert_eq!(settings.rows, (rows > MOST_ROWS).then_some(MOST_ROWS));
         }
-        let few = Settings::classification(900, 20);
+        let few = Settings::classification(900, 20, 64);
         assert_eq!((few.division, few.batch, few.epochs, few.steps), (Division::Folds(3), 8, 3, 225));
         assert_eq!(few.evaluate_every, 22);
+        let long = Settings::classification(900, 20, 128);
+        assert_eq!((long.division, long.batch, long.epochs, long.steps), (Division::HoldOut(5), 8, 3, 270));
     }
 
     #[test]
     fn a_class_that_is_too_small_for_folds_gets_one_held_out_share() {
-        assert_eq!(Settings::classification(900, 5).division, Division::HoldOut(5));
-        assert_eq!(Settings::classification(900, 6).division, Division::Folds(3));
+        assert_eq!(Settings::classification(900, 5, 64).division, Division::HoldOut(5));
+        assert_eq!(Settings::classification(900, 6, 64).division, Division::Folds(3));
     }
 
     #[test]
