@@ -150,8 +150,11 @@ impl<'a> Look<'a> {
         warnings.extend(warning::empty_texts(&files));
         if let Objective::Classification(objective) = &self.task.objective {
             let in_file = labels::counts(&self.files.train.labels(), &objective.labels);
-            warnings.extend(labels::warnings(&objective.label, &in_file));
-            let too_small = labels::too_small(&classes, (self.splitting, self.task), &warnings);
+            let of_labels = labels::warnings(&objective.label, &in_file);
+            let too_small = labels::too_small(&classes, (self.splitting, self.task), &of_labels);
+            // The check of the label column tells of single labels, where the sweep names the column.
+            let is_number = |warning: &Warning| matches!(warning, Warning::Numbers { .. });
+            warnings.extend(of_labels.into_iter().filter(is_number));
             warnings.extend(too_small);
         }
         warnings.extend(texts.warnings(self.splitting));
