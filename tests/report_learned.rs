@@ -1,6 +1,7 @@
 //! Whether a report says when nothing was learned: the majority class, one answer to every row, ties,
 //! and selection by another metric than accuracy.
 
+#[expect(dead_code, reason = "records that other tests use")]
 mod report_record;
 
 use std::sync::Arc;
@@ -40,13 +41,13 @@ fn scores(right: u64, rows: u64, (one_class, classes): (bool, f64)) -> Scores {
 /// classes.
 fn record_with(grid: Vec<Point>, right: &[Right], (rows, largest): (u64, [u64; 3])) -> RunRecord {
     let mut record = record_of(grid);
-    let task = record.sweep.tasks.values_mut().next().unwrap();
+    let task = record.sweep.tasks.values_mut().next().expect("a sweep has a task");
     let Objective::Classification(classes) = &mut Arc::make_mut(task).objective else { panic!("classes") };
     classes.labels = ["World", "Sports", "Business", "Sci/Tech"].map(str::to_owned).to_vec();
     let total: u64 = largest.iter().sum();
     for (index, trial) in record.trials.iter_mut().enumerate() {
         let ((counts, one_class), fold) = (&right[index / 3], index % 3);
-        let result = trial.result.as_mut().unwrap();
+        let result = trial.result.as_mut().expect("every trial is done");
         result.validation = scores(counts[fold], rows, (one_class[fold], 4.0));
         let validation = classes_of(largest[fold], rows);
         let train = classes_of(total - largest[fold], 2 * rows);
@@ -127,7 +128,7 @@ fn page(record: &RunRecord) -> String {
 
 /// Everything before the first section.
 fn opening(record: &RunRecord) -> String {
-    page(record).split("\n## ").next().unwrap().to_owned()
+    page(record).split("\n## ").next().unwrap_or_default().to_owned()
 }
 
 fn selected<'a>(findings: &'a Findings<'_>) -> Option<&'a Entry> {
@@ -279,7 +280,7 @@ fn turned(record: &mut RunRecord) {
         }
     };
     for trial in &mut record.trials {
-        turn(&mut trial.result.as_mut().unwrap().validation);
+        turn(&mut trial.result.as_mut().expect("every trial is done").validation);
         for line in &mut trial.metrics {
             if let MetricLine::Validation { scores, .. } = line {
                 turn(scores);
@@ -361,7 +362,7 @@ fn a_language_model_is_held_against_its_base() {
 #[test]
 fn class_names_with_commas_are_told_apart() {
     let mut record = record_of(vec![lora(4, 16.0)]);
-    let task = record.sweep.tasks.values_mut().next().unwrap();
+    let task = record.sweep.tasks.values_mut().next().expect("a sweep has a task");
     let Objective::Classification(classes) = &mut Arc::make_mut(task).objective else { panic!("classes") };
     classes.labels[1] = "Credit reporting, repair".to_owned();
     assert!(page(&record).contains("| labels | “card”, “Credit reporting, repair”, “mortgage” |"));

@@ -229,7 +229,7 @@ mod tests {
                 let (size, out) = (count(&labels, &all, class), count(&labels, &held, class));
                 prop_assert!(out < size, "class {} of {} rows is held out whole", class, size);
                 prop_assert!(out > 0 || size == 1, "class {} of {} rows is not held out", class, size);
-                let exact = held.len() as f64 * size as f64 / labels.len() as f64;
+                let exact = held_out_rows(labels.len(), fraction) as f64 * size as f64 / labels.len() as f64;
                 rare |= exact < 1.0 || size as f64 - exact < 1.0;
             }
             let old = held_out_rows(labels.len(), fraction);

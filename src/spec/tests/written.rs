@@ -99,9 +99,8 @@ fn keys_of_other_programs_are_told_by_ours() {
     of("warmup_steps", "did you mean `warmup` (a share of all steps, for example 0.06)?");
     of("max_seq_length", "here it is `max_length`, which belongs in `task`");
     of("kfold", "it belongs at the top level of the file");
-    let top =
-        format!("grid: [{{method: full, model: m, learning_rate: 1}}]\nepochs: 3\nnum_train_epochs: 3\n");
-    let error = expand_in("/", &top, &[]).unwrap_err();
+    let top = "grid: [{method: full, model: m, learning_rate: 1}]\nepochs: 3\nnum_train_epochs: 3\n";
+    let error = expand_in("/", top, &[]).unwrap_err();
     assert!(error.contains("it belongs in a block of `grid` or in `training`"), "{error}");
     assert!(error.contains("here it is `epochs`, which belongs in"), "{error}");
 }
