@@ -152,7 +152,8 @@ fn a_disk_that_turns_read_only() {
         r#"{RUN} --json > events & run=$!
         until grep -q job_launched events; do kill -0 $run; sleep 0.01; done
         mount --bind results results
-        mount -o remount,bind,ro results
+        # Busy while a file is open for writing there: tried until none is.
+        until mount -o remount,bind,ro results; do kill -0 $run; sleep 0.01; done
         code=0; wait $run || code=$?; exit $code"#
     );
     let Some(said) = with_mounts(&site, &script.replace("--quiet --json", "--json")) else { return };
