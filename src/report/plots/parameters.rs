@@ -186,10 +186,11 @@ fn references(
         scene.line(&[(LEFT, y), (RIGHT, y)], Stroke { color: one.color, width: one.width, dashed: true });
         taken.push((LEFT, y - 2.0, RIGHT, y + 2.0));
         let size = (text_width(&one.label, TEXT_PX - 1.0), 1.25 * TEXT_PX);
-        let beside = |side: f64| around((LEFT + 6.0 + size.0 / 2.0, y + side * 10.0), size);
+        let away = 3.0 + size.1 / 2.0;
+        let beside = |side: f64| around((LEFT + 6.0 + size.0 / 2.0, y + side * away), size);
         let page = (LEFT, TOP - 8.0, RIGHT, BOTTOM - 2.0);
         if let Some(side) = [-1.0, 1.0].into_iter().find(|&side| is_free(beside(side), page, &taken)) {
-            scene.text((LEFT + 6.0, y + side * 10.0), one.label.clone(), font);
+            scene.text((LEFT + 6.0, y + side * away), one.label.clone(), font);
             taken.push(beside(side));
         }
     }
