@@ -29,13 +29,13 @@ pub fn draw(row_labels: &[u32], rows: Option<usize>, seed: u64) -> Vec<u32> {
 }
 
 /// The rows that become test rows where these are a share of the training file's drawn rows, in
-/// ascending order; see [`hold_out`].
+/// ascending order: each class with two rows or more has at least one on either side.
 #[must_use]
 pub fn test_rows(row_labels: &[u32], fraction: f64, seed: u64) -> Vec<u32> {
     hold_out(row_labels, fraction, &mut StreamKey::from_seed(seed).rng(Draw::Test))
 }
 
-/// How many rows [`hold_out`] takes.
+/// How many rows [`test_rows`] takes.
 #[must_use]
 pub fn held_out(row_labels: &[u32], fraction: f64) -> usize {
     held_out_of(&by_class(row_labels), fraction)
