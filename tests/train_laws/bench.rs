@@ -32,8 +32,9 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// Stacked and solo trials run different kernels, which add in another order. Measured over the
-/// trials of these tests: weights at most 1e-6 apart, losses 3e-8.
-pub(crate) const WEIGHTS_APART: f64 = 1e-5;
+/// trials of these tests: on an AMD EPYC with AVX2 weights at most 1e-6 apart, losses 3e-8; on an Intel
+/// Xeon with AVX-512, whose kernels block their sums otherwise, weights 1.0e-5, losses 1.5e-8.
+pub(crate) const WEIGHTS_APART: f64 = 3e-5;
 pub(crate) const LOSSES_APART: f64 = 1e-6;
 
 /// A results folder with the token store of a subject.
