@@ -100,7 +100,7 @@ fn table(table: &Table, width: &str) -> Markup {
                 tbody {
                     @for row in &table.rows {
                         tr class=[row.selected.then_some("selected")] {
-                            @for (i, cell) in row.cells.iter().enumerate() { td class=[class(i)] { (cell) } }
+                            @for (i, cell) in row.cells.iter().enumerate() { td class=[class(i)] { (code(cell)) } }
                         }
                     }
                 }
