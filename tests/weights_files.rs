@@ -50,6 +50,7 @@ fn fault(files: &[(&str, &[u8])]) -> (Fault, String) {
         | WeightsError::Shape { .. }
         | WeightsError::Adapters { .. }
         | WeightsError::Quantised { .. }
+        | WeightsError::UntiedOutput { .. }
         | WeightsError::NotFinite { .. }) => panic!("not about a file's content: {other}"),
     }
 }
@@ -345,4 +346,26 @@ fn numbers_that_are_not_finite_are_found_in_every_kind() {
         };
         assert_eq!(found, expected, "{dtype}");
     }
+}
+
+#[test]
+fn an_output_layer_that_is_not_the_embedding_is_refused() {
+    let gpt2 = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gpt2");
+    let architecture = Architecture::from_config(&fs::read(gpt2.join("config.json")).unwrap()).unwrap();
+    let bytes = fs::read(gpt2.join("model.safetensors")).unwrap();
+    let whole = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    let all = whole.tensors();
+    let (_, embedding) = all.iter().find(|(name, _)| name.ends_with("wte.weight")).unwrap();
+    let same = embedding.data().to_vec();
+    let other: Vec<u8> = same.iter().map(|byte| byte ^ 1).collect();
+    let check = |output: &[u8]| {
+        let views = all.iter().filter(|(name, _)| name != "lm_head.weight").map(|(name, view)| {
+            (name.as_str(), TensorView::new(view.dtype(), view.shape().to_vec(), view.data()).unwrap())
+        });
+        let output = TensorView::new(embedding.dtype(), embedding.shape().to_vec(), output).unwrap();
+        let file = safetensors::serialize(views.chain([("lm_head.weight", output)]), None).unwrap();
+        weights::read(folder(&[("model.safetensors", &file)]).path()).unwrap().check(&architecture).map(drop)
+    };
+    assert!(check(&same).is_ok());
+    assert!(matches!(check(&other), Err(WeightsError::UntiedOutput { .. })));
 }

@@ -77,6 +77,7 @@ fn fault(file: &[u8]) -> Fault {
         | WeightsError::Shape { .. }
         | WeightsError::Adapters { .. }
         | WeightsError::Quantised { .. }
+        | WeightsError::UntiedOutput { .. }
         | WeightsError::NotFinite { .. }) => panic!("not about the file's content: {other}"),
     }
 }

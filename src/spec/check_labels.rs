@@ -66,7 +66,16 @@ fn unused(pairs: &[(At<String>, At<String>)], facts: &TaskFacts, report: &mut Re
         known.contains(value) || canonical_number(value).is_some_and(|number| known.contains(&number))
     };
     for (value, _) in pairs.iter().filter(|(value, _)| !known.is_empty() && !has(&value.value)) {
-        report.warn(value.place, format!("no training row has the label `{}`", value.value));
+        let near = facts.label_values.keys().find(|known| known.eq_ignore_ascii_case(&value.value));
+        let next = match near {
+            Some(near) => format!("; did you mean `{near}`?"),
+            None if facts.label_values.len() <= MOST_NAMED => {
+                let there: Vec<&String> = facts.label_values.keys().collect();
+                format!("; its labels are {}", quoted(&there))
+            }
+            None => String::new(),
+        };
+        report.warn(value.place, format!("no training row has the label `{}`{next}", value.value));
     }
 }
 
@@ -87,7 +96,10 @@ fn like_nothing(task: &RawTask, label: &At<String>, unsaid: &BTreeMap<&str, usiz
     let number = |value: &str| canonical_number(value);
     let counts = |value: &str| number(value).is_some_and(|number| !number.starts_with('-'));
     let others = unsaid.keys().filter(|value| number(value).as_deref() != Some("-1"));
-    let all_count = others.clone().all(|value| counts(value));
+    // Beside 1 alone, -1 is a class: negative and positive.
+    let is_sign =
+        others.clone().next().is_some() && others.clone().all(|value| number(value).as_deref() == Some("1"));
+    let all_count = !is_sign && others.clone().all(|value| counts(value));
     for (value, rows) in unsaid {
         let minus_one = number(value).as_deref() == Some("-1") && all_count;
         if NOTHING.contains(value) || minus_one {
@@ -161,6 +173,12 @@ pub(super) fn unseen(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &
     let Some(known) = train.map(|train| &train.survey.label_names).filter(|names| !names.is_empty()) else {
         return;
     };
+    if let Some((message, names)) = other_order(train, other) {
+        report.error(other.name.place, Problem::BadLabels(message)).hint(format!(
+            "write both files with the names in one order (`Dataset.cast_column` of `datasets` does), here {names}"
+        ));
+        return;
+    }
     let seen: HashSet<&String> = known.iter().collect();
     let unseen: Vec<&String> =
         other.survey.label_names.iter().filter(|label| !seen.contains(label)).collect();
@@ -175,11 +193,38 @@ pub(super) fn unseen(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &
     let labels = format!("{noun} {labels}");
     let occur = if unseen.len() == 1 { "occurs" } else { "occur" };
     let key = written(unseen[0]);
-    report
-        .error(other.name.place, Problem::UnseenLabels { labels, file: other.name.value.clone(), occur })
-        .hint(format!(
-            "what training never sees cannot be learned: correct the file, or leave such rows out: \
-             `labels: {{{key}: drop}}`"
-        ))
-        .one_of(unseen[0], known.iter().map(String::as_str));
+    let problem = Problem::UnseenLabels { labels, file: other.name.value.clone(), occur };
+    let error = report.error(other.name.place, problem);
+    if other.survey.label_names.iter().all(|name| canonical_number(name).as_deref() == Some("-1")) {
+        error.hint(
+            "all rows have -1, so the file has no labels, as the test files of many public tasks: name the \
+             validation file instead, or hold out a `test_fraction`",
+        );
+        return;
+    }
+    error.hint(format!(
+        "what training never sees cannot be learned: correct the file, or leave such rows out: \
+         `labels: {{{key}: drop}}`"
+    ));
+    if canonical_number(unseen[0]).is_some() {
+        // A number that is near another is no slip of it.
+        error.allowed(quoted(&known[..known.len().min(MOST_NAMED)]));
+    } else {
+        error.one_of(unseen[0], known.iter().map(String::as_str));
+    }
+}
+
+/// That two files record other class names for the same numbers, and the training file's names.
+fn other_order(train: Option<Surveyed<'_>>, other: Surveyed<'_>) -> Option<(String, String)> {
+    let (ours, theirs) = (&train?.survey.class_names, &other.survey.class_names);
+    if ours.is_empty() || theirs.is_empty() || ours == theirs {
+        return None;
+    }
+    let listed = |names: &[String]| quoted(&names[..names.len().min(MOST_NAMED)]);
+    let (file, names) = (&other.name.value, listed(ours));
+    let message = format!(
+        "`{file}` records the classes {} and the training file {names}: a number would mean another class in each",
+        listed(theirs)
+    );
+    Some((message, names))
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use super::*;
+use crate::arch::{Architecture, Weights};
 use crate::outcome::Metric;
 use crate::plan::example;
-use crate::task::{Classification, FileFormat};
+use crate::task::{Classification, FileFormat, Objective};
 
 /// A task, and a model whose weights are in a folder.
 fn given() -> (Task, ModelSpec) {

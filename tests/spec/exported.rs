@@ -66,7 +66,8 @@ fn a_label_that_means_none_is_told_and_left_out() {
     let named = ", labels: {0: e, 1: n, 2: c}";
     one_has(&warnings(&hub, named), &["has the label `-1` in 2 rows"]);
     assert_eq!(names(&hub, ", labels: {0: e, 1: n, 2: c, -1: drop}"), ["c", "e", "n"]);
-    // Scores around zero are labels.
+    // Signs and scores around zero are labels.
+    assert_eq!(warnings(&[("-1", 4), ("1", 4)], ""), Vec::<String>::new());
     assert_eq!(warnings(&[("-1", 4), ("-2", 4), ("1", 4)], ""), Vec::<String>::new());
 }
 
@@ -260,4 +261,58 @@ fn keys_that_rows_lack_and_lists_as_text_are_warned_of() {
         &["`a.jsonl`: column `title` has no value in 3 rows, the first is row 1 (line 1)"],
     );
     one_has(&spec.warnings, &["column `text` holds lists or dicts written as text, such as `['row']`"]);
+}
+
+#[test]
+fn a_test_file_without_labels_is_called_that() {
+    let folder = Folder::new();
+    folder.write("a.csv", &csv(&[("0", 4), ("1", 4)]));
+    folder.write("t.csv", &csv(&[("-1", 3)]));
+    let message = folder.message(&sweep("a.csv", ", test: t.csv"));
+    assert!(message.contains("the file has no labels") && message.contains("`test_fraction`"), "{message}");
+    assert!(!message.contains("did you mean"), "{message}");
+}
+
+#[test]
+fn files_whose_recorded_classes_differ_in_order_are_refused() {
+    let fixture = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/data/classes.parquet");
+    let bytes = std::fs::read(fixture).unwrap();
+    let (from, to) = (br#""neg", "pos""#, br#""pos", "neg""#);
+    let mut other = bytes.clone();
+    let at = other.windows(from.len()).position(|window| window == from).expect("the names are recorded");
+    other[at..at + to.len()].copy_from_slice(to);
+    let folder = Folder::new();
+    std::fs::write(folder.path().join("a.parquet"), &bytes).unwrap();
+    std::fs::write(folder.path().join("t.parquet"), &other).unwrap();
+    let sweep = |test: &str| sweep("a.parquet", &format!(", test: {test}"));
+    assert!(folder.load(&sweep("a.parquet")).is_ok());
+    let message = folder.message(&sweep("t.parquet"));
+    assert!(message.contains("`t.parquet` records the classes `pos`, `neg`"), "{message}");
+}
+
+#[test]
+fn a_map_that_names_no_label_says_which_there_are() {
+    let booleans = [("True", 4), ("False", 4)];
+    one_has(
+        &warnings(&booleans, ", labels: {true: yes, False: no}"),
+        &["label `true`; did you mean `True`?"],
+    );
+    one_has(&warnings(&booleans, ", labels: {0: no}"), &["label `0`; its labels are `False`, `True`"]);
+}
+
+#[test]
+fn a_stray_quote_is_no_sign_of_another_quote() {
+    let folder = Folder::new();
+    folder.write("a.csv", "text,label\nfine,a\n\"open,b\nfine,a\nfine,b\n");
+    let message = folder.message(&sweep("a.csv", ""));
+    assert!(!message.contains("quote: "), "{message}");
+}
+
+#[test]
+fn a_text_too_short_for_one_block_is_refused() {
+    let folder = Folder::new();
+    folder.write("a.txt", "hi\n");
+    let task = "task: {kind: language_modelling, train: a.txt, max_length: 16}";
+    let message = folder.message(&format!("name: demo\n{task}\n{GPT2}"));
+    assert!(message.contains("nothing of it is left to train on"), "{message}");
 }

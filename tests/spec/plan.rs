@@ -105,6 +105,7 @@ grid:
 fn gpt2_on_corpora_and_questions() {
     let folder = Folder::new();
     folder.write("gpt2/config.json", r#"{"model_type": "gpt2"}"#);
+    folder.write("corpus.txt", &"Call me.\n".repeat(2_000));
     for file in ["vocab.json", "merges.txt"] {
         folder.write(&format!("gpt2/{file}"), &folder.read(&format!("bytes/{file}")));
     }
@@ -121,7 +122,7 @@ grid:
         row("gpt2 full", total, total),
     ];
     let corpora = format!(
-        "name: corpora\ntask: {{kind: language_modelling, train: book.txt, max_length: 512}}\n{grid}"
+        "name: corpora\ntask: {{kind: language_modelling, train: corpus.txt, max_length: 512}}\n{grid}"
     );
     assert_eq!(planned(&folder, &corpora), expected);
     let questions = format!(

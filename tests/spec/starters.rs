@@ -44,9 +44,10 @@ fn a_starter_of_each_kind_is_a_sound_sweep() {
     let Objective::Classification(task) = &classes.first_task().objective else { panic!() };
     assert_eq!((task.text.as_slice(), task.label.as_str()), (&["text".to_owned()][..], "label"));
 
-    let rows = "{\"id\": 1, \"story\": \"Call me.\"}\n".repeat(20);
+    let rows = "{\"id\": 1, \"story\": \"Call me.\"}\n".repeat(2_000);
+    folder.write("novel.txt", &"Call me.\n".repeat(2_000));
     folder.write("stories.jsonl", &rows);
-    for data in ["book.txt", "stories.jsonl"] {
+    for data in ["novel.txt", "stories.jsonl"] {
         let language = started(&folder, StarterKind::LanguageModelling, data, "gpt2");
         assert!(matches!(language.first_task().objective, Objective::LanguageModelling(_)));
     }

@@ -242,7 +242,9 @@ pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>)
     let separators = [b';', b'\t', b'|', b','];
     let all =
         quotes.iter().flat_map(|quote| separators.map(|separator| Dialect { separator, quote: *quote }));
-    let others: Vec<Dialect> = all.into_iter().filter(|other| *other != dialect).collect();
+    let others: Vec<Dialect> = all
+        .filter(|other| *other != dialect && (other.quote == dialect.quote || opens_fields(sample, *other)))
+        .collect();
     let found = others.iter().find(|other| fits(sample, **other, request).is_some());
     found.copied().or_else(|| {
         // One column alone is most often a table that is not divided, whatever its columns are called.
@@ -255,6 +257,15 @@ pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>)
         };
         others.iter().find(divides).filter(|_| whole).copied()
     })
+}
+
+/// Whether some field of a text begins with the dialect's quote; no quote is needed to have none.
+fn opens_fields(text: &str, dialect: Dialect) -> bool {
+    let Some(quote) = dialect.quote else { return true };
+    let opening = [dialect.separator, quote];
+    text.lines()
+        .map(str::as_bytes)
+        .any(|line| line.first() == Some(&quote) || line.windows(2).any(|pair| pair == opening))
 }
 
 /// A separator that divides the beginning of a text as well as the comma does, where the commas look

@@ -70,7 +70,8 @@ fn of_rows(problem: &Problem) -> &'static str {
         Problem::OtherSeparator => "name the separator: `separator: \",\"`, or the other one",
         Problem::NoRows => "use a file with at least one row of data",
         Problem::NothingLeft => {
-            "lower `min_words` and `min_label_rows`, and see that the text columns are not empty"
+            "see that `labels` does not drop every class and that the text columns are not empty, and lower \
+             `min_words` and `min_label_rows` where they are set"
         }
         Problem::Ragged { .. } => {
             "put fields that contain the separator, a quote or a line break in double quotes"

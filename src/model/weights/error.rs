@@ -70,6 +70,16 @@ pub enum WeightsError {
         /// The folder.
         folder: PathBuf,
     },
+    /// The output layer of a language model is not its word embedding.
+    #[error(
+        "the weights in `{}` have an output layer of their own (`lm_head.weight` differs from the word \
+         embedding), which is not supported; take a model whose output layer is tied to its embedding",
+        folder.display()
+    )]
+    UntiedOutput {
+        /// The folder.
+        folder: PathBuf,
+    },
     /// The weights are packed into integers.
     #[error(
         "the weights in `{}` are quantised (tensor `{name}`), which is not supported; use the model that \

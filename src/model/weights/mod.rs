@@ -157,7 +157,8 @@ impl Checkpoint {
     }
 
     /// Makes sure that every tensor of a base model is there, has its shape and is neither quantised nor
-    /// under an adapter. Gives the modules that are not there and can be drawn afresh. Reads no values.
+    /// under an adapter, and that an output layer beside the word embedding is the same. Gives the modules that
+    /// are not there and can be drawn afresh.
     ///
     /// # Errors
     /// With the first tensor that does not fit.
@@ -183,10 +184,23 @@ impl Checkpoint {
                 }
             }
         }
+        if self.has_untied_output() {
+            return Err(WeightsError::UntiedOutput { folder: self.folder.clone() });
+        }
         match fresh.intersection(&there).next() {
             Some(module) => Err(self.missing(module)),
             None => Ok(fresh.into_iter().collect()),
         }
+    }
+
+    /// Whether a language model's output layer lies beside the word embedding and differs from it.
+    fn has_untied_output(&self) -> bool {
+        let of = |name: &str| self.tensor(&format!("{}{name}", self.wrapping));
+        let embedding = of("transformer.wte.weight").or_else(|| of("wte.weight"));
+        let output = of("lm_head.weight").filter(|output| output.kind.is_float());
+        embedding
+            .zip(output)
+            .is_some_and(|(a, b)| a.kind == b.kind && a.shape == b.shape && a.bytes != b.bytes)
     }
 
     fn quantised(&self, name: &str) -> WeightsError {
