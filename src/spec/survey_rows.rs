@@ -29,19 +29,22 @@ pub(super) fn cards(raw: &RawSweep, survey: &Survey, sweep: &SweepSpec, report: 
         let spot = report.sources.spot(raw.name.place);
         let place = format!("{}:{}:{}", spot.source, spot.line, spot.column);
         match card(task, facts, (sweep, place), &mut tokenizers) {
-            Ok(card) if card.used.training == 0 => {
-                let place = raw.train.as_ref().map_or(raw.place, |at| at.place);
-                let message = "the text is too short: nothing of it is left to train on".to_owned();
-                report
-                    .error(place, Problem::TooFewRows(message))
-                    .hint("use more text, or a smaller `max_length`: the text is cut into blocks of that many tokens");
+            Ok(card) => {
+                if card.used.training == 0 {
+                    let place = raw.train.as_ref().map_or(raw.place, |at| at.place);
+                    report.warn(place, NOTHING_TO_TRAIN_ON.to_owned());
+                }
+                cards.push(card);
             }
-            Ok(card) => cards.push(card),
             Err(fault) => note(&fault, raw, report),
         }
     }
     cards
 }
+
+/// Of a text that is cut into blocks: what is left of a short one may all be held out.
+const NOTHING_TO_TRAIN_ON: &str = "the text is too short: no block of `max_length` tokens is left to train on, and scores \
+                                   mean nothing; use more text, or a smaller `max_length`";
 
 /// Why there is no card.
 enum Fault {

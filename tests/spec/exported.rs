@@ -309,10 +309,10 @@ fn a_stray_quote_is_no_sign_of_another_quote() {
 }
 
 #[test]
-fn a_text_too_short_for_one_block_is_refused() {
+fn a_text_too_short_to_train_on_is_told() {
     let folder = Folder::new();
     folder.write("a.txt", "hi\n");
     let task = "task: {kind: language_modelling, train: a.txt, max_length: 16}";
-    let message = folder.message(&format!("name: demo\n{task}\n{GPT2}"));
-    assert!(message.contains("nothing of it is left to train on"), "{message}");
+    let spec = folder.load(&format!("name: demo\n{task}\n{GPT2}")).unwrap();
+    one_has(&spec.warnings, &["too short", "is left to train on", "`max_length`"]);
 }
