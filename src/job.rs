@@ -10,11 +10,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::arch::ModelSpec;
-use crate::content::ContentHash;
-use crate::outcome::{Failure, Scores};
-use crate::task::Task;
-use crate::trial::{ConfigurationId, Trial, TrialId};
+use crate::families::ModelSpec;
+use crate::tasks::Task;
+use crate::values::{ConfigurationId, ContentHash, Failure, Placement, Scores, Trial, TrialId};
 
 /// One job, written to `jobs/<key>.json` and given to a child as its only argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,43 +84,6 @@ pub fn store_key(task: &Task, tokenizer_content: ContentHash) -> ContentHash {
     let rows = (task.rows, task.test_rows, task.sample_seed, task.test_fraction);
     let texts = (&task.columns, &task.objective, &task.cleaning);
     ContentHash::of_json(&(2, task.contents(), texts, task.max_length, rows, tokenizer_content))
-}
-
-/// The cores and the accelerator that a job may use.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Placement {
-    /// The device.
-    pub device: Device,
-    /// Host cores to bind to, by kernel number; empty binds to none.
-    pub cores: Vec<usize>,
-}
-
-/// Something that trains one pack at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Device {
-    /// A share of the CPU's cores.
-    Cpu {
-        /// Slot number from 0.
-        slot: usize,
-    },
-    /// An NVIDIA GPU.
-    Cuda {
-        /// Number among the visible GPUs, as torch counts them.
-        index: usize,
-    },
-    /// No device: short work beside the training.
-    Host,
-}
-
-impl std::fmt::Display for Device {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Cpu { slot } => write!(f, "cpu:{slot}"),
-            Self::Cuda { index } => write!(f, "cuda:{index}"),
-            Self::Host => write!(f, "host"),
-        }
-    }
 }
 
 /// One JSON line on the standard input of a child that trains.

@@ -38,42 +38,44 @@
 //! | run | what happened when a sweep was started: a folder under `results/` |
 //!
 //! # Who owns what
+//! Rooms, lowest first; each may use those above it in this list.
+//!
 //! | module | owns |
 //! |---|---|
-//! | [`cli`] | the command line, one file per command |
-//! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`spec::SweepSpec`], or every error at once; what changed since an earlier one |
-//! | [`trial`], [`task`], [`arch`] | what trains, on which data, in which shapes; the ids |
-//! | [`content`], [`stream`] | content hashes; the keys of all random streams |
-//! | [`quantity`] | how counts, times and sizes are written for people |
-//! | [`mapped`] | files as memory |
+//! | [`values`] | ids, trials, methods, settings, scores, failures, devices; random streams; how quantities are written |
+//! | [`disk`] | every path under `results/`, whole files, locks, files as memory |
+//! | [`families`] | model families: configurations, tensors, heads, exact parameter counts |
+//! | [`tasks`] | what is learned from which data |
+//! | [`sweep`] | the checked sweep, what ids are hashes of, what changed since an earlier sweep |
+//! | [`job`] | what a child process is given, and the lines it writes |
 //! | [`libtorch`] | where this process has libtorch from, and how the program came to be beside it |
-//! | [`plan`] | the graph of jobs, packs, costs and exact parameter counts |
-//! | [`sched`] | which job starts next, and where |
-//! | [`run`] | the loop, the journal, resume, the record, the check and the garbage of a run, and every path |
-//! | [`exec`] | devices and child processes |
-//! | [`job`], [`outcome`] | what a child is told and says; what a trial leaves behind, and how it fails |
-//! | [`worker`] | the child's side of a job |
 //! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
 //! | [`data`] | reading files, cleaning, drawing rows, folds, tokenising once, prompts, batches, and the card that tells what a task's data holds |
+//! | [`cost`] | what jobs are thought to cost: time, memory and disk from shapes |
+//! | [`sched`] | which job starts next, and where |
+//! | [`plan`] | the graph of jobs and packs |
+//! | [`record`] | the journal, resume, the record, the check and the garbage of a run |
+//! | [`exec`] | devices and child processes |
 //! | [`model`] | weight files; with the feature `torch` pack-aware layers, BERT, GPT-2, GPTMini, generation |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |
-//! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
+//! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`sweep::SweepSpec`], or every error at once |
 //! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; pages and files of them |
+//! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
+//! | [`run`] | the loop that joins these |
+//! | [`worker`] | the child's side of a job |
 //! | [`ui`] | what the user sees while a sweep runs or files come, and the two outputs |
+//! | [`cli`] | the command line, one file per command |
 //! | [`error`] | the errors that end a command, their hints and exit codes |
 //!
-//! Dependencies point one way: `trial ← spec ← plan ← sched ← {exec, run} ← cli`. What trains knows
-//! trials and paths, never the scheduler; the report sees only the record. [`hub`] knows no sweep;
-//! [`spec`] asks it for what a file names and this machine lacks. [`adapter`] sees a record and its
-//! trials' files, and no scheduler.
+//! [`hub`] knows no sweep; [`spec`] asks it for what a file names and this machine lacks.
 //!
 //! # What is absent
-//! 1. [`sched`], [`plan`], the check and the grid of [`spec`], and the tables and statistics of
+//! 1. [`values`], [`cost`], [`sched`], [`plan`], the check and the grid of [`spec`], and the tables and statistics of
 //!    [`report`] do no I/O and read no clock.
 //! 2. Nothing outside [`cli`] knows clap; nothing outside [`exec`] starts a process; nothing outside
 //!    [`hub`] opens a connection, and no child process asks it; nothing outside [`ui`] and `main`
 //!    prints, but for a child's lines to its parent.
-//! 3. Nothing outside [`run::layout`] builds a path under `results/`.
+//! 3. Nothing outside [`disk::layout`] builds a path under `results/`.
 //! 4. A trial never learns which executor or pack runs it, and no random stream depends on either.
 //! 5. The journal and `trials/` are the only truth: deleting `reports/` loses nothing.
 //! 6. Nobody validates a sweep after `spec::load`, and nobody trusts a line that a child printed for
@@ -81,27 +83,26 @@
 //! 7. Nothing that a weight file or an adapter holds is executed.
 
 pub mod adapter;
-pub mod arch;
 pub mod cli;
-pub mod content;
+pub mod cost;
 pub mod data;
+pub mod disk;
 pub mod error;
 pub mod exec;
+pub mod families;
 pub mod hub;
 pub mod job;
 pub mod libtorch;
-pub mod mapped;
 pub mod model;
-pub mod outcome;
 pub mod plan;
-pub mod quantity;
+pub mod record;
 pub mod report;
 pub mod run;
 pub mod sched;
 pub mod spec;
-pub mod stream;
-pub mod task;
+pub mod sweep;
+pub mod tasks;
 pub mod train;
-pub mod trial;
 pub mod ui;
+pub mod values;
 pub mod worker;

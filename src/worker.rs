@@ -19,16 +19,14 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::data;
+use crate::disk::files;
+use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
 use crate::job::{ChildLine, JobFile, Pack, Work};
-use crate::outcome::Failure;
-use crate::report;
-use crate::run::layout::Layout;
-use crate::run::{files, record};
-use crate::trial::ConfigurationId;
+use crate::values::{ConfigurationId, Failure};
+use crate::{data, record, report};
 
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -129,7 +127,7 @@ fn beat(stop: &AtomicBool, over: &Receiver<()>) {
 /// Passes on the trials that are to join the pack, until the input ends. Unknown lines are ignored: the
 /// parent requeues any trial that the child did not acknowledge.
 #[cfg(feature = "torch")]
-fn hear(input: impl io::BufRead, joins: &crossbeam::channel::Sender<crate::trial::Trial>) {
+fn hear(input: impl io::BufRead, joins: &crossbeam::channel::Sender<crate::values::Trial>) {
     use crate::job::ParentLine;
 
     for line in input.lines().map_while(Result::ok) {
@@ -249,7 +247,7 @@ fn told(error: &AppError) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Device, Placement};
+    use crate::values::{Device, Placement};
 
     #[test]
     fn a_panic_is_a_failure_with_its_message() {

@@ -8,15 +8,14 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lorasweep::data::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
-use lorasweep::outcome::{Metric, Scores};
+use lorasweep::record::{RunRecord, TrialState};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::summary::{ConfigurationSummary, summarise};
 use lorasweep::report::{self, frames, html, markdown};
-use lorasweep::run::record::{RunRecord, TrialState};
-use lorasweep::task::{Objective, Part};
-use lorasweep::trial::{Keep, Method, Splitting};
+use lorasweep::tasks::{Objective, Part};
+use lorasweep::values::{Keep, Method, Metric, Scores, Splitting};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 
@@ -188,7 +187,7 @@ fn an_incomplete_configuration_is_never_selected() {
     assert!(summarise(&record, &[found]).unwrap().is_complete());
 }
 
-fn selected(record: &RunRecord) -> Option<lorasweep::trial::ConfigurationId> {
+fn selected(record: &RunRecord) -> Option<lorasweep::values::ConfigurationId> {
     Findings::of(record).tasks[0].selected().map(|entry| entry.summary.configuration.id)
 }
 

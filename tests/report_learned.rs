@@ -6,15 +6,14 @@ mod report_record;
 
 use std::sync::Arc;
 
-use lorasweep::outcome::{ClassRows, ClassificationScores, Metric, MetricLine, Scores};
+use lorasweep::record::RunRecord;
 use lorasweep::report::chance::Grounds;
 use lorasweep::report::findings::{Entry, Findings};
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::Shape;
 use lorasweep::report::{self, frames, markdown};
-use lorasweep::run::record::RunRecord;
-use lorasweep::task::Objective;
-use lorasweep::trial::Method;
+use lorasweep::tasks::Objective;
+use lorasweep::values::{ClassRows, ClassificationScores, Method, Metric, MetricLine, Scores};
 
 use report_record::{Point, language_record, lora, record_of, training};
 
@@ -64,7 +63,7 @@ fn classes_of(largest: u64, rows: u64) -> Vec<u64> {
 
 fn rate(method: Point, learning_rate: f64) -> Point {
     let (model, method, training) = method;
-    (model, method, lorasweep::trial::Training { learning_rate, ..training })
+    (model, method, lorasweep::values::Training { learning_rate, ..training })
 }
 
 /// 24 configurations on three folds of 600 rows; those of the lowest learning rate answer one class.

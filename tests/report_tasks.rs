@@ -5,12 +5,11 @@ mod report_record;
 
 use std::fs;
 
-use lorasweep::outcome::{Metric, MetricLine, Scores};
+use lorasweep::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::{self, frames, html, markdown};
-use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
-use lorasweep::trial::Method;
+use lorasweep::values::{Method, Metric, MetricLine, Scores};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 

@@ -8,18 +8,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lorasweep::data;
+use lorasweep::disk::files;
+use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, StartJob, What};
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::job::{ChildLine, Device, JobFile, Pack, ParentLine, Placement, Work};
-use lorasweep::outcome::{MetricLine, Scores, TrialResult};
+use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Work};
 use lorasweep::plan::graph::{self, Present};
 use lorasweep::plan::pack::{Limits, Room};
 use lorasweep::plan::{JobId, JobKey};
-use lorasweep::run::files;
-use lorasweep::run::layout::Layout;
-use lorasweep::spec::{self, Downloads, Overrides, Purpose, SweepSpec};
-use lorasweep::trial::Trial;
+use lorasweep::spec::{self, Downloads, Overrides, Purpose};
+use lorasweep::sweep::SweepSpec;
+use lorasweep::values::{Device, MetricLine, Placement, Scores, Trial, TrialResult};
 
 /// Far longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(120);

@@ -8,9 +8,9 @@ use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use lorasweep::run::journal::{self, Happened};
-use lorasweep::run::layout::Layout;
-use lorasweep::run::record::{self, TrialState};
+use lorasweep::disk::layout::Layout;
+use lorasweep::record::journal::{self, Happened};
+use lorasweep::record::{self, TrialState};
 
 const SWEEP: &str = "
 name: killed

@@ -6,10 +6,10 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use lorasweep::outcome::Failure;
-use lorasweep::run::journal::{self, Happened};
-use lorasweep::run::layout::Layout;
-use lorasweep::run::record::{self, TrialState};
+use lorasweep::disk::layout::Layout;
+use lorasweep::record::journal::{self, Happened};
+use lorasweep::record::{self, TrialState};
+use lorasweep::values::Failure;
 
 /// The activations of a step on all 256 rows take far more than the limit, those of 32 far less.
 const SWEEP: &str = "

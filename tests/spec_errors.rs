@@ -5,12 +5,11 @@
 use std::fs;
 use std::path::Path;
 
-use lorasweep::arch::{Architecture, BertConfig};
+use lorasweep::families::{Architecture, BertConfig};
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::spec::{
-    self, Downloads, Overrides, Problem, Purpose, SpecErrors, Starter, StarterKind, SweepSpec,
-};
-use lorasweep::task::Objective;
+use lorasweep::spec::{self, Downloads, Overrides, Problem, Purpose, SpecErrors, Starter, StarterKind};
+use lorasweep::sweep::SweepSpec;
+use lorasweep::tasks::Objective;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lorasweep::arch::Architecture;
+use lorasweep::families::Architecture;
 use lorasweep::model::weights::{self, Checkpoint, Fault, Kind, WeightsError};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;

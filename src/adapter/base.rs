@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::error::AdapterError;
-use crate::arch::{self, Architecture, Evidence};
-use crate::content::ContentHash;
+use crate::families::{self, Architecture, Evidence};
 use crate::model::weights::{self, Checkpoint};
+use crate::values::ContentHash;
 
 /// A model folder.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ impl ModelFolder {
         let config: Map<String, Value> = serde_json::from_slice(&text)
             .map_err(|error| AdapterError::Settings { path: file.clone(), reason: error.to_string() })?;
         let tensors = weights::read(path)?;
-        let family = arch::family_of_tensors(tensors.names());
+        let family = families::family_of_tensors(tensors.names());
         let architecture = Architecture::from_config_and(&text, Evidence { told: None, tensors: family })
             .map_err(|problem| AdapterError::Config { path: file, problem })?;
         tensors.check(&architecture)?;

@@ -4,14 +4,12 @@ use std::fmt::Write as _;
 
 use super::manifest::{BaseModel, Manifest, Purpose};
 use super::python;
-use crate::outcome::{Metric, Scores, TrialResult};
-use crate::quantity;
+use crate::record::{RunRecord, TrialRecord};
 use crate::report::format::scientific;
 use crate::report::statistics::Spread;
 use crate::report::summary;
-use crate::run::record::{RunRecord, TrialRecord};
-use crate::task::{DataFile, Part, Task};
-use crate::trial::{Configuration, Method};
+use crate::tasks::{DataFile, Part, Task};
+use crate::values::{Configuration, Method, Metric, Scores, TrialResult, quantity};
 
 /// A set of rows' scores in a result, where they were scored.
 type ScoresOf = fn(&TrialResult) -> Option<Scores>;
@@ -27,8 +25,8 @@ pub struct Card<'a> {
     result: Option<&'a TrialResult>,
     /// Those of all finished folds of its configuration.
     results: Vec<&'a TrialResult>,
-    counts: crate::plan::params::ParamCounts,
-    model: &'a crate::arch::ModelSpec,
+    counts: crate::families::params::ParamCounts,
+    model: &'a crate::families::ModelSpec,
 }
 
 impl<'a> Card<'a> {

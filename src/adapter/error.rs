@@ -4,10 +4,10 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::arch::ConfigError;
 use crate::data::sources::SourceError;
 use crate::data::tokenizer::TokenizerError;
 use crate::error::AppError;
+use crate::families::ConfigError;
 use crate::model::weights::WeightsError;
 
 /// An adapter or a model that cannot be used, or an output that cannot be made.

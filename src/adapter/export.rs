@@ -16,11 +16,11 @@ use super::names::stored;
 use super::peft::{self, AdapterConfig};
 use super::python;
 use super::rules::Rules;
-use crate::arch::{Architecture, Head, LinearShape, ModelSpec, Weights};
+use crate::disk::layout::Layout;
+use crate::families::{Architecture, Head, LinearShape, ModelSpec, Weights};
 use crate::model::weights::{self, WeightsError};
-use crate::run::layout::Layout;
-use crate::run::record::{RunRecord, TrialRecord};
-use crate::trial::{Lora, Method};
+use crate::record::{RunRecord, TrialRecord};
+use crate::values::{Lora, Method};
 
 /// Exports a finished trial to `out` and says which files were written: its adapter, or the whole
 /// model where it has none or `merged` asks for that.

@@ -7,7 +7,7 @@ use super::error::AdapterError;
 use super::names::{BIAS, Index, stored};
 use super::peft::{AdapterConfig, PARTS, TaskType};
 use super::rules::Modules;
-use crate::arch::{Architecture, Head, LinearShape, TensorRole, TensorShape};
+use crate::families::{Architecture, Head, LinearShape, TensorRole, TensorShape};
 use crate::model::weights::{Checkpoint, TensorView};
 
 /// An adapter that fits its base.

@@ -10,7 +10,7 @@ use super::base::ModelFolder;
 use super::error::AdapterError;
 use super::manifest::{Problem, Purpose};
 use super::peft;
-use crate::arch::Head;
+use crate::families::Head;
 use crate::model::weights::Checkpoint;
 
 /// Ends of the names of transformers' classes whose answers are not for whole texts, and what they do.

@@ -13,7 +13,7 @@ use super::manifest::{BaseModel, MANIFEST, Manifest, Problem, Purpose};
 use super::names::{stored, stored_beside};
 use super::peft::{self, AdapterConfig};
 use super::{card, heads};
-use crate::arch::{Architecture, Head};
+use crate::families::{Architecture, Head};
 use crate::model::weights::{self, Checkpoint};
 
 /// What to import.

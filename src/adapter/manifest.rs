@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::AdapterError;
-use crate::arch::{Architecture, Head};
-use crate::content::ContentHash;
-use crate::run::files;
-use crate::task::{Cleaning, Objective, QuestionAnswering, Task};
+use crate::disk::files;
+use crate::families::{Architecture, Head};
+use crate::tasks::{Cleaning, Objective, QuestionAnswering, Task};
+use crate::values::ContentHash;
 
 /// Its name in an exported folder.
 pub const MANIFEST: &str = "lorasweep.json";

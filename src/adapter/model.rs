@@ -13,16 +13,17 @@ use super::manifest::{BaseModel, Manifest};
 use super::names::BIAS;
 use super::peft::{self, AdapterConfig};
 use super::{fit, heads, start};
-use crate::arch::{Architecture, ModelSpec, TensorShape, Weights};
+use crate::disk::layout::Layout;
+use crate::families::{Architecture, ModelSpec, TensorShape, Weights};
 use crate::model::build::{self, Base};
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, Weight, fill};
 use crate::model::weights::WeightsError;
 use crate::model::{self, weights};
-use crate::run::layout::Layout;
-use crate::task::Task;
+use crate::sweep::OwnHead;
+use crate::tasks::Task;
 use crate::train::checkpoint;
-use crate::trial::{Configuration, Keep, Method, OwnHead, Precision, Training, Trial};
+use crate::values::{Configuration, Keep, Method, Precision, Training, Trial};
 
 /// A model with all that is needed to ask it.
 #[derive(Debug)]
@@ -211,7 +212,7 @@ impl Loaded {
 fn is_transposed(architecture: &Architecture, module: &str) -> bool {
     let name = format!("{module}.weight");
     let place = architecture.tensors().into_iter().find(|place| place.name == name);
-    place.is_some_and(|place| place.role == crate::arch::TensorRole::Conv1d)
+    place.is_some_and(|place| place.role == crate::families::TensorRole::Conv1d)
 }
 
 /// The same trial in 32 bits, in which every model leaves a sweep and is asked.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::error::AdapterError;
 use super::peft::{PARTS, PREFIX};
-use crate::arch::{Architecture, Head};
+use crate::families::{Architecture, Head};
 
 /// What tensor names hold that belong to features of PEFT which are not computed here.
 const FEATURES: [(&str, &str); 3] = [
@@ -213,7 +213,7 @@ fn unwrapped(own: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::{BertConfig, Gpt2Config};
+    use crate::families::{BertConfig, Gpt2Config};
 
     fn role(architecture: &Architecture, name: &str) -> Role {
         Places::of(architecture).role(name).unwrap()

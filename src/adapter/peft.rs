@@ -10,7 +10,7 @@ use super::error::AdapterError;
 use super::features::{self, Biases, Start, unsupported};
 use super::fit::Adapted;
 use super::rules::{Entries, Expression, Modules, Rules, Sizes};
-use crate::arch::{Architecture, Head};
+use crate::families::{Architecture, Head};
 
 /// Settings of an adapter.
 pub const CONFIG: &str = "adapter_config.json";
@@ -250,7 +250,7 @@ fn task_type(name: Option<&str>) -> Result<Option<TaskType>, AdapterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::BertConfig;
+    use crate::families::BertConfig;
 
     /// What PEFT 0.21.2 writes for a classifier, shortened to one field of each kind.
     fn written() -> Map<String, Value> {

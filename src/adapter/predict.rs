@@ -5,14 +5,14 @@ use tch::{Device, Kind, Tensor};
 use super::error::AdapterError;
 use super::manifest::{Problem, Purpose};
 use super::model::Loaded;
-use crate::arch::Architecture;
 use crate::data::questions::Prompts;
 use crate::data::tokenizer::{Sequence, Tokenizer};
 use crate::data::{batches, clean};
+use crate::families::Architecture;
 use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{Inputs, Model, UNSEEN};
-use crate::task::QuestionAnswering;
+use crate::tasks::QuestionAnswering;
 
 /// Most tokens in one batch, padding counted.
 const BATCH_TOKENS: usize = 4096;

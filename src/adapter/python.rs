@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::manifest::{BaseModel, Manifest, Problem, Purpose};
-use crate::arch::Architecture;
+use crate::families::Architecture;
 
 /// transformers' classes for a model: the one that loads it, and the one that it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,8 +134,8 @@ fn line(text: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::arch::{BertConfig, Gpt2Config};
-    use crate::content::ContentHash;
+    use crate::families::{BertConfig, Gpt2Config};
+    use crate::values::ContentHash;
 
     fn base(layers: Option<usize>) -> BaseModel {
         let folder = "/models/a \"base\"".into();

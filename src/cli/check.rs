@@ -2,7 +2,8 @@
 
 use super::SpecArgs;
 use crate::error::AppError;
-use crate::spec::{Purpose, SweepSpec};
+use crate::spec::Purpose;
+use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output, phrase};
 
 pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {

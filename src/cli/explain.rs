@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use super::status::Latest;
 use super::{TrialArgs, runs};
 use crate::error::AppError;
-use crate::outcome::Failure;
-use crate::run::record::{RunRecord, TrialRecord, TrialState};
+use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
+use crate::values::Failure;
 
 /// Lines of the log that are shown.
 const LOG_LINES: usize = 15;

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{TrialArgs, runs};
 use crate::error::AppError;
-use crate::run::record::TrialState;
+use crate::record::TrialState;
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
@@ -29,7 +29,11 @@ pub(super) fn call(args: &ExportArgs) -> Result<(), AppError> {
 }
 
 /// Only what was judged can be exported or asked.
-pub(super) fn require_done(id: crate::trial::TrialId, state: &TrialState, run: &str) -> Result<(), AppError> {
+pub(super) fn require_done(
+    id: crate::values::TrialId,
+    state: &TrialState,
+    run: &str,
+) -> Result<(), AppError> {
     match state {
         TrialState::Done => Ok(()),
         TrialState::Waiting
@@ -43,11 +47,7 @@ pub(super) fn require_done(id: crate::trial::TrialId, state: &TrialState, run: &
 }
 
 #[cfg(feature = "torch")]
-fn write(
-    args: &ExportArgs,
-    found: &runs::Found,
-    trial: &crate::run::record::TrialRecord,
-) -> Result<(), AppError> {
+fn write(args: &ExportArgs, found: &runs::Found, trial: &crate::record::TrialRecord) -> Result<(), AppError> {
     let files = crate::adapter::export::export(&found.record, trial, &found.layout, &args.out, args.merged)?;
     super::print_paths(&files)
 }
@@ -56,7 +56,7 @@ fn write(
 fn write(
     _args: &ExportArgs,
     _found: &runs::Found,
-    _trial: &crate::run::record::TrialRecord,
+    _trial: &crate::record::TrialRecord,
 ) -> Result<(), AppError> {
     Err(super::no_torch())
 }

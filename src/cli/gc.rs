@@ -6,12 +6,12 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{RunFolderArgs, runs};
+use crate::disk::lock::Lock;
 use crate::error::AppError;
-use crate::quantity;
-use crate::run::garbage::{self, Garbage, Reason};
-use crate::run::lock::Lock;
-use crate::run::record;
+use crate::record;
+use crate::record::garbage::{self, Garbage, Reason};
 use crate::ui::output;
+use crate::values::quantity;
 
 /// Paths that are listed of each kind.
 const SHOWN_PATHS: usize = 5;

@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 
 use super::print_paths;
-use crate::adapter::AdapterError;
 use crate::adapter::import::{self, Request};
-use crate::adapter::labels;
 use crate::adapter::manifest::Problem;
+use crate::adapter::{AdapterError, labels};
 use crate::error::AppError;
 use crate::ui::output;
 

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use super::{DeviceArgs, InitArgs, TaskKind, plan};
 use crate::error::AppError;
 use crate::hub::{Hub, Reference};
-use crate::quantity;
 use crate::spec::{self, Downloads, Overrides, Purpose, Starter};
 use crate::ui::{output, phrase};
+use crate::values::quantity;
 
 /// The encoder that `make setup` fetches.
 const ENCODER: &str = ".assets/all-MiniLM-L6-v2";

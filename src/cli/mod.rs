@@ -38,7 +38,8 @@ pub use self::predict::PredictArgs;
 pub use self::verify::VerifyArgs;
 use crate::error::AppError;
 use crate::hub::Hub;
-use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind, SweepSpec};
+use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind};
+use crate::sweep::SweepSpec;
 use crate::ui::{downloads, phrase};
 
 const EXIT_CODES: &str = "\

@@ -8,7 +8,8 @@ use crate::exec::devices;
 use crate::plan::overview::Overview;
 use crate::plan::pack::Room;
 use crate::plan::{graph, overview};
-use crate::spec::{Purpose, SweepSpec};
+use crate::spec::Purpose;
+use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
 
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {

@@ -5,14 +5,15 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::DeviceArgs;
+use crate::cost::Estimate;
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
-use crate::job::{Device, Placement, Work};
+use crate::job::Work;
+use crate::plan::JobGraph;
 use crate::plan::pack::Limits;
-use crate::plan::{Estimate, JobGraph};
-use crate::spec::SweepSpec;
-use crate::trial::Precision;
+use crate::sweep::SweepSpec;
 use crate::ui::output;
+use crate::values::{Device, Placement, Precision};
 
 /// Free disk that is asked for, as a multiple of the estimate.
 const DISK_MARGIN: f64 = 1.2;

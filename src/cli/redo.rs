@@ -3,14 +3,13 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
+use crate::disk::layout::Layout;
 use crate::error::AppError;
-use crate::run::layout::Layout;
-use crate::run::record::{RunRecord, TrialState};
-use crate::run::resume;
-use crate::spec::SweepSpec;
-use crate::spec::changes::{self, Changes};
-use crate::trial::TrialId;
+use crate::record::{RunRecord, TrialState, resume};
+use crate::sweep::SweepSpec;
+use crate::sweep::changes::{self, Changes};
 use crate::ui::{output, phrase};
+use crate::values::TrialId;
 
 /// Reasons that are listed.
 const SHOWN_REASONS: usize = 8;

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{ReportArgs, runs};
+use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::report;
-use crate::run::layout::Layout;
 use crate::ui::output;
 
 pub(super) fn call(args: &ReportArgs) -> Result<(), AppError> {

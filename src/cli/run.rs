@@ -4,20 +4,22 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use super::{RunArgs, check, preflight, redo, runs, signals};
+use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
 use crate::plan::JobGraph;
 use crate::plan::graph::{self, Present};
 use crate::plan::pack::Room;
-use crate::run::journal::Typed;
-use crate::run::layout::Layout;
-use crate::run::record::{self, RunRecord, TrialState};
+use crate::record::journal::Typed;
+use crate::record::{self, RunRecord, TrialState};
+use crate::report;
 use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::Policy;
-use crate::spec::{Purpose, SweepSpec};
+use crate::spec::Purpose;
+use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output, phrase};
-use crate::{report, trial::TrialId};
+use crate::values::TrialId;
 
 /// Pause before a failed job's second start: long enough for what a crash leaves to be cleared away.
 const PAUSE: Duration = Duration::from_secs(2);

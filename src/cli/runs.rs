@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
+use crate::disk::layout::Layout;
 use crate::error::AppError;
-use crate::run::journal::Typed;
-use crate::run::layout::Layout;
-use crate::run::record::{self, RunRecord, TrialRecord};
+use crate::record::journal::Typed;
+use crate::record::{self, RunRecord, TrialRecord};
 
 use super::{RunFolderArgs, TrialArgs};
 use crate::ui::phrase;

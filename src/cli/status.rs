@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::{RunFolderArgs, StatusArgs, runs};
 use crate::error::AppError;
-use crate::outcome::{Metric, MetricLine, Scores};
-use crate::run::record::{RunRecord, TrialRecord, TrialState};
+use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
+use crate::values::{Metric, MetricLine, Scores};
 
 /// The states in the order they are listed.
 const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"];

@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::{RunFolderArgs, runs};
 use crate::error::AppError;
-use crate::run::verify::{self, Verification};
+use crate::record::verify::{self, Verification};
 use crate::ui::{output, phrase};
 
 /// What the command's exit codes mean.

@@ -5,7 +5,7 @@
 
 use rand::seq::SliceRandom;
 
-use crate::stream::{Draw, StreamKey};
+use crate::values::stream::{Draw, StreamKey};
 
 /// Batches whose rows are sorted by length together: the larger, the less padding; the smaller, the
 /// more random the batches.

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use rayon::prelude::*;
 use regex::Regex;
 
-use crate::task::Cleaning;
+use crate::tasks::Cleaning;
 
 /// Scripts and styles with their content, comments, tags. A `<` that opens none of these is text.
 static MARKUP: LazyLock<Regex> = LazyLock::new(|| {

@@ -5,9 +5,9 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 
 use crate::data::sample::{self, by_class, indices};
-use crate::stream::{Draw, StreamKey};
-use crate::task::held_out_rows;
-use crate::trial::Splitting;
+use crate::tasks::held_out_rows;
+use crate::values::Splitting;
+use crate::values::stream::{Draw, StreamKey};
 
 /// One division of a task's rows: disjoint, together all rows, each in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,17 +5,16 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use crate::data::language;
 use crate::data::questions::{PromptError, Prompts};
-use crate::data::sample;
 use crate::data::sources::{self, Examples};
 use crate::data::store::{PartBuilder, Row, TokenStore};
 use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
+use crate::data::{language, sample};
+use crate::disk::files;
+use crate::disk::layout::Layout;
 use crate::job::Prepare;
-use crate::outcome::Failure;
-use crate::run::files;
-use crate::run::layout::Layout;
-use crate::task::{DataFile, Objective, Part, Task, TextLayout};
+use crate::tasks::{DataFile, Objective, Part, Task, TextLayout};
+use crate::values::Failure;
 
 /// Makes the store, unless it is there and intact. A damaged one is made again.
 ///

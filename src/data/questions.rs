@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::data::sources::Question;
 use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
-use crate::task::QuestionAnswering;
+use crate::tasks::QuestionAnswering;
 
 /// Makes prompts that leave room for their answers.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,8 @@ use std::collections::BinaryHeap;
 use rand::Rng;
 use rand::seq::SliceRandom;
 
-use crate::stream::{Draw, StreamKey};
-use crate::task::held_out_rows;
+use crate::tasks::held_out_rows;
+use crate::values::stream::{Draw, StreamKey};
 
 /// Indices of the drawn rows, in file order.
 ///

@@ -10,8 +10,8 @@ use serde::Serialize;
 use sysinfo::{CpuRefreshKind, System};
 
 use crate::error::AppError;
-use crate::job::{Device, Placement};
-use crate::spec::DeviceRequest;
+use crate::sweep::DeviceRequest;
+use crate::values::{Device, Placement};
 
 /// Free memory for which `auto` makes a CPU slot of its own, in MiB: about what full fine-tuning of a
 /// small encoder takes. What a sweep's own trials take is checked before it starts.

@@ -9,10 +9,10 @@ use std::io;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
 use super::{Executor, Exit, Report, StartJob, What};
+use crate::disk::files;
 use crate::job::{JobFile, ParentLine};
-use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
-use crate::run::files;
+use crate::values::Failure;
 
 /// What a job does when it is started: the files it leaves, and what it reports. Without an
 /// `Ended` the job stays at work until it is stopped. An error means that it cannot be started.

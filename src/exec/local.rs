@@ -21,11 +21,11 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 
 use super::memory::{self, MemoryWatch};
 use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, Report, StartJob, What, devices};
-use crate::job::{ChildLine, Device, JobFile, ParentLine, Placement, Work};
-use crate::outcome::Failure;
+use crate::disk::files;
+use crate::disk::layout::Layout;
+use crate::job::{ChildLine, JobFile, ParentLine, Work};
 use crate::plan::{JobId, JobKey};
-use crate::run::files;
-use crate::run::layout::Layout;
+use crate::values::{Device, Failure, Placement};
 
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";

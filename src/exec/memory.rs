@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::devices;
-use crate::outcome::Failure;
+use crate::values::Failure;
 
 /// Least time between two looks. The kernel may have killed a child just before its last line is
 /// read, so that what counts is the look before the last.

@@ -15,8 +15,8 @@ use std::path::Path;
 use crossbeam::channel::Receiver;
 
 use crate::job::{ChildLine, JobFile, ParentLine};
-use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
+use crate::values::Failure;
 
 /// A child's exit code for "all work done".
 pub const EXIT_DONE: u8 = 0;

@@ -11,7 +11,7 @@ use super::family::{Inputs, Trunk};
 use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear, for_slots};
 use super::params::{Params, index};
 use super::pass::Pass;
-use crate::arch::BertConfig;
+use crate::families::BertConfig;
 
 /// An encoder with pooler and classifier.
 #[derive(Debug)]

@@ -8,9 +8,9 @@ use tch::{Device, Kind, Tensor};
 use super::layers::AdapterSettings;
 use super::params::{Params, Weight, index};
 use super::weights::{self, Checkpoint, TensorView, WeightsError};
-use crate::arch::{Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
-use crate::stream::{Draw, StreamKey};
-use crate::trial::{Lora, Method, Precision, Trial};
+use crate::families::{Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
+use crate::values::stream::{Draw, StreamKey};
+use crate::values::{Lora, Method, Precision, Trial};
 
 /// A pack's tensors and its adapters' settings, where the method has adapters.
 #[derive(Debug)]

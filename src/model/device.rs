@@ -2,18 +2,17 @@
 
 use tch::Tensor;
 
-use crate::job;
-use crate::libtorch;
-use crate::outcome::Failure;
+use crate::values::Failure;
+use crate::{libtorch, values};
 
 /// The libtorch device of a placement. The process sees only its own GPU, so that is number 0.
 ///
 /// # Errors
 /// When a GPU is asked for and libtorch's CUDA library cannot be loaded or finds none.
-pub fn select(device: job::Device) -> Result<tch::Device, Failure> {
+pub fn select(device: values::Device) -> Result<tch::Device, Failure> {
     match device {
-        job::Device::Cpu { .. } | job::Device::Host => Ok(tch::Device::Cpu),
-        job::Device::Cuda { index } => {
+        values::Device::Cpu { .. } | values::Device::Host => Ok(tch::Device::Cpu),
+        values::Device::Cuda { index } => {
             load_cuda().map_err(|message| Failure::BadData { message })?;
             if tch::Cuda::is_available() {
                 return Ok(tch::Device::Cuda(0));

@@ -8,7 +8,7 @@ use super::gptmini::GptMini;
 use super::layers::{AdapterSettings, for_slots};
 use super::params::Params;
 use super::pass::Pass;
-use crate::arch::{Architecture, Head};
+use crate::families::{Architecture, Head};
 
 /// What is added to the attention score of a token that must not be seen. Finite, also in bf16, so that
 /// filling, which sees nothing, stays finite too.

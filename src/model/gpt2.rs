@@ -12,7 +12,7 @@ use super::family::{Inputs, Trunk};
 use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
 use super::params::{Params, index};
 use super::pass::Pass;
-use crate::arch::{Gpt2Config, Head};
+use crate::families::{Gpt2Config, Head};
 
 /// A decoder; its output layer is its word embedding, or a classifier without bias.
 #[derive(Debug)]

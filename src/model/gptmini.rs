@@ -10,7 +10,7 @@ use super::family::{Inputs, Trunk};
 use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear, for_slots};
 use super::params::{Params, index};
 use super::pass::Pass;
-use crate::arch::GptMiniConfig;
+use crate::families::GptMiniConfig;
 
 /// torch's default.
 const NORM_EPSILON: f64 = 1e-5;

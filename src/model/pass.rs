@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::stream::{Draw, StreamKey};
+use crate::values::stream::{Draw, StreamKey};
 
 /// One slot's side of a pass with dropout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

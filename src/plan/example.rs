@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
-use crate::content::ContentHash;
-use crate::spec::{DeviceRequest, SweepSpec};
-use crate::task::{DataFile, Task};
-use crate::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training};
+use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
+use crate::sweep::{DeviceRequest, SweepSpec};
+use crate::tasks::{DataFile, Task};
+use crate::values::{
+    Configuration, ContentHash, Keep, Lora, Method, Precision, Schedule, Splitting, Training,
+};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
@@ -71,7 +72,7 @@ fn model(name: &str, tokenizer: &str) -> ModelSpec {
         weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from(tokenizer),
         tokenizer_content: ContentHash::of_bytes(tokenizer.as_bytes()),
-        parts: crate::arch::Parts::default(),
+        parts: crate::families::Parts::default(),
         architecture: Architecture::Bert(BertConfig {
             hidden_size: 384,
             num_hidden_layers: 2,

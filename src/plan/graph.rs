@@ -5,15 +5,15 @@ use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::arch::ModelSpec;
-use crate::content::ContentHash;
+use crate::cost;
+use crate::cost::{Prices, Speed};
+use crate::families::ModelSpec;
 use crate::job::{Pack, Prepare, Work, store_key};
-use crate::plan::cost::{Prices, Speed};
 use crate::plan::pack::{self, Packed, Room};
-use crate::plan::{Job, JobGraph, JobId, JobKey, cost};
-use crate::spec::SweepSpec;
-use crate::task::Task;
-use crate::trial::{ConfigurationId, Trial};
+use crate::plan::{Job, JobGraph, JobId, JobKey};
+use crate::sweep::SweepSpec;
+use crate::tasks::Task;
+use crate::values::{ConfigurationId, ContentHash, Trial};
 
 /// What earlier runs have left, so that it need not be made again.
 #[derive(Clone, Copy)]
@@ -130,9 +130,9 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::job::{Device, Placement};
     use crate::plan::example;
     use crate::plan::pack::Limits;
+    use crate::values::{Device, Placement};
 
     fn place() -> Placement {
         Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] }

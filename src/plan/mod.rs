@@ -2,24 +2,22 @@
 //!
 //! Pure: no I/O, no clock. The same sweep, devices and resume plan always give the same graph.
 
-pub mod cost;
 #[cfg(test)]
 pub(crate) mod example;
 pub mod graph;
 pub mod overview;
 pub mod pack;
-pub mod params;
 mod table;
 
 pub use overview::overview;
 
 use std::fmt;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::Estimate;
 use crate::job::{Pack, Work};
-use crate::trial::{Trial, TrialId};
+use crate::values::{Trial, TrialId};
 
 /// A job's position in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -60,36 +58,6 @@ pub struct Job {
     pub needs: Vec<JobId>,
     /// What it is thought to cost.
     pub estimate: Estimate,
-}
-
-/// What a job is thought to cost.
-#[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
-pub struct Estimate {
-    /// Time on one of the places at hand; [`cost::Calibration`] learns better.
-    pub duration: Duration,
-    /// Largest memory, in MiB.
-    pub mem_mib: f64,
-    /// Disk it leaves, in MiB.
-    pub disk_mib: f64,
-}
-
-impl Estimate {
-    /// What a part of a pack is thought to cost.
-    #[must_use]
-    fn share(self, part: f64) -> Self {
-        let Self { duration, mem_mib, disk_mib } = self;
-        Self { duration: duration.mul_f64(part), mem_mib: mem_mib * part, disk_mib: disk_mib * part }
-    }
-
-    /// What is left of it without a part.
-    #[must_use]
-    fn less(self, part: Self) -> Self {
-        Self {
-            duration: self.duration.saturating_sub(part.duration),
-            mem_mib: self.mem_mib - part.mem_mib,
-            disk_mib: self.disk_mib - part.disk_mib,
-        }
-    }
 }
 
 /// The jobs of a run. Acyclic: a job only needs jobs that stand before it, parts of those, and packs

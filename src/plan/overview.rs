@@ -7,13 +7,13 @@ pub use crate::plan::table::table;
 
 use serde::{Deserialize, Serialize};
 
+use crate::cost::{self, Calibration, Prices, Standing};
 use crate::data::card::Card;
-use crate::job::{Placement, Work};
-use crate::plan::cost::{self, Calibration, Prices, Standing};
-use crate::plan::params::ParamCounts;
+use crate::families::params::ParamCounts;
+use crate::job::Work;
 use crate::plan::{Job, JobGraph, JobKey};
-use crate::spec::SweepSpec;
-use crate::trial::{Configuration, ConfigurationId, Training, Trial, TrialId};
+use crate::sweep::SweepSpec;
+use crate::values::{Configuration, ConfigurationId, Placement, Training, Trial, TrialId};
 
 /// What a sweep will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -263,9 +263,9 @@ mod tests {
     use std::path::Path;
 
     use super::*;
-    use crate::job::Device;
     use crate::plan::pack::{Limits, Room};
     use crate::plan::{example, graph};
+    use crate::values::Device;
 
     #[test]
     fn the_lower_bound_says_what_makes_it() {

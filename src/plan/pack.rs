@@ -9,11 +9,9 @@ mod tests;
 
 use std::collections::HashMap;
 
-use crate::job::Placement;
-use crate::plan::Estimate;
-use crate::plan::cost::{Prices, SlotCost, Speed};
+use crate::cost::{Estimate, Prices, SlotCost, Speed};
 use crate::plan::pack::divide::Divider;
-use crate::trial::{Precision, Trial};
+use crate::values::{Placement, Precision, Trial};
 
 /// How large a pack may be.
 #[derive(Clone, Copy, Debug, PartialEq)]

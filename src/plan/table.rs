@@ -6,8 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 use serde_json::Value;
 
 use crate::plan::overview::{Bound, ConfigurationRow, JobKind, JobRow, Overview, TrialRow};
-use crate::quantity;
-use crate::trial::Training;
+use crate::values::{Training, quantity};
 
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";
@@ -186,9 +185,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::job::{Device, Placement};
     use crate::plan::pack::{Limits, Room};
     use crate::plan::{example, graph, overview};
+    use crate::values::{Device, Placement};
 
     fn places() -> Vec<Placement> {
         (0..2).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect()

@@ -1,7 +1,7 @@
 //! Owns what a configuration is called: which of its settings are axes of the grid, and how each is
 //! written in a table and in a label. Pure.
 
-use crate::trial::{Configuration, Keep, Lora, Method, Schedule, Training};
+use crate::values::{Configuration, Keep, Lora, Method, Schedule, Training};
 
 use super::format;
 

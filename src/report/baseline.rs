@@ -4,10 +4,10 @@
 //! Made from the class counts that each trial leaves beside its scores. Its loss is that of answering
 //! with the shares of the classes among the training rows.
 
-use crate::outcome::{ClassRows, ClassificationScores, Metric, Scores};
-use crate::run::record::{RunRecord, TrialRecord};
-use crate::task::Task;
+use crate::record::{RunRecord, TrialRecord};
+use crate::tasks::Task;
 use crate::train::metrics::Tally;
+use crate::values::{ClassRows, ClassificationScores, Metric, Scores};
 
 use super::statistics::Spread;
 use super::summary::finished;

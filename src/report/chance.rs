@@ -11,8 +11,7 @@
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
-use crate::outcome::Metric;
-use crate::trial::Splitting;
+use crate::values::{Metric, Splitting};
 
 use super::baseline::Baseline;
 use super::findings::{Entry, held_out_to_trained};

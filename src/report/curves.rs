@@ -1,7 +1,7 @@
 //! Owns learning curves: a configuration's metric lines as one curve over its folds. Pure.
 
-use crate::outcome::{Metric, MetricLine};
-use crate::run::record::{TrialRecord, TrialState};
+use crate::record::{TrialRecord, TrialState};
+use crate::values::{Metric, MetricLine};
 
 use super::statistics::mean;
 

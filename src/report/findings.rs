@@ -8,9 +8,9 @@
 
 use std::cmp::Ordering;
 
-use crate::run::record::{RunRecord, TrialRecord};
-use crate::task::{Objective, Task};
-use crate::trial::{Configuration, Method, Splitting};
+use crate::record::{RunRecord, TrialRecord};
+use crate::tasks::{Objective, Task};
+use crate::values::{Configuration, Method, Splitting};
 
 use super::axes;
 use super::baseline::Baseline;
@@ -302,7 +302,7 @@ fn number(entries: &mut [Entry]) {
 
 /// The order of two values of a metric: the better first, absent ones last. Means of the same total may
 /// differ in their last bits; those are no difference.
-pub(super) fn best_first(metric: crate::outcome::Metric, a: Option<f64>, b: Option<f64>) -> Ordering {
+pub(super) fn best_first(metric: crate::values::Metric, a: Option<f64>, b: Option<f64>) -> Ordering {
     let round = |value: f64| (value * 1e12).round();
     match (a, b) {
         (Some(a), Some(b)) if metric.higher_is_better() => round(b).total_cmp(&round(a)),

@@ -1,5 +1,5 @@
 //! Owns how statistics and shares of parameters are written in tables, labels and sentences; metrics
-//! are [`super::measure`]'s, plain quantities [`crate::quantity`]'s. Pure.
+//! are [`super::measure`]'s, plain quantities [`crate::values::quantity`]'s. Pure.
 
 /// What stands where there is no value.
 pub const NONE: &str = "–";

@@ -30,10 +30,9 @@
 
 use polars::prelude::{Column, CsvWriter, DataFrame, NamedFrom, PolarsResult, SerWriter, Series};
 
-use crate::outcome::{Metric, Scores, TrialResult};
-use crate::plan::params::ParamCounts;
-use crate::run::record::{TrialRecord, TrialState};
-use crate::trial::Configuration;
+use crate::families::params::ParamCounts;
+use crate::record::{TrialRecord, TrialState};
+use crate::values::{Configuration, Metric, Scores, TrialResult};
 
 use super::axes;
 use super::findings::{Comparison, Entry, Findings};

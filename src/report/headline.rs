@@ -1,9 +1,8 @@
 //! Owns the sentences that open a report: what was compared, on what, and what came of it. Pure.
 
-use crate::outcome::Metric;
-use crate::quantity;
-use crate::run::record::{RunRecord, TrialState};
-use crate::task::{DataFile, Objective, Task};
+use crate::record::{RunRecord, TrialState};
+use crate::tasks::{DataFile, Objective, Task};
+use crate::values::{Metric, quantity};
 
 use super::axes::method_name;
 use super::chance::Grounds;

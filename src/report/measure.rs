@@ -1,9 +1,8 @@
 //! Owns how a metric is written: its title with the unit, its values, and differences between them,
 //! which are better upwards for one metric and downwards for another. Pure.
 
-use crate::outcome::Metric;
-use crate::quantity;
-use crate::task::Objective;
+use crate::tasks::Objective;
+use crate::values::{Metric, quantity};
 
 use super::format::NONE;
 use super::statistics::Spread;
@@ -176,7 +175,7 @@ pub fn loss_unit(objective: &Objective) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::task::QuestionAnswering;
+    use crate::tasks::QuestionAnswering;
 
     fn measure(metric: Metric) -> Measure {
         let questions = QuestionAnswering { template: String::new(), max_new_tokens: 1, unanswerable: None };

@@ -32,9 +32,9 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::disk::files;
 use crate::error::AppError;
-use crate::run::files;
-use crate::run::record::RunRecord;
+use crate::record::RunRecord;
 
 use findings::Findings;
 pub use terminal::terminal_table;

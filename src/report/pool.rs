@@ -6,10 +6,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::content::ContentHash;
-use crate::outcome::{LanguageScores, Metric, Scores, TrialResult};
-use crate::run::record::RunRecord;
-use crate::trial::Configuration;
+use crate::record::RunRecord;
+use crate::values::{Configuration, ContentHash, LanguageScores, Metric, Scores, TrialResult};
 
 use super::axes;
 use super::findings::{TaskFindings, best_first};

@@ -1,9 +1,9 @@
 //! Owns what a report consists of below its opening, the same on the page and in Markdown: which
 //! sections there are, and what stands in each. Pure.
 
-use crate::quantity;
-use crate::run::record::{TrialRecord, TrialState};
-use crate::task::Objective;
+use crate::record::{TrialRecord, TrialState};
+use crate::tasks::Objective;
+use crate::values::quantity;
 
 use super::data;
 use super::findings::{Findings, TaskFindings};

@@ -7,9 +7,8 @@
 
 use std::collections::HashMap;
 
-use crate::content::ContentHash;
-use crate::run::record::RunRecord;
-use crate::trial::{Configuration, ConfigurationId, Training};
+use crate::record::RunRecord;
+use crate::values::{Configuration, ConfigurationId, ContentHash, Training};
 
 use super::statistics::Spread;
 use super::summary::{ConfigurationSummary, summarise};

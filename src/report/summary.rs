@@ -8,10 +8,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::outcome::{Metric, Scores, TrialResult};
-use crate::plan::params::ParamCounts;
-use crate::run::record::{RunRecord, TrialRecord, TrialState};
-use crate::trial::{Configuration, ConfigurationId, Method};
+use crate::families::params::ParamCounts;
+use crate::record::{RunRecord, TrialRecord, TrialState};
+use crate::values::{Configuration, ConfigurationId, Method, Metric, Scores, TrialResult};
 
 use super::curves::Curve;
 use super::statistics::{Spread, mean};

@@ -2,9 +2,8 @@
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
-use crate::outcome::Metric;
-use crate::quantity;
-use crate::run::record::RunRecord;
+use crate::record::RunRecord;
+use crate::values::{Metric, quantity};
 
 use super::baseline::Baseline;
 use super::findings::{Entry, Findings};

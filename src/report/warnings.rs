@@ -1,7 +1,7 @@
 //! Owns the sentences that keep a reader from believing too much: nothing learned, one class answered,
 //! ties. Without a full stop, so that the terminal and the page can both use them. Pure.
 
-use crate::quantity;
+use crate::values::quantity;
 
 use super::baseline::Baseline;
 use super::chance::{Chance, Grounds, bonferroni};

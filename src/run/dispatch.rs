@@ -12,21 +12,20 @@ use crossbeam::channel::{Receiver, at, never, select_biased, tick};
 use jiff::Timestamp;
 
 use super::StopRequest;
+use crate::cost::Calibration;
+use crate::disk::files;
+use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::{Executor, Report, StartJob, What};
-use crate::job::{ChildLine, Device, JobFile, Work};
-use crate::outcome::Failure;
-use crate::plan::cost::Calibration;
+use crate::job::{ChildLine, JobFile, Work};
 use crate::plan::{JobId, JobKey};
+use crate::record::journal::{Entry, Happened, Journal};
 use crate::run::clock::Clock;
-use crate::run::files;
 use crate::run::forecast::Forecast;
-use crate::run::journal::{Entry, Happened, Journal};
-use crate::run::layout::Layout;
 use crate::sched::{Action, Event, Scheduler};
-use crate::spec::SweepSpec;
-use crate::trial::{Trial, TrialId};
+use crate::sweep::SweepSpec;
 use crate::ui::{Notice, Observer};
+use crate::values::{Device, Failure, Trial, TrialId};
 
 /// A child that has said nothing for this long hangs. Heartbeats come every two seconds.
 pub(super) const SILENCE: Duration = Duration::from_secs(300);

@@ -7,16 +7,16 @@
 use std::time::Instant;
 
 use super::dispatch::{Asked, AtWork, Dispatcher};
+use crate::disk::files;
 use crate::error::AppError;
 use crate::exec::Exit;
 use crate::job::Work;
-use crate::outcome::Failure;
 use crate::plan::{JobId, JobKey};
-use crate::run::journal::Happened;
-use crate::run::{files, resume};
+use crate::record::journal::Happened;
+use crate::record::resume;
 use crate::sched::{Event, JobState};
-use crate::trial::{Trial, TrialId};
 use crate::ui::Notice;
+use crate::values::{Failure, Trial, TrialId};
 
 impl Dispatcher<'_> {
     pub(super) fn on_end(&mut self, job: JobId, exit: Exit) -> Result<bool, AppError> {

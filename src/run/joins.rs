@@ -6,14 +6,14 @@ use std::fs::OpenOptions;
 use std::io::{self, Write};
 
 use super::dispatch::{Asked, Dispatcher};
+use crate::disk::files;
 use crate::error::AppError;
 use crate::job::{ParentLine, Work};
 use crate::plan::JobId;
-use crate::run::files;
-use crate::run::journal::Happened;
+use crate::record::journal::Happened;
 use crate::sched::Event;
-use crate::trial::{Trial, TrialId};
 use crate::ui::Notice;
+use crate::values::{Trial, TrialId};
 
 impl Dispatcher<'_> {
     /// Gives a job at work one more trial. The answer is there where it cannot take it.

@@ -4,23 +4,13 @@
 //! gives the rest to the loop. The journal and the trials' folders are the only truth; everything
 //! else under the run's folder is written anew from them.
 
-pub mod checkpoint;
 mod clock;
 mod dispatch;
 mod fate;
-pub mod files;
 mod forecast;
-pub mod garbage;
-pub mod history;
 mod joins;
-pub mod journal;
-pub mod layout;
-pub mod lock;
 #[cfg(test)]
 mod packs;
-pub mod record;
-pub mod resume;
-pub mod verify;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -30,27 +20,27 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Receiver, never};
 use jiff::Timestamp;
 
+use crate::cost::Calibration;
 use crate::data::store::TokenStore;
+use crate::disk::layout::Layout;
+use crate::disk::lock::Lock;
+use crate::disk::{files, lock};
 use crate::error::AppError;
 use crate::exec::{Executor, survivors};
-use crate::job::{Device, Placement};
-use crate::outcome::Failure;
 use crate::plan::JobKey;
-use crate::plan::cost::Calibration;
 use crate::plan::graph::{self, Present};
 use crate::plan::pack::{Limits, Room};
+use crate::record::history::{History, LastWord};
+use crate::record::journal::{Entry, Happened, Journal, Replay, Typed};
+use crate::record::resume;
+use crate::record::resume::{Checkpoint, Decision};
 use crate::run::clock::Clock;
 use crate::run::dispatch::{Dispatcher, Tally};
 use crate::run::forecast::Forecast;
-use crate::run::history::{History, LastWord};
-use crate::run::journal::{Entry, Happened, Journal, Replay, Typed};
-use crate::run::layout::Layout;
-use crate::run::lock::Lock;
-use crate::run::resume::{Checkpoint, Decision};
 use crate::sched::{Policy, Scheduler};
-use crate::spec::SweepSpec;
-use crate::trial::{Trial, TrialId};
+use crate::sweep::SweepSpec;
 use crate::ui::{Notice, Observer};
+use crate::values::{Device, Failure, Placement, Trial, TrialId};
 
 /// How long the children of a crashed orchestrator may take to be gone by themselves.
 const PATIENCE: Duration = Duration::from_secs(3);

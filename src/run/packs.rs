@@ -9,24 +9,24 @@ use std::time::{Duration, Instant};
 
 use crossbeam::channel::never;
 
-use crate::content::ContentHash;
+use crate::cost::{Calibration, Estimate};
+use crate::disk::files;
+use crate::disk::layout::Layout;
 use crate::exec::fake::FakeExecutor;
 use crate::exec::{Exit, What};
-use crate::job::{ChildLine, Device, Pack, ParentLine, Placement, Work};
-use crate::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
-use crate::plan::cost::Calibration;
-use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
+use crate::job::{ChildLine, Pack, ParentLine, Work};
+use crate::plan::{Job, JobGraph, JobKey, example};
+use crate::record::history::{History, LastWord};
+use crate::record::journal::{self, Happened, Journal};
 use crate::run::clock::Clock;
 use crate::run::dispatch::{Dispatcher, SILENCE, Tally};
-use crate::run::files;
 use crate::run::forecast::Forecast;
-use crate::run::history::{History, LastWord};
-use crate::run::journal::{self, Happened, Journal};
-use crate::run::layout::Layout;
 use crate::sched::{Event, Policy, Scheduler};
-use crate::spec::SweepSpec;
-use crate::trial::{Trial, TrialId};
+use crate::sweep::SweepSpec;
 use crate::ui::{Notice, Observer};
+use crate::values::{
+    ClassificationScores, ContentHash, Cost, Device, Failure, Placement, Scores, Trial, TrialId, TrialResult,
+};
 
 const DONE: What = What::Ended(Exit::Done);
 const PAUSE: Duration = Duration::from_millis(1);

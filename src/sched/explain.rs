@@ -4,11 +4,11 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::job::{Placement, Work};
-use crate::outcome::Failure;
+use crate::job::Work;
 use crate::plan::{JobId, JobKey};
 use crate::sched::step::{Ending, index};
 use crate::sched::{JobState, Scheduler};
+use crate::values::{Failure, Placement};
 
 /// Why a job stands where it does.
 #[derive(Clone, Debug, PartialEq, Serialize)]

@@ -6,13 +6,13 @@
 #[cfg(test)]
 mod tests;
 
-use crate::job::{Device, Work};
+use crate::job::Work;
 use crate::plan::{JobId, pack};
 use crate::sched::retry::Past;
 use crate::sched::step::index;
 use crate::sched::{Action, JobState, Scheduler};
-use crate::stream::StreamKey;
-use crate::trial::{Trial, TrialId};
+use crate::values::stream::StreamKey;
+use crate::values::{Device, Trial, TrialId};
 
 /// Whether anything is gained where a trial joins these on a device, of which one has just ended. It
 /// starts at its first step, so that it has no trunk in common with them: it has to go through the model

@@ -25,10 +25,8 @@ pub use step::Scheduler;
 
 use std::time::{Duration, SystemTime};
 
-use crate::job::{Device, Placement};
-use crate::outcome::Failure;
 use crate::plan::JobId;
-use crate::trial::TrialId;
+use crate::values::{Device, Failure, Placement, TrialId};
 
 /// The longest pause before a job starts again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);

@@ -7,10 +7,10 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::time::{Duration, SystemTime};
 
-use crate::job::{Device, Placement};
 use crate::plan::JobId;
 use crate::sched::GRACE;
 use crate::sched::queue::Queue;
+use crate::values::{Device, Placement};
 
 /// Where an active job sits.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use crate::sched::ladder::{self, Load, Rung};
 use crate::sched::state::{Again, Circumstances};
 use crate::sched::step::index;
 use crate::sched::{JobState, Scheduler};
-use crate::trial::Trial;
+use crate::values::Trial;
 
 /// What the starts of a job so far have shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

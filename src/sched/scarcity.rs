@@ -7,13 +7,12 @@ use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
-use crate::content::ContentHash;
-use crate::job::{Device, Pack, Placement, Work};
-use crate::outcome::Failure;
-use crate::plan::{Estimate, Job, JobGraph, JobId, JobKey, example};
+use crate::cost::Estimate;
+use crate::job::{Pack, Work};
+use crate::plan::{Job, JobGraph, JobId, JobKey, example};
 use crate::sched::simulation::places;
 use crate::sched::{Action, Event, JobState, Policy, Scheduler};
-use crate::trial::{Trial, TrialId};
+use crate::values::{ContentHash, Device, Failure, Placement, Trial, TrialId};
 
 const ONE: JobId = JobId(0);
 

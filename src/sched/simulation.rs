@@ -12,11 +12,11 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
-use crate::content::ContentHash;
-use crate::job::{Device, Pack, Placement, Prepare, Work};
-use crate::outcome::Failure;
-use crate::plan::{Estimate, Job, JobGraph, JobId, JobKey, example};
+use crate::cost::Estimate;
+use crate::job::{Pack, Prepare, Work};
+use crate::plan::{Job, JobGraph, JobId, JobKey, example};
 use crate::sched::{Action, Event, JobState, Policy, Scheduler};
+use crate::values::{ContentHash, Device, Failure, Placement};
 
 /// About how many looks at jobs a run's checks take.
 const LOOKS: usize = 2_000_000;

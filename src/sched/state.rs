@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use crate::outcome::Failure;
 use crate::sched::JobState;
 use crate::sched::ladder::Rung;
+use crate::values::Failure;
 
 /// What became of a job's child process.
 #[derive(Clone, Debug, PartialEq)]

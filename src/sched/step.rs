@@ -3,16 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
-use crate::job::{Placement, Work};
-use crate::outcome::Failure;
-use crate::plan::cost::{Calibration, Standing};
+use crate::cost::{Calibration, Standing};
+use crate::job::Work;
 use crate::plan::{Job, JobGraph, JobId};
 use crate::sched::place::Places;
 use crate::sched::queue::Queue;
 use crate::sched::retry::Past;
 use crate::sched::state::{Change, End, Transition, transition};
 use crate::sched::{Action, Event, JobState, Policy};
-use crate::trial::TrialId;
+use crate::values::{Failure, Placement, TrialId};
 
 /// Decides which job starts next, and where. Knows nothing but the graph, the places and the events.
 #[derive(Clone, Debug)]

@@ -5,10 +5,10 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use crate::job::Work;
-use crate::outcome::Failure;
 use crate::plan::JobId;
 use crate::sched::simulation::{Scenario, World, places};
 use crate::sched::{Action, Event, Explanation, JobState, Policy, Scheduler};
+use crate::values::Failure;
 
 const CALM: Scenario = Scenario {
     seed: 1,

@@ -10,10 +10,8 @@ use super::setting::Point;
 use super::source::At;
 use super::survey::Survey;
 use super::words::short;
-use super::{
-    DeviceRequest, SweepSpec, check_heads, check_models, check_pairs, check_select, check_split, check_task,
-    grid,
-};
+use super::{check_heads, check_models, check_pairs, check_select, check_split, check_task, grid};
+use crate::sweep::{DeviceRequest, SweepSpec};
 
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
 const LONGEST_NAME: usize = 100;

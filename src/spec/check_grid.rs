@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use crate::quantity;
+use crate::values::quantity;
 
 use super::error::{Problem, Report};
 use super::grid::{self, MAX_POINTS};

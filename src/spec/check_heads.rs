@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::arch::{ModelSpec, Weights};
-use crate::task::{Objective, Task};
-use crate::trial::{By, OwnHead};
+use crate::families::{ModelSpec, Weights};
+use crate::sweep::{By, OwnHead};
+use crate::tasks::{Objective, Task};
 
 use super::error::Report;
 use super::setting::{MethodName, Point};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::data::sources::canonical_number;
-use crate::quantity::counted;
+use crate::values::quantity::counted;
 
 use super::check_task::Surveyed;
 use super::error::{Problem, Report};

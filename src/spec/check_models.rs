@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::arch::{Architecture, ModelSpec, Parts, Weights};
+use crate::families::{Architecture, ModelSpec, Parts, Weights};
 
 use super::error::{Problem, Report, SpecError};
 use super::keys;

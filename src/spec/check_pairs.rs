@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::arch::{Architecture, Head, ModelSpec};
-use crate::trial::Lora;
+use crate::families::{Architecture, Head, ModelSpec};
+use crate::values::Lora;
 
 use super::check_models::tokenizer_place;
 use super::error::{Problem, Report};

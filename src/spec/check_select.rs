@@ -1,6 +1,6 @@
 //! Owns the judgement of `select`: which metric of the sweep's kind of task selects. Pure.
 
-use crate::outcome::Metric;
+use crate::values::Metric;
 
 use super::error::{Problem, Report};
 use super::raw::RawSweep;

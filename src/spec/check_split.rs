@@ -2,8 +2,8 @@
 //! the same way for every task. Pure.
 
 use crate::data::{card, sample};
-use crate::task::{TextLayout, held_out_rows};
-use crate::trial::Splitting;
+use crate::tasks::{TextLayout, held_out_rows};
+use crate::values::Splitting;
 
 use super::error::{Problem, Report};
 use super::raw::{RawKFold, RawSplit, RawSweep};

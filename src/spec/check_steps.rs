@@ -3,7 +3,7 @@
 
 use crate::data::card::{Card, Warning};
 use crate::train::schedule;
-use crate::trial::Configuration;
+use crate::values::Configuration;
 
 /// Fewer optimiser steps than this seldom move a model far.
 const FEW_STEPS: u64 = 50;

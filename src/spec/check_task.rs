@@ -1,7 +1,7 @@
 //! Owns the judgement of tasks: files, columns, and what each kind of task needs. Pure.
 
 use crate::data::{sample, sources};
-use crate::task::{
+use crate::tasks::{
     Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task, held_out_rows,
 };
 

@@ -9,10 +9,10 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::arch::ModelSpec;
-use crate::outcome::Metric;
-use crate::task::Task;
-use crate::trial::{Configuration, Family, Keep, Lora, Method, Training};
+use crate::families::ModelSpec;
+use crate::sweep::Family;
+use crate::tasks::Task;
+use crate::values::{Configuration, Keep, Lora, Method, Metric, Training};
 
 use super::raw::{RawAxis, RawBlock};
 use super::setting::{Axis, MethodName, Point, Setting};

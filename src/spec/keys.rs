@@ -3,8 +3,8 @@
 
 use super::keys_grid;
 use super::setting::Axis;
-use crate::arch;
-use crate::task::FileFormat;
+use crate::families;
+use crate::tasks::FileFormat;
 
 /// A mapping of the sweep file.
 #[derive(Debug)]
@@ -110,8 +110,8 @@ impl Section {
 }
 
 /// The most of a model's sizes, as numbers of a file.
-const MOST_LAYERS: u64 = arch::MOST_LAYERS as u64;
-pub(super) const WIDEST: u64 = arch::WIDEST as u64;
+const MOST_LAYERS: u64 = families::MOST_LAYERS as u64;
+pub(super) const WIDEST: u64 = families::WIDEST as u64;
 /// More than any sweep needs of anything.
 pub(super) const MANY: u64 = 1_000_000_000;
 pub(super) const SEED: Kind = Kind::Count(0, u64::MAX);

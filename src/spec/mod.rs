@@ -6,7 +6,6 @@
 //! hub; `check` turns all that into a [`SweepSpec`] or into every error at once.
 //! `changes` compares one with an earlier one.
 
-pub mod changes;
 mod check;
 mod check_grid;
 mod check_heads;
@@ -18,7 +17,6 @@ mod check_split;
 mod check_steps;
 mod check_task;
 mod check_zip;
-mod devices;
 mod error;
 mod foreign;
 mod grid;
@@ -44,55 +42,20 @@ mod tree;
 mod value;
 mod words;
 
-use std::collections::BTreeMap;
 use std::io::Read;
 use std::path::Path;
-use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
-pub use devices::DeviceRequest;
 pub use error::{Problem, SpecError, SpecErrors};
 pub use overrides::Overrides;
 pub use schema::schema;
 pub use source::Spot;
 pub use starter::{Starter, StarterKind};
 
-use crate::arch::ModelSpec;
-use crate::data::card::Card;
 use crate::hub::{Hub, Progress};
-use crate::outcome::Metric;
-use crate::task::Task;
-use crate::trial::{Configuration, Splitting, Trial};
+use crate::sweep::SweepSpec;
 
 /// Largest sweep file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
-
-/// A checked sweep. Only [`load`] makes one.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct SweepSpec {
-    /// Name of the sweep and of its folders.
-    pub name: String,
-    /// What to learn from which data, by name: all of one kind of objective.
-    pub tasks: BTreeMap<String, Arc<Task>>,
-    /// The models that some configuration uses, by name.
-    pub models: BTreeMap<String, ModelSpec>,
-    /// The grid's points in file order, each once.
-    pub configurations: Vec<Arc<Configuration>>,
-    /// How training rows are divided.
-    pub splitting: Splitting,
-    /// The metric that selects, where the sweep names another one than its tasks have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub select: Option<Metric>,
-    /// The devices to use.
-    pub devices: DeviceRequest,
-    /// What is allowed but worth saying, for example a grid that varies alpha with one learning rate.
-    pub warnings: Vec<String>,
-    /// What is in each task's data, with what is worth saying of it, in the tasks' order. None in
-    /// records from before there were cards.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub cards: Vec<Card>,
-}
 
 /// What a sweep is loaded for: it decides which files must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,54 +133,4 @@ fn read_text(path: &Path) -> Result<String, Problem> {
         String::from_utf8(bytes).map_err(|_| Problem::Unreadable("it is not UTF-8 text".to_owned()))?;
     // A byte-order mark would count as a column.
     Ok(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
-}
-
-impl SweepSpec {
-    /// What is allowed but worth saying, of the sweep file and of the data.
-    pub fn all_warnings(&self) -> impl Iterator<Item = String> + '_ {
-        self.warnings.iter().cloned().chain(self.cards.iter().flat_map(Card::warning_lines))
-    }
-
-    /// The task that a configuration learns.
-    ///
-    /// # Panics
-    /// When the configuration is not one of a checked sweep's.
-    #[must_use]
-    pub fn task(&self, configuration: &Configuration) -> &Arc<Task> {
-        self.tasks.get(&configuration.task).expect("a checked sweep holds the tasks it uses")
-    }
-
-    /// The model that a configuration starts from.
-    ///
-    /// # Panics
-    /// When the configuration is not one of a checked sweep's.
-    #[must_use]
-    pub fn model(&self, configuration: &Configuration) -> &ModelSpec {
-        self.models.get(&configuration.model).expect("a checked sweep holds the models it uses")
-    }
-
-    /// The task of sweeps that have one, and the first by name of the others: what all tasks of a
-    /// sweep have in common can be read from it.
-    ///
-    /// # Panics
-    /// When there is no task: a checked sweep has one.
-    #[must_use]
-    pub fn first_task(&self) -> &Arc<Task> {
-        self.tasks.values().next().expect("a checked sweep has a task")
-    }
-
-    /// The metric that selects.
-    #[must_use]
-    pub fn selecting(&self) -> Metric {
-        self.select.unwrap_or_else(|| self.first_task().objective.primary())
-    }
-
-    /// Every trial: configurations in grid order, folds innermost.
-    #[must_use]
-    pub fn trials(&self) -> Vec<Trial> {
-        self.configurations
-            .iter()
-            .flat_map(|c| (0..self.splitting.splits()).map(|fold| Trial::new(c, self.splitting, fold)))
-            .collect()
-    }
 }

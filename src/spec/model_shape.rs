@@ -1,6 +1,6 @@
 //! Owns what the keys of a model mean for each architecture. Pure.
 
-use crate::arch::{Architecture, BertConfig, Gpt2Config, GptMiniConfig};
+use crate::families::{Architecture, BertConfig, Gpt2Config, GptMiniConfig};
 
 use super::keys;
 use super::raw::RawModel;

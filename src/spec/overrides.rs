@@ -2,7 +2,7 @@
 //! the tree before it is read, `--set path=value` then puts one more, and `--only axis=value` keeps
 //! the points with that value.
 
-use crate::quantity;
+use crate::values::quantity;
 
 use super::error::{Problem, Report};
 use super::keys_grid;

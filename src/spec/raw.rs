@@ -1,9 +1,8 @@
 //! Owns the mirror of the sweep file: its mappings as structs, every value with its place. What is
 //! bad or absent is `None`; the report has it. Judges no value against another.
 
-use crate::quantity;
+use crate::values::quantity;
 
-use super::DeviceRequest;
 use super::error::{Problem, Report};
 use super::foreign::{self, Foreign};
 use super::grid::MAX_POINTS;
@@ -16,6 +15,7 @@ use super::source::{At, Place};
 use super::tree::{Content, Node};
 use super::value::Value;
 use super::words::short;
+use crate::sweep::DeviceRequest;
 
 /// The sweep file.
 #[derive(Debug, Default)]

@@ -1,6 +1,6 @@
 //! Owns the mirror of `task` and `tasks`: every value with its place. Judges no value against another.
 
-use crate::task::{Cleaning, FileFormat, Reading, TextLayout, Unanswerable};
+use crate::tasks::{Cleaning, FileFormat, Reading, TextLayout, Unanswerable};
 
 use super::error::Report;
 use super::keys::{self, Kind};
@@ -74,7 +74,7 @@ impl TaskKind {
 impl RawTask {
     /// The longest sequence that it asks for, in tokens.
     pub(super) fn length(&self) -> usize {
-        self.max_length.as_ref().map_or(crate::task::Task::DEFAULT_MAX_LENGTH, |at| at.value)
+        self.max_length.as_ref().map_or(crate::tasks::Task::DEFAULT_MAX_LENGTH, |at| at.value)
     }
 
     /// Whether it names no text and has a file that is not plain text, which alone has no columns.
@@ -108,7 +108,7 @@ pub(super) fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
         && let Kind::Section(section) = &field.key.kind
         && let Some(fields) = read::fields(field.node, section, "`task`", report)
     {
-        let name = At { value: crate::task::Task::ONLY.to_owned(), place: field.place };
+        let name = At { value: crate::tasks::Task::ONLY.to_owned(), place: field.place };
         tasks.push(task(name, "task".to_owned(), "`task`".to_owned(), &fields, report));
     }
     let Some(field) = top.field("tasks") else { return tasks };

@@ -1,7 +1,6 @@
 //! Owns how a mapping of the tree becomes values of the right type, by the table of keys. Collects
 //! every unknown key and every bad value, and goes on. Knows no meaning beyond the table.
 
-use super::devices;
 use super::error::{Problem, Report, SpecError};
 use super::foreign::{self, Meant};
 use super::keys::{Key, Kind, Section};
@@ -10,6 +9,7 @@ use super::source::{At, Place, Sources};
 use super::tree::{Content, Entry, Node};
 use super::value::{Value, parse};
 use super::words::{quoted, short};
+use crate::sweep::devices;
 
 /// The known keys that a mapping has.
 #[derive(Debug)]

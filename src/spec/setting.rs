@@ -1,7 +1,7 @@
 //! Owns the axes: their names, the methods they apply to, and the typed setting that each of their
 //! values is. Adding an axis means one line in each match here and one in the table of keys.
 
-use crate::trial::{Keep, Precision, Schedule, Training};
+use crate::values::{Keep, Precision, Schedule, Training};
 
 use super::source::At;
 use super::value::Value;

@@ -8,7 +8,7 @@ mod settings;
 use std::path::Path;
 
 use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
-use crate::quantity;
+use crate::values::quantity;
 
 use self::columns::{Column, Guess};
 use self::lines::{decoder_grid, division, encoder_grid, label_lines, line, listed, others, training};

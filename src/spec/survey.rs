@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
 use crate::hub::{Files, HubError, Reference, Snapshot};
-use crate::task::Cleaning;
+use crate::tasks::Cleaning;
 
 use super::label_names::{self, Names};
 use super::raw::RawSweep;

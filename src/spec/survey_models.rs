@@ -6,11 +6,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::arch::{self, Architecture, ConfigError, Evidence, Head, Parts};
-use crate::content::ContentHash;
 use crate::data::tokenizer::{self, Tokenizer, TokenizerError};
+use crate::families::{self, Architecture, ConfigError, Evidence, Head, Parts};
 use crate::hub::Files;
 use crate::model::weights::{self, Checkpoint, MAX_CONFIG_BYTES, WeightsError};
+use crate::values::ContentHash;
 
 use super::Purpose;
 use super::raw::{RawModel, RawSweep};
@@ -157,7 +157,7 @@ fn model_folder(
     };
     let json = config_json(path, name);
     let config = json.as_ref().map_err(Clone::clone).and_then(|json| {
-        let family = tensors.and_then(|tensors| arch::family_of_tensors(tensors.names()));
+        let family = tensors.and_then(|tensors| families::family_of_tensors(tensors.names()));
         architecture(json, Evidence { told, tensors: family }, name)
     });
     let classes = match (&json, &config, tensors) {
@@ -191,10 +191,10 @@ fn classes(json: &[u8], architecture: &Architecture, tensors: &Checkpoint) -> Op
     let find = |name: &str| tensors.find(name, architecture.base_prefix()).ok();
     let head = |labels| architecture.head_tensors(Head::Classifier { labels });
     let outputs = *find(&head(1).first()?.name)?.shape.first()?;
-    let fits = |shape: &arch::TensorShape| {
+    let fits = |shape: &families::TensorShape| {
         find(&shape.name).is_some_and(|found| found.shape == shape.shape && found.kind.is_float())
     };
-    head(outputs).iter().all(fits).then(|| arch::classes(json, outputs)).flatten()
+    head(outputs).iter().all(fits).then(|| families::classes(json, outputs)).flatten()
 }
 
 fn config_json(folder: &Path, name: &str) -> Result<Vec<u8>, Fault> {

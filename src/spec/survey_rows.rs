@@ -8,13 +8,14 @@ use crate::data::card::{self, Card, FileRows, Look};
 use crate::data::questions::PromptError;
 use crate::data::sources::{self, LeftOut, SourceError};
 use crate::data::tokenizer::Tokenizer;
-use crate::task::{DataFile, Part, Task};
+use crate::tasks::{DataFile, Part, Task};
 
+use super::check_steps;
 use super::error::{Problem, Report};
 use super::raw::RawSweep;
 use super::raw_task::RawTask;
 use super::survey::{DataFacts, Survey, TaskFacts};
-use super::{SweepSpec, check_steps};
+use crate::sweep::SweepSpec;
 
 /// The tokenizers of several tasks are mostly the same.
 type Tokenizers = HashMap<PathBuf, Tokenizer>;

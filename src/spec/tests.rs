@@ -17,11 +17,9 @@ use super::source::{At, Place, Sources};
 use super::survey::Survey;
 use super::value::Value;
 use super::{check, check_grid, check_select, grid, overrides, raw, tree};
-use crate::arch::{Architecture, BertConfig, ModelSpec, Weights};
-use crate::content::ContentHash;
-use crate::outcome::Metric;
-use crate::task::{DataFile, Task};
-use crate::trial::{Configuration, ConfigurationId};
+use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
+use crate::tasks::{DataFile, Task};
+use crate::values::{Configuration, ConfigurationId, ContentHash, Metric};
 
 const HEAD: &str =
     "name: laws\ntask: {train: t.csv, text: text, label: label}\nmodels: {m: {from: m}, n: {from: n}}\n";
@@ -44,7 +42,7 @@ fn model(name: &str, folder: &str) -> ModelSpec {
         tokenizer: path.join("vocab.txt"),
         weights: Weights::Folder { path, content: ContentHash::of_bytes(name.as_bytes()) },
         tokenizer_content: ContentHash::of_bytes(b"vocab"),
-        parts: crate::arch::Parts::default(),
+        parts: crate::families::Parts::default(),
         architecture: Architecture::Bert(BertConfig { num_hidden_layers: 1, ..BertConfig::default() }),
     }
 }

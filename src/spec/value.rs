@@ -1,13 +1,13 @@
 //! Owns single values: what a node of the tree is as a value of a key's kind, and how such kinds are
 //! told in messages. Notes no error.
 
-use super::DeviceRequest;
 use super::keys::{self, Kind, Range};
 use super::number::Number;
 use super::source::{At, Sources};
 use super::tree::{Content, Entry, Node};
 use super::words::quoted;
 use crate::data::sources::encoding;
+use crate::sweep::DeviceRequest;
 
 /// A value that has the type and range of its key.
 #[derive(Clone, Debug)]
@@ -163,7 +163,7 @@ impl Kind {
             Self::Number(Range::OpenShare) => "a number above 0 and below 1".to_owned(),
             Self::Flag => "`true` or `false`".to_owned(),
             Self::Choice(words) => quoted(words),
-            Self::Devices => super::devices::ALLOWED.to_owned(),
+            Self::Devices => crate::sweep::devices::ALLOWED.to_owned(),
             Self::OrNull(kind) => format!("{}, or `null`", kind.wanted()),
             Self::Section(_) | Self::Named(_) => "a mapping".to_owned(),
             Self::Blocks(_) => "a list of mappings".to_owned(),

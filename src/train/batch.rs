@@ -6,7 +6,7 @@ use super::objective;
 use crate::data::store::PartView;
 use crate::model::params::index;
 use crate::model::{Inputs, UNSEEN, device};
-use crate::task::Objective;
+use crate::tasks::Objective;
 
 /// Inputs and labels of one forward pass.
 #[derive(Debug)]

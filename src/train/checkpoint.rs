@@ -1,5 +1,5 @@
 //! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically;
-//! [`run::checkpoint`](crate::run::checkpoint) looks at one without libtorch. Decides neither when one is written nor what follows from a damaged one.
+//! [`run::checkpoint`](crate::record::checkpoint) looks at one without libtorch. Decides neither when one is written nor what follows from a damaged one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -11,9 +11,9 @@ use safetensors::{Dtype, SafeTensors, View};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::outcome::{Cost, EMA_DECAY, Scores};
-use crate::run::{checkpoint, files};
-use crate::trial::TrialId;
+use crate::disk::files;
+use crate::record::checkpoint;
+use crate::values::{Cost, EMA_DECAY, Scores, TrialId};
 
 /// What a trial needs besides tensors to go on exactly where it was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

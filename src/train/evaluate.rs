@@ -6,14 +6,14 @@ use tch::{Device, Kind, Tensor};
 use super::batch::{Collator, Targets};
 use super::metrics::{AnswerTally, LanguageTally, Tally};
 use super::objective::{cross_entropy, predicted, token_losses};
-use crate::arch::ModelSpec;
 use crate::data::batches;
 use crate::data::store::PartView;
 use crate::data::tokenizer::{Tokenizer, TokenizerError};
+use crate::families::ModelSpec;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
-use crate::outcome::{AnswerScores, ClassificationScores, LanguageScores, Scores};
-use crate::task::{Objective, Task};
+use crate::tasks::{Objective, Task};
+use crate::values::{AnswerScores, ClassificationScores, LanguageScores, Scores};
 
 /// Most tokens in one evaluation batch, padding counted: enough to keep the cores busy, little
 /// enough to stay in the cache.

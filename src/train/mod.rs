@@ -33,10 +33,9 @@ mod training {
     use crossbeam::channel::Receiver;
 
     use super::pack::Trainer;
-    use crate::job::{ChildLine, Device, Pack, Placement};
-    use crate::outcome::Failure;
-    use crate::run::layout::Layout;
-    use crate::trial::Trial;
+    use crate::disk::layout::Layout;
+    use crate::job::{ChildLine, Pack};
+    use crate::values::{Device, Failure, Placement, Trial};
 
     /// What the training process is given besides its pack.
     pub struct Context<'a> {

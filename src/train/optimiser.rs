@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::model::device;
 use crate::model::params::{Params, stack};
-use crate::trial::Training;
+use crate::values::Training;
 
 /// First and second moments of one tensor, `[K, …]`.
 #[derive(Debug)]

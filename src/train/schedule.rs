@@ -1,6 +1,6 @@
 //! Owns the course of the learning rate. Pure.
 
-use crate::trial::{Schedule, Training};
+use crate::values::{Schedule, Training};
 
 /// The learning rate of optimiser step `step` (from 0) of `total`: linear warm-up from 0 over the
 /// first `warmup` share of the steps (rounded up), then the schedule, as transformers' `get_*_schedule_with_warmup`.
@@ -51,7 +51,7 @@ pub fn steps(training: &Training, rows: usize) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::{Keep, Precision};
+    use crate::values::{Keep, Precision};
 
     fn training(schedule: Schedule) -> Training {
         Training {

@@ -9,10 +9,9 @@ use super::schedule;
 use super::training::Context;
 use crate::data::batches;
 use crate::data::folds::SplitRows;
-use crate::outcome::{Cost, MetricLine};
-use crate::run::files;
-use crate::stream::StreamKey;
-use crate::trial::{Method, Trial};
+use crate::disk::files;
+use crate::values::stream::StreamKey;
+use crate::values::{Cost, Method, MetricLine, Trial};
 
 /// A training line every so many optimiser steps.
 const LINE_EVERY: u64 = 10;

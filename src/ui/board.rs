@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::Notice;
 use super::phrase::{self, Names};
-use crate::job::{Device, Progress};
-use crate::outcome::{Metric, Scores};
+use crate::job::Progress;
 use crate::plan::JobId;
-use crate::trial::{Trial, TrialId};
+use crate::values::{Device, Metric, Scores, Trial, TrialId};
 
 /// What the notices so far add up to.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::data::card::Card;
 use crate::report::data;
-use crate::task::Task;
+use crate::tasks::Task;
 
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";

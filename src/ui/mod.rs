@@ -19,10 +19,9 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use crate::job::{Placement, Progress};
-use crate::outcome::{Failure, Metric, TrialResult};
+use crate::job::Progress;
 use crate::plan::{JobId, JobKey};
-use crate::trial::{Configuration, Trial, TrialId};
+use crate::values::{Configuration, Failure, Metric, Placement, Trial, TrialId, TrialResult};
 
 /// Something worth showing. Past tense; the same enum feeds terminal, plain lines and JSON.
 ///

@@ -7,11 +7,10 @@ use std::time::Duration;
 
 use super::Notice;
 use super::board::Board;
-use crate::outcome::{Metric, Scores, TrialResult};
 use crate::plan::JobKey;
 use crate::report::axes::Naming;
-use crate::task::Task;
-use crate::trial::{Configuration, Trial};
+use crate::tasks::Task;
+use crate::values::{Configuration, Metric, Scores, Trial, TrialResult};
 
 /// What the trials of a sweep are called.
 #[derive(Debug, Default)]
@@ -161,7 +160,7 @@ fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Boar
 mod tests {
     use super::*;
     use crate::plan::example;
-    use crate::trial::{Method, Splitting, Training};
+    use crate::values::{Method, Splitting, Training};
 
     #[test]
     fn trials_are_called_by_what_tells_them_apart() {

@@ -73,10 +73,9 @@ impl<W: Write> Observer for Plain<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Device, Placement, Progress};
-    use crate::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
+    use crate::job::Progress;
     use crate::plan::{JobId, JobKey, example};
-    use crate::trial::Trial;
+    use crate::values::{ClassificationScores, Cost, Device, Failure, Placement, Scores, Trial, TrialResult};
 
     /// The second fold of an adapter and of full fine-tuning.
     fn trials() -> [Trial; 2] {

@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::board::Board;
 use super::{Notice, Observer, phrase};
-use crate::job::{Device, Placement};
+use crate::values::{Device, Placement};
 
 /// Draws the run on standard error.
 pub(super) struct Terminal {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lorasweep::adapter::import::{Request, import};
 use lorasweep::adapter::model::Loaded;
 use lorasweep::model::weights;
-use lorasweep::trial::{Method, Precision};
+use lorasweep::values::{Method, Precision};
 
 use crate::support::{Bench, Case, ask, classifier, distance, language_model, lora};
 

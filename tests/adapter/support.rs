@@ -5,23 +5,23 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorasweep::adapter::AdapterError;
 use lorasweep::adapter::base::ModelFolder;
 use lorasweep::adapter::model::Loaded;
 use lorasweep::adapter::predict::{self, Answer, AnswerKind, Question};
-use lorasweep::adapter::{base, export};
-use lorasweep::arch::{Architecture, ModelSpec, Weights};
-use lorasweep::content::ContentHash;
+use lorasweep::adapter::{AdapterError, base, export};
+use lorasweep::disk::layout::Layout;
+use lorasweep::families::params::count;
+use lorasweep::families::{Architecture, ModelSpec, Weights};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::weights;
-use lorasweep::outcome::{ClassificationScores, Cost, Scores, TrialResult};
-use lorasweep::plan::params::count;
-use lorasweep::run::layout::Layout;
-use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
-use lorasweep::spec::{DeviceRequest, SweepSpec};
-use lorasweep::task::{DataFile, LanguageModelling, Objective, Task, TextLayout};
+use lorasweep::record::{RunRecord, TrialRecord, TrialState};
+use lorasweep::sweep::{DeviceRequest, SweepSpec};
+use lorasweep::tasks::{DataFile, LanguageModelling, Objective, Task, TextLayout};
 use lorasweep::train::checkpoint::{self, State, Window};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
+use lorasweep::values::{
+    ClassificationScores, Configuration, ContentHash, Cost, Keep, Lora, Method, Precision, Schedule, Scores,
+    Splitting, Training, Trial, TrialResult,
+};
 use tch::{Device, Tensor};
 use tempfile::TempDir;
 
@@ -81,7 +81,7 @@ impl Bench {
             weights: Weights::Folder { content: weights::content(&path).unwrap(), path: path.clone() },
             tokenizer: path,
             tokenizer_content: ContentHash::of_bytes(b""),
-            parts: lorasweep::arch::Parts::default(),
+            parts: lorasweep::families::Parts::default(),
             architecture,
         };
         let configuration = Configuration::new(&case.task, &model, case.method.clone(), training());
@@ -102,7 +102,7 @@ impl Bench {
             trials: vec![finished(trial, &model.architecture, &case.task)],
             sweep,
             removed: Vec::new(),
-            typed: lorasweep::run::journal::Typed::default(),
+            typed: lorasweep::record::journal::Typed::default(),
             started_at: None,
             updated_at: None,
             live: false,

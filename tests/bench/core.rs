@@ -11,14 +11,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
-use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
-use lorasweep::content::ContentHash;
-use lorasweep::job::{Device, Pack, Placement, Work};
-use lorasweep::plan::{Estimate, Job, JobGraph, JobId, JobKey};
-use lorasweep::run::journal::{Entry, Happened, Journal};
+use lorasweep::cost::Estimate;
+use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
+use lorasweep::job::{Pack, Work};
+use lorasweep::plan::{Job, JobGraph, JobId, JobKey};
+use lorasweep::record::journal::{Entry, Happened, Journal};
 use lorasweep::sched::{Action, Event, Policy, Scheduler};
-use lorasweep::task::{DataFile, Task};
-use lorasweep::trial::TrialId;
+use lorasweep::tasks::{DataFile, Task};
+use lorasweep::values::{ContentHash, Device, Placement, TrialId};
 
 const JOBS: u32 = 10_000;
 const PLACES: usize = 64;
@@ -101,7 +101,7 @@ fn graph() -> JobGraph {
         weights: Weights::Random { seed: 1 },
         tokenizer: PathBuf::from("vocab.txt"),
         tokenizer_content: hash,
-        parts: lorasweep::arch::Parts::default(),
+        parts: lorasweep::families::Parts::default(),
         architecture: Architecture::Bert(BertConfig::default()),
     });
     let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));

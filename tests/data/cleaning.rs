@@ -1,7 +1,7 @@
 //! Rows that cleaning and label maps leave: the survey and the reading count the same.
 
 use lorasweep::data::sources::{Examples, read};
-use lorasweep::task::{Cleaning, Objective, Task, TextLayout};
+use lorasweep::tasks::{Cleaning, Objective, Task, TextLayout};
 use proptest::prelude::*;
 
 use super::support::{classification, examples, labelled, language, look, names, task, train_on, write};

@@ -1,7 +1,7 @@
 //! Delimited text and encodings as programs export them: what is read, and which key would read it.
 
 use lorasweep::data::sources::{Examples, Note, SourceError, Survey, encoding, python_value, texts};
-use lorasweep::task::{FileFormat, Reading, Task, TextLayout};
+use lorasweep::tasks::{FileFormat, Reading, Task, TextLayout};
 use proptest::prelude::*;
 
 use super::support::{classification, examples, labelled, language, look, names, questions, task, write};

@@ -1,7 +1,7 @@
 //! One path for several files: a pattern is read as the files one after the other.
 
 use lorasweep::data::sources::{Examples, as_one, read};
-use lorasweep::task::TextLayout;
+use lorasweep::tasks::TextLayout;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -53,7 +53,7 @@ fn the_content_of_one_file_is_its_own_and_of_several_that_of_all() {
         |name: &str| survey_columns(&folder.path().join(name), &["text"], Some("label")).unwrap().content;
     let one = content("a-1.csv");
     assert_eq!(one, content("a-*.csv"), "a pattern of one file is that file");
-    assert_eq!(one, lorasweep::content::ContentHash::of_bytes(b"text,label\na,x\n"));
+    assert_eq!(one, lorasweep::values::ContentHash::of_bytes(b"text,label\na,x\n"));
     write(&folder, "a-2.csv", "text,label\nb,y\n");
     let two = content("a-*.csv");
     assert_ne!(two, one);

@@ -6,7 +6,7 @@ use std::io::Write;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use lorasweep::data::sources::{Examples, Question};
-use lorasweep::task::TextLayout;
+use lorasweep::tasks::TextLayout;
 use proptest::prelude::*;
 
 use super::support::{

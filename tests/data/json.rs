@@ -1,7 +1,7 @@
 //! JSON as programs export it: rows in every shape, SQuAD by its content, keys that some rows lack.
 
 use lorasweep::data::sources::{Examples, Note, Question};
-use lorasweep::task::{Objective, QuestionAnswering, Unanswerable};
+use lorasweep::tasks::{Objective, QuestionAnswering, Unanswerable};
 
 use super::support::{classification, examples, labelled, look, names, questions, task, write};
 

@@ -1,7 +1,7 @@
 //! Labels as files have them: numbers in every spelling, missing ones, those that are left out.
 
 use lorasweep::data::sources::{LeftOut, Survey, read};
-use lorasweep::task::{Objective, Task};
+use lorasweep::tasks::{Objective, Task};
 use proptest::prelude::*;
 
 use super::support::{classification, file, look, names, task, write};

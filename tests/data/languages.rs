@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lorasweep::content::ContentHash;
 use lorasweep::data::prepare;
 use lorasweep::data::questions::fill;
 use lorasweep::data::store::{PartView, TokenStore};
 use lorasweep::data::tokenizer::Tokenizer;
+use lorasweep::disk::layout::Layout;
 use lorasweep::job::Prepare;
-use lorasweep::outcome::Failure;
-use lorasweep::run::layout::Layout;
-use lorasweep::task::{Objective, Part, QuestionAnswering, Task, TextLayout};
+use lorasweep::tasks::{Objective, Part, QuestionAnswering, Task, TextLayout};
+use lorasweep::values::{ContentHash, Failure};
 
 use super::support::{fixture, language, names, questions, shared, task, train_on, write};
 

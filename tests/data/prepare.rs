@@ -4,13 +4,12 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lorasweep::content::ContentHash;
 use lorasweep::data::prepare;
 use lorasweep::data::store::TokenStore;
+use lorasweep::disk::layout::Layout;
 use lorasweep::job::{Prepare, store_key};
-use lorasweep::outcome::Failure;
-use lorasweep::run::layout::Layout;
-use lorasweep::task::{Part, Task};
+use lorasweep::tasks::{Part, Task};
+use lorasweep::values::{ContentHash, Failure};
 
 use super::support::{classification, file, look, task, train_on, write};
 

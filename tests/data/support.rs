@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorasweep::data::sources::{Examples, Fields, SourceError, Survey, SurveyRequest, read, survey};
-use lorasweep::task::{
+use lorasweep::tasks::{
     Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout,
 };
 
@@ -57,7 +57,7 @@ pub(crate) fn questions() -> Objective {
 pub(crate) fn task(objective: Objective) -> Task {
     let nothing = DataFile {
         path: PathBuf::new(),
-        content: lorasweep::content::ContentHash::of_bytes(b""),
+        content: lorasweep::values::ContentHash::of_bytes(b""),
         rows: 0,
         rows_read: None,
         text_bytes: 0,

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use lorasweep::run::record::{self, TrialState};
+use lorasweep::record::{self, TrialState};
 
 use crate::fates::Fates;
 use crate::life::{Ended, Life};

@@ -4,7 +4,7 @@
 use std::fs;
 use std::process::Command;
 
-use lorasweep::run::record::{self, TrialState};
+use lorasweep::record::{self, TrialState};
 
 use crate::fates::Fates;
 use crate::life::{Ended, Life};

@@ -5,12 +5,10 @@ use std::fmt;
 use std::fs;
 use std::sync::OnceLock;
 
-use lorasweep::outcome::{Cost, MetricLine, TrialResult};
-use lorasweep::run::journal::{self, Happened};
-use lorasweep::run::layout::Layout;
-use lorasweep::run::record::{self, TrialState};
-use lorasweep::run::resume;
-use lorasweep::trial::TrialId;
+use lorasweep::disk::layout::Layout;
+use lorasweep::record::journal::{self, Happened};
+use lorasweep::record::{self, TrialState, resume};
+use lorasweep::values::{Cost, MetricLine, TrialId, TrialResult};
 use safetensors::SafeTensors;
 
 use crate::life::{Ended, Life};

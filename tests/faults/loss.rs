@@ -4,9 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use lorasweep::outcome::Failure;
-use lorasweep::run::layout::Layout;
-use lorasweep::run::record::{self, TrialState};
+use lorasweep::disk::layout::Layout;
+use lorasweep::record::{self, TrialState};
+use lorasweep::values::Failure;
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::site::PROGRAM;

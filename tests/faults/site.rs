@@ -4,8 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use lorasweep::run::layout::Layout;
-use lorasweep::trial::TrialId;
+use lorasweep::disk::layout::Layout;
+use lorasweep::values::TrialId;
 use tempfile::TempDir;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_lorasweep");

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use lorasweep::content::ContentHash;
+use lorasweep::values::ContentHash;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 

@@ -8,11 +8,11 @@ use lorasweep::data::sources::{self, Fields, SurveyRequest};
 use lorasweep::data::tokenizer::{self, Tokenizer};
 use lorasweep::hub::{Hub, Settings};
 use lorasweep::model::weights;
-use lorasweep::run::checkpoint;
-use lorasweep::run::history::History;
-use lorasweep::run::journal::{self, Journal};
+use lorasweep::record::checkpoint;
+use lorasweep::record::history::History;
+use lorasweep::record::journal::{self, Journal};
 use lorasweep::spec::{self, Downloads, Overrides, Purpose};
-use lorasweep::task::{FileFormat, Reading, TextLayout};
+use lorasweep::tasks::{FileFormat, Reading, TextLayout};
 
 use crate::{BETWEEN, Target};
 

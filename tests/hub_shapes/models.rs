@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use lorasweep::arch::{Architecture, BertConfig, Gpt2Config, Init};
+use lorasweep::families::{Architecture, BertConfig, Gpt2Config, Init};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde_json::{Map, Value, json};

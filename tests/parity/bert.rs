@@ -1,8 +1,8 @@
 //! BERT over pairs of texts, with token types, against transformers and PEFT.
 
-use lorasweep::arch::{Architecture, BertConfig, Head};
+use lorasweep::families::{Architecture, BertConfig, Head};
 use lorasweep::model::pass::Pass;
-use lorasweep::trial::{Method, Precision};
+use lorasweep::values::{Method, Precision};
 
 use super::{Fixture, TOLERANCE, adapters, assert_close, losses};
 

@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use lorasweep::arch::Head;
-use lorasweep::trial::{Method, Precision};
+use lorasweep::families::Head;
+use lorasweep::values::{Method, Precision};
 use tch::{Kind, Tensor};
 
 use super::{Fixture, Seen, adapters, bert, gpt2, gptmini};

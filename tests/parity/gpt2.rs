@@ -1,10 +1,10 @@
 //! GPT-2 against transformers and PEFT: language model, classifier and generation.
 
-use lorasweep::arch::{Architecture, Gpt2Config, Head};
+use lorasweep::families::{Architecture, Gpt2Config, Head};
 use lorasweep::model::params::Weight;
 use lorasweep::model::pass::Pass;
 use lorasweep::model::weights;
-use lorasweep::trial::{Method, Precision};
+use lorasweep::values::{Method, Precision};
 use tch::{Device, Kind, Tensor};
 
 use super::{Fixture, TOLERANCE, adapters, assert_close, losses, trial};

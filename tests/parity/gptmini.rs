@@ -1,8 +1,8 @@
 //! GPTMini against the same model written plainly in torch.
 
-use lorasweep::arch::{Architecture, GptMiniConfig, Head};
+use lorasweep::families::{Architecture, GptMiniConfig, Head};
 use lorasweep::model::pass::Pass;
-use lorasweep::trial::{Method, Precision};
+use lorasweep::values::{Method, Precision};
 
 use super::{Fixture, adapters, losses};
 

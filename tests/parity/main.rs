@@ -15,13 +15,13 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lorasweep::arch::{Architecture, Head};
+use lorasweep::families::{Architecture, Head};
 use lorasweep::model::build::{self, Base, Start};
 use lorasweep::model::params::{self, Trainable, Weight};
 use lorasweep::model::weights::{self, Checkpoint};
 use lorasweep::model::{Inputs, Model};
 use lorasweep::train::optimiser::{AdamW, SlotStep};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
+use lorasweep::values::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 use tch::{Device, Kind, Reduction, Tensor};
 
 const TOLERANCE: f64 = 1e-5;

@@ -1,12 +1,12 @@
 //! What a slot computes does not depend on its neighbours, and starts are drawn as they should be.
 
-use lorasweep::arch::{Architecture, Gpt2Config, GptMiniConfig, Head};
+use lorasweep::families::{Architecture, Gpt2Config, GptMiniConfig, Head};
 use lorasweep::model::build::{self, Base, Start};
 use lorasweep::model::params::Weight;
 use lorasweep::model::pass::{Pass, Stream};
 use lorasweep::model::{Inputs, Model};
-use lorasweep::stream::StreamKey;
-use lorasweep::trial::{Lora, Method};
+use lorasweep::values::stream::StreamKey;
+use lorasweep::values::{Lora, Method};
 use tch::{Device, Kind, Tensor};
 
 use super::{TOLERANCE, adapters, assert_close, drawing, trial};

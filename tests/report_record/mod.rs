@@ -6,18 +6,17 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
-use lorasweep::content::ContentHash;
-use lorasweep::outcome::{
-    AnswerScores, ClassRows, ClassificationScores, Cost, Failure, LanguageScores, MetricLine, Scores,
+use lorasweep::families::params::{ParamCounts, count};
+use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
+use lorasweep::record::{RunRecord, TrialRecord, TrialState};
+use lorasweep::sweep::{DeviceRequest, SweepSpec};
+use lorasweep::tasks::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
+use lorasweep::values::stream::{Draw, StreamKey};
+use lorasweep::values::{
+    AnswerScores, ClassRows, ClassificationScores, Configuration, ContentHash, Cost, Failure, Keep,
+    LanguageScores, Lora, Method, MetricLine, Precision, Schedule, Scores, Splitting, Training, Trial,
     TrialResult,
 };
-use lorasweep::plan::params::{ParamCounts, count};
-use lorasweep::run::record::{RunRecord, TrialRecord, TrialState};
-use lorasweep::spec::{DeviceRequest, SweepSpec};
-use lorasweep::stream::{Draw, StreamKey};
-use lorasweep::task::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
 use rand::Rng;
 
 /// Optimiser steps of each trial.
@@ -113,7 +112,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         sweep,
         trials,
         removed: vec![],
-        typed: lorasweep::run::journal::Typed::default(),
+        typed: lorasweep::record::journal::Typed::default(),
         started_at: "2026-03-01T09:30:00Z".parse().ok(),
         updated_at: "2026-03-01T09:34:10Z".parse().ok(),
         live: false,
@@ -193,7 +192,7 @@ fn model(name: &str, layers: usize, hidden: usize) -> ModelSpec {
         weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from("assets/tokenizer.json"),
         tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
-        parts: lorasweep::arch::Parts::default(),
+        parts: lorasweep::families::Parts::default(),
         architecture: Architecture::Bert(config),
     }
 }

@@ -7,13 +7,13 @@ use std::process::Command;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use lorasweep::disk::files;
+use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, StartJob, What, survivors};
-use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
-use lorasweep::outcome::Failure;
+use lorasweep::job::{ChildLine, JobFile, Work};
 use lorasweep::plan::{JobId, JobKey};
-use lorasweep::run::files;
-use lorasweep::run::layout::Layout;
+use lorasweep::values::{Device, Failure, Placement};
 
 /// Far longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -3,7 +3,7 @@
 use std::fs;
 
 use jiff::{Timestamp, ToSpan};
-use lorasweep::run::journal::{self, Journal};
+use lorasweep::record::journal::{self, Journal};
 
 use crate::keep::{finished, lorasweep};
 use crate::support::{sweep, work};

@@ -5,10 +5,10 @@ use std::cell::Cell;
 use crossbeam::channel::{never, unbounded};
 use lorasweep::exec::fake::FakeExecutor;
 use lorasweep::exec::{Exit, What};
-use lorasweep::outcome::Failure;
-use lorasweep::run::record::TrialState;
+use lorasweep::record::TrialState;
 use lorasweep::run::{RunSummary, StopRequest};
 use lorasweep::sched::Policy;
+use lorasweep::values::Failure;
 
 use crate::support::{Remember, Site, failed, sweep, when_training, work, write_checkpoint, write_result};
 

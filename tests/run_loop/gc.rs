@@ -4,9 +4,9 @@ use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lorasweep::run::lock::Lock;
-use lorasweep::spec::SweepSpec;
-use lorasweep::trial::{Configuration, Keep, Training};
+use lorasweep::disk::lock::Lock;
+use lorasweep::sweep::SweepSpec;
+use lorasweep::values::{Configuration, Keep, Training};
 use serde_json::Value;
 
 use crate::keep::{damage, finished, leave_all, lorasweep, store, write_store};

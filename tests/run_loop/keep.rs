@@ -7,15 +7,14 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use lorasweep::data::store::{PartBuilder, Row};
+use lorasweep::disk::layout::Layout;
 use lorasweep::exec::{Exit, What};
 use lorasweep::job::{JobFile, Work};
-use lorasweep::outcome::MetricLine;
 use lorasweep::plan::JobKey;
-use lorasweep::run::checkpoint;
-use lorasweep::run::layout::Layout;
-use lorasweep::spec::SweepSpec;
-use lorasweep::task::Part;
-use lorasweep::trial::TrialId;
+use lorasweep::record::checkpoint;
+use lorasweep::sweep::SweepSpec;
+use lorasweep::tasks::Part;
+use lorasweep::values::{MetricLine, TrialId};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::support::{Site, work, write_result};

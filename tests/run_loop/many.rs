@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use lorasweep::run::record::TrialState;
-use lorasweep::spec::SweepSpec;
-use lorasweep::trial::Splitting;
+use lorasweep::record::TrialState;
+use lorasweep::sweep::SweepSpec;
+use lorasweep::values::Splitting;
 
 use crate::support::{Site, sweep, work, write_result};
 

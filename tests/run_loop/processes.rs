@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::never;
-use lorasweep::content::ContentHash;
+use lorasweep::disk::files;
+use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::{LocalExecutor, PARENT_VARIABLE};
 use lorasweep::exec::{Executor, Exit, StartJob, What};
-use lorasweep::job::{ChildLine, Device, JobFile, Placement, Prepare, Work};
-use lorasweep::outcome::Failure;
+use lorasweep::job::{ChildLine, JobFile, Prepare, Work};
 use lorasweep::plan::{JobId, JobKey};
-use lorasweep::run::layout::Layout;
-use lorasweep::run::{self, files};
+use lorasweep::run;
+use lorasweep::values::{ContentHash, Device, Failure, Placement};
 
 use crate::support::{Remember, Site, sweep};
 

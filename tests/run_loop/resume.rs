@@ -4,14 +4,14 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam::channel::never;
+use lorasweep::disk::layout::Layout;
 use lorasweep::exec::fake::FakeExecutor;
 use lorasweep::exec::{Exit, What};
-use lorasweep::run::journal::{self, Happened, Journal};
-use lorasweep::run::layout::Layout;
-use lorasweep::run::record::TrialState;
-use lorasweep::spec::SweepSpec;
-use lorasweep::trial::TrialId;
+use lorasweep::record::TrialState;
+use lorasweep::record::journal::{self, Happened, Journal};
+use lorasweep::sweep::SweepSpec;
 use lorasweep::ui::{Notice, Observer};
+use lorasweep::values::TrialId;
 
 use crate::support::{Site, sweep, when_training, work, write_checkpoint, write_result};
 

@@ -7,23 +7,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, never};
-use lorasweep::arch::{Architecture, BertConfig, ModelSpec, Weights};
-use lorasweep::content::ContentHash;
+use lorasweep::disk::files;
+use lorasweep::disk::layout::Layout;
 use lorasweep::error::AppError;
 use lorasweep::exec::fake::FakeExecutor;
 use lorasweep::exec::{Exit, What};
-use lorasweep::job::{ChildLine, Device, JobFile, Placement, Work};
-use lorasweep::outcome::{ClassificationScores, Cost, Failure, Scores, TrialResult};
+use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
+use lorasweep::job::{ChildLine, JobFile, Work};
 use lorasweep::plan::JobKey;
 use lorasweep::plan::pack::Limits;
-use lorasweep::run::journal::Typed;
-use lorasweep::run::layout::Layout;
-use lorasweep::run::{self, RunOptions, RunSummary, StopRequest, files, record};
+use lorasweep::record;
+use lorasweep::record::journal::Typed;
+use lorasweep::run::{self, RunOptions, RunSummary, StopRequest};
 use lorasweep::sched::Policy;
-use lorasweep::spec::{DeviceRequest, SweepSpec};
-use lorasweep::task::{DataFile, Task};
-use lorasweep::trial::{Configuration, Keep, Method, Precision, Schedule, Splitting, Training, TrialId};
+use lorasweep::sweep::{DeviceRequest, SweepSpec};
+use lorasweep::tasks::{DataFile, Task};
 use lorasweep::ui::{Notice, Observer};
+use lorasweep::values::{
+    ClassificationScores, Configuration, ContentHash, Cost, Device, Failure, Keep, Method, Placement,
+    Precision, Schedule, Scores, Splitting, Training, TrialId, TrialResult,
+};
 
 /// One configuration per learning rate, two folds each, of a model from scratch.
 pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
@@ -32,7 +35,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         weights: Weights::Random { seed: 42 },
         tokenizer: PathBuf::from("tokenizer.json"),
         tokenizer_content: ContentHash::of_bytes(b"tokenizer"),
-        parts: lorasweep::arch::Parts::default(),
+        parts: lorasweep::families::Parts::default(),
         architecture: Architecture::Bert(BertConfig { num_hidden_layers: 1, ..BertConfig::default() }),
     };
     let task = task();

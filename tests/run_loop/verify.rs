@@ -2,14 +2,14 @@
 
 use std::fs;
 
-use lorasweep::run::journal;
-use lorasweep::run::lock::Lock;
+use lorasweep::disk::lock::Lock;
+use lorasweep::record::journal;
 use serde_json::Value;
 
 use crate::keep::{damage, finished, leave_all, lorasweep, store, write_checkpoint};
 use crate::support::{Site, sweep, work};
 
-fn findings(site: &Site, sweep: &lorasweep::spec::SweepSpec, code: i32) -> Vec<(String, String, String)> {
+fn findings(site: &Site, sweep: &lorasweep::sweep::SweepSpec, code: i32) -> Vec<(String, String, String)> {
     let said = lorasweep("verify", &site.layout(sweep), &["--json"]);
     assert_eq!(said.code, code, "{}\n{}", said.stdout, said.stderr);
     let found: Value = serde_json::from_str(&said.stdout).unwrap();

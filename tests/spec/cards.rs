@@ -2,8 +2,9 @@
 //! result, each with its number and the way out.
 
 use lorasweep::data::card::{Card, Shared, Warning};
-use lorasweep::spec::{Overrides, Purpose, SweepSpec};
-use lorasweep::task::Part;
+use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::sweep::SweepSpec;
+use lorasweep::tasks::Part;
 
 use crate::folder::Folder;
 

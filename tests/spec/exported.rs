@@ -1,8 +1,8 @@
 //! What a sweep makes of data as it is exported: names of classes, labels that look like slips, keys
 //! that say how files are read, and the keys that its errors name.
 
-use lorasweep::spec::SweepSpec;
-use lorasweep::task::{Classification, FileFormat, Objective, Unanswerable};
+use lorasweep::sweep::SweepSpec;
+use lorasweep::tasks::{Classification, FileFormat, Objective, Unanswerable};
 
 use crate::folder::Folder;
 

@@ -3,9 +3,10 @@
 use std::fs;
 use std::path::Path;
 
-use lorasweep::arch::Architecture;
+use lorasweep::families::Architecture;
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::spec::{self, Downloads, Overrides, Purpose, SpecErrors, SweepSpec};
+use lorasweep::spec::{self, Downloads, Overrides, Purpose, SpecErrors};
+use lorasweep::sweep::SweepSpec;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 

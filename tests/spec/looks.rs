@@ -1,7 +1,8 @@
 //! What is looked at: the files that some point of the grid uses, and what is on the hub only where
 //! nothing is wrong. The hub is offline here, so to be asked for what the cache lacks is an error.
 
-use lorasweep::spec::{Overrides, Purpose, SpecErrors, SweepSpec};
+use lorasweep::spec::{Overrides, Purpose, SpecErrors};
+use lorasweep::sweep::SweepSpec;
 
 use crate::folder::Folder;
 

@@ -2,9 +2,10 @@
 
 use std::fs;
 
-use lorasweep::arch::{Architecture, Weights};
-use lorasweep::spec::{Overrides, Purpose, SweepSpec};
-use lorasweep::trial::Method;
+use lorasweep::families::{Architecture, Weights};
+use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::sweep::SweepSpec;
+use lorasweep::values::Method;
 
 use crate::folder::Folder;
 

@@ -5,11 +5,11 @@ use std::fs::File;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lorasweep::job::{Device, Placement};
 use lorasweep::plan::graph::{self, Present};
 use lorasweep::plan::overview;
 use lorasweep::plan::pack::{Limits, Room};
 use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::values::{Device, Placement};
 use serde_json::Value;
 
 use crate::folder::Folder;

@@ -3,8 +3,9 @@
 
 use std::path::Path;
 
-use lorasweep::spec::{Starter, StarterKind, SweepSpec};
-use lorasweep::task::Objective;
+use lorasweep::spec::{Starter, StarterKind};
+use lorasweep::sweep::SweepSpec;
+use lorasweep::tasks::Objective;
 use serde_json::json;
 
 use crate::folder::Folder;

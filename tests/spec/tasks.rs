@@ -1,8 +1,8 @@
 //! What the tasks, models, methods and profiles of a sweep file mean, and what is wrong with them.
 
-use lorasweep::arch::{Architecture, Weights};
+use lorasweep::families::{Architecture, Weights};
 use lorasweep::spec::{Overrides, Purpose};
-use lorasweep::task::{Objective, TextLayout};
+use lorasweep::tasks::{Objective, TextLayout};
 
 use crate::folder::Folder;
 

@@ -1,9 +1,8 @@
 //! A model that is judged as it is.
 
 use lorasweep::job::ChildLine;
-use lorasweep::outcome::MetricLine;
 use lorasweep::train::Ended;
-use lorasweep::trial::{Keep, Method, Training};
+use lorasweep::values::{Keep, Method, MetricLine, Training};
 
 use crate::bench::{Bench, alone};
 use crate::subject::{Subject, training};

@@ -8,18 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, never, unbounded};
-use lorasweep::arch::{Architecture, Weights};
-use lorasweep::content::ContentHash;
 use lorasweep::data::store::{PartBuilder, TokenStore};
-use lorasweep::job::{ChildLine, Device, Pack, Placement};
+use lorasweep::disk::layout::Layout;
+use lorasweep::families::{Architecture, Weights};
+use lorasweep::job::{ChildLine, Pack};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params, weights};
-use lorasweep::outcome::{Failure, MetricLine, Scores, TrialResult};
-use lorasweep::run::layout::Layout;
-use lorasweep::task::Part;
+use lorasweep::tasks::Part;
 use lorasweep::train::evaluate::Evaluator;
 use lorasweep::train::{self, Context, Ended, Passage, checkpoint};
-use lorasweep::trial::Trial;
+use lorasweep::values::{ContentHash, Device, Failure, MetricLine, Placement, Scores, Trial, TrialResult};
 use tch::Tensor;
 use tempfile::TempDir;
 

@@ -4,9 +4,8 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use lorasweep::job::ChildLine;
-use lorasweep::outcome::{Metric, MetricLine, Scores};
 use lorasweep::train::Ended;
-use lorasweep::trial::{Keep, Training, Trial};
+use lorasweep::values::{Keep, Metric, MetricLine, Scores, Training, Trial};
 
 use crate::bench::{Bench, LOSSES_APART, alone, assert_identical};
 use crate::subject::{Subject, TEST_ROWS, TRAIN_ROWS, training};

@@ -3,7 +3,7 @@
 use lorasweep::job::ChildLine;
 use lorasweep::model::params::Params;
 use lorasweep::train::{Ended, Passage};
-use lorasweep::trial::Trial;
+use lorasweep::values::Trial;
 use tch::{Device, Kind, Tensor};
 
 use crate::bench::{Bench, alone, assert_close, assert_identical};

@@ -1,9 +1,8 @@
 //! A trial's result depends neither on interruptions nor on the trials beside it.
 
 use lorasweep::job::ChildLine;
-use lorasweep::outcome::Failure;
 use lorasweep::train::{Ended, Passage};
-use lorasweep::trial::{Keep, Method, Precision, Training, Trial};
+use lorasweep::values::{Failure, Keep, Method, Precision, Training, Trial};
 
 use crate::bench::{Bench, alone, apart, assert_close, assert_identical};
 use crate::subject::{Subject, training};

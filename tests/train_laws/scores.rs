@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use lorasweep::model::pass::Pass;
 use lorasweep::model::{Inputs, Model};
-use lorasweep::outcome::Scores;
-use lorasweep::task::Part;
-use lorasweep::trial::{Method, Training};
+use lorasweep::tasks::Part;
+use lorasweep::values::{Method, Scores, Training};
 use tch::{Kind, Tensor};
 
 use crate::bench::{Bench, alone};

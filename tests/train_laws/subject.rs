@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lorasweep::arch::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
-use lorasweep::content::ContentHash;
 use lorasweep::data::store::Row;
-use lorasweep::task::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
-use lorasweep::trial::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
+use lorasweep::families::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
+use lorasweep::tasks::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
+use lorasweep::values::{
+    Configuration, ContentHash, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial,
+};
 
 pub(crate) const TRAIN_ROWS: u32 = 40;
 pub(crate) const TEST_ROWS: u32 = 12;
@@ -81,7 +82,7 @@ impl Subject {
             weights: Weights::Folder { path, content },
             tokenizer: tokenizer.to_path_buf(),
             tokenizer_content: content,
-            parts: lorasweep::arch::Parts::default(),
+            parts: lorasweep::families::Parts::default(),
             architecture,
         }
     }

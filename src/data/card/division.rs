@@ -2,8 +2,8 @@
 //! token store makes, and the splits that trials make of them. Pure.
 
 use crate::data::{folds, sample};
-use crate::task::{LanguageModelling, Objective, Task, TextLayout};
-use crate::trial::Splitting;
+use crate::tasks::{LanguageModelling, Objective, Task, TextLayout};
+use crate::values::Splitting;
 
 use super::Used;
 

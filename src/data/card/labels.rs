@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 
 use super::ClassRows;
 use super::warning::Warning;
-use crate::task::{Task, held_out_rows};
-use crate::trial::Splitting;
+use crate::tasks::{Task, held_out_rows};
+use crate::values::Splitting;
 
 /// What files write where a label is missing, as they write it: `none` in small letters is often a
 /// class.

@@ -9,8 +9,8 @@ use crate::data::language;
 use crate::data::questions::{PromptError, fill};
 use crate::data::sources::{Examples, Question};
 use crate::data::tokenizer::{Tokenizer, TokenizerError};
-use crate::task::{Objective, QuestionAnswering, TextLayout, held_out_rows};
-use crate::trial::Splitting;
+use crate::tasks::{Objective, QuestionAnswering, TextLayout, held_out_rows};
+use crate::values::Splitting;
 
 /// Most rows that are tokenised for a card.
 const MOST_ROWS: usize = 20_000;

@@ -22,8 +22,8 @@ use self::division::Division;
 use crate::data::questions::PromptError;
 use crate::data::sources::Examples;
 use crate::data::tokenizer::Tokenizer;
-use crate::task::{Objective, Part, Task};
-use crate::trial::Splitting;
+use crate::tasks::{Objective, Part, Task};
+use crate::values::Splitting;
 
 /// What is worth knowing of a task's rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

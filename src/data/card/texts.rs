@@ -12,8 +12,8 @@ use super::Files;
 use super::division::Division;
 use super::warning::Warning;
 use crate::data::sources::Examples;
-use crate::task::Part;
-use crate::trial::Splitting;
+use crate::tasks::Part;
+use crate::values::Splitting;
 
 /// Running text has headings and short lines that say nothing of a copy.
 const FEWEST_WORDS_OF_A_DOCUMENT: usize = 10;

@@ -6,8 +6,8 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{FileRows, Shared};
-use crate::quantity;
-use crate::task::Part;
+use crate::tasks::Part;
+use crate::values::quantity;
 
 /// Most names that one message tells.
 const MOST_NAMED: usize = 5;

@@ -7,7 +7,7 @@ use csv::{Reader, ReaderBuilder, StringRecord, Terminator};
 use super::Problem;
 use super::answers::{self, Answers};
 use super::table::{ANSWERS, Located, Place, Request, Table};
-use crate::task::{FileFormat, Reading};
+use crate::tasks::{FileFormat, Reading};
 
 /// Most bytes that a guess at a file's dialect looks at.
 const SAMPLE: usize = 1 << 16;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::sniff::{Kind, WayOut};
 use super::table::Place;
 use super::text::Guess;
-use crate::quantity::counted;
+use crate::values::quantity::counted;
 
 /// A data file that cannot be used as it is.
 #[derive(Debug)]

@@ -15,8 +15,8 @@ use super::sniff::{self, WayOut};
 use super::table::{ANSWERS, LABEL, Located, Place, Request, TEXT, Table};
 use super::{Fields, Problem, SourceError, SurveyRequest};
 use super::{arrow, json, parquet, squad, text};
-use crate::content::ContentHash;
-use crate::task::{FileFormat, Reading};
+use crate::tasks::{FileFormat, Reading};
+use crate::values::ContentHash;
 
 /// The bytes of all files of a path.
 pub(super) struct Files {

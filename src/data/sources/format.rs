@@ -8,7 +8,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 
 use super::Problem;
-use crate::task::{FileFormat, Reading};
+use crate::tasks::{FileFormat, Reading};
 
 /// Most bytes that any packed file may have unpacked.
 const MAX_UNPACKED: u64 = 64 << 20;

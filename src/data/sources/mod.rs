@@ -34,8 +34,8 @@ use std::path::{Path, PathBuf};
 
 use self::rows::{Kept, Labelled, Rows};
 use self::table::{CONTEXT, QUESTION, TEXT, Table};
-use crate::content::ContentHash;
-use crate::task::{Cleaning, DataFile, Objective, Reading, Task, TextLayout, Unanswerable};
+use crate::tasks::{Cleaning, DataFile, Objective, Reading, Task, TextLayout, Unanswerable};
+use crate::values::ContentHash;
 
 pub use error::{Problem, SourceError};
 pub use examples::{Examples, Question};

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::data::clean;
-use crate::task::{Cleaning, TextLayout, Unanswerable};
+use crate::tasks::{Cleaning, TextLayout, Unanswerable};
 
 use super::labels::{self, Class, Naming};
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::delimited::{self, Dialect};
 use super::table::Request;
-use crate::task::{FileFormat, Reading};
+use crate::tasks::{FileFormat, Reading};
 
 /// What a file is that is read as something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::Problem;
 use super::sniff::WayOut;
-use crate::task::Reading;
+use crate::tasks::Reading;
 
 /// Column of the text that questions are asked about.
 pub(super) const CONTEXT: &str = "context";

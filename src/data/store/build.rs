@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::shape::{MAGIC, VERSION, checksum};
-use crate::run::layout::Layout;
-use crate::task::Part;
+use crate::disk::layout::Layout;
+use crate::tasks::Part;
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -20,9 +20,9 @@ use memmap2::Mmap;
 pub use build::{PartBuilder, Row};
 
 use self::shape::{COUNTS, HEADER, MAGIC, Shape, VERSION, checksum};
-use crate::mapped;
-use crate::run::layout::Layout;
-use crate::task::Part;
+use crate::disk::layout::Layout;
+use crate::disk::mapped;
+use crate::tasks::Part;
 
 const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 

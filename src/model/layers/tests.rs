@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::model::pass::Stream;
-use crate::stream::StreamKey;
+use crate::values::stream::StreamKey;
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 

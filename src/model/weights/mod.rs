@@ -25,9 +25,9 @@ pub use error::{Fault, WeightsError};
 use tensor::Stored;
 pub use tensor::{Kind, TensorView};
 
-use crate::arch::Architecture;
-use crate::content::ContentHash;
-use crate::mapped;
+use crate::disk::mapped;
+use crate::families::Architecture;
+use crate::values::ContentHash;
 
 /// The weight files of transformers, the one to prefer first.
 const LOOKED_FOR: [&str; 4] = [

@@ -5,8 +5,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::Duration;
 
-use crate::plan::Estimate;
-use crate::plan::cost::{SlotCost, Speed, Together, count};
+use crate::cost::{Estimate, SlotCost, Speed, Together, count};
 use crate::plan::pack::Limits;
 
 /// A pack is large enough when what its slots have in common is this share of its time: from there on,

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::Device;
 use crate::plan::example;
-use crate::spec::SweepSpec;
-use crate::trial::{Configuration, Lora, Method, Precision};
+use crate::sweep::SweepSpec;
+use crate::values::{Configuration, Device, Lora, Method, Precision};
 
 fn cpus(n: usize) -> Vec<Placement> {
     (0..n).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect()
@@ -103,7 +102,7 @@ fn small_models_fill_a_gpu_together_and_large_ones_alone() {
     assert!(whole(full(8)).len() < 8, "{:?}", whole(full(8)));
     let mut large = full(8);
     let model = large.models.get_mut("minilm-2").unwrap();
-    let crate::arch::Architecture::Bert(config) = &mut model.architecture else { panic!("a BERT") };
+    let crate::families::Architecture::Bert(config) = &mut model.architecture else { panic!("a BERT") };
     (config.num_hidden_layers, config.hidden_size, config.intermediate_size) = (24, 1024, 4096);
     assert_eq!(whole(large), [1; 16]);
 }

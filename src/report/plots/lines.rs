@@ -1,10 +1,10 @@
 //! Owns charts over optimiser steps: which configurations are drawn how, panels of curves, and the
 //! names beside them. Pure.
 
+use crate::record::TrialRecord;
 use crate::report::curves::Curve;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::summary::trials_of;
-use crate::run::record::TrialRecord;
 
 use super::method_color;
 use super::place::spread;

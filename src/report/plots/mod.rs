@@ -17,8 +17,8 @@ use std::path::Path;
 pub use paint::PaintError;
 pub use scene::Scene;
 
-use crate::task::Objective;
-use crate::trial::Method;
+use crate::tasks::Objective;
+use crate::values::Method;
 
 use super::findings::{Findings, TaskFindings};
 use super::measure::Measure;

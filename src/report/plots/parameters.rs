@@ -6,7 +6,7 @@ use crate::report::axes::method_name;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::measure::Measure;
 use crate::report::warnings;
-use crate::trial::Method;
+use crate::values::Method;
 
 use super::pareto::front;
 use super::place::{Bounds, around, is_free, overlap};

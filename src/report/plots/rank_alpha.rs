@@ -7,7 +7,7 @@ use crate::report::axes::{Axis, OTHER, SEED, SHOWN};
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::format;
 use crate::report::measure::Measure;
-use crate::trial::Lora;
+use crate::values::Lora;
 
 use super::Chart;
 use super::scene::{Anchor, Font, GRID, INK, PAPER, Rgb, Scene, TEXT_PX, text_width};

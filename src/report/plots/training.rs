@@ -1,8 +1,8 @@
 //! Owns the chart of how training ran: gradient norm, learning rate and speed over optimiser steps.
 //! Pure.
 
+use crate::record::TrialRecord;
 use crate::report::curves::Curve;
-use crate::run::record::TrialRecord;
 
 use super::Chart;
 use super::convergence::means;

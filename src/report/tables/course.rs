@@ -1,13 +1,12 @@
 //! Owns the tables of how training went: what its last steps looked like, and each epoch. Pure.
 
-use crate::outcome::{Metric, MetricLine, Scores};
-use crate::quantity;
+use crate::record::TrialRecord;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::format;
 use crate::report::measure::{Measure, loss_unit};
 use crate::report::statistics::{Spread, mean};
 use crate::report::summary::{finished, trials_of};
-use crate::run::record::TrialRecord;
+use crate::values::{Metric, MetricLine, Scores, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 

@@ -1,15 +1,14 @@
 //! Owns the table of results, and of the trials that have none. Pure.
 
-use crate::quantity;
+use crate::record::{TrialRecord, TrialState};
 use crate::report::axes::{self, Axis, SHOWN};
 use crate::report::baseline::Baseline;
 use crate::report::findings::{Entry, Findings, TaskFindings};
 use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
 use crate::report::statistics::Spread;
-use crate::run::record::{TrialRecord, TrialState};
-use crate::task::Objective;
-use crate::trial::Configuration;
+use crate::tasks::Objective;
+use crate::values::{Configuration, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use crate::outcome::Metric;
-use crate::quantity;
 use crate::report::axes::{self, Axis, SHOWN};
 use crate::report::curves::CONVERGED_SHARE;
 use crate::report::findings::Findings;
 use crate::report::format::{self, NONE};
 use crate::report::warnings;
-use crate::task::{Cleaning, Objective, Task, TextLayout};
-use crate::trial::{Configuration, Method, Splitting};
+use crate::tasks::{Cleaning, Objective, Task, TextLayout};
+use crate::values::{Configuration, Method, Metric, Splitting, quantity};
 
 use super::{Column, Table, numbers, or_none};
 

@@ -1,12 +1,12 @@
 //! Owns the tables over folds: spreads with tests, and every fold's score. Pure.
 
-use crate::quantity;
 use crate::report::baseline::Baseline;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
 use crate::report::statistics::Spread;
 use crate::report::summary::FoldScore;
+use crate::values::quantity;
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 

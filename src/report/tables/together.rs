@@ -1,12 +1,11 @@
 //! Owns the tables over all tasks and over seeds. Pure.
 
-use crate::outcome::Metric;
-use crate::quantity;
 use crate::report::baseline::Baseline;
 use crate::report::findings::{Entry, Findings};
 use crate::report::format::NONE;
 use crate::report::measure::Measure;
 use crate::report::statistics::{Spread, mean};
+use crate::values::{Metric, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 

@@ -8,12 +8,11 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 
 use super::*;
-use crate::content::ContentHash;
-use crate::job::{Pack, Placement};
-use crate::outcome::Failure;
-use crate::plan::{Estimate, Job, JobGraph, JobKey, example};
+use crate::cost::Estimate;
+use crate::job::Pack;
+use crate::plan::{Job, JobGraph, JobKey, example};
 use crate::sched::{Event, Policy};
-use crate::trial::Method;
+use crate::values::{ContentHash, Failure, Method, Placement};
 
 const POLICY: Policy = Policy { attempts: 3, ..Policy::ONCE };
 

@@ -8,8 +8,8 @@ use crate::plan::graph::{self, Present};
 use crate::plan::pack::{Limits, Room};
 use crate::plan::{JobGraph, example};
 use crate::sched::Policy;
-use crate::spec::SweepSpec;
-use crate::trial::Method;
+use crate::sweep::SweepSpec;
+use crate::values::Method;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 

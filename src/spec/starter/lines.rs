@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::quantity;
+use crate::values::quantity;
 
 use super::columns::{Column, Guess};
 use super::settings::{Division, Model, Settings};

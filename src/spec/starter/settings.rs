@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use crate::arch::Architecture;
 use crate::data::tokenizer::Tokenizer;
+use crate::families::Architecture;
 
 /// Optimiser steps of a trial that are aimed at.
 const STEPS: usize = 250;

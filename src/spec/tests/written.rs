@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{expand, expand_in, shapes};
-use crate::trial::Configuration;
+use crate::values::Configuration;
 
 #[test]
 fn keys_for_anchors_alone_are_let_be_and_merged_values_give_way() {

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::outcome::AnswerScores;
+use crate::values::AnswerScores;
 
 /// Summed scores of answers.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]

@@ -1,6 +1,6 @@
 //! Owns the classification metrics, with scikit-learn's definitions. Pure.
 
-use crate::outcome::ClassificationScores;
+use crate::values::ClassificationScores;
 
 /// Counts of (true class, predicted class) with the summed loss.
 #[derive(Clone, Debug, PartialEq)]

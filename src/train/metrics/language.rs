@@ -1,6 +1,6 @@
 //! Owns the metrics of a language model. Perplexity and bits per token follow from the loss.
 
-use crate::outcome::LanguageScores;
+use crate::values::LanguageScores;
 
 /// Summed losses of sequences.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
@@ -38,7 +38,7 @@ impl LanguageTally {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::outcome::{Metric, Scores};
+    use crate::values::{Metric, Scores};
 
     #[test]
     fn a_short_sequence_weighs_as_a_sequence_but_not_as_tokens() {

@@ -18,7 +18,7 @@ use crate::data::store::PartView;
 use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
-use crate::task::Objective;
+use crate::tasks::Objective;
 
 /// Logits of next tokens that are held at once: 256 MiB in 32 bits. A batch of 4 x 512 tokens over
 /// GPT-2's vocabulary has 400 MB, and backward needs them several times.

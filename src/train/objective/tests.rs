@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use tch::Device;
 
 use super::*;
-use crate::arch::{Architecture, Gpt2Config, Head};
-use crate::content::ContentHash;
 use crate::data::store::{PartBuilder, Row, TokenStore};
+use crate::families::{Architecture, Gpt2Config, Head};
 use crate::model::params::Params;
-use crate::task::{DataFile, LanguageModelling, Part, QuestionAnswering, Task, TextLayout};
+use crate::tasks::{DataFile, LanguageModelling, Part, QuestionAnswering, Task, TextLayout};
 use crate::train::batch::Collator;
+use crate::values::ContentHash;
 
 const VOCABULARY: usize = 37;
 /// Rounding in 32 bits of numbers around 1.

@@ -4,10 +4,9 @@
 use super::stack::Stack;
 use super::{Trainer, family, part, resume, slot, starting_values};
 use crate::job::ChildLine;
-use crate::outcome::Failure;
-use crate::task::Part;
+use crate::tasks::Part;
 use crate::train::training::Passage;
-use crate::trial::Trial;
+use crate::values::{Failure, Trial};
 
 impl<'a> Trainer<'a> {
     /// Takes in the trials that wait to join, where their checkpoints stand. Says whether any slot has

@@ -4,15 +4,14 @@
 use std::time::Instant;
 
 use super::{Seat, Trainer, bad_data, part, peak_memory_mib};
+use crate::disk::files;
 use crate::job::ChildLine;
 use crate::model::Model;
 use crate::model::params::fill;
-use crate::outcome::{ClassRows, Failure, MetricLine, Scores, TrialResult};
-use crate::run::files;
-use crate::task::{Objective, Part};
+use crate::tasks::{Objective, Part};
 use crate::train::checkpoint;
 use crate::train::evaluate::all_rows;
-use crate::trial::{Keep, Splitting};
+use crate::values::{ClassRows, Failure, Keep, MetricLine, Scores, Splitting, TrialResult};
 
 /// Slots to be validated on the same rows.
 struct Due {

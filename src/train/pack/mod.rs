@@ -10,18 +10,18 @@ use std::time::{Duration, Instant};
 use tch::{Device, Kind, Tensor};
 
 use self::stack::Stack;
-use crate::arch::{Architecture, Head, Weights};
 use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
+use crate::disk::files;
+use crate::disk::layout::Layout;
+use crate::families::{Architecture, Head, Weights};
 use crate::job::{ChildLine, Pack, Progress};
 use crate::model::build::{self, Base, Start};
 use crate::model::params::{Params, index};
 use crate::model::pass::{Pass, Stream};
 use crate::model::{device, weights};
-use crate::outcome::{Failure, MetricLine};
-use crate::run::files;
-use crate::run::layout::Layout;
-use crate::task::Part;
+use crate::sweep::OwnHead;
+use crate::tasks::Part;
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
@@ -29,7 +29,7 @@ use crate::train::objective::{backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
-use crate::trial::{Method, OwnHead, Trial};
+use crate::values::{Failure, Method, MetricLine, Trial};
 
 /// Writing checkpoints may take this share of the time, unless the user wishes otherwise.
 const CHECKPOINT_SHARE: f64 = 0.02;

@@ -6,17 +6,17 @@ use std::io;
 
 use tch::{Device, Kind, Tensor};
 
-use crate::arch::{Architecture, Head};
+use crate::disk::layout::Layout;
+use crate::families::{Architecture, Head};
 use crate::model::Model;
 use crate::model::build::Start;
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, fill};
-use crate::run::layout::Layout;
-use crate::stream::StreamKey;
 use crate::train::checkpoint::{self, CheckpointError, State};
 use crate::train::optimiser::{AdamW, SlotStep};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
+use crate::values::stream::StreamKey;
 
 /// Slots stacked in one set of tensors, `[K, …]`.
 pub(super) struct Stack<'a> {

@@ -1,0 +1,203 @@
+//! Owns how many floating-point operations a row costs, by architecture and method.
+
+use crate::cost::count;
+use crate::families::{Architecture, Head, TensorRole};
+use crate::values::{Lora, Method};
+
+/// Floating-point operations for one row of text; a multiply-add counts as two.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RowFlops {
+    /// To evaluate it.
+    pub forward: f64,
+    /// To train on it: forward and backward.
+    pub training: f64,
+    /// The part of either that is the same for all adapters that see the row: the layers below the
+    /// lowest adapted one, and that layer's frozen queries, keys and values.
+    pub trunk: f64,
+}
+
+/// Operations for one row of `tokens` tokens. Matrix products only: the rest is small beside them.
+///
+/// Training every weight costs three times the forward pass (each product once more for its input's
+/// gradient and once more for its weight's). Training adapters spares the frozen weights' gradients,
+/// and nothing flows back below the lowest adapted layer.
+#[must_use]
+pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> RowFlops {
+    let tokens = match architecture {
+        Architecture::Bert(_) | Architecture::Gpt2(_) => tokens,
+        Architecture::GptMini(config) => count(config.length),
+    };
+    let layers = layers(architecture, tokens);
+    let output = output(architecture, head, tokens);
+    let forward: f64 = layers.iter().map(Layer::forward).sum::<f64>() + output;
+    let (extra, backward, trunk) = match method {
+        Method::Full | Method::Scratch => (0.0, 2.0 * forward, 0.0),
+        Method::Base => (0.0, 0.0, 0.0),
+        Method::Lora(lora) => {
+            let adapters = adapter_products(architecture, lora, tokens);
+            let lowest = lowest_trained(architecture, head, lora);
+            let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(&layers, lowest));
+            let trunk = lowest.filter(|_| !trains_embedding(architecture, head, lora));
+            let trunk = trunk.map_or(0.0, |lowest| below_adapters(&layers, lowest));
+            (adapters, 2.0 * adapters + output + flowing, trunk)
+        }
+    };
+    let forward = forward + extra;
+    RowFlops { forward: 2.0 * forward, training: 2.0 * (forward + backward), trunk: 2.0 * trunk }
+}
+
+/// Multiply-adds of the output layer for one row: all words for every token, or the classes once.
+fn output(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
+    match head {
+        Head::LanguageModel => tokens * count(architecture.vocab_size() * architecture.stack().width),
+        Head::Classifier { .. } => {
+            let tensors = architecture.head_tensors(head);
+            tensors.iter().filter(|t| t.role == TensorRole::Linear).map(|t| count(t.numel())).sum()
+        }
+    }
+}
+
+/// Multiply-adds of one attention layer for one row.
+struct Layer {
+    /// Query, key and value.
+    projections: f64,
+    /// Scores and their weighted sum.
+    attention: f64,
+    /// Everything behind the attention.
+    rest: f64,
+}
+
+/// BERT's classifier reads the first token only, so of its last layer's queries and of all that comes
+/// behind them just one token is computed.
+fn layers(architecture: &Architecture, tokens: f64) -> Vec<Layer> {
+    let stack = architecture.stack();
+    let read_last = match architecture {
+        Architecture::Bert(_) => 1.0,
+        Architecture::Gpt2(_) | Architecture::GptMini(_) => tokens,
+    };
+    let (width, inner) = (count(stack.width), count(stack.inner));
+    let layer = |n: usize| {
+        let read = if n + 1 == stack.layers { read_last } else { tokens };
+        Layer {
+            projections: width * width * (2.0 * tokens + read),
+            attention: 2.0 * read * tokens * width,
+            rest: read * (width * width + 2.0 * width * inner),
+        }
+    };
+    (0..stack.layers).map(layer).collect()
+}
+
+impl Layer {
+    fn forward(&self) -> f64 {
+        self.projections + self.attention + self.rest
+    }
+}
+
+/// The lowest layer with an adapter, or with a module that trains as a whole.
+fn lowest_trained(architecture: &Architecture, head: Head, lora: &Lora) -> Option<usize> {
+    let adapted = architecture.lora_targets(&lora.targets);
+    let adapted = adapted.iter().map(|target| layer_index(&target.name).unwrap_or(0));
+    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
+    adapted.chain(saved.iter().filter_map(|tensor| layer_index(&tensor.name))).min()
+}
+
+/// Whether slots differ from the first word on.
+fn trains_embedding(architecture: &Architecture, head: Head, lora: &Lora) -> bool {
+    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
+    saved.iter().any(|t| t.role == TensorRole::Embedding || t.name.contains("embedding"))
+}
+
+/// Multiply-adds for gradients with respect to activations, from the head down to the lowest layer
+/// with an adapter; in that layer they stop at the attention.
+fn backward_to_adapters(layers: &[Layer], lowest: usize) -> f64 {
+    let flowing: f64 = layers.iter().skip(lowest).map(|l| l.projections + 2.0 * l.attention + l.rest).sum();
+    flowing - layers.get(lowest).map_or(0.0, |layer| layer.projections)
+}
+
+/// Multiply-adds that no adapter has a part in.
+fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
+    let below: f64 = layers.iter().take(lowest).map(Layer::forward).sum();
+    below + layers.get(lowest).map_or(0.0, |layer| layer.projections)
+}
+
+/// The number in a module's name; a model of one layer has none, and the head is in no layer.
+fn layer_index(module: &str) -> Option<usize> {
+    module.split('.').find_map(|part| part.parse().ok())
+}
+
+fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f64 {
+    let targets = architecture.lora_targets(&lora.targets);
+    targets.iter().map(|target| count(lora.rank * (target.d_in + target.d_out))).sum::<f64>() * tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families::{BertConfig, Gpt2Config};
+    use crate::plan::example;
+
+    /// In units of hidden × hidden multiply-adds per token.
+    fn products(method: &Method, layers: usize) -> RowFlops {
+        let (hidden, tokens) = (1 << 20, 1024.0);
+        let architecture = Architecture::Bert(BertConfig {
+            hidden_size: hidden,
+            intermediate_size: 4 * hidden,
+            num_hidden_layers: layers,
+            ..BertConfig::default()
+        });
+        let unit = 2.0 * count(hidden) * count(hidden) * tokens;
+        let flops = per_row(&architecture, Head::Classifier { labels: 2 }, method, tokens);
+        RowFlops { forward: flops.forward / unit, training: flops.training / unit, trunk: flops.trunk / unit }
+    }
+
+    #[test]
+    fn products_per_token_of_a_wide_model_are_those_counted_by_hand() {
+        let close = |found: f64, counted: f64| assert!((found - counted).abs() < 0.05, "{found} {counted}");
+        // Layer 1: query, key, value, output and eight for the feed-forward. Layer 2: key, value.
+        close(products(&Method::Full, 2).forward, 14.0);
+        close(products(&Method::Full, 2).training, 42.0);
+        // Backward: key and value of layer 2, feed-forward and output of layer 1.
+        close(products(&example::lora(1), 2).training, 14.0 + 2.0 + 9.0);
+        close(products(&example::lora(1), 1).training, 2.0);
+        close(products(&Method::Scratch, 4).training, 3.0 * 38.0);
+    }
+
+    #[test]
+    fn slots_with_one_batch_share_all_below_the_first_adapter() {
+        let close = |found: f64, counted: f64| assert!((found - counted).abs() < 0.05, "{found} {counted}");
+        close(products(&example::lora(1), 2).trunk, 3.0);
+        // Of a last layer's queries only the first token's are read.
+        close(products(&example::lora(1), 1).trunk, 2.0);
+        let Method::Lora(lora) = example::lora(1) else { panic!("an adapter") };
+        let last = Method::Lora(Lora { targets: vec!["layer.2.attention.self.query".to_owned()], ..lora });
+        close(products(&last, 3).trunk, 2.0 * 12.0 + 2.0);
+        assert_eq!([Method::Full, Method::Scratch].map(|method| products(&method, 2).trunk), [0.0, 0.0]);
+        let saving = |module: &str| {
+            let Method::Lora(last) = &last else { panic!("an adapter") };
+            let modules_to_save = vec![Lora::HEAD.to_owned(), module.to_owned()];
+            products(&Method::Lora(Lora { modules_to_save, ..last.clone() }), 3).trunk
+        };
+        close(saving("layer.1.output"), 12.0 + 3.0);
+        close(saving("pooler"), 2.0 * 12.0 + 2.0);
+        close(saving("word_embeddings"), 0.0);
+    }
+
+    #[test]
+    fn a_language_model_costs_two_operations_per_weight_and_token() {
+        // Kaplan et al. 2020, section 2.1, with the output layer, which is the word embedding.
+        let config = Gpt2Config { n_layer: 48, n_embd: 4096, ..Gpt2Config::default() };
+        let positions = config.n_positions * config.n_embd;
+        let architecture = Architecture::Gpt2(config);
+        let weights: usize = architecture.tensors().iter().map(crate::families::TensorShape::numel).sum();
+        let flops = per_row(&architecture, Head::LanguageModel, &Method::Full, 16.0);
+        let expected = 2.0 * 16.0 * count(weights - positions);
+        assert!((flops.forward / expected - 1.0).abs() < 0.01, "{} {expected}", flops.forward);
+        assert!((flops.training / flops.forward - 3.0).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_higher_rank_costs_more_and_adapters_less_than_everything() {
+        let costs = [example::lora(4), example::lora(64), Method::Full].map(|m| products(&m, 2).training);
+        assert!(costs.is_sorted(), "{costs:?}");
+    }
+}

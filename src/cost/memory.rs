@@ -1,0 +1,97 @@
+//! Owns how much memory a training job needs and how much disk its trials leave.
+
+use crate::cost::{MIB, Speed, count};
+use crate::families::params::ParamCounts;
+use crate::families::{Architecture, Head};
+use crate::values::Precision;
+
+/// A process with libtorch in it that has loaded no model, in MiB.
+const PROCESS_MIB: f64 = 250.0;
+/// What CUDA and its libraries take of a GPU before anything is loaded, in MiB.
+const CONTEXT_MIB: f64 = 600.0;
+/// Bytes of a parameter in single precision.
+const WEIGHT: f64 = 4.0;
+/// Bytes of AdamW's two moments.
+const MOMENTS: f64 = 8.0;
+/// Bytes of a gradient.
+const GRADIENT: f64 = 4.0;
+
+/// Bytes that slots need together.
+///
+/// Weights that stay as they are exist once. A CPU computes slots one after the other, so that the
+/// activations of one of them are held at a time; a GPU computes all at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Footprint {
+    frozen: f64,
+    /// What trains, its gradients and moments.
+    trained: f64,
+    largest_activations: f64,
+    all_activations: f64,
+}
+
+impl Footprint {
+    /// That of one slot whose frozen weights have this precision, with batches of so many bytes of activations.
+    pub(super) fn of_slot(counts: ParamCounts, precision: Precision, activations: f64) -> Self {
+        Self {
+            frozen: count(precision.bytes()) * parameters(counts.total - counts.trainable),
+            trained: (WEIGHT + GRADIENT + MOMENTS) * parameters(counts.trainable),
+            largest_activations: activations,
+            all_activations: activations,
+        }
+    }
+
+    /// That of the slots of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            frozen: self.frozen.max(other.frozen),
+            trained: self.trained + other.trained,
+            largest_activations: self.largest_activations.max(other.largest_activations),
+            all_activations: self.all_activations + other.all_activations,
+        }
+    }
+
+    /// Largest memory of the process (on a GPU, of the device) while it trains, in MiB.
+    #[must_use]
+    pub fn mib(self, speed: Speed) -> f64 {
+        let (start, activations) = if speed.stacks {
+            (CONTEXT_MIB, self.all_activations)
+        } else {
+            (PROCESS_MIB, self.largest_activations)
+        };
+        start + (self.frozen + self.trained + activations) / MIB
+    }
+}
+
+/// Bytes of activations that the backward pass of one row of `tokens` tokens needs: equation 1 of
+/// Korthikanti et al. 2022, `34 s h + 5 a s^2` per layer in half precision (of which the dropout masks
+/// are one byte each), with the feed-forward layer's width apart and values in single precision.
+/// Frozen layers keep less, so that this is an upper bound for adapters.
+/// A language model's logits are kept three times over: themselves, their logarithmic shares, and the
+/// gradient.
+pub(super) fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
+    let tokens = match architecture {
+        Architecture::Bert(_) | Architecture::Gpt2(_) => tokens,
+        Architecture::GptMini(config) => count(config.length),
+    };
+    let stack = architecture.stack();
+    let (width, inner, heads) = (count(stack.width), count(stack.inner), count(stack.heads));
+    let layer = tokens * (4.0 * (8.0 * width + 2.0 * inner) + 2.0 * width) + 9.0 * heads * tokens * tokens;
+    let embeddings = 2.0 * WEIGHT * tokens * width;
+    let logits = match head {
+        Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
+        Head::Classifier { .. } => 0.0,
+    };
+    count(stack.layers) * layer + embeddings + logits
+}
+
+/// Disk that a trial leaves, in MiB: the last checkpoint with the optimiser's state, and the best
+/// one without; frozen weights are in neither.
+pub(super) fn disk_mib(counts: ParamCounts) -> f64 {
+    (2.0 * WEIGHT + MOMENTS) * parameters(counts.trainable) / MIB
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+fn parameters(n: u64) -> f64 {
+    n as f64
+}

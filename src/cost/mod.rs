@@ -1,0 +1,93 @@
+//! Owns what jobs are thought to cost: time, memory and disk, from shapes and row counts alone.
+//!
+//! Every constant here is a first guess. Durations are for the places at hand; [`Calibration`] replaces
+//! guesses by what finished trials took.
+
+mod calibration;
+mod estimate;
+mod flops;
+mod memory;
+mod slot;
+mod speed;
+#[cfg(test)]
+mod tests;
+mod together;
+
+use std::time::Duration;
+
+pub use calibration::{Calibration, Standing};
+pub use estimate::Estimate;
+pub use flops::{RowFlops, per_row};
+pub use memory::Footprint;
+pub use slot::{Prices, SlotCost};
+pub use speed::Speed;
+pub use together::Together;
+
+use crate::job::{Pack, Prepare, Work};
+use crate::tasks::Task;
+use slot::Sequences;
+
+/// Mean share of `max_length` that a row's tokens fill.
+pub const MEAN_FILL: f64 = 0.6;
+/// Tokens per second that one core tokenises.
+const TOKENS_PER_S_PER_CORE: f64 = 200e3;
+/// A training process's start: loading libtorch and the weights.
+const TRAIN_START: Duration = Duration::from_millis(1_500);
+/// Any other job's start, and its whole work where that is reading and writing small files.
+const HOST_START: Duration = Duration::from_millis(300);
+/// To put one configuration's summary on disk.
+const SUMMARY: Duration = Duration::from_millis(2);
+/// Resident memory of a process that reads and writes small files, in MiB.
+const HOST_MIB: f64 = 64.0;
+const MIB: f64 = 1_048_576.0;
+
+/// What a job costs on one of the places.
+#[must_use]
+pub fn estimate(work: &Work, speed: Speed) -> Estimate {
+    match work {
+        Work::Prepare(prepare) => estimate_prepare(prepare, speed),
+        Work::Train(pack) => slots(pack).iter().collect::<Together>().estimate(speed),
+        Work::Summarise { configurations } => {
+            let n = count(configurations.len());
+            let duration = HOST_START + SUMMARY.mul_f64(n);
+            Estimate { duration, mem_mib: HOST_MIB, disk_mib: 0.01 * n }
+        }
+        Work::Report { .. } => Estimate { duration: 4 * HOST_START, mem_mib: 2.0 * HOST_MIB, disk_mib: 2.0 },
+    }
+}
+
+fn estimate_prepare(prepare: &Prepare, speed: Speed) -> Estimate {
+    let task = &prepare.task;
+    let rows = sequences(task);
+    let tokens = count(rows.train + rows.validation + rows.test) * mean_tokens(task);
+    let store_mib = 4.0 * tokens / MIB;
+    let tokens_per_s = TOKENS_PER_S_PER_CORE * speed.host_cores;
+    // Texts are held beside their tokens; a token is about five bytes of text.
+    Estimate {
+        duration: HOST_START + Duration::from_secs_f64(tokens / tokens_per_s),
+        mem_mib: HOST_MIB + store_mib + 5.0 * tokens / MIB,
+        disk_mib: store_mib,
+    }
+}
+
+fn slots(pack: &Pack) -> Vec<SlotCost> {
+    pack.slots.iter().map(|trial| SlotCost::of(&pack.task, &pack.model, trial)).collect()
+}
+
+fn sequences(task: &Task) -> Sequences {
+    let test_file = task.test.as_ref().unwrap_or(&task.train);
+    Sequences {
+        train: task.sequences(&task.train, task.train_rows()),
+        validation: task.validation.as_ref().map_or(0, |file| task.sequences(file, file.rows)),
+        test: if task.is_tested() { task.sequences(test_file, task.test_rows()) } else { 0 },
+    }
+}
+
+fn mean_tokens(task: &Task) -> f64 {
+    MEAN_FILL * count(task.max_length)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
+pub(super) fn count(n: usize) -> f64 {
+    n as f64
+}

@@ -1,0 +1,206 @@
+//! Owns what one trial brings into a pack: operations, passes, bytes. What is the same for many trials
+//! is computed once.
+
+use std::collections::HashMap;
+
+use crate::cost::memory::Footprint;
+use crate::cost::{RowFlops, count, flops, mean_tokens, memory, sequences};
+use crate::families::ModelSpec;
+use crate::families::params::{self, ParamCounts};
+use crate::sweep::SweepSpec;
+use crate::tasks::Task;
+use crate::values::{Configuration, Method, Splitting, Training, Trial};
+
+/// What decides a price.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind<'a> {
+    task: &'a str,
+    model: &'a str,
+    method: &'static str,
+    rank: usize,
+    targets: &'a [String],
+    modules_to_save: &'a [String],
+}
+
+impl<'a> Kind<'a> {
+    fn of(configuration: &'a Configuration) -> Self {
+        let lora = configuration.method.lora();
+        Self {
+            task: &configuration.task,
+            model: &configuration.model,
+            method: configuration.method.name(),
+            rank: lora.map_or(0, |lora| lora.rank),
+            targets: lora.map_or(&[], |lora| &lora.targets),
+            modules_to_save: lora.map_or(&[], |lora| &lora.modules_to_save),
+        }
+    }
+}
+
+/// What a row costs by task, model and method, and how many rows there are.
+#[derive(Clone, Copy, Debug)]
+struct Price {
+    counts: ParamCounts,
+    row: RowFlops,
+    activations: f64,
+    layers: f64,
+    sequences: Sequences,
+}
+
+impl Price {
+    fn of(task: &Task, model: &ModelSpec, method: &Method) -> Self {
+        let (architecture, head) = (&model.architecture, task.objective.head());
+        Self {
+            counts: params::count(architecture, head, method),
+            row: flops::per_row(architecture, head, method, mean_tokens(task)),
+            activations: memory::activations_per_row(architecture, head, count(task.max_length)),
+            layers: count(architecture.stack().layers),
+            sequences: sequences(task),
+        }
+    }
+}
+
+/// The prices of a sweep's trials. Counting a model's parameters and products takes far longer than all
+/// else about a trial, so that it is done once for those that have them in common.
+pub struct Prices<'a> {
+    sweep: &'a SweepSpec,
+    known: HashMap<Kind<'a>, Price>,
+}
+
+impl<'a> Prices<'a> {
+    /// No prices yet.
+    #[must_use]
+    pub fn new(sweep: &'a SweepSpec) -> Self {
+        Self { sweep, known: HashMap::new() }
+    }
+
+    fn price(&mut self, configuration: &'a Configuration) -> Price {
+        let price = || {
+            Price::of(self.sweep.task(configuration), self.sweep.model(configuration), &configuration.method)
+        };
+        *self.known.entry(Kind::of(configuration)).or_insert_with(price)
+    }
+
+    /// A configuration's exact parameter counts.
+    pub fn params(&mut self, configuration: &'a Configuration) -> ParamCounts {
+        self.price(configuration).counts
+    }
+
+    /// What a trial brings into a pack.
+    pub fn slot(&mut self, trial: &'a Trial) -> SlotCost {
+        SlotCost::new(&self.price(&trial.configuration), trial)
+    }
+}
+
+/// What one trial brings into a pack.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SlotCost {
+    /// Seed and fold: slots where they are the same see the same batches.
+    pub(crate) batches: (u64, usize),
+    /// Operations of the trial alone.
+    pub(crate) tail: f64,
+    /// Operations that it shares with the slots that see the same batches.
+    pub(crate) trunk: f64,
+    /// Layers passed through in training, over all passes.
+    pub(super) layer_passes: f64,
+    /// Memory.
+    pub(crate) footprint: Footprint,
+    /// MiB left on disk.
+    pub(super) disk_mib: f64,
+}
+
+impl SlotCost {
+    /// What a trial of this task and model brings into a pack.
+    #[must_use]
+    pub fn of(task: &Task, model: &ModelSpec, trial: &Trial) -> Self {
+        Self::new(&Price::of(task, model, &trial.configuration.method), trial)
+    }
+
+    /// Operations of the trial where it trains alone.
+    #[must_use]
+    pub fn alone(&self) -> f64 {
+        self.tail + self.trunk
+    }
+
+    fn new(price: &Price, trial: &Trial) -> Self {
+        let Price { counts, row, activations, layers, sequences } = *price;
+        let training = &trial.configuration.training;
+        let rows = sequences.passes(trial);
+        let batch = count(training.batch_size);
+        Self {
+            batches: (training.seed, trial.fold),
+            tail: rows.trained * (row.training - row.trunk) + rows.evaluated * (row.forward - row.trunk),
+            trunk: (rows.trained + rows.evaluated) * row.trunk,
+            // The embedding, the head and the optimiser count as one more layer.
+            layer_passes: (layers + 1.0) * rows.trained / batch,
+            footprint: Footprint::of_slot(counts, training.precision, batch * activations),
+            disk_mib: memory::disk_mib(counts),
+        }
+    }
+}
+
+/// Sequences that a task's rows become.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sequences {
+    pub(super) train: usize,
+    pub(super) validation: usize,
+    pub(super) test: usize,
+}
+
+/// Rows that pass through the model in a trial, each as often as it does.
+struct RowPasses {
+    trained: f64,
+    evaluated: f64,
+}
+
+impl Sequences {
+    fn passes(self, trial: &Trial) -> RowPasses {
+        let all = count(self.train);
+        let (training, validation) = match trial.splitting {
+            Splitting::KFold { k, .. } => (all * (1.0 - 1.0 / count(k)), all / count(k)),
+            Splitting::HoldOut { fraction, .. } => (all * (1.0 - fraction), all * fraction),
+            Splitting::File => (all, count(self.validation)),
+        };
+        let settings = &trial.configuration.training;
+        let trained = match trial.configuration.method {
+            Method::Base => 0.0,
+            Method::Lora(_) | Method::Full | Method::Scratch => training * settings.epochs,
+        };
+        RowPasses { trained, evaluated: evaluations(settings, trained) * validation + count(self.test) }
+    }
+}
+
+/// How often a trial that trains on so many rows is validated.
+fn evaluations(settings: &Training, trained: f64) -> f64 {
+    match settings.evaluate_every {
+        Some(steps) => (trained / count(settings.batch_size * settings.accumulation * steps)).floor() + 1.0,
+        None => settings.epochs.ceil(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plan::example;
+
+    #[test]
+    fn what_trials_have_in_common_is_counted_once() {
+        let mut sweep = example::sweep();
+        let first = Arc::clone(&sweep.configurations[0]);
+        for n in 0..1_000_u16 {
+            let mut other = (*first).clone();
+            other.training.learning_rate = f64::from(n);
+            other.training.seed = n.into();
+            sweep.configurations.push(Arc::new(other));
+        }
+        let trials = sweep.trials();
+        let mut prices = Prices::new(&sweep);
+        for trial in &trials {
+            let (task, model) = (sweep.task(&trial.configuration), sweep.model(&trial.configuration));
+            let slot = prices.slot(trial);
+            assert!(trial.fold > 0 || slot == SlotCost::of(task, model, trial));
+        }
+        assert_eq!(prices.known.len(), 5, "configurations of the example");
+    }
+}

@@ -1,0 +1,58 @@
+//! Owns how fast places are thought to be before anything is measured.
+
+use crate::cost::count;
+use crate::values::{Device, Placement};
+
+/// Floating-point operations per second of one CPU core in single precision.
+const CPU_FLOPS_PER_CORE: f64 = 60e9;
+/// Floating-point operations per second of one GPU in single precision.
+const GPU_FLOPS: f64 = 10e12;
+/// Seconds in which a GPU is told what to do for one layer's forward and backward pass, however little
+/// that is: about a hundred kernels at ten microseconds each.
+const GPU_LAYER_S: f64 = 1e-3;
+
+/// What a place does in a second, and what the host does beside it.
+///
+/// The time of a pass on a GPU is a fixed part for each layer, paid once for all slots, and the
+/// operations of all slots. On a CPU the fixed part is nothing, and slots are computed one after the
+/// other.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Speed {
+    /// Floating-point operations per second of a place: the mean over all.
+    pub(super) flops: f64,
+    /// Fixed seconds of a layer in a training pass.
+    pub(super) layer_s: f64,
+    /// Cores that a job without a device has to itself before the training starts.
+    pub(super) host_cores: f64,
+    /// All slots of a pack pass through a layer together.
+    pub(super) stacks: bool,
+}
+
+impl Speed {
+    /// That of the places, from their kind and their cores. Without any place, that of one core.
+    #[must_use]
+    pub fn of(places: &[Placement]) -> Self {
+        let flops: f64 = places.iter().map(flops_per_s).sum();
+        let cores: usize = places.iter().map(|place| place.cores.len()).sum();
+        let stacks = places.iter().any(|place| matches!(place.device, Device::Cuda { .. }));
+        Self {
+            flops: flops.max(CPU_FLOPS_PER_CORE) / count(places.len().max(1)),
+            layer_s: if stacks { GPU_LAYER_S } else { 0.0 },
+            host_cores: count(cores.max(1)),
+            stacks,
+        }
+    }
+
+    /// Whether slots share a device's passes, so that even those without a common trunk gain by it.
+    #[must_use]
+    pub fn stacks(self) -> bool {
+        self.stacks
+    }
+}
+
+fn flops_per_s(place: &Placement) -> f64 {
+    match place.device {
+        Device::Cuda { .. } => GPU_FLOPS,
+        Device::Cpu { .. } | Device::Host => CPU_FLOPS_PER_CORE * count(place.cores.len().max(1)),
+    }
+}

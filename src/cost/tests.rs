@@ -1,0 +1,119 @@
+//! What packs cost, by the trials in them.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::families::params;
+use crate::plan::example;
+use crate::tasks::Task;
+use crate::values::{Device, Placement, Trial};
+
+fn speed(device: Device) -> Speed {
+    Speed::of(&[Placement { device, cores: vec![0] }])
+}
+
+fn cpu() -> Speed {
+    speed(Device::Cpu { slot: 0 })
+}
+
+fn gpu() -> Speed {
+    speed(Device::Cuda { index: 0 })
+}
+
+/// The example's trials of these numbers: adapters at 0 to 5, three folds each, and 6 trains all weights.
+fn slots(trials: &[usize]) -> Vec<SlotCost> {
+    let sweep = example::sweep();
+    let all: Vec<Trial> = sweep.trials();
+    let mut prices = Prices::new(&sweep);
+    trials.iter().map(|n| prices.slot(&all[*n])).collect()
+}
+
+fn together(trials: &[usize]) -> Together {
+    slots(trials).iter().collect()
+}
+
+#[test]
+fn slots_that_see_the_same_batches_pay_for_the_trunk_once() {
+    let alone = |trial: usize| together(&[trial]).seconds(cpu()) - TRAIN_START.as_secs_f64();
+    let work = |trials: &[usize]| together(trials).seconds(cpu()) - TRAIN_START.as_secs_f64();
+    let trunk = slots(&[0])[0].trunk / cpu().flops;
+    assert!(trunk > 0.05 * alone(0), "three of about twenty products");
+    let close =
+        |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 1e-9, "{found} {expected}");
+    close(work(&[0, 3]), alone(0) + alone(3) - trunk);
+    close(work(&[0, 1]), alone(0) + alone(1));
+    close(work(&[0, 1, 3, 4]), alone(0) + alone(1) + alone(3) + alone(4) - 2.0 * trunk);
+    close(work(&[6, 7]), alone(6) + alone(7));
+}
+
+#[test]
+fn what_slots_are_charged_makes_up_the_whole() {
+    let mut longer = slots(&[3])[0];
+    (longer.tail, longer.trunk, longer.layer_passes) = (2.0 * longer.tail, 2.0 * longer.trunk, 4e6);
+    for speed in [cpu(), gpu()] {
+        for mut slots in [slots(&[0]), slots(&[0, 3]), slots(&[0, 1, 4, 5]), slots(&[6, 7])] {
+            slots.push(longer);
+            let charged: f64 = slots.iter().map(|slot| together::charged_s(&slots, slot, speed)).sum();
+            let whole = slots.iter().collect::<Together>().seconds(speed) - TRAIN_START.as_secs_f64();
+            assert!((charged / whole - 1.0).abs() < 1e-9, "{charged} {whole}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_slots_are_the_same_in_any_order() {
+    let one_by_one = together(&[0, 3, 1, 4]);
+    let mut merged = together(&[4, 0]);
+    merged.merge(&together(&[1, 3]));
+    for speed in [cpu(), gpu()] {
+        let [a, b] = [&one_by_one, &merged].map(|sum| sum.estimate(speed));
+        assert!((a.duration.as_secs_f64() - b.duration.as_secs_f64()).abs() < 1e-6);
+        assert!((a.mem_mib - b.mem_mib).abs() < 1e-6);
+    }
+}
+
+#[test]
+fn passes_on_a_gpu_take_as_long_for_one_small_slot_as_for_many() {
+    let [one, both] = [together(&[0]), together(&[0, 1])].map(|sum| sum.seconds(gpu()));
+    assert!(both - one < 0.7 * (one - TRAIN_START.as_secs_f64()), "{one} {both}");
+}
+
+#[test]
+fn slots_share_the_frozen_base_and_a_cpu_holds_one_batch_at_a_time() {
+    let mib = |trials: &[usize], speed| together(trials).footprint().mib(speed);
+    let another = |speed| mib(&[0, 1], speed) - mib(&[0], speed);
+    let counts = |method| params::count(&example::sweep().models["minilm-2"].architecture, head(), &method);
+    let (adapter, all) = (counts(example::lora(4)).trainable, counts(crate::values::Method::Full).total);
+    let expected = 16.0 * count(usize::try_from(adapter).unwrap()) / MIB;
+    assert!((another(cpu()) / expected - 1.0).abs() < 1e-6, "weights, gradients and moments of adapters");
+    let batch = mib(&[0], gpu()) - mib(&[0], cpu()) + another(cpu());
+    assert!(another(gpu()) > 20.0 && another(gpu()) < batch, "and one more batch of activations");
+    let full = mib(&[6], cpu()) - mib(&[0], cpu());
+    let expected = 12.0 * count(usize::try_from(all).unwrap()) / MIB;
+    assert!((full / expected - 1.0).abs() < 0.01, "gradient and moments of every weight: {full} {expected}");
+}
+
+fn head() -> crate::families::Head {
+    Task::clone(example::sweep().first_task()).objective.head()
+}
+
+#[test]
+fn adapters_leave_little_on_disk() {
+    let mib = |trial| together(&[trial]).estimate(cpu()).disk_mib;
+    assert!(mib(0) < 0.5 && mib(6) > 100.0);
+}
+
+#[test]
+fn more_cores_are_faster() {
+    let sweep = example::sweep();
+    let trial = sweep.trials().swap_remove(0);
+    let model = Arc::new(sweep.model(&trial.configuration).clone());
+    let store = crate::values::ContentHash::of_bytes(b"");
+    let pack = Pack { task: Arc::clone(sweep.first_task()), model, store, slots: vec![trial] };
+    let work = Work::Train(Box::new(pack));
+    let seconds = |cores: usize| {
+        let place = Placement { device: Device::Cpu { slot: 0 }, cores: (0..cores).collect() };
+        (estimate(&work, Speed::of(&[place])).duration - TRAIN_START).as_secs_f64()
+    };
+    assert!((seconds(1) / seconds(4) - 4.0).abs() < 1e-6);
+}

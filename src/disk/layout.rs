@@ -1,0 +1,206 @@
+//! Owns every path under `results/` and `reports/`. Creates and reads nothing.
+
+use std::path::{Path, PathBuf};
+
+use crate::tasks::Part;
+use crate::values::{ConfigurationId, ContentHash, TrialId};
+
+/// The paths of one run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    run: PathBuf,
+    stores: PathBuf,
+}
+
+impl Layout {
+    /// The layout of the sweep called `name` under a results folder.
+    #[must_use]
+    pub fn new(results: &Path, name: &str) -> Self {
+        Self { run: results.join(name), stores: results.join(".stores") }
+    }
+
+    /// The layout of an existing run folder (`results/<sweep>`).
+    #[must_use]
+    pub fn of_run(run: &Path) -> Self {
+        let results = run.parent().unwrap_or_else(|| Path::new("."));
+        Self { run: run.to_path_buf(), stores: results.join(".stores") }
+    }
+
+    /// The layout of the run that a job's file belongs to.
+    #[must_use]
+    pub fn of_job(job_file: &Path) -> Self {
+        Self::of_run(job_file.parent().and_then(Path::parent).unwrap_or_else(|| Path::new(".")))
+    }
+
+    /// The run's folder.
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// Folder of token stores, shared by all sweeps of a results folder.
+    #[must_use]
+    pub fn stores(&self) -> &Path {
+        &self.stores
+    }
+
+    /// The checked sweep that the run last worked on, as JSON.
+    #[must_use]
+    pub fn sweep(&self) -> PathBuf {
+        self.run.join("sweep.json")
+    }
+
+    /// The journal.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.run.join("journal")
+    }
+
+    /// Where a damaged journal is put aside; each has a number of its own.
+    #[must_use]
+    pub fn journal_aside(journal: &Path, number: usize) -> PathBuf {
+        journal.with_extension(format!("damaged-{number}"))
+    }
+
+    /// Whether a file's name is that of a journal put aside.
+    #[must_use]
+    pub fn is_journal_aside(name: &str) -> bool {
+        name.starts_with("journal.damaged-")
+    }
+
+    /// The lock that the one orchestrator holds.
+    #[must_use]
+    pub fn lock(&self) -> PathBuf {
+        self.run.join("lock")
+    }
+
+    /// A job's file.
+    #[must_use]
+    pub fn job(&self, key: &str) -> PathBuf {
+        self.run.join("jobs").join(format!("{key}.json"))
+    }
+
+    /// What a job's child printed to standard error, for jobs that train no trial.
+    #[must_use]
+    pub fn job_log(&self, key: &str) -> PathBuf {
+        self.run.join("jobs").join(format!("{key}.log"))
+    }
+
+    /// Why a job failed as a whole, written by its child.
+    #[must_use]
+    pub fn job_failure(&self, key: &str) -> PathBuf {
+        self.run.join("jobs").join(format!("{key}.failure.json"))
+    }
+
+    /// A configuration's summary.
+    #[must_use]
+    pub fn summary(&self, id: ConfigurationId) -> PathBuf {
+        self.run.join("configurations").join(format!("{id}.json"))
+    }
+
+    /// The folder of all trials' folders, also of those that the sweep no longer has.
+    #[must_use]
+    pub fn trials(&self) -> PathBuf {
+        self.run.join("trials")
+    }
+
+    /// The folder of job files.
+    #[must_use]
+    pub fn jobs(&self) -> PathBuf {
+        self.run.join("jobs")
+    }
+
+    /// A trial's folder.
+    #[must_use]
+    pub fn trial(&self, id: TrialId) -> PathBuf {
+        self.run.join("trials").join(id.to_string())
+    }
+
+    /// What a trial is: the [`crate::values::Trial`] as JSON.
+    #[must_use]
+    pub fn trial_file(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("trial.json")
+    }
+
+    /// A trial's metric lines.
+    #[must_use]
+    pub fn metrics(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("metrics.jsonl")
+    }
+
+    /// A finished trial's result.
+    #[must_use]
+    pub fn result(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("result.json")
+    }
+
+    /// Why a trial failed for itself, written by its child; others of its pack may go on.
+    #[must_use]
+    pub fn failure(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("failure.json")
+    }
+
+    /// Where a trial can go on.
+    #[must_use]
+    pub fn last_checkpoint(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("checkpoint/last.safetensors")
+    }
+
+    /// The trained weights with the best validation score.
+    #[must_use]
+    pub fn best_checkpoint(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("checkpoint/best.safetensors")
+    }
+
+    /// What a trial's child printed to standard error.
+    #[must_use]
+    pub fn log(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("log")
+    }
+
+    /// The folder of a sweep's report, within a folder of reports.
+    #[must_use]
+    pub fn report(reports: &Path, name: &str) -> PathBuf {
+        reports.join(name)
+    }
+
+    /// The page that a report opens with.
+    #[must_use]
+    pub fn report_page(reports: &Path, name: &str) -> PathBuf {
+        Self::report(reports, name).join("report.html")
+    }
+
+    /// The lock that every run shares while it is at work, and that whoever removes stores holds alone.
+    #[must_use]
+    pub fn stores_lock(&self) -> PathBuf {
+        self.stores.join("lock")
+    }
+
+    /// A token store's folder, within a folder of stores.
+    #[must_use]
+    pub fn store(stores: &Path, key: ContentHash) -> PathBuf {
+        stores.join(key.to_string())
+    }
+
+    /// The lock of whoever makes a token store.
+    #[must_use]
+    pub fn store_lock(stores: &Path, key: ContentHash) -> PathBuf {
+        stores.join(format!("{key}.lock"))
+    }
+
+    /// A token store while it is made.
+    #[must_use]
+    pub fn store_draft(stores: &Path, key: ContentHash) -> PathBuf {
+        stores.join(format!("{key}.draft"))
+    }
+
+    /// A part's file, within a token store's folder.
+    #[must_use]
+    pub fn store_part(store: &Path, part: Part) -> PathBuf {
+        store.join(match part {
+            Part::Train => "train.tokens",
+            Part::Validation => "validation.tokens",
+            Part::Test => "test.tokens",
+        })
+    }
+}

@@ -1,0 +1,168 @@
+//! Owns who may write to a run: one orchestrator at a time; and who may remove what runs share.
+//!
+//! The kernel drops the lock with its holder, however it dies, so a lock is never stale.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{FlockOperation, flock};
+
+use crate::error::AppError;
+use crate::ui::phrase;
+
+/// Readers look at the lock for an instant; this is how long one waits for them to be gone.
+const PATIENCE: Duration = Duration::from_millis(300);
+
+/// The right to write to a run, for as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock and leaves this process's name in it.
+    ///
+    /// # Errors
+    /// When another orchestrator holds it, with its name; or when the file cannot be written.
+    pub fn acquire(path: &Path) -> Result<Self, AppError> {
+        let (mut file, taken) = wait(path, FlockOperation::NonBlockingLockExclusive)?;
+        if !taken {
+            return Err(refusal(path, &mut file));
+        }
+        write_holder(&mut file).map_err(|error| AppError::file("lock", path, &error))?;
+        Ok(Self { _file: file })
+    }
+
+    /// Takes a lock that any number may hold together, but nobody beside one who acquired it.
+    ///
+    /// # Errors
+    /// When somebody holds it alone, with its name; or when the file cannot be written.
+    pub fn share(path: &Path) -> Result<Self, AppError> {
+        let (mut file, taken) = wait(path, FlockOperation::NonBlockingLockShared)?;
+        if taken { Ok(Self { _file: file }) } else { Err(refusal(path, &mut file)) }
+    }
+}
+
+/// Tries to take a lock for as long as readers may look at it.
+fn wait(path: &Path, operation: FlockOperation) -> Result<(File, bool), AppError> {
+    let failed = |error: io::Error| AppError::file("lock", path, &error);
+    let open = || {
+        path.parent().map_or(Ok(()), fs::create_dir_all)?;
+        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
+    };
+    let file = open().map_err(failed)?;
+    let begun = Instant::now();
+    loop {
+        if taken(&file, operation).map_err(failed)? {
+            return Ok((file, true));
+        }
+        if begun.elapsed() > PATIENCE {
+            return Ok((file, false));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether an orchestrator holds the lock now.
+#[must_use]
+pub fn is_held(path: &Path) -> bool {
+    File::open(path)
+        .and_then(|file| taken(&file, FlockOperation::NonBlockingLockShared))
+        .is_ok_and(|taken| !taken)
+}
+
+/// The machine's name, for people.
+#[must_use]
+pub fn host_name() -> String {
+    sysinfo::System::host_name().unwrap_or_else(|_| "unknown host".to_owned())
+}
+
+fn taken(file: &File, operation: FlockOperation) -> io::Result<bool> {
+    match flock(file, operation) {
+        Ok(()) => Ok(true),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn write_holder(file: &mut File) -> io::Result<()> {
+    file.set_len(0)?;
+    file.rewind()?;
+    write!(file, "process {} on {}", std::process::id(), host_name())?;
+    file.sync_all()
+}
+
+fn refusal(path: &Path, file: &mut File) -> AppError {
+    let mut holder = String::new();
+    if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
+        "another process".clone_into(&mut holder);
+    }
+    let folder = path.parent().unwrap_or(path);
+    let run = phrase::shell([&folder.to_string_lossy()]);
+    AppError::Input {
+        message: format!("`{}` is in use by {holder}", folder.display()),
+        hint: Some(format!("watch it with `lorasweep status {run}`, or stop it with Ctrl-C where it runs")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Tells the copy of this test program that holds a lock which one it is to hold.
+    const HOLD: &str = "LORASWEEP_TEST_HOLD";
+
+    #[test]
+    fn one_holder_at_a_time_and_the_refusal_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        assert!(!is_held(&path));
+        let lock = Lock::acquire(&path).unwrap();
+        assert!(is_held(&path));
+        let error = Lock::acquire(&path).unwrap_err();
+        let holder = format!("process {} on {}", std::process::id(), host_name());
+        assert!(error.to_string().contains(&holder), "{error}");
+        assert!(error.hint().is_some());
+        assert!(Lock::share(&path).is_err());
+        drop(lock);
+        assert!(!is_held(&path));
+        let shared = [Lock::share(&path).unwrap(), Lock::share(&path).unwrap()];
+        assert!(Lock::acquire(&path).is_err());
+        drop(shared);
+        Lock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_dead_holder_keeps_nothing() {
+        if let Some(path) = std::env::var_os(HOLD) {
+            let _lock = Lock::acquire(Path::new(&path)).unwrap();
+            writeln!(io::stdout(), "\nheld").unwrap();
+            // Until it is killed.
+            drop(io::stdin().read_to_end(&mut Vec::new()));
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let mut holder = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "disk::lock::tests::a_dead_holder_keeps_nothing", "--nocapture"])
+            .env(HOLD, &path)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+        assert!(lines.any(|line| line.unwrap() == "held"));
+        let refused = Lock::acquire(&path).unwrap_err().to_string();
+        assert!(refused.contains(&format!("process {} on {}", holder.id(), host_name())), "{refused}");
+        // SIGKILL: it cannot clean up.
+        holder.kill().unwrap();
+        holder.wait().unwrap();
+        assert!(!is_held(&path));
+        Lock::acquire(&path).unwrap();
+    }
+}

@@ -1,0 +1,325 @@
+//! Owns the journal: what happened in a run, in order, durable before it is acted upon.
+//!
+//! One file, one writer (the holder of the run's lock), laid out as `frame` says. What announces an
+//! act is on disk before the act, and with it all that was told before; what tells of something that
+//! happened waits for the next announcement, since files tell it too.
+//!
+//! A crash can tear the last frame, and a disk can damage any: readers stop before the first frame
+//! that is not whole and say what they dropped. Any prefix of a journal is a state the run was once
+//! in, so going on from it is safe: finished work is told by result files.
+
+mod frame;
+#[cfg(test)]
+mod tests;
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::disk::files;
+use crate::disk::layout::Layout;
+use crate::error::AppError;
+use crate::plan::JobKey;
+use crate::values::{Failure, Placement, TrialId, quantity};
+
+use frame::{Broken, HEADER, VERSION};
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entry {
+    /// When.
+    #[serde(with = "time")]
+    pub at: Timestamp,
+    /// What.
+    pub what: Happened,
+}
+
+/// The command that started a run: what to type again to go on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Typed {
+    /// The folder it was typed in.
+    pub folder: PathBuf,
+    /// The words after the program's name; none where nobody typed any.
+    pub words: Vec<String>,
+}
+
+/// What can happen in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Happened {
+    /// An orchestrator began to work.
+    RunStarted {
+        /// Its process id.
+        pid: u32,
+        /// Its machine.
+        host: String,
+        /// Its version of lorasweep.
+        version: String,
+        /// What the user typed.
+        #[serde(default)]
+        typed: Typed,
+    },
+    /// A job is about to be started.
+    JobLaunching {
+        /// Which job.
+        key: JobKey,
+        /// 1 for its first start in this run.
+        attempt: u32,
+        /// Where.
+        placement: Placement,
+        /// The trials it trains; empty for other work.
+        trials: Vec<TrialId>,
+    },
+    /// Its child process is up.
+    JobStarted {
+        /// Which job.
+        key: JobKey,
+        /// The child's process id.
+        pid: u32,
+    },
+    /// A job at work is about to be given one more trial.
+    TrialJoining {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// The job ended before it took a trial that it was given.
+    TrialReturned {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// A trial's result is in place.
+    TrialFinished {
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// A trial failed, and is not to be tried again unless asked.
+    TrialFailed {
+        /// Which trial.
+        trial: TrialId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A job did all of its work.
+    JobFinished {
+        /// Which job.
+        key: JobKey,
+    },
+    /// A job ended without doing its work.
+    JobFailed {
+        /// Which job.
+        key: JobKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// A job ended because it was asked to.
+    JobInterrupted {
+        /// Which job.
+        key: JobKey,
+    },
+    /// The orchestrator ended in good order.
+    RunEnded,
+}
+
+impl Happened {
+    /// Whether the entry must be durable before the run acts on it.
+    fn is_announcement(&self) -> bool {
+        match self {
+            Self::RunStarted { .. }
+            | Self::JobLaunching { .. }
+            | Self::TrialJoining { .. }
+            | Self::TrialFailed { .. }
+            | Self::RunEnded => true,
+            Self::JobStarted { .. }
+            | Self::TrialReturned { .. }
+            | Self::TrialFinished { .. }
+            | Self::JobFinished { .. }
+            | Self::JobFailed { .. }
+            | Self::JobInterrupted { .. } => false,
+        }
+    }
+}
+
+/// A journal that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// It cannot be read or written.
+    #[error("cannot use the journal `{path}`: {source}")]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It does not begin as a journal does.
+    #[error("`{path}` is not a journal of lorasweep, or its first line is damaged")]
+    Header {
+        /// The journal.
+        path: PathBuf,
+    },
+    /// It is of another version.
+    #[error("`{path}` is a journal of version {found}, and this lorasweep reads version {VERSION}")]
+    Version {
+        /// The journal.
+        path: PathBuf,
+        /// What its first line says.
+        found: u64,
+    },
+    /// A whole frame holds an entry that this version does not know.
+    #[error("`{path}` holds an entry of another version of lorasweep at byte {offset}: {message}")]
+    Entry {
+        /// The journal.
+        path: PathBuf,
+        /// Where the frame begins.
+        offset: usize,
+        /// What the parser said.
+        message: String,
+    },
+}
+
+impl From<JournalError> for AppError {
+    fn from(error: JournalError) -> Self {
+        let hint = match &error {
+            JournalError::Io { path, source } => return Self::file("use the journal", path, source),
+            JournalError::Header { .. } | JournalError::Version { .. } | JournalError::Entry { .. } => Some(
+                "use the version that wrote it, or move the file away and run again: \
+                 trials with a result are kept"
+                    .to_owned(),
+            ),
+        };
+        Self::Input { message: error.to_string(), hint }
+    }
+}
+
+/// What a journal holds.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Replay {
+    /// The entries, oldest first, up to the first frame that is not whole.
+    pub entries: Vec<Entry>,
+    /// Bytes up to the end of the last of them.
+    pub kept_bytes: usize,
+    /// Bytes behind it; zero where all is well.
+    pub dropped_bytes: usize,
+    /// Whole entries within those bytes: none where a crash tore the end, some where a byte in the
+    /// middle is wrong.
+    pub dropped_entries: usize,
+    /// Where a damaged journal was put aside as a whole before its rest was cut off.
+    pub aside: Option<PathBuf>,
+}
+
+impl Replay {
+    /// What was dropped, in words; `None` where nothing was.
+    #[must_use]
+    pub fn dropped(&self) -> Option<String> {
+        let Self { kept_bytes, dropped_bytes, dropped_entries, .. } = *self;
+        if dropped_bytes == 0 {
+            return None;
+        }
+        let bytes = quantity::counted(dropped_bytes, "byte");
+        if dropped_entries == 0 {
+            return Some(format!("the journal's last {bytes} were torn by a crash and are dropped"));
+        }
+        let entries = if dropped_entries == 1 { "1 entry" } else { &format!("{dropped_entries} entries") };
+        Some(format!(
+            "the journal is damaged at byte {kept_bytes}: {entries} behind it ({bytes}) are dropped"
+        ))
+    }
+}
+
+/// The journal of the run that this process works on.
+#[derive(Debug)]
+pub struct Journal {
+    file: File,
+    path: PathBuf,
+    /// Where the next frame goes.
+    end: u64,
+}
+
+impl Journal {
+    /// Opens a journal to go on writing; makes one where there is none. What cannot be read is cut
+    /// off; of a journal damaged in the middle a copy is put aside first.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written, or is not a journal of this version.
+    pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
+        let failed = |source| JournalError::Io { path: path.to_path_buf(), source };
+        let mut replay = read(path)?;
+        if replay.dropped_entries > 0 {
+            replay.aside = Some(put_aside(path).map_err(failed)?);
+        }
+        let (file, end) = Self::open_at(path, replay.kept_bytes as u64).map_err(failed)?;
+        Ok((Self { file, path: path.to_path_buf(), end }, replay))
+    }
+
+    fn open_at(path: &Path, kept_bytes: u64) -> io::Result<(File, u64)> {
+        let file = OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.set_len(kept_bytes)?;
+        if kept_bytes == 0 {
+            file.write_all_at(HEADER, 0)?;
+        }
+        file.sync_all()?;
+        files::sync_folder(path.parent().unwrap_or_else(|| Path::new(".")))?;
+        Ok((file, kept_bytes.max(HEADER.len() as u64)))
+    }
+
+    /// Adds an entry. When this returns, an announcement and all that was told before it are on disk.
+    ///
+    /// # Errors
+    /// When it cannot be written. What was written of it is then torn, and the next one takes its place.
+    pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
+        let frame = frame::of(entry);
+        let written = self.file.write_all_at(&frame, self.end);
+        let synced =
+            written.and_then(|()| if entry.what.is_announcement() { self.file.sync_data() } else { Ok(()) });
+        synced.map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
+        self.end += frame.len() as u64;
+        Ok(())
+    }
+}
+
+/// Copies a journal to a name that is free, and returns that.
+fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    let free = (1..).map(|n| Layout::journal_aside(path, n)).find(|aside| !aside.exists());
+    let aside = free.expect("some number is free");
+    files::write_atomic(&aside, &fs::read(path)?)?;
+    Ok(aside)
+}
+
+/// Reads a journal, also while another process writes it; a missing file is an empty journal.
+///
+/// # Errors
+/// When the file cannot be read, or is not a journal of this version.
+pub fn read(path: &Path) -> Result<Replay, JournalError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Replay::default()),
+        Err(source) => return Err(JournalError::Io { path: path.to_path_buf(), source }),
+    };
+    let path = || path.to_path_buf();
+    frame::replay(&bytes).map_err(|broken| match broken {
+        Broken::Header => JournalError::Header { path: path() },
+        Broken::Version { found } => JournalError::Version { path: path(), found },
+        Broken::Entry { offset, message } => JournalError::Entry { path: path(), offset, message },
+    })
+}
+
+/// Times as RFC 3339 text.
+mod time {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(at)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}

@@ -1,0 +1,265 @@
+//! Owns the state of a run as everybody but the loop sees it: a fold of the journal and of the
+//! files under `trials/`. `status`, `explain` and `report` read this and nothing else.
+
+pub mod checkpoint;
+pub mod garbage;
+pub mod history;
+pub mod journal;
+pub mod resume;
+pub mod verify;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use crate::disk::layout::Layout;
+use crate::disk::{files, lock};
+use crate::error::AppError;
+use crate::families::params::{self, ParamCounts};
+use crate::record::history::{History, LastWord};
+use crate::record::journal::Typed;
+use crate::sweep::SweepSpec;
+use crate::values::{
+    Configuration, ConfigurationId, Failure, MetricLine, Placement, Trial, TrialId, TrialResult,
+};
+
+/// Everything known about a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunRecord {
+    /// The sweep it last worked on.
+    pub sweep: SweepSpec,
+    /// Every trial of that sweep, configurations in grid order, folds innermost.
+    pub trials: Vec<TrialRecord>,
+    /// Trials on disk that the sweep no longer has.
+    pub removed: Vec<TrialId>,
+    /// What the user typed to start it the last time.
+    pub typed: Typed,
+    /// When the run was first started.
+    pub started_at: Option<Timestamp>,
+    /// When the last thing happened.
+    pub updated_at: Option<Timestamp>,
+    /// Whether an orchestrator is at work on it now.
+    pub live: bool,
+    /// Jobs other than training that failed, by key, each with the reason.
+    pub failed_jobs: Vec<(String, Failure)>,
+}
+
+/// Everything known about one trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialRecord {
+    /// What it is.
+    pub trial: Trial,
+    /// Its parameters, counted from shapes.
+    pub params: ParamCounts,
+    /// Where it stands.
+    pub state: TrialState,
+    /// How often it was started.
+    pub attempts: u32,
+    /// Its metric lines so far, in step order, each step once.
+    pub metrics: Vec<MetricLine>,
+    /// Its result, where it is done.
+    pub result: Option<TrialResult>,
+}
+
+/// Where a trial stands.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrialState {
+    /// Not started yet.
+    Waiting,
+    /// At work now.
+    Running {
+        /// Where.
+        placement: Placement,
+        /// Process id of its child.
+        pid: u32,
+    },
+    /// Started, not finished, and nobody works on it now.
+    Interrupted,
+    /// Finished, with a result.
+    Done,
+    /// Failed, and not to be tried again unless asked.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl TrialState {
+    /// The state's name in tables and data.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running { .. } => "running",
+            Self::Interrupted => "interrupted",
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+        }
+    }
+}
+
+impl RunRecord {
+    /// The trials of each configuration in turn, none without any.
+    pub fn configurations(&self) -> impl Iterator<Item = (ConfigurationId, Vec<&TrialRecord>)> {
+        let id = |record: &TrialRecord| record.trial.configuration.id;
+        self.trials
+            .chunk_by(move |a, b| id(a) == id(b))
+            .map(move |trials| (id(&trials[0]), trials.iter().collect()))
+    }
+}
+
+/// Reads the record of a run folder. Takes no lock: a run may be at work on it.
+///
+/// # Errors
+/// When the folder holds no run, or a run of another version of lorasweep.
+pub fn load(run: &Path) -> Result<RunRecord, AppError> {
+    let layout = Layout::of_run(run);
+    let sweep = load_sweep(&layout)?;
+    let history = History::of(&journal::read(&layout.journal())?.entries);
+    let live = lock::is_held(&layout.lock());
+    let mut counts = HashMap::new();
+    let trials = sweep.trials().into_iter().map(|trial| {
+        // Folds have the same parameters, and counting them takes longer than reading a trial.
+        let id = trial.configuration.id;
+        let params = *counts.entry(id).or_insert_with(|| count(&sweep, &trial.configuration));
+        load_trial(&layout, &history, (trial, params), live)
+    });
+    let trials: Vec<_> = trials.collect();
+    let removed = removed(&layout, &trials)?;
+    let failed_jobs = history.failed_jobs.into_iter().map(|(key, failure)| (key.0, failure)).collect();
+    let History { typed, started_at, updated_at, .. } = history;
+    Ok(RunRecord { sweep, trials, removed, typed, started_at, updated_at, live, failed_jobs })
+}
+
+fn load_sweep(layout: &Layout) -> Result<SweepSpec, AppError> {
+    let path = layout.sweep();
+    let missing = || AppError::Input {
+        message: format!("`{}` holds no run", layout.run().display()),
+        hint: Some("name a folder under `results/`, or start one with `lorasweep run SPEC`".to_owned()),
+    };
+    files::read_json(&path).map_err(|error| AppError::file("read", &path, &error))?.ok_or_else(missing)
+}
+
+fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
+    let head = sweep.task(configuration).objective.head();
+    params::count(&sweep.model(configuration).architecture, head, &configuration.method)
+}
+
+fn load_trial(
+    layout: &Layout,
+    history: &History,
+    (trial, params): (Trial, ParamCounts),
+    live: bool,
+) -> TrialRecord {
+    let seen = history.trials.get(&trial.id);
+    let result = resume::result(layout, trial.id);
+    let state = match (&result, seen.map(|seen| &seen.last)) {
+        (Some(_), _) => TrialState::Done,
+        (None, Some(LastWord::Failed(failure))) => TrialState::Failed { failure: failure.clone() },
+        (None, Some(LastWord::Running { placement, pid })) if live => {
+            TrialState::Running { placement: placement.clone(), pid: *pid }
+        }
+        (None, None) => TrialState::Waiting,
+        (None, Some(LastWord::Launching { .. })) if live => TrialState::Waiting,
+        (
+            None,
+            Some(
+                LastWord::Launching { .. }
+                | LastWord::Running { .. }
+                | LastWord::Interrupted
+                | LastWord::Finished,
+            ),
+        ) => TrialState::Interrupted,
+    };
+    let attempts = seen.map_or(0, |seen| seen.attempts);
+    let metrics = fs::read(layout.metrics(trial.id)).map_or_else(|_| Vec::new(), |text| metrics(&text));
+    TrialRecord { trial, params, state, attempts, metrics, result }
+}
+
+/// The lines of a metrics file. A resumed trial repeats steps, and its last word counts: a line
+/// replaces what was written for its step, and drops what an earlier attempt wrote for later ones.
+/// A torn line is no line.
+fn metrics(text: &[u8]) -> Vec<MetricLine> {
+    let mut lines = BTreeMap::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let Ok(line) = serde_json::from_slice::<MetricLine>(line) else { continue };
+        let (step, order) = match &line {
+            MetricLine::Train { step, .. } => (*step, 0),
+            MetricLine::Validation { step, .. } => (*step, 1),
+        };
+        drop(lines.split_off(&(step.saturating_add(1), 0)));
+        lines.insert((step, order), line);
+    }
+    lines.into_values().collect()
+}
+
+/// Trials on disk that are not among these.
+fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, AppError> {
+    let mut removed = on_disk(layout)?;
+    for record in trials {
+        removed.remove(&record.trial.id);
+    }
+    Ok(removed.into_iter().collect())
+}
+
+/// Every trial that has a folder, also those that the sweep no longer has.
+///
+/// # Errors
+/// When the folder of all trials cannot be read.
+pub fn on_disk(layout: &Layout) -> Result<BTreeSet<TrialId>, AppError> {
+    let folder = layout.trials();
+    let failed = |error| AppError::file("read", &folder, &error);
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(error) => return Err(failed(error)),
+    };
+    let mut found = BTreeSet::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        found.extend(name.to_str().and_then(|name| name.parse::<TrialId>().ok()));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(step: u64, loss: f64) -> String {
+        let line = MetricLine::Train {
+            step,
+            epoch: 0.0,
+            loss,
+            ema_loss: loss,
+            learning_rate: 0.0,
+            grad_norm: 0.0,
+            rows_per_s: 0.0,
+            tokens_per_s: 0.0,
+        };
+        serde_json::to_string(&line).unwrap()
+    }
+
+    fn read(lines: &[String]) -> Vec<(u64, f64)> {
+        metrics(lines.join("\n").as_bytes())
+            .into_iter()
+            .map(|line| match line {
+                MetricLine::Train { step, loss, .. } => (step, loss),
+                MetricLine::Validation { .. } => panic!("none was written"),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_last_attempt_counts_and_a_torn_line_does_not() {
+        let torn = line(3, 9.0)[..20].to_owned();
+        let mut lines = vec![line(1, 1.0), line(2, 1.0), line(3, 1.0), line(4, 1.0), torn];
+        assert_eq!(read(&lines).len(), 4);
+        lines.push(line(2, 2.0));
+        lines.push(line(3, 2.0));
+        assert_eq!(read(&lines), [(1, 1.0), (2, 2.0), (3, 2.0)]);
+    }
+}

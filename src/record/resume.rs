@@ -1,0 +1,194 @@
+//! Owns what becomes of each trial when a sweep is started again.
+//!
+//! [`decide`] is the whole decision table and is pure; [`look`] gathers what it decides from.
+//! A trial with a valid result is done whatever the journal says: the crash may have come between.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+use safetensors::tensor::Metadata;
+
+use crate::disk::files;
+use crate::disk::layout::Layout;
+use crate::record::history::{History, LastWord};
+use crate::values::{TrialId, TrialResult};
+
+/// The largest header that is believed, in bytes; that of safetensors itself.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// What is known of a trial when the sweep is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Evidence {
+    /// What the journal told last.
+    pub told: Told,
+    /// Whether a valid result is in place.
+    pub result: bool,
+    /// Whether there is a checkpoint to go on from.
+    pub checkpoint: Checkpoint,
+}
+
+/// What the journal told last about a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Nothing.
+    Nothing,
+    /// It was started and did not end.
+    Started,
+    /// It failed for good.
+    Failed,
+}
+
+/// The state of a trial's last checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checkpoint {
+    /// It can be read.
+    Readable,
+    /// There is none.
+    Missing,
+    /// There is a file that is not a whole checkpoint.
+    Damaged,
+}
+
+/// What becomes of a trial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It stays on disk and is not scheduled: the sweep no longer has it.
+    Leave,
+    /// It stays done, or failed.
+    Keep,
+    /// It goes on at its checkpoint's step.
+    Continue,
+    /// It was started before and starts anew.
+    Restart,
+    /// It starts for the first time.
+    Run,
+}
+
+/// The decision table.
+#[must_use]
+pub fn decide(in_sweep: bool, evidence: Evidence, retry_failed: bool) -> Decision {
+    let Evidence { told, result, checkpoint } = evidence;
+    match (in_sweep, result, told) {
+        (false, _, _) => Decision::Leave,
+        (true, true, _) => Decision::Keep,
+        (true, false, Told::Nothing) => Decision::Run,
+        (true, false, Told::Failed) if !retry_failed => Decision::Keep,
+        (true, false, Told::Failed | Told::Started) => match checkpoint {
+            Checkpoint::Readable => Decision::Continue,
+            Checkpoint::Missing | Checkpoint::Damaged => Decision::Restart,
+        },
+    }
+}
+
+/// Gathers the evidence about one trial.
+#[must_use]
+pub fn look(layout: &Layout, history: &History, id: TrialId) -> Evidence {
+    let told = match history.trials.get(&id).map(|seen| &seen.last) {
+        None => Told::Nothing,
+        // A finished trial whose result is gone counts as started: it has to be done again.
+        Some(
+            LastWord::Launching { .. }
+            | LastWord::Running { .. }
+            | LastWord::Interrupted
+            | LastWord::Finished,
+        ) => Told::Started,
+        Some(LastWord::Failed(_)) => Told::Failed,
+    };
+    let result = result(layout, id).is_some();
+    Evidence { told, result, checkpoint: checkpoint(&layout.last_checkpoint(id)) }
+}
+
+/// A trial's result, where a valid one is in place.
+#[must_use]
+pub fn result(layout: &Layout, id: TrialId) -> Option<TrialResult> {
+    let result: Option<TrialResult> = files::read_sealed(&layout.result(id)).ok().flatten();
+    result.filter(|result| result.trial == id)
+}
+
+/// The state of a checkpoint file: its header must parse and its length must be what that says.
+#[must_use]
+pub fn checkpoint(path: &Path) -> Checkpoint {
+    match whole(path) {
+        Ok(true) => Checkpoint::Readable,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Checkpoint::Missing,
+        Ok(false) | Err(_) => Checkpoint::Damaged,
+    }
+}
+
+fn whole(path: &Path) -> io::Result<bool> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut size = [0; 8];
+    file.read_exact(&mut size)?;
+    let header = u64::from_le_bytes(size);
+    if header > MAX_HEADER.min(length) {
+        return Ok(false);
+    }
+    let mut text = Vec::new();
+    file.take(header).read_to_end(&mut text)?;
+    Ok(serde_json::from_slice::<Metadata>(&text)
+        .is_ok_and(|metadata| 8 + header + metadata.data_len() as u64 == length))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use safetensors::tensor::{Dtype, TensorView};
+
+    /// The table of the architecture's chapter on resume, row by row, in words.
+    fn oracle(in_sweep: bool, evidence: Evidence, retry_failed: bool) -> Decision {
+        if !in_sweep {
+            return Decision::Leave;
+        }
+        let journal = if evidence.result {
+            "done"
+        } else if evidence.told == Told::Failed {
+            "failed"
+        } else if evidence.told == Told::Started {
+            "running at the crash, or interrupted"
+        } else {
+            "never seen"
+        };
+        let readable = evidence.checkpoint == Checkpoint::Readable;
+        match (journal, readable, retry_failed) {
+            ("done", _, _) | ("failed", _, false) => Decision::Keep,
+            ("never seen", _, _) => Decision::Run,
+            (_, true, _) => Decision::Continue,
+            (_, false, _) => Decision::Restart,
+        }
+    }
+
+    #[test]
+    fn every_case_agrees_with_the_table() {
+        for in_sweep in [true, false] {
+            for told in [Told::Nothing, Told::Started, Told::Failed] {
+                for result in [true, false] {
+                    for checkpoint in [Checkpoint::Readable, Checkpoint::Missing, Checkpoint::Damaged] {
+                        for retry in [true, false] {
+                            let evidence = Evidence { told, result, checkpoint };
+                            let expected = oracle(in_sweep, evidence, retry);
+                            assert_eq!(decide(in_sweep, evidence, retry), expected, "{evidence:?}");
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_readable_only_as_a_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("last.safetensors");
+        assert_eq!(checkpoint(&path), Checkpoint::Missing);
+        let data = [0; 16];
+        let tensor = TensorView::new(Dtype::F32, vec![2, 2], &data).unwrap();
+        let whole = safetensors::serialize([("weight", tensor)], None).unwrap();
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert_eq!(checkpoint(&path), Checkpoint::Damaged, "{length} bytes");
+        }
+        std::fs::write(&path, &whole).unwrap();
+        assert_eq!(checkpoint(&path), Checkpoint::Readable);
+    }
+}

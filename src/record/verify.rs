@@ -1,0 +1,238 @@
+//! Owns the check of a run's folder: every file that has a checksum against it, and the others for
+//! whether they can be read. Says what is damaged and what the next run makes of it; changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::data::store::TokenStore;
+use crate::disk::layout::Layout;
+use crate::disk::{files, lock};
+use crate::error::AppError;
+use crate::job::store_key;
+use crate::record;
+use crate::record::history::History;
+use crate::record::resume::{self, Checkpoint, Decision, Evidence};
+use crate::record::{checkpoint, journal};
+use crate::sweep::SweepSpec;
+use crate::values::{Keep, MetricLine, Trial, TrialId, TrialResult, quantity};
+
+/// What was looked at, and what was found.
+#[derive(Debug, Default, Serialize)]
+pub struct Verification {
+    /// Whether a run was at work meanwhile, so that files may have changed.
+    pub live: bool,
+    /// Entries of the journal.
+    pub entries: usize,
+    /// Results in place.
+    pub results: usize,
+    /// Metric files.
+    pub metrics: usize,
+    /// Checkpoints.
+    pub checkpoints: usize,
+    /// Token stores of this sweep.
+    pub stores: usize,
+    /// What is wrong.
+    pub findings: Vec<Finding>,
+}
+
+/// Something that is not as it was written.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The file or folder.
+    pub path: PathBuf,
+    /// What is wrong with it.
+    pub problem: String,
+    /// What the next run does about it.
+    pub next: String,
+    /// Whether it is damaged; a crash leaves some things that are not.
+    pub damaged: bool,
+}
+
+impl Verification {
+    /// Number of things that are damaged.
+    #[must_use]
+    pub fn damaged(&self) -> usize {
+        self.findings.iter().filter(|finding| finding.damaged).count()
+    }
+
+    fn damage(&mut self, path: PathBuf, problem: impl Into<String>, next: impl Into<String>) {
+        let (problem, next) = (problem.into(), next.into());
+        self.findings.push(Finding { path, problem, next, damaged: true });
+    }
+}
+
+/// Looks at everything in a run's folder, and at the token stores of its sweep. Takes no lock.
+///
+/// # Errors
+/// When the folder of the trials cannot be read.
+pub fn verify(layout: &Layout) -> Result<Verification, AppError> {
+    let mut found = Verification { live: lock::is_held(&layout.lock()), ..Verification::default() };
+    let history = check_journal(layout, &mut found);
+    let sweep = check_sweep(layout, &mut found);
+    let trials = sweep.iter().flat_map(SweepSpec::trials).map(|trial| (trial.id, trial));
+    let trials: BTreeMap<TrialId, Trial> = trials.collect();
+    for id in record::on_disk(layout)? {
+        Look { layout, history: &history, id, in_sweep: trials.get(&id) }.check(&mut found);
+    }
+    if let Some(sweep) = &sweep {
+        check_stores(layout, sweep, &mut found);
+    }
+    Ok(found)
+}
+
+fn check_journal(layout: &Layout, found: &mut Verification) -> History {
+    let path = layout.journal();
+    match journal::read(&path) {
+        Err(error) => {
+            found.damage(path, error.to_string(), "the next run refuses it: move it away first");
+            History::default()
+        }
+        Ok(replay) => {
+            found.entries = replay.entries.len();
+            let torn = replay.dropped_entries == 0;
+            if let Some(problem) = replay.dropped().filter(|_| !(torn && found.live)) {
+                let next = if torn {
+                    "nothing: a crash leaves it so, and it is cut off"
+                } else {
+                    "the whole is kept aside; trials with a result stay done, others are checked again"
+                };
+                found.findings.push(Finding { path, problem, next: next.to_owned(), damaged: !torn });
+            }
+            History::of(&replay.entries)
+        }
+    }
+}
+
+fn check_sweep(layout: &Layout, found: &mut Verification) -> Option<SweepSpec> {
+    let path = layout.sweep();
+    match read(files::read_json(&path)) {
+        Ok(sweep) => sweep,
+        Err(problem) => {
+            found.damage(path, problem, "it is written anew; until then no command can look at the run");
+            None
+        }
+    }
+}
+
+fn check_stores(layout: &Layout, sweep: &SweepSpec, found: &mut Verification) {
+    let keys: BTreeSet<_> = stores_of(sweep).collect();
+    for folder in keys.into_iter().map(|key| Layout::store(layout.stores(), key)) {
+        if folder.exists() {
+            found.stores += 1;
+            if let Err(error) = TokenStore::open(&folder) {
+                found.damage(folder, error.to_string(), "it is made again from the data file");
+            }
+        }
+    }
+}
+
+/// The names of the token stores that a sweep's trials read.
+pub(super) fn stores_of(sweep: &SweepSpec) -> impl Iterator<Item = crate::values::ContentHash> {
+    let store = |task, model: &crate::families::ModelSpec| store_key(task, model.tokenizer_content);
+    sweep.configurations.iter().map(move |one| store(sweep.task(one), sweep.model(one)))
+}
+
+/// A trial that has a folder.
+struct Look<'a> {
+    layout: &'a Layout,
+    history: &'a History,
+    id: TrialId,
+    /// What it is, where the sweep has it.
+    in_sweep: Option<&'a Trial>,
+}
+
+impl Look<'_> {
+    fn check(&self, found: &mut Verification) {
+        let Self { layout, id, .. } = *self;
+        let path = layout.trial_file(id);
+        match read(files::read_json::<Trial>(&path)) {
+            Ok(Some(trial)) if trial.id == id => {}
+            Ok(None) => {}
+            Ok(Some(_)) => {
+                found.damage(path, "it is that of another trial", self.or_nothing("it is written anew"))
+            }
+            Err(problem) => found.damage(path, problem, self.or_nothing("it is written anew")),
+        }
+        self.check_metrics(found);
+        let [last, best] = [layout.last_checkpoint(id), layout.best_checkpoint(id)].map(|path| {
+            let state = checkpoint::verify(&path, id);
+            found.checkpoints += usize::from(state != Ok(None));
+            (path, state)
+        });
+        let damaged = [&last, &best].into_iter().any(|(_, state)| state.is_err());
+        let done = self.check_result(damaged, found);
+        for ((path, state), kept_by) in [(last, Keep::Last), (best, Keep::Best)] {
+            if let Err(problem) = state {
+                found.damage(path, problem, self.or_nothing(&self.without_checkpoint(done, kept_by)));
+            }
+        }
+    }
+
+    /// Whether the trial has a result that can be used.
+    fn check_result(&self, damaged_checkpoint: bool, found: &mut Verification) -> bool {
+        let path = self.layout.result(self.id);
+        let problem = match read(files::read_sealed::<TrialResult>(&path)) {
+            Ok(None) => return false,
+            Ok(Some(result)) if result.trial == self.id => {
+                found.results += 1;
+                return true;
+            }
+            Ok(Some(_)) => "it is that of another trial".to_owned(),
+            Err(problem) => problem,
+        };
+        let seen = resume::look(self.layout, self.history, self.id);
+        let checkpoint = if damaged_checkpoint { Checkpoint::Damaged } else { seen.checkpoint };
+        let next = match resume::decide(true, Evidence { checkpoint, ..seen }, false) {
+            Decision::Continue => "the trial continues from its last checkpoint",
+            Decision::Run if checkpoint == Checkpoint::Readable => {
+                "the trial continues from its last checkpoint"
+            }
+            Decision::Run | Decision::Restart => "the trial starts over",
+            Decision::Keep | Decision::Leave => "nothing: the trial counts as failed",
+        };
+        found.damage(path, problem, self.or_nothing(next));
+        false
+    }
+
+    fn check_metrics(&self, found: &mut Verification) {
+        let path = self.layout.metrics(self.id);
+        let Ok(text) = fs::read(&path) else { return };
+        found.metrics += 1;
+        // What comes behind the last line end was torn by a crash, or is being written.
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines = text[..whole].split_inclusive(|byte| *byte == b'\n');
+        let damaged = lines.filter(|line| serde_json::from_slice::<MetricLine>(line).is_err()).count();
+        if damaged > 0 {
+            let problem = format!("{} cannot be read", quantity::counted(damaged, "line"));
+            found.damage(path, problem, self.or_nothing("curves lack these points"));
+        }
+    }
+
+    fn without_checkpoint(&self, done: bool, kept_by: Keep) -> String {
+        if !done {
+            return "the trial starts over".to_owned();
+        }
+        let keep = self.in_sweep.map(|trial| trial.configuration.training.keep);
+        if keep == Some(kept_by) {
+            let result = self.layout.result(self.id);
+            return format!(
+                "the result stays, but its weights are lost; to train them again, delete `{}`",
+                result.display()
+            );
+        }
+        "nothing needs it any more; `lorasweep gc` removes it".to_owned()
+    }
+
+    fn or_nothing(&self, next: &str) -> String {
+        let removed = "nothing: the sweep no longer has the trial";
+        if self.in_sweep.is_some() { next } else { removed }.to_owned()
+    }
+}
+
+/// A file's value, or what is wrong with it.
+fn read<T>(found: std::io::Result<Option<T>>) -> Result<Option<T>, String> {
+    found.map_err(|error| error.to_string())
+}

@@ -1,0 +1,115 @@
+//! Owns what a configuration's id is the hash of: everything that decides its results, and nothing else.
+
+use serde::Serialize;
+
+use super::OwnHead;
+use crate::families::{Architecture, ModelSpec, Weights};
+use crate::tasks::{Cleaning, Objective, Reading, Task};
+use crate::values::ContentHash;
+use crate::values::{Configuration, ConfigurationId, Method, Training};
+
+/// Changes whenever training would give another result for the same settings.
+const TRAINING_VERSION: u32 = 2;
+
+/// The configurations of a task and a model that start from the model's weights, or of those that do
+/// not. Most of what their ids are made from they have in common: it is written once for all of them.
+#[derive(Clone, Debug)]
+pub struct Family {
+    task: String,
+    model: String,
+    /// The [`Identity`] as JSON text, to be closed behind what differs.
+    identity: Vec<u8>,
+    /// The outputs of the model's own head, as JSON text behind its key, where [`Method::Base`] has it.
+    own_head: Vec<u8>,
+}
+
+impl Family {
+    /// The family of this task and model; training from scratch takes a model's shapes, never its weights.
+    #[must_use]
+    pub fn of(task: &Task, model: &ModelSpec, scratch: bool) -> Self {
+        let (weights, weights_seed) = match &model.weights {
+            Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent if scratch => (None, None),
+            Weights::Folder { content, .. } => (Some(*content), None),
+            Weights::Random { seed } => (None, Some(*seed)),
+            // Nothing but its name tells a model without weights from another one of its shapes.
+            Weights::Absent => (Some(ContentHash::of_bytes(model.name.as_bytes())), None),
+        };
+        let identity = Identity {
+            version: TRAINING_VERSION,
+            task: TaskIdentity {
+                objective: &task.objective,
+                files: task.contents(),
+                columns: task.columns.as_deref(),
+                reading: &task.reading,
+                cleaning: &task.cleaning,
+                max_length: task.max_length,
+                rows: (task.rows, task.test_rows, task.sample_seed),
+                test_fraction: task.test_fraction,
+            },
+            weights,
+            weights_seed,
+            tokenizer: model.tokenizer_content,
+            architecture: &model.architecture,
+        };
+        let mut identity = json(&identity);
+        identity.pop();
+        let outputs = OwnHead::of(task, model).outputs();
+        let own_head = outputs.map(|outputs| [b",\"head\":", &json(&outputs)[..]].concat());
+        let own_head = own_head.unwrap_or_default();
+        Self { task: task.name.clone(), model: model.name.clone(), identity, own_head }
+    }
+
+    /// What the id of one of the family is the hash of: everything that decides its results, as a
+    /// JSON object.
+    #[must_use]
+    pub fn identity(&self, method: &Method, training: &Training) -> Vec<u8> {
+        let head = if *method == Method::Base { &self.own_head[..] } else { &[] };
+        let rest = [b",\"method\":", &json(method)[..], b",\"training\":", &json(training)[..], head, b"}"];
+        [&self.identity[..], &rest.concat()[..]].concat()
+    }
+
+    /// One of the family.
+    #[must_use]
+    pub fn configuration(&self, method: Method, training: Training) -> Configuration {
+        let identity = self.identity(&method, &training);
+        let id = ConfigurationId::of(ContentHash::of_bytes(&identity));
+        Configuration { id, task: self.task.clone(), model: self.model.clone(), method, training }
+    }
+}
+
+impl Configuration {
+    /// A configuration, its id made from everything that decides its results.
+    #[must_use]
+    pub fn new(task: &Task, model: &ModelSpec, method: Method, training: Training) -> Self {
+        Family::of(task, model, method == Method::Scratch).configuration(method, training)
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("identity values are plain structs with string keys")
+}
+
+/// What a configuration's id is the hash of, with its `method` and its `training` behind it, and the
+/// outputs of the model's own `head` where that is evaluated. Paths and names are absent on purpose.
+#[derive(Serialize)]
+struct Identity<'a> {
+    version: u32,
+    task: TaskIdentity<'a>,
+    weights: Option<ContentHash>,
+    weights_seed: Option<u64>,
+    tokenizer: ContentHash,
+    architecture: &'a Architecture,
+}
+
+#[derive(Serialize)]
+struct TaskIdentity<'a> {
+    objective: &'a Objective,
+    files: [Option<ContentHash>; 3],
+    columns: Option<&'a [String]>,
+    #[serde(skip_serializing_if = "Reading::is_default")]
+    reading: &'a Reading,
+    cleaning: &'a Cleaning,
+    max_length: usize,
+    rows: (Option<usize>, Option<usize>, u64),
+    test_fraction: Option<f64>,
+}

@@ -1,0 +1,99 @@
+//! Owns the checked sweep: its configurations, tasks and models, and what their ids are made of. `spec`
+//! reads one from a file; `changes` compares it with an earlier one.
+
+pub mod changes;
+pub mod devices;
+mod identity;
+mod own_head;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+pub use devices::DeviceRequest;
+pub use identity::Family;
+pub use own_head::{By, OwnHead};
+
+use crate::data::card::Card;
+use crate::families::ModelSpec;
+use crate::tasks::Task;
+use crate::values::{Configuration, Metric, Splitting, Trial};
+
+/// A checked sweep. Only [`spec::load`](crate::spec::load) makes one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepSpec {
+    /// Name of the sweep and of its folders.
+    pub name: String,
+    /// What to learn from which data, by name: all of one kind of objective.
+    pub tasks: BTreeMap<String, Arc<Task>>,
+    /// The models that some configuration uses, by name.
+    pub models: BTreeMap<String, ModelSpec>,
+    /// The grid's points in file order, each once.
+    pub configurations: Vec<Arc<Configuration>>,
+    /// How training rows are divided.
+    pub splitting: Splitting,
+    /// The metric that selects, where the sweep names another one than its tasks have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub select: Option<Metric>,
+    /// The devices to use.
+    pub devices: DeviceRequest,
+    /// What is allowed but worth saying, for example a grid that varies alpha with one learning rate.
+    pub warnings: Vec<String>,
+    /// What is in each task's data, with what is worth saying of it, in the tasks' order. None in
+    /// records from before there were cards.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cards: Vec<Card>,
+}
+
+impl SweepSpec {
+    /// What is allowed but worth saying, of the sweep file and of the data.
+    pub fn all_warnings(&self) -> impl Iterator<Item = String> + '_ {
+        self.warnings.iter().cloned().chain(self.cards.iter().flat_map(Card::warning_lines))
+    }
+
+    /// The task that a configuration learns.
+    ///
+    /// # Panics
+    /// When the configuration is not one of a checked sweep's.
+    #[must_use]
+    pub fn task(&self, configuration: &Configuration) -> &Arc<Task> {
+        self.tasks.get(&configuration.task).expect("a checked sweep holds the tasks it uses")
+    }
+
+    /// The model that a configuration starts from.
+    ///
+    /// # Panics
+    /// When the configuration is not one of a checked sweep's.
+    #[must_use]
+    pub fn model(&self, configuration: &Configuration) -> &ModelSpec {
+        self.models.get(&configuration.model).expect("a checked sweep holds the models it uses")
+    }
+
+    /// The task of sweeps that have one, and the first by name of the others: what all tasks of a
+    /// sweep have in common can be read from it.
+    ///
+    /// # Panics
+    /// When there is no task: a checked sweep has one.
+    #[must_use]
+    pub fn first_task(&self) -> &Arc<Task> {
+        self.tasks.values().next().expect("a checked sweep has a task")
+    }
+
+    /// The metric that selects.
+    #[must_use]
+    pub fn selecting(&self) -> Metric {
+        self.select.unwrap_or_else(|| self.first_task().objective.primary())
+    }
+
+    /// Every trial: configurations in grid order, folds innermost.
+    #[must_use]
+    pub fn trials(&self) -> Vec<Trial> {
+        self.configurations
+            .iter()
+            .flat_map(|c| (0..self.splitting.splits()).map(|fold| Trial::new(c, self.splitting, fold)))
+            .collect()
+    }
+}

@@ -1,0 +1,316 @@
+//! Owns what is to be learned from which data. Reads no file: hashes, labels and counts are facts
+//! that the survey of the data found.
+
+mod reading;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::families::Head;
+use crate::values::{ContentHash, Metric};
+
+pub use reading::{FileFormat, Reading};
+
+/// A checked task: every column exists, every label is known, no file is empty.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Its name in the sweep's `tasks`; [`Task::ONLY`] where the sweep has one task.
+    pub name: String,
+    /// What is learned.
+    pub objective: Objective,
+    /// Rows to train and select on.
+    pub train: DataFile,
+    /// Rows to select on, where the sweep names a file for them.
+    pub validation: Option<DataFile>,
+    /// Held-out rows: evaluated once per trial, never used to select.
+    pub test: Option<DataFile>,
+    /// Share of the drawn training rows that is held out as test rows, where there is no test file:
+    /// in (0, 1), classes in proportion.
+    pub test_fraction: Option<f64>,
+    /// Number of these test rows, where rare classes make it another one than the share says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_out: Option<usize>,
+    /// Names for the columns of files without a header row; `None` where the first row names them.
+    pub columns: Option<Vec<String>>,
+    /// How the files are read where their names and bytes do not say.
+    #[serde(default, skip_serializing_if = "Reading::is_default")]
+    pub reading: Reading,
+    /// What is done to texts, and which rows are left out, before anything else.
+    pub cleaning: Cleaning,
+    /// Longest sequence, in tokens, special tokens included.
+    pub max_length: usize,
+    /// Rows to draw from the training file; all where absent.
+    pub rows: Option<usize>,
+    /// Rows to draw from the test file; all where absent.
+    pub test_rows: Option<usize>,
+    /// Seed of the draws.
+    pub sample_seed: u64,
+}
+
+/// What is learned.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Objective {
+    /// One label per text, or per pair of texts.
+    Classification(Classification),
+    /// The next token of running text.
+    LanguageModelling(LanguageModelling),
+    /// The answer to a question about a text, generated.
+    QuestionAnswering(QuestionAnswering),
+}
+
+/// One label per text, or per pair of texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classification {
+    /// Columns that make up the text, joined by one space in this order.
+    pub text: Vec<String>,
+    /// Columns that make up the second text of a pair; empty for single texts.
+    pub pair: Vec<String>,
+    /// Column that holds the label.
+    pub label: String,
+    /// Class names after the map, in the order of their indices.
+    pub labels: Vec<String>,
+    /// What the file calls a class, to the class's name: renames, and merges where names repeat.
+    /// Values that are not in it keep their name.
+    pub label_map: BTreeMap<String, String>,
+    /// What the file calls the labels whose rows are left out; the empty text where a missing label
+    /// is one of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dropped_labels: BTreeSet<String>,
+}
+
+/// The next token of running text.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LanguageModelling {
+    /// Columns that make up the text, joined by one space in this order; empty for plain text files.
+    pub text: Vec<String>,
+    /// How rows become sequences.
+    pub layout: TextLayout,
+}
+
+/// How the rows of a text become sequences.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TextLayout {
+    /// Rows are joined, each followed by the end-of-text token, and cut into blocks of `max_length`.
+    Blocks,
+    /// Each row is a sequence of its own, cut at `max_length`.
+    Documents,
+}
+
+/// The answer to a question about a text, generated. Loss is taken on the answer and its end alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuestionAnswering {
+    /// The prompt, with `{context}` and `{question}` in it.
+    pub template: String,
+    /// Longest generated answer, in tokens.
+    pub max_new_tokens: usize,
+    /// What becomes of questions without an answer; where absent, there may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswerable: Option<Unanswerable>,
+}
+
+/// What becomes of questions without an answer, as SQuAD 2.0 has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswerable {
+    /// They are left out.
+    Drop,
+    /// This text is their answer.
+    Answer(String),
+}
+
+/// What is done to texts, and which rows are left out, before anything else.
+#[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
+pub struct Cleaning {
+    /// Remove HTML tags and read HTML entities as the characters they stand for.
+    pub strip_html: bool,
+    /// Put a space for all that is no letter, digit or white space.
+    pub strip_symbols: bool,
+    /// Leave out rows whose text has fewer words.
+    pub min_words: Option<usize>,
+    /// Leave out classes with fewer rows.
+    pub min_label_rows: Option<usize>,
+}
+
+/// A data file and what the survey found in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Hash of its bytes.
+    pub content: ContentHash,
+    /// Rows that cleaning leaves, the header not counted.
+    pub rows: usize,
+    /// Rows before cleaning; `None` in records of before this was noted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows_read: Option<usize>,
+    /// Bytes of those rows' texts: what estimates of token counts start from.
+    pub text_bytes: u64,
+}
+
+/// Which of a task's rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The training file's rows (also those that a fold holds out).
+    Train,
+    /// The validation file's rows.
+    Validation,
+    /// The test rows.
+    Test,
+}
+
+/// English text has about so many bytes per token of a 50,000-word byte-pair encoding; estimates only.
+const BYTES_PER_TOKEN: u64 = 4;
+
+impl Objective {
+    /// What a model needs on top of its base.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        match self {
+            Self::Classification(c) => Head::Classifier { labels: c.labels.len() },
+            Self::LanguageModelling(_) | Self::QuestionAnswering(_) => Head::LanguageModel,
+        }
+    }
+
+    /// What trials are scored by, in the order of tables. The first selects where the sweep names none.
+    #[must_use]
+    pub fn metrics(&self) -> &'static [Metric] {
+        match self {
+            Self::Classification(_) => Metric::CLASSIFICATION,
+            Self::LanguageModelling(_) => Metric::LANGUAGE_MODELLING,
+            Self::QuestionAnswering(_) => Metric::QUESTION_ANSWERING,
+        }
+    }
+
+    /// The metric that selects where the sweep names none.
+    #[must_use]
+    pub fn primary(&self) -> Metric {
+        self.metrics()[0]
+    }
+
+    /// Class names; none where there are no classes.
+    #[must_use]
+    pub fn labels(&self) -> &[String] {
+        match self {
+            Self::Classification(c) => &c.labels,
+            Self::LanguageModelling(_) | Self::QuestionAnswering(_) => &[],
+        }
+    }
+}
+
+impl Task {
+    /// A sweep's only task: these labels for this text, with the defaults of a sweep file.
+    #[must_use]
+    pub fn classification(train: DataFile, text: &str, label: &str, labels: &[&str]) -> Self {
+        let objective = Objective::Classification(Classification {
+            text: vec![text.to_owned()],
+            pair: Vec::new(),
+            label: label.to_owned(),
+            labels: labels.iter().map(ToString::to_string).collect(),
+            label_map: BTreeMap::new(),
+            dropped_labels: BTreeSet::new(),
+        });
+        Self::new(Self::ONLY, objective, train)
+    }
+
+    /// A task with the defaults of a sweep file.
+    #[must_use]
+    pub fn new(name: &str, objective: Objective, train: DataFile) -> Self {
+        Self {
+            name: name.to_owned(),
+            objective,
+            train,
+            validation: None,
+            test: None,
+            test_fraction: None,
+            held_out: None,
+            columns: None,
+            reading: Reading::default(),
+            cleaning: Cleaning::default(),
+            max_length: Self::DEFAULT_MAX_LENGTH,
+            rows: None,
+            test_rows: None,
+            sample_seed: 42,
+        }
+    }
+
+    /// Longest sequence in tokens where the sweep does not say.
+    pub const DEFAULT_MAX_LENGTH: usize = 128;
+
+    /// The name of a sweep's only task.
+    pub const ONLY: &'static str = "task";
+
+    /// Rows drawn from the training file, those held out as test rows included.
+    #[must_use]
+    pub fn drawn_rows(&self) -> usize {
+        self.rows.map_or(self.train.rows, |n| n.min(self.train.rows))
+    }
+
+    /// Number of training rows after the draw.
+    #[must_use]
+    pub fn train_rows(&self) -> usize {
+        self.drawn_rows() - self.held_out()
+    }
+
+    /// Number of test rows after the draw; zero without any.
+    #[must_use]
+    pub fn test_rows(&self) -> usize {
+        let all = self.test.as_ref().map_or(self.held_out(), |file| file.rows);
+        self.test_rows.map_or(all, |n| n.min(all))
+    }
+
+    /// Whether trials are tested on rows of their own.
+    #[must_use]
+    pub fn is_tested(&self) -> bool {
+        self.test.is_some() || self.test_fraction.is_some()
+    }
+
+    /// Sequences that so many rows of a file become: an estimate from the texts' length where rows
+    /// are joined into blocks, else the number itself.
+    #[must_use]
+    pub fn sequences(&self, file: &DataFile, rows: usize) -> usize {
+        match &self.objective {
+            Objective::LanguageModelling(LanguageModelling { layout: TextLayout::Blocks, .. }) => {
+                let tokens = file.text_bytes / BYTES_PER_TOKEN * rows as u64 / file.rows.max(1) as u64;
+                usize::try_from(tokens).unwrap_or(usize::MAX).div_ceil(self.max_length).max(1)
+            }
+            Objective::Classification(_)
+            | Objective::LanguageModelling(_)
+            | Objective::QuestionAnswering(_) => rows,
+        }
+    }
+
+    /// Hashes of the files' bytes.
+    #[must_use]
+    pub fn contents(&self) -> [Option<ContentHash>; 3] {
+        [Some(&self.train), self.validation.as_ref(), self.test.as_ref()].map(|f| f.map(|f| f.content))
+    }
+
+    /// Rows of the training file that are held out as test rows.
+    fn held_out(&self) -> usize {
+        match (&self.test, self.test_fraction) {
+            (None, Some(fraction)) => {
+                self.held_out.unwrap_or_else(|| held_out_rows(self.drawn_rows(), fraction))
+            }
+            (Some(_), _) | (None, None) => 0,
+        }
+    }
+}
+
+/// How many of so many rows a share of them is, for tests or for validation: at least one, and one is
+/// left where there are two.
+#[must_use]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "row counts are far below 2^52, and a share of one lies between 0 and it"
+)]
+pub fn held_out_rows(rows: usize, fraction: f64) -> usize {
+    let wanted = (rows as f64 * fraction).round() as usize;
+    wanted.clamp(1.min(rows), rows.saturating_sub(1).max(1.min(rows)))
+}
