@@ -45,7 +45,8 @@
 //! | [`values`] | ids, trials, methods, settings, scores, failures, devices; random streams; how quantities are written |
 //! | [`disk`] | every path under `results/`, whole files, locks, files as memory |
 //! | [`families`] | model families: configurations, tensors, heads, exact parameter counts |
-//! | [`tasks`] | what is learned from which data |
+//! | [`tokenizer`] | the way between texts and token ids |
+//! | [`tasks`] | what is learned from which data: each kind of task in a file of its own |
 //! | [`sweep`] | the checked sweep, what ids are hashes of, what changed since an earlier sweep |
 //! | [`job`] | what a child process is given, and the lines it writes |
 //! | [`libtorch`] | where this process has libtorch from, and how the program came to be beside it |
@@ -102,6 +103,7 @@ pub mod sched;
 pub mod spec;
 pub mod sweep;
 pub mod tasks;
+pub mod tokenizer;
 pub mod train;
 pub mod ui;
 pub mod values;

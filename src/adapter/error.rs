@@ -5,10 +5,10 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::data::sources::SourceError;
-use crate::data::tokenizer::TokenizerError;
 use crate::error::AppError;
 use crate::families::ConfigError;
 use crate::model::weights::WeightsError;
+use crate::tokenizer::TokenizerError;
 
 /// An adapter or a model that cannot be used, or an output that cannot be made.
 #[derive(Debug, thiserror::Error)]

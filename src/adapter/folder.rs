@@ -12,8 +12,8 @@ use safetensors::tensor::TensorView;
 use serde_json::{Map, Value, json};
 
 use super::error::AdapterError;
-use crate::data::tokenizer;
 use crate::model::weights::Kind;
+use crate::tokenizer;
 
 /// What Python reads beside the files that decide what a tokenizer does.
 const BESIDE_TOKENIZER: [&str; 7] = [

@@ -6,13 +6,13 @@ use super::error::AdapterError;
 use super::manifest::{Problem, Purpose};
 use super::model::Loaded;
 use crate::data::questions::Prompts;
-use crate::data::tokenizer::{Sequence, Tokenizer};
 use crate::data::{batches, clean};
 use crate::families::Architecture;
 use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{Inputs, Model, UNSEEN};
 use crate::tasks::QuestionAnswering;
+use crate::tokenizer::{Sequence, Tokenizer};
 
 /// Most tokens in one batch, padding counted.
 const BATCH_TOKENS: usize = 4096;

@@ -1,6 +1,6 @@
 //! Owns how texts become the sequences of language modelling. Reads no file.
 
-use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
+use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
 
 /// Bytes of a running text that are tokenised at once, about.
 const PIECE: usize = 1 << 16;

@@ -14,4 +14,3 @@ pub mod questions;
 pub mod sample;
 pub mod sources;
 pub mod store;
-pub mod tokenizer;

@@ -8,12 +8,12 @@ use std::path::Path;
 use crate::data::questions::{PromptError, Prompts};
 use crate::data::sources::{self, Examples};
 use crate::data::store::{PartBuilder, Row, TokenStore};
-use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
 use crate::data::{language, sample};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::job::Prepare;
 use crate::tasks::{DataFile, Objective, Part, Task, TextLayout};
+use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
 use crate::values::Failure;
 
 /// Makes the store, unless it is there and intact. A damaged one is made again.

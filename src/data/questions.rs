@@ -3,8 +3,8 @@
 use rayon::prelude::*;
 
 use crate::data::sources::Question;
-use crate::data::tokenizer::{Sequence, Tokenizer, TokenizerError};
 use crate::tasks::QuestionAnswering;
+use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
 
 /// Makes prompts that leave room for their answers.
 #[derive(Clone, Copy, Debug)]

@@ -6,10 +6,10 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::data::tokenizer::{self, Tokenizer, TokenizerError};
 use crate::families::{self, Architecture, ConfigError, Evidence, Head, Parts};
 use crate::hub::Files;
 use crate::model::weights::{self, Checkpoint, MAX_CONFIG_BYTES, WeightsError};
+use crate::tokenizer::{self, Tokenizer, TokenizerError};
 use crate::values::ContentHash;
 
 use super::Purpose;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use crate::data::card::{self, Card, FileRows, Look};
 use crate::data::questions::PromptError;
 use crate::data::sources::{self, LeftOut, SourceError};
-use crate::data::tokenizer::Tokenizer;
 use crate::tasks::{DataFile, Part, Task};
+use crate::tokenizer::Tokenizer;
 
 use super::check_steps;
 use super::error::{Problem, Report};

@@ -8,11 +8,11 @@ use super::metrics::{AnswerTally, LanguageTally, Tally};
 use super::objective::{cross_entropy, predicted, token_losses};
 use crate::data::batches;
 use crate::data::store::PartView;
-use crate::data::tokenizer::{Tokenizer, TokenizerError};
 use crate::families::ModelSpec;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
 use crate::tasks::{Objective, Task};
+use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::values::{AnswerScores, ClassificationScores, LanguageScores, Scores};
 
 /// Most tokens in one evaluation batch, padding counted: enough to keep the cores busy, little

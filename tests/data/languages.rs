@@ -6,10 +6,10 @@ use std::sync::Arc;
 use lorasweep::data::prepare;
 use lorasweep::data::questions::fill;
 use lorasweep::data::store::{PartView, TokenStore};
-use lorasweep::data::tokenizer::Tokenizer;
 use lorasweep::disk::layout::Layout;
 use lorasweep::job::Prepare;
 use lorasweep::tasks::{Objective, Part, QuestionAnswering, Task, TextLayout};
+use lorasweep::tokenizer::Tokenizer;
 use lorasweep::values::{ContentHash, Failure};
 
 use super::support::{fixture, language, names, questions, shared, task, train_on, write};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use lorasweep::data::tokenizer::{Sequence, Tokenizer, files};
+use lorasweep::tokenizer::{Sequence, Tokenizer, files};
 use serde_json::Value;
 
 use super::support::{fixture, names, shared, write};

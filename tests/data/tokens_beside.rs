@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use lorasweep::data::tokenizer::{Tokenizer, files};
+use lorasweep::tokenizer::{Tokenizer, files};
 use tempfile::TempDir;
 
 use super::support::{fixture, write};

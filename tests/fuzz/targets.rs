@@ -5,7 +5,6 @@ use std::fs;
 use std::path::Path;
 
 use lorasweep::data::sources::{self, Fields, SurveyRequest};
-use lorasweep::data::tokenizer::{self, Tokenizer};
 use lorasweep::hub::{Hub, Settings};
 use lorasweep::model::weights;
 use lorasweep::record::checkpoint;
@@ -13,6 +12,7 @@ use lorasweep::record::history::History;
 use lorasweep::record::journal::{self, Journal};
 use lorasweep::spec::{self, Downloads, Overrides, Purpose};
 use lorasweep::tasks::{FileFormat, Reading, TextLayout};
+use lorasweep::tokenizer::{self, Tokenizer};
 
 use crate::{BETWEEN, Target};
 

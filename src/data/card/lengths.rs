@@ -8,8 +8,8 @@ use super::{Look, Used};
 use crate::data::language;
 use crate::data::questions::{PromptError, fill};
 use crate::data::sources::{Examples, Question};
-use crate::data::tokenizer::{Tokenizer, TokenizerError};
 use crate::tasks::{Objective, QuestionAnswering, TextLayout, held_out_rows};
+use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::values::Splitting;
 
 /// Most rows that are tokenised for a card.

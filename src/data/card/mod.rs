@@ -21,8 +21,8 @@ pub use self::warning::{Warning, named};
 use self::division::Division;
 use crate::data::questions::PromptError;
 use crate::data::sources::Examples;
-use crate::data::tokenizer::Tokenizer;
 use crate::tasks::{Objective, Part, Task};
+use crate::tokenizer::Tokenizer;
 use crate::values::Splitting;
 
 /// What is worth knowing of a task's rows.

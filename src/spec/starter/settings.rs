@@ -4,8 +4,8 @@
 
 use std::path::Path;
 
-use crate::data::tokenizer::Tokenizer;
 use crate::families::Architecture;
+use crate::tokenizer::Tokenizer;
 
 /// Optimiser steps of a trial that are aimed at.
 const STEPS: usize = 250;
