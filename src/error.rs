@@ -1,13 +1,43 @@
 //! Owns the errors that reach the user: text, hint, exit code. Prints nothing.
 
-use std::path::Path;
+use crate::adapter::AdapterError;
+use crate::disk::FileError;
+use crate::disk::lock::LockError;
+use crate::exec::devices::DeviceError;
+use crate::hub::HubError;
+use crate::record::RecordError;
+use crate::record::journal::JournalError;
+use crate::report::ReportError;
+use crate::spec::SpecErrors;
+use crate::values::shell;
 
 /// An error that ends a command.
 #[derive(Debug, thiserror::Error)]
 pub enum AppError {
     /// The sweep file is wrong; the text is the whole list of its errors.
     #[error("{0}")]
-    Spec(#[from] crate::spec::SpecErrors),
+    Spec(#[from] SpecErrors),
+    /// A model or data set cannot be fetched.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// An adapter or a model cannot be used.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// The machine has not the devices that are asked for.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// A run cannot be read.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A report cannot be written.
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    /// Another process is at work there.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file or folder cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// An argument or a file that the user named is wrong.
     #[error("{message}")]
     Input {
@@ -46,46 +76,98 @@ pub enum AppError {
 }
 
 impl AppError {
-    /// A file that cannot be read or written.
-    #[must_use]
-    pub fn file(action: &str, path: &Path, error: &std::io::Error) -> Self {
-        use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-
-        let message = format!("cannot {action} `{}`: {error}", path.display());
-        let full = "free some space: `lorasweep doctor` says what is left, and the same command continues";
-        let kinds = [
-            (PermissionDenied, "look at its owner and permissions with `ls -ld`"),
-            (StorageFull, full),
-            (QuotaExceeded, full),
-            (ReadOnlyFilesystem, "make its disk writable; the same command then continues"),
-        ];
-        let hint = kinds.into_iter().find_map(|(kind, hint)| (kind == error.kind()).then_some(hint));
-        let hint = hint.map(str::to_owned);
-        if matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem) {
-            return Self::Environment { message, hint };
-        }
-        Self::Input { message, hint }
-    }
-
     /// The documented exit code.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unexpected(_) => 1,
-            Self::Spec(_) | Self::Input { .. } => 2,
+            Self::Unexpected(_) | Self::Report(ReportError::Chart(_) | ReportError::Frames(_)) => 1,
+            Self::Spec(_) | Self::Input { .. } | Self::Adapter(_) => 2,
+            Self::Lock(LockError::InUse { .. }) | Self::Device(DeviceError::TooFewCores { .. }) => 2,
+            Self::Record(RecordError::NoRun { .. }) => 2,
+            Self::Record(RecordError::Journal(
+                JournalError::Header { .. } | JournalError::Version { .. } | JournalError::Entry { .. },
+            )) => 2,
+            Self::Hub(error) => {
+                if error.problem.is_of_environment() {
+                    5
+                } else {
+                    2
+                }
+            }
+            Self::File(error)
+            | Self::Lock(LockError::File(error))
+            | Self::Record(RecordError::File(error) | RecordError::Journal(JournalError::File(error)))
+            | Self::Report(ReportError::File(error)) => {
+                if error.is_of_disk() {
+                    5
+                } else {
+                    2
+                }
+            }
             Self::TrialsFailed { .. } => 3,
             Self::Interrupted { .. } => 4,
             Self::Environment { .. } => 5,
+            Self::Device(
+                DeviceError::AllBusy { .. }
+                | DeviceError::TooFewGpus { .. }
+                | DeviceError::NoSuchGpu { .. }
+                | DeviceError::NoGpu,
+            ) => 5,
         }
     }
 
     /// What to do next, where there is something.
     #[must_use]
-    pub fn hint(&self) -> Option<&str> {
+    pub fn hint(&self) -> Option<String> {
         match self {
             Self::Spec(_) | Self::Unexpected(_) => None,
-            Self::Input { hint, .. } | Self::Environment { hint, .. } => hint.as_deref(),
-            Self::TrialsFailed { hint, .. } | Self::Interrupted { hint } => Some(hint),
+            Self::Report(ReportError::Chart(_) | ReportError::Frames(_)) => None,
+            Self::Input { hint, .. } | Self::Environment { hint, .. } => hint.clone(),
+            Self::TrialsFailed { hint, .. } | Self::Interrupted { hint } => Some(hint.clone()),
+            Self::Hub(error) => Some(error.hint()),
+            Self::Adapter(error) => error.hint(),
+            Self::Device(error) => Some(error.hint()),
+            Self::Record(error) => error.hint().map(str::to_owned),
+            Self::Lock(LockError::InUse { folder, .. }) => {
+                let run = shell::quoted([&folder.to_string_lossy()]);
+                Some(format!("watch it with `lorasweep status {run}`, or stop it with Ctrl-C where it runs"))
+            }
+            Self::File(error)
+            | Self::Lock(LockError::File(error))
+            | Self::Report(ReportError::File(error)) => error.hint().map(str::to_owned),
         }
+    }
+}
+
+impl From<JournalError> for AppError {
+    fn from(error: JournalError) -> Self {
+        Self::Record(error.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn the_exit_code_says_who_can_mend_it() {
+        let file = |errno| FileError::new("write", Path::new("x"), io::Error::from_raw_os_error(errno));
+        let folder = Path::new("results/x").to_path_buf();
+        // ENOENT and EACCES are for the one who typed the path; ENOSPC and EROFS for the machine.
+        for (errno, code) in [(2, 2), (13, 2), (28, 5), (30, 5)] {
+            assert_eq!(AppError::from(file(errno)).exit_code(), code);
+            assert_eq!(AppError::from(LockError::from(file(errno))).exit_code(), code);
+            assert_eq!(AppError::from(RecordError::from(file(errno))).exit_code(), code);
+            assert_eq!(AppError::from(ReportError::from(file(errno))).exit_code(), code);
+            assert_eq!(AppError::from(JournalError::from(file(errno))).exit_code(), code);
+        }
+        assert_eq!(AppError::from(DeviceError::NoGpu).exit_code(), 5);
+        assert_eq!(AppError::from(DeviceError::TooFewCores { wanted: 3, have: 2 }).exit_code(), 2);
+        let in_use = AppError::from(LockError::InUse { folder, holder: "process 7 on a host".to_owned() });
+        assert_eq!(in_use.exit_code(), 2);
+        assert!(in_use.hint().unwrap().contains("lorasweep status results/x"));
     }
 }

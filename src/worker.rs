@@ -19,8 +19,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-use crate::disk::files;
 use crate::disk::layout::Layout;
+use crate::disk::{FileError, files};
 use crate::error::AppError;
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
@@ -43,9 +43,6 @@ pub fn run(job_file: &Path) -> u8 {
             let unheard = Arc::clone(&stop);
             thread::spawn(move || beat(&unheard, &over));
             match caught(|| work(&job, &stop)) {
-                Exit::Failed(Failure::BadData { message }) => {
-                    give_up(job_file, Some(&job), Failure::meant_by(message))
-                }
                 Exit::Failed(failure) => give_up(job_file, Some(&job), failure),
                 exit @ (Exit::Done | Exit::Interrupted) => exit,
             }
@@ -207,19 +204,20 @@ fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> E
 }
 
 fn summarise(layout: &Layout, configurations: &[ConfigurationId]) -> Result<(), Failure> {
-    let record = record::load(layout.run()).map_err(|error| told(&error))?;
+    let record = record::load(layout.run()).map_err(|error| told(&error.into()))?;
     let wanted: HashSet<_> = configurations.iter().collect();
     for (id, trials) in record.configurations().filter(|(id, _)| wanted.contains(id)) {
         let summary = report::summary::of_trials(&record, &[id], &trials);
         let path = layout.summary(id);
-        files::write_json(&path, &summary).map_err(|error| told(&AppError::file("write", &path, &error)))?;
+        files::write_json(&path, &summary)
+            .map_err(|error| told(&FileError::new("write", &path, error).into()))?;
     }
     Ok(())
 }
 
 fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
-    let record = record::load(layout.run()).map_err(|error| told(&error))?;
-    report::write(&record, folder).map(drop).map_err(|error| told(&error))
+    let record = record::load(layout.run()).map_err(|error| told(&error.into()))?;
+    report::write(&record, folder).map(drop).map_err(|error| told(&error.into()))
 }
 
 /// Leaves the reason where the parent looks for it: with the job, whose trials may go on elsewhere.
@@ -241,7 +239,10 @@ fn bad(message: String) -> Failure {
 
 /// An error in a child's failure file: its text and its hint.
 fn told(error: &AppError) -> Failure {
-    bad(error.hint().map_or_else(|| error.to_string(), |hint| format!("{error}; {hint}")))
+    match (Failure::of(error), error.hint()) {
+        (Failure::BadData { message }, Some(hint)) => bad(format!("{message}; {hint}")),
+        (failure, _) => failure,
+    }
 }
 
 #[cfg(test)]

@@ -14,8 +14,8 @@ use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::summary::{ConfigurationSummary, summarise};
 use lorasweep::report::{self, frames, html, markdown};
-use lorasweep::tasks::{Objective, Part};
-use lorasweep::values::{Keep, Method, Metric, Scores, Splitting};
+use lorasweep::tasks::Objective;
+use lorasweep::values::{Keep, Method, Metric, Part, Scores, Splitting};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 

@@ -8,8 +8,8 @@ use crate::record::{RunRecord, TrialRecord};
 use crate::report::format::scientific;
 use crate::report::statistics::Spread;
 use crate::report::summary;
-use crate::tasks::{DataFile, Part, Task};
-use crate::values::{Configuration, Method, Metric, Scores, TrialResult, quantity};
+use crate::tasks::{DataFile, Task};
+use crate::values::{Configuration, Method, Metric, Part, Scores, TrialResult, quantity};
 
 /// A set of rows' scores in a result, where they were scored.
 type ScoresOf = fn(&TrialResult) -> Option<Scores>;

@@ -5,7 +5,6 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::data::sources::SourceError;
-use crate::error::AppError;
 use crate::families::ConfigError;
 use crate::model::weights::WeightsError;
 use crate::tokenizer::TokenizerError;
@@ -214,7 +213,9 @@ pub enum AdapterError {
 
 impl AdapterError {
     /// What to do next, where there is something.
-    fn hint(&self) -> Option<String> {
+    /// What to do next, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
         let text = match self {
             Self::Unknown { .. } | Self::Shape { .. } => {
                 "give the base that the adapter was trained on with `--base`"
@@ -288,12 +289,5 @@ impl AdapterError {
     pub(super) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action: "write", path, source }
-    }
-}
-
-impl From<AdapterError> for AppError {
-    fn from(error: AdapterError) -> Self {
-        let (message, hint) = (error.to_string(), error.hint());
-        Self::Input { message, hint }
     }
 }

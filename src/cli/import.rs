@@ -8,6 +8,7 @@ use super::print_paths;
 use crate::adapter::import::{self, Request};
 use crate::adapter::manifest::Problem;
 use crate::adapter::{AdapterError, labels};
+use crate::disk::FileError;
 use crate::error::AppError;
 use crate::ui::output;
 
@@ -86,7 +87,7 @@ pub(super) fn call(args: &ImportArgs) -> Result<(), AppError> {
 }
 
 fn from_file(path: &Path) -> Result<Vec<String>, AppError> {
-    let text = std::fs::read_to_string(path).map_err(|error| AppError::file("read", path, &error))?;
+    let text = std::fs::read_to_string(path).map_err(FileError::of("read", path))?;
     let labels = labels::lines(&text);
     if labels.is_empty() {
         let reason = format!("are missing: `{}` has no line of text", path.display());

@@ -5,11 +5,12 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use super::{DeviceArgs, InitArgs, TaskKind, plan};
+use crate::disk::FileError;
 use crate::error::AppError;
 use crate::hub::{Hub, Reference};
 use crate::spec::{self, Downloads, Overrides, Purpose, Starter};
 use crate::ui::{output, phrase};
-use crate::values::quantity;
+use crate::values::{quantity, shell};
 
 /// The encoder that `make setup` fetches.
 const ENCODER: &str = ".assets/all-MiniLM-L6-v2";
@@ -43,13 +44,13 @@ pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
             message: format!("`{}` is there already", out.display()),
             hint: Some("`--out FILE` writes elsewhere; nothing was changed".to_owned()),
         }),
-        Err(error) => Err(AppError::file("write", out, &error)),
+        Err(error) => Err(FileError::new("write", out, error).into()),
     }
 }
 
 /// What to do next.
 fn next(out: &Path, text: &str) -> String {
-    let file = phrase::shell([out.to_string_lossy()]);
+    let file = shell::quoted([out.to_string_lossy()]);
     if text.contains(Starter::TO_CHANGE) {
         let change = Starter::TO_CHANGE;
         return format!("replace `{change}` with the name of a column, then `lorasweep check {file}`");
@@ -104,5 +105,5 @@ fn seen_from(sweep: &Path, path: &Path) -> Result<PathBuf, AppError> {
     if sweep.parent().is_none_or(|folder| folder.as_os_str().is_empty()) {
         return Ok(path.to_path_buf());
     }
-    std::path::absolute(path).map_err(|error| AppError::file("find", path, &error))
+    Ok(std::path::absolute(path).map_err(FileError::of("find", path))?)
 }

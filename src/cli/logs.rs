@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 
 use super::{TrialArgs, runs};
+use crate::disk::FileError;
 use crate::error::AppError;
 use crate::ui::output;
 
@@ -24,6 +25,6 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
                 trial.trial.id
             )),
         }),
-        Err(error) => Err(AppError::file("read", &path, &error)),
+        Err(error) => Err(FileError::new("read", &path, error).into()),
     }
 }

@@ -40,7 +40,8 @@ use crate::error::AppError;
 use crate::hub::Hub;
 use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind};
 use crate::sweep::SweepSpec;
-use crate::ui::{downloads, phrase};
+use crate::ui::downloads;
+use crate::values::shell;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -357,9 +358,9 @@ impl RunFolderArgs {
     fn typed(&self) -> String {
         let run = self.run.to_string_lossy();
         if self.results == std::path::Path::new("results") {
-            return phrase::shell([run]);
+            return shell::quoted([run]);
         }
-        phrase::shell([run, "--results".into(), self.results.to_string_lossy()])
+        shell::quoted([run, "--results".into(), self.results.to_string_lossy()])
     }
 }
 

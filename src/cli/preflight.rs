@@ -6,6 +6,7 @@ use rustix::fs::{Access, access};
 
 use super::DeviceArgs;
 use crate::cost::Estimate;
+use crate::disk::FileError;
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
 use crate::job::Work;
@@ -49,7 +50,7 @@ pub(super) fn folder(folder: &Path, within: &Path, option: &str) -> Result<(), A
 /// Makes sure that what the jobs leave has room under `results`.
 pub(super) fn disk(graph: &JobGraph, results: &Path) -> Result<(), AppError> {
     let needed: f64 = graph.iter().map(|(_, job)| job.estimate.disk_mib).sum();
-    let free = devices::disk_free_mib(results).map_err(|e| AppError::file("look at", results, &e))?;
+    let free = devices::disk_free_mib(results).map_err(FileError::of("look at", results))?;
     if mib(free) >= needed * DISK_MARGIN {
         return Ok(());
     }

@@ -19,7 +19,7 @@ use crate::sched::Policy;
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output, phrase};
-use crate::values::TrialId;
+use crate::values::{TrialId, shell};
 
 /// Pause before a failed job's second start: long enough for what a crash leaves to be cleared away.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -117,7 +117,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         output::say(&format!("report: {}", page.display()));
     }
     let layout = Layout::new(&args.results, &record.sweep.name);
-    let run = phrase::shell([layout.run().to_string_lossy()]);
+    let run = shell::quoted([layout.run().to_string_lossy()]);
     let continues = runs::again(record, None);
     if summary.left > 0 && !summary.retired.is_empty() {
         let devices: Vec<String> = summary.retired.iter().map(ToString::to_string).collect();

@@ -6,9 +6,9 @@ use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::record::journal::Typed;
 use crate::record::{self, RunRecord, TrialRecord};
+use crate::values::shell;
 
 use super::{RunFolderArgs, TrialArgs};
-use crate::ui::phrase;
 
 /// Ids that a message lists at most.
 const SHOWN_IDS: usize = 6;
@@ -62,11 +62,11 @@ fn command(typed: &Typed, here: &Path, extra: Option<&str>) -> String {
     let words = if typed.words.is_empty() { &placeholder[..] } else { &typed.words };
     let extra = extra.filter(|extra| words.iter().all(|word| word != extra));
     let line = std::iter::once("lorasweep").chain(words.iter().map(String::as_str)).chain(extra);
-    let line = phrase::shell(line);
+    let line = shell::quoted(line);
     if typed.words.is_empty() || typed.folder == here {
         return line;
     }
-    format!("cd {} && {line}", phrase::shell([typed.folder.to_string_lossy()]))
+    format!("cd {} && {line}", shell::quoted([typed.folder.to_string_lossy()]))
 }
 
 /// The one trial whose id begins with `prefix`.

@@ -12,9 +12,9 @@ use crate::data::{language, sample};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::job::Prepare;
-use crate::tasks::{DataFile, Objective, Part, Task, TextLayout};
+use crate::tasks::{DataFile, Objective, Task, TextLayout};
 use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
-use crate::values::Failure;
+use crate::values::{Failure, Part};
 
 /// Makes the store, unless it is there and intact. A damaged one is made again.
 ///
@@ -26,10 +26,11 @@ use crate::values::Failure;
 pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
     let folder = Layout::store(stores, prepare.store);
     let on_disk = |error: &io::Error| {
-        bad(format!(
+        let message = format!(
             "cannot write the token store to `{}`: {error}; make room or choose another folder with --results",
             stores.display()
-        ))
+        );
+        Failure::of_system(message, error)
     };
     fs::create_dir_all(stores).map_err(|e| on_disk(&e))?;
     let _lock = lock(&Layout::store_lock(stores, prepare.store)).map_err(|e| on_disk(&e))?;

@@ -2,8 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::tasks::Part;
-use crate::values::{ConfigurationId, ContentHash, TrialId};
+use crate::values::{ConfigurationId, ContentHash, Part, TrialId};
 
 /// The paths of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]

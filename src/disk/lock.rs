@@ -4,16 +4,31 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, flock};
 
-use crate::error::AppError;
-use crate::ui::phrase;
+use crate::disk::FileError;
 
 /// Readers look at the lock for an instant; this is how long one waits for them to be gone.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A lock that cannot be taken.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process holds it.
+    #[error("`{}` is in use by {holder}", folder.display())]
+    InUse {
+        /// The folder that it locks.
+        folder: PathBuf,
+        /// The process that holds it, for people.
+        holder: String,
+    },
+    /// Its file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+}
 
 /// The right to write to a run, for as long as it lives.
 #[derive(Debug)]
@@ -26,12 +41,12 @@ impl Lock {
     ///
     /// # Errors
     /// When another orchestrator holds it, with its name; or when the file cannot be written.
-    pub fn acquire(path: &Path) -> Result<Self, AppError> {
+    pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let (mut file, taken) = wait(path, FlockOperation::NonBlockingLockExclusive)?;
         if !taken {
             return Err(refusal(path, &mut file));
         }
-        write_holder(&mut file).map_err(|error| AppError::file("lock", path, &error))?;
+        write_holder(&mut file).map_err(FileError::of("lock", path))?;
         Ok(Self { _file: file })
     }
 
@@ -39,23 +54,23 @@ impl Lock {
     ///
     /// # Errors
     /// When somebody holds it alone, with its name; or when the file cannot be written.
-    pub fn share(path: &Path) -> Result<Self, AppError> {
+    pub fn share(path: &Path) -> Result<Self, LockError> {
         let (mut file, taken) = wait(path, FlockOperation::NonBlockingLockShared)?;
         if taken { Ok(Self { _file: file }) } else { Err(refusal(path, &mut file)) }
     }
 }
 
 /// Tries to take a lock for as long as readers may look at it.
-fn wait(path: &Path, operation: FlockOperation) -> Result<(File, bool), AppError> {
-    let failed = |error: io::Error| AppError::file("lock", path, &error);
+fn wait(path: &Path, operation: FlockOperation) -> Result<(File, bool), FileError> {
+    let failed = FileError::of("lock", path);
     let open = || {
         path.parent().map_or(Ok(()), fs::create_dir_all)?;
         OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
     };
-    let file = open().map_err(failed)?;
+    let file = open().map_err(&failed)?;
     let begun = Instant::now();
     loop {
-        if taken(&file, operation).map_err(failed)? {
+        if taken(&file, operation).map_err(&failed)? {
             return Ok((file, true));
         }
         if begun.elapsed() > PATIENCE {
@@ -94,17 +109,12 @@ fn write_holder(file: &mut File) -> io::Result<()> {
     file.sync_all()
 }
 
-fn refusal(path: &Path, file: &mut File) -> AppError {
+fn refusal(path: &Path, file: &mut File) -> LockError {
     let mut holder = String::new();
     if file.read_to_string(&mut holder).is_err() || holder.is_empty() {
         "another process".clone_into(&mut holder);
     }
-    let folder = path.parent().unwrap_or(path);
-    let run = phrase::shell([&folder.to_string_lossy()]);
-    AppError::Input {
-        message: format!("`{}` is in use by {holder}", folder.display()),
-        hint: Some(format!("watch it with `lorasweep status {run}`, or stop it with Ctrl-C where it runs")),
-    }
+    LockError::InUse { folder: path.parent().unwrap_or(path).to_path_buf(), holder }
 }
 
 #[cfg(test)]
@@ -127,7 +137,6 @@ mod tests {
         let error = Lock::acquire(&path).unwrap_err();
         let holder = format!("process {} on {}", std::process::id(), host_name());
         assert!(error.to_string().contains(&holder), "{error}");
-        assert!(error.hint().is_some());
         assert!(Lock::share(&path).is_err());
         drop(lock);
         assert!(!is_held(&path));

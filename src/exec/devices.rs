@@ -9,7 +9,6 @@ use nvml_wrapper::error::NvmlError;
 use serde::Serialize;
 use sysinfo::{CpuRefreshKind, System};
 
-use crate::error::AppError;
 use crate::sweep::DeviceRequest;
 use crate::values::{Device, Placement};
 
@@ -185,24 +184,84 @@ fn physical_core(core: usize) -> usize {
     first.parse().unwrap_or(core)
 }
 
+/// Devices that are asked for and are not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// Other processes compute on every GPU.
+    #[error("other processes compute on every GPU here ({visible})")]
+    AllBusy {
+        /// The GPUs, for people.
+        visible: String,
+    },
+    /// There are fewer GPUs.
+    #[error("{wanted} GPUs are asked for, {have} visible here ({visible})")]
+    TooFewGpus {
+        /// How many are asked for.
+        wanted: usize,
+        /// How many there are.
+        have: usize,
+        /// The GPUs, for people.
+        visible: String,
+    },
+    /// No GPU has this index.
+    #[error("there is no GPU `cuda:{index}`; visible here: {visible}")]
+    NoSuchGpu {
+        /// The index.
+        index: usize,
+        /// The GPUs, for people.
+        visible: String,
+    },
+    /// There is no GPU.
+    #[error("no NVIDIA GPU is visible")]
+    NoGpu,
+    /// There are fewer cores.
+    #[error("{wanted} CPU slots are asked for, each needs a core, and {have} may be used here")]
+    TooFewCores {
+        /// How many slots are asked for.
+        wanted: usize,
+        /// How many cores there are.
+        have: usize,
+    },
+}
+
+impl DeviceError {
+    /// What to do next.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::AllBusy { .. } => {
+                "wait, or share them with `--devices cuda`, or use `--devices cpu:1`".to_owned()
+            }
+            Self::TooFewGpus { have, .. } => {
+                format!("ask for `gpus:{have}` or less, and look at CUDA_VISIBLE_DEVICES")
+            }
+            Self::NoSuchGpu { .. } => {
+                "indices count from 0, among the GPUs that CUDA_VISIBLE_DEVICES leaves; `gpus:N` takes any N"
+                    .to_owned()
+            }
+            Self::NoGpu => "`lorasweep doctor` shows what is; `--devices cpu:1` uses the CPU".to_owned(),
+            Self::TooFewCores { have, .. } => format!("use `cpu:1` up to `cpu:{have}`"),
+        }
+    }
+}
+
 /// Turns a request into places that share nothing: whole GPUs, disjoint cores. (Only where there
 /// are more GPUs than cores must several GPUs share a core.) More CPU slots than `trials` are not
 /// made unless they are asked for.
 ///
 /// # Errors
 /// The machine has less than was asked for; the message says what it has.
-pub fn places(request: &DeviceRequest, machine: &Machine, trials: usize) -> Result<Vec<Placement>, AppError> {
+pub fn places(
+    request: &DeviceRequest,
+    machine: &Machine,
+    trials: usize,
+) -> Result<Vec<Placement>, DeviceError> {
     match request {
         DeviceRequest::Auto if machine.gpus.is_empty() => cpu_slots(auto_slots(machine, trials), machine),
         DeviceRequest::Auto => {
             let free: Vec<&Gpu> = machine.gpus.iter().filter(|gpu| !gpu.busy).collect();
             if free.is_empty() {
-                return Err(AppError::Environment {
-                    message: format!("other processes compute on every GPU here ({})", gpu_list(machine)),
-                    hint: Some(
-                        "wait, or share them with `--devices cuda`, or use `--devices cpu:1`".to_owned(),
-                    ),
-                });
+                return Err(DeviceError::AllBusy { visible: gpu_list(machine) });
             }
             Ok(gpu_places(&free, machine))
         }
@@ -220,15 +279,12 @@ fn auto_slots(machine: &Machine, trials: usize) -> usize {
 }
 
 /// Any so many GPUs, or all of them: idle ones first, among equals in their order.
-fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, DeviceError> {
     some_gpu(machine)?;
     let have = machine.gpus.len();
     let wanted = wanted.unwrap_or(have);
     if wanted > have {
-        return Err(AppError::Environment {
-            message: format!("{wanted} GPUs are asked for, {have} visible here ({})", gpu_list(machine)),
-            hint: Some(format!("ask for `gpus:{have}` or less, and look at CUDA_VISIBLE_DEVICES")),
-        });
+        return Err(DeviceError::TooFewGpus { wanted, have, visible: gpu_list(machine) });
     }
     let mut gpus: Vec<&Gpu> = machine.gpus.iter().collect();
     gpus.sort_by_key(|gpu| gpu.busy);
@@ -237,29 +293,17 @@ fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, AppE
 }
 
 /// The GPUs with these indices, in this order.
-fn by_index(indices: &[usize], machine: &Machine) -> Result<Vec<Placement>, AppError> {
+fn by_index(indices: &[usize], machine: &Machine) -> Result<Vec<Placement>, DeviceError> {
     some_gpu(machine)?;
     let found = |index: &usize| machine.gpus.iter().find(|gpu| gpu.index == *index).ok_or(*index);
     match indices.iter().map(found).collect::<Result<Vec<&Gpu>, usize>>() {
         Ok(gpus) => Ok(gpu_places(&gpus, machine)),
-        Err(index) => Err(AppError::Environment {
-            message: format!("there is no GPU `cuda:{index}`; visible here: {}", gpu_list(machine)),
-            hint: Some(
-                "indices count from 0, among the GPUs that CUDA_VISIBLE_DEVICES leaves; `gpus:N` takes any N"
-                    .to_owned(),
-            ),
-        }),
+        Err(index) => Err(DeviceError::NoSuchGpu { index, visible: gpu_list(machine) }),
     }
 }
 
-fn some_gpu(machine: &Machine) -> Result<(), AppError> {
-    if !machine.gpus.is_empty() {
-        return Ok(());
-    }
-    Err(AppError::Environment {
-        message: "no NVIDIA GPU is visible".to_owned(),
-        hint: Some("`lorasweep doctor` shows what is; `--devices cpu:1` uses the CPU".to_owned()),
-    })
+fn some_gpu(machine: &Machine) -> Result<(), DeviceError> {
+    if machine.gpus.is_empty() { Err(DeviceError::NoGpu) } else { Ok(()) }
 }
 
 fn gpu_list(machine: &Machine) -> String {
@@ -276,15 +320,10 @@ fn gpu_places(gpus: &[&Gpu], machine: &Machine) -> Vec<Placement> {
         .collect()
 }
 
-fn cpu_slots(slots: usize, machine: &Machine) -> Result<Vec<Placement>, AppError> {
+fn cpu_slots(slots: usize, machine: &Machine) -> Result<Vec<Placement>, DeviceError> {
     let have = machine.cores.len();
     if slots == 0 || slots > have {
-        return Err(AppError::Input {
-            message: format!(
-                "{slots} CPU slots are asked for, each needs a core, and {have} may be used here"
-            ),
-            hint: Some(format!("use `cpu:1` up to `cpu:{have}`")),
-        });
+        return Err(DeviceError::TooFewCores { wanted: slots, have });
     }
     let shares = share_out(&machine.cores, slots);
     Ok(shares

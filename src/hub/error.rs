@@ -3,8 +3,6 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::error::AppError;
-
 /// A model or data set that cannot be fetched.
 #[derive(Debug)]
 pub struct HubError {
@@ -198,7 +196,7 @@ impl HubError {
 
 impl Problem {
     /// Whether the machine, the network or an account is at fault, not what was asked for.
-    fn is_of_environment(&self) -> bool {
+    pub(crate) fn is_of_environment(&self) -> bool {
         match self {
             Self::Offline { .. }
             | Self::Unreachable { .. }
@@ -227,17 +225,6 @@ impl Problem {
             | Self::SeveralFolders(_)
             | Self::NoSplit { .. }
             | Self::SeveralSplits(_) => false,
-        }
-    }
-}
-
-impl From<HubError> for AppError {
-    fn from(error: HubError) -> Self {
-        let (message, hint) = (error.to_string(), Some(error.hint()));
-        if error.problem.is_of_environment() {
-            Self::Environment { message, hint }
-        } else {
-            Self::Input { message, hint }
         }
     }
 }

@@ -8,10 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
-use crate::error::AppError;
+use crate::disk::{FileError, files};
 use crate::record;
 use crate::record::{checkpoint, resume, verify};
 use crate::sweep::SweepSpec;
@@ -62,7 +61,7 @@ impl Reason {
 ///
 /// # Errors
 /// When a folder cannot be read.
-pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Garbage>, AppError> {
+pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Garbage>, FileError> {
     let mut found = Vec::new();
     let mut removed = record::on_disk(layout)?;
     for trial in sweep.trials() {
@@ -84,7 +83,7 @@ pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Ga
         };
         found.push(Garbage { path: path.to_path_buf(), reason, bytes });
     })
-    .map_err(|error| AppError::file("read", run, &error))?;
+    .map_err(|error| FileError::new("read", run, error))?;
     for path in removed {
         found.push(whole_folder(path, Reason::RemovedTrial)?);
     }
@@ -97,7 +96,7 @@ pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Ga
 ///
 /// # Errors
 /// When a folder cannot be read.
-pub fn of_stores(layout: &Layout, _held: &Lock) -> Result<Vec<Garbage>, AppError> {
+pub fn of_stores(layout: &Layout, _held: &Lock) -> Result<Vec<Garbage>, FileError> {
     let stores = layout.stores();
     let results = stores.parent().unwrap_or_else(|| Path::new("."));
     let mut used = BTreeSet::new();
@@ -117,11 +116,11 @@ pub fn of_stores(layout: &Layout, _held: &Lock) -> Result<Vec<Garbage>, AppError
 ///
 /// # Errors
 /// When it cannot be removed.
-pub fn remove(garbage: &Garbage) -> Result<(), AppError> {
+pub fn remove(garbage: &Garbage) -> Result<(), FileError> {
     let path = &garbage.path;
     let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
     let removed = if is_folder { fs::remove_dir_all(path) } else { files::remove(path) };
-    removed.map_err(|error| AppError::file("remove", path, &error))
+    removed.map_err(FileError::of("remove", path))
 }
 
 /// The weights that `keep` does not name, where those that it names are whole.
@@ -136,16 +135,16 @@ fn spare_weights(layout: &Layout, id: TrialId, keep: Keep) -> Option<Garbage> {
     is_whole.then_some(Garbage { path, reason: Reason::SpareWeights, bytes })
 }
 
-fn whole_folder(path: PathBuf, reason: Reason) -> Result<Garbage, AppError> {
+fn whole_folder(path: PathBuf, reason: Reason) -> Result<Garbage, FileError> {
     let mut bytes = 0;
     let walked = walk(&path, &mut |_, size| bytes += size);
-    walked.map_err(|error| AppError::file("read", &path, &error))?;
+    walked.map_err(FileError::of("read", &path))?;
     Ok(Garbage { path, reason, bytes })
 }
 
 /// The folders in a folder, in order; none where there is no such folder.
-fn folders(path: &Path) -> Result<Vec<PathBuf>, AppError> {
-    let failed = |error| AppError::file("read", path, &error);
+fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
+    let failed = FileError::of("read", path);
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -153,8 +152,8 @@ fn folders(path: &Path) -> Result<Vec<PathBuf>, AppError> {
     };
     let mut found = Vec::new();
     for entry in entries {
-        let entry = entry.map_err(failed)?;
-        if entry.file_type().map_err(failed)?.is_dir() {
+        let entry = entry.map_err(&failed)?;
+        if entry.file_type().map_err(&failed)?.is_dir() {
             found.push(entry.path());
         }
     }

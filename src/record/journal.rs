@@ -20,9 +20,8 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::error::AppError;
+use crate::disk::{FileError, files};
 use crate::plan::JobKey;
 use crate::values::{Failure, Placement, TrialId, quantity};
 
@@ -151,13 +150,8 @@ impl Happened {
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// It cannot be read or written.
-    #[error("cannot use the journal `{path}`: {source}")]
-    Io {
-        /// The journal.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    File(#[from] FileError),
     /// It does not begin as a journal does.
     #[error("`{path}` is not a journal of lorasweep, or its first line is damaged")]
     Header {
@@ -184,17 +178,17 @@ pub enum JournalError {
     },
 }
 
-impl From<JournalError> for AppError {
-    fn from(error: JournalError) -> Self {
-        let hint = match &error {
-            JournalError::Io { path, source } => return Self::file("use the journal", path, source),
-            JournalError::Header { .. } | JournalError::Version { .. } | JournalError::Entry { .. } => Some(
+impl JournalError {
+    /// What to do next, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::File(error) => error.hint(),
+            Self::Header { .. } | Self::Version { .. } | Self::Entry { .. } => Some(
                 "use the version that wrote it, or move the file away and run again: \
-                 trials with a result are kept"
-                    .to_owned(),
+                 trials with a result are kept",
             ),
-        };
-        Self::Input { message: error.to_string(), hint }
+        }
     }
 }
 
@@ -249,10 +243,10 @@ impl Journal {
     /// # Errors
     /// When the file cannot be read or written, or is not a journal of this version.
     pub fn open(path: &Path) -> Result<(Self, Replay), JournalError> {
-        let failed = |source| JournalError::Io { path: path.to_path_buf(), source };
+        let failed = FileError::of("use the journal", path);
         let mut replay = read(path)?;
         if replay.dropped_entries > 0 {
-            replay.aside = Some(put_aside(path).map_err(failed)?);
+            replay.aside = Some(put_aside(path).map_err(&failed)?);
         }
         let (file, end) = Self::open_at(path, replay.kept_bytes as u64).map_err(failed)?;
         Ok((Self { file, path: path.to_path_buf(), end }, replay))
@@ -278,7 +272,7 @@ impl Journal {
         let written = self.file.write_all_at(&frame, self.end);
         let synced =
             written.and_then(|()| if entry.what.is_announcement() { self.file.sync_data() } else { Ok(()) });
-        synced.map_err(|source| JournalError::Io { path: self.path.clone(), source })?;
+        synced.map_err(FileError::of("use the journal", &self.path))?;
         self.end += frame.len() as u64;
         Ok(())
     }
@@ -300,7 +294,7 @@ pub fn read(path: &Path) -> Result<Replay, JournalError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Replay::default()),
-        Err(source) => return Err(JournalError::Io { path: path.to_path_buf(), source }),
+        Err(source) => return Err(FileError::new("use the journal", path, source).into()),
     };
     let path = || path.to_path_buf();
     frame::replay(&bytes).map_err(|broken| match broken {

@@ -11,20 +11,50 @@ pub mod verify;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
 use crate::disk::layout::Layout;
-use crate::disk::{files, lock};
-use crate::error::AppError;
+use crate::disk::{FileError, files, lock};
 use crate::families::params::{self, ParamCounts};
 use crate::record::history::{History, LastWord};
-use crate::record::journal::Typed;
+use crate::record::journal::{JournalError, Typed};
 use crate::sweep::SweepSpec;
 use crate::values::{
     Configuration, ConfigurationId, Failure, MetricLine, Placement, Trial, TrialId, TrialResult,
 };
+
+/// A run whose state cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// The folder holds no run.
+    #[error("`{}` holds no run", folder.display())]
+    NoRun {
+        /// The folder.
+        folder: PathBuf,
+    },
+    /// A file or folder of it cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its journal cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl RecordError {
+    /// What to do next, where there is something.
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::NoRun { .. } => {
+                Some("name a folder under `results/`, or start one with `lorasweep run SPEC`")
+            }
+            Self::File(error) => error.hint(),
+            Self::Journal(error) => error.hint(),
+        }
+    }
+}
 
 /// Everything known about a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +145,7 @@ impl RunRecord {
 ///
 /// # Errors
 /// When the folder holds no run, or a run of another version of lorasweep.
-pub fn load(run: &Path) -> Result<RunRecord, AppError> {
+pub fn load(run: &Path) -> Result<RunRecord, RecordError> {
     let layout = Layout::of_run(run);
     let sweep = load_sweep(&layout)?;
     let history = History::of(&journal::read(&layout.journal())?.entries);
@@ -134,13 +164,10 @@ pub fn load(run: &Path) -> Result<RunRecord, AppError> {
     Ok(RunRecord { sweep, trials, removed, typed, started_at, updated_at, live, failed_jobs })
 }
 
-fn load_sweep(layout: &Layout) -> Result<SweepSpec, AppError> {
+fn load_sweep(layout: &Layout) -> Result<SweepSpec, RecordError> {
     let path = layout.sweep();
-    let missing = || AppError::Input {
-        message: format!("`{}` holds no run", layout.run().display()),
-        hint: Some("name a folder under `results/`, or start one with `lorasweep run SPEC`".to_owned()),
-    };
-    files::read_json(&path).map_err(|error| AppError::file("read", &path, &error))?.ok_or_else(missing)
+    let sweep = files::read_json(&path).map_err(FileError::of("read", &path))?;
+    sweep.ok_or_else(|| RecordError::NoRun { folder: layout.run().to_path_buf() })
 }
 
 fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
@@ -197,7 +224,7 @@ fn metrics(text: &[u8]) -> Vec<MetricLine> {
 }
 
 /// Trials on disk that are not among these.
-fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, AppError> {
+fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, FileError> {
     let mut removed = on_disk(layout)?;
     for record in trials {
         removed.remove(&record.trial.id);
@@ -209,9 +236,9 @@ fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, AppE
 ///
 /// # Errors
 /// When the folder of all trials cannot be read.
-pub fn on_disk(layout: &Layout) -> Result<BTreeSet<TrialId>, AppError> {
+pub fn on_disk(layout: &Layout) -> Result<BTreeSet<TrialId>, FileError> {
     let folder = layout.trials();
-    let failed = |error| AppError::file("read", &folder, &error);
+    let failed = FileError::of("read", &folder);
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
@@ -219,7 +246,7 @@ pub fn on_disk(layout: &Layout) -> Result<BTreeSet<TrialId>, AppError> {
     };
     let mut found = BTreeSet::new();
     for entry in entries {
-        let name = entry.map_err(failed)?.file_name();
+        let name = entry.map_err(&failed)?.file_name();
         found.extend(name.to_str().and_then(|name| name.parse::<TrialId>().ok()));
     }
     Ok(found)

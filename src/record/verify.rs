@@ -9,8 +9,7 @@ use serde::Serialize;
 
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
-use crate::disk::{files, lock};
-use crate::error::AppError;
+use crate::disk::{FileError, files, lock};
 use crate::job::store_key;
 use crate::record;
 use crate::record::history::History;
@@ -68,7 +67,7 @@ impl Verification {
 ///
 /// # Errors
 /// When the folder of the trials cannot be read.
-pub fn verify(layout: &Layout) -> Result<Verification, AppError> {
+pub fn verify(layout: &Layout) -> Result<Verification, FileError> {
     let mut found = Verification { live: lock::is_held(&layout.lock()), ..Verification::default() };
     let history = check_journal(layout, &mut found);
     let sweep = check_sweep(layout, &mut found);

@@ -1,8 +1,8 @@
 //! Owns how a data card is told: its facts and its classes, in a report and on a terminal. Pure.
 
 use crate::data::card::{Card, ClassRows, FileRows, Lengths, Shared, named};
-use crate::tasks::{Part, Task};
-use crate::values::quantity;
+use crate::tasks::Task;
+use crate::values::{Part, quantity};
 
 use super::format;
 use super::sections::{Block, Section};

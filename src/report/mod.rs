@@ -32,12 +32,25 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::disk::files;
-use crate::error::AppError;
+use crate::disk::{FileError, files};
 use crate::record::RunRecord;
 
 use findings::Findings;
 pub use terminal::terminal_table;
+
+/// A report that cannot be written.
+#[derive(Debug, thiserror::Error)]
+pub enum ReportError {
+    /// A file of it cannot be written.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A chart cannot be drawn.
+    #[error("cannot draw a chart of the report: {0}")]
+    Chart(#[from] plots::PaintError),
+    /// Its data frames cannot be made.
+    #[error("cannot make the report's data frames: {0}")]
+    Frames(#[from] polars::error::PolarsError),
+}
 
 /// Writes the whole report into a folder, which is made if need be. Each file appears complete or
 /// not at all. Charts that the record no longer gives are removed.
@@ -46,13 +59,12 @@ pub use terminal::terminal_table;
 ///
 /// # Errors
 /// When the folder cannot be written, or a chart cannot be drawn.
-pub fn write(record: &RunRecord, folder: &Path) -> Result<Vec<PathBuf>, AppError> {
+pub fn write(record: &RunRecord, folder: &Path) -> Result<Vec<PathBuf>, ReportError> {
     let findings = Findings::of(record);
     let charts = plots::charts(&findings);
-    let page = html::render(&findings, &charts).map_err(|error| undrawn(&error))?;
-    let trials = frames::trials(&findings).and_then(frames::csv).map_err(|error| unframed(&error))?;
-    let configurations =
-        frames::configurations(&findings).and_then(frames::csv).map_err(|error| unframed(&error))?;
+    let page = html::render(&findings, &charts)?;
+    let trials = frames::trials(&findings).and_then(frames::csv)?;
+    let configurations = frames::configurations(&findings).and_then(frames::csv)?;
     let page_in_markdown = markdown::render(&findings, &charts);
     let texts = [
         ("report.html", page.as_bytes()),
@@ -65,7 +77,7 @@ pub fn write(record: &RunRecord, folder: &Path) -> Result<Vec<PathBuf>, AppError
         written.push(put(folder, name, |path| fs::write(path, text))?);
     }
     for chart in &charts {
-        let svg = chart.svg().map_err(|error| undrawn(&error))?;
+        let svg = chart.svg()?;
         written.push(put(folder, &format!("{}.svg", chart.name), |path| fs::write(path, svg))?);
         let draw = |path: &Path| chart.write_png(path).map_err(io::Error::other);
         written.push(put(folder, &format!("{}.png", chart.name), draw)?);
@@ -75,30 +87,22 @@ pub fn write(record: &RunRecord, folder: &Path) -> Result<Vec<PathBuf>, AppError
 }
 
 /// Removes the charts that an earlier report had and this one has not.
-fn remove_outdated(folder: &Path, written: &[PathBuf]) -> Result<(), AppError> {
-    let failed = |path: &Path, error: &io::Error| AppError::file("remove the outdated chart", path, error);
-    for entry in fs::read_dir(folder).map_err(|error| failed(folder, &error))? {
-        let path = entry.map_err(|error| failed(folder, &error))?.path();
+fn remove_outdated(folder: &Path, written: &[PathBuf]) -> Result<(), FileError> {
+    const ACTION: &str = "remove the outdated chart";
+    for entry in fs::read_dir(folder).map_err(FileError::of(ACTION, folder))? {
+        let path = entry.map_err(FileError::of(ACTION, folder))?.path();
         let is_chart = path.file_stem().is_some_and(|stem| plots::is_name(&stem.to_string_lossy()))
             && path.extension().is_some_and(|ending| ending == "svg" || ending == "png");
         if is_chart && !written.contains(&path) {
-            files::remove(&path).map_err(|error| failed(&path, &error))?;
+            files::remove(&path).map_err(FileError::of(ACTION, &path))?;
         }
     }
     Ok(())
 }
 
 /// Puts a file of the report in place as a whole.
-fn put(folder: &Path, name: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf, AppError> {
+fn put(folder: &Path, name: &str, fill: impl FnOnce(&Path) -> io::Result<()>) -> Result<PathBuf, FileError> {
     let path = folder.join(name);
-    files::replace(&path, fill).map_err(|error| AppError::file("write", &path, &error))?;
+    files::replace(&path, fill).map_err(FileError::of("write", &path))?;
     Ok(path)
-}
-
-fn undrawn(error: &plots::PaintError) -> AppError {
-    AppError::Unexpected(format!("cannot draw a chart of the report: {error}"))
-}
-
-fn unframed(error: &polars::error::PolarsError) -> AppError {
-    AppError::Unexpected(format!("cannot make the report's data frames: {error}"))
 }

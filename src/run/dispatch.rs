@@ -208,11 +208,9 @@ impl Dispatcher<'_> {
                 Ok(Event::JobStarted { job })
             }
             Err(error) => {
-                let failure = Failure::meant_by(error.to_string());
-                let failure = if let Failure::BadData { message } = failure {
-                    Failure::NotStarted { message }
-                } else {
-                    failure
+                let failure = match Failure::of(&error) {
+                    Failure::BadData { message } => Failure::NotStarted { message },
+                    failure => failure,
                 };
                 self.fail_job(job, &key, failure)
             }

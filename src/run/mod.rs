@@ -24,7 +24,7 @@ use crate::cost::Calibration;
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
-use crate::disk::{files, lock};
+use crate::disk::{FileError, files, lock};
 use crate::error::AppError;
 use crate::exec::{Executor, survivors};
 use crate::plan::JobKey;
@@ -132,7 +132,7 @@ pub fn start(
     write_trials(&layout, &spec)?;
 
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
-        .map_err(|error| AppError::file("find", &options.reports, &error))?;
+        .map_err(FileError::of("find", &options.reports))?;
     remove_outdated_summaries(&layout, &left.todo)?;
     let present = Present {
         store: &|key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok(),
@@ -179,9 +179,9 @@ pub fn start(
 
 fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, AppError> {
     let folder = Layout::new(&options.results, &spec.name).run().to_path_buf();
-    fs::create_dir_all(&folder).map_err(|error| AppError::file("make", &folder, &error))?;
+    fs::create_dir_all(&folder).map_err(FileError::of("make", &folder))?;
     // One spelling for every process, whatever folder it runs in.
-    let folder = folder.canonicalize().map_err(|error| AppError::file("find", &folder, &error))?;
+    let folder = folder.canonicalize().map_err(FileError::of("find", &folder))?;
     Ok(Layout::of_run(&folder))
 }
 
@@ -205,8 +205,7 @@ fn warn_of_failures(tally: &Tally, observer: &mut dyn Observer) {
 
 fn end_survivors(layout: &Layout, observer: &mut dyn Observer) -> Result<(), AppError> {
     let jobs = layout.jobs();
-    let killed =
-        survivors::end(&jobs, PATIENCE).map_err(|error| AppError::file("take over", &jobs, &error))?;
+    let killed = survivors::end(&jobs, PATIENCE).map_err(FileError::of("take over", &jobs))?;
     for pid in killed {
         let message = format!("killed process {}: a child of a run that crashed", pid.as_raw_nonzero());
         observer.observe(&Notice::Warned { message: &message });
@@ -261,7 +260,7 @@ fn sort(
         }
         if evidence.checkpoint == Checkpoint::Damaged {
             let path = layout.last_checkpoint(trial.id);
-            files::remove(&path).map_err(|error| AppError::file("remove", &path, &error))?;
+            files::remove(&path).map_err(FileError::of("remove", &path))?;
         }
         left.todo.push(trial);
     }
@@ -273,7 +272,7 @@ fn sort(
 fn remove_outdated_summaries(layout: &Layout, todo: &[Trial]) -> Result<(), AppError> {
     let configurations: BTreeSet<_> = todo.iter().map(|trial| trial.configuration.id).collect();
     for path in configurations.into_iter().map(|id| layout.summary(id)) {
-        files::remove(&path).map_err(|error| AppError::file("remove", &path, &error))?;
+        files::remove(&path).map_err(FileError::of("remove", &path))?;
     }
     Ok(())
 }
@@ -285,11 +284,11 @@ fn write_trials(layout: &Layout, spec: &SweepSpec) -> Result<(), AppError> {
         if written.as_ref() != Some(&trial) {
             // One that a power failure tears is written again by the next run.
             let text = |aside: &Path| fs::write(aside, serde_json::to_vec_pretty(&trial)?);
-            files::replace(&path, text).map_err(|error| AppError::file("write", &path, &error))?;
+            files::replace(&path, text).map_err(FileError::of("write", &path))?;
         }
     }
     let path = layout.sweep();
-    files::write_json(&path, spec).map_err(|error| AppError::file("write", &path, &error))
+    Ok(files::write_json(&path, spec).map_err(FileError::of("write", &path))?)
 }
 
 fn summary(spec: &SweepSpec, tally: Tally, kept: usize, elapsed: Duration) -> RunSummary {

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use crate::data::card::{self, Card, FileRows, Look};
 use crate::data::questions::PromptError;
 use crate::data::sources::{self, LeftOut, SourceError};
-use crate::tasks::{DataFile, Part, Task};
+use crate::tasks::{DataFile, Task};
 use crate::tokenizer::Tokenizer;
+use crate::values::Part;
 
 use super::check_steps;
 use super::error::{Problem, Report};

@@ -5,8 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use crate::sweep::Family;
-use crate::sweep::SweepSpec;
+use crate::sweep::{Family, SweepSpec};
 use crate::values::{Configuration, Method, Splitting, Trial, TrialId};
 
 /// Values longer than this are not worth reading in a sentence, in characters.

@@ -5,8 +5,7 @@ use serde::Serialize;
 use super::OwnHead;
 use crate::families::{Architecture, ModelSpec, Weights};
 use crate::tasks::{Cleaning, Objective, Reading, Task};
-use crate::values::ContentHash;
-use crate::values::{Configuration, ConfigurationId, Method, Training};
+use crate::values::{Configuration, ConfigurationId, ContentHash, Method, Training};
 
 /// Changes whenever training would give another result for the same settings.
 const TRAINING_VERSION: u32 = 2;

@@ -7,8 +7,7 @@ use super::*;
 use crate::families::{Architecture, Weights};
 use crate::plan::example;
 use crate::tasks::{Classification, FileFormat, Objective};
-use crate::values::Metric;
-use crate::values::*;
+use crate::values::{Metric, *};
 
 /// A task, and a model whose weights are in a folder.
 fn given() -> (Task, ModelSpec) {

@@ -151,18 +151,6 @@ pub struct DataFile {
     pub text_bytes: u64,
 }
 
-/// Which of a task's rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Part {
-    /// The training file's rows (also those that a fold holds out).
-    Train,
-    /// The validation file's rows.
-    Validation,
-    /// The test rows.
-    Test,
-}
-
 /// English text has about so many bytes per token of a 50,000-word byte-pair encoding; estimates only.
 const BYTES_PER_TOKEN: u64 = 4;
 

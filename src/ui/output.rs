@@ -47,7 +47,7 @@ pub fn say(text: &str) {
 pub fn error(error: &AppError) {
     say(&format!("{}: {error}", label("error", "31")));
     if let Some(hint) = error.hint() {
-        self::hint(hint);
+        self::hint(&hint);
     }
 }
 

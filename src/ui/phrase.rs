@@ -68,16 +68,6 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// Words as a shell takes them, ready to be pasted.
-pub(crate) fn shell<S: AsRef<str>>(words: impl IntoIterator<Item = S>) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./=:,+@%".contains(c);
-    let quoted = words.into_iter().map(|word| match word.as_ref() {
-        word if !word.is_empty() && word.chars().all(plain) => word.to_owned(),
-        word => format!("'{}'", word.replace('\'', r"'\''")),
-    });
-    quoted.collect::<Vec<_>>().join(" ")
-}
-
 /// What a job that trains nothing is doing, from its name.
 pub(super) fn work(key: &JobKey) -> String {
     match key.0.split('-').next() {

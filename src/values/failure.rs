@@ -1,5 +1,8 @@
 //! Owns how a trial or a job can fail, and what a message of the system or of a library means.
 
+use std::error::Error;
+use std::io::{self, ErrorKind};
+
 use serde::{Deserialize, Serialize};
 
 /// Why a job did not finish.
@@ -70,9 +73,6 @@ const OUT_OF_MEMORY: [&str; 9] = [
 const DEVICE_FAILED: [&str; 5] =
     ["CUDA error", "CUDA driver", "CUDA-capable device", "_STATUS_NOT_INITIALIZED", "uncorrectable ECC"];
 
-/// ENOSPC, EROFS and EDQUOT.
-const UNWRITABLE: [i32; 3] = [28, 30, 122];
-
 impl Failure {
     /// The failure of memory or of a device that a library's or the system's message tells of.
     #[must_use]
@@ -85,16 +85,32 @@ impl Failure {
         Some(Self::DeviceFailed { message: line.to_owned() })
     }
 
-    /// The failure that a message means which may hold what the system said of memory, a device or a
-    /// disk; one of the data otherwise.
+    /// What an error means for a trial: that of the system behind it tells of memory and disks; anything
+    /// else is wrong with the data or the model.
     #[must_use]
-    pub fn meant_by(message: String) -> Self {
-        let unwritable = UNWRITABLE.iter().any(|errno| message.contains(&format!("(os error {errno})")));
-        match Self::told_by(&message) {
-            Some(told) => told,
-            None if unwritable => Self::Unwritable { message },
-            None => Self::BadData { message },
+    pub fn of(error: &(dyn Error + 'static)) -> Self {
+        let message = error.to_string();
+        let mut cause = Some(error);
+        while let Some(error) = cause {
+            if let Some(system) = error.downcast_ref() {
+                return Self::of_system(message, system);
+            }
+            cause = error.source();
         }
+        Self::BadData { message }
+    }
+
+    /// The same for an error of the system, told with this message.
+    #[must_use]
+    pub fn of_system(message: String, error: &io::Error) -> Self {
+        if error.kind() == ErrorKind::OutOfMemory {
+            return Self::OutOfMemory;
+        }
+        let is_of_disk = matches!(
+            error.kind(),
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
+        );
+        if is_of_disk { Self::Unwritable { message } } else { Self::BadData { message } }
     }
 
     /// Its kind in a few words, to count failures by.
@@ -170,23 +186,39 @@ impl std::fmt::Display for Failure {
 mod tests {
     use super::*;
 
+    /// An error of our own with one of the system behind it.
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot write `x`: {0}")]
+    struct Write(#[source] io::Error);
+
     #[test]
-    fn what_the_system_says_is_told_apart() {
-        let meant = |errno: i32| {
-            let message = format!("cannot write `x`: {}", std::io::Error::from_raw_os_error(errno));
-            (Failure::meant_by(message.clone()), message)
+    fn the_error_of_the_system_decides_however_deep_it_lies() {
+        let of = |errno: i32| {
+            let error = Write(io::Error::from_raw_os_error(errno));
+            (Failure::of(&error), error.to_string())
         };
-        for errno in UNWRITABLE {
-            let (failure, message) = meant(errno);
+        // ENOSPC, EROFS and EDQUOT.
+        for errno in [28, 30, 122] {
+            let (failure, message) = of(errno);
             assert_eq!(failure, Failure::Unwritable { message });
         }
-        assert_eq!(meant(12).0, Failure::OutOfMemory);
+        // ENOMEM
+        assert_eq!(of(12).0, Failure::OutOfMemory);
         // ENOENT
-        let (failure, message) = meant(2);
+        let (failure, message) = of(2);
         assert_eq!(failure, Failure::BadData { message });
-        assert_eq!(
-            Failure::meant_by("DefaultCPUAllocator: not enough memory".to_owned()),
-            Failure::OutOfMemory
-        );
+        // The words alone mean nothing.
+        let words = io::Error::other("(os error 28)").to_string();
+        let plain: Box<dyn Error> = words.clone().into();
+        assert_eq!(Failure::of(&*plain), Failure::BadData { message: words });
+    }
+
+    #[test]
+    fn what_a_library_says_of_memory_and_devices_is_understood() {
+        let told = |text: &str| Failure::told_by(text);
+        assert_eq!(told("DefaultCPUAllocator: not enough memory"), Some(Failure::OutOfMemory));
+        let device = "CUDA error: an illegal memory access was encountered";
+        assert_eq!(told(device), Some(Failure::DeviceFailed { message: device.to_owned() }));
+        assert_eq!(told("index out of range"), None);
     }
 }

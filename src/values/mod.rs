@@ -5,9 +5,11 @@ mod content;
 mod failure;
 mod method;
 mod outcome;
+mod part;
 mod place;
 mod precision;
 pub mod quantity;
+pub mod shell;
 pub mod stream;
 mod training;
 mod trial;
@@ -19,6 +21,7 @@ pub use outcome::{
     AnswerScores, ClassRows, ClassificationScores, Cost, EMA_DECAY, LanguageScores, Metric, MetricLine,
     Scores, TrialResult,
 };
+pub use part::Part;
 pub use place::{Device, Placement};
 pub use precision::Precision;
 pub use training::{Keep, Schedule, Training};

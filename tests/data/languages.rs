@@ -8,9 +8,9 @@ use lorasweep::data::questions::fill;
 use lorasweep::data::store::{PartView, TokenStore};
 use lorasweep::disk::layout::Layout;
 use lorasweep::job::Prepare;
-use lorasweep::tasks::{Objective, Part, QuestionAnswering, Task, TextLayout};
+use lorasweep::tasks::{Objective, QuestionAnswering, Task, TextLayout};
 use lorasweep::tokenizer::Tokenizer;
-use lorasweep::values::{ContentHash, Failure};
+use lorasweep::values::{ContentHash, Failure, Part};
 
 use super::support::{fixture, language, names, questions, shared, task, train_on, write};
 

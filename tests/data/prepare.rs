@@ -8,8 +8,8 @@ use lorasweep::data::prepare;
 use lorasweep::data::store::TokenStore;
 use lorasweep::disk::layout::Layout;
 use lorasweep::job::{Prepare, store_key};
-use lorasweep::tasks::{Part, Task};
-use lorasweep::values::{ContentHash, Failure};
+use lorasweep::tasks::Task;
+use lorasweep::values::{ContentHash, Failure, Part};
 
 use super::support::{classification, file, look, task, train_on, write};
 

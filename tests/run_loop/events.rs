@@ -156,7 +156,7 @@ fn a_child_that_cannot_be_started_now_is_started_later() {
 fn a_full_disk_stops_the_run_and_fails_no_trial() {
     let (mut site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
     site.options.policy = Policy { attempts: 3, ..Policy::ONCE };
-    let full = || Failure::meant_by("cannot write `x`: No space left on device (os error 28)".to_owned());
+    let full = || Failure::of(&std::io::Error::from_raw_os_error(28));
     let child = site.run(&sweep, when_training(|_, _| failed(full())));
     let orchestrator = site.run(&sweep, |key, file| {
         if key.0.starts_with("train-") { Err(std::io::Error::from_raw_os_error(28)) } else { work(key, file) }

@@ -13,8 +13,7 @@ use lorasweep::job::{JobFile, Work};
 use lorasweep::plan::JobKey;
 use lorasweep::record::checkpoint;
 use lorasweep::sweep::SweepSpec;
-use lorasweep::tasks::Part;
-use lorasweep::values::{MetricLine, TrialId};
+use lorasweep::values::{MetricLine, Part, TrialId};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::support::{Site, work, write_result};

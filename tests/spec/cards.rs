@@ -4,7 +4,7 @@
 use lorasweep::data::card::{Card, Shared, Warning};
 use lorasweep::spec::{Overrides, Purpose};
 use lorasweep::sweep::SweepSpec;
-use lorasweep::tasks::Part;
+use lorasweep::values::Part;
 
 use crate::folder::Folder;
 

@@ -14,10 +14,11 @@ use lorasweep::families::{Architecture, Weights};
 use lorasweep::job::{ChildLine, Pack};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params, weights};
-use lorasweep::tasks::Part;
 use lorasweep::train::evaluate::Evaluator;
 use lorasweep::train::{self, Context, Ended, Passage, checkpoint};
-use lorasweep::values::{ContentHash, Device, Failure, MetricLine, Placement, Scores, Trial, TrialResult};
+use lorasweep::values::{
+    ContentHash, Device, Failure, MetricLine, Part, Placement, Scores, Trial, TrialResult,
+};
 use tch::Tensor;
 use tempfile::TempDir;
 

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use lorasweep::model::pass::Pass;
 use lorasweep::model::{Inputs, Model};
-use lorasweep::tasks::Part;
-use lorasweep::values::{Method, Scores, Training};
+use lorasweep::values::{Method, Part, Scores, Training};
 use tch::{Kind, Tensor};
 
 use crate::bench::{Bench, alone};

@@ -21,9 +21,9 @@ pub use self::warning::{Warning, named};
 use self::division::Division;
 use crate::data::questions::PromptError;
 use crate::data::sources::Examples;
-use crate::tasks::{Objective, Part, Task};
+use crate::tasks::{Objective, Task};
 use crate::tokenizer::Tokenizer;
-use crate::values::Splitting;
+use crate::values::{Part, Splitting};
 
 /// What is worth knowing of a task's rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

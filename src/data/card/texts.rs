@@ -12,8 +12,7 @@ use super::Files;
 use super::division::Division;
 use super::warning::Warning;
 use crate::data::sources::Examples;
-use crate::tasks::Part;
-use crate::values::Splitting;
+use crate::values::{Part, Splitting};
 
 /// Running text has headings and short lines that say nothing of a copy.
 const FEWEST_WORDS_OF_A_DOCUMENT: usize = 10;

@@ -6,8 +6,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{FileRows, Shared};
-use crate::tasks::Part;
-use crate::values::quantity;
+use crate::values::{Part, quantity};
 
 /// Most names that one message tells.
 const MOST_NAMED: usize = 5;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::shape::{MAGIC, VERSION, checksum};
 use crate::disk::layout::Layout;
-use crate::tasks::Part;
+use crate::values::Part;
 
 /// One row.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub use build::{PartBuilder, Row};
 use self::shape::{COUNTS, HEADER, MAGIC, Shape, VERSION, checksum};
 use crate::disk::layout::Layout;
 use crate::disk::mapped;
-use crate::tasks::Part;
+use crate::values::Part;
 
 const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 
@@ -35,6 +35,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
         /// Why not.
+        #[source]
         error: io::Error,
     },
     /// A file was written by another version, or is no part of a store.

@@ -166,7 +166,7 @@ fn another_version_is_refused_not_dropped() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     fs::write(&path, b"lorasweep journal 2\n").unwrap();
-    let error = AppError::from(Journal::open(&path).unwrap_err());
+    let error = Journal::open(&path).unwrap_err();
     assert!(error.to_string().contains("of version 2, and this lorasweep reads version 1"), "{error}");
     assert!(error.hint().is_some());
     assert_eq!(fs::read(&path).unwrap(), b"lorasweep journal 2\n", "nothing is cut off");

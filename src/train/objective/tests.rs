@@ -8,9 +8,9 @@ use super::*;
 use crate::data::store::{PartBuilder, Row, TokenStore};
 use crate::families::{Architecture, Gpt2Config, Head};
 use crate::model::params::Params;
-use crate::tasks::{DataFile, LanguageModelling, Part, QuestionAnswering, Task, TextLayout};
+use crate::tasks::{DataFile, LanguageModelling, QuestionAnswering, Task, TextLayout};
 use crate::train::batch::Collator;
-use crate::values::ContentHash;
+use crate::values::{ContentHash, Part};
 
 const VOCABULARY: usize = 37;
 /// Rounding in 32 bits of numbers around 1.

@@ -4,9 +4,8 @@
 use super::stack::Stack;
 use super::{Trainer, family, part, resume, slot, starting_values};
 use crate::job::ChildLine;
-use crate::tasks::Part;
 use crate::train::training::Passage;
-use crate::values::{Failure, Trial};
+use crate::values::{Failure, Part, Trial};
 
 impl<'a> Trainer<'a> {
     /// Takes in the trials that wait to join, where their checkpoints stand. Says whether any slot has

@@ -3,15 +3,15 @@
 
 use std::time::Instant;
 
-use super::{Seat, Trainer, bad_data, part, peak_memory_mib};
+use super::{Seat, Trainer, bad_data, failed, part, peak_memory_mib};
 use crate::disk::files;
 use crate::job::ChildLine;
 use crate::model::Model;
 use crate::model::params::fill;
-use crate::tasks::{Objective, Part};
+use crate::tasks::Objective;
 use crate::train::checkpoint;
 use crate::train::evaluate::all_rows;
-use crate::values::{ClassRows, Failure, Keep, MetricLine, Scores, Splitting, TrialResult};
+use crate::values::{ClassRows, Failure, Keep, MetricLine, Part, Scores, Splitting, TrialResult};
 
 /// Slots to be validated on the same rows.
 struct Due {
@@ -70,7 +70,7 @@ impl Trainer<'_> {
         let slot = self.slot(seat);
         let step = slot.state.step;
         slot.state.latest = Some((step, scores));
-        slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(bad_data)?;
+        slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(failed)?;
         let by = slot.trial.configuration.training.keep_by;
         let (metric, score) = scores.selecting(by);
         let better = |best: Scores| metric.better(score, best.selecting(by).1);
@@ -79,7 +79,7 @@ impl Trainer<'_> {
             let stack = &self.stacks[seat.stack];
             let state = &stack.slots[seat.slot].state;
             let path = self.context.layout.best_checkpoint(state.trial);
-            checkpoint::save(&path, state, &stack.params.slot(seat.slot)).map_err(bad_data)?;
+            checkpoint::save(&path, state, &stack.params.slot(seat.slot)).map_err(failed)?;
         }
         Ok(())
     }
@@ -113,20 +113,21 @@ impl Trainer<'_> {
         let weights = stack.params.slot(seat.slot);
         let path = self.context.layout.last_checkpoint(slot.trial.id);
         // The optimiser's state is of no use any more.
-        checkpoint::save(&path, &slot.state, &weights).map_err(bad_data)?;
-        files::sync(&path).map_err(bad_data)?;
+        checkpoint::save(&path, &slot.state, &weights).map_err(failed)?;
+        files::sync(&path).map_err(failed)?;
         let kept = match slot.trial.configuration.training.keep {
             Keep::Last => slot.state.latest,
             Keep::Best => {
                 let path = self.context.layout.best_checkpoint(slot.trial.id);
-                let (state, best) = checkpoint::load(&path).map_err(bad_data)?;
-                files::sync(&path).map_err(bad_data)?;
+                let (state, best) = checkpoint::load(&path).map_err(failed)?;
+                files::sync(&path).map_err(failed)?;
                 fill(&weights, &best).map_err(bad_data)?;
                 // What the file says of its own weights.
                 state.best
             }
         };
-        let (step, validation) = kept.ok_or_else(|| bad_data("the trial ended without a validation"))?;
+        let (step, validation) =
+            kept.ok_or_else(|| bad_data("the trial ended without a validation".to_owned()))?;
         Ok(Kept { seat, step, validation })
     }
 
@@ -148,7 +149,7 @@ impl Trainer<'_> {
             cost: state.cost,
             class_rows,
         };
-        files::write_sealed(&layout.result(state.trial), &result).map_err(bad_data)?;
+        files::write_sealed(&layout.result(state.trial), &result).map_err(failed)?;
         (self.context.say)(ChildLine::Finished { trial: state.trial });
         self.results += 1;
         Ok(())
@@ -198,7 +199,7 @@ impl Trainer<'_> {
             .collect();
         let models: Vec<&Model> =
             models.iter().map(|(stack, some)| some.as_ref().unwrap_or(&self.stacks[*stack].model)).collect();
-        let scores = self.evaluator.scores(&models, part(&self.store, of)?, rows).map_err(bad_data)?;
+        let scores = self.evaluator.scores(&models, part(&self.store, of)?, rows).map_err(failed)?;
         let seconds = started.elapsed().as_secs_f64() / seats.len() as f64;
         for seat in seats {
             let cost = &mut self.slot(*seat).state.cost;

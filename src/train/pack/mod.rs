@@ -21,7 +21,6 @@ use crate::model::params::{Params, index};
 use crate::model::pass::{Pass, Stream};
 use crate::model::{device, weights};
 use crate::sweep::OwnHead;
-use crate::tasks::Part;
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
@@ -29,7 +28,7 @@ use crate::train::objective::{backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
-use crate::values::{Failure, Method, MetricLine, Trial};
+use crate::values::{Failure, Method, MetricLine, Part, Trial};
 
 /// Writing checkpoints may take this share of the time, unless the user wishes otherwise.
 const CHECKPOINT_SHARE: f64 = 0.02;
@@ -70,8 +69,7 @@ impl<'a> Trainer<'a> {
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
         }
-        let store =
-            TokenStore::open(&Layout::store(context.layout.stores(), pack.store)).map_err(bad_data)?;
+        let store = TokenStore::open(&Layout::store(context.layout.stores(), pack.store)).map_err(failed)?;
         let train = part(&store, Part::Train)?;
         let slots = pack.slots.iter().map(|trial| slot(trial, train, context)).collect();
         let start = starting_values(pack, &pack.slots, None, device)?;
@@ -79,7 +77,7 @@ impl<'a> Trainer<'a> {
             Passage::Stacked => vec![Stack::of_all(slots, start, family(pack))],
             Passage::InTurn => Stack::of_each(slots, start, family(pack)),
         };
-        let evaluator = Evaluator::new(&pack.task, &pack.model, device).map_err(bad_data)?;
+        let evaluator = Evaluator::new(&pack.task, &pack.model, device).map_err(failed)?;
         let now = Instant::now();
         let mut trainer = Self {
             pack,
@@ -159,7 +157,7 @@ impl<'a> Trainer<'a> {
         let slot = self.slot(seat);
         let step = slot.diverged.unwrap_or(slot.state.step);
         let (trial, failure) = (slot.trial.id, Failure::Diverged { step });
-        files::write_json(&self.context.layout.failure(trial), &failure).map_err(bad_data)?;
+        files::write_json(&self.context.layout.failure(trial), &failure).map_err(failed)?;
         (self.context.say)(ChildLine::Failed { trial, failure: failure.clone() });
         self.failure = Some(failure);
         Ok(())
@@ -225,7 +223,7 @@ impl<'a> Trainer<'a> {
                     rows_per_s: speed,
                     tokens_per_s: window.tokens as f64 / window.seconds,
                 };
-                slot.write(&line).map_err(bad_data)?;
+                slot.write(&line).map_err(failed)?;
                 slot.state.window = Window::default();
             }
         }
@@ -254,7 +252,7 @@ impl<'a> Trainer<'a> {
                 let state = &mut stack.slots[k].state;
                 state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_memory_mib());
                 checkpoint::save(&self.context.layout.last_checkpoint(state.trial), state, &tensors)
-                    .map_err(bad_data)?;
+                    .map_err(failed)?;
             }
         }
         self.saved = Instant::now();
@@ -280,7 +278,7 @@ fn resume(stack: &mut Stack<'_>, context: &Context<'_>) -> Result<(), Failure> {
             let message = format!("{error}; the trial starts over");
             (context.say)(ChildLine::Warning { trial: stack.slots[k].trial.id, message });
         }
-        stack.slots[k].rewind_metrics().map_err(bad_data)?;
+        stack.slots[k].rewind_metrics().map_err(failed)?;
     }
     Ok(())
 }
@@ -295,7 +293,7 @@ fn starting_values(
 ) -> Result<Start, Failure> {
     let fresh = slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
     let folder = match &pack.model.weights {
-        Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(bad_data)?),
+        Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(failed)?),
         Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
     };
     let is_base = slots.iter().all(|trial| trial.configuration.method == Method::Base);
@@ -313,7 +311,7 @@ fn starting_values(
     };
     let base = at_work.map_or(base, |at_work| Base::Beside { at_work, base: &base });
     let (architecture, head) = family(pack);
-    build::start(architecture, head, slots, base, device).map_err(bad_data)
+    build::start(architecture, head, slots, base, device).map_err(failed)
 }
 
 /// The stacks by what they share in their next step.
@@ -380,8 +378,12 @@ fn part(store: &TokenStore, part: Part) -> Result<&PartView, Failure> {
     store.part(part).ok_or_else(|| bad_data(format!("the token store has no {part:?} rows")))
 }
 
-fn bad_data(error: impl std::fmt::Display) -> Failure {
-    Failure::BadData { message: error.to_string() }
+fn failed(error: impl std::error::Error + 'static) -> Failure {
+    Failure::of(&error)
+}
+
+fn bad_data(message: String) -> Failure {
+    Failure::BadData { message }
 }
 
 /// Largest resident memory of this process so far, in MiB; 0 where the system does not tell.
