@@ -44,7 +44,7 @@
 //! |---|---|
 //! | [`values`] | ids, trials, methods, settings, scores, failures, devices; random streams; how quantities are written |
 //! | [`disk`] | every path under `results/`, whole files, locks, files as memory |
-//! | [`families`] | model families: configurations, tensors, heads, exact parameter counts |
+//! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
 //! | [`tokenizer`] | the way between texts and token ids |
 //! | [`tasks`] | what is learned from which data: each kind of task in a file of its own |
 //! | [`sweep`] | the checked sweep, what ids are hashes of, what changed since an earlier sweep |
@@ -57,7 +57,7 @@
 //! | [`plan`] | the graph of jobs and packs |
 //! | [`record`] | the journal, resume, the record, the check and the garbage of a run |
 //! | [`exec`] | devices and child processes |
-//! | [`model`] | weight files; with the feature `torch` pack-aware layers, BERT, GPT-2, GPTMini, generation |
+//! | [`model`] | weight files; with the feature `torch` pack-aware layers, the Transformer that runs every family, generation |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |
 //! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`sweep::SweepSpec`], or every error at once |
 //! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; pages and files of them |

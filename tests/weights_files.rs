@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lorasweep::families::Architecture;
+use lorasweep::families::{self, About, Architecture};
 use lorasweep::model::weights::{self, Checkpoint, Fault, Kind, WeightsError};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
@@ -83,15 +83,19 @@ fn a_name_is_found_with_and_without_the_prefix() {
     assert!(without.names().all(|name| !name.starts_with("bert.")));
     let base = with.names().filter(|name| name.starts_with("bert."));
     for name in base {
-        let one = with.find(name, "bert.").unwrap();
-        let other = without.find(name, "bert.").unwrap();
+        let one = with.find(name, about("bert")).unwrap();
+        let other = without.find(name, about("bert")).unwrap();
         assert_eq!((one.shape, one.bytes), (other.shape, other.bytes));
     }
     for name in without.names() {
-        with.find(name, "bert.").unwrap();
+        with.find(name, about("bert")).unwrap();
     }
-    let error = without.find("classifier.weight", "bert.").unwrap_err().to_string();
+    let error = without.find("classifier.weight", about("bert")).unwrap_err().to_string();
     assert!(error.contains("`classifier.weight` is not among"), "{error}");
+}
+
+fn about(family: &str) -> &'static About {
+    families::named(family).unwrap()
 }
 
 #[test]
@@ -102,9 +106,9 @@ fn old_names_of_layer_norms_are_found() {
     ]);
     let folder = folder(&[("model.safetensors", &file)]);
     let checkpoint = weights::read(folder.path()).unwrap();
-    let scale = checkpoint.find("bert.embeddings.LayerNorm.weight", "bert.").unwrap();
+    let scale = checkpoint.find("bert.embeddings.LayerNorm.weight", about("bert")).unwrap();
     assert_eq!(*scale.bytes, 1.0_f32.to_le_bytes());
-    let shift = checkpoint.find("bert.embeddings.LayerNorm.bias", "bert.").unwrap();
+    let shift = checkpoint.find("bert.embeddings.LayerNorm.bias", about("bert")).unwrap();
     assert_eq!(*shift.bytes, 0.0_f32.to_le_bytes());
 }
 
@@ -117,21 +121,25 @@ fn wrapped_and_tied_tensors_are_found() {
         let folder = folder(&[("model.safetensors", &safetensors(&tensors))]);
         weights::read(folder.path()).unwrap()
     };
-    let value = |checkpoint: &Checkpoint, name: &str, prefix: &str| {
-        f32::from_le_bytes(checkpoint.find(name, prefix).unwrap().bytes[..].try_into().unwrap())
+    let value = |checkpoint: &Checkpoint, name: &str, family: &str| {
+        f32::from_le_bytes(checkpoint.find(name, about(family)).unwrap().bytes[..].try_into().unwrap())
     };
-    let wrapped = named(&["module.bert.embeddings.LayerNorm.gamma", "module.classifier.weight"]);
-    assert_eq!(value(&wrapped, "bert.embeddings.LayerNorm.weight", "bert."), 0.0);
-    assert_eq!(value(&wrapped, "classifier.weight", "bert."), 1.0);
+    let wrapped = named(&[
+        "module.bert.encoder.layer.0.attention.self.query.weight",
+        "module.classifier.weight",
+        "module.bert.embeddings.LayerNorm.gamma",
+    ]);
+    assert_eq!(value(&wrapped, "bert.embeddings.LayerNorm.weight", "bert"), 2.0);
+    assert_eq!(value(&wrapped, "classifier.weight", "bert"), 1.0);
     // A language model's output layer is its word embedding.
-    let tied = named(&["lm_head.weight", "transformer.h.0.ln_1.weight"]);
-    assert_eq!(value(&tied, "transformer.wte.weight", "transformer."), 0.0);
-    let both = named(&["lm_head.weight", "transformer.h.0.ln_1.weight", "transformer.wte.weight"]);
-    assert_eq!(value(&both, "transformer.wte.weight", "transformer."), 2.0);
-    let wrapped = named(&["model.h.0.ln_1.weight", "model.lm_head.weight"]);
-    assert_eq!(value(&wrapped, "transformer.wte.weight", "transformer."), 1.0);
+    let tied = named(&["lm_head.weight", "transformer.h.0.attn.c_attn.weight"]);
+    assert_eq!(value(&tied, "transformer.wte.weight", "gpt2"), 0.0);
+    let both = named(&["lm_head.weight", "transformer.h.0.attn.c_attn.weight", "transformer.wte.weight"]);
+    assert_eq!(value(&both, "transformer.wte.weight", "gpt2"), 2.0);
+    let wrapped = named(&["model.h.0.attn.c_attn.weight", "model.lm_head.weight"]);
+    assert_eq!(value(&wrapped, "transformer.wte.weight", "gpt2"), 1.0);
     let other_family = named(&["roberta.embeddings.LayerNorm.weight"]);
-    assert!(other_family.find("bert.embeddings.LayerNorm.weight", "bert.").is_err());
+    assert!(other_family.find("bert.embeddings.LayerNorm.weight", about("bert")).is_err());
 
     // `safetensors.torch.save_model` leaves one of two equal tensors out and says which.
     let header = r#"{"__metadata__":{"transformer.wte.weight":"lm_head.weight","format":"pt"},"lm_head.weight":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}"#;
@@ -314,8 +322,9 @@ fn a_required_tensor_has_the_models_shape_and_is_finite() {
     ]);
     let folder = folder(&[("model.safetensors", &file)]);
     let checkpoint = weights::read(folder.path()).unwrap();
-    assert_eq!(checkpoint.require("bert.pooler.bias", "bert.", &[2]).unwrap().name, "pooler.bias");
-    let said = |name, shape: &[usize]| checkpoint.require(name, "bert.", shape).unwrap_err().to_string();
+    assert_eq!(checkpoint.require("bert.pooler.bias", about("bert"), &[2]).unwrap().name, "pooler.bias");
+    let said =
+        |name, shape: &[usize]| checkpoint.require(name, about("bert"), shape).unwrap_err().to_string();
     let shape = said("bert.pooler.bias", &[1, 2]);
     assert!(shape.contains("`pooler.bias` has shape [2] and the model needs [1, 2]"), "{shape}");
     let number = said("bert.pooler.weight", &[1, 1]);

@@ -78,10 +78,11 @@ fn torch_s_own_stream_is_read() {
     assert_eq!(floats("column"), quarters(&[1, 5, 9]));
     assert_eq!(floats("tied"), floats(words));
 
-    let scale = read.find("bert.embeddings.LayerNorm.weight", "bert.").unwrap();
+    let bert = lorasweep::families::named("bert").unwrap();
+    let scale = read.find("bert.embeddings.LayerNorm.weight", bert).unwrap();
     // 1, 1.5, 2 and -0.5 in half precision.
     assert_eq!((scale.kind, &*scale.bytes), (Kind::F16, &[0, 0x3c, 0, 0x3e, 0, 0x40, 0, 0xb8][..]));
-    let shift = read.find("bert.embeddings.LayerNorm.bias", "bert.").unwrap();
+    let shift = read.find("bert.embeddings.LayerNorm.bias", bert).unwrap();
     // 0.5, -3, 0 and 256 in bfloat16.
     assert_eq!((shift.kind, &*shift.bytes), (Kind::BF16, &[0, 0x3f, 0x40, 0xc0, 0, 0, 0x80, 0x43][..]));
     let ids = read.tensor("bert.embeddings.position_ids").unwrap();

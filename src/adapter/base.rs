@@ -60,23 +60,11 @@ pub fn content(tensors: &Checkpoint, architecture: &Architecture) -> Result<Cont
     let mut hasher = blake3::Hasher::new();
     for shape in architecture.tensors().into_iter().filter(|shape| !tensors.lacks(architecture, &shape.name))
     {
-        let tensor = tensors.find(&shape.name, architecture.base_prefix())?.with_shape(&shape.shape)?;
+        let tensor = tensors.find(&shape.name, architecture.about())?.with_shape(&shape.shape)?;
         hasher.update(format!("{} {:?} {:?}\n", shape.name, shape.shape, tensor.kind).as_bytes());
         hasher.update(&tensor.bytes);
     }
     Ok(ContentHash::from_digest(&hasher.finalize()))
-}
-
-/// The first layers of an architecture.
-#[must_use]
-pub fn truncated(architecture: &Architecture, layers: usize) -> Architecture {
-    let mut architecture = architecture.clone();
-    match &mut architecture {
-        Architecture::Bert(config) => config.num_hidden_layers = layers,
-        Architecture::Gpt2(config) => config.n_layer = layers,
-        Architecture::GptMini(_) => {}
-    }
-    architecture
 }
 
 /// What a model is called: its id where the folder is a snapshot of the hub's cache, else the folder.

@@ -9,6 +9,7 @@ use super::base::{self, ModelFolder};
 use super::card::{self, Card};
 use super::error::AdapterError;
 use super::features::{Biases, Start};
+use super::fit::is_words;
 use super::folder::{Draft, Values};
 use super::manifest::{BaseModel, MANIFEST, Manifest, Purpose};
 use super::model::Loaded;
@@ -17,6 +18,7 @@ use super::peft::{self, AdapterConfig};
 use super::python;
 use super::rules::Rules;
 use crate::disk::layout::Layout;
+use crate::families::blueprint::Sees;
 use crate::families::{Architecture, Head, LinearShape, ModelSpec, Weights};
 use crate::model::weights::{self, WeightsError};
 use crate::record::{RunRecord, TrialRecord};
@@ -58,8 +60,10 @@ fn adapter(
 ) -> Result<(), AdapterError> {
     let architecture = &spec.architecture;
     let (head, name) = (loaded.manifest.head(), &card.trial);
-    if let Architecture::GptMini(_) = architecture {
-        return Err(refused(name, "transformers has no GPTMini that PEFT could put it on"));
+    let about = architecture.about();
+    if !about.has_folders() {
+        let reason = format!("transformers has no `{}` that PEFT could put it on", about.name());
+        return Err(refused(name, &reason));
     }
     let Weights::Folder { path, .. } = &spec.weights else {
         return Err(refused(name, "its base has random weights, which are in no folder"));
@@ -80,7 +84,9 @@ fn adapter(
         lora.modules_to_save.iter().filter(|module| *module != Lora::HEAD).cloned().collect();
     // What was drawn for want of it in the base is nowhere else.
     saved.extend(spec.parts.fresh.iter().filter(|module| !lora.modules_to_save.contains(module)).cloned());
-    saved.extend(heads.first().and_then(|tensor| Some(tensor.name.rsplit_once('.')?.0.to_owned())));
+    let mut of_head: Vec<&str> = heads.iter().filter_map(|tensor| tensor.name.split('.').next()).collect();
+    of_head.dedup();
+    saved.extend(of_head.into_iter().map(str::to_owned));
     let config = AdapterConfig {
         task: None,
         rules: Rules::plain(lora.targets.clone(), lora.rank, lora.alpha),
@@ -107,22 +113,19 @@ fn adapter(
 /// The base of an adapter as the folder is now.
 fn base_model(path: &Path, architecture: &Architecture) -> Result<BaseModel, AdapterError> {
     let folder = ModelFolder::open(path)?;
-    let used = architecture.stack().layers;
+    let used = architecture.layers();
     let absolute = std::path::absolute(path).map_err(AdapterError::read(path))?;
     Ok(BaseModel {
         name: base::name(&absolute),
-        layers: (used != folder.architecture.stack().layers).then_some(used),
+        layers: (used != folder.architecture.layers()).then_some(used),
         content: base::content(&folder.tensors, architecture)?,
         folder: absolute,
     })
 }
 
-/// Whether the word embedding, which is the output layer too, is among the modules.
+/// Whether the word embedding, which can be the output layer too, is among the modules.
 fn ties_saved_words(architecture: &Architecture, modules: &[String]) -> bool {
-    match architecture {
-        Architecture::Gpt2(_) => modules.iter().any(|module| module == "wte" || module == "transformer.wte"),
-        Architecture::Bert(_) | Architecture::GptMini(_) => false,
-    }
+    architecture.supports(Head::LanguageModel) && modules.iter().any(|module| is_words(module, architecture))
 }
 
 /// The first layer that has an adapter and was trained as a whole.
@@ -150,18 +153,24 @@ fn whole(draft: &Draft, loaded: &Loaded, spec: &ModelSpec, card: &Card<'_>) -> R
 
 /// A `config.json`: the base's own, with the shapes, the head and the classes of this model.
 fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Value> {
+    let named = config.get("model_type").and_then(Value::as_str).map(str::to_owned);
     if let Ok(Value::Object(shapes)) = serde_json::to_value(&manifest.architecture) {
         config.extend(shapes);
     }
     config.remove("torch_dtype");
     config.insert("dtype".to_owned(), json!("float32"));
-    if let Some(classes) = python::classes(manifest) {
-        config.insert("architectures".to_owned(), json!([classes.own]));
+    let own_type = named.as_deref().filter(|named| manifest.architecture.about().is_called(named));
+    if let Some(own_type) = own_type {
+        config.insert("model_type".to_owned(), json!(own_type));
     }
-    if let Architecture::Gpt2(gpt2) = &manifest.architecture {
+    if let Some(class) = manifest.architecture.about().class(own_type, manifest.head()) {
+        config.insert("architectures".to_owned(), json!([class]));
+    }
+    if manifest.architecture.blueprint().sees == Sees::Earlier {
         // Batches of texts need some token that fills rows up; no token attends to it.
-        let end = config.get("eos_token_id").cloned().unwrap_or(json!(gpt2.vocab_size - 1));
-        let padding = gpt2.pad_token_id.map_or_else(|| end.clone(), |padding| json!(padding));
+        let given = |key: &str| config.get(key).filter(|value| !value.is_null()).cloned();
+        let end = given("eos_token_id").unwrap_or(json!(manifest.architecture.vocab_size() - 1));
+        let padding = given("pad_token_id").unwrap_or_else(|| end.clone());
         config.insert("pad_token_id".to_owned(), padding);
         config.insert("eos_token_id".to_owned(), end);
     }

@@ -54,7 +54,7 @@ impl Adapted {
 
     /// The name and the shape of each tensor of the adapter.
     pub fn tensors(&self, lora_bias: bool) -> impl Iterator<Item = (String, Vec<usize>)> {
-        let LinearShape { name, d_in, d_out } = &self.layer;
+        let LinearShape { name, d_in, d_out, .. } = &self.layer;
         let bias = lora_bias.then(|| (format!("{name}{BIAS}"), vec![*d_out]));
         let shapes = [vec![self.rank, *d_in], vec![*d_out, self.rank]];
         PARTS.iter().zip(shapes).map(move |(part, shape)| (format!("{name}{part}"), shape)).chain(bias)
@@ -72,7 +72,9 @@ impl Fitted {
         name: &str,
         shape: &[usize],
     ) -> Result<TensorView<'a>, AdapterError> {
-        Ok(tensors.require(&self.index.file(name), "", shape)?)
+        let tensor = tensors.exactly(&self.index.file(name))?.with_shape(shape)?;
+        tensor.check_finite()?;
+        Ok(tensor)
     }
 }
 
@@ -145,8 +147,7 @@ fn head(
     (tensors, index): (&Checkpoint, &Index),
     architecture: &Architecture,
 ) -> Result<Head, AdapterError> {
-    let any = architecture.head_tensors(Head::Classifier { labels: 1 });
-    let name = index.file(&any[0].name);
+    let name = index.file(&architecture.class_rows().unwrap_or_default());
     let classes = tensors.tensor(&name).and_then(|tensor| tensor.shape.first().copied());
     match (config.task, classes) {
         (Some(TaskType::Classifier) | None, Some(labels)) => Ok(Head::Classifier { labels }),
@@ -186,10 +187,7 @@ fn output(
 
 /// The name of the word embedding.
 fn words(architecture: &Architecture) -> String {
-    let words = |place: &TensorShape| {
-        place.role == TensorRole::Embedding && place.shape[0] == architecture.vocab_size()
-    };
-    architecture.tensors().into_iter().find(words).map(|place| place.name).unwrap_or_default()
+    architecture.blueprint().embedding.words.tensor
 }
 
 /// Whether the name of a module, or the end of one, is that of the word embedding.

@@ -11,7 +11,6 @@ use super::error::AdapterError;
 use super::manifest::{Problem, Purpose};
 use super::peft;
 use crate::families::Head;
-use crate::model::weights::Checkpoint;
 
 /// Ends of the names of transformers' classes whose answers are not for whole texts, and what they do.
 const OTHERS: [(&str, &str); 9] = [
@@ -56,9 +55,9 @@ pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
 /// # Errors
 /// When it has no head, or one that does not answer for whole texts.
 pub fn purpose(model: &ModelFolder) -> Result<Purpose, AdapterError> {
-    let head = model.architecture.head_tensors(Head::Classifier { labels: 1 });
-    let prefix = model.architecture.base_prefix();
-    let classes = model.tensors.find(&head[0].name, prefix).ok().map(|tensor| tensor.shape[0]);
+    let about = model.architecture.about();
+    let rows = |name: String| model.tensors.find(&name, about).ok()?.shape.first().copied();
+    let classes = model.architecture.class_rows().and_then(rows);
     if class(&model.config).is_none() {
         check_tensors(model, classes.is_some())?;
     }
@@ -107,25 +106,19 @@ fn check_tensors(model: &ModelFolder, has_classifier: bool) -> Result<(), Adapte
     let has = |name: &str| model.tensors.tensor(name).is_some();
     if has_classifier {
         // A classifier of whole texts reads what the pooler makes of the first token.
-        let pooler = model.architecture.tensors().into_iter().find(|tensor| tensor.name.contains(".pooler."));
-        let lacks = |name: &str| !found(&model.tensors, name, model.architecture.base_prefix());
-        return match pooler {
-            Some(pooler) if lacks(&pooler.name) => Err(other_head(
-                &model.path,
-                "model for the classes of tokens (it has no pooler)",
-                OTHERS[0].1,
-            )),
-            Some(_) | None => Ok(()),
+        let pooler = model.architecture.blueprint().pooler.map(|pooler| format!("{}.weight", pooler.name));
+        let lacks = |name: String| model.tensors.find(&name, model.architecture.about()).is_err();
+        return if pooler.is_some_and(lacks) {
+            let class = "model for the classes of tokens (it has no pooler)";
+            Err(other_head(&model.path, class, OTHERS[0].1))
+        } else {
+            Ok(())
         };
     }
     match OTHER_TENSORS.iter().find(|(name, _, _)| has(name)) {
         Some((_, class, answers)) => Err(other_head(&model.path, class, answers)),
         None => Ok(()),
     }
-}
-
-fn found(tensors: &Checkpoint, name: &str, prefix: &str) -> bool {
-    tensors.find(name, prefix).is_ok()
 }
 
 fn other_head(folder: &Path, class: &str, answers: &'static str) -> AdapterError {

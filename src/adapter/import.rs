@@ -54,7 +54,7 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     let config = AdapterConfig::parse(&path, &text)?;
     let file = open(request.adapter)?;
     let base = ModelFolder::open(request.base)?;
-    let all = base.architecture.stack().layers;
+    let all = base.architecture.layers();
     let layers = request.layers.unwrap_or(all);
     if layers == 0 || layers > all {
         return Err(AdapterError::Question {
@@ -65,7 +65,7 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
             hint: format!("give `--layers` a number from 1 to {all}"),
         });
     }
-    let architecture = base::truncated(&base.architecture, layers);
+    let architecture = base.architecture.truncated(layers);
     let fitted = fit::fit(&config, &file, &architecture)?;
     if let Some(name) = drawn(&base, &architecture, &fitted) {
         return Err(AdapterError::Drawn { base: base.path, name });

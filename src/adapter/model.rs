@@ -164,8 +164,7 @@ impl Loaded {
         let places = architecture.tensors().into_iter().chain(architecture.head_tensors(manifest.head()));
         let mut tensors = BTreeMap::new();
         for place in places {
-            tensors
-                .insert(place.name.clone(), build::read(&model.tensors, architecture.base_prefix(), &place)?);
+            tensors.insert(place.name.clone(), build::read(&model.tensors, architecture.about(), &place)?);
         }
         let tokenizer = folder.to_path_buf();
         Ok(Self { manifest, tokenizer, tensors, adapters: BTreeMap::new(), scales: BTreeMap::new() })
@@ -210,9 +209,7 @@ impl Loaded {
 
 /// Whether a layer's matrix is `[in, out]`.
 fn is_transposed(architecture: &Architecture, module: &str) -> bool {
-    let name = format!("{module}.weight");
-    let place = architecture.tensors().into_iter().find(|place| place.name == name);
-    place.is_some_and(|place| place.role == crate::families::TensorRole::Conv1d)
+    architecture.linears().iter().any(|linear| linear.name == module && linear.is_transposed)
 }
 
 /// The same trial in 32 bits, in which every model leaves a sweep and is asked.
@@ -256,8 +253,8 @@ fn base_tensors(
         let same = "its tensors have the right shapes and other values";
         return Err(wrong(format!("{same} than those of `{}`", base.name)));
     }
-    let prefix = architecture.base_prefix();
-    let read = |place: TensorShape| Ok((place.name.clone(), build::read(&file, prefix, &place)?));
+    let about = architecture.about();
+    let read = |place: TensorShape| Ok((place.name.clone(), build::read(&file, about, &place)?));
     // What the base lacks, the adapter has.
     let there = architecture.tensors().into_iter().filter(|place| !file.lacks(architecture, &place.name));
     there.map(read).collect()

@@ -151,10 +151,7 @@ impl AdapterConfig {
             Head::Classifier { .. } => "SEQ_CLS",
             Head::LanguageModel => "CAUSAL_LM",
         };
-        let transposed = match architecture {
-            Architecture::Gpt2(_) => true,
-            Architecture::Bert(_) | Architecture::GptMini(_) => false,
-        };
+        let transposed = architecture.linears().iter().any(|linear| linear.is_transposed);
         let start = match self.start {
             Start::Plain => json!(true),
             Start::Pissa { .. } => json!("pissa"),

@@ -6,36 +6,22 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::manifest::{BaseModel, Manifest, Problem, Purpose};
-use crate::families::Architecture;
+use crate::families::Head;
+use crate::families::blueprint::Sees;
 
-/// transformers' classes for a model: the one that loads it, and the one that it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Classes {
-    pub(super) auto: &'static str,
-    pub(super) own: &'static str,
-}
-
-/// transformers' classes for a model; `None` where there are none.
-pub(super) fn classes(manifest: &Manifest) -> Option<Classes> {
-    let (auto, own) = match (&manifest.architecture, &manifest.purpose) {
-        (Architecture::Bert(_), Purpose::Classification { .. }) => {
-            ("AutoModelForSequenceClassification", "BertForSequenceClassification")
-        }
-        (Architecture::Gpt2(_), Purpose::Classification { .. }) => {
-            ("AutoModelForSequenceClassification", "GPT2ForSequenceClassification")
-        }
-        (Architecture::Gpt2(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_)) => {
-            ("AutoModelForCausalLM", "GPT2LMHeadModel")
-        }
-        (Architecture::Bert(_), Purpose::LanguageModelling | Purpose::QuestionAnswering(_))
-        | (Architecture::GptMini(_), _) => return None,
-    };
-    Some(Classes { auto, own })
+/// The class of transformers that loads a model; `None` where there is none.
+fn loader(manifest: &Manifest) -> Option<&'static str> {
+    let head = manifest.head();
+    manifest.architecture.about().class(None, head)?;
+    Some(match head {
+        Head::Classifier { .. } => "AutoModelForSequenceClassification",
+        Head::LanguageModel => "AutoModelForCausalLM",
+    })
 }
 
 /// A program that asks an adapter on its base, as a block of Markdown.
 pub(super) fn adapter(manifest: &Manifest, base: &BaseModel) -> Option<String> {
-    let Classes { auto, .. } = classes(manifest)?;
+    let auto = loader(manifest)?;
     let mut load = format!("base = {auto}.from_pretrained(\n    {},\n", text(&base.name));
     for (name, value) in arguments(manifest, base) {
         line(&mut load, &format!("    {name}={value},"));
@@ -46,7 +32,7 @@ pub(super) fn adapter(manifest: &Manifest, base: &BaseModel) -> Option<String> {
 
 /// A program that asks a whole model, as a block of Markdown.
 pub(super) fn whole(manifest: &Manifest) -> Option<String> {
-    let Classes { auto, .. } = classes(manifest)?;
+    let auto = loader(manifest)?;
     Some(program(manifest, "", auto, &format!("model = {auto}.from_pretrained(folder).eval()\n")))
 }
 
@@ -96,12 +82,13 @@ fn ask(manifest: &Manifest) -> String {
                 print(tokenizer.decode(tokens[0, inputs[\"input_ids\"].shape[1]:], skip_special_tokens=True))\n"
             .to_owned();
     };
-    let padding = match &manifest.architecture {
-        Architecture::Gpt2(_) => {
+    // A decoder's tokenizer may have no token that fills rows up.
+    let padding = match manifest.architecture.blueprint().sees {
+        Sees::Earlier => {
             "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token\n\
              model.config.pad_token_id = tokenizer.pad_token_id\n"
         }
-        Architecture::Bert(_) | Architecture::GptMini(_) => "",
+        Sees::Tokens | Sees::Filling { .. } => "",
     };
     let seconds = if *pairs { ", [\"its pair\", \"its pair\"]" } else { "" };
     let print = match problem {
@@ -134,7 +121,7 @@ fn line(text: &mut String, line: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::{BertConfig, Gpt2Config};
+    use crate::families::{Architecture, BertConfig, Gpt2Config};
     use crate::values::ContentHash;
 
     fn base(layers: Option<usize>) -> BaseModel {

@@ -1,7 +1,8 @@
 //! Owns how many floating-point operations a row costs, by architecture and method.
 
 use crate::cost::count;
-use crate::families::{Architecture, Head, TensorRole};
+use crate::families::blueprint::{Attention, Linear, Output, Projections, Reads};
+use crate::families::{Architecture, Blueprint, Head, Place};
 use crate::values::{Lora, Method};
 
 /// Floating-point operations for one row of text; a multiply-add counts as two.
@@ -23,21 +24,20 @@ pub struct RowFlops {
 /// and nothing flows back below the lowest adapted layer.
 #[must_use]
 pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> RowFlops {
-    let tokens = match architecture {
-        Architecture::Bert(_) | Architecture::Gpt2(_) => tokens,
-        Architecture::GptMini(config) => count(config.length),
-    };
-    let layers = layers(architecture, tokens);
-    let output = output(architecture, head, tokens);
+    let (blueprint, output) = (architecture.blueprint(), architecture.output(head));
+    let tokens = blueprint.computed_tokens(tokens);
+    let layers = layers(&blueprint, output.as_ref(), tokens);
+    let output = output.map_or(0.0, |output| output_products(&blueprint, &output, tokens));
     let forward: f64 = layers.iter().map(Layer::forward).sum::<f64>() + output;
     let (extra, backward, trunk) = match method {
         Method::Full | Method::Scratch => (0.0, 2.0 * forward, 0.0),
         Method::Base => (0.0, 0.0, 0.0),
         Method::Lora(lora) => {
             let adapters = adapter_products(architecture, lora, tokens);
-            let lowest = lowest_trained(architecture, head, lora);
+            let trained = trained_places(architecture, lora);
+            let lowest = trained.iter().filter_map(|place| depth(*place, layers.len())).min();
             let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(&layers, lowest));
-            let trunk = lowest.filter(|_| !trains_embedding(architecture, head, lora));
+            let trunk = lowest.filter(|_| !trained.contains(&Place::Embedding));
             let trunk = trunk.map_or(0.0, |lowest| below_adapters(&layers, lowest));
             (adapters, 2.0 * adapters + output + flowing, trunk)
         }
@@ -47,14 +47,17 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
 }
 
 /// Multiply-adds of the output layer for one row: all words for every token, or the classes once.
-fn output(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
-    match head {
-        Head::LanguageModel => tokens * count(architecture.vocab_size() * architecture.stack().width),
-        Head::Classifier { .. } => {
-            let tensors = architecture.head_tensors(head);
-            tensors.iter().filter(|t| t.role == TensorRole::Linear).map(|t| count(t.numel())).sum()
-        }
+fn output_products(blueprint: &Blueprint, output: &Output, tokens: f64) -> f64 {
+    let words = &blueprint.embedding.words;
+    match output {
+        Output::TiedWords => tokens * count(words.rows * words.width),
+        Output::Text { .. } => output.linears().map(products).sum(),
     }
+}
+
+/// Multiply-adds of a linear layer for one token.
+fn products(linear: &Linear) -> f64 {
+    count(linear.d_in * linear.d_out)
 }
 
 /// Multiply-adds of one attention layer for one row.
@@ -67,24 +70,32 @@ struct Layer {
     rest: f64,
 }
 
-/// BERT's classifier reads the first token only, so of its last layer's queries and of all that comes
-/// behind them just one token is computed.
-fn layers(architecture: &Architecture, tokens: f64) -> Vec<Layer> {
-    let stack = architecture.stack();
-    let read_last = match architecture {
-        Architecture::Bert(_) => 1.0,
-        Architecture::Gpt2(_) | Architecture::GptMini(_) => tokens,
+/// Where a classifier reads the first token only, just one token is computed of the last layer's queries
+/// and of all that comes behind them.
+fn layers(blueprint: &Blueprint, output: Option<&Output>, tokens: f64) -> Vec<Layer> {
+    let read_last = match output {
+        Some(Output::Text { reads: Reads::First, .. }) => 1.0,
+        Some(Output::Text { reads: Reads::Last | Reads::Every, .. } | Output::TiedWords) | None => tokens,
     };
-    let (width, inner) = (count(stack.width), count(stack.inner));
-    let layer = |n: usize| {
-        let read = if n + 1 == stack.layers { read_last } else { tokens };
+    let last = blueprint.layers.len().saturating_sub(1);
+    let layers = blueprint.layers.iter().enumerate();
+    let layers = layers.map(|(index, layer)| {
+        let read = if index == last { read_last } else { tokens };
+        let Attention { projections, output, .. } = &layer.attention;
+        let projections = match projections {
+            Projections::Separate([query, key, value]) => {
+                products(query) * read + (products(key) + products(value)) * tokens
+            }
+            Projections::Fused(all) => products(all) * tokens,
+        };
+        let mlp = layer.mlp.iter().flat_map(|mlp| [&mlp.input, &mlp.output]).map(products).sum::<f64>();
         Layer {
-            projections: width * width * (2.0 * tokens + read),
-            attention: 2.0 * read * tokens * width,
-            rest: read * (width * width + 2.0 * width * inner),
+            projections,
+            attention: 2.0 * read * tokens * count(output.d_in),
+            rest: read * (products(output) + mlp),
         }
-    };
-    (0..stack.layers).map(layer).collect()
+    });
+    layers.collect()
 }
 
 impl Layer {
@@ -93,18 +104,21 @@ impl Layer {
     }
 }
 
-/// The lowest layer with an adapter, or with a module that trains as a whole.
-fn lowest_trained(architecture: &Architecture, head: Head, lora: &Lora) -> Option<usize> {
-    let adapted = architecture.lora_targets(&lora.targets);
-    let adapted = adapted.iter().map(|target| layer_index(&target.name).unwrap_or(0));
-    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
-    adapted.chain(saved.iter().filter_map(|tensor| layer_index(&tensor.name))).min()
+/// Where the base has adapters, or modules that train as a whole.
+fn trained_places(architecture: &Architecture, lora: &Lora) -> Vec<Place> {
+    let adapted = architecture.lora_targets(&lora.targets).into_iter().map(|target| target.place);
+    let saved = architecture.tensors_in(&lora.modules_to_save);
+    adapted.chain(saved.into_iter().map(|tensor| tensor.place)).collect()
 }
 
-/// Whether slots differ from the first word on.
-fn trains_embedding(architecture: &Architecture, head: Head, lora: &Lora) -> bool {
-    let saved = architecture.saved_tensors(head, &lora.modules_to_save);
-    saved.iter().any(|t| t.role == TensorRole::Embedding || t.name.contains("embedding"))
+/// Layers below a place of the base.
+fn depth(place: Place, layers: usize) -> Option<usize> {
+    match place {
+        Place::Embedding => Some(0),
+        Place::Layer(layer) => Some(layer),
+        Place::Top => Some(layers),
+        Place::Head => None,
+    }
 }
 
 /// Multiply-adds for gradients with respect to activations, from the head down to the lowest layer
@@ -118,11 +132,6 @@ fn backward_to_adapters(layers: &[Layer], lowest: usize) -> f64 {
 fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
     let below: f64 = layers.iter().take(lowest).map(Layer::forward).sum();
     below + layers.get(lowest).map_or(0.0, |layer| layer.projections)
-}
-
-/// The number in a module's name; a model of one layer has none, and the head is in no layer.
-fn layer_index(module: &str) -> Option<usize> {
-    module.split('.').find_map(|part| part.parse().ok())
 }
 
 fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f64 {

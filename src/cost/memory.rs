@@ -1,6 +1,7 @@
 //! Owns how much memory a training job needs and how much disk its trials leave.
 
 use crate::cost::{MIB, Speed, count};
+use crate::families::blueprint::Layer;
 use crate::families::params::ParamCounts;
 use crate::families::{Architecture, Head};
 use crate::values::Precision;
@@ -70,19 +71,18 @@ impl Footprint {
 /// A language model's logits are kept three times over: themselves, their logarithmic shares, and the
 /// gradient.
 pub(super) fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
-    let tokens = match architecture {
-        Architecture::Bert(_) | Architecture::Gpt2(_) => tokens,
-        Architecture::GptMini(config) => count(config.length),
+    let blueprint = architecture.blueprint();
+    let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
+    let layer = |layer: &Layer| {
+        let (inner, heads) = (count(layer.inner()), count(layer.attention.heads));
+        tokens * (4.0 * (8.0 * width + 2.0 * inner) + 2.0 * width) + 9.0 * heads * tokens * tokens
     };
-    let stack = architecture.stack();
-    let (width, inner, heads) = (count(stack.width), count(stack.inner), count(stack.heads));
-    let layer = tokens * (4.0 * (8.0 * width + 2.0 * inner) + 2.0 * width) + 9.0 * heads * tokens * tokens;
     let embeddings = 2.0 * WEIGHT * tokens * width;
     let logits = match head {
         Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
         Head::Classifier { .. } => 0.0,
     };
-    count(stack.layers) * layer + embeddings + logits
+    blueprint.layers.iter().map(layer).sum::<f64>() + embeddings + logits
 }
 
 /// Disk that a trial leaves, in MiB: the last checkpoint with the optimiser's state, and the best

@@ -53,7 +53,7 @@ impl Price {
             counts: params::count(architecture, head, method),
             row: flops::per_row(architecture, head, method, mean_tokens(task)),
             activations: memory::activations_per_row(architecture, head, count(task.max_length)),
-            layers: count(architecture.stack().layers),
+            layers: count(architecture.layers()),
             sequences: sequences(task),
         }
     }

@@ -1,8 +1,13 @@
-//! Owns the shapes of BERT encoders (Devlin et al. 2019).
+//! Owns BERT encoders (Devlin et al. 2019), equal to transformers' `BertForSequenceClassification`.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Head, Init, TensorShape, linear, norm, table};
+use super::blueprint::{Activation, Blueprint, Linear, Output, Reads, Sees, Step};
+use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::encoder::Encoder;
+use super::family::{About, Dropouts, Family, Keys, Name, Pairs};
+use super::tensors::Init;
+use super::{Architecture, Head};
 
 /// A BERT encoder's configuration; field names and defaults are those of transformers' `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -59,39 +64,158 @@ impl Default for BertConfig {
     }
 }
 
+/// What BERT is called, and what a sweep may say of one.
+pub(super) static ABOUT: About = About {
+    names: &[Name { model_type: "bert", class: Some("Bert") }],
+    language_model: None,
+    prefix: "bert.",
+    optional: &[("bert.pooler.", "pooler")],
+    same: &[("embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")],
+    first_layer: "encoder.layer.0.attention.self.query.weight",
+    width: "hidden_size",
+    keys: Some(Keys {
+        all: &[
+            "hidden_size",
+            "num_hidden_layers",
+            "num_attention_heads",
+            "intermediate_size",
+            "type_vocab_size",
+        ],
+        // ALBERT and ELECTRA, DeBERTa, LayoutLM, DistilBERT, BigBird.
+        none: &[
+            "embedding_size",
+            "relative_attention",
+            "pos_att_type",
+            "max_2d_position_embeddings",
+            "dim",
+            "attention_type",
+        ],
+        // RoBERTa has BERT's keys. Its padding is token 1, and it knows one type of token.
+        unless: &[("pad_token_id", 1), ("type_vocab_size", 1)],
+    }),
+    targets: &["query", "value"],
+    sizes: &["layers", "heads", "intermediate", "positions", "hidden_dropout", "attention_dropout"],
+    needed: &["layers", "hidden", "heads", "intermediate"],
+    read: |json| Ok(Architecture::Bert(parsed(json)?)),
+    drawn: |sizes| {
+        let config = BertConfig::default();
+        Some(Architecture::Bert(BertConfig {
+            num_hidden_layers: sizes.layers?,
+            hidden_size: sizes.hidden?,
+            num_attention_heads: sizes.heads?,
+            intermediate_size: sizes.intermediate?,
+            max_position_embeddings: sizes.positions.unwrap_or(config.max_position_embeddings),
+            ..config
+        }))
+    },
+};
+
 impl BertConfig {
-    pub(super) fn tensors(&self) -> Vec<TensorShape> {
-        let (hidden, inner) = (self.hidden_size, self.intermediate_size);
-        let fresh = Init::Normal(self.initializer_range);
-        let embedding =
-            |name: &str, rows: usize| table(&format!("bert.embeddings.{name}.weight"), [rows, hidden], fresh);
-        let mut all = vec![
-            embedding("word_embeddings", self.vocab_size),
-            embedding("position_embeddings", self.max_position_embeddings),
-            embedding("token_type_embeddings", self.type_vocab_size),
-        ];
-        all.extend(norm("bert.embeddings.LayerNorm", hidden));
-        for layer in 0..self.num_hidden_layers {
-            let prefix = format!("bert.encoder.layer.{layer}");
-            for part in ["query", "key", "value"] {
-                all.extend(linear(&format!("{prefix}.attention.self.{part}"), [hidden, hidden], fresh));
-            }
-            all.extend(linear(&format!("{prefix}.attention.output.dense"), [hidden, hidden], fresh));
-            all.extend(norm(&format!("{prefix}.attention.output.LayerNorm"), hidden));
-            all.extend(linear(&format!("{prefix}.intermediate.dense"), [hidden, inner], fresh));
-            all.extend(linear(&format!("{prefix}.output.dense"), [inner, hidden], fresh));
-            all.extend(norm(&format!("{prefix}.output.LayerNorm"), hidden));
+    fn encoder(&self) -> Encoder {
+        Encoder {
+            prefix: ABOUT.prefix,
+            layers: self.num_hidden_layers,
+            heads: self.num_attention_heads,
+            hidden: self.hidden_size,
+            inner: self.intermediate_size,
+            epsilon: self.layer_norm_eps,
+            deviation: self.initializer_range,
+            hidden_dropout: self.hidden_dropout_prob,
+            attention_dropout: self.attention_probs_dropout_prob,
         }
-        all.extend(linear("bert.pooler.dense", [hidden, hidden], fresh));
-        all
+    }
+}
+
+impl Family for BertConfig {
+    fn about(&self) -> &'static About {
+        &ABOUT
     }
 
-    pub(super) fn head_tensors(&self, head: Head) -> Vec<TensorShape> {
-        match head {
-            Head::Classifier { labels } => {
-                linear("classifier", [self.hidden_size, labels], Init::Normal(self.initializer_range)).into()
-            }
-            Head::LanguageModel => Vec::new(),
+    fn blueprint(&self) -> Blueprint {
+        let encoder = self.encoder();
+        let rows = [self.vocab_size, self.max_position_embeddings, self.type_vocab_size];
+        Blueprint {
+            embedding: encoder.embedding(rows, self.hidden_size, self.pad_token_id),
+            layers: encoder.layers(),
+            norm: None,
+            pooler: Some(encoder.linear("pooler.dense", [self.hidden_size; 2])),
+            sees: Sees::Tokens,
         }
+    }
+
+    /// The pooler's tanh, dropout, and a linear layer.
+    fn output(&self, head: Head) -> Option<Output> {
+        let Head::Classifier { labels } = head else { return None };
+        let fresh = Init::Normal(self.initializer_range);
+        let steps = vec![
+            Step::Activation(Activation::Tanh),
+            Step::Dropout(self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)),
+            Step::Linear(Linear::new("classifier".to_owned(), [self.hidden_size, labels], fresh)),
+        ];
+        Some(Output::Text { reads: Reads::First, steps })
+    }
+
+    fn variant(&self, common: &Common) -> Variant {
+        common.not_an_encoder().or_else(|| config::other_activation(&self.hidden_act, "gelu"))
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            sizes: vec![
+                ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS),
+                ("hidden_size", self.hidden_size, WIDEST),
+                ("num_attention_heads", self.num_attention_heads, WIDEST),
+                ("intermediate_size", self.intermediate_size, WIDEST),
+                ("max_position_embeddings", self.max_position_embeddings, WIDEST),
+                ("type_vocab_size", self.type_vocab_size, WIDEST),
+                ("vocab_size", self.vocab_size, MOST_WORDS),
+            ],
+            heads: Some([
+                ("num_attention_heads", self.num_attention_heads),
+                ("hidden_size", self.hidden_size),
+            ]),
+            shares: vec![
+                ("hidden_dropout_prob", self.hidden_dropout_prob),
+                ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+                ("classifier_dropout", self.classifier_dropout.unwrap_or_default()),
+            ],
+        }
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn max_length(&self) -> usize {
+        self.max_position_embeddings
+    }
+
+    fn padding(&self) -> usize {
+        self.pad_token_id
+    }
+
+    fn pairs(&self) -> Pairs {
+        if self.type_vocab_size > 1 {
+            Pairs::Apart
+        } else {
+            Pairs::Refused { reason: "its `type_vocab_size` is 1".to_owned() }
+        }
+    }
+
+    fn set_vocabulary(&mut self, rows: usize) {
+        self.vocab_size = rows;
+    }
+
+    fn layers(&self) -> usize {
+        self.num_hidden_layers
+    }
+
+    fn layers_mut(&mut self) -> Option<&mut usize> {
+        Some(&mut self.num_hidden_layers)
+    }
+
+    fn set_dropouts(&mut self, dropouts: Dropouts) {
+        self.hidden_dropout_prob = dropouts.hidden.unwrap_or(self.hidden_dropout_prob);
+        self.attention_probs_dropout_prob = dropouts.attention.unwrap_or(self.attention_probs_dropout_prob);
     }
 }

@@ -7,12 +7,14 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::detect::{self, Evidence};
-use super::{Architecture, BertConfig, Gpt2Config};
+use super::{ALL, Architecture};
 
 /// More layers than any model has; keeps a slip from filling the memory.
 pub const MOST_LAYERS: usize = 1_000;
 /// Wider than any layer, and longer than any sequence.
 pub const WIDEST: usize = 100_000;
+/// More words than any tokenizer has.
+pub(super) const MOST_WORDS: usize = 100 * WIDEST;
 
 /// What is wrong with a `config.json`, as words behind the file's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -58,11 +60,15 @@ impl ConfigError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::Family(_) | Self::Class(_) => "use a model of type `bert` or `gpt2`".to_owned(),
+            Self::Family(_) | Self::Class(_) => format!("use a model of type {}", one_of(&known())),
             Self::Unknown => {
-                "say which it is: `architecture: bert` or `architecture: gpt2` beside `from` in the sweep, or \
-                 `\"model_type\": \"bert\"` in config.json"
-                    .to_owned()
+                let known = known();
+                format!(
+                    "say which it is: `architecture: {first}` (or {}) beside `from` in the sweep, or \
+                     `\"model_type\": \"{first}\"` in config.json",
+                    one_of(&known[1..]),
+                    first = known[0],
+                )
             }
             Self::Told { .. } => "remove `architecture`: the model says what it is".to_owned(),
             Self::Quantised(_) => {
@@ -74,14 +80,85 @@ impl ConfigError {
     }
 }
 
-/// The parts that no family's configuration has; defaults are transformers'.
-#[derive(Deserialize)]
-struct Common {
+/// The names of the families that have folders.
+fn known() -> Vec<&'static str> {
+    ALL.into_iter().filter(|about| about.has_folders()).map(|about| about.name()).collect()
+}
+
+/// Names as a choice: "`a`, `b` or `c`".
+fn one_of(names: &[&str]) -> String {
+    let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+    match quoted.split_last() {
+        Some((last, [])) => last.clone(),
+        Some((last, others)) => format!("{} or {last}", others.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// The keys that many families' configurations have and none needs here; defaults are transformers'.
+#[derive(Debug, Deserialize)]
+pub(super) struct Common {
     position_embedding_type: Option<String>,
     #[serde(default)]
-    add_cross_attention: bool,
+    pub(super) add_cross_attention: bool,
     #[serde(default)]
     is_decoder: bool,
+}
+
+/// What a variant of a family has that is not supported, and what is.
+pub(super) type Variant = Option<(String, &'static str)>;
+
+impl Common {
+    /// Where a model is not an encoder with absolute positions.
+    pub(super) fn not_an_encoder(&self) -> Variant {
+        if self.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+            Some(("relative position embeddings".to_owned(), "absolute positions"))
+        } else if self.add_cross_attention {
+            cross_attention()
+        } else if self.is_decoder {
+            Some(("a decoder's attention".to_owned(), "attention to all tokens"))
+        } else {
+            None
+        }
+    }
+}
+
+/// An activation that is not the one supported.
+pub(super) fn other_activation(found: &str, wanted: &'static str) -> Variant {
+    (found != wanted).then(|| (format!("activation `{found}`"), wanted))
+}
+
+pub(super) fn cross_attention() -> Variant {
+    Some(("cross attention".to_owned(), "self attention alone"))
+}
+
+/// The numbers of a configuration that a slip could make impossible, by their keys.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Numbers {
+    /// Sizes, each with the largest that a model can have; none can be 0.
+    pub(super) sizes: Vec<(&'static str, usize, usize)>,
+    /// Attention heads, and the width that they divide.
+    pub(super) heads: Option<[(&'static str, usize); 2]>,
+    /// Numbers from 0 on and below 1.
+    pub(super) shares: Vec<(&'static str, f64)>,
+}
+
+impl Numbers {
+    /// The first number that no model can have.
+    fn wrong(&self) -> Option<String> {
+        let size = self.sizes.iter().find(|(_, size, most)| *size == 0 || size > most);
+        let size = size.map(|(name, size, _)| format!("`{name}` is {size}"));
+        let undivided = || {
+            let [(heads_name, heads), (width_name, width)] = self.heads?;
+            (width % heads != 0)
+                .then(|| format!("`{heads_name}` is {heads}, which does not divide `{width_name}` {width}"))
+        };
+        let share = || {
+            let (name, share) = self.shares.iter().find(|(_, share)| !(0.0..1.0).contains(share))?;
+            Some(format!("`{name}` is {share}"))
+        };
+        size.or_else(undivided).or_else(share)
+    }
 }
 
 impl Architecture {
@@ -104,21 +181,9 @@ impl Architecture {
             return Err(ConfigError::Quantised(method));
         }
         let common: Common = parsed(json)?;
-        let (architecture, variant) = match detect::family(&keys, evidence)?.as_str() {
-            detect::BERT => {
-                let config = parsed(json)?;
-                let variant = bert_variant(&config, &common);
-                (Self::Bert(config), variant)
-            }
-            detect::GPT2 => {
-                let config = parsed(json)?;
-                let variant = gpt2_variant(&config, &common);
-                (Self::Gpt2(config), variant)
-            }
-            "gptmini" => (Self::GptMini(parsed(json)?), None),
-            other => return Err(ConfigError::Family(other.to_owned())),
-        };
-        if let Some((found, wanted)) = variant {
+        let about = detect::family(&keys, evidence)?;
+        let architecture = (about.read)(json)?;
+        if let Some((found, wanted)) = architecture.family().variant(&common) {
             return Err(ConfigError::Variant { found, wanted });
         }
         architecture.check_numbers()?;
@@ -130,49 +195,8 @@ impl Architecture {
     /// # Errors
     /// Names the first that it cannot have.
     pub fn check_numbers(&self) -> Result<(), ConfigError> {
-        let wrong = match self {
-            Self::Bert(c) => size(&[
-                ("num_hidden_layers", c.num_hidden_layers, MOST_LAYERS),
-                ("hidden_size", c.hidden_size, WIDEST),
-                ("num_attention_heads", c.num_attention_heads, WIDEST),
-                ("intermediate_size", c.intermediate_size, WIDEST),
-                ("max_position_embeddings", c.max_position_embeddings, WIDEST),
-                ("type_vocab_size", c.type_vocab_size, WIDEST),
-                ("vocab_size", c.vocab_size, 100 * WIDEST),
-            ])
-            .or_else(|| {
-                undivided(("num_attention_heads", c.num_attention_heads), ("hidden_size", c.hidden_size))
-            })
-            .or_else(|| {
-                share(&[
-                    ("hidden_dropout_prob", c.hidden_dropout_prob),
-                    ("attention_probs_dropout_prob", c.attention_probs_dropout_prob),
-                    ("classifier_dropout", c.classifier_dropout.unwrap_or_default()),
-                ])
-            }),
-            Self::Gpt2(c) => size(&[
-                ("n_layer", c.n_layer, MOST_LAYERS),
-                ("n_embd", c.n_embd, WIDEST),
-                ("n_head", c.n_head, WIDEST),
-                ("n_inner", c.inner(), 10 * WIDEST),
-                ("n_positions", c.n_positions, WIDEST),
-                ("vocab_size", c.vocab_size, 100 * WIDEST),
-            ])
-            .or_else(|| undivided(("n_head", c.n_head), ("n_embd", c.n_embd)))
-            .or_else(|| {
-                share(&[
-                    ("resid_pdrop", c.resid_pdrop),
-                    ("embd_pdrop", c.embd_pdrop),
-                    ("attn_pdrop", c.attn_pdrop),
-                ])
-            }),
-            Self::GptMini(c) => size(&[
-                ("hidden_size", c.hidden_size, WIDEST),
-                ("length", c.length, WIDEST),
-                ("vocab_size", c.vocab_size, 100 * WIDEST),
-            ]),
-        };
-        wrong.or_else(|| padding(self)).map_or(Ok(()), |wrong| Err(ConfigError::Number(wrong)))
+        let wrong = self.family().numbers().wrong().or_else(|| padding(self));
+        wrong.map_or(Ok(()), |wrong| Err(ConfigError::Number(wrong)))
     }
 }
 
@@ -185,58 +209,8 @@ fn quantised(config: &Map<String, Value>) -> Option<String> {
     Some(method.or(by_flags).unwrap_or("an unknown method").to_owned())
 }
 
-fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
+pub(super) fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
     serde_json::from_slice(json).map_err(|error| ConfigError::Broken(error.to_string()))
-}
-
-/// What a variant has that is not supported, and what is.
-type Variant = Option<(String, &'static str)>;
-
-fn bert_variant(config: &BertConfig, common: &Common) -> Variant {
-    if common.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
-        Some(("relative position embeddings".to_owned(), "absolute positions"))
-    } else if common.add_cross_attention {
-        cross_attention()
-    } else if common.is_decoder {
-        Some(("a decoder's attention".to_owned(), "attention to all tokens"))
-    } else if config.hidden_act == "gelu" {
-        None
-    } else {
-        Some((format!("activation `{}`", config.hidden_act), "activation `gelu`"))
-    }
-}
-
-fn gpt2_variant(config: &Gpt2Config, common: &Common) -> Variant {
-    if common.add_cross_attention {
-        cross_attention()
-    } else if config.activation_function != "gelu_new" {
-        Some((format!("activation `{}`", config.activation_function), "activation `gelu_new`"))
-    } else if !config.scale_attn_weights || config.scale_attn_by_inverse_layer_idx {
-        Some(("attention scores that are scaled unlike GPT-2's".to_owned(), "GPT-2's own scaling"))
-    } else if config.tie_word_embeddings {
-        None
-    } else {
-        Some(("an output layer of its own".to_owned(), "an output layer tied to the word embedding"))
-    }
-}
-
-fn cross_attention() -> Variant {
-    Some(("cross attention".to_owned(), "self attention alone"))
-}
-
-fn size(sizes: &[(&str, usize, usize)]) -> Option<String> {
-    let (name, size, _) = sizes.iter().find(|(_, size, most)| *size == 0 || size > most)?;
-    Some(format!("`{name}` is {size}"))
-}
-
-fn share(shares: &[(&str, f64)]) -> Option<String> {
-    let (name, share) = shares.iter().find(|(_, share)| !(0.0..1.0).contains(share))?;
-    Some(format!("`{name}` is {share}"))
-}
-
-fn undivided((heads_name, heads): (&str, usize), (width_name, width): (&str, usize)) -> Option<String> {
-    (width % heads != 0)
-        .then(|| format!("`{heads_name}` is {heads}, which does not divide `{width_name}` {width}"))
 }
 
 /// Rows are filled up with the padding token, so the embedding must have it.

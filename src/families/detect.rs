@@ -4,9 +4,8 @@
 use serde_json::{Map, Value};
 
 use super::config::ConfigError;
-
-pub(super) const BERT: &str = "bert";
-pub(super) const GPT2: &str = "gpt2";
+use super::family::{About, Keys};
+use super::{ALL, named};
 
 /// What says which family a model is of where its `config.json` names none.
 #[derive(Clone, Copy, Debug, Default)]
@@ -17,117 +16,97 @@ pub struct Evidence<'a> {
     pub tensors: Option<&'a str>,
 }
 
-/// The keys that every `config.json` of a family has, and those that only others have.
-struct Keys {
-    family: &'static str,
-    all: &'static [&'static str],
-    none: &'static [&'static str],
-}
-
-const KEYS: [Keys; 2] = [
-    Keys {
-        family: BERT,
-        all: &[
-            "hidden_size",
-            "num_hidden_layers",
-            "num_attention_heads",
-            "intermediate_size",
-            "type_vocab_size",
-        ],
-        // ALBERT and ELECTRA, DeBERTa, LayoutLM, DistilBERT, BigBird.
-        none: &[
-            "embedding_size",
-            "relative_attention",
-            "pos_att_type",
-            "max_2d_position_embeddings",
-            "dim",
-            "attention_type",
-        ],
-    },
-    Keys {
-        family: GPT2,
-        all: &["n_embd", "n_layer", "n_head"],
-        // OpenAI GPT, GPT-J, CodeGen.
-        none: &["afn", "predict_special_tokens", "rotary_dim"],
-    },
-];
-
 /// The family of a `config.json`.
-pub(super) fn family(config: &Map<String, Value>, evidence: Evidence<'_>) -> Result<String, ConfigError> {
-    let named = config.get("model_type").and_then(Value::as_str).filter(|name| !name.is_empty());
-    match (named, evidence.told) {
-        (Some(named), Some(told)) if named != told => {
-            Err(ConfigError::Told { told: told.to_owned(), named: named.to_owned() })
+pub(super) fn family(
+    config: &Map<String, Value>,
+    evidence: Evidence<'_>,
+) -> Result<&'static About, ConfigError> {
+    let stated = config.get("model_type").and_then(Value::as_str).filter(|name| !name.is_empty());
+    match (stated, evidence.told) {
+        (Some(stated), Some(told)) if !is_one_family(stated, told) => {
+            Err(ConfigError::Told { told: told.to_owned(), named: stated.to_owned() })
         }
-        (Some(family), _) | (None, Some(family)) => Ok(family.to_owned()),
+        (Some(name), _) | (None, Some(name)) => {
+            named(name).ok_or_else(|| ConfigError::Family(name.to_owned()))
+        }
         (None, None) => guess(config, evidence.tensors),
     }
 }
 
-fn guess(config: &Map<String, Value>, tensors: Option<&str>) -> Result<String, ConfigError> {
+/// Whether two names are of one family.
+fn is_one_family(one: &str, other: &str) -> bool {
+    one == other || named(one).zip(named(other)).is_some_and(|(one, other)| one.name() == other.name())
+}
+
+fn guess(config: &Map<String, Value>, tensors: Option<&str>) -> Result<&'static About, ConfigError> {
     let classes = config.get("architectures").and_then(Value::as_array);
     let class = classes.and_then(|classes| classes.first()?.as_str());
     if let Some(class) = class {
-        let family = [("Bert", BERT), ("GPT2", GPT2)].into_iter().find(|(start, _)| {
-            let rest = class.strip_prefix(start);
-            rest.is_some_and(|rest| {
-                ["Model", "For", "LMHead", "DoubleHeads"].iter().any(|x| rest.starts_with(x))
-            })
-        });
-        return match family {
-            // RoBERTa's classes are not called so, and Japanese BERTs' are.
-            Some((_, family)) => Ok(family.to_owned()),
-            None => Err(ConfigError::Class(class.to_owned())),
-        };
+        return of_class(class).ok_or_else(|| ConfigError::Class(class.to_owned()));
     }
-    let by_keys = || KEYS.iter().find(|keys| keys.fit(config)).map(|keys| keys.family);
-    match (tensors, by_keys()) {
-        // Names without a prefix are RoBERTa's too.
-        (Some(BERT) | None, Some(BERT)) if is_roberta(config) => Err(ConfigError::Unknown),
-        (Some(tensors), Some(keys)) if tensors == keys => Ok(keys.to_owned()),
-        (Some(tensors), _) if ![BERT, GPT2].contains(&tensors) => {
-            Err(ConfigError::Family(tensors.to_owned()))
-        }
-        (None, Some(keys)) => Ok(keys.to_owned()),
-        (Some(tensors), None) if has_sizes(config, tensors) => Ok(tensors.to_owned()),
+    let by_tensors = match tensors {
+        Some(name) => Some(named(name).ok_or_else(|| ConfigError::Family(name.to_owned()))?),
+        None => None,
+    };
+    let is_other = |about: &About| about.keys.as_ref().is_some_and(|keys| keys.are_others(config));
+    let by_keys = ALL.into_iter().find(|about| about.keys.as_ref().is_some_and(|keys| keys.fit(config)));
+    match (by_tensors, by_keys) {
+        (Some(tensors), Some(keys)) if tensors.name() == keys.name() => Ok(keys),
+        (None, Some(keys)) => Ok(keys),
+        // With no width all sizes would be made up.
+        (Some(tensors), None) if config.contains_key(tensors.width) && !is_other(tensors) => Ok(tensors),
         (Some(_) | None, _) => Err(ConfigError::Unknown),
     }
+}
+
+/// The family that one of transformers' classes belongs to. The beginning of its name alone does not
+/// tell: `BertweetModel` is not BERT's.
+fn of_class(class: &str) -> Option<&'static About> {
+    let is_class = |start: &str| {
+        let rest = class.strip_prefix(start);
+        rest.is_some_and(|rest| ["Model", "For", "LMHead", "DoubleHeads"].iter().any(|x| rest.starts_with(x)))
+    };
+    ALL.into_iter().find(|about| about.names.iter().filter_map(|name| name.class).any(is_class))
 }
 
 impl Keys {
     fn fit(&self, config: &Map<String, Value>) -> bool {
         self.all.iter().all(|key| config.contains_key(*key))
             && !self.none.iter().any(|key| config.contains_key(*key))
+            && !self.are_others(config)
+    }
+
+    /// Whether values say that the keys are another family's.
+    fn are_others(&self, config: &Map<String, Value>) -> bool {
+        let has = |(key, value): &(&str, u64)| config.get(*key).and_then(Value::as_u64) == Some(*value);
+        !self.unless.is_empty() && self.unless.iter().all(has)
     }
 }
 
-/// Whether a configuration has the width at least: with none, all sizes would be made up.
-fn has_sizes(config: &Map<String, Value>, family: &str) -> bool {
-    config.contains_key(if family == GPT2 { "n_embd" } else { "hidden_size" })
-}
-
-/// RoBERTa has BERT's keys. Its padding is token 1, and it knows one type of token.
-fn is_roberta(config: &Map<String, Value>) -> bool {
-    let is_one = |key: &str| config.get(key).and_then(Value::as_u64) == Some(1);
-    is_one("pad_token_id") && is_one("type_vocab_size")
-}
-
-/// The family that the names of a file's tensors show: `bert` or `gpt2`, or the name that another
-/// family's models put before theirs.
+/// The family that the names of a file's tensors show, or the name that an unknown family's models put
+/// before theirs. Names without a prefix are those of the first family that has such.
 #[must_use]
-pub fn family_of_tensors<'n>(mut names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    const ATTENTION: &str = "encoder.layer.0.attention.self.query.weight";
-    names.find_map(|name| {
-        let is_end = |before: &str| before.is_empty() || before.ends_with('.');
-        if name.strip_suffix("h.0.attn.c_attn.weight").is_some_and(is_end) {
-            return Some(GPT2);
+pub fn family_of_tensors<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let mut names = names.filter_map(|name| {
+        let like: Vec<&'static About> = ALL.into_iter().filter(|about| about.begins(name)).collect();
+        let first = like.first()?;
+        let before = name.strip_suffix(first.first_layer)?.trim_end_matches('.');
+        let last = before.rsplit('.').next().unwrap_or_default();
+        if let Some(own) = like.iter().find(|about| about.prefix.trim_end_matches('.') == last) {
+            return Some(own.name());
         }
-        let before = name.strip_suffix(ATTENTION).filter(|before| is_end(before))?;
-        match before.trim_end_matches('.').rsplit('.').next() {
-            None | Some("" | "module" | "model" | "auto_model" | "_orig_mod") => Some(BERT),
-            other => other,
-        }
-    })
+        let is_wrapper = ["", "module", "model", "auto_model", "_orig_mod"].contains(&last);
+        Some(if is_wrapper { first.name() } else { last })
+    });
+    names.next()
+}
+
+impl About {
+    /// Whether a tensor is the one that shows the family, whatever stands before its name.
+    fn begins(&self, tensor: &str) -> bool {
+        let before = tensor.strip_suffix(self.first_layer);
+        self.has_folders() && before.is_some_and(|before| before.is_empty() || before.ends_with('.'))
+    }
 }
 
 #[cfg(test)]
@@ -136,7 +115,7 @@ mod tests {
 
     fn of(config: &str, evidence: Evidence<'_>) -> Result<String, ConfigError> {
         let Ok(Value::Object(config)) = serde_json::from_str(config) else { panic!("{config}") };
-        family(&config, evidence)
+        family(&config, evidence).map(|about| about.name().to_owned())
     }
 
     const NONE: Evidence<'_> = Evidence { told: None, tensors: None };

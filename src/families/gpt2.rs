@@ -1,8 +1,16 @@
-//! Owns the shapes of GPT-2 (Radford et al. 2019), of any size.
+//! Owns GPT-2 (Radford et al. 2019), of any size, equal to transformers' `GPT2LMHeadModel` and
+//! `GPT2ForSequenceClassification`.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Head, Init, TensorShape, conv1d, matrix, norm, table};
+use super::blueprint::{
+    Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
+    Step, Table, Wiring,
+};
+use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::family::{About, Dropouts, Family, Keys, Name, Pairs};
+use super::tensors::Init;
+use super::{Architecture, Head};
 
 /// GPT-2's configuration; field names and defaults are those of transformers' `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -65,6 +73,37 @@ impl Default for Gpt2Config {
     }
 }
 
+/// What GPT-2 is called, and what a sweep may say of one.
+pub(super) static ABOUT: About = About {
+    names: &[Name { model_type: "gpt2", class: Some("GPT2") }],
+    language_model: Some("LMHeadModel"),
+    prefix: "transformer.",
+    optional: &[],
+    same: &[("wte.weight", "lm_head.weight")],
+    first_layer: "h.0.attn.c_attn.weight",
+    width: "n_embd",
+    keys: Some(Keys {
+        all: &["n_embd", "n_layer", "n_head"],
+        // OpenAI GPT, GPT-J, CodeGen.
+        none: &["afn", "predict_special_tokens", "rotary_dim"],
+        unless: &[],
+    }),
+    targets: &["c_attn"],
+    sizes: &["layers", "heads", "positions", "hidden_dropout", "attention_dropout"],
+    needed: &["layers", "hidden", "heads"],
+    read: |json| Ok(Architecture::Gpt2(parsed(json)?)),
+    drawn: |sizes| {
+        let config = Gpt2Config::default();
+        Some(Architecture::Gpt2(Gpt2Config {
+            n_layer: sizes.layers?,
+            n_embd: sizes.hidden?,
+            n_head: sizes.heads?,
+            n_positions: sizes.positions.unwrap_or(config.n_positions),
+            ..config
+        }))
+    },
+};
+
 impl Gpt2Config {
     /// Width of the feed-forward layer.
     #[must_use]
@@ -72,35 +111,143 @@ impl Gpt2Config {
         self.n_inner.unwrap_or(4 * self.n_embd)
     }
 
-    pub(super) fn tensors(&self) -> Vec<TensorShape> {
-        let (width, inner) = (self.n_embd, self.inner());
-        let fresh = Init::Normal(self.initializer_range);
-        #[expect(clippy::cast_precision_loss, reason = "layers are few")]
-        let onto_residual = Init::Normal(self.initializer_range / (2.0 * self.n_layer as f64).sqrt());
-        let mut all = vec![
-            table("transformer.wte.weight", [self.vocab_size, width], fresh),
-            table("transformer.wpe.weight", [self.n_positions, width], fresh),
-        ];
-        for layer in 0..self.n_layer {
-            let prefix = format!("transformer.h.{layer}");
-            all.extend(norm(&format!("{prefix}.ln_1"), width));
-            all.extend(conv1d(&format!("{prefix}.attn.c_attn"), [width, 3 * width], fresh));
-            all.extend(conv1d(&format!("{prefix}.attn.c_proj"), [width, width], onto_residual));
-            all.extend(norm(&format!("{prefix}.ln_2"), width));
-            all.extend(conv1d(&format!("{prefix}.mlp.c_fc"), [width, inner], fresh));
-            all.extend(conv1d(&format!("{prefix}.mlp.c_proj"), [inner, width], onto_residual));
-        }
-        all.extend(norm("transformer.ln_f", width));
-        all
+    fn fresh(&self) -> Init {
+        Init::Normal(self.initializer_range)
     }
 
-    pub(super) fn head_tensors(&self, head: Head) -> Vec<TensorShape> {
-        match head {
-            Head::Classifier { labels } => {
-                let fresh = Init::Normal(self.initializer_range);
-                vec![matrix("score.weight", [labels, self.n_embd], fresh)]
-            }
-            Head::LanguageModel => Vec::new(),
+    fn norm(&self, name: &str) -> Norm {
+        Norm::layer(format!("{}{name}", ABOUT.prefix), self.n_embd, self.layer_norm_epsilon)
+    }
+
+    fn layer(&self, index: usize) -> Layer {
+        let (width, inner) = (self.n_embd, self.inner());
+        // What is added to the residual sum starts smaller (Radford et al. 2019, section 2.3).
+        #[expect(clippy::cast_precision_loss, reason = "layers are few")]
+        let onto_residual = Init::Normal(self.initializer_range / (2.0 * self.n_layer as f64).sqrt());
+        let conv1d = |name: &str, size, init| {
+            Linear::new(format!("{}h.{index}.{name}", ABOUT.prefix), size, init).transposed()
+        };
+        Layer {
+            wiring: Wiring::NormBefore,
+            attention_norm: Some(self.norm(&format!("h.{index}.ln_1"))),
+            attention: Attention {
+                heads: self.n_head,
+                projections: Projections::Fused(conv1d("attn.c_attn", [width, 3 * width], self.fresh())),
+                output: conv1d("attn.c_proj", [width, width], onto_residual),
+                dropout: Some(self.attn_pdrop),
+                output_dropout: Some(self.resid_pdrop),
+            },
+            mlp_norm: Some(self.norm(&format!("h.{index}.ln_2"))),
+            mlp: Some(Mlp {
+                input: conv1d("mlp.c_fc", [width, inner], self.fresh()),
+                activation: Activation::GeluTanh,
+                output: conv1d("mlp.c_proj", [inner, width], onto_residual),
+                dropout: Some(self.resid_pdrop),
+            }),
         }
+    }
+}
+
+impl Family for Gpt2Config {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn blueprint(&self) -> Blueprint {
+        let table = |name: &str, rows: usize| {
+            Table::new(format!("{}{name}.weight", ABOUT.prefix), [rows, self.n_embd], self.fresh())
+        };
+        Blueprint {
+            embedding: Embedding {
+                words: table("wte", self.vocab_size),
+                positions: table("wpe", self.n_positions),
+                token_types: None,
+                norm: None,
+                dropout: Some(self.embd_pdrop),
+            },
+            layers: (0..self.n_layer).map(|index| self.layer(index)).collect(),
+            norm: Some(self.norm("ln_f")),
+            pooler: None,
+            sees: Sees::Earlier,
+        }
+    }
+
+    /// A linear layer without bias over the last token, or the word embedding.
+    fn output(&self, head: Head) -> Option<Output> {
+        Some(match head {
+            Head::Classifier { labels } => {
+                let score = Linear::new("score".to_owned(), [self.n_embd, labels], self.fresh());
+                let steps = vec![Step::Linear(Linear { bias: None, ..score })];
+                Output::Text { reads: Reads::Last, steps }
+            }
+            Head::LanguageModel => Output::TiedWords,
+        })
+    }
+
+    fn variant(&self, common: &Common) -> Variant {
+        if common.add_cross_attention {
+            config::cross_attention()
+        } else if let Some(other) = config::other_activation(&self.activation_function, "gelu_new") {
+            Some(other)
+        } else if !self.scale_attn_weights || self.scale_attn_by_inverse_layer_idx {
+            Some(("attention scores that are scaled unlike GPT-2's".to_owned(), "GPT-2's own scaling"))
+        } else if self.tie_word_embeddings {
+            None
+        } else {
+            Some(("an output layer of its own".to_owned(), "an output layer tied to the word embedding"))
+        }
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            sizes: vec![
+                ("n_layer", self.n_layer, MOST_LAYERS),
+                ("n_embd", self.n_embd, WIDEST),
+                ("n_head", self.n_head, WIDEST),
+                ("n_inner", self.inner(), 10 * WIDEST),
+                ("n_positions", self.n_positions, WIDEST),
+                ("vocab_size", self.vocab_size, MOST_WORDS),
+            ],
+            heads: Some([("n_head", self.n_head), ("n_embd", self.n_embd)]),
+            shares: vec![
+                ("resid_pdrop", self.resid_pdrop),
+                ("embd_pdrop", self.embd_pdrop),
+                ("attn_pdrop", self.attn_pdrop),
+            ],
+        }
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn max_length(&self) -> usize {
+        self.n_positions
+    }
+
+    fn padding(&self) -> usize {
+        self.pad_token_id.unwrap_or(0)
+    }
+
+    fn pairs(&self) -> Pairs {
+        Pairs::Joined
+    }
+
+    fn set_vocabulary(&mut self, rows: usize) {
+        self.vocab_size = rows;
+    }
+
+    fn layers(&self) -> usize {
+        self.n_layer
+    }
+
+    fn layers_mut(&mut self) -> Option<&mut usize> {
+        Some(&mut self.n_layer)
+    }
+
+    fn set_dropouts(&mut self, dropouts: Dropouts) {
+        self.resid_pdrop = dropouts.hidden.unwrap_or(self.resid_pdrop);
+        self.embd_pdrop = dropouts.hidden.unwrap_or(self.embd_pdrop);
+        self.attn_pdrop = dropouts.attention.unwrap_or(self.attn_pdrop);
     }
 }

@@ -1,9 +1,16 @@
-//! Owns the shapes of GPTMini: one block of attention between a one-hot dense layer and a dense head,
-//! over rows of a fixed length.
+//! Owns GPTMini: one block of attention, without mask or residual, between a one-hot dense layer and a
+//! dense head, over rows of a fixed length.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Head, Init, TensorRole, TensorShape, norm, table, tensor};
+use super::blueprint::{
+    Attention, Blueprint, Embedding, Layer, Linear, Norm, Output, Projections, Reads, Sees, Step, Table,
+    Wiring,
+};
+use super::config::{Common, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::family::{About, Dropouts, Family, Name, Pairs};
+use super::tensors::Init;
+use super::{Architecture, Head};
 
 /// GPTMini's configuration.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,39 +34,138 @@ impl Default for GptMiniConfig {
 
 /// Standard deviation of fresh positions.
 const POSITIONS_STD: f64 = 0.02;
+/// Of the norm; torch's default.
+const NORM_EPSILON: f64 = 1e-5;
 
-impl GptMiniConfig {
-    pub(super) fn tensors(&self) -> Vec<TensorShape> {
+/// What GPTMini is called, and what a sweep may say of one.
+pub(super) static ABOUT: About = About {
+    names: &[Name { model_type: "gptmini", class: None }],
+    language_model: None,
+    prefix: "",
+    optional: &[],
+    same: &[],
+    first_layer: "attention.query.weight",
+    width: "hidden_size",
+    keys: None,
+    targets: &["query", "value"],
+    sizes: &["length"],
+    needed: &["hidden", "length"],
+    read: |json| Ok(Architecture::GptMini(parsed(json)?)),
+    drawn: |sizes| {
+        let config = GptMiniConfig::default();
+        Some(Architecture::GptMini(GptMiniConfig {
+            hidden_size: sizes.hidden?,
+            length: sizes.length?,
+            ..config
+        }))
+    },
+};
+
+impl Family for GptMiniConfig {
+    fn about(&self) -> &'static About {
+        &ABOUT
+    }
+
+    fn blueprint(&self) -> Blueprint {
         let width = self.hidden_size;
-        let [weight, bias] = dense("embedding", [self.vocab_size, width]);
-        let mut all = vec![
-            TensorShape { role: TensorRole::Embedding, ..weight },
-            bias,
-            table("positions", [self.length, width], Init::Normal(POSITIONS_STD)),
-        ];
-        for part in ["query", "key", "value", "output"] {
-            all.extend(dense(&format!("attention.{part}"), [width, width]));
+        let projection = |part: &str| dense(&format!("attention.{part}"), [width, width]);
+        let words = start(self.vocab_size);
+        Blueprint {
+            embedding: Embedding {
+                words: Table {
+                    one_hot: Some(words),
+                    ..Table::new("embedding.weight".to_owned(), [self.vocab_size, width], words)
+                },
+                positions: Table::new(
+                    "positions".to_owned(),
+                    [self.length, width],
+                    Init::Normal(POSITIONS_STD),
+                ),
+                token_types: None,
+                norm: None,
+                dropout: None,
+            },
+            layers: vec![Layer {
+                wiring: Wiring::Bare,
+                attention: Attention {
+                    heads: 1,
+                    projections: Projections::Separate(["query", "key", "value"].map(projection)),
+                    output: projection("output"),
+                    dropout: None,
+                    output_dropout: None,
+                },
+                attention_norm: None,
+                mlp: None,
+                mlp_norm: None,
+            }],
+            norm: Some(Norm::layer("norm".to_owned(), width, NORM_EPSILON)),
+            pooler: None,
+            sees: Sees::Filling { length: self.length },
         }
-        all.extend(norm("norm", width));
-        all
     }
 
-    pub(super) fn head_tensors(&self, head: Head) -> Vec<TensorShape> {
-        match head {
-            Head::Classifier { labels } => {
-                dense("classifier", [self.length * self.hidden_size, labels]).into()
-            }
-            Head::LanguageModel => Vec::new(),
+    /// A linear layer over all positions.
+    fn output(&self, head: Head) -> Option<Output> {
+        let Head::Classifier { labels } = head else { return None };
+        let classifier = dense("classifier", [self.length * self.hidden_size, labels]);
+        Some(Output::Text { reads: Reads::Every, steps: vec![Step::Linear(classifier)] })
+    }
+
+    fn variant(&self, _: &Common) -> Variant {
+        None
+    }
+
+    fn numbers(&self) -> Numbers {
+        Numbers {
+            sizes: vec![
+                ("hidden_size", self.hidden_size, WIDEST),
+                ("length", self.length, WIDEST),
+                ("vocab_size", self.vocab_size, MOST_WORDS),
+            ],
+            heads: None,
+            shares: Vec::new(),
         }
     }
+
+    fn vocab_size(&self) -> usize {
+        self.vocab_size
+    }
+
+    fn max_length(&self) -> usize {
+        self.length
+    }
+
+    fn padding(&self) -> usize {
+        self.pad_token_id
+    }
+
+    fn pairs(&self) -> Pairs {
+        Pairs::Joined
+    }
+
+    fn set_vocabulary(&mut self, rows: usize) {
+        self.vocab_size = rows;
+    }
+
+    fn layers(&self) -> usize {
+        1
+    }
+
+    fn layers_mut(&mut self) -> Option<&mut usize> {
+        None
+    }
+
+    fn set_dropouts(&mut self, _: Dropouts) {}
 }
 
-/// A linear layer as torch's `nn.Linear` starts it: weight and bias from U(-1/sqrt(in), 1/sqrt(in)).
-fn dense(name: &str, [d_in, d_out]: [usize; 2]) -> [TensorShape; 2] {
+/// A linear layer as torch's `nn.Linear` starts it: weight and bias alike.
+fn dense(name: &str, size: [usize; 2]) -> Linear {
+    let fresh = start(size[0]);
+    Linear { bias: Some(fresh), ..Linear::new(name.to_owned(), size, fresh) }
+}
+
+/// U(-1/sqrt(in), 1/sqrt(in)).
+fn start(d_in: usize) -> Init {
     #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^52")]
-    let fresh = Init::Uniform((d_in as f64).sqrt().recip());
-    [
-        tensor(&format!("{name}.weight"), &[d_out, d_in], TensorRole::Linear, fresh),
-        tensor(&format!("{name}.bias"), &[d_out], TensorRole::Bias, fresh),
-    ]
+    Init::Uniform((d_in as f64).sqrt().recip())
 }

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::layers::AdapterSettings;
 use super::params::{Params, Weight, index};
 use super::weights::{self, Checkpoint, TensorView, WeightsError};
-use crate::families::{Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
+use crate::families::{About, Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
 use crate::values::stream::{Draw, StreamKey};
 use crate::values::{Lora, Method, Precision, Trial};
 
@@ -108,7 +108,7 @@ fn values(
             keys.iter().map(|key| draw(*key, shape)).collect()
         }
         Base::Read(folder) | Base::Finished { folder, .. } => {
-            vec![read(folder, architecture.base_prefix(), shape)?]
+            vec![read(folder, architecture.about(), shape)?]
         }
         Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), shape)],
         Base::Fresh => keys.iter().map(|key| draw(*key, shape)).collect(),
@@ -129,7 +129,7 @@ fn head_values(
 ) -> Result<Vec<Tensor>, WeightsError> {
     match base {
         Base::Finished { folder, outputs } => {
-            let whole = read(folder, architecture.base_prefix(), shape)?;
+            let whole = read(folder, architecture.about(), shape)?;
             let outputs: Vec<i64> = outputs.iter().map(|output| index(*output)).collect();
             let ours = whole.index_select(0, &Tensor::from_slice(&outputs));
             Ok(keys.iter().map(|_| ours.shallow_clone()).collect())
@@ -220,8 +220,8 @@ fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
 }
 
 /// A tensor of the pretrained weights, in 32 bits.
-pub(crate) fn read(base: &Checkpoint, prefix: &str, shape: &TensorShape) -> Result<Tensor, WeightsError> {
-    Ok(tensor(&base.require(&shape.name, prefix, &shape.shape)?))
+pub(crate) fn read(base: &Checkpoint, about: &About, shape: &TensorShape) -> Result<Tensor, WeightsError> {
+    Ok(tensor(&base.require(&shape.name, about, &shape.shape)?))
 }
 
 /// A tensor of a weight file, in 32 bits.

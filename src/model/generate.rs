@@ -3,18 +3,12 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::UNSEEN;
-use super::gpt2::Gpt2;
+use super::attention::{Cache, Sight};
+use super::inputs::UNSEEN;
+use super::layer::Layer;
 use super::params::index;
 use super::pass::Pass;
-
-/// One layer's keys and values so far, each `[B, heads, capacity, H / heads]`.
-struct Cache {
-    /// Columns that there is room for.
-    capacity: i64,
-    /// `None` before the first token.
-    columns: Option<[Tensor; 2]>,
-}
+use super::transformer::Model;
 
 /// Prompts with what follows them so far. Prompts are padded on the left, so that all rows go on in
 /// the same column.
@@ -27,18 +21,21 @@ struct Rows {
     ended: Vec<bool>,
 }
 
-impl Gpt2 {
+impl Model {
     /// The likeliest token after each prompt, and so on, as transformers' `generate(do_sample=False)`:
     /// until `end`, which is left out, for at most `max_new` tokens, and no further than the model's
     /// longest sequence. For one slot. An empty prompt has no answer.
+    ///
+    /// # Panics
+    /// For a classifier.
     #[must_use]
     pub fn generate(&self, prompts: &[&[u32]], max_new: usize, end: u32) -> Vec<Vec<u32>> {
-        let device = self.words.device();
+        let device = self.embeddings.words.device();
         let longest = prompts.iter().map(|prompt| prompt.len()).max().unwrap_or(0);
         let mut rows = Rows::new(prompts, longest, (max_new, self.max_length), device);
         tch::no_grad(|| {
-            let cache = || Cache { capacity: index(longest + max_new), columns: None };
-            let mut caches: Vec<Cache> = self.layers.iter().map(|_| cache()).collect();
+            let cache = |_: &Layer| Cache::new(index(longest + max_new));
+            let mut caches: Vec<Cache> = self.layers.iter().map(cache).collect();
             let (mut ids, mut column) = (left_padded(prompts, longest, device), 0);
             while !rows.ended.iter().all(|ended| *ended) {
                 let next = self.next(&ids, column, &rows.starts, &mut caches);
@@ -56,15 +53,13 @@ impl Gpt2 {
         let columns = Tensor::arange_start(column, column + new, (Kind::Int64, ids.device()));
         // What lies before a prompt or behind a finished answer has no position of its own.
         let positions = (&columns - starts.view([-1, 1])).clamp(0, index(self.max_length) - 1);
-        let mask = mask(&columns, column + new, starts);
-        let words = self.words.forward(&ids.reshape([1, -1]));
-        let mut x = words + self.positions.forward(&positions.view([1, -1]));
+        let (mask, pass) = (mask(&columns, column + new, starts), &mut Pass::evaluation());
+        let mut x = self.embeddings.at(&ids.reshape([1, -1]), &positions.view([1, -1]), pass);
         for (layer, cache) in self.layers.iter().zip(caches) {
-            let attend = |parts: [Tensor; 3], _: &mut Pass| cache.attend(parts, column, &mask);
-            x = layer.forward(&layer.project(&x), batch, &mut Pass::evaluation(), attend);
+            x = layer.forward(&x, None, Sight::Cached { cache, column, mask: &mask }, pass);
         }
         let last = x.view([batch, new, -1]).select(1, -1).unsqueeze(0);
-        self.words.scores(&self.norm.forward(&last)).argmax(-1, false).view([-1])
+        self.token_logits(&self.normed(&last)).argmax(-1, false).view([-1])
     }
 }
 
@@ -102,22 +97,6 @@ impl Rows {
             }
             self.ended[row] = token == end || self.answers[row].len() == self.limits[row];
         }
-    }
-}
-
-impl Cache {
-    /// The context of the new tokens, which stand in the columns from `column` on, over all so far.
-    fn attend(&mut self, [query, key, value]: [Tensor; 3], column: i64, mask: &Tensor) -> Tensor {
-        let (mut size, new) = (key.size(), key.size()[2]);
-        size[2] = self.capacity;
-        let empty = || Tensor::zeros(&size, (key.kind(), key.device()));
-        let columns = self.columns.get_or_insert_with(|| [empty(), empty()]);
-        let [keys, values] = [0, 1].map(|part| {
-            columns[part].narrow(2, column, new).copy_([&key, &value][part]);
-            columns[part].narrow(2, 0, column + new)
-        });
-        let mask = Some(mask.to_kind(query.kind()));
-        Tensor::scaled_dot_product_attention(&query, &keys, &values, mask, 0.0, false, None, false)
     }
 }
 

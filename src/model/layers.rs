@@ -8,6 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::params::{Params, Weight, index};
 use super::pass::Pass;
+use crate::families::blueprint::Activation;
 
 /// The adapters of one linear layer, one per slot; ranks below the largest are padded with zeros,
 /// which stay zero since their gradient is zero.
@@ -225,22 +226,12 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// The table `[words, width]` called `name`; the row `padding` gets no gradient, -1 for none.
+    /// The table `[words, width]` called `tensor`, whose row `padding` gets no gradient, -1 for none; with
+    /// a bias the matrix `[width, words]` of a dense layer over one-hot words: each picks a column.
     #[must_use]
-    pub fn new(params: &Params, name: &str, padding: i64) -> Self {
-        Self { padding, ..Self::bare(params, &format!("{name}.weight")) }
-    }
-
-    /// The table `[words, width]` that is itself called `name`.
-    #[must_use]
-    pub fn bare(params: &Params, name: &str) -> Self {
-        Self { weight: params.weight(name), kind: params.product_kind(name), bias: None, padding: -1 }
-    }
-
-    /// The dense layer `[width, words]` called `name` over one-hot words: each picks a column.
-    #[must_use]
-    pub fn one_hot(params: &Params, name: &str) -> Self {
-        Self { bias: params.find(&format!("{name}.bias")), ..Self::new(params, name, -1) }
+    pub fn new(params: &Params, tensor: &str, bias: Option<&str>, padding: i64) -> Self {
+        let bias = bias.map(|bias| params.weight(bias));
+        Self { weight: params.weight(tensor), kind: params.product_kind(tensor), bias, padding }
     }
 
     /// Whether all slots have the same table.
@@ -300,6 +291,15 @@ impl Embedding {
         match &self.weight {
             Weight::Shared(weight) | Weight::Stacked(weight) => weight.device(),
         }
+    }
+}
+
+/// An activation of each number.
+pub(super) fn activate(x: &Tensor, activation: Activation) -> Tensor {
+    match activation {
+        Activation::Gelu => x.gelu("none"),
+        Activation::GeluTanh => x.gelu("tanh"),
+        Activation::Tanh => x.tanh(),
     }
 }
 

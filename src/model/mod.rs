@@ -1,30 +1,38 @@
-//! Owns the models: weight files, pack-aware layers, architectures, starting weights. Knows trials,
-//! never the scheduler.
+//! Owns the models: weight files, pack-aware layers, the Transformer, starting weights. Knows trials,
+//! never the scheduler, and no family but by its blueprint.
 //!
 //! Plain tensor operations panic on an error inside libtorch; the training process turns such a
 //! panic into a typed failure at its edge.
 
 #[cfg(feature = "torch")]
-pub mod bert;
+mod assembly;
+#[cfg(feature = "torch")]
+mod attention;
 #[cfg(feature = "torch")]
 pub mod build;
 #[cfg(feature = "torch")]
 pub mod device;
 #[cfg(feature = "torch")]
-mod family;
+mod embeddings;
 #[cfg(feature = "torch")]
 mod generate;
 #[cfg(feature = "torch")]
-pub mod gpt2;
+mod head;
 #[cfg(feature = "torch")]
-pub mod gptmini;
+mod inputs;
+#[cfg(feature = "torch")]
+mod layer;
 #[cfg(feature = "torch")]
 pub mod layers;
 #[cfg(feature = "torch")]
 pub mod params;
 #[cfg(feature = "torch")]
 pub mod pass;
+#[cfg(feature = "torch")]
+mod transformer;
 pub mod weights;
 
 #[cfg(feature = "torch")]
-pub use self::family::{Inputs, Model, Trunk, UNSEEN};
+pub use self::inputs::{Inputs, UNSEEN};
+#[cfg(feature = "torch")]
+pub use self::transformer::{Model, Trunk};

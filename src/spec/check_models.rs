@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::families::{Architecture, ModelSpec, Parts, Weights};
+use crate::families::{self, Architecture, ModelSpec, Parts, Weights};
 
 use super::error::{Problem, Report, SpecError};
-use super::keys;
 use super::model_shape;
 use super::raw::{RawModel, RawSweep};
 use super::read::missing;
@@ -42,7 +41,7 @@ fn check_one(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<
     let Loaded { weights, mut architecture, parts } = loaded?;
     let tokenizer = tokenizer?;
     match weights {
-        Weights::Random { .. } => model_shape::set_vocabulary(&mut architecture, tokenizer.vocabulary),
+        Weights::Random { .. } => architecture.set_vocabulary(tokenizer.vocabulary),
         Weights::Folder { .. } | Weights::Absent => vocabulary(raw, tokenizer, &architecture, report)?,
     }
     Some(ModelSpec {
@@ -89,7 +88,7 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
         fault(error, from.place, report);
     }
     let mut architecture = folder.config.as_ref().ok()?.clone();
-    if let (Some(layers), Some(available)) = (&raw.layers, model_shape::layers(&mut architecture)) {
+    if let (Some(layers), Some(available)) = (&raw.layers, architecture.layers_mut()) {
         if layers.value > *available {
             let found = format!("`{}`, more than the model in `{}` has", layers.value, from.value);
             let problem = Problem::BadValue { key: "`layers`".to_owned(), found };
@@ -98,7 +97,7 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
         }
         *available = layers.value;
     }
-    model_shape::set_dropouts(raw, &mut architecture);
+    architecture.set_dropouts(model_shape::dropouts(raw));
     let (content, tensors) = match folder.weights.as_ref().ok()? {
         WeightFacts::Found { content, tensors } => (*content, tensors),
         WeightFacts::Absent => {
@@ -133,9 +132,11 @@ fn beside_from(raw: &RawModel, facts: &ModelFacts, report: &mut Report) {
         };
         conflict(key.value, "from", key.place, report).hint(hint);
     }
-    if let Some(architecture) = raw.architecture.as_ref().filter(|at| at.value == keys::GPTMINI) {
+    let without_folders =
+        |at: &&At<String>| families::named(&at.value).is_some_and(|about| !about.has_folders());
+    if let Some(architecture) = raw.architecture.as_ref().filter(without_folders) {
         conflict("architecture", "from", architecture.place, report)
-            .hint("a `gptmini` is never loaded: remove `from`");
+            .hint(format!("a `{}` is never loaded: remove `from`", architecture.value));
     }
     if let (Some(revision), true) = (&raw.revision, facts.is_local) {
         let whose = "a model folder of this machine".to_owned();
@@ -146,9 +147,9 @@ fn beside_from(raw: &RawModel, facts: &ModelFacts, report: &mut Report) {
 
 /// A model with random weights. The vocabulary is its tokenizer's.
 fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<Loaded> {
-    let family = raw.architecture.as_ref()?.value.as_str();
-    for key in model_shape::needs(family) {
-        if !raw.keys.iter().any(|at| at.value == *key) {
+    let family = families::named(&raw.architecture.as_ref()?.value)?;
+    for key in family.needed.iter().copied().chain(["tokenizer"]) {
+        if !raw.keys.iter().any(|at| at.value == key) {
             missing(key, &title(raw), raw.place, report);
         }
     }
@@ -160,11 +161,9 @@ fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Opti
     }
     // A model without a tokenizer is nothing yet, and that is told already.
     facts.tokenizer.as_ref()?.as_ref().ok()?;
-    Some(Loaded {
-        weights: Weights::Random { seed: raw.seed },
-        architecture: model_shape::from_numbers(raw, family)?,
-        parts: Parts::default(),
-    })
+    let mut architecture = (family.drawn)(&model_shape::sizes(raw))?;
+    architecture.set_dropouts(model_shape::dropouts(raw));
+    Some(Loaded { weights: Weights::Random { seed: raw.seed }, architecture, parts: Parts::default() })
 }
 
 fn heads_divide(hidden: &At<usize>, heads: &At<usize>, report: &mut Report) {

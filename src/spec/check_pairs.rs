@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::families::{Architecture, Head, ModelSpec};
+use crate::families::{self, Head, ModelSpec, Pairs};
 use crate::values::Lora;
 
 use super::check_models::tokenizer_place;
@@ -71,18 +71,15 @@ impl Meeting<'_> {
         let (name, kind) = (&self.model.name, self.task.kind.name());
         if !self.spec.architecture.supports(head(self.task.kind)) {
             let message = format!("model `{}` cannot learn tasks of kind `{kind}`", name.value);
-            report.error(name.place, Problem::Unfit(message)).hint("use a GPT-2: it predicts the next token");
+            report.error(name.place, Problem::Unfit(message)).hint(next_token_models());
         } else if self.task.kind != TaskKind::Classification && !self.tokenizer.ends_texts {
             let message = format!("the tokenizer of model `{}` has no token that ends a text", name.value);
             report
                 .error(tokenizer_place(self.model), Problem::Unfit(message))
                 .hint("name it as `eos_token` in the tokenizer's tokenizer_config.json");
         }
-        if let (Some(pair), Architecture::Bert(config)) = (&self.task.pair, &self.spec.architecture)
-            && config.type_vocab_size < 2
-        {
-            let message =
-                format!("model `{}` does not take text pairs: its `type_vocab_size` is 1", name.value);
+        if let (Some(pair), Pairs::Refused { reason }) = (&self.task.pair, self.spec.architecture.pairs()) {
+            let message = format!("model `{}` does not take text pairs: {reason}", name.value);
             report.error(pair.place, Problem::Unfit(message)).hint("put all columns into `text`");
         }
     }
@@ -113,6 +110,13 @@ impl Meeting<'_> {
         let error = report.error(self.model.name.place, Problem::Model(message));
         error.hint(format!("set `{}.max_length` to {positions} or less", self.task.path));
     }
+}
+
+/// Which models can learn to predict the next token.
+fn next_token_models() -> String {
+    let names = families::ALL.into_iter().filter(|about| about.language_model.is_some());
+    let names: Vec<String> = names.map(|about| format!("`{}`", about.name())).collect();
+    format!("use a model of type {}: it predicts the next token", names.join(", "))
 }
 
 /// A head as tasks of a kind need it; how many classes there are changes nothing here.
@@ -182,8 +186,9 @@ struct Modules {
 impl Modules {
     fn of(spec: &ModelSpec, head: Head) -> Self {
         let tensors = spec.architecture.tensors();
-        let mut targets = modules(tensors.iter().map(|tensor| tensor.name.as_str()));
-        targets.retain(|name| !spec.architecture.lora_targets(std::slice::from_ref(name)).is_empty());
+        let linears = spec.architecture.linears();
+        let targets = linears.iter().filter_map(|linear| linear.name.rsplit('.').next());
+        let targets = targets.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect();
         let heads = spec.architecture.head_tensors(head);
         Self { targets, all: modules(tensors.iter().chain(&heads).map(|tensor| tensor.name.as_str())) }
     }

@@ -283,11 +283,19 @@ static CLEANING: Section = Section {
     chooser: None,
 };
 
-/// The families of models.
-pub(super) const BERT: &str = "bert";
-pub(super) const GPT2: &str = "gpt2";
-pub(super) const GPTMINI: &str = "gptmini";
-const LAYERED: &[&str] = &[BERT, GPT2];
+/// The families whose models have a size.
+macro_rules! with {
+    ($size:literal) => {
+        &families::names_with::<{ families::count_with($size) }>($size)
+    };
+}
+const LAYERED: &[&str] = with!("layers");
+const HEADED: &[&str] = with!("heads");
+const FED_FORWARD: &[&str] = with!("intermediate");
+const POSITIONED: &[&str] = with!("positions");
+const FIXED: &[&str] = with!("length");
+const DROPPING: &[&str] = with!("hidden_dropout");
+const DROPPING_ATTENTION: &[&str] = with!("attention_dropout");
 
 static MODEL: Section = Section {
     name: "model",
@@ -297,7 +305,7 @@ static MODEL: Section = Section {
         key("revision", Kind::Text, "Branch, tag or commit of a model on the hub (default: main)"),
         key(
             "architecture",
-            Kind::Choice(&[BERT, GPT2, GPTMINI]),
+            Kind::Choice(&families::NAMES),
             "Family of a model with random weights; with `from`, what the folder is where its config.json does not say",
         ),
         key(
@@ -310,10 +318,10 @@ static MODEL: Section = Section {
             key("layers", Kind::Count(1, MOST_LAYERS), "Layers; with `from`, the first so many are kept"),
         ),
         key("hidden", Kind::Count(1, WIDEST), "Width of the model"),
-        of(LAYERED, key("heads", Kind::Count(1, WIDEST), "Attention heads; must divide `hidden`")),
-        of(&[BERT], key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers")),
+        of(HEADED, key("heads", Kind::Count(1, WIDEST), "Attention heads; must divide `hidden`")),
+        of(FED_FORWARD, key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers")),
         of(
-            LAYERED,
+            POSITIONED,
             key(
                 "positions",
                 Kind::Count(3, WIDEST),
@@ -321,7 +329,7 @@ static MODEL: Section = Section {
             ),
         ),
         of(
-            &[GPTMINI],
+            FIXED,
             key(
                 "length",
                 Kind::Count(3, WIDEST),
@@ -329,7 +337,7 @@ static MODEL: Section = Section {
             ),
         ),
         of(
-            LAYERED,
+            DROPPING,
             key(
                 "hidden_dropout",
                 Kind::Number(Range::Share),
@@ -337,7 +345,7 @@ static MODEL: Section = Section {
             ),
         ),
         of(
-            LAYERED,
+            DROPPING_ATTENTION,
             key(
                 "attention_dropout",
                 Kind::Number(Range::Share),

@@ -188,9 +188,9 @@ fn adapter_alone(folder: &Path, name: &str) -> Fault {
 
 /// What the outputs of a folder's classifier are called, where it has one for texts.
 fn classes(json: &[u8], architecture: &Architecture, tensors: &Checkpoint) -> Option<Vec<String>> {
-    let find = |name: &str| tensors.find(name, architecture.base_prefix()).ok();
+    let find = |name: &str| tensors.find(name, architecture.about()).ok();
     let head = |labels| architecture.head_tensors(Head::Classifier { labels });
-    let outputs = *find(&head(1).first()?.name)?.shape.first()?;
+    let outputs = *find(&architecture.class_rows()?)?.shape.first()?;
     let fits = |shape: &families::TensorShape| {
         find(&shape.name).is_some_and(|found| found.shape == shape.shape && found.kind.is_float())
     };
@@ -212,11 +212,11 @@ fn config_json(folder: &Path, name: &str) -> Result<Vec<u8>, Fault> {
 }
 
 fn architecture(json: &[u8], evidence: Evidence<'_>, name: &str) -> Result<Architecture, Fault> {
-    let architecture =
-        Architecture::from_config_and(json, evidence).and_then(|architecture| match architecture {
-            Architecture::Bert(_) | Architecture::Gpt2(_) => Ok(architecture),
-            Architecture::GptMini(_) => Err(ConfigError::Family("gptmini".to_owned())),
-        });
+    let architecture = Architecture::from_config_and(json, evidence).and_then(|architecture| {
+        let about = architecture.about();
+        let unknown = || ConfigError::Family(about.name().to_owned());
+        about.has_folders().then_some(architecture).ok_or_else(unknown)
+    });
     architecture
         .map_err(|error| Fault { message: format!("config.json in `{name}` {error}"), hint: error.hint() })
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lorasweep::adapter::base::ModelFolder;
 use lorasweep::adapter::model::Loaded;
 use lorasweep::adapter::predict::{self, Answer, AnswerKind, Question};
-use lorasweep::adapter::{AdapterError, base, export};
+use lorasweep::adapter::{AdapterError, export};
 use lorasweep::disk::layout::Layout;
 use lorasweep::families::params::count;
 use lorasweep::families::{Architecture, ModelSpec, Weights};
@@ -75,7 +75,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let path = write_base(folder.path(), "base", case.family);
         let base = ModelFolder::open(&path).unwrap();
-        let architecture = base::truncated(&base.architecture, case.layers);
+        let architecture = base.architecture.truncated(case.layers);
         let model = ModelSpec {
             name: "tiny".to_owned(),
             weights: Weights::Folder { content: weights::content(&path).unwrap(), path: path.clone() },

@@ -26,7 +26,7 @@ use tensor::Stored;
 pub use tensor::{Kind, TensorView};
 
 use crate::disk::mapped;
-use crate::families::Architecture;
+use crate::families::{About, Architecture};
 use crate::values::ContentHash;
 
 /// The weight files of transformers, the one to prefer first.
@@ -126,15 +126,23 @@ impl Checkpoint {
         Some(stored.view(name, &self.files[*file]))
     }
 
-    /// The tensor with this name as a model knows it: with or without `prefix` (files of the base
-    /// model alone leave `bert.` out), behind what wraps the file's whole model, with the names `gamma`
-    /// and `beta` that old files of BERT have for the weight and bias of a `LayerNorm`, or as the
-    /// output layer that is the word embedding.
+    /// The tensor with exactly this name.
     ///
     /// # Errors
     /// [`WeightsError::Missing`] when there is none.
-    pub fn find(&self, name: &str, prefix: &str) -> Result<TensorView<'_>, WeightsError> {
-        names::candidates(name, prefix, &self.wrapping)
+    pub fn exactly(&self, name: &str) -> Result<TensorView<'_>, WeightsError> {
+        self.tensor(name).ok_or_else(|| self.missing(name))
+    }
+
+    /// The tensor with this name as a model of a family knows it: with or without the family's prefix
+    /// (files of the base model alone leave `bert.` out), behind what wraps the file's whole model, with
+    /// the names `gamma` and `beta` that old files of BERT have for the weight and bias of a `LayerNorm`,
+    /// or as the output layer that is the word embedding.
+    ///
+    /// # Errors
+    /// [`WeightsError::Missing`] when there is none.
+    pub fn find(&self, name: &str, about: &About) -> Result<TensorView<'_>, WeightsError> {
+        names::candidates(name, about, &self.wrapping)
             .find_map(|name| self.tensor(&name))
             .ok_or_else(|| self.missing(name))
     }
@@ -142,16 +150,20 @@ impl Checkpoint {
     /// Whether a tensor that a model can do without, drawn afresh, is not there.
     #[must_use]
     pub fn lacks(&self, architecture: &Architecture, name: &str) -> bool {
-        architecture.optional_module_of(name).is_some()
-            && self.find(name, architecture.base_prefix()).is_err()
+        architecture.optional_module_of(name).is_some() && self.find(name, architecture.about()).is_err()
     }
 
     /// The tensor as a model needs it: found as by [`Checkpoint::find`], of this shape, and finite.
     ///
     /// # Errors
     /// When it is missing, has another shape, or holds NaN or infinity.
-    pub fn require(&self, name: &str, prefix: &str, shape: &[usize]) -> Result<TensorView<'_>, WeightsError> {
-        let tensor = self.find(name, prefix)?.with_shape(shape)?;
+    pub fn require(
+        &self,
+        name: &str,
+        about: &About,
+        shape: &[usize],
+    ) -> Result<TensorView<'_>, WeightsError> {
+        let tensor = self.find(name, about)?.with_shape(shape)?;
         tensor.check_finite()?;
         Ok(tensor)
     }
@@ -169,7 +181,7 @@ impl Checkpoint {
         let (mut fresh, mut there) = (BTreeSet::new(), BTreeSet::new());
         for tensor in architecture.tensors() {
             let module = architecture.optional_module_of(&tensor.name);
-            match (self.find(&tensor.name, architecture.base_prefix()), module) {
+            match (self.find(&tensor.name, architecture.about()), module) {
                 (Ok(found), module) => {
                     if !found.kind.is_float() {
                         return Err(self.quantised(found.name));
@@ -184,7 +196,7 @@ impl Checkpoint {
                 }
             }
         }
-        if self.has_untied_output() {
+        if self.has_untied_output(architecture.about()) {
             return Err(WeightsError::UntiedOutput { folder: self.folder.clone() });
         }
         match fresh.intersection(&there).next() {
@@ -194,13 +206,16 @@ impl Checkpoint {
     }
 
     /// Whether a language model's output layer lies beside the word embedding and differs from it.
-    fn has_untied_output(&self) -> bool {
-        let of = |name: &str| self.tensor(&format!("{}{name}", self.wrapping));
-        let embedding = of("transformer.wte.weight").or_else(|| of("wte.weight"));
-        let output = of("lm_head.weight").filter(|output| output.kind.is_float());
-        embedding
-            .zip(output)
-            .is_some_and(|(a, b)| a.kind == b.kind && a.shape == b.shape && a.bytes != b.bytes)
+    fn has_untied_output(&self, about: &About) -> bool {
+        let of = |name: String| self.tensor(&format!("{}{name}", self.wrapping));
+        about.language_model.is_some()
+            && about.same.iter().any(|(own, other)| {
+                let embedding = of(format!("{}{own}", about.prefix)).or_else(|| of((*own).to_owned()));
+                let output = of((*other).to_owned()).filter(|output| output.kind.is_float());
+                embedding
+                    .zip(output)
+                    .is_some_and(|(a, b)| a.kind == b.kind && a.shape == b.shape && a.bytes != b.bytes)
+            })
     }
 
     fn quantised(&self, name: &str) -> WeightsError {

@@ -2,6 +2,8 @@
 //! or without the base model's prefix, by old names, or by the name of a tensor that is the same one.
 //! Knows names only.
 
+use crate::families::{self, About};
+
 /// What wraps a model when it is saved, one dotted part each: `module` is DataParallel's, `_orig_mod`
 /// that of a compiled model, and `base_model.model` PEFT's.
 const WRAPPERS: [&str; 11] = [
@@ -18,12 +20,6 @@ const WRAPPERS: [&str; 11] = [
     "language_model",
 ];
 
-/// Tensors that every BERT and every GPT-2 has, by the names of the base model's own file.
-const ANCHORS: [&str; 3] = ["embeddings.LayerNorm.weight", "embeddings.LayerNorm.gamma", "h.0.ln_1.weight"];
-
-/// What stands before them in the file of a whole model.
-const PREFIXES: [&str; 2] = ["bert.", "transformer."];
-
 /// Parts of names that PEFT makes of a model around its adapters.
 const ADAPTER_PARTS: [&str; 6] =
     [".lora_A.", ".lora_B.", ".lora_embedding_A", ".base_layer.", ".modules_to_save.", ".original_module."];
@@ -32,10 +28,10 @@ const ADAPTER_PARTS: [&str; 6] =
 const QUANTISED_PARTS: [&str; 7] =
     ["qweight", "SCB", "weight.absmax", "weight.quant_state", "weight_packed", "W_q", "weight_scale"];
 
-/// What stands before all names of a file's model, `bert.` and `transformer.` not counted: empty in most
-/// files, `module.` or the like in some.
+/// What stands before all names of a file's model, a family's prefix such as `bert.` not counted: empty in
+/// most files, `module.` or the like in some.
 pub(super) fn wrapping<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    let mut found: Vec<&str> = names.filter_map(before_anchor).collect();
+    let mut found: Vec<&str> = names.filter_map(before_model).collect();
     found.sort_unstable();
     found.dedup();
     match found[..] {
@@ -44,40 +40,33 @@ pub(super) fn wrapping<'n>(names: impl Iterator<Item = &'n str>) -> String {
     }
 }
 
-fn before_anchor(name: &str) -> Option<&str> {
-    let before = ANCHORS.iter().find_map(|anchor| name.strip_suffix(anchor))?;
-    let is_whole = |text: &str| text.is_empty() || text.ends_with('.');
-    let bare = PREFIXES.iter().find_map(|prefix| before.strip_suffix(prefix)).unwrap_or(before);
+/// What stands before the name of a tensor that some family's every model has.
+fn before_model(name: &str) -> Option<&str> {
+    let families = || families::ALL.into_iter().filter(|about| about.has_folders());
+    let before = families().find_map(|about| name.strip_suffix(about.first_layer))?;
+    let is_whole = |text: &&str| text.is_empty() || text.ends_with('.');
+    let without = families().find_map(|about| before.strip_suffix(about.prefix).filter(is_whole));
+    let bare = without.unwrap_or(before);
     let wraps = |part: &str| WRAPPERS.contains(&part) || part.bytes().all(|byte| byte.is_ascii_digit());
     let known = bare.split_terminator('.').all(wraps);
-    (is_whole(bare) && known).then_some(bare)
+    (is_whole(&bare) && known).then_some(bare)
 }
 
-/// The names that a file may have a tensor under, the likeliest first.
+/// The names that a file may have a tensor of a family under, the likeliest first.
 pub(super) fn candidates<'n>(
     name: &'n str,
-    prefix: &'n str,
+    about: &'n About,
     wrapping: &'n str,
 ) -> impl Iterator<Item = String> {
-    let other = match name.strip_prefix(prefix) {
-        Some(bare) => bare.to_owned(),
-        None => format!("{prefix}{name}"),
-    };
-    let tied = tied(name, prefix).map(str::to_owned);
-    [Some(name.to_owned()), Some(other), tied].into_iter().flatten().flat_map(move |name| {
+    let bare = name.strip_prefix(about.prefix);
+    let other = bare.map_or_else(|| format!("{}{name}", about.prefix), str::to_owned);
+    let is_this = |(own, _): &&(&str, &str)| *own == bare.unwrap_or(name);
+    let same = about.same.iter().find(is_this).map(|(_, other)| (*other).to_owned());
+    [Some(name.to_owned()), Some(other), same].into_iter().flatten().flat_map(move |name| {
         let name = format!("{wrapping}{name}");
         let old = old_norm_name(&name);
         [Some(name), old].into_iter().flatten()
     })
-}
-
-/// The output layer that is the word embedding: files may have it under that name alone.
-fn tied(name: &str, prefix: &str) -> Option<&'static str> {
-    match name.strip_prefix(prefix).unwrap_or(name) {
-        "wte.weight" => Some("lm_head.weight"),
-        "embeddings.word_embeddings.weight" => Some("cls.predictions.decoder.weight"),
-        _ => None,
-    }
 }
 
 fn old_norm_name(name: &str) -> Option<String> {
@@ -104,21 +93,24 @@ mod tests {
 
     #[test]
     fn what_wraps_a_model_is_found() {
-        for (name, wraps) in [
-            ("bert.embeddings.LayerNorm.weight", ""),
-            ("embeddings.LayerNorm.gamma", ""),
-            ("module.bert.embeddings.LayerNorm.gamma", "module."),
-            ("_orig_mod.module.embeddings.LayerNorm.weight", "_orig_mod.module."),
-            ("model.transformer.h.0.ln_1.weight", "model."),
-            ("0.auto_model.embeddings.LayerNorm.weight", "0.auto_model."),
+        const BERT: &str = "encoder.layer.0.attention.self.query.weight";
+        const GPT2: &str = "h.0.attn.c_attn.weight";
+        for (before, tensor, wraps) in [
+            ("bert.", BERT, ""),
+            ("", BERT, ""),
+            ("module.bert.", BERT, "module."),
+            ("_orig_mod.module.", BERT, "_orig_mod.module."),
+            ("model.transformer.", GPT2, "model."),
+            ("0.auto_model.", BERT, "0.auto_model."),
             // Another family's.
-            ("roberta.embeddings.LayerNorm.weight", ""),
-            ("my_embeddings.LayerNorm.weight", ""),
+            ("layoutlm.", BERT, ""),
+            ("my_", BERT, ""),
         ] {
-            assert_eq!(wrapping([name, "other"].into_iter()), wraps, "{name}");
+            let name = format!("{before}{tensor}");
+            assert_eq!(wrapping([name.as_str(), "other"].into_iter()), wraps, "{name}");
         }
-        let two = ["module.bert.embeddings.LayerNorm.weight", "model.bert.embeddings.LayerNorm.weight"];
-        assert_eq!(wrapping(two.into_iter()), "", "neither is the model");
+        let two = ["module.bert.", "model.bert."].map(|before| format!("{before}{BERT}"));
+        assert_eq!(wrapping(two.iter().map(String::as_str)), "", "neither is the model");
     }
 
     #[test]

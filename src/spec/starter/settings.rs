@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::families::Architecture;
+use crate::families::{Architecture, LinearShape, Pairs};
 use crate::tokenizer::Tokenizer;
 
 /// Optimiser steps of a trial that are aimed at.
@@ -106,26 +106,21 @@ impl Model {
     /// Targets for adapters in the top layers alone, which is quick: all trials of a pack share the
     /// layers below. `None` where the model is too small for that to matter, or not known.
     pub(super) fn top_targets(&self) -> Option<Vec<String>> {
-        let model = self.architecture.as_ref().filter(|model| model.stack().layers > TOP_LAYERS + 1)?;
-        let first = model.stack().layers - TOP_LAYERS;
+        let model = self.architecture.as_ref().filter(|model| model.layers() > TOP_LAYERS + 1)?;
+        let first = model.layers() - TOP_LAYERS;
         let all = model.default_lora_targets().iter().map(ToString::to_string).collect::<Vec<_>>();
-        let within = |name: String| {
-            let parts: Vec<&str> = name.split('.').collect();
-            let at = parts.iter().position(|part| part.parse::<usize>().is_ok())?;
-            (parts[at].parse::<usize>().ok()? >= first).then(|| parts[at..].join("."))
+        let from_number = |linear: LinearShape| {
+            let layer = linear.place.layer().filter(|layer| *layer >= first)?;
+            let at = linear.name.find(&format!(".{layer}."))?;
+            Some(linear.name[at + 1..].to_owned())
         };
-        let targets: Vec<String> =
-            model.lora_targets(&all).into_iter().filter_map(|shape| within(shape.name)).collect();
+        let targets: Vec<String> = model.lora_targets(&all).into_iter().filter_map(from_number).collect();
         Some(targets).filter(|targets| !targets.is_empty())
     }
 
     /// Whether it can tell the two texts of a pair apart; believed of a model that is not here.
     pub(super) fn takes_pairs(&self) -> bool {
-        match &self.architecture {
-            Some(Architecture::Bert(config)) => config.type_vocab_size > 1,
-            Some(Architecture::Gpt2(_) | Architecture::GptMini(_)) => false,
-            None => true,
-        }
+        self.architecture.as_ref().is_none_or(|model| model.pairs() == Pairs::Apart)
     }
 }
 

@@ -1,0 +1,208 @@
+//! Owns what everybody asks of a model, whatever its family. Knows no family.
+
+use super::blueprint::{Blueprint, Output};
+use super::family::{About, Dropouts, Pairs};
+use super::{ALL, Architecture, Head, LinearShape, TensorShape};
+use crate::values::Lora;
+
+/// The family with this name, any of those it has.
+#[must_use]
+pub fn named(model_type: &str) -> Option<&'static About> {
+    ALL.into_iter().find(|about| about.is_called(model_type))
+}
+
+/// The names of all families, as sweep files have them.
+pub const NAMES: [&str; ALL.len()] = {
+    let mut names = [""; ALL.len()];
+    let mut index = 0;
+    while index < ALL.len() {
+        names[index] = ALL[index].name();
+        index += 1;
+    }
+    names
+};
+
+/// How many families have a key of a sweep's model among their sizes.
+#[must_use]
+pub const fn count_with(size: &str) -> usize {
+    let (mut count, mut index) = (0, 0);
+    while index < ALL.len() {
+        count += ALL[index].has_size(size) as usize;
+        index += 1;
+    }
+    count
+}
+
+/// The names of the families that have a key of a sweep's model among their sizes, which are
+/// [`count_with`].
+#[must_use]
+pub const fn names_with<const N: usize>(size: &str) -> [&'static str; N] {
+    let mut names = [""; N];
+    let (mut count, mut index) = (0, 0);
+    while index < ALL.len() {
+        if ALL[index].has_size(size) {
+            names[count] = ALL[index].name();
+            count += 1;
+        }
+        index += 1;
+    }
+    names
+}
+
+impl Architecture {
+    /// What holds for all models of its family.
+    #[must_use]
+    pub fn about(&self) -> &'static About {
+        self.family().about()
+    }
+
+    /// The base model: its tensors and what is computed from them.
+    #[must_use]
+    pub fn blueprint(&self) -> Blueprint {
+        self.family().blueprint()
+    }
+
+    /// What a head adds to the base; `None` where the family cannot have it.
+    #[must_use]
+    pub fn output(&self, head: Head) -> Option<Output> {
+        self.family().output(head)
+    }
+
+    /// Whether the family can have this head.
+    #[must_use]
+    pub fn supports(&self, head: Head) -> bool {
+        self.output(head).is_some()
+    }
+
+    /// Every tensor of the base model (without a task head), in a stable order.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        self.blueprint().tensors()
+    }
+
+    /// The head's tensors.
+    #[must_use]
+    pub fn head_tensors(&self, head: Head) -> Vec<TensorShape> {
+        self.output(head).map(|output| output.tensors()).unwrap_or_default()
+    }
+
+    /// The matrix `[classes, width]` of a classifier whose rows are its classes, by the name of its
+    /// tensor.
+    #[must_use]
+    pub fn class_rows(&self) -> Option<String> {
+        let output = self.output(Head::Classifier { labels: 1 })?;
+        Some(format!("{}.weight", output.last_linear()?.name))
+    }
+
+    /// What a whole model's weight file puts before the base model's names, and the base model's own
+    /// file leaves out.
+    #[must_use]
+    pub fn base_prefix(&self) -> &'static str {
+        self.about().prefix
+    }
+
+    /// The module of a base model's tensor, where weights may be without it and a fresh one takes its
+    /// place, as in transformers: the pooler, which masked language models do not have.
+    #[must_use]
+    pub fn optional_module_of(&self, tensor: &str) -> Option<&'static str> {
+        let optional = self.about().optional.iter().find(|(start, _)| tensor.starts_with(start));
+        optional.map(|(_, module)| *module)
+    }
+
+    /// Every linear layer of the base, those behind the last layer too: what can have an adapter. The
+    /// head's are not among them.
+    #[must_use]
+    pub fn linears(&self) -> Vec<LinearShape> {
+        self.tensors().iter().filter_map(TensorShape::linear).collect()
+    }
+
+    /// The linear layers that `targets` select: a target matches a module's whole name or its
+    /// last dotted part or parts, as in PEFT.
+    #[must_use]
+    pub fn lora_targets(&self, targets: &[String]) -> Vec<LinearShape> {
+        let mut linears = self.linears();
+        linears.retain(|linear| targets.iter().any(|target| linear.is_called(target)));
+        linears
+    }
+
+    /// The tensors of the base in the modules that `modules` select, by whole name or last dotted part
+    /// or parts as in PEFT's `modules_to_save`.
+    #[must_use]
+    pub fn tensors_in(&self, modules: &[String]) -> Vec<TensorShape> {
+        let mut tensors = self.tensors();
+        tensors.retain(|tensor| tensor.is_in(modules));
+        tensors
+    }
+
+    /// The tensors of base and head in the modules that `modules` select, as [`Self::tensors_in`];
+    /// [`Lora::HEAD`] is the whole head.
+    #[must_use]
+    pub fn saved_tensors(&self, head: Head, modules: &[String]) -> Vec<TensorShape> {
+        let whole_head = modules.iter().any(|module| module == Lora::HEAD);
+        let mut tensors = self.tensors_in(modules);
+        let head = self.head_tensors(head).into_iter();
+        tensors.extend(head.filter(|tensor| whole_head || tensor.is_in(modules)));
+        tensors
+    }
+
+    /// PEFT's default target modules for this family.
+    #[must_use]
+    pub fn default_lora_targets(&self) -> &'static [&'static str] {
+        self.about().targets
+    }
+
+    /// Longest sequence the model can read, in tokens.
+    #[must_use]
+    pub fn max_length(&self) -> usize {
+        self.family().max_length()
+    }
+
+    /// Rows of the word embedding.
+    #[must_use]
+    pub fn vocab_size(&self) -> usize {
+        self.family().vocab_size()
+    }
+
+    /// Token id that fills rows up.
+    #[must_use]
+    pub fn padding(&self) -> usize {
+        self.family().padding()
+    }
+
+    /// How it reads two texts at a time.
+    #[must_use]
+    pub fn pairs(&self) -> Pairs {
+        self.family().pairs()
+    }
+
+    /// Number of layers.
+    #[must_use]
+    pub fn layers(&self) -> usize {
+        self.family().layers()
+    }
+
+    /// The number of layers, where there can be several.
+    pub fn layers_mut(&mut self) -> Option<&mut usize> {
+        self.family_mut().layers_mut()
+    }
+
+    /// The same with its first layers alone, where it has more than one.
+    #[must_use]
+    pub fn truncated(&self, layers: usize) -> Self {
+        let mut architecture = self.clone();
+        if let Some(own) = architecture.layers_mut() {
+            *own = layers;
+        }
+        architecture
+    }
+
+    /// Gives the word embedding so many rows.
+    pub fn set_vocabulary(&mut self, rows: usize) {
+        self.family_mut().set_vocabulary(rows);
+    }
+
+    /// Sets the constants that weights do not fix.
+    pub fn set_dropouts(&mut self, dropouts: Dropouts) {
+        self.family_mut().set_dropouts(dropouts);
+    }
+}

@@ -1,0 +1,394 @@
+//! Owns what a model is made of: named tensors with their roles, and the switches that say what is
+//! computed from them. A family gives one; the Transformer, parameter counts, costs and the targets of
+//! adapters follow from it. Computes nothing.
+
+use super::tensors::{Init, Place, TensorRole, TensorShape};
+
+/// A base model, without the head of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Blueprint {
+    /// From token ids to the first layer.
+    pub embedding: Embedding,
+    /// The layers, the lowest first.
+    pub layers: Vec<Layer>,
+    /// The norm behind the last layer.
+    pub norm: Option<Norm>,
+    /// The linear layer between a classifier and the token that it reads, where it belongs to the base.
+    pub pooler: Option<Linear>,
+    /// Which tokens a token attends to.
+    pub sees: Sees,
+}
+
+/// Which tokens of its row a token attends to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sees {
+    /// All of them; filling is hidden.
+    Tokens,
+    /// Itself and those before it. Rows are filled up behind, so that no token sees filling.
+    Earlier,
+    /// All of them and the filling: rows have one length, and filling is read like any other token.
+    Filling {
+        /// Tokens of every row.
+        length: usize,
+    },
+}
+
+/// From token ids to the first layer: the sum of tables, a norm, dropout.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embedding {
+    /// By token.
+    pub words: Table,
+    /// By place in the row.
+    pub positions: Table,
+    /// By the part of a pair; a table of one row adds that row to every token.
+    pub token_types: Option<Table>,
+    /// Behind the sum.
+    pub norm: Option<Norm>,
+    /// Behind the norm; `None` where there is no dropout layer.
+    pub dropout: Option<f64>,
+}
+
+/// A layer: attention and, in most models, a feed-forward part.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// How norms and residual sums stand around the parts.
+    pub wiring: Wiring,
+    /// Tokens look at each other.
+    pub attention: Attention,
+    /// The attention's norm.
+    pub attention_norm: Option<Norm>,
+    /// Each token by itself.
+    pub mlp: Option<Mlp>,
+    /// The feed-forward part's norm.
+    pub mlp_norm: Option<Norm>,
+}
+
+/// How norms and residual sums stand around a part f of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wiring {
+    /// `norm(x + f(x))`, as in Vaswani et al. 2017.
+    NormAfter,
+    /// `x + f(norm(x))`, as in Radford et al. 2019.
+    NormBefore,
+    /// `f(x)`.
+    Bare,
+}
+
+/// Scaled dot-product attention.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attention {
+    /// Heads; divides the width.
+    pub heads: usize,
+    /// Queries, keys and values.
+    pub projections: Projections,
+    /// Behind the heads.
+    pub output: Linear,
+    /// On the shares of attention.
+    pub dropout: Option<f64>,
+    /// Behind the output layer.
+    pub output_dropout: Option<f64>,
+}
+
+/// How queries, keys and values are made.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Projections {
+    /// By a linear layer each: query, key, value.
+    Separate([Linear; 3]),
+    /// By one, side by side.
+    Fused(Linear),
+}
+
+/// Two linear layers with an activation between them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mlp {
+    /// To the inner width.
+    pub input: Linear,
+    /// Between the two.
+    pub activation: Activation,
+    /// Back.
+    pub output: Linear,
+    /// Behind the output layer.
+    pub dropout: Option<f64>,
+}
+
+/// A function of each number by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x Φ(x)` (Hendrycks and Gimpel 2016).
+    Gelu,
+    /// The same by way of tanh: transformers' `gelu_new`.
+    GeluTanh,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+/// A normalisation over the width.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Norm {
+    /// Its module.
+    pub name: String,
+    /// Numbers that are normalised together.
+    pub width: usize,
+    /// What it computes.
+    pub kind: NormKind,
+    /// What keeps it from dividing by 0.
+    pub epsilon: f64,
+}
+
+/// What a norm computes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NormKind {
+    /// Mean 0 and variance 1, then a scale and a shift (Ba et al. 2016).
+    Layer,
+}
+
+/// `x W^T + b`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Linear {
+    /// Its module.
+    pub name: String,
+    /// Input width.
+    pub d_in: usize,
+    /// Output width.
+    pub d_out: usize,
+    /// Whether the matrix is stored as `[in, out]`: transformers' `Conv1D`.
+    pub is_transposed: bool,
+    /// How the matrix starts.
+    pub init: Init,
+    /// How the bias starts; `None` where there is none.
+    pub bias: Option<Init>,
+}
+
+/// A table of vectors.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Table {
+    /// The name of the tensor itself.
+    pub tensor: String,
+    /// Vectors.
+    pub rows: usize,
+    /// Numbers of each.
+    pub width: usize,
+    /// How it starts.
+    pub init: Init,
+    /// The row that gets no gradient.
+    pub padding: Option<usize>,
+    /// The start of the bias, where the table is the matrix `[width, rows]` of a linear layer over
+    /// one-hot rows.
+    pub one_hot: Option<Init>,
+}
+
+/// What a task needs on top of a base.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Numbers for a whole text: its logits.
+    Text {
+        /// The tokens that are read.
+        reads: Reads,
+        /// What is done with them, one after the other, behind the base's last norm and pooler.
+        steps: Vec<Step>,
+    },
+    /// Logits for the next token: products with the word embedding.
+    TiedWords,
+}
+
+/// Which tokens' activations a head for whole texts reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The first.
+    First,
+    /// The last that is no filling.
+    Last,
+    /// All of them, side by side.
+    Every,
+}
+
+/// A step of a head.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A linear layer.
+    Linear(Linear),
+    /// An activation.
+    Activation(Activation),
+    /// Dropout.
+    Dropout(f64),
+}
+
+impl Blueprint {
+    /// Every tensor, in a stable order.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        let Embedding { words, positions, token_types, norm, .. } = &self.embedding;
+        let mut all: Vec<TensorShape> = Vec::new();
+        for table in [Some(words), Some(positions), token_types.as_ref()].into_iter().flatten() {
+            all.extend(table.tensors());
+        }
+        all.extend(norm.iter().flat_map(|norm| norm.tensors(Place::Embedding)));
+        for (index, layer) in self.layers.iter().enumerate() {
+            all.extend(layer.tensors(Place::Layer(index)));
+        }
+        all.extend(self.norm.iter().flat_map(|norm| norm.tensors(Place::Top)));
+        all.extend(self.pooler.iter().flat_map(|pooler| pooler.tensors(Place::Top)));
+        all
+    }
+
+    /// Width of the activations between layers.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.layers.first().map_or(self.embedding.words.width, |layer| layer.attention.output.d_out)
+    }
+
+    /// Tokens that a row of so many has while it is computed.
+    #[must_use]
+    pub fn computed_tokens(&self, tokens: f64) -> f64 {
+        match self.sees {
+            Sees::Tokens | Sees::Earlier => tokens,
+            #[expect(clippy::cast_precision_loss, reason = "lengths are far below 2^52")]
+            Sees::Filling { length } => length as f64,
+        }
+    }
+}
+
+impl Layer {
+    /// Width of the feed-forward part; 0 where there is none.
+    #[must_use]
+    pub fn inner(&self) -> usize {
+        self.mlp.as_ref().map_or(0, |mlp| mlp.input.d_out)
+    }
+
+    fn tensors(&self, place: Place) -> Vec<TensorShape> {
+        let attention = self.attention.linears();
+        let attention = attention.into_iter().flat_map(|linear| linear.tensors(place));
+        let mlp = self.mlp.iter().flat_map(|mlp| [&mlp.input, &mlp.output]);
+        let mlp = mlp.flat_map(|linear| linear.tensors(place));
+        let norm = |norm: &Option<Norm>| norm.iter().flat_map(|norm| norm.tensors(place)).collect::<Vec<_>>();
+        let (first, second) = (norm(&self.attention_norm), norm(&self.mlp_norm));
+        match self.wiring {
+            Wiring::NormBefore => first.into_iter().chain(attention).chain(second).chain(mlp).collect(),
+            Wiring::NormAfter | Wiring::Bare => attention.chain(first).chain(mlp).chain(second).collect(),
+        }
+    }
+}
+
+impl Attention {
+    /// Its linear layers.
+    #[must_use]
+    pub fn linears(&self) -> Vec<&Linear> {
+        let projections = match &self.projections {
+            Projections::Separate(parts) => parts.iter().collect(),
+            Projections::Fused(one) => vec![one],
+        };
+        projections.into_iter().chain([&self.output]).collect()
+    }
+}
+
+impl Output {
+    /// Its tensors, which are no part of the base.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        self.linears().flat_map(|linear| linear.tensors(Place::Head)).collect()
+    }
+
+    /// The layer whose outputs are the logits, where it is no part of the base.
+    #[must_use]
+    pub fn last_linear(&self) -> Option<&Linear> {
+        self.linears().last()
+    }
+
+    /// Its linear layers, in their order.
+    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let steps: &[Step] = match self {
+            Self::Text { steps, .. } => steps,
+            Self::TiedWords => &[],
+        };
+        steps.iter().filter_map(|step| match step {
+            Step::Linear(linear) => Some(linear),
+            Step::Activation(_) | Step::Dropout(_) => None,
+        })
+    }
+}
+
+impl Linear {
+    /// A layer whose matrix starts like this and whose bias starts with 0.
+    #[must_use]
+    pub fn new(name: String, [d_in, d_out]: [usize; 2], init: Init) -> Self {
+        Self { name, d_in, d_out, is_transposed: false, init, bias: Some(Init::Zeros) }
+    }
+
+    /// The same, stored as `[in, out]`.
+    #[must_use]
+    pub fn transposed(self) -> Self {
+        Self { is_transposed: true, ..self }
+    }
+
+    fn tensors(&self, place: Place) -> Vec<TensorShape> {
+        let Self { name, d_in, d_out, .. } = self;
+        let (role, shape) = if self.is_transposed {
+            (TensorRole::Conv1d, vec![*d_in, *d_out])
+        } else {
+            (TensorRole::Linear, vec![*d_out, *d_in])
+        };
+        let weight = TensorShape { name: format!("{name}.weight"), shape, role, init: self.init, place };
+        let bias = |init| {
+            let name = format!("{name}.bias");
+            TensorShape { name, shape: vec![*d_out], role: TensorRole::Bias, init, place }
+        };
+        std::iter::once(weight).chain(self.bias.map(bias)).collect()
+    }
+}
+
+impl Norm {
+    /// A LayerNorm.
+    #[must_use]
+    pub fn layer(name: String, width: usize, epsilon: f64) -> Self {
+        Self { name, width, kind: NormKind::Layer, epsilon }
+    }
+
+    fn tensors(&self, place: Place) -> Vec<TensorShape> {
+        let tensor = |part: &str, role, init| {
+            let name = format!("{}.{part}", self.name);
+            TensorShape { name, shape: vec![self.width], role, init, place }
+        };
+        let scale = tensor("weight", TensorRole::NormScale, Init::Ones);
+        match self.kind {
+            NormKind::Layer => vec![scale, tensor("bias", TensorRole::NormShift, Init::Zeros)],
+        }
+    }
+}
+
+impl Table {
+    /// A table that starts like this.
+    #[must_use]
+    pub fn new(tensor: String, [rows, width]: [usize; 2], init: Init) -> Self {
+        Self { tensor, rows, width, init, padding: None, one_hot: None }
+    }
+
+    /// The same, with a row that gets no gradient.
+    #[must_use]
+    pub fn padded(self, row: usize) -> Self {
+        Self { padding: Some(row), ..self }
+    }
+
+    fn tensors(&self) -> Vec<TensorShape> {
+        let tensor = |name: &str, shape: Vec<usize>, role, init| TensorShape {
+            name: name.to_owned(),
+            shape,
+            role,
+            init,
+            place: Place::Embedding,
+        };
+        let Self { tensor: name, rows, width, init, .. } = self;
+        let Some(bias) = self.one_hot else {
+            return vec![tensor(name, vec![*rows, *width], TensorRole::Embedding, *init)];
+        };
+        vec![
+            tensor(name, vec![*width, *rows], TensorRole::Embedding, *init),
+            tensor(&self.bias(), vec![*width], TensorRole::Bias, bias),
+        ]
+    }
+
+    /// The name of the bias, where the table is a linear layer over one-hot rows.
+    #[must_use]
+    pub fn bias(&self) -> String {
+        format!("{}bias", self.tensor.trim_end_matches("weight"))
+    }
+}

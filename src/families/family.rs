@@ -1,0 +1,199 @@
+//! Owns the seam between families and everything else: what a family says of itself, and what each of
+//! its models says. Knows no family.
+
+use std::fmt::Debug;
+
+use super::blueprint::{Blueprint, Output};
+use super::config::{Common, ConfigError, Numbers, Variant};
+use super::{Architecture, Head};
+
+/// A model of a family, as its configuration describes it.
+pub(super) trait Family: Debug {
+    /// What holds for all models of the family.
+    fn about(&self) -> &'static About;
+
+    /// The base model: its tensors and what is computed from them.
+    fn blueprint(&self) -> Blueprint;
+
+    /// What a head adds to the base; `None` where the family cannot have it.
+    fn output(&self, head: Head) -> Option<Output>;
+
+    /// Where this model would be computed otherwise here than it was meant: what it has, and what is
+    /// supported.
+    fn variant(&self, common: &Common) -> Variant;
+
+    /// The numbers of the configuration that a slip could make impossible.
+    fn numbers(&self) -> Numbers;
+
+    /// Rows of the word embedding.
+    fn vocab_size(&self) -> usize;
+
+    /// Longest sequence the model can read, in tokens.
+    fn max_length(&self) -> usize;
+
+    /// Token id that fills rows up.
+    fn padding(&self) -> usize;
+
+    /// How it reads two texts at a time.
+    fn pairs(&self) -> Pairs;
+
+    /// Gives the word embedding so many rows.
+    fn set_vocabulary(&mut self, rows: usize);
+
+    /// Number of layers.
+    fn layers(&self) -> usize;
+
+    /// The number of layers, where there can be several.
+    fn layers_mut(&mut self) -> Option<&mut usize>;
+
+    /// Sets the constants that weights do not fix.
+    fn set_dropouts(&mut self, dropouts: Dropouts);
+}
+
+/// What holds for all models of a family: names in files, and what a sweep may say of its models.
+#[derive(Debug)]
+pub struct About {
+    /// Its names; the first is the one in sweep files.
+    pub names: &'static [Name],
+    /// How the name of transformers' class for language models ends, where the family has one.
+    pub language_model: Option<&'static str>,
+    /// What a whole model's weight file puts before the base model's names, and the base model's own
+    /// file leaves out.
+    pub prefix: &'static str,
+    /// Modules that weights may be without, where a fresh one takes their place as in transformers:
+    /// the beginning of their tensors' names, and the module's name in `modules_to_save`.
+    pub optional: &'static [(&'static str, &'static str)],
+    /// Tensors that files may have under another name alone, since both are one tensor: names without
+    /// the prefix, and the others.
+    pub same: &'static [(&'static str, &'static str)],
+    /// A matrix of the first layer's attention, by its name without the prefix.
+    pub first_layer: &'static str,
+    /// The key of `config.json` that has the width.
+    pub width: &'static str,
+    /// The keys of `config.json` that show the family where it is not named; `None` where they cannot.
+    pub keys: Option<Keys>,
+    /// PEFT's default target modules.
+    pub targets: &'static [&'static str],
+    /// The keys of a sweep's model that mean something for this family and not for every other.
+    pub sizes: &'static [&'static str],
+    /// Those that a model with random weights must have.
+    pub needed: &'static [&'static str],
+    /// Reads a `config.json`.
+    pub read: fn(&[u8]) -> Result<Architecture, ConfigError>,
+    /// A model with random weights, its vocabulary aside; `None` where a size is missing.
+    pub drawn: fn(&Sizes) -> Option<Architecture>,
+}
+
+/// A name of a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// As `model_type` in `config.json`.
+    pub model_type: &'static str,
+    /// How the names of transformers' classes begin; `None` where there are none, and so no folders.
+    pub class: Option<&'static str>,
+}
+
+/// The keys that every `config.json` of a family has, and those that only others have.
+#[derive(Clone, Copy, Debug)]
+pub struct Keys {
+    /// All of these are there.
+    pub all: &'static [&'static str],
+    /// None of these is there.
+    pub none: &'static [&'static str],
+    /// Not all of these keys have these values: another family's do.
+    pub unless: &'static [(&'static str, u64)],
+}
+
+/// The sizes of a model with random weights, as a sweep has them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sizes {
+    /// Layers.
+    pub layers: Option<usize>,
+    /// Width of the model.
+    pub hidden: Option<usize>,
+    /// Attention heads.
+    pub heads: Option<usize>,
+    /// Width of the feed-forward layers.
+    pub intermediate: Option<usize>,
+    /// Longest sequence it can read.
+    pub positions: Option<usize>,
+    /// Length of every row.
+    pub length: Option<usize>,
+}
+
+/// Dropout probabilities as a sweep has them; those that are absent stay as they are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Dropouts {
+    /// Of the layers.
+    pub hidden: Option<f64>,
+    /// Of attention.
+    pub attention: Option<f64>,
+}
+
+/// How a model reads two texts at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pairs {
+    /// It can tell one from the other.
+    Apart,
+    /// As one text.
+    Joined,
+    /// Not at all.
+    Refused {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl About {
+    /// The family's name in sweep files.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        self.names[0].model_type
+    }
+
+    /// Whether there are folders of such models: transformers knows the family.
+    #[must_use]
+    pub fn has_folders(&self) -> bool {
+        self.names[0].class.is_some()
+    }
+
+    /// Whether this is one of its names.
+    #[must_use]
+    pub fn is_called(&self, model_type: &str) -> bool {
+        self.names.iter().any(|name| name.model_type == model_type)
+    }
+
+    /// transformers' class for a model of this family that calls itself so.
+    #[must_use]
+    pub fn class(&self, model_type: Option<&str>, head: Head) -> Option<String> {
+        let named = self.names.iter().find(|name| Some(name.model_type) == model_type);
+        let start = named.unwrap_or(&self.names[0]).class?;
+        let end = match head {
+            Head::Classifier { .. } => "ForSequenceClassification",
+            Head::LanguageModel => self.language_model?,
+        };
+        Some(format!("{start}{end}"))
+    }
+
+    /// Whether a model with random weights may have this size.
+    pub(super) const fn has_size(&self, size: &str) -> bool {
+        let mut index = 0;
+        while index < self.sizes.len() {
+            if is_same(self.sizes[index], size) {
+                return true;
+            }
+            index += 1;
+        }
+        false
+    }
+}
+
+/// Whether two texts are the same, in constants.
+const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
+    let mut index = 0;
+    while index < one.len() && index < other.len() && one[index] == other[index] {
+        index += 1;
+    }
+    index == one.len() && index == other.len()
+}

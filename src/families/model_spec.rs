@@ -1,0 +1,68 @@
+//! Owns what a checked sweep says of a model that trials start from.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::Architecture;
+use crate::values::ContentHash;
+
+/// A model that trials may start from, as the checked sweep names it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelSpec {
+    /// The name given in the sweep's `models`.
+    pub name: String,
+    /// Where its weights come from.
+    pub weights: Weights,
+    /// The folder or file with the tokenizer (`tokenizer.json` or `vocab.txt`).
+    pub tokenizer: PathBuf,
+    /// Hash of the tokenizer's files.
+    pub tokenizer_content: ContentHash,
+    /// Shapes and constants, with any layer truncation applied.
+    pub architecture: Architecture,
+    /// What its folder has beside the base model, or lacks of it. Not written where there is nothing to
+    /// say of it.
+    #[serde(default, skip_serializing_if = "Parts::are_usual")]
+    pub parts: Parts,
+}
+
+/// What a model folder has beside the base model, or lacks of it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Parts {
+    /// Modules of the base that its weights lack, by their names in `modules_to_save`: each trial draws
+    /// its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fresh: Vec<String>,
+    /// The classes that its own classifier tells apart, in the order of its outputs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub classes: Option<Vec<String>>,
+}
+
+impl Parts {
+    /// Whether it is a base model, whole and alone.
+    #[must_use]
+    pub fn are_usual(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Where a model's starting weights come from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Weights {
+    /// A folder in transformers' layout.
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Hash of the weight files.
+        content: ContentHash,
+    },
+    /// Drawn from a seed: the trial's own for the `scratch` method, this one where the weights are
+    /// an untrained base.
+    Random {
+        /// Seed of the untrained base.
+        seed: u64,
+    },
+    /// Only the configuration is at hand: such a model can be planned with, not trained.
+    Absent,
+}

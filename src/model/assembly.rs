@@ -1,0 +1,38 @@
+//! Owns the way from a blueprint's parts to layers over a pack's tensors. Computes nothing.
+
+use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
+use super::params::{Params, index};
+use crate::families::blueprint;
+
+/// A pack's tensors, from which layers are put together: they share storage and gradients.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Assembly<'a> {
+    pub(super) params: &'a Params,
+    /// Scale and dropout of each slot's adapters, where there are any.
+    pub(super) adapters: Option<&'a AdapterSettings>,
+}
+
+impl Assembly<'_> {
+    /// A linear layer, with its adapters.
+    pub(super) fn linear(&self, part: &blueprint::Linear) -> Linear {
+        if part.is_transposed {
+            Linear::conv1d(self.params, &part.name, self.adapters)
+        } else {
+            Linear::new(self.params, &part.name, self.adapters)
+        }
+    }
+
+    /// A norm.
+    pub(super) fn norm(&self, part: &blueprint::Norm) -> LayerNorm {
+        match part.kind {
+            blueprint::NormKind::Layer => LayerNorm::new(self.params, &part.name, part.epsilon),
+        }
+    }
+
+    /// A table of vectors.
+    pub(super) fn table(&self, part: &blueprint::Table) -> Embedding {
+        let padding = part.padding.map_or(-1, index);
+        let bias = part.one_hot.map(|_| part.bias());
+        Embedding::new(self.params, &part.tensor, bias.as_deref(), padding)
+    }
+}

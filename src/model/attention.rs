@@ -1,0 +1,236 @@
+//! Owns scaled dot-product attention (Vaswani et al. 2017, equation 1), for all models, whole rows and
+//! generated tokens.
+//!
+//! Queries, keys and values are `[K * B, heads, T, H / heads]`. Owns no weights: they are the pack's.
+
+use tch::{Device, Kind, Tensor};
+
+use super::assembly::Assembly;
+use super::inputs::Inputs;
+use super::layers::{Linear, for_slots};
+use super::params::index;
+use super::pass::Pass;
+use crate::families::blueprint::{self, Projections as Parts, Sees};
+
+/// Attention with its projections and its output layer.
+#[derive(Debug)]
+pub(super) struct Attention {
+    projections: Projections,
+    output: Linear,
+    heads: i64,
+    dropout: Option<f64>,
+    output_dropout: Option<f64>,
+}
+
+#[derive(Debug)]
+enum Projections {
+    /// Query, key and value.
+    Separate([Linear; 3]),
+    /// All three side by side.
+    Fused(Linear),
+}
+
+/// Which tokens are there to attend to.
+#[derive(Debug)]
+pub(super) enum Sight<'a> {
+    /// Those of whole rows.
+    Rows { inputs: &'a Inputs, sees: Sees },
+    /// New tokens, which stand in the columns from `column` on, and those before them.
+    Cached {
+        cache: &'a mut Cache,
+        column: i64,
+        /// Added to scores, `[B, 1, new, so far]`.
+        mask: &'a Tensor,
+    },
+}
+
+/// One layer's keys and values so far, each `[B, heads, capacity, H / heads]`.
+#[derive(Debug)]
+pub(super) struct Cache {
+    /// Columns that there is room for.
+    capacity: i64,
+    /// `None` before the first token.
+    columns: Option<[Tensor; 2]>,
+}
+
+/// What is hidden from queries.
+enum Mask {
+    Nothing,
+    /// Added to the scores.
+    Added(Tensor),
+    /// From each token those behind it.
+    Later,
+}
+
+impl Attention {
+    pub(super) fn new(part: &blueprint::Attention, assembly: Assembly<'_>) -> Self {
+        let projections = match &part.projections {
+            Parts::Separate(parts) => {
+                Projections::Separate(parts.each_ref().map(|part| assembly.linear(part)))
+            }
+            Parts::Fused(part) => Projections::Fused(assembly.linear(part)),
+        };
+        Self {
+            projections,
+            output: assembly.linear(&part.output),
+            heads: index(part.heads),
+            dropout: part.dropout,
+            output_dropout: part.output_dropout,
+        }
+    }
+
+    fn projections(&self) -> &[Linear] {
+        match &self.projections {
+            Projections::Separate(parts) => parts,
+            Projections::Fused(all) => std::slice::from_ref(all),
+        }
+    }
+
+    /// Whether all slots have the same.
+    pub(super) fn is_shared(&self) -> bool {
+        self.projections().iter().chain([&self.output]).all(Linear::is_shared)
+    }
+
+    /// Whether all slots have the same projections but for their adapters.
+    pub(super) fn projections_are_shared(&self) -> bool {
+        self.projections().iter().all(Linear::base_is_shared)
+    }
+
+    /// Whether queries can be computed of fewer tokens than keys and values.
+    pub(super) fn can_ask_less(&self) -> bool {
+        matches!(self.projections, Projections::Separate(_))
+    }
+
+    /// The projections of `x` `[K, n, H]` but for the adapters; queries of `asking` `[K, m, H]`.
+    pub(super) fn project(&self, x: &Tensor, asking: &Tensor) -> Vec<Tensor> {
+        match &self.projections {
+            Projections::Separate([query, key, value]) => {
+                vec![query.base(asking), key.base(x), value.base(x)]
+            }
+            Projections::Fused(all) => vec![all.base(x)],
+        }
+    }
+
+    /// What comes of them, `[K, m, H]`, behind output layer and dropout. `x`, `asking` and `products` are
+    /// as in [`Attention::project`].
+    pub(super) fn forward(
+        &self,
+        [x, asking]: [&Tensor; 2],
+        products: &[Tensor],
+        sight: Sight<'_>,
+        pass: &mut Pass,
+    ) -> Tensor {
+        let rows = sight.rows();
+        let parts = self.parts([x, asking], products, rows, pass);
+        let slots = parts[0].size()[0] / rows;
+        let (parts, mask) = sight.masked(parts, slots);
+        let context = attend(parts, mask, self.dropout, pass);
+        let [_, heads, _, width] = context.size()[..] else { unreachable!("parts have four dimensions") };
+        let context = context.transpose(1, 2).reshape([slots, -1, heads * width]);
+        let attended = self.output.forward(&context, pass);
+        self.output_dropout.map_or_else(|| attended.shallow_clone(), |p| pass.dropout(&attended, p))
+    }
+
+    /// Queries, keys and values of `rows` rows, adapters included; what all slots share comes once for each.
+    fn parts(
+        &self,
+        [x, asking]: [&Tensor; 2],
+        products: &[Tensor],
+        rows: i64,
+        pass: &mut Pass,
+    ) -> [Tensor; 3] {
+        match (&self.projections, products) {
+            (Projections::Separate([query, key, value]), [asked, keys, values]) => {
+                let parts = [
+                    query.adapt(asked, asking, pass),
+                    key.adapt(keys, x, pass),
+                    value.adapt(values, x, pass),
+                ];
+                let slots = parts.iter().map(|part| part.size()[0]).max().unwrap_or(1);
+                parts.map(|part| {
+                    let width = part.size()[2] / self.heads;
+                    for_slots(&part, slots).reshape([slots * rows, -1, self.heads, width]).transpose(1, 2)
+                })
+            }
+            (Projections::Fused(all), [product]) => {
+                let parts = all.adapt(product, x, pass);
+                let [slots, width] = [parts.size()[0], parts.size()[2] / 3];
+                let parts = parts.view([slots * rows, -1, 3, self.heads, width / self.heads]);
+                [0, 1, 2].map(|part| parts.select(2, part).transpose(1, 2))
+            }
+            (_, _) => unreachable!("`project` gives a product for each projection"),
+        }
+    }
+}
+
+impl Sight<'_> {
+    /// Rows of a slot.
+    fn rows(&self) -> i64 {
+        match self {
+            Self::Rows { inputs, .. } => inputs.shape[1],
+            Self::Cached { mask, .. } => mask.size()[0],
+        }
+    }
+
+    /// Queries with all keys and values that they may look at, and what is hidden of those.
+    fn masked(self, parts: [Tensor; 3], slots: i64) -> ([Tensor; 3], Mask) {
+        match self {
+            Self::Rows { inputs, sees: Sees::Tokens } => {
+                (parts, inputs.mask_for(slots).map_or(Mask::Nothing, Mask::Added))
+            }
+            Self::Rows { sees: Sees::Earlier, .. } => (parts, Mask::Later),
+            Self::Rows { sees: Sees::Filling { .. }, .. } => (parts, Mask::Nothing),
+            Self::Cached { cache, column, mask } => {
+                (cache.extend(parts, column), Mask::Added(mask.shallow_clone()))
+            }
+        }
+    }
+}
+
+impl Cache {
+    /// An empty one with room for so many columns.
+    pub(super) fn new(capacity: i64) -> Self {
+        Self { capacity, columns: None }
+    }
+
+    /// The new tokens' queries, and keys and values of all so far; the new ones stand from `column` on.
+    fn extend(&mut self, [query, key, value]: [Tensor; 3], column: i64) -> [Tensor; 3] {
+        let (mut size, new) = (key.size(), key.size()[2]);
+        size[2] = self.capacity;
+        let empty = || Tensor::zeros(&size, (key.kind(), key.device()));
+        let columns = self.columns.get_or_insert_with(|| [empty(), empty()]);
+        let [keys, values] = [0, 1].map(|part| {
+            columns[part].narrow(2, column, new).copy_([&key, &value][part]);
+            columns[part].narrow(2, 0, column + new)
+        });
+        [query, keys, values]
+    }
+}
+
+/// The context of the queries, likewise. Dropout on the shares needs them written out.
+fn attend([query, key, value]: [Tensor; 3], mask: Mask, dropout: Option<f64>, pass: &mut Pass) -> Tensor {
+    let Some(dropout) = dropout.filter(|dropout| pass.drops(*dropout)) else {
+        let (mask, is_causal) = match mask {
+            Mask::Nothing => (None, false),
+            Mask::Added(mask) => (Some(mask.to_kind(query.kind())), false),
+            Mask::Later => (None, true),
+        };
+        return Tensor::scaled_dot_product_attention(&query, &key, &value, mask, 0.0, is_causal, None, false);
+    };
+    let (tokens, width) = (query.size()[2], query.size()[3]);
+    #[expect(clippy::cast_precision_loss, reason = "a head's width is far below 2^52")]
+    let scale = (width as f64).sqrt().recip();
+    let scores = (query * scale).matmul(&key.transpose(2, 3));
+    let scores = match mask {
+        Mask::Nothing => scores,
+        Mask::Added(mask) => scores + mask,
+        Mask::Later => &scores + later_tokens(tokens, scores.device()),
+    };
+    let shares = scores.softmax(-1, Kind::Float);
+    pass.dropout(&shares, dropout).to_kind(value.kind()).matmul(&value)
+}
+
+/// `[T, T]`: 0 for each token and those before it, minus infinity for those behind it.
+fn later_tokens(tokens: i64, device: Device) -> Tensor {
+    Tensor::full([tokens, tokens], f64::NEG_INFINITY, (Kind::Float, device)).triu(1)
+}

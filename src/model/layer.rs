@@ -1,0 +1,148 @@
+//! Owns a layer of a model: attention and feed-forward part, with norms and residual sums around them.
+//!
+//! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H; those that all slots share are
+//! `[1, B * T, H]`. Owns no weights: they are the pack's.
+
+use tch::Tensor;
+
+use super::assembly::Assembly;
+use super::attention::{Attention, Sight};
+use super::layers::{LayerNorm, Linear, activate};
+use super::pass::Pass;
+use crate::families::blueprint::{self, Activation, Wiring};
+
+/// A layer.
+#[derive(Debug)]
+pub(super) struct Layer {
+    wiring: Wiring,
+    attention: Attention,
+    attention_norm: Option<LayerNorm>,
+    mlp: Option<Mlp>,
+    mlp_norm: Option<LayerNorm>,
+    /// Whether only the first token of each row is wanted.
+    first_only: bool,
+}
+
+#[derive(Debug)]
+struct Mlp {
+    input: Linear,
+    activation: Activation,
+    output: Linear,
+    dropout: Option<f64>,
+}
+
+/// A layer's beginning, up to its adapters.
+#[derive(Debug)]
+pub(super) struct Projected {
+    /// What its attention reads, `[K, n, H]`.
+    read: Tensor,
+    /// What [`Attention::project`] makes of it.
+    products: Vec<Tensor>,
+}
+
+impl Layer {
+    pub(super) fn new(part: &blueprint::Layer, assembly: Assembly<'_>) -> Self {
+        let norm = |norm: &Option<blueprint::Norm>| norm.as_ref().map(|norm| assembly.norm(norm));
+        Self {
+            wiring: part.wiring,
+            attention: Attention::new(&part.attention, assembly),
+            attention_norm: norm(&part.attention_norm),
+            mlp: part.mlp.as_ref().map(|mlp| Mlp {
+                input: assembly.linear(&mlp.input),
+                activation: mlp.activation,
+                output: assembly.linear(&mlp.output),
+                dropout: mlp.dropout,
+            }),
+            mlp_norm: norm(&part.mlp_norm),
+            first_only: false,
+        }
+    }
+
+    /// Asks for the first token of each row alone, where the layer can then do with less: everything
+    /// beyond keys and values is computed for those tokens only. Says whether it can.
+    pub(super) fn ask_first_only(&mut self) -> bool {
+        self.first_only = self.wiring == Wiring::NormAfter && self.attention.can_ask_less();
+        self.first_only
+    }
+
+    /// Whether all slots have the same layer.
+    pub(super) fn is_shared(&self) -> bool {
+        let linear = self.mlp.iter().flat_map(|mlp| [&mlp.input, &mlp.output]);
+        let norms = [&self.attention_norm, &self.mlp_norm].into_iter().flatten();
+        self.attention.is_shared()
+            && linear.into_iter().all(Linear::is_shared)
+            && norms.into_iter().all(LayerNorm::is_shared)
+    }
+
+    /// Whether all slots have the same beginning: [`Layer::project`].
+    pub(super) fn projections_are_shared(&self) -> bool {
+        let norm = self.attention_norm.iter().filter(|_| self.wiring == Wiring::NormBefore);
+        self.attention.projections_are_shared() && norm.into_iter().all(LayerNorm::is_shared)
+    }
+
+    /// The layer's beginning, up to its adapters.
+    pub(super) fn project(&self, x: &Tensor, sight: &Sight<'_>) -> Projected {
+        let read = self.read(self.attention_norm.as_ref(), x);
+        let products = self.attention.project(&read, &self.asking(&read, sight));
+        Projected { read, products }
+    }
+
+    /// `[K, B * T, H]` to the same, or to `[K, B, H]` where only the first tokens are wanted; from
+    /// what [`Layer::project`] gives, where that is known.
+    pub(super) fn forward(
+        &self,
+        x: &Tensor,
+        known: Option<&Projected>,
+        sight: Sight<'_>,
+        pass: &mut Pass,
+    ) -> Tensor {
+        let residual = self.asking(x, &sight);
+        let made;
+        let Projected { read, products } = match known {
+            Some(known) => known,
+            None => {
+                made = self.project(x, &sight);
+                &made
+            }
+        };
+        let asking = if self.first_only { &residual } else { read };
+        let attended = self.attention.forward([read, asking], products, sight, pass);
+        let x = self.join(self.attention_norm.as_ref(), residual, attended);
+        let Some(mlp) = &self.mlp else { return x };
+        let inner = mlp.forward(&self.read(self.mlp_norm.as_ref(), &x), pass);
+        self.join(self.mlp_norm.as_ref(), x, inner)
+    }
+
+    /// The tokens that are wanted.
+    fn asking(&self, x: &Tensor, sight: &Sight<'_>) -> Tensor {
+        match sight {
+            Sight::Rows { inputs, .. } if self.first_only => inputs.first_tokens(x),
+            Sight::Rows { .. } | Sight::Cached { .. } => x.shallow_clone(),
+        }
+    }
+
+    /// What a part with this norm reads of `x`.
+    fn read(&self, norm: Option<&LayerNorm>, x: &Tensor) -> Tensor {
+        match (self.wiring, norm) {
+            (Wiring::NormBefore, Some(norm)) => norm.forward(x),
+            (Wiring::NormBefore, None) | (Wiring::NormAfter | Wiring::Bare, _) => x.shallow_clone(),
+        }
+    }
+
+    /// What comes behind a part with this norm, which made `part` of `x`.
+    fn join(&self, norm: Option<&LayerNorm>, x: Tensor, part: Tensor) -> Tensor {
+        match (self.wiring, norm) {
+            (Wiring::Bare, _) => part,
+            (Wiring::NormAfter, Some(norm)) => norm.forward(&(part + x)),
+            (Wiring::NormAfter, None) | (Wiring::NormBefore, _) => x + part,
+        }
+    }
+}
+
+impl Mlp {
+    fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
+        let inner = activate(&self.input.forward(x, pass), self.activation);
+        let inner = self.output.forward(&inner, pass);
+        self.dropout.map_or_else(|| inner.shallow_clone(), |dropout| pass.dropout(&inner, dropout))
+    }
+}

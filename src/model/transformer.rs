@@ -1,0 +1,197 @@
+//! Owns the model that every family's blueprint describes, equal to what transformers computes for it:
+//! embedding, layers, and a head for whole texts or for the next token.
+//!
+//! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H; those that all slots share are
+//! `[1, B * T, H]`. Owns no weights: they are the pack's. Knows no family.
+
+use tch::Tensor;
+
+use super::assembly::Assembly;
+use super::attention::Sight;
+use super::embeddings::Embeddings;
+use super::head::TextHead;
+use super::inputs::Inputs;
+use super::layer::{Layer, Projected};
+use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
+use super::params::Params;
+use super::pass::Pass;
+use crate::families::blueprint::{Output, Reads, Sees};
+use crate::families::{Architecture, Head};
+
+/// A model over a pack's tensors.
+#[derive(Debug)]
+pub struct Model {
+    slots: usize,
+    pub(super) embeddings: Embeddings,
+    pub(super) layers: Vec<Layer>,
+    /// Layers at the bottom that are the same for all slots.
+    shared: usize,
+    /// Whether the last layer gives the first token of each row alone.
+    first_only: bool,
+    pub(super) norm: Option<LayerNorm>,
+    pooler: Option<Linear>,
+    /// `None` for a language model, whose output layer is the word embedding.
+    head: Option<TextHead>,
+    sees: Sees,
+    pub(super) max_length: usize,
+}
+
+/// The beginning of a forward pass, up to where slots part: the embedding, the layers below the first
+/// one with an adapter, and that layer's products but for the adapters'. Slots that see the same batch
+/// with the same stream have it in common.
+#[derive(Debug)]
+pub struct Trunk<'a> {
+    inputs: &'a Inputs,
+    /// What the first layer behind it reads, `[K, B * T, H]`.
+    x: Tensor,
+    /// What that layer has computed already.
+    known: Option<Projected>,
+    /// Dropout layers so far.
+    site: u64,
+}
+
+impl Model {
+    /// The model over these tensors; it shares their storage and gradients.
+    ///
+    /// # Panics
+    /// Where [`Architecture::supports`] denies the head.
+    #[must_use]
+    pub fn new(
+        architecture: &Architecture,
+        head: Head,
+        params: &Params,
+        adapters: Option<&AdapterSettings>,
+    ) -> Self {
+        let output = architecture.output(head);
+        let output =
+            output.unwrap_or_else(|| panic!("the check of the sweep refuses {head:?} on this family"));
+        let (blueprint, assembly) = (architecture.blueprint(), Assembly { params, adapters });
+        let mut layers: Vec<Layer> =
+            blueprint.layers.iter().map(|layer| Layer::new(layer, assembly)).collect();
+        let head = match &output {
+            Output::Text { reads, steps } => Some(TextHead::new(*reads, steps, assembly)),
+            Output::TiedWords => None,
+        };
+        let reads_first = head.as_ref().is_some_and(|head| head.reads == Reads::First);
+        let last = layers.last_mut().filter(|_| reads_first && blueprint.norm.is_none());
+        Self {
+            slots: params.slots(),
+            embeddings: Embeddings::new(&blueprint, architecture.padding(), assembly),
+            first_only: last.is_some_and(Layer::ask_first_only),
+            shared: layers.iter().take_while(|layer| layer.is_shared()).count(),
+            layers,
+            norm: blueprint.norm.as_ref().map(|norm| assembly.norm(norm)),
+            pooler: blueprint.pooler.as_ref().map(|pooler| assembly.linear(pooler)),
+            head,
+            sees: blueprint.sees,
+            max_length: architecture.max_length(),
+        }
+    }
+
+    /// Number of slots K.
+    #[must_use]
+    pub fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Whether the trunk is the same for every slot that sees the same batch.
+    #[must_use]
+    pub fn shares_trunk(&self) -> bool {
+        self.embeddings.is_shared()
+    }
+
+    /// The beginning of a forward pass: the embedding, the layers that all slots share, and the first
+    /// other layer's projections.
+    #[must_use]
+    pub fn trunk<'a>(&self, inputs: &'a Inputs, pass: &mut Pass) -> Trunk<'a> {
+        let mut x = self.embeddings.forward(inputs, pass);
+        for layer in &self.layers[..self.shared] {
+            x = layer.forward(&x, None, self.rows(inputs), pass);
+        }
+        let next = self.layers.get(self.shared).filter(|layer| layer.projections_are_shared());
+        let known = next.map(|layer| layer.project(&x, &self.rows(inputs)));
+        Trunk { inputs, x, known, site: pass.site() }
+    }
+
+    /// Logits, `[K, B, classes]`.
+    ///
+    /// # Panics
+    /// For a language model.
+    pub fn classify(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
+        let head = self.head.as_ref().expect("whoever asks for classes has built a classifier");
+        let (inputs, x) = (trunk.inputs, self.behind_layers(trunk, pass));
+        let read = match head.reads {
+            Reads::First if !self.first_only => inputs.first_tokens(&x),
+            Reads::First | Reads::Every => x,
+            Reads::Last => inputs.last_tokens(&x),
+        };
+        let read = self.normed(&read);
+        let read = match head.reads {
+            Reads::First | Reads::Last => read,
+            Reads::Every => read.view([read.size()[0], inputs.shape[1], -1]),
+        };
+        let pooled =
+            self.pooler.as_ref().map_or_else(|| read.shallow_clone(), |pooler| pooler.forward(&read, pass));
+        head.forward(&pooled, pass)
+    }
+
+    /// Logits `[K, P, V]` for the tokens that follow those at `positions`: 64-bit integers `[K, P]`,
+    /// each counted in its slot's B * T tokens.
+    ///
+    /// # Panics
+    /// For a classifier.
+    pub fn next_tokens(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Tensor {
+        self.token_logits(&self.hidden_states(trunk, positions, pass))
+    }
+
+    /// What the output layer reads at `positions`, `[K, P, H]`; see [`Model::next_tokens`]. That layer is
+    /// the largest product of a small model and is computed for no other token.
+    pub fn hidden_states(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Tensor {
+        let x = self.behind_layers(trunk, pass);
+        let size = [x.size()[0], positions.size()[1], x.size()[2]];
+        self.normed(&x.gather(1, &positions.unsqueeze(-1).expand(size, false), false))
+    }
+
+    /// The output layer: `[K, P, H]` to logits `[K, P, V]`.
+    ///
+    /// # Panics
+    /// For a classifier.
+    pub fn token_logits(&self, hidden: &Tensor) -> Tensor {
+        self.output_words().scores(hidden)
+    }
+
+    /// Tokens V that a language model knows.
+    ///
+    /// # Panics
+    /// For a classifier.
+    #[must_use]
+    pub fn vocabulary(&self) -> i64 {
+        self.output_words().rows()
+    }
+
+    /// The output layer of a language model.
+    fn output_words(&self) -> &Embedding {
+        assert!(self.head.is_none(), "a classifier predicts no token");
+        &self.embeddings.words
+    }
+
+    /// Activations behind the last layer, before the norm, `[K, B * T, H]`, or `[K, B, H]` where only the
+    /// first tokens are wanted.
+    fn behind_layers(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
+        pass.go_on_at(trunk.site);
+        let mut x = trunk.x.shallow_clone();
+        let mut known = trunk.known.as_ref();
+        for layer in &self.layers[self.shared..] {
+            x = layer.forward(&x, known.take(), self.rows(trunk.inputs), pass);
+        }
+        x
+    }
+
+    pub(super) fn normed(&self, x: &Tensor) -> Tensor {
+        self.norm.as_ref().map_or_else(|| x.shallow_clone(), |norm| norm.forward(x))
+    }
+
+    fn rows<'a>(&self, inputs: &'a Inputs) -> Sight<'a> {
+        Sight::Rows { inputs, sees: self.sees }
+    }
+}
