@@ -1,9 +1,9 @@
 //! Owns what a child process is told (its job file) and what it says while it works.
 //!
-//! A job file is complete: the child reads no sweep file and no journal; only trials that join a pack at
-//! work come later, as lines on its standard input. Its fate is the file it
-//! leaves (`result.json`, `failure.json`, a store, a report), never a line it prints; the lines on
-//! its standard output are for progress and heartbeat alone.
+//! A job file is complete: the child reads no sweep file and no journal; only trials that join a running
+//! pack come later, as lines on its standard input. Its fate is the file it leaves (`result.json`,
+//! `failure.json`, a store, a report), never a line it prints; the lines on its standard output say how
+//! far it is and that it lives.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::families::ModelSpec;
 use crate::tasks::Task;
-use crate::values::{ConfigurationId, ContentHash, Failure, Placement, Scores, Trial, TrialId};
+use crate::values::{ContentHash, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId};
 
 /// One job, written to `jobs/<key>.json` and given to a child as its only argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -42,16 +42,35 @@ pub enum Work {
     Prepare(Box<Prepare>),
     /// Train a pack of trials.
     Train(Box<Pack>),
-    /// Fold the trials of each of some configurations into its summary.
-    Summarise {
-        /// Which configurations.
-        configurations: Vec<ConfigurationId>,
-    },
     /// Write the report.
     Report {
         /// Folder to write to.
         folder: PathBuf,
     },
+}
+
+impl Work {
+    /// The name of the job that does it.
+    ///
+    /// # Panics
+    /// When a pack has no trials.
+    #[must_use]
+    pub fn key(&self) -> JobKey {
+        match self {
+            Self::Prepare(prepare) => JobKey::Prepare(prepare.store),
+            Self::Train(pack) => JobKey::Train(pack.slots[0].id),
+            Self::Report { .. } => JobKey::Report,
+        }
+    }
+
+    /// The trials it trains; none for other work.
+    #[must_use]
+    pub fn trials(&self) -> &[Trial] {
+        match self {
+            Self::Train(pack) => &pack.slots,
+            Self::Prepare(_) | Self::Report { .. } => &[],
+        }
+    }
 }
 
 /// Tokenise a task's files with a model's tokenizer.
@@ -103,8 +122,17 @@ pub enum ParentLine {
 pub enum ChildLine {
     /// Still alive.
     Heartbeat,
-    /// Where a trial stands.
+    /// How far a trial is.
     Progress(Progress),
+    /// A trial was evaluated on its validation rows.
+    Evaluated {
+        /// Which trial.
+        trial: TrialId,
+        /// Optimiser steps that it had done.
+        step: u64,
+        /// What was measured.
+        scores: Scores,
+    },
     /// A trial that the parent gave it has a slot.
     Joined {
         /// Which trial.
@@ -129,21 +157,4 @@ pub enum ChildLine {
         /// What.
         message: String,
     },
-}
-
-/// Where a trial stands.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
-    /// Which trial.
-    pub trial: TrialId,
-    /// Optimiser steps done.
-    pub step: u64,
-    /// Optimiser steps in all.
-    pub steps: u64,
-    /// Mean training loss of late.
-    pub loss: f64,
-    /// Training rows per second of late.
-    pub rows_per_s: f64,
-    /// The latest validation scores.
-    pub validation: Option<Scores>,
 }

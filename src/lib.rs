@@ -108,3 +108,7 @@ pub mod train;
 pub mod ui;
 pub mod values;
 pub mod worker;
+
+/// The name by which the executor of the tests finds this crate, from within and from outside.
+#[cfg(test)]
+extern crate self as lorasweep;

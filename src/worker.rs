@@ -4,7 +4,6 @@
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
 //! [`ParentLine`](crate::job::ParentLine)s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
 
-use std::collections::HashSet;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -19,13 +18,13 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::disk::{FileError, files};
 use crate::error::AppError;
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
 use crate::job::{ChildLine, JobFile, Pack, Work};
-use crate::values::{ConfigurationId, Failure};
+use crate::values::Failure;
 use crate::{data, record, report};
 
 /// Time between two signs of life.
@@ -76,7 +75,7 @@ fn listen(work: &Work, stop: &Arc<AtomicBool>) -> io::Result<()> {
     for signal in [SIGTERM, SIGINT] {
         match work {
             Work::Train(_) => flag::register(signal, Arc::clone(stop))?,
-            Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => {
+            Work::Prepare(_) | Work::Report { .. } => {
                 let at_once = Arc::new(AtomicBool::new(true));
                 flag::register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), at_once)?
             }
@@ -161,7 +160,6 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
     let done = match &job.work {
         Work::Train(pack) => return train(job, pack, layout, stop),
         Work::Prepare(prepare) => data::prepare::run(prepare, &job.stores),
-        Work::Summarise { configurations } => summarise(&layout, configurations),
         Work::Report { folder } => write_report(&layout, folder),
     };
     match done {
@@ -201,18 +199,6 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
 fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> Exit {
     let message = "this build cannot train: build lorasweep with its feature `torch`";
     Exit::Failed(bad(message.to_owned()))
-}
-
-fn summarise(layout: &Layout, configurations: &[ConfigurationId]) -> Result<(), Failure> {
-    let record = record::load(layout.run()).map_err(|error| told(&error.into()))?;
-    let wanted: HashSet<_> = configurations.iter().collect();
-    for (id, trials) in record.configurations().filter(|(id, _)| wanted.contains(id)) {
-        let summary = report::summary::of_trials(&record, &[id], &trials);
-        let path = layout.summary(id);
-        files::write_json(&path, &summary)
-            .map_err(|error| told(&FileError::new("write", &path, error).into()))?;
-    }
-    Ok(())
 }
 
 fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {

@@ -23,7 +23,13 @@ fn a_run_can_be_followed_looked_at_and_started_again() {
     let said = lorasweep(folder.path(), &run);
     assert_eq!(said.code, 0, "{}", said.stderr);
     let events = events(&said.stdout);
-    assert_eq!(events.first().map(|event| &event["event"]), Some(&"run_planned".into()));
+    assert_eq!(events[0]["event"], "run_started");
+    let planned = events.iter().find(|event| event["event"] == "run_planned").expect("a plan");
+    assert_eq!((&planned["trials"], &planned["kept"], &planned["todo"]), (&2.into(), &0.into(), &2.into()));
+    let of = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();
+    assert!(of("trial_evaluated").iter().all(|event| event["scores"]["accuracy"].is_number()));
+    assert!(of("trial_evaluated").len() >= 2 && of("trial_finished").len() == 2, "{}", said.stdout);
+    assert!(of("trial_finished").iter().all(|event| event["result"]["trial"] == event["trial"]));
     assert_eq!(events.last().map(|event| &event["done"]), Some(&2.into()));
 
     let status = lorasweep(folder.path(), &["status", "cats-and-dogs", "--json"]);

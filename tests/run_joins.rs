@@ -11,19 +11,17 @@ use lorasweep::data;
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::LocalExecutor;
-use lorasweep::exec::{Executor, Exit, StartJob, What};
+use lorasweep::exec::{Executor, Exit, News, StartJob};
 use lorasweep::hub::{Hub, Settings};
 use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Work};
 use lorasweep::plan::graph::{self, Present};
 use lorasweep::plan::pack::{Limits, Room};
-use lorasweep::plan::{JobId, JobKey};
 use lorasweep::spec::{self, Downloads, Overrides, Purpose};
 use lorasweep::sweep::SweepSpec;
-use lorasweep::values::{Device, MetricLine, Placement, Scores, Trial, TrialResult};
+use lorasweep::values::{Device, JobKey, MetricLine, Placement, Scores, Trial, TrialResult};
 
 /// Far longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
-const JOB: JobId = JobId(0);
 
 const SWEEP: &str = "
 name: joined
@@ -56,6 +54,8 @@ struct Site {
     layout: Layout,
     pack: Pack,
     executor: LocalExecutor,
+    /// The job that was started last.
+    job: JobKey,
     _folder: tempfile::TempDir,
 }
 
@@ -72,7 +72,7 @@ impl Site {
             match &job.work {
                 Work::Prepare(prepare) => data::prepare::run(prepare, layout.stores()).unwrap(),
                 Work::Train(of) => pack = Some((**of).clone()),
-                Work::Summarise { .. } | Work::Report { .. } => {}
+                Work::Report { .. } => {}
             }
         }
         for trial in &trials {
@@ -80,43 +80,44 @@ impl Site {
         }
         let pack = Pack { slots: trials, ..pack.unwrap() };
         let executor = LocalExecutor::new(PathBuf::from(env!("CARGO_BIN_EXE_lorasweep")));
-        Self { layout, pack, executor, _folder: folder }
+        Self { layout, pack, executor, job: JobKey::Report, _folder: folder }
     }
 
     fn start(&mut self, slots: &[Trial]) {
-        let key = JobKey::training(slots);
-        let (path, log) = (self.layout.job(&key.0), self.layout.job_log(&key.0));
+        let key = JobKey::Train(slots[0].id);
+        self.job = key;
+        let (path, log) = (self.layout.job(key), self.layout.job_log(key));
         let pack = Pack { slots: slots.to_vec(), ..self.pack.clone() };
         let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
         let work = Work::Train(Box::new(pack));
         let file =
             JobFile { run, stores, placement: place(), micro_rows: None, checkpoint_every_s: None, work };
         files::write_json(&path, &file).unwrap();
-        let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };
+        let job = StartJob { key, file: &file, file_path: &path, log_path: &log };
         self.executor.start(job).unwrap();
     }
 
-    fn next(&self) -> What {
-        self.executor.reports().recv_timeout(PATIENCE).unwrap().what
+    fn next(&self) -> News {
+        self.executor.reports().recv_timeout(PATIENCE).unwrap().news
     }
 
     fn wait_for(&self, is_it: impl Fn(&ChildLine) -> bool) {
         loop {
             match self.next() {
-                What::Said(line) if is_it(&line) => return,
-                What::Said(_) => {}
-                What::Ended(exit) => panic!("it ended: {exit:?}"),
+                News::Said(line) if is_it(&line) => return,
+                News::Said(_) => {}
+                News::Ended(exit) => panic!("it ended: {exit:?}"),
             }
         }
     }
 
     fn join(&mut self, trial: &Trial) {
-        self.executor.tell(JOB, &ParentLine::Join { trial: Box::new(trial.clone()) });
+        self.executor.tell(self.job, &ParentLine::Join { trial: Box::new(trial.clone()) });
     }
 
     fn end(&self) -> Exit {
         loop {
-            if let What::Ended(exit) = self.next() {
+            if let News::Ended(exit) = self.next() {
                 return exit;
             }
         }
@@ -150,7 +151,7 @@ fn a_child_that_is_killed_right_after_a_join_loses_nothing() {
         torn.join(joiner);
         torn.wait_for(|line| *line == ChildLine::Joined { trial: joiner.id });
     }
-    torn.executor.stop(JOB, true);
+    torn.executor.stop(torn.job, true);
     assert!(matches!(torn.end(), Exit::Failed(_)));
     // Told after its end, it hears nothing and nobody waits for it.
     torn.join(&trials[0]);

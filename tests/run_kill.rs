@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use lorasweep::disk::layout::Layout;
-use lorasweep::record::journal::{self, Happened};
-use lorasweep::record::{self, TrialState};
+use lorasweep::record::{self, TrialState, journal};
+use lorasweep::values::What;
 
 const SWEEP: &str = "
 name: killed
@@ -67,8 +67,8 @@ fn a_sweep_that_is_killed_again_and_again_trains_every_trial_once() {
     assert_eq!(record.trials.len(), 4);
     assert!(record.trials.iter().all(|trial| trial.state == TrialState::Done));
     let mut finished = BTreeMap::new();
-    for entry in journal::read(&layout.journal()).unwrap().entries {
-        if let Happened::TrialFinished { trial } = entry.what {
+    for event in journal::read(&layout.journal()).unwrap().events {
+        if let What::TrialFinished { trial, .. } = event.what {
             *finished.entry(trial).or_insert(0) += 1;
         }
     }

@@ -7,9 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 use lorasweep::disk::layout::Layout;
-use lorasweep::record::journal::{self, Happened};
-use lorasweep::record::{self, TrialState};
-use lorasweep::values::Failure;
+use lorasweep::record::{self, TrialState, journal};
+use lorasweep::values::{Failure, What};
 
 /// The activations of a step on all 256 rows take far more than the limit, those of 32 far less.
 const SWEEP: &str = "
@@ -52,9 +51,9 @@ fn a_trial_that_is_too_large_for_the_machine_learns_in_smaller_parts() {
     let record = record::load(layout.run()).unwrap();
     let told = String::from_utf8_lossy(&ended.stderr);
     assert_eq!(record.trials[0].state, TrialState::Done, "{told}");
-    let entries = journal::read(&layout.journal()).unwrap().entries;
-    let failed = entries.iter().filter_map(|entry| {
-        if let Happened::JobFailed { failure, .. } = &entry.what { Some(failure) } else { None }
+    let events = journal::read(&layout.journal()).unwrap().events;
+    let failed = events.iter().filter_map(|event| {
+        if let What::JobFailed { failure, .. } = &event.what { Some(failure) } else { None }
     });
     let failed: Vec<_> = failed.collect();
     assert!(

@@ -8,7 +8,7 @@ use super::{TrialArgs, runs};
 use crate::error::AppError;
 use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
-use crate::values::Failure;
+use crate::values::{Failure, JobKey};
 
 /// Lines of the log that are shown.
 const LOG_LINES: usize = 15;
@@ -18,7 +18,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let (record, layout) = (&found.record, &found.layout);
     let trial = runs::trial(record, args)?;
     let id = trial.trial.id;
-    let names = phrase::Names::of(&record.sweep.configurations);
+    let names = phrase::Names::of(record.sweep.configurations.iter().map(|one| &**one));
     let mut text = format!("{id}  {}\n", names.trial(&trial.trial));
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}, attempts: {}", trial.state.name(), trial.attempts);
@@ -34,7 +34,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     Ok(())
 }
 
-fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(&str) -> PathBuf) -> String {
+fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(JobKey) -> PathBuf) -> String {
     match &trial.state {
         TrialState::Waiting => waiting(record, job_log),
         TrialState::Running { placement, pid } => {
@@ -57,13 +57,13 @@ fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(&str) -> PathBu
     }
 }
 
-fn waiting(record: &RunRecord, job_log: impl Fn(&str) -> PathBuf) -> String {
+fn waiting(record: &RunRecord, job_log: impl Fn(JobKey) -> PathBuf) -> String {
     let blocked: Vec<String> = record
         .failed_jobs
         .iter()
-        .filter(|(key, _)| key.starts_with("prepare-"))
+        .filter(|(key, _)| matches!(key, JobKey::Prepare(_)))
         .map(|(key, failure)| {
-            format!("it needs job `{key}`, which failed: {failure}\nlog: {}", job_log(key).display())
+            format!("it needs job `{key}`, which failed: {failure}\nlog: {}", job_log(*key).display())
         })
         .collect();
     if !blocked.is_empty() {

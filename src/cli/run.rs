@@ -11,7 +11,6 @@ use crate::exec::local::LocalExecutor;
 use crate::plan::JobGraph;
 use crate::plan::graph::{self, Present};
 use crate::plan::pack::Room;
-use crate::record::journal::Typed;
 use crate::record::{self, RunRecord, TrialState};
 use crate::report;
 use crate::run::{self, RunOptions, RunSummary};
@@ -19,7 +18,7 @@ use crate::sched::Policy;
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output, phrase};
-use crate::values::{TrialId, shell};
+use crate::values::{TrialId, Typed, shell};
 
 /// Pause before a failed job's second start: long enough for what a crash leaves to be cleared away.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -75,9 +74,9 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         typed: typed(),
     };
     let mut executor = LocalExecutor::new(program);
-    let mut observer = ui::observer(style(args));
-    let summary = run::start(sweep, options, &mut executor, observer.as_mut(), &stop)?;
-    drop(observer);
+    let mut display = ui::display(style(args));
+    let summary = run::start(sweep, options, &mut executor, &mut [display.as_mut()], &stop)?;
+    drop(display);
     end(&summary, &record::load(layout.run())?, args)
 }
 
@@ -100,10 +99,7 @@ fn graph_ahead(sweep: &SweepSpec, record: Option<&RunRecord>, args: &RunArgs, ro
         .collect();
     let mut todo = sweep.trials();
     todo.retain(|trial| !done.contains(&trial.id));
-    let present = Present {
-        store: &|store| Layout::store(layout.stores(), store).is_dir(),
-        summary: &|configuration| layout.summary(configuration).is_file(),
-    };
+    let present = Present { store: &|store| Layout::store(layout.stores(), store).is_dir() };
     graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present, room)
 }
 
@@ -157,7 +153,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         });
     }
     if let Some((key, failure)) = summary.failed_jobs.first() {
-        let log = layout.job_log(&key.0);
+        let log = layout.job_log(key);
         return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}\nlog: {}", log.display())));
     }
     Ok(())

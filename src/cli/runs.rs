@@ -4,9 +4,8 @@ use std::path::Path;
 
 use crate::disk::layout::Layout;
 use crate::error::AppError;
-use crate::record::journal::Typed;
 use crate::record::{self, RunRecord, TrialRecord};
-use crate::values::shell;
+use crate::values::{Typed, shell};
 
 use super::{RunFolderArgs, TrialArgs};
 

@@ -8,7 +8,7 @@ use super::{RunFolderArgs, StatusArgs, runs};
 use crate::error::AppError;
 use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
-use crate::values::{Metric, MetricLine, Scores};
+use crate::values::{Failure, JobKey, Metric, MetricLine, Scores};
 
 /// The states in the order they are listed.
 const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"];
@@ -38,7 +38,7 @@ fn text(record: &RunRecord) -> String {
             let _ = writeln!(text, "{count:>6} {state}");
         }
     }
-    let names = phrase::Names::of(&record.sweep.configurations);
+    let names = phrase::Names::of(record.sweep.configurations.iter().map(|one| &**one));
     for state in ["running", "interrupted", "failed"] {
         for trial in in_state(record, state) {
             let name = names.trial(&trial.trial);
@@ -141,12 +141,12 @@ struct RunStatus<'a> {
     updated_at: Option<String>,
     trials: Vec<TrialStatus<'a>>,
     removed: Vec<String>,
-    failed_jobs: Vec<FailedJob<'a>>,
+    failed_jobs: Vec<FailedJob>,
 }
 
 #[derive(Serialize)]
-struct FailedJob<'a> {
-    key: &'a str,
+struct FailedJob {
+    key: JobKey,
     failure: String,
 }
 
@@ -175,7 +175,8 @@ struct TrialStatus<'a> {
 
 impl<'a> RunStatus<'a> {
     fn of(record: &'a RunRecord) -> Self {
-        let failed = |(key, failure): &'a (String, _)| FailedJob { key, failure: format!("{failure}") };
+        let failed =
+            |(key, failure): &(JobKey, Failure)| FailedJob { key: *key, failure: failure.to_string() };
         let metric = record.sweep.selecting().name();
         let trial = |trial: &'a TrialRecord| TrialStatus::of(trial, metric);
         Self {

@@ -83,7 +83,7 @@ impl Calibration {
                 let work = estimate.saturating_sub(TRAIN_START);
                 TRAIN_START + work.mul_f64(self.ratio(pack))
             }
-            Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => estimate,
+            Work::Prepare(_) | Work::Report { .. } => estimate,
         }
     }
 
@@ -122,7 +122,7 @@ impl Calibration {
                     host += left;
                     ends[id.0 as usize] = host;
                 }
-                Work::Summarise { .. } | Work::Report { .. } => after.push((id, left)),
+                Work::Report { .. } => after.push((id, left)),
             }
         }
         free.extend((free.len()..self.places).map(|_| Reverse(Duration::ZERO)));

@@ -35,8 +35,6 @@ const TOKENS_PER_S_PER_CORE: f64 = 200e3;
 const TRAIN_START: Duration = Duration::from_millis(1_500);
 /// Any other job's start, and its whole work where that is reading and writing small files.
 const HOST_START: Duration = Duration::from_millis(300);
-/// To put one configuration's summary on disk.
-const SUMMARY: Duration = Duration::from_millis(2);
 /// Resident memory of a process that reads and writes small files, in MiB.
 const HOST_MIB: f64 = 64.0;
 const MIB: f64 = 1_048_576.0;
@@ -47,11 +45,6 @@ pub fn estimate(work: &Work, speed: Speed) -> Estimate {
     match work {
         Work::Prepare(prepare) => estimate_prepare(prepare, speed),
         Work::Train(pack) => slots(pack).iter().collect::<Together>().estimate(speed),
-        Work::Summarise { configurations } => {
-            let n = count(configurations.len());
-            let duration = HOST_START + SUMMARY.mul_f64(n);
-            Estimate { duration, mem_mib: HOST_MIB, disk_mib: 0.01 * n }
-        }
         Work::Report { .. } => Estimate { duration: 4 * HOST_START, mem_mib: 2.0 * HOST_MIB, disk_mib: 2.0 },
     }
 }

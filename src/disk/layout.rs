@@ -1,8 +1,9 @@
 //! Owns every path under `results/` and `reports/`. Creates and reads nothing.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::values::{ConfigurationId, ContentHash, Part, TrialId};
+use crate::values::{ContentHash, Part, TrialId};
 
 /// The paths of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,26 +76,20 @@ impl Layout {
 
     /// A job's file.
     #[must_use]
-    pub fn job(&self, key: &str) -> PathBuf {
+    pub fn job(&self, key: impl fmt::Display) -> PathBuf {
         self.run.join("jobs").join(format!("{key}.json"))
     }
 
     /// What a job's child printed to standard error, for jobs that train no trial.
     #[must_use]
-    pub fn job_log(&self, key: &str) -> PathBuf {
+    pub fn job_log(&self, key: impl fmt::Display) -> PathBuf {
         self.run.join("jobs").join(format!("{key}.log"))
     }
 
     /// Why a job failed as a whole, written by its child.
     #[must_use]
-    pub fn job_failure(&self, key: &str) -> PathBuf {
+    pub fn job_failure(&self, key: impl fmt::Display) -> PathBuf {
         self.run.join("jobs").join(format!("{key}.failure.json"))
-    }
-
-    /// A configuration's summary.
-    #[must_use]
-    pub fn summary(&self, id: ConfigurationId) -> PathBuf {
-        self.run.join("configurations").join(format!("{id}.json"))
     }
 
     /// The folder of all trials' folders, also of those that the sweep no longer has.

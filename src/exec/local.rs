@@ -20,12 +20,11 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use super::memory::{self, MemoryWatch};
-use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, Report, StartJob, What, devices};
+use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, News, Report, StartJob, devices};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::job::{ChildLine, JobFile, ParentLine, Work};
-use crate::plan::{JobId, JobKey};
-use crate::values::{Device, Failure, Placement};
+use crate::values::{Device, Failure, JobKey, Placement};
 
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
@@ -34,7 +33,7 @@ pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
 const LONGEST_LINE: u64 = 1 << 20;
 
 /// The children that are not reaped yet.
-type Children = Arc<Mutex<BTreeMap<JobId, Known>>>;
+type Children = Arc<Mutex<BTreeMap<JobKey, Known>>>;
 
 #[derive(Debug)]
 struct Known {
@@ -81,13 +80,13 @@ impl Executor for LocalExecutor {
         let number = child.id();
         let lines = child.stdout.take().expect("standard output is piped");
         let known = Known { pid: Pid::from_child(&child), input: child.stdin.take(), killed: false };
-        lock(&self.children).insert(job.job, known);
+        lock(&self.children).insert(job.key, known);
         let watch = Watch {
-            job: job.job,
+            job: job.key,
             sender: self.sender.clone(),
             children: Arc::clone(&self.children),
             memory: MemoryWatch::start(),
-            failures: failure_files(job.key, job.file),
+            failures: failure_files(job.file),
             log: job.log_path.to_path_buf(),
             log_start,
         };
@@ -96,7 +95,7 @@ impl Executor for LocalExecutor {
         Ok(number)
     }
 
-    fn tell(&mut self, job: JobId, line: &ParentLine) {
+    fn tell(&mut self, job: JobKey, line: &ParentLine) {
         let input = lock(&self.children).get_mut(&job).and_then(|child| child.input.take());
         let Some(mut input) = input else { return };
         let mut text = serde_json::to_vec(line).expect("a line is plain data");
@@ -110,7 +109,7 @@ impl Executor for LocalExecutor {
         }
     }
 
-    fn stop(&mut self, job: JobId, force: bool) {
+    fn stop(&mut self, job: JobKey, force: bool) {
         // A child is in the map until it is reaped, so its number is still its own.
         if let Some(child) = lock(&self.children).get_mut(&job) {
             child.killed |= force;
@@ -137,7 +136,7 @@ impl Drop for LocalExecutor {
 
 /// A thread's view of one child.
 struct Watch {
-    job: JobId,
+    job: JobKey,
     sender: Sender<Report>,
     children: Children,
     memory: MemoryWatch,
@@ -165,7 +164,7 @@ impl Watch {
             let killed = children.remove(&self.job).is_some_and(|child| child.killed);
             (child.wait(), killed)
         };
-        self.say(What::Ended(match status.map(exit) {
+        self.say(News::Ended(match status.map(exit) {
             Ok(Exit::Failed(end)) if !killed => Exit::Failed(self.reason(end)),
             Ok(exit) => exit,
             Err(_) => Exit::Failed(Failure::HostLost),
@@ -188,7 +187,7 @@ impl Watch {
         while lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
             self.memory.look();
             if let Ok(said) = serde_json::from_slice::<ChildLine>(&line) {
-                self.say(What::Said(said));
+                self.say(News::Said(said));
             } else {
                 // A full disk must not keep the child from being heard.
                 drop(log.write_all(&[b"stdout: ", line.trim_ascii_end(), b"\n"].concat()));
@@ -197,9 +196,9 @@ impl Watch {
         }
     }
 
-    fn say(&self, what: What) {
+    fn say(&self, news: News) {
         // Nobody listens once the executor is being dropped.
-        drop(self.sender.send(Report { job: self.job, what }));
+        drop(self.sender.send(Report { job: self.job, news }));
     }
 }
 
@@ -207,7 +206,7 @@ impl Watch {
 fn input(work: &Work) -> Stdio {
     match work {
         Work::Train(_) => Stdio::piped(),
-        Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => Stdio::null(),
+        Work::Prepare(_) | Work::Report { .. } => Stdio::null(),
     }
 }
 
@@ -230,15 +229,12 @@ fn exit(status: ExitStatus) -> Exit {
 
 /// Where a job's child says why it failed: with the job, or with the one trial that it trained. The
 /// failures of trials that others trained with are their own.
-fn failure_files(key: &JobKey, file: &JobFile) -> Vec<PathBuf> {
+fn failure_files(file: &JobFile) -> Vec<PathBuf> {
     let layout = Layout::of_run(&file.run);
-    let own = layout.job_failure(&key.0);
-    match &file.work {
-        Work::Train(pack) => match &pack.slots[..] {
-            [trial] => vec![own, layout.failure(trial.id)],
-            [] | [_, _, ..] => vec![own],
-        },
-        Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => vec![own],
+    let own = layout.job_failure(file.work.key());
+    match file.work.trials() {
+        [trial] => vec![own, layout.failure(trial.id)],
+        [] | [_, _, ..] => vec![own],
     }
 }
 

@@ -1,10 +1,9 @@
 //! Owns how jobs are carried out: the executor's seam, and everything that starts a process.
 //!
-//! An executor does what it is told and reports what it sees. It knows neither the graph nor the
+//! An executor does what it is told and reports what it sees. It knows neither the scheduler nor the
 //! journal, and it never decides what a job's end means for the run.
 
 pub mod devices;
-pub mod fake;
 pub mod local;
 mod memory;
 pub mod survivors;
@@ -15,8 +14,7 @@ use std::path::Path;
 use crossbeam::channel::Receiver;
 
 use crate::job::{ChildLine, JobFile, ParentLine};
-use crate::plan::{JobId, JobKey};
-use crate::values::Failure;
+use crate::values::{Failure, JobKey};
 
 /// A child's exit code for "all work done".
 pub const EXIT_DONE: u8 = 0;
@@ -36,11 +34,11 @@ pub trait Executor {
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32>;
 
     /// Says something to a job that trains. A job that has ended, or is about to, may not hear it.
-    fn tell(&mut self, job: JobId, line: &ParentLine);
+    fn tell(&mut self, job: JobKey, line: &ParentLine);
 
     /// Asks a job to write its checkpoints and end, or kills it. Its end is reported either way; a
     /// job that has ended already is left alone.
-    fn stop(&mut self, job: JobId, force: bool);
+    fn stop(&mut self, job: JobKey, force: bool);
 
     /// What the jobs said and how they ended, in order for each job; `Ended` is the last.
     fn reports(&self) -> &Receiver<Report>;
@@ -50,9 +48,7 @@ pub trait Executor {
 #[derive(Clone, Copy, Debug)]
 pub struct StartJob<'a> {
     /// Which job.
-    pub job: JobId,
-    /// Its name.
-    pub key: &'a JobKey,
+    pub key: JobKey,
     /// What it is told.
     pub file: &'a JobFile,
     /// Where that is written.
@@ -61,18 +57,18 @@ pub struct StartJob<'a> {
     pub log_path: &'a Path,
 }
 
-/// News of a job.
+/// News of a job, as its process gives it; [`crate::run`] makes events of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// Which job.
-    pub job: JobId,
-    /// What happened.
-    pub what: What,
+    pub job: JobKey,
+    /// What is new.
+    pub news: News,
 }
 
-/// What happened to a job.
+/// What is new of a job.
 #[derive(Clone, Debug, PartialEq)]
-pub enum What {
+pub enum News {
     /// It said something.
     Said(ChildLine),
     /// Its process is gone.

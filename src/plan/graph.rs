@@ -1,7 +1,7 @@
 //! Owns which jobs a run consists of and what each one needs:
-//! prepare data → train packs → summarise the configurations → report.
+//! prepare data → train packs → report.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,32 +10,27 @@ use crate::cost::{Prices, Speed};
 use crate::families::ModelSpec;
 use crate::job::{Pack, Prepare, Work, store_key};
 use crate::plan::pack::{self, Packed, Room};
-use crate::plan::{Job, JobGraph, JobId, JobKey};
+use crate::plan::{Job, JobGraph, JobId};
 use crate::sweep::SweepSpec;
 use crate::tasks::Task;
-use crate::values::{ConfigurationId, ContentHash, Trial};
+use crate::values::{ContentHash, Trial};
 
 /// What earlier runs have left, so that it need not be made again.
 #[derive(Clone, Copy)]
 pub struct Present<'a> {
     /// Whether a token store is in place.
     pub store: &'a dyn Fn(ContentHash) -> bool,
-    /// Whether a configuration's summary is in place.
-    pub summary: &'a dyn Fn(ConfigurationId) -> bool,
 }
 
 impl Present<'_> {
     /// A sweep that was never started.
-    pub const NOTHING: Present<'static> = Present { store: &|_| false, summary: &|_| false };
+    pub const NOTHING: Present<'static> = Present { store: &|_| false };
     /// A sweep that has made everything but its trials.
-    pub const EVERYTHING: Present<'static> = Present { store: &|_| true, summary: &|_| true };
+    pub const EVERYTHING: Present<'static> = Present { store: &|_| true };
 }
 
 /// The jobs that bring the trials `todo` of a sweep to a report in `folder`, without those whose
 /// work is `present`, packed for the `room` there is. Jobs stand in the order in which they can start.
-///
-/// A configuration is summarised over all of its folds, those done in an earlier run included. One job
-/// does that for all of them: to read what it needs takes longer than to work it out.
 #[must_use]
 pub fn build(
     sweep: &SweepSpec,
@@ -47,9 +42,7 @@ pub fn build(
     let mut builder = Builder { sweep, graph: JobGraph::new(), speed: Speed::of(room.places) };
     let bases = builder.push_prepares(todo, present);
     let training = builder.push_trains(pack::packs(&mut Prices::new(sweep), todo, room), &bases);
-    let summary = builder.push_summary(todo, training, present);
-    let needs = summary.into_iter().collect();
-    builder.push("report".to_owned(), Work::Report { folder: folder.to_path_buf() }, needs);
+    builder.push(Work::Report { folder: folder.to_path_buf() }, training);
     builder.graph
 }
 
@@ -72,9 +65,9 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn push(&mut self, key: String, work: Work, needs: Vec<JobId>) -> JobId {
+    fn push(&mut self, work: Work, needs: Vec<JobId>) -> JobId {
         let estimate = cost::estimate(&work, self.speed);
-        self.graph.push(Job { key: JobKey(key), work, needs, estimate })
+        self.graph.push(Job { key: work.key(), work, needs, estimate })
     }
 
     /// One job per distinct store, in the order of the trials that need them first.
@@ -92,7 +85,7 @@ impl Builder<'_> {
             let prepare = *stores.entry(store).or_insert_with(|| {
                 let prepare = Prepare { store, task: Arc::clone(task), tokenizer: model.tokenizer.clone() };
                 let work = Work::Prepare(Box::new(prepare));
-                (!(present.store)(store)).then(|| self.push(format!("prepare-{store}"), work, Vec::new()))
+                (!(present.store)(store)).then(|| self.push(work, Vec::new()))
             });
             let base = Base { task: Arc::clone(task), model: Arc::new(model.clone()), store, prepare };
             bases.insert(names, base);
@@ -103,25 +96,13 @@ impl Builder<'_> {
     /// One job per pack.
     fn push_trains(&mut self, packs: Vec<Packed>, bases: &Bases<'_>) -> Vec<JobId> {
         let train = |Packed { slots, estimate }: Packed| {
-            let key = JobKey::training(&slots);
             let first = Arc::clone(&slots[0].configuration);
             let Base { task, model, store, prepare } = &bases[&(first.task.as_str(), first.model.as_str())];
             let pack = Pack { task: Arc::clone(task), model: Arc::clone(model), store: *store, slots };
             let (work, needs) = (Work::Train(Box::new(pack)), prepare.iter().copied().collect());
-            self.graph.push(Job { key, work, needs, estimate })
+            self.graph.push(Job { key: work.key(), work, needs, estimate })
         };
         packs.into_iter().map(train).collect()
-    }
-
-    /// One job for the configurations that have something to train or whose summary a crash has left
-    /// unwritten, in grid order.
-    fn push_summary(&mut self, todo: &[Trial], training: Vec<JobId>, present: Present<'_>) -> Option<JobId> {
-        let trained: HashSet<ConfigurationId> = todo.iter().map(|trial| trial.configuration.id).collect();
-        let all = self.sweep.configurations.iter().map(|configuration| configuration.id);
-        let due = all.filter(|id| trained.contains(id) || !(present.summary)(*id));
-        let configurations: Vec<ConfigurationId> = due.collect();
-        let work = (!configurations.is_empty()).then_some(Work::Summarise { configurations })?;
-        Some(self.push("summarise".to_owned(), work, training))
     }
 }
 
@@ -132,7 +113,7 @@ mod tests {
     use super::*;
     use crate::plan::example;
     use crate::plan::pack::Limits;
-    use crate::values::{Device, Placement};
+    use crate::values::{Device, JobKey, Placement};
 
     fn place() -> Placement {
         Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] }
@@ -145,19 +126,7 @@ mod tests {
     }
 
     fn keys(graph: &JobGraph, prefix: &str) -> Vec<JobId> {
-        graph.iter().filter(|(_, job)| job.key.0.starts_with(prefix)).map(|(id, _)| id).collect()
-    }
-
-    /// What the one job for summaries is for.
-    fn summarised(graph: &JobGraph) -> Vec<ConfigurationId> {
-        let works = graph.iter().map(|(_, job)| &job.work);
-        let mut all = works.filter_map(|work| match work {
-            Work::Summarise { configurations } => Some(configurations.clone()),
-            Work::Prepare(_) | Work::Train(_) | Work::Report { .. } => None,
-        });
-        let only = all.next().unwrap();
-        assert!(all.next().is_none());
-        only
+        graph.iter().filter(|(_, job)| job.key.to_string().starts_with(prefix)).map(|(id, _)| id).collect()
     }
 
     #[test]
@@ -172,12 +141,9 @@ mod tests {
         assert_eq!(trained.len(), trials.len());
         // Two adapters on the same base make one pack per fold.
         assert!(keys(&graph, "train-").len() <= trials.len() - 3);
-        let summary = keys(&graph, "summarise");
-        assert_eq!(summarised(&graph), sweep.configurations.iter().map(|c| c.id).collect::<Vec<_>>());
-        assert_eq!(graph.job(summary[0]).needs, keys(&graph, "train-"));
         let (last, report) = graph.iter().last().unwrap();
-        assert_eq!(report.key.0, "report");
-        assert_eq!(report.needs, summary);
+        assert_eq!(report.key, JobKey::Report);
+        assert_eq!(report.needs, keys(&graph, "train-"));
         assert_eq!(last.0 as usize + 1, graph.len());
         for id in keys(&graph, "train-") {
             let job = graph.job(id);
@@ -185,7 +151,7 @@ mod tests {
             let [prepare] = job.needs[..] else { panic!("{} needs {:?}", job.key, job.needs) };
             let Work::Prepare(prepare) = &graph.job(prepare).work else { panic!("not a prepare") };
             assert_eq!(prepare.store, pack.store);
-            assert_eq!(job.key.0, format!("train-{}", pack.slots[0].id));
+            assert_eq!(job.key, JobKey::Train(pack.slots[0].id));
         }
     }
 
@@ -195,7 +161,7 @@ mod tests {
         let all = build(&sweep, &sweep.trials(), Present::NOTHING);
         let rest = build(&sweep, &sweep.trials()[4..], Present::NOTHING);
         for graph in [&all, &rest] {
-            let names: BTreeSet<_> = graph.iter().map(|(_, job)| job.key.clone()).collect();
+            let names: BTreeSet<_> = graph.iter().map(|(_, job)| job.key).collect();
             assert_eq!(names.len(), graph.len());
         }
         assert_eq!(all, build(&sweep, &sweep.trials(), Present::NOTHING));
@@ -206,23 +172,11 @@ mod tests {
         let sweep = example::sweep();
         let todo = &sweep.trials()[5..6];
         let graph = build(&sweep, todo, Present::EVERYTHING);
-        let [train, summarise, report] = [0, 1, 2].map(|n| graph.job(JobId(n)));
-        assert_eq!(graph.len(), 3);
+        let [train, report] = [0, 1].map(|n| graph.job(JobId(n)));
+        assert_eq!(graph.len(), 2);
         assert!(train.needs.is_empty(), "the store is there");
-        assert_eq!(summarised(&graph), [todo[0].configuration.id]);
-        assert_eq!((&summarise.needs[..], &report.needs[..]), (&[JobId(0)][..], &[JobId(1)][..]));
+        assert_eq!(report.needs, [JobId(0)]);
         assert_eq!(build(&sweep, &[], Present::EVERYTHING).len(), 1, "the report alone");
-    }
-
-    #[test]
-    fn a_summary_that_was_never_written_is_made_up_for() {
-        let sweep = example::sweep();
-        let missing = sweep.configurations[2].id;
-        let present = Present { summary: &|id| id != missing, ..Present::EVERYTHING };
-        let graph = build(&sweep, &sweep.trials()[..1], present);
-        assert_eq!(summarised(&graph), [sweep.configurations[0].id, missing]);
-        let graph = build(&sweep, &[], present);
-        assert_eq!((graph.len(), summarised(&graph)), (2, vec![missing]));
     }
 
     #[test]

@@ -11,40 +11,15 @@ mod table;
 
 pub use overview::overview;
 
-use std::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::cost::Estimate;
 use crate::job::{Pack, Work};
-use crate::values::{Trial, TrialId};
+use crate::values::{JobKey, Trial, TrialId};
 
 /// A job's position in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u32);
-
-/// A job's name, by what it works on: `prepare-<store>`, `train-<first trial>`, `summarise`,
-/// `report`. The same jobs have the same names in every run.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct JobKey(pub String);
-
-impl JobKey {
-    /// The name of the job that trains these trials.
-    ///
-    /// # Panics
-    /// When there are none.
-    #[must_use]
-    pub fn training(slots: &[Trial]) -> Self {
-        Self(format!("train-{}", slots[0].id))
-    }
-}
-
-impl fmt::Display for JobKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// A node of the graph.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,15 +28,15 @@ pub struct Job {
     pub key: JobKey,
     /// What it does.
     pub work: Work,
-    /// Jobs that must be done before it starts. For the summaries and the report "done" includes
-    /// failed and skipped: they tell what there is.
+    /// Jobs that must be done before it starts. For the report "done" includes
+    /// failed and skipped: it tells what there is.
     pub needs: Vec<JobId>,
     /// What it is thought to cost.
     pub estimate: Estimate,
 }
 
 /// The jobs of a run. Acyclic: a job only needs jobs that stand before it, parts of those, and packs
-/// that took trials of those. Only summaries and the report need packs.
+/// that took trials of those. Only the report needs packs.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct JobGraph {
     jobs: Vec<Job>,
@@ -93,7 +68,7 @@ impl JobGraph {
         };
         let divided = parts.into_iter().map(|slots| {
             let estimate = estimate.share(slots.len() as f64 / pack.slots.len() as f64);
-            let key = JobKey::training(&slots);
+            let key = JobKey::Train(slots[0].id);
             let work = Work::Train(Box::new(Pack { slots, ..(*pack).clone() }));
             self.push(Job { key, work, needs: needs.clone(), estimate })
         });
@@ -158,7 +133,7 @@ impl Job {
     pub fn trials(&self) -> Vec<TrialId> {
         match &self.work {
             Work::Train(pack) => pack.slots.iter().map(|trial| trial.id).collect(),
-            Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => Vec::new(),
+            Work::Prepare(_) | Work::Report { .. } => Vec::new(),
         }
     }
 }

@@ -11,9 +11,9 @@ use crate::cost::{self, Calibration, Prices, Standing};
 use crate::data::card::Card;
 use crate::families::params::ParamCounts;
 use crate::job::Work;
-use crate::plan::{Job, JobGraph, JobKey};
+use crate::plan::{Job, JobGraph};
 use crate::sweep::SweepSpec;
-use crate::values::{Configuration, ConfigurationId, Placement, Training, Trial, TrialId};
+use crate::values::{Configuration, ConfigurationId, JobKey, Placement, Training, Trial, TrialId};
 
 /// What a sweep will do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -124,8 +124,6 @@ pub enum JobKind {
     Prepare,
     /// Trains a pack.
     Train,
-    /// Summarises configurations.
-    Summarise,
     /// Writes the report.
     Report,
 }
@@ -153,7 +151,7 @@ pub enum Bound {
     Places,
     /// The longest pack, which trains in one place.
     LongestPack,
-    /// Preparing, summarising and reporting, one after the other beside the training.
+    /// Preparing and reporting, one after the other beside the training.
     Beside,
 }
 
@@ -221,14 +219,13 @@ fn trial_row(trial: &Trial, counts: &ParamCounts) -> TrialRow {
 
 fn job_row(graph: &JobGraph, job: &Job, calibration: &Calibration) -> JobRow {
     JobRow {
-        key: job.key.clone(),
+        key: job.key,
         kind: match job.work {
             Work::Prepare(_) => JobKind::Prepare,
             Work::Train(_) => JobKind::Train,
-            Work::Summarise { .. } => JobKind::Summarise,
             Work::Report { .. } => JobKind::Report,
         },
-        needs: job.needs.iter().map(|need| graph.job(*need).key.clone()).collect(),
+        needs: job.needs.iter().map(|need| graph.job(*need).key).collect(),
         trials: job.trials(),
         duration_s: calibration.duration(job).as_secs_f64(),
         mem_mib: job.estimate.mem_mib,

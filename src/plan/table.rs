@@ -154,7 +154,6 @@ fn name(job: &JobRow, first: Option<&TrialRow>) -> String {
             let what = first.map_or_else(String::new, |trial| format!(" {}, {}", trial.model, trial.method));
             format!("train{what}: {}", quantity::counted(job.trials.len(), "trial"))
         }
-        JobKind::Summarise => "summarise the configurations".to_owned(),
         JobKind::Report => "report".to_owned(),
     }
 }

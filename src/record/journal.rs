@@ -1,4 +1,5 @@
-//! Owns the journal: what happened in a run, in order, durable before it is acted upon.
+//! Owns the journal: the events of a run that must be known after a crash, in order, durable before they
+//! are acted upon. The first reader of every event.
 //!
 //! One file, one writer (the holder of the run's lock), laid out as `frame` says. What announces an
 //! act is on disk before the act, and with it all that was told before; what tells of something that
@@ -17,134 +18,11 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files};
-use crate::plan::JobKey;
-use crate::values::{Failure, Placement, TrialId, quantity};
+use crate::values::{Event, quantity};
 
 use frame::{Broken, HEADER, VERSION};
-
-/// Something that happened, and when.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Entry {
-    /// When.
-    #[serde(with = "time")]
-    pub at: Timestamp,
-    /// What.
-    pub what: Happened,
-}
-
-/// The command that started a run: what to type again to go on with it.
-#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Typed {
-    /// The folder it was typed in.
-    pub folder: PathBuf,
-    /// The words after the program's name; none where nobody typed any.
-    pub words: Vec<String>,
-}
-
-/// What can happen in a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Happened {
-    /// An orchestrator began to work.
-    RunStarted {
-        /// Its process id.
-        pid: u32,
-        /// Its machine.
-        host: String,
-        /// Its version of lorasweep.
-        version: String,
-        /// What the user typed.
-        #[serde(default)]
-        typed: Typed,
-    },
-    /// A job is about to be started.
-    JobLaunching {
-        /// Which job.
-        key: JobKey,
-        /// 1 for its first start in this run.
-        attempt: u32,
-        /// Where.
-        placement: Placement,
-        /// The trials it trains; empty for other work.
-        trials: Vec<TrialId>,
-    },
-    /// Its child process is up.
-    JobStarted {
-        /// Which job.
-        key: JobKey,
-        /// The child's process id.
-        pid: u32,
-    },
-    /// A job at work is about to be given one more trial.
-    TrialJoining {
-        /// Which job.
-        key: JobKey,
-        /// Which trial.
-        trial: TrialId,
-    },
-    /// The job ended before it took a trial that it was given.
-    TrialReturned {
-        /// Which job.
-        key: JobKey,
-        /// Which trial.
-        trial: TrialId,
-    },
-    /// A trial's result is in place.
-    TrialFinished {
-        /// Which trial.
-        trial: TrialId,
-    },
-    /// A trial failed, and is not to be tried again unless asked.
-    TrialFailed {
-        /// Which trial.
-        trial: TrialId,
-        /// Why.
-        failure: Failure,
-    },
-    /// A job did all of its work.
-    JobFinished {
-        /// Which job.
-        key: JobKey,
-    },
-    /// A job ended without doing its work.
-    JobFailed {
-        /// Which job.
-        key: JobKey,
-        /// Why.
-        failure: Failure,
-    },
-    /// A job ended because it was asked to.
-    JobInterrupted {
-        /// Which job.
-        key: JobKey,
-    },
-    /// The orchestrator ended in good order.
-    RunEnded,
-}
-
-impl Happened {
-    /// Whether the entry must be durable before the run acts on it.
-    fn is_announcement(&self) -> bool {
-        match self {
-            Self::RunStarted { .. }
-            | Self::JobLaunching { .. }
-            | Self::TrialJoining { .. }
-            | Self::TrialFailed { .. }
-            | Self::RunEnded => true,
-            Self::JobStarted { .. }
-            | Self::TrialReturned { .. }
-            | Self::TrialFinished { .. }
-            | Self::JobFinished { .. }
-            | Self::JobFailed { .. }
-            | Self::JobInterrupted { .. } => false,
-        }
-    }
-}
 
 /// A journal that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -195,8 +73,8 @@ impl JournalError {
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Replay {
-    /// The entries, oldest first, up to the first frame that is not whole.
-    pub entries: Vec<Entry>,
+    /// The events, oldest first, up to the first frame that is not whole.
+    pub events: Vec<Event>,
     /// Bytes up to the end of the last of them.
     pub kept_bytes: usize,
     /// Bytes behind it; zero where all is well.
@@ -263,15 +141,19 @@ impl Journal {
         Ok((file, kept_bytes.max(HEADER.len() as u64)))
     }
 
-    /// Adds an entry. When this returns, an announcement and all that was told before it are on disk.
+    /// Adds an event, unless that is ephemeral. When this returns, an announcement and all that was told
+    /// before it are on disk.
     ///
     /// # Errors
     /// When it cannot be written. What was written of it is then torn, and the next one takes its place.
-    pub fn append(&mut self, entry: &Entry) -> Result<(), JournalError> {
-        let frame = frame::of(entry);
+    pub fn append(&mut self, event: &Event) -> Result<(), JournalError> {
+        if !event.what.is_journaled() {
+            return Ok(());
+        }
+        let frame = frame::of(event);
         let written = self.file.write_all_at(&frame, self.end);
         let synced =
-            written.and_then(|()| if entry.what.is_announcement() { self.file.sync_data() } else { Ok(()) });
+            written.and_then(|()| if event.what.is_announcement() { self.file.sync_data() } else { Ok(()) });
         synced.map_err(FileError::of("use the journal", &self.path))?;
         self.end += frame.len() as u64;
         Ok(())
@@ -302,18 +184,4 @@ pub fn read(path: &Path) -> Result<Replay, JournalError> {
         Broken::Version { found } => JournalError::Version { path: path(), found },
         Broken::Entry { offset, message } => JournalError::Entry { path: path(), offset, message },
     })
-}
-
-/// Times as RFC 3339 text.
-mod time {
-    use jiff::Timestamp;
-    use serde::{Deserialize, Deserializer, Serializer, de};
-
-    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(at)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
-    }
 }

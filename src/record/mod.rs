@@ -1,10 +1,10 @@
-//! Owns the state of a run as everybody but the loop sees it: a fold of the journal and of the
-//! files under `trials/`. `status`, `explain` and `report` read this and nothing else.
+//! Owns the state of a run as everybody but the loop sees it: the ledger of its journal, and the files
+//! under `trials/`. `status`, `explain` and `report` read this and nothing else.
 
 pub mod checkpoint;
 pub mod garbage;
-pub mod history;
 pub mod journal;
+pub mod ledger;
 pub mod resume;
 pub mod verify;
 
@@ -18,11 +18,11 @@ use jiff::Timestamp;
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files, lock};
 use crate::families::params::{self, ParamCounts};
-use crate::record::history::{History, LastWord};
-use crate::record::journal::{JournalError, Typed};
+use crate::record::journal::JournalError;
+pub use crate::record::ledger::{Ledger, TrialState};
 use crate::sweep::SweepSpec;
 use crate::values::{
-    Configuration, ConfigurationId, Failure, MetricLine, Placement, Trial, TrialId, TrialResult,
+    Configuration, ConfigurationId, Failure, JobKey, MetricLine, Trial, TrialId, TrialResult, Typed,
 };
 
 /// A run whose state cannot be read.
@@ -74,7 +74,7 @@ pub struct RunRecord {
     /// Whether an orchestrator is at work on it now.
     pub live: bool,
     /// Jobs other than training that failed, by key, each with the reason.
-    pub failed_jobs: Vec<(String, Failure)>,
+    pub failed_jobs: Vec<(JobKey, Failure)>,
 }
 
 /// Everything known about one trial.
@@ -94,43 +94,6 @@ pub struct TrialRecord {
     pub result: Option<TrialResult>,
 }
 
-/// Where a trial stands.
-#[derive(Clone, Debug, PartialEq)]
-pub enum TrialState {
-    /// Not started yet.
-    Waiting,
-    /// At work now.
-    Running {
-        /// Where.
-        placement: Placement,
-        /// Process id of its child.
-        pid: u32,
-    },
-    /// Started, not finished, and nobody works on it now.
-    Interrupted,
-    /// Finished, with a result.
-    Done,
-    /// Failed, and not to be tried again unless asked.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-}
-
-impl TrialState {
-    /// The state's name in tables and data.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running { .. } => "running",
-            Self::Interrupted => "interrupted",
-            Self::Done => "done",
-            Self::Failed { .. } => "failed",
-        }
-    }
-}
-
 impl RunRecord {
     /// The trials of each configuration in turn, none without any.
     pub fn configurations(&self) -> impl Iterator<Item = (ConfigurationId, Vec<&TrialRecord>)> {
@@ -148,19 +111,22 @@ impl RunRecord {
 pub fn load(run: &Path) -> Result<RunRecord, RecordError> {
     let layout = Layout::of_run(run);
     let sweep = load_sweep(&layout)?;
-    let history = History::of(&journal::read(&layout.journal())?.entries);
+    let mut ledger = Ledger::replay(&journal::read(&layout.journal())?.events);
     let live = lock::is_held(&layout.lock());
+    if !live {
+        ledger.interrupt_all();
+    }
     let mut counts = HashMap::new();
     let trials = sweep.trials().into_iter().map(|trial| {
         // Folds have the same parameters, and counting them takes longer than reading a trial.
         let id = trial.configuration.id;
         let params = *counts.entry(id).or_insert_with(|| count(&sweep, &trial.configuration));
-        load_trial(&layout, &history, (trial, params), live)
+        load_trial(&layout, &ledger, trial, params)
     });
     let trials: Vec<_> = trials.collect();
     let removed = removed(&layout, &trials)?;
-    let failed_jobs = history.failed_jobs.into_iter().map(|(key, failure)| (key.0, failure)).collect();
-    let History { typed, started_at, updated_at, .. } = history;
+    let failed_jobs = ledger.failed_jobs().map(|(key, failure)| (key, failure.clone())).collect();
+    let Ledger { typed, started_at, updated_at, .. } = ledger;
     Ok(RunRecord { sweep, trials, removed, typed, started_at, updated_at, live, failed_jobs })
 }
 
@@ -175,33 +141,15 @@ fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {
     params::count(&sweep.model(configuration).architecture, head, &configuration.method)
 }
 
-fn load_trial(
-    layout: &Layout,
-    history: &History,
-    (trial, params): (Trial, ParamCounts),
-    live: bool,
-) -> TrialRecord {
-    let seen = history.trials.get(&trial.id);
+fn load_trial(layout: &Layout, ledger: &Ledger, trial: Trial, params: ParamCounts) -> TrialRecord {
     let result = resume::result(layout, trial.id);
-    let state = match (&result, seen.map(|seen| &seen.last)) {
+    let state = match (&result, ledger.state(trial.id)) {
         (Some(_), _) => TrialState::Done,
-        (None, Some(LastWord::Failed(failure))) => TrialState::Failed { failure: failure.clone() },
-        (None, Some(LastWord::Running { placement, pid })) if live => {
-            TrialState::Running { placement: placement.clone(), pid: *pid }
-        }
-        (None, None) => TrialState::Waiting,
-        (None, Some(LastWord::Launching { .. })) if live => TrialState::Waiting,
-        (
-            None,
-            Some(
-                LastWord::Launching { .. }
-                | LastWord::Running { .. }
-                | LastWord::Interrupted
-                | LastWord::Finished,
-            ),
-        ) => TrialState::Interrupted,
+        // Its result is gone: it has to be done again.
+        (None, TrialState::Done) => TrialState::Interrupted,
+        (None, state) => state.clone(),
     };
-    let attempts = seen.map_or(0, |seen| seen.attempts);
+    let attempts = ledger.trial(trial.id).map_or(0, |standing| standing.attempts);
     let metrics = fs::read(layout.metrics(trial.id)).map_or_else(|_| Vec::new(), |text| metrics(&text));
     TrialRecord { trial, params, state, attempts, metrics, result }
 }

@@ -11,7 +11,7 @@ use safetensors::tensor::Metadata;
 
 use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::record::history::{History, LastWord};
+use crate::record::ledger::{Ledger, TrialState};
 use crate::values::{TrialId, TrialResult};
 
 /// The largest header that is believed, in bytes; that of safetensors itself.
@@ -53,8 +53,6 @@ pub enum Checkpoint {
 /// What becomes of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// It stays on disk and is not scheduled: the sweep no longer has it.
-    Leave,
     /// It stays done, or failed.
     Keep,
     /// It goes on at its checkpoint's step.
@@ -65,16 +63,15 @@ pub enum Decision {
     Run,
 }
 
-/// The decision table.
+/// The decision table, for a trial that the sweep has; any other stays on disk and is not scheduled.
 #[must_use]
-pub fn decide(in_sweep: bool, evidence: Evidence, retry_failed: bool) -> Decision {
+pub fn decide(evidence: Evidence, retry_failed: bool) -> Decision {
     let Evidence { told, result, checkpoint } = evidence;
-    match (in_sweep, result, told) {
-        (false, _, _) => Decision::Leave,
-        (true, true, _) => Decision::Keep,
-        (true, false, Told::Nothing) => Decision::Run,
-        (true, false, Told::Failed) if !retry_failed => Decision::Keep,
-        (true, false, Told::Failed | Told::Started) => match checkpoint {
+    match (result, told) {
+        (true, _) => Decision::Keep,
+        (false, Told::Nothing) => Decision::Run,
+        (false, Told::Failed) if !retry_failed => Decision::Keep,
+        (false, Told::Failed | Told::Started) => match checkpoint {
             Checkpoint::Readable => Decision::Continue,
             Checkpoint::Missing | Checkpoint::Damaged => Decision::Restart,
         },
@@ -83,17 +80,14 @@ pub fn decide(in_sweep: bool, evidence: Evidence, retry_failed: bool) -> Decisio
 
 /// Gathers the evidence about one trial.
 #[must_use]
-pub fn look(layout: &Layout, history: &History, id: TrialId) -> Evidence {
-    let told = match history.trials.get(&id).map(|seen| &seen.last) {
+pub fn look(layout: &Layout, ledger: &Ledger, id: TrialId) -> Evidence {
+    let told = match ledger.trial(id).map(|standing| &standing.state) {
         None => Told::Nothing,
         // A finished trial whose result is gone counts as started: it has to be done again.
         Some(
-            LastWord::Launching { .. }
-            | LastWord::Running { .. }
-            | LastWord::Interrupted
-            | LastWord::Finished,
+            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done,
         ) => Told::Started,
-        Some(LastWord::Failed(_)) => Told::Failed,
+        Some(TrialState::Failed { .. }) => Told::Failed,
     };
     let result = result(layout, id).is_some();
     Evidence { told, result, checkpoint: checkpoint(&layout.last_checkpoint(id)) }
@@ -137,10 +131,7 @@ mod tests {
     use safetensors::tensor::{Dtype, TensorView};
 
     /// The table of the architecture's chapter on resume, row by row, in words.
-    fn oracle(in_sweep: bool, evidence: Evidence, retry_failed: bool) -> Decision {
-        if !in_sweep {
-            return Decision::Leave;
-        }
+    fn oracle(evidence: Evidence, retry_failed: bool) -> Decision {
         let journal = if evidence.result {
             "done"
         } else if evidence.told == Told::Failed {
@@ -161,15 +152,12 @@ mod tests {
 
     #[test]
     fn every_case_agrees_with_the_table() {
-        for in_sweep in [true, false] {
-            for told in [Told::Nothing, Told::Started, Told::Failed] {
-                for result in [true, false] {
-                    for checkpoint in [Checkpoint::Readable, Checkpoint::Missing, Checkpoint::Damaged] {
-                        for retry in [true, false] {
-                            let evidence = Evidence { told, result, checkpoint };
-                            let expected = oracle(in_sweep, evidence, retry);
-                            assert_eq!(decide(in_sweep, evidence, retry), expected, "{evidence:?}");
-                        }
+        for told in [Told::Nothing, Told::Started, Told::Failed] {
+            for result in [true, false] {
+                for checkpoint in [Checkpoint::Readable, Checkpoint::Missing, Checkpoint::Damaged] {
+                    for retry in [true, false] {
+                        let evidence = Evidence { told, result, checkpoint };
+                        assert_eq!(decide(evidence, retry), oracle(evidence, retry), "{evidence:?}");
                     }
                 }
             }

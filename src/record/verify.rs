@@ -12,7 +12,7 @@ use crate::disk::layout::Layout;
 use crate::disk::{FileError, files, lock};
 use crate::job::store_key;
 use crate::record;
-use crate::record::history::History;
+use crate::record::ledger::Ledger;
 use crate::record::resume::{self, Checkpoint, Decision, Evidence};
 use crate::record::{checkpoint, journal};
 use crate::sweep::SweepSpec;
@@ -69,12 +69,12 @@ impl Verification {
 /// When the folder of the trials cannot be read.
 pub fn verify(layout: &Layout) -> Result<Verification, FileError> {
     let mut found = Verification { live: lock::is_held(&layout.lock()), ..Verification::default() };
-    let history = check_journal(layout, &mut found);
+    let ledger = check_journal(layout, &mut found);
     let sweep = check_sweep(layout, &mut found);
     let trials = sweep.iter().flat_map(SweepSpec::trials).map(|trial| (trial.id, trial));
     let trials: BTreeMap<TrialId, Trial> = trials.collect();
     for id in record::on_disk(layout)? {
-        Look { layout, history: &history, id, in_sweep: trials.get(&id) }.check(&mut found);
+        Look { layout, ledger: &ledger, id, in_sweep: trials.get(&id) }.check(&mut found);
     }
     if let Some(sweep) = &sweep {
         check_stores(layout, sweep, &mut found);
@@ -82,15 +82,15 @@ pub fn verify(layout: &Layout) -> Result<Verification, FileError> {
     Ok(found)
 }
 
-fn check_journal(layout: &Layout, found: &mut Verification) -> History {
+fn check_journal(layout: &Layout, found: &mut Verification) -> Ledger {
     let path = layout.journal();
     match journal::read(&path) {
         Err(error) => {
             found.damage(path, error.to_string(), "the next run refuses it: move it away first");
-            History::default()
+            Ledger::default()
         }
         Ok(replay) => {
-            found.entries = replay.entries.len();
+            found.entries = replay.events.len();
             let torn = replay.dropped_entries == 0;
             if let Some(problem) = replay.dropped().filter(|_| !(torn && found.live)) {
                 let next = if torn {
@@ -100,7 +100,7 @@ fn check_journal(layout: &Layout, found: &mut Verification) -> History {
                 };
                 found.findings.push(Finding { path, problem, next: next.to_owned(), damaged: !torn });
             }
-            History::of(&replay.entries)
+            Ledger::replay(&replay.events)
         }
     }
 }
@@ -137,7 +137,7 @@ pub(super) fn stores_of(sweep: &SweepSpec) -> impl Iterator<Item = crate::values
 /// A trial that has a folder.
 struct Look<'a> {
     layout: &'a Layout,
-    history: &'a History,
+    ledger: &'a Ledger,
     id: TrialId,
     /// What it is, where the sweep has it.
     in_sweep: Option<&'a Trial>,
@@ -182,15 +182,15 @@ impl Look<'_> {
             Ok(Some(_)) => "it is that of another trial".to_owned(),
             Err(problem) => problem,
         };
-        let seen = resume::look(self.layout, self.history, self.id);
+        let seen = resume::look(self.layout, self.ledger, self.id);
         let checkpoint = if damaged_checkpoint { Checkpoint::Damaged } else { seen.checkpoint };
-        let next = match resume::decide(true, Evidence { checkpoint, ..seen }, false) {
+        let next = match resume::decide(Evidence { checkpoint, ..seen }, false) {
             Decision::Continue => "the trial continues from its last checkpoint",
             Decision::Run if checkpoint == Checkpoint::Readable => {
                 "the trial continues from its last checkpoint"
             }
             Decision::Run | Decision::Restart => "the trial starts over",
-            Decision::Keep | Decision::Leave => "nothing: the trial counts as failed",
+            Decision::Keep => "nothing: the trial counts as failed",
         };
         found.damage(path, problem, self.or_nothing(next));
         false

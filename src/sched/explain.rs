@@ -5,10 +5,10 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::job::Work;
-use crate::plan::{JobId, JobKey};
+use crate::plan::JobId;
 use crate::sched::step::{Ending, index};
-use crate::sched::{JobState, Scheduler};
-use crate::values::{Failure, Placement};
+use crate::sched::{GraphScheduler, JobState};
+use crate::values::{Failure, JobKey, Placement};
 
 /// Why a job stands where it does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -84,7 +84,7 @@ pub enum Explanation {
     },
 }
 
-impl Scheduler {
+impl GraphScheduler {
     /// Why a job stands where it does.
     ///
     /// # Panics
@@ -102,9 +102,7 @@ impl Scheduler {
                 match job.work {
                     _ if self.queue.wants_alone(id) => Explanation::WaitsForTheMachine { ahead },
                     Work::Train(_) => Explanation::WaitsForPlace { ahead },
-                    Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => {
-                        Explanation::WaitsForTurn { ahead }
-                    }
+                    Work::Prepare(_) | Work::Report { .. } => Explanation::WaitsForTurn { ahead },
                 }
             }
             JobState::Paused { .. } => Explanation::Pauses { failures: self.failures(id) },
@@ -137,7 +135,7 @@ impl Scheduler {
     }
 
     fn key(&self, id: JobId) -> JobKey {
-        self.graph.job(id).key.clone()
+        self.graph.job(id).key
     }
 
     fn failure(&self, id: JobId) -> Option<Failure> {

@@ -10,7 +10,7 @@ use crate::job::Work;
 use crate::plan::{JobId, pack};
 use crate::sched::retry::Past;
 use crate::sched::step::index;
-use crate::sched::{Action, JobState, Scheduler};
+use crate::sched::{GraphAction, GraphScheduler, JobState};
 use crate::values::stream::StreamKey;
 use crate::values::{Device, Trial, TrialId};
 
@@ -36,17 +36,17 @@ fn fits(newcomer: &Trial, ended: &Trial) -> bool {
     rank(newcomer) <= rank(ended)
 }
 
-impl Scheduler {
+impl GraphScheduler {
     /// Gives the place of a trial that ended to one that waits, where there is one that it suits.
     ///
     /// Jobs that wait have no place to start in: otherwise they would have been launched.
-    pub(super) fn fill(&mut self, job: JobId, ended: TrialId, failed: bool) -> Vec<Action> {
+    pub(super) fn fill(&mut self, job: JobId, ended: TrialId, failed: bool) -> Vec<GraphAction> {
         let Some((from, trial)) = self.newcomer(job, ended, failed) else { return Vec::new() };
         self.move_trial(from, job, trial);
         if let Some(limit) = self.policy.trial_timeout {
             self.places.extend(job, limit);
         }
-        vec![Action::Join { job, trial }]
+        vec![GraphAction::Join { job, trial }]
     }
 
     /// A trial that may take the place of one of a job's, and the job that it waits in. Jobs that

@@ -1,12 +1,13 @@
 //! Owns which job starts next, and where. Pure: no I/O, reads no clock.
 //!
-//! The run loop feeds [`Event`]s to the [`Scheduler`] and carries out the [`Action`]s it returns.
+//! The run loop feeds [`GraphEvent`]s to the [`GraphScheduler`] and carries out the [`GraphAction`]s it returns.
 //! `state` holds the one transition function, `ladder` what is tried after memory ran out, `place` the
 //! queue and the places, `retry` what earlier starts mean, `fill` who takes the place of a trial that ended, `step`
 //! the whole decision, `explain` says why a job stands where it does.
 
 mod explain;
 mod fill;
+mod keyed;
 mod ladder;
 mod place;
 mod queue;
@@ -21,7 +22,8 @@ mod step;
 mod tests;
 
 pub use explain::Explanation;
-pub use step::Scheduler;
+pub use keyed::{Action, Launch, Scheduler};
+pub use step::GraphScheduler;
 
 use std::time::{Duration, SystemTime};
 
@@ -62,7 +64,7 @@ impl Policy {
 
 /// What happened. Times come with the call, not from a clock.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum GraphEvent {
     /// The run began: look for ready jobs.
     RunStarted,
     /// A job's child process is up.
@@ -84,7 +86,7 @@ pub enum Event {
         /// Which trial.
         trial: TrialId,
     },
-    /// A job ended, or is about to, before its child took a trial that [`Action::Join`] gave it.
+    /// A job ended, or is about to, before its child took a trial that [`GraphAction::Join`] gave it.
     TrialReturned {
         /// The job that was to train it.
         job: JobId,
@@ -113,13 +115,13 @@ pub enum Event {
         /// Kill rather than wait for checkpoints.
         force: bool,
     },
-    /// The time came for which [`Action::WakeAt`] asked.
+    /// The time came for which [`GraphAction::WakeAt`] asked.
     Woke,
 }
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Action {
+pub enum GraphAction {
     /// Start a job.
     Launch {
         /// Which job.
@@ -131,7 +133,7 @@ pub enum Action {
         /// Most rows of a trial to take through the model at a time; the rest of a step accumulates.
         micro_rows: Option<usize>,
     },
-    /// Give a job at work one more trial to train. Answered by [`Event::TrialReturned`] where its child
+    /// Give a job at work one more trial to train. Answered by [`GraphEvent::TrialReturned`] where its child
     /// does not take it any more.
     Join {
         /// Which job.
@@ -158,7 +160,7 @@ pub enum Action {
         /// Which device.
         device: Device,
     },
-    /// Report [`Event::Woke`] at this time; the latest such wish counts.
+    /// Report [`GraphEvent::Woke`] at this time; the latest such wish counts.
     WakeAt {
         /// When.
         at: SystemTime,

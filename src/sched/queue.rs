@@ -23,7 +23,7 @@ impl Queue {
         match job.work {
             Work::Train(_) => _ = self.training.insert((job.estimate.duration, Reverse(id))),
             Work::Prepare(_) => self.host.push(Reverse((false, id))),
-            Work::Summarise { .. } | Work::Report { .. } => self.host.push(Reverse((true, id))),
+            Work::Report { .. } => self.host.push(Reverse((true, id))),
         }
     }
 
@@ -80,9 +80,7 @@ impl Queue {
                 self.training.range(mine..).skip(1).count()
             }
             Work::Prepare(_) => self.host.iter().filter(|Reverse(other)| *other < (false, id)).count(),
-            Work::Summarise { .. } | Work::Report { .. } => {
-                self.host.iter().filter(|Reverse(other)| *other < (true, id)).count()
-            }
+            Work::Report { .. } => self.host.iter().filter(|Reverse(other)| *other < (true, id)).count(),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::plan::JobId;
 use crate::sched::ladder::{self, Load, Rung};
 use crate::sched::state::{Again, Circumstances};
 use crate::sched::step::index;
-use crate::sched::{JobState, Scheduler};
+use crate::sched::{GraphScheduler, JobState};
 use crate::values::Trial;
 
 /// What the starts of a job so far have shown.
@@ -35,7 +35,7 @@ impl Past {
     }
 }
 
-impl Scheduler {
+impl GraphScheduler {
     /// What the end of a job is judged by.
     pub(super) fn circumstances(&self, now: SystemTime, job: JobId) -> Circumstances {
         let past = self.past[index(job)];
@@ -53,9 +53,7 @@ impl Scheduler {
                 let rows = past.micro_rows.unwrap_or(batch);
                 (trials == 0 && !pack.slots.is_empty(), Load { trials, rows, alone })
             }
-            Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => {
-                (false, Load { trials: 0, rows: 1, alone })
-            }
+            Work::Prepare(_) | Work::Report { .. } => (false, Load { trials: 0, rows: 1, alone }),
         };
         Circumstances { again, rung: ladder::below(load), settled, ending: self.ending.is_some() }
     }

@@ -9,14 +9,14 @@ use proptest::prelude::*;
 
 use crate::cost::Estimate;
 use crate::job::{Pack, Work};
-use crate::plan::{Job, JobGraph, JobId, JobKey, example};
+use crate::plan::{Job, JobGraph, JobId, example};
 use crate::sched::simulation::places;
-use crate::sched::{Action, Event, JobState, Policy, Scheduler};
-use crate::values::{ContentHash, Device, Failure, Placement, Trial, TrialId};
+use crate::sched::{GraphAction, GraphEvent, GraphScheduler, JobState, Policy};
+use crate::values::{ContentHash, Device, Failure, JobKey, Placement, Trial, TrialId};
 
 const ONE: JobId = JobId(0);
 
-/// Packs of so many trials each, a summary of them all, and a report.
+/// Packs of so many trials each, and a report.
 fn graph(packs: &[usize]) -> JobGraph {
     let sweep = example::sweep();
     let model = Arc::new(sweep.models["minilm-2"].clone());
@@ -29,7 +29,7 @@ fn graph(packs: &[usize]) -> JobGraph {
         .map(|n| {
             let slots: Vec<Trial> = trials.by_ref().take(*n).collect();
             let (task, store) = (Arc::clone(sweep.first_task()), ContentHash::of_bytes(b""));
-            let key = JobKey::training(&slots);
+            let key = JobKey::Train(slots[0].id);
             push(
                 key,
                 Work::Train(Box::new(Pack { task, model: Arc::clone(&model), store, slots })),
@@ -37,15 +37,14 @@ fn graph(packs: &[usize]) -> JobGraph {
             )
         })
         .collect();
-    let summary = push(JobKey("summarise".to_owned()), Work::Summarise { configurations: Vec::new() }, packs);
-    push(JobKey("report".to_owned()), Work::Report { folder: PathBuf::new() }, vec![summary]);
+    push(JobKey::Report, Work::Report { folder: PathBuf::new() }, packs);
     graph
 }
 
 /// A machine on which packs end in the order that a random number says, and run out of memory where
 /// trials times rows are too many, twice as soon beside others.
 struct Machine {
-    scheduler: Scheduler,
+    scheduler: GraphScheduler,
     capacity: usize,
     working: Vec<Start>,
     tried: BTreeSet<(Vec<TrialId>, usize, bool)>,
@@ -61,16 +60,16 @@ struct Start {
 }
 
 impl Machine {
-    fn happen(&mut self, event: &Event) {
+    fn happen(&mut self, event: &GraphEvent) {
         for action in self.scheduler.step(SystemTime::UNIX_EPOCH, event) {
             match action {
-                Action::Launch { job, micro_rows, .. } => self.start(job, micro_rows),
-                Action::End => self.ended = true,
-                Action::Join { .. }
-                | Action::Stop { .. }
-                | Action::CutShort { .. }
-                | Action::Retire { .. }
-                | Action::WakeAt { .. } => {
+                GraphAction::Launch { job, micro_rows, .. } => self.start(job, micro_rows),
+                GraphAction::End => self.ended = true,
+                GraphAction::Join { .. }
+                | GraphAction::Stop { .. }
+                | GraphAction::CutShort { .. }
+                | GraphAction::Retire { .. }
+                | GraphAction::WakeAt { .. } => {
                     panic!("{action:?}")
                 }
             }
@@ -89,16 +88,16 @@ impl Machine {
         let Start { job, trials, rows, shared } = self.working.swap_remove(pick % self.working.len());
         if trials.len() * rows * (1 + usize::from(shared)) <= self.capacity || trials.is_empty() {
             self.done.extend(trials);
-            return self.happen(&Event::JobFinished { job });
+            return self.happen(&GraphEvent::JobFinished { job });
         }
         assert!(self.tried.insert((trials.clone(), rows, shared)), "the same was tried again");
         if let [first, _, ..] = trials[..]
             && pick.is_multiple_of(3)
         {
             self.done.insert(first);
-            self.happen(&Event::TrialFinished { job, trial: first });
+            self.happen(&GraphEvent::TrialFinished { job, trial: first });
         }
-        self.happen(&Event::JobFailed { job, failure: Failure::OutOfMemory });
+        self.happen(&GraphEvent::JobFailed { job, failure: Failure::OutOfMemory });
     }
 }
 
@@ -113,11 +112,11 @@ proptest! {
         picks in proptest::collection::vec(any::<u16>(), 300),
     ) {
         let all: usize = packs.iter().sum();
-        let scheduler = Scheduler::new(graph(&packs), places(places_n), Policy::ONCE);
+        let scheduler = GraphScheduler::new(graph(&packs), places(places_n), Policy::ONCE);
         let mut machine = Machine {
             scheduler, capacity, working: Vec::new(), tried: BTreeSet::new(), done: BTreeSet::new(), ended: false,
         };
-        machine.happen(&Event::RunStarted);
+        machine.happen(&GraphEvent::RunStarted);
         let mut picks = picks.into_iter().map(usize::from);
         while !machine.ended {
             machine.end(picks.next().expect("a run of 15 trials ends within 300 starts"));
@@ -137,28 +136,29 @@ fn at(second: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(second)
 }
 
-fn started(packs: &[usize], places: Vec<Placement>, policy: Policy) -> Scheduler {
-    let mut scheduler = Scheduler::new(graph(packs), places, policy);
-    scheduler.step(at(0), &Event::RunStarted);
+fn started(packs: &[usize], places: Vec<Placement>, policy: Policy) -> GraphScheduler {
+    let mut scheduler = GraphScheduler::new(graph(packs), places, policy);
+    scheduler.step(at(0), &GraphEvent::RunStarted);
     scheduler
 }
 
-fn failed(job: JobId, failure: &Failure) -> Event {
-    Event::JobFailed { job, failure: failure.clone() }
+fn failed(job: JobId, failure: &Failure) -> GraphEvent {
+    GraphEvent::JobFailed { job, failure: failure.clone() }
 }
 
 #[test]
 fn a_pack_that_is_halved_keeps_its_dependants_waiting_and_its_names() {
     let mut scheduler = started(&[3], places(2), Policy::ONCE);
     let trials = scheduler.graph().job(ONE).trials();
-    scheduler.step(at(1), &Event::TrialFinished { job: ONE, trial: trials[0] });
+    scheduler.step(at(1), &GraphEvent::TrialFinished { job: ONE, trial: trials[0] });
     let actions = scheduler.step(at(2), &failed(ONE, &Failure::OutOfMemory));
-    let halves = [JobId(3), JobId(4)];
-    let started = |action: &Action| if let Action::Launch { job, .. } = action { Some(*job) } else { None };
+    let halves = [JobId(2), JobId(3)];
+    let started =
+        |action: &GraphAction| if let GraphAction::Launch { job, .. } = action { Some(*job) } else { None };
     assert_eq!(actions.iter().filter_map(started).collect::<Vec<_>>(), halves);
     for (half, trial) in halves.iter().zip(&trials[1..]) {
         let job = scheduler.graph().job(*half);
-        assert_eq!((job.key.0.clone(), job.trials()), (format!("train-{trial}"), vec![*trial]));
+        assert_eq!((job.key, job.trials()), (JobKey::Train(*trial), vec![*trial]));
     }
     let text = scheduler.explain(ONE).to_string();
     assert_eq!(
@@ -168,10 +168,10 @@ fn a_pack_that_is_halved_keeps_its_dependants_waiting_and_its_names() {
             trials[1], trials[2]
         )
     );
-    assert_eq!(scheduler.step(at(3), &Event::JobFinished { job: halves[0] }), []);
+    assert_eq!(scheduler.step(at(3), &GraphEvent::JobFinished { job: halves[0] }), []);
     assert_eq!(*scheduler.state(JobId(1)), JobState::Blocked { unmet: 1 });
-    let last = scheduler.step(at(4), &Event::JobFinished { job: halves[1] });
-    assert!(matches!(last[..], [Action::Launch { job: JobId(1), .. }]), "{last:?}");
+    let last = scheduler.step(at(4), &GraphEvent::JobFinished { job: halves[1] });
+    assert!(matches!(last[..], [GraphAction::Launch { job: JobId(1), .. }]), "{last:?}");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_trial_that_had_a_gpu_to_itself_goes_on_with_fewer_rows_at_once() {
     let gpus = [0, 1].map(|index| Placement { device: Device::Cuda { index }, cores: vec![index] });
     let mut scheduler = started(&[1, 1], gpus.to_vec(), Policy::ONCE);
     let actions = scheduler.step(at(1), &failed(ONE, &Failure::OutOfMemory));
-    assert!(matches!(actions[..], [Action::Launch { job: ONE, attempt: 2, micro_rows: Some(16), .. }]));
+    assert!(matches!(actions[..], [GraphAction::Launch { job: ONE, attempt: 2, micro_rows: Some(16), .. }]));
 }
 
 #[test]
@@ -190,9 +190,12 @@ fn a_trial_that_shared_the_hosts_memory_waits_until_nothing_else_runs() {
         scheduler.explain(ONE).to_string(),
         "ready; ran out of memory before, and waits until nothing else runs, behind 0 jobs"
     );
-    assert_eq!(scheduler.step(at(2), &Event::JobFinished { job: JobId(1) }), []);
-    let last = scheduler.step(at(3), &Event::JobFinished { job: JobId(2) });
-    assert!(matches!(last[..], [Action::Launch { job: ONE, attempt: 2, micro_rows: None, .. }]), "{last:?}");
+    assert_eq!(scheduler.step(at(2), &GraphEvent::JobFinished { job: JobId(1) }), []);
+    let last = scheduler.step(at(3), &GraphEvent::JobFinished { job: JobId(2) });
+    assert!(
+        matches!(last[..], [GraphAction::Launch { job: ONE, attempt: 2, micro_rows: None, .. }]),
+        "{last:?}"
+    );
 }
 
 #[test]
@@ -203,25 +206,28 @@ fn pauses_double_up_to_five_minutes_and_failures_are_counted() {
     for pause in [10, 20, 40, 80, 160, 300, 300] {
         let wake = scheduler.step(at(now), &failed(ONE, &Failure::Hung));
         now += pause;
-        assert_eq!(wake, [Action::WakeAt { at: at(now) }]);
-        assert_eq!(scheduler.step(at(now - 1), &Event::Woke), wake, "too early");
-        let again = scheduler.step(at(now), &Event::Woke);
-        assert!(matches!(again[..], [Action::Launch { job: ONE, .. }]), "{again:?}");
+        assert_eq!(wake, [GraphAction::WakeAt { at: at(now) }]);
+        assert_eq!(scheduler.step(at(now - 1), &GraphEvent::Woke), wake, "too early");
+        let again = scheduler.step(at(now), &GraphEvent::Woke);
+        assert!(matches!(again[..], [GraphAction::Launch { job: ONE, .. }]), "{again:?}");
     }
     scheduler.step(at(now), &failed(ONE, &Failure::Hung));
     assert_eq!(scheduler.explain(ONE).to_string(), "failed 8 times; starts again after a pause");
-    assert_eq!(scheduler.step(at(now), &Event::StopRequested { force: false }), [Action::End]);
+    assert_eq!(scheduler.step(at(now), &GraphEvent::StopRequested { force: false }), [GraphAction::End]);
 }
 
 #[test]
 fn a_pack_has_the_time_of_all_its_trials_and_is_asked_before_it_is_killed() {
     let policy = Policy { trial_timeout: Some(Duration::from_secs(60)), attempts: 3, ..Policy::ONCE };
-    let mut scheduler = Scheduler::new(graph(&[3]), places(1), policy);
-    let begun = scheduler.step(at(0), &Event::RunStarted);
-    assert_eq!(begun[1..], [Action::WakeAt { at: at(180) }]);
-    let asked = scheduler.step(at(180), &Event::Woke);
-    assert_eq!(asked, [Action::CutShort { job: ONE, force: false }, Action::WakeAt { at: at(210) }]);
-    assert_eq!(scheduler.step(at(210), &Event::Woke), [Action::CutShort { job: ONE, force: true }]);
+    let mut scheduler = GraphScheduler::new(graph(&[3]), places(1), policy);
+    let begun = scheduler.step(at(0), &GraphEvent::RunStarted);
+    assert_eq!(begun[1..], [GraphAction::WakeAt { at: at(180) }]);
+    let asked = scheduler.step(at(180), &GraphEvent::Woke);
+    assert_eq!(
+        asked,
+        [GraphAction::CutShort { job: ONE, force: false }, GraphAction::WakeAt { at: at(210) }]
+    );
+    assert_eq!(scheduler.step(at(210), &GraphEvent::Woke), [GraphAction::CutShort { job: ONE, force: true }]);
     scheduler.step(at(211), &failed(ONE, &Failure::TimedOut));
     assert_eq!(*scheduler.state(ONE), JobState::Failed { reason: Failure::TimedOut });
 }
@@ -231,15 +237,16 @@ fn a_device_is_out_of_service_when_two_jobs_in_a_row_lost_it() {
     let lost = Failure::DeviceFailed { message: "CUDA error".to_owned() };
     let policy = Policy { attempts: 3, ..Policy::ONCE };
     let mut scheduler = started(&[1, 1, 1], places(1), policy);
-    let retired = |actions: &[Action]| actions.contains(&Action::Retire { device: Device::Cpu { slot: 0 } });
+    let retired =
+        |actions: &[GraphAction]| actions.contains(&GraphAction::Retire { device: Device::Cpu { slot: 0 } });
     // The same job again tells of the job as much as of the device.
     assert!(!retired(&scheduler.step(at(1), &failed(ONE, &lost))));
     assert!(!retired(&scheduler.step(at(2), &failed(ONE, &lost))));
     assert!(!retired(&scheduler.step(at(3), &failed(ONE, &lost))));
     let actions = scheduler.step(at(4), &failed(JobId(1), &lost));
     assert!(retired(&actions));
-    // The summary needs what was cancelled, so that nothing is left but to end; the next run goes on.
-    assert_eq!(actions.last(), Some(&Action::End));
+    // The report needs what was cancelled, so that nothing is left but to end; the next run goes on.
+    assert_eq!(actions.last(), Some(&GraphAction::End));
     assert_eq!(*scheduler.state(JobId(1)), JobState::Cancelled);
     assert_eq!(*scheduler.state(JobId(2)), JobState::Cancelled);
 }
@@ -251,10 +258,10 @@ fn other_devices_go_on_and_a_success_clears_the_name_of_one() {
     let mut scheduler = started(&[1, 1, 1, 1], places(2), policy);
     scheduler.step(at(1), &failed(ONE, &lost));
     // Packs of one length start in graph order: the first again, on the place that it lost.
-    scheduler.step(at(2), &Event::JobFinished { job: ONE });
+    scheduler.step(at(2), &GraphEvent::JobFinished { job: ONE });
     let actions = scheduler.step(at(3), &failed(JobId(2), &lost));
-    assert!(matches!(actions[..], [Action::Launch { job: JobId(2), .. }]), "{actions:?}");
-    scheduler.step(at(4), &Event::JobFinished { job: JobId(2) });
+    assert!(matches!(actions[..], [GraphAction::Launch { job: JobId(2), .. }]), "{actions:?}");
+    scheduler.step(at(4), &GraphEvent::JobFinished { job: JobId(2) });
     scheduler.step(at(5), &failed(JobId(3), &lost));
     assert_eq!(
         *scheduler.state(JobId(1)),

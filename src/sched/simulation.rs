@@ -14,9 +14,9 @@ use rand_chacha::rand_core::SeedableRng;
 
 use crate::cost::Estimate;
 use crate::job::{Pack, Prepare, Work};
-use crate::plan::{Job, JobGraph, JobId, JobKey, example};
-use crate::sched::{Action, Event, JobState, Policy, Scheduler};
-use crate::values::{ContentHash, Device, Failure, Placement};
+use crate::plan::{Job, JobGraph, JobId, example};
+use crate::sched::{GraphAction, GraphEvent, GraphScheduler, JobState, Policy};
+use crate::values::{ContentHash, Device, Failure, JobKey, Placement, TrialId};
 
 /// About how many looks at jobs a run's checks take.
 const LOOKS: usize = 2_000_000;
@@ -41,7 +41,12 @@ pub(super) fn places(n: usize) -> Vec<Placement> {
         .collect()
 }
 
-/// Training jobs of random length behind random preparations, three to a summary, and a report.
+/// The first trial of a training job.
+pub(super) fn trial(n: usize) -> TrialId {
+    format!("{n:016x}").parse().unwrap()
+}
+
+/// Training jobs of random length behind random preparations, three to a report, and a last one.
 pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     let sweep = example::sweep();
     let model = Arc::new(sweep.models["minilm-2"].clone());
@@ -49,14 +54,14 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     let pack = Pack { task: Arc::clone(sweep.first_task()), model, store, slots: Vec::new() };
     let prepare = Prepare { store, task: Arc::clone(sweep.first_task()), tokenizer: PathBuf::new() };
     let mut graph = JobGraph::new();
-    let mut push = |key: String, work: Work, needs: Vec<JobId>, ms: u64| {
+    let mut push = |key: JobKey, work: Work, needs: Vec<JobId>, ms: u64| {
         let estimate = Estimate { duration: Duration::from_millis(ms), ..Estimate::default() };
-        graph.push(Job { key: JobKey(key), work, needs, estimate })
+        graph.push(Job { key, work, needs, estimate })
     };
     let prepares: Vec<JobId> = (0..scenario.prepares)
         .map(|n| {
             push(
-                format!("prepare-{n}"),
+                JobKey::Prepare(ContentHash::of_bytes(&n.to_le_bytes())),
                 Work::Prepare(Box::new(prepare.clone())),
                 vec![],
                 rng.random_range(1..50),
@@ -66,17 +71,19 @@ pub(super) fn graph(scenario: &Scenario, rng: &mut ChaCha8Rng) -> JobGraph {
     let trains: Vec<JobId> = (0..scenario.trains)
         .map(|n| {
             let needs = prepares.get(rng.random_range(0..=prepares.len())).copied().into_iter().collect();
-            push(format!("train-{n}"), Work::Train(Box::new(pack.clone())), needs, rng.random_range(1..1_000))
+            push(
+                JobKey::Train(trial(n)),
+                Work::Train(Box::new(pack.clone())),
+                needs,
+                rng.random_range(1..1_000),
+            )
         })
         .collect();
     let summaries: Vec<JobId> = trains
         .chunks(3)
-        .map(|folds| {
-            let work = Work::Summarise { configurations: Vec::new() };
-            push(format!("summarise-{}", folds[0].0), work, folds.to_vec(), 1)
-        })
+        .map(|folds| push(JobKey::Report, Work::Report { folder: PathBuf::new() }, folds.to_vec(), 1))
         .collect();
-    push("report".to_owned(), Work::Report { folder: PathBuf::new() }, summaries, 1);
+    push(JobKey::Report, Work::Report { folder: PathBuf::new() }, summaries, 1);
     graph
 }
 
@@ -93,7 +100,7 @@ pub(super) struct Worked {
 
 /// The world around the scheduler: children that take their time, and a user who may stop them.
 pub(super) struct World {
-    pub(super) scheduler: Scheduler,
+    pub(super) scheduler: GraphScheduler,
     pub(super) now_ms: u64,
     /// Time that jobs ran, over all attempts, by job.
     pub(super) worked_ms: BTreeMap<JobId, u64>,
@@ -105,7 +112,7 @@ pub(super) struct World {
     rng: ChaCha8Rng,
     before: Vec<JobState>,
     /// Events to come, by time and number.
-    events: BTreeMap<(u64, usize), Event>,
+    events: BTreeMap<(u64, usize), GraphEvent>,
     expected: usize,
     active: BTreeSet<JobId>,
     /// Places where something trains, and trainings that are not over.
@@ -126,7 +133,7 @@ impl World {
 
     /// A world of these jobs, in the places of a scenario and with its failures.
     pub(super) fn over(graph: JobGraph, scenario: &Scenario, noise: f64, rng: ChaCha8Rng) -> Self {
-        let scheduler = Scheduler::new(graph, places(scenario.places), scenario.policy);
+        let scheduler = GraphScheduler::new(graph, places(scenario.places), scenario.policy);
         let is_train = |(_, job): &(JobId, &Job)| matches!(job.work, Work::Train(_));
         let mut world = Self {
             open_trains: scheduler.graph().iter().filter(is_train).count(),
@@ -148,14 +155,14 @@ impl World {
             ending: false,
             ended: false,
         };
-        world.expect(0, Event::RunStarted);
+        world.expect(0, GraphEvent::RunStarted);
         for (n, at) in scenario.stops.iter().enumerate() {
-            world.expect(*at, Event::StopRequested { force: n > 0 });
+            world.expect(*at, GraphEvent::StopRequested { force: n > 0 });
         }
         world
     }
 
-    fn expect(&mut self, after_ms: u64, event: Event) {
+    fn expect(&mut self, after_ms: u64, event: GraphEvent) {
         self.expected += 1;
         self.events.insert((self.now_ms + after_ms, self.expected), event);
     }
@@ -183,22 +190,24 @@ impl World {
         true
     }
 
-    fn deliver(&mut self, event: &Event) {
+    fn deliver(&mut self, event: &GraphEvent) {
         let ended = match event {
-            Event::JobFinished { job } | Event::JobFailed { job, .. } | Event::JobInterrupted { job } => {
+            GraphEvent::JobFinished { job }
+            | GraphEvent::JobFailed { job, .. }
+            | GraphEvent::JobInterrupted { job } => {
                 self.active.remove(job);
                 self.busy -= usize::from(self.trains(*job));
                 self.trains(*job).then_some(*job)
             }
-            Event::RunStarted
-            | Event::JobStarted { .. }
-            | Event::TrialFinished { .. }
-            | Event::TrialFailed { .. }
-            | Event::TrialReturned { .. }
-            | Event::StopRequested { .. }
-            | Event::Woke => None,
+            GraphEvent::RunStarted
+            | GraphEvent::JobStarted { .. }
+            | GraphEvent::TrialFinished { .. }
+            | GraphEvent::TrialFailed { .. }
+            | GraphEvent::TrialReturned { .. }
+            | GraphEvent::StopRequested { .. }
+            | GraphEvent::Woke => None,
         };
-        self.ending |= matches!(event, Event::StopRequested { .. });
+        self.ending |= matches!(event, GraphEvent::StopRequested { .. });
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.now_ms);
         let clock = std::time::Instant::now();
         let actions = self.scheduler.step(now, event);
@@ -209,9 +218,9 @@ impl World {
         actions.into_iter().for_each(|action| self.act(action));
     }
 
-    fn act(&mut self, action: Action) {
+    fn act(&mut self, action: GraphAction) {
         match action {
-            Action::Launch { job, attempt, placement, .. } => {
+            GraphAction::Launch { job, attempt, placement, .. } => {
                 assert!(!self.ending, "job {job:?} was launched while the run was ending");
                 assert!(!self.before[job.0 as usize].is_over(), "job {job:?} was over");
                 assert!(self.active.insert(job), "job {job:?} runs already");
@@ -223,23 +232,26 @@ impl World {
                 self.busy += usize::from(self.trains(job));
                 self.play(job);
             }
-            Action::Stop { job, force } => {
+            GraphAction::Stop { job, force } => {
                 assert!(self.active.contains(&job), "job {job:?} does not run");
                 assert!(self.asked.insert((job, force)), "job {job:?} was asked twice");
                 self.ending = true;
                 self.events.retain(|_, event| event_job(event) != Some(job));
                 let (delay, event) = match self.rng.random_range(0..4) {
-                    _ if force => (0, Event::JobFailed { job, failure: Failure::Killed { signal: 9 } }),
-                    0 => (5, Event::JobFinished { job }),
-                    1 => (1, Event::JobFailed { job, failure: Failure::Killed { signal: 15 } }),
-                    _ => (20, Event::JobInterrupted { job }),
+                    _ if force => (0, GraphEvent::JobFailed { job, failure: Failure::Killed { signal: 9 } }),
+                    0 => (5, GraphEvent::JobFinished { job }),
+                    1 => (1, GraphEvent::JobFailed { job, failure: Failure::Killed { signal: 15 } }),
+                    _ => (20, GraphEvent::JobInterrupted { job }),
                 };
                 self.expect(delay, event);
             }
-            Action::Join { .. } | Action::WakeAt { .. } | Action::CutShort { .. } | Action::Retire { .. } => {
+            GraphAction::Join { .. }
+            | GraphAction::WakeAt { .. }
+            | GraphAction::CutShort { .. }
+            | GraphAction::Retire { .. } => {
                 panic!("{action:?}, but nothing gains by joining, pauses, has a limit or breaks")
             }
-            Action::End => {
+            GraphAction::End => {
                 assert!(self.active.is_empty(), "{:?} still run", self.active);
                 self.ended = true;
             }
@@ -272,19 +284,19 @@ impl World {
         let ms = u64::try_from(ms).unwrap();
         *self.worked_ms.entry(job).or_default() += ms;
         if self.rng.random_bool(0.9) {
-            self.expect(0, Event::JobStarted { job });
+            self.expect(0, GraphEvent::JobStarted { job });
         }
         let fails = self.rng.random_ratio(self.scenario.failing, 100);
         let failure = match self.rng.random_range(0..6) {
-            _ if !fails => return self.expect(ms, Event::JobFinished { job }),
+            _ if !fails => return self.expect(ms, GraphEvent::JobFinished { job }),
             0 => Failure::TimedOut,
             1 => Failure::Diverged { step: 3 },
             2 => Failure::Exited { code: 1 },
             3 => Failure::BadData { message: "no rows".to_owned() },
             4 => Failure::Killed { signal: 9 },
-            _ => return self.expect(ms, Event::JobInterrupted { job }),
+            _ => return self.expect(ms, GraphEvent::JobInterrupted { job }),
         };
-        self.expect(ms, Event::JobFailed { job, failure });
+        self.expect(ms, GraphEvent::JobFailed { job, failure });
     }
 
     /// What must hold after every event.
@@ -324,7 +336,7 @@ struct Seen {
 }
 
 impl Seen {
-    fn job(&mut self, scheduler: &Scheduler, id: JobId, job: &Job) {
+    fn job(&mut self, scheduler: &GraphScheduler, id: JobId, job: &Job) {
         let is_train = matches!(job.work, Work::Train(_));
         let strict = is_train || matches!(job.work, Work::Prepare(_));
         let needs = || job.needs.iter().map(|need| scheduler.state(*need));
@@ -352,17 +364,17 @@ impl Seen {
     }
 }
 
-fn event_job(event: &Event) -> Option<JobId> {
+fn event_job(event: &GraphEvent) -> Option<JobId> {
     match event {
-        Event::RunStarted
-        | Event::StopRequested { .. }
-        | Event::TrialFinished { .. }
-        | Event::TrialFailed { .. }
-        | Event::TrialReturned { .. }
-        | Event::Woke => None,
-        Event::JobStarted { job }
-        | Event::JobFinished { job }
-        | Event::JobFailed { job, .. }
-        | Event::JobInterrupted { job } => Some(*job),
+        GraphEvent::RunStarted
+        | GraphEvent::StopRequested { .. }
+        | GraphEvent::TrialFinished { .. }
+        | GraphEvent::TrialFailed { .. }
+        | GraphEvent::TrialReturned { .. }
+        | GraphEvent::Woke => None,
+        GraphEvent::JobStarted { job }
+        | GraphEvent::JobFinished { job }
+        | GraphEvent::JobFailed { job, .. }
+        | GraphEvent::JobInterrupted { job } => Some(*job),
     }
 }

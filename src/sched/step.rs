@@ -10,12 +10,12 @@ use crate::sched::place::Places;
 use crate::sched::queue::Queue;
 use crate::sched::retry::Past;
 use crate::sched::state::{Change, End, Transition, transition};
-use crate::sched::{Action, Event, JobState, Policy};
+use crate::sched::{GraphAction, GraphEvent, JobState, Policy};
 use crate::values::{Failure, Placement, TrialId};
 
 /// Decides which job starts next, and where. Knows nothing but the graph, the places and the events.
 #[derive(Clone, Debug)]
-pub struct Scheduler {
+pub struct GraphScheduler {
     pub(super) graph: JobGraph,
     pub(super) states: Vec<JobState>,
     pub(super) queue: Queue,
@@ -49,7 +49,7 @@ pub(super) enum Ending {
     Over,
 }
 
-impl Scheduler {
+impl GraphScheduler {
     /// A scheduler at the start of a run. Without any place, nothing trains.
     #[must_use]
     pub fn new(graph: JobGraph, places: Vec<Placement>, policy: Policy) -> Self {
@@ -86,34 +86,34 @@ impl Scheduler {
     ///
     /// An event that its job's state does not allow (the end of a job that was never launched, or of
     /// one that is over) and an event for an unknown job change nothing.
-    pub fn step(&mut self, now: SystemTime, event: &Event) -> Vec<Action> {
+    pub fn step(&mut self, now: SystemTime, event: &GraphEvent) -> Vec<GraphAction> {
         let mut actions = match event {
-            Event::RunStarted => Vec::new(),
-            Event::JobStarted { job } => self.on_change(now, *job, Change::Started),
-            Event::TrialFinished { job, trial } => {
+            GraphEvent::RunStarted => Vec::new(),
+            GraphEvent::JobStarted { job } => self.on_change(now, *job, Change::Started),
+            GraphEvent::TrialFinished { job, trial } => {
                 if self.settled.insert(*trial) {
                     self.fill(*job, *trial, false)
                 } else {
                     Vec::new()
                 }
             }
-            Event::TrialFailed { job, trial } => {
+            GraphEvent::TrialFailed { job, trial } => {
                 self.settled.insert(*trial);
                 let mut actions = self.fail_fast(*job);
                 actions.extend(self.fill(*job, *trial, true));
                 actions
             }
-            Event::TrialReturned { job, trial } => {
+            GraphEvent::TrialReturned { job, trial } => {
                 self.take_back(*job, *trial);
                 Vec::new()
             }
-            Event::JobFinished { job } => self.on_change(now, *job, Change::Ended(End::Finished)),
-            Event::JobFailed { job, failure } => {
+            GraphEvent::JobFinished { job } => self.on_change(now, *job, Change::Ended(End::Finished)),
+            GraphEvent::JobFailed { job, failure } => {
                 self.on_change(now, *job, Change::Ended(End::Failed(failure.clone())))
             }
-            Event::JobInterrupted { job } => self.on_change(now, *job, Change::Ended(End::Interrupted)),
-            Event::StopRequested { force } => self.on_stop(*force),
-            Event::Woke => {
+            GraphEvent::JobInterrupted { job } => self.on_change(now, *job, Change::Ended(End::Interrupted)),
+            GraphEvent::StopRequested { force } => self.on_stop(*force),
+            GraphEvent::Woke => {
                 self.wake_at = None;
                 Vec::new()
             }
@@ -126,7 +126,7 @@ impl Scheduler {
         actions
     }
 
-    fn on_change(&mut self, now: SystemTime, job: JobId, change: Change) -> Vec<Action> {
+    fn on_change(&mut self, now: SystemTime, job: JobId, change: Change) -> Vec<GraphAction> {
         let Some(state) = self.states.get(index(job)) else { return Vec::new() };
         let circumstances = self.circumstances(now, job);
         let broken = matches!(&change, Change::Ended(End::Failed(failure)) if failure.blames_device());
@@ -143,7 +143,7 @@ impl Scheduler {
         }
         let own_memory = self.places.has_own_memory(job);
         let retired = self.places.leave(job, broken);
-        let mut actions: Vec<_> = retired.map(|device| Action::Retire { device }).into_iter().collect();
+        let mut actions: Vec<_> = retired.map(|device| GraphAction::Retire { device }).into_iter().collect();
         let past = &mut self.past[index(job)];
         if memory {
             past.ask_for_less(circumstances.rung, own_memory);
@@ -185,24 +185,24 @@ impl Scheduler {
     }
 
     /// Ends what has run for too long, unless everything was asked to end already.
-    fn cut_short(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
+    fn cut_short(&mut self, now: SystemTime, actions: &mut Vec<GraphAction>) {
         while self.ending.is_none()
             && let Some((job, force)) = self.places.overdue(now)
         {
-            actions.push(Action::CutShort { job, force });
+            actions.push(GraphAction::CutShort { job, force });
         }
     }
 
     /// When to look again, where that has changed.
-    fn wake(&mut self) -> Option<Action> {
+    fn wake(&mut self) -> Option<GraphAction> {
         let start = self.paused.first().map(|(until, _)| *until);
         let next = start.into_iter().chain(self.places.next_limit()).min().filter(|_| self.ending.is_none());
         let changed = next != self.wake_at;
         self.wake_at = next;
-        next.filter(|_| changed).map(|at| Action::WakeAt { at })
+        next.filter(|_| changed).map(|at| GraphAction::WakeAt { at })
     }
 
-    fn fail_fast(&mut self, job: JobId) -> Vec<Action> {
+    fn fail_fast(&mut self, job: JobId) -> Vec<GraphAction> {
         if !self.policy.fail_fast || self.ending.is_some() {
             return Vec::new();
         }
@@ -210,7 +210,7 @@ impl Scheduler {
         self.stop_seated(false)
     }
 
-    fn on_stop(&mut self, force: bool) -> Vec<Action> {
+    fn on_stop(&mut self, force: bool) -> Vec<GraphAction> {
         let first = self.ending.is_none();
         if first {
             self.cancel_waiting(Ending::Asked);
@@ -265,14 +265,14 @@ impl Scheduler {
         }
     }
 
-    fn stop_seated(&mut self, force: bool) -> Vec<Action> {
+    fn stop_seated(&mut self, force: bool) -> Vec<GraphAction> {
         self.forced = force;
-        self.places.seated().map(|job| Action::Stop { job, force }).collect()
+        self.places.seated().map(|job| GraphAction::Stop { job, force }).collect()
     }
 
     /// Training first, so that what runs beside it gets only the cores that are left; what must be
     /// alone last, so that it keeps nobody waiting.
-    fn launch_ready(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
+    fn launch_ready(&mut self, now: SystemTime, actions: &mut Vec<GraphAction>) {
         while let Some((job, placement)) = self.places.seat_training(&mut self.queue, now) {
             actions.push(self.launch(job, placement));
         }
@@ -288,7 +288,7 @@ impl Scheduler {
         }
     }
 
-    fn launch(&mut self, job: JobId, placement: Placement) -> Action {
+    fn launch(&mut self, job: JobId, placement: Placement) -> GraphAction {
         let past = &mut self.past[index(job)];
         past.launches += 1;
         let (attempt, micro_rows) = (past.launches, past.micro_rows);
@@ -297,18 +297,18 @@ impl Scheduler {
             self.places.limit(job, limit.saturating_mul(trials.max(1)));
         }
         self.states[index(job)] = JobState::Launched { placement: placement.clone(), attempt };
-        Action::Launch { job, attempt, placement, micro_rows }
+        GraphAction::Launch { job, attempt, placement, micro_rows }
     }
 
     /// The end of the run, once. Everything that could start has been launched before, so that a
     /// job still waiting (there is no place to train) never starts.
-    fn end(&mut self) -> Option<Action> {
+    fn end(&mut self) -> Option<GraphAction> {
         if self.ended || !self.places.nobody_is_seated() || !self.paused.is_empty() {
             return None;
         }
         self.cancel_waiting(self.ending.unwrap_or(Ending::Over));
         self.ended = true;
-        Some(Action::End)
+        Some(GraphAction::End)
     }
 
     /// Where a job stands.
@@ -339,11 +339,11 @@ impl Scheduler {
     }
 }
 
-/// Summaries and the report tell of failed and skipped jobs too; other work needs the whole of what
+/// The report tells of failed and skipped jobs too; other work needs the whole of what
 /// it stands on.
 fn takes_what_there_is(job: &Job) -> bool {
     match job.work {
-        Work::Summarise { .. } | Work::Report { .. } => true,
+        Work::Report { .. } => true,
         Work::Prepare(_) | Work::Train(_) => false,
     }
 }

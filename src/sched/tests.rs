@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use crate::job::Work;
 use crate::plan::JobId;
 use crate::sched::simulation::{Scenario, World, places};
-use crate::sched::{Action, Event, Explanation, JobState, Policy, Scheduler};
+use crate::sched::{Explanation, GraphAction, GraphEvent, GraphScheduler, JobState, Policy};
 use crate::values::Failure;
 
 const CALM: Scenario = Scenario {
@@ -20,7 +20,7 @@ const CALM: Scenario = Scenario {
     stops: Vec::new(),
 };
 
-/// Jobs of [`CALM`]: one preparation, four trainings, two summaries, the report.
+/// Jobs of [`CALM`]: one preparation, four trainings, two reports, the last report.
 const PREPARE: JobId = JobId(0);
 
 fn scenarios() -> impl Strategy<Value = Scenario> {
@@ -78,10 +78,10 @@ proptest! {
             let failure = Failure::OutOfMemory;
             let states = world.scheduler.states.clone();
             for event in [
-                Event::JobStarted { job },
-                Event::JobFinished { job },
-                Event::JobFailed { job, failure },
-                Event::JobInterrupted { job },
+                GraphEvent::JobStarted { job },
+                GraphEvent::JobFinished { job },
+                GraphEvent::JobFailed { job, failure },
+                GraphEvent::JobInterrupted { job },
             ] {
                 prop_assert_eq!(world.scheduler.step(SystemTime::UNIX_EPOCH, &event), vec![]);
             }
@@ -107,35 +107,36 @@ fn a_step_with_ten_thousand_jobs_takes_less_than_a_tenth_of_a_millisecond() {
 }
 
 /// A scheduler of [`CALM`] without a prepared store, all its training behind [`PREPARE`].
-fn started(policy: Policy) -> Scheduler {
+fn started(policy: Policy) -> GraphScheduler {
     let scenario = (0..).map(|seed| Scenario { seed, ..CALM }).map(|scenario| World::new(&scenario));
     let behind = |world: &World| {
         let jobs = world.scheduler.graph().iter();
         jobs.filter(|(_, job)| job.needs == [PREPARE]).count() == CALM.trains
     };
     let world = scenario.into_iter().find(behind).expect("some seed");
-    let mut scheduler = Scheduler::new(world.scheduler.graph().clone(), places(2), policy);
-    let actions = scheduler.step(SystemTime::UNIX_EPOCH, &Event::RunStarted);
-    let [Action::Launch { job: PREPARE, attempt: 1, placement, micro_rows: None }] = &actions[..] else {
+    let mut scheduler = GraphScheduler::new(world.scheduler.graph().clone(), places(2), policy);
+    let actions = scheduler.step(SystemTime::UNIX_EPOCH, &GraphEvent::RunStarted);
+    let [GraphAction::Launch { job: PREPARE, attempt: 1, placement, micro_rows: None }] = &actions[..] else {
         panic!("{actions:?}");
     };
     assert_eq!(placement.cores, [0, 1, 2, 3], "it has all cores while nothing trains");
     scheduler
 }
 
-fn step(scheduler: &mut Scheduler, event: Event) -> Vec<Action> {
+fn step(scheduler: &mut GraphScheduler, event: GraphEvent) -> Vec<GraphAction> {
     scheduler.step(SystemTime::UNIX_EPOCH, &event)
 }
 
-fn launched(actions: &[Action]) -> Vec<JobId> {
-    let launch = |action: &Action| if let Action::Launch { job, .. } = action { Some(*job) } else { None };
+fn launched(actions: &[GraphAction]) -> Vec<JobId> {
+    let launch =
+        |action: &GraphAction| if let GraphAction::Launch { job, .. } = action { Some(*job) } else { None };
     actions.iter().filter_map(launch).collect()
 }
 
 #[test]
 fn the_longest_training_starts_first() {
     let mut scheduler = started(CALM.policy);
-    let first = launched(&step(&mut scheduler, Event::JobFinished { job: PREPARE }));
+    let first = launched(&step(&mut scheduler, GraphEvent::JobFinished { job: PREPARE }));
     let length = |job: JobId| scheduler.graph().job(job).estimate.duration;
     let mut all: Vec<_> = (1..=4).map(JobId).collect();
     all.sort_by_key(|job| std::cmp::Reverse(length(*job)));
@@ -148,8 +149,14 @@ fn the_longest_training_starts_first() {
 #[test]
 fn a_blocked_job_names_the_first_few_it_waits_for() {
     let scheduler = started(CALM.policy);
-    assert_eq!(scheduler.explain(JobId(1)).to_string(), "waits for `prepare-0`");
-    assert_eq!(scheduler.explain(JobId(5)).to_string(), "waits for `train-0`, `train-1`, `train-2`");
+    assert_eq!(
+        scheduler.explain(JobId(1)).to_string(),
+        format!("waits for `{}`", scheduler.graph().job(PREPARE).key)
+    );
+    assert_eq!(
+        scheduler.explain(JobId(5)).to_string(),
+        "waits for `train-0000000000000000`, `train-0000000000000001`, `train-0000000000000002`"
+    );
     let many = World::new(&Scenario { trains: 30, ..CALM }).scheduler;
     let report = JobId(u32::try_from(many.graph().len()).unwrap() - 1);
     let text = many.explain(report).to_string();
@@ -160,24 +167,24 @@ fn a_blocked_job_names_the_first_few_it_waits_for() {
 fn without_data_nothing_trains_and_the_report_still_says_so() {
     let mut scheduler = started(CALM.policy);
     let failure = Failure::BadData { message: "no column `text`".to_owned() };
-    let mut actions = step(&mut scheduler, Event::JobFailed { job: PREPARE, failure });
+    let mut actions = step(&mut scheduler, GraphEvent::JobFailed { job: PREPARE, failure });
     assert_eq!(
         scheduler.explain(JobId(2)).to_string(),
-        "skipped, since `prepare-0` failed: no column `text`"
+        format!("skipped, since `{}` failed: no column `text`", scheduler.graph().job(PREPARE).key)
     );
     for job in [JobId(5), JobId(6), JobId(7)] {
-        assert_eq!(launched(&actions), [job], "summaries and the report run one after the other");
-        actions = step(&mut scheduler, Event::JobFinished { job });
+        assert_eq!(launched(&actions), [job], "reports run one after the other");
+        actions = step(&mut scheduler, GraphEvent::JobFinished { job });
     }
-    assert_eq!(actions, [Action::End]);
+    assert_eq!(actions, [GraphAction::End]);
 }
 
 #[test]
 fn only_what_another_start_can_mend_is_tried_again() {
     let mut scheduler = started(Policy { attempts: 2, ..CALM.policy });
-    let failed = |failure: Failure| Event::JobFailed { job: PREPARE, failure };
+    let failed = |failure: Failure| GraphEvent::JobFailed { job: PREPARE, failure };
     let again = step(&mut scheduler, failed(Failure::Killed { signal: 9 }));
-    assert!(matches!(again[..], [Action::Launch { job: PREPARE, attempt: 2, .. }]), "{again:?}");
+    assert!(matches!(again[..], [GraphAction::Launch { job: PREPARE, attempt: 2, .. }]), "{again:?}");
     step(&mut scheduler, failed(Failure::Killed { signal: 9 }));
     assert_eq!(*scheduler.state(PREPARE), JobState::Failed { reason: Failure::Killed { signal: 9 } });
 
@@ -189,16 +196,16 @@ fn only_what_another_start_can_mend_is_tried_again() {
 #[test]
 fn a_stop_asks_first_and_kills_when_forced() {
     let mut scheduler = started(CALM.policy);
-    let training = launched(&step(&mut scheduler, Event::JobFinished { job: PREPARE }));
-    let stop = |force| training.iter().map(|job| Action::Stop { job: *job, force }).collect::<Vec<_>>();
+    let training = launched(&step(&mut scheduler, GraphEvent::JobFinished { job: PREPARE }));
+    let stop = |force| training.iter().map(|job| GraphAction::Stop { job: *job, force }).collect::<Vec<_>>();
     let mut asked = stop(false);
-    asked.sort_by_key(|action| if let Action::Stop { job, .. } = action { Some(*job) } else { None });
-    assert_eq!(step(&mut scheduler, Event::StopRequested { force: false }), asked);
-    assert_eq!(step(&mut scheduler, Event::StopRequested { force: false }), []);
-    assert_eq!(step(&mut scheduler, Event::JobInterrupted { job: training[0] }), []);
-    assert_eq!(step(&mut scheduler, Event::StopRequested { force: true }), stop(true)[1..]);
-    let killed = Event::JobFailed { job: training[1], failure: Failure::Killed { signal: 9 } };
-    assert_eq!(step(&mut scheduler, killed), [Action::End]);
+    asked.sort_by_key(|action| if let GraphAction::Stop { job, .. } = action { Some(*job) } else { None });
+    assert_eq!(step(&mut scheduler, GraphEvent::StopRequested { force: false }), asked);
+    assert_eq!(step(&mut scheduler, GraphEvent::StopRequested { force: false }), []);
+    assert_eq!(step(&mut scheduler, GraphEvent::JobInterrupted { job: training[0] }), []);
+    assert_eq!(step(&mut scheduler, GraphEvent::StopRequested { force: true }), stop(true)[1..]);
+    let killed = GraphEvent::JobFailed { job: training[1], failure: Failure::Killed { signal: 9 } };
+    assert_eq!(step(&mut scheduler, killed), [GraphAction::End]);
     assert_eq!(*scheduler.state(training[1]), JobState::Cancelled);
     assert_eq!(scheduler.explain(JobId(7)).to_string(), "not done: stopped; run the sweep again to continue");
 }
@@ -206,13 +213,13 @@ fn a_stop_asks_first_and_kills_when_forced() {
 #[test]
 fn failing_fast_stops_what_runs_and_cancels_what_waits() {
     let mut scheduler = started(Policy { fail_fast: true, ..Policy::ONCE });
-    let training = launched(&step(&mut scheduler, Event::JobFinished { job: PREPARE }));
-    let diverged = Event::JobFailed { job: training[0], failure: Failure::Diverged { step: 9 } };
+    let training = launched(&step(&mut scheduler, GraphEvent::JobFinished { job: PREPARE }));
+    let diverged = GraphEvent::JobFailed { job: training[0], failure: Failure::Diverged { step: 9 } };
     let other = training[1];
-    assert_eq!(step(&mut scheduler, diverged), [Action::Stop { job: other, force: false }]);
-    let key = scheduler.graph().job(training[0]).key.clone();
+    assert_eq!(step(&mut scheduler, diverged), [GraphAction::Stop { job: other, force: false }]);
+    let key = scheduler.graph().job(training[0]).key;
     assert_eq!(scheduler.explain(JobId(7)), Explanation::Cancelled { failed: Some(key) });
-    assert_eq!(step(&mut scheduler, Event::JobFinished { job: other }), [Action::End]);
+    assert_eq!(step(&mut scheduler, GraphEvent::JobFinished { job: other }), [GraphAction::End]);
     assert_eq!(*scheduler.state(other), JobState::Done, "work that was finished counts");
 }
 
@@ -220,7 +227,7 @@ fn failing_fast_stops_what_runs_and_cancels_what_waits() {
 fn without_a_place_the_run_ends_at_once() {
     let scenario = Scenario { prepares: 0, ..CALM };
     let graph = World::new(&scenario).scheduler.graph().clone();
-    let mut scheduler = Scheduler::new(graph, Vec::new(), CALM.policy);
-    assert_eq!(step(&mut scheduler, Event::RunStarted), [Action::End]);
+    let mut scheduler = GraphScheduler::new(graph, Vec::new(), CALM.policy);
+    assert_eq!(step(&mut scheduler, GraphEvent::RunStarted), [GraphAction::End]);
     assert_eq!(*scheduler.state(JobId(0)), JobState::Cancelled);
 }

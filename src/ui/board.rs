@@ -1,54 +1,27 @@
-//! Owns what the notices so far add up to: who trains where, how far, what is best. Draws nothing
-//! and reads no clock: the time comes with each notice.
+//! Owns what a display shows of a run: the ledger of the events so far, and what they mean to a person —
+//! names, the time left, the best scores. Draws nothing and reads no clock: the time comes with each event.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-use super::Notice;
 use super::phrase::{self, Names};
-use crate::job::Progress;
-use crate::plan::JobId;
-use crate::values::{Device, Metric, Scores, Trial, TrialId};
+use crate::record::ledger::{Ledger, RunningJob};
+use crate::values::{Device, Event, Failure, JobKey, Metric, Progress, Scores, Trial, TrialId, What};
 
-/// What the notices so far add up to.
+/// What a display shows of a run.
 #[derive(Debug, Default)]
 pub(super) struct Board {
-    total: usize,
-    done: usize,
-    failed: usize,
+    ledger: Ledger,
     ends_at: Option<Instant>,
     names: Names,
     select: Option<Metric>,
-    trials: HashMap<TrialId, Known>,
-    jobs: BTreeMap<JobId, Occupant>,
-    early: BTreeMap<JobId, EarlyEnd>,
+    trials: HashMap<TrialId, Trial>,
+    /// How the last attempt failed of the job that is being launched.
+    failed_before: Option<Failure>,
+    /// The best so far on each task.
     best: BTreeMap<String, Best>,
+    /// The task whose best was found last.
     improved: Option<String>,
-}
-
-/// What is known of a trial since a job with it was launched, or took it.
-#[derive(Debug)]
-struct Known {
-    name: String,
-    task: String,
-}
-
-/// How a job's last attempt failed.
-#[derive(Debug)]
-pub(super) struct EarlyEnd {
-    /// Why.
-    pub(super) reason: String,
-    /// Whether it trains: then its trials tell when it is given up.
-    pub(super) trains: bool,
-}
-
-/// A job at work.
-#[derive(Debug)]
-pub(super) struct Occupant {
-    device: Device,
-    work: String,
-    trials: usize,
-    latest: Option<Progress>,
 }
 
 #[derive(Debug)]
@@ -58,88 +31,69 @@ struct Best {
 }
 
 impl Board {
-    /// Takes in one notice.
-    pub(super) fn take(&mut self, now: Instant, notice: &Notice<'_>) {
-        match notice {
-            Notice::RunPlanned { configurations, select, trials, kept, predicted, .. } => {
-                self.names = Names::of(configurations);
+    /// Takes in one event.
+    pub(super) fn take(&mut self, now: Instant, event: &Event) {
+        match &event.what {
+            What::RunPlanned { trials, select, predicted, .. } => {
+                let folds = trials.chunk_by(|a, b| a.configuration.id == b.configuration.id);
+                self.names = Names::of(folds.map(|folds| &*folds[0].configuration));
                 self.select = *select;
-                self.total = *trials;
-                self.done = *kept;
+                self.trials = trials.iter().map(|trial| (trial.id, trial.clone())).collect();
                 self.ends_at = now.checked_add(*predicted);
             }
-            Notice::JobLaunched { job, key, placement, trials, .. } => {
-                trials.iter().for_each(|trial| self.know(trial));
-                let work = match trials {
-                    [] => phrase::work(key),
-                    [trial, ..] => self.name(trial.id),
-                };
-                let occupant =
-                    Occupant { device: placement.device, work, trials: trials.len(), latest: None };
-                self.jobs.insert(*job, occupant);
-            }
-            Notice::TrialJoined { trial, .. } => self.know(trial),
-            Notice::TrialProgressed { job, progress } => {
-                let name = self.name(progress.trial);
-                if let Some(occupant) = self.jobs.get_mut(job) {
-                    occupant.work = name;
-                    occupant.latest = Some((*progress).clone());
-                }
+            What::Forecast { remaining } => self.ends_at = now.checked_add(*remaining),
+            What::JobLaunching { key, .. } => self.failed_before = self.ledger.last_failure(*key).cloned(),
+            What::TrialProgressed { progress, .. } => {
                 if let Some(scores) = &progress.validation {
-                    self.compare(progress.trial, *scores);
+                    self.compare(progress.trial, scores);
                 }
             }
-            Notice::TrialFinished { result, done, remaining } => {
-                self.done = *done;
-                self.ends_at = now.checked_add(*remaining);
-                self.compare(result.trial, result.validation);
-            }
-            Notice::TrialFailed { .. } => self.failed += 1,
-            Notice::JobEnded { job, failure, .. } => {
-                let trains = self.jobs.remove(job).is_some_and(|occupant| occupant.trials > 0);
-                if let Some(failure) = failure {
-                    self.early.insert(*job, EarlyEnd { reason: failure.to_string(), trains });
-                }
-            }
-            Notice::RunEnded { .. } => self.jobs.clear(),
-            Notice::StopRequested { .. } | Notice::Warned { .. } => {}
+            What::TrialEvaluated { trial, scores, .. } => self.compare(*trial, scores),
+            What::TrialFinished { trial, result: Some(result) } => self.compare(*trial, &result.validation),
+            What::TrialFinished { result: None, .. }
+            | What::RunStarted { .. }
+            | What::JobStarted { .. }
+            | What::TrialJoining { .. }
+            | What::TrialJoined { .. }
+            | What::TrialReturned { .. }
+            | What::TrialFailed { .. }
+            | What::JobFinished { .. }
+            | What::JobFailed { .. }
+            | What::JobInterrupted { .. }
+            | What::DeviceRetired { .. }
+            | What::StopRequested { .. }
+            | What::Warned { .. }
+            | What::Woke
+            | What::RunEnded { .. } => {}
         }
-    }
-
-    fn know(&mut self, trial: &Trial) {
-        let (name, task) = (self.names.trial(trial), trial.configuration.task.clone());
-        self.trials.insert(trial.id, Known { name, task });
+        self.ledger.apply(event);
     }
 
     /// Keeps the best of each task: scores of different tasks say nothing about each other.
-    fn compare(&mut self, trial: TrialId, scores: Scores) {
-        let task = self.trials.get(&trial).map_or_else(String::new, |known| known.task.clone());
+    fn compare(&mut self, trial: TrialId, scores: &Scores) {
+        let task = self.trials.get(&trial).map_or("", |trial| trial.configuration.task.as_str());
         let (metric, score) = scores.selecting(self.select);
-        let best = self.best.get(&task);
+        let best = self.best.get(task);
         if best.is_none_or(|best| metric.better(score, best.scores.selecting(self.select).1)) {
-            self.best.insert(task.clone(), Best { scores, trial });
+            let task = task.to_owned();
+            self.best.insert(task.clone(), Best { scores: *scores, trial });
             self.improved = Some(task);
         }
     }
 
-    /// A trial in words; its id where no launched job has named it.
+    /// A trial in words; its id where the sweep does not name it.
     pub(super) fn name(&self, trial: TrialId) -> String {
-        self.trials.get(&trial).map_or_else(|| trial.to_string(), |known| known.name.clone())
+        self.trials.get(&trial).map_or_else(|| trial.to_string(), |trial| self.names.trial(trial))
     }
 
-    /// How a job's last attempt failed, where it did.
-    pub(super) fn early_end(&self, job: JobId) -> Option<&EarlyEnd> {
-        self.early.get(&job)
+    /// How the last attempt failed of the job that is being launched, where it did.
+    pub(super) fn failed_before(&self) -> Option<&Failure> {
+        self.failed_before.as_ref()
     }
 
-    /// Number of trials of the sweep.
-    pub(super) fn total(&self) -> usize {
-        self.total
-    }
-
-    /// Number of trials done.
-    pub(super) fn done(&self) -> usize {
-        self.done
+    /// What the events so far add up to.
+    pub(super) fn ledger(&self) -> &Ledger {
+        &self.ledger
     }
 
     /// The metric that selects, where the sweep names one.
@@ -147,25 +101,47 @@ impl Board {
         self.select
     }
 
-    /// The jobs at work, in the order of their devices.
-    pub(super) fn occupants(&self) -> Vec<&Occupant> {
-        let mut all: Vec<&Occupant> = self.jobs.values().collect();
-        all.sort_by_key(|occupant| occupant.device);
+    /// What runs on each device, and how far it is, in the order of the devices.
+    pub(super) fn occupants(&self) -> Vec<(Device, String)> {
+        let mut all: Vec<_> =
+            self.ledger.jobs().map(|(key, job)| (job.placement.device, self.status(key, job))).collect();
+        all.sort_by_key(|(device, _)| *device);
         all
+    }
+
+    fn status(&self, key: JobKey, job: &RunningJob) -> String {
+        let shown = job.latest.or(job.trials.first().copied());
+        let work = shown.map_or_else(|| phrase::work(key).to_owned(), |trial| self.name(trial));
+        let others = job.trials.len().saturating_sub(1);
+        let others = if others > 0 { format!(" (+{others} packed)") } else { String::new() };
+        let standing = job.latest.and_then(|trial| self.ledger.trial(trial));
+        let Some(progress) = standing.and_then(|standing| standing.progress.as_ref()) else {
+            return format!("{work}{others}");
+        };
+        let Progress { step, steps, loss, rows_per_s, validation, .. } = progress;
+        let score = validation
+            .as_ref()
+            .map_or_else(String::new, |v| format!(", validation {}", phrase::score(v, self.select)));
+        format!("{work}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{score}")
     }
 
     /// How far the whole run is: `3/12 trials, 1 failed, about 4 min 10 s left`.
     pub(super) fn overall(&self, now: Instant) -> String {
-        let failed = if self.failed > 0 { format!(", {} failed", self.failed) } else { String::new() };
-        let left = self.remaining(now).map_or_else(String::new, |left| {
+        let (done, total) = (self.ledger.done(), self.ledger.total());
+        let failed = match self.ledger.failed() {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
+        let left = self.remaining(now).filter(|left| left.as_secs() > 0).map_or_else(String::new, |left| {
             format!(", about {} left", phrase::duration(Duration::from_secs(left.as_secs())))
         });
-        format!("{}/{} trials done{failed}{left}", self.done, self.total)
+        format!("{done}/{total} trials done{failed}{left}")
     }
 
-    fn remaining(&self, now: Instant) -> Option<Duration> {
+    /// How much longer the run is thought to take, where trials are left.
+    pub(super) fn remaining(&self, now: Instant) -> Option<Duration> {
         let left = self.ends_at?.checked_duration_since(now)?;
-        (self.done < self.total && left.as_secs() > 0).then_some(left)
+        (self.ledger.done() < self.ledger.total()).then_some(left)
     }
 
     /// The best validation score seen in this run, and whose it is; of several tasks, on the one
@@ -174,22 +150,5 @@ impl Board {
         let best = self.best.get(self.improved.as_ref()?)?;
         let score = phrase::score(&best.scores, self.select);
         Some(format!("best so far: validation {score}, {}", self.name(best.trial)))
-    }
-}
-
-impl Occupant {
-    /// Where it runs.
-    pub(super) fn device(&self) -> Device {
-        self.device
-    }
-
-    /// What it does and how far it is, with the metric that the sweep names.
-    pub(super) fn status(&self, select: Option<Metric>) -> String {
-        let others = if self.trials > 1 { format!(" (+{} packed)", self.trials - 1) } else { String::new() };
-        let Some(progress) = &self.latest else { return format!("{}{others}", self.work) };
-        let Progress { step, steps, loss, rows_per_s, validation, .. } = progress;
-        let score =
-            validation.map_or_else(String::new, |v| format!(", validation {}", phrase::score(&v, select)));
-        format!("{}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{score}", self.work)
     }
 }

@@ -1,16 +1,13 @@
-//! Owns the words for trials, work, times and notices. Pure: writes nowhere, reads no clock.
+//! Owns the words for trials, work, times and events. Pure: writes nowhere, reads no clock.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::Notice;
 use super::board::Board;
-use crate::plan::JobKey;
 use crate::report::axes::Naming;
 use crate::tasks::Task;
-use crate::values::{Configuration, Metric, Scores, Trial, TrialResult};
+use crate::values::{Configuration, JobKey, Metric, Scores, Trial, TrialResult, What};
 
 /// What the trials of a sweep are called.
 #[derive(Debug, Default)]
@@ -18,7 +15,7 @@ pub(crate) struct Names(BTreeMap<String, Naming>);
 
 impl Names {
     /// Of the trials of these configurations.
-    pub(crate) fn of(configurations: &[Arc<Configuration>]) -> Self {
+    pub(crate) fn of<'a>(configurations: impl IntoIterator<Item = &'a Configuration>) -> Self {
         let mut tasks: BTreeMap<&str, Vec<&Configuration>> = BTreeMap::new();
         for one in configurations {
             tasks.entry(&one.task).or_default().push(one);
@@ -68,53 +65,54 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// What a job that trains nothing is doing, from its name.
-pub(super) fn work(key: &JobKey) -> String {
-    match key.0.split('-').next() {
-        Some("prepare") => "tokenising the data".to_owned(),
-        Some("summarise") => "summarising the configurations".to_owned(),
-        Some("report") => "writing the report".to_owned(),
-        Some(_) | None => key.to_string(),
+/// What a job does while nothing is known of its trials.
+pub(super) fn work(key: JobKey) -> &'static str {
+    match key {
+        JobKey::Prepare(_) => "tokenising the data",
+        JobKey::Train(_) => "training",
+        JobKey::Report => "writing the report",
     }
 }
 
-/// What a notice means to a person, where it is worth a line that stays.
-pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
-    match notice {
-        Notice::RunPlanned { trials, kept, continued, places, predicted, .. } => {
+/// What an event means to a person, where it is worth a line that stays. The board has taken it in.
+pub(super) fn event(what: &What, board: &Board, now: Instant) -> Option<String> {
+    match what {
+        What::RunPlanned { trials, done, continued, places, predicted, .. } => {
             let places: Vec<String> = places.iter().map(|place| place.device.to_string()).collect();
-            let mut text = format!("{}, {kept} already done", count(*trials, "trial"));
+            let mut text = format!("{}, {} already done", count(trials.len(), "trial"), done.len());
             if *continued > 0 {
                 let _ = write!(text, ", {continued} to continue from a checkpoint");
             }
-            if kept < trials {
+            if done.len() < trials.len() {
                 let _ = write!(text, "; on {}, about {}", places.join(", "), duration(*predicted));
             }
             Some(text)
         }
-        Notice::TrialFinished { result, done, remaining } => Some(finished(result, *done, *remaining, board)),
-        Notice::TrialFailed { trial, failure } => {
+        What::TrialFinished { result, .. } => result.as_ref().map(|result| finished(result, board, now)),
+        What::TrialFailed { trial, failure } => {
             Some(format!("failed: {} ({trial}): {failure}", board.name(*trial)))
         }
-        Notice::JobEnded { job, key, .. } => {
-            let early = board.early_end(*job).filter(|early| !early.trains)?;
-            Some(format!("failed: job `{key}`: {}", early.reason))
+        What::JobFailed { key: key @ (JobKey::Prepare(_) | JobKey::Report), failure } => {
+            Some(format!("failed: job `{key}`: {failure}"))
         }
-        Notice::JobLaunched { job, key, attempt, placement, .. } => {
-            let early = board.early_end(*job)?;
+        What::JobLaunching { key, attempt, placement, .. } => {
+            let reason = board.failed_before()?;
             let device = placement.device;
-            Some(format!("job `{key}` starts again on {device} (attempt {attempt}): {}", early.reason))
+            Some(format!("job `{key}` starts again on {device} (attempt {attempt}): {reason}"))
         }
-        Notice::StopRequested { force: false } => Some(
+        What::DeviceRetired { device } => Some(format!(
+            "warning: {device} failed twice in a row, with different jobs, and is no longer used"
+        )),
+        What::StopRequested { force: false } => Some(
             "stopping: writing checkpoints, from which the same command continues; Ctrl-C again stops at \
              once"
                 .to_owned(),
         ),
-        Notice::StopRequested { force: true } => {
+        What::StopRequested { force: true } => {
             Some("stopping at once: the next run continues from the last checkpoints".to_owned())
         }
-        Notice::Warned { message } => Some(format!("warning: {message}")),
-        Notice::RunEnded { done, failed, left, elapsed } => {
+        What::Warned { message } => Some(format!("warning: {message}")),
+        What::RunEnded { done, failed, left, elapsed_s } => {
             let mut text = format!("{} done", count(*done, "trial"));
             if *failed > 0 {
                 let _ = write!(text, ", {failed} failed");
@@ -122,17 +120,29 @@ pub(super) fn notice(notice: &Notice<'_>, board: &Board) -> Option<String> {
             if *left > 0 {
                 let _ = write!(text, ", {left} left");
             }
-            let _ = write!(text, " after {}", duration(*elapsed));
+            let _ = write!(text, " after {}", duration(Duration::from_secs_f64(elapsed_s.max(0.0))));
             Some(text)
         }
-        Notice::TrialJoined { .. } | Notice::TrialProgressed { .. } => None,
+        What::RunStarted { .. }
+        | What::JobStarted { .. }
+        | What::JobFailed { key: JobKey::Train(_), .. }
+        | What::JobFinished { .. }
+        | What::JobInterrupted { .. }
+        | What::TrialJoining { .. }
+        | What::TrialJoined { .. }
+        | What::TrialReturned { .. }
+        | What::TrialProgressed { .. }
+        | What::TrialEvaluated { .. }
+        | What::Forecast { .. }
+        | What::Woke => None,
     }
 }
 
-fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Board) -> String {
+fn finished(result: &TrialResult, board: &Board, now: Instant) -> String {
     let mut text = format!(
-        "done {done}/{}: {}: validation {}",
-        board.total(),
+        "done {}/{}: {}: validation {}",
+        board.ledger().done(),
+        board.ledger().total(),
         board.name(result.trial),
         score(&result.validation, board.select())
     );
@@ -140,8 +150,8 @@ fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Boar
         let _ = write!(text, ", test {:.3}", test.selecting(board.select()).1);
     }
     let _ = write!(text, ", {}", duration(Duration::from_secs_f64(result.cost.wall_s.max(0.0))));
-    if done < board.total() {
-        let _ = write!(text, "; about {} left", duration(remaining));
+    if let Some(left) = board.remaining(now) {
+        let _ = write!(text, "; about {} left", duration(left));
     }
     text
 }
@@ -149,6 +159,8 @@ fn finished(result: &TrialResult, done: usize, remaining: Duration, board: &Boar
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+
     use crate::plan::example;
     use crate::values::{Method, Splitting, Training};
 
@@ -162,7 +174,7 @@ mod tests {
             Arc::new(Configuration::new(task, model, lora.method.clone(), training))
         };
         let name = |all: &[Arc<Configuration>]| {
-            Names::of(all).trial(&Trial::new(
+            Names::of(all.iter().map(|one| &**one)).trial(&Trial::new(
                 &all[0],
                 Splitting::KFold { k: 3, stratified: true, seed: 1 },
                 1,

@@ -3,8 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use super::board::{Board, Occupant};
-use super::{Notice, Observer, phrase};
+use super::board::Board;
+use super::phrase;
+use crate::values::{Event, Reader, What};
 
 /// How often the progress is worth a line.
 pub(super) const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -28,14 +29,15 @@ impl<W: Write> Plain<W> {
         Self { out, board: Board::default(), progress_every: None, progress_at: None }
     }
 
-    fn take(&mut self, now: Instant, notice: &Notice<'_>) {
-        self.board.take(now, notice);
-        if let (Notice::TrialProgressed { .. }, Some(every)) = (notice, self.progress_every) {
+    fn take(&mut self, now: Instant, event: &Event) {
+        self.board.take(now, event);
+        let what = &event.what;
+        if let (What::TrialProgressed { .. }, Some(every)) = (what, self.progress_every) {
             self.progress(now, every);
         }
         let wanted = self.progress_every.is_some()
-            || matches!(notice, Notice::TrialFailed { .. } | Notice::StopRequested { .. });
-        if let Some(line) = phrase::notice(notice, &self.board).filter(|_| wanted) {
+            || matches!(what, What::TrialFailed { .. } | What::StopRequested { .. });
+        if let Some(line) = phrase::event(what, &self.board, now).filter(|_| wanted) {
             self.line(&line);
         }
     }
@@ -47,11 +49,8 @@ impl<W: Write> Plain<W> {
         self.progress_at = Some(now);
         let overall = self.board.overall(now);
         self.line(&overall);
-        let select = self.board.select();
-        let place = |busy: &Occupant| format!("  {}: {}", busy.device(), busy.status(select));
-        let places: Vec<String> = self.board.occupants().into_iter().map(place).collect();
-        for place in places {
-            self.line(&place);
+        for (device, status) in self.board.occupants() {
+            self.line(&format!("  {device}: {status}"));
         }
         if let Some(best) = self.board.best() {
             self.line(&format!("  {best}"));
@@ -64,18 +63,23 @@ impl<W: Write> Plain<W> {
     }
 }
 
-impl<W: Write> Observer for Plain<W> {
-    fn observe(&mut self, notice: &Notice<'_>) {
-        self.take(Instant::now(), notice);
+impl<W: Write> Reader for Plain<W> {
+    fn on(&mut self, event: &Event) {
+        self.take(Instant::now(), event);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use jiff::Timestamp;
+
     use super::*;
-    use crate::job::Progress;
-    use crate::plan::{JobId, JobKey, example};
-    use crate::values::{ClassificationScores, Cost, Device, Failure, Placement, Scores, Trial, TrialResult};
+    use crate::plan::example;
+    use crate::values::{
+        ClassificationScores, Cost, Device, Failure, JobKey, Placement, Progress, Scores, Trial, TrialResult,
+    };
 
     /// The second fold of an adapter and of full fine-tuning.
     fn trials() -> [Trial; 2] {
@@ -111,56 +115,58 @@ mod tests {
     fn observe_a_run<W: Write>(plain: &mut Plain<W>) {
         let start = Instant::now();
         let (sweep, [first, second]) = (example::sweep(), &trials());
+        let trials = sweep.trials();
         let places = [0, 1].map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
-        let keys = ["train-a", "train-b"].map(|key| JobKey(key.into()));
-        let launched = |index: usize, attempt, trial| Notice::JobLaunched {
-            job: JobId(u32::try_from(index).unwrap()),
-            key: &keys[index],
-            placement: &places[index],
+        let keys = [first, second].map(|trial| JobKey::Train(trial.id));
+        let launching = |index: usize, attempt, trial: &Trial| What::JobLaunching {
+            key: keys[index],
+            placement: places[index].clone(),
             attempt,
-            trials: std::slice::from_ref(trial),
+            trials: vec![trial.id],
         };
-        let progress = |trial: &Trial, step, accuracy: Option<f64>| Progress {
-            trial: trial.id,
-            step,
-            steps: 40,
-            loss: 1.25,
-            rows_per_s: 310.4,
-            validation: accuracy.map(scores),
+        let progressed = |trial: &Trial, step, accuracy: Option<f64>| What::TrialProgressed {
+            key: keys[0],
+            progress: Progress {
+                trial: trial.id,
+                step,
+                steps: 40,
+                loss: 1.25,
+                rows_per_s: 310.4,
+                validation: accuracy.map(scores),
+            },
         };
-        let (early, late) = (progress(first, 10, None), progress(first, 20, Some(0.75)));
         let (killed, diverged) = (Failure::Killed { signal: 9 }, Failure::Diverged { step: 12 });
         let after = Duration::from_secs;
+        let planned = What::RunPlanned {
+            todo: [first.id, second.id].into(),
+            done: [trials[0].id].into(),
+            trials: trials.into(),
+            select: None,
+            continued: 1,
+            places: places.to_vec(),
+            predicted: after(250),
+        };
         let script = [
-            (
-                0,
-                Notice::RunPlanned {
-                    configurations: &sweep.configurations,
-                    select: None,
-                    trials: 4,
-                    kept: 1,
-                    continued: 1,
-                    places: &places,
-                    predicted: after(250),
-                },
-            ),
-            (0, launched(0, 1, first)),
-            (0, launched(1, 1, second)),
-            (1, Notice::JobEnded { job: JobId(1), key: &keys[1], failure: Some(&killed) }),
-            (1, launched(1, 2, second)),
-            (1, Notice::TrialProgressed { job: JobId(0), progress: &early }),
-            (2, Notice::TrialProgressed { job: JobId(0), progress: &late }),
-            (30, Notice::TrialProgressed { job: JobId(0), progress: &late }),
-            (31, Notice::Warned { message: "the disk is nearly full" }),
-            (32, Notice::TrialFailed { trial: second.id, failure: &diverged }),
-            (32, Notice::JobEnded { job: JobId(1), key: &keys[1], failure: None }),
-            (40, Notice::TrialFinished { result: &result(first, 0.8), done: 2, remaining: after(90) }),
-            (40, Notice::JobEnded { job: JobId(0), key: &keys[0], failure: None }),
-            (41, Notice::StopRequested { force: false }),
-            (42, Notice::RunEnded { done: 2, failed: 1, left: 1, elapsed: after(42) }),
+            (0, planned),
+            (0, launching(0, 1, first)),
+            (0, launching(1, 1, second)),
+            (1, What::JobFailed { key: keys[1], failure: killed }),
+            (1, launching(1, 2, second)),
+            (1, progressed(first, 10, None)),
+            (2, What::TrialEvaluated { trial: first.id, step: 20, scores: scores(0.75) }),
+            (2, progressed(first, 20, Some(0.75))),
+            (30, progressed(first, 20, Some(0.75))),
+            (31, What::Warned { message: "the disk is nearly full".to_owned() }),
+            (32, What::TrialFailed { trial: second.id, failure: diverged }),
+            (32, What::JobFinished { key: keys[1] }),
+            (40, What::Forecast { remaining: after(90) }),
+            (40, What::TrialFinished { trial: first.id, result: Some(Arc::new(result(first, 0.8))) }),
+            (40, What::JobFinished { key: keys[0] }),
+            (41, What::StopRequested { force: false }),
+            (42, What::RunEnded { done: 2, failed: 1, left: 12, elapsed_s: 42.0 }),
         ];
-        for (second, notice) in &script {
-            plain.take(start + after(*second), notice);
+        for (second, what) in script {
+            plain.take(start + after(second), &Event { at: Timestamp::UNIX_EPOCH, what });
         }
     }
 
@@ -168,8 +174,9 @@ mod tests {
     fn a_log_reads_well_without_a_terminal() {
         let mut plain = Plain::new(Vec::new(), PROGRESS_EVERY);
         observe_a_run(&mut plain);
-        let id = trials()[1].id.to_string();
-        insta::assert_snapshot!(String::from_utf8(plain.out).unwrap().replace(&id, "<id>"));
+        let [first, second] = trials().map(|trial| trial.id.to_string());
+        let text = String::from_utf8(plain.out).unwrap();
+        insta::assert_snapshot!(text.replace(&second, "<id>").replace(&first, "<other id>"));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::time::Instant;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::board::Board;
-use super::{Notice, Observer, phrase};
-use crate::values::{Device, Placement};
+use super::phrase;
+use crate::values::{Device, Event, Placement, Reader, What};
 
 /// Draws the run on standard error.
 pub(super) struct Terminal {
@@ -20,7 +20,7 @@ pub(super) struct Terminal {
 }
 
 impl Terminal {
-    /// Draws nothing before the first notice.
+    /// Draws nothing before the run is planned.
     pub(super) fn new() -> Self {
         let lines = MultiProgress::new();
         let overall = lines.add(ProgressBar::new(0).with_style(style("{bar:24} {wide_msg}")));
@@ -45,13 +45,11 @@ impl Terminal {
     }
 
     fn draw(&mut self, now: Instant) {
-        self.overall.set_length(self.board.total() as u64);
-        self.overall.set_position(self.board.done() as u64);
+        self.overall.set_length(self.board.ledger().total() as u64);
+        self.overall.set_position(self.board.ledger().done() as u64);
         self.overall.set_message(self.board.overall(now));
         self.best.set_message(self.board.best().unwrap_or_default());
-        let select = self.board.select();
-        let mut status: BTreeMap<Device, String> =
-            self.board.occupants().iter().map(|busy| (busy.device(), busy.status(select))).collect();
+        let mut status: BTreeMap<Device, String> = self.board.occupants().into_iter().collect();
         if !status.contains_key(&Device::Host)
             && let Some(line) = self.places.remove(&Device::Host)
         {
@@ -75,28 +73,39 @@ impl Terminal {
     }
 }
 
-impl Observer for Terminal {
-    fn observe(&mut self, notice: &Notice<'_>) {
+impl Reader for Terminal {
+    fn on(&mut self, event: &Event) {
         let now = Instant::now();
-        self.board.take(now, notice);
-        if let Some(line) = phrase::notice(notice, &self.board) {
+        self.board.take(now, event);
+        if let Some(line) = phrase::event(&event.what, &self.board, now) {
             // As in `plain`: talk that nobody can hear must not end the training.
             let _ = self.lines.println(line);
         }
-        match notice {
-            Notice::RunEnded { .. } => self.clear(),
-            Notice::RunPlanned { places, .. } => {
+        match &event.what {
+            What::RunEnded { .. } => self.clear(),
+            What::RunPlanned { places, .. } => {
                 self.add_places(places);
                 self.draw(now);
             }
-            Notice::JobLaunched { .. }
-            | Notice::TrialJoined { .. }
-            | Notice::TrialProgressed { .. }
-            | Notice::TrialFinished { .. }
-            | Notice::TrialFailed { .. }
-            | Notice::JobEnded { .. }
-            | Notice::StopRequested { .. }
-            | Notice::Warned { .. } => self.draw(now),
+            What::JobLaunching { .. }
+            | What::JobFinished { .. }
+            | What::JobFailed { .. }
+            | What::JobInterrupted { .. }
+            | What::TrialJoined { .. }
+            | What::TrialProgressed { .. }
+            | What::TrialEvaluated { .. }
+            | What::TrialFinished { .. }
+            | What::TrialFailed { .. }
+            | What::DeviceRetired { .. }
+            | What::StopRequested { .. } => self.draw(now),
+            // Before the run is planned there is nothing to draw.
+            What::RunStarted { .. }
+            | What::Warned { .. }
+            | What::JobStarted { .. }
+            | What::TrialJoining { .. }
+            | What::TrialReturned { .. }
+            | What::Forecast { .. }
+            | What::Woke => {}
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Owns the hashes that name things by what they contain. Reads no file and knows no meaning.
 
 use std::fmt;
+use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -54,6 +55,22 @@ impl fmt::Debug for ContentHash {
     }
 }
 
+/// A text that is not a hash of 32 hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a hash of 32 hexadecimal digits")]
+pub struct NoHash(String);
+
+impl FromStr for ContentHash {
+    type Err = NoHash;
+
+    fn from_str(text: &str) -> Result<Self, NoHash> {
+        match u128::from_str_radix(text, 16) {
+            Ok(bits) if text.len() == 32 => Ok(Self(bits.to_be_bytes())),
+            Ok(_) | Err(_) => Err(NoHash(text.to_owned())),
+        }
+    }
+}
+
 impl Serialize for ContentHash {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
@@ -62,13 +79,7 @@ impl Serialize for ContentHash {
 
 impl<'de> Deserialize<'de> for ContentHash {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        match u128::from_str_radix(&text, 16) {
-            Ok(bits) if text.len() == 32 => Ok(Self(bits.to_be_bytes())),
-            Ok(_) | Err(_) => {
-                Err(de::Error::custom(format!("`{text}` is not a hash of 32 hexadecimal digits")))
-            }
-        }
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

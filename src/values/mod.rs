@@ -2,7 +2,9 @@
 //! places. No I/O, no clock, and no room below it.
 
 mod content;
+mod event;
 mod failure;
+mod job_key;
 mod method;
 mod outcome;
 mod part;
@@ -14,8 +16,10 @@ pub mod stream;
 mod training;
 mod trial;
 
-pub use content::ContentHash;
+pub use content::{ContentHash, NoHash};
+pub use event::{Event, Progress, Reader, Typed, What};
 pub use failure::Failure;
+pub use job_key::{JobKey, NoJobKey};
 pub use method::{Lora, Method};
 pub use outcome::{
     AnswerScores, ClassRows, ClassificationScores, Cost, EMA_DECAY, LanguageScores, Metric, MetricLine,

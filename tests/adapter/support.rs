@@ -102,7 +102,7 @@ impl Bench {
             trials: vec![finished(trial, &model.architecture, &case.task)],
             sweep,
             removed: Vec::new(),
-            typed: lorasweep::record::journal::Typed::default(),
+            typed: lorasweep::values::Typed::default(),
             started_at: None,
             updated_at: None,
             live: false,

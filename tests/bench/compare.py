@@ -23,6 +23,7 @@ MINILM = PROJECT / ".assets" / "all-MiniLM-L6-v2"
 DATA = Path(os.environ.get("LORASWEEP_BENCH_DATA", PROJECT / "../shared/data")).resolve()
 PYTHON = os.environ.get("LORASWEEP_PEER_PYTHON")
 CORES = len(os.sched_getaffinity(0))
+ENDS = ("job_finished", "job_failed", "job_interrupted")
 
 
 def missing(ag_news=True):
@@ -88,7 +89,7 @@ class Run(Side):
                 errors.seek(0)
                 sys.exit(f"error: `{program} run` ended with exit code {process.returncode}\n{errors.read()[-3000:]}")
         self.results = [event["result"] for _, event in events if event["event"] == "trial_finished"]
-        launched = [(at, event) for at, event in events if event["event"] == "job_launched" and event["trials"]]
+        launched = [(at, event) for at, event in events if event["event"] == "job_launching" and event["trials"]]
         self.packs = [Pack(at, event, events) for at, event in launched]
         self.places = {json.dumps(pack.placement["device"]): pack.placement for pack in self.packs}
 
@@ -105,10 +106,10 @@ class Pack:
     """A training job of a run: its trials, and when it was launched, did its first step and ended."""
 
     def __init__(self, launched, event, events):
-        trials = {trial["id"] for trial in event["trials"]}
-        mine = [(at, other) for at, other in events if other.get("job") == event["job"]]
+        trials = set(event["trials"])
+        mine = [(at, other) for at, other in events if other.get("key") == event["key"]]
         self.size, self.placement, self.launched = len(trials), event["placement"], launched
-        self.ended = next((at for at, other in mine if other["event"] == "job_ended"), None)
+        self.ended = next((at for at, other in mine if other["event"] in ENDS), None)
         self.first_step = next((at for at, other in mine if other["event"] == "trial_progressed"), None)
         self.last_result = max((at for at, other in events if other["event"] == "trial_finished"
                                 and other["result"]["trial"] in trials), default=None)

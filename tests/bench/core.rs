@@ -14,11 +14,11 @@ use jiff::Timestamp;
 use lorasweep::cost::Estimate;
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::job::{Pack, Work};
-use lorasweep::plan::{Job, JobGraph, JobId, JobKey};
-use lorasweep::record::journal::{Entry, Happened, Journal};
-use lorasweep::sched::{Action, Event, Policy, Scheduler};
+use lorasweep::plan::{Job, JobGraph, JobId};
+use lorasweep::record::journal::Journal;
+use lorasweep::sched::{GraphAction, GraphEvent, GraphScheduler, Policy};
 use lorasweep::tasks::{DataFile, Task};
-use lorasweep::values::{ContentHash, Device, Placement, TrialId};
+use lorasweep::values::{ContentHash, Device, Event, JobKey, Placement, TrialId, What};
 
 const JOBS: u32 = 10_000;
 const PLACES: usize = 64;
@@ -49,8 +49,8 @@ fn main() {
 /// A whole run in which every job starts and ends at once, one event after another.
 fn scheduler() -> Vec<Figure> {
     let places = (0..PLACES).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
-    let mut scheduler = Scheduler::new(graph(), places.collect(), Policy::ONCE);
-    let mut events = VecDeque::from([Event::RunStarted]);
+    let mut scheduler = GraphScheduler::new(graph(), places.collect(), Policy::ONCE);
+    let mut events = VecDeque::from([GraphEvent::RunStarted]);
     let mut took = Vec::new();
     while let Some(event) = events.pop_front() {
         let started = Instant::now();
@@ -58,15 +58,15 @@ fn scheduler() -> Vec<Figure> {
         took.push(started.elapsed());
         for action in actions {
             match action {
-                Action::Launch { job, .. } => {
-                    events.extend([Event::JobStarted { job }, Event::JobFinished { job }]);
+                GraphAction::Launch { job, .. } => {
+                    events.extend([GraphEvent::JobStarted { job }, GraphEvent::JobFinished { job }]);
                 }
-                Action::Stop { .. }
-                | Action::WakeAt { .. }
-                | Action::CutShort { .. }
-                | Action::Retire { .. }
-                | Action::Join { .. }
-                | Action::End => {}
+                GraphAction::Stop { .. }
+                | GraphAction::WakeAt { .. }
+                | GraphAction::CutShort { .. }
+                | GraphAction::Retire { .. }
+                | GraphAction::Join { .. }
+                | GraphAction::End => {}
             }
         }
     }
@@ -107,14 +107,21 @@ fn graph() -> JobGraph {
     let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));
     let pack = Pack { task, model, store: hash, slots: Vec::new() };
     let mut graph = JobGraph::new();
-    let mut push = |key: String, work: Work, needs: Vec<JobId>, seconds: u32| {
+    let mut push = |key: JobKey, work: Work, needs: Vec<JobId>, seconds: u32| {
         let estimate = Estimate { duration: Duration::from_secs(seconds.into()), ..Estimate::default() };
-        graph.push(Job { key: JobKey(key), work, needs, estimate })
+        graph.push(Job { key: key, work, needs, estimate })
     };
     let trains = (1..JOBS)
-        .map(|n| push(format!("train-{n}"), Work::Train(Box::new(pack.clone())), Vec::new(), n * 7_919 % 997))
+        .map(|n| {
+            push(
+                JobKey::Train(id(n.into())),
+                Work::Train(Box::new(pack.clone())),
+                Vec::new(),
+                n * 7_919 % 997,
+            )
+        })
         .collect();
-    push("report".to_owned(), Work::Report { folder: PathBuf::from("reports") }, trains, 1);
+    push(JobKey::Report, Work::Report { folder: PathBuf::from("reports") }, trains, 1);
     graph
 }
 
@@ -132,22 +139,22 @@ fn events_per_s(trials: u64) -> f64 {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder under `target/`");
     let (mut journal, _) = Journal::open(&folder.path().join("journal")).expect("a new journal");
     let mut events = 0_u32;
-    let mut write = |what: Happened| {
+    let mut write = |what: What| {
         events += 1;
-        let entry = Entry { at: Timestamp::UNIX_EPOCH, what };
-        journal.append(&entry).expect("a disk that takes the journal");
+        let event = Event { at: Timestamp::UNIX_EPOCH, what };
+        journal.append(&event).expect("a disk that takes the journal");
     };
     let started = Instant::now();
     for pack in 0..PACKS {
-        let key = JobKey(format!("train-{:016x}", pack * trials));
+        let key = JobKey::Train(id(pack * trials));
         let trials: Vec<TrialId> = (0..trials).map(|n| id(pack * trials + n)).collect();
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
-        write(Happened::JobLaunching { key: key.clone(), attempt: 1, placement, trials: trials.clone() });
-        write(Happened::JobStarted { key: key.clone(), pid: 1 });
-        trials.into_iter().for_each(|trial| write(Happened::TrialFinished { trial }));
-        write(Happened::JobFinished { key });
+        write(What::JobLaunching { key, attempt: 1, placement, trials: trials.clone() });
+        write(What::JobStarted { key, pid: 1 });
+        trials.into_iter().for_each(|trial| write(What::TrialFinished { trial, result: None }));
+        write(What::JobFinished { key });
     }
-    write(Happened::RunEnded);
+    write(What::RunEnded { done: 1, failed: 0, left: 0, elapsed_s: 1.0 });
     f64::from(events) / started.elapsed().as_secs_f64()
 }
 

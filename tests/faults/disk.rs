@@ -130,7 +130,7 @@ fn no_room_for_anything_any_more() {
     let script = format!(
         r#"mount -t tmpfs -o size=64m tmpfs results
         {RUN} --json > events & run=$!
-        until grep -q job_launched events; do kill -0 $run; sleep 0.01; done
+        until grep -q job_launching events; do kill -0 $run; sleep 0.01; done
         free=$(df -k results | awk 'END {{ print $4 }}')
         head -c $((free - 40))K /dev/zero > results/ballast
         code=0; wait $run || code=$?
@@ -150,7 +150,7 @@ fn a_disk_that_turns_read_only() {
     fs::create_dir(site.folder().join("results")).unwrap();
     let script = format!(
         r#"{RUN} --json > events & run=$!
-        until grep -q job_launched events; do kill -0 $run; sleep 0.01; done
+        until grep -q job_launching events; do kill -0 $run; sleep 0.01; done
         mount --bind results results
         # Busy while a file is open for writing there: tried until none is.
         until mount -o remount,bind,ro results; do kill -0 $run; sleep 0.01; done

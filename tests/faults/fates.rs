@@ -6,9 +6,8 @@ use std::fs;
 use std::sync::OnceLock;
 
 use lorasweep::disk::layout::Layout;
-use lorasweep::record::journal::{self, Happened};
-use lorasweep::record::{self, TrialState, resume};
-use lorasweep::values::{Cost, MetricLine, TrialId, TrialResult};
+use lorasweep::record::{self, TrialState, journal, resume};
+use lorasweep::values::{Cost, MetricLine, TrialId, TrialResult, What};
 use safetensors::SafeTensors;
 
 use crate::life::{Ended, Life};
@@ -52,8 +51,8 @@ impl Fates {
             Fate { state: trial.state.clone(), result, metrics: metrics(layout, id), weights }
         };
         let mut told = BTreeMap::new();
-        for entry in journal::read(&layout.journal()).unwrap().entries {
-            if let Happened::TrialFinished { trial } | Happened::TrialFailed { trial, .. } = entry.what {
+        for event in journal::read(&layout.journal()).unwrap().events {
+            if let What::TrialFinished { trial, .. } | What::TrialFailed { trial, .. } = event.what {
                 *told.entry(trial).or_insert(0) += 1;
             }
         }

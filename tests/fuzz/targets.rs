@@ -8,8 +8,8 @@ use lorasweep::data::sources::{self, Fields, SurveyRequest};
 use lorasweep::hub::{Hub, Settings};
 use lorasweep::model::weights;
 use lorasweep::record::checkpoint;
-use lorasweep::record::history::History;
 use lorasweep::record::journal::{self, Journal};
+use lorasweep::record::ledger::Ledger;
 use lorasweep::spec::{self, Downloads, Overrides, Purpose};
 use lorasweep::tasks::{FileFormat, Reading, TextLayout};
 use lorasweep::tokenizer::{self, Tokenizer};
@@ -140,13 +140,13 @@ fn read_journal(folder: &Path) {
     let path = folder.join("journal");
     let Ok(replay) = journal::read(&path) else { return };
     assert_eq!(replay.dropped().is_some(), replay.dropped_bytes > 0);
-    drop(History::of(&replay.entries));
+    drop(Ledger::replay(&replay.events));
     let (mut journal, opened) = Journal::open(&path).unwrap();
     opened.aside.iter().for_each(|aside| fs::remove_file(aside).unwrap());
-    let Some(first) = replay.entries.first() else { return };
+    let Some(first) = replay.events.first() else { return };
     journal.append(first).unwrap();
     let again = journal::read(&path).unwrap();
-    assert_eq!(again.entries.split_last().unwrap(), (first, &replay.entries[..]));
+    assert_eq!(again.events.split_last().unwrap(), (first, &replay.events[..]));
     assert_eq!(again.dropped_bytes, 0);
 }
 

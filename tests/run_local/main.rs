@@ -10,14 +10,13 @@ use std::time::Duration;
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::LocalExecutor;
-use lorasweep::exec::{Executor, Exit, StartJob, What, survivors};
+use lorasweep::exec::{Executor, Exit, News, StartJob, survivors};
 use lorasweep::job::{ChildLine, JobFile, Work};
-use lorasweep::plan::{JobId, JobKey};
-use lorasweep::values::{Device, Failure, Placement};
+use lorasweep::values::{Device, Failure, JobKey, Placement};
 
 /// Far longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
-const JOB: JobId = JobId(3);
+const JOB: JobKey = JobKey::Report;
 const HEARTBEAT: &str = "echo '{\"kind\":\"heartbeat\"}'";
 
 fn program() -> PathBuf {
@@ -43,21 +42,20 @@ impl Bench {
         files::write_json(&path, &file).unwrap();
         fs::write(path.with_extension("sh"), script).unwrap();
         let mut executor = LocalExecutor::new(program());
-        let key = JobKey("report".to_owned());
         let log = layout.job_log("report");
-        let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };
+        let job = StartJob { key: JOB, file: &file, file_path: &path, log_path: &log };
         let pid = executor.start(job).unwrap();
         Self { folder, executor, pid }
     }
 
-    fn next(&self) -> What {
+    fn next(&self) -> News {
         let report = self.executor.reports().recv_timeout(PATIENCE).unwrap();
         assert_eq!(report.job, JOB);
-        report.what
+        report.news
     }
 
     fn heartbeat(&self) {
-        assert_eq!(self.next(), What::Said(ChildLine::Heartbeat));
+        assert_eq!(self.next(), News::Said(ChildLine::Heartbeat));
     }
 
     fn log(&self) -> String {
@@ -81,7 +79,7 @@ fn exit_codes_and_signals_are_told_apart() {
         ("kill -SEGV $$", Exit::Failed(Failure::Killed { signal: 11 })),
     ];
     for (script, exit) in cases {
-        assert_eq!(Bench::start(script).next(), What::Ended(exit), "{script}");
+        assert_eq!(Bench::start(script).next(), News::Ended(exit), "{script}");
     }
 }
 
@@ -95,7 +93,7 @@ fn the_last_words_of_a_child_tell_of_memory_and_device() {
         ("echo 'RuntimeError: CUDA error: device-side assert' >&2; exit 134", device),
     ];
     for (script, failure) in cases {
-        assert_eq!(Bench::start(script).next(), What::Ended(Exit::Failed(failure)), "{script}");
+        assert_eq!(Bench::start(script).next(), News::Ended(Exit::Failed(failure)), "{script}");
     }
 }
 
@@ -135,7 +133,7 @@ fn a_child_that_the_kernel_kills_for_memory_ran_out_of_it() {
     };
     let procs = group.0.join("cgroup.procs");
     let script = format!("echo $$ > {}; exec tail -n 1 /dev/zero", procs.display());
-    assert_eq!(Bench::start(&script).next(), What::Ended(Exit::Failed(Failure::OutOfMemory)));
+    assert_eq!(Bench::start(&script).next(), News::Ended(Exit::Failed(Failure::OutOfMemory)));
 }
 
 #[test]
@@ -143,7 +141,7 @@ fn a_failure_file_says_why() {
     let script =
         r#"echo '{"kind":"bad_data","message":"no such column"}' > "${2%.json}.failure.json"; exit 1"#;
     let told = Failure::BadData { message: "no such column".to_owned() };
-    assert_eq!(Bench::start(script).next(), What::Ended(Exit::Failed(told)));
+    assert_eq!(Bench::start(script).next(), News::Ended(Exit::Failed(told)));
 }
 
 #[test]
@@ -152,7 +150,7 @@ fn a_child_is_asked_to_stop_and_may_finish_its_checkpoint() {
     let mut bench = Bench::start(&script);
     bench.heartbeat();
     bench.executor.stop(JOB, false);
-    assert_eq!(bench.next(), What::Ended(Exit::Interrupted));
+    assert_eq!(bench.next(), News::Ended(Exit::Interrupted));
     bench.executor.stop(JOB, true);
 }
 
@@ -163,7 +161,7 @@ fn a_child_that_does_not_listen_is_killed() {
     bench.heartbeat();
     bench.executor.stop(JOB, false);
     bench.executor.stop(JOB, true);
-    assert_eq!(bench.next(), What::Ended(Exit::Failed(Failure::Killed { signal: 9 })));
+    assert_eq!(bench.next(), News::Ended(Exit::Failed(Failure::Killed { signal: 9 })));
 }
 
 #[test]
@@ -171,7 +169,7 @@ fn rubbish_on_standard_output_goes_to_the_log() {
     let script = format!("echo rubbish; printf '\\377\\n{{\\n'; {HEARTBEAT}; echo trouble >&2; printf end");
     let bench = Bench::start(&script);
     bench.heartbeat();
-    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    assert_eq!(bench.next(), News::Ended(Exit::Done));
     let log = fs::read(Layout::of_run(bench.folder.path()).job_log("report")).unwrap();
     let log = String::from_utf8_lossy(&log);
     for line in ["stdout: rubbish", "stdout: {", "trouble", "stdout: end"] {
@@ -184,7 +182,7 @@ fn rubbish_without_an_end_is_read_in_parts() {
     let script = format!("head -c 3000000 /dev/zero | tr '\\0' x; echo; {HEARTBEAT}");
     let bench = Bench::start(&script);
     bench.heartbeat();
-    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    assert_eq!(bench.next(), News::Ended(Exit::Done));
     let lines: Vec<usize> = bench.log().lines().map(str::len).collect();
     assert_eq!((lines.len(), lines.iter().sum::<usize>()), (3, 3_000_000 + 3 * "stdout: ".len()));
 }
@@ -192,7 +190,7 @@ fn rubbish_without_an_end_is_read_in_parts() {
 #[test]
 fn a_child_knows_its_share_of_the_machine() {
     let bench = Bench::start("env >&2");
-    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    assert_eq!(bench.next(), News::Ended(Exit::Done));
     let log = bench.log();
     for line in ["OMP_NUM_THREADS=2", "RAYON_NUM_THREADS=2", "CUDA_VISIBLE_DEVICES=", "MALLOC_MMAP_MAX_=0"] {
         assert!(log.lines().any(|set| set == line), "no `{line}` in {log}");
@@ -202,7 +200,7 @@ fn a_child_knows_its_share_of_the_machine() {
 #[test]
 fn what_a_child_started_ends_with_it() {
     let bench = Bench::start("sleep 1000 & echo $! >&2; exit 0");
-    assert_eq!(bench.next(), What::Ended(Exit::Done));
+    assert_eq!(bench.next(), News::Ended(Exit::Done));
     let grandchild = bench.log().trim().parse().unwrap();
     assert!(!is_alive(grandchild) && !is_alive(bench.pid));
 }
@@ -215,8 +213,8 @@ fn no_child_outlives_its_executor() {
     assert!(is_alive(pid));
     drop(bench);
     assert!(!is_alive(pid));
-    let ended = What::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
-    assert_eq!(reports.recv().unwrap().what, ended);
+    let ended = News::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
+    assert_eq!(reports.recv().unwrap().news, ended);
 }
 
 #[test]
@@ -233,8 +231,7 @@ fn a_program_that_is_not_there_is_an_error() {
         work: Work::Report { folder: report },
     };
     let (path, log) = (folder.path().join("job.json"), folder.path().join("log"));
-    let key = JobKey("report".to_owned());
-    let job = StartJob { job: JOB, key: &key, file: &file, file_path: &path, log_path: &log };
+    let job = StartJob { key: JOB, file: &file, file_path: &path, log_path: &log };
     assert!(LocalExecutor::new(folder.path().join("nothing")).start(job).is_err());
 }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use jiff::{Timestamp, ToSpan};
 use lorasweep::record::journal::{self, Journal};
+use lorasweep::values::Event;
 
 use crate::keep::{finished, lorasweep};
 use crate::support::{sweep, work};
@@ -13,9 +14,9 @@ fn times_that_jump_in_the_journal_are_only_times() {
     let sweep = sweep(&[1e-3, 2e-3]);
     let site = finished(&sweep);
     let layout = site.layout(&sweep);
-    let entries = journal::read(&layout.journal()).unwrap().entries;
+    let events = journal::read(&layout.journal()).unwrap().events;
     let now = Timestamp::now();
-    // Back by an hour at every entry; forward by a century and back again; never moving.
+    // Back by an hour at every event; forward by a century and back again; never moving.
     let hours = |n: usize| i64::try_from(n).unwrap().hours();
     let clocks: [&dyn Fn(usize) -> Timestamp; 3] = [
         &|n| now - hours(n),
@@ -25,8 +26,8 @@ fn times_that_jump_in_the_journal_are_only_times() {
     for clock in clocks {
         fs::remove_file(layout.journal()).unwrap();
         let (mut journal, _) = Journal::open(&layout.journal()).unwrap();
-        for (n, entry) in entries.iter().enumerate() {
-            journal.append(&journal::Entry { at: clock(n), what: entry.what.clone() }).unwrap();
+        for (n, event) in events.iter().enumerate() {
+            journal.append(&Event { at: clock(n), what: event.what.clone() }).unwrap();
         }
         let reports = site.options.reports.to_string_lossy().into_owned();
         let looks: [(&str, &[&str]); 4] =

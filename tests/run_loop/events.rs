@@ -3,13 +3,13 @@
 use std::cell::Cell;
 
 use crossbeam::channel::{never, unbounded};
-use lorasweep::exec::fake::FakeExecutor;
-use lorasweep::exec::{Exit, What};
+use lorasweep::exec::{Exit, News};
 use lorasweep::record::TrialState;
 use lorasweep::run::{RunSummary, StopRequest};
 use lorasweep::sched::Policy;
-use lorasweep::values::Failure;
+use lorasweep::values::{Event, Failure, JobKey, What};
 
+use crate::fake_executor::FakeExecutor;
 use crate::support::{Remember, Site, failed, sweep, when_training, work, write_checkpoint, write_result};
 
 #[test]
@@ -19,10 +19,11 @@ fn a_fresh_run_does_everything_once_and_a_second_one_nothing_again() {
     assert_eq!((first.summary.done, first.summary.failed, first.summary.left), (4, 0, 0));
     assert_eq!(first.n_trained(), 4);
     assert!(first.started[0].starts_with("prepare-"));
-    assert_eq!(first.started.iter().filter(|key| key.as_str() == "summarise").count(), 1);
     assert_eq!(first.started.last().unwrap(), "report");
-    assert!(first.notices.first().unwrap().starts_with("RunPlanned"));
-    assert!(first.notices.iter().any(|notice| notice.starts_with("TrialFinished")));
+    assert!(matches!(first.events[0].what, What::RunStarted { .. }));
+    assert!(matches!(first.events[1].what, What::RunPlanned { .. }));
+    let finished = |event: &&Event| matches!(event.what, What::TrialFinished { result: Some(_), .. });
+    assert_eq!(first.events.iter().filter(finished).count(), 4);
     for trial in &first.record.trials {
         assert_eq!((&trial.state, trial.attempts), (&TrialState::Done, 1));
     }
@@ -45,7 +46,7 @@ fn a_failed_trial_stops_no_other_and_runs_again_only_when_asked() {
                 return failed(Failure::Diverged { step: 3 });
             }
             write_result(layout, trial);
-            vec![What::Ended(Exit::Done)]
+            vec![News::Ended(Exit::Done)]
         })
     };
     let first = site.run(&sweep, script());
@@ -66,7 +67,7 @@ fn a_failed_trial_stops_no_other_and_runs_again_only_when_asked() {
 #[test]
 fn an_end_without_a_result_is_a_failure_whatever_the_exit_code_says() {
     let (site, sweep) = (Site::new(), sweep(&[1e-3]));
-    let outcome = site.run(&sweep, when_training(|_, _| vec![What::Ended(Exit::Done)]));
+    let outcome = site.run(&sweep, when_training(|_, _| vec![News::Ended(Exit::Done)]));
     assert_eq!(outcome.summary.failed, 2);
     assert_eq!(outcome.summary.failures[0].1, Failure::Exited { code: 0 });
 }
@@ -87,8 +88,8 @@ fn a_killed_child_is_started_again_as_often_as_the_policy_allows() {
     site.options.policy = Policy { attempts: 2, ..Policy::ONCE };
     let starts = Cell::new(0);
     let outcome = site.run(&sweep, |key, file| {
-        starts.set(starts.get() + usize::from(key.0.starts_with("train-")));
-        if key.0.starts_with("train-") && starts.get() == 1 {
+        starts.set(starts.get() + usize::from(matches!(key, JobKey::Train(_))));
+        if matches!(key, JobKey::Train(_)) && starts.get() == 1 {
             return Ok(failed(Failure::Killed { signal: 9 }));
         }
         work(key, file)
@@ -113,13 +114,13 @@ fn what_a_failed_job_blocks_is_left_for_the_next_run() {
     let (site, sweep) = (Site::new(), sweep(&[1e-3]));
     let broken = Failure::BadData { message: "no such column".to_owned() };
     let outcome = site.run(&sweep, |key, file| {
-        if key.0.starts_with("prepare-") { Ok(failed(broken.clone())) } else { work(key, file) }
+        if matches!(key, JobKey::Prepare(_)) { Ok(failed(broken.clone())) } else { work(key, file) }
     });
     assert_eq!((outcome.n_trained(), outcome.summary.left), (0, 2));
     let (key, failure) = &outcome.summary.failed_jobs[0];
-    assert!(key.0.starts_with("prepare-"));
+    assert!(matches!(key, JobKey::Prepare(_)));
     assert_eq!(*failure, broken);
-    assert_eq!(outcome.record.failed_jobs, [(key.0.clone(), broken)]);
+    assert_eq!(outcome.record.failed_jobs, [(*key, broken)]);
 
     let mended = site.run(&sweep, work);
     assert_eq!((mended.summary.done, mended.record.failed_jobs.len()), (2, 0));
@@ -129,7 +130,7 @@ fn what_a_failed_job_blocks_is_left_for_the_next_run() {
 fn a_child_that_cannot_be_started_fails_its_trial_with_the_reason() {
     let (site, sweep) = (Site::new(), sweep(&[1e-3]));
     let outcome = site.run(&sweep, |key, file| {
-        if key.0.starts_with("train-") {
+        if matches!(key, JobKey::Train(_)) {
             Err(std::io::Error::other("no such program"))
         } else {
             work(key, file)
@@ -159,7 +160,11 @@ fn a_full_disk_stops_the_run_and_fails_no_trial() {
     let full = || Failure::of(&std::io::Error::from_raw_os_error(28));
     let child = site.run(&sweep, when_training(|_, _| failed(full())));
     let orchestrator = site.run(&sweep, |key, file| {
-        if key.0.starts_with("train-") { Err(std::io::Error::from_raw_os_error(28)) } else { work(key, file) }
+        if matches!(key, JobKey::Train(_)) {
+            Err(std::io::Error::from_raw_os_error(28))
+        } else {
+            work(key, file)
+        }
     });
     for outcome in [child, orchestrator] {
         let RunSummary { failed, left, unwritable, .. } = &outcome.summary;
@@ -187,7 +192,7 @@ fn a_stopped_run_goes_on_from_its_checkpoints() {
 
         let second = site.run(&sweep, work);
         assert_eq!((second.summary.done, second.n_trained()), (4, 4));
-        assert!(second.notices[0].contains("continued: 1"), "{}", second.notices[0]);
+        assert!(matches!(second.events[1].what, What::RunPlanned { continued: 1, .. }));
     }
 }
 

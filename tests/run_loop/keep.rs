@@ -8,12 +8,11 @@ use std::process::{Command, Stdio};
 
 use lorasweep::data::store::{PartBuilder, Row};
 use lorasweep::disk::layout::Layout;
-use lorasweep::exec::{Exit, What};
+use lorasweep::exec::{Exit, News};
 use lorasweep::job::{JobFile, Work};
-use lorasweep::plan::JobKey;
 use lorasweep::record::checkpoint;
 use lorasweep::sweep::SweepSpec;
-use lorasweep::values::{MetricLine, Part, TrialId};
+use lorasweep::values::{JobKey, MetricLine, Part, TrialId};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::support::{Site, work, write_result};
@@ -39,11 +38,11 @@ pub(crate) fn lorasweep(command: &str, layout: &Layout, options: &[&str]) -> Sai
 }
 
 /// A child that leaves whole files behind: a store, metrics, checkpoints, results.
-pub(crate) fn leave_all(key: &JobKey, file: &JobFile) -> io::Result<Vec<What>> {
+pub(crate) fn leave_all(key: JobKey, file: &JobFile) -> io::Result<Vec<News>> {
     match &file.work {
         Work::Prepare(prepare) => {
             write_store(&Layout::store(&file.stores, prepare.store));
-            Ok(vec![What::Ended(Exit::Done)])
+            Ok(vec![News::Ended(Exit::Done)])
         }
         Work::Train(pack) => {
             let layout = Layout::of_run(&file.run);
@@ -53,9 +52,9 @@ pub(crate) fn leave_all(key: &JobKey, file: &JobFile) -> io::Result<Vec<What>> {
                 write_checkpoint(&layout.best_checkpoint(trial.id), trial.id);
                 write_result(&layout, trial.id);
             }
-            Ok(vec![What::Ended(Exit::Done)])
+            Ok(vec![News::Ended(Exit::Done)])
         }
-        Work::Summarise { .. } | Work::Report { .. } => work(key, file),
+        Work::Report { .. } => work(key, file),
     }
 }
 

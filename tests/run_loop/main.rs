@@ -3,6 +3,8 @@
 
 mod clock;
 mod events;
+#[path = "../fake_executor/mod.rs"]
+mod fake_executor;
 mod gc;
 mod keep;
 mod many;

@@ -11,11 +11,10 @@ use crossbeam::channel::never;
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::{LocalExecutor, PARENT_VARIABLE};
-use lorasweep::exec::{Executor, Exit, StartJob, What};
+use lorasweep::exec::{Executor, Exit, News, StartJob};
 use lorasweep::job::{ChildLine, JobFile, Prepare, Work};
-use lorasweep::plan::{JobId, JobKey};
 use lorasweep::run;
-use lorasweep::values::{ContentHash, Device, Failure, Placement};
+use lorasweep::values::{ContentHash, Device, Failure, JobKey, Placement};
 
 use crate::support::{Remember, Site, sweep};
 
@@ -65,17 +64,15 @@ fn a_job_that_fails_is_told_with_its_reason_and_the_report_is_written_all_the_sa
     let mut executor = LocalExecutor::new(PROGRAM.into());
     let mut seen = Remember::default();
     let options = site.options.clone();
-    let summary = run::start(sweep.clone(), options, &mut executor, &mut seen, &never()).unwrap();
+    let summary = run::start(sweep.clone(), options, &mut executor, &mut [&mut seen], &never()).unwrap();
     // The sweep's tokenizer is not there, so preparing it fails, and nothing trains.
     assert_eq!((summary.done, summary.failed, summary.left), (0, 0, 2));
     let [(key, Failure::BadData { message })] = &summary.failed_jobs[..] else {
         panic!("{:?}", summary.failed_jobs)
     };
-    assert!(key.0.starts_with("prepare-"), "{key}");
+    assert!(matches!(key, JobKey::Prepare(_)), "{key}");
     assert!(message.contains("tokenizer.json"), "{message}");
     assert!(site.options.reports.join(&sweep.name).join("report.html").exists());
-    let configuration = sweep.configurations[0].id;
-    assert!(site.layout(&sweep).summary(configuration).exists());
 }
 
 #[test]
@@ -133,12 +130,12 @@ fn a_worker_that_prepares_data_ends_at_once_when_asked() {
     let (path, _lock) = waiting_job(folder.path());
     let file: JobFile = files::read_json(&path).unwrap().unwrap();
     let mut executor = LocalExecutor::new(PROGRAM.into());
-    let (key, log) = (JobKey("prepare".to_owned()), folder.path().join("log"));
-    let start = StartJob { job: JobId(0), key: &key, file: &file, file_path: &path, log_path: &log };
+    let (key, log) = (file.work.key(), folder.path().join("log"));
+    let start = StartJob { key, file: &file, file_path: &path, log_path: &log };
     executor.start(start).unwrap();
     let reports = executor.reports().clone();
-    let next = || reports.recv_timeout(Duration::from_secs(60)).unwrap().what;
-    assert_eq!(next(), What::Said(ChildLine::Heartbeat));
-    executor.stop(JobId(0), false);
-    assert_eq!(next(), What::Ended(Exit::Interrupted));
+    let next = || reports.recv_timeout(Duration::from_secs(60)).unwrap().news;
+    assert_eq!(next(), News::Said(ChildLine::Heartbeat));
+    executor.stop(key, false);
+    assert_eq!(next(), News::Ended(Exit::Interrupted));
 }

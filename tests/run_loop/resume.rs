@@ -5,14 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam::channel::never;
 use lorasweep::disk::layout::Layout;
-use lorasweep::exec::fake::FakeExecutor;
-use lorasweep::exec::{Exit, What};
+use lorasweep::exec::{Exit, News};
 use lorasweep::record::TrialState;
-use lorasweep::record::journal::{self, Happened, Journal};
+use lorasweep::record::journal::{self, Journal};
 use lorasweep::sweep::SweepSpec;
-use lorasweep::ui::{Notice, Observer};
-use lorasweep::values::TrialId;
+use lorasweep::values::{Event, Reader, TrialId, What};
 
+use crate::fake_executor::FakeExecutor;
 use crate::support::{Site, sweep, when_training, work, write_checkpoint, write_result};
 
 /// Trials that have a result on disk.
@@ -21,12 +20,12 @@ fn results(layout: &Layout, sweep: &SweepSpec) -> Vec<TrialId> {
     ids.filter(|id| layout.result(*id).exists()).collect()
 }
 
-/// Panics at the notice of this number, as a crash of the orchestrator.
+/// Panics at the event of this number, as a crash of the orchestrator.
 struct CrashAt(usize);
 
-impl Observer for CrashAt {
-    fn observe(&mut self, notice: &Notice<'_>) {
-        assert!(self.0 > 0, "crashed on purpose at {notice:?}");
+impl Reader for CrashAt {
+    fn on(&mut self, event: &Event) {
+        assert!(self.0 > 0, "crashed on purpose at {event:?}");
         self.0 -= 1;
     }
 }
@@ -45,7 +44,7 @@ fn goes_on(site: &Site, sweep: &SweepSpec, crash: &str) {
 }
 
 #[test]
-fn a_crash_of_the_orchestrator_at_any_notice_loses_no_finished_trial() {
+fn a_crash_of_the_orchestrator_at_any_event_loses_no_finished_trial() {
     let sweep = sweep(&[1e-3, 2e-3]);
     for n in 0.. {
         let site = Site::new();
@@ -54,10 +53,10 @@ fn a_crash_of_the_orchestrator_at_any_notice_loses_no_finished_trial() {
             site.start(&sweep, &mut executor, &mut CrashAt(n), &never()).unwrap();
         }));
         if crashed.is_ok() {
-            assert!(n > 10, "the run shows {n} notices");
+            assert!(n > 10, "the run has {n} events");
             return;
         }
-        goes_on(&site, &sweep, &format!("notice {n}"));
+        goes_on(&site, &sweep, &format!("event {n}"));
     }
 }
 
@@ -65,7 +64,7 @@ fn a_crash_of_the_orchestrator_at_any_notice_loses_no_finished_trial() {
 fn any_prefix_of_the_journal_is_enough_to_go_on() {
     let (first, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
     first.run(&sweep, work);
-    let told = journal::read(&first.layout(&sweep).journal()).unwrap().entries;
+    let told = journal::read(&first.layout(&sweep).journal()).unwrap().events;
     for n in 0..=told.len() {
         // Result files may be ahead of the journal, or (a restored backup) as old as it is.
         for ahead in [true, false] {
@@ -73,15 +72,15 @@ fn any_prefix_of_the_journal_is_enough_to_go_on() {
             let layout = site.layout(&sweep);
             fs::create_dir_all(layout.run()).unwrap();
             let (mut journal, _) = Journal::open(&layout.journal()).unwrap();
-            for entry in &told[..n] {
-                journal.append(entry).unwrap();
+            for event in &told[..n] {
+                journal.append(event).unwrap();
             }
-            for entry in &told[..if ahead { told.len() } else { n }] {
-                if let Happened::TrialFinished { trial } = &entry.what {
+            for event in &told[..if ahead { told.len() } else { n }] {
+                if let What::TrialFinished { trial, .. } = &event.what {
                     write_result(&layout, *trial);
                 }
             }
-            goes_on(&site, &sweep, &format!("{n} entries, results ahead: {ahead}"));
+            goes_on(&site, &sweep, &format!("{n} events, results ahead: {ahead}"));
         }
     }
 }
@@ -120,12 +119,12 @@ fn a_damaged_checkpoint_or_result_means_starting_anew() {
         when_training(|trial, layout| {
             assert_eq!(layout.last_checkpoint(trial).exists(), trial == good);
             write_result(layout, trial);
-            vec![What::Ended(Exit::Done)]
+            vec![News::Ended(Exit::Done)]
         }),
     );
     assert_eq!((outcome.summary.done, outcome.n_trained()), (2, 2));
-    let warnings = outcome.notices.iter().filter(|notice| notice.starts_with("Warned"));
-    assert_eq!(warnings.filter(|notice| notice.contains(&bad.to_string())).count(), 1);
+    let warns = |event: &&Event| matches!(&event.what, What::Warned { message } if message.contains(&bad.to_string()));
+    assert_eq!(outcome.events.iter().filter(warns).count(), 1);
 }
 
 #[test]
@@ -144,32 +143,12 @@ fn a_changed_sweep_runs_what_is_new_and_shows_what_it_lost_apart() {
 }
 
 #[test]
-fn a_summary_that_a_crash_left_unwritten_is_written_by_the_next_run() {
+fn a_finished_run_only_brings_its_report_up_to_date() {
     let (site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
     site.run(&sweep, work);
     let again = site.run(&sweep, work);
-    assert_eq!(again.started, ["report"], "a finished run only brings its report up to date");
+    assert_eq!(again.started, ["report"]);
     assert!(again.summary.reported);
-    let missing = sweep.configurations[1].id;
-    fs::remove_file(site.layout(&sweep).summary(missing)).unwrap();
-    let mended = site.run(&sweep, work);
-    assert_eq!(mended.started, ["summarise", "report"]);
-    assert!(site.layout(&sweep).summary(missing).exists());
-}
-
-#[test]
-fn a_summary_never_outlives_what_it_tells_of() {
-    let (site, sweep) = (Site::new(), sweep(&[1e-3]));
-    site.run(&sweep, work);
-    let layout = site.layout(&sweep);
-    fs::remove_file(layout.result(sweep.trials()[0].id)).unwrap();
-    let summary = layout.summary(sweep.configurations[0].id);
-    let unseen = when_training(move |trial, layout| {
-        assert!(!summary.exists());
-        write_result(layout, trial);
-        vec![What::Ended(Exit::Done)]
-    });
-    assert_eq!(site.run(&sweep, unseen).n_trained(), 1);
 }
 
 #[test]

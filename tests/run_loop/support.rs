@@ -1,4 +1,4 @@
-//! A small sweep, children that do their work at once, and an observer that remembers.
+//! A small sweep, children that do their work at once, and a reader that remembers.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,24 +9,24 @@ use std::sync::Arc;
 use crossbeam::channel::{Receiver, never};
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
+use lorasweep::disk::lock::Lock;
 use lorasweep::error::AppError;
-use lorasweep::exec::fake::FakeExecutor;
-use lorasweep::exec::{Exit, What};
+use lorasweep::exec::{Exit, News};
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::job::{ChildLine, JobFile, Work};
-use lorasweep::plan::JobKey;
 use lorasweep::plan::pack::Limits;
-use lorasweep::record;
-use lorasweep::record::journal::Typed;
+use lorasweep::record::ledger::{Ledger, ThisRun};
+use lorasweep::record::{self, journal};
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest};
 use lorasweep::sched::Policy;
 use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
-use lorasweep::ui::{Notice, Observer};
 use lorasweep::values::{
-    ClassificationScores, Configuration, ContentHash, Cost, Device, Failure, Keep, Method, Placement,
-    Precision, Schedule, Scores, Splitting, Training, TrialId, TrialResult,
+    ClassificationScores, Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Keep, Method,
+    Placement, Precision, Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult, Typed,
 };
+
+use crate::fake_executor::FakeExecutor;
 
 /// One configuration per learning rate, two folds each, of a model from scratch.
 pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
@@ -118,7 +118,7 @@ impl Site {
     pub(crate) fn run(
         &self,
         sweep: &SweepSpec,
-        script: impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>>,
+        script: impl FnMut(JobKey, &JobFile) -> io::Result<Vec<News>>,
     ) -> Outcome {
         self.run_until(sweep, script, &never())
     }
@@ -127,27 +127,30 @@ impl Site {
     pub(crate) fn run_until(
         &self,
         sweep: &SweepSpec,
-        script: impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>>,
+        script: impl FnMut(JobKey, &JobFile) -> io::Result<Vec<News>>,
         stop: &Receiver<StopRequest>,
     ) -> Outcome {
-        let mut executor = FakeExecutor::new(script);
+        let mut executor =
+            FakeExecutor::new(script).answering(|_, _| panic!("no trial joins a pack on a CPU"));
         let mut seen = Remember::default();
         let summary = self.start(sweep, &mut executor, &mut seen, stop).unwrap();
         assert_eq!(summary.done + summary.failed + summary.left, sweep.trials().len());
-        let started = executor.finish().into_iter().map(|key| key.0).collect();
+        let started = executor.finish().iter().map(ToString::to_string).collect();
+        // A child that another test is just about to start may hold it for a moment.
+        drop(Lock::acquire(&self.layout(sweep).lock()).unwrap());
         let record = record::load(self.layout(sweep).run()).unwrap();
-        assert!(!record.live);
-        Outcome { summary, started, record, notices: seen.0 }
+        seen.agrees_with(&self.layout(sweep), sweep);
+        Outcome { summary, started, record, events: seen.events }
     }
 
     pub(crate) fn start(
         &self,
         sweep: &SweepSpec,
         executor: &mut FakeExecutor<'_>,
-        observer: &mut dyn Observer,
+        reader: &mut dyn Reader,
         stop: &Receiver<StopRequest>,
     ) -> Result<RunSummary, AppError> {
-        run::start(sweep.clone(), self.options.clone(), executor, observer, stop)
+        run::start(sweep.clone(), self.options.clone(), executor, &mut [reader], stop)
     }
 }
 
@@ -156,7 +159,7 @@ pub(crate) struct Outcome {
     pub(crate) summary: RunSummary,
     pub(crate) started: Vec<String>,
     pub(crate) record: record::RunRecord,
-    pub(crate) notices: Vec<String>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Outcome {
@@ -166,51 +169,68 @@ impl Outcome {
     }
 }
 
-/// Remembers what it was shown.
+/// Remembers what it was told, and what that adds up to.
 #[derive(Default)]
-pub(crate) struct Remember(Vec<String>);
+pub(crate) struct Remember {
+    events: Vec<Event>,
+    ledger: Ledger,
+}
 
-impl Observer for Remember {
-    fn observe(&mut self, notice: &Notice<'_>) {
-        self.0.push(format!("{notice:?}"));
+impl Reader for Remember {
+    fn on(&mut self, event: &Event) {
+        self.events.push(event.clone());
+        self.ledger.apply(event);
+    }
+}
+
+impl Remember {
+    /// Live or replayed, the ledger is the same: of every trial that was started in this run.
+    fn agrees_with(&self, layout: &Layout, sweep: &SweepSpec) {
+        let replayed = Ledger::replay(&journal::read(&layout.journal()).unwrap().events);
+        let failed = |ledger: &Ledger| ledger.failed_jobs().map(|(key, _)| key).collect::<Vec<_>>();
+        assert_eq!(failed(&self.ledger), failed(&replayed));
+        assert_eq!(
+            self.ledger.this_run,
+            ThisRun { stopped: self.ledger.this_run.stopped, ..replayed.this_run.clone() }
+        );
+        for trial in sweep.trials() {
+            let Some(live) = self.ledger.trial(trial.id).filter(|live| live.attempts > 0) else { continue };
+            assert_eq!(live.state, *replayed.state(trial.id));
+            assert!(live.attempts <= replayed.trial(trial.id).unwrap().attempts);
+        }
     }
 }
 
 /// A child that does its work at once.
-pub(crate) fn work(_key: &JobKey, file: &JobFile) -> io::Result<Vec<What>> {
+pub(crate) fn work(_key: JobKey, file: &JobFile) -> io::Result<Vec<News>> {
     let mut said = Vec::new();
     match &file.work {
         Work::Prepare(prepare) => fs::create_dir_all(Layout::store(&file.stores, prepare.store))?,
         Work::Train(pack) => {
             for trial in &pack.slots {
                 write_result(&Layout::of_run(&file.run), trial.id);
-                said.push(What::Said(ChildLine::Heartbeat));
-                said.push(What::Said(ChildLine::Finished { trial: trial.id }));
-            }
-        }
-        Work::Summarise { configurations } => {
-            for configuration in configurations {
-                files::write_json(&Layout::of_run(&file.run).summary(*configuration), &())?;
+                said.push(News::Said(ChildLine::Heartbeat));
+                said.push(News::Said(ChildLine::Finished { trial: trial.id }));
             }
         }
         Work::Report { .. } => {}
     }
-    said.push(What::Ended(Exit::Done));
+    said.push(News::Ended(Exit::Done));
     Ok(said)
 }
 
 /// A child of which only training jobs do what is given; the others do their work.
 pub(crate) fn when_training(
-    train: impl Fn(TrialId, &Layout) -> Vec<What>,
-) -> impl FnMut(&JobKey, &JobFile) -> io::Result<Vec<What>> {
+    train: impl Fn(TrialId, &Layout) -> Vec<News>,
+) -> impl FnMut(JobKey, &JobFile) -> io::Result<Vec<News>> {
     move |key, file| match &file.work {
         Work::Train(pack) => Ok(train(pack.slots[0].id, &Layout::of_run(&file.run))),
-        Work::Prepare(_) | Work::Summarise { .. } | Work::Report { .. } => work(key, file),
+        Work::Prepare(_) | Work::Report { .. } => work(key, file),
     }
 }
 
-pub(crate) fn failed(failure: Failure) -> Vec<What> {
-    vec![What::Ended(Exit::Failed(failure))]
+pub(crate) fn failed(failure: Failure) -> Vec<News> {
+    vec![News::Ended(Exit::Failed(failure))]
 }
 
 pub(crate) fn write_result(layout: &Layout, trial: TrialId) {

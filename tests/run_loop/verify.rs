@@ -4,6 +4,7 @@ use std::fs;
 
 use lorasweep::disk::lock::Lock;
 use lorasweep::record::journal;
+use lorasweep::values::What;
 use serde_json::Value;
 
 use crate::keep::{damage, finished, leave_all, lorasweep, store, write_checkpoint};
@@ -111,14 +112,18 @@ fn a_journal_damaged_in_the_middle_is_told_and_the_run_goes_on() {
     let sweep = sweep(&[1e-3, 2e-3]);
     let site = finished(&sweep);
     let layout = site.layout(&sweep);
-    let n_entries = journal::read(&layout.journal()).unwrap().entries.len();
+    let n_entries = journal::read(&layout.journal()).unwrap().events.len();
     damage(&layout.journal());
     let again = site.run(&sweep, work);
     assert_eq!((again.summary.done, again.n_trained()), (4, 0));
-    let warned = again.notices.iter().find(|notice| notice.contains("journal is damaged")).unwrap();
+    let warned = again.events.iter().find_map(|event| {
+        let What::Warned { message } = &event.what else { return None };
+        message.contains("journal is damaged").then_some(message)
+    });
+    let warned = warned.unwrap();
     assert!(warned.contains("journal.damaged-1"), "{warned}");
     assert!(layout.run().join("journal.damaged-1").is_file());
-    assert!(journal::read(&layout.journal()).unwrap().entries.len() < n_entries);
+    assert!(journal::read(&layout.journal()).unwrap().events.len() < n_entries);
     assert_eq!(findings(&site, &sweep, 0), []);
 }
 

@@ -18,7 +18,12 @@ fn a_base_model_is_judged_once_and_trains_nothing() {
         // Whether it is asked to stop makes no difference: there is no step after which it could.
         let (ended, lines) = bench.attempt(&trials, true);
         assert_eq!(ended, Ok(Ended::Finished));
-        assert_eq!(lines, trials.each_ref().map(|trial| ChildLine::Finished { trial: trial.id }));
+        let evaluated = trials.each_ref().map(|trial| {
+            let scores = bench.result(trial).validation;
+            ChildLine::Evaluated { trial: trial.id, step: 0, scores }
+        });
+        let finished = trials.each_ref().map(|trial| ChildLine::Finished { trial: trial.id });
+        assert_eq!(lines, [evaluated, finished].concat());
         for trial in &trials {
             let result = bench.result(trial);
             assert_eq!([result.steps, result.kept_step, result.trainable_params], [0; 3]);

@@ -81,6 +81,7 @@ fn a_trial_joins_where_its_checkpoint_stands() {
             ChildLine::Progress(progress) if progress.trial == trial.id => Some(progress.step),
             ChildLine::Progress(_)
             | ChildLine::Heartbeat
+            | ChildLine::Evaluated { .. }
             | ChildLine::Joined { .. }
             | ChildLine::Finished { .. }
             | ChildLine::Failed { .. }

@@ -1,9 +1,12 @@
 //! Owns the bytes of a journal: entries to frames and back. Pure; knows no file.
 //!
 //! A first line names the version. Then come frames: payload length (u32, little endian), CRC-32 of
-//! length and payload, payload (one [`Entry`] as JSON).
+//! length and payload, payload (one [`Event`] as JSON).
 
-use super::{Entry, Replay};
+use serde::Deserialize;
+
+use super::Replay;
+use crate::values::Event;
 
 /// The version that is written; it changes with the meaning of what follows the first line.
 pub(super) const VERSION: u64 = 1;
@@ -31,10 +34,10 @@ pub(super) enum Broken {
     Entry { offset: usize, message: String },
 }
 
-/// The frame of an entry.
-pub(super) fn of(entry: &Entry) -> Vec<u8> {
-    let payload = serde_json::to_vec(entry).expect("entries are plain structs with string keys");
-    let length = u32::try_from(payload.len()).expect("an entry is far below 4 GiB").to_le_bytes();
+/// The frame of an event.
+pub(super) fn of(event: &Event) -> Vec<u8> {
+    let payload = serde_json::to_vec(event).expect("events are plain structs with string keys");
+    let length = u32::try_from(payload.len()).expect("an event is far below 4 GiB").to_le_bytes();
     let mut frame = Vec::with_capacity(FRAME + payload.len());
     frame.extend(length);
     frame.extend(checksum(length, &payload).to_le_bytes());
@@ -42,7 +45,7 @@ pub(super) fn of(entry: &Entry) -> Vec<u8> {
     frame
 }
 
-/// The entries of a journal, as far as its frames are whole.
+/// The events of a journal, as far as its frames are whole.
 pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Broken> {
     if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
         return Ok(Replay { dropped_bytes: bytes.len(), ..Replay::default() });
@@ -50,16 +53,33 @@ pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Broken> {
     if !bytes.starts_with(HEADER) {
         return Err(version(bytes).map_or(Broken::Header, |found| Broken::Version { found }));
     }
-    let mut entries = Vec::new();
+    let mut events = Vec::new();
     let mut offset = HEADER.len();
     while let Some(payload) = whole(&bytes[offset..]) {
-        let entry = serde_json::from_slice(payload);
-        entries.push(entry.map_err(|error| Broken::Entry { offset, message: error.to_string() })?);
+        match serde_json::from_slice(payload) {
+            Ok(event) => events.push(event),
+            Err(_) if is_of_retired_job(payload) => {}
+            Err(error) => return Err(Broken::Entry { offset, message: error.to_string() }),
+        }
         offset += FRAME + payload.len();
     }
     let rest = &bytes[offset..];
     let (dropped_bytes, dropped_entries) = (rest.len(), count(rest));
-    Ok(Replay { entries, kept_bytes: offset, dropped_bytes, dropped_entries, aside: None })
+    Ok(Replay { events, kept_bytes: offset, dropped_bytes, dropped_entries, aside: None })
+}
+
+/// Whether a payload tells of a kind of job that versions before this one had: one that wrote a summary
+/// of each configuration. Nothing depends on it.
+fn is_of_retired_job(payload: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Keyed {
+        what: Key,
+    }
+    #[derive(Deserialize)]
+    struct Key {
+        key: String,
+    }
+    serde_json::from_slice::<Keyed>(payload).is_ok_and(|keyed| keyed.what.key == "summarise")
 }
 
 /// The version that a first line names.

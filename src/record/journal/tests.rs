@@ -1,48 +1,50 @@
+use jiff::Timestamp;
+
 use super::*;
-use crate::record::history::History;
-use crate::values::Device;
+use crate::record::ledger::Ledger;
+use crate::values::{Device, Failure, JobKey, Placement, TrialId, Typed, What};
 
 /// A journal as runs write it: a failure and a second attempt, a crash, another run, an end.
-fn entries() -> Vec<Entry> {
-    let key = JobKey("train-00000000000000ab".to_owned());
-    let report = JobKey("report".to_owned());
+fn entries() -> Vec<Event> {
+    let key = JobKey::Train("00000000000000ab".parse().unwrap());
+    let report = JobKey::Report;
     let [ab, cd] = ["00000000000000ab", "00000000000000cd"].map(|id| id.parse::<TrialId>().unwrap());
     let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
-    let started = || Happened::RunStarted {
+    let started = || What::RunStarted {
         pid: 7,
         host: "höst".to_owned(),
         version: "0.1.0".to_owned(),
         typed: Typed { folder: "/a b".into(), words: vec!["run".to_owned(), "b.yaml".to_owned()] },
     };
-    let launching = |key: &JobKey, attempt, trials| Happened::JobLaunching {
-        key: key.clone(),
+    let launching = |key: JobKey, attempt, trials| What::JobLaunching {
+        key,
         attempt,
         placement: placement.clone(),
         trials,
     };
     let happened = [
         started(),
-        launching(&key, 1, vec![ab, cd]),
-        Happened::JobStarted { key: key.clone(), pid: 8 },
-        Happened::TrialFinished { trial: ab },
-        Happened::JobFailed { key: key.clone(), failure: Failure::OutOfMemory },
-        launching(&key, 2, vec![cd]),
-        Happened::JobStarted { key: key.clone(), pid: 9 },
+        launching(key, 1, vec![ab, cd]),
+        What::JobStarted { key, pid: 8 },
+        What::TrialFinished { trial: ab, result: None },
+        What::JobFailed { key, failure: Failure::OutOfMemory },
+        launching(key, 2, vec![cd]),
+        What::JobStarted { key, pid: 9 },
         started(),
-        launching(&key, 1, vec![cd]),
-        Happened::TrialJoining { key: key.clone(), trial: ab },
-        Happened::TrialReturned { key: key.clone(), trial: ab },
-        Happened::TrialFailed { trial: cd, failure: Failure::Diverged { step: 3 } },
-        Happened::JobFinished { key },
-        launching(&report, 1, vec![]),
-        Happened::JobInterrupted { key: report },
-        Happened::RunEnded,
+        launching(key, 1, vec![cd]),
+        What::TrialJoining { key, trial: ab },
+        What::TrialReturned { key, trial: ab },
+        What::TrialFailed { trial: cd, failure: Failure::Diverged { step: 3 } },
+        What::JobFinished { key },
+        launching(report, 1, vec![]),
+        What::JobInterrupted { key: report },
+        What::RunEnded { done: 1, failed: 1, left: 0, elapsed_s: 14.0 },
     ];
     let at = |second| Timestamp::from_second(second).unwrap();
-    (1..).zip(happened).map(|(second, what)| Entry { at: at(second), what }).collect()
+    (1..).zip(happened).map(|(second, what)| Event { at: at(second), what }).collect()
 }
 
-fn bytes(entries: &[Entry]) -> Vec<u8> {
+fn bytes(entries: &[Event]) -> Vec<u8> {
     HEADER.iter().copied().chain(entries.iter().flat_map(frame::of)).collect()
 }
 
@@ -52,11 +54,11 @@ fn what_is_appended_is_read_back_over_several_openings() {
     let path = folder.path().join("journal");
     for (n, entry) in entries().iter().enumerate() {
         let (mut journal, replay) = Journal::open(&path).unwrap();
-        assert_eq!(replay.entries, entries()[..n]);
+        assert_eq!(replay.events, entries()[..n]);
         assert_eq!(replay.dropped(), None);
         journal.append(entry).unwrap();
     }
-    assert_eq!(read(&path).unwrap().entries, entries());
+    assert_eq!(read(&path).unwrap().events, entries());
 }
 
 #[test]
@@ -64,11 +66,11 @@ fn every_prefix_replays_and_reports_its_torn_tail() {
     let whole = bytes(&entries());
     for length in 0..=whole.len() {
         let replay = frame::replay(&whole[..length]).unwrap();
-        assert_eq!(replay.entries, entries()[..replay.entries.len()]);
+        assert_eq!(replay.events, entries()[..replay.events.len()]);
         assert_eq!(replay.kept_bytes + replay.dropped_bytes, length);
         assert_eq!(replay.dropped_entries, 0);
         assert_eq!(replay.dropped().is_some(), replay.dropped_bytes > 0);
-        let again = bytes(&replay.entries);
+        let again = bytes(&replay.events);
         assert_eq!(replay.kept_bytes, if length < HEADER.len() { 0 } else { again.len() });
     }
 }
@@ -79,7 +81,7 @@ fn every_prefix_replays_and_reports_its_torn_tail() {
 fn every_damaged_byte_is_reported_and_what_stood_before_it_is_kept() {
     let entries = entries();
     let whole = bytes(&entries);
-    let histories: Vec<History> = (0..=entries.len()).map(|n| History::of(&entries[..n])).collect();
+    let histories: Vec<Ledger> = (0..=entries.len()).map(|n| Ledger::replay(&entries[..n])).collect();
     let ends: Vec<usize> = (0..=entries.len()).map(|n| bytes(&entries[..n]).len()).collect();
     for position in 0..whole.len() {
         let flips = (0..8).map(|bit| 1 << bit).chain([0xff, whole[position]]);
@@ -89,11 +91,11 @@ fn every_damaged_byte_is_reported_and_what_stood_before_it_is_kept() {
             match frame::replay(&damaged) {
                 Ok(replay) => {
                     let n = ends.partition_point(|end| *end <= position) - 1;
-                    assert_eq!((replay.entries.len(), replay.kept_bytes), (n, ends[n]));
+                    assert_eq!((replay.events.len(), replay.kept_bytes), (n, ends[n]));
                     assert_eq!(replay.dropped_bytes, whole.len() - ends[n]);
                     assert_eq!(replay.dropped_entries, entries.len() - n - 1, "byte {position}");
                     assert!(replay.dropped().is_some());
-                    assert_eq!(History::of(&replay.entries), histories[n]);
+                    assert_eq!(Ledger::replay(&replay.events), histories[n]);
                 }
                 Err(Broken::Header | Broken::Version { .. }) => assert!(position < HEADER.len()),
                 Err(Broken::Entry { offset, message }) => panic!("byte {position}: {offset}: {message}"),
@@ -114,7 +116,7 @@ fn a_torn_tail_is_cut_before_going_on() {
         journal.append(last).unwrap();
         let now = read(&path).unwrap();
         assert_eq!(now.dropped_bytes, 0);
-        assert_eq!(now.entries.split_last().unwrap(), (last, &replay.entries[..]));
+        assert_eq!(now.events.split_last().unwrap(), (last, &replay.events[..]));
         assert_eq!(replay.aside, None);
     }
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
@@ -135,7 +137,7 @@ fn a_journal_damaged_in_the_middle_is_kept_aside() {
         let aside = replay.aside.unwrap();
         assert_eq!(aside, folder.path().join(format!("journal.damaged-{n}")));
         assert_eq!(fs::read(aside).unwrap(), damaged);
-        assert_eq!(read(&path).unwrap().entries, entries()[..4]);
+        assert_eq!(read(&path).unwrap().events, entries()[..4]);
     }
 }
 
@@ -152,7 +154,7 @@ fn what_a_failed_append_left_is_overwritten_by_the_next() {
         journal.file.write_all_at(&torn[..length], journal.end).unwrap();
         journal.append(&entries[2]).unwrap();
     }
-    let kept = read(&path).unwrap().entries;
+    let kept = read(&path).unwrap().events;
     assert_eq!(kept.len(), 1 + torn.len());
     assert!(kept[1..].iter().all(|entry| *entry == entries[2]));
 }

@@ -10,9 +10,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::cost::Estimate;
 use crate::job::Pack;
-use crate::plan::{Job, JobGraph, JobKey, example};
-use crate::sched::{Event, Policy};
-use crate::values::{ContentHash, Failure, Method, Placement};
+use crate::plan::{Job, JobGraph, example};
+use crate::sched::{GraphEvent, Policy};
+use crate::values::{ContentHash, Failure, JobKey, Method, Placement};
 
 const POLICY: Policy = Policy { attempts: 3, ..Policy::ONCE };
 
@@ -24,8 +24,8 @@ fn graph(packs: &[usize], methods: &[Method]) -> JobGraph {
 
 const EPOCHS: [f64; 3] = [1.0, 2.0, 3.0];
 
-/// The same with other epochs and seeds. The larger a pack, the longer; with a summary of the
-/// first, one of all, and a report.
+/// The same with other epochs and seeds. The larger a pack, the longer; with a report on the
+/// first, one on all, and one that needs both.
 fn graph_of(packs: &[usize], methods: &[Method], point: impl Fn(usize) -> (f64, u64)) -> JobGraph {
     let n: usize = packs.iter().sum();
     let points = (0..n.div_ceil(2)).map(|n| (methods[n % methods.len()].clone(), point(n).0, point(n).1));
@@ -36,18 +36,19 @@ fn graph_of(packs: &[usize], methods: &[Method], point: impl Fn(usize) -> (f64, 
     let mut trains = Vec::new();
     for n in packs {
         let slots: Vec<Trial> = trials.by_ref().take(*n).collect();
-        let key = JobKey::training(&slots);
+        let key = JobKey::Train(slots[0].id);
         let (task, model, store) = (Arc::clone(&task), Arc::clone(&model), ContentHash::of_bytes(b""));
         let estimate = Estimate { duration: Duration::from_secs(slots.len() as u64), ..Estimate::default() };
         let work = Work::Train(Box::new(Pack { task, model, store, slots }));
         trains.push(graph.push(Job { key, work, needs: Vec::new(), estimate }));
     }
-    let mut push = |key: &str, work, needs| {
-        graph.push(Job { key: JobKey(key.to_owned()), work, needs, estimate: Estimate::default() })
+    let mut push = |needs| {
+        let work = Work::Report { folder: PathBuf::new() };
+        graph.push(Job { key: JobKey::Report, work, needs, estimate: Estimate::default() })
     };
-    let first = push("summarise-first", Work::Summarise { configurations: Vec::new() }, trains[..1].to_vec());
-    let all = push("summarise", Work::Summarise { configurations: Vec::new() }, trains.clone());
-    push("report", Work::Report { folder: PathBuf::new() }, vec![first, all]);
+    let first = push(trains[..1].to_vec());
+    let all = push(trains.clone());
+    push(vec![first, all]);
     graph
 }
 
@@ -57,10 +58,10 @@ fn gpus(n: usize) -> Vec<Placement> {
 
 /// Children on GPUs that do in turn what random numbers say, and everything that must hold meanwhile.
 struct Machine {
-    scheduler: Scheduler,
+    scheduler: GraphScheduler,
     places: usize,
     children: BTreeMap<JobId, Child>,
-    events: VecDeque<Event>,
+    events: VecDeque<GraphEvent>,
     fates: BTreeSet<TrialId>,
     joins: usize,
     ended: bool,
@@ -78,12 +79,12 @@ struct Child {
 
 impl Machine {
     fn new(graph: JobGraph, places: usize) -> Self {
-        let scheduler = Scheduler::new(graph, gpus(places), POLICY);
+        let scheduler = GraphScheduler::new(graph, gpus(places), POLICY);
         Self {
             scheduler,
             places,
             children: BTreeMap::new(),
-            events: VecDeque::from([Event::RunStarted]),
+            events: VecDeque::from([GraphEvent::RunStarted]),
             fates: BTreeSet::new(),
             joins: 0,
             ended: false,
@@ -93,7 +94,7 @@ impl Machine {
     /// Delivers what happened, and what follows from that.
     fn settle(&mut self) {
         while let Some(event) = self.events.pop_front() {
-            if let Event::JobFinished { job } | Event::JobFailed { job, .. } = &event {
+            if let GraphEvent::JobFinished { job } | GraphEvent::JobFailed { job, .. } = &event {
                 self.children.remove(job);
             }
             for action in self.scheduler.step(SystemTime::UNIX_EPOCH, &event) {
@@ -103,27 +104,30 @@ impl Machine {
         }
     }
 
-    fn act(&mut self, action: &Action) {
+    fn act(&mut self, action: &GraphAction) {
         match action {
-            Action::Launch { job, .. } => {
+            GraphAction::Launch { job, .. } => {
                 let trials = self.scheduler.graph().job(*job).trials();
                 let open: Vec<_> = trials.into_iter().filter(|trial| !self.fates.contains(trial)).collect();
                 let child = Child { slots: open.len(), open, told: Vec::new(), gone: false };
                 assert!(self.children.insert(*job, child).is_none(), "{job:?} runs already");
-                self.events.push_back(Event::JobStarted { job: *job });
+                self.events.push_back(GraphEvent::JobStarted { job: *job });
             }
-            Action::Join { job, trial } => {
+            GraphAction::Join { job, trial } => {
                 let child = self.children.get_mut(job).expect("it runs");
                 assert!(!child.open.contains(trial) && !self.fates.contains(trial));
                 if child.gone {
-                    return self.events.push_front(Event::TrialReturned { job: *job, trial: *trial });
+                    return self.events.push_front(GraphEvent::TrialReturned { job: *job, trial: *trial });
                 }
                 child.told.push(*trial);
                 assert!(child.open.len() + child.told.len() <= child.slots, "it is full");
                 self.joins += 1;
             }
-            Action::End => self.ended = true,
-            Action::Stop { .. } | Action::CutShort { .. } | Action::Retire { .. } | Action::WakeAt { .. } => {
+            GraphAction::End => self.ended = true,
+            GraphAction::Stop { .. }
+            | GraphAction::CutShort { .. }
+            | GraphAction::Retire { .. }
+            | GraphAction::WakeAt { .. } => {
                 panic!("{action:?}")
             }
         }
@@ -148,9 +152,9 @@ impl Machine {
                 assert!(self.fates.insert(trial), "{trial} was trained twice");
                 let failed = pick.is_multiple_of(7);
                 let event = if failed {
-                    Event::TrialFailed { job, trial }
+                    GraphEvent::TrialFailed { job, trial }
                 } else {
-                    Event::TrialFinished { job, trial }
+                    GraphEvent::TrialFinished { job, trial }
                 };
                 self.events.push_back(event);
                 if dies {
@@ -163,12 +167,12 @@ impl Machine {
 
     fn end(&mut self, job: JobId, dies: bool) {
         let told = self.children.get(&job).map(|child| child.told.clone()).unwrap_or_default();
-        self.events.extend(told.into_iter().map(|trial| Event::TrialReturned { job, trial }));
+        self.events.extend(told.into_iter().map(|trial| GraphEvent::TrialReturned { job, trial }));
         let failure = Failure::Killed { signal: 9 };
         self.events.push_back(if dies {
-            Event::JobFailed { job, failure }
+            GraphEvent::JobFailed { job, failure }
         } else {
-            Event::JobFinished { job }
+            GraphEvent::JobFinished { job }
         });
     }
 
@@ -245,21 +249,21 @@ fn many_packs_join_a_few() {
     assert!(machine.joins > 40, "{}", machine.joins);
 }
 
-fn step(scheduler: &mut Scheduler, event: &Event) -> Vec<Action> {
+fn step(scheduler: &mut GraphScheduler, event: &GraphEvent) -> Vec<GraphAction> {
     scheduler.step(SystemTime::UNIX_EPOCH, event)
 }
 
 /// Its first job is at work; the others wait.
-fn at_work(graph: JobGraph, places: Vec<Placement>, policy: Policy) -> Scheduler {
-    let mut scheduler = Scheduler::new(graph, places, policy);
-    step(&mut scheduler, &Event::RunStarted);
-    step(&mut scheduler, &Event::JobStarted { job: JobId(0) });
+fn at_work(graph: JobGraph, places: Vec<Placement>, policy: Policy) -> GraphScheduler {
+    let mut scheduler = GraphScheduler::new(graph, places, policy);
+    step(&mut scheduler, &GraphEvent::RunStarted);
+    step(&mut scheduler, &GraphEvent::JobStarted { job: JobId(0) });
     scheduler
 }
 
-fn finished(scheduler: &Scheduler, slot: usize) -> Event {
+fn finished(scheduler: &GraphScheduler, slot: usize) -> GraphEvent {
     let job = JobId(0);
-    Event::TrialFinished { job, trial: scheduler.graph().job(job).trials()[slot] }
+    GraphEvent::TrialFinished { job, trial: scheduler.graph().job(job).trials()[slot] }
 }
 
 #[test]
@@ -268,11 +272,11 @@ fn a_job_whose_trials_all_joined_is_over_and_who_needed_it_needs_the_pack() {
     let [running, waiting] = [JobId(0), JobId(1)];
     let [first, second] = scheduler.graph().job(waiting).trials()[..] else { panic!("two trials") };
     let event = finished(&scheduler, 0);
-    assert_eq!(step(&mut scheduler, &event), [Action::Join { job: running, trial: second }]);
+    assert_eq!(step(&mut scheduler, &event), [GraphAction::Join { job: running, trial: second }]);
     assert_eq!(*scheduler.state(waiting), JobState::Ready);
     assert_eq!(scheduler.graph().job(waiting).estimate.duration, Duration::from_secs(1));
     let event = finished(&scheduler, 1);
-    assert_eq!(step(&mut scheduler, &event), [Action::Join { job: running, trial: first }]);
+    assert_eq!(step(&mut scheduler, &event), [GraphAction::Join { job: running, trial: first }]);
     assert_eq!(*scheduler.state(waiting), JobState::Replaced { by: vec![running] });
     assert_eq!(scheduler.graph().job(running).estimate.duration, Duration::from_secs(5));
     let key = &scheduler.graph().job(running).key;
@@ -282,23 +286,23 @@ fn a_job_whose_trials_all_joined_is_over_and_who_needed_it_needs_the_pack() {
         let event = finished(&scheduler, slot);
         assert_eq!(step(&mut scheduler, &event), []);
     }
-    let last = step(&mut scheduler, &Event::JobFinished { job: running });
-    assert!(matches!(last[..], [Action::Launch { job: JobId(2), .. }]), "{last:?}");
+    let last = step(&mut scheduler, &GraphEvent::JobFinished { job: running });
+    assert!(matches!(last[..], [GraphAction::Launch { job: JobId(2), .. }]), "{last:?}");
 }
 
 #[test]
 fn a_trial_that_comes_back_waits_in_a_job_of_its_own() {
     let mut scheduler = at_work(graph(&[3, 1], &[example::lora(8)]), gpus(1), POLICY);
     let event = finished(&scheduler, 0);
-    let [Action::Join { job, trial }] = step(&mut scheduler, &event)[..] else { panic!("nobody joins") };
+    let [GraphAction::Join { job, trial }] = step(&mut scheduler, &event)[..] else { panic!("nobody joins") };
     for slot in [1, 2] {
         let event = finished(&scheduler, slot);
         assert_eq!(step(&mut scheduler, &event), []);
     }
-    assert_eq!(step(&mut scheduler, &Event::TrialReturned { job, trial }), []);
-    assert_eq!(step(&mut scheduler, &Event::TrialReturned { job, trial }), [], "it is back already");
-    let [Action::Launch { job: again, attempt: 1, .. }, ..] =
-        step(&mut scheduler, &Event::JobFinished { job })[..]
+    assert_eq!(step(&mut scheduler, &GraphEvent::TrialReturned { job, trial }), []);
+    assert_eq!(step(&mut scheduler, &GraphEvent::TrialReturned { job, trial }), [], "it is back already");
+    let [GraphAction::Launch { job: again, attempt: 1, .. }, ..] =
+        step(&mut scheduler, &GraphEvent::JobFinished { job })[..]
     else {
         panic!("it does not start")
     };
@@ -307,9 +311,13 @@ fn a_trial_that_comes_back_waits_in_a_job_of_its_own() {
 }
 
 /// What follows when a trial of the first job ends.
-fn after(mut scheduler: Scheduler, slot: usize, failed: bool) -> Vec<Action> {
+fn after(mut scheduler: GraphScheduler, slot: usize, failed: bool) -> Vec<GraphAction> {
     let (job, trial) = (JobId(0), scheduler.graph().job(JobId(0)).trials()[slot]);
-    let event = if failed { Event::TrialFailed { job, trial } } else { Event::TrialFinished { job, trial } };
+    let event = if failed {
+        GraphEvent::TrialFailed { job, trial }
+    } else {
+        GraphEvent::TrialFinished { job, trial }
+    };
     step(&mut scheduler, &event)
 }
 
@@ -353,14 +361,17 @@ fn who_joins_and_who_waits() {
     ];
     for (why, graph, places, slot, failed, joins) in cases {
         let actions = after(at_work(graph, places, POLICY), slot, failed);
-        assert_eq!(matches!(actions[..], [Action::Join { .. }]), joins, "{why}: {actions:?}");
+        assert_eq!(matches!(actions[..], [GraphAction::Join { .. }]), joins, "{why}: {actions:?}");
     }
     let mut failed_before = at_work(graph(&[4, 4], &[example::lora(8)]), gpus(1), POLICY);
-    step(&mut failed_before, &Event::JobFailed { job: JobId(0), failure: Failure::Killed { signal: 9 } });
-    step(&mut failed_before, &Event::JobStarted { job: JobId(0) });
+    step(
+        &mut failed_before,
+        &GraphEvent::JobFailed { job: JobId(0), failure: Failure::Killed { signal: 9 } },
+    );
+    step(&mut failed_before, &GraphEvent::JobStarted { job: JobId(0) });
     assert_eq!(after(failed_before, 0, false), []);
     let mut ending = at_work(graph(&[4, 4], &[example::lora(8)]), gpus(1), POLICY);
-    step(&mut ending, &Event::StopRequested { force: false });
+    step(&mut ending, &GraphEvent::StopRequested { force: false });
     assert_eq!(after(ending, 0, false), []);
 }
 
@@ -371,6 +382,6 @@ fn a_pack_has_more_time_with_every_trial_that_joins() {
     let event = finished(&scheduler, 0);
     let at = SystemTime::UNIX_EPOCH + Duration::from_secs(240);
     assert!(
-        matches!(step(&mut scheduler, &event)[..], [Action::Join { .. }, Action::WakeAt { at: then }] if then == at)
+        matches!(step(&mut scheduler, &event)[..], [GraphAction::Join { .. }, GraphAction::WakeAt { at: then }] if then == at)
     );
 }

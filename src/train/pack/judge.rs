@@ -71,6 +71,9 @@ impl Trainer<'_> {
         let step = slot.state.step;
         slot.state.latest = Some((step, scores));
         slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(failed)?;
+        let trial = slot.trial.id;
+        (self.context.say)(ChildLine::Evaluated { trial, step, scores });
+        let slot = self.slot(seat);
         let by = slot.trial.configuration.training.keep_by;
         let (metric, score) = scores.selecting(by);
         let better = |best: Scores| metric.better(score, best.selecting(by).1);

@@ -15,7 +15,7 @@ use crate::data::store::{PartView, TokenStore};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::families::{Architecture, Head, Weights};
-use crate::job::{ChildLine, Pack, Progress};
+use crate::job::{ChildLine, Pack};
 use crate::model::build::{self, Base, Start};
 use crate::model::params::{Params, index};
 use crate::model::pass::{Pass, Stream};
@@ -28,7 +28,7 @@ use crate::train::objective::{backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
-use crate::values::{Failure, Method, MetricLine, Part, Trial};
+use crate::values::{Failure, Method, MetricLine, Part, Progress, Trial};
 
 /// Writing checkpoints may take this share of the time, unless the user wishes otherwise.
 const CHECKPOINT_SHARE: f64 = 0.02;

@@ -1,0 +1,363 @@
+//! Owns what the events of a run add up to: the one ledger of its trials and jobs, live or replayed. Pure.
+//!
+//! The loop, `status`, `explain` and the live display all read this fold. What files tell (a result that
+//! is in place, a lock that is held) is added by [`super::load`] and by the decision of what is left to do.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use jiff::Timestamp;
+
+use crate::values::{
+    Device, Event, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId, Typed, What,
+};
+
+/// What the events so far add up to.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Ledger {
+    /// What the user typed to start the run the last time.
+    pub typed: Typed,
+    /// When the run was first started.
+    pub started_at: Option<Timestamp>,
+    /// When the last thing happened.
+    pub updated_at: Option<Timestamp>,
+    /// What only the latest start of the run has to do with.
+    pub this_run: ThisRun,
+    /// The trials that were ever started, or that are known to be done.
+    trials: BTreeMap<TrialId, Standing>,
+    /// Jobs that were launched and have not ended.
+    jobs: BTreeMap<JobKey, RunningJob>,
+    /// Jobs whose last attempt failed.
+    failed_jobs: BTreeMap<JobKey, Failure>,
+    total: usize,
+    done: usize,
+    failed: usize,
+}
+
+/// What only the latest start of a run has to do with.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct ThisRun {
+    /// The user asked it to end.
+    pub stopped: bool,
+    /// The report was written.
+    pub reported: bool,
+    /// Devices that got no more jobs, since they failed.
+    pub retired: Vec<Device>,
+    /// Why files could no longer be written, where that ended it.
+    pub unwritable: Option<String>,
+}
+
+/// What is known of a trial.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Standing {
+    /// How often it was started.
+    pub attempts: u32,
+    /// Where it stands.
+    pub state: TrialState,
+    /// How far it is, in a run that is followed.
+    pub progress: Option<Progress>,
+    /// Its evaluations on the validation rows, in step order, in a run that is followed.
+    pub evaluations: Vec<(u64, Scores)>,
+}
+
+/// Where a trial stands.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub enum TrialState {
+    /// Not started yet, or just about to be.
+    #[default]
+    Waiting,
+    /// Training now.
+    Running {
+        /// Where.
+        placement: Placement,
+        /// Process id of its child.
+        pid: u32,
+    },
+    /// Started, not finished, and no process works on it now.
+    Interrupted,
+    /// Finished, with a result.
+    Done,
+    /// Failed, and not to be tried again unless asked.
+    Failed {
+        /// Why.
+        failure: Failure,
+    },
+}
+
+impl TrialState {
+    /// The state's name in tables and data.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running { .. } => "running",
+            Self::Interrupted => "interrupted",
+            Self::Done => "done",
+            Self::Failed { .. } => "failed",
+        }
+    }
+
+    /// Whether the trial has its fate: it is done, or failed for good.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        match self {
+            Self::Done | Self::Failed { .. } => true,
+            Self::Waiting | Self::Running { .. } | Self::Interrupted => false,
+        }
+    }
+}
+
+/// A job that was launched and has not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunningJob {
+    /// Where it runs.
+    pub placement: Placement,
+    /// Process id of its child, once that is up.
+    pub pid: Option<u32>,
+    /// All trials that it was given, in that order; none for work other than training.
+    pub trials: Vec<TrialId>,
+    /// Those of them that it was given while it ran, and has not taken yet.
+    pub joining: BTreeSet<TrialId>,
+    /// The trial that was last heard of.
+    pub latest: Option<TrialId>,
+}
+
+impl Ledger {
+    /// What these events add up to.
+    #[must_use]
+    pub fn replay(events: &[Event]) -> Self {
+        let mut ledger = Self::default();
+        events.iter().for_each(|event| ledger.apply(event));
+        ledger
+    }
+
+    /// Takes in one event.
+    pub fn apply(&mut self, event: &Event) {
+        self.updated_at = Some(event.at);
+        match &event.what {
+            What::RunStarted { typed, .. } => {
+                self.typed = typed.clone();
+                self.started_at.get_or_insert(event.at);
+                self.this_run = ThisRun::default();
+                self.failed_jobs.clear();
+                self.interrupt_all();
+            }
+            What::RunPlanned { trials, done, todo, .. } => self.plan(trials, done, todo),
+            What::JobLaunching { key, placement, trials, .. } => self.launch(*key, placement, trials),
+            What::JobStarted { key, pid } => self.start(*key, *pid),
+            What::TrialJoining { key, trial } => self.join(*key, *trial),
+            What::TrialJoined { key, trial } => {
+                if let Some(job) = self.jobs.get_mut(key) {
+                    job.joining.remove(trial);
+                }
+            }
+            What::TrialReturned { key, trial } => self.take_back(*key, *trial),
+            What::TrialProgressed { key, progress } => self.progress(*key, progress),
+            What::TrialEvaluated { trial, step, scores } => {
+                let evaluations = &mut self.trials.entry(*trial).or_default().evaluations;
+                // A resumed trial repeats steps, and its last word counts.
+                evaluations.retain(|(earlier, _)| earlier < step);
+                evaluations.push((*step, scores.clone()));
+            }
+            What::TrialFinished { trial, .. } => self.set(*trial, TrialState::Done),
+            What::TrialFailed { trial, failure } => {
+                self.set(*trial, TrialState::Failed { failure: failure.clone() });
+            }
+            What::JobFinished { key } => {
+                self.this_run.reported |= *key == JobKey::Report;
+                self.end(*key);
+            }
+            What::JobInterrupted { key } => self.end(*key),
+            What::JobFailed { key, failure } => {
+                if let Failure::Unwritable { message } = failure {
+                    self.this_run.unwritable.get_or_insert_with(|| message.clone());
+                }
+                self.failed_jobs.insert(*key, failure.clone());
+                self.end(*key);
+            }
+            What::DeviceRetired { device } => self.this_run.retired.push(*device),
+            What::StopRequested { .. } => self.this_run.stopped = true,
+            What::RunEnded { .. } => self.interrupt_all(),
+            What::Forecast { .. } | What::Warned { .. } | What::Woke => {}
+        }
+    }
+
+    /// From here on the ledger is of the sweep's trials alone.
+    fn plan(&mut self, trials: &[Trial], done: &[TrialId], todo: &[TrialId]) {
+        let planned: HashSet<TrialId> = trials.iter().map(|trial| trial.id).collect();
+        self.trials.retain(|id, _| planned.contains(id));
+        (self.total, self.done, self.failed) = (trials.len(), 0, 0);
+        for standing in self.trials.values() {
+            match standing.state {
+                TrialState::Done => self.done += 1,
+                TrialState::Failed { .. } => self.failed += 1,
+                TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted => {}
+            }
+        }
+        // A result can be in place that no event tells of, and one can be lost again.
+        done.iter().for_each(|id| self.set(*id, TrialState::Done));
+        for id in todo {
+            if self.state(*id).is_settled() {
+                self.set(*id, TrialState::Interrupted);
+            }
+        }
+    }
+
+    fn launch(&mut self, key: JobKey, placement: &Placement, trials: &[TrialId]) {
+        self.failed_jobs.remove(&key);
+        let job = RunningJob {
+            placement: placement.clone(),
+            pid: None,
+            trials: trials.to_vec(),
+            joining: BTreeSet::new(),
+            latest: None,
+        };
+        self.jobs.insert(key, job);
+        trials.iter().for_each(|trial| self.attempt(*trial, TrialState::Waiting));
+    }
+
+    fn attempt(&mut self, trial: TrialId, state: TrialState) {
+        self.set(trial, state);
+        self.trials.entry(trial).or_default().attempts += 1;
+    }
+
+    fn start(&mut self, key: JobKey, pid: u32) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        job.pid = Some(pid);
+        let (placement, trials) = (job.placement.clone(), job.trials.clone());
+        for trial in trials {
+            if self.state(trial) == &TrialState::Waiting {
+                self.set(trial, TrialState::Running { placement: placement.clone(), pid });
+            }
+        }
+    }
+
+    fn join(&mut self, key: JobKey, trial: TrialId) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        job.trials.push(trial);
+        job.joining.insert(trial);
+        let placement = job.placement.clone();
+        let state = job.pid.map_or(TrialState::Waiting, |pid| TrialState::Running { placement, pid });
+        self.attempt(trial, state);
+    }
+
+    /// What was never begun is no attempt.
+    fn take_back(&mut self, key: JobKey, trial: TrialId) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        if !job.trials.contains(&trial) {
+            return;
+        }
+        job.trials.retain(|other| *other != trial);
+        job.joining.remove(&trial);
+        self.set(trial, TrialState::Interrupted);
+        if let Some(standing) = self.trials.get_mut(&trial) {
+            standing.attempts -= 1;
+            if standing.attempts == 0 {
+                self.trials.remove(&trial);
+            }
+        }
+    }
+
+    fn progress(&mut self, key: JobKey, progress: &Progress) {
+        if let Some(job) = self.jobs.get_mut(&key) {
+            job.latest = Some(progress.trial);
+        }
+        self.trials.entry(progress.trial).or_default().progress = Some(progress.clone());
+    }
+
+    /// Ends a job; those of its trials that have no fate were interrupted.
+    fn end(&mut self, key: JobKey) {
+        let trials = self.jobs.remove(&key).map(|job| job.trials).unwrap_or_default();
+        for trial in trials {
+            if !self.state(trial).is_settled() {
+                self.set(trial, TrialState::Interrupted);
+            }
+        }
+    }
+
+    /// Ends all jobs, as a crash does.
+    pub(super) fn interrupt_all(&mut self) {
+        let keys: Vec<JobKey> = self.jobs.keys().copied().collect();
+        keys.into_iter().for_each(|key| self.end(key));
+    }
+
+    fn set(&mut self, trial: TrialId, state: TrialState) {
+        let standing = self.trials.entry(trial).or_default();
+        let before = std::mem::replace(&mut standing.state, state);
+        self.done += usize::from(standing.state == TrialState::Done);
+        self.done -= usize::from(before == TrialState::Done);
+        self.failed += usize::from(matches!(standing.state, TrialState::Failed { .. }));
+        self.failed -= usize::from(matches!(before, TrialState::Failed { .. }));
+    }
+
+    /// What is known of a trial; `None` where it was never started and is not done.
+    #[must_use]
+    pub fn trial(&self, id: TrialId) -> Option<&Standing> {
+        self.trials.get(&id)
+    }
+
+    /// Where a trial stands.
+    #[must_use]
+    pub fn state(&self, id: TrialId) -> &TrialState {
+        self.trials.get(&id).map_or(&TrialState::Waiting, |standing| &standing.state)
+    }
+
+    /// A job that was launched and has not ended.
+    #[must_use]
+    pub fn job(&self, key: JobKey) -> Option<&RunningJob> {
+        self.jobs.get(&key)
+    }
+
+    /// All such jobs.
+    pub fn jobs(&self) -> impl Iterator<Item = (JobKey, &RunningJob)> {
+        self.jobs.iter().map(|(key, job)| (*key, job))
+    }
+
+    /// The trials of a running job that have no fate yet, in the order in which it was given them.
+    #[must_use]
+    pub fn open(&self, key: JobKey) -> Vec<TrialId> {
+        let trials = self.jobs.get(&key).map(|job| job.trials.as_slice()).unwrap_or_default();
+        trials.iter().copied().filter(|trial| !self.state(*trial).is_settled()).collect()
+    }
+
+    /// How a job's last attempt failed; `None` where it did not, or was started again since.
+    #[must_use]
+    pub fn last_failure(&self, key: JobKey) -> Option<&Failure> {
+        self.failed_jobs.get(&key)
+    }
+
+    /// Jobs other than training whose last attempt failed in the latest run, each with the reason. Trials
+    /// have failures of their own.
+    pub fn failed_jobs(&self) -> impl Iterator<Item = (JobKey, &Failure)> {
+        self.failed_jobs.iter().filter_map(|(key, failure)| match key {
+            JobKey::Train(_) => None,
+            JobKey::Prepare(_) | JobKey::Report => Some((*key, failure)),
+        })
+    }
+
+    /// Number of the sweep's trials, once the run is planned.
+    #[must_use]
+    pub fn total(&self) -> usize {
+        self.total
+    }
+
+    /// Number of trials that are done.
+    #[must_use]
+    pub fn done(&self) -> usize {
+        self.done
+    }
+
+    /// Number of trials that failed for good.
+    #[must_use]
+    pub fn failed(&self) -> usize {
+        self.failed
+    }
+
+    /// Number of the sweep's trials that have no fate yet.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.total.saturating_sub(self.done + self.failed)
+    }
+}

@@ -1,0 +1,102 @@
+//! Owns what a trial's end and the end of a child mean. Part of the loop.
+//!
+//! A trial is done when its result file is valid. It failed when it left a failure file of its own
+//! while others trained with it, or when the scheduler gives it up; a line on a child's standard
+//! output alone proves nothing.
+
+use std::sync::Arc;
+
+use super::event_loop::{Asked, EventLoop};
+use crate::disk::files;
+use crate::error::AppError;
+use crate::exec::Exit;
+use crate::record::ledger::TrialState;
+use crate::record::resume;
+use crate::values::{Failure, JobKey, TrialId, What};
+
+impl EventLoop<'_, '_> {
+    pub(super) fn on_end(&mut self, key: JobKey, exit: Exit) -> Result<(), AppError> {
+        let Some(child) = self.state.children.remove(&key) else { return Ok(()) };
+        for trial in self.stream.ledger.open(key) {
+            self.finish(key, trial)?;
+        }
+        if self.trains_several(key) {
+            for trial in self.stream.ledger.open(key) {
+                if let Some(failure) = self.own_failure(trial) {
+                    self.fail(trial, &failure)?;
+                }
+            }
+        }
+        // Trials that the child was given and did not take wait again.
+        let joining = self.stream.ledger.job(key).map(|job| job.joining.clone()).unwrap_or_default();
+        for trial in joining {
+            if !self.stream.ledger.state(trial).is_settled() {
+                self.happen(What::TrialReturned { key, trial })?;
+            }
+        }
+        self.happen(match self.judge(key, understood(exit, child.asked)) {
+            Exit::Done => What::JobFinished { key },
+            Exit::Interrupted => What::JobInterrupted { key },
+            Exit::Failed(failure) => What::JobFailed { key, failure },
+        })
+    }
+
+    /// What the end of a child means for its job, by the fates of its trials.
+    fn judge(&self, key: JobKey, exit: Exit) -> Exit {
+        let ledger = &self.stream.ledger;
+        let trials = ledger.job(key).map(|job| job.trials.as_slice()).unwrap_or_default();
+        let states = || trials.iter().map(|trial| ledger.state(*trial));
+        let last_failure = states().rev().find_map(|state| match state {
+            TrialState::Failed { failure } => Some(failure),
+            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => {
+                None
+            }
+        });
+        match (ledger.open(key).first(), last_failure, exit) {
+            (None, None, exit) if trials.is_empty() => exit,
+            (None, Some(failure), _) if states().all(|state| *state != TrialState::Done) => {
+                Exit::Failed(failure.clone())
+            }
+            (None, _, _) => Exit::Done,
+            (Some(trial), _, Exit::Done) => {
+                Exit::Failed(self.own_failure(*trial).unwrap_or(Failure::Exited { code: 0 }))
+            }
+            (Some(_), _, exit @ (Exit::Interrupted | Exit::Failed(_))) => exit,
+        }
+    }
+
+    /// The failure that a trial's process wrote for this trial alone, in its last attempt.
+    fn own_failure(&self, trial: TrialId) -> Option<Failure> {
+        files::read_json(&self.layout.failure(trial)).ok().flatten()
+    }
+
+    /// Tells that one of a job's trials is done, where its result is in place.
+    pub(super) fn finish(&mut self, key: JobKey, trial: TrialId) -> Result<(), AppError> {
+        if !self.stream.ledger.open(key).contains(&trial) {
+            return Ok(());
+        }
+        let Some(result) = resume::result(self.layout, trial) else { return Ok(()) };
+        self.forecast()?;
+        self.happen(What::TrialFinished { trial, result: Some(Arc::new(result)) })
+    }
+
+    /// Tells that a trial failed for good, unless it has its fate already.
+    pub(super) fn fail(&mut self, trial: TrialId, failure: &Failure) -> Result<(), AppError> {
+        if self.stream.ledger.state(trial).is_settled() {
+            return Ok(());
+        }
+        self.happen(What::TrialFailed { trial, failure: failure.clone() })
+    }
+}
+
+/// An exit in the light of what the child had been asked: a signal of ours is no failure of its own.
+fn understood(exit: Exit, asked: Asked) -> Exit {
+    match (exit, asked) {
+        (Exit::Failed(Failure::Killed { .. }), Asked::Stop) => Exit::Interrupted,
+        (Exit::Failed(Failure::Killed { .. }), Asked::Die) => Exit::Failed(Failure::Hung),
+        (Exit::Interrupted | Exit::Failed(Failure::Killed { .. }), Asked::CutShort) => {
+            Exit::Failed(Failure::TimedOut)
+        }
+        (exit, Asked::Work | Asked::Stop | Asked::CutShort | Asked::Die) => exit,
+    }
+}

@@ -1,0 +1,220 @@
+//! Owns the loop of a run: what the executor reports, the user asks and the clock brings becomes an event;
+//! an event is told to those that follow the run and steps the scheduler; its actions are carried out.
+//! The only place where these meet. `launch` starts a child, `ends` says what its end means.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use crossbeam::channel::{Receiver, at, never, select_biased, tick};
+
+use super::StopRequest;
+use super::clock::Clock;
+use super::stream::Stream;
+use crate::disk::layout::Layout;
+use crate::error::AppError;
+use crate::exec::{Executor, News, Report};
+use crate::job::ChildLine;
+use crate::sched::{Action, Scheduler};
+use crate::values::{JobKey, What};
+
+/// A child that has said nothing for this long hangs. Heartbeats come every two seconds.
+pub(super) const SILENCE: Duration = Duration::from_secs(300);
+/// Time between two looks for silent children.
+const TICK: Duration = Duration::from_secs(5);
+/// The time left is worked out again after so many times what working it out took: it looks at every
+/// trial of the run, and trials of a large one end every moment.
+const FORECAST_PAUSE: u32 = 100;
+
+/// The state of the loop.
+pub(super) struct EventLoop<'a, 'r> {
+    pub(super) layout: &'a Layout,
+    pub(super) stream: Stream<'a, 'r>,
+    pub(super) scheduler: Scheduler,
+    pub(super) executor: &'a mut dyn Executor,
+    pub(super) checkpoint_every: Option<Duration>,
+    pub(super) clock: Clock,
+    pub(super) state: LoopState,
+}
+
+/// What the loop itself keeps in mind; all else is in the ledger.
+pub(super) struct LoopState {
+    /// The children that have not ended.
+    pub(super) children: BTreeMap<JobKey, Child>,
+    /// What the scheduler wants and is not done yet.
+    actions: VecDeque<Action>,
+    /// Tells when the scheduler wants to look again.
+    wake: Receiver<Instant>,
+    forecast_at: Instant,
+    over: bool,
+}
+
+impl LoopState {
+    pub(super) fn new() -> Self {
+        let (children, actions) = (BTreeMap::new(), VecDeque::new());
+        Self { children, actions, wake: never(), forecast_at: Instant::now(), over: false }
+    }
+}
+
+/// A child that has not ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Child {
+    pub(super) heard: Instant,
+    pub(super) asked: Asked,
+}
+
+/// What a child was asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    Work,
+    Stop,
+    /// It ran past the time limit of its trials.
+    CutShort,
+    /// It hung, and is being killed.
+    Die,
+}
+
+impl EventLoop<'_, '_> {
+    /// Runs from its first event until the scheduler says that it is over.
+    pub(super) fn run(&mut self, planned: What, stop: &Receiver<StopRequest>) -> Result<(), AppError> {
+        let reports = self.executor.reports().clone();
+        let mut stop = stop.clone();
+        let ticks = tick(TICK);
+        self.happen(planned)?;
+        while !self.state.over {
+            let wake = self.state.wake.clone();
+            select_biased! {
+                recv(stop) -> request => match request {
+                    Ok(StopRequest { force }) => self.happen(What::StopRequested { force })?,
+                    // Nobody is left who could ask.
+                    Err(_) => stop = never(),
+                },
+                recv(reports) -> report => {
+                    self.on_report(report.expect("an executor keeps its channel open"))?;
+                }
+                recv(wake) -> _ => {
+                    self.state.wake = never();
+                    self.happen(What::Woke)?;
+                }
+                recv(ticks) -> _ => self.kill_silent(Instant::now()),
+            }
+        }
+        Ok(())
+    }
+
+    /// Leaves nothing running, whatever ended the loop.
+    pub(super) fn close(&mut self) {
+        for key in self.state.children.keys() {
+            self.executor.stop(*key, true);
+        }
+    }
+
+    /// Tells an event and carries out all that follows from it.
+    pub(super) fn happen(&mut self, what: What) -> Result<(), AppError> {
+        self.tell(what)?;
+        while let Some(action) = self.state.actions.pop_front() {
+            self.act(action)?;
+        }
+        Ok(())
+    }
+
+    /// Tells an event; what follows from it is left to be carried out.
+    pub(super) fn tell(&mut self, what: What) -> Result<(), AppError> {
+        let what = self.stream.tell(what)?;
+        self.state.actions.extend(self.scheduler.step(self.clock.now(), &what));
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> Result<(), AppError> {
+        match action {
+            Action::Launch(launch) => self.launch(launch)?,
+            Action::Join { job, trial } => self.join(job, trial)?,
+            Action::Stop { job, force } => self.ask(job, Asked::Stop, force),
+            Action::CutShort { job, force } => self.ask(job, Asked::CutShort, force),
+            Action::Retire { device } => self.tell(What::DeviceRetired { device })?,
+            Action::GiveUp { trials, failure } => {
+                for trial in trials {
+                    self.tell(What::TrialFailed { trial, failure: failure.clone() })?;
+                }
+            }
+            Action::WakeAt { at: time } => self.state.wake = at(self.clock.instant(time)),
+            Action::End => self.state.over = true,
+        }
+        Ok(())
+    }
+
+    /// Turns what a child says, or its end, into events: the only place that does.
+    fn on_report(&mut self, Report { job: key, news }: Report) -> Result<(), AppError> {
+        let Some(child) = self.state.children.get_mut(&key) else { return Ok(()) };
+        child.heard = Instant::now();
+        let line = match news {
+            News::Said(line) => line,
+            News::Ended(exit) => return self.on_end(key, exit),
+        };
+        match line {
+            ChildLine::Heartbeat => Ok(()),
+            ChildLine::Progress(progress) => self.happen(What::TrialProgressed { key, progress }),
+            ChildLine::Evaluated { trial, step, scores } => {
+                self.happen(What::TrialEvaluated { trial, step, scores })
+            }
+            ChildLine::Joined { trial } => {
+                let gave = self.stream.ledger.job(key).is_some_and(|job| job.joining.contains(&trial));
+                if gave { self.happen(What::TrialJoined { key, trial }) } else { Ok(()) }
+            }
+            ChildLine::Finished { trial } => self.finish(key, trial),
+            // Whether a trial alone in its process is tried again is for the scheduler to say.
+            ChildLine::Failed { trial, failure } if self.trains_several(key) => self.fail(trial, &failure),
+            ChildLine::Failed { .. } => Ok(()),
+            ChildLine::Warning { trial, message } => {
+                self.happen(What::Warned { message: format!("trial {trial}: {message}") })
+            }
+        }
+    }
+
+    pub(super) fn trains_several(&self, key: JobKey) -> bool {
+        self.stream.ledger.job(key).is_some_and(|job| job.trials.len() > 1)
+    }
+
+    fn ask(&mut self, key: JobKey, asked: Asked, force: bool) {
+        if let Some(child) = self.state.children.get_mut(&key) {
+            // Who hangs while stopping was asked to stop.
+            child.asked = if child.asked == Asked::Stop { Asked::Stop } else { asked };
+            self.executor.stop(key, force);
+        }
+    }
+
+    pub(super) fn kill_silent(&mut self, now: Instant) {
+        for key in silent(&self.state.children, now) {
+            self.ask(key, Asked::Die, true);
+        }
+    }
+
+    /// Works out the time left and tells it, unless that was done a moment ago.
+    pub(super) fn forecast(&mut self) -> Result<(), AppError> {
+        let now = Instant::now();
+        if now < self.state.forecast_at {
+            return Ok(());
+        }
+        let remaining = self.scheduler.remaining(self.clock.now());
+        self.state.forecast_at = Instant::now() + now.elapsed() * FORECAST_PAUSE;
+        self.stream.tell(What::Forecast { remaining }).map(drop)
+    }
+}
+
+fn silent(children: &BTreeMap<JobKey, Child>, now: Instant) -> Vec<JobKey> {
+    let hangs = |child: &Child| now.saturating_duration_since(child.heard) > SILENCE;
+    children.iter().filter(|(_, child)| hangs(child)).map(|(key, _)| *key).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_hangs_after_five_silent_minutes() {
+        let heard = Instant::now();
+        let child = Child { heard, asked: Asked::Work };
+        let children = BTreeMap::from([(JobKey::Report, child)]);
+        assert!(silent(&children, heard + SILENCE).is_empty());
+        assert_eq!(silent(&children, heard + SILENCE + TICK), [JobKey::Report]);
+    }
+}

@@ -1,0 +1,91 @@
+//! Owns how a job gets a child, and a running job one more trial: the files that must be in place before.
+//! Part of the loop; what starts where and who joins whom is the scheduler's to say.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use super::event_loop::{Asked, Child, EventLoop};
+use crate::disk::files;
+use crate::disk::layout::Layout;
+use crate::error::AppError;
+use crate::exec::StartJob;
+use crate::job::{JobFile, ParentLine};
+use crate::sched::Launch;
+use crate::values::{Failure, JobKey, Trial, What};
+
+impl EventLoop<'_, '_> {
+    /// Starts a job's child.
+    pub(super) fn launch(&mut self, launch: Launch) -> Result<(), AppError> {
+        let Launch { job: key, attempt, placement, micro_rows, work } = launch;
+        let trials = work.trials().iter().map(|trial| trial.id).collect();
+        self.tell(What::JobLaunching { key, attempt, placement: placement.clone(), trials })?;
+        let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
+        let checkpoint_every_s = self.checkpoint_every.map(|every| every.as_secs_f64());
+        let file = JobFile { run, stores, placement, micro_rows, checkpoint_every_s, work };
+        match self.start_child(key, &file) {
+            Ok(pid) => {
+                let child = Child { heard: Instant::now(), asked: Asked::Work };
+                self.state.children.insert(key, child);
+                self.tell(What::JobStarted { key, pid })
+            }
+            Err(error) => self.tell(What::JobFailed { key, failure: not_started(&error) }),
+        }
+    }
+
+    fn start_child(&mut self, key: JobKey, file: &JobFile) -> io::Result<u32> {
+        let trials = file.work.trials();
+        // A trial's own log; where several share a process, that of their job.
+        let log = match trials {
+            [trial] => self.layout.log(trial.id),
+            [] | [_, _, ..] => self.layout.job_log(key),
+        };
+        fs::create_dir_all(log.parent().unwrap_or(Path::new(".")))?;
+        if trials.len() > 1 {
+            for trial in trials {
+                let others = trials.len() - 1;
+                let line = format!("trains with {others} others; their log: {}", log.display());
+                add_to_log(self.layout, trial, &line)?;
+            }
+        }
+        // What an earlier attempt said about its failure is not about this one.
+        files::remove(&self.layout.job_failure(key))?;
+        for trial in trials {
+            files::remove(&self.layout.failure(trial.id))?;
+        }
+        let path = self.layout.job(key);
+        files::write_json(&path, file)?;
+        self.executor.start(StartJob { key, file, file_path: &path, log_path: &log })
+    }
+
+    /// Gives a running job one more trial. It comes back at once where the job cannot take it.
+    pub(super) fn join(&mut self, key: JobKey, trial: Trial) -> Result<(), AppError> {
+        let works = self.state.children.get(&key).is_some_and(|child| child.asked == Asked::Work);
+        if !works || self.make_way(key, &trial).is_err() {
+            return self.tell(What::TrialReturned { key, trial: trial.id });
+        }
+        self.tell(What::TrialJoining { key, trial: trial.id })?;
+        self.executor.tell(key, &ParentLine::Join { trial: Box::new(trial) });
+        Ok(())
+    }
+
+    /// As before a start: an earlier failure is not this attempt's, and its words are in the job's log.
+    fn make_way(&self, key: JobKey, trial: &Trial) -> io::Result<()> {
+        files::remove(&self.layout.failure(trial.id))?;
+        let log = self.layout.job_log(key);
+        add_to_log(self.layout, trial, &format!("joins a running pack; its log: {}", log.display()))
+    }
+}
+
+fn add_to_log(layout: &Layout, trial: &Trial, line: &str) -> io::Result<()> {
+    let mut own = OpenOptions::new().create(true).append(true).open(layout.log(trial.id))?;
+    writeln!(own, "{line}")
+}
+
+fn not_started(error: &io::Error) -> Failure {
+    match Failure::of(error) {
+        Failure::BadData { message } => Failure::NotStarted { message },
+        failure => failure,
+    }
+}

@@ -1,0 +1,77 @@
+//! Owns what is left of a sweep when it is started: what becomes of each trial by the evidence of
+//! journal and files, and the files that the rest needs.
+
+use std::fs;
+use std::path::Path;
+
+use super::stream::Stream;
+use crate::disk::layout::Layout;
+use crate::disk::{FileError, files};
+use crate::error::AppError;
+use crate::record::resume::{self, Checkpoint, Decision};
+use crate::sweep::SweepSpec;
+use crate::values::{Trial, TrialId};
+
+/// What is left of a sweep.
+pub(super) struct Left {
+    /// Trials that are done already.
+    pub(super) done: Vec<TrialId>,
+    /// Trials to train, in the sweep's order. Those that are in neither list failed before.
+    pub(super) todo: Vec<Trial>,
+    /// How many of these go on from a checkpoint.
+    pub(super) continued: usize,
+}
+
+/// Decides what becomes of each trial, and clears away checkpoints that cannot be used.
+pub(super) fn triage(
+    layout: &Layout,
+    trials: &[Trial],
+    retry_failed: bool,
+    stream: &mut Stream<'_, '_>,
+) -> Result<Left, AppError> {
+    let mut left = Left { done: Vec::new(), todo: Vec::new(), continued: 0 };
+    let mut failed = 0;
+    for trial in trials {
+        let evidence = resume::look(layout, &stream.ledger, trial.id);
+        match resume::decide(evidence, retry_failed) {
+            Decision::Keep if evidence.result => {
+                left.done.push(trial.id);
+                continue;
+            }
+            Decision::Keep => {
+                failed += 1;
+                continue;
+            }
+            Decision::Continue => left.continued += 1,
+            Decision::Restart => {
+                stream.warn(format!("trial {} starts over: it has no usable checkpoint", trial.id))?;
+            }
+            Decision::Run => {}
+        }
+        if evidence.checkpoint == Checkpoint::Damaged {
+            let path = layout.last_checkpoint(trial.id);
+            files::remove(&path).map_err(FileError::of("remove", &path))?;
+        }
+        left.todo.push(trial.clone());
+    }
+    if failed > 0 {
+        stream
+            .warn(format!("failed in an earlier run and not retried: {failed}; `--retry-failed` retries"))?;
+    }
+    Ok(left)
+}
+
+/// Writes what each trial is, and the sweep.
+pub(super) fn write(layout: &Layout, spec: &SweepSpec, trials: &[Trial]) -> Result<(), AppError> {
+    for trial in trials {
+        let path = layout.trial_file(trial.id);
+        let written: Option<Trial> = files::read_json(&path).ok().flatten();
+        if written.as_ref() != Some(trial) {
+            // One that a power failure tears is written again by the next run.
+            let text = |aside: &Path| fs::write(aside, serde_json::to_vec_pretty(trial)?);
+            files::replace(&path, text).map_err(FileError::of("write", &path))?;
+        }
+    }
+    let path = layout.sweep();
+    Ok(files::write_json(&path, spec).map_err(FileError::of("write", &path))?)
+}

@@ -1,0 +1,354 @@
+//! Owns what can happen in a run: one closed list of events, in the past tense, for everybody who
+//! follows the run. Data alone: nothing here knows who reads it.
+//!
+//! The loop of a run tells each event once, and any number of [`Reader`]s take it in: the journal, the
+//! ledger, the scheduler, what a person or a program is shown. Some events are told and forgotten
+//! ("ephemeral"): they say how far things are, and files say the same for longer. The others are written
+//! to the journal, from which the state of a run is read back after a crash.
+//!
+//! The form in which serde writes a [`What`] is the journal's. A journal of an earlier version must stay
+//! readable: variants and fields that are written keep their names, and a new field has a default.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::values::{Device, Failure, JobKey, Metric, Placement, Scores, Trial, TrialId, TrialResult};
+
+/// Something that happened, and when.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    #[serde(with = "time")]
+    pub at: Timestamp,
+    /// What.
+    pub what: What,
+}
+
+/// Follows a run. There can be any number; each is told every event, in order, by one thread.
+pub trait Reader {
+    /// Takes in one event. Must not block on anything but its own output.
+    fn on(&mut self, event: &Event);
+}
+
+/// The command that started a run: what to type again to go on with it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Typed {
+    /// The folder it was typed in.
+    pub folder: PathBuf,
+    /// The words after the program's name; none where nobody typed any.
+    pub words: Vec<String>,
+}
+
+/// How far a trial is in its training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Which trial.
+    pub trial: TrialId,
+    /// Optimiser steps done.
+    pub step: u64,
+    /// Optimiser steps in all.
+    pub steps: u64,
+    /// Mean training loss of late.
+    pub loss: f64,
+    /// Training rows per second of late.
+    pub rows_per_s: f64,
+    /// The latest validation scores.
+    pub validation: Option<Scores>,
+}
+
+/// What can happen in a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum What {
+    /// An orchestrator began to work.
+    RunStarted {
+        /// Its process id.
+        pid: u32,
+        /// Its machine.
+        host: String,
+        /// Its version of lorasweep.
+        version: String,
+        /// What the user typed.
+        #[serde(default)]
+        typed: Typed,
+    },
+    /// A job is about to be started.
+    JobLaunching {
+        /// Which job.
+        key: JobKey,
+        /// 1 for its first start in this run.
+        attempt: u32,
+        /// Where.
+        placement: Placement,
+        /// The trials it trains; empty for other work.
+        trials: Vec<TrialId>,
+    },
+    /// Its child process is up.
+    JobStarted {
+        /// Which job.
+        key: JobKey,
+        /// The child's process id.
+        pid: u32,
+    },
+    /// A running job is about to be given one more trial.
+    TrialJoining {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// The job ended, or is about to, before it took a trial that it was given.
+    TrialReturned {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// A trial's result is in place.
+    TrialFinished {
+        /// Which trial.
+        trial: TrialId,
+        /// The result, while the run that brought it is followed; its own file holds it for later.
+        #[serde(skip)]
+        result: Option<Arc<TrialResult>>,
+    },
+    /// A trial failed, and is not to be tried again unless asked.
+    TrialFailed {
+        /// Which trial.
+        trial: TrialId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A job did all of its work.
+    JobFinished {
+        /// Which job.
+        key: JobKey,
+    },
+    /// A job ended without doing its work.
+    JobFailed {
+        /// Which job.
+        key: JobKey,
+        /// Why.
+        failure: Failure,
+    },
+    /// A job ended because it was asked to; its checkpoints are in place.
+    JobInterrupted {
+        /// Which job.
+        key: JobKey,
+    },
+    /// A device gets no more jobs: it failed twice in a row, with different ones.
+    DeviceRetired {
+        /// Which device.
+        device: Device,
+    },
+    /// The orchestrator ended in good order.
+    RunEnded {
+        /// Trials done, those of earlier runs included.
+        #[serde(default)]
+        done: usize,
+        /// Trials failed, those of earlier runs included.
+        #[serde(default)]
+        failed: usize,
+        /// Trials neither done nor failed.
+        #[serde(default)]
+        left: usize,
+        /// How long this run took, in seconds.
+        #[serde(default)]
+        elapsed_s: f64,
+    },
+    /// Ephemeral: it is decided what is left to do, and the run is about to do it.
+    #[serde(skip_deserializing)]
+    RunPlanned {
+        /// Every trial of the sweep, in its order.
+        #[serde(serialize_with = "count")]
+        trials: Arc<[Trial]>,
+        /// Those that are done already and kept.
+        #[serde(rename = "kept", serialize_with = "count")]
+        done: Arc<[TrialId]>,
+        /// Those that are to be trained; the rest failed in an earlier run.
+        #[serde(serialize_with = "count")]
+        todo: Arc<[TrialId]>,
+        /// How many of them go on from a checkpoint.
+        continued: usize,
+        /// Where jobs can run.
+        places: Vec<Placement>,
+        /// The metric that selects, where the sweep names one.
+        #[serde(skip)]
+        select: Option<Metric>,
+        /// How long the run is thought to take.
+        #[serde(rename = "predicted_s", serialize_with = "seconds")]
+        predicted: Duration,
+    },
+    /// Ephemeral: a running job took a trial that it was given.
+    #[serde(skip_deserializing)]
+    TrialJoined {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+    },
+    /// Ephemeral: a trial got on.
+    #[serde(skip_deserializing)]
+    TrialProgressed {
+        /// The job that trains it.
+        key: JobKey,
+        /// How far it is.
+        progress: Progress,
+    },
+    /// Ephemeral: a trial was evaluated on its validation rows. Its metrics file says the same.
+    #[serde(skip_deserializing)]
+    TrialEvaluated {
+        /// Which trial.
+        trial: TrialId,
+        /// Optimiser steps that it had done.
+        step: u64,
+        /// What was measured.
+        scores: Scores,
+    },
+    /// Ephemeral: the time that the run still takes was worked out anew. Told before the end of the trial
+    /// that it already counts as done.
+    #[serde(skip_deserializing)]
+    Forecast {
+        /// How much longer the run is thought to take.
+        #[serde(rename = "remaining_s", serialize_with = "seconds")]
+        remaining: Duration,
+    },
+    /// Ephemeral: the user asked to stop.
+    #[serde(skip_deserializing)]
+    StopRequested {
+        /// Kill rather than wait for checkpoints.
+        force: bool,
+    },
+    /// Ephemeral: something the user should know; the run goes on.
+    #[serde(skip_deserializing)]
+    Warned {
+        /// What.
+        message: String,
+    },
+    /// Ephemeral: the time came at which the scheduler wanted to look again.
+    #[serde(skip_deserializing)]
+    Woke,
+}
+
+impl What {
+    /// Whether it is written to the journal. The others are ephemeral.
+    #[must_use]
+    pub fn is_journaled(&self) -> bool {
+        match self {
+            Self::RunStarted { .. }
+            | Self::JobLaunching { .. }
+            | Self::JobStarted { .. }
+            | Self::TrialJoining { .. }
+            | Self::TrialReturned { .. }
+            | Self::TrialFinished { .. }
+            | Self::TrialFailed { .. }
+            | Self::JobFinished { .. }
+            | Self::JobFailed { .. }
+            | Self::JobInterrupted { .. }
+            | Self::DeviceRetired { .. }
+            | Self::RunEnded { .. } => true,
+            Self::RunPlanned { .. }
+            | Self::TrialJoined { .. }
+            | Self::TrialProgressed { .. }
+            | Self::TrialEvaluated { .. }
+            | Self::Forecast { .. }
+            | Self::StopRequested { .. }
+            | Self::Warned { .. }
+            | Self::Woke => false,
+        }
+    }
+
+    /// Whether it must be durable before the run acts on it: it announces an act, or nothing else says it.
+    #[must_use]
+    pub fn is_announcement(&self) -> bool {
+        match self {
+            Self::RunStarted { .. }
+            | Self::JobLaunching { .. }
+            | Self::TrialJoining { .. }
+            | Self::TrialFailed { .. }
+            | Self::RunEnded { .. } => true,
+            Self::JobStarted { .. }
+            | Self::TrialReturned { .. }
+            | Self::TrialFinished { .. }
+            | Self::JobFinished { .. }
+            | Self::JobFailed { .. }
+            | Self::JobInterrupted { .. }
+            | Self::DeviceRetired { .. }
+            | Self::RunPlanned { .. }
+            | Self::TrialJoined { .. }
+            | Self::TrialProgressed { .. }
+            | Self::TrialEvaluated { .. }
+            | Self::Forecast { .. }
+            | Self::StopRequested { .. }
+            | Self::Warned { .. }
+            | Self::Woke => false,
+        }
+    }
+}
+
+fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64())
+}
+
+fn count<T, S: Serializer>(all: &Arc<[T]>, serializer: S) -> Result<S::Ok, S::Error> {
+    all.len().serialize(serializer)
+}
+
+/// Times as RFC 3339 text.
+mod time {
+    use jiff::Timestamp;
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(at)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_journaled_is_read_back_and_nothing_ephemeral_is_read_from_a_journal() {
+        let trial: TrialId = "00000000000000ab".parse().unwrap();
+        let key = JobKey::Train(trial);
+        let journaled = [
+            What::RunStarted {
+                pid: 1,
+                host: "h".to_owned(),
+                version: "0".to_owned(),
+                typed: Typed::default(),
+            },
+            What::TrialJoining { key, trial },
+            What::TrialFinished { trial, result: None },
+            What::DeviceRetired { device: Device::Cuda { index: 1 } },
+            What::RunEnded { done: 1, failed: 0, left: 2, elapsed_s: 1.5 },
+        ];
+        let ephemeral = [
+            What::TrialJoined { key, trial },
+            What::Forecast { remaining: Duration::from_millis(1500) },
+            What::StopRequested { force: true },
+            What::Warned { message: "two\nlines".to_owned() },
+            What::Woke,
+        ];
+        let again = |what: &What| serde_json::from_str::<What>(&serde_json::to_string(what).unwrap());
+        for what in journaled {
+            assert!(what.is_journaled());
+            assert_eq!(again(&what).unwrap(), what);
+        }
+        for what in ephemeral {
+            assert!(!what.is_journaled() && !what.is_announcement());
+            assert!(again(&what).is_err(), "{what:?}");
+        }
+        let before = serde_json::from_str::<What>(r#"{"kind":"run_ended"}"#).unwrap();
+        assert_eq!(before, What::RunEnded { done: 0, failed: 0, left: 0, elapsed_s: 0.0 });
+    }
+}
