@@ -32,7 +32,7 @@
 //! | fold | one split of k-fold cross-validation |
 //! | trial | configuration × fold: the smallest thing that trains. Its id is a hash of all that decides its result |
 //! | pack | trials that train together in one process on one device; each has a slot |
-//! | job | a node of the graph: prepare data, train a pack, summarise the configurations, write the report |
+//! | job | a node of the graph: prepare data, train a pack, write the report |
 //! | attempt | one start of a job |
 //! | device | a GPU, or a share of the CPU's cores |
 //! | run | what happened when a sweep was started: a folder under `results/` |

@@ -55,9 +55,11 @@ Exit codes:
 Data goes to standard output, everything else to standard error. NO_COLOR is honoured.";
 
 const EVENTS: &str = "\
-With --json, standard output has one object per line. Its `event` is one of run_planned,
-job_launched, trial_progressed, trial_finished, trial_failed, job_ended, stop_requested, warned and
-run_ended; durations are in seconds under names that end in `_s`.
+With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
+job_launching, job_started, job_finished, job_failed, job_interrupted, trial_joining, trial_joined,
+trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed, device_retired, forecast,
+stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names that
+end in `_s`.
 
 Ctrl-C writes checkpoints and stops, a second Ctrl-C stops at once. The same command continues.";
 
