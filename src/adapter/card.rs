@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 use super::manifest::{BaseModel, Manifest, Purpose};
 use super::python;
 use crate::record::{RunRecord, TrialRecord};
-use crate::report::format::scientific;
 use crate::report::statistics::Spread;
 use crate::report::summary;
 use crate::tasks::{DataFile, Task};
-use crate::values::{Configuration, Method, Metric, Part, Scores, TrialResult, quantity};
+use crate::values::axes::{self, Axis};
+use crate::values::{Configuration, Metric, Part, Scores, TrialResult, quantity};
 
 /// A set of rows' scores in a result, where they were scored.
 type ScoresOf = fn(&TrialResult) -> Option<Scores>;
@@ -57,28 +57,13 @@ impl<'a> Card<'a> {
     }
 
     fn settings(&self) -> String {
-        let training = &self.configuration.training;
-        let mut rows = vec![("method", method(&self.configuration.method))];
-        rows.extend([
+        let mut rows = vec![
             ("trainable parameters", quantity::count(self.counts.trainable)),
             ("parameters in all", quantity::count(self.counts.total)),
-            (
-                "learning rate",
-                format!(
-                    "{}, {:?} after {} warm-up",
-                    scientific(training.learning_rate),
-                    training.schedule,
-                    training.warmup
-                ),
-            ),
-            ("epochs", training.epochs.to_string()),
-            ("rows per step", format!("{} × {}", training.batch_size, training.accumulation)),
-            ("weight decay", training.weight_decay.to_string()),
             ("longest sequence", format!("{} tokens", self.task.max_length)),
-            ("seed", training.seed.to_string()),
-            ("precision", training.precision.name().to_owned()),
-            ("weights kept", format!("{:?}", training.keep).to_lowercase()),
-        ]);
+        ];
+        let axis = |axis: &Axis| Some((axis.title, axis.value(self.configuration)?));
+        rows.extend(axes::shown().filter_map(axis));
         rows.into_iter().fold("| setting | value |\n|---|---|\n".to_owned(), |mut text, (name, value)| {
             line(&mut text, &format!("| {name} | {value} |"));
             text
@@ -194,22 +179,6 @@ fn code(name: &str) -> String {
     let ticks = "`".repeat(longest + 1);
     let space = if longest > 0 { " " } else { "" };
     format!("{ticks}{space}{name}{space}{ticks}")
-}
-
-fn method(method: &Method) -> String {
-    match method {
-        Method::Lora(lora) => format!(
-            "LoRA on {}: r = {}, α = {}{}, dropout {}",
-            lora.targets.join(", "),
-            lora.rank,
-            lora.alpha,
-            if lora.rslora { " (rsLoRA)" } else { "" },
-            lora.dropout
-        ),
-        Method::Full => "full fine-tuning".to_owned(),
-        Method::Scratch => "from scratch".to_owned(),
-        Method::Base => "untrained base".to_owned(),
-    }
 }
 
 fn number(metric: Metric, value: f64) -> String {

@@ -133,7 +133,7 @@ fn trained_twice(architecture: &Architecture, lora: &Lora) -> Option<String> {
     let whole = architecture.saved_tensors(Head::LanguageModel, &lora.modules_to_save);
     let is_whole =
         |layer: &LinearShape| whole.iter().any(|tensor| tensor.name == format!("{}.weight", layer.name));
-    architecture.lora_targets(&lora.targets).into_iter().find(is_whole).map(|layer| layer.name)
+    architecture.adapted(lora).into_iter().find(is_whole).map(|layer| layer.name)
 }
 
 /// transformers' folder.

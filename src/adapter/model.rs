@@ -84,7 +84,7 @@ impl Loaded {
         let tensors = places.filter_map(|place| Some((place.name.clone(), value(&place.name)?))).collect();
         let (mut adapters, mut scales) = (BTreeMap::new(), BTreeMap::new());
         if let Some(lora) = method.lora() {
-            for layer in spec.architecture.lora_targets(&lora.targets) {
+            for layer in spec.architecture.adapted(lora) {
                 scales.insert(layer.name.clone(), lora.scale());
                 let names = peft::PARTS.map(|part| format!("{}{part}", layer.name));
                 adapters.extend(names.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))));

@@ -8,7 +8,7 @@ use super::{RunFolderArgs, StatusArgs, runs};
 use crate::error::AppError;
 use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
-use crate::values::{Failure, JobKey, Metric, MetricLine, Scores};
+use crate::values::{Configuration, Failure, JobKey, Metric, MetricLine, Scores, Settings};
 
 /// The states in the order they are listed.
 const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"];
@@ -154,14 +154,8 @@ struct FailedJob {
 #[derive(Serialize)]
 struct TrialStatus<'a> {
     id: String,
-    task: &'a str,
-    model: &'a str,
-    method: &'static str,
-    rank: Option<usize>,
-    alpha: Option<f64>,
-    dropout: Option<f64>,
-    learning_rate: f64,
-    seed: u64,
+    #[serde(flatten)]
+    settings: Settings<&'a Configuration>,
     /// Name of the metric that selects.
     metric: &'static str,
     fold: usize,
@@ -193,8 +187,6 @@ impl<'a> RunStatus<'a> {
 
 impl<'a> TrialStatus<'a> {
     fn of(record: &'a TrialRecord, metric: &'static str) -> Self {
-        let configuration = &record.trial.configuration;
-        let lora = configuration.method.lora();
         let failure = match &record.state {
             TrialState::Failed { failure } => Some(failure.to_string()),
             TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => {
@@ -203,14 +195,7 @@ impl<'a> TrialStatus<'a> {
         };
         Self {
             id: record.trial.id.to_string(),
-            task: &configuration.task,
-            model: &configuration.model,
-            method: configuration.method.name(),
-            rank: lora.map(|lora| lora.rank),
-            alpha: lora.map(|lora| lora.alpha),
-            dropout: lora.map(|lora| lora.dropout),
-            learning_rate: configuration.training.learning_rate,
-            seed: configuration.training.seed,
+            settings: Settings(&record.trial.configuration),
             metric,
             fold: record.trial.fold,
             state: record.state.name(),

@@ -106,7 +106,7 @@ impl Layer {
 
 /// Where the base has adapters, or modules that train as a whole.
 fn trained_places(architecture: &Architecture, lora: &Lora) -> Vec<Place> {
-    let adapted = architecture.lora_targets(&lora.targets).into_iter().map(|target| target.place);
+    let adapted = architecture.adapted(lora).into_iter().map(|target| target.place);
     let saved = architecture.tensors_in(&lora.modules_to_save);
     adapted.chain(saved.into_iter().map(|tensor| tensor.place)).collect()
 }
@@ -135,7 +135,7 @@ fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
 }
 
 fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f64 {
-    let targets = architecture.lora_targets(&lora.targets);
+    let targets = architecture.adapted(lora);
     targets.iter().map(|target| count(lora.rank * (target.d_in + target.d_out))).sum::<f64>() * tokens
 }
 

@@ -8,6 +8,7 @@
 //! This file is all that knows which families there are: a new one is its own file, and its name in
 //! [`Architecture`], `ALL` and the two matches below them. Nothing here allocates a tensor or reads a file.
 
+mod adapted;
 mod architecture;
 mod bert;
 pub mod blueprint;
@@ -24,6 +25,7 @@ mod tensors;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::adapted::{Known, Misfit, Nameable};
 pub use self::architecture::{NAMES, count_with, named, names_with};
 pub use self::bert::BertConfig;
 pub use self::blueprint::Blueprint;

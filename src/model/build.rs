@@ -84,7 +84,7 @@ pub fn start(
         add(&mut params, &shape, &values, trainable.contains(&shape.name));
     }
     let adapters = (!loras.is_empty()).then(|| {
-        for target in architecture.lora_targets(&loras[0].targets) {
+        for target in architecture.adapted(loras[0]) {
             add_adapters(&mut params, &target, &loras, &keys, device);
         }
         AdapterSettings {

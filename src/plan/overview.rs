@@ -1,6 +1,7 @@
 //! Owns what a sweep will do before it does it: the grid, the jobs and their predicted cost, as data
 //! for `plan --json` and for the terminal. Pure.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::plan::table::table;
@@ -13,10 +14,10 @@ use crate::families::params::ParamCounts;
 use crate::job::Work;
 use crate::plan::{Job, JobGraph};
 use crate::sweep::SweepSpec;
-use crate::values::{Configuration, ConfigurationId, JobKey, Placement, Training, Trial, TrialId};
+use crate::values::{Configuration, ConfigurationId, JobKey, Placement, Settings, Trial, TrialId};
 
 /// What a sweep will do.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Overview {
     /// Name of the sweep.
     pub sweep: String,
@@ -31,31 +32,19 @@ pub struct Overview {
     /// What the run is thought to cost.
     pub predicted: Predicted,
     /// What is in each task's data.
-    #[serde(default)]
     pub data: Vec<Card>,
     /// What is allowed but worth saying, of the sweep file and of the data.
     pub warnings: Vec<String>,
 }
 
-/// One configuration.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One configuration; settings that do not apply are null.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ConfigurationRow {
     /// Its id.
     pub id: ConfigurationId,
-    /// Name of its task.
-    pub task: String,
-    /// Name of its model.
-    pub model: String,
-    /// Name of its method.
-    pub method: String,
-    /// Inner width of the adapter, where there is one.
-    pub rank: Option<usize>,
-    /// Numerator of the adapter's scale.
-    pub alpha: Option<f64>,
-    /// Dropout on the adapter's input.
-    pub dropout: Option<f64>,
-    /// Peak learning rate, where anything trains.
-    pub learning_rate: Option<f64>,
+    /// Its settings, each under its axis's name.
+    #[serde(flatten)]
+    pub settings: Settings<Arc<Configuration>>,
     /// Parameters of the adapters alone.
     pub adapter_params: u64,
     /// Parameters that train.
@@ -66,29 +55,16 @@ pub struct ConfigurationRow {
     pub total_params: u64,
     /// Number of its trials.
     pub folds: usize,
-    /// All settings of its training loop.
-    pub training: Training,
 }
 
-/// One trial; values that do not apply are null.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// One trial; settings that do not apply are null.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrialRow {
     /// Its id.
     pub id: TrialId,
-    /// Name of its task.
-    pub task: String,
-    /// Name of its model.
-    pub model: String,
-    /// Name of its method.
-    pub method: String,
-    /// Inner width of the adapter.
-    pub rank: Option<usize>,
-    /// Numerator of the adapter's scale.
-    pub alpha: Option<f64>,
-    /// Dropout on the adapter's input.
-    pub dropout: Option<f64>,
-    /// Peak learning rate, where anything trains.
-    pub learning_rate: Option<f64>,
+    /// The settings of its configuration, each under its axis's name.
+    #[serde(flatten)]
+    pub settings: Settings<Arc<Configuration>>,
     /// The fold that it is validated on, from 0.
     pub fold: usize,
     /// Parameters that train.
@@ -179,38 +155,22 @@ pub fn overview(sweep: &SweepSpec, graph: &JobGraph, places: &[Placement]) -> Ov
     }
 }
 
-fn configuration_row(configuration: &Configuration, counts: &ParamCounts, folds: usize) -> ConfigurationRow {
-    let lora = configuration.method.lora();
+fn configuration_row(one: &Arc<Configuration>, counts: &ParamCounts, folds: usize) -> ConfigurationRow {
     ConfigurationRow {
-        id: configuration.id,
-        task: configuration.task.clone(),
-        model: configuration.model.clone(),
-        method: configuration.method.name().to_owned(),
-        rank: lora.map(|lora| lora.rank),
-        alpha: lora.map(|lora| lora.alpha),
-        dropout: lora.map(|lora| lora.dropout),
-        learning_rate: configuration.learning_rate(),
+        id: one.id,
+        settings: Settings(Arc::clone(one)),
         adapter_params: counts.adapter,
         trainable_params: counts.trainable,
         trainable_percent: counts.trainable_percent(),
         total_params: counts.total,
         folds,
-        training: configuration.training.clone(),
     }
 }
 
 fn trial_row(trial: &Trial, counts: &ParamCounts) -> TrialRow {
-    let configuration = &trial.configuration;
-    let lora = configuration.method.lora();
     TrialRow {
         id: trial.id,
-        task: configuration.task.clone(),
-        model: configuration.model.clone(),
-        method: configuration.method.name().to_owned(),
-        rank: lora.map(|lora| lora.rank),
-        alpha: lora.map(|lora| lora.alpha),
-        dropout: lora.map(|lora| lora.dropout),
-        learning_rate: configuration.learning_rate(),
+        settings: Settings(Arc::clone(&trial.configuration)),
         fold: trial.fold,
         trainable_params: counts.trainable,
         total_params: counts.total,

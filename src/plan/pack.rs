@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 use crate::cost::{Estimate, Prices, SlotCost, Speed};
 use crate::plan::pack::divide::Divider;
-use crate::values::{Placement, Precision, Trial};
+use crate::values::{PackKey, Placement, Trial};
 
 /// How large a pack may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -52,55 +52,24 @@ pub struct Packed {
 }
 
 /// What trials must have in common to train together.
-#[derive(PartialEq, Eq, Hash)]
-struct Shape<'a> {
-    task: &'a str,
-    model: &'a str,
-    batch_size: usize,
-    accumulation: usize,
-    /// The base is frozen for all slots, or starts from the pretrained weights in all, or from
-    /// random ones in all.
-    method: &'static str,
-    /// Modules with an adapter, and modules that train as a whole: a module is so for every slot, or for none.
-    targets: &'a [String],
-    modules_to_save: &'a [String],
-    /// The bits of AdamW's decays and epsilon, which one step applies to all slots at once.
-    optimiser: [u64; 3],
-    precision: Precision,
-}
-
-impl<'a> Shape<'a> {
-    fn of(trial: &'a Trial) -> Self {
-        let configuration = &trial.configuration;
-        let training = &configuration.training;
-        Self {
-            task: &configuration.task,
-            model: &configuration.model,
-            batch_size: training.batch_size,
-            accumulation: training.accumulation,
-            targets: configuration.method.lora().map_or(&[], |lora| lora.targets.as_slice()),
-            modules_to_save: configuration.method.lora().map_or(&[], |lora| lora.modules_to_save.as_slice()),
-            optimiser: [training.beta1, training.beta2, training.epsilon].map(f64::to_bits),
-            precision: training.precision,
-            method: configuration.method.name(),
-        }
-    }
+fn shape(trial: &Trial) -> PackKey {
+    PackKey::of(&trial.configuration)
 }
 
 /// Whether two trials of a sweep could train in one pack.
 #[must_use]
 pub fn compatible(a: &Trial, b: &Trial) -> bool {
-    Shape::of(a) == Shape::of(b)
+    shape(a) == shape(b)
 }
 
 /// Divides trials into packs of compatible ones, of a size that keeps all places busy to the end.
 /// Packs stand in the order of their first trial, and trials keep their order within a pack.
 pub fn packs<'a>(prices: &mut Prices<'a>, trials: &'a [Trial], room: Room<'_>) -> Vec<Packed> {
     let costs: Vec<SlotCost> = trials.iter().map(|trial| prices.slot(trial)).collect();
-    let mut shapes: HashMap<Shape<'_>, usize> = HashMap::new();
+    let mut shapes: HashMap<PackKey, usize> = HashMap::new();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     for (n, trial) in trials.iter().enumerate() {
-        let group = *shapes.entry(Shape::of(trial)).or_insert(groups.len());
+        let group = *shapes.entry(shape(trial)).or_insert(groups.len());
         if group == groups.len() {
             groups.push(Vec::new());
         }

@@ -1,15 +1,17 @@
 //! Owns the overview of a plan as plain text. Computes nothing and prints nothing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use comfy_table::{Cell, CellAlignment, Table};
-use serde_json::Value;
 
 use crate::plan::overview::{Bound, ConfigurationRow, JobKind, JobRow, Overview, TrialRow};
-use crate::values::{Training, quantity};
+use crate::values::axes::{self, Axis};
+use crate::values::{Configuration, quantity};
 
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";
+/// What stands where there is no value.
+const NONE: &str = "–";
 /// Most configurations that are listed one by one: nobody reads more.
 const LISTED: usize = 200;
 
@@ -47,25 +49,23 @@ pub fn table(overview: &Overview) -> String {
 }
 
 fn configurations(rows: &[ConfigurationRow]) -> String {
-    let varied = also_varied(rows);
+    let all: Vec<&Configuration> = rows.iter().map(|row| &*row.settings.0).collect();
     let listed = &rows[..rows.len().min(LISTED)];
-    let also: Vec<(&str, Vec<String>)> =
-        varied.iter().map(|name| (name.as_str(), settings(name, listed))).collect();
-    let several_tasks = rows.iter().any(|row| row.task != rows[0].task);
-    let mut texts = vec!["configuration"];
-    texts.extend(several_tasks.then_some("task"));
-    texts.extend(["model", "method"]);
-    let mut numbers = vec!["rank", "alpha", "dropout", "learning rate"];
-    numbers.extend(also.iter().map(|(name, _)| *name));
-    numbers.extend(["trainable", "%", "total", "folds"]);
-    let mut table = plain(&texts, &numbers);
-    for (n, row) in listed.iter().enumerate() {
+    // Without those that vary, rows of a grid over such an axis would look alike.
+    let axes: Vec<&Axis> = axes::shown().filter(|axis| axis.leads || axis.varies(&all)).collect();
+    let (texts, numbers): (Vec<&Axis>, Vec<&Axis>) = axes.into_iter().partition(|axis| axis.domain.is_text());
+    let several_tasks = all.iter().any(|one| one.task != all[0].task);
+    let mut titles = vec!["configuration"];
+    titles.extend(several_tasks.then_some("task"));
+    titles.extend(texts.iter().map(|axis| axis.title));
+    let counted = ["trainable", "%", "total", "folds"];
+    let mut table = plain(&titles, &numbers.iter().map(|axis| axis.title).chain(counted).collect::<Vec<_>>());
+    for row in listed {
+        let one = &*row.settings.0;
         let mut cells = vec![text(row.id)];
-        cells.extend(several_tasks.then(|| text(&row.task)));
-        cells.extend([text(&row.model), text(&row.method)]);
-        cells.extend([option(row.rank), option(row.alpha), option(row.dropout)]);
-        cells.push(option(row.learning_rate.map(|rate| format!("{rate:e}"))));
-        cells.extend(also.iter().map(|(_, column)| number(&column[n])));
+        cells.extend(several_tasks.then(|| text(&one.task)));
+        cells.extend(texts.iter().map(|axis| text(axis.value(one).as_deref().unwrap_or(NONE))));
+        cells.extend(numbers.iter().map(|axis| number(axis.value(one).as_deref().unwrap_or(NONE))));
         cells.push(number(quantity::count(row.trainable_params)));
         cells.push(number(format!("{:.3}", row.trainable_percent)));
         cells.push(number(quantity::count(row.total_params)));
@@ -80,47 +80,6 @@ fn configurations(rows: &[ConfigurationRow]) -> String {
             quantity::count(more as u64)
         ),
     }
-}
-
-/// Training settings beside the learning rate that are not the same in all rows that train: without
-/// them, rows of a grid over such an axis would look alike.
-fn also_varied(rows: &[ConfigurationRow]) -> BTreeSet<String> {
-    let mut training = rows.iter().filter(|row| row.learning_rate.is_some()).map(|row| &row.training);
-    let mut varied = BTreeSet::new();
-    let Some(first) = training.next() else { return varied };
-    let first_values = values(first);
-    for other in training {
-        if first.seed != other.seed {
-            varied.insert("seed".to_owned());
-        }
-        let alike = Training { learning_rate: first.learning_rate, seed: first.seed, ..other.clone() };
-        if alike != *first {
-            let differs = |(name, value): &(String, Value)| first_values.get(name) != Some(value);
-            varied.extend(values(&alike).into_iter().filter(differs).map(|(name, _)| name));
-        }
-    }
-    varied
-}
-
-fn values(training: &Training) -> serde_json::Map<String, Value> {
-    match serde_json::to_value(training) {
-        Ok(Value::Object(values)) => values,
-        Ok(_) | Err(_) => unreachable!("settings are a plain struct"),
-    }
-}
-
-/// One training setting of each row.
-fn settings(name: &str, rows: &[ConfigurationRow]) -> Vec<String> {
-    let setting = |row: &ConfigurationRow| {
-        // A seed decides a fresh head too, which needs no training.
-        let applies = row.learning_rate.is_some() || name == "seed";
-        match values(&row.training).remove(name).filter(|_| applies) {
-            None | Some(Value::Null) => "–".to_owned(),
-            Some(Value::String(text)) => text,
-            Some(value) => value.to_string(),
-        }
-    };
-    rows.iter().map(setting).collect()
 }
 
 fn jobs(overview: &Overview) -> String {
@@ -151,7 +110,10 @@ fn name(job: &JobRow, first: Option<&TrialRow>) -> String {
     match job.kind {
         JobKind::Prepare => "prepare data".to_owned(),
         JobKind::Train => {
-            let what = first.map_or_else(String::new, |trial| format!(" {}, {}", trial.model, trial.method));
+            let what = first.map_or_else(String::new, |trial| {
+                let one = &trial.settings.0;
+                format!(" {}, {}", one.model, one.method.name())
+            });
             format!("train{what}: {}", quantity::counted(job.trials.len(), "trial"))
         }
         JobKind::Report => "report".to_owned(),
@@ -172,10 +134,6 @@ fn text(value: impl ToString) -> Cell {
 
 fn number(value: impl ToString) -> Cell {
     Cell::new(value).set_alignment(CellAlignment::Right)
-}
-
-fn option(value: Option<impl ToString>) -> Cell {
-    number(value.map_or_else(|| "–".to_owned(), |value| value.to_string()))
 }
 
 #[cfg(test)]
@@ -211,7 +169,7 @@ mod tests {
         let graph = graph::build(&sweep, &[], Path::new("r"), graph::Present::EVERYTHING, room);
         let text = table(&overview(&sweep, &graph, &places()));
         let header = text.lines().find(|line| line.contains("learning rate")).unwrap();
-        assert!(header.contains("epochs") && !header.contains("batch_size"), "{header}");
+        assert!(header.contains("epochs") && !header.contains("batch size"), "{header}");
         assert!(text.contains(" 2.5 "));
     }
 }

@@ -10,9 +10,8 @@ use std::cmp::Ordering;
 
 use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::{Objective, Task};
-use crate::values::{Configuration, Method, Splitting};
+use crate::values::{Configuration, Method, Naming, Splitting};
 
-use super::axes;
 use super::baseline::Baseline;
 use super::chance::{Against, Chance};
 use super::measure::Measure;
@@ -168,7 +167,7 @@ impl<'a> TaskFindings<'a> {
             record.sweep.configurations.iter().map(AsRef::as_ref).filter(|c| c.task == task.name).collect();
         let groups = seeds::groups(&configurations);
         let seedless: Vec<Configuration> = groups.iter().map(|(one, _)| seeds::seedless(one)).collect();
-        let labels = axes::labels(&seedless.iter().collect::<Vec<_>>());
+        let labels = Naming::labels(&seedless.iter().collect::<Vec<_>>());
         let mut entries: Vec<Entry> = groups
             .iter()
             .zip(labels)

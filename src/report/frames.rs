@@ -5,11 +5,8 @@
 //! are in the names. `<metric>` stands for each metric of the sweep's tasks, under its name in JSON:
 //! `loss`, `accuracy`, `perplexity` ...
 //!
-//! Settings, in both: `task`, `configuration` (id), `label` (unique in the task), `model`, `method`,
-//! `rank`, `alpha`, `dropout`, `targets` and `saved_modules` (joined by `+`), `rslora`,
-//! `learning_rate`, `epochs`, `batch_size`, `accumulation`, `schedule`, `warmup`, `weight_decay`,
-//! `clip_norm`, `beta1`, `beta2`, `epsilon`, `evaluate_every_steps`, `keep`, `precision`, `seed`,
-//! `trainable_params`, `total_params`.
+//! Settings, in both: `task`, `configuration` (id), `label` (unique in the task), a column for each axis
+//! in the order of [`axes::shown`] (lists joined by `+`), `trainable_params`, `total_params`.
 //!
 //! `trials.csv`, one row per trial: first `trial` (id), `fold` (from 0), `state` (`waiting`,
 //! `running`, `interrupted`, `done`, `failed`), `reason` (of a failure), `attempts`; after the
@@ -32,9 +29,9 @@ use polars::prelude::{Column, CsvWriter, DataFrame, NamedFrom, PolarsResult, Ser
 
 use crate::families::params::ParamCounts;
 use crate::record::{TrialRecord, TrialState};
-use crate::values::{Configuration, Metric, Scores, TrialResult};
+use crate::values::axes::{self, Axis};
+use crate::values::{Configuration, Metric, Scores, Setting as Value, TrialResult};
 
-use super::axes;
 use super::findings::{Comparison, Entry, Findings};
 use super::statistics::Spread;
 use super::summary::{ConfigurationSummary, finished, per_s};
@@ -158,36 +155,27 @@ impl Rows<'_, &Entry> {
 }
 
 fn setting_columns(rows: &Rows<'_, Setting<'_>>) -> Vec<Column> {
-    vec![
+    let mut columns = vec![
         rows.text("task", |(c, ..)| Some(c.task.clone())),
         rows.text("configuration", |(c, ..)| Some(c.id.to_string())),
         rows.text("label", |(_, label, _)| Some((*label).to_owned())),
-        rows.text("model", |(c, ..)| Some(c.model.clone())),
-        rows.text("method", |(c, ..)| Some(c.method.name().to_owned())),
-        rows.count("rank", |(c, ..)| c.method.lora().map(|l| l.rank as u64)),
-        rows.real("alpha", |(c, ..)| c.method.lora().map(|l| l.alpha)),
-        rows.real("dropout", |(c, ..)| c.method.lora().map(|l| l.dropout)),
-        rows.text("targets", |(c, ..)| c.method.lora().map(|l| l.targets.join("+"))),
-        rows.text("saved_modules", |(c, ..)| c.method.lora().map(axes::saved_modules)),
-        rows.text("rslora", |(c, ..)| c.method.lora().map(|l| l.rslora.to_string())),
-        rows.real("learning_rate", |(c, ..)| Some(c.training.learning_rate)),
-        rows.real("epochs", |(c, ..)| Some(c.training.epochs)),
-        rows.count("batch_size", |(c, ..)| Some(c.training.batch_size as u64)),
-        rows.count("accumulation", |(c, ..)| Some(c.training.accumulation as u64)),
-        rows.text("schedule", |(c, ..)| Some(axes::schedule_name(c.training.schedule))),
-        rows.real("warmup", |(c, ..)| Some(c.training.warmup)),
-        rows.real("weight_decay", |(c, ..)| Some(c.training.weight_decay)),
-        rows.real("clip_norm", |(c, ..)| c.training.clip_norm),
-        rows.real("beta1", |(c, ..)| Some(c.training.beta1)),
-        rows.real("beta2", |(c, ..)| Some(c.training.beta2)),
-        rows.real("epsilon", |(c, ..)| Some(c.training.epsilon)),
-        rows.count("evaluate_every_steps", |(c, ..)| c.training.evaluate_every.map(|n| n as u64)),
-        rows.text("keep", |(c, ..)| Some(axes::keep_name(c.training.keep))),
-        rows.text("precision", |(c, ..)| Some(c.training.precision.name().to_owned())),
-        rows.count("seed", |(c, ..)| Some(c.training.seed)),
+    ];
+    columns.extend(axes::shown().map(|axis| axis_column(rows, axis)));
+    columns.extend([
         rows.count("trainable_params", |(.., params)| Some(params.trainable)),
         rows.count("total_params", |(.., params)| Some(params.total)),
-    ]
+    ]);
+    columns
+}
+
+fn axis_column(rows: &Rows<'_, Setting<'_>>, axis: &Axis) -> Column {
+    if axis.domain.is_count() {
+        rows.count(axis.column, |(c, ..)| if let Value::Count(n) = axis.get(c)? { Some(n) } else { None })
+    } else if axis.domain.is_number() {
+        rows.real(axis.column, |(c, ..)| if let Value::Number(n) = axis.get(c)? { Some(n) } else { None })
+    } else {
+        rows.text(axis.column, |(c, ..)| axis.get(c).map(|value| value.to_string()))
+    }
 }
 
 fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, metrics: &[Metric]) -> Vec<Column> {

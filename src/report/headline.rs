@@ -2,9 +2,8 @@
 
 use crate::record::{RunRecord, TrialState};
 use crate::tasks::{DataFile, Objective, Task};
-use crate::values::{Metric, quantity};
+use crate::values::{Metric, method_name, quantity};
 
-use super::axes::method_name;
 use super::chance::Grounds;
 use super::findings::{Comparison, Entry, Findings, TaskFindings};
 use super::format;

@@ -6,7 +6,6 @@
 //! `sections` puts it in order, `html`, `markdown` and `terminal` set it. Only this file writes. Nothing here reads a clock or looks
 //! at a run's folder: the same record always gives the same bytes.
 
-pub mod axes;
 pub mod baseline;
 pub mod chance;
 pub mod curves;

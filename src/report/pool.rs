@@ -7,9 +7,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::record::RunRecord;
-use crate::values::{Configuration, ContentHash, LanguageScores, Metric, Scores, TrialResult};
+use crate::values::{Configuration, ContentHash, LanguageScores, Metric, Naming, Scores, TrialResult};
 
-use super::axes;
 use super::findings::{TaskFindings, best_first};
 use super::seeds;
 use super::statistics::mean;
@@ -67,7 +66,7 @@ pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool>
     let Some(primary) = tasks.first().map(|task| task.measure.metric) else { return Vec::new() };
     let seedless: Vec<Configuration> =
         groups.iter().map(|(_, group)| seeds::seedless(&group[0].configuration)).collect();
-    let named = groups.iter().zip(axes::labels(&seedless.iter().collect::<Vec<_>>()));
+    let named = groups.iter().zip(Naming::labels(&seedless.iter().collect::<Vec<_>>()));
     let mut pools: Vec<Pool> = named.map(|((_, group), label)| pool(record, group, label)).collect();
     let is_base = |pool: &Pool| pool.configuration.method.name() == "base";
     pools.sort_by(|a, b| {

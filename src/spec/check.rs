@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::error::{Problem, Report};
+use super::point::Point;
 use super::raw::RawSweep;
-use super::setting::Point;
 use super::source::At;
 use super::survey::Survey;
 use super::words::short;

@@ -7,11 +7,13 @@ use crate::values::quantity;
 
 use super::error::{Problem, Report};
 use super::grid::{self, MAX_POINTS};
+use super::point::{ALPHA, Given, LEARNING_RATE, METHOD, MODEL, Point, RANK, TASK};
 use super::raw::{RawAxis, RawBlock, RawSweep};
 use super::read::missing;
-use super::setting::{Axis, MethodName, Point, Setting};
 use super::source::At;
 use super::words::{quoted, short};
+use crate::values::axes::AXES;
+use crate::values::{MethodKind, Setting};
 
 /// Most comparisons of a point with an exclusion.
 const MAX_COMPARISONS: u64 = 100_000_000;
@@ -22,19 +24,15 @@ pub(super) fn check<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report
     let tasks = Names::new(raw.tasks.iter().map(|task| &task.name));
     let models = Names::new(raw.models.iter().map(|model| &model.name));
     for block in &raw.grid {
-        tasks.check(values(block, Axis::Task).filter_map(|at| at.value.task()), Problem::UnknownTask, report);
-        models.check(
-            values(block, Axis::Model).filter_map(|at| at.value.model()),
-            Problem::UnknownModel,
-            report,
-        );
+        tasks.check(values(block, TASK).filter_map(Given::name), Problem::UnknownTask, report);
+        models.check(values(block, MODEL).filter_map(Given::name), Problem::UnknownModel, report);
         inapplicable(block, report);
         super::check_zip::check(block, report);
         learning_rate(block, raw, report);
     }
-    let used = |axis| raw.grid.iter().flat_map(move |block| values(block, axis));
-    tasks.warn_of_unused("task", used(Axis::Task).filter_map(|at| at.value.task()), report);
-    models.warn_of_unused("model", used(Axis::Model).filter_map(|at| at.value.model()), report);
+    let used = |row| raw.grid.iter().flat_map(move |block| values(block, row)).filter_map(Given::name);
+    tasks.warn_of_unused("task", used(TASK), report);
+    models.warn_of_unused("model", used(MODEL), report);
     let count = raw.grid.iter().map(grid::count).fold(0, u64::saturating_add);
     if count > MAX_POINTS {
         let points = if count == u64::MAX {
@@ -80,23 +78,18 @@ impl<'a> Names<'a> {
     /// Every name that a block uses is there.
     fn check<'b>(
         &self,
-        used: impl Iterator<Item = &'b At<String>>,
+        used: impl Iterator<Item = At<&'b str>>,
         problem: fn(String) -> Problem,
         report: &mut Report,
     ) {
-        for name in used.filter(|name| !self.known.contains(name.value.as_str())) {
-            let error = report.error(name.place, problem(short(&name.value)));
-            error.one_of(&name.value, self.in_order.iter().map(|known| known.value.as_str()));
+        for name in used.filter(|name| !self.known.contains(name.value)) {
+            let error = report.error(name.place, problem(short(name.value)));
+            error.one_of(name.value, self.in_order.iter().map(|known| known.value.as_str()));
         }
     }
 
-    fn warn_of_unused<'b>(
-        &self,
-        noun: &str,
-        used: impl Iterator<Item = &'b At<String>>,
-        report: &mut Report,
-    ) {
-        let used: HashSet<&str> = used.map(|name| name.value.as_str()).collect();
+    fn warn_of_unused<'b>(&self, noun: &str, used: impl Iterator<Item = At<&'b str>>, report: &mut Report) {
+        let used: HashSet<&str> = used.map(|name| name.value).collect();
         // Without any in the grid the missing keys are errors already.
         for name in
             self.in_order.iter().filter(|name| !used.is_empty() && !used.contains(name.value.as_str()))
@@ -106,35 +99,40 @@ impl<'a> Names<'a> {
     }
 }
 
-fn values(block: &RawBlock, axis: Axis) -> impl Iterator<Item = &At<Setting>> {
-    block.axes.iter().filter(move |known| known.axis == axis).flat_map(|axis| &axis.values)
+fn values(block: &RawBlock, row: usize) -> impl Iterator<Item = &Given> {
+    block.axes.iter().filter(move |axis| axis.row == row).flat_map(|axis| &axis.values)
+}
+
+fn methods(block: &RawBlock) -> impl Iterator<Item = MethodKind> {
+    values(block, METHOD).filter_map(Given::method)
 }
 
 /// An axis that none of the block's methods has would silently do nothing.
 fn inapplicable(block: &RawBlock, report: &mut Report) {
-    let methods: Vec<MethodName> = values(block, Axis::Method).filter_map(|at| at.value.method()).collect();
+    let methods: Vec<MethodKind> = methods(block).collect();
     if methods.is_empty() {
         return;
     }
-    for axis in &block.axes {
-        if methods.iter().any(|method| axis.axis.applies_to(*method)) {
+    for RawAxis { row, place, .. } in &block.axes {
+        let axis = &AXES[*row];
+        if methods.iter().any(|method| axis.applies_to(*method)) {
             continue;
         }
         let names: Vec<&str> = methods.iter().map(|method| method.name()).collect();
-        let problem = Problem::InapplicableAxis { axis: axis.axis.name(), methods: quoted(&names) };
-        let hint = if axis.axis.applies_to(MethodName::Full) {
+        let problem = Problem::InapplicableAxis { axis: axis.name, methods: quoted(&names) };
+        let hint = if axis.applies_to(MethodKind::Full) {
             "remove it, or add a method that trains to the block's methods"
         } else {
             "remove it, or add `lora` to the block's methods"
         };
-        report.error(axis.place, problem).hint(hint);
+        report.error(*place, problem).hint(hint);
     }
 }
 
 fn learning_rate(block: &RawBlock, raw: &RawSweep, report: &mut Report) {
-    let has = |axes: &[RawAxis]| axes.iter().any(|axis| axis.axis == Axis::LearningRate);
-    let mut methods = values(block, Axis::Method).filter_map(|at| at.value.method()).peekable();
-    if methods.peek().is_some() && methods.all(|method| method == MethodName::Base) {
+    let has = |axes: &[RawAxis]| axes.iter().any(|axis| axis.row == LEARNING_RATE);
+    let mut methods = methods(block).peekable();
+    if methods.peek().is_some() && methods.all(|method| method == MethodKind::Base) {
         return;
     }
     if !has(&block.axes) && !has(&raw.training) {
@@ -169,34 +167,29 @@ fn expand<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<P
 /// A value of `--only` that the grid does not have is a slip.
 fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
     for axis in only {
-        let written: Vec<&At<Setting>> = raw
-            .grid
-            .iter()
-            .flat_map(|block| values(block, axis.axis))
-            .chain(
-                raw.training.iter().filter(|known| known.axis == axis.axis).flat_map(|known| &known.values),
-            )
-            .collect();
+        let of_training = raw.training.iter().filter(|known| known.row == axis.row);
+        let in_grid = raw.grid.iter().flat_map(|block| values(block, axis.row));
+        let written: Vec<&Given> = in_grid.chain(of_training.flat_map(|known| &known.values)).collect();
         let mut there = vec![false; axis.values.len()];
         for block in &raw.grid {
             grid::for_each_point(block, &raw.training, |point| {
                 for (value, there) in axis.values.iter().zip(&mut there) {
-                    *there |= value.value.holds_at(&point);
+                    *there |= point.has(axis.row, &value.setting);
                 }
             });
         }
         for (value, _) in axis.values.iter().zip(there).filter(|(_, there)| !there) {
             let mut known: Vec<String> = Vec::new();
-            for at in &written {
-                let text = name(&at.value).unwrap_or_else(|| report.sources.slice(at.place));
+            for given in &written {
+                let text = given.name().map_or_else(|| report.sources.slice(given.place), |at| at.value);
                 if !known.iter().any(|known| known == text) {
                     known.push(text.to_owned());
                 }
             }
-            let message = format!("no point of the grid has this `{}`", axis.axis.name());
+            let message = format!("no point of the grid has this `{}`", axis.name());
             let error = report.error(value.place, Problem::BadOverride(message));
-            if let Some(found) = name(&value.value) {
-                error.one_of(found, known.iter().map(String::as_str));
+            if let Some(found) = value.name() {
+                error.one_of(found.value, known.iter().map(String::as_str));
             } else if !known.is_empty() {
                 error.allowed(quoted(&known));
             }
@@ -204,19 +197,12 @@ fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
     }
 }
 
-/// The name of a task or a model: a block that names no task has all of them, but not in its text.
-fn name(setting: &Setting) -> Option<&str> {
-    setting.task().or(setting.model()).map(|at| at.value.as_str())
-}
-
 /// With one learning rate, alpha is mostly a multiplier of it, so that a comparison of alphas or
 /// ranks is a comparison of learning rates.
 fn vary_the_learning_rate(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
-    let lora = || points.iter().filter(|point| point.method == Some(MethodName::Lora));
-    let distinct = |value: fn(&Point<'_>) -> u64| lora().map(value).collect::<HashSet<_>>().len();
-    let ranks = distinct(|point| point.rank as u64);
-    let alphas = distinct(|point| point.alpha.to_bits());
-    let rates = distinct(|point| point.learning_rate.unwrap_or_default().to_bits());
+    let lora = || points.iter().filter(|point| point.method() == Some(MethodKind::Lora));
+    let distinct = |row: usize| lora().map(|point| point.setting(row)).collect::<HashSet<Option<&Setting>>>();
+    let [ranks, alphas, rates] = [RANK, ALPHA, LEARNING_RATE].map(|row| distinct(row).len());
     if (ranks > 1 || alphas > 1) && rates == 1 {
         let what = match (ranks > 1, alphas > 1) {
             (true, true) => "rank and alpha",

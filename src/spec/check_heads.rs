@@ -9,8 +9,9 @@ use crate::sweep::{By, OwnHead};
 use crate::tasks::{Objective, Task};
 
 use super::error::Report;
-use super::setting::{MethodName, Point};
+use super::point::{MODULES_TO_SAVE, Point};
 use super::words::quoted;
+use crate::values::MethodKind;
 
 /// Warns once of each kind of thing for each model, task and method that some point brings together.
 pub(super) fn check(
@@ -21,14 +22,14 @@ pub(super) fn check(
 ) {
     let (mut seen, mut told) = (HashSet::new(), HashSet::new());
     for point in points {
-        let (Some(method), Some(task), Some(name)) = (point.method, point.task, point.model) else {
+        let (Some(method), Some(task), Some(name)) = (point.method(), point.task(), point.model()) else {
             continue;
         };
-        let saved = point.modules_to_save.and_then(|modules| Some(modules.first()?.place));
-        if !seen.insert((method, task.value.as_str(), name.value.as_str(), saved)) {
+        let saved = point.given(MODULES_TO_SAVE).map(|modules| modules.place);
+        if !seen.insert((method, task.value, name.value, saved)) {
             continue;
         }
-        let (Some(task), Some(model)) = (tasks.get(&task.value), models.get(&name.value)) else { continue };
+        let (Some(task), Some(model)) = (tasks.get(task.value), models.get(name.value)) else { continue };
         // Nothing is known of weights that are not there, and of random ones it is told elsewhere.
         if !matches!(model.weights, Weights::Folder { .. }) {
             continue;
@@ -42,22 +43,22 @@ pub(super) fn check(
     }
 }
 
-fn head(method: MethodName, task: &Task, model: &ModelSpec) -> Option<String> {
+fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
     let Objective::Classification(classes) = &task.objective else { return None };
     let name = &model.name;
     let own = OwnHead::of(task, model);
     match (method, own) {
-        (MethodName::Base, OwnHead::Absent) => Some(format!(
+        (MethodKind::Base, OwnHead::Absent) => Some(format!(
             "model `{name}` has no classifier of its own that gives a text one class: `base` evaluates a fresh \
              one, which shows what chance gives"
         )),
-        (MethodName::Base, OwnHead::Other) => Some(format!(
+        (MethodKind::Base, OwnHead::Other) => Some(format!(
             "the classes of model `{name}` ({}) are not those of the task ({}): `base` evaluates a fresh \
              classifier, which shows what chance gives; `labels` can rename the task's classes",
             listed(model.parts.classes.as_deref().unwrap_or_default()),
             listed(&classes.labels)
         )),
-        (MethodName::Base, OwnHead::Same { outputs, by: By::Spelling | By::Number }) => {
+        (MethodKind::Base, OwnHead::Same { outputs, by: By::Spelling | By::Number }) => {
             let own = model.parts.classes.as_deref().unwrap_or_default();
             let pairs = outputs.iter().zip(&classes.labels);
             let pairs: Vec<String> = pairs
@@ -69,13 +70,13 @@ fn head(method: MethodName, task: &Task, model: &ModelSpec) -> Option<String> {
                 pairs.join(", ")
             ))
         }
-        (MethodName::Lora | MethodName::Full, OwnHead::Same { .. }) => Some(format!(
+        (MethodKind::Lora | MethodKind::Full, OwnHead::Same { .. }) => Some(format!(
             "model `{name}` is a finished classifier for the task's classes: `lora` and `full` start with a \
              fresh classifier in its place, and only `base` evaluates its own"
         )),
-        (MethodName::Base, OwnHead::Same { by: By::Name, .. })
-        | (MethodName::Lora | MethodName::Full, OwnHead::Absent | OwnHead::Other)
-        | (MethodName::Scratch, _) => None,
+        (MethodKind::Base, OwnHead::Same { by: By::Name, .. })
+        | (MethodKind::Lora | MethodKind::Full, OwnHead::Absent | OwnHead::Other)
+        | (MethodKind::Scratch, _) => None,
     }
 }
 
@@ -89,22 +90,23 @@ fn listed(classes: &[String]) -> String {
 }
 
 /// A module that the weights lack.
-fn fresh(point: &Point<'_>, method: MethodName, model: &ModelSpec) -> Option<String> {
+fn fresh(point: &Point<'_>, method: MethodKind, model: &ModelSpec) -> Option<String> {
     let module = model.parts.fresh.first()?;
     let lacks = format!(
         "the weights of model `{}` have no {module}, as after masked language modelling: each trial draws one \
          at random from its seed",
         model.name
     );
-    let trains = match (method, point.modules_to_save) {
-        (MethodName::Scratch, _) => return None,
-        (MethodName::Base, _) => ", and `base` evaluates it as it is drawn".to_owned(),
-        (MethodName::Full, _) => ", and it is trained with everything else".to_owned(),
-        (MethodName::Lora, None) => ", and it is trained beside the head".to_owned(),
-        (MethodName::Lora, Some(modules)) if modules.iter().any(|at| at.value.contains(module.as_str())) => {
+    let named = point.given(MODULES_TO_SAVE).map(|given| given.setting.texts());
+    let trains = match (method, named) {
+        (MethodKind::Scratch, _) => return None,
+        (MethodKind::Base, _) => ", and `base` evaluates it as it is drawn".to_owned(),
+        (MethodKind::Full, _) => ", and it is trained with everything else".to_owned(),
+        (MethodKind::Lora, None) => ", and it is trained beside the head".to_owned(),
+        (MethodKind::Lora, Some(modules)) if modules.iter().any(|named| named.contains(module.as_str())) => {
             ", and it is trained, as `modules_to_save` says".to_owned()
         }
-        (MethodName::Lora, Some(_)) => format!(
+        (MethodKind::Lora, Some(_)) => format!(
             ", and it stays random, which costs accuracy: add `{module}` to `modules_to_save` to train it"
         ),
     };

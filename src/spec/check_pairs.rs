@@ -3,14 +3,16 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use crate::families::{self, Head, ModelSpec, Pairs};
-use crate::values::Lora;
+use crate::families::{self, Head, Known, ModelSpec, Nameable, Pairs};
+use crate::values::axes::{self, AXES};
+use crate::values::{Method, MethodKind};
 
 use super::check_models::tokenizer_place;
 use super::error::{Problem, Report};
+use super::grid;
+use super::point::Point;
 use super::raw::{RawModel, RawSweep};
 use super::raw_task::{RawTask, TaskKind};
-use super::setting::{MethodName, Point};
 use super::source::At;
 use super::survey::Survey;
 use super::survey_models::TokenizerFacts;
@@ -45,8 +47,8 @@ fn meetings(raw: &RawSweep, points: &[Point<'_>]) -> BTreeSet<(usize, usize)> {
     }
     let tasks = indices(raw.tasks.iter().map(|task| &task.name));
     let models = indices(raw.models.iter().map(|model| &model.name));
-    let index = |of: &HashMap<&str, usize>, name: Option<&At<String>>| of.get(name?.value.as_str()).copied();
-    let met = |point: &Point<'_>| Some((index(&tasks, point.task)?, index(&models, point.model)?));
+    let index = |of: &HashMap<&str, usize>, name: Option<At<&str>>| of.get(name?.value).copied();
+    let met = |point: &Point<'_>| Some((index(&tasks, point.task())?, index(&models, point.model())?));
     points.iter().filter_map(met).collect()
 }
 
@@ -136,9 +138,10 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
         if report.is_full() {
             return;
         }
-        let (Some(method), Some(model)) = (point.method, point.model) else { continue };
-        let first = |names: Option<&[At<String>]>| names.and_then(|names| names.first()).map(|at| at.place);
-        if !seen.insert((method, model.place, first(point.targets), first(point.modules_to_save))) {
+        let (Some(method), Some(model)) = (point.method(), point.model()) else { continue };
+        let lists = AXES.iter().enumerate().filter(|(_, axis)| axis.domain.is_list());
+        let lists = lists.map(|(row, _)| point.given(row).map(|given| given.place));
+        if !seen.insert((method, model.place, lists.collect::<Vec<_>>())) {
             continue;
         }
         let random = |known: &RawModel| {
@@ -146,84 +149,50 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
             known.name.value == model.value && has("architecture") && !has("from")
         };
         if raw.models.iter().any(random) {
-            untrained(method, model, report);
+            untrained(method, &model, report);
         }
-        if let (MethodName::Lora, Some(spec)) = (method, models.get(&model.value)) {
-            let known = known.entry(&model.value).or_insert_with(|| Modules::of(spec, head(kind)));
-            targets_exist(point, (spec, known), report);
-            saved_exist(point, (spec, known), head(kind), report);
+        if let (MethodKind::Lora, Some(spec)) = (method, models.get(model.value)) {
+            let known = known.entry(model.value);
+            let known = known.or_insert_with(|| Nameable::of(&spec.architecture, head(kind)));
+            named_exist(point, known, model.value, report);
         }
     }
 }
 
 /// A method on a model with random weights.
-fn untrained(method: MethodName, model: &At<String>, report: &mut Report) {
+fn untrained(method: MethodKind, model: &At<&str>, report: &mut Report) {
     match method {
-        MethodName::Scratch => {}
-        MethodName::Full => {
-            let problem = Problem::NeedsWeights { method: method.name(), model: model.value.clone() };
+        MethodKind::Scratch => {}
+        MethodKind::Full => {
+            let problem = Problem::NeedsWeights { method: method.name(), model: model.value.to_owned() };
             report.error(model.place, problem).hint("use `method: scratch`, or a model with `from`");
         }
-        MethodName::Lora => report.warn(
+        MethodKind::Lora => report.warn(
             model.place,
             format!("model `{}` has random weights, and `lora` leaves them as they are drawn", model.value),
         ),
-        MethodName::Base => report.warn(
+        MethodKind::Base => report.warn(
             model.place,
             format!("model `{}` has random weights: `base` shows what chance gives", model.value),
         ),
     }
 }
 
-/// The last parts of the names of a model's modules.
-struct Modules {
-    /// Of those that can have an adapter.
-    targets: Vec<String>,
-    /// Of all, the head's too.
-    all: Vec<String>,
-}
-
-impl Modules {
-    fn of(spec: &ModelSpec, head: Head) -> Self {
-        let tensors = spec.architecture.tensors();
-        let linears = spec.architecture.linears();
-        let targets = linears.iter().filter_map(|linear| linear.name.rsplit('.').next());
-        let targets = targets.map(str::to_owned).collect::<BTreeSet<_>>().into_iter().collect();
-        let heads = spec.architecture.head_tensors(head);
-        Self { targets, all: modules(tensors.iter().chain(&heads).map(|tensor| tensor.name.as_str())) }
-    }
-}
-
-fn targets_exist(point: &Point<'_>, (spec, known): (&ModelSpec, &Modules), report: &mut Report) {
-    for target in point.targets.unwrap_or_default() {
+/// Whatever an adapter's settings name is there.
+fn named_exist(point: &Point<'_>, known: &Nameable<'_>, model: &str, report: &mut Report) {
+    let Some((Method::Lora(lora), _)) = grid::settings(point) else { return };
+    for misfit in known.misfits(&lora) {
+        // What is not given is a default, which the architecture has.
+        let Some(given) = point.given(axes::row(misfit.axis)) else { continue };
         if report.is_full() {
             return;
         }
-        let found = spec.architecture.lora_targets(std::slice::from_ref(&target.value));
-        if found.is_empty() {
-            let problem = Problem::NoSuchTarget { target: short(&target.value), model: spec.name.clone() };
-            let known = known.targets.iter().map(String::as_str);
-            report.error(target.place, problem).one_of(&target.value, known);
-        }
+        let place = given.items.get(misfit.item).copied().unwrap_or(given.place);
+        let problem = Problem::Unfit(misfit.message(&short(&misfit.found), model));
+        let error = report.error(place, problem);
+        match &misfit.known {
+            Known::Names(names) => error.one_of(&misfit.found, names.iter().map(String::as_str)),
+            Known::UpTo(most) => error.allowed(format!("0 to {most}")),
+        };
     }
-}
-
-fn saved_exist(point: &Point<'_>, (spec, known): (&ModelSpec, &Modules), head: Head, report: &mut Report) {
-    for module in point.modules_to_save.unwrap_or_default() {
-        if report.is_full() {
-            return;
-        }
-        let found = spec.architecture.saved_tensors(head, std::slice::from_ref(&module.value));
-        if module.value != Lora::HEAD && found.is_empty() {
-            let problem = Problem::NoSuchModule { module: short(&module.value), model: spec.name.clone() };
-            let known = std::iter::once(Lora::HEAD).chain(known.all.iter().map(String::as_str));
-            report.error(module.place, problem).one_of(&module.value, known);
-        }
-    }
-}
-
-/// The last part of the module's name of each of these tensors, each once.
-fn modules<'a>(tensors: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let module = |tensor: &str| tensor.rsplit('.').nth(1).map(str::to_owned);
-    tensors.filter_map(module).collect::<BTreeSet<_>>().into_iter().collect()
 }

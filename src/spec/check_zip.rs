@@ -18,7 +18,7 @@ pub(super) fn check(block: &RawBlock, report: &mut Report) {
                 report.error(name.place, Problem::BadZip(message));
                 continue;
             }
-            match block.axes.iter().find(|axis| axis.axis.name() == name.value) {
+            match block.axes.iter().find(|axis| axis.name() == name.value) {
                 Some(axis) => members.push(axis),
                 None => unknown(name, block, report),
             }
@@ -26,10 +26,8 @@ pub(super) fn check(block: &RawBlock, report: &mut Report) {
         let mut lengths: Vec<usize> = members.iter().map(|member| member.written).collect();
         lengths.dedup();
         if lengths.len() > 1 {
-            let told: Vec<String> = members
-                .iter()
-                .map(|member| format!("`{}` has {}", member.axis.name(), member.written))
-                .collect();
+            let told: Vec<String> =
+                members.iter().map(|member| format!("`{}` has {}", member.name(), member.written)).collect();
             let message = format!("zipped axes need lists of equal length: {}", told.join(", "));
             report.error(zip.place, Problem::BadZip(message));
         }
@@ -38,6 +36,6 @@ pub(super) fn check(block: &RawBlock, report: &mut Report) {
 
 fn unknown(name: &At<String>, block: &RawBlock, report: &mut Report) {
     let message = format!("`zip` names `{}`, which is not an axis of this block", name.value);
-    let known = block.axes.iter().map(|axis| axis.axis.name());
+    let known = block.axes.iter().map(|axis| axis.name());
     report.error(name.place, Problem::BadZip(message)).one_of(&name.value, known);
 }

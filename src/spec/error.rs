@@ -165,23 +165,7 @@ pub enum Problem {
         /// The model.
         model: String,
     },
-    /// A LoRA target that is no module.
-    #[error("target `{target}` matches no module of model `{model}`")]
-    NoSuchTarget {
-        /// The target.
-        target: String,
-        /// The model.
-        model: String,
-    },
-    /// An entry of `modules_to_save` that names no module.
-    #[error("`{module}` is not a module of model `{model}`")]
-    NoSuchModule {
-        /// What was named.
-        module: String,
-        /// The model.
-        model: String,
-    },
-    /// A model that cannot learn a task.
+    /// A model that cannot learn a task, or lacks what an adapter's settings name.
     #[error("{0}")]
     Unfit(String),
     /// An axis of a block that none of its methods has.

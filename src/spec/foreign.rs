@@ -6,44 +6,12 @@ use super::number::Number;
 use super::source::Sources;
 use super::tree::{Content, Entry, Node};
 use super::words::quoted;
+use crate::values::axes::AXES;
+use crate::values::{Axis, Domain};
 
-/// Names in other programs, the key here, and what is different about its value.
+/// Names in other programs, the key here, and what is different about its value. Those of axes are in
+/// the table of axes.
 const ALIASES: &[(&[&str], &str, &str)] = &[
-    (&["lr", "learning_rates", "base_lr", "max_lr"], "learning_rate", ""),
-    (
-        &[
-            "per_device_train_batch_size",
-            "per_gpu_train_batch_size",
-            "train_batch_size",
-            "micro_batch_size",
-            "batch",
-            "bs",
-            "batchsize",
-        ],
-        "batch_size",
-        "",
-    ),
-    (&["num_train_epochs", "num_epochs", "max_epochs", "n_epochs", "nepochs"], "epochs", ""),
-    (&["max_steps", "num_steps", "total_steps"], "epochs", "in passes over the training rows, not in steps"),
-    (&["lora_r", "lora_rank", "r", "peft_lora_r"], "rank", ""),
-    (&["lora_alpha", "peft_lora_alpha"], "alpha", ""),
-    (&["lora_dropout", "peft_lora_dropout"], "dropout", ""),
-    (&["target_modules", "lora_target_modules", "lora_target", "lora_targets"], "targets", ""),
-    (&["use_rslora"], "rslora", ""),
-    (&["peft_type", "finetuning_type", "adapter", "peft_method", "use_peft"], "method", "`lora` or `full`"),
-    (&["wd", "decay", "l2"], "weight_decay", ""),
-    (&["warmup_ratio", "warmup_fraction", "pct_start"], "warmup", ""),
-    (&["warmup_steps", "num_warmup_steps"], "warmup", "a share of all steps, for example 0.06"),
-    (&["lr_scheduler_type", "lr_scheduler", "scheduler", "lr_schedule"], "schedule", ""),
-    (&["gradient_accumulation_steps", "grad_accum", "accumulate_grad_batches"], "accumulation", ""),
-    (&["max_grad_norm", "gradient_clip_val", "grad_clip", "gradient_clipping"], "clip_norm", ""),
-    (&["adam_beta1"], "beta1", ""),
-    (&["adam_beta2"], "beta2", ""),
-    (&["adam_epsilon", "adam_eps", "eps"], "epsilon", ""),
-    (&["eval_steps", "eval_interval", "val_check_interval"], "evaluate_every", "in optimiser steps"),
-    (&["load_best_model_at_end"], "keep", "`best` or `last`"),
-    (&["bf16", "fp16", "mixed_precision", "torch_dtype", "dtype"], "precision", "`fp32` or `bf16`"),
-    (&["random_seed", "random_state", "data_seed"], "seed", ""),
     (
         &["max_seq_length", "max_seq_len", "max_len", "sequence_len", "seq_length", "cutoff_len"],
         "max_length",
@@ -76,6 +44,13 @@ const ALIASES: &[(&[&str], &str, &str)] = &[
     (&["device", "accelerator", "gpus", "n_gpu"], "devices", ""),
 ];
 
+/// The keys that a name of another program stands for, each with what is different about its value.
+fn aliases(found: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let of_axis = |axis: &'static Axis| axis.aliases.iter().map(|(names, note)| (*names, axis.name, *note));
+    let all = AXES.iter().flat_map(of_axis).chain(ALIASES.iter().copied());
+    all.filter(move |(names, ..)| names.contains(&found)).map(|(_, key, note)| (key, note))
+}
+
 /// What an unknown key is here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meant {
@@ -89,8 +64,7 @@ pub(super) enum Meant {
 pub(super) fn meant(found: &str, section: &Section) -> Option<Meant> {
     let has = |section: &Section, name: &str| section.keys().any(|key| key.name == name);
     let plain = found.to_lowercase().replace('-', "_");
-    let meant = ALIASES.iter().filter(|(names, _, _)| names.contains(&plain.as_str()));
-    let known = meant.map(|(_, key, note)| (*key, *note)).chain(known(&plain).map(|key| (key, "")));
+    let known = aliases(&plain).chain(known(&plain).map(|key| (key, "")));
     let mut elsewhere = None;
     for (key, note) in known {
         let note = if note.is_empty() { String::new() } else { format!(" ({note})") };
@@ -297,7 +271,7 @@ pub(super) fn whole_file<'n>(tree: &'n Node, sources: &Sources) -> Option<Foreig
 
 /// A trainer's key, and what it is here.
 fn translated(found: &str) -> Option<String> {
-    let (_, key, note) = ALIASES.iter().find(|(names, _, _)| names.contains(&found))?;
+    let (key, note) = aliases(found).next()?;
     let note = if note.is_empty() { String::new() } else { format!(", {note}") };
     Some(format!("`{found}` is `{key}` {}{note}", homes(key).join(" or ")))
 }
@@ -310,15 +284,14 @@ fn as_block(parameters: &[Entry], sources: &Sources) -> String {
         .collect::<Vec<_>>();
     let mut unknown = Vec::new();
     for Entry { key, value } in parameters {
-        let name = axis(&key.value);
-        let Some((name, kind)) = name else {
+        let Some(Axis { name, domain, .. }) = axis(&key.value) else {
             unknown.push(key.value.as_str());
             continue;
         };
-        if matches!(name, "method" | "model") {
-            lines.retain(|line| line.trim_start_matches([' ', '-']).split(':').next() != Some(name));
+        if matches!(*name, "method" | "model") {
+            lines.retain(|line| line.trim_start_matches([' ', '-']).split(':').next() != Some(*name));
         }
-        lines.push(format!("    {name}: {}", as_axis(kind, value, sources)));
+        lines.push(format!("    {name}: {}", as_axis(domain, value, sources)));
     }
     // The first line of the block has its dash.
     if let Some(first) = lines.get_mut(1) {
@@ -335,24 +308,21 @@ fn as_block(parameters: &[Entry], sources: &Sources) -> String {
     )
 }
 
-/// The axis that a parameter is, and the kind of its values.
-fn axis(found: &str) -> Option<(&'static str, &'static Kind)> {
-    let alias = ALIASES.iter().find(|(names, _, _)| names.contains(&found)).map(|(_, key, _)| *key);
-    let name = alias.unwrap_or(found);
-    let mut axes = super::keys_grid::EXCLUSION.keys();
-    axes.find(|key| key.name == name).map(|key| (key.name, &key.kind))
+/// The axis that a parameter is.
+fn axis(found: &str) -> Option<&'static Axis> {
+    let name = aliases(found).next().map_or(found, |(key, _)| key);
+    AXES.iter().find(|axis| axis.name == name)
 }
 
 /// What a parameter varies over, as a list or a value.
-fn as_axis(kind: &Kind, node: &Node, sources: &Sources) -> String {
+fn as_axis(domain: &Domain, node: &Node, sources: &Sources) -> String {
     if let Some(items) = values(node) {
         let items: Vec<String> = items.iter().map(|item| shown(item, sources)).collect();
         return format!("[{}]", items.join(", "));
     }
-    let whole = matches!(kind, Kind::Count(..) | Kind::OrNull(Kind::Count(..)));
     match &node.content {
         Content::Map(entries) if is_range(entries) => {
-            let text = example("", whole, bounds(entries, sources));
+            let text = example("", domain.is_count(), bounds(entries, sources));
             text.trim_matches('`').trim_start_matches(": ").to_owned() + "    # instead of a range"
         }
         Content::Map(_)

@@ -12,17 +12,18 @@ use rayon::prelude::*;
 use crate::families::ModelSpec;
 use crate::sweep::Family;
 use crate::tasks::Task;
-use crate::values::{Configuration, Keep, Lora, Method, Metric, Training};
+use crate::values::axes::AXES;
+use crate::values::{Configuration, Keep, Lora, Method, MethodKind, Metric, Training};
 
+use super::point::{Given, LEARNING_RATE, METHOD, MODULES_TO_SAVE, Point, TARGETS};
 use super::raw::{RawAxis, RawBlock};
-use super::setting::{Axis, MethodName, Point, Setting};
-use super::source::At;
 
 /// Most points that a sweep may have, before equal ones are taken together.
 pub(super) const MAX_POINTS: u64 = 1_000_000;
 
-/// Settings that change together, for each step of a dimension.
-type Dimension<'a> = Vec<Vec<&'a At<Setting>>>;
+/// Values that change together, each with its axis's row, for each step of a dimension.
+type Dimension<'a> = Vec<Step<'a>>;
+type Step<'a> = Vec<(usize, &'a Given)>;
 
 /// Number of points of a block, without its exclusions; the largest number where it is beyond that.
 pub(super) fn count(block: &RawBlock) -> u64 {
@@ -40,18 +41,19 @@ pub(super) fn for_each_point<'a>(
     mut visit: impl FnMut(Point<'a>),
 ) {
     let mut base = Point::default();
-    training.iter().flat_map(|axis| &axis.values).for_each(|at| at.value.apply(&mut base));
+    let last = |axis: &'a RawAxis| axis.values.last().map(|given| (axis.row, given));
+    give(&mut base, training.iter().filter_map(last));
     // A zip with an axis whose values were all bad has no steps.
     let has_points =
         |(_, dimensions): &(_, Vec<Dimension<'_>>)| dimensions.iter().all(|steps| !steps.is_empty());
     for (first, dimensions) in per_method(block).into_iter().filter(has_points) {
         let mut start = base.clone();
-        first.iter().for_each(|at| at.value.apply(&mut start));
+        give(&mut start, first.iter().copied());
         let mut digits = vec![0; dimensions.len()];
         loop {
             let mut point = start.clone();
             for (dimension, digit) in dimensions.iter().zip(&digits) {
-                dimension[*digit].iter().for_each(|at| at.value.apply(&mut point));
+                give(&mut point, dimension[*digit].iter().copied());
             }
             visit(point);
             if !advance(&mut digits, &dimensions) {
@@ -59,6 +61,10 @@ pub(super) fn for_each_point<'a>(
             }
         }
     }
+}
+
+fn give<'a>(point: &mut Point<'a>, values: impl Iterator<Item = (usize, &'a Given)>) {
+    values.for_each(|(row, given)| point.give(row, given));
 }
 
 /// The next digits of the odometer; false after the last.
@@ -74,46 +80,46 @@ fn advance(digits: &mut [usize], dimensions: &[Dimension<'_>]) -> bool {
 }
 
 /// For each step of the method's dimension: its settings, and the other dimensions that apply.
-fn per_method<'a>(block: &'a RawBlock) -> Vec<(Vec<&'a At<Setting>>, Vec<Dimension<'a>>)> {
+fn per_method<'a>(block: &'a RawBlock) -> Vec<(Step<'a>, Vec<Dimension<'a>>)> {
     let (first, rest): (Vec<_>, Vec<_>) =
-        dimensions(block).into_iter().partition(|(axes, _)| axes.contains(&Axis::Method));
+        dimensions(block).into_iter().partition(|(rows, _)| rows.contains(&METHOD));
     let Some((_, steps)) = first.into_iter().next() else { return Vec::new() };
-    let with_others = |step: Vec<&'a At<Setting>>| {
-        let method = step.iter().find_map(|at| at.value.method());
-        let applies = |axis: &Axis| method.is_none_or(|method| axis.applies_to(method));
-        let applicable = rest.iter().filter(|(axes, _)| axes.iter().any(applies));
+    let with_others = |step: Step<'a>| {
+        let method = step.iter().find_map(|(_, given)| given.method());
+        let applies = |row: &usize| method.is_none_or(|method| AXES[*row].applies_to(method));
+        let applicable = rest.iter().filter(|(rows, _)| rows.iter().any(applies));
         (step, applicable.map(|(_, dimension)| dimension.clone()).collect())
     };
     steps.into_iter().map(with_others).collect()
 }
 
-/// A block's dimensions with their axes, in the file's order. Values that were bad are not there.
-fn dimensions(block: &RawBlock) -> Vec<(Vec<Axis>, Dimension<'_>)> {
+/// A block's dimensions with their axes' rows, in the file's order. Values that were bad are not there.
+fn dimensions(block: &RawBlock) -> Vec<(Vec<usize>, Dimension<'_>)> {
     let mut dimensions = Vec::new();
     let mut zipped = HashSet::new();
     for axis in &block.axes {
-        if !zipped.insert(axis.axis) || axis.values.is_empty() {
+        if !zipped.insert(axis.row) || axis.values.is_empty() {
             continue;
         }
-        let zip = block.zips.iter().find(|zip| zip.value.iter().any(|name| name.value == axis.axis.name()));
+        let zip = block.zips.iter().find(|zip| zip.value.iter().any(|name| name.value == axis.name()));
         let group: Vec<&RawAxis> = match zip {
             None => vec![axis],
             Some(zip) => {
-                let named = |member: &&RawAxis| zip.value.iter().any(|n| n.value == member.axis.name());
+                let named = |member: &&RawAxis| zip.value.iter().any(|n| n.value == member.name());
                 block.axes.iter().filter(named).filter(|member| !member.values.is_empty()).collect()
             }
         };
-        zipped.extend(group.iter().map(|member| member.axis));
+        zipped.extend(group.iter().map(|member| member.row));
         let length = group.iter().map(|member| member.values.len()).min().unwrap_or(0);
-        let step = |index: usize| group.iter().map(|member| &member.values[index]).collect();
-        dimensions.push((group.iter().map(|member| member.axis).collect(), (0..length).map(step).collect()));
+        let step = |index: usize| group.iter().map(|member| (member.row, &member.values[index])).collect();
+        dimensions.push((group.iter().map(|member| member.row).collect(), (0..length).map(step).collect()));
     }
     dimensions
 }
 
 /// Whether a point has one of the values of each of these axes.
 pub(super) fn matches(axes: &[RawAxis], point: &Point<'_>) -> bool {
-    axes.iter().all(|axis| axis.values.iter().any(|at| at.value.holds_at(point)))
+    axes.iter().all(|axis| axis.values.iter().any(|given| point.has(axis.row, &given.setting)))
 }
 
 /// The configurations of points that were checked, each once, in their order.
@@ -148,7 +154,7 @@ impl<'a> Families<'a> {
 }
 
 fn family<'a>(point: &Point<'a>) -> Option<(&'a str, &'a str, bool)> {
-    Some((&point.task?.value, &point.model?.value, point.method? == MethodName::Scratch))
+    Some((point.task()?.value, point.model()?.value, point.method()? == MethodKind::Scratch))
 }
 
 fn configuration(
@@ -157,60 +163,55 @@ fn configuration(
     (tasks, models): (&BTreeMap<String, Arc<Task>>, &BTreeMap<String, ModelSpec>),
     select: Option<Metric>,
 ) -> Option<Configuration> {
-    let (task, model) = (tasks.get(&point.task?.value)?, models.get(&point.model?.value)?);
+    let (task, model) = (tasks.get(point.task()?.value)?, models.get(point.model()?.value)?);
     let family = families.0.get(&family(point)?)?;
-    let method = match point.method? {
-        MethodName::Full => Method::Full,
-        MethodName::Scratch => Method::Scratch,
-        MethodName::Base => {
-            return Some(family.configuration(Method::Base, idle(&point.training)));
-        }
-        MethodName::Lora => Method::Lora(Lora {
-            rank: point.rank,
-            alpha: point.alpha,
-            dropout: point.dropout,
-            targets: targets(point, model),
-            rslora: point.rslora,
-            modules_to_save: modules_to_save(point, task, model),
-        }),
-    };
-    let keep_by = match point.training.keep {
+    let (mut method, mut training) = settings(point)?;
+    if method != Method::Base {
+        point.given(LEARNING_RATE)?;
+    }
+    match &mut method {
+        Method::Lora(lora) => complete(lora, point, task, model),
+        Method::Full | Method::Scratch => {}
+        // What would change nothing is the same for all.
+        Method::Base => (training.learning_rate, training.epochs) = (0.0, 0.0),
+    }
+    training.keep_by = match training.keep {
         Keep::Best => select,
         Keep::Last => None,
     };
-    let training = Training { learning_rate: point.learning_rate?, keep_by, ..point.training.clone() };
     Some(family.configuration(method, training))
 }
 
-/// The settings of a model that does not train: what would change nothing is the same for all.
-fn idle(training: &Training) -> Training {
-    let Training { batch_size, seed, precision, .. } = *training;
-    Training { learning_rate: 0.0, epochs: 0.0, batch_size, seed, precision, ..Point::default().training }
-}
-
-/// The modules that get an adapter.
-fn targets(point: &Point<'_>, model: &ModelSpec) -> Vec<String> {
-    match point.targets {
-        Some(targets) => in_one_order(targets.iter().map(|target| target.value.clone())),
-        None => in_one_order(model.architecture.default_lora_targets().iter().map(ToString::to_string)),
+/// What a point sets of its method and of the training loop; `None` where it has no method.
+pub(super) fn settings(point: &Point<'_>) -> Option<(Method, Training)> {
+    let kind = point.method()?;
+    let (mut method, mut training) = (Method::of(kind), Training::default());
+    for (row, axis) in AXES.iter().enumerate().filter(|(_, axis)| axis.applies_to(kind)) {
+        if let Some(given) = point.given(row) {
+            axis.set(&mut method, &mut training, &given.setting)?;
+        }
     }
+    Some((method, training))
 }
 
-/// The modules that train beside the adapters; a head that has no tensors is none. Where the sweep does
-/// not say, those that the weights lack train too: what is drawn at random should learn.
-fn modules_to_save(point: &Point<'_>, task: &Task, model: &ModelSpec) -> Vec<String> {
-    let no_head = model.architecture.head_tensors(task.objective.head()).is_empty();
-    let fresh = model.parts.fresh.iter().cloned();
-    let head = || std::iter::once(Lora::HEAD.to_owned()).chain(fresh).collect();
-    let modules = point.modules_to_save.map(|all| all.iter().map(|at| at.value.clone()).collect());
-    let modules: Vec<String> = modules.unwrap_or_else(head);
-    in_one_order(modules.into_iter().filter(|module| !(no_head && module == Lora::HEAD)))
+/// Where the sweep does not say, the architecture has its default targets, and what the weights lack
+/// trains beside the head: what is drawn at random should learn. A head that has no tensors is none.
+fn complete(lora: &mut Lora, point: &Point<'_>, task: &Task, model: &ModelSpec) {
+    if point.given(TARGETS).is_none() {
+        lora.targets = model.architecture.default_lora_targets().iter().map(ToString::to_string).collect();
+    }
+    if point.given(MODULES_TO_SAVE).is_none() {
+        lora.modules_to_save.extend(model.parts.fresh.iter().cloned());
+    }
+    if model.architecture.head_tensors(task.objective.head()).is_empty() {
+        lora.modules_to_save.retain(|module| module != Lora::HEAD);
+    }
+    in_one_order(&mut lora.targets);
+    in_one_order(&mut lora.modules_to_save);
 }
 
 /// Names in one order, each once: neither changes anything.
-fn in_one_order(names: impl Iterator<Item = String>) -> Vec<String> {
-    let mut names: Vec<String> = names.collect();
+fn in_one_order(names: &mut Vec<String>) {
     names.sort();
     names.dedup();
-    names
 }

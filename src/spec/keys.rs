@@ -2,9 +2,10 @@
 //! it means. The reader and the JSON Schema are both made from it. Reads nothing.
 
 use super::keys_grid;
-use super::setting::Axis;
 use crate::families;
 use crate::tasks::FileFormat;
+use crate::values::domain::MANY;
+use crate::values::{Axis, Domain, Range};
 
 /// A mapping of the sweep file.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(super) struct Chooser {
 }
 
 /// A key of a mapping.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
@@ -40,32 +41,18 @@ pub(super) struct Key {
     pub(super) required: bool,
     /// The chooser's values with which it means something; all of them where there are none here.
     pub(super) only: &'static [&'static str],
-    /// The axis that its values make.
-    pub(super) axis: Option<Axis>,
+    /// The row of the axis that its values make.
+    pub(super) row: Option<usize>,
     pub(super) doc: &'static str,
 }
 
 /// What a value may be.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// Text; a number or a flag is taken as it is written.
-    Text,
-    /// One or more texts; a single one needs no list.
-    Texts,
-    /// Texts, or an empty list.
-    TextsOrNone,
-    /// A whole number, from the least to the most.
-    Count(u64, u64),
-    /// A number.
-    Number(Range),
-    /// `true` or `false`.
-    Flag,
-    /// One of these words.
-    Choice(&'static [&'static str]),
+    /// One value, or a list of texts or numbers that is one.
+    Plain(Domain),
     /// Where to train.
     Devices,
-    /// Also `null`.
-    OrNull(&'static Kind),
     /// A mapping.
     Section(&'static Section),
     /// A mapping from names that the user chooses.
@@ -84,19 +71,6 @@ pub(super) enum Kind {
     Profiles,
 }
 
-/// Which numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Range {
-    /// Above zero.
-    Positive,
-    /// Zero or above.
-    NotNegative,
-    /// At least 0, below 1.
-    Share,
-    /// Above 0, below 1.
-    OpenShare,
-}
-
 impl Section {
     /// Whether a key is only there for its anchor: `x-…` at the top level, as in Compose files.
     pub(super) fn ignores(&self, key: &str) -> bool {
@@ -111,17 +85,30 @@ impl Section {
 
 /// The most of a model's sizes, as numbers of a file.
 const MOST_LAYERS: u64 = families::MOST_LAYERS as u64;
-pub(super) const WIDEST: u64 = families::WIDEST as u64;
-/// More than any sweep needs of anything.
-pub(super) const MANY: u64 = 1_000_000_000;
-pub(super) const SEED: Kind = Kind::Count(0, u64::MAX);
+const WIDEST: u64 = families::WIDEST as u64;
+const SEED: Kind = count(0, u64::MAX);
+const TEXT: Kind = Kind::Plain(Domain::Text);
+const TEXTS: Kind = Kind::Plain(Domain::Texts);
+const FLAG: Kind = Kind::Plain(Domain::Flag);
+
+const fn count(least: u64, most: u64) -> Kind {
+    Kind::Plain(Domain::Count(least, most))
+}
+
+const fn number(range: Range) -> Kind {
+    Kind::Plain(Domain::Number(range))
+}
+
+const fn choice(words: &'static [&'static str]) -> Kind {
+    Kind::Plain(Domain::Choice(words))
+}
 
 pub(super) const fn key(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, required: false, only: &[], axis: None, doc }
+    Key { name, kind, required: false, only: &[], row: None, doc }
 }
 
 const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
-    Key { name, kind, required: true, only: &[], axis: None, doc }
+    Key { required: true, ..key(name, kind, doc) }
 }
 
 /// A key that means something with these values of its section's chooser alone.
@@ -129,8 +116,9 @@ const fn of(only: &'static [&'static str], key: Key) -> Key {
     Key { only, ..key }
 }
 
-pub(super) const fn axis(axis: Axis, kind: Kind, doc: &'static str) -> Key {
-    Key { name: axis.name(), kind, required: false, only: &[], axis: Some(axis), doc }
+/// The key of an axis, from its row of the table.
+pub(super) const fn axis(row: usize, axis: &Axis) -> Key {
+    Key { row: Some(row), ..key(axis.name, Kind::Plain(axis.domain), axis.doc) }
 }
 
 /// The whole file.
@@ -138,7 +126,7 @@ pub(super) static SWEEP: Section = Section {
     name: "the sweep",
     doc: "A sweep: what to vary, on what data, with what training settings",
     groups: &[&[
-        required("name", Kind::Text, "Name of the sweep and of its folders under results/ and reports/"),
+        required("name", TEXT, "Name of the sweep and of its folders under results/ and reports/"),
         key("task", Kind::Section(&TASK), "What to learn from which data"),
         key(
             "tasks",
@@ -156,7 +144,7 @@ pub(super) static SWEEP: Section = Section {
         key("training", Kind::Section(&TRAINING), "Settings of the training loop that no block varies"),
         key(
             "select",
-            Kind::Text,
+            TEXT,
             "Metric that selects, for example macro_f1 (default: accuracy; loss for language models, f1 for answers)",
         ),
         key(
@@ -192,30 +180,30 @@ static TASK: Section = Section {
 const TASK_DATA: &[Key] = &[
     key(
         "kind",
-        Kind::Choice(&[CLASSIFICATION, LANGUAGE_MODELLING, QUESTION_ANSWERING]),
+        choice(&[CLASSIFICATION, LANGUAGE_MODELLING, QUESTION_ANSWERING]),
         "Kind of task (default: classification)",
     ),
     required(
         "train",
-        Kind::Text,
+        TEXT,
         "File to train and select on (`train-*.csv`: several), or a data set of the hub: owner/name:split",
     ),
-    key("validation", Kind::Text, "File to select on, instead of folds or a held-out share"),
-    key("test", Kind::Text, "File evaluated once per trial and never used to select"),
+    key("validation", TEXT, "File to select on, instead of folds or a held-out share"),
+    key("test", TEXT, "File evaluated once per trial and never used to select"),
     key(
         "test_fraction",
-        Kind::Number(Range::OpenShare),
+        number(Range::OpenShare),
         "Share of the training rows to test on, where there is no `test` file",
     ),
-    key("columns", Kind::Texts, "Names of the columns, for files without a header row"),
-    key("format", Kind::Choice(&FileFormat::NAMES), "Format of the files (default: what their endings say)"),
+    key("columns", TEXTS, "Names of the columns, for files without a header row"),
+    key("format", choice(&FileFormat::NAMES), "Format of the files (default: what their endings say)"),
     key(
         "separator",
         Kind::Character,
         "What separates the columns of CSV: a character, or `tab` (default: a comma; a first line `sep=;` is obeyed)",
     ),
     key("quote", Kind::Character, "What fields of CSV are quoted with (default: a double quote)"),
-    key("quoting", Kind::Flag, "Whether fields may be quoted (default: true for csv, false for tsv)"),
+    key("quoting", FLAG, "Whether fields may be quoted (default: true for csv, false for tsv)"),
     key(
         "encoding",
         Kind::Encoding,
@@ -226,10 +214,10 @@ const TASK_DATA: &[Key] = &[
 const TASK_KINDS: &[Key] = &[
     of(
         &[CLASSIFICATION, LANGUAGE_MODELLING],
-        key("text", Kind::Texts, "Columns that make up the text, joined by a space"),
+        key("text", TEXTS, "Columns that make up the text, joined by a space"),
     ),
-    of(&[CLASSIFICATION], key("pair", Kind::Texts, "Columns that make up the second text of a pair")),
-    of(&[CLASSIFICATION], required("label", Kind::Text, "Column with the label")),
+    of(&[CLASSIFICATION], key("pair", TEXTS, "Columns that make up the second text of a pair")),
+    of(&[CLASSIFICATION], required("label", TEXT, "Column with the label")),
     of(
         &[CLASSIFICATION],
         key(
@@ -243,30 +231,30 @@ const TASK_KINDS: &[Key] = &[
         &[LANGUAGE_MODELLING],
         key(
             "layout",
-            Kind::Choice(&["blocks", "documents"]),
+            choice(&["blocks", "documents"]),
             "Rows joined and cut into blocks of max_length, or each row on its own (default: blocks)",
         ),
     ),
-    of(&[QUESTION_ANSWERING], key("template", Kind::Text, "Prompt, with {context} and {question} in it")),
+    of(&[QUESTION_ANSWERING], key("template", TEXT, "Prompt, with {context} and {question} in it")),
     of(
         &[QUESTION_ANSWERING],
         key(
             "unanswerable",
-            Kind::Text,
+            TEXT,
             "Questions without an answer: drop leaves them out, any other text is their answer (default: an error)",
         ),
     ),
     of(
         &[QUESTION_ANSWERING],
-        key("max_new_tokens", Kind::Count(1, MANY), "Longest generated answer in tokens (default: 32)"),
+        key("max_new_tokens", count(1, MANY), "Longest generated answer in tokens (default: 32)"),
     ),
 ];
 
 const TASK_DRAWS: &[Key] = &[
     key("cleaning", Kind::Section(&CLEANING), "What is done to texts, and which rows are left out"),
-    key("max_length", Kind::Count(3, MANY), "Longest sequence in tokens (default: 128)"),
-    key("rows", Kind::Count(1, MANY), "Training rows to draw, classes in proportion (default: all)"),
-    key("test_rows", Kind::Count(1, MANY), "Test rows to draw, classes in proportion (default: all)"),
+    key("max_length", count(3, MANY), "Longest sequence in tokens (default: 128)"),
+    key("rows", count(1, MANY), "Training rows to draw, classes in proportion (default: all)"),
+    key("test_rows", count(1, MANY), "Test rows to draw, classes in proportion (default: all)"),
     key("sample_seed", SEED, "Seed of both draws (default: 42)"),
 ];
 
@@ -274,10 +262,10 @@ static CLEANING: Section = Section {
     name: "cleaning",
     doc: "What is done to texts, and which rows are left out, before anything else",
     groups: &[&[
-        key("strip_html", Kind::Flag, "Remove HTML tags and read entities (default: false)"),
-        key("strip_symbols", Kind::Flag, "A space for all but letters and digits (default: false)"),
-        key("min_words", Kind::Count(1, MANY), "Leave out rows whose text has fewer words"),
-        key("min_label_rows", Kind::Count(1, MANY), "Leave out classes with fewer rows (classification)"),
+        key("strip_html", FLAG, "Remove HTML tags and read entities (default: false)"),
+        key("strip_symbols", FLAG, "A space for all but letters and digits (default: false)"),
+        key("min_words", count(1, MANY), "Leave out rows whose text has fewer words"),
+        key("min_label_rows", count(1, MANY), "Leave out classes with fewer rows (classification)"),
     ]],
     lists: false,
     chooser: None,
@@ -301,46 +289,31 @@ static MODEL: Section = Section {
     name: "model",
     doc: "A pretrained model (`from`) or an architecture of your own (`architecture`)",
     groups: &[&[
-        key("from", Kind::Text, "Folder with config.json, weights and tokenizer, or owner/name on the hub"),
-        key("revision", Kind::Text, "Branch, tag or commit of a model on the hub (default: main)"),
+        key("from", TEXT, "Folder with config.json, weights and tokenizer, or owner/name on the hub"),
+        key("revision", TEXT, "Branch, tag or commit of a model on the hub (default: main)"),
         key(
             "architecture",
-            Kind::Choice(&families::NAMES),
+            choice(&families::NAMES),
             "Family of a model with random weights; with `from`, what the folder is where its config.json does not say",
         ),
-        key(
-            "tokenizer",
-            Kind::Text,
-            "Folder, file or hub model with the tokenizer (default: that of `from`)",
-        ),
-        of(
-            LAYERED,
-            key("layers", Kind::Count(1, MOST_LAYERS), "Layers; with `from`, the first so many are kept"),
-        ),
-        key("hidden", Kind::Count(1, WIDEST), "Width of the model"),
-        of(HEADED, key("heads", Kind::Count(1, WIDEST), "Attention heads; must divide `hidden`")),
-        of(FED_FORWARD, key("intermediate", Kind::Count(1, WIDEST), "Width of the feed-forward layers")),
+        key("tokenizer", TEXT, "Folder, file or hub model with the tokenizer (default: that of `from`)"),
+        of(LAYERED, key("layers", count(1, MOST_LAYERS), "Layers; with `from`, the first so many are kept")),
+        key("hidden", count(1, WIDEST), "Width of the model"),
+        of(HEADED, key("heads", count(1, WIDEST), "Attention heads; must divide `hidden`")),
+        of(FED_FORWARD, key("intermediate", count(1, WIDEST), "Width of the feed-forward layers")),
         of(
             POSITIONED,
-            key(
-                "positions",
-                Kind::Count(3, WIDEST),
-                "Longest sequence it can read (default: 512; gpt2: 1024)",
-            ),
+            key("positions", count(3, WIDEST), "Longest sequence it can read (default: 512; gpt2: 1024)"),
         ),
         of(
             FIXED,
-            key(
-                "length",
-                Kind::Count(3, WIDEST),
-                "Length of every row in tokens; shorter ones are filled up",
-            ),
+            key("length", count(3, WIDEST), "Length of every row in tokens; shorter ones are filled up"),
         ),
         of(
             DROPPING,
             key(
                 "hidden_dropout",
-                Kind::Number(Range::Share),
+                number(Range::Share),
                 "Dropout of the layers while training (default: config.json's, or 0.1)",
             ),
         ),
@@ -348,7 +321,7 @@ static MODEL: Section = Section {
             DROPPING_ATTENTION,
             key(
                 "attention_dropout",
-                Kind::Number(Range::Share),
+                number(Range::Share),
                 "Dropout of attention while training (default: config.json's, or 0.1)",
             ),
         ),
@@ -362,8 +335,8 @@ static KFOLD: Section = Section {
     name: "kfold",
     doc: "k-fold cross-validation: every configuration trains k times",
     groups: &[&[
-        required("k", Kind::Count(2, MANY), "Number of folds"),
-        key("stratified", Kind::Flag, "Folds have the classes in the file's proportions (default: true)"),
+        required("k", count(2, MANY), "Number of folds"),
+        key("stratified", FLAG, "Folds have the classes in the file's proportions (default: true)"),
         key("seed", SEED, "Seed of the division (default: 42)"),
     ]],
     lists: false,
@@ -374,8 +347,8 @@ static SPLIT: Section = Section {
     name: "split",
     doc: "One share of the training rows is held out to select on",
     groups: &[&[
-        key("fraction", Kind::Number(Range::OpenShare), "Share that is held out (default: 0.1)"),
-        key("stratified", Kind::Flag, "It has the classes in the file's proportions (default: true)"),
+        key("fraction", number(Range::OpenShare), "Share that is held out (default: 0.1)"),
+        key("stratified", FLAG, "It has the classes in the file's proportions (default: true)"),
         key("seed", SEED, "Seed of the division (default: 42)"),
     ]],
     lists: false,
@@ -385,7 +358,7 @@ static SPLIT: Section = Section {
 static TRAINING: Section = Section {
     name: "training",
     doc: "Settings of the training loop; in a block of the grid each can be a list",
-    groups: &[keys_grid::SETTINGS],
+    groups: &[keys_grid::TRAINING],
     lists: false,
     chooser: None,
 };

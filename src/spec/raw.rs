@@ -1,21 +1,21 @@
 //! Owns the mirror of the sweep file: its mappings as structs, every value with its place. What is
 //! bad or absent is `None`; the report has it. Judges no value against another.
 
-use crate::values::quantity;
-
 use super::error::{Problem, Report};
 use super::foreign::{self, Foreign};
 use super::grid::MAX_POINTS;
 use super::keys::{self, Kind, Section};
 use super::keys_grid;
+use super::point::{Given, TASK};
 use super::raw_task::{self, RawTask};
 use super::read::{self, Field, Fields};
-use super::setting::{Axis, Setting};
 use super::source::{At, Place};
 use super::tree::{Content, Node};
 use super::value::Value;
 use super::words::short;
 use crate::sweep::DeviceRequest;
+use crate::values::axes::AXES;
+use crate::values::quantity;
 
 /// The sweep file.
 #[derive(Debug, Default)]
@@ -90,12 +90,20 @@ pub(super) struct RawBlock {
 /// An axis and its good values.
 #[derive(Clone, Debug)]
 pub(super) struct RawAxis {
-    pub(super) axis: Axis,
+    /// Its row of the table of axes.
+    pub(super) row: usize,
     /// Where its key stands.
     pub(super) place: Place,
-    pub(super) values: Vec<At<Setting>>,
+    pub(super) values: Vec<Given>,
     /// How many values were written, good ones and bad ones.
     pub(super) written: usize,
+}
+
+impl RawAxis {
+    /// Its key.
+    pub(super) fn name(&self) -> &'static str {
+        AXES[self.row].name
+    }
 }
 
 /// Points that a block leaves out.
@@ -237,7 +245,7 @@ fn block(node: &Node, section: &'static Section, tasks: &[RawTask], report: &mut
     let zips = fields.node("zip").map(|node| zips(node, report)).unwrap_or_default();
     let exclusions = fields.node("exclude").map(|node| exclusions(node, report)).unwrap_or_default();
     let mut axes = axes(fields);
-    if !axes.iter().any(|axis| axis.axis == Axis::Task) {
+    if !axes.iter().any(|axis| axis.row == TASK) {
         axes.insert(0, every_task(tasks, node.place));
     }
     Some(RawBlock { place: node.place, axes, zips, exclusions })
@@ -245,8 +253,8 @@ fn block(node: &Node, section: &'static Section, tasks: &[RawTask], report: &mut
 
 /// The axis of a block that names no task.
 fn every_task(tasks: &[RawTask], place: Place) -> RawAxis {
-    let values = tasks.iter().map(|task| At { value: Setting::Task(task.name.clone()), place });
-    RawAxis { axis: Axis::Task, place, values: values.collect(), written: tasks.len() }
+    let values = tasks.iter().map(|task| Given::text(&task.name.value, place));
+    RawAxis { row: TASK, place, values: values.collect(), written: tasks.len() }
 }
 
 fn axes(fields: Fields<'_>) -> Vec<RawAxis> {
@@ -255,13 +263,9 @@ fn axes(fields: Fields<'_>) -> Vec<RawAxis> {
 
 /// An axis from what its key holds; `None` for keys that are no axes.
 pub(super) fn axis(field: Field<'_>) -> Option<RawAxis> {
-    let axis = field.key.axis?;
-    let setting = |at: At<_>| {
-        let place = at.place;
-        Setting::from_value(axis, at).map(|value| At { value, place })
-    };
-    let values = field.values.into_iter().filter_map(setting).collect();
-    Some(RawAxis { axis, place: field.place, values, written: field.written })
+    let row = field.key.row?;
+    let values = field.values.into_iter().filter_map(Given::read).collect();
+    Some(RawAxis { row, place: field.place, values, written: field.written })
 }
 
 fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {

@@ -10,6 +10,7 @@ use super::tree::{Content, Entry, Node};
 use super::value::{Value, parse};
 use super::words::{quoted, short};
 use crate::sweep::devices;
+use crate::values::{Domain, Setting};
 
 /// The known keys that a mapping has.
 #[derive(Debug)]
@@ -74,9 +75,10 @@ pub(super) fn fields<'n>(
 fn chosen(section: &'static Section, fields: &Fields<'_>) -> Option<&'static str> {
     let chooser = section.chooser?;
     let Some(field) = fields.field(chooser.key) else { return chooser.default };
-    let Kind::Choice(words) = &field.key.kind else { return None };
-    let Some(At { value: Value::Text(word), .. }) = field.values.first() else { return None };
-    words.iter().copied().find(|known| known == word)
+    let Some(At { value: Value::Plain(Setting::Word(word), _), .. }) = field.values.first() else {
+        return None;
+    };
+    Some(word)
 }
 
 /// Notes a key that means nothing with what the section's chooser says.
@@ -159,13 +161,13 @@ fn written(key: &Key, lists: bool, node: &Node) -> usize {
 
 /// The items, where a list means several values. A list of texts is one value of a list of texts.
 fn axis_list<'n>(key: &Key, lists: bool, node: &'n Node) -> Option<&'n [Node]> {
-    if let Some(items) = foreign::values(node).filter(|_| lists && key.axis.is_some()) {
+    if let Some(items) = foreign::values(node).filter(|_| lists && key.row.is_some()) {
         return Some(items);
     }
     let Content::List(items) = &node.content else { return None };
     let nested = items.iter().any(|item| matches!(item.content, Content::List(_)));
-    let one_value = matches!(key.kind, Kind::Texts | Kind::TextsOrNone) && !nested;
-    (lists && key.axis.is_some() && !one_value).then_some(items.as_slice())
+    let one_value = matches!(key.kind, Kind::Plain(domain) if domain.is_list()) && !nested;
+    (lists && key.row.is_some() && !one_value).then_some(items.as_slice())
 }
 
 /// One value of the wanted kind. Mappings and lists of them are for their own readers.
@@ -173,27 +175,27 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
     if key.kind.has_own_reader() {
         return None;
     }
-    let node = if key.axis.is_some() { foreign::single(node) } else { node };
+    let node = if key.row.is_some() { foreign::single(node) } else { node };
     if let Some(value) = parse(&key.kind, node, &report.sources) {
         return Some(At { value, place: node.place });
     }
     let written = report.sources.slice(node.place).to_owned();
     let culprit = culprit(&key.kind, node);
     // Among words the wrong one needs no explanation.
-    let word =
-        matches!(key.kind, Kind::Choice(_) | Kind::Devices) && matches!(node.content, Content::Text(_));
+    let word = matches!(key.kind, Kind::Plain(Domain::Choice(_)) | Kind::Devices)
+        && matches!(node.content, Content::Text(_));
     let found = if word { format!("`{written}`") } else { describe(culprit, report) };
     let problem = Problem::BadValue { key: format!("`{}`", key.name), found };
     let advice = advice(key, culprit, &report.sources);
     let error = report.error(culprit.place, problem);
-    if let Kind::Choice(words) = &key.kind {
+    if let Kind::Plain(Domain::Choice(words)) = &key.kind {
         error.one_of(&written, words.iter().copied());
     } else {
         error.allowed(key.kind.wanted());
     }
     if let Some(advice) = advice {
         error.hint(advice);
-    } else if key.axis.is_some()
+    } else if key.row.is_some()
         && (matches!(culprit.content, Content::List(_)) || foreign::values(node).is_some())
     {
         error.hint("to vary it, put a list of values into a block of `grid`");
@@ -203,45 +205,38 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
 
 /// How to write what was meant by a value of the wrong kind, where that can be told.
 fn advice(key: &Key, node: &Node, sources: &Sources) -> Option<String> {
-    let whole = key.kind.is_count();
+    let domain = if let Kind::Plain(domain) = &key.kind { Some(domain) } else { None };
+    let whole = domain.is_some_and(Domain::is_count);
     let range = || foreign::instead_of_range(key.name, whole, node, sources);
     let written = match &node.content {
         Content::Text(text) => text.as_str(),
         Content::Flag(_) | Content::Number => sources.slice(node.place),
         Content::Null | Content::List(_) => "",
-        Content::Map(_) if key.axis.is_some() && foreign::values(node).is_none() => return range(),
+        Content::Map(_) if key.row.is_some() && foreign::values(node).is_none() => return range(),
         Content::Map(_) => "",
     };
-    match &key.kind {
-        Kind::Count(..) | Kind::Number(_) => number::advice(written).or_else(range),
-        Kind::OrNull(_) if written.eq_ignore_ascii_case("none") => Some("write `null`".to_owned()),
-        Kind::OrNull(_) => number::advice(written).or_else(range),
-        Kind::Flag => match written.to_lowercase().as_str() {
+    match domain {
+        None if matches!(key.kind, Kind::Devices) => devices::advice(sources.slice(node.place)),
+        None | Some(Domain::Text | Domain::Texts | Domain::TextsOrNone | Domain::Choice(_)) => None,
+        Some(Domain::OrNull(_)) if written.eq_ignore_ascii_case("none") => Some("write `null`".to_owned()),
+        Some(Domain::Count(..) | Domain::Number(_) | Domain::Counts | Domain::OrNull(_)) => {
+            number::advice(written).or_else(range)
+        }
+        Some(Domain::Flag) => match written.to_lowercase().as_str() {
             "yes" | "on" | "y" | "true" | "1" => Some("write `true`".to_owned()),
             "no" | "off" | "n" | "false" | "0" => Some("write `false`".to_owned()),
             _ => None,
         },
-        Kind::Devices => devices::advice(sources.slice(node.place)),
-        Kind::Text
-        | Kind::Texts
-        | Kind::TextsOrNone
-        | Kind::Choice(_)
-        | Kind::Section(_)
-        | Kind::Named(_)
-        | Kind::Blocks(_)
-        | Kind::Zip
-        | Kind::Labels
-        | Kind::Character
-        | Kind::Encoding
-        | Kind::Profiles => None,
     }
 }
 
 /// The part of a value that is wrong: an item of a list of texts, or all of it.
 fn culprit<'n>(kind: &Kind, node: &'n Node) -> &'n Node {
-    let (Content::List(items), Kind::Texts | Kind::TextsOrNone | Kind::Labels) = (&node.content, kind) else {
-        return node;
+    let is_texts = match kind {
+        Kind::Plain(domain) => matches!(domain, Domain::Texts | Domain::TextsOrNone),
+        kind => matches!(kind, Kind::Labels),
     };
+    let (Content::List(items), true) = (&node.content, is_texts) else { return node };
     let no_text = |item: &&Node| matches!(item.content, Content::Null | Content::List(_) | Content::Map(_));
     items.iter().find(no_text).unwrap_or(node)
 }

@@ -3,7 +3,9 @@
 
 use serde_json::{Map, Value, json};
 
-use super::keys::{self, Chooser, Key, Kind, Range, Section};
+use super::keys::{self, Chooser, Key, Kind, Section};
+use crate::values::axes::AXES;
+use crate::values::{Domain, Range};
 
 /// The sweep file's JSON Schema (draft 2020-12).
 ///
@@ -40,7 +42,7 @@ fn section(section: &Section) -> Value {
 /// For each value of the section's chooser, the keys that it needs and those that mean nothing with it.
 fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
     let words = section.keys().find(|key| key.name == chooser.key).map(|key| &key.kind);
-    let Some(Kind::Choice(words)) = words else { return Vec::new() };
+    let Some(Kind::Plain(Domain::Choice(words))) = words else { return Vec::new() };
     let choice = |word: &&str| {
         let restricted = || section.keys().filter(|key| !key.only.is_empty());
         let banned: Map<String, Value> = restricted()
@@ -61,29 +63,21 @@ fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
 
 fn property(key: &Key, lists: bool) -> Value {
     let one = kind(&key.kind);
-    let mut schema = if lists && key.axis.is_some() {
+    let mut schema = if lists && key.row.is_some() {
         json!({ "anyOf": [one.clone(), { "type": "array", "items": one, "minItems": 1 }] })
     } else {
         one
     };
-    schema["description"] = json!(key.doc);
+    let doc = key.row.map_or_else(|| key.doc.to_owned(), |row| AXES[row].description());
+    schema["description"] = json!(doc);
     schema
 }
 
 fn kind(wanted: &Kind) -> Value {
     match wanted {
-        // A column may be called `2024`.
-        Kind::Text => json!({ "type": ["string", "number", "boolean"] }),
-        Kind::Texts => {
-            let text = kind(&Kind::Text);
-            json!({ "anyOf": [text.clone(), { "type": "array", "items": text, "minItems": 1 }] })
-        }
-        Kind::TextsOrNone => {
-            let text = kind(&Kind::Text);
-            json!({ "anyOf": [text.clone(), { "type": "array", "items": text }] })
-        }
+        Kind::Plain(plain) => domain(plain),
         Kind::Labels => {
-            let text = kind(&Kind::Text);
+            let text = domain(&Domain::Text);
             json!({ "anyOf": [
                 { "type": "array", "items": text.clone(), "minItems": 1 },
                 { "type": "object", "additionalProperties": text },
@@ -93,20 +87,9 @@ fn kind(wanted: &Kind) -> Value {
         Kind::Profiles => {
             json!({ "type": "object", "additionalProperties": { "type": "object" } })
         }
-        Kind::Count(min, u64::MAX) => json!({ "type": "integer", "minimum": min }),
-        Kind::Count(min, max) => json!({ "type": "integer", "minimum": min, "maximum": max }),
-        Kind::Number(Range::Positive) => json!({ "type": "number", "exclusiveMinimum": 0 }),
-        Kind::Number(Range::NotNegative) => json!({ "type": "number", "minimum": 0 }),
-        Kind::Number(Range::Share) => json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 }),
-        Kind::Number(Range::OpenShare) => {
-            json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 })
-        }
-        Kind::Flag => json!({ "type": "boolean" }),
-        Kind::Choice(words) => json!({ "enum": words }),
         Kind::Devices => {
             json!({ "type": "string", "pattern": "^(auto|cpu(:[1-9][0-9]*)?|cuda(:[0-9]+(,[0-9]+)*)?|gpu|gpus(:[1-9][0-9]*)?)$" })
         }
-        Kind::OrNull(inner) => json!({ "anyOf": [kind(inner), { "type": "null" }] }),
         Kind::Section(inner) => section(inner),
         Kind::Named(inner) => {
             json!({ "type": "object", "additionalProperties": section(inner), "minProperties": 1 })
@@ -116,6 +99,28 @@ fn kind(wanted: &Kind) -> Value {
             let axes = json!({ "type": "array", "items": { "type": "string" }, "minItems": 2 });
             json!({ "type": "array", "items": axes })
         }
+    }
+}
+
+fn domain(wanted: &Domain) -> Value {
+    let one_or_many = |item: Value, least: u64| json!({ "anyOf": [item.clone(), { "type": "array", "items": item, "minItems": least }] });
+    match wanted {
+        // A column may be called `2024`.
+        Domain::Text => json!({ "type": ["string", "number", "boolean"] }),
+        Domain::Texts => one_or_many(domain(&Domain::Text), 1),
+        Domain::TextsOrNone => one_or_many(domain(&Domain::Text), 0),
+        Domain::Counts => one_or_many(domain(&Domain::Count(0, u64::MAX)), 1),
+        Domain::Count(least, u64::MAX) => json!({ "type": "integer", "minimum": least }),
+        Domain::Count(least, most) => json!({ "type": "integer", "minimum": least, "maximum": most }),
+        Domain::Number(Range::Positive) => json!({ "type": "number", "exclusiveMinimum": 0 }),
+        Domain::Number(Range::NotNegative) => json!({ "type": "number", "minimum": 0 }),
+        Domain::Number(Range::Share) => json!({ "type": "number", "minimum": 0, "exclusiveMaximum": 1 }),
+        Domain::Number(Range::OpenShare) => {
+            json!({ "type": "number", "exclusiveMinimum": 0, "exclusiveMaximum": 1 })
+        }
+        Domain::Flag => json!({ "type": "boolean" }),
+        Domain::Choice(words) => json!({ "enum": words }),
+        Domain::OrNull(inner) => json!({ "anyOf": [domain(inner), { "type": "null" }] }),
     }
 }
 
@@ -132,19 +137,12 @@ mod tests {
                 Kind::Section(inner) => walk(inner, below, visit),
                 Kind::Named(inner) => walk(inner, &below["additionalProperties"], visit),
                 Kind::Blocks(inner) => walk(inner, &below["items"], visit),
-                Kind::Text
-                | Kind::Texts
-                | Kind::TextsOrNone
+                Kind::Plain(_)
                 | Kind::Labels
                 | Kind::Character
                 | Kind::Encoding
                 | Kind::Profiles
-                | Kind::Count(..)
-                | Kind::Number(_)
-                | Kind::Flag
-                | Kind::Choice(_)
                 | Kind::Devices
-                | Kind::OrNull(_)
                 | Kind::Zip => {}
             }
         }

@@ -10,9 +10,9 @@ use crate::hub::{Files, HubError, Reference, Snapshot};
 use crate::tasks::Cleaning;
 
 use super::label_names::{self, Names};
+use super::point::Point;
 use super::raw::RawSweep;
 use super::raw_task::{RawTask, TaskKind};
-use super::setting::Point;
 use super::source::At;
 use super::survey_models::{self, ModelFacts};
 use super::{Downloads, Purpose};
@@ -94,10 +94,10 @@ pub(super) enum Origin {
 impl<'a> Used<'a> {
     /// What these points use.
     pub(super) fn of(raw: &'a RawSweep, points: &[Point<'a>]) -> Self {
-        let named = |name: Option<&'a At<String>>| Some(name?.value.as_str());
+        let named = |name: Option<At<&'a str>>| Some(name?.value);
         Self {
-            tasks: names(&raw.tasks, |task| &task.name.value, points, |point| named(point.task)),
-            models: names(&raw.models, |model| &model.name.value, points, |point| named(point.model)),
+            tasks: names(&raw.tasks, |task| &task.name.value, points, |point| named(point.task())),
+            models: names(&raw.models, |model| &model.name.value, points, |point| named(point.model())),
         }
     }
 }

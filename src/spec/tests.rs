@@ -9,13 +9,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::error::Report;
-use super::keys::Kind;
-use super::keys_grid::EXCLUSION;
 use super::raw::RawAxis;
-use super::setting::Setting;
-use super::source::{At, Place, Sources};
+use super::source::Sources;
 use super::survey::Survey;
-use super::value::Value;
 use super::{check, check_grid, check_select, grid, overrides, raw, tree};
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::tasks::{DataFile, Task};
@@ -209,34 +205,6 @@ fn training_gives_what_a_block_does_not() {
     let grid = "grid: [{method: full, model: m}, {method: full, model: m, seed: [1, 2]}]\ntraining: {learning_rate: 0.5, seed: 7}";
     let settings: Vec<_> = expand(grid).iter().map(|c| (c.training.learning_rate, c.training.seed)).collect();
     assert_eq!(settings, [(0.5, 7), (0.5, 1), (0.5, 2)]);
-}
-
-#[test]
-fn the_table_gives_every_axis_the_type_of_its_setting() {
-    for key in EXCLUSION.keys() {
-        let value = match &key.kind {
-            Kind::Text => Value::Text("m".to_owned()),
-            Kind::Texts | Kind::TextsOrNone => Value::Texts(Vec::new()),
-            Kind::Count(..) => Value::Count(1),
-            Kind::Number(_) => Value::Number(0.5),
-            Kind::Flag => Value::Flag(true),
-            Kind::Choice(words) => Value::Text(words[0].to_owned()),
-            Kind::OrNull(_) => Value::Null,
-            Kind::Devices
-            | Kind::Section(_)
-            | Kind::Named(_)
-            | Kind::Blocks(_)
-            | Kind::Zip
-            | Kind::Labels
-            | Kind::Character
-            | Kind::Encoding
-            | Kind::Profiles => {
-                panic!("`{}` cannot be an axis", key.name)
-            }
-        };
-        let at = At { value, place: Place::default() };
-        assert!(Setting::from_value(key.axis.unwrap(), at).is_some(), "{}", key.name);
-    }
 }
 
 #[test]

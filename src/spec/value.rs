@@ -1,23 +1,19 @@
 //! Owns single values: what a node of the tree is as a value of a key's kind, and how such kinds are
 //! told in messages. Notes no error.
 
-use super::keys::{self, Kind, Range};
+use super::keys::Kind;
 use super::number::Number;
-use super::source::{At, Sources};
+use super::source::{At, Place, Sources};
 use super::tree::{Content, Entry, Node};
-use super::words::quoted;
 use crate::data::sources::encoding;
 use crate::sweep::DeviceRequest;
+use crate::values::{Domain, Setting};
 
 /// A value that has the type and range of its key.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    Null,
-    Text(String),
-    Texts(Vec<At<String>>),
-    Count(u64),
-    Number(f64),
-    Flag(bool),
+    /// One of a domain, and where each item of a list stands.
+    Plain(Setting, Vec<Place>),
     Devices(DeviceRequest),
     Labels(Labels),
 }
@@ -33,35 +29,55 @@ pub(super) enum Labels {
 
 /// The value that a node is; `None` where it is none of this kind.
 pub(super) fn parse(kind: &Kind, node: &Node, sources: &Sources) -> Option<Value> {
+    let one = |setting| Value::Plain(setting, Vec::new());
     match kind {
         Kind::Section(_) | Kind::Named(_) | Kind::Blocks(_) | Kind::Zip | Kind::Profiles => None,
-        Kind::Text => text(node, sources).map(Value::Text),
-        Kind::Texts => texts(node, sources).filter(|all| !all.is_empty()).map(Value::Texts),
-        Kind::TextsOrNone => texts(node, sources).map(Value::Texts),
+        Kind::Plain(domain) => {
+            let (setting, items) = plain(domain, node, sources)?;
+            domain.holds(&setting).then_some(Value::Plain(setting, items))
+        }
         Kind::Labels => labels(node, sources).map(Value::Labels),
-        Kind::Character => character(&text(node, sources)?).map(|one| Value::Text(one.to_string())),
-        Kind::Encoding => encoding(&text(node, sources)?).map(|name| Value::Text(name.to_owned())),
-        Kind::Count(min, max) => {
-            let count = number(node, sources)?.whole()?;
-            (*min..=*max).contains(&count).then_some(Value::Count(count))
+        Kind::Character => {
+            character(&text(node, sources)?).map(|one| Setting::Text(one.to_string())).map(one)
         }
-        Kind::Number(range) => {
-            let number = number(node, sources)?.real()?;
-            range.holds(number).then_some(Value::Number(number))
-        }
-        Kind::Flag => flag(node).map(Value::Flag),
-        Kind::Choice(words) => {
-            text(node, sources).filter(|word| words.contains(&word.as_str())).map(Value::Text)
-        }
+        Kind::Encoding => encoding(&text(node, sources)?).map(|name| Setting::Text(name.to_owned())).map(one),
         Kind::Devices => text(node, sources)?.parse().ok().map(Value::Devices),
-        Kind::OrNull(_) if matches!(node.content, Content::Null) => Some(Value::Null),
-        Kind::OrNull(kind) => parse(kind, node, sources),
     }
 }
 
+/// The setting of a domain's type that a node is, in its range or not, and the places of a list's items.
+fn plain(domain: &Domain, node: &Node, sources: &Sources) -> Option<(Setting, Vec<Place>)> {
+    let setting = match domain {
+        Domain::OrNull(_) if matches!(node.content, Content::Null) => Setting::Null,
+        Domain::OrNull(inner) => return plain(inner, node, sources),
+        Domain::Text => Setting::Text(text(node, sources)?),
+        Domain::Count(..) => Setting::Count(number(node, sources)?.whole()?),
+        Domain::Number(_) => Setting::Number(number(node, sources)?.real()?),
+        Domain::Flag => Setting::Flag(flag(node)?),
+        Domain::Choice(words) => {
+            let text = text(node, sources)?;
+            Setting::Word(words.iter().find(|word| **word == text)?)
+        }
+        Domain::Texts | Domain::TextsOrNone => {
+            let (texts, places) = texts(node, sources)?.into_iter().map(|at| (at.value, at.place)).unzip();
+            return Some((Setting::Texts(texts), places));
+        }
+        Domain::Counts => {
+            let counts = items(node).iter().map(|item| number(item, sources)?.whole());
+            let places = items(node).iter().map(|item| item.place).collect();
+            return Some((Setting::Counts(counts.collect::<Option<_>>()?), places));
+        }
+    };
+    Some((setting, Vec::new()))
+}
+
+/// A list's items; what is no list is the only one.
+fn items(node: &Node) -> &[Node] {
+    if let Content::List(items) = &node.content { items } else { std::slice::from_ref(node) }
+}
+
 fn texts(node: &Node, sources: &Sources) -> Option<Vec<At<String>>> {
-    let nodes = if let Content::List(items) = &node.content { items } else { std::slice::from_ref(node) };
-    let all = nodes.iter().map(|item| Some(At { value: text(item, sources)?, place: item.place }));
+    let all = items(node).iter().map(|item| Some(At { value: text(item, sources)?, place: item.place }));
     all.collect()
 }
 
@@ -117,35 +133,16 @@ fn flag(node: &Node) -> Option<bool> {
     if let Content::Flag(flag) = node.content { Some(flag) } else { None }
 }
 
-impl Range {
-    fn holds(self, number: f64) -> bool {
-        number.is_finite()
-            && match self {
-                Self::Positive => number > 0.0,
-                Self::NotNegative => number >= 0.0,
-                Self::Share => (0.0..1.0).contains(&number),
-                Self::OpenShare => number > 0.0 && number < 1.0,
-            }
-    }
-}
-
 impl Kind {
     /// Whether its values are read elsewhere: mappings, and lists of them.
     pub(super) fn has_own_reader(&self) -> bool {
         matches!(self, Self::Section(_) | Self::Named(_) | Self::Blocks(_) | Self::Zip | Self::Profiles)
     }
 
-    /// Whether its values are whole numbers.
-    pub(super) fn is_count(&self) -> bool {
-        matches!(self, Self::Count(..) | Self::OrNull(Self::Count(..)))
-    }
-
     /// What a value may be, in words.
     pub(super) fn wanted(&self) -> String {
         match self {
-            Self::Text => "a text".to_owned(),
-            Self::Texts => "a text, or a list of texts".to_owned(),
-            Self::TextsOrNone => "a text, or a list of texts, which may be empty".to_owned(),
+            Self::Plain(domain) => domain.to_string(),
             Self::Labels => "a mapping from values to class names, or a list of class names".to_owned(),
             Self::Character => {
                 "one ASCII character, or `tab`, `comma`, `semicolon`, `pipe`, `space`".to_owned()
@@ -154,17 +151,7 @@ impl Kind {
                 "an encoding such as `utf-8`, `utf-16le`, `latin-1`, `windows-1252`, `shift_jis`".to_owned()
             }
             Self::Profiles => "a mapping from names to mappings from paths to values".to_owned(),
-            Self::Count(0, _) => "a whole number".to_owned(),
-            Self::Count(min, keys::MANY..) => format!("a whole number, at least {min}"),
-            Self::Count(min, max) => format!("a whole number from {min} to {max}"),
-            Self::Number(Range::Positive) => "a number above 0".to_owned(),
-            Self::Number(Range::NotNegative) => "a number, at least 0".to_owned(),
-            Self::Number(Range::Share) => "a number, at least 0 and below 1".to_owned(),
-            Self::Number(Range::OpenShare) => "a number above 0 and below 1".to_owned(),
-            Self::Flag => "`true` or `false`".to_owned(),
-            Self::Choice(words) => quoted(words),
             Self::Devices => crate::sweep::devices::ALLOWED.to_owned(),
-            Self::OrNull(kind) => format!("{}, or `null`", kind.wanted()),
             Self::Section(_) | Self::Named(_) => "a mapping".to_owned(),
             Self::Blocks(_) => "a list of mappings".to_owned(),
             Self::Zip => "a list of lists of axes, for example `[[rank, alpha]]`".to_owned(),
@@ -173,19 +160,28 @@ impl Kind {
 }
 
 impl Value {
-    /// The text, where it is one.
-    pub(super) fn into_text(self) -> Option<String> {
-        if let Self::Text(text) = self { Some(text) } else { None }
+    fn plain(&self) -> Option<&Setting> {
+        if let Self::Plain(setting, _) = self { Some(setting) } else { None }
     }
 
-    /// The texts, where they are some.
+    /// The text, where it is one.
+    pub(super) fn into_text(self) -> Option<String> {
+        match self {
+            Self::Plain(Setting::Text(text), _) => Some(text),
+            Self::Plain(Setting::Word(word), _) => Some(word.to_owned()),
+            Self::Plain(..) | Self::Devices(_) | Self::Labels(_) => None,
+        }
+    }
+
+    /// The texts with their places, where they are some.
     pub(super) fn into_texts(self) -> Option<Vec<At<String>>> {
-        if let Self::Texts(texts) = self { Some(texts) } else { None }
+        let Self::Plain(Setting::Texts(texts), places) = self else { return None };
+        Some(texts.into_iter().zip(places).map(|(value, place)| At { value, place }).collect())
     }
 
     /// The whole number, where it is one.
     pub(super) fn count(&self) -> Option<u64> {
-        if let Self::Count(count) = self { Some(*count) } else { None }
+        if let Some(Setting::Count(count)) = self.plain() { Some(*count) } else { None }
     }
 
     /// The whole number as a size, where it is one that fits.
@@ -195,19 +191,19 @@ impl Value {
 
     /// The number, where it is one.
     pub(super) fn number(&self) -> Option<f64> {
-        if let Self::Number(number) = self { Some(*number) } else { None }
+        if let Some(Setting::Number(number)) = self.plain() { Some(*number) } else { None }
     }
 
     /// The one character, where it is one.
     pub(super) fn character(&self) -> Option<char> {
-        let Self::Text(text) = self else { return None };
+        let Some(Setting::Text(text)) = self.plain() else { return None };
         let mut chars = text.chars();
         chars.next().filter(|_| chars.next().is_none())
     }
 
     /// The flag, where it is one.
     pub(super) fn flag(&self) -> Option<bool> {
-        if let Self::Flag(flag) = self { Some(*flag) } else { None }
+        if let Some(Setting::Flag(flag)) = self.plain() { Some(*flag) } else { None }
     }
 
     /// The class names, where they are some.
@@ -218,10 +214,5 @@ impl Value {
     /// The devices, where they are some.
     pub(super) fn into_devices(self) -> Option<DeviceRequest> {
         if let Self::Devices(devices) = self { Some(devices) } else { None }
-    }
-
-    /// Whether it is `null`.
-    pub(super) fn is_null(&self) -> bool {
-        matches!(self, Self::Null)
     }
 }

@@ -5,9 +5,8 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-use crate::report::axes::Naming;
 use crate::tasks::Task;
-use crate::values::{Configuration, JobKey, Metric, Scores, Trial, TrialResult, What};
+use crate::values::{Configuration, JobKey, Metric, Naming, Scores, Trial, TrialResult, What};
 
 /// What the trials of a sweep are called.
 #[derive(Debug, Default)]

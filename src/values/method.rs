@@ -1,6 +1,10 @@
-//! Owns how a model is trained: the methods, and an adapter's settings.
+//! Owns how a model is trained: the methods, an adapter's settings, and their rows in the table of axes.
 
 use serde::{Deserialize, Serialize};
+
+use super::axes::{Axis, Pack, field};
+use super::setting::{Value, words};
+use super::{Domain, Range, Setting};
 
 /// How a model is trained.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -17,16 +21,56 @@ pub enum Method {
     Base,
 }
 
+/// A method without its settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum MethodKind {
+    /// [`Method::Lora`].
+    Lora,
+    /// [`Method::Full`].
+    Full,
+    /// [`Method::Scratch`].
+    Scratch,
+    /// [`Method::Base`].
+    Base,
+}
+
+words!(MethodKind { Lora = "lora", Full = "full", Scratch = "scratch", Base = "base" });
+
+impl MethodKind {
+    /// The method that a setting names.
+    #[must_use]
+    pub fn of_setting(setting: &Setting) -> Option<Self> {
+        Value::of(setting)
+    }
+}
+
 impl Method {
+    /// The method of this kind, with the settings that it has where nobody says others.
+    #[must_use]
+    pub fn of(kind: MethodKind) -> Self {
+        match kind {
+            MethodKind::Lora => Self::Lora(Lora::default()),
+            MethodKind::Full => Self::Full,
+            MethodKind::Scratch => Self::Scratch,
+            MethodKind::Base => Self::Base,
+        }
+    }
+
+    /// The method without its settings.
+    #[must_use]
+    pub fn kind(&self) -> MethodKind {
+        match self {
+            Self::Lora(_) => MethodKind::Lora,
+            Self::Full => MethodKind::Full,
+            Self::Scratch => MethodKind::Scratch,
+            Self::Base => MethodKind::Base,
+        }
+    }
+
     /// The name used in sweep files and tables.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        match self {
-            Self::Lora(_) => "lora",
-            Self::Full => "full",
-            Self::Scratch => "scratch",
-            Self::Base => "base",
-        }
+        self.kind().name()
     }
 
     /// The adapter's settings, where there is an adapter.
@@ -55,6 +99,74 @@ pub struct Lora {
     /// Modules that train as a whole beside the adapters, by name or suffix; [`Lora::HEAD`] is the
     /// task's head. What of the head is not in it stays as it was drawn.
     pub modules_to_save: Vec<String>,
+}
+
+/// The row of each field of [`Lora`].
+pub(super) const LORA_AXES: [Axis; 6] = [
+    Axis::new(
+        "rank",
+        Domain::Count(1, 100_000),
+        Pack::PerSlot,
+        field!(Lora.rank),
+        "LoRA: inner width of the adapter",
+    )
+    .shown("rank", "r=")
+    .leading()
+    .called(&[(&["lora_r", "lora_rank", "r", "peft_lora_r"], "")]),
+    Axis::new(
+        "alpha",
+        Domain::Number(Range::Positive),
+        Pack::PerSlot,
+        field!(Lora.alpha),
+        "LoRA: the scale is alpha / rank",
+    )
+    .shown("alpha", "α=")
+    .leading()
+    .called(&[(&["lora_alpha", "peft_lora_alpha"], "")]),
+    Axis::new(
+        "dropout",
+        Domain::Number(Range::Share),
+        Pack::PerSlot,
+        field!(Lora.dropout),
+        "LoRA: dropout on the adapter's input",
+    )
+    .shown("dropout", "dropout ")
+    .leading()
+    .called(&[(&["lora_dropout", "peft_lora_dropout"], "")]),
+    Axis::new("targets", Domain::Texts, Pack::Alike, field!(Lora.targets), "LoRA: modules with an adapter")
+        .called(&[(&["target_modules", "lora_target_modules", "lora_target", "lora_targets"], "")])
+        .defaults_to("the architecture's"),
+    Axis::new(
+        "modules_to_save",
+        Domain::TextsOrNone,
+        Pack::Alike,
+        field!(Lora.modules_to_save),
+        "LoRA: modules that train beside the adapters; `head` is the task's head",
+    )
+    .shown("saved modules", "with ")
+    .column("saved_modules")
+    .defaults_to("[head]"),
+    Axis::new(
+        "rslora",
+        Domain::Flag,
+        Pack::PerSlot,
+        field!(Lora.rslora),
+        "LoRA: scale by alpha / sqrt(rank)",
+    )
+    .shown("scale", "")
+    .written(scale)
+    .called(&[(&["use_rslora"], "")]),
+];
+
+fn scale(rslora: &Setting) -> String {
+    if *rslora == Setting::Flag(true) { "α/√r" } else { "α/r" }.to_owned()
+}
+
+impl Default for Lora {
+    /// What a sweep file's adapters have where it does not say; the architecture decides on targets.
+    fn default() -> Self {
+        Self::new(&[], 8, 16.0)
+    }
 }
 
 impl Lora {

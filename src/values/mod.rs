@@ -1,26 +1,33 @@
 //! Owns the plain data that everything else speaks in: ids, trials, methods, settings, scores, failures,
 //! places. No I/O, no clock, and no room below it.
 
+pub mod axes;
 mod content;
+pub mod domain;
 mod event;
 mod failure;
 mod job_key;
 mod method;
+mod naming;
 mod outcome;
 mod part;
 mod place;
 mod precision;
 pub mod quantity;
+mod setting;
 pub mod shell;
 pub mod stream;
 mod training;
 mod trial;
 
+pub use axes::{Axis, PackKey, Settings};
 pub use content::{ContentHash, NoHash};
+pub use domain::{Domain, Range};
 pub use event::{Event, Progress, Reader, Typed, What};
 pub use failure::Failure;
 pub use job_key::{JobKey, NoJobKey};
-pub use method::{Lora, Method};
+pub use method::{Lora, Method, MethodKind};
+pub use naming::{Naming, method_name};
 pub use outcome::{
     AnswerScores, ClassRows, ClassificationScores, Cost, EMA_DECAY, LanguageScores, Metric, MetricLine,
     Scores, TrialResult,
@@ -28,5 +35,6 @@ pub use outcome::{
 pub use part::Part;
 pub use place::{Device, Placement};
 pub use precision::Precision;
+pub use setting::Setting;
 pub use training::{Keep, Schedule, Training};
 pub use trial::{Configuration, ConfigurationId, Splitting, Trial, TrialId};

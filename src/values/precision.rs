@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::setting::words;
+
 /// What a model's base is computed in, while it trains and while it is judged. Adapters, heads, norms,
 /// the softmax of attention, losses, gradients of what trains and the optimiser always have 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -15,16 +17,9 @@ pub enum Precision {
     Bf16,
 }
 
-impl Precision {
-    /// The name used in sweep files and tables.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Fp32 => "fp32",
-            Self::Bf16 => "bf16",
-        }
-    }
+words!(Precision { Fp32 = "fp32", Bf16 = "bf16" });
 
+impl Precision {
     /// Bytes of a frozen parameter.
     #[must_use]
     pub fn bytes(self) -> usize {

@@ -1,8 +1,11 @@
-//! Owns the settings of the training loop.
+//! Owns the settings of the training loop, and their rows in the table of axes.
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{Metric, Precision};
+use super::axes::{Axis, Pack, field, scientific};
+use super::domain::MANY;
+use super::setting::words;
+use super::{Domain, Metric, Precision, Range};
 
 /// The training loop's settings; each can be an axis.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -44,8 +47,202 @@ pub struct Training {
     pub keep_by: Option<Metric>,
 }
 
+/// The row of each field of [`Training`] that a sweep file names.
+pub(super) const TRAINING_AXES: [Axis; 15] = [
+    Axis::new(
+        "learning_rate",
+        Domain::Number(Range::Positive),
+        Pack::PerSlot,
+        field!(Training.learning_rate),
+        "Peak learning rate; required here or there",
+    )
+    .shown("learning rate", "lr ")
+    .leading()
+    .written(scientific)
+    .defaults_to("")
+    .called(&[(&["lr", "learning_rates", "base_lr", "max_lr"], "")]),
+    Axis::new(
+        "epochs",
+        Domain::Number(Range::Positive),
+        Pack::PerSlot,
+        field!(Training.epochs),
+        "Passes over the training rows",
+    )
+    .shown("epochs", "epochs ")
+    .called(&[
+        (&["num_train_epochs", "num_epochs", "max_epochs", "n_epochs", "nepochs"], ""),
+        (&["max_steps", "num_steps", "total_steps"], "in passes over the training rows, not in steps"),
+    ]),
+    Axis::new(
+        "batch_size",
+        Domain::Count(1, MANY),
+        Pack::Alike,
+        field!(Training.batch_size),
+        "Rows per forward pass",
+    )
+    .always()
+    .shown("batch size", "batch ")
+    .called(&[(
+        &[
+            "per_device_train_batch_size",
+            "per_gpu_train_batch_size",
+            "train_batch_size",
+            "micro_batch_size",
+            "batch",
+            "bs",
+            "batchsize",
+        ],
+        "",
+    )]),
+    Axis::new(
+        "accumulation",
+        Domain::Count(1, MANY),
+        Pack::Alike,
+        field!(Training.accumulation),
+        "Forward passes per optimiser step",
+    )
+    .shown("accumulation", "acc ")
+    .called(&[(&["gradient_accumulation_steps", "grad_accum", "accumulate_grad_batches"], "")]),
+    Axis::new(
+        "schedule",
+        Domain::Choice(Schedule::WORDS),
+        Pack::PerSlot,
+        field!(Training.schedule),
+        "Course of the learning rate after warm-up",
+    )
+    .called(&[(&["lr_scheduler_type", "lr_scheduler", "scheduler", "lr_schedule"], "")]),
+    Axis::new(
+        "warmup",
+        Domain::Number(Range::Share),
+        Pack::PerSlot,
+        field!(Training.warmup),
+        "Share of the steps that warm up",
+    )
+    .shown("warm-up", "warm-up ")
+    .called(&[
+        (&["warmup_ratio", "warmup_fraction", "pct_start"], ""),
+        (&["warmup_steps", "num_warmup_steps"], "a share of all steps, for example 0.06"),
+    ]),
+    Axis::new(
+        "weight_decay",
+        Domain::Number(Range::NotNegative),
+        Pack::PerSlot,
+        field!(Training.weight_decay),
+        "AdamW's weight decay",
+    )
+    .shown("weight decay", "decay ")
+    .called(&[(&["wd", "decay", "l2"], "")]),
+    Axis::new(
+        "clip_norm",
+        Domain::OrNull(&Domain::Number(Range::Positive)),
+        Pack::PerSlot,
+        field!(Training.clip_norm),
+        "Largest gradient norm; null does not clip",
+    )
+    .shown("clip norm", "clip ")
+    .called(&[(&["max_grad_norm", "gradient_clip_val", "grad_clip", "gradient_clipping"], "")]),
+    Axis::new(
+        "beta1",
+        Domain::Number(Range::Share),
+        Pack::Alike,
+        field!(Training.beta1),
+        "AdamW's decay of the first moment",
+    )
+    .shown("beta1", "β1=")
+    .called(&[(&["adam_beta1"], "")]),
+    Axis::new(
+        "beta2",
+        Domain::Number(Range::Share),
+        Pack::Alike,
+        field!(Training.beta2),
+        "AdamW's decay of the second moment",
+    )
+    .shown("beta2", "β2=")
+    .called(&[(&["adam_beta2"], "")]),
+    Axis::new(
+        "epsilon",
+        Domain::Number(Range::Positive),
+        Pack::Alike,
+        field!(Training.epsilon),
+        "AdamW's epsilon",
+    )
+    .shown("epsilon", "ε=")
+    .written(scientific)
+    .called(&[(&["adam_epsilon", "adam_eps", "eps"], "")]),
+    Axis::new(
+        "evaluate_every",
+        Domain::OrNull(&Domain::Count(1, MANY)),
+        Pack::PerSlot,
+        field!(Training.evaluate_every),
+        "Validation every so many optimiser steps; null only after each epoch",
+    )
+    .shown("evaluate every", "eval ")
+    .column("evaluate_every_steps")
+    .called(&[(&["eval_steps", "eval_interval", "val_check_interval"], "in optimiser steps")]),
+    Axis::new(
+        "keep",
+        Domain::Choice(Keep::WORDS),
+        Pack::PerSlot,
+        field!(Training.keep),
+        "Judge a trial by its last weights or by those with the best validation score",
+    )
+    .shown("keep", "keep ")
+    .called(&[(&["load_best_model_at_end"], "`best` or `last`")]),
+    Axis::new(
+        "precision",
+        Domain::Choice(Precision::WORDS),
+        Pack::Alike,
+        field!(Training.precision),
+        "bf16 stores a frozen base and multiplies with any base in 16 bits, the rest in 32",
+    )
+    .always()
+    .called(&[(&["bf16", "fp16", "mixed_precision", "torch_dtype", "dtype"], "`fp32` or `bf16`")]),
+    Axis::new(
+        "seed",
+        Domain::Count(0, u64::MAX),
+        Pack::PerSlot,
+        field!(Training.seed),
+        "Seed of initialisation, dropout and data order",
+    )
+    .always()
+    .shown("seed", "seed ")
+    .called(&[(&["random_seed", "random_state", "data_seed"], "")]),
+];
+
+impl Training {
+    /// The settings where a sweep file gives the learning rate alone, which has no default.
+    #[must_use]
+    pub fn new(learning_rate: f64) -> Self {
+        Self { learning_rate, ..Self::default() }
+    }
+}
+
+impl Default for Training {
+    /// What a sweep file's trials have where it does not say; the learning rate has to be given.
+    fn default() -> Self {
+        Self {
+            learning_rate: 0.0,
+            epochs: 1.0,
+            batch_size: 32,
+            accumulation: 1,
+            schedule: Schedule::Linear,
+            warmup: 0.0,
+            weight_decay: 0.0,
+            clip_norm: Some(1.0),
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            evaluate_every: None,
+            keep: Keep::Last,
+            seed: 42,
+            precision: Precision::Fp32,
+            keep_by: None,
+        }
+    }
+}
+
 /// Course of the learning rate after warm-up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Straight down to zero.
@@ -56,8 +253,10 @@ pub enum Schedule {
     Constant,
 }
 
+words!(Schedule { Linear = "linear", Cosine = "cosine", Constant = "constant" });
+
 /// Which weights a trial is judged by, on validation and test rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
     /// Those at the end of training: nothing is chosen by looking at the validation rows.
@@ -65,3 +264,5 @@ pub enum Keep {
     /// Those with the best validation score, by the metric that selects.
     Best,
 }
+
+words!(Keep { Last = "last", Best = "best" });

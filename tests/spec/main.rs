@@ -6,6 +6,7 @@ mod cards;
 mod exported;
 mod folder;
 mod hostile;
+mod ids;
 mod looks;
 mod models;
 mod plan;

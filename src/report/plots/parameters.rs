@@ -2,11 +2,10 @@
 //! What trains nothing has no place on a logarithmic axis: it is a line across the plot, or a note
 //! beside it where it is too far off to share the axis. Pure.
 
-use crate::report::axes::method_name;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::measure::Measure;
 use crate::report::warnings;
-use crate::values::Method;
+use crate::values::{Method, method_name};
 
 use super::pareto::front;
 use super::place::{Bounds, around, is_free, overlap};

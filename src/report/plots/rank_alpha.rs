@@ -3,11 +3,11 @@
 //! Each combination of the other settings that vary has a map of its own, unless
 //! there are too many; a combination with one pair of rank and alpha has none, being no map.
 
-use crate::report::axes::{Axis, OTHER, SEED, SHOWN};
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::format;
 use crate::report::measure::Measure;
 use crate::values::Lora;
+use crate::values::axes::{self, Axis, SEED};
 
 use super::Chart;
 use super::scene::{Anchor, Font, GRID, INK, PAPER, Rgb, Scene, TEXT_PX, text_width};
@@ -99,15 +99,13 @@ fn distinct<T: PartialEq>(
 /// combinations for a panel each, one panel of all with the number of combinations.
 fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
     let configurations: Vec<_> = entries.iter().map(|e| e.summary.configuration.as_ref()).collect();
-    let axes: Vec<_> = SHOWN
-        .iter()
-        .chain(&OTHER)
-        .filter(|axis| !matches!(axis.title, "rank" | "alpha" | SEED) && axis.varies(&configurations))
+    let axes: Vec<_> = axes::shown()
+        .filter(|axis| !matches!(axis.name, "rank" | "alpha" | SEED) && axis.varies(&configurations))
         .collect();
     let mut panels: Vec<Panel<'a>> = Vec::new();
     for &entry in entries {
         let part =
-            |axis: &&Axis| Some(format!("{}{}", axis.short, (axis.value)(&entry.summary.configuration)?));
+            |axis: &&Axis| Some(format!("{}{}", axis.short, axis.value(&entry.summary.configuration)?));
         let title = axes.iter().filter_map(part).collect::<Vec<_>>().join(", ");
         match panels.iter_mut().find(|panel| panel.title == title) {
             Some(panel) => panel.entries.push(entry),

@@ -1,13 +1,13 @@
 //! Owns the table of results, and of the trials that have none. Pure.
 
 use crate::record::{TrialRecord, TrialState};
-use crate::report::axes::{self, Axis, SHOWN};
 use crate::report::baseline::Baseline;
 use crate::report::findings::{Entry, Findings, TaskFindings};
 use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
 use crate::report::statistics::Spread;
 use crate::tasks::Objective;
+use crate::values::axes::{self, Axis, SEED};
 use crate::values::{Configuration, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
@@ -18,20 +18,19 @@ use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
     let entries = || tasks.iter().flat_map(|task| &task.entries);
     let configurations: Vec<&Configuration> = entries().map(|e| e.summary.configuration.as_ref()).collect();
-    let settings: Vec<&Axis> = SHOWN
-        .iter()
-        .filter(|axis| matches!(axis.title, "method" | "rank" | "alpha") || axis.varies(&configurations))
-        .filter(|axis| configurations.iter().any(|c| (axis.value)(c).is_some()))
-        .chain(axes::also_varying(&configurations))
-        .filter(|axis| axis.title != axes::SEED)
+    let is_shown = |axis: &&Axis| match axis.leads {
+        true => matches!(axis.name, "method" | "rank" | "alpha") || axis.varies(&configurations),
+        false => axis.name != SEED && axis.varies(&configurations),
+    };
+    let settings: Vec<&Axis> = axes::shown()
+        .filter(is_shown)
+        .filter(|axis| configurations.iter().any(|c| axis.get(c).is_some()))
         .collect();
     let mut columns = vec![Column::text("")];
     columns.extend(task_column(tasks));
-    columns.extend(settings.iter().map(|axis| match axis.title {
-        "model" | "method" | "targets" | "saved modules" | "schedule" | "keep" | "precision" => {
-            Column::text(axis.title)
-        }
-        title => Column::number(title),
+    columns.extend(settings.iter().map(|axis| match axis.domain.is_text() {
+        true => Column::text(axis.title),
+        false => Column::number(axis.title),
     }));
     let measured = Measured::of(tasks);
     columns.extend(measured.titles().iter().map(|title| Column::number(title)));
@@ -40,16 +39,15 @@ pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
         for entry in &task.entries {
             let mut cells = vec![mark(task, entry)];
             cells.extend(task_cell(tasks, task));
-            cells.extend(
-                settings.iter().map(|axis| or_none((axis.value)(&entry.summary.configuration), |v| v)),
-            );
+            cells
+                .extend(settings.iter().map(|axis| or_none(axis.value(&entry.summary.configuration), |v| v)));
             cells.extend(measured.cells(entry));
             table.push(entry.selected, cells);
         }
         if let Some(baseline) = &task.baseline {
             let mut cells = vec!["baseline".to_owned()];
             cells.extend(task_cell(tasks, task));
-            cells.extend(settings.iter().map(|axis| match axis.title {
+            cells.extend(settings.iter().map(|axis| match axis.name {
                 "method" => Baseline::LABEL.to_owned(),
                 _ => NONE.to_owned(),
             }));

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use crate::report::axes::{self, Axis, SHOWN};
 use crate::report::curves::CONVERGED_SHARE;
 use crate::report::findings::Findings;
 use crate::report::format::{self, NONE};
 use crate::report::warnings;
 use crate::tasks::{Cleaning, Objective, Task, TextLayout};
+use crate::values::axes::{self, Axis};
 use crate::values::{Configuration, Method, Metric, Splitting, quantity};
 
 use super::{Column, Table, numbers, or_none};
@@ -31,7 +31,7 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     rows.extend(of_objective(findings.objective()));
     rows.push(("validation", splitting(sweep.splitting)));
     rows.push(("selected by", findings.measure().title().to_owned()));
-    rows.extend(SHOWN.iter().chain(&axes::OTHER).filter_map(|axis| values(axis, &configurations)));
+    rows.extend(axes::shown().filter_map(|axis| values(axis, &configurations)));
     let mut table = Table::new(vec![Column::text("setting"), Column::text("value")]);
     for (name, value) in rows {
         table.push(false, vec![name.to_owned(), value]);
@@ -42,7 +42,7 @@ pub fn settings(findings: &Findings<'_>) -> Table {
 /// The values of an axis, in the order in which the grid has them; `None` without any.
 fn values(axis: &Axis, configurations: &[&Configuration]) -> Option<(&'static str, String)> {
     let mut values: Vec<String> = Vec::new();
-    for value in configurations.iter().filter_map(|c| (axis.value)(c)) {
+    for value in configurations.iter().filter_map(|c| axis.value(c)) {
         if !values.contains(&value) {
             values.push(value);
         }

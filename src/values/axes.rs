@@ -1,0 +1,342 @@
+//! Owns the table of axes: every setting that a grid can vary, one row each. What reads a sweep file, its
+//! JSON Schema and messages, ids, packs, tables, charts, frames and model cards all go by it.
+//!
+//! The rows of an adapter's settings and of the training loop's stand beside their fields: an axis is a
+//! field and its row. Values are checked against [`Axis::domain`]; what a value means for a model is
+//! judged elsewhere.
+
+use std::ops::Deref;
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use super::method::LORA_AXES;
+use super::setting::Value;
+use super::training::TRAINING_AXES;
+use super::{Configuration, Domain, Lora, Method, MethodKind, Setting, Training};
+
+/// A setting that a grid can vary.
+#[derive(Clone, Copy, Debug)]
+pub struct Axis {
+    /// Its key in the sweep file, and in JSON.
+    pub name: &'static str,
+    /// What it is, in words; without its default.
+    pub doc: &'static str,
+    /// The methods that have it.
+    pub applies: Applies,
+    /// The values that it may have.
+    pub domain: Domain,
+    /// Whether trials that train together may differ in it.
+    pub pack: Pack,
+    /// Title of its column.
+    pub title: &'static str,
+    /// What stands before its value in a label.
+    pub short: &'static str,
+    /// Whether it comes first in tables and labels.
+    pub leads: bool,
+    /// Its column in CSV files.
+    pub column: &'static str,
+    /// Its names in other programs, each with what is different there about the value.
+    pub aliases: &'static [Alias],
+    default: Option<&'static str>,
+    text: fn(&Setting) -> String,
+    access: Access,
+}
+
+/// Names in other programs, and what is different about their value.
+pub type Alias = (&'static [&'static str], &'static str);
+
+/// The methods that have a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Applies {
+    /// All of them.
+    Always,
+    /// Those that train.
+    Training,
+    /// Those with adapters.
+    Adapters,
+}
+
+/// What slots of one pack may differ in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pack {
+    /// All slots have the same value: it changes what is computed for all of them at once.
+    Alike,
+    /// Each slot has its own.
+    PerSlot,
+}
+
+/// Where a value is in a configuration.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Access {
+    Task,
+    Model,
+    Method,
+    Lora(fn(&Lora) -> Setting, fn(&mut Lora, &Setting) -> Option<()>),
+    Training(fn(&Training) -> Setting, fn(&mut Training, &Setting) -> Option<()>),
+}
+
+/// The access to a field of [`Lora`] or [`Training`].
+macro_rules! field {
+    ($type:ident.$field:ident) => {
+        $crate::values::axes::Access::$type(
+            |all| $crate::values::setting::Value::setting(&all.$field),
+            |all, setting| {
+                all.$field = $crate::values::setting::Value::of(setting)?;
+                Some(())
+            },
+        )
+    };
+}
+
+pub(super) use field;
+
+/// The settings that say what is trained on what.
+const CHOICES: [Axis; 3] = [
+    Axis::new("task", Domain::Text, Pack::Alike, Access::Task, "A name from `tasks`")
+        .defaults_to("every task"),
+    Axis::new("model", Domain::Text, Pack::Alike, Access::Model, "A name from `models`")
+        .leading(),
+    Axis::new(
+        "method",
+        Domain::Choice(MethodKind::WORDS),
+        Pack::Alike,
+        Access::Method,
+        "lora trains adapters and head; full every weight; scratch every weight, from random ones; base nothing",
+    )
+    .called(&[(&["peft_type", "finetuning_type", "adapter", "peft_method", "use_peft"], "`lora` or `full`")])
+    .leading(),
+];
+
+/// How many axes there are.
+pub const COUNT: usize = CHOICES.len() + LORA_AXES.len() + TRAINING_AXES.len();
+
+/// The number of the first row of the training loop's settings; those behind it are too.
+pub const FIRST_OF_TRAINING: usize = CHOICES.len() + LORA_AXES.len();
+
+/// The table.
+pub static AXES: [Axis; COUNT] = {
+    let mut axes = [CHOICES[0]; COUNT];
+    let mut row = 0;
+    while row < COUNT {
+        axes[row] = if row < CHOICES.len() {
+            CHOICES[row]
+        } else if row < FIRST_OF_TRAINING {
+            LORA_AXES[row - CHOICES.len()]
+        } else {
+            TRAINING_AXES[row - FIRST_OF_TRAINING]
+        };
+        row += 1;
+    }
+    axes
+};
+
+/// The row of this name.
+///
+/// # Panics
+/// When there is none: while the program is compiled, where the name is a constant.
+#[must_use]
+pub const fn row(name: &str) -> usize {
+    let mut row = 0;
+    while row < COUNT {
+        if is_same(AXES[row].name.as_bytes(), name.as_bytes()) {
+            return row;
+        }
+        row += 1;
+    }
+    panic!("the table of axes has no such row")
+}
+
+const fn is_same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    at == a.len() && at == b.len()
+}
+
+/// The axis that repeats an experiment rather than changing it.
+pub const SEED: &str = "seed";
+
+/// The axes in the order of tables and labels. Tasks are told apart before any of them.
+pub fn shown() -> impl Iterator<Item = &'static Axis> {
+    let leading = AXES.iter().filter(|axis| axis.leads);
+    leading.chain(AXES.iter().filter(|axis| !axis.leads && axis.name != "task"))
+}
+
+impl Axis {
+    /// A row without a default of its own to tell: it is that of its field.
+    pub(super) const fn new(
+        name: &'static str,
+        domain: Domain,
+        pack: Pack,
+        access: Access,
+        doc: &'static str,
+    ) -> Self {
+        let applies = match access {
+            Access::Task | Access::Model | Access::Method => Applies::Always,
+            Access::Lora(..) => Applies::Adapters,
+            Access::Training(..) => Applies::Training,
+        };
+        let (title, column) = (name, name);
+        let (short, leads, aliases, default, text) =
+            ("", false, [].as_slice(), None, plain as fn(&Setting) -> String);
+        Self { name, doc, applies, domain, pack, title, short, leads, column, aliases, default, text, access }
+    }
+
+    /// Methods that do not train have it, too.
+    pub(super) const fn always(self) -> Self {
+        Self { applies: Applies::Always, ..self }
+    }
+
+    /// Title of its column, and what stands before its value in a label.
+    pub(super) const fn shown(self, title: &'static str, short: &'static str) -> Self {
+        Self { title, short, ..self }
+    }
+
+    /// It comes first in tables and labels.
+    pub(super) const fn leading(self) -> Self {
+        Self { leads: true, ..self }
+    }
+
+    /// Its column in CSV files.
+    pub(super) const fn column(self, column: &'static str) -> Self {
+        Self { column, ..self }
+    }
+
+    /// Its names in other programs.
+    pub(super) const fn called(self, aliases: &'static [Alias]) -> Self {
+        Self { aliases, ..self }
+    }
+
+    /// What it is where a sweep does not say, in words: it depends on more than its field. Nothing
+    /// where there is none.
+    pub(super) const fn defaults_to(self, default: &'static str) -> Self {
+        Self { default: Some(default), ..self }
+    }
+
+    /// How its values are written in tables and labels.
+    pub(super) const fn written(self, text: fn(&Setting) -> String) -> Self {
+        Self { text, ..self }
+    }
+
+    /// Whether a method has it.
+    #[must_use]
+    pub fn applies_to(&self, method: MethodKind) -> bool {
+        match self.applies {
+            Applies::Always => true,
+            Applies::Training => method != MethodKind::Base,
+            Applies::Adapters => method == MethodKind::Lora,
+        }
+    }
+
+    /// The value that a configuration has; `None` where its method has no such setting.
+    #[must_use]
+    pub fn get(&self, configuration: &Configuration) -> Option<Setting> {
+        if !self.applies_to(configuration.method.kind()) {
+            return None;
+        }
+        match self.access {
+            Access::Task => Some(Setting::Text(configuration.task.clone())),
+            Access::Model => Some(Setting::Text(configuration.model.clone())),
+            Access::Method => Some(configuration.method.kind().setting()),
+            Access::Lora(get, _) => configuration.method.lora().map(get),
+            Access::Training(get, _) => Some(get(&configuration.training)),
+        }
+    }
+
+    /// Sets it, where it is a setting of the method or of the training loop. `None` where the value is
+    /// of another type: none that the domain holds.
+    pub fn set(&self, method: &mut Method, training: &mut Training, setting: &Setting) -> Option<()> {
+        match (self.access, method) {
+            (Access::Lora(_, set), Method::Lora(lora)) => set(lora, setting),
+            (Access::Training(_, set), _) => set(training, setting),
+            (Access::Task | Access::Model | Access::Method | Access::Lora(..), _) => Some(()),
+        }
+    }
+
+    /// What it is where a sweep does not say; `None` where that depends on more, or there is nothing.
+    #[must_use]
+    pub fn default(&self) -> Option<Setting> {
+        match (self.default, self.access) {
+            (Some(_), _) | (None, Access::Task | Access::Model | Access::Method) => None,
+            (None, Access::Lora(get, _)) => Some(get(&Lora::default())),
+            (None, Access::Training(get, _)) => Some(get(&Training::default())),
+        }
+    }
+
+    /// What it is, with its default.
+    #[must_use]
+    pub fn description(&self) -> String {
+        let default = match (self.default, self.default()) {
+            (Some(words), _) => words.to_owned(),
+            (None, Some(Setting::Null)) => "null".to_owned(),
+            (None, Some(Setting::Number(small))) if small > 0.0 && small < 1e-3 => format!("{small:e}"),
+            (None, Some(setting)) => setting.to_string(),
+            (None, None) => String::new(),
+        };
+        if default.is_empty() { self.doc.to_owned() } else { format!("{} (default: {default})", self.doc) }
+    }
+
+    /// A value as tables and labels have it.
+    #[must_use]
+    pub fn text(&self, setting: &Setting) -> String {
+        (self.text)(setting)
+    }
+
+    /// The value that a configuration has, as text; `None` where its method has no such setting.
+    #[must_use]
+    pub fn value(&self, configuration: &Configuration) -> Option<String> {
+        self.get(configuration).map(|setting| self.text(&setting))
+    }
+
+    /// Whether configurations that have the setting differ in it.
+    #[must_use]
+    pub fn varies(&self, configurations: &[&Configuration]) -> bool {
+        let mut values = configurations.iter().filter_map(|one| self.get(one));
+        let first = values.next();
+        values.any(|value| Some(value) != first)
+    }
+}
+
+fn plain(setting: &Setting) -> String {
+    setting.to_string()
+}
+
+/// A small number by its power of ten: `5e-3`.
+pub(super) fn scientific(setting: &Setting) -> String {
+    match setting {
+        Setting::Number(number) => format!("{number:e}"),
+        setting => setting.to_string(),
+    }
+}
+
+/// All settings of a configuration, as one JSON object: null where its method has no such setting.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings<C>(pub C);
+
+impl<C: Deref<Target = Configuration>> Serialize for Settings<C> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(COUNT))?;
+        for axis in &AXES {
+            map.serialize_entry(axis.name, &axis.get(&self.0))?;
+        }
+        map.end()
+    }
+}
+
+/// What configurations must have in common for their trials to train in one pack.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PackKey(Vec<Option<Setting>>);
+
+impl PackKey {
+    /// The key of a configuration: its value on every axis whose row says [`Pack::Alike`].
+    #[must_use]
+    pub fn of(configuration: &Configuration) -> Self {
+        let alike = AXES.iter().filter(|axis| axis.pack == Pack::Alike);
+        Self(alike.map(|axis| axis.get(configuration)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests;

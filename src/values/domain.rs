@@ -1,0 +1,143 @@
+//! Owns what a setting's value may be: its kind and its range, and how messages tell them.
+
+use std::fmt;
+
+use super::Setting;
+
+/// More than any sweep needs of anything.
+pub const MANY: u64 = 1_000_000_000;
+
+/// The values that a setting may have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Domain {
+    /// Text; a number or a flag is taken as it is written.
+    Text,
+    /// One or more texts; a single one needs no list.
+    Texts,
+    /// Texts, or an empty list.
+    TextsOrNone,
+    /// One or more whole numbers; a single one needs no list.
+    Counts,
+    /// A whole number, from the least to the most.
+    Count(u64, u64),
+    /// A number.
+    Number(Range),
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// Also `null`.
+    OrNull(&'static Domain),
+}
+
+/// Which numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Range {
+    /// Above zero.
+    Positive,
+    /// Zero or above.
+    NotNegative,
+    /// At least 0, below 1.
+    Share,
+    /// Above 0, below 1.
+    OpenShare,
+}
+
+impl Range {
+    /// Whether a number is in it. None holds NaN or infinity.
+    #[must_use]
+    pub fn holds(self, number: f64) -> bool {
+        number.is_finite()
+            && match self {
+                Self::Positive => number > 0.0,
+                Self::NotNegative => number >= 0.0,
+                Self::Share => (0.0..1.0).contains(&number),
+                Self::OpenShare => number > 0.0 && number < 1.0,
+            }
+    }
+}
+
+impl Domain {
+    /// Whether a setting can have this value.
+    #[must_use]
+    pub fn holds(&self, setting: &Setting) -> bool {
+        match (self, setting) {
+            (Self::Text, Setting::Text(text)) => !text.is_empty(),
+            (Self::Texts, Setting::Texts(texts)) => !texts.is_empty(),
+            (Self::Counts, Setting::Counts(counts)) => !counts.is_empty(),
+            (Self::TextsOrNone, Setting::Texts(_))
+            | (Self::Flag, Setting::Flag(_))
+            | (Self::OrNull(_), Setting::Null) => true,
+            (Self::Count(least, most), Setting::Count(count)) => (least..=most).contains(&count),
+            (Self::Number(range), Setting::Number(number)) => range.holds(*number),
+            (Self::Choice(words), Setting::Word(word)) => words.contains(word),
+            (Self::OrNull(inner), setting) => inner.holds(setting),
+            (_, _) => false,
+        }
+    }
+
+    /// The domain without `null`.
+    #[must_use]
+    pub fn plain(&self) -> Self {
+        match self {
+            Self::OrNull(inner) => **inner,
+            domain => *domain,
+        }
+    }
+
+    /// Whether one value of it is a list.
+    #[must_use]
+    pub fn is_list(&self) -> bool {
+        matches!(self.plain(), Self::Texts | Self::TextsOrNone | Self::Counts)
+    }
+
+    /// Whether its values are single whole numbers.
+    #[must_use]
+    pub fn is_count(&self) -> bool {
+        matches!(self.plain(), Self::Count(..))
+    }
+
+    /// Whether its values are single numbers that need not be whole.
+    #[must_use]
+    pub fn is_number(&self) -> bool {
+        matches!(self.plain(), Self::Number(_))
+    }
+
+    /// Whether its values are texts or words, alone or in lists.
+    #[must_use]
+    pub fn is_text(&self) -> bool {
+        matches!(self.plain(), Self::Text | Self::Texts | Self::TextsOrNone | Self::Choice(_))
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text => f.write_str("a text"),
+            Self::Texts => f.write_str("a text, or a list of texts"),
+            Self::TextsOrNone => f.write_str("a text, or a list of texts, which may be empty"),
+            Self::Counts => f.write_str("a whole number, or a list of whole numbers"),
+            Self::Count(0, _) => f.write_str("a whole number"),
+            Self::Count(least, MANY..) => write!(f, "a whole number, at least {least}"),
+            Self::Count(least, most) => write!(f, "a whole number from {least} to {most}"),
+            Self::Number(range) => write!(f, "a number{range}"),
+            Self::Flag => f.write_str("`true` or `false`"),
+            Self::Choice(words) => {
+                let quoted: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+                f.write_str(&quoted.join(", "))
+            }
+            Self::OrNull(inner) => write!(f, "{inner}, or `null`"),
+        }
+    }
+}
+
+impl fmt::Display for Range {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Positive => " above 0",
+            Self::NotNegative => ", at least 0",
+            Self::Share => ", at least 0 and below 1",
+            Self::OpenShare => " above 0 and below 1",
+        })
+    }
+}

@@ -1,0 +1,59 @@
+//! Owns what configurations are called: a short name for each, which tells it from the others.
+
+use super::{Axis, Configuration, Method, axes};
+
+/// What tells configurations apart: for each method the settings that its names have.
+#[derive(Debug)]
+pub struct Naming(Vec<(&'static str, Vec<&'static Axis>)>);
+
+impl Naming {
+    /// Of these configurations. Names have the settings in which configurations of the same method
+    /// differ; rank and alpha name an adapter even where they do not vary. The axes cover every
+    /// setting, so no two names of one task are equal.
+    #[must_use]
+    pub fn of(configurations: &[&Configuration]) -> Self {
+        let mut methods: Vec<(&'static str, Vec<&Configuration>)> = Vec::new();
+        for &one in configurations {
+            match methods.iter_mut().find(|(method, _)| *method == one.method.name()) {
+                Some((_, alike)) => alike.push(one),
+                None => methods.push((one.method.name(), vec![one])),
+            }
+        }
+        let named = |alike: &[&Configuration]| {
+            let names = |axis: &&Axis| matches!(axis.name, "rank" | "alpha") || axis.varies(alike);
+            axes::shown().filter(names).collect()
+        };
+        Self(methods.into_iter().map(|(method, alike)| (method, named(&alike))).collect())
+    }
+
+    /// A short name for each configuration, in the order given.
+    #[must_use]
+    pub fn labels(configurations: &[&Configuration]) -> Vec<String> {
+        let naming = Self::of(configurations);
+        configurations.iter().map(|one| naming.label(one)).collect()
+    }
+
+    /// The name of one of them.
+    #[must_use]
+    pub fn label(&self, one: &Configuration) -> String {
+        let axes = self.0.iter().find(|(method, _)| *method == one.method.name());
+        let mut label = method_name(&one.method).to_owned();
+        for axis in axes.iter().flat_map(|(_, axes)| axes) {
+            if let Some(value) = axis.value(one) {
+                label = format!("{label} {}{value}", axis.short);
+            }
+        }
+        label
+    }
+}
+
+/// The method's name as texts write it.
+#[must_use]
+pub fn method_name(method: &Method) -> &'static str {
+    match method {
+        Method::Lora(_) => "LoRA",
+        Method::Full => "full fine-tuning",
+        Method::Scratch => "from scratch",
+        Method::Base => "base, not trained",
+    }
+}
