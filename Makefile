@@ -62,11 +62,12 @@ setup: ## fetch libtorch into .libtorch, or find the one there is
 assets: ## fetch the demo's model and data into .assets
 	@.setup/assets.sh
 
-lint: setup ## check formatting, lints and documentation
+lint: setup ## check formatting, lints, documentation, and what the dependencies are
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --no-default-features --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
+	@.setup/deny.sh
 
 bench: bench-grid bench-trial bench-overhead ## measure all that needs no GPU
 

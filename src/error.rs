@@ -8,6 +8,7 @@ use crate::hub::HubError;
 use crate::record::RecordError;
 use crate::record::journal::JournalError;
 use crate::report::ReportError;
+use crate::run::RunError;
 use crate::spec::SpecErrors;
 use crate::values::shell;
 
@@ -142,6 +143,16 @@ impl AppError {
 impl From<JournalError> for AppError {
     fn from(error: JournalError) -> Self {
         Self::Record(error.into())
+    }
+}
+
+impl From<RunError> for AppError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Lock(error) => error.into(),
+            RunError::File(error) => error.into(),
+            RunError::Journal(error) => error.into(),
+        }
     }
 }
 

@@ -63,10 +63,10 @@
 //! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; pages and files of them |
 //! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
 //! | [`run`] | the loop that joins these |
+//! | [`error`] | the errors that end a command, their hints and exit codes |
 //! | [`worker`] | the child's side of a job |
 //! | [`ui`] | what the user sees while a sweep runs or files come, and the two outputs |
 //! | [`cli`] | the command line, one file per command |
-//! | [`error`] | the errors that end a command, their hints and exit codes |
 //!
 //! [`hub`] knows no sweep; [`spec`] asks it for what a file names and this machine lacks.
 //!

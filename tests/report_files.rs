@@ -7,13 +7,13 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
-use lorasweep::data::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
 use lorasweep::record::{RunRecord, TrialState};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::summary::{ConfigurationSummary, summarise};
 use lorasweep::report::{self, frames, html, markdown};
+use lorasweep::sweep::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
 use lorasweep::tasks::Objective;
 use lorasweep::values::{Keep, Method, Metric, Part, Scores, Splitting};
 

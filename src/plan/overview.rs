@@ -9,11 +9,11 @@ pub use crate::plan::table::table;
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{self, Calibration, Prices, Standing};
-use crate::data::card::Card;
 use crate::families::params::ParamCounts;
 use crate::job::Work;
 use crate::plan::{Job, JobGraph};
 use crate::sweep::SweepSpec;
+use crate::sweep::card::Card;
 use crate::values::{Configuration, ConfigurationId, JobKey, Placement, Settings, Trial, TrialId};
 
 /// What a sweep will do.

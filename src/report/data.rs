@@ -1,6 +1,6 @@
 //! Owns how a data card is told: its facts and its classes, in a report and on a terminal. Pure.
 
-use crate::data::card::{Card, ClassRows, FileRows, Lengths, Shared, named};
+use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Shared, named};
 use crate::tasks::Task;
 use crate::values::{Part, quantity};
 

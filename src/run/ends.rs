@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::event_loop::{Asked, EventLoop};
 use crate::disk::files;
-use crate::error::AppError;
 use crate::exec::Exit;
 use crate::record::ledger::TrialState;
 use crate::record::resume;
+use crate::run::RunError;
 use crate::values::{Failure, JobKey, TrialId, What};
 
 impl EventLoop<'_, '_> {
-    pub(super) fn on_end(&mut self, key: JobKey, exit: Exit) -> Result<(), AppError> {
+    pub(super) fn on_end(&mut self, key: JobKey, exit: Exit) -> Result<(), RunError> {
         let Some(child) = self.state.children.remove(&key) else { return Ok(()) };
         for trial in self.stream.ledger.open(key) {
             self.finish(key, trial)?;
@@ -71,7 +71,7 @@ impl EventLoop<'_, '_> {
     }
 
     /// Tells that one of a job's trials is done, where its result is in place.
-    pub(super) fn finish(&mut self, key: JobKey, trial: TrialId) -> Result<(), AppError> {
+    pub(super) fn finish(&mut self, key: JobKey, trial: TrialId) -> Result<(), RunError> {
         if !self.stream.ledger.open(key).contains(&trial) {
             return Ok(());
         }
@@ -81,7 +81,7 @@ impl EventLoop<'_, '_> {
     }
 
     /// Tells that a trial failed for good, unless it has its fate already.
-    pub(super) fn fail(&mut self, trial: TrialId, failure: &Failure) -> Result<(), AppError> {
+    pub(super) fn fail(&mut self, trial: TrialId, failure: &Failure) -> Result<(), RunError> {
         if self.stream.ledger.state(trial).is_settled() {
             return Ok(());
         }

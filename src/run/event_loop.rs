@@ -11,9 +11,9 @@ use super::StopRequest;
 use super::clock::Clock;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
-use crate::error::AppError;
 use crate::exec::{Executor, News, Report};
 use crate::job::ChildLine;
+use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
 use crate::values::{JobKey, What};
 
@@ -75,7 +75,7 @@ pub(super) enum Asked {
 
 impl EventLoop<'_, '_> {
     /// Runs from its first event until the scheduler says that it is over.
-    pub(super) fn run(&mut self, planned: What, stop: &Receiver<StopRequest>) -> Result<(), AppError> {
+    pub(super) fn run(&mut self, planned: What, stop: &Receiver<StopRequest>) -> Result<(), RunError> {
         let reports = self.executor.reports().clone();
         let mut stop = stop.clone();
         let ticks = tick(TICK);
@@ -109,7 +109,7 @@ impl EventLoop<'_, '_> {
     }
 
     /// Tells an event and carries out all that follows from it.
-    pub(super) fn happen(&mut self, what: What) -> Result<(), AppError> {
+    pub(super) fn happen(&mut self, what: What) -> Result<(), RunError> {
         self.tell(what)?;
         while let Some(action) = self.state.actions.pop_front() {
             self.act(action)?;
@@ -118,13 +118,13 @@ impl EventLoop<'_, '_> {
     }
 
     /// Tells an event; what follows from it is left to be carried out.
-    pub(super) fn tell(&mut self, what: What) -> Result<(), AppError> {
+    pub(super) fn tell(&mut self, what: What) -> Result<(), RunError> {
         let what = self.stream.tell(what)?;
         self.state.actions.extend(self.scheduler.step(self.clock.now(), &what));
         Ok(())
     }
 
-    fn act(&mut self, action: Action) -> Result<(), AppError> {
+    fn act(&mut self, action: Action) -> Result<(), RunError> {
         match action {
             Action::Launch(launch) => self.launch(launch)?,
             Action::Join { job, trial } => self.join(job, trial)?,
@@ -143,7 +143,7 @@ impl EventLoop<'_, '_> {
     }
 
     /// Turns what a child says, or its end, into events: the only place that does.
-    fn on_report(&mut self, Report { job: key, news }: Report) -> Result<(), AppError> {
+    fn on_report(&mut self, Report { job: key, news }: Report) -> Result<(), RunError> {
         let Some(child) = self.state.children.get_mut(&key) else { return Ok(()) };
         child.heard = Instant::now();
         let line = match news {
@@ -189,7 +189,7 @@ impl EventLoop<'_, '_> {
     }
 
     /// Works out the time left and tells it, unless that was done a moment ago.
-    pub(super) fn forecast(&mut self) -> Result<(), AppError> {
+    pub(super) fn forecast(&mut self) -> Result<(), RunError> {
         let now = Instant::now();
         if now < self.state.forecast_at {
             return Ok(());

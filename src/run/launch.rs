@@ -9,15 +9,15 @@ use std::time::Instant;
 use super::event_loop::{Asked, Child, EventLoop};
 use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::error::AppError;
 use crate::exec::StartJob;
 use crate::job::{JobFile, ParentLine};
+use crate::run::RunError;
 use crate::sched::Launch;
 use crate::values::{Failure, JobKey, Trial, What};
 
 impl EventLoop<'_, '_> {
     /// Starts a job's child.
-    pub(super) fn launch(&mut self, launch: Launch) -> Result<(), AppError> {
+    pub(super) fn launch(&mut self, launch: Launch) -> Result<(), RunError> {
         let Launch { job: key, attempt, placement, micro_rows, work } = launch;
         let trials = work.trials().iter().map(|trial| trial.id).collect();
         self.tell(What::JobLaunching { key, attempt, placement: placement.clone(), trials })?;
@@ -60,7 +60,7 @@ impl EventLoop<'_, '_> {
     }
 
     /// Gives a running job one more trial. It comes back at once where the job cannot take it.
-    pub(super) fn join(&mut self, key: JobKey, trial: Trial) -> Result<(), AppError> {
+    pub(super) fn join(&mut self, key: JobKey, trial: Trial) -> Result<(), RunError> {
         let works = self.state.children.get(&key).is_some_and(|child| child.asked == Asked::Work);
         if !works || self.make_way(key, &trial).is_err() {
             return self.tell(What::TrialReturned { key, trial: trial.id });

@@ -6,6 +6,7 @@
 
 mod clock;
 mod ends;
+mod error;
 mod event_loop;
 #[cfg(test)]
 #[path = "../../tests/fake_executor/mod.rs"]
@@ -23,6 +24,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::Receiver;
 
 use self::clock::Clock;
+pub use self::error::RunError;
 use self::event_loop::{EventLoop, LoopState};
 use self::stream::Stream;
 use self::triage::Left;
@@ -30,7 +32,6 @@ use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
 use crate::disk::{FileError, lock};
-use crate::error::AppError;
 use crate::exec::{Executor, survivors};
 use crate::plan::graph::{self, Present};
 use crate::plan::pack::{Limits, Room};
@@ -112,7 +113,7 @@ pub fn start(
     executor: &mut dyn Executor,
     readers: &mut [&mut dyn Reader],
     stop: &Receiver<StopRequest>,
-) -> Result<RunSummary, AppError> {
+) -> Result<RunSummary, RunError> {
     let begun = Instant::now();
     let layout = make_folder(&spec, &options)?;
     let _lock = Lock::acquire(&layout.lock())?;
@@ -147,7 +148,7 @@ pub fn start(
     Ok(summary)
 }
 
-fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, AppError> {
+fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, RunError> {
     let folder = Layout::new(&options.results, &spec.name).run().to_path_buf();
     fs::create_dir_all(&folder).map_err(FileError::of("make", &folder))?;
     // One spelling for every process, whatever folder it runs in.
@@ -164,14 +165,14 @@ fn started(options: &RunOptions) -> What {
     }
 }
 
-fn warn_of_dropped(replay: &Replay, stream: &mut Stream<'_, '_>) -> Result<(), AppError> {
+fn warn_of_dropped(replay: &Replay, stream: &mut Stream<'_, '_>) -> Result<(), RunError> {
     let Some(dropped) = replay.dropped() else { return Ok(()) };
     let aside = replay.aside.as_ref();
     let aside = aside.map_or_else(String::new, |path| format!("; the whole is kept as `{}`", path.display()));
     stream.warn(format!("{dropped}{aside}; trials with a result are kept"))
 }
 
-fn end_survivors(layout: &Layout, stream: &mut Stream<'_, '_>) -> Result<(), AppError> {
+fn end_survivors(layout: &Layout, stream: &mut Stream<'_, '_>) -> Result<(), RunError> {
     let jobs = layout.jobs();
     let killed = survivors::end(&jobs, PATIENCE).map_err(FileError::of("take over", &jobs))?;
     for pid in killed {
@@ -186,7 +187,7 @@ fn scheduler(
     spec: &SweepSpec,
     todo: &[Trial],
     options: &RunOptions,
-) -> Result<Scheduler, AppError> {
+) -> Result<Scheduler, RunError> {
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
         .map_err(FileError::of("find", &options.reports))?;
     let present = Present { store: &|key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok() };

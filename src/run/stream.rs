@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 
-use crate::error::AppError;
 use crate::record::journal::Journal;
 use crate::record::ledger::Ledger;
+use crate::run::RunError;
 use crate::values::{Event, Reader, What};
 
 /// Where every event of a run is told, once.
@@ -17,7 +17,7 @@ pub(super) struct Stream<'a, 'r> {
 
 impl Stream<'_, '_> {
     /// Tells an event to everybody but the scheduler.
-    pub(super) fn tell(&mut self, what: What) -> Result<What, AppError> {
+    pub(super) fn tell(&mut self, what: What) -> Result<What, RunError> {
         let event = Event { at: Timestamp::now(), what };
         self.journal.append(&event)?;
         self.ledger.apply(&event);
@@ -26,7 +26,7 @@ impl Stream<'_, '_> {
     }
 
     /// Tells the user something that the run goes on from.
-    pub(super) fn warn(&mut self, message: String) -> Result<(), AppError> {
+    pub(super) fn warn(&mut self, message: String) -> Result<(), RunError> {
         self.tell(What::Warned { message }).map(drop)
     }
 }

@@ -7,8 +7,8 @@ use std::path::Path;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files};
-use crate::error::AppError;
 use crate::record::resume::{self, Checkpoint, Decision};
+use crate::run::RunError;
 use crate::sweep::SweepSpec;
 use crate::values::{Trial, TrialId};
 
@@ -28,7 +28,7 @@ pub(super) fn triage(
     trials: &[Trial],
     retry_failed: bool,
     stream: &mut Stream<'_, '_>,
-) -> Result<Left, AppError> {
+) -> Result<Left, RunError> {
     let mut left = Left { done: Vec::new(), todo: Vec::new(), continued: 0 };
     let mut failed = 0;
     for trial in trials {
@@ -62,7 +62,7 @@ pub(super) fn triage(
 }
 
 /// Writes what each trial is, and the sweep.
-pub(super) fn write(layout: &Layout, spec: &SweepSpec, trials: &[Trial]) -> Result<(), AppError> {
+pub(super) fn write(layout: &Layout, spec: &SweepSpec, trials: &[Trial]) -> Result<(), RunError> {
     for trial in trials {
         let path = layout.trial_file(trial.id);
         let written: Option<Trial> = files::read_json(&path).ok().flatten();

@@ -1,7 +1,7 @@
 //! Owns the judgement of how long trials train: whether the rows that a task has make enough steps,
 //! and whether something is seen of them before the end. Pure.
 
-use crate::data::card::{Card, Warning};
+use crate::sweep::card::{Card, Warning};
 use crate::train::schedule;
 use crate::values::Configuration;
 

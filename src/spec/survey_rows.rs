@@ -4,9 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
-use crate::data::card::{self, Card, FileRows, Look};
+use crate::data::card::{self, Look};
 use crate::data::questions::PromptError;
 use crate::data::sources::{self, LeftOut, SourceError};
+use crate::sweep::card::{Card, FileRows};
 use crate::tasks::{DataFile, Task};
 use crate::tokenizer::Tokenizer;
 use crate::values::Part;

@@ -1,6 +1,7 @@
 //! Owns the checked sweep: its configurations, tasks and models, and what their ids are made of. `spec`
 //! reads one from a file; `changes` compares it with an earlier one.
 
+pub mod card;
 pub mod changes;
 pub mod devices;
 mod identity;
@@ -17,8 +18,8 @@ pub use devices::DeviceRequest;
 pub use identity::Family;
 pub use own_head::{By, OwnHead};
 
-use crate::data::card::Card;
 use crate::families::ModelSpec;
+use crate::sweep::card::Card;
 use crate::tasks::Task;
 use crate::values::{Configuration, Metric, Splitting, Trial};
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use comfy_table::{Cell, CellAlignment, Table};
 
-use crate::data::card::Card;
 use crate::report::data;
+use crate::sweep::card::Card;
 use crate::tasks::Task;
 
 /// Lines of a table, in comfy-table's order: only one, below the header.

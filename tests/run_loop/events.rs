@@ -204,7 +204,7 @@ fn a_second_orchestrator_is_refused_while_the_first_is_at_work() {
         let mut other = FakeExecutor::new(work);
         let error = site.start(&sweep, &mut other, &mut Remember::default(), &never()).unwrap_err();
         assert!(error.to_string().contains("is in use by"), "{error}");
-        assert_eq!(error.exit_code(), 2);
+        assert_eq!(lorasweep::error::AppError::from(error).exit_code(), 2);
         assert!(other.finish().is_empty());
         refusals.set(refusals.get() + 1);
         work(key, file)

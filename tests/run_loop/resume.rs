@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam::channel::never;
 use lorasweep::disk::layout::Layout;
+use lorasweep::error::AppError;
 use lorasweep::exec::{Exit, News};
 use lorasweep::record::TrialState;
 use lorasweep::record::journal::{self, Journal};
@@ -100,7 +101,7 @@ fn a_foreign_journal_is_refused_with_a_way_out() {
     fs::write(site.layout(&sweep).journal(), "a shopping list, quite long\n").unwrap();
     let mut executor = FakeExecutor::new(work);
     let error = site.start(&sweep, &mut executor, &mut CrashAt(usize::MAX), &never()).unwrap_err();
-    assert!(error.hint().unwrap().contains("move the file away"));
+    assert!(AppError::from(error).hint().unwrap().contains("move the file away"));
 }
 
 #[test]

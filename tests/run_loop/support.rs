@@ -10,13 +10,13 @@ use crossbeam::channel::{Receiver, never};
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::disk::lock::Lock;
-use lorasweep::error::AppError;
 use lorasweep::exec::{Exit, News};
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::job::{ChildLine, JobFile, Work};
 use lorasweep::plan::pack::Limits;
 use lorasweep::record::ledger::{Ledger, ThisRun};
 use lorasweep::record::{self, journal};
+use lorasweep::run::RunError;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest};
 use lorasweep::sched::Policy;
 use lorasweep::sweep::{DeviceRequest, SweepSpec};
@@ -149,7 +149,7 @@ impl Site {
         executor: &mut FakeExecutor<'_>,
         reader: &mut dyn Reader,
         stop: &Receiver<StopRequest>,
-    ) -> Result<RunSummary, AppError> {
+    ) -> Result<RunSummary, RunError> {
         run::start(sweep.clone(), self.options.clone(), executor, &mut [reader], stop)
     }
 }

@@ -1,9 +1,9 @@
 //! What is told of a sweep's data before anything trains: counts, lengths, and what would spoil a
 //! result, each with its number and the way out.
 
-use lorasweep::data::card::{Card, Shared, Warning};
 use lorasweep::spec::{Overrides, Purpose};
 use lorasweep::sweep::SweepSpec;
+use lorasweep::sweep::card::{Card, Shared, Warning};
 use lorasweep::values::Part;
 
 use crate::folder::Folder;

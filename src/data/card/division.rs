@@ -5,7 +5,7 @@ use crate::data::{folds, sample};
 use crate::tasks::{LanguageModelling, Objective, Task, TextLayout};
 use crate::values::Splitting;
 
-use super::Used;
+use crate::sweep::card::Used;
 
 /// Rows by what becomes of them.
 #[derive(Debug)]

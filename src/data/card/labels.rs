@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::ClassRows;
-use super::warning::Warning;
+use crate::sweep::card::ClassRows;
+use crate::sweep::card::Warning;
 use crate::tasks::{Task, held_out_rows};
 use crate::values::Splitting;
 

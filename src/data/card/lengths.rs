@@ -1,13 +1,11 @@
 //! Owns how long a task's training rows are in tokens, and how many of them are cut. Large files are
 //! judged by a sample of rows that are evenly spread over them. Reads no file.
 
-use serde::{Deserialize, Serialize};
-
-use super::warning::Warning;
-use super::{Look, Used};
+use super::Look;
 use crate::data::language;
 use crate::data::questions::{PromptError, fill};
 use crate::data::sources::{Examples, Question};
+use crate::sweep::card::{Blocks, Lengths, Used, Warning};
 use crate::tasks::{Objective, QuestionAnswering, TextLayout, held_out_rows};
 use crate::tokenizer::{Tokenizer, TokenizerError};
 use crate::values::Splitting;
@@ -20,42 +18,6 @@ const MOST_BYTES: usize = 8 << 20;
 const CUT_PERCENT: usize = 5;
 /// More tokens than any text has.
 const MUCH_ROOM: usize = 1_000_000_000;
-
-/// How long rows are, in tokens, with their special tokens.
-///
-/// Of question answering: the prompt with the whole context, and room for the longest answer that may
-/// be generated.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Lengths {
-    /// The models that read with this tokenizer.
-    pub models: Vec<String>,
-    /// Rows that were tokenised.
-    pub rows: usize,
-    /// Of so many training rows.
-    pub of: usize,
-    /// Half of the rows are at most that long, half at least: between the two in the middle where the
-    /// number of rows is even.
-    pub median: f64,
-    /// The shortest length that at least 95 % of the rows do not exceed.
-    pub p95: usize,
-    /// The longest of these rows.
-    pub longest: usize,
-    /// Where longer rows are cut.
-    pub max_length: usize,
-    /// Rows that are cut.
-    pub cut: usize,
-}
-
-/// The training text of a language model, joined into blocks.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Blocks {
-    /// Its tokens.
-    pub tokens: usize,
-    /// Tokens of a block.
-    pub max_length: usize,
-    /// Whether the number of tokens is an estimate, from a sample of rows.
-    pub estimated: bool,
-}
 
 /// What tokenising tells.
 pub(super) enum Measured {

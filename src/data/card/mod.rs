@@ -6,111 +6,16 @@ mod division;
 mod labels;
 mod lengths;
 mod texts;
-mod warning;
-
-use std::collections::BTreeMap;
-use std::path::PathBuf;
-
-use serde::{Deserialize, Serialize};
 
 pub use self::labels::numbers;
-pub use self::lengths::{Blocks, Lengths};
-pub use self::texts::{Shared, Texts};
-pub use self::warning::{Warning, named};
 
 use self::division::Division;
 use crate::data::questions::PromptError;
 use crate::data::sources::Examples;
+use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Questions, Warning, empty_texts};
 use crate::tasks::{Objective, Task};
 use crate::tokenizer::Tokenizer;
-use crate::values::{Part, Splitting};
-
-/// What is worth knowing of a task's rows.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Card {
-    /// Name of the task.
-    pub task: String,
-    /// Where the sweep file has the task: `sweep.yaml:3:1`.
-    pub place: String,
-    /// The task's files, the training file first.
-    pub files: Vec<FileRows>,
-    /// What is trained on, validated on and tested on.
-    pub used: Used,
-    /// Each class, in the order of the task's labels; none where there are no classes.
-    pub classes: Vec<ClassRows>,
-    /// What the texts of the used rows have in common.
-    pub texts: Texts,
-    /// Of question answering: what there is beside the questions.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub questions: Option<Questions>,
-    /// Token lengths, for each tokenizer of the task's models. None where rows are joined into blocks.
-    pub lengths: Vec<Lengths>,
-    /// The tokens of the training rows, where these are joined into blocks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub blocks: Option<Blocks>,
-    /// What would spoil a result.
-    pub warnings: Vec<Warning>,
-}
-
-/// The rows of a file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FileRows {
-    /// What the file is for.
-    pub part: Part,
-    /// Where it is.
-    pub path: PathBuf,
-    /// Rows in the file.
-    pub read: usize,
-    /// Rows that are left out, by reason.
-    pub left_out: BTreeMap<String, usize>,
-    /// Rows that remain.
-    pub kept: usize,
-    /// Rows among these without any text.
-    pub empty: usize,
-}
-
-/// How many rows a sweep uses; of text that is joined into blocks, how many blocks.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Used {
-    /// Rows drawn from the training file, those included that are held out as test rows.
-    pub drawn: usize,
-    /// Those to train on; in k-fold cross-validation those of all folds.
-    pub training: usize,
-    /// Those to select on; none in k-fold cross-validation.
-    pub validation: usize,
-    /// Those to test on.
-    pub test: usize,
-    /// In k-fold cross-validation, those that each fold holds out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub folds: Vec<usize>,
-}
-
-/// The rows of a class, as [`Used`] counts them.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct ClassRows {
-    /// Its name.
-    pub name: String,
-    /// Rows to train on.
-    pub training: usize,
-    /// Rows to select on.
-    pub validation: usize,
-    /// Rows to test on.
-    pub test: usize,
-    /// Rows that each fold holds out.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub folds: Vec<usize>,
-}
-
-/// What question answering has beside questions, in the used rows of the training file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Questions {
-    /// Different contexts.
-    pub contexts: usize,
-    /// Gold answers to all questions together.
-    pub answers: usize,
-    /// Questions whose first gold answer does not stand in the context as it is written.
-    pub elsewhere: usize,
-}
+use crate::values::Splitting;
 
 /// A task's files as rows, before any draw.
 #[derive(Clone, Copy, Debug)]
@@ -147,7 +52,7 @@ impl<'a> Look<'a> {
         let classes = self.classes();
         let texts = texts::of(self.files, &self.division);
         let mut warnings = Vec::new();
-        warnings.extend(warning::empty_texts(&files));
+        warnings.extend(empty_texts(&files));
         if let Objective::Classification(objective) = &self.task.objective {
             let in_file = labels::counts(&self.files.train.labels(), &objective.labels);
             let of_labels = labels::warnings(&objective.label, &in_file);
@@ -249,31 +154,5 @@ impl<'a> Look<'a> {
                 .filter(|asked| asked.answers.first().is_some_and(|answer| !asked.context.contains(answer)))
                 .count(),
         })
-    }
-}
-
-impl Card {
-    /// The class with most rows to train on, and its share of them; `None` where there are no classes.
-    #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
-    pub fn majority(&self) -> Option<(&ClassRows, f64)> {
-        let most = self.classes.iter().rev().max_by_key(|class| class.training)?;
-        let all: usize = self.classes.iter().map(|class| class.training).sum();
-        Some((most, most.training as f64 / all.max(1) as f64))
-    }
-
-    /// The fewest sequences that one trial trains on.
-    #[must_use]
-    pub fn least_training(&self) -> usize {
-        self.used.training - self.used.folds.iter().max().copied().unwrap_or(0)
-    }
-
-    /// What would spoil a result, each with the task's place, and its name where tasks have names.
-    pub fn warning_lines(&self) -> impl Iterator<Item = String> + '_ {
-        let task = match self.task.as_str() {
-            Task::ONLY => String::new(),
-            name => format!("task `{name}`: "),
-        };
-        self.warnings.iter().map(move |warning| format!("{}: {task}{warning}", self.place))
     }
 }

@@ -6,43 +6,17 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
 use super::Files;
 use super::division::Division;
-use super::warning::Warning;
 use crate::data::sources::Examples;
+use crate::sweep::card::{Shared, Texts, Warning};
 use crate::values::{Part, Splitting};
 
 /// Running text has headings and short lines that say nothing of a copy.
 const FEWEST_WORDS_OF_A_DOCUMENT: usize = 10;
 /// A few copies on both sides of a split change no score: more than this many in a hundred do.
 const COPIES_PERCENT: usize = 1;
-
-/// What texts have in common. Rows without a text count nowhere.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Texts {
-    /// Rows to train on, and to validate on where these are of the same file, whose text an earlier
-    /// one has too.
-    pub duplicates: usize,
-    /// Texts among these that have more than one label.
-    pub contradicting: usize,
-    /// Rows with such texts.
-    pub contradicting_rows: usize,
-    /// Rows to validate on and to test on whose text is trained on as well.
-    pub shared: Vec<Shared>,
-}
-
-/// Rows whose text is trained on as well.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Shared {
-    /// What these rows are for.
-    pub part: Part,
-    /// How many there are.
-    pub rows: usize,
-    /// Of how many.
-    pub of: usize,
-}
 
 /// What the texts of a task's rows have in common.
 pub(super) fn of(files: Files<'_>, division: &Division) -> Texts {

@@ -111,7 +111,7 @@ pub enum Warning {
 }
 
 /// The files that have rows without text.
-pub(super) fn empty_texts(files: &[FileRows]) -> Option<Warning> {
+pub fn empty_texts(files: &[FileRows]) -> Option<Warning> {
     let with: Vec<_> = files.iter().filter(|file| file.empty > 0).collect();
     let files = with.iter().map(|file| (file.part, file.empty, file.kept)).collect();
     (!with.is_empty()).then_some(Warning::EmptyTexts { files })
@@ -273,7 +273,7 @@ fn write_cut(
 /// A share in percent: `12.5 %`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
-pub(super) fn percent(part: usize, whole: usize) -> String {
+pub fn percent(part: usize, whole: usize) -> String {
     format!("{:.1} %", 100.0 * part as f64 / whole.max(1) as f64)
 }
 

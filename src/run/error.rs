@@ -1,0 +1,19 @@
+//! Owns what ends a run before its work is done, other than the user.
+
+use crate::disk::FileError;
+use crate::disk::lock::LockError;
+use crate::record::journal::JournalError;
+
+/// A run that cannot be started or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Another orchestrator holds it.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// A file or folder of it cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Its journal cannot be read or written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
