@@ -111,17 +111,11 @@ impl Draft {
                 self.copy(&beside, name)?;
             }
         }
-        let class = match known {
-            Some("vocab.txt") => "BertTokenizer",
-            Some("vocab.json") => "GPT2Tokenizer",
-            Some(_) | None if json => "PreTrainedTokenizerFast",
-            Some(_) | None => "BertTokenizer",
-        };
         // Without a config.json beside it Python knows the tokenizer by this name alone.
         let own = fs::read(self.aside.join("tokenizer_config.json")).unwrap_or_else(|_| b"{}".to_vec());
         match serde_json::from_slice::<Map<String, Value>>(&own) {
             Ok(mut settings) if !settings.contains_key("tokenizer_class") => {
-                settings.insert("tokenizer_class".to_owned(), json!(class));
+                settings.insert("tokenizer_class".to_owned(), json!(tokenizer::python_class(main)));
                 let text = format!("{:#}\n", Value::Object(settings));
                 self.write("tokenizer_config.json", text.as_bytes())
             }

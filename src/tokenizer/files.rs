@@ -9,7 +9,9 @@ use tokenizers::models::wordpiece::WordPiece;
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::processors::PostProcessorWrapper;
 use tokenizers::processors::bert::BertProcessing;
+use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Model, Tokenizer};
 
 use super::TokenizerError;
@@ -20,6 +22,9 @@ use super::settings::{CONVERT, Settings, foreign_file, text_of};
 const BERT_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// Most bytes of one file: the largest vocabularies in use have a tenth of it.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
+
+/// RoBERTa's special tokens, in the same order.
+const ROBERTA_SPECIAL: [&str; 5] = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"];
 
 /// GPT-2's end of text.
 const END_OF_TEXT: &str = "<|endoftext|>";
@@ -44,7 +49,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     limit(path, &files)?;
     // Those that change nothing are left out: what a tokenizer is known by should stay what it is.
     let read = Settings::beside(&main).unwrap_or_default();
-    files.extend(added::files(&main, &read, known(&main)));
+    files.extend(added::files(&main, &read, known(&main, &read)));
     limit(path, &files)?;
     Ok(files)
 }
@@ -85,19 +90,23 @@ fn is_byte_level(main: &Path) -> bool {
 }
 
 /// The special tokens that a tokenizer of this main file has by itself.
-fn known(main: &Path) -> &'static [&'static str] {
-    if is_byte_level(main) { &[END_OF_TEXT] } else { &BERT_SPECIAL }
+fn known(main: &Path, settings: &Settings) -> &'static [&'static str] {
+    match is_byte_level(main) {
+        true if settings.is_roberta(main) => &ROBERTA_SPECIAL,
+        true => &[END_OF_TEXT],
+        false => &BERT_SPECIAL,
+    }
 }
 
-/// The names of BERT's parts as the files give them, in the order of [`BERT_SPECIAL`].
-fn bert_parts(vocabulary: &Path, settings: &Settings) -> Result<[String; 5], String> {
-    let mut parts = BERT_SPECIAL.map(str::to_owned);
+/// The names of a tokenizer's special tokens as its files give them; `usual` are those it has otherwise:
+/// padding, unknown, first, last and mask.
+fn special_parts(main: &Path, settings: &Settings, usual: [&str; 5]) -> Result<[String; 5], String> {
+    let mut parts = usual.map(str::to_owned);
     let keys = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];
     for (part, key) in parts.iter_mut().zip(keys) {
         let named = settings.part(key).map(str::to_owned);
-        *part = named
-            .map_or_else(|| added::part(vocabulary, key), |named| Ok(Some(named)))?
-            .unwrap_or(part.clone());
+        *part =
+            named.map_or_else(|| added::part(main, key), |named| Ok(Some(named)))?.unwrap_or(part.clone());
     }
     Ok(parts)
 }
@@ -113,7 +122,7 @@ fn wordpiece(vocabulary: &Path, settings: &Settings, declared: &[Declared]) -> t
         Some(id) => Ok((name.to_owned(), *id)),
         None => Err(format!("the vocabulary has no token {name}")),
     };
-    let parts = bert_parts(vocabulary, settings)?;
+    let parts = special_parts(vocabulary, settings, BERT_SPECIAL)?;
     let [_, unknown, first, last, _] = &parts;
     let processing = BertProcessing::new(token(last)?, token(first)?);
     token(unknown)?;
@@ -132,16 +141,17 @@ fn wordpiece(vocabulary: &Path, settings: &Settings, declared: &[Declared]) -> t
 }
 
 /// GPT-2's tokenizer (Radford et al. 2019): byte-level BPE over `vocab.json` and, beside it,
-/// `merges.txt`.
+/// `merges.txt`. RoBERTa's (Liu et al. 2019) puts `<s>` before a text, `</s>` behind it, and `</s></s>`
+/// between two.
 fn byte_level(
     vocabulary: &Path,
     settings: &Settings,
     declared: &[Declared],
 ) -> tokenizers::Result<Tokenizer> {
     let merges = vocabulary.with_file_name("merges.txt");
-    let [vocabulary, merges] = [vocabulary, &merges]
+    let [file, merges] = [vocabulary, &merges]
         .map(|path| path.to_str().ok_or_else(|| format!("the path `{}` is not UTF-8", path.display())));
-    let (mut tokens, merges) = BPE::read_file(vocabulary?, merges?)?;
+    let (mut tokens, merges) = BPE::read_file(file?, merges?)?;
     let taken: BTreeMap<u32, String> = tokens.iter().map(|(token, id)| (*id, token.clone())).collect();
     let mut new = Vec::new();
     added::place(declared, |token| tokens.get(token).copied(), |token, id| new.push((token, id)), &taken)?;
@@ -150,14 +160,26 @@ fn byte_level(
         return Err(format!("merges.txt makes the token `{a}{b}`, and vocab.json has none such").into());
     }
     let model = BPE::builder().vocab_and_merges(tokens, merges).build()?;
-    let known = model.token_to_id(END_OF_TEXT).is_some();
-    let mut tokenizer = Tokenizer::new(model);
     let bytes = ByteLevel::default().add_prefix_space(settings.add_prefix_space);
+    let id = |token: &str| model.token_to_id(token);
+    let (special, around) = if settings.is_roberta(vocabulary) {
+        let parts = special_parts(vocabulary, settings, ROBERTA_SPECIAL)?;
+        let token = |name: &str| {
+            let known = id(name).map(|id| (name.to_owned(), id));
+            known.ok_or_else(|| format!("the vocabulary has no token {name}"))
+        };
+        let around = RobertaProcessing::new(token(&parts[3])?, token(&parts[2])?);
+        let around = around.add_prefix_space(settings.add_prefix_space);
+        (parts.to_vec(), PostProcessorWrapper::from(around))
+    } else {
+        (vec![END_OF_TEXT.to_owned()], PostProcessorWrapper::from(bytes.trim_offsets(false)))
+    };
+    let special = special.iter().filter(|name| id(name).is_some());
+    let special: Vec<AddedToken> = special.map(|name| AddedToken::from(name.as_str(), true)).collect();
+    let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(bytes));
     tokenizer.with_decoder(Some(bytes));
-    tokenizer.with_post_processor(Some(bytes.trim_offsets(false)));
-    if known {
-        tokenizer.add_special_tokens([AddedToken::from(END_OF_TEXT, true)])?;
-    }
+    tokenizer.with_post_processor(Some(around));
+    tokenizer.add_special_tokens(special)?;
     Ok(tokenizer)
 }

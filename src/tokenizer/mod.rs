@@ -12,6 +12,7 @@ use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, Model, PostProcessor};
 
 pub use files::files;
+pub use settings::python_class;
 
 /// A tokenizer that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -56,8 +56,10 @@ const WORDPIECE: [&str; 10] = [
     "DPRQuestionEncoderTokenizer",
     "DPRReaderTokenizer",
 ];
-/// The one whose bytes are put together as GPT-2's are.
-const BYTE_LEVEL: [&str; 1] = ["GPT2Tokenizer"];
+/// RoBERTa's, whose bytes are put together as GPT-2's are.
+const ROBERTA: &str = "RobertaTokenizer";
+/// Those whose bytes are put together as GPT-2's are.
+const BYTE_LEVEL: [&str; 2] = ["GPT2Tokenizer", ROBERTA];
 
 /// Models of sentencepiece, by transformers' names for their files.
 const SENTENCEPIECE: [&str; 5] =
@@ -105,13 +107,19 @@ impl Settings {
         }
     }
 
+    /// Whether the byte-level tokenizer in a main file is RoBERTa's: its class says so, or else the model
+    /// beside it.
+    pub(super) fn is_roberta(&self, main: &Path) -> bool {
+        match self.class(main) {
+            Some(class) => class.strip_suffix("Fast").unwrap_or(&class) == ROBERTA,
+            None => config_beside(main, "model_type").as_deref() == Some("roberta"),
+        }
+    }
+
     /// The class of transformers that reads the tokenizer: old models name it in their `config.json`.
     fn class(&self, main: &Path) -> Option<String> {
-        let named = |map: &Map<String, Value>| Some(map.get("tokenizer_class")?.as_str()?.to_owned());
-        named(&self.rest).or_else(|| {
-            let config = read(&main.with_file_name("config.json")).ok()??;
-            named(&serde_json::from_slice(&config).ok()?)
-        })
+        let own = self.rest.get("tokenizer_class").and_then(Value::as_str);
+        own.map(str::to_owned).or_else(|| config_beside(main, "tokenizer_class"))
     }
 
     /// A setting that divides words, or their parts, in another way than WordPiece's own.
@@ -127,6 +135,31 @@ impl Settings {
                 ["do_basic_tokenize", "do_word_tokenize", "do_subword_tokenize"].into_iter().find(off)?;
             Some((key, "false".to_owned()))
         })
+    }
+}
+
+/// What the model's `config.json` beside a tokenizer says under a key.
+fn config_beside(main: &Path, key: &str) -> Option<String> {
+    let config = read(&main.with_file_name("config.json")).ok()??;
+    let config: Map<String, Value> = serde_json::from_slice(&config).ok()?;
+    Some(config.get(key)?.as_str()?.to_owned())
+}
+
+/// The class of transformers that reads the tokenizer with this main file where nothing beside it says so.
+#[must_use]
+pub fn python_class(main: &Path) -> &'static str {
+    let is = |ending: &str| main.file_name().is_some_and(|name| name == ending);
+    let is_json = main.extension().is_some_and(|ending| ending == "json");
+    if is("vocab.json") {
+        if Settings::beside(main).is_ok_and(|settings| settings.is_roberta(main)) {
+            ROBERTA
+        } else {
+            "GPT2Tokenizer"
+        }
+    } else if is_json {
+        "PreTrainedTokenizerFast"
+    } else {
+        "BertTokenizer"
     }
 }
 

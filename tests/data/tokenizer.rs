@@ -28,7 +28,7 @@ fn ids_pairs_and_truncation_are_those_of_transformers() {
     let texts: Vec<String> = read(&recorded["texts"]);
     let (first, second): (Vec<String>, Vec<String>) =
         read::<Vec<(String, String)>>(&recorded["pair_texts"]).into_iter().unzip();
-    for name in ["bert", "gpt2"] {
+    for name in ["bert", "gpt2", "roberta"] {
         let tokenizer = Tokenizer::load(&fixture(name)).unwrap();
         let known = &recorded[name];
         assert_eq!(tokenizer.encode_plain(&texts).unwrap(), read::<Vec<Vec<u32>>>(&known["plain"]), "{name}");

@@ -161,6 +161,6 @@ fn other_tokenizers_are_refused_by_name_and_never_replaced() {
 
     write(&bare, "vocab.json", r#"{"a": 0}"#);
     write(&bare, "merges.txt", "#version: 0.2\n");
-    write(&bare, "tokenizer_config.json", r#"{"tokenizer_class": "RobertaTokenizer"}"#);
-    assert!(Tokenizer::load(bare.path()).unwrap_err().to_string().contains("RobertaTokenizer"));
+    write(&bare, "tokenizer_config.json", r#"{"tokenizer_class": "BartTokenizer"}"#);
+    assert!(Tokenizer::load(bare.path()).unwrap_err().to_string().contains("BartTokenizer"));
 }
