@@ -307,6 +307,14 @@ impl Output {
     }
 }
 
+impl Embedding {
+    /// The sum of two tables, and nothing else.
+    #[must_use]
+    pub fn new(words: Table, positions: Table) -> Self {
+        Self { words, positions, token_types: None, norm: None, dropout: None }
+    }
+}
+
 impl Linear {
     /// A layer whose matrix starts like this and whose bias starts with 0.
     #[must_use]

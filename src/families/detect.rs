@@ -147,8 +147,8 @@ mod tests {
         let roberta = TINY.replace("\"type_vocab_size\": 2", "\"type_vocab_size\": 1, \"pad_token_id\": 1");
         assert_eq!(of(&roberta, NONE), Err(ConfigError::Unknown));
         assert_eq!(of(TINY, Evidence { told: None, tensors: Some("gpt2") }), Err(ConfigError::Unknown));
-        let electra = Evidence { told: None, tensors: Some("electra") };
-        assert_eq!(of(TINY, electra), Err(ConfigError::Family("electra".to_owned())));
+        let mpnet = Evidence { told: None, tensors: Some("mpnet") };
+        assert_eq!(of(TINY, mpnet), Err(ConfigError::Family("mpnet".to_owned())));
         let class = of(r#"{"architectures": ["BertweetModel"]}"#, NONE);
         assert_eq!(class, Err(ConfigError::Class("BertweetModel".to_owned())));
         assert_eq!(

@@ -36,12 +36,12 @@ impl Encoder {
             Table::new(tensor, [rows, width], Init::Normal(self.deviation))
         };
         let [words, positions, token_types] = rows;
+        let words = table("word_embeddings", words).padded(padding);
         Embedding {
-            words: table("word_embeddings", words).padded(padding),
-            positions: table("position_embeddings", positions),
             token_types: Some(table("token_type_embeddings", token_types)),
             norm: Some(Norm::layer(format!("{}embeddings.LayerNorm", self.prefix), width, self.epsilon)),
             dropout: Some(self.hidden_dropout),
+            ..Embedding::new(words, table("position_embeddings", positions))
         }
     }
 

@@ -159,11 +159,8 @@ impl Family for Gpt2Config {
         };
         Blueprint {
             embedding: Embedding {
-                words: table("wte", self.vocab_size),
-                positions: table("wpe", self.n_positions),
-                token_types: None,
-                norm: None,
                 dropout: Some(self.embd_pdrop),
+                ..Embedding::new(table("wte", self.vocab_size), table("wpe", self.n_positions))
             },
             layers: (0..self.n_layer).map(|index| self.layer(index)).collect(),
             norm: Some(self.norm("ln_f")),

@@ -69,22 +69,14 @@ impl Family for GptMiniConfig {
     fn blueprint(&self) -> Blueprint {
         let width = self.hidden_size;
         let projection = |part: &str| dense(&format!("attention.{part}"), [width, width]);
-        let words = start(self.vocab_size);
+        let fresh = start(self.vocab_size);
+        let words = Table {
+            one_hot: Some(fresh),
+            ..Table::new("embedding.weight".to_owned(), [self.vocab_size, width], fresh)
+        };
+        let positions = Table::new("positions".to_owned(), [self.length, width], Init::Normal(POSITIONS_STD));
         Blueprint {
-            embedding: Embedding {
-                words: Table {
-                    one_hot: Some(words),
-                    ..Table::new("embedding.weight".to_owned(), [self.vocab_size, width], words)
-                },
-                positions: Table::new(
-                    "positions".to_owned(),
-                    [self.length, width],
-                    Init::Normal(POSITIONS_STD),
-                ),
-                token_types: None,
-                norm: None,
-                dropout: None,
-            },
+            embedding: Embedding::new(words, positions),
             layers: vec![Layer {
                 wiring: Wiring::Bare,
                 attention: Attention {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, never, unbounded};
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::disk::layout::Layout;
-use lorasweep::families::{Architecture, Weights};
+use lorasweep::families::{Dropouts, Weights};
 use lorasweep::job::{ChildLine, Pack};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params, weights};
@@ -131,7 +131,8 @@ impl Bench {
         }
         let mut model = self.subject.model(&self.tokenizer());
         if self.still {
-            without_dropout(&mut model.architecture);
+            let none = Some(0.0);
+            model.architecture.set_dropouts(Dropouts { hidden: none, attention: none });
         }
         let pack = Pack {
             task: Arc::new(self.subject.task()),
@@ -208,18 +209,6 @@ impl Bench {
         let store = self.store();
         let scores = evaluator.scores(&[&self.model(trial, values)], store.part(Part::Test).unwrap(), &rows);
         scores.unwrap()[0]
-    }
-}
-
-fn without_dropout(architecture: &mut Architecture) {
-    match architecture {
-        Architecture::Bert(config) => {
-            (config.hidden_dropout_prob, config.attention_probs_dropout_prob) = (0.0, 0.0);
-        }
-        Architecture::Gpt2(config) => {
-            (config.resid_pdrop, config.embd_pdrop, config.attn_pdrop) = (0.0, 0.0, 0.0);
-        }
-        Architecture::GptMini(_) => {}
     }
 }
 
