@@ -156,7 +156,9 @@ impl Family for BertConfig {
     }
 
     fn variant(&self, common: &Common) -> Variant {
-        common.not_an_encoder().or_else(|| config::other_activation(&self.hidden_act, "gelu"))
+        common
+            .not_an_encoder()
+            .or_else(|| config::other_activation(&self.hidden_act, ["gelu", "activation `gelu`"]))
     }
 
     fn numbers(&self) -> Numbers {

@@ -123,9 +123,9 @@ impl Common {
     }
 }
 
-/// An activation that is not the one supported.
-pub(super) fn other_activation(found: &str, wanted: &'static str) -> Variant {
-    (found != wanted).then(|| (format!("activation `{found}`"), wanted))
+/// An activation that is not the one supported, whose name comes with how it is told.
+pub(super) fn other_activation(found: &str, [name, wanted]: [&'static str; 2]) -> Variant {
+    (found != name).then(|| (format!("activation `{found}`"), wanted))
 }
 
 pub(super) fn cross_attention() -> Variant {

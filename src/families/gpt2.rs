@@ -184,7 +184,9 @@ impl Family for Gpt2Config {
     fn variant(&self, common: &Common) -> Variant {
         if common.add_cross_attention {
             config::cross_attention()
-        } else if let Some(other) = config::other_activation(&self.activation_function, "gelu_new") {
+        } else if let Some(other) =
+            config::other_activation(&self.activation_function, ["gelu_new", "activation `gelu_new`"])
+        {
             Some(other)
         } else if !self.scale_attn_weights || self.scale_attn_by_inverse_layer_idx {
             Some(("attention scores that are scaled unlike GPT-2's".to_owned(), "GPT-2's own scaling"))
