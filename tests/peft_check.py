@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks lorasweep's folders against transformers and PEFT, in both directions.
 
-For BERT and GPT-2, as classifiers and as language models, on small random models of its own:
+For each family, as a classifier and GPT-2 as a language model too, on small random models of its own:
 
 1. trains a sweep with lorasweep, exports an adapter, the merged model and a fully trained one, loads
    all three in Python and compares their logits with `lorasweep predict --logits`;
@@ -32,8 +32,8 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import ByteLevelBPETokenizer
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
-                          BertForSequenceClassification, BertTokenizerFast, GPT2Config, GPT2ForSequenceClassification,
-                          GPT2LMHeadModel, PreTrainedTokenizerFast)
+                          BertTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, RobertaConfig,
+                          RobertaTokenizerFast, XLMRobertaConfig)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
 from make_adapters import SETTINGS, save
@@ -89,13 +89,35 @@ def write_data(folder):
     return [text for text, _ in rows]
 
 
-def bert_base(folder, _texts):
-    words = sorted(set(FILLING + " ".join(WORDS.values()).split()))
-    (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
-    BertTokenizerFast(str(folder / "vocab.txt")).save_pretrained(folder)
-    config = BertConfig(vocab_size=5 + len(words), hidden_size=32, num_hidden_layers=3, num_attention_heads=2,
-                        intermediate_size=48, max_position_embeddings=40, num_labels=len(LABELS))
-    BertForSequenceClassification(config).save_pretrained(folder)
+def wordpiece_base(config, tokenizer, **sizes):
+    """A classifier of a family whose tokenizer has a vocab.txt, and the tokenizer."""
+    def make(folder, _texts):
+        words = sorted(set(FILLING + " ".join(WORDS.values()).split()))
+        (folder / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *words]))
+        tokenizer(str(folder / "vocab.txt")).save_pretrained(folder)
+        classifier(folder, config(vocab_size=5 + len(words), max_position_embeddings=40, **sizes))
+    return make
+
+
+def byte_level_base(config, **sizes):
+    """A classifier of a family whose tokenizer is RoBERTa's, and the tokenizer: vocab.json and merges.txt alone."""
+    def make(folder, texts):
+        trainer = ByteLevelBPETokenizer()
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        trainer.train_from_iterator(texts, vocab_size=320, special_tokens=special, show_progress=False)
+        trainer.save_model(str(folder))
+        RobertaTokenizerFast.from_pretrained(folder).save_pretrained(folder)
+        (folder / "tokenizer.json").unlink()
+        classifier(folder, config(vocab_size=trainer.get_vocab_size(), max_position_embeddings=130, type_vocab_size=1, **sizes))
+    return make
+
+
+def classifier(folder, config):
+    config.num_labels = len(LABELS)
+    AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+
+
+SIZES = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=48)
 
 
 def gpt2_base(folder, texts):
@@ -121,15 +143,18 @@ CLASSIFICATION = "{kind: classification, train: train.csv, text: [text], label: 
 LANGUAGE = "{kind: language_modelling, train: train.csv, text: [text], layout: documents, max_length: 24}"
 CASES = {
     "bert": dict(
-        base=bert_base, auto=AutoModelForSequenceClassification, layers=2, task=CLASSIFICATION, task_type="SEQ_CLS",
-        targets=["query", "value"], saved=["head", "pooler"]),
-    "gpt2-classifier": dict(
-        base=gpt2_base, auto=AutoModelForSequenceClassification, layers=2, task=CLASSIFICATION, task_type="SEQ_CLS",
-        targets=["c_attn", "c_proj"], saved=["head"]),
+        base=wordpiece_base(BertConfig, BertTokenizerFast, **SIZES), targets=["query", "value"], saved=["head", "pooler"]),
+    "roberta": dict(base=byte_level_base(RobertaConfig, **SIZES), targets=["query", "value"], saved=["head"]),
+    "xlm-roberta": dict(base=byte_level_base(XLMRobertaConfig, **SIZES), targets=["query", "output.dense"], saved=["head"]),
+    "gpt2-classifier": dict(base=gpt2_base, targets=["c_attn", "c_proj"], saved=["head"]),
     "gpt2": dict(
         base=gpt2_base, auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM",
         targets=["c_attn"], saved=[]),
 }
+# Classifiers, which are cut to their first two layers.
+for case in CASES.values():
+    for key, value in dict(auto=AutoModelForSequenceClassification, layers=2, task=CLASSIFICATION, task_type="SEQ_CLS").items():
+        case.setdefault(key, value)
 
 
 def sweep(name, case):

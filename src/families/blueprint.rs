@@ -38,7 +38,8 @@ pub enum Sees {
 pub struct Embedding {
     /// By token.
     pub words: Table,
-    /// By place in the row.
+    /// By place in the row. Where the table has a row for padding, places count from the row behind it,
+    /// and padding counts for nothing.
     pub positions: Table,
     /// By the part of a pair; a table of one row adds that row to every token.
     pub token_types: Option<Table>,

@@ -21,6 +21,7 @@ mod gpt2;
 mod gptmini;
 mod model_spec;
 pub mod params;
+mod roberta;
 mod tensors;
 
 use serde::{Deserialize, Serialize};
@@ -37,6 +38,7 @@ pub use self::family::{About, Dropouts, Name, Pairs, Sizes};
 pub use self::gpt2::Gpt2Config;
 pub use self::gptmini::GptMiniConfig;
 pub use self::model_spec::{ModelSpec, Parts, Weights};
+pub use self::roberta::RobertaConfig;
 pub use self::tensors::{Init, LinearShape, Place, TensorRole, TensorShape};
 
 /// What a task needs on top of a base model.
@@ -63,10 +65,12 @@ pub enum Architecture {
     /// One block of attention.
     #[serde(rename = "gptmini")]
     GptMini(GptMiniConfig),
+    /// An encoder of RoBERTa, XLM-R or CamemBERT.
+    Roberta(RobertaConfig),
 }
 
 /// What holds for each family, in the order in which messages name them.
-pub const ALL: [&About; 3] = [&bert::ABOUT, &gpt2::ABOUT, &gptmini::ABOUT];
+pub const ALL: [&About; 4] = [&bert::ABOUT, &gpt2::ABOUT, &gptmini::ABOUT, &roberta::ABOUT];
 
 impl Architecture {
     fn family(&self) -> &dyn Family {
@@ -74,6 +78,7 @@ impl Architecture {
             Self::Bert(config) => config,
             Self::Gpt2(config) => config,
             Self::GptMini(config) => config,
+            Self::Roberta(config) => config,
         }
     }
 
@@ -82,6 +87,7 @@ impl Architecture {
             Self::Bert(config) => config,
             Self::Gpt2(config) => config,
             Self::GptMini(config) => config,
+            Self::Roberta(config) => config,
         }
     }
 }

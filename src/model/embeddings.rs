@@ -1,6 +1,6 @@
 //! Owns the way from token ids to what the first layer reads: the sum of tables, a norm, dropout.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::assembly::Assembly;
 use super::inputs::Inputs;
@@ -15,7 +15,12 @@ use crate::families::blueprint::Sees;
 pub(super) struct Embeddings {
     pub(super) words: Embedding,
     positions: Embedding,
+    /// The token that takes no place of a row, and the row of its position; places count from the row
+    /// behind it.
+    unplaced: Option<i64>,
     token_types: Option<Embedding>,
+    /// Whether there is more than one type of token.
+    reads_types: bool,
     norm: Option<LayerNorm>,
     dropout: Option<f64>,
     /// Rows are filled up to so many tokens with this one, which is read like any other.
@@ -29,6 +34,8 @@ impl Embeddings {
         Self {
             words: assembly.table(&part.words),
             positions: assembly.table(&part.positions),
+            unplaced: part.positions.padding.map(index),
+            reads_types: part.token_types.as_ref().is_some_and(|table| table.rows > 1),
             token_types: part.token_types.as_ref().map(|table| assembly.table(table)),
             norm: part.norm.as_ref().map(|norm| assembly.norm(norm)),
             dropout: part.dropout,
@@ -55,18 +62,30 @@ impl Embeddings {
             (ids, tokens) = (padded, length);
             pass.read_filling(length);
         }
-        let words = self.words.forward(&ids.view([slots, rows * tokens]));
-        let positions = self.positions.head(usize::try_from(tokens).expect("lengths are positive"));
-        let by_rows = |x: &Tensor| x.view([x.size()[0], rows, tokens, -1]);
-        let sum = match (&self.token_types, &inputs.token_types) {
-            (None, _) => by_rows(&words) + positions.unsqueeze(1),
-            // One type only: added to the few positions rather than to every token.
-            (Some(table), None) => by_rows(&words) + (positions + table.head(1)).unsqueeze(1),
-            (Some(table), Some(types)) => {
-                let types = table.forward(&types.view([slots, rows * tokens]));
-                by_rows(&(words + types)) + positions.unsqueeze(1)
+        let flat = [slots, rows * tokens];
+        let mut of_tokens = self.words.forward(&ids.view(flat));
+        // What all rows have in common is added to it first: it is few.
+        let mut of_places = None;
+        match self.unplaced {
+            None => {
+                let tokens = usize::try_from(tokens).expect("lengths are positive");
+                of_places = Some(self.positions.head(tokens));
             }
-        };
+            Some(padding) => {
+                of_tokens = of_tokens + self.positions.forward(&places(&ids, padding).view(flat));
+            }
+        }
+        match (&self.token_types, inputs.token_types.as_ref().filter(|_| self.reads_types)) {
+            (None, _) => {}
+            (Some(table), None) => {
+                let one = table.head(1);
+                of_places = Some(of_places.map_or(one.shallow_clone(), |positions| positions + one));
+            }
+            (Some(table), Some(types)) => of_tokens = of_tokens + table.forward(&types.view(flat)),
+        }
+        let by_rows = of_tokens.view([of_tokens.size()[0], rows, tokens, -1]);
+        let sum =
+            of_places.map_or_else(|| by_rows.shallow_clone(), |of_places| &by_rows + of_places.unsqueeze(1));
         self.finish(sum.flatten(1, 2), pass)
     }
 
@@ -79,4 +98,11 @@ impl Embeddings {
         let x = self.norm.as_ref().map_or_else(|| sum.shallow_clone(), |norm| norm.forward(&sum));
         self.dropout.map_or_else(|| x.shallow_clone(), |dropout| pass.dropout(&x, dropout))
     }
+}
+
+/// The places of `ids` `[K, B, T]` in their rows, counted from `padding + 1`; padding, which counts for
+/// nothing, is at `padding`.
+fn places(ids: &Tensor, padding: i64) -> Tensor {
+    let is_token = ids.ne(padding).to_kind(Kind::Int64);
+    is_token.cumsum(-1, Kind::Int64) * is_token + padding
 }

@@ -9,6 +9,8 @@
 mod check;
 mod data;
 #[cfg(feature = "torch")]
+mod families;
+#[cfg(feature = "torch")]
 mod grids;
 mod models;
 #[cfg(feature = "torch")]

@@ -7,6 +7,7 @@
 
 mod bert;
 mod bf16;
+mod encoders;
 mod gpt2;
 mod gptmini;
 mod packs;
@@ -191,7 +192,12 @@ fn assert_trained(name: &str, ours: &Tensor, theirs: &Tensor) {
             assert_close(name, &ours, &theirs, tolerance);
         }
     } else {
-        assert_close(name, ours, theirs, if name.ends_with("key.bias") { OF_KEYS } else { TOLERANCE });
+        assert_close(
+            name,
+            ours,
+            theirs,
+            if name.ends_with("key.bias") || name.ends_with("k_lin.bias") { OF_KEYS } else { TOLERANCE },
+        );
     }
 }
 

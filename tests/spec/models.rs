@@ -114,11 +114,11 @@ fn without(path: &std::path::Path, part: &str) {
 fn folders_that_cannot_be_used_say_what_they_are_and_what_to_do() {
     let folder = Folder::new();
     for (config, said, hint) in [
-        (r#"{"model_type": "t5"}"#, "`model_type` is `t5`", "use a model of type `bert` or `gpt2`"),
+        (r#"{"model_type": "t5"}"#, "`model_type` is `t5`", "use a model of type `bert`, `gpt2`"),
         (
             r#"{"architectures": ["LlamaForCausalLM"]}"#,
             "`architectures` is `LlamaForCausalLM`",
-            "`bert` or `gpt2`",
+            "`bert`, `gpt2`",
         ),
         (
             r#"{"model_type": "gpt2", "quantization_config": {"quant_method": "gptq", "bits": 4}}"#,
