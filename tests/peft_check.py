@@ -32,7 +32,7 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import ByteLevelBPETokenizer
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
-                          BertTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, RobertaConfig,
+                          BertTokenizerFast, DistilBertConfig, DistilBertTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, RobertaConfig,
                           RobertaTokenizerFast, XLMRobertaConfig)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
@@ -146,6 +146,9 @@ CASES = {
         base=wordpiece_base(BertConfig, BertTokenizerFast, **SIZES), targets=["query", "value"], saved=["head", "pooler"]),
     "roberta": dict(base=byte_level_base(RobertaConfig, **SIZES), targets=["query", "value"], saved=["head"]),
     "xlm-roberta": dict(base=byte_level_base(XLMRobertaConfig, **SIZES), targets=["query", "output.dense"], saved=["head"]),
+    "distilbert": dict(
+        base=wordpiece_base(DistilBertConfig, DistilBertTokenizerFast, dim=32, n_layers=3, n_heads=2, hidden_dim=48),
+        targets=["q_lin", "v_lin"], saved=["head"]),
     "gpt2-classifier": dict(base=gpt2_base, targets=["c_attn", "c_proj"], saved=["head"]),
     "gpt2": dict(
         base=gpt2_base, auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM",

@@ -121,6 +121,8 @@ pub enum Activation {
     GeluTanh,
     /// The hyperbolic tangent.
     Tanh,
+    /// The number, or 0 where it is negative.
+    Relu,
 }
 
 /// A normalisation over the width.

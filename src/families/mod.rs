@@ -15,6 +15,7 @@ pub mod blueprint;
 mod classifier;
 mod config;
 mod detect;
+mod distilbert;
 mod encoder;
 mod family;
 mod gpt2;
@@ -33,6 +34,7 @@ pub use self::blueprint::Blueprint;
 pub use self::classifier::{are_unnamed, classes};
 pub use self::config::{ConfigError, MOST_LAYERS, WIDEST};
 pub use self::detect::{Evidence, family_of_tensors};
+pub use self::distilbert::DistilBertConfig;
 use self::family::Family;
 pub use self::family::{About, Dropouts, Name, Pairs, Sizes};
 pub use self::gpt2::Gpt2Config;
@@ -67,10 +69,14 @@ pub enum Architecture {
     GptMini(GptMiniConfig),
     /// An encoder of RoBERTa, XLM-R or CamemBERT.
     Roberta(RobertaConfig),
+    /// A DistilBERT encoder.
+    #[serde(rename = "distilbert")]
+    DistilBert(DistilBertConfig),
 }
 
 /// What holds for each family, in the order in which messages name them.
-pub const ALL: [&About; 4] = [&bert::ABOUT, &gpt2::ABOUT, &gptmini::ABOUT, &roberta::ABOUT];
+pub const ALL: [&About; 5] =
+    [&bert::ABOUT, &gpt2::ABOUT, &gptmini::ABOUT, &roberta::ABOUT, &distilbert::ABOUT];
 
 impl Architecture {
     fn family(&self) -> &dyn Family {
@@ -79,6 +85,7 @@ impl Architecture {
             Self::Gpt2(config) => config,
             Self::GptMini(config) => config,
             Self::Roberta(config) => config,
+            Self::DistilBert(config) => config,
         }
     }
 
@@ -88,6 +95,7 @@ impl Architecture {
             Self::Gpt2(config) => config,
             Self::GptMini(config) => config,
             Self::Roberta(config) => config,
+            Self::DistilBert(config) => config,
         }
     }
 }

@@ -300,6 +300,7 @@ pub(super) fn activate(x: &Tensor, activation: Activation) -> Tensor {
         Activation::Gelu => x.gelu("none"),
         Activation::GeluTanh => x.gelu("tanh"),
         Activation::Tanh => x.tanh(),
+        Activation::Relu => x.relu(),
     }
 }
 

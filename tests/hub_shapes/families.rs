@@ -20,11 +20,23 @@ struct Shapes {
     masked: &'static [&'static str],
 }
 
-const FAMILIES: [Shapes; 1] = [Shapes {
-    fixture: "roberta",
-    masked_class: "RobertaForMaskedLM",
-    masked: &["lm_head.bias", "lm_head.dense.weight", "lm_head.layer_norm.weight", "lm_head.decoder.weight"],
-}];
+const FAMILIES: [Shapes; 2] = [
+    Shapes {
+        fixture: "roberta",
+        masked_class: "RobertaForMaskedLM",
+        masked: &[
+            "lm_head.bias",
+            "lm_head.dense.weight",
+            "lm_head.layer_norm.weight",
+            "lm_head.decoder.weight",
+        ],
+    },
+    Shapes {
+        fixture: "distilbert",
+        masked_class: "DistilBertForMaskedLM",
+        masked: &["vocab_transform.weight", "vocab_layer_norm.weight", "vocab_projector.weight"],
+    },
+];
 
 fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(name)

@@ -37,3 +37,8 @@ fn agrees(name: &str) {
 fn roberta_agrees_with_transformers_and_peft() {
     agrees("roberta");
 }
+
+#[test]
+fn distilbert_agrees_with_transformers_and_peft() {
+    agrees("distilbert");
+}
