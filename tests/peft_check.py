@@ -32,7 +32,8 @@ import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import ByteLevelBPETokenizer
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
-                          BertTokenizerFast, DistilBertConfig, DistilBertTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, RobertaConfig,
+                          BertTokenizerFast, DistilBertConfig, DistilBertTokenizerFast, ElectraConfig,
+                          ElectraTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, RobertaConfig,
                           RobertaTokenizerFast, XLMRobertaConfig)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
@@ -149,6 +150,9 @@ CASES = {
     "distilbert": dict(
         base=wordpiece_base(DistilBertConfig, DistilBertTokenizerFast, dim=32, n_layers=3, n_heads=2, hidden_dim=48),
         targets=["q_lin", "v_lin"], saved=["head"]),
+    "electra": dict(
+        base=wordpiece_base(ElectraConfig, ElectraTokenizerFast, embedding_size=16, **SIZES),
+        targets=["query", "embeddings_project"], saved=["head"]),
     "gpt2-classifier": dict(base=gpt2_base, targets=["c_attn", "c_proj"], saved=["head"]),
     "gpt2": dict(
         base=gpt2_base, auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM",

@@ -47,6 +47,8 @@ pub struct Embedding {
     pub norm: Option<Norm>,
     /// Behind the norm; `None` where there is no dropout layer.
     pub dropout: Option<f64>,
+    /// From the tables' width to that of the layers, where those differ.
+    pub projection: Option<Linear>,
 }
 
 /// A layer: attention and, in most models, a feed-forward part.
@@ -220,12 +222,13 @@ impl Blueprint {
     /// Every tensor, in a stable order.
     #[must_use]
     pub fn tensors(&self) -> Vec<TensorShape> {
-        let Embedding { words, positions, token_types, norm, .. } = &self.embedding;
+        let Embedding { words, positions, token_types, norm, projection, .. } = &self.embedding;
         let mut all: Vec<TensorShape> = Vec::new();
         for table in [Some(words), Some(positions), token_types.as_ref()].into_iter().flatten() {
             all.extend(table.tensors());
         }
         all.extend(norm.iter().flat_map(|norm| norm.tensors(Place::Embedding)));
+        all.extend(projection.iter().flat_map(|linear| linear.tensors(Place::Embedding)));
         for (index, layer) in self.layers.iter().enumerate() {
             all.extend(layer.tensors(Place::Layer(index)));
         }
@@ -314,7 +317,7 @@ impl Embedding {
     /// The sum of two tables, and nothing else.
     #[must_use]
     pub fn new(words: Table, positions: Table) -> Self {
-        Self { words, positions, token_types: None, norm: None, dropout: None }
+        Self { words, positions, token_types: None, norm: None, dropout: None, projection: None }
     }
 }
 

@@ -16,6 +16,7 @@ mod classifier;
 mod config;
 mod detect;
 mod distilbert;
+mod electra;
 mod encoder;
 mod family;
 mod gpt2;
@@ -35,6 +36,7 @@ pub use self::classifier::{are_unnamed, classes};
 pub use self::config::{ConfigError, MOST_LAYERS, WIDEST};
 pub use self::detect::{Evidence, family_of_tensors};
 pub use self::distilbert::DistilBertConfig;
+pub use self::electra::ElectraConfig;
 use self::family::Family;
 pub use self::family::{About, Dropouts, Name, Pairs, Sizes};
 pub use self::gpt2::Gpt2Config;
@@ -72,11 +74,13 @@ pub enum Architecture {
     /// A DistilBERT encoder.
     #[serde(rename = "distilbert")]
     DistilBert(DistilBertConfig),
+    /// An ELECTRA encoder.
+    Electra(ElectraConfig),
 }
 
 /// What holds for each family, in the order in which messages name them.
-pub const ALL: [&About; 5] =
-    [&bert::ABOUT, &gpt2::ABOUT, &gptmini::ABOUT, &roberta::ABOUT, &distilbert::ABOUT];
+pub const ALL: [&About; 6] =
+    [&bert::ABOUT, &gpt2::ABOUT, &gptmini::ABOUT, &roberta::ABOUT, &distilbert::ABOUT, &electra::ABOUT];
 
 impl Architecture {
     fn family(&self) -> &dyn Family {
@@ -86,6 +90,7 @@ impl Architecture {
             Self::GptMini(config) => config,
             Self::Roberta(config) => config,
             Self::DistilBert(config) => config,
+            Self::Electra(config) => config,
         }
     }
 
@@ -96,6 +101,7 @@ impl Architecture {
             Self::GptMini(config) => config,
             Self::Roberta(config) => config,
             Self::DistilBert(config) => config,
+            Self::Electra(config) => config,
         }
     }
 }

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use super::assembly::Assembly;
 use super::inputs::Inputs;
-use super::layers::{Embedding, LayerNorm};
+use super::layers::{Embedding, LayerNorm, Linear};
 use super::params::index;
 use super::pass::Pass;
 use crate::families::Blueprint;
@@ -23,6 +23,7 @@ pub(super) struct Embeddings {
     reads_types: bool,
     norm: Option<LayerNorm>,
     dropout: Option<f64>,
+    projection: Option<Linear>,
     /// Rows are filled up to so many tokens with this one, which is read like any other.
     filling: Option<[i64; 2]>,
 }
@@ -39,6 +40,7 @@ impl Embeddings {
             token_types: part.token_types.as_ref().map(|table| assembly.table(table)),
             norm: part.norm.as_ref().map(|norm| assembly.norm(norm)),
             dropout: part.dropout,
+            projection: part.projection.as_ref().map(|linear| assembly.linear(linear)),
             filling: match blueprint.sees {
                 Sees::Filling { length } => Some([length, padding].map(index)),
                 Sees::Tokens | Sees::Earlier => None,
@@ -49,7 +51,9 @@ impl Embeddings {
     /// Whether all slots have the same.
     pub(super) fn is_shared(&self) -> bool {
         let tables = [Some(&self.words), Some(&self.positions), self.token_types.as_ref()];
-        tables.into_iter().flatten().all(Embedding::is_shared) && self.norm.iter().all(LayerNorm::is_shared)
+        tables.into_iter().flatten().all(Embedding::is_shared)
+            && self.norm.iter().all(LayerNorm::is_shared)
+            && self.projection.iter().all(Linear::is_shared)
     }
 
     /// `[K, B * T, H]`.
@@ -96,7 +100,8 @@ impl Embeddings {
 
     fn finish(&self, sum: Tensor, pass: &mut Pass) -> Tensor {
         let x = self.norm.as_ref().map_or_else(|| sum.shallow_clone(), |norm| norm.forward(&sum));
-        self.dropout.map_or_else(|| x.shallow_clone(), |dropout| pass.dropout(&x, dropout))
+        let x = self.dropout.map_or_else(|| x.shallow_clone(), |dropout| pass.dropout(&x, dropout));
+        self.projection.as_ref().map_or_else(|| x.shallow_clone(), |linear| linear.forward(&x, pass))
     }
 }
 

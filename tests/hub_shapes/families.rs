@@ -20,7 +20,7 @@ struct Shapes {
     masked: &'static [&'static str],
 }
 
-const FAMILIES: [Shapes; 2] = [
+const FAMILIES: [Shapes; 3] = [
     Shapes {
         fixture: "roberta",
         masked_class: "RobertaForMaskedLM",
@@ -35,6 +35,14 @@ const FAMILIES: [Shapes; 2] = [
         fixture: "distilbert",
         masked_class: "DistilBertForMaskedLM",
         masked: &["vocab_transform.weight", "vocab_layer_norm.weight", "vocab_projector.weight"],
+    },
+    Shapes {
+        fixture: "electra",
+        masked_class: "ElectraForPreTraining",
+        masked: &[
+            "discriminator_predictions.dense.weight",
+            "discriminator_predictions.dense_prediction.weight",
+        ],
     },
 ];
 

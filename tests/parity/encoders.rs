@@ -2,9 +2,10 @@
 
 use lorasweep::families::{Architecture, Head};
 use lorasweep::model::pass::Pass;
+use lorasweep::model::weights;
 use lorasweep::values::{Method, Precision};
 
-use super::{Fixture, adapters, losses};
+use super::{Fixture, adapters, losses, trial};
 
 fn fixture(name: &str) -> Fixture {
     let folder = Fixture::folder(name);
@@ -41,4 +42,20 @@ fn roberta_agrees_with_transformers_and_peft() {
 #[test]
 fn distilbert_agrees_with_transformers_and_peft() {
     agrees("distilbert");
+}
+
+#[test]
+fn electra_agrees_with_transformers_and_peft() {
+    agrees("electra");
+}
+
+#[test]
+fn an_adapter_in_front_of_the_layers_makes_each_slots_rows_its_own() {
+    let fixture = fixture("electra");
+    let base = weights::read(&fixture.folder).unwrap();
+    let shares = |target| {
+        let trials = [1, 2].map(|seed| trial(adapters(&[target], &["head"]), seed));
+        fixture.model(&fixture.read(&base, &trials)).shares_trunk()
+    };
+    assert_eq!(["query", "embeddings_project"].map(shares), [true, false]);
 }
