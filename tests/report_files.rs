@@ -15,7 +15,7 @@ use lorasweep::report::summary::{ConfigurationSummary, summarise};
 use lorasweep::report::{self, frames, html, markdown};
 use lorasweep::sweep::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
 use lorasweep::tasks::Objective;
-use lorasweep::values::{Keep, Method, Metric, Part, Scores, Splitting};
+use lorasweep::values::{Keep, Method, Metric, Part, Splitting};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 
@@ -97,6 +97,7 @@ fn a_report_begins_with_what_is_in_the_data() {
         }],
         used: Used { drawn: 1_000, training: 1_000, test: 40, folds: vec![500, 500], ..Used::default() },
         classes: vec![class("Payday loan, title loan", 400, 10), class("Mortgage", 600, 30)],
+        numbers: None,
         texts: Texts { shared: vec![Shared { part: Part::Test, rows: 7, of: 40 }], ..Texts::default() },
         questions: None,
         lengths: Vec::new(),
@@ -198,8 +199,7 @@ fn test_rows_take_no_part_in_the_selection() {
     let before = selected(&record);
     for result in record.trials.iter_mut().filter_map(|trial| trial.result.as_mut()) {
         let test = result.test.as_mut().unwrap();
-        let Scores::Classification(scores) = test else { panic!("it classifies") };
-        scores.accuracy = 1.0 - scores.accuracy;
+        test.set(Metric::Accuracy, 1.0 - test.get(Metric::Accuracy).unwrap());
     }
     assert_eq!(selected(&record), before);
 }

@@ -9,7 +9,7 @@ use lorasweep::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::{self, frames, html, markdown};
-use lorasweep::values::{Method, Metric, MetricLine, Scores};
+use lorasweep::values::{Count, Method, Metric, MetricLine};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 
@@ -82,11 +82,7 @@ fn an_untrained_base_is_a_reference_unless_it_is_alone() {
     let mut record = record_of(vec![base.clone(), lora(4, 8.0), lora(8, 8.0)]);
     let raise = |record: &mut RunRecord| {
         for trial in record.trials.iter_mut().filter(|t| t.trial.configuration.method == Method::Base) {
-            let Some(Scores::Classification(scores)) = trial.result.as_mut().map(|r| &mut r.validation)
-            else {
-                panic!("it classifies")
-            };
-            scores.accuracy = 0.99;
+            trial.result.as_mut().unwrap().validation.set(Metric::Accuracy, 0.99);
         }
     };
     raise(&mut record);
@@ -112,12 +108,12 @@ fn losses_over_tasks_weigh_by_token() {
         let second = trial.trial.configuration.task == "b";
         let adapter = trial.trial.configuration.method.lora().is_some();
         let test = trial.result.as_mut().and_then(|result| result.test.as_mut());
-        let Some(Scores::LanguageModelling(scores)) = test else { panic!("it models language") };
+        let scores = test.unwrap();
         if second {
-            scores.tokens = 153_000;
+            scores.set_count(Count::Tokens, 153_000);
         }
         if adapter {
-            losses[usize::from(second)] = scores.loss;
+            losses[usize::from(second)] = scores.loss();
         }
     }
     let findings = Findings::of(&record);
@@ -168,10 +164,8 @@ fn seeds_repeat_a_configuration_and_do_not_compete() {
     };
     for trial in &mut record.trials {
         let Some(luck) = luck(trial) else { continue };
-        let Some(Scores::Classification(scores)) = trial.result.as_mut().map(|r| &mut r.validation) else {
-            panic!("it classifies")
-        };
-        scores.accuracy += luck;
+        let scores = &mut trial.result.as_mut().unwrap().validation;
+        scores.set(Metric::Accuracy, scores.get(Metric::Accuracy).unwrap() + luck);
     }
     let findings = Findings::of(&record);
     let [best, other] = &findings.tasks[0].entries[..] else { panic!("two configurations") };

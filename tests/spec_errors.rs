@@ -7,9 +7,9 @@ use std::path::Path;
 
 use lorasweep::families::{Architecture, BertConfig};
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::spec::{self, Downloads, Overrides, Problem, Purpose, SpecErrors, Starter, StarterKind};
+use lorasweep::spec::{self, Downloads, Overrides, Problem, Purpose, SpecErrors, Starter};
 use lorasweep::sweep::SweepSpec;
-use lorasweep::tasks::Objective;
+use lorasweep::tasks::{self, Objective};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
@@ -315,26 +315,26 @@ fn a_starter_is_a_sound_sweep() {
     folder.write("base/vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n");
     let rows = (0..12).map(|i| format!("{i},\"a longer text, {}\",{}\n", i / 2, ["no", "a: b"][i % 2]));
     folder.write("my data.csv", &rows.fold("id,the text,#label\n".to_owned(), |all, row| all + &row));
-    let starter = |kind, data: &str| {
+    let starter = |data: &str| {
         let path = folder.0.path().join(data);
         let starter = Starter {
             data: &path,
             data_in_sweep: Path::new(data),
             model: Path::new("base"),
             model_folder: None,
-            kind,
+            kind: tasks::kind(tasks::DEFAULT_KIND).unwrap(),
         };
         starter.text().map(|text| {
             let spec = folder.load(&text);
             spec.unwrap_or_else(|errors| panic!("{text}\n{errors}"))
         })
     };
-    let spec = starter(StarterKind::Classification, "my data.csv").unwrap();
+    let spec = starter("my data.csv").unwrap();
     let Objective::Classification(task) = &spec.first_task().objective else { panic!() };
     assert_eq!((spec.name.as_str(), task.label.as_str()), ("my-data", "#label"));
     assert_eq!(task.text, ["the text"]);
     assert_eq!(spec.trials().len(), 15);
-    assert!(starter(StarterKind::Classification, "no.csv").is_err());
+    assert!(starter("no.csv").is_err());
 }
 
 #[test]

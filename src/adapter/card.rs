@@ -2,17 +2,17 @@
 
 use std::fmt::Write as _;
 
-use super::manifest::{BaseModel, Manifest, Purpose};
+use super::manifest::{BaseModel, Manifest};
 use super::python;
 use crate::record::{RunRecord, TrialRecord};
 use crate::report::statistics::Spread;
 use crate::report::summary;
-use crate::tasks::{DataFile, Task};
+use crate::tasks::{DataFile, Purpose, Task};
 use crate::values::axes::{self, Axis};
 use crate::values::{Configuration, Metric, Part, Scores, TrialResult, quantity};
 
 /// A set of rows' scores in a result, where they were scored.
-type ScoresOf = fn(&TrialResult) -> Option<Scores>;
+type ScoresOf = fn(&TrialResult) -> Option<&Scores>;
 
 /// What a card tells of the training.
 #[derive(Debug)]
@@ -76,12 +76,10 @@ impl<'a> Card<'a> {
         let done = self.results.len();
         let mut text =
             format!("| rows | metric | this model | {done} of {} folds |\n|---|---|--:|--:|\n", self.folds);
-        let sets: [(&str, Option<Scores>, ScoresOf); 2] = [
-            ("validation", Some(result.validation), |result| Some(result.validation)),
-            ("test", result.test, |result| result.test),
-        ];
-        for (rows, own, of) in sets {
-            let Some(own) = own else { continue };
+        let sets: [(&str, ScoresOf); 2] =
+            [("validation", |result| Some(&result.validation)), ("test", |result| result.test.as_ref())];
+        for (rows, of) in sets {
+            let Some(own) = of(result) else { continue };
             for metric in self.task.objective.metrics() {
                 let Some(value) = own.get(*metric) else { continue };
                 let all: Vec<f64> =

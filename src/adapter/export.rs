@@ -11,7 +11,7 @@ use super::error::AdapterError;
 use super::features::{Biases, Start};
 use super::fit::is_words;
 use super::folder::{Draft, Values};
-use super::manifest::{BaseModel, MANIFEST, Manifest, Purpose};
+use super::manifest::{BaseModel, MANIFEST, Manifest};
 use super::model::Loaded;
 use super::names::stored;
 use super::peft::{self, AdapterConfig};
@@ -22,6 +22,7 @@ use crate::families::blueprint::Sees;
 use crate::families::{Architecture, Head, LinearShape, ModelSpec, Weights};
 use crate::model::weights::{self, WeightsError};
 use crate::record::{RunRecord, TrialRecord};
+use crate::tasks::Purpose;
 use crate::values::{Lora, Method};
 
 /// Exports a finished trial to `out` and says which files were written: its adapter, or the whole

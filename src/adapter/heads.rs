@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::base::ModelFolder;
 use super::error::AdapterError;
-use super::manifest::{Problem, Purpose};
 use super::peft;
 use crate::families::Head;
+use crate::tasks::{Problem, Purpose};
 
 /// Ends of the names of transformers' classes whose answers are not for whole texts, and what they do.
 const OTHERS: [(&str, &str); 9] = [

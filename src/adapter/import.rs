@@ -9,12 +9,13 @@ use super::error::AdapterError;
 use super::features::{Biases, Start};
 use super::fit::{self, Fitted};
 use super::folder::{Draft, Values};
-use super::manifest::{BaseModel, MANIFEST, Manifest, Problem, Purpose};
+use super::manifest::{BaseModel, MANIFEST, Manifest};
 use super::names::{stored, stored_beside};
 use super::peft::{self, AdapterConfig};
 use super::{card, heads};
 use crate::families::{Architecture, Head};
 use crate::model::weights::{self, Checkpoint};
+use crate::tasks::{Problem, Purpose};
 
 /// What to import.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::error::AdapterError;
 use crate::disk::files;
 use crate::families::{Architecture, Head};
-use crate::tasks::{Cleaning, Objective, QuestionAnswering, Task};
+use crate::tasks::{Cleaning, Problem, Purpose, Task};
 use crate::values::ContentHash;
 
 /// Its name in an exported folder.
@@ -33,70 +33,6 @@ pub struct Manifest {
     pub architecture: Architecture,
     /// Of an adapter: the base that it works on. Absent for a whole model.
     pub base: Option<BaseModel>,
-}
-
-/// What a model is for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Purpose {
-    /// To tell classes apart.
-    Classification {
-        /// Class names by index.
-        labels: Vec<String>,
-        /// Whether it reads two texts at a time.
-        pairs: bool,
-        /// What the head's numbers mean.
-        #[serde(default, skip_serializing_if = "Problem::is_single")]
-        problem: Problem,
-    },
-    /// To go on with a text.
-    LanguageModelling,
-    /// To answer a question about a text.
-    QuestionAnswering(QuestionAnswering),
-}
-
-/// What the numbers of a classifier's head mean, in transformers' words (`problem_type`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Problem {
-    /// One class is right: softmax.
-    #[default]
-    #[serde(rename = "single_label_classification")]
-    SingleLabel,
-    /// Each class is right or not by itself: sigmoid.
-    #[serde(rename = "multi_label_classification")]
-    MultiLabel,
-    /// They are what is asked for.
-    #[serde(rename = "regression")]
-    Regression,
-}
-
-impl Problem {
-    /// transformers' word.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::SingleLabel => "single_label_classification",
-            Self::MultiLabel => "multi_label_classification",
-            Self::Regression => "regression",
-        }
-    }
-
-    /// What transformers' word means; without one, a head of one number is a score.
-    #[must_use]
-    pub fn of(word: Option<&str>, classes: usize) -> Option<Self> {
-        match word {
-            Some("multi_label_classification") => Some(Self::MultiLabel),
-            Some("regression") => Some(Self::Regression),
-            // Of one class alone there is nothing to choose.
-            Some("single_label_classification") | None if classes == 1 => Some(Self::Regression),
-            Some("single_label_classification") | None => Some(Self::SingleLabel),
-            Some(_) => None,
-        }
-    }
-
-    fn is_single(&self) -> bool {
-        *self == Self::SingleLabel
-    }
 }
 
 /// The base of an adapter.
@@ -129,7 +65,7 @@ impl Manifest {
     #[must_use]
     pub fn of_task(task: &Task, architecture: Architecture) -> Self {
         let cleaning = Cleaning { min_words: None, min_label_rows: None, ..task.cleaning.clone() };
-        Self { cleaning, ..Self::new(Purpose::of(&task.objective), task.max_length, architecture) }
+        Self { cleaning, ..Self::new(task.objective.purpose(), task.max_length, architecture) }
     }
 
     /// The head that the purpose needs.
@@ -170,36 +106,6 @@ impl Manifest {
                 Err(problem) => Err(AdapterError::Config { path, problem }),
             },
             None => Ok(None),
-        }
-    }
-}
-
-impl Purpose {
-    /// What a task's model is for.
-    #[must_use]
-    fn of(objective: &Objective) -> Self {
-        match objective {
-            Objective::Classification(classes) => {
-                let pairs = !classes.pair.is_empty();
-                Self::Classification { labels: classes.labels.clone(), pairs, problem: Problem::SingleLabel }
-            }
-            Objective::LanguageModelling(_) => Self::LanguageModelling,
-            Objective::QuestionAnswering(answering) => Self::QuestionAnswering(answering.clone()),
-        }
-    }
-
-    /// Names for classes that have none, as transformers makes them.
-    #[must_use]
-    pub fn numbered(classes: usize) -> Vec<String> {
-        (0..classes).map(|index| format!("LABEL_{index}")).collect()
-    }
-
-    /// The head that it needs.
-    #[must_use]
-    pub fn head(&self) -> Head {
-        match self {
-            Self::Classification { labels, .. } => Head::Classifier { labels: labels.len() },
-            Self::LanguageModelling | Self::QuestionAnswering(_) => Head::LanguageModel,
         }
     }
 }

@@ -3,15 +3,13 @@
 use tch::{Device, Kind, Tensor};
 
 use super::error::AdapterError;
-use super::manifest::{Problem, Purpose};
 use super::model::Loaded;
-use crate::data::questions::Prompts;
 use crate::data::{batches, clean};
 use crate::families::Architecture;
 use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{Inputs, Model, UNSEEN};
-use crate::tasks::QuestionAnswering;
+use crate::tasks::{Encoder, Problem, Prompts, Purpose, QuestionAnswering};
 use crate::tokenizer::{Sequence, Tokenizer};
 
 /// Most tokens in one batch, padding counted.
@@ -168,9 +166,8 @@ fn go_on(
     let new = asked.unwrap_or(DEFAULT_NEW_TOKENS).min(architecture.max_length());
     let prompts = match (answering, question.seconds) {
         (Some(answering), Some(contexts)) => {
-            let prompts =
-                Prompts::new(tokenizer, answering, loaded.manifest.max_length.min(architecture.max_length()));
-            let prompts = prompts.map_err(unanswerable)?;
+            let max_length = loaded.manifest.max_length.min(architecture.max_length());
+            let prompts = Prompts::new(answering, Encoder { tokenizer, max_length }).map_err(unanswerable)?;
             let pairs = contexts.iter().zip(question.texts);
             pairs
                 .map(|(context, text)| prompts.prompt(context, text, 0))

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
-use super::manifest::{BaseModel, Manifest, Problem, Purpose};
+use super::manifest::{BaseModel, Manifest};
 use crate::families::Head;
 use crate::families::blueprint::Sees;
+use crate::tasks::{Problem, Purpose};
 
 /// The class of transformers that loads a model; `None` where there is none.
 fn loader(manifest: &Manifest) -> Option<&'static str> {

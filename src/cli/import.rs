@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 
 use super::print_paths;
 use crate::adapter::import::{self, Request};
-use crate::adapter::manifest::Problem;
 use crate::adapter::{AdapterError, labels};
 use crate::disk::FileError;
 use crate::error::AppError;
+use crate::tasks::Problem;
 use crate::ui::output;
 
 /// Arguments of `import`.

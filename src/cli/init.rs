@@ -4,7 +4,7 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::{DeviceArgs, InitArgs, TaskKind, plan};
+use super::{DeviceArgs, InitArgs, plan};
 use crate::disk::FileError;
 use crate::error::AppError;
 use crate::hub::{Hub, Reference};
@@ -19,13 +19,13 @@ pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
     let out = &args.out;
     let here = args.model.as_deref().unwrap_or_else(|| Path::new(ENCODER));
     let folder =
-        Some(here).filter(|folder| folder.is_dir() && (args.model.is_some() || is_encoded(args.kind)));
+        Some(here).filter(|folder| folder.is_dir() && (args.model.is_some() || !args.kind.by_token()));
     let starter = Starter {
         data: &args.data,
         data_in_sweep: &seen_from(out, &args.data)?,
         model: &model(args)?,
         model_folder: folder,
-        kind: args.kind.into(),
+        kind: args.kind,
     };
     let text = starter
         .text()
@@ -76,26 +76,16 @@ fn say_cost(out: &Path) {
     ));
 }
 
-/// Whether an encoder learns the task where no model is named.
-fn is_encoded(kind: TaskKind) -> bool {
-    match kind {
-        TaskKind::Classification => true,
-        TaskKind::LanguageModelling | TaskKind::QuestionAnswering => false,
-    }
-}
-
 /// The model to start from as the sweep file must name it: where none is given, one that can learn
 /// the task.
 fn model(args: &InitArgs) -> Result<PathBuf, AppError> {
-    match (&args.model, args.kind) {
+    match (&args.model, args.kind.by_token()) {
         (Some(model), _) if !model.exists() && Reference::parse(&model.to_string_lossy()).is_some() => {
             Ok(model.clone())
         }
         (Some(model), _) => seen_from(&args.out, model),
-        (None, TaskKind::Classification) => seen_from(&args.out, Path::new(ENCODER)),
-        (None, TaskKind::LanguageModelling | TaskKind::QuestionAnswering) => {
-            Ok(PathBuf::from("openai-community/gpt2"))
-        }
+        (None, false) => seen_from(&args.out, Path::new(ENCODER)),
+        (None, true) => Ok(PathBuf::from("openai-community/gpt2")),
     }
 }
 

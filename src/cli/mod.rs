@@ -29,7 +29,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use self::export::ExportArgs;
 pub use self::gc::GcArgs;
@@ -38,8 +39,9 @@ pub use self::predict::PredictArgs;
 pub use self::verify::VerifyArgs;
 use crate::error::AppError;
 use crate::hub::Hub;
-use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors, StarterKind};
+use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors};
 use crate::sweep::SweepSpec;
+use crate::tasks::{self, TaskKind};
 use crate::ui::downloads;
 use crate::values::shell;
 
@@ -142,8 +144,8 @@ pub struct InitArgs {
     /// The training data: CSV, TSV, JSON Lines, Parquet, text, or SQuAD's JSON
     data: PathBuf,
     /// What the models are to learn
-    #[arg(long, value_enum, default_value_t = TaskKind::Classification)]
-    kind: TaskKind,
+    #[arg(long, value_name = "KIND", value_parser = kinds(), default_value = tasks::DEFAULT_KIND)]
+    kind: &'static dyn TaskKind,
     /// Where to write the sweep file
     #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
     out: PathBuf,
@@ -152,25 +154,14 @@ pub struct InitArgs {
     model: Option<PathBuf>,
 }
 
-/// What a starter sweep is for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum TaskKind {
-    /// A label for each text
-    Classification,
-    /// The next token of running text
-    LanguageModelling,
-    /// Answers to questions about texts
-    QuestionAnswering,
-}
-
-impl From<TaskKind> for StarterKind {
-    fn from(kind: TaskKind) -> Self {
-        match kind {
-            TaskKind::Classification => Self::Classification,
-            TaskKind::LanguageModelling => Self::LanguageModelling,
-            TaskKind::QuestionAnswering => Self::QuestionAnswering,
-        }
-    }
+/// The kinds of tasks by their names; a hyphen stands for an underscore too.
+fn kinds() -> impl TypedValueParser<Value = &'static dyn TaskKind> {
+    let word = |kind: &dyn TaskKind| {
+        let name: &'static str = kind.name().replace('_', "-").leak();
+        PossibleValue::new(name).alias(kind.name()).help(kind.about())
+    };
+    let known = PossibleValuesParser::new(tasks::KINDS.map(word));
+    known.map(|name| tasks::kind(&name.replace('-', "_")).expect("the parser knows the kinds alone"))
 }
 
 /// Arguments of `plan`.

@@ -134,11 +134,11 @@ mod asked {
     use serde_json::{Map, Value, json};
 
     use super::{PredictArgs, Texts};
-    use crate::adapter::manifest::{Problem, Purpose};
     use crate::adapter::model::Loaded;
     use crate::adapter::predict::{self, Answer, AnswerKind, Question};
     use crate::cli::{RunFolderArgs, TrialArgs, export, runs};
     use crate::error::AppError;
+    use crate::tasks::{Problem, Purpose};
     use crate::ui::output;
 
     /// Letters of a text that a table shows at most.

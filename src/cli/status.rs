@@ -122,7 +122,7 @@ impl Latest {
                     (step, epoch)
                 }
                 MetricLine::Validation { step, epoch, scores } => {
-                    latest.validation = Some(*scores);
+                    latest.validation = Some(scores.clone());
                     (step, epoch)
                 }
             };
@@ -201,7 +201,7 @@ impl<'a> TrialStatus<'a> {
             state: record.state.name(),
             attempts: record.attempts,
             latest: Latest::of(&record.metrics),
-            test: record.result.as_ref().and_then(|result| result.test),
+            test: record.result.as_ref().and_then(|result| result.test.clone()),
             failure,
         }
     }

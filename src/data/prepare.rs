@@ -5,15 +5,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
-use crate::data::questions::{PromptError, Prompts};
-use crate::data::sources::{self, Examples};
-use crate::data::store::{PartBuilder, Row, TokenStore};
-use crate::data::{language, sample};
+use crate::data::sample;
+use crate::data::sources;
+use crate::data::store::{PartBuilder, TokenStore};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::job::Prepare;
-use crate::tasks::{DataFile, Objective, Task, TextLayout};
-use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
+use crate::tasks::{DataFile, Encoder, Examples, Task};
+use crate::tokenizer::Tokenizer;
 use crate::values::{Failure, Part};
 
 /// Makes the store, unless it is there and intact. A damaged one is made again.
@@ -57,8 +56,10 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
 /// Each part's rows as tokens.
 fn parts(task: &Task, tokenizer: &Tokenizer) -> Result<Vec<(Part, PartBuilder)>, Failure> {
     let mut parts = Vec::new();
+    let by = Encoder { tokenizer, max_length: task.max_length };
     let mut add = |part, file: &DataFile, rows| {
-        let built = tokenise(&rows, task, tokenizer).map_err(|detail| in_file(file, &detail))?;
+        let encoded = task.objective.encode(&rows, by).map_err(|error| in_file(file, &error.to_string()))?;
+        let built = PartBuilder::from_iter(encoded);
         if built.is_empty() {
             let detail = "no row has enough tokens to learn from; use longer texts";
             return Err(in_file(file, detail));
@@ -93,50 +94,6 @@ fn hold_out(rows: Examples, task: &Task) -> (Examples, Option<Examples>) {
     let (test, train) = rows.split(&chosen);
     let wanted = sample::draw(&test.labels(), task.test_rows, task.sample_seed);
     (train, Some(test.split(&wanted).0))
-}
-
-/// Rows as tokens, or what is wrong with them.
-fn tokenise(rows: &Examples, task: &Task, tokenizer: &Tokenizer) -> Result<PartBuilder, String> {
-    let say = |error: TokenizerError| error.to_string();
-    let end = || {
-        let end = tokenizer.end_of_text().map(|end| (tokenizer, end));
-        end.ok_or_else(|| PromptError::NoEnd.to_string())
-    };
-    match (rows, &task.objective) {
-        (Examples::Labelled { texts, pairs, labels }, _) => {
-            let rows = tokenizer.encode_rows(texts, pairs.as_deref(), task.max_length).map_err(say)?;
-            Ok(part(rows, |row| (labels[row], Vec::new())))
-        }
-        (Examples::Lines(lines), _) => {
-            let sequences = language::running(lines, end()?, task.max_length).map_err(say)?;
-            Ok(part(sequences, |_| (0, Vec::new())))
-        }
-        (Examples::Documents(texts), Objective::LanguageModelling(language)) => {
-            let sequences = match language.layout {
-                TextLayout::Blocks => language::blocks(texts, end()?, task.max_length),
-                TextLayout::Documents => language::documents(texts, end()?, task.max_length),
-            };
-            Ok(part(sequences.map_err(say)?, |_| (0, Vec::new())))
-        }
-        (Examples::Questions(questions), Objective::QuestionAnswering(objective)) => {
-            let prompts = Prompts::new(tokenizer, objective, task.max_length);
-            let rows = prompts.and_then(|prompts| prompts.rows(questions)).map_err(|e| e.to_string())?;
-            Ok(part(rows, |row| (0, questions[row].answers.clone())))
-        }
-        (Examples::Documents(_) | Examples::Questions(_), _) => {
-            unreachable!("rows are read as the task's objective has them")
-        }
-    }
-}
-
-/// Sequences with each row's label and gold answers.
-fn part(sequences: Vec<Sequence>, rest: impl Fn(usize) -> (u32, Vec<String>)) -> PartBuilder {
-    let mut part = PartBuilder::default();
-    for (row, Sequence { tokens, second }) in sequences.into_iter().enumerate() {
-        let (label, answers) = rest(row);
-        part.push(Row { tokens: &tokens, label, second, answers });
-    }
-    part
 }
 
 /// Whether the folder holds every part that the task has, undamaged.

@@ -1,17 +1,20 @@
 //! Owns the question that comes before all others: is the best configuration better than no training at
 //! all, by more than chance? Pure.
 //!
-//! Classifiers are held against the majority class, other models against the untrained base. Accuracy
+//! Models are held against the best constant answer, as the majority class, where their kind of task has
+//! one, else against the untrained base. Accuracy
 //! is tested on rows: in cross-validation each row is judged once, and given the rows' classes a model
 //! that learned nothing is right on no more of them than the majority class, up to binomial chance.
 //! Of macro averages any guess beats one answer, so what is tested is macro recall, which no guess
-//! brings above one by the number of classes, with the largest variance that guesses can have. Both are
+//! brings above one by the number of classes, with the largest variance that guesses can have. With a
+//! constant nothing is correlated, so a correlation is tested against 0, by Fisher's z. All three are
 //! multiplied by the number of configurations, the best of which was looked for (Bonferroni). Losses and
 //! answers have no such test; their differences on the same folds have.
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
-use crate::values::{Metric, Splitting};
+use crate::tasks::Constant;
+use crate::values::{Count, Metric, Splitting, Unit};
 
 use super::baseline::Baseline;
 use super::findings::{Entry, held_out_to_trained};
@@ -25,8 +28,8 @@ pub const LEVEL: f64 = 0.05;
 pub struct Chance {
     /// What it is compared with, in words.
     pub than: String,
-    /// That one's mean of the metric that selects, on validation rows.
-    pub its: f64,
+    /// That one's mean of the metric that selects, on validation rows, where it is defined.
+    pub its: Option<f64>,
     /// What the judgement stands on.
     pub grounds: Grounds,
     /// Whether it is better, and by more than chance.
@@ -56,6 +59,15 @@ pub enum Grounds {
         /// Configurations that were tried.
         tried: usize,
     },
+    /// A one-sided test of a correlation against 0.
+    Correlation {
+        /// Validation rows of all folds.
+        rows: u64,
+        /// p, before any correction.
+        p: f64,
+        /// Configurations that were tried.
+        tried: usize,
+    },
     /// The corrected resampled t-test over folds.
     Folds {
         /// Its two-sided p.
@@ -68,42 +80,86 @@ pub enum Grounds {
 impl Chance {
     /// Of the best of `tried` configurations; `None` where there is nothing to hold it against.
     #[must_use]
-    pub fn of(best: &Entry, tried: usize, against: Against<'_>) -> Option<Self> {
+    pub fn of(best: &Entry, tried: usize, against: Against<'_>, constant: Constant) -> Option<Self> {
         let metric = best.summary.primary;
-        let own = best.summary.selecting()?.mean;
+        let own = best.summary.selecting().map(|own| own.mean);
         if best.summary.answers_one_class() {
             let its = against.baseline.and_then(|baseline| baseline.validation(metric));
             return Some(Self {
-                than: "one class".to_owned(),
-                its: its.map_or(own, |its| its.mean),
+                than: constant.what.to_owned(),
+                its: its.map(|its| its.mean).or(own),
                 grounds: Grounds::OneClass,
                 beaten: false,
             });
         }
-        let (than, scores) = against.reference(metric)?;
-        let its = Spread::of(&scores.iter().map(|(_, score)| *score).collect::<Vec<_>>())?.mean;
-        let baseline = against.baseline.filter(|_| metric.is_share());
-        let grounds = match baseline.map(|baseline| (metric, baseline)) {
-            Some((Metric::Accuracy, baseline)) => rows(best, baseline, tried),
-            Some((_, baseline)) => recall(best, baseline, tried),
-            None => folds(best, &scores, against.splitting),
+        let own = own?;
+        let test = Test::of(metric, against.baseline.is_some());
+        let (than, scores) = match test {
+            Test::Correlation => (NO_CORRELATION.to_owned(), Vec::new()),
+            Test::Rows | Test::Recall | Test::Folds => against.reference(metric)?,
+        };
+        let its = match test {
+            Test::Correlation => 0.0,
+            Test::Rows | Test::Recall | Test::Folds => {
+                Spread::of(&scores.iter().map(|(_, score)| *score).collect::<Vec<_>>())?.mean
+            }
+        };
+        let grounds = match (test, against.baseline) {
+            (Test::Rows, Some(baseline)) => rows(best, baseline, tried),
+            (Test::Recall, Some(baseline)) => recall(best, baseline, tried),
+            (Test::Correlation, Some(baseline)) => correlation(best, baseline, tried),
+            (Test::Rows | Test::Recall | Test::Correlation | Test::Folds, _) => {
+                folds(best, &scores, against.splitting)
+            }
         };
         let beyond = match grounds {
             Grounds::OneClass => false,
-            Grounds::Rows { p, tried, .. } | Grounds::Recall { p, tried, .. } => bonferroni(p, tried) < LEVEL,
+            Grounds::Rows { p, tried, .. }
+            | Grounds::Recall { p, tried, .. }
+            | Grounds::Correlation { p, tried, .. } => bonferroni(p, tried) < LEVEL,
             Grounds::Folds { p } => p < LEVEL,
             Grounds::Means => true,
         };
-        Some(Self { than, its, grounds, beaten: beyond && metric.better(own, its) })
+        Some(Self { than, its: Some(its), grounds, beaten: beyond && metric.better(own, its) })
+    }
+}
+
+/// How the best configuration is tested against no training.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Test {
+    /// On the rows that are right.
+    Rows,
+    /// On macro recall.
+    Recall,
+    /// On the correlation.
+    Correlation,
+    /// On the differences of folds, or on the means alone.
+    Folds,
+}
+
+/// What a correlation is held against: that of answers that have nothing to do with the rows.
+const NO_CORRELATION: &str = "a correlation of 0";
+
+impl Test {
+    /// The test of a metric, where a constant answer is what it is held against and where it is not.
+    #[must_use]
+    pub fn of(metric: Metric, against_constant: bool) -> Self {
+        match (metric, metric.row().unit) {
+            _ if !against_constant => Self::Folds,
+            (Metric::Accuracy, _) => Self::Rows,
+            (_, Unit::Share) => Self::Recall,
+            (_, Unit::None) if metric.higher_is_better() => Self::Correlation,
+            (_, Unit::Loss | Unit::Of(_) | Unit::Title | Unit::None) => Self::Folds,
+        }
     }
 }
 
 /// What configurations are held against.
 #[derive(Clone, Copy)]
 pub struct Against<'a> {
-    /// The majority class, where there are classes.
+    /// The best constant answer, where the kind of task has one.
     pub baseline: Option<&'a Baseline>,
-    /// An untrained base, where there are none.
+    /// An untrained base, where it has none.
     pub base: Option<&'a Entry>,
     /// How rows are divided.
     pub splitting: Splitting,
@@ -113,7 +169,7 @@ impl Against<'_> {
     /// What it is called, and its score on each fold.
     fn reference(&self, metric: Metric) -> Option<(String, Vec<(usize, f64)>)> {
         if let Some(baseline) = self.baseline {
-            return Some((format!("the {}", Baseline::LABEL), baseline.scores(metric)));
+            return Some((format!("the {}", baseline.label), baseline.scores(metric)));
         }
         let base = self.base?;
         let scores = base.summary.folds.iter().map(|fold| (fold.fold, fold.score)).collect();
@@ -139,10 +195,11 @@ fn rows(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
     let (mut all, mut right, mut theirs) = (0_u64, 0.0, 0.0);
     for fold in &baseline.folds {
         let Some(own) = best.summary.folds.iter().find(|own| own.fold == fold.fold) else { continue };
-        let rows: u64 = fold.rows.validation.iter().sum();
+        let Some(class_rows) = &fold.class_rows else { continue };
+        let rows: u64 = class_rows.validation.iter().sum();
         all += rows;
         right += own.score * rows as f64;
-        theirs += fold.validation.get(Metric::Accuracy).unwrap_or(0.0) * rows as f64;
+        theirs += fold.reference.validation.get(Metric::Accuracy).unwrap_or(0.0) * rows as f64;
     }
     // Seeds are taken together: their mean may lie between two whole numbers of rows.
     let at_least = (right + 1e-6).floor() as u64;
@@ -159,7 +216,8 @@ fn rows(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
 fn recall(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
     let (mut guesses, mut variances, mut rows) = (Vec::new(), Vec::new(), 0);
     for fold in &baseline.folds {
-        let present: Vec<u64> = fold.rows.validation.iter().copied().filter(|rows| *rows > 0).collect();
+        let Some(class_rows) = &fold.class_rows else { continue };
+        let present: Vec<u64> = class_rows.validation.iter().copied().filter(|rows| *rows > 0).collect();
         let classes = present.len() as f64;
         guesses.push(1.0 / classes);
         // A guess takes a class with some probability q, and q (1 − q) is 1/4 at most.
@@ -170,6 +228,25 @@ fn recall(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
     let deviation = (mean(&variances) / guesses.len() as f64).sqrt();
     let p = Normal::standard().sf((own - mean(&guesses)) / deviation);
     Grounds::Recall { rows, p: if p.is_nan() { 1.0 } else { p }, tried }
+}
+
+/// The correlations of all folds against 0: Fisher's z of each fold has the variance 1 / (n − 3), and that
+/// of ranks 1.06 / (n − 3) (Fieller, Hartley & Pearson 1957), which is taken for both.
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+fn correlation(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
+    let (mut all, mut sum, mut weights) = (0, 0.0, 0.0);
+    for fold in &baseline.folds {
+        let rows = fold.reference.validation.count(Count::Rows).unwrap_or(0);
+        let Some(own) = best.summary.folds.iter().find(|own| own.fold == fold.fold) else { continue };
+        let weight = (rows as f64 - 3.0).max(0.0);
+        all += rows;
+        // Of a perfect correlation z has no bound.
+        sum += weight * own.score.clamp(-0.999_999, 0.999_999).atanh();
+        weights += weight;
+    }
+    let z = sum / (1.06 * weights).sqrt();
+    let p = if z.is_nan() { 1.0 } else { Normal::standard().sf(z) };
+    Grounds::Correlation { rows: all, p, tried }
 }
 
 fn folds(best: &Entry, scores: &[(usize, f64)], splitting: Splitting) -> Grounds {

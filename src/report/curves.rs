@@ -8,7 +8,7 @@ use super::statistics::mean;
 /// Evaluations that the smoothed validation score averages: one before, itself, one after.
 const EVALUATION_WINDOW: usize = 3;
 /// Share of its best smoothed validation score at which a configuration counts as converged; of the
-/// way from the first to the best one, where lower is better.
+/// way from the first to the best one, where it is not a share.
 pub const CONVERGED_SHARE: f64 = 0.95;
 
 /// A measure over training, averaged over folds.
@@ -110,16 +110,16 @@ impl Curve {
         }
     }
 
-    /// Where more is better, the first step at which the smoothed mean reaches [`CONVERGED_SHARE`]
-    /// of its own best. Where less is better, the first at which it has come that share of the way
-    /// from its first value to its best: a loss has no natural zero. `None` without training.
+    /// Of a share, the first step at which the smoothed mean reaches [`CONVERGED_SHARE`] of its own
+    /// best. Of anything else, the first at which it has come that share of the way from its first value
+    /// to its best: a loss has no natural zero. `None` without training.
     #[must_use]
     pub fn convergence_step(&self, metric: Metric) -> Option<u64> {
         self.steps.last().filter(|&&step| step > 0.0)?;
         let smoothed = smooth(&self.mean, EVALUATION_WINDOW);
         let best =
             smoothed.iter().copied().reduce(|best, one| if metric.better(one, best) { one } else { best })?;
-        let from = if metric.higher_is_better() { 0.0 } else { *smoothed.first()? };
+        let from = if metric.is_share() { 0.0 } else { *smoothed.first()? };
         let goal = from + CONVERGED_SHARE * (best - from);
         let first = smoothed.iter().position(|&value| !metric.better(goal, value))?;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "steps are counts")]

@@ -1,6 +1,6 @@
 //! Owns how a data card is told: its facts and its classes, in a report and on a terminal. Pure.
 
-use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Shared, named};
+use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Numbers, Shared, named};
 use crate::tasks::Task;
 use crate::values::{Part, quantity};
 
@@ -48,6 +48,9 @@ pub(crate) fn facts(card: &Card) -> Vec<(&'static str, String)> {
             ),
         ));
     }
+    if let Some(numbers) = &card.numbers {
+        facts.push(("numbers", of_numbers(numbers)));
+    }
     if let Some(questions) = &card.questions {
         facts.push((
             "questions",
@@ -79,6 +82,16 @@ pub(crate) fn facts(card: &Card) -> Vec<(&'static str, String)> {
     facts.push(("copies", copies(card)));
     facts.extend(card.lengths.iter().map(|lengths| ("tokens", tokens(lengths, card.lengths.len() > 1))));
     facts
+}
+
+fn of_numbers(numbers: &Numbers) -> String {
+    let [least, most, mean, deviation] = [numbers.least, numbers.most, numbers.mean, numbers.deviation]
+        .map(|number| quantity::significant(number, 4));
+    format!(
+        "{least} to {most} in {}, mean {mean}, standard deviation {deviation}; {} different",
+        named(&numbers.column),
+        quantity::count(numbers.different as u64)
+    )
 }
 
 fn title(part: Part) -> &'static str {

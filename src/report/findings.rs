@@ -42,7 +42,7 @@ pub struct TaskFindings<'a> {
     /// then the unfinished ones, both in grid order; then bases that are not trained, unless there is
     /// nothing else to select.
     pub entries: Vec<Entry>,
-    /// What the majority class scores; `None` where there are no classes or their rows are not known.
+    /// What the best constant answer scores; `None` where the kind of task has none, or no result tells.
     pub baseline: Option<Baseline>,
     /// How the best configuration compares with no training; `None` where nothing tells.
     pub chance: Option<Chance>,
@@ -245,12 +245,13 @@ impl<'a> TaskFindings<'a> {
     }
 }
 
-/// Complete, and not a mere reference while something trains.
+/// Complete, with a score, and not a mere reference while something trains.
 fn can_be_selected(summary: &ConfigurationSummary, all: &[&Configuration]) -> bool {
-    summary.is_complete() && (!summary.is_base() || all.iter().all(|c| c.method == Method::Base))
+    let scored = summary.selecting().is_some() || summary.answers_one_class();
+    summary.is_complete() && scored && (!summary.is_base() || all.iter().all(|c| c.method == Method::Base))
 }
 
-/// The best against no training. What a base can be held against is the majority class alone.
+/// The best against no training. What a base can be held against is the best constant answer alone.
 fn chance(
     best: &Entry,
     entries: &[Entry],
@@ -258,14 +259,14 @@ fn chance(
 ) -> Option<Chance> {
     let bases = || entries.iter().filter(|entry| entry.summary.is_base() && entry.summary.is_complete());
     let own = |base: &&Entry| base.summary.configuration.model == best.summary.configuration.model;
-    let base = match record.sweep.task(&best.summary.configuration).objective {
-        Objective::Classification(_) => None,
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {
-            bases().find(own).or_else(|| bases().next()).filter(|_| !best.summary.is_base())
-        }
+    let objective = &record.sweep.task(&best.summary.configuration).objective;
+    let base = match objective.words().baseline {
+        Some(_) => None,
+        None => bases().find(own).or_else(|| bases().next()).filter(|_| !best.summary.is_base()),
     };
     let tried = entries.iter().filter(|entry| !entry.summary.is_base()).count().max(1);
-    Chance::of(best, tried, Against { baseline, base, splitting: record.sweep.splitting })
+    let against = Against { baseline, base, splitting: record.sweep.splitting };
+    Chance::of(best, tried, against, objective.words().constant)
 }
 
 /// References last; complete before incomplete; what answers one class behind what does not, and in no

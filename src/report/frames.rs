@@ -29,8 +29,9 @@ use polars::prelude::{Column, CsvWriter, DataFrame, NamedFrom, PolarsResult, Ser
 
 use crate::families::params::ParamCounts;
 use crate::record::{TrialRecord, TrialState};
+use crate::tasks::Objective;
 use crate::values::axes::{self, Axis};
-use crate::values::{Configuration, Metric, Scores, Setting as Value, TrialResult};
+use crate::values::{Configuration, Count, Scores, Setting as Value, TrialResult};
 
 use super::findings::{Comparison, Entry, Findings};
 use super::statistics::Spread;
@@ -55,7 +56,7 @@ pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         trials.iter().map(|t| (t.trial.configuration.as_ref(), label_of(findings, t), t.params)).collect();
     columns.extend(setting_columns(&Rows(&settings)));
     let results: Vec<Option<&TrialResult>> = trials.iter().map(|t| finished(t)).collect();
-    columns.extend(result_columns(&Rows(&results), findings.objective().metrics()));
+    columns.extend(result_columns(&Rows(&results), findings.objective()));
     let last: Vec<Option<LastLine>> = trials.iter().map(|t| LastLine::of(&t.metrics)).collect();
     columns.extend(last_columns(&Rows(&last)));
     DataFrame::new(trials.len(), columns)
@@ -121,7 +122,7 @@ pub fn csv(mut frame: DataFrame) -> PolarsResult<Vec<u8>> {
 /// A column by name: how a configuration compares with the selected one.
 type Compared = (&'static str, fn(&Comparison) -> f64);
 /// The rows that a trial was scored on.
-type ScoredPart = (&'static str, fn(&TrialResult) -> Option<Scores>);
+type ScoredPart = (&'static str, fn(&TrialResult) -> Option<&Scores>);
 
 /// A configuration, its label and its parameters.
 type Setting<'a> = (&'a Configuration, &'a str, ParamCounts);
@@ -178,20 +179,23 @@ fn axis_column(rows: &Rows<'_, Setting<'_>>, axis: &Axis) -> Column {
     }
 }
 
-fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, metrics: &[Metric]) -> Vec<Column> {
+fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, objective: &Objective) -> Vec<Column> {
+    let is_constant = |result: &TrialResult| objective.is_constant(&result.validation);
     let mut columns = vec![
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
-        rows.text("answers_one_class", |r| r.map(|r| r.validation.answers_one_class().to_string())),
+        rows.text("answers_one_class", |r| r.map(|r| is_constant(r).to_string())),
     ];
-    let parts: [ScoredPart; 2] = [("validation", |r| Some(r.validation)), ("test", |r| r.test)];
+    let parts: [ScoredPart; 2] = [("validation", |r| Some(&r.validation)), ("test", |r| r.test.as_ref())];
+    let counts_tokens = objective.tally().scores().count(Count::Tokens).is_some();
     for (part, of) in parts {
-        for &metric in metrics {
+        for &metric in objective.metrics() {
             let name = format!("{part}_{}", metric.name());
             columns.push(rows.real(&name, |r| r.and_then(of)?.get(metric)));
         }
-        if metrics.contains(&Metric::Perplexity) {
-            columns.push(rows.count(&format!("{part}_tokens"), |r| tokens(r.and_then(of)?)));
+        if counts_tokens {
+            let tokens = |r: &Option<&TrialResult>| r.and_then(of)?.count(Count::Tokens);
+            columns.push(rows.count(&format!("{part}_tokens"), tokens));
         }
     }
     columns.extend([
@@ -206,14 +210,6 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, metrics: &[Metric]) -> 
         rows.real("peak_memory_mib", |r| r.map(|r| r.cost.peak_memory_mib)),
     ]);
     columns
-}
-
-/// Tokens that a language model predicted.
-fn tokens(scores: Scores) -> Option<u64> {
-    match scores {
-        Scores::LanguageModelling(scores) => Some(scores.tokens),
-        Scores::Classification(_) | Scores::QuestionAnswering(_) => None,
-    }
 }
 
 fn last_columns(rows: &Rows<'_, Option<LastLine>>) -> [Column; 4] {

@@ -1,7 +1,7 @@
 //! Owns the sentences that open a report: what was compared, on what, and what came of it. Pure.
 
 use crate::record::{RunRecord, TrialState};
-use crate::tasks::{DataFile, Objective, Task};
+use crate::tasks::{DataFile, Task};
 use crate::values::{Metric, method_name, quantity};
 
 use super::chance::Grounds;
@@ -113,15 +113,8 @@ fn data_of(task: &Task) -> String {
     let validated = task.validation.as_ref().map(|file| format!("validated on {}, ", rows(file.rows, file)));
     let test = validated.unwrap_or_default() + &test;
     let from = rows(task.train_rows(), &task.train);
-    match &task.objective {
-        Objective::Classification(c) => format!(
-            "Data: {from} with {} in `{}`, text from `{}`; {test}.",
-            quantity::counted(c.labels.len(), "label"),
-            c.label,
-            [&c.text[..], &c.pair].concat().join("`, `"),
-        ),
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => format!("Data: {from}; {test}."),
-    }
+    let told = task.objective.data_told().map_or_else(String::new, |told| format!(" {told}"));
+    format!("Data: {from}{told}; {test}.")
 }
 
 /// So many rows of a file; where cleaning left some out, of how many it did.
@@ -150,13 +143,21 @@ fn result(findings: &Findings<'_>) -> String {
             (None, Some((best, _))) => {
                 format!("The best on validation, not selected: {}.", selection(findings, best))
             }
-            (None, None) => "No configuration has all its folds yet, so none is selected.".to_owned(),
+            (None, None) => format!("{}, so none is selected.", why_none(task)),
         },
         _ => findings.pools.iter().find(|pool| pool.best).map_or_else(
             || "No configuration is on several tasks, so nothing is said over all of them.".to_owned(),
             |best| over_tasks(findings, best),
         ),
     }
+}
+
+/// Why no configuration is selected, where all that can be said is what they lack.
+pub(super) fn why_none(task: &TaskFindings<'_>) -> String {
+    if task.entries.iter().any(|entry| entry.summary.is_complete() && !entry.summary.is_base()) {
+        return format!("No configuration has a {} on all its folds", task.measure.title());
+    }
+    "No configuration has all its folds yet".to_owned()
 }
 
 /// A configuration, its scores and its size.
@@ -208,17 +209,15 @@ fn scores_said(findings: &Findings<'_>, said: impl Fn(Measure) -> Option<String>
     let objective = findings.objective();
     let of = |metric| said(Measure::new(metric, objective)).unwrap_or_else(|| format::NONE.to_owned());
     let selecting = findings.measure().metric;
-    let beside: &[Metric] = match objective {
-        Objective::Classification(_) => &[Metric::Accuracy],
-        Objective::LanguageModelling(_) => &[Metric::Loss, Metric::Perplexity, Metric::BitsPerToken],
-        Objective::QuestionAnswering(_) => &[Metric::F1, Metric::ExactMatch],
-    };
+    let named: &[Metric] = objective.words().headline;
     let beside: Vec<String> =
-        beside.iter().filter(|metric| **metric != selecting).map(|metric| of(*metric)).collect();
-    match (objective, &beside[..]) {
-        (_, []) => of(selecting),
-        (Objective::LanguageModelling(_), beside) => format!("{} ({})", of(selecting), beside.join(", ")),
-        (_, beside) => format!("{}, {}", of(selecting), beside.join(", ")),
+        named.iter().filter(|metric| **metric != selecting).map(|metric| of(*metric)).collect();
+    // What says the same in another unit stands in brackets.
+    let same = named.iter().any(|metric| metric.row().follows.is_some());
+    match &beside[..] {
+        [] => of(selecting),
+        beside if same => format!("{} ({})", of(selecting), beside.join(", ")),
+        beside => format!("{}, {}", of(selecting), beside.join(", ")),
     }
 }
 
@@ -247,15 +246,17 @@ fn others(task: &TaskFindings<'_>, selected: &Entry) -> Vec<String> {
     task.best_per_method()
         .into_iter()
         .filter(|entry| entry.summary.configuration.method.name() != own)
-        .map(|entry| versus(task.measure, selected, entry))
+        .map(|entry| versus(task, selected, entry))
         .collect()
 }
 
-fn versus(measure: Measure, selected: &Entry, other: &Entry) -> String {
+fn versus(task: &TaskFindings<'_>, selected: &Entry, other: &Entry) -> String {
+    let measure = task.measure;
     let metric = measure.metric;
     if other.summary.answers_one_class() {
         let score = measure.said(&measure.spread(other.summary.selecting()));
-        return format!("Against {}: it answers one class (validation {score}).", other.label);
+        let does = task.task.objective.words().constant.does;
+        return format!("Against {}: it {does} (validation {score}).", other.label);
     }
     let test = match (selected.summary.test.get(&metric), other.summary.test.get(&metric)) {
         (Some(own), Some(its)) => {
@@ -324,8 +325,8 @@ fn no_reference(findings: &Findings<'_>) -> Option<String> {
     let method = |wanted: &[&str]| {
         findings.entries().any(|entry| wanted.contains(&entry.summary.configuration.method.name()))
     };
-    let has_classes = matches!(findings.objective(), Objective::Classification(_));
-    (!has_classes && method(&["lora", "full"]) && !method(&["base"])).then(|| {
+    let has_baseline = findings.objective().words().baseline.is_some();
+    (!has_baseline && method(&["lora", "full"]) && !method(&["base"])).then(|| {
         "What training adds cannot be said: the untrained base is not among the configurations. A block with \
          `method: base` evaluates it."
             .to_owned()

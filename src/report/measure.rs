@@ -2,7 +2,7 @@
 //! which are better upwards for one metric and downwards for another. Pure.
 
 use crate::tasks::Objective;
-use crate::values::{Metric, quantity};
+use crate::values::{Digits, Metric, Unit, quantity};
 
 use super::format::NONE;
 use super::statistics::Spread;
@@ -20,16 +20,11 @@ impl Measure {
     /// A metric as an objective's trials are scored by it.
     #[must_use]
     pub fn new(metric: Metric, objective: &Objective) -> Self {
-        let unit = match metric {
-            Metric::Loss => loss_unit(objective),
-            Metric::SequenceLoss => "nats per token",
-            Metric::Perplexity | Metric::BitsPerToken => "",
-            Metric::Accuracy
-            | Metric::MacroPrecision
-            | Metric::MacroRecall
-            | Metric::MacroF1
-            | Metric::ExactMatch
-            | Metric::F1 => "%",
+        let unit = match metric.row().unit {
+            Unit::Share => "%",
+            Unit::Loss => objective.words().loss_unit,
+            Unit::Of(unit) => unit,
+            Unit::Title | Unit::None => "",
         };
         Self { metric, unit }
     }
@@ -37,11 +32,7 @@ impl Measure {
     /// The metrics that tables show, the one that selects first.
     #[must_use]
     pub fn shown(selecting: Metric, objective: &Objective) -> Vec<Self> {
-        let metrics = match objective {
-            Objective::Classification(_) => &[Metric::Accuracy, Metric::MacroF1],
-            Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => objective.metrics(),
-        };
-        let others = metrics.iter().copied().filter(|metric| *metric != selecting);
+        let others = objective.words().shown.iter().copied().filter(|metric| *metric != selecting);
         std::iter::once(selecting).chain(others).map(|metric| Self::new(metric, objective)).collect()
     }
 
@@ -78,16 +69,11 @@ impl Measure {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is shown to the unit")]
     pub fn value(self, value: f64) -> String {
         let shown = self.factor() * value;
-        match self.metric {
-            Metric::Perplexity if shown.is_finite() && shown >= 1e4 => quantity::count(shown.round() as u64),
-            Metric::Perplexity
-            | Metric::Accuracy
-            | Metric::MacroPrecision
-            | Metric::MacroRecall
-            | Metric::MacroF1
-            | Metric::ExactMatch
-            | Metric::F1 => format!("{shown:.1}"),
-            Metric::Loss | Metric::SequenceLoss | Metric::BitsPerToken => format!("{shown:.3}"),
+        match self.metric.row().digits {
+            Digits::Decimals(decimals) => format!("{shown:.decimals$}"),
+            Digits::OneOrWhole if shown.is_finite() && shown >= 1e4 => quantity::count(shown.round() as u64),
+            Digits::OneOrWhole => format!("{shown:.1}"),
+            Digits::Significant(digits) => quantity::significant(shown, digits),
         }
     }
 
@@ -106,17 +92,14 @@ impl Measure {
     /// A written value or spread with what it is: `accuracy 86.3 %`, `4.503 bits per token`.
     #[must_use]
     pub fn said(self, text: &str) -> String {
-        match self.metric {
-            Metric::BitsPerToken => format!("{text} bits per token"),
-            Metric::Perplexity => format!("perplexity {text}"),
-            Metric::Loss
-            | Metric::SequenceLoss
-            | Metric::Accuracy
-            | Metric::MacroPrecision
-            | Metric::MacroRecall
-            | Metric::MacroF1
-            | Metric::ExactMatch
-            | Metric::F1 => format!("{} {text} {}", self.title(), self.unit),
+        match self.metric.row().unit {
+            Unit::Title => format!("{text} {}", self.title()),
+            Unit::Share | Unit::Loss | Unit::Of(_) | Unit::None if self.unit.is_empty() => {
+                format!("{} {text}", self.title())
+            }
+            Unit::Share | Unit::Loss | Unit::Of(_) | Unit::None => {
+                format!("{} {text} {}", self.title(), self.unit)
+            }
         }
     }
 
@@ -124,6 +107,13 @@ impl Measure {
     #[must_use]
     pub fn difference_unit(self) -> &'static str {
         if self.metric.is_share() { "points" } else { self.unit }
+    }
+
+    /// The unit of differences in brackets, after a space: ` (points)`; empty without one.
+    #[must_use]
+    pub fn in_difference_unit(self) -> String {
+        let unit = self.difference_unit();
+        if unit.is_empty() { String::new() } else { format!(" ({unit})") }
     }
 
     /// A difference with its sign, in its unit: `−1.2`.
@@ -145,7 +135,12 @@ impl Measure {
         let size = self.value(difference.abs());
         let share = self.metric.is_share();
         if size.chars().all(|c| matches!(c, '0' | '.')) {
-            return format!("equal to a {}", if share { "tenth of a point" } else { "thousandth" });
+            let smallest = match self.metric.row().digits {
+                Digits::Decimals(_) | Digits::OneOrWhole if share => " to a tenth of a point",
+                Digits::Decimals(_) | Digits::OneOrWhole => " to a thousandth",
+                Digits::Significant(_) => "",
+            };
+            return format!("equal{smallest}");
         }
         let side = if difference < 0.0 { "lower" } else { "higher" };
         let judged = match (share, self.metric.better(difference, 0.0)) {
@@ -153,22 +148,9 @@ impl Measure {
             (false, true) => ", which is better",
             (false, false) => ", which is worse",
         };
-        format!("{size} {} {side}{judged}", self.difference_unit())
-    }
-
-    /// What the best value is called: `highest` or `lowest`.
-    #[must_use]
-    pub fn best_word(self) -> &'static str {
-        if self.metric.higher_is_better() { "highest" } else { "lowest" }
-    }
-}
-
-/// What a loss is counted in.
-#[must_use]
-pub fn loss_unit(objective: &Objective) -> &'static str {
-    match objective {
-        Objective::Classification(_) => "nats per row",
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => "nats per token",
+        let unit = self.difference_unit();
+        let space = if unit.is_empty() { "" } else { " " };
+        format!("{size}{space}{unit} {side}{judged}")
     }
 }
 

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::record::RunRecord;
-use crate::values::{Configuration, ContentHash, LanguageScores, Metric, Naming, Scores, TrialResult};
+use crate::values::{Configuration, ContentHash, Count, Metric, Naming, Scores, TrialResult};
 
 use super::findings::{TaskFindings, best_first};
 use super::seeds;
@@ -90,8 +90,8 @@ fn pool(record: &RunRecord, group: &[&ConfigurationSummary], label: String) -> P
         configuration: Arc::clone(&group[0].configuration),
         tasks: group.len(),
         done: complete.len(),
-        validation: pooled(record, &complete, |result| Some(result.validation)),
-        test: pooled(record, &complete, |result| result.test),
+        validation: pooled(record, &complete, |result| Some(&result.validation)),
+        test: pooled(record, &complete, |result| result.test.as_ref()),
         best: false,
     }
 }
@@ -100,49 +100,38 @@ fn pool(record: &RunRecord, group: &[&ConfigurationSummary], label: String) -> P
 fn pooled(
     record: &RunRecord,
     summaries: &[&ConfigurationSummary],
-    part: impl Fn(&TrialResult) -> Option<Scores>,
+    part: fn(&TrialResult) -> Option<&Scores>,
 ) -> Pooled {
-    let tasks: Vec<Vec<Scores>> = summaries
+    let tasks: Vec<Vec<&Scores>> = summaries
         .iter()
-        .map(|s| trials_of(record, &s.replicates).into_iter().filter_map(finished).filter_map(&part))
+        .map(|s| trials_of(record, &s.replicates).into_iter().filter_map(finished).filter_map(part))
         .map(Iterator::collect)
-        .filter(|scores: &Vec<Scores>| !scores.is_empty())
+        .filter(|scores: &Vec<&Scores>| !scores.is_empty())
         .collect();
-    let language: Vec<LanguageScores> = tasks.iter().flatten().filter_map(language).collect();
-    if !language.is_empty() {
-        return by_token(&language, summaries.first().map_or(1, |summary| summary.planned));
+    let counted = |scores: &&Scores| Some((scores.loss(), scores.count(Count::Tokens)?));
+    let by_tokens: Vec<(f64, u64)> = tasks.iter().flatten().filter_map(counted).collect();
+    if !by_tokens.is_empty() {
+        return by_token(&by_tokens, summaries.first().map_or(1, |summary| summary.planned));
     }
     let metrics = summaries.first().map(|s| s.validation.keys().copied().collect::<Vec<_>>());
     let mean_of = |metric: Metric| {
-        let means: Vec<f64> = tasks
-            .iter()
-            .map(|task| task.iter().filter_map(|scores| scores.get(metric)).collect::<Vec<_>>())
-            .filter(|values| !values.is_empty())
-            .map(|values| mean(&values))
-            .collect();
+        // What is not defined on one task has no mean over all.
+        let of_task = |task: &Vec<&Scores>| -> Option<f64> {
+            Some(mean(&task.iter().map(|scores| scores.get(metric)).collect::<Option<Vec<_>>>()?))
+        };
+        let means = tasks.iter().map(of_task).collect::<Option<Vec<f64>>>()?;
         (!means.is_empty()).then(|| (metric, mean(&means)))
     };
     Pooled { scores: metrics.into_iter().flatten().filter_map(mean_of).collect(), tokens: 0 }
 }
 
-fn language(scores: &Scores) -> Option<LanguageScores> {
-    match scores {
-        Scores::LanguageModelling(scores) => Some(*scores),
-        Scores::Classification(_) | Scores::QuestionAnswering(_) => None,
-    }
-}
-
-/// The loss over all tokens, and what follows from it.
+/// The loss over all tokens, of losses with their tokens, and what follows from it. The sequences are not
+/// counted, so their mean has no pooled value.
 #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-fn by_token(scores: &[LanguageScores], folds: usize) -> Pooled {
-    let tokens: u64 = scores.iter().map(|s| s.tokens).sum();
-    let nats: f64 = scores.iter().map(|s| s.loss * s.tokens as f64).sum();
-    // The sequences are not counted, so their mean has no pooled value.
-    let whole = Scores::LanguageModelling(LanguageScores {
-        loss: nats / tokens.max(1) as f64,
-        sequence_loss: f64::NAN,
-        tokens,
-    });
+fn by_token(losses: &[(f64, u64)], folds: usize) -> Pooled {
+    let tokens: u64 = losses.iter().map(|(_, tokens)| tokens).sum();
+    let nats: f64 = losses.iter().map(|(loss, tokens)| loss * *tokens as f64).sum();
+    let whole = Scores::of("").with(Metric::Loss, nats / tokens.max(1) as f64);
     let metrics = [Metric::Loss, Metric::Perplexity, Metric::BitsPerToken];
     let scores = metrics.iter().filter_map(|&metric| Some((metric, whole.get(metric)?))).collect();
     Pooled { scores, tokens: tokens / folds.max(1) as u64 }

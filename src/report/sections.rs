@@ -3,6 +3,7 @@
 
 use crate::record::{TrialRecord, TrialState};
 use crate::tasks::Objective;
+use crate::values::Count;
 use crate::values::quantity;
 
 use super::data;
@@ -120,32 +121,27 @@ fn of_tasks<'a>(
     sections
 }
 
-/// How training ended and what each epoch brought; a classifier's course is told by its charts.
+/// How training ended and what each epoch brought; where rows are answered one by one the charts tell it.
 fn course<'a>(objective: &Objective, tasks: &[TaskFindings<'_>]) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
-    match objective {
-        Objective::Classification(_) => {}
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {
-            if let Some(table) = tables::training(tasks) {
-                blocks.extend([Block::Heading("End of training"), Block::Wide(table)]);
-            }
-            if let Some(table) = tables::by_epoch(tasks) {
-                blocks.extend([Block::Heading("By epoch"), Block::Wide(table)]);
-            }
-        }
+    if !objective.by_token() {
+        return blocks;
+    }
+    if let Some(table) = tables::training(tasks) {
+        blocks.extend([Block::Heading("End of training"), Block::Wide(table)]);
+    }
+    if let Some(table) = tables::by_epoch(tasks) {
+        blocks.extend([Block::Heading("By epoch"), Block::Wide(table)]);
     }
     blocks
 }
 
 fn together(findings: &Findings<'_>) -> String {
-    let how = match findings.objective() {
-        Objective::LanguageModelling(_) => {
-            "the loss is the mean over all evaluated tokens of all tasks, and perplexity and bits per token \
-             follow from it"
-        }
-        Objective::Classification(_) | Objective::QuestionAnswering(_) => {
-            "scores are means over tasks, each counting the same"
-        }
+    let counts_tokens = findings.objective().tally().scores().count(Count::Tokens).is_some();
+    let how = if counts_tokens {
+        "the loss is the mean over all evaluated tokens of all tasks, and perplexity and bits per token follow from it"
+    } else {
+        "scores are means over tasks, each counting the same"
     };
     format!(
         "Configurations that differ in the task alone, over the tasks on which they are done: {how}. Rows with \

@@ -152,14 +152,20 @@ pub fn of_trials(
         let values: Vec<f64> = done.iter().filter_map(|(_, result)| value(result)).collect();
         Spread::of(&values)
     };
-    let spreads = |part: fn(&TrialResult) -> Option<Scores>| -> BTreeMap<Metric, Spread> {
-        let metrics = objective.metrics().iter();
-        metrics.filter_map(|&metric| Some((metric, spread(&|r| part(r)?.get(metric))?))).collect()
+    // A metric that is not defined for one trial has no mean over all: nothing is averaged away.
+    let spreads = |part: fn(&TrialResult) -> Option<&Scores>| -> BTreeMap<Metric, Spread> {
+        let scored: Vec<&Scores> = done.iter().filter_map(|(_, result)| part(result)).collect();
+        let values =
+            |metric: Metric| -> Option<Vec<f64>> { scored.iter().map(|scores| scores.get(metric)).collect() };
+        let spread = |metric| Spread::of(&values(metric)?);
+        objective.metrics().iter().filter_map(|&metric| Some((metric, spread(metric)?))).collect()
     };
+    let is_constant = |result: &TrialResult| objective.is_constant(&result.validation);
     let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
     let primary = record.sweep.selecting();
-    let folds = (0..record.sweep.splitting.splits()).filter_map(|fold| fold_score(&done, fold, primary));
-    let one_class = done.iter().filter(|(_, result)| result.validation.answers_one_class()).count();
+    let folds = (0..record.sweep.splitting.splits())
+        .filter_map(|fold| fold_score(&done, (fold, primary), &is_constant));
+    let one_class = done.iter().filter(|(_, result)| is_constant(result)).count();
     // A curve of one answer is flat, and converges to nothing.
     let converges = one_class < done.len() || done.is_empty();
     let curve = Curve::validation(trials, primary).filter(|_| converges);
@@ -172,8 +178,8 @@ pub fn of_trials(
         primary,
         folds: folds.collect(),
         one_class,
-        validation: spreads(|r| Some(r.validation)),
-        test: spreads(|r| r.test),
+        validation: spreads(|r| Some(&r.validation)),
+        test: spreads(|r| r.test.as_ref()),
         wall_s: spread(&|r| Some(r.cost.wall_s)),
         train_rows_per_s: spread(&|r| per_s(r, r.cost.train_rows)),
         train_tokens_per_s: spread(&|r| per_s(r, r.cost.train_tokens)),
@@ -184,12 +190,16 @@ pub fn of_trials(
 }
 
 /// A fold's score over the seeds that are done with it.
-fn fold_score(done: &[(&TrialRecord, &TrialResult)], fold: usize, metric: Metric) -> Option<FoldScore> {
+fn fold_score(
+    done: &[(&TrialRecord, &TrialResult)],
+    (fold, metric): (usize, Metric),
+    is_constant: &dyn Fn(&TrialResult) -> bool,
+) -> Option<FoldScore> {
     let here = || done.iter().filter(|(trial, _)| trial.trial.fold == fold).map(|(_, result)| result);
     here().next()?;
     let score = mean(&here().map(|result| result.validation.get(metric)).collect::<Option<Vec<_>>>()?);
     let wall_s = mean(&here().map(|result| result.cost.wall_s).collect::<Vec<_>>());
-    let one_class = here().any(|result| result.validation.answers_one_class());
+    let one_class = here().any(|result| is_constant(result));
     Some(FoldScore { fold, score, wall_s, one_class })
 }
 

@@ -8,11 +8,11 @@ use crate::values::{Metric, quantity};
 use super::baseline::Baseline;
 use super::findings::{Entry, Findings};
 use super::format::{self, NONE};
-use super::headline::counts;
+use super::headline::{counts, why_none};
 use super::measure::Measure;
 use super::warnings;
 
-/// A row: a configuration, or the majority class of a task.
+/// A row: a configuration, or the best constant answer of a task.
 #[derive(Clone, Copy)]
 enum Row<'a> {
     Entry(&'a Entry),
@@ -138,7 +138,7 @@ fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> 
             add(mark(entry), &findings.full_label(entry), Row::Entry(entry));
         }
         if let Some(baseline) = &task.baseline {
-            add(PLAIN, &findings.of_task(&task.task.name, Baseline::LABEL), Row::Baseline(baseline));
+            add(PLAIN, &findings.of_task(&task.task.name, baseline.label), Row::Baseline(baseline));
         }
     }
     let text = table.to_string().replace('\u{a0}', " ");
@@ -148,7 +148,7 @@ fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> 
 /// No mark: a space that stays where a long name takes several lines.
 const PLAIN: &str = "\u{a0}";
 
-/// `*` for what is selected, `=` for what answers one class in some trial.
+/// `*` for what is selected, `=` for what gives one answer to every row in some trial.
 fn mark(entry: &Entry) -> &'static str {
     match (entry.selected, entry.summary.one_class > 0) {
         (true, _) => "*",
@@ -169,7 +169,10 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     let mut notes = match (selected, unproven) {
         // The first line says it.
         (0, true) => Vec::new(),
-        (0, false) => vec!["none is selected: no configuration has all its folds yet".to_owned()],
+        (0, false) => {
+            let why = findings.tasks.first().map(why_none).unwrap_or_default();
+            vec![format!("none is selected: {}", why.replacen('N', "n", 1))]
+        }
         _ => vec![format!("* selected on validation{over}{of_task}{report}")],
     };
     for task in &findings.tasks {
@@ -193,5 +196,5 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
 /// What the scores are in, where the title does not say it.
 fn unit(findings: &Findings<'_>) -> Option<String> {
     let measure = findings.measure();
-    (!measure.metric.is_share()).then(|| format!("{}: lower is better", measure.heading()))
+    (!measure.metric.higher_is_better()).then(|| format!("{}: lower is better", measure.heading()))
 }

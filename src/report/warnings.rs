@@ -1,4 +1,4 @@
-//! Owns the sentences that keep a reader from believing too much: nothing learned, one class answered,
+//! Owns the sentences that keep a reader from believing too much: nothing learned, one answer to every row,
 //! ties. Without a full stop, so that the terminal and the page can both use them. Pure.
 
 use crate::values::quantity;
@@ -44,18 +44,22 @@ pub(super) fn unproven(findings: &Findings<'_>) -> Vec<String> {
 
 fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> String {
     let measure = task.measure;
-    let its = measure.said(&measure.value(chance.its));
+    let constant = task.task.objective.words().constant;
+    let its =
+        chance.its.map_or_else(|| format!("no {}", measure.title()), |its| measure.said(&measure.value(its)));
     let tried = task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
     let best_of =
         if tried > 1 { format!("the best of {tried}, {},", best.label) } else { best.label.clone() };
     let test = match chance.grounds {
         Grounds::OneClass if tried > 1 => {
             return format!(
-                "every configuration answers one class, which alone gives {its}: none is selected"
+                "every configuration {}, which alone gives {its}: none is selected",
+                constant.does
             );
         }
         Grounds::OneClass => {
-            return format!("{} answers one class, which alone gives {its}: it is not selected", best.label);
+            let does = constant.does;
+            return format!("{} {does}, which alone gives {its}: it is not selected", best.label);
         }
         Grounds::Rows { rows, p, tried } => {
             format!(" (one-sided binomial test on {}: {})", validation_rows(rows), corrected(p, tried))
@@ -63,6 +67,9 @@ fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> St
         Grounds::Recall { rows, p, tried } => {
             let test = "one-sided test of macro recall against one by the number of classes";
             format!(" ({test}, on {}: {})", validation_rows(rows), corrected(p, tried))
+        }
+        Grounds::Correlation { rows, p, tried } => {
+            format!(" (one-sided test of Fisher's z on {}: {})", validation_rows(rows), corrected(p, tried))
         }
         Grounds::Folds { p } => format!(" (corrected resampled t-test over folds: p {})", p_sentence(p)),
         Grounds::Means => String::new(),
@@ -73,7 +80,7 @@ fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> St
          selected",
         chance.than,
         measure.said(&own),
-        with_unit(measure, chance.its),
+        chance.its.map_or_else(|| format::NONE.to_owned(), |its| with_unit(measure, its)),
     )
 }
 
@@ -108,21 +115,24 @@ pub(super) fn one_class(task: &TaskFindings<'_>) -> Option<String> {
     }
     let done: usize = trained().map(|entry| entry.summary.done).sum();
     let alone = task.baseline.as_ref().and_then(|baseline| baseline.validation(task.measure.metric));
-    let alone = alone.map_or_else(|| of_constants(constant()), |spread| spread.mean);
+    let alone = alone.map(|spread| spread.mean).or_else(|| of_constants(constant()));
+    let alone =
+        alone.map_or_else(|| format!("no {}", task.measure.title()), |alone| with_unit(task.measure, alone));
+    let words = task.task.objective.words().constant;
     Some(format!(
-        "{} of {} ({trials} of {}) answer{} one class; that alone gives {}",
+        "{} of {} ({trials} of {}) {}; that alone gives {alone}",
         constant().count(),
         quantity::counted(trained().count(), "configuration"),
         quantity::counted(done, "trial"),
-        if constant().count() == 1 { "s" } else { "" },
-        with_unit(task.measure, alone),
+        if constant().count() == 1 { words.does } else { words.do_plural },
     ))
 }
 
-/// The mean score of the folds that are answered by one class.
-fn of_constants<'a>(constant: impl Iterator<Item = &'a Entry>) -> f64 {
+/// The mean score of the folds that are given one answer; `None` where it is not defined.
+fn of_constants<'a>(constant: impl Iterator<Item = &'a Entry>) -> Option<f64> {
     let folds = constant.flat_map(|entry| &entry.summary.folds).filter(|fold| fold.one_class);
-    mean(&folds.map(|fold| fold.score).collect::<Vec<_>>())
+    let scores: Vec<f64> = folds.map(|fold| fold.score).collect();
+    (!scores.is_empty()).then(|| mean(&scores))
 }
 
 /// A value with its unit; a share's metric goes without saying where it is the one that selects.
@@ -146,11 +156,11 @@ pub(super) fn tie(task: &TaskFindings<'_>) -> Option<String> {
     })
 }
 
-/// What the majority class is, in words; `None` without one.
+/// What the best constant answer is, in words; `None` without one.
 #[must_use]
-pub(super) fn majority(task: &TaskFindings<'_>) -> Option<String> {
+pub(super) fn constant_answer(task: &TaskFindings<'_>) -> Option<String> {
     let baseline = task.baseline.as_ref()?;
-    let which = match &baseline.classes[..] {
+    let which = match &baseline.answers[..] {
         [only] => format!("`{only}`"),
         several => format!("on some folds or others `{}`", several.join("`, `")),
     };
@@ -159,6 +169,6 @@ pub(super) fn majority(task: &TaskFindings<'_>) -> Option<String> {
 
 /// A baseline with its value: `majority class 38.7 %`.
 #[must_use]
-pub(super) fn labelled(measure: Measure, spread: &Spread) -> String {
-    format!("{} {}", Baseline::LABEL, with_unit(measure, spread.mean))
+pub(super) fn labelled(baseline: &Baseline, measure: Measure, spread: &Spread) -> String {
+    format!("{} {}", baseline.label, with_unit(measure, spread.mean))
 }

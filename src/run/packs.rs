@@ -23,8 +23,7 @@ use crate::run::stream::Stream;
 use crate::sched::{Policy, Scheduler};
 use crate::sweep::SweepSpec;
 use crate::values::{
-    ClassificationScores, ContentHash, Cost, Device, Failure, JobKey, Placement, Scores, Trial, TrialId,
-    TrialResult, What,
+    ContentHash, Cost, Device, Failure, JobKey, Metric, Placement, Scores, Trial, TrialId, TrialResult, What,
 };
 
 const DONE: News = News::Ended(Exit::Done);
@@ -41,16 +40,10 @@ struct Told<'a> {
 
 impl Told<'_> {
     fn finish(&self, trial: TrialId) -> News {
-        let scores = ClassificationScores {
-            loss: 0.1,
-            accuracy: 0.9,
-            macro_precision: 0.9,
-            macro_recall: 0.9,
-            macro_f1: 0.9,
-        };
+        let scores = Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9);
         let result = TrialResult {
             trial,
-            validation: Scores::Classification(scores),
+            validation: scores,
             kept_step: 7,
             test: None,
             steps: 7,
@@ -58,6 +51,7 @@ impl Told<'_> {
             total_params: 1,
             cost: Cost { wall_s: 1.0, ..Cost::default() },
             class_rows: None,
+            baseline: None,
         };
         files::write_sealed(&self.layout.result(trial), &result).unwrap();
         News::Said(ChildLine::Finished { trial })

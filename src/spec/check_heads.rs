@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::families::{ModelSpec, Weights};
 use crate::sweep::{By, OwnHead};
-use crate::tasks::{Objective, Task};
+use crate::tasks::Task;
 
 use super::error::Report;
 use super::point::{MODULES_TO_SAVE, Point};
@@ -44,8 +44,15 @@ pub(super) fn check(
 }
 
 fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
-    let Objective::Classification(classes) = &task.objective else { return None };
-    let name = &model.name;
+    let (labels, name) = (task.objective.labels(), &model.name);
+    if task.objective.fields().has_numbers() && method == MethodKind::Base {
+        return Some(format!(
+            "`base` evaluates model `{name}` with a fresh head of one output, which shows what chance gives"
+        ));
+    }
+    if labels.is_empty() {
+        return None;
+    }
     let own = OwnHead::of(task, model);
     match (method, own) {
         (MethodKind::Base, OwnHead::Absent) => Some(format!(
@@ -56,11 +63,11 @@ fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
             "the classes of model `{name}` ({}) are not those of the task ({}): `base` evaluates a fresh \
              classifier, which shows what chance gives; `labels` can rename the task's classes",
             listed(model.parts.classes.as_deref().unwrap_or_default()),
-            listed(&classes.labels)
+            listed(labels)
         )),
         (MethodKind::Base, OwnHead::Same { outputs, by: By::Spelling | By::Number }) => {
             let own = model.parts.classes.as_deref().unwrap_or_default();
-            let pairs = outputs.iter().zip(&classes.labels);
+            let pairs = outputs.iter().zip(labels);
             let pairs: Vec<String> = pairs
                 .filter_map(|(output, class)| Some(format!("`{}` is `{class}`", own.get(*output)?)))
                 .take(MOST_LISTED)

@@ -12,7 +12,7 @@ use super::error::{Problem, Report};
 use super::grid;
 use super::point::Point;
 use super::raw::{RawModel, RawSweep};
-use super::raw_task::{RawTask, TaskKind};
+use super::raw_task::RawTask;
 use super::source::At;
 use super::survey::Survey;
 use super::survey_models::TokenizerFacts;
@@ -71,10 +71,11 @@ impl Meeting<'_> {
     /// Whether the model is made for such a task.
     fn can_learn(&self, report: &mut Report) {
         let (name, kind) = (&self.model.name, self.task.kind.name());
-        if !self.spec.architecture.supports(head(self.task.kind)) {
+        let head = self.task.kind.head();
+        if !self.spec.architecture.supports(head) {
             let message = format!("model `{}` cannot learn tasks of kind `{kind}`", name.value);
             report.error(name.place, Problem::Unfit(message)).hint(next_token_models());
-        } else if self.task.kind != TaskKind::Classification && !self.tokenizer.ends_texts {
+        } else if head == Head::LanguageModel && !self.tokenizer.ends_texts {
             let message = format!("the tokenizer of model `{}` has no token that ends a text", name.value);
             report
                 .error(tokenizer_place(self.model), Problem::Unfit(message))
@@ -89,10 +90,10 @@ impl Meeting<'_> {
     /// Whether sequences are as long as the model can read, and longer than what surrounds them.
     fn max_length(&self, report: &mut Report) {
         let (positions, length) = (self.spec.architecture.max_length(), self.task.length());
-        let around = match (self.task.kind, &self.task.pair) {
-            (TaskKind::Classification, Some(_)) => self.tokenizer.around_pair,
-            (TaskKind::Classification, None) => self.tokenizer.around_text,
-            (TaskKind::LanguageModelling | TaskKind::QuestionAnswering, _) => 0,
+        let around = match (self.task.kind.by_token(), &self.task.pair) {
+            (false, Some(_)) => self.tokenizer.around_pair,
+            (false, None) => self.tokenizer.around_text,
+            (true, _) => 0,
         };
         let name = &self.model.name.value;
         let found = if length > positions {
@@ -121,17 +122,10 @@ fn next_token_models() -> String {
     format!("use a model of type {}: it predicts the next token", names.join(", "))
 }
 
-/// A head as tasks of a kind need it; how many classes there are changes nothing here.
-fn head(kind: TaskKind) -> Head {
-    match kind {
-        TaskKind::Classification => Head::Classifier { labels: 2 },
-        TaskKind::LanguageModelling | TaskKind::QuestionAnswering => Head::LanguageModel,
-    }
-}
-
 /// What a method needs of its model.
 fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, ModelSpec>, report: &mut Report) {
-    let kind = raw.tasks.first().map_or(TaskKind::Classification, |task| task.kind);
+    // How many classes there are changes nothing here.
+    let head = raw.tasks.first().map_or(Head::Classifier { labels: 0 }, |task| task.kind.head());
     let mut seen = HashSet::new();
     let mut known = HashMap::new();
     for point in points {
@@ -153,7 +147,7 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
         }
         if let (MethodKind::Lora, Some(spec)) = (method, models.get(model.value)) {
             let known = known.entry(model.value);
-            let known = known.or_insert_with(|| Nameable::of(&spec.architecture, head(kind)));
+            let known = known.or_insert_with(|| Nameable::of(&spec.architecture, head));
             named_exist(point, known, model.value, report);
         }
     }

@@ -4,7 +4,6 @@ use crate::values::Metric;
 
 use super::error::{Problem, Report};
 use super::raw::RawSweep;
-use super::raw_task::TaskKind;
 use super::words::short;
 
 /// The metric that selects, where it is another one than the tasks' own; `None` also where an error
@@ -12,11 +11,7 @@ use super::words::short;
 pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
     let at = raw.select.as_ref()?;
     let kind = raw.tasks.first()?.kind;
-    let known = match kind {
-        TaskKind::Classification => Metric::CLASSIFICATION,
-        TaskKind::LanguageModelling => Metric::LANGUAGE_MODELLING,
-        TaskKind::QuestionAnswering => Metric::QUESTION_ANSWERING,
-    };
+    let known = kind.metrics();
     if let Some(metric) = known.iter().copied().find(|metric| metric.name() == at.value) {
         return (Some(&metric) != known.first()).then_some(metric);
     }
@@ -36,16 +31,5 @@ fn meant(name: &str, known: &[Metric]) -> Option<Metric> {
     let plain = plain.to_lowercase();
     let plain =
         ["eval", "validation", "val"].iter().find_map(|word| plain.strip_prefix(word)).unwrap_or(&plain);
-    let candidates: &[Metric] = match plain {
-        "f1" | "f1macro" | "macrof1" | "f1score" => &[Metric::MacroF1, Metric::F1],
-        "precision" | "precisionmacro" | "macroprecision" => &[Metric::MacroPrecision],
-        "recall" | "recallmacro" | "macrorecall" | "balancedaccuracy" | "uar" => &[Metric::MacroRecall],
-        "acc" | "accuracy" => &[Metric::Accuracy],
-        "ppl" | "perplexity" => &[Metric::Perplexity],
-        "bits" | "bpt" | "bitspertoken" => &[Metric::BitsPerToken],
-        "em" | "exact" | "exactmatch" => &[Metric::ExactMatch],
-        "loss" | "nll" | "crossentropy" => &[Metric::Loss],
-        _ => &[],
-    };
-    candidates.iter().copied().find(|metric| known.contains(metric))
+    known.iter().copied().find(|metric| metric.is_called(plain))
 }

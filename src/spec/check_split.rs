@@ -2,12 +2,12 @@
 //! the same way for every task. Pure.
 
 use crate::data::{card, sample};
-use crate::tasks::{TextLayout, held_out_rows};
+use crate::tasks::held_out_rows;
 use crate::values::Splitting;
 
 use super::error::{Problem, Report};
 use super::raw::{RawKFold, RawSplit, RawSweep};
-use super::raw_task::{RawTask, TaskKind};
+use super::raw_task::RawTask;
 use super::source::{At, Place};
 use super::survey::{Survey, TaskFacts};
 
@@ -70,12 +70,11 @@ impl<'a> Drawn<'a> {
     fn new(task: &'a RawTask, facts: &'a TaskFacts) -> Option<Self> {
         let train = facts.train.as_ref()?.found.as_ref().ok()?;
         let wanted = task.rows.as_ref().map(|at| at.value);
-        let blocks = task.layout == TextLayout::Blocks;
-        if task.kind == TaskKind::LanguageModelling && blocks {
+        if task.objective(&[], &facts.names).is_some_and(|objective| objective.joins_rows()) {
             // Blocks are divided, not rows, and how many there will be is not known yet.
             return None;
         }
-        if task.kind != TaskKind::Classification {
+        if !task.has_classes() {
             let all = wanted.map_or(train.rows, |rows| rows.min(train.rows));
             return Some(Self { task, rows: all - held_out(task, all), sizes: Vec::new() });
         }
@@ -128,7 +127,7 @@ fn held_out(task: &RawTask, rows: usize) -> usize {
 
 /// Whether folds or shares have the classes in proportion: where there are any, unless the sweep says no.
 fn stratified(asked: Option<&At<bool>>, raw: &RawSweep, report: &mut Report) -> bool {
-    let classes = raw.tasks.iter().all(|task| task.kind == TaskKind::Classification);
+    let classes = raw.tasks.iter().all(RawTask::has_classes);
     if let (Some(At { value: true, place }), false) = (asked, classes) {
         report.warn(*place, "`stratified` has no effect: there are no classes".to_owned());
     }

@@ -1,16 +1,13 @@
 //! Owns the judgement of tasks: files, columns, and what each kind of task needs. Pure.
 
 use crate::data::{sample, sources};
-use crate::tasks::{
-    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task, held_out_rows,
-};
+use crate::tasks::{DataFile, KeyFault, Objective, Task, TaskKey, held_out_rows};
 
 use super::check_labels;
 use super::check_split;
 use super::error::{Problem, Report};
-use super::keys;
 use super::raw::RawSweep;
-use super::raw_task::{RawTask, TaskKind};
+use super::raw_task::RawTask;
 use super::read::missing;
 use super::source::At;
 use super::survey::{DataFacts, Survey, TaskFacts};
@@ -26,7 +23,7 @@ pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Vec
 /// Trials of different kinds have no score in common, so nothing could be compared.
 fn one_kind(tasks: &[RawTask], report: &mut Report) {
     let Some((first, others)) = tasks.split_first() else { return };
-    for other in others.iter().filter(|other| other.kind != first.kind) {
+    for other in others.iter().filter(|other| other.kind.name() != first.kind.name()) {
         let [(a, x), (b, y)] = [first, other].map(|task| (&task.name.value, task.kind.name()));
         let message = format!("task `{b}` is of kind `{y}`, and task `{a}` of kind `{x}`");
         let error = report.error(other.name.place, Problem::MixedTasks(message));
@@ -41,7 +38,7 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
     let test = file(raw.test.as_ref(), facts.test.as_ref(), report);
     columns(raw, &[train, validation, test], report);
     kind_needs(raw, report);
-    if raw.kind == TaskKind::Classification {
+    if raw.has_classes() {
         check_labels::check(raw, facts, train, report);
         for other in [validation, test].into_iter().flatten() {
             check_labels::unseen(train, other, report);
@@ -81,49 +78,29 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
 }
 
 fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> Option<Objective> {
-    let all = |at: &Option<At<Vec<At<String>>>>| at.as_ref().map(|at| texts(&at.value)).unwrap_or_default();
-    Some(match raw.kind {
-        TaskKind::Classification => Objective::Classification(Classification {
-            text: all(&raw.text),
-            pair: all(&raw.pair),
-            label: raw.label.as_ref()?.value.clone(),
-            labels: train?.survey.label_names.clone(),
-            label_map: facts.names.map.clone(),
-            dropped_labels: facts.names.dropped.clone(),
-        }),
-        TaskKind::LanguageModelling => {
-            Objective::LanguageModelling(LanguageModelling { text: all(&raw.text), layout: raw.layout })
-        }
-        TaskKind::QuestionAnswering => Objective::QuestionAnswering(QuestionAnswering {
-            template: raw.template.as_ref().map_or(keys::TEMPLATE, |at| at.value.as_str()).to_owned(),
-            max_new_tokens: raw.max_new_tokens,
-            unanswerable: raw.unanswerable.clone(),
-        }),
-    })
+    let said = |key: &TaskKey| !key.required || raw.places.contains_key(key.name);
+    let labels = if raw.has_classes() { train?.survey.label_names.as_slice() } else { &[] };
+    raw.objective(labels, &facts.names).filter(|_| raw.kind.keys().iter().all(said))
 }
 
 /// What the table of keys cannot say about a kind.
 fn kind_needs(raw: &RawTask, report: &mut Report) {
-    if let (Some(place), true) = (raw.min_label_rows, raw.kind != TaskKind::Classification) {
+    if let (Some(place), false) = (raw.min_label_rows, raw.has_classes()) {
         let whose = format!("tasks of kind `{}`", raw.kind.name());
         let problem = Problem::InapplicableKey { key: "min_label_rows", whose };
         report.error(place, problem).hint("remove it: there are no classes");
     }
-    match raw.kind {
-        TaskKind::Classification if raw.text.is_none() => {
-            missing("text", &raw.title, raw.place, report)
-                .hint("columns that make up the text, joined by a space");
+    for fault in raw.kind.faults(&raw.given) {
+        match fault {
+            KeyFault::Missing { key, hint } => {
+                missing(key, &raw.title, raw.place, report).hint(hint);
+            }
+            KeyFault::Value { key, found, allowed } => {
+                let place = raw.places.get(key).copied().unwrap_or(raw.place);
+                let problem = Problem::BadValue { key: format!("`{key}`"), found };
+                report.error(place, problem).allowed(allowed);
+            }
         }
-        TaskKind::LanguageModelling if raw.lacks_text() => {
-            missing("text", &raw.title, raw.place, report)
-                .hint("columns that make up the text; only plain text files have none");
-        }
-        TaskKind::Classification | TaskKind::LanguageModelling | TaskKind::QuestionAnswering => {}
-    }
-    let Some(template) = &raw.template else { return };
-    for part in ["{context}", "{question}"].into_iter().filter(|part| !template.value.contains(part)) {
-        let problem = Problem::BadValue { key: "`template`".to_owned(), found: format!("without `{part}`") };
-        report.error(template.place, problem).allowed("a text with `{context}` and `{question}` in it");
     }
 }
 
@@ -158,10 +135,6 @@ fn data_file(file: Surveyed<'_>) -> DataFile {
         rows_read: Some(file.survey.rows_read),
         text_bytes: file.survey.text_bytes,
     }
-}
-
-fn texts(all: &[At<String>]) -> Vec<String> {
-    all.iter().map(|at| at.value.clone()).collect()
 }
 
 /// How many test rows are held out of the training file, where that is not what their share says:

@@ -1,9 +1,12 @@
 //! Owns the table of keys, with `keys_grid`: every name that a sweep file may contain, what its value may be, and what
-//! it means. The reader and the JSON Schema are both made from it. Reads nothing.
+//! it means. The reader and the JSON Schema are both made from it; the keys of a kind of task stand in its
+//! own file. Reads nothing.
+
+use std::sync::LazyLock;
 
 use super::keys_grid;
 use crate::families;
-use crate::tasks::FileFormat;
+use crate::tasks::{self, FileFormat, KeyValue, TaskKey, TaskKind};
 use crate::values::domain::MANY;
 use crate::values::{Axis, Domain, Range};
 
@@ -30,6 +33,8 @@ pub(super) struct Chooser {
     pub(super) default: Option<&'static str>,
     /// What its values belong to, in messages.
     pub(super) noun: &'static str,
+    /// The key itself and those that hang on it, where another table has them.
+    pub(super) keys: Option<&'static LazyLock<Vec<Key>>>,
 }
 
 /// A key of a mapping.
@@ -79,7 +84,11 @@ impl Section {
 
     /// Every key of the section.
     pub(super) fn keys(&self) -> impl Iterator<Item = &'static Key> + use<> {
-        self.groups.iter().flat_map(|group| group.iter())
+        let chosen = self.chooser.and_then(|chooser| chooser.keys);
+        self.groups
+            .iter()
+            .flat_map(|group| group.iter())
+            .chain(chosen.into_iter().flat_map(|keys| keys.iter()))
     }
 }
 
@@ -145,7 +154,7 @@ pub(super) static SWEEP: Section = Section {
         key(
             "select",
             TEXT,
-            "Metric that selects, for example macro_f1 (default: accuracy; loss for language models, f1 for answers)",
+            "Metric that selects, for example macro_f1 (default: that of the kind of task, as accuracy, loss or f1)",
         ),
         key(
             "devices",
@@ -162,27 +171,20 @@ pub(super) static SWEEP: Section = Section {
     chooser: None,
 };
 
-/// The kinds of tasks.
-pub(super) const CLASSIFICATION: &str = "classification";
-pub(super) const LANGUAGE_MODELLING: &str = "language_modelling";
-pub(super) const QUESTION_ANSWERING: &str = "question_answering";
-/// The prompt of question answering where the sweep does not say.
-pub(super) const TEMPLATE: &str = "Context: {context}\nQuestion: {question}\nAnswer:";
-
 static TASK: Section = Section {
     name: "task",
     doc: "What to learn from which data. Paths are relative to the sweep file",
-    groups: &[TASK_DATA, TASK_KINDS, TASK_DRAWS],
+    groups: &[TASK_DATA, TASK_DRAWS],
     lists: false,
-    chooser: Some(Chooser { key: "kind", default: Some(CLASSIFICATION), noun: "tasks of kind" }),
+    chooser: Some(Chooser {
+        key: KIND,
+        default: Some(tasks::DEFAULT_KIND),
+        noun: "tasks of kind",
+        keys: Some(&TASK_KINDS),
+    }),
 };
 
 const TASK_DATA: &[Key] = &[
-    key(
-        "kind",
-        choice(&[CLASSIFICATION, LANGUAGE_MODELLING, QUESTION_ANSWERING]),
-        "Kind of task (default: classification)",
-    ),
     required(
         "train",
         TEXT,
@@ -211,44 +213,42 @@ const TASK_DATA: &[Key] = &[
     ),
 ];
 
-const TASK_KINDS: &[Key] = &[
-    of(
-        &[CLASSIFICATION, LANGUAGE_MODELLING],
-        key("text", TEXTS, "Columns that make up the text, joined by a space"),
-    ),
-    of(&[CLASSIFICATION], key("pair", TEXTS, "Columns that make up the second text of a pair")),
-    of(&[CLASSIFICATION], required("label", TEXT, "Column with the label")),
-    of(
-        &[CLASSIFICATION],
-        key(
-            "labels",
-            Kind::Labels,
-            "Class names: {value: name} renames and merges, {value: drop} leaves rows out (\"\" is a missing label); \
-             a list names 0, 1, 2 … in order",
-        ),
-    ),
-    of(
-        &[LANGUAGE_MODELLING],
-        key(
-            "layout",
-            choice(&["blocks", "documents"]),
-            "Rows joined and cut into blocks of max_length, or each row on its own (default: blocks)",
-        ),
-    ),
-    of(&[QUESTION_ANSWERING], key("template", TEXT, "Prompt, with {context} and {question} in it")),
-    of(
-        &[QUESTION_ANSWERING],
-        key(
-            "unanswerable",
-            TEXT,
-            "Questions without an answer: drop leaves them out, any other text is their answer (default: an error)",
-        ),
-    ),
-    of(
-        &[QUESTION_ANSWERING],
-        key("max_new_tokens", count(1, MANY), "Longest generated answer in tokens (default: 32)"),
-    ),
-];
+/// The key that says of what kind a task is.
+pub(super) const KIND: &str = "kind";
+
+/// The kind of a task, and the keys that kinds have of their own, each once.
+static TASK_KINDS: LazyLock<Vec<Key>> = LazyLock::new(|| {
+    let mut names: Vec<&TaskKey> = Vec::new();
+    for own in tasks::KINDS.iter().flat_map(|kind| kind.keys()) {
+        if names.iter().all(|known| known.name != own.name) {
+            names.push(own);
+        }
+    }
+    let kinds: Vec<&str> = tasks::KINDS.iter().map(|kind| kind.name()).collect();
+    let kind = key(KIND, choice(kinds.leak()), "Kind of task (default: classification)");
+    std::iter::once(kind).chain(names.into_iter().map(of_kinds)).collect()
+});
+
+/// A key, with the kinds that have it. Where they mean different things by it, its text says so.
+fn of_kinds(first: &TaskKey) -> Key {
+    let own = |kind: &&dyn TaskKind| kind.keys().iter().find(|key| key.name == first.name);
+    let kinds: Vec<&&dyn TaskKind> = tasks::KINDS.iter().filter(|kind| own(kind).is_some()).collect();
+    let mut doc = first.doc.to_owned();
+    for kind in &kinds {
+        if let Some(other) = own(kind).filter(|own| own.doc != first.doc) {
+            doc.push_str(&format!("; {}: {}", kind.name(), other.doc.to_lowercase()));
+        }
+    }
+    let value = match first.value {
+        KeyValue::Text => TEXT,
+        KeyValue::Texts => TEXTS,
+        KeyValue::Choice(words) => choice(words),
+        KeyValue::Count => count(1, MANY),
+        KeyValue::Labels => Kind::Labels,
+    };
+    let only: Vec<&'static str> = kinds.iter().map(|kind| kind.name()).collect();
+    Key { required: first.required, ..of(only.leak(), key(first.name, value, doc.leak())) }
+}
 
 const TASK_DRAWS: &[Key] = &[
     key("cleaning", Kind::Section(&CLEANING), "What is done to texts, and which rows are left out"),
@@ -328,7 +328,7 @@ static MODEL: Section = Section {
         key("seed", SEED, "Seed of random weights that serve as an untrained base (default: 42)"),
     ]],
     lists: false,
-    chooser: Some(Chooser { key: "architecture", default: None, noun: "models of architecture" }),
+    chooser: Some(Chooser { key: "architecture", default: None, noun: "models of architecture", keys: None }),
 };
 
 static KFOLD: Section = Section {

@@ -49,7 +49,7 @@ pub use error::{Problem, SpecError, SpecErrors};
 pub use overrides::Overrides;
 pub use schema::schema;
 pub use source::Spot;
-pub use starter::{Starter, StarterKind};
+pub use starter::Starter;
 
 use crate::hub::{Hub, Progress};
 use crate::sweep::SweepSpec;

@@ -1,21 +1,15 @@
 //! Owns the mirror of `task` and `tasks`: every value with its place. Judges no value against another.
 
-use crate::tasks::{Cleaning, FileFormat, Reading, TextLayout, Unanswerable};
+use std::collections::BTreeMap;
+
+use crate::tasks::{self, Classes, Cleaning, FileFormat, Given, KeyValue, Objective, Reading, TaskKind};
 
 use super::error::Report;
 use super::keys::{self, Kind};
-use super::label_names;
+use super::label_names::Names;
 use super::read::{self, Fields};
 use super::source::{At, Place};
 use super::value::{Labels, Value};
-
-/// What kind of task.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TaskKind {
-    Classification,
-    LanguageModelling,
-    QuestionAnswering,
-}
 
 /// A task.
 #[derive(Debug)]
@@ -28,7 +22,12 @@ pub(super) struct RawTask {
     pub(super) title: String,
     /// The path to it for `--set`.
     pub(super) path: String,
-    pub(super) kind: TaskKind,
+    /// Of what kind it is.
+    pub(super) kind: &'static dyn TaskKind,
+    /// What is said under the kind's own keys.
+    pub(super) given: Given,
+    /// Where the values of the kind's own keys stand.
+    pub(super) places: BTreeMap<&'static str, Place>,
     pub(super) train: Option<At<String>>,
     pub(super) validation: Option<At<String>>,
     pub(super) test: Option<At<String>>,
@@ -39,10 +38,6 @@ pub(super) struct RawTask {
     pub(super) pair: Option<At<Vec<At<String>>>>,
     pub(super) label: Option<At<String>>,
     pub(super) labels: Option<At<Labels>>,
-    pub(super) layout: TextLayout,
-    pub(super) template: Option<At<String>>,
-    pub(super) max_new_tokens: usize,
-    pub(super) unanswerable: Option<Unanswerable>,
     pub(super) cleaning: Cleaning,
     /// Where `cleaning.min_label_rows` stands.
     pub(super) min_label_rows: Option<Place>,
@@ -52,42 +47,22 @@ pub(super) struct RawTask {
     pub(super) sample_seed: u64,
 }
 
-impl TaskKind {
-    /// The word in the sweep file.
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Self::Classification => keys::CLASSIFICATION,
-            Self::LanguageModelling => keys::LANGUAGE_MODELLING,
-            Self::QuestionAnswering => keys::QUESTION_ANSWERING,
-        }
-    }
-
-    /// The kind of that name; classification, the default, where it is another.
-    fn from_name(name: &str) -> Self {
-        [Self::LanguageModelling, Self::QuestionAnswering]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-            .unwrap_or(Self::Classification)
-    }
-}
-
 impl RawTask {
     /// The longest sequence that it asks for, in tokens.
     pub(super) fn length(&self) -> usize {
         self.max_length.as_ref().map_or(crate::tasks::Task::DEFAULT_MAX_LENGTH, |at| at.value)
     }
 
-    /// Whether it names no text and has a file that is not plain text, which alone has no columns.
-    pub(super) fn lacks_text(&self) -> bool {
-        if let Some(format) = self.reading.format {
-            return self.text.is_none() && format != FileFormat::Text;
-        }
-        let plain = |name: &At<String>| {
-            let name = name.value.to_lowercase();
-            [".txt", ".txt.gz", ".txt.zst"].iter().any(|ending| name.ends_with(ending))
-        };
-        let files = [&self.train, &self.validation, &self.test];
-        self.text.is_none() && !files.into_iter().flatten().all(plain)
+    /// What it learns as far as the sweep file says, with these names of its classes; `None` where too
+    /// little is said for any row to be read.
+    pub(super) fn objective(&self, labels: &[String], names: &Names) -> Option<Objective> {
+        let Names { map, dropped, .. } = names.clone();
+        self.kind.objective(&self.given, Classes { labels: labels.to_vec(), map, dropped })
+    }
+
+    /// Whether its rows have classes.
+    pub(super) fn has_classes(&self) -> bool {
+        self.kind.fields().has_classes()
     }
 
     /// Names for the columns, where the files have none.
@@ -125,31 +100,32 @@ pub(super) fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
 
 fn task(name: At<String>, path: String, title: String, fields: &Fields<'_>, report: &mut Report) -> RawTask {
     let texts = |key: &str| fields.take(key, Value::into_texts);
-    let word = |key: &str| fields.text(key).map(|at| at.value).unwrap_or_default();
     let (cleaning, min_label_rows) = cleaning(fields, report);
+    let named = fields.text(keys::KIND).and_then(|at| tasks::kind(&at.value));
+    let kind = named.or_else(|| tasks::kind(tasks::DEFAULT_KIND)).unwrap_or(tasks::KINDS[0]);
+    let [train, validation, test] = ["train", "validation", "test"].map(|key| fields.text(key));
+    let reading = reading(fields);
+    let plain = [&train, &validation, &test].into_iter().flatten().all(|name| is_plain(&name.value));
+    let (mut given, places) = given(kind, fields);
+    given.plain_text = reading.format.map_or(plain, |format| format == FileFormat::Text);
     RawTask {
         name,
         place: fields.place,
         title,
         path,
-        kind: TaskKind::from_name(&word("kind")),
-        train: fields.text("train"),
-        validation: fields.text("validation"),
-        test: fields.text("test"),
+        kind,
+        given,
+        places,
+        train,
+        validation,
+        test,
         test_fraction: fields.number("test_fraction"),
         columns: texts("columns"),
-        reading: reading(fields),
+        reading,
         text: texts("text"),
         pair: texts("pair"),
         label: fields.text("label"),
         labels: fields.take("labels", Value::into_labels),
-        layout: if word("layout") == "documents" { TextLayout::Documents } else { TextLayout::Blocks },
-        template: fields.text("template"),
-        max_new_tokens: fields.size("max_new_tokens").map_or(32, |at| at.value),
-        unanswerable: fields.text("unanswerable").map(|at| match at.value.as_str() {
-            label_names::DROP => Unanswerable::Drop,
-            _ => Unanswerable::Answer(at.value),
-        }),
         cleaning,
         min_label_rows,
         max_length: fields.size("max_length"),
@@ -157,6 +133,42 @@ fn task(name: At<String>, path: String, title: String, fields: &Fields<'_>, repo
         test_rows: fields.size("test_rows"),
         sample_seed: fields.seed("sample_seed"),
     }
+}
+
+/// What is said under a kind's own keys, and where.
+fn given(kind: &'static dyn TaskKind, fields: &Fields<'_>) -> (Given, BTreeMap<&'static str, Place>) {
+    let (mut given, mut places) = (Given::default(), BTreeMap::new());
+    for key in kind.keys() {
+        match key.value {
+            KeyValue::Text | KeyValue::Choice(_) => {
+                if let Some(At { value, place }) = fields.text(key.name) {
+                    given.say(key.name, value);
+                    places.insert(key.name, place);
+                }
+            }
+            KeyValue::Texts => {
+                if let Some(At { value, place }) = fields.take(key.name, Value::into_texts) {
+                    value.into_iter().for_each(|at| given.say(key.name, at.value));
+                    places.insert(key.name, place);
+                }
+            }
+            KeyValue::Count => {
+                if let Some(At { value, place }) = fields.size(key.name) {
+                    given.count(key.name, value);
+                    places.insert(key.name, place);
+                }
+            }
+            // What names make of the classes is known once the files were looked at.
+            KeyValue::Labels => {}
+        }
+    }
+    (given, places)
+}
+
+/// Whether a file's name says that it is plain text, which alone has no columns.
+fn is_plain(name: &str) -> bool {
+    let name = name.to_lowercase();
+    [".txt", ".txt.gz", ".txt.zst"].iter().any(|ending| name.ends_with(ending))
 }
 
 /// How the files are read where their names and bytes do not say.

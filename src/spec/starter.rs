@@ -7,25 +7,14 @@ mod settings;
 
 use std::path::Path;
 
-use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
+use crate::data::sources::{self, SourceError, SurveyRequest};
+use crate::tasks::{Fields, QuestionAnswering, TaskKind};
 use crate::values::quantity;
 
 use self::columns::{Column, Guess};
 use self::lines::{decoder_grid, division, encoder_grid, label_lines, line, listed, others, training};
 use self::settings::{Model, Settings};
-use super::keys;
 use super::tree::{self, Content};
-
-/// What a starter sweep is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StarterKind {
-    /// A label for each text.
-    Classification,
-    /// The next token of running text.
-    LanguageModelling,
-    /// Answers to questions about texts.
-    QuestionAnswering,
-}
 
 /// What a starter sweep is made from.
 #[derive(Clone, Copy, Debug)]
@@ -38,8 +27,8 @@ pub struct Starter<'a> {
     pub model: &'a Path,
     /// The model's folder, where it is on this machine: its tokenizer measures the texts.
     pub model_folder: Option<&'a Path>,
-    /// The task.
-    pub kind: StarterKind,
+    /// The kind of task.
+    pub kind: &'static dyn TaskKind,
 }
 
 /// The parts of a starter that depend on the kind of task.
@@ -59,7 +48,8 @@ impl Starter<'_> {
     pub const TO_CHANGE: &'static str = "CHANGE_ME";
 
     /// A commented sweep. The label of a classification is guessed from the columns' names and from how
-    /// few values they have, the text from how many words.
+    /// few values they have, the number of a regression from their names and values, the text from how many
+    /// words.
     ///
     /// # Errors
     /// Where the data file cannot be read.
@@ -68,10 +58,10 @@ impl Starter<'_> {
         let model = Model::read(self.model_folder);
         let stem = self.data.file_stem().map(|stem| plain(&stem.to_string_lossy()));
         let data = quote(&self.data_in_sweep.to_string_lossy());
-        let parts = match self.kind {
-            StarterKind::Classification => self.classification(&survey, &model),
-            StarterKind::LanguageModelling => self.language_modelling(&survey, &model),
-            StarterKind::QuestionAnswering => Self::question_answering(&survey),
+        let parts = match self.kind.fields() {
+            Fields::Texts { .. } => self.texts(&survey, &model),
+            Fields::Documents { .. } => self.documents(&survey, &model),
+            Fields::Questions { .. } => Self::questions(&survey),
         };
         Ok(format!(
             "\
@@ -110,21 +100,18 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
     }
 
     fn survey(&self) -> Result<sources::Survey, SourceError> {
-        match self.kind {
-            StarterKind::QuestionAnswering => {
-                let fields = Fields::Questions { unanswerable: None };
-                sources::survey(&SurveyRequest::as_it_is(self.data, fields))
-            }
-            StarterKind::Classification | StarterKind::LanguageModelling => look(self.data),
+        match self.kind.fields() {
+            fields @ Fields::Questions { .. } => sources::survey(&SurveyRequest::as_it_is(self.data, fields)),
+            Fields::Texts { .. } | Fields::Documents { .. } => look(self.data),
         }
     }
 
-    fn classification(&self, survey: &sources::Survey, model: &Model) -> Parts {
+    fn texts(&self, survey: &sources::Survey, model: &Model) -> Parts {
         let header = columns::without_header(self.data, &survey.columns);
         let names = header.as_ref().unwrap_or(&survey.columns);
         let rows = survey.rows + usize::from(header.is_some());
         let columns = columns::look(self.data, &survey.columns, names);
-        let mut guess = Guess::labelled(&columns);
+        let mut guess = Guess::labelled(&columns, self.kind.fields().has_numbers());
         if !model.takes_pairs() {
             guess.text.extend(guess.pair.take());
         }
@@ -160,7 +147,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             &format!("tokens; 95 % of the rows have up to {by}{p95}"),
         );
         let settings =
-            Settings::classification(rows, guess.label.as_ref().map_or(0, Column::smallest), max_length);
+            Settings::classification(rows, guess.label.as_ref().map_or(0, Column::fewest), max_length);
         match settings.rows {
             Some(drawn) => {
                 let what = format!(
@@ -177,7 +164,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         Parts { rows, columns, task, settings, grid: encoder_grid(model) }
     }
 
-    fn language_modelling(&self, survey: &sources::Survey, model: &Model) -> Parts {
+    fn documents(&self, survey: &sources::Survey, model: &Model) -> Parts {
         const BLOCK: usize = 256;
         let columns = columns::look(self.data, &survey.columns, &survey.columns);
         let guess = Guess::text_alone(&columns);
@@ -209,10 +196,10 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         }
     }
 
-    fn question_answering(survey: &sources::Survey) -> Parts {
+    fn questions(survey: &sources::Survey) -> Parts {
         let mut task =
             String::from("  # test: test.json     # evaluated once per trial, never used to select\n");
-        let template = serde_json::Value::from(keys::TEMPLATE);
+        let template = serde_json::Value::from(QuestionAnswering::TEMPLATE);
         line(&mut task, &format!("template: {template}"), "");
         line(&mut task, "max_new_tokens: 32", "longest answer");
         line(&mut task, "max_length: 384", "tokens");
@@ -226,17 +213,6 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         }
         let grid = decoder_grid(&Model::default());
         Parts { rows: survey.rows, columns: survey.columns.clone(), task, settings, grid }
-    }
-}
-
-impl StarterKind {
-    /// The word in the sweep file.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Classification => keys::CLASSIFICATION,
-            Self::LanguageModelling => keys::LANGUAGE_MODELLING,
-            Self::QuestionAnswering => keys::QUESTION_ANSWERING,
-        }
     }
 }
 

@@ -5,14 +5,14 @@
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use crate::data::sources::{self, Fields, SourceError, SurveyRequest};
+use crate::data::sources::{self, SourceError, SurveyRequest};
 use crate::hub::{Files, HubError, Reference, Snapshot};
-use crate::tasks::Cleaning;
+use crate::tasks::{Cleaning, Fields, Target};
 
 use super::label_names::{self, Names};
 use super::point::Point;
 use super::raw::RawSweep;
-use super::raw_task::{RawTask, TaskKind};
+use super::raw_task::RawTask;
 use super::source::At;
 use super::survey_models::{self, ModelFacts};
 use super::{Downloads, Purpose};
@@ -222,13 +222,9 @@ impl TaskFacts {
         let Some(label) = &task.label else { return };
         // Whether they may be missing is judged with their names.
         let missing_too = Names { dropped: [String::new()].into(), ..Names::default() };
-        let fields = Fields::Labelled {
-            text: &[],
-            pair: &[],
-            label: Some(&label.value),
-            map: &missing_too.map,
-            dropped: &missing_too.dropped,
-        };
+        let (map, dropped) = (&missing_too.map, &missing_too.dropped);
+        let target = Target::Class { column: &label.value, map, dropped };
+        let fields = Fields::Texts { text: &[], pair: &[], target };
         let columns = task.column_names();
         let request = SurveyRequest {
             columns: columns.as_deref(),
@@ -257,28 +253,13 @@ fn data(task: &RawTask, path: Result<PathBuf, Fault>, rows: Rows<'_>) -> Option<
         Ok(path) => path,
         Err(fault) => return Some(DataFacts { path: PathBuf::new(), found: Err(fault) }),
     };
-    let texts =
-        |at: &Option<At<Vec<At<String>>>>| at.iter().flat_map(|at| &at.value).map(value).collect::<Vec<_>>();
-    let (text, pair) = (texts(&task.text), texts(&task.pair));
     let columns = task.column_names();
-    let fields = match task.kind {
-        TaskKind::Classification => {
-            let label = task.label.as_ref().map(|at| at.value.as_str());
-            Fields::Labelled { text: &text, pair: &pair, label, map: &names.map, dropped: &names.dropped }
-        }
-        // What its columns are is asked for by `check`.
-        TaskKind::LanguageModelling if task.lacks_text() => return None,
-        TaskKind::LanguageModelling => Fields::Documents { text: &text, layout: task.layout },
-        TaskKind::QuestionAnswering => Fields::Questions { unanswerable: task.unanswerable.as_ref() },
-    };
+    // What is not said yet is asked for by `check`.
+    let objective = task.objective(&[], names)?;
     let (path, columns, reading) = (&path, columns.as_deref(), &task.reading);
-    let request = SurveyRequest { path, columns, reading, fields, cleaning, classes };
+    let request = SurveyRequest { path, columns, reading, fields: objective.fields(), cleaning, classes };
     let found = sources::survey(&request).map_err(|error| source_fault(&error));
     Some(DataFacts { path: path.clone(), found })
-}
-
-fn value(at: &At<String>) -> String {
-    at.value.clone()
 }
 
 fn source_fault(error: &SourceError) -> Fault {

@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use crate::data::card::{self, Look};
-use crate::data::questions::PromptError;
 use crate::data::sources::{self, LeftOut, SourceError};
 use crate::sweep::card::{Card, FileRows};
-use crate::tasks::{DataFile, Task};
+use crate::tasks::{DataFile, EncodeError, Task};
 use crate::tokenizer::Tokenizer;
 use crate::values::Part;
 
@@ -52,7 +51,7 @@ const NOTHING_TO_TRAIN_ON: &str = "the text is too short: no block of `max_lengt
 /// Why there is no card.
 enum Fault {
     Data(SourceError),
-    Tokens(PromptError),
+    Tokens(EncodeError),
 }
 
 fn note(fault: &Fault, raw: &RawTask, report: &mut Report) {

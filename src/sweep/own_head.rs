@@ -1,7 +1,9 @@
 //! Owns whether a finished classifier answers a task as it is: whose classes are whose. Pure.
 
+use std::collections::BTreeMap;
+
 use crate::families::{ModelSpec, are_unnamed};
-use crate::tasks::{Classification, Objective, Task};
+use crate::tasks::{Target, Task};
 
 /// What a model's own classifier is to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,16 +36,17 @@ impl OwnHead {
     /// The model's classifier, for this task.
     #[must_use]
     pub fn of(task: &Task, model: &ModelSpec) -> Self {
-        let (Some(own), Objective::Classification(wanted)) = (&model.parts.classes, &task.objective) else {
+        let (labels, target) = (task.objective.labels(), task.objective.fields().target());
+        let (Some(own), Target::Class { map, .. }) = (&model.parts.classes, target) else {
             return Self::Absent;
         };
-        if own.len() != wanted.labels.len() {
+        if own.len() != labels.len() {
             return Self::Other;
         }
-        let by_number = || are_unnamed(own).then(|| numbered(wanted)).flatten();
+        let by_number = || are_unnamed(own).then(|| numbered(labels, map)).flatten();
         [(By::Name, str::to_owned as fn(&str) -> String), (By::Spelling, |name| name.trim().to_lowercase())]
             .into_iter()
-            .find_map(|(by, spelled)| Some((outputs(&wanted.labels, own, spelled)?, by)))
+            .find_map(|(by, spelled)| Some((outputs(labels, own, spelled)?, by)))
             .or_else(|| Some((by_number()?, By::Number)))
             .map_or(Self::Other, |(outputs, by)| Self::Same { outputs, by })
     }
@@ -66,9 +69,9 @@ fn outputs(wanted: &[String], own: &[String], spelled: fn(&str) -> String) -> Op
 }
 
 /// Classes that are the numbers from 0 on, as the task or its file calls them.
-fn numbered(task: &Classification) -> Option<Vec<usize>> {
+fn numbered(labels: &[String], map: &BTreeMap<String, String>) -> Option<Vec<usize>> {
     let number = |name: &String| {
-        let mut values = task.label_map.iter().filter(|(_, class)| *class == name).map(|(value, _)| value);
+        let mut values = map.iter().filter(|(_, class)| *class == name).map(|(value, _)| value);
         match (values.next(), values.next()) {
             (Some(value), None) => value.parse().ok(),
             (None, _) => name.parse().ok(),
@@ -76,8 +79,8 @@ fn numbered(task: &Classification) -> Option<Vec<usize>> {
             (Some(_), Some(_)) => None,
         }
     };
-    let places: Vec<usize> = task.labels.iter().map(number).collect::<Option<_>>()?;
-    let all_known = places.iter().all(|place| *place < task.labels.len());
+    let places: Vec<usize> = labels.iter().map(number).collect::<Option<_>>()?;
+    let all_known = places.iter().all(|place| *place < labels.len());
     all_known.then_some(places).and_then(once_each)
 }
 
@@ -90,11 +93,10 @@ fn once_each(places: Vec<usize>) -> Option<Vec<usize>> {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use super::*;
     use crate::families::Parts;
     use crate::plan::example;
+    use crate::tasks::{Classification, Objective};
 
     fn own(classes: &[&str], labels: &[&str], map: &[(&str, &str)]) -> OwnHead {
         let sweep = example::sweep();

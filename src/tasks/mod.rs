@@ -1,16 +1,39 @@
-//! Owns what is to be learned from which data. Reads no file: hashes, labels and counts are facts
-//! that the survey of the data found.
+//! Owns what is to be learned from which data: tasks, and each kind of task in a file of its own behind
+//! [`TaskKind`], listed in `kinds`. Reads no file: hashes, labels and counts are facts that the survey of
+//! the data found; tokenizer, rows and tensors come in as arguments.
 
+mod classification;
+mod examples;
+mod fields;
+mod keys;
+mod kind;
+mod kinds;
+mod labelled;
+mod language_modelling;
+#[cfg(feature = "torch")]
+mod loss;
+mod purpose;
+mod question_answering;
 mod reading;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use crate::families::Head;
-use crate::values::{ContentHash, Metric};
+use crate::values::ContentHash;
 
+pub use classification::Classification;
+pub use examples::{Examples, Question, RowTarget, Targets};
+pub use fields::{Fields, Target};
+pub use keys::{Classes, Given, KeyFault, KeyValue, TaskKey};
+pub use kind::{
+    Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind, TrialTargets,
+    Words,
+};
+pub use kinds::{DEFAULT_KIND, KINDS, Objective, kind, selecting};
+pub use language_modelling::{LanguageModelling, TextLayout};
+pub use purpose::{Problem, Purpose};
+pub use question_answering::{Prompts, QuestionAnswering, Unanswerable, fill};
 pub use reading::{FileFormat, Reading};
 
 /// A checked task: every column exists, every label is known, no file is empty.
@@ -49,79 +72,6 @@ pub struct Task {
     pub sample_seed: u64,
 }
 
-/// What is learned.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum Objective {
-    /// One label per text, or per pair of texts.
-    Classification(Classification),
-    /// The next token of running text.
-    LanguageModelling(LanguageModelling),
-    /// The answer to a question about a text, generated.
-    QuestionAnswering(QuestionAnswering),
-}
-
-/// One label per text, or per pair of texts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Classification {
-    /// Columns that make up the text, joined by one space in this order.
-    pub text: Vec<String>,
-    /// Columns that make up the second text of a pair; empty for single texts.
-    pub pair: Vec<String>,
-    /// Column that holds the label.
-    pub label: String,
-    /// Class names after the map, in the order of their indices.
-    pub labels: Vec<String>,
-    /// What the file calls a class, to the class's name: renames, and merges where names repeat.
-    /// Values that are not in it keep their name.
-    pub label_map: BTreeMap<String, String>,
-    /// What the file calls the labels whose rows are left out; the empty text where a missing label
-    /// is one of them.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub dropped_labels: BTreeSet<String>,
-}
-
-/// The next token of running text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct LanguageModelling {
-    /// Columns that make up the text, joined by one space in this order; empty for plain text files.
-    pub text: Vec<String>,
-    /// How rows become sequences.
-    pub layout: TextLayout,
-}
-
-/// How the rows of a text become sequences.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TextLayout {
-    /// Rows are joined, each followed by the end-of-text token, and cut into blocks of `max_length`.
-    Blocks,
-    /// Each row is a sequence of its own, cut at `max_length`.
-    Documents,
-}
-
-/// The answer to a question about a text, generated. Loss is taken on the answer and its end alone.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct QuestionAnswering {
-    /// The prompt, with `{context}` and `{question}` in it.
-    pub template: String,
-    /// Longest generated answer, in tokens.
-    pub max_new_tokens: usize,
-    /// What becomes of questions without an answer; where absent, there may be none.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub unanswerable: Option<Unanswerable>,
-}
-
-/// What becomes of questions without an answer, as SQuAD 2.0 has them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Unanswerable {
-    /// They are left out.
-    Drop,
-    /// This text is their answer.
-    Answer(String),
-}
-
 /// What is done to texts, and which rows are left out, before anything else.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Cleaning {
@@ -154,53 +104,15 @@ pub struct DataFile {
 /// English text has about so many bytes per token of a 50,000-word byte-pair encoding; estimates only.
 const BYTES_PER_TOKEN: u64 = 4;
 
-impl Objective {
-    /// What a model needs on top of its base.
-    #[must_use]
-    pub fn head(&self) -> Head {
-        match self {
-            Self::Classification(c) => Head::Classifier { labels: c.labels.len() },
-            Self::LanguageModelling(_) | Self::QuestionAnswering(_) => Head::LanguageModel,
-        }
-    }
-
-    /// What trials are scored by, in the order of tables. The first selects where the sweep names none.
-    #[must_use]
-    pub fn metrics(&self) -> &'static [Metric] {
-        match self {
-            Self::Classification(_) => Metric::CLASSIFICATION,
-            Self::LanguageModelling(_) => Metric::LANGUAGE_MODELLING,
-            Self::QuestionAnswering(_) => Metric::QUESTION_ANSWERING,
-        }
-    }
-
-    /// The metric that selects where the sweep names none.
-    #[must_use]
-    pub fn primary(&self) -> Metric {
-        self.metrics()[0]
-    }
-
-    /// Class names; none where there are no classes.
-    #[must_use]
-    pub fn labels(&self) -> &[String] {
-        match self {
-            Self::Classification(c) => &c.labels,
-            Self::LanguageModelling(_) | Self::QuestionAnswering(_) => &[],
-        }
-    }
-}
-
 impl Task {
     /// A sweep's only task: these labels for this text, with the defaults of a sweep file.
     #[must_use]
     pub fn classification(train: DataFile, text: &str, label: &str, labels: &[&str]) -> Self {
         let objective = Objective::Classification(Classification {
             text: vec![text.to_owned()],
-            pair: Vec::new(),
             label: label.to_owned(),
             labels: labels.iter().map(ToString::to_string).collect(),
-            label_map: BTreeMap::new(),
-            dropped_labels: BTreeSet::new(),
+            ..Classification::EMPTY
         });
         Self::new(Self::ONLY, objective, train)
     }
@@ -261,15 +173,11 @@ impl Task {
     /// are joined into blocks, else the number itself.
     #[must_use]
     pub fn sequences(&self, file: &DataFile, rows: usize) -> usize {
-        match &self.objective {
-            Objective::LanguageModelling(LanguageModelling { layout: TextLayout::Blocks, .. }) => {
-                let tokens = file.text_bytes / BYTES_PER_TOKEN * rows as u64 / file.rows.max(1) as u64;
-                usize::try_from(tokens).unwrap_or(usize::MAX).div_ceil(self.max_length).max(1)
-            }
-            Objective::Classification(_)
-            | Objective::LanguageModelling(_)
-            | Objective::QuestionAnswering(_) => rows,
+        if !self.objective.joins_rows() {
+            return rows;
         }
+        let tokens = file.text_bytes / BYTES_PER_TOKEN * rows as u64 / file.rows.max(1) as u64;
+        usize::try_from(tokens).unwrap_or(usize::MAX).div_ceil(self.max_length).max(1)
     }
 
     /// Hashes of the files' bytes.

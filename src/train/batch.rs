@@ -1,12 +1,12 @@
 //! Owns the way from rows of a token store to a pack's batch. Pads to the longest row, no further.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::objective;
 use crate::data::store::PartView;
 use crate::model::params::index;
 use crate::model::{Inputs, UNSEEN, device};
-use crate::tasks::Objective;
+use crate::tasks::TaskKind;
 
 /// Inputs and labels of one forward pass.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ pub struct Batch {
 #[derive(Debug)]
 pub struct Targets {
     /// Tokens behind which the predicted ones stand, `[K, N]` into B * T, 64-bit integers; `None`
-    /// where each row has a class, so that N = B.
+    /// where each row has a target of its own, so that N = B.
     pub positions: Option<Tensor>,
-    /// Classes or token ids, `[K, N]`, 64-bit integers.
-    pub labels: Tensor,
+    /// What is to be predicted, `[K, N]`: classes or token ids in 64-bit integers, or numbers in 32 bits.
+    pub wanted: Tensor,
     /// Share of each prediction in its slot's loss, `[K, N]`; 0 for filling.
     pub weights: Tensor,
 }
@@ -35,7 +35,7 @@ pub struct Targets {
 #[derive(Clone, Copy, Debug)]
 pub struct Collator<'a> {
     /// What is to be predicted.
-    pub objective: &'a Objective,
+    pub kind: &'a dyn TaskKind,
     /// Token id that fills rows up.
     pub padding: usize,
     /// Where batches go.
@@ -66,13 +66,14 @@ impl Collator<'_> {
         let mut mask = vec![UNSEEN; size];
         for (k, (slot, _)) in slots.iter().enumerate() {
             for (b, row) in slot.iter().enumerate() {
-                let tokens = part.tokens(*row);
+                let row = part.row(*row);
+                let tokens = row.tokens;
                 let at = (k * rows + b) * width;
                 let end = at + tokens.len();
                 ids[at..end].iter_mut().zip(tokens).for_each(|(id, token)| *id = i64::from(*token));
                 mask[at..end].fill(0.0);
-                if matches!(self.objective, Objective::Classification(_)) {
-                    types[at + part.second(*row) as usize..end].fill(1);
+                if self.kind.predicted(row).is_none() {
+                    types[at + row.second as usize..end].fill(1);
                 }
             }
         }
@@ -90,27 +91,26 @@ impl Collator<'_> {
     }
 
     fn targets(&self, part: &PartView, slots: &[(&[u32], f64)], width: usize) -> Targets {
-        let predictions: Vec<Vec<[i64; 2]>> =
-            slots.iter().map(|(rows, _)| objective::predictions(self.objective, part, rows, width)).collect();
+        let predictions: Vec<Vec<(i64, f64)>> =
+            slots.iter().map(|(rows, _)| objective::predictions(self.kind, part, rows, width)).collect();
         let most = predictions.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let size = slots.len() * most;
-        let (mut positions, mut labels) = (vec![0_i64; size], vec![0_i64; size]);
+        let (mut positions, mut wanted) = (vec![0_i64; size], vec![0.0_f64; size]);
         let mut weights = vec![0.0_f64; size];
         for (k, (slot, (_, weight))) in predictions.iter().zip(slots).enumerate() {
-            for (at, [position, label]) in (k * most..).zip(slot) {
-                (positions[at], labels[at], weights[at]) = (*position, *label, *weight);
+            for (at, (position, value)) in (k * most..).zip(slot) {
+                (positions[at], wanted[at], weights[at]) = (*position, *value, *weight);
             }
         }
         let shape = [slots.len(), most].map(index);
-        let tensor = |values: &[i64]| device::send(&Tensor::from_slice(values).view(shape), self.device);
-        let weights = Tensor::from_slice(&weights).to_kind(tch::Kind::Float).view(shape);
+        let send = |values: Tensor| device::send(&values.view(shape), self.device);
+        // Whole numbers up to 2^53 are exact in 64 bits.
+        let numbers = self.kind.fields().has_numbers();
+        let kind = if numbers { Kind::Float } else { Kind::Int64 };
         Targets {
-            positions: match self.objective {
-                Objective::Classification(_) => None,
-                Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => Some(tensor(&positions)),
-            },
-            labels: tensor(&labels),
-            weights: device::send(&weights, self.device),
+            positions: self.kind.by_token().then(|| send(Tensor::from_slice(&positions))),
+            wanted: send(Tensor::from_slice(&wanted).to_kind(kind)),
+            weights: send(Tensor::from_slice(&weights).to_kind(Kind::Float)),
         }
     }
 }

@@ -4,16 +4,15 @@
 use tch::{Device, Kind, Tensor};
 
 use super::batch::{Collator, Targets};
-use super::metrics::{AnswerTally, LanguageTally, Tally};
-use super::objective::{cross_entropy, predicted, token_losses};
+use super::objective::token_losses;
 use crate::data::batches;
 use crate::data::store::PartView;
 use crate::families::ModelSpec;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
-use crate::tasks::{Objective, Task};
+use crate::tasks::{Row, Tally, Task, TaskKind};
 use crate::tokenizer::{Tokenizer, TokenizerError};
-use crate::values::{AnswerScores, ClassificationScores, LanguageScores, Scores};
+use crate::values::Scores;
 
 /// Most tokens in one evaluation batch, padding counted: enough to keep the cores busy, little
 /// enough to stay in the cache.
@@ -34,9 +33,9 @@ impl<'a> Evaluator<'a> {
     /// # Errors
     /// Where answers are generated and the tokenizer cannot be read.
     pub fn new(task: &'a Task, model: &ModelSpec, device: Device) -> Result<Self, TokenizerError> {
-        let objective = &task.objective;
-        let answering = match objective {
-            Objective::QuestionAnswering(_) => {
+        let kind: &dyn TaskKind = &*task.objective;
+        let answering = match kind.generates() {
+            Some(_) => {
                 let tokenizer = Tokenizer::load(&model.tokenizer)?;
                 let end = tokenizer.end_of_text().ok_or_else(|| TokenizerError {
                     path: model.tokenizer.clone(),
@@ -44,9 +43,9 @@ impl<'a> Evaluator<'a> {
                 })?;
                 Some((tokenizer, end))
             }
-            Objective::Classification(_) | Objective::LanguageModelling(_) => None,
+            None => None,
         };
-        let collator = Collator { objective, padding: model.architecture.padding(), device };
+        let collator = Collator { kind, padding: model.architecture.padding(), device };
         Ok(Self { collator, answering })
     }
 
@@ -67,63 +66,56 @@ impl<'a> Evaluator<'a> {
         part: &PartView,
         rows: &[u32],
     ) -> Result<Vec<Scores>, TokenizerError> {
-        Ok(match self.collator.objective {
-            Objective::Classification(of) => {
-                let scores = self.classification(models, part, rows, of.labels.len());
-                scores.into_iter().map(Scores::Classification).collect()
-            }
-            Objective::LanguageModelling(_) => {
-                self.language(models, part, rows).into_iter().map(Scores::LanguageModelling).collect()
-            }
-            Objective::QuestionAnswering(of) => {
-                let scores = self.answers(models, part, rows, of.max_new_tokens)?;
-                scores.into_iter().map(Scores::QuestionAnswering).collect()
-            }
-        })
+        let kind = self.collator.kind;
+        let mut tallies: Vec<Box<dyn Tally>> = (0..n_slots(models)).map(|_| kind.tally()).collect();
+        if let Some(longest) = kind.generates() {
+            self.generate(models, (part, rows), longest, &mut tallies)?;
+        }
+        if kind.by_token() {
+            self.tokens(models, (part, rows), &mut tallies);
+        } else {
+            self.rows(models, (part, rows), &mut tallies);
+        }
+        Ok(tallies.iter().map(|tally| tally.scores()).collect())
     }
 
-    fn classification(
-        &self,
-        models: &[&Model],
-        part: &PartView,
-        rows: &[u32],
-        classes: usize,
-    ) -> Vec<ClassificationScores> {
-        let mut tallies = vec![Tally::new(classes); n_slots(models)];
+    /// Rows that are answered one by one.
+    fn rows(&self, models: &[&Model], (part, rows): (&PartView, &[u32]), tallies: &mut [Box<dyn Tally>]) {
+        let kind = self.collator.kind;
         for rows in batches::evaluation(rows, &part.lengths(), BATCH_TOKENS) {
             let judged = self.each_model(models, part, &rows, |model, trunk, targets| {
-                let logits = model.classify(trunk, &mut Pass::evaluation());
-                let losses = cross_entropy(&logits, &targets.labels);
+                let outputs = model.classify(trunk, &mut Pass::evaluation());
+                let losses = kind.losses(&outputs, &targets.wanted);
                 let losses = losses.sum_dim_intlist([1].as_slice(), false, Kind::Double);
-                [losses, logits.argmax(-1, false).to_kind(Kind::Double)]
+                [losses, kind.answers(&outputs).to_kind(Kind::Double)]
             });
-            let of_slots = judged.iter().flat_map(|[losses, guesses]| slots(losses).zip(slots(guesses)));
-            for (tally, (losses, guesses)) in tallies.iter_mut().zip(of_slots) {
-                tally.add_loss(losses.double_value(&[]));
-                for (row, guess) in rows.iter().zip(numbers(&guesses)) {
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a class")]
-                    tally.add(part.label(*row) as usize, guess as usize);
-                }
+            let of_slots = judged.iter().flat_map(|[losses, answers]| slots(losses).zip(slots(answers)));
+            let seen: Vec<Row<'_>> = rows.iter().map(|row| part.row(*row)).collect();
+            for (tally, (losses, answers)) in tallies.iter_mut().zip(of_slots) {
+                tally.add_rows(losses.double_value(&[]), &seen, &numbers(&answers));
             }
         }
-        tallies.iter().map(Tally::scores).collect()
     }
 
-    fn language(&self, models: &[&Model], part: &PartView, rows: &[u32]) -> Vec<LanguageScores> {
-        let mut tallies = vec![LanguageTally::default(); n_slots(models)];
+    /// Rows whose tokens are predicted.
+    fn tokens(&self, models: &[&Model], (part, rows): (&PartView, &[u32]), tallies: &mut [Box<dyn Tally>]) {
+        let kind = self.collator.kind;
         for rows in batches::evaluation(rows, &part.lengths(), BATCH_TOKENS) {
-            let losses = self.each_model(models, part, &rows, token_losses);
+            let judge = |model: &Model, trunk: &Trunk<'_>, targets: &Targets| {
+                token_losses(kind, model, trunk, targets)
+            };
+            let losses = self.each_model(models, part, &rows, judge);
             for (tally, losses) in tallies.iter_mut().zip(losses.iter().flat_map(slots)) {
                 let losses = numbers(&losses);
                 let mut rest = losses.as_slice();
                 for row in &rows {
-                    let (own, behind) = rest.split_at(predicted(self.collator.objective, part, *row).len());
-                    tally.add(own);
+                    let predicted = kind.predicted(part.row(*row)).map_or(0, |tokens| tokens.len());
+                    let (own, behind) = rest.split_at(predicted);
+                    tally.add_tokens(own);
                     rest = behind;
                 }
             }
         }
-        tallies.iter().map(LanguageTally::scores).collect()
     }
 
     /// What `judge` makes of a batch for each model; what they share is computed once.
@@ -147,29 +139,31 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn answers(
+    /// Answers to questions, each at most `longest` tokens.
+    fn generate(
         &self,
         models: &[&Model],
-        part: &PartView,
-        rows: &[u32],
-        max_new: usize,
-    ) -> Result<Vec<AnswerScores>, TokenizerError> {
+        (part, rows): (&PartView, &[u32]),
+        longest: usize,
+        tallies: &mut [Box<dyn Tally>],
+    ) -> Result<(), TokenizerError> {
         let Some((tokenizer, end)) = &self.answering else { unreachable!("it is there where answers are") };
-        let prompt = |row: u32| &part.tokens(row)[..part.second(row) as usize];
-        let room = |row: u32| u32::try_from(prompt(row).len() + max_new).expect("answers are short");
+        let prompt = |row: u32| {
+            let row = part.row(row);
+            &row.tokens[..row.second as usize]
+        };
+        let room = |row: u32| u32::try_from(prompt(row).len() + longest).expect("answers are short");
         let lengths: Vec<u32> = all_rows(part).into_iter().map(room).collect();
-        let mut tallies = vec![AnswerTally::default(); n_slots(models)];
         for rows in batches::evaluation(rows, &lengths, BATCH_TOKENS) {
             let prompts: Vec<&[u32]> = rows.iter().map(|row| prompt(*row)).collect();
-            for (model, tally) in models.iter().zip(&mut tallies) {
-                for (row, ids) in rows.iter().zip(model.generate(&prompts, max_new, *end)) {
+            for (model, tally) in models.iter().zip(tallies.iter_mut()) {
+                for (row, ids) in rows.iter().zip(model.generate(&prompts, longest, *end)) {
                     let text = tokenizer.decode(&ids)?;
-                    tally.add(text.lines().next().unwrap_or_default().trim(), part.answers(*row));
+                    tally.add_text(text.lines().next().unwrap_or_default().trim(), part.row(*row));
                 }
             }
         }
-        let losses = self.language(models, part, rows);
-        Ok(tallies.iter().zip(losses).map(|(tally, language)| tally.scores(language.loss)).collect())
+        Ok(())
     }
 }
 

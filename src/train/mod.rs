@@ -10,7 +10,6 @@ pub mod batch;
 pub mod checkpoint;
 #[cfg(feature = "torch")]
 pub mod evaluate;
-pub mod metrics;
 #[cfg(feature = "torch")]
 pub mod objective;
 #[cfg(feature = "torch")]

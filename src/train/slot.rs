@@ -129,7 +129,7 @@ impl Slot {
     #[must_use]
     pub(super) fn evaluation_due(&self) -> bool {
         let step = self.state.step;
-        if self.state.latest.is_some_and(|(at, _)| at == step) || (step == 0 && !self.finished()) {
+        if self.state.latest.as_ref().is_some_and(|(at, _)| *at == step) || (step == 0 && !self.finished()) {
             return false;
         }
         let every = self.trial.configuration.training.evaluate_every;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::phrase::{self, Names};
 use crate::record::ledger::{Ledger, RunningJob};
+use crate::tasks;
 use crate::values::{Device, Event, Failure, JobKey, Metric, Progress, Scores, Trial, TrialId, What};
 
 /// What a display shows of a run.
@@ -72,11 +73,11 @@ impl Board {
     /// Keeps the best of each task: scores of different tasks say nothing about each other.
     fn compare(&mut self, trial: TrialId, scores: &Scores) {
         let task = self.trials.get(&trial).map_or("", |trial| trial.configuration.task.as_str());
-        let (metric, score) = scores.selecting(self.select);
+        let (metric, score) = tasks::selecting(scores, self.select);
         let best = self.best.get(task);
-        if best.is_none_or(|best| metric.better(score, best.scores.selecting(self.select).1)) {
+        if best.is_none_or(|best| metric.improves(score, best.scores.get(metric))) {
             let task = task.to_owned();
-            self.best.insert(task.clone(), Best { scores: *scores, trial });
+            self.best.insert(task.clone(), Best { scores: scores.clone(), trial });
             self.improved = Some(task);
         }
     }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-use crate::tasks::Task;
+use crate::tasks::{self, Task};
 use crate::values::{Configuration, JobKey, Metric, Naming, Scores, Trial, TrialResult, What};
 
 /// What the trials of a sweep are called.
@@ -42,10 +42,14 @@ impl Names {
     }
 }
 
-/// The metric that selects, the named one or the task's own, with its name: `accuracy 0.750`.
+/// The metric that selects, the named one or the task's own, with its name: `accuracy 0.750`; `no Pearson`
+/// where it is not defined.
 pub(crate) fn score(scores: &Scores, select: Option<Metric>) -> String {
-    let (metric, score) = scores.selecting(select);
-    format!("{} {score:.3}", metric.title())
+    let (metric, score) = tasks::selecting(scores, select);
+    match score {
+        Some(score) => format!("{} {score:.3}", metric.title()),
+        None => format!("no {}", metric.title()),
+    }
 }
 
 /// A number of things: `1 trial`, `2 trials`.
@@ -145,8 +149,8 @@ fn finished(result: &TrialResult, board: &Board, now: Instant) -> String {
         board.name(result.trial),
         score(&result.validation, board.select())
     );
-    if let Some(test) = &result.test {
-        let _ = write!(text, ", test {:.3}", test.selecting(board.select()).1);
+    if let Some(test) = result.test.as_ref().and_then(|test| tasks::selecting(test, board.select()).1) {
+        let _ = write!(text, ", test {test:.3}");
     }
     let _ = write!(text, ", {}", duration(Duration::from_secs_f64(result.cost.wall_s.max(0.0))));
     if let Some(left) = board.remaining(now) {

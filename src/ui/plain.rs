@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::plan::example;
     use crate::values::{
-        ClassificationScores, Cost, Device, Failure, JobKey, Placement, Progress, Scores, Trial, TrialResult,
+        Cost, Device, Failure, JobKey, Metric, Placement, Progress, Scores, Trial, TrialResult,
     };
 
     /// The second fold of an adapter and of full fine-tuning.
@@ -88,13 +88,7 @@ mod tests {
     }
 
     fn scores(accuracy: f64) -> Scores {
-        Scores::Classification(ClassificationScores {
-            loss: 0.5,
-            accuracy,
-            macro_precision: 0.5,
-            macro_recall: 0.5,
-            macro_f1: 0.5,
-        })
+        Scores::of("classification").with(Metric::Loss, 0.5).with(Metric::Accuracy, accuracy)
     }
 
     fn result(trial: &Trial, accuracy: f64) -> TrialResult {
@@ -108,6 +102,7 @@ mod tests {
             total_params: 2,
             cost: Cost { wall_s: 35.0, ..Cost::default() },
             class_rows: None,
+            baseline: None,
         }
     }
 

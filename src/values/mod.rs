@@ -8,12 +8,14 @@ mod event;
 mod failure;
 mod job_key;
 mod method;
+mod metric;
 mod naming;
 mod outcome;
 mod part;
 mod place;
 mod precision;
 pub mod quantity;
+mod scores;
 mod setting;
 pub mod shell;
 pub mod stream;
@@ -27,14 +29,13 @@ pub use event::{Event, Progress, Reader, Typed, What};
 pub use failure::Failure;
 pub use job_key::{JobKey, NoJobKey};
 pub use method::{Lora, Method, MethodKind};
+pub use metric::{Digits, Direction, Metric, MetricRow, Unit};
 pub use naming::{Naming, method_name};
-pub use outcome::{
-    AnswerScores, ClassRows, ClassificationScores, Cost, EMA_DECAY, LanguageScores, Metric, MetricLine,
-    Scores, TrialResult,
-};
+pub use outcome::{ClassRows, Cost, EMA_DECAY, MetricLine, Reference, TrialResult};
 pub use part::Part;
 pub use place::{Device, Placement};
 pub use precision::Precision;
+pub use scores::{Count, Scores};
 pub use setting::Setting;
 pub use training::{Keep, Schedule, Training};
 pub use trial::{Configuration, ConfigurationId, Splitting, Trial, TrialId};

@@ -48,6 +48,29 @@ pub fn mib(mib: f64) -> String {
     if mib >= 1_024.0 { format!("{:.1} GiB", mib / 1_024.0) } else { format!("{:.0} MiB", mib.ceil()) }
 }
 
+/// Names in a row: in quotes where a comma within one would be taken for the end of it.
+#[must_use]
+pub fn listed(names: &[String]) -> String {
+    if names.iter().any(|name| name.contains(',')) {
+        names.iter().map(|name| format!("“{name}”")).collect::<Vec<_>>().join(", ")
+    } else {
+        names.join(", ")
+    }
+}
+
+/// A number with so many significant digits: `3.142`, `0.002500`, `1.250e-7`; whole where it is larger
+/// than they reach.
+#[must_use]
+pub fn significant(value: f64, digits: usize) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "powers of ten are small")]
+    let power = value.abs().log10().floor() as i32;
+    let decimals = usize::try_from(i32::try_from(digits).unwrap_or(4) - 1 - power).unwrap_or(0);
+    if (-4..15).contains(&power) { format!("{value:.decimals$}") } else { format!("{value:.*e}", digits - 1) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

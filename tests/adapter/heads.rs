@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 
 use lorasweep::adapter::AdapterError;
 use lorasweep::adapter::import::{Request, import};
-use lorasweep::adapter::manifest::{Problem, Purpose};
 use lorasweep::adapter::model::Loaded;
 use lorasweep::adapter::predict::{Answer, AnswerKind, Question, predict};
 use lorasweep::error::AppError;
+use lorasweep::tasks::{Problem, Purpose};
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};

@@ -124,10 +124,10 @@ fn class_names_come_from_the_command_the_export_or_the_base() {
         import(&Request { adapter, base: &base, out: &out, labels, problem: None, layers: None })?;
         Ok::<_, lorasweep::adapter::AdapterError>(Loaded::of_adapter(&out, None).unwrap().manifest.purpose)
     };
-    let named = |names: [&str; 3]| lorasweep::adapter::manifest::Purpose::Classification {
+    let named = |names: [&str; 3]| lorasweep::tasks::Purpose::Classification {
         labels: names.map(str::to_owned).to_vec(),
         pairs: false,
-        problem: lorasweep::adapter::manifest::Problem::SingleLabel,
+        problem: lorasweep::tasks::Problem::SingleLabel,
     };
     assert_eq!(label(&bare, Some(&given), "1").unwrap(), named(["a", "b", "c"]));
     assert_eq!(label(&exported, None, "2").unwrap(), named(crate::support::LABELS));

@@ -19,8 +19,8 @@ use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, LanguageModelling, Objective, Task, TextLayout};
 use lorasweep::train::checkpoint::{self, State, Window};
 use lorasweep::values::{
-    ClassificationScores, Configuration, ContentHash, Cost, Keep, Lora, Method, Precision, Schedule, Scores,
-    Splitting, Training, Trial, TrialResult,
+    Configuration, ContentHash, Cost, Keep, Lora, Method, Metric, Precision, Schedule, Scores, Splitting,
+    Training, Trial, TrialResult,
 };
 use tch::{Device, Tensor};
 use tempfile::TempDir;
@@ -221,16 +221,15 @@ pub(crate) fn save(layout: &Layout, trial: &Trial, values: &BTreeMap<String, Ten
 
 fn finished(trial: Trial, architecture: &Architecture, task: &Task) -> TrialRecord {
     let params = count(architecture, task.objective.head(), &trial.configuration.method);
-    let scores = ClassificationScores {
-        loss: 0.5,
-        accuracy: 0.75,
-        macro_precision: 0.7,
-        macro_recall: 0.65,
-        macro_f1: 0.6,
-    };
+    let scores = Scores::of("classification")
+        .with(Metric::Loss, 0.5)
+        .with(Metric::Accuracy, 0.75)
+        .with(Metric::MacroPrecision, 0.7)
+        .with(Metric::MacroRecall, 0.65)
+        .with(Metric::MacroF1, 0.6);
     let result = TrialResult {
         trial: trial.id,
-        validation: Scores::Classification(scores),
+        validation: scores,
         kept_step: 1,
         test: None,
         steps: 1,
@@ -238,6 +237,7 @@ fn finished(trial: Trial, architecture: &Architecture, task: &Task) -> TrialReco
         total_params: params.total,
         cost: Cost::default(),
         class_rows: None,
+        baseline: None,
     };
     let (state, metrics) = (TrialState::Done, Vec::new());
     TrialRecord { trial, params, state, attempts: 1, metrics, result: Some(result) }

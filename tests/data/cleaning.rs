@@ -1,7 +1,7 @@
 //! Rows that cleaning and label maps leave: the survey and the reading count the same.
 
-use lorasweep::data::sources::{Examples, read};
-use lorasweep::tasks::{Cleaning, Objective, Task, TextLayout};
+use lorasweep::data::sources::read;
+use lorasweep::tasks::{Cleaning, Examples, Objective, Targets, Task, TextLayout};
 use proptest::prelude::*;
 
 use super::support::{classification, examples, labelled, language, look, names, task, train_on, write};
@@ -73,7 +73,10 @@ fn rare_classes_go_after_the_map_and_other_files_follow_the_training_file() {
     let found = look(&test, &task, Some(&classification.labels)).unwrap();
     assert_eq!((found.rows, found.label_names.clone()), (1, names(&["x"])));
     let read = read(&super::support::file(&test, &found), &task).unwrap();
-    assert_eq!(read, Examples::Labelled { texts: names(&["b c"]), pairs: None, labels: vec![0] });
+    assert_eq!(
+        read,
+        Examples::Texts { texts: names(&["b c"]), pairs: None, targets: Targets::Classes(vec![0]) }
+    );
 }
 
 #[test]
@@ -100,5 +103,5 @@ fn pairs_are_cleaned_and_counted_together() {
     task.cleaning = Cleaning { strip_html: true, min_words: Some(1), ..Cleaning::default() };
     let found = examples(&csv, task).unwrap();
     let (texts, pairs) = (names(&["one", ""]), Some(names(&["two", "one"])));
-    assert_eq!(found, Examples::Labelled { texts, pairs, labels: vec![0, 0] });
+    assert_eq!(found, Examples::Texts { texts, pairs, targets: Targets::Classes(vec![0, 0]) });
 }

@@ -5,7 +5,7 @@ use lorasweep::data::sources::{Note, read};
 use super::support::{
     classification, examples, fixture, labelled, look, names, survey_columns, task, train_on, write,
 };
-use lorasweep::data::sources::Examples;
+use lorasweep::tasks::{Examples, Targets};
 
 #[test]
 fn numbers_of_every_width_are_the_same_classes() {
@@ -114,7 +114,7 @@ fn folders_are_data_sets_classes_or_told_what_to_name() {
     train_on(&mut classes, &train);
     let read = read(&classes.train, &classes).unwrap();
     let texts = names(&["bad\nindeed", "good one", "fine"]);
-    assert_eq!(read, Examples::Labelled { texts, pairs: None, labels: vec![0, 1, 1] });
+    assert_eq!(read, Examples::Texts { texts, pairs: None, targets: Targets::Classes(vec![0, 1, 1]) });
     assert_eq!(classes.objective.labels(), ["neg", "pos"]);
     let content = look(&train, &classes, None).unwrap().content;
     std::fs::rename(train.join("neg"), train.join("bad")).unwrap();

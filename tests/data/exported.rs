@@ -1,7 +1,7 @@
 //! Delimited text and encodings as programs export them: what is read, and which key would read it.
 
-use lorasweep::data::sources::{Examples, Note, SourceError, Survey, encoding, python_value, texts};
-use lorasweep::tasks::{FileFormat, Reading, Task, TextLayout};
+use lorasweep::data::sources::{Note, SourceError, Survey, encoding, python_value, texts};
+use lorasweep::tasks::{Examples, FileFormat, Reading, Task, TextLayout};
 use proptest::prelude::*;
 
 use super::support::{classification, examples, labelled, language, look, names, questions, task, write};
@@ -296,7 +296,7 @@ fn answers_that_pandas_wrote_are_gold_answers() {
         let path = write(&folder, "q.csv", format!("context,question,answers\nIn May.,When?,\"{field}\"\n"));
         examples(&path, task(questions())).map(|read| match read {
             Examples::Questions(asked) => asked[0].answers.clone(),
-            Examples::Labelled { .. } | Examples::Documents(_) | Examples::Lines(_) => panic!("{read:?}"),
+            Examples::Texts { .. } | Examples::Documents(_) | Examples::Lines(_) => panic!("{read:?}"),
         })
     };
     assert_eq!(read("{'text': ['in May'], 'answer_start': [16]}").unwrap(), names(&["in May"]));

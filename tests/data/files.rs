@@ -1,7 +1,7 @@
 //! One path for several files: a pattern is read as the files one after the other.
 
-use lorasweep::data::sources::{Examples, as_one, read};
-use lorasweep::tasks::TextLayout;
+use lorasweep::data::sources::{as_one, read};
+use lorasweep::tasks::{Examples, TextLayout};
 use proptest::prelude::*;
 use tempfile::TempDir;
 

@@ -5,8 +5,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use lorasweep::data::sources::{Examples, Question};
-use lorasweep::tasks::TextLayout;
+use lorasweep::tasks::{Examples, Question, TextLayout};
 use proptest::prelude::*;
 
 use super::support::{

@@ -1,7 +1,7 @@
 //! JSON as programs export it: rows in every shape, SQuAD by its content, keys that some rows lack.
 
-use lorasweep::data::sources::{Examples, Note, Question};
-use lorasweep::tasks::{Objective, QuestionAnswering, Unanswerable};
+use lorasweep::data::sources::Note;
+use lorasweep::tasks::{Examples, Objective, Question, QuestionAnswering, Unanswerable};
 
 use super::support::{classification, examples, labelled, look, names, questions, task, write};
 

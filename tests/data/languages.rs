@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lorasweep::data::prepare;
-use lorasweep::data::questions::fill;
 use lorasweep::data::store::{PartView, TokenStore};
 use lorasweep::disk::layout::Layout;
 use lorasweep::job::Prepare;
-use lorasweep::tasks::{Objective, QuestionAnswering, Task, TextLayout};
+use lorasweep::tasks::{Objective, QuestionAnswering, Task, TextLayout, fill};
 use lorasweep::tokenizer::Tokenizer;
 use lorasweep::values::{ContentHash, Failure, Part};
 
@@ -74,7 +73,10 @@ fn a_text_file_is_cut_into_blocks_of_the_tokens_that_it_has_as_a_whole() {
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(blocks.concat(), ended(&lines.join("\n")));
     let view = train(&store);
-    assert!((0..view.len() as u32).all(|row| view.second(row) == view.length(row) && view.label(row) == 0));
+    assert!(
+        (0..view.len() as u32)
+            .all(|row| view.row(row).second == view.length(row) && view.target(row).class() == Some(0))
+    );
 }
 
 #[test]
@@ -137,10 +139,10 @@ fn a_question_is_its_prompt_and_the_first_gold_answer() {
     let store = store(&write(&folder, "a.jsonl", text), |_| {}, questions()).unwrap();
     let view = train(&store);
     let prompt = "context: the {question} cat 東京 question: where? answer:";
-    let (tokens, second) = (view.tokens(0), view.second(0) as usize);
+    let (tokens, second) = (view.tokens(0), view.row(0).second as usize);
     assert_eq!(tokens[..second], gpt2().encode_plain(&[prompt]).unwrap()[0]);
     assert_eq!(tokens[second..], ended(" on the mat"));
-    assert_eq!(view.answers(0), names(&["on the mat", "mat"]));
+    assert_eq!(view.row(0).answers, names(&["on the mat", "mat"]));
 }
 
 #[test]
@@ -160,7 +162,7 @@ fn long_contexts_lose_their_ends_until_answers_fit() {
         let store = store(&path, |task| task.max_length = max_length, objective).unwrap();
         let view = train(&store);
         for (row, context) in (0..).zip(&contexts) {
-            let (length, second) = (view.length(row) as usize, view.second(row) as usize);
+            let (length, second) = (view.length(row) as usize, view.row(row).second as usize);
             assert!(length <= max_length && second + max_new_tokens <= max_length);
             let prompt = gpt2().decode(&view.tokens(row)[..second]).unwrap();
             let kept = prompt.strip_prefix("context: ").unwrap();
@@ -197,7 +199,7 @@ fn real_questions_fit_and_real_text_keeps_its_tokens() {
     let store = store_with(tokenizer.clone(), &squad, change, questions()).unwrap();
     let view = train(&store);
     assert_eq!(view.len(), 300);
-    assert!((0..300).all(|row| view.length(row) <= 256 && !view.answers(row).is_empty()));
+    assert!((0..300).all(|row| view.length(row) <= 256 && !view.row(row).answers.is_empty()));
     let Some(text) = shared("wikitext-2/valid.txt") else { return };
     let text: Vec<String> =
         std::fs::read_to_string(text).unwrap().lines().take(800).map(str::to_owned).collect();

@@ -72,8 +72,8 @@ fn columns_are_joined_tokenised_and_cut_to_the_length() {
     bench.run().unwrap();
     let store = bench.store();
     let test = store.part(Part::Test).unwrap();
-    assert_eq!((test.tokens(0), test.label(0)), (&[2, 6, 3][..], 0));
-    assert_eq!((test.tokens(1), test.label(1)), (&[2, 5, 3, 3][..], 1));
+    assert_eq!((test.tokens(0), test.target(0).class()), (&[2, 6, 3][..], Some(0)));
+    assert_eq!((test.tokens(1), test.target(1).class()), (&[2, 5, 3, 3][..], Some(1)));
     assert!(store.part(Part::Validation).is_none());
     let whole = bench.with(|task| task.rows = None);
     fs::remove_dir_all(whole.stores()).unwrap();

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use lorasweep::data::sources::{Examples, Fields, SourceError, Survey, SurveyRequest, read, survey};
+use lorasweep::data::sources::{SourceError, Survey, SurveyRequest, read, survey};
 use lorasweep::tasks::{
-    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout,
+    Classification, DataFile, Examples, Fields, LanguageModelling, Objective, QuestionAnswering, Task,
+    TextLayout,
 };
 
 pub(crate) fn names(list: &[&str]) -> Vec<String> {
@@ -71,7 +72,7 @@ pub(crate) fn look(path: &Path, task: &Task, classes: Option<&[String]>) -> Resu
         path,
         columns: task.columns.as_deref(),
         reading: &task.reading,
-        fields: Fields::of(&task.objective),
+        fields: task.objective.fields(),
         cleaning: &task.cleaning,
         classes,
     })
@@ -101,8 +102,8 @@ pub(crate) fn examples(path: &Path, mut task: Task) -> Result<Examples, SourceEr
     assert_eq!(read.labels().len(), found.rows);
     let all = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
     let bytes = match &read {
-        Examples::Labelled { texts, pairs, labels } => {
-            assert_eq!(labels, &found.row_labels);
+        Examples::Texts { texts, pairs, .. } => {
+            assert!(read.numbers().is_some() || read.labels() == found.row_labels);
             assert!(pairs.as_ref().is_none_or(|pairs| pairs.len() == texts.len()));
             all(texts) + pairs.as_deref().map_or(0, all)
         }
@@ -118,7 +119,8 @@ pub(crate) fn examples(path: &Path, mut task: Task) -> Result<Examples, SourceEr
 /// Texts and labels of single texts.
 pub(crate) fn labelled(path: &Path, task: Task) -> (Vec<String>, Vec<u32>) {
     let read = examples(path, task).expect("the file is sound");
-    let Examples::Labelled { texts, pairs: None, labels } = read else { panic!("{read:?}") };
+    let labels = read.labels();
+    let Examples::Texts { texts, pairs: None, .. } = read else { panic!("{read:?}") };
     (texts, labels)
 }
 

@@ -4,14 +4,14 @@
 use std::fs;
 use std::path::Path;
 
-use lorasweep::data::sources::{self, Fields, SurveyRequest};
+use lorasweep::data::sources::{self, SurveyRequest};
 use lorasweep::hub::{Hub, Settings};
 use lorasweep::model::weights;
 use lorasweep::record::checkpoint;
 use lorasweep::record::journal::{self, Journal};
 use lorasweep::record::ledger::Ledger;
 use lorasweep::spec::{self, Downloads, Overrides, Purpose};
-use lorasweep::tasks::{FileFormat, Reading, TextLayout};
+use lorasweep::tasks::{Fields, FileFormat, Reading, TextLayout};
 use lorasweep::tokenizer::{self, Tokenizer};
 
 use crate::{BETWEEN, Target};

@@ -13,9 +13,8 @@ use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
 use lorasweep::values::stream::{Draw, StreamKey};
 use lorasweep::values::{
-    AnswerScores, ClassRows, ClassificationScores, Configuration, ContentHash, Cost, Failure, Keep,
-    LanguageScores, Lora, Method, MetricLine, Precision, Schedule, Scores, Splitting, Training, Trial,
-    TrialResult,
+    ClassRows, Configuration, ContentHash, Cost, Count, Failure, Keep, Lora, Method, Metric, MetricLine,
+    Precision, Schedule, Scores, Splitting, Training, Trial, TrialResult,
 };
 use rand::Rng;
 
@@ -266,6 +265,7 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
         total_params: params.total,
         cost: cost(params, noise(2.0)),
         class_rows: class_rows(&sweep.task(configuration).objective),
+        baseline: None,
     };
     TrialRecord { trial, params, state: TrialState::Done, attempts: 1, metrics, result: Some(result) }
 }
@@ -279,24 +279,22 @@ fn class_rows(objective: &Objective) -> Option<ClassRows> {
 
 /// Scores of a model that is this good, from 0 to 1.
 fn scores(objective: &Objective, quality: f64) -> Scores {
+    let scores = Scores::of(objective.name());
     match objective {
-        Objective::Classification(_) => Scores::Classification(ClassificationScores {
-            loss: 1.5 - quality,
-            accuracy: quality,
-            macro_precision: quality - 0.01,
-            macro_recall: quality - 0.02,
-            macro_f1: quality - 0.015,
-        }),
-        Objective::LanguageModelling(_) => Scores::LanguageModelling(LanguageScores {
-            loss: 4.0 - quality,
-            sequence_loss: 4.1 - quality,
-            tokens: 51_000,
-        }),
-        Objective::QuestionAnswering(_) => Scores::QuestionAnswering(AnswerScores {
-            loss: 3.0 - 2.0 * quality,
-            exact_match: quality - 0.12,
-            f1: quality,
-        }),
+        Objective::Classification(_) => scores
+            .with(Metric::Loss, 1.5 - quality)
+            .with(Metric::Accuracy, quality)
+            .with(Metric::MacroPrecision, quality - 0.01)
+            .with(Metric::MacroRecall, quality - 0.02)
+            .with(Metric::MacroF1, quality - 0.015),
+        Objective::LanguageModelling(_) => scores
+            .with(Metric::Loss, 4.0 - quality)
+            .with(Metric::SequenceLoss, 4.1 - quality)
+            .with_count(Count::Tokens, 51_000),
+        Objective::QuestionAnswering(_) => scores
+            .with(Metric::Loss, 3.0 - 2.0 * quality)
+            .with(Metric::ExactMatch, quality - 0.12)
+            .with(Metric::F1, quality),
     }
 }
 

@@ -6,12 +6,13 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use lorasweep::data::store::{PartBuilder, Row};
+use lorasweep::data::store::PartBuilder;
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::{Exit, News};
 use lorasweep::job::{JobFile, Work};
 use lorasweep::record::checkpoint;
 use lorasweep::sweep::SweepSpec;
+use lorasweep::tasks::{Row, RowTarget};
 use lorasweep::values::{JobKey, MetricLine, Part, TrialId};
 use safetensors::tensor::{Dtype, TensorView};
 
@@ -74,7 +75,7 @@ pub(crate) fn store(site: &Site, sweep: &SweepSpec) -> std::path::PathBuf {
 
 pub(crate) fn write_store(folder: &Path) {
     let mut part = PartBuilder::default();
-    part.push(Row { tokens: &[1, 2, 3], label: 1, second: 3, answers: Vec::new() });
+    part.push(Row { tokens: &[1, 2, 3], second: 3, target: RowTarget::Class(1), answers: &[] });
     fs::create_dir_all(folder).unwrap();
     part.write(folder, Part::Train).unwrap();
 }

@@ -22,8 +22,8 @@ use lorasweep::sched::Policy;
 use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    ClassificationScores, Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Keep, Method,
-    Placement, Precision, Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult, Typed,
+    Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Keep, Method, Metric, Placement,
+    Precision, Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult, Typed,
 };
 
 use crate::fake_executor::FakeExecutor;
@@ -234,13 +234,7 @@ pub(crate) fn failed(failure: Failure) -> Vec<News> {
 }
 
 pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
-    let scores = Scores::Classification(ClassificationScores {
-        loss: 0.1,
-        accuracy: 0.9,
-        macro_precision: 0.9,
-        macro_recall: 0.9,
-        macro_f1: 0.9,
-    });
+    let scores = Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9);
     let result = TrialResult {
         trial,
         validation: scores,
@@ -251,6 +245,7 @@ pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
         total_params: 1,
         cost: Cost { wall_s: 1.0, ..Cost::default() },
         class_rows: None,
+        baseline: None,
     };
     files::write_sealed(&layout.result(trial), &result).unwrap();
 }

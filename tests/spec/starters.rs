@@ -3,22 +3,22 @@
 
 use std::path::Path;
 
-use lorasweep::spec::{Starter, StarterKind};
+use lorasweep::spec::Starter;
 use lorasweep::sweep::SweepSpec;
-use lorasweep::tasks::Objective;
+use lorasweep::tasks::{self, Objective};
 use serde_json::json;
 
 use crate::folder::Folder;
 
 /// The starter for a data file and a model, loaded as `check` does.
-fn started(folder: &Folder, kind: StarterKind, data: &str, model: &str) -> SweepSpec {
+fn started(folder: &Folder, kind: &str, data: &str, model: &str) -> SweepSpec {
     let path = folder.path().join(data);
     let starter = Starter {
         data: &path,
         data_in_sweep: Path::new(data),
         model: Path::new(model),
         model_folder: Some(&folder.path().join(model)),
-        kind,
+        kind: tasks::kind(kind).unwrap(),
     };
     let text = starter.text().unwrap();
     folder.load(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
@@ -41,7 +41,7 @@ fn a_starter_of_each_kind_is_a_sound_sweep() {
         }
     }
 
-    let classes = started(&folder, StarterKind::Classification, "train.csv", "bert");
+    let classes = started(&folder, "classification", "train.csv", "bert");
     let Objective::Classification(task) = &classes.first_task().objective else { panic!() };
     assert_eq!((task.text.as_slice(), task.label.as_str()), (&["text".to_owned()][..], "label"));
 
@@ -49,7 +49,7 @@ fn a_starter_of_each_kind_is_a_sound_sweep() {
     folder.write("novel.txt", &"Call me.\n".repeat(2_000));
     folder.write("stories.jsonl", &rows);
     for data in ["novel.txt", "stories.jsonl"] {
-        let language = started(&folder, StarterKind::LanguageModelling, data, "gpt2");
+        let language = started(&folder, "language_modelling", data, "gpt2");
         assert!(matches!(language.first_task().objective, Objective::LanguageModelling(_)));
     }
 
@@ -57,7 +57,7 @@ fn a_starter_of_each_kind_is_a_sound_sweep() {
     let questions: Vec<_> = (0..12).map(question).collect();
     let paragraph = json!({"context": "a b a b", "qas": questions});
     folder.write("q.json", &json!({"data": [{"title": "t", "paragraphs": [paragraph]}]}).to_string());
-    let answers = started(&folder, StarterKind::QuestionAnswering, "q.json", "gpt2");
+    let answers = started(&folder, "question_answering", "q.json", "gpt2");
     assert!(matches!(answers.first_task().objective, Objective::QuestionAnswering(_)));
     assert_eq!(answers.first_task().train.rows, 12);
 }
@@ -79,7 +79,7 @@ fn classified(folder: &Folder, data: &str) -> (String, SweepSpec) {
         data_in_sweep: Path::new(data),
         model: Path::new("base"),
         model_folder: Some(&folder.path().join("base")),
-        kind: StarterKind::Classification,
+        kind: tasks::kind("classification").unwrap(),
     };
     let text = starter.text().unwrap();
     let sweep = folder.load(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));

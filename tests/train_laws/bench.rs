@@ -63,9 +63,8 @@ impl Bench {
         let path = Layout::store(layout.stores(), store);
         std::fs::create_dir_all(&path).unwrap();
         for (part, rows) in [(Part::Train, TRAIN_ROWS), (Part::Test, TEST_ROWS)] {
-            let mut builder = PartBuilder::default();
-            (0..rows).for_each(|row| builder.push(subject.row(row, &mut Vec::new())));
-            builder.write(&path, part).unwrap();
+            let built: PartBuilder = (0..rows).map(|row| subject.row(row)).collect();
+            built.write(&path, part).unwrap();
         }
         let (micro_rows, checkpoint_every) = (None, None);
         let bench =
@@ -208,7 +207,7 @@ impl Bench {
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
         let scores = evaluator.scores(&[&self.model(trial, values)], store.part(Part::Test).unwrap(), &rows);
-        scores.unwrap()[0]
+        scores.unwrap().swap_remove(0)
     }
 }
 

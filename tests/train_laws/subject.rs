@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lorasweep::data::store::Row;
 use lorasweep::families::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
-use lorasweep::tasks::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
+use lorasweep::tasks::{
+    DataFile, EncodedRow, LanguageModelling, Objective, QuestionAnswering, RowTarget, Task, TextLayout,
+};
+use lorasweep::tokenizer::Sequence;
 use lorasweep::values::{
     Configuration, ContentHash, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial,
 };
@@ -87,12 +89,12 @@ impl Subject {
         }
     }
 
-    /// Row number `row`, its tokens in `tokens`. Of labelled rows a class has more of its own tokens
+    /// Row number `row`. Of labelled rows a class has more of its own tokens
     /// than of others; the answer to a question is its first word, twice.
-    pub(crate) fn row(self, row: u32, tokens: &mut Vec<u32>) -> Row<'_> {
+    pub(crate) fn row(self, row: u32) -> EncodedRow {
         let (class, length) = (row % 3, 4 + row * 7 % 13);
         let token = |i: u32| 3 + (class * 19 + (row + i) * (i % 3) * 5 + i) % 55;
-        *tokens = (0..length).map(token).collect();
+        let mut tokens: Vec<u32> = (0..length).map(token).collect();
         let mut answers = Vec::new();
         match self {
             Self::Labels | Self::Language => {}
@@ -103,7 +105,8 @@ impl Subject {
             }
         }
         let label = if self == Self::Labels { class } else { 0 };
-        Row { tokens, label, second: length, answers }
+        let sequence = Sequence { tokens, second: length };
+        EncodedRow { sequence, target: RowTarget::Class(label), answers }
     }
 
     pub(crate) fn lora(self, rank: usize, alpha: f64, dropout: f64) -> Method {

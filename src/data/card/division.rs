@@ -2,7 +2,7 @@
 //! token store makes, and the splits that trials make of them. Pure.
 
 use crate::data::{folds, sample};
-use crate::tasks::{LanguageModelling, Objective, Task, TextLayout};
+use crate::tasks::Task;
 use crate::values::Splitting;
 
 use crate::sweep::card::Used;
@@ -39,7 +39,7 @@ impl Division {
         };
         let held_out = match splitting {
             Splitting::File => Vec::new(),
-            Splitting::KFold { .. } | Splitting::HoldOut { .. } if is_joined(task) => Vec::new(),
+            Splitting::KFold { .. } | Splitting::HoldOut { .. } if task.objective.joins_rows() => Vec::new(),
             Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
                 let labels = classes(&used, train);
                 let of = |fold| folds::split(&labels, splitting, fold).validation;
@@ -59,14 +59,6 @@ impl Division {
             folds => Used { folds: folds.iter().map(Vec::len).collect(), ..used },
         }
     }
-}
-
-/// Whether a task's rows are joined into blocks, which are then what is divided.
-pub(super) fn is_joined(task: &Task) -> bool {
-    matches!(
-        task.objective,
-        Objective::LanguageModelling(LanguageModelling { layout: TextLayout::Blocks, .. })
-    )
 }
 
 fn classes(rows: &[u32], of: &[u32]) -> Vec<u32> {

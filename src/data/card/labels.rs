@@ -111,6 +111,7 @@ pub(super) fn too_small(
             Warning::Numbers { .. } => true,
             Warning::EmptyTexts { .. }
             | Warning::Leak { .. }
+            | Warning::OneNumber { .. }
             | Warning::Contradicting { .. }
             | Warning::OneRow { .. }
             | Warning::InOneFold { .. }

@@ -2,12 +2,9 @@
 //! judged by a sample of rows that are evenly spread over them. Reads no file.
 
 use super::Look;
-use crate::data::language;
-use crate::data::questions::{PromptError, fill};
-use crate::data::sources::{Examples, Question};
 use crate::sweep::card::{Blocks, Lengths, Used, Warning};
-use crate::tasks::{Objective, QuestionAnswering, TextLayout, held_out_rows};
-use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::tasks::{EncodeError, Encoder, Examples, Measured, held_out_rows};
+use crate::tokenizer::Tokenizer;
 use crate::values::Splitting;
 
 /// Most rows that are tokenised for a card.
@@ -16,57 +13,32 @@ const MOST_ROWS: usize = 20_000;
 const MOST_BYTES: usize = 8 << 20;
 /// More rows cut than this many in a hundred are worth a warning.
 const CUT_PERCENT: usize = 5;
-/// More tokens than any text has.
-const MUCH_ROOM: usize = 1_000_000_000;
 
-/// What tokenising tells.
-pub(super) enum Measured {
-    /// The length of each row.
-    Rows(Vec<usize>),
-    /// Blocks.
-    Text(Blocks),
-}
-
-/// The lengths of a task's training rows.
-pub(super) fn of(look: &Look<'_>, tokenizer: &Tokenizer) -> Result<Measured, PromptError> {
+/// The lengths of a task's training rows, or the blocks that they are joined into.
+pub(super) fn of(look: &Look<'_>, tokenizer: &Tokenizer) -> Result<Lined, EncodeError> {
     let Look { task, files, division, .. } = look;
-    let rows = &division.used;
-    Ok(match (files.train, &task.objective) {
-        (Examples::Labelled { texts, pairs, .. }, _) => {
-            let sample =
-                sample(rows, |row| texts[row].len() + pairs.as_ref().map_or(0, |all| all[row].len()));
-            let pairs = pairs.as_ref().map(|all| chosen(all, &sample));
-            Measured::Rows(labelled(&chosen(texts, &sample), pairs.as_deref(), tokenizer)?)
-        }
-        (Examples::Questions(all), Objective::QuestionAnswering(objective)) => {
-            let sample = sample(rows, |row| all[row].context.len() + all[row].question.len());
-            Measured::Rows(prompts(&chosen(all, &sample), objective, tokenizer)?)
-        }
-        (Examples::Documents(texts) | Examples::Lines(texts), objective) => {
-            let end = tokenizer.end_of_text().ok_or(PromptError::NoEnd)?;
-            let sample = sample(rows, |row| texts[row].len());
-            let texts_of_sample = chosen(texts, &sample);
-            let own =
-                matches!(objective, Objective::LanguageModelling(l) if l.layout == TextLayout::Documents);
-            if own {
-                let tokens = tokenizer.encode_plain(&texts_of_sample)?;
-                return Ok(Measured::Rows(tokens.iter().map(|tokens| tokens.len() + 1).collect()));
-            }
-            let sequences = if matches!(files.train, Examples::Lines(_)) {
-                language::running(&texts_of_sample, (tokenizer, end), task.max_length)?
-            } else {
-                language::blocks(&texts_of_sample, (tokenizer, end), task.max_length)?
-            };
-            let tokens = sequences.iter().map(|sequence| sequence.tokens.len()).sum();
-            let bytes = |rows: &[u32]| rows.iter().map(|row| texts[*row as usize].len() + 1).sum::<usize>();
-            Measured::Text(Blocks {
+    let (rows, train) = (&division.used, files.train);
+    let sample = sample(rows, |row| train.bytes(row));
+    let by = Encoder { tokenizer, max_length: task.max_length };
+    Ok(match task.objective.measure(&train.chosen(&sample), by)? {
+        Measured::Rows(lengths) => Lined::Rows(lengths),
+        Measured::Text(tokens) => {
+            let bytes = |rows: &[u32]| rows.iter().map(|row| train.bytes(*row as usize) + 1).sum::<usize>();
+            Lined::Text(Blocks {
                 tokens: in_proportion(tokens, bytes(rows), bytes(&sample)),
                 max_length: task.max_length,
                 estimated: sample.len() < rows.len(),
             })
         }
-        (Examples::Questions(_), _) => unreachable!("rows are read as the task's objective has them"),
     })
+}
+
+/// What tokenising tells.
+pub(super) enum Lined {
+    /// The length of each row.
+    Rows(Vec<usize>),
+    /// Blocks.
+    Text(Blocks),
 }
 
 /// The rows themselves, or as many of them, evenly spread, as are tokenised in little time.
@@ -81,40 +53,6 @@ fn sample(rows: &[u32], bytes: impl Fn(usize) -> usize) -> Vec<u32> {
 fn in_proportion(n: usize, part: usize, whole: usize) -> usize {
     let exact = n as u128 * part as u128 / whole.max(1) as u128;
     usize::try_from(exact).unwrap_or(usize::MAX)
-}
-
-fn chosen<T: Clone>(all: &[T], rows: &[u32]) -> Vec<T> {
-    rows.iter().map(|row| all[*row as usize].clone()).collect()
-}
-
-fn labelled(
-    texts: &[String],
-    pairs: Option<&[String]>,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<usize>, TokenizerError> {
-    let special = MUCH_ROOM - tokenizer.room(MUCH_ROOM, pairs.is_some())?;
-    let mut lengths: Vec<usize> =
-        tokenizer.encode_plain(texts)?.iter().map(|tokens| tokens.len() + special).collect();
-    if let Some(pairs) = pairs {
-        for (length, pair) in lengths.iter_mut().zip(tokenizer.encode_plain(pairs)?) {
-            *length += pair.len();
-        }
-    }
-    Ok(lengths)
-}
-
-/// As [`crate::data::questions::Prompts`] makes them, before contexts lose their ends.
-fn prompts(
-    questions: &[Question],
-    objective: &QuestionAnswering,
-    tokenizer: &Tokenizer,
-) -> Result<Vec<usize>, TokenizerError> {
-    let filled = |asked: &Question| fill(&objective.template, &asked.context, &asked.question);
-    let prompts = tokenizer.encode_plain(&questions.iter().map(filled).collect::<Vec<_>>())?;
-    let answer = |asked: &Question| format!(" {}", asked.answers.first().map_or("", String::as_str));
-    let answers = tokenizer.encode_plain(&questions.iter().map(answer).collect::<Vec<_>>())?;
-    let room = |answer: &Vec<u32>| (answer.len() + 1).max(objective.max_new_tokens);
-    Ok(prompts.iter().zip(&answers).map(|(prompt, answer)| prompt.len() + room(answer)).collect())
 }
 
 impl Lengths {

@@ -5,15 +5,14 @@
 mod division;
 mod labels;
 mod lengths;
+mod numbers;
 mod texts;
 
 pub use self::labels::numbers;
 
 use self::division::Division;
-use crate::data::questions::PromptError;
-use crate::data::sources::Examples;
-use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Questions, Warning, empty_texts};
-use crate::tasks::{Objective, Task};
+use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Numbers, Questions, Warning, empty_texts};
+use crate::tasks::{EncodeError, Examples, Target, Task};
 use crate::tokenizer::Tokenizer;
 use crate::values::Splitting;
 
@@ -53,15 +52,17 @@ impl<'a> Look<'a> {
         let texts = texts::of(self.files, &self.division);
         let mut warnings = Vec::new();
         warnings.extend(empty_texts(&files));
-        if let Objective::Classification(objective) = &self.task.objective {
-            let in_file = labels::counts(&self.files.train.labels(), &objective.labels);
-            let of_labels = labels::warnings(&objective.label, &in_file);
+        if let Target::Class { column, .. } = self.task.objective.fields().target() {
+            let in_file = labels::counts(&self.files.train.labels(), self.task.objective.labels());
+            let of_labels = labels::warnings(column, &in_file);
             let too_small = labels::too_small(&classes, (self.splitting, self.task), &of_labels);
             // The check of the label column tells of single labels, where the sweep names the column.
             let is_number = |warning: &Warning| matches!(warning, Warning::Numbers { .. });
             warnings.extend(of_labels.into_iter().filter(is_number));
             warnings.extend(too_small);
         }
+        let numbers = self.numbers();
+        warnings.extend(numbers.as_ref().and_then(Numbers::warning));
         warnings.extend(texts.warnings(self.splitting));
         Card {
             task: self.task.name.clone(),
@@ -69,6 +70,7 @@ impl<'a> Look<'a> {
             files,
             used: self.division.used_rows(self.files.validation.map_or(0, Examples::rows)),
             classes,
+            numbers,
             texts,
             questions: self.questions(),
             lengths: Vec::new(),
@@ -87,9 +89,9 @@ impl<'a> Look<'a> {
         card: &mut Card,
         tokenizer: &Tokenizer,
         (models, longest): (Vec<String>, usize),
-    ) -> Result<(), PromptError> {
+    ) -> Result<(), EncodeError> {
         match lengths::of(self, tokenizer)? {
-            lengths::Measured::Rows(mut all) => {
+            lengths::Lined::Rows(mut all) => {
                 let Some(lengths) = Lengths::new(&mut all, self.task.max_length, models) else {
                     return Ok(());
                 };
@@ -97,7 +99,7 @@ impl<'a> Look<'a> {
                 card.warnings.extend(lengths.warning(longest));
                 card.lengths.push(lengths);
             }
-            lengths::Measured::Text(blocks) => {
+            lengths::Lined::Text(blocks) => {
                 if card.blocks.is_none() {
                     card.used = blocks.divide(self);
                     card.blocks = Some(blocks);
@@ -141,6 +143,13 @@ impl<'a> Look<'a> {
         let validation = self.files.validation.map(Examples::labels).unwrap_or_default();
         validation.iter().for_each(|label| classes[*label as usize].validation += 1);
         classes
+    }
+
+    /// The numbers of the rows to train on and to validate on.
+    fn numbers(&self) -> Option<Numbers> {
+        let all = self.files.train.numbers()?;
+        let used = self.division.used.iter().map(|row| all[*row as usize]).collect();
+        Numbers::of(self.task.objective.fields().target().column()?, used)
     }
 
     fn questions(&self) -> Option<Questions> {

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 
 use super::Files;
 use super::division::Division;
-use crate::data::sources::Examples;
 use crate::sweep::card::{Shared, Texts, Warning};
+use crate::tasks::Examples;
 use crate::values::{Part, Splitting};
 
 /// Running text has headings and short lines that say nothing of a copy.
@@ -88,8 +88,8 @@ fn contradictions(rows: impl Iterator<Item = (Option<u64>, u32)>) -> (usize, usi
 fn keys(examples: &Examples, rows: &[u32]) -> Vec<Option<u64>> {
     let rows = rows.par_iter().map(|row| *row as usize);
     match examples {
-        Examples::Labelled { texts, pairs: None, .. } => rows.map(|row| key(&[&texts[row]], 1)).collect(),
-        Examples::Labelled { texts, pairs: Some(pairs), .. } => {
+        Examples::Texts { texts, pairs: None, .. } => rows.map(|row| key(&[&texts[row]], 1)).collect(),
+        Examples::Texts { texts, pairs: Some(pairs), .. } => {
             rows.map(|row| key(&[&texts[row], &pairs[row]], 1)).collect()
         }
         Examples::Documents(texts) => {

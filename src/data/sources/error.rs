@@ -71,6 +71,15 @@ pub enum Problem {
         /// Number of them in all; the place is the first.
         rows: usize,
     },
+    /// Rows without a number in the column of the numbers to be learned.
+    NotNumbers {
+        /// The column.
+        column: String,
+        /// What the first of them has instead; empty where it has nothing.
+        found: String,
+        /// Number of them in all; the place is the first.
+        rows: usize,
+    },
     /// Questions without a gold answer.
     NoAnswer {
         /// Number of them in all; the place is the first.
@@ -156,6 +165,13 @@ impl fmt::Display for SourceError {
             Problem::ColumnsGiven => write!(f, "`columns` is given, but the file names its columns itself"),
             Problem::MissingLabels { rows: 1 } => write!(f, "the label is missing"),
             Problem::MissingLabels { rows } => write!(f, "the label is missing, as in {rows} rows in all"),
+            Problem::NotNumbers { column, found, rows } => {
+                match found.as_str() {
+                    "" => write!(f, "column `{column}` has no number")?,
+                    found => write!(f, "column `{column}` has `{found}`, which is not a number")?,
+                }
+                if *rows > 1 { write!(f, "; {rows} such rows in all") } else { Ok(()) }
+            }
             Problem::NoAnswer { rows } => {
                 write!(f, "the question has no answer; {} in all", counted(*rows, "such question"))
             }

@@ -148,7 +148,7 @@ impl Files {
     pub(super) fn gather(self, request: &SurveyRequest<'_>) -> Result<Gathered, SourceError> {
         let Self { path, layout, all } = self;
         let answers = matches!(request.fields, Fields::Questions { .. });
-        let wanted = request.fields.columns();
+        let wanted = super::columns(request.fields);
         let request = Request { columns: request.columns, wanted, answers, reading: request.reading };
         let (format, packing) = match layout {
             Layout::Tables(format, packing) => (format, packing),

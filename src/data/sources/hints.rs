@@ -43,6 +43,7 @@ impl SourceError {
             | Problem::ColumnsGiven
             | Problem::HeaderGiven
             | Problem::MissingLabels { .. }
+            | Problem::NotNumbers { .. }
             | Problem::NoAnswer { .. }
             | Problem::CutAnswers(_)
             | Problem::NotJson(_)
@@ -83,6 +84,9 @@ fn of_rows(problem: &Problem) -> &'static str {
         }
         Problem::MissingLabels { .. } => {
             "leave such rows out with `labels: {\"\": drop}`, or give them a label"
+        }
+        Problem::NotNumbers { .. } => {
+            "give every row a finite number, with a point for the decimals (`3.5`), or remove such rows from the file"
         }
         Problem::NoAnswer { .. } => {
             "SQuAD 2.0 has such questions: leave them out with `unanswerable: drop`, \

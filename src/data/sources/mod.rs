@@ -12,7 +12,6 @@ mod answers;
 mod arrow;
 mod delimited;
 mod error;
-mod examples;
 mod files;
 mod folder;
 mod format;
@@ -29,16 +28,15 @@ mod squad;
 mod table;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use self::rows::{Kept, Labelled, Rows};
+use self::rows::{Found, Kept, Labelled, Rows};
 use self::table::{CONTEXT, QUESTION, TEXT, Table};
-use crate::tasks::{Cleaning, DataFile, Objective, Reading, Task, TextLayout, Unanswerable};
+use crate::tasks::{Cleaning, DataFile, Examples, Fields, Reading, Targets, Task};
 use crate::values::ContentHash;
 
 pub use error::{Problem, SourceError};
-pub use examples::{Examples, Question};
 pub use labels::canonical_number;
 pub use notes::Note;
 pub use python::value as python_value;
@@ -46,10 +44,6 @@ pub use sniff::{Kind, WayOut};
 pub use table::Place;
 pub use text::{Guess, encoding};
 
-/// No label has another name.
-static NO_NAMES: BTreeMap<String, String> = BTreeMap::new();
-/// No label is left out.
-static NOTHING_DROPPED: BTreeSet<String> = BTreeSet::new();
 /// Files are read as their names and bytes say.
 static AS_IT_IS: Reading =
     Reading { format: None, separator: None, quote: None, quoting: None, encoding: None };
@@ -70,36 +64,6 @@ pub struct SurveyRequest<'a> {
     /// The training file's classes, for the other files: where rare classes are dropped, those that
     /// remain are the training file's.
     pub classes: Option<&'a [String]>,
-}
-
-/// The columns that an objective reads.
-#[derive(Clone, Copy, Debug)]
-pub enum Fields<'a> {
-    /// Texts with a label.
-    Labelled {
-        /// Columns of the text, joined by one space.
-        text: &'a [String],
-        /// Columns of the second text; empty for single texts.
-        pair: &'a [String],
-        /// Column of the label, where one is wanted.
-        label: Option<&'a str>,
-        /// Values of that column to the names of their classes; others are names already.
-        map: &'a BTreeMap<String, String>,
-        /// Values of that column whose rows are left out.
-        dropped: &'a BTreeSet<String>,
-    },
-    /// Texts alone; a plain text file has the one column `text`.
-    Documents {
-        /// Columns of the text, joined by one space; `text` where none is named.
-        text: &'a [String],
-        /// Whether a plain text file is one text or many.
-        layout: TextLayout,
-    },
-    /// The columns `context`, `question` and `answers`.
-    Questions {
-        /// What becomes of questions without an answer; where nobody says, they are an error.
-        unanswerable: Option<&'a Unanswerable>,
-    },
 }
 
 /// What a data file holds.
@@ -178,14 +142,15 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
             label_values: rows::label_values(table, request.fields),
             class_names: request
                 .fields
-                .label()
+                .target()
+                .column()
                 .and_then(|label| table.class_names.get(label))
                 .cloned()
                 .unwrap_or_default(),
             notes: notes::of(table, request.fields),
             way_out: table.way_out.clone(),
         };
-        let wanted = request.fields.columns();
+        let wanted = columns(request.fields);
         let absent = |name: &&str| !matches!(request.fields, Fields::Questions { .. }) && !table.has(name);
         if wanted.iter().any(absent) {
             let (row_labels, label_names) = rows::index_classes(&rows::class_names(table, request));
@@ -193,8 +158,10 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
         }
         let Kept { rows: kept, left_out } = rows::kept(table, plain, request)?;
         let (row_labels, label_names) = match &kept {
-            Rows::Labelled(labelled) => rows::index_classes(&labelled.classes),
-            Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => (Vec::new(), Vec::new()),
+            Rows::Labelled(Labelled { found: Found::Classes(classes), .. }) => rows::index_classes(classes),
+            Rows::Labelled(_) | Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => {
+                (Vec::new(), Vec::new())
+            }
         };
         let (rows, text_bytes, empty_texts) = (kept.count(), kept.text_bytes(), kept.empty_texts());
         Ok(Survey { rows, left_out, empty_texts, text_bytes, row_labels, label_names, ..found })
@@ -207,15 +174,13 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
 /// # Errors
 /// Where the file is no longer the one that was surveyed.
 pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
-    let labels = match &task.objective {
-        Objective::Classification(classification) => Some(classification.labels.as_slice()),
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => None,
-    };
+    let fields = task.objective.fields();
+    let labels = fields.has_classes().then(|| task.objective.labels());
     let request = SurveyRequest {
         path: &file.path,
         columns: task.columns.as_deref(),
         reading: &task.reading,
-        fields: Fields::of(&task.objective),
+        fields,
         cleaning: &task.cleaning,
         classes: labels,
     };
@@ -227,9 +192,14 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     let gathered = files.gather(&request)?;
     let load = |table: &Table| {
         Ok(match rows::kept(table, plain, &request)?.rows {
-            Rows::Labelled(Labelled { texts, pairs, classes }) => {
-                let labels = rows::class_of_rows(&classes, labels.unwrap_or_default())?;
-                Examples::Labelled { texts, pairs, labels }
+            Rows::Labelled(Labelled { texts, pairs, found }) => {
+                let targets = match found {
+                    Found::Numbers(numbers) => Targets::Numbers(numbers),
+                    Found::Classes(classes) => {
+                        Targets::Classes(rows::class_of_rows(&classes, labels.unwrap_or_default())?)
+                    }
+                };
+                Examples::Texts { texts, pairs, targets }
             }
             Rows::Documents(texts) => Examples::Documents(texts),
             Rows::Lines(lines) => Examples::Lines(lines),
@@ -275,43 +245,14 @@ impl<'a> SurveyRequest<'a> {
     }
 }
 
-impl<'a> Fields<'a> {
-    /// Texts, and labels that keep their names.
-    #[must_use]
-    pub fn columns_of(text: &'a [String], pair: &'a [String], label: Option<&'a str>) -> Self {
-        Self::Labelled { text, pair, label, map: &NO_NAMES, dropped: &NOTHING_DROPPED }
-    }
-
-    /// The label's column.
-    fn label(self) -> Option<&'a str> {
-        match self {
-            Self::Labelled { label, .. } => label,
-            Self::Documents { .. } | Self::Questions { .. } => None,
+/// Names of the columns to read as text.
+fn columns(fields: Fields<'_>) -> Vec<&str> {
+    match fields {
+        Fields::Texts { text, pair, target } => {
+            text.iter().chain(pair).map(String::as_str).chain(target.column()).collect()
         }
-    }
-
-    /// The columns of a checked objective.
-    #[must_use]
-    pub fn of(objective: &'a Objective) -> Self {
-        match objective {
-            Objective::Classification(c) => {
-                let (text, pair, label) = (&c.text, &c.pair, Some(c.label.as_str()));
-                Self::Labelled { text, pair, label, map: &c.label_map, dropped: &c.dropped_labels }
-            }
-            Objective::LanguageModelling(l) => Self::Documents { text: &l.text, layout: l.layout },
-            Objective::QuestionAnswering(q) => Self::Questions { unanswerable: q.unanswerable.as_ref() },
-        }
-    }
-
-    /// Names of the columns to read as text.
-    fn columns(self) -> Vec<&'a str> {
-        match self {
-            Self::Labelled { text, pair, label, .. } => {
-                text.iter().chain(pair).map(String::as_str).chain(label).collect()
-            }
-            Self::Documents { text: [], .. } => vec![TEXT],
-            Self::Documents { text, .. } => text.iter().map(String::as_str).collect(),
-            Self::Questions { .. } => vec![CONTEXT, QUESTION],
-        }
+        Fields::Documents { text: [], .. } => vec![TEXT],
+        Fields::Documents { text, .. } => text.iter().map(String::as_str).collect(),
+        Fields::Questions { .. } => vec![CONTEXT, QUESTION],
     }
 }

@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use super::Fields;
 use super::answers;
+use super::columns;
 use super::table::{Place, Table};
+use crate::tasks::Fields;
 
 /// Something that was read and may not be what was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +36,8 @@ pub enum Note {
 /// What there is to note about the columns that an objective reads.
 pub(super) fn of(table: &Table, fields: Fields<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
-    let mut columns = fields.columns();
-    columns.retain(|column| Some(*column) != fields.label());
+    let mut columns = columns(fields);
+    columns.retain(|column| Some(*column) != fields.target().column());
     columns.dedup();
     for column in columns {
         if let Some(gap) = table.gaps.get(column) {

@@ -4,11 +4,11 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::data::clean;
-use crate::tasks::{Cleaning, TextLayout, Unanswerable};
+use crate::tasks::{Cleaning, Fields, Question, Target, TextLayout, Unanswerable};
 
 use super::labels::{self, Class, Naming};
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
-use super::{Fields, LeftOut, Problem, Question, SurveyRequest};
+use super::{LeftOut, Problem, SurveyRequest};
 
 /// A task's rows in file order, after cleaning.
 #[derive(Debug)]
@@ -27,19 +27,33 @@ pub(super) struct Kept {
     pub(super) left_out: LeftOut,
 }
 
-/// Texts with the names of their classes.
+/// Texts with what was found in the column of their targets.
 #[derive(Debug)]
 pub(super) struct Labelled {
     pub(super) texts: Vec<String>,
     pub(super) pairs: Option<Vec<String>>,
-    /// Empty where no label column was asked for.
-    pub(super) classes: Vec<String>,
+    pub(super) found: Found,
+}
+
+/// The targets of rows.
+#[derive(Debug)]
+pub(super) enum Found {
+    /// The names of their classes; empty where no column was asked for.
+    Classes(Vec<String>),
+    /// Their numbers.
+    Numbers(Vec<f64>),
 }
 
 /// The rows that remain of a table. `plain` says that its rows are the lines of a text.
 pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> Result<Kept, Located> {
     let kept = match request.fields {
-        Fields::Labelled { text, pair, .. } => labelled(table, text, pair, request)?,
+        Fields::Texts { text, pair, target } => {
+            let (texts, pairs) = texts(table, (text, pair), request.cleaning)?;
+            match target {
+                Target::Number { column } => numbered(table, column, (texts, pairs), request.cleaning)?,
+                Target::None | Target::Class { .. } => labelled(table, (texts, pairs), request)?,
+            }
+        }
         Fields::Documents { text, layout } => {
             documents(table, text, plain && layout == TextLayout::Blocks, request.cleaning)?
         }
@@ -103,19 +117,64 @@ impl Rows {
     }
 }
 
-fn labelled(
-    table: &Table,
-    text: &[String],
-    pair: &[String],
-    request: &SurveyRequest<'_>,
-) -> Result<Kept, Located> {
-    let cleaning = request.cleaning;
+/// The text of each row, and its second text where the task has pairs.
+type Texts = (Vec<String>, Option<Vec<String>>);
+
+fn texts(table: &Table, (text, pair): (&[String], &[String]), cleaning: &Cleaning) -> Result<Texts, Located> {
     let mut texts = table.join(text)?;
     clean::strip(&mut texts, cleaning);
     let mut pairs = if pair.is_empty() { None } else { Some(table.join(pair)?) };
     if let Some(pairs) = &mut pairs {
         clean::strip(pairs, cleaning);
     }
+    Ok((texts, pairs))
+}
+
+/// Texts with the number that a column holds for each. Rows without one are an error.
+fn numbered(
+    table: &Table,
+    column: &str,
+    (mut texts, mut pairs): Texts,
+    cleaning: &Cleaning,
+) -> Result<Kept, Located> {
+    let values = table.column(column)?;
+    let mut numbers: Vec<Option<f64>> = values.iter().map(|value| number(value)).collect();
+    let mut bad = numbers.iter().enumerate().filter(|(_, number)| number.is_none());
+    if let Some((first, _)) = bad.next() {
+        let (rows, found) = (1 + bad.count(), values[first].trim().chars().take(40).collect());
+        let problem = Problem::NotNumbers { column: column.to_owned(), found, rows };
+        return Err((Some(table.place(first)), problem));
+    }
+    let stays: Vec<bool> = (0..table.rows)
+        .map(|row| {
+            long_enough(std::iter::once(&texts[row]).chain(pairs.as_ref().map(|all| &all[row])), cleaning)
+        })
+        .collect();
+    keep(&mut texts, &stays);
+    pairs.as_mut().into_iter().for_each(|pairs| keep(pairs, &stays));
+    keep(&mut numbers, &stays);
+    let left_out = LeftOut { few_words: table.rows - texts.len(), ..LeftOut::default() };
+    let found = Found::Numbers(numbers.into_iter().flatten().collect());
+    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, found }), left_out })
+}
+
+/// A decimal number that is neither infinite nor `nan`.
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse().ok().filter(|value: &f64| value.is_finite())
+}
+
+/// Keeps the rows that stay.
+fn keep<T>(values: &mut Vec<T>, stays: &[bool]) {
+    let mut at = stays.iter();
+    values.retain(|_| *at.next().expect("every column has a value in each row"));
+}
+
+fn labelled(
+    table: &Table,
+    (mut texts, mut pairs): Texts,
+    request: &SurveyRequest<'_>,
+) -> Result<Kept, Located> {
+    let cleaning = request.cleaning;
     let found = found_classes(table, request)?;
     let mut left_out = LeftOut {
         missing_label: found.iter().filter(|class| **class == Class::DroppedMissing).count(),
@@ -140,20 +199,21 @@ fn labelled(
         drop_rare_classes(&mut stays, &classes, least, request.classes);
     }
     for values in [Some(&mut texts), pairs.as_mut(), Some(&mut classes)].into_iter().flatten() {
-        let mut at = stays.iter();
-        values.retain(|_| *at.next().expect("every column has a value in each row"));
+        keep(values, &stays);
     }
     left_out.rare_class = long - texts.len();
-    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, classes }), left_out })
+    let found = Found::Classes(classes);
+    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, found }), left_out })
 }
 
 /// The class of each row; none where no label column is asked for. Rows without a label are an error
 /// where the task does not leave them out.
 fn found_classes(table: &Table, request: &SurveyRequest<'_>) -> Result<Vec<Class>, Located> {
-    let Fields::Labelled { label: Some(label), map, dropped, .. } = request.fields else {
+    let target = request.fields.target();
+    let (Target::Class { map, dropped, .. }, Some(column)) = (target, target.column()) else {
         return Ok(Vec::new());
     };
-    let classes = labels::classes(table.column(label)?, Naming { map, dropped, known: request.classes });
+    let classes = labels::classes(table.column(column)?, Naming { map, dropped, known: request.classes });
     let mut missing = classes.iter().enumerate().filter(|(_, class)| **class == Class::Missing);
     match missing.next() {
         Some((first, _)) => {
@@ -173,8 +233,10 @@ pub(super) fn class_names(table: &Table, request: &SurveyRequest<'_>) -> Vec<Str
 /// The label column's values with their numbers of rows; none where no label column is asked for.
 pub(super) fn label_values(table: &Table, fields: Fields<'_>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    let Fields::Labelled { label: Some(label), .. } = fields else { return counts };
-    for value in table.column(label).unwrap_or_default() {
+    let (Target::Class { .. }, Some(column)) = (fields.target(), fields.target().column()) else {
+        return counts;
+    };
+    for value in table.column(column).unwrap_or_default() {
         match counts.get_mut(value) {
             Some(rows) => *rows += 1,
             None => _ = counts.insert(value.clone(), 1),

@@ -4,30 +4,17 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::shape::{MAGIC, VERSION, checksum};
+use super::shape::{MAGIC, TargetColumn, checksum};
 use crate::disk::layout::Layout;
+use crate::tasks::{EncodedRow, Row, RowTarget, Targets};
 use crate::values::Part;
-
-/// One row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Row<'a> {
-    /// Its token ids, special tokens included.
-    pub tokens: &'a [u32],
-    /// Its class; 0 where there are none.
-    pub label: u32,
-    /// Where its second part begins: the second text of a pair, the answer to a question. The number
-    /// of tokens where there is none.
-    pub second: u32,
-    /// Gold answers; empty but for question answering.
-    pub answers: Vec<String>,
-}
 
 /// The rows of one part while they are gathered.
 #[derive(Debug)]
 pub struct PartBuilder {
     offsets: Vec<u64>,
     tokens: Vec<u32>,
-    labels: Vec<u32>,
+    targets: Targets,
     seconds: Vec<u32>,
     answers: Vec<Vec<String>>,
 }
@@ -37,10 +24,20 @@ impl Default for PartBuilder {
         Self {
             offsets: vec![0],
             tokens: Vec::new(),
-            labels: Vec::new(),
+            targets: Targets::Classes(Vec::new()),
             seconds: Vec::new(),
             answers: Vec::new(),
         }
+    }
+}
+
+impl FromIterator<EncodedRow> for PartBuilder {
+    fn from_iter<T: IntoIterator<Item = EncodedRow>>(rows: T) -> Self {
+        let mut part = Self::default();
+        for EncodedRow { sequence, target, answers } in rows {
+            part.push(Row { tokens: &sequence.tokens, second: sequence.second, target, answers: &answers });
+        }
+        part
     }
 }
 
@@ -48,26 +45,36 @@ impl PartBuilder {
     /// Adds a row.
     ///
     /// # Panics
-    /// Where its second part begins behind its end.
+    /// Where its second part begins behind its end, or its target is of another kind than that of the
+    /// rows before it.
     pub fn push(&mut self, row: Row<'_>) {
         assert!(row.second as usize <= row.tokens.len(), "a second part begins within its row");
+        if let (true, RowTarget::Number(_)) = (self.is_empty(), row.target) {
+            self.targets = Targets::Numbers(Vec::new());
+        }
+        match (&mut self.targets, row.target) {
+            (Targets::Classes(classes), RowTarget::Class(class)) => classes.push(class),
+            (Targets::Numbers(numbers), RowTarget::Number(number)) => numbers.push(number),
+            (Targets::Classes(_), RowTarget::Number(_)) | (Targets::Numbers(_), RowTarget::Class(_)) => {
+                panic!("all rows of a part have targets of one kind")
+            }
+        }
         self.tokens.extend_from_slice(row.tokens);
         self.offsets.push(self.tokens.len() as u64);
-        self.labels.push(row.label);
         self.seconds.push(row.second);
-        self.answers.push(row.answers);
+        self.answers.push(row.answers.to_vec());
     }
 
     /// Number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.labels.len()
+        self.seconds.len()
     }
 
     /// Whether there are no rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.labels.is_empty()
+        self.seconds.is_empty()
     }
 
     /// Writes the rows as a part of the store in `folder`, down to the disk.
@@ -81,13 +88,19 @@ impl PartBuilder {
             serde_json::to_vec(&self.answers)?
         };
         let [rows, tokens, answer_bytes] =
-            [self.labels.len(), self.tokens.len(), answers.len()].map(|count| count as u64);
-        let counts = [MAGIC, VERSION, rows, tokens, answer_bytes];
+            [self.len(), self.tokens.len(), answers.len()].map(|count| count as u64);
+        let tokens_of_rows: &[u8] = bytemuck::cast_slice(&self.tokens);
+        // Columns of wider numbers come first, so that each begins at a multiple of its numbers' size.
+        let (column, middle): (TargetColumn, [&[u8]; 2]) = match &self.targets {
+            Targets::Classes(all) => (TargetColumn::Classes, [tokens_of_rows, bytemuck::cast_slice(all)]),
+            Targets::Numbers(all) => (TargetColumn::Numbers, [bytemuck::cast_slice(all), tokens_of_rows]),
+        };
+        let counts = [MAGIC, column.version(), rows, tokens, answer_bytes];
         let counts: &[u8] = bytemuck::cast_slice(&counts);
         let content: [&[u8]; 5] = [
             bytemuck::cast_slice(&self.offsets),
-            bytemuck::cast_slice(&self.tokens),
-            bytemuck::cast_slice(&self.labels),
+            middle[0],
+            middle[1],
             bytemuck::cast_slice(&self.seconds),
             &answers,
         ];

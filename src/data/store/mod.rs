@@ -1,11 +1,12 @@
-//! Owns the token store: a task's rows as token ids, labels and gold answers, made once and
+//! Owns the token store: a task's rows as token ids, targets and gold answers, made once and
 //! memory-mapped by every process that trains on them.
 //!
 //! A store is a folder with one file per part. A file is a header of 72 bytes (magic, version, row
 //! count, token count, bytes of answers, BLAKE3 checksum of everything else), then `rows + 1` offsets
-//! (u64), the tokens (u32), the labels (u32) and the starts of second parts (u32), in the machine's
+//! (u64), the tokens (u32), the column of targets and the starts of second parts (u32), in the machine's
 //! byte order, and the answers as JSON: a list of texts per row, nothing where no row has one. The
-//! checksum is verified when a store is opened, so that a damaged store is an error and never a wrong
+//! version says what the targets are: 2, classes (u32); 3, numbers (f64), which stand before the tokens.
+//! The checksum is verified when a store is opened, so that a damaged store is an error and never a wrong
 //! result. Tokenises nothing.
 
 mod build;
@@ -17,11 +18,12 @@ use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 
-pub use build::{PartBuilder, Row};
+pub use build::PartBuilder;
 
-use self::shape::{COUNTS, HEADER, MAGIC, Shape, VERSION, checksum};
+use self::shape::{COUNTS, HEADER, MAGIC, Shape, TargetColumn, checksum};
 use crate::disk::layout::Layout;
 use crate::disk::mapped;
+use crate::tasks::{Row, RowTarget};
 use crate::values::Part;
 
 const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
@@ -39,7 +41,7 @@ pub enum StoreError {
         error: io::Error,
     },
     /// A file was written by another version, or is no part of a store.
-    #[error("`{}` is not a token store of version {VERSION}; delete its folder, it is made again", path.display())]
+    #[error("`{}` is not a token store of this version; delete its folder, it is made again", path.display())]
     Version {
         /// The file.
         path: PathBuf,
@@ -104,10 +106,9 @@ impl PartView {
         let [magic, version, rows, tokens, answer_bytes] = words(&header[..COUNTS]) else {
             unreachable!("the counts are five words");
         };
-        if (*magic, *version) != (MAGIC, VERSION) {
-            return Err(StoreError::Version { path: at() });
-        }
-        let shape = Shape::of(*rows, *tokens, *answer_bytes);
+        let column = TargetColumn::of_version(*version).filter(|_| *magic == MAGIC);
+        let column = column.ok_or_else(|| StoreError::Version { path: at() })?;
+        let shape = Shape::of(column, [*rows, *tokens, *answer_bytes]);
         let shape = shape.filter(|shape| shape.answers().end == map.len());
         let shape = shape.ok_or_else(|| StoreError::Truncated { path: at() })?;
         let intact = checksum(&header[..COUNTS], [&map[HEADER..]]) == header[COUNTS..];
@@ -136,28 +137,37 @@ impl PartView {
         &tokens[self.range(row)]
     }
 
-    /// A row's class, as an index into the task's labels; 0 where there are none.
+    /// A row.
     #[must_use]
-    pub fn label(&self, row: u32) -> u32 {
-        self.labels()[row as usize]
+    pub fn row(&self, row: u32) -> Row<'_> {
+        Row {
+            tokens: self.tokens(row),
+            second: self.seconds()[row as usize],
+            target: self.target(row),
+            answers: self.answers.get(row as usize).map_or(&[], Vec::as_slice),
+        }
     }
 
-    /// All rows' classes.
+    /// What is to be learned of a row; class 0 where its tokens are.
     #[must_use]
-    pub fn labels(&self) -> &[u32] {
-        bytemuck::cast_slice(&self.map[self.shape.labels()])
+    pub fn target(&self, row: u32) -> RowTarget {
+        let bytes = &self.map[self.shape.targets()];
+        match self.shape.column {
+            TargetColumn::Classes => RowTarget::Class(bytemuck::cast_slice(bytes)[row as usize]),
+            TargetColumn::Numbers => RowTarget::Number(bytemuck::cast_slice(bytes)[row as usize]),
+        }
     }
 
-    /// Where a row's second part begins, as in [`Row::second`].
+    /// What is to be learned of all rows.
     #[must_use]
-    pub fn second(&self, row: u32) -> u32 {
-        self.seconds()[row as usize]
+    pub fn targets(&self) -> Vec<RowTarget> {
+        (0..).take(self.len()).map(|row| self.target(row)).collect()
     }
 
-    /// A row's gold answers; empty but for question answering.
+    /// All rows' classes; 0 where there are none.
     #[must_use]
-    pub fn answers(&self, row: u32) -> &[String] {
-        self.answers.get(row as usize).map_or(&[], Vec::as_slice)
+    pub fn labels(&self) -> Vec<u32> {
+        self.targets().into_iter().map(|target| target.class().unwrap_or(0)).collect()
     }
 
     /// A row's number of tokens.

@@ -9,28 +9,36 @@ use super::*;
 
 fn write(folder: &Path, part: Part, rows: &[Row<'_>]) {
     let mut builder = PartBuilder::default();
-    rows.iter().for_each(|row| builder.push(row.clone()));
+    rows.iter().for_each(|row| builder.push(*row));
     assert_eq!((builder.len(), builder.is_empty()), (rows.len(), rows.is_empty()));
     builder.write(folder, part).unwrap();
 }
 
-/// Tokens, a label, the start of the second part as a share of the row, answers.
-type Drawn = (Vec<u32>, u32, f64, Vec<String>);
+/// Tokens, a target, the start of the second part as a share of the row, answers.
+type Drawn = (Vec<u32>, RowTarget, f64, Vec<String>);
 
-fn drawn() -> impl Strategy<Value = Drawn> {
+fn drawn(numbers: bool) -> impl Strategy<Value = Drawn> {
     let tokens = prop::collection::vec(any::<u32>(), 0..9);
-    (tokens, any::<u32>(), 0.0..=1.0, prop::collection::vec(".{0,4}", 0..3))
+    let target = (any::<u32>(), -1e9..1e9).prop_map(move |(class, number)| {
+        if numbers { RowTarget::Number(number) } else { RowTarget::Class(class) }
+    });
+    (tokens, target, 0.0..=1.0, prop::collection::vec(".{0,4}", 0..3))
 }
 
-fn row((tokens, label, share, answers): &Drawn) -> Row<'_> {
+/// The rows of a part, which all have classes or all have numbers.
+fn drawn_rows() -> impl Strategy<Value = Vec<Drawn>> {
+    any::<bool>().prop_flat_map(|numbers| prop::collection::vec(drawn(numbers), 0..9))
+}
+
+fn row((tokens, target, share, answers): &Drawn) -> Row<'_> {
     let second = (tokens.len() as f64 * share) as u32;
-    Row { tokens, label: *label, second, answers: answers.clone() }
+    Row { tokens, second, target: *target, answers }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
-    fn what_was_written_is_read(drawn in prop::collection::vec(drawn(), 0..9)) {
+    fn what_was_written_is_read(drawn in drawn_rows()) {
         let folder = tempfile::tempdir().unwrap();
         let rows: Vec<Row<'_>> = drawn.iter().map(row).collect();
         write(folder.path(), Part::Train, &rows);
@@ -39,9 +47,7 @@ proptest! {
         let view = store.part(Part::Train).unwrap();
         prop_assert_eq!((view.len(), view.is_empty()), (rows.len(), rows.is_empty()));
         for (at, row) in (0..).zip(&rows) {
-            let (label, second) = (view.label(at), view.second(at));
-            let read = Row { tokens: view.tokens(at), label, second, answers: view.answers(at).to_vec() };
-            prop_assert_eq!(&read, row);
+            prop_assert_eq!(&view.row(at), row);
             prop_assert_eq!(view.length(at) as usize, row.tokens.len());
         }
         prop_assert_eq!(view.lengths().len(), view.labels().len());
@@ -50,13 +56,19 @@ proptest! {
 
 #[test]
 fn a_file_cut_anywhere_or_with_any_bit_flipped_is_an_error() {
-    let folder = tempfile::tempdir().unwrap();
     let answers = vec!["Zoë".to_owned(), String::new()];
-    let rows = [
-        Row { tokens: &[101, 7592, 102], label: 1, second: 2, answers },
-        Row { tokens: &[101, 102], second: 2, ..Row::default() },
-    ];
-    write(folder.path(), Part::Train, &rows);
+    for targets in [[1, 0].map(RowTarget::Class), [-0.5, 3.75].map(RowTarget::Number)] {
+        let rows = [
+            Row { tokens: &[101, 7592, 102], second: 2, target: targets[0], answers: &answers },
+            Row { tokens: &[101, 102], second: 2, target: targets[1], answers: &[] },
+        ];
+        is_an_error_where_it_is_damaged(&rows);
+    }
+}
+
+fn is_an_error_where_it_is_damaged(rows: &[Row<'_>]) {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), Part::Train, rows);
     let path = Layout::store_part(folder.path(), Part::Train);
     let whole = fs::read(&path).unwrap();
     for length in 0..whole.len() {
@@ -83,7 +95,8 @@ fn each_error_names_the_file_and_says_what_to_do() {
         assert!(said.contains("train.tokens") && said.contains(words), "{said}");
     };
     says("No such file");
-    write(folder.path(), Part::Train, &[Row { tokens: &[1, 2], ..Row::default() }]);
+    let row = Row { tokens: &[1, 2], second: 0, target: RowTarget::Class(0), answers: &[] };
+    write(folder.path(), Part::Train, &[row]);
     let path = Layout::store_part(folder.path(), Part::Train);
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..80]).unwrap();
@@ -91,7 +104,7 @@ fn each_error_names_the_file_and_says_what_to_do() {
     let mut other = whole.clone();
     other[8] = 9;
     fs::write(&path, other).unwrap();
-    says("is not a token store of version 2; delete its folder");
+    says("is not a token store of this version; delete its folder");
     let mut damaged = whole;
     damaged[HEADER + 20] ^= 1;
     fs::write(&path, damaged).unwrap();

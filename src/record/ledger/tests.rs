@@ -1,4 +1,5 @@
 use super::*;
+use crate::values::Metric;
 
 fn trial(n: u8) -> TrialId {
     format!("{n:016x}").parse().unwrap()
@@ -96,11 +97,7 @@ fn progress_and_scores_are_kept_step_by_step_and_the_last_attempt_counts() {
     let evaluated = |step, loss| What::TrialEvaluated {
         trial: trial(1),
         step,
-        scores: Scores::LanguageModelling(crate::values::LanguageScores {
-            loss,
-            sequence_loss: loss,
-            tokens: 1,
-        }),
+        scores: Scores::of("language_modelling").with(Metric::Loss, loss),
     };
     let progress =
         Progress { trial: trial(1), step: 7, steps: 9, loss: 0.5, rows_per_s: 1.0, validation: None };

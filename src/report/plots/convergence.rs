@@ -2,7 +2,6 @@
 
 use crate::report::curves::Curve;
 use crate::report::findings::TaskFindings;
-use crate::report::measure::loss_unit;
 use crate::report::warnings;
 
 use super::Chart;
@@ -22,10 +21,11 @@ pub(super) fn chart(tasks: &[TaskFindings<'_>], lines: &[Line<'_>]) -> Option<Ch
         lines.iter().map(|line| Curve::validation(&line.trials, measure.metric)).collect();
     let steps = steps(&[&loss, &validation]);
     let mut scene = page(lines, LABELS);
-    let title = format!("Training loss ({})", loss_unit(&task.task.objective));
+    let title = format!("Training loss ({})", task.task.objective.words().loss_unit);
     Panel { pixels: LOSS, title: &title, factor: 1.0, steps, levels: &[] }.draw(&mut scene, lines, &loss);
     let title = format!("Validation {}", measure.heading());
-    let levels = levels(tasks);
+    let (always, levels) = levels(tasks).unzip();
+    let levels: Vec<(String, f64)> = levels.into_iter().collect();
     let panel = Panel { pixels: VALIDATION, title: &title, factor: measure.factor(), steps, levels: &levels };
     let frame = panel.draw(&mut scene, lines, &validation);
     let end = |curve: &Option<Curve>| -> Option<Point> {
@@ -38,19 +38,21 @@ pub(super) fn chart(tasks: &[TaskFindings<'_>], lines: &[Line<'_>]) -> Option<Ch
         name: "convergence".to_owned(),
         title: "Convergence".to_owned(),
         task: None,
-        caption: caption(measure.title(), lines, !levels.is_empty()),
+        caption: caption(measure.title(), lines, always),
         scene,
     })
 }
 
-/// The majority class of a task that stands alone: several would lie over one another.
-fn levels(tasks: &[TaskFindings<'_>]) -> Vec<(String, f64)> {
-    let [task] = tasks else { return Vec::new() };
-    let spread = task.baseline.as_ref().and_then(|baseline| baseline.validation(task.measure.metric));
-    spread.map(|spread| (warnings::labelled(task.measure, &spread), spread.mean)).into_iter().collect()
+/// What the best constant answer of a task that stands alone is called, and its level with its name:
+/// several would lie over one another.
+fn levels(tasks: &[TaskFindings<'_>]) -> Option<(&'static str, (String, f64))> {
+    let [task] = tasks else { return None };
+    let baseline = task.baseline.as_ref()?;
+    let spread = baseline.validation(task.measure.metric)?;
+    Some((baseline.label, (warnings::labelled(baseline, task.measure, &spread), spread.mean)))
 }
 
-fn caption(metric: &str, lines: &[Line<'_>], levels: bool) -> String {
+fn caption(metric: &str, lines: &[Line<'_>], always: Option<&str>) -> String {
     let which = if unnamed(lines) > 0 {
         " Coloured: the best configuration of each method; grey: the others."
     } else {
@@ -61,7 +63,7 @@ fn caption(metric: &str, lines: &[Line<'_>], levels: bool) -> String {
         "Training loss and validation {metric} by optimiser step. {}Loss is smoothed by a moving average over a \
          twentieth of training, {validation} is as measured.{which}{}",
         means(lines),
-        if levels { " Dashed: always answering the majority class." } else { "" },
+        always.map_or_else(String::new, |answer| format!(" Dashed: always answering the {answer}.")),
     )
 }
 

@@ -17,8 +17,7 @@ use std::path::Path;
 pub use paint::PaintError;
 pub use scene::Scene;
 
-use crate::tasks::Objective;
-use crate::values::Method;
+use crate::values::{Method, Metric};
 
 use super::findings::{Findings, TaskFindings};
 use super::measure::Measure;
@@ -26,28 +25,19 @@ use super::sections::side_by_side;
 use scene::{PALETTE, Rgb};
 
 /// What names of charts begin with; of one task among several, the task's name follows.
-const NAMES: [&str; 13] = [
-    "convergence",
-    "training",
-    "rank-alpha",
-    "accuracy-vs-parameters",
-    "macro-f1-vs-parameters",
-    "macro-precision-vs-parameters",
-    "macro-recall-vs-parameters",
-    "loss-vs-parameters",
-    "perplexity-vs-parameters",
-    "bits-per-token-vs-parameters",
-    "sequence-loss-vs-parameters",
-    "f1-vs-parameters",
-    "exact-match-vs-parameters",
-];
+const NAMES: [&str; 3] = ["convergence", "training", "rank-alpha"];
+
+/// The name of the chart of a metric against trainable parameters.
+fn against_parameters(metric: Metric) -> String {
+    format!("{}-vs-parameters", metric.name().replace('_', "-"))
+}
 
 /// Whether a chart can have this name.
 #[must_use]
 pub fn is_name(name: &str) -> bool {
-    NAMES
-        .iter()
-        .any(|known| name.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
+    let of_metrics = Metric::ALL.iter().map(|metric| against_parameters(*metric));
+    let mut known = NAMES.iter().map(ToString::to_string).chain(of_metrics);
+    known.any(|known| name.strip_prefix(&known).is_some_and(|rest| rest.is_empty() || rest.starts_with('-')))
 }
 
 /// A chart with what a reader needs to know to read it.
@@ -105,11 +95,8 @@ pub fn charts(findings: &Findings<'_>) -> Vec<Chart> {
 fn courses(tasks: &[TaskFindings<'_>]) -> Vec<Chart> {
     let lines = lines::lines(tasks);
     let mut charts: Vec<Chart> = convergence::chart(tasks, &lines).into_iter().collect();
-    match tasks.first().map(|task| &task.task.objective) {
-        Some(Objective::LanguageModelling(_) | Objective::QuestionAnswering(_)) => {
-            charts.extend(training::chart(&lines));
-        }
-        Some(Objective::Classification(_)) | None => {}
+    if tasks.first().is_some_and(|task| task.task.objective.by_token()) {
+        charts.extend(training::chart(&lines));
     }
     charts
 }
@@ -117,7 +104,7 @@ fn courses(tasks: &[TaskFindings<'_>]) -> Vec<Chart> {
 /// What came of one task's configurations.
 fn comparisons(task: &TaskFindings<'_>) -> impl Iterator<Item = Chart> {
     // Of the losses that follow from one another, one says it all.
-    let told = |measure: &Measure| *measure == task.measure || measure.metric.is_share();
+    let told = |measure: &Measure| *measure == task.measure || measure.metric.higher_is_better();
     let measures = task.shown().into_iter().filter(told);
     measures.map(|measure| parameters::chart(task, measure)).chain([rank_alpha::chart(task)]).flatten()
 }

@@ -11,7 +11,7 @@ use super::pareto::front;
 use super::place::{Bounds, around, is_free, overlap};
 use super::scale::{Frame, Scale};
 use super::scene::{Anchor, Font, Form, GREY, INK, PAPER, Point, Rgb, Scene, Stroke, TEXT_PX, text_width};
-use super::{Chart, method_color};
+use super::{Chart, against_parameters, method_color};
 
 const PAGE: (f64, f64) = (820.0, 480.0);
 const LEFT: f64 = 64.0;
@@ -51,10 +51,11 @@ impl Reference {
         Self { label: base.label.clone(), value: place(base, measure).1, valued: false, color, width: 1.4 }
     }
 
-    fn majority(task: &TaskFindings<'_>, measure: Measure) -> Option<Self> {
-        let spread = task.baseline.as_ref()?.reported(measure.metric)?;
+    fn constant(task: &TaskFindings<'_>, measure: Measure) -> Option<Self> {
+        let baseline = task.baseline.as_ref()?;
+        let spread = baseline.reported(measure.metric)?;
         Some(Self {
-            label: warnings::labelled(measure, &spread),
+            label: warnings::labelled(baseline, measure, &spread),
             value: measure.factor() * spread.mean,
             valued: true,
             color: GREY,
@@ -81,7 +82,7 @@ pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> 
     let untrained: Vec<Reference> = bases
         .iter()
         .map(|base| Reference::base(base, measure))
-        .chain(Reference::majority(task, measure))
+        .chain(Reference::constant(task, measure))
         .collect();
     let (near, far): (Vec<&Reference>, Vec<&Reference>) =
         untrained.iter().partition(|one| is_near(one.value, y));
@@ -97,7 +98,7 @@ pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> 
     }
     name_dots(&mut scene, &dots, task, taken);
     Some(Chart {
-        name: format!("{}-vs-parameters", measure.metric.name().replace('_', "-")),
+        name: against_parameters(measure.metric),
         title: format!("{} against trainable parameters", capital(measure.title())),
         task: None,
         caption: caption(rows, measure, !untrained.is_empty(), task.averaged()),

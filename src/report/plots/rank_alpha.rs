@@ -62,9 +62,10 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
     } else {
         String::new()
     };
-    let alone = task.baseline.as_ref().and_then(|baseline| baseline.validation(measure.metric));
-    let alone =
-        alone.map(|spread| format!(" The majority class alone gives {}.", measure.value(spread.mean)));
+    let alone = task.baseline.as_ref().and_then(|baseline| {
+        let spread = baseline.validation(measure.metric)?;
+        Some(format!(" The {} alone gives {}.", baseline.label, measure.value(spread.mean)))
+    });
     let caption = format!(
         "Mean validation {} of LoRA configurations, by rank r and alpha; darker is {}. Where trials are \
          missing, the number of trials is given; an empty cell has no result.{}{seeds} {rest}",

@@ -3,7 +3,7 @@
 use crate::record::TrialRecord;
 use crate::report::findings::{Entry, TaskFindings};
 use crate::report::format;
-use crate::report::measure::{Measure, loss_unit};
+use crate::report::measure::Measure;
 use crate::report::statistics::{Spread, mean};
 use crate::report::summary::{finished, trials_of};
 use crate::values::{Metric, MetricLine, Scores, quantity};
@@ -38,7 +38,7 @@ impl LastLine {
 /// The end of training, mean over done folds; `None` where nothing has trained.
 #[must_use]
 pub fn training(tasks: &[TaskFindings<'_>]) -> Option<Table> {
-    let unit = loss_unit(&tasks.first()?.task.objective);
+    let unit = tasks.first()?.task.objective.words().loss_unit;
     let mut columns: Vec<Column> = task_column(tasks).into_iter().collect();
     columns.push(Column::text("configuration"));
     let loss = format!("EMA loss ({unit})");
@@ -170,7 +170,7 @@ fn loss_in(trial: &TrialRecord, number: u32) -> Option<f64> {
 /// The last scores in an epoch.
 fn scores_in(trial: &TrialRecord, number: u32) -> Option<Scores> {
     trial.metrics.iter().rev().find_map(|line| match line {
-        MetricLine::Validation { epoch, scores, .. } => within(*epoch, number).then_some(*scores),
+        MetricLine::Validation { epoch, scores, .. } => within(*epoch, number).then(|| scores.clone()),
         MetricLine::Train { .. } => None,
     })
 }

@@ -6,7 +6,6 @@ use crate::report::findings::{Entry, Findings, TaskFindings};
 use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
 use crate::report::statistics::Spread;
-use crate::tasks::Objective;
 use crate::values::axes::{self, Axis, SEED};
 use crate::values::{Configuration, quantity};
 
@@ -48,7 +47,7 @@ pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
             let mut cells = vec!["baseline".to_owned()];
             cells.extend(task_cell(tasks, task));
             cells.extend(settings.iter().map(|axis| match axis.name {
-                "method" => Baseline::LABEL.to_owned(),
+                "method" => baseline.label.to_owned(),
                 _ => NONE.to_owned(),
             }));
             cells.extend(measured.baseline(baseline));
@@ -71,10 +70,11 @@ fn mark(task: &TaskFindings<'_>, entry: &Entry) -> String {
     if task.tied().any(|tied| std::ptr::eq(tied, entry)) {
         marks.push("tied".to_owned());
     }
+    let what = task.task.objective.words().constant.what;
     if summary.answers_one_class() {
-        marks.push("one class".to_owned());
+        marks.push(what.to_owned());
     } else if summary.one_class > 0 {
-        marks.push(format!("one class in {} of {}", summary.one_class, summary.done));
+        marks.push(format!("{what} in {} of {}", summary.one_class, summary.done));
     }
     marks.join(", ")
 }
@@ -90,13 +90,12 @@ struct Measured {
 
 impl Measured {
     fn of(tasks: &[TaskFindings<'_>]) -> Self {
-        let objective = tasks.first().map(|task| &task.task.objective);
         Self {
             shown: tasks.first().map(TaskFindings::shown).unwrap_or_default(),
             has_folds: tasks.iter().any(|task| task.record.sweep.splitting.splits() > 1),
             has_seeds: tasks.iter().any(TaskFindings::has_seeds),
             is_tested: tasks.iter().any(|task| task.task.is_tested()),
-            by_token: !matches!(objective, Some(Objective::Classification(_)) | None),
+            by_token: tasks.first().is_some_and(|task| task.task.objective.by_token()),
         }
     }
 

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use crate::report::chance::Test;
 use crate::report::curves::CONVERGED_SHARE;
 use crate::report::findings::Findings;
 use crate::report::format::{self, NONE};
 use crate::report::warnings;
-use crate::tasks::{Cleaning, Objective, Task, TextLayout};
+use crate::tasks::{Cleaning, Task};
 use crate::values::axes::{self, Axis};
-use crate::values::{Configuration, Method, Metric, Splitting, quantity};
+use crate::values::{Configuration, Method, Splitting, quantity};
 
 use super::{Column, Table, numbers, or_none};
 
@@ -28,7 +29,7 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     if !findings.has_tasks() {
         rows.extend(of_task(sweep.first_task()));
     }
-    rows.extend(of_objective(findings.objective()));
+    rows.extend(findings.objective().settings());
     rows.push(("validation", splitting(sweep.splitting)));
     rows.push(("selected by", findings.measure().title().to_owned()));
     rows.extend(axes::shown().filter_map(|axis| values(axis, &configurations)));
@@ -67,35 +68,6 @@ fn of_task(task: &Task) -> Vec<(&'static str, String)> {
     rows.extend(cleaning(&task.cleaning).map(|text| ("cleaning", text)));
     rows.push(("longest sequence (tokens)", task.max_length.to_string()));
     rows
-}
-
-fn of_objective(objective: &Objective) -> Vec<(&'static str, String)> {
-    match objective {
-        Objective::Classification(c) => vec![("labels", listed(&c.labels))],
-        Objective::LanguageModelling(l) => vec![("sequences", layout(l.layout).to_owned())],
-        Objective::QuestionAnswering(q) => {
-            vec![
-                ("prompt", q.template.replace('\n', "\\n")),
-                ("longest answer (tokens)", q.max_new_tokens.to_string()),
-            ]
-        }
-    }
-}
-
-/// Names in a row: in quotes where a comma within one would be taken for the end of it.
-fn listed(names: &[String]) -> String {
-    if names.iter().any(|name| name.contains(',')) {
-        names.iter().map(|name| format!("“{name}”")).collect::<Vec<_>>().join(", ")
-    } else {
-        names.join(", ")
-    }
-}
-
-fn layout(layout: TextLayout) -> &'static str {
-    match layout {
-        TextLayout::Blocks => "blocks of joined rows",
-        TextLayout::Documents => "one row each",
-    }
 }
 
 fn cleaning(cleaning: &Cleaning) -> Option<String> {
@@ -190,7 +162,7 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
         ));
     }
     notes.push(convergence(findings));
-    notes.extend(of_metrics(findings.objective()).map(str::to_owned));
+    notes.extend(findings.objective().words().metrics_note.map(str::to_owned));
     if findings.record.sweep.configurations.iter().any(|c| c.method == Method::Base) {
         notes.push(
             "A base that is not trained is evaluated as it is, with its own head or, where the task needs \
@@ -218,63 +190,59 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
 
 /// What configurations are held against before anything is selected.
 fn against_nothing(findings: &Findings<'_>) -> Vec<String> {
+    let words = findings.objective().words();
     let mut notes = Vec::new();
-    let majorities: Vec<String> = findings
+    let answers: Vec<String> = findings
         .tasks
         .iter()
-        .filter_map(|task| Some((task.task, warnings::majority(task)?)))
-        .map(|(task, classes)| match findings.has_tasks() {
-            true => format!("{classes} in `{}`", task.name),
-            false => classes,
+        .filter_map(|task| Some((task.task, warnings::constant_answer(task)?)))
+        .map(|(task, answers)| match findings.has_tasks() {
+            true => format!("{answers} in `{}`", task.name),
+            false => answers,
         })
         .collect();
-    if !majorities.is_empty() {
-        notes.push(format!(
-            "The majority class is the one that most training rows have ({}); its row is what always answering \
-             it scores on the very same rows, with the loss of answering the classes' shares of the training rows.",
-            majorities.join(", "),
-        ));
+    if !answers.is_empty() {
+        notes.push(words.baseline_note.replace("{}", &answers.join(", ")));
     }
-    let classes = matches!(findings.objective(), Objective::Classification(_));
-    if classes {
-        notes.push(
-            "A trial answers one class where its macro averages are those of one answer to every row. \
-             Configurations that do so on all folds are neither tested nor ranked among themselves."
-                .to_owned(),
-        );
-    }
+    notes.extend(words.constant.note.map(str::to_owned));
     if findings.tasks.iter().any(|task| task.chance.is_some()) {
-        notes.push(how_tested(findings, classes));
+        notes.push(how_tested(findings));
     }
     notes
 }
 
-fn how_tested(findings: &Findings<'_>, classes: bool) -> String {
-    let metric = findings.measure().metric;
-    let (than, test) = match (classes && metric.is_share(), metric) {
-        (true, Metric::Accuracy) => (
-            "the majority class",
+fn how_tested(findings: &Findings<'_>) -> String {
+    let baseline = findings.objective().words().baseline;
+    let (than, test) = match Test::of(findings.measure().metric, baseline.is_some()) {
+        Test::Rows => (
+            baseline,
             "by a one-sided exact binomial test of the rows of all folds that are right, times the number of \
              configurations (Bonferroni), at 0.05",
         ),
-        (true, _) => (
-            "the majority class",
+        Test::Recall => (
+            baseline,
             "in it, and in macro recall one by the number of classes by a one-sided normal test with the largest \
              variance that guesses can have, times the number of configurations (Bonferroni), at 0.05",
         ),
-        (false, _) => (
-            if classes { "the majority class" } else { "the untrained base" },
+        Test::Correlation => (
+            None,
+            "by a one-sided normal test of Fisher's z over the validation rows of all folds, times the number of \
+             configurations (Bonferroni), at 0.05",
+        ),
+        Test::Folds => (
+            Some(baseline.unwrap_or("untrained base")),
             "by the corrected resampled t-test at 0.05 where there are folds, by its mean alone where there is one \
              split",
         ),
     };
+    let than = than.map_or_else(|| "a correlation of 0".to_owned(), |than| format!("the {than}"));
     format!("A configuration is selected only if the best one beats {than} beyond chance: {test}.")
 }
 
 fn convergence(findings: &Findings<'_>) -> String {
     let (measure, share) = (findings.measure(), 100.0 * CONVERGED_SHARE);
     let title = measure.title();
-    let goal = if measure.metric.higher_is_better() {
+    let goal = if measure.metric.is_share() {
         format!("reaches {share:.0} % of that configuration's best")
     } else {
         format!("has come {share:.0} % of the way from that configuration's first to its best")
@@ -283,22 +251,4 @@ fn convergence(findings: &Findings<'_>) -> String {
         "Convergence is the first step at which the mean validation {title}, smoothed over three evaluations, \
          {goal}."
     )
-}
-
-/// What the objective's metrics are, where a reader may wonder.
-fn of_metrics(objective: &Objective) -> Option<&'static str> {
-    match objective {
-        Objective::Classification(_) => None,
-        Objective::LanguageModelling(_) => Some(
-            "Loss is the mean cross-entropy over predicted tokens; perplexity is its exponential and bits per \
-             token its quotient by ln 2, each taken per trial and then averaged. Sequence loss is the mean over \
-             sequences of each one's mean. Over all tasks, loss is the mean over all evaluated tokens, and \
-             perplexity and bits per token follow from it.",
-        ),
-        Objective::QuestionAnswering(_) => Some(
-            "Answers are generated greedily. Exact match and F1 over tokens are SQuAD's (Rajpurkar et al. \
-             2016): lower case, no punctuation, no articles, the best over all gold answers. Loss is taken on \
-             the answer and its end alone.",
-        ),
-    }
 }

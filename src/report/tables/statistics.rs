@@ -20,10 +20,10 @@ pub fn statistics(tasks: &[TaskFindings<'_>]) -> Table {
     columns.push(Column::text("configuration"));
     let (unit, points) = tasks
         .first()
-        .map(|task| (task.measure.in_unit(), task.measure.difference_unit()))
+        .map(|task| (task.measure.in_unit(), task.measure.in_difference_unit()))
         .unwrap_or_default();
     let (mean, interval) = (format!("mean{unit}"), format!("95 % interval{unit}"));
-    let difference = format!("difference to selected ({points})");
+    let difference = format!("difference to selected{points}");
     columns.extend(numbers([
         "folds",
         &mean,
@@ -59,7 +59,7 @@ fn baseline_cells(baseline: &Baseline, task: &TaskFindings<'_>) -> Vec<String> {
     let selected = task.selected().and_then(|selected| selected.summary.over_folds());
     let difference = spread.zip(selected).map(|(own, selected)| own.mean - selected.mean);
     let mut cells = vec![
-        Baseline::LABEL.to_owned(),
+        baseline.label.to_owned(),
         spread.map_or(0, |spread| spread.n).to_string(),
         mean_of(spread.as_ref(), |mean| measure.value(mean)),
         or_none(spread.and_then(|spread| spread.std), |std| measure.value(std)),
@@ -94,7 +94,8 @@ fn cells_of(entry: &Entry, task: &TaskFindings<'_>) -> Vec<String> {
         ],
         None if entry.selected => ["selected", NONE, NONE, NONE, NONE].map(str::to_owned),
         None if entry.summary.answers_one_class() => {
-            [NONE, NONE, NONE, NONE, "answers one class"].map(str::to_owned)
+            let does = task.task.objective.words().constant.does;
+            [NONE, NONE, NONE, NONE, does].map(str::to_owned)
         }
         None if task.tied().any(|tied| std::ptr::eq(tied, entry)) => {
             ["tied", NONE, NONE, NONE, NONE].map(str::to_owned)
@@ -107,9 +108,8 @@ fn cells_of(entry: &Entry, task: &TaskFindings<'_>) -> Vec<String> {
 
 fn interval(spread: &Spread, measure: Measure) -> String {
     or_none(spread.interval, |(low, high)| {
-        // No metric is below 0, and a share is at most 1.
-        let high = if measure.metric.is_share() { high.min(1.0) } else { high };
-        format!("{} to {}", measure.value(low.max(0.0)), measure.value(high))
+        let (least, most) = measure.metric.row().range;
+        format!("{} to {}", measure.value(low.max(least)), measure.value(high.min(most)))
     })
 }
 
@@ -132,13 +132,13 @@ pub fn folds(tasks: &[TaskFindings<'_>]) -> Option<Table> {
     for task in tasks {
         for entry in &task.entries {
             let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
-            cells.extend(fold_cells(entry, task.measure, planned));
+            cells.extend(fold_cells(task, entry, planned));
             table.push(entry.selected, cells);
         }
         if let Some(baseline) = &task.baseline {
             let (measure, scores) = (task.measure, baseline.scores(task.measure.metric));
             let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
-            cells.push(Baseline::LABEL.to_owned());
+            cells.push(baseline.label.to_owned());
             cells.extend((0..planned).map(|fold| {
                 or_none(scores.iter().find(|(at, _)| *at == fold), |(_, score)| measure.value(*score))
             }));
@@ -150,12 +150,13 @@ pub fn folds(tasks: &[TaskFindings<'_>]) -> Option<Table> {
     Some(table)
 }
 
-fn fold_cells(entry: &Entry, measure: Measure, planned: usize) -> Vec<String> {
-    let summary = &entry.summary;
+fn fold_cells(task: &TaskFindings<'_>, entry: &Entry, planned: usize) -> Vec<String> {
+    let (measure, summary) = (task.measure, &entry.summary);
+    let what = task.task.objective.words().constant.what;
     let mut cells = vec![entry.label.clone()];
     cells.extend((0..planned).map(|fold| {
         or_none(summary.folds.iter().find(|one| one.fold == fold), |one| {
-            let mark = if one.one_class { " (one class)" } else { "" };
+            let mark = if one.one_class { format!(" ({what})") } else { String::new() };
             format!("{}{mark}", measure.value(one.score))
         })
     }));

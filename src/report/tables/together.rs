@@ -55,7 +55,7 @@ pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
     Some(table)
 }
 
-/// The majority class over all tasks, each counting the same; `None` unless every task has one.
+/// The best constant answers over all tasks, each counting the same; `None` unless every task has one.
 fn baseline_cells(
     findings: &Findings<'_>,
     shown: &[Measure],
@@ -69,7 +69,8 @@ fn baseline_cells(
         or_none(means, |means| measure.value(mean(&means)))
     };
     let all = findings.tasks.len();
-    let mut cells = vec!["baseline".to_owned(), Baseline::LABEL.to_owned(), NONE.to_owned()];
+    let label = baselines.first()?.label;
+    let mut cells = vec!["baseline".to_owned(), label.to_owned(), NONE.to_owned()];
     cells.push(format!("{all} of {all}"));
     cells.extend(shown.iter().map(|measure| over(measure, Baseline::validation)));
     if tested {
@@ -98,7 +99,7 @@ pub fn seeds(findings: &Findings<'_>) -> Option<Table> {
     if findings.is_tested() {
         columns.push(Column::number(&format!("test {} over seeds", measure.heading())));
     }
-    let difference = format!("difference to best ({})", measure.difference_unit());
+    let difference = format!("difference to best{}", measure.in_difference_unit());
     columns.extend(numbers(["convergence (step)", difference.as_str()]));
     let mut table = Table::new(columns);
     for task in &findings.tasks {

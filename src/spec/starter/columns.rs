@@ -35,6 +35,20 @@ const LABELS: &[&str] = &[
     "genre",
     "spam",
 ];
+/// Names of columns that hold a number to be learned, the likeliest first.
+const SCORES: &[&str] = &[
+    "score",
+    "label",
+    "labels",
+    "target",
+    "rating",
+    "similarity",
+    "relatedness",
+    "y",
+    "stars",
+    "price",
+    "value",
+];
 /// Names of two columns that are a pair of texts, and not one text in two parts.
 const PAIRS: &[(&str, &str)] = &[
     ("premise", "hypothesis"),
@@ -70,10 +84,19 @@ pub(super) struct Column {
     pub(super) empty: usize,
     /// Its values with their rows, where they are few enough for classes; a missing one is not here.
     pub(super) classes: BTreeMap<String, usize>,
+    /// The least and the greatest of its values, where each is a number.
+    pub(super) numbers: Option<Range>,
     /// Words of a value on average.
     words: f64,
     /// Share of the values that are words rather than numbers, dates, addresses or code.
     language: f64,
+}
+
+/// The numbers of a column.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Range {
+    pub(super) least: f64,
+    pub(super) most: f64,
 }
 
 /// What the columns are thought to be.
@@ -148,10 +171,18 @@ impl Column {
     fn of(name: &str, values: &[String]) -> Self {
         let (mut empty, mut words, mut language) = (0, 0, 0);
         let mut classes = BTreeMap::new();
+        let (mut are_numbers, mut range) = (true, None);
         for value in values.iter().map(|value| value.trim()) {
             if value.is_empty() {
                 empty += 1;
                 continue;
+            }
+            match value.parse::<f64>() {
+                Ok(number) if number.is_finite() => {
+                    let Range { least, most } = range.unwrap_or(Range { least: number, most: number });
+                    range = Some(Range { least: least.min(number), most: most.max(number) });
+                }
+                Ok(_) | Err(_) => are_numbers = false,
             }
             if classes.len() <= MOST_CLASSES {
                 *classes.entry(value.to_owned()).or_insert(0) += 1;
@@ -167,6 +198,7 @@ impl Column {
             name: name.to_owned(),
             empty,
             classes,
+            numbers: range.filter(|_| are_numbers),
             words: filled * ratio(words, 1),
             language: filled * ratio(language, 1),
         }
@@ -190,6 +222,11 @@ impl Column {
             && rows * 2 > self.empty
     }
 
+    /// Whether its values can be numbers to be learned: most rows have one, and they are not all the same.
+    fn can_be_number(&self) -> bool {
+        self.numbers.is_some_and(|range| range.least < range.most)
+    }
+
     /// How unlikely a label it is, smallest first.
     fn as_label(&self) -> (usize, bool, usize) {
         let name = self.name.trim_start_matches('#').trim().to_lowercase();
@@ -200,9 +237,30 @@ impl Column {
         (rank, decimal, self.classes.len())
     }
 
+    fn can_be(&self, number: bool) -> bool {
+        if number { self.can_be_number() } else { self.can_be_label() }
+    }
+
+    /// How unlikely a number to be learned it is, smallest first: by its name, then decimals first, which
+    /// no count of rows has.
+    fn as_number(&self) -> (usize, bool, usize) {
+        let name = self.name.trim_start_matches('#').trim().to_lowercase();
+        let within = || SCORES.iter().any(|known| name.contains(known));
+        let known = SCORES.iter().position(|known| *known == name);
+        let rank = known.unwrap_or(if within() { SCORES.len() } else { SCORES.len() + 1 });
+        let (rank, decimal) =
+            if name == "id" || name == "index" { (usize::MAX, false) } else { (rank, true) };
+        (rank, !decimal, 0)
+    }
+
     /// The rows of the largest class.
     pub(super) fn largest(&self) -> usize {
         self.classes.values().copied().max().unwrap_or(0)
+    }
+
+    /// The rows that a fold needs some of: those of the smallest class, or all where there are numbers.
+    pub(super) fn fewest(&self) -> usize {
+        if self.numbers.is_some() { usize::MAX } else { self.smallest() }
     }
 
     /// The rows of the smallest class.
@@ -212,15 +270,18 @@ impl Column {
 }
 
 impl Guess {
-    /// The label and the texts of a classification.
-    pub(super) fn labelled(columns: &[Column]) -> Self {
+    /// The label and the texts of a classification, or the number and the texts of a regression.
+    pub(super) fn labelled(columns: &[Column], numbers: bool) -> Self {
         let has = |name: &str| columns.iter().any(|column| column.is_called(name));
         let pair = PAIRS.iter().find(|(first, second)| has(first) && has(second));
         let of_pair = |column: &Column| pair.is_some_and(|(a, b)| column.is_called(a) || column.is_called(b));
         let mut labels: Vec<&Column> =
-            columns.iter().filter(|column| column.can_be_label() && !of_pair(column)).collect();
-        labels.sort_by_key(|column| column.as_label());
-        let mut labels = labels.into_iter().cloned();
+            columns.iter().filter(|column| column.can_be(numbers) && !of_pair(column)).collect();
+        labels.sort_by_key(|column| if numbers { column.as_number() } else { column.as_label() });
+        let mut labels = labels
+            .into_iter()
+            .cloned()
+            .map(|column| Column { numbers: column.numbers.filter(|_| numbers), ..column });
         let label = labels.next();
         let named = label.as_ref().map(|label| label.name.clone());
         let texts: Vec<&Column> =

@@ -6,7 +6,8 @@ use crate::values::quantity;
 
 use super::columns::{Column, Guess};
 use super::settings::{Division, Model, Settings};
-use super::{Starter, StarterKind, one_line, quote};
+use super::{Starter, one_line, quote};
+use crate::tasks::TaskKind;
 
 /// Adds a line with its comment.
 pub(super) fn line(task: &mut String, text: &str, comment: &str) {
@@ -42,6 +43,17 @@ pub(super) fn label_lines(guess: &Guess) -> String {
         line(&mut lines, &format!("label: {}", Starter::TO_CHANGE), "name the column with the label");
         return lines;
     };
+    if let Some(range) = &label.numbers {
+        let what = format!("numbers from {} to {}", range.least, range.most);
+        line(&mut lines, &format!("label: {}", quote(&label.name)), &what);
+        if label.empty > 0 {
+            let rows = quantity::counted(label.empty, "row");
+            lines += &format!("  # {rows} have no number, and must be removed from the file\n");
+        }
+        let found = |column: &Column| quote(&column.name);
+        others(&mut lines, "label", guess.other_labels.iter().map(found).collect());
+        return lines;
+    }
     let rows: usize = label.classes.values().sum();
     let largest = label.classes.iter().max_by_key(|(_, rows)| **rows).map_or("", |(name, _)| name);
     let what = format!(
@@ -80,15 +92,16 @@ fn quoted_short(name: &str) -> String {
 }
 
 /// How the rows are divided, with the way to another division.
-pub(super) fn division(kind: StarterKind, division: Division) -> String {
+pub(super) fn division(kind: &dyn TaskKind, division: Division) -> String {
+    let has_classes = kind.fields().has_classes();
+    let stratified = if has_classes { "stratified: true, " } else { "" };
     match division {
         Division::Folds(k) => format!(
             "# Each configuration trains {k} times, every time with another fold held out to select on.\n\
              # Quicker: `split: {{fraction: 0.2, seed: 42}}` trains each once.\n\
-             kfold: {{k: {k}, stratified: true, seed: 42}}"
+             kfold: {{k: {k}, {stratified}seed: 42}}"
         ),
         Division::HoldOut(share) => {
-            let stratified = if kind == StarterKind::Classification { "stratified: true, " } else { "" };
             format!(
                 "# A share of the rows is held out to select on; `kfold: {{k: 3, seed: 42}}` takes turns instead.\n\
                  split: {{fraction: {}, {stratified}seed: 42}}",

@@ -25,6 +25,9 @@ pub struct Card {
     pub used: Used,
     /// Each class, in the order of the task's labels; none where there are no classes.
     pub classes: Vec<ClassRows>,
+    /// The numbers to be learned, where rows have numbers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub numbers: Option<Numbers>,
     /// What the texts of the used rows have in common.
     pub texts: Texts,
     /// Of question answering: what there is beside the questions.
@@ -86,6 +89,23 @@ pub struct ClassRows {
     /// Rows that each fold holds out.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<usize>,
+}
+
+/// The numbers of the rows that are drawn to train on and to validate on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Numbers {
+    /// Column that holds them.
+    pub column: String,
+    /// The least.
+    pub least: f64,
+    /// The greatest.
+    pub most: f64,
+    /// Their mean.
+    pub mean: f64,
+    /// Their standard deviation, over all of them.
+    pub deviation: f64,
+    /// How many different ones there are.
+    pub different: usize,
 }
 
 /// What question answering has beside questions, in the used rows of the training file.

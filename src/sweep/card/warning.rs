@@ -55,6 +55,13 @@ pub enum Warning {
         /// The greatest.
         most: f64,
     },
+    /// All rows have the same number to be learned.
+    OneNumber {
+        /// The column.
+        column: String,
+        /// The number.
+        number: f64,
+    },
     /// Classes of one row: a split leaves them in training.
     OneRow {
         /// Their names.
@@ -150,6 +157,11 @@ impl fmt::Display for Warning {
                  of its own: classification does not know that one is near another; name a column of classes, or \
                  put ranges of these numbers into one",
                 count(*different)
+            ),
+            Self::OneNumber { column, number } => write!(
+                f,
+                "column `{column}` has the number {number} in every row that is drawn: there is nothing to learn, and \
+                 no correlation is defined; name the column of the numbers to be learned"
             ),
             Self::OneRow { classes } => write!(
                 f,

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use tch::Device;
 
 use super::*;
-use crate::data::store::{PartBuilder, Row, TokenStore};
+use crate::data::store::{PartBuilder, TokenStore};
 use crate::families::{Architecture, Gpt2Config, Head};
 use crate::model::params::Params;
-use crate::tasks::{DataFile, LanguageModelling, QuestionAnswering, Task, TextLayout};
+use crate::tasks::{
+    DataFile, LanguageModelling, Objective, QuestionAnswering, Row, RowTarget, Task, TextLayout,
+};
 use crate::train::batch::Collator;
 use crate::values::{ContentHash, Part};
 
@@ -61,7 +63,8 @@ fn store() -> (tempfile::TempDir, TokenStore) {
     let mut builder = PartBuilder::default();
     for row in 0..8_u32 {
         let tokens: Vec<u32> = (0..3 + row * 5 % 7).map(|i| (row * 11 + i * i) % VOCABULARY as u32).collect();
-        builder.push(Row { tokens: &tokens, label: 0, second: 1 + row % 2, answers: Vec::new() });
+        let target = RowTarget::Class(0);
+        builder.push(Row { tokens: &tokens, second: 1 + row % 2, target, answers: &[] });
     }
     builder.write(folder.path(), Part::Train).unwrap();
     let store = TokenStore::open(folder.path()).unwrap();
@@ -101,28 +104,29 @@ fn a_loss_in_chunks_is_the_whole_loss_with_its_gradient() {
     let part = store.part(Part::Train).unwrap();
     for objective in &objectives() {
         let (params, model) = small_model(2);
-        let collator = Collator { objective, padding: 0, device: Device::Cpu };
+        let kind: &dyn TaskKind = &**objective;
+        let collator = Collator { kind, padding: 0, device: Device::Cpu };
         let slots: [&[u32]; 2] = [&[0, 1, 2, 3], &[4, 5]];
-        let share = |rows: &[u32]| 1.0 / units(objective, part, rows) as f64;
+        let share = |rows: &[u32]| 1.0 / units(kind, part, rows) as f64;
         let batch = collator.collate(part, &slots.map(|rows| (rows, share(rows))));
         let targets = &batch.targets;
         let positions = targets.positions.as_ref().unwrap();
 
         let trunk = || model.trunk(&batch.inputs, &mut evaluation());
         let logits = model.next_tokens(&trunk(), positions, &mut evaluation());
-        let whole = weighted(&cross_entropy(&logits, &targets.labels), &targets.weights);
+        let whole = weighted(&kind.losses(&logits, &targets.wanted), &targets.weights);
         whole.sum(Kind::Float).backward();
         let expected = take_gradients(&params);
 
         let one = 2 * index(VOCABULARY);
         for logits in [1, one, 3 * one, LOGITS_AT_ONCE] {
             let hidden = model.hidden_states(&trunk(), positions, &mut evaluation());
-            let (losses, gradient) = backward_to(&hidden.detach(), &model, targets, logits);
+            let (losses, gradient) = backward_to(kind, &hidden.detach(), &model, (targets, logits));
             (hidden * gradient).sum(Kind::Float).backward();
             assert_close(&losses, &whole.detach());
             assert_all_close(&take_gradients(&params), &expected);
         }
-        assert_close(&backward(&model, &trunk(), targets, &mut evaluation()), &whole.detach());
+        assert_close(&backward(kind, &model, &trunk(), targets, &mut evaluation()), &whole.detach());
         assert_all_close(&take_gradients(&params), &expected);
     }
 }
@@ -133,13 +137,14 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
     let part = store.part(Part::Train).unwrap();
     for objective in &objectives() {
         let (params, model) = small_model(1);
-        let collator = Collator { objective, padding: 0, device: Device::Cpu };
+        let kind: &dyn TaskKind = &**objective;
+        let collator = Collator { kind, padding: 0, device: Device::Cpu };
         let rows = [0, 1, 2, 3, 4, 5, 6];
-        let share = 1.0 / units(objective, part, &rows) as f64;
+        let share = 1.0 / units(kind, part, &rows) as f64;
         let loss = |rows: &[u32]| {
             let batch = collator.collate(part, &[(rows, share)]);
             let trunk = model.trunk(&batch.inputs, &mut evaluation());
-            backward(&model, &trunk, &batch.targets, &mut evaluation()).double_value(&[0])
+            backward(kind, &model, &trunk, &batch.targets, &mut evaluation()).double_value(&[0])
         };
         let whole = loss(&rows);
         let expected = take_gradients(&params);
@@ -149,8 +154,8 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
         // Evaluation sees the same losses, one by one.
         let batch = collator.collate(part, &[(&rows, share)]);
         let trunk = model.trunk(&batch.inputs, &mut evaluation());
-        let losses = token_losses(&model, &trunk, &batch.targets);
-        assert_eq!(losses.size(), [1, index(units(objective, part, &rows))]);
+        let losses = token_losses(kind, &model, &trunk, &batch.targets);
+        assert_eq!(losses.size(), [1, index(units(kind, part, &rows))]);
         assert!((losses.sum(Kind::Double).double_value(&[]) * share - whole).abs() < APART);
     }
 }
@@ -168,7 +173,8 @@ fn a_pairs_second_text_has_its_own_token_type_and_an_answer_has_none() {
     };
     let pairs = Task::classification(file, "text", "label", &["a", "b"]).objective;
     let collate = |objective: &Objective| {
-        Collator { objective, padding: 0, device: Device::Cpu }.collate(part, &[(&[1, 0], 0.5)])
+        let kind: &dyn TaskKind = &**objective;
+        Collator { kind, padding: 0, device: Device::Cpu }.collate(part, &[(&[1, 0], 0.5)])
     };
     let batch = collate(&pairs);
     let types = batch.inputs.token_types.unwrap();

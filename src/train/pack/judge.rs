@@ -4,14 +4,15 @@
 use std::time::Instant;
 
 use super::{Seat, Trainer, bad_data, failed, part, peak_memory_mib};
+use crate::data::store::PartView;
 use crate::disk::files;
 use crate::job::ChildLine;
 use crate::model::Model;
 use crate::model::params::fill;
-use crate::tasks::Objective;
+use crate::tasks::{self, TargetFacts, TrialTargets};
 use crate::train::checkpoint;
 use crate::train::evaluate::all_rows;
-use crate::values::{ClassRows, Failure, Keep, MetricLine, Part, Scores, Splitting, TrialResult};
+use crate::values::{Failure, Keep, MetricLine, Part, Scores, Splitting, TrialResult};
 
 /// Slots to be validated on the same rows.
 struct Due {
@@ -69,15 +70,15 @@ impl Trainer<'_> {
     fn take_validation(&mut self, seat: Seat, scores: Scores) -> Result<(), Failure> {
         let slot = self.slot(seat);
         let step = slot.state.step;
-        slot.state.latest = Some((step, scores));
-        slot.write(&MetricLine::Validation { step, epoch: slot.epochs_done(), scores }).map_err(failed)?;
+        slot.state.latest = Some((step, scores.clone()));
+        let epoch = slot.epochs_done();
+        slot.write(&MetricLine::Validation { step, epoch, scores: scores.clone() }).map_err(failed)?;
         let trial = slot.trial.id;
-        (self.context.say)(ChildLine::Evaluated { trial, step, scores });
+        (self.context.say)(ChildLine::Evaluated { trial, step, scores: scores.clone() });
         let slot = self.slot(seat);
         let by = slot.trial.configuration.training.keep_by;
-        let (metric, score) = scores.selecting(by);
-        let better = |best: Scores| metric.better(score, best.selecting(by).1);
-        if slot.state.best.is_none_or(|(_, best)| better(best)) {
+        let (metric, score) = tasks::selecting(&scores, by);
+        if slot.state.best.as_ref().is_none_or(|(_, best)| metric.improves(score, best.get(metric))) {
             slot.state.best = Some((step, scores));
             let stack = &self.stacks[seat.stack];
             let state = &stack.slots[seat.slot].state;
@@ -97,8 +98,8 @@ impl Trainer<'_> {
         let rows = self.store.part(Part::Test).map(all_rows).unwrap_or_default();
         let tests = if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows)? };
         for kept in kept {
-            let test = tests.iter().find(|(seat, _)| *seat == kept.seat).map(|(_, scores)| *scores);
-            if test.is_some_and(|scores| !scores.loss().is_finite()) {
+            let test = tests.iter().find(|(seat, _)| *seat == kept.seat).map(|(_, scores)| scores.clone());
+            if test.as_ref().is_some_and(|scores| !scores.loss().is_finite()) {
                 self.fail_diverged(kept.seat)?;
             } else {
                 self.finish(&kept, test)?;
@@ -119,7 +120,7 @@ impl Trainer<'_> {
         checkpoint::save(&path, &slot.state, &weights).map_err(failed)?;
         files::sync(&path).map_err(failed)?;
         let kept = match slot.trial.configuration.training.keep {
-            Keep::Last => slot.state.latest,
+            Keep::Last => slot.state.latest.clone(),
             Keep::Best => {
                 let path = self.context.layout.best_checkpoint(slot.trial.id);
                 let (state, best) = checkpoint::load(&path).map_err(failed)?;
@@ -135,7 +136,7 @@ impl Trainer<'_> {
     }
 
     fn finish(&mut self, kept: &Kept, test: Option<Scores>) -> Result<(), Failure> {
-        let class_rows = self.class_rows(kept.seat);
+        let TargetFacts { class_rows, baseline } = self.target_facts(kept.seat)?;
         let layout = &self.context.layout;
         let stack = &mut self.stacks[kept.seat.stack];
         let (trainable_params, total_params) = stack.params.count(kept.seat.slot);
@@ -143,7 +144,7 @@ impl Trainer<'_> {
         state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_memory_mib());
         let result = TrialResult {
             trial: state.trial,
-            validation: kept.validation,
+            validation: kept.validation.clone(),
             kept_step: kept.step,
             test,
             steps: state.step,
@@ -151,6 +152,7 @@ impl Trainer<'_> {
             total_params,
             cost: state.cost,
             class_rows,
+            baseline,
         };
         files::write_sealed(&layout.result(state.trial), &result).map_err(failed)?;
         (self.context.say)(ChildLine::Finished { trial: state.trial });
@@ -158,41 +160,27 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// The classes of the rows that a slot was trained and judged on; `None` where there are no classes.
-    fn class_rows(&self, seat: Seat) -> Option<ClassRows> {
-        let classes = match self.evaluator.collator().objective {
-            Objective::Classification(of) => of.labels.len(),
-            Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => return None,
-        };
+    /// What the targets of the rows that a slot was trained and judged on leave in its result.
+    fn target_facts(&self, seat: Seat) -> Result<TargetFacts, Failure> {
         let slot = &self.stacks[seat.stack].slots[seat.slot];
-        let of = |part: Part, rows: Option<&[u32]>| {
-            let mut counts = vec![0_u64; classes];
-            let part = self.store.part(part)?;
-            let mut count = |label: u32| counts[label as usize] += 1;
-            match rows {
-                Some(rows) => rows.iter().for_each(|row| count(part.label(*row))),
-                None => part.labels().iter().for_each(|label| count(*label)),
-            }
-            Some(counts)
+        let train = part(&self.store, Part::Train)?;
+        let of = |rows: &[u32]| rows.iter().map(|row| train.target(*row)).collect();
+        let targets = TrialTargets {
+            train: of(&slot.rows.train),
+            validation: match slot.trial.splitting {
+                Splitting::KFold { .. } | Splitting::HoldOut { .. } => of(&slot.rows.validation),
+                Splitting::File => part(&self.store, Part::Validation)?.targets(),
+            },
+            test: self.store.part(Part::Test).map(PartView::targets).unwrap_or_default(),
         };
-        let validation = match slot.trial.splitting {
-            Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
-                of(Part::Train, Some(&slot.rows.validation))
-            }
-            Splitting::File => of(Part::Validation, None),
-        };
-        Some(ClassRows {
-            train: of(Part::Train, Some(&slot.rows.train))?,
-            validation: validation?,
-            test: of(Part::Test, None).unwrap_or_default(),
-        })
+        Ok(self.evaluator.collator().kind.target_facts(&targets))
     }
 
     /// The scores of some slots' weights on these rows; each is charged its part of the time.
     fn score(&mut self, seats: &[Seat], of: Part, rows: &[u32]) -> Result<Vec<(Seat, Scores)>, Failure> {
         let started = Instant::now();
         // Answers are generated slot by slot, all else by stacks.
-        let apart = matches!(self.evaluator.collator().objective, Objective::QuestionAnswering(_));
+        let apart = self.evaluator.collator().kind.generates().is_some();
         let together = seats.chunk_by(|a, b| a.stack == b.stack && !apart);
         let models: Vec<(usize, Option<Model>)> = together
             .map(|seats| {

@@ -206,7 +206,7 @@ impl<'a> Trainer<'a> {
                     steps: slot.total,
                     loss: mean,
                     rows_per_s: speed,
-                    validation: slot.state.latest.map(|(_, scores)| scores),
+                    validation: slot.state.latest.as_ref().map(|(_, scores)| scores.clone()),
                 };
                 (self.context.say)(ChildLine::Progress(progress));
                 self.said = Some(Instant::now());
@@ -267,7 +267,7 @@ fn family(pack: &Pack) -> (&Architecture, Head) {
 
 /// A trial at its first step.
 fn slot(trial: &Trial, train: &PartView, context: &Context<'_>) -> Slot {
-    let rows = folds::split(train.labels(), &trial.splitting, trial.fold);
+    let rows = folds::split(&train.labels(), &trial.splitting, trial.fold);
     Slot::new(trial, rows, train.lengths(), context)
 }
 
@@ -339,8 +339,7 @@ fn accumulate_gradients<'s, 'a>(
     let readers = &mut first.slots[..distinct];
     let steps: Vec<Vec<Vec<u32>>> = readers.iter_mut().map(Slot::micro_batches).collect();
     let rows: Vec<Vec<u32>> = steps.iter().map(|step| step.concat()).collect();
-    let weights: Vec<f64> =
-        rows.iter().map(|rows| 1.0 / units(collator.objective, train, rows) as f64).collect();
+    let weights: Vec<f64> = rows.iter().map(|rows| 1.0 / units(collator.kind, train, rows) as f64).collect();
     let zeros =
         |stack: &&mut Stack<'_>| Tensor::zeros([index(stack.slots.len())], (Kind::Float, collator.device));
     let mut losses: Vec<Tensor> = group.iter().map(zeros).collect();
@@ -361,7 +360,7 @@ fn accumulate_gradients<'s, 'a>(
         let mut pass = if group.len() > 1 { pass.repeated() } else { pass };
         let trunk = group[0].model.trunk(&batch.inputs, &mut pass);
         for (stack, losses) in group.iter().zip(&mut losses) {
-            *losses += backward(&stack.model, &trunk, &batch.targets, &mut pass);
+            *losses += backward(collator.kind, &stack.model, &trunk, &batch.targets, &mut pass);
         }
     }
     let tokens = |rows: &Vec<u32>| rows.iter().map(|row| u64::from(train.length(*row))).sum();

@@ -51,7 +51,7 @@ fn the_text_has_words_and_not_the_longest_values() {
         ),
         many("label", &["good", "bad"]),
     ];
-    let guess = Guess::labelled(&columns);
+    let guess = Guess::labelled(&columns, false);
     assert_eq!((guess.text, guess.pair), (vec!["comment".to_owned()], None));
     assert_eq!(guess.label.unwrap().name, "label");
 }
@@ -60,9 +60,9 @@ fn the_text_has_words_and_not_the_longest_values() {
 fn a_pair_is_known_by_its_names_and_a_title_joins_its_body() {
     let text = |name: &str| many(name, &["one two three", "four five six"]);
     let label = || many("gold", &["yes", "no"]);
-    let guess = Guess::labelled(&[text("premise"), text("hypothesis"), label()]);
+    let guess = Guess::labelled(&[text("premise"), text("hypothesis"), label()], false);
     assert_eq!((guess.text, guess.pair), (vec!["premise".to_owned()], Some("hypothesis".to_owned())));
-    let guess = Guess::labelled(&[label(), text("title"), text("description")]);
+    let guess = Guess::labelled(&[label(), text("title"), text("description")], false);
     assert_eq!((guess.text, guess.pair), (vec!["title".to_owned(), "description".to_owned()], None));
 }
 
@@ -77,7 +77,7 @@ fn the_label_is_the_column_with_the_name_and_the_others_are_named() {
             &["some words here", "and some more of them", "other words", "the last words"].repeat(10),
         ),
     ];
-    let guess = Guess::labelled(&columns);
+    let guess = Guess::labelled(&columns, false);
     assert_eq!(guess.label.unwrap().name, "Category");
     let others: Vec<&str> = guess.other_labels.iter().map(|column| column.name.as_str()).collect();
     assert_eq!(others, ["timely", "state"]);
@@ -87,7 +87,7 @@ fn the_label_is_the_column_with_the_name_and_the_others_are_named() {
         column("n", &["1", "2", "3", "4"]),
         many("s", &["one two three four five six seven eight nine"; 2]),
     ];
-    assert!(Guess::labelled(&none).label.is_none());
+    assert!(Guess::labelled(&none, false).label.is_none());
 }
 
 #[test]

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use crate::data::sources::Question;
-use crate::tasks::QuestionAnswering;
+use super::QuestionAnswering;
+use crate::tasks::Question;
+use crate::tasks::kind::{EncodeError, Encoder};
 use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
 
 /// Makes prompts that leave room for their answers.
@@ -15,40 +16,14 @@ pub struct Prompts<'a> {
     end: u32,
 }
 
-/// A question that cannot be asked.
-#[derive(Debug, thiserror::Error)]
-pub enum PromptError {
-    /// The tokenizer has no token that ends an answer.
-    #[error("the tokenizer has no end-of-text token; name it as `eos_token` in tokenizer_config.json")]
-    NoEnd,
-    /// There is no room even without a context.
-    #[error(
-        "the prompt of the question `{question}` has no room in {max_length} tokens even without its \
-         context; raise `max_length` or lower `max_new_tokens`"
-    )]
-    TooLong {
-        /// The question's beginning.
-        question: String,
-        /// The limit.
-        max_length: usize,
-    },
-    /// The tokenizer rejects the text.
-    #[error(transparent)]
-    Tokenizer(#[from] TokenizerError),
-}
-
 impl<'a> Prompts<'a> {
     /// Prompts of a task.
     ///
     /// # Errors
     /// Where the tokenizer has no end-of-text token.
-    pub fn new(
-        tokenizer: &'a Tokenizer,
-        objective: &'a QuestionAnswering,
-        max_length: usize,
-    ) -> Result<Self, PromptError> {
-        let end = tokenizer.end_of_text().ok_or(PromptError::NoEnd)?;
-        Ok(Self { tokenizer, objective, max_length, end })
+    pub fn new(objective: &'a QuestionAnswering, by: Encoder<'a>) -> Result<Self, EncodeError> {
+        let (tokenizer, end) = by.end()?;
+        Ok(Self { tokenizer, objective, max_length: by.max_length, end })
     }
 
     /// Questions with their first gold answers and the end-of-text token, [`Sequence::second`] at the
@@ -59,11 +34,11 @@ impl<'a> Prompts<'a> {
     ///
     /// # Errors
     /// Where a question is too long or the tokenizer rejects a text.
-    pub fn rows(&self, questions: &[Question]) -> Result<Vec<Sequence>, PromptError> {
+    pub fn rows(&self, questions: &[Question]) -> Result<Vec<Sequence>, EncodeError> {
         questions.par_iter().map(|question| self.row(question)).collect()
     }
 
-    fn row(&self, asked: &Question) -> Result<Sequence, PromptError> {
+    fn row(&self, asked: &Question) -> Result<Sequence, EncodeError> {
         // GPT-2's words begin with their space.
         let mut answer = self.encode(&format!(" {}", asked.answers[0]))?;
         answer.push(self.end);
@@ -78,7 +53,7 @@ impl<'a> Prompts<'a> {
     ///
     /// # Errors
     /// Where it does not fit without any context either.
-    pub fn prompt(&self, context: &str, question: &str, answer: usize) -> Result<Vec<u32>, PromptError> {
+    pub fn prompt(&self, context: &str, question: &str, answer: usize) -> Result<Vec<u32>, EncodeError> {
         let room = self.max_length.saturating_sub(answer.max(self.objective.max_new_tokens));
         let template = &self.objective.template;
         let mut tokens = self.encode(&fill(template, context, question))?;
@@ -96,7 +71,7 @@ impl<'a> Prompts<'a> {
                 return Ok(tokens);
             }
         }
-        Err(PromptError::TooLong {
+        Err(EncodeError::TooLong {
             question: question.chars().take(60).collect(),
             max_length: self.max_length,
         })
@@ -126,4 +101,22 @@ pub fn fill(template: &str, context: &str, question: &str) -> String {
         rest = behind;
     }
     filled + rest
+}
+
+/// The lengths of prompts as [`Prompts`] makes them, before contexts lose their ends, with room for the
+/// longest answer that may be generated.
+///
+/// # Errors
+/// Where the tokenizer rejects a text.
+pub(super) fn lengths(
+    questions: &[Question],
+    objective: &QuestionAnswering,
+    tokenizer: &Tokenizer,
+) -> Result<Vec<usize>, TokenizerError> {
+    let filled = |asked: &Question| fill(&objective.template, &asked.context, &asked.question);
+    let prompts = tokenizer.encode_plain(&questions.iter().map(filled).collect::<Vec<_>>())?;
+    let answer = |asked: &Question| format!(" {}", asked.answers.first().map_or("", String::as_str));
+    let answers = tokenizer.encode_plain(&questions.iter().map(answer).collect::<Vec<_>>())?;
+    let room = |answer: &Vec<u32>| (answer.len() + 1).max(objective.max_new_tokens);
+    Ok(prompts.iter().zip(&answers).map(|(prompt, answer)| prompt.len() + room(answer)).collect())
 }

@@ -1,4 +1,4 @@
-//! Owns how texts become the sequences of language modelling. Reads no file.
+//! Owns how texts become sequences: one each, or joined and cut into blocks. Reads no file.
 
 use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
 

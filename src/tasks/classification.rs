@@ -1,0 +1,296 @@
+//! Owns classification: one label per text, or per pair of texts; cross-entropy over the classes, and
+//! scikit-learn's metrics.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{Given, KeyFault, KeyValue, TaskKey};
+use super::kind::{
+    Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind, TrialTargets,
+    Words,
+};
+use super::{Classes, Examples, Fields, Objective, Problem, Purpose, RowTarget, Target, labelled};
+use crate::families::Head;
+use crate::values::{ClassRows, Metric, Reference, Scores, TrialResult, quantity};
+
+const NAME: &str = "classification";
+
+/// One label per text, or per pair of texts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Classification {
+    /// Columns that make up the text, joined by one space in this order.
+    pub text: Vec<String>,
+    /// Columns that make up the second text of a pair; empty for single texts.
+    pub pair: Vec<String>,
+    /// Column that holds the label.
+    pub label: String,
+    /// Class names after the map, in the order of their indices.
+    pub labels: Vec<String>,
+    /// What the file calls a class, to the class's name: renames, and merges where names repeat.
+    /// Values that are not in it keep their name.
+    pub label_map: BTreeMap<String, String>,
+    /// What the file calls the labels whose rows are left out; the empty text where a missing label
+    /// is one of them.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub dropped_labels: BTreeSet<String>,
+}
+
+const KEYS: &[TaskKey] = &[
+    TaskKey::TEXT,
+    TaskKey::PAIR,
+    TaskKey::required("label", KeyValue::Text, "Column with the label"),
+    TaskKey::optional(
+        "labels",
+        KeyValue::Labels,
+        "Class names: {value: name} renames and merges, {value: drop} leaves rows out (\"\" is a missing label); \
+         a list names 0, 1, 2 … in order",
+    ),
+];
+
+const WORDS: Words = Words {
+    loss_unit: "nats per row",
+    shown: &[Metric::Accuracy, Metric::MacroF1],
+    headline: &[Metric::Accuracy],
+    metrics_note: None,
+    baseline: Some("majority class"),
+    baseline_note: "The majority class is the one that most training rows have ({}); its row is what always \
+                    answering it scores on the very same rows, with the loss of answering the classes' shares of \
+                    the training rows.",
+    constant: Constant {
+        does: "answers one class",
+        do_plural: "answer one class",
+        what: "one class",
+        note: Some(
+            "A trial answers one class where its macro averages are those of one answer to every row. \
+             Configurations that do so on all folds are neither tested nor ranked among themselves.",
+        ),
+    },
+};
+
+impl Classification {
+    /// Without any settings.
+    pub const EMPTY: Self = Self {
+        text: Vec::new(),
+        pair: Vec::new(),
+        label: String::new(),
+        labels: Vec::new(),
+        label_map: BTreeMap::new(),
+        dropped_labels: BTreeSet::new(),
+    };
+}
+
+impl TaskKind for Classification {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "A label for each text"
+    }
+
+    fn keys(&self) -> &'static [TaskKey] {
+        KEYS
+    }
+
+    fn faults(&self, given: &Given) -> Vec<KeyFault> {
+        labelled::faults(given)
+    }
+
+    fn objective(&self, given: &Given, classes: Classes) -> Option<Objective> {
+        Some(Objective::Classification(Self {
+            text: given.texts("text").to_vec(),
+            pair: given.texts("pair").to_vec(),
+            label: given.text("label").unwrap_or_default().to_owned(),
+            labels: classes.labels,
+            label_map: classes.map,
+            dropped_labels: classes.dropped,
+        }))
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        let (column, map, dropped) = (self.label.as_str(), &self.label_map, &self.dropped_labels);
+        let target = Target::Class { column, map, dropped };
+        Fields::Texts { text: &self.text, pair: &self.pair, target }
+    }
+
+    fn labels(&self) -> &[String] {
+        &self.labels
+    }
+
+    fn head(&self) -> Head {
+        Head::Classifier { labels: self.labels.len() }
+    }
+
+    fn encode(&self, rows: &Examples, by: Encoder<'_>) -> Result<Vec<EncodedRow>, EncodeError> {
+        labelled::encode(rows, by)
+    }
+
+    fn measure(&self, rows: &Examples, by: Encoder<'_>) -> Result<Measured, EncodeError> {
+        labelled::measure(rows, by)
+    }
+
+    fn predicted(&self, _row: Row<'_>) -> Option<Range<usize>> {
+        None
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        &[Metric::Accuracy, Metric::MacroF1, Metric::MacroPrecision, Metric::MacroRecall, Metric::Loss]
+    }
+
+    fn tally(&self) -> Box<dyn Tally> {
+        Box::new(Confusion::new(self.labels.len()))
+    }
+
+    /// All three macro averages follow from the accuracy and the number of classes then: each class
+    /// but one adds nothing to them.
+    fn is_constant(&self, scores: &Scores) -> bool {
+        const ROUNDING: f64 = 1e-9;
+        let of = |metric| scores.get(metric).unwrap_or(f64::NAN);
+        let (accuracy, recall) = (of(Metric::Accuracy), of(Metric::MacroRecall));
+        let classes = (1.0 / recall).round();
+        let is = |value: f64, sum: f64| (value - sum / classes).abs() < ROUNDING;
+        classes.is_finite()
+            && classes >= 2.0
+            && is(recall, 1.0)
+            && is(of(Metric::MacroPrecision), accuracy)
+            && is(of(Metric::MacroF1), 2.0 * accuracy / (1.0 + accuracy))
+    }
+
+    fn target_facts(&self, targets: &TrialTargets) -> TargetFacts {
+        let counts = |targets: &[RowTarget]| {
+            let mut counts = vec![0_u64; self.labels.len()];
+            targets.iter().filter_map(|target| target.class()).for_each(|class| counts[class as usize] += 1);
+            counts
+        };
+        let class_rows = ClassRows {
+            train: counts(&targets.train),
+            validation: counts(&targets.validation),
+            test: if targets.test.is_empty() { Vec::new() } else { counts(&targets.test) },
+        };
+        TargetFacts { class_rows: Some(class_rows), baseline: None }
+    }
+
+    /// That of the class that most training rows have, the first of equals.
+    fn baseline(&self, result: &TrialResult) -> Option<Reference> {
+        let rows = result.class_rows.as_ref()?;
+        let most = rows.train.iter().max()?;
+        let answer = rows.train.iter().position(|count| count == most)?;
+        Some(Reference {
+            answer: self.labels.get(answer).cloned().unwrap_or_default(),
+            validation: constant(answer, &rows.train, &rows.validation)?,
+            test: constant(answer, &rows.train, &rows.test),
+        })
+    }
+
+    fn purpose(&self) -> Purpose {
+        Purpose::Classification {
+            labels: self.labels.clone(),
+            pairs: !self.pair.is_empty(),
+            problem: Problem::SingleLabel,
+        }
+    }
+
+    fn words(&self) -> &'static Words {
+        &WORDS
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![("labels", quantity::listed(&self.labels))]
+    }
+
+    fn data_told(&self) -> Option<String> {
+        Some(format!(
+            "with {} in `{}`, text from `{}`",
+            quantity::counted(self.labels.len(), "label"),
+            self.label,
+            [&self.text[..], &self.pair].concat().join("`, `"),
+        ))
+    }
+}
+
+/// What one answer scores on rows of these classes; `None` without any row.
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+fn constant(answer: usize, trained: &[u64], judged: &[u64]) -> Option<Scores> {
+    if judged.iter().sum::<u64>() == 0 || trained.len() != judged.len() {
+        return None;
+    }
+    let mut tally = Confusion::new(judged.len());
+    let all = trained.iter().sum::<u64>().max(1) as f64;
+    for (class, (&rows, &known)) in judged.iter().zip(trained).enumerate() {
+        tally.count(class, answer, rows);
+        // A class that no training row has counts as if one had it: its loss would have no bound.
+        tally.loss += rows as f64 * -(known.max(1) as f64 / all).ln();
+    }
+    Some(tally.scores())
+}
+
+/// Counts of (true class, predicted class) with the summed loss.
+#[derive(Clone, Debug, PartialEq)]
+struct Confusion {
+    classes: usize,
+    counts: Vec<u64>,
+    loss: f64,
+}
+
+impl Confusion {
+    /// Nothing counted yet.
+    fn new(classes: usize) -> Self {
+        Self { classes, counts: vec![0; classes * classes], loss: 0.0 }
+    }
+
+    /// Counts rows of one class that were given the same answer.
+    fn count(&mut self, truth: usize, predicted: usize, rows: u64) {
+        self.counts[truth * self.classes + predicted] += rows;
+    }
+}
+
+impl Tally for Confusion {
+    fn add_rows(&mut self, loss: f64, rows: &[Row<'_>], answers: &[f64]) {
+        self.loss += loss;
+        for (row, answer) in rows.iter().zip(answers) {
+            let Some(class) = row.target.class() else { continue };
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a class's index")]
+            self.count(class as usize, *answer as usize, 1);
+        }
+    }
+
+    /// As by scikit-learn's defaults, macro averages run over the classes that some row has or was
+    /// given, so that a class which these rows lack does not lower them; one of the two without the
+    /// other counts as 0. An empty tally has zeros throughout.
+    fn scores(&self) -> Scores {
+        let cell = |truth: usize, predicted: usize| self.counts[truth * self.classes + predicted];
+        let all = 0..self.classes;
+        let (mut seen, mut correct) = (0_usize, 0);
+        let (mut precision, mut recall, mut f1) = (0.0, 0.0, 0.0);
+        for class in all.clone() {
+            let hits = cell(class, class);
+            let predicted: u64 = all.clone().map(|truth| cell(truth, class)).sum();
+            let actual: u64 = all.clone().map(|guess| cell(class, guess)).sum();
+            seen += usize::from(predicted + actual > 0);
+            correct += hits;
+            precision += ratio(hits, predicted);
+            recall += ratio(hits, actual);
+            f1 += ratio(2 * hits, predicted + actual);
+        }
+        let rows: u64 = self.counts.iter().sum();
+        #[expect(clippy::cast_precision_loss, reason = "classes and rows are far below 2^52")]
+        let (mean, loss) =
+            (|sum: f64| sum / seen.max(1) as f64, if rows == 0 { 0.0 } else { self.loss / rows as f64 });
+        Scores::of(NAME)
+            .with(Metric::Loss, loss)
+            .with(Metric::Accuracy, ratio(correct, rows))
+            .with(Metric::MacroPrecision, mean(precision))
+            .with(Metric::MacroRecall, mean(recall))
+            .with(Metric::MacroF1, mean(f1))
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests;

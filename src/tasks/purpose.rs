@@ -1,0 +1,88 @@
+//! Owns what a model is for once it has learned something: what it is asked, and what its head's numbers
+//! mean. Asks no model.
+
+use serde::{Deserialize, Serialize};
+
+use super::QuestionAnswering;
+use crate::families::Head;
+
+/// What a model is for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Purpose {
+    /// To tell classes apart.
+    Classification {
+        /// Class names by index.
+        labels: Vec<String>,
+        /// Whether it reads two texts at a time.
+        pairs: bool,
+        /// What the head's numbers mean.
+        #[serde(default, skip_serializing_if = "Problem::is_single")]
+        problem: Problem,
+    },
+    /// To go on with a text.
+    LanguageModelling,
+    /// To answer a question about a text.
+    QuestionAnswering(QuestionAnswering),
+}
+
+/// What the numbers of a classifier's head mean, in transformers' words (`problem_type`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Problem {
+    /// One class is right: softmax.
+    #[default]
+    #[serde(rename = "single_label_classification")]
+    SingleLabel,
+    /// Each class is right or not by itself: sigmoid.
+    #[serde(rename = "multi_label_classification")]
+    MultiLabel,
+    /// They are what is asked for.
+    #[serde(rename = "regression")]
+    Regression,
+}
+
+impl Problem {
+    /// transformers' word.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SingleLabel => "single_label_classification",
+            Self::MultiLabel => "multi_label_classification",
+            Self::Regression => "regression",
+        }
+    }
+
+    /// What transformers' word means; without one, a head of one number is a score.
+    #[must_use]
+    pub fn of(word: Option<&str>, classes: usize) -> Option<Self> {
+        match word {
+            Some("multi_label_classification") => Some(Self::MultiLabel),
+            Some("regression") => Some(Self::Regression),
+            // Of one class alone there is nothing to choose.
+            Some("single_label_classification") | None if classes == 1 => Some(Self::Regression),
+            Some("single_label_classification") | None => Some(Self::SingleLabel),
+            Some(_) => None,
+        }
+    }
+
+    fn is_single(&self) -> bool {
+        *self == Self::SingleLabel
+    }
+}
+
+impl Purpose {
+    /// Names for classes that have none, as transformers makes them.
+    #[must_use]
+    pub fn numbered(classes: usize) -> Vec<String> {
+        (0..classes).map(|index| format!("LABEL_{index}")).collect()
+    }
+
+    /// The head that it needs.
+    #[must_use]
+    pub fn head(&self) -> Head {
+        match self {
+            Self::Classification { labels, .. } => Head::Classifier { labels: labels.len() },
+            Self::LanguageModelling | Self::QuestionAnswering(_) => Head::LanguageModel,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! Owns question answering: the answer to a question about a text, generated; cross-entropy on the answer
+//! and its end alone, and SQuAD's metrics.
+
+mod prompts;
+mod squad;
+
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize};
+
+use super::keys::{Given, KeyFault, KeyValue, TaskKey};
+use super::kind::{Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TaskKind, Words};
+use super::language_modelling::TokenLosses;
+use super::{Classes, Examples, Fields, Objective, Purpose};
+use crate::families::Head;
+use crate::values::{Metric, Scores};
+
+pub use prompts::{Prompts, fill};
+
+const NAME: &str = "question_answering";
+
+/// The answer to a question about a text, generated. Loss is taken on the answer and its end alone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct QuestionAnswering {
+    /// The prompt, with `{context}` and `{question}` in it.
+    pub template: String,
+    /// Longest generated answer, in tokens.
+    pub max_new_tokens: usize,
+    /// What becomes of questions without an answer; where absent, there may be none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unanswerable: Option<Unanswerable>,
+}
+
+/// What becomes of questions without an answer, as SQuAD 2.0 has them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unanswerable {
+    /// They are left out.
+    Drop,
+    /// This text is their answer.
+    Answer(String),
+}
+
+/// What leaves questions without an answer out.
+const DROP: &str = "drop";
+/// Longest generated answer in tokens, where the sweep does not say.
+const MAX_NEW_TOKENS: usize = 32;
+
+const KEYS: &[TaskKey] = &[
+    TaskKey::optional("template", KeyValue::Text, "Prompt, with {context} and {question} in it"),
+    TaskKey::optional(
+        "unanswerable",
+        KeyValue::Text,
+        "Questions without an answer: drop leaves them out, any other text is their answer (default: an error)",
+    ),
+    TaskKey::optional("max_new_tokens", KeyValue::Count, "Longest generated answer in tokens (default: 32)"),
+];
+
+const METRICS: &[Metric] = &[Metric::F1, Metric::ExactMatch, Metric::Loss];
+
+const WORDS: Words = Words {
+    loss_unit: "nats per token",
+    shown: METRICS,
+    headline: &[Metric::F1, Metric::ExactMatch],
+    metrics_note: Some(
+        "Answers are generated greedily. Exact match and F1 over tokens are SQuAD's (Rajpurkar et al. 2016): \
+         lower case, no punctuation, no articles, the best over all gold answers. Loss is taken on the answer and \
+         its end alone.",
+    ),
+    baseline: None,
+    baseline_note: "",
+    constant: Constant::ANY,
+};
+
+impl QuestionAnswering {
+    /// Without any settings.
+    pub const EMPTY: Self =
+        Self { template: String::new(), max_new_tokens: MAX_NEW_TOKENS, unanswerable: None };
+    /// The prompt where the sweep does not say.
+    pub const TEMPLATE: &str = "Context: {context}\nQuestion: {question}\nAnswer:";
+}
+
+impl TaskKind for QuestionAnswering {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn about(&self) -> &'static str {
+        "Answers to questions about texts"
+    }
+
+    fn keys(&self) -> &'static [TaskKey] {
+        KEYS
+    }
+
+    fn faults(&self, given: &Given) -> Vec<KeyFault> {
+        let template = given.text("template").unwrap_or(Self::TEMPLATE);
+        let parts = ["{context}", "{question}"].into_iter();
+        parts
+            .filter(|part| !template.contains(part))
+            .map(|part| KeyFault::Value {
+                key: "template",
+                found: format!("without `{part}`"),
+                allowed: "a text with `{context}` and `{question}` in it",
+            })
+            .collect()
+    }
+
+    fn objective(&self, given: &Given, _classes: Classes) -> Option<Objective> {
+        Some(Objective::QuestionAnswering(Self {
+            template: given.text("template").unwrap_or(Self::TEMPLATE).to_owned(),
+            max_new_tokens: given.number("max_new_tokens").unwrap_or(MAX_NEW_TOKENS),
+            unanswerable: given.text("unanswerable").map(|text| match text {
+                DROP => Unanswerable::Drop,
+                _ => Unanswerable::Answer(text.to_owned()),
+            }),
+        }))
+    }
+
+    fn fields(&self) -> Fields<'_> {
+        Fields::Questions { unanswerable: self.unanswerable.as_ref() }
+    }
+
+    fn head(&self) -> Head {
+        Head::LanguageModel
+    }
+
+    fn encode(&self, rows: &Examples, by: Encoder<'_>) -> Result<Vec<EncodedRow>, EncodeError> {
+        let Examples::Questions(questions) = rows else { unreachable!("rows are read as questions") };
+        let sequences = Prompts::new(self, by)?.rows(questions)?;
+        let rows = sequences.into_iter().zip(questions);
+        Ok(rows
+            .map(|(sequence, asked)| EncodedRow {
+                answers: asked.answers.clone(),
+                ..EncodedRow::of_tokens(sequence)
+            })
+            .collect())
+    }
+
+    fn measure(&self, rows: &Examples, by: Encoder<'_>) -> Result<Measured, EncodeError> {
+        let Examples::Questions(questions) = rows else { unreachable!("rows are read as questions") };
+        Ok(Measured::Rows(prompts::lengths(questions, self, by.tokenizer)?))
+    }
+
+    fn predicted(&self, row: Row<'_>) -> Option<Range<usize>> {
+        Some((row.second as usize).max(1)..row.tokens.len())
+    }
+
+    fn generates(&self) -> Option<usize> {
+        Some(self.max_new_tokens)
+    }
+
+    fn metrics(&self) -> &'static [Metric] {
+        METRICS
+    }
+
+    fn tally(&self) -> Box<dyn Tally> {
+        Box::new(Answers::default())
+    }
+
+    fn purpose(&self) -> Purpose {
+        Purpose::QuestionAnswering(self.clone())
+    }
+
+    fn words(&self) -> &'static Words {
+        &WORDS
+    }
+
+    fn settings(&self) -> Vec<(&'static str, String)> {
+        vec![
+            ("prompt", self.template.replace('\n', "\\n")),
+            ("longest answer (tokens)", self.max_new_tokens.to_string()),
+        ]
+    }
+}
+
+/// Summed scores of answers, beside the losses of the gold ones.
+#[derive(Clone, Copy, Debug, PartialEq, Default)]
+struct Answers {
+    losses: TokenLosses,
+    exact_matches: u64,
+    f1: f64,
+    answers: u64,
+}
+
+impl Tally for Answers {
+    fn add_tokens(&mut self, losses: &[f64]) {
+        self.losses.add_tokens(losses);
+    }
+
+    /// Each score is the best over the gold answers.
+    fn add_text(&mut self, answer: &str, row: Row<'_>) {
+        self.answers += 1;
+        self.exact_matches += u64::from(row.answers.iter().any(|gold| squad::exact_match(answer, gold)));
+        self.f1 += row.answers.iter().map(|gold| squad::f1(answer, gold)).fold(0.0, f64::max);
+    }
+
+    /// Zeros where nothing was counted.
+    #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+    fn scores(&self) -> Scores {
+        let answers = self.answers.max(1) as f64;
+        Scores::of(NAME)
+            .with(Metric::Loss, self.losses.mean())
+            .with(Metric::ExactMatch, self.exact_matches as f64 / answers)
+            .with(Metric::F1, self.f1 / answers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tasks::RowTarget;
+
+    #[test]
+    fn the_best_gold_answer_counts_for_each_score() {
+        let gold = ["Denver".to_owned(), "the Denver Broncos".to_owned()];
+        let row = Row { tokens: &[], second: 0, target: RowTarget::Class(0), answers: &gold };
+        let mut tally = Answers::default();
+        for predicted in ["denver", "Denver Broncos team", "Panthers"] {
+            tally.add_text(predicted, row);
+        }
+        tally.add_tokens(&[0.5, 1.5]);
+        let scores = tally.scores();
+        assert_eq!((scores.loss(), scores.get(Metric::ExactMatch)), (1.0, Some(1.0 / 3.0)));
+        assert!((scores.get(Metric::F1).unwrap() - (1.0 + 0.8) / 3.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn nothing_counted_scores_zero_not_nan() {
+        let scores = Answers::default().scores();
+        assert_eq!([Metric::ExactMatch, Metric::F1].map(|metric| scores.get(metric)), [Some(0.0); 2]);
+    }
+}

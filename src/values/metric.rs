@@ -1,0 +1,216 @@
+//! Owns the table of metrics: their names, what their values are in, which way is better, and what
+//! other tools call them. Computes no score and formats no number.
+
+use serde::{Deserialize, Serialize};
+
+/// A metric's row in the table.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MetricRow {
+    /// Its name in files: the same as in JSON.
+    pub name: &'static str,
+    /// Its name in sentences and headings.
+    pub title: &'static str,
+    /// What its values are in.
+    pub unit: Unit,
+    /// Which values are better.
+    pub better: Direction,
+    /// The least and the greatest value there can be.
+    pub range: (f64, f64),
+    /// How many digits of a value are worth reading.
+    pub digits: Digits,
+    /// What other tools call it, in small letters and digits alone.
+    pub other_names: &'static [&'static str],
+    /// The metric that it follows from, and how, where it is not measured itself.
+    pub follows: Option<(Metric, fn(f64) -> f64)>,
+}
+
+/// What the values of a metric are in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// A share in [0, 1], which people read in percent.
+    Share,
+    /// What the task's loss is counted in: nats per row, or per token.
+    Loss,
+    /// This unit, whatever the task.
+    Of(&'static str),
+    /// The title is the unit: `4.5 bits per token`.
+    Title,
+    /// A bare number.
+    None,
+}
+
+/// Which values of a metric are better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The higher ones.
+    Higher,
+    /// The lower ones.
+    Lower,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Digits {
+    /// With so many decimals.
+    Decimals(usize),
+    /// With one decimal, from 10,000 on as a whole number.
+    OneOrWhole,
+    /// With so many significant digits: the values have no scale of their own.
+    Significant(usize),
+}
+
+macro_rules! metrics {
+    ($($(#[$doc:meta])+ $variant:ident { $($field:ident: $value:expr),+ $(,)? })+) => {
+        /// A number that scores hold or that follows from one.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(rename_all = "snake_case")]
+        pub enum Metric { $($(#[$doc])+ $variant,)+ }
+
+        impl Metric {
+            /// Every metric, in the order of the table.
+            pub const ALL: &[Self] = &[$(Self::$variant),+];
+
+            /// Its row in the table.
+            #[must_use]
+            pub fn row(self) -> MetricRow {
+                match self { $(Self::$variant => MetricRow { $($field: $value),+ },)+ }
+            }
+        }
+    };
+}
+
+// The order of the table is that of the numbers in files.
+metrics! {
+    /// Mean cross-entropy, in nats per row or token.
+    Loss {
+        name: "loss", title: "loss", unit: Unit::Loss, better: Direction::Lower, range: (0.0, f64::INFINITY),
+        digits: Digits::Decimals(3), other_names: &["nll", "crossentropy"], follows: None,
+    }
+    /// Share of rows classified correctly.
+    Accuracy {
+        name: "accuracy", title: "accuracy", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["acc"], follows: None,
+    }
+    /// Macro-averaged precision.
+    MacroPrecision {
+        name: "macro_precision", title: "macro precision", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["precision", "precisionmacro"], follows: None,
+    }
+    /// Macro-averaged recall.
+    MacroRecall {
+        name: "macro_recall", title: "macro recall", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["recall", "recallmacro", "balancedaccuracy", "uar"],
+        follows: None,
+    }
+    /// Macro-averaged F1.
+    MacroF1 {
+        name: "macro_f1", title: "macro F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["f1", "f1macro", "f1score"], follows: None,
+    }
+    /// exp(loss).
+    Perplexity {
+        name: "perplexity", title: "perplexity", unit: Unit::None, better: Direction::Lower, range: (1.0, f64::INFINITY),
+        digits: Digits::OneOrWhole, other_names: &["ppl"], follows: Some((Metric::Loss, f64::exp)),
+    }
+    /// loss / ln 2.
+    BitsPerToken {
+        name: "bits_per_token", title: "bits per token", unit: Unit::Title, better: Direction::Lower,
+        range: (0.0, f64::INFINITY),
+        digits: Digits::Decimals(3), other_names: &["bits", "bpt"],
+        follows: Some((Metric::Loss, |loss| loss / std::f64::consts::LN_2)),
+    }
+    /// Mean of the sequences' losses, in nats per token.
+    SequenceLoss {
+        name: "sequence_loss", title: "sequence loss", unit: Unit::Of("nats per token"),
+        better: Direction::Lower, range: (0.0, f64::INFINITY), digits: Digits::Decimals(3), other_names: &[],
+        follows: None,
+    }
+    /// Share of answers equal to a gold answer.
+    ExactMatch {
+        name: "exact_match", title: "exact match", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["em", "exact"], follows: None,
+    }
+    /// Mean F1 over the tokens of answers.
+    F1 {
+        name: "f1", title: "F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["f1macro", "f1score"], follows: None,
+    }
+}
+
+impl Metric {
+    /// Its name in files: the same as in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        self.row().name
+    }
+
+    /// Its name in sentences and headings.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        self.row().title
+    }
+
+    /// The metric of this name in files.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|metric| metric.name() == name)
+    }
+
+    /// Whether some tool calls it so, in small letters and digits alone.
+    #[must_use]
+    pub fn is_called(self, plain: &str) -> bool {
+        self.name().replace('_', "") == plain || self.row().other_names.contains(&plain)
+    }
+
+    /// Whether it is a share in [0, 1] that people read in percent.
+    #[must_use]
+    pub fn is_share(self) -> bool {
+        self.row().unit == Unit::Share
+    }
+
+    /// Whether more is better.
+    #[must_use]
+    pub fn higher_is_better(self) -> bool {
+        self.row().better == Direction::Higher
+    }
+
+    /// Whether `a` is better than `b`.
+    #[must_use]
+    pub fn better(self, a: f64, b: f64) -> bool {
+        if self.higher_is_better() { a > b } else { a < b }
+    }
+
+    /// Whether `a` is better than `b`, where either may be undefined: what is defined is better than
+    /// what is not.
+    #[must_use]
+    pub fn improves(self, a: Option<f64>, b: Option<f64>) -> bool {
+        match (a, b) {
+            (Some(a), Some(b)) => self.better(a, b),
+            (a, b) => a.is_some() && b.is_none(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_metric_has_one_name_in_json_in_files_and_in_other_tools() {
+        for metric in Metric::ALL {
+            assert_eq!(serde_json::to_value(metric).unwrap(), metric.name());
+            assert_eq!(Metric::from_name(metric.name()), Some(*metric));
+            let plain = |name: &str| name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+            assert!(metric.row().other_names.iter().all(|name| plain(name)), "{metric:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_defined_is_worse_than_anything_that_is() {
+        assert!(Metric::Accuracy.improves(Some(0.1), None) && Metric::Loss.improves(Some(9.0), None));
+        assert!(!Metric::Accuracy.improves(None, Some(0.1)) && !Metric::Accuracy.improves(None, None));
+        assert!(
+            Metric::Loss.improves(Some(1.0), Some(2.0)) && !Metric::Accuracy.improves(Some(1.0), Some(2.0))
+        );
+    }
+}
