@@ -1,13 +1,22 @@
 //! `lorasweep doctor`: what this machine has, what is missing, and how to fix it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::DoctorArgs;
+use clap::Args;
+
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
 use crate::libtorch::{self, Origin};
 use crate::ui::{output, phrase};
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Folder where runs would go, to see its free space
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+}
 
 /// Free disk below which a sweep soon ends, in MiB.
 const LOW_DISK_MIB: u64 = 1024;

@@ -49,7 +49,7 @@ pub(super) fn require_done(
 #[cfg(feature = "torch")]
 fn write(args: &ExportArgs, found: &runs::Found, trial: &crate::record::TrialRecord) -> Result<(), AppError> {
     let files = crate::adapter::export::export(&found.record, trial, &found.layout, &args.out, args.merged)?;
-    super::print_paths(&files)
+    crate::ui::output::paths(&files)
 }
 
 #[cfg(not(feature = "torch"))]
@@ -58,5 +58,5 @@ fn write(
     _found: &runs::Found,
     _trial: &crate::record::TrialRecord,
 ) -> Result<(), AppError> {
-    Err(super::no_torch())
+    Err(super::preflight::no_torch())
 }

@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 
-use super::print_paths;
 use crate::adapter::import::{self, Request};
 use crate::adapter::{AdapterError, labels};
 use crate::disk::FileError;
@@ -83,7 +82,7 @@ pub(super) fn call(args: &ImportArgs) -> Result<(), AppError> {
     for note in &imported.notes {
         output::warning(note);
     }
-    print_paths(&imported.files)
+    output::paths(&imported.files)
 }
 
 fn from_file(path: &Path) -> Result<Vec<String>, AppError> {

@@ -4,16 +4,36 @@ use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
-use super::{DeviceArgs, InitArgs, plan};
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+use super::{DeviceArgs, plan};
 use crate::disk::FileError;
 use crate::error::AppError;
 use crate::hub::{Hub, Reference};
 use crate::spec::{self, Downloads, Overrides, Purpose, Starter};
+use crate::tasks::{self, TaskKind};
 use crate::ui::{output, phrase};
 use crate::values::{quantity, shell};
 
 /// The encoder that `make setup` fetches.
 const ENCODER: &str = ".assets/all-MiniLM-L6-v2";
+
+/// Arguments of `init`.
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// The training data: CSV, TSV, JSON Lines, Parquet, text, or SQuAD's JSON
+    data: PathBuf,
+    /// What the models are to learn
+    #[arg(long, value_name = "KIND", value_parser = kinds(), default_value = tasks::DEFAULT_KIND)]
+    kind: &'static dyn TaskKind,
+    /// Where to write the sweep file
+    #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
+    out: PathBuf,
+    /// Pretrained model to start from: a folder, or owner/name on the hub [default: what fits the kind]
+    #[arg(long, value_name = "MODEL")]
+    model: Option<PathBuf>,
+}
 
 pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
     let out = &args.out;
@@ -96,4 +116,14 @@ fn seen_from(sweep: &Path, path: &Path) -> Result<PathBuf, AppError> {
         return Ok(path.to_path_buf());
     }
     Ok(std::path::absolute(path).map_err(FileError::of("find", path))?)
+}
+
+/// The kinds of tasks by their names; a hyphen stands for an underscore too.
+fn kinds() -> impl TypedValueParser<Value = &'static dyn TaskKind> {
+    let word = |kind: &dyn TaskKind| {
+        let name: &'static str = kind.name().replace('_', "-").leak();
+        PossibleValue::new(name).alias(kind.name()).help(kind.about())
+    };
+    let known = PossibleValuesParser::new(tasks::KINDS.map(word));
+    known.map(|name| tasks::kind(&name.replace('-', "_")).expect("the parser knows the kinds alone"))
 }

@@ -4,6 +4,7 @@
 //! Data goes to standard output, talk to standard error. Exit codes: 0 ok · 1 unexpected ·
 //! 2 bad input · 3 some trials failed · 4 interrupted, resumable · 5 the environment lacks something.
 
+mod args;
 mod check;
 mod completions;
 mod doctor;
@@ -27,23 +28,22 @@ mod verify;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
+pub use self::args::{DeviceArgs, RunFolderArgs, SpecArgs, TrialArgs};
+pub use self::doctor::DoctorArgs;
 pub use self::export::ExportArgs;
 pub use self::gc::GcArgs;
 pub use self::import::ImportArgs;
+pub use self::init::InitArgs;
+pub use self::plan::PlanArgs;
 pub use self::predict::PredictArgs;
+pub use self::report::ReportArgs;
+pub use self::run::RunArgs;
+pub use self::status::StatusArgs;
 pub use self::verify::VerifyArgs;
 use crate::error::AppError;
-use crate::hub::Hub;
-use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors};
-use crate::sweep::SweepSpec;
-use crate::tasks::{self, TaskKind};
-use crate::ui::downloads;
-use crate::values::shell;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -55,15 +55,6 @@ Exit codes:
   5  the environment lacks something; `lorasweep doctor` says what
 
 Data goes to standard output, everything else to standard error. NO_COLOR is honoured.";
-
-const EVENTS: &str = "\
-With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
-job_launching, job_started, job_finished, job_failed, job_interrupted, trial_joining, trial_joined,
-trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed, device_retired, forecast,
-stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names that
-end in `_s`.
-
-Ctrl-C writes checkpoints and stops, a second Ctrl-C stops at once. The same command continues.";
 
 /// Hyperparameter sweeps for fine-tuning transformers: one YAML grid in, one report out.
 #[derive(Debug, Parser)]
@@ -83,7 +74,7 @@ pub enum Command {
     /// Show what a sweep would do: grid, jobs, parameters, memory, time, disk
     Plan(PlanArgs),
     /// Start or continue a sweep
-    #[command(after_help = EVENTS)]
+    #[command(after_help = run::EVENTS)]
     Run(RunArgs),
     /// Show where a run stands
     Status(StatusArgs),
@@ -120,159 +111,6 @@ pub enum Command {
         /// The job's file
         job_file: PathBuf,
     },
-}
-
-/// A sweep file, and what to change in it for this time.
-#[derive(Debug, Args)]
-pub struct SpecArgs {
-    /// The sweep file
-    spec: PathBuf,
-    /// A set of changes from the sweep's `profiles`; its results go to a folder of their own
-    #[arg(long, value_name = "NAME")]
-    profile: Option<String>,
-    /// Set a value in the sweep, for example `training.epochs=2` (repeatable)
-    #[arg(long, value_name = "PATH=VALUE")]
-    set: Vec<String>,
-    /// Keep only the configurations with this value on an axis, for example `rank=8` (repeatable)
-    #[arg(long, value_name = "AXIS=VALUE")]
-    only: Vec<String>,
-}
-
-/// Arguments of `init`.
-#[derive(Debug, Args)]
-pub struct InitArgs {
-    /// The training data: CSV, TSV, JSON Lines, Parquet, text, or SQuAD's JSON
-    data: PathBuf,
-    /// What the models are to learn
-    #[arg(long, value_name = "KIND", value_parser = kinds(), default_value = tasks::DEFAULT_KIND)]
-    kind: &'static dyn TaskKind,
-    /// Where to write the sweep file
-    #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
-    out: PathBuf,
-    /// Pretrained model to start from: a folder, or owner/name on the hub [default: what fits the kind]
-    #[arg(long, value_name = "MODEL")]
-    model: Option<PathBuf>,
-}
-
-/// The kinds of tasks by their names; a hyphen stands for an underscore too.
-fn kinds() -> impl TypedValueParser<Value = &'static dyn TaskKind> {
-    let word = |kind: &dyn TaskKind| {
-        let name: &'static str = kind.name().replace('_', "-").leak();
-        PossibleValue::new(name).alias(kind.name()).help(kind.about())
-    };
-    let known = PossibleValuesParser::new(tasks::KINDS.map(word));
-    known.map(|name| tasks::kind(&name.replace('-', "_")).expect("the parser knows the kinds alone"))
-}
-
-/// Arguments of `plan`.
-#[derive(Debug, Args)]
-pub struct PlanArgs {
-    #[command(flatten)]
-    spec: SpecArgs,
-    #[command(flatten)]
-    devices: DeviceArgs,
-    /// Print the plan as JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Where to train.
-#[derive(Debug, Args)]
-pub struct DeviceArgs {
-    /// Devices to use instead of those in the sweep: `auto`, `cpu:N` (N slots), `cuda` (every GPU),
-    /// `cuda:0` or `cuda:0,2` (by index) or `gpus:N` (any N of them)
-    #[arg(long)]
-    devices: Option<String>,
-    /// Most trials that train together in one process [default: what suits the devices]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
-    pack_slots: Option<u16>,
-}
-
-/// Arguments of `run`.
-#[derive(Debug, Args)]
-pub struct RunArgs {
-    #[command(flatten)]
-    spec: SpecArgs,
-    #[command(flatten)]
-    devices: DeviceArgs,
-    /// Folder for journals, trials and checkpoints
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: PathBuf,
-    /// Folder for reports
-    #[arg(long, value_name = "DIR", default_value = "reports")]
-    reports: PathBuf,
-    /// Stop at the first trial that fails
-    #[arg(long)]
-    fail_fast: bool,
-    /// Retry failed trials
-    #[arg(long)]
-    retry_failed: bool,
-    /// Retrain trials whose settings, data or base model changed, without asking
-    #[arg(long)]
-    yes: bool,
-    /// Most starts of a trial whose process crashes, hangs or loses its device
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
-    attempts: u32,
-    /// Time limit for each start of a trial, for example `30m` or `2h` [default: none]
-    #[arg(long, value_name = "TIME", value_parser = run::time)]
-    trial_timeout: Option<Duration>,
-    /// Time between two checkpoints of a trial, for example `10m` [default: often enough to cost at
-    /// most 2 % of the run]
-    #[arg(long, value_name = "TIME", value_parser = run::time)]
-    checkpoint_every: Option<Duration>,
-    /// Print events as JSON lines on standard output
-    #[arg(long, conflicts_with = "quiet")]
-    json: bool,
-    /// Print only failures and the final table
-    #[arg(long)]
-    quiet: bool,
-}
-
-/// Which run.
-#[derive(Debug, Args)]
-pub struct RunFolderArgs {
-    /// The run's folder, or the sweep's name
-    run: PathBuf,
-    /// Folder in which to look for runs by name
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: PathBuf,
-}
-
-/// Arguments of `status`.
-#[derive(Debug, Args)]
-pub struct StatusArgs {
-    #[command(flatten)]
-    run: RunFolderArgs,
-    /// Print every trial as JSON
-    #[arg(long)]
-    json: bool,
-}
-
-/// Which trial of which run.
-#[derive(Debug, Args)]
-pub struct TrialArgs {
-    #[command(flatten)]
-    run: RunFolderArgs,
-    /// The trial's id, or a prefix that only this trial has
-    trial: String,
-}
-
-/// Arguments of `report`.
-#[derive(Debug, Args)]
-pub struct ReportArgs {
-    #[command(flatten)]
-    run: RunFolderArgs,
-    /// Folder for reports
-    #[arg(long, value_name = "DIR", default_value = "reports")]
-    reports: PathBuf,
-}
-
-/// Arguments of `doctor`.
-#[derive(Debug, Args)]
-pub struct DoctorArgs {
-    /// Folder where runs would go, to see its free space
-    #[arg(long, value_name = "DIR", default_value = "results")]
-    results: PathBuf,
 }
 
 /// Turns arguments into a command.
@@ -313,47 +151,6 @@ impl Command {
             Self::Worker { job_file } => return Ok(crate::worker::run(&job_file)),
         }
         .map(|()| 0)
-    }
-}
-
-/// Says which files were written.
-fn print_paths(files: &[PathBuf]) -> Result<(), AppError> {
-    let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
-    crate::ui::output::data(&lines)
-}
-
-#[cfg(not(feature = "torch"))]
-fn no_torch() -> AppError {
-    AppError::Environment {
-        message: "this program was built without libtorch, so it cannot run models".to_owned(),
-        hint: Some("`make build` builds one that can".to_owned()),
-    }
-}
-
-impl SpecArgs {
-    /// The changes to the sweep file, those of `--devices` included.
-    fn overrides(&self, devices: Option<&DeviceArgs>) -> Overrides {
-        let devices = devices.and_then(|args| args.devices.as_ref());
-        let set = self.set.iter().cloned().chain(devices.map(|wanted| format!("devices={wanted}")));
-        Overrides { set: set.collect(), only: self.only.clone(), profile: self.profile.clone() }
-    }
-
-    /// The checked sweep, with what it needs brought from the hub.
-    fn load(&self, devices: Option<&DeviceArgs>, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
-        let bar = downloads::Bar::new();
-        let downloads = Downloads { hub: &Hub::from_env(), progress: &|progress| bar.tell(progress) };
-        spec::load(&self.spec, &self.overrides(devices), purpose, downloads)
-    }
-}
-
-impl RunFolderArgs {
-    /// How to name the same run in another command.
-    fn typed(&self) -> String {
-        let run = self.run.to_string_lossy();
-        if self.results == std::path::Path::new("results") {
-            return shell::quoted([run]);
-        }
-        shell::quoted([run, "--results".into(), self.results.to_string_lossy()])
     }
 }
 

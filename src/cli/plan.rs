@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{DeviceArgs, PlanArgs, check, preflight};
+use clap::Args;
+
+use super::{DeviceArgs, SpecArgs, check, preflight};
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::plan::overview::Overview;
@@ -11,6 +13,18 @@ use crate::plan::{graph, overview};
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    #[command(flatten)]
+    spec: SpecArgs,
+    #[command(flatten)]
+    devices: DeviceArgs,
+    /// Print the plan as JSON
+    #[arg(long)]
+    json: bool,
+}
 
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let sweep = args.spec.load(Some(&args.devices), Purpose::Plan)?;

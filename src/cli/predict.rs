@@ -122,7 +122,7 @@ fn usage(what: &str) -> AppError {
 
 #[cfg(not(feature = "torch"))]
 fn ask(_: &PredictArgs, _: Option<(&String, &String)>, _: &Texts) -> Result<(), AppError> {
-    Err(super::no_torch())
+    Err(super::preflight::no_torch())
 }
 
 #[cfg(feature = "torch")]

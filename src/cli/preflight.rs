@@ -131,3 +131,12 @@ fn smallest(places: &[Placement], machine: &Machine) -> Option<(f64, f64, String
 fn mib(size: u64) -> f64 {
     size as f64
 }
+
+/// What cannot be done without libtorch.
+#[cfg(not(feature = "torch"))]
+pub(super) fn no_torch() -> AppError {
+    AppError::Environment {
+        message: "this program was built without libtorch, so it cannot run models".to_owned(),
+        hint: Some("`make build` builds one that can".to_owned()),
+    }
+}

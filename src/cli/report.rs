@@ -1,12 +1,25 @@
 //! `lorasweep report`: writes the report of a run again.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use super::{ReportArgs, runs};
+use clap::Args;
+
+use super::{RunFolderArgs, runs};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::report;
 use crate::ui::output;
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    #[command(flatten)]
+    run: RunFolderArgs,
+    /// Folder for reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    reports: PathBuf,
+}
 
 pub(super) fn call(args: &ReportArgs) -> Result<(), AppError> {
     let record = runs::open(&args.run)?.record;

@@ -1,9 +1,12 @@
 //! `lorasweep run`: starts or continues a sweep, from the sweep file to the table at the end.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{RunArgs, check, preflight, redo, runs, signals};
+use clap::Args;
+
+use super::{DeviceArgs, SpecArgs, check, preflight, redo, runs, signals};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
@@ -19,6 +22,55 @@ use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output, phrase};
 use crate::values::{TrialId, Typed, shell};
+
+pub(super) const EVENTS: &str = "\
+With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
+job_launching, job_started, job_finished, job_failed, job_interrupted, trial_joining, trial_joined,
+trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed, device_retired, forecast,
+stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names that
+end in `_s`.
+
+Ctrl-C writes checkpoints and stops, a second Ctrl-C stops at once. The same command continues.";
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    spec: SpecArgs,
+    #[command(flatten)]
+    devices: DeviceArgs,
+    /// Folder for journals, trials and checkpoints
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
+    /// Folder for reports
+    #[arg(long, value_name = "DIR", default_value = "reports")]
+    reports: PathBuf,
+    /// Stop at the first trial that fails
+    #[arg(long)]
+    fail_fast: bool,
+    /// Retry failed trials
+    #[arg(long)]
+    retry_failed: bool,
+    /// Retrain trials whose settings, data or base model changed, without asking
+    #[arg(long)]
+    yes: bool,
+    /// Most starts of a trial whose process crashes, hangs or loses its device
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    attempts: u32,
+    /// Time limit for each start of a trial, for example `30m` or `2h` [default: none]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    trial_timeout: Option<Duration>,
+    /// Time between two checkpoints of a trial, for example `10m` [default: often enough to cost at
+    /// most 2 % of the run]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    checkpoint_every: Option<Duration>,
+    /// Print events as JSON lines on standard output
+    #[arg(long, conflicts_with = "quiet")]
+    json: bool,
+    /// Print only failures and the final table
+    #[arg(long)]
+    quiet: bool,
+}
 
 /// Pause before a failed job's second start: long enough for what a crash leaves to be cleared away.
 const PAUSE: Duration = Duration::from_secs(2);

@@ -2,13 +2,25 @@
 
 use std::fmt::Write as _;
 
+use clap::Args;
+
 use serde::Serialize;
 
-use super::{RunFolderArgs, StatusArgs, runs};
+use super::{RunFolderArgs, runs};
 use crate::error::AppError;
 use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
 use crate::values::{Configuration, Failure, JobKey, Metric, MetricLine, Scores, Settings};
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    run: RunFolderArgs,
+    /// Print every trial as JSON
+    #[arg(long)]
+    json: bool,
+}
 
 /// The states in the order they are listed.
 const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"];

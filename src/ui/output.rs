@@ -1,6 +1,7 @@
 //! Owns the two outputs of every command: data on standard output, talk on standard error.
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
+use std::path::PathBuf;
 
 use crate::error::AppError;
 
@@ -35,6 +36,15 @@ fn write(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), AppE
         }
         Ok(()) | Err(_) => Ok(()),
     }
+}
+
+/// Says which files were written, each on a line of its own.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn paths(files: &[PathBuf]) -> Result<(), AppError> {
+    let lines: String = files.iter().map(|file| format!("{}\n", file.display())).collect();
+    data(&lines)
 }
 
 /// Says something on standard error.

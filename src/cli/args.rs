@@ -1,0 +1,89 @@
+//! Owns the arguments that several commands share: which sweep, which devices, which run, which trial.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::hub::Hub;
+use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors};
+use crate::sweep::SweepSpec;
+use crate::ui::downloads;
+use crate::values::shell;
+
+/// A sweep file, and what to change in it for this time.
+#[derive(Debug, Args)]
+pub struct SpecArgs {
+    /// The sweep file
+    pub(super) spec: PathBuf,
+    /// A set of changes from the sweep's `profiles`; its results go to a folder of their own
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+    /// Set a value in the sweep, for example `training.epochs=2` (repeatable)
+    #[arg(long, value_name = "PATH=VALUE")]
+    pub(super) set: Vec<String>,
+    /// Keep only the configurations with this value on an axis, for example `rank=8` (repeatable)
+    #[arg(long, value_name = "AXIS=VALUE")]
+    pub(super) only: Vec<String>,
+}
+
+/// Where to train.
+#[derive(Debug, Args)]
+pub struct DeviceArgs {
+    /// Devices to use instead of those in the sweep: `auto`, `cpu:N` (N slots), `cuda` (every GPU),
+    /// `cuda:0` or `cuda:0,2` (by index) or `gpus:N` (any N of them)
+    #[arg(long)]
+    pub(super) devices: Option<String>,
+    /// Most trials that train together in one process [default: what suits the devices]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(super) pack_slots: Option<u16>,
+}
+
+/// Which run.
+#[derive(Debug, Args)]
+pub struct RunFolderArgs {
+    /// The run's folder, or the sweep's name
+    pub(super) run: PathBuf,
+    /// Folder in which to look for runs by name
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    pub(super) results: PathBuf,
+}
+
+/// Which trial of which run.
+#[derive(Debug, Args)]
+pub struct TrialArgs {
+    #[command(flatten)]
+    pub(super) run: RunFolderArgs,
+    /// The trial's id, or a prefix that only this trial has
+    pub(super) trial: String,
+}
+
+impl SpecArgs {
+    /// The changes to the sweep file, those of `--devices` included.
+    pub(super) fn overrides(&self, devices: Option<&DeviceArgs>) -> Overrides {
+        let devices = devices.and_then(|args| args.devices.as_ref());
+        let set = self.set.iter().cloned().chain(devices.map(|wanted| format!("devices={wanted}")));
+        Overrides { set: set.collect(), only: self.only.clone(), profile: self.profile.clone() }
+    }
+
+    /// The checked sweep, with what it needs brought from the hub.
+    pub(super) fn load(
+        &self,
+        devices: Option<&DeviceArgs>,
+        purpose: Purpose,
+    ) -> Result<SweepSpec, SpecErrors> {
+        let bar = downloads::Bar::new();
+        let downloads = Downloads { hub: &Hub::from_env(), progress: &|progress| bar.tell(progress) };
+        spec::load(&self.spec, &self.overrides(devices), purpose, downloads)
+    }
+}
+
+impl RunFolderArgs {
+    /// How to name the same run in another command.
+    pub(super) fn typed(&self) -> String {
+        let run = self.run.to_string_lossy();
+        if self.results == Path::new("results") {
+            return shell::quoted([run]);
+        }
+        shell::quoted([run, "--results".into(), self.results.to_string_lossy()])
+    }
+}
