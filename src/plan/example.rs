@@ -7,9 +7,7 @@ use std::sync::Arc;
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::sweep::{DeviceRequest, SweepSpec};
 use crate::tasks::{DataFile, Task};
-use crate::values::{
-    Configuration, ContentHash, Keep, Lora, Method, Precision, Schedule, Splitting, Training,
-};
+use crate::values::{Configuration, ContentHash, Keep, Lora, Method, Schedule, Splitting, Training};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
@@ -114,7 +112,6 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 42,
-        precision: Precision::Fp32,
-        keep_by: None,
+        ..Training::default()
     }
 }

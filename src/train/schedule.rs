@@ -51,7 +51,7 @@ pub fn steps(training: &Training, rows: usize) -> (u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::values::{Keep, Precision};
+    use crate::values::Keep;
 
     fn training(schedule: Schedule) -> Training {
         Training {
@@ -69,8 +69,7 @@ mod tests {
             evaluate_every: None,
             keep: Keep::Last,
             seed: 0,
-            precision: Precision::Fp32,
-            keep_by: None,
+            ..Training::default()
         }
     }
 

@@ -19,7 +19,7 @@ use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, LanguageModelling, Objective, Task, TextLayout};
 use lorasweep::train::checkpoint::{self, State, Window};
 use lorasweep::values::{
-    Configuration, ContentHash, Cost, Keep, Lora, Method, Metric, Precision, Schedule, Scores, Splitting,
+    Configuration, ContentHash, Cost, Keep, Lora, Method, Metric, Schedule, Scores, Splitting,
     Training, Trial, TrialResult,
 };
 use tch::{Device, Tensor};
@@ -269,7 +269,6 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 1,
-        precision: Precision::Fp32,
-        keep_by: None,
+        ..Training::default()
     }
 }

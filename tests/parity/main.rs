@@ -253,8 +253,7 @@ fn training(seed: u64) -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed,
-        precision: Precision::Fp32,
-        keep_by: None,
+        ..Training::default()
     }
 }
 

@@ -14,7 +14,7 @@ use lorasweep::tasks::{DataFile, LanguageModelling, Objective, QuestionAnswering
 use lorasweep::values::stream::{Draw, StreamKey};
 use lorasweep::values::{
     ClassRows, Configuration, ContentHash, Cost, Count, Failure, Keep, Lora, Method, Metric, MetricLine,
-    Precision, Schedule, Scores, Splitting, Training, Trial, TrialResult,
+    Schedule, Scores, Splitting, Training, Trial, TrialResult,
 };
 use rand::Rng;
 
@@ -142,8 +142,7 @@ pub(crate) fn training(learning_rate: f64) -> Training {
         evaluate_every: Some(8),
         keep: Keep::Last,
         seed: 42,
-        precision: Precision::Fp32,
-        keep_by: None,
+        ..Training::default()
     }
 }
 

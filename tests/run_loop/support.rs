@@ -23,7 +23,7 @@ use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
     Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Keep, Method, Metric, Placement,
-    Precision, Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult, Typed,
+    Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult, Typed,
 };
 
 use crate::fake_executor::FakeExecutor;
@@ -80,8 +80,7 @@ fn training() -> Training {
         evaluate_every: None,
         keep: Keep::Last,
         seed: 1,
-        precision: Precision::Fp32,
-        keep_by: None,
+        ..Training::default()
     }
 }
 

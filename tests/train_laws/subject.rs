@@ -176,8 +176,7 @@ pub(crate) fn training() -> Training {
         evaluate_every: Some(3),
         keep: Keep::Last,
         seed: 1,
-        precision: Precision::Fp32,
-        keep_by: None,
+        ..Training::default()
     }
 }
 
