@@ -108,7 +108,7 @@ fn methods_data_and_shapes_decide() {
 #[test]
 fn every_training_setting_decides() {
     let (task, model) = given();
-    let changes: [fn(&mut Training); 16] = [
+    let changes: [fn(&mut Training); 17] = [
         |t| t.learning_rate *= 2.0,
         |t| t.epochs = 0.5,
         |t| t.batch_size = 7,
@@ -124,9 +124,15 @@ fn every_training_setting_decides() {
         |t| t.keep = Keep::Best,
         |t| t.seed = 7,
         |t| t.precision = Precision::Bf16,
+        |t| t.label_smoothing = 0.1,
         |t| t.keep_by = Some(Metric::MacroF1),
     ];
-    let all = Training { precision: Precision::Bf16, keep_by: Some(Metric::MacroF1), ..settings() };
+    let all = Training {
+        precision: Precision::Bf16,
+        label_smoothing: 0.1,
+        keep_by: Some(Metric::MacroF1),
+        ..settings()
+    };
     // A setting that is added to the loop has to be added above.
     let fields = serde_json::to_value(all).unwrap().as_object().unwrap().len();
     assert_eq!(changes.len(), fields);

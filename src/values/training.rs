@@ -42,13 +42,17 @@ pub struct Training {
     /// before there was a choice stay what they were.
     #[serde(default, skip_serializing_if = "Precision::is_fp32")]
     pub precision: Precision,
+    /// Share of each label that is spread evenly over all classes, or all tokens, while training; in [0, 1).
+    /// Not written where it is 0: ids from before there was a choice stay what they were.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
     /// The metric that [`Keep::Best`] judges by, where it is not the task's own; not written otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_by: Option<Metric>,
 }
 
 /// The row of each field of [`Training`] that a sweep file names.
-pub(super) const TRAINING_AXES: [Axis; 15] = [
+pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "learning_rate",
         Domain::Number(Range::Positive),
@@ -170,6 +174,15 @@ pub(super) const TRAINING_AXES: [Axis; 15] = [
     .written(scientific)
     .called(&[(&["adam_epsilon", "adam_eps", "eps"], "")]),
     Axis::new(
+        "label_smoothing",
+        Domain::Number(Range::Share),
+        Pack::PerSlot,
+        field!(Training.label_smoothing),
+        "Share of each label that is spread evenly over all classes or tokens, in the training loss alone",
+    )
+    .shown("label smoothing", "smoothing ")
+    .called(&[(&["label_smoothing_factor", "smoothing", "label_smooth"], "")]),
+    Axis::new(
         "evaluate_every",
         Domain::OrNull(&Domain::Count(1, MANY)),
         Pack::PerSlot,
@@ -236,9 +249,15 @@ impl Default for Training {
             keep: Keep::Last,
             seed: 42,
             precision: Precision::Fp32,
+            label_smoothing: 0.0,
             keep_by: None,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(share: &f64) -> bool {
+    *share == 0.0
 }
 
 /// Course of the learning rate after warm-up.

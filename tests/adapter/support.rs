@@ -19,8 +19,8 @@ use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, LanguageModelling, Objective, Task, TextLayout};
 use lorasweep::train::checkpoint::{self, State, Window};
 use lorasweep::values::{
-    Configuration, ContentHash, Cost, Keep, Lora, Method, Metric, Schedule, Scores, Splitting,
-    Training, Trial, TrialResult,
+    Configuration, ContentHash, Cost, Keep, Lora, Method, Metric, Schedule, Scores, Splitting, Training,
+    Trial, TrialResult,
 };
 use tch::{Device, Tensor};
 use tempfile::TempDir;

@@ -137,7 +137,7 @@ impl Subject {
         let trial = |rank, alpha, dropout, learning_rate| {
             self.trial(self.lora(rank, alpha, dropout), Training { learning_rate, ..training() })
         };
-        let short = Training { epochs: 1.5, ..training() };
+        let short = Training { epochs: 1.5, label_smoothing: 0.2, ..training() };
         vec![
             trial(2, 4.0, 0.2, 1e-3),
             trial(8, 32.0, 0.2, 3e-3),
@@ -148,12 +148,13 @@ impl Subject {
 
     pub(crate) fn unlike_adapters(self) -> Vec<Trial> {
         let last = Training { learning_rate: 1e-2, epochs: 2.0, clip_norm: None, seed: 9, ..training() };
+        let smoothed = Training { weight_decay: 0.0, label_smoothing: 0.1, ..training() };
         vec![
             self.trial(
                 self.lora(2, 4.0, 0.0),
                 Training { learning_rate: 1e-3, epochs: 1.0, seed: 7, ..training() },
             ),
-            self.trial(self.lora(8, 32.0, 0.3), Training { weight_decay: 0.0, ..training() }),
+            self.trial(self.lora(8, 32.0, 0.3), smoothed),
             self.trial(self.lora(4, 8.0, 0.1), last),
         ]
     }

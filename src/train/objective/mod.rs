@@ -7,9 +7,11 @@
 //! | a class or a number | a row's class or number | its rows |
 //! | tokens to be predicted | one of these tokens | all of its predicted tokens |
 //!
-//! The means run over all micro-batches of a step, as transformers' do with accumulated gradients.
+//! The means run over all micro-batches of a step, as transformers' do with accumulated gradients. With
+//! label smoothing (Szegedy et al. 2016, section 7) a training loss is that of labels of which a share is
+//! spread evenly over all classes or tokens; evaluation never smooths.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::batch::Targets;
 use crate::data::store::PartView;
@@ -17,6 +19,7 @@ use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
 use crate::tasks::TaskKind;
+use crate::values::Training;
 
 /// Logits of next tokens that are held at once: 256 MiB in 32 bits. A batch of 4 x 512 tokens over
 /// GPT-2's vocabulary has 400 MB, and backward needs them several times.
@@ -46,10 +49,41 @@ pub(super) fn predictions(
     rows.iter().enumerate().flat_map(of_row).collect()
 }
 
+/// The loss that slots are trained by.
+#[derive(Debug)]
+pub struct TrainingLoss<'a> {
+    kind: &'a dyn TaskKind,
+    /// Which share of each label a slot spreads evenly over all classes, `[K, 1]`; `None` where no slot
+    /// does.
+    smoothing: Option<Tensor>,
+}
+
+impl<'a> TrainingLoss<'a> {
+    /// That of a kind of task for slots with these settings.
+    #[must_use]
+    pub fn of<'s>(kind: &'a dyn TaskKind, slots: impl Iterator<Item = &'s Training>, device: Device) -> Self {
+        let shares: Vec<f64> = slots.map(|training| training.label_smoothing).collect();
+        let tensor = || Tensor::from_slice(&shares).to_kind(Kind::Float).to_device(device).unsqueeze(1);
+        Self { kind, smoothing: shares.iter().any(|share| *share > 0.0).then(tensor) }
+    }
+
+    /// The losses of outputs `[K, N, C]`, one by one, `[K, N]`: with label smoothing torch's cross-entropy
+    /// with its `label_smoothing`, and transformers' `LabelSmoother` once their mean is taken.
+    fn of_each(&self, outputs: &Tensor, targets: &Tensor) -> Tensor {
+        let losses = self.kind.losses(outputs, targets);
+        let Some(shares) = &self.smoothing else { return losses };
+        let logits = outputs.to_kind(Kind::Float);
+        let of_all =
+            logits.logsumexp([-1].as_slice(), false) - logits.mean_dim([-1].as_slice(), false, Kind::Float);
+        // A share of 0 leaves the loss's bits as they are.
+        losses * (1.0 - shares) + of_all * shares
+    }
+}
+
 /// Each slot's loss, `[K]`; the gradient of their sum is added to the model's tensors. The targets are
 /// each slot's own, or stand there once for all.
 pub fn backward(
-    kind: &dyn TaskKind,
+    loss: &TrainingLoss<'_>,
     model: &Model,
     trunk: &Trunk<'_>,
     targets: &Targets,
@@ -57,14 +91,14 @@ pub fn backward(
 ) -> Tensor {
     match &targets.positions {
         None => {
-            let losses = kind.losses(&model.classify(trunk, pass), &targets.wanted);
+            let losses = loss.of_each(&model.classify(trunk, pass), &targets.wanted);
             let per_slot = weighted(&losses, &targets.weights);
             per_slot.sum(Kind::Float).backward();
             per_slot.detach()
         }
         Some(positions) => {
             let hidden = model.hidden_states(trunk, positions, pass);
-            let (per_slot, gradient) = backward_to(kind, &hidden.detach(), model, (targets, LOGITS_AT_ONCE));
+            let (per_slot, gradient) = backward_to(loss, &hidden.detach(), model, (targets, LOGITS_AT_ONCE));
             // Its gradient at `hidden` is `gradient`.
             (hidden * gradient).sum(Kind::Float).backward();
             per_slot
@@ -75,7 +109,7 @@ pub fn backward(
 /// Each slot's loss, `[K]`, and its gradient at the hidden states before the output layer, `[K, N, H]`;
 /// the gradient at the output layer itself is added to it. No more than so many logits exist at a time.
 fn backward_to(
-    kind: &dyn TaskKind,
+    loss: &TrainingLoss<'_>,
     hidden: &Tensor,
     model: &Model,
     (targets, logits): (&Targets, i64),
@@ -83,7 +117,7 @@ fn backward_to(
     let chunks = chunks(hidden, model, logits).map(|[start, length]| {
         let [wanted, weights] = [&targets.wanted, &targets.weights].map(|t| t.narrow(1, start, length));
         let hidden = hidden.narrow(1, start, length).detach().set_requires_grad(true);
-        let per_slot = weighted(&kind.losses(&model.token_logits(&hidden), &wanted), &weights);
+        let per_slot = weighted(&loss.of_each(&model.token_logits(&hidden), &wanted), &weights);
         per_slot.sum(Kind::Float).backward();
         (per_slot.detach(), hidden.grad())
     });

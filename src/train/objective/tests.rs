@@ -12,7 +12,7 @@ use crate::tasks::{
     DataFile, LanguageModelling, Objective, QuestionAnswering, Row, RowTarget, Task, TextLayout,
 };
 use crate::train::batch::Collator;
-use crate::values::{ContentHash, Part};
+use crate::values::{ContentHash, Part, Training};
 
 const VOCABULARY: usize = 37;
 /// Rounding in 32 bits of numbers around 1.
@@ -94,6 +94,13 @@ fn assert_all_close(a: &[Tensor], b: &[Tensor]) {
     a.iter().zip(b).for_each(|(a, b)| assert_close(a, b));
 }
 
+/// The training loss of slots with these shares of label smoothing.
+fn smoothed<'a>(kind: &'a dyn TaskKind, shares: &[f64]) -> TrainingLoss<'a> {
+    let slots: Vec<Training> =
+        shares.iter().map(|share| Training { label_smoothing: *share, ..Training::default() }).collect();
+    TrainingLoss::of(kind, slots.iter(), Device::Cpu)
+}
+
 fn evaluation() -> Pass {
     Pass::evaluation()
 }
@@ -114,21 +121,48 @@ fn a_loss_in_chunks_is_the_whole_loss_with_its_gradient() {
 
         let trunk = || model.trunk(&batch.inputs, &mut evaluation());
         let logits = model.next_tokens(&trunk(), positions, &mut evaluation());
-        let whole = weighted(&kind.losses(&logits, &targets.wanted), &targets.weights);
+        let loss = smoothed(kind, &[0.0, 0.2]);
+        let whole = weighted(&loss.of_each(&logits, &targets.wanted), &targets.weights);
         whole.sum(Kind::Float).backward();
         let expected = take_gradients(&params);
 
         let one = 2 * index(VOCABULARY);
         for logits in [1, one, 3 * one, LOGITS_AT_ONCE] {
             let hidden = model.hidden_states(&trunk(), positions, &mut evaluation());
-            let (losses, gradient) = backward_to(kind, &hidden.detach(), &model, (targets, logits));
+            let (losses, gradient) = backward_to(&loss, &hidden.detach(), &model, (targets, logits));
             (hidden * gradient).sum(Kind::Float).backward();
             assert_close(&losses, &whole.detach());
             assert_all_close(&take_gradients(&params), &expected);
         }
-        assert_close(&backward(kind, &model, &trunk(), targets, &mut evaluation()), &whole.detach());
+        assert_close(&backward(&loss, &model, &trunk(), targets, &mut evaluation()), &whole.detach());
         assert_all_close(&take_gradients(&params), &expected);
     }
+}
+
+#[test]
+fn each_slots_labels_are_smoothed_as_torch_does_it() {
+    let logits: Tensor = (Tensor::arange(3 * 5 * 7, (Kind::Double, Device::Cpu)).square() * 0.7).sin();
+    let logits = logits.to_kind(Kind::Float).view([3, 5, 7]);
+    let labels = Tensor::from_slice(&[0_i64, 6, 3, 3, 1]).unsqueeze(0);
+    let shares = [0.0, 0.1, 0.75];
+    let (ours, theirs) = (logits.copy().set_requires_grad(true), logits.set_requires_grad(true));
+    let kind = &LanguageModelling { text: vec!["text".to_owned()], layout: TextLayout::Documents };
+    let losses = smoothed(kind, &shares).of_each(&ours, &labels);
+    losses.sum(Kind::Float).backward();
+    for (slot, share) in (0..).zip(shares) {
+        let (none, of_slot) = (tch::Reduction::None, theirs.get(slot));
+        let expected = of_slot.cross_entropy_loss::<&Tensor>(&labels.view([-1]), None, none, -100, share);
+        assert_close(&losses.get(slot), &expected);
+        expected.sum(Kind::Float).backward();
+    }
+    assert_all_close(&[ours.grad()], &[theirs.grad()]);
+    let plain = kind.losses(&ours.detach(), &labels);
+    assert_eq!(
+        losses.detach().get(0),
+        plain.get(0),
+        "a slot without smoothing has the bits that it has alone"
+    );
+    assert_ne!(losses.detach().get(1), plain.get(1));
 }
 
 #[test]
@@ -144,7 +178,8 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
         let loss = |rows: &[u32]| {
             let batch = collator.collate(part, &[(rows, share)]);
             let trunk = model.trunk(&batch.inputs, &mut evaluation());
-            backward(kind, &model, &trunk, &batch.targets, &mut evaluation()).double_value(&[0])
+            let plain = smoothed(kind, &[0.0]);
+            backward(&plain, &model, &trunk, &batch.targets, &mut evaluation()).double_value(&[0])
         };
         let whole = loss(&rows);
         let expected = take_gradients(&params);

@@ -24,7 +24,7 @@ use crate::sweep::OwnHead;
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
-use crate::train::objective::{backward, units};
+use crate::train::objective::{TrainingLoss, backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, Passage};
@@ -343,6 +343,11 @@ fn accumulate_gradients<'s, 'a>(
     let zeros =
         |stack: &&mut Stack<'_>| Tensor::zeros([index(stack.slots.len())], (Kind::Float, collator.device));
     let mut losses: Vec<Tensor> = group.iter().map(zeros).collect();
+    let loss = |stack: &&mut Stack<'_>| {
+        let settings = stack.slots.iter().map(|slot| &slot.trial.configuration.training);
+        TrainingLoss::of(collator.kind, settings, collator.device)
+    };
+    let loss: Vec<TrainingLoss<'_>> = group.iter().map(loss).collect();
     for micro in 0..steps.iter().map(Vec::len).max().unwrap_or(0) {
         let slots: Vec<(&[u32], f64)> = steps
             .iter()
@@ -359,8 +364,8 @@ fn accumulate_gradients<'s, 'a>(
         let pass = Pass::training(streams.collect());
         let mut pass = if group.len() > 1 { pass.repeated() } else { pass };
         let trunk = group[0].model.trunk(&batch.inputs, &mut pass);
-        for (stack, losses) in group.iter().zip(&mut losses) {
-            *losses += backward(collator.kind, &stack.model, &trunk, &batch.targets, &mut pass);
+        for ((stack, losses), loss) in group.iter().zip(&mut losses).zip(&loss) {
+            *losses += backward(loss, &stack.model, &trunk, &batch.targets, &mut pass);
         }
     }
     let tokens = |rows: &Vec<u32>| rows.iter().map(|row| u64::from(train.length(*row))).sum();

@@ -62,7 +62,7 @@ fn every_setting_has_a_row() {
         AXES.iter().filter(|axis| is(axis.access)).map(|axis| axis.name.to_owned()).collect()
     };
     // Whatever a value has to be for its field to be written at all.
-    let training = Training { precision: Precision::Bf16, ..Training::new(1.0) };
+    let training = Training { precision: Precision::Bf16, label_smoothing: 0.1, ..Training::new(1.0) };
     assert_eq!(
         fields(serde_json::to_value(training).unwrap()),
         rows(|access| matches!(access, Access::Training(..)))
