@@ -8,15 +8,13 @@ use tch::{Kind, Tensor};
 use super::base::{self, ModelFolder};
 use super::card::{self, Card};
 use super::error::AdapterError;
-use super::features::{Biases, Start};
-use super::fit::is_words;
+use super::fit::{Adapted, is_words};
 use super::folder::{Draft, Values};
 use super::manifest::{BaseModel, MANIFEST, Manifest};
 use super::model::Loaded;
 use super::names::stored;
 use super::peft::{self, AdapterConfig};
 use super::python;
-use super::rules::Rules;
 use crate::disk::layout::Layout;
 use crate::families::blueprint::Sees;
 use crate::families::{Architecture, Head, LinearShape, ModelSpec, Weights};
@@ -88,23 +86,15 @@ fn adapter(
     let mut of_head: Vec<&str> = heads.iter().filter_map(|tensor| tensor.name.split('.').next()).collect();
     of_head.dedup();
     saved.extend(of_head.into_iter().map(str::to_owned));
-    let config = AdapterConfig {
-        task: None,
-        rules: Rules::plain(lora.targets.clone(), lora.rank, lora.alpha),
-        dropout: lora.dropout,
-        rslora: lora.rslora,
-        lora_bias: false,
-        biases: Biases::None,
-        start: Start::Plain,
-        saved,
-        base: Some(base.name.clone()),
-    };
+    let config = AdapterConfig::of_trial(lora, saved, &base.name);
+    let layers: Vec<Adapted> =
+        architecture.adapted(lora).into_iter().map(|layer| Adapted::of(layer, &config)).collect();
     let whole = architecture.saved_tensors(head, &config.saved);
     let whole = whole.iter().filter_map(|place| loaded.tensors.get_key_value(&place.name));
     let tensors = loaded.adapters.iter().chain(whole);
     let tensors = tensors.map(|(name, tensor)| Ok((stored(name), values(name, tensor)?)));
     draft.tensors(peft::TENSORS, &tensors.collect::<Result<_, AdapterError>>()?)?;
-    draft.write(peft::CONFIG, config.render(architecture, head, &[]).as_bytes())?;
+    draft.write(peft::CONFIG, config.render(architecture, head, &layers).as_bytes())?;
     draft.write("README.md", card::adapter(card, &loaded.manifest, &base).as_bytes())?;
     let mut manifest = loaded.manifest.clone();
     manifest.base = Some(base);

@@ -11,6 +11,7 @@ use super::features::{self, Biases, Start, unsupported};
 use super::fit::Adapted;
 use super::rules::{Entries, Expression, Modules, Rules, Sizes};
 use crate::families::{Architecture, Head};
+use crate::values::Lora;
 
 /// Settings of an adapter.
 pub const CONFIG: &str = "adapter_config.json";
@@ -133,6 +134,22 @@ impl AdapterConfig {
             base: base.filter(|name| !name.is_empty()),
             rules: rules(fields).map_err(broken)?,
         })
+    }
+
+    /// The settings of a trial's adapter.
+    #[must_use]
+    pub fn of_trial(lora: &Lora, saved: Vec<String>, base: &str) -> Self {
+        Self {
+            task: None,
+            rules: Rules::plain(lora.targets.clone(), lora.rank, lora.alpha),
+            dropout: lora.dropout,
+            rslora: lora.rslora,
+            lora_bias: false,
+            biases: Biases::None,
+            start: Start::Plain,
+            saved,
+            base: Some(base.to_owned()),
+        }
     }
 
     /// What the output of an adapter of these sizes is multiplied by.

@@ -206,12 +206,5 @@ fn complete(lora: &mut Lora, point: &Point<'_>, task: &Task, model: &ModelSpec) 
     if model.architecture.head_tensors(task.objective.head()).is_empty() {
         lora.modules_to_save.retain(|module| module != Lora::HEAD);
     }
-    in_one_order(&mut lora.targets);
-    in_one_order(&mut lora.modules_to_save);
-}
-
-/// Names in one order, each once: neither changes anything.
-fn in_one_order(names: &mut Vec<String>) {
-    names.sort();
-    names.dedup();
+    lora.put_in_order();
 }

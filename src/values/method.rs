@@ -186,6 +186,14 @@ impl Lora {
         }
     }
 
+    /// The same settings with each list in one order and each of its items once: neither changes anything.
+    pub fn put_in_order(&mut self) {
+        for names in [&mut self.targets, &mut self.modules_to_save] {
+            names.sort();
+            names.dedup();
+        }
+    }
+
     /// What the adapter's output is multiplied by.
     #[must_use]
     pub fn scale(&self) -> f64 {

@@ -145,6 +145,17 @@ impl Value for Vec<String> {
     }
 }
 
+impl Value for Vec<usize> {
+    fn setting(&self) -> Setting {
+        Setting::Counts(self.iter().map(|count| *count as u64).collect())
+    }
+
+    fn of(setting: &Setting) -> Option<Self> {
+        let Setting::Counts(counts) = setting else { return None };
+        counts.iter().map(|count| usize::try_from(*count).ok()).collect()
+    }
+}
+
 impl<T: Value> Value for Option<T> {
     fn setting(&self) -> Setting {
         self.as_ref().map_or(Setting::Null, T::setting)
