@@ -139,9 +139,11 @@ impl AdapterConfig {
     /// The settings of a trial's adapter.
     #[must_use]
     pub fn of_trial(lora: &Lora, saved: Vec<String>, base: &str) -> Self {
+        let layers = lora.layers_to_transform.clone().unwrap_or_default();
+        let rules = Rules::plain(lora.targets.clone(), lora.rank, lora.alpha);
         Self {
             task: None,
-            rules: Rules::plain(lora.targets.clone(), lora.rank, lora.alpha),
+            rules: Rules { layers, ..rules },
             dropout: lora.dropout,
             rslora: lora.rslora,
             lora_bias: false,
@@ -175,8 +177,12 @@ impl AdapterConfig {
             Start::Olora => json!("olora"),
         };
         let rules = &self.rules;
+        // Layers are told as such where nothing says what stands before their numbers, as for a trial's.
+        let by_name = matches!(rules.targets, Modules::Named(_))
+            && rules.exclude.is_none()
+            && (rules.layers.is_empty() || rules.stacks.is_empty());
         let targets = match &rules.targets {
-            Modules::Named(names) if rules.exclude.is_none() && rules.layers.is_empty() => names.clone(),
+            Modules::Named(names) if by_name => names.clone(),
             Modules::Named(_) | Modules::Pattern(_) => {
                 layers.iter().map(|layer| layer.name().to_owned()).collect()
             }
@@ -202,6 +208,9 @@ impl AdapterConfig {
             "use_dora": false,
             "use_rslora": self.rslora,
         });
+        if by_name && !rules.layers.is_empty() {
+            config["layers_to_transform"] = json!(rules.layers);
+        }
         // Versions of PEFT that do not have this setting refuse a file that names it.
         if self.lora_bias {
             config["lora_bias"] = json!(true);

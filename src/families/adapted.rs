@@ -10,7 +10,15 @@ impl Architecture {
     /// The layers that get an adapter.
     #[must_use]
     pub fn adapted(&self, lora: &Lora) -> Vec<LinearShape> {
-        self.lora_targets(&lora.targets)
+        // As in PEFT, a module that is named in full has its adapter in whatever layer it is.
+        let is_kept = |layer: &LinearShape| match &lora.layers_to_transform {
+            Some(layers) => {
+                lora.targets.contains(&layer.name)
+                    || layer.place.layer().is_some_and(|layer| layers.contains(&layer))
+            }
+            None => true,
+        };
+        self.lora_targets(&lora.targets).into_iter().filter(is_kept).collect()
     }
 }
 
@@ -94,7 +102,27 @@ impl<'a> Nameable<'a> {
             known: Known::Names(&self.modules),
             said: ["", " is not a module"],
         });
-        targets.chain(modules)
+        targets.chain(modules).chain(self.odd_layers(lora))
+    }
+
+    /// Layers that the model does not have; all of them, where no target is in any.
+    fn odd_layers<'m>(&'m self, lora: &'m Lora) -> impl Iterator<Item = Misfit<'m>> {
+        let layers = lora.layers_to_transform.as_deref().unwrap_or_default();
+        let misfit = |item: usize, said: [&'static str; 2]| Misfit {
+            axis: "layers_to_transform",
+            item,
+            found: layers[item].to_string(),
+            known: Known::UpTo(self.architecture.layers() - 1),
+            said,
+        };
+        let has = |layer: &usize| *layer < self.architecture.layers();
+        let is_empty = !layers.is_empty()
+            && layers.iter().all(has)
+            && !self.architecture.lora_targets(&lora.targets).is_empty()
+            && self.architecture.adapted(lora).is_empty();
+        let beyond = (0..layers.len()).filter(move |item| !has(&layers[*item]));
+        let beyond = beyond.map(move |item| misfit(item, ["", " is not a layer"]));
+        beyond.chain(is_empty.then(|| misfit(0, ["no target is in layer ", ""])))
     }
 }
 
@@ -102,4 +130,32 @@ impl<'a> Nameable<'a> {
 fn last_parts<'a>(tensors: impl Iterator<Item = &'a TensorShape>) -> Vec<String> {
     let module = |tensor: &TensorShape| tensor.name.rsplit('.').nth(1).map(str::to_owned);
     tensors.filter_map(module).collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families::BertConfig;
+    use crate::families::params::count;
+    use crate::values::Method;
+
+    fn bert(layers: usize, hidden: usize, intermediate: usize) -> Architecture {
+        Architecture::Bert(BertConfig {
+            num_hidden_layers: layers,
+            hidden_size: hidden,
+            intermediate_size: intermediate,
+            num_attention_heads: hidden / 64,
+            ..BertConfig::default()
+        })
+    }
+
+    #[test]
+    fn adapters_in_some_layers_count_there_alone() {
+        let layers = |layers: &[usize]| {
+            let layers_to_transform = Some(layers.to_vec());
+            let lora = Lora { layers_to_transform, ..Lora::new(&["query", "value"], 8, 16.0) };
+            count(&bert(12, 768, 3072), Head::Classifier { labels: 2 }, &Method::Lora(lora)).adapter
+        };
+        assert_eq!([&[0, 11][..], &[5]].map(layers), [294_912 / 6, 294_912 / 12]);
+    }
 }

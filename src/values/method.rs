@@ -99,10 +99,14 @@ pub struct Lora {
     /// Modules that train as a whole beside the adapters, by name or suffix; [`Lora::HEAD`] is the
     /// task's head. What of the head is not in it stays as it was drawn.
     pub modules_to_save: Vec<String>,
+    /// The layers, from 0, outside of which no module gets an adapter unless its whole name is among the
+    /// targets; `None` for all. Not written then: ids from before there was a choice stay what they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layers_to_transform: Option<Vec<usize>>,
 }
 
 /// The row of each field of [`Lora`].
-pub(super) const LORA_AXES: [Axis; 6] = [
+pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "rank",
         Domain::Count(1, 100_000),
@@ -137,6 +141,15 @@ pub(super) const LORA_AXES: [Axis; 6] = [
         .called(&[(&["target_modules", "lora_target_modules", "lora_target", "lora_targets"], "")])
         .defaults_to("the architecture's"),
     Axis::new(
+        "layers_to_transform",
+        Domain::OrNull(&Domain::Counts),
+        Pack::Alike,
+        field!(Lora.layers_to_transform),
+        "LoRA: layers, from 0, whose targets get an adapter; null for all of them",
+    )
+    .shown("layers", "layers ")
+    .written(layers),
+    Axis::new(
         "modules_to_save",
         Domain::TextsOrNone,
         Pack::Alike,
@@ -157,6 +170,10 @@ pub(super) const LORA_AXES: [Axis; 6] = [
     .written(scale)
     .called(&[(&["use_rslora"], "")]),
 ];
+
+fn layers(layers: &Setting) -> String {
+    if *layers == Setting::Null { "all".to_owned() } else { layers.to_string() }
+}
 
 fn scale(rslora: &Setting) -> String {
     if *rslora == Setting::Flag(true) { "α/√r" } else { "α/r" }.to_owned()
@@ -183,6 +200,7 @@ impl Lora {
             targets: targets.iter().map(ToString::to_string).collect(),
             rslora: false,
             modules_to_save: vec![Self::HEAD.to_owned()],
+            layers_to_transform: None,
         }
     }
 
@@ -191,6 +209,10 @@ impl Lora {
         for names in [&mut self.targets, &mut self.modules_to_save] {
             names.sort();
             names.dedup();
+        }
+        if let Some(layers) = &mut self.layers_to_transform {
+            layers.sort_unstable();
+            layers.dedup();
         }
     }
 

@@ -8,10 +8,11 @@ use lorasweep::adapter::model::Loaded;
 use lorasweep::model::weights;
 use lorasweep::values::{Method, Precision};
 
-use crate::support::{Bench, Case, ask, classifier, distance, language_model, lora};
+use crate::support::{Bench, Case, ask, classifier, distance, in_layers, language_model, lora};
 
-fn adapters() -> [Case; 4] {
+fn adapters() -> [Case; 5] {
     [
+        classifier("bert", 2, in_layers(lora(&["query", "dense"], &["head"]), &[1])),
         classifier("bert", 2, lora(&["query", "value"], &["head"])),
         classifier("bert", 1, lora(&["query", "output.dense"], &["head", "pooler"])),
         classifier("gpt2", 1, lora(&["c_attn", "c_proj"], &[])),
@@ -106,6 +107,20 @@ fn names_and_settings_are_those_of_peft() {
     ] {
         assert!(card.contains(words), "{words} is not in {card}");
     }
+}
+
+#[test]
+fn layers_are_told_as_peft_reads_them() {
+    let bench = Bench::new(&classifier("bert", 2, in_layers(lora(&["query", "value"], &["head"]), &[1])));
+    let out = bench.export("out", false).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("adapter_config.json")).unwrap()).unwrap();
+    assert_eq!(config["layers_to_transform"], serde_json::json!([1]));
+    assert_eq!(config["target_modules"], serde_json::json!(["query", "value"]));
+    let tensors = weights::read_file(&out.join("adapter_model.safetensors")).unwrap();
+    let adapters: Vec<&str> = tensors.names().filter(|name| name.contains(".lora_")).collect();
+    assert_eq!(adapters.len(), 4, "{adapters:?}");
+    assert!(adapters.iter().all(|name| name.contains(".layer.1.")), "{adapters:?}");
 }
 
 #[test]

@@ -6,11 +6,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorasweep::adapter::AdapterError;
+use lorasweep::adapter::base::ModelFolder;
 use lorasweep::adapter::import::{Imported, Request, import};
 use lorasweep::adapter::model::Loaded;
 use lorasweep::adapter::predict::{Question, predict};
 use lorasweep::error::AppError;
 use lorasweep::model::weights;
+use lorasweep::values::Lora;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -60,6 +62,29 @@ impl Place {
         let out = self.path(out);
         import(&Request { adapter, base: &base, out: &out, labels: None, problem: None, layers: None })
     }
+}
+
+/// The modules that PEFT put adapters on, and those that a trial with these settings has them on.
+fn adapted(adapter: &str, lora: &Lora) -> [Vec<String>; 2] {
+    let place = Place::new();
+    let base = ModelFolder::open(&place.path(adapter.split('-').next().unwrap())).unwrap();
+    let tensors = weights::read_file(&fixtures().join(adapter).join("adapter_model.safetensors")).unwrap();
+    let module = |name: &str| {
+        let name = name.strip_prefix("base_model.model.")?.strip_suffix(".lora_A.weight")?;
+        Some(name.to_owned())
+    };
+    let ours = base.architecture.adapted(lora).into_iter().map(|layer| layer.name);
+    [tensors.names().filter_map(module).collect(), ours.collect()].map(|mut names: Vec<String>| {
+        names.sort();
+        names
+    })
+}
+
+#[test]
+fn a_trials_adapters_are_where_peft_puts_them() {
+    let layers = Lora { layers_to_transform: Some(vec![1]), ..Lora::new(&["query", "value"], 3, 7.0) };
+    let [theirs, ours] = adapted("bert-layers", &layers);
+    assert_eq!((theirs.len(), &theirs), (2, &ours));
 }
 
 fn logits(loaded: &Loaded) -> Vec<Vec<f32>> {

@@ -69,6 +69,12 @@ pub(crate) fn lora(targets: &[&str], saved: &[&str]) -> Method {
     Method::Lora(Lora { rslora: true, modules_to_save: saved, ..Lora::new(targets, 3, 7.0) })
 }
 
+/// The same adapter in these layers alone.
+pub(crate) fn in_layers(method: Method, layers: &[usize]) -> Method {
+    let Method::Lora(lora) = method else { panic!("it has no adapter") };
+    Method::Lora(Lora { layers_to_transform: Some(layers.to_vec()), ..lora })
+}
+
 impl Bench {
     /// A trial whose trained weights are anything but those it started from.
     pub(crate) fn new(case: &Case) -> Self {

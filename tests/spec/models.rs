@@ -212,3 +212,25 @@ fn a_base_is_judged_by_its_own_head_where_the_classes_are_the_same() {
     let numbered = id(Some(CLASS));
     assert!(numbered.1.contains("`LABEL_0` is `0`, `LABEL_1` is `1`"), "{}", numbered.1);
 }
+
+#[test]
+fn adapters_are_asked_for_in_layers_that_the_model_has() {
+    let folder = Folder::new();
+    let lora =
+        |rest: &str| sweep("{from: tiny}", &format!("{{method: lora, model: m, learning_rate: 1, {rest}}}"));
+    let sound = folder.load(&lora("layers_to_transform: [[1, 0, 1], 1, null]")).unwrap();
+    let layers =
+        sound.configurations.iter().map(|one| one.method.lora().unwrap().layers_to_transform.clone());
+    assert!(layers.eq([Some(vec![0, 1]), Some(vec![1]), None]));
+    let error = folder.message(&lora("layers_to_transform: [0, 2]"));
+    assert!(
+        error.contains("`2` is not a layer of model `m`") && error.contains("allowed: 0 to 1"),
+        "{error}"
+    );
+    assert!(error.contains("1 error in"), "{error}");
+    let error = folder.message(&lora("targets: pooler.dense, layers_to_transform: 1"));
+    assert!(error.contains("no target is in layer `1` of model `m`"), "{error}");
+    // A name in full is in whatever layer it is, as in PEFT.
+    let full = "targets: bert.encoder.layer.0.attention.self.query, layers_to_transform: 1";
+    assert!(folder.load(&lora(full)).is_ok());
+}
