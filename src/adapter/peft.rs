@@ -141,9 +141,14 @@ impl AdapterConfig {
     pub fn of_trial(lora: &Lora, saved: Vec<String>, base: &str) -> Self {
         let layers = lora.layers_to_transform.clone().unwrap_or_default();
         let rules = Rules::plain(lora.targets.clone(), lora.rank, lora.alpha);
+        // Which layers these are depends on the version of PEFT: they are written one by one.
+        let targets = match &lora.targets[..] {
+            [word] if word == Lora::ALL_LINEAR => Modules::Pattern(word.clone()),
+            _ => rules.targets,
+        };
         Self {
             task: None,
-            rules: Rules { layers, ..rules },
+            rules: Rules { targets, layers, ..rules },
             dropout: lora.dropout,
             rslora: lora.rslora,
             lora_bias: false,

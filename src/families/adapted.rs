@@ -18,7 +18,12 @@ impl Architecture {
             }
             None => true,
         };
-        self.lora_targets(&lora.targets).into_iter().filter(is_kept).collect()
+        self.targeted(&lora.targets).into_iter().filter(is_kept).collect()
+    }
+
+    /// The layers that these targets select, whatever layer they are in.
+    fn targeted(&self, targets: &[String]) -> Vec<LinearShape> {
+        if targets == [Lora::ALL_LINEAR] { self.linears() } else { self.lora_targets(targets) }
     }
 }
 
@@ -71,8 +76,9 @@ impl<'a> Nameable<'a> {
     #[must_use]
     pub fn of(architecture: &'a Architecture, head: Head) -> Self {
         let (tensors, heads) = (architecture.tensors(), architecture.head_tensors(head));
-        let mut targets = last_parts(tensors.iter());
-        targets.retain(|name| !architecture.lora_targets(std::slice::from_ref(name)).is_empty());
+        let mut targets = vec![Lora::ALL_LINEAR.to_owned()];
+        targets.extend(last_parts(tensors.iter()));
+        targets.retain(|name| !architecture.targeted(std::slice::from_ref(name)).is_empty());
         let mut modules = vec![Lora::HEAD.to_owned()];
         modules.extend(last_parts(tensors.iter().chain(&heads)));
         Self { architecture, head, targets, modules }
@@ -81,15 +87,20 @@ impl<'a> Nameable<'a> {
     /// What the settings name and the model does not have, in the settings' order.
     pub fn misfits<'m>(&'m self, lora: &'m Lora) -> impl Iterator<Item = Misfit<'m>> {
         let one = std::slice::from_ref;
+        let is_alone = lora.targets.len() == 1;
         let targets = lora.targets.iter().enumerate();
-        let targets =
-            targets.filter(move |(_, target)| self.architecture.lora_targets(one(target)).is_empty());
+        let targets = targets.filter(move |(_, target)| {
+            (*target == Lora::ALL_LINEAR && !is_alone) || self.architecture.targeted(one(target)).is_empty()
+        });
         let targets = targets.map(|(item, target)| Misfit {
             axis: "targets",
             item,
             found: target.clone(),
             known: Known::Names(&self.targets),
-            said: ["target ", " matches no module"],
+            said: match target.as_str() {
+                Lora::ALL_LINEAR => ["target ", " stands alone, for every linear layer"],
+                _ => ["target ", " matches no module"],
+            },
         });
         let modules = lora.modules_to_save.iter().enumerate();
         let modules = modules.filter(move |(_, module)| {
@@ -118,7 +129,7 @@ impl<'a> Nameable<'a> {
         let has = |layer: &usize| *layer < self.architecture.layers();
         let is_empty = !layers.is_empty()
             && layers.iter().all(has)
-            && !self.architecture.lora_targets(&lora.targets).is_empty()
+            && !self.architecture.targeted(&lora.targets).is_empty()
             && self.architecture.adapted(lora).is_empty();
         let beyond = (0..layers.len()).filter(move |item| !has(&layers[*item]));
         let beyond = beyond.map(move |item| misfit(item, ["", " is not a layer"]));
@@ -135,8 +146,8 @@ fn last_parts<'a>(tensors: impl Iterator<Item = &'a TensorShape>) -> Vec<String>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::BertConfig;
     use crate::families::params::count;
+    use crate::families::{BertConfig, Gpt2Config};
     use crate::values::Method;
 
     fn bert(layers: usize, hidden: usize, intermediate: usize) -> Architecture {
@@ -157,5 +168,20 @@ mod tests {
             count(&bert(12, 768, 3072), Head::Classifier { labels: 2 }, &Method::Lora(lora)).adapter
         };
         assert_eq!([&[0, 11][..], &[5]].map(layers), [294_912 / 6, 294_912 / 12]);
+    }
+
+    #[test]
+    fn every_linear_layer_counts_as_peft_counts_it() {
+        let counts = |architecture: &Architecture, head: Head| {
+            let counts = count(architecture, head, &Method::Lora(Lora::new(&["all-linear"], 8, 16.0)));
+            (counts.adapter, counts.trainable)
+        };
+        let classes = Head::Classifier { labels: 4 };
+        let gpt2 = Architecture::Gpt2(Gpt2Config::default());
+        // PEFT 0.21.2 with `target_modules="all-linear"`, r = 8, on models of transformers with these shapes.
+        assert_eq!(counts(&bert(12, 768, 3072), classes), (1_339_392, 1_342_468));
+        assert_eq!(counts(&bert(2, 128, 512), classes), (38_912, 39_428));
+        assert_eq!(counts(&gpt2, Head::LanguageModel), (1_179_648, 1_179_648));
+        assert_eq!(counts(&gpt2, classes), (1_179_648, 1_182_720));
     }
 }

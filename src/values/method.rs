@@ -92,7 +92,7 @@ pub struct Lora {
     pub alpha: f64,
     /// Dropout on the adapter's input, in [0, 1).
     pub dropout: f64,
-    /// Modules that get an adapter, by name or suffix.
+    /// Modules that get an adapter, by name or suffix; [`Lora::ALL_LINEAR`] alone is every linear layer.
     pub targets: Vec<String>,
     /// Scale by alpha / sqrt(r) (rsLoRA) where true, by alpha / r where false.
     pub rslora: bool,
@@ -137,9 +137,15 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     .shown("dropout", "dropout ")
     .leading()
     .called(&[(&["lora_dropout", "peft_lora_dropout"], "")]),
-    Axis::new("targets", Domain::Texts, Pack::Alike, field!(Lora.targets), "LoRA: modules with an adapter")
-        .called(&[(&["target_modules", "lora_target_modules", "lora_target", "lora_targets"], "")])
-        .defaults_to("the architecture's"),
+    Axis::new(
+        "targets",
+        Domain::Texts,
+        Pack::Alike,
+        field!(Lora.targets),
+        "LoRA: modules with an adapter; all-linear is every linear layer but the output layer or head",
+    )
+    .called(&[(&["target_modules", "lora_target_modules", "lora_target", "lora_targets"], "")])
+    .defaults_to("the architecture's"),
     Axis::new(
         "layers_to_transform",
         Domain::OrNull(&Domain::Counts),
@@ -189,6 +195,10 @@ impl Default for Lora {
 impl Lora {
     /// The name of the task's head among `modules_to_save`, whatever the architecture calls it.
     pub const HEAD: &'static str = "head";
+
+    /// The word among `targets` that stands for every linear layer of the base, as in PEFT: those of the
+    /// pooler too, and not the head or the output layer.
+    pub const ALL_LINEAR: &'static str = "all-linear";
 
     /// Adapters on these modules, with a head that trains beside them.
     #[must_use]

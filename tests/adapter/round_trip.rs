@@ -10,8 +10,10 @@ use lorasweep::values::{Method, Precision};
 
 use crate::support::{Bench, Case, ask, classifier, distance, in_layers, language_model, lora};
 
-fn adapters() -> [Case; 5] {
+fn adapters() -> [Case; 7] {
     [
+        classifier("bert", 2, lora(&["all-linear"], &["head"])),
+        language_model(in_layers(lora(&["all-linear"], &[]), &[0])),
         classifier("bert", 2, in_layers(lora(&["query", "dense"], &["head"]), &[1])),
         classifier("bert", 2, lora(&["query", "value"], &["head"])),
         classifier("bert", 1, lora(&["query", "output.dense"], &["head", "pooler"])),
@@ -121,6 +123,19 @@ fn layers_are_told_as_peft_reads_them() {
     let adapters: Vec<&str> = tensors.names().filter(|name| name.contains(".lora_")).collect();
     assert_eq!(adapters.len(), 4, "{adapters:?}");
     assert!(adapters.iter().all(|name| name.contains(".layer.1.")), "{adapters:?}");
+}
+
+#[test]
+fn every_linear_layer_is_told_by_its_name() {
+    let bench = Bench::new(&classifier("bert", 2, lora(&["all-linear"], &["head"])));
+    let out = bench.export("out", false).unwrap();
+    let config: serde_json::Value =
+        serde_json::from_slice(&fs::read(out.join("adapter_config.json")).unwrap()).unwrap();
+    let targets = config["target_modules"].as_array().unwrap();
+    // Six in each layer, and the pooler.
+    assert_eq!(targets.len(), 13, "{targets:?}");
+    assert!(targets.iter().any(|target| target == "bert.pooler.dense"), "{targets:?}");
+    assert!(targets.iter().all(|target| target != "classifier"), "{targets:?}");
 }
 
 #[test]

@@ -85,6 +85,8 @@ fn a_trials_adapters_are_where_peft_puts_them() {
     let layers = Lora { layers_to_transform: Some(vec![1]), ..Lora::new(&["query", "value"], 3, 7.0) };
     let [theirs, ours] = adapted("bert-layers", &layers);
     assert_eq!((theirs.len(), &theirs), (2, &ours));
+    let [theirs, ours] = adapted("bert-all-linear", &Lora::new(&["all-linear"], 2, 7.0));
+    assert_eq!((theirs.len(), &theirs), (13, &ours));
 }
 
 fn logits(loaded: &Loaded) -> Vec<Vec<f32>> {

@@ -234,3 +234,19 @@ fn adapters_are_asked_for_in_layers_that_the_model_has() {
     let full = "targets: bert.encoder.layer.0.attention.self.query, layers_to_transform: 1";
     assert!(folder.load(&lora(full)).is_ok());
 }
+
+#[test]
+fn all_linear_layers_are_asked_for_by_one_word() {
+    let folder = Folder::new();
+    let lora =
+        |rest: &str| sweep("{from: tiny}", &format!("{{method: lora, model: m, learning_rate: 1, {rest}}}"));
+    let sound = folder.load(&lora("targets: all-linear")).unwrap();
+    assert_eq!(sound.configurations[0].method.lora().unwrap().targets, ["all-linear"]);
+    let error = folder.message(&lora("targets: all-liner"));
+    assert!(error.contains("did you mean `all-linear`?"), "{error}");
+    let error = folder.message(&lora("targets: [query, all-linear]"));
+    assert!(
+        error.contains("target `all-linear` stands alone, for every linear layer of model `m`"),
+        "{error}"
+    );
+}
