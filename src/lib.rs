@@ -6,12 +6,11 @@
 //! over one copy of the base weights, and a trial alone is a pack of one.
 //!
 //! ```text
-//! sweep.yaml ─▶ SweepSpec ─expand─▶ Vec<Trial> ─pack(cost model, devices)─▶ JobGraph
-//!                                                                              │      ┌─▶ Observer (terminal, plain, json)
-//!                                                              placements ─────▼      │
-//!  journal ─replay─▶ ResumePlan ─▶ Scheduler::step(now, &Event) ─▶ Vec<Action> ─▶ Executor
-//!     ▲                                   ▲                                          │
-//!     └───────────── append ◀── Event ◀───┴──────────────────────────────────────────┘
+//! sweep.yaml ─▶ SweepSpec ─expand─▶ Vec<Trial> ─what is left, its cost─▶ Workload ─▶ Scheduler ─simulate─▶ plan
+//!                                                                                      │
+//!  journal ─replay─▶ Ledger ─▶ trials to do ─▶ Scheduler::step(now, &What) ─▶ Vec<Action> ─▶ Executor
+//!     ▲                                          ▲ forms packs where a place is free        │
+//!     └─ append ◀── Event ◀── any reader ◀───────┴──────────────────────────────────────────┘
 //!                                       child process: a pack ─▶ metrics, checkpoints, result per trial
 //!  journal + trials/ ─fold─▶ RunRecord ─▶ tables, statistics, plots ─▶ report.html, .md, .csv, .svg
 //!
@@ -32,7 +31,8 @@
 //! | fold | one split of k-fold cross-validation |
 //! | trial | configuration × fold: the smallest thing that trains. Its id is a hash of all that decides its result |
 //! | pack | trials that train together in one process on one device; each has a slot |
-//! | job | a node of the graph: prepare data, train a pack, write the report |
+//! | store | a task's data, tokenised: trials need it, and one job prepares it for all of them |
+//! | job | what a child process does: prepare a store, train a pack, write the report |
 //! | attempt | one start of a job |
 //! | device | a GPU, or a share of the CPU's cores |
 //! | run | what happened when a sweep was started: a folder under `results/` |
@@ -53,8 +53,8 @@
 //! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
 //! | [`data`] | reading files, cleaning, drawing rows, folds, tokenising once, prompts, batches, and the card that tells what a task's data holds |
 //! | [`cost`] | what jobs are thought to cost: time, memory and disk from shapes |
-//! | [`sched`] | which job starts next, and where |
-//! | [`plan`] | the graph of jobs and packs |
+//! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
+//! | [`plan`] | what a sweep will do and cost, as data and as a table |
 //! | [`record`] | the journal, resume, the record, the check and the garbage of a run |
 //! | [`exec`] | devices and child processes |
 //! | [`model`] | weight files; with the feature `torch` pack-aware layers, the Transformer that runs every family, generation |

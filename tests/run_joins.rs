@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lorasweep::data;
@@ -13,9 +14,7 @@ use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, News, StartJob};
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Work};
-use lorasweep::plan::graph::{self, Present};
-use lorasweep::plan::pack::{Limits, Room};
+use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Prepare, Work, store_key};
 use lorasweep::spec::{self, Downloads, Overrides, Purpose};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::values::{Device, JobKey, MetricLine, Placement, Scores, Trial, TrialResult};
@@ -65,20 +64,14 @@ impl Site {
         let sweep = sweep(folder.path());
         let layout = Layout::new(folder.path(), "joined");
         let trials = sweep.trials();
-        let room = Room { places: &[place()], limits: Limits::default() };
-        let graph = graph::build(&sweep, &trials, folder.path(), Present::NOTHING, room);
-        let mut pack = None;
-        for (_, job) in graph.iter() {
-            match &job.work {
-                Work::Prepare(prepare) => data::prepare::run(prepare, layout.stores()).unwrap(),
-                Work::Train(of) => pack = Some((**of).clone()),
-                Work::Report { .. } => {}
-            }
-        }
+        let (task, model) = (Arc::clone(sweep.first_task()), Arc::new(sweep.models["small"].clone()));
+        let store = store_key(&task, model.tokenizer_content);
+        let prepare = Prepare { store, task: Arc::clone(&task), tokenizer: model.tokenizer.clone() };
+        data::prepare::run(&prepare, layout.stores()).unwrap();
         for trial in &trials {
             fs::create_dir_all(layout.trial(trial.id)).unwrap();
         }
-        let pack = Pack { slots: trials, ..pack.unwrap() };
+        let pack = Pack { task, model, store, slots: trials };
         let executor = LocalExecutor::new(PathBuf::from(env!("CARGO_BIN_EXE_lorasweep")));
         Self { layout, pack, executor, job: JobKey::Report, _folder: folder }
     }

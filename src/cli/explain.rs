@@ -1,14 +1,19 @@
 //! `lorasweep explain`: why a trial waits, or why it failed, and what can be done.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::status::Latest;
 use super::{TrialArgs, runs};
+use crate::disk::layout::Layout;
 use crate::error::AppError;
-use crate::record::{RunRecord, TrialRecord, TrialState};
+use crate::record::{RunRecord, TrialRecord, TrialState, journal};
+use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::ui::{output, phrase};
-use crate::values::{Failure, JobKey};
+use crate::values::{Event, Failure, JobKey, Trial, TrialId, What};
 
 /// Lines of the log that are shown.
 const LOG_LINES: usize = 15;
@@ -26,7 +31,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     if let (Some(step), Some(loss)) = (latest.step, latest.loss) {
         let _ = writeln!(text, "last seen at step {step} with training loss {loss:.4}");
     }
-    let _ = writeln!(text, "{}", why(trial, record, |key| layout.job_log(key)));
+    let _ = writeln!(text, "{}", why(trial, record, layout)?);
     output::data(&(text + &log_tail(&layout.log(id))))?;
     if let Some(hint) = next(&trial.state, &args.run.typed(), record) {
         output::hint(&hint);
@@ -34,9 +39,9 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     Ok(())
 }
 
-fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(JobKey) -> PathBuf) -> String {
-    match &trial.state {
-        TrialState::Waiting => waiting(record, job_log),
+fn why(trial: &TrialRecord, record: &RunRecord, layout: &Layout) -> Result<String, AppError> {
+    Ok(match &trial.state {
+        TrialState::Waiting => waiting(trial, record, layout)?,
         TrialState::Running { placement, pid } => {
             format!("it trains on {} as process {pid}", placement.device)
         }
@@ -54,29 +59,58 @@ fn why(trial: &TrialRecord, record: &RunRecord, job_log: impl Fn(JobKey) -> Path
             )
         }),
         TrialState::Failed { failure } => format!("it failed: {failure}\n{}", remedy(failure)),
-    }
+    })
 }
 
-fn waiting(record: &RunRecord, job_log: impl Fn(JobKey) -> PathBuf) -> String {
-    let blocked: Vec<String> = record
-        .failed_jobs
-        .iter()
-        .filter(|(key, _)| matches!(key, JobKey::Prepare(_)))
-        .map(|(key, failure)| {
-            format!("it needs job `{key}`, which failed: {failure}\nlog: {}", job_log(*key).display())
-        })
-        .collect();
-    if !blocked.is_empty() {
-        return blocked.join("\n");
+fn waiting(trial: &TrialRecord, record: &RunRecord, layout: &Layout) -> Result<String, AppError> {
+    let mut blocked =
+        record.failed_jobs.iter().filter(|(key, _)| matches!(key, JobKey::Prepare(_))).peekable();
+    if blocked.peek().is_some() {
+        let line = |(key, failure): &(JobKey, Failure)| {
+            format!("it needs job `{key}`, which failed: {failure}\nlog: {}", layout.job_log(*key).display())
+        };
+        return Ok(blocked.map(line).collect::<Vec<_>>().join("\n"));
     }
     if !record.live {
-        return "it waits: no process is working on this run".to_owned();
+        return Ok("it waits: no process is working on this run".to_owned());
     }
-    let busy = |trial: &&TrialRecord| matches!(trial.state, TrialState::Running { .. });
-    match record.trials.iter().filter(busy).count() {
-        0 => "it waits for its data to be tokenised".to_owned(),
-        running => format!("it waits for a free device; {} running", phrase::count(running, "trial")),
+    let events = journal::read(&layout.journal())?.events;
+    let scheduler = scheduler(record, layout, &events);
+    let explanation = scheduler.explain(trial.trial.id, SystemTime::now());
+    Ok(explanation
+        .map_or_else(|| "it is not part of the run that is at work".to_owned(), |why| why.to_string()))
+}
+
+/// The scheduler of the run that is at work, as its events tell it.
+fn scheduler(record: &RunRecord, layout: &Layout, events: &[Event]) -> Scheduler {
+    let is_start = |event: &Event| matches!(event.what, What::RunStarted { .. });
+    let events = &events[events.iter().rposition(is_start).unwrap_or(0)..];
+    let places = match events.first().map(|event| &event.what) {
+        Some(What::RunStarted { places, .. }) => places.clone(),
+        Some(_) | None => Vec::new(),
+    };
+    let (mut prepared, mut trained) = (BTreeSet::new(), BTreeSet::<TrialId>::new());
+    for event in events {
+        if let What::JobLaunching { key, trials, .. } = &event.what {
+            prepared.insert(*key);
+            trained.extend(trials);
+        }
     }
+    let retries = record.typed.words.iter().any(|word| word == "--retry-failed");
+    let is_to_do = |trial: &&TrialRecord| match trial.state {
+        TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted => true,
+        TrialState::Failed { .. } => retries || trained.contains(&trial.trial.id),
+        TrialState::Done => trained.contains(&trial.trial.id),
+    };
+    let todo: Vec<Trial> = record.trials.iter().filter(is_to_do).map(|trial| trial.trial.clone()).collect();
+    let is_there =
+        |store| !prepared.contains(&JobKey::Prepare(store)) && Layout::store(layout.stores(), store).is_dir();
+    let work = Workload::of(&record.sweep, &todo, layout.run(), &places, &is_there);
+    // What was tried again, and what was not, is among the events.
+    let policy = Policy { attempts: u32::MAX, ..Policy::ONCE };
+    let mut scheduler = Scheduler::new(Arc::new(work), places, Limits::default(), policy);
+    events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
+    scheduler
 }
 
 /// What usually helps.

@@ -1,15 +1,12 @@
 //! `lorasweep plan`: what a sweep would do from its beginning, and what that costs.
 
-use std::path::Path;
-
 use clap::Args;
 
 use super::{DeviceArgs, SpecArgs, check, preflight};
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::plan::overview::Overview;
-use crate::plan::pack::Room;
-use crate::plan::{graph, overview};
+use crate::plan::{foresee, overview};
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
@@ -42,7 +39,7 @@ pub(super) fn overview_of(sweep: &SweepSpec, args: &DeviceArgs) -> Result<Overvi
     let trials = sweep.trials();
     let machine = devices::detect();
     let places = devices::places(&sweep.devices, &machine, trials.len())?;
-    let room = Room { places: &places, limits: preflight::limits(args, &places, &machine) };
-    let graph = graph::build(sweep, &trials, Path::new("reports"), graph::Present::NOTHING, room);
-    Ok(overview::overview(sweep, &graph, &places))
+    let limits = preflight::limits(args, &places, &machine);
+    let run = foresee(sweep, &trials, &places, limits, &|_| false);
+    Ok(overview::overview(sweep, &run, &places))
 }

@@ -5,13 +5,10 @@ use std::path::Path;
 use rustix::fs::{Access, access};
 
 use super::DeviceArgs;
-use crate::cost::Estimate;
 use crate::disk::FileError;
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
-use crate::job::Work;
-use crate::plan::JobGraph;
-use crate::plan::pack::Limits;
+use crate::sched::{Limits, Simulated};
 use crate::sweep::SweepSpec;
 use crate::ui::output;
 use crate::values::{Device, Placement, Precision};
@@ -47,9 +44,9 @@ pub(super) fn folder(folder: &Path, within: &Path, option: &str) -> Result<(), A
     Ok(())
 }
 
-/// Makes sure that what the jobs leave has room under `results`.
-pub(super) fn disk(graph: &JobGraph, results: &Path) -> Result<(), AppError> {
-    let needed: f64 = graph.iter().map(|(_, job)| job.estimate.disk_mib).sum();
+/// Makes sure that what the jobs of a run leave has room under `results`.
+pub(super) fn disk(run: &Simulated, results: &Path) -> Result<(), AppError> {
+    let needed: f64 = run.jobs.iter().map(|job| job.estimate.disk_mib).sum();
     let free = devices::disk_free_mib(results).map_err(FileError::of("look at", results))?;
     if mib(free) >= needed * DISK_MARGIN {
         return Ok(());
@@ -64,10 +61,9 @@ pub(super) fn disk(graph: &JobGraph, results: &Path) -> Result<(), AppError> {
 }
 
 /// Warns of jobs that may not fit where they can be placed; an error where they cannot.
-pub(super) fn memory(graph: &JobGraph, places: &[Placement], machine: &Machine) -> Result<(), AppError> {
-    let training = graph.iter().filter(|(_, job)| matches!(job.work, Work::Train(_)));
-    let needed = training.map(|(_, job)| job.estimate).map(|Estimate { mem_mib, .. }| mem_mib);
-    let needed = needed.fold(0.0, f64::max);
+pub(super) fn memory(run: &Simulated, places: &[Placement], machine: &Machine) -> Result<(), AppError> {
+    let training = run.jobs.iter().filter(|job| !job.trials.is_empty());
+    let needed = training.map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
     let Some((total, free, what)) = smallest(places, machine) else { return Ok(()) };
     if needed > total * MEMORY_MARGIN {
         return Err(AppError::Environment {

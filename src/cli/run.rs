@@ -11,17 +11,15 @@ use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
-use crate::plan::JobGraph;
-use crate::plan::graph::{self, Present};
-use crate::plan::pack::Room;
+use crate::plan;
 use crate::record::{self, RunRecord, TrialState};
 use crate::report;
 use crate::run::{self, RunOptions, RunSummary};
-use crate::sched::Policy;
+use crate::sched::{Limits, Policy, Simulated};
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output, phrase};
-use crate::values::{TrialId, Typed, shell};
+use crate::values::{Placement, TrialId, Typed, shell};
 
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
@@ -97,7 +95,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let limits = preflight::limits(&args.devices, &places, &machine);
     // No record means that nothing is done yet; a damaged one is reported when the run starts.
     let record = record::load(layout.run()).ok();
-    let ahead = graph_ahead(&sweep, record.as_ref(), args, Room { places: &places, limits });
+    let ahead = ahead(&sweep, record.as_ref(), args, (&places, limits));
     preflight::build()?;
     preflight::folder(&args.results, layout.run(), "--results")?;
     preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
@@ -140,8 +138,13 @@ fn style(args: &RunArgs) -> Style {
     }
 }
 
-/// The jobs that lie ahead, trials done in an earlier run left out.
-fn graph_ahead(sweep: &SweepSpec, record: Option<&RunRecord>, args: &RunArgs, room: Room<'_>) -> JobGraph {
+/// What lies ahead, trials done in an earlier run left out.
+fn ahead(
+    sweep: &SweepSpec,
+    record: Option<&RunRecord>,
+    args: &RunArgs,
+    (places, limits): (&[Placement], Limits),
+) -> Simulated {
     let layout = Layout::new(&args.results, &sweep.name);
     let done: HashSet<TrialId> = record
         .iter()
@@ -151,8 +154,8 @@ fn graph_ahead(sweep: &SweepSpec, record: Option<&RunRecord>, args: &RunArgs, ro
         .collect();
     let mut todo = sweep.trials();
     todo.retain(|trial| !done.contains(&trial.id));
-    let present = Present { store: &|store| Layout::store(layout.stores(), store).is_dir() };
-    graph::build(sweep, &todo, &Layout::report(&args.reports, &sweep.name), present, room)
+    let is_there = |store| Layout::store(layout.stores(), store).is_dir();
+    plan::foresee(sweep, &todo, places, limits, &is_there)
 }
 
 /// The table, the report's path, and the next command where something is left to do.

@@ -52,6 +52,26 @@ impl Footprint {
         }
     }
 
+    /// How many such slots there is memory for, at least one.
+    #[must_use]
+    pub fn fit(self, mem_mib: f64, speed: Speed) -> usize {
+        let (start, each, once) = if speed.stacks {
+            (CONTEXT_MIB, self.trained + self.all_activations, 0.0)
+        } else {
+            (PROCESS_MIB, self.trained, self.largest_activations)
+        };
+        let room = (mem_mib - start) * MIB - self.frozen - once;
+        if each > 0.0 { floor(room / each).max(1) } else { usize::MAX }
+    }
+
+    /// Whether a slot needs no more memory than another.
+    #[must_use]
+    pub fn needs_no_more_than(self, other: Self) -> bool {
+        self.frozen <= other.frozen
+            && self.trained <= other.trained
+            && self.all_activations <= other.all_activations
+    }
+
     /// Largest memory of the process (on a GPU, of the device) while it trains, in MiB.
     #[must_use]
     pub fn mib(self, speed: Speed) -> f64 {
@@ -94,4 +114,9 @@ pub(super) fn disk_mib(counts: ParamCounts) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 fn parameters(n: u64) -> f64 {
     n as f64
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "too large a number is the most")]
+fn floor(number: f64) -> usize {
+    number.floor() as usize
 }

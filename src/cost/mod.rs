@@ -1,9 +1,8 @@
 //! Owns what jobs are thought to cost: time, memory and disk, from shapes and row counts alone.
 //!
-//! Every constant here is a first guess. Durations are for the places at hand; [`Calibration`] replaces
-//! guesses by what finished trials took.
+//! Every constant here is a first guess. Durations are for the places at hand; the scheduler learns how much
+//! longer or shorter things take while they run.
 
-mod calibration;
 mod estimate;
 mod flops;
 mod memory;
@@ -15,11 +14,10 @@ mod together;
 
 use std::time::Duration;
 
-pub use calibration::{Calibration, Standing};
 pub use estimate::Estimate;
 pub use flops::{RowFlops, per_row};
 pub use memory::Footprint;
-pub use slot::{Prices, SlotCost};
+pub use slot::{Prices, SlotCost, SlotTime};
 pub use speed::Speed;
 pub use together::Together;
 
@@ -32,7 +30,7 @@ pub const MEAN_FILL: f64 = 0.6;
 /// Tokens per second that one core tokenises.
 const TOKENS_PER_S_PER_CORE: f64 = 200e3;
 /// A training process's start: loading libtorch and the weights.
-const TRAIN_START: Duration = Duration::from_millis(1_500);
+pub(crate) const TRAIN_START: Duration = Duration::from_millis(1_500);
 /// Any other job's start, and its whole work where that is reading and writing small files.
 const HOST_START: Duration = Duration::from_millis(300);
 /// Resident memory of a process that reads and writes small files, in MiB.
@@ -81,6 +79,6 @@ fn mean_tokens(task: &Task) -> f64 {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub(super) fn count(n: usize) -> f64 {
+pub(crate) fn count(n: usize) -> f64 {
     n as f64
 }

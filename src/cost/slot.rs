@@ -2,14 +2,18 @@
 //! is computed once.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use crate::cost::memory::Footprint;
-use crate::cost::{RowFlops, count, flops, mean_tokens, memory, sequences};
+use crate::cost::{RowFlops, Speed, count, flops, mean_tokens, memory, sequences};
 use crate::families::ModelSpec;
 use crate::families::params::{self, ParamCounts};
 use crate::sweep::SweepSpec;
 use crate::tasks::Task;
 use crate::values::{Configuration, Method, Splitting, Training, Trial};
+
+/// The longest time that is told of a trial, in seconds: thirty years. Sums of it do not overflow.
+const LONGEST_S: f64 = 1e9;
 
 /// What decides a price.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -108,7 +112,35 @@ pub struct SlotCost {
     pub(super) disk_mib: f64,
 }
 
+/// What a slot's time on a place is made of. Whole nanoseconds, so that sums do not depend on their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlotTime {
+    /// What it has to itself.
+    pub own: Duration,
+    /// What it shares with the slots that see the same batches.
+    pub trunk: Duration,
+    /// Passes that take as long for one slot as for many.
+    pub passes: Duration,
+}
+
+impl SlotTime {
+    /// Where it trains alone, without the process's start and the passes.
+    #[must_use]
+    pub fn alone(&self) -> Duration {
+        self.own + self.trunk
+    }
+}
+
 impl SlotCost {
+    /// Its parts of the time on a place.
+    #[must_use]
+    pub fn time(&self, speed: Speed) -> SlotTime {
+        let [own, trunk, passes] =
+            [self.tail / speed.flops, self.trunk / speed.flops, self.layer_passes * speed.layer_s]
+                .map(|seconds| Duration::from_secs_f64(seconds.min(LONGEST_S)));
+        SlotTime { own, trunk, passes }
+    }
+
     /// What a trial of this task and model brings into a pack.
     #[must_use]
     pub fn of(task: &Task, model: &ModelSpec, trial: &Trial) -> Self {

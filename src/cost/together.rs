@@ -36,16 +36,6 @@ impl Together {
         self.disk_mib += slot.disk_mib;
     }
 
-    /// Takes in the slots of another sum.
-    pub fn merge(&mut self, other: &Self) {
-        self.n += other.n;
-        self.tail += other.tail;
-        other.trunks.iter().for_each(|(batches, trunk)| self.share(*batches, *trunk));
-        self.layer_passes = self.layer_passes.max(other.layer_passes);
-        self.footprint = self.footprint.and(other.footprint);
-        self.disk_mib += other.disk_mib;
-    }
-
     fn share(&mut self, batches: (u64, usize), trunk: f64) {
         // Slots come sorted, or are few.
         match self.trunks.iter_mut().rfind(|(of, _)| *of == batches) {
@@ -105,16 +95,4 @@ impl Together {
             disk_mib: self.disk_mib,
         }
     }
-}
-
-/// Seconds of a pack's training and evaluation that are charged to one of its slots: its own, and its
-/// part of what it shares. The parts of all slots make up the whole.
-#[must_use]
-pub(super) fn charged_s(slots: &[SlotCost], slot: &SlotCost, speed: Speed) -> f64 {
-    let of = |part: f64, whole: f64, amount: f64| if whole > 0.0 { amount * part / whole } else { 0.0 };
-    let same = || slots.iter().filter(|other| other.batches == slot.batches).map(|other| other.trunk);
-    let trunk = of(slot.trunk, same().sum(), same().fold(0.0, f64::max));
-    let passes = || slots.iter().map(|other| other.layer_passes);
-    let passes = of(slot.layer_passes, passes().sum(), passes().fold(0.0, f64::max));
-    (slot.tail + trunk) / speed.flops + passes * speed.layer_s
 }

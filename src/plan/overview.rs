@@ -1,6 +1,7 @@
 //! Owns what a sweep will do before it does it: the grid, the jobs and their predicted cost, as data
 //! for `plan --json` and for the terminal. Pure.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,13 +9,13 @@ pub use crate::plan::table::table;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{self, Calibration, Prices, Standing};
+use crate::cost::{self, Prices};
 use crate::families::params::ParamCounts;
-use crate::job::Work;
-use crate::plan::{Job, JobGraph};
+use crate::job::store_key;
+use crate::sched::{Simulated, SimulatedJob};
 use crate::sweep::SweepSpec;
 use crate::sweep::card::Card;
-use crate::values::{Configuration, ConfigurationId, JobKey, Placement, Settings, Trial, TrialId};
+use crate::values::{Configuration, ConfigurationId, Device, JobKey, Placement, Settings, Trial, TrialId};
 
 /// What a sweep will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -25,7 +26,7 @@ pub struct Overview {
     pub configurations: Vec<ConfigurationRow>,
     /// Every trial of the sweep, also those that are done.
     pub trials: Vec<TrialRow>,
-    /// The jobs of this run, each behind those it needs.
+    /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack.
     pub jobs: Vec<JobRow>,
     /// Where they run.
     pub places: Vec<Placement>,
@@ -67,24 +68,29 @@ pub struct TrialRow {
     pub settings: Settings<Arc<Configuration>>,
     /// The fold that it is validated on, from 0.
     pub fold: usize,
+    /// The job that must be done before it starts, where its data is not prepared yet. The report needs every
+    /// trial to have ended.
+    pub needs: Option<JobKey>,
     /// Parameters that train.
     pub trainable_params: u64,
     /// All parameters, each tensor counted once.
     pub total_params: u64,
 }
 
-/// One job of the graph.
+/// One job, as a simulated run starts it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobRow {
     /// Its name.
     pub key: JobKey,
     /// What it does.
     pub kind: JobKind,
-    /// Jobs that must be over before it starts.
-    pub needs: Vec<JobKey>,
     /// The pack: trials that it trains together; empty for other work.
     pub trials: Vec<TrialId>,
-    /// Predicted seconds on one of the places.
+    /// Where it runs.
+    pub device: Device,
+    /// Predicted seconds from the run's beginning to its start.
+    pub start_s: f64,
+    /// Predicted seconds that it takes.
     pub duration_s: f64,
     /// Predicted largest memory, in MiB.
     pub mem_mib: f64,
@@ -131,28 +137,40 @@ pub enum Bound {
     Beside,
 }
 
-/// What the jobs of a sweep will do on these places.
+/// What a sweep will do on these places, where its jobs run as they do here.
 #[must_use]
-pub fn overview(sweep: &SweepSpec, graph: &JobGraph, places: &[Placement]) -> Overview {
+pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Overview {
     let mut prices = Prices::new(sweep);
     let counts: Vec<_> = sweep.configurations.iter().map(|c| prices.params(c)).collect();
     let folds = sweep.splitting.splits();
     let configurations = sweep.configurations.iter().zip(&counts);
-    let calibration = Calibration::assumed(places);
-    let jobs: Vec<_> = graph.iter().map(|(_, job)| job_row(graph, job, &calibration)).collect();
-    let duration = calibration.predict_remaining(graph, &|_| Standing::Waiting);
+    let jobs: Vec<_> = run.jobs.iter().map(job_row).collect();
+    let prepares = jobs.iter().filter(|job| job.kind == JobKind::Prepare).map(|job| job.key).collect();
     Overview {
         sweep: sweep.name.clone(),
         configurations: configurations.clone().map(|(c, n)| configuration_row(c, n, folds)).collect(),
         trials: configurations
-            .flat_map(|(c, n)| (0..folds).map(move |f| trial_row(&Trial::new(c, sweep.splitting, f), n)))
+            .flat_map(|(c, n)| {
+                let needs = needs(sweep, c, &prepares);
+                let trial = move |fold| Trial::new(c, sweep.splitting, fold);
+                (0..folds).map(move |fold| trial_row(&trial(fold), n, needs))
+            })
             .collect(),
-        predicted: predict(&jobs, duration, places.len().max(1)),
+        predicted: predict(&jobs, run.makespan, places.len().max(1)),
         jobs,
         places: places.to_vec(),
         data: sweep.cards.clone(),
         warnings: sweep.all_warnings().collect(),
     }
+}
+
+/// The job that a configuration's trials need, where the run has it.
+fn needs(sweep: &SweepSpec, configuration: &Configuration, prepares: &BTreeSet<JobKey>) -> Option<JobKey> {
+    if prepares.is_empty() {
+        return None;
+    }
+    let (task, model) = (sweep.task(configuration), sweep.model(configuration));
+    prepares.get(&JobKey::Prepare(store_key(task, model.tokenizer_content))).copied()
 }
 
 fn configuration_row(one: &Arc<Configuration>, counts: &ParamCounts, folds: usize) -> ConfigurationRow {
@@ -167,27 +185,29 @@ fn configuration_row(one: &Arc<Configuration>, counts: &ParamCounts, folds: usiz
     }
 }
 
-fn trial_row(trial: &Trial, counts: &ParamCounts) -> TrialRow {
+fn trial_row(trial: &Trial, counts: &ParamCounts, needs: Option<JobKey>) -> TrialRow {
     TrialRow {
         id: trial.id,
         settings: Settings(Arc::clone(&trial.configuration)),
         fold: trial.fold,
+        needs,
         trainable_params: counts.trainable,
         total_params: counts.total,
     }
 }
 
-fn job_row(graph: &JobGraph, job: &Job, calibration: &Calibration) -> JobRow {
+fn job_row(job: &SimulatedJob) -> JobRow {
     JobRow {
         key: job.key,
-        kind: match job.work {
-            Work::Prepare(_) => JobKind::Prepare,
-            Work::Train(_) => JobKind::Train,
-            Work::Report { .. } => JobKind::Report,
+        kind: match job.key {
+            JobKey::Prepare(_) => JobKind::Prepare,
+            JobKey::Train(_) => JobKind::Train,
+            JobKey::Report => JobKind::Report,
         },
-        needs: job.needs.iter().map(|need| graph.job(*need).key).collect(),
-        trials: job.trials(),
-        duration_s: calibration.duration(job).as_secs_f64(),
+        trials: job.trials.clone(),
+        device: job.placement.device,
+        start_s: job.start.as_secs_f64(),
+        duration_s: (job.end - job.start).as_secs_f64(),
         mem_mib: job.estimate.mem_mib,
         disk_mib: job.estimate.disk_mib,
     }
@@ -217,12 +237,9 @@ fn predict(jobs: &[JobRow], duration: Duration, places: usize) -> Predicted {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
-    use crate::plan::pack::{Limits, Room};
-    use crate::plan::{example, graph};
-    use crate::values::Device;
+    use crate::plan::{example, foresee};
+    use crate::sched::Limits;
 
     #[test]
     fn the_lower_bound_says_what_makes_it() {
@@ -230,14 +247,29 @@ mod tests {
         let predicted = |n: usize| {
             let places: Vec<_> =
                 (0..n).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect();
-            let room = Room { places: &places, limits: Limits::default() };
-            let present = graph::Present::NOTHING;
-            let graph = graph::build(&sweep, &sweep.trials(), Path::new("r"), present, room);
-            overview(&sweep, &graph, &places).predicted
+            let run = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| false);
+            overview(&sweep, &run, &places).predicted
         };
         let [few, many] = [2, 100].map(predicted);
         assert_eq!([few.bound_by, many.bound_by], [Bound::Places, Bound::LongestPack]);
         assert!(few.lower_bound_s > 5.0 * many.lower_bound_s);
         assert!(few.duration_s >= few.lower_bound_s && many.duration_s >= many.lower_bound_s);
+    }
+
+    #[test]
+    fn a_trial_needs_its_store_and_is_in_one_pack() {
+        let sweep = example::sweep();
+        let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
+        let run = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| false);
+        let overview = overview(&sweep, &run, &places);
+        for trial in &overview.trials {
+            let prepare = overview.jobs.iter().find(|job| Some(job.key) == trial.needs).unwrap();
+            let packs = overview.jobs.iter().filter(|job| job.trials.contains(&trial.id));
+            let [pack] = packs.collect::<Vec<_>>()[..] else { panic!("{} is in several packs", trial.id) };
+            assert!(pack.start_s >= prepare.start_s + prepare.duration_s);
+        }
+        let there = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| true);
+        let there = super::overview(&sweep, &there, &places);
+        assert!(there.trials.iter().all(|trial| trial.needs.is_none()));
     }
 }

@@ -30,6 +30,7 @@ pub fn table(overview: &Overview) -> String {
             quantity::counted(overview.trials.len(), "trial"),
         ),
         configurations(&overview.configurations),
+        graph(overview),
         jobs(overview),
         format!(
             "predicted on {}: {} (no schedule is shorter than {}: {}), {} of memory, {} of disk",
@@ -46,6 +47,23 @@ pub fn table(overview: &Overview) -> String {
         ),
     ]
     .join("\n\n")
+}
+
+/// What needs what.
+fn graph(overview: &Overview) -> String {
+    let of = |kind| overview.jobs.iter().filter(move |job| job.kind == kind);
+    let trials = of(JobKind::Train).map(|job| job.trials.len()).sum::<usize>();
+    let train = format!(
+        "train {} in {}",
+        quantity::counted(trials, "trial"),
+        quantity::counted(of(JobKind::Train).count(), "pack")
+    );
+    let prepare = match of(JobKind::Prepare).count() {
+        0 => None,
+        stores => Some(format!("prepare {}", quantity::counted(stores, "token store"))),
+    };
+    let steps = prepare.into_iter().chain([train, "write the report".to_owned()]);
+    steps.collect::<Vec<_>>().join(" → ")
 }
 
 fn configurations(rows: &[ConfigurationRow]) -> String {
@@ -138,12 +156,11 @@ fn number(value: impl ToString) -> Cell {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
     use std::sync::Arc;
 
     use super::*;
-    use crate::plan::pack::{Limits, Room};
-    use crate::plan::{example, graph, overview};
+    use crate::plan::{example, foresee, overview};
+    use crate::sched::Limits;
     use crate::values::{Device, Placement};
 
     fn places() -> Vec<Placement> {
@@ -153,10 +170,8 @@ mod tests {
     #[test]
     fn the_text_shows_the_grid_the_jobs_and_the_cost() {
         let sweep = example::sweep();
-        let room = Room { places: &places(), limits: Limits::default() };
-        let todo = &sweep.trials()[1..];
-        let graph = graph::build(&sweep, todo, Path::new("r"), graph::Present::NOTHING, room);
-        insta::assert_snapshot!(table(&overview(&sweep, &graph, &places())));
+        let run = foresee(&sweep, &sweep.trials()[1..], &places(), Limits::default(), &|_| false);
+        insta::assert_snapshot!(table(&overview(&sweep, &run, &places())));
     }
 
     #[test]
@@ -165,9 +180,8 @@ mod tests {
         let mut other = (*sweep.configurations[0]).clone();
         other.training.epochs = 2.5;
         sweep.configurations.push(Arc::new(other));
-        let room = Room { places: &places(), limits: Limits::default() };
-        let graph = graph::build(&sweep, &[], Path::new("r"), graph::Present::EVERYTHING, room);
-        let text = table(&overview(&sweep, &graph, &places()));
+        let run = foresee(&sweep, &[], &places(), Limits::default(), &|_| true);
+        let text = table(&overview(&sweep, &run, &places()));
         let header = text.lines().find(|line| line.contains("learning rate")).unwrap();
         assert!(header.contains("epochs") && !header.contains("batch size"), "{header}");
         assert!(text.contains(" 2.5 "));

@@ -19,6 +19,7 @@ mod triage;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
@@ -33,11 +34,9 @@ use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
 use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
-use crate::plan::graph::{self, Present};
-use crate::plan::pack::{Limits, Room};
 use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
-use crate::sched::{Policy, Scheduler};
+use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
 use crate::values::{Device, Failure, JobKey, Placement, Reader, Trial, TrialId, Typed, What};
 
@@ -162,6 +161,7 @@ fn started(options: &RunOptions) -> What {
         host: lock::host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         typed: options.typed.clone(),
+        places: options.places.clone(),
     }
 }
 
@@ -190,10 +190,9 @@ fn scheduler(
 ) -> Result<Scheduler, RunError> {
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
         .map_err(FileError::of("find", &options.reports))?;
-    let present = Present { store: &|key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok() };
-    let room = Room { places: &options.places, limits: options.limits };
-    let graph = graph::build(spec, todo, &reports, present, room);
-    Ok(Scheduler::new(spec, graph, options.places.clone(), options.policy))
+    let is_there = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
+    let work = Workload::of(spec, todo, &reports, &options.places, &is_there);
+    Ok(Scheduler::new(Arc::new(work), options.places.clone(), options.limits, options.policy))
 }
 
 fn planned(

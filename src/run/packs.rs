@@ -1,29 +1,26 @@
 //! The loop with packs of three trials, whose children do as a script says.
 
 use std::fs;
-use std::ops::Range;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::never;
 
 use super::fake_executor::FakeExecutor;
-use crate::cost::Estimate;
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::exec::{Exit, News};
-use crate::job::{ChildLine, Pack, ParentLine, Work};
-use crate::plan::{Job, JobGraph, example};
+use crate::job::{ChildLine, ParentLine, Work};
+use crate::plan::example;
 use crate::record::journal::{self, Journal};
 use crate::record::ledger::{Ledger, TrialState};
 use crate::run::clock::Clock;
 use crate::run::event_loop::{EventLoop, LoopState, SILENCE};
 use crate::run::stream::Stream;
-use crate::sched::{Policy, Scheduler};
+use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
 use crate::values::{
-    ContentHash, Cost, Device, Failure, JobKey, Metric, Placement, Scores, Trial, TrialId, TrialResult, What,
+    Cost, Device, Failure, JobKey, Metric, Placement, Scores, Trial, TrialId, TrialResult, What,
 };
 
 const DONE: News = News::Ended(Exit::Done);
@@ -89,24 +86,14 @@ impl Outcome {
     }
 }
 
-fn graph(sweep: &SweepSpec, packs: &[&[Trial]]) -> JobGraph {
-    let mut graph = JobGraph::new();
-    let mut push = |key, work, needs| graph.push(Job { key, work, needs, estimate: Estimate::default() });
-    let mut trains = Vec::new();
-    for slots in packs {
-        let pack = Pack {
-            task: Arc::clone(sweep.first_task()),
-            model: Arc::new(sweep.models["minilm-2"].clone()),
-            store: ContentHash::of_bytes(b""),
-            slots: slots.to_vec(),
-        };
-        trains.push(push(JobKey::Train(slots[0].id), Work::Train(Box::new(pack)), Vec::new()));
-    }
-    push(JobKey::Report, Work::Report { folder: PathBuf::new() }, trains);
-    graph
+/// So many adapters of one fold, which see the same batches or each its own.
+fn adapters(n: u64, batches: impl Fn(u64) -> u64) -> (SweepSpec, Vec<Trial>) {
+    let sweep = example::grid((0..n).map(|n| (example::lora(8), 1.0, batches(n))), 2);
+    let trials = sweep.trials().into_iter().filter(|trial| trial.fold == 0).collect();
+    (sweep, trials)
 }
 
-/// Runs one pack of the example's first three trials under a policy.
+/// Runs one pack of three trials on a CPU under a policy.
 fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<News>) -> Outcome {
     run_behind(|_, _| (), policy, script)
 }
@@ -117,23 +104,22 @@ fn run_behind(
     policy: Policy,
     script: impl Fn(&Told<'_>) -> Vec<News>,
 ) -> Outcome {
-    let (device, trials) = (Device::Cpu { slot: 0 }, example::sweep().trials());
+    let (sweep, trials) = adapters(3, |_| 1);
     let answer = |_: &Told<'_>, _| panic!("nobody joins on a CPU");
-    run_packs(first, policy, &[&trials[..3]], device, (script, answer))
+    run_trials(first, policy, (&sweep, &trials), Device::Cpu { slot: 0 }, (script, answer))
 }
 
-/// Runs packs on one device, whose children answer to trials that join.
-fn run_packs(
+/// Runs trials on one device in packs of three at most, whose children answer to trials that join.
+fn run_trials(
     first: impl FnOnce(&mut EventLoop<'_, '_>, &What),
     policy: Policy,
-    packs: &[&[Trial]],
+    (spec, todo): (&SweepSpec, &[Trial]),
     device: Device,
     (script, answer): (impl Fn(&Told<'_>) -> Vec<News>, impl Fn(&Told<'_>, TrialId) -> Vec<News>),
 ) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::new(folder.path(), "packs");
-    let spec = example::sweep();
-    let trials: Vec<TrialId> = packs.iter().copied().flatten().map(|trial| trial.id).collect();
+    let trials: Vec<TrialId> = todo.iter().map(|trial| trial.id).collect();
     trials.iter().for_each(|trial| fs::create_dir_all(layout.trial(*trial)).unwrap());
     let places = vec![Placement { device, cores: vec![0] }];
     let mut starts: Vec<Vec<usize>> = Vec::new();
@@ -150,7 +136,7 @@ fn run_packs(
         answer(&told, trial.id)
     });
     let planned = What::RunPlanned {
-        trials: packs.concat().into(),
+        trials: todo.into(),
         done: [].into(),
         todo: trials.as_slice().into(),
         continued: 0,
@@ -159,10 +145,12 @@ fn run_packs(
         predicted: Duration::ZERO,
     };
     let journal = Journal::open(&layout.journal()).unwrap().0;
+    let work = Arc::new(Workload::of(spec, todo, folder.path(), &places, &|_| true));
+    let limits = Limits { slots: 3, ..Limits::default() };
     let mut events = EventLoop {
         layout: &layout,
         stream: Stream { journal, ledger: Ledger::default(), readers: &mut [] },
-        scheduler: Scheduler::new(&spec, graph(&spec, packs), places, policy),
+        scheduler: Scheduler::new(work, places, limits, policy),
         executor: &mut executor,
         checkpoint_every: None,
         clock: Clock::start(),
@@ -278,12 +266,15 @@ fn when_memory_runs_out_the_pack_is_halved_and_then_takes_fewer_rows_at_a_time()
         vec![told.finish(told.slots[0].id), News::Ended(Exit::Done)]
     });
     assert_eq!(outcome.fates(), (3, 0));
-    assert_eq!(outcome.starts[0], [0, 1, 2]);
-    assert_eq!(outcome.attempts().iter().max(), Some(&5), "{:?}", outcome.starts);
+    // What was too much for one trial is not tried with another.
+    assert_eq!(outcome.starts, [vec![0, 1, 2], vec![0, 1], vec![0], vec![1], vec![2], vec![0], vec![1]]);
+    assert_eq!(outcome.attempts(), [4, 4, 2]);
 }
 
-/// The trials of a pack that smaller ones may join.
-const FIRST: Range<usize> = 3..6;
+/// Five trials on a GPU that do not see the same batches.
+fn five() -> (SweepSpec, Vec<Trial>) {
+    adapters(5, |n| n)
+}
 
 /// A pack of three on a GPU, whose first trial diverges at once, and two trials that wait; the children do
 /// as the scripts say with the one that joins. Every other trial is done in the end, once.
@@ -298,9 +289,9 @@ fn run_joined(
         let all = told.slots.iter().map(|trial| told.finish(trial.id));
         all.chain([News::Ended(Exit::Done)]).collect()
     };
-    let trials = example::sweep().trials();
-    let packs = [&trials[FIRST], &trials[..2]];
-    let outcome = run_packs(|_, _| (), POLICY, &packs, Device::Cuda { index: 0 }, (script, answer));
+    let (sweep, trials) = five();
+    let gpu = Device::Cuda { index: 0 };
+    let outcome = run_trials(|_, _| (), POLICY, (&sweep, &trials), gpu, (script, answer));
     assert_eq!(outcome.fates(), (4, 1));
     assert!((1..5).all(|slot| *outcome.state(slot) == TrialState::Done));
     let events = journal::read(&outcome.layout.journal()).unwrap().events;
@@ -321,7 +312,7 @@ fn said_joined(trial: TrialId) -> News {
 
 #[test]
 fn a_waiting_trial_joins_and_is_done_by_the_pack() {
-    let trials: Vec<TrialId> = example::sweep().trials()[FIRST].iter().map(|trial| trial.id).collect();
+    let trials: Vec<TrialId> = five().1.iter().map(|trial| trial.id).collect();
     let outcome = run_joined(first_diverges, |told, joiner| {
         let all = [joiner, trials[1], trials[2]].map(|trial| told.finish(trial));
         [said_joined(joiner)].into_iter().chain(all).chain([News::Ended(Exit::Done)]).collect()
@@ -355,7 +346,7 @@ fn a_trial_comes_back_from_a_child_that_is_gone_or_ends_first() {
         let outcome = run_joined(first, |_, _| panic!("it is gone"));
         assert_eq!(outcome.attempts(), [1, 2, 2, 1, 1]);
     }
-    let trials: Vec<TrialId> = example::sweep().trials()[FIRST].iter().map(|trial| trial.id).collect();
+    let trials: Vec<TrialId> = five().1.iter().map(|trial| trial.id).collect();
     let ended = run_joined(first_diverges, |told, _| {
         vec![told.finish(trials[1]), told.finish(trials[2]), News::Ended(Exit::Done)]
     });

@@ -1,223 +1,238 @@
-//! Owns why a job stands where it does, as data; the text is its `Display`.
+//! Owns why a trial stands where it does, as data; the text is its `Display`. What is to come is told by
+//! the scheduler itself, on a clock of its own.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use serde::Serialize;
 
-use crate::job::Work;
-use crate::plan::JobId;
-use crate::sched::step::{Ending, index};
-use crate::sched::{GraphScheduler, JobState};
-use crate::values::{Failure, JobKey, Placement};
+use crate::sched::chores::ChoreState;
+use crate::sched::jobs::Job;
+use crate::sched::simulate::Simulation;
+use crate::sched::{Scheduler, TrialState, Turn};
+use crate::values::quantity::{counted, predicted};
+use crate::values::{Device, Failure, JobKey, TrialId};
 
-/// Why a job stands where it does.
+/// Why a trial stands where it does.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Explanation {
-    /// It needs other jobs that are not over.
-    WaitsForJobs {
-        /// Those jobs.
-        jobs: Vec<JobKey>,
+    /// It has not started, or starts again.
+    Waits {
+        /// For what.
+        reason: Reason,
+        /// Its start, as it is foreseen; `None` where there is no device that it could start on.
+        start: Option<Start>,
     },
-    /// Every place is taken, and so many ready jobs go first (the longest does).
-    WaitsForPlace {
-        /// Ready jobs before it.
-        ahead: usize,
-    },
-    /// It runs beside the training, one such job at a time, and so many go first.
-    WaitsForTurn {
-        /// Ready jobs before it.
-        ahead: usize,
-    },
-    /// It ran out of memory before, and waits until nothing else runs.
-    WaitsForTheMachine {
-        /// Ready jobs before it.
-        ahead: usize,
-    },
-    /// It failed, and pauses before its next start.
-    Pauses {
-        /// How often it failed.
-        failures: u32,
-    },
-    /// It was asked to start and has not reported yet.
+    /// Its process was asked to start and has not reported yet.
     Starting {
         /// Where.
-        placement: Placement,
-        /// Which start it is.
-        attempt: u32,
+        device: Device,
+        /// How many others train in the same process.
+        beside: usize,
     },
-    /// It is at work.
+    /// It trains.
     Running {
         /// Where.
-        placement: Placement,
-        /// Which start it is.
-        attempt: u32,
+        device: Device,
+        /// How many others train in the same process.
+        beside: usize,
     },
-    /// It did its work.
+    /// It has its result.
     Done,
     /// It failed for good.
     Failed {
         /// Why.
-        reason: Failure,
+        failure: Failure,
     },
-    /// It ran out of memory, and others train half of its trials each.
-    Replaced {
-        /// Those jobs.
-        by: Vec<JobKey>,
-    },
-    /// It never started: its trials joined packs at work, where places came free.
-    Joined {
-        /// The last of those packs.
-        last: Vec<JobKey>,
-    },
-    /// A job that it needs did not do its work.
+    /// Its data could not be prepared.
     Skipped {
-        /// That job.
-        because: JobKey,
+        /// The job that should have.
+        job: JobKey,
         /// Why that failed; absent where it was stopped.
-        reason: Option<Failure>,
+        failure: Option<Failure>,
     },
     /// The run ended before it was done.
-    Cancelled {
-        /// The job whose failure ended the run; absent where it was stopped.
-        failed: Option<JobKey>,
-    },
+    Cancelled,
 }
 
-impl GraphScheduler {
-    /// Why a job stands where it does.
-    ///
-    /// # Panics
-    /// When the graph has no such job.
+/// What a trial waits for.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "waits_for", rename_all = "snake_case")]
+pub enum Reason {
+    /// Its data is not prepared yet.
+    Store {
+        /// The job that prepares it.
+        job: JobKey,
+        /// That job has started.
+        started: bool,
+    },
+    /// Every device is taken.
+    Device,
+    /// It failed, with others perhaps, and starts again with those alone.
+    Retry {
+        /// How often it failed.
+        failures: u32,
+    },
+    /// It failed, and pauses before its next start.
+    Pause {
+        /// How often it failed.
+        failures: u32,
+    },
+    /// It ran out of memory beside other jobs, and starts when nothing else runs.
+    Machine,
+}
+
+/// A start that is foreseen.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Start {
+    /// How many packs start before it.
+    pub ahead: usize,
+    /// In how many seconds it starts.
+    pub in_s: f64,
+    /// Where.
+    pub device: Device,
+    /// How many other trials start with it.
+    pub beside: usize,
+}
+
+impl Scheduler {
+    /// Why a trial stands where it does; `None` where it is not among those to do.
     #[must_use]
-    pub fn explain(&self, id: JobId) -> Explanation {
-        let job = self.graph.job(id);
-        match self.state(id) {
-            JobState::Blocked { .. } => {
-                let unmet = job.needs.iter().filter(|need| !self.state(**need).is_over());
-                Explanation::WaitsForJobs { jobs: unmet.map(|need| self.key(*need)).collect() }
+    pub fn explain(&self, trial: TrialId, now: SystemTime) -> Option<Explanation> {
+        let number = self.work.number(trial)?;
+        let standing = &self.trials[number];
+        let failures = standing.past.failures;
+        let store = self.work.shapes[self.work.shape_of(number)].store;
+        let reason = match &standing.state {
+            TrialState::Waiting { .. } if !self.chores.is_prepared(store) => {
+                let chore = &self.chores.all[store];
+                Reason::Store { job: chore.key, started: chore.state == ChoreState::AtWork }
             }
-            JobState::Ready => {
-                let ahead = self.queue.ahead(id, job);
-                match job.work {
-                    _ if self.queue.wants_alone(id) => Explanation::WaitsForTheMachine { ahead },
-                    Work::Train(_) => Explanation::WaitsForPlace { ahead },
-                    Work::Prepare(_) | Work::Report { .. } => Explanation::WaitsForTurn { ahead },
+            TrialState::Waiting { turn: Turn::InLane } => Reason::Device,
+            TrialState::Waiting { turn: Turn::Together { .. } } => Reason::Retry { failures },
+            TrialState::Waiting { turn: Turn::Alone } => Reason::Machine,
+            TrialState::Paused { .. } => Reason::Pause { failures },
+            TrialState::Placed { job } => return self.jobs.get(job).map(placed),
+            TrialState::Done => return Some(Explanation::Done),
+            TrialState::Failed { failure } => return Some(Explanation::Failed { failure: failure.clone() }),
+            TrialState::Skipped { .. } => return Some(self.skipped(store)),
+            TrialState::Cancelled => return Some(Explanation::Cancelled),
+        };
+        Some(Explanation::Waits { reason, start: self.foresee(trial, now) })
+    }
+
+    fn skipped(&self, store: usize) -> Explanation {
+        let chore = &self.chores.all[store];
+        let failure = match &chore.state {
+            ChoreState::Failed { failure } => Some(failure.clone()),
+            ChoreState::Waiting
+            | ChoreState::Paused { .. }
+            | ChoreState::AtWork
+            | ChoreState::Done
+            | ChoreState::Cancelled => None,
+        };
+        Explanation::Skipped { job: chore.key, failure }
+    }
+
+    /// The next start of a trial that waits.
+    fn foresee(&self, trial: TrialId, now: SystemTime) -> Option<Start> {
+        let mut simulation = Simulation::new(self, now);
+        let (mut seen, mut ahead) = (self.jobs.len(), 0);
+        loop {
+            for job in &simulation.jobs[seen..] {
+                if job.trials.contains(&trial) {
+                    let (device, beside) = (job.placement.device, job.trials.len() - 1);
+                    return Some(Start { ahead, in_s: job.start.as_secs_f64(), device, beside });
                 }
+                ahead += usize::from(!job.trials.is_empty());
             }
-            JobState::Paused { .. } => Explanation::Pauses { failures: self.failures(id) },
-            JobState::Replaced { by } => {
-                let by = by.iter().map(|part| self.key(*part)).collect();
-                if self.past[index(id)].launches > 0 {
-                    Explanation::Replaced { by }
-                } else {
-                    Explanation::Joined { last: by }
-                }
+            seen = simulation.jobs.len();
+            if !simulation.go_on() {
+                return None;
             }
-            JobState::Launched { placement, attempt } => {
-                Explanation::Starting { placement: placement.clone(), attempt: *attempt }
-            }
-            JobState::Running { placement, attempt } => {
-                Explanation::Running { placement: placement.clone(), attempt: *attempt }
-            }
-            JobState::Done => Explanation::Done,
-            JobState::Failed { reason } => Explanation::Failed { reason: reason.clone() },
-            JobState::Skipped { because } => {
-                Explanation::Skipped { because: self.key(*because), reason: self.failure(*because) }
-            }
-            JobState::Cancelled => Explanation::Cancelled {
-                failed: match self.ending {
-                    Some(Ending::FailFast(job)) => Some(self.key(job)),
-                    Some(Ending::Asked | Ending::Unwritable | Ending::Over) | None => None,
-                },
-            },
         }
     }
+}
 
-    fn key(&self, id: JobId) -> JobKey {
-        self.graph.job(id).key
-    }
-
-    fn failure(&self, id: JobId) -> Option<Failure> {
-        if let JobState::Failed { reason } = self.state(id) { Some(reason.clone()) } else { None }
-    }
+fn placed(job: &Job) -> Explanation {
+    let (device, open) = (job.placement.device, job.training().map_or(0, |training| training.open.len()));
+    let beside = open.saturating_sub(1);
+    if job.is_up { Explanation::Running { device, beside } } else { Explanation::Starting { device, beside } }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::WaitsForJobs { jobs } => write!(f, "waits for {}", Names(jobs)),
-            Self::WaitsForPlace { ahead } => {
-                write!(f, "ready; waits for a free place behind {}", Jobs(*ahead))
+            Self::Waits { reason, start: Some(start) } => write!(f, "{reason}; {start}"),
+            Self::Waits { reason, start: None } => write!(f, "{reason}; no device is left to train it"),
+            Self::Starting { device, beside } => write!(f, "it is starting on {device}{}", With(*beside)),
+            Self::Running { device, beside } => write!(f, "it trains on {device}{}", With(*beside)),
+            Self::Done => f.write_str("it is done"),
+            Self::Failed { failure } => write!(f, "it failed: {failure}"),
+            Self::Skipped { job, failure: Some(failure) } => {
+                write!(f, "it needs job `{job}`, which failed: {failure}")
             }
-            Self::WaitsForTurn { ahead } => {
-                write!(f, "ready; runs beside the training, one such job at a time, behind {}", Jobs(*ahead))
-            }
-            Self::WaitsForTheMachine { ahead } => {
-                write!(
-                    f,
-                    "ready; ran out of memory before, and waits until nothing else runs, behind {}",
-                    Jobs(*ahead)
-                )
-            }
-            Self::Pauses { failures: 1 } => write!(f, "failed once; starts again after a pause"),
-            Self::Pauses { failures } => write!(f, "failed {failures} times; starts again after a pause"),
-            Self::Replaced { by } => {
-                write!(f, "ran out of memory; its trials are divided over {}", Names(by))
-            }
-            Self::Joined { last } => {
-                write!(f, "not started: its trials joined running packs, the last of them {}", Names(last))
-            }
-            Self::Starting { placement, attempt } => {
-                write!(f, "starting on {}{}", placement.device, Attempt(*attempt))
-            }
-            Self::Running { placement, attempt } => {
-                write!(f, "running on {}{}", placement.device, Attempt(*attempt))
-            }
-            Self::Done => write!(f, "done"),
-            Self::Failed { reason } => write!(f, "failed: {reason}"),
-            Self::Skipped { because, reason: Some(reason) } => {
-                write!(f, "skipped, since `{because}` failed: {reason}")
-            }
-            Self::Skipped { because, reason: None } => write!(f, "skipped, since `{because}` was stopped"),
-            Self::Cancelled { failed: Some(job) } => {
-                write!(f, "not done: the run ended when `{job}` failed; run the sweep again to continue")
-            }
-            Self::Cancelled { failed: None } => {
-                write!(f, "not done: stopped; run the sweep again to continue")
-            }
+            Self::Skipped { job, failure: None } => write!(f, "it needs job `{job}`, which was stopped"),
+            Self::Cancelled => f.write_str("the run ended before it was done"),
         }
     }
 }
 
-/// The first few names and how many more there are.
-struct Names<'a>(&'a [JobKey]);
-
-impl fmt::Display for Names<'_> {
+impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const SHOWN: usize = 3;
-        for (n, key) in self.0.iter().take(SHOWN).enumerate() {
-            write!(f, "{}`{key}`", if n == 0 { "" } else { ", " })?;
+        match self {
+            Self::Store { job, started } => {
+                let state = if *started { "running" } else { "waiting" };
+                write!(f, "it waits for its data: job `{job}` is {state}")
+            }
+            Self::Device => f.write_str("it waits for a free device"),
+            Self::Retry { failures } => {
+                write!(f, "it failed {}, and waits for a free device", Times(*failures))
+            }
+            Self::Pause { failures } => {
+                write!(f, "it failed {}, and pauses before its next start", Times(*failures))
+            }
+            Self::Machine => f.write_str("it ran out of memory, and waits until nothing else runs"),
         }
-        match self.0.len().saturating_sub(SHOWN) {
+    }
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ahead, in_s, device, beside } = self;
+        let with = With(*beside);
+        match ahead {
+            0 => write!(f, "it is next")?,
+            ahead => write!(
+                f,
+                "{} before it",
+                if *ahead == 1 { "one pack starts".to_owned() } else { format!("{ahead} packs start") }
+            )?,
+        }
+        write!(f, ", and it is expected to start on {device}{with} in {}", predicted(*in_s))
+    }
+}
+
+/// `, with 3 others`; nothing where a trial is alone.
+struct With(usize);
+
+impl fmt::Display for With {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             0 => Ok(()),
-            more => write!(f, " and {more} more"),
+            others => write!(f, " with {}", counted(others, "other")),
         }
     }
 }
 
-struct Jobs(usize);
+struct Times(u32);
 
-impl fmt::Display for Jobs {
+impl fmt::Display for Times {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.0, if self.0 == 1 { "job" } else { "jobs" })
-    }
-}
-
-struct Attempt(u32);
-
-impl fmt::Display for Attempt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0 > 1 { write!(f, ", attempt {}", self.0) } else { Ok(()) }
+        match self.0 {
+            1 => f.write_str("once"),
+            times => write!(f, "{times} times"),
+        }
     }
 }

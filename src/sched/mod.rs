@@ -1,49 +1,81 @@
-//! Owns which job starts next, and where. Pure: no I/O, reads no clock.
+//! Owns which trials start next, together and where. Pure: no I/O, reads no clock.
 //!
-//! The run loop feeds [`GraphEvent`]s to the [`GraphScheduler`] and carries out the [`GraphAction`]s it returns.
-//! `state` holds the one transition function, `ladder` what is tried after memory ran out, `place` the
-//! queue and the places, `retry` what earlier starts mean, `fill` who takes the place of a trial that ended, `step`
-//! the whole decision, `explain` says why a job stands where it does.
+//! The graph is over trials: each needs its store prepared, and the report needs every trial to have ended. A
+//! pack is no node of it but a placement: `pack` forms one when a place is free. The run loop tells the
+//! [`Scheduler`] what happened and carries out the [`Action`]s it returns.
+//!
+//! | module | owns |
+//! |---|---|
+//! | `workload` | what is to be done: trials with their costs, what they share, stores, the report |
+//! | `pool` | trials that wait, in the order in which packs take them |
+//! | `pack` | the one function that says who trains together, and where |
+//! | `memory` | what is tried after memory ran out |
+//! | `trial`, `ends` | where a trial stands, and what the end of a job means for it |
+//! | `chores` | preparation and the report, beside the training |
+//! | `places` | which places are free, taken or out of service |
+//! | `jobs` | what is at work, since when and how far |
+//! | `scheduler`, `decide` | what follows from an event, and what starts or stops then |
+//! | [`simulate`](simulate()) | the same scheduler on a clock of its own: plans, and the time left |
+//! | `explain` | why a trial stands where it does |
 
+mod chores;
+mod decide;
+mod ends;
 mod explain;
-mod fill;
-mod keyed;
-mod ladder;
-mod place;
-mod queue;
-mod retry;
-#[cfg(test)]
-mod scarcity;
-#[cfg(test)]
-mod simulation;
-mod state;
-mod step;
+mod jobs;
+mod memory;
+mod pack;
+mod places;
+mod pool;
+mod scheduler;
+mod simulate;
 #[cfg(test)]
 mod tests;
+mod trial;
+mod workload;
 
-pub use explain::Explanation;
-pub use keyed::{Action, Launch, Scheduler};
-pub use step::GraphScheduler;
+pub use explain::{Explanation, Reason, Start};
+pub use scheduler::Scheduler;
+pub use simulate::{Simulated, SimulatedJob, simulate};
+pub use trial::{TrialState, Turn};
+pub use workload::Workload;
 
 use std::time::{Duration, SystemTime};
 
-use crate::plan::JobId;
-use crate::values::{Device, Failure, Placement, TrialId};
+use crate::job::Work;
+use crate::values::{Device, Failure, JobKey, Placement, Trial, TrialId};
 
 /// The longest pause before a job starts again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
-/// How long a job that ran past its limit may take to write its checkpoints before it is killed.
-const GRACE: Duration = Duration::from_secs(30);
+/// How large a pack may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Most trials per pack, at least 1.
+    pub slots: usize,
+    /// Memory of a place, in MiB. A trial that needs more than that trains alone.
+    pub mem_mib: f64,
+}
+
+impl Limits {
+    /// Every trial in a pack of its own.
+    pub const ALONE: Self = Self { slots: 1, mem_mib: f64::INFINITY };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { slots: usize::MAX, mem_mib: f64::INFINITY }
+    }
+}
 
 /// How the scheduler treats failures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
     /// The first job or trial that fails for good ends the run; running jobs are asked to stop.
     pub fail_fast: bool,
-    /// Most starts of a job in one run, at least 1. Only failures that another start can mend are
-    /// tried again, and starts that ran out of memory do not count: they come to an end by
-    /// themselves, since each asks for less than the one before.
+    /// Most starts of a trial in one run, at least 1; the same for preparation and the report. Only failures
+    /// that another start can mend are tried again, and starts that ran out of memory do not count: they
+    /// come to an end by themselves, since each asks for less than the one before.
     pub attempts: u32,
     /// Pause before the second start; it doubles before each later one, up to five minutes.
     pub pause: Duration,
@@ -55,112 +87,53 @@ impl Policy {
     /// Everything starts once and may take its time.
     pub const ONCE: Self = Self { fail_fast: false, attempts: 1, pause: Duration::ZERO, trial_timeout: None };
 
-    /// Pause before a job starts again that failed so many times.
+    /// Pause before the next start of what failed so many times.
     fn pause(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
         self.pause.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
     }
 }
 
-/// What happened. Times come with the call, not from a clock.
-#[derive(Clone, Debug, PartialEq)]
-pub enum GraphEvent {
-    /// The run began: look for ready jobs.
-    RunStarted,
-    /// A job's child process is up.
-    JobStarted {
-        /// Which job.
-        job: JobId,
-    },
-    /// A trial of a running pack has its result.
-    TrialFinished {
-        /// The job that trained it.
-        job: JobId,
-        /// Which trial.
-        trial: TrialId,
-    },
-    /// A trial of a running pack failed for good; the rest of the pack goes on.
-    TrialFailed {
-        /// The job that trains it.
-        job: JobId,
-        /// Which trial.
-        trial: TrialId,
-    },
-    /// A job ended, or is about to, before its child took a trial that [`GraphAction::Join`] gave it.
-    TrialReturned {
-        /// The job that was to train it.
-        job: JobId,
-        /// Which trial.
-        trial: TrialId,
-    },
-    /// A job did all of its work.
-    JobFinished {
-        /// Which job.
-        job: JobId,
-    },
-    /// A job ended without doing its work.
-    JobFailed {
-        /// Which job.
-        job: JobId,
-        /// Why.
-        failure: Failure,
-    },
-    /// A job ended because it was asked to; its checkpoint is in place.
-    JobInterrupted {
-        /// Which job.
-        job: JobId,
-    },
-    /// The user wants the run to end.
-    StopRequested {
-        /// Kill rather than wait for checkpoints.
-        force: bool,
-    },
-    /// The time came for which [`GraphAction::WakeAt`] asked.
-    Woke,
-}
-
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]
-pub enum GraphAction {
+pub enum Action {
     /// Start a job.
-    Launch {
-        /// Which job.
-        job: JobId,
-        /// 1 for its first start in this run.
-        attempt: u32,
-        /// Where.
-        placement: Placement,
-        /// Most rows of a trial to take through the model at a time; the rest of a step accumulates.
-        micro_rows: Option<usize>,
-    },
-    /// Give a job at work one more trial to train. Answered by [`GraphEvent::TrialReturned`] where its child
-    /// does not take it any more.
+    Launch(Launch),
+    /// Give a job at work one more trial to train. Answered by `TrialReturned` where its child does not take
+    /// it any more.
     Join {
         /// Which job.
-        job: JobId,
-        /// The trial; the graph has it among those of the job already.
-        trial: TrialId,
+        job: JobKey,
+        /// The trial.
+        trial: Trial,
     },
     /// Ask a job to write its checkpoints and end, or kill it.
     Stop {
         /// Which job.
-        job: JobId,
+        job: JobKey,
         /// Kill rather than wait for checkpoints.
         force: bool,
     },
     /// The same for a job that ran past the time limit of its trials: they fail.
     CutShort {
         /// Which job.
-        job: JobId,
+        job: JobKey,
         /// Kill rather than wait for checkpoints.
         force: bool,
     },
-    /// Say that a device gets no more jobs: it failed twice in a row, with different ones.
+    /// Say that a device gets no more jobs: it failed twice in a row, with different trials.
     Retire {
         /// Which device.
         device: Device,
     },
-    /// Report [`GraphEvent::Woke`] at this time; the latest such wish counts.
+    /// Say that these trials failed for good.
+    GiveUp {
+        /// Which trials.
+        trials: Vec<TrialId>,
+        /// Why.
+        failure: Failure,
+    },
+    /// Report `Woke` at this time; the latest such wish counts.
     WakeAt {
         /// When.
         at: SystemTime,
@@ -169,53 +142,17 @@ pub enum GraphAction {
     End,
 }
 
-/// Where a job stands.
+/// A job that starts.
 #[derive(Clone, Debug, PartialEq)]
-pub enum JobState {
-    /// Waits for jobs it needs.
-    Blocked {
-        /// How many of them are not done.
-        unmet: usize,
-    },
-    /// Waits for a place.
-    Ready,
-    /// Failed, and waits for the time of its next start.
-    Paused {
-        /// When that is.
-        until: SystemTime,
-    },
-    /// Asked to start.
-    Launched {
-        /// Where.
-        placement: Placement,
-        /// Which start it is.
-        attempt: u32,
-    },
-    /// At work.
-    Running {
-        /// Where.
-        placement: Placement,
-        /// Which start it is.
-        attempt: u32,
-    },
-    /// Did its work.
-    Done,
-    /// Ended without doing its work, and will not be tried again.
-    Failed {
-        /// Why.
-        reason: Failure,
-    },
-    /// Other jobs do its work: it ran out of memory and was split into them, half of the trials each, or
-    /// all of its trials joined running packs before it started, the last of which is named.
-    Replaced {
-        /// Those jobs.
-        by: Vec<JobId>,
-    },
-    /// Cannot start, since a job it needs failed.
-    Skipped {
-        /// The job that failed.
-        because: JobId,
-    },
-    /// Not done when the user ended the run.
-    Cancelled,
+pub struct Launch {
+    /// Its name.
+    pub job: JobKey,
+    /// 1 for its first start in this run; of a pack, the most that one of its trials has had.
+    pub attempt: u32,
+    /// Where.
+    pub placement: Placement,
+    /// Most rows of a trial to take through the model at a time; the rest of a step accumulates.
+    pub micro_rows: Option<usize>,
+    /// What it does. A pack holds only trials that have not ended.
+    pub work: Work,
 }

@@ -75,6 +75,9 @@ pub enum What {
         /// What the user typed.
         #[serde(default)]
         typed: Typed,
+        /// Where it trains.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        places: Vec<Placement>,
     },
     /// A job is about to be started.
     JobLaunching {
@@ -326,6 +329,7 @@ mod tests {
                 host: "h".to_owned(),
                 version: "0".to_owned(),
                 typed: Typed::default(),
+                places: vec![Placement { device: Device::Host, cores: vec![1] }],
             },
             What::TrialJoining { key, trial },
             What::TrialFinished { trial, result: None },

@@ -1,26 +1,28 @@
-//! What the orchestrator costs: a step of the scheduler with 10,000 jobs, and the journal.
+//! What the orchestrator costs: a step of the scheduler with 10,000 trials, and the journal.
 //!
 //! `cargo bench --bench core` measures both, `cargo bench --bench core -- journal` one of them. The
 //! journal is written under `target/`: what durable means there is what that disk makes of it.
 
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
 
-use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, VecDeque};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
-use lorasweep::cost::Estimate;
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
-use lorasweep::job::{Pack, Work};
-use lorasweep::plan::{Job, JobGraph, JobId};
 use lorasweep::record::journal::Journal;
-use lorasweep::sched::{GraphAction, GraphEvent, GraphScheduler, Policy};
+use lorasweep::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
+use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
-use lorasweep::values::{ContentHash, Device, Event, JobKey, Placement, TrialId, What};
+use lorasweep::values::{
+    Configuration, ContentHash, Device, Event, JobKey, Keep, Lora, Method, Placement, Precision, Schedule,
+    Splitting, Training, TrialId, What,
+};
 
-const JOBS: u32 = 10_000;
+const TRIALS: u32 = 10_000;
+const FOLDS: u32 = 10;
 const PLACES: usize = 64;
 const PACKS: u64 = 200;
 
@@ -46,35 +48,49 @@ fn main() {
     }
 }
 
-/// A whole run in which every job starts and ends at once, one event after another.
+/// A whole run in which every pack starts and ends at once, one event after another.
 fn scheduler() -> Vec<Figure> {
-    let places = (0..PLACES).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] });
-    let mut scheduler = GraphScheduler::new(graph(), places.collect(), Policy::ONCE);
-    let mut events = VecDeque::from([GraphEvent::RunStarted]);
+    let place = |slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] };
+    let places: Vec<Placement> = (0..PLACES).map(place).collect();
+    let sweep = sweep();
+    let trials = sweep.trials();
+    let work = Workload::of(&sweep, &trials, Path::new("reports"), &places, &|_| true);
+    let mut scheduler = Scheduler::new(Arc::new(work), places, Limits::default(), Policy::ONCE);
+    let mut events = VecDeque::from([What::Woke]);
     let mut took = Vec::new();
+    let mut trained = 0;
     while let Some(event) = events.pop_front() {
         let started = Instant::now();
         let actions = scheduler.step(SystemTime::UNIX_EPOCH, &event);
         took.push(started.elapsed());
         for action in actions {
             match action {
-                GraphAction::Launch { job, .. } => {
-                    events.extend([GraphEvent::JobStarted { job }, GraphEvent::JobFinished { job }]);
+                Action::Launch(Launch { job: key, work, .. }) => {
+                    let ends = work
+                        .trials()
+                        .iter()
+                        .map(|trial| What::TrialFinished { trial: trial.id, result: None });
+                    events.push_back(What::JobStarted { key, pid: 1 });
+                    events.extend(ends);
+                    events.push_back(What::JobFinished { key });
+                    trained += work.trials().len();
                 }
-                GraphAction::Stop { .. }
-                | GraphAction::WakeAt { .. }
-                | GraphAction::CutShort { .. }
-                | GraphAction::Retire { .. }
-                | GraphAction::Join { .. }
-                | GraphAction::End => {}
+                Action::Stop { .. }
+                | Action::WakeAt { .. }
+                | Action::CutShort { .. }
+                | Action::Retire { .. }
+                | Action::GiveUp { .. }
+                | Action::Join { .. }
+                | Action::End => {}
             }
         }
     }
-    assert_eq!(took.len(), 2 * JOBS as usize + 1, "every job starts and ends");
+    assert_eq!(trained, trials.len(), "every trial is trained");
+    let steps = u32::try_from(took.len()).expect("a few for each trial");
     took.sort_unstable();
     let ms = |duration: Duration| format!("{:.4} ms", 1e3 * duration.as_secs_f64());
-    let mean = took.iter().sum::<Duration>() / (2 * JOBS + 1);
-    let step = format!("scheduler step, {JOBS} jobs on {PLACES} places");
+    let mean = took.iter().sum::<Duration>() / steps;
+    let step = format!("scheduler step, {} trials on {PLACES} places", trials.len());
     vec![
         Figure { what: format!("{step}, mean"), measured: ms(mean), target: "< 0.1 ms" },
         Figure {
@@ -86,8 +102,8 @@ fn scheduler() -> Vec<Figure> {
     ]
 }
 
-/// Training jobs of mixed lengths, and a report behind all of them.
-fn graph() -> JobGraph {
+/// Adapters of mixed ranks and lengths over one model, in folds.
+fn sweep() -> SweepSpec {
     let hash = ContentHash::of_bytes(b"");
     let file = DataFile {
         path: PathBuf::from("rows.csv"),
@@ -96,33 +112,54 @@ fn graph() -> JobGraph {
         rows_read: None,
         text_bytes: 100_000,
     };
-    let model = Arc::new(ModelSpec {
+    let model = ModelSpec {
         name: "model".to_owned(),
         weights: Weights::Random { seed: 1 },
         tokenizer: PathBuf::from("vocab.txt"),
         tokenizer_content: hash,
         parts: lorasweep::families::Parts::default(),
         architecture: Architecture::Bert(BertConfig::default()),
-    });
-    let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));
-    let pack = Pack { task, model, store: hash, slots: Vec::new() };
-    let mut graph = JobGraph::new();
-    let mut push = |key: JobKey, work: Work, needs: Vec<JobId>, seconds: u32| {
-        let estimate = Estimate { duration: Duration::from_secs(seconds.into()), ..Estimate::default() };
-        graph.push(Job { key: key, work, needs, estimate })
     };
-    let trains = (1..JOBS)
-        .map(|n| {
-            push(
-                JobKey::Train(id(n.into())),
-                Work::Train(Box::new(pack.clone())),
-                Vec::new(),
-                n * 7_919 % 997,
-            )
-        })
-        .collect();
-    push(JobKey::Report, Work::Report { folder: PathBuf::from("reports") }, trains, 1);
-    graph
+    let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));
+    let point = |n: u32| {
+        let rank = [4, 8, 16, 64][n as usize % 4];
+        let training =
+            Training { learning_rate: 1e-6 * f64::from(n + 1), epochs: f64::from(1 + n % 3), ..training() };
+        let method = Method::Lora(Lora::new(&["query", "value"], rank, 16.0));
+        Arc::new(Configuration::new(&task, &model, method, training))
+    };
+    SweepSpec {
+        name: "bench".to_owned(),
+        configurations: (0..TRIALS / FOLDS).map(point).collect(),
+        tasks: BTreeMap::from([(task.name.clone(), Arc::clone(&task))]),
+        models: BTreeMap::from([(model.name.clone(), model.clone())]),
+        splitting: Splitting::KFold { k: FOLDS as usize, stratified: true, seed: 1 },
+        select: None,
+        devices: DeviceRequest::Auto,
+        warnings: Vec::new(),
+        cards: Vec::new(),
+    }
+}
+
+fn training() -> Training {
+    Training {
+        learning_rate: 1e-3,
+        epochs: 1.0,
+        batch_size: 8,
+        accumulation: 1,
+        schedule: Schedule::Constant,
+        warmup: 0.0,
+        weight_decay: 0.0,
+        clip_norm: None,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        evaluate_every: None,
+        keep: Keep::Last,
+        seed: 1,
+        precision: Precision::Fp32,
+        keep_by: None,
+    }
 }
 
 /// The events of packs as a run writes them, until all are on disk.

@@ -1,6 +1,6 @@
 //! Runs, failures and stops.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
 use crossbeam::channel::{never, unbounded};
 use lorasweep::exec::{Exit, News};
@@ -10,6 +10,7 @@ use lorasweep::sched::Policy;
 use lorasweep::values::{Event, Failure, JobKey, What};
 
 use crate::fake_executor::FakeExecutor;
+use crate::keep::lorasweep;
 use crate::support::{Remember, Site, failed, sweep, when_training, work, write_checkpoint, write_result};
 
 #[test]
@@ -211,4 +212,29 @@ fn a_second_orchestrator_is_refused_while_the_first_is_at_work() {
     });
     assert_eq!(outcome.summary.done, 2);
     assert_eq!(refusals.get(), outcome.started.len());
+}
+
+#[test]
+fn what_a_waiting_trial_waits_for_is_told_by_the_scheduler_itself() {
+    let (site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+    let layout = site.layout(&sweep);
+    let told = RefCell::new(Vec::new());
+    let last = sweep.trials()[3].id.to_string();
+    site.run(&sweep, |key, file| {
+        let said = lorasweep("explain", &layout, &[&last]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        told.borrow_mut().push(said.stdout.lines().nth(2).unwrap_or_default().to_owned());
+        work(key, file)
+    });
+    let told = told.into_inner();
+    let beginnings = [
+        "it waits for its data: job `prepare-",
+        "it waits for a free device; 2 packs start before it, and it is expected to start on cpu:0 in ",
+        "it waits for a free device; one pack starts before it, and it is expected to start on cpu:0 in ",
+        "it waits for a free device; it is next, and it is expected to start on cpu:0 in ",
+    ];
+    for (text, beginning) in told.iter().zip(beginnings) {
+        assert!(text.starts_with(beginning), "{text}");
+    }
+    assert_eq!(told.len(), 6, "{told:?}");
 }

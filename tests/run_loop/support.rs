@@ -13,12 +13,11 @@ use lorasweep::disk::lock::Lock;
 use lorasweep::exec::{Exit, News};
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::job::{ChildLine, JobFile, Work};
-use lorasweep::plan::pack::Limits;
 use lorasweep::record::ledger::{Ledger, ThisRun};
 use lorasweep::record::{self, journal};
 use lorasweep::run::RunError;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest};
-use lorasweep::sched::Policy;
+use lorasweep::sched::{Limits, Policy};
 use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{

@@ -2,12 +2,10 @@
 //! tells them; and sweep files that are made to take long, refused at once.
 
 use std::fs::File;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use lorasweep::plan::graph::{self, Present};
-use lorasweep::plan::overview;
-use lorasweep::plan::pack::{Limits, Room};
+use lorasweep::plan::{foresee, overview};
+use lorasweep::sched::Limits;
 use lorasweep::spec::{Overrides, Purpose};
 use lorasweep::values::{Device, Placement};
 use serde_json::Value;
@@ -19,9 +17,8 @@ fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
     let sweep = folder.load_as(sweep, &Overrides::default(), Purpose::Plan);
     let sweep = sweep.unwrap_or_else(|errors| panic!("{errors}"));
     let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
-    let room = Room { places: &places, limits: Limits::default() };
-    let graph = graph::build(&sweep, &sweep.trials(), Path::new("reports"), Present::NOTHING, room);
-    let plan = serde_json::to_value(overview::overview(&sweep, &graph, &places)).unwrap();
+    let run = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| false);
+    let plan = serde_json::to_value(overview(&sweep, &run, &places)).unwrap();
     let row = |row: &Value| {
         let count = |key: &str| row[key].as_u64().unwrap();
         let name = format!("{} {}", row["model"].as_str().unwrap(), row["method"].as_str().unwrap());

@@ -15,6 +15,7 @@ fn entries() -> Vec<Event> {
         host: "höst".to_owned(),
         version: "0.1.0".to_owned(),
         typed: Typed { folder: "/a b".into(), words: vec!["run".to_owned(), "b.yaml".to_owned()] },
+        places: Vec::new(),
     };
     let launching = |key: JobKey, attempt, trials| What::JobLaunching {
         key,

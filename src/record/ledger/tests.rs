@@ -19,7 +19,13 @@ fn launching(trials: &[u8]) -> What {
 }
 
 fn crash() -> What {
-    What::RunStarted { pid: 1, host: String::new(), version: String::new(), typed: Typed::default() }
+    What::RunStarted {
+        pid: 1,
+        host: String::new(),
+        version: String::new(),
+        typed: Typed::default(),
+        places: Vec::new(),
+    }
 }
 
 fn ended() -> What {

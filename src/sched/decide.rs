@@ -1,0 +1,275 @@
+//! Owns what the scheduler does of itself: it starts what can start, fills slots, and stops what must end.
+//! Who trains together is [`pack`]'s to say; what an event means, the scheduler's.
+
+use std::time::SystemTime;
+
+use crate::sched::chores::ChoreState;
+use crate::sched::jobs::{Deadline, Doing, Job, Progress, Training};
+use crate::sched::memory::Memory;
+use crate::sched::pack::{self, Knowledge, Opening, Place, Slot};
+use crate::sched::scheduler::{Scheduler, Vacancy};
+use crate::sched::trial::{Change, TrialState, Turn};
+use crate::sched::workload::TrialNo;
+use crate::sched::{Action, Launch};
+use crate::values::{self, Device, JobKey, Placement};
+
+impl Scheduler {
+    /// Starts what can start now, and ends what has taken too long.
+    pub(super) fn decide(&mut self, now: SystemTime) -> Vec<Action> {
+        self.end_pauses(now);
+        let mut actions = self.cut_short(now);
+        self.launch_ready(now, &mut actions);
+        actions
+    }
+
+    /// Training first, so that what runs beside it gets only the cores that are left; what must be alone
+    /// last, so that it keeps nothing waiting.
+    fn launch_ready(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
+        while let Some(place) = self.places.first_free().filter(|_| !self.closed)
+            && let Some(trials) = self.next_pack(now, place)
+        {
+            actions.push(self.launch_pack(now, place, &trials));
+        }
+        let is_beside = |job: &Job| job.training().is_none();
+        if !self.closed
+            && !self.jobs.values().any(is_beside)
+            && let Some(chore) = self.chores.next(self.open == 0, false)
+        {
+            actions.push(self.launch_chore(now, chore));
+        }
+        if self.jobs.is_empty() {
+            let action = if let Some(chore) = self.chores.next(self.open == 0, true) {
+                Some(self.launch_chore(now, chore))
+            } else if let (Some(trial), Some(place)) = (self.pool.first_alone(), self.places.first_free()) {
+                Some(self.launch_pack(now, place, &[trial]))
+            } else {
+                None
+            };
+            self.closed = action.is_some();
+            actions.extend(action);
+        }
+    }
+
+    /// The trials that start in a free place.
+    fn next_pack(&self, now: SystemTime, place: usize) -> Option<Vec<TrialNo>> {
+        let mut busy_s = vec![0.0; self.places.in_service()];
+        let trainings = self.jobs.values().filter_map(|job| Some((job, job.training()?)));
+        for ((job, training), busy_s) in trainings.zip(&mut busy_s) {
+            let elapsed = now.duration_since(job.since).unwrap_or_default();
+            *busy_s = training.left(elapsed, self.pace.of(training.shape)).as_secs_f64();
+        }
+        let memory = Memory::of(self.places.placement(place));
+        let place = Place { memory, free: self.places.free(), busy_s: &busy_s };
+        self.next(Opening::Place(place))
+    }
+
+    fn next(&self, opening: Opening<'_>) -> Option<Vec<TrialNo>> {
+        let known = Knowledge {
+            work: &self.work,
+            limits: self.limits,
+            memory: &self.memory,
+            is_prepared: &|store| self.chores.is_prepared(store),
+        };
+        pack::next(&self.pool, opening, &known)
+    }
+
+    fn launch_pack(&mut self, now: SystemTime, place: usize, trials: &[TrialNo]) -> Action {
+        let (job, work) = self.work.train(trials);
+        let placement = self.places.placement(place).clone();
+        let shape = self.work.shape_of(trials[0]);
+        let micro_rows = self.memory.allowed(shape, Memory::of(&placement)).rows;
+        let attempt = self.seat_pack(now, job, place, trials);
+        Action::Launch(Launch { job, attempt, placement, micro_rows, work })
+    }
+
+    /// Puts trials that wait into a job in a place, and says which start it is.
+    pub(super) fn seat_pack(
+        &mut self,
+        now: SystemTime,
+        key: JobKey,
+        place: usize,
+        trials: &[TrialNo],
+    ) -> u32 {
+        let shape = self.work.shape_of(trials[0]);
+        let placement = self.places.placement(place).clone();
+        let is_fresh = trials.iter().all(|trial| self.trials[*trial].past.starts == 0);
+        self.starts += 1;
+        let mut attempt = 0;
+        for trial in trials {
+            self.change(*trial, Change::Placed { job: key });
+            let past = &mut self.trials[*trial].past;
+            past.starts += 1;
+            attempt = attempt.max(past.starts);
+        }
+        self.places.take(place);
+        let limit = self
+            .policy
+            .trial_timeout
+            .map(|limit| limit.saturating_mul(u32::try_from(trials.len()).unwrap_or(u32::MAX)));
+        let rows = self.memory.allowed(shape, Memory::of(&placement)).rows;
+        let training = Training {
+            place,
+            shape,
+            start: self.starts,
+            open: trials.to_vec(),
+            given: trials.to_vec(),
+            rows: rows.unwrap_or(self.work.shapes[shape].rows),
+            is_fresh,
+            estimate: self.work.together(trials).duration,
+            progress: Progress::default(),
+        };
+        let deadline = limit.and_then(|limit| now.checked_add(limit)).map(|at| Deadline { at, asked: false });
+        self.seat(now, key, Doing::Train(training), placement, deadline);
+        attempt
+    }
+
+    fn launch_chore(&mut self, now: SystemTime, number: usize) -> Action {
+        let placement = Placement { device: Device::Host, cores: self.places.free_cores() };
+        let attempt = self.seat_chore(now, number, placement.clone());
+        let chore = &self.chores.all[number];
+        Action::Launch(Launch {
+            job: chore.key,
+            attempt,
+            placement,
+            micro_rows: None,
+            work: chore.work.clone(),
+        })
+    }
+
+    pub(super) fn seat_chore(&mut self, now: SystemTime, number: usize, placement: Placement) -> u32 {
+        let chore = &mut self.chores.all[number];
+        chore.state = ChoreState::AtWork;
+        chore.past.starts += 1;
+        let (key, attempt) = (chore.key, chore.past.starts);
+        self.seat(now, key, Doing::Beside(number), placement, None);
+        attempt
+    }
+
+    fn seat(
+        &mut self,
+        since: SystemTime,
+        key: JobKey,
+        doing: Doing,
+        placement: Placement,
+        deadline: Option<Deadline>,
+    ) {
+        let shared = !self.jobs.is_empty();
+        self.jobs.values_mut().for_each(|job| job.shared = true);
+        self.jobs.insert(key, Job { doing, placement, since, is_up: false, shared, deadline });
+    }
+
+    /// Gives the slot of a trial that ended to one that waits, where there is one that gains by it. Packs with
+    /// trials that failed before take none: nobody knows which of them is to blame.
+    pub(super) fn fill(&mut self, vacancy: Vacancy) -> Option<Action> {
+        let Vacancy { job: key, ended, failed } = vacancy;
+        let job = self.jobs.get(&key).filter(|job| job.is_up && !self.ending)?;
+        let training = job.training().filter(|training| training.is_fresh)?;
+        let slot = Slot { device: job.placement.device, open: &training.open, ended, failed };
+        let trial = *self.next(Opening::Slot(slot))?.first()?;
+        self.admit(key, trial);
+        Some(Action::Join { job: key, trial: self.work.trials[trial].trial.clone() })
+    }
+
+    /// Puts a trial that waits into a job at work.
+    pub(super) fn admit(&mut self, key: JobKey, trial: TrialNo) {
+        let Some(job) = self.jobs.get_mut(&key) else { return };
+        let (limit, deadline) = (self.policy.trial_timeout, &mut job.deadline);
+        if let (Some(limit), Some(deadline)) = (limit, deadline.as_mut().filter(|deadline| !deadline.asked)) {
+            deadline.at += limit;
+        }
+        let Some(training) = job.training_mut() else { return };
+        training.open.push(trial);
+        training.given.push(trial);
+        training.estimate += self.work.trials[trial].time.alone();
+        training.progress.restart();
+        self.trials[trial].past.starts += 1;
+        self.change(trial, Change::Placed { job: key });
+    }
+
+    /// Takes in how far a trial is.
+    pub(super) fn hear(&mut self, now: SystemTime, heard: &values::Progress) {
+        let Some(trial) = self.work.number(heard.trial) else { return };
+        let TrialState::Placed { job } = self.trials[trial].state else { return };
+        if let Some(training) = self.jobs.get_mut(&job).and_then(Job::training_mut) {
+            let part = heard.step as f64 / heard.steps.max(1) as f64;
+            self.pace.hear(now, training, trial, part);
+        }
+    }
+
+    fn end_pauses(&mut self, now: SystemTime) {
+        while let Some((at, start)) = self.paused.keys().next().copied().filter(|(at, _)| *at <= now) {
+            for trial in self.paused.remove(&(at, start)).unwrap_or_default() {
+                let alone = self.trials[trial].past.alone;
+                let turn = if alone { Turn::Alone } else { Turn::Together { start } };
+                self.change(trial, Change::Returned { turn });
+            }
+        }
+        self.chores.end_pauses(now);
+    }
+
+    /// Ends what has run for too long, unless everything was asked to end already.
+    fn cut_short(&mut self, now: SystemTime) -> Vec<Action> {
+        let late = |(job, at_work): (&JobKey, &mut Job)| {
+            let force = at_work.overdue(now)?;
+            Some(Action::CutShort { job: *job, force })
+        };
+        if self.ending { Vec::new() } else { self.jobs.iter_mut().filter_map(late).collect() }
+    }
+
+    /// When to look again, where that has changed.
+    pub(super) fn wake(&mut self) -> Option<Action> {
+        let pauses = self.paused.keys().next().map(|(at, _)| *at).into_iter().chain(self.chores.next_start());
+        let deadlines = self.jobs.values().filter_map(|job| job.deadline).map(|deadline| deadline.at);
+        let next = pauses.chain(deadlines).min().filter(|_| !self.ending);
+        let changed = next != self.wake_at;
+        self.wake_at = next;
+        next.filter(|_| changed).map(|at| Action::WakeAt { at })
+    }
+
+    pub(super) fn fail_fast(&mut self) -> Vec<Action> {
+        if self.policy.fail_fast && !self.ending { self.stop(false) } else { Vec::new() }
+    }
+
+    pub(super) fn on_stop(&mut self, force: bool) -> Vec<Action> {
+        if !self.ending || (force && !self.forced) { self.stop(force) } else { Vec::new() }
+    }
+
+    /// Asks what is at work to end, and leaves what waits for the next run.
+    pub(super) fn stop(&mut self, force: bool) -> Vec<Action> {
+        self.cancel_waiting();
+        self.forced = force;
+        self.jobs.keys().map(|job| Action::Stop { job: *job, force }).collect()
+    }
+
+    fn cancel_waiting(&mut self) {
+        self.ending = true;
+        self.pool.clear();
+        self.paused.clear();
+        self.chores.cancel_waiting();
+        for standing in &mut self.trials {
+            match standing.state {
+                TrialState::Waiting { .. } | TrialState::Paused { .. } => {
+                    standing.state = TrialState::Cancelled;
+                    self.open -= 1;
+                }
+                TrialState::Placed { .. }
+                | TrialState::Done
+                | TrialState::Failed { .. }
+                | TrialState::Skipped { .. }
+                | TrialState::Cancelled => {}
+            }
+        }
+    }
+
+    /// The end of the run, once. Everything that could start has been started before, so that a trial that
+    /// still waits (there is no place to train) never starts.
+    pub(super) fn end(&mut self) -> Option<Action> {
+        let pauses = !self.paused.is_empty() || self.chores.next_start().is_some();
+        if self.ended || !self.jobs.is_empty() || pauses {
+            return None;
+        }
+        self.cancel_waiting();
+        self.ended = true;
+        Some(Action::End)
+    }
+}

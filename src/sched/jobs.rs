@@ -1,0 +1,151 @@
+//! Owns what is at work: where, since when, until when, and how far.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, SystemTime};
+
+use crate::cost::count;
+use crate::sched::memory::Memory;
+use crate::sched::workload::TrialNo;
+use crate::values::Placement;
+
+/// How long a job that ran past its limit may take to write its checkpoints before it is killed.
+const GRACE: Duration = Duration::from_secs(30);
+/// The share of a pack's work from which on its speed is known.
+const KNOWN_FROM: f64 = 0.01;
+
+/// A job that is at work, or about to be.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub(super) doing: Doing,
+    pub(super) placement: Placement,
+    pub(super) since: SystemTime,
+    /// Its child is up.
+    pub(super) is_up: bool,
+    /// Others drew from the same memory meanwhile.
+    pub(super) shared: bool,
+    /// When it must end.
+    pub(super) deadline: Option<Deadline>,
+}
+
+/// What a job does.
+#[derive(Clone, Debug)]
+pub(super) enum Doing {
+    Train(Training),
+    /// A job beside the training, by its number.
+    Beside(usize),
+}
+
+/// A pack at work.
+#[derive(Clone, Debug)]
+pub(super) struct Training {
+    pub(super) place: usize,
+    pub(super) shape: usize,
+    /// Which start of a pack this is, of all in the run.
+    pub(super) start: usize,
+    /// Trials that have not ended.
+    pub(super) open: Vec<TrialNo>,
+    /// All that it was given.
+    pub(super) given: Vec<TrialNo>,
+    /// Rows of a trial that go through the model at a time.
+    pub(super) rows: usize,
+    /// None of its trials was started before.
+    pub(super) is_fresh: bool,
+    /// What it was thought to take.
+    pub(super) estimate: Duration,
+    pub(super) progress: Progress,
+}
+
+/// When a job must end, or have ended if it was asked to already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadline {
+    pub(super) at: SystemTime,
+    pub(super) asked: bool,
+}
+
+impl Job {
+    pub(super) fn training(&self) -> Option<&Training> {
+        match &self.doing {
+            Doing::Train(training) => Some(training),
+            Doing::Beside(_) => None,
+        }
+    }
+
+    pub(super) fn training_mut(&mut self) -> Option<&mut Training> {
+        match &mut self.doing {
+            Doing::Train(training) => Some(training),
+            Doing::Beside(_) => None,
+        }
+    }
+
+    /// Whether nothing else drew from its memory.
+    pub(super) fn had_its_memory_alone(&self) -> bool {
+        !self.shared || Memory::of(&self.placement) != Memory::Host
+    }
+
+    /// Whether it has been at work for too long, and whether it was asked to end before. Each is told once.
+    pub(super) fn overdue(&mut self, now: SystemTime) -> Option<bool> {
+        let Deadline { asked, .. } = self.deadline.filter(|deadline| deadline.at <= now)?;
+        self.deadline = (!asked).then_some(Deadline { at: now + GRACE, asked: true });
+        Some(asked)
+    }
+}
+
+impl Training {
+    /// How much of what it was thought to take is left after so long, at the pace of its shape.
+    pub(super) fn left(&self, elapsed: Duration, pace: f64) -> Duration {
+        match self.progress.part(self) {
+            Some(part) => self.estimate.mul_f64(1.0 - part),
+            None => self.estimate.saturating_sub(elapsed.div_f64(pace)),
+        }
+    }
+}
+
+/// How far the trials of a pack are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress {
+    /// The share of each trial's steps that is done.
+    parts: BTreeMap<TrialNo, f64>,
+    /// When all of them had been heard of first, and how much of the pack was done then.
+    heard: Option<(SystemTime, f64)>,
+}
+
+impl Progress {
+    /// Forgets what was heard: the pack has another trial.
+    pub(super) fn restart(&mut self) {
+        self.heard = None;
+    }
+
+    /// The share of a pack that is done; `None` until all of its trials have been heard of.
+    fn part(&self, training: &Training) -> Option<f64> {
+        let parts = training.open.iter().map(|trial| self.parts.get(trial).copied());
+        let (given, open) = (count(training.given.len()), count(training.open.len()));
+        Some(((parts.sum::<Option<f64>>()? + given - open) / given.max(1.0)).clamp(0.0, 1.0))
+    }
+}
+
+/// How much longer packs take than was thought, by shape, as far as any has shown it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pace {
+    measured: BTreeMap<usize, f64>,
+}
+
+impl Pace {
+    /// Measured by predicted time: of this shape, or of all that were measured.
+    pub(super) fn of(&self, shape: usize) -> f64 {
+        let all = || self.measured.values().sum::<f64>() / count(self.measured.len().max(1));
+        let known = self.measured.get(&shape).copied();
+        known.unwrap_or_else(|| if self.measured.is_empty() { 1.0 } else { all() })
+    }
+
+    /// Takes in how far a trial is.
+    pub(super) fn hear(&mut self, now: SystemTime, training: &mut Training, trial: TrialNo, part: f64) {
+        training.progress.parts.insert(trial, part);
+        let Some(part) = training.progress.part(training) else { return };
+        let (since, before) = *training.progress.heard.get_or_insert((now, part));
+        let (elapsed, done) = (now.duration_since(since).unwrap_or_default(), part - before);
+        let thought = training.estimate.mul_f64(done.max(0.0));
+        if done >= KNOWN_FROM && !thought.is_zero() && !elapsed.is_zero() {
+            self.measured.insert(training.shape, elapsed.div_duration_f64(thought));
+        }
+    }
+}

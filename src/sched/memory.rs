@@ -1,0 +1,160 @@
+//! Owns what is tried after memory ran out. Pure.
+//!
+//! Every rung asks for less than the one before, so that nothing is tried twice: half of the trials, one
+//! trial with nothing beside it, then half of its rows at a time, down to a single row. What was too much
+//! for some trials of a shape is not tried with others of it in the same memory.
+
+use std::collections::BTreeMap;
+
+use crate::values::{Device, Placement};
+
+/// What a place's memory is shared with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Memory {
+    /// Everything else on this machine.
+    Host,
+    /// Nothing: a GPU trains one pack at a time. What was too much for one is not tried on another.
+    Gpu,
+}
+
+impl Memory {
+    pub(super) fn of(placement: &Placement) -> Self {
+        match placement.device {
+            Device::Cuda { .. } => Self::Gpu,
+            Device::Cpu { .. } | Device::Host => Self::Host,
+        }
+    }
+}
+
+/// What a start asked of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Load {
+    /// Trials without a fate that trained together; at most 1 for other work.
+    pub(super) trials: usize,
+    /// Rows of a trial that went through the model at a time; 1 for other work.
+    pub(super) rows: usize,
+    /// Nothing else drew from the same memory meanwhile.
+    pub(super) alone: bool,
+}
+
+/// What to try next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rung {
+    /// At most so many trials together.
+    Trials(usize),
+    /// The same with nothing beside it.
+    Alone,
+    /// At most so many rows at a time, accumulated to the same step, with nothing beside it.
+    Rows(usize),
+    /// Nothing is left.
+    Floor,
+}
+
+/// The rung below a load that was too much.
+pub(super) fn below(load: Load) -> Rung {
+    if load.trials > 1 {
+        Rung::Trials(load.trials.div_ceil(2))
+    } else if !load.alone {
+        Rung::Alone
+    } else if load.rows > 1 {
+        Rung::Rows(load.rows.div_ceil(2))
+    } else {
+        Rung::Floor
+    }
+}
+
+/// What starts may ask of memory after earlier ones, by shape and memory.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    limits: BTreeMap<(usize, Memory), Allowed>,
+}
+
+/// The most that starts of a shape may ask of a memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Allowed {
+    /// Trials that train together.
+    pub(super) trials: usize,
+    /// Rows of a trial at a time; `None` while they are as many as its batch has.
+    pub(super) rows: Option<usize>,
+}
+
+impl Known {
+    pub(super) fn allowed(&self, shape: usize, memory: Memory) -> Allowed {
+        let unknown = Allowed { trials: usize::MAX, rows: None };
+        self.limits.get(&(shape, memory)).copied().unwrap_or(unknown)
+    }
+
+    /// Takes in that a load was too much, and says what to try next.
+    pub(super) fn learn(&mut self, shape: usize, memory: Memory, load: Load) -> Rung {
+        let mut allowed = self.allowed(shape, memory);
+        let rung = below(load);
+        match rung {
+            Rung::Trials(most) => allowed.trials = allowed.trials.min(most),
+            Rung::Rows(most) => {
+                allowed = Allowed { trials: 1, rows: Some(allowed.rows.map_or(most, |rows| rows.min(most))) }
+            }
+            // What was beside it may have been to blame.
+            Rung::Alone => {}
+            Rung::Floor => allowed.trials = 1,
+        }
+        self.limits.insert((shape, memory), allowed);
+        rung
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_rung_of_the_ladder() {
+        let table = [
+            ((9, 32, false), Rung::Trials(5)),
+            ((2, 1, true), Rung::Trials(1)),
+            ((1, 32, false), Rung::Alone),
+            ((1, 1, false), Rung::Alone),
+            ((1, 32, true), Rung::Rows(16)),
+            ((1, 3, true), Rung::Rows(2)),
+            ((1, 2, true), Rung::Rows(1)),
+            ((1, 1, true), Rung::Floor),
+            ((0, 1, false), Rung::Alone),
+            ((0, 1, true), Rung::Floor),
+        ];
+        for ((trials, rows, alone), rung) in table {
+            assert_eq!(below(Load { trials, rows, alone }), rung, "{trials} {rows} {alone}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn limits_only_shrink_and_a_trial_gets_to_the_floor_in_a_few_rungs(
+            trials in 1_usize..300, rows in 1_usize..300, alone: bool,
+        ) {
+            let mut known = Known::default();
+            let mut load = Load { trials, rows, alone };
+            let mut tries = 1;
+            loop {
+                let rung = known.learn(0, Memory::Host, load);
+                let allowed = known.allowed(0, Memory::Host);
+                let less = Load {
+                    trials: load.trials.min(allowed.trials),
+                    rows: load.rows.min(allowed.rows.unwrap_or(rows)),
+                    alone: load.alone || rung == Rung::Alone,
+                };
+                if rung == Rung::Floor {
+                    break;
+                }
+                let is_less = less.trials * less.rows < load.trials * load.rows;
+                prop_assert!(is_less || (less.alone && !load.alone));
+                load = less;
+                tries += 1;
+            }
+            prop_assert_eq!(load, Load { trials: 1, rows: 1, alone: true });
+            prop_assert_eq!(known.allowed(1, Memory::Host).trials, usize::MAX);
+            let halvings = |n: usize| n.next_power_of_two().ilog2();
+            prop_assert!(tries <= 2 + halvings(trials) + halvings(rows));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Owns the trials that wait, in the order in which packs take them.
+//!
+//! Trials of a lane stand longest first. Lanes are kept by their sizes: a sweep has many lanes and few sizes
+//! of them, so that a decision looks at sizes and never at every trial. Knows no places.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use crate::cost::SlotTime;
+use crate::sched::trial::Turn;
+use crate::sched::workload::{Candidate, TrialNo, Workload};
+
+/// Trials of one shape that see the same batches, so that those in one pack share a trunk.
+#[derive(Clone, Debug, Default)]
+struct Lane {
+    /// Longest first, and of equals in the sweep's order.
+    trials: VecDeque<TrialNo>,
+    /// Time that they need one after the other, without what they share.
+    own: Duration,
+}
+
+/// How large a lane is. Lanes of equal sizes are alike; the longest is the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Size {
+    /// Time of all trials in one pack, but for what every pack needs.
+    pub(super) whole: Duration,
+    /// Number of trials.
+    pub(super) trials: usize,
+    /// Time that they need one after the other, without what they share.
+    pub(super) own: Duration,
+    /// That of the longest.
+    pub(super) longest: Duration,
+    /// Time of the trunk that they share.
+    pub(super) trunk: Duration,
+    /// Fixed time of their passes.
+    pub(super) passes: Duration,
+}
+
+/// The lanes of each size. Lanes are numbered in the order of their first trials.
+pub(super) type Lanes = BTreeMap<Size, BTreeSet<Reverse<usize>>>;
+
+/// All trials that wait.
+#[derive(Clone, Debug)]
+pub(super) struct Pool {
+    lanes: Vec<Lane>,
+    /// Lanes in which trials wait, by shape.
+    shapes: Vec<Lanes>,
+    /// Trials that failed together and start together again, by the number of the start that failed.
+    again: BTreeMap<usize, Vec<TrialNo>>,
+    /// Trials that start only while nothing else runs.
+    alone: BTreeSet<TrialNo>,
+}
+
+impl Pool {
+    /// All trials of a workload.
+    pub(super) fn full(work: &Workload) -> Self {
+        let mut lanes = vec![Lane::default(); work.lanes.len()];
+        for (number, trial) in work.trials.iter().enumerate() {
+            lanes[trial.lane].trials.push_back(number);
+            lanes[trial.lane].own += trial.time.own;
+        }
+        let mut shapes = vec![Lanes::new(); work.shapes.len()];
+        for (number, lane) in lanes.iter_mut().enumerate() {
+            lane.trials.make_contiguous().sort_by_key(|trial| order(work, *trial));
+            if let Some(size) = lane.size(work) {
+                shapes[work.lanes[number]].entry(size).or_default().insert(Reverse(number));
+            }
+        }
+        Self { lanes, shapes, again: BTreeMap::new(), alone: BTreeSet::new() }
+    }
+
+    /// The lanes of a shape in which trials wait, by their sizes.
+    pub(super) fn lanes(&self, shape: usize) -> &Lanes {
+        &self.shapes[shape]
+    }
+
+    /// The trials that wait in a lane, longest first.
+    pub(super) fn lane(&self, lane: usize) -> &VecDeque<TrialNo> {
+        &self.lanes[lane].trials
+    }
+
+    /// The trials that start together again, those first that failed first.
+    pub(super) fn again(&self) -> impl Iterator<Item = &[TrialNo]> {
+        self.again.values().map(Vec::as_slice)
+    }
+
+    /// The first trial that waits until nothing else runs.
+    pub(super) fn first_alone(&self) -> Option<TrialNo> {
+        self.alone.first().copied()
+    }
+
+    /// Lets a trial wait for its turn.
+    pub(super) fn add(&mut self, work: &Workload, trial: TrialNo, turn: Turn) {
+        match turn {
+            Turn::InLane => {
+                let place = order(work, trial);
+                self.change(work, work.trials[trial].lane, |lane, own| {
+                    let at = lane.trials.partition_point(|other| order(work, *other) < place);
+                    lane.trials.insert(at, trial);
+                    lane.own += own(trial);
+                });
+            }
+            Turn::Together { start } => self.again.entry(start).or_default().push(trial),
+            Turn::Alone => _ = self.alone.insert(trial),
+        }
+    }
+
+    /// Takes out a trial that waits for this turn.
+    pub(super) fn take(&mut self, work: &Workload, trial: TrialNo, turn: Turn) {
+        match turn {
+            Turn::InLane => self.change(work, work.trials[trial].lane, |lane, own| {
+                let place = order(work, trial);
+                if let Ok(at) = lane.trials.binary_search_by_key(&place, |other| order(work, *other)) {
+                    lane.trials.remove(at);
+                    lane.own -= own(trial);
+                }
+            }),
+            Turn::Together { start } => {
+                if let Some(group) = self.again.get_mut(&start) {
+                    group.retain(|other| *other != trial);
+                    if group.is_empty() {
+                        self.again.remove(&start);
+                    }
+                }
+            }
+            Turn::Alone => _ = self.alone.remove(&trial),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.lanes.iter_mut().for_each(|lane| *lane = Lane::default());
+        self.shapes.iter_mut().for_each(Lanes::clear);
+        self.again.clear();
+        self.alone.clear();
+    }
+
+    /// Changes a lane, and where it stands among the others.
+    fn change(
+        &mut self,
+        work: &Workload,
+        number: usize,
+        change: impl FnOnce(&mut Lane, &dyn Fn(TrialNo) -> Duration),
+    ) {
+        let (lane, lanes) = (&mut self.lanes[number], &mut self.shapes[work.lanes[number]]);
+        if let Some(before) = lane.size(work)
+            && let Some(alike) = lanes.get_mut(&before)
+        {
+            alike.remove(&Reverse(number));
+            if alike.is_empty() {
+                lanes.remove(&before);
+            }
+        }
+        change(lane, &|trial| work.trials[trial].time.own);
+        if let Some(after) = lane.size(work) {
+            lanes.entry(after).or_default().insert(Reverse(number));
+        }
+    }
+}
+
+impl Lane {
+    /// `None` without trials.
+    fn size(&self, work: &Workload) -> Option<Size> {
+        let SlotTime { own: longest, trunk, passes } = work.trials[*self.trials.front()?].time;
+        let (trials, own) = (self.trials.len(), self.own);
+        Some(Size { whole: own + trunk, trials, own, longest, trunk, passes })
+    }
+}
+
+/// Where a trial stands in its lane.
+fn order(work: &Workload, trial: TrialNo) -> (Reverse<Duration>, (u64, usize), TrialNo) {
+    let Candidate { cost, time, .. } = &work.trials[trial];
+    (Reverse(time.alone()), cost.batches, trial)
+}

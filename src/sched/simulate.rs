@@ -1,0 +1,156 @@
+//! Owns whole runs of the scheduler on a clock of its own, in which jobs take what they are thought to: what
+//! a sweep will do, and the time that a run still takes.
+//!
+//! Trials of a pack end together here, so that none joins it later: a real run may be shorter for that.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::{Duration, SystemTime};
+
+use crate::cost::Estimate;
+use crate::job::Work;
+use crate::sched::jobs::{Doing, Job};
+use crate::sched::{Action, Launch, Policy, Scheduler};
+use crate::values::{JobKey, Placement, TrialId, What};
+
+/// What a run does.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Simulated {
+    /// What is at work already, and then the jobs in the order in which they start.
+    pub jobs: Vec<SimulatedJob>,
+    /// Time until nothing runs any more.
+    pub makespan: Duration,
+}
+
+/// A job of a simulated run. Times are from its beginning.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimulatedJob {
+    /// Its name.
+    pub key: JobKey,
+    /// Where it runs.
+    pub placement: Placement,
+    /// The trials that it trains together; none for other work.
+    pub trials: Vec<TrialId>,
+    /// When it starts.
+    pub start: Duration,
+    /// When it ends.
+    pub end: Duration,
+    /// What it is thought to cost.
+    pub estimate: Estimate,
+}
+
+/// What a scheduler does from now on, if jobs take what they are thought to and nothing fails.
+#[must_use]
+pub fn simulate(scheduler: &Scheduler, now: SystemTime) -> Simulated {
+    let mut simulation = Simulation::new(scheduler, now);
+    while simulation.go_on() {}
+    let makespan = simulation.jobs.iter().map(|job| job.end).max().unwrap_or_default();
+    Simulated { jobs: simulation.jobs, makespan }
+}
+
+/// A run under way.
+pub(super) struct Simulation {
+    scheduler: Scheduler,
+    begun: SystemTime,
+    /// The jobs so far.
+    pub(super) jobs: Vec<SimulatedJob>,
+    /// Ends to come, by time and by the job's position; without one, a time to look again.
+    to_come: BinaryHeap<Reverse<(SystemTime, Option<usize>)>>,
+}
+
+impl Simulation {
+    /// Takes over what is at work, and starts what can start.
+    pub(super) fn new(scheduler: &Scheduler, now: SystemTime) -> Self {
+        let mut scheduler = scheduler.clone();
+        scheduler.policy = Policy::ONCE;
+        let mut simulation = Self { begun: now, jobs: Vec::new(), to_come: BinaryHeap::new(), scheduler };
+        let at_work: Vec<_> =
+            simulation.scheduler.jobs.iter().map(|(key, job)| (*key, job.clone())).collect();
+        for (key, job) in at_work {
+            let (trials, left) = simulation.scheduler.left(now, &job);
+            simulation.add(
+                now,
+                key,
+                job.placement,
+                trials,
+                Estimate { duration: left, ..Estimate::default() },
+            );
+        }
+        simulation.scheduler.jobs.values_mut().for_each(|job| job.deadline = None);
+        simulation.scheduler.wake_at = None;
+        let mut actions = simulation.scheduler.decide(now);
+        actions.extend(simulation.scheduler.wake());
+        simulation.act(now, actions);
+        simulation
+    }
+
+    /// Lets the next job end; `false` when none is left.
+    pub(super) fn go_on(&mut self) -> bool {
+        let Some(Reverse((now, job))) = self.to_come.pop() else { return false };
+        let what = job.map_or(What::Woke, |job| What::JobFinished { key: self.jobs[job].key });
+        let actions = self.scheduler.step(now, &what);
+        self.act(now, actions);
+        true
+    }
+
+    fn act(&mut self, now: SystemTime, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Launch(Launch { job, placement, work, .. }) => {
+                    let (trials, estimate) = self.scheduler.expected(job, &work);
+                    self.add(now, job, placement, trials, estimate);
+                }
+                Action::WakeAt { at } => self.to_come.push(Reverse((at, None))),
+                Action::Join { .. }
+                | Action::Stop { .. }
+                | Action::CutShort { .. }
+                | Action::Retire { .. }
+                | Action::GiveUp { .. }
+                | Action::End => {}
+            }
+        }
+    }
+
+    fn add(
+        &mut self,
+        now: SystemTime,
+        key: JobKey,
+        placement: Placement,
+        trials: Vec<TrialId>,
+        estimate: Estimate,
+    ) {
+        let start = now.duration_since(self.begun).unwrap_or_default();
+        let end = start + estimate.duration;
+        self.to_come.push(Reverse((now + estimate.duration, Some(self.jobs.len()))));
+        self.jobs.push(SimulatedJob { key, placement, trials, start, end, estimate });
+    }
+}
+
+impl Scheduler {
+    /// The trials that a job at work has open, and how much longer it is thought to take.
+    fn left(&self, now: SystemTime, job: &Job) -> (Vec<TrialId>, Duration) {
+        let elapsed = now.duration_since(job.since).unwrap_or_default();
+        match &job.doing {
+            Doing::Train(training) => {
+                let pace = self.pace.of(training.shape);
+                let trials = training.open.iter().map(|trial| self.work.id(*trial)).collect();
+                (trials, training.left(elapsed, pace).mul_f64(pace))
+            }
+            Doing::Beside(number) => {
+                let estimate = self.chores.all[*number].estimate;
+                (Vec::new(), estimate.duration.saturating_sub(elapsed))
+            }
+        }
+    }
+
+    /// The trials of a job that starts, and what it is thought to cost, at the pace of its like.
+    fn expected(&self, key: JobKey, work: &Work) -> (Vec<TrialId>, Estimate) {
+        let Some(training) = self.jobs.get(&key).and_then(Job::training) else {
+            return (Vec::new(), self.work.estimate(work));
+        };
+        let estimate = self.work.together(&training.open);
+        let duration = estimate.duration.mul_f64(self.pace.of(training.shape));
+        let trials = training.open.iter().map(|trial| self.work.id(*trial)).collect();
+        (trials, Estimate { duration, ..estimate })
+    }
+}

@@ -1,0 +1,195 @@
+//! Laws and cases of runs in which memory, time or devices are short.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::world::{Scenario, World};
+use super::{at, cpus, finished, gpus, launched, started, started_fold};
+use crate::plan::example;
+use crate::sched::{Action, Launch, Limits, Policy, Scheduler, TrialState};
+use crate::sweep::SweepSpec;
+use crate::values::{Device, Failure, JobKey, TrialId, What};
+
+/// So many adapters of two folds each.
+fn adapters(n: u32) -> SweepSpec {
+    example::grid((0..n).map(|_| (example::lora(8), 1.0, 1)), 2)
+}
+
+fn ids(sweep: &SweepSpec) -> Vec<TrialId> {
+    sweep.trials().iter().map(|trial| trial.id).collect()
+}
+
+fn lacked(key: JobKey) -> What {
+    What::JobFailed { key, failure: Failure::OutOfMemory }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// The world asserts that nothing is tried again that was too much before.
+    #[test]
+    fn lack_of_memory_fails_nothing_that_fits_alone_row_by_row(
+        configurations in 1..=8_u32,
+        places_n in 1..=3_usize,
+        on_gpus: bool,
+        capacity in 0..200_usize,
+        seed: u64,
+    ) {
+        let (sweep, places) = (adapters(configurations), if on_gpus { gpus(places_n) } else { cpus(places_n) });
+        let scenario = Scenario { seed, capacity: Some(capacity), noise: 0.5, ..Scenario::calm(places) };
+        let mut world = World::new(&sweep, &scenario);
+        world.run();
+        let floor = TrialState::Failed { failure: Failure::OutOfMemory };
+        let wanted = if capacity > 0 { TrialState::Done } else { floor };
+        for trial in ids(&sweep) {
+            prop_assert_eq!(world.scheduler.state(trial), Some(&wanted));
+        }
+    }
+}
+
+#[test]
+fn what_was_too_much_is_not_tried_with_others_of_its_shape() {
+    let sweep = adapters(64);
+    let (mut scheduler, actions) = started(&sweep, gpus(1), Limits::default(), Policy::ONCE);
+    let [(job, trials)] = &launched(&actions)[..] else { panic!("{actions:?}") };
+    assert!(trials.len() >= 64, "{}", trials.len());
+    let mut before = trials.len();
+    let mut job = *job;
+    for _ in 0..3 {
+        let [(next, trials)] = &launched(&scheduler.step(at(1), &lacked(job)))[..] else {
+            panic!("one place")
+        };
+        assert!(trials.len() <= before.div_ceil(2));
+        (job, before) = (*next, trials.len());
+    }
+}
+
+#[test]
+fn a_trial_that_had_a_gpu_to_itself_goes_on_with_fewer_rows_at_once() {
+    let sweep = adapters(1);
+    let (mut scheduler, actions) = started(&sweep, gpus(2), Limits::ALONE, Policy::ONCE);
+    let (job, trials) = launched(&actions)[0].clone();
+    let actions = scheduler.step(at(1), &lacked(job));
+    assert!(
+        matches!(actions[..], [Action::Launch(Launch { attempt: 2, micro_rows: Some(16), .. })]),
+        "{actions:?}"
+    );
+    assert_eq!(launched(&actions), [(job, trials)]);
+}
+
+#[test]
+fn a_trial_that_shared_the_hosts_memory_waits_until_nothing_else_runs() {
+    let sweep = adapters(2);
+    let (mut scheduler, actions) = started(&sweep, cpus(2), Limits::ALONE, Policy::ONCE);
+    let (first, second) = (launched(&actions)[0].clone(), launched(&actions)[1].0);
+    let third = launched(&scheduler.step(at(1), &lacked(first.0)))[0].0;
+    let text = scheduler.explain(first.1[0], at(1)).unwrap().to_string();
+    assert!(text.starts_with("it ran out of memory, and waits until nothing else runs; "), "{text}");
+    let fourth = launched(&scheduler.step(at(2), &What::JobFinished { key: second }))[0].0;
+    assert_eq!(scheduler.step(at(3), &What::JobFinished { key: third }), []);
+    let last = scheduler.step(at(4), &What::JobFinished { key: fourth });
+    assert!(matches!(last[..], [Action::Launch(Launch { attempt: 2, micro_rows: None, .. })]), "{last:?}");
+    assert_eq!(launched(&last), [first]);
+}
+
+/// One trial on one place.
+fn alone(policy: Policy) -> (Scheduler, JobKey, TrialId) {
+    let sweep = example::grid([(example::lora(8), 1.0, 1)], 2);
+    let (scheduler, actions) = started_fold(&sweep, cpus(1), Limits::default(), policy);
+    let (job, trials) = launched(&actions)[0].clone();
+    (scheduler, job, trials[0])
+}
+
+#[test]
+fn pauses_double_up_to_five_minutes_and_failures_are_counted() {
+    let policy = Policy { attempts: 20, pause: Duration::from_secs(10), ..Policy::ONCE };
+    let (mut scheduler, key, trial) = alone(policy);
+    let hung = What::JobFailed { key, failure: Failure::Hung };
+    let mut now = 0;
+    for pause in [10, 20, 40, 80, 160, 300, 300] {
+        let wake = scheduler.step(at(now), &hung);
+        now += pause;
+        assert_eq!(wake, [Action::WakeAt { at: at(now) }]);
+        assert_eq!(scheduler.step(at(now - 1), &What::Woke), wake, "too early");
+        assert_eq!(launched(&scheduler.step(at(now), &What::Woke)), [(key, vec![trial])]);
+    }
+    scheduler.step(at(now), &hung);
+    let text = scheduler.explain(trial, at(now)).unwrap().to_string();
+    assert!(text.starts_with("it failed 8 times, and pauses before its next start; it is next"), "{text}");
+    assert_eq!(scheduler.step(at(now), &What::StopRequested { force: false }), [Action::End]);
+}
+
+#[test]
+fn a_pack_has_the_time_of_all_its_trials_and_is_asked_before_it_is_killed() {
+    let policy = Policy { trial_timeout: Some(Duration::from_secs(60)), attempts: 3, ..Policy::ONCE };
+    let sweep = example::grid((0..3).map(|_| (example::lora(8), 1.0, 1)), 2);
+    let (mut scheduler, begun) = started_fold(&sweep, cpus(1), Limits::default(), policy);
+    let (key, trials) = launched(&begun)[0].clone();
+    assert_eq!((trials.len(), &begun[1..]), (3, &[Action::WakeAt { at: at(180) }][..]));
+    let asked = scheduler.step(at(180), &What::Woke);
+    assert_eq!(asked, [Action::CutShort { job: key, force: false }, Action::WakeAt { at: at(210) }]);
+    assert_eq!(scheduler.step(at(210), &What::Woke), [Action::CutShort { job: key, force: true }]);
+    let failure = Failure::TimedOut;
+    let actions = scheduler.step(at(211), &What::JobFailed { key, failure: failure.clone() });
+    assert_eq!(actions[0], Action::GiveUp { trials: trials.clone(), failure: failure.clone() });
+    assert_eq!(scheduler.state(trials[2]), Some(&TrialState::Failed { failure }));
+}
+
+#[test]
+fn a_device_is_out_of_service_when_packs_without_a_common_trial_lost_it_in_a_row() {
+    let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
+    let policy = Policy { attempts: 3, ..Policy::ONCE };
+    let sweep = adapters(3);
+    let (mut scheduler, actions) = started(&sweep, cpus(1), Limits::ALONE, policy);
+    let retired = |actions: &[Action]| actions.contains(&Action::Retire { device: Device::Cpu { slot: 0 } });
+    let mut job = launched(&actions)[0].0;
+    // The same trial again tells of the trial as much as of the device.
+    for second in 1..=3 {
+        let actions = scheduler.step(at(second), &What::JobFailed { key: job, failure: failure.clone() });
+        assert!(!retired(&actions), "{actions:?}");
+        job = launched(&actions)[0].0;
+    }
+    let actions = scheduler.step(at(4), &What::JobFailed { key: job, failure });
+    assert!(retired(&actions));
+    // Nothing can train: the next run goes on.
+    assert_eq!(actions.last(), Some(&Action::End));
+    let left =
+        ids(&sweep).into_iter().filter(|trial| scheduler.state(*trial) == Some(&TrialState::Cancelled));
+    assert_eq!(left.count(), 5);
+}
+
+#[test]
+fn other_devices_go_on_and_a_success_clears_the_name_of_one() {
+    let failure = Failure::HostLost;
+    let policy = Policy { attempts: 9, ..Policy::ONCE };
+    let sweep = adapters(4);
+    let (mut scheduler, actions) = started(&sweep, cpus(2), Limits::ALONE, policy);
+    let first = launched(&actions)[0].0;
+    let lost = |key| What::JobFailed { key, failure: failure.clone() };
+    // It starts again in the place that it lost.
+    let again = launched(&scheduler.step(at(1), &lost(first)))[0].0;
+    assert_eq!(again, first);
+    let next = launched(&scheduler.step(at(2), &What::JobFinished { key: first }))[0].0;
+    for second in 3..6 {
+        let actions = scheduler.step(at(second), &lost(next));
+        assert!(launched(&actions).len() == 1, "{actions:?}");
+    }
+}
+
+#[test]
+fn trials_that_failed_together_start_together_and_with_no_others() {
+    let policy = Policy { attempts: 2, ..Policy::ONCE };
+    let sweep = adapters(20);
+    let (mut scheduler, actions) = started(&sweep, cpus(1), Limits { slots: 4, ..Limits::default() }, policy);
+    let (job, trials) = launched(&actions)[0].clone();
+    scheduler.step(at(1), &finished(trials[1]));
+    let killed = What::JobFailed { key: job, failure: Failure::Killed { signal: 9 } };
+    let again = scheduler.step(at(2), &killed);
+    let open = vec![trials[0], trials[2], trials[3]];
+    assert_eq!(launched(&again), [(job, open.clone())]);
+    let failure = Failure::Killed { signal: 9 };
+    let next = scheduler.step(at(3), &killed);
+    assert_eq!(next[0], Action::GiveUp { trials: open, failure });
+    assert!(launched(&next)[0].1.iter().all(|trial| !trials.contains(trial)));
+}
