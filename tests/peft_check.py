@@ -30,7 +30,7 @@ import safetensors.torch
 import torch
 import transformers
 from peft import LoraConfig, PeftModel, get_peft_model
-from tokenizers import ByteLevelBPETokenizer
+from tokenizers import ByteLevelBPETokenizer, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
                           BertTokenizerFast, DistilBertConfig, DistilBertTokenizerFast, ElectraConfig,
                           ElectraTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, RobertaConfig,
@@ -113,6 +113,24 @@ def byte_level_base(config, **sizes):
     return make
 
 
+def unigram_base(config, **sizes):
+    """A classifier of a family whose tokenizer is a tokenizer.json that was made of sentencepiece's, and the tokenizer."""
+    def make(folder, texts):
+        tokenizer = Tokenizer(models.Unigram())
+        tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.Metaspace(), decoders.Metaspace()
+        special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+        tokenizer.train_from_iterator(texts, trainers.UnigramTrainer(
+            vocab_size=120, special_tokens=special, unk_token="<unk>", show_progress=False))
+        tokenizer.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)])
+        PreTrainedTokenizerFast(tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", cls_token="<s>",
+                                sep_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>",
+                                ).save_pretrained(folder)
+        size = tokenizer.get_vocab_size()
+        classifier(folder, config(vocab_size=size, max_position_embeddings=130, type_vocab_size=1, **sizes))
+    return make
+
+
 def classifier(folder, config):
     config.num_labels = len(LABELS)
     AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
@@ -146,7 +164,7 @@ CASES = {
     "bert": dict(
         base=wordpiece_base(BertConfig, BertTokenizerFast, **SIZES), targets=["query", "value"], saved=["head", "pooler"]),
     "roberta": dict(base=byte_level_base(RobertaConfig, **SIZES), targets=["query", "value"], saved=["head"]),
-    "xlm-roberta": dict(base=byte_level_base(XLMRobertaConfig, **SIZES), targets=["query", "output.dense"], saved=["head"]),
+    "xlm-roberta": dict(base=unigram_base(XLMRobertaConfig, **SIZES), targets=["query", "output.dense"], saved=["head"]),
     "distilbert": dict(
         base=wordpiece_base(DistilBertConfig, DistilBertTokenizerFast, dim=32, n_layers=3, n_heads=2, hidden_dim=48),
         targets=["q_lin", "v_lin"], saved=["head"]),

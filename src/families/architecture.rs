@@ -160,7 +160,7 @@ impl Architecture {
     /// Rows of the word embedding.
     #[must_use]
     pub fn vocab_size(&self) -> usize {
-        self.family().vocab_size()
+        self.blueprint().embedding.words.rows
     }
 
     /// Token id that fills rows up.
@@ -178,12 +178,12 @@ impl Architecture {
     /// Number of layers.
     #[must_use]
     pub fn layers(&self) -> usize {
-        self.family().layers()
+        self.blueprint().layers.len()
     }
 
     /// The number of layers, where there can be several.
     pub fn layers_mut(&mut self) -> Option<&mut usize> {
-        self.family_mut().layers_mut()
+        self.family_mut().settable().layers
     }
 
     /// The same with its first layers alone, where it has more than one.
@@ -198,11 +198,16 @@ impl Architecture {
 
     /// Gives the word embedding so many rows.
     pub fn set_vocabulary(&mut self, rows: usize) {
-        self.family_mut().set_vocabulary(rows);
+        *self.family_mut().settable().vocabulary = rows;
     }
 
     /// Sets the constants that weights do not fix.
     pub fn set_dropouts(&mut self, dropouts: Dropouts) {
-        self.family_mut().set_dropouts(dropouts);
+        let own = self.family_mut().settable();
+        let hidden = own.hidden_dropouts.into_iter().map(|own| (own, dropouts.hidden));
+        let attention = own.attention_dropout.into_iter().map(|own| (own, dropouts.attention));
+        for (own, given) in hidden.chain(attention) {
+            *own = given.unwrap_or(*own);
+        }
     }
 }

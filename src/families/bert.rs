@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::blueprint::{Activation, Blueprint, Linear, Output, Reads, Sees, Step};
-use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::blueprint::{Activation, Blueprint, Output, Reads, Step};
+use super::config::{Common, Numbers, Variant, parsed};
 use super::encoder::Encoder;
-use super::family::{About, Dropouts, Family, Keys, Name, Pairs};
-use super::tensors::Init;
+use super::family::{About, Family, Keys, Name, Pairs, Settable};
 use super::{Architecture, Head};
 
 /// A BERT encoder's configuration; field names and defaults are those of transformers' `config.json`.
@@ -111,17 +110,21 @@ pub(super) static ABOUT: About = About {
 };
 
 impl BertConfig {
-    fn encoder(&self) -> Encoder {
+    fn encoder(&self) -> Encoder<'_> {
         Encoder {
             prefix: ABOUT.prefix,
+            rows: [self.vocab_size, self.max_position_embeddings, self.type_vocab_size],
+            padding: self.pad_token_id,
             layers: self.num_hidden_layers,
             heads: self.num_attention_heads,
             hidden: self.hidden_size,
             inner: self.intermediate_size,
+            activation: &self.hidden_act,
             epsilon: self.layer_norm_eps,
             deviation: self.initializer_range,
             hidden_dropout: self.hidden_dropout_prob,
             attention_dropout: self.attention_probs_dropout_prob,
+            classifier_dropout: self.classifier_dropout,
         }
     }
 }
@@ -133,59 +136,27 @@ impl Family for BertConfig {
 
     fn blueprint(&self) -> Blueprint {
         let encoder = self.encoder();
-        let rows = [self.vocab_size, self.max_position_embeddings, self.type_vocab_size];
-        Blueprint {
-            embedding: encoder.embedding(rows, self.hidden_size, self.pad_token_id),
-            layers: encoder.layers(),
-            norm: None,
-            pooler: Some(encoder.linear("pooler.dense", [self.hidden_size; 2])),
-            sees: Sees::Tokens,
-        }
+        let pooler = Some(encoder.linear("pooler.dense", [self.hidden_size; 2]));
+        Blueprint { pooler, ..encoder.blueprint(self.hidden_size) }
     }
 
     /// The pooler's tanh, dropout, and a linear layer.
     fn output(&self, head: Head) -> Option<Output> {
-        let Head::Classifier { labels } = head else { return None };
-        let fresh = Init::Normal(self.initializer_range);
+        let (encoder, Head::Classifier { labels }) = (self.encoder(), head) else { return None };
         let steps = vec![
             Step::Activation(Activation::Tanh),
-            Step::Dropout(self.classifier_dropout.unwrap_or(self.hidden_dropout_prob)),
-            Step::Linear(Linear::new("classifier".to_owned(), [self.hidden_size, labels], fresh)),
+            encoder.classifier_dropout(),
+            encoder.of_head("classifier", labels),
         ];
         Some(Output::Text { reads: Reads::First, steps })
     }
 
     fn variant(&self, common: &Common) -> Variant {
-        common
-            .not_an_encoder()
-            .or_else(|| config::other_activation(&self.hidden_act, ["gelu", "activation `gelu`"]))
+        self.encoder().variant(common)
     }
 
     fn numbers(&self) -> Numbers {
-        Numbers {
-            sizes: vec![
-                ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS),
-                ("hidden_size", self.hidden_size, WIDEST),
-                ("num_attention_heads", self.num_attention_heads, WIDEST),
-                ("intermediate_size", self.intermediate_size, WIDEST),
-                ("max_position_embeddings", self.max_position_embeddings, WIDEST),
-                ("type_vocab_size", self.type_vocab_size, WIDEST),
-                ("vocab_size", self.vocab_size, MOST_WORDS),
-            ],
-            heads: Some([
-                ("num_attention_heads", self.num_attention_heads),
-                ("hidden_size", self.hidden_size),
-            ]),
-            shares: vec![
-                ("hidden_dropout_prob", self.hidden_dropout_prob),
-                ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
-                ("classifier_dropout", self.classifier_dropout.unwrap_or_default()),
-            ],
-        }
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
+        self.encoder().numbers()
     }
 
     fn max_length(&self) -> usize {
@@ -204,20 +175,12 @@ impl Family for BertConfig {
         }
     }
 
-    fn set_vocabulary(&mut self, rows: usize) {
-        self.vocab_size = rows;
-    }
-
-    fn layers(&self) -> usize {
-        self.num_hidden_layers
-    }
-
-    fn layers_mut(&mut self) -> Option<&mut usize> {
-        Some(&mut self.num_hidden_layers)
-    }
-
-    fn set_dropouts(&mut self, dropouts: Dropouts) {
-        self.hidden_dropout_prob = dropouts.hidden.unwrap_or(self.hidden_dropout_prob);
-        self.attention_probs_dropout_prob = dropouts.attention.unwrap_or(self.attention_probs_dropout_prob);
+    fn settable(&mut self) -> Settable<'_> {
+        Settable {
+            vocabulary: &mut self.vocab_size,
+            layers: Some(&mut self.num_hidden_layers),
+            hidden_dropouts: vec![&mut self.hidden_dropout_prob],
+            attention_dropout: Some(&mut self.attention_probs_dropout_prob),
+        }
     }
 }

@@ -8,7 +8,7 @@ use super::blueprint::{
     Step, Table, Wiring,
 };
 use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
-use super::family::{About, Dropouts, Family, Keys, Name, Pairs};
+use super::family::{About, Family, Keys, Name, Pairs, Settable};
 use super::tensors::Init;
 use super::{Architecture, Head};
 
@@ -194,10 +194,6 @@ impl Family for DistilBertConfig {
         }
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
     fn max_length(&self) -> usize {
         self.max_position_embeddings
     }
@@ -211,21 +207,13 @@ impl Family for DistilBertConfig {
         Pairs::Apart
     }
 
-    fn set_vocabulary(&mut self, rows: usize) {
-        self.vocab_size = rows;
-    }
-
-    fn layers(&self) -> usize {
-        self.n_layers
-    }
-
-    fn layers_mut(&mut self) -> Option<&mut usize> {
-        Some(&mut self.n_layers)
-    }
-
-    fn set_dropouts(&mut self, dropouts: Dropouts) {
-        self.dropout = dropouts.hidden.unwrap_or(self.dropout);
-        self.attention_dropout = dropouts.attention.unwrap_or(self.attention_dropout);
+    fn settable(&mut self) -> Settable<'_> {
+        Settable {
+            vocabulary: &mut self.vocab_size,
+            layers: Some(&mut self.n_layers),
+            hidden_dropouts: vec![&mut self.dropout],
+            attention_dropout: Some(&mut self.attention_dropout),
+        }
     }
 }
 

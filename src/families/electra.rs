@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::blueprint::{Activation, Blueprint, Embedding, Linear, Output, Reads, Sees, Step};
-use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::blueprint::{Activation, Blueprint, Output};
+use super::config::{Common, Numbers, Variant, WIDEST, parsed};
 use super::encoder::Encoder;
-use super::family::{About, Dropouts, Family, Name, Pairs};
-use super::tensors::Init;
+use super::family::{About, Family, Name, Pairs, Settable};
 use super::{Architecture, Head};
 
 /// An ELECTRA encoder's configuration; field names and defaults are those of transformers' `config.json`.
@@ -98,17 +97,21 @@ pub(super) static ABOUT: About = About {
 };
 
 impl ElectraConfig {
-    fn encoder(&self) -> Encoder {
+    fn encoder(&self) -> Encoder<'_> {
         Encoder {
             prefix: ABOUT.prefix,
+            rows: [self.vocab_size, self.max_position_embeddings, self.type_vocab_size],
+            padding: self.pad_token_id,
             layers: self.num_hidden_layers,
             heads: self.num_attention_heads,
             hidden: self.hidden_size,
             inner: self.intermediate_size,
+            activation: &self.hidden_act,
             epsilon: self.layer_norm_eps,
             deviation: self.initializer_range,
             hidden_dropout: self.hidden_dropout_prob,
             attention_dropout: self.attention_probs_dropout_prob,
+            classifier_dropout: self.classifier_dropout,
         }
     }
 }
@@ -119,71 +122,26 @@ impl Family for ElectraConfig {
     }
 
     fn blueprint(&self) -> Blueprint {
-        let (encoder, width) = (self.encoder(), self.embedding_size);
-        let rows = [self.vocab_size, self.max_position_embeddings, self.type_vocab_size];
-        let projection = encoder.linear("embeddings_project", [width, self.hidden_size]);
-        Blueprint {
-            embedding: Embedding {
-                projection: (width != self.hidden_size).then_some(projection),
-                ..encoder.embedding(rows, width, self.pad_token_id)
-            },
-            layers: encoder.layers(),
-            norm: None,
-            pooler: None,
-            sees: Sees::Tokens,
-        }
+        let (encoder, sizes) = (self.encoder(), [self.embedding_size, self.hidden_size]);
+        let mut blueprint = encoder.blueprint(self.embedding_size);
+        blueprint.embedding.projection =
+            (sizes[0] != sizes[1]).then(|| encoder.linear("embeddings_project", sizes));
+        blueprint
     }
 
-    /// Two linear layers with a GELU between them, each behind dropout.
     fn output(&self, head: Head) -> Option<Output> {
         let Head::Classifier { labels } = head else { return None };
-        let linear = |name: &str, outputs: usize| {
-            let name = format!("classifier.{name}");
-            Step::Linear(Linear::new(name, [self.hidden_size, outputs], Init::Normal(self.initializer_range)))
-        };
-        let dropout = Step::Dropout(self.classifier_dropout.unwrap_or(self.hidden_dropout_prob));
-        let steps = vec![
-            dropout.clone(),
-            linear("dense", self.hidden_size),
-            Step::Activation(Activation::Gelu),
-            dropout,
-            linear("out_proj", labels),
-        ];
-        Some(Output::Text { reads: Reads::First, steps })
+        Some(self.encoder().two_layer_head(labels, Activation::Gelu))
     }
 
     fn variant(&self, common: &Common) -> Variant {
-        common
-            .not_an_encoder()
-            .or_else(|| config::other_activation(&self.hidden_act, ["gelu", "activation `gelu`"]))
+        self.encoder().variant(common)
     }
 
     fn numbers(&self) -> Numbers {
-        Numbers {
-            sizes: vec![
-                ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS),
-                ("embedding_size", self.embedding_size, WIDEST),
-                ("hidden_size", self.hidden_size, WIDEST),
-                ("num_attention_heads", self.num_attention_heads, WIDEST),
-                ("intermediate_size", self.intermediate_size, WIDEST),
-                ("type_vocab_size", self.type_vocab_size, WIDEST),
-                ("vocab_size", self.vocab_size, MOST_WORDS),
-                ("max_position_embeddings", self.max_position_embeddings, WIDEST),
-            ],
-            heads: Some([
-                ("num_attention_heads", self.num_attention_heads),
-                ("hidden_size", self.hidden_size),
-            ]),
-            shares: vec![
-                ("hidden_dropout_prob", self.hidden_dropout_prob),
-                ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
-                ("classifier_dropout", self.classifier_dropout.unwrap_or_default()),
-            ],
-        }
-    }
-
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
+        let mut numbers = self.encoder().numbers();
+        numbers.sizes.push(("embedding_size", self.embedding_size, WIDEST));
+        numbers
     }
 
     fn max_length(&self) -> usize {
@@ -202,21 +160,13 @@ impl Family for ElectraConfig {
         }
     }
 
-    fn set_vocabulary(&mut self, rows: usize) {
-        self.vocab_size = rows;
-    }
-
-    fn layers(&self) -> usize {
-        self.num_hidden_layers
-    }
-
-    fn layers_mut(&mut self) -> Option<&mut usize> {
-        Some(&mut self.num_hidden_layers)
-    }
-
-    fn set_dropouts(&mut self, dropouts: Dropouts) {
-        self.hidden_dropout_prob = dropouts.hidden.unwrap_or(self.hidden_dropout_prob);
-        self.attention_probs_dropout_prob = dropouts.attention.unwrap_or(self.attention_probs_dropout_prob);
+    fn settable(&mut self) -> Settable<'_> {
+        Settable {
+            vocabulary: &mut self.vocab_size,
+            layers: Some(&mut self.num_hidden_layers),
+            hidden_dropouts: vec![&mut self.hidden_dropout_prob],
+            attention_dropout: Some(&mut self.attention_probs_dropout_prob),
+        }
     }
 }
 

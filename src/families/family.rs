@@ -25,9 +25,6 @@ pub(super) trait Family: Debug {
     /// The numbers of the configuration that a slip could make impossible.
     fn numbers(&self) -> Numbers;
 
-    /// Rows of the word embedding.
-    fn vocab_size(&self) -> usize;
-
     /// Longest sequence the model can read, in tokens.
     fn max_length(&self) -> usize;
 
@@ -37,17 +34,21 @@ pub(super) trait Family: Debug {
     /// How it reads two texts at a time.
     fn pairs(&self) -> Pairs;
 
-    /// Gives the word embedding so many rows.
-    fn set_vocabulary(&mut self, rows: usize);
+    /// The numbers of the configuration that a sweep can set.
+    fn settable(&mut self) -> Settable<'_>;
+}
 
-    /// Number of layers.
-    fn layers(&self) -> usize;
-
+/// The numbers of a configuration that a sweep can set.
+#[derive(Debug)]
+pub(super) struct Settable<'a> {
+    /// Rows of the word embedding.
+    pub(super) vocabulary: &'a mut usize,
     /// The number of layers, where there can be several.
-    fn layers_mut(&mut self) -> Option<&mut usize>;
-
-    /// Sets the constants that weights do not fix.
-    fn set_dropouts(&mut self, dropouts: Dropouts);
+    pub(super) layers: Option<&'a mut usize>,
+    /// Dropout of the layers.
+    pub(super) hidden_dropouts: Vec<&'a mut f64>,
+    /// Dropout of attention.
+    pub(super) attention_dropout: Option<&'a mut f64>,
 }
 
 /// What holds for all models of a family: names in files, and what a sweep may say of its models.

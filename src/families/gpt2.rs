@@ -8,7 +8,7 @@ use super::blueprint::{
     Step, Table, Wiring,
 };
 use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
-use super::family::{About, Dropouts, Family, Keys, Name, Pairs};
+use super::family::{About, Family, Keys, Name, Pairs, Settable};
 use super::tensors::Init;
 use super::{Architecture, Head};
 
@@ -216,10 +216,6 @@ impl Family for Gpt2Config {
         }
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
     fn max_length(&self) -> usize {
         self.n_positions
     }
@@ -232,21 +228,12 @@ impl Family for Gpt2Config {
         Pairs::Joined
     }
 
-    fn set_vocabulary(&mut self, rows: usize) {
-        self.vocab_size = rows;
-    }
-
-    fn layers(&self) -> usize {
-        self.n_layer
-    }
-
-    fn layers_mut(&mut self) -> Option<&mut usize> {
-        Some(&mut self.n_layer)
-    }
-
-    fn set_dropouts(&mut self, dropouts: Dropouts) {
-        self.resid_pdrop = dropouts.hidden.unwrap_or(self.resid_pdrop);
-        self.embd_pdrop = dropouts.hidden.unwrap_or(self.embd_pdrop);
-        self.attn_pdrop = dropouts.attention.unwrap_or(self.attn_pdrop);
+    fn settable(&mut self) -> Settable<'_> {
+        Settable {
+            vocabulary: &mut self.vocab_size,
+            layers: Some(&mut self.n_layer),
+            hidden_dropouts: vec![&mut self.resid_pdrop, &mut self.embd_pdrop],
+            attention_dropout: Some(&mut self.attn_pdrop),
+        }
     }
 }

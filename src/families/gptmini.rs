@@ -8,7 +8,7 @@ use super::blueprint::{
     Wiring,
 };
 use super::config::{Common, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
-use super::family::{About, Dropouts, Family, Name, Pairs};
+use super::family::{About, Family, Name, Pairs, Settable};
 use super::tensors::Init;
 use super::{Architecture, Head};
 
@@ -119,10 +119,6 @@ impl Family for GptMiniConfig {
         }
     }
 
-    fn vocab_size(&self) -> usize {
-        self.vocab_size
-    }
-
     fn max_length(&self) -> usize {
         self.length
     }
@@ -135,19 +131,14 @@ impl Family for GptMiniConfig {
         Pairs::Joined
     }
 
-    fn set_vocabulary(&mut self, rows: usize) {
-        self.vocab_size = rows;
+    fn settable(&mut self) -> Settable<'_> {
+        Settable {
+            vocabulary: &mut self.vocab_size,
+            layers: None,
+            hidden_dropouts: Vec::new(),
+            attention_dropout: None,
+        }
     }
-
-    fn layers(&self) -> usize {
-        1
-    }
-
-    fn layers_mut(&mut self) -> Option<&mut usize> {
-        None
-    }
-
-    fn set_dropouts(&mut self, _: Dropouts) {}
 }
 
 /// A linear layer as torch's `nn.Linear` starts it: weight and bias alike.

@@ -67,26 +67,24 @@ impl Embeddings {
             pass.read_filling(length);
         }
         let flat = [slots, rows * tokens];
-        let mut of_tokens = self.words.forward(&ids.view(flat));
-        // What all rows have in common is added to it first: it is few.
-        let mut of_places = None;
-        match self.unplaced {
+        let words = self.words.forward(&ids.view(flat));
+        // What all rows have in common is summed first: it is few.
+        let (of_tokens, of_places) = match self.unplaced {
             None => {
                 let tokens = usize::try_from(tokens).expect("lengths are positive");
-                of_places = Some(self.positions.head(tokens));
+                (words, Some(self.positions.head(tokens)))
             }
-            Some(padding) => {
-                of_tokens = of_tokens + self.positions.forward(&places(&ids, padding).view(flat));
-            }
-        }
-        match (&self.token_types, inputs.token_types.as_ref().filter(|_| self.reads_types)) {
-            (None, _) => {}
+            Some(padding) => (words + self.positions.forward(&places(&ids, padding).view(flat)), None),
+        };
+        let types = inputs.token_types.as_ref().filter(|_| self.reads_types);
+        let (of_tokens, of_places) = match (&self.token_types, types) {
+            (None, _) => (of_tokens, of_places),
             (Some(table), None) => {
                 let one = table.head(1);
-                of_places = Some(of_places.map_or(one.shallow_clone(), |positions| positions + one));
+                (of_tokens, Some(of_places.map_or(one.shallow_clone(), |positions| positions + one)))
             }
-            (Some(table), Some(types)) => of_tokens = of_tokens + table.forward(&types.view(flat)),
-        }
+            (Some(table), Some(types)) => (of_tokens + table.forward(&types.view(flat)), of_places),
+        };
         let by_rows = of_tokens.view([of_tokens.size()[0], rows, tokens, -1]);
         let sum =
             of_places.map_or_else(|| by_rows.shallow_clone(), |of_places| &by_rows + of_places.unsqueeze(1));

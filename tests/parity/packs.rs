@@ -1,6 +1,6 @@
 //! What a slot computes does not depend on its neighbours, and starts are drawn as they should be.
 
-use lorasweep::families::{Architecture, Gpt2Config, GptMiniConfig, Head};
+use lorasweep::families::{self, Architecture, Gpt2Config, GptMiniConfig, Head, Sizes};
 use lorasweep::model::build::{self, Base, Start};
 use lorasweep::model::params::Weight;
 use lorasweep::model::pass::{Pass, Stream};
@@ -26,6 +26,21 @@ fn gpt2() -> Architecture {
 
 fn gptmini() -> Architecture {
     Architecture::GptMini(GptMiniConfig { vocab_size: 50, hidden_size: 8, length: 9, pad_token_id: 0 })
+}
+
+/// Of the family's own dropouts.
+fn encoder(family: &str) -> Architecture {
+    let sizes = Sizes {
+        layers: Some(2),
+        hidden: Some(16),
+        heads: Some(2),
+        intermediate: Some(24),
+        positions: Some(12),
+        length: None,
+    };
+    let mut architecture = (families::named(family).unwrap().drawn)(&sizes).unwrap();
+    architecture.set_vocabulary(50);
+    architecture
 }
 
 fn start(architecture: &Architecture, method: &Method, seeds: &[u64], base: Base<'_>) -> Start {
@@ -90,7 +105,11 @@ fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2]
 #[test]
 fn a_neighbour_changes_no_logit_in_training() {
     let methods = |targets| [Method::Full, dropping(targets), adapters(targets, &[]), Method::Base];
-    for (architecture, targets) in [(gpt2(), &["c_attn", "c_proj"]), (gptmini(), &["query", "value"])] {
+    let decoder = (gpt2(), &["c_attn", "c_proj"][..]);
+    let encoders = ["bert", "roberta", "distilbert", "electra"].map(|family| (encoder(family), &[][..]));
+    let models = [decoder, (gptmini(), &["query", "value"])].into_iter().chain(encoders);
+    for (architecture, targets) in models {
+        let targets = if targets.is_empty() { architecture.default_lora_targets() } else { targets };
         for method in methods(targets) {
             let [alone, beside] = alone_and_beside(&architecture, &method);
             assert_close(method.name(), &beside, &alone, TOLERANCE);

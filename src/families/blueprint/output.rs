@@ -1,0 +1,66 @@
+//! Owns what a head adds to a base model. Computes nothing.
+
+use super::{Activation, Linear};
+use crate::families::tensors::{Place, TensorShape};
+
+/// What a task needs on top of a base.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Output {
+    /// Numbers for a whole text: its logits.
+    Text {
+        /// The tokens that are read.
+        reads: Reads,
+        /// What is done with them, one after the other, behind the base's last norm and pooler.
+        steps: Vec<Step>,
+    },
+    /// Logits for the next token: products with the word embedding.
+    TiedWords,
+}
+
+/// Which tokens' activations a head for whole texts reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reads {
+    /// The first.
+    First,
+    /// The last that is no filling.
+    Last,
+    /// All of them, side by side.
+    Every,
+}
+
+/// A step of a head.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Step {
+    /// A linear layer.
+    Linear(Linear),
+    /// An activation.
+    Activation(Activation),
+    /// Dropout.
+    Dropout(f64),
+}
+
+impl Output {
+    /// Its tensors, which are no part of the base.
+    #[must_use]
+    pub fn tensors(&self) -> Vec<TensorShape> {
+        self.linears().flat_map(|linear| linear.tensors(Place::Head)).collect()
+    }
+
+    /// The layer whose outputs are the logits, where it is no part of the base.
+    #[must_use]
+    pub fn last_linear(&self) -> Option<&Linear> {
+        self.linears().last()
+    }
+
+    /// Its linear layers, in their order.
+    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
+        let steps: &[Step] = match self {
+            Self::Text { steps, .. } => steps,
+            Self::TiedWords => &[],
+        };
+        steps.iter().filter_map(|step| match step {
+            Step::Linear(linear) => Some(linear),
+            Step::Activation(_) | Step::Dropout(_) => None,
+        })
+    }
+}
