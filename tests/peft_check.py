@@ -164,7 +164,9 @@ CASES = {
     "bert": dict(
         base=wordpiece_base(BertConfig, BertTokenizerFast, **SIZES), targets=["query", "value"], saved=["head", "pooler"]),
     "roberta": dict(base=byte_level_base(RobertaConfig, **SIZES), targets=["query", "value"], saved=["head"]),
-    "xlm-roberta": dict(base=unigram_base(XLMRobertaConfig, **SIZES), targets=["query", "output.dense"], saved=["head"]),
+    "xlm-roberta": dict(
+        base=unigram_base(XLMRobertaConfig, **SIZES), targets=["query", "output.dense"], saved=["head"],
+        task=CLASSIFICATION.replace("max_length: 24", "max_length: 64")),
     "distilbert": dict(
         base=wordpiece_base(DistilBertConfig, DistilBertTokenizerFast, dim=32, n_layers=3, n_heads=2, hidden_dim=48),
         targets=["q_lin", "v_lin"], saved=["head"]),
