@@ -7,11 +7,16 @@
 //!
 //! ```text
 //! sweep.yaml ─▶ SweepSpec ─expand─▶ Vec<Trial> ─what is left, its cost─▶ Workload ─▶ Scheduler ─simulate─▶ plan
-//!                                                                                      │
-//!  journal ─replay─▶ Ledger ─▶ trials to do ─▶ Scheduler::step(now, &What) ─▶ Vec<Action> ─▶ Executor
-//!     ▲                                          ▲ forms packs where a place is free        │
-//!     └─ append ◀── Event ◀── any reader ◀───────┴──────────────────────────────────────────┘
-//!                                       child process: a pack ─▶ metrics, checkpoints, result per trial
+//!
+//!  what the executor reports, the user asks, the clock brings
+//!        │
+//!        ▼          ┌─▶ journal (durable before anybody acts) ─replay─┐
+//!      Event ──told─┼─▶ Ledger::apply ◀───────────────────────────────┘
+//!        ▲    once  ├─▶ any number of readers: terminal, plain lines, JSON lines
+//!        │          └─▶ Scheduler::step(now, &What) ─▶ Vec<Action> ─▶ Executor
+//!        │                forms packs where a place is free             │
+//!        └──────────────────────────────────────────────────────────────┘
+//!                                      child process: a pack ─▶ metrics, checkpoints, result per trial
 //!  journal + trials/ ─fold─▶ RunRecord ─▶ tables, statistics, plots ─▶ report.html, .md, .csv, .svg
 //!
 //!  hub ─▶ cache ─▶ models and data that a sweep file names       a trial ─export─▶ PEFT's folder ─▶ predict
@@ -42,7 +47,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`values`] | ids, trials, methods, settings, scores, failures, devices; random streams; how quantities are written |
+//! | [`values`] | ids, trials, methods, settings, scores, failures, devices; the events of a run; random streams; how quantities are written |
 //! | [`disk`] | every path under `results/`, whole files, locks, files as memory |
 //! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
 //! | [`tokenizer`] | the way between texts and token ids |
@@ -55,7 +60,7 @@
 //! | [`cost`] | what jobs are thought to cost: time, memory and disk from shapes |
 //! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
 //! | [`plan`] | what a sweep will do and cost, as data and as a table |
-//! | [`record`] | the journal, resume, the record, the check and the garbage of a run |
+//! | [`record`] | the journal, the ledger of what its events add up to, resume, the record, the check and the garbage of a run |
 //! | [`exec`] | devices and child processes |
 //! | [`model`] | weight files; with the feature `torch` pack-aware layers, the Transformer that runs every family, generation |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |

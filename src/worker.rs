@@ -4,6 +4,7 @@
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
 //! [`ParentLine`](crate::job::ParentLine)s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -20,12 +21,12 @@ use signal_hook::flag;
 
 use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::error::AppError;
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
 use crate::job::{ChildLine, JobFile, Pack, Work};
+use crate::report::{self, ReportError};
 use crate::values::Failure;
-use crate::{data, record, report};
+use crate::{data, record};
 
 /// Time between two signs of life.
 const HEARTBEAT: Duration = Duration::from_secs(2);
@@ -202,8 +203,11 @@ fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> E
 }
 
 fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
-    let record = record::load(layout.run()).map_err(|error| told(&error.into()))?;
-    report::write(&record, folder).map(drop).map_err(|error| told(&error.into()))
+    let record = record::load(layout.run()).map_err(|error| told(&error, error.hint()))?;
+    report::write(&record, folder).map(drop).map_err(|error| match &error {
+        ReportError::File(file) => told(&error, file.hint()),
+        ReportError::Chart(_) | ReportError::Frames(_) => told(&error, None),
+    })
 }
 
 /// Leaves the reason where the parent looks for it: with the job, whose trials may go on elsewhere.
@@ -224,8 +228,8 @@ fn bad(message: String) -> Failure {
 }
 
 /// An error in a child's failure file: its text and its hint.
-fn told(error: &AppError) -> Failure {
-    match (Failure::of(error), error.hint()) {
+fn told(error: &(dyn Error + 'static), hint: Option<&str>) -> Failure {
+    match (Failure::of(error), hint) {
         (Failure::BadData { message }, Some(hint)) => bad(format!("{message}; {hint}")),
         (failure, _) => failure,
     }

@@ -4,15 +4,16 @@ use super::SpecArgs;
 use crate::error::AppError;
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
-use crate::ui::{data_card, output, phrase};
+use crate::ui::{data_card, output};
+use crate::values::quantity;
 
 pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
     let sweep = args.load(None, Purpose::Run)?;
     warn(&sweep);
     let counts = [
-        phrase::count(sweep.configurations.len(), "configuration"),
-        phrase::count(sweep.trials().len(), "trial"),
-        phrase::count(sweep.all_warnings().count(), "warning"),
+        quantity::counted(sweep.configurations.len(), "configuration"),
+        quantity::counted(sweep.trials().len(), "trial"),
+        quantity::counted(sweep.all_warnings().count(), "warning"),
     ];
     let cards = data_card::text(&sweep.cards);
     output::data(&format!("{cards}{}: {}\n", sweep.name, counts.join(", ")))

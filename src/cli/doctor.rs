@@ -8,7 +8,8 @@ use clap::Args;
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
 use crate::libtorch::{self, Origin};
-use crate::ui::{output, phrase};
+use crate::ui::output;
+use crate::values::quantity;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -95,11 +96,11 @@ fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
         (0, None) => ok("cuda", "no NVIDIA GPU; trials train on the CPU".to_owned()),
         (0, Some(_)) => ok("cuda", "library found, but no NVIDIA GPU; trials train on the CPU".to_owned()),
         (count, Some(library)) => {
-            let count = phrase::count(count, "GPU");
+            let count = quantity::counted(count, "GPU");
             ok("cuda", format!("{count}, driver {driver}, {}", library.display()))
         }
         (count, None) => {
-            let count = phrase::count(count, "GPU");
+            let count = quantity::counted(count, "GPU");
             let text = format!("{count}, driver {driver}, but libtorch has no CUDA library");
             Finding { what: "cuda", text, mend: Some(another(origin).to_owned()) }
         }

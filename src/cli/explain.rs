@@ -27,7 +27,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let mut text = format!("{id}  {}\n", names.trial(&trial.trial));
     // Writing to a String cannot fail.
     let _ = writeln!(text, "{}, attempts: {}", trial.state.name(), trial.attempts);
-    let latest = Latest::of(&trial.metrics);
+    let latest = Latest::of(layout, id);
     if let (Some(step), Some(loss)) = (latest.step, latest.loss) {
         let _ = writeln!(text, "last seen at step {step} with training loss {loss:.4}");
     }
@@ -130,9 +130,7 @@ fn remedy(failure: &Failure) -> &'static str {
         }
         Failure::Killed { .. } => "the log's last lines may say what happened",
         Failure::Hung => "the log's last lines may say what it waited for",
-        Failure::HostLost | Failure::DeviceFailed { .. } => {
-            "the same command runs it again on another device"
-        }
+        Failure::DeviceFailed { .. } => "the same command runs it again on another device",
         Failure::NotStarted { .. } => "what helps: fewer other processes or open files, or `ulimit`",
         Failure::Unwritable { .. } => {
             "free some disk space or make the folder writable; the same command then continues"

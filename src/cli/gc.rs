@@ -43,7 +43,7 @@ struct Told<'a> {
 pub(super) fn call(args: &GcArgs) -> Result<(), AppError> {
     let layout = runs::find(&args.run)?;
     let held = Lock::acquire(&layout.lock())?;
-    let sweep = record::load(layout.run())?.sweep;
+    let sweep = record::load_fates(layout.run())?.sweep;
     let mut found = garbage::of_run(&layout, &sweep, &held)?;
     let others = found.iter().filter(|one| one.reason == Reason::RemovedTrial).map(|one| one.bytes);
     let (removed_trials, removed_bytes) = (others.clone().count(), others.sum());

@@ -13,7 +13,7 @@ use crate::error::AppError;
 use crate::hub::{Hub, Reference};
 use crate::spec::{self, Downloads, Overrides, Purpose, Starter};
 use crate::tasks::{self, TaskKind};
-use crate::ui::{output, phrase};
+use crate::ui::output;
 use crate::values::{quantity, shell};
 
 /// The encoder that `make setup` fetches.
@@ -89,8 +89,8 @@ fn say_cost(out: &Path) {
     let places: Vec<String> = overview.places.iter().map(|place| place.device.to_string()).collect();
     output::say(&format!(
         "{}, {}: expected to take about {} on {}",
-        phrase::count(sweep.configurations.len(), "configuration"),
-        phrase::count(overview.trials.len(), "trial"),
+        quantity::counted(sweep.configurations.len(), "configuration"),
+        quantity::counted(overview.trials.len(), "trial"),
         quantity::predicted(overview.predicted.duration_s),
         places.join(", ")
     ));

@@ -7,6 +7,7 @@
 mod args;
 mod check;
 mod completions;
+mod confirm;
 mod doctor;
 mod explain;
 mod export;
@@ -17,7 +18,6 @@ mod logs;
 mod plan;
 mod predict;
 mod preflight;
-mod redo;
 mod report;
 mod run;
 mod runs;

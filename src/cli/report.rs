@@ -8,6 +8,7 @@ use clap::Args;
 use super::{RunFolderArgs, runs};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
+use crate::record;
 use crate::report;
 use crate::ui::output;
 
@@ -22,7 +23,7 @@ pub struct ReportArgs {
 }
 
 pub(super) fn call(args: &ReportArgs) -> Result<(), AppError> {
-    let record = runs::open(&args.run)?.record;
+    let record = record::load(runs::find(&args.run)?.run())?;
     let files = report::write(&record, &Layout::report(&args.reports, &record.sweep.name))?;
     let mut text = String::new();
     for file in files {

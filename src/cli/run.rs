@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{DeviceArgs, SpecArgs, check, preflight, redo, runs, signals};
+use super::{DeviceArgs, SpecArgs, check, confirm, preflight, runs, signals};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
@@ -18,8 +18,8 @@ use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::{Limits, Policy, Simulated};
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
-use crate::ui::{self, Style, output, phrase};
-use crate::values::{Placement, TrialId, Typed, shell};
+use crate::ui::{self, Style, output};
+use crate::values::{Placement, TrialId, Typed, quantity, shell};
 
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
@@ -94,7 +94,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     preflight::precision(&sweep, &places);
     let limits = preflight::limits(&args.devices, &places, &machine);
     // No record means that nothing is done yet; a damaged one is reported when the run starts.
-    let record = record::load(layout.run()).ok();
+    let record = record::load_fates(layout.run()).ok();
     let ahead = ahead(&sweep, record.as_ref(), args, (&places, limits));
     preflight::build()?;
     preflight::folder(&args.results, layout.run(), "--results")?;
@@ -102,7 +102,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &places, &machine)?;
     if let Some(record) = record.filter(|record| !record.live) {
-        redo::ask(&record, &layout, &sweep, args.yes)?;
+        confirm::ask(&record, &layout, &sweep, args.yes)?;
     }
 
     let program = std::env::current_exe()
@@ -215,7 +215,7 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
 }
 
 fn are(trials: usize) -> String {
-    format!("{} {}", phrase::count(trials, "trial"), if trials == 1 { "is" } else { "are" })
+    format!("{} {}", quantity::counted(trials, "trial"), if trials == 1 { "is" } else { "are" })
 }
 
 /// Why trials failed, and how many for each reason: `2 out of memory, 1 diverged`.

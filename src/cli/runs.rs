@@ -16,14 +16,14 @@ const SHOWN_IDS: usize = 6;
 pub(super) struct Found {
     /// Its paths.
     pub(super) layout: Layout,
-    /// All that is known about it.
+    /// What is known about it, but for the trials' metric lines.
     pub(super) record: RunRecord,
 }
 
 /// Opens a run by its folder, or by the name of its sweep.
 pub(super) fn open(args: &RunFolderArgs) -> Result<Found, AppError> {
     let layout = find(args)?;
-    let record = record::load(layout.run())?;
+    let record = record::load_fates(layout.run())?;
     Ok(Found { layout, record })
 }
 

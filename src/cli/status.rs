@@ -3,14 +3,17 @@
 use std::fmt::Write as _;
 
 use clap::Args;
-
 use serde::Serialize;
 
-use super::{RunFolderArgs, runs};
+use super::RunFolderArgs;
+use super::runs::{self, Found};
+use crate::disk::layout::Layout;
 use crate::error::AppError;
-use crate::record::{RunRecord, TrialRecord, TrialState};
+use crate::record::{self, RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
-use crate::values::{Configuration, Failure, JobKey, Metric, MetricLine, Scores, Settings};
+use crate::values::{
+    Configuration, Failure, JobKey, Metric, MetricLine, Scores, Settings, TrialId, quantity,
+};
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
@@ -28,9 +31,9 @@ const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"
 pub(super) fn call(args: &StatusArgs) -> Result<(), AppError> {
     let found = runs::open(&args.run)?;
     if args.json {
-        return output::json(&RunStatus::of(&found.record));
+        return output::json(&RunStatus::of(&found));
     }
-    output::data(&text(&found.record))?;
+    output::data(&text(&found))?;
     output::hint(&next(&found.record, &args.run));
     Ok(())
 }
@@ -39,10 +42,11 @@ fn in_state<'a>(record: &'a RunRecord, name: &str) -> Vec<&'a TrialRecord> {
     record.trials.iter().filter(|trial| trial.state.name() == name).collect()
 }
 
-fn text(record: &RunRecord) -> String {
+fn text(found: &Found) -> String {
+    let Found { layout, record } = found;
     let state = if record.live { "running" } else { "not running" };
     let mut text =
-        format!("{}: {}, {state}\n", record.sweep.name, phrase::count(record.trials.len(), "trial"));
+        format!("{}: {}, {state}\n", record.sweep.name, quantity::counted(record.trials.len(), "trial"));
     for state in STATES {
         let count = in_state(record, state).len();
         if count > 0 {
@@ -58,7 +62,7 @@ fn text(record: &RunRecord) -> String {
                 text,
                 "\n{}  {name}\n  {state}{}",
                 trial.trial.id,
-                detail(trial, record.sweep.select)
+                detail(layout, trial, record.sweep.select)
             );
         }
     }
@@ -66,19 +70,19 @@ fn text(record: &RunRecord) -> String {
         let _ = writeln!(text, "\njob `{key}` failed: {failure}");
     }
     if !record.removed.is_empty() {
-        let count = phrase::count(record.removed.len(), "trial");
+        let count = quantity::counted(record.removed.len(), "trial");
         let _ = writeln!(text, "\n{count} on disk, but no longer in the sweep: kept, not shown");
     }
     text
 }
 
-fn detail(trial: &TrialRecord, select: Option<Metric>) -> String {
+fn detail(layout: &Layout, trial: &TrialRecord, select: Option<Metric>) -> String {
     let place = match &trial.state {
         TrialState::Running { placement, pid } => format!(" on {} (process {pid})", placement.device),
         TrialState::Failed { failure } => return format!(": {failure}"),
         TrialState::Waiting | TrialState::Interrupted | TrialState::Done => String::new(),
     };
-    let latest = Latest::of(&trial.metrics);
+    let latest = Latest::of(layout, trial.trial.id);
     let Some(step) = latest.step else { return format!("{place}, no step yet") };
     let mut text = format!("{place}, step {step}");
     if let Some(epoch) = latest.epoch {
@@ -125,20 +129,21 @@ pub(super) struct Latest {
 }
 
 impl Latest {
-    pub(super) fn of(metrics: &[MetricLine]) -> Self {
+    /// Reads a trial's metrics file.
+    pub(super) fn of(layout: &Layout, trial: TrialId) -> Self {
         let mut latest = Self::default();
-        for line in metrics {
+        for line in record::metrics(layout, trial) {
             let (step, epoch) = match line {
                 MetricLine::Train { step, epoch, loss, .. } => {
-                    latest.loss = Some(*loss);
+                    latest.loss = Some(loss);
                     (step, epoch)
                 }
                 MetricLine::Validation { step, epoch, scores } => {
-                    latest.validation = Some(scores.clone());
+                    latest.validation = Some(scores);
                     (step, epoch)
                 }
             };
-            (latest.step, latest.epoch) = (Some(*step), Some(*epoch));
+            (latest.step, latest.epoch) = (Some(step), Some(epoch));
         }
         latest
     }
@@ -180,11 +185,11 @@ struct TrialStatus<'a> {
 }
 
 impl<'a> RunStatus<'a> {
-    fn of(record: &'a RunRecord) -> Self {
+    fn of(Found { layout, record }: &'a Found) -> Self {
         let failed =
             |(key, failure): &(JobKey, Failure)| FailedJob { key: *key, failure: failure.to_string() };
         let metric = record.sweep.selecting().name();
-        let trial = |trial: &'a TrialRecord| TrialStatus::of(trial, metric);
+        let trial = |trial: &'a TrialRecord| TrialStatus::of(layout, trial, metric);
         Self {
             sweep: &record.sweep.name,
             live: record.live,
@@ -198,7 +203,7 @@ impl<'a> RunStatus<'a> {
 }
 
 impl<'a> TrialStatus<'a> {
-    fn of(record: &'a TrialRecord, metric: &'static str) -> Self {
+    fn of(layout: &Layout, record: &'a TrialRecord, metric: &'static str) -> Self {
         let failure = match &record.state {
             TrialState::Failed { failure } => Some(failure.to_string()),
             TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => {
@@ -212,7 +217,7 @@ impl<'a> TrialStatus<'a> {
             fold: record.trial.fold,
             state: record.state.name(),
             attempts: record.attempts,
-            latest: Latest::of(&record.metrics),
+            latest: Latest::of(layout, record.trial.id),
             test: record.result.as_ref().and_then(|result| result.test.clone()),
             failure,
         }

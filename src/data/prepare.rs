@@ -1,15 +1,15 @@
 //! Owns the making of a token store: a task's files are read, rows drawn, texts tokenised on all
 //! cores, and the store put in place as a whole. Trains nothing, and makes no folds.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::Path;
 
 use crate::data::sample;
 use crate::data::sources;
 use crate::data::store::{PartBuilder, TokenStore};
-use crate::disk::files;
 use crate::disk::layout::Layout;
+use crate::disk::{files, lock};
 use crate::job::Prepare;
 use crate::tasks::{DataFile, Encoder, Examples, Task};
 use crate::tokenizer::Tokenizer;
@@ -32,7 +32,7 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
         Failure::of_system(message, error)
     };
     fs::create_dir_all(stores).map_err(|e| on_disk(&e))?;
-    let _lock = lock(&Layout::store_lock(stores, prepare.store)).map_err(|e| on_disk(&e))?;
+    let _lock = lock::wait(&Layout::store_lock(stores, prepare.store)).map_err(|e| on_disk(&e))?;
     if is_intact(&folder, &prepare.task) {
         return Ok(());
     }
@@ -116,16 +116,6 @@ fn discard(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Waits for the lock and holds it until the file is dropped, also by the death of the process.
-fn lock(path: &Path) -> io::Result<File> {
-    let file = File::create(path)?;
-    match file.lock() {
-        // Some cluster file systems have no locks. Two processes then may do the same work.
-        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
-        Ok(()) | Err(_) => Ok(file),
     }
 }
 

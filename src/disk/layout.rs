@@ -92,6 +92,12 @@ impl Layout {
         self.run.join("jobs").join(format!("{key}.failure.json"))
     }
 
+    /// Where earlier versions put a summary of each configuration; nothing reads them.
+    #[must_use]
+    pub fn old_summaries(&self) -> PathBuf {
+        self.run.join("configurations")
+    }
+
     /// The folder of all trials' folders, also of those that the sweep no longer has.
     #[must_use]
     pub fn trials(&self) -> PathBuf {

@@ -1,18 +1,20 @@
-//! Owns who may write to a run: one orchestrator at a time; and who may remove what runs share.
+//! Owns the locks: who may write to a run, one orchestrator at a time; who may remove what runs share; and
+//! who makes a file that others wait for.
 //!
 //! The kernel drops the lock with its holder, however it dies, so a lock is never stale.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-use rustix::fs::{FlockOperation, flock};
 
 use crate::disk::FileError;
 
 /// Readers look at the lock for an instant; this is how long one waits for them to be gone.
 const PATIENCE: Duration = Duration::from_millis(300);
+
+/// A way to take a lock without waiting for it.
+type Take = fn(&File) -> Result<(), TryLockError>;
 
 /// A lock that cannot be taken.
 #[derive(Debug, thiserror::Error)]
@@ -42,7 +44,7 @@ impl Lock {
     /// # Errors
     /// When another orchestrator holds it, with its name; or when the file cannot be written.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
-        let (mut file, taken) = wait(path, FlockOperation::NonBlockingLockExclusive)?;
+        let (mut file, taken) = try_for_a_while(path, File::try_lock)?;
         if !taken {
             return Err(refusal(path, &mut file));
         }
@@ -55,22 +57,36 @@ impl Lock {
     /// # Errors
     /// When somebody holds it alone, with its name; or when the file cannot be written.
     pub fn share(path: &Path) -> Result<Self, LockError> {
-        let (mut file, taken) = wait(path, FlockOperation::NonBlockingLockShared)?;
+        let (mut file, taken) = try_for_a_while(path, File::try_lock_shared)?;
         if taken { Ok(Self { _file: file }) } else { Err(refusal(path, &mut file)) }
     }
 }
 
+/// Waits for a lock and holds it until the file is dropped, also by the death of the process. Where the
+/// file system has no locks (some of clusters have none), two processes may then do the same work.
+///
+/// # Errors
+/// When the file cannot be made or opened.
+pub fn wait(path: &Path) -> io::Result<File> {
+    let file = open(path)?;
+    match file.lock() {
+        Err(error) if error.kind() != io::ErrorKind::Unsupported => Err(error),
+        Ok(()) | Err(_) => Ok(file),
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)?;
+    OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
+}
+
 /// Tries to take a lock for as long as readers may look at it.
-fn wait(path: &Path, operation: FlockOperation) -> Result<(File, bool), FileError> {
+fn try_for_a_while(path: &Path, take: Take) -> Result<(File, bool), FileError> {
     let failed = FileError::of("lock", path);
-    let open = || {
-        path.parent().map_or(Ok(()), fs::create_dir_all)?;
-        OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
-    };
-    let file = open().map_err(&failed)?;
+    let file = open(path).map_err(&failed)?;
     let begun = Instant::now();
     loop {
-        if taken(&file, operation).map_err(&failed)? {
+        if taken(&file, take).map_err(&failed)? {
             return Ok((file, true));
         }
         if begun.elapsed() > PATIENCE {
@@ -83,9 +99,7 @@ fn wait(path: &Path, operation: FlockOperation) -> Result<(File, bool), FileErro
 /// Whether an orchestrator holds the lock now.
 #[must_use]
 pub fn is_held(path: &Path) -> bool {
-    File::open(path)
-        .and_then(|file| taken(&file, FlockOperation::NonBlockingLockShared))
-        .is_ok_and(|taken| !taken)
+    File::open(path).and_then(|file| taken(&file, File::try_lock_shared)).is_ok_and(|taken| !taken)
 }
 
 /// The machine's name, for people.
@@ -94,11 +108,11 @@ pub fn host_name() -> String {
     sysinfo::System::host_name().unwrap_or_else(|_| "unknown host".to_owned())
 }
 
-fn taken(file: &File, operation: FlockOperation) -> io::Result<bool> {
-    match flock(file, operation) {
+fn taken(file: &File, take: Take) -> io::Result<bool> {
+    match take(file) {
         Ok(()) => Ok(true),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
-        Err(error) => Err(error.into()),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
     }
 }
 

@@ -167,7 +167,8 @@ impl Watch {
         self.say(News::Ended(match status.map(exit) {
             Ok(Exit::Failed(end)) if !killed => Exit::Failed(self.reason(end)),
             Ok(exit) => exit,
-            Err(_) => Exit::Failed(Failure::HostLost),
+            // Nobody else reaps our children; its group was killed just now.
+            Err(_) => Exit::Failed(Failure::Killed { signal: Signal::KILL.as_raw() }),
         }));
     }
 

@@ -10,6 +10,7 @@ use super::cache::{has_length, trouble};
 use super::client::Answer;
 use super::listing::RemoteFile;
 use super::repository::Repository;
+use crate::disk::lock;
 
 /// How much is read before it is told, in bytes.
 const PIECE: usize = 1 << 18;
@@ -55,13 +56,7 @@ impl Repository<'_> {
     fn lock(&self, blob: &str) -> Result<File, Problem> {
         let folder = self.settings.cache.join(".locks").join(self.folder_name());
         let path = folder.join(format!("{blob}.lock"));
-        let take = || {
-            fs::create_dir_all(&folder)?;
-            let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path)?;
-            file.lock()?;
-            Ok(file)
-        };
-        take().map_err(trouble(&path))
+        lock::wait(&path).map_err(trouble(&path))
     }
 
     /// Receives a file up to its announced length. Asks again for as long as that brings more of it.

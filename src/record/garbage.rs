@@ -26,6 +26,8 @@ pub enum Reason {
     Leftover,
     /// A damaged journal that was put aside.
     DamagedJournal,
+    /// A summary of a configuration, which earlier versions wrote.
+    OldSummary,
     /// A token store that no sweep of the results folder reads.
     UnusedStore,
     /// A trial that the sweep no longer has.
@@ -51,6 +53,7 @@ impl Reason {
             Self::SpareWeights => "weights of finished trials beside those that `keep` names",
             Self::Leftover => "files that killed processes were writing",
             Self::DamagedJournal => "damaged journals that were put aside",
+            Self::OldSummary => "summaries that an earlier version wrote",
             Self::UnusedStore => "token stores that no sweep here reads",
             Self::RemovedTrial => "trials that the sweep no longer has",
         }
@@ -84,6 +87,9 @@ pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Ga
         found.push(Garbage { path: path.to_path_buf(), reason, bytes });
     })
     .map_err(|error| FileError::new("read", run, error))?;
+    if layout.old_summaries().is_dir() {
+        found.push(whole_folder(layout.old_summaries(), Reason::OldSummary)?);
+    }
     for path in removed {
         found.push(whole_folder(path, Reason::RemovedTrial)?);
     }

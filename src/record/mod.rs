@@ -88,7 +88,7 @@ pub struct TrialRecord {
     pub state: TrialState,
     /// How often it was started.
     pub attempts: u32,
-    /// Its metric lines so far, in step order, each step once.
+    /// Its metric lines so far, in step order, each step once; none where only fates were loaded.
     pub metrics: Vec<MetricLine>,
     /// Its result, where it is done.
     pub result: Option<TrialResult>,
@@ -109,6 +109,20 @@ impl RunRecord {
 /// # Errors
 /// When the folder holds no run, or a run of another version of lorasweep.
 pub fn load(run: &Path) -> Result<RunRecord, RecordError> {
+    let mut record = load_fates(run)?;
+    let layout = Layout::of_run(run);
+    for trial in &mut record.trials {
+        trial.metrics = metrics(&layout, trial.trial.id);
+    }
+    Ok(record)
+}
+
+/// The same without any trial's metric lines, which are most of what there is to read: for who looks at
+/// few of them, with [`metrics`], or at none.
+///
+/// # Errors
+/// As for [`load`].
+pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let layout = Layout::of_run(run);
     let sweep = load_sweep(&layout)?;
     let mut ledger = Ledger::replay(&journal::read(&layout.journal())?.events);
@@ -150,14 +164,19 @@ fn load_trial(layout: &Layout, ledger: &Ledger, trial: Trial, params: ParamCount
         (None, state) => state.clone(),
     };
     let attempts = ledger.trial(trial.id).map_or(0, |standing| standing.attempts);
-    let metrics = fs::read(layout.metrics(trial.id)).map_or_else(|_| Vec::new(), |text| metrics(&text));
-    TrialRecord { trial, params, state, attempts, metrics, result }
+    TrialRecord { trial, params, state, attempts, metrics: Vec::new(), result }
+}
+
+/// A trial's metric lines so far, in step order, each step once; none before its first step.
+#[must_use]
+pub fn metrics(layout: &Layout, id: TrialId) -> Vec<MetricLine> {
+    fs::read(layout.metrics(id)).map_or_else(|_| Vec::new(), |text| lines_of(&text))
 }
 
 /// The lines of a metrics file. A resumed trial repeats steps, and its last word counts: a line
 /// replaces what was written for its step, and drops what an earlier attempt wrote for later ones.
 /// A torn line is no line.
-fn metrics(text: &[u8]) -> Vec<MetricLine> {
+fn lines_of(text: &[u8]) -> Vec<MetricLine> {
     let mut lines = BTreeMap::new();
     for line in text.split(|byte| *byte == b'\n') {
         let Ok(line) = serde_json::from_slice::<MetricLine>(line) else { continue };
@@ -219,7 +238,7 @@ mod tests {
     }
 
     fn read(lines: &[String]) -> Vec<(u64, f64)> {
-        metrics(lines.join("\n").as_bytes())
+        lines_of(lines.join("\n").as_bytes())
             .into_iter()
             .map(|line| match line {
                 MetricLine::Train { step, loss, .. } => (step, loss),

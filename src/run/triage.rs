@@ -4,11 +4,11 @@
 use std::fs;
 use std::path::Path;
 
+use super::RunError;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files};
 use crate::record::resume::{self, Checkpoint, Decision};
-use crate::run::RunError;
 use crate::sweep::SweepSpec;
 use crate::values::{Trial, TrialId};
 

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::board::Board;
 use crate::tasks::{self, Task};
-use crate::values::{Configuration, JobKey, Metric, Naming, Scores, Trial, TrialResult, What};
+use crate::values::{
+    Configuration, JobKey, Metric, Naming, Scores, Trial, TrialResult, What, quantity::counted,
+};
 
 /// What the trials of a sweep are called.
 #[derive(Debug, Default)]
@@ -52,11 +54,6 @@ pub(crate) fn score(scores: &Scores, select: Option<Metric>) -> String {
     }
 }
 
-/// A number of things: `1 trial`, `2 trials`.
-pub(crate) fn count(number: usize, what: &str) -> String {
-    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
-}
-
 /// A length of time to two units: `1 h 05 min`, `3 min 20 s`, `4.2 s`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
@@ -82,7 +79,7 @@ pub(super) fn event(what: &What, board: &Board, now: Instant) -> Option<String> 
     match what {
         What::RunPlanned { trials, done, continued, places, predicted, .. } => {
             let places: Vec<String> = places.iter().map(|place| place.device.to_string()).collect();
-            let mut text = format!("{}, {} already done", count(trials.len(), "trial"), done.len());
+            let mut text = format!("{}, {} already done", counted(trials.len(), "trial"), done.len());
             if *continued > 0 {
                 let _ = write!(text, ", {continued} to continue from a checkpoint");
             }
@@ -116,7 +113,7 @@ pub(super) fn event(what: &What, board: &Board, now: Instant) -> Option<String> 
         }
         What::Warned { message } => Some(format!("warning: {message}")),
         What::RunEnded { done, failed, left, elapsed_s } => {
-            let mut text = format!("{} done", count(*done, "trial"));
+            let mut text = format!("{} done", counted(*done, "trial"));
             if *failed > 0 {
                 let _ = write!(text, ", {failed} failed");
             }

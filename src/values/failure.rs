@@ -18,7 +18,9 @@ pub enum Failure {
     },
     /// It ran longer than allowed.
     TimedOut,
-    /// It gave no sign of life any more, and was killed.
+    /// It gave no sign of life any more, and was killed. Versions before could also say that its machine
+    /// was lost.
+    #[serde(alias = "host_lost")]
     Hung,
     /// The process ended by itself with this code and no result.
     Exited {
@@ -30,8 +32,6 @@ pub enum Failure {
         /// Signal number.
         signal: i32,
     },
-    /// The machine that ran it is gone.
-    HostLost,
     /// The device does not work: its driver or its library says so.
     DeviceFailed {
         /// What it said.
@@ -123,7 +123,6 @@ impl Failure {
             Self::Hung => "hung",
             Self::Exited { .. } => "ended without a result",
             Self::Killed { .. } => "killed by a signal",
-            Self::HostLost => "lost with their machine",
             Self::DeviceFailed { .. } => "lost with their device",
             Self::NotStarted { .. } => "not started",
             Self::Unwritable { .. } => "that could not write",
@@ -139,7 +138,6 @@ impl Failure {
             Self::Hung
             | Self::Exited { .. }
             | Self::Killed { .. }
-            | Self::HostLost
             | Self::DeviceFailed { .. }
             | Self::NotStarted { .. }
             | Self::Unwritable { .. } => true,
@@ -151,7 +149,7 @@ impl Failure {
     #[must_use]
     pub fn blames_device(&self) -> bool {
         match self {
-            Self::HostLost | Self::DeviceFailed { .. } => true,
+            Self::DeviceFailed { .. } => true,
             Self::OutOfMemory
             | Self::Diverged { .. }
             | Self::TimedOut
@@ -174,7 +172,6 @@ impl std::fmt::Display for Failure {
             Self::Hung => write!(f, "gave no sign of life for minutes and was killed"),
             Self::Exited { code } => write!(f, "the process ended with exit code {code} and no result"),
             Self::Killed { signal } => write!(f, "the process was killed by signal {signal}"),
-            Self::HostLost => write!(f, "the machine that ran it is gone"),
             Self::DeviceFailed { message } => write!(f, "the device failed: {message}"),
             Self::NotStarted { message } => write!(f, "cannot start its process: {message}"),
             Self::Unwritable { message } | Self::BadData { message } => write!(f, "{message}"),

@@ -161,7 +161,7 @@ fn a_device_is_out_of_service_when_packs_without_a_common_trial_lost_it_in_a_row
 
 #[test]
 fn other_devices_go_on_and_a_success_clears_the_name_of_one() {
-    let failure = Failure::HostLost;
+    let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
     let policy = Policy { attempts: 9, ..Policy::ONCE };
     let sweep = adapters(4);
     let (mut scheduler, actions) = started(&sweep, cpus(2), Limits::ALONE, policy);

@@ -8,8 +8,8 @@ use crate::error::AppError;
 use crate::record::{RunRecord, TrialState, resume};
 use crate::sweep::SweepSpec;
 use crate::sweep::changes::{self, Changes};
-use crate::ui::{output, phrase};
-use crate::values::TrialId;
+use crate::ui::output;
+use crate::values::{TrialId, quantity};
 
 /// Reasons that are listed.
 const SHOWN_REASONS: usize = 8;
@@ -60,7 +60,7 @@ fn is_work(state: &TrialState) -> bool {
 
 /// How many points, and why.
 fn told(changes: &Changes, all: usize, are: &str) -> String {
-    let trials = phrase::count(all, "trial");
+    let trials = quantity::counted(all, "trial");
     let mut text = format!("{} of {trials} {are} trained again, since the sweep changed:", changes.trials);
     for reason in changes.reasons.iter().take(SHOWN_REASONS) {
         // Writing to a String cannot fail.
