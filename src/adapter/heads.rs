@@ -13,23 +13,28 @@ use crate::families::Head;
 use crate::tasks::{Problem, Purpose};
 
 /// Ends of the names of transformers' classes whose answers are not for whole texts, and what they do.
-const OTHERS: [(&str, &str); 9] = [
+const OTHERS: [(&str, &str); 11] = [
     ("ForTokenClassification", "it labels each token"),
     ("ForQuestionAnswering", "it marks the span of an answer in a text"),
     ("ForMaskedLM", "it fills in masked words"),
     ("ForMultipleChoice", "it chooses among several texts"),
     ("ForNextSentencePrediction", "it says whether one text follows another"),
+    ("ElectraForPreTraining", "it tells which words of a text were replaced"),
     ("ForPreTraining", "it fills in masked words and says whether one text follows another"),
     ("DoubleHeadsModel", "it goes on with a text and chooses among several"),
     ("BertLMHeadModel", "it is a decoder made of an encoder"),
+    ("RobertaForCausalLM", "it is a decoder made of an encoder"),
     ("ForConditionalGeneration", "it turns one text into another"),
 ];
 
 /// Tensors that only such models have, where `config.json` names no class.
-const OTHER_TENSORS: [(&str, &str, &str); 3] = [
+const OTHER_TENSORS: [(&str, &str, &str); 6] = [
     ("qa_outputs.weight", "model for question answering", OTHERS[1].1),
     ("cls.predictions.transform.dense.weight", "model for masked words", OTHERS[2].1),
     ("cls.predictions.bias", "model for masked words", OTHERS[2].1),
+    ("lm_head.dense.weight", "model for masked words", OTHERS[2].1),
+    ("vocab_transform.weight", "model for masked words", OTHERS[2].1),
+    ("discriminator_predictions.dense.weight", "model for replaced words", OTHERS[5].1),
 ];
 
 /// Makes sure that a folder holds a whole model of a kind that can answer for whole texts, before its

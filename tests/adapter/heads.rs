@@ -134,6 +134,8 @@ fn heads_for_other_questions_are_refused_by_name() {
         ("BertForNextSentencePrediction", "follows another"),
         ("BertForPreTraining", "masked words"),
         ("BertLMHeadModel", "decoder"),
+        ("RobertaForCausalLM", "decoder"),
+        ("ElectraForPreTraining", "words of a text were replaced"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let path = model(&folder, &[0.0, 1.0], &[("architectures", json!([class]))]);
@@ -148,6 +150,39 @@ fn without_the_name_of_a_class_the_tensors_tell() {
     assert!(matches!(answer(&path).kind, AnswerKind::Label { .. }));
     without(&path, "bert.pooler.");
     says(Loaded::of_model(&path), &["pooler"]);
+}
+
+#[test]
+fn other_families_heads_are_known_by_their_tensors() {
+    for (family, tensor, word) in [
+        ("roberta", "lm_head.dense.weight", "masked words"),
+        ("distilbert", "vocab_transform.weight", "masked words"),
+        ("electra", "discriminator_predictions.dense.weight", "replaced words"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = write_base(folder.path(), "model", family);
+        let config = fs::read_to_string(path.join("config.json")).unwrap();
+        let mut config: Value = serde_json::from_str(&config).unwrap();
+        config.as_object_mut().unwrap().remove("architectures");
+        fs::write(path.join("config.json"), config.to_string()).unwrap();
+        let AnswerKind::Label { label, .. } = answer(&path).kind else { panic!("{family} has classes") };
+        assert!(label.starts_with("LABEL_"), "{label}");
+        rename(&path, tensor);
+        says(Loaded::of_model(&path), &[word]);
+    }
+}
+
+/// Gives the head's first matrix another name, and takes the rest of the head away.
+fn rename(path: &Path, name: &str) {
+    let path = path.join("model.safetensors");
+    let bytes = fs::read(&path).unwrap();
+    let file = SafeTensors::deserialize(&bytes).unwrap();
+    let is_head = |name: &str| name.starts_with("classifier.") || name.starts_with("pre_classifier.");
+    let mut views: Vec<(String, TensorView<'_>)> =
+        file.iter().filter(|(name, _)| !is_head(name)).map(|(name, view)| (name.to_owned(), view)).collect();
+    let head = file.iter().find(|(own, _)| is_head(own)).unwrap().1;
+    views.push((name.to_owned(), head));
+    fs::write(&path, safetensors::serialize(views, None).unwrap()).unwrap();
 }
 
 #[test]
