@@ -6,6 +6,7 @@ pub mod changes;
 pub mod devices;
 mod identity;
 mod own_head;
+mod stored;
 #[cfg(test)]
 mod tests;
 
@@ -17,14 +18,17 @@ use serde::{Deserialize, Serialize};
 pub use devices::DeviceRequest;
 pub use identity::Family;
 pub use own_head::{By, OwnHead};
+pub use stored::Unsound;
 
 use crate::families::ModelSpec;
 use crate::sweep::card::Card;
 use crate::tasks::Task;
 use crate::values::{Configuration, Metric, Splitting, Trial};
 
-/// A checked sweep. Only [`spec::load`](crate::spec::load) makes one.
+/// A checked sweep: [`spec::load`](crate::spec::load) makes one, and what is read back from `sweep.json` is
+/// checked again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "stored::Stored")]
 pub struct SweepSpec {
     /// Name of the sweep and of its folders.
     pub name: String,
@@ -37,7 +41,7 @@ pub struct SweepSpec {
     /// How training rows are divided.
     pub splitting: Splitting,
     /// The metric that selects, where the sweep names another one than its tasks have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub select: Option<Metric>,
     /// The devices to use.
     pub devices: DeviceRequest,
@@ -45,7 +49,7 @@ pub struct SweepSpec {
     pub warnings: Vec<String>,
     /// What is in each task's data, with what is worth saying of it, in the tasks' order. None in
     /// records from before there were cards.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<Card>,
 }
 

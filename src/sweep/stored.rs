@@ -1,0 +1,167 @@
+//! Owns the way back from `sweep.json`: what lies there is a sweep only once it is checked again.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{DeviceRequest, SweepSpec};
+use crate::families::ModelSpec;
+use crate::sweep::card::Card;
+use crate::tasks::Task;
+use crate::values::axes::AXES;
+use crate::values::{Axis, Configuration, ConfigurationId, Metric, Range, Splitting};
+
+/// A sweep as it is written, before anybody relies on it.
+#[derive(Deserialize)]
+pub(super) struct Stored {
+    name: String,
+    tasks: BTreeMap<String, Arc<Task>>,
+    models: BTreeMap<String, ModelSpec>,
+    configurations: Vec<Arc<Configuration>>,
+    splitting: Splitting,
+    #[serde(default)]
+    select: Option<Metric>,
+    devices: DeviceRequest,
+    warnings: Vec<String>,
+    #[serde(default)]
+    cards: Vec<Card>,
+}
+
+/// Why a written sweep is none that could have been checked: it is of another program, or was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Unsound {
+    /// There is nothing to learn.
+    #[error("the sweep has no task")]
+    NoTask,
+    /// A configuration names a task or a model that is not there.
+    #[error("configuration `{id}` uses {what} `{name}`, which the sweep does not have")]
+    Unknown {
+        /// The configuration.
+        id: ConfigurationId,
+        /// `task` or `model`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// A setting is out of its range.
+    #[error("`{axis}` of configuration `{id}` is {found}; allowed: {allowed}")]
+    OutOfRange {
+        /// The configuration.
+        id: ConfigurationId,
+        /// The setting.
+        axis: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        allowed: String,
+    },
+    /// A configuration that stands there twice would train twice.
+    #[error("configuration `{id}` is there twice")]
+    Twice {
+        /// The configuration.
+        id: ConfigurationId,
+    },
+    /// Rows cannot be divided so.
+    #[error("rows cannot be divided so: {0}")]
+    Splitting(String),
+    /// A metric that the tasks do not have.
+    #[error("the sweep selects by `{0}`, which its tasks do not have")]
+    Select(&'static str),
+}
+
+impl TryFrom<Stored> for SweepSpec {
+    type Error = Unsound;
+
+    fn try_from(stored: Stored) -> Result<Self, Unsound> {
+        let Stored { name, tasks, models, configurations, splitting, select, devices, warnings, cards } =
+            stored;
+        let first = tasks.values().next().ok_or(Unsound::NoTask)?;
+        if let Some(metric) = select.filter(|metric| !first.objective.metrics().contains(metric)) {
+            return Err(Unsound::Select(metric.name()));
+        }
+        let divides = match splitting {
+            Splitting::KFold { k, .. } => k >= 2,
+            Splitting::HoldOut { fraction, .. } => Range::OpenShare.holds(fraction),
+            Splitting::File => true,
+        };
+        if !divides {
+            return Err(Unsound::Splitting(format!("{splitting:?}")));
+        }
+        let mut seen = HashSet::new();
+        for one in &configurations {
+            let unknown = |what, name: &str| Unsound::Unknown { id: one.id, what, name: name.to_owned() };
+            if !tasks.contains_key(&one.task) {
+                return Err(unknown("task", &one.task));
+            }
+            if !models.contains_key(&one.model) {
+                return Err(unknown("model", &one.model));
+            }
+            if !seen.insert(one.id) {
+                return Err(Unsound::Twice { id: one.id });
+            }
+            in_range(one)?;
+        }
+        Ok(Self { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
+    }
+}
+
+/// Every setting that applies is one of its domain.
+fn in_range(one: &Configuration) -> Result<(), Unsound> {
+    let setting = |axis: &'static Axis| Some((axis, axis.get(one)?));
+    match AXES.iter().filter_map(setting).find(|(axis, setting)| !axis.domain.holds(setting)) {
+        None => Ok(()),
+        Some((axis, setting)) => Err(Unsound::OutOfRange {
+            id: one.id,
+            axis: axis.name,
+            found: setting.to_string(),
+            allowed: axis.domain.to_string(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::plan::example;
+
+    /// What reading the example's file says after one value was changed.
+    fn read(change: impl FnOnce(&mut Value)) -> Result<SweepSpec, String> {
+        let mut written = serde_json::to_value(example::sweep()).unwrap();
+        change(&mut written);
+        serde_json::from_value(written).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_sweep_comes_back_as_it_was() {
+        assert_eq!(read(|_| {}).unwrap(), example::sweep());
+    }
+
+    #[test]
+    fn what_nobody_could_have_checked_is_no_sweep() {
+        let id = example::sweep().configurations[0].id.to_string();
+        let of = |change: &dyn Fn(&mut Value)| read(|sweep| change(sweep)).unwrap_err();
+        let said = of(&|sweep| sweep["configurations"][0]["method"]["rank"] = json!(0));
+        assert!(
+            said.starts_with(&format!("`rank` of configuration `{id}` is 0; allowed: a whole number")),
+            "{said}"
+        );
+        let said = of(&|sweep| sweep["configurations"][0]["training"]["warmup"] = json!(1.0));
+        assert!(said.contains("`warmup`") && said.contains("below 1"), "{said}");
+        let said = of(&|sweep| sweep["configurations"][0]["model"] = json!("gone"));
+        assert!(said.contains("uses model `gone`, which the sweep does not have"), "{said}");
+        let said = of(&|sweep| sweep["configurations"][0]["task"] = json!("gone"));
+        assert!(said.contains("uses task `gone`"), "{said}");
+        let said = of(&|sweep| sweep["configurations"][1] = sweep["configurations"][0].clone());
+        assert!(said.contains("is there twice"), "{said}");
+        assert!(of(&|sweep| sweep["tasks"] = json!({})).contains("no task"));
+        assert!(
+            of(&|sweep| sweep["splitting"] =
+                json!({"kind": "k_fold", "k": 1, "stratified": true, "seed": 1}))
+            .contains("divided")
+        );
+        assert!(of(&|sweep| sweep["select"] = json!("perplexity")).contains("selects by `perplexity`"));
+    }
+}
