@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
+
 use super::source::{At, Place, Sources, Spot};
 use super::words::{nearest, quoted};
 
@@ -11,6 +13,8 @@ const MOST_SHOWN: usize = 20;
 const MOST_ALIKE: usize = 3;
 /// Most errors that are kept: those to print are the first by place, found in any order.
 const MOST_KEPT: usize = 200;
+/// Longest line of a sweep file that a message shows whole, in columns.
+const LONGEST_LINE: usize = 120;
 /// Most known names that one message tells.
 const MOST_NAMES: usize = 100;
 
@@ -236,31 +240,24 @@ impl SpecError {
 }
 
 impl fmt::Display for SpecError {
+    /// Where, what is wrong, the line with carets under the value, and what would be right.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.write_place(f)?;
-        if let Some(allowed) = &self.allowed {
-            write!(f, "\n     allowed: {allowed}")?;
-        }
-        if let Some(hint) = &self.hint {
-            write!(f, "\n     hint: {hint}")?;
-        }
-        Ok(())
-    }
-}
-
-impl SpecError {
-    /// What is wrong, and the line with a caret under it.
-    fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Some(spot) = &self.spot else { return write!(f, "{}", self.problem) };
-        let place = if spot.source.starts_with("--") {
-            spot.source.clone()
-        } else {
-            format!("{}:{}:{}", spot.source, spot.line, spot.column)
+        let advice = [("allowed", &self.allowed), ("hint", &self.hint)];
+        let advice = advice.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?)));
+        let Some(spot) = &self.spot else {
+            write!(f, "{}", self.problem)?;
+            return advice.into_iter().try_for_each(|(name, text)| write!(f, "\n  {name}: {text}"));
         };
-        writeln!(f, "{place}: {}", self.problem)?;
-        let gutter = format!("{:>4}", spot.line);
-        writeln!(f, "{gutter} | {}", spot.text)?;
-        write!(f, "     | {}{}", " ".repeat(spot.indent), "^".repeat(spot.width))
+        if spot.source.starts_with("--") {
+            writeln!(f, "{}: {}", spot.source, self.problem)?;
+        } else {
+            writeln!(f, "{}:{}:{}: {}", spot.source, spot.line, spot.column, self.problem)?;
+        }
+        let line = Snippet::source(&spot.text).line_start(spot.line);
+        let line = line.annotation(AnnotationKind::Primary.span(spot.span.clone()));
+        let advice = advice.map(|(name, text)| Level::NOTE.with_name(name).message(text));
+        let group = Group::with_level(Level::ERROR).element(line).elements(advice);
+        f.write_str(&Renderer::plain().term_width(LONGEST_LINE).render(&[group]))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Owns where a value stands: in the sweep file or in a `--set` argument. Judges nothing.
 
+use std::ops::Range;
+
 /// Where a value stands: a range of bytes in one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
@@ -57,14 +59,12 @@ pub struct Spot {
     pub column: usize,
     /// The line's text, cut down around the value where it is very long.
     pub text: String,
-    /// How many characters of `text` stand before the value.
-    pub indent: usize,
-    /// How many characters of `text` the value covers, at least 1.
-    pub width: usize,
+    /// The bytes of `text` that the value covers, as far as it stands on this line.
+    pub span: Range<usize>,
 }
 
-/// Longest piece of a line that a message shows, in characters.
-const LONGEST_LINE: usize = 120;
+/// Bytes of a line that are kept on each side of a value: more than any terminal shows.
+const MOST_BESIDE: usize = 500;
 
 impl Sources {
     /// The sweep file alone.
@@ -101,18 +101,17 @@ impl Sources {
         let index = source.line(start);
         let line_start = source.lines[index];
         let line_end = source.lines.get(index + 1).map_or(text.len(), |next| next - 1);
-        let line = text[line_start..line_end].trim_end_matches('\r');
-        let column = text[line_start..start].chars().count();
-        let covered = text[start..floor_boundary(text, place.end.min(line_end)).max(start)].trim_end();
-        let (shown, indent) = window(line, column);
-        let room = shown.chars().count().saturating_sub(indent).max(1);
+        let end = floor_boundary(text, place.end.min(line_end)).max(start);
+        let end = start + text[start..end].trim_end().len();
+        let from = floor_boundary(text, start.saturating_sub(MOST_BESIDE)).max(line_start);
+        let to = floor_boundary(text, start.saturating_add(MOST_BESIDE)).min(line_end);
+        let shown = text[from..to].trim_end_matches('\r');
         Spot {
             source: source.name.clone(),
             line: index + 1,
-            column: column + 1,
-            width: covered.chars().count().clamp(1, room),
-            text: shown,
-            indent,
+            column: text[line_start..start].chars().count() + 1,
+            span: (start - from).min(shown.len())..(end.min(to) - from).min(shown.len()),
+            text: shown.to_owned(),
         }
     }
 
@@ -124,21 +123,6 @@ impl Sources {
         let start = offset.map_or(text.len(), |(at, _)| line_start + at);
         Place { source, start, end: start }
     }
-}
-
-/// The part of a line around a column that fits a terminal, and where the column is in it.
-fn window(line: &str, column: usize) -> (String, usize) {
-    let length = line.chars().count();
-    let skipped = if length <= LONGEST_LINE { 0 } else { column.saturating_sub(LONGEST_LINE / 2) };
-    let cut = |from: usize, most: usize| line.chars().skip(from).take(most).collect::<String>();
-    let mut shown = cut(skipped, LONGEST_LINE).replace('\t', " ");
-    if skipped > 0 {
-        shown = format!("…{}", shown.chars().skip(1).collect::<String>());
-    }
-    if skipped + LONGEST_LINE < length {
-        shown.push('…');
-    }
-    (shown.trim_end().to_owned(), column - skipped)
 }
 
 fn floor_boundary(text: &str, at: usize) -> usize {

@@ -133,3 +133,11 @@ fn a_whole_file_of_another_program_gets_one_message() {
     );
     assert!(error.contains("`lora_r` is `rank` in a block of `grid`"), "{error}");
 }
+
+#[test]
+fn carets_stand_under_what_is_wrong_behind_wide_characters() {
+    let grid = "grid: [{model: m, targets: [日本], rank: 0, method: lora, learning_rate: 1}]";
+    let error = expand_in("/", grid, &[]).unwrap_err();
+    // 28 columns, two characters of two columns each, and nine columns more.
+    assert!(error.contains(&format!("4 | {grid}\n  | {}^\n", " ".repeat(28 + 4 + 9))), "{error}");
+}
