@@ -43,11 +43,12 @@
 //! | run | what happened when a sweep was started: a folder under `results/` |
 //!
 //! # Who owns what
-//! Rooms, lowest first; each may use those above it in this list.
+//! Rooms, lowest first. Each may use those above it in this list and no other: `tests/architecture` reads
+//! this table and holds it, with the absences below it.
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`values`] | ids, trials, methods, settings, scores, failures, devices; the events of a run; random streams; how quantities are written |
+//! | [`values`] | ids, trials, the table of axes, scores and their metrics, failures, devices, events; random streams |
 //! | [`disk`] | every path under `results/`, whole files, locks, files as memory |
 //! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
 //! | [`tokenizer`] | the way between texts and token ids |
@@ -56,13 +57,13 @@
 //! | [`job`] | what a child process is given, and the lines it writes |
 //! | [`libtorch`] | where this process has libtorch from, and how the program came to be beside it |
 //! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
-//! | [`data`] | reading files, cleaning, drawing rows, folds, tokenising once, prompts, batches, and the card that tells what a task's data holds |
+//! | [`data`] | files to rows, cleaning, draws and folds, token stores, and what a task's data card tells |
 //! | [`cost`] | what jobs are thought to cost: time, memory and disk from shapes |
 //! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
 //! | [`plan`] | what a sweep will do and cost, as data and as a table |
 //! | [`record`] | the journal, the ledger of what its events add up to, resume, the record, the check and the garbage of a run |
 //! | [`exec`] | devices and child processes |
-//! | [`model`] | weight files; with the feature `torch` pack-aware layers, the Transformer that runs every family, generation |
+//! | [`model`] | weight files; with the feature `torch` the Transformer that runs every family, pack-aware |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |
 //! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`sweep::SweepSpec`], or every error at once |
 //! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; pages and files of them |
@@ -76,8 +77,8 @@
 //! [`hub`] knows no sweep; [`spec`] asks it for what a file names and this machine lacks.
 //!
 //! # What is absent
-//! 1. [`values`], [`cost`], [`sched`], [`plan`], the check and the grid of [`spec`], and the tables and statistics of
-//!    [`report`] do no I/O and read no clock.
+//! 1. [`values`], [`families`], [`tasks`], [`sweep`], [`cost`], [`sched`], [`plan`], the check and the grid of
+//!    [`spec`], and the tables and statistics of [`report`] do no I/O and read no clock.
 //! 2. Nothing outside [`cli`] knows clap; nothing outside [`exec`] starts a process; nothing outside
 //!    [`hub`] opens a connection, and no child process asks it; nothing outside [`ui`] and `main`
 //!    prints, but for a child's lines to its parent.
