@@ -1,5 +1,7 @@
 //! `run` and the commands that look at a run, from the outside.
 
+#[cfg(feature = "torch")]
+mod cli_regression;
 mod cli_support;
 
 use cli_support::{lorasweep, names, sweep_folder};

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks lorasweep's folders against transformers and PEFT, in both directions.
 
-For each family, as a classifier and GPT-2 as a language model too, on small random models of its own:
+For each family, as a classifier, and GPT-2 as a language model and BERT as a regression too, on small random models:
 
 1. trains a sweep with lorasweep, exports an adapter, the merged model and a fully trained one, loads
    all three in Python and compares their logits with `lorasweep predict --logits`;
@@ -85,7 +85,8 @@ def write_data(folder):
         words = rng.sample(FILLING, 4) + [rng.choice(WORDS[label].split())]
         rng.shuffle(words)
         rows.append((" ".join(words), label))
-    (folder / "train.csv").write_text("text,label\n" + "".join(f'{text},"{label}"\n' for text, label in rows))
+    columns = "".join(f'{text},"{label}",{len(text) / 8 - 4}\n' for text, label in rows)
+    (folder / "train.csv").write_text(f"text,label,number\n{columns}")
     (folder / "texts.csv").write_text("text\n" + "".join(f"{text}\n" for text in TEXTS))
     return [text for text, _ in rows]
 
@@ -159,6 +160,7 @@ def logits(model, folder):
 
 
 CLASSIFICATION = "{kind: classification, train: train.csv, text: [text], label: label, max_length: 24}"
+REGRESSION = "{kind: regression, train: train.csv, text: [text], label: number, max_length: 24}"
 LANGUAGE = "{kind: language_modelling, train: train.csv, text: [text], layout: documents, max_length: 24}"
 CASES = {
     "bert": dict(
@@ -173,6 +175,9 @@ CASES = {
     "electra": dict(
         base=wordpiece_base(ElectraConfig, ElectraTokenizerFast, embedding_size=16, **SIZES),
         targets=["query", "embeddings_project"], saved=["head"]),
+    "bert-regression": dict(
+        base=wordpiece_base(BertConfig, BertTokenizerFast, **SIZES), task=REGRESSION, outputs=1, targets=["query", "value"],
+        saved=["head", "pooler"]),
     "gpt2-classifier": dict(base=gpt2_base, targets=["c_attn", "c_proj"], saved=["head"]),
     "gpt2": dict(
         base=gpt2_base, auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM",
@@ -180,8 +185,17 @@ CASES = {
 }
 # Classifiers, which are cut to their first two layers.
 for case in CASES.values():
-    for key, value in dict(auto=AutoModelForSequenceClassification, layers=2, task=CLASSIFICATION, task_type="SEQ_CLS").items():
+    for key, value in dict(auto=AutoModelForSequenceClassification, layers=2, task=CLASSIFICATION, task_type="SEQ_CLS",
+                           outputs=len(LABELS)).items():
         case.setdefault(key, value)
+
+
+def head(case):
+    """What a base of random weights is loaded with to have the case's head."""
+    if case["task_type"] != "SEQ_CLS":
+        return {}
+    return {"num_labels": case["outputs"], "ignore_mismatched_sizes": True} | (
+        {"problem_type": "regression"} if case["outputs"] == 1 else {})
 
 
 def sweep(name, case):
@@ -201,7 +215,7 @@ def exported(name, case, lorasweep, folder):
     status = json.loads(lorasweep("status", name, "--json").stdout)
     trials = {trial["method"]: trial["id"] for trial in status["trials"]}
     layers = {"num_hidden_layers": case["layers"]} if case["layers"] else {}
-    layers |= {"num_labels": len(LABELS)} if case["task_type"] == "SEQ_CLS" else {}
+    layers |= head(case)
     for method, merged in [("lora", []), ("lora", ["--merged"]), ("full", [])]:
         what = f"{name}: {method}{', merged' if merged else ''}"
         out = folder / f"{method}{len(merged)}"
@@ -224,7 +238,7 @@ def exported(name, case, lorasweep, folder):
 
 def imported(name, case, lorasweep, folder):
     """Saves with PEFT, and imports that with lorasweep."""
-    labels = {"num_labels": len(LABELS)} if case["task_type"] == "SEQ_CLS" else {}
+    labels = head(case)
     base = case["auto"].from_pretrained(folder / "base", **labels)
     settings = LoraConfig(r=3, lora_alpha=7, lora_dropout=0.2, target_modules=case["targets"], task_type=case["task_type"],
                           fan_in_fan_out="gpt2" in name)
@@ -240,15 +254,18 @@ def imported(name, case, lorasweep, folder):
     torch.save(safetensors.torch.load_file(folder / "peft/adapter_model.safetensors"),
                pickled / "adapter_model.bin")
     theirs = logits(model, folder / "base")
-    names = ["--labels", ",".join(f'"{label}"' for label in LABELS)] if labels else []
+    classes = case["task_type"] == "SEQ_CLS" and case["outputs"] > 1
+    names = ["--labels", ",".join(f'"{label}"' for label in LABELS)] if classes else []
     for source in ["peft", "peft-bin"]:
         out = folder / f"{source}-imported"
         lorasweep("import", folder / source, "--base", folder / "base", "--out", out, *names)
         rows = lorasweep.predict("--adapter", out)
         compare(f"{name}: {source}, imported by lorasweep", [row["logits"] for row in rows], theirs)
-        if labels:
+        if classes:
             wanted = [LABELS[index] for index in theirs.argmax(-1).tolist()]
             check(f"{name}: {source}, the same labels", [row["label"] for row in rows] == wanted)
+        elif labels:
+            check(f"{name}: {source}, the numbers themselves", all([row["score"]] == row["logits"] for row in rows))
         else:
             tokenizer = AutoTokenizer.from_pretrained(folder / "base")
             prompt = tokenizer(TEXTS[0], return_tensors="pt")
@@ -262,7 +279,7 @@ def imported(name, case, lorasweep, folder):
 
 def settings(name, case, lorasweep, folder):
     """Saves adapters of each setting with PEFT, and imports them with lorasweep."""
-    labels = {"num_labels": len(LABELS)} if case["task_type"] == "SEQ_CLS" else {}
+    labels = head(case)
     usual = dict(r=3, lora_alpha=7, target_modules=case["targets"], task_type=case["task_type"],
                  fan_in_fan_out="gpt2" in name)
     base = folder / "base"
@@ -296,7 +313,11 @@ def cards(name, case, lorasweep, folder):
         option = "--adapter" if what in ["lora0", "peft-imported"] else "--model"
         ours = [json.loads(lorasweep("predict", option, folder / what, "--json", text).stdout)
                 for text in ["a text", "another text"]]
-        if case["task_type"] == "SEQ_CLS":
+        if case["outputs"] == 1:
+            numbers = [row[0] for row in json.loads(said)]
+            near = all(abs(number - row["score"]) < TOLERANCE for number, row in zip(numbers, ours, strict=True))
+            check(f"{name}: the card of {what} prints the numbers", near, said.strip())
+        elif case["task_type"] == "SEQ_CLS":
             check(f"{name}: the card of {what} prints class names", said == f"{[row['label'] for row in ours]}\n", said.strip())
         else:
             check(f"{name}: the card of {what} prints the same text", said == ours[0]["text"] + "\n", repr(said[:40]))

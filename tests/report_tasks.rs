@@ -1,6 +1,7 @@
-//! Reports of language models and of generated answers: what is better, what is taken together, and
+//! Reports of language models, of generated answers and of regressions: what is better, what is taken together, and
 //! what is never compared.
 
+mod report_numbers;
 mod report_record;
 
 use std::fs;

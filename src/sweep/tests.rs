@@ -169,8 +169,6 @@ fn a_trials_id_knows_its_split_and_not_its_place_in_the_grid() {
 }
 
 fn classes(task: &mut Task) -> &mut Classification {
-    match &mut task.objective {
-        Objective::Classification(classes) => classes,
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => panic!("it classifies"),
-    }
+    let Objective::Classification(classes) = &mut task.objective else { panic!("it classifies") };
+    classes
 }

@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Classification, LanguageModelling, QuestionAnswering, TaskKind};
+use super::{Classification, LanguageModelling, QuestionAnswering, Regression, TaskKind};
 use crate::values::{Metric, Scores};
 
 /// What is learned: a kind of task with its settings.
@@ -17,14 +17,16 @@ pub enum Objective {
     LanguageModelling(LanguageModelling),
     /// The answer to a question about a text, generated.
     QuestionAnswering(QuestionAnswering),
+    /// One number per text, or per pair of texts.
+    Regression(Regression),
 }
 
 /// The kind of a task whose sweep names none.
 pub const DEFAULT_KIND: &str = "classification";
 
 /// Every kind, with empty settings.
-pub static KINDS: [&dyn TaskKind; 3] =
-    [&Classification::EMPTY, &LanguageModelling::EMPTY, &QuestionAnswering::EMPTY];
+pub static KINDS: [&dyn TaskKind; 4] =
+    [&Classification::EMPTY, &LanguageModelling::EMPTY, &QuestionAnswering::EMPTY, &Regression::EMPTY];
 
 impl Deref for Objective {
     type Target = dyn TaskKind;
@@ -34,6 +36,7 @@ impl Deref for Objective {
             Self::Classification(kind) => kind,
             Self::LanguageModelling(kind) => kind,
             Self::QuestionAnswering(kind) => kind,
+            Self::Regression(kind) => kind,
         }
     }
 }

@@ -15,6 +15,7 @@ mod loss;
 mod purpose;
 mod question_answering;
 mod reading;
+mod regression;
 
 use std::path::PathBuf;
 
@@ -35,6 +36,7 @@ pub use language_modelling::{LanguageModelling, TextLayout};
 pub use purpose::{Problem, Purpose};
 pub use question_answering::{Prompts, QuestionAnswering, Unanswerable, fill};
 pub use reading::{FileFormat, Reading};
+pub use regression::Regression;
 
 /// A checked task: every column exists, every label is known, no file is empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

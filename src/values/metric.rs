@@ -135,6 +135,35 @@ metrics! {
         name: "f1", title: "F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
         digits: Digits::Decimals(1), other_names: &["f1macro", "f1score"], follows: None,
     }
+    /// Mean squared error, in squared units of the numbers to be learned.
+    Mse {
+        name: "mse", title: "MSE", unit: Unit::Loss, better: Direction::Lower, range: (0.0, f64::INFINITY),
+        digits: Digits::Significant(4), other_names: &["loss", "meansquarederror", "negmeansquarederror"],
+        follows: None,
+    }
+    /// Root of the mean squared error, in units of the numbers to be learned.
+    Rmse {
+        name: "rmse", title: "RMSE", unit: Unit::None, better: Direction::Lower, range: (0.0, f64::INFINITY),
+        digits: Digits::Significant(4), other_names: &["rootmeansquarederror"],
+        follows: Some((Metric::Mse, f64::sqrt)),
+    }
+    /// Mean absolute error, in units of the numbers to be learned.
+    Mae {
+        name: "mae", title: "MAE", unit: Unit::None, better: Direction::Lower, range: (0.0, f64::INFINITY),
+        digits: Digits::Significant(4), other_names: &["meanabsoluteerror"], follows: None,
+    }
+    /// Pearson's correlation of answers and numbers.
+    Pearson {
+        name: "pearson", title: "Pearson correlation", unit: Unit::None, better: Direction::Higher,
+        range: (-1.0, 1.0), digits: Digits::Decimals(3),
+        other_names: &["pearsonr", "pearsoncorrelation", "correlation", "r"], follows: None,
+    }
+    /// Spearman's correlation of the ranks of answers and numbers.
+    Spearman {
+        name: "spearman", title: "Spearman correlation", unit: Unit::None, better: Direction::Higher,
+        range: (-1.0, 1.0), digits: Digits::Decimals(3),
+        other_names: &["spearmanr", "spearmancorrelation", "spearmanrho", "rho"], follows: None,
+    }
 }
 
 impl Metric {

@@ -11,6 +11,7 @@ mod encoders;
 mod gpt2;
 mod gptmini;
 mod packs;
+mod regression;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -146,7 +146,8 @@ pub(crate) fn training(learning_rate: f64) -> Training {
     }
 }
 
-fn file(name: &str, rows: usize) -> DataFile {
+/// A data file of so many rows.
+pub(crate) fn file(name: &str, rows: usize) -> DataFile {
     DataFile {
         path: PathBuf::from(format!("data/{name}")),
         content: ContentHash::of_bytes(name.as_bytes()),
@@ -294,6 +295,13 @@ fn scores(objective: &Objective, quality: f64) -> Scores {
             .with(Metric::Loss, 3.0 - 2.0 * quality)
             .with(Metric::ExactMatch, quality - 0.12)
             .with(Metric::F1, quality),
+        Objective::Regression(_) => scores
+            .with(Metric::Mse, 1.5 - quality)
+            .with(Metric::Mae, 1.1 - quality)
+            .with(Metric::Pearson, quality)
+            .with(Metric::Spearman, quality - 0.02)
+            .with_count(Count::Rows, 500)
+            .with_count(Count::Answers, 480),
     }
 }
 

@@ -16,10 +16,8 @@ fn sweep(file: &str, keys: &str) -> String {
 }
 
 fn classes(spec: &SweepSpec) -> &Classification {
-    match &spec.first_task().objective {
-        Objective::Classification(classes) => classes,
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => panic!("it classifies"),
-    }
+    let Objective::Classification(classes) = &spec.first_task().objective else { panic!("it classifies") };
+    classes
 }
 
 /// Each label on so many rows.

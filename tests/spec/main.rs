@@ -10,5 +10,6 @@ mod ids;
 mod looks;
 mod models;
 mod plan;
+mod regression;
 mod starters;
 mod tasks;

@@ -33,9 +33,10 @@ fn labels_are_renamed_merged_and_listed() {
     assert_eq!(names("{1: bad}"), ["2", "3", "bad"]);
     assert_eq!(names("{}"), ["1", "2", "3"]);
     assert_eq!(names("[poor, fair, good]"), ["fair", "good", "poor"]);
-    let map = |text: &str| match &labels(text).unwrap().first_task().objective {
-        Objective::Classification(classes) => classes.label_map.clone(),
-        Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => panic!(),
+    let map = |text: &str| {
+        let spec = labels(text).unwrap();
+        let Objective::Classification(classes) = &spec.first_task().objective else { panic!() };
+        classes.label_map.clone()
     };
     assert_eq!(map("[poor, fair, good]")["2"], "fair");
     assert!(labels("{4: none}").unwrap().warnings[0].contains("no training row has the label `4`"));
