@@ -84,8 +84,6 @@ fn add_to_log(layout: &Layout, trial: &Trial, line: &str) -> io::Result<()> {
 }
 
 fn not_started(error: &io::Error) -> Failure {
-    match Failure::of(error) {
-        Failure::BadData { message } => Failure::NotStarted { message },
-        failure => failure,
-    }
+    let failure = Failure::of(error);
+    if let Failure::BadData { message } = failure { Failure::NotStarted { message } } else { failure }
 }
