@@ -1,7 +1,7 @@
 //! Owns what a sweep will do before it does it: the grid, the jobs and their predicted cost, as data
 //! for `plan --json` and for the terminal. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -145,13 +145,13 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Ove
     let folds = sweep.splitting.splits();
     let configurations = sweep.configurations.iter().zip(&counts);
     let jobs: Vec<_> = run.jobs.iter().map(job_row).collect();
-    let prepares = jobs.iter().filter(|job| job.kind == JobKind::Prepare).map(|job| job.key).collect();
+    let mut needs = Needs { sweep, jobs: &jobs, known: HashMap::new() };
     Overview {
         sweep: sweep.name.clone(),
         configurations: configurations.clone().map(|(c, n)| configuration_row(c, n, folds)).collect(),
         trials: configurations
             .flat_map(|(c, n)| {
-                let needs = needs(sweep, c, &prepares);
+                let needs = needs.of(c);
                 let trial = move |fold| Trial::new(c, sweep.splitting, fold);
                 (0..folds).map(move |fold| trial_row(&trial(fold), n, needs))
             })
@@ -164,13 +164,23 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Ove
     }
 }
 
-/// The job that a configuration's trials need, where the run has it.
-fn needs(sweep: &SweepSpec, configuration: &Configuration, prepares: &BTreeSet<JobKey>) -> Option<JobKey> {
-    if prepares.is_empty() {
-        return None;
+/// The jobs that trials need, by the names of their task and model.
+struct Needs<'a> {
+    sweep: &'a SweepSpec,
+    jobs: &'a [JobRow],
+    known: HashMap<(&'a str, &'a str), Option<JobKey>>,
+}
+
+impl<'a> Needs<'a> {
+    /// The job that a configuration's trials need, where the run has it.
+    fn of(&mut self, configuration: &'a Configuration) -> Option<JobKey> {
+        let names = (configuration.task.as_str(), configuration.model.as_str());
+        *self.known.entry(names).or_insert_with(|| {
+            let (task, model) = (self.sweep.task(configuration), self.sweep.model(configuration));
+            let key = JobKey::Prepare(store_key(task, model.tokenizer_content));
+            self.jobs.iter().any(|job| job.key == key).then_some(key)
+        })
     }
-    let (task, model) = (sweep.task(configuration), sweep.model(configuration));
-    prepares.get(&JobKey::Prepare(store_key(task, model.tokenizer_content))).copied()
 }
 
 fn configuration_row(one: &Arc<Configuration>, counts: &ParamCounts, folds: usize) -> ConfigurationRow {

@@ -119,7 +119,8 @@ impl Scheduler {
             progress: Progress::default(),
         };
         let deadline = limit.and_then(|limit| now.checked_add(limit)).map(|at| Deadline { at, asked: false });
-        self.seat(now, key, Doing::Train(training), placement, deadline);
+        let doing = Doing::Train(training);
+        self.seat(key, Job { doing, placement, since: now, is_up: false, shared: false, deadline });
         attempt
     }
 
@@ -141,21 +142,15 @@ impl Scheduler {
         chore.state = ChoreState::AtWork;
         chore.past.starts += 1;
         let (key, attempt) = (chore.key, chore.past.starts);
-        self.seat(now, key, Doing::Beside(number), placement, None);
+        let doing = Doing::Beside(number);
+        self.seat(key, Job { doing, placement, since: now, is_up: false, shared: false, deadline: None });
         attempt
     }
 
-    fn seat(
-        &mut self,
-        since: SystemTime,
-        key: JobKey,
-        doing: Doing,
-        placement: Placement,
-        deadline: Option<Deadline>,
-    ) {
+    fn seat(&mut self, key: JobKey, job: Job) {
         let shared = !self.jobs.is_empty();
         self.jobs.values_mut().for_each(|job| job.shared = true);
-        self.jobs.insert(key, Job { doing, placement, since, is_up: false, shared, deadline });
+        self.jobs.insert(key, Job { shared, ..job });
     }
 
     /// Gives the slot of a trial that ended to one that waits, where there is one that gains by it. Packs with

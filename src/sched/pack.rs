@@ -5,8 +5,10 @@
 //! until the end; both follow from what is left now. What a pack holds never changes what a trial learns.
 
 mod length;
+mod rest;
 
-use self::length::{Rest, most_s, rests, up};
+use self::length::most_s;
+use self::rest::{COMMON_SHARE, Rest, rests, up};
 use crate::cost::{Footprint, TRAIN_START, count};
 use crate::sched::Limits;
 use crate::sched::memory::{Known, Memory};
@@ -14,9 +16,6 @@ use crate::sched::pool::{Pool, Size};
 use crate::sched::workload::{TrialNo, Workload};
 use crate::values::Device;
 
-/// A pack is large enough when what its slots have in common is this share of its time: from there on,
-/// more slots save next to nothing, and a pack is what a crash takes along.
-const COMMON_SHARE: f64 = 0.02;
 /// Most waiting trials that are looked at for the slot of one that ended.
 const LOOKS: usize = 1_000;
 

@@ -107,23 +107,21 @@ impl Scheduler {
     /// Takes in what happened in a process whose journal this is, without deciding anything: what that
     /// process decided is among what happened.
     pub fn replay(&mut self, at: SystemTime, what: &What) {
-        match what {
-            What::JobLaunching { key, placement, trials, .. } => {
-                let trials: Vec<TrialNo> = trials.iter().filter_map(|id| self.work.number(*id)).collect();
-                if let Some(chore) = self.chores.number(*key) {
-                    self.seat_chore(at, chore, placement.clone());
-                } else if let Some(place) = self.places.with_device(placement.device)
-                    && !trials.is_empty()
-                {
-                    self.seat_pack(at, *key, place, &trials);
-                }
+        if let What::JobLaunching { key, placement, trials, .. } = what {
+            let trials: Vec<TrialNo> = trials.iter().filter_map(|id| self.work.number(*id)).collect();
+            if let Some(chore) = self.chores.number(*key) {
+                self.seat_chore(at, chore, placement.clone());
+            } else if let Some(place) = self.places.with_device(placement.device)
+                && !trials.is_empty()
+            {
+                self.seat_pack(at, *key, place, &trials);
             }
-            What::TrialJoining { key, trial } => {
-                if let Some(trial) = self.work.number(*trial) {
-                    self.admit(*key, trial);
-                }
+        } else if let What::TrialJoining { key, trial } = what {
+            if let Some(trial) = self.work.number(*trial) {
+                self.admit(*key, trial);
             }
-            other => drop(self.apply(at, other)),
+        } else {
+            drop(self.apply(at, what));
         }
     }
 

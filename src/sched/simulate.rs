@@ -67,14 +67,10 @@ impl Simulation {
         let at_work: Vec<_> =
             simulation.scheduler.jobs.iter().map(|(key, job)| (*key, job.clone())).collect();
         for (key, job) in at_work {
-            let (trials, left) = simulation.scheduler.left(now, &job);
-            simulation.add(
-                now,
-                key,
-                job.placement,
-                trials,
-                Estimate { duration: left, ..Estimate::default() },
-            );
+            let (trials, end) = simulation.scheduler.left(now, &job);
+            let estimate = Estimate { duration: end, ..Estimate::default() };
+            let (placement, start) = (job.placement, Duration::ZERO);
+            simulation.add(SimulatedJob { key, placement, trials, start, end, estimate });
         }
         simulation.scheduler.jobs.values_mut().for_each(|job| job.deadline = None);
         simulation.scheduler.wake_at = None;
@@ -98,7 +94,9 @@ impl Simulation {
             match action {
                 Action::Launch(Launch { job, placement, work, .. }) => {
                     let (trials, estimate) = self.scheduler.expected(job, &work);
-                    self.add(now, job, placement, trials, estimate);
+                    let start = now.duration_since(self.begun).unwrap_or_default();
+                    let end = start + estimate.duration;
+                    self.add(SimulatedJob { key: job, placement, trials, start, end, estimate });
                 }
                 Action::WakeAt { at } => self.to_come.push(Reverse((at, None))),
                 Action::Join { .. }
@@ -111,18 +109,9 @@ impl Simulation {
         }
     }
 
-    fn add(
-        &mut self,
-        now: SystemTime,
-        key: JobKey,
-        placement: Placement,
-        trials: Vec<TrialId>,
-        estimate: Estimate,
-    ) {
-        let start = now.duration_since(self.begun).unwrap_or_default();
-        let end = start + estimate.duration;
-        self.to_come.push(Reverse((now + estimate.duration, Some(self.jobs.len()))));
-        self.jobs.push(SimulatedJob { key, placement, trials, start, end, estimate });
+    fn add(&mut self, job: SimulatedJob) {
+        self.to_come.push(Reverse((self.begun + job.end, Some(self.jobs.len()))));
+        self.jobs.push(job);
     }
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{Scenario, World};
+use super::scenario::Scenario;
+use super::world::World;
 use super::{at, cpus, finished, gpus, launched, started_fold};
 use crate::plan::example;
 use crate::sched::{Action, Limits, Policy, Scheduler, TrialState};
@@ -109,7 +110,8 @@ fn what_joins_and_what_waits() {
         let point = |n| if n < 4 { (first.clone(), 3.0, n) } else { (others.clone(), 1.0, n) };
         example::grid((0..8).map(point), 2)
     };
-    let (own, same): (fn(u64) -> u64, fn(u64) -> u64) = (|n| n, |_| 7);
+    let own: fn(u64) -> u64 = |n| n;
+    let same: fn(u64) -> u64 = |_| 7;
     let (first, last) = ((false, false), (true, false));
     let cases = [
         ("longer ones go on", two_epochs(&small), gpus(1), last, true),

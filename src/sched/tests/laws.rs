@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 
-use super::world::{Scenario, World};
+use super::scenario::Scenario;
+use super::world::World;
 use super::{at, cpus, gpus, workload};
 use crate::plan::example;
 use crate::sched::{Limits, Policy, Scheduler, TrialState, simulate};

@@ -7,6 +7,7 @@ mod joins;
 mod laws;
 mod packs;
 mod scarcity;
+mod scenario;
 mod world;
 
 use std::path::Path;

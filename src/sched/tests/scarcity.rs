@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::world::{Scenario, World};
+use super::scenario::Scenario;
+use super::world::World;
 use super::{at, cpus, finished, gpus, launched, started, started_fold};
 use crate::plan::example;
 use crate::sched::{Action, Launch, Limits, Policy, Scheduler, TrialState};

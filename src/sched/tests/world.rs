@@ -8,49 +8,15 @@ use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
 
+use super::scenario::Scenario;
 use super::{begun, finished, workload};
 use crate::sched::trial::TrialState;
-use crate::sched::{Action, Launch, Limits, Policy, Scheduler, Turn};
+use crate::sched::{Action, Launch, Scheduler, Turn};
 use crate::sweep::SweepSpec;
 use crate::values::{Device, Failure, JobKey, Placement, TrialId, What};
 
 /// Rows of a batch of the example's trials.
 const BATCH: usize = 32;
-
-/// What a simulated run is like.
-#[derive(Clone, Debug)]
-pub(super) struct Scenario {
-    pub(super) seed: u64,
-    pub(super) places: Vec<Placement>,
-    pub(super) limits: Limits,
-    pub(super) policy: Policy,
-    pub(super) prepared: bool,
-    /// Chance that a start dies, and that a trial fails by itself, in percent.
-    pub(super) failing: u32,
-    /// Rows that fit into a memory at once, twice as many where nothing else draws from it.
-    pub(super) capacity: Option<usize>,
-    /// A job takes between this part of its estimate and the estimate by it.
-    pub(super) noise: f64,
-    /// Times of the stop requests, in ms: the second one kills.
-    pub(super) stops: Vec<u64>,
-}
-
-impl Scenario {
-    /// Everything is prepared, nothing fails, and jobs take what they are thought to.
-    pub(super) fn calm(places: Vec<Placement>) -> Self {
-        Self {
-            seed: 1,
-            places,
-            limits: Limits::default(),
-            policy: Policy::ONCE,
-            prepared: true,
-            failing: 0,
-            capacity: None,
-            noise: 1.0,
-            stops: Vec::new(),
-        }
-    }
-}
 
 /// What a child does next.
 #[derive(Clone, Debug)]
