@@ -127,7 +127,9 @@ fn a_plan_lists_every_trial_with_its_parameters() {
     for trial in trials {
         let trial = trial.as_object().expect("a mapping");
         assert!(keys.iter().all(|key| trial.contains_key(*key)), "{trial:?}");
-        assert!(AXES.iter().all(|axis| trial.contains_key(axis.name)) && trial.len() == AXES.len() + keys.len());
+        assert!(
+            AXES.iter().all(|axis| trial.contains_key(axis.name)) && trial.len() == AXES.len() + keys.len()
+        );
         assert_eq!(trial["method"] == "lora", !trial["rank"].is_null());
     }
     assert_eq!(names(folder.path()), ["sweep.yaml", "train.csv", "vocab.txt"]);

@@ -232,10 +232,7 @@ fn advice(key: &Key, node: &Node, sources: &Sources) -> Option<String> {
 
 /// The part of a value that is wrong: an item of a list of texts, or all of it.
 fn culprit<'n>(kind: &Kind, node: &'n Node) -> &'n Node {
-    let is_texts = match kind {
-        Kind::Plain(domain) => matches!(domain, Domain::Texts | Domain::TextsOrNone),
-        kind => matches!(kind, Kind::Labels),
-    };
+    let is_texts = matches!(kind, Kind::Labels | Kind::Plain(Domain::Texts | Domain::TextsOrNone));
     let (Content::List(items), true) = (&node.content, is_texts) else { return node };
     let no_text = |item: &&Node| matches!(item.content, Content::Null | Content::List(_) | Content::Map(_));
     items.iter().find(no_text).unwrap_or(node)

@@ -305,10 +305,7 @@ fn plain(setting: &Setting) -> String {
 
 /// A small number by its power of ten: `5e-3`.
 pub(super) fn scientific(setting: &Setting) -> String {
-    match setting {
-        Setting::Number(number) => format!("{number:e}"),
-        setting => setting.to_string(),
-    }
+    if let Setting::Number(number) = setting { format!("{number:e}") } else { setting.to_string() }
 }
 
 /// All settings of a configuration, as one JSON object: null where its method has no such setting.

@@ -79,10 +79,7 @@ impl Domain {
     /// The domain without `null`.
     #[must_use]
     pub fn plain(&self) -> Self {
-        match self {
-            Self::OrNull(inner) => **inner,
-            domain => *domain,
-        }
+        if let Self::OrNull(inner) = self { **inner } else { *self }
     }
 
     /// Whether one value of it is a list.
