@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::families::{self, Head, Known, ModelSpec, Nameable, Pairs};
 use crate::values::axes::{self, AXES};
-use crate::values::{Method, MethodKind};
+use crate::values::{Method, MethodKind, Setting};
 
 use super::check_models::tokenizer_place;
 use super::error::{Problem, Report};
 use super::grid;
-use super::point::Point;
+use super::point::{LABEL_SMOOTHING, Point};
 use super::raw::{RawModel, RawSweep};
 use super::raw_task::RawTask;
 use super::source::At;
@@ -36,6 +36,20 @@ pub(super) fn check(
         }
     }
     methods(raw, points, models, report);
+    smoothing(raw, points, report);
+}
+
+/// Labels are spread over classes or tokens: a number has none to be spread over.
+fn smoothing(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
+    let Some(task) = raw.tasks.first().filter(|task| task.kind.fields().has_numbers()) else { return };
+    let mut told = HashSet::new();
+    for given in points.iter().filter_map(|point| point.given(LABEL_SMOOTHING)) {
+        if given.setting != Setting::Number(0.0) && told.insert(given.place) {
+            let whose = format!("tasks of kind `{}`", task.kind.name());
+            let problem = Problem::InapplicableKey { key: "label_smoothing", whose };
+            report.error(given.place, problem).hint("remove it: there are no classes to spread labels over");
+        }
+    }
 }
 
 /// The indices of tasks and models that some point brings together, in the file's order; all of them

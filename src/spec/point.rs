@@ -18,6 +18,7 @@ pub(super) const ALPHA: usize = axes::row("alpha");
 pub(super) const TARGETS: usize = axes::row("targets");
 pub(super) const MODULES_TO_SAVE: usize = axes::row("modules_to_save");
 pub(super) const LEARNING_RATE: usize = axes::row("learning_rate");
+pub(super) const LABEL_SMOOTHING: usize = axes::row("label_smoothing");
 
 /// One value of an axis, as a sweep file gives it.
 #[derive(Clone, Debug)]

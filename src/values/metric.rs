@@ -21,8 +21,11 @@ pub struct MetricRow {
     /// What other tools call it, in small letters and digits alone.
     pub other_names: &'static [&'static str],
     /// The metric that it follows from, and how, where it is not measured itself.
-    pub follows: Option<(Metric, fn(f64) -> f64)>,
+    pub follows: Option<Follows>,
 }
+
+/// A metric that another one follows from, and how.
+pub type Follows = (Metric, fn(f64) -> f64);
 
 /// What the values of a metric are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -67,6 +67,21 @@ fn a_number_that_is_not_one_is_told_with_its_line() {
 }
 
 #[test]
+fn labels_that_are_numbers_are_not_smoothed() {
+    for given in [
+        "grid: [{method: full, model: tiny, learning_rate: 1, label_smoothing: [0, 0.1]}]\n",
+        "grid: [{method: full, model: tiny, learning_rate: 1}]\ntraining: {label_smoothing: 0.1}\n",
+    ] {
+        let text = sweep("", "split: {fraction: 0.3}\n");
+        let (before, rest) = text.split_once("grid:").unwrap();
+        let rest = rest.split_once('\n').unwrap().1;
+        let said = folder(&NUMBERS).load(&format!("{before}{given}{rest}")).unwrap_err().to_string();
+        assert!(said.contains("`label_smoothing` does not apply to tasks of kind `regression`"), "{said}");
+        assert!(said.contains("1 error in"), "{said}");
+    }
+}
+
+#[test]
 fn one_number_in_every_row_is_warned_of() {
     let spec = load(&folder(&["2.5"; 9]), &sweep("", "split: {fraction: 0.3}\n"));
     let expected = Warning::OneNumber { column: "score".to_owned(), number: 2.5 };

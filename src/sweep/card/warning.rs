@@ -151,18 +151,10 @@ impl fmt::Display for Warning {
             ),
             Self::NoLabel { values } => write_no_label(f, values),
             Self::Spellings { groups } => write_spellings(f, groups),
-            Self::Numbers { column, different, least, most } => write!(
-                f,
-                "column `{column}` holds numbers, {} different ones from {least} to {most}, and each is a class \
-                 of its own: classification does not know that one is near another; name a column of classes, or \
-                 put ranges of these numbers into one",
-                count(*different)
-            ),
-            Self::OneNumber { column, number } => write!(
-                f,
-                "column `{column}` has the number {number} in every row that is drawn: there is nothing to learn, and \
-                 no correlation is defined; name the column of the numbers to be learned"
-            ),
+            Self::Numbers { column, different, least, most } => {
+                write_numbers(f, column, *different, (*least, *most))
+            }
+            Self::OneNumber { column, number } => write_one_number(f, column, *number),
             Self::OneRow { classes } => write!(
                 f,
                 "{} one row only, which stays in training: nothing tells how well such a class is predicted; add \
@@ -208,6 +200,29 @@ impl fmt::Display for Warning {
             ),
         }
     }
+}
+
+fn write_numbers(
+    f: &mut fmt::Formatter<'_>,
+    column: &str,
+    different: usize,
+    (least, most): (f64, f64),
+) -> fmt::Result {
+    write!(
+        f,
+        "column `{column}` holds numbers, {} different ones from {least} to {most}, and each is a class \
+         of its own: classification does not know that one is near another; learn the numbers themselves \
+         with `kind: regression`, name a column of classes, or put ranges of these numbers into one",
+        count(different)
+    )
+}
+
+fn write_one_number(f: &mut fmt::Formatter<'_>, column: &str, number: f64) -> fmt::Result {
+    write!(
+        f,
+        "column `{column}` has the number {number} in every row that is drawn: there is nothing to learn, and \
+         no correlation is defined; name the column of the numbers to be learned"
+    )
 }
 
 fn write_no_label(f: &mut fmt::Formatter<'_>, values: &[(String, usize)]) -> fmt::Result {
