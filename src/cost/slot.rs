@@ -10,33 +10,42 @@ use crate::families::ModelSpec;
 use crate::families::params::{self, ParamCounts};
 use crate::sweep::SweepSpec;
 use crate::tasks::Task;
-use crate::values::{Configuration, Method, Splitting, Training, Trial};
+use crate::values::{Configuration, Lora, Method, Splitting, Training, Trial};
 
 /// The longest time that is told of a trial, in seconds: thirty years. Sums of it do not overflow.
 const LONGEST_S: f64 = 1e9;
 
 /// What decides a price.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind<'a> {
     task: &'a str,
     model: &'a str,
     method: &'static str,
+    adapter: Option<Adapter<'a>>,
+}
+
+/// What decides the size of an adapter.
+#[derive(Clone, PartialEq, Eq, Hash)]
+struct Adapter<'a> {
     rank: usize,
     targets: &'a [String],
+    layers: Option<&'a [usize]>,
     modules_to_save: &'a [String],
 }
 
 impl<'a> Kind<'a> {
     fn of(configuration: &'a Configuration) -> Self {
-        let lora = configuration.method.lora();
-        Self {
-            task: &configuration.task,
-            model: &configuration.model,
-            method: configuration.method.name(),
-            rank: lora.map_or(0, |lora| lora.rank),
-            targets: lora.map_or(&[], |lora| &lora.targets),
-            modules_to_save: lora.map_or(&[], |lora| &lora.modules_to_save),
-        }
+        let Configuration { id: _, task, model, method, training: _ } = configuration;
+        Self { task, model, method: method.name(), adapter: method.lora().map(Adapter::of) }
+    }
+}
+
+impl<'a> Adapter<'a> {
+    /// Every setting is named, so that a new one does not compile until it is clear whether it has a price.
+    fn of(lora: &'a Lora) -> Self {
+        let Lora { rank, alpha: _, dropout: _, targets, rslora: _, modules_to_save, layers_to_transform } =
+            lora;
+        Self { rank: *rank, targets, modules_to_save, layers: layers_to_transform.as_deref() }
     }
 }
 
@@ -215,6 +224,18 @@ mod tests {
 
     use super::*;
     use crate::plan::example;
+
+    #[test]
+    fn adapters_in_some_layers_have_a_price_of_their_own() {
+        let mut sweep = example::sweep();
+        let mut other = (*sweep.configurations[0]).clone();
+        let Method::Lora(lora) = &mut other.method else { panic!("an adapter") };
+        lora.layers_to_transform = Some(vec![1]);
+        sweep.configurations.push(Arc::new(other));
+        let mut prices = Prices::new(&sweep);
+        let [all, one] = [0, 5].map(|n| prices.params(&sweep.configurations[n]).adapter);
+        assert_eq!(all, 2 * one, "one of two layers");
+    }
 
     #[test]
     fn what_trials_have_in_common_is_counted_once() {
