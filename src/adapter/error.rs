@@ -200,7 +200,7 @@ pub enum AdapterError {
     },
     /// The texts cannot be read.
     #[error("{0}")]
-    Texts(#[from] SourceError),
+    Texts(Box<SourceError>),
     /// Something that this model cannot be asked.
     #[error("{message}")]
     Question {
@@ -289,5 +289,11 @@ impl AdapterError {
     pub(super) fn write(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action: "write", path, source }
+    }
+}
+
+impl From<SourceError> for AdapterError {
+    fn from(error: SourceError) -> Self {
+        Self::Texts(Box::new(error))
     }
 }

@@ -159,6 +159,7 @@ fn training() -> Training {
         seed: 1,
         precision: Precision::Fp32,
         keep_by: None,
+        label_smoothing: 0.0,
     }
 }
 

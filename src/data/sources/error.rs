@@ -16,7 +16,7 @@ pub struct SourceError {
     /// Where in it, where that is known.
     pub place: Option<Place>,
     /// What is wrong.
-    pub problem: Problem,
+    pub problem: Box<Problem>,
     /// The keys of a task that would read the file, where some would.
     pub way_out: Option<WayOut>,
 }
@@ -131,14 +131,14 @@ pub enum Problem {
 
 impl SourceError {
     pub(super) fn new(path: &Path, place: Option<Place>, problem: Problem) -> Self {
-        Self { path: path.to_path_buf(), place, problem, way_out: None }
+        Self { path: path.to_path_buf(), place, problem: Box::new(problem), way_out: None }
     }
 }
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}`{}", self.path.display(), placed(self.place))?;
-        match &self.problem {
+        match &*self.problem {
             Problem::Unreadable(error) => write!(f, "cannot be read: {error}"),
             Problem::NoMatch => write!(f, "no file has such a name"),
             Problem::Ending(_) => write!(f, "unknown kind of data file"),
@@ -217,6 +217,6 @@ fn not_in(f: &mut fmt::Formatter<'_>, expected: &str, guess: Option<&Guess>) -> 
 
 impl std::error::Error for SourceError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        if let Problem::Unreadable(error) = &self.problem { Some(error) } else { None }
+        if let Problem::Unreadable(error) = &*self.problem { Some(error) } else { None }
     }
 }

@@ -12,7 +12,7 @@ impl SourceError {
         if let Some(way_out) = &self.way_out {
             return way_out.to_string();
         }
-        match &self.problem {
+        match &*self.problem {
             Problem::Unreadable(_) if self.path.to_string_lossy().contains('*') => {
                 "a `*` stands in a file's name, not in a folder's: name the folder in full".into()
             }
