@@ -29,7 +29,7 @@ pub use event::{Event, Progress, Reader, Typed, What};
 pub use failure::Failure;
 pub use job_key::{JobKey, NoJobKey};
 pub use method::{Lora, Method, MethodKind};
-pub use metric::{Digits, Direction, Metric, MetricRow, Unit};
+pub use metric::{Digits, Direction, Follows, Metric, MetricRow, Unit};
 pub use naming::{Naming, method_name};
 pub use outcome::{ClassRows, Cost, EMA_DECAY, MetricLine, Reference, TrialResult};
 pub use part::Part;
