@@ -28,7 +28,7 @@
 //! |---|---|
 //! | sweep | one YAML file: what to vary, on what data, with what training settings |
 //! | profile | changes to a sweep under a name; what comes of it stands apart |
-//! | task | what is learned from which data: classes, the next token, answers. A sweep has one or more of one kind |
+//! | task | what is learned from which data: classes, numbers, the next token, answers. A sweep has one or more of one kind |
 //! | method | what trains: adapters (LoRA), every weight (full, scratch), nothing (base) |
 //! | head | what a task needs on top of a base: a classifier of so many classes, or the output layer of a language model |
 //! | axis | one thing that varies: task, model, method, rank, alpha, dropout, learning rate, seed … |

@@ -13,7 +13,7 @@ use crate::tasks::Task;
 use crate::values::{Configuration, Lora, Method, Splitting, Training, Trial};
 
 /// The longest time that is told of a trial, in seconds: thirty years. Sums of it do not overflow.
-const LONGEST_S: f64 = 1e9;
+pub(super) const LONGEST_S: f64 = 1e9;
 
 /// What decides a price.
 #[derive(Clone, PartialEq, Eq, Hash)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::cost::slot::LONGEST_S;
 use crate::cost::{Estimate, Footprint, SlotCost, Speed, TRAIN_START, count};
 
 /// The sum of some slots. Slots with the same batches share the trunk, the operations below the first
@@ -90,7 +91,7 @@ impl Together {
     #[must_use]
     pub fn estimate(&self, speed: Speed) -> Estimate {
         Estimate {
-            duration: Duration::from_secs_f64(self.seconds(speed)),
+            duration: Duration::from_secs_f64(self.seconds(speed).min(LONGEST_S)),
             mem_mib: self.footprint.mib(speed),
             disk_mib: self.disk_mib,
         }

@@ -170,7 +170,7 @@ impl Scheduler {
         let Some(job) = self.jobs.get_mut(&key) else { return };
         let (limit, deadline) = (self.policy.trial_timeout, &mut job.deadline);
         if let (Some(limit), Some(deadline)) = (limit, deadline.as_mut().filter(|deadline| !deadline.asked)) {
-            deadline.at += limit;
+            deadline.at = deadline.at.checked_add(limit).unwrap_or(deadline.at);
         }
         let Some(training) = job.training_mut() else { return };
         training.open.push(trial);

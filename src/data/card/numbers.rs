@@ -9,8 +9,11 @@ impl Numbers {
         all.sort_by(f64::total_cmp);
         let (least, most) = (*all.first()?, *all.last()?);
         let rows = all.len() as f64;
-        let mean = all.iter().sum::<f64>() / rows;
-        let deviation = (all.iter().map(|number| (number - mean).powi(2)).sum::<f64>() / rows).sqrt();
+        // In parts of the largest one, so that no sum or square leaves the range of numbers.
+        let scale = all.iter().fold(f64::MIN_POSITIVE, |most, number| most.max(number.abs()));
+        let mean = scale * (all.iter().map(|number| number / scale).sum::<f64>() / rows);
+        let parts = all.iter().map(|number| (number / scale - mean / scale).powi(2));
+        let deviation = scale * (parts.sum::<f64>() / rows).sqrt();
         all.dedup();
         Some(Self { column: column.to_owned(), least, most, mean, deviation, different: all.len() })
     }
@@ -33,6 +36,13 @@ mod tests {
         assert_eq!(numbers.warning(), None);
         let one = Numbers::of("score", vec![2.5; 3]).unwrap();
         assert_eq!(one.warning(), Some(Warning::OneNumber { column: "score".to_owned(), number: 2.5 }));
+        assert_eq!((one.mean, one.deviation), (2.5, 0.0));
         assert_eq!(Numbers::of("score", Vec::new()), None);
+    }
+
+    #[test]
+    fn numbers_near_the_end_of_their_range_have_moments_too() {
+        let numbers = Numbers::of("score", vec![1.5e308, 1.5e308, -1.5e308, -1.5e308]).unwrap();
+        assert_eq!((numbers.mean, numbers.deviation), (0.0, 1.5e308));
     }
 }
