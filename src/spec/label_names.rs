@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::data::sources::canonical_number;
 
-use super::raw_task::RawTask;
+use super::raw::task::RawTask;
 use super::source::{At, Place};
 use super::value::Labels;
 

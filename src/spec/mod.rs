@@ -4,31 +4,18 @@
 //! `grid` expands it; `survey` looks at the files that its points use, and with `survey_rows`, which
 //! reads the rows of a sound sweep for its data cards, is the only one that touches the disk and the
 //! hub; `check` turns all that into a [`SweepSpec`] or into every error at once.
-//! `changes` compares one with an earlier one.
 
 mod check;
-mod check_grid;
-mod check_heads;
-mod check_labels;
-mod check_models;
-mod check_pairs;
-mod check_select;
-mod check_split;
-mod check_steps;
-mod check_task;
-mod check_zip;
 mod error;
 mod foreign;
 mod grid;
 mod keys;
-mod keys_grid;
 mod label_names;
 mod model_shape;
 mod number;
 mod overrides;
 mod point;
 mod raw;
-mod raw_task;
 mod read;
 mod schema;
 mod source;
@@ -105,7 +92,7 @@ pub fn load(
     let raw = raw::read(&tree, &mut report);
     let only = overrides::only(&overrides.only, &mut report);
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
-    let points = check_grid::check(&raw, &only, &mut report);
+    let points = check::grid::check(&raw, &only, &mut report);
     let folder = &folder.unwrap_or_default();
     let look = survey::Look { folder, purpose, downloads, asks_hub: !report.has_errors() };
     let survey = survey::look(&raw, &survey::Used::of(&raw, &points), look);

@@ -5,7 +5,7 @@
 use crate::values::quantity;
 
 use super::error::{Problem, Report};
-use super::keys_grid;
+use super::keys;
 use super::raw::{self, RawAxis};
 use super::read::{self, Field};
 use super::source::{At, Place};
@@ -85,10 +85,10 @@ pub(super) fn only(arguments: &[String], report: &mut Report) -> Vec<RawAxis> {
     let mut all: Vec<RawAxis> = Vec::new();
     for argument in arguments {
         let Some((name, node)) = split("--only", argument, "method=lora", report) else { continue };
-        let Some(key) = keys_grid::EXCLUSION.keys().find(|key| key.name == name.value) else {
+        let Some(key) = keys::grid::EXCLUSION.keys().find(|key| key.name == name.value) else {
             let message = format!("unknown axis `{}`", name.value);
             let error = report.error(name.place, Problem::BadOverride(message));
-            error.one_of(&name.value, keys_grid::EXCLUSION.keys().map(|key| key.name));
+            error.one_of(&name.value, keys::grid::EXCLUSION.keys().map(|key| key.name));
             continue;
         };
         let values = read::values(key, true, &node, report);

@@ -12,7 +12,7 @@ use crate::tasks::{Cleaning, Fields, Target};
 use super::label_names::{self, Names};
 use super::point::Point;
 use super::raw::RawSweep;
-use super::raw_task::RawTask;
+use super::raw::task::RawTask;
 use super::source::At;
 use super::survey_models::{self, ModelFacts};
 use super::{Downloads, Purpose};

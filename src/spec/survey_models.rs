@@ -1,5 +1,5 @@
 //! Owns the look at model folders and tokenizers, here or from the hub. What it finds is judged by
-//! `check_models`.
+//! `check::models`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};

@@ -11,10 +11,10 @@ use crate::tasks::{DataFile, EncodeError, Task};
 use crate::tokenizer::Tokenizer;
 use crate::values::Part;
 
-use super::check_steps;
+use super::check;
 use super::error::{Problem, Report};
 use super::raw::RawSweep;
-use super::raw_task::RawTask;
+use super::raw::task::RawTask;
 use super::survey::{DataFacts, Survey, TaskFacts};
 use crate::sweep::SweepSpec;
 
@@ -86,7 +86,7 @@ fn card(
         }
         look.measure(&mut card, &tokenizers[path], (models, longest)).map_err(Fault::Tokens)?;
     }
-    let steps = check_steps::warnings(&card, configurations().map(AsRef::as_ref));
+    let steps = check::steps::warnings(&card, configurations().map(AsRef::as_ref));
     card.warnings.extend(steps);
     Ok(card)
 }

@@ -12,7 +12,7 @@ use super::error::Report;
 use super::raw::RawAxis;
 use super::source::Sources;
 use super::survey::Survey;
-use super::{check, check_grid, check_select, grid, overrides, raw, tree};
+use super::{check, grid, overrides, raw, tree};
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::tasks::{DataFile, Task};
 use crate::values::{Configuration, ConfigurationId, ContentHash, Metric};
@@ -52,8 +52,8 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
     let only: Vec<String> = only.iter().map(ToString::to_string).collect();
     let only: Vec<RawAxis> = overrides::only(&only, &mut report);
     let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, folder))).into();
-    let points = check_grid::check(&raw, &only, &mut report);
-    let select = check_select::check(&raw, &mut report);
+    let points = check::grid::check(&raw, &only, &mut report);
+    let select = check::select::check(&raw, &mut report);
     if report.has_errors() {
         return Err(report.into_errors().to_string());
     }
@@ -259,7 +259,7 @@ proptest! {
         if let Ok(tree) = tree::parse(&text) {
             let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
             let raw = raw::read(&tree, &mut report);
-            let points = check_grid::check(&raw, &[], &mut report);
+            let points = check::grid::check(&raw, &[], &mut report);
             // Without a survey nothing can be sound, but everything else is judged.
             if check::check(&raw, &points, &Survey::default(), None, &mut report).is_none() {
                 prop_assert!(report.into_errors().to_string().contains("nothing was started"));

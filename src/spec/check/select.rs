@@ -2,13 +2,13 @@
 
 use crate::values::Metric;
 
-use super::error::{Problem, Report};
-use super::raw::RawSweep;
-use super::words::short;
+use crate::spec::error::{Problem, Report};
+use crate::spec::raw::RawSweep;
+use crate::spec::words::short;
 
 /// The metric that selects, where it is another one than the tasks' own; `None` also where an error
 /// was noted.
-pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
+pub(in crate::spec) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
     let at = raw.select.as_ref()?;
     let kind = raw.tasks.first()?.kind;
     let known = kind.metrics();

@@ -26,7 +26,7 @@ impl Those {
 }
 
 /// What is to be said of the configurations of a card's task.
-pub(super) fn warnings<'a>(
+pub(in crate::spec) fn warnings<'a>(
     card: &Card,
     configurations: impl Iterator<Item = &'a Configuration>,
 ) -> Vec<Warning> {

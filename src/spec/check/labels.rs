@@ -6,14 +6,14 @@ use std::collections::{BTreeMap, HashSet};
 use crate::data::sources::canonical_number;
 use crate::values::quantity::counted;
 
-use super::check_task::Surveyed;
-use super::error::{Problem, Report};
-use super::label_names::{self, ListFault, written};
-use super::raw_task::RawTask;
-use super::source::At;
-use super::survey::TaskFacts;
-use super::value::Labels;
-use super::words::{quoted, short};
+use super::task::Surveyed;
+use crate::spec::error::{Problem, Report};
+use crate::spec::label_names::{self, ListFault, written};
+use crate::spec::raw::task::RawTask;
+use crate::spec::source::At;
+use crate::spec::survey::TaskFacts;
+use crate::spec::value::Labels;
+use crate::spec::words::{quoted, short};
 
 /// Most labels that one message names.
 const MOST_NAMED: usize = 5;

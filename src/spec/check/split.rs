@@ -5,11 +5,11 @@ use crate::data::{card, sample};
 use crate::tasks::held_out_rows;
 use crate::values::Splitting;
 
-use super::error::{Problem, Report};
-use super::raw::{RawKFold, RawSplit, RawSweep};
-use super::raw_task::RawTask;
-use super::source::{At, Place};
-use super::survey::{Survey, TaskFacts};
+use crate::spec::error::{Problem, Report};
+use crate::spec::raw::task::RawTask;
+use crate::spec::raw::{RawKFold, RawSplit, RawSweep};
+use crate::spec::source::{At, Place};
+use crate::spec::survey::{Survey, TaskFacts};
 
 /// How the training rows of all tasks are divided; `None` where an error was noted.
 pub(super) fn splitting(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Option<Splitting> {

@@ -7,16 +7,16 @@ use crate::families::{self, Head, Known, ModelSpec, Nameable, Pairs};
 use crate::values::axes::{self, AXES};
 use crate::values::{Method, MethodKind, Setting};
 
-use super::check_models::tokenizer_place;
-use super::error::{Problem, Report};
-use super::grid;
-use super::point::{LABEL_SMOOTHING, Point};
-use super::raw::{RawModel, RawSweep};
-use super::raw_task::RawTask;
-use super::source::At;
-use super::survey::Survey;
-use super::survey_models::TokenizerFacts;
-use super::words::short;
+use super::models::tokenizer_place;
+use crate::spec::error::{Problem, Report};
+use crate::spec::grid;
+use crate::spec::point::{LABEL_SMOOTHING, Point};
+use crate::spec::raw::task::RawTask;
+use crate::spec::raw::{RawModel, RawSweep};
+use crate::spec::source::At;
+use crate::spec::survey::Survey;
+use crate::spec::survey_models::TokenizerFacts;
+use crate::spec::words::short;
 
 /// Checks every combination once.
 pub(super) fn check(

@@ -5,13 +5,14 @@ use std::collections::HashSet;
 
 use crate::values::quantity;
 
-use super::error::{Problem, Report};
-use super::grid::{self, MAX_POINTS};
-use super::point::{ALPHA, Given, LEARNING_RATE, METHOD, MODEL, Point, RANK, TASK};
-use super::raw::{RawAxis, RawBlock, RawSweep};
-use super::read::missing;
-use super::source::At;
-use super::words::{quoted, short};
+use super::zip;
+use crate::spec::error::{Problem, Report};
+use crate::spec::grid::{self, MAX_POINTS};
+use crate::spec::point::{ALPHA, Given, LEARNING_RATE, METHOD, MODEL, Point, RANK, TASK};
+use crate::spec::raw::{RawAxis, RawBlock, RawSweep};
+use crate::spec::read::missing;
+use crate::spec::source::At;
+use crate::spec::words::{quoted, short};
 use crate::values::axes::AXES;
 use crate::values::{MethodKind, Setting};
 
@@ -20,14 +21,14 @@ const MAX_COMPARISONS: u64 = 100_000_000;
 
 /// The points of the grid that are left after exclusions and `--only`, in the file's order. They
 /// mean something only where the report has no error.
-pub(super) fn check<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<Point<'a>> {
+pub(in crate::spec) fn check<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<Point<'a>> {
     let tasks = Names::new(raw.tasks.iter().map(|task| &task.name));
     let models = Names::new(raw.models.iter().map(|model| &model.name));
     for block in &raw.grid {
         tasks.check(values(block, TASK).filter_map(Given::name), Problem::UnknownTask, report);
         models.check(values(block, MODEL).filter_map(Given::name), Problem::UnknownModel, report);
         inapplicable(block, report);
-        super::check_zip::check(block, report);
+        zip::check(block, report);
         learning_rate(block, raw, report);
     }
     let used = |row| raw.grid.iter().flat_map(move |block| values(block, row)).filter_map(Given::name);

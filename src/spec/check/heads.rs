@@ -8,9 +8,9 @@ use crate::families::{ModelSpec, Weights};
 use crate::sweep::{By, OwnHead};
 use crate::tasks::Task;
 
-use super::error::Report;
-use super::point::{MODULES_TO_SAVE, Point};
-use super::words::quoted;
+use crate::spec::error::Report;
+use crate::spec::point::{MODULES_TO_SAVE, Point};
+use crate::spec::words::quoted;
 use crate::values::MethodKind;
 
 /// Warns once of each kind of thing for each model, task and method that some point brings together.

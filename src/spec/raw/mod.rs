@@ -1,18 +1,19 @@
 //! Owns the mirror of the sweep file: its mappings as structs, every value with its place. What is
 //! bad or absent is `None`; the report has it. Judges no value against another.
 
-use super::error::{Problem, Report};
-use super::foreign::{self, Foreign};
-use super::grid::MAX_POINTS;
-use super::keys::{self, Kind, Section};
-use super::keys_grid;
-use super::point::{Given, TASK};
-use super::raw_task::{self, RawTask};
-use super::read::{self, Field, Fields};
-use super::source::{At, Place};
-use super::tree::{Content, Node};
-use super::value::Value;
-use super::words::short;
+pub(super) mod task;
+
+use self::task::RawTask;
+use crate::spec::error::{Problem, Report};
+use crate::spec::foreign::{self, Foreign};
+use crate::spec::grid::MAX_POINTS;
+use crate::spec::keys::{self, Kind, Section};
+use crate::spec::point::{Given, TASK};
+use crate::spec::read::{self, Field, Fields};
+use crate::spec::source::{At, Place};
+use crate::spec::tree::{Content, Node};
+use crate::spec::value::Value;
+use crate::spec::words::short;
 use crate::sweep::DeviceRequest;
 use crate::values::axes::AXES;
 use crate::values::quantity;
@@ -165,7 +166,7 @@ fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
         }
         (true, None) | (false, Some(_)) => {}
     }
-    raw_task::tasks(top, report)
+    task::tasks(top, report)
 }
 
 /// The names of `profiles`; what they hold is read where one is chosen.
@@ -274,7 +275,7 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
         let mut names = Vec::new();
         let wanted = "a list of axes, for example `[rank, alpha]`";
         let items = read::items(group, "an item of `zip`", wanted, report);
-        for item in items.iter().take(keys_grid::EXCLUSION.keys().count() + 1) {
+        for item in items.iter().take(keys::grid::EXCLUSION.keys().count() + 1) {
             match &item.content {
                 Content::Text(name) => names.push(At { value: name.clone(), place: item.place }),
                 Content::Null | Content::Flag(_) | Content::Number | Content::List(_) | Content::Map(_) => {
@@ -294,7 +295,7 @@ fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
 fn exclusions(node: &Node, report: &mut Report) -> Vec<RawExclusion> {
     let items = read::items(node, "`exclude`", "a list of mappings", report);
     let read_one = |item: &Node| {
-        let fields = read::fields(item, &keys_grid::EXCLUSION, keys_grid::EXCLUSION.name, report)?;
+        let fields = read::fields(item, &keys::grid::EXCLUSION, keys::grid::EXCLUSION.name, report)?;
         Some(RawExclusion { place: item.place, axes: axes(fields) })
     };
     items.iter().filter_map(read_one).collect()

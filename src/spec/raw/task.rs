@@ -4,80 +4,80 @@ use std::collections::BTreeMap;
 
 use crate::tasks::{self, Classes, Cleaning, FileFormat, Given, KeyValue, Objective, Reading, TaskKind};
 
-use super::error::Report;
-use super::keys::{self, Kind};
-use super::label_names::Names;
-use super::read::{self, Fields};
-use super::source::{At, Place};
-use super::value::{Labels, Value};
+use crate::spec::error::Report;
+use crate::spec::keys::{self, Kind};
+use crate::spec::label_names::Names;
+use crate::spec::read::{self, Fields};
+use crate::spec::source::{At, Place};
+use crate::spec::value::{Labels, Value};
 
 /// A task.
 #[derive(Debug)]
-pub(super) struct RawTask {
+pub(in crate::spec) struct RawTask {
     /// Its name in `tasks`; that of a sweep's only task where there is none.
-    pub(super) name: At<String>,
+    pub(in crate::spec) name: At<String>,
     /// Where its mapping stands.
-    pub(super) place: Place,
+    pub(in crate::spec) place: Place,
     /// What messages call it.
-    pub(super) title: String,
+    pub(in crate::spec) title: String,
     /// The path to it for `--set`.
-    pub(super) path: String,
+    pub(in crate::spec) path: String,
     /// Of what kind it is.
-    pub(super) kind: &'static dyn TaskKind,
+    pub(in crate::spec) kind: &'static dyn TaskKind,
     /// What is said under the kind's own keys.
-    pub(super) given: Given,
+    pub(in crate::spec) given: Given,
     /// Where the values of the kind's own keys stand.
-    pub(super) places: BTreeMap<&'static str, Place>,
-    pub(super) train: Option<At<String>>,
-    pub(super) validation: Option<At<String>>,
-    pub(super) test: Option<At<String>>,
-    pub(super) test_fraction: Option<At<f64>>,
-    pub(super) columns: Option<At<Vec<At<String>>>>,
-    pub(super) reading: Reading,
-    pub(super) text: Option<At<Vec<At<String>>>>,
-    pub(super) pair: Option<At<Vec<At<String>>>>,
-    pub(super) label: Option<At<String>>,
-    pub(super) labels: Option<At<Labels>>,
-    pub(super) cleaning: Cleaning,
+    pub(in crate::spec) places: BTreeMap<&'static str, Place>,
+    pub(in crate::spec) train: Option<At<String>>,
+    pub(in crate::spec) validation: Option<At<String>>,
+    pub(in crate::spec) test: Option<At<String>>,
+    pub(in crate::spec) test_fraction: Option<At<f64>>,
+    pub(in crate::spec) columns: Option<At<Vec<At<String>>>>,
+    pub(in crate::spec) reading: Reading,
+    pub(in crate::spec) text: Option<At<Vec<At<String>>>>,
+    pub(in crate::spec) pair: Option<At<Vec<At<String>>>>,
+    pub(in crate::spec) label: Option<At<String>>,
+    pub(in crate::spec) labels: Option<At<Labels>>,
+    pub(in crate::spec) cleaning: Cleaning,
     /// Where `cleaning.min_label_rows` stands.
-    pub(super) min_label_rows: Option<Place>,
-    pub(super) max_length: Option<At<usize>>,
-    pub(super) rows: Option<At<usize>>,
-    pub(super) test_rows: Option<At<usize>>,
-    pub(super) sample_seed: u64,
+    pub(in crate::spec) min_label_rows: Option<Place>,
+    pub(in crate::spec) max_length: Option<At<usize>>,
+    pub(in crate::spec) rows: Option<At<usize>>,
+    pub(in crate::spec) test_rows: Option<At<usize>>,
+    pub(in crate::spec) sample_seed: u64,
 }
 
 impl RawTask {
     /// The longest sequence that it asks for, in tokens.
-    pub(super) fn length(&self) -> usize {
+    pub(in crate::spec) fn length(&self) -> usize {
         self.max_length.as_ref().map_or(crate::tasks::Task::DEFAULT_MAX_LENGTH, |at| at.value)
     }
 
     /// What it learns as far as the sweep file says, with these names of its classes; `None` where too
     /// little is said for any row to be read.
-    pub(super) fn objective(&self, labels: &[String], names: &Names) -> Option<Objective> {
+    pub(in crate::spec) fn objective(&self, labels: &[String], names: &Names) -> Option<Objective> {
         let Names { map, dropped, .. } = names.clone();
         self.kind.objective(&self.given, Classes { labels: labels.to_vec(), map, dropped })
     }
 
     /// Whether its rows have classes.
-    pub(super) fn has_classes(&self) -> bool {
+    pub(in crate::spec) fn has_classes(&self) -> bool {
         self.kind.fields().has_classes()
     }
 
     /// Names for the columns, where the files have none.
-    pub(super) fn column_names(&self) -> Option<Vec<String>> {
+    pub(in crate::spec) fn column_names(&self) -> Option<Vec<String>> {
         self.columns.as_ref().map(|at| at.value.iter().map(|name| name.value.clone()).collect())
     }
 
     /// Columns of the text and of its pair.
-    pub(super) fn text_columns(&self) -> impl Iterator<Item = &At<String>> {
+    pub(in crate::spec) fn text_columns(&self) -> impl Iterator<Item = &At<String>> {
         self.text.iter().chain(&self.pair).flat_map(|at| &at.value)
     }
 }
 
 /// Reads `task`, or every entry of `tasks`.
-pub(super) fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
+pub(in crate::spec) fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
     let mut tasks = Vec::new();
     if let Some(field) = top.field("task")
         && let Kind::Section(section) = &field.key.kind

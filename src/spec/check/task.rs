@@ -3,15 +3,15 @@
 use crate::data::{sample, sources};
 use crate::tasks::{DataFile, KeyFault, Objective, Task, TaskKey, held_out_rows};
 
-use super::check_labels;
-use super::check_split;
-use super::error::{Problem, Report};
-use super::raw::RawSweep;
-use super::raw_task::RawTask;
-use super::read::missing;
-use super::source::At;
-use super::survey::{DataFacts, Survey, TaskFacts};
-use super::words::quoted;
+use super::labels;
+use super::split;
+use crate::spec::error::{Problem, Report};
+use crate::spec::raw::RawSweep;
+use crate::spec::raw::task::RawTask;
+use crate::spec::read::missing;
+use crate::spec::source::At;
+use crate::spec::survey::{DataFacts, Survey, TaskFacts};
+use crate::spec::words::quoted;
 
 /// The tasks that are sound. Every other one that was looked at has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Vec<Task> {
@@ -39,9 +39,9 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
     columns(raw, &[train, validation, test], report);
     kind_needs(raw, report);
     if raw.has_classes() {
-        check_labels::check(raw, facts, train, report);
+        labels::check(raw, facts, train, report);
         for other in [validation, test].into_iter().flatten() {
-            check_labels::unseen(train, other, report);
+            labels::unseen(train, other, report);
         }
     }
     if let (Some(at), Some(_)) = (&raw.test_fraction, &raw.test) {
@@ -142,7 +142,7 @@ fn data_file(file: Surveyed<'_>) -> DataFile {
 fn held_out(raw: &RawTask, train: &sources::Survey) -> Option<usize> {
     let (Some(fraction), None) = (&raw.test_fraction, &raw.test) else { return None };
     let wanted = raw.rows.as_ref().map(|at| at.value);
-    let labels = check_split::drawn_labels(&train.row_labels, wanted, raw.sample_seed);
+    let labels = split::drawn_labels(&train.row_labels, wanted, raw.sample_seed);
     let rows = sample::held_out(&labels, fraction.value);
     (!labels.is_empty() && rows != held_out_rows(labels.len(), fraction.value)).then_some(rows)
 }

@@ -1,7 +1,7 @@
 //! Owns the part of the table of keys that a block of the grid is written with: the axes, each from its row
 //! of [`AXES`], and how they combine. Reads nothing.
 
-use super::keys::{Key, Kind, Section, axis, key};
+use super::{Key, Kind, Section, axis, key};
 use crate::values::axes::{AXES, COUNT, FIRST_OF_TRAINING};
 
 /// A block of `grid`.
@@ -14,7 +14,7 @@ pub(super) static BLOCK: Section = Section {
 };
 
 /// What an exclusion can name.
-pub(super) static EXCLUSION: Section = Section {
+pub(in crate::spec) static EXCLUSION: Section = Section {
     name: "an exclusion",
     doc: "Points with all of these values are left out",
     groups: &[ALL],

@@ -1,16 +1,27 @@
 //! Owns the judgement of a whole sweep: all parts are checked, whatever is wrong with the others, and
 //! a sweep comes out only where nothing is. Pure: what the files hold comes from the survey.
 
+pub(super) mod grid;
+mod heads;
+mod labels;
+mod models;
+mod pairs;
+pub(super) mod select;
+mod split;
+pub(super) mod steps;
+mod task;
+mod zip;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::error::{Problem, Report};
-use super::point::Point;
-use super::raw::RawSweep;
-use super::source::At;
-use super::survey::Survey;
-use super::words::short;
-use super::{check_heads, check_models, check_pairs, check_select, check_split, check_task, grid};
+use crate::spec::error::{Problem, Report};
+use crate::spec::grid::configurations;
+use crate::spec::point::Point;
+use crate::spec::raw::RawSweep;
+use crate::spec::source::At;
+use crate::spec::survey::Survey;
+use crate::spec::words::short;
 use crate::sweep::{DeviceRequest, SweepSpec};
 
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
@@ -26,19 +37,19 @@ pub(super) fn check(
     report: &mut Report,
 ) -> Option<SweepSpec> {
     let name = name(raw, profile, report);
-    let tasks = check_task::check(raw, survey, report);
-    let splitting = check_split::splitting(raw, survey, report);
-    let select = check_select::check(raw, report);
-    let mut models = check_models::check(raw, survey, report);
-    check_pairs::check(raw, survey, points, &models, report);
+    let tasks = task::check(raw, survey, report);
+    let splitting = split::splitting(raw, survey, report);
+    let select = select::check(raw, report);
+    let mut models = models::check(raw, survey, report);
+    pairs::check(raw, survey, points, &models, report);
     if report.has_errors() {
         return None;
     }
     let (name, splitting) = (name?, splitting?);
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
-    let configurations = grid::configurations(points, &tasks, &models, select);
-    check_heads::check(points, &tasks, &models, report);
+    let configurations = configurations(points, &tasks, &models, select);
+    heads::check(points, &tasks, &models, report);
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value.clone());

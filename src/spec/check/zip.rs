@@ -3,9 +3,9 @@
 
 use std::collections::HashSet;
 
-use super::error::{Problem, Report};
-use super::raw::{RawAxis, RawBlock};
-use super::source::At;
+use crate::spec::error::{Problem, Report};
+use crate::spec::raw::{RawAxis, RawBlock};
+use crate::spec::source::At;
 
 /// Checks every zip of a block.
 pub(super) fn check(block: &RawBlock, report: &mut Report) {

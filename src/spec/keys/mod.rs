@@ -1,10 +1,11 @@
-//! Owns the table of keys, with `keys_grid`: every name that a sweep file may contain, what its value may be, and what
+//! Owns the table of keys, with `grid`: every name that a sweep file may contain, what its value may be, and what
 //! it means. The reader and the JSON Schema are both made from it; the keys of a kind of task stand in its
 //! own file. Reads nothing.
 
+pub(super) mod grid;
+
 use std::sync::LazyLock;
 
-use super::keys_grid;
 use crate::families;
 use crate::tasks::{self, FileFormat, KeyValue, TaskKey, TaskKind};
 use crate::values::domain::MANY;
@@ -145,7 +146,7 @@ pub(super) static SWEEP: Section = Section {
         required("models", Kind::Named(&MODEL), "The models, each under a name of your choice"),
         required(
             "grid",
-            Kind::Blocks(&keys_grid::BLOCK),
+            Kind::Blocks(&grid::BLOCK),
             "The union of blocks; each block is the product of its axes",
         ),
         key("kfold", Kind::Section(&KFOLD), "k-fold cross-validation on the training rows"),
@@ -358,7 +359,7 @@ static SPLIT: Section = Section {
 static TRAINING: Section = Section {
     name: "training",
     doc: "Settings of the training loop; in a block of the grid each can be a list",
-    groups: &[keys_grid::TRAINING],
+    groups: &[grid::TRAINING],
     lists: false,
     chooser: None,
 };

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 
 use crate::families::{self, Architecture, ModelSpec, Parts, Weights};
 
-use super::error::{Problem, Report, SpecError};
-use super::model_shape;
-use super::raw::{RawModel, RawSweep};
-use super::read::missing;
-use super::source::{At, Place};
-use super::survey::{Fault, Survey};
-use super::survey_models::{FolderFacts, ModelFacts, TokenizerFacts, WeightFacts, weights_fault};
-use super::words::short;
+use crate::spec::error::{Problem, Report, SpecError};
+use crate::spec::model_shape;
+use crate::spec::raw::{RawModel, RawSweep};
+use crate::spec::read::missing;
+use crate::spec::source::{At, Place};
+use crate::spec::survey::{Fault, Survey};
+use crate::spec::survey_models::{FolderFacts, ModelFacts, TokenizerFacts, WeightFacts, weights_fault};
+use crate::spec::words::short;
 
 /// The models that are sound, by name. Every other one that was looked at has an error in the
 /// report.
