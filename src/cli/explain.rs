@@ -96,7 +96,7 @@ fn scheduler(record: &RunRecord, layout: &Layout, events: &[Event]) -> Scheduler
             trained.extend(trials);
         }
     }
-    let retries = record.typed.words.iter().any(|word| word == "--retry-failed");
+    let retries = record.command_line.words.iter().any(|word| word == "--retry-failed");
     let is_to_do = |trial: &&TrialRecord| match trial.state {
         TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted => true,
         TrialState::Failed { .. } => retries || trained.contains(&trial.trial.id),

@@ -19,7 +19,7 @@ use crate::sched::{Limits, Policy, Simulated};
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output};
-use crate::values::{Placement, TrialId, Typed, quantity, shell};
+use crate::values::{CommandLine, Placement, TrialId, quantity, shell};
 
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
@@ -121,7 +121,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         },
         retry_failed: args.retry_failed,
         checkpoint_every: args.checkpoint_every,
-        typed: typed(),
+        command_line: command_line(),
     };
     let mut executor = LocalExecutor::new(program);
     let mut display = ui::display(style(args));
@@ -229,9 +229,9 @@ fn reasons(summary: &RunSummary) -> String {
 }
 
 /// The command line that was typed.
-fn typed() -> Typed {
+fn command_line() -> CommandLine {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
-    Typed { folder: std::env::current_dir().unwrap_or_default(), words: words.collect() }
+    CommandLine { folder: std::env::current_dir().unwrap_or_default(), words: words.collect() }
 }
 
 #[cfg(test)]

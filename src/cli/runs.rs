@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::record::{self, RunRecord, TrialRecord};
-use crate::values::{Typed, shell};
+use crate::values::{CommandLine, shell};
 
 use super::{RunFolderArgs, TrialArgs};
 
@@ -53,19 +53,19 @@ fn no_run(args: &RunFolderArgs) -> AppError {
 /// The command that goes on with a run, with one more option, ready to be pasted into a shell.
 pub(super) fn again(record: &RunRecord, extra: Option<&str>) -> String {
     let here = std::env::current_dir().unwrap_or_default();
-    command(&record.typed, &here, extra)
+    command(&record.command_line, &here, extra)
 }
 
-fn command(typed: &Typed, here: &Path, extra: Option<&str>) -> String {
+fn command(line: &CommandLine, here: &Path, extra: Option<&str>) -> String {
     let placeholder = ["run".to_owned(), "SPEC".to_owned()];
-    let words = if typed.words.is_empty() { &placeholder[..] } else { &typed.words };
+    let words = if line.words.is_empty() { &placeholder[..] } else { &line.words };
     let extra = extra.filter(|extra| words.iter().all(|word| word != extra));
-    let line = std::iter::once("lorasweep").chain(words.iter().map(String::as_str)).chain(extra);
-    let line = shell::quoted(line);
-    if typed.words.is_empty() || typed.folder == here {
-        return line;
+    let words = std::iter::once("lorasweep").chain(words.iter().map(String::as_str)).chain(extra);
+    let command = shell::quoted(words);
+    if line.words.is_empty() || line.folder == here {
+        return command;
     }
-    format!("cd {} && {line}", shell::quoted([typed.folder.to_string_lossy()]))
+    format!("cd {} && {command}", shell::quoted([line.folder.to_string_lossy()]))
 }
 
 /// The one trial whose id begins with `prefix`.
@@ -102,12 +102,12 @@ mod tests {
     #[test]
     fn the_next_command_can_be_pasted() {
         let words = ["run", "my größe.yaml", "--set", "name=it's", "--only", "rank=4"].map(str::to_owned);
-        let typed = Typed { folder: "/my work".into(), words: words.to_vec() };
+        let typed = CommandLine { folder: "/my work".into(), words: words.to_vec() };
         let line = r"lorasweep run 'my größe.yaml' --set 'name=it'\''s' --only rank=4";
         assert_eq!(command(&typed, Path::new("/my work"), None), line);
         let elsewhere = command(&typed, Path::new("/"), Some("--retry-failed"));
         assert_eq!(elsewhere, format!("cd '/my work' && {line} --retry-failed"));
-        let unknown = Typed::default();
+        let unknown = CommandLine::default();
         assert_eq!(command(&unknown, Path::new("/"), None), "lorasweep run SPEC");
     }
 }

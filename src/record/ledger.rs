@@ -11,14 +11,14 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 
 use crate::values::{
-    Device, Event, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId, Typed, What,
+    CommandLine, Device, Event, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId, What,
 };
 
 /// What the events so far add up to.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Ledger {
     /// What the user typed to start the run the last time.
-    pub typed: Typed,
+    pub command_line: CommandLine,
     /// When the run was first started.
     pub started_at: Option<Timestamp>,
     /// When the last thing happened.
@@ -137,8 +137,8 @@ impl Ledger {
     pub fn apply(&mut self, event: &Event) {
         self.updated_at = Some(event.at);
         match &event.what {
-            What::RunStarted { typed, .. } => {
-                self.typed = typed.clone();
+            What::RunStarted { command_line, .. } => {
+                self.command_line.clone_from(command_line);
                 self.started_at.get_or_insert(event.at);
                 self.this_run = ThisRun::default();
                 self.failed_jobs.clear();

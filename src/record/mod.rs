@@ -22,7 +22,7 @@ use crate::record::journal::JournalError;
 pub use crate::record::ledger::{Ledger, TrialState};
 use crate::sweep::SweepSpec;
 use crate::values::{
-    Configuration, ConfigurationId, Failure, JobKey, MetricLine, Trial, TrialId, TrialResult, Typed,
+    CommandLine, Configuration, ConfigurationId, Failure, JobKey, MetricLine, Trial, TrialId, TrialResult,
 };
 
 /// A run whose state cannot be read.
@@ -66,7 +66,7 @@ pub struct RunRecord {
     /// Trials on disk that the sweep no longer has.
     pub removed: Vec<TrialId>,
     /// What the user typed to start it the last time.
-    pub typed: Typed,
+    pub command_line: CommandLine,
     /// When the run was first started.
     pub started_at: Option<Timestamp>,
     /// When the last thing happened.
@@ -140,8 +140,8 @@ pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let trials: Vec<_> = trials.collect();
     let removed = removed(&layout, &trials)?;
     let failed_jobs = ledger.failed_jobs().map(|(key, failure)| (key, failure.clone())).collect();
-    let Ledger { typed, started_at, updated_at, .. } = ledger;
-    Ok(RunRecord { sweep, trials, removed, typed, started_at, updated_at, live, failed_jobs })
+    let Ledger { command_line, started_at, updated_at, .. } = ledger;
+    Ok(RunRecord { sweep, trials, removed, command_line, started_at, updated_at, live, failed_jobs })
 }
 
 fn load_sweep(layout: &Layout) -> Result<SweepSpec, RecordError> {

@@ -38,7 +38,7 @@ use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
 use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::{Device, Failure, JobKey, Placement, Reader, Trial, TrialId, Typed, What};
+use crate::values::{CommandLine, Device, Failure, JobKey, Placement, Reader, Trial, TrialId, What};
 
 /// How long the children of a crashed orchestrator may take to be gone by themselves.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -61,7 +61,7 @@ pub struct RunOptions {
     /// Time between two checkpoints of a trial; by default as often as costs little.
     pub checkpoint_every: Option<Duration>,
     /// What the user typed, for those who look at the run later.
-    pub typed: Typed,
+    pub command_line: CommandLine,
 }
 
 /// The user wants the run to end.
@@ -160,7 +160,7 @@ fn started(options: &RunOptions) -> What {
         pid: std::process::id(),
         host: lock::host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        typed: options.typed.clone(),
+        command_line: options.command_line.clone(),
         places: options.places.clone(),
     }
 }

@@ -36,7 +36,7 @@ pub trait Reader {
 
 /// The command that started a run: what to type again to go on with it.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Typed {
+pub struct CommandLine {
     /// The folder it was typed in.
     pub folder: PathBuf,
     /// The words after the program's name; none where nobody typed any.
@@ -73,8 +73,8 @@ pub enum What {
         /// Its version of lorasweep.
         version: String,
         /// What the user typed.
-        #[serde(default)]
-        typed: Typed,
+        #[serde(default, rename = "typed")]
+        command_line: CommandLine,
         /// Where it trains.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         places: Vec<Placement>,
@@ -328,7 +328,7 @@ mod tests {
                 pid: 1,
                 host: "h".to_owned(),
                 version: "0".to_owned(),
-                typed: Typed::default(),
+                command_line: CommandLine::default(),
                 places: vec![Placement { device: Device::Host, cores: vec![1] }],
             },
             What::TrialJoining { key, trial },

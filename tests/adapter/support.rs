@@ -108,7 +108,7 @@ impl Bench {
             trials: vec![finished(trial, &model.architecture, &case.task)],
             sweep,
             removed: Vec::new(),
-            typed: lorasweep::values::Typed::default(),
+            command_line: lorasweep::values::CommandLine::default(),
             started_at: None,
             updated_at: None,
             live: false,

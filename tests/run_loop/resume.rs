@@ -156,7 +156,7 @@ fn a_finished_run_only_brings_its_report_up_to_date() {
 fn a_run_remembers_how_it_was_started_last() {
     let (mut site, sweep) = (Site::new(), sweep(&[1e-3]));
     for spec in ["first.yaml", "second.yaml"] {
-        site.options.typed.words = vec!["run".to_owned(), spec.to_owned()];
-        assert_eq!(site.run(&sweep, work).record.typed, site.options.typed);
+        site.options.command_line.words = vec!["run".to_owned(), spec.to_owned()];
+        assert_eq!(site.run(&sweep, work).record.command_line, site.options.command_line);
     }
 }

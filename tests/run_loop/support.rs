@@ -21,8 +21,8 @@ use lorasweep::sched::{Limits, Policy};
 use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Keep, Method, Metric, Placement,
-    Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult, Typed,
+    CommandLine, Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Keep, Method, Metric,
+    Placement, Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult,
 };
 
 use crate::fake_executor::FakeExecutor;
@@ -103,7 +103,7 @@ impl Site {
             policy: Policy::ONCE,
             retry_failed: false,
             checkpoint_every: None,
-            typed: Typed::default(),
+            command_line: CommandLine::default(),
         };
         Self { _folder: folder, options }
     }

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::record::ledger::Ledger;
-use crate::values::{Device, Failure, JobKey, Placement, TrialId, Typed, What};
+use crate::values::{CommandLine, Device, Failure, JobKey, Placement, TrialId, What};
 
 /// A journal as runs write it: a failure and a second attempt, a crash, another run, an end.
 fn entries() -> Vec<Event> {
@@ -14,7 +14,10 @@ fn entries() -> Vec<Event> {
         pid: 7,
         host: "höst".to_owned(),
         version: "0.1.0".to_owned(),
-        typed: Typed { folder: "/a b".into(), words: vec!["run".to_owned(), "b.yaml".to_owned()] },
+        command_line: CommandLine {
+            folder: "/a b".into(),
+            words: vec!["run".to_owned(), "b.yaml".to_owned()],
+        },
         places: Vec::new(),
     };
     let launching = |key: JobKey, attempt, trials| What::JobLaunching {

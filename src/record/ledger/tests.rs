@@ -23,7 +23,7 @@ fn crash() -> What {
         pid: 1,
         host: String::new(),
         version: String::new(),
-        typed: Typed::default(),
+        command_line: CommandLine::default(),
         places: Vec::new(),
     }
 }

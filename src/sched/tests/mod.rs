@@ -16,7 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::{Device, JobKey, Placement, Trial, TrialId, Typed, What};
+use crate::values::{CommandLine, Device, JobKey, Placement, Trial, TrialId, What};
 
 fn cpus(n: usize) -> Vec<Placement> {
     let place = |slot| Placement { device: Device::Cpu { slot }, cores: vec![2 * slot, 2 * slot + 1] };
@@ -74,7 +74,7 @@ fn begun() -> What {
         pid: 1,
         host: String::new(),
         version: String::new(),
-        typed: Typed::default(),
+        command_line: CommandLine::default(),
         places: Vec::new(),
     }
 }
