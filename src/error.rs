@@ -84,7 +84,7 @@ impl AppError {
             Self::Unexpected(_) | Self::Report(ReportError::Chart(_) | ReportError::Frames(_)) => 1,
             Self::Spec(_) | Self::Input { .. } | Self::Adapter(_) => 2,
             Self::Lock(LockError::InUse { .. }) | Self::Device(DeviceError::TooFewCores { .. }) => 2,
-            Self::Record(RecordError::NoRun { .. }) => 2,
+            Self::Record(RecordError::NoRun { .. } | RecordError::NoSweep { .. }) => 2,
             Self::Record(RecordError::Journal(
                 JournalError::Header { .. } | JournalError::Version { .. } | JournalError::Entry { .. },
             )) => 2,
@@ -97,7 +97,11 @@ impl AppError {
             }
             Self::File(error)
             | Self::Lock(LockError::File(error))
-            | Self::Record(RecordError::File(error) | RecordError::Journal(JournalError::File(error)))
+            | Self::Record(
+                RecordError::Sweep(error)
+                | RecordError::File(error)
+                | RecordError::Journal(JournalError::File(error)),
+            )
             | Self::Report(ReportError::File(error)) => {
                 if error.is_of_disk() {
                     5

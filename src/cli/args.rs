@@ -53,7 +53,7 @@ pub struct RunFolderArgs {
 pub struct TrialArgs {
     #[command(flatten)]
     pub(super) run: RunFolderArgs,
-    /// The trial's id, or a prefix that only this trial has
+    /// The trial's id, or the beginning of it; the id of a configuration names its one trial
     pub(super) trial: String,
 }
 

@@ -1,19 +1,19 @@
 //! `lorasweep explain`: why a trial waits, or why it failed, and what can be done.
 
-use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::TrialArgs;
+use super::runs::{self, Found};
 use super::status::Latest;
-use super::{TrialArgs, runs};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
-use crate::record::{RunRecord, TrialRecord, TrialState, journal};
-use crate::sched::{Limits, Policy, Scheduler, Workload};
+use crate::job::store_key;
+use crate::record::{RunRecord, TrialRecord, TrialState, at_work, journal};
+use crate::sched::Explanation;
 use crate::ui::{output, phrase};
-use crate::values::{Event, Failure, JobKey, Trial, TrialId, What};
+use crate::values::{Failure, JobKey};
 
 /// Lines of the log that are shown.
 const LOG_LINES: usize = 15;
@@ -23,15 +23,23 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let (record, layout) = (&found.record, &found.layout);
     let trial = runs::trial(record, args)?;
     let id = trial.trial.id;
+    let told = told(trial, &found)?;
     let names = phrase::Names::of(record.sweep.configurations.iter().map(|one| &**one));
     let mut text = format!("{id}  {}\n", names.trial(&trial.trial));
+    // One that failed, and that the run at work tries again, waits.
+    let waits = matches!(told, Some(Explanation::Waits { .. } | Explanation::Skipped { .. }));
+    let state = if waits { TrialState::Waiting.name() } else { trial.state.name() };
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{}, attempts: {}", trial.state.name(), trial.attempts);
+    let _ = writeln!(text, "{state}, attempts: {}", trial.attempts);
     let latest = Latest::of(layout, id);
     if let (Some(step), Some(loss)) = (latest.step, latest.loss) {
         let _ = writeln!(text, "last seen at step {step} with training loss {loss:.4}");
     }
-    let _ = writeln!(text, "{}", why(trial, record, layout)?);
+    let why = match &told {
+        Some(told) => at_work(told, trial, layout),
+        None => at_rest(trial, &found),
+    };
+    let _ = writeln!(text, "{why}");
     output::data(&(text + &log_tail(&layout.log(id))))?;
     if let Some(hint) = next(&trial.state, &args.run.typed(), record) {
         output::hint(&hint);
@@ -39,9 +47,44 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     Ok(())
 }
 
-fn why(trial: &TrialRecord, record: &RunRecord, layout: &Layout) -> Result<String, AppError> {
-    Ok(match &trial.state {
-        TrialState::Waiting => waiting(trial, record, layout)?,
+/// What the run that is at work makes of a trial that has no fate; `None` where no run is at work, or the one
+/// that is does not tell.
+fn told(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, AppError> {
+    let Found { layout, record } = found;
+    if !record.live {
+        return Ok(None);
+    }
+    let (events, now) = (journal::read(&layout.journal())?.events, SystemTime::now());
+    let scheduler = at_work::scheduler(record, layout, &events, now);
+    let told = scheduler.and_then(|scheduler| scheduler.explain(trial.trial.id, now));
+    Ok(told.filter(|told| !matches!(told, Explanation::Done | Explanation::Failed { .. })))
+}
+
+fn at_work(told: &Explanation, trial: &TrialRecord, layout: &Layout) -> String {
+    let more = if let Explanation::Skipped { job, .. } = told {
+        format!("\nlog: {}", layout.job_log(*job).display())
+    } else if let (Explanation::Running { .. }, TrialState::Running { pid, .. }) = (told, &trial.state) {
+        format!(", in process {pid}")
+    } else {
+        String::new()
+    };
+    format!("{told}{more}")
+}
+
+/// Where a trial stands by its record.
+fn at_rest(trial: &TrialRecord, found: &Found) -> String {
+    let Found { layout, record } = found;
+    match &trial.state {
+        TrialState::Waiting | TrialState::Interrupted if record.live => {
+            "it waits; the run that is at work does not say for what".to_owned()
+        }
+        TrialState::Waiting => match failed_preparation(trial, record) {
+            None => "it waits: no process is working on this run".to_owned(),
+            Some((job, failure)) => format!(
+                "it needs job `{job}`, which failed: {failure}\nlog: {}",
+                layout.job_log(*job).display()
+            ),
+        },
         TrialState::Running { placement, pid } => {
             format!("it trains on {} as process {pid}", placement.device)
         }
@@ -59,58 +102,14 @@ fn why(trial: &TrialRecord, record: &RunRecord, layout: &Layout) -> Result<Strin
             )
         }),
         TrialState::Failed { failure } => format!("it failed: {failure}\n{}", remedy(failure)),
-    })
+    }
 }
 
-fn waiting(trial: &TrialRecord, record: &RunRecord, layout: &Layout) -> Result<String, AppError> {
-    let mut blocked =
-        record.failed_jobs.iter().filter(|(key, _)| matches!(key, JobKey::Prepare(_))).peekable();
-    if blocked.peek().is_some() {
-        let line = |(key, failure): &(JobKey, Failure)| {
-            format!("it needs job `{key}`, which failed: {failure}\nlog: {}", layout.job_log(*key).display())
-        };
-        return Ok(blocked.map(line).collect::<Vec<_>>().join("\n"));
-    }
-    if !record.live {
-        return Ok("it waits: no process is working on this run".to_owned());
-    }
-    let events = journal::read(&layout.journal())?.events;
-    let scheduler = scheduler(record, layout, &events);
-    let explanation = scheduler.explain(trial.trial.id, SystemTime::now());
-    Ok(explanation
-        .map_or_else(|| "it is not part of the run that is at work".to_owned(), |why| why.to_string()))
-}
-
-/// The scheduler of the run that is at work, as its events tell it.
-fn scheduler(record: &RunRecord, layout: &Layout, events: &[Event]) -> Scheduler {
-    let is_start = |event: &Event| matches!(event.what, What::RunStarted { .. });
-    let events = &events[events.iter().rposition(is_start).unwrap_or(0)..];
-    let places = match events.first().map(|event| &event.what) {
-        Some(What::RunStarted { places, .. }) => places.clone(),
-        Some(_) | None => Vec::new(),
-    };
-    let (mut prepared, mut trained) = (BTreeSet::new(), BTreeSet::<TrialId>::new());
-    for event in events {
-        if let What::JobLaunching { key, trials, .. } = &event.what {
-            prepared.insert(*key);
-            trained.extend(trials);
-        }
-    }
-    let retries = record.command_line.words.iter().any(|word| word == "--retry-failed");
-    let is_to_do = |trial: &&TrialRecord| match trial.state {
-        TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted => true,
-        TrialState::Failed { .. } => retries || trained.contains(&trial.trial.id),
-        TrialState::Done => trained.contains(&trial.trial.id),
-    };
-    let todo: Vec<Trial> = record.trials.iter().filter(is_to_do).map(|trial| trial.trial.clone()).collect();
-    let is_there =
-        |store| !prepared.contains(&JobKey::Prepare(store)) && Layout::store(layout.stores(), store).is_dir();
-    let work = Workload::of(&record.sweep, &todo, layout.run(), &places, &is_there);
-    // What was tried again, and what was not, is among the events.
-    let policy = Policy { attempts: u32::MAX, ..Policy::ONCE };
-    let mut scheduler = Scheduler::new(Arc::new(work), places, Limits::default(), policy);
-    events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
-    scheduler
+/// The job that should have prepared a trial's data, where it failed in the last run.
+fn failed_preparation<'a>(trial: &TrialRecord, record: &'a RunRecord) -> Option<&'a (JobKey, Failure)> {
+    let (sweep, configuration) = (&record.sweep, &trial.trial.configuration);
+    let store = store_key(sweep.task(configuration), sweep.model(configuration).tokenizer_content);
+    record.failed_jobs.iter().find(|(key, _)| *key == JobKey::Prepare(store))
 }
 
 /// What usually helps.
@@ -130,11 +129,12 @@ fn remedy(failure: &Failure) -> &'static str {
         }
         Failure::Killed { .. } => "the log's last lines may say what happened",
         Failure::Hung => "the log's last lines may say what it waited for",
-        Failure::DeviceFailed { .. } => "the same command runs it again on another device",
-        Failure::NotStarted { .. } => "what helps: fewer other processes or open files, or `ulimit`",
-        Failure::Unwritable { .. } => {
-            "free some disk space or make the folder writable; the same command then continues"
+        Failure::DeviceFailed { .. } => {
+            "`--retry-failed` runs it again, with `--devices` on another device; `lorasweep doctor` shows those \
+             of this machine"
         }
+        Failure::NotStarted { .. } => "what helps: fewer other processes or open files, or `ulimit`",
+        Failure::Unwritable { .. } => "what helps: some free disk space, or a folder that can be written to",
         Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",
     }
 }

@@ -5,12 +5,13 @@ use std::path::Path;
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::record::{self, RunRecord, TrialRecord};
-use crate::values::{CommandLine, shell};
+use crate::ui::output;
+use crate::values::{CommandLine, quantity, shell};
 
 use super::{RunFolderArgs, TrialArgs};
 
-/// Ids that a message lists at most.
-const SHOWN_IDS: usize = 6;
+/// Ids that a message lists at most: as many as there are folds where people speak of ten.
+const SHOWN_IDS: usize = 10;
 
 /// A run that the user named.
 pub(super) struct Found {
@@ -24,6 +25,12 @@ pub(super) struct Found {
 pub(super) fn open(args: &RunFolderArgs) -> Result<Found, AppError> {
     let layout = find(args)?;
     let record = record::load_fates(layout.run())?;
+    if let Some(damage) = &record.journal_damage {
+        let run = args.typed();
+        output::warning(&format!(
+            "{damage}: what it told is missing here; `lorasweep verify {run}` says more"
+        ));
+    }
     Ok(Found { layout, record })
 }
 
@@ -31,14 +38,18 @@ pub(super) fn open(args: &RunFolderArgs) -> Result<Found, AppError> {
 pub(super) fn find(args: &RunFolderArgs) -> Result<Layout, AppError> {
     let by_name = args.run.to_str().map(|name| Layout::new(&args.results, name));
     let candidates = [Some(Layout::of_run(&args.run)), by_name];
-    let found = candidates.into_iter().flatten().find(|layout| layout.sweep().is_file());
-    found.ok_or_else(|| no_run(args))
+    candidates.into_iter().flatten().find(is_run).ok_or_else(|| no_run(args))
+}
+
+/// Whether a folder is that of a run, which may have lost one of these files.
+fn is_run(layout: &Layout) -> bool {
+    layout.sweep().is_file() || layout.journal().is_file()
 }
 
 fn no_run(args: &RunFolderArgs) -> AppError {
     let entries = std::fs::read_dir(&args.results).into_iter().flatten().flatten();
     let mut names: Vec<String> = entries
-        .filter(|entry| Layout::of_run(&entry.path()).sweep().is_file())
+        .filter(|entry| is_run(&Layout::of_run(&entry.path())))
         .map(|entry| format!("`{}`", entry.file_name().to_string_lossy()))
         .collect();
     names.sort();
@@ -68,31 +79,49 @@ fn command(line: &CommandLine, here: &Path, extra: Option<&str>) -> String {
     format!("cd {} && {command}", shell::quoted([line.folder.to_string_lossy()]))
 }
 
-/// The one trial whose id begins with `prefix`.
+/// The one trial whose id, or that of its configuration, begins with what was typed.
 pub(super) fn trial<'a>(record: &'a RunRecord, args: &TrialArgs) -> Result<&'a TrialRecord, AppError> {
-    let (prefix, name) = (&args.trial, args.run.typed());
+    let (prefix, run) = (&args.trial, args.run.typed());
     let wanted = prefix.to_ascii_lowercase();
-    let hits: Vec<&TrialRecord> = record
-        .trials
-        .iter()
-        .filter(|candidate| candidate.trial.id.to_string().starts_with(&wanted))
-        .collect();
-    match hits.as_slice() {
-        [one] => Ok(one),
-        [] => Err(AppError::Input {
-            message: format!("no trial of `{}` has an id that begins with `{prefix}`", record.sweep.name),
-            hint: Some(format!("`lorasweep status {name} --json` lists every trial")),
+    let beginning_so = |id: &dyn Fn(&TrialRecord) -> String| -> Vec<&'a TrialRecord> {
+        record.trials.iter().filter(|one| id(one).starts_with(&wanted)).collect()
+    };
+    let trials = beginning_so(&|one| one.trial.id.to_string());
+    let folds = beginning_so(&|one| one.trial.configuration.id.to_string());
+    match (trials.as_slice(), folds.as_slice()) {
+        ([one], _) | ([], [one]) => Ok(one),
+        ([], []) => Err(AppError::Input {
+            message: format!(
+                "no trial or configuration of `{}` has an id that begins with `{prefix}`",
+                record.sweep.name
+            ),
+            hint: Some(format!("`lorasweep status {run} --json` lists every trial")),
         }),
-        [..] => {
-            let ids: Vec<String> =
-                hits.iter().take(SHOWN_IDS).map(|hit| format!("`{}`", hit.trial.id)).collect();
-            let more = if hits.len() > SHOWN_IDS { ", …" } else { "" };
+        ([], [..]) => {
+            let same =
+                |a: &&TrialRecord, b: &&TrialRecord| a.trial.configuration.id == b.trial.configuration.id;
+            let configurations = quantity::counted(folds.chunk_by(same).count(), "configuration");
             Err(AppError::Input {
-                message: format!("`{prefix}` is the beginning of {} trial ids", hits.len()),
-                hint: Some(format!("use a longer prefix: {}{more}", ids.join(", "))),
+                message: format!("`{prefix}` stands for {configurations} with {} trials", folds.len()),
+                hint: Some(format!("name one of the trials: {}", listed(&folds))),
             })
         }
+        ([..], _) => Err(AppError::Input {
+            message: format!("`{prefix}` is the beginning of {} trial ids", trials.len()),
+            hint: Some(format!("use a longer prefix: {}", listed(&trials))),
+        }),
     }
+}
+
+/// The first of these trials' ids, each with its fold where there are several.
+fn listed(trials: &[&TrialRecord]) -> String {
+    let name = |one: &&TrialRecord| match one.trial.splitting.splits() {
+        0 | 1 => format!("`{}`", one.trial.id),
+        splits => format!("`{}` (fold {}/{splits})", one.trial.id, one.trial.fold + 1),
+    };
+    let mut names: Vec<String> = trials.iter().take(SHOWN_IDS).map(name).collect();
+    names.extend((trials.len() > SHOWN_IDS).then(|| "…".to_owned()));
+    names.join(", ")
 }
 
 #[cfg(test)]

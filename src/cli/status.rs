@@ -159,6 +159,8 @@ struct RunStatus<'a> {
     trials: Vec<TrialStatus<'a>>,
     removed: Vec<String>,
     failed_jobs: Vec<FailedJob>,
+    /// What is lost of the journal, so that states may be older than what happened.
+    journal_damage: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -198,6 +200,7 @@ impl<'a> RunStatus<'a> {
             trials: record.trials.iter().map(trial).collect(),
             removed: record.removed.iter().map(ToString::to_string).collect(),
             failed_jobs: record.failed_jobs.iter().map(failed).collect(),
+            journal_damage: record.journal_damage.as_deref(),
         }
     }
 }

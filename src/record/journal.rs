@@ -84,9 +84,20 @@ pub struct Replay {
     pub dropped_entries: usize,
     /// Where a damaged journal was put aside as a whole before its rest was cut off.
     pub aside: Option<PathBuf>,
+    /// There is no such file.
+    pub is_missing: bool,
 }
 
 impl Replay {
+    /// What is lost of what a run told, in words; what a crash tears, and the next run cuts off, is not.
+    #[must_use]
+    pub fn damage(&self) -> Option<String> {
+        if self.is_missing {
+            return Some("the journal is missing".to_owned());
+        }
+        self.dropped().filter(|_| self.dropped_entries > 0)
+    }
+
     /// What was dropped, in words; `None` where nothing was.
     #[must_use]
     pub fn dropped(&self) -> Option<String> {
@@ -175,7 +186,9 @@ fn put_aside(path: &Path) -> io::Result<PathBuf> {
 pub fn read(path: &Path) -> Result<Replay, JournalError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Replay::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(Replay { is_missing: true, ..Replay::default() });
+        }
         Err(source) => return Err(FileError::new("use the journal", path, source).into()),
     };
     let path = || path.to_path_buf();

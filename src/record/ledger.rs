@@ -19,6 +19,8 @@ use crate::values::{
 pub struct Ledger {
     /// What the user typed to start the run the last time.
     pub command_line: CommandLine,
+    /// The version of lorasweep that did.
+    pub version: Option<String>,
     /// When the run was first started.
     pub started_at: Option<Timestamp>,
     /// When the last thing happened.
@@ -137,8 +139,9 @@ impl Ledger {
     pub fn apply(&mut self, event: &Event) {
         self.updated_at = Some(event.at);
         match &event.what {
-            What::RunStarted { command_line, .. } => {
+            What::RunStarted { command_line, version, .. } => {
                 self.command_line.clone_from(command_line);
+                self.version = Some(version.clone());
                 self.started_at.get_or_insert(event.at);
                 self.this_run = ThisRun::default();
                 self.failed_jobs.clear();

@@ -1,6 +1,7 @@
 //! Owns the state of a run as everybody but the loop sees it: the ledger of its journal, and the files
 //! under `trials/`. `status`, `explain` and `report` read this and nothing else.
 
+pub mod at_work;
 pub mod checkpoint;
 pub mod garbage;
 pub mod journal;
@@ -25,6 +26,9 @@ use crate::values::{
     CommandLine, Configuration, ConfigurationId, Failure, JobKey, MetricLine, Trial, TrialId, TrialResult,
 };
 
+/// What writes the sweep of a run.
+const AGAIN: &str = "`lorasweep run SPEC` writes it again from the sweep file; finished trials are kept";
+
 /// A run whose state cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
@@ -34,7 +38,16 @@ pub enum RecordError {
         /// The folder.
         folder: PathBuf,
     },
-    /// A file or folder of it cannot be read.
+    /// Its sweep is not there.
+    #[error("`{}` is missing", path.display())]
+    NoSweep {
+        /// The file that should hold it.
+        path: PathBuf,
+    },
+    /// What should be its sweep is none, or cannot be read.
+    #[error(transparent)]
+    Sweep(FileError),
+    /// Another file or folder of it cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
     /// Its journal cannot be used.
@@ -50,6 +63,8 @@ impl RecordError {
             Self::NoRun { .. } => {
                 Some("name a folder under `results/`, or start one with `lorasweep run SPEC`")
             }
+            Self::NoSweep { .. } => Some(AGAIN),
+            Self::Sweep(error) => error.hint().or(Some(AGAIN)),
             Self::File(error) => error.hint(),
             Self::Journal(error) => error.hint(),
         }
@@ -75,6 +90,8 @@ pub struct RunRecord {
     pub live: bool,
     /// Jobs other than training that failed, by key, each with the reason.
     pub failed_jobs: Vec<(JobKey, Failure)>,
+    /// What is lost of its journal, in words, so that all of this may tell less than happened.
+    pub journal_damage: Option<String>,
 }
 
 /// Everything known about one trial.
@@ -125,7 +142,8 @@ pub fn load(run: &Path) -> Result<RunRecord, RecordError> {
 pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let layout = Layout::of_run(run);
     let sweep = load_sweep(&layout)?;
-    let mut ledger = Ledger::replay(&journal::read(&layout.journal())?.events);
+    let replay = journal::read(&layout.journal())?;
+    let mut ledger = Ledger::replay(&replay.events);
     let live = lock::is_held(&layout.lock());
     if !live {
         ledger.interrupt_all();
@@ -141,13 +159,29 @@ pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let removed = removed(&layout, &trials)?;
     let failed_jobs = ledger.failed_jobs().map(|(key, failure)| (key, failure.clone())).collect();
     let Ledger { command_line, started_at, updated_at, .. } = ledger;
-    Ok(RunRecord { sweep, trials, removed, command_line, started_at, updated_at, live, failed_jobs })
+    let journal_damage = replay.damage();
+    Ok(RunRecord {
+        sweep,
+        trials,
+        removed,
+        command_line,
+        started_at,
+        updated_at,
+        live,
+        failed_jobs,
+        journal_damage,
+    })
 }
 
 fn load_sweep(layout: &Layout) -> Result<SweepSpec, RecordError> {
     let path = layout.sweep();
-    let sweep = files::read_json(&path).map_err(FileError::of("read", &path))?;
-    sweep.ok_or_else(|| RecordError::NoRun { folder: layout.run().to_path_buf() })
+    let sweep = files::read_json(&path).map_err(FileError::of("read", &path)).map_err(RecordError::Sweep)?;
+    sweep.ok_or_else(|| {
+        if layout.journal().is_file() {
+            return RecordError::NoSweep { path };
+        }
+        RecordError::NoRun { folder: layout.run().to_path_buf() }
+    })
 }
 
 fn count(sweep: &SweepSpec, configuration: &Configuration) -> ParamCounts {

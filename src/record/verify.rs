@@ -70,7 +70,7 @@ impl Verification {
 pub fn verify(layout: &Layout) -> Result<Verification, FileError> {
     let mut found = Verification { live: lock::is_held(&layout.lock()), ..Verification::default() };
     let ledger = check_journal(layout, &mut found);
-    let sweep = check_sweep(layout, &mut found);
+    let sweep = check_sweep(layout, ledger.version.as_deref(), &mut found);
     let trials = sweep.iter().flat_map(SweepSpec::trials).map(|trial| (trial.id, trial));
     let trials: BTreeMap<TrialId, Trial> = trials.collect();
     for id in record::on_disk(layout)? {
@@ -89,6 +89,11 @@ fn check_journal(layout: &Layout, found: &mut Verification) -> Ledger {
             found.damage(path, error.to_string(), "the next run refuses it: move it away first");
             Ledger::default()
         }
+        Ok(replay) if replay.is_missing => {
+            let next = "a new one is begun: trials with a result stay done, all others train";
+            found.damage(path, "it is missing", next);
+            Ledger::default()
+        }
         Ok(replay) => {
             found.entries = replay.events.len();
             let torn = replay.dropped_entries == 0;
@@ -105,10 +110,22 @@ fn check_journal(layout: &Layout, found: &mut Verification) -> Ledger {
     }
 }
 
-fn check_sweep(layout: &Layout, found: &mut Verification) -> Option<SweepSpec> {
+fn check_sweep(layout: &Layout, version: Option<&str>, found: &mut Verification) -> Option<SweepSpec> {
     let path = layout.sweep();
-    match read(files::read_json(&path)) {
-        Ok(sweep) => sweep,
+    match read(files::read_json::<SweepSpec>(&path)).and_then(|sweep| sweep.ok_or("it is missing".to_owned()))
+    {
+        Ok(sweep) => {
+            if let Some(id) = sweep.foreign_ids().next() {
+                let problem = format!(
+                    "configuration `{id}` has other settings than its id was made from: they were changed"
+                );
+                let next = "it is written anew from the sweep file";
+                // Another version may have made ids from other things.
+                let damaged = version == Some(env!("CARGO_PKG_VERSION"));
+                found.findings.push(Finding { path, problem, next: next.to_owned(), damaged });
+            }
+            Some(sweep)
+        }
         Err(problem) => {
             found.damage(path, problem, "it is written anew; until then no command can look at the run");
             None

@@ -38,7 +38,9 @@ use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
 use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::{CommandLine, Device, Failure, JobKey, Placement, Reader, Trial, TrialId, What};
+use crate::values::{
+    CommandLine, Device, Failure, JobKey, Placement, Reader, RunSettings, Trial, TrialId, What,
+};
 
 /// How long the children of a crashed orchestrator may take to be gone by themselves.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -156,12 +158,14 @@ fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, RunErro
 }
 
 fn started(options: &RunOptions) -> What {
+    let RunOptions { limits, policy, retry_failed, .. } = *options;
     What::RunStarted {
         pid: std::process::id(),
         host: lock::host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command_line: options.command_line.clone(),
         places: options.places.clone(),
+        settings: Some(RunSettings { limits, policy, retry_failed }),
     }
 }
 

@@ -45,7 +45,6 @@ impl Scheduler {
             } else {
                 None
             };
-            self.closed = action.is_some();
             actions.extend(action);
         }
     }
@@ -100,6 +99,7 @@ impl Scheduler {
             let past = &mut self.trials[*trial].past;
             past.starts += 1;
             attempt = attempt.max(past.starts);
+            self.closed |= past.alone;
         }
         self.places.take(place);
         let limit = self
@@ -141,6 +141,7 @@ impl Scheduler {
         let chore = &mut self.chores.all[number];
         chore.state = ChoreState::AtWork;
         chore.past.starts += 1;
+        self.closed |= chore.past.alone;
         let (key, attempt) = (chore.key, chore.past.starts);
         let doing = Doing::Beside(number);
         self.seat(key, Job { doing, placement, since: now, is_up: false, shared: false, deadline: None });
@@ -191,7 +192,7 @@ impl Scheduler {
         }
     }
 
-    fn end_pauses(&mut self, now: SystemTime) {
+    pub(super) fn end_pauses(&mut self, now: SystemTime) {
         while let Some((at, start)) = self.paused.keys().next().copied().filter(|(at, _)| *at <= now) {
             for trial in self.paused.remove(&(at, start)).unwrap_or_default() {
                 let alone = self.trials[trial].past.alone;
@@ -236,7 +237,7 @@ impl Scheduler {
         self.jobs.keys().map(|job| Action::Stop { job: *job, force }).collect()
     }
 
-    fn cancel_waiting(&mut self) {
+    pub(super) fn cancel_waiting(&mut self) {
         self.ending = true;
         self.pool.clear();
         self.paused.clear();

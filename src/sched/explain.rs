@@ -52,7 +52,7 @@ pub enum Explanation {
         /// Why that failed; absent where it was stopped.
         failure: Option<Failure>,
     },
-    /// The run ended before it was done.
+    /// The run is ending, or has ended, before it is done.
     Cancelled,
 }
 
@@ -174,7 +174,7 @@ impl fmt::Display for Explanation {
                 write!(f, "it needs job `{job}`, which failed: {failure}")
             }
             Self::Skipped { job, failure: None } => write!(f, "it needs job `{job}`, which was stopped"),
-            Self::Cancelled => f.write_str("the run ended before it was done"),
+            Self::Cancelled => f.write_str("the run is ending, and leaves it for the next one"),
         }
     }
 }

@@ -40,59 +40,11 @@ pub use simulate::{Simulated, SimulatedJob, simulate};
 pub use trial::{TrialState, Turn};
 pub use workload::Workload;
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use crate::job::Work;
 use crate::values::{Device, Failure, JobKey, Placement, Trial, TrialId};
-
-/// The longest pause before a job starts again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(300);
-
-/// How large a pack may be.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Limits {
-    /// Most trials per pack, at least 1.
-    pub slots: usize,
-    /// Memory of a place, in MiB. A trial that needs more than that trains alone.
-    pub mem_mib: f64,
-}
-
-impl Limits {
-    /// Every trial in a pack of its own.
-    pub const ALONE: Self = Self { slots: 1, mem_mib: f64::INFINITY };
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { slots: usize::MAX, mem_mib: f64::INFINITY }
-    }
-}
-
-/// How the scheduler treats failures.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Policy {
-    /// The first job or trial that fails for good ends the run; running jobs are asked to stop.
-    pub fail_fast: bool,
-    /// Most starts of a trial in one run, at least 1; the same for preparation and the report. Only failures
-    /// that another start can mend are tried again, and starts that ran out of memory do not count: they
-    /// come to an end by themselves, since each asks for less than the one before.
-    pub attempts: u32,
-    /// Pause before the second start; it doubles before each later one, up to five minutes.
-    pub pause: Duration,
-    /// Longest time that one start of a trial may take. A pack has that for each of its trials.
-    pub trial_timeout: Option<Duration>,
-}
-
-impl Policy {
-    /// Everything starts once and may take its time.
-    pub const ONCE: Self = Self { fail_fast: false, attempts: 1, pause: Duration::ZERO, trial_timeout: None };
-
-    /// Pause before the next start of what failed so many times.
-    fn pause(&self, failures: u32) -> Duration {
-        let doublings = failures.saturating_sub(1).min(31);
-        self.pause.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
-    }
-}
+pub use crate::values::{Limits, Policy};
 
 /// What to do.
 #[derive(Clone, Debug, PartialEq)]

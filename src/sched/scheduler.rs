@@ -105,8 +105,9 @@ impl Scheduler {
     }
 
     /// Takes in what happened in a process whose journal this is, without deciding anything: what that
-    /// process decided is among what happened.
+    /// process decided is among what happened. After `Woke` it stands as that process does at this time.
     pub fn replay(&mut self, at: SystemTime, what: &What) {
+        self.end_pauses(at);
         if let What::JobLaunching { key, placement, trials, .. } = what {
             let trials: Vec<TrialNo> = trials.iter().filter_map(|id| self.work.number(*id)).collect();
             if let Some(chore) = self.chores.number(*key) {
@@ -120,6 +121,8 @@ impl Scheduler {
             if let Some(trial) = self.work.number(*trial) {
                 self.admit(*key, trial);
             }
+        } else if let What::RunEnded { .. } = what {
+            self.cancel_waiting();
         } else {
             drop(self.apply(at, what));
         }

@@ -75,19 +75,22 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
         }
         (TrialState::Placed { .. }, Change::Paused { until }) => Some(TrialState::Paused { until }),
         (TrialState::Placed { .. }, Change::Finished) => Some(TrialState::Done),
-        // Where a journal is read back, one that waits again may have been given up instead.
-        (
-            TrialState::Waiting { .. } | TrialState::Paused { .. } | TrialState::Placed { .. },
-            Change::Failed { failure },
-        ) => Some(TrialState::Failed { failure }),
+        (TrialState::Placed { .. }, Change::Failed { failure }) => Some(TrialState::Failed { failure }),
         (
             TrialState::Waiting { .. } | TrialState::Paused { .. } | TrialState::Placed { .. },
             Change::Cancelled,
         ) => Some(TrialState::Cancelled),
-        (TrialState::Waiting { .. }, Change::Returned { .. } | Change::Paused { .. } | Change::Finished)
+        (
+            TrialState::Waiting { .. },
+            Change::Returned { .. } | Change::Paused { .. } | Change::Finished | Change::Failed { .. },
+        )
         | (
             TrialState::Paused { .. },
-            Change::Placed { .. } | Change::Paused { .. } | Change::Finished | Change::Skipped { .. },
+            Change::Placed { .. }
+            | Change::Paused { .. }
+            | Change::Finished
+            | Change::Failed { .. }
+            | Change::Skipped { .. },
         )
         | (TrialState::Placed { .. }, Change::Placed { .. } | Change::Skipped { .. })
         | (

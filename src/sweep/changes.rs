@@ -23,6 +23,13 @@ pub struct Changes {
 /// Everything that decides a configuration's results, one value by its dotted path.
 type Facts = BTreeMap<String, Value>;
 
+/// A trial, and the sweep that it is of.
+#[derive(Clone, Copy)]
+struct Point<'a> {
+    sweep: &'a SweepSpec,
+    trial: &'a Trial,
+}
+
 /// Compares a sweep with the one that its folder was last used for.
 ///
 /// A point is found again by its task, model, method and fold and by the settings that an axis of
@@ -43,13 +50,14 @@ pub fn between(
         return Changes::default();
     }
     let axes = axes(before, now);
-    let mut left: HashMap<String, &Trial> =
-        left.into_iter().map(|trial| (point(before, trial, &axes), trial)).collect();
+    let was = left.into_iter().map(|trial| Point { sweep: before, trial });
+    let mut was: HashMap<String, Point<'_>> = was.map(|point| (point.name(&axes), point)).collect();
     let mut changes = Changes::default();
     for trial in is.iter().filter(|trial| !ids[0].contains(&trial.id) && to_come(trial.id)) {
-        if let Some(old) = left.remove(&point(now, trial, &axes)) {
+        let point = Point { sweep: now, trial };
+        if let Some(was) = was.remove(&point.name(&axes)) {
             changes.trials += 1;
-            changes.reasons.extend(reasons((before, old), (now, trial)));
+            changes.reasons.extend(reasons(was, point));
         }
     }
     changes
@@ -73,18 +81,6 @@ fn axes(before: &SweepSpec, now: &SweepSpec) -> BTreeMap<&'static str, BTreeSet<
     axes
 }
 
-/// What a trial is called by, whatever else is set.
-fn point(sweep: &SweepSpec, trial: &Trial, axes: &BTreeMap<&'static str, BTreeSet<String>>) -> String {
-    let one = &trial.configuration;
-    let mut settings = settings(one);
-    let method = one.method.name();
-    settings.retain(|path, _| axes.get(method).is_some_and(|axes| axes.contains(path)));
-    // A sweep with one task or model may have given it another name.
-    let task = (sweep.tasks.len() > 1).then_some(&one.task);
-    let model = (sweep.models.len() > 1).then_some(&one.model);
-    format!("{task:?} {model:?} {method} {} {settings:?}", trial.fold)
-}
-
 /// The settings of a configuration that a grid can vary.
 fn settings(one: &Configuration) -> Facts {
     let mut facts = Facts::new();
@@ -94,27 +90,43 @@ fn settings(one: &Configuration) -> Facts {
     facts
 }
 
-/// Everything that the trial's id is made from, under the names of the sweep file where it has one.
-fn facts(sweep: &SweepSpec, trial: &Trial) -> Facts {
-    let one = &trial.configuration;
-    let family = Family::of(sweep.task(one), sweep.model(one), one.method == Method::Scratch);
-    let identity = family.identity(&one.method, &one.training);
-    let mut facts = Facts::new();
-    if let Ok(Value::Object(parts)) = serde_json::from_slice(&identity) {
-        for (name, value) in parts {
-            flatten(&name, value, &mut facts);
-        }
+impl Point<'_> {
+    /// What it is called by, whatever else is set.
+    fn name(self, axes: &BTreeMap<&'static str, BTreeSet<String>>) -> String {
+        let Self { sweep, trial } = self;
+        let one = &trial.configuration;
+        let mut settings = settings(one);
+        let method = one.method.name();
+        settings.retain(|path, _| axes.get(method).is_some_and(|axes| axes.contains(path)));
+        // A sweep with one task or model may have given it another name.
+        let task = (sweep.tasks.len() > 1).then_some(&one.task);
+        let model = (sweep.models.len() > 1).then_some(&one.model);
+        format!("{task:?} {model:?} {method} {} {settings:?}", trial.fold)
     }
-    let name = match trial.splitting {
-        Splitting::KFold { .. } => "kfold",
-        Splitting::HoldOut { .. } | Splitting::File => "split",
-    };
-    flatten(name, to_value(&trial.splitting), &mut facts);
-    facts
+
+    /// Everything that the trial's id is made from, under the names of the sweep file where it has one.
+    fn facts(self) -> Facts {
+        let Self { sweep, trial } = self;
+        let one = &trial.configuration;
+        let family = Family::of(sweep.task(one), sweep.model(one), one.method == Method::Scratch);
+        let identity = family.identity(&one.method, &one.training);
+        let mut facts = Facts::new();
+        if let Ok(Value::Object(parts)) = serde_json::from_slice(&identity) {
+            for (name, value) in parts {
+                flatten(&name, value, &mut facts);
+            }
+        }
+        let name = match trial.splitting {
+            Splitting::KFold { .. } => "kfold",
+            Splitting::HoldOut { .. } | Splitting::File => "split",
+        };
+        flatten(name, to_value(&trial.splitting), &mut facts);
+        facts
+    }
 }
 
-fn reasons((before, old): (&SweepSpec, &Trial), (now, new): (&SweepSpec, &Trial)) -> Vec<String> {
-    let [was, is] = [facts(before, old), facts(now, new)];
+fn reasons(was: Point<'_>, is: Point<'_>) -> Vec<String> {
+    let [was, is] = [was.facts(), is.facts()];
     let differing: Vec<_> = differing(&was, &is).map(|(path, was, is)| reason(path, was, is)).collect();
     if differing.is_empty() {
         return vec!["this version of lorasweep trains in another way".to_owned()];

@@ -1,8 +1,10 @@
 //! Owns what a configuration's id is the hash of: everything that decides its results, and nothing else.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
-use super::OwnHead;
+use super::{OwnHead, SweepSpec};
 use crate::families::{Architecture, ModelSpec, Weights};
 use crate::tasks::{Cleaning, Objective, Reading, Task};
 use crate::values::{Configuration, ConfigurationId, ContentHash, Method, Training};
@@ -67,12 +69,30 @@ impl Family {
         [&self.identity[..], &rest.concat()[..]].concat()
     }
 
+    fn id(&self, method: &Method, training: &Training) -> ConfigurationId {
+        ConfigurationId::of(ContentHash::of_bytes(&self.identity(method, training)))
+    }
+
     /// One of the family.
     #[must_use]
     pub fn configuration(&self, method: Method, training: Training) -> Configuration {
-        let identity = self.identity(&method, &training);
-        let id = ConfigurationId::of(ContentHash::of_bytes(&identity));
+        let id = self.id(&method, &training);
         Configuration { id, task: self.task.clone(), model: self.model.clone(), method, training }
+    }
+}
+
+impl SweepSpec {
+    /// The configurations whose ids are not made from what decides their results: a version that trained in
+    /// another way made them, or somebody changed a setting in the record.
+    pub fn foreign_ids(&self) -> impl Iterator<Item = ConfigurationId> + '_ {
+        let mut families: BTreeMap<(&str, &str, bool), Family> = BTreeMap::new();
+        self.configurations.iter().filter_map(move |one| {
+            let scratch = one.method == Method::Scratch;
+            let family = families
+                .entry((&one.task, &one.model, scratch))
+                .or_insert_with(|| Family::of(self.task(one), self.model(one), scratch));
+            (family.id(&one.method, &one.training) != one.id).then_some(one.id)
+        })
     }
 }
 

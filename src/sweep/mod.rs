@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 pub use devices::DeviceRequest;
 pub use identity::Family;
 pub use own_head::{By, OwnHead};
-pub use stored::Unsound;
+pub use stored::{Unsound, is_folder_name};
 
 use crate::families::ModelSpec;
 use crate::sweep::card::Card;

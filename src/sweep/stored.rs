@@ -31,9 +31,15 @@ pub(super) struct Stored {
 /// Why a written sweep is none that could have been checked: it is of another program, or was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsound {
+    /// Its name could lead out of the folder of all runs.
+    #[error("the sweep is called `{0}`, which is no name of a folder")]
+    Name(String),
     /// There is nothing to learn.
     #[error("the sweep has no task")]
     NoTask,
+    /// There is nothing to do.
+    #[error("the sweep has no configuration")]
+    NoConfiguration,
     /// A configuration names a task or a model that is not there.
     #[error("configuration `{id}` uses {what} `{name}`, which the sweep does not have")]
     Unknown {
@@ -68,6 +74,28 @@ pub enum Unsound {
     /// A metric that the tasks do not have.
     #[error("the sweep selects by `{0}`, which its tasks do not have")]
     Select(&'static str),
+    /// The same for the epoch whose weights a configuration keeps.
+    #[error("configuration `{id}` keeps weights by `{metric}`, which its task does not have")]
+    KeepBy {
+        /// The configuration.
+        id: ConfigurationId,
+        /// The metric.
+        metric: &'static str,
+    },
+}
+
+/// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
+const LONGEST_NAME: usize = 100;
+
+/// Whether a sweep can be called so: its name is that of a folder, on every system.
+#[must_use]
+pub fn is_folder_name(name: &str) -> bool {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
+    (1..=LONGEST_NAME).contains(&name.len())
+        && name.chars().all(plain)
+        && name.trim() == name
+        && !name.starts_with(['.', '-'])
+        && !name.ends_with('.')
 }
 
 impl TryFrom<Stored> for SweepSpec {
@@ -76,9 +104,16 @@ impl TryFrom<Stored> for SweepSpec {
     fn try_from(stored: Stored) -> Result<Self, Unsound> {
         let Stored { name, tasks, models, configurations, splitting, select, devices, warnings, cards } =
             stored;
+        if !is_folder_name(&name) {
+            return Err(Unsound::Name(name));
+        }
         let first = tasks.values().next().ok_or(Unsound::NoTask)?;
-        if let Some(metric) = select.filter(|metric| !first.objective.metrics().contains(metric)) {
+        let is_unknown = |metric: &Metric| !first.objective.metrics().contains(metric);
+        if let Some(metric) = select.filter(is_unknown) {
             return Err(Unsound::Select(metric.name()));
+        }
+        if configurations.is_empty() {
+            return Err(Unsound::NoConfiguration);
         }
         let divides = match splitting {
             Splitting::KFold { k, .. } => k >= 2,
@@ -99,6 +134,9 @@ impl TryFrom<Stored> for SweepSpec {
             }
             if !seen.insert(one.id) {
                 return Err(Unsound::Twice { id: one.id });
+            }
+            if let Some(metric) = one.training.keep_by.filter(is_unknown) {
+                return Err(Unsound::KeepBy { id: one.id, metric: metric.name() });
             }
             in_range(one)?;
         }
@@ -156,6 +194,13 @@ mod tests {
         assert!(said.contains("uses task `gone`"), "{said}");
         let said = of(&|sweep| sweep["configurations"][1] = sweep["configurations"][0].clone());
         assert!(said.contains("is there twice"), "{said}");
+        let said = of(&|sweep| sweep["configurations"][0]["training"]["keep_by"] = json!("perplexity"));
+        assert!(said.contains("keeps weights by `perplexity`, which its task does not have"), "{said}");
+        for name in ["", "../elsewhere", "a/b", ".hidden"] {
+            let said = of(&|sweep| sweep["name"] = json!(name));
+            assert!(said.contains(&format!("is called `{name}`, which is no name of a folder")), "{said}");
+        }
+        assert!(of(&|sweep| sweep["configurations"] = json!([])).contains("no configuration"));
         assert!(of(&|sweep| sweep["tasks"] = json!({})).contains("no task"));
         assert!(
             of(&|sweep| sweep["splitting"] =

@@ -16,7 +16,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::values::{Device, Failure, JobKey, Metric, Placement, Scores, Trial, TrialId, TrialResult};
+use crate::values::{
+    Device, Failure, JobKey, Metric, Placement, RunSettings, Scores, Trial, TrialId, TrialResult,
+};
 
 /// Something that happened, and when.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -78,6 +80,9 @@ pub enum What {
         /// Where it trains.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         places: Vec<Placement>,
+        /// What was chosen beside the sweep; absent in journals from before that was written.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        settings: Option<RunSettings>,
     },
     /// A job is about to be started.
     JobLaunching {
@@ -147,6 +152,11 @@ pub enum What {
     DeviceRetired {
         /// Which device.
         device: Device,
+    },
+    /// The user asked to stop.
+    StopRequested {
+        /// Kill rather than wait for checkpoints.
+        force: bool,
     },
     /// The orchestrator ended in good order.
     RunEnded {
@@ -220,12 +230,6 @@ pub enum What {
         #[serde(rename = "remaining_s", serialize_with = "seconds")]
         remaining: Duration,
     },
-    /// Ephemeral: the user asked to stop.
-    #[serde(skip_deserializing)]
-    StopRequested {
-        /// Kill rather than wait for checkpoints.
-        force: bool,
-    },
     /// Ephemeral: something the user should know; the run goes on.
     #[serde(skip_deserializing)]
     Warned {
@@ -253,13 +257,13 @@ impl What {
             | Self::JobFailed { .. }
             | Self::JobInterrupted { .. }
             | Self::DeviceRetired { .. }
+            | Self::StopRequested { .. }
             | Self::RunEnded { .. } => true,
             Self::RunPlanned { .. }
             | Self::TrialJoined { .. }
             | Self::TrialProgressed { .. }
             | Self::TrialEvaluated { .. }
             | Self::Forecast { .. }
-            | Self::StopRequested { .. }
             | Self::Warned { .. }
             | Self::Woke => false,
         }
@@ -318,6 +322,7 @@ mod time {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::values::{Limits, Policy};
 
     #[test]
     fn what_is_journaled_is_read_back_and_nothing_ephemeral_is_read_from_a_journal() {
@@ -330,16 +335,21 @@ mod tests {
                 version: "0".to_owned(),
                 command_line: CommandLine::default(),
                 places: vec![Placement { device: Device::Host, cores: vec![1] }],
+                settings: Some(RunSettings {
+                    limits: Limits::default(),
+                    policy: Policy::ONCE,
+                    retry_failed: true,
+                }),
             },
             What::TrialJoining { key, trial },
             What::TrialFinished { trial, result: None },
             What::DeviceRetired { device: Device::Cuda { index: 1 } },
+            What::StopRequested { force: true },
             What::RunEnded { done: 1, failed: 0, left: 2, elapsed_s: 1.5 },
         ];
         let ephemeral = [
             What::TrialJoined { key, trial },
             What::Forecast { remaining: Duration::from_millis(1500) },
-            What::StopRequested { force: true },
             What::Warned { message: "two\nlines".to_owned() },
             What::Woke,
         ];

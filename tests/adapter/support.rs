@@ -113,6 +113,7 @@ impl Bench {
             updated_at: None,
             live: false,
             failed_jobs: Vec::new(),
+            journal_damage: None,
         };
         Self { folder, record }
     }

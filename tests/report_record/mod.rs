@@ -116,6 +116,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         updated_at: "2026-03-01T09:34:10Z".parse().ok(),
         live: false,
         failed_jobs: vec![],
+        journal_damage: None,
     }
 }
 

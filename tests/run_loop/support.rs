@@ -13,7 +13,7 @@ use lorasweep::disk::lock::Lock;
 use lorasweep::exec::{Exit, News};
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::job::{ChildLine, JobFile, Work};
-use lorasweep::record::ledger::{Ledger, ThisRun};
+use lorasweep::record::ledger::Ledger;
 use lorasweep::record::{self, journal};
 use lorasweep::run::RunError;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest};
@@ -187,10 +187,7 @@ impl Remember {
         let replayed = Ledger::replay(&journal::read(&layout.journal()).unwrap().events);
         let failed = |ledger: &Ledger| ledger.failed_jobs().map(|(key, _)| key).collect::<Vec<_>>();
         assert_eq!(failed(&self.ledger), failed(&replayed));
-        assert_eq!(
-            self.ledger.this_run,
-            ThisRun { stopped: self.ledger.this_run.stopped, ..replayed.this_run.clone() }
-        );
+        assert_eq!(self.ledger.this_run, replayed.this_run);
         for trial in sweep.trials() {
             let Some(live) = self.ledger.trial(trial.id).filter(|live| live.attempts > 0) else { continue };
             assert_eq!(live.state, *replayed.state(trial.id));

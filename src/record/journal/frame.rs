@@ -65,7 +65,7 @@ pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Broken> {
     }
     let rest = &bytes[offset..];
     let (dropped_bytes, dropped_entries) = (rest.len(), count(rest));
-    Ok(Replay { events, kept_bytes: offset, dropped_bytes, dropped_entries, aside: None })
+    Ok(Replay { events, kept_bytes: offset, dropped_bytes, dropped_entries, ..Replay::default() })
 }
 
 /// Whether a payload tells of a kind of job that versions before this one had: one that wrote a summary

@@ -19,6 +19,7 @@ fn entries() -> Vec<Event> {
             words: vec!["run".to_owned(), "b.yaml".to_owned()],
         },
         places: Vec::new(),
+        settings: None,
     };
     let launching = |key: JobKey, attempt, trials| What::JobLaunching {
         key,

@@ -25,6 +25,7 @@ fn crash() -> What {
         version: String::new(),
         command_line: CommandLine::default(),
         places: Vec::new(),
+        settings: None,
     }
 }
 

@@ -1,90 +1,50 @@
 //! Runs that are read back from their events, and what is told of their trials.
 
+use std::time::Duration;
+
 use proptest::prelude::*;
-use rand::Rng;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::SeedableRng;
 
-use super::{at, begun, finished, gpus, launched, workload};
+use super::laws::{scenarios, sweeps};
+use super::scenario::Scenario;
+use super::world::World;
+use super::{at, begun, gpus, launched, workload};
 use crate::plan::example;
-use crate::sched::{Action, Explanation, Launch, Limits, Policy, Reason, Scheduler, TrialState};
-use crate::values::{Failure, JobKey, Progress, TrialId, What};
+use crate::sched::{Explanation, Limits, Policy, Reason, Scheduler};
+use crate::values::{Progress, What};
 
-/// Some steps of a run, and its events as a journal has them.
-fn some_steps(seed: u64, steps: usize, policy: Policy) -> (Scheduler, Vec<What>) {
-    let (sweep, places) = (example::sweep(), gpus(2));
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let limits = Limits { slots: 3, ..Limits::default() };
-    let mut scheduler = Scheduler::new(workload(&sweep, &places, false), places, limits, policy);
-    let mut journal = Vec::new();
-    let mut at_work: Vec<(JobKey, Vec<TrialId>)> = Vec::new();
-    let mut what = begun();
-    for _ in 0..steps {
-        let actions = scheduler.step(at(0), &what);
-        journal.push(what);
-        for action in &actions {
-            match action {
-                Action::Launch(Launch { job, attempt, placement, work, .. }) => {
-                    let trials: Vec<TrialId> = work.trials().iter().map(|trial| trial.id).collect();
-                    let (key, attempt, placement) = (*job, *attempt, placement.clone());
-                    journal.push(What::JobLaunching { key, attempt, placement, trials: trials.clone() });
-                    journal.push(What::JobStarted { key, pid: 1 });
-                    scheduler.step(at(0), &What::JobStarted { key, pid: 1 });
-                    at_work.push((key, trials));
-                }
-                Action::Join { job, trial } => {
-                    journal.push(What::TrialJoining { key: *job, trial: trial.id });
-                    let pack = at_work.iter_mut().find(|(key, _)| key == job).unwrap();
-                    pack.1.push(trial.id);
-                }
-                Action::GiveUp { .. } | Action::End => {}
-                Action::Stop { .. }
-                | Action::CutShort { .. }
-                | Action::Retire { .. }
-                | Action::WakeAt { .. } => {
-                    panic!("{action:?}")
-                }
-            }
-        }
-        if at_work.is_empty() {
-            break;
-        }
-        let pick = rng.random_range(0..at_work.len());
-        let (key, open) = &mut at_work[pick];
-        let key = *key;
-        what = match rng.random_range(0..5) {
-            0 => What::JobFailed { key, failure: Failure::OutOfMemory },
-            1 => What::JobFailed { key, failure: Failure::Killed { signal: 9 } },
-            2 | 3 if open.len() > 1 => {
-                let trial = open.remove(0);
-                let failure = Failure::Diverged { step: 1 };
-                if rng.random_bool(0.5) { finished(trial) } else { What::TrialFailed { trial, failure } }
-            }
-            _ => What::JobFinished { key },
-        };
-        if matches!(what, What::JobFailed { .. } | What::JobFinished { .. }) {
-            at_work.remove(pick);
-        }
-    }
-    (scheduler, journal)
+/// Whatever a run can be like, with pauses before second starts, and memory that does not last for all.
+fn troubled() -> impl Strategy<Value = Scenario> {
+    (scenarios(), 0..20_000_u64, proptest::option::of(0..200_usize)).prop_map(
+        |(scenario, pause_ms, capacity)| {
+            let failing = if capacity.is_some() { 0 } else { scenario.failing };
+            let policy = Policy { pause: Duration::from_millis(pause_ms), ..scenario.policy };
+            Scenario { policy, capacity, failing, ..scenario }
+        },
+    )
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 120, failure_persistence: None, ..ProptestConfig::default() })]
 
+    /// So is its whole state, of which an explanation is made; that of some trial is compared too.
     #[test]
-    fn a_run_that_is_read_back_stands_where_it_stood(seed: u64, steps in 1..60_usize) {
-        let policy = Policy { attempts: 2, ..Policy::ONCE };
-        let (lived, journal) = some_steps(seed, steps, policy);
-        let (sweep, places) = (example::sweep(), gpus(2));
-        let limits = Limits { slots: 3, ..Limits::default() };
-        let mut read = Scheduler::new(workload(&sweep, &places, false), places, limits, policy);
-        journal.iter().for_each(|what| read.replay(at(0), what));
-        for trial in sweep.trials() {
-            let over = lived.state(trial.id) == Some(&TrialState::Cancelled);
-            prop_assert!(over || lived.state(trial.id) == read.state(trial.id), "{}", trial.id);
-            if !over {
-                prop_assert_eq!(lived.explain(trial.id, at(0)), read.explain(trial.id, at(0)));
+    fn a_run_that_is_read_back_is_explained_as_it_lives(sweep in sweeps(), scenario in troubled()) {
+        let mut world = World::new(&sweep, &scenario);
+        let trials = sweep.trials();
+        for step in 0.. {
+            let more = world.next();
+            let now = world.now();
+            world.read_back.replay(now, &What::Woke);
+            let (lived, read) = (&world.scheduler, &world.read_back);
+            for trial in &trials {
+                prop_assert_eq!(lived.state(trial.id), read.state(trial.id), "{} at step {}", trial.id, step);
+            }
+            let some = trials[step % trials.len()].id;
+            if step % 5 == 0 || !more {
+                prop_assert_eq!(lived.explain(some, now), read.explain(some, now), "{} at step {}", some, step);
+            }
+            if !more {
+                break;
             }
         }
     }

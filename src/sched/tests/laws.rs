@@ -21,7 +21,7 @@ fn mixed(trials: usize) -> SweepSpec {
     example::grid((0..trials / FOLDS).map(point), FOLDS)
 }
 
-fn sweeps() -> impl Strategy<Value = SweepSpec> {
+pub(super) fn sweeps() -> impl Strategy<Value = SweepSpec> {
     let method = |n: usize| [example::lora(4), example::lora(64), Method::Full, Method::Base][n].clone();
     let points = proptest::collection::vec((0..4_usize, 1..4_u32, 0..3_u64), 1..25);
     (points, 1..4_usize, any::<bool>()).prop_map(move |(points, folds, several)| {
@@ -33,7 +33,7 @@ fn sweeps() -> impl Strategy<Value = SweepSpec> {
     })
 }
 
-fn scenarios() -> impl Strategy<Value = Scenario> {
+pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
     let policy = (any::<bool>(), 1..4_u32).prop_map(|(fail_fast, attempts)| Policy {
         fail_fast,
         attempts,

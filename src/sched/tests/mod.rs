@@ -76,6 +76,7 @@ fn begun() -> What {
         version: String::new(),
         command_line: CommandLine::default(),
         places: Vec::new(),
+        settings: None,
     }
 }
 

@@ -53,6 +53,8 @@ struct Child {
 
 pub(super) struct World {
     pub(super) scheduler: Scheduler,
+    /// The same, as it is read back from the journal.
+    pub(super) read_back: Scheduler,
     pub(super) now_ms: u64,
     pub(super) launches: Vec<(JobKey, Vec<TrialId>)>,
     pub(super) joins: usize,
@@ -79,6 +81,7 @@ impl World {
         let Scenario { places, limits, policy, prepared, .. } = scenario.clone();
         let scheduler = Scheduler::new(workload(sweep, &places, prepared), places, limits, policy);
         let mut world = Self {
+            read_back: scheduler.clone(),
             scheduler,
             now_ms: 0,
             launches: Vec::new(),
@@ -126,7 +129,7 @@ impl World {
     }
 
     /// Lets the next thing happen; false when there is none.
-    fn next(&mut self) -> bool {
+    pub(super) fn next(&mut self) -> bool {
         let Some(((at, _), happens)) = self.to_come.pop_first() else { return false };
         self.now_ms = at;
         match happens {
@@ -148,16 +151,30 @@ impl World {
 
     fn tell(&mut self, what: &What) {
         self.steps += 1;
-        let now = SystemTime::UNIX_EPOCH + Duration::from_millis(self.now_ms);
-        let actions = self.scheduler.step(now, what);
+        let actions = self.scheduler.step(self.now(), what);
+        self.journal(what);
         assert!(!self.ended || actions.is_empty(), "{actions:?} after the end");
         actions.into_iter().for_each(|action| self.act(action));
     }
 
+    pub(super) fn now(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + Duration::from_millis(self.now_ms)
+    }
+
+    /// What a journal would keep, as far as it does.
+    fn journal(&mut self, what: &What) {
+        if what.is_journaled() {
+            self.read_back.replay(self.now(), what);
+        }
+    }
+
     fn act(&mut self, action: Action) {
         match action {
-            Action::Launch(Launch { job, placement, micro_rows, work, .. }) => {
-                self.launch(job, placement, micro_rows, work.trials().iter().map(|trial| trial.id).collect());
+            Action::Launch(Launch { job: key, attempt, placement, micro_rows, work }) => {
+                let trials: Vec<_> = work.trials().iter().map(|trial| trial.id).collect();
+                let (placed, open) = (placement.clone(), trials.clone());
+                self.journal(&What::JobLaunching { key, attempt, placement: placed, trials: open });
+                self.launch(key, placement, micro_rows, trials);
             }
             Action::Join { job, trial } => {
                 let child = self.children.get_mut(&job).expect("it is at work");
@@ -166,6 +183,7 @@ impl World {
                 child.told.push(trial.id);
                 assert!(child.open.len() + child.told.len() <= child.slots, "it is full");
                 self.joins += 1;
+                self.journal(&What::TrialJoining { key: job, trial: trial.id });
                 self.expect(1, Happens::Takes(job, trial.id));
             }
             Action::Stop { job, force } => {
@@ -177,6 +195,7 @@ impl World {
             }
             Action::GiveUp { trials, failure, .. } => {
                 for trial in trials {
+                    self.journal(&What::TrialFailed { trial, failure: failure.clone() });
                     let state = TrialState::Failed { failure: failure.clone() };
                     assert!(self.fates.insert(trial, state).is_none(), "{trial} had its fate");
                 }
@@ -192,6 +211,7 @@ impl World {
             Action::End => {
                 assert!(self.children.is_empty(), "{:?} still run", self.children);
                 self.ended = true;
+                self.journal(&What::RunEnded { done: 0, failed: 0, left: 0, elapsed_s: 0.0 });
             }
         }
     }

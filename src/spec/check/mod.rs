@@ -22,10 +22,7 @@ use crate::spec::raw::RawSweep;
 use crate::spec::source::At;
 use crate::spec::survey::Survey;
 use crate::spec::words::short;
-use crate::sweep::{DeviceRequest, SweepSpec};
-
-/// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
-const LONGEST_NAME: usize = 100;
+use crate::sweep::{self, DeviceRequest, SweepSpec};
 
 /// The checked sweep, its warnings still in the report and its cards still to be made; `None` where the
 /// report has errors. `points` are those of the grid that are left, `profile` the one that was chosen.
@@ -69,12 +66,7 @@ fn name(raw: &RawSweep, profile: Option<&str>, report: &mut Report) -> Option<St
 
 /// Whether a name can be a folder's on every system.
 fn folder_name(title: &str, at: &At<String>, name: &str, report: &mut Report) -> bool {
-    let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
-    let good = name.len() <= LONGEST_NAME
-        && name.chars().all(plain)
-        && name.trim() == name
-        && !name.starts_with(['.', '-'])
-        && !name.ends_with('.');
+    let good = sweep::is_folder_name(name);
     if !good {
         let problem = Problem::BadValue { key: title.to_owned(), found: format!("`{}`", short(name)) };
         report

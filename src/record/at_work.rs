@@ -1,0 +1,68 @@
+//! Owns the way back from a journal to the scheduler of the run that writes it, so that a command tells of a
+//! run at work what that run itself would.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::data::store::TokenStore;
+use crate::disk::layout::Layout;
+use crate::record::{Ledger, RunRecord, TrialRecord, TrialState};
+use crate::sched::{Scheduler, Workload};
+use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What};
+
+/// The scheduler of the run that these events end with, as it stands `now`; only how fast trials are is not
+/// among the events. `None` where that run is of a version that did not write what it was started with.
+#[must_use]
+pub fn scheduler(
+    record: &RunRecord,
+    layout: &Layout,
+    events: &[Event],
+    now: SystemTime,
+) -> Option<Scheduler> {
+    let is_start = |event: &Event| matches!(event.what, What::RunStarted { .. });
+    let (earlier, events) = events.split_at(events.iter().rposition(is_start)?);
+    let What::RunStarted { places, settings: Some(settings), .. } = &events.first()?.what else {
+        return None;
+    };
+    let RunSettings { limits, policy, retry_failed } = *settings;
+    let (given, earlier) = (Given::of(events), Ledger::replay(earlier));
+    let is_to_do = |trial: &&TrialRecord| {
+        let failed = matches!(earlier.state(trial.trial.id), TrialState::Failed { .. });
+        let is_left = trial.state != TrialState::Done && (retry_failed || !failed);
+        is_left || given.trials.contains(&trial.trial.id)
+    };
+    let todo: Vec<Trial> = record.trials.iter().filter(is_to_do).map(|trial| trial.trial.clone()).collect();
+    let is_there = |store| {
+        !given.jobs.contains(&JobKey::Prepare(store))
+            && TokenStore::open(&Layout::store(layout.stores(), store)).is_ok()
+    };
+    // The report's folder decides nothing.
+    let work = Workload::of(&record.sweep, &todo, layout.run(), places, &is_there);
+    let mut scheduler = Scheduler::new(Arc::new(work), places.clone(), limits, policy);
+    events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
+    scheduler.replay(now, &What::Woke);
+    Some(scheduler)
+}
+
+/// What a run has worked on so far.
+#[derive(Default)]
+struct Given {
+    jobs: BTreeSet<JobKey>,
+    trials: BTreeSet<TrialId>,
+}
+
+impl Given {
+    fn of(events: &[Event]) -> Self {
+        let mut given = Self::default();
+        for event in events {
+            if let What::JobLaunching { key, trials, .. } = &event.what {
+                given.jobs.insert(*key);
+                given.trials.extend(trials);
+            } else if let What::TrialJoining { trial, .. } = &event.what {
+                given.trials.insert(*trial);
+            }
+        }
+        given
+    }
+}

@@ -1,0 +1,139 @@
+//! Owns what decides in a run, beside its sweep and its places, what starts when: how large packs are, and
+//! how failures are treated. The journal keeps it, so that who reads it decides the same.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The longest pause before a job starts again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+
+/// How large a pack may be.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Limits {
+    /// Most trials per pack, at least 1.
+    pub slots: usize,
+    /// Memory of a place, in MiB. A trial that needs more than that trains alone.
+    pub mem_mib: f64,
+}
+
+impl Limits {
+    /// Every trial in a pack of its own.
+    pub const ALONE: Self = Self { slots: 1, mem_mib: f64::INFINITY };
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { slots: usize::MAX, mem_mib: f64::INFINITY }
+    }
+}
+
+/// How the scheduler treats failures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// The first job or trial that fails for good ends the run; running jobs are asked to stop.
+    pub fail_fast: bool,
+    /// Most starts of a trial in one run, at least 1; the same for preparation and the report. Only failures
+    /// that another start can mend are tried again, and starts that ran out of memory do not count: they
+    /// come to an end by themselves, since each asks for less than the one before.
+    pub attempts: u32,
+    /// Pause before the second start; it doubles before each later one, up to five minutes.
+    pub pause: Duration,
+    /// Longest time that one start of a trial may take. A pack has that for each of its trials.
+    pub trial_timeout: Option<Duration>,
+}
+
+impl Policy {
+    /// Everything starts once and may take its time.
+    pub const ONCE: Self = Self { fail_fast: false, attempts: 1, pause: Duration::ZERO, trial_timeout: None };
+
+    /// Pause before the next start of what failed so many times.
+    #[must_use]
+    pub fn pause(&self, failures: u32) -> Duration {
+        let doublings = failures.saturating_sub(1).min(31);
+        self.pause.saturating_mul(1 << doublings).min(LONGEST_PAUSE)
+    }
+}
+
+/// What was chosen where a run was started.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
+pub struct RunSettings {
+    /// How large packs may be.
+    pub limits: Limits,
+    /// How failures are treated.
+    pub policy: Policy,
+    /// Trials that failed in an earlier run are tried again.
+    pub retry_failed: bool,
+}
+
+/// The same as it is written: what has no limit is absent, and times are in seconds.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    slots: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mem_mib: Option<f64>,
+    fail_fast: bool,
+    attempts: u32,
+    pause_s: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trial_timeout_s: Option<f64>,
+    retry_failed: bool,
+}
+
+impl From<RunSettings> for Written {
+    fn from(settings: RunSettings) -> Self {
+        let RunSettings { limits, policy, retry_failed } = settings;
+        Self {
+            slots: Some(limits.slots).filter(|slots| *slots < usize::MAX),
+            mem_mib: Some(limits.mem_mib).filter(|mem_mib| mem_mib.is_finite()),
+            fail_fast: policy.fail_fast,
+            attempts: policy.attempts,
+            pause_s: policy.pause.as_secs_f64(),
+            trial_timeout_s: policy.trial_timeout.map(|limit| limit.as_secs_f64()),
+            retry_failed,
+        }
+    }
+}
+
+impl From<Written> for RunSettings {
+    fn from(written: Written) -> Self {
+        let duration = |seconds| Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+        Self {
+            limits: Limits {
+                slots: written.slots.unwrap_or(usize::MAX),
+                mem_mib: written.mem_mib.unwrap_or(f64::INFINITY),
+            },
+            policy: Policy {
+                fail_fast: written.fail_fast,
+                attempts: written.attempts,
+                pause: duration(written.pause_s),
+                trial_timeout: written.trial_timeout_s.map(duration),
+            },
+            retry_failed: written.retry_failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_come_back_as_they_were_whatever_has_no_limit() {
+        let policy =
+            Policy { fail_fast: true, attempts: 3, pause: Duration::from_millis(2_100), ..Policy::ONCE };
+        let limited = RunSettings {
+            limits: Limits { slots: 4, mem_mib: 0.1 },
+            policy: Policy { trial_timeout: Some(Duration::from_secs(90)), ..policy },
+            retry_failed: true,
+        };
+        let endless = Policy { trial_timeout: Some(Duration::MAX), ..policy };
+        let unlimited = RunSettings { limits: Limits::default(), policy, retry_failed: false };
+        for settings in [limited, unlimited, RunSettings { policy: endless, ..limited }] {
+            let text = serde_json::to_string(&settings).unwrap();
+            assert_eq!(serde_json::from_str::<RunSettings>(&text).unwrap(), settings, "{text}");
+        }
+    }
+}
