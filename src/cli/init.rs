@@ -85,7 +85,7 @@ fn say_cost(out: &Path) {
     let downloads = Downloads { hub: &hub, progress: &|_| {} };
     let devices = DeviceArgs { devices: None, pack_slots: None };
     let Ok(sweep) = spec::load(out, &Overrides::default(), Purpose::Plan, downloads) else { return };
-    let Ok(overview) = plan::overview_of(&sweep, &devices) else { return };
+    let Ok(overview) = plan::overview_of(&sweep, &devices, Path::new("results")) else { return };
     let places: Vec<String> = overview.places.iter().map(|place| place.device.to_string()).collect();
     output::say(&format!(
         "{}, {}: expected to take about {} on {}",

@@ -4,6 +4,7 @@
 //! Data goes to standard output, talk to standard error. Exit codes: 0 ok · 1 unexpected ·
 //! 2 bad input · 3 some trials failed · 4 interrupted, resumable · 5 the environment lacks something.
 
+mod ahead;
 mod args;
 mod check;
 mod completions;

@@ -1,12 +1,15 @@
-//! `lorasweep plan`: what a sweep would do from its beginning, and what that costs.
+//! `lorasweep plan`: what a sweep would do from here on, and what that costs.
+
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::ahead::Ahead;
 use super::{DeviceArgs, SpecArgs, check, preflight};
+use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
-use crate::plan::overview::Overview;
-use crate::plan::{foresee, overview};
+use crate::plan::overview::{self, Overview};
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
@@ -18,6 +21,9 @@ pub struct PlanArgs {
     spec: SpecArgs,
     #[command(flatten)]
     devices: DeviceArgs,
+    /// Folder of runs: trials that are done there are not planned again
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    results: PathBuf,
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
@@ -26,7 +32,7 @@ pub struct PlanArgs {
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let sweep = args.spec.load(Some(&args.devices), Purpose::Plan)?;
     check::warn(&sweep);
-    let overview = overview_of(&sweep, &args.devices)?;
+    let overview = overview_of(&sweep, &args.devices, &args.results)?;
     preflight::precision(&sweep, &overview.places);
     if args.json {
         return output::json(&overview);
@@ -34,12 +40,16 @@ pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     output::data(&(data_card::text(&sweep.cards) + &overview::table(&overview) + "\n"))
 }
 
-/// What a sweep would do on this machine, whatever earlier runs have left on its disk.
-pub(super) fn overview_of(sweep: &SweepSpec, args: &DeviceArgs) -> Result<Overview, AppError> {
-    let trials = sweep.trials();
+/// What the next run of a sweep would do on this machine.
+pub(super) fn overview_of(
+    sweep: &SweepSpec,
+    args: &DeviceArgs,
+    results: &Path,
+) -> Result<Overview, AppError> {
     let machine = devices::detect();
-    let places = devices::places(&sweep.devices, &machine, trials.len())?;
+    let places = devices::places(&sweep.devices, &machine, sweep.trials().len())?;
     let limits = preflight::limits(args, &places, &machine);
-    let run = foresee(sweep, &trials, &places, limits, &|_| false);
-    Ok(overview::overview(sweep, &run, &places))
+    let layout = Layout::new(results, &sweep.name);
+    let Ahead { done, failed, run } = Ahead::of(sweep, &layout, false, &places, limits);
+    Ok(Overview { done, failed, ..overview::overview(sweep, &run, &places) })
 }

@@ -1,25 +1,24 @@
 //! `lorasweep run`: starts or continues a sweep, from the sweep file to the table at the end.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
+use super::ahead::Ahead;
 use super::{DeviceArgs, SpecArgs, check, confirm, preflight, runs, signals};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::exec::local::LocalExecutor;
-use crate::plan;
-use crate::record::{self, RunRecord, TrialState};
+use crate::record::{self, RunRecord};
 use crate::report;
 use crate::run::{self, RunOptions, RunSummary};
-use crate::sched::{Limits, Policy, Simulated};
+use crate::sched::Policy;
 use crate::spec::Purpose;
-use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output};
-use crate::values::{CommandLine, Placement, TrialId, quantity, shell};
+use crate::values::{CommandLine, quantity, shell};
 
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
@@ -93,15 +92,14 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let layout = Layout::new(&args.results, &sweep.name);
     preflight::precision(&sweep, &places);
     let limits = preflight::limits(&args.devices, &places, &machine);
-    // No record means that nothing is done yet; a damaged one is reported when the run starts.
-    let record = record::load_fates(layout.run()).ok();
-    let ahead = ahead(&sweep, record.as_ref(), args, (&places, limits));
+    let ahead = Ahead::of(&sweep, &layout, args.retry_failed, &places, limits).run;
     preflight::build()?;
     preflight::folder(&args.results, layout.run(), "--results")?;
     preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &places, &machine)?;
-    if let Some(record) = record.filter(|record| !record.live) {
+    // No record means that nothing is done yet; a damaged one is reported when the run starts.
+    if let Some(record) = record::load_fates(layout.run()).ok().filter(|record| !record.live) {
         confirm::ask(&record, &layout, &sweep, args.yes)?;
     }
 
@@ -136,26 +134,6 @@ fn style(args: &RunArgs) -> Style {
         (false, true) => Style::Quiet,
         (false, false) => Style::Person,
     }
-}
-
-/// What lies ahead, trials done in an earlier run left out.
-fn ahead(
-    sweep: &SweepSpec,
-    record: Option<&RunRecord>,
-    args: &RunArgs,
-    (places, limits): (&[Placement], Limits),
-) -> Simulated {
-    let layout = Layout::new(&args.results, &sweep.name);
-    let done: HashSet<TrialId> = record
-        .iter()
-        .flat_map(|record| &record.trials)
-        .filter(|trial| trial.state == TrialState::Done)
-        .map(|trial| trial.trial.id)
-        .collect();
-    let mut todo = sweep.trials();
-    todo.retain(|trial| !done.contains(&trial.id));
-    let is_there = |store| Layout::store(layout.stores(), store).is_dir();
-    plan::foresee(sweep, &todo, places, limits, &is_there)
 }
 
 /// The table, the report's path, and the next command where something is left to do.

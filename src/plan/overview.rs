@@ -26,6 +26,10 @@ pub struct Overview {
     pub configurations: Vec<ConfigurationRow>,
     /// Every trial of the sweep, also those that are done.
     pub trials: Vec<TrialRow>,
+    /// How many of them are done already, in an earlier run.
+    pub done: usize,
+    /// How many failed in an earlier run, and are not tried again unless that is asked for.
+    pub failed: usize,
     /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack.
     pub jobs: Vec<JobRow>,
     /// Where they run.
@@ -137,7 +141,7 @@ pub enum Bound {
     Beside,
 }
 
-/// What a sweep will do on these places, where its jobs run as they do here.
+/// What a sweep will do on these places, where its jobs run as they do here and no earlier run has done any.
 #[must_use]
 pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Overview {
     let mut prices = Prices::new(sweep);
@@ -156,6 +160,8 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Ove
                 (0..folds).map(move |fold| trial_row(&trial(fold), n, needs))
             })
             .collect(),
+        done: 0,
+        failed: 0,
         predicted: predict(&jobs, run.makespan, places.len().max(1)),
         jobs,
         places: places.to_vec(),

@@ -24,10 +24,11 @@ pub fn table(overview: &Overview) -> String {
     let predicted = &overview.predicted;
     [
         format!(
-            "{}: {}, {}, {todo} to run",
+            "{}: {}, {}{}, {todo} to run",
             overview.sweep,
             quantity::counted(overview.configurations.len(), "configuration"),
             quantity::counted(overview.trials.len(), "trial"),
+            earlier(overview),
         ),
         configurations(&overview.configurations),
         graph(overview),
@@ -49,20 +50,35 @@ pub fn table(overview: &Overview) -> String {
     .join("\n\n")
 }
 
+/// What earlier runs have done of it.
+fn earlier(overview: &Overview) -> String {
+    let done = match overview.done {
+        0 => String::new(),
+        done => format!(", {done} done"),
+    };
+    match overview.failed {
+        0 => done,
+        failed => format!("{done}, {failed} failed (`lorasweep run --retry-failed` tries them again)"),
+    }
+}
+
 /// What needs what.
 fn graph(overview: &Overview) -> String {
     let of = |kind| overview.jobs.iter().filter(move |job| job.kind == kind);
     let trials = of(JobKind::Train).map(|job| job.trials.len()).sum::<usize>();
-    let train = format!(
-        "train {} in {}",
-        quantity::counted(trials, "trial"),
-        quantity::counted(of(JobKind::Train).count(), "pack")
-    );
     let prepare = match of(JobKind::Prepare).count() {
         0 => None,
         stores => Some(format!("prepare {}", quantity::counted(stores, "token store"))),
     };
-    let steps = prepare.into_iter().chain([train, "write the report".to_owned()]);
+    let train = match of(JobKind::Train).count() {
+        0 => None,
+        packs => Some(format!(
+            "train {} in {}",
+            quantity::counted(trials, "trial"),
+            quantity::counted(packs, "pack")
+        )),
+    };
+    let steps = prepare.into_iter().chain(train).chain(["write the report".to_owned()]);
     steps.collect::<Vec<_>>().join(" → ")
 }
 
@@ -172,6 +188,18 @@ mod tests {
         let sweep = example::sweep();
         let run = foresee(&sweep, &sweep.trials()[1..], &places(), Limits::default(), &|_| false);
         insta::assert_snapshot!(table(&overview(&sweep, &run, &places())));
+    }
+
+    #[test]
+    fn what_earlier_runs_did_is_told_and_costs_nothing() {
+        let sweep = example::sweep();
+        let run = foresee(&sweep, &[], &places(), Limits::default(), &|_| true);
+        let overview = Overview { done: 13, failed: 2, ..overview(&sweep, &run, &places()) };
+        let text = table(&overview);
+        let first =
+            "example: 5 configurations, 15 trials, 13 done, 2 failed (`lorasweep run --retry-failed` ";
+        assert!(text.starts_with(first) && text.contains("again), 0 to run\n"), "{text}");
+        assert!(text.contains("\n\nwrite the report\n\n"), "{text}");
     }
 
     #[test]
