@@ -10,6 +10,7 @@ use lorasweep::hub::{Hub, Settings};
 use lorasweep::spec::{self, Downloads, Overrides, Problem, Purpose, SpecErrors, Starter};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::tasks::{self, Objective};
+use lorasweep::values::axes::{AXES, Pack};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
@@ -18,6 +19,7 @@ struct Folder(TempDir);
 
 const CONFIG: &str = r#"{"model_type": "bert", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 2,
     "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 32}"#;
+const GUIDE: &str = include_str!("../sweeps/README.md");
 const MODELS: &str = "models: {tiny: {from: tiny}}";
 const TASK: &str = "task: {train: train.csv, test: test.csv, text: [text], label: label, max_length: 16}";
 const GRID: &str = "grid: [{method: lora, model: tiny, learning_rate: 5e-3}]";
@@ -343,6 +345,19 @@ fn the_readme_shows_a_real_message() {
     let grid = "grid:\n  - {method: lora, model: tiny, rank: [0, 8], dropout: 1.0, learning_rat: 5e-3}";
     let message = folder.message(&sweep(&[TASK, MODELS, grid]));
     insta::assert_snapshot!(message);
-    let guide = include_str!("../sweeps/README.md");
-    assert!(guide.contains(&message), "sweeps/README.md does not show:\n{message}");
+    assert!(GUIDE.contains(&message), "sweeps/README.md does not show:\n{message}");
+}
+
+#[test]
+fn the_readme_lists_every_axis_with_its_default() {
+    for axis in &AXES {
+        let text = axis.default_text();
+        let default = if text.is_empty() { "required" } else { &text };
+        let pack = match axis.pack {
+            Pack::Alike => "equal",
+            Pack::PerSlot => "may differ",
+        };
+        let row = format!("| `{}` | {default} | {} | {pack} |", axis.name, axis.doc);
+        assert!(GUIDE.lines().any(|line| line == row), "sweeps/README.md lacks the row\n{row}");
+    }
 }

@@ -268,14 +268,20 @@ impl Axis {
     /// What it is, with its default.
     #[must_use]
     pub fn description(&self) -> String {
-        let default = match (self.default, self.default()) {
+        let default = self.default_text();
+        if default.is_empty() { self.doc.to_owned() } else { format!("{} (default: {default})", self.doc) }
+    }
+
+    /// Its default in words; empty where a sweep has to give it.
+    #[must_use]
+    pub fn default_text(&self) -> String {
+        match (self.default, self.default()) {
             (Some(words), _) => words.to_owned(),
             (None, Some(Setting::Null)) => "null".to_owned(),
             (None, Some(Setting::Number(small))) if small > 0.0 && small < 1e-3 => format!("{small:e}"),
             (None, Some(setting)) => setting.to_string(),
             (None, None) => String::new(),
-        };
-        if default.is_empty() { self.doc.to_owned() } else { format!("{} (default: {default})", self.doc) }
+        }
     }
 
     /// A value as tables and labels have it.
