@@ -1,5 +1,7 @@
 //! Owns the errors that reach the user: text, hint, exit code. Prints nothing.
 
+use std::path::PathBuf;
+
 use crate::adapter::AdapterError;
 use crate::disk::FileError;
 use crate::disk::lock::LockError;
@@ -10,7 +12,7 @@ use crate::record::journal::JournalError;
 use crate::report::ReportError;
 use crate::run::RunError;
 use crate::spec::SpecErrors;
-use crate::values::shell;
+use crate::values::{quantity, shell};
 
 /// An error that ends a command.
 #[derive(Debug, thiserror::Error)]
@@ -71,6 +73,14 @@ pub enum AppError {
         /// What to do next.
         hint: String,
     },
+    /// Files of a run are not what was written.
+    #[error("`{}` has {}", .run.display(), quantity::counted(*.files, "damaged file"))]
+    Damaged {
+        /// The run's folder.
+        run: PathBuf,
+        /// How many files.
+        files: usize,
+    },
     /// Anything else.
     #[error("{0}")]
     Unexpected(String),
@@ -81,7 +91,8 @@ impl AppError {
     #[must_use]
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Unexpected(_) | Self::Report(ReportError::Chart(_) | ReportError::Frames(_)) => 1,
+            Self::Damaged { .. } | Self::Unexpected(_) => 1,
+            Self::Report(ReportError::Chart(_) | ReportError::Frames(_)) => 1,
             Self::Spec(_) | Self::Input { .. } | Self::Adapter(_) => 2,
             Self::Lock(LockError::InUse { .. }) | Self::Device(DeviceError::TooFewCores { .. }) => 2,
             Self::Record(RecordError::NoRun { .. } | RecordError::NoSweep { .. }) => 2,
@@ -125,7 +136,8 @@ impl AppError {
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Spec(_) | Self::Unexpected(_) => None,
+            // What the next run does with each damaged file is told with the file.
+            Self::Spec(_) | Self::Damaged { .. } | Self::Unexpected(_) => None,
             Self::Report(ReportError::Chart(_) | ReportError::Frames(_)) => None,
             Self::Input { hint, .. } | Self::Environment { hint, .. } => hint.clone(),
             Self::TrialsFailed { hint, .. } | Self::Interrupted { hint } => Some(hint.clone()),

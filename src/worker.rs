@@ -2,7 +2,8 @@
 //! does the work, and leaves a file that tells its fate. Knows no scheduler and no journal.
 //!
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
-//! [`ParentLine`](crate::job::ParentLine)s to who trains; standard output is for [`ChildLine`]s alone; what it has to say to people goes to standard error, which is its log.
+//! [`ParentLine`](crate::job::ParentLine)s to a training process. Standard output is for [`ChildLine`]s
+//! alone; what is meant for people goes to standard error, which is its log.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -59,14 +60,15 @@ pub fn run(job_file: &Path) -> u8 {
 
 /// Makes this process a good child. Comes before any other thread: threads inherit the cores.
 fn settle_in(job_file: &Path, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure> {
-    die_with_parent().map_err(|error| bad(format!("cannot tie the process to its parent: {error}")))?;
+    let cannot =
+        |what: String| move |error: io::Error| Failure::of_system(format!("cannot {what}: {error}"), &error);
+    die_with_parent().map_err(cannot("tie the process to its parent".to_owned()))?;
     let job: JobFile = files::read_json(job_file)
         .and_then(|job| job.ok_or_else(|| io::ErrorKind::NotFound.into()))
-        .map_err(|error| bad(format!("cannot read the job file `{}`: {error}", job_file.display())))?;
-    listen(&job.work, stop).map_err(|error| bad(format!("cannot listen for signals: {error}")))?;
-    bind(&job.placement.cores).map_err(|error| {
-        bad(format!("cannot bind to cores {:?}: {error}; name other --devices", job.placement.cores))
-    })?;
+        .map_err(cannot(format!("read the job file `{}`", job_file.display())))?;
+    listen(&job.work, stop).map_err(cannot("listen for signals".to_owned()))?;
+    let cores = &job.placement.cores;
+    bind(cores).map_err(cannot(format!("bind to cores {cores:?}, name other --devices")))?;
     Ok(job)
 }
 
@@ -145,15 +147,7 @@ fn tell(out: &mut impl Write, line: &ChildLine) -> io::Result<()> {
 }
 
 fn caught(work: impl FnOnce() -> Exit) -> Exit {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
-        Exit::Failed(
-            Failure::told_by(text).unwrap_or_else(|| {
-                bad(format!("the program panicked, which is a fault of lorasweep: {text}"))
-            }),
-        )
-    })
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Exit::Failed(Failure::of_panic(&*panic)))
 }
 
 fn work(job: &JobFile, stop: &AtomicBool) -> Exit {

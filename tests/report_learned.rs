@@ -9,7 +9,8 @@ use std::sync::Arc;
 
 use lorasweep::record::RunRecord;
 use lorasweep::report::chance::Grounds;
-use lorasweep::report::findings::{Entry, Findings};
+use lorasweep::report::entry::Entry;
+use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::Shape;
 use lorasweep::report::{self, frames, markdown};
@@ -146,7 +147,7 @@ fn one_answer_is_counted_and_said() {
     let told = "6 of 24 configurations (18 of 72 trials) answer one class; that alone gives 28.2 %";
     assert!(opening(&record).contains(told), "{}", opening(&record));
     assert!(report::terminal_table(&record, 120).contains(&format!("= {told}")));
-    assert_eq!(findings.entries().filter(|e| e.summary.answers_one_class()).count(), 6);
+    assert_eq!(findings.entries().filter(|e| e.summary.is_constant()).count(), 6);
     // The others are ranked and tested among themselves: 17 against the best.
     assert_eq!(findings.entries().filter(|e| e.comparison.is_some()).count(), 17);
     assert_eq!(selected(&findings).unwrap().label, "LoRA r=4 α=64 lr 3e-3");
@@ -169,8 +170,14 @@ fn one_answer_on_some_folds_is_marked_there() {
     // They are ranked and tested all the same.
     assert_eq!(findings.entries().filter(|e| e.comparison.is_some()).count(), 8);
     let trials = String::from_utf8(frames::csv(frames::trials(&findings).unwrap()).unwrap()).unwrap();
-    assert!(trials.lines().next().unwrap().contains(",kept_step,answers_one_class,validation_accuracy"));
-    assert_eq!(trials.matches(",true,0.58").count(), 4);
+    assert!(
+        trials
+            .lines()
+            .next()
+            .unwrap()
+            .contains(",kept_step,constant_answer,answers_one_class,validation_accuracy")
+    );
+    assert_eq!(trials.matches(",true,true,0.58").count(), 4);
 }
 
 /// The majority has 527 of the 900 rows, full fine-tuning 671: 31.5 to 0 for chance.

@@ -5,13 +5,14 @@
 mod report_numbers;
 mod report_record;
 
+use std::collections::BTreeSet;
 use std::fs;
 
 use lorasweep::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::{self, frames, html, markdown};
-use lorasweep::values::{Count, Method, Metric, MetricLine};
+use lorasweep::values::{Count, Method, MethodKind, Metric, MetricLine, axes};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 
@@ -68,7 +69,7 @@ fn each_task_selects_its_lowest_loss() {
     let findings = Findings::of(&record);
     assert_eq!(findings.tasks.len(), 2);
     for task in &findings.tasks {
-        let loss = |entry: &report::findings::Entry| entry.summary.validation[&Metric::Loss].mean;
+        let loss = |entry: &report::entry::Entry| entry.summary.validation[&Metric::Loss].mean;
         let selected = task.selected().unwrap();
         assert!(task.entries.iter().all(|entry| loss(entry) >= loss(selected)));
         assert!(task.entries.iter().all(|e| e.summary.configuration.task == task.task.name));
@@ -90,7 +91,7 @@ fn an_untrained_base_is_a_reference_unless_it_is_alone() {
     raise(&mut record);
     let findings = Findings::of(&record);
     let selected = findings.tasks[0].selected().unwrap();
-    assert_eq!(selected.summary.configuration.method.name(), "lora");
+    assert_eq!(selected.summary.configuration.method.kind(), MethodKind::Lora);
     assert_eq!(findings.tasks[0].entries.last().unwrap().label, "base, not trained");
 
     let mut alone = record_of(vec![base]);
@@ -115,7 +116,7 @@ fn losses_over_tasks_weigh_by_token() {
             scores.set_count(Count::Tokens, 153_000);
         }
         if adapter {
-            losses[usize::from(second)] = scores.loss();
+            losses[usize::from(second)] = scores.loss().unwrap();
         }
     }
     let findings = Findings::of(&record);
@@ -268,4 +269,52 @@ fn a_diverged_loss_breaks_no_chart() {
     for chart in charts(&findings) {
         assert!(!chart.svg().unwrap().contains("NaN"), "{}", chart.name);
     }
+}
+
+/// The columns that `reports/README.md` describes of a file, as reports of these records have them.
+fn described(file: &str, records: &[RunRecord]) -> BTreeSet<String> {
+    let page = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/reports/README.md")).unwrap();
+    let (_, rest) = page.split_once(&format!("\n`{file}` has one row per")).unwrap();
+    let table =
+        rest.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let mut columns = BTreeSet::new();
+    for row in table.skip(2) {
+        let mut first = "";
+        for name in row.split('|').nth(1).unwrap().split('`').skip(1).step_by(2) {
+            // `_std` behind `wall_s_mean` is `wall_s_std`.
+            let whole = match name.strip_prefix('_') {
+                Some(_) => format!("{}{name}", first.rsplit_once('_').unwrap().0),
+                None => name.to_owned(),
+            };
+            first = if name.starts_with('_') { first } else { name };
+            for record in records {
+                let selecting = record.sweep.selecting().name();
+                let metrics = record.sweep.first_task().objective.metrics().iter();
+                let of_metrics = metrics.map(|metric| whole.replace("<metric>", metric.name()));
+                let of_axes = axes::shown().map(|axis| axis.column.to_owned());
+                let all: Vec<String> =
+                    if whole == "<axis>" { of_axes.collect() } else { of_metrics.collect() };
+                columns.extend(all.into_iter().map(|name| name.replace("<selecting>", selecting)));
+            }
+        }
+    }
+    columns
+}
+
+/// Together all kinds of tasks write what is described, and no more.
+#[test]
+fn the_columns_of_both_files_are_those_that_are_described() {
+    let records =
+        [record(), language_record(&["imdb"], &[8], &[1]), answer_record(), report_numbers::record(&[8])];
+    let [mut trials, mut configurations] = [BTreeSet::new(), BTreeSet::new()];
+    for record in &records {
+        let findings = Findings::of(record);
+        let frames = [frames::trials(&findings).unwrap(), frames::configurations(&findings).unwrap()];
+        for (frame, columns) in frames.into_iter().zip([&mut trials, &mut configurations]) {
+            let text = String::from_utf8(frames::csv(frame).unwrap()).unwrap();
+            columns.extend(text.lines().next().unwrap().split(',').map(str::to_owned));
+        }
+    }
+    assert_eq!(trials, described("trials.csv", &records));
+    assert_eq!(configurations, described("configurations.csv", &records));
 }

@@ -8,7 +8,6 @@ use super::{RunFolderArgs, runs};
 use crate::error::AppError;
 use crate::record::verify::{self, Verification};
 use crate::ui::output;
-use crate::values::quantity;
 
 /// What the command's exit codes mean.
 pub(super) const EXIT_CODES: &str = "\
@@ -37,10 +36,7 @@ pub(super) fn call(args: &VerifyArgs) -> Result<(), AppError> {
     }
     match found.damaged() {
         0 => Ok(()),
-        damaged => {
-            let files = quantity::counted(damaged, "damaged file");
-            Err(AppError::Unexpected(format!("`{}` has {files}", layout.run().display())))
-        }
+        files => Err(AppError::Damaged { run: layout.run().to_path_buf(), files }),
     }
 }
 

@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use super::blueprint::{Blueprint, Output};
 use super::config::{Common, ConfigError, Numbers, Variant};
 use super::{Architecture, Head};
+use crate::values::axes::is_same;
 
 /// A model of a family, as its configuration describes it.
 pub(super) trait Family: Debug {
@@ -187,14 +188,4 @@ impl About {
         }
         false
     }
-}
-
-/// Whether two texts are the same, in constants.
-const fn is_same(one: &str, other: &str) -> bool {
-    let (one, other) = (one.as_bytes(), other.as_bytes());
-    let mut index = 0;
-    while index < one.len() && index < other.len() && one[index] == other[index] {
-        index += 1;
-    }
-    index == one.len() && index == other.len()
 }

@@ -1,15 +1,18 @@
 //! Owns the question that comes before all others: is the best configuration better than no training at
 //! all, by more than chance? Pure.
 //!
-//! Models are held against the best constant answer, as the majority class, where their kind of task has
-//! one, else against the untrained base. Accuracy
-//! is tested on rows: in cross-validation each row is judged once, and given the rows' classes a model
-//! that learned nothing is right on no more of them than the majority class, up to binomial chance.
-//! Of macro averages any guess beats one answer, so what is tested is macro recall, which no guess
-//! brings above one by the number of classes, with the largest variance that guesses can have. With a
-//! constant nothing is correlated, so a correlation is tested against 0, by Fisher's z. All three are
-//! multiplied by the number of configurations, the best of which was looked for (Bonferroni). Losses and
-//! answers have no such test; their differences on the same folds have.
+//! Models are compared with the best constant answer, as the majority class, where their kind of task has
+//! one, else with the untrained base:
+//!
+//! - Accuracy is tested on rows. In cross-validation each row is judged once, and given the rows' classes a
+//!   model that learned nothing is right on no more of them than the majority class, up to binomial chance.
+//! - Of macro averages any guess beats a constant answer. Macro recall is tested instead: its expectation is
+//!   1 / number of classes for any guess, whose largest possible variance is taken.
+//! - A correlation is tested against 0, by Fisher's z: with a constant nothing is correlated.
+//! - Losses and generated answers have no such test; their differences on the same folds have.
+//!
+//! The first three p values are multiplied by the number of configurations, of which the best was chosen
+//! (Bonferroni).
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
 
@@ -17,7 +20,7 @@ use crate::tasks::Constant;
 use crate::values::{Count, Metric, Splitting, Unit};
 
 use super::baseline::Baseline;
-use super::findings::{Entry, held_out_to_trained};
+use super::entry::{Entry, held_out_to_trained};
 use super::statistics::{Spread, corrected_t_test, mean};
 
 /// The level at which a lead counts as more than chance.
@@ -40,7 +43,7 @@ pub struct Chance {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Grounds {
     /// The best configuration, and with it every other, gives one answer to every row.
-    OneClass,
+    Constant,
     /// A one-sided exact binomial test of the rows that are right.
     Rows {
         /// Validation rows of all folds.
@@ -83,12 +86,12 @@ impl Chance {
     pub fn of(best: &Entry, tried: usize, against: Against<'_>, constant: Constant) -> Option<Self> {
         let metric = best.summary.primary;
         let own = best.summary.selecting().map(|own| own.mean);
-        if best.summary.answers_one_class() {
+        if best.summary.is_constant() {
             let its = against.baseline.and_then(|baseline| baseline.validation(metric));
             return Some(Self {
                 than: constant.what.to_owned(),
                 its: its.map(|its| its.mean).or(own),
-                grounds: Grounds::OneClass,
+                grounds: Grounds::Constant,
                 beaten: false,
             });
         }
@@ -113,7 +116,7 @@ impl Chance {
             }
         };
         let beyond = match grounds {
-            Grounds::OneClass => false,
+            Grounds::Constant => false,
             Grounds::Rows { p, tried, .. }
             | Grounds::Recall { p, tried, .. }
             | Grounds::Correlation { p, tried, .. } => bonferroni(p, tried) < LEVEL,
@@ -211,7 +214,7 @@ fn rows(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
     Grounds::Rows { rows: all, p, tried }
 }
 
-/// Mean macro recall over folds against one by the number of classes.
+/// Mean macro recall over folds against 1 / number of classes.
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
 fn recall(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
     let (mut guesses, mut variances, mut rows) = (Vec::new(), Vec::new(), 0);

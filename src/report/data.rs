@@ -1,11 +1,9 @@
 //! Owns how a data card is told: its facts and its classes, in a report and on a terminal. Pure.
 
 use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Numbers, Shared, named};
-use crate::tasks::Task;
 use crate::values::{Part, quantity};
 
 use super::format;
-use super::sections::{Block, Section};
 use super::tables::{Column, Row, Table};
 
 /// Most classes that are listed one by one.
@@ -13,23 +11,11 @@ const MOST_CLASSES: usize = 20;
 /// Most folds that have a column each.
 const MOST_FOLDS: usize = 10;
 
-/// The section on data; `None` for records of runs from before there were cards.
+/// What a card says beside its classes, as a table.
 #[must_use]
-pub(super) fn section<'a>(cards: &[Card]) -> Option<Section<'a>> {
-    let mut blocks = Vec::new();
-    for card in cards {
-        if card.task != Task::ONLY {
-            blocks.push(Block::Text(format!("Task `{}`:", card.task)));
-        }
-        let rows = facts(card).into_iter().map(|(name, value)| cells([name.to_owned(), value])).collect();
-        blocks.push(Block::Narrow(Table { columns: texts(["data", "what there is"]), rows }));
-        blocks.extend(classes(card).map(Block::Narrow));
-    }
-    let warnings: Vec<String> = cards.iter().flat_map(Card::warning_lines).collect();
-    if !warnings.is_empty() {
-        blocks.extend([Block::Heading("Warnings of the data"), Block::List(warnings)]);
-    }
-    (!cards.is_empty()).then(|| Section { title: "Data".to_owned(), blocks })
+pub(super) fn overview(card: &Card) -> Table {
+    let rows = facts(card).into_iter().map(|(name, value)| cells([name.to_owned(), value])).collect();
+    Table { columns: texts(["data", "what there is"]), rows }
 }
 
 /// What a card says beside its classes, each with its name.

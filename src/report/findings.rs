@@ -3,22 +3,22 @@
 //!
 //! Selection is by the mean over all folds and seeds of the metric that selects, on validation rows:
 //! seeds repeat a configuration, and do not compete. Where the best is no better than no training but
-//! for chance, none is selected. Test rows never take part in it, and nothing is
-//! ever ranked across tasks.
-
-use std::cmp::Ordering;
+//! for chance, none is selected. Test rows never take part in it, and nothing is ever ranked across tasks.
 
 use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::{Objective, Task};
-use crate::values::{Configuration, Method, Naming, Splitting};
+use crate::values::{Configuration, Method, MethodKind, Naming};
 
 use super::baseline::Baseline;
 use super::chance::{Against, Chance};
+use super::entry::{self, Entry};
 use super::measure::Measure;
 use super::pool::{Pool, pools};
 use super::seeds::{self, Stability};
-use super::statistics::{PairedTest, corrected_t_test, holm};
-use super::summary::{ConfigurationSummary, FoldScore, summarise};
+use super::summary::{ConfigurationSummary, summarise};
+
+/// With more configurations in a task than this, each of several tasks has tables and charts of its own.
+const MOST_SIDE_BY_SIDE: usize = 3;
 
 /// A record, digested.
 pub struct Findings<'a> {
@@ -38,50 +38,14 @@ pub struct TaskFindings<'a> {
     pub task: &'a Task,
     /// The metric that selects.
     pub measure: Measure,
-    /// Complete configurations by mean validation score, best first; then those that answer one class, and
-    /// then the unfinished ones, both in grid order; then bases that are not trained, unless there is
-    /// nothing else to select.
+    /// Complete configurations by mean validation score, best first; then those that give one answer to
+    /// every row, and then the unfinished ones, both in grid order; then bases that are not trained, unless
+    /// there is nothing else to select.
     pub entries: Vec<Entry>,
     /// What the best constant answer scores; `None` where the kind of task has none, or no result tells.
     pub baseline: Option<Baseline>,
     /// How the best configuration compares with no training; `None` where nothing tells.
     pub chance: Option<Chance>,
-}
-
-/// One configuration, with all its seeds.
-pub struct Entry {
-    /// Short name without the seed, unique in the task.
-    pub label: String,
-    /// What it achieved.
-    pub summary: ConfigurationSummary,
-    /// How steady that is over its seeds.
-    pub stability: Stability,
-    /// Whether it is the one selected for its task.
-    pub selected: bool,
-    /// Its place by validation score, from 1; equal ones have the same.
-    pub place: u64,
-    /// How it differs from the selected one; `None` for that one and where nothing can be tested.
-    pub comparison: Option<Comparison>,
-}
-
-/// How a validation score differs from the best one's, on the folds that both have.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Comparison {
-    /// The test; its difference is this score minus the best one's.
-    pub test: PairedTest,
-    /// Its p value after Holm's correction over all comparisons with the best one.
-    pub p_holm: f64,
-}
-
-impl Comparison {
-    /// The level at which a difference counts as significant.
-    pub const LEVEL: f64 = 0.05;
-
-    /// Whether the difference is significant after correction.
-    #[must_use]
-    pub fn is_significant(&self) -> bool {
-        self.p_holm < Self::LEVEL
-    }
 }
 
 impl<'a> Findings<'a> {
@@ -97,7 +61,8 @@ impl<'a> Findings<'a> {
             .filter(used)
             .map(|task| TaskFindings::of(record, task))
             .collect();
-        let pools = if tasks.len() > 1 { pools(record, &tasks) } else { Vec::new() };
+        let entries: Vec<&Entry> = tasks.iter().flat_map(|task| &task.entries).collect();
+        let pools = if tasks.len() > 1 { pools(record, &entries) } else { Vec::new() };
         Self { record, tasks, pools }
     }
 
@@ -123,6 +88,13 @@ impl<'a> Findings<'a> {
     #[must_use]
     pub fn has_tasks(&self) -> bool {
         self.tasks.len() > 1
+    }
+
+    /// Whether the tasks are shown in the same tables and charts: there is one, or each has few
+    /// configurations.
+    #[must_use]
+    pub fn are_side_by_side(&self) -> bool {
+        !self.has_tasks() || self.tasks.iter().all(|task| task.entries.len() <= MOST_SIDE_BY_SIDE)
     }
 
     /// Whether any task has test rows.
@@ -177,8 +149,7 @@ impl<'a> TaskFindings<'a> {
                 Some(Entry { label, summary, stability, selected: false, place: 0, comparison: None })
             })
             .collect();
-        entries.sort_by(|a, b| rank(&a.summary, &b.summary));
-        number(&mut entries);
+        entry::sort(&mut entries);
         let baseline = Baseline::of(record, task);
         let best = entries.first().filter(|entry| can_be_selected(&entry.summary, &configurations));
         let chance = best.and_then(|best| chance(best, &entries, (baseline.as_ref(), record)));
@@ -186,7 +157,7 @@ impl<'a> TaskFindings<'a> {
         if let Some(first) = entries.first_mut().filter(|_| selects) {
             first.selected = true;
         }
-        compare_with_selected(&mut entries, record.sweep.splitting);
+        entry::compare_with_selected(&mut entries, record.sweep.splitting);
         let measure = Measure::new(record.sweep.selecting(), &task.objective);
         Self { record, task, measure, entries, baseline, chance }
     }
@@ -233,21 +204,19 @@ impl<'a> TaskFindings<'a> {
         self.entries.iter().any(|entry| entry.stability.planned > 1)
     }
 
-    /// The best complete configuration of each method that has one: LoRA, full, scratch, base.
+    /// The best complete configuration of each method that has one.
     #[must_use]
     pub fn best_per_method(&self) -> Vec<&Entry> {
-        let best = |name: &&str| {
-            let holds =
-                |e: &&Entry| e.summary.is_complete() && e.summary.configuration.method.name() == *name;
-            self.entries.iter().find(holds)
+        let best = |kind: &MethodKind| {
+            self.entries.iter().find(|entry| entry.summary.is_complete() && entry.summary.method() == *kind)
         };
-        ["lora", "full", "scratch", "base"].iter().filter_map(best).collect()
+        MethodKind::ALL.iter().filter_map(best).collect()
     }
 }
 
 /// Complete, with a score, and not a mere reference while something trains.
 fn can_be_selected(summary: &ConfigurationSummary, all: &[&Configuration]) -> bool {
-    let scored = summary.selecting().is_some() || summary.answers_one_class();
+    let scored = summary.selecting().is_some() || summary.is_constant();
     summary.is_complete() && scored && (!summary.is_base() || all.iter().all(|c| c.method == Method::Base))
 }
 
@@ -267,87 +236,4 @@ fn chance(
     let tried = entries.iter().filter(|entry| !entry.summary.is_base()).count().max(1);
     let against = Against { baseline, base, splitting: record.sweep.splitting };
     Chance::of(best, tried, against, objective.words().constant)
-}
-
-/// References last; complete before incomplete; what answers one class behind what does not, and in no
-/// order; better scores first; of equals the one that trains less. The sort is stable, so the grid's
-/// order decides the rest.
-fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
-    by_score(a, b).then_with(|| match a.is_complete() && !a.answers_one_class() {
-        true => a.params.trainable.cmp(&b.params.trainable),
-        false => Ordering::Equal,
-    })
-}
-
-/// The order of configurations, equal where nothing but their size or their place in the grid decides.
-fn by_score(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
-    let sort = |s: &ConfigurationSummary| (s.is_base(), !s.is_complete(), s.answers_one_class());
-    sort(a).cmp(&sort(b)).then_with(|| {
-        if !a.is_complete() || a.answers_one_class() {
-            return Ordering::Equal;
-        }
-        let mean = |s: &ConfigurationSummary| s.selecting().map(|spread| spread.mean);
-        best_first(a.primary, mean(a), mean(b))
-    })
-}
-
-/// Numbers sorted entries; those that nothing but size or the grid's order keeps apart alike.
-fn number(entries: &mut [Entry]) {
-    for index in 0..entries.len() {
-        let before = index.checked_sub(1).map(|before| &entries[before]);
-        let same = before.filter(|before| by_score(&before.summary, &entries[index].summary).is_eq());
-        entries[index].place = same.map_or(index as u64 + 1, |same| same.place);
-    }
-}
-
-/// The order of two values of a metric: the better first, absent ones last. Means of the same total may
-/// differ in their last bits; those are no difference.
-pub(super) fn best_first(metric: crate::values::Metric, a: Option<f64>, b: Option<f64>) -> Ordering {
-    let round = |value: f64| (value * 1e12).round();
-    match (a, b) {
-        (Some(a), Some(b)) if metric.higher_is_better() => round(b).total_cmp(&round(a)),
-        (Some(a), Some(b)) => round(a).total_cmp(&round(b)),
-        (a, b) => b.is_some().cmp(&a.is_some()),
-    }
-}
-
-fn compare_with_selected(entries: &mut [Entry], splitting: Splitting) {
-    let Some(best) = entries.iter().position(|entry| entry.selected) else { return };
-    // Nothing was learned where one class is answered: there is nothing to compare.
-    let tested = |entry: &Entry| !entry.summary.answers_one_class();
-    let folds: Vec<&[FoldScore]> = entries
-        .iter()
-        .map(|entry| if tested(entry) { entry.summary.folds.as_slice() } else { &[] })
-        .collect();
-    let comparisons = compare(&folds, best, splitting);
-    for (entry, comparison) in entries.iter_mut().zip(comparisons) {
-        entry.comparison = comparison;
-    }
-}
-
-/// Tests each one's scores against those of the one at `best`, fold by fold.
-fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Option<Comparison>> {
-    let best_at = |fold: usize| folds[best].iter().find(|one| one.fold == fold);
-    let test = |(index, own): (usize, &&[FoldScore])| {
-        let differences: Vec<f64> =
-            own.iter().filter_map(|one| Some(one.score - best_at(one.fold)?.score)).collect();
-        (index != best).then(|| corrected_t_test(&differences, held_out_to_trained(splitting))).flatten()
-    };
-    let tests: Vec<Option<PairedTest>> = folds.iter().enumerate().map(test).collect();
-    let p: Vec<f64> = tests.iter().flatten().map(|test| test.p).collect();
-    let mut adjusted = holm(&p).into_iter();
-    let comparison =
-        |test: Option<PairedTest>| test.and_then(|test| Some(Comparison { test, p_holm: adjusted.next()? }));
-    tests.into_iter().map(comparison).collect()
-}
-
-/// Rows held out over rows trained on, as the corrected test needs it.
-pub(super) fn held_out_to_trained(splitting: Splitting) -> f64 {
-    match splitting {
-        #[expect(clippy::cast_precision_loss, reason = "folds are few")]
-        Splitting::KFold { k, .. } => 1.0 / (k - 1) as f64,
-        Splitting::HoldOut { fraction, .. } => fraction / (1.0 - fraction),
-        // One split only: no test is possible, and the ratio is not used.
-        Splitting::File => 0.0,
-    }
 }

@@ -1,29 +1,6 @@
 //! Owns the report's data frames: `trials.csv` and `configurations.csv`. Nothing is rounded.
 //!
-//! Both have one header row; an empty cell means "none". Accuracies, precisions, recalls, F1 and exact
-//! match are shares in [0, 1], losses are in nats per row (classification) or token, and other units
-//! are in the names. `<metric>` stands for each metric of the sweep's tasks, under its name in JSON:
-//! `loss`, `accuracy`, `perplexity` ...
-//!
-//! Settings, in both: `task`, `configuration` (id), `label` (unique in the task), a column for each axis
-//! in the order of [`axes::shown`] (lists joined by `+`), `trainable_params`, `total_params`.
-//!
-//! `trials.csv`, one row per trial: first `trial` (id), `fold` (from 0), `state` (`waiting`,
-//! `running`, `interrupted`, `done`, `failed`), `reason` (of a failure), `attempts`; after the
-//! settings `steps`, `kept_step`, `answers_one_class` (to every validation row), `validation_<metric>`, `test_<metric>`, for language models
-//! `validation_tokens` and `test_tokens` (predicted ones), `wall_s`, `train_s`, `evaluate_s`,
-//! `train_rows`, `train_tokens`, `evaluated_rows`, `train_rows_per_s`, `train_tokens_per_s`,
-//! `peak_memory_mib`, and of the last training line `last_loss`, `last_ema_loss`, `last_grad_norm`
-//! and `last_learning_rate`.
-//!
-//! `configurations.csv`, one row per configuration with all its seeds (`configuration` and `seed` are
-//! those of its first), task by task in ranking order: first
-//! `rank_by_validation` (from 1 in each task, equal ones alike), `selected`, `folds_planned`, `folds_done`,
-//! `folds_failed` (over all seeds), `seeds`, `one_class_trials`; after the settings, of each `validation_<metric>` and `test_<metric>`, of `wall_s`,
-//! `train_rows_per_s`, `train_tokens_per_s` and `peak_memory_mib` the `_mean`, `_std`, `_min` and
-//! `_max` over done trials; `validation_<metric>_ci95_low` and `_high` of the metric that selects;
-//! `convergence_step`; and against the selected configuration of the task `difference`, `t`, `p`,
-//! `p_holm`.
+//! The columns are described in `reports/README.md`, and a test holds that they are these.
 
 use polars::prelude::{Column, CsvWriter, DataFrame, NamedFrom, PolarsResult, SerWriter, Series};
 
@@ -31,9 +8,10 @@ use crate::families::params::ParamCounts;
 use crate::record::{TrialRecord, TrialState};
 use crate::tasks::Objective;
 use crate::values::axes::{self, Axis};
-use crate::values::{Configuration, Count, Scores, Setting as Value, TrialResult};
+use crate::values::{Configuration, Count, Scores, Setting, TrialResult};
 
-use super::findings::{Comparison, Entry, Findings};
+use super::entry::{Comparison, Entry};
+use super::findings::Findings;
 use super::statistics::Spread;
 use super::summary::{ConfigurationSummary, finished, per_s};
 use super::tables::LastLine;
@@ -42,7 +20,7 @@ use super::tables::LastLine;
 ///
 /// # Errors
 /// Only if two columns had the same name.
-pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
+pub fn trials<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame> {
     let trials: Vec<&TrialRecord> = findings.record.trials.iter().collect();
     let of_trial = Rows(&trials);
     let mut columns = vec![
@@ -52,8 +30,12 @@ pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         of_trial.text("reason", |t| reason(&t.state)),
         of_trial.count("attempts", |t| Some(u64::from(t.attempts))),
     ];
-    let settings: Vec<Setting<'_>> =
-        trials.iter().map(|t| (t.trial.configuration.as_ref(), label_of(findings, t), t.params)).collect();
+    let of_trials = |t: &&'a TrialRecord| Described {
+        configuration: &t.trial.configuration,
+        label: label_of(findings, t),
+        params: t.params,
+    };
+    let settings: Vec<Described<'_>> = trials.iter().map(of_trials).collect();
     columns.extend(setting_columns(&Rows(&settings)));
     let results: Vec<Option<&TrialResult>> = trials.iter().map(|t| finished(t)).collect();
     columns.extend(result_columns(&Rows(&results), findings.objective()));
@@ -66,7 +48,7 @@ pub fn trials(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
 ///
 /// # Errors
 /// Only if two columns had the same name.
-pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
+pub fn configurations<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame> {
     let entries: Vec<&Entry> = findings.entries().collect();
     let rows = Rows(&entries);
     let mut columns = vec![
@@ -76,12 +58,18 @@ pub fn configurations(findings: &Findings<'_>) -> PolarsResult<DataFrame> {
         rows.count("folds_done", |e| Some(e.summary.done as u64)),
         rows.count("folds_failed", |e| Some(e.summary.failed as u64)),
         rows.count("seeds", |e| Some(e.stability.planned as u64)),
-        rows.count("one_class_trials", |e| Some(e.summary.one_class as u64)),
+        rows.count("constant_answer_trials", |e| Some(e.summary.constant as u64)),
     ];
-    let settings: Vec<Setting<'_>> = entries
-        .iter()
-        .map(|e| (e.summary.configuration.as_ref(), e.label.as_str(), e.summary.params))
-        .collect();
+    columns.extend(
+        has_classes(findings.objective())
+            .then(|| rows.count("one_class_trials", |e| Some(e.summary.constant as u64))),
+    );
+    let of_entry = |e: &&'a Entry| Described {
+        configuration: &e.summary.configuration,
+        label: &e.label,
+        params: e.summary.params,
+    };
+    let settings: Vec<Described<'_>> = entries.iter().map(of_entry).collect();
     columns.extend(setting_columns(&Rows(&settings)));
     for &metric in findings.objective().metrics() {
         let name = metric.name();
@@ -124,8 +112,12 @@ type Compared = (&'static str, fn(&Comparison) -> f64);
 /// The rows that a trial was scored on.
 type ScoredPart = (&'static str, fn(&TrialResult) -> Option<&Scores>);
 
-/// A configuration, its label and its parameters.
-type Setting<'a> = (&'a Configuration, &'a str, ParamCounts);
+/// What both frames say of a configuration.
+struct Described<'a> {
+    configuration: &'a Configuration,
+    label: &'a str,
+    params: ParamCounts,
+}
 
 /// Items of which each makes one row.
 struct Rows<'a, T>(&'a [T]);
@@ -155,28 +147,35 @@ impl Rows<'_, &Entry> {
     }
 }
 
-fn setting_columns(rows: &Rows<'_, Setting<'_>>) -> Vec<Column> {
+fn setting_columns(rows: &Rows<'_, Described<'_>>) -> Vec<Column> {
     let mut columns = vec![
-        rows.text("task", |(c, ..)| Some(c.task.clone())),
-        rows.text("configuration", |(c, ..)| Some(c.id.to_string())),
-        rows.text("label", |(_, label, _)| Some((*label).to_owned())),
+        rows.text("task", |one| Some(one.configuration.task.clone())),
+        rows.text("configuration", |one| Some(one.configuration.id.to_string())),
+        rows.text("label", |one| Some(one.label.to_owned())),
     ];
     columns.extend(axes::shown().map(|axis| axis_column(rows, axis)));
     columns.extend([
-        rows.count("trainable_params", |(.., params)| Some(params.trainable)),
-        rows.count("total_params", |(.., params)| Some(params.total)),
+        rows.count("trainable_params", |one| Some(one.params.trainable)),
+        rows.count("total_params", |one| Some(one.params.total)),
     ]);
     columns
 }
 
-fn axis_column(rows: &Rows<'_, Setting<'_>>, axis: &Axis) -> Column {
+fn axis_column(rows: &Rows<'_, Described<'_>>, axis: &Axis) -> Column {
+    let value = |one: &Described<'_>| axis.get(one.configuration);
     if axis.domain.is_count() {
-        rows.count(axis.column, |(c, ..)| if let Value::Count(n) = axis.get(c)? { Some(n) } else { None })
+        rows.count(axis.column, |one| if let Setting::Count(n) = value(one)? { Some(n) } else { None })
     } else if axis.domain.is_number() {
-        rows.real(axis.column, |(c, ..)| if let Value::Number(n) = axis.get(c)? { Some(n) } else { None })
+        rows.real(axis.column, |one| if let Setting::Number(n) = value(one)? { Some(n) } else { None })
     } else {
-        rows.text(axis.column, |(c, ..)| axis.get(c).map(|value| value.to_string()))
+        rows.text(axis.column, |one| value(one).map(|value| value.to_string()))
     }
+}
+
+/// Whether a constant answer is one class: its columns then also have the names that they had before there
+/// were other tasks with constant answers.
+fn has_classes(objective: &Objective) -> bool {
+    !objective.labels().is_empty()
 }
 
 fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, objective: &Objective) -> Vec<Column> {
@@ -184,8 +183,12 @@ fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, objective: &Objective) 
     let mut columns = vec![
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
-        rows.text("answers_one_class", |r| r.map(|r| is_constant(r).to_string())),
+        rows.text("constant_answer", |r| r.map(|r| is_constant(r).to_string())),
     ];
+    columns.extend(
+        has_classes(objective)
+            .then(|| rows.text("answers_one_class", |r| r.map(|r| is_constant(r).to_string()))),
+    );
     let parts: [ScoredPart; 2] = [("validation", |r| Some(&r.validation)), ("test", |r| r.test.as_ref())];
     let counts_tokens = objective.tally().scores().count(Count::Tokens).is_some();
     for (part, of) in parts {

@@ -2,10 +2,11 @@
 
 use crate::record::{RunRecord, TrialState};
 use crate::tasks::{DataFile, Task};
-use crate::values::{Metric, method_name, quantity};
+use crate::values::{MethodKind, Metric, quantity};
 
 use super::chance::Grounds;
-use super::findings::{Comparison, Entry, Findings, TaskFindings};
+use super::entry::{Comparison, Entry};
+use super::findings::{Findings, TaskFindings};
 use super::format;
 use super::measure::Measure;
 use super::pool::Pool;
@@ -57,15 +58,15 @@ pub(super) fn counts(record: &RunRecord) -> (usize, usize, usize) {
 }
 
 fn compared(findings: &Findings<'_>) -> String {
-    let mut methods: Vec<(&'static str, usize)> = Vec::new();
-    for configuration in &findings.record.sweep.configurations {
-        let name = method_name(&configuration.method);
-        if methods.iter().all(|(known, _)| *known != name) {
-            let of_it = |entry: &&Entry| method_name(&entry.summary.configuration.method) == name;
-            methods.push((name, findings.entries().filter(of_it).count()));
+    let mut methods: Vec<MethodKind> = Vec::new();
+    for kind in findings.record.sweep.configurations.iter().map(|one| one.method.kind()) {
+        if !methods.contains(&kind) {
+            methods.push(kind);
         }
     }
-    let methods: Vec<String> = methods.iter().map(|(name, n)| format!("{n} {name}")).collect();
+    let of = |kind: MethodKind| findings.entries().filter(move |entry| entry.summary.method() == kind);
+    let methods: Vec<String> =
+        methods.into_iter().map(|kind| format!("{} {}", of(kind).count(), kind.title())).collect();
     let (done, failed, left) = counts(findings.record);
     let mut state = format!("{done} done");
     for (n, what) in [(failed, "failed"), (left, "unfinished")] {
@@ -137,8 +138,8 @@ fn result(findings: &Findings<'_>) -> String {
     match &findings.tasks[..] {
         [task] => match (task.selected(), task.unproven()) {
             (Some(selected), _) => format!("Selected on validation: {}.", selection(findings, selected)),
-            (None, Some((_, chance))) if chance.grounds == Grounds::OneClass => {
-                "None is selected.".to_owned()
+            (None, Some((_, chance))) if chance.grounds == Grounds::Constant => {
+                "No configuration is selected.".to_owned()
             }
             (None, Some((best, _))) => {
                 format!("The best on validation, not selected: {}.", selection(findings, best))
@@ -242,10 +243,10 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
 const MOST_TOLD: usize = 5;
 
 fn others(task: &TaskFindings<'_>, selected: &Entry) -> Vec<String> {
-    let own = selected.summary.configuration.method.name();
+    let own = selected.summary.method();
     task.best_per_method()
         .into_iter()
-        .filter(|entry| entry.summary.configuration.method.name() != own)
+        .filter(|entry| entry.summary.method() != own)
         .map(|entry| versus(task, selected, entry))
         .collect()
 }
@@ -253,7 +254,7 @@ fn others(task: &TaskFindings<'_>, selected: &Entry) -> Vec<String> {
 fn versus(task: &TaskFindings<'_>, selected: &Entry, other: &Entry) -> String {
     let measure = task.measure;
     let metric = measure.metric;
-    if other.summary.answers_one_class() {
+    if other.summary.is_constant() {
         let score = measure.said(&measure.spread(other.summary.selecting()));
         let does = task.task.objective.words().constant.does;
         return format!("Against {}: it {does} (validation {score}).", other.label);
@@ -261,8 +262,16 @@ fn versus(task: &TaskFindings<'_>, selected: &Entry, other: &Entry) -> String {
     let test = match (selected.summary.test.get(&metric), other.summary.test.get(&metric)) {
         (Some(own), Some(its)) => {
             let unit = if metric.is_share() { " %" } else { "" };
+            let interval =
+                selected.test_lead(other, task.task.test_rows()).map_or_else(String::new, |(low, high)| {
+                    format!(
+                        "; 95 % interval {} to {} points",
+                        measure.difference(low),
+                        measure.difference(high)
+                    )
+                });
             format!(
-                "the selected one is {} on test rows ({} against {}{unit}); ",
+                "the selected one is {} on test rows ({} against {}{unit}{interval}); ",
                 measure.apart(own.mean - its.mean),
                 measure.spread(Some(own)),
                 measure.spread(Some(its)),
@@ -322,11 +331,13 @@ fn one_seed(findings: &Findings<'_>) -> Option<String> {
 
 /// What a model that is trained further should be held against.
 fn no_reference(findings: &Findings<'_>) -> Option<String> {
-    let method = |wanted: &[&str]| {
-        findings.entries().any(|entry| wanted.contains(&entry.summary.configuration.method.name()))
+    let continues = |entry: &Entry| match entry.summary.method() {
+        MethodKind::Lora | MethodKind::Full => true,
+        MethodKind::Scratch | MethodKind::Base => false,
     };
     let has_baseline = findings.objective().words().baseline.is_some();
-    (!has_baseline && method(&["lora", "full"]) && !method(&["base"])).then(|| {
+    let has_base = findings.entries().any(|entry| entry.summary.is_base());
+    (!has_baseline && findings.entries().any(continues) && !has_base).then(|| {
         "What training adds cannot be said: the untrained base is not among the configurations. A block with \
          `method: base` evaluates it."
             .to_owned()
@@ -336,7 +347,7 @@ fn no_reference(findings: &Findings<'_>) -> Option<String> {
 fn cautions(findings: &Findings<'_>) -> Vec<String> {
     let of_task = |task: &TaskFindings<'_>| {
         let of = if findings.has_tasks() { format!("`{}`: ", task.task.name) } else { String::new() };
-        warnings::one_class(task).map(|said| format!("{of}{said}."))
+        warnings::constant(task).map(|said| format!("{of}{said}."))
     };
     let mut all: Vec<String> = findings.tasks.iter().filter_map(of_task).collect();
     let candidates =

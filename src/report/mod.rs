@@ -1,15 +1,29 @@
 //! Owns the report: a pure function of the run's record, and the files it is written to.
 //!
-//! `summary` folds trials into configurations, over folds and seeds, `findings` ranks and compares them
-//! within each task, `baseline` and `chance` hold them against no training, `seeds` says how steady they are, `pool` takes them together over tasks; `tables`, `headline`, `warnings`, `plots` and
-//! `frames` say it in cells, sentences, charts and data frames, `measure` in the metric's own words;
-//! `sections` puts it in order, `html`, `markdown` and `terminal` set it. Only this file writes. Nothing here reads a clock or looks
-//! at a run's folder: the same record always gives the same bytes.
+//! In reading order:
+//!
+//! | file | owns |
+//! |---|---|
+//! | `summary` | a configuration's trials folded into one, over folds and seeds |
+//! | `seeds`, `curves`, `statistics` | how steady it is over its seeds, its learning curves; the arithmetic |
+//! | `entry` | its place in its task, and how it differs from the one selected |
+//! | `baseline`, `chance` | the best constant answer, and whether the best configuration beats no training |
+//! | `pool` | configurations over all tasks |
+//! | `findings` | all of these: what a record says |
+//! | `measure`, `format` | how metrics and other numbers are written |
+//! | `headline`, `warnings` | sentences: what was compared and found, and what not to believe |
+//! | `tables`, `data`, `plots` | tables, data cards and charts |
+//! | `sections` | what stands where below the opening |
+//! | `html`, `markdown`, `terminal`, `frames` | the page, the text, the table that ends a run, the CSV files |
+//!
+//! Only this file writes. Nothing here reads a clock or looks at a run's folder: the same record always
+//! gives the same bytes.
 
 pub mod baseline;
 pub mod chance;
 pub mod curves;
 pub(crate) mod data;
+pub mod entry;
 pub mod findings;
 pub mod format;
 pub mod frames;

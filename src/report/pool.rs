@@ -7,9 +7,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::record::RunRecord;
-use crate::values::{Configuration, ContentHash, Count, Metric, Naming, Scores, TrialResult};
+use crate::values::{Configuration, ContentHash, Count, Method, Metric, Naming, Scores, TrialResult};
 
-use super::findings::{TaskFindings, best_first};
+use super::entry::{Entry, best_first};
 use super::seeds;
 use super::statistics::mean;
 use super::summary::{ConfigurationSummary, finished, trials_of};
@@ -50,10 +50,10 @@ impl Pool {
     }
 }
 
-/// Configurations over tasks, those on most tasks first, and of these the best first.
-pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool> {
+/// The configurations of all tasks over tasks, those on most tasks first, and of these the best first.
+pub(super) fn pools(record: &RunRecord, entries: &[&Entry]) -> Vec<Pool> {
     let mut groups: Vec<(ContentHash, Vec<&ConfigurationSummary>)> = Vec::new();
-    for summary in tasks.iter().flat_map(|task| &task.entries).map(|entry| &entry.summary) {
+    for summary in entries.iter().map(|entry| &entry.summary) {
         let key = seeds::key(&summary.configuration);
         match groups.iter_mut().find(|(known, _)| *known == key) {
             Some((_, group)) => group.push(summary),
@@ -63,12 +63,12 @@ pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool>
     if groups.iter().all(|(_, group)| group.len() < 2) {
         return Vec::new();
     }
-    let Some(primary) = tasks.first().map(|task| task.measure.metric) else { return Vec::new() };
+    let primary = record.sweep.selecting();
     let seedless: Vec<Configuration> =
         groups.iter().map(|(_, group)| seeds::seedless(&group[0].configuration)).collect();
     let named = groups.iter().zip(Naming::labels(&seedless.iter().collect::<Vec<_>>()));
     let mut pools: Vec<Pool> = named.map(|((_, group), label)| pool(record, group, label)).collect();
-    let is_base = |pool: &Pool| pool.configuration.method.name() == "base";
+    let is_base = |pool: &Pool| pool.configuration.method == Method::Base;
     pools.sort_by(|a, b| {
         let score = |pool: &Pool| pool.validation.scores.get(&primary).copied();
         is_base(a)
@@ -76,7 +76,7 @@ pub(super) fn pools(record: &RunRecord, tasks: &[TaskFindings<'_>]) -> Vec<Pool>
             .then(b.done.cmp(&a.done))
             .then_with(|| best_first(primary, score(a), score(b)))
     });
-    let any_selected = tasks.iter().any(|task| task.selected().is_some());
+    let any_selected = entries.iter().any(|entry| entry.selected);
     if let Some(best) = pools.first_mut().filter(|pool| pool.done > 0 && any_selected) {
         best.best = true;
     }
@@ -108,7 +108,7 @@ fn pooled(
         .map(Iterator::collect)
         .filter(|scores: &Vec<&Scores>| !scores.is_empty())
         .collect();
-    let counted = |scores: &&Scores| Some((scores.loss(), scores.count(Count::Tokens)?));
+    let counted = |scores: &&Scores| Some((scores.loss()?, scores.count(Count::Tokens)?));
     let by_tokens: Vec<(f64, u64)> = tasks.iter().flatten().filter_map(counted).collect();
     if !by_tokens.is_empty() {
         return by_token(&by_tokens, summaries.first().map_or(1, |summary| summary.planned));

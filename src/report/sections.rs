@@ -2,9 +2,9 @@
 //! sections there are, and what stands in each. Pure.
 
 use crate::record::{TrialRecord, TrialState};
-use crate::tasks::Objective;
-use crate::values::Count;
-use crate::values::quantity;
+use crate::sweep::card::Card;
+use crate::tasks::{Objective, Task};
+use crate::values::{Count, quantity};
 
 use super::data;
 use super::findings::{Findings, TaskFindings};
@@ -35,25 +35,15 @@ pub enum Block<'a> {
     List(Vec<String>),
 }
 
-/// With more configurations in a task than this, each task has sections of its own.
-pub(super) const MOST_SIDE_BY_SIDE: usize = 3;
-
-/// Whether the tasks are shown in the same tables and charts: there is one, or each has few
-/// configurations.
-#[must_use]
-pub fn side_by_side(findings: &Findings<'_>) -> bool {
-    !findings.has_tasks() || findings.tasks.iter().all(|task| task.entries.len() <= MOST_SIDE_BY_SIDE)
-}
-
 /// The sections of a report, in order.
 #[must_use]
 pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section<'a>> {
-    let mut sections: Vec<_> = data::section(&findings.record.sweep.cards).into_iter().collect();
+    let mut sections: Vec<_> = data_section(&findings.record.sweep.cards).into_iter().collect();
     if let Some(table) = tables::all_tasks(findings) {
         sections
             .push(section("All tasks together", vec![Block::Text(together(findings)), Block::Wide(table)]));
     }
-    if side_by_side(findings) {
+    if findings.are_side_by_side() {
         sections.extend(of_tasks(findings, &findings.tasks, (charts, None)));
     } else {
         for task in &findings.tasks {
@@ -61,9 +51,9 @@ pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section
         }
     }
     if let Some(table) = tables::seeds(findings) {
-        let text = "Each configuration over its seeds, which the tables above take together. The seeds of one split share \
-                    its rows: they are no independent samples of the data, and their spread says how much \
-                    training varies, not how sure a difference is on other data.";
+        let text = "Each configuration over its seeds, which the tables above take together. The seeds of one \
+                    split share its rows: they are no independent samples of the data, and their spread says \
+                    how much training varies, not how sure a difference is on other data.";
         sections
             .push(section("Stability over seeds", vec![Block::Text(text.to_owned()), Block::Wide(table)]));
     }
@@ -72,6 +62,23 @@ pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section
     let notes = vec![Block::List(tables::method_notes(findings))];
     sections.push(section("How the numbers were made", notes));
     sections
+}
+
+/// The section on data; `None` for records of runs from before there were cards.
+fn data_section<'a>(cards: &[Card]) -> Option<Section<'a>> {
+    let mut blocks = Vec::new();
+    for card in cards {
+        if card.task != Task::ONLY {
+            blocks.push(Block::Text(format!("Task `{}`:", card.task)));
+        }
+        blocks.push(Block::Narrow(data::overview(card)));
+        blocks.extend(data::classes(card).map(Block::Narrow));
+    }
+    let warnings: Vec<String> = cards.iter().flat_map(Card::warning_lines).collect();
+    if !warnings.is_empty() {
+        blocks.extend([Block::Heading("Warnings of the data"), Block::List(warnings)]);
+    }
+    (!cards.is_empty()).then(|| section("Data", blocks))
 }
 
 fn section<'a>(title: &str, blocks: Vec<Block<'a>>) -> Section<'a> {
@@ -139,7 +146,8 @@ fn course<'a>(objective: &Objective, tasks: &[TaskFindings<'_>]) -> Vec<Block<'a
 fn together(findings: &Findings<'_>) -> String {
     let counts_tokens = findings.objective().tally().scores().count(Count::Tokens).is_some();
     let how = if counts_tokens {
-        "the loss is the mean over all evaluated tokens of all tasks, and perplexity and bits per token follow from it"
+        "the loss is the mean over all evaluated tokens of all tasks, and perplexity and bits per token follow \
+         from it"
     } else {
         "scores are means over tasks, each counting the same"
     };

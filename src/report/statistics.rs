@@ -3,7 +3,7 @@
 //! Pure functions of numbers: they know no trial and no configuration.
 
 use serde::{Deserialize, Serialize};
-use statrs::distribution::{ContinuousCDF, StudentsT};
+use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 /// Coverage of the confidence intervals.
 const CONFIDENCE: f64 = 0.95;
@@ -80,6 +80,22 @@ pub fn corrected_t_test(differences: &[f64], held_out_to_trained: f64) -> Option
     let t = difference / ((1.0 / count(differences) + held_out_to_trained) * variance).sqrt();
     let p = 2.0 * student(differences.len() - 1).sf(t.abs());
     Some(PairedTest { folds: differences.len(), difference, t, p })
+}
+
+/// A 95 % interval of the difference of two shares of right rows, each measured on the same `rows` rows by
+/// models of several folds, whose differences these are: normal, from the binomial variance of the rows and
+/// that of the mean over folds. The errors of the two are taken as independent, which makes it too wide
+/// where both miss the same rows. `None` with fewer than two folds.
+#[must_use]
+pub fn share_interval(shares: [f64; 2], rows: usize, differences: &[f64]) -> Option<(f64, f64)> {
+    if differences.len() < 2 || rows == 0 {
+        return None;
+    }
+    let of_rows: f64 = shares.iter().map(|share| share * (1.0 - share) / as_f64(rows)).sum();
+    let of_folds = variance(differences) / count(differences);
+    let half = Normal::standard().inverse_cdf(0.5 + CONFIDENCE / 2.0) * (of_rows + of_folds).sqrt();
+    let difference = shares[0] - shares[1];
+    Some((difference - half, difference + half))
 }
 
 /// Holm's step-down correction (1979): p values, in the order given, that keep the chance of any
@@ -166,6 +182,18 @@ mod tests {
         assert_close(test.difference, 0.009);
         assert_close(test.t, 1.533_929_977_694_740_8);
         assert_close(test.p, 0.199_829_185_537_720_1);
+    }
+
+    /// Three folds that get 198, 200 and 185 of 300 test rows right against 184, 183 and 184: the rows' standard
+    /// error is 3.939 points, that of the mean over folds 1.633, and 1.96 times both together 8.358.
+    #[test]
+    fn an_interval_of_test_rows_is_of_rows_and_folds() {
+        let [own, its] = [[198.0, 200.0, 185.0], [184.0, 183.0, 184.0]].map(|right| right.map(|n| n / 300.0));
+        let differences: Vec<f64> = own.iter().zip(its).map(|(own, its)| own - its).collect();
+        let (low, high) = share_interval([mean(&own), mean(&its)], 300, &differences).unwrap();
+        assert!((low + 0.048).abs() < 5e-4 && (high - 0.119).abs() < 5e-4, "{low} to {high}");
+        assert_close(low + high, 2.0 * (mean(&own) - mean(&its)));
+        assert!(share_interval([0.5, 0.4], 300, &[0.1]).is_none());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::families::params::ParamCounts;
 use crate::record::{RunRecord, TrialRecord, TrialState};
-use crate::values::{Configuration, ConfigurationId, Method, Metric, Scores, TrialResult};
+use crate::values::{Configuration, ConfigurationId, MethodKind, Metric, Scores, TrialResult};
 
 use super::curves::Curve;
 use super::statistics::{Spread, mean};
@@ -35,8 +35,7 @@ pub struct ConfigurationSummary {
     /// It on the validation rows of each fold, the mean over the seeds that are done with it.
     pub folds: Vec<FoldScore>,
     /// Done trials that give one answer to every validation row.
-    #[serde(default)]
-    pub one_class: usize,
+    pub constant: usize,
     /// Every metric of the task's objective on validation rows, over the done trials.
     pub validation: BTreeMap<Metric, Spread>,
     /// The same on test rows; empty without any.
@@ -61,11 +60,12 @@ pub struct FoldScore {
     pub fold: usize,
     /// The metric that selects, on validation rows.
     pub score: f64,
+    /// The same metric on test rows; `None` without any, or where it is not defined.
+    pub test: Option<f64>,
     /// Seconds that the trial took, evaluation included.
     pub wall_s: f64,
     /// Whether a trial on it gives one answer to every validation row.
-    #[serde(default)]
-    pub one_class: bool,
+    pub constant: bool,
 }
 
 impl ConfigurationSummary {
@@ -78,14 +78,20 @@ impl ConfigurationSummary {
     /// Whether every done trial of it gives one answer to every validation row: nothing was learned that
     /// could be compared.
     #[must_use]
-    pub fn answers_one_class(&self) -> bool {
-        self.done > 0 && self.one_class == self.done
+    pub fn is_constant(&self) -> bool {
+        self.done > 0 && self.constant == self.done
+    }
+
+    /// The method, without its settings.
+    #[must_use]
+    pub fn method(&self) -> MethodKind {
+        self.configuration.method.kind()
     }
 
     /// Whether its model is evaluated without training: a reference for the others.
     #[must_use]
     pub fn is_base(&self) -> bool {
-        self.configuration.method == Method::Base
+        self.method() == MethodKind::Base
     }
 
     /// The metric that selects, on validation rows, over folds alone: its mean is that over all trials
@@ -165,9 +171,9 @@ pub fn of_trials(
     let primary = record.sweep.selecting();
     let folds = (0..record.sweep.splitting.splits())
         .filter_map(|fold| fold_score(&done, (fold, primary), &is_constant));
-    let one_class = done.iter().filter(|(_, result)| is_constant(result)).count();
+    let constant = done.iter().filter(|(_, result)| is_constant(result)).count();
     // A curve of one answer is flat, and converges to nothing.
-    let converges = one_class < done.len() || done.is_empty();
+    let converges = constant < done.len() || done.is_empty();
     let curve = Curve::validation(trials, primary).filter(|_| converges);
     ConfigurationSummary {
         params: first.params,
@@ -177,7 +183,7 @@ pub fn of_trials(
         failed,
         primary,
         folds: folds.collect(),
-        one_class,
+        constant,
         validation: spreads(|r| Some(&r.validation)),
         test: spreads(|r| r.test.as_ref()),
         wall_s: spread(&|r| Some(r.cost.wall_s)),
@@ -197,10 +203,14 @@ fn fold_score(
 ) -> Option<FoldScore> {
     let here = || done.iter().filter(|(trial, _)| trial.trial.fold == fold).map(|(_, result)| result);
     here().next()?;
-    let score = mean(&here().map(|result| result.validation.get(metric)).collect::<Option<Vec<_>>>()?);
+    let mean_of = |part: fn(&TrialResult) -> Option<&Scores>| -> Option<f64> {
+        Some(mean(&here().map(|result| part(result)?.get(metric)).collect::<Option<Vec<_>>>()?))
+    };
+    let score = mean_of(|result| Some(&result.validation))?;
+    let test = mean_of(|result| result.test.as_ref());
     let wall_s = mean(&here().map(|result| result.cost.wall_s).collect::<Vec<_>>());
-    let one_class = here().any(|result| is_constant(result));
-    Some(FoldScore { fold, score, wall_s, one_class })
+    let constant = here().any(|result| is_constant(result));
+    Some(FoldScore { fold, score, test, wall_s, constant })
 }
 
 /// A configuration's trials, in the record's order: seed by seed, and folds in order.

@@ -6,7 +6,8 @@ use crate::record::RunRecord;
 use crate::values::{Metric, quantity};
 
 use super::baseline::Baseline;
-use super::findings::{Entry, Findings};
+use super::entry::Entry;
+use super::findings::Findings;
 use super::format::{self, NONE};
 use super::headline::{counts, why_none};
 use super::measure::Measure;
@@ -150,7 +151,7 @@ const PLAIN: &str = "\u{a0}";
 
 /// `*` for what is selected, `=` for what gives one answer to every row in some trial.
 fn mark(entry: &Entry) -> &'static str {
-    match (entry.selected, entry.summary.one_class > 0) {
+    match (entry.selected, entry.summary.constant > 0) {
         (true, _) => "*",
         (false, true) => "=",
         (false, false) => PLAIN,
@@ -178,7 +179,7 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     for task in &findings.tasks {
         let of = if findings.has_tasks() { format!("{}: ", task.task.name) } else { String::new() };
         notes.extend(warnings::tie(task).map(|said| format!("{of}{said}")));
-        notes.extend(warnings::one_class(task).map(|said| format!("= {of}{said}")));
+        notes.extend(warnings::constant(task).map(|said| format!("= {of}{said}")));
     }
     if let Some(unit) = unit(findings) {
         notes.push(unit);

@@ -5,7 +5,8 @@ use crate::values::quantity;
 
 use super::baseline::Baseline;
 use super::chance::{Chance, Grounds, bonferroni};
-use super::findings::{Entry, Findings, TaskFindings};
+use super::entry::Entry;
+use super::findings::{Findings, TaskFindings};
 use super::format;
 use super::measure::Measure;
 use super::statistics::{Spread, mean};
@@ -51,13 +52,13 @@ fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> St
     let best_of =
         if tried > 1 { format!("the best of {tried}, {},", best.label) } else { best.label.clone() };
     let test = match chance.grounds {
-        Grounds::OneClass if tried > 1 => {
+        Grounds::Constant if tried > 1 => {
             return format!(
                 "every configuration {}, which alone gives {its}: none is selected",
                 constant.does
             );
         }
-        Grounds::OneClass => {
+        Grounds::Constant => {
             let does = constant.does;
             return format!("{} {does}, which alone gives {its}: it is not selected", best.label);
         }
@@ -65,7 +66,7 @@ fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> St
             format!(" (one-sided binomial test on {}: {})", validation_rows(rows), corrected(p, tried))
         }
         Grounds::Recall { rows, p, tried } => {
-            let test = "one-sided test of macro recall against one by the number of classes";
+            let test = "one-sided test of macro recall against 1 / number of classes";
             format!(" ({test}, on {}: {})", validation_rows(rows), corrected(p, tried))
         }
         Grounds::Correlation { rows, p, tried } => {
@@ -103,13 +104,13 @@ pub(super) fn p_sentence(p: f64) -> String {
     if text.starts_with('<') { text } else { format!("= {text}") }
 }
 
-/// How many configurations and trials answer one class, and what that alone gives; `None` where none
-/// does.
+/// How many configurations and trials give one answer to every row, and what that alone gives; `None`
+/// where none does.
 #[must_use]
-pub(super) fn one_class(task: &TaskFindings<'_>) -> Option<String> {
+pub(super) fn constant(task: &TaskFindings<'_>) -> Option<String> {
     let trained = || task.entries.iter().filter(|entry| !entry.summary.is_base());
-    let constant = || trained().filter(|entry| entry.summary.one_class > 0);
-    let trials: usize = constant().map(|entry| entry.summary.one_class).sum();
+    let constant = || trained().filter(|entry| entry.summary.constant > 0);
+    let trials: usize = constant().map(|entry| entry.summary.constant).sum();
     if trials == 0 {
         return None;
     }
@@ -130,7 +131,7 @@ pub(super) fn one_class(task: &TaskFindings<'_>) -> Option<String> {
 
 /// The mean score of the folds that are given one answer; `None` where it is not defined.
 fn of_constants<'a>(constant: impl Iterator<Item = &'a Entry>) -> Option<f64> {
-    let folds = constant.flat_map(|entry| &entry.summary.folds).filter(|fold| fold.one_class);
+    let folds = constant.flat_map(|entry| &entry.summary.folds).filter(|fold| fold.constant);
     let scores: Vec<f64> = folds.map(|fold| fold.score).collect();
     (!scores.is_empty()).then(|| mean(&scores))
 }

@@ -221,7 +221,7 @@ mod tests {
         }
         tally.add_tokens(&[0.5, 1.5]);
         let scores = tally.scores();
-        assert_eq!((scores.loss(), scores.get(Metric::ExactMatch)), (1.0, Some(1.0 / 3.0)));
+        assert_eq!((scores.loss(), scores.get(Metric::ExactMatch)), (Some(1.0), Some(1.0 / 3.0)));
         assert!((scores.get(Metric::F1).unwrap() - (1.0 + 0.8) / 3.0).abs() < 1e-12);
     }
 

@@ -1,5 +1,6 @@
-//! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically;
-//! [`run::checkpoint`](crate::record::checkpoint) looks at one without libtorch. Decides neither when one is written nor what follows from a damaged one.
+//! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically.
+//! [`record::checkpoint`](crate::record::checkpoint) looks at one without libtorch. Decides neither when one
+//! is written nor what follows from a damaged one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -92,12 +92,8 @@ mod training {
     /// # Errors
     /// The failure of the last trial where all failed, or of what they share: store, model, device, memory.
     pub fn run(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
-        catch_unwind(AssertUnwindSafe(|| train(pack, context))).unwrap_or_else(|panic| {
-            let text = panic.downcast_ref::<String>().map(String::as_str);
-            Err(libtorch_failure(
-                text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("unknown panic"),
-            ))
-        })
+        catch_unwind(AssertUnwindSafe(|| train(pack, context)))
+            .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
     }
 
     fn train(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
@@ -118,13 +114,5 @@ mod training {
             trainer.checkpoint_if_due()?;
         }
         trainer.ended()
-    }
-
-    /// Plain tensor operations panic with libtorch's message; running out of memory is one of them.
-    fn libtorch_failure(message: &str) -> Failure {
-        Failure::told_by(message).unwrap_or_else(|| {
-            let first = message.lines().next().unwrap_or_default();
-            Failure::BadData { message: format!("training stopped on an internal error: {first}") }
-        })
     }
 }

@@ -2,8 +2,9 @@
 
 use crate::values::{Schedule, Training};
 
-/// The learning rate of optimiser step `step` (from 0) of `total`: linear warm-up from 0 over the
-/// first `warmup` share of the steps (rounded up), then the schedule, as transformers' `get_*_schedule_with_warmup`.
+/// The learning rate of optimiser step `step` (from 0) of `total`: linear warm-up from 0 over the first
+/// `warmup` share of the steps (rounded up), then the schedule, as transformers'
+/// `get_*_schedule_with_warmup`.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
 pub fn learning_rate(training: &Training, step: u64, total: u64) -> f64 {

@@ -1,5 +1,6 @@
 //! Owns the table of axes: every setting that a grid can vary, one row each. What reads a sweep file, its
-//! JSON Schema and messages, ids, packs, tables, charts, frames and model cards all go by it.
+//! JSON Schema and messages, packs, tables, charts, frames and model cards all go by it; ids are hashes of
+//! the fields themselves.
 //!
 //! The rows of an adapter's settings and of the training loop's stand beside their fields: an axis is a
 //! field and its row. Values are checked against [`Axis::domain`]; what a value means for a model is
@@ -139,7 +140,7 @@ pub static AXES: [Axis; COUNT] = {
 pub const fn row(name: &str) -> usize {
     let mut row = 0;
     while row < COUNT {
-        if is_same(AXES[row].name.as_bytes(), name.as_bytes()) {
+        if is_same(AXES[row].name, name) {
             return row;
         }
         row += 1;
@@ -147,12 +148,14 @@ pub const fn row(name: &str) -> usize {
     panic!("the table of axes has no such row")
 }
 
-const fn is_same(a: &[u8], b: &[u8]) -> bool {
+/// Whether two texts are the same, also where a constant asks.
+pub(crate) const fn is_same(one: &str, other: &str) -> bool {
+    let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut at = 0;
-    while at < a.len() && at < b.len() && a[at] == b[at] {
+    while at < one.len() && at < other.len() && one[at] == other[at] {
         at += 1;
     }
-    at == a.len() && at == b.len()
+    at == one.len() && at == other.len()
 }
 
 /// The axis that repeats an experiment rather than changing it.

@@ -61,18 +61,18 @@ impl Domain {
     /// Whether a setting can have this value.
     #[must_use]
     pub fn holds(&self, setting: &Setting) -> bool {
-        match (self, setting) {
-            (Self::Text, Setting::Text(text)) => !text.is_empty(),
-            (Self::Texts, Setting::Texts(texts)) => !texts.is_empty(),
-            (Self::Counts, Setting::Counts(counts)) => !counts.is_empty(),
-            (Self::TextsOrNone, Setting::Texts(_))
-            | (Self::Flag, Setting::Flag(_))
-            | (Self::OrNull(_), Setting::Null) => true,
-            (Self::Count(least, most), Setting::Count(count)) => (least..=most).contains(&count),
-            (Self::Number(range), Setting::Number(number)) => range.holds(*number),
-            (Self::Choice(words), Setting::Word(word)) => words.contains(word),
-            (Self::OrNull(inner), setting) => inner.holds(setting),
-            (_, _) => false,
+        match self {
+            Self::Text => matches!(setting, Setting::Text(text) if !text.is_empty()),
+            Self::Texts => matches!(setting, Setting::Texts(texts) if !texts.is_empty()),
+            Self::TextsOrNone => matches!(setting, Setting::Texts(_)),
+            Self::Counts => matches!(setting, Setting::Counts(counts) if !counts.is_empty()),
+            Self::Count(least, most) => {
+                matches!(setting, Setting::Count(count) if (least..=most).contains(&count))
+            }
+            Self::Number(range) => matches!(setting, Setting::Number(number) if range.holds(*number)),
+            Self::Flag => matches!(setting, Setting::Flag(_)),
+            Self::Choice(words) => matches!(setting, Setting::Word(word) if words.contains(word)),
+            Self::OrNull(inner) => *setting == Setting::Null || inner.holds(setting),
         }
     }
 

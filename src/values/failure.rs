@@ -1,5 +1,6 @@
 //! Owns how a trial or a job can fail, and what a message of the system or of a library means.
 
+use std::any::Any;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
@@ -85,6 +86,19 @@ impl Failure {
         Some(Self::DeviceFailed { message: line.to_owned() })
     }
 
+    /// What a panic means. libtorch's plain operations panic with its message, memory that ran out among
+    /// them; any other panic is a fault of the program.
+    #[must_use]
+    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
+        Self::told_by(text).unwrap_or_else(|| {
+            // What libtorch adds below its first line is its own call stack.
+            let first = text.lines().next().unwrap_or_default();
+            Self::BadData { message: format!("the program panicked, which is a fault of lorasweep: {first}") }
+        })
+    }
+
     /// What an error means for a trial: that of the system behind it tells of memory and disks; anything
     /// else is wrong with the data or the model.
     #[must_use]
@@ -119,14 +133,14 @@ impl Failure {
         match self {
             Self::OutOfMemory => "out of memory",
             Self::Diverged { .. } => "diverged",
-            Self::TimedOut => "ran longer than allowed",
-            Self::Hung => "hung",
+            Self::TimedOut => "timeout",
+            Self::Hung => "no sign of life",
             Self::Exited { .. } => "ended without a result",
             Self::Killed { .. } => "killed by a signal",
-            Self::DeviceFailed { .. } => "lost with their device",
-            Self::NotStarted { .. } => "not started",
-            Self::Unwritable { .. } => "that could not write",
-            Self::BadData { .. } => "with bad data",
+            Self::DeviceFailed { .. } => "device failure",
+            Self::NotStarted { .. } => "start failure",
+            Self::Unwritable { .. } => "write failure",
+            Self::BadData { .. } => "bad data",
         }
     }
 
@@ -217,5 +231,14 @@ mod tests {
         let device = "CUDA error: an illegal memory access was encountered";
         assert_eq!(told(device), Some(Failure::DeviceFailed { message: device.to_owned() }));
         assert_eq!(told("index out of range"), None);
+    }
+
+    #[test]
+    fn a_panic_tells_of_memory_or_is_a_fault_of_the_program() {
+        let of = |panic: Box<dyn Any + Send>| Failure::of_panic(&*panic);
+        assert_eq!(of(Box::new("std::bad_alloc")), Failure::OutOfMemory);
+        let fault = of(Box::new("shapes differ\nframe #0: libc10.so".to_owned())).to_string();
+        assert_eq!(fault, "the program panicked, which is a fault of lorasweep: shapes differ");
+        assert!(of(Box::new(3)).to_string().ends_with("no message"));
     }
 }

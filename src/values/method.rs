@@ -37,6 +37,17 @@ pub enum MethodKind {
 words!(MethodKind { Lora = "lora", Full = "full", Scratch = "scratch", Base = "base" });
 
 impl MethodKind {
+    /// What texts call it.
+    #[must_use]
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Lora => "LoRA",
+            Self::Full => "full fine-tuning",
+            Self::Scratch => "from scratch",
+            Self::Base => "base, not trained",
+        }
+    }
+
     /// The method that a setting names.
     #[must_use]
     pub fn of_setting(setting: &Setting) -> Option<Self> {
@@ -97,7 +108,8 @@ pub struct Lora {
     /// Scale by alpha / sqrt(r) (rsLoRA) where true, by alpha / r where false.
     pub rslora: bool,
     /// Modules that train as a whole beside the adapters, by name or suffix; [`Lora::HEAD`] is the
-    /// task's head. What of the head is not in it stays as it was drawn.
+    /// task's head. Head modules not listed keep their random
+    /// initialisation.
     pub modules_to_save: Vec<String>,
     /// The layers, from 0, outside of which no module gets an adapter unless its whole name is among the
     /// targets; `None` for all. Not written then: ids from before there was a choice stay what they were.

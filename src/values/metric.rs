@@ -200,6 +200,12 @@ impl Metric {
         self.row().unit == Unit::Share
     }
 
+    /// Whether it is the share of rows that are right, whose sampling error is binomial.
+    #[must_use]
+    pub fn counts_right_rows(self) -> bool {
+        matches!(self, Self::Accuracy | Self::ExactMatch)
+    }
+
     /// Whether more is better.
     #[must_use]
     pub fn higher_is_better(self) -> bool {

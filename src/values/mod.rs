@@ -1,5 +1,5 @@
 //! Owns the plain data that everything else speaks in: ids, trials, methods, settings, scores, failures,
-//! places. No I/O, no clock, and no room below it.
+//! devices, events. No I/O, no clock, and no other room in it.
 
 pub mod axes;
 mod content;
@@ -31,7 +31,7 @@ pub use failure::Failure;
 pub use job_key::{JobKey, NoJobKey};
 pub use method::{Lora, Method, MethodKind};
 pub use metric::{Digits, Direction, Follows, Metric, MetricRow, Unit};
-pub use naming::{Naming, method_name};
+pub use naming::Naming;
 pub use outcome::{ClassRows, Cost, EMA_DECAY, MetricLine, Reference, TrialResult};
 pub use part::Part;
 pub use place::{Device, Placement};

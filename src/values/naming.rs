@@ -1,10 +1,10 @@
 //! Owns what configurations are called: a short name for each, which tells it from the others.
 
-use super::{Axis, Configuration, Method, axes};
+use super::{Axis, Configuration, MethodKind, axes};
 
 /// What tells configurations apart: for each method the settings that its names have.
 #[derive(Debug)]
-pub struct Naming(Vec<(&'static str, Vec<&'static Axis>)>);
+pub struct Naming(Vec<(MethodKind, Vec<&'static Axis>)>);
 
 impl Naming {
     /// Of these configurations. Names have the settings in which configurations of the same method
@@ -12,11 +12,11 @@ impl Naming {
     /// setting, so no two names of one task are equal.
     #[must_use]
     pub fn of(configurations: &[&Configuration]) -> Self {
-        let mut methods: Vec<(&'static str, Vec<&Configuration>)> = Vec::new();
+        let mut methods: Vec<(MethodKind, Vec<&Configuration>)> = Vec::new();
         for &one in configurations {
-            match methods.iter_mut().find(|(method, _)| *method == one.method.name()) {
+            match methods.iter_mut().find(|(method, _)| *method == one.method.kind()) {
                 Some((_, alike)) => alike.push(one),
-                None => methods.push((one.method.name(), vec![one])),
+                None => methods.push((one.method.kind(), vec![one])),
             }
         }
         let named = |alike: &[&Configuration]| {
@@ -36,24 +36,13 @@ impl Naming {
     /// The name of one of them.
     #[must_use]
     pub fn label(&self, one: &Configuration) -> String {
-        let axes = self.0.iter().find(|(method, _)| *method == one.method.name());
-        let mut label = method_name(&one.method).to_owned();
+        let axes = self.0.iter().find(|(method, _)| *method == one.method.kind());
+        let mut label = one.method.kind().title().to_owned();
         for axis in axes.iter().flat_map(|(_, axes)| axes) {
             if let Some(value) = axis.value(one) {
                 label = format!("{label} {}{value}", axis.short);
             }
         }
         label
-    }
-}
-
-/// The method's name as texts write it.
-#[must_use]
-pub fn method_name(method: &Method) -> &'static str {
-    match method {
-        Method::Lora(_) => "LoRA",
-        Method::Full => "full fine-tuning",
-        Method::Scratch => "from scratch",
-        Method::Base => "base, not trained",
     }
 }

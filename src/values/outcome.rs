@@ -1,4 +1,4 @@
-//! Owns what a trial leaves behind: its metric lines, its result, and how it can fail.
+//! Owns what a trial leaves behind: its metric lines and its result. How it can fail is [`super::Failure`]'s.
 //!
 //! The training process writes these, the record and the report read them. Units are in the names.
 

@@ -33,6 +33,12 @@ pub fn predicted(seconds: f64) -> String {
     if seconds.round() < 1.0 { "under 1 s".to_owned() } else { whole(seconds) }
 }
 
+/// A predicted time in a sentence: `under 1 s`, `about 2 min 05 s`.
+#[must_use]
+pub fn about(seconds: f64) -> String {
+    if seconds.round() < 1.0 { predicted(seconds) } else { format!("about {}", predicted(seconds)) }
+}
+
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a duration in seconds")]
 fn whole(seconds: f64) -> String {
     match seconds.round() as u64 {
@@ -84,6 +90,7 @@ mod tests {
             [predicted(0.3), predicted(8.44), predicted(11_220.0)],
             ["under 1 s", "8 s", "3 h 07 min"]
         );
+        assert_eq!([about(0.3), about(249.7)], ["under 1 s", "about 4 min 10 s"]);
         assert_eq!([mib(0.2), mib(1_536.0)], ["1 MiB", "1.5 GiB"]);
     }
 }

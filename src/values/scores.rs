@@ -110,11 +110,16 @@ impl Scores {
         self.counts.get(&count).copied()
     }
 
-    /// What training lowers, on these rows; not a number where they have no loss.
+    /// What training lowers, on these rows; `None` where nobody measured it.
     #[must_use]
-    pub fn loss(&self) -> f64 {
-        let loss = self.values.iter().find(|(metric, _)| metric.row().unit == Unit::Loss);
-        loss.map_or(f64::NAN, |(_, value)| *value)
+    pub fn loss(&self) -> Option<f64> {
+        self.values.iter().find(|(metric, _)| metric.row().unit == Unit::Loss).map(|(_, value)| *value)
+    }
+
+    /// Whether the loss is there, and a number.
+    #[must_use]
+    pub fn has_finite_loss(&self) -> bool {
+        self.loss().is_some_and(f64::is_finite)
     }
 }
 
@@ -163,7 +168,12 @@ impl<'de> Visitor<'de> for Flat {
         }
         let kind = kind.ok_or_else(|| A::Error::missing_field("kind"))?;
         let scores = Scores { kind, values, counts };
-        if scores.loss().is_nan() { Err(A::Error::missing_field("loss")) } else { Ok(scores) }
+        if scores.has_finite_loss() {
+            return Ok(scores);
+        }
+        let losses = Metric::ALL.iter().filter(|metric| metric.row().unit == Unit::Loss);
+        let names: Vec<String> = losses.map(|metric| format!("`{}`", metric.name())).collect();
+        Err(A::Error::custom(format!("scores without a loss: there is no {}", names.join(" or "))))
     }
 }
 
@@ -183,7 +193,7 @@ mod tests {
         for text in WRITTEN {
             let scores: Scores = serde_json::from_str(text).unwrap();
             assert_eq!(serde_json::to_string(&scores).unwrap(), text);
-            assert!(scores.loss() > 0.0 && text.contains(scores.kind()));
+            assert!(scores.loss() > Some(0.0) && text.contains(scores.kind()));
         }
         let [classes, language, _] = WRITTEN.map(|text| serde_json::from_str::<Scores>(text).unwrap());
         assert_eq!((classes.get(Metric::Accuracy), classes.get(Metric::F1)), (Some(0.875), None));
@@ -201,5 +211,7 @@ mod tests {
         for damaged in [r#"{"loss":1.0}"#, r#"{"kind":"classification","accuracy":1.0}"#, "3"] {
             assert!(serde_json::from_str::<Scores>(damaged).is_err(), "{damaged}");
         }
+        let error = serde_json::from_str::<Scores>(r#"{"kind":"regression"}"#).unwrap_err().to_string();
+        assert!(error.contains("without a loss: there is no `loss` or `mse`"), "{error}");
     }
 }

@@ -171,7 +171,10 @@ impl<T: Value> Value for Option<T> {
 macro_rules! words {
     ($type:ident { $($variant:ident = $word:literal),+ $(,)? }) => {
         impl $type {
-            /// The words, in the order of the variants.
+            /// All of them, in the order of the variants.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+
+            /// Their words, in the same order.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
             /// The word in sweep files and tables.
@@ -190,7 +193,7 @@ macro_rules! words {
 
             fn of(setting: &$crate::values::Setting) -> Option<Self> {
                 let $crate::values::Setting::Word(word) = setting else { return None };
-                [$(Self::$variant),+].into_iter().find(|one| one.name() == *word)
+                Self::ALL.iter().copied().find(|one| one.name() == *word)
             }
         }
     };

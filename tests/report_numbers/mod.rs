@@ -11,7 +11,7 @@ use lorasweep::values::{Count, Metric, Scores, Splitting};
 use crate::report_record::{Point, file, lora, record_on};
 
 /// Adapters of these ranks on three folds, each trial with the baseline of its fold.
-fn record(ranks: &[usize]) -> RunRecord {
+pub(crate) fn record(ranks: &[usize]) -> RunRecord {
     let regression = Regression { text: vec!["text".into()], label: "score".into(), ..Regression::EMPTY };
     let task = Task::new(Task::ONLY, Objective::Regression(regression), file("scores.csv", 1_500));
     let grid: Vec<Point> = ranks.iter().map(|rank| lora(*rank, 16.0)).collect();
@@ -96,9 +96,9 @@ fn what_is_not_defined_is_shown_as_absent_and_never_averaged_away() {
     let [best, partly, constant] = &findings.tasks[0].entries[..] else { panic!("three configurations") };
     assert!(best.selected && best.label.contains("r=16"), "{}", best.label);
     assert!(
-        partly.label.contains("r=8") && partly.summary.selecting().is_none() && partly.summary.one_class == 1
+        partly.label.contains("r=8") && partly.summary.selecting().is_none() && partly.summary.constant == 1
     );
-    assert!(constant.summary.answers_one_class() && constant.summary.validation.contains_key(&Metric::Mse));
+    assert!(constant.summary.is_constant() && constant.summary.validation.contains_key(&Metric::Mse));
     let page = page(&record);
     assert!(page.contains("| one number |") && page.contains("one number in 1 of 3"), "{page}");
     assert!(page.contains("2 of 3 configurations (4 of 9 trials) answer one number"), "{page}");

@@ -238,7 +238,7 @@ pub(crate) fn apart(ours: &Bench, theirs: &Bench, trial: &Trial) -> [f64; 2] {
     let (a, b) = (ours.result(trial), theirs.result(trial));
     assert_eq!((a.kept_step, a.steps, a.trainable_params), (b.kept_step, b.steps, b.trainable_params));
     let scores = [a.validation, a.test.unwrap()].into_iter().zip([b.validation, b.test.unwrap()]);
-    let loss = scores.map(|(a, b)| (a.loss() - b.loss()).abs()).fold(0.0, f64::max);
+    let loss = scores.map(|(a, b)| (a.loss().unwrap() - b.loss().unwrap()).abs()).fold(0.0, f64::max);
     let (a, b) = (ours.last(trial), theirs.last(trial));
     assert!(a.keys().eq(b.keys()));
     // The gradient of a key's bias is 0 but for rounding, which AdamW scales up to whole steps.

@@ -119,7 +119,7 @@ fn progress_and_scores_are_kept_step_by_step_and_the_last_attempt_counts() {
     let ledger = ledger(&told);
     let seen = ledger.trial(trial(1)).unwrap();
     let losses: Vec<_> = seen.evaluations.iter().map(|(step, scores)| (*step, scores.loss())).collect();
-    assert_eq!(losses, [(2, 3.0), (4, 2.5)]);
+    assert_eq!(losses, [(2, Some(3.0)), (4, Some(2.5))]);
     assert_eq!(seen.progress.as_ref(), Some(&progress));
     assert_eq!(ledger.job(train()).unwrap().latest, Some(trial(1)));
 }

@@ -3,7 +3,8 @@
 
 use crate::record::TrialRecord;
 use crate::report::curves::Curve;
-use crate::report::findings::{Entry, TaskFindings};
+use crate::report::entry::Entry;
+use crate::report::findings::TaskFindings;
 use crate::report::summary::trials_of;
 
 use super::method_color;

@@ -21,7 +21,6 @@ use crate::values::{Method, Metric};
 
 use super::findings::{Findings, TaskFindings};
 use super::measure::Measure;
-use super::sections::side_by_side;
 use scene::{PALETTE, Rgb};
 
 /// What names of charts begin with; of one task among several, the task's name follows.
@@ -76,7 +75,7 @@ impl Chart {
 /// side, else of one task after the other.
 #[must_use]
 pub fn charts(findings: &Findings<'_>) -> Vec<Chart> {
-    if side_by_side(findings) {
+    if findings.are_side_by_side() {
         let mut charts = courses(&findings.tasks);
         if let [task] = &findings.tasks[..] {
             charts.extend(comparisons(task));

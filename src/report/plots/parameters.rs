@@ -2,10 +2,11 @@
 //! What trains nothing has no place on a logarithmic axis: it is a line across the plot, or a note
 //! beside it where it is too far off to share the axis. Pure.
 
-use crate::report::findings::{Entry, TaskFindings};
+use crate::report::entry::Entry;
+use crate::report::findings::TaskFindings;
 use crate::report::measure::Measure;
 use crate::report::warnings;
-use crate::values::{Method, method_name};
+use crate::values::{Method, MethodKind};
 
 use super::pareto::front;
 use super::place::{Bounds, around, is_free, overlap};
@@ -242,14 +243,15 @@ fn form(method: &Method) -> Form {
 
 fn legend(scene: &mut Scene, dots: &[Dot<'_>]) {
     let mut x = LEFT - 34.0;
-    let mut named: Vec<&str> = Vec::new();
+    let mut named: Vec<MethodKind> = Vec::new();
     for dot in dots {
         let method = &dot.entry.summary.configuration.method;
-        if !named.contains(&method.name()) {
-            named.push(method.name());
+        let kind = method.kind();
+        if !named.contains(&kind) {
+            named.push(kind);
             scene.mark((x, 22.0), form(method), RADIUS, method_color(method));
-            scene.text((x + 12.0, 22.0), method_name(method), Font::plain(Anchor::Start));
-            x += 12.0 + text_width(method_name(method), TEXT_PX) + 24.0;
+            scene.text((x + 12.0, 22.0), kind.title(), Font::plain(Anchor::Start));
+            x += 12.0 + text_width(kind.title(), TEXT_PX) + 24.0;
         }
     }
     scene.line(&[(x, 22.0), (x + 30.0, 22.0)], FRONT);

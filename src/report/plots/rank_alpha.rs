@@ -3,7 +3,8 @@
 //! Each combination of the other settings that vary has a map of its own, unless
 //! there are too many; a combination with one pair of rank and alpha has none, being no map.
 
-use crate::report::findings::{Entry, TaskFindings};
+use crate::report::entry::Entry;
+use crate::report::findings::TaskFindings;
 use crate::report::format;
 use crate::report::measure::Measure;
 use crate::values::Lora;

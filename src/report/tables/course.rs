@@ -1,7 +1,8 @@
 //! Owns the tables of how training went: what its last steps looked like, and each epoch. Pure.
 
 use crate::record::TrialRecord;
-use crate::report::findings::{Entry, TaskFindings};
+use crate::report::entry::Entry;
+use crate::report::findings::TaskFindings;
 use crate::report::format;
 use crate::report::measure::Measure;
 use crate::report::statistics::{Spread, mean};

@@ -2,7 +2,8 @@
 
 use crate::record::{TrialRecord, TrialState};
 use crate::report::baseline::Baseline;
-use crate::report::findings::{Entry, Findings, TaskFindings};
+use crate::report::entry::Entry;
+use crate::report::findings::{Findings, TaskFindings};
 use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
 use crate::report::statistics::Spread;
@@ -58,7 +59,7 @@ pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
 }
 
 /// ★ for what is selected, words for what is there to be compared with, is as good as the selected one or
-/// answers one class.
+/// gives one answer to every row.
 fn mark(task: &TaskFindings<'_>, entry: &Entry) -> String {
     let summary = &entry.summary;
     let mut marks: Vec<String> = Vec::new();
@@ -71,10 +72,10 @@ fn mark(task: &TaskFindings<'_>, entry: &Entry) -> String {
         marks.push("tied".to_owned());
     }
     let what = task.task.objective.words().constant.what;
-    if summary.answers_one_class() {
+    if summary.is_constant() {
         marks.push(what.to_owned());
-    } else if summary.one_class > 0 {
-        marks.push(format!("{what} in {} of {}", summary.one_class, summary.done));
+    } else if summary.constant > 0 {
+        marks.push(format!("{what} in {} of {}", summary.constant, summary.done));
     }
     marks.join(", ")
 }

@@ -126,6 +126,10 @@ fn splitting(splitting: Splitting) -> String {
     }
 }
 
+const TEST_INTERVAL: &str = "The 95 % interval of a difference on test rows is normal, from the number of rows \
+    and from the spread of the difference over folds. It takes folds as independent, and the errors of the two, \
+    which makes it too wide where both miss the same rows.";
+
 /// How the numbers were made, one sentence or a few each.
 #[must_use]
 pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
@@ -160,6 +164,9 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
              selected configuration{}. That the selected one was chosen for being best makes its lead optimistic.",
             if findings.has_tasks() { " of a task" } else { "" },
         ));
+    }
+    if folds > 1 && findings.is_tested() && findings.measure().metric.counts_right_rows() {
+        notes.push(TEST_INTERVAL.to_owned());
     }
     notes.push(convergence(findings));
     notes.extend(findings.objective().words().metrics_note.map(str::to_owned));
@@ -221,7 +228,7 @@ fn how_tested(findings: &Findings<'_>) -> String {
         ),
         Test::Recall => (
             baseline,
-            "in it, and in macro recall one by the number of classes by a one-sided normal test with the largest \
+            "in it, and in macro recall 1 / number of classes by a one-sided normal test with the largest \
              variance that guesses can have, times the number of configurations (Bonferroni), at 0.05",
         ),
         Test::Correlation => (

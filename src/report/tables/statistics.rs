@@ -1,7 +1,8 @@
 //! Owns the tables over folds: spreads with tests, and every fold's score. Pure.
 
 use crate::report::baseline::Baseline;
-use crate::report::findings::{Entry, TaskFindings};
+use crate::report::entry::Entry;
+use crate::report::findings::TaskFindings;
 use crate::report::format::{self, NONE};
 use crate::report::measure::Measure;
 use crate::report::statistics::Spread;
@@ -93,7 +94,7 @@ fn cells_of(entry: &Entry, task: &TaskFindings<'_>) -> Vec<String> {
             if comparison.is_significant() { "yes" } else { "no" }.to_owned(),
         ],
         None if entry.selected => ["selected", NONE, NONE, NONE, NONE].map(str::to_owned),
-        None if entry.summary.answers_one_class() => {
+        None if entry.summary.is_constant() => {
             let does = task.task.objective.words().constant.does;
             [NONE, NONE, NONE, NONE, does].map(str::to_owned)
         }
@@ -156,7 +157,7 @@ fn fold_cells(task: &TaskFindings<'_>, entry: &Entry, planned: usize) -> Vec<Str
     let mut cells = vec![entry.label.clone()];
     cells.extend((0..planned).map(|fold| {
         or_none(summary.folds.iter().find(|one| one.fold == fold), |one| {
-            let mark = if one.one_class { format!(" ({what})") } else { String::new() };
+            let mark = if one.constant { format!(" ({what})") } else { String::new() };
             format!("{}{mark}", measure.value(one.score))
         })
     }));

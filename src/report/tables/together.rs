@@ -1,7 +1,8 @@
 //! Owns the tables over all tasks and over seeds. Pure.
 
 use crate::report::baseline::Baseline;
-use crate::report::findings::{Entry, Findings};
+use crate::report::entry::Entry;
+use crate::report::findings::Findings;
 use crate::report::format::NONE;
 use crate::report::measure::Measure;
 use crate::report::statistics::{Spread, mean};

@@ -74,9 +74,9 @@ fn the_loss_is_a_mean_over_rows_and_nothing_counted_scores_zero() {
     let rows: Vec<Row<'_>> = (0..10).map(|class| row(class % 2)).collect();
     tally.add_rows(2.0, &rows[..4], &[0.0; 4]);
     tally.add_rows(3.0, &rows[4..], &[0.0; 6]);
-    assert_eq!((tally.scores().loss(), tally.scores().get(Metric::Accuracy)), (0.5, Some(0.5)));
+    assert_eq!((tally.scores().loss(), tally.scores().get(Metric::Accuracy)), (Some(0.5), Some(0.5)));
     let nothing = Confusion::new(3).scores();
-    assert_eq!((nothing.loss(), nothing.get(Metric::MacroF1)), (0.0, Some(0.0)));
+    assert_eq!((nothing.loss(), nothing.get(Metric::MacroF1)), (Some(0.0), Some(0.0)));
 }
 
 /// The majority's scores where classes have so many rows to train on and to be judged by.
@@ -126,7 +126,7 @@ fn a_majority_that_the_validation_rows_lack_is_never_right() {
     let binary = majority(&[5, 2, 0], &[3, 1, 0]).validation;
     // Of the two classes that are seen.
     assert_eq!(binary.get(Metric::MacroRecall), Some(0.5));
-    assert!(Classification::EMPTY.is_constant(&binary) && binary.loss().is_finite());
+    assert!(Classification::EMPTY.is_constant(&binary) && binary.has_finite_loss());
 }
 
 #[test]

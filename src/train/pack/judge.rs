@@ -35,7 +35,7 @@ impl Trainer<'_> {
         let mut diverged = Vec::new();
         for Due { seats, of, rows } in self.validations_due()? {
             for (seat, scores) in self.score(&seats, of, &rows)? {
-                if scores.loss().is_finite() {
+                if scores.has_finite_loss() {
                     self.take_validation(seat, scores)?;
                 } else {
                     self.fail_diverged(seat)?;
@@ -99,7 +99,7 @@ impl Trainer<'_> {
         let tests = if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows)? };
         for kept in kept {
             let test = tests.iter().find(|(seat, _)| *seat == kept.seat).map(|(_, scores)| scores.clone());
-            if test.as_ref().is_some_and(|scores| !scores.loss().is_finite()) {
+            if test.as_ref().is_some_and(|scores| !scores.has_finite_loss()) {
                 self.fail_diverged(kept.seat)?;
             } else {
                 self.finish(&kept, test)?;

@@ -121,7 +121,7 @@ impl<'a> Trainer<'a> {
                 stack.optimise(losses, &sizes);
             }
         }
-        // Who needs what came of this very step waits for it; otherwise it is read behind the next one.
+        // Read this step's losses now where something needs them, else after the next step is queued.
         let due = |slot: &Slot| slot.line_due() || slot.evaluation_due();
         if self.context.passage == Passage::InTurn || self.speaks() || self.slots().any(due) {
             self.read_back();

@@ -174,7 +174,7 @@ impl<'a> Stack<'a> {
             let best = checkpoint::load(&layout.best_checkpoint(id));
             best.map_err(|error| damaged(format!("of the best weights, {error}")))?;
         }
-        // Who did all its steps has left the optimiser's state behind.
+        // The checkpoint of a slot that did all its steps has no optimiser state.
         let done = state.step >= self.slots[k].total;
         let tensors = if done { self.params.slot(k) } else { self.tensors(k) };
         fill(&tensors, &values).map_err(damaged)?;

@@ -1,0 +1,146 @@
+//! Owns a configuration's entry in a report: its place among the others of its task, and how it differs
+//! from the one that is selected. Selects nothing. Pure.
+
+use std::cmp::Ordering;
+
+use crate::values::{Metric, Splitting};
+
+use super::seeds::Stability;
+use super::statistics::{PairedTest, corrected_t_test, holm, share_interval};
+use super::summary::{ConfigurationSummary, FoldScore};
+
+/// One configuration, with all its seeds.
+pub struct Entry {
+    /// Short name without the seed, unique in the task.
+    pub label: String,
+    /// What it achieved.
+    pub summary: ConfigurationSummary,
+    /// How steady that is over its seeds.
+    pub stability: Stability,
+    /// Whether it is the one selected for its task.
+    pub selected: bool,
+    /// Its place by validation score, from 1; equal ones have the same.
+    pub place: u64,
+    /// How it differs from the selected one; `None` for that one and where nothing can be tested.
+    pub comparison: Option<Comparison>,
+}
+
+impl Entry {
+    /// A 95 % interval of how much higher its share of right test rows is than another's, over the folds
+    /// that both have; `None` where the metric is no such share. See [`share_interval`].
+    pub(super) fn test_lead(&self, other: &Self, rows: usize) -> Option<(f64, f64)> {
+        if !self.summary.primary.counts_right_rows() {
+            return None;
+        }
+        let its = |fold: usize| other.summary.folds.iter().find(|one| one.fold == fold)?.test;
+        let differences: Vec<f64> =
+            self.summary.folds.iter().filter_map(|own| Some(own.test? - its(own.fold)?)).collect();
+        let mean = |entry: &Self| Some(entry.summary.test.get(&entry.summary.primary)?.mean);
+        share_interval([mean(self)?, mean(other)?], rows, &differences)
+    }
+}
+
+/// How a validation score differs from the best one's, on the folds that both have.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Comparison {
+    /// The test; its difference is this score minus the best one's.
+    pub test: PairedTest,
+    /// Its p value after Holm's correction over all comparisons with the best one.
+    pub p_holm: f64,
+}
+
+impl Comparison {
+    /// The level at which a difference counts as significant.
+    pub const LEVEL: f64 = 0.05;
+
+    /// Whether the difference is significant after correction.
+    #[must_use]
+    pub fn is_significant(&self) -> bool {
+        self.p_holm < Self::LEVEL
+    }
+}
+
+/// Sorts entries and numbers them; those that nothing but size or the grid's order keeps apart alike.
+pub(super) fn sort(entries: &mut [Entry]) {
+    entries.sort_by(|a, b| rank(&a.summary, &b.summary));
+    for index in 0..entries.len() {
+        let before = index.checked_sub(1).map(|before| &entries[before]);
+        let same = before.filter(|before| by_score(&before.summary, &entries[index].summary).is_eq());
+        entries[index].place = same.map_or(index as u64 + 1, |same| same.place);
+    }
+}
+
+/// References last; complete before incomplete; what gives one answer to every row behind what does not,
+/// and in no order; better scores first; of equals the one that trains less. The sort is stable, so the
+/// grid's order decides the rest.
+fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
+    by_score(a, b).then_with(|| match a.is_complete() && !a.is_constant() {
+        true => a.params.trainable.cmp(&b.params.trainable),
+        false => Ordering::Equal,
+    })
+}
+
+/// The order of configurations, equal where nothing but their size or their place in the grid decides.
+fn by_score(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
+    let sort = |s: &ConfigurationSummary| (s.is_base(), !s.is_complete(), s.is_constant());
+    sort(a).cmp(&sort(b)).then_with(|| {
+        if !a.is_complete() || a.is_constant() {
+            return Ordering::Equal;
+        }
+        let mean = |s: &ConfigurationSummary| s.selecting().map(|spread| spread.mean);
+        best_first(a.primary, mean(a), mean(b))
+    })
+}
+
+/// The order of two values of a metric: the better first, absent ones last. Means of the same total may
+/// differ in their last bits; those are no difference.
+pub(super) fn best_first(metric: Metric, a: Option<f64>, b: Option<f64>) -> Ordering {
+    let round = |value: f64| (value * 1e12).round();
+    match (a, b) {
+        (Some(a), Some(b)) if metric.higher_is_better() => round(b).total_cmp(&round(a)),
+        (Some(a), Some(b)) => round(a).total_cmp(&round(b)),
+        (a, b) => b.is_some().cmp(&a.is_some()),
+    }
+}
+
+/// Tests each entry against the selected one, where there is one.
+pub(super) fn compare_with_selected(entries: &mut [Entry], splitting: Splitting) {
+    let Some(best) = entries.iter().position(|entry| entry.selected) else { return };
+    // Nothing was learned where every row gets one answer: there is nothing to compare.
+    let tested = |entry: &Entry| !entry.summary.is_constant();
+    let folds: Vec<&[FoldScore]> = entries
+        .iter()
+        .map(|entry| if tested(entry) { entry.summary.folds.as_slice() } else { &[] })
+        .collect();
+    let comparisons = compare(&folds, best, splitting);
+    for (entry, comparison) in entries.iter_mut().zip(comparisons) {
+        entry.comparison = comparison;
+    }
+}
+
+/// Tests each one's scores against those of the one at `best`, fold by fold.
+fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Option<Comparison>> {
+    let best_at = |fold: usize| folds[best].iter().find(|one| one.fold == fold);
+    let test = |(index, own): (usize, &&[FoldScore])| {
+        let differences: Vec<f64> =
+            own.iter().filter_map(|one| Some(one.score - best_at(one.fold)?.score)).collect();
+        (index != best).then(|| corrected_t_test(&differences, held_out_to_trained(splitting))).flatten()
+    };
+    let tests: Vec<Option<PairedTest>> = folds.iter().enumerate().map(test).collect();
+    let p: Vec<f64> = tests.iter().flatten().map(|test| test.p).collect();
+    let mut adjusted = holm(&p).into_iter();
+    let comparison =
+        |test: Option<PairedTest>| test.and_then(|test| Some(Comparison { test, p_holm: adjusted.next()? }));
+    tests.into_iter().map(comparison).collect()
+}
+
+/// Rows held out over rows trained on, as the corrected test needs it.
+pub(super) fn held_out_to_trained(splitting: Splitting) -> f64 {
+    match splitting {
+        #[expect(clippy::cast_precision_loss, reason = "folds are few")]
+        Splitting::KFold { k, .. } => 1.0 / (k - 1) as f64,
+        Splitting::HoldOut { fraction, .. } => fraction / (1.0 - fraction),
+        // One split only: no test is possible, and the ratio is not used.
+        Splitting::File => 0.0,
+    }
+}
