@@ -2,7 +2,6 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::objective;
 use crate::data::store::PartView;
 use crate::model::params::index;
 use crate::model::{Inputs, UNSEEN, device};
@@ -92,7 +91,7 @@ impl Collator<'_> {
 
     fn targets(&self, part: &PartView, slots: &[(&[u32], f64)], width: usize) -> Targets {
         let predictions: Vec<Vec<(i64, f64)>> =
-            slots.iter().map(|(rows, _)| objective::predictions(self.kind, part, rows, width)).collect();
+            slots.iter().map(|(rows, _)| predictions(self.kind, part, rows, width)).collect();
         let most = predictions.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let size = slots.len() * most;
         let (mut positions, mut wanted) = (vec![0_i64; size], vec![0.0_f64; size]);
@@ -113,4 +112,17 @@ impl Collator<'_> {
             weights: send(Tensor::from_slice(&weights).to_kind(Kind::Float)),
         }
     }
+}
+
+/// What rows of `width` tokens are to predict, row by row: the token behind which it stands, counted
+/// over all rows, and the class, number or token.
+fn predictions(kind: &dyn TaskKind, part: &PartView, rows: &[u32], width: usize) -> Vec<(i64, f64)> {
+    let of_row = |(b, row): (usize, &u32)| {
+        let row = part.row(*row);
+        match kind.predicted(row) {
+            None => vec![(index(b * width), row.target.as_number())],
+            Some(tokens) => tokens.map(|t| (index(b * width + t - 1), f64::from(row.tokens[t]))).collect(),
+        }
+    };
+    rows.iter().enumerate().flat_map(of_row).collect()
 }

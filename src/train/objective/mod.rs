@@ -1,6 +1,5 @@
-//! Owns how a task's loss is had from a model: which predictions rows stand for, what a slot's loss is the
-//! mean of, and its gradient in bounded memory. What a loss is, each kind of task says itself. Optimises
-//! nothing.
+//! Owns how a task's loss is computed from a model's outputs: what a slot's loss is the mean of, and its
+//! gradient in bounded memory. What a loss is, each kind of task says itself. Optimises nothing.
 //!
 //! | a row has | one prediction is | a step's loss is the mean over |
 //! |---|---|---|
@@ -15,7 +14,6 @@ use tch::{Device, Kind, Tensor};
 
 use super::batch::Targets;
 use crate::data::store::PartView;
-use crate::model::params::index;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
 use crate::tasks::TaskKind;
@@ -29,24 +27,6 @@ const LOGITS_AT_ONCE: i64 = 1 << 26;
 #[must_use]
 pub fn units(kind: &dyn TaskKind, part: &PartView, rows: &[u32]) -> usize {
     rows.iter().map(|row| kind.predicted(part.row(*row)).map_or(1, |tokens| tokens.len())).sum()
-}
-
-/// What rows of `width` tokens are to predict, row by row: the token behind which it stands, counted
-/// over all rows, and the class, number or token.
-pub(super) fn predictions(
-    kind: &dyn TaskKind,
-    part: &PartView,
-    rows: &[u32],
-    width: usize,
-) -> Vec<(i64, f64)> {
-    let of_row = |(b, row): (usize, &u32)| {
-        let row = part.row(*row);
-        match kind.predicted(row) {
-            None => vec![(index(b * width), row.target.as_number())],
-            Some(tokens) => tokens.map(|t| (index(b * width + t - 1), f64::from(row.tokens[t]))).collect(),
-        }
-    };
-    rows.iter().enumerate().flat_map(of_row).collect()
 }
 
 /// The loss that slots are trained by.

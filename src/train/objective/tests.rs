@@ -7,7 +7,7 @@ use tch::Device;
 use super::*;
 use crate::data::store::{PartBuilder, TokenStore};
 use crate::families::{Architecture, Gpt2Config, Head};
-use crate::model::params::Params;
+use crate::model::params::{Params, index};
 use crate::tasks::{
     DataFile, LanguageModelling, Objective, QuestionAnswering, Row, RowTarget, Task, TextLayout,
 };
