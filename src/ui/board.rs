@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use super::phrase::{self, Names};
 use crate::record::ledger::{Ledger, RunningJob};
 use crate::tasks;
-use crate::values::{Device, Event, Failure, JobKey, Metric, Progress, Scores, Trial, TrialId, What};
+use crate::values::{
+    Device, Event, Failure, JobKey, Metric, Progress, Scores, Trial, TrialId, What, quantity,
+};
 
 /// What a display shows of a run.
 #[derive(Debug, Default)]
@@ -133,9 +135,9 @@ impl Board {
             0 => String::new(),
             failed => format!(", {failed} failed"),
         };
-        let left = self.remaining(now).filter(|left| left.as_secs() > 0).map_or_else(String::new, |left| {
-            format!(", about {} left", phrase::duration(Duration::from_secs(left.as_secs())))
-        });
+        let left = self
+            .remaining(now)
+            .map_or_else(String::new, |left| format!(", {} left", quantity::about(left.as_secs_f64())));
         format!("{done}/{total} trials done{failed}{left}")
     }
 

@@ -8,6 +8,7 @@ mod board;
 pub(crate) mod data_card;
 pub mod downloads;
 mod json;
+mod line;
 pub mod output;
 pub(crate) mod phrase;
 mod plain;

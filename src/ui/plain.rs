@@ -4,7 +4,7 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use super::board::Board;
-use super::phrase;
+use super::line;
 use crate::values::{Event, Reader, What};
 
 /// How often the progress is worth a line.
@@ -37,7 +37,7 @@ impl<W: Write> Plain<W> {
         }
         let wanted = self.progress_every.is_some()
             || matches!(what, What::TrialFailed { .. } | What::StopRequested { .. });
-        if let Some(line) = phrase::event(what, &self.board, now).filter(|_| wanted) {
+        if let Some(line) = line::of(what, &self.board, now).filter(|_| wanted) {
             self.line(&line);
         }
     }

@@ -7,7 +7,7 @@ use std::time::Instant;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::board::Board;
-use super::phrase;
+use super::line;
 use crate::values::{Device, Event, Placement, Reader, What};
 
 /// Draws the run on standard error.
@@ -77,7 +77,7 @@ impl Reader for Terminal {
     fn on(&mut self, event: &Event) {
         let now = Instant::now();
         self.board.take(now, event);
-        if let Some(line) = phrase::event(&event.what, &self.board, now) {
+        if let Some(line) = line::of(&event.what, &self.board, now) {
             // As in `plain`: talk that nobody can hear must not end the training.
             let _ = self.lines.println(line);
         }

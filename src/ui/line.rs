@@ -1,0 +1,93 @@
+//! Owns the line that an event is worth to a person, where it is worth one that stays. Pure: writes nowhere,
+//! reads no clock.
+
+use std::fmt::Write as _;
+use std::time::Instant;
+
+use super::board::Board;
+use super::phrase::score;
+use crate::tasks;
+use crate::values::quantity::{about, counted, measured};
+use crate::values::{JobKey, TrialResult, What};
+
+/// What an event means to a person, where it is worth a line that stays. The board has taken it in.
+pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
+    match what {
+        What::RunPlanned { trials, done, continued, places, predicted, .. } => {
+            let places: Vec<String> = places.iter().map(|place| place.device.to_string()).collect();
+            let mut text = format!("{}, {} already done", counted(trials.len(), "trial"), done.len());
+            if *continued > 0 {
+                let _ = write!(text, ", {continued} to continue from a checkpoint");
+            }
+            if done.len() < trials.len() {
+                let _ = write!(text, "; on {}, {}", places.join(", "), about(predicted.as_secs_f64()));
+            }
+            Some(text)
+        }
+        What::TrialFinished { result, .. } => result.as_ref().map(|result| finished(result, board, now)),
+        What::TrialFailed { trial, failure } => {
+            Some(format!("failed: {} ({trial}): {failure}", board.name(*trial)))
+        }
+        What::JobFailed { key: key @ (JobKey::Prepare(_) | JobKey::Report), failure } => {
+            Some(format!("failed: job `{key}`: {failure}"))
+        }
+        What::JobLaunching { key, attempt, placement, .. } => {
+            let reason = board.failed_before()?;
+            let device = placement.device;
+            Some(format!("job `{key}` starts again on {device} (attempt {attempt}): {reason}"))
+        }
+        What::DeviceRetired { device } => Some(format!(
+            "warning: {device} failed twice in a row, with different jobs, and is no longer used"
+        )),
+        What::StopRequested { force: false } => Some(
+            "stopping: writing checkpoints, from which the same command continues; Ctrl-C again stops at \
+             once"
+                .to_owned(),
+        ),
+        What::StopRequested { force: true } => {
+            Some("stopping at once: the next run continues from the last checkpoints".to_owned())
+        }
+        What::Warned { message } => Some(format!("warning: {message}")),
+        What::RunEnded { done, failed, left, elapsed_s } => {
+            let mut text = format!("{} done", counted(*done, "trial"));
+            if *failed > 0 {
+                let _ = write!(text, ", {failed} failed");
+            }
+            if *left > 0 {
+                let _ = write!(text, ", {left} left");
+            }
+            let _ = write!(text, " after {}", measured(elapsed_s.max(0.0)));
+            Some(text)
+        }
+        What::RunStarted { .. }
+        | What::JobStarted { .. }
+        | What::JobFailed { key: JobKey::Train(_), .. }
+        | What::JobFinished { .. }
+        | What::JobInterrupted { .. }
+        | What::TrialJoining { .. }
+        | What::TrialJoined { .. }
+        | What::TrialReturned { .. }
+        | What::TrialProgressed { .. }
+        | What::TrialEvaluated { .. }
+        | What::Forecast { .. }
+        | What::Woke => None,
+    }
+}
+
+fn finished(result: &TrialResult, board: &Board, now: Instant) -> String {
+    let mut text = format!(
+        "done {}/{}: {}: validation {}",
+        board.ledger().done(),
+        board.ledger().total(),
+        board.name(result.trial),
+        score(&result.validation, board.select())
+    );
+    if let Some(test) = result.test.as_ref().and_then(|test| tasks::selecting(test, board.select()).1) {
+        let _ = write!(text, ", test {test:.3}");
+    }
+    let _ = write!(text, ", {}", measured(result.cost.wall_s.max(0.0)));
+    if let Some(left) = board.remaining(now) {
+        let _ = write!(text, "; {} left", about(left.as_secs_f64()));
+    }
+    text
+}
