@@ -9,7 +9,7 @@ use super::{DeviceArgs, SpecArgs, check, preflight};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
-use crate::plan::overview::{self, Overview};
+use crate::plan::{self, overview::Overview};
 use crate::spec::Purpose;
 use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
@@ -37,7 +37,7 @@ pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     if args.json {
         return output::json(&overview);
     }
-    output::data(&(data_card::text(&sweep.cards) + &overview::table(&overview) + "\n"))
+    output::data(&(data_card::text(&sweep.cards) + &plan::table(&overview) + "\n"))
 }
 
 /// What the next run of a sweep would do on this machine.
@@ -51,5 +51,5 @@ pub(super) fn overview_of(
     let limits = preflight::limits(args, &places, &machine);
     let layout = Layout::new(results, &sweep.name);
     let Ahead { done, failed, run } = Ahead::of(sweep, &layout, false, &places, limits);
-    Ok(Overview { done, failed, ..overview::overview(sweep, &run, &places) })
+    Ok(Overview { done, failed, ..plan::overview(sweep, &run, &places) })
 }

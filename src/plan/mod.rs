@@ -7,6 +7,7 @@ pub mod overview;
 mod table;
 
 pub use overview::overview;
+pub use table::table;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -5,8 +5,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use crate::plan::table::table;
-
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{self, Prices};

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use regex::Regex;
 
@@ -21,6 +22,12 @@ impl File {
     pub(crate) fn room(&self) -> String {
         let first = self.name.split('/').next().unwrap();
         first.strip_suffix(".rs").unwrap_or(first).to_owned()
+    }
+
+    /// The names of the module that it is, from the room down.
+    pub(crate) fn module(&self) -> Vec<&str> {
+        let path = self.name.strip_suffix(".rs").unwrap();
+        path.strip_suffix("/mod").unwrap_or(path).split('/').collect()
     }
 }
 
@@ -62,10 +69,13 @@ fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
     }
 }
 
+/// A module of tests within a file.
+static TESTS: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"#\[cfg\((?:all\()?test[^\]]*\]\s*mod \w+ \{").unwrap());
+
 /// Text up to the first module of tests in it, without comments. No string of ours holds ` //`.
 fn code(text: &str) -> String {
-    let tests = Regex::new(r"#\[cfg\((?:all\()?test[^\]]*\]\s*mod \w+ \{").unwrap();
-    let end = tests.find(text).map_or(text.len(), |found| found.start());
+    let end = TESTS.find(text).map_or(text.len(), |found| found.start());
     let lines = text[..end].lines().map(|line| match line.find("//") {
         Some(0) => "",
         Some(at) if line[..at].ends_with(' ') => &line[..at],
@@ -76,13 +86,18 @@ fn code(text: &str) -> String {
 
 /// The rooms that code names by `crate::`, in paths and in lists in braces.
 pub(crate) fn imports(code: &str) -> Vec<String> {
+    behind(code, "crate::")
+}
+
+/// The names that stand behind a path, in paths and in lists in braces.
+pub(crate) fn behind(code: &str, path: &str) -> Vec<String> {
     let mut found = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        // `$crate::` and the like are names of something else.
-        if code[..at].ends_with(|before: char| before.is_alphanumeric() || "_$".contains(before)) {
+    for (at, _) in code.match_indices(path) {
+        // `$crate::`, `super::super::` and the like are names of something else.
+        if code[..at].ends_with(|before: char| before.is_alphanumeric() || "_$:".contains(before)) {
             continue;
         }
-        let rest = &code[at + "crate::".len()..];
+        let rest = &code[at + path.len()..];
         match rest.strip_prefix('{') {
             Some(list) => found.extend(of_list(list)),
             None => found.push(name(rest)),
@@ -121,5 +136,8 @@ fn name(text: &str) -> String {
 fn imports_are_found_in_every_form() {
     let code = "use crate::disk::files;\nuse crate::{job, values::{A, B}};\nlet x = crate::cost::of(1);";
     assert_eq!(imports(code), ["disk", "job", "values", "cost"]);
+    let code = "use super::super::{a::B, c};\nuse super::d;\nuse crate::ui::{e, f::G};";
+    assert_eq!(behind(code, "super::super::"), ["a", "c"]);
+    assert_eq!(behind(code, "crate::ui::"), ["e", "f"]);
     assert_eq!(super::source::code("a // b\n//! c\nd\n#[cfg(test)]\nmod tests {\nuse crate::ui;"), "a \n\nd");
 }
