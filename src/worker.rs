@@ -167,7 +167,7 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
 fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
     use crossbeam::channel::unbounded;
 
-    use crate::train::{self, Context, Ended, Passage};
+    use crate::train::{self, Context, Ended, ForwardMode};
 
     let say = |line: ChildLine| {
         if let ChildLine::Warning { trial, message } = &line {
@@ -178,11 +178,11 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
     };
     let (placement, micro_rows) = (job.placement.clone(), job.micro_rows);
     let checkpoint_every = job.checkpoint_every_s.map(Duration::from_secs_f64);
-    let passage = Passage::suiting(placement.device);
+    let forward_mode = ForwardMode::suiting(placement.device);
     let (sender, joins) = unbounded();
     thread::spawn(move || hear(io::stdin().lock(), &sender));
     let context =
-        Context { layout, placement, passage, micro_rows, checkpoint_every, joins, stop, say: &say };
+        Context { layout, placement, forward_mode, micro_rows, checkpoint_every, joins, stop, say: &say };
     match train::run(pack, &context) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,

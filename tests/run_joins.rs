@@ -15,7 +15,7 @@ use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, News, StartJob};
 use lorasweep::hub::{Hub, Settings};
 use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Prepare, Work, store_key};
-use lorasweep::spec::{self, Downloads, Overrides, Purpose};
+use lorasweep::spec::{self, Downloads, Intent, Overrides};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::values::{Device, JobKey, MetricLine, Placement, Scores, Trial, TrialResult};
 
@@ -45,7 +45,7 @@ fn sweep(folder: &Path) -> SweepSpec {
     let (cache, endpoint) = (folder.join("hub"), "http://127.0.0.1:9".to_owned());
     let hub = Hub::new(Settings { cache, endpoint, token: None, offline: true });
     let downloads = Downloads { hub: &hub, progress: &|_| {} };
-    spec::load(&path, &Overrides::default(), Purpose::Run, downloads).unwrap()
+    spec::load(&path, &Overrides::default(), Intent::Run, downloads).unwrap()
 }
 
 /// A run's folder with the data prepared, and its children.

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use lorasweep::families::{Architecture, BertConfig};
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::spec::{self, Downloads, Overrides, Problem, Purpose, SpecErrors, Starter};
+use lorasweep::spec::{self, Downloads, Intent, Overrides, Problem, SpecErrors, Starter};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::tasks::{self, Objective};
 use lorasweep::values::axes::{AXES, Pack};
@@ -64,12 +64,12 @@ impl Folder {
 
     fn load_with(&self, sweep: &str, set: &[&str], only: &[&str]) -> Result<SweepSpec, SpecErrors> {
         let all = |arguments: &[&str]| arguments.iter().map(ToString::to_string).collect();
-        self.load_as(sweep, &Overrides { set: all(set), only: all(only), profile: None }, Purpose::Run)
+        self.load_as(sweep, &Overrides { set: all(set), only: all(only), profile: None }, Intent::Run)
     }
 
-    fn load_as(&self, sweep: &str, overrides: &Overrides, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
+    fn load_as(&self, sweep: &str, overrides: &Overrides, intent: Intent) -> Result<SweepSpec, SpecErrors> {
         self.write("demo.yaml", sweep);
-        load(&self.0.path().join("demo.yaml"), overrides, purpose)
+        load(&self.0.path().join("demo.yaml"), overrides, intent)
     }
 
     /// The whole message, with the folder's path taken out.
@@ -84,11 +84,11 @@ impl Folder {
 }
 
 /// Loads a sweep with a hub that is offline and keeps its files beside the sweep.
-fn load(path: &Path, overrides: &Overrides, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
+fn load(path: &Path, overrides: &Overrides, intent: Intent) -> Result<SweepSpec, SpecErrors> {
     let cache = path.parent().unwrap().join("hub");
     let endpoint = "http://127.0.0.1:9".to_owned();
     let hub = Hub::new(Settings { cache, endpoint, token: None, offline: true });
-    spec::load(path, overrides, purpose, Downloads { hub: &hub, progress: &|_| {} })
+    spec::load(path, overrides, intent, Downloads { hub: &hub, progress: &|_| {} })
 }
 
 fn sweep(parts: &[&str]) -> String {
@@ -301,7 +301,7 @@ fn ways_to_divide_the_rows_exclude_each_other() {
 #[test]
 fn unreadable_files_are_told() {
     let folder = Folder::new();
-    let missing = load(Path::new("no/such/sweep.yaml"), &Overrides::default(), Purpose::Run).unwrap_err();
+    let missing = load(Path::new("no/such/sweep.yaml"), &Overrides::default(), Intent::Run).unwrap_err();
     assert!(matches!(missing.errors[0].problem, Problem::Unreadable(_)));
     assert!(missing.to_string().ends_with("1 error in no/such/sweep.yaml; nothing was started"));
     let huge = folder.load(&format!("name: demo\n#{}\n", "x".repeat(1 << 20))).unwrap_err();

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorasweep::families::{self, About, Architecture};
-use lorasweep::model::weights::{self, Checkpoint, Fault, Kind, WeightsError};
+use lorasweep::model::weights::{self, Fault, Kind, StateDict, WeightsError};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
@@ -55,7 +55,7 @@ fn fault(files: &[(&str, &[u8])]) -> (Fault, String) {
     }
 }
 
-fn assert_same(one: &Checkpoint, other: &Checkpoint) {
+fn assert_same(one: &StateDict, other: &StateDict) {
     assert!(one.names().eq(other.names()));
     for name in one.names() {
         assert_eq!(one.tensor(name), other.tensor(name));
@@ -121,7 +121,7 @@ fn wrapped_and_tied_tensors_are_found() {
         let folder = folder(&[("model.safetensors", &safetensors(&tensors))]);
         weights::read(folder.path()).unwrap()
     };
-    let value = |checkpoint: &Checkpoint, name: &str, family: &str| {
+    let value = |checkpoint: &StateDict, name: &str, family: &str| {
         f32::from_le_bytes(checkpoint.find(name, about(family)).unwrap().bytes[..].try_into().unwrap())
     };
     let wrapped = named(&[

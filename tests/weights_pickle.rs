@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Cursor, Write};
 use std::path::Path;
 
-use lorasweep::model::weights::{self, Checkpoint, Fault, Kind, WeightsError};
+use lorasweep::model::weights::{self, Fault, Kind, StateDict, WeightsError};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use zip::CompressionMethod;
@@ -82,7 +82,7 @@ fn fault(file: &[u8]) -> Fault {
     }
 }
 
-fn checkpoint(file: &[u8]) -> (TempDir, Checkpoint) {
+fn checkpoint(file: &[u8]) -> (TempDir, StateDict) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("pytorch_model.bin"), file).unwrap();
     let checkpoint = weights::read(folder.path()).unwrap();

@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::Path;
 
-use lorasweep::model::weights::{self, Checkpoint, Fault, Kind, WeightsError};
+use lorasweep::model::weights::{self, Fault, Kind, StateDict, WeightsError};
 use proptest::prelude::*;
 use tempfile::TempDir;
 
@@ -17,7 +17,7 @@ fn fixture() -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stream.bin")).unwrap()
 }
 
-fn read(file: &[u8]) -> (TempDir, Result<Checkpoint, WeightsError>) {
+fn read(file: &[u8]) -> (TempDir, Result<StateDict, WeightsError>) {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("pytorch_model.bin"), file).unwrap();
     let read = weights::read(folder.path());

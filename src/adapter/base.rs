@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use super::error::AdapterError;
 use crate::families::{self, Architecture, Evidence};
-use crate::model::weights::{self, Checkpoint};
+use crate::model::weights::{self, StateDict};
 use crate::values::ContentHash;
 
 /// A model folder.
@@ -21,7 +21,7 @@ pub struct ModelFolder {
     /// Its shapes.
     pub architecture: Architecture,
     /// Its weights.
-    pub tensors: Checkpoint,
+    pub tensors: StateDict,
 }
 
 impl ModelFolder {
@@ -56,7 +56,7 @@ impl ModelFolder {
 ///
 /// # Errors
 /// When a tensor is missing or has another shape.
-pub fn content(tensors: &Checkpoint, architecture: &Architecture) -> Result<ContentHash, AdapterError> {
+pub fn content(tensors: &StateDict, architecture: &Architecture) -> Result<ContentHash, AdapterError> {
     let mut hasher = blake3::Hasher::new();
     for shape in architecture.tensors().into_iter().filter(|shape| !tensors.lacks(architecture, &shape.name))
     {

@@ -8,7 +8,7 @@ use super::names::{BIAS, Index, stored};
 use super::peft::{AdapterConfig, PARTS, TaskType};
 use super::rules::Modules;
 use crate::families::{Architecture, Head, LinearShape, TensorRole, TensorShape};
-use crate::model::weights::{Checkpoint, TensorView};
+use crate::model::weights::{StateDict, TensorView};
 
 /// An adapter that fits its base.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Fitted {
     /// When it is missing, has another shape or holds NaN or infinity.
     pub fn read<'a>(
         &self,
-        tensors: &'a Checkpoint,
+        tensors: &'a StateDict,
         name: &str,
         shape: &[usize],
     ) -> Result<TensorView<'a>, AdapterError> {
@@ -84,7 +84,7 @@ impl Fitted {
 /// Names the first tensor that has no place in the base, has another shape, is missing, or is no number.
 pub fn fit(
     config: &AdapterConfig,
-    tensors: &Checkpoint,
+    tensors: &StateDict,
     architecture: &Architecture,
 ) -> Result<Fitted, AdapterError> {
     let index = Index::new(tensors.names(), architecture)?;
@@ -144,7 +144,7 @@ fn layers(
 /// The head that an adapter was trained with: its own file tells the number of classes.
 fn head(
     config: &AdapterConfig,
-    (tensors, index): (&Checkpoint, &Index),
+    (tensors, index): (&StateDict, &Index),
     architecture: &Architecture,
 ) -> Result<Head, AdapterError> {
     let name = index.file(&architecture.class_rows().unwrap_or_default());
@@ -165,7 +165,7 @@ fn head(
 /// another model.
 fn output(
     config: &AdapterConfig,
-    (tensors, index): (&Checkpoint, &Index),
+    (tensors, index): (&StateDict, &Index),
     architecture: &Architecture,
     head: Head,
 ) -> Result<(), AdapterError> {
@@ -197,7 +197,7 @@ pub(super) fn is_words(module: &str, architecture: &Architecture) -> bool {
 
 /// Makes sure that there is a tensor of this name and shape, and that it holds numbers only.
 fn check(
-    (tensors, index): (&Checkpoint, &Index),
+    (tensors, index): (&StateDict, &Index),
     own: &str,
     shape: &[usize],
     architecture: &Architecture,

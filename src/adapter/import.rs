@@ -14,7 +14,7 @@ use super::names::{stored, stored_beside};
 use super::peft::{self, AdapterConfig};
 use super::{card, heads};
 use crate::families::{Architecture, Head};
-use crate::model::weights::{self, Checkpoint};
+use crate::model::weights::{self, StateDict};
 use crate::tasks::{Problem, Purpose};
 
 /// What to import.
@@ -166,7 +166,7 @@ fn unread(request: &Request<'_>, path: &Path, error: std::io::Error) -> AdapterE
 }
 
 /// The adapter's tensors, in either of PEFT's formats.
-fn open(folder: &Path) -> Result<Checkpoint, AdapterError> {
+fn open(folder: &Path) -> Result<StateDict, AdapterError> {
     let path =
         [peft::TENSORS, peft::PICKLED].map(|name| folder.join(name)).into_iter().find(|path| path.is_file());
     match path {
@@ -182,7 +182,7 @@ fn open(folder: &Path) -> Result<Checkpoint, AdapterError> {
 fn tensors<'a>(
     config: &AdapterConfig,
     fitted: &Fitted,
-    file: &'a Checkpoint,
+    file: &'a StateDict,
 ) -> Result<BTreeMap<String, Values<'a>>, AdapterError> {
     let parts = fitted.layers.iter().flat_map(|layer| layer.tensors(config.lora_bias));
     let parts = parts.map(|(name, shape)| (stored(&name), name, shape));

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::hub::Hub;
-use crate::spec::{self, Downloads, Overrides, Purpose, SpecErrors};
+use crate::spec::{self, Downloads, Intent, Overrides, SpecErrors};
 use crate::sweep::SweepSpec;
 use crate::ui::downloads;
 use crate::values::shell;
@@ -66,14 +66,10 @@ impl SpecArgs {
     }
 
     /// The checked sweep, with what it needs brought from the hub.
-    pub(super) fn load(
-        &self,
-        devices: Option<&DeviceArgs>,
-        purpose: Purpose,
-    ) -> Result<SweepSpec, SpecErrors> {
+    pub(super) fn load(&self, devices: Option<&DeviceArgs>, intent: Intent) -> Result<SweepSpec, SpecErrors> {
         let bar = downloads::Bar::new();
         let downloads = Downloads { hub: &Hub::from_env(), progress: &|progress| bar.tell(progress) };
-        spec::load(&self.spec, &self.overrides(devices), purpose, downloads)
+        spec::load(&self.spec, &self.overrides(devices), intent, downloads)
     }
 }
 

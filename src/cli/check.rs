@@ -2,13 +2,13 @@
 
 use super::SpecArgs;
 use crate::error::AppError;
-use crate::spec::Purpose;
+use crate::spec::Intent;
 use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
 use crate::values::quantity;
 
 pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
-    let sweep = args.load(None, Purpose::Run)?;
+    let sweep = args.load(None, Intent::Run)?;
     warn(&sweep);
     let counts = [
         quantity::counted(sweep.configurations.len(), "configuration"),

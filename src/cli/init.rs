@@ -11,7 +11,7 @@ use super::{DeviceArgs, plan};
 use crate::disk::FileError;
 use crate::error::AppError;
 use crate::hub::{Hub, Reference};
-use crate::spec::{self, Downloads, Overrides, Purpose, Starter};
+use crate::spec::{self, Downloads, Intent, Overrides, Starter};
 use crate::tasks::{self, TaskKind};
 use crate::ui::output;
 use crate::values::{quantity, shell};
@@ -84,7 +84,7 @@ fn say_cost(out: &Path) {
     let hub = Hub::from_env();
     let downloads = Downloads { hub: &hub, progress: &|_| {} };
     let devices = DeviceArgs { devices: None, pack_slots: None };
-    let Ok(sweep) = spec::load(out, &Overrides::default(), Purpose::Plan, downloads) else { return };
+    let Ok(sweep) = spec::load(out, &Overrides::default(), Intent::Plan, downloads) else { return };
     let Ok(overview) = plan::overview_of(&sweep, &devices, Path::new("results")) else { return };
     let places: Vec<String> = overview.places.iter().map(|place| place.device.to_string()).collect();
     output::say(&format!(

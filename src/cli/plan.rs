@@ -10,7 +10,7 @@ use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::plan::{self, overview::Overview};
-use crate::spec::Purpose;
+use crate::spec::Intent;
 use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
 
@@ -30,7 +30,7 @@ pub struct PlanArgs {
 }
 
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
-    let sweep = args.spec.load(Some(&args.devices), Purpose::Plan)?;
+    let sweep = args.spec.load(Some(&args.devices), Intent::Plan)?;
     check::warn(&sweep);
     let overview = overview_of(&sweep, &args.devices, &args.results)?;
     preflight::precision(&sweep, &overview.places);

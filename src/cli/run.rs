@@ -16,7 +16,7 @@ use crate::record::{self, RunRecord};
 use crate::report;
 use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::Policy;
-use crate::spec::Purpose;
+use crate::spec::Intent;
 use crate::ui::{self, Style, output};
 use crate::values::{CommandLine, quantity, shell};
 
@@ -83,7 +83,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
-    let sweep = args.spec.load(Some(&args.devices), Purpose::Run)?;
+    let sweep = args.spec.load(Some(&args.devices), Intent::Run)?;
     if !args.quiet {
         check::warn(&sweep);
     }

@@ -32,7 +32,7 @@ enum Projections {
 
 /// Which tokens are there to attend to.
 #[derive(Debug)]
-pub(super) enum Sight<'a> {
+pub(super) enum Visibility<'a> {
     /// Those of whole rows.
     Rows { inputs: &'a Inputs, sees: Sees },
     /// New tokens, which stand in the columns from `column` on, and those before them.
@@ -117,13 +117,13 @@ impl Attention {
         &self,
         [x, asking]: [&Tensor; 2],
         products: &[Tensor],
-        sight: Sight<'_>,
+        visibility: Visibility<'_>,
         pass: &mut Pass,
     ) -> Tensor {
-        let rows = sight.rows();
+        let rows = visibility.rows();
         let parts = self.parts([x, asking], products, rows, pass);
         let slots = parts[0].size()[0] / rows;
-        let (parts, mask) = sight.masked(parts, slots);
+        let (parts, mask) = visibility.masked(parts, slots);
         let context = attend(parts, mask, self.dropout, pass);
         let [_, heads, _, width] = context.size()[..] else { unreachable!("parts have four dimensions") };
         let context = context.transpose(1, 2).reshape([slots, -1, heads * width]);
@@ -163,7 +163,7 @@ impl Attention {
     }
 }
 
-impl Sight<'_> {
+impl Visibility<'_> {
     /// Rows of a slot.
     fn rows(&self) -> i64 {
         match self {

@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::layers::AdapterSettings;
 use super::params::{Params, Weight, index};
-use super::weights::{self, Checkpoint, TensorView, WeightsError};
+use super::weights::{self, StateDict, TensorView, WeightsError};
 use crate::families::{About, Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
 use crate::values::stream::{Draw, StreamKey};
 use crate::values::{Lora, Method, Precision, Trial};
@@ -25,11 +25,11 @@ pub struct Start {
 #[derive(Clone, Copy, Debug)]
 pub enum Base<'a> {
     /// A folder: the same for all slots, but for modules that it lacks, which each trial draws.
-    Read(&'a Checkpoint),
+    Read(&'a StateDict),
     /// A finished classifier's folder, its own head with it: the same for all slots.
     Finished {
         /// The folder.
-        folder: &'a Checkpoint,
+        folder: &'a StateDict,
         /// For each class the output of the folder's head that stands for it.
         outputs: &'a [usize],
     },
@@ -220,7 +220,7 @@ fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
 }
 
 /// A tensor of the pretrained weights, in 32 bits.
-pub(crate) fn read(base: &Checkpoint, about: &About, shape: &TensorShape) -> Result<Tensor, WeightsError> {
+pub(crate) fn read(base: &StateDict, about: &About, shape: &TensorShape) -> Result<Tensor, WeightsError> {
     Ok(tensor(&base.require(&shape.name, about, &shape.shape)?))
 }
 

@@ -3,7 +3,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::attention::{Cache, Sight};
+use super::attention::{Cache, Visibility};
 use super::inputs::UNSEEN;
 use super::layer::Layer;
 use super::params::index;
@@ -56,7 +56,7 @@ impl Model {
         let (mask, pass) = (mask(&columns, column + new, starts), &mut Pass::evaluation());
         let mut x = self.embeddings.at(&ids.reshape([1, -1]), &positions.view([1, -1]), pass);
         for (layer, cache) in self.layers.iter().zip(caches) {
-            x = layer.forward(&x, None, Sight::Cached { cache, column, mask: &mask }, pass);
+            x = layer.forward(&x, None, Visibility::Cached { cache, column, mask: &mask }, pass);
         }
         let last = x.view([batch, new, -1]).select(1, -1).unsqueeze(0);
         self.token_logits(&self.normed(&last)).argmax(-1, false).view([-1])

@@ -6,7 +6,7 @@
 use tch::Tensor;
 
 use super::assembly::Assembly;
-use super::attention::{Attention, Sight};
+use super::attention::{Attention, Visibility};
 use super::layers::{LayerNorm, Linear, activate};
 use super::pass::Pass;
 use crate::families::blueprint::{self, Activation, Wiring};
@@ -81,9 +81,9 @@ impl Layer {
     }
 
     /// The layer's beginning, up to its adapters.
-    pub(super) fn project(&self, x: &Tensor, sight: &Sight<'_>) -> Projected {
+    pub(super) fn project(&self, x: &Tensor, visibility: &Visibility<'_>) -> Projected {
         let read = self.read(self.attention_norm.as_ref(), x);
-        let products = self.attention.project(&read, &self.asking(&read, sight));
+        let products = self.attention.project(&read, &self.asking(&read, visibility));
         Projected { read, products }
     }
 
@@ -93,20 +93,20 @@ impl Layer {
         &self,
         x: &Tensor,
         known: Option<&Projected>,
-        sight: Sight<'_>,
+        visibility: Visibility<'_>,
         pass: &mut Pass,
     ) -> Tensor {
-        let residual = self.asking(x, &sight);
+        let residual = self.asking(x, &visibility);
         let made;
         let Projected { read, products } = match known {
             Some(known) => known,
             None => {
-                made = self.project(x, &sight);
+                made = self.project(x, &visibility);
                 &made
             }
         };
         let asking = if self.first_only { &residual } else { read };
-        let attended = self.attention.forward([read, asking], products, sight, pass);
+        let attended = self.attention.forward([read, asking], products, visibility, pass);
         let x = self.join(self.attention_norm.as_ref(), residual, attended);
         let Some(mlp) = &self.mlp else { return x };
         let inner = mlp.forward(&self.read(self.mlp_norm.as_ref(), &x), pass);
@@ -114,10 +114,10 @@ impl Layer {
     }
 
     /// The tokens that are wanted.
-    fn asking(&self, x: &Tensor, sight: &Sight<'_>) -> Tensor {
-        match sight {
-            Sight::Rows { inputs, .. } if self.first_only => inputs.first_tokens(x),
-            Sight::Rows { .. } | Sight::Cached { .. } => x.shallow_clone(),
+    fn asking(&self, x: &Tensor, visibility: &Visibility<'_>) -> Tensor {
+        match visibility {
+            Visibility::Rows { inputs, .. } if self.first_only => inputs.first_tokens(x),
+            Visibility::Rows { .. } | Visibility::Cached { .. } => x.shallow_clone(),
         }
     }
 

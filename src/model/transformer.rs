@@ -7,7 +7,7 @@
 use tch::Tensor;
 
 use super::assembly::Assembly;
-use super::attention::Sight;
+use super::attention::Visibility;
 use super::embeddings::Embeddings;
 use super::head::TextHead;
 use super::inputs::Inputs;
@@ -191,7 +191,7 @@ impl Model {
         self.norm.as_ref().map_or_else(|| x.shallow_clone(), |norm| norm.forward(x))
     }
 
-    fn rows<'a>(&self, inputs: &'a Inputs) -> Sight<'a> {
-        Sight::Rows { inputs, sees: self.sees }
+    fn rows<'a>(&self, inputs: &'a Inputs) -> Visibility<'a> {
+        Visibility::Rows { inputs, sees: self.sees }
     }
 }

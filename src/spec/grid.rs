@@ -10,7 +10,7 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::families::ModelSpec;
-use crate::sweep::Family;
+use crate::sweep::Template;
 use crate::tasks::Task;
 use crate::values::axes::AXES;
 use crate::values::{Configuration, Keep, Lora, Method, MethodKind, Metric, Training};
@@ -129,42 +129,42 @@ pub(super) fn configurations(
     models: &BTreeMap<String, ModelSpec>,
     select: Option<Metric>,
 ) -> Vec<Arc<Configuration>> {
-    let families = Families::of(points, tasks, models);
-    let one = |point: &Point<'_>| configuration(point, &families, (tasks, models), select);
+    let templates = Templates::of(points, tasks, models);
+    let one = |point: &Point<'_>| configuration(point, &templates, (tasks, models), select);
     let all: Vec<Configuration> = points.par_iter().filter_map(one).collect();
     let mut seen = HashSet::with_capacity(all.len());
     all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
 }
 
-/// Families by the names of task and model, and by whether they start from scratch.
-struct Families<'a>(HashMap<(&'a str, &'a str, bool), Family>);
+/// Templates by the names of task and model, and by whether they start from scratch.
+struct Templates<'a>(HashMap<(&'a str, &'a str, bool), Template>);
 
-impl<'a> Families<'a> {
+impl<'a> Templates<'a> {
     fn of(
         points: &[Point<'a>],
         tasks: &BTreeMap<String, Arc<Task>>,
         models: &BTreeMap<String, ModelSpec>,
     ) -> Self {
-        let names: HashSet<_> = points.iter().filter_map(family).collect();
-        let family = |name: (&'a str, &'a str, bool)| {
-            Some((name, Family::of(tasks.get(name.0)?, models.get(name.1)?, name.2)))
+        let names: HashSet<_> = points.iter().filter_map(template).collect();
+        let template = |name: (&'a str, &'a str, bool)| {
+            Some((name, Template::of(tasks.get(name.0)?, models.get(name.1)?, name.2)))
         };
-        Self(names.into_iter().filter_map(family).collect())
+        Self(names.into_iter().filter_map(template).collect())
     }
 }
 
-fn family<'a>(point: &Point<'a>) -> Option<(&'a str, &'a str, bool)> {
+fn template<'a>(point: &Point<'a>) -> Option<(&'a str, &'a str, bool)> {
     Some((point.task()?.value, point.model()?.value, point.method()? == MethodKind::Scratch))
 }
 
 fn configuration(
     point: &Point<'_>,
-    families: &Families<'_>,
+    templates: &Templates<'_>,
     (tasks, models): (&BTreeMap<String, Arc<Task>>, &BTreeMap<String, ModelSpec>),
     select: Option<Metric>,
 ) -> Option<Configuration> {
     let (task, model) = (tasks.get(point.task()?.value)?, models.get(point.model()?.value)?);
-    let family = families.0.get(&family(point)?)?;
+    let template = templates.0.get(&template(point)?)?;
     let (mut method, mut training) = settings(point)?;
     if method != Method::Base {
         point.given(LEARNING_RATE)?;
@@ -179,7 +179,7 @@ fn configuration(
         Keep::Best => select,
         Keep::Last => None,
     };
-    Some(family.configuration(method, training))
+    Some(template.configuration(method, training))
 }
 
 /// What a point sets of its method and of the training loop; `None` where it has no method.

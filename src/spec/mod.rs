@@ -46,7 +46,7 @@ const MAX_BYTES: u64 = 1 << 20;
 
 /// What a sweep is loaded for: it decides which files must be there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
+pub enum Intent {
     /// To see what it would do: models may lack their weights.
     Plan,
     /// To train.
@@ -70,7 +70,7 @@ pub struct Downloads<'a> {
 pub fn load(
     path: &Path,
     overrides: &Overrides,
-    purpose: Purpose,
+    intent: Intent,
     downloads: Downloads<'_>,
 ) -> Result<SweepSpec, SpecErrors> {
     let file = path.display().to_string();
@@ -94,7 +94,7 @@ pub fn load(
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
     let points = check::grid::check(&raw, &only, &mut report);
     let folder = &folder.unwrap_or_default();
-    let look = survey::Look { folder, purpose, downloads, asks_hub: !report.has_errors() };
+    let look = survey::Look { folder, intent, downloads, asks_hub: !report.has_errors() };
     let survey = survey::look(&raw, &survey::Used::of(&raw, &points), look);
     let checked = check::check(&raw, &points, &survey, overrides.profile.as_deref(), &mut report);
     let Some(mut sweep) = checked else { return Err(report.into_errors()) };

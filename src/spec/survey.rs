@@ -15,7 +15,7 @@ use super::raw::RawSweep;
 use super::raw::task::RawTask;
 use super::source::At;
 use super::survey_models::{self, ModelFacts};
-use super::{Downloads, Purpose};
+use super::{Downloads, Intent};
 
 /// Endings of files that can hold data or are compressed: what has one is no data set of the hub.
 const DATA_ENDINGS: [&str; 10] =
@@ -61,7 +61,7 @@ pub(super) struct Fault {
 pub(super) struct Look<'a> {
     /// Relative paths start here: the sweep file's folder.
     pub(super) folder: &'a Path,
-    pub(super) purpose: Purpose,
+    pub(super) intent: Intent,
     pub(super) downloads: Downloads<'a>,
     /// Whether what is on the hub is looked at: nothing is fetched for a sweep that is wrong already.
     pub(super) asks_hub: bool,
@@ -194,7 +194,7 @@ impl Look<'_> {
         }
     }
 
-    /// Brings a model of the hub: what `purpose` needs of it.
+    /// Brings a model of the hub: what `intent` needs of it.
     pub(super) fn model(self, reference: &Reference, files: Files) -> Result<PathBuf, Fault> {
         let Downloads { hub, progress } = self.downloads;
         let snapshot = hub.model(reference, files, progress);

@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use crate::families::{self, Architecture, ConfigError, Evidence, Head, Parts};
 use crate::hub::Files;
-use crate::model::weights::{self, Checkpoint, MAX_CONFIG_BYTES, WeightsError};
+use crate::model::weights::{self, MAX_CONFIG_BYTES, StateDict, WeightsError};
 use crate::tokenizer::{self, Tokenizer, TokenizerError};
 use crate::values::ContentHash;
 
-use super::Purpose;
+use super::Intent;
 use super::raw::{RawModel, RawSweep};
 use super::survey::{Fault, Look, Origin};
 
@@ -44,7 +44,7 @@ pub(super) enum WeightFacts {
         /// Hash of weights and configuration.
         content: ContentHash,
         /// Their names and shapes.
-        tensors: Arc<Checkpoint>,
+        tensors: Arc<StateDict>,
     },
     /// There are none, and none are needed for a plan.
     Absent,
@@ -110,13 +110,13 @@ impl Seen<'_> {
     fn folder(&mut self, origin: Origin, told: Option<String>, name: &str) -> Result<FolderFacts, Fault> {
         let look = self.look;
         let read =
-            |path: &Path, told: Option<&str>| model_folder(path, name, told, look.purpose == Purpose::Plan);
+            |path: &Path, told: Option<&str>| model_folder(path, name, told, look.intent == Intent::Plan);
         let load = |(origin, told): &(Origin, Option<String>)| match origin {
             Origin::Path(path) => read(path, told.as_deref()),
             Origin::Hub(reference) => {
-                let files = match look.purpose {
-                    Purpose::Plan => Files::WithoutWeights,
-                    Purpose::Run => Files::All,
+                let files = match look.intent {
+                    Intent::Plan => Files::WithoutWeights,
+                    Intent::Run => Files::All,
                 };
                 read(&look.model(reference, files)?, told.as_deref())
             }
@@ -187,7 +187,7 @@ fn adapter_alone(folder: &Path, name: &str) -> Fault {
 }
 
 /// What the outputs of a folder's classifier are called, where it has one for texts.
-fn classes(json: &[u8], architecture: &Architecture, tensors: &Checkpoint) -> Option<Vec<String>> {
+fn classes(json: &[u8], architecture: &Architecture, tensors: &StateDict) -> Option<Vec<String>> {
     let find = |name: &str| tensors.find(name, architecture.about()).ok();
     let head = |labels| architecture.head_tensors(Head::Classifier { labels });
     let outputs = *find(&architecture.class_rows()?)?.shape.first()?;

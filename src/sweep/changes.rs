@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::Value;
 
-use crate::sweep::{Family, SweepSpec};
+use crate::sweep::{SweepSpec, Template};
 use crate::values::{Configuration, Method, Splitting, Trial, TrialId};
 
 /// Values longer than this are not worth reading in a sentence, in characters.
@@ -108,8 +108,8 @@ impl Point<'_> {
     fn facts(self) -> Facts {
         let Self { sweep, trial } = self;
         let one = &trial.configuration;
-        let family = Family::of(sweep.task(one), sweep.model(one), one.method == Method::Scratch);
-        let identity = family.identity(&one.method, &one.training);
+        let template = Template::of(sweep.task(one), sweep.model(one), one.method == Method::Scratch);
+        let identity = template.identity(&one.method, &one.training);
         let mut facts = Facts::new();
         if let Ok(Value::Object(parts)) = serde_json::from_slice(&identity) {
             for (name, value) in parts {

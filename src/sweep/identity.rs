@@ -12,10 +12,10 @@ use crate::values::{Configuration, ConfigurationId, ContentHash, Method, Trainin
 /// Changes whenever training would give another result for the same settings.
 const TRAINING_VERSION: u32 = 2;
 
-/// The configurations of a task and a model that start from the model's weights, or of those that do
-/// not. Most of what their ids are made from they have in common: it is written once for all of them.
+/// What the configurations of a task and a model have in common that start from the model's weights, or
+/// those that do not: most of what their ids are made from, written once for all of them.
 #[derive(Clone, Debug)]
-pub struct Family {
+pub struct Template {
     task: String,
     model: String,
     /// The [`Identity`] as JSON text, to be closed behind what differs.
@@ -24,8 +24,8 @@ pub struct Family {
     own_head: Vec<u8>,
 }
 
-impl Family {
-    /// The family of this task and model; training from scratch takes a model's shapes, never its weights.
+impl Template {
+    /// The template for this task and model; training from scratch takes a model's shapes, never its weights.
     #[must_use]
     pub fn of(task: &Task, model: &ModelSpec, scratch: bool) -> Self {
         let (weights, weights_seed) = match &model.weights {
@@ -60,7 +60,7 @@ impl Family {
         Self { task: task.name.clone(), model: model.name.clone(), identity, own_head }
     }
 
-    /// What the id of one of the family is the hash of: everything that decides its results, as a
+    /// What the id of a configuration with these settings is the hash of: everything that decides its results, as a
     /// JSON object.
     #[must_use]
     pub fn identity(&self, method: &Method, training: &Training) -> Vec<u8> {
@@ -73,7 +73,7 @@ impl Family {
         ConfigurationId::of(ContentHash::of_bytes(&self.identity(method, training)))
     }
 
-    /// One of the family.
+    /// The configuration with these settings.
     #[must_use]
     pub fn configuration(&self, method: Method, training: Training) -> Configuration {
         let id = self.id(&method, &training);
@@ -85,13 +85,13 @@ impl SweepSpec {
     /// The configurations whose ids are not made from what decides their results: a version that trained in
     /// another way made them, or somebody changed a setting in the record.
     pub fn foreign_ids(&self) -> impl Iterator<Item = ConfigurationId> + '_ {
-        let mut families: BTreeMap<(&str, &str, bool), Family> = BTreeMap::new();
+        let mut templates: BTreeMap<(&str, &str, bool), Template> = BTreeMap::new();
         self.configurations.iter().filter_map(move |one| {
             let scratch = one.method == Method::Scratch;
-            let family = families
+            let template = templates
                 .entry((&one.task, &one.model, scratch))
-                .or_insert_with(|| Family::of(self.task(one), self.model(one), scratch));
-            (family.id(&one.method, &one.training) != one.id).then_some(one.id)
+                .or_insert_with(|| Template::of(self.task(one), self.model(one), scratch));
+            (template.id(&one.method, &one.training) != one.id).then_some(one.id)
         })
     }
 }
@@ -100,7 +100,7 @@ impl Configuration {
     /// A configuration, its id made from everything that decides its results.
     #[must_use]
     pub fn new(task: &Task, model: &ModelSpec, method: Method, training: Training) -> Self {
-        Family::of(task, model, method == Method::Scratch).configuration(method, training)
+        Template::of(task, model, method == Method::Scratch).configuration(method, training)
     }
 }
 

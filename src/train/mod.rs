@@ -21,7 +21,7 @@ pub mod schedule;
 mod slot;
 
 #[cfg(feature = "torch")]
-pub use self::training::{Context, Ended, Passage, run};
+pub use self::training::{Context, Ended, ForwardMode, run};
 
 #[cfg(feature = "torch")]
 mod training {
@@ -43,7 +43,7 @@ mod training {
         /// The device and the cores.
         pub placement: Placement,
         /// How the slots go through the model.
-        pub passage: Passage,
+        pub forward_mode: ForwardMode,
         /// Most rows of a trial that go through the model at a time in training; see
         /// [`crate::job::JobFile::micro_rows`].
         pub micro_rows: Option<usize>,
@@ -59,7 +59,7 @@ mod training {
 
     /// How a pack's slots go through the model, behind what they share.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Passage {
+    pub enum ForwardMode {
         /// All at once, their tensors stacked: few large operations, which fill an accelerator.
         Stacked,
         /// One after the other: activations stay as small as one trial's, which suits a CPU's caches,
@@ -67,7 +67,7 @@ mod training {
         InTurn,
     }
 
-    impl Passage {
+    impl ForwardMode {
         /// What suits a device.
         #[must_use]
         pub fn suiting(device: Device) -> Self {

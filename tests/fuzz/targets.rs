@@ -10,7 +10,7 @@ use lorasweep::model::weights;
 use lorasweep::record::checkpoint;
 use lorasweep::record::journal::{self, Journal};
 use lorasweep::record::ledger::Ledger;
-use lorasweep::spec::{self, Downloads, Overrides, Purpose};
+use lorasweep::spec::{self, Downloads, Intent, Overrides};
 use lorasweep::tasks::{Fields, FileFormat, Reading, TextLayout};
 use lorasweep::tokenizer::{self, Tokenizer};
 
@@ -89,7 +89,7 @@ fn read_sweep(folder: &Path) {
     let downloads = Downloads { hub: &hub, progress: &|_| {} };
     let profile = Overrides { profile: Some("tiny".to_owned()), ..Overrides::default() };
     for overrides in [Overrides::default(), profile] {
-        match spec::load(&folder.join("sweep.yaml"), &overrides, Purpose::Plan, downloads) {
+        match spec::load(&folder.join("sweep.yaml"), &overrides, Intent::Plan, downloads) {
             Ok(sweep) => assert!(!sweep.trials().is_empty()),
             Err(errors) => assert!(!errors.to_string().is_empty()),
         }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use lorasweep::families::{Architecture, Head};
 use lorasweep::model::build::{self, Base, Start};
 use lorasweep::model::params::{self, Trainable, Weight};
-use lorasweep::model::weights::{self, Checkpoint};
+use lorasweep::model::weights::{self, StateDict};
 use lorasweep::model::{Inputs, Model};
 use lorasweep::train::optimiser::{AdamW, SlotStep};
 use lorasweep::values::{Configuration, Keep, Lora, Method, Precision, Schedule, Splitting, Training, Trial};
@@ -49,7 +49,7 @@ impl Fixture {
         Tensor::read_safetensors(Self::folder(name).join("parity.safetensors")).unwrap().into_iter().collect()
     }
 
-    fn read(&self, base: &Checkpoint, trials: &[Trial]) -> Start {
+    fn read(&self, base: &StateDict, trials: &[Trial]) -> Start {
         let start = || build::start(&self.architecture, self.head, trials, Base::Read(base), Device::Cpu);
         drawing(start).unwrap()
     }

@@ -1,7 +1,7 @@
 //! What is told of a sweep's data before anything trains: counts, lengths, and what would spoil a
 //! result, each with its number and the way out.
 
-use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::spec::{Intent, Overrides};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::sweep::card::{Card, Shared, Warning};
 use lorasweep::values::Part;
@@ -317,6 +317,6 @@ fn a_plan_needs_no_weights_for_its_cards() {
     let folder = Folder::new();
     std::fs::remove_file(folder.path().join("tiny/model.safetensors")).unwrap();
     let text = sweep("", "split: {fraction: 0.25}");
-    let planned = folder.load_as(&text, &Overrides::default(), Purpose::Plan).unwrap();
+    let planned = folder.load_as(&text, &Overrides::default(), Intent::Plan).unwrap();
     assert_eq!(planned.cards[0].lengths[0].longest, 4, "[CLS] row and a number, which is unknown, [SEP]");
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use lorasweep::families::Architecture;
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::spec::{self, Downloads, Overrides, Purpose, SpecErrors};
+use lorasweep::spec::{self, Downloads, Intent, Overrides, SpecErrors};
 use lorasweep::sweep::SweepSpec;
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
@@ -63,7 +63,7 @@ impl Folder {
     }
 
     pub(crate) fn load(&self, sweep: &str) -> Result<SweepSpec, SpecErrors> {
-        self.load_as(sweep, &Overrides::default(), Purpose::Run)
+        self.load_as(sweep, &Overrides::default(), Intent::Run)
     }
 
     /// Loads a sweep with a hub that is offline and keeps its files in `hub`.
@@ -71,19 +71,19 @@ impl Folder {
         &self,
         sweep: &str,
         overrides: &Overrides,
-        purpose: Purpose,
+        intent: Intent,
     ) -> Result<SweepSpec, SpecErrors> {
         self.write("demo.yaml", sweep);
-        self.load_file(overrides, purpose)
+        self.load_file(overrides, intent)
     }
 
     /// Loads `demo.yaml` as it is.
-    pub(crate) fn load_file(&self, overrides: &Overrides, purpose: Purpose) -> Result<SweepSpec, SpecErrors> {
+    pub(crate) fn load_file(&self, overrides: &Overrides, intent: Intent) -> Result<SweepSpec, SpecErrors> {
         let cache = self.0.path().join("hub");
         let endpoint = "http://127.0.0.1:9".to_owned();
         let hub = Hub::new(Settings { cache, endpoint, token: None, offline: true });
         let downloads = Downloads { hub: &hub, progress: &|_| {} };
-        spec::load(&self.0.path().join("demo.yaml"), overrides, purpose, downloads)
+        spec::load(&self.0.path().join("demo.yaml"), overrides, intent, downloads)
     }
 
     /// The whole message, with the folder's path taken out.

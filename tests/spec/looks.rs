@@ -1,7 +1,7 @@
 //! What is looked at: the files that some point of the grid uses, and what is on the hub only where
 //! nothing is wrong. The hub is offline here, so to be asked for what the cache lacks is an error.
 
-use lorasweep::spec::{Overrides, Purpose, SpecErrors};
+use lorasweep::spec::{Intent, Overrides, SpecErrors};
 use lorasweep::sweep::SweepSpec;
 
 use crate::folder::Folder;
@@ -27,7 +27,7 @@ profiles:
 fn load(folder: &Folder, only: &[&str], profile: Option<&str>) -> Result<SweepSpec, SpecErrors> {
     let only = only.iter().map(ToString::to_string).collect();
     let overrides = Overrides { only, profile: profile.map(str::to_owned), ..Overrides::default() };
-    folder.load_as(SWEEP, &overrides, Purpose::Run)
+    folder.load_as(SWEEP, &overrides, Intent::Run)
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn a_pattern_names_files_of_this_machine() {
     let load = |train: &str| {
         let text = SWEEP.replace("train: train.csv", &format!("train: {train}"));
         let only = ["task=here", "model=tiny"].map(str::to_owned).to_vec();
-        folder.load_as(&text, &Overrides { only, ..Overrides::default() }, Purpose::Run)
+        folder.load_as(&text, &Overrides { only, ..Overrides::default() }, Intent::Run)
     };
     assert_eq!(load("t*.csv").unwrap().first_task().train.rows, 16);
     let [one, pattern] = ["train.csv", "tr*.csv"].map(|name| load(name).unwrap().configurations[0].id);

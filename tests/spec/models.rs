@@ -3,7 +3,7 @@
 use std::fs;
 
 use lorasweep::families::{Architecture, Weights};
-use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::spec::{Intent, Overrides};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::values::Method;
 
@@ -46,7 +46,7 @@ fn a_configuration_need_not_say_what_it_is() {
 
     // Without weights, as in a plan, keys alone do not do.
     fs::remove_file(folder.path().join("m/model.safetensors")).unwrap();
-    let plan = |model: &str| folder.load_as(&sweep(model, LORA), &Overrides::default(), Purpose::Plan);
+    let plan = |model: &str| folder.load_as(&sweep(model, LORA), &Overrides::default(), Intent::Plan);
     let said = folder.plain(&plan("{from: m}").unwrap_err());
     assert!(said.contains("neither `model_type` nor `architectures`"), "{said}");
     assert!(said.contains("hint: say which it is: `architecture: bert`"), "{said}");

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lorasweep::plan::{foresee, overview};
 use lorasweep::sched::Limits;
-use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::spec::{Intent, Overrides};
 use lorasweep::values::{Device, Placement};
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ use crate::folder::Folder;
 
 /// What `plan --json` says of each configuration: the model, its method, trainable and total counts.
 fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
-    let sweep = folder.load_as(sweep, &Overrides::default(), Purpose::Plan);
+    let sweep = folder.load_as(sweep, &Overrides::default(), Intent::Plan);
     let sweep = sweep.unwrap_or_else(|errors| panic!("{errors}"));
     let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
     let run = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| false);
@@ -178,7 +178,7 @@ fn what_is_made_to_take_long_is_refused_at_once() {
     let profile = format!("profiles:\n p:\n{}", many(40_000, &|i| format!("  k{i}: 1\n")));
     let chosen = Overrides { profile: Some("p".to_owned()), ..Overrides::default() };
     let start = Instant::now();
-    let errors = folder.load_as(&format!("{head}{tiny}{profile}"), &chosen, Purpose::Run).unwrap_err();
+    let errors = folder.load_as(&format!("{head}{tiny}{profile}"), &chosen, Intent::Run).unwrap_err();
     assert!(start.elapsed() < AT_ONCE && errors.to_string().contains("40000 changes"), "{errors:.300}");
     let zip = format!("grid: [{{method: full, model: tiny, learning_rate: 1, zip: [[{names}]]}}]\n");
     assert!(refused(&folder, &format!("{head}{tiny}{zip}")).contains("which is not an axis"));
@@ -200,7 +200,7 @@ fn a_file_of_ten_gigabytes_is_refused_at_once() {
     let sweep = folder.path().join("demo.yaml");
     File::create(&sweep).unwrap().set_len(10 << 30).unwrap();
     let start = Instant::now();
-    let errors = folder.load_file(&Overrides::default(), Purpose::Run).unwrap_err();
+    let errors = folder.load_file(&Overrides::default(), Intent::Run).unwrap_err();
     assert!(start.elapsed() < AT_ONCE);
     assert!(errors.to_string().contains("more than 1 MiB"), "{errors}");
 }

@@ -1,7 +1,7 @@
 //! What the tasks, models, methods and profiles of a sweep file mean, and what is wrong with them.
 
 use lorasweep::families::{Architecture, Weights};
-use lorasweep::spec::{Overrides, Purpose};
+use lorasweep::spec::{Intent, Overrides};
 use lorasweep::tasks::{Objective, TextLayout};
 
 use crate::folder::Folder;
@@ -149,7 +149,7 @@ fn a_model_that_cannot_take_a_task_is_told_where_it_is_named() {
     let models = "models:\n  one: {from: one}\n  few: {from: few}\n  odd: {from: odd}\n  pad: {from: pad}\n";
     let grid = "grid: [{method: full, model: [one, few, odd, pad], learning_rate: 1}]\n";
     let errors =
-        folder.load_as(&sweep(&[task, models, grid]), &Overrides::default(), Purpose::Plan).unwrap_err();
+        folder.load_as(&sweep(&[task, models, grid]), &Overrides::default(), Intent::Plan).unwrap_err();
     insta::assert_snapshot!(folder.plain(&errors));
 }
 
@@ -200,7 +200,7 @@ profiles:
     let load = |profile: &str, set: &[&str]| {
         let set = set.iter().map(ToString::to_string).collect();
         let overrides = Overrides { set, only: Vec::new(), profile: Some(profile.to_owned()) };
-        folder.load_as(&text, &overrides, Purpose::Run)
+        folder.load_as(&text, &overrides, Intent::Run)
     };
     let spec = load("small", &["training.epochs=5"]).unwrap();
     assert_eq!((spec.name.as_str(), spec.configurations.len()), ("demo-small", 2));
@@ -227,7 +227,7 @@ fn a_plan_needs_no_weights_and_a_run_does() {
     let models = "models: {bare: {from: bare}, hub: {from: someone/tiny}}\n";
     let grid = "grid: [{method: full, model: [bare, hub], learning_rate: 1}]\n";
     let text = sweep(&[task, models, grid]);
-    let spec = folder.load_as(&text, &Overrides::default(), Purpose::Plan).unwrap();
+    let spec = folder.load_as(&text, &Overrides::default(), Intent::Plan).unwrap();
     assert_eq!(spec.models["bare"].weights, Weights::Absent);
     assert_eq!(spec.configurations.len(), 2, "models without weights are told apart");
     insta::assert_snapshot!(folder.without_path(&spec.warnings.join("\n")));

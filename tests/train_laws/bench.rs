@@ -15,7 +15,7 @@ use lorasweep::job::{ChildLine, Pack};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params, weights};
 use lorasweep::train::evaluate::Evaluator;
-use lorasweep::train::{self, Context, Ended, Passage, checkpoint};
+use lorasweep::train::{self, Context, Ended, ForwardMode, checkpoint};
 use lorasweep::values::{
     ContentHash, Device, Failure, MetricLine, Part, Placement, Scores, Trial, TrialResult,
 };
@@ -41,7 +41,7 @@ pub(crate) struct Bench {
     folder: TempDir,
     pub(crate) subject: Subject,
     pub(crate) layout: Layout,
-    passage: Passage,
+    forward_mode: ForwardMode,
     /// Most rows of a trial at a time.
     pub(crate) micro_rows: Option<usize>,
     pub(crate) checkpoint_every: Option<Duration>,
@@ -53,10 +53,10 @@ pub(crate) struct Bench {
 impl Bench {
     /// Where packs train as they do on a CPU.
     pub(crate) fn new(subject: Subject) -> Self {
-        Self::with(subject, Passage::InTurn)
+        Self::with(subject, ForwardMode::InTurn)
     }
 
-    pub(crate) fn with(subject: Subject, passage: Passage) -> Self {
+    pub(crate) fn with(subject: Subject, forward_mode: ForwardMode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path(), "laws");
         let store = ContentHash::of_bytes(b"store");
@@ -68,7 +68,7 @@ impl Bench {
         }
         let (micro_rows, checkpoint_every) = (None, None);
         let bench =
-            Self { folder, subject, layout, passage, micro_rows, checkpoint_every, still: false, store };
+            Self { folder, subject, layout, forward_mode, micro_rows, checkpoint_every, still: false, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -140,10 +140,11 @@ impl Bench {
             slots: slots.to_vec(),
         };
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
-        let (layout, passage, micro_rows) = (self.layout.clone(), self.passage, self.micro_rows);
+        let (layout, forward_mode, micro_rows) = (self.layout.clone(), self.forward_mode, self.micro_rows);
         let checkpoint_every = self.checkpoint_every;
         let (stop, say) = (&stop, &say);
-        let context = Context { layout, placement, passage, micro_rows, checkpoint_every, joins, stop, say };
+        let context =
+            Context { layout, placement, forward_mode, micro_rows, checkpoint_every, joins, stop, say };
         (train::run(&pack, &context), lines.into_inner())
     }
 

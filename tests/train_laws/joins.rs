@@ -2,7 +2,7 @@
 
 use lorasweep::job::ChildLine;
 use lorasweep::model::params::Params;
-use lorasweep::train::{Ended, Passage};
+use lorasweep::train::{Ended, ForwardMode};
 use lorasweep::values::Trial;
 use tch::{Device, Kind, Tensor};
 
@@ -25,7 +25,7 @@ fn a_trial_that_joins_a_pack_learns_what_it_learns_alone_and_so_do_the_others() 
     let _alone = alone();
     for subject in ALL {
         for trials in packs(subject) {
-            let [stacked, in_turn] = BOTH.map(|passage| Bench::with(subject, passage));
+            let [stacked, in_turn] = BOTH.map(|forward_mode| Bench::with(subject, forward_mode));
             let (slots, joiners) = halves(&trials);
             for bench in [&stacked, &in_turn] {
                 let (ended, lines) = bench.attempt_joined(&slots, &joiners, &|_| false);
@@ -45,8 +45,8 @@ fn a_trial_that_joins_a_pack_learns_what_it_learns_alone_and_so_do_the_others() 
 fn a_pack_that_is_stopped_when_somebody_joins_has_checkpoints_of_all() {
     let _alone = alone();
     let subject = Subject::Labels;
-    for passage in BOTH {
-        let bench = Bench::with(subject, passage);
+    for forward_mode in BOTH {
+        let bench = Bench::with(subject, forward_mode);
         let trials = subject.grid();
         let (slots, joiners) = halves(&trials);
         let stops = |line: &ChildLine| matches!(line, ChildLine::Joined { .. });
@@ -56,9 +56,9 @@ fn a_pack_that_is_stopped_when_somebody_joins_has_checkpoints_of_all() {
         for trial in &trials {
             let solo = Bench::new(subject);
             solo.train(std::slice::from_ref(trial));
-            match passage {
-                Passage::InTurn => assert_identical(&bench, &solo, trial),
-                Passage::Stacked => assert_close(&bench, &solo, trial),
+            match forward_mode {
+                ForwardMode::InTurn => assert_identical(&bench, &solo, trial),
+                ForwardMode::Stacked => assert_close(&bench, &solo, trial),
             }
         }
     }
@@ -68,8 +68,8 @@ fn a_pack_that_is_stopped_when_somebody_joins_has_checkpoints_of_all() {
 fn a_trial_joins_where_its_checkpoint_stands() {
     let _alone = alone();
     let subject = Subject::Language;
-    for passage in BOTH {
-        let bench = Bench::with(subject, passage);
+    for forward_mode in BOTH {
+        let bench = Bench::with(subject, forward_mode);
         let (slots, joiners) = halves(&subject.grid());
         for _ in 0..3 {
             assert_eq!(bench.attempt(&joiners[..1], true).0, Ok(Ended::Stopped));
@@ -91,9 +91,9 @@ fn a_trial_joins_where_its_checkpoint_stands() {
         assert!(first.is_some_and(|step| step > 3), "{first:?}");
         let solo = Bench::new(subject);
         solo.train(std::slice::from_ref(trial));
-        match passage {
-            Passage::InTurn => assert_identical(&bench, &solo, trial),
-            Passage::Stacked => assert_close(&bench, &solo, trial),
+        match forward_mode {
+            ForwardMode::InTurn => assert_identical(&bench, &solo, trial),
+            ForwardMode::Stacked => assert_close(&bench, &solo, trial),
         }
     }
 }

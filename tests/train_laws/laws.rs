@@ -1,13 +1,13 @@
 //! A trial's result depends neither on interruptions nor on the trials beside it.
 
 use lorasweep::job::ChildLine;
-use lorasweep::train::{Ended, Passage};
+use lorasweep::train::{Ended, ForwardMode};
 use lorasweep::values::{Failure, Keep, Method, Precision, Training, Trial};
 
 use crate::bench::{Bench, alone, apart, assert_close, assert_identical};
 use crate::subject::{Subject, training};
 
-pub(crate) const BOTH: [Passage; 2] = [Passage::Stacked, Passage::InTurn];
+pub(crate) const BOTH: [ForwardMode; 2] = [ForwardMode::Stacked, ForwardMode::InTurn];
 pub(crate) const ALL: [Subject; 3] = [Subject::Labels, Subject::Language, Subject::Answers];
 
 #[test]
@@ -73,9 +73,11 @@ fn a_trial_whose_result_is_missing_is_only_tested_again() {
 #[test]
 fn a_pack_stopped_after_every_step_gives_the_same_bits() {
     let _alone = alone();
-    for (subject, passage) in ALL.into_iter().flat_map(|subject| BOTH.map(|passage| (subject, passage))) {
+    for (subject, forward_mode) in
+        ALL.into_iter().flat_map(|subject| BOTH.map(|forward_mode| (subject, forward_mode)))
+    {
         for trials in [subject.unlike_adapters(), subject.grid()] {
-            let (whole, torn) = (Bench::with(subject, passage), Bench::with(subject, passage));
+            let (whole, torn) = (Bench::with(subject, forward_mode), Bench::with(subject, forward_mode));
             whole.train(&trials);
             let mut left = trials.clone();
             // Whoever continues a pack leaves out the trials that have their result.
@@ -104,7 +106,7 @@ fn a_trial_in_a_pack_learns_what_it_learns_alone() {
     let _alone = alone();
     for subject in ALL {
         for trials in packs(subject) {
-            let [stacked, in_turn] = BOTH.map(|passage| Bench::with(subject, passage));
+            let [stacked, in_turn] = BOTH.map(|forward_mode| Bench::with(subject, forward_mode));
             stacked.train(&trials);
             in_turn.train(&trials);
             for trial in &trials {
@@ -164,8 +166,8 @@ fn a_slot_that_diverges_leaves_and_the_others_do_not_notice() {
         let training = Training { learning_rate: 1e30, warmup: 0.0, epochs, ..training() };
         subject.trial(subject.lora(4, 8.0, 0.1), training)
     };
-    for passage in BOTH {
-        let (packed, undisturbed) = (Bench::with(subject, passage), Bench::new(subject));
+    for forward_mode in BOTH {
+        let (packed, undisturbed) = (Bench::with(subject, forward_mode), Bench::new(subject));
         let mut trials = subject.unlike_adapters();
         undisturbed.train(&trials);
         // The second has one step only: its loss was still sound, its weights are not.

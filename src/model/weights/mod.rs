@@ -48,7 +48,7 @@ const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// The tensors of one model folder. Its files must not be changed in place while it lives.
 #[derive(Debug)]
-pub struct Checkpoint {
+pub struct StateDict {
     folder: PathBuf,
     files: Vec<Mmap>,
     /// Each tensor with the index of its file.
@@ -61,16 +61,16 @@ pub struct Checkpoint {
 ///
 /// # Errors
 /// When the folder has no weight file, or one cannot be read, is damaged, or asks for code to run.
-pub fn read(folder: &Path) -> Result<Checkpoint, WeightsError> {
+pub fn read(folder: &Path) -> Result<StateDict, WeightsError> {
     let listed = Listed::find(folder)?;
-    let mut checkpoint = Checkpoint::empty(folder);
+    let mut found = StateDict::empty(folder);
     for path in &listed.files {
-        checkpoint.add(path)?;
+        found.add(path)?;
     }
-    checkpoint.wrapping = names::wrapping(checkpoint.names());
-    match listed.names.into_iter().find(|name| !checkpoint.tensors.contains_key(name)) {
-        Some(name) => Err(checkpoint.missing(&name)),
-        None => Ok(checkpoint),
+    found.wrapping = names::wrapping(found.names());
+    match listed.names.into_iter().find(|name| !found.tensors.contains_key(name)) {
+        Some(name) => Err(found.missing(&name)),
+        None => Ok(found),
     }
 }
 
@@ -78,10 +78,10 @@ pub fn read(folder: &Path) -> Result<Checkpoint, WeightsError> {
 ///
 /// # Errors
 /// When it cannot be read, is damaged, or asks for code to run.
-pub fn read_file(path: &Path) -> Result<Checkpoint, WeightsError> {
-    let mut checkpoint = Checkpoint::empty(path.parent().unwrap_or_else(|| Path::new(".")));
-    checkpoint.add(path)?;
-    Ok(checkpoint)
+pub fn read_file(path: &Path) -> Result<StateDict, WeightsError> {
+    let mut found = StateDict::empty(path.parent().unwrap_or_else(|| Path::new(".")));
+    found.add(path)?;
+    Ok(found)
 }
 
 /// The hash of a folder's weight files and its `config.json`: what trials that start from them are
@@ -108,7 +108,7 @@ pub fn files(folder: &Path) -> Result<Vec<PathBuf>, WeightsError> {
     Listed::find(folder).map(|listed| listed.files)
 }
 
-impl Checkpoint {
+impl StateDict {
     fn empty(folder: &Path) -> Self {
         let (folder, wrapping) = (folder.to_owned(), String::new());
         Self { folder, files: Vec::new(), tensors: BTreeMap::new(), wrapping }
@@ -153,7 +153,7 @@ impl Checkpoint {
         architecture.optional_module_of(name).is_some() && self.find(name, architecture.about()).is_err()
     }
 
-    /// The tensor as a model needs it: found as by [`Checkpoint::find`], of this shape, and finite.
+    /// The tensor as a model needs it: found as by [`StateDict::find`], of this shape, and finite.
     ///
     /// # Errors
     /// When it is missing, has another shape, or holds NaN or infinity.

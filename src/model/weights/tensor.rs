@@ -1,4 +1,4 @@
-//! Owns one tensor of a checkpoint: its element type, its shape and its bytes. Reads no file and
+//! Owns one tensor of a weight file: its element type, its shape and its bytes. Reads no file and
 //! computes nothing with the values beyond asking whether they are finite.
 
 use std::borrow::Cow;
@@ -87,7 +87,7 @@ impl Kind {
     }
 }
 
-/// A tensor of a checkpoint: contiguous, row-major, little-endian.
+/// A tensor of a weight file: contiguous, row-major, little-endian.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TensorView<'a> {
     /// The name in the file.

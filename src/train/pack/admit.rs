@@ -4,7 +4,7 @@
 use super::stack::Stack;
 use super::{Trainer, family, part, resume, slot, starting_values};
 use crate::job::ChildLine;
-use crate::train::training::Passage;
+use crate::train::training::ForwardMode;
 use crate::values::{Failure, Part, Trial};
 
 impl<'a> Trainer<'a> {
@@ -14,9 +14,9 @@ impl<'a> Trainer<'a> {
         let joins = self.context.joins.clone();
         for trial in joins.try_iter() {
             let newcomer = self.alone(&trial)?;
-            match (self.context.passage, self.stacks.first_mut()) {
-                (Passage::Stacked, Some(stack)) => stack.join(newcomer),
-                (Passage::Stacked, None) | (Passage::InTurn, _) => self.stacks.push(newcomer),
+            match (self.context.forward_mode, self.stacks.first_mut()) {
+                (ForwardMode::Stacked, Some(stack)) => stack.join(newcomer),
+                (ForwardMode::Stacked, None) | (ForwardMode::InTurn, _) => self.stacks.push(newcomer),
             }
             (self.context.say)(ChildLine::Joined { trial: trial.id });
             // Who was stopped before it was judged has no steps left.

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{Seat, Trainer, bad_data, failed, part, peak_memory_mib};
+use super::{SlotIndex, Trainer, bad_data, failed, part, peak_memory_mib};
 use crate::data::store::PartView;
 use crate::disk::files;
 use crate::job::ChildLine;
@@ -16,14 +16,14 @@ use crate::values::{Failure, Keep, MetricLine, Part, Scores, Splitting, TrialRes
 
 /// Slots to be validated on the same rows.
 struct Due {
-    seats: Vec<Seat>,
+    indices: Vec<SlotIndex>,
     of: Part,
     rows: Vec<u32>,
 }
 
 /// A finished slot whose kept weights are in place.
 struct Kept {
-    seat: Seat,
+    index: SlotIndex,
     step: u64,
     validation: Scores,
 }
@@ -33,13 +33,13 @@ impl Trainer<'_> {
     /// of a training can do that, and no loss shows it any more.
     pub(in crate::train) fn evaluate_due(&mut self) -> Result<(), Failure> {
         let mut diverged = Vec::new();
-        for Due { seats, of, rows } in self.validations_due()? {
-            for (seat, scores) in self.score(&seats, of, &rows)? {
+        for Due { indices, of, rows } in self.validations_due()? {
+            for (index, scores) in self.score(&indices, of, &rows)? {
                 if scores.has_finite_loss() {
-                    self.take_validation(seat, scores)?;
+                    self.take_validation(index, scores)?;
                 } else {
-                    self.fail_diverged(seat)?;
-                    diverged.push(seat);
+                    self.fail_diverged(index)?;
+                    diverged.push(index);
                 }
             }
         }
@@ -50,8 +50,8 @@ impl Trainer<'_> {
     /// Slots to be validated, by the rows that they are validated on.
     fn validations_due(&self) -> Result<Vec<Due>, Failure> {
         let mut due: Vec<Due> = Vec::new();
-        for seat in self.seats(|slot| slot.evaluation_due()) {
-            let slot = &self.stacks[seat.stack].slots[seat.slot];
+        for index in self.indices(|slot| slot.evaluation_due()) {
+            let slot = &self.stacks[index.stack].slots[index.slot];
             let (of, rows) = match slot.trial.splitting {
                 Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
                     (Part::Train, slot.rows.validation.clone())
@@ -59,48 +59,48 @@ impl Trainer<'_> {
                 Splitting::File => (Part::Validation, all_rows(part(&self.store, Part::Validation)?)),
             };
             match due.iter_mut().find(|due| due.of == of && due.rows == rows) {
-                Some(due) => due.seats.push(seat),
-                None => due.push(Due { seats: vec![seat], of, rows }),
+                Some(due) => due.indices.push(index),
+                None => due.push(Due { indices: vec![index], of, rows }),
             }
         }
         Ok(due)
     }
 
     /// Writes a slot's validation and keeps its weights where they are the best so far.
-    fn take_validation(&mut self, seat: Seat, scores: Scores) -> Result<(), Failure> {
-        let slot = self.slot(seat);
+    fn take_validation(&mut self, index: SlotIndex, scores: Scores) -> Result<(), Failure> {
+        let slot = self.slot(index);
         let step = slot.state.step;
         slot.state.latest = Some((step, scores.clone()));
         let epoch = slot.epochs_done();
         slot.write(&MetricLine::Validation { step, epoch, scores: scores.clone() }).map_err(failed)?;
         let trial = slot.trial.id;
         (self.context.say)(ChildLine::Evaluated { trial, step, scores: scores.clone() });
-        let slot = self.slot(seat);
+        let slot = self.slot(index);
         let by = slot.trial.configuration.training.keep_by;
         let (metric, score) = tasks::selecting(&scores, by);
         if slot.state.best.as_ref().is_none_or(|(_, best)| metric.improves(score, best.get(metric))) {
             slot.state.best = Some((step, scores));
-            let stack = &self.stacks[seat.stack];
-            let state = &stack.slots[seat.slot].state;
+            let stack = &self.stacks[index.stack];
+            let state = &stack.slots[index.slot].state;
             let path = self.context.layout.best_checkpoint(state.trial);
-            checkpoint::save(&path, state, &stack.params.slot(seat.slot)).map_err(failed)?;
+            checkpoint::save(&path, state, &stack.params.slot(index.slot)).map_err(failed)?;
         }
         Ok(())
     }
 
     /// Writes the results of slots that did all their steps; they leave the pack.
     pub(in crate::train) fn finish_done_slots(&mut self) -> Result<(), Failure> {
-        let done = self.seats(|slot| slot.finished());
+        let done = self.indices(|slot| slot.finished());
         if done.is_empty() {
             return Ok(());
         }
-        let kept: Vec<Kept> = done.iter().map(|seat| self.keep(*seat)).collect::<Result<_, _>>()?;
+        let kept: Vec<Kept> = done.iter().map(|index| self.keep(*index)).collect::<Result<_, _>>()?;
         let rows = self.store.part(Part::Test).map(all_rows).unwrap_or_default();
         let tests = if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows)? };
         for kept in kept {
-            let test = tests.iter().find(|(seat, _)| *seat == kept.seat).map(|(_, scores)| scores.clone());
+            let test = tests.iter().find(|(index, _)| *index == kept.index).map(|(_, scores)| scores.clone());
             if test.as_ref().is_some_and(|scores| !scores.has_finite_loss()) {
-                self.fail_diverged(kept.seat)?;
+                self.fail_diverged(kept.index)?;
             } else {
                 self.finish(&kept, test)?;
             }
@@ -111,10 +111,10 @@ impl Trainer<'_> {
 
     /// Makes the last weights durable, and puts those in place that the trial's `keep` names. From here
     /// a crash leaves a trial that only has to be tested: there is no result without its weights.
-    fn keep(&self, seat: Seat) -> Result<Kept, Failure> {
-        let stack = &self.stacks[seat.stack];
-        let slot = &stack.slots[seat.slot];
-        let weights = stack.params.slot(seat.slot);
+    fn keep(&self, index: SlotIndex) -> Result<Kept, Failure> {
+        let stack = &self.stacks[index.stack];
+        let slot = &stack.slots[index.slot];
+        let weights = stack.params.slot(index.slot);
         let path = self.context.layout.last_checkpoint(slot.trial.id);
         // The optimiser's state is of no use any more.
         checkpoint::save(&path, &slot.state, &weights).map_err(failed)?;
@@ -132,15 +132,15 @@ impl Trainer<'_> {
         };
         let (step, validation) =
             kept.ok_or_else(|| bad_data("the trial ended without a validation".to_owned()))?;
-        Ok(Kept { seat, step, validation })
+        Ok(Kept { index, step, validation })
     }
 
     fn finish(&mut self, kept: &Kept, test: Option<Scores>) -> Result<(), Failure> {
-        let TargetFacts { class_rows, baseline } = self.target_facts(kept.seat)?;
+        let TargetFacts { class_rows, baseline } = self.target_facts(kept.index)?;
         let layout = &self.context.layout;
-        let stack = &mut self.stacks[kept.seat.stack];
-        let (trainable_params, total_params) = stack.params.count(kept.seat.slot);
-        let state = &mut stack.slots[kept.seat.slot].state;
+        let stack = &mut self.stacks[kept.index.stack];
+        let (trainable_params, total_params) = stack.params.count(kept.index.slot);
+        let state = &mut stack.slots[kept.index.slot].state;
         state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_memory_mib());
         let result = TrialResult {
             trial: state.trial,
@@ -161,8 +161,8 @@ impl Trainer<'_> {
     }
 
     /// What the targets of the rows that a slot was trained and judged on leave in its result.
-    fn target_facts(&self, seat: Seat) -> Result<TargetFacts, Failure> {
-        let slot = &self.stacks[seat.stack].slots[seat.slot];
+    fn target_facts(&self, index: SlotIndex) -> Result<TargetFacts, Failure> {
+        let slot = &self.stacks[index.stack].slots[index.slot];
         let train = part(&self.store, Part::Train)?;
         let of = |rows: &[u32]| rows.iter().map(|row| train.target(*row)).collect();
         let targets = TrialTargets {
@@ -177,27 +177,32 @@ impl Trainer<'_> {
     }
 
     /// The scores of some slots' weights on these rows; each is charged its part of the time.
-    fn score(&mut self, seats: &[Seat], of: Part, rows: &[u32]) -> Result<Vec<(Seat, Scores)>, Failure> {
+    fn score(
+        &mut self,
+        indices: &[SlotIndex],
+        of: Part,
+        rows: &[u32],
+    ) -> Result<Vec<(SlotIndex, Scores)>, Failure> {
         let started = Instant::now();
         // Answers are generated slot by slot, all else by stacks.
         let apart = self.evaluator.collator().kind.generates().is_some();
-        let together = seats.chunk_by(|a, b| a.stack == b.stack && !apart);
+        let together = indices.chunk_by(|a, b| a.stack == b.stack && !apart);
         let models: Vec<(usize, Option<Model>)> = together
-            .map(|seats| {
-                let slots: Vec<usize> = seats.iter().map(|seat| seat.slot).collect();
-                (seats[0].stack, self.stacks[seats[0].stack].model_of(&slots))
+            .map(|indices| {
+                let slots: Vec<usize> = indices.iter().map(|index| index.slot).collect();
+                (indices[0].stack, self.stacks[indices[0].stack].model_of(&slots))
             })
             .collect();
         let models: Vec<&Model> =
             models.iter().map(|(stack, some)| some.as_ref().unwrap_or(&self.stacks[*stack].model)).collect();
         let scores = self.evaluator.scores(&models, part(&self.store, of)?, rows).map_err(failed)?;
-        let seconds = started.elapsed().as_secs_f64() / seats.len() as f64;
-        for seat in seats {
-            let cost = &mut self.slot(*seat).state.cost;
+        let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
+        for index in indices {
+            let cost = &mut self.slot(*index).state.cost;
             cost.evaluate_s += seconds;
             cost.wall_s += seconds;
             cost.evaluated_rows += rows.len() as u64;
         }
-        Ok(seats.iter().copied().zip(scores).collect())
+        Ok(indices.iter().copied().zip(scores).collect())
     }
 }

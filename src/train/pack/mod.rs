@@ -27,7 +27,7 @@ use crate::train::evaluate::Evaluator;
 use crate::train::objective::{TrainingLoss, backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
-use crate::train::training::{Context, Ended, Passage};
+use crate::train::training::{Context, Ended, ForwardMode};
 use crate::values::{Failure, Method, MetricLine, Part, Progress, Trial};
 
 /// Writing checkpoints may take this share of the time, unless the user wishes otherwise.
@@ -35,7 +35,7 @@ const CHECKPOINT_SHARE: f64 = 0.02;
 
 /// A slot's place in the pack, until one leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Seat {
+struct SlotIndex {
     stack: usize,
     slot: usize,
 }
@@ -73,9 +73,9 @@ impl<'a> Trainer<'a> {
         let train = part(&store, Part::Train)?;
         let slots = pack.slots.iter().map(|trial| slot(trial, train, context)).collect();
         let start = starting_values(pack, &pack.slots, None, device)?;
-        let stacks = match context.passage {
-            Passage::Stacked => vec![Stack::of_all(slots, start, family(pack))],
-            Passage::InTurn => Stack::of_each(slots, start, family(pack)),
+        let stacks = match context.forward_mode {
+            ForwardMode::Stacked => vec![Stack::of_all(slots, start, family(pack))],
+            ForwardMode::InTurn => Stack::of_each(slots, start, family(pack)),
         };
         let evaluator = Evaluator::new(&pack.task, &pack.model, device).map_err(failed)?;
         let now = Instant::now();
@@ -123,7 +123,7 @@ impl<'a> Trainer<'a> {
         }
         // Read this step's losses now where something needs them, else after the next step is queued.
         let due = |slot: &Slot| slot.line_due() || slot.evaluation_due();
-        if self.context.passage == Passage::InTurn || self.speaks() || self.slots().any(due) {
+        if self.context.forward_mode == ForwardMode::InTurn || self.speaks() || self.slots().any(due) {
             self.read_back();
         }
         // Slots share the time of a step; each is charged its part.
@@ -144,17 +144,17 @@ impl<'a> Trainer<'a> {
         }
         // The step behind may have been too much for more of them.
         self.read_back();
-        let diverged = self.seats(|slot| slot.diverged.is_some());
-        for seat in &diverged {
-            self.fail_diverged(*seat)?;
+        let diverged = self.indices(|slot| slot.diverged.is_some());
+        for index in &diverged {
+            self.fail_diverged(*index)?;
         }
         self.release(&diverged);
         Ok(())
     }
 
     /// Writes and tells that a slot diverged; it still has to leave the pack.
-    fn fail_diverged(&mut self, seat: Seat) -> Result<(), Failure> {
-        let slot = self.slot(seat);
+    fn fail_diverged(&mut self, index: SlotIndex) -> Result<(), Failure> {
+        let slot = self.slot(index);
         let step = slot.diverged.unwrap_or(slot.state.step);
         let (trial, failure) = (slot.trial.id, Failure::Diverged { step });
         files::write_json(&self.context.layout.failure(trial), &failure).map_err(failed)?;
@@ -164,21 +164,22 @@ impl<'a> Trainer<'a> {
     }
 
     /// Where the slots of this kind are.
-    fn seats(&self, is_one: impl Fn(&Slot) -> bool) -> Vec<Seat> {
-        let seats = self.stacks.iter().enumerate().flat_map(|(stack, of)| {
-            of.slots.iter().enumerate().map(move |(slot, at)| (Seat { stack, slot }, at))
+    fn indices(&self, is_one: impl Fn(&Slot) -> bool) -> Vec<SlotIndex> {
+        let indices = self.stacks.iter().enumerate().flat_map(|(stack, of)| {
+            of.slots.iter().enumerate().map(move |(slot, at)| (SlotIndex { stack, slot }, at))
         });
-        seats.filter(|(_, slot)| is_one(slot)).map(|(seat, _)| seat).collect()
+        indices.filter(|(_, slot)| is_one(slot)).map(|(index, _)| index).collect()
     }
 
-    fn slot(&mut self, seat: Seat) -> &mut Slot {
-        &mut self.stacks[seat.stack].slots[seat.slot]
+    fn slot(&mut self, index: SlotIndex) -> &mut Slot {
+        &mut self.stacks[index.stack].slots[index.slot]
     }
 
     /// Lets slots leave the pack.
-    fn release(&mut self, seats: &[Seat]) {
+    fn release(&mut self, indices: &[SlotIndex]) {
         for (stack, of) in self.stacks.iter_mut().enumerate() {
-            let kept = (0..of.slots.len()).filter(|slot| !seats.contains(&Seat { stack, slot: *slot }));
+            let kept =
+                (0..of.slots.len()).filter(|slot| !indices.contains(&SlotIndex { stack, slot: *slot }));
             of.retain(&kept.collect::<Vec<_>>());
         }
         self.stacks.retain(|stack| !stack.slots.is_empty());
@@ -318,8 +319,8 @@ fn starting_values(
 fn groups<'s, 'a>(stacks: &'s mut [Stack<'a>]) -> Vec<Vec<&'s mut Stack<'a>>> {
     let mut groups: Vec<Vec<&mut Stack<'a>>> = Vec::new();
     for stack in stacks {
-        let sight = stack.sight();
-        match groups.iter_mut().find(|group| sight.is_some() && group[0].sight() == sight) {
+        let batch = stack.shared_batch();
+        match groups.iter_mut().find(|group| batch.is_some() && group[0].shared_batch() == batch) {
             Some(group) => group.push(stack),
             None => groups.push(vec![stack]),
         }

@@ -67,7 +67,7 @@ impl<'a> Stack<'a> {
     }
 
     /// What stacks must have in common to share their trunk; `None` where this one has none to share.
-    pub(super) fn sight(&self) -> Option<(StreamKey, u64)> {
+    pub(super) fn shared_batch(&self) -> Option<(StreamKey, u64)> {
         (self.in_step() && self.model.shares_trunk()).then(|| seen_by(&self.slots[0]))
     }
 
