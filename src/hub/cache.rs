@@ -29,7 +29,7 @@ pub(super) fn trouble(path: &Path) -> impl Fn(io::Error) -> Problem + '_ {
 impl Repository<'_> {
     /// The files of a commit, under their own names.
     pub(super) fn snapshot(&self, commit: &str) -> PathBuf {
-        self.cached().pointer_path(commit)
+        self.folder().join("snapshots").join(commit)
     }
 
     /// What the cache holds of the revision, without asking the hub.
@@ -39,8 +39,7 @@ impl Repository<'_> {
         let commit = if is_commit(revision) {
             revision.to_owned()
         } else {
-            let reference = self.folder().join("refs").join(revision);
-            let text = fs::read_to_string(reference).ok().ok_or_else(nothing)?;
+            let text = fs::read_to_string(self.reference_file()).ok().ok_or_else(nothing)?;
             Some(text.trim().to_owned()).filter(|commit| is_commit(commit)).ok_or_else(nothing)?
         };
         let mut paths = Vec::new();
@@ -57,12 +56,25 @@ impl Repository<'_> {
         Snapshot { folder, files, commit: commit.to_owned() }
     }
 
+    /// The content of a file, under its sum.
+    pub(super) fn blob(&self, sum: &str) -> PathBuf {
+        self.folder().join("blobs").join(sum)
+    }
+
+    /// What says for which commit the revision stands in the cache.
+    fn reference_file(&self) -> PathBuf {
+        self.folder().join("refs").join(self.reference.revision())
+    }
+
     /// Makes a commit what the revision stands for in the cache.
     pub(super) fn set_reference(&self, commit: &str) -> Result<(), Problem> {
         if self.reference.revision() == commit {
             return Ok(());
         }
-        self.cached().create_ref(commit).map_err(trouble(&self.folder().join("refs")))
+        let file = self.reference_file();
+        let folder = file.parent().expect("a reference lies in a folder");
+        // A branch may have slashes in its name.
+        fs::create_dir_all(folder).and_then(|()| fs::write(&file, commit)).map_err(trouble(&file))
     }
 
     /// Gives a blob its name in a commit's folder, by a relative link as Python makes it.
@@ -78,11 +90,6 @@ impl Repository<'_> {
             std::os::unix::fs::symlink(format!("{up}blobs/{blob}"), &link)
         };
         make().map_err(trouble(&link))
-    }
-
-    /// The repository's folder in the cache.
-    pub(super) fn folder(&self) -> PathBuf {
-        self.settings.cache.join(self.folder_name())
     }
 }
 

@@ -54,8 +54,7 @@ struct RawLfs {
 impl Repository<'_> {
     /// Asks the hub what the revision stands for and which files it has.
     pub(super) fn listing(&self) -> Result<Listing, Problem> {
-        let request = self.remote(self.reference.revision()).info_request().query("blobs", "true");
-        let mut answer = self.ask(request, None)?;
+        let mut answer = self.ask(self.ask_for_listing(), None)?;
         let raw: RawListing = answer
             .body_mut()
             .with_config()

@@ -2,10 +2,9 @@
 //! they come into the cache that Python's `huggingface_hub` shares. Prints nothing, reads none of the
 //! files it brings but to check their sums, and never writes outside the cache.
 //!
-//! The crate `hf-hub` gives the cache's layout, the hub's addresses and a client that sends the token
-//! to the hub alone. Listing and transfer are ours, because that crate's own download appends whatever
-//! a server answers to a request for the rest of a file, compares no sum, and makes paths of names
-//! that the server chose. Version 0.5 is the last one without an asynchronous runtime.
+//! All of it is written here: the crate `hf-hub` appends whatever a server answers to a request for the
+//! rest of a file, compares no sum, makes paths of names that the server chose, and since its version 1
+//! brings an asynchronous runtime.
 //!
 //! A file counts as downloaded once its length and its sum fit: it is received under
 //! `blobs/SUM.incomplete`, under the lock that Python takes too, and renamed. A transfer that breaks

@@ -1,10 +1,16 @@
 //! Owns one repository of the hub as the rest of this module sees it: its addresses, its place in the
-//! cache, and its name in errors.
+//! cache, both as Python's `huggingface_hub` has them, and its name in errors.
 
-use hf_hub::api::sync::{Api, ApiBuilder, ApiRepo};
-use hf_hub::{Cache, CacheRepo, Repo, RepoType};
+use std::path::PathBuf;
+
+use ureq::config::RedirectAuthHeaders;
+use ureq::typestate::WithoutBody;
+use ureq::{Agent, RequestBuilder};
 
 use super::{HubError, Problem, Reference, Settings};
+
+/// Who asks.
+const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What a repository holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,59 +19,104 @@ pub(super) enum Kind {
     DataSet,
 }
 
+impl Kind {
+    /// As the cache's folders and the addresses of listings begin.
+    fn plural(self) -> &'static str {
+        match self {
+            Self::Model => "models",
+            Self::DataSet => "datasets",
+        }
+    }
+}
+
 /// A repository at a revision, on the hub and in the cache.
 pub(super) struct Repository<'a> {
     kind: Kind,
-    api: Api,
+    agent: Agent,
     pub(super) reference: &'a Reference,
     pub(super) settings: &'a Settings,
 }
 
 impl<'a> Repository<'a> {
     pub(super) fn new(kind: Kind, reference: &'a Reference, settings: &'a Settings) -> Self {
-        let api = ApiBuilder::from_cache(Cache::new(settings.cache.clone()))
-            .with_endpoint(settings.endpoint.clone())
-            .with_token(settings.token.clone())
-            .with_user_agent(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
-            .build()
-            .expect("only the system's own TLS can fail here, and it is not used");
-        Self { kind, api, reference, settings }
+        // The hub sends on to the new name of a repository, where it wants the token again, and to other
+        // hosts for large files, which must not see it.
+        let config = Agent::config_builder()
+            .user_agent(USER_AGENT)
+            .redirect_auth_headers(RedirectAuthHeaders::SameHost)
+            .build();
+        Self { kind, agent: config.into(), reference, settings }
     }
 
-    fn at(&self, revision: &str) -> Repo {
-        let kind = match self.kind {
-            Kind::Model => RepoType::Model,
-            Kind::DataSet => RepoType::Dataset,
-        };
-        Repo::with_revision(self.reference.repository().to_owned(), kind, revision.to_owned())
+    /// Asks what the revision stands for and which files it has.
+    pub(super) fn ask_for_listing(&self) -> RequestBuilder<WithoutBody> {
+        let (kind, name) = (self.kind.plural(), self.reference.repository());
+        let revision = self.reference.revision().replace('/', "%2F");
+        let address = format!("{}/api/{kind}/{name}/revision/{revision}", self.settings.endpoint);
+        self.get(&address).query("blobs", "true")
     }
 
-    /// The hub's side at a revision or commit.
-    pub(super) fn remote(&self, revision: &str) -> ApiRepo {
-        self.api.repo(self.at(revision))
+    /// Asks for a file of a commit.
+    pub(super) fn ask_for_file(&self, commit: &str, path: &str) -> RequestBuilder<WithoutBody> {
+        self.get(&format!("{}/resolve/{commit}/{}", self.page(), escape(path)))
     }
 
-    /// The cache's side at the reference's revision.
-    pub(super) fn cached(&self) -> CacheRepo {
-        Cache::new(self.settings.cache.clone()).repo(self.at(self.reference.revision()))
+    fn get(&self, address: &str) -> RequestBuilder<WithoutBody> {
+        let request = self.agent.get(address);
+        match &self.settings.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        }
     }
 
     /// The repository's folder in the cache, relative to it.
     pub(super) fn folder_name(&self) -> String {
-        self.at(self.reference.revision()).folder_name()
+        format!("{}--{}", self.kind.plural(), self.reference.repository().replace('/', "--"))
+    }
+
+    /// The repository's folder in the cache.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.settings.cache.join(self.folder_name())
+    }
+
+    /// Where a person finds it.
+    fn page(&self) -> String {
+        let prefix = match self.kind {
+            Kind::Model => "",
+            Kind::DataSet => "datasets/",
+        };
+        format!("{}/{prefix}{}", self.settings.endpoint, self.reference.repository())
     }
 
     /// A problem with this repository.
     pub(super) fn error(&self, problem: Problem) -> HubError {
-        let name = self.reference.repository();
-        let (kind, prefix) = match self.kind {
-            Kind::Model => ("model", ""),
-            Kind::DataSet => ("data set", "datasets/"),
+        let kind = match self.kind {
+            Kind::Model => "model",
+            Kind::DataSet => "data set",
         };
-        HubError {
-            subject: format!("{kind} `{}`", self.reference),
-            page: format!("{}/{prefix}{name}", self.settings.endpoint),
-            problem,
+        HubError { subject: format!("{kind} `{}`", self.reference), page: self.page(), problem }
+    }
+}
+
+/// A path as an address has it.
+fn escape(path: &str) -> String {
+    path.bytes().fold(String::new(), |mut text, byte| {
+        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
+            text.push(char::from(byte));
+        } else {
+            text.push_str(&format!("%{byte:02X}"));
         }
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_escaped_for_addresses() {
+        assert_eq!(escape("data/train-0.parquet"), "data/train-0.parquet");
+        assert_eq!(escape("a b#?%ü"), "a%20b%23%3F%25%C3%BC");
     }
 }

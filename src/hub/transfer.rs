@@ -36,7 +36,7 @@ impl Repository<'_> {
     pub(super) fn fetch(&self, wanted: &Wanted<'_>, tell: &dyn Fn(u64)) -> Result<(), Problem> {
         let Wanted { commit, path, file } = *wanted;
         let name = file.sum.digits();
-        let blob = self.cached().blob_path(name);
+        let blob = self.blob(name);
         let _held = self.lock(name)?;
         if !has_length(&blob, file.size) {
             let partial = blob.with_extension("incomplete");
@@ -93,8 +93,7 @@ impl Repository<'_> {
 
     /// The rest of a file, if the server knows how to give it, else all of it.
     fn ask_from(&self, wanted: &Wanted<'_>, start: u64) -> Result<Answer, Problem> {
-        let remote = self.remote(wanted.commit);
-        let mut request = remote.info_request().uri(remote.url(&escape(wanted.path)));
+        let mut request = self.ask_for_file(wanted.commit, wanted.path);
         if start > 0 {
             request = request.header("Range", format!("bytes={start}-"));
         }
@@ -127,28 +126,5 @@ fn copy(
         out.write_all(&buffer[..read]).map_err(Broken::Disk)?;
         *received += read as u64;
         tell(*received);
-    }
-}
-
-/// A path as an address has it.
-fn escape(path: &str) -> String {
-    path.bytes().fold(String::new(), |mut text, byte| {
-        if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {
-            text.push(char::from(byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-        text
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_escaped_for_addresses() {
-        assert_eq!(escape("data/train-0.parquet"), "data/train-0.parquet");
-        assert_eq!(escape("a b#?%ü"), "a%20b%23%3F%25%C3%BC");
     }
 }

@@ -147,7 +147,7 @@ fn only_the_executor_starts_processes() {
 
 #[test]
 fn only_the_hub_opens_connections() {
-    only_in(&["hub"], &["ureq::", "hf_hub::", "TcpStream"]);
+    only_in(&["hub"], &["ureq::", "TcpStream"]);
 }
 
 #[test]
