@@ -1,19 +1,24 @@
-//! Owns BERT encoders (Devlin et al. 2019), equal to transformers' `BertForSequenceClassification`.
+//! Owns BERT encoders (Devlin et al. 2019), equal to transformers' `BertForSequenceClassification`, and the
+//! keys that the families made from them have in common.
 
 use serde::{Deserialize, Serialize};
 
 use super::blueprint::{Activation, Blueprint, Output, Reads, Step};
-use super::config::{Common, Numbers, Variant, parsed};
+use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
 use super::{Architecture, Head};
 
-/// A BERT encoder's configuration; field names and defaults are those of transformers' `config.json`.
+/// The configuration of a BERT encoder, or of one of a family made from it; field names and defaults are
+/// those of transformers' `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BertConfig {
     /// Rows of the word embedding.
     pub vocab_size: usize,
+    /// Width of the embedding, in families where it can be another than the encoder's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding_size: Option<usize>,
     /// Width of the encoder.
     pub hidden_size: usize,
     /// Encoder layers.
@@ -46,6 +51,7 @@ impl Default for BertConfig {
     fn default() -> Self {
         Self {
             vocab_size: 30_522,
+            embedding_size: None,
             hidden_size: 768,
             num_hidden_layers: 12,
             num_attention_heads: 12,
@@ -64,7 +70,7 @@ impl Default for BertConfig {
 }
 
 /// What BERT is called, and what a sweep may say of one.
-pub(super) static ABOUT: About = About {
+pub(super) const ABOUT: About = About {
     names: &[Name { model_type: "bert", class: Some("Bert") }],
     language_model: None,
     prefix: "bert.",
@@ -96,36 +102,12 @@ pub(super) static ABOUT: About = About {
     sizes: &["layers", "heads", "intermediate", "positions", "hidden_dropout", "attention_dropout"],
     needed: &["layers", "hidden", "heads", "intermediate"],
     read: |json| Ok(Architecture::Bert(parsed(json)?)),
-    drawn: |sizes| {
-        let config = BertConfig::default();
-        Some(Architecture::Bert(BertConfig {
-            num_hidden_layers: sizes.layers?,
-            hidden_size: sizes.hidden?,
-            num_attention_heads: sizes.heads?,
-            intermediate_size: sizes.intermediate?,
-            max_position_embeddings: sizes.positions.unwrap_or(config.max_position_embeddings),
-            ..config
-        }))
-    },
+    drawn: |sizes| Some(Architecture::Bert(BertConfig::default().with_sizes(sizes)?)),
 };
 
 impl BertConfig {
     fn encoder(&self) -> Encoder<'_> {
-        Encoder {
-            prefix: ABOUT.prefix,
-            rows: [self.vocab_size, self.max_position_embeddings, self.type_vocab_size],
-            padding: self.pad_token_id,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            hidden: self.hidden_size,
-            inner: self.intermediate_size,
-            activation: &self.hidden_act,
-            epsilon: self.layer_norm_eps,
-            deviation: self.initializer_range,
-            hidden_dropout: self.hidden_dropout_prob,
-            attention_dropout: self.attention_probs_dropout_prob,
-            classifier_dropout: self.classifier_dropout,
-        }
+        Encoder { prefix: ABOUT.prefix, config: self }
     }
 }
 
@@ -137,7 +119,7 @@ impl Family for BertConfig {
     fn blueprint(&self) -> Blueprint {
         let encoder = self.encoder();
         let pooler = Some(encoder.linear("pooler.dense", [self.hidden_size; 2]));
-        Blueprint { pooler, ..encoder.blueprint(self.hidden_size) }
+        Blueprint { pooler, ..encoder.blueprint() }
     }
 
     /// The pooler's tanh, dropout, and a linear layer.
@@ -152,11 +134,33 @@ impl Family for BertConfig {
     }
 
     fn variant(&self, common: &Common) -> Variant {
-        self.encoder().variant(common)
+        let other = || config::other_activation(&self.hidden_act, ["gelu", "activation `gelu`"]);
+        common.not_an_encoder().or_else(other)
     }
 
     fn numbers(&self) -> Numbers {
-        self.encoder().numbers()
+        let mut sizes = vec![
+            ("num_hidden_layers", self.num_hidden_layers, MOST_LAYERS),
+            ("hidden_size", self.hidden_size, WIDEST),
+            ("num_attention_heads", self.num_attention_heads, WIDEST),
+            ("intermediate_size", self.intermediate_size, WIDEST),
+            ("max_position_embeddings", self.max_position_embeddings, WIDEST),
+            ("type_vocab_size", self.type_vocab_size, WIDEST),
+            ("vocab_size", self.vocab_size, MOST_WORDS),
+        ];
+        sizes.extend(self.embedding_size.map(|size| ("embedding_size", size, WIDEST)));
+        Numbers {
+            sizes,
+            heads: Some([
+                ("num_attention_heads", self.num_attention_heads),
+                ("hidden_size", self.hidden_size),
+            ]),
+            shares: vec![
+                ("hidden_dropout_prob", self.hidden_dropout_prob),
+                ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),
+                ("classifier_dropout", self.classifier_dropout.unwrap_or_default()),
+            ],
+        }
     }
 
     fn max_length(&self) -> usize {

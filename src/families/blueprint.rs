@@ -44,8 +44,10 @@ pub struct Embedding {
     /// By place in the row. Where the table has a row for padding, places count from the row behind it,
     /// and padding counts for nothing.
     pub positions: Table,
-    /// By the part of a pair; a table of one row adds that row to every token.
+    /// By the part of a pair.
     pub token_types: Option<Table>,
+    /// Whether the second part of a pair reads the second row of that table; else all tokens read the first.
+    pub reads_types: bool,
     /// Behind the sum.
     pub norm: Option<Norm>,
     /// Behind the norm; `None` where there is no dropout layer.
@@ -258,7 +260,15 @@ impl Embedding {
     /// The sum of two tables, and nothing else.
     #[must_use]
     pub fn new(words: Table, positions: Table) -> Self {
-        Self { words, positions, token_types: None, norm: None, dropout: None, projection: None }
+        Self {
+            words,
+            positions,
+            token_types: None,
+            reads_types: false,
+            norm: None,
+            dropout: None,
+            projection: None,
+        }
     }
 }
 

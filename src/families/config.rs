@@ -2,8 +2,8 @@
 //! were meant, and which sizes a model can have. A file may come from anybody, so all of it is judged
 //! before any of it is used. Reads no file.
 
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::detect::{self, Evidence};
@@ -19,9 +19,27 @@ pub(super) const MOST_WORDS: usize = 100 * WIDEST;
 /// What is wrong with a `config.json`, as words behind the file's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// No JSON, or values of other types.
-    #[error("is broken: {0}")]
-    Broken(String),
+    /// No JSON.
+    #[error("is no JSON: line {line}, column {column} cannot be read")]
+    Syntax {
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+    },
+    /// JSON of another kind.
+    #[error("is no JSON object with the model's settings")]
+    NoObject,
+    /// A value of another type.
+    #[error("says `{key}` is {found}, and that must be {wanted}")]
+    Type {
+        /// Its key.
+        key: String,
+        /// The value, as JSON has it.
+        found: String,
+        /// What it must be.
+        wanted: &'static str,
+    },
     /// A family that is not supported.
     #[error("says `model_type` is `{0}`")]
     Family(String),
@@ -29,8 +47,11 @@ pub enum ConfigError {
     #[error("says `architectures` is `{0}`")]
     Class(String),
     /// Neither the configuration nor the weights say which family it is.
-    #[error("names neither `model_type` nor `architectures`, and its keys do not show which model it is")]
-    Unknown,
+    #[error("names neither `model_type` nor `architectures`, and {}", undecided(.0))]
+    Unknown(
+        /// The families whose tensors have such names; none where no weights are known.
+        Vec<&'static str>,
+    ),
     /// The user names another family than the configuration.
     #[error("says `model_type` is `{named}`, and the sweep says `architecture` is `{told}`")]
     Told {
@@ -61,21 +82,29 @@ impl ConfigError {
     pub fn hint(&self) -> String {
         match self {
             Self::Family(_) | Self::Class(_) => format!("use a model of type {}", one_of(&known())),
-            Self::Unknown => {
-                let known = known();
+            Self::Unknown(like) => {
+                let known = if like.is_empty() { known() } else { like.clone() };
+                let others = match &known[1..] {
+                    [] => String::new(),
+                    others => format!(" (or {})", one_of(others)),
+                };
                 format!(
-                    "say which it is: `architecture: {first}` (or {}) beside `from` in the sweep, or \
+                    "say which it is: `architecture: {first}`{others} beside `from` in the sweep, or \
                      `\"model_type\": \"{first}\"` in config.json",
-                    one_of(&known[1..]),
                     first = known[0],
                 )
+            }
+            Self::Type { key, .. } if key == "pad_token_id" => {
+                "write the id of the tokenizer's padding token there".to_owned()
             }
             Self::Told { .. } => "remove `architecture`: the model says what it is".to_owned(),
             Self::Quantised(_) => {
                 "use the model that it was made from, in float32, float16 or bfloat16".to_owned()
             }
             Self::Variant { wanted, .. } => format!("use a model with {wanted}"),
-            Self::Broken(_) | Self::Number(_) => "copy the model's config.json again".to_owned(),
+            Self::Syntax { .. } | Self::NoObject | Self::Type { .. } | Self::Number(_) => {
+                "copy the model's config.json again".to_owned()
+            }
         }
     }
 }
@@ -95,13 +124,19 @@ fn one_of(names: &[&str]) -> String {
     }
 }
 
+/// What does not decide between families.
+fn undecided(like: &[&str]) -> String {
+    match like {
+        [] => "its keys do not show which model it is".to_owned(),
+        like => format!("its tensors could be those of {}", one_of(like)),
+    }
+}
+
 /// The keys that many families' configurations have and none needs here; defaults are transformers'.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Common {
-    position_embedding_type: Option<String>,
-    #[serde(default)]
+    position_embedding_type: Value,
     pub(super) add_cross_attention: bool,
-    #[serde(default)]
     is_decoder: bool,
 }
 
@@ -111,7 +146,7 @@ pub(super) type Variant = Option<(String, &'static str)>;
 impl Common {
     /// Where a model is not an encoder with absolute positions.
     pub(super) fn not_an_encoder(&self) -> Variant {
-        if self.position_embedding_type.as_deref().is_some_and(|kind| kind != "absolute") {
+        if !self.position_embedding_type.is_null() && self.position_embedding_type != "absolute" {
             Some(("relative position embeddings".to_owned(), "absolute positions"))
         } else if self.add_cross_attention {
             cross_attention()
@@ -176,7 +211,7 @@ impl Architecture {
     /// When it is broken, nothing says what it is, or it describes a model that is not supported or
     /// cannot be.
     pub fn from_config_and(json: &[u8], evidence: Evidence<'_>) -> Result<Self, ConfigError> {
-        let keys: Map<String, Value> = parsed(json)?;
+        let keys = keys(json)?;
         if let Some(method) = quantised(&keys) {
             return Err(ConfigError::Quantised(method));
         }
@@ -209,8 +244,61 @@ fn quantised(config: &Map<String, Value>) -> Option<String> {
     Some(method.or(by_flags).unwrap_or("an unknown method").to_owned())
 }
 
-pub(super) fn parsed<T: DeserializeOwned>(json: &[u8]) -> Result<T, ConfigError> {
-    serde_json::from_slice(json).map_err(|error| ConfigError::Broken(error.to_string()))
+/// The keys of a `config.json` with their values.
+///
+/// # Errors
+/// Where it is no JSON object.
+pub fn keys(json: &[u8]) -> Result<Map<String, Value>, ConfigError> {
+    let syntax =
+        |error: serde_json::Error| ConfigError::Syntax { line: error.line(), column: error.column() };
+    match serde_json::from_slice(json).map_err(syntax)? {
+        Value::Object(keys) => Ok(keys),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            Err(ConfigError::NoObject)
+        }
+    }
+}
+
+/// A configuration with the defaults of its family where the file says nothing.
+pub(super) fn parsed<T>(json: &[u8]) -> Result<T, ConfigError>
+where
+    T: Default + Serialize + DeserializeOwned,
+{
+    let given = keys(json)?;
+    let defaults = serde_json::to_value(T::default()).expect("configurations are numbers and texts");
+    let read = |given: &[(&String, &Value)]| -> Option<T> {
+        let mut all = defaults.clone();
+        for (key, value) in given {
+            all[key.as_str()] = (*value).clone();
+        }
+        serde_json::from_value(all).ok()
+    };
+    let known: Vec<_> = given.iter().filter(|(key, _)| defaults.get(key).is_some()).collect();
+    read(&known).ok_or_else(|| {
+        let wrong = known.iter().find(|one| read(&[**one]).is_none());
+        let (key, value) = wrong.expect("keys are read one by one");
+        let wanted = kind_of(&defaults[key.as_str()]);
+        ConfigError::Type { key: (*key).clone(), found: shown(value), wanted }
+    })
+}
+
+/// A value in a message.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "an object".to_owned(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => format!("`{value}`"),
+    }
+}
+
+/// What a value must be whose default this is; without one it is a number that may be left out.
+fn kind_of(default: &Value) -> &'static str {
+    match default {
+        Value::Bool(_) => "`true` or `false`",
+        Value::String(_) => "a text",
+        Value::Number(number) if number.is_u64() => "a whole number from 0 on",
+        Value::Number(_) | Value::Null | Value::Array(_) | Value::Object(_) => "a number",
+    }
 }
 
 /// Rows are filled up with the padding token, so the embedding must have it.
@@ -237,8 +325,29 @@ mod tests {
     #[test]
     fn what_would_be_computed_otherwise_is_refused() {
         for (json, said) in [
-            ("{", "is broken"),
-            (r#"{"model_type": "bert", "hidden_size": "8"}"#, "is broken"),
+            ("{\n \"a\"", "is no JSON: line 2, column 4"),
+            ("[]", "is no JSON object"),
+            (
+                r#"{"model_type": "bert", "hidden_size": "8"}"#,
+                "`hidden_size` is `\"8\"`, and that must be a whole",
+            ),
+            (
+                r#"{"model_type": "roberta", "pad_token_id": null}"#,
+                "`pad_token_id` is `null`, and that must be a whole",
+            ),
+            (
+                r#"{"model_type": "electra", "layer_norm_eps": "small"}"#,
+                "`layer_norm_eps` is `\"small\"`, and that must be a number",
+            ),
+            (
+                r#"{"model_type": "bert", "classifier_dropout": true}"#,
+                "`classifier_dropout` is `true`, and that must be a number",
+            ),
+            (
+                r#"{"model_type": "distilbert", "activation": 1}"#,
+                "`activation` is `1`, and that must be a text",
+            ),
+            (r#"{"model_type": "bert", "is_decoder": 0}"#, "`is_decoder` is `0`, and that must be `true` or"),
             ("{}", "neither `model_type` nor `architectures`"),
             (r#"{"model_type": "gpt2", "quantization_config": {"quant_method": "gptq"}}"#, "(`gptq`)"),
             (r#"{"model_type": "bert", "quantization_config": {"load_in_8bit": true}}"#, "(`bitsandbytes`)"),

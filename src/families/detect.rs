@@ -55,7 +55,11 @@ fn guess(config: &Map<String, Value>, tensors: Option<&str>) -> Result<&'static 
         (None, Some(keys)) => Ok(keys),
         // With no width all sizes would be made up.
         (Some(tensors), None) if config.contains_key(tensors.width) && !is_other(tensors) => Ok(tensors),
-        (Some(_) | None, _) => Err(ConfigError::Unknown),
+        (Some(tensors), _) => {
+            let like = |about: &&About| about.has_folders() && about.first_layer == tensors.first_layer;
+            Err(ConfigError::Unknown(ALL.into_iter().filter(like).map(About::name).collect()))
+        }
+        (None, None) => Err(ConfigError::Unknown(Vec::new())),
     }
 }
 
@@ -71,15 +75,14 @@ fn of_class(class: &str) -> Option<&'static About> {
 
 impl Keys {
     fn fit(&self, config: &Map<String, Value>) -> bool {
-        self.all.iter().all(|key| config.contains_key(*key))
-            && !self.none.iter().any(|key| config.contains_key(*key))
-            && !self.are_others(config)
+        self.all.iter().all(|key| config.contains_key(*key)) && !self.are_others(config)
     }
 
-    /// Whether values say that the keys are another family's.
+    /// Whether keys or values say that this is another family's.
     fn are_others(&self, config: &Map<String, Value>) -> bool {
         let has = |(key, value): &(&str, u64)| config.get(*key).and_then(Value::as_u64) == Some(*value);
-        !self.unless.is_empty() && self.unless.iter().all(has)
+        self.none.iter().any(|key| config.contains_key(*key))
+            || (!self.unless.is_empty() && self.unless.iter().all(has))
     }
 }
 
@@ -118,6 +121,10 @@ mod tests {
         family(&config, evidence).map(|about| about.name().to_owned())
     }
 
+    fn could_be(families: &[&'static str]) -> Result<String, ConfigError> {
+        Err(ConfigError::Unknown(families.to_vec()))
+    }
+
     const NONE: Evidence<'_> = Evidence { told: None, tensors: None };
     /// As the configuration of `prajjwal1/bert-tiny` is described.
     const TINY: &str = r#"{"hidden_size": 128, "hidden_act": "gelu", "initializer_range": 0.02,
@@ -134,8 +141,8 @@ mod tests {
         let tensors = Evidence { told: None, tensors: Some("bert") };
         assert_eq!(of(r#"{"hidden_size": 8}"#, tensors).unwrap(), "bert");
         for unknown in ["{}", r#"{"vocab_size": 5}"#] {
-            assert_eq!(of(unknown, NONE), Err(ConfigError::Unknown));
-            assert_eq!(of(unknown, tensors), Err(ConfigError::Unknown));
+            assert_eq!(of(unknown, NONE), Err(ConfigError::Unknown(Vec::new())));
+            assert_eq!(of(unknown, tensors), could_be(&["bert", "roberta", "electra"]));
         }
         let told = Evidence { told: Some("bert"), tensors: None };
         assert_eq!(of("{}", told).unwrap(), "bert");
@@ -145,16 +152,24 @@ mod tests {
     #[test]
     fn other_families_are_not_taken_for_these() {
         let roberta = TINY.replace("\"type_vocab_size\": 2", "\"type_vocab_size\": 1, \"pad_token_id\": 1");
-        assert_eq!(of(&roberta, NONE), Err(ConfigError::Unknown));
-        assert_eq!(of(TINY, Evidence { told: None, tensors: Some("gpt2") }), Err(ConfigError::Unknown));
+        assert_eq!(of(&roberta, NONE), could_be(&[]));
+        assert_eq!(of(TINY, Evidence { told: None, tensors: Some("gpt2") }), could_be(&["gpt2"]));
+        // ELECTRA's tensors are called as BERT's where nothing stands before their names.
+        let electra = TINY.replace("\"hidden_size\"", "\"embedding_size\": 128, \"hidden_size\"");
+        let bare = Evidence { told: None, tensors: Some("bert") };
+        assert_eq!(of(&electra, bare), could_be(&["bert", "roberta", "electra"]));
+        let unknown = of(&electra, bare).unwrap_err();
+        assert!(
+            unknown.to_string().ends_with("its tensors could be those of `bert`, `roberta` or `electra`")
+        );
+        assert!(
+            unknown.hint().starts_with("say which it is: `architecture: bert` (or `roberta` or `electra`)")
+        );
         let mpnet = Evidence { told: None, tensors: Some("mpnet") };
         assert_eq!(of(TINY, mpnet), Err(ConfigError::Family("mpnet".to_owned())));
         let class = of(r#"{"architectures": ["BertweetModel"]}"#, NONE);
         assert_eq!(class, Err(ConfigError::Class("BertweetModel".to_owned())));
-        assert_eq!(
-            of(r#"{"n_embd": 8, "n_layer": 1, "n_head": 2, "afn": "gelu"}"#, NONE),
-            Err(ConfigError::Unknown)
-        );
+        assert_eq!(of(r#"{"n_embd": 8, "n_layer": 1, "n_head": 2, "afn": "gelu"}"#, NONE), could_be(&[]));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bert;
 use super::blueprint::{
     Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
     Step, Table, Wiring,
@@ -20,7 +21,7 @@ pub struct DistilBertConfig {
     pub vocab_size: usize,
     /// Longest sequence.
     pub max_position_embeddings: usize,
-    /// Positions that are computed and not learned: only `false` is supported.
+    /// Whether the table of positions starts with sinusoids, and not at random.
     pub sinusoidal_pos_embds: bool,
     /// Encoder layers.
     pub n_layers: usize,
@@ -70,7 +71,6 @@ const NORM_EPSILON: f64 = 1e-12;
 /// What DistilBERT is called, and what a sweep may say of one.
 pub(super) static ABOUT: About = About {
     names: &[Name { model_type: "distilbert", class: Some("DistilBert") }],
-    language_model: None,
     prefix: "distilbert.",
     optional: &[],
     same: &[("embeddings.word_embeddings.weight", "vocab_projector.weight")],
@@ -78,8 +78,6 @@ pub(super) static ABOUT: About = About {
     width: "dim",
     keys: Some(Keys { all: &["dim", "n_heads", "n_layers", "hidden_dim"], none: &[], unless: &[] }),
     targets: &["q_lin", "v_lin"],
-    sizes: &["layers", "heads", "intermediate", "positions", "hidden_dropout", "attention_dropout"],
-    needed: &["layers", "hidden", "heads", "intermediate"],
     read: |json| Ok(Architecture::DistilBert(parsed(json)?)),
     drawn: |sizes| {
         let config = DistilBertConfig::default();
@@ -92,6 +90,7 @@ pub(super) static ABOUT: About = About {
             ..config
         }))
     },
+    ..bert::ABOUT
 };
 
 impl DistilBertConfig {
@@ -135,16 +134,19 @@ impl Family for DistilBertConfig {
     }
 
     fn blueprint(&self) -> Blueprint {
-        let table = |name: &str, rows: usize| {
+        let fresh = Init::Normal(self.initializer_range);
+        let table = |name: &str, rows: usize, init| {
             let tensor = format!("{}embeddings.{name}.weight", ABOUT.prefix);
-            Table::new(tensor, [rows, self.dim], Init::Normal(self.initializer_range))
+            Table::new(tensor, [rows, self.dim], init)
         };
-        let words = table("word_embeddings", self.vocab_size).padded(self.pad_token_id);
+        let words = table("word_embeddings", self.vocab_size, fresh).padded(self.pad_token_id);
+        let places = if self.sinusoidal_pos_embds { Init::Sinusoids } else { fresh };
+        let positions = table("position_embeddings", self.max_position_embeddings, places);
         Blueprint {
             embedding: Embedding {
                 norm: Some(self.norm("embeddings.LayerNorm")),
                 dropout: Some(self.dropout),
-                ..Embedding::new(words, table("position_embeddings", self.max_position_embeddings))
+                ..Embedding::new(words, positions)
             },
             layers: (0..self.n_layers).map(|index| self.layer(index)).collect(),
             norm: None,
@@ -166,13 +168,8 @@ impl Family for DistilBertConfig {
     }
 
     fn variant(&self, common: &Common) -> Variant {
-        if self.sinusoidal_pos_embds {
-            Some(("positions that are not learned".to_owned(), "learned positions"))
-        } else {
-            common
-                .not_an_encoder()
-                .or_else(|| config::other_activation(&self.activation, ["gelu", "activation `gelu`"]))
-        }
+        let other = || config::other_activation(&self.activation, ["gelu", "activation `gelu`"]);
+        common.not_an_encoder().or_else(other)
     }
 
     fn numbers(&self) -> Numbers {
@@ -234,12 +231,5 @@ mod tests {
         assert_eq!([8, 16].map(|rank| counts(&lora(rank)).adapter), [147_456, 294_912]);
         let head = 768 * 768 + 768 + 2 * 768 + 2;
         assert_eq!(counts(&lora(8)).trainable, 147_456 + head);
-    }
-
-    #[test]
-    fn positions_that_are_computed_are_refused() {
-        let json = br#"{"model_type": "distilbert", "sinusoidal_pos_embds": true}"#;
-        let said = Architecture::from_config(json).unwrap_err().to_string();
-        assert!(said.contains("positions that are not learned"), "{said}");
     }
 }

@@ -1,83 +1,97 @@
 //! Owns what BERT has in common with the families made from it: embedding and layers (Devlin et al. 2019),
-//! by the names that transformers gives them, and the keys of their configurations.
+//! by the names that transformers gives them, and what the keys of their configurations may say.
 
+use super::bert::BertConfig;
 use super::blueprint::{
     Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
     Step, Table, Wiring,
 };
-use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST};
+use super::family::Sizes;
 use super::tensors::Init;
 
-/// The sizes and constants of an encoder.
+/// An encoder as transformers builds it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Encoder<'a> {
     /// What stands before the names of all its tensors.
     pub(super) prefix: &'static str,
-    /// Rows of the tables of words, positions and token types.
-    pub(super) rows: [usize; 3],
-    /// Token id of padding.
-    pub(super) padding: usize,
-    pub(super) layers: usize,
-    pub(super) heads: usize,
-    pub(super) hidden: usize,
-    pub(super) inner: usize,
-    pub(super) activation: &'a str,
-    pub(super) epsilon: f64,
-    /// Standard deviation of fresh weights.
-    pub(super) deviation: f64,
-    pub(super) hidden_dropout: f64,
-    pub(super) attention_dropout: f64,
-    /// In the classifier; that of the layers when absent.
-    pub(super) classifier_dropout: Option<f64>,
+    /// Its sizes and constants.
+    pub(super) config: &'a BertConfig,
+}
+
+impl BertConfig {
+    /// The same with the sizes of a sweep; `None` where one is missing.
+    pub(super) fn with_sizes(self, sizes: &Sizes) -> Option<Self> {
+        Some(Self {
+            num_hidden_layers: sizes.layers?,
+            hidden_size: sizes.hidden?,
+            num_attention_heads: sizes.heads?,
+            intermediate_size: sizes.intermediate?,
+            max_position_embeddings: sizes.positions.unwrap_or(self.max_position_embeddings),
+            ..self
+        })
+    }
 }
 
 impl Encoder<'_> {
     /// A linear layer of the encoder.
     pub(super) fn linear(&self, name: &str, size: [usize; 2]) -> Linear {
-        Linear::new(format!("{}{name}", self.prefix), size, Init::Normal(self.deviation))
+        Linear::new(format!("{}{name}", self.prefix), size, self.fresh())
     }
 
-    /// The encoder without a pooler, its tables of this width.
-    pub(super) fn blueprint(&self, width: usize) -> Blueprint {
+    /// How its matrices and tables start.
+    fn fresh(&self) -> Init {
+        Init::Normal(self.config.initializer_range)
+    }
+
+    /// The encoder without a pooler.
+    pub(super) fn blueprint(&self) -> Blueprint {
         Blueprint {
-            embedding: self.embedding(width),
-            layers: (0..self.layers).map(|index| self.layer(index)).collect(),
+            embedding: self.embedding(),
+            layers: (0..self.config.num_hidden_layers).map(|index| self.layer(index)).collect(),
             norm: None,
             pooler: None,
             sees: Sees::Tokens,
         }
     }
 
-    fn embedding(&self, width: usize) -> Embedding {
+    /// Tables of a width of their own are projected to the encoder's.
+    fn embedding(&self) -> Embedding {
+        let config = self.config;
+        let (own, hidden) = (config.embedding_size.unwrap_or(config.hidden_size), config.hidden_size);
         let table = |name: &str, rows: usize| {
             let tensor = format!("{}embeddings.{name}.weight", self.prefix);
-            Table::new(tensor, [rows, width], Init::Normal(self.deviation))
+            Table::new(tensor, [rows, own], self.fresh())
         };
-        let [words, positions, token_types] = self.rows;
-        let words = table("word_embeddings", words).padded(self.padding);
+        let words = table("word_embeddings", config.vocab_size).padded(config.pad_token_id);
         Embedding {
-            token_types: Some(table("token_type_embeddings", token_types)),
-            norm: Some(Norm::layer(format!("{}embeddings.LayerNorm", self.prefix), width, self.epsilon)),
-            dropout: Some(self.hidden_dropout),
-            ..Embedding::new(words, table("position_embeddings", positions))
+            token_types: Some(table("token_type_embeddings", config.type_vocab_size)),
+            reads_types: config.type_vocab_size > 1,
+            norm: Some(Norm::layer(
+                format!("{}embeddings.LayerNorm", self.prefix),
+                own,
+                config.layer_norm_eps,
+            )),
+            dropout: Some(config.hidden_dropout_prob),
+            projection: (own != hidden).then(|| self.linear("embeddings_project", [own, hidden])),
+            ..Embedding::new(words, table("position_embeddings", config.max_position_embeddings))
         }
     }
 
     /// Dropout in front of a classifier's linear layers.
     pub(super) fn classifier_dropout(&self) -> Step {
-        Step::Dropout(self.classifier_dropout.unwrap_or(self.hidden_dropout))
+        Step::Dropout(self.config.classifier_dropout.unwrap_or(self.config.hidden_dropout_prob))
     }
 
     /// A layer of a classifier with so many outputs.
     pub(super) fn of_head(&self, name: &str, outputs: usize) -> Step {
-        Step::Linear(Linear::new(name.to_owned(), [self.hidden, outputs], Init::Normal(self.deviation)))
+        Step::Linear(Linear::new(name.to_owned(), [self.config.hidden_size, outputs], self.fresh()))
     }
 
     /// Two linear layers with an activation between them, each behind dropout, over the first token.
     pub(super) fn two_layer_head(&self, labels: usize, activation: Activation) -> Output {
         let steps = vec![
             self.classifier_dropout(),
-            self.of_head("classifier.dense", self.hidden),
+            self.of_head("classifier.dense", self.config.hidden_size),
             Step::Activation(activation),
             self.classifier_dropout(),
             self.of_head("classifier.out_proj", labels),
@@ -85,57 +99,30 @@ impl Encoder<'_> {
         Output::Text { reads: Reads::First, steps }
     }
 
-    /// What a configuration has that would be computed otherwise here.
-    pub(super) fn variant(&self, common: &Common) -> Variant {
-        let other = || config::other_activation(self.activation, ["gelu", "activation `gelu`"]);
-        common.not_an_encoder().or_else(other)
-    }
-
-    /// The numbers of a configuration, by BERT's keys.
-    pub(super) fn numbers(&self) -> Numbers {
-        let [words, positions, token_types] = self.rows;
-        Numbers {
-            sizes: vec![
-                ("num_hidden_layers", self.layers, MOST_LAYERS),
-                ("hidden_size", self.hidden, WIDEST),
-                ("num_attention_heads", self.heads, WIDEST),
-                ("intermediate_size", self.inner, WIDEST),
-                ("max_position_embeddings", positions, WIDEST),
-                ("type_vocab_size", token_types, WIDEST),
-                ("vocab_size", words, MOST_WORDS),
-            ],
-            heads: Some([("num_attention_heads", self.heads), ("hidden_size", self.hidden)]),
-            shares: vec![
-                ("hidden_dropout_prob", self.hidden_dropout),
-                ("attention_probs_dropout_prob", self.attention_dropout),
-                ("classifier_dropout", self.classifier_dropout.unwrap_or_default()),
-            ],
-        }
-    }
-
     fn layer(&self, index: usize) -> Layer {
+        let config = self.config;
         let linear = |name: &str, size| self.linear(&format!("encoder.layer.{index}.{name}"), size);
         let norm = |name: &str| {
             let name = format!("{}encoder.layer.{index}.{name}.LayerNorm", self.prefix);
-            Some(Norm::layer(name, self.hidden, self.epsilon))
+            Some(Norm::layer(name, config.hidden_size, config.layer_norm_eps))
         };
-        let (hidden, inner) = (self.hidden, self.inner);
+        let (hidden, inner) = (config.hidden_size, config.intermediate_size);
         let projection = |part: &str| linear(&format!("attention.self.{part}"), [hidden, hidden]);
         Layer {
             wiring: Wiring::NormAfter,
             attention: Attention {
-                heads: self.heads,
+                heads: config.num_attention_heads,
                 projections: Projections::Separate(["query", "key", "value"].map(projection)),
                 output: linear("attention.output.dense", [hidden, hidden]),
-                dropout: Some(self.attention_dropout),
-                output_dropout: Some(self.hidden_dropout),
+                dropout: Some(config.attention_probs_dropout_prob),
+                output_dropout: Some(config.hidden_dropout_prob),
             },
             attention_norm: norm("attention.output"),
             mlp: Some(Mlp {
                 input: linear("intermediate.dense", [hidden, inner]),
                 activation: Activation::Gelu,
                 output: linear("output.dense", [inner, hidden]),
-                dropout: Some(self.hidden_dropout),
+                dropout: Some(config.hidden_dropout_prob),
             }),
             mlp_norm: norm("output"),
         }

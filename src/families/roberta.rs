@@ -3,120 +3,54 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::bert::{self, BertConfig};
 use super::blueprint::{Activation, Blueprint, Output};
 use super::config::{Common, Numbers, Variant, WIDEST, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Name, Pairs, Settable};
 use super::{Architecture, Head};
 
-/// A RoBERTa encoder's configuration; field names and defaults are those of transformers' `config.json`.
+/// A RoBERTa encoder's configuration: BERT's keys. Of the rows of its position embedding those up to
+/// `pad_token_id` belong to no token of a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct RobertaConfig {
-    /// Rows of the word embedding.
-    pub vocab_size: usize,
-    /// Width of the encoder.
-    pub hidden_size: usize,
-    /// Encoder layers.
-    pub num_hidden_layers: usize,
-    /// Attention heads; divides `hidden_size`.
-    pub num_attention_heads: usize,
-    /// Width of the feed-forward layer.
-    pub intermediate_size: usize,
-    /// Rows of the position embedding. Those up to `pad_token_id` belong to no token of a text.
-    pub max_position_embeddings: usize,
-    /// Rows of the token-type embedding, of which only the first is used.
-    pub type_vocab_size: usize,
-    /// Dropout after embeddings, attention output and feed-forward output.
-    pub hidden_dropout_prob: f64,
-    /// Dropout on attention probabilities.
-    pub attention_probs_dropout_prob: f64,
-    /// Dropout in the classifier; `hidden_dropout_prob` when absent.
-    pub classifier_dropout: Option<f64>,
-    /// Epsilon of every LayerNorm.
-    pub layer_norm_eps: f64,
-    /// Standard deviation of fresh weights.
-    pub initializer_range: f64,
-    /// Activation of the feed-forward layer: only `gelu` (exact) is supported.
-    pub hidden_act: String,
-    /// Token id of padding, and the row of its position.
-    pub pad_token_id: usize,
-}
+#[serde(transparent)]
+pub struct RobertaConfig(BertConfig);
 
 impl Default for RobertaConfig {
     fn default() -> Self {
-        Self {
-            vocab_size: 50_265,
-            hidden_size: 768,
-            num_hidden_layers: 12,
-            num_attention_heads: 12,
-            intermediate_size: 3072,
-            max_position_embeddings: 512,
-            type_vocab_size: 2,
-            hidden_dropout_prob: 0.1,
-            attention_probs_dropout_prob: 0.1,
-            classifier_dropout: None,
-            layer_norm_eps: 1e-12,
-            initializer_range: 0.02,
-            hidden_act: "gelu".to_owned(),
-            pad_token_id: 1,
-        }
+        Self(BertConfig { vocab_size: 50_265, pad_token_id: 1, ..BertConfig::default() })
     }
 }
 
-/// What RoBERTa is called, and what a sweep may say of one.
+/// What RoBERTa is called, and what a sweep may say of one; the rest is BERT's.
 pub(super) static ABOUT: About = About {
     names: &[
         Name { model_type: "roberta", class: Some("Roberta") },
         Name { model_type: "xlm-roberta", class: Some("XLMRoberta") },
         Name { model_type: "camembert", class: Some("Camembert") },
     ],
-    language_model: None,
     prefix: "roberta.",
     optional: &[],
     same: &[("embeddings.word_embeddings.weight", "lm_head.decoder.weight")],
-    first_layer: "encoder.layer.0.attention.self.query.weight",
-    width: "hidden_size",
     // Its keys are BERT's.
     keys: None,
-    targets: &["query", "value"],
-    sizes: &["layers", "heads", "intermediate", "positions", "hidden_dropout", "attention_dropout"],
-    needed: &["layers", "hidden", "heads", "intermediate"],
     read: |json| Ok(Architecture::Roberta(parsed(json)?)),
     drawn: |sizes| {
-        let config = RobertaConfig::default();
-        let positions = sizes.positions.unwrap_or(config.max_position_embeddings);
-        Some(Architecture::Roberta(RobertaConfig {
-            num_hidden_layers: sizes.layers?,
-            hidden_size: sizes.hidden?,
-            num_attention_heads: sizes.heads?,
-            intermediate_size: sizes.intermediate?,
+        let config = RobertaConfig::default().0.with_sizes(sizes)?;
+        Some(Architecture::Roberta(RobertaConfig(BertConfig {
             // As `roberta-base` has them.
-            max_position_embeddings: positions + config.pad_token_id + 1,
+            max_position_embeddings: config.max_position_embeddings + config.pad_token_id + 1,
             type_vocab_size: 1,
             layer_norm_eps: 1e-5,
             ..config
-        }))
+        })))
     },
+    ..bert::ABOUT
 };
 
 impl RobertaConfig {
     fn encoder(&self) -> Encoder<'_> {
-        Encoder {
-            prefix: ABOUT.prefix,
-            rows: [self.vocab_size, self.max_position_embeddings, self.type_vocab_size],
-            padding: self.pad_token_id,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            hidden: self.hidden_size,
-            inner: self.intermediate_size,
-            activation: &self.hidden_act,
-            epsilon: self.layer_norm_eps,
-            deviation: self.initializer_range,
-            hidden_dropout: self.hidden_dropout_prob,
-            attention_dropout: self.attention_probs_dropout_prob,
-            classifier_dropout: self.classifier_dropout,
-        }
+        Encoder { prefix: ABOUT.prefix, config: &self.0 }
     }
 }
 
@@ -125,10 +59,12 @@ impl Family for RobertaConfig {
         &ABOUT
     }
 
-    /// Without the pooler, which transformers' classifier does not have either.
+    /// Without the pooler, which transformers' classifier does not have either. Its tokenizers give no token
+    /// types, whatever `type_vocab_size` is, and a model that is given none takes all to be 0.
     fn blueprint(&self) -> Blueprint {
-        let mut blueprint = self.encoder().blueprint(self.hidden_size);
-        blueprint.embedding.positions.padding = Some(self.pad_token_id);
+        let mut blueprint = self.encoder().blueprint();
+        blueprint.embedding.positions.padding = Some(self.padding());
+        blueprint.embedding.reads_types = false;
         blueprint
     }
 
@@ -138,21 +74,21 @@ impl Family for RobertaConfig {
     }
 
     fn variant(&self, common: &Common) -> Variant {
-        self.encoder().variant(common)
+        self.0.variant(common)
     }
 
     fn numbers(&self) -> Numbers {
-        let mut numbers = self.encoder().numbers();
+        let mut numbers = self.0.numbers();
         numbers.sizes.push(("max_position_embeddings - pad_token_id - 1", self.max_length(), WIDEST));
         numbers
     }
 
     fn max_length(&self) -> usize {
-        self.max_position_embeddings.saturating_sub(self.pad_token_id.saturating_add(1))
+        self.0.max_length().saturating_sub(self.padding().saturating_add(1))
     }
 
     fn padding(&self) -> usize {
-        self.pad_token_id
+        self.0.padding()
     }
 
     /// Its tokenizers put two tokens between the texts.
@@ -161,12 +97,7 @@ impl Family for RobertaConfig {
     }
 
     fn settable(&mut self) -> Settable<'_> {
-        Settable {
-            vocabulary: &mut self.vocab_size,
-            layers: Some(&mut self.num_hidden_layers),
-            hidden_dropouts: vec![&mut self.hidden_dropout_prob],
-            attention_dropout: Some(&mut self.attention_probs_dropout_prob),
-        }
+        self.0.settable()
     }
 }
 

@@ -59,6 +59,8 @@ pub enum Init {
     Normal(f64),
     /// From U(-b, b), with the bound b.
     Uniform(f64),
+    /// With sines and cosines of a row's number at falling frequencies (Vaswani et al. 2017, section 3.5).
+    Sinusoids,
     /// With 0.
     Zeros,
     /// With 1.

@@ -214,9 +214,21 @@ fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
     match shape.init {
         Init::Normal(std) => empty.normal_(0.0, std),
         Init::Uniform(bound) => empty.uniform_(-bound, bound),
+        Init::Sinusoids => sinusoids(&size),
         Init::Zeros => empty.zero_(),
         Init::Ones => empty.fill_(1.0),
     }
+}
+
+/// `[rows, width]`: in row r sin(r / 10000^(j / width)) in each even column j, and its cosine behind it.
+fn sinusoids(size: &[i64]) -> Tensor {
+    let [rows, width] = size[..] else { unreachable!("a table has rows and columns") };
+    let places = Tensor::arange(rows, (Kind::Double, Device::Cpu)).unsqueeze(1);
+    let even = Tensor::arange_start_step(0, width, 2, (Kind::Double, Device::Cpu));
+    #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^52")]
+    let angles = places / (even * (10_000_f64.ln() / width as f64)).exp();
+    let pairs = Tensor::stack(&[angles.sin(), angles.cos()], -1);
+    pairs.flatten(1, 2).narrow(1, 0, width).to_kind(Kind::Float).contiguous()
 }
 
 /// A tensor of the pretrained weights, in 32 bits.

@@ -19,7 +19,7 @@ pub(super) struct Embeddings {
     /// behind it.
     unplaced: Option<i64>,
     token_types: Option<Embedding>,
-    /// Whether there is more than one type of token.
+    /// Whether the second part of a pair reads another row of them than the first.
     reads_types: bool,
     norm: Option<LayerNorm>,
     dropout: Option<f64>,
@@ -36,7 +36,7 @@ impl Embeddings {
             words: assembly.table(&part.words),
             positions: assembly.table(&part.positions),
             unplaced: part.positions.padding.map(index),
-            reads_types: part.token_types.as_ref().is_some_and(|table| table.rows > 1),
+            reads_types: part.reads_types,
             token_types: part.token_types.as_ref().map(|table| assembly.table(table)),
             norm: part.norm.as_ref().map(|norm| assembly.norm(norm)),
             dropout: part.dropout,

@@ -6,6 +6,7 @@ use super::number::Number;
 use super::source::Sources;
 use super::tree::{Content, Entry, Node};
 use super::words::quoted;
+use crate::families;
 use crate::values::axes::AXES;
 use crate::values::{Axis, Domain};
 
@@ -119,6 +120,13 @@ fn walk(section: &'static Section, visit: &mut impl FnMut(&'static Section)) {
             walk(inner, visit);
         }
     }
+}
+
+/// How a family of models is called here, where transformers has several names for it.
+pub(super) fn family(found: &str) -> Option<String> {
+    let about = families::named(&found.to_lowercase().replace('_', "-"))?;
+    let name = about.name();
+    Some(format!("models of type `{found}` are of the family `{name}`: write `architecture: {name}`"))
 }
 
 /// The list in W&B's `{values: [...]}`.

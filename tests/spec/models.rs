@@ -236,6 +236,21 @@ fn adapters_are_asked_for_in_layers_that_the_model_has() {
 }
 
 #[test]
+fn a_family_that_goes_by_another_name_is_told_by_ours() {
+    let folder = Folder::new();
+    for (found, ours) in [("xlm-roberta", "roberta"), ("camembert", "roberta"), ("BERT", "bert")] {
+        let model = format!(
+            "{{architecture: {found}, layers: 1, hidden: 8, heads: 2, intermediate: 16, tokenizer: tiny/vocab.txt}}"
+        );
+        let error = folder.message(&sweep(&model, LORA));
+        assert!(
+            error.contains(&format!("hint: models of type `{found}` are of the family `{ours}`")),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn all_linear_layers_are_asked_for_by_one_word() {
     let folder = Folder::new();
     let lora =
