@@ -17,7 +17,8 @@ const DEATH: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(20);
 
 /// Ends every process that works on a job file in this folder, and returns those that were not gone
-/// by themselves within `patience` and had to be killed. The folder must be spelled as on their command lines: absolute, links resolved.
+/// by themselves within `patience` and had to be killed. The folder must be spelled as on their command
+/// lines: absolute, links resolved.
 ///
 /// # Errors
 /// When the process table cannot be read, or a process does not end.

@@ -177,8 +177,8 @@ fn slot_mask(whole: &[i64], stream: &Stream, p: f64, seed: u64, device: Device) 
 /// 0 with probability p, else 1 / (1 - p), of these sizes.
 ///
 /// libtorch draws Bernoulli numbers one by one, 9 ns each on a CPU. Here each 64-bit draw decides
-/// four elements by 15 of its bits, which took a step's forward pass from 97 to 72 ms; p is rounded to 1 / 32768, and the
-/// scale is that of the rounded p, so the mean is exact.
+/// four elements by 15 of its bits, which took a step's forward pass from 97 to 72 ms; p is rounded to
+/// 1 / 32768, and the scale is that of the rounded p, so the mean is exact.
 fn keep_mask(size: &[i64], p: f64, seed: u64, device: Device) -> Tensor {
     const LEVELS: f64 = 32_768.0;
     tch::manual_seed(i64::try_from(seed).expect("seeds have 63 bits"));

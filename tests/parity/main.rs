@@ -211,7 +211,8 @@ fn assert_close(what: &str, ours: &Tensor, theirs: &Tensor, tolerance: f64) {
     assert!(worst <= 1.0, "{what}: {worst:.2} times the tolerance of {tolerance:e} away");
 }
 
-/// Mean cross-entropy per slot, `[K]`, in 32 bits: logits `[K, …, C]` and labels `[…]`, -100 where nothing is asked.
+/// Mean cross-entropy per slot, `[K]`, in 32 bits: logits `[K, …, C]` and labels `[…]`, -100 where nothing
+/// is asked.
 fn losses(logits: &Tensor, labels: &Tensor) -> Tensor {
     let classes = *logits.size().last().unwrap();
     let of = |slot: i64| {
