@@ -33,8 +33,8 @@ impl ModelFolder {
     pub fn open(path: &Path) -> Result<Self, AdapterError> {
         let file = path.join("config.json");
         let text = fs::read(&file).map_err(AdapterError::read(&file))?;
-        let config: Map<String, Value> = serde_json::from_slice(&text)
-            .map_err(|error| AdapterError::Settings { path: file.clone(), reason: error.to_string() })?;
+        let config = families::config_keys(&text)
+            .map_err(|problem| AdapterError::Config { path: file.clone(), problem })?;
         let tensors = weights::read(path)?;
         let family = families::family_of_tensors(tensors.names());
         let architecture = Architecture::from_config_and(&text, Evidence { told: None, tensors: family })

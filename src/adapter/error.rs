@@ -44,6 +44,12 @@ pub enum AdapterError {
         /// The feature with its value, as `adapter_config.json` has it.
         feature: String,
     },
+    /// The adapter's start changed its base in a way that is not computed here.
+    #[error("the adapter uses `init_lora_weights`: {value}, which lorasweep does not support")]
+    UnsupportedStart {
+        /// The start, as `adapter_config.json` has it.
+        value: String,
+    },
     /// A weight file that cannot be read, or weights that are not numbers.
     #[error("{0}")]
     Weights(#[from] WeightsError),
@@ -213,7 +219,6 @@ pub enum AdapterError {
 
 impl AdapterError {
     /// What to do next, where there is something.
-    /// What to do next, where there is something.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {
@@ -242,7 +247,7 @@ impl AdapterError {
                      tokenizer.save_pretrained(DIR)`"
                 ));
             }
-            Self::Unsupported { feature } if feature.starts_with("`init_lora_weights`") => {
+            Self::UnsupportedStart { .. } => {
                 "this start changed the base too: save the adapter again with PEFT's \
                  `path_initial_model_for_weight_conversion`, or merge it with `merge_and_unload`, save the model, \
                  and ask that with `lorasweep predict --model`"

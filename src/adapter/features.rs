@@ -84,7 +84,7 @@ impl Start {
             None | Some(Value::Null | Value::Bool(_)) => return Ok(Self::Plain),
             Some(Value::String(name)) => name.to_lowercase(),
             Some(other @ (Value::Number(_) | Value::Array(_) | Value::Object(_))) => {
-                return Err(unsupported("init_lora_weights", other));
+                return Err(AdapterError::UnsupportedStart { value: other.to_string() });
             }
         };
         match name.as_str() {
@@ -92,7 +92,7 @@ impl Start {
             "pissa" => Ok(Self::Pissa { randomised: false }),
             name if name.starts_with("pissa_niter_") => Ok(Self::Pissa { randomised: true }),
             name if PLAIN_STARTS.contains(&name) => Ok(Self::Plain),
-            name => Err(unsupported("init_lora_weights", &Value::from(name))),
+            name => Err(AdapterError::UnsupportedStart { value: Value::from(name).to_string() }),
         }
     }
 }

@@ -2,6 +2,7 @@
 //! `check::models`.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt::Display;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -164,7 +165,7 @@ fn model_folder(
         (Ok(json), Ok(architecture), Some(tensors)) => classes(json, architecture, tensors),
         (_, _, _) => None,
     };
-    let weights = found.map_err(|error| weights_fault(&error, path, name));
+    let weights = found.map_err(|error| weights_fault(error, path, name));
     Ok(FolderFacts { path: path.to_path_buf(), config, weights, classes })
 }
 
@@ -235,35 +236,30 @@ fn weights(folder: &Path) -> Result<WeightFacts, WeightsError> {
     Ok(WeightFacts::Found { content: weights::content(folder)?, tensors })
 }
 
-/// An error of a folder's weights, with the folder called as the sweep calls it. What these errors
-/// say ends with what to do, behind a semicolon.
-pub(super) fn weights_fault(error: &WeightsError, folder: &Path, name: &str) -> Fault {
-    let text = error.to_string().replace(&folder.display().to_string(), name);
-    let (message, hint) = text
-        .rsplit_once("; ")
-        .unwrap_or((&text, "it belongs to the model: copy or download it, and see that you may read it"));
-    Fault { message: message.to_owned(), hint: hint.to_owned() }
+/// An error of a folder's weights, with the folder called as the sweep calls it.
+pub(super) fn weights_fault(error: WeightsError, folder: &Path, name: &str) -> Fault {
+    let error = error.calling(folder, name);
+    let hint = error.hint().unwrap_or_else(|| {
+        "it belongs to the model: copy or download it, and see that you may read it".to_owned()
+    });
+    Fault { message: error.message(), hint }
 }
 
 /// The tokenizer at a path: a folder with it, or the file itself. It is loaded once here, so that a
 /// broken one fails before anything starts.
 fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
-    let fault = |detail: &str, hint: &str| Fault {
-        message: format!("cannot use the tokenizer in `{name}`: {detail}"),
-        hint: hint.to_owned(),
-    };
     const GIVE: &str =
         "give a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt; or the file itself";
-    // What there is to do stands behind a semicolon, where it is something else.
-    let failed = |error: TokenizerError| match error.detail.rsplit_once("; ") {
-        Some((detail, hint)) => fault(detail, hint),
-        None => fault(&error.detail, GIVE),
+    let fault = |detail: &dyn Display, hint: Option<&str>| Fault {
+        message: format!("cannot use the tokenizer in `{name}`: {detail}"),
+        hint: hint.unwrap_or(GIVE).to_owned(),
     };
+    let failed = |TokenizerError { fault: found, .. }| fault(&found, found.hint());
     let files = tokenizer::files(path).map_err(failed)?;
     let mut hasher = blake3::Hasher::new();
     for file in &files {
         let opened = File::open(file).and_then(|file| hasher.update_reader(file).map(|_| ()));
-        opened.map_err(|error| fault(&error.to_string(), GIVE))?;
+        opened.map_err(|error| fault(&error, None))?;
     }
     let loaded = Tokenizer::load(path).map_err(failed)?;
     let around = |pair| loaded.room(MUCH_ROOM, pair).map(|room| MUCH_ROOM - room).map_err(failed);

@@ -14,9 +14,9 @@ use tokenizers::processors::bert::BertProcessing;
 use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Model, Tokenizer};
 
-use super::TokenizerError;
 use super::added::{self, Declared};
-use super::settings::{CONVERT, Settings, foreign_file, text_of};
+use super::settings::{Settings, foreign_file, text_of};
+use super::{Fault, TokenizerError};
 
 /// BERT's special tokens; a text that contains one has it as that token.
 const BERT_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
@@ -36,12 +36,8 @@ const END_OF_TEXT: &str = "<|endoftext|>";
 pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     let named = ["tokenizer.json", "vocab.txt", "vocab.json"].map(|name| path.join(name));
     let Some(main) = named.into_iter().chain([path.to_path_buf()]).find(|file| file.is_file()) else {
-        let detail = match foreign_file(path) {
-            Some(file) => format!("`{file}` is not supported without a tokenizer.json; {CONVERT}"),
-            None => "there is neither a tokenizer.json nor a vocab.txt, nor a vocab.json with merges.txt"
-                .to_owned(),
-        };
-        return Err(TokenizerError { path: path.to_path_buf(), detail });
+        let fault = foreign_file(path).map_or(Fault::Absent, Fault::OtherFile);
+        return Err(TokenizerError { path: path.to_path_buf(), fault });
     };
     let merges = is_byte_level(&main).then(|| main.with_file_name("merges.txt"));
     let settings = Some(main.with_file_name("tokenizer_config.json")).filter(|file| file.is_file());
@@ -60,14 +56,23 @@ fn limit(path: &Path, files: &[PathBuf]) -> Result<(), TokenizerError> {
         None => Ok(()),
         Some(file) => {
             let name = file.file_name().unwrap_or_default().to_string_lossy();
-            let detail = format!("{name} has more than {} MiB", MAX_BYTES >> 20);
-            Err(TokenizerError { path: path.to_path_buf(), detail })
+            let fault = Fault::Unusable(format!("{name} has more than {} MiB", MAX_BYTES >> 20));
+            Err(TokenizerError { path: path.to_path_buf(), fault })
         }
     }
 }
 
-/// The tokenizer whose main file this is, and its end-of-text token.
-pub(super) fn load(main: &Path) -> tokenizers::Result<(Tokenizer, Option<u32>)> {
+/// A tokenizer as its files describe it.
+pub(super) struct Loaded {
+    pub(super) inner: Tokenizer,
+    /// The token that ends a text.
+    pub(super) end_of_text: Option<u32>,
+    /// The token that fills rows up.
+    pub(super) padding: Option<u32>,
+}
+
+/// The tokenizer whose main file this is.
+pub(super) fn load(main: &Path) -> Result<Loaded, Fault> {
     let settings = Settings::beside(main)?;
     let declared = added::declared(main, &settings)?;
     let mut tokenizer = if is_byte_level(main) {
@@ -81,8 +86,19 @@ pub(super) fn load(main: &Path) -> tokenizers::Result<(Tokenizer, Option<u32>)> 
     };
     added::add(&mut tokenizer, declared)?;
     let named = text_of(&settings.eos_token);
-    let end = named.into_iter().chain([END_OF_TEXT]).find_map(|token| tokenizer.token_to_id(token));
-    Ok((tokenizer, end))
+    let end_of_text = named.into_iter().chain([END_OF_TEXT]).find_map(|token| tokenizer.token_to_id(token));
+    let padding = padding(main, &settings).iter().find_map(|token| tokenizer.token_to_id(token));
+    Ok(Loaded { inner: tokenizer, end_of_text, padding })
+}
+
+/// What padding may be called: what the files say, else as BERT's and RoBERTa's tokenizers have it.
+fn padding(main: &Path, settings: &Settings) -> Vec<String> {
+    let named = settings.part("pad_token").map(str::to_owned);
+    let named = named.or_else(|| added::part(main, "pad_token").ok().flatten());
+    named.map_or_else(
+        || [BERT_SPECIAL[0], ROBERTA_SPECIAL[0]].map(str::to_owned).to_vec(),
+        |named| vec![named],
+    )
 }
 
 fn is_byte_level(main: &Path) -> bool {

@@ -2,6 +2,7 @@
 //! never pads.
 
 mod added;
+mod error;
 mod files;
 mod settings;
 
@@ -11,18 +12,9 @@ use rayon::prelude::*;
 use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, Model, PostProcessor};
 
+pub use error::{Fault, TokenizerError};
 pub use files::files;
 pub use settings::python_class;
-
-/// A tokenizer that cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot use the tokenizer `{}`: {detail}", path.display())]
-pub struct TokenizerError {
-    /// The file or folder.
-    pub path: PathBuf,
-    /// Why not.
-    pub detail: String,
-}
 
 /// Turns texts into token ids, and back.
 #[derive(Debug)]
@@ -30,6 +22,7 @@ pub struct Tokenizer {
     path: PathBuf,
     inner: tokenizers::Tokenizer,
     end_of_text: Option<u32>,
+    padding: Option<u32>,
 }
 
 /// A text or a pair of texts as a model reads it.
@@ -60,12 +53,12 @@ impl Tokenizer {
     /// # Errors
     /// Where there is none, or its files cannot be read.
     pub fn load(path: &Path) -> Result<Self, TokenizerError> {
-        let fail = |detail: String| TokenizerError { path: path.to_path_buf(), detail };
+        let fail = |fault: Fault| TokenizerError { path: path.to_path_buf(), fault };
         let main = files(path)?.swap_remove(0);
-        let (mut inner, end_of_text) = files::load(&main).map_err(|error| fail(error.to_string()))?;
-        inner.with_truncation(None).map_err(|error| fail(error.to_string()))?;
+        let files::Loaded { mut inner, end_of_text, padding } = files::load(&main).map_err(fail)?;
+        inner.with_truncation(None).map_err(|error| fail(error.into()))?;
         inner.with_padding(None);
-        Ok(Self { path: path.to_path_buf(), inner, end_of_text })
+        Ok(Self { path: path.to_path_buf(), inner, end_of_text, padding })
     }
 
     /// Tokens that a text, or the two texts of a pair, may have within `max_length`.
@@ -147,6 +140,12 @@ impl Tokenizer {
         self.end_of_text
     }
 
+    /// The token that fills rows up: what the files call `pad_token`, or BERT's or RoBERTa's.
+    #[must_use]
+    pub fn padding(&self) -> Option<u32> {
+        self.padding
+    }
+
     /// Rows that a model's word embedding needs at least: one more than the highest token id, since
     /// a vocabulary may leave ids out.
     #[must_use]
@@ -162,7 +161,7 @@ impl Tokenizer {
     }
 
     fn fail(&self, detail: &str) -> TokenizerError {
-        TokenizerError { path: self.path.clone(), detail: detail.to_owned() }
+        TokenizerError { path: self.path.clone(), fault: Fault::Unusable(detail.to_owned()) }
     }
 }
 

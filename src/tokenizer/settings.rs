@@ -9,6 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::Fault;
 use super::added::Entry;
 use super::files::MAX_BYTES;
 
@@ -85,24 +86,19 @@ impl Settings {
 
     /// Makes sure that the vocabulary in a main file belongs to a tokenizer that is computed here. A
     /// `tokenizer.json` says all of itself.
-    pub(super) fn check_kind(&self, main: &Path, byte_level: bool) -> Result<(), String> {
+    pub(super) fn check_kind(&self, main: &Path, byte_level: bool) -> Result<(), Fault> {
         let class = self.class(main);
         let class = class.as_deref().map(|class| class.strip_suffix("Fast").unwrap_or(class));
         let known: &[&str] = if byte_level { &BYTE_LEVEL } else { &WORDPIECE };
         if let Some(class) = class.filter(|class| !known.contains(class)) {
-            return Err(format!("its class `{class}` is not supported without a tokenizer.json; {CONVERT}"));
+            return Err(Fault::OtherClass(class.to_owned()));
         }
         if let Some((key, value)) = self.other_words() {
-            return Err(format!(
-                "tokenizer_config.json says `{key}` is `{value}`, which is not supported; use a model whose \
-                 tokenizer is plain WordPiece or has a tokenizer.json"
-            ));
+            return Err(Fault::OtherWords { key, value });
         }
         let folder = main.parent().unwrap_or_else(|| Path::new("."));
         match foreign_file(folder).or_else(|| is_sentencepiece(main)) {
-            Some(file) if class.is_none() => {
-                Err(format!("`{file}` is not supported without a tokenizer.json; {CONVERT}"))
-            }
+            Some(file) if class.is_none() => Err(Fault::OtherFile(file)),
             Some(_) | None => Ok(()),
         }
     }
@@ -162,10 +158,6 @@ pub fn python_class(main: &Path) -> &'static str {
         "BertTokenizer"
     }
 }
-
-/// What to do about a tokenizer that a library of Python can read.
-pub(super) const CONVERT: &str = "in Python, `AutoTokenizer.from_pretrained(MODEL).save_pretrained(FOLDER)` \
-                                  writes one for most tokenizers: put it beside the model";
 
 /// A file in a folder that is of a tokenizer which is not computed here.
 pub(super) fn foreign_file(folder: &Path) -> Option<String> {

@@ -11,7 +11,7 @@ use crate::families::ModelSpec;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
 use crate::tasks::{Row, Tally, Task, TaskKind};
-use crate::tokenizer::{Tokenizer, TokenizerError};
+use crate::tokenizer::{Fault, Tokenizer, TokenizerError};
 use crate::values::Scores;
 
 /// Most tokens in one evaluation batch, padding counted: enough to keep the cores busy, little
@@ -39,7 +39,7 @@ impl<'a> Evaluator<'a> {
                 let tokenizer = Tokenizer::load(&model.tokenizer)?;
                 let end = tokenizer.end_of_text().ok_or_else(|| TokenizerError {
                     path: model.tokenizer.clone(),
-                    detail: "it has no token that ends a text".to_owned(),
+                    fault: Fault::Unusable("it has no token that ends a text".to_owned()),
                 })?;
                 Some((tokenizer, end))
             }

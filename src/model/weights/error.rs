@@ -1,16 +1,14 @@
 //! Owns what can be wrong with weights, and what the user can do about it. Decides nothing.
 
+use std::error::Error;
+use std::fmt;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Weights that cannot be used.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug)]
 pub enum WeightsError {
     /// The folder has none of the known weight files.
-    #[error(
-        "no weight file in `{}`; put one of {} there, or name another folder",
-        folder.display(), list(looked_for)
-    )]
     NoWeights {
         /// The folder.
         folder: PathBuf,
@@ -18,7 +16,6 @@ pub enum WeightsError {
         looked_for: &'static [&'static str],
     },
     /// The file system refused.
-    #[error("cannot read `{}`: {source}", path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -26,7 +23,6 @@ pub enum WeightsError {
         source: io::Error,
     },
     /// A file's content is not usable.
-    #[error("cannot use the weights in `{}`: {fault}", path.display())]
     File {
         /// The file.
         path: PathBuf,
@@ -34,11 +30,6 @@ pub enum WeightsError {
         fault: Fault,
     },
     /// A tensor that the model or the shard index names is in no file.
-    #[error(
-        "tensor `{name}` is not among the weights in `{}`; check that its `config.json` \
-         and weight files belong together",
-        folder.display()
-    )]
     Missing {
         /// The tensor, as it was asked for.
         name: String,
@@ -46,10 +37,6 @@ pub enum WeightsError {
         folder: PathBuf,
     },
     /// A tensor has other sizes than the model needs.
-    #[error(
-        "tensor `{name}` has shape {found:?} and the model needs {expected:?}; check that \
-         `config.json` belongs to these weights"
-    )]
     Shape {
         /// The tensor, as the file names it.
         name: String,
@@ -59,11 +46,6 @@ pub enum WeightsError {
         found: Vec<usize>,
     },
     /// The weights are a model with PEFT's adapters in it, saved as a whole.
-    #[error(
-        "the weights in `{}` are a model with adapters that were not merged (tensor `{name}`); in Python, \
-         save `model.merge_and_unload()`, or take the adapter's base for `from`",
-        folder.display()
-    )]
     Adapters {
         /// A tensor that says so.
         name: String,
@@ -71,21 +53,11 @@ pub enum WeightsError {
         folder: PathBuf,
     },
     /// The output layer of a language model is not its word embedding.
-    #[error(
-        "the weights in `{}` have an output layer of their own (`lm_head.weight` differs from the word \
-         embedding), which is not supported; take a model whose output layer is tied to its embedding",
-        folder.display()
-    )]
     UntiedOutput {
         /// The folder.
         folder: PathBuf,
     },
     /// The weights are packed into integers.
-    #[error(
-        "the weights in `{}` are quantised (tensor `{name}`), which is not supported; use the model that \
-         they were made from, in float32, float16 or bfloat16",
-        folder.display()
-    )]
     Quantised {
         /// A tensor that says so.
         name: String,
@@ -93,10 +65,6 @@ pub enum WeightsError {
         folder: PathBuf,
     },
     /// A tensor holds NaN or infinity.
-    #[error(
-        "tensor `{name}` is NaN or infinite at element {element}; take the weights from an \
-         earlier checkpoint or download them again"
-    )]
     NotFinite {
         /// The tensor, as the file names it.
         name: String,
@@ -105,14 +73,118 @@ pub enum WeightsError {
     },
 }
 
+impl WeightsError {
+    /// What is wrong.
+    #[must_use]
+    pub fn message(&self) -> String {
+        match self {
+            Self::NoWeights { folder, .. } => format!("no weight file in `{}`", folder.display()),
+            Self::Read { path, source } => format!("cannot read `{}`: {source}", path.display()),
+            Self::File { path, fault } => format!("cannot use the weights in `{}`: {fault}", path.display()),
+            Self::Missing { name, folder } => {
+                format!("tensor `{name}` is not among the weights in `{}`", folder.display())
+            }
+            Self::Shape { name, expected, found } => {
+                format!("tensor `{name}` has shape {found:?} and the model needs {expected:?}")
+            }
+            Self::Adapters { name, folder } => format!(
+                "the weights in `{}` are a model with adapters that were not merged (tensor `{name}`)",
+                folder.display()
+            ),
+            Self::UntiedOutput { folder } => format!(
+                "the weights in `{}` have an output layer of their own (`lm_head.weight` differs from the word \
+                 embedding), which is not supported",
+                folder.display()
+            ),
+            Self::Quantised { name, folder } => format!(
+                "the weights in `{}` are quantised (tensor `{name}`), which is not supported",
+                folder.display()
+            ),
+            Self::NotFinite { name, element } => {
+                format!("tensor `{name}` is NaN or infinite at element {element}")
+            }
+        }
+    }
+
+    /// What to do about it, where there is something to say.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoWeights { looked_for, .. } => {
+                return Some(format!("put one of {} there, or name another folder", list(looked_for)));
+            }
+            Self::Read { .. } => return None,
+            Self::File { fault, .. } => fault.hint(),
+            Self::Missing { .. } => "check that its `config.json` and weight files belong together",
+            Self::Shape { .. } => "check that `config.json` belongs to these weights",
+            Self::Adapters { .. } => {
+                "in Python, save `model.merge_and_unload()`, or take the adapter's base for `from`"
+            }
+            Self::UntiedOutput { .. } => "take a model whose output layer is tied to its embedding",
+            Self::Quantised { .. } => {
+                "use the model that they were made from, in float32, float16 or bfloat16"
+            }
+            Self::NotFinite { .. } => "take the weights from an earlier checkpoint or download them again",
+        };
+        Some(hint.to_owned())
+    }
+
+    /// The same with a folder called by another name: as a sweep calls it.
+    #[must_use]
+    pub fn calling(mut self, folder: &Path, name: &str) -> Self {
+        let place = match &mut self {
+            Self::NoWeights { folder, .. }
+            | Self::Missing { folder, .. }
+            | Self::Adapters { folder, .. }
+            | Self::UntiedOutput { folder }
+            | Self::Quantised { folder, .. } => Some(folder),
+            Self::Read { path, .. } | Self::File { path, .. } => Some(path),
+            Self::Shape { .. } | Self::NotFinite { .. } => None,
+        };
+        if let Some(place) = place
+            && let Ok(rest) = place.strip_prefix(folder)
+        {
+            *place = match rest.as_os_str().is_empty() {
+                true => PathBuf::from(name),
+                false => Path::new(name).join(rest),
+            };
+        }
+        self
+    }
+}
+
+impl fmt::Display for WeightsError {
+    /// What is wrong and, behind a semicolon, what to do about it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message())?;
+        self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
+    }
+}
+
+impl Error for WeightsError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::NoWeights { .. }
+            | Self::File { .. }
+            | Self::Missing { .. }
+            | Self::Shape { .. }
+            | Self::Adapters { .. }
+            | Self::UntiedOutput { .. }
+            | Self::Quantised { .. }
+            | Self::NotFinite { .. } => None,
+        }
+    }
+}
+
 /// What is wrong with the content of one weight file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
     /// A text of a few lines that stands for a file kept elsewhere.
-    #[error("it is a Git LFS pointer, not the file itself; run `git lfs pull` in its folder")]
+    #[error("it is a Git LFS pointer, not the file itself")]
     Pointer,
     /// Bytes are missing at the end.
-    #[error("it is cut short: {needed} bytes are promised and {found} are there; copy or download it again")]
+    #[error("it is cut short: {needed} bytes are promised and {found} are there")]
     Truncated {
         /// Bytes that the file's own header promises.
         needed: u64,
@@ -120,19 +192,19 @@ pub enum Fault {
         found: u64,
     },
     /// The part that says where the tensors are is not readable, or contradicts itself.
-    #[error("it is damaged: {reason}; copy or download it again")]
+    #[error("it is damaged: {reason}")]
     Damaged {
         /// What was found.
         reason: String,
     },
     /// A tensor's bytes would lie outside the file, or over another tensor.
-    #[error("tensor `{tensor}` does not lie where the file says; copy or download it again")]
+    #[error("tensor `{tensor}` does not lie where the file says")]
     Outside {
         /// The tensor.
         tensor: String,
     },
     /// An element type that is not supported.
-    #[error("tensor `{tensor}` has the unsupported type `{found}`; save the model again in float32")]
+    #[error("tensor `{tensor}` has the unsupported type `{found}`")]
     UnknownKind {
         /// The tensor.
         tensor: String,
@@ -140,16 +212,13 @@ pub enum Fault {
         found: String,
     },
     /// The pickle asks for a function or class that a state dictionary never needs.
-    #[error(
-        "its pickle is a program, and lorasweep refuses to run `{global}`; only if you trust its \
-         source, {RESAVE}"
-    )]
+    #[error("its pickle is a program, and lorasweep refuses to run `{global}`")]
     Refused {
         /// Module and name.
         global: String,
     },
     /// The pickle is not the state dictionary that `torch.save` writes.
-    #[error("its pickle is no state dictionary of tensors ({reason}, at byte {position}); {RESAVE}")]
+    #[error("its pickle is no state dictionary of tensors ({reason}, at byte {position})")]
     Pickle {
         /// Place in `data.pkl`, or in a file of torch before 1.6.
         position: usize,
@@ -157,9 +226,7 @@ pub enum Fault {
         reason: &'static str,
     },
     /// A size that the file cannot hold.
-    #[error(
-        "{what} claims {claimed} bytes where at most {limit} can be; take weights from a source you trust"
-    )]
+    #[error("{what} claims {claimed} bytes where at most {limit} can be")]
     Oversized {
         /// What makes the claim.
         what: String,
@@ -170,10 +237,28 @@ pub enum Fault {
     },
 }
 
-const RESAVE: &str =
-    "load it in Python and save it again with `model.save_pretrained(folder, safe_serialization=True)`";
-
 impl Fault {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Pointer => "run `git lfs pull` in its folder",
+            Self::Truncated { .. } | Self::Damaged { .. } | Self::Outside { .. } => {
+                "copy or download it again"
+            }
+            Self::UnknownKind { .. } => "save the model again in float32",
+            Self::Refused { .. } => {
+                "only if you trust its source, load it in Python and save it again with \
+                 `model.save_pretrained(folder, safe_serialization=True)`"
+            }
+            Self::Pickle { .. } => {
+                "load it in Python and save it again with \
+                 `model.save_pretrained(folder, safe_serialization=True)`"
+            }
+            Self::Oversized { .. } => "take weights from a source you trust",
+        }
+    }
+
     pub(super) fn damaged(reason: impl Into<String>) -> Self {
         Self::Damaged { reason: reason.into() }
     }

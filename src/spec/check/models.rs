@@ -113,7 +113,7 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
     let parts = match tensors.check(&architecture) {
         Ok(fresh) => folder.parts(&fresh),
         Err(error) => {
-            fault(&weights_fault(&error, &folder.path, &from.value), from.place, report);
+            fault(&weights_fault(error, &folder.path, &from.value), from.place, report);
             return None;
         }
     };
