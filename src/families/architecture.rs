@@ -94,6 +94,15 @@ impl Architecture {
         Some(format!("{}.weight", output.last_linear()?.name))
     }
 
+    /// Whether a tensor of a classifier's head has a row for each class.
+    #[must_use]
+    pub fn is_by_class(&self, tensor: &str) -> bool {
+        let output = self.output(Head::Classifier { labels: 1 });
+        let last = output.as_ref().and_then(Output::last_linear);
+        let part = last.and_then(|last| tensor.strip_prefix(last.name.as_str()));
+        part.is_some_and(|part| part.starts_with('.'))
+    }
+
     /// What a whole model's weight file puts before the base model's names, and the base model's own
     /// file leaves out.
     #[must_use]

@@ -1,5 +1,5 @@
-//! Owns what a `config.json` says of a finished classifier: whether its outputs are classes, one of
-//! which is the answer, and what they are called. Reads no file.
+//! Owns what a `config.json` says of a finished model's head for texts: whether its outputs are classes, one
+//! of which is the answer, and what they are called, or a number. Reads no file.
 
 use serde_json::{Map, Value};
 
@@ -10,25 +10,34 @@ const UNNAMED: &str = "LABEL_";
 /// outputs mean something else: scores of a regression, several labels at once, labels of tokens.
 #[must_use]
 pub fn classes(config: &[u8], outputs: usize) -> Option<Vec<String>> {
-    let config: Map<String, Value> = serde_json::from_slice(config).ok()?;
-    let text = |key: &str| config.get(key).and_then(Value::as_str);
-    let is_other = text("problem_type").is_some_and(|kind| kind != "single_label_classification");
-    let class = config.get("architectures").and_then(|all| all.get(0)?.as_str());
-    let named = config.get("id2label").and_then(Value::as_object);
-    let is_classifier = match class {
-        Some(class) => class.ends_with("ForSequenceClassification"),
-        None => named.is_some(),
-    };
-    if outputs < 2 || is_other || !is_classifier {
-        return None;
-    }
-    match named {
+    let config = of_texts(config, &["single_label_classification"]).filter(|_| outputs > 1)?;
+    match config.get("id2label").and_then(Value::as_object) {
         None => Some((0..outputs).map(|index| format!("{UNNAMED}{index}")).collect()),
         Some(names) if names.len() == outputs => {
             (0..outputs).map(|index| Some(names.get(&index.to_string())?.as_str()?.to_owned())).collect()
         }
         Some(_) => None,
     }
+}
+
+/// Whether the one output of a head with so many is a number: what a regression learned. Of one class alone
+/// there would be nothing to choose.
+#[must_use]
+pub fn gives_number(config: &[u8], outputs: usize) -> bool {
+    outputs == 1 && of_texts(config, &["regression", "single_label_classification"]).is_some()
+}
+
+/// What a `config.json` says, where its model answers for whole texts and its `problem_type` is one of
+/// these, or is not said.
+fn of_texts(config: &[u8], problems: &[&str]) -> Option<Map<String, Value>> {
+    let config: Map<String, Value> = serde_json::from_slice(config).ok()?;
+    let problem = config.get("problem_type").and_then(Value::as_str);
+    let class = config.get("architectures").and_then(|all| all.get(0)?.as_str());
+    let answers = match class {
+        Some(class) => class.ends_with("ForSequenceClassification"),
+        None => config.get("id2label").is_some_and(Value::is_object),
+    };
+    (answers && problem.is_none_or(|problem| problems.contains(&problem))).then_some(config)
 }
 
 /// Whether these are the names that classes have where nobody named them.
@@ -53,6 +62,10 @@ mod tests {
         assert!(are_unnamed(&unnamed) && !are_unnamed(&["bad".to_owned()]));
         assert_eq!(of(&format!("{class}, {names}"), 3), None, "names and outputs disagree");
         assert_eq!(of(class, 1), None, "a score");
+        let number = |rest: &str, outputs| gives_number(format!("{{{rest}}}").as_bytes(), outputs);
+        let kind = |kind: &str| number(&format!(r#"{class}, "problem_type": "{kind}""#), 1);
+        assert!(number(class, 1) && kind("regression") && !kind("multi_label_classification"));
+        assert!(!number(class, 2) && !number("", 1), "two outputs, and a head of nobody knows what");
         assert_eq!(of("", 2), None, "nothing says what the outputs are");
         for other in ["multi_label_classification", "regression"] {
             assert_eq!(of(&format!(r#"{class}, {names}, "problem_type": "{other}""#), 2), None);

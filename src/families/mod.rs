@@ -32,7 +32,7 @@ pub use self::adapted::{Known, Misfit, Nameable};
 pub use self::architecture::{NAMES, count_with, named, names_with};
 pub use self::bert::BertConfig;
 pub use self::blueprint::Blueprint;
-pub use self::classifier::{are_unnamed, classes};
+pub use self::classifier::{are_unnamed, classes, gives_number};
 pub use self::config::{ConfigError, MOST_LAYERS, WIDEST, keys as config_keys};
 pub use self::detect::{Evidence, family_of_tensors};
 pub use self::distilbert::DistilBertConfig;

@@ -36,6 +36,9 @@ pub struct Parts {
     /// The classes that its own classifier tells apart, in the order of its outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+    /// Whether its own head gives a number: it is a finished regression model.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub number: bool,
 }
 
 impl Parts {

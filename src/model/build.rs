@@ -26,11 +26,11 @@ pub struct Start {
 pub enum Base<'a> {
     /// A folder: the same for all slots, but for modules that it lacks, which each trial draws.
     Read(&'a StateDict),
-    /// A finished classifier's folder, its own head with it: the same for all slots.
+    /// A finished model's folder, its own head with it: the same for all slots.
     Finished {
         /// The folder.
         folder: &'a StateDict,
-        /// For each class the output of the folder's head that stands for it.
+        /// For each class, or for the number, the output of the folder's head that stands for it.
         outputs: &'a [usize],
     },
     /// The model's own seed: an untrained base, the same for all slots.
@@ -51,7 +51,7 @@ pub enum Base<'a> {
 
 /// The starting values for the slots of a pack, which share architecture, kind of method, adapted
 /// modules, saved modules and precision. A head is fresh for every trial, whether it trains or not, but
-/// for a finished classifier's.
+/// for a finished model's.
 ///
 /// # Errors
 /// When the folder's tensors do not fit the architecture.
@@ -129,9 +129,11 @@ fn head_values(
 ) -> Result<Vec<Tensor>, WeightsError> {
     match base {
         Base::Finished { folder, outputs } => {
-            let whole = read(folder, architecture.about(), shape)?;
-            let outputs: Vec<i64> = outputs.iter().map(|output| index(*output)).collect();
-            let ours = whole.index_select(0, &Tensor::from_slice(&outputs));
+            let mut ours = read(folder, architecture.about(), shape)?;
+            if architecture.is_by_class(&shape.name) {
+                let outputs: Vec<i64> = outputs.iter().map(|output| index(*output)).collect();
+                ours = ours.index_select(0, &Tensor::from_slice(&outputs));
+            }
             Ok(keys.iter().map(|_| ours.shallow_clone()).collect())
         }
         Base::Beside { base, .. } => head_values(architecture, *base, shape, keys),

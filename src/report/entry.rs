@@ -82,7 +82,7 @@ fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
 
 /// The order of configurations, equal where nothing but their size or their place in the grid decides.
 fn by_score(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
-    let sort = |s: &ConfigurationSummary| (s.is_base(), !s.is_complete(), s.is_constant());
+    let sort = |s: &ConfigurationSummary| (s.is_base(), s.drawn_head, !s.is_complete(), s.is_constant());
     sort(a).cmp(&sort(b)).then_with(|| {
         if !a.is_complete() || a.is_constant() {
             return Ordering::Equal;

@@ -3,7 +3,8 @@
 //!
 //! Selection is by the mean over all folds and seeds of the metric that selects, on validation rows:
 //! seeds repeat a configuration, and do not compete. Where the best is no better than no training but
-//! for chance, none is selected. Test rows never take part in it, and nothing is ever ranked across tasks.
+//! for chance, none is selected, and a head that was drawn at random never is. Test rows never take part in
+//! it, and nothing is ever ranked across tasks.
 
 use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::{Objective, Task};
@@ -39,8 +40,8 @@ pub struct TaskFindings<'a> {
     /// The metric that selects.
     pub measure: Measure,
     /// Complete configurations by mean validation score, best first; then those that give one answer to
-    /// every row, and then the unfinished ones, both in grid order; then bases that are not trained, unless
-    /// there is nothing else to select.
+    /// every row, and then the unfinished ones, both in grid order; then bases that are not trained, those
+    /// with heads that were drawn at random last.
     pub entries: Vec<Entry>,
     /// What the best constant answer scores; `None` where the kind of task has none, or no result tells.
     pub baseline: Option<Baseline>,
@@ -153,7 +154,8 @@ impl<'a> TaskFindings<'a> {
         let baseline = Baseline::of(record, task);
         let best = entries.first().filter(|entry| can_be_selected(&entry.summary, &configurations));
         let chance = best.and_then(|best| chance(best, &entries, (baseline.as_ref(), record)));
-        let selects = best.is_some() && chance.as_ref().is_none_or(|chance| chance.beaten);
+        let selects = best.is_some_and(|best| !best.summary.drawn_head)
+            && chance.as_ref().is_none_or(|chance| chance.beaten);
         if let Some(first) = entries.first_mut().filter(|_| selects) {
             first.selected = true;
         }

@@ -155,6 +155,9 @@ fn result(findings: &Findings<'_>) -> String {
 
 /// Why no configuration is selected, where all that can be said is what they lack.
 pub(super) fn why_none(task: &TaskFindings<'_>) -> String {
+    if task.entries.first().is_some_and(|entry| entry.summary.drawn_head) {
+        return "Nothing was trained, and the heads were drawn at random".to_owned();
+    }
     if task.entries.iter().any(|entry| entry.summary.is_complete() && !entry.summary.is_base()) {
         return format!("No configuration has a {} on all its folds", task.measure.title());
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::families::params::ParamCounts;
 use crate::record::{RunRecord, TrialRecord, TrialState};
+use crate::sweep::OwnHead;
 use crate::values::{Configuration, ConfigurationId, MethodKind, Metric, Scores, TrialResult};
 
 use super::curves::Curve;
@@ -36,6 +37,9 @@ pub struct ConfigurationSummary {
     pub folds: Vec<FoldScore>,
     /// Done trials that give one answer to every validation row.
     pub constant: usize,
+    /// Whether nothing was trained and the head was drawn at random: what it scores is chance.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drawn_head: bool,
     /// Every metric of the task's objective on validation rows, over the done trials.
     pub validation: BTreeMap<Metric, Spread>,
     /// The same on test rows; empty without any.
@@ -184,6 +188,8 @@ pub fn of_trials(
         primary,
         folds: folds.collect(),
         constant,
+        drawn_head: configuration.method.kind() == MethodKind::Base
+            && OwnHead::is_drawn(record.sweep.task(&configuration), record.sweep.model(&configuration)),
         validation: spreads(|r| Some(&r.validation)),
         test: spreads(|r| r.test.as_ref()),
         wall_s: spread(&|r| Some(r.cost.wall_s)),

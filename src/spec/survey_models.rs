@@ -34,8 +34,10 @@ pub(super) struct FolderFacts {
     pub(super) path: PathBuf,
     pub(super) config: Result<Architecture, Fault>,
     pub(super) weights: Result<WeightFacts, Fault>,
-    /// The classes of a finished classifier.
-    pub(super) classes: Option<Vec<String>>,
+    /// What its own head for texts answers, where it has one.
+    own_head: Parts,
+    /// The ids of special tokens that its `config.json` names, by their keys.
+    ids: Vec<(&'static str, u64)>,
 }
 
 /// Weights that could be read, or need not be there.
@@ -68,7 +70,21 @@ pub(super) struct TokenizerFacts {
     pub(super) around_pair: usize,
     /// Whether it has a token that ends a text.
     pub(super) ends_texts: bool,
+    /// Its tokens for padding, for the beginning of a text and for its end.
+    special: Vec<Special>,
 }
+
+/// A special token of a tokenizer.
+#[derive(Clone, Debug)]
+struct Special {
+    /// What `config.json` may call its id.
+    keys: &'static [&'static str],
+    token: String,
+    id: u32,
+}
+
+const SPECIAL: [&[&str]; 3] =
+    [&["pad_token_id"], &["cls_token_id", "bos_token_id"], &["sep_token_id", "eos_token_id"]];
 
 /// Looks at the models that are used; of the others nothing is known.
 pub(super) fn look(raw: &RawSweep, used: &HashSet<&str>, look: Look<'_>) -> Vec<ModelFacts> {
@@ -161,12 +177,14 @@ fn model_folder(
         let family = tensors.and_then(|tensors| families::family_of_tensors(tensors.names()));
         architecture(json, Evidence { told, tensors: family }, name)
     });
-    let classes = match (&json, &config, tensors) {
-        (Ok(json), Ok(architecture), Some(tensors)) => classes(json, architecture, tensors),
+    let own_head = match (&json, &config, tensors) {
+        (Ok(json), Ok(architecture), Some(tensors)) => own_head(json, architecture, tensors),
         (_, _, _) => None,
     };
+    let own_head = own_head.unwrap_or_default();
+    let ids = json.as_ref().map(|json| ids(json)).unwrap_or_default();
     let weights = found.map_err(|error| weights_fault(error, path, name));
-    Ok(FolderFacts { path: path.to_path_buf(), config, weights, classes })
+    Ok(FolderFacts { path: path.to_path_buf(), config, weights, own_head, ids })
 }
 
 const CONFIG: &str = "config.json";
@@ -187,15 +205,16 @@ fn adapter_alone(folder: &Path, name: &str) -> Fault {
     }
 }
 
-/// What the outputs of a folder's classifier are called, where it has one for texts.
-fn classes(json: &[u8], architecture: &Architecture, tensors: &StateDict) -> Option<Vec<String>> {
+/// What the outputs of a folder's own head are, where it has one for texts.
+fn own_head(json: &[u8], architecture: &Architecture, tensors: &StateDict) -> Option<Parts> {
     let find = |name: &str| tensors.find(name, architecture.about()).ok();
-    let head = |labels| architecture.head_tensors(Head::Classifier { labels });
     let outputs = *find(&architecture.class_rows()?)?.shape.first()?;
     let fits = |shape: &families::TensorShape| {
         find(&shape.name).is_some_and(|found| found.shape == shape.shape && found.kind.is_float())
     };
-    head(outputs).iter().all(fits).then(|| families::classes(json, outputs)).flatten()
+    let (classes, number) = (families::classes(json, outputs), families::gives_number(json, outputs));
+    let head = architecture.head_tensors(Head::Classifier { labels: outputs });
+    head.iter().all(fits).then(|| Parts { classes, number, ..Parts::default() })
 }
 
 fn config_json(folder: &Path, name: &str) -> Result<Vec<u8>, Fault> {
@@ -222,12 +241,32 @@ fn architecture(json: &[u8], evidence: Evidence<'_>, name: &str) -> Result<Archi
         .map_err(|error| Fault { message: format!("config.json in `{name}` {error}"), hint: error.hint() })
 }
 
+/// The ids of special tokens that a `config.json` names.
+fn ids(json: &[u8]) -> Vec<(&'static str, u64)> {
+    let config = families::config_keys(json).unwrap_or_default();
+    let keys = SPECIAL.into_iter().flatten().copied();
+    keys.filter_map(|key| Some((key, config.get(key)?.as_u64()?))).collect()
+}
+
 impl FolderFacts {
+    /// The special tokens of a tokenizer to which `config.json` gives other ids, in words.
+    pub(super) fn disagreements(&self, tokenizer: &TokenizerFacts) -> Vec<String> {
+        let other = |special: &Special| {
+            let (key, id) = self.ids.iter().find(|(key, _)| special.keys.contains(key))?;
+            let (token, own) = (&special.token, special.id);
+            (*id != u64::from(own))
+                .then(|| format!("`{key}` is {id}, and the tokenizer's `{token}` is {own}"))
+        };
+        tokenizer.special.iter().filter_map(other).collect()
+    }
+
     /// What the folder has beside the base model, or lacks of it: `fresh` are the modules it lacks. A
-    /// classifier of texts reads a pooler: without one it is one of tokens.
+    /// head for texts reads a pooler: without one it is a head for tokens.
     pub(super) fn parts(&self, fresh: &[&str]) -> Parts {
-        let classes = self.classes.clone().filter(|_| fresh.is_empty());
-        Parts { fresh: fresh.iter().map(ToString::to_string).collect(), classes }
+        match fresh {
+            [] => self.own_head.clone(),
+            fresh => Parts { fresh: fresh.iter().map(ToString::to_string).collect(), ..Parts::default() },
+        }
     }
 }
 
@@ -271,12 +310,26 @@ fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
         around_text: around(false)?,
         around_pair: around(true)?,
         ends_texts: loaded.end_of_text().is_some(),
+        special: special(&loaded),
     })
 }
 
 fn last_token(tokenizer: &Tokenizer) -> String {
     let id = u32::try_from(tokenizer.vocabulary_size().saturating_sub(1)).unwrap_or(u32::MAX);
     tokenizer.token(id).unwrap_or_default()
+}
+
+/// What it puts around a text that has nothing in it is its first and its last token.
+fn special(tokenizer: &Tokenizer) -> Vec<Special> {
+    let empty = tokenizer.encode_rows(&[String::new()], None, MUCH_ROOM).unwrap_or_default();
+    let around = empty.first().map(|row| row.tokens.as_slice());
+    let (first, last) = match around {
+        Some([first, .., last]) => (Some(*first), Some(*last)),
+        Some([_] | []) | None => (None, tokenizer.end_of_text()),
+    };
+    let special = SPECIAL.into_iter().zip([tokenizer.padding(), first, last]);
+    let special = special.filter_map(|(keys, id)| Some((keys, id?)));
+    special.map(|(keys, id)| Special { keys, token: tokenizer.token(id).unwrap_or_default(), id }).collect()
 }
 
 /// More tokens than special ones can take.

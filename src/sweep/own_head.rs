@@ -1,27 +1,28 @@
-//! Owns whether a finished classifier answers a task as it is: whose classes are whose. Pure.
+//! Owns whether a finished model answers a task as it is: whose classes are whose, and whether numbers are
+//! asked for and given. Pure.
 
 use std::collections::BTreeMap;
 
-use crate::families::{ModelSpec, are_unnamed};
+use crate::families::{Head, ModelSpec, are_unnamed};
 use crate::tasks::{Target, Task};
 
-/// What a model's own classifier is to a task.
+/// What a model's own head is to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnHead {
-    /// The model has none, or the task has no classes.
+    /// The model has none of the task's kind, or the task needs none.
     Absent,
     /// Its classes are others.
     Other,
-    /// Its classes are the task's.
+    /// Its outputs are what the task asks for.
     Same {
-        /// For each class of the task the output that stands for it.
+        /// For each class of the task, or for its number, the output that stands for it.
         outputs: Vec<usize>,
-        /// How the classes were recognised.
+        /// How they were recognised.
         by: By,
     },
 }
 
-/// How a model's classes were recognised as a task's.
+/// How a model's outputs were recognised as a task's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// By their names.
@@ -30,15 +31,21 @@ pub enum By {
     Spelling,
     /// By their numbers: the model's are called `LABEL_0`, `LABEL_1` and so on.
     Number,
+    /// There is one, which gives a number, and numbers are asked for.
+    Only,
 }
 
 impl OwnHead {
-    /// The model's classifier, for this task.
+    /// The model's own head, for this task.
     #[must_use]
     pub fn of(task: &Task, model: &ModelSpec) -> Self {
-        let (labels, target) = (task.objective.labels(), task.objective.fields().target());
-        let (Some(own), Target::Class { map, .. }) = (&model.parts.classes, target) else {
-            return Self::Absent;
+        let labels = task.objective.labels();
+        let (own, map) = match (task.objective.fields().target(), &model.parts.classes) {
+            (Target::Number { .. }, _) if model.parts.number => {
+                return Self::Same { outputs: vec![0], by: By::Only };
+            }
+            (Target::Class { map, .. }, Some(own)) => (own, map),
+            (Target::Class { .. } | Target::Number { .. } | Target::None, _) => return Self::Absent,
         };
         if own.len() != labels.len() {
             return Self::Other;
@@ -51,7 +58,17 @@ impl OwnHead {
             .map_or(Self::Other, |(outputs, by)| Self::Same { outputs, by })
     }
 
-    /// For each class of the task the output that stands for it, where the classes are the same.
+    /// Whether a model that is not trained answers this task with a head that is drawn at random.
+    #[must_use]
+    pub fn is_drawn(task: &Task, model: &ModelSpec) -> bool {
+        match task.objective.head() {
+            Head::Classifier { .. } => Self::of(task, model).outputs().is_none(),
+            Head::LanguageModel => false,
+        }
+    }
+
+    /// For each class of the task, or for its number, the output that stands for it, where the model's own
+    /// are the same.
     #[must_use]
     pub fn outputs(self) -> Option<Vec<usize>> {
         match self {

@@ -236,6 +236,20 @@ fn adapters_are_asked_for_in_layers_that_the_model_has() {
 }
 
 #[test]
+fn special_tokens_with_other_ids_than_config_json_has_are_told() {
+    let folder = Folder::new();
+    let told = |ids: &str| {
+        model(&folder, &format!("{{\"model_type\": \"bert\", {SIZES}, {ids}}}"));
+        warnings(&folder.load(&sweep("{from: m}", LORA)).unwrap())
+    };
+    assert_eq!(told(r#""pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3"#), "");
+    let told = told(r#""pad_token_id": 1, "bos_token_id": 0, "cls_token_id": 2, "sep_token_id": 5"#);
+    let expected = "`pad_token_id` is 1, and the tokenizer's `[PAD]` is 0; `sep_token_id` is 5, and the \
+                    tokenizer's `[SEP]` is 3; one of them";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
 fn a_family_that_goes_by_another_name_is_told_by_ours() {
     let folder = Folder::new();
     for (found, ours) in [("xlm-roberta", "roberta"), ("camembert", "roberta"), ("BERT", "bert")] {

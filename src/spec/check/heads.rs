@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::families::{ModelSpec, Weights};
 use crate::sweep::{By, OwnHead};
-use crate::tasks::Task;
+use crate::tasks::{Target, Task};
 
 use crate::spec::error::Report;
 use crate::spec::point::{MODULES_TO_SAVE, Point};
@@ -45,10 +45,8 @@ pub(super) fn check(
 
 fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
     let (labels, name) = (task.objective.labels(), &model.name);
-    if task.objective.fields().has_numbers() && method == MethodKind::Base {
-        return Some(format!(
-            "`base` evaluates model `{name}` with a fresh head of one output, which shows what chance gives"
-        ));
+    if let Target::Number { column } = task.objective.fields().target() {
+        return number_head(method, column, task, model);
     }
     if labels.is_empty() {
         return None;
@@ -81,8 +79,28 @@ fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
             "model `{name}` is a finished classifier for the task's classes: `lora` and `full` start with a \
              fresh classifier in its place, and only `base` evaluates its own"
         )),
-        (MethodKind::Base, OwnHead::Same { by: By::Name, .. })
+        (MethodKind::Base, OwnHead::Same { by: By::Name | By::Only, .. })
         | (MethodKind::Lora | MethodKind::Full, OwnHead::Absent | OwnHead::Other)
+        | (MethodKind::Scratch, _) => None,
+    }
+}
+
+/// The same of tasks whose targets are numbers.
+fn number_head(method: MethodKind, column: &str, task: &Task, model: &ModelSpec) -> Option<String> {
+    let name = &model.name;
+    match (method, OwnHead::of(task, model)) {
+        (MethodKind::Base, OwnHead::Same { .. }) => Some(format!(
+            "`base` evaluates the head of model `{name}`, which gives one number, and takes that for column \
+             `{column}`: see that both are on one scale"
+        )),
+        (MethodKind::Base, OwnHead::Absent | OwnHead::Other) => Some(format!(
+            "`base` evaluates model `{name}` with a fresh head of one output, which shows what chance gives"
+        )),
+        (MethodKind::Lora | MethodKind::Full, OwnHead::Same { .. }) => Some(format!(
+            "model `{name}` is a finished regression model: `lora` and `full` start with a fresh head in its \
+             place, and only `base` evaluates its own"
+        )),
+        (MethodKind::Lora | MethodKind::Full, OwnHead::Absent | OwnHead::Other)
         | (MethodKind::Scratch, _) => None,
     }
 }

@@ -42,7 +42,10 @@ fn check_one(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<
     let tokenizer = tokenizer?;
     match weights {
         Weights::Random { .. } => architecture.set_vocabulary(tokenizer.vocabulary),
-        Weights::Folder { .. } | Weights::Absent => vocabulary(raw, tokenizer, &architecture, report)?,
+        Weights::Folder { .. } | Weights::Absent => {
+            vocabulary(raw, tokenizer, &architecture, report)?;
+            special_tokens(raw, facts, tokenizer, report);
+        }
     }
     Some(ModelSpec {
         name: raw.name.value.clone(),
@@ -191,6 +194,21 @@ fn tokenizer<'a>(raw: &RawModel, facts: &'a ModelFacts, report: &mut Report) -> 
 /// Where messages about a model's tokenizer point to.
 pub(super) fn tokenizer_place(raw: &RawModel) -> Place {
     raw.tokenizer.as_ref().or(raw.from.as_ref()).map_or(raw.place, |at| at.place)
+}
+
+/// A tokenizer that was made for another model gives tokens that this one takes for others.
+fn special_tokens(raw: &RawModel, facts: &ModelFacts, tokenizer: &TokenizerFacts, report: &mut Report) {
+    let Some(Ok(folder)) = &facts.folder else { return };
+    let disagreements = folder.disagreements(tokenizer);
+    if !disagreements.is_empty() {
+        let message = format!(
+            "the config.json of model `{}` and its tokenizer disagree: {}; one of them may be of another model: \
+             use the tokenizer that the model was trained with",
+            raw.name.value,
+            disagreements.join("; ")
+        );
+        report.warn(tokenizer_place(raw), message);
+    }
 }
 
 /// A token id beyond the embedding would fail in the middle of training.
