@@ -91,7 +91,7 @@ impl Site {
     }
 
     fn next(&self) -> News {
-        self.executor.reports().recv_timeout(PATIENCE).unwrap().news
+        self.executor.messages().recv_timeout(PATIENCE).unwrap().news
     }
 
     fn wait_for(&self, is_it: impl Fn(&ChildLine) -> bool) {

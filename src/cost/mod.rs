@@ -6,20 +6,20 @@
 mod estimate;
 mod flops;
 mod memory;
+mod pack;
 mod slot;
 mod speed;
 #[cfg(test)]
 mod tests;
-mod together;
 
 use std::time::Duration;
 
 pub use estimate::Estimate;
 pub use flops::{RowFlops, per_row};
 pub use memory::Footprint;
-pub use slot::{Prices, SlotCost, SlotTime};
+pub use pack::PackCost;
+pub use slot::{CostTable, SlotCost, SlotTime};
 pub use speed::Speed;
-pub use together::Together;
 
 use crate::job::{Pack, Prepare, Work};
 use crate::tasks::Task;
@@ -42,7 +42,7 @@ const MIB: f64 = 1_048_576.0;
 pub fn estimate(work: &Work, speed: Speed) -> Estimate {
     match work {
         Work::Prepare(prepare) => estimate_prepare(prepare, speed),
-        Work::Train(pack) => slots(pack).iter().collect::<Together>().estimate(speed),
+        Work::Train(pack) => slots(pack).iter().collect::<PackCost>().estimate(speed),
         Work::Report { .. } => Estimate { duration: 4 * HOST_START, mem_mib: 2.0 * HOST_MIB, disk_mib: 2.0 },
     }
 }

@@ -15,7 +15,7 @@ use crate::values::{Configuration, Lora, Method, Splitting, Training, Trial};
 /// The longest time that is told of a trial, in seconds: thirty years. Sums of it do not overflow.
 pub(super) const LONGEST_S: f64 = 1e9;
 
-/// What decides a price.
+/// What decides the cost of a row.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind<'a> {
     task: &'a str,
@@ -41,7 +41,8 @@ impl<'a> Kind<'a> {
 }
 
 impl<'a> Adapter<'a> {
-    /// Every setting is named, so that a new one does not compile until it is clear whether it has a price.
+    /// Every setting is named, so that a new one does not compile until it is clear whether it costs
+    /// something.
     fn of(lora: &'a Lora) -> Self {
         let Lora { rank, alpha: _, dropout: _, targets, rslora: _, modules_to_save, layers_to_transform } =
             lora;
@@ -51,7 +52,7 @@ impl<'a> Adapter<'a> {
 
 /// What a row costs by task, model and method, and how many rows there are.
 #[derive(Clone, Copy, Debug)]
-struct Price {
+struct RowCost {
     counts: ParamCounts,
     row: RowFlops,
     activations: f64,
@@ -59,7 +60,7 @@ struct Price {
     sequences: Sequences,
 }
 
-impl Price {
+impl RowCost {
     fn of(task: &Task, model: &ModelSpec, method: &Method) -> Self {
         let (architecture, head) = (&model.architecture, task.objective.head());
         Self {
@@ -72,35 +73,39 @@ impl Price {
     }
 }
 
-/// The prices of a sweep's trials. Counting a model's parameters and products takes far longer than all
+/// The costs of a sweep's trials. Counting a model's parameters and products takes far longer than all
 /// else about a trial, so that it is done once for those that have them in common.
-pub struct Prices<'a> {
+pub struct CostTable<'a> {
     sweep: &'a SweepSpec,
-    known: HashMap<Kind<'a>, Price>,
+    known: HashMap<Kind<'a>, RowCost>,
 }
 
-impl<'a> Prices<'a> {
-    /// No prices yet.
+impl<'a> CostTable<'a> {
+    /// Nothing is computed yet.
     #[must_use]
     pub fn new(sweep: &'a SweepSpec) -> Self {
         Self { sweep, known: HashMap::new() }
     }
 
-    fn price(&mut self, configuration: &'a Configuration) -> Price {
-        let price = || {
-            Price::of(self.sweep.task(configuration), self.sweep.model(configuration), &configuration.method)
+    fn row(&mut self, configuration: &'a Configuration) -> RowCost {
+        let row = || {
+            RowCost::of(
+                self.sweep.task(configuration),
+                self.sweep.model(configuration),
+                &configuration.method,
+            )
         };
-        *self.known.entry(Kind::of(configuration)).or_insert_with(price)
+        *self.known.entry(Kind::of(configuration)).or_insert_with(row)
     }
 
     /// A configuration's exact parameter counts.
     pub fn params(&mut self, configuration: &'a Configuration) -> ParamCounts {
-        self.price(configuration).counts
+        self.row(configuration).counts
     }
 
     /// What a trial brings into a pack.
     pub fn slot(&mut self, trial: &'a Trial) -> SlotCost {
-        SlotCost::new(&self.price(&trial.configuration), trial)
+        SlotCost::new(&self.row(&trial.configuration), trial)
     }
 }
 
@@ -153,17 +158,11 @@ impl SlotCost {
     /// What a trial of this task and model brings into a pack.
     #[must_use]
     pub fn of(task: &Task, model: &ModelSpec, trial: &Trial) -> Self {
-        Self::new(&Price::of(task, model, &trial.configuration.method), trial)
+        Self::new(&RowCost::of(task, model, &trial.configuration.method), trial)
     }
 
-    /// Operations of the trial where it trains alone.
-    #[must_use]
-    pub fn alone(&self) -> f64 {
-        self.tail + self.trunk
-    }
-
-    fn new(price: &Price, trial: &Trial) -> Self {
-        let Price { counts, row, activations, layers, sequences } = *price;
+    fn new(cost: &RowCost, trial: &Trial) -> Self {
+        let RowCost { counts, row, activations, layers, sequences } = *cost;
         let training = &trial.configuration.training;
         let rows = sequences.passes(trial);
         let batch = count(training.batch_size);
@@ -226,14 +225,14 @@ mod tests {
     use crate::plan::example;
 
     #[test]
-    fn adapters_in_some_layers_have_a_price_of_their_own() {
+    fn adapters_in_some_layers_have_a_cost_of_their_own() {
         let mut sweep = example::sweep();
         let mut other = (*sweep.configurations[0]).clone();
         let Method::Lora(lora) = &mut other.method else { panic!("an adapter") };
         lora.layers_to_transform = Some(vec![1]);
         sweep.configurations.push(Arc::new(other));
-        let mut prices = Prices::new(&sweep);
-        let [all, one] = [0, 5].map(|n| prices.params(&sweep.configurations[n]).adapter);
+        let mut costs = CostTable::new(&sweep);
+        let [all, one] = [0, 5].map(|n| costs.params(&sweep.configurations[n]).adapter);
         assert_eq!(all, 2 * one, "one of two layers");
     }
 
@@ -248,12 +247,12 @@ mod tests {
             sweep.configurations.push(Arc::new(other));
         }
         let trials = sweep.trials();
-        let mut prices = Prices::new(&sweep);
+        let mut costs = CostTable::new(&sweep);
         for trial in &trials {
             let (task, model) = (sweep.task(&trial.configuration), sweep.model(&trial.configuration));
-            let slot = prices.slot(trial);
+            let slot = costs.slot(trial);
             assert!(trial.fold > 0 || slot == SlotCost::of(task, model, trial));
         }
-        assert_eq!(prices.known.len(), 5, "configurations of the example");
+        assert_eq!(costs.known.len(), 5, "configurations of the example");
     }
 }

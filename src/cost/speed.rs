@@ -42,12 +42,6 @@ impl Speed {
             stacks,
         }
     }
-
-    /// Whether slots share a device's passes, so that even those without a common trunk gain by it.
-    #[must_use]
-    pub fn stacks(self) -> bool {
-        self.stacks
-    }
 }
 
 fn flops_per_s(place: &Placement) -> f64 {

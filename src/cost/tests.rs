@@ -24,18 +24,18 @@ fn gpu() -> Speed {
 fn slots(trials: &[usize]) -> Vec<SlotCost> {
     let sweep = example::sweep();
     let all: Vec<Trial> = sweep.trials();
-    let mut prices = Prices::new(&sweep);
-    trials.iter().map(|n| prices.slot(&all[*n])).collect()
+    let mut costs = CostTable::new(&sweep);
+    trials.iter().map(|n| costs.slot(&all[*n])).collect()
 }
 
-fn together(trials: &[usize]) -> Together {
+fn pack(trials: &[usize]) -> PackCost {
     slots(trials).iter().collect()
 }
 
 #[test]
 fn slots_that_see_the_same_batches_pay_for_the_trunk_once() {
-    let alone = |trial: usize| together(&[trial]).seconds(cpu()) - TRAIN_START.as_secs_f64();
-    let work = |trials: &[usize]| together(trials).seconds(cpu()) - TRAIN_START.as_secs_f64();
+    let alone = |trial: usize| pack(&[trial]).seconds(cpu()) - TRAIN_START.as_secs_f64();
+    let work = |trials: &[usize]| pack(trials).seconds(cpu()) - TRAIN_START.as_secs_f64();
     let trunk = slots(&[0])[0].trunk / cpu().flops;
     assert!(trunk > 0.05 * alone(0), "three of about twenty products");
     let close =
@@ -48,8 +48,8 @@ fn slots_that_see_the_same_batches_pay_for_the_trunk_once() {
 
 #[test]
 fn sums_of_slots_are_the_same_in_any_order() {
-    let one_by_one = together(&[0, 3, 1, 4]);
-    let merged = together(&[4, 1, 0, 3]);
+    let one_by_one = pack(&[0, 3, 1, 4]);
+    let merged = pack(&[4, 1, 0, 3]);
     for speed in [cpu(), gpu()] {
         let [a, b] = [&one_by_one, &merged].map(|sum| sum.estimate(speed));
         assert!((a.duration.as_secs_f64() - b.duration.as_secs_f64()).abs() < 1e-6);
@@ -59,13 +59,13 @@ fn sums_of_slots_are_the_same_in_any_order() {
 
 #[test]
 fn passes_on_a_gpu_take_as_long_for_one_small_slot_as_for_many() {
-    let [one, both] = [together(&[0]), together(&[0, 1])].map(|sum| sum.seconds(gpu()));
+    let [one, both] = [pack(&[0]), pack(&[0, 1])].map(|sum| sum.seconds(gpu()));
     assert!(both - one < 0.7 * (one - TRAIN_START.as_secs_f64()), "{one} {both}");
 }
 
 #[test]
 fn slots_share_the_frozen_base_and_a_cpu_holds_one_batch_at_a_time() {
-    let mib = |trials: &[usize], speed| together(trials).footprint().mib(speed);
+    let mib = |trials: &[usize], speed| pack(trials).estimate(speed).mem_mib;
     let another = |speed| mib(&[0, 1], speed) - mib(&[0], speed);
     let counts = |method| params::count(&example::sweep().models["minilm-2"].architecture, head(), &method);
     let (adapter, all) = (counts(example::lora(4)).trainable, counts(crate::values::Method::Full).total);
@@ -84,7 +84,7 @@ fn head() -> crate::families::Head {
 
 #[test]
 fn adapters_leave_little_on_disk() {
-    let mib = |trial| together(&[trial]).estimate(cpu()).disk_mib;
+    let mib = |trial| pack(&[trial]).estimate(cpu()).disk_mib;
     assert!(mib(0) < 0.5 && mib(6) > 100.0);
 }
 

@@ -20,7 +20,9 @@ use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 use super::memory::{self, MemoryWatch};
-use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, News, Report, StartJob, devices};
+use super::{
+    EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Executor, Exit, News, StartJob, WorkerMessage, devices,
+};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::job::{ChildLine, JobFile, ParentLine, Work};
@@ -50,8 +52,8 @@ pub struct LocalExecutor {
     program: PathBuf,
     children: Children,
     watchers: Vec<JoinHandle<()>>,
-    sender: Sender<Report>,
-    receiver: Receiver<Report>,
+    sender: Sender<WorkerMessage>,
+    receiver: Receiver<WorkerMessage>,
 }
 
 impl LocalExecutor {
@@ -117,7 +119,7 @@ impl Executor for LocalExecutor {
         }
     }
 
-    fn reports(&self) -> &Receiver<Report> {
+    fn messages(&self) -> &Receiver<WorkerMessage> {
         &self.receiver
     }
 }
@@ -137,7 +139,7 @@ impl Drop for LocalExecutor {
 /// A thread's view of one child.
 struct Watch {
     job: JobKey,
-    sender: Sender<Report>,
+    sender: Sender<WorkerMessage>,
     children: Children,
     memory: MemoryWatch,
     failures: Vec<PathBuf>,
@@ -199,7 +201,7 @@ impl Watch {
 
     fn say(&self, news: News) {
         // Nobody listens once the executor is being dropped.
-        drop(self.sender.send(Report { job: self.job, news }));
+        drop(self.sender.send(WorkerMessage { job: self.job, news }));
     }
 }
 

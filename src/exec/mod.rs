@@ -30,7 +30,7 @@ pub trait Executor {
     /// Starts a job and returns its process id. The job file is in place; the log's folder exists.
     ///
     /// # Errors
-    /// When it cannot be started. There is then no report about it.
+    /// When it cannot be started. There is then no message of it.
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32>;
 
     /// Says something to a job that trains. A job that has ended, or is about to, may not hear it.
@@ -41,7 +41,7 @@ pub trait Executor {
     fn stop(&mut self, job: JobKey, force: bool);
 
     /// What the jobs said and how they ended, in order for each job; `Ended` is the last.
-    fn reports(&self) -> &Receiver<Report>;
+    fn messages(&self) -> &Receiver<WorkerMessage>;
 }
 
 /// A job to start.
@@ -57,9 +57,9 @@ pub struct StartJob<'a> {
     pub log_path: &'a Path,
 }
 
-/// News of a job, as its process gives it; [`crate::run`] makes events of it.
+/// What a job's worker process says, or its end; [`crate::run`] makes events of it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct WorkerMessage {
     /// Which job.
     pub job: JobKey,
     /// What is new.

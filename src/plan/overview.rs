@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{self, Prices};
+use crate::cost::{self, CostTable};
 use crate::families::params::ParamCounts;
 use crate::job::store_key;
 use crate::sched::{Simulated, SimulatedJob};
@@ -142,8 +142,8 @@ pub enum Bound {
 /// What a sweep will do on these places, where its jobs run as they do here and no earlier run has done any.
 #[must_use]
 pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Overview {
-    let mut prices = Prices::new(sweep);
-    let counts: Vec<_> = sweep.configurations.iter().map(|c| prices.params(c)).collect();
+    let mut costs = CostTable::new(sweep);
+    let counts: Vec<_> = sweep.configurations.iter().map(|c| costs.params(c)).collect();
     let folds = sweep.splitting.splits();
     let configurations = sweep.configurations.iter().zip(&counts);
     let jobs: Vec<_> = run.jobs.iter().map(job_row).collect();

@@ -20,17 +20,17 @@ const MAX_HEADER: u64 = 100_000_000;
 /// What is known of a trial when the sweep is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// What the journal told last.
-    pub told: Told,
+    /// What the journal says last.
+    pub recorded: RecordedState,
     /// Whether a valid result is in place.
     pub result: bool,
     /// Whether there is a checkpoint to go on from.
     pub checkpoint: Checkpoint,
 }
 
-/// What the journal told last about a trial.
+/// What the journal says last of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum RecordedState {
     /// Nothing.
     Nothing,
     /// It was started and did not end.
@@ -66,12 +66,12 @@ pub enum Decision {
 /// The decision table, for a trial that the sweep has; any other stays on disk and is not scheduled.
 #[must_use]
 pub fn decide(evidence: Evidence, retry_failed: bool) -> Decision {
-    let Evidence { told, result, checkpoint } = evidence;
-    match (result, told) {
+    let Evidence { recorded, result, checkpoint } = evidence;
+    match (result, recorded) {
         (true, _) => Decision::Keep,
-        (false, Told::Nothing) => Decision::Run,
-        (false, Told::Failed) if !retry_failed => Decision::Keep,
-        (false, Told::Failed | Told::Started) => match checkpoint {
+        (false, RecordedState::Nothing) => Decision::Run,
+        (false, RecordedState::Failed) if !retry_failed => Decision::Keep,
+        (false, RecordedState::Failed | RecordedState::Started) => match checkpoint {
             Checkpoint::Readable => Decision::Continue,
             Checkpoint::Missing | Checkpoint::Damaged => Decision::Restart,
         },
@@ -81,16 +81,16 @@ pub fn decide(evidence: Evidence, retry_failed: bool) -> Decision {
 /// Gathers the evidence about one trial.
 #[must_use]
 pub fn look(layout: &Layout, ledger: &Ledger, id: TrialId) -> Evidence {
-    let told = match ledger.trial(id).map(|standing| &standing.state) {
-        None => Told::Nothing,
+    let recorded = match ledger.trial(id).map(|standing| &standing.state) {
+        None => RecordedState::Nothing,
         // A finished trial whose result is gone counts as started: it has to be done again.
         Some(
             TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done,
-        ) => Told::Started,
-        Some(TrialState::Failed { .. }) => Told::Failed,
+        ) => RecordedState::Started,
+        Some(TrialState::Failed { .. }) => RecordedState::Failed,
     };
     let result = result(layout, id).is_some();
-    Evidence { told, result, checkpoint: checkpoint(&layout.last_checkpoint(id)) }
+    Evidence { recorded, result, checkpoint: checkpoint(&layout.last_checkpoint(id)) }
 }
 
 /// A trial's result, where a valid one is in place.
@@ -134,9 +134,9 @@ mod tests {
     fn oracle(evidence: Evidence, retry_failed: bool) -> Decision {
         let journal = if evidence.result {
             "done"
-        } else if evidence.told == Told::Failed {
+        } else if evidence.recorded == RecordedState::Failed {
             "failed"
-        } else if evidence.told == Told::Started {
+        } else if evidence.recorded == RecordedState::Started {
             "running at the crash, or interrupted"
         } else {
             "never seen"
@@ -152,11 +152,11 @@ mod tests {
 
     #[test]
     fn every_case_agrees_with_the_table() {
-        for told in [Told::Nothing, Told::Started, Told::Failed] {
+        for recorded in [RecordedState::Nothing, RecordedState::Started, RecordedState::Failed] {
             for result in [true, false] {
                 for checkpoint in [Checkpoint::Readable, Checkpoint::Missing, Checkpoint::Damaged] {
                     for retry in [true, false] {
-                        let evidence = Evidence { told, result, checkpoint };
+                        let evidence = Evidence { recorded, result, checkpoint };
                         assert_eq!(decide(evidence, retry), oracle(evidence, retry), "{evidence:?}");
                     }
                 }

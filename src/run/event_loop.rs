@@ -11,7 +11,7 @@ use super::StopRequest;
 use super::clock::Clock;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
-use crate::exec::{Executor, News, Report};
+use crate::exec::{Executor, News, WorkerMessage};
 use crate::job::ChildLine;
 use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
@@ -76,7 +76,7 @@ pub(super) enum Asked {
 impl EventLoop<'_, '_> {
     /// Runs from its first event until the scheduler says that it is over.
     pub(super) fn run(&mut self, planned: What, stop: &Receiver<StopRequest>) -> Result<(), RunError> {
-        let reports = self.executor.reports().clone();
+        let messages = self.executor.messages().clone();
         let mut stop = stop.clone();
         let ticks = tick(TICK);
         self.happen(planned)?;
@@ -88,8 +88,8 @@ impl EventLoop<'_, '_> {
                     // Nobody is left who could ask.
                     Err(_) => stop = never(),
                 },
-                recv(reports) -> report => {
-                    self.on_report(report.expect("an executor keeps its channel open"))?;
+                recv(messages) -> message => {
+                    self.on_message(message.expect("an executor keeps its channel open"))?;
                 }
                 recv(wake) -> _ => {
                     self.state.wake = never();
@@ -143,7 +143,8 @@ impl EventLoop<'_, '_> {
     }
 
     /// Turns what a child says, or its end, into events: the only place that does.
-    fn on_report(&mut self, Report { job: key, news }: Report) -> Result<(), RunError> {
+    fn on_message(&mut self, message: WorkerMessage) -> Result<(), RunError> {
+        let WorkerMessage { job: key, news } = message;
         let Some(child) = self.state.children.get_mut(&key) else { return Ok(()) };
         child.heard = Instant::now();
         let line = match news {

@@ -115,7 +115,7 @@ impl Scheduler {
             given: trials.to_vec(),
             rows: rows.unwrap_or(self.work.shapes[shape].rows),
             is_fresh,
-            estimate: self.work.together(trials).duration,
+            estimate: self.work.pack_estimate(trials).duration,
             progress: Progress::default(),
         };
         let deadline = limit.and_then(|limit| now.checked_add(limit)).map(|at| Deadline { at, asked: false });

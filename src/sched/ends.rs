@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::sched::Policy;
-use crate::sched::memory::Rung;
+use crate::sched::memory::Fallback;
 use crate::values::Failure;
 
 /// How a job ended that did not do its work.
@@ -44,7 +44,7 @@ pub(super) struct Circumstances<'a> {
     /// The run is ending: jobs were asked to stop, and none starts again.
     pub(super) ending: bool,
     /// What is tried next where memory ran out.
-    pub(super) rung: Rung,
+    pub(super) fallback: Fallback,
     /// Others may draw from the same memory.
     pub(super) shares_memory: bool,
 }
@@ -69,11 +69,11 @@ impl Circumstances<'_> {
 
     /// What must be alone once stays so; what has memory of its own need not be.
     fn with_less_memory(&self, past: &mut Past) -> Next {
-        match self.rung {
-            Rung::Floor => return Next::Failed(Failure::OutOfMemory),
-            Rung::Alone => past.alone = true,
-            Rung::Rows(_) => past.alone |= self.shares_memory,
-            Rung::Trials(_) => {}
+        match self.fallback {
+            Fallback::Exhausted => return Next::Failed(Failure::OutOfMemory),
+            Fallback::Alone => past.alone = true,
+            Fallback::FewerRows(_) => past.alone |= self.shares_memory,
+            Fallback::FewerTrials(_) => {}
         }
         if self.ending { Next::Cancelled } else { Next::Ready }
     }

@@ -1,7 +1,7 @@
 //! Owns what is tried after memory ran out. Pure.
 //!
-//! Every rung asks for less than the one before, so that nothing is tried twice: half of the trials, one
-//! trial with nothing beside it, then half of its rows at a time, down to a single row. What was too much
+//! Every fallback asks for less than what was too much, so that nothing is tried twice: half of the trials,
+//! one trial with nothing beside it, then half of its rows at a time, down to a single row. What was too much
 //! for some trials of a shape is not tried with others of it in the same memory.
 
 use std::collections::BTreeMap;
@@ -39,27 +39,27 @@ pub(super) struct Load {
 
 /// What to try next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Rung {
+pub(super) enum Fallback {
     /// At most so many trials together.
-    Trials(usize),
+    FewerTrials(usize),
     /// The same with nothing beside it.
     Alone,
     /// At most so many rows at a time, accumulated to the same step, with nothing beside it.
-    Rows(usize),
-    /// Nothing is left.
-    Floor,
+    FewerRows(usize),
+    /// Nothing: it fails.
+    Exhausted,
 }
 
-/// The rung below a load that was too much.
-pub(super) fn below(load: Load) -> Rung {
+/// What to try after a load that was too much.
+pub(super) fn fallback(load: Load) -> Fallback {
     if load.trials > 1 {
-        Rung::Trials(load.trials.div_ceil(2))
+        Fallback::FewerTrials(load.trials.div_ceil(2))
     } else if !load.alone {
-        Rung::Alone
+        Fallback::Alone
     } else if load.rows > 1 {
-        Rung::Rows(load.rows.div_ceil(2))
+        Fallback::FewerRows(load.rows.div_ceil(2))
     } else {
-        Rung::Floor
+        Fallback::Exhausted
     }
 }
 
@@ -85,20 +85,20 @@ impl Known {
     }
 
     /// Takes in that a load was too much, and says what to try next.
-    pub(super) fn learn(&mut self, shape: usize, memory: Memory, load: Load) -> Rung {
+    pub(super) fn learn(&mut self, shape: usize, memory: Memory, load: Load) -> Fallback {
         let mut allowed = self.allowed(shape, memory);
-        let rung = below(load);
-        match rung {
-            Rung::Trials(most) => allowed.trials = allowed.trials.min(most),
-            Rung::Rows(most) => {
+        let next = fallback(load);
+        match next {
+            Fallback::FewerTrials(most) => allowed.trials = allowed.trials.min(most),
+            Fallback::FewerRows(most) => {
                 allowed = Allowed { trials: 1, rows: Some(allowed.rows.map_or(most, |rows| rows.min(most))) }
             }
             // What was beside it may have been to blame.
-            Rung::Alone => {}
-            Rung::Floor => allowed.trials = 1,
+            Fallback::Alone => {}
+            Fallback::Exhausted => allowed.trials = 1,
         }
         self.limits.insert((shape, memory), allowed);
-        rung
+        next
     }
 }
 
@@ -109,41 +109,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_rung_of_the_ladder() {
+    fn every_fallback() {
         let table = [
-            ((9, 32, false), Rung::Trials(5)),
-            ((2, 1, true), Rung::Trials(1)),
-            ((1, 32, false), Rung::Alone),
-            ((1, 1, false), Rung::Alone),
-            ((1, 32, true), Rung::Rows(16)),
-            ((1, 3, true), Rung::Rows(2)),
-            ((1, 2, true), Rung::Rows(1)),
-            ((1, 1, true), Rung::Floor),
-            ((0, 1, false), Rung::Alone),
-            ((0, 1, true), Rung::Floor),
+            ((9, 32, false), Fallback::FewerTrials(5)),
+            ((2, 1, true), Fallback::FewerTrials(1)),
+            ((1, 32, false), Fallback::Alone),
+            ((1, 1, false), Fallback::Alone),
+            ((1, 32, true), Fallback::FewerRows(16)),
+            ((1, 3, true), Fallback::FewerRows(2)),
+            ((1, 2, true), Fallback::FewerRows(1)),
+            ((1, 1, true), Fallback::Exhausted),
+            ((0, 1, false), Fallback::Alone),
+            ((0, 1, true), Fallback::Exhausted),
         ];
-        for ((trials, rows, alone), rung) in table {
-            assert_eq!(below(Load { trials, rows, alone }), rung, "{trials} {rows} {alone}");
+        for ((trials, rows, alone), next) in table {
+            assert_eq!(fallback(Load { trials, rows, alone }), next, "{trials} {rows} {alone}");
         }
     }
 
     proptest! {
         #[test]
-        fn limits_only_shrink_and_a_trial_gets_to_the_floor_in_a_few_rungs(
+        fn limits_only_shrink_and_a_trial_is_at_its_least_after_a_few_fallbacks(
             trials in 1_usize..300, rows in 1_usize..300, alone: bool,
         ) {
             let mut known = Known::default();
             let mut load = Load { trials, rows, alone };
             let mut tries = 1;
             loop {
-                let rung = known.learn(0, Memory::Host, load);
+                let next = known.learn(0, Memory::Host, load);
                 let allowed = known.allowed(0, Memory::Host);
                 let less = Load {
                     trials: load.trials.min(allowed.trials),
                     rows: load.rows.min(allowed.rows.unwrap_or(rows)),
-                    alone: load.alone || rung == Rung::Alone,
+                    alone: load.alone || next == Fallback::Alone,
                 };
-                if rung == Rung::Floor {
+                if next == Fallback::Exhausted {
                     break;
                 }
                 let is_less = less.trials * less.rows < load.trials * load.rows;

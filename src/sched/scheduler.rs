@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use crate::sched::chores::{ChoreState, Chores};
 use crate::sched::ends::{Circumstances, End, Next, Past};
 use crate::sched::jobs::{Doing, Job, Pace, Training};
-use crate::sched::memory::{Known, Load, Memory, Rung, below};
+use crate::sched::memory::{Fallback, Known, Load, Memory, fallback};
 use crate::sched::places::Places;
 use crate::sched::pool::Pool;
 use crate::sched::trial::{Change, TrialState, Turn, transition};
@@ -256,10 +256,10 @@ impl Scheduler {
             policy: &policy,
             now,
             ending: self.ending,
-            rung: if lacked && !open.is_empty() {
+            fallback: if lacked && !open.is_empty() {
                 self.memory.learn(*shape, memory, load)
             } else {
-                Rung::Floor
+                Fallback::Exhausted
             },
             shares_memory: memory == Memory::Host,
         };
@@ -297,7 +297,7 @@ impl Scheduler {
             policy: &self.policy,
             now,
             ending: self.ending,
-            rung: below(load),
+            fallback: fallback(load),
             shares_memory: true,
         };
         let chore = &mut self.chores.all[number];

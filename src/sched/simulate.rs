@@ -137,7 +137,7 @@ impl Scheduler {
         let Some(training) = self.jobs.get(&key).and_then(Job::training) else {
             return (Vec::new(), self.work.estimate(work));
         };
-        let estimate = self.work.together(&training.open);
+        let estimate = self.work.pack_estimate(&training.open);
         let duration = estimate.duration.mul_f64(self.pace.of(training.shape));
         let trials = training.open.iter().map(|trial| self.work.id(*trial)).collect();
         (trials, Estimate { duration, ..estimate })

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cost::{self, Estimate, Prices, SlotCost, SlotTime, Speed, Together};
+use crate::cost::{self, CostTable, Estimate, PackCost, SlotCost, SlotTime, Speed};
 use crate::families::ModelSpec;
 use crate::job::{Pack, Prepare, Work, store_key};
 use crate::sweep::SweepSpec;
@@ -67,10 +67,10 @@ impl Workload {
         is_there: &dyn Fn(ContentHash) -> bool,
     ) -> Self {
         let speed = Speed::of(places);
-        let mut prices = Prices::new(sweep);
+        let mut costs = CostTable::new(sweep);
         let mut grouping = Grouping::default();
         let trials = todo.iter().enumerate().map(|(number, trial)| {
-            let cost = prices.slot(trial);
+            let cost = costs.slot(trial);
             grouping.numbers.insert(trial.id, number);
             let (shape, time) = (grouping.shape(sweep, trial, is_there), cost.time(speed));
             let lane = grouping.lane(shape, &cost, &time);
@@ -95,8 +95,8 @@ impl Workload {
     }
 
     /// What these trials cost where they train together.
-    pub(super) fn together(&self, trials: &[TrialNo]) -> Estimate {
-        trials.iter().map(|trial| &self.trials[*trial].cost).collect::<Together>().estimate(self.speed)
+    pub(super) fn pack_estimate(&self, trials: &[TrialNo]) -> Estimate {
+        trials.iter().map(|trial| &self.trials[*trial].cost).collect::<PackCost>().estimate(self.speed)
     }
 
     /// A job that trains these trials, of which there must be one.

@@ -1,7 +1,7 @@
 //! An executor for tests: it starts no process, and a script says what each job does.
 //!
 //! It holds its user to the seam: no job is started twice at a time, job files are in place, and
-//! [`FakeExecutor::finish`] asserts that every report was taken in and every job came to its end.
+//! [`FakeExecutor::finish`] asserts that every message was taken in and every job came to its end.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -9,15 +9,15 @@ use std::io;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
 use lorasweep::disk::files;
-use lorasweep::exec::{Executor, Exit, News, Report, StartJob};
+use lorasweep::exec::{Executor, Exit, News, StartJob, WorkerMessage};
 use lorasweep::job::{JobFile, ParentLine};
 use lorasweep::values::{Failure, JobKey};
 
-/// What a job does when it is started: the files it leaves, and what it reports. Without an
+/// What a job does when it is started: the files it leaves, and what it says. Without an
 /// `Ended` the job stays at work until it is stopped. An error means that it cannot be started.
 pub(crate) type Script<'a> = dyn FnMut(JobKey, &JobFile) -> io::Result<Vec<News>> + 'a;
 
-/// What a job at work reports when it is told something.
+/// What a job at work says when it is told something.
 pub(crate) type Answer<'a> = dyn FnMut(JobKey, &ParentLine) -> Vec<News> + 'a;
 
 /// Carries out jobs by a script.
@@ -26,8 +26,8 @@ pub(crate) struct FakeExecutor<'a> {
     answer: Box<Answer<'a>>,
     at_work: BTreeSet<JobKey>,
     started: Vec<JobKey>,
-    sender: Sender<Report>,
-    receiver: Receiver<Report>,
+    sender: Sender<WorkerMessage>,
+    receiver: Receiver<WorkerMessage>,
 }
 
 impl<'a> FakeExecutor<'a> {
@@ -48,19 +48,19 @@ impl<'a> FakeExecutor<'a> {
     /// The keys of all jobs that were started, in order.
     ///
     /// # Panics
-    /// When a job is still at work or a report was not taken in.
+    /// When a job is still at work or a message was not taken in.
     #[must_use]
     pub(crate) fn finish(self) -> Vec<JobKey> {
         assert!(self.at_work.is_empty(), "jobs {:?} are still at work", self.at_work);
-        assert_eq!(self.receiver.try_recv().ok(), None, "a report was not taken in");
+        assert_eq!(self.receiver.try_recv().ok(), None, "a message was not taken in");
         self.started
     }
 
-    fn report(&mut self, job: JobKey, news: News) {
+    fn say(&mut self, job: JobKey, news: News) {
         if let News::Ended(_) = news {
             self.at_work.remove(&job);
         }
-        self.sender.send(Report { job, news }).expect("the receiver is ours");
+        self.sender.send(WorkerMessage { job, news }).expect("the receiver is ours");
     }
 }
 
@@ -70,10 +70,10 @@ impl Executor for FakeExecutor<'_> {
         assert_eq!(written.as_ref(), Some(job.file), "the job file of `{}` is not in place", job.key);
         assert!(job.log_path.parent().is_some_and(std::path::Path::is_dir), "no folder for the log");
         self.started.push(job.key);
-        let reports = (self.script)(job.key, job.file)?;
+        let said = (self.script)(job.key, job.file)?;
         assert!(self.at_work.insert(job.key), "`{}` was started while at work", job.key);
-        for news in reports {
-            self.report(job.key, news);
+        for news in said {
+            self.say(job.key, news);
         }
         Ok(1_000_000 + u32::try_from(self.started.len()).expect("few jobs"))
     }
@@ -83,18 +83,18 @@ impl Executor for FakeExecutor<'_> {
             return;
         }
         for news in (self.answer)(job, line) {
-            self.report(job, news);
+            self.say(job, news);
         }
     }
 
     fn stop(&mut self, job: JobKey, force: bool) {
         if self.at_work.contains(&job) {
             let exit = if force { Exit::Failed(Failure::Killed { signal: 9 }) } else { Exit::Interrupted };
-            self.report(job, News::Ended(exit));
+            self.say(job, News::Ended(exit));
         }
     }
 
-    fn reports(&self) -> &Receiver<Report> {
+    fn messages(&self) -> &Receiver<WorkerMessage> {
         &self.receiver
     }
 }

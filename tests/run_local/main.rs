@@ -49,9 +49,9 @@ impl Bench {
     }
 
     fn next(&self) -> News {
-        let report = self.executor.reports().recv_timeout(PATIENCE).unwrap();
-        assert_eq!(report.job, JOB);
-        report.news
+        let message = self.executor.messages().recv_timeout(PATIENCE).unwrap();
+        assert_eq!(message.job, JOB);
+        message.news
     }
 
     fn heartbeat(&self) {
@@ -209,12 +209,12 @@ fn what_a_child_started_ends_with_it() {
 fn no_child_outlives_its_executor() {
     let bench = Bench::start(&format!("trap '' TERM; {HEARTBEAT}; sleep 1000"));
     bench.heartbeat();
-    let (pid, reports) = (bench.pid, bench.executor.reports().clone());
+    let (pid, messages) = (bench.pid, bench.executor.messages().clone());
     assert!(is_alive(pid));
     drop(bench);
     assert!(!is_alive(pid));
     let ended = News::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
-    assert_eq!(reports.recv().unwrap().news, ended);
+    assert_eq!(messages.recv().unwrap().news, ended);
 }
 
 #[test]

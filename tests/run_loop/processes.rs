@@ -133,8 +133,8 @@ fn a_worker_that_prepares_data_ends_at_once_when_asked() {
     let (key, log) = (file.work.key(), folder.path().join("log"));
     let start = StartJob { key, file: &file, file_path: &path, log_path: &log };
     executor.start(start).unwrap();
-    let reports = executor.reports().clone();
-    let next = || reports.recv_timeout(Duration::from_secs(60)).unwrap().news;
+    let messages = executor.messages().clone();
+    let next = || messages.recv_timeout(Duration::from_secs(60)).unwrap().news;
     assert_eq!(next(), News::Said(ChildLine::Heartbeat));
     executor.stop(key, false);
     assert_eq!(next(), News::Ended(Exit::Interrupted));

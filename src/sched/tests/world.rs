@@ -236,7 +236,7 @@ impl World {
         assert!(!alone || self.children.is_empty());
         let estimate = if trains {
             let numbers: Vec<_> = open.iter().filter_map(|id| self.scheduler.work.number(*id)).collect();
-            self.scheduler.work.together(&numbers).duration
+            self.scheduler.work.pack_estimate(&numbers).duration
         } else {
             Duration::from_millis(300)
         };
