@@ -102,3 +102,19 @@ fn more_cores_are_faster() {
     };
     assert!((seconds(1) / seconds(4) - 4.0).abs() < 1e-6);
 }
+
+#[test]
+fn no_predicted_time_is_longer_than_can_be_told() {
+    for epochs in [1e25, f64::MAX] {
+        let sweep =
+            example::grid([(example::lora(4), epochs, 1), (crate::values::Method::Full, epochs, 1)], 2);
+        let trials = sweep.trials();
+        let mut costs = CostTable::new(&sweep);
+        for speed in [cpu(), gpu()] {
+            let slots: Vec<SlotCost> = trials.iter().map(|trial| costs.slot(trial)).collect();
+            let longest = Duration::from_secs_f64(slot::LONGEST_S);
+            assert_eq!(slots.iter().collect::<PackCost>().estimate(speed).duration, longest);
+            assert!(slots.iter().all(|slot| slot.time(speed).alone() >= longest));
+        }
+    }
+}

@@ -80,7 +80,8 @@ impl Layout {
         self.run.join("jobs").join(format!("{key}.json"))
     }
 
-    /// What a job's child printed to standard error, for jobs that train no trial.
+    /// What a job's child printed to standard error, for jobs that train no trial or several: one that trains
+    /// alone has a log of its own, [`Self::log`].
     #[must_use]
     pub fn job_log(&self, key: impl fmt::Display) -> PathBuf {
         self.run.join("jobs").join(format!("{key}.log"))

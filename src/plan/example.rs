@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::sweep::{DeviceRequest, SweepSpec};
 use crate::tasks::{DataFile, Task};
-use crate::values::{Configuration, ContentHash, Keep, Lora, Method, Schedule, Splitting, Training};
+use crate::values::{Configuration, ContentHash, Lora, Method, Splitting, Training};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
@@ -15,7 +15,7 @@ pub(crate) fn sweep() -> SweepSpec {
     let models = [model("minilm-2", "a"), model("small-bert", "a"), model("other", "b")];
     let task = Arc::new(task());
     let point = |n: usize, method: Method, learning_rate: f64| {
-        let training = Training { learning_rate, ..training() };
+        let training = Training { warmup: 0.06, ..Training::new(learning_rate) };
         Arc::new(Configuration::new(&task, &models[n], method, training))
     };
     let configurations = vec![
@@ -33,7 +33,8 @@ pub(crate) fn grid(points: impl IntoIterator<Item = (Method, f64, u64)>, folds: 
     let (task, model) = (Arc::new(task()), model("minilm-2", "a"));
     let point = |(n, (method, epochs, seed)): (u32, (Method, f64, u64))| {
         // Learning rates tell apart what is the same otherwise.
-        let training = Training { learning_rate: 1e-6 * f64::from(n + 1), epochs, seed, ..training() };
+        let learning_rate = 1e-6 * f64::from(n + 1);
+        let training = Training { epochs, seed, warmup: 0.06, ..Training::new(learning_rate) };
         Arc::new(Configuration::new(&task, &model, method, training))
     };
     let configurations = (0..).zip(points).map(point).collect();
@@ -93,25 +94,5 @@ fn task() -> Task {
         rows: Some(1_500),
         test_rows: Some(1_000),
         ..Task::classification(file("train.csv", 10_000), "text", "label", &["a", "b", "c", "d"])
-    }
-}
-
-fn training() -> Training {
-    Training {
-        learning_rate: 5e-3,
-        epochs: 1.0,
-        batch_size: 32,
-        accumulation: 1,
-        schedule: Schedule::Linear,
-        warmup: 0.06,
-        weight_decay: 0.0,
-        clip_norm: Some(1.0),
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        evaluate_every: None,
-        keep: Keep::Last,
-        seed: 42,
-        ..Training::default()
     }
 }

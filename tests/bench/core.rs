@@ -17,8 +17,8 @@ use lorasweep::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
 use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    Configuration, ContentHash, Device, Event, JobKey, Keep, Lora, Method, Placement, Precision, Schedule,
-    Splitting, Training, TrialId, What,
+    Configuration, ContentHash, Device, Event, JobKey, Lora, Method, Placement, Splitting, Training, TrialId,
+    What,
 };
 
 const TRIALS: u32 = 10_000;
@@ -123,8 +123,7 @@ fn sweep() -> SweepSpec {
     let task = Arc::new(Task::classification(file, "text", "label", &["a", "b"]));
     let point = |n: u32| {
         let rank = [4, 8, 16, 64][n as usize % 4];
-        let training =
-            Training { learning_rate: 1e-6 * f64::from(n + 1), epochs: f64::from(1 + n % 3), ..training() };
+        let training = Training { epochs: f64::from(1 + n % 3), ..Training::new(1e-6 * f64::from(n + 1)) };
         let method = Method::Lora(Lora::new(&["query", "value"], rank, 16.0));
         Arc::new(Configuration::new(&task, &model, method, training))
     };
@@ -138,28 +137,6 @@ fn sweep() -> SweepSpec {
         devices: DeviceRequest::Auto,
         warnings: Vec::new(),
         cards: Vec::new(),
-    }
-}
-
-fn training() -> Training {
-    Training {
-        learning_rate: 1e-3,
-        epochs: 1.0,
-        batch_size: 8,
-        accumulation: 1,
-        schedule: Schedule::Constant,
-        warmup: 0.0,
-        weight_decay: 0.0,
-        clip_norm: None,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        evaluate_every: None,
-        keep: Keep::Last,
-        seed: 1,
-        precision: Precision::Fp32,
-        keep_by: None,
-        label_smoothing: 0.0,
     }
 }
 

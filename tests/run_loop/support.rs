@@ -21,8 +21,8 @@ use lorasweep::sched::{Limits, Policy};
 use lorasweep::sweep::{DeviceRequest, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    CommandLine, Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Keep, Method, Metric,
-    Placement, Reader, Schedule, Scores, Splitting, Training, TrialId, TrialResult,
+    CommandLine, Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Method, Metric, Placement,
+    Reader, Scores, Splitting, Training, TrialId, TrialResult,
 };
 
 use crate::fake_executor::FakeExecutor;
@@ -39,8 +39,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
     };
     let task = task();
     let point = |learning_rate| {
-        let training = Training { learning_rate, ..training() };
-        Arc::new(Configuration::new(&task, &model, Method::Scratch, training))
+        Arc::new(Configuration::new(&task, &model, Method::Scratch, Training::new(learning_rate)))
     };
     let configurations = learning_rates.iter().copied().map(point).collect();
     SweepSpec {
@@ -61,26 +60,6 @@ fn task() -> Task {
     let train =
         DataFile { path: PathBuf::from("train.csv"), content, rows: 100, rows_read: None, text_bytes: 2_000 };
     Task { max_length: 16, sample_seed: 1, ..Task::classification(train, "text", "label", &["no", "yes"]) }
-}
-
-fn training() -> Training {
-    Training {
-        learning_rate: 1e-3,
-        epochs: 1.0,
-        batch_size: 8,
-        accumulation: 1,
-        schedule: Schedule::Constant,
-        warmup: 0.0,
-        weight_decay: 0.0,
-        clip_norm: None,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        evaluate_every: None,
-        keep: Keep::Last,
-        seed: 1,
-        ..Training::default()
-    }
 }
 
 /// A folder for runs and reports, and how to run in it.
