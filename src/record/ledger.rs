@@ -10,9 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
-use crate::values::{
-    CommandLine, Device, Event, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId, What,
-};
+use crate::values::{CommandLine, Device, Event, Failure, JobKey, Placement, Progress, Trial, TrialId, What};
 
 /// What the events so far add up to.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -31,7 +29,7 @@ pub struct Ledger {
     trials: BTreeMap<TrialId, Standing>,
     /// Jobs that were launched and have not ended.
     jobs: BTreeMap<JobKey, RunningJob>,
-    /// Jobs whose last attempt failed.
+    /// Jobs other than training whose last attempt failed. Trials have failures of their own.
     failed_jobs: BTreeMap<JobKey, Failure>,
     total: usize,
     done: usize,
@@ -60,8 +58,8 @@ pub struct Standing {
     pub state: TrialState,
     /// How far it is, in a run that is followed.
     pub progress: Option<Progress>,
-    /// Its evaluations on the validation rows, in step order, in a run that is followed.
-    pub evaluations: Vec<(u64, Scores)>,
+    /// How its last start failed, where it did and the trial has not been started again.
+    pub failed_start: Option<Failure>,
 }
 
 /// Where a trial stands.
@@ -145,6 +143,7 @@ impl Ledger {
                 self.started_at.get_or_insert(event.at);
                 self.this_run = ThisRun::default();
                 self.failed_jobs.clear();
+                self.trials.values_mut().for_each(|standing| standing.failed_start = None);
                 self.interrupt_all();
             }
             What::RunPlanned { trials, done, todo, .. } => self.plan(trials, done, todo),
@@ -158,12 +157,6 @@ impl Ledger {
             }
             What::TrialReturned { key, trial } => self.take_back(*key, *trial),
             What::TrialProgressed { key, progress } => self.progress(*key, progress),
-            What::TrialEvaluated { trial, step, scores } => {
-                let evaluations = &mut self.trials.entry(*trial).or_default().evaluations;
-                // A resumed trial repeats steps, and its last word counts.
-                evaluations.retain(|(earlier, _)| earlier < step);
-                evaluations.push((*step, scores.clone()));
-            }
             What::TrialFinished { trial, .. } => self.set(*trial, TrialState::Done),
             What::TrialFailed { trial, failure } => {
                 self.set(*trial, TrialState::Failed { failure: failure.clone() });
@@ -177,13 +170,13 @@ impl Ledger {
                 if let Failure::Unwritable { message } = failure {
                     self.this_run.unwritable.get_or_insert_with(|| message.clone());
                 }
-                self.failed_jobs.insert(*key, failure.clone());
+                self.fail(*key, failure);
                 self.end(*key);
             }
             What::DeviceRetired { device } => self.this_run.retired.push(*device),
             What::StopRequested { .. } => self.this_run.stopped = true,
             What::RunEnded { .. } => self.interrupt_all(),
-            What::Forecast { .. } | What::Warned { .. } | What::Woke => {}
+            What::TrialEvaluated { .. } | What::Forecast { .. } | What::Warned { .. } | What::Woke => {}
         }
     }
 
@@ -223,7 +216,21 @@ impl Ledger {
 
     fn attempt(&mut self, trial: TrialId, state: TrialState) {
         self.set(trial, state);
-        self.trials.entry(trial).or_default().attempts += 1;
+        let standing = self.trials.entry(trial).or_default();
+        standing.attempts += 1;
+        standing.failed_start = None;
+    }
+
+    /// Notes why a job failed: with the trials that it leaves undone, or by its key where it trains none.
+    fn fail(&mut self, key: JobKey, failure: &Failure) {
+        let open: Vec<TrialId> = self.open(key).collect();
+        for trial in open {
+            self.trials.entry(trial).or_default().failed_start = Some(failure.clone());
+        }
+        match key {
+            JobKey::Train(_) => {}
+            JobKey::Prepare(_) | JobKey::Report => _ = self.failed_jobs.insert(key, failure.clone()),
+        }
     }
 
     fn start(&mut self, key: JobKey, pid: u32) {
@@ -319,25 +326,28 @@ impl Ledger {
     }
 
     /// The trials of a running job that have no fate yet, in the order in which it was given them.
-    #[must_use]
-    pub fn open(&self, key: JobKey) -> Vec<TrialId> {
+    pub fn open(&self, key: JobKey) -> impl Iterator<Item = TrialId> {
         let trials = self.jobs.get(&key).map(|job| job.trials.as_slice()).unwrap_or_default();
-        trials.iter().copied().filter(|trial| !self.state(*trial).is_settled()).collect()
+        trials.iter().copied().filter(|trial| !self.state(*trial).is_settled())
     }
 
-    /// How a job's last attempt failed; `None` where it did not, or was started again since.
+    /// Whether a running job has a trial that has no fate yet.
     #[must_use]
-    pub fn last_failure(&self, key: JobKey) -> Option<&Failure> {
-        self.failed_jobs.get(&key)
+    pub fn is_open(&self, key: JobKey, trial: TrialId) -> bool {
+        !self.state(trial).is_settled() && self.jobs.get(&key).is_some_and(|job| job.trials.contains(&trial))
     }
 
-    /// Jobs other than training whose last attempt failed in the latest run, each with the reason. Trials
-    /// have failures of their own.
+    /// Why a job starts again, with these trials: how its last start failed, or the last start of one of them;
+    /// `None` where none did.
+    #[must_use]
+    pub fn failed_start(&self, key: JobKey, trials: &[TrialId]) -> Option<&Failure> {
+        let of_trial = |trial: &TrialId| self.trials.get(trial)?.failed_start.as_ref();
+        trials.iter().find_map(of_trial).or_else(|| self.failed_jobs.get(&key))
+    }
+
+    /// Jobs other than training whose last attempt failed in the latest run, each with the reason.
     pub fn failed_jobs(&self) -> impl Iterator<Item = (JobKey, &Failure)> {
-        self.failed_jobs.iter().filter_map(|(key, failure)| match key {
-            JobKey::Train(_) => None,
-            JobKey::Prepare(_) | JobKey::Report => Some((*key, failure)),
-        })
+        self.failed_jobs.iter().map(|(key, failure)| (*key, failure))
     }
 
     /// Number of the sweep's trials, once the run is planned.

@@ -17,11 +17,11 @@ use crate::values::{Failure, JobKey, TrialId, What};
 impl EventLoop<'_, '_> {
     pub(super) fn on_end(&mut self, key: JobKey, exit: Exit) -> Result<(), RunError> {
         let Some(child) = self.state.children.remove(&key) else { return Ok(()) };
-        for trial in self.stream.ledger.open(key) {
+        for trial in self.open(key) {
             self.finish(key, trial)?;
         }
         if self.trains_several(key) {
-            for trial in self.stream.ledger.open(key) {
+            for trial in self.open(key) {
                 if let Some(failure) = self.own_failure(trial) {
                     self.fail(trial, &failure)?;
                 }
@@ -52,17 +52,22 @@ impl EventLoop<'_, '_> {
                 None
             }
         });
-        match (ledger.open(key).first(), last_failure, exit) {
+        match (ledger.open(key).next(), last_failure, exit) {
             (None, None, exit) if trials.is_empty() => exit,
             (None, Some(failure), _) if states().all(|state| *state != TrialState::Done) => {
                 Exit::Failed(failure.clone())
             }
             (None, _, _) => Exit::Done,
             (Some(trial), _, Exit::Done) => {
-                Exit::Failed(self.own_failure(*trial).unwrap_or(Failure::Exited { code: 0 }))
+                Exit::Failed(self.own_failure(trial).unwrap_or(Failure::Exited { code: 0 }))
             }
             (Some(_), _, exit @ (Exit::Interrupted | Exit::Failed(_))) => exit,
         }
+    }
+
+    /// The trials of a job that have no fate yet, as they are now.
+    fn open(&self, key: JobKey) -> Vec<TrialId> {
+        self.stream.ledger.open(key).collect()
     }
 
     /// The failure that a trial's process wrote for this trial alone, in its last attempt.
@@ -72,12 +77,11 @@ impl EventLoop<'_, '_> {
 
     /// Tells that one of a job's trials is done, where its result is in place.
     pub(super) fn finish(&mut self, key: JobKey, trial: TrialId) -> Result<(), RunError> {
-        if !self.stream.ledger.open(key).contains(&trial) {
+        if !self.stream.ledger.is_open(key, trial) {
             return Ok(());
         }
         let Some(result) = resume::result(self.layout, trial) else { return Ok(()) };
-        self.forecast()?;
-        self.happen(What::TrialFinished { trial, result: Some(Arc::new(result)) })
+        self.happen_with_forecast(What::TrialFinished { trial, result: Some(Arc::new(result)) })
     }
 
     /// Tells that a trial failed for good, unless it has its fate already.

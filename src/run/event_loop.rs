@@ -111,6 +111,10 @@ impl EventLoop<'_, '_> {
     /// Tells an event and carries out all that follows from it.
     pub(super) fn happen(&mut self, what: What) -> Result<(), RunError> {
         self.tell(what)?;
+        self.act_all()
+    }
+
+    fn act_all(&mut self) -> Result<(), RunError> {
         while let Some(action) = self.state.actions.pop_front() {
             self.act(action)?;
         }
@@ -122,6 +126,14 @@ impl EventLoop<'_, '_> {
         let what = self.stream.tell(what)?;
         self.state.actions.extend(self.scheduler.step(self.clock.now(), &what));
         Ok(())
+    }
+
+    /// Tells that a trial is done, and before that the time left, in which it counts as done.
+    pub(super) fn happen_with_forecast(&mut self, what: What) -> Result<(), RunError> {
+        self.state.actions.extend(self.scheduler.step(self.clock.now(), &what));
+        self.forecast()?;
+        self.stream.tell(what)?;
+        self.act_all()
     }
 
     fn act(&mut self, action: Action) -> Result<(), RunError> {
@@ -163,7 +175,11 @@ impl EventLoop<'_, '_> {
             }
             ChildLine::Finished { trial } => self.finish(key, trial),
             // Whether a trial alone in its process is tried again is for the scheduler to say.
-            ChildLine::Failed { trial, failure } if self.trains_several(key) => self.fail(trial, &failure),
+            ChildLine::Failed { trial, failure }
+                if self.trains_several(key) && self.stream.ledger.is_open(key, trial) =>
+            {
+                self.fail(trial, &failure)
+            }
             ChildLine::Failed { .. } => Ok(()),
             ChildLine::Warning { trial, message } => {
                 self.happen(What::Warned { message: format!("trial {trial}: {message}") })
@@ -177,8 +193,10 @@ impl EventLoop<'_, '_> {
 
     fn ask(&mut self, key: JobKey, asked: Asked, force: bool) {
         if let Some(child) = self.state.children.get_mut(&key) {
-            // Who hangs while stopping was asked to stop.
-            child.asked = if child.asked == Asked::Stop { Asked::Stop } else { asked };
+            // What it was asked first is why it ends: one that hangs while it stops was stopped all the same.
+            if child.asked == Asked::Work {
+                child.asked = asked;
+            }
             self.executor.stop(key, force);
         }
     }
@@ -190,7 +208,7 @@ impl EventLoop<'_, '_> {
     }
 
     /// Works out the time left and tells it, unless that was done a moment ago.
-    pub(super) fn forecast(&mut self) -> Result<(), RunError> {
+    fn forecast(&mut self) -> Result<(), RunError> {
         let now = Instant::now();
         if now < self.state.forecast_at {
             return Ok(());

@@ -15,7 +15,7 @@ use crate::plan::example;
 use crate::record::journal::{self, Journal};
 use crate::record::ledger::{Ledger, TrialState};
 use crate::run::clock::Clock;
-use crate::run::event_loop::{EventLoop, LoopState, SILENCE};
+use crate::run::event_loop::{Asked, EventLoop, LoopState, SILENCE};
 use crate::run::stream::Stream;
 use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
@@ -27,15 +27,15 @@ const DONE: News = News::Ended(Exit::Done);
 const PAUSE: Duration = Duration::from_millis(1);
 const POLICY: Policy = Policy { attempts: 2, pause: PAUSE, ..Policy::ONCE };
 
-/// What a child is told, and how many of its kind were started before.
-struct Told<'a> {
+/// What a child of a script is given, and how many were started before it.
+struct Child<'a> {
     micro_rows: Option<usize>,
     slots: &'a [Trial],
     layout: &'a Layout,
     before: usize,
 }
 
-impl Told<'_> {
+impl Child<'_> {
     fn finish(&self, trial: TrialId) -> News {
         let scores = Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9);
         let result = TrialResult {
@@ -93,8 +93,16 @@ fn adapters(n: u64, batches: impl Fn(u64) -> u64) -> (SweepSpec, Vec<Trial>) {
     (sweep, trials)
 }
 
+/// What runs, and where.
+struct Scene<'a> {
+    sweep: &'a SweepSpec,
+    todo: &'a [Trial],
+    device: Device,
+    policy: Policy,
+}
+
 /// Runs one pack of three trials on a CPU under a policy.
-fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<News>) -> Outcome {
+fn run(policy: Policy, script: impl Fn(&Child<'_>) -> Vec<News>) -> Outcome {
     run_behind(|_, _| (), policy, script)
 }
 
@@ -102,21 +110,22 @@ fn run(policy: Policy, script: impl Fn(&Told<'_>) -> Vec<News>) -> Outcome {
 fn run_behind(
     first: impl FnOnce(&mut EventLoop<'_, '_>, &What),
     policy: Policy,
-    script: impl Fn(&Told<'_>) -> Vec<News>,
+    script: impl Fn(&Child<'_>) -> Vec<News>,
 ) -> Outcome {
     let (sweep, trials) = adapters(3, |_| 1);
-    let answer = |_: &Told<'_>, _| panic!("nobody joins on a CPU");
-    run_trials(first, policy, (&sweep, &trials), Device::Cpu { slot: 0 }, (script, answer))
+    let answer = |_: &Child<'_>, _| panic!("nobody joins on a CPU");
+    let scene = Scene { sweep: &sweep, todo: &trials, device: Device::Cpu { slot: 0 }, policy };
+    run_trials(first, &scene, script, answer)
 }
 
 /// Runs trials on one device in packs of three at most, whose children answer to trials that join.
 fn run_trials(
     first: impl FnOnce(&mut EventLoop<'_, '_>, &What),
-    policy: Policy,
-    (spec, todo): (&SweepSpec, &[Trial]),
-    device: Device,
-    (script, answer): (impl Fn(&Told<'_>) -> Vec<News>, impl Fn(&Told<'_>, TrialId) -> Vec<News>),
+    scene: &Scene<'_>,
+    script: impl Fn(&Child<'_>) -> Vec<News>,
+    answer: impl Fn(&Child<'_>, TrialId) -> Vec<News>,
 ) -> Outcome {
+    let Scene { sweep, todo, device, policy } = *scene;
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::new(folder.path(), "packs");
     let trials: Vec<TrialId> = todo.iter().map(|trial| trial.id).collect();
@@ -128,12 +137,12 @@ fn run_trials(
         let place = |trial: &Trial| trials.iter().position(|id| *id == trial.id).unwrap();
         let before = starts.len();
         starts.push(pack.slots.iter().map(place).collect());
-        let told = Told { slots: &pack.slots, layout: &layout, before, micro_rows: file.micro_rows };
-        Ok(script(&told))
+        let child = Child { slots: &pack.slots, layout: &layout, before, micro_rows: file.micro_rows };
+        Ok(script(&child))
     })
     .answering(|_, ParentLine::Join { trial }| {
-        let told = Told { slots: &[], layout: &layout, before: 0, micro_rows: None };
-        answer(&told, trial.id)
+        let child = Child { slots: &[], layout: &layout, before: 0, micro_rows: None };
+        answer(&child, trial.id)
     });
     let planned = What::RunPlanned {
         trials: todo.into(),
@@ -145,7 +154,7 @@ fn run_trials(
         predicted: Duration::ZERO,
     };
     let journal = Journal::open(&layout.journal()).unwrap().0;
-    let work = Arc::new(Workload::of(spec, todo, folder.path(), &places, &|_| true));
+    let work = Arc::new(Workload::of(sweep, todo, folder.path(), &places, &|_| true));
     let limits = Limits { slots: 3, ..Limits::default() };
     let mut events = EventLoop {
         layout: &layout,
@@ -162,20 +171,20 @@ fn run_trials(
     let ledger = events.stream.ledger;
     let started = executor.finish();
     assert!(policy.fail_fast || *started.last().unwrap() == JobKey::Report);
-    let told = Ledger::replay(&journal::read(&layout.journal()).unwrap().events);
+    let replayed = Ledger::replay(&journal::read(&layout.journal()).unwrap().events);
     for trial in &trials {
-        assert_eq!(ledger.state(*trial), told.state(*trial), "live and replayed");
+        assert_eq!(ledger.state(*trial), replayed.state(*trial), "live and replayed");
         let attempts = |of: &Ledger| of.trial(*trial).map(|standing| standing.attempts);
-        assert_eq!(attempts(&ledger), attempts(&told), "live and replayed");
+        assert_eq!(attempts(&ledger), attempts(&replayed), "live and replayed");
     }
     Outcome { ledger, starts, _folder: folder, layout, trials }
 }
 
 #[test]
 fn one_slot_diverges_and_two_finish() {
-    let outcome = run(POLICY, |told| {
-        let [a, b, c] = [0, 1, 2].map(|slot| told.slots[slot].id);
-        vec![told.finish(a), told.diverge(b), told.finish(c), News::Ended(Exit::Done)]
+    let outcome = run(POLICY, |child| {
+        let [a, b, c] = [0, 1, 2].map(|slot| child.slots[slot].id);
+        vec![child.finish(a), child.diverge(b), child.finish(c), News::Ended(Exit::Done)]
     });
     assert_eq!(outcome.starts, [[0, 1, 2]]);
     assert_eq!(outcome.fates(), (2, 1));
@@ -187,12 +196,12 @@ fn one_slot_diverges_and_two_finish() {
 
 #[test]
 fn when_a_child_dies_only_trials_without_a_fate_are_tried_again() {
-    let outcome = run(POLICY, |told| match told.before {
+    let outcome = run(POLICY, |child| match child.before {
         0 => {
-            let (a, b) = (told.slots[0].id, told.slots[1].id);
-            vec![told.finish(a), told.diverge(b), News::Ended(Exit::Failed(Failure::Killed { signal: 9 }))]
+            let (a, b) = (child.slots[0].id, child.slots[1].id);
+            vec![child.finish(a), child.diverge(b), News::Ended(Exit::Failed(Failure::Killed { signal: 9 }))]
         }
-        _ => vec![told.finish(told.slots[0].id), News::Ended(Exit::Done)],
+        _ => vec![child.finish(child.slots[0].id), News::Ended(Exit::Done)],
     });
     assert_eq!(outcome.starts, [vec![0, 1, 2], vec![2]]);
     assert_eq!(outcome.fates(), (2, 1));
@@ -201,9 +210,9 @@ fn when_a_child_dies_only_trials_without_a_fate_are_tried_again() {
 
 #[test]
 fn a_child_that_hangs_is_killed_and_started_again() {
-    let script = |told: &Told<'_>| match told.before {
+    let script = |child: &Child<'_>| match child.before {
         0 => Vec::new(),
-        _ => [0, 1, 2].map(|slot| told.finish(told.slots[slot].id)).into_iter().chain([DONE]).collect(),
+        _ => [0, 1, 2].map(|slot| child.finish(child.slots[slot].id)).into_iter().chain([DONE]).collect(),
     };
     let silent = |events: &mut EventLoop<'_, '_>, planned: &What| {
         events.happen(planned.clone()).unwrap();
@@ -215,10 +224,44 @@ fn a_child_that_hangs_is_killed_and_started_again() {
 }
 
 #[test]
+fn a_child_that_was_cut_short_and_hangs_ran_for_too_long() {
+    let silent = |events: &mut EventLoop<'_, '_>, planned: &What| {
+        events.happen(planned.clone()).unwrap();
+        events.state.children.values_mut().for_each(|child| child.asked = Asked::CutShort);
+        events.kill_silent(Instant::now() + SILENCE + Duration::from_secs(1));
+    };
+    let outcome = run_behind(silent, POLICY, |_| Vec::new());
+    assert_eq!(outcome.starts, [[0, 1, 2]], "what takes too long does so again");
+    assert_eq!(*outcome.state(0), TrialState::Failed { failure: Failure::TimedOut });
+}
+
+#[test]
+fn a_child_fails_no_trial_but_its_own() {
+    let (sweep, trials) = adapters(4, |_| 1);
+    let scene = Scene { sweep: &sweep, todo: &trials, device: Device::Cpu { slot: 0 }, policy: POLICY };
+    let last = trials[3].id;
+    let outcome = run_trials(
+        |_, _| (),
+        &scene,
+        |child| {
+            let failed =
+                News::Said(ChildLine::Failed { trial: last, failure: Failure::Diverged { step: 1 } });
+            let lies = (child.slots.iter().all(|trial| trial.id != last)).then_some(failed);
+            lies.into_iter()
+                .chain(child.slots.iter().map(|trial| child.finish(trial.id)))
+                .chain([DONE])
+                .collect()
+        },
+        |_, _| panic!("nobody joins on a CPU"),
+    );
+    assert_eq!(outcome.fates(), (4, 0));
+}
+
+#[test]
 fn a_fate_that_a_dying_child_could_not_tell_is_found_in_its_files() {
-    let outcome = run(POLICY, |told| {
-        let [a, b, c] = [0, 1, 2].map(|slot| told.slots[slot].id);
-        let _unsaid = (told.finish(a), told.diverge(b), told.finish(c));
+    let outcome = run(POLICY, |child| {
+        let [a, b, c] = [0, 1, 2].map(|slot| child.slots[slot].id);
+        let _unsaid = (child.finish(a), child.diverge(b), child.finish(c));
         vec![News::Ended(Exit::Failed(Failure::Killed { signal: 11 }))]
     });
     assert_eq!(outcome.starts, [[0, 1, 2]]);
@@ -229,7 +272,7 @@ fn a_fate_that_a_dying_child_could_not_tell_is_found_in_its_files() {
 fn a_failure_of_the_whole_pack_is_that_of_every_trial_without_a_fate() {
     let broken = Failure::BadData { message: "no store".to_owned() };
     let outcome =
-        run(POLICY, |told| vec![told.finish(told.slots[1].id), News::Ended(Exit::Failed(broken.clone()))]);
+        run(POLICY, |child| vec![child.finish(child.slots[1].id), News::Ended(Exit::Failed(broken.clone()))]);
     assert_eq!(outcome.starts, [[0, 1, 2]]);
     let failed = TrialState::Failed { failure: broken };
     assert_eq!([0, 2].map(|slot| outcome.state(slot)), [&failed; 2]);
@@ -238,7 +281,7 @@ fn a_failure_of_the_whole_pack_is_that_of_every_trial_without_a_fate() {
 
 #[test]
 fn an_end_that_leaves_a_trial_without_a_fate_is_tried_again_and_then_a_failure() {
-    let outcome = run(POLICY, |told| vec![told.finish(told.slots[0].id), News::Ended(Exit::Done)]);
+    let outcome = run(POLICY, |child| vec![child.finish(child.slots[0].id), News::Ended(Exit::Done)]);
     // Each start finishes one more; the third would be one too many.
     assert_eq!(outcome.starts, [vec![0, 1, 2], vec![1, 2]]);
     assert_eq!(*outcome.state(2), TrialState::Failed { failure: Failure::Exited { code: 0 } });
@@ -253,17 +296,17 @@ fn a_slot_that_fails_ends_the_run_where_the_policy_says_so() {
 
 /// A pack whose second slot diverges while the others have long to go.
 fn run_to_stop(policy: Policy) -> Outcome {
-    run(policy, |told| vec![told.diverge(told.slots[1].id)])
+    run(policy, |child| vec![child.diverge(child.slots[1].id)])
 }
 
 #[test]
 fn when_memory_runs_out_the_pack_is_halved_and_then_takes_fewer_rows_at_a_time() {
-    let outcome = run(Policy::ONCE, |told| {
-        let rows = told.micro_rows;
-        if told.slots.len() > 1 || (told.before > 1 && rows.is_none_or(|rows| rows > 8)) {
+    let outcome = run(Policy::ONCE, |child| {
+        let rows = child.micro_rows;
+        if child.slots.len() > 1 || (child.before > 1 && rows.is_none_or(|rows| rows > 8)) {
             return vec![News::Ended(Exit::Failed(Failure::OutOfMemory))];
         }
-        vec![told.finish(told.slots[0].id), News::Ended(Exit::Done)]
+        vec![child.finish(child.slots[0].id), News::Ended(Exit::Done)]
     });
     assert_eq!(outcome.fates(), (3, 0));
     // What was too much for one trial is not tried with another.
@@ -279,19 +322,20 @@ fn five() -> (SweepSpec, Vec<Trial>) {
 /// A pack of three on a GPU, whose first trial diverges at once, and two trials that wait; the children do
 /// as the scripts say with the one that joins. Every other trial is done in the end, once.
 fn run_joined(
-    first: impl Fn(&Told<'_>) -> Vec<News>,
-    answer: impl Fn(&Told<'_>, TrialId) -> Vec<News>,
+    first: impl Fn(&Child<'_>) -> Vec<News>,
+    answer: impl Fn(&Child<'_>, TrialId) -> Vec<News>,
 ) -> Outcome {
-    let script = |told: &Told<'_>| {
-        if told.before == 0 {
-            return first(told);
+    let script = |child: &Child<'_>| {
+        if child.before == 0 {
+            return first(child);
         }
-        let all = told.slots.iter().map(|trial| told.finish(trial.id));
+        let all = child.slots.iter().map(|trial| child.finish(trial.id));
         all.chain([News::Ended(Exit::Done)]).collect()
     };
     let (sweep, trials) = five();
     let gpu = Device::Cuda { index: 0 };
-    let outcome = run_trials(|_, _| (), POLICY, (&sweep, &trials), gpu, (script, answer));
+    let scene = Scene { sweep: &sweep, todo: &trials, device: gpu, policy: POLICY };
+    let outcome = run_trials(|_, _| (), &scene, script, answer);
     assert_eq!(outcome.fates(), (4, 1));
     assert!((1..5).all(|slot| *outcome.state(slot) == TrialState::Done));
     let events = journal::read(&outcome.layout.journal()).unwrap().events;
@@ -300,8 +344,8 @@ fn run_joined(
     outcome
 }
 
-fn first_diverges(told: &Told<'_>) -> Vec<News> {
-    vec![told.diverge(told.slots[0].id)]
+fn first_diverges(child: &Child<'_>) -> Vec<News> {
+    vec![child.diverge(child.slots[0].id)]
 }
 
 const KILLED: News = News::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
@@ -313,8 +357,8 @@ fn said_joined(trial: TrialId) -> News {
 #[test]
 fn a_waiting_trial_joins_and_is_done_by_the_pack() {
     let trials: Vec<TrialId> = five().1.iter().map(|trial| trial.id).collect();
-    let outcome = run_joined(first_diverges, |told, joiner| {
-        let all = [joiner, trials[1], trials[2]].map(|trial| told.finish(trial));
+    let outcome = run_joined(first_diverges, |child, joiner| {
+        let all = [joiner, trials[1], trials[2]].map(|trial| child.finish(trial));
         [said_joined(joiner)].into_iter().chain(all).chain([News::Ended(Exit::Done)]).collect()
     });
     assert_eq!(outcome.starts, [vec![0, 1, 2], vec![3]], "the fifth trial joined the first pack");
@@ -337,18 +381,18 @@ fn a_child_that_is_killed_right_after_a_join_loses_nothing() {
 
 #[test]
 fn a_trial_comes_back_from_a_child_that_is_gone_or_ends_first() {
-    let gone = |told: &Told<'_>| vec![told.diverge(told.slots[0].id), KILLED];
-    let gone_unheard = |told: &Told<'_>| {
-        let _unsaid = told.diverge(told.slots[0].id);
+    let gone = |child: &Child<'_>| vec![child.diverge(child.slots[0].id), KILLED];
+    let gone_unheard = |child: &Child<'_>| {
+        let _unsaid = child.diverge(child.slots[0].id);
         vec![KILLED]
     };
-    for first in [&gone as &dyn Fn(&Told<'_>) -> Vec<News>, &gone_unheard] {
+    for first in [&gone as &dyn Fn(&Child<'_>) -> Vec<News>, &gone_unheard] {
         let outcome = run_joined(first, |_, _| panic!("it is gone"));
         assert_eq!(outcome.attempts(), [1, 2, 2, 1, 1]);
     }
     let trials: Vec<TrialId> = five().1.iter().map(|trial| trial.id).collect();
-    let ended = run_joined(first_diverges, |told, _| {
-        vec![told.finish(trials[1]), told.finish(trials[2]), News::Ended(Exit::Done)]
+    let ended = run_joined(first_diverges, |child, _| {
+        vec![child.finish(trials[1]), child.finish(trials[2]), News::Ended(Exit::Done)]
     });
     assert_eq!(ended.attempts(), [1; 5]);
     assert_eq!(ended.starts.concat().len(), 5, "{:?}", ended.starts);

@@ -19,7 +19,7 @@ pub(super) struct Board {
     names: Names,
     select: Option<Metric>,
     trials: HashMap<TrialId, Trial>,
-    /// How the last attempt failed of the job that is being launched.
+    /// Why the job that is being launched starts again, where it does.
     failed_before: Option<Failure>,
     /// The best so far on each task.
     best: BTreeMap<String, Best>,
@@ -45,7 +45,9 @@ impl Board {
                 self.ends_at = now.checked_add(*predicted);
             }
             What::Forecast { remaining } => self.ends_at = now.checked_add(*remaining),
-            What::JobLaunching { key, .. } => self.failed_before = self.ledger.last_failure(*key).cloned(),
+            What::JobLaunching { key, trials, .. } => {
+                self.failed_before = self.ledger.failed_start(*key, trials).cloned();
+            }
             What::TrialProgressed { progress, .. } => {
                 if let Some(scores) = &progress.validation {
                     self.compare(progress.trial, scores);
@@ -89,7 +91,7 @@ impl Board {
         self.trials.get(&trial).map_or_else(|| trial.to_string(), |trial| self.names.trial(trial))
     }
 
-    /// How the last attempt failed of the job that is being launched, where it did.
+    /// Why the job that is being launched starts again, where it does.
     pub(super) fn failed_before(&self) -> Option<&Failure> {
         self.failed_before.as_ref()
     }

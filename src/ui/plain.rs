@@ -78,7 +78,7 @@ mod tests {
     use super::*;
     use crate::plan::example;
     use crate::values::{
-        Cost, Device, Failure, JobKey, Metric, Placement, Progress, Scores, Trial, TrialResult,
+        Cost, Device, Failure, JobKey, Metric, Placement, Progress, Scores, Trial, TrialId, TrialResult,
     };
 
     /// The second fold of an adapter and of full fine-tuning.
@@ -172,6 +172,30 @@ mod tests {
         let [first, second] = trials().map(|trial| trial.id.to_string());
         let text = String::from_utf8(plain.out).unwrap();
         insta::assert_snapshot!(text.replace(&second, "<id>").replace(&first, "<other id>"));
+    }
+
+    #[test]
+    fn a_pack_that_starts_again_is_told_whatever_it_is_called() {
+        let mut plain = Plain::new(Vec::new(), PROGRESS_EVERY);
+        let [first, second] = trials().map(|trial| trial.id);
+        let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
+        let launching = |attempt, trials: &[TrialId]| What::JobLaunching {
+            key: JobKey::Train(trials[0]),
+            placement: placement.clone(),
+            attempt,
+            trials: trials.to_vec(),
+        };
+        for what in [
+            launching(1, &[first, second]),
+            What::TrialFinished { trial: first, result: None },
+            What::JobFailed { key: JobKey::Train(first), failure: Failure::Killed { signal: 9 } },
+            launching(2, &[second]),
+        ] {
+            plain.take(Instant::now(), &Event { at: Timestamp::UNIX_EPOCH, what });
+        }
+        let text = String::from_utf8(plain.out).unwrap();
+        let again = format!("job `train-{second}` starts again on cpu:0 (attempt 2): ");
+        assert!(text.starts_with(&again), "{text}");
     }
 
     #[test]

@@ -222,8 +222,8 @@ pub enum What {
         /// What was measured.
         scores: Scores,
     },
-    /// Ephemeral: the time that the run still takes was worked out anew. Told before the end of the trial
-    /// that it already counts as done.
+    /// Ephemeral: the time that the run still takes was worked out anew. Told right before a trial's end, with
+    /// that trial counted as done.
     #[serde(skip_deserializing)]
     Forecast {
         /// How much longer the run is thought to take.

@@ -1,6 +1,7 @@
 //! Runs, failures and stops.
 
 use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 use crossbeam::channel::{never, unbounded};
 use lorasweep::exec::{Exit, News};
@@ -34,6 +35,17 @@ fn a_fresh_run_does_everything_once_and_a_second_one_nothing_again() {
     assert_eq!((second.summary.done, second.summary.kept), (4, 4));
     assert_eq!(second.n_trained(), 0);
     assert_eq!(second.record.trials, first.record.trials);
+}
+
+#[test]
+fn the_time_left_is_told_before_the_end_of_a_trial_and_counts_it_as_done() {
+    let outcome = Site::new().run(&sweep(&[1e-3]), work);
+    let what: Vec<&What> = outcome.events.iter().map(|event| &event.what).collect();
+    let is_end = |pair: &&[&What]| matches!(pair[1], What::TrialFinished { .. });
+    let Some([What::Forecast { remaining }, _]) = what.windows(2).find(is_end) else { panic!("{what:?}") };
+    let Some(What::RunPlanned { predicted, .. }) = what.get(1) else { panic!("{what:?}") };
+    // One of two trials is done, and the process of each takes longer than a second to start.
+    assert!(*remaining + Duration::from_millis(1_500) < *predicted, "{remaining:?} {predicted:?}");
 }
 
 #[test]

@@ -1,5 +1,4 @@
 use super::*;
-use crate::values::Metric;
 
 fn trial(n: u8) -> TrialId {
     format!("{n:016x}").parse().unwrap()
@@ -52,7 +51,8 @@ fn a_trial_is_interrupted_by_whatever_ends_before_it() {
     ];
     let running = TrialState::Running { placement: placement(), pid: 9 };
     assert_eq!(standing(&ledger(&told), 2), (1, running));
-    assert_eq!(ledger(&told).open(train()), [trial(2)]);
+    assert_eq!(ledger(&told).open(train()).collect::<Vec<_>>(), [trial(2)]);
+    assert_eq!([1, 2, 3].map(|n| ledger(&told).is_open(train(), trial(n))), [false, true, false]);
     let failed = What::JobFailed { key: train(), failure: Failure::OutOfMemory };
     for end in [crash(), failed, What::JobInterrupted { key: train() }, ended()] {
         told.push(end);
@@ -100,26 +100,27 @@ fn a_failed_job_is_forgotten_when_it_starts_again() {
 }
 
 #[test]
-fn progress_and_scores_are_kept_step_by_step_and_the_last_attempt_counts() {
-    let evaluated = |step, loss| What::TrialEvaluated {
-        trial: trial(1),
-        step,
-        scores: Scores::of("language_modelling").with(Metric::Loss, loss),
-    };
+fn how_far_a_trial_is_said_is_kept() {
     let progress =
         Progress { trial: trial(1), step: 7, steps: 9, loss: 0.5, rows_per_s: 1.0, validation: None };
-    let told = [
-        launching(&[1]),
-        evaluated(2, 3.0),
-        evaluated(4, 2.0),
-        evaluated(6, 1.0),
-        What::TrialProgressed { key: train(), progress: progress.clone() },
-        evaluated(4, 2.5),
-    ];
+    let told = [launching(&[1]), What::TrialProgressed { key: train(), progress: progress.clone() }];
     let ledger = ledger(&told);
-    let seen = ledger.trial(trial(1)).unwrap();
-    let losses: Vec<_> = seen.evaluations.iter().map(|(step, scores)| (*step, scores.loss())).collect();
-    assert_eq!(losses, [(2, Some(3.0)), (4, Some(2.5))]);
-    assert_eq!(seen.progress.as_ref(), Some(&progress));
+    assert_eq!(ledger.trial(trial(1)).unwrap().progress.as_ref(), Some(&progress));
     assert_eq!(ledger.job(train()).unwrap().latest, Some(trial(1)));
+}
+
+#[test]
+fn why_a_trial_starts_again_is_known_whatever_its_next_job_is_called() {
+    let failure = Failure::Killed { signal: 9 };
+    let mut told = vec![
+        launching(&[1, 2]),
+        What::TrialFinished { trial: trial(1), result: None },
+        What::JobFailed { key: train(), failure: failure.clone() },
+    ];
+    let next = JobKey::Train(trial(2));
+    assert_eq!(ledger(&told).failed_start(next, &[trial(3), trial(2)]), Some(&failure));
+    assert_eq!(ledger(&told).failed_start(train(), &[trial(1)]), None, "it is done");
+    let (key, trials) = (next, vec![trial(2)]);
+    told.push(What::JobLaunching { key, attempt: 2, placement: placement(), trials });
+    assert_eq!(ledger(&told).failed_start(next, &[trial(2)]), None, "it was started again since");
 }
