@@ -51,7 +51,8 @@ pub struct RunArgs {
     /// Retrain trials whose settings, data or base model changed, without asking
     #[arg(long)]
     yes: bool,
-    /// Most starts of a trial whose process crashes, hangs or loses its device
+    /// Most starts of a trial whose process crashes, hangs or loses its device; starts of ever smaller packs,
+    /// in search of the trial to blame, do not count
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: u32,
     /// Time limit for each start of a trial, for example `30m` or `2h` [default: none]

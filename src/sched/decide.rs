@@ -8,7 +8,7 @@ use crate::sched::jobs::{Deadline, Doing, Job, Progress, Training};
 use crate::sched::memory::Memory;
 use crate::sched::pack::{self, Knowledge, Opening, Place, Slot};
 use crate::sched::scheduler::{Scheduler, Vacancy};
-use crate::sched::trial::{Change, TrialState, Turn};
+use crate::sched::trial::{Change, TrialState};
 use crate::sched::workload::TrialNo;
 use crate::sched::{Action, Launch};
 use crate::values::{self, Device, JobKey, Placement};
@@ -17,7 +17,7 @@ impl Scheduler {
     /// Starts what can start now, and ends what has taken too long.
     pub(super) fn decide(&mut self, now: SystemTime) -> Vec<Action> {
         self.end_pauses(now);
-        let mut actions = self.cut_short(now);
+        let mut actions = self.end_overdue(now);
         self.launch_ready(now, &mut actions);
         actions
     }
@@ -25,7 +25,7 @@ impl Scheduler {
     /// Training first, so that what runs beside it gets only the cores that are left; what must be alone
     /// last, so that it keeps nothing waiting.
     fn launch_ready(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
-        while let Some(place) = self.places.first_free().filter(|_| !self.closed)
+        while let Some(place) = self.places.next_free().filter(|_| !self.closed)
             && let Some(trials) = self.next_pack(now, place)
         {
             actions.push(self.launch_pack(now, place, &trials));
@@ -38,14 +38,11 @@ impl Scheduler {
             actions.push(self.launch_chore(now, chore));
         }
         if self.jobs.is_empty() {
-            let action = if let Some(chore) = self.chores.next(self.open == 0, true) {
-                Some(self.launch_chore(now, chore))
-            } else if let (Some(trial), Some(place)) = (self.pool.first_alone(), self.places.first_free()) {
-                Some(self.launch_pack(now, place, &[trial]))
-            } else {
-                None
-            };
-            actions.extend(action);
+            if let Some(chore) = self.chores.next(self.open == 0, true) {
+                actions.push(self.launch_chore(now, chore));
+            } else if let (Some(trial), Some(place)) = (self.pool.first_alone(), self.places.next_free()) {
+                actions.push(self.launch_pack(now, place, &[trial]));
+            }
         }
     }
 
@@ -92,7 +89,6 @@ impl Scheduler {
         let shape = self.work.shape_of(trials[0]);
         let placement = self.places.placement(place).clone();
         let is_fresh = trials.iter().all(|trial| self.trials[*trial].past.starts == 0);
-        self.starts += 1;
         let mut attempt = 0;
         for trial in trials {
             self.change(*trial, Change::Placed { job: key });
@@ -110,9 +106,11 @@ impl Scheduler {
         let training = Training {
             place,
             shape,
-            start: self.starts,
             open: trials.to_vec(),
+            done: 0,
             given: trials.to_vec(),
+            late: Vec::new(),
+            returned: 0,
             rows: rows.unwrap_or(self.work.shapes[shape].rows),
             is_fresh,
             estimate: self.work.pack_estimate(trials).duration,
@@ -160,7 +158,7 @@ impl Scheduler {
         let Vacancy { job: key, ended, failed } = vacancy;
         let job = self.jobs.get(&key).filter(|job| job.is_up && !self.ending)?;
         let training = job.training().filter(|training| training.is_fresh)?;
-        let slot = Slot { device: job.placement.device, open: &training.open, ended, failed };
+        let slot = Slot { memory: Memory::of(&job.placement), open: &training.open, ended, failed };
         let trial = *self.next(Opening::Slot(slot))?.first()?;
         self.admit(key, trial);
         Some(Action::Join { job: key, trial: self.work.trials[trial].trial.clone() })
@@ -174,10 +172,7 @@ impl Scheduler {
             deadline.at = deadline.at.checked_add(limit).unwrap_or(deadline.at);
         }
         let Some(training) = job.training_mut() else { return };
-        training.open.push(trial);
-        training.given.push(trial);
-        training.estimate += self.work.trials[trial].time.alone();
-        training.progress.restart();
+        training.add(trial, self.work.trials[trial].time.alone());
         self.trials[trial].past.starts += 1;
         self.change(trial, Change::Placed { job: key });
     }
@@ -193,47 +188,48 @@ impl Scheduler {
     }
 
     pub(super) fn end_pauses(&mut self, now: SystemTime) {
-        while let Some((at, start)) = self.paused.keys().next().copied().filter(|(at, _)| *at <= now) {
-            for trial in self.paused.remove(&(at, start)).unwrap_or_default() {
-                let alone = self.trials[trial].past.alone;
-                let turn = if alone { Turn::Alone } else { Turn::Together { start } };
-                self.change(trial, Change::Returned { turn });
-            }
+        while let Some((_, turn, trial)) = self.paused.first().copied().filter(|(until, ..)| *until <= now) {
+            self.change(trial, Change::Returned { turn });
         }
         self.chores.end_pauses(now);
     }
 
-    /// Ends what has run for too long, unless everything was asked to end already.
-    fn cut_short(&mut self, now: SystemTime) -> Vec<Action> {
+    /// Ends what has run for too long, or has not ended long after it was asked to.
+    fn end_overdue(&mut self, now: SystemTime) -> Vec<Action> {
+        let ending = self.ending;
         let late = |(job, at_work): (&JobKey, &mut Job)| {
-            let force = at_work.overdue(now)?;
-            Some(Action::CutShort { job: *job, force })
+            let (job, force) = (*job, at_work.overdue(now)?);
+            Some(if ending { Action::Stop { job, force } } else { Action::CutShort { job, force } })
         };
-        if self.ending { Vec::new() } else { self.jobs.iter_mut().filter_map(late).collect() }
+        self.jobs.iter_mut().filter_map(late).collect()
     }
 
     /// When to look again, where that has changed.
     pub(super) fn wake(&mut self) -> Option<Action> {
-        let pauses = self.paused.keys().next().map(|(at, _)| *at).into_iter().chain(self.chores.next_start());
+        let pauses =
+            self.paused.first().map(|(until, ..)| *until).into_iter().chain(self.chores.next_start());
         let deadlines = self.jobs.values().filter_map(|job| job.deadline).map(|deadline| deadline.at);
-        let next = pauses.chain(deadlines).min().filter(|_| !self.ending);
+        let next = pauses.chain(deadlines).min();
         let changed = next != self.wake_at;
         self.wake_at = next;
         next.filter(|_| changed).map(|at| Action::WakeAt { at })
     }
 
-    pub(super) fn fail_fast(&mut self) -> Vec<Action> {
-        if self.policy.fail_fast && !self.ending { self.stop(false) } else { Vec::new() }
+    pub(super) fn fail_fast(&mut self, now: SystemTime) -> Vec<Action> {
+        if self.policy.fail_fast && !self.ending { self.stop(now, false) } else { Vec::new() }
     }
 
-    pub(super) fn on_stop(&mut self, force: bool) -> Vec<Action> {
-        if !self.ending || (force && !self.forced) { self.stop(force) } else { Vec::new() }
+    pub(super) fn on_stop(&mut self, now: SystemTime, force: bool) -> Vec<Action> {
+        if !self.ending || (force && !self.forced) { self.stop(now, force) } else { Vec::new() }
     }
 
     /// Asks what is at work to end, and leaves what waits for the next run.
-    pub(super) fn stop(&mut self, force: bool) -> Vec<Action> {
+    pub(super) fn stop(&mut self, now: SystemTime, force: bool) -> Vec<Action> {
         self.cancel_waiting();
         self.forced = force;
+        for job in self.jobs.values_mut() {
+            job.deadline = (!force).then(|| Deadline::asked(now));
+        }
         self.jobs.keys().map(|job| Action::Stop { job: *job, force }).collect()
     }
 

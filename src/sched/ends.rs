@@ -13,12 +13,24 @@ pub(super) enum End<'a> {
     Interrupted,
 }
 
+impl End<'_> {
+    /// Whether a single trial of a pack may have brought it about.
+    pub(super) fn may_be_due_to_one(self) -> bool {
+        match self {
+            Self::Interrupted => false,
+            Self::Failed(failure) => !matches!(failure, Failure::NotStarted { .. }),
+        }
+    }
+}
+
 /// What the starts of a trial, or of a job beside the training, have shown so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     pub(super) starts: u32,
-    /// Starts that did not fail for lack of memory.
+    /// Starts that failed, but not for lack of memory.
     pub(super) failures: u32,
+    /// Those of them that count as attempts.
+    pub(super) counted: u32,
     /// It ran out of memory that it shared, and starts only while nothing else runs.
     pub(super) alone: bool,
 }
@@ -38,8 +50,8 @@ pub(super) enum Next {
 
 /// What decides how an end is judged.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances<'a> {
-    pub(super) policy: &'a Policy,
+pub(super) struct Circumstances {
+    pub(super) policy: Policy,
     pub(super) now: SystemTime,
     /// The run is ending: jobs were asked to stop, and none starts again.
     pub(super) ending: bool,
@@ -47,15 +59,19 @@ pub(super) struct Circumstances<'a> {
     pub(super) fallback: Fallback,
     /// Others may draw from the same memory.
     pub(super) shares_memory: bool,
+    /// Others trained in the same process, and have no fate either.
+    pub(super) in_company: bool,
 }
 
-impl Circumstances<'_> {
+impl Circumstances {
     /// What follows from an end for work that it left undone; its past learns from it.
     pub(super) fn next(&self, end: End<'_>, past: &mut Past) -> Next {
         if end == End::Failed(&Failure::OutOfMemory) {
             return self.with_less_memory(past);
         }
         past.failures += 1;
+        // Of those in company, the first: from then on each is with half as many.
+        past.counted += u32::from(!self.in_company || !end.may_be_due_to_one() || past.counted == 0);
         match end {
             // Asked to stop by us or by somebody else; its checkpoint is in place either way.
             End::Interrupted => self.again(*past).unwrap_or(Next::Cancelled),
@@ -80,8 +96,8 @@ impl Circumstances<'_> {
 
     /// When it may start again: in this run, or in the next where this one is ending.
     fn again(&self, past: Past) -> Option<Next> {
-        match self.policy.pause(past.failures) {
-            _ if past.failures >= self.policy.attempts => None,
+        match self.policy.pause(past.counted) {
+            _ if past.counted >= self.policy.attempts => None,
             _ if self.ending => Some(Next::Cancelled),
             Duration::ZERO => Some(Next::Ready),
             pause => Some(Next::At(self.now + pause)),

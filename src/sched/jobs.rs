@@ -8,10 +8,12 @@ use crate::sched::memory::Memory;
 use crate::sched::workload::TrialNo;
 use crate::values::Placement;
 
-/// How long a job that ran past its limit may take to write its checkpoints before it is killed.
-const GRACE: Duration = Duration::from_secs(30);
-/// The share of a pack's work from which on its speed is known.
+/// How long a job that was asked to end may take to write its checkpoints before it is killed.
+const GRACE: Duration = Duration::from_secs(120);
+/// The share of a pack's work from which on its speed is known, and the time from which on it is: what a child
+/// says may be heard late, and then all at once.
 const KNOWN_FROM: f64 = 0.01;
+const KNOWN_AFTER: Duration = Duration::from_secs(1);
 
 /// A job that is at work, or about to be.
 #[derive(Clone, Debug)]
@@ -40,12 +42,16 @@ pub(super) enum Doing {
 pub(super) struct Training {
     pub(super) place: usize,
     pub(super) shape: usize,
-    /// Which start of a pack this is, of all in the run.
-    pub(super) start: usize,
     /// Trials that have not ended.
     pub(super) open: Vec<TrialNo>,
-    /// All that it was given.
+    /// How many are done.
+    pub(super) done: usize,
+    /// All that it was given, but for those that came back.
     pub(super) given: Vec<TrialNo>,
+    /// Those of them that its child was given while it ran.
+    pub(super) late: Vec<TrialNo>,
+    /// How many of these came back: the child never said that it took them, but may have ended of it.
+    pub(super) returned: usize,
     /// Rows of a trial that go through the model at a time.
     pub(super) rows: usize,
     /// None of its trials was started before.
@@ -60,6 +66,13 @@ pub(super) struct Training {
 pub(super) struct Deadline {
     pub(super) at: SystemTime,
     pub(super) asked: bool,
+}
+
+impl Deadline {
+    /// Of a job that is asked to end now.
+    pub(super) fn asked(now: SystemTime) -> Self {
+        Self { at: now + GRACE, asked: true }
+    }
 }
 
 impl Job {
@@ -85,12 +98,36 @@ impl Job {
     /// Whether it has been at work for too long, and whether it was asked to end before. Each is told once.
     pub(super) fn overdue(&mut self, now: SystemTime) -> Option<bool> {
         let Deadline { asked, .. } = self.deadline.filter(|deadline| deadline.at <= now)?;
-        self.deadline = (!asked).then_some(Deadline { at: now + GRACE, asked: true });
+        self.deadline = (!asked).then(|| Deadline::asked(now));
         Some(asked)
     }
 }
 
 impl Training {
+    /// Takes in one more trial, which is thought to take so long.
+    pub(super) fn add(&mut self, trial: TrialNo, time: Duration) {
+        self.open.push(trial);
+        self.given.push(trial);
+        self.estimate += time;
+        self.progress.restart();
+    }
+
+    /// Takes out a trial that will not be done here, which was thought to take so long.
+    pub(super) fn drop(&mut self, trial: TrialNo, time: Duration) {
+        self.open.retain(|other| *other != trial);
+        self.estimate = self.estimate.saturating_sub(time);
+        self.progress.restart();
+    }
+
+    /// The same for one that came back.
+    pub(super) fn take_back(&mut self, trial: TrialNo, time: Duration) {
+        self.drop(trial, time);
+        self.given.retain(|other| *other != trial);
+        let before = self.late.len();
+        self.late.retain(|other| *other != trial);
+        self.returned += before - self.late.len();
+    }
+
     /// How much of what it was thought to take is left after so long, at the pace of its shape.
     pub(super) fn left(&self, elapsed: Duration, pace: f64) -> Duration {
         match self.progress.part(self) {
@@ -105,21 +142,24 @@ impl Training {
 pub(super) struct Progress {
     /// The share of each trial's steps that is done.
     parts: BTreeMap<TrialNo, f64>,
-    /// When all of them had been heard of first, and how much of the pack was done then.
+    /// When all trials at work had been heard of first, and how much of the pack was done then.
     heard: Option<(SystemTime, f64)>,
 }
 
 impl Progress {
-    /// Forgets what was heard: the pack has another trial.
+    /// Forgets what was heard: the pack has one trial more or less.
     pub(super) fn restart(&mut self) {
         self.heard = None;
     }
 
     /// The share of a pack that is done; `None` until all of its trials have been heard of.
     fn part(&self, training: &Training) -> Option<f64> {
+        if training.open.is_empty() {
+            return Some(1.0);
+        }
         let parts = training.open.iter().map(|trial| self.parts.get(trial).copied());
-        let (given, open) = (count(training.given.len()), count(training.open.len()));
-        Some(((parts.sum::<Option<f64>>()? + given - open) / given.max(1.0)).clamp(0.0, 1.0))
+        let (done, open) = (count(training.done), count(training.open.len()));
+        Some(((parts.sum::<Option<f64>>()? + done) / (done + open)).clamp(0.0, 1.0))
     }
 }
 
@@ -144,7 +184,7 @@ impl Pace {
         let (since, before) = *training.progress.heard.get_or_insert((now, part));
         let (elapsed, done) = (now.duration_since(since).unwrap_or_default(), part - before);
         let thought = training.estimate.mul_f64(done.max(0.0));
-        if done >= KNOWN_FROM && !thought.is_zero() && !elapsed.is_zero() {
+        if done >= KNOWN_FROM && elapsed >= KNOWN_AFTER && !thought.is_zero() {
             self.measured.insert(training.shape, elapsed.div_duration_f64(thought));
         }
     }

@@ -10,11 +10,11 @@
 //! | `pool` | trials that wait, in the order in which packs take them |
 //! | `pack` | the one function that says who trains together, and where |
 //! | `memory` | what is tried after memory ran out |
-//! | `trial`, `ends` | where a trial stands, and what the end of a job means for it |
+//! | `trial`, `ends` | where a trial stands, and what the end of its job means for it |
 //! | `chores` | preparation and the report, beside the training |
 //! | `places` | which places are free, taken or out of service |
 //! | `jobs` | what is at work, since when and how far |
-//! | `scheduler`, `decide` | what follows from an event, and what starts or stops then |
+//! | `scheduler`, `job_ends`, `decide` | what follows from an event and a job's end, and what starts or stops then |
 //! | [`simulate`](simulate()) | the same scheduler on a clock of its own: plans, and the time left |
 //! | `explain` | why a trial stands where it does |
 
@@ -22,6 +22,7 @@ mod chores;
 mod decide;
 mod ends;
 mod explain;
+mod job_ends;
 mod jobs;
 mod memory;
 mod pack;
@@ -59,7 +60,7 @@ pub enum Action {
         /// The trial.
         trial: Trial,
     },
-    /// Ask a job to write its checkpoints and end, or kill it.
+    /// Ask a job to write its checkpoints and end, or kill it: at once, or since it has not ended for long.
     Stop {
         /// Which job.
         job: JobKey,

@@ -14,7 +14,6 @@ use crate::sched::Limits;
 use crate::sched::memory::{Known, Memory};
 use crate::sched::pool::{Pool, Size};
 use crate::sched::workload::{TrialNo, Workload};
-use crate::values::Device;
 
 /// Most waiting trials that are looked at for the slot of one that ended.
 const LOOKS: usize = 1_000;
@@ -42,7 +41,8 @@ pub(super) struct Place<'a> {
 /// The slot of a trial that ended while its pack goes on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot<'a> {
-    pub(super) device: Device,
+    /// Its memory.
+    pub(super) memory: Memory,
     /// The trials of the pack that go on.
     pub(super) open: &'a [TrialNo],
     pub(super) ended: TrialNo,
@@ -82,6 +82,9 @@ fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<Tri
 fn longest(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     let (mut all, later): (Vec<Rest>, Vec<Rest>) =
         rests(pool, place.memory, known).partition(|rest| rest.is_ready);
+    if all.is_empty() {
+        return None;
+    }
     let ready = all.len();
     all.extend(later);
     let most_s = most_s(&all, ready, place);
@@ -177,7 +180,7 @@ impl Pack<'_> {
 /// through the model together with them, in a pack that has no trunk to lose by it, and that goes on for a
 /// while.
 fn newcomer(pool: &Pool, slot: Slot<'_>, known: &Knowledge<'_>) -> Option<TrialNo> {
-    let Slot { device, open, ended, failed } = slot;
+    let Slot { memory, open, ended, failed } = slot;
     let work = known.work;
     let candidate = |trial: &TrialNo| &work.trials[*trial];
     let lane = candidate(&ended).lane;
@@ -187,11 +190,12 @@ fn newcomer(pool: &Pool, slot: Slot<'_>, known: &Knowledge<'_>) -> Option<TrialN
     let epochs = |trial: &TrialNo| candidate(trial).trial.configuration.training.epochs;
     // Trials of one length end together, and those that wait are better off as a pack of their own.
     let goes_on = open.iter().any(|trial| failed || epochs(trial) > epochs(&ended));
-    let goes_together = match device {
-        Device::Cuda { .. } => true,
-        Device::Cpu { .. } | Device::Host => false,
+    let goes_together = match memory {
+        Memory::Gpu => true,
+        Memory::Host => false,
     };
-    if !goes_together || !goes_on || has_trunk {
+    let is_too_much = open.len() >= known.memory.allowed(work.lanes[lane], memory).trials;
+    if !goes_together || !goes_on || has_trunk || is_too_much {
         return None;
     }
     let needed = candidate(&ended).cost.footprint;

@@ -25,9 +25,10 @@ impl Places {
         }
     }
 
-    /// The first place that is free.
-    pub(super) fn first_free(&self) -> Option<usize> {
-        self.free.first().copied()
+    /// The place that is taken next: the first that is free, but one whose last pack told of a device that does
+    /// not work only where there is no other.
+    pub(super) fn next_free(&self) -> Option<usize> {
+        self.free.iter().copied().min_by_key(|place| !self.blamed_by[*place].is_empty())
     }
 
     /// The place with this device.

@@ -46,7 +46,7 @@ pub(super) struct Pool {
     lanes: Vec<Lane>,
     /// Lanes in which trials wait, by shape.
     shapes: Vec<Lanes>,
-    /// Trials that failed together and start together again, by the number of the start that failed.
+    /// Trials that failed together and start together again, by the number of their group.
     again: BTreeMap<usize, Vec<TrialNo>>,
     /// Trials that start only while nothing else runs.
     alone: BTreeSet<TrialNo>,
@@ -101,7 +101,7 @@ impl Pool {
                     lane.own += own(trial);
                 });
             }
-            Turn::Together { start } => self.again.entry(start).or_default().push(trial),
+            Turn::Together { group } => self.again.entry(group).or_default().push(trial),
             Turn::Alone => _ = self.alone.insert(trial),
         }
     }
@@ -116,11 +116,11 @@ impl Pool {
                     lane.own -= own(trial);
                 }
             }),
-            Turn::Together { start } => {
-                if let Some(group) = self.again.get_mut(&start) {
-                    group.retain(|other| *other != trial);
-                    if group.is_empty() {
-                        self.again.remove(&start);
+            Turn::Together { group } => {
+                if let Some(trials) = self.again.get_mut(&group) {
+                    trials.retain(|other| *other != trial);
+                    if trials.is_empty() {
+                        self.again.remove(&group);
                     }
                 }
             }

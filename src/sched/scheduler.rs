@@ -1,19 +1,19 @@
 //! Owns the scheduler: what follows from an event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::sched::chores::{ChoreState, Chores};
-use crate::sched::ends::{Circumstances, End, Next, Past};
-use crate::sched::jobs::{Doing, Job, Pace, Training};
-use crate::sched::memory::{Fallback, Known, Load, Memory, fallback};
+use crate::sched::chores::Chores;
+use crate::sched::ends::{End, Past};
+use crate::sched::jobs::{Job, Pace};
+use crate::sched::memory::Known;
 use crate::sched::places::Places;
 use crate::sched::pool::Pool;
 use crate::sched::trial::{Change, TrialState, Turn, transition};
 use crate::sched::workload::{TrialNo, Workload};
 use crate::sched::{Action, Limits, Policy, simulate};
-use crate::values::{Failure, JobKey, Placement, TrialId, What};
+use crate::values::{JobKey, Placement, TrialId, What};
 
 /// Decides which trials start next, together and where. Knows nothing but its workload, the places and the
 /// events.
@@ -29,12 +29,12 @@ pub struct Scheduler {
     pub(super) jobs: BTreeMap<JobKey, Job>,
     pub(super) memory: Known,
     pub(super) pace: Pace,
-    /// Trials that wait for the time of their next start, by that and by the start that failed.
-    pub(super) paused: BTreeMap<(SystemTime, usize), Vec<TrialNo>>,
+    /// Trials that wait for the time of their next start, by that and by what they start with.
+    pub(super) paused: BTreeSet<(SystemTime, Turn, TrialNo)>,
     /// How many trials are not over.
     pub(super) open: usize,
-    /// How many packs have been started.
-    pub(super) starts: usize,
+    /// How many groups of trials there were that failed together.
+    pub(super) groups: usize,
     /// The job at work wants nothing beside it.
     pub(super) closed: bool,
     /// Jobs were asked to stop, or nothing can start: nothing starts any more.
@@ -75,9 +75,9 @@ impl Scheduler {
             jobs: BTreeMap::new(),
             memory: Known::default(),
             pace: Pace::default(),
-            paused: BTreeMap::new(),
+            paused: BTreeSet::new(),
             open: work.trials.len(),
-            starts: 0,
+            groups: 0,
             closed: false,
             ending: false,
             forced: false,
@@ -117,13 +117,14 @@ impl Scheduler {
             {
                 self.seat_pack(at, *key, place, &trials);
             }
-        } else if let What::TrialJoining { key, trial } = what {
-            if let Some(trial) = self.work.number(*trial) {
-                self.admit(*key, trial);
-            }
         } else if let What::RunEnded { .. } = what {
             self.cancel_waiting();
         } else {
+            if let What::TrialJoining { key, trial } = what
+                && let Some(trial) = self.work.number(*trial)
+            {
+                self.admit(*key, trial);
+            }
             drop(self.apply(at, what));
         }
     }
@@ -156,7 +157,11 @@ impl Scheduler {
             }
             What::TrialFailed { trial, failure } => {
                 vacancy = self.end_trial(*trial, Change::Failed { failure: failure.clone() });
-                if vacancy.is_some() { self.fail_fast() } else { Vec::new() }
+                if vacancy.is_some() { self.fail_fast(now) } else { Vec::new() }
+            }
+            What::TrialJoining { key, trial } => {
+                self.give(*key, *trial);
+                Vec::new()
             }
             What::TrialReturned { key, trial } => {
                 self.take_back(*key, *trial);
@@ -165,7 +170,7 @@ impl Scheduler {
             What::JobFinished { key } => self.on_end(now, *key, None),
             What::JobFailed { key, failure } => self.on_end(now, *key, Some(End::Failed(failure))),
             What::JobInterrupted { key } => self.on_end(now, *key, Some(End::Interrupted)),
-            What::StopRequested { force } => self.on_stop(*force),
+            What::StopRequested { force } => self.on_stop(now, *force),
             What::Woke => {
                 self.wake_at = None;
                 Vec::new()
@@ -174,7 +179,6 @@ impl Scheduler {
             What::RunStarted { .. }
             | What::RunPlanned { .. }
             | What::JobLaunching { .. }
-            | What::TrialJoining { .. }
             | What::TrialJoined { .. }
             | What::TrialProgressed { .. }
             | What::TrialEvaluated { .. }
@@ -186,15 +190,21 @@ impl Scheduler {
         (actions, vacancy)
     }
 
-    /// The one way in which a trial changes its state, so that the pool holds those that wait.
+    /// The one way in which a trial changes its state, so that the pool holds those that wait, and `paused`
+    /// those that pause.
     pub(super) fn change(&mut self, trial: TrialNo, change: Change) {
         let state = &mut self.trials[trial].state;
         let Some(next) = transition(state, change) else { return };
-        if let TrialState::Waiting { turn } = std::mem::replace(state, next.clone()) {
+        let before = std::mem::replace(state, next.clone());
+        if let TrialState::Waiting { turn } = before {
             self.pool.take(&self.work, trial, turn);
+        } else if let TrialState::Paused { until, turn } = before {
+            self.paused.remove(&(until, turn, trial));
         }
         if let TrialState::Waiting { turn } = next {
             self.pool.add(&self.work, trial, turn);
+        } else if let TrialState::Paused { until, turn } = next {
+            self.paused.insert((until, turn, trial));
         }
         self.open -= usize::from(next.is_over());
     }
@@ -205,8 +215,24 @@ impl Scheduler {
         let (state, failed) = (self.trials[ended].state.clone(), change != Change::Finished);
         self.change(ended, change);
         let TrialState::Placed { job } = state else { return None };
-        self.jobs.get_mut(&job)?.training_mut()?.open.retain(|trial| *trial != ended);
+        let training = self.jobs.get_mut(&job)?.training_mut()?;
+        if failed {
+            // What it shares with others they still have to do.
+            training.drop(ended, self.work.trials[ended].time.own);
+        } else {
+            training.open.retain(|trial| *trial != ended);
+            training.done += 1;
+        }
         Some(Vacancy { job, ended, failed })
+    }
+
+    /// Notes that a job's child is given a trial that it may never take.
+    fn give(&mut self, key: JobKey, id: TrialId) {
+        let Some(trial) = self.work.number(id) else { return };
+        let Some(training) = self.jobs.get_mut(&key).and_then(Job::training_mut) else { return };
+        if self.trials[trial].state == (TrialState::Placed { job: key }) && !training.late.contains(&trial) {
+            training.late.push(trial);
+        }
     }
 
     /// Makes a trial wait again that a job was given and did not take.
@@ -216,113 +242,9 @@ impl Scheduler {
         if self.trials[trial].state != (TrialState::Placed { job: key }) {
             return;
         }
-        training.open.retain(|other| *other != trial);
-        training.given.retain(|other| *other != trial);
-        training.estimate = training.estimate.saturating_sub(self.work.trials[trial].time.alone());
+        training.take_back(trial, self.work.trials[trial].time.alone());
         self.trials[trial].past.starts -= 1;
         let back = Change::Returned { turn: Turn::InLane };
         self.change(trial, if self.ending { Change::Cancelled } else { back });
-    }
-
-    fn on_end(&mut self, now: SystemTime, key: JobKey, end: Option<End<'_>>) -> Vec<Action> {
-        let Some(job) = self.jobs.remove(&key) else { return Vec::new() };
-        self.closed = false;
-        let mut actions = match &job.doing {
-            Doing::Train(training) => self.end_pack(now, &job, training, end),
-            Doing::Beside(chore) => self.end_chore(now, &job, *chore, end),
-        };
-        if matches!(end, Some(End::Failed(Failure::Unwritable { .. }))) && !self.ending {
-            actions.extend(self.stop(false));
-        }
-        actions
-    }
-
-    fn end_pack(
-        &mut self,
-        now: SystemTime,
-        job: &Job,
-        training: &Training,
-        end: Option<End<'_>>,
-    ) -> Vec<Action> {
-        let Training { place, shape, open, given, rows, start, .. } = training;
-        let broken = matches!(end, Some(End::Failed(failure)) if failure.blames_device());
-        let retired = self.places.leave(*place, given, broken);
-        let mut actions: Vec<Action> = retired.map(|device| Action::Retire { device }).into_iter().collect();
-        let memory = Memory::of(&job.placement);
-        let lacked = end == Some(End::Failed(&Failure::OutOfMemory));
-        let load = Load { trials: open.len(), rows: *rows, alone: job.had_its_memory_alone() };
-        let policy = self.policy;
-        let circumstances = Circumstances {
-            policy: &policy,
-            now,
-            ending: self.ending,
-            fallback: if lacked && !open.is_empty() {
-                self.memory.learn(*shape, memory, load)
-            } else {
-                Fallback::Exhausted
-            },
-            shares_memory: memory == Memory::Host,
-        };
-        let (mut trials, mut reason) = (Vec::new(), None);
-        for trial in open.iter().copied() {
-            let next = end.map(|end| circumstances.next(end, &mut self.trials[trial].past));
-            let turn = if lacked { Turn::InLane } else { Turn::Together { start: *start } };
-            let turn = if self.trials[trial].past.alone { Turn::Alone } else { turn };
-            let change = match next {
-                None => Change::Finished,
-                Some(Next::Ready) => Change::Returned { turn },
-                Some(Next::At(until)) => {
-                    self.paused.entry((until, *start)).or_default().push(trial);
-                    Change::Paused { until }
-                }
-                Some(Next::Failed(failure)) => {
-                    trials.push(self.work.id(trial));
-                    reason = Some(failure.clone());
-                    Change::Failed { failure }
-                }
-                Some(Next::Cancelled) => Change::Cancelled,
-            };
-            self.change(trial, change);
-        }
-        if let Some(failure) = reason {
-            actions.push(Action::GiveUp { trials, failure });
-            actions.extend(self.fail_fast());
-        }
-        actions
-    }
-
-    fn end_chore(&mut self, now: SystemTime, job: &Job, number: usize, end: Option<End<'_>>) -> Vec<Action> {
-        let load = Load { trials: 0, rows: 1, alone: job.had_its_memory_alone() };
-        let circumstances = Circumstances {
-            policy: &self.policy,
-            now,
-            ending: self.ending,
-            fallback: fallback(load),
-            shares_memory: true,
-        };
-        let chore = &mut self.chores.all[number];
-        let next = end.map(|end| circumstances.next(end, &mut chore.past));
-        let failed = matches!(next, Some(Next::Failed(_)));
-        chore.state = match next {
-            None => ChoreState::Done,
-            Some(Next::Ready) => ChoreState::Waiting,
-            Some(Next::At(until)) => ChoreState::Paused { until },
-            Some(Next::Failed(failure)) => ChoreState::Failed { failure },
-            Some(Next::Cancelled) => ChoreState::Cancelled,
-        };
-        if chore.state.is_over() && chore.state != ChoreState::Done {
-            self.skip_those_that_need(number);
-        }
-        if failed { self.fail_fast() } else { Vec::new() }
-    }
-
-    fn skip_those_that_need(&mut self, store: usize) {
-        let Some(of) = self.work.stores.get(store) else { return };
-        let key = of.prepare.store;
-        for trial in 0..self.trials.len() {
-            if self.work.shapes[self.work.shape_of(trial)].store == store {
-                self.change(trial, Change::Skipped { store: key });
-            }
-        }
     }
 }

@@ -16,6 +16,8 @@ pub enum TrialState {
     Paused {
         /// When that is.
         until: SystemTime,
+        /// What it may start with then.
+        turn: Turn,
     },
     /// In a job that is at work, or about to be.
     Placed {
@@ -39,14 +41,14 @@ pub enum TrialState {
 }
 
 /// What a trial that waits may start with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
     /// Any trials that it could train with.
     InLane,
-    /// Those alone that failed with it: nobody knows which of them is to blame.
+    /// Those alone that failed with it, or half of them: nobody knows which of them is to blame.
     Together {
-        /// The number of the start that failed.
-        start: usize,
+        /// The number of their group.
+        group: usize,
     },
     /// Nothing, and nothing beside it: it ran out of memory.
     Alone,
@@ -57,7 +59,7 @@ pub enum Turn {
 pub(super) enum Change {
     Placed { job: JobKey },
     Returned { turn: Turn },
-    Paused { until: SystemTime },
+    Paused { until: SystemTime, turn: Turn },
     Finished,
     Failed { failure: Failure },
     Skipped { store: ContentHash },
@@ -68,12 +70,17 @@ pub(super) enum Change {
 /// only what was placed can end, and what has ended stays as it is.
 pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialState> {
     match (state, change) {
-        (TrialState::Waiting { .. }, Change::Placed { job }) => Some(TrialState::Placed { job }),
+        // By the clock of a journal that is read back, a pause may last for longer than it did.
+        (TrialState::Waiting { .. } | TrialState::Paused { .. }, Change::Placed { job }) => {
+            Some(TrialState::Placed { job })
+        }
         (TrialState::Waiting { .. }, Change::Skipped { store }) => Some(TrialState::Skipped { store }),
         (TrialState::Paused { .. } | TrialState::Placed { .. }, Change::Returned { turn }) => {
             Some(TrialState::Waiting { turn })
         }
-        (TrialState::Placed { .. }, Change::Paused { until }) => Some(TrialState::Paused { until }),
+        (TrialState::Placed { .. }, Change::Paused { until, turn }) => {
+            Some(TrialState::Paused { until, turn })
+        }
         (TrialState::Placed { .. }, Change::Finished) => Some(TrialState::Done),
         (TrialState::Placed { .. }, Change::Failed { failure }) => Some(TrialState::Failed { failure }),
         (
@@ -86,11 +93,7 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
         )
         | (
             TrialState::Paused { .. },
-            Change::Placed { .. }
-            | Change::Paused { .. }
-            | Change::Finished
-            | Change::Failed { .. }
-            | Change::Skipped { .. },
+            Change::Paused { .. } | Change::Finished | Change::Failed { .. } | Change::Skipped { .. },
         )
         | (TrialState::Placed { .. }, Change::Placed { .. } | Change::Skipped { .. })
         | (

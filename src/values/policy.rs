@@ -34,8 +34,9 @@ pub struct Policy {
     /// The first job or trial that fails for good ends the run; running jobs are asked to stop.
     pub fail_fast: bool,
     /// Most starts of a trial in one run, at least 1; the same for preparation and the report. Only failures
-    /// that another start can mend are tried again, and starts that ran out of memory do not count: they
-    /// come to an end by themselves, since each asks for less than the one before.
+    /// that another start can mend are tried again. Starts after which fewer trials are tried together do not
+    /// count, since they come to an end by themselves: those that ran out of memory, and those of a pack whose
+    /// trials all failed before.
     pub attempts: u32,
     /// Pause before the second start; it doubles before each later one, up to five minutes.
     pub pause: Duration,

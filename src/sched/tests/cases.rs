@@ -111,13 +111,31 @@ fn a_stop_asks_first_and_kills_when_forced() {
     let mut jobs: Vec<JobKey> = launched(&actions).iter().map(|(job, _)| *job).collect();
     jobs.sort_unstable();
     let stop = |force| jobs.iter().map(|job| Action::Stop { job: *job, force }).collect::<Vec<_>>();
-    assert_eq!(scheduler.step(at(1), &What::StopRequested { force: false }), stop(false));
+    let asked = scheduler.step(at(1), &What::StopRequested { force: false });
+    assert_eq!(asked, [stop(false), vec![wait_for_checkpoints(1)]].concat());
     assert_eq!(scheduler.step(at(1), &What::StopRequested { force: false }), []);
     assert_eq!(scheduler.step(at(2), &What::JobInterrupted { key: jobs[0] }), []);
     assert_eq!(scheduler.step(at(2), &What::StopRequested { force: true }), stop(true)[1..]);
     let killed = What::JobFailed { key: jobs[1], failure: Failure::Killed { signal: 9 } };
     assert_eq!(scheduler.step(at(3), &killed), [Action::End]);
     assert!(trials.iter().all(|trial| scheduler.state(*trial) == Some(&TrialState::Cancelled)));
+}
+
+/// When a job that was asked to end at a second is not waited for any longer.
+fn wait_for_checkpoints(second: u64) -> Action {
+    Action::WakeAt { at: at(second + 120) }
+}
+
+#[test]
+fn a_job_that_does_not_end_when_it_is_asked_to_is_killed_in_the_end() {
+    let (mut scheduler, actions, _) = lengths();
+    let mut jobs: Vec<JobKey> = launched(&actions).iter().map(|(job, _)| *job).collect();
+    jobs.sort_unstable();
+    scheduler.step(at(1), &What::StopRequested { force: false });
+    assert_eq!(scheduler.step(at(2), &What::JobInterrupted { key: jobs[0] }), []);
+    assert_eq!(scheduler.step(at(120), &What::Woke), [wait_for_checkpoints(1)], "too early");
+    assert_eq!(scheduler.step(at(121), &What::Woke), [Action::Stop { job: jobs[1], force: true }]);
+    assert_eq!(scheduler.step(at(122), &What::JobInterrupted { key: jobs[1] }), [Action::End]);
 }
 
 #[test]
@@ -128,7 +146,7 @@ fn failing_fast_stops_what_runs_and_cancels_what_waits() {
     let failure = Failure::Diverged { step: 9 };
     let actions = scheduler.step(at(1), &What::JobFailed { key: first, failure: failure.clone() });
     let given_up = Action::GiveUp { trials: failing, failure };
-    assert_eq!(actions, [given_up, Action::Stop { job: other, force: false }]);
+    assert_eq!(actions, [given_up, Action::Stop { job: other, force: false }, wait_for_checkpoints(1)]);
     assert_eq!(scheduler.state(trials[0]), Some(&TrialState::Cancelled));
     assert_eq!(scheduler.step(at(2), &What::JobFinished { key: other }), [Action::End]);
     assert_eq!(scheduler.state(trials[3]), Some(&TrialState::Done), "work that was finished counts");
@@ -140,7 +158,7 @@ fn files_that_cannot_be_written_end_the_run_and_fail_nothing() {
     let jobs = launched(&actions);
     let failure = Failure::Unwritable { message: "No space left on device".to_owned() };
     let actions = scheduler.step(at(1), &What::JobFailed { key: jobs[0].0, failure: failure.clone() });
-    assert_eq!(actions, [Action::Stop { job: jobs[1].0, force: false }]);
+    assert_eq!(actions, [Action::Stop { job: jobs[1].0, force: false }, wait_for_checkpoints(1)]);
     assert_eq!(scheduler.step(at(1), &What::JobFailed { key: jobs[1].0, failure }), [Action::End]);
     assert!(trials.iter().all(|trial| scheduler.state(*trial) == Some(&TrialState::Cancelled)));
 }

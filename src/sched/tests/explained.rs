@@ -1,26 +1,23 @@
 //! Runs that are read back from their events, and what is told of their trials.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 
 use super::laws::{scenarios, sweeps};
 use super::scenario::Scenario;
 use super::world::World;
-use super::{at, begun, gpus, launched, workload};
+use super::{at, begun, cpus, gpus, launched, started_fold, workload};
 use crate::plan::example;
 use crate::sched::{Explanation, Limits, Policy, Reason, Scheduler};
-use crate::values::{Progress, What};
+use crate::values::{Failure, JobKey, Progress, TrialId, What};
 
-/// Whatever a run can be like, with pauses before second starts, and memory that does not last for all.
+/// Whatever a run can be like, with memory that does not last for all.
 fn troubled() -> impl Strategy<Value = Scenario> {
-    (scenarios(), 0..20_000_u64, proptest::option::of(0..200_usize)).prop_map(
-        |(scenario, pause_ms, capacity)| {
-            let failing = if capacity.is_some() { 0 } else { scenario.failing };
-            let policy = Policy { pause: Duration::from_millis(pause_ms), ..scenario.policy };
-            Scenario { policy, capacity, failing, ..scenario }
-        },
-    )
+    (scenarios(), proptest::option::of(0..200_usize)).prop_map(|(scenario, capacity)| {
+        let failing = if capacity.is_some() { 0 } else { scenario.failing };
+        Scenario { capacity, failing, ..scenario }
+    })
 }
 
 proptest! {
@@ -77,23 +74,43 @@ fn what_is_foreseen_comes_to_pass() {
     panic!("it never started");
 }
 
+/// Tells how far a trial is, of a thousand steps.
+fn hear(scheduler: &mut Scheduler, now: SystemTime, key: JobKey, (trial, step): (TrialId, u64)) {
+    let progress = Progress { trial, step, steps: 1_000, loss: 1.0, rows_per_s: 1.0, validation: None };
+    assert_eq!(scheduler.step(now, &What::TrialProgressed { key, progress }), []);
+}
+
 #[test]
 fn the_time_left_follows_the_speed_that_is_measured() {
     let (sweep, places) = (example::sweep(), gpus(1));
     let mut scheduler = Scheduler::new(workload(&sweep, &places, true), places, Limits::ALONE, Policy::ONCE);
     let (key, trials) = launched(&scheduler.step(at(0), &begun()))[0].clone();
     let before = scheduler.remaining(at(0));
-    let hear = |scheduler: &mut Scheduler, second, step| {
-        let progress =
-            Progress { trial: trials[0], step, steps: 1_000, loss: 1.0, rows_per_s: 1.0, validation: None };
-        assert_eq!(scheduler.step(at(second), &What::TrialProgressed { key, progress }), []);
-    };
-    hear(&mut scheduler, 100, 0);
-    hear(&mut scheduler, 1_100, 100);
+    hear(&mut scheduler, at(100), key, (trials[0], 0));
+    // Words that were heard late, all at once, tell nothing of the speed.
+    hear(&mut scheduler, at(100) + Duration::from_micros(1), key, (trials[0], 50));
+    assert!(scheduler.remaining(at(100)) > before.mul_f64(0.8));
+    hear(&mut scheduler, at(1_100), key, (trials[0], 100));
     // A tenth in a thousand seconds: nine thousand are left of this trial, and the others are as slow.
     let left = scheduler.remaining(at(1_100));
     assert!(left.as_secs() >= 9_000 && left > 100 * before, "{left:?} {before:?}");
     scheduler.step(at(10_100), &What::JobFinished { key });
     let others = scheduler.remaining(at(10_100));
     assert!(others < left && others > 10 * before, "{others:?}");
+}
+
+#[test]
+fn a_trial_that_fails_early_makes_its_pack_no_faster() {
+    let sweep = example::grid((0..2).map(|_| (example::lora(8), 1.0, 1)), 2);
+    let (mut scheduler, actions) = started_fold(&sweep, cpus(1), Limits::default(), Policy::ONCE);
+    let (key, trials) = launched(&actions)[0].clone();
+    let [failing, other] = trials[..] else { panic!("{trials:?}") };
+    for trial in [failing, other] {
+        hear(&mut scheduler, at(100), key, (trial, 0));
+    }
+    scheduler.step(at(101), &What::TrialFailed { trial: failing, failure: Failure::Diverged { step: 1 } });
+    hear(&mut scheduler, at(102), key, (other, 1));
+    hear(&mut scheduler, at(1_102), key, (other, 101));
+    let left = scheduler.remaining(at(1_102)).as_secs();
+    assert!((8_900..9_100).contains(&left), "a tenth took a thousand seconds: {left} s");
 }

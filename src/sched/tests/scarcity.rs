@@ -34,10 +34,12 @@ proptest! {
         configurations in 1..=8_u32,
         places_n in 1..=3_usize,
         on_gpus: bool,
+        join: bool,
         capacity in 0..200_usize,
         seed: u64,
     ) {
-        let (sweep, places) = (adapters(configurations), if on_gpus { gpus(places_n) } else { cpus(places_n) });
+        let sweep = if join { lengths(configurations) } else { adapters(configurations) };
+        let places = if on_gpus { gpus(places_n) } else { cpus(places_n) };
         let scenario = Scenario { seed, capacity: Some(capacity), noise: 0.5, ..Scenario::calm(places) };
         let mut world = World::new(&sweep, &scenario);
         world.run();
@@ -47,6 +49,63 @@ proptest! {
             prop_assert_eq!(world.scheduler.state(trial), Some(&wanted));
         }
     }
+
+    /// After two failures with others it is looked for by halves.
+    #[test]
+    fn a_trial_that_brings_its_process_down_fails_alone(
+        configurations in 1..=20_u32,
+        places_n in 1..=3_usize,
+        on_gpus: bool,
+        join: bool,
+        attempts in 2..5_u32,
+        which: usize,
+        seed: u64,
+    ) {
+        let sweep = if join { lengths(configurations) } else { adapters(configurations) };
+        let places = if on_gpus { gpus(places_n) } else { cpus(places_n) };
+        let policy = Policy { attempts, pause: Duration::from_secs(seed % 2), ..Policy::ONCE };
+        let scenario = Scenario { seed, policy, crashing: Some(which), noise: 0.5, ..Scenario::calm(places) };
+        let mut world = World::new(&sweep, &scenario);
+        world.run();
+        let ids = ids(&sweep);
+        let crashed = TrialState::Failed { failure: Failure::Killed { signal: 11 } };
+        for (n, trial) in ids.iter().enumerate() {
+            let wanted = if n == which % ids.len() { &crashed } else { &TrialState::Done };
+            prop_assert_eq!(world.scheduler.state(*trial), Some(wanted));
+        }
+    }
+}
+
+/// So many adapters of two folds each, of one, two or three epochs, that do not see the same batches.
+fn lengths(n: u32) -> SweepSpec {
+    example::grid((0..n).map(|n| (example::lora(8), f64::from(1 + n % 3), n.into())), 2)
+}
+
+#[test]
+fn memory_that_a_newcomer_lacks_makes_packs_smaller_and_never_batches() {
+    // The world asserts that a trial that fits with all of its rows keeps them.
+    let limits = Limits { slots: 3, ..Limits::default() };
+    let scenario = Scenario { capacity: Some(3 * 32), limits, ..Scenario::calm(gpus(2)) };
+    let mut world = World::new(&lengths(20), &scenario);
+    world.run();
+    assert!(world.lacked_at_join > 0);
+    assert!(world.fates.values().all(|fate| *fate == TrialState::Done));
+}
+
+#[test]
+fn memory_that_ran_out_as_a_trial_joined_was_that_of_two() {
+    let sweep = lengths(3);
+    let (mut scheduler, actions) =
+        started_fold(&sweep, gpus(1), Limits { slots: 2, ..Limits::default() }, Policy::ONCE);
+    let (key, trials) = launched(&actions)[0].clone();
+    scheduler.step(at(0), &What::JobStarted { key, pid: 1 });
+    let failure = Failure::Diverged { step: 1 };
+    let joins = scheduler.step(at(1), &What::TrialFailed { trial: trials[0], failure });
+    let [Action::Join { trial, .. }] = &joins[..] else { panic!("{joins:?}") };
+    scheduler.step(at(1), &What::TrialJoining { key, trial: trial.id });
+    scheduler.step(at(2), &What::TrialReturned { key, trial: trial.id });
+    let next = scheduler.step(at(2), &lacked(key));
+    assert!(matches!(next[..], [Action::Launch(Launch { micro_rows: None, .. })]), "{next:?}");
 }
 
 #[test]
@@ -129,10 +188,10 @@ fn a_pack_has_the_time_of_all_its_trials_and_is_asked_before_it_is_killed() {
     let (key, trials) = launched(&begun)[0].clone();
     assert_eq!((trials.len(), &begun[1..]), (3, &[Action::WakeAt { at: at(180) }][..]));
     let asked = scheduler.step(at(180), &What::Woke);
-    assert_eq!(asked, [Action::CutShort { job: key, force: false }, Action::WakeAt { at: at(210) }]);
-    assert_eq!(scheduler.step(at(210), &What::Woke), [Action::CutShort { job: key, force: true }]);
+    assert_eq!(asked, [Action::CutShort { job: key, force: false }, Action::WakeAt { at: at(300) }]);
+    assert_eq!(scheduler.step(at(300), &What::Woke), [Action::CutShort { job: key, force: true }]);
     let failure = Failure::TimedOut;
-    let actions = scheduler.step(at(211), &What::JobFailed { key, failure: failure.clone() });
+    let actions = scheduler.step(at(301), &What::JobFailed { key, failure: failure.clone() });
     assert_eq!(actions[0], Action::GiveUp { trials: trials.clone(), failure: failure.clone() });
     assert_eq!(scheduler.state(trials[2]), Some(&TrialState::Failed { failure }));
 }
@@ -161,6 +220,19 @@ fn a_device_is_out_of_service_when_packs_without_a_common_trial_lost_it_in_a_row
 }
 
 #[test]
+fn a_pack_that_lost_its_device_starts_again_on_another_that_is_free() {
+    let policy = Policy { attempts: 3, ..Policy::ONCE };
+    let sweep = example::grid([(example::lora(8), 1.0, 1)], 2);
+    let (mut scheduler, mut actions) = started_fold(&sweep, gpus(2), Limits::default(), policy);
+    for index in [0, 1] {
+        let [Action::Launch(Launch { job, placement, .. })] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(placement.device, Device::Cuda { index });
+        let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
+        actions = scheduler.step(at(1), &What::JobFailed { key: *job, failure });
+    }
+}
+
+#[test]
 fn other_devices_go_on_and_a_success_clears_the_name_of_one() {
     let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
     let policy = Policy { attempts: 9, ..Policy::ONCE };
@@ -179,18 +251,36 @@ fn other_devices_go_on_and_a_success_clears_the_name_of_one() {
 }
 
 #[test]
-fn trials_that_failed_together_start_together_and_with_no_others() {
+fn trials_that_failed_together_start_together_and_with_no_others_and_then_by_halves() {
     let policy = Policy { attempts: 2, ..Policy::ONCE };
     let sweep = adapters(20);
     let (mut scheduler, actions) = started(&sweep, cpus(1), Limits { slots: 4, ..Limits::default() }, policy);
     let (job, trials) = launched(&actions)[0].clone();
     scheduler.step(at(1), &finished(trials[1]));
-    let killed = What::JobFailed { key: job, failure: Failure::Killed { signal: 9 } };
-    let again = scheduler.step(at(2), &killed);
-    let open = vec![trials[0], trials[2], trials[3]];
-    assert_eq!(launched(&again), [(job, open.clone())]);
     let failure = Failure::Killed { signal: 9 };
-    let next = scheduler.step(at(3), &killed);
-    assert_eq!(next[0], Action::GiveUp { trials: open, failure });
+    let killed = |key| What::JobFailed { key, failure: failure.clone() };
+    let again = scheduler.step(at(2), &killed(job));
+    assert_eq!(launched(&again), [(job, vec![trials[0], trials[2], trials[3]])]);
+    let half = scheduler.step(at(3), &killed(job));
+    assert_eq!(launched(&half), [(job, vec![trials[0], trials[2]])]);
+    let other = scheduler.step(at(4), &What::JobFinished { key: job });
+    assert_eq!(launched(&other), [(JobKey::Train(trials[3]), vec![trials[3]])]);
+    // Alone it is to blame, and has one attempt left.
+    let next = scheduler.step(at(5), &killed(JobKey::Train(trials[3])));
+    assert_eq!(next[0], Action::GiveUp { trials: vec![trials[3]], failure: failure.clone() });
     assert!(launched(&next)[0].1.iter().all(|trial| !trials.contains(trial)));
+}
+
+#[test]
+fn a_pack_that_cannot_be_started_is_not_divided() {
+    let policy = Policy { attempts: 3, ..Policy::ONCE };
+    let (mut scheduler, mut actions) = started_fold(&adapters(4), cpus(1), Limits::default(), policy);
+    let (key, trials) = launched(&actions)[0].clone();
+    let failure = Failure::NotStarted { message: "no such program".to_owned() };
+    for second in 1..3 {
+        actions = scheduler.step(at(second), &What::JobFailed { key, failure: failure.clone() });
+        assert_eq!(launched(&actions), [(key, trials.clone())]);
+    }
+    actions = scheduler.step(at(3), &What::JobFailed { key, failure: failure.clone() });
+    assert_eq!(actions[0], Action::GiveUp { trials, failure });
 }

@@ -13,7 +13,14 @@ pub(super) struct Scenario {
     pub(super) prepared: bool,
     /// Chance that a start dies, and that a trial fails by itself, in percent.
     pub(super) failing: u32,
-    /// Rows that fit into a memory at once, twice as many where nothing else draws from it.
+    /// Half of the starts that die tell of their device.
+    pub(super) devices_fail: bool,
+    /// The trial, by its number, that brings its process down whenever it trains.
+    pub(super) crashing: Option<usize>,
+    /// Chance that a child does not end when it is asked to, in percent.
+    pub(super) deaf: u32,
+    /// Rows that fit into a memory at once, twice as many where nothing else draws from it. A trial that joins
+    /// a pack takes twice the rows of one that is in it.
     pub(super) capacity: Option<usize>,
     /// A job takes between this part of its estimate and the estimate by it.
     pub(super) noise: f64,
@@ -31,6 +38,9 @@ impl Scenario {
             policy: Policy::ONCE,
             prepared: true,
             failing: 0,
+            devices_fail: false,
+            crashing: None,
+            deaf: 0,
             capacity: None,
             noise: 1.0,
             stops: Vec::new(),

@@ -1,0 +1,144 @@
+//! Owns what follows from the end of a job: what becomes of its place, of its trials, and of those that wait
+//! for what it was to prepare. What an end means for one of them is `ends`' to say.
+
+use std::time::SystemTime;
+
+use crate::sched::Action;
+use crate::sched::chores::ChoreState;
+use crate::sched::ends::{Circumstances, End, Next};
+use crate::sched::jobs::{Doing, Job, Training};
+use crate::sched::memory::{Fallback, Load, Memory, fallback};
+use crate::sched::scheduler::Scheduler;
+use crate::sched::trial::{Change, Turn};
+use crate::values::{Failure, JobKey};
+
+impl Scheduler {
+    pub(super) fn on_end(&mut self, now: SystemTime, key: JobKey, end: Option<End<'_>>) -> Vec<Action> {
+        let Some(job) = self.jobs.remove(&key) else { return Vec::new() };
+        self.closed = false;
+        let mut actions = match &job.doing {
+            Doing::Train(training) => self.end_pack(now, &job, training, end),
+            Doing::Beside(chore) => self.end_chore(now, &job, *chore, end),
+        };
+        if matches!(end, Some(End::Failed(Failure::Unwritable { .. }))) && !self.ending {
+            actions.extend(self.stop(now, false));
+        }
+        actions
+    }
+
+    fn end_pack(
+        &mut self,
+        now: SystemTime,
+        job: &Job,
+        training: &Training,
+        end: Option<End<'_>>,
+    ) -> Vec<Action> {
+        let broken = matches!(end, Some(End::Failed(failure)) if failure.blames_device());
+        let retired = self.places.leave(training.place, &training.given, broken);
+        let mut actions: Vec<Action> = retired.map(|device| Action::Retire { device }).into_iter().collect();
+        let (mut trials, mut reason) = (Vec::new(), None);
+        if let Some(end) = end {
+            let turns = self.turns(training, end);
+            let circumstances = self.circumstances(now, job, training, end);
+            for (trial, turn) in training.open.iter().copied().zip(turns) {
+                let past = &mut self.trials[trial].past;
+                let next = circumstances.next(end, past);
+                let turn = if past.alone { Turn::Alone } else { turn };
+                let change = match next {
+                    Next::Ready => Change::Returned { turn },
+                    Next::At(until) => Change::Paused { until, turn },
+                    Next::Failed(failure) => {
+                        trials.push(self.work.id(trial));
+                        reason = Some(failure.clone());
+                        Change::Failed { failure }
+                    }
+                    Next::Cancelled => Change::Cancelled,
+                };
+                self.change(trial, change);
+            }
+        } else {
+            training.open.iter().for_each(|trial| self.change(*trial, Change::Finished));
+        }
+        if let Some(failure) = reason {
+            actions.push(Action::GiveUp { trials, failure });
+            actions.extend(self.fail_fast(now));
+        }
+        actions
+    }
+
+    /// What the trials of a pack that failed may start with. What memory was too small for is packed anew.
+    /// Others start together again, and after that by halves, so that one that brings its process down does
+    /// so alone in the end.
+    fn turns(&mut self, training: &Training, end: End<'_>) -> Vec<Turn> {
+        let open = training.open.len();
+        if end == End::Failed(&Failure::OutOfMemory) {
+            return vec![Turn::InLane; open];
+        }
+        let failed_before = training.open.iter().all(|trial| self.trials[*trial].past.counted > 0);
+        let half = if failed_before && end.may_be_due_to_one() { open.div_ceil(2) } else { open };
+        let group = self.groups;
+        self.groups += 2;
+        (0..open).map(|at| Turn::Together { group: group + usize::from(at >= half) }).collect()
+    }
+
+    fn circumstances(
+        &mut self,
+        now: SystemTime,
+        job: &Job,
+        training: &Training,
+        end: End<'_>,
+    ) -> Circumstances {
+        let memory = Memory::of(&job.placement);
+        let trials = training.open.len() + training.returned;
+        let load = Load { trials, rows: training.rows, alone: job.had_its_memory_alone() };
+        let lacked = end == End::Failed(&Failure::OutOfMemory) && !training.open.is_empty();
+        Circumstances {
+            policy: self.policy,
+            now,
+            ending: self.ending,
+            fallback: if lacked {
+                self.memory.learn(training.shape, memory, load)
+            } else {
+                Fallback::Exhausted
+            },
+            shares_memory: memory == Memory::Host,
+            in_company: trials > 1,
+        }
+    }
+
+    fn end_chore(&mut self, now: SystemTime, job: &Job, number: usize, end: Option<End<'_>>) -> Vec<Action> {
+        let load = Load { trials: 0, rows: 1, alone: job.had_its_memory_alone() };
+        let circumstances = Circumstances {
+            policy: self.policy,
+            now,
+            ending: self.ending,
+            fallback: fallback(load),
+            shares_memory: true,
+            in_company: false,
+        };
+        let chore = &mut self.chores.all[number];
+        let next = end.map(|end| circumstances.next(end, &mut chore.past));
+        let failed = matches!(next, Some(Next::Failed(_)));
+        chore.state = match next {
+            None => ChoreState::Done,
+            Some(Next::Ready) => ChoreState::Waiting,
+            Some(Next::At(until)) => ChoreState::Paused { until },
+            Some(Next::Failed(failure)) => ChoreState::Failed { failure },
+            Some(Next::Cancelled) => ChoreState::Cancelled,
+        };
+        if chore.state.is_over() && chore.state != ChoreState::Done {
+            self.skip_those_that_need(number);
+        }
+        if failed { self.fail_fast(now) } else { Vec::new() }
+    }
+
+    fn skip_those_that_need(&mut self, store: usize) {
+        let Some(of) = self.work.stores.get(store) else { return };
+        let key = of.prepare.store;
+        for trial in 0..self.trials.len() {
+            if self.work.shapes[self.work.shape_of(trial)].store == store {
+                self.change(trial, Change::Skipped { store: key });
+            }
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! What must hold in the world, whatever happens.
+
+use rand::Rng;
+use rand::seq::IndexedRandom;
+
+use super::World;
+use crate::sched::Turn;
+use crate::sched::tests::finished;
+use crate::sched::trial::TrialState;
+use crate::values::{Device, Failure, JobKey, Placement, Progress, TrialId, What};
+
+impl World {
+    /// Whether something else draws from the memory of a job that starts, which is then told to share it too.
+    pub(super) fn check_launch(&mut self, job: JobKey, placement: &Placement, open: &[TrialId]) -> bool {
+        assert!(!self.ending, "{job} was started while the run was ending");
+        assert!(open.len() <= self.scenario.limits.slots);
+        assert!(!self.retired.contains(&placement.device), "{} is out of service", placement.device);
+        assert!(!self.has_to_be_alone(open) || self.children.is_empty());
+        for trial in open {
+            let Some(past) = self.pasts.get(trial) else { continue };
+            assert!(self.now_ms >= past.not_before_ms, "{trial} was to pause");
+            let is_known = |other: &TrialId| past.company.contains(other);
+            let lacked = self.scenario.capacity.is_some();
+            assert!(lacked || open.iter().all(is_known), "{trial} starts with others than it failed with");
+        }
+        let is_gpu = |placement: &Placement| matches!(placement.device, Device::Cuda { .. });
+        for child in self.children.values_mut() {
+            assert!(child.placement.device != placement.device, "{} is taken", placement.device);
+            assert!(!child.alone, "{job} was started beside one that wants to be alone");
+            child.shared |= !is_gpu(&child.placement);
+        }
+        !is_gpu(placement) && !self.children.is_empty()
+    }
+
+    pub(super) fn has_to_be_alone(&self, open: &[TrialId]) -> bool {
+        let number = |trial: &TrialId| self.scheduler.work.number(*trial).unwrap();
+        open.iter().any(|trial| self.scheduler.trials[number(trial)].past.alone)
+    }
+
+    /// What must hold after every event.
+    pub(super) fn check(&mut self) {
+        let scheduler = &self.scheduler;
+        let mut waiting = 0;
+        for trial in &self.trials {
+            let state = scheduler.state(*trial).unwrap();
+            let at_work = self.children.iter().find(|(_, child)| child.has(*trial)).map(|(job, _)| *job);
+            assert_eq!(at_work.is_some(), matches!(state, TrialState::Placed { .. }), "{trial}: {state:?}");
+            if let Some(job) = at_work {
+                assert_eq!(*state, TrialState::Placed { job });
+            }
+            match self.fates.get(trial) {
+                Some(fate) => assert_eq!(state, fate),
+                None => assert!(!matches!(state, TrialState::Done | TrialState::Failed { .. }), "{state:?}"),
+            }
+            let number = scheduler.work.number(*trial).unwrap();
+            let store = scheduler.work.shapes[scheduler.work.shape_of(number)].store;
+            let ready = scheduler.chores.is_prepared(store);
+            match state {
+                TrialState::Waiting { turn: Turn::InLane | Turn::Together { .. } } => {
+                    waiting += usize::from(ready);
+                }
+                TrialState::Placed { .. } => assert!(ready, "{trial} has no data"),
+                TrialState::Waiting { turn: Turn::Alone }
+                | TrialState::Paused { .. }
+                | TrialState::Done
+                | TrialState::Failed { .. }
+                | TrialState::Skipped { .. }
+                | TrialState::Cancelled => {}
+            }
+        }
+        let hosts = self.children.values().filter(|child| child.placement.device == Device::Host).count();
+        assert!(hosts <= 1);
+        let alone = self.children.values().any(|child| child.alone);
+        let busy = self.children.len() - hosts;
+        let places = self.scenario.places.len() - self.retired.len();
+        assert!(busy == places || waiting == 0 || alone, "a place is idle");
+        assert!(!self.ending || waiting == 0, "trials wait while the run ends");
+        self.tell_nonsense();
+    }
+
+    pub(super) fn check_the_end(&mut self) {
+        self.check();
+        assert!(self.ended, "the run never ended");
+        assert!(self.children.is_empty());
+        for trial in &self.trials {
+            assert!(self.scheduler.state(*trial).unwrap().is_over(), "{trial} was lost");
+        }
+        let reports = self.launches.iter().filter(|(key, _)| *key == JobKey::Report).count();
+        let was_stopped =
+            self.ending || self.scenario.policy.fail_fast || self.retired.len() == self.scenario.places.len();
+        assert!(was_stopped || reports >= 1, "nothing was reported");
+    }
+
+    /// An event that makes no sense changes nothing, whenever it comes. (One that comes before a pause is seen
+    /// to be over would end it.)
+    fn tell_nonsense(&mut self) {
+        if self.stepped_ms != self.now_ms {
+            return;
+        }
+        let states = |world: &Self| -> Vec<TrialState> {
+            world.scheduler.trials.iter().map(|trial| trial.state.clone()).collect()
+        };
+        let (what, before) = (self.nonsense(), states(self));
+        assert_eq!(self.scheduler.step(self.now(), &what), [], "{what:?}");
+        assert_eq!(states(self), before, "{what:?}");
+    }
+
+    fn nonsense(&mut self) -> What {
+        let unknown: TrialId = "0123456789abcdef".parse().unwrap();
+        // A job that is not at work: it has ended, or never was.
+        let gone = self.launches.iter().map(|(job, _)| *job).filter(|job| !self.children.contains_key(job));
+        let gone: Vec<JobKey> = gone.chain([JobKey::Train(unknown)]).collect();
+        let key = *gone.choose(&mut self.rng).unwrap();
+        let at_work = self.children.keys().next().copied().unwrap_or(key);
+        let trial = *self.trials.choose(&mut self.rng).unwrap();
+        let failure = Failure::OutOfMemory;
+        let is_placed = matches!(self.scheduler.state(trial), Some(TrialState::Placed { .. }));
+        let idle = if is_placed { unknown } else { trial };
+        match self.rng.random_range(0..10) {
+            0 => What::JobStarted { key, pid: 1 },
+            1 => What::JobFinished { key },
+            2 => What::JobFailed { key, failure },
+            3 => What::JobInterrupted { key },
+            4 => What::TrialReturned { key, trial },
+            5 => What::TrialReturned { key: at_work, trial: idle },
+            6 => What::TrialJoining { key: at_work, trial: idle },
+            7 => finished(idle),
+            8 => What::TrialFailed { trial: idle, failure },
+            _ => {
+                let (step, steps, loss, rows_per_s) = (9, 3, f64::NAN, 0.0);
+                let progress = Progress { trial: idle, step, steps, loss, rows_per_s, validation: None };
+                What::TrialProgressed { key: at_work, progress }
+            }
+        }
+    }
+}
