@@ -153,7 +153,7 @@ impl<'a> TaskFindings<'a> {
         entry::sort(&mut entries);
         let baseline = Baseline::of(record, task);
         let best = entries.first().filter(|entry| can_be_selected(&entry.summary, &configurations));
-        let chance = best.and_then(|best| chance(best, &entries, (baseline.as_ref(), record)));
+        let chance = best.and_then(|best| chance(best, &entries, baseline.as_ref(), record));
         let selects = best.is_some_and(|best| !best.summary.drawn_head)
             && chance.as_ref().is_none_or(|chance| chance.beaten);
         if let Some(first) = entries.first_mut().filter(|_| selects) {
@@ -226,7 +226,8 @@ fn can_be_selected(summary: &ConfigurationSummary, all: &[&Configuration]) -> bo
 fn chance(
     best: &Entry,
     entries: &[Entry],
-    (baseline, record): (Option<&Baseline>, &RunRecord),
+    baseline: Option<&Baseline>,
+    record: &RunRecord,
 ) -> Option<Chance> {
     let bases = || entries.iter().filter(|entry| entry.summary.is_base() && entry.summary.is_complete());
     let own = |base: &&Entry| base.summary.configuration.model == best.summary.configuration.model;

@@ -39,7 +39,7 @@ impl Headline {
             data: data(findings),
             result: result(findings),
             against: against(findings),
-            cautions: cautions(findings),
+            cautions: warnings::cautions(findings),
         }
     }
 }
@@ -305,86 +305,4 @@ fn tested(comparison: Option<&Comparison>) -> String {
             "which cannot be tested (fewer than two shared folds, or no variance between them)".to_owned()
         }
     }
-}
-
-/// A mean over few seeds owes more to luck than one over many.
-fn unequal_seeds(findings: &Findings<'_>) -> Option<String> {
-    let trained = || findings.entries().filter(|entry| !entry.summary.is_base());
-    let fewest = trained().map(|entry| entry.stability.planned).min()?;
-    let most = trained().map(|entry| entry.stability.planned).max()?;
-    (fewest < most).then(|| {
-        format!(
-            "Configurations have from {fewest} to {most} seeds: a mean over few of them owes more to luck."
-        )
-    })
-}
-
-/// What was found with one seed may be that seed's luck.
-fn one_seed(findings: &Findings<'_>) -> Option<String> {
-    let trained = || findings.entries().filter(|entry| !entry.summary.is_base());
-    let seed = trained().next()?.summary.configuration.training.seed;
-    let single = trained()
-        .all(|entry| entry.stability.planned == 1 && entry.summary.configuration.training.seed == seed);
-    single.then(|| {
-        format!(
-            "One seed, {seed}: all that is said here holds for it; `seed: [1, 2, 3]` in a block repeats it."
-        )
-    })
-}
-
-/// What a model that is trained further should be held against.
-fn no_reference(findings: &Findings<'_>) -> Option<String> {
-    let continues = |entry: &Entry| match entry.summary.method() {
-        MethodKind::Lora | MethodKind::Full => true,
-        MethodKind::Scratch | MethodKind::Base => false,
-    };
-    let has_baseline = findings.objective().words().baseline.is_some();
-    let has_base = findings.entries().any(|entry| entry.summary.is_base());
-    (!has_baseline && findings.entries().any(continues) && !has_base).then(|| {
-        "What training adds cannot be said: the untrained base is not among the configurations. A block with \
-         `method: base` evaluates it."
-            .to_owned()
-    })
-}
-
-fn cautions(findings: &Findings<'_>) -> Vec<String> {
-    let of_task = |task: &TaskFindings<'_>| {
-        let of = if findings.has_tasks() { format!("`{}`: ", task.task.name) } else { String::new() };
-        warnings::constant(task).map(|said| format!("{of}{said}."))
-    };
-    let mut all: Vec<String> = findings.tasks.iter().filter_map(of_task).collect();
-    let candidates =
-        |task: &TaskFindings<'_>| task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
-    let most = findings.tasks.iter().map(candidates).max().unwrap_or(0);
-    if most > 1 && findings.tasks.iter().any(|task| task.selected().is_some()) {
-        let report = match findings.is_tested() {
-            true => "The test score is the one to report.",
-            false => "There are no test rows: report this score with that said.",
-        };
-        let of_each = if findings.has_tasks() { " of its task" } else { "" };
-        all.push(format!(
-            "The selected configuration has the best validation {} of {most}{of_each}, and a best of {most} is \
-             optimistic. {report}",
-            findings.measure().title(),
-        ));
-    }
-    all.extend(unequal_seeds(findings));
-    all.extend(one_seed(findings));
-    all.extend(no_reference(findings));
-    let splits = findings.record.sweep.splitting.splits();
-    if (2..=3).contains(&splits) && most > 1 {
-        all.push(format!(
-            "With {splits} folds a test has {}: only large and steady differences can be significant.",
-            if splits == 2 { "1 degree of freedom" } else { "2 degrees of freedom" },
-        ));
-    }
-    let incomplete = findings.entries().filter(|entry| !entry.summary.is_complete()).count();
-    if incomplete > 0 {
-        all.push(format!(
-            "{} lack{} trials: their means are over those they have, and they cannot be selected.",
-            quantity::counted(incomplete, "configuration"),
-            if incomplete == 1 { "s" } else { "" },
-        ));
-    }
-    all
 }

@@ -44,10 +44,10 @@ pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section
             .push(section("All tasks together", vec![Block::Text(together(findings)), Block::Wide(table)]));
     }
     if findings.are_side_by_side() {
-        sections.extend(of_tasks(findings, &findings.tasks, (charts, None)));
+        sections.extend(of_tasks(findings, &findings.tasks, charts, None));
     } else {
         for task in &findings.tasks {
-            sections.extend(of_tasks(findings, std::slice::from_ref(task), (charts, Some(task))));
+            sections.extend(of_tasks(findings, std::slice::from_ref(task), charts, Some(task)));
         }
     }
     if let Some(table) = tables::seeds(findings) {
@@ -89,7 +89,8 @@ fn section<'a>(title: &str, blocks: Vec<Block<'a>>) -> Section<'a> {
 fn of_tasks<'a>(
     findings: &Findings<'_>,
     tasks: &[TaskFindings<'_>],
-    (charts, one): (&'a [Chart], Option<&TaskFindings<'_>>),
+    charts: &'a [Chart],
+    one: Option<&TaskFindings<'_>>,
 ) -> Vec<Section<'a>> {
     let titled = |title: &str| match one {
         Some(task) => format!("Task `{}`: {title}", task.task.name),

@@ -174,7 +174,7 @@ pub fn of_trials(
     let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
     let primary = record.sweep.selecting();
     let folds = (0..record.sweep.splitting.splits())
-        .filter_map(|fold| fold_score(&done, (fold, primary), &is_constant));
+        .filter_map(|fold| fold_score(&done, fold, primary, &is_constant));
     let constant = done.iter().filter(|(_, result)| is_constant(result)).count();
     // A curve of one answer is flat, and converges to nothing.
     let converges = constant < done.len() || done.is_empty();
@@ -204,7 +204,8 @@ pub fn of_trials(
 /// A fold's score over the seeds that are done with it.
 fn fold_score(
     done: &[(&TrialRecord, &TrialResult)],
-    (fold, metric): (usize, Metric),
+    fold: usize,
+    metric: Metric,
     is_constant: &dyn Fn(&TrialResult) -> bool,
 ) -> Option<FoldScore> {
     let here = || done.iter().filter(|(trial, _)| trial.trial.fold == fold).map(|(_, result)| result);

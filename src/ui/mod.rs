@@ -1,8 +1,8 @@
 //! Owns what the user sees while a sweep runs. With `main`, the only printer.
 //!
 //! Each display is a [`Reader`] of the run's events. `board` keeps what a display needs beside the ledger;
-//! `terminal` draws it, `plain` writes it line by line, `json` passes the events on to programs. Nothing
-//! here decides anything about the run.
+//! `terminal` draws it, `plain` writes it line by line, both with the words of `phrase` and `line`; `json`
+//! passes the events on to programs. Nothing here decides anything about the run.
 
 mod board;
 pub(crate) mod data_card;

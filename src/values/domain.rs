@@ -1,4 +1,5 @@
-//! Owns what a setting's value may be: its kind and its range, and how messages tell them.
+//! Owns what a setting's value may be: its kind and its range, and how messages tell them. Knows no setting
+//! by name.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Owns how a trial or a job can fail, and what a message of the system or of a library means.
+//! Owns how a trial or a job can fail, and what a message of the system or of a library means. Decides on no
+//! retry.
 
 use std::any::Any;
 use std::error::Error;

@@ -1,4 +1,5 @@
-//! Owns how a model is trained: the methods, an adapter's settings, and their rows in the table of axes.
+//! Owns how a model is trained: the methods, an adapter's settings, and their rows in the table of axes. Knows
+//! no model.
 
 use serde::{Deserialize, Serialize};
 

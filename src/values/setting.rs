@@ -1,5 +1,5 @@
 //! Owns the value of a setting, whatever its type: what is read from a sweep file, shown in tables and
-//! written to JSON.
+//! written to JSON. Knows no setting by name.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};

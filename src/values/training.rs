@@ -1,4 +1,4 @@
-//! Owns the settings of the training loop, and their rows in the table of axes.
+//! Owns the settings of the training loop, and their rows in the table of axes. Trains nothing.
 
 use serde::{Deserialize, Serialize};
 

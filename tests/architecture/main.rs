@@ -56,7 +56,7 @@ fn no_room_uses_one_below_it_in_the_table() {
     assert!(told.is_empty(), "arrows that run up:\n{}", told.join("\n"));
 }
 
-/// Modules of a room that use each other, each for a reason.
+/// Modules of a room that use each other nevertheless.
 const TOGETHER: [(&str, &[&str]); 5] = [
     // An axis is a field and its row, which stand together; the table is made of all rows.
     ("values", &["axes", "method", "training"]),

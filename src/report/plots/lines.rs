@@ -136,7 +136,7 @@ impl<'a> Panel<'a> {
             y_title: self.title,
         };
         frame.draw(scene);
-        self.draw_levels(scene, &frame, (&near, &far));
+        self.draw_levels(scene, &frame, &near, &far);
         let points = |curve: &Curve, values: &[f64]| -> Vec<Point> {
             curve.steps.iter().zip(values).map(|(step, v)| frame.at(*step, v * self.factor)).collect()
         };
@@ -155,7 +155,7 @@ impl<'a> Panel<'a> {
     }
 
     /// Lines across, each with its name where it begins; those far off are noted at its edge.
-    fn draw_levels(&self, scene: &mut Scene, frame: &Frame<'_>, (near, far): (&[&Level], &[&Level])) {
+    fn draw_levels(&self, scene: &mut Scene, frame: &Frame<'_>, near: &[&Level], far: &[&Level]) {
         let (left, right) = self.pixels;
         let small = Font { px: TEXT_PX - 2.0, color: NOTE, ..Font::plain(Anchor::End) };
         for (name, value) in near {

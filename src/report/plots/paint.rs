@@ -80,9 +80,9 @@ fn paint<DB: DrawingBackend>(
                 area.draw(&Polygon::new(pixels(points, scale), color(*fill).mix(*opacity)))
             }
             Shape::Mark { at, form, radius, color: fill } => {
-                draw_mark(area, (pixel(*at, scale), radius * scale), *form, color(*fill))
+                draw_mark(area, pixel(*at, scale), radius * scale, *form, color(*fill))
             }
-            Shape::Text { at, text, font } => draw_text(area, medium, *at, (text, *font)),
+            Shape::Text { at, text, font } => draw_text(area, medium, *at, text, *font),
         }
         .map_err(|e| failed(&e))?;
     }
@@ -110,7 +110,8 @@ fn draw_line<DB: DrawingBackend>(
 
 fn draw_mark<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
-    ((x, y), radius): ((i32, i32), f64),
+    (x, y): (i32, i32),
+    radius: f64,
     form: Form,
     fill: RGBColor,
 ) -> Drawn<DB> {
@@ -135,7 +136,8 @@ fn draw_text<DB: DrawingBackend>(
     area: &DrawingArea<DB, Shift>,
     medium: Medium,
     (x, y): Point,
-    (text, font): (&str, Font),
+    text: &str,
+    font: Font,
 ) -> Drawn<DB> {
     let drop = medium.drop * font.px;
     let at = if font.upwards { (x + drop, y) } else { (x, y + drop) };

@@ -91,7 +91,7 @@ pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> 
     let frame = frame(x, y, &title, measure);
     frame.draw(&mut scene);
     let dots = dots(&entries, &frame, measure);
-    let taken = references(&mut scene, (&near, &far), &frame, measure);
+    let taken = references(&mut scene, &near, &far, &frame, measure);
     legend(&mut scene, &dots);
     scene.line(&stairs(&dots), FRONT);
     for dot in &dots {
@@ -176,7 +176,8 @@ fn frame<'a>(x: (f64, f64), y: (f64, f64), y_title: &'a str, measure: Measure) -
 /// (of two at most; the table has them all). Returns the places in the plot that this takes.
 fn references(
     scene: &mut Scene,
-    (near, far): (&[&Reference], &[&Reference]),
+    near: &[&Reference],
+    far: &[&Reference],
     frame: &Frame<'_>,
     measure: Measure,
 ) -> Vec<Bounds> {

@@ -54,7 +54,7 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
     let range = values.iter().fold(None, |range: Option<(f64, f64)>, &v| {
         Some(range.map_or((v, v), |(low, high)| (low.min(v), high.max(v))))
     })?;
-    let scene = draw(&panels, (ranks, alphas), (range, measure));
+    let scene = draw(&panels, ranks, alphas, range, measure);
     let seeds = if task.has_seeds() { " Cells are means over seeds." } else { "" };
     let rest = if averaged > 0 {
         format!("Each cell is the mean over {averaged} combinations of the other settings.")
@@ -144,11 +144,7 @@ fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<Strin
 }
 
 #[expect(clippy::cast_precision_loss, reason = "panels and cells are few")]
-fn draw(
-    panels: &[Panel<'_>],
-    (ranks, alphas): (&[usize], &[f64]),
-    (range, measure): ((f64, f64), Measure),
-) -> Scene {
+fn draw(panels: &[Panel<'_>], ranks: &[usize], alphas: &[f64], range: (f64, f64), measure: Measure) -> Scene {
     let per_row = panels.len().min(PANELS_PER_ROW);
     let grid = (alphas.len() as f64 * CELL.0, ranks.len() as f64 * CELL.1);
     let titles = panels.iter().map(|p| text_width(&p.title, TEXT_PX + 1.0)).fold(0.0, f64::max);
@@ -169,7 +165,7 @@ fn draw(
             scene.text((x - 8.0, y), rank.to_string(), Font::plain(Anchor::End));
             for (column, &alpha) in alphas.iter().enumerate() {
                 let corners = (at(column as f64, row as f64), at(column as f64 + 1.0, row as f64 + 1.0));
-                draw_cell(&mut scene, corners, cell(panel, rank, alpha), (range, measure));
+                draw_cell(&mut scene, corners, cell(panel, rank, alpha), range, measure);
             }
         }
         let upwards = Font { upwards: true, ..Font::plain(Anchor::Middle) };
@@ -189,7 +185,8 @@ fn draw_cell(
     scene: &mut Scene,
     (from, to): ((f64, f64), (f64, f64)),
     value: Option<(f64, Option<String>)>,
-    (range, measure): ((f64, f64), Measure),
+    range: (f64, f64),
+    measure: Measure,
 ) {
     let inner = ((from.0 + 1.0, from.1 + 1.0), (to.0 - 1.0, to.1 - 1.0));
     let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));

@@ -152,22 +152,7 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
         },
     )];
     notes.extend(against_nothing(findings));
-    if folds > 1 {
-        notes.push(
-            "The 95 % interval is Student's t over folds. It takes folds as independent, which they are not, \
-             and is too narrow; comparisons do not use it."
-                .to_owned(),
-        );
-        notes.push(format!(
-            "Comparisons are the corrected resampled t-test on validation {title} of the same folds (Nadeau & \
-             Bengio 2003, Machine Learning 52), with Holm's correction (1979) over all comparisons with the \
-             selected configuration{}. That the selected one was chosen for being best makes its lead optimistic.",
-            if findings.has_tasks() { " of a task" } else { "" },
-        ));
-    }
-    if folds > 1 && findings.is_tested() && findings.measure().metric.counts_right_rows() {
-        notes.push(TEST_INTERVAL.to_owned());
-    }
+    notes.extend(over_folds(findings));
     notes.push(convergence(findings));
     notes.extend(findings.objective().words().metrics_note.map(str::to_owned));
     if findings.record.sweep.configurations.iter().any(|c| c.method == Method::Base) {
@@ -192,6 +177,29 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
          folds."
             .to_owned(),
     );
+    notes
+}
+
+/// How intervals over folds and comparisons on them are made; none with one split.
+fn over_folds(findings: &Findings<'_>) -> Vec<String> {
+    if findings.record.sweep.splitting.splits() < 2 {
+        return Vec::new();
+    }
+    let mut notes = vec![
+        "The 95 % interval is Student's t over folds. It takes folds as independent, which they are not, and is \
+         too narrow; comparisons do not use it."
+            .to_owned(),
+        format!(
+            "Comparisons are the corrected resampled t-test on validation {} of the same folds (Nadeau & Bengio \
+             2003, Machine Learning 52), with Holm's correction (1979) over all comparisons with the selected \
+             configuration{}. That the selected one was chosen for being best makes its lead optimistic.",
+            findings.measure().title(),
+            if findings.has_tasks() { " of a task" } else { "" },
+        ),
+    ];
+    if findings.is_tested() && findings.measure().metric.counts_right_rows() {
+        notes.push(TEST_INTERVAL.to_owned());
+    }
     notes
 }
 

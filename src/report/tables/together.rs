@@ -50,7 +50,7 @@ pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
         }
         table.push(pool.best, cells);
     }
-    if let Some(cells) = baseline_cells(findings, &shown, (tested, by_token)) {
+    if let Some(cells) = baseline_cells(findings, &shown, tested, by_token) {
         table.push(false, cells);
     }
     Some(table)
@@ -60,7 +60,8 @@ pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
 fn baseline_cells(
     findings: &Findings<'_>,
     shown: &[Measure],
-    (tested, by_token): (bool, bool),
+    tested: bool,
+    by_token: bool,
 ) -> Option<Vec<String>> {
     let baselines: Vec<&Baseline> =
         findings.tasks.iter().map(|task| task.baseline.as_ref()).collect::<Option<_>>()?;
@@ -106,7 +107,7 @@ pub fn seeds(findings: &Findings<'_>) -> Option<Table> {
     for task in &findings.tasks {
         for entry in &task.entries {
             let mut cells: Vec<String> = task_cell(&findings.tasks, task).into_iter().collect();
-            cells.extend(seed_cells((entry, task.selected()), measure, (has_folds, findings.is_tested())));
+            cells.extend(seed_cells(entry, task.selected(), measure, has_folds, findings.is_tested()));
             table.push(entry.selected, cells);
         }
     }
@@ -114,9 +115,11 @@ pub fn seeds(findings: &Findings<'_>) -> Option<Table> {
 }
 
 fn seed_cells(
-    (entry, best): (&Entry, Option<&Entry>),
+    entry: &Entry,
+    best: Option<&Entry>,
     measure: Measure,
-    (has_folds, tested): (bool, bool),
+    has_folds: bool,
+    tested: bool,
 ) -> Vec<String> {
     let (trials, stability) = (entry.summary.selecting(), &entry.stability);
     let seeds = if stability.done == stability.planned {
