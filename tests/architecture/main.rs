@@ -61,7 +61,8 @@ const TOGETHER: [(&str, &[&str]); 5] = [
     // An axis is a field and its row, which stand together; the table is made of all rows.
     ("values", &["axes", "method", "training"]),
     ("adapter", &["fit", "names", "peft"]),
-    ("families", &["config", "detect", "family"]),
+    // What encoders have in common is built from BERT's configuration.
+    ("families", &["bert", "encoder", "config", "detect", "family"]),
     ("spec", &["grid", "label_names", "raw", "survey", "survey_models"]),
     ("tokenizer", &["added", "files", "settings"]),
 ];
