@@ -43,3 +43,49 @@ impl Ahead {
         Self { done, failed, run: plan::foresee(sweep, &todo, places, limits, &is_there) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::disk::files;
+    use crate::plan::example;
+    use crate::record::journal::Journal;
+    use crate::values::{Cost, Device, Event, Failure, Metric, Scores, TrialId, TrialResult, What};
+
+    fn write_result(layout: &Layout, trial: TrialId) {
+        let result = TrialResult {
+            trial,
+            validation: Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9),
+            kept_step: 1,
+            test: None,
+            steps: 1,
+            trainable_params: 1,
+            total_params: 1,
+            cost: Cost::default(),
+            class_rows: None,
+            baseline: None,
+        };
+        files::write_sealed(&layout.result(trial), &result).unwrap();
+    }
+
+    #[test]
+    fn what_is_done_or_failed_is_not_ahead_unless_it_is_tried_again() {
+        let (sweep, folder) = (example::sweep(), tempfile::tempdir().unwrap());
+        let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
+        let layout = Layout::new(folder.path(), &sweep.name);
+        let seen = |retry_failed| {
+            let Ahead { done, failed, run } =
+                Ahead::of(&sweep, &layout, retry_failed, &places, Limits::default());
+            [done, failed, run.jobs.iter().map(|job| job.trials.len()).sum()]
+        };
+        assert_eq!(seen(false), [0, 0, 15]);
+        let [done, failed] = [0, 1].map(|n| sweep.trials()[n].id);
+        write_result(&layout, done);
+        let (mut journal, _) = Journal::open(&layout.journal()).unwrap();
+        let what = What::TrialFailed { trial: failed, failure: Failure::OutOfMemory };
+        journal.append(&Event { at: Timestamp::UNIX_EPOCH, what }).unwrap();
+        assert_eq!([seen(false), seen(true)], [[1, 1, 13], [1, 0, 14]]);
+    }
+}

@@ -23,25 +23,25 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let (record, layout) = (&found.record, &found.layout);
     let trial = runs::trial(record, args)?;
     let id = trial.trial.id;
-    let told = told(trial, &found)?;
+    let explained = explained(trial, &found)?;
     let names = phrase::Names::of(record.sweep.configurations.iter().map(|one| &**one));
     let mut text = format!("{id}  {}\n", names.trial(&trial.trial));
     // One that failed, and that the run at work tries again, waits.
-    let waits = matches!(told, Some(Explanation::Waits { .. } | Explanation::Skipped { .. }));
-    let state = if waits { TrialState::Waiting.name() } else { trial.state.name() };
+    let waits = matches!(explained, Some(Explanation::Waits { .. } | Explanation::Skipped { .. }));
+    let state = if waits { &TrialState::Waiting } else { &trial.state };
     // Writing to a String cannot fail.
-    let _ = writeln!(text, "{state}, attempts: {}", trial.attempts);
+    let _ = writeln!(text, "{}, attempts: {}", state.name(), trial.attempts);
     let latest = Latest::of(layout, id);
     if let (Some(step), Some(loss)) = (latest.step, latest.loss) {
         let _ = writeln!(text, "last seen at step {step} with training loss {loss:.4}");
     }
-    let why = match &told {
-        Some(told) => at_work(told, trial, layout),
-        None => at_rest(trial, &found),
+    let why = match &explained {
+        Some(explanation) => by_run(explanation, trial, layout),
+        None => by_record(trial, &found),
     };
     let _ = writeln!(text, "{why}");
     output::data(&(text + &log_tail(&layout.log(id))))?;
-    if let Some(hint) = next(&trial.state, &args.run.typed(), record) {
+    if let Some(hint) = next(state, &args.run.typed(), record) {
         output::hint(&hint);
     }
     Ok(())
@@ -49,30 +49,30 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
 
 /// What the run that is at work makes of a trial that has no fate; `None` where no run is at work, or the one
 /// that is does not tell.
-fn told(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, AppError> {
+fn explained(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, AppError> {
     let Found { layout, record } = found;
     if !record.live {
         return Ok(None);
     }
     let (events, now) = (journal::read(&layout.journal())?.events, SystemTime::now());
     let scheduler = at_work::scheduler(record, layout, &events, now);
-    let told = scheduler.and_then(|scheduler| scheduler.explain(trial.trial.id, now));
-    Ok(told.filter(|told| !matches!(told, Explanation::Done | Explanation::Failed { .. })))
+    let explanation = scheduler.and_then(|scheduler| scheduler.explain(trial.trial.id, now));
+    Ok(explanation.filter(|known| !matches!(known, Explanation::Done | Explanation::Failed { .. })))
 }
 
-fn at_work(told: &Explanation, trial: &TrialRecord, layout: &Layout) -> String {
-    let more = if let Explanation::Skipped { job, .. } = told {
+fn by_run(explanation: &Explanation, trial: &TrialRecord, layout: &Layout) -> String {
+    let more = if let Explanation::Skipped { job, .. } = explanation {
         format!("\nlog: {}", layout.job_log(*job).display())
-    } else if let (Explanation::Running { .. }, TrialState::Running { pid, .. }) = (told, &trial.state) {
+    } else if let (Explanation::Running { .. }, TrialState::Running { pid, .. }) = (explanation, &trial.state)
+    {
         format!(", in process {pid}")
     } else {
         String::new()
     };
-    format!("{told}{more}")
+    format!("{explanation}{more}")
 }
 
-/// Where a trial stands by its record.
-fn at_rest(trial: &TrialRecord, found: &Found) -> String {
+fn by_record(trial: &TrialRecord, found: &Found) -> String {
     let Found { layout, record } = found;
     match &trial.state {
         TrialState::Waiting | TrialState::Interrupted if record.live => {

@@ -97,11 +97,12 @@ fn read_sweep(folder: &Path) {
 }
 
 /// Entries as runs write them, one a line.
-const ENTRIES: &str = r#"{"at":"2026-01-01T00:00:00Z","what":{"kind":"run_started","pid":7,"host":"h","version":"0.1.0","typed":{"folder":"/a","words":["run","b"]}}}
+const ENTRIES: &str = r#"{"at":"2026-01-01T00:00:00Z","what":{"kind":"run_started","pid":7,"host":"h","version":"0.1.0","typed":{"folder":"/a","words":["run","b"]},"settings":{"slots":4,"fail_fast":false,"attempts":3,"pause_s":2.0,"retry_failed":true}}}
 {"at":"2026-01-01T00:00:01Z","what":{"kind":"job_launching","key":"train-00000000000000ab","attempt":1,"placement":{"device":{"kind":"cpu","slot":0},"cores":[0]},"trials":["00000000000000ab"]}}
 {"at":"2026-01-01T00:00:02Z","what":{"kind":"job_started","key":"train-00000000000000ab","pid":8}}
 {"at":"2026-01-01T00:00:03Z","what":{"kind":"trial_failed","trial":"00000000000000ab","failure":{"kind":"diverged","step":3}}}
 {"at":"2026-01-01T00:00:04Z","what":{"kind":"job_failed","key":"train-00000000000000ab","failure":{"kind":"out_of_memory"}}}
+{"at":"2026-01-01T00:00:05Z","what":{"kind":"stop_requested","force":false}}
 {"at":"2026-01-01T00:00:05Z","what":{"kind":"run_ended"}}"#;
 
 /// A journal whose frames are right, whatever is in them.

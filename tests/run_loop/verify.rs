@@ -68,6 +68,46 @@ fn each_damaged_file_is_named_with_what_becomes_of_it() {
     }
 }
 
+#[test]
+fn a_file_that_is_missing_or_was_changed_by_hand_is_told_with_what_to_do() {
+    let sweep = sweep(&[1e-3]);
+    let site = finished(&sweep);
+    let layout = site.layout(&sweep);
+    let said = |command: &str| lorasweep(command, &layout, &[]);
+    let whole = fs::read(layout.journal()).unwrap();
+    damage(&layout.journal());
+    for (problem_told, told) in [
+        ("is damaged at byte", "the journal is damaged at byte "),
+        ("it is missing", "the journal is missing"),
+    ] {
+        let [(path, problem, _)] = &findings(&site, &sweep, 1)[..] else { panic!("one file") };
+        assert_eq!(*path, layout.journal().display().to_string());
+        assert!(problem.contains(problem_told), "{problem}");
+        let status = said("status");
+        assert!(status.code == 0 && status.stderr.contains(told), "{}", status.stderr);
+        let json = lorasweep("status", &layout, &["--json"]);
+        assert!(json.stdout.contains(&format!("\"journal_damage\": \"{told}")), "{}", json.stdout);
+        let explain = lorasweep("explain", &layout, &[&sweep.trials()[0].id.to_string()]);
+        assert!(explain.stderr.contains(told), "{}", explain.stderr);
+        let _ = fs::remove_file(layout.journal());
+    }
+    fs::write(layout.journal(), whole).unwrap();
+
+    let whole = fs::read_to_string(layout.sweep()).unwrap();
+    fs::write(layout.sweep(), whole.replace("\"epochs\": 1.0", "\"epochs\": 2.0")).unwrap();
+    let found = findings(&site, &sweep, 1);
+    assert!(found[0].1.contains("has other settings than its id was made from"), "{found:?}");
+    fs::write(layout.sweep(), &whole[..100]).unwrap();
+    for problem in ["cannot read `", "sweep.json` is missing"] {
+        let status = said("status");
+        assert!(status.code == 2 && status.stderr.contains(problem), "{}", status.stderr);
+        assert!(status.stderr.contains("hint: `lorasweep run SPEC` writes it again"), "{}", status.stderr);
+        let [(path, ..)] = &findings(&site, &sweep, 1)[..] else { panic!("one file") };
+        assert_eq!(*path, layout.sweep().display().to_string());
+        let _ = fs::remove_file(layout.sweep());
+    }
+}
+
 /// A trial that was at work when all was killed.
 #[test]
 fn a_damaged_checkpoint_of_an_unfinished_trial_means_starting_anew() {

@@ -9,7 +9,7 @@ use super::scenario::Scenario;
 use super::world::World;
 use super::{at, begun, cpus, gpus, launched, started_fold, workload};
 use crate::plan::example;
-use crate::sched::{Explanation, Limits, Policy, Reason, Scheduler};
+use crate::sched::{Action, Explanation, Launch, Limits, Policy, Reason, Scheduler};
 use crate::values::{Failure, JobKey, Progress, TrialId, What};
 
 /// Whatever a run can be like, with memory that does not last for all.
@@ -45,6 +45,36 @@ proptest! {
             }
         }
     }
+}
+
+/// One ran out of memory beside another, which then died: the first starts again with nothing beside it, and
+/// the other waits for that though its pause is over and a place is free.
+#[test]
+fn what_must_be_alone_is_so_where_a_run_is_read_back() {
+    let (sweep, places) = (example::grid([(example::lora(8), 1.0, 1)], 2), cpus(2));
+    let policy = Policy { attempts: 2, pause: Duration::from_secs(1), ..Policy::ONCE };
+    let mut lived = Scheduler::new(workload(&sweep, &places, true), places, Limits::ALONE, policy);
+    let mut read = lived.clone();
+    let [first, second] = [0, 1].map(|n| sweep.trials()[n].id);
+    let [lacked, killed] = [Failure::OutOfMemory, Failure::Killed { signal: 9 }];
+    let failed = |trial, failure| What::JobFailed { key: JobKey::Train(trial), failure };
+    let happened = [(0, begun()), (1, failed(first, lacked)), (2, failed(second, killed)), (3, What::Woke)];
+    for (time, what) in happened {
+        let actions = lived.step(at(time), &what);
+        read.replay(at(time), &what);
+        for action in actions {
+            if let Action::Launch(Launch { job: key, attempt, placement, work, .. }) = action {
+                let trials = work.trials().iter().map(|trial| trial.id).collect();
+                read.replay(at(time), &What::JobLaunching { key, attempt, placement, trials });
+            }
+        }
+    }
+    assert!(matches!(lived.explain(first, at(3)), Some(Explanation::Starting { .. })));
+    let Some(Explanation::Waits { start: Some(start), .. }) = lived.explain(second, at(3)) else {
+        panic!("{:?}", lived.explain(second, at(3)))
+    };
+    assert!(start.in_s > 0.0, "{start:?}");
+    assert_eq!(lived.explain(second, at(3)), read.explain(second, at(3)));
 }
 
 #[test]
