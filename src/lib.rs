@@ -1,45 +1,33 @@
 //! Hyperparameter sweeps for fine-tuning transformers: one YAML grid in, one report out.
 //!
-//! A sweep is a value, a run is a log, a report is a function of the log; and a LoRA grid is one
-//! workload, not N: all trials of a grid share one frozen base model, one data set and one
-//! tokenisation. Data is prepared once, trials that can train together are packed into one process
+//! A sweep is a value, a run is a log, a report is a function of the log. All trials of a grid share one frozen
+//! base model, one data set and one tokenisation: those that can train together are packed into one process
 //! over one copy of the base weights, and a trial alone is a pack of one.
 //!
 //! ```text
-//! sweep.yaml ─▶ SweepSpec ─expand─▶ Vec<Trial> ─what is left, its cost─▶ Workload ─▶ Scheduler ─simulate─▶ plan
+//! sweep.yaml ─▶ SweepSpec ─▶ trials ─what is left, its cost─▶ Workload ─▶ Scheduler ─simulate─▶ plan
 //!
-//!  what the executor reports, the user asks, the clock brings
-//!        │
-//!        ▼          ┌─▶ journal (durable before anybody acts) ─replay─┐
-//!      Event ──told─┼─▶ Ledger::apply ◀───────────────────────────────┘
-//!        ▲    once  ├─▶ any number of readers: terminal, plain lines, JSON lines
-//!        │          └─▶ Scheduler::step(now, &What) ─▶ Vec<Action> ─▶ Executor
-//!        │                forms packs where a place is free             │
-//!        └──────────────────────────────────────────────────────────────┘
-//!                                      child process: a pack ─▶ metrics, checkpoints, result per trial
-//!  journal + trials/ ─fold─▶ RunRecord ─▶ tables, statistics, plots ─▶ report.html, .md, .csv, .svg
-//!
-//!  hub ─▶ cache ─▶ models and data that a sweep file names       a trial ─export─▶ PEFT's folder ─▶ predict
-//!                                                             PEFT's own ─import─▶ the same      ─▶ predict
+//!   what the executor reports, the user asks, the clock brings
+//!     ▼
+//!   Event ─told once─┬─▶ journal ─▶ Ledger ─▶ other readers: terminal, plain lines, JSON lines
+//!     ▲              └─▶ Scheduler::step(now, &What) ─▶ Vec<Action> ─▶ Executor ─▶ child process: a pack
+//!     └───────────────────────────────────────────────────────────────────┘       ▼
+//!   report.html, .md, .csv, .svg ◀─ tables, statistics, plots ◀─ RunRecord ◀─ journal + trials/
 //! ```
 //!
 //! # Words
 //! | word | meaning |
 //! |---|---|
-//! | sweep | one YAML file: what to vary, on what data, with what training settings |
 //! | profile | changes to a sweep under a name; what comes of it stands apart |
-//! | task | what is learned from which data: classes, numbers, the next token, answers. A sweep has one or more of one kind |
+//! | task | what is learned from which data: classes, numbers, the next token, answers |
 //! | method | what trains: adapters (LoRA), every weight (full, scratch), nothing (base) |
-//! | head | what a task needs on top of a base: a classifier of so many classes, or the output layer of a language model |
-//! | axis | one thing that varies: task, model, method, rank, alpha, dropout, learning rate, seed … |
-//! | configuration | one point of the grid |
-//! | fold | one split of k-fold cross-validation |
-//! | trial | configuration × fold: the smallest thing that trains. Its id is a hash of all that decides its result |
+//! | head | what a task needs on top of a base: a classifier of so many classes, or an output layer for tokens |
+//! | configuration | one point of the grid: a value on every axis (task, model, method, rank, seed …) |
+//! | trial | a configuration on one fold: the smallest thing that trains. Its id hashes all that decides its result |
+//! | store | a task's data, tokenised: one job prepares it for all trials that need it |
 //! | pack | trials that train together in one process on one device; each has a slot |
-//! | store | a task's data, tokenised: trials need it, and one job prepares it for all of them |
-//! | job | what a child process does: prepare a store, train a pack, write the report |
-//! | attempt | one start of a job |
 //! | device | a GPU, or a share of the CPU's cores |
+//! | job | what a child process does: prepare a token store, train a pack, write the report |
 //! | run | what happened when a sweep was started: a folder under `results/` |
 //!
 //! # Who owns what
@@ -56,7 +44,7 @@
 //! | [`sweep`] | the checked sweep, what ids are hashes of, what changed since an earlier sweep |
 //! | [`job`] | what a child process is given, and the lines it writes |
 //! | [`libtorch`] | where this process has libtorch from, and how the program came to be beside it |
-//! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache |
+//! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache; knows no sweep |
 //! | [`data`] | files to rows, cleaning, draws and folds, token stores, and what a task's data card tells |
 //! | [`cost`] | what jobs are thought to cost: time, memory and disk from shapes |
 //! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
@@ -74,20 +62,16 @@
 //! | [`ui`] | what the user sees while a sweep runs or files come, and the two outputs |
 //! | [`cli`] | the command line, one file per command |
 //!
-//! [`hub`] knows no sweep; [`spec`] asks it for what a file names and this machine lacks.
-//!
 //! # What is absent
 //! 1. [`values`], [`families`], [`tasks`], [`sweep`], [`cost`], [`sched`], [`plan`], the check and the grid of
 //!    [`spec`], and the tables and statistics of [`report`] do no I/O and read no clock.
-//! 2. Nothing outside [`cli`] knows clap; nothing outside [`exec`] starts a process; nothing outside
-//!    [`hub`] opens a connection, and no child process asks it; nothing outside [`ui`] and `main`
-//!    prints, but for a child's lines to its parent.
-//! 3. Nothing outside [`disk::layout`] builds a path under `results/`.
-//! 4. A trial never learns which executor or pack runs it, and no random stream depends on either.
-//! 5. The journal and `trials/` are the only truth: deleting `reports/` loses nothing.
-//! 6. Nobody validates a sweep after `spec::load`, and nobody trusts a line that a child printed for
+//! 2. Only [`cli`] knows clap, only [`exec`] starts a process, only [`hub`] opens a connection (never for a child),
+//!    only [`ui`] and `main` print, and a child to its parent; only [`disk::layout`] builds paths of `results/`.
+//! 3. A trial never learns which executor or pack runs it, and no random stream depends on either.
+//! 4. The journal and `trials/` are the only truth: deleting `reports/` loses nothing.
+//! 5. Nobody validates a sweep after `spec::load`, and nobody trusts a line that a child printed for
 //!    its fate: results and failures are files.
-//! 7. Nothing that a weight file or an adapter holds is executed.
+//! 6. Nothing that a weight file or an adapter holds is executed.
 
 pub mod adapter;
 pub mod cli;

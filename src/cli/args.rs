@@ -10,9 +10,21 @@ use crate::sweep::SweepSpec;
 use crate::ui::downloads;
 use crate::values::shell;
 
+/// What stands below the list of commands.
+pub(super) const AFTER_HELP: &str = "\
+Exit codes:
+  0  ok
+  1  unexpected error
+  2  bad input: arguments, sweep file or data
+  3  the sweep ended, but some trials failed
+  4  interrupted; the same command continues it
+  5  the environment lacks something; `lorasweep doctor` says what
+
+Data goes to standard output, everything else to standard error. NO_COLOR is honoured.";
+
 /// A sweep file, and what to change in it for this time.
 #[derive(Debug, Args)]
-pub struct SpecArgs {
+pub(super) struct SpecArgs {
     /// The sweep file
     pub(super) spec: PathBuf,
     /// A set of changes from the sweep's `profiles`; its results go to a folder of their own
@@ -28,7 +40,7 @@ pub struct SpecArgs {
 
 /// Where to train.
 #[derive(Debug, Args)]
-pub struct DeviceArgs {
+pub(super) struct DeviceArgs {
     /// Devices to use instead of those in the sweep: `auto`, `cpu:N` (N slots), `cuda` (every GPU),
     /// `cuda:0` or `cuda:0,2` (by index) or `gpus:N` (any N of them)
     #[arg(long)]
@@ -40,7 +52,7 @@ pub struct DeviceArgs {
 
 /// Which run.
 #[derive(Debug, Args)]
-pub struct RunFolderArgs {
+pub(super) struct RunFolderArgs {
     /// The run's folder, or the sweep's name
     pub(super) run: PathBuf,
     /// Folder in which to look for runs by name
@@ -50,11 +62,18 @@ pub struct RunFolderArgs {
 
 /// Which trial of which run.
 #[derive(Debug, Args)]
-pub struct TrialArgs {
+pub(super) struct TrialArgs {
     #[command(flatten)]
     pub(super) run: RunFolderArgs,
     /// The trial's id, or the beginning of it; the id of a configuration names its one trial
     pub(super) trial: String,
+}
+
+/// Which job, for a child process.
+#[derive(Debug, Args)]
+pub(super) struct WorkerArgs {
+    /// The job's file
+    pub(super) job_file: PathBuf,
 }
 
 impl SpecArgs {
@@ -81,5 +100,17 @@ impl RunFolderArgs {
             return shell::quoted([run]);
         }
         shell::quoted([run, "--results".into(), self.results.to_string_lossy()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use crate::cli::Cli;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
     }
 }

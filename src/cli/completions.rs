@@ -1,10 +1,19 @@
 //! `lorasweep completions`: a script that completes commands and options in a shell.
 
+use clap::Args;
+
 use crate::error::AppError;
 use crate::ui::output;
 
-pub(super) fn call(shell: clap_complete::Shell, grammar: &mut clap::Command) -> Result<(), AppError> {
+/// Arguments of `completions`.
+#[derive(Debug, Args)]
+pub(super) struct CompletionsArgs {
+    /// Which shell
+    shell: clap_complete::Shell,
+}
+
+pub(super) fn call(args: &CompletionsArgs, grammar: &mut clap::Command) -> Result<(), AppError> {
     let mut script = Vec::new();
-    clap_complete::generate(shell, grammar, "lorasweep", &mut script);
+    clap_complete::generate(args.shell, grammar, "lorasweep", &mut script);
     output::data(&String::from_utf8_lossy(&script))
 }

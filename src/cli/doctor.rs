@@ -13,7 +13,7 @@ use crate::values::quantity;
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
-pub struct DoctorArgs {
+pub(super) struct DoctorArgs {
     /// Folder where runs would go, to see its free space
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,

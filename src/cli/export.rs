@@ -10,7 +10,7 @@ use crate::record::TrialState;
 
 /// Arguments of `export`.
 #[derive(Debug, Args)]
-pub struct ExportArgs {
+pub(super) struct ExportArgs {
     #[command(flatten)]
     trial: TrialArgs,
     /// Folder to write; it must not exist yet, or be empty

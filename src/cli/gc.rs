@@ -18,7 +18,7 @@ const SHOWN_PATHS: usize = 5;
 
 /// Arguments of `gc`.
 #[derive(Debug, Args)]
-pub struct GcArgs {
+pub(super) struct GcArgs {
     #[command(flatten)]
     run: RunFolderArgs,
     /// Also remove trials that the sweep no longer has, with their results

@@ -13,7 +13,7 @@ use crate::ui::output;
 
 /// Arguments of `import`.
 #[derive(Debug, Args)]
-pub struct ImportArgs {
+pub(super) struct ImportArgs {
     /// Folder with adapter_config.json and the adapter's tensors
     adapter: PathBuf,
     /// Folder of the model that the adapter was trained on

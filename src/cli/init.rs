@@ -21,7 +21,7 @@ const ENCODER: &str = ".assets/all-MiniLM-L6-v2";
 
 /// Arguments of `init`.
 #[derive(Debug, Args)]
-pub struct InitArgs {
+pub(super) struct InitArgs {
     /// The training data: CSV, TSV, JSON Lines, Parquet, text, or SQuAD's JSON
     data: PathBuf,
     /// What the models are to learn

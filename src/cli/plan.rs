@@ -16,7 +16,7 @@ use crate::ui::{data_card, output};
 
 /// Arguments of `plan`.
 #[derive(Debug, Args)]
-pub struct PlanArgs {
+pub(super) struct PlanArgs {
     #[command(flatten)]
     spec: SpecArgs,
     #[command(flatten)]

@@ -20,7 +20,7 @@ about each row of a file.";
 
 /// Arguments of `predict`.
 #[derive(Debug, Args)]
-pub struct PredictArgs {
+pub(super) struct PredictArgs {
     /// The run and the trial, where no folder is given; then the text
     #[arg(value_name = "RUN TRIAL TEXT")]
     words: Vec<String>,
@@ -162,7 +162,7 @@ mod asked {
             max_new_tokens: args.max_new_tokens,
             logits: args.logits,
         };
-        print(args, (&loaded.manifest.purpose, texts), &predict::predict(&loaded, &question)?)
+        print(args, &loaded.manifest.purpose, texts, &predict::predict(&loaded, &question)?)
     }
 
     fn load(args: &PredictArgs, trial: Option<(&String, &String)>) -> Result<Loaded, AppError> {
@@ -185,7 +185,8 @@ mod asked {
 
     fn print(
         args: &PredictArgs,
-        (purpose, texts): (&Purpose, &[String]),
+        purpose: &Purpose,
+        texts: &[String],
         answers: &[Answer],
     ) -> Result<(), AppError> {
         let names: &[String] = match purpose {

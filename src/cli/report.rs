@@ -14,7 +14,7 @@ use crate::ui::output;
 
 /// Arguments of `report`.
 #[derive(Debug, Args)]
-pub struct ReportArgs {
+pub(super) struct ReportArgs {
     #[command(flatten)]
     run: RunFolderArgs,
     /// Folder for reports

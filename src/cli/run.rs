@@ -31,7 +31,7 @@ Ctrl-C writes checkpoints and stops, a second Ctrl-C stops at once. The same com
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
-pub struct RunArgs {
+pub(super) struct RunArgs {
     #[command(flatten)]
     spec: SpecArgs,
     #[command(flatten)]

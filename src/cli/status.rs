@@ -17,7 +17,7 @@ use crate::values::{
 
 /// Arguments of `status`.
 #[derive(Debug, Args)]
-pub struct StatusArgs {
+pub(super) struct StatusArgs {
     #[command(flatten)]
     run: RunFolderArgs,
     /// Print every trial as JSON

@@ -15,7 +15,7 @@ Exit codes: 0 nothing is damaged, 1 something is, 2 there is no such run.";
 
 /// Arguments of `verify`.
 #[derive(Debug, Args)]
-pub struct VerifyArgs {
+pub(super) struct VerifyArgs {
     #[command(flatten)]
     run: RunFolderArgs,
     /// Print what was found as JSON
