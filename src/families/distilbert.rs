@@ -232,4 +232,11 @@ mod tests {
         let head = 768 * 768 + 768 + 2 * 768 + 2;
         assert_eq!(counts(&lora(8)).trainable, 147_456 + head);
     }
+    #[test]
+    fn only_the_last_layer_of_its_head_has_a_row_for_each_class() {
+        let architecture = Architecture::DistilBert(DistilBertConfig::default());
+        let by_class = |name: &&str| architecture.is_by_class(name);
+        assert!(["classifier.weight", "classifier.bias"].iter().all(by_class));
+        assert!(!["pre_classifier.weight", "pre_classifier.bias"].iter().any(by_class));
+    }
 }

@@ -83,13 +83,13 @@ fn scores(site: &Site, kind: &str, rows: &str) -> Vec<Value> {
 
 #[test]
 fn a_finished_classifier_is_right_where_its_answers_are_the_labels() {
-    for family in ["bert", "roberta", "distilbert", "electra"] {
+    for family in ["bert", "roberta"] {
         let site = Site::new();
         finished(family, &site.path().join("own"), &CLASSES);
         let answers = answers(&site);
         let labels: BTreeSet<&str> =
             answers.iter().map(|(_, said)| said["label"].as_str().unwrap()).collect();
-        assert!(labels.len() > 1, "{family}: {labels:?}");
+        assert_eq!(labels.len(), CLASSES.len(), "{family}: {labels:?}");
         let rows = answers.iter().map(|(text, said)| format!("{text},{}\n", said["label"].as_str().unwrap()));
         let scores = scores(&site, "classification", &rows.collect::<String>());
         let accuracies = scores.iter().map(|scores| scores["accuracy"].as_f64());
