@@ -1,4 +1,4 @@
-//! Owns how a file that cannot be used is told: what was tried, on which path, what the system said.
+//! Owns the report of a file that cannot be used: what was tried, on which path, what the system said.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -27,7 +27,7 @@ impl FileError {
         move |source| Self::new(action, path, source)
     }
 
-    /// Whether the disk is full or read-only, which no other path or argument mends.
+    /// Whether the disk is full or read-only, so that no other path or argument helps.
     #[must_use]
     pub fn is_of_disk(&self) -> bool {
         matches!(
@@ -36,7 +36,7 @@ impl FileError {
         )
     }
 
-    /// What to do next, where the kind of error says so.
+    /// What to do next, where the kind of error says it.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         let kinds = [

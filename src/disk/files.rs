@@ -1,7 +1,6 @@
-//! Owns how files of a run come to be: written aside, made durable where it
-//! matters, renamed into place.
+//! Owns how files of a run are created: written aside, made durable where it matters, renamed into place.
 //!
-//! A reader therefore sees the old file or the new one, never a part. Knows no path by heart.
+//! A reader therefore sees the old file or the new one, never a part. Builds no path itself.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,7 +12,7 @@ use serde_json::{Map, Value};
 
 use crate::values::ContentHash;
 
-/// How the names of files begin that are written aside.
+/// Prefix of the names of files written aside.
 const ASIDE: &str = ".new-";
 
 /// The field with the checksum of all others.
@@ -32,8 +31,8 @@ pub fn write_atomic(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_folder)
 }
 
-/// Lets `fill` write a file aside, of the same ending, that then takes the place of `path`; creates
-/// its folder where there is none. What must outlive a power failure goes through [`write_atomic`] or [`sync`].
+/// Lets `fill` write a file aside, with the same extension, which then replaces `path`; creates its folder
+/// where there is none. A file that must survive a power failure needs [`write_atomic`] or [`sync`].
 ///
 /// # Errors
 /// When the folder or the file cannot be written.
@@ -49,7 +48,7 @@ pub fn replace(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::R
     placed
 }
 
-/// Replaces a file by a value's JSON text.
+/// Replaces a file with a value's JSON text.
 ///
 /// # Errors
 /// When the value has no JSON form or the file cannot be written.
@@ -71,11 +70,11 @@ pub fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     }
 }
 
-/// Replaces a file by a value's JSON object with its own checksum in it, so that a reader knows
-/// whether it is what was written.
+/// Replaces a file with a value's JSON object that includes its own checksum, so that a reader can tell whether
+/// it was changed.
 ///
 /// # Errors
-/// When the value is no JSON object or the file cannot be written.
+/// When the value is not a JSON object or the file cannot be written.
 pub fn write_sealed<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let mut fields: Map<String, Value> = serde_json::from_value(serde_json::to_value(value)?)?;
     let seal = ContentHash::of_json(&fields).to_string();
@@ -97,7 +96,7 @@ pub fn read_sealed<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     Ok(Some(serde_json::from_value(Value::Object(fields))?))
 }
 
-/// Whether a name is that of a file written aside, which a process left when it was killed.
+/// Whether a name belongs to a file written aside by a process that was killed.
 #[must_use]
 pub fn is_left_aside(name: &str) -> bool {
     name.starts_with(ASIDE)
@@ -114,7 +113,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Makes a file durable that [`replace`] put in place.
+/// Makes a file durable that [`replace`] has put in place.
 ///
 /// # Errors
 /// When it or its folder cannot be opened or synced.

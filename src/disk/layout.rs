@@ -26,7 +26,7 @@ impl Layout {
         Self { run: run.to_path_buf(), stores: results.join(".stores") }
     }
 
-    /// The layout of the run that a job's file belongs to.
+    /// The layout of the run that a job file belongs to.
     #[must_use]
     pub fn of_job(job_file: &Path) -> Self {
         Self::of_run(job_file.parent().and_then(Path::parent).unwrap_or_else(|| Path::new(".")))
@@ -56,19 +56,19 @@ impl Layout {
         self.run.join("journal")
     }
 
-    /// Where a damaged journal is put aside; each has a number of its own.
+    /// Where a damaged journal is put aside; each gets its own number.
     #[must_use]
     pub fn journal_aside(journal: &Path, number: usize) -> PathBuf {
         journal.with_extension(format!("damaged-{number}"))
     }
 
-    /// Whether a file's name is that of a journal put aside.
+    /// Whether a file name belongs to a journal put aside.
     #[must_use]
     pub fn is_journal_aside(name: &str) -> bool {
         name.starts_with("journal.damaged-")
     }
 
-    /// The lock that the one orchestrator holds.
+    /// The lock held by the run's only orchestrator.
     #[must_use]
     pub fn lock(&self) -> PathBuf {
         self.run.join("lock")
@@ -80,8 +80,8 @@ impl Layout {
         self.run.join("jobs").join(format!("{key}.json"))
     }
 
-    /// What a job's child printed to standard error, for jobs that train no trial or several: one that trains
-    /// alone has a log of its own, [`Self::log`].
+    /// Standard error of a job's child, for jobs that train no trial or several. A job that trains one trial
+    /// writes to that trial's log, [`Self::log`].
     #[must_use]
     pub fn job_log(&self, key: impl fmt::Display) -> PathBuf {
         self.run.join("jobs").join(format!("{key}.log"))
@@ -93,13 +93,13 @@ impl Layout {
         self.run.join("jobs").join(format!("{key}.failure.json"))
     }
 
-    /// Where earlier versions put a summary of each configuration; nothing reads them.
+    /// Where earlier versions put a summary of each configuration; it is no longer read.
     #[must_use]
     pub fn old_summaries(&self) -> PathBuf {
         self.run.join("configurations")
     }
 
-    /// The folder of all trials' folders, also of those that the sweep no longer has.
+    /// The folder of all trials' folders, including trials that the sweep no longer has.
     #[must_use]
     pub fn trials(&self) -> PathBuf {
         self.run.join("trials")
@@ -135,13 +135,13 @@ impl Layout {
         self.trial(id).join("result.json")
     }
 
-    /// Why a trial failed for itself, written by its child; others of its pack may go on.
+    /// Why this trial failed, written by its child; other trials of its pack may go on.
     #[must_use]
     pub fn failure(&self, id: TrialId) -> PathBuf {
         self.trial(id).join("failure.json")
     }
 
-    /// Where a trial can go on.
+    /// The checkpoint from which a trial continues.
     #[must_use]
     pub fn last_checkpoint(&self, id: TrialId) -> PathBuf {
         self.trial(id).join("checkpoint/last.safetensors")
@@ -153,7 +153,7 @@ impl Layout {
         self.trial(id).join("checkpoint/best.safetensors")
     }
 
-    /// What a trial's child printed to standard error.
+    /// Standard error of a trial's child.
     #[must_use]
     pub fn log(&self, id: TrialId) -> PathBuf {
         self.trial(id).join("log")
@@ -165,13 +165,13 @@ impl Layout {
         reports.join(name)
     }
 
-    /// The page that a report opens with.
+    /// The first page of a report.
     #[must_use]
     pub fn report_page(reports: &Path, name: &str) -> PathBuf {
         Self::report(reports, name).join("report.html")
     }
 
-    /// The lock that every run shares while it is at work, and that whoever removes stores holds alone.
+    /// The lock that every active run shares, and that a process holds alone while it removes stores.
     #[must_use]
     pub fn stores_lock(&self) -> PathBuf {
         self.stores.join("lock")
@@ -183,13 +183,13 @@ impl Layout {
         stores.join(key.to_string())
     }
 
-    /// The lock of whoever makes a token store.
+    /// The lock of the process that makes a token store.
     #[must_use]
     pub fn store_lock(stores: &Path, key: ContentHash) -> PathBuf {
         stores.join(format!("{key}.lock"))
     }
 
-    /// A token store while it is made.
+    /// A token store that is being made.
     #[must_use]
     pub fn store_draft(stores: &Path, key: ContentHash) -> PathBuf {
         stores.join(format!("{key}.draft"))

@@ -1,7 +1,7 @@
-//! Owns the locks: who may write to a run, one orchestrator at a time; who may remove what runs share; and
-//! who makes a file that others wait for.
+//! Owns the locks: who may write to a run, one orchestrator at a time; who may remove what runs share; and who
+//! makes a file that others wait for.
 //!
-//! The kernel drops the lock with its holder, however it dies, so a lock is never stale.
+//! The kernel releases a lock when its holder dies, however it dies, so a lock is never stale.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::disk::FileError;
 
-/// Readers look at the lock for an instant; this is how long one waits for them to be gone.
+/// Processes that only check a lock hold it for an instant; this is how long to wait for them.
 const PATIENCE: Duration = Duration::from_millis(300);
 
 /// A way to take a lock without waiting for it.
@@ -22,7 +22,7 @@ pub enum LockError {
     /// Another process holds it.
     #[error("`{}` is in use by {holder}", folder.display())]
     InUse {
-        /// The folder that it locks.
+        /// The locked folder.
         folder: PathBuf,
         /// The process that holds it, for people.
         holder: String,
@@ -32,17 +32,17 @@ pub enum LockError {
     File(#[from] FileError),
 }
 
-/// The right to write to a run, for as long as it lives.
+/// The right to write to a run, held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
     _file: File,
 }
 
 impl Lock {
-    /// Takes the lock and leaves this process's name in it.
+    /// Takes the lock and writes this process's name into its file.
     ///
     /// # Errors
-    /// When another orchestrator holds it, with its name; or when the file cannot be written.
+    /// When another orchestrator holds it, with that one's name; or when the file cannot be written.
     pub fn acquire(path: &Path) -> Result<Self, LockError> {
         let (mut file, taken) = try_for_a_while(path, File::try_lock)?;
         if !taken {
@@ -52,18 +52,19 @@ impl Lock {
         Ok(Self { _file: file })
     }
 
-    /// Takes a lock that any number may hold together, but nobody beside one who acquired it.
+    /// Takes a lock that any number of processes may share, but not while one holds it alone through
+    /// [`Self::acquire`].
     ///
     /// # Errors
-    /// When somebody holds it alone, with its name; or when the file cannot be written.
+    /// When a process holds it alone, with its name; or when the file cannot be written.
     pub fn share(path: &Path) -> Result<Self, LockError> {
         let (mut file, taken) = try_for_a_while(path, File::try_lock_shared)?;
         if taken { Ok(Self { _file: file }) } else { Err(refusal(path, &mut file)) }
     }
 }
 
-/// Waits for a lock and holds it until the file is dropped, also by the death of the process. Where the
-/// file system has no locks (some of clusters have none), two processes may then do the same work.
+/// Waits for a lock and holds it until the file is dropped or the process dies. On file systems without locks
+/// (some clusters have them), two processes may then do the same work.
 ///
 /// # Errors
 /// When the file cannot be made or opened.
@@ -80,7 +81,7 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().create(true).truncate(false).read(true).write(true).open(path)
 }
 
-/// Tries to take a lock for as long as readers may look at it.
+/// Tries to take a lock, for as long as another process may be checking it.
 fn try_for_a_while(path: &Path, take: Take) -> Result<(File, bool), FileError> {
     let failed = FileError::of("lock", path);
     let file = open(path).map_err(&failed)?;

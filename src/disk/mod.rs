@@ -1,4 +1,5 @@
-//! Owns what is on disk: every path under `results/`, whole files, locks, and files as memory.
+//! Owns what is on disk: every path under `results/`, whole files, locks, and memory-mapped files. Read
+//! `layout.rs` first. Knows nothing about what the files mean.
 
 mod error;
 pub mod files;

@@ -1,5 +1,5 @@
-//! Owns the tokens beside a vocabulary: those that `tokenizer_config.json`, `added_tokens.json` and
-//! `special_tokens_map.json` add to it or make special, as transformers reads them. Knows no text.
+//! Owns the tokens outside a vocabulary: those that `tokenizer_config.json`, `added_tokens.json` and
+//! `special_tokens_map.json` add to it or make special, as transformers reads them. Encodes no text.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -14,21 +14,21 @@ use super::settings::{Settings, read, text_of};
 const ADDED: &str = "added_tokens.json";
 const SPECIAL_MAP: &str = "special_tokens_map.json";
 
-/// The tokens that are special by their part: `cls_token` and so on.
+/// Keys of the tokens with a special role: `cls_token` and so on.
 const PARTS: [&str; 7] =
     ["unk_token", "sep_token", "pad_token", "cls_token", "mask_token", "bos_token", "eos_token"];
-/// Lists of more special tokens, as versions of transformers call them.
+/// Keys for lists of further special tokens, in different versions of transformers.
 const MORE: [&str; 2] = ["additional_special_tokens", "extra_special_tokens"];
 
-/// A token beside the vocabulary.
+/// A token outside the vocabulary.
 #[derive(Clone, Debug)]
 pub(super) struct Declared {
     pub(super) token: AddedToken,
-    /// Its id; `None` where it is the vocabulary's or the next free one.
+    /// Its id; `None` where the vocabulary gives it, or the next free one is used.
     pub(super) id: Option<u32>,
 }
 
-/// As `added_tokens_decoder` of a `tokenizer_config.json` has it.
+/// An entry of `added_tokens_decoder` in a `tokenizer_config.json`.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Entry {
     content: String,
@@ -53,7 +53,7 @@ impl Entry {
     }
 }
 
-/// The tokens beside the vocabulary whose main file this is, those with ids first, by id.
+/// The tokens outside the vocabulary of this main file, those with ids first, sorted by id.
 pub(super) fn declared(main: &Path, settings: &Settings) -> Result<Vec<Declared>, String> {
     let mut all = Vec::new();
     if let Some(entries) = &settings.added_tokens_decoder {
@@ -83,7 +83,7 @@ fn special_token(content: String) -> Declared {
     Declared { token: AddedToken::from(content, true), id: None }
 }
 
-/// Adds the tokens that the tokenizer does not have beside its vocabulary already.
+/// Adds the tokens that the tokenizer does not have yet.
 pub(super) fn add(tokenizer: &mut Tokenizer, declared: Vec<Declared>) -> tokenizers::Result<()> {
     let known: BTreeSet<String> =
         tokenizer.get_added_tokens_decoder().into_values().map(|token| token.content).collect();
@@ -104,7 +104,7 @@ pub(super) fn add(tokenizer: &mut Tokenizer, declared: Vec<Declared>) -> tokeniz
     Ok(())
 }
 
-/// Puts the tokens with ids into a vocabulary, wherever those are: a tokenizer would number them anew.
+/// Puts tokens with given ids into the vocabulary; added later, a tokenizer would number them anew.
 pub(super) fn place(
     declared: &[Declared],
     mut has: impl FnMut(&str) -> Option<u32>,
@@ -133,15 +133,15 @@ pub(super) fn place(
     Ok(())
 }
 
-/// The files beside the main one that change what it does; `known` are the special tokens that it has
-/// without them.
+/// The files next to the main one that change the tokenizer's behaviour; `known` are the special tokens that it
+/// has without them.
 pub(super) fn files(main: &Path, settings: &Settings, known: &[&str]) -> Vec<PathBuf> {
     if settings.added_tokens_decoder.is_some() {
         return Vec::new();
     }
     let own = own_tokens(main);
     let is_new = |token: &String| !known.contains(&token.as_str()) && !own.contains(token);
-    // What cannot be read is told when it is loaded.
+    // A file that cannot be read is kept here, and reported when it is loaded.
     let adds = added(main).map_or(true, |added| added.keys().any(is_new));
     let map = special_map(main);
     let changes = map.as_ref().map_or(true, |map| {
@@ -155,23 +155,23 @@ pub(super) fn files(main: &Path, settings: &Settings, known: &[&str]) -> Vec<Pat
         .collect()
 }
 
-/// Whether BERT's parts have other names.
+/// Whether the special tokens have other names than BERT's.
 fn renames(map: &Map<String, Value>, known: &[&str]) -> bool {
     let own = |part: &&str| map.get(*part).and_then(text_of);
     PARTS[..5].iter().filter_map(own).any(|name| known.len() > 1 && !known.contains(&name))
 }
 
-/// The special tokens by part.
+/// The special tokens by role.
 fn parts(map: &Map<String, Value>) -> Vec<String> {
     PARTS.iter().filter_map(|part| text_of(map.get(*part)?).map(str::to_owned)).collect()
 }
 
-/// The name of a part, where the special tokens' file gives it one.
+/// The special token for a role, where the special tokens' file names it.
 pub(super) fn part(main: &Path, name: &str) -> Result<Option<String>, String> {
     Ok(special_map(main)?.get(name).and_then(text_of).map(str::to_owned))
 }
 
-/// The special tokens beyond the parts: a list, or an object with names for them.
+/// Further special tokens: a list, or an object with names for them.
 fn more(map: &Map<String, Value>) -> Vec<String> {
     let values = MORE.iter().filter_map(|key| map.get(*key)).flat_map(|value| match value {
         Value::Array(items) => items.iter().collect(),
@@ -181,7 +181,7 @@ fn more(map: &Map<String, Value>) -> Vec<String> {
     values.filter_map(text_of).map(str::to_owned).collect()
 }
 
-/// The tokens that a `tokenizer.json` has beside its vocabulary.
+/// The tokens that a `tokenizer.json` has outside its vocabulary.
 fn own_tokens(main: &Path) -> BTreeSet<String> {
     #[derive(Deserialize)]
     struct Own {
@@ -203,7 +203,7 @@ fn special_map(main: &Path) -> Result<Map<String, Value>, String> {
     beside(main, SPECIAL_MAP)
 }
 
-/// A JSON file beside the main one; empty where there is none.
+/// A JSON file next to the main one; empty where there is none.
 fn beside<T: Default + serde::de::DeserializeOwned>(main: &Path, name: &str) -> Result<T, String> {
     match read(&main.with_file_name(name)) {
         Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| format!("{name}: {error}")),

@@ -18,13 +18,13 @@ pub enum Fault {
     /// There is none.
     #[error("there is neither a tokenizer.json nor a vocab.txt, nor a vocab.json with merges.txt")]
     Absent,
-    /// A file of a tokenizer that is not computed here.
+    /// A file of an unsupported kind of tokenizer.
     #[error("`{0}` is not supported without a tokenizer.json")]
     OtherFile(String),
-    /// A class of transformers that is not computed here.
+    /// An unsupported tokenizer class of transformers.
     #[error("its class `{0}` is not supported without a tokenizer.json")]
     OtherClass(String),
-    /// A setting that divides words in another way.
+    /// A setting that splits text into words differently.
     #[error("tokenizer_config.json says `{key}` is `{value}`, which is not supported")]
     OtherWords {
         /// The setting.
@@ -38,7 +38,7 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What to do about it, where that is not to give another one.
+    /// What to do about it, where the answer is not just another tokenizer.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -67,7 +67,7 @@ impl From<tokenizers::Error> for Fault {
 }
 
 impl fmt::Display for TokenizerError {
-    /// What is wrong and, behind a semicolon, what to do about it.
+    /// What is wrong and, after a semicolon, what to do about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "cannot use the tokenizer `{}`: {}", self.path.display(), self.fault)?;
         self.fault.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))

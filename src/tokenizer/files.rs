@@ -1,4 +1,4 @@
-//! Owns a tokenizer's files: which they are, and what `vocab.txt` and `vocab.json` mean beside
+//! Owns a tokenizer's files: which they are, and what `vocab.txt` and `vocab.json` mean without a
 //! `tokenizer.json`.
 
 use std::collections::BTreeMap;
@@ -18,9 +18,9 @@ use super::added::{self, Declared};
 use super::settings::{Settings, foreign_file, text_of};
 use super::{Fault, TokenizerError};
 
-/// BERT's special tokens; a text that contains one has it as that token.
+/// BERT's special tokens; where a text contains one, it is read as that token.
 const BERT_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
-/// Most bytes of one file: the largest vocabularies in use have a tenth of it.
+/// Most bytes of one file: the largest vocabularies in use are a tenth of it.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
 
 /// RoBERTa's special tokens, in the same order.
@@ -43,14 +43,14 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     let settings = Some(main.with_file_name("tokenizer_config.json")).filter(|file| file.is_file());
     let mut files: Vec<PathBuf> = [Some(main.clone()), merges, settings].into_iter().flatten().collect();
     limit(path, &files)?;
-    // Those that change nothing are left out: what a tokenizer is known by should stay what it is.
+    // Files that change nothing are left out, so that the tokenizer's hash stays the same.
     let read = Settings::beside(&main).unwrap_or_default();
     files.extend(added::files(&main, &read, known(&main, &read)));
     limit(path, &files)?;
     Ok(files)
 }
 
-/// Refuses files that no tokenizer needs.
+/// Refuses files that are larger than any tokenizer needs.
 fn limit(path: &Path, files: &[PathBuf]) -> Result<(), TokenizerError> {
     match files.iter().find(|file| file.metadata().is_ok_and(|found| found.len() > MAX_BYTES)) {
         None => Ok(()),
@@ -67,7 +67,7 @@ pub(super) struct Loaded {
     pub(super) inner: Tokenizer,
     /// The token that ends a text.
     pub(super) end_of_text: Option<u32>,
-    /// The token that fills rows up.
+    /// The padding token.
     pub(super) padding: Option<u32>,
 }
 
@@ -91,7 +91,7 @@ pub(super) fn load(main: &Path) -> Result<Loaded, Fault> {
     Ok(Loaded { inner: tokenizer, end_of_text, padding })
 }
 
-/// What padding may be called: what the files say, else as BERT's and RoBERTa's tokenizers have it.
+/// Possible names of the padding token: the one in the files, else BERT's or RoBERTa's.
 fn padding(main: &Path, settings: &Settings) -> Vec<String> {
     let named = settings.part("pad_token").map(str::to_owned);
     let named = named.or_else(|| added::part(main, "pad_token").ok().flatten());
@@ -105,7 +105,7 @@ fn is_byte_level(main: &Path) -> bool {
     main.file_name().is_some_and(|name| name == "vocab.json")
 }
 
-/// The special tokens that a tokenizer of this main file has by itself.
+/// The special tokens that a tokenizer with this main file has by default.
 fn known(main: &Path, settings: &Settings) -> &'static [&'static str] {
     match is_byte_level(main) {
         true if settings.is_roberta(main) => &ROBERTA_SPECIAL,
@@ -114,8 +114,8 @@ fn known(main: &Path, settings: &Settings) -> &'static [&'static str] {
     }
 }
 
-/// The names of a tokenizer's special tokens as its files give them; `usual` are those it has otherwise:
-/// padding, unknown, first, last and mask.
+/// The names of a tokenizer's special tokens as its files give them, with the defaults in `usual`: padding,
+/// unknown, first, last and mask.
 fn special_parts(main: &Path, settings: &Settings, usual: [&str; 5]) -> Result<[String; 5], String> {
     let mut parts = usual.map(str::to_owned);
     let keys = ["pad_token", "unk_token", "cls_token", "sep_token", "mask_token"];
@@ -156,9 +156,8 @@ fn wordpiece(vocabulary: &Path, settings: &Settings, declared: &[Declared]) -> t
     Ok(tokenizer)
 }
 
-/// GPT-2's tokenizer (Radford et al. 2019): byte-level BPE over `vocab.json` and, beside it,
-/// `merges.txt`. RoBERTa's (Liu et al. 2019) puts `<s>` before a text, `</s>` behind it, and `</s></s>`
-/// between two.
+/// GPT-2's tokenizer (Radford et al. 2019): byte-level BPE over `vocab.json` and `merges.txt` next to it.
+/// RoBERTa's (Liu et al. 2019) puts `<s>` before a text, `</s>` after it, and `</s></s>` between two.
 fn byte_level(
     vocabulary: &Path,
     settings: &Settings,

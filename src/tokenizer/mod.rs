@@ -1,5 +1,5 @@
-//! Owns the way between texts and token ids. Truncates where asked to, with special tokens counted;
-//! never pads.
+//! Owns the conversion between texts and token ids. Truncates on request, counting special tokens; never pads.
+//! Read `files.rs` next.
 
 mod added;
 mod error;
@@ -25,18 +25,18 @@ pub struct Tokenizer {
     padding: Option<u32>,
 }
 
-/// A text or a pair of texts as a model reads it.
+/// A text or a pair of texts, as a model reads it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sequence {
     /// Token ids, special tokens included.
     pub tokens: Vec<u32>,
-    /// Where the tokens of type 1 begin: the second text of a pair. The number of tokens where there
-    /// are none.
+    /// Index of the first token of type 1, which begins the second text of a pair; the number of tokens where
+    /// there is none.
     pub second: u32,
 }
 
 impl Sequence {
-    /// Tokens without a second part.
+    /// Tokens of a single text.
     ///
     /// # Panics
     /// Where there are 2^32 tokens or more.
@@ -48,7 +48,7 @@ impl Sequence {
 }
 
 impl Tokenizer {
-    /// The tokenizer in a folder, or whose file this is.
+    /// The tokenizer in this folder, or with this main file.
     ///
     /// # Errors
     /// Where there is none, or its files cannot be read.
@@ -72,12 +72,12 @@ impl Tokenizer {
         })
     }
 
-    /// Each text, or pair of texts, as a model reads it, on all of rayon's threads. Where one is too
-    /// long, the longer of its texts loses its end first, as in transformers.
+    /// Encodes each text, or pair of texts, on all of rayon's threads. What is too long is truncated, the
+    /// longer text of a pair first, as in transformers.
     ///
     /// # Errors
-    /// Where special tokens leave no room in `max_length`, or the tokenizer's model rejects a text,
-    /// for example for want of an unknown token.
+    /// Where special tokens leave no room in `max_length`, or the tokenizer's model rejects a text, for example
+    /// because it has no unknown token.
     pub fn encode_rows(
         &self,
         texts: &[String],
@@ -96,7 +96,7 @@ impl Tokenizer {
             });
             let text = self.inner.encode_fast(texts[row].as_str(), false)?;
             let (mut text, mut pair) = truncate_encodings(text, pair, &truncation)?;
-            // Nobody reads what was cut off, and a long text has much of it.
+            // The part cut off is never read, and a long text has much of it.
             for encoding in std::iter::once(&mut text).chain(&mut pair) {
                 encoding.take_overflowing();
             }
@@ -116,8 +116,8 @@ impl Tokenizer {
         ids.map_err(|error| self.fail(&error.to_string()))
     }
 
-    /// For each token of a text, without special tokens, the byte behind it: where the text can be
-    /// cut. Ends within a character are moved to the character's start.
+    /// For each token of a text, without special tokens, the byte after it: where the text can be cut. An end
+    /// within a character moves back to the start of that character.
     ///
     /// # Errors
     /// Where the tokenizer's model rejects the text.
@@ -140,14 +140,14 @@ impl Tokenizer {
         self.end_of_text
     }
 
-    /// The token that fills rows up: what the files call `pad_token`, or BERT's or RoBERTa's.
+    /// The padding token: `pad_token` in the files, else BERT's or RoBERTa's.
     #[must_use]
     pub fn padding(&self) -> Option<u32> {
         self.padding
     }
 
-    /// Rows that a model's word embedding needs at least: one more than the highest token id, since
-    /// a vocabulary may leave ids out.
+    /// Rows that a model's word embedding needs at least: the highest token id plus one, since a vocabulary may
+    /// skip ids.
     #[must_use]
     pub fn vocabulary_size(&self) -> usize {
         self.inner.get_vocab(true).into_values().max().map_or(0, |highest| highest as usize + 1)
@@ -156,7 +156,7 @@ impl Tokenizer {
     /// The token with this id, as the vocabulary writes it.
     #[must_use]
     pub fn token(&self, id: u32) -> Option<String> {
-        // Beside the vocabulary, tokens may stand as the normaliser writes them.
+        // Tokens outside the vocabulary may be stored as the normaliser writes them.
         self.inner.get_model().id_to_token(id).or_else(|| self.inner.id_to_token(id))
     }
 

@@ -1,5 +1,5 @@
-//! Owns what `tokenizer_config.json` says that matters here, and which tokenizers are refused: one that
-//! is computed otherwise here would give a model other tokens than it knows.
+//! Owns the relevant settings of `tokenizer_config.json`, and which tokenizers are refused: one that is
+//! computed differently here would give a model other tokens than it was trained on.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,7 +13,7 @@ use super::Fault;
 use super::added::Entry;
 use super::files::MAX_BYTES;
 
-/// What `tokenizer_config.json` says that matters here; defaults are BERT's and GPT-2's.
+/// The relevant settings of `tokenizer_config.json`; the defaults are BERT's and GPT-2's.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct Settings {
@@ -23,7 +23,7 @@ pub(super) struct Settings {
     pub(super) add_prefix_space: bool,
     /// A text, or an object with it as `content`.
     pub(super) eos_token: Value,
-    /// Tokens beside the vocabulary, by id.
+    /// Tokens outside the vocabulary, by id.
     pub(super) added_tokens_decoder: Option<BTreeMap<String, Entry>>,
     /// All other keys.
     #[serde(skip)]
@@ -44,7 +44,7 @@ impl Default for Settings {
     }
 }
 
-/// Tokenizers of transformers that are WordPiece as BERT's is, without `Fast` behind their names.
+/// Tokenizer classes of transformers with BERT's WordPiece, without the suffix `Fast`.
 const WORDPIECE: [&str; 10] = [
     "BertTokenizer",
     "DistilBertTokenizer",
@@ -57,17 +57,17 @@ const WORDPIECE: [&str; 10] = [
     "DPRQuestionEncoderTokenizer",
     "DPRReaderTokenizer",
 ];
-/// RoBERTa's, whose bytes are put together as GPT-2's are.
+/// RoBERTa's, which merges bytes as GPT-2's does.
 const ROBERTA: &str = "RobertaTokenizer";
-/// Those whose bytes are put together as GPT-2's are.
+/// Classes that merge bytes as GPT-2's does.
 const BYTE_LEVEL: [&str; 2] = ["GPT2Tokenizer", ROBERTA];
 
-/// Models of sentencepiece, by transformers' names for their files.
+/// File names of sentencepiece models in transformers.
 const SENTENCEPIECE: [&str; 5] =
     ["spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model", "source.spm"];
 
 impl Settings {
-    /// The settings beside a tokenizer's main file.
+    /// The settings next to a tokenizer's main file.
     pub(super) fn beside(main: &Path) -> Result<Self, String> {
         const NAME: &str = "tokenizer_config.json";
         let Some(bytes) = read(&main.with_file_name(NAME)).map_err(|error| format!("{NAME}: {error}"))?
@@ -84,8 +84,8 @@ impl Settings {
         self.rest.get(name).and_then(text_of)
     }
 
-    /// Makes sure that the vocabulary in a main file belongs to a tokenizer that is computed here. A
-    /// `tokenizer.json` says all of itself.
+    /// Checks that the vocabulary in a main file belongs to a supported tokenizer. A `tokenizer.json` describes
+    /// itself completely.
     pub(super) fn check_kind(&self, main: &Path, byte_level: bool) -> Result<(), Fault> {
         let class = self.class(main);
         let class = class.as_deref().map(|class| class.strip_suffix("Fast").unwrap_or(class));
@@ -103,8 +103,8 @@ impl Settings {
         }
     }
 
-    /// Whether the byte-level tokenizer in a main file is RoBERTa's: its class says so, or else the model
-    /// beside it.
+    /// Whether the byte-level tokenizer in a main file is RoBERTa's, by its class or else by the model next to
+    /// it.
     pub(super) fn is_roberta(&self, main: &Path) -> bool {
         match self.class(main) {
             Some(class) => class.strip_suffix("Fast").unwrap_or(&class) == ROBERTA,
@@ -118,7 +118,7 @@ impl Settings {
         own.map(str::to_owned).or_else(|| config_beside(main, "tokenizer_class"))
     }
 
-    /// A setting that divides words, or their parts, in another way than WordPiece's own.
+    /// A setting that splits words, or their parts, differently from plain WordPiece.
     fn other_words(&self) -> Option<(&'static str, String)> {
         let plain = [("word_tokenizer_type", "basic"), ("subword_tokenizer_type", "wordpiece")];
         let kinds = plain.into_iter().find_map(|(key, plain)| {
@@ -134,14 +134,14 @@ impl Settings {
     }
 }
 
-/// What the model's `config.json` beside a tokenizer says under a key.
+/// The value of a key in the `config.json` next to a tokenizer.
 fn config_beside(main: &Path, key: &str) -> Option<String> {
     let config = read(&main.with_file_name("config.json")).ok()??;
     let config: Map<String, Value> = serde_json::from_slice(&config).ok()?;
     Some(config.get(key)?.as_str()?.to_owned())
 }
 
-/// The class of transformers that reads the tokenizer with this main file where nothing beside it says so.
+/// The class of transformers that reads the tokenizer with this main file, where no file next to it names one.
 #[must_use]
 pub fn python_class(main: &Path) -> &'static str {
     let is = |ending: &str| main.file_name().is_some_and(|name| name == ending);
@@ -159,7 +159,7 @@ pub fn python_class(main: &Path) -> &'static str {
     }
 }
 
-/// A file in a folder that is of a tokenizer which is not computed here.
+/// A file in a folder that belongs to an unsupported tokenizer.
 pub(super) fn foreign_file(folder: &Path) -> Option<String> {
     let names = SENTENCEPIECE.into_iter().chain(["bpe.codes"]);
     names.into_iter().find(|name| folder.join(name).is_file()).map(str::to_owned)
@@ -172,7 +172,7 @@ fn is_sentencepiece(main: &Path) -> Option<String> {
         .then(|| main.file_name().unwrap_or_default().to_string_lossy().into_owned())
 }
 
-/// A file of a sane size, where it is there.
+/// Reads a file of a sane size; `None` where there is none.
 pub(super) fn read(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match fs::metadata(path) {
         Ok(found) if found.len() > MAX_BYTES => {

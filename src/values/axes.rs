@@ -1,10 +1,10 @@
-//! Owns the table of axes: every setting that a grid can vary, one row each. What reads a sweep file, its
-//! JSON Schema and messages, packs, tables, charts, frames and model cards all go by it; ids are hashes of
+//! Owns the table of axes: every setting that a grid can vary, one row each. The reader of sweep files, its
+//! JSON Schema and its messages, packs, tables, charts, frames and model cards all use it. Ids are hashes of
 //! the fields themselves.
 //!
-//! The rows of an adapter's settings and of the training loop's stand beside their fields: an axis is a
-//! field and its row. Values are checked against [`Axis::domain`]; what a value means for a model is
-//! judged elsewhere.
+//! The rows of an adapter's settings and of the training loop's are next to their fields: an axis is a field
+//! and its row. Values are checked against [`Axis::domain`]; whether a value suits a model is checked
+//! elsewhere.
 
 use std::ops::Deref;
 
@@ -19,32 +19,32 @@ use super::{Configuration, Domain, Lora, Method, MethodKind, Setting, Training};
 /// A setting that a grid can vary.
 #[derive(Clone, Copy, Debug)]
 pub struct Axis {
-    /// Its key in the sweep file, and in JSON.
+    /// Its key in the sweep file and in JSON.
     pub name: &'static str,
-    /// What it is, in words; without its default.
+    /// What it is, in words, without its default.
     pub doc: &'static str,
     /// The methods that have it.
     pub applies: Applies,
-    /// The values that it may have.
+    /// Its allowed values.
     pub domain: Domain,
     /// Whether trials that train together may differ in it.
     pub pack: Pack,
     /// Title of its column.
     pub title: &'static str,
-    /// What stands before its value in a label.
+    /// Prefix of its value in a label.
     pub short: &'static str,
     /// Whether it comes first in tables and labels.
     pub leads: bool,
     /// Its column in CSV files.
     pub column: &'static str,
-    /// Its names in other programs, each with what is different there about the value.
+    /// Its names in other programs, each with how the value differs there.
     pub aliases: &'static [Alias],
     default: Option<&'static str>,
     text: fn(&Setting) -> String,
     access: Access,
 }
 
-/// Names in other programs, and what is different about their value.
+/// Names in other programs, and how their value differs.
 pub type Alias = (&'static [&'static str], &'static str);
 
 /// The methods that have a setting.
@@ -52,16 +52,16 @@ pub type Alias = (&'static [&'static str], &'static str);
 pub enum Applies {
     /// All of them.
     Always,
-    /// Those that train.
+    /// The methods that train.
     Training,
-    /// Those with adapters.
+    /// The methods with adapters.
     Adapters,
 }
 
-/// What slots of one pack may differ in.
+/// Whether the slots of one pack may differ in a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Pack {
-    /// All slots have the same value: it changes what is computed for all of them at once.
+    /// All slots have the same value, since it changes what is computed for all of them at once.
     Alike,
     /// Each slot has its own.
     PerSlot,
@@ -92,7 +92,7 @@ macro_rules! field {
 
 pub(super) use field;
 
-/// The settings that say what is trained on what.
+/// The settings that choose task, model and method.
 const CHOICES: [Axis; 3] = [
     Axis::new("task", Domain::Text, Pack::Alike, Access::Task, "A name from `tasks`")
         .defaults_to("every task"),
@@ -112,7 +112,7 @@ const CHOICES: [Axis; 3] = [
 /// How many axes there are.
 pub const COUNT: usize = CHOICES.len() + LORA_AXES.len() + TRAINING_AXES.len();
 
-/// The number of the first row of the training loop's settings; those behind it are too.
+/// Index of the first setting of the training loop; all rows after it belong to the loop too.
 pub const FIRST_OF_TRAINING: usize = CHOICES.len() + LORA_AXES.len();
 
 /// The table.
@@ -135,7 +135,7 @@ pub static AXES: [Axis; COUNT] = {
 /// The row of this name.
 ///
 /// # Panics
-/// When there is none: while the program is compiled, where the name is a constant.
+/// When there is no such row. In a constant, this is a compile error.
 #[must_use]
 pub const fn row(name: &str) -> usize {
     let mut row = 0;
@@ -148,7 +148,7 @@ pub const fn row(name: &str) -> usize {
     panic!("the table of axes has no such row")
 }
 
-/// Whether two texts are the same, also where a constant asks.
+/// Whether two texts are equal; also usable in constants.
 pub(crate) const fn is_same(one: &str, other: &str) -> bool {
     let (one, other) = (one.as_bytes(), other.as_bytes());
     let mut at = 0;
@@ -161,14 +161,14 @@ pub(crate) const fn is_same(one: &str, other: &str) -> bool {
 /// The axis that repeats an experiment rather than changing it.
 pub const SEED: &str = "seed";
 
-/// The axes in the order of tables and labels. Tasks are told apart before any of them.
+/// The axes in the order of tables and labels. Tasks are separated before any of them.
 pub fn shown() -> impl Iterator<Item = &'static Axis> {
     let leading = AXES.iter().filter(|axis| axis.leads);
     leading.chain(AXES.iter().filter(|axis| !axis.leads && axis.name != "task"))
 }
 
 impl Axis {
-    /// A row without a default of its own to tell: it is that of its field.
+    /// A row without a default of its own: its field's default applies.
     pub(super) const fn new(
         name: &'static str,
         domain: Domain,
@@ -187,12 +187,12 @@ impl Axis {
         Self { name, doc, applies, domain, pack, title, short, leads, column, aliases, default, text, access }
     }
 
-    /// Methods that do not train have it, too.
+    /// Methods that do not train have it too.
     pub(super) const fn always(self) -> Self {
         Self { applies: Applies::Always, ..self }
     }
 
-    /// Title of its column, and what stands before its value in a label.
+    /// Title of its column, and prefix of its value in a label.
     pub(super) const fn shown(self, title: &'static str, short: &'static str) -> Self {
         Self { title, short, ..self }
     }
@@ -212,8 +212,7 @@ impl Axis {
         Self { aliases, ..self }
     }
 
-    /// What it is where a sweep does not say, in words: it depends on more than its field. Nothing
-    /// where there is none.
+    /// Its default in words, where the default depends on more than its field. Empty where there is none.
     pub(super) const fn defaults_to(self, default: &'static str) -> Self {
         Self { default: Some(default), ..self }
     }
@@ -248,8 +247,8 @@ impl Axis {
         }
     }
 
-    /// Sets it, where it is a setting of the method or of the training loop. `None` where the value is
-    /// of another type: none that the domain holds.
+    /// Sets it, where it is a setting of the method or of the training loop. `None` where the value has the
+    /// wrong type, which no value of the domain has.
     pub fn set(&self, method: &mut Method, training: &mut Training, setting: &Setting) -> Option<()> {
         match (self.access, method) {
             (Access::Lora(_, set), Method::Lora(lora)) => set(lora, setting),
@@ -258,7 +257,7 @@ impl Axis {
         }
     }
 
-    /// What it is where a sweep does not say; `None` where that depends on more, or there is nothing.
+    /// Its default; `None` where the default depends on more than the field, or there is none.
     #[must_use]
     pub fn default(&self) -> Option<Setting> {
         match (self.default, self.access) {
@@ -287,7 +286,7 @@ impl Axis {
         }
     }
 
-    /// A value as tables and labels have it.
+    /// A value as shown in tables and labels.
     #[must_use]
     pub fn text(&self, setting: &Setting) -> String {
         (self.text)(setting)
@@ -317,7 +316,7 @@ pub(super) fn scientific(setting: &Setting) -> String {
     if let Setting::Number(number) = setting { format!("{number:e}") } else { setting.to_string() }
 }
 
-/// All settings of a configuration, as one JSON object: null where its method has no such setting.
+/// All settings of a configuration as one JSON object; null where its method has no such setting.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings<C>(pub C);
 

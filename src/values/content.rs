@@ -19,7 +19,7 @@ impl ContentHash {
     /// The hash of a value's JSON text. Field order is declaration order, so it is stable.
     ///
     /// # Panics
-    /// When the value has no JSON form (a map with keys that are no strings); ours all have one.
+    /// When the value has no JSON form (a map whose keys are not strings); all values hashed here have one.
     #[must_use]
     pub fn of_json<T: Serialize>(value: &T) -> Self {
         let text = serde_json::to_vec(value).expect("identity values are plain structs with string keys");

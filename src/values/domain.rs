@@ -1,11 +1,11 @@
-//! Owns what a setting's value may be: its kind and its range, and how messages tell them. Knows no setting
-//! by name.
+//! Owns the allowed values of a setting: its kind and its range, and how messages describe them. Knows no
+//! setting by name.
 
 use std::fmt;
 
 use super::Setting;
 
-/// More than any sweep needs of anything.
+/// A bound above anything that a sweep needs.
 pub const MANY: u64 = 1_000_000_000;
 
 /// The values that a setting may have.

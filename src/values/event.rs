@@ -1,13 +1,13 @@
 //! Owns what can happen in a run: one closed list of events, in the past tense, for everybody who
 //! follows the run. Data alone: nothing here knows who reads it.
 //!
-//! The loop of a run tells each event once, and any number of [`Reader`]s take it in: the journal, the
-//! ledger, the scheduler, what a person or a program is shown. Some events are told and forgotten
-//! ("ephemeral"): they say how far things are, and files say the same for longer. The others are written
-//! to the journal, from which the state of a run is read back after a crash.
+//! The run loop publishes each event once: to the journal, to the ledger, to the scheduler, and to any number
+//! of [`Reader`]s, which show the run to a person or a program. Some events are "ephemeral": they report
+//! progress that files record in more lasting form. All others are written to the journal, from which the state
+//! of a run is read back after a crash.
 //!
-//! The form in which serde writes a [`What`] is the journal's. A journal of an earlier version must stay
-//! readable: variants and fields that are written keep their names, and a new field has a default.
+//! serde's form of a [`What`] is the form in the journal. Journals of earlier versions must stay readable:
+//! written variants and fields keep their names, and a new field has a default.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -30,13 +30,13 @@ pub struct Event {
     pub what: What,
 }
 
-/// Follows a run. There can be any number; each is told every event, in order, by one thread.
+/// Follows a run. There can be any number of readers; each gets every event, in order, on one thread.
 pub trait Reader {
     /// Takes in one event. Must not block on anything but its own output.
     fn on(&mut self, event: &Event);
 }
 
-/// The command that started a run: what to type again to go on with it.
+/// The command line that started a run, shown to the user as the way to continue it.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct CommandLine {
     /// The folder it was typed in.
@@ -54,9 +54,9 @@ pub struct Progress {
     pub step: u64,
     /// Optimiser steps in all.
     pub steps: u64,
-    /// Mean training loss of late.
+    /// Recent mean training loss.
     pub loss: f64,
-    /// Training rows per second of late.
+    /// Recent training rows per second.
     pub rows_per_s: f64,
     /// The latest validation scores.
     pub validation: Option<Scores>,
@@ -80,7 +80,8 @@ pub enum What {
         /// Where it trains.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         places: Vec<Placement>,
-        /// What was chosen beside the sweep; absent in journals from before that was written.
+        /// The options chosen for this run besides the sweep; absent in journals of versions that did not write
+        /// them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         settings: Option<RunSettings>,
     },
@@ -109,7 +110,7 @@ pub enum What {
         /// Which trial.
         trial: TrialId,
     },
-    /// The job ended, or is about to, before it took a trial that it was given.
+    /// The job ended, or is about to end, before it took a trial that it was given.
     TrialReturned {
         /// Which job.
         key: JobKey,
@@ -120,7 +121,7 @@ pub enum What {
     TrialFinished {
         /// Which trial.
         trial: TrialId,
-        /// The result, while the run that brought it is followed; its own file holds it for later.
+        /// The result, while the run that produced it is being followed; later its own file holds it.
         #[serde(skip)]
         result: Option<Arc<TrialResult>>,
     },
@@ -173,26 +174,26 @@ pub enum What {
         #[serde(default)]
         elapsed_s: f64,
     },
-    /// Ephemeral: it is decided what is left to do, and the run is about to do it.
+    /// Ephemeral: the remaining work is known, and the run is about to begin it.
     #[serde(skip_deserializing)]
     RunPlanned {
         /// Every trial of the sweep, in its order.
         #[serde(serialize_with = "count")]
         trials: Arc<[Trial]>,
-        /// Those that are done already and kept.
+        /// The trials that are already done and kept.
         #[serde(rename = "kept", serialize_with = "count")]
         done: Arc<[TrialId]>,
-        /// Those that are to be trained; the rest failed in an earlier run.
+        /// The trials to be trained; the rest failed in an earlier run.
         #[serde(serialize_with = "count")]
         todo: Arc<[TrialId]>,
-        /// How many of them go on from a checkpoint.
+        /// How many of them continue from a checkpoint.
         continued: usize,
         /// Where jobs can run.
         places: Vec<Placement>,
         /// The metric that selects, where the sweep names one.
         #[serde(skip)]
         select: Option<Metric>,
-        /// How long the run is thought to take.
+        /// Predicted duration of the run.
         #[serde(rename = "predicted_s", serialize_with = "seconds")]
         predicted: Duration,
     },
@@ -204,7 +205,7 @@ pub enum What {
         /// Which trial.
         trial: TrialId,
     },
-    /// Ephemeral: a trial got on.
+    /// Ephemeral: a trial made progress.
     #[serde(skip_deserializing)]
     TrialProgressed {
         /// The job that trains it.
@@ -217,16 +218,16 @@ pub enum What {
     TrialEvaluated {
         /// Which trial.
         trial: TrialId,
-        /// Optimiser steps that it had done.
+        /// Optimiser steps done by then.
         step: u64,
         /// What was measured.
         scores: Scores,
     },
-    /// Ephemeral: the time that the run still takes was worked out anew. Told right before a trial's end, with
+    /// Ephemeral: the remaining time of the run was predicted anew. Published right before a trial's end, with
     /// that trial counted as done.
     #[serde(skip_deserializing)]
     Forecast {
-        /// How much longer the run is thought to take.
+        /// Predicted remaining time.
         #[serde(rename = "remaining_s", serialize_with = "seconds")]
         remaining: Duration,
     },
@@ -236,7 +237,7 @@ pub enum What {
         /// What.
         message: String,
     },
-    /// Ephemeral: the time came at which the scheduler wanted to look again.
+    /// Ephemeral: the time came at which the scheduler had asked to be called again.
     #[serde(skip_deserializing)]
     Woke,
 }
@@ -269,7 +270,8 @@ impl What {
         }
     }
 
-    /// Whether it must be durable before the run acts on it: it announces an act, or nothing else says it.
+    /// Whether it must be durable before the run acts on it: it announces an action, or no other file records
+    /// it.
     #[must_use]
     pub fn is_announcement(&self) -> bool {
         match self {

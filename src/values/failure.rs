@@ -20,8 +20,8 @@ pub enum Failure {
     },
     /// It ran longer than allowed.
     TimedOut,
-    /// It gave no sign of life any more, and was killed. Versions before could also say that its machine
-    /// was lost.
+    /// It gave no sign of life any more and was killed. Earlier versions also wrote this when its machine was
+    /// lost.
     #[serde(alias = "host_lost")]
     Hung,
     /// The process ended by itself with this code and no result.
@@ -44,21 +44,21 @@ pub enum Failure {
         /// What the system said.
         message: String,
     },
-    /// Files cannot be written: the disk is full, or was made read-only. That is no failure of a
-    /// trial, and the run stops for it.
+    /// Files cannot be written: the disk is full or was made read-only. This is not a failure of a trial; the
+    /// run stops.
     Unwritable {
         /// What the system said.
         message: String,
     },
-    /// The data or the model did not hold what the check had found.
+    /// The data or the model does not match what the check had found.
     BadData {
         /// What was wrong.
         message: String,
     },
 }
 
-/// What allocators say when there is no more: Rust's, libtorch's on the host and on a GPU, cuBLAS's,
-/// C++'s, libgomp's, the kernel's.
+/// Messages of allocators that are out of memory: Rust's, libtorch's on the host and on a GPU, cuBLAS's, C++'s,
+/// libgomp's, the kernel's.
 const OUT_OF_MEMORY: [&str; 9] = [
     "memory allocation of",
     "out of memory",
@@ -71,12 +71,12 @@ const OUT_OF_MEMORY: [&str; 9] = [
     "failed to allocate",
 ];
 
-/// What libtorch says of a GPU that does not do its work, whatever it was given.
+/// Messages of libtorch about a GPU that fails whatever it is given.
 const DEVICE_FAILED: [&str; 5] =
     ["CUDA error", "CUDA driver", "CUDA-capable device", "_STATUS_NOT_INITIALIZED", "uncorrectable ECC"];
 
 impl Failure {
-    /// The failure of memory or of a device that a library's or the system's message tells of.
+    /// The failure of memory or of a device that a message of a library or of the system reports.
     #[must_use]
     pub fn told_by(message: &str) -> Option<Self> {
         let speaks_of = |text: &str, signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
@@ -87,21 +87,21 @@ impl Failure {
         Some(Self::DeviceFailed { message: line.to_owned() })
     }
 
-    /// What a panic means. libtorch's plain operations panic with its message, memory that ran out among
-    /// them; any other panic is a fault of the program.
+    /// What a panic means. libtorch's plain operations panic with its message, also when memory runs out; any
+    /// other panic is a bug in the program.
     #[must_use]
     pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
         Self::told_by(text).unwrap_or_else(|| {
-            // What libtorch adds below its first line is its own call stack.
+            // Below its first line libtorch appends its own call stack.
             let first = text.lines().next().unwrap_or_default();
             Self::BadData { message: format!("the program panicked, which is a fault of lorasweep: {first}") }
         })
     }
 
-    /// What an error means for a trial: that of the system behind it tells of memory and disks; anything
-    /// else is wrong with the data or the model.
+    /// What an error means for a trial. A system error among its sources can mean memory or a full disk;
+    /// anything else is wrong with the data or the model.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
         let message = error.to_string();
@@ -115,7 +115,7 @@ impl Failure {
         Self::BadData { message }
     }
 
-    /// The same for an error of the system, told with this message.
+    /// The same for a system error, with this message.
     #[must_use]
     pub fn of_system(message: String, error: &io::Error) -> Self {
         if error.kind() == ErrorKind::OutOfMemory {
@@ -128,7 +128,7 @@ impl Failure {
         if is_of_disk { Self::Unwritable { message } } else { Self::BadData { message } }
     }
 
-    /// Its kind in a few words, to count failures by.
+    /// Its kind in a few words, for counting failures.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -145,8 +145,7 @@ impl Failure {
         }
     }
 
-    /// Whether the same start can go better the next time. What memory, numbers, time or data decide
-    /// happens again.
+    /// Whether another start can succeed. Failures caused by memory, numbers, time or data happen again.
     #[must_use]
     pub fn is_mendable(&self) -> bool {
         match self {
@@ -160,7 +159,7 @@ impl Failure {
         }
     }
 
-    /// Whether it tells of the device rather than of the job.
+    /// Whether it is the device's fault rather than the job's.
     #[must_use]
     pub fn blames_device(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Owns the names of jobs: what each works on. A job file, a log and the journal are found by them.
+//! Owns the names of jobs, which say what each works on. Job files, logs and journal entries are found by them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::values::{ContentHash, TrialId};
 
-/// A job by what it works on. It names one job among those alive; the same work has the same name in
-/// every run, and as text it is `prepare-<store>`, `train-<first trial>` or `report`.
+/// A job, named by what it works on. The name is unique among live jobs, and the same work has the same name in
+/// every run. As text it is `prepare-<store>`, `train-<first trial>` or `report`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum JobKey {
     /// Makes this token store.

@@ -17,8 +17,8 @@ pub enum Method {
     Full,
     /// Every weight trains, from random ones.
     Scratch,
-    /// Nothing trains: the model is evaluated as it is, with its own head where that tells the task's
-    /// classes apart, else with a fresh one where the task needs one.
+    /// Nothing trains: the model is evaluated as it is. It uses its own head where that head predicts the
+    /// task's classes, else a fresh one where the task needs one.
     Base,
 }
 
@@ -38,7 +38,7 @@ pub enum MethodKind {
 words!(MethodKind { Lora = "lora", Full = "full", Scratch = "scratch", Base = "base" });
 
 impl MethodKind {
-    /// What texts call it.
+    /// Its name in texts.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -57,7 +57,7 @@ impl MethodKind {
 }
 
 impl Method {
-    /// The method of this kind, with the settings that it has where nobody says others.
+    /// The method of this kind with its default settings.
     #[must_use]
     pub fn of(kind: MethodKind) -> Self {
         match kind {
@@ -108,12 +108,11 @@ pub struct Lora {
     pub targets: Vec<String>,
     /// Scale by alpha / sqrt(r) (rsLoRA) where true, by alpha / r where false.
     pub rslora: bool,
-    /// Modules that train as a whole beside the adapters, by name or suffix; [`Lora::HEAD`] is the
-    /// task's head. Head modules not listed keep their random
-    /// initialisation.
+    /// Modules that train as a whole besides the adapters, by name or suffix; [`Lora::HEAD`] is the task's
+    /// head. Head modules not listed keep their random initialisation.
     pub modules_to_save: Vec<String>,
-    /// The layers, from 0, outside of which no module gets an adapter unless its whole name is among the
-    /// targets; `None` for all. Not written then: ids from before there was a choice stay what they were.
+    /// Only these layers, counted from 0, get adapters, except on targets given by their whole name; `None` for
+    /// all layers. `None` is not written, so that ids of versions without this setting stay the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers_to_transform: Option<Vec<usize>>,
 }
@@ -199,7 +198,7 @@ fn scale(rslora: &Setting) -> String {
 }
 
 impl Default for Lora {
-    /// What a sweep file's adapters have where it does not say; the architecture decides on targets.
+    /// The defaults of a sweep file's adapters; the architecture chooses the targets.
     fn default() -> Self {
         Self::new(&[], 8, 16.0)
     }
@@ -209,11 +208,11 @@ impl Lora {
     /// The name of the task's head among `modules_to_save`, whatever the architecture calls it.
     pub const HEAD: &'static str = "head";
 
-    /// The word among `targets` that stands for every linear layer of the base, as in PEFT: those of the
-    /// pooler too, and not the head or the output layer.
+    /// The word among `targets` for every linear layer of the base, as in PEFT: the pooler's too, but not the
+    /// head's or the output layer.
     pub const ALL_LINEAR: &'static str = "all-linear";
 
-    /// Adapters on these modules, with a head that trains beside them.
+    /// Adapters on these modules, with a head that trains as well.
     #[must_use]
     pub fn new(targets: &[&str], rank: usize, alpha: f64) -> Self {
         Self {
@@ -227,7 +226,7 @@ impl Lora {
         }
     }
 
-    /// The same settings with each list in one order and each of its items once: neither changes anything.
+    /// The same settings with each list sorted and without duplicates; neither changes what is trained.
     pub fn put_in_order(&mut self) {
         for names in [&mut self.targets, &mut self.modules_to_save] {
             names.sort();
@@ -239,7 +238,7 @@ impl Lora {
         }
     }
 
-    /// What the adapter's output is multiplied by.
+    /// Factor on the adapter's output.
     #[must_use]
     pub fn scale(&self) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "ranks are far below 2^52")]

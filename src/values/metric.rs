@@ -1,5 +1,5 @@
-//! Owns the table of metrics: their names, what their values are in, which way is better, and what
-//! other tools call them. Computes no score and formats no number.
+//! Owns the table of metrics: their names and units, which direction is better, and their names in other tools.
+//! Computes no score and formats no number.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,29 +10,29 @@ pub struct MetricRow {
     pub name: &'static str,
     /// Its name in sentences and headings.
     pub title: &'static str,
-    /// What its values are in.
+    /// Unit of its values.
     pub unit: Unit,
-    /// Which values are better.
+    /// Whether higher or lower values are better.
     pub better: Direction,
-    /// The least and the greatest value there can be.
+    /// The least and the greatest possible value.
     pub range: (f64, f64),
     /// How many digits of a value are worth reading.
     pub digits: Digits,
-    /// What other tools call it, in small letters and digits alone.
+    /// Its names in other tools, reduced to lower-case letters and digits.
     pub other_names: &'static [&'static str],
-    /// The metric that it follows from, and how, where it is not measured itself.
+    /// For a derived metric: the metric that it follows from, and how.
     pub follows: Option<Follows>,
 }
 
 /// A metric that another one follows from, and how.
 pub type Follows = (Metric, fn(f64) -> f64);
 
-/// What the values of a metric are in.
+/// Unit of a metric's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
     /// A share in [0, 1], which people read in percent.
     Share,
-    /// What the task's loss is counted in: nats per row, or per token.
+    /// The unit of the task's loss: nats per row or per token, or squared error.
     Loss,
     /// This unit, whatever the task.
     Of(&'static str),
@@ -54,17 +54,17 @@ pub enum Direction {
 /// How a value is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Digits {
-    /// With so many decimals.
+    /// With this number of decimals.
     Decimals(usize),
     /// With one decimal, from 10,000 on as a whole number.
     OneOrWhole,
-    /// With so many significant digits: the values have no scale of their own.
+    /// With this number of significant digits: the values have no scale of their own.
     Significant(usize),
 }
 
 macro_rules! metrics {
     ($($(#[$doc:meta])+ $variant:ident { $($field:ident: $value:expr),+ $(,)? })+) => {
-        /// A number that scores hold or that follows from one.
+        /// A number that scores hold, or that is derived from one.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(rename_all = "snake_case")]
         pub enum Metric { $($(#[$doc])+ $variant,)+ }
@@ -188,7 +188,7 @@ impl Metric {
         Self::ALL.iter().copied().find(|metric| metric.name() == name)
     }
 
-    /// Whether some tool calls it so, in small letters and digits alone.
+    /// Whether some tool calls it this, in lower-case letters and digits.
     #[must_use]
     pub fn is_called(self, plain: &str) -> bool {
         self.name().replace('_', "") == plain || self.row().other_names.contains(&plain)
@@ -200,7 +200,7 @@ impl Metric {
         self.row().unit == Unit::Share
     }
 
-    /// Whether it is the share of rows that are right, whose sampling error is binomial.
+    /// Whether it is the share of correct rows, whose sampling error is binomial.
     #[must_use]
     pub fn counts_right_rows(self) -> bool {
         matches!(self, Self::Accuracy | Self::ExactMatch)
@@ -218,8 +218,8 @@ impl Metric {
         if self.higher_is_better() { a > b } else { a < b }
     }
 
-    /// Whether `a` is better than `b`, where either may be undefined: what is defined is better than
-    /// what is not.
+    /// Whether `a` is better than `b`, where either may be undefined: a defined value is better than an
+    /// undefined one.
     #[must_use]
     pub fn improves(self, a: Option<f64>, b: Option<f64>) -> bool {
         match (a, b) {

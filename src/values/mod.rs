@@ -1,5 +1,5 @@
-//! Owns the plain data that everything else speaks in: ids, trials, methods, settings, scores, failures,
-//! devices, events. No I/O, no clock, and no other room in it.
+//! Owns the plain data that all rooms share: ids, trials, methods, settings, scores, failures, devices, events.
+//! Does no I/O, reads no clock and uses no other room. Read `trial.rs` first, then `axes.rs` and `event.rs`.
 
 pub mod axes;
 mod content;

@@ -1,15 +1,15 @@
-//! Owns what configurations are called: a short name for each, which tells it from the others.
+//! Owns the names of configurations: a short one for each, different from all others.
 
 use super::{Axis, Configuration, MethodKind, axes};
 
-/// What tells configurations apart: for each method the settings that its names have.
+/// What distinguishes configurations: for each method, the settings shown in its names.
 #[derive(Debug)]
 pub struct Naming(Vec<(MethodKind, Vec<&'static Axis>)>);
 
 impl Naming {
-    /// Of these configurations. Names have the settings in which configurations of the same method
-    /// differ; rank and alpha name an adapter even where they do not vary. The axes cover every
-    /// setting, so no two names of one task are equal.
+    /// The naming of these configurations. Names show the settings in which configurations of the same method
+    /// differ; an adapter's name always shows rank and alpha. The axes cover every setting, so no two names
+    /// within one task are equal.
     #[must_use]
     pub fn of(configurations: &[&Configuration]) -> Self {
         let mut methods: Vec<(MethodKind, Vec<&Configuration>)> = Vec::new();

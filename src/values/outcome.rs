@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Scores, TrialId};
 
-/// Share of the average before that a step's exponential moving average of the loss keeps. The
-/// average starts at the first step's loss.
+/// Weight of the previous average in the exponential moving average of the loss, per step. The average starts
+/// at the first step's loss.
 pub const EMA_DECAY: f64 = 0.98;
 
 /// One line of a trial's `metrics.jsonl`.
@@ -49,7 +49,7 @@ pub enum MetricLine {
 pub struct TrialResult {
     /// Which trial.
     pub trial: TrialId,
-    /// Scores on the validation rows of the weights that `keep` names.
+    /// Scores on the validation rows of the weights that `keep` chooses.
     pub validation: Scores,
     /// Step at which those weights were taken.
     pub kept_step: u64,
@@ -57,22 +57,22 @@ pub struct TrialResult {
     pub test: Option<Scores>,
     /// Optimiser steps in all.
     pub steps: u64,
-    /// Exact counts, taken from the tensors that were trained.
+    /// Exact count, taken from the tensors that were trained.
     pub trainable_params: u64,
     /// All tensors, each counted once.
     pub total_params: u64,
     /// What it cost.
     pub cost: Cost,
-    /// The classes of the rows that it was trained and judged on; `None` where there are no classes,
-    /// and in results from before they were counted.
+    /// Rows per class that it was trained and judged on; `None` where there are no classes, and in results of
+    /// versions that did not count them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub class_rows: Option<ClassRows>,
-    /// What the best constant answer scores on the same rows, where no counts of classes tell it.
+    /// The scores of the best constant answer on the same rows, where class counts do not give them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<Reference>,
 }
 
-/// What one answer to every row scores, on the very rows that a trial was judged on.
+/// The scores of one constant answer, on the same rows that a trial was judged on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reference {
     /// The answer.
@@ -84,7 +84,7 @@ pub struct Reference {
     pub test: Option<Scores>,
 }
 
-/// How many rows each class has, by the class's index.
+/// Number of rows of each class, by the class's index.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ClassRows {
     /// Among the rows that the trial trained on.

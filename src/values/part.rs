@@ -1,8 +1,8 @@
-//! Owns which of a task's rows is meant.
+//! Owns the names of the parts of a task's rows.
 
 use serde::{Deserialize, Serialize};
 
-/// Which of a task's rows.
+/// A part of a task's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {

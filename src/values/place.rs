@@ -25,7 +25,7 @@ pub enum Device {
         /// Number among the visible GPUs, as torch counts them.
         index: usize,
     },
-    /// No device: short work beside the training.
+    /// No device: short work that runs alongside training.
     Host,
 }
 

@@ -1,11 +1,11 @@
-//! Owns what decides in a run, beside its sweep and its places, what starts when: how large packs are, and
-//! how failures are treated. The journal keeps it, so that who reads it decides the same.
+//! Owns the settings of a run, besides its sweep and its places, that decide what starts when: how large packs
+//! are, and how failures are treated. The journal keeps them, so that a later reader decides the same.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The longest pause before a job starts again.
+/// The longest pause before a job is started again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 
 /// How large a pack may be.
@@ -34,21 +34,21 @@ pub struct Policy {
     /// The first job or trial that fails for good ends the run; running jobs are asked to stop.
     pub fail_fast: bool,
     /// Most starts of a trial in one run, at least 1; the same for preparation and the report. Only failures
-    /// that another start can mend are tried again. Starts after which fewer trials are tried together do not
-    /// count, since they come to an end by themselves: those that ran out of memory, and those of a pack whose
-    /// trials all failed before.
+    /// that another start can mend are tried again. A start after which fewer trials are tried together does
+    /// not count, since such starts end by themselves: after running out of memory, or when all trials of a
+    /// pack failed before.
     pub attempts: u32,
     /// Pause before the second start; it doubles before each later one, up to five minutes.
     pub pause: Duration,
-    /// Longest time that one start of a trial may take. A pack has that for each of its trials.
+    /// Longest time that one start of a trial may take. A pack gets this time for each of its trials.
     pub trial_timeout: Option<Duration>,
 }
 
 impl Policy {
-    /// Everything starts once and may take its time.
+    /// Everything starts once and has no time limit.
     pub const ONCE: Self = Self { fail_fast: false, attempts: 1, pause: Duration::ZERO, trial_timeout: None };
 
-    /// Pause before the next start of what failed so many times.
+    /// Pause before the next start after this number of failures.
     #[must_use]
     pub fn pause(&self, failures: u32) -> Duration {
         let doublings = failures.saturating_sub(1).min(31);
@@ -56,7 +56,7 @@ impl Policy {
     }
 }
 
-/// What was chosen where a run was started.
+/// The options chosen when a run was started.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Written", into = "Written")]
 pub struct RunSettings {
@@ -68,7 +68,7 @@ pub struct RunSettings {
     pub retry_failed: bool,
 }
 
-/// The same as it is written: what has no limit is absent, and times are in seconds.
+/// The written form: absent limits are left out, and times are in seconds.
 #[derive(Serialize, Deserialize)]
 struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]

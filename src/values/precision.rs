@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::setting::words;
 
-/// What a model's base is computed in, while it trains and while it is judged. Adapters, heads, norms,
-/// the softmax of attention, losses, gradients of what trains and the optimiser always have 32 bits.
+/// Number format in which a model's base is computed, in training and evaluation. Adapters, heads, norms, the
+/// softmax of attention, losses, gradients of trained weights and the optimiser always use 32 bits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {

@@ -27,7 +27,7 @@ pub fn measured(seconds: f64) -> String {
     if seconds.round() < 60.0 { format!("{seconds:.1} s") } else { whole(seconds) }
 }
 
-/// A predicted time in seconds, which means nothing by tenths: `under 1 s`, `8 s`, `2 min 05 s`.
+/// A predicted time in seconds, without meaningless tenths: `under 1 s`, `8 s`, `2 min 05 s`.
 #[must_use]
 pub fn predicted(seconds: f64) -> String {
     if seconds.round() < 1.0 { "under 1 s".to_owned() } else { whole(seconds) }
@@ -54,7 +54,7 @@ pub fn mib(mib: f64) -> String {
     if mib >= 1_024.0 { format!("{:.1} GiB", mib / 1_024.0) } else { format!("{:.0} MiB", mib.ceil()) }
 }
 
-/// Names in a row: in quotes where a comma within one would be taken for the end of it.
+/// Names in a row, quoted where a comma within a name could be taken for the end of it.
 #[must_use]
 pub fn listed(names: &[String]) -> String {
     if names.iter().any(|name| name.contains(',')) {
@@ -64,8 +64,8 @@ pub fn listed(names: &[String]) -> String {
     }
 }
 
-/// A number with so many significant digits: `3.142`, `0.002500`, `1.250e-7`; whole where it is larger
-/// than they reach.
+/// A number with this many significant digits: `3.142`, `0.002500`, `1.250e-7`; a larger number is written
+/// whole.
 #[must_use]
 pub fn significant(value: f64, digits: usize) -> String {
     if value == 0.0 || !value.is_finite() {

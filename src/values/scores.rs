@@ -1,5 +1,4 @@
-//! Owns the scores of a set of rows: a map from metrics to numbers, and what was counted beside them.
-//! Computes none of them.
+//! Owns the scores of a set of rows: a map from metrics to numbers, with a few counts. Computes none of them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -12,8 +11,8 @@ use super::{Metric, Unit};
 
 /// Scores on a set of rows.
 ///
-/// In JSON one flat object: `{"kind": "classification", "loss": 0.3, "accuracy": 0.9, …}`. What is not
-/// defined for these rows, such as the correlation with one and the same answer, is absent.
+/// In JSON one flat object: `{"kind": "classification", "loss": 0.3, "accuracy": 0.9, …}`. A metric that is
+/// undefined for these rows is absent, such as the correlation with a constant answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scores {
     kind: String,
@@ -21,14 +20,14 @@ pub struct Scores {
     counts: BTreeMap<Count, u64>,
 }
 
-/// What is counted beside the metrics of a set of rows.
+/// A count kept next to the metrics of a set of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Count {
     /// Predicted tokens.
     Tokens,
     /// Rows.
     Rows,
-    /// Different answers, where each row is answered by a number.
+    /// Distinct answers, where each row is answered by a number.
     Answers,
 }
 
@@ -48,13 +47,13 @@ impl Count {
 }
 
 impl Scores {
-    /// No scores yet, of a task of this kind.
+    /// Empty scores of a task of this kind.
     #[must_use]
     pub fn of(kind: &str) -> Self {
         Self { kind: kind.to_owned(), values: BTreeMap::new(), counts: BTreeMap::new() }
     }
 
-    /// With a metric's value.
+    /// Adds a metric's value.
     #[must_use]
     pub fn with(mut self, metric: Metric, value: f64) -> Self {
         self.set(metric, value);
@@ -66,7 +65,7 @@ impl Scores {
         self.values.insert(metric, value);
     }
 
-    /// With a metric's value, where it is defined.
+    /// Adds a metric's value, where it is defined.
     #[must_use]
     pub fn with_defined(self, metric: Metric, value: Option<f64>) -> Self {
         match value {
@@ -75,7 +74,7 @@ impl Scores {
         }
     }
 
-    /// With a count.
+    /// Adds a count.
     #[must_use]
     pub fn with_count(mut self, count: Count, number: u64) -> Self {
         self.set_count(count, number);
@@ -87,14 +86,13 @@ impl Scores {
         self.counts.insert(count, number);
     }
 
-    /// The kind of task, as its files call it.
+    /// The kind of task, as named in files.
     #[must_use]
     pub fn kind(&self) -> &str {
         &self.kind
     }
 
-    /// A metric of these scores, measured or following from one that is; `None` where they have no
-    /// such one or it is not defined.
+    /// The value of a metric, measured or derived; `None` where these scores do not have it or it is undefined.
     #[must_use]
     pub fn get(&self, metric: Metric) -> Option<f64> {
         let follows = || {
@@ -104,19 +102,19 @@ impl Scores {
         self.values.get(&metric).copied().or_else(follows)
     }
 
-    /// A count; `None` where these scores have no such one.
+    /// A count; `None` where these scores do not have it.
     #[must_use]
     pub fn count(&self, count: Count) -> Option<u64> {
         self.counts.get(&count).copied()
     }
 
-    /// What training lowers, on these rows; `None` where nobody measured it.
+    /// The loss on these rows; `None` where it was not measured.
     #[must_use]
     pub fn loss(&self) -> Option<f64> {
         self.values.iter().find(|(metric, _)| metric.row().unit == Unit::Loss).map(|(_, value)| *value)
     }
 
-    /// Whether the loss is there, and a number.
+    /// Whether the loss is present and finite.
     #[must_use]
     pub fn has_finite_loss(&self) -> bool {
         self.loss().is_some_and(f64::is_finite)

@@ -30,7 +30,7 @@ pub enum Setting {
 impl Eq for Setting {}
 
 impl Setting {
-    /// The texts, where they are some.
+    /// The texts; empty for any other setting.
     #[must_use]
     pub fn texts(&self) -> &[String] {
         if let Self::Texts(texts) = self { texts } else { &[] }
@@ -88,10 +88,10 @@ impl Serialize for Setting {
     }
 }
 
-/// A type that a field with a row in the table of axes may have.
+/// The type of a field that has a row in the table of axes.
 pub(super) trait Value: Sized {
     fn setting(&self) -> Setting;
-    /// `None` where the setting is of another type.
+    /// `None` where the setting has another type.
     fn of(setting: &Setting) -> Option<Self>;
 }
 

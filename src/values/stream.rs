@@ -1,8 +1,8 @@
 //! Owns the keys of all random streams: initialisation, dropout, data order.
 //!
-//! A key depends on the trial's seed and split and on what is drawn, never on a slot, a pack, a
-//! device or the trials beside it. Trials that share seed and split share their streams: they are
-//! compared under the same draws, and slots that see the same batch can share work.
+//! A key depends on the trial's seed and split and on what is drawn, never on its slot, its pack, its device or
+//! the trials next to it. Trials with the same seed and split share their streams: they are compared under the
+//! same draws, and slots that see the same batch can share work.
 
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;

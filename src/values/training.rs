@@ -32,21 +32,21 @@ pub struct Training {
     pub beta2: f64,
     /// AdamW's epsilon.
     pub epsilon: f64,
-    /// Validation every so many optimiser steps; `None` evaluates at the end of each epoch only.
+    /// Optimiser steps between validations; `None` validates only at the end of each epoch.
     pub evaluate_every: Option<usize>,
     /// Which weights the trial is judged by.
     pub keep: Keep,
     /// Seed of initialisation, dropout and data order.
     pub seed: u64,
-    /// What the base is stored and multiplied in. Not written where it is [`Precision::Fp32`]: ids from
-    /// before there was a choice stay what they were.
+    /// Format in which the base is stored and multiplied. [`Precision::Fp32`] is not written, so that ids of
+    /// versions without this setting stay the same.
     #[serde(default, skip_serializing_if = "Precision::is_fp32")]
     pub precision: Precision,
-    /// Share of each label that is spread evenly over all classes, or all tokens, while training; in [0, 1).
-    /// Not written where it is 0: ids from before there was a choice stay what they were.
+    /// Share of each label that is spread evenly over all classes, or all tokens, in training; in [0, 1). 0 is
+    /// not written, so that ids of versions without this setting stay the same.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub label_smoothing: f64,
-    /// The metric that [`Keep::Best`] judges by, where it is not the task's own; not written otherwise.
+    /// The metric that [`Keep::Best`] judges by, where it differs from the task's own; otherwise not written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub keep_by: Option<Metric>,
 }
@@ -223,7 +223,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
 ];
 
 impl Training {
-    /// The settings where a sweep file gives the learning rate alone, which has no default.
+    /// The default settings with this learning rate, which has no default.
     #[must_use]
     pub fn new(learning_rate: f64) -> Self {
         Self { learning_rate, ..Self::default() }
@@ -231,7 +231,7 @@ impl Training {
 }
 
 impl Default for Training {
-    /// What a sweep file's trials have where it does not say; the learning rate has to be given.
+    /// The defaults of a sweep file's trials; the learning rate must be given.
     fn default() -> Self {
         Self {
             learning_rate: 0.0,
@@ -278,9 +278,9 @@ words!(Schedule { Linear = "linear", Cosine = "cosine", Constant = "constant" })
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
-    /// Those at the end of training: nothing is chosen by looking at the validation rows.
+    /// The weights at the end of training: nothing is chosen by looking at the validation rows.
     Last,
-    /// Those with the best validation score, by the metric that selects.
+    /// The weights with the best validation score, by the metric that selects.
     Best,
 }
 

@@ -1,7 +1,7 @@
-//! Owns the smallest things that train: configurations, trials and their ids.
+//! Owns configurations, trials and their ids.
 //!
-//! An id is a hash of everything that decides a result, and of nothing else: not of the place in
-//! the grid, not of paths, not of packs or devices.
+//! An id is a hash of everything that decides a result, and of nothing else: not of the position in the grid,
+//! of paths, packs or devices.
 
 use std::fmt;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ macro_rules! hex_id {
         pub struct $name(u64);
 
         impl $name {
-            /// The id of what has this hash.
+            /// The id made from this hash.
             #[must_use]
             pub fn of(content: ContentHash) -> Self {
                 Self(content.leading_u64())
