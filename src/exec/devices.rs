@@ -1,4 +1,4 @@
-//! Owns what the machine has and how a sweep's request becomes places to train.
+//! Owns what the machine has and how a sweep's request becomes places for training.
 //!
 //! [`detect`] asks the driver and the kernel; [`places`] is pure. Starts nothing, binds nothing.
 
@@ -16,14 +16,14 @@ use crate::values::{Device, Placement};
 /// small encoder takes. What a sweep's own trials take is checked before it starts.
 const SLOT_MIB: u64 = 2048;
 
-/// What there is to train on.
+/// The hardware to train on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Machine {
-    /// Its name in the network.
+    /// Its host name.
     pub hostname: String,
     /// The processor's name.
     pub cpu_name: String,
-    /// Cores this process may use, by kernel number; threads of one physical core stand together.
+    /// Cores this process may use, by kernel number; threads of one physical core are next to each other.
     pub cores: Vec<usize>,
     /// Memory, in MiB: the machine's or the container's limit, whichever is less.
     pub ram_total_mib: u64,
@@ -38,8 +38,8 @@ pub struct Machine {
 /// An NVIDIA GPU.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gpu {
-    /// Number among the GPUs that `CUDA_VISIBLE_DEVICES` leaves, in its order: what torch calls `cuda:N`.
-    /// Without that variable GPUs stand in the order of their PCI addresses.
+    /// Index among the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, in its order: torch's `cuda:N`. Without
+    /// that variable GPUs are ordered by PCI address.
     pub index: usize,
     /// Product name.
     pub name: String,
@@ -47,7 +47,7 @@ pub struct Gpu {
     pub mem_total_mib: u64,
     /// The part of it that is free, in MiB.
     pub mem_free_mib: u64,
-    /// Whether some process computes on it.
+    /// Whether another process computes on it.
     pub busy: bool,
 }
 
@@ -72,7 +72,7 @@ pub fn detect() -> Machine {
     }
 }
 
-/// What the kernel says of processor and memory, in bytes.
+/// What the kernel reports of processor and memory, in bytes.
 #[derive(Default)]
 struct Host {
     cpu_name: String,
@@ -90,7 +90,7 @@ fn detect_host(mut system: System) -> Host {
     }
 }
 
-/// Memory in all and free, in bytes: the machine's or the container's, whichever is less.
+/// Total and free memory, in bytes: the machine's or the container's, whichever is less.
 fn detect_memory(system: &mut System) -> (u64, u64) {
     system.refresh_memory();
     let (total, free) = (system.total_memory(), system.available_memory());
@@ -128,9 +128,9 @@ fn detect_gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
         .collect()
 }
 
-/// The GPUs that `CUDA_VISIBLE_DEVICES` leaves, by NVML's number: it lists numbers or UUIDs (their first
-/// characters are enough), and the first entry that names no GPU hides itself and all after it
-/// (CUDA C++ Programming Guide, "CUDA Environment Variables").
+/// The GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, by NVML's number. The variable lists numbers or UUIDs
+/// (a unique prefix is enough); the first entry that names no GPU hides itself and all after it (CUDA C++
+/// Programming Guide, "CUDA Environment Variables").
 fn visible(wanted: Option<&str>, uuids: &[String]) -> Vec<usize> {
     let Some(wanted) = wanted else {
         return (0..uuids.len()).collect();
@@ -149,14 +149,14 @@ fn visible(wanted: Option<&str>, uuids: &[String]) -> Vec<usize> {
     indices
 }
 
-/// What names one GPU alone, by its index among those that this process sees: the entry of
-/// `CUDA_VISIBLE_DEVICES` at its place.
+/// The value of `CUDA_VISIBLE_DEVICES` that leaves one GPU visible, given its index among those this process
+/// sees: the variable's entry at that position.
 pub(super) fn name_for_cuda(index: usize, visible: Option<&str>) -> String {
     let entry = visible.and_then(|visible| visible.split(',').nth(index));
     entry.map_or_else(|| index.to_string(), |entry| entry.trim().to_owned())
 }
 
-/// Cores that the affinity mask allows, no more than the container's share of CPU time pays for.
+/// Cores that the affinity mask allows, but no more than the container's CPU quota pays for.
 fn detect_cores() -> Vec<usize> {
     let quota = std::thread::available_parallelism().map_or(1, usize::from);
     let Ok(mask) = rustix::thread::sched_getaffinity(None) else {
@@ -165,8 +165,8 @@ fn detect_cores() -> Vec<usize> {
     let mut cores: Vec<usize> =
         (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| mask.is_set(core)).collect();
     if quota < cores.len() {
-        // Containers of one machine see the same cores. Starting from where the kernel put us keeps
-        // them from all binding to the first ones.
+        // All containers of a machine see the same cores. Starting from the core we run on keeps them from all
+        // binding to the first ones.
         let here = rustix::thread::sched_getcpu();
         let start = cores.iter().position(|&core| core == here).unwrap_or(0);
         cores.rotate_left(start);
@@ -176,7 +176,7 @@ fn detect_cores() -> Vec<usize> {
     cores
 }
 
-/// The lowest-numbered hardware thread of a core's physical core; the core itself where unknown.
+/// The lowest-numbered hardware thread of a core's physical core; the core itself where that is unknown.
 fn physical_core(core: usize) -> usize {
     let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
     let siblings = std::fs::read_to_string(path).unwrap_or_default();
@@ -184,7 +184,7 @@ fn physical_core(core: usize) -> usize {
     first.parse().unwrap_or(core)
 }
 
-/// Devices that are asked for and are not there.
+/// Requested devices that do not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
     /// Other processes compute on every GPU.
@@ -343,8 +343,8 @@ fn share_out(cores: &[usize], n: usize) -> Vec<Vec<usize>> {
     (0..n).map(|user| cores[bound(user)..bound(user + 1)].to_vec()).collect()
 }
 
-/// Whether libtorch multiplies bf16 matrices on these cores with vector instructions. Where it does
-/// not, two Zen 3 cores multiply 2048 x 2048 matrices at 0.27 GFLOP/s, against 137 in fp32.
+/// Whether libtorch multiplies bf16 matrices on these cores with vector instructions. Without them, two Zen 3
+/// cores multiply 2048 x 2048 matrices at 0.27 GFLOP/s, against 137 in fp32.
 #[must_use]
 pub fn has_bf16_vectors() -> bool {
     #[cfg(target_arch = "x86_64")]
@@ -357,7 +357,7 @@ pub fn has_bf16_vectors() -> bool {
     }
 }
 
-/// Free disk of the file system that holds a path, or will hold it, in MiB.
+/// Free space of the file system that holds a path, or will hold it, in MiB.
 ///
 /// # Errors
 /// The file system cannot be asked.

@@ -1,10 +1,9 @@
-//! Owns jobs as child processes of this one: `program worker JOBFILE`, each in a process group of
-//! its own, bound to its device by its environment.
+//! Owns jobs as child processes of this one: `program worker JOBFILE`, each in its own process group and bound
+//! to its device by its environment.
 //!
-//! No child outlives the orchestrator: what is left is killed when the executor is dropped, and a
-//! child asks the kernel to end it with its parent (see `worker`). The kernel ties that to the
-//! thread that started the child, so `start` must be called from a thread that lives as long as
-//! the run.
+//! No child outlives the orchestrator: dropping the executor kills what is left, and a child asks the kernel to
+//! end it with its parent (see `worker`). The kernel ties that to the thread that started the child, so `start`
+//! must be called from a thread that lives as long as the run.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -31,18 +30,18 @@ use crate::values::{Device, Failure, JobKey, Placement};
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
 
-/// The longest line that is read from a child as one, in bytes. Its own are far shorter.
+/// The longest line read from a child as one, in bytes. Its own lines are far shorter.
 const LONGEST_LINE: u64 = 1 << 20;
 
-/// The children that are not reaped yet.
+/// The children that have not been reaped yet.
 type Children = Arc<Mutex<BTreeMap<JobKey, Known>>>;
 
 #[derive(Debug)]
 struct Known {
     pid: Pid,
-    /// What a child that trains listens to.
+    /// Standard input of a child that trains.
     input: Option<ChildStdin>,
-    /// We killed it, so that its death tells nothing.
+    /// We killed it, so the way it ended says nothing about the job.
     killed: bool,
 }
 
@@ -102,8 +101,8 @@ impl Executor for LocalExecutor {
         let Some(mut input) = input else { return };
         let mut text = serde_json::to_vec(line).expect("a line is plain data");
         text.push(b'\n');
-        // A child that is gone hears nothing; its end is reported. The lock is not held meanwhile, so
-        // that another child's end can be.
+        // A child that has gone reads nothing; its end is reported anyway. The lock is not held during the
+        // write, so that the end of another child can be handled.
         if input.write_all(&text).is_ok()
             && let Some(child) = lock(&self.children).get_mut(&job)
         {
@@ -112,7 +111,7 @@ impl Executor for LocalExecutor {
     }
 
     fn stop(&mut self, job: JobKey, force: bool) {
-        // A child is in the map until it is reaped, so its number is still its own.
+        // A child is in the map until it is reaped, so its process id is still its own.
         if let Some(child) = lock(&self.children).get_mut(&job) {
             child.killed |= force;
             signal(child.pid, force);
@@ -136,7 +135,7 @@ impl Drop for LocalExecutor {
     }
 }
 
-/// A thread's view of one child.
+/// What the thread that watches one child knows.
 struct Watch {
     job: JobKey,
     sender: Sender<WorkerMessage>,
@@ -144,18 +143,18 @@ struct Watch {
     memory: MemoryWatch,
     failures: Vec<PathBuf>,
     log: PathBuf,
-    /// Where in the log this attempt's words begin.
+    /// Offset in the log at which this attempt's output begins.
     log_start: u64,
 }
 
 impl Watch {
-    /// Follows a child to its end: its lines, then its status.
+    /// Follows a child to its end: first its lines, then its exit status.
     fn over(&self, mut child: Child, lines: ChildStdout, log: File) {
         let pid = Pid::from_child(&child);
         thread::scope(|scope| {
             scope.spawn(|| self.read(lines, log));
-            // The child stays unreaped, so that its group's number stays its own. What it may have
-            // started dies with it, which also ends the lines.
+            // The child is not reaped yet, so its group's number stays its own. Killing the group ends any
+            // process that the child started, which also ends the lines.
             let ended =
                 retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
             debug_assert!(ended.is_ok(), "a child that is not reaped can be waited for");
@@ -174,7 +173,7 @@ impl Watch {
         }));
     }
 
-    /// Why a child failed: what it says, or else what its end and its log tell of memory and device.
+    /// Why a child failed: its failure file, or else what its exit and its log say about memory and device.
     fn reason(&self, end: Failure) -> Failure {
         if end == (Failure::Killed { signal: Signal::KILL.as_raw() }) {
             return if self.memory.explains_kill() { Failure::OutOfMemory } else { end };
@@ -183,7 +182,7 @@ impl Watch {
         told.or_else(|| memory::last_words(&self.log, self.log_start)).unwrap_or(end)
     }
 
-    /// Passes on what can be understood; the rest goes to the log.
+    /// Passes on the lines that can be parsed; all others go to the log.
     fn read(&self, lines: ChildStdout, mut log: File) {
         let mut lines = BufReader::new(lines);
         let mut line = Vec::new();
@@ -192,7 +191,7 @@ impl Watch {
             if let Ok(said) = serde_json::from_slice::<ChildLine>(&line) {
                 self.say(News::Said(said));
             } else {
-                // A full disk must not keep the child from being heard.
+                // A full disk must not keep the child's lines from being read.
                 drop(log.write_all(&[b"stdout: ", line.trim_ascii_end(), b"\n"].concat()));
             }
             line.clear();
@@ -200,12 +199,12 @@ impl Watch {
     }
 
     fn say(&self, news: News) {
-        // Nobody listens once the executor is being dropped.
+        // Nobody receives once the executor is being dropped.
         drop(self.sender.send(WorkerMessage { job: self.job, news }));
     }
 }
 
-/// What a child listens to: only who trains is told anything but its job file.
+/// Standard input of a child: only jobs that train are sent anything after their job file.
 fn input(work: &Work) -> Stdio {
     match work {
         Work::Train(_) => Stdio::piped(),
@@ -213,7 +212,7 @@ fn input(work: &Work) -> Stdio {
     }
 }
 
-/// How a process ended, in words of the run.
+/// How a process ended, as the run's exit kinds.
 fn exit(status: ExitStatus) -> Exit {
     if let Some(signal) = status.signal() {
         return Exit::Failed(Failure::Killed { signal });
@@ -230,8 +229,8 @@ fn exit(status: ExitStatus) -> Exit {
     }
 }
 
-/// Where a job's child says why it failed: with the job, or with the one trial that it trained. The
-/// failures of trials that others trained with are their own.
+/// The files in which a job's child says why it failed: the job's, and the trial's where it trained a single
+/// one. In larger packs a trial's failure file is about that trial alone.
 fn failure_files(file: &JobFile) -> Vec<PathBuf> {
     let layout = Layout::of_run(&file.run);
     let own = layout.job_failure(file.work.key());
@@ -241,7 +240,7 @@ fn failure_files(file: &JobFile) -> Vec<PathBuf> {
     }
 }
 
-/// What a child's libraries are told about its share of the machine.
+/// The environment that limits a child's libraries to its share of the machine.
 fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
     let visible = match placement.device {
         Device::Cuda { index } => {
@@ -251,17 +250,17 @@ fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
     };
     let mut variables = vec![
         ("CUDA_VISIBLE_DEVICES", visible),
-        // Numbers as NVML counts, which the indices of GPUs come from, not fastest first.
+        // Numbers as NVML does, which gave us the GPUs' indices, rather than fastest first.
         ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()),
         // glibc would give large blocks back to the kernel at every step: 1.16 million page faults in
         // a short trial, against 0.7 million with these.
         ("MALLOC_MMAP_MAX_", "0".to_owned()),
         ("MALLOC_TRIM_THRESHOLD_", (1_u64 << 40).to_string()),
         ("MALLOC_TOP_PAD_", (64_u64 << 20).to_string()),
-        // By default an OpenMP thread burns its core for milliseconds while it waits for the others.
-        // Where another program wanted that core, training fell to 40 rows/s, against 97 with 20,000
-        // rounds of waiting and 180 with 1,000; on a quiet machine 1,000 cost a tenth of the speed,
-        // and 10,000 nothing that could be measured.
+        // By default an OpenMP thread keeps its core busy for milliseconds while it waits for the others. Where
+        // another program needed that core, training fell to 40 rows/s, against 97 with 20,000 rounds of
+        // waiting and 180 with 1,000. On a quiet machine 1,000 cost a tenth of the speed, and 10,000 nothing
+        // that could be measured.
         ("GOMP_SPINCOUNT", "10000".to_owned()),
     ];
     // A host job without cores of its own runs beside the training, on one thread.

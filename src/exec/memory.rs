@@ -1,5 +1,5 @@
-//! Owns the signs that a child ended because memory ran out: what the kernel counts, how much was
-//! free, and the last words in its log.
+//! Owns the signs that a child ended because memory ran out: the kernel's count, the free memory, and the end
+//! of its log.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 use super::devices;
 use crate::values::Failure;
 
-/// Least time between two looks. The kernel may have killed a child just before its last line is
-/// read, so that what counts is the look before the last.
+/// Least time between two looks. The kernel may have killed a child just before its last line is read, so the
+/// count of the look before the last is compared.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// As much of the end of a log is read.
+/// Bytes read from the end of a log.
 const LAST_WORDS: u64 = 16 << 10;
 
 /// Watches the machine's memory while a child lives.
@@ -26,9 +26,9 @@ pub(super) struct MemoryWatch {
 #[derive(Clone, Copy, Debug)]
 struct Look {
     at: Instant,
-    /// Processes that the kernel has killed for memory so far; none where it does not tell.
+    /// Processes that the kernel has killed for lack of memory so far; `None` where it does not count them.
     kills: Option<u64>,
-    /// Hardly any memory was free.
+    /// Whether hardly any memory was free.
     short: bool,
 }
 
@@ -52,21 +52,21 @@ impl MemoryWatch {
         }
     }
 
-    /// Whether somebody who was killed just now, and not by us, was killed for memory.
+    /// Whether a child that was killed just now, but not by us, was killed for lack of memory.
     pub(super) fn explains_kill(&self) -> bool {
         let [before, last] = *self.looks.lock().unwrap_or_else(PoisonError::into_inner);
         last.short || before.kills.is_some_and(|kills| Look::now().kills > Some(kills))
     }
 }
 
-/// The kernel's count of processes that it killed for memory (`/proc/vmstat`, since Linux 4.13).
+/// The kernel's count of processes killed for lack of memory (`/proc/vmstat`, since Linux 4.13).
 fn oom_kills(vmstat: &str) -> Option<u64> {
     vmstat.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
 }
 
-/// What a log tells from this byte on about memory or the device; none where it tells of neither.
+/// The failure of memory or device that a log reports from this byte on; `None` where it reports neither.
 pub(super) fn last_words(log: &Path, from: u64) -> Option<Failure> {
-    // A log that cannot be read tells nothing.
+    // A log that cannot be read gives no reason.
     let text = read_end(log, from).ok()?;
     Failure::told_by(&String::from_utf8_lossy(&text))
 }

@@ -1,7 +1,8 @@
-//! Owns how jobs are carried out: the executor's seam, and everything that starts a process.
+//! Owns how jobs are carried out: the executor's interface, and everything that starts a process. Read
+//! `local.rs` first.
 //!
-//! An executor does what it is told and reports what it sees. It knows neither the scheduler nor the
-//! journal, and it never decides what a job's end means for the run.
+//! An executor does as asked and reports what it sees. It knows neither the scheduler nor the journal, and it
+//! never decides what a job's end means for the run.
 
 pub mod devices;
 pub mod local;
@@ -30,17 +31,17 @@ pub trait Executor {
     /// Starts a job and returns its process id. The job file is in place; the log's folder exists.
     ///
     /// # Errors
-    /// When it cannot be started. There is then no message of it.
+    /// When it cannot be started. No message about it follows.
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32>;
 
-    /// Says something to a job that trains. A job that has ended, or is about to, may not hear it.
+    /// Sends a line to a job that trains. A job that has ended, or is about to, may not read it.
     fn tell(&mut self, job: JobKey, line: &ParentLine);
 
     /// Asks a job to write its checkpoints and end, or kills it. Its end is reported either way; a
     /// job that has ended already is left alone.
     fn stop(&mut self, job: JobKey, force: bool);
 
-    /// What the jobs said and how they ended, in order for each job; `Ended` is the last.
+    /// The jobs' messages and their ends, in order for each job; `Ended` is the last.
     fn messages(&self) -> &Receiver<WorkerMessage>;
 }
 
@@ -49,15 +50,15 @@ pub trait Executor {
 pub struct StartJob<'a> {
     /// Which job.
     pub key: JobKey,
-    /// What it is told.
+    /// Its instructions.
     pub file: &'a JobFile,
-    /// Where that is written.
+    /// The file that holds them.
     pub file_path: &'a Path,
     /// Where its standard error goes.
     pub log_path: &'a Path,
 }
 
-/// What a job's worker process says, or its end; [`crate::run`] makes events of it.
+/// A message of a job's worker process, or its end; [`crate::run`] turns it into events.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerMessage {
     /// Which job.
@@ -66,10 +67,10 @@ pub struct WorkerMessage {
     pub news: News,
 }
 
-/// What is new of a job.
+/// What is new about a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
-    /// It said something.
+    /// It sent a line.
     Said(ChildLine),
     /// Its process is gone.
     Ended(Exit),
@@ -78,7 +79,7 @@ pub enum News {
 /// How a job's process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It says that it did all of its work.
+    /// It reports that all its work is done.
     Done,
     /// It stopped as asked, with checkpoints in place.
     Interrupted,

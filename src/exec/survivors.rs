@@ -1,7 +1,7 @@
-//! Owns the end of children whose orchestrator died: none may still work on a run that starts
-//! again, since it would write to the same trials.
+//! Owns ending the children of an orchestrator that died: before a run starts again, none may still be working
+//! on it, since both would write to the same trials.
 //!
-//! The kernel kills children with their parent, so there is hardly ever one left.
+//! The kernel kills children with their parent, so there is rarely one left.
 
 use std::fs;
 use std::io;
@@ -11,21 +11,21 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-/// How long a killed child may take to be gone; one that writes to a hung disk may take for ever.
+/// How long a killed child may take to disappear; one that writes to a hung disk may never do so.
 const DEATH: Duration = Duration::from_secs(10);
 /// Time between two looks at the process table.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Ends every process that works on a job file in this folder, and returns those that were not gone
-/// by themselves within `patience` and had to be killed. The folder must be spelled as on their command
-/// lines: absolute, links resolved.
+/// Ends every process that works on a job file in this folder. Returns those that did not exit by themselves
+/// within `patience` and were killed. The folder must be spelled as on their command lines: absolute, with
+/// links resolved.
 ///
 /// # Errors
 /// When the process table cannot be read, or a process does not end.
 pub fn end(jobs: &Path, patience: Duration) -> io::Result<Vec<Pid>> {
     let left = wait(jobs, patience)?;
     for pid in &left {
-        // A child leads its own group. Failing means that it is gone.
+        // A child leads its own group. A failure means that it has exited.
         let _ = kill_process_group(*pid, Signal::KILL);
         let _ = kill_process(*pid, Signal::KILL);
     }
@@ -56,7 +56,7 @@ fn workers(jobs: &Path) -> io::Result<Vec<Pid>> {
         let entry = entry?;
         let number = entry.file_name().to_str().and_then(|name| name.parse().ok());
         let Some(pid) = number.and_then(Pid::from_raw) else { continue };
-        // A process may end while we look, and one that ended has no command line.
+        // A process may end meanwhile, and one that has ended has no command line.
         let Ok(line) = fs::read(entry.path().join("cmdline")) else { continue };
         if is_worker(&line, jobs) {
             found.push(pid);

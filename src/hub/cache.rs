@@ -1,5 +1,5 @@
-//! Owns the repository's side of the cache: which commit a revision stands for there, which files it
-//! holds, and how a finished one gets its name. Asks no hub.
+//! Owns the repository's side of the cache: which commit a revision points to there, which files it holds, and
+//! how a finished file gets its name. Asks no hub.
 
 use std::fs;
 use std::io;
@@ -10,12 +10,12 @@ use super::listing::is_commit;
 use super::repository::Repository;
 use super::{Problem, Select, Snapshot};
 
-/// Whether a path leads to a file of this length.
+/// Whether there is a file of this length at a path.
 pub(super) fn has_length(path: &Path, length: u64) -> bool {
     fs::metadata(path).is_ok_and(|found| found.is_file() && found.len() == length)
 }
 
-/// A file system's error about a path, in the hub's words.
+/// A file system error about a path, as a hub problem.
 pub(super) fn trouble(path: &Path) -> impl Fn(io::Error) -> Problem + '_ {
     |error| {
         if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
@@ -49,7 +49,7 @@ impl Repository<'_> {
         Ok(self.describe(&commit, files))
     }
 
-    /// What a caller learns of these files of a commit.
+    /// The snapshot that a caller gets for these files of a commit.
     pub(super) fn describe(&self, commit: &str, files: Vec<String>) -> Snapshot {
         let folder = self.snapshot(commit);
         let files = files.iter().map(|file| folder.join(file)).collect();
@@ -61,12 +61,12 @@ impl Repository<'_> {
         self.folder().join("blobs").join(sum)
     }
 
-    /// What says for which commit the revision stands in the cache.
+    /// The file that holds the commit of the revision in the cache.
     fn reference_file(&self) -> PathBuf {
         self.folder().join("refs").join(self.reference.revision())
     }
 
-    /// Makes a commit what the revision stands for in the cache.
+    /// Points the revision to a commit in the cache.
     pub(super) fn set_reference(&self, commit: &str) -> Result<(), Problem> {
         if self.reference.revision() == commit {
             return Ok(());
@@ -93,7 +93,7 @@ impl Repository<'_> {
     }
 }
 
-/// All files below a folder, with slashes. Links to blobs that are gone are no files.
+/// All files below a folder, with slashes. Links to deleted blobs do not count.
 fn list(folder: &Path, prefix: &str, paths: &mut Vec<String>) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

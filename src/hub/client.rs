@@ -1,4 +1,4 @@
-//! Owns how the hub is asked, and what its refusals mean. Knows no file.
+//! Owns requests to the hub and the meaning of its refusals. Knows no file.
 
 use std::time::Duration;
 
@@ -9,15 +9,15 @@ use ureq::typestate::WithoutBody;
 use super::Problem;
 use super::repository::Repository;
 
-/// How long a connection may take, and an answer or the next piece of one.
+/// Longest time to connect. [`SILENCE`] is the longest wait for an answer or for its next piece.
 const CONNECT: Duration = Duration::from_secs(30);
 const SILENCE: Duration = Duration::from_secs(60);
 
-/// An answer with a body that is yet to be read.
+/// An answer whose body has not been read yet.
 pub(super) type Answer = Response<ureq::Body>;
 
 impl Repository<'_> {
-    /// Sends a request. What comes back is a success.
+    /// Sends a request. Any answer but a success is an error.
     pub(super) fn ask(
         &self,
         request: RequestBuilder<WithoutBody>,

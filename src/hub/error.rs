@@ -1,4 +1,4 @@
-//! Owns what can keep a model or a data set from coming: what is wrong, and what to do next.
+//! Owns the reasons why a model or a data set cannot be fetched, and what to do next. Asks nobody.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 pub struct HubError {
     /// What was asked for, as in "model `owner/name`".
     pub subject: String,
-    /// The page of it for people.
+    /// Its page on the hub, for people.
     pub page: String,
     /// What is wrong.
     pub problem: Problem,
@@ -28,18 +28,18 @@ pub enum Problem {
     Unreachable {
         /// The hub's address.
         endpoint: String,
-        /// What the connection said.
+        /// The connection's error.
         reason: String,
     },
-    /// The hub wants to know who asks. It says so too of repositories that do not exist.
+    /// The hub asks for a token, as it also does for repositories that do not exist.
     NeedsToken,
     /// The hub does not know the token.
     TokenRejected,
-    /// Its owner lets in only whoever accepted conditions, and the hub was not told who asks.
+    /// Gated: its owner admits only users who accepted conditions, and no token was sent.
     Gated,
     /// The token's owner has no access.
     NoAccess,
-    /// There is no such repository, or none that the token's owner may see.
+    /// There is no such repository, or the token's owner may not see it.
     NoRepository,
     /// The repository has no such branch, tag or commit.
     NoRevision(String),
@@ -49,25 +49,25 @@ pub enum Problem {
     Refused {
         /// HTTP status.
         status: u16,
-        /// The hub's own words, where it had any.
+        /// The hub's own message, which may be empty.
         message: String,
     },
-    /// The hub answered something else than the hub does.
+    /// The answer is not one that the hub gives.
     Answer(String),
-    /// A name in the repository that would lead out of the cache.
+    /// A name in the repository that leads out of the cache.
     UnsafePath(String),
-    /// The connection ended before the file did.
+    /// The connection ended before the file was complete.
     CutShort {
         /// The file.
         file: String,
-        /// Bytes that have come.
+        /// Bytes received.
         received: u64,
-        /// Bytes that it has.
+        /// Size of the file in bytes.
         size: u64,
-        /// What the connection said.
+        /// The connection's error.
         reason: String,
     },
-    /// The file that came is not the one that the hub announced.
+    /// The received file does not match the announced checksum.
     WrongSum(String),
     /// No space is left for a file.
     DiskFull(PathBuf),
@@ -79,9 +79,9 @@ pub enum Problem {
     NoConfiguration,
     /// A model with neither safetensors nor PyTorch weights.
     NoWeights,
-    /// A model without tokenizer files that can be read; with the file of one that cannot.
+    /// A model without readable tokenizer files, with the name of an unreadable one where there is one.
     NoTokenizer(Option<&'static str>),
-    /// An adapter of PEFT, which is no model.
+    /// An adapter of PEFT, which is not a model.
     Adapter,
     /// Fewer parts than a file's name announces.
     MissingParts {
@@ -101,7 +101,7 @@ pub enum Problem {
         /// The folders there are.
         folders: Vec<String>,
     },
-    /// The split lies in several folders, and none is named.
+    /// The split exists in several folders, and none is named.
     SeveralFolders(Vec<String>),
     /// There is no such split.
     NoSplit {
@@ -195,7 +195,7 @@ impl HubError {
 }
 
 impl Problem {
-    /// Whether the machine, the network or an account is at fault, not what was asked for.
+    /// Whether the machine, the network or an account is at fault rather than the reference.
     pub(crate) fn is_of_environment(&self) -> bool {
         match self {
             Self::Offline { .. }

@@ -1,5 +1,5 @@
-//! Owns what the hub says a repository holds at a revision. Trusts none of it before it is checked:
-//! commit and sums are hexadecimal, and no path leads out of its folder.
+//! Owns the hub's list of a repository's files at a revision. Trusts none of it unchecked: commit and checksums
+//! must be hexadecimal, and no path may lead out of its folder.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::Problem;
 use super::repository::Repository;
 use super::sum::Sum;
 
-/// The longest listing that is read, in bytes: some hundred thousand files.
+/// The longest listing that is read, in bytes: enough for some hundred thousand files.
 const LIMIT: u64 = 128 << 20;
 
 /// The files of one commit.
@@ -21,12 +21,12 @@ pub(super) struct Listing {
     pub(super) files: BTreeMap<String, RemoteFile>,
 }
 
-/// A file that the hub can give.
+/// A file on the hub.
 #[derive(Debug)]
 pub(super) struct RemoteFile {
     /// Its length in bytes.
     pub(super) size: u64,
-    /// What its content must have.
+    /// The checksum of its content.
     pub(super) sum: Sum,
 }
 
@@ -52,7 +52,7 @@ struct RawLfs {
 }
 
 impl Repository<'_> {
-    /// Asks the hub what the revision stands for and which files it has.
+    /// Asks the hub which commit the revision points to and which files it has.
     pub(super) fn listing(&self) -> Result<Listing, Problem> {
         let mut answer = self.ask(self.ask_for_listing(), None)?;
         let raw: RawListing = answer

@@ -1,15 +1,18 @@
-//! Owns models and data sets of the Hugging Face hub: which files of a repository are wanted, and how
-//! they come into the cache that Python's `huggingface_hub` shares. Prints nothing, reads none of the
-//! files it brings but to check their sums, and never writes outside the cache.
+//! Owns models and data sets of the Hugging Face hub: which files of a repository are wanted, and how they get
+//! into the cache that Python's `huggingface_hub` shares. Prints nothing, reads the fetched files only to check
+//! their checksums, and never writes outside the cache.
 //!
-//! All of it is written here: the crate `hf-hub` appends whatever a server answers to a request for the
-//! rest of a file, compares no sum, makes paths of names that the server chose, and since its version 1
-//! brings an asynchronous runtime.
+//! The transfer is our own code, because the crate `hf-hub` appends any answer to a request for the rest of a
+//! file, checks no checksums, builds paths from names that the server chose, and since version 1 needs an
+//! asynchronous runtime.
 //!
-//! A file counts as downloaded once its length and its sum fit: it is received under
-//! `blobs/SUM.incomplete`, under the lock that Python takes too, and renamed. A transfer that breaks
-//! goes on where it broke, now or at the next call. A branch is pinned to one commit first, and the
-//! cache's reference moves to that commit after its last file has come.
+//! A file counts as downloaded once its length and its checksum match: it is received as
+//! `blobs/SUM.incomplete`, under the lock that Python takes too, and then renamed. A broken transfer continues
+//! where it stopped, now or at the next call. A branch is pinned to one commit first, and the cache's reference
+//! moves to that commit after its last file has arrived.
+//!
+//! Read `reference.rs` first, then `selection.rs` and `splits.rs` (which files) and `transfer.rs` (how they
+//! arrive).
 
 mod cache;
 mod client;
@@ -42,22 +45,22 @@ pub enum Files {
     WithoutWeights,
 }
 
-/// What lies in the cache after a call.
+/// The cached files after a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// The commit's folder, with the files as the repository names them.
     pub folder: PathBuf,
     /// The wanted files, within the folder, sorted.
     pub files: Vec<PathBuf>,
-    /// The commit that the revision stood for: 40 hexadecimal digits.
+    /// The commit that the revision points to: 40 hexadecimal digits.
     pub commit: String,
 }
 
-/// How far the files of one call are, in bytes. Told after every piece that arrives; bytes that an
-/// earlier call had received count as done.
+/// Progress of the files of one call, in bytes. Reported after every piece that arrives; bytes received by an
+/// earlier call count as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress<'a> {
-    /// The file that is on its way, as the repository names it.
+    /// The file being transferred, as the repository names it.
     pub file: &'a str,
     /// Bytes received, over all files.
     pub done: u64,
@@ -72,7 +75,7 @@ pub struct Hub {
 }
 
 impl Hub {
-    /// A hub by settings. Asks nobody yet.
+    /// A hub with these settings. Sends no request yet.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
         Self { settings }
@@ -84,7 +87,7 @@ impl Hub {
         Self::new(Settings::from_env())
     }
 
-    /// Brings a model's files into the cache: one kind of weights, safetensors before PyTorch's own.
+    /// Fetches a model's files into the cache: one kind of weights, safetensors before PyTorch's own.
     ///
     /// # Errors
     /// When the hub does not give the files, or, offline, when the cache does not hold them.
@@ -102,11 +105,11 @@ impl Hub {
         bring(&repository, &select, progress).map_err(|problem| repository.error(problem))
     }
 
-    /// Brings the files of one split of a data set into the cache.
+    /// Fetches the files of one split of a data set into the cache.
     ///
     /// # Errors
-    /// When the reference leaves open which files are meant, when the hub does not give them, or,
-    /// offline, when the cache does not hold them.
+    /// When the reference does not say which files are meant, when the hub does not give them, or, offline,
+    /// when the cache does not hold them.
     pub fn dataset(
         &self,
         reference: &Reference,

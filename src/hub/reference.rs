@@ -1,5 +1,5 @@
-//! Owns how a repository of the hub is named in one word: `owner/name[/folder][@revision][:split]`.
-//! Knows no address and no path.
+//! Owns the notation for a repository of the hub: `owner/name[/folder][@revision][:split]`. Knows no address
+//! and no path.
 
 use std::fmt;
 
@@ -16,9 +16,9 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Reads `owner/name`, for data sets also a folder (the configuration) behind it, then an optional
-    /// `@` with a branch, tag or commit, then an optional `:` with a split. `None` where the text has
-    /// another form, as local paths mostly have.
+    /// Reads `owner/name`, for data sets optionally with a folder (the configuration) after it, then an
+    /// optional `@` with a branch, tag or commit, then an optional `:` with a split. `None` where the text has
+    /// another form, as most local paths have.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (rest, split) = cut(text, ':');
@@ -79,7 +79,7 @@ fn cut(text: &str, mark: char) -> (&str, Option<&str>) {
     text.split_once(mark).map_or((text, None), |(head, tail)| (head, Some(tail)))
 }
 
-/// The hub's rule for the names of owners and repositories.
+/// The hub's rule for names of owners and repositories.
 fn is_name(text: &str) -> bool {
     let inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let outer = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -91,7 +91,7 @@ fn is_name(text: &str) -> bool {
         && !text.contains("..")
 }
 
-/// Names between slashes, none of which leads elsewhere in a path or an address.
+/// Names separated by slashes, none of which changes the path or the address otherwise.
 fn is_path(text: &str) -> bool {
     let part = |part: &str| !part.is_empty() && part != "." && !part.contains("..");
     text.split('/').all(part)

@@ -1,5 +1,5 @@
-//! Owns one repository of the hub as the rest of this module sees it: its addresses, its place in the
-//! cache, both as Python's `huggingface_hub` has them, and its name in errors.
+//! Owns one repository of the hub: its addresses, its place in the cache, both as in Python's
+//! `huggingface_hub`, and its name in errors.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use ureq::{Agent, RequestBuilder};
 
 use super::{HubError, Problem, Reference, Settings};
 
-/// Who asks.
+/// How requests name this program.
 const USER_AGENT: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
 
 /// What a repository holds.
@@ -20,7 +20,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// As the cache's folders and the addresses of listings begin.
+    /// Prefix of the cache's folders and of the addresses of listings.
     fn plural(self) -> &'static str {
         match self {
             Self::Model => "models",
@@ -39,8 +39,8 @@ pub(super) struct Repository<'a> {
 
 impl<'a> Repository<'a> {
     pub(super) fn new(kind: Kind, reference: &'a Reference, settings: &'a Settings) -> Self {
-        // The hub sends on to the new name of a repository, where it wants the token again, and to other
-        // hosts for large files, which must not see it.
+        // The token must be sent again when the hub redirects to a repository's new name, but never to the
+        // other hosts that serve large files.
         let config = Agent::config_builder()
             .user_agent(USER_AGENT)
             .redirect_auth_headers(RedirectAuthHeaders::SameHost)
@@ -48,7 +48,7 @@ impl<'a> Repository<'a> {
         Self { kind, agent: config.into(), reference, settings }
     }
 
-    /// Asks what the revision stands for and which files it has.
+    /// The request for the revision's commit and its files.
     pub(super) fn ask_for_listing(&self) -> RequestBuilder<WithoutBody> {
         let (kind, name) = (self.kind.plural(), self.reference.repository());
         let revision = self.reference.revision().replace('/', "%2F");
@@ -56,7 +56,7 @@ impl<'a> Repository<'a> {
         self.get(&address).query("blobs", "true")
     }
 
-    /// Asks for a file of a commit.
+    /// The request for a file of a commit.
     pub(super) fn ask_for_file(&self, commit: &str, path: &str) -> RequestBuilder<WithoutBody> {
         self.get(&format!("{}/resolve/{commit}/{}", self.page(), escape(path)))
     }
@@ -79,7 +79,7 @@ impl<'a> Repository<'a> {
         self.settings.cache.join(self.folder_name())
     }
 
-    /// Where a person finds it.
+    /// Its page for people.
     fn page(&self) -> String {
         let prefix = match self.kind {
             Kind::Model => "",
@@ -98,7 +98,7 @@ impl<'a> Repository<'a> {
     }
 }
 
-/// A path as an address has it.
+/// A path escaped for an address.
 fn escape(path: &str) -> String {
     path.bytes().fold(String::new(), |mut text, byte| {
         if byte.is_ascii_alphanumeric() || b"-_.~/".contains(&byte) {

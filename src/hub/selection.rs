@@ -1,10 +1,10 @@
-//! Owns which files of a model repository are wanted. Pure: knows paths, not what is in them.
+//! Owns which files of a model repository are wanted. Pure: sees paths, never contents.
 
 use super::{Files, Problem};
 
 const CONFIGURATION: &str = "config.json";
 
-/// Tokenizer files that readers know, each taken where present.
+/// Tokenizer files that can be read, each taken where present.
 const TOKENIZER: [&str; 7] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -15,15 +15,15 @@ const TOKENIZER: [&str; 7] = [
     "added_tokens.json",
 ];
 
-/// Files of tokenizers that cannot be read without a `tokenizer.json`: sentencepiece's models, and the
-/// merges of fastBPE, whose `vocab.txt` is no WordPiece.
+/// Files of tokenizers that cannot be read without a `tokenizer.json`: sentencepiece models, and the merges of
+/// fastBPE, whose `vocab.txt` is not WordPiece.
 const FOREIGN: [&str; 6] =
     ["spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model", "source.spm", "bpe.codes"];
 
-/// What an adapter's folder has in place of a model's configuration.
+/// The file that an adapter's folder has instead of a model's configuration.
 const ADAPTER: &str = "adapter_config.json";
 
-/// Weights, best first: the start of the name, the ending.
+/// Weights, best first: prefix and extension.
 const WEIGHTS: [(&str, &str); 2] = [("model", ".safetensors"), ("pytorch_model", ".bin")];
 
 /// Configuration, tokenizer, and one kind of weights, never two.
@@ -71,8 +71,8 @@ fn tokenizer(paths: &[&str]) -> Result<Vec<String>, Problem> {
     }
 }
 
-/// A file that is one of several, by the hub's naming: `train-00000-of-00002`, sometimes with a sum
-/// behind it. Gives the name before it and the number of parts.
+/// The name of one part among several, as the hub writes it: `train-00000-of-00002`, sometimes followed by a
+/// checksum. Gives the name before it and the number of parts.
 pub(super) fn part(stem: &str) -> Option<(&str, usize)> {
     let (head, tail) = stem.split_once("-of-")?;
     let (name, number) = head.rsplit_once('-')?;
@@ -81,7 +81,7 @@ pub(super) fn part(stem: &str) -> Option<(&str, usize)> {
     (digits(number) && digits(count)).then(|| count.parse().ok().map(|count| (name, count)))?
 }
 
-/// Whether as many parts are there as their names announce. Files that are whole pass.
+/// Whether all parts that the names announce are present. Files that are not in parts pass.
 pub(super) fn check_parts(paths: &[&str], ending: &str) -> Result<(), Problem> {
     let Some(example) = paths.first() else { return Err(Problem::NoWeights) };
     match example.strip_suffix(ending).and_then(part) {

@@ -1,5 +1,5 @@
-//! Owns what the environment says about the hub: cache, endpoint, token, offline mode, in the names
-//! and the order of Python's `huggingface_hub`. Reads the token file, nothing else.
+//! Owns the hub's settings in the environment: cache, endpoint, token, offline mode, with the names and the
+//! precedence of Python's `huggingface_hub`. Reads the token file, nothing else.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -11,9 +11,9 @@ const ENDPOINT: &str = "https://huggingface.co";
 pub struct Settings {
     /// Folder of the cache: `HF_HUB_CACHE`, else `hub` in `HF_HOME`.
     pub cache: PathBuf,
-    /// The hub's address, without a slash at its end: `HF_ENDPOINT`.
+    /// The hub's address, without a trailing slash: `HF_ENDPOINT`.
     pub endpoint: String,
-    /// Who asks: `HF_TOKEN`, else the file that `hf auth login` writes.
+    /// The access token: `HF_TOKEN`, else the file that `hf auth login` writes.
     pub token: Option<String>,
     /// Whether the cache alone is used: `HF_HUB_OFFLINE` or `TRANSFORMERS_OFFLINE`.
     pub offline: bool,
@@ -26,7 +26,7 @@ impl Settings {
         Self::from_variables(|name| std::env::var(name).ok())
     }
 
-    /// The settings that these variables describe; an empty variable is one that is not set.
+    /// The settings in these variables; an empty variable counts as not set.
     pub fn from_variables(variable: impl Fn(&str) -> Option<String>) -> Self {
         let first = |names: &[&str]| {
             names.iter().find_map(|name| variable(name).filter(|value| !value.trim().is_empty()))

@@ -1,16 +1,16 @@
-//! Owns which files of a data set repository belong to a split, by the hub's naming. Pure: knows
-//! paths, not what is in them.
+//! Owns which files of a data set repository belong to a split, by the hub's naming. Pure: sees paths, never
+//! contents.
 //!
-//! A file is of the split that its name says before the number of its part (`train.csv`,
-//! `data/train-00000-of-00002.parquet`), or, where its name is a bare number, of the split that its
-//! folder is called (`default/train/0000.parquet`). The folder before that is the configuration.
+//! A file belongs to the split named before its part number (`train.csv`, `data/train-00000-of-00002.parquet`)
+//! or, where its name is a bare number, to the split that its folder is named after
+//! (`default/train/0000.parquet`). The folder above that is the configuration.
 
 use std::collections::BTreeSet;
 
 use super::Problem;
 use super::selection::{check_parts, part};
 
-/// Formats, best first, where a repository has a split in several.
+/// Formats, best first, for a split that exists in several.
 const ENDINGS: [&str; 5] = ["parquet", "jsonl", "ndjson", "csv", "tsv"];
 const COMPRESSIONS: [&str; 3] = ["", ".gz", ".zst"];
 
@@ -23,7 +23,7 @@ struct DataFile<'a> {
     ending: &'a str,
 }
 
-/// The files of one split, sorted. Without a folder: those at the top, else those of the only folder.
+/// The files of one split, sorted. Without a folder: the files at the top, else those of the only folder.
 /// Without a split: the only one.
 pub(super) fn split_files(
     paths: &[&str],
@@ -55,7 +55,7 @@ pub(super) fn split_files(
     one_format(files)
 }
 
-/// Keeps the files at the top where there are some.
+/// Keeps the files at the top, if there are any.
 fn one_folder(files: &mut Vec<DataFile<'_>>) -> Result<(), Problem> {
     let folders = names(files, |file| file.folder);
     if folders.first().is_some_and(String::is_empty) {
@@ -68,7 +68,7 @@ fn one_folder(files: &mut Vec<DataFile<'_>>) -> Result<(), Problem> {
     }
 }
 
-/// Keeps the best format, and looks whether its parts are all there.
+/// Keeps the best format, and checks that all its parts are present.
 fn one_format(files: Vec<DataFile<'_>>) -> Result<Vec<String>, Problem> {
     let best = files.iter().map(|file| file.rank()).min();
     let best: Vec<&DataFile<'_>> = files.iter().filter(|file| Some(file.rank()) == best).collect();

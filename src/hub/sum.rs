@@ -1,5 +1,5 @@
-//! Owns the sums that the hub names files by, and that the cache's blobs are called: the SHA-256 of
-//! files in large file storage, git's SHA-1 of all others.
+//! Owns the checksums that the hub gives for files, which also name the cache's blobs: SHA-256 for files in
+//! large file storage, git's SHA-1 for all others.
 
 use std::fmt::Write as _;
 use std::fs::File;
@@ -9,7 +9,7 @@ use std::path::Path;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 
-/// What a file's content must add up to.
+/// Expected checksum of a file's content.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sum {
     /// The SHA-256 of the content.
@@ -36,7 +36,7 @@ impl Sum {
         }
     }
 
-    /// Whether a file has this sum. Reads all of it.
+    /// Whether a file has this checksum. Reads all of it.
     pub(super) fn fits(&self, path: &Path) -> io::Result<bool> {
         let mut file = File::open(path)?;
         let found = match self {

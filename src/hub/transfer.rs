@@ -1,5 +1,5 @@
-//! Owns how one file comes from the hub into the cache: received under a name of its own, resumed
-//! where it broke, checked, renamed. A wrong file never has a right name.
+//! Owns the transfer of one file from the hub into the cache: received under a temporary name, resumed where it
+//! stopped, checked, renamed. A wrong file never gets the right name.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -12,7 +12,7 @@ use super::listing::RemoteFile;
 use super::repository::Repository;
 use crate::disk::lock;
 
-/// How much is read before it is told, in bytes.
+/// Bytes read between two progress reports.
 const PIECE: usize = 1 << 18;
 
 /// Why a body was not copied to its end.
@@ -21,7 +21,7 @@ enum Broken {
     Disk(io::Error),
 }
 
-/// A file of a commit that is to come.
+/// A file of a commit that is to be fetched.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) commit: &'a str,
@@ -31,8 +31,8 @@ pub(super) struct Wanted<'a> {
 }
 
 impl Repository<'_> {
-    /// Brings a file into the cache, unless its blob is there already. `tell` hears how many of its
-    /// bytes have come.
+    /// Fetches a file into the cache, unless its blob is there already. `tell` is called with the bytes
+    /// received.
     pub(super) fn fetch(&self, wanted: &Wanted<'_>, tell: &dyn Fn(u64)) -> Result<(), Problem> {
         let Wanted { commit, path, file } = *wanted;
         let name = file.sum.digits();
@@ -52,14 +52,14 @@ impl Repository<'_> {
         if linked { Ok(()) } else { self.link(commit, path, name) }
     }
 
-    /// Waits until nobody else receives this blob: Python takes the same lock.
+    /// Waits until no other process receives this blob; Python takes the same lock.
     fn lock(&self, blob: &str) -> Result<File, Problem> {
         let folder = self.settings.cache.join(".locks").join(self.folder_name());
         let path = folder.join(format!("{blob}.lock"));
         lock::wait(&path).map_err(trouble(&path))
     }
 
-    /// Receives a file up to its announced length. Asks again for as long as that brings more of it.
+    /// Receives a file up to its announced length. Asks again for as long as each request brings more of it.
     fn receive(&self, wanted: &Wanted<'_>, partial: &Path, tell: &dyn Fn(u64)) -> Result<(), Problem> {
         let disk = trouble(partial);
         let size = wanted.file.size;
@@ -91,7 +91,7 @@ impl Repository<'_> {
         out.sync_all().map_err(&disk)
     }
 
-    /// The rest of a file, if the server knows how to give it, else all of it.
+    /// Requests the rest of a file; a server that cannot do that sends all of it.
     fn ask_from(&self, wanted: &Wanted<'_>, start: u64) -> Result<Answer, Problem> {
         let mut request = self.ask_for_file(wanted.commit, wanted.path);
         if start > 0 {
@@ -101,14 +101,14 @@ impl Repository<'_> {
     }
 }
 
-/// Whether an answer is the rest of the file from this byte on.
+/// Whether an answer is the rest of the file from this byte.
 fn continues(answer: &Answer, start: u64) -> bool {
     let range = answer.headers().get("content-range").and_then(|range| range.to_str().ok());
     answer.status().as_u16() == 206
         && range.is_some_and(|range| range.starts_with(&format!("bytes {start}-")))
 }
 
-/// Copies no more than is missing.
+/// Copies at most the missing bytes.
 fn copy(
     answer: Answer,
     out: &mut File,

@@ -1,5 +1,5 @@
-//! Owns what a display shows of a run: the ledger of the events so far, and what they mean to a person —
-//! names, the time left, the best scores. Draws nothing and reads no clock: the time comes with each event.
+//! Owns the state that a display shows: the ledger of the events so far, and what people want from it: names,
+//! the time left, the best scores. Draws nothing and reads no clock: the time comes with each event.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -11,7 +11,7 @@ use crate::values::{
     Device, Event, Failure, JobKey, Metric, Progress, Scores, Trial, TrialId, What, quantity,
 };
 
-/// What a display shows of a run.
+/// The state of a run as displays show it.
 #[derive(Debug, Default)]
 pub(super) struct Board {
     ledger: Ledger,
@@ -19,11 +19,11 @@ pub(super) struct Board {
     names: Names,
     select: Option<Metric>,
     trials: HashMap<TrialId, Trial>,
-    /// Why the job that is being launched starts again, where it does.
+    /// Why the job being launched failed before, if it did.
     failed_before: Option<Failure>,
-    /// The best so far on each task.
+    /// The best trial so far on each task.
     best: BTreeMap<String, Best>,
-    /// The task whose best was found last.
+    /// The task whose best trial changed last.
     improved: Option<String>,
 }
 
@@ -74,7 +74,7 @@ impl Board {
         self.ledger.apply(event);
     }
 
-    /// Keeps the best of each task: scores of different tasks say nothing about each other.
+    /// Keeps the best trial of each task; scores of different tasks are not comparable.
     fn compare(&mut self, trial: TrialId, scores: &Scores) {
         let task = self.trials.get(&trial).map_or("", |trial| trial.configuration.task.as_str());
         let (metric, score) = tasks::selecting(scores, self.select);
@@ -91,12 +91,12 @@ impl Board {
         self.trials.get(&trial).map_or_else(|| trial.to_string(), |trial| self.names.trial(trial))
     }
 
-    /// Why the job that is being launched starts again, where it does.
+    /// Why the job being launched failed before, if it did.
     pub(super) fn failed_before(&self) -> Option<&Failure> {
         self.failed_before.as_ref()
     }
 
-    /// What the events so far add up to.
+    /// The ledger of the events so far.
     pub(super) fn ledger(&self) -> &Ledger {
         &self.ledger
     }
@@ -106,7 +106,7 @@ impl Board {
         self.select
     }
 
-    /// What runs on each device, and how far it is, in the order of the devices.
+    /// What runs on each device, with its progress, in the order of the devices.
     pub(super) fn occupants(&self) -> Vec<(Device, String)> {
         let mut all: Vec<_> =
             self.ledger.jobs().map(|(key, job)| (job.placement.device, self.status(key, job))).collect();
@@ -130,7 +130,7 @@ impl Board {
         format!("{work}{others}: step {step}/{steps}, loss {loss:.3}, {rows_per_s:.0} rows/s{score}")
     }
 
-    /// How far the whole run is: `3/12 trials, 1 failed, about 4 min 10 s left`.
+    /// Progress of the whole run: `3/12 trials, 1 failed, about 4 min 10 s left`.
     pub(super) fn overall(&self, now: Instant) -> String {
         let (done, total) = (self.ledger.done(), self.ledger.total());
         let failed = match self.ledger.failed() {
@@ -143,14 +143,14 @@ impl Board {
         format!("{done}/{total} trials done{failed}{left}")
     }
 
-    /// How much longer the run is thought to take, where trials are left.
+    /// Predicted remaining time, where trials are left.
     pub(super) fn remaining(&self, now: Instant) -> Option<Duration> {
         let left = self.ends_at?.checked_duration_since(now)?;
         (self.ledger.done() < self.ledger.total()).then_some(left)
     }
 
-    /// The best validation score seen in this run, and whose it is; of several tasks, on the one
-    /// that improved last.
+    /// The best validation score seen in this run, and its trial; with several tasks, on the task that improved
+    /// last.
     pub(super) fn best(&self) -> Option<String> {
         let best = self.best.get(self.improved.as_ref()?)?;
         let score = phrase::score(&best.scores, self.select);

@@ -11,7 +11,7 @@ use crate::tasks::Task;
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";
 
-/// The cards one after the other, each with an empty line behind it.
+/// The cards, each followed by an empty line.
 pub(crate) fn text(cards: &[Card]) -> String {
     cards.iter().map(one).collect()
 }

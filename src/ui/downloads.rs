@@ -1,5 +1,4 @@
-//! Owns what a person sees while files come from the hub: one bar on standard error, in a terminal
-//! alone.
+//! Owns the progress bar of files that come from the hub: on standard error, and only in a terminal.
 
 use std::cell::Cell;
 
@@ -7,7 +6,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::hub::Progress;
 
-/// How far the files of a model or data set are.
+/// Progress of the files of a model or data set.
 #[derive(Debug)]
 pub struct Bar {
     bar: ProgressBar,
@@ -15,13 +14,13 @@ pub struct Bar {
 }
 
 impl Bar {
-    /// A bar that shows itself with the first bytes.
+    /// A bar that appears with the first bytes.
     #[must_use]
     pub fn new() -> Self {
         Self { bar: ProgressBar::hidden(), total: Cell::new(0) }
     }
 
-    /// Shows how far the files are.
+    /// Shows the progress.
     pub fn tell(&self, progress: Progress<'_>) {
         if self.total.replace(progress.total) != progress.total {
             self.bar.set_draw_target(indicatif::ProgressDrawTarget::stderr());

@@ -1,5 +1,5 @@
-//! Owns the events as JSON, one object per line: the event's name in snake case under `event`, when it
-//! happened under `at`, its fields under their own names, durations in seconds under names that end in `_s`.
+//! Owns the events as JSON for programs, one object per line: the event's name in snake case under `event`, its
+//! time under `at`, its fields under their own names, durations in seconds under names that end in `_s`.
 
 use std::io::Write;
 
@@ -22,12 +22,12 @@ impl<W: Write> Json<W> {
 impl<W: Write> Reader for Json<W> {
     fn on(&mut self, event: &Event) {
         let Some(fields) = fields(event) else { return };
-        // A reader that has gone away must not end the training.
+        // A closed pipe must not end the training.
         let _ = writeln!(self.out, "{}", Value::Object(fields)).and_then(|()| self.out.flush());
     }
 }
 
-/// An event's fields; `None` where it means nothing to a program.
+/// An event's fields; `None` where it is of no use to a program.
 fn fields(event: &Event) -> Option<Map<String, Value>> {
     if event.what == What::Woke {
         return None;

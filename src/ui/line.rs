@@ -1,5 +1,5 @@
-//! Owns the line that an event is worth to a person, where it is worth one that stays. Pure: writes nowhere,
-//! reads no clock.
+//! Owns the lines for events that a person should still be able to read later. Pure: writes nowhere, reads no
+//! clock.
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -10,7 +10,7 @@ use crate::tasks;
 use crate::values::quantity::{about, counted, measured};
 use crate::values::{JobKey, TrialResult, What};
 
-/// What an event means to a person, where it is worth a line that stays. The board has taken it in.
+/// The line for an event, where it deserves one that stays. The board has already taken the event in.
 pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
     match what {
         What::RunPlanned { trials, done, continued, places, predicted, .. } => {

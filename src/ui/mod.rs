@@ -1,8 +1,8 @@
 //! Owns what the user sees while a sweep runs. With `main`, the only printer.
 //!
-//! Each display is a [`Reader`] of the run's events. `board` keeps what a display needs beside the ledger;
-//! `terminal` draws it, `plain` writes it line by line, both with the words of `phrase` and `line`; `json`
-//! passes the events on to programs. Nothing here decides anything about the run.
+//! Each display is a [`Reader`] of the run's events. `board` keeps the state that displays show; `terminal`
+//! draws it, `plain` writes it line by line, both with the words of `phrase` and `line`; `json` passes the
+//! events on to programs. Read `board` first. Nothing here decides anything about the run.
 
 mod board;
 pub(crate) mod data_card;
@@ -29,7 +29,7 @@ pub enum Style {
     Json,
 }
 
-/// The display that suits a style and the terminal that is or is not there.
+/// The display for a style, depending on whether there is a terminal.
 #[must_use]
 pub fn display(style: Style) -> Box<dyn Reader> {
     match style {

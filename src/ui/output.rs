@@ -1,17 +1,17 @@
-//! Owns the two outputs of every command: data on standard output, talk on standard error.
+//! Owns the two outputs of every command: data on standard output, everything else on standard error.
 
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::path::PathBuf;
 
 use crate::error::AppError;
 
-/// Width of a table where no terminal tells its own, in columns.
+/// Width of a table where no terminal gives one, in columns.
 const DEFAULT_WIDTH: usize = 120;
 
-/// Writes data to standard output. A reader that has gone away is no error.
+/// Writes data to standard output. A closed pipe is not an error.
 ///
 /// # Errors
-/// When standard output cannot be written for another reason, a full disk say.
+/// When standard output cannot be written for another reason, such as a full disk.
 pub fn data(text: &str) -> Result<(), AppError> {
     write(|out| out.write_all(text.as_bytes()))
 }
@@ -27,7 +27,8 @@ pub fn json<T: serde::Serialize>(value: &T) -> Result<(), AppError> {
     })
 }
 
-/// Has standard output filled piece by piece: a large sweep's plan is larger than all else about it.
+/// Lets `fill` write to standard output piece by piece, since the plan of a large sweep is too long to hold as
+/// one text.
 fn write(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), AppError> {
     let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     match fill(&mut out).and_then(|()| out.flush()) {
@@ -47,13 +48,13 @@ pub fn paths(files: &[PathBuf]) -> Result<(), AppError> {
     data(&lines)
 }
 
-/// Says something on standard error.
+/// Writes a message to standard error.
 pub fn say(text: &str) {
-    // There is nobody left to tell when this fails.
+    // If this fails, there is nobody to report it to.
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
-/// Says what went wrong and what to do next.
+/// Reports an error and what to do next.
 pub fn error(error: &AppError) {
     say(&format!("{}: {error}", label("error", "31")));
     if let Some(hint) = error.hint() {
@@ -61,18 +62,18 @@ pub fn error(error: &AppError) {
     }
 }
 
-/// Says what to do next.
+/// Prints what to do next.
 pub fn hint(text: &str) {
     say(&format!("{}: {text}", label("hint", "36")));
 }
 
-/// Whether somebody is there to answer questions.
+/// Whether a person can answer questions.
 #[must_use]
 pub fn can_ask() -> bool {
     io::stdin().is_terminal()
 }
 
-/// Asks a question whose answer is yes or no; no where nobody is there to answer.
+/// Asks a yes-or-no question; the answer is no where nobody can answer.
 #[must_use]
 pub fn ask(question: &str) -> bool {
     if !can_ask() {
@@ -84,12 +85,12 @@ pub fn ask(question: &str) -> bool {
     read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
 }
 
-/// Says what is allowed but worth knowing.
+/// Prints a warning: something that is allowed but worth knowing.
 pub fn warning(message: &str) {
     say(&format!("{}: {message}", label("warning", "33")));
 }
 
-/// A word in bold and an ANSI colour, or as it is where colour is unwanted (<https://no-color.org>).
+/// A word in bold and an ANSI colour, or plain where colour is unwanted (<https://no-color.org>).
 fn label(word: &str, colour: &str) -> String {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if unwanted || !io::stderr().is_terminal() {
@@ -98,7 +99,7 @@ fn label(word: &str, colour: &str) -> String {
     format!("\u{1b}[1;{colour}m{word}\u{1b}[0m")
 }
 
-/// Columns that a table on standard output can have.
+/// Width of a table on standard output, in columns.
 #[must_use]
 pub fn width() -> usize {
     let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok();

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use crate::tasks::{self, Task};
 use crate::values::{Configuration, JobKey, Metric, Naming, Scores, Trial};
 
-/// What the trials of a sweep are called.
+/// The names of a sweep's trials.
 #[derive(Debug, Default)]
 pub(crate) struct Names(BTreeMap<String, Naming>);
 
 impl Names {
-    /// Of the trials of these configurations.
+    /// The names of the trials of these configurations.
     pub(crate) fn of<'a>(configurations: impl IntoIterator<Item = &'a Configuration>) -> Self {
         let mut tasks: BTreeMap<&str, Vec<&Configuration>> = BTreeMap::new();
         for one in configurations {
@@ -19,8 +19,8 @@ impl Names {
         Self(tasks.into_iter().map(|(task, all)| (task.to_owned(), Naming::of(&all))).collect())
     }
 
-    /// A trial by what tells it from the sweep's others, as the report names it: `LoRA r=16 α=32 lr 5e-3
-    /// seed 2, fold 2/3`; where tasks have names, behind its task's.
+    /// A trial's name as in the report, different from all others of the sweep: `LoRA r=16 α=32 lr 5e-3 seed 2,
+    /// fold 2/3`; where tasks have names, after its task's name.
     pub(crate) fn trial(&self, trial: &Trial) -> String {
         let configuration = &trial.configuration;
         let task = match configuration.task.as_str() {
@@ -39,8 +39,8 @@ impl Names {
     }
 }
 
-/// The metric that selects, the named one or the task's own, with its name: `accuracy 0.750`; `no Pearson`
-/// where it is not defined.
+/// The value of the metric that selects, the named one or the task's own, after its name: `accuracy 0.750`; `no
+/// Pearson` where it is undefined.
 pub(crate) fn score(scores: &Scores, select: Option<Metric>) -> String {
     let (metric, score) = tasks::selecting(scores, select);
     match score {
@@ -49,7 +49,7 @@ pub(crate) fn score(scores: &Scores, select: Option<Metric>) -> String {
     }
 }
 
-/// What a job does while nothing is known of its trials.
+/// What a job is doing, before anything is known of its trials.
 pub(super) fn work(key: JobKey) -> &'static str {
     match key {
         JobKey::Prepare(_) => "tokenising the data",

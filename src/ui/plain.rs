@@ -1,4 +1,4 @@
-//! Owns the plain lines for logs and pipes: what stays worth reading, and now and then the progress.
+//! Owns the plain lines for logs and pipes: the lines that stay, and from time to time the progress.
 
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::board::Board;
 use super::line;
 use crate::values::{Event, Reader, What};
 
-/// How often the progress is worth a line.
+/// Time between two progress lines.
 pub(super) const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
 /// Writes lines to a log.
@@ -19,12 +19,12 @@ pub(super) struct Plain<W> {
 }
 
 impl<W: Write> Plain<W> {
-    /// Writes to `out`, the progress at most every `progress_every`.
+    /// Writes to `out`; progress at most once per `progress_every`.
     pub(super) fn new(out: W, progress_every: Duration) -> Self {
         Self { out, board: Board::default(), progress_every: Some(progress_every), progress_at: None }
     }
 
-    /// Writes nothing but failures and how a stop goes on.
+    /// Writes only failures and the course of a stop.
     pub(super) fn failures_only(out: W) -> Self {
         Self { out, board: Board::default(), progress_every: None, progress_at: None }
     }
@@ -58,7 +58,7 @@ impl<W: Write> Plain<W> {
     }
 
     fn line(&mut self, text: &str) {
-        // Talk that nobody can hear must not end the training.
+        // An output that cannot be written must not end the training.
         let _ = writeln!(self.out, "{text}");
     }
 }

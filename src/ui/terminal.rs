@@ -1,5 +1,5 @@
-//! Owns the live lines on a terminal: one bar for the run, one line per busy device, one for the
-//! best trial; what stays worth reading scrolls above them.
+//! Owns the live lines on a terminal: one bar for the run, one line per busy device, one for the best trial.
+//! Lines that stay scroll above them.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -28,7 +28,7 @@ impl Terminal {
         Self { board: Board::default(), lines, overall, places: BTreeMap::new(), best }
     }
 
-    /// One line per place from the beginning, so that they keep their order.
+    /// One line per place from the start, so that the lines keep their order.
     fn add_places(&mut self, places: &[Placement]) {
         for place in places {
             self.add_place(place.device);
@@ -78,7 +78,7 @@ impl Reader for Terminal {
         let now = Instant::now();
         self.board.take(now, event);
         if let Some(line) = line::of(&event.what, &self.board, now) {
-            // As in `plain`: talk that nobody can hear must not end the training.
+            // As in `plain`: an output that cannot be written must not end the training.
             let _ = self.lines.println(line);
         }
         match &event.what {
