@@ -1,5 +1,5 @@
-//! Owns model folders in transformers' layout, as adapters meet them: what `config.json` says, and
-//! the weights beside it. Builds no model.
+//! Owns model folders in transformers' layout, for use with adapters: `config.json` and the weights next to it.
+//! Builds no model.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::values::ContentHash;
 pub struct ModelFolder {
     /// Where it is.
     pub path: PathBuf,
-    /// Its `config.json` as it is.
+    /// Its unchanged `config.json`.
     pub config: Map<String, Value>,
     /// Its shapes.
     pub architecture: Architecture,
@@ -28,8 +28,8 @@ impl ModelFolder {
     /// Opens a folder and compares its weights with its `config.json`.
     ///
     /// # Errors
-    /// When a file is missing or damaged, the model is none of the supported families, or a tensor is
-    /// missing or has another shape.
+    /// When a file is missing or damaged, the model belongs to no supported family, or a tensor is missing or
+    /// has another shape.
     pub fn open(path: &Path) -> Result<Self, AdapterError> {
         let file = path.join("config.json");
         let text = fs::read(&file).map_err(AdapterError::read(&file))?;
@@ -43,7 +43,7 @@ impl ModelFolder {
         Ok(Self { path: path.to_path_buf(), config, architecture, tensors })
     }
 
-    /// The classes' names, where `config.json` has any.
+    /// The names of the classes, where `config.json` has any.
     #[must_use]
     pub fn labels(&self) -> Option<Vec<String>> {
         let names = self.config.get("id2label")?.as_object()?;
@@ -51,8 +51,8 @@ impl ModelFolder {
     }
 }
 
-/// The hash of the values that an architecture takes from some weights. It is the same for every
-/// format and file layout, and tells nothing of layers that are not used.
+/// The hash of the values that an architecture uses from these weights. It is the same for every format and
+/// file layout, and does not depend on unused layers.
 ///
 /// # Errors
 /// When a tensor is missing or has another shape.
@@ -67,7 +67,7 @@ pub fn content(tensors: &StateDict, architecture: &Architecture) -> Result<Conte
     Ok(ContentHash::from_digest(&hasher.finalize()))
 }
 
-/// What a model is called: its id where the folder is a snapshot of the hub's cache, else the folder.
+/// A model's name: its id where the folder is a snapshot of the hub's cache, else the folder.
 #[must_use]
 pub fn name(folder: &Path) -> String {
     let parts = folder.components().filter_map(|part| part.as_os_str().to_str());

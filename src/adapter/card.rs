@@ -1,4 +1,4 @@
-//! Owns the model card: what a reader of an exported folder needs to know, as Markdown. Pure.
+//! Owns the model card: what a user of an exported folder needs to know, as Markdown. Pure.
 
 use std::fmt::Write as _;
 
@@ -14,7 +14,7 @@ use crate::values::{Configuration, Metric, Part, Scores, TrialResult, quantity};
 /// A set of rows' scores in a result, where they were scored.
 type ScoresOf = fn(&TrialResult) -> Option<&Scores>;
 
-/// What a card tells of the training.
+/// The training information on a card.
 #[derive(Debug)]
 pub struct Card<'a> {
     /// The trial, in words.
@@ -23,7 +23,7 @@ pub struct Card<'a> {
     task: &'a Task,
     folds: usize,
     result: Option<&'a TrialResult>,
-    /// Those of all finished folds of its configuration.
+    /// The results of all finished folds of its configuration.
     results: Vec<&'a TrialResult>,
     counts: crate::families::params::ParamCounts,
     model: &'a crate::families::ModelSpec,
@@ -166,12 +166,12 @@ fn data(task: &Task) -> String {
     text
 }
 
-/// Names set apart as code, so that commas in them confuse nobody.
+/// Names as Markdown code, so that commas in them are not misread.
 fn listed(names: &[String]) -> String {
     names.iter().map(|name| code(name)).collect::<Vec<_>>().join(", ")
 }
 
-/// A name as Markdown's code: in more backticks than it has in a row.
+/// A name as Markdown code, in one more backtick than its longest run of backticks.
 fn code(name: &str) -> String {
     let longest = name.split(|letter| letter != '`').map(str::len).max().unwrap_or(0);
     let ticks = "`".repeat(longest + 1);

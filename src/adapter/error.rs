@@ -1,5 +1,5 @@
-//! Owns what can be wrong with an adapter, a model folder or what is asked of them, and what the
-//! user can do about it. Decides nothing.
+//! Owns the errors about adapters, model folders and questions to a model, and what the user can do about each.
+//! Decides nothing.
 
 use std::io;
 use std::path::PathBuf;
@@ -30,7 +30,7 @@ pub enum AdapterError {
         /// What is wrong in it.
         reason: String,
     },
-    /// A model's configuration that cannot be.
+    /// A model's configuration that is not valid.
     #[error("`{}` {problem}", path.display())]
     Config {
         /// The file.
@@ -38,16 +38,16 @@ pub enum AdapterError {
         /// What is wrong in it.
         problem: ConfigError,
     },
-    /// The adapter uses something that is not computed here.
+    /// The adapter uses a feature that is not supported here.
     #[error("the adapter uses {feature}, which lorasweep does not support")]
     Unsupported {
         /// The feature with its value, as `adapter_config.json` has it.
         feature: String,
     },
-    /// The adapter's start changed its base in a way that is not computed here.
+    /// The adapter's initialisation changed its base in an unsupported way.
     #[error("the adapter uses `init_lora_weights`: {value}, which lorasweep does not support")]
     UnsupportedStart {
-        /// The start, as `adapter_config.json` has it.
+        /// The initialisation, as `adapter_config.json` has it.
         value: String,
     },
     /// A weight file that cannot be read, or weights that are not numbers.
@@ -61,17 +61,17 @@ pub enum AdapterError {
         /// The tensor.
         name: String,
     },
-    /// A tensor of other sizes than the base calls for.
+    /// A tensor whose shape does not match the base.
     #[error("the adapter's tensor `{name}` has shape {found:?}, and the base calls for {expected:?}")]
     Shape {
         /// The tensor.
         name: String,
-        /// What the base calls for.
+        /// The shape that the base requires.
         expected: Vec<usize>,
-        /// What the adapter has.
+        /// The shape in the adapter.
         found: Vec<usize>,
     },
-    /// Two tensors with the same place.
+    /// Two tensors for the same module.
     #[error("the adapter's tensors `{one}` and `{other}` have the same place: its file holds two adapters")]
     Twice {
         /// The first tensor.
@@ -79,7 +79,7 @@ pub enum AdapterError {
         /// The other one.
         other: String,
     },
-    /// A word embedding of another vocabulary than the base's.
+    /// A word embedding with another vocabulary than the base's.
     #[error(
         "the adapter's word embedding `{name}` has {rows} rows, and the base's has {base}: it was trained on \
          a base whose embedding was resized, for tokens that were added"
@@ -92,7 +92,7 @@ pub enum AdapterError {
         /// Rows of the base's embedding.
         base: usize,
     },
-    /// A tensor that the adapter's own settings call for.
+    /// A tensor that the adapter's own settings require.
     #[error("the adapter has no tensor `{name}`, which its settings call for")]
     Missing {
         /// The tensor.
@@ -104,7 +104,7 @@ pub enum AdapterError {
         /// The head's first tensor.
         name: String,
     },
-    /// A model folder whose head answers something else than texts ask for.
+    /// A model folder whose head does not answer for whole texts.
     #[error("the model in `{}` is a {class}: {answers}, and `predict` answers for whole texts", folder.display())]
     OtherHead {
         /// The folder.
@@ -114,31 +114,31 @@ pub enum AdapterError {
         /// What it does.
         answers: &'static str,
     },
-    /// A base model without anything that answers.
+    /// A base model without a head.
     #[error("the model in `{}` has no head: it is a base model that tells no classes apart", folder.display())]
     Headless {
         /// The folder.
         folder: PathBuf,
     },
-    /// A folder of another kind than the option is for.
+    /// A folder of another kind than the option expects.
     #[error("`{}` is not a folder of {wanted}: {found}", folder.display())]
     OtherFolder {
         /// The folder.
         folder: PathBuf,
-        /// What the option is for.
+        /// What the option expects.
         wanted: &'static str,
         /// What was found there.
         found: &'static str,
-        /// What can be done.
+        /// What to do about it.
         hint: String,
     },
-    /// A name that two classes have, or none.
+    /// A class name that is empty or used twice.
     #[error("the labels {reason}")]
     LabelNames {
         /// What is wrong with them.
         reason: String,
     },
-    /// A part that the base lacks, and that the adapter was trained with.
+    /// A tensor that the adapter was trained with and that the base lacks.
     #[error(
         "the base in `{}` has no `{name}`, and the adapter does not bring it: the one that it was trained with \
          was drawn at random, and is lost", base.display()
@@ -149,7 +149,7 @@ pub enum AdapterError {
         /// The tensor.
         name: String,
     },
-    /// Names for classes that do not fit the head.
+    /// Class names whose number does not match the head.
     #[error("{given} labels are given, and the head tells {classes} classes apart")]
     Labels {
         /// Number of names.
@@ -157,21 +157,21 @@ pub enum AdapterError {
         /// Rows of the head.
         classes: usize,
     },
-    /// A base whose tensors are not those that the adapter was made on.
+    /// A base with other tensors than the adapter was trained on.
     #[error("`{}` is not the base of this adapter: {detail}", base.display())]
     WrongBase {
         /// The folder that was given.
         base: PathBuf,
-        /// What does not fit.
+        /// The difference.
         detail: String,
     },
-    /// No base was given, and the recorded one is not here.
+    /// No base was given, and the recorded one does not exist here.
     #[error("the adapter's base model `{name}` is not at hand")]
     NoBase {
-        /// What the adapter calls its base.
+        /// The adapter's name for its base.
         name: String,
     },
-    /// The weights that a trial started from were replaced since.
+    /// The weights that a trial started from have been replaced since.
     #[error("the weights in `{}` have changed since the trial started from them", folder.display())]
     ChangedBase {
         /// The folder of the base.
@@ -184,10 +184,10 @@ pub enum AdapterError {
         what: String,
         /// Why not.
         reason: String,
-        /// What can be done instead.
+        /// What to do instead.
         hint: String,
     },
-    /// Something stands where the output should go.
+    /// The output path is already taken.
     #[error("`{}` exists and is not an empty folder", path.display())]
     Occupied {
         /// The output folder.
@@ -207,18 +207,18 @@ pub enum AdapterError {
     /// The texts cannot be read.
     #[error("{0}")]
     Texts(Box<SourceError>),
-    /// Something that this model cannot be asked.
+    /// A question that this model cannot answer.
     #[error("{message}")]
     Question {
-        /// Why not.
+        /// Why it cannot.
         message: String,
-        /// What can be asked.
+        /// What it can answer.
         hint: String,
     },
 }
 
 impl AdapterError {
-    /// What to do next, where there is something.
+    /// What to do next, where there is an answer.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let text = match self {

@@ -1,4 +1,4 @@
-//! Owns the export of a model: as PEFT's folder or as transformers'. Trains and asks nothing.
+//! Owns the export of a model as a PEFT folder or a transformers folder. Trains nothing and runs no model.
 
 use std::path::{Path, PathBuf};
 
@@ -23,11 +23,11 @@ use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::Purpose;
 use crate::values::{Lora, Method};
 
-/// Exports a finished trial to `out` and says which files were written: its adapter, or the whole
-/// model where it has none or `merged` asks for that.
+/// Exports a finished trial to `out` and returns the written files: its adapter, or the whole model where it
+/// has none or `merged` asks for it.
 ///
 /// # Errors
-/// When something the model is made of is gone, holds NaN, or has no form in Python.
+/// When a part of the model is gone, holds NaN, or cannot be represented in Python.
 pub fn export(
     record: &RunRecord,
     trial: &TrialRecord,
@@ -50,7 +50,7 @@ pub fn export(
     draft.finish()
 }
 
-/// PEFT's folder.
+/// Writes a PEFT folder.
 fn adapter(
     draft: &Draft,
     loaded: &Loaded,
@@ -81,7 +81,7 @@ fn adapter(
     let heads = architecture.head_tensors(head);
     let mut saved: Vec<String> =
         lora.modules_to_save.iter().filter(|module| *module != Lora::HEAD).cloned().collect();
-    // What was drawn for want of it in the base is nowhere else.
+    // A module that was initialised here because the base lacks it exists nowhere else.
     saved.extend(spec.parts.fresh.iter().filter(|module| !lora.modules_to_save.contains(module)).cloned());
     let mut of_head: Vec<&str> = heads.iter().filter_map(|tensor| tensor.name.split('.').next()).collect();
     of_head.dedup();
@@ -101,7 +101,7 @@ fn adapter(
     draft.write(MANIFEST, &manifest.to_text())
 }
 
-/// The base of an adapter as the folder is now.
+/// The base of an adapter, as its folder is now.
 fn base_model(path: &Path, architecture: &Architecture) -> Result<BaseModel, AdapterError> {
     let folder = ModelFolder::open(path)?;
     let used = architecture.layers();
@@ -114,12 +114,12 @@ fn base_model(path: &Path, architecture: &Architecture) -> Result<BaseModel, Ada
     })
 }
 
-/// Whether the word embedding, which can be the output layer too, is among the modules.
+/// Whether the word embedding, which may also be the output layer, is among the modules.
 fn ties_saved_words(architecture: &Architecture, modules: &[String]) -> bool {
     architecture.supports(Head::LanguageModel) && modules.iter().any(|module| is_words(module, architecture))
 }
 
-/// The first layer that has an adapter and was trained as a whole.
+/// The first layer that has an adapter and was also trained as a whole.
 fn trained_twice(architecture: &Architecture, lora: &Lora) -> Option<String> {
     let whole = architecture.saved_tensors(Head::LanguageModel, &lora.modules_to_save);
     let is_whole =
@@ -127,7 +127,7 @@ fn trained_twice(architecture: &Architecture, lora: &Lora) -> Option<String> {
     architecture.adapted(lora).into_iter().find(is_whole).map(|layer| layer.name)
 }
 
-/// transformers' folder.
+/// Writes a transformers folder.
 fn whole(draft: &Draft, loaded: &Loaded, spec: &ModelSpec, card: &Card<'_>) -> Result<(), AdapterError> {
     let own = match &spec.weights {
         Weights::Folder { path, .. } => Some(ModelFolder::open(path)?.config),
@@ -158,7 +158,7 @@ fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Va
         config.insert("architectures".to_owned(), json!([class]));
     }
     if manifest.architecture.blueprint().sees == Sees::Earlier {
-        // Batches of texts need some token that fills rows up; no token attends to it.
+        // Batches of texts need a padding token; no token attends to it.
         let given = |key: &str| config.get(key).filter(|value| !value.is_null()).cloned();
         let end = given("eos_token_id").unwrap_or(json!(manifest.architecture.vocab_size() - 1));
         let padding = given("pad_token_id").unwrap_or_else(|| end.clone());
@@ -179,7 +179,7 @@ fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Va
     config
 }
 
-/// A tensor's values in 32 bits, once they are known to be numbers.
+/// A tensor's values in 32 bits, after checking that they are finite.
 fn values(name: &str, tensor: &Tensor) -> Result<Values<'static>, AdapterError> {
     let tensor = tensor.detach().to_kind(Kind::Float).contiguous();
     let shape =

@@ -1,11 +1,11 @@
-//! Owns which of PEFT's settings change what a saved adapter computes. A setting that is not known here
-//! does, unless it is switched off.
+//! Owns which of PEFT's settings change what a saved adapter computes. An unknown setting is assumed to do so,
+//! unless it is switched off.
 
 use serde_json::Value;
 
 use super::error::AdapterError;
 
-/// Settings that [`super::peft::AdapterConfig`] holds.
+/// Settings read into [`super::peft::AdapterConfig`].
 const KNOWN: [&str; 16] = [
     "peft_type",
     "task_type",
@@ -25,8 +25,8 @@ const KNOWN: [&str; 16] = [
     "base_model_name_or_path",
 ];
 
-/// Settings that change nothing of what a saved adapter computes, whatever they hold: how it was started
-/// where `init_lora_weights` does not say so, on which devices it trained, or who wrote the file.
+/// Settings that never change what a saved adapter computes: details of its initialisation beyond
+/// `init_lora_weights`, the devices it trained on, or who wrote the file.
 const IRRELEVANT: [&str; 15] = [
     "auto_mapping",
     "fan_in_fan_out",
@@ -45,29 +45,29 @@ const IRRELEVANT: [&str; 15] = [
     "ensure_weight_tying",
 ];
 
-/// Ways to start an adapter that leave the base as it is.
+/// Initialisations that leave the base unchanged.
 const PLAIN_STARTS: [&str; 6] = ["gaussian", "orthogonal", "eva", "mica", "true", "default"];
 
-/// What an adapter's tensors were before training, and with them the base that they were trained on.
+/// The initialisation of an adapter's tensors, which can also change the base.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
-    /// Anything that left the base as it is.
+    /// Any initialisation that leaves the base unchanged.
     Plain,
     /// The base's largest singular values were moved into the adapter (PiSSA, Meng et al. 2024).
     Pissa {
-        /// They were computed from random numbers that nobody kept: `pissa_niter_16` and the like.
+        /// Computed from random numbers that were not kept: `pissa_niter_16` and the like.
         randomised: bool,
     },
     /// The first columns of the base's QR decomposition were moved into it (OLoRA, Büyükakyüz 2024).
     Olora,
 }
 
-/// Which biases were trained beside the adapters.
+/// Which biases were trained with the adapters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Biases {
     /// None.
     None,
-    /// All of them, or those of the layers with adapters: the file tells.
+    /// All of them, or those of the layers with adapters; the file's tensors show which.
     Trained {
         /// All of them.
         all: bool,
@@ -78,7 +78,7 @@ impl Start {
     /// Reads `init_lora_weights`.
     ///
     /// # Errors
-    /// Where the base was changed in a way that neither the file nor the base tells.
+    /// Where the base was changed in a way that cannot be recomputed from file and base.
     pub(super) fn parse(value: Option<&Value>) -> Result<Self, AdapterError> {
         let name = match value {
             None | Some(Value::Null | Value::Bool(_)) => return Ok(Self::Plain),
@@ -101,7 +101,7 @@ impl Biases {
     /// Reads `bias`.
     ///
     /// # Errors
-    /// When it is none of PEFT's words.
+    /// When it is not one of PEFT's words.
     pub(super) fn parse(value: Option<&str>) -> Result<Self, AdapterError> {
         match value {
             None | Some("none") => Ok(Self::None),
@@ -111,7 +111,7 @@ impl Biases {
         }
     }
 
-    /// PEFT's word.
+    /// PEFT's word for it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -122,7 +122,7 @@ impl Biases {
     }
 }
 
-/// Refuses a setting that would change the result and is not computed here.
+/// Refuses a setting that would change the result and is not supported here.
 pub(super) fn check(key: &str, value: &Value) -> Result<(), AdapterError> {
     let is_off = match value {
         Value::Null | Value::Bool(false) => true,
@@ -136,7 +136,7 @@ pub(super) fn check(key: &str, value: &Value) -> Result<(), AdapterError> {
     Err(unsupported(key, value))
 }
 
-/// A setting and its value as the feature that is not computed here.
+/// The error about an unsupported setting and its value.
 pub(super) fn unsupported(key: &str, value: &Value) -> AdapterError {
     AdapterError::Unsupported { feature: format!("`{key}`: {value}") }
 }

@@ -1,5 +1,5 @@
-//! Owns the comparison of an adapter's tensors with a base: every tensor has its module and its
-//! shape, and none is missing. Reads no values but to see that they are numbers.
+//! Owns the comparison of an adapter's tensors with a base: every tensor has its module and its shape, and none
+//! is missing. Reads values only to check that they are finite.
 
 use std::collections::BTreeSet;
 
@@ -13,15 +13,15 @@ use crate::model::weights::{StateDict, TensorView};
 /// An adapter that fits its base.
 #[derive(Debug)]
 pub struct Fitted {
-    /// What the model with the adapter is for.
+    /// The head of the model with the adapter.
     pub head: Head,
     /// The layers with adapters.
     pub layers: Vec<Adapted>,
-    /// The tensors that the adapter brings whole, the head's among them.
+    /// The tensors that the adapter replaces whole, the head's included.
     pub saved: Vec<TensorShape>,
     /// Whether biases of the base are among them.
     pub has_biases: bool,
-    /// What the file calls them.
+    /// The names of all tensors in the file.
     pub index: Index,
 }
 
@@ -34,7 +34,7 @@ pub struct Adapted {
     pub rank: usize,
     /// Numerator of the scale.
     pub alpha: f64,
-    /// What the adapter's output is multiplied by.
+    /// Factor on the adapter's output.
     pub scale: f64,
 }
 
@@ -81,7 +81,7 @@ impl Fitted {
 /// Compares an adapter with a base.
 ///
 /// # Errors
-/// Names the first tensor that has no place in the base, has another shape, is missing, or is no number.
+/// Names the first tensor that has no place in the base, has another shape, is missing, or is not finite.
 pub fn fit(
     config: &AdapterConfig,
     tensors: &StateDict,
@@ -111,7 +111,7 @@ pub fn fit(
     Ok(Fitted { head, layers, saved, has_biases, index })
 }
 
-/// The layers that the settings name, which are those that have tensors.
+/// The layers that the settings name, which must be the layers with tensors.
 fn layers(
     config: &AdapterConfig,
     architecture: &Architecture,
@@ -120,10 +120,10 @@ fn layers(
     let all: Vec<String> = modules.iter().cloned().collect();
     let names = match &config.rules.targets {
         Modules::Named(names) => names,
-        // What an expression fits is what has tensors.
+        // A regular expression may match more, so the layers with tensors decide.
         Modules::Pattern(_) => &all,
     };
-    // What trains as a whole has no adapter in PEFT, and may have one here.
+    // In PEFT a module trained as a whole has no adapter; here it may have one.
     let trains_whole = |layer: &LinearShape| {
         let inside = |module: &String| format!(".{}.", layer.name).contains(&format!(".{module}."));
         config.saved.iter().any(inside) && !modules.contains(&layer.name)
@@ -141,7 +141,7 @@ fn layers(
     }
 }
 
-/// The head that an adapter was trained with: its own file tells the number of classes.
+/// The head that an adapter was trained with; its tensors give the number of classes.
 fn head(
     config: &AdapterConfig,
     (tensors, index): (&StateDict, &Index),
@@ -161,8 +161,8 @@ fn head(
     }
 }
 
-/// A language model's output layer is its word embedding: an adapter that changed one of them alone is
-/// another model.
+/// Checks a language model's output layer, which is its word embedding: an adapter that changed only one of
+/// them describes another model.
 fn output(
     config: &AdapterConfig,
     (tensors, index): (&StateDict, &Index),
@@ -174,7 +174,7 @@ fn output(
     let apart = match (index.output.as_deref().and_then(|name| tensors.tensor(name)), words) {
         (Some(output), Some(words)) => output.bytes != words.bytes,
         (Some(_), None) => true,
-        // PEFT leaves the output layer as it was where the embedding trained as a module of its own.
+        // PEFT leaves the output layer unchanged where the embedding trained as a module of its own.
         (None, Some(_)) => config.saved.iter().any(|module| is_words(module, architecture)),
         (None, None) => false,
     };
@@ -190,12 +190,12 @@ fn words(architecture: &Architecture) -> String {
     architecture.blueprint().embedding.words.tensor
 }
 
-/// Whether the name of a module, or the end of one, is that of the word embedding.
+/// Whether a module's name, or its last parts, are those of the word embedding.
 pub(super) fn is_words(module: &str, architecture: &Architecture) -> bool {
     format!(".{}", words(architecture)).ends_with(&format!(".{module}.weight"))
 }
 
-/// Makes sure that there is a tensor of this name and shape, and that it holds numbers only.
+/// Checks that there is a tensor of this name and shape, and that its values are finite.
 fn check(
     (tensors, index): (&StateDict, &Index),
     own: &str,

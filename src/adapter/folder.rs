@@ -1,5 +1,5 @@
-//! Owns the folders that are written: made aside and put in place as a whole, so that a half-written
-//! model never stands where a whole one is looked for.
+//! Owns the writing of output folders: each is written aside and renamed as a whole, so that a half-written
+//! model never appears under the final name.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -15,7 +15,7 @@ use super::error::AdapterError;
 use crate::model::weights::Kind;
 use crate::tokenizer;
 
-/// What Python reads beside the files that decide what a tokenizer does.
+/// Files of a tokenizer that only Python reads.
 const BESIDE_TOKENIZER: [&str; 7] = [
     "tokenizer.json",
     "vocab.txt",
@@ -45,10 +45,10 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// Starts a folder that will stand at `out`.
+    /// Starts a folder that will be renamed to `out`.
     ///
     /// # Errors
-    /// When something stands there, or nothing can be written beside it.
+    /// When `out` is taken, or its parent folder cannot be written.
     pub fn begin(out: &Path) -> Result<Self, AdapterError> {
         let occupied = match fs::read_dir(out) {
             Ok(mut entries) => entries.next().is_some(),
@@ -88,13 +88,14 @@ impl Draft {
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let path = self.aside.join(name);
         safetensors::serialize_to_file(views, Some(metadata), &path).map_err(failed)?;
-        // The crate makes a file for its owner alone; who may read the folder may read all of it.
+        // The crate makes the file readable by its owner only; everyone who can read the folder should be able
+        // to read it.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o644))
             .map_err(AdapterError::write(self.out.join(name)))
     }
 
-    /// Copies a tokenizer: the files that decide what it does, under the names that are looked for,
-    /// and what Python reads beside them.
+    /// Copies a tokenizer: the files that decide its behaviour, under their standard names, and the files that
+    /// only Python reads.
     ///
     /// # Errors
     /// When there is no tokenizer, or a file cannot be read or written.
@@ -106,12 +107,12 @@ impl Draft {
         self.copy(main, known.unwrap_or(if json { "tokenizer.json" } else { "vocab.txt" }))?;
         for name in BESIDE_TOKENIZER {
             let beside = main.with_file_name(name);
-            // A tokenizer that is a file of its own stands among strangers.
+            // Where the tokenizer is given as a single file, the other files in its folder may be unrelated.
             if beside != *main && beside.is_file() && (path.is_dir() || files.contains(&beside)) {
                 self.copy(&beside, name)?;
             }
         }
-        // Without a config.json beside it Python knows the tokenizer by this name alone.
+        // Without a `config.json` next to it, Python identifies the tokenizer by this name alone.
         let own = fs::read(self.aside.join("tokenizer_config.json")).unwrap_or_else(|_| b"{}".to_vec());
         match serde_json::from_slice::<Map<String, Value>>(&own) {
             Ok(mut settings) if !settings.contains_key("tokenizer_class") => {
@@ -119,12 +120,12 @@ impl Draft {
                 let text = format!("{:#}\n", Value::Object(settings));
                 self.write("tokenizer_config.json", text.as_bytes())
             }
-            // What cannot be read here is copied as it is.
+            // A file that cannot be parsed here is copied unchanged.
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// Puts the folder in place and says which files it has.
+    /// Renames the folder to its final name and returns its files.
     ///
     /// # Errors
     /// When it cannot be renamed.
@@ -144,7 +145,7 @@ impl Draft {
 
 impl Drop for Draft {
     fn drop(&mut self) {
-        // After `finish` there is nothing left; before it, what remains is of no use to anybody.
+        // After `finish` nothing is left; before it, the partial folder is useless.
         drop(fs::remove_dir_all(&self.aside));
     }
 }

@@ -1,5 +1,5 @@
-//! Owns what a model folder in transformers' layout answers: from the class that `config.json` names, its
-//! `problem_type`, and the head's tensors. Builds no model.
+//! Owns what a model in transformers' layout predicts: from the class in `config.json`, its `problem_type`, and
+//! the head's tensors. Builds no model.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::peft;
 use crate::families::Head;
 use crate::tasks::{Problem, Purpose};
 
-/// Ends of the names of transformers' classes whose answers are not for whole texts, and what they do.
+/// Suffixes of transformers' classes that do not answer for whole texts, and what these classes do.
 const OTHERS: [(&str, &str); 11] = [
     ("ForTokenClassification", "it labels each token"),
     ("ForQuestionAnswering", "it marks the span of an answer in a text"),
@@ -27,7 +27,7 @@ const OTHERS: [(&str, &str); 11] = [
     ("ForConditionalGeneration", "it turns one text into another"),
 ];
 
-/// Tensors that only such models have, where `config.json` names no class.
+/// Tensors that only such models have, for folders whose `config.json` names no class.
 const OTHER_TENSORS: [(&str, &str, &str); 6] = [
     ("qa_outputs.weight", "model for question answering", OTHERS[1].1),
     ("cls.predictions.transform.dense.weight", "model for masked words", OTHERS[2].1),
@@ -37,15 +37,14 @@ const OTHER_TENSORS: [(&str, &str, &str); 6] = [
     ("discriminator_predictions.dense.weight", "model for replaced words", OTHERS[5].1),
 ];
 
-/// Makes sure that a folder holds a whole model of a kind that can answer for whole texts, before its
-/// weights are looked at.
+/// Checks that a folder holds a whole model that can answer for whole texts, before its weights are read.
 ///
 /// # Errors
 /// When there is no `config.json`, or it names a class with another head.
 pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
     let file = folder.join("config.json");
     let Ok(text) = fs::read(&file) else { return Err(not_a_model(folder)) };
-    // What else is wrong with the file is said by whoever reads the shapes in it.
+    // Other faults of the file are reported where its shapes are read.
     let Ok(config) = serde_json::from_slice::<Map<String, Value>>(&text) else { return Ok(()) };
     let Some(class) = class(&config) else { return Ok(()) };
     let other = OTHERS.iter().find(|(end, _)| class.ends_with(end));
@@ -55,7 +54,7 @@ pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
     }
 }
 
-/// What a folder's model is for.
+/// The purpose of a folder's model.
 ///
 /// # Errors
 /// When it has no head, or one that does not answer for whole texts.
@@ -77,7 +76,7 @@ pub fn purpose(model: &ModelFolder) -> Result<Purpose, AdapterError> {
             let labels = own.unwrap_or_else(|| Purpose::numbered(classes));
             Ok(Purpose::Classification { labels, pairs: false, problem: problem(model, classes)? })
         }
-        // Without a classifier a decoder still has its output layer, which is its word embedding.
+        // Without a classifier, a decoder still has its output layer, which is its word embedding.
         None if model.architecture.supports(Head::LanguageModel) && !names_classifier(model) => {
             Ok(Purpose::LanguageModelling)
         }
@@ -85,10 +84,10 @@ pub fn purpose(model: &ModelFolder) -> Result<Purpose, AdapterError> {
     }
 }
 
-/// What the numbers of a folder's head mean, by its `problem_type`.
+/// The meaning of the numbers from a folder's head, by its `problem_type`.
 ///
 /// # Errors
-/// When that is none of transformers' words.
+/// When that is not one of transformers' words.
 pub fn problem(model: &ModelFolder, classes: usize) -> Result<Problem, AdapterError> {
     let word = model.config.get("problem_type").and_then(Value::as_str);
     Problem::of(word, classes).ok_or_else(|| AdapterError::Settings {
@@ -106,11 +105,11 @@ fn names_classifier(model: &ModelFolder) -> bool {
     class(&model.config).is_some_and(|class| class.ends_with("ForSequenceClassification"))
 }
 
-/// Without the name of a class, the tensors tell.
+/// Checks by the tensors, where no class is named.
 fn check_tensors(model: &ModelFolder, has_classifier: bool) -> Result<(), AdapterError> {
     let has = |name: &str| model.tensors.tensor(name).is_some();
     if has_classifier {
-        // A classifier of whole texts reads what the pooler makes of the first token.
+        // A classifier of whole texts reads the pooler's output for the first token.
         let pooler = model.architecture.blueprint().pooler.map(|pooler| format!("{}.weight", pooler.name));
         let lacks = |name: String| model.tensors.find(&name, model.architecture.about()).is_err();
         return if pooler.is_some_and(lacks) {
@@ -130,7 +129,7 @@ fn other_head(folder: &Path, class: &str, answers: &'static str) -> AdapterError
     AdapterError::OtherHead { folder: folder.to_path_buf(), class: class.to_owned(), answers }
 }
 
-/// What is said of a folder that is not a whole model's.
+/// The error for a folder that does not hold a whole model.
 fn not_a_model(folder: &Path) -> AdapterError {
     let shown = folder.display();
     let (found, hint) = if !folder.is_dir() {

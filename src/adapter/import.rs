@@ -1,5 +1,5 @@
-//! Owns the import of an adapter that PEFT saved: it is checked against its base and written in the
-//! form of an export. Computes nothing with the weights.
+//! Owns the import of an adapter that PEFT saved: checks it against its base and writes it in the format of an
+//! export. Computes nothing with the weights.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -26,28 +26,27 @@ pub struct Request<'a> {
     pub base: &'a Path,
     /// Where to write.
     pub out: &'a Path,
-    /// Class names by index; those of the base, or numbers, where absent.
+    /// Class names by index; where absent, the base's names, or numbers.
     pub labels: Option<&'a [String]>,
-    /// What the head's numbers mean; what the base's `problem_type` says where absent.
+    /// What the head's numbers mean; where absent, the base's `problem_type` decides.
     pub problem: Option<Problem>,
     /// Number of the base's first layers that the adapter was trained on; all where absent.
     pub layers: Option<usize>,
 }
 
-/// What an import made.
+/// The result of an import.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Imported {
     /// The files that were written.
     pub files: Vec<PathBuf>,
-    /// What the user should know of the adapter.
+    /// What the user should know about the adapter.
     pub notes: Vec<String>,
 }
 
 /// Imports an adapter.
 ///
 /// # Errors
-/// When a file is missing or damaged, the adapter does not fit the base, or uses a feature that is
-/// not computed here.
+/// When a file is missing or damaged, or the adapter does not fit the base or uses an unsupported feature.
 pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     let draft = Draft::begin(request.out)?;
     let path = request.adapter.join(peft::CONFIG);
@@ -97,15 +96,15 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     Ok(Imported { files: draft.finish()?, notes: notes(&config, &fitted) })
 }
 
-/// A tensor that neither the base nor the adapter has.
+/// A tensor that neither the base nor the adapter has, so it was initialised at random for the training.
 fn drawn(base: &ModelFolder, architecture: &Architecture, fitted: &Fitted) -> Option<String> {
     let brought = |name: &str| fitted.saved.iter().any(|place| place.name == name);
     let names = architecture.tensors().into_iter().map(|place| place.name);
     names.into_iter().find(|name| base.tensors.lacks(architecture, name) && !brought(name))
 }
 
-/// The modules that trained as a whole, but for a word embedding that is the output layer too: PEFT would
-/// part them.
+/// The modules that trained as a whole, without a word embedding that is also the output layer, since PEFT
+/// would separate the two.
 fn saved(config: &AdapterConfig, head: Head, architecture: &Architecture) -> Vec<String> {
     let tied = |module: &&String| {
         head == Head::LanguageModel && (*module == "lm_head" || fit::is_words(module, architecture))
@@ -113,7 +112,7 @@ fn saved(config: &AdapterConfig, head: Head, architecture: &Architecture) -> Vec
     config.saved.iter().filter(|module| !tied(module)).cloned().collect()
 }
 
-/// What is worth knowing of an adapter that was imported.
+/// Notes on an imported adapter.
 fn notes(config: &AdapterConfig, fitted: &Fitted) -> Vec<String> {
     let mut notes = Vec::new();
     if let (Biases::Trained { .. }, false) = (config.biases, fitted.has_biases) {
@@ -148,7 +147,7 @@ fn notes(config: &AdapterConfig, fitted: &Fitted) -> Vec<String> {
     notes
 }
 
-/// What is said where an adapter's settings cannot be read.
+/// The error for an adapter whose settings cannot be read.
 fn unread(request: &Request<'_>, path: &Path, error: std::io::Error) -> AdapterError {
     let folder = request.adapter;
     let (found, hint) = if folder.join("config.json").exists() {
@@ -197,7 +196,7 @@ fn tensors<'a>(
     Ok(tensors)
 }
 
-/// What the adapter is for. Class names are those given, else those that an export names, else the base's.
+/// The adapter's purpose. Class names are the given ones, else those of an export, else the base's.
 fn purpose(
     head: Head,
     request: &Request<'_>,

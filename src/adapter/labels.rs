@@ -1,14 +1,14 @@
-//! Owns the names of classes as they are typed or stand in a file. Pure.
+//! Owns the syntax of class names on the command line and in a file. Pure.
 
 use std::collections::BTreeSet;
 
 use super::error::AdapterError;
 
-/// The names in a line with commas between them. A name with a comma in it stands in double quotes, and
-/// a double quote within those is written twice, as in CSV; blanks around a name are left out.
+/// The names in a comma-separated line. A name that contains a comma is put in double quotes, and a double
+/// quote within those is doubled, as in CSV; blanks around a name are dropped.
 ///
 /// # Errors
-/// When a quote is not closed, or something else than a comma follows it.
+/// When a quote is not closed, or is not followed by a comma.
 pub fn split(line: &str) -> Result<Vec<String>, AdapterError> {
     let mut names = Vec::new();
     let mut rest = line.trim();
@@ -29,17 +29,17 @@ pub fn split(line: &str) -> Result<Vec<String>, AdapterError> {
     }
 }
 
-/// The names in a file of one per line; empty lines are left out.
+/// The names in a file with one per line; empty lines are skipped.
 #[must_use]
 pub fn lines(text: &str) -> Vec<String> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
-/// Makes sure that every class has a name of its own.
+/// Checks that all class names are different and not empty.
 ///
 /// # Errors
-/// Names the first that is empty or given twice.
+/// Names the first one that is empty or repeated.
 pub fn check(names: &[String]) -> Result<(), AdapterError> {
     let mut seen = BTreeSet::new();
     for name in names {
@@ -53,7 +53,7 @@ pub fn check(names: &[String]) -> Result<(), AdapterError> {
     Ok(())
 }
 
-/// What stands up to the closing quote, and what follows it.
+/// The text up to the closing quote, and the rest after it.
 fn unquote(text: &str) -> Option<(String, &str)> {
     let mut name = String::new();
     let mut rest = text;

@@ -1,5 +1,5 @@
-//! Owns `lorasweep.json`: what an exported folder says beyond PEFT's and transformers' own files, so
-//! that the model can be asked without the sweep that made it. Follows no path.
+//! Owns `lorasweep.json`: what an exported folder records beyond PEFT's and transformers' own files, so that
+//! the model can be used without its sweep. Follows no path.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::values::ContentHash;
 pub const MANIFEST: &str = "lorasweep.json";
 /// Changes whenever an older program would read the file wrongly.
 const FORMAT: u32 = 2;
-/// The format of files that older programs read rightly.
+/// The format of files that older programs also read correctly.
 const FIRST_FORMAT: u32 = 1;
 
 /// What an exported folder holds.
@@ -23,15 +23,15 @@ const FIRST_FORMAT: u32 = 1;
 pub struct Manifest {
     /// Version of this file's format.
     format: u32,
-    /// What the model is for.
+    /// The model's purpose.
     pub purpose: Purpose,
     /// Longest sequence it was trained on, in tokens, special tokens included.
     pub max_length: usize,
-    /// What is done to texts before they are tokenised; rows are never left out.
+    /// How texts are cleaned before they are tokenised; rows are never dropped.
     pub cleaning: Cleaning,
-    /// Its shapes, adapters apart: of the base's first layers where it was cut.
+    /// Its shapes without adapters; only of the base's first layers where it was cut.
     pub architecture: Architecture,
-    /// Of an adapter: the base that it works on. Absent for a whole model.
+    /// The base that an adapter works on. Absent for a whole model.
     pub base: Option<BaseModel>,
 }
 
@@ -49,7 +49,7 @@ pub struct BaseModel {
 }
 
 impl Manifest {
-    /// What there is to say about a model.
+    /// The manifest of a model.
     #[must_use]
     pub fn new(purpose: Purpose, max_length: usize, architecture: Architecture) -> Self {
         let format = match &purpose {
@@ -61,7 +61,7 @@ impl Manifest {
         Self { format, purpose, max_length, cleaning: Cleaning::default(), architecture, base: None }
     }
 
-    /// What there is to say about a model that learned a task.
+    /// The manifest of a model that learned a task.
     #[must_use]
     pub fn of_task(task: &Task, architecture: Architecture) -> Self {
         let cleaning = Cleaning { min_words: None, min_label_rows: None, ..task.cleaning.clone() };
@@ -88,7 +88,7 @@ impl Manifest {
     /// Reads a folder's `lorasweep.json`; `None` where there is none.
     ///
     /// # Errors
-    /// When it is not readable, or another version's.
+    /// When it cannot be read, or belongs to another version.
     pub fn read(folder: &Path) -> Result<Option<Self>, AdapterError> {
         let path = folder.join(MANIFEST);
         let manifest: Option<Self> = files::read_json(&path)

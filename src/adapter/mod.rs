@@ -1,9 +1,9 @@
-//! Owns models outside of sweeps: PEFT's and transformers' folders in and out, merging, and asking a
-//! model. Trains nothing, and knows no scheduler.
+//! Owns models outside sweeps: import and export of PEFT's and transformers' folders, merging, and prediction.
+//! Trains nothing and knows no scheduler. Read `model.rs` first.
 //!
-//! Whatever comes out of an adapter's files is compared with the base before it is used: every tensor
-//! has its module, its shape and finite values, and the base is the one that the adapter was made on.
-//! Nothing in them is executed, and no path in them but an absolute one to the base is followed.
+//! Everything in an adapter's files is checked against the base before use: every tensor has its module, its
+//! shape and finite values, and the base is the one that the adapter was trained on. Nothing in the files is
+//! executed, and the only path in them that is followed is an absolute one to the base.
 
 pub mod base;
 pub mod card;

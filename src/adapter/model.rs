@@ -1,5 +1,5 @@
-//! Owns whole models on the host, of one slot: base, head and adapters, from a trial, an adapter's
-//! folder or a model folder. Writes nothing and asks nothing.
+//! Owns whole models on the host, with one slot: base, head and adapters, from a trial, an adapter's folder or
+//! a model folder. Writes nothing and predicts nothing.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,18 +25,18 @@ use crate::tasks::Task;
 use crate::train::checkpoint;
 use crate::values::{Configuration, Keep, Method, Precision, Training, Trial};
 
-/// A model with all that is needed to ask it.
+/// A model with everything that prediction needs.
 #[derive(Debug)]
 pub struct Loaded {
-    /// What it is for, and its shapes.
+    /// Its purpose and its shapes.
     pub manifest: Manifest,
     /// Where its tokenizer is.
     pub tokenizer: PathBuf,
     /// Base and head, by transformers' names.
     pub tensors: BTreeMap<String, Tensor>,
-    /// Adapters, by PEFT's names without its prefix; none in a whole model.
+    /// Adapters, by PEFT's names without the prefix; empty for a whole model.
     pub adapters: BTreeMap<String, Tensor>,
-    /// What the output of each module's adapter is multiplied by.
+    /// Factor on the output of each module's adapter.
     pub scales: BTreeMap<String, f64>,
 }
 
@@ -44,7 +44,7 @@ impl Loaded {
     /// A finished trial's model, with the weights that it was judged by.
     ///
     /// # Errors
-    /// When its checkpoint or its base is gone, damaged or another.
+    /// When its checkpoint or its base is missing, damaged or has changed.
     pub fn of_trial(
         spec: &ModelSpec,
         task: &Task,
@@ -94,11 +94,11 @@ impl Loaded {
         Ok(Self { manifest, tokenizer: spec.tokenizer.clone(), tensors, adapters, scales })
     }
 
-    /// The model of an exported or imported adapter, on the base given or, without one, on the base
-    /// that it names.
+    /// The model of an exported or imported adapter, on the given base or, without one, on the base that the
+    /// adapter names.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or the base is another than the adapter's.
+    /// When a file is missing or damaged, or the base is not the adapter's.
     pub fn of_adapter(folder: &Path, given: Option<&Path>) -> Result<Self, AdapterError> {
         let manifest = Manifest::read(folder)?.ok_or_else(|| not_exported(folder))?;
         let base = manifest.base.as_ref().ok_or_else(|| not_exported(folder))?;
@@ -146,7 +146,7 @@ impl Loaded {
     /// A whole model in transformers' layout, exported by lorasweep or saved by transformers.
     ///
     /// # Errors
-    /// When a file is missing or damaged, or the model has no head that is supported.
+    /// When a file is missing or damaged, or the model has no supported head.
     pub fn of_model(folder: &Path) -> Result<Self, AdapterError> {
         let known = Manifest::read(folder)?.filter(|manifest| manifest.base.is_none());
         if known.is_none() {
@@ -170,7 +170,7 @@ impl Loaded {
         Ok(Self { manifest, tokenizer, tensors, adapters: BTreeMap::new(), scales: BTreeMap::new() })
     }
 
-    /// The model, ready to be asked.
+    /// The model, ready for prediction.
     #[must_use]
     pub fn model(&self) -> model::Model {
         let mut params = Params::new(1);
@@ -178,7 +178,7 @@ impl Loaded {
             params.freeze(name, tensor.shallow_clone());
         }
         for (name, tensor) in &self.adapters {
-            // Each adapter has a scale of its own, so it is multiplied in here.
+            // Each adapter has its own scale, so the scale is multiplied in here.
             let scale = name.strip_suffix(peft::PARTS[1]).map(|module| self.scales[module]);
             let value = scale.map_or_else(|| tensor.shallow_clone(), |scale| tensor * scale);
             params.train(name, &[value], true);
@@ -212,14 +212,14 @@ fn is_transposed(architecture: &Architecture, module: &str) -> bool {
     architecture.linears().iter().any(|linear| linear.name == module && linear.is_transposed)
 }
 
-/// The same trial in 32 bits, in which every model leaves a sweep and is asked.
+/// The same trial in 32 bits, the format in which models are exported and used.
 fn in_fp32(trial: &Trial) -> Trial {
     let configuration = (*trial.configuration).clone();
     let training = Training { precision: Precision::Fp32, ..configuration.training };
     Trial { configuration: Arc::new(Configuration { training, ..configuration }), ..trial.clone() }
 }
 
-/// Fills in what a trial trained: the weights that it was judged by.
+/// Loads what a trial trained: the weights that it was judged by.
 fn restore(params: &Params, trial: &Trial, layout: &Layout) -> Result<(), AdapterError> {
     let trained = params.slot(0);
     if trained.is_empty() {
@@ -237,13 +237,13 @@ fn restore(params: &Params, trial: &Trial, layout: &Layout) -> Result<(), Adapte
     fill(&trained, &values).map_err(unusable)
 }
 
-/// The tensors of an adapter's base, once it is known to be the adapter's.
+/// The tensors of an adapter's base, after checking that it is the adapter's.
 fn base_tensors(
     base: &BaseModel,
     given: Option<&Path>,
     architecture: &Architecture,
 ) -> Result<BTreeMap<String, Tensor>, AdapterError> {
-    // A relative path would depend on where the program is started.
+    // A relative path would depend on the folder that the program is started in.
     let recorded = Some(base.folder.as_path()).filter(|folder| folder.is_absolute() && folder.is_dir());
     let folder = given.or(recorded).ok_or_else(|| AdapterError::NoBase { name: base.name.clone() })?;
     let wrong = |detail: String| AdapterError::WrongBase { base: folder.to_path_buf(), detail };
@@ -255,12 +255,12 @@ fn base_tensors(
     }
     let about = architecture.about();
     let read = |place: TensorShape| Ok((place.name.clone(), build::read(&file, about, &place)?));
-    // What the base lacks, the adapter has.
+    // Tensors that the base lacks come from the adapter.
     let there = architecture.tensors().into_iter().filter(|place| !file.lacks(architecture, &place.name));
     there.map(read).collect()
 }
 
-/// What is said of a folder that is not an adapter's, or not yet.
+/// The error for a folder that is not an adapter's, or not yet imported.
 fn not_exported(folder: &Path) -> AdapterError {
     let shown = folder.display();
     let (found, hint) = if !folder.is_dir() {

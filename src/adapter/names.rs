@@ -1,6 +1,5 @@
-//! Owns the names of an adapter's tensors as files have them: with or without PEFT's prefix, with the
-//! adapter's own name in them, wrapped by `modules_to_save`, or beside the layer that an adapter wraps.
-//! Reads no values.
+//! Owns the names of an adapter's tensors in files: with or without PEFT's prefix, with the adapter's own name
+//! in them, wrapped by `modules_to_save`, or next to the layer that an adapter wraps. Reads no values.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,39 +7,39 @@ use super::error::AdapterError;
 use super::peft::{PARTS, PREFIX};
 use crate::families::{Architecture, Head};
 
-/// What tensor names hold that belong to features of PEFT which are not computed here.
+/// Parts of tensor names that belong to unsupported features of PEFT.
 const FEATURES: [(&str, &str); 3] = [
     (".lora_magnitude_vector", "DoRA (`use_dora`)"),
     (".lora_embedding_A", "adapters on embeddings"),
     (".token_adapter.", "`trainable_token_indices`"),
 ];
 
-/// The end of the constant that `lora_bias` adds to an adapter's output.
+/// Suffix of the constant that `lora_bias` adds to an adapter's output.
 pub(super) const BIAS: &str = ".lora_B.bias";
-/// What `modules_to_save` puts behind the name of a module.
+/// What `modules_to_save` appends to a module's name.
 const WRAPPED: &str = ".modules_to_save.";
 /// The output layer of a language model.
 const OUTPUT: &str = "lm_head.weight";
 
-/// The tensors of an adapter's file, by what they are.
+/// The tensors of an adapter's file, by their role.
 #[derive(Debug, Default)]
 pub struct Index {
     /// The modules with adapters, by the architecture's names.
     pub modules: BTreeSet<String>,
-    /// Tensors that stand in the place of one of the model's, by the model's names.
+    /// Tensors that replace one of the model's, by the model's names.
     pub whole: BTreeSet<String>,
     /// The output layer's name in the file, where a language model's adapter saved it.
     pub output: Option<String>,
-    /// From the model's names, and the adapters' behind a module's, to those of the file.
+    /// From the model's names, with the adapter's suffixes, to the file's names.
     files: BTreeMap<String, String>,
 }
 
 impl Index {
-    /// Finds out what each tensor of a file is.
+    /// Determines the role of each tensor in a file.
     ///
     /// # Errors
-    /// When a tensor has no place in the model, belongs to a feature that is not computed here, or two
-    /// have the same place.
+    /// When a tensor has no place in the model or belongs to an unsupported feature, or when two have the same
+    /// place.
     pub fn new<'a>(
         names: impl Iterator<Item = &'a str>,
         architecture: &Architecture,
@@ -87,7 +86,7 @@ impl Index {
         Ok(())
     }
 
-    /// A tensor's name in the file; the one that PEFT gives it where the file has none.
+    /// A tensor's name in the file; PEFT's name for it where the file does not have it.
     #[must_use]
     pub fn file(&self, own: &str) -> String {
         self.files.get(own).cloned().unwrap_or_else(|| stored(own))
@@ -106,8 +105,8 @@ pub fn stored(own: &str) -> String {
     format!("{PREFIX}{own}")
 }
 
-/// A tensor's name in PEFT's file, where it stands in the place of one that an adapter's layer has: PEFT
-/// puts its own layer around that one.
+/// A tensor's name in PEFT's file, where the tensor replaces one of a layer that has an adapter, since PEFT
+/// wraps that layer in its own.
 #[must_use]
 pub fn stored_beside(own: &str, modules: &BTreeSet<String>) -> String {
     match own.rsplit_once('.') {
@@ -118,21 +117,21 @@ pub fn stored_beside(own: &str, modules: &BTreeSet<String>) -> String {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Role {
-    /// Of the adapter on a module.
+    /// A tensor of the adapter on a module.
     Part {
         module: String,
-        /// How its name goes on.
+        /// The rest of its name.
         part: &'static str,
     },
-    /// In the place of a tensor of base or head.
+    /// A tensor that replaces one of base or head.
     Whole(String),
     /// The output layer of a language model.
     Output,
-    /// What a module was before it was trained: PEFT keeps it to switch the adapter off.
+    /// A module's weights before training: PEFT keeps them to switch the adapter off.
     Before,
 }
 
-/// The names that a model has.
+/// The names of a model's tensors and modules.
 struct Places {
     tensors: BTreeSet<String>,
     prefix: &'static str,
@@ -178,8 +177,8 @@ impl Places {
         found.map(Role::Whole).ok_or_else(|| AdapterError::Unknown { name: name.to_owned() })
     }
 
-    /// The model's name for a module or a tensor, which an adapter on the base model alone has without
-    /// its prefix.
+    /// The model's name for a module or a tensor; an adapter trained on the base model alone leaves out the
+    /// prefix.
     fn find(&self, name: &str, end: &str) -> Option<String> {
         let with_prefix = format!("{}{name}", self.prefix);
         let has = |name: &&str| self.tensors.contains(&format!("{name}{end}"));
@@ -198,8 +197,8 @@ fn adapter_part(own: &str) -> Option<(&str, &'static str)> {
     })
 }
 
-/// What a name may stand for once what `modules_to_save` wraps around a module is taken off: an adapter's
-/// name may follow it.
+/// Possible meanings of a name once the wrapper of `modules_to_save` is removed: an adapter's name may follow
+/// the wrapper.
 fn unwrapped(own: &str) -> Vec<String> {
     match own.split_once(WRAPPED) {
         None => vec![own.to_owned()],

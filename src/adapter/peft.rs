@@ -22,12 +22,12 @@ pub const CONFIG: &str = "adapter_config.json";
 pub const TENSORS: &str = "adapter_model.safetensors";
 /// Tensors of an adapter, pickled.
 pub const PICKLED: &str = "adapter_model.bin";
-/// What PEFT puts before a model's own names.
+/// PEFT's prefix of a model's own names.
 pub const PREFIX: &str = "base_model.model.";
-/// What follows a module's name in those of its adapter's tensors.
+/// Suffixes of an adapter's tensors after the module's name.
 pub const PARTS: [&str; 2] = [".lora_A.weight", ".lora_B.weight"];
 
-/// What the model with the adapter is for, in PEFT's words.
+/// PEFT's word for the purpose of the model with the adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskType {
     /// `SEQ_CLS`.
@@ -39,7 +39,7 @@ pub enum TaskType {
 /// The part of `adapter_config.json` that decides what an adapter computes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterConfig {
-    /// `None` where PEFT was not told.
+    /// `None` where PEFT was not given one.
     pub task: Option<TaskType>,
     /// Modules with adapters, and the sizes of each.
     pub rules: Rules,
@@ -47,19 +47,19 @@ pub struct AdapterConfig {
     pub dropout: f64,
     /// Scale by alpha / sqrt(r) where true, by alpha / r where false.
     pub rslora: bool,
-    /// Whether an adapter adds a constant of its own.
+    /// Whether the adapter adds a bias of its own.
     pub lora_bias: bool,
     /// Biases of the base that were trained.
     pub biases: Biases,
-    /// What the adapter started from.
+    /// How the adapter was initialised.
     pub start: Start,
     /// Modules that were trained as a whole, by name or suffix.
     pub saved: Vec<String>,
-    /// What the adapter calls its base.
+    /// The adapter's name for its base.
     pub base: Option<String>,
 }
 
-/// The fields of `adapter_config.json` that are used; what is absent has PEFT's own default.
+/// The used fields of `adapter_config.json`; absent ones have PEFT's default.
 #[derive(Deserialize)]
 struct Fields {
     task_type: Option<String>,
@@ -84,7 +84,7 @@ struct Fields {
     base_model_name_or_path: Option<String>,
 }
 
-/// A value that PEFT takes alone or in a list.
+/// A value that PEFT accepts alone or in a list.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "neither one value nor a list of them")]
 enum OneOrMany<T> {
@@ -109,7 +109,7 @@ impl AdapterConfig {
     /// Reads the text of an `adapter_config.json`; `path` is for messages.
     ///
     /// # Errors
-    /// When it is no LoRA's, or uses a feature that is not computed here.
+    /// When it does not describe a LoRA adapter, or uses an unsupported feature.
     pub fn parse(path: &Path, text: &[u8]) -> Result<Self, AdapterError> {
         let broken = |reason: String| AdapterError::Settings { path: path.to_path_buf(), reason };
         let all: Map<String, Value> = serde_json::from_slice(text).map_err(|e| broken(e.to_string()))?;
@@ -144,7 +144,7 @@ impl AdapterConfig {
     pub fn of_trial(lora: &Lora, saved: Vec<String>, base: &str) -> Self {
         let layers = lora.layers_to_transform.clone().unwrap_or_default();
         let rules = Rules::plain(lora.targets.clone(), lora.rank, lora.alpha);
-        // Which layers these are depends on the version of PEFT: they are written one by one.
+        // Versions of PEFT disagree on these layers, so they are listed one by one.
         let targets = match &lora.targets[..] {
             [word] if word == Lora::ALL_LINEAR => Modules::Pattern(word.clone()),
             _ => rules.targets,
@@ -162,7 +162,7 @@ impl AdapterConfig {
         }
     }
 
-    /// What the output of an adapter of these sizes is multiplied by.
+    /// Factor on the output of an adapter with these sizes.
     #[must_use]
     pub fn scale(&self, rank: usize, alpha: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "ranks are far below 2^52")]
@@ -170,8 +170,8 @@ impl AdapterConfig {
         alpha / if self.rslora { rank.sqrt() } else { rank }
     }
 
-    /// The text of an `adapter_config.json` for these adapters of an architecture. Where rules chose
-    /// them, it has the modules' full names instead.
+    /// The text of an `adapter_config.json` for these adapters of an architecture. Where rules chose the
+    /// modules, their full names are listed instead.
     #[must_use]
     pub fn render(&self, architecture: &Architecture, head: Head, layers: &[Adapted]) -> String {
         let task = match head {
@@ -185,7 +185,7 @@ impl AdapterConfig {
             Start::Olora => json!("olora"),
         };
         let rules = &self.rules;
-        // Layers are told as such where nothing says what stands before their numbers, as for a trial's.
+        // Layer numbers are written as such only where no rule says what comes before them, as for a trial.
         let by_name = matches!(rules.targets, Modules::Named(_))
             && rules.exclude.is_none()
             && (rules.layers.is_empty() || rules.stacks.is_empty());
@@ -219,7 +219,7 @@ impl AdapterConfig {
         if by_name && !rules.layers.is_empty() {
             config["layers_to_transform"] = json!(rules.layers);
         }
-        // Versions of PEFT that do not have this setting refuse a file that names it.
+        // Versions of PEFT without this setting refuse a file that has it.
         if self.lora_bias {
             config["lora_bias"] = json!(true);
         }
@@ -260,7 +260,7 @@ fn sizes<T>(usual: T, entries: Option<Entries<T>>) -> Result<Sizes<T>, String> {
     Ok(Sizes { usual, patterns: patterns.collect::<Result<_, String>>()? })
 }
 
-/// PEFT writes whole numbers as such.
+/// PEFT writes whole numbers without decimals.
 fn whole(number: f64) -> Value {
     #[expect(clippy::cast_possible_truncation, reason = "the value is whole and was compared")]
     let integer = number as i64;

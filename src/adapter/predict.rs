@@ -1,4 +1,4 @@
-//! Owns the asking of a model: texts in, classes, scores or generated text out. Trains nothing.
+//! Owns prediction: texts in, classes, scores or generated text out. Trains nothing.
 
 use tch::{Device, Kind, Tensor};
 
@@ -14,12 +14,12 @@ use crate::tokenizer::{Sequence, Tokenizer};
 
 /// Most tokens in one batch, padding counted.
 const BATCH_TOKENS: usize = 4096;
-/// Prompts that are gone on with together.
+/// Prompts continued in one batch.
 const PROMPTS: usize = 16;
-/// Longest generated text, in tokens, where nobody says.
+/// Default length limit of generated text, in tokens.
 const DEFAULT_NEW_TOKENS: usize = 50;
 
-/// What to ask.
+/// The input of a prediction.
 #[derive(Clone, Copy, Debug)]
 pub struct Question<'a> {
     /// Texts, prompts or questions.
@@ -28,46 +28,46 @@ pub struct Question<'a> {
     pub seconds: Option<&'a [String]>,
     /// Longest generated text, in tokens.
     pub max_new_tokens: Option<usize>,
-    /// Whether the logits are wanted.
+    /// Whether to return the logits.
     pub logits: bool,
 }
 
-/// What a model says about one text.
+/// A model's answer for one text.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Answer {
-    /// What it answers.
+    /// The answer itself.
     pub kind: AnswerKind,
-    /// Logits of the classes, or of the token that follows the prompt; empty where nobody asked.
+    /// Logits of the classes, or of the token that follows the prompt; empty unless requested.
     pub logits: Vec<f32>,
 }
 
-/// What a model says, by what it is for.
+/// An answer, by the model's purpose.
 #[derive(Clone, Debug, PartialEq)]
 pub enum AnswerKind {
-    /// The one class that is right.
+    /// One class.
     Label {
         /// Its name.
         label: String,
         /// The probability of each class, by index.
         probabilities: Vec<f32>,
     },
-    /// The classes that are right, each by itself.
+    /// Any number of classes, each judged by itself.
     Labels {
-        /// The names of those with a probability of one half or more.
+        /// The names of the classes with a probability of one half or more.
         labels: Vec<String>,
         /// The probability of each class, by index.
         probabilities: Vec<f32>,
     },
-    /// The numbers themselves; one but for a regression to several.
+    /// The predicted numbers: one, or several for a regression with several outputs.
     Scores(Vec<f32>),
-    /// What follows the text, or answers the question.
+    /// The continuation of the text, or the answer to the question.
     Text(String),
 }
 
-/// The model's answers, one for each text.
+/// The model's answers, one per text.
 ///
 /// # Errors
-/// When the tokenizer is not the model's, or the model cannot be asked that.
+/// When the tokenizer is not the model's, or the model cannot answer such a question.
 pub fn predict(loaded: &Loaded, question: &Question<'_>) -> Result<Vec<Answer>, AdapterError> {
     let tokenizer = Tokenizer::load(&loaded.tokenizer)?;
     let rows = loaded.manifest.architecture.vocab_size();
@@ -131,7 +131,7 @@ fn classify(
     Ok(answers.into_iter().flatten().collect())
 }
 
-/// What the numbers of one text say.
+/// The answer that one text's numbers mean.
 fn answer(labels: &[String], problem: Problem, values: Vec<f32>) -> AnswerKind {
     match problem {
         Problem::SingleLabel => {
@@ -162,7 +162,7 @@ fn go_on(
     })?;
     let architecture = &loaded.manifest.architecture;
     let asked = question.max_new_tokens.or(answering.map(|answering| answering.max_new_tokens));
-    // Beyond its longest sequence a model has no positions.
+    // A model has no positions beyond its longest sequence.
     let new = asked.unwrap_or(DEFAULT_NEW_TOKENS).min(architecture.max_length());
     let prompts = match (answering, question.seconds) {
         (Some(answering), Some(contexts)) => {
@@ -176,7 +176,8 @@ fn go_on(
         }
         (Some(_) | None, _) => tokenizer.encode_plain(question.texts)?,
     };
-    // What comes last matters most; what is generated gets half of the positions where both want more.
+    // The end of a prompt matters most, so its start is cut; where prompt and generated text both need more
+    // room, each gets half of the positions.
     let room = architecture.max_length() - new.min(architecture.max_length() / 2);
     let fitted = prompts.into_iter().map(|mut prompt: Vec<u32>| {
         prompt.drain(..prompt.len().saturating_sub(room));

@@ -1,5 +1,5 @@
-//! Owns the Python of model cards: programs that load an exported folder and print what the model answers,
-//! as they stand. Pure.
+//! Owns the Python programs in model cards, which run as they are: they load an exported folder and print the
+//! model's answers. Pure.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ fn loader(manifest: &Manifest) -> Option<&'static str> {
     })
 }
 
-/// A program that asks an adapter on its base, as a block of Markdown.
+/// A program that uses an adapter on its base, as a block of Markdown.
 pub(super) fn adapter(manifest: &Manifest, base: &BaseModel) -> Option<String> {
     let auto = loader(manifest)?;
     let mut load = format!("base = {auto}.from_pretrained(\n    {},\n", text(&base.name));
@@ -31,7 +31,7 @@ pub(super) fn adapter(manifest: &Manifest, base: &BaseModel) -> Option<String> {
     Some(program(manifest, "from peft import PeftModel\n", auto, &load))
 }
 
-/// A program that asks a whole model, as a block of Markdown.
+/// A program that uses a whole model, as a block of Markdown.
 pub(super) fn whole(manifest: &Manifest) -> Option<String> {
     let auto = loader(manifest)?;
     Some(program(manifest, "", auto, &format!("model = {auto}.from_pretrained(folder).eval()\n")))
@@ -46,7 +46,7 @@ pub(super) fn names(labels: &[String]) -> [(&'static str, Vec<(Value, Value)>); 
     ]
 }
 
-/// What a base does not say of the model that was trained on it.
+/// Arguments for what the base does not say about the model trained on it.
 fn arguments(manifest: &Manifest, base: &BaseModel) -> Vec<(&'static str, String)> {
     let mut all: Vec<(&'static str, String)> = Vec::new();
     all.extend(base.layers.map(|layers| ("num_hidden_layers", layers.to_string())));
@@ -59,7 +59,7 @@ fn arguments(manifest: &Manifest, base: &BaseModel) -> Vec<(&'static str, String
         if *problem != Problem::SingleLabel {
             all.push(("problem_type", text(problem.name())));
         }
-        // The adapter brings the head; the base may have another one.
+        // The adapter brings the head; the base may have a different one.
         all.push(("ignore_mismatched_sizes", "True".to_owned()));
     }
     all
@@ -74,7 +74,7 @@ fn program(manifest: &Manifest, peft: &str, auto: &str, load: &str) -> String {
     )
 }
 
-/// The lines that ask, and print the answers.
+/// The lines that predict and print the answers.
 fn ask(manifest: &Manifest) -> String {
     let Purpose::Classification { pairs, problem, .. } = &manifest.purpose else {
         return "inputs = tokenizer(\"a text\", return_tensors=\"pt\")\n\
@@ -83,7 +83,7 @@ fn ask(manifest: &Manifest) -> String {
                 print(tokenizer.decode(tokens[0, inputs[\"input_ids\"].shape[1]:], skip_special_tokens=True))\n"
             .to_owned();
     };
-    // A decoder's tokenizer may have no token that fills rows up.
+    // A decoder's tokenizer may have no padding token.
     let padding = match manifest.architecture.blueprint().sees {
         Sees::Earlier => {
             "tokenizer.pad_token = tokenizer.pad_token or tokenizer.eos_token\n\
@@ -109,7 +109,7 @@ fn ask(manifest: &Manifest) -> String {
     )
 }
 
-/// A text as Python writes it: what JSON escapes, Python reads.
+/// A text as a Python literal; Python understands JSON's escapes.
 fn text(text: &str) -> String {
     json!(text).to_string()
 }

@@ -1,5 +1,5 @@
-//! Owns PEFT's rules for which modules have adapters, and of which rank and alpha: names, regular
-//! expressions, layers. Sees names alone.
+//! Owns PEFT's rules for which modules have adapters, with which rank and alpha: names, regular expressions,
+//! layers. Sees only names.
 
 use fancy_regex::Regex;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -9,20 +9,20 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 pub enum Modules {
     /// By name or by the last dotted part or parts of it.
     Named(Vec<String>),
-    /// By a regular expression that fits the whole name, or a word such as `all-linear`.
+    /// By a regular expression that matches the whole name, or a word such as `all-linear`.
     Pattern(String),
 }
 
-/// Which modules have adapters where names say so, and the sizes of each.
+/// Which modules have adapters by name, and the sizes of each.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// Modules with adapters.
     pub targets: Modules,
-    /// Modules without, though they are targets.
+    /// Modules without adapters, even if they are targets.
     pub exclude: Option<Expression>,
-    /// Of the names among targets only those in these layers; all where there are none.
+    /// The layers in which named targets have adapters; all layers where empty.
     pub layers: Vec<usize>,
-    /// What comes before a layer's number.
+    /// What comes before the layer number in a name.
     pub stacks: Vec<Expression>,
     /// Inner width r.
     pub rank: Sizes<usize>,
@@ -30,16 +30,16 @@ pub struct Rules {
     pub alpha: Sizes<f64>,
 }
 
-/// A number for every module, and others for some.
+/// A number for every module, with exceptions.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sizes<T> {
-    /// For modules that no pattern fits.
+    /// For modules that no pattern matches.
     pub usual: T,
-    /// The first that fits the end of a module's name decides.
+    /// The first pattern that matches the end of a module's name decides.
     pub patterns: Vec<(Expression, T)>,
 }
 
-/// A regular expression with the text that it was made of.
+/// A regular expression with its source text.
 #[derive(Clone, Debug)]
 pub struct Expression {
     text: String,
@@ -53,40 +53,40 @@ impl PartialEq for Expression {
 }
 
 impl Expression {
-    /// Fits a name whose end it describes, from a dot on: PEFT's rule for rank and alpha.
+    /// Matches a name that ends in it, from a dot on: PEFT's rule for rank and alpha.
     ///
     /// # Errors
-    /// When it is no regular expression.
+    /// When it is not a regular expression.
     pub fn at_end(key: &str) -> Result<Self, String> {
         Self::new(key, &format!(r"^(?:.*\.)?(?:{key})$"))
     }
 
-    /// Fits a name as a whole.
+    /// Matches a whole name.
     ///
     /// # Errors
-    /// When it is no regular expression.
+    /// When it is not a regular expression.
     pub fn whole(text: &str) -> Result<Self, String> {
         Self::new(text, &format!("^(?:{text})$"))
     }
 
-    /// Fits a name that ends in one of these, from a dot on.
+    /// Matches a name that ends in one of these, from a dot on.
     ///
     /// # Errors
-    /// Never: names are taken as they are.
+    /// Never: names are escaped.
     pub fn any_of(names: &[String]) -> Result<Self, String> {
         let escaped: Vec<_> = names.iter().map(|name| fancy_regex::escape(name)).collect();
         Self::new(&names.join("|"), &format!(r"^(?:.*\.)?(?:{})$", escaped.join("|")))
     }
 
-    /// Fits a name with a layer's number behind this, and takes the number.
+    /// Matches a name with this text followed by a layer number, and captures the number.
     ///
     /// # Errors
-    /// When it is no regular expression.
+    /// When it is not a regular expression.
     pub fn before_layer(text: &str) -> Result<Self, String> {
         Self::new(text, &format!(r"^(?:.*?\.)?(?:{text})\.(\d+)\."))
     }
 
-    /// Fits a name with a layer's number in it, whatever comes before, and takes the number.
+    /// Matches a name with a layer number in it, after any text, and captures the number.
     ///
     /// # Errors
     /// Never.
@@ -100,7 +100,7 @@ impl Expression {
         Ok(Self { text: text.to_owned(), regex })
     }
 
-    /// An expression that takes too long to decide fits nothing.
+    /// An expression that takes too long to decide matches nothing.
     fn fits(&self, name: &str) -> bool {
         self.regex.is_match(name).unwrap_or(false)
     }
@@ -124,13 +124,13 @@ impl Rules {
         }
     }
 
-    /// Whether a module whose name is among the targets has an adapter.
+    /// Whether a module whose name is among the targets gets an adapter.
     #[must_use]
     pub fn keep(&self, module: &str) -> bool {
         if self.exclude.as_ref().is_some_and(|exclude| exclude.fits(module)) {
             return false;
         }
-        // A module that is named in full has its adapter in whatever layer it is.
+        // A module named in full gets its adapter whatever its layer.
         let in_full = match &self.targets {
             Modules::Named(names) => names.iter().any(|name| name == module),
             Modules::Pattern(_) => true,
@@ -147,7 +147,7 @@ impl Rules {
 }
 
 impl<T: Copy> Sizes<T> {
-    /// The number of a module.
+    /// The number for a module.
     #[must_use]
     pub fn of(&self, module: &str) -> T {
         let fits = |(pattern, _): &&(Expression, T)| pattern.fits(module);

@@ -1,19 +1,19 @@
-//! Owns what an adapter's start took from its base, where it took anything. Knows no file.
+//! Owns the change that an adapter's initialisation made to its base. Knows no file.
 
 use tch::Tensor;
 
 use super::features::Start;
 use crate::model::params::index;
 
-/// A base's matrix as it was while an adapter of this rank and scale trained on it; `transposed` is one that
-/// is stored as `[in, out]`.
+/// A base's matrix as it was while an adapter of this rank and scale trained on it; `transposed` if it is
+/// stored as `[in, out]`.
 ///
 /// For PiSSA it is `W - U_r S_r V_r^T` (Meng et al. 2024, equation 4), for OLoRA `W - scale Q_r R_r`
-/// (Büyükakyüz 2024, algorithm 1). PEFT computes it when it loads an adapter whose settings name such a
-/// start. Each step is PEFT's, in 32 bits, since what is left depends on how the steps round; for OLoRA it
-/// takes a matrix as it is stored.
+/// (Büyükakyüz 2024, algorithm 1). PEFT computes it when it loads an adapter whose settings name such an
+/// initialisation. Each step is PEFT's, in 32 bits, since the result depends on how the steps round; for OLoRA
+/// PEFT takes a matrix as it is stored.
 pub(super) fn residual(weight: &Tensor, transposed: bool, start: Start, rank: usize, scale: f64) -> Tensor {
-    // Beyond its own rank a matrix has nothing to give.
+    // A rank beyond the matrix's size has nothing to take.
     let rank = index(rank).min(weight.size().into_iter().min().unwrap_or(0));
     match start {
         Start::Plain => weight.shallow_clone(),

@@ -1,6 +1,6 @@
-//! Owns the baseline of a task: what the best constant answer scores on the very rows that trials were
-//! judged on, as the majority class does. Each kind of task makes it from what its trials leave beside
-//! their scores. Pure.
+//! Owns the baseline of a task: the score of the best constant answer, such as the majority class, on the same
+//! rows that trials were judged on. Each kind of task computes it from what its trials store with their scores.
+//! Pure.
 
 use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::Task;
@@ -12,11 +12,11 @@ use super::summary::finished;
 /// The baseline of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Baseline {
-    /// What it is called in tables: `majority class`.
+    /// Its name in tables: `majority class`.
     pub label: &'static str,
-    /// Its answers, each once: folds may differ in them.
+    /// Its answers, each once: they may differ between folds.
     pub answers: Vec<String>,
-    /// Each fold that some trial is done with, in order.
+    /// Each fold with a finished trial, in order.
     pub folds: Vec<FoldBaseline>,
 }
 
@@ -27,12 +27,12 @@ pub struct FoldBaseline {
     pub fold: usize,
     /// The classes of the rows, where they have classes.
     pub class_rows: Option<ClassRows>,
-    /// What it answers, and what that scores.
+    /// Its answer, and the scores of that.
     pub reference: Reference,
 }
 
 impl Baseline {
-    /// The baseline of a task; `None` where it has none, or no done trial tells what it scores.
+    /// The baseline of a task; `None` where it has none, or no finished trial stores its score.
     #[must_use]
     pub fn of(record: &RunRecord, task: &Task) -> Option<Self> {
         let label = task.objective.words().baseline?;
@@ -70,7 +70,7 @@ impl Baseline {
         self.folds.iter().filter_map(score).collect()
     }
 
-    /// A metric on the test rows: folds may differ in what they answer.
+    /// A metric on the test rows, over folds, whose answers may differ.
     #[must_use]
     pub fn test(&self, metric: Metric) -> Option<Spread> {
         let score = |fold: &FoldBaseline| fold.reference.test.as_ref()?.get(metric);

@@ -1,17 +1,17 @@
-//! Owns the question that comes before all others: is the best configuration better than no training at
-//! all, by more than chance? Pure.
+//! Owns the first question of a report: is the best configuration better than no training at all, by more than
+//! chance? Pure.
 //!
-//! Models are compared with the best constant answer, as the majority class, where their kind of task has
+//! Models are compared with the best constant answer, such as the majority class, where their kind of task has
 //! one, else with the untrained base:
 //!
-//! - Accuracy is tested on rows. In cross-validation each row is judged once, and given the rows' classes a
-//!   model that learned nothing is right on no more of them than the majority class, up to binomial chance.
-//! - Of macro averages any guess beats a constant answer. Macro recall is tested instead: its expectation is
-//!   1 / number of classes for any guess, whose largest possible variance is taken.
-//! - A correlation is tested against 0, by Fisher's z: with a constant nothing is correlated.
-//! - Losses and generated answers have no such test; their differences on the same folds have.
+//! - Accuracy is tested on rows. In cross-validation each row is judged once, and, given the rows' classes, a
+//!   model that learned nothing gets no more of them right than the majority class, up to binomial chance.
+//! - In macro averages any guess beats a constant answer, so macro recall is tested instead: its expectation is
+//!   1 / number of classes for any guess, and the largest possible variance of a guess is used.
+//! - A correlation is tested against 0, by Fisher's z, since nothing correlates with a constant.
+//! - Losses and generated answers have no such test; their differences on the same folds are tested.
 //!
-//! The first three p values are multiplied by the number of configurations, of which the best was chosen
+//! The first three p values are multiplied by the number of configurations, since the best of them was chosen
 //! (Bonferroni).
 
 use statrs::distribution::{Binomial, ContinuousCDF, DiscreteCDF, Normal};
@@ -26,25 +26,25 @@ use super::statistics::{Spread, corrected_t_test, mean};
 /// The level at which a lead counts as more than chance.
 pub const LEVEL: f64 = 0.05;
 
-/// How the best configuration compares with no training.
+/// The comparison of the best configuration with no training.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chance {
     /// What it is compared with, in words.
     pub than: String,
-    /// That one's mean of the metric that selects, on validation rows, where it is defined.
+    /// The mean of the metric that selects for that reference, on validation rows, where it is defined.
     pub its: Option<f64>,
-    /// What the judgement stands on.
+    /// The test behind the judgement.
     pub grounds: Grounds,
-    /// Whether it is better, and by more than chance.
+    /// Whether the best configuration is better by more than chance.
     pub beaten: bool,
 }
 
-/// What a judgement stands on.
+/// The test behind a judgement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Grounds {
-    /// The best configuration, and with it every other, gives one answer to every row.
+    /// The best configuration, and so every other, gives one answer to every row.
     Constant,
-    /// A one-sided exact binomial test of the rows that are right.
+    /// A one-sided exact binomial test of the correct rows.
     Rows {
         /// Validation rows of all folds.
         rows: u64,
@@ -76,12 +76,12 @@ pub enum Grounds {
         /// Its two-sided p.
         p: f64,
     },
-    /// Nothing but the means: there is one split, or folds that all say the same.
+    /// The means alone: there is one split, or all folds have the same difference.
     Means,
 }
 
 impl Chance {
-    /// Of the best of `tried` configurations; `None` where there is nothing to hold it against.
+    /// The comparison of the best of `tried` configurations; `None` where there is no reference.
     #[must_use]
     pub fn of(best: &Entry, tried: usize, against: Against<'_>, constant: Constant) -> Option<Self> {
         let metric = best.summary.primary;
@@ -130,7 +130,7 @@ impl Chance {
 /// How the best configuration is tested against no training.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Test {
-    /// On the rows that are right.
+    /// On the correct rows.
     Rows,
     /// On macro recall.
     Recall,
@@ -140,11 +140,11 @@ pub enum Test {
     Folds,
 }
 
-/// What a correlation is held against: that of answers that have nothing to do with the rows.
+/// The reference of a correlation: answers that are unrelated to the rows.
 const NO_CORRELATION: &str = "a correlation of 0";
 
 impl Test {
-    /// The test of a metric, where a constant answer is what it is held against and where it is not.
+    /// The test of a metric, given whether the reference is a constant answer.
     #[must_use]
     pub fn of(metric: Metric, against_constant: bool) -> Self {
         match (metric, metric.row().unit) {
@@ -157,19 +157,19 @@ impl Test {
     }
 }
 
-/// What configurations are held against.
+/// The references for configurations.
 #[derive(Clone, Copy)]
 pub struct Against<'a> {
     /// The best constant answer, where the kind of task has one.
     pub baseline: Option<&'a Baseline>,
-    /// An untrained base, where it has none.
+    /// An untrained base, where the kind of task has no constant answer.
     pub base: Option<&'a Entry>,
     /// How rows are divided.
     pub splitting: Splitting,
 }
 
 impl Against<'_> {
-    /// What it is called, and its score on each fold.
+    /// The reference's name, and its score on each fold.
     fn reference(&self, metric: Metric) -> Option<(String, Vec<(usize, f64)>)> {
         if let Some(baseline) = self.baseline {
             return Some((format!("the {}", baseline.label), baseline.scores(metric)));
@@ -180,14 +180,14 @@ impl Against<'_> {
     }
 }
 
-/// p for the best of so many.
+/// p for the best of `tried` configurations.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "configurations are few")]
 pub fn bonferroni(p: f64, tried: usize) -> f64 {
     (p * tried as f64).min(1.0)
 }
 
-/// Right rows of all folds against as many rows with the majority's share.
+/// Correct rows of all folds, against the majority's share of the same number of rows.
 #[expect(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -204,7 +204,7 @@ fn rows(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
         right += own.score * rows as f64;
         theirs += fold.reference.validation.get(Metric::Accuracy).unwrap_or(0.0) * rows as f64;
     }
-    // Seeds are taken together: their mean may lie between two whole numbers of rows.
+    // Seeds are averaged, so their mean may lie between two whole numbers of rows.
     let at_least = (right + 1e-6).floor() as u64;
     let share = theirs / (all.max(1)) as f64;
     let p = match Binomial::new(share.clamp(0.0, 1.0), all) {
@@ -223,7 +223,7 @@ fn recall(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
         let present: Vec<u64> = class_rows.validation.iter().copied().filter(|rows| *rows > 0).collect();
         let classes = present.len() as f64;
         guesses.push(1.0 / classes);
-        // A guess takes a class with some probability q, and q (1 − q) is 1/4 at most.
+        // A guess picks a class with some probability q, and q (1 − q) is 1/4 at most.
         variances.push(present.iter().map(|rows| 0.25 / *rows as f64).sum::<f64>() / (classes * classes));
         rows += present.iter().sum::<u64>();
     }
@@ -233,8 +233,8 @@ fn recall(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
     Grounds::Recall { rows, p: if p.is_nan() { 1.0 } else { p }, tried }
 }
 
-/// The correlations of all folds against 0: Fisher's z of each fold has the variance 1 / (n − 3), and that
-/// of ranks 1.06 / (n − 3) (Fieller, Hartley & Pearson 1957), which is taken for both.
+/// The correlations of all folds against 0. Fisher's z of a fold has variance 1 / (n − 3), that of ranks 1.06 /
+/// (n − 3) (Fieller, Hartley & Pearson 1957); the larger one is used for both.
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
 fn correlation(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
     let (mut all, mut sum, mut weights) = (0, 0.0, 0.0);
@@ -243,7 +243,7 @@ fn correlation(best: &Entry, baseline: &Baseline, tried: usize) -> Grounds {
         let Some(own) = best.summary.folds.iter().find(|own| own.fold == fold.fold) else { continue };
         let weight = (rows as f64 - 3.0).max(0.0);
         all += rows;
-        // Of a perfect correlation z has no bound.
+        // z of a perfect correlation is infinite.
         sum += weight * own.score.clamp(-0.999_999, 0.999_999).atanh();
         weights += weight;
     }

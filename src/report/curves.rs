@@ -7,14 +7,14 @@ use super::statistics::mean;
 
 /// Evaluations that the smoothed validation score averages: one before, itself, one after.
 const EVALUATION_WINDOW: usize = 3;
-/// Share of its best smoothed validation score at which a configuration counts as converged; of the
-/// way from the first to the best one, where it is not a share.
+/// A configuration counts as converged at this share of its best smoothed validation score; for a metric that
+/// is not a share, at this share of the way from its first to its best value.
 pub const CONVERGED_SHARE: f64 = 0.95;
 
 /// A measure over training, averaged over folds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Curve {
-    /// Optimiser steps; where folds of unequal size measured at unequal steps, their mean.
+    /// Optimiser steps; their mean, where folds of unequal size were measured at unequal steps.
     pub steps: Vec<f64>,
     /// Mean over folds at each step.
     pub mean: Vec<f64>,
@@ -72,8 +72,8 @@ impl Curve {
         })
     }
 
-    /// Measurements are matched by their number in the trial. Finished trials alone are averaged
-    /// where there are any, so that a curve never changes its folds half-way.
+    /// Measurements are matched by their index in the trial. Where any trial is finished, only finished ones
+    /// are averaged, so that a curve has the same folds throughout.
     fn over_folds(
         trials: &[&TrialRecord],
         point: impl Fn(&MetricLine) -> Option<(u64, f64)>,
@@ -110,9 +110,9 @@ impl Curve {
         }
     }
 
-    /// Of a share, the first step at which the smoothed mean reaches [`CONVERGED_SHARE`] of its own
-    /// best. Of anything else, the first at which it has come that share of the way from its first value
-    /// to its best: a loss has no natural zero. `None` without training.
+    /// For a share, the first step at which the smoothed mean reaches [`CONVERGED_SHARE`] of its own best. For
+    /// other metrics, the first step at which it has come that share of the way from its first value to its
+    /// best, since a loss has no natural zero. `None` without training.
     #[must_use]
     pub fn convergence_step(&self, metric: Metric) -> Option<u64> {
         self.steps.last().filter(|&&step| step > 0.0)?;
@@ -127,7 +127,7 @@ impl Curve {
     }
 }
 
-/// A centred moving average; at both ends it averages the values there are.
+/// A centred moving average; near both ends it averages the values that exist.
 #[must_use]
 pub fn smooth(values: &[f64], window: usize) -> Vec<f64> {
     let half = window / 2;

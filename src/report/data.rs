@@ -1,4 +1,4 @@
-//! Owns how a data card is told: its facts and its classes, in a report and on a terminal. Pure.
+//! Owns the tables of a data card: its facts and its classes, in a report and on a terminal. Pure.
 
 use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Numbers, Shared, named};
 use crate::values::{Part, quantity};
@@ -11,14 +11,14 @@ const MOST_CLASSES: usize = 20;
 /// Most folds that have a column each.
 const MOST_FOLDS: usize = 10;
 
-/// What a card says beside its classes, as a table.
+/// The facts of a card, except its classes, as a table.
 #[must_use]
 pub(super) fn overview(card: &Card) -> Table {
     let rows = facts(card).into_iter().map(|(name, value)| cells([name.to_owned(), value])).collect();
     Table { columns: texts(["data", "what there is"]), rows }
 }
 
-/// What a card says beside its classes, each with its name.
+/// The facts of a card, except its classes, each with its name.
 #[must_use]
 pub(crate) fn facts(card: &Card) -> Vec<(&'static str, String)> {
     let mut facts: Vec<_> = card.files.iter().map(|file| (title(file.part), of_file(file))).collect();
@@ -200,8 +200,8 @@ fn span(counts: impl Iterator<Item = usize> + Clone) -> String {
     }
 }
 
-/// The classes with their rows, one per line: in the task's order, or the largest where there are
-/// many. `None` where there are no classes.
+/// The classes with their rows, one per line: in the task's order, or the largest ones where there are many.
+/// `None` where there are no classes.
 #[must_use]
 pub(crate) fn classes(card: &Card) -> Option<Table> {
     let first = card.classes.first()?;

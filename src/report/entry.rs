@@ -1,5 +1,5 @@
-//! Owns a configuration's entry in a report: its place among the others of its task, and how it differs
-//! from the one that is selected. Selects nothing. Pure.
+//! Owns a configuration's entry in a report: its rank within its task, and how it differs from the selected
+//! one. Selects nothing. Pure.
 
 use std::cmp::Ordering;
 
@@ -13,21 +13,21 @@ use super::summary::{ConfigurationSummary, FoldScore};
 pub struct Entry {
     /// Short name without the seed, unique in the task.
     pub label: String,
-    /// What it achieved.
+    /// Its results.
     pub summary: ConfigurationSummary,
-    /// How steady that is over its seeds.
+    /// How much they vary over its seeds.
     pub stability: Stability,
     /// Whether it is the one selected for its task.
     pub selected: bool,
-    /// Its place by validation score, from 1; equal ones have the same.
+    /// Its rank by validation score, from 1; equal scores have equal ranks.
     pub place: u64,
     /// How it differs from the selected one; `None` for that one and where nothing can be tested.
     pub comparison: Option<Comparison>,
 }
 
 impl Entry {
-    /// A 95 % interval of how much higher its share of right test rows is than another's, over the folds
-    /// that both have; `None` where the metric is no such share. See [`share_interval`].
+    /// A 95 % interval of its lead over another entry in the share of correct test rows, over the folds that
+    /// both have; `None` where the metric is not such a share. See [`share_interval`].
     pub(super) fn test_lead(&self, other: &Self, rows: usize) -> Option<(f64, f64)> {
         if !self.summary.primary.counts_right_rows() {
             return None;
@@ -60,7 +60,7 @@ impl Comparison {
     }
 }
 
-/// Sorts entries and numbers them; those that nothing but size or the grid's order keeps apart alike.
+/// Sorts entries and ranks them; entries that differ only in size or position in the grid get equal ranks.
 pub(super) fn sort(entries: &mut [Entry]) {
     entries.sort_by(|a, b| rank(&a.summary, &b.summary));
     for index in 0..entries.len() {
@@ -70,9 +70,9 @@ pub(super) fn sort(entries: &mut [Entry]) {
     }
 }
 
-/// References last; complete before incomplete; what gives one answer to every row behind what does not,
-/// and in no order; better scores first; of equals the one that trains less. The sort is stable, so the
-/// grid's order decides the rest.
+/// References last; complete before incomplete; entries with one answer to every row after those without, and
+/// unordered among themselves; better scores first; of equal scores the one that trains fewer parameters. The
+/// sort is stable, so the grid's order decides the rest.
 fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
     by_score(a, b).then_with(|| match a.is_complete() && !a.is_constant() {
         true => a.params.trainable.cmp(&b.params.trainable),
@@ -80,7 +80,7 @@ fn rank(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
     })
 }
 
-/// The order of configurations, equal where nothing but their size or their place in the grid decides.
+/// The order of configurations; equal where only size or position in the grid would decide.
 fn by_score(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
     let sort = |s: &ConfigurationSummary| (s.is_base(), s.drawn_head, !s.is_complete(), s.is_constant());
     sort(a).cmp(&sort(b)).then_with(|| {
@@ -92,8 +92,8 @@ fn by_score(a: &ConfigurationSummary, b: &ConfigurationSummary) -> Ordering {
     })
 }
 
-/// The order of two values of a metric: the better first, absent ones last. Means of the same total may
-/// differ in their last bits; those are no difference.
+/// The order of two values of a metric: the better first, absent values last. Means of the same total may
+/// differ in their last bits, which does not count as a difference.
 pub(super) fn best_first(metric: Metric, a: Option<f64>, b: Option<f64>) -> Ordering {
     let round = |value: f64| (value * 1e12).round();
     match (a, b) {
@@ -106,7 +106,7 @@ pub(super) fn best_first(metric: Metric, a: Option<f64>, b: Option<f64>) -> Orde
 /// Tests each entry against the selected one, where there is one.
 pub(super) fn compare_with_selected(entries: &mut [Entry], splitting: Splitting) {
     let Some(best) = entries.iter().position(|entry| entry.selected) else { return };
-    // Nothing was learned where every row gets one answer: there is nothing to compare.
+    // Where every row gets one answer, nothing was learned that could be compared.
     let tested = |entry: &Entry| !entry.summary.is_constant();
     let folds: Vec<&[FoldScore]> = entries
         .iter()
@@ -118,7 +118,7 @@ pub(super) fn compare_with_selected(entries: &mut [Entry], splitting: Splitting)
     }
 }
 
-/// Tests each one's scores against those of the one at `best`, fold by fold.
+/// Tests each configuration's scores against those at index `best`, fold by fold.
 fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Option<Comparison>> {
     let best_at = |fold: usize| folds[best].iter().find(|one| one.fold == fold);
     let test = |(index, own): (usize, &&[FoldScore])| {
@@ -134,7 +134,7 @@ fn compare(folds: &[&[FoldScore]], best: usize, splitting: Splitting) -> Vec<Opt
     tests.into_iter().map(comparison).collect()
 }
 
-/// Rows held out over rows trained on, as the corrected test needs it.
+/// Rows held out divided by rows trained on, for the corrected test.
 pub(super) fn held_out_to_trained(splitting: Splitting) -> f64 {
     match splitting {
         #[expect(clippy::cast_precision_loss, reason = "folds are few")]

@@ -1,10 +1,10 @@
-//! Owns what a record says: within each task the ranking of configurations, which one is selected,
-//! and which differences from it are more than chance. Pure.
+//! Owns the results of a record: within each task, the ranking of configurations, the selected one, and which
+//! differences from it are more than chance. Pure.
 //!
-//! Selection is by the mean over all folds and seeds of the metric that selects, on validation rows:
-//! seeds repeat a configuration, and do not compete. Where the best is no better than no training but
-//! for chance, none is selected, and a head that was drawn at random never is. Test rows never take part in
-//! it, and nothing is ever ranked across tasks.
+//! Selection is by the mean of the metric that selects, on validation rows, over all folds and seeds: seeds
+//! repeat a configuration and do not compete. Nothing is selected where the best is better than no training
+//! only by chance, and a head with random weights is never selected. Test rows take no part in selection, and
+//! nothing is ranked across tasks.
 
 use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::{Objective, Task};
@@ -18,34 +18,33 @@ use super::pool::{Pool, pools};
 use super::seeds::{self, Stability};
 use super::summary::{ConfigurationSummary, summarise};
 
-/// With more configurations in a task than this, each of several tasks has tables and charts of its own.
+/// Where a task has more configurations than this, several tasks get separate tables and charts.
 const MOST_SIDE_BY_SIDE: usize = 3;
 
 /// A record, digested.
 pub struct Findings<'a> {
-    /// What it was made from.
+    /// The record it was made from.
     pub record: &'a RunRecord,
     /// Each task by itself, in the order of their names.
     pub tasks: Vec<TaskFindings<'a>>,
-    /// Configurations that differ in the task alone, over all tasks; empty for one task.
+    /// Configurations that differ only in the task, taken over all tasks; empty for one task.
     pub pools: Vec<Pool>,
 }
 
-/// What a record says of one task.
+/// The results of one task.
 pub struct TaskFindings<'a> {
-    /// What it was made from.
+    /// The record it was made from.
     pub record: &'a RunRecord,
     /// The task.
     pub task: &'a Task,
     /// The metric that selects.
     pub measure: Measure,
-    /// Complete configurations by mean validation score, best first; then those that give one answer to
-    /// every row, and then the unfinished ones, both in grid order; then bases that are not trained, those
-    /// with heads that were drawn at random last.
+    /// Complete configurations by mean validation score, best first; then those with one answer to every row,
+    /// then the unfinished ones, both in grid order; then untrained bases, those with random heads last.
     pub entries: Vec<Entry>,
-    /// What the best constant answer scores; `None` where the kind of task has none, or no result tells.
+    /// The score of the best constant answer; `None` where the kind of task has none, or no result stores it.
     pub baseline: Option<Baseline>,
-    /// How the best configuration compares with no training; `None` where nothing tells.
+    /// The comparison of the best configuration with no training; `None` where it is unknown.
     pub chance: Option<Chance>,
 }
 
@@ -67,7 +66,7 @@ impl<'a> Findings<'a> {
         Self { record, tasks, pools }
     }
 
-    /// The objective that all tasks of a sweep have in common.
+    /// The objective shared by all tasks of a sweep.
     #[must_use]
     pub fn objective(&self) -> &Objective {
         &self.record.sweep.first_task().objective
@@ -79,7 +78,7 @@ impl<'a> Findings<'a> {
         Measure::new(self.record.sweep.selecting(), self.objective())
     }
 
-    /// The metrics that tables show, the one that selects first.
+    /// The metrics in tables, the one that selects first.
     #[must_use]
     pub fn shown(&self) -> Vec<Measure> {
         Measure::shown(self.record.sweep.selecting(), self.objective())
@@ -91,8 +90,7 @@ impl<'a> Findings<'a> {
         self.tasks.len() > 1
     }
 
-    /// Whether the tasks are shown in the same tables and charts: there is one, or each has few
-    /// configurations.
+    /// Whether the tasks share tables and charts: there is only one, or each has few configurations.
     #[must_use]
     pub fn are_side_by_side(&self) -> bool {
         !self.has_tasks() || self.tasks.iter().all(|task| task.entries.len() <= MOST_SIDE_BY_SIDE)
@@ -104,7 +102,7 @@ impl<'a> Findings<'a> {
         self.tasks.iter().any(|task| task.task.is_tested())
     }
 
-    /// The most seeds that a configuration has.
+    /// The largest number of seeds of a configuration.
     #[must_use]
     pub fn seeds(&self) -> usize {
         self.entries().map(|entry| entry.stability.planned).max().unwrap_or(1)
@@ -121,13 +119,13 @@ impl<'a> Findings<'a> {
         self.tasks.iter().flat_map(|task| &task.entries)
     }
 
-    /// A configuration's name where its task does not stand beside it.
+    /// A configuration's name where its task is not shown next to it.
     #[must_use]
     pub fn full_label(&self, entry: &Entry) -> String {
         self.of_task(&entry.summary.configuration.task, &entry.label)
     }
 
-    /// The name of something of a task, where the task does not stand beside it.
+    /// The name of an item of a task, where the task is not shown next to it.
     #[must_use]
     pub fn of_task(&self, task: &str, name: &str) -> String {
         if self.has_tasks() { format!("{task}: {name}") } else { name.to_owned() }
@@ -164,19 +162,19 @@ impl<'a> TaskFindings<'a> {
         Self { record, task, measure, entries, baseline, chance }
     }
 
-    /// The configuration that is best but for chance, where none is better than no training.
+    /// The best configuration, where no configuration is better than no training by more than chance.
     #[must_use]
     pub fn unproven(&self) -> Option<(&Entry, &Chance)> {
         self.entries.first().zip(self.chance.as_ref()).filter(|(_, chance)| !chance.beaten)
     }
 
-    /// Configurations whose score is that of the selected one, to the last digit.
+    /// Configurations whose score equals the selected one's to the last digit.
     pub fn tied(&self) -> impl Iterator<Item = &Entry> {
         let place = self.selected().map(|selected| selected.place);
         self.entries.iter().filter(move |entry| !entry.selected && Some(entry.place) == place)
     }
 
-    /// The metrics that tables show, the one that selects first.
+    /// The metrics in tables, the one that selects first.
     #[must_use]
     pub fn shown(&self) -> Vec<Measure> {
         Measure::shown(self.measure.metric, &self.task.objective)
@@ -189,7 +187,7 @@ impl<'a> TaskFindings<'a> {
         self.entries.iter().find(|entry| entry.selected)
     }
 
-    /// Over what scores are means, if over anything.
+    /// What scores are averaged over, if anything.
     #[must_use]
     pub fn averaged(&self) -> Option<&'static str> {
         match (self.record.sweep.splitting.splits() > 1, self.has_seeds()) {
@@ -216,13 +214,14 @@ impl<'a> TaskFindings<'a> {
     }
 }
 
-/// Complete, with a score, and not a mere reference while something trains.
+/// Whether it is complete, has a score, and is not merely a reference while other configurations train.
 fn can_be_selected(summary: &ConfigurationSummary, all: &[&Configuration]) -> bool {
     let scored = summary.selecting().is_some() || summary.is_constant();
     summary.is_complete() && scored && (!summary.is_base() || all.iter().all(|c| c.method == Method::Base))
 }
 
-/// The best against no training. What a base can be held against is the best constant answer alone.
+/// The comparison of the best configuration with no training. A base is compared only with the best constant
+/// answer.
 fn chance(
     best: &Entry,
     entries: &[Entry],

@@ -1,7 +1,7 @@
 //! Owns how statistics and shares of parameters are written in tables, labels and sentences; metrics
 //! are [`super::measure`]'s, plain quantities [`crate::values::quantity`]'s. Pure.
 
-/// What stands where there is no value.
+/// Shown where there is no value.
 pub const NONE: &str = "–";
 
 /// A share as a percentage without its sign: `86.3`.

@@ -112,14 +112,14 @@ type Compared = (&'static str, fn(&Comparison) -> f64);
 /// The rows that a trial was scored on.
 type ScoredPart = (&'static str, fn(&TrialResult) -> Option<&Scores>);
 
-/// What both frames say of a configuration.
+/// The columns on a configuration that both frames have.
 struct Described<'a> {
     configuration: &'a Configuration,
     label: &'a str,
     params: ParamCounts,
 }
 
-/// Items of which each makes one row.
+/// Items, one per row.
 struct Rows<'a, T>(&'a [T]);
 
 impl<T> Rows<'_, T> {
@@ -172,8 +172,8 @@ fn axis_column(rows: &Rows<'_, Described<'_>>, axis: &Axis) -> Column {
     }
 }
 
-/// Whether a constant answer is one class: its columns then also have the names that they had before there
-/// were other tasks with constant answers.
+/// Whether a constant answer is one class. Its columns then also have their earlier names, from before other
+/// kinds of tasks had constant answers.
 fn has_classes(objective: &Objective) -> bool {
     !objective.labels().is_empty()
 }

@@ -1,4 +1,4 @@
-//! Owns the sentences that open a report: what was compared, on what, and what came of it. Pure.
+//! Owns the opening sentences of a report: what was compared, on which data, and the result. Pure.
 
 use crate::record::{RunRecord, TrialState};
 use crate::tasks::{DataFile, Task};
@@ -14,7 +14,7 @@ use super::warnings;
 
 /// A report's opening.
 pub struct Headline {
-    /// What comes before all else: that nothing was learned, for each task of which it is so.
+    /// First of all: that nothing was learned, for each task where that is so.
     pub unproven: Vec<String>,
     /// What was compared.
     pub compared: String,
@@ -22,8 +22,8 @@ pub struct Headline {
     pub data: String,
     /// Which configuration is selected, and its score; over all tasks where there are several.
     pub result: String,
-    /// How the selected configuration compares with the best of each other method;
-    /// of several tasks, what is selected for each.
+    /// The selected configuration against the best of each other method; with several tasks, the selection on
+    /// each.
     pub against: Vec<String>,
     /// What a reader must keep in mind.
     pub cautions: Vec<String>,
@@ -118,7 +118,7 @@ fn data_of(task: &Task) -> String {
     format!("Data: {from}{told}; {test}.")
 }
 
-/// So many rows of a file; where cleaning left some out, of how many it did.
+/// The used rows of a file; where cleaning removed some, also the number before it.
 fn rows(used: usize, file: &DataFile) -> String {
     let name = file.path.file_name().unwrap_or(file.path.as_os_str()).to_string_lossy();
     let left = quantity::counted(file.rows, "row");
@@ -153,7 +153,7 @@ fn result(findings: &Findings<'_>) -> String {
     }
 }
 
-/// Why no configuration is selected, where all that can be said is what they lack.
+/// Why no configuration is selected, where the reason is what they lack.
 pub(super) fn why_none(task: &TaskFindings<'_>) -> String {
     if task.entries.first().is_some_and(|entry| entry.summary.drawn_head) {
         return "Nothing was trained, and the heads were drawn at random".to_owned();
@@ -216,7 +216,7 @@ fn scores_said(findings: &Findings<'_>, said: impl Fn(Measure) -> Option<String>
     let named: &[Metric] = objective.words().headline;
     let beside: Vec<String> =
         named.iter().filter(|metric| **metric != selecting).map(|metric| of(*metric)).collect();
-    // What says the same in another unit stands in brackets.
+    // A metric that repeats another in a different unit is put in brackets.
     let same = named.iter().any(|metric| metric.row().follows.is_some());
     match &beside[..] {
         [] => of(selecting),
@@ -242,7 +242,7 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
     all
 }
 
-/// With more tasks than this, what is selected for each is left to the tables.
+/// With more tasks than this, the selection on each is shown in the tables only.
 const MOST_TOLD: usize = 5;
 
 fn others(task: &TaskFindings<'_>, selected: &Entry) -> Vec<String> {

@@ -11,7 +11,7 @@ use super::tables::Table;
 /// Light and dark; charts stay on a white card.
 const STYLE: &str = include_str!("report.css");
 
-/// The report as a page, with its charts drawn in.
+/// The report as a page that includes its charts.
 ///
 /// # Errors
 /// When a chart cannot be drawn.
@@ -73,7 +73,7 @@ fn opening(findings: &Findings<'_>) -> Markup {
 
 fn figure(chart: &Chart) -> Result<Markup, PaintError> {
     let svg = chart.svg()?;
-    // Inside a page the namespace is known, and the page stays free of addresses.
+    // Within a page the namespace is implied, and leaving it out keeps the page free of addresses.
     let svg = svg.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", " role=\"img\"", 1);
     Ok(html! {
         figure {
@@ -113,7 +113,7 @@ fn list(items: &[String]) -> Markup {
     html! { ul { @for item in items { li { (code(item)) } } } }
 }
 
-/// Text in which backticks mark code.
+/// Text with backticks around code.
 fn code(text: &str) -> Markup {
     html! {
         @for (i, part) in text.split('`').enumerate() {

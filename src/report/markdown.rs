@@ -73,7 +73,7 @@ fn table(table: &Table) -> String {
     text
 }
 
-/// A cell that cannot end its cell or its row.
+/// A cell's text, escaped so that it cannot end its cell or row.
 fn escape(cell: &str) -> String {
     cell.replace('\\', "\\\\").replace('|', "\\|").replace(['\n', '\r'], " ")
 }

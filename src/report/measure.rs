@@ -1,5 +1,5 @@
-//! Owns how a metric is written: its title with the unit, its values, and differences between them,
-//! which are better upwards for one metric and downwards for another. Pure.
+//! Owns how a metric is written: its title with the unit, its values, and differences between them, whose
+//! better direction depends on the metric. Pure.
 
 use crate::tasks::Objective;
 use crate::values::{Digits, Metric, Unit, quantity};
@@ -12,12 +12,12 @@ use super::statistics::Spread;
 pub struct Measure {
     /// The metric.
     pub metric: Metric,
-    /// What its values are in; empty where the title says it or there is none.
+    /// Unit of its values; empty where the title includes it or there is none.
     unit: &'static str,
 }
 
 impl Measure {
-    /// A metric as an objective's trials are scored by it.
+    /// A metric with the unit that it has for an objective.
     #[must_use]
     pub fn new(metric: Metric, objective: &Objective) -> Self {
         let unit = match metric.row().unit {
@@ -29,7 +29,7 @@ impl Measure {
         Self { metric, unit }
     }
 
-    /// The metrics that tables show, the one that selects first.
+    /// The metrics in tables, the one that selects first.
     #[must_use]
     pub fn shown(selecting: Metric, objective: &Objective) -> Vec<Self> {
         let others = objective.words().shown.iter().copied().filter(|metric| *metric != selecting);
@@ -42,7 +42,7 @@ impl Measure {
         self.metric.title()
     }
 
-    /// Its name as a column or an axis has it: `accuracy (%)`.
+    /// Its name as the heading of a column or an axis: `accuracy (%)`.
     #[must_use]
     pub fn heading(self) -> String {
         if self.unit.is_empty() {
@@ -58,7 +58,7 @@ impl Measure {
         if self.unit.is_empty() { String::new() } else { format!(" ({})", self.unit) }
     }
 
-    /// What a value is multiplied by to be shown.
+    /// Factor from a value to the number shown.
     #[must_use]
     pub fn factor(self) -> f64 {
         if self.metric.is_share() { 100.0 } else { 1.0 }
@@ -89,7 +89,7 @@ impl Measure {
         }
     }
 
-    /// A written value or spread with what it is: `accuracy 86.3 %`, `4.503 bits per token`.
+    /// A written value or spread with its metric: `accuracy 86.3 %`, `4.503 bits per token`.
     #[must_use]
     pub fn said(self, text: &str) -> String {
         match self.metric.row().unit {

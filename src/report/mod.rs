@@ -9,11 +9,11 @@
 //! | `entry` | its place in its task, and how it differs from the one selected |
 //! | `baseline`, `chance` | the best constant answer, and whether the best configuration beats no training |
 //! | `pool` | configurations over all tasks |
-//! | `findings` | all of these: what a record says |
+//! | `findings` | all of these: the results of a record |
 //! | `measure`, `format` | how metrics and other numbers are written |
 //! | `headline`, `warnings` | sentences: what was compared and found, and what not to believe |
 //! | `tables`, `data`, `plots` | tables, data cards and charts |
-//! | `sections` | what stands where below the opening |
+//! | `sections` | the order of everything below the opening |
 //! | `html`, `markdown`, `terminal`, `frames` | the page, the text, the table that ends a run, the CSV files |
 //!
 //! Only this file writes. Nothing here reads a clock or looks at a run's folder: the same record always
@@ -65,8 +65,8 @@ pub enum ReportError {
     Frames(#[from] polars::error::PolarsError),
 }
 
-/// Writes the whole report into a folder, which is made if need be. Each file appears complete or
-/// not at all. Charts that the record no longer gives are removed.
+/// Writes the whole report into a folder, which is created if necessary. Each file appears complete or not at
+/// all. Charts of an earlier report that no longer exist are removed.
 ///
 /// Returns the files, `report.html` first.
 ///
@@ -99,7 +99,7 @@ pub fn write(record: &RunRecord, folder: &Path) -> Result<Vec<PathBuf>, ReportEr
     Ok(written)
 }
 
-/// Removes the charts that an earlier report had and this one has not.
+/// Removes the charts of an earlier report that this one does not have.
 fn remove_outdated(folder: &Path, written: &[PathBuf]) -> Result<(), FileError> {
     const ACTION: &str = "remove the outdated chart";
     for entry in fs::read_dir(folder).map_err(FileError::of(ACTION, folder))? {

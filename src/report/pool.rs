@@ -1,7 +1,7 @@
-//! Owns a configuration over all tasks: trials that differ in the task alone, taken together. Pure.
+//! Owns results over all tasks: configurations that differ only in the task, taken together. Pure.
 //!
-//! Language models are pooled by token: the loss over all evaluated tokens of all tasks, from which
-//! perplexity and bits per token follow. Other scores are means over tasks, each counting the same.
+//! Language models are pooled by token: the loss over all evaluated tokens of all tasks, from which perplexity
+//! and bits per token follow. Other scores are means over tasks, each with the same weight.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,17 +18,17 @@ use super::summary::{ConfigurationSummary, finished, trials_of};
 pub struct Pool {
     /// Short name, unique among pools.
     pub label: String,
-    /// It on the first of its tasks.
+    /// The configuration on the first of its tasks.
     pub configuration: Arc<Configuration>,
-    /// Tasks that have it.
+    /// Number of its tasks.
     pub tasks: usize,
-    /// Those on which all its folds are done; scores are over these.
+    /// Number of tasks on which all its folds are done; scores are over these.
     pub done: usize,
     /// Scores on validation rows.
     pub validation: Pooled,
     /// Scores on test rows.
     pub test: Pooled,
-    /// Whether it has the best validation score of those that trained and are done on most tasks.
+    /// Whether it has the best validation score of those that trained and are done on the most tasks.
     pub best: bool,
 }
 
@@ -37,8 +37,7 @@ pub struct Pool {
 pub struct Pooled {
     /// Each metric that can be pooled.
     pub scores: BTreeMap<Metric, f64>,
-    /// Evaluated tokens over which losses are means, one trial of each task counted; zero but for
-    /// language models.
+    /// Evaluated tokens behind mean losses, counting one trial per task; zero except for language models.
     pub tokens: u64,
 }
 
@@ -50,7 +49,7 @@ impl Pool {
     }
 }
 
-/// The configurations of all tasks over tasks, those on most tasks first, and of these the best first.
+/// The pools of all configurations: those done on the most tasks first, then the best first.
 pub(super) fn pools(record: &RunRecord, entries: &[&Entry]) -> Vec<Pool> {
     let mut groups: Vec<(ContentHash, Vec<&ConfigurationSummary>)> = Vec::new();
     for summary in entries.iter().map(|entry| &entry.summary) {
@@ -96,7 +95,7 @@ fn pool(record: &RunRecord, group: &[&ConfigurationSummary], label: String) -> P
     }
 }
 
-/// Scores over tasks of the rows that `part` names; of tasks without such rows, none.
+/// Scores over tasks on the rows of `part`; none for tasks without such rows.
 fn pooled(
     record: &RunRecord,
     summaries: &[&ConfigurationSummary],
@@ -115,7 +114,7 @@ fn pooled(
     }
     let metrics = summaries.first().map(|s| s.validation.keys().copied().collect::<Vec<_>>());
     let mean_of = |metric: Metric| {
-        // What is not defined on one task has no mean over all.
+        // A metric that is undefined on one task has no mean over all.
         let of_task = |task: &Vec<&Scores>| -> Option<f64> {
             Some(mean(&task.iter().map(|scores| scores.get(metric)).collect::<Option<Vec<_>>>()?))
         };
@@ -125,8 +124,8 @@ fn pooled(
     Pooled { scores: metrics.into_iter().flatten().filter_map(mean_of).collect(), tokens: 0 }
 }
 
-/// The loss over all tokens, of losses with their tokens, and what follows from it. The sequences are not
-/// counted, so their mean has no pooled value.
+/// The loss over all tokens, from losses with their tokens, and the metrics that follow from it. Sequences are
+/// not counted, so their mean loss has no pooled value.
 #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
 fn by_token(losses: &[(f64, u64)], folds: usize) -> Pooled {
     let tokens: u64 = losses.iter().map(|(_, tokens)| tokens).sum();

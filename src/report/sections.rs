@@ -1,5 +1,5 @@
-//! Owns what a report consists of below its opening, the same on the page and in Markdown: which
-//! sections there are, and what stands in each. Pure.
+//! Owns the content of a report below its opening, the same on the page and in Markdown: the sections and what
+//! each contains. Pure.
 
 use crate::record::{TrialRecord, TrialState};
 use crate::sweep::card::Card;
@@ -15,19 +15,19 @@ use super::tables::{self, Table};
 pub struct Section<'a> {
     /// The heading.
     pub title: String,
-    /// What stands under it.
+    /// Its content.
     pub blocks: Vec<Block<'a>>,
 }
 
-/// One thing in a section.
+/// An element of a section.
 pub enum Block<'a> {
-    /// A heading of lower rank.
+    /// A smaller heading.
     Heading(&'static str),
     /// A paragraph.
     Text(String),
     /// A table whose cells do not break.
     Wide(Table),
-    /// A table whose cells may.
+    /// A table whose cells may break.
     Narrow(Table),
     /// A chart.
     Chart(&'a Chart),
@@ -64,7 +64,7 @@ pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section
     sections
 }
 
-/// The section on data; `None` for records of runs from before there were cards.
+/// The section on data; `None` for runs of versions that did not write data cards.
 fn data_section<'a>(cards: &[Card]) -> Option<Section<'a>> {
     let mut blocks = Vec::new();
     for card in cards {
@@ -85,7 +85,7 @@ fn section<'a>(title: &str, blocks: Vec<Block<'a>>) -> Section<'a> {
     Section { title: title.to_owned(), blocks }
 }
 
-/// Results, charts and statistics of some tasks; of one among several, its name in the headings.
+/// Results, charts and statistics of some tasks; for one of several tasks, with its name in the headings.
 fn of_tasks<'a>(
     findings: &Findings<'_>,
     tasks: &[TaskFindings<'_>],
@@ -129,7 +129,8 @@ fn of_tasks<'a>(
     sections
 }
 
-/// How training ended and what each epoch brought; where rows are answered one by one the charts tell it.
+/// How training ended and the scores after each epoch; where rows are answered one by one, the charts show
+/// this.
 fn course<'a>(objective: &Objective, tasks: &[TaskFindings<'_>]) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
     if !objective.by_token() {
@@ -158,7 +159,7 @@ fn together(findings: &Findings<'_>) -> String {
     )
 }
 
-/// What the record lacks; `None` where nothing does.
+/// What is missing from the record; `None` where nothing is.
 fn missing<'a>(findings: &Findings<'_>) -> Option<Section<'a>> {
     let record = findings.record;
     let mut notes: Vec<String> =
@@ -172,7 +173,7 @@ fn missing<'a>(findings: &Findings<'_>) -> Option<Section<'a>> {
             if n == 1 { "is" } else { "are" },
         ));
     }
-    // The report is written by the run itself, as its last job: then nothing is left to come.
+    // The run itself writes the report, as its last job, when nothing else is left to do.
     let to_come = |trial: &TrialRecord| match trial.state {
         TrialState::Waiting | TrialState::Running { .. } => true,
         TrialState::Interrupted | TrialState::Done | TrialState::Failed { .. } => false,
@@ -194,7 +195,7 @@ fn settings<'a>(findings: &Findings<'_>) -> Section<'a> {
         blocks.push(Block::Heading("Of all tasks"));
     }
     blocks.push(Block::Narrow(tables::settings(findings)));
-    // Those of the data stand beside it.
+    // Warnings about the data are shown with the data.
     let warnings = &findings.record.sweep.warnings;
     if !warnings.is_empty() {
         blocks.extend([Block::Heading("Warnings"), Block::List(warnings.clone())]);
@@ -202,7 +203,7 @@ fn settings<'a>(findings: &Findings<'_>) -> Section<'a> {
     section("Settings", blocks)
 }
 
-/// What wrote the report, and the state it shows. Times are the record's, in UTC.
+/// What wrote the report, and which state it shows. Times are the record's, in UTC.
 #[must_use]
 pub fn colophon(findings: &Findings<'_>) -> String {
     let record = findings.record;

@@ -1,9 +1,7 @@
-//! Owns what seeds are to a report: repetitions of a configuration, and how steady it is over them.
-//! Pure.
+//! Owns the treatment of seeds in a report: they repeat a configuration, and show how much it varies. Pure.
 //!
-//! Seeds of one split share their rows, so they say how much chance there is in training, and
-//! nothing of how much there is in the data: configurations are compared over folds, never over
-//! seeds.
+//! Seeds of one split share their rows. They show how much training varies by chance, but nothing about how
+//! much results vary with the data: configurations are compared over folds, never over seeds.
 
 use std::collections::HashMap;
 
@@ -13,11 +11,10 @@ use crate::values::{Configuration, ConfigurationId, ContentHash, Training};
 use super::statistics::Spread;
 use super::summary::{ConfigurationSummary, summarise};
 
-/// A configuration's stability over its seeds. Each spread is over seeds, each of which counts with
-/// its mean over folds.
+/// How a configuration varies over its seeds. Each spread is over seeds; a seed's value is its mean over folds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stability {
-    /// Seeds that have all their folds.
+    /// Seeds with all folds done.
     pub done: usize,
     /// Seeds of the sweep.
     pub planned: usize,
@@ -30,7 +27,7 @@ pub struct Stability {
 }
 
 impl Stability {
-    /// Of a configuration that has one id for each of its seeds.
+    /// The stability of the configuration with these ids, one for each of its seeds.
     #[must_use]
     pub fn of(record: &RunRecord, replicates: &[ConfigurationId]) -> Self {
         let each: Vec<ConfigurationSummary> =
@@ -50,8 +47,8 @@ impl Stability {
     }
 }
 
-/// Configurations that differ in the seed alone, taken together: each with its ids, one for each
-/// seed, in the order of their first.
+/// Configurations grouped with those that differ only in the seed: each group with its ids, one for each seed,
+/// in the order of first appearance.
 pub(super) fn groups<'a>(
     configurations: &[&'a Configuration],
 ) -> Vec<(&'a Configuration, Vec<ConfigurationId>)> {
@@ -67,12 +64,12 @@ pub(super) fn groups<'a>(
     groups
 }
 
-/// What configurations share that differ in the task or the seed alone.
+/// A key shared by configurations that differ only in the task or the seed.
 pub(super) fn key(one: &Configuration) -> ContentHash {
     ContentHash::of_json(&(&one.model, &one.method, &Training { seed: 0, ..one.training.clone() }))
 }
 
-/// A configuration as if all had one seed, for names that leave it out.
+/// A configuration with its seed set to the same value as all others, for names that leave the seed out.
 pub(super) fn seedless(one: &Configuration) -> Configuration {
     Configuration { training: Training { seed: 0, ..one.training.clone() }, ..one.clone() }
 }

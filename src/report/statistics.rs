@@ -7,7 +7,7 @@ use statrs::distribution::{ContinuousCDF, Normal, StudentsT};
 
 /// Coverage of the confidence intervals.
 const CONFIDENCE: f64 = 0.95;
-/// Differences that vary less than this are equal but for rounding.
+/// Differences that vary less than this are equal up to rounding.
 const ROUNDING: f64 = 1e-12;
 
 /// How values spread over folds.
@@ -23,9 +23,8 @@ pub struct Spread {
     pub min: f64,
     /// Largest value.
     pub max: f64,
-    /// 95 % confidence interval of the mean, from Student's t with n - 1 degrees of freedom. It
-    /// takes folds as independent, which they are not: it is too narrow. Comparisons do not use
-    /// it; they use [`corrected_t_test`].
+    /// 95 % confidence interval of the mean, from Student's t with n - 1 degrees of freedom. It treats folds as
+    /// independent, which they are not, so it is too narrow. Comparisons use [`corrected_t_test`] instead.
     pub interval: Option<(f64, f64)>,
 }
 
@@ -66,8 +65,8 @@ pub struct PairedTest {
 /// Error", Machine Learning 52, section 3): training sets of folds overlap, so the variance of the
 /// mean difference is `(1/J + n_held_out/n_trained)` times the sample variance, not `1/J` times.
 ///
-/// `None` with fewer than two folds, and where the difference is the same on all folds: with no
-/// variance to go by, nothing can be tested.
+/// `None` with fewer than two folds, and where the difference is the same on all folds: without variance
+/// nothing can be tested.
 #[must_use]
 pub fn corrected_t_test(differences: &[f64], held_out_to_trained: f64) -> Option<PairedTest> {
     if differences.len() < 2 {
@@ -82,10 +81,10 @@ pub fn corrected_t_test(differences: &[f64], held_out_to_trained: f64) -> Option
     Some(PairedTest { folds: differences.len(), difference, t, p })
 }
 
-/// A 95 % interval of the difference of two shares of right rows, each measured on the same `rows` rows by
-/// models of several folds, whose differences these are: normal, from the binomial variance of the rows and
-/// that of the mean over folds. The errors of the two are taken as independent, which makes it too wide
-/// where both miss the same rows. `None` with fewer than two folds.
+/// A 95 % interval of the difference of two shares of correct rows, each measured on the same `rows` rows by
+/// models of several folds with these differences. Normal approximation, from the binomial variance of the rows
+/// and the variance of the mean over folds. The errors of the two are treated as independent, which makes it
+/// too wide where both get the same rows wrong. `None` with fewer than two folds.
 #[must_use]
 pub fn share_interval(shares: [f64; 2], rows: usize, differences: &[f64]) -> Option<(f64, f64)> {
     if differences.len() < 2 || rows == 0 {

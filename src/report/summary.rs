@@ -1,7 +1,7 @@
 //! Owns the fold of a configuration's trials into one summary. Pure.
 //!
-//! Configurations that differ in the seed alone are one here: seeds repeat it, as folds do. What is
-//! unfinished is counted, never averaged away: a spread says over how many trials it is.
+//! Configurations that differ only in the seed are one here: seeds repeat it, as folds do. Unfinished trials
+//! are counted, never hidden: a spread states how many trials it covers.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,28 +16,28 @@ use crate::values::{Configuration, ConfigurationId, MethodKind, Metric, Scores, 
 use super::curves::Curve;
 use super::statistics::{Spread, mean};
 
-/// What a configuration achieved and cost over its folds.
+/// Results and cost of a configuration over its folds and seeds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationSummary {
-    /// What was trained, with the first of its seeds.
+    /// The configuration, with the first of its seeds.
     pub configuration: Arc<Configuration>,
-    /// It with each of its seeds.
+    /// Its ids, one for each seed.
     pub replicates: Vec<ConfigurationId>,
     /// Its parameters, counted from shapes.
     pub params: ParamCounts,
     /// Trials of the sweep: folds × seeds.
     pub planned: usize,
-    /// Those that are done.
+    /// Trials that are done.
     pub done: usize,
-    /// Those that failed.
+    /// Trials that failed.
     pub failed: usize,
     /// The metric that configurations are selected by.
     pub primary: Metric,
-    /// It on the validation rows of each fold, the mean over the seeds that are done with it.
+    /// That metric on the validation rows of each fold, as the mean over the seeds that are done with the fold.
     pub folds: Vec<FoldScore>,
-    /// Done trials that give one answer to every validation row.
+    /// Finished trials that give one answer to every validation row.
     pub constant: usize,
-    /// Whether nothing was trained and the head was drawn at random: what it scores is chance.
+    /// Whether nothing was trained and the head has random weights, so that its scores are chance.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drawn_head: bool,
     /// Every metric of the task's objective on validation rows, over the done trials.
@@ -52,7 +52,7 @@ pub struct ConfigurationSummary {
     pub train_tokens_per_s: Option<Spread>,
     /// Peak memory of the process or device, in MiB.
     pub peak_memory_mib: Option<Spread>,
-    /// Step at which the validation metric, averaged over folds, has all but converged: see
+    /// Step at which the validation metric, averaged over folds, has almost converged: see
     /// [`Curve::convergence_step`].
     pub convergence_step: Option<u64>,
 }
@@ -68,18 +68,18 @@ pub struct FoldScore {
     pub test: Option<f64>,
     /// Seconds that the trial took, evaluation included.
     pub wall_s: f64,
-    /// Whether a trial on it gives one answer to every validation row.
+    /// Whether some trial on it gives one answer to every validation row.
     pub constant: bool,
 }
 
 impl ConfigurationSummary {
-    /// Whether every trial of it is done.
+    /// Whether all its trials are done.
     #[must_use]
     pub fn is_complete(&self) -> bool {
         self.done == self.planned
     }
 
-    /// Whether every done trial of it gives one answer to every validation row: nothing was learned that
+    /// Whether every finished trial gives one answer to every validation row, so that nothing was learned that
     /// could be compared.
     #[must_use]
     pub fn is_constant(&self) -> bool {
@@ -98,8 +98,8 @@ impl ConfigurationSummary {
         self.method() == MethodKind::Base
     }
 
-    /// The metric that selects, on validation rows, over folds alone: its mean is that over all trials
-    /// where none is missing, but seeds are no samples of the data, and do not count as such.
+    /// The metric that selects, on validation rows, over folds alone. Its mean equals the mean over all trials
+    /// where none is missing; but seeds are not samples of the data, so they do not count as such.
     #[must_use]
     pub fn over_folds(&self) -> Option<Spread> {
         Spread::of(&self.folds.iter().map(|one| one.score).collect::<Vec<_>>())
@@ -135,15 +135,15 @@ impl ConfigurationSummary {
     }
 }
 
-/// Summarises one configuration, which has one id for each of its seeds; `None` where the record has
-/// no trial of it.
+/// Summarises the configuration with these ids, one for each of its seeds; `None` where the record has no trial
+/// of it.
 #[must_use]
 pub fn summarise(record: &RunRecord, replicates: &[ConfigurationId]) -> Option<ConfigurationSummary> {
     let trials = trials_of(record, replicates);
     (!trials.is_empty()).then(|| of_trials(record, replicates, &trials))
 }
 
-/// Summarises the configuration that these trials are all of, which has one id for each of its seeds.
+/// Summarises one configuration from all its trials; it has one id for each of its seeds.
 ///
 /// # Panics
 /// When there are no trials.
@@ -162,7 +162,7 @@ pub fn of_trials(
         let values: Vec<f64> = done.iter().filter_map(|(_, result)| value(result)).collect();
         Spread::of(&values)
     };
-    // A metric that is not defined for one trial has no mean over all: nothing is averaged away.
+    // A metric that is undefined for one trial has no mean: no trial is left out of an average.
     let spreads = |part: fn(&TrialResult) -> Option<&Scores>| -> BTreeMap<Metric, Spread> {
         let scored: Vec<&Scores> = done.iter().filter_map(|(_, result)| part(result)).collect();
         let values =
@@ -176,7 +176,7 @@ pub fn of_trials(
     let folds = (0..record.sweep.splitting.splits())
         .filter_map(|fold| fold_score(&done, fold, primary, &is_constant));
     let constant = done.iter().filter(|(_, result)| is_constant(result)).count();
-    // A curve of one answer is flat, and converges to nothing.
+    // The curve of a constant answer is flat and does not converge.
     let converges = constant < done.len() || done.is_empty();
     let curve = Curve::validation(trials, primary).filter(|_| converges);
     ConfigurationSummary {
@@ -238,7 +238,7 @@ pub fn finished(trial: &TrialRecord) -> Option<&TrialResult> {
     }
 }
 
-/// So many rows or tokens per second of a trial's training time; `None` where it trained nothing.
+/// Rows or tokens (`count`) per second of a trial's training time; `None` where it trained nothing.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub fn per_s(result: &TrialResult, count: u64) -> Option<f64> {

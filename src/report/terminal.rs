@@ -1,4 +1,4 @@
-//! Owns the table that ends a run in the terminal, as text. Prints nothing.
+//! Owns the table printed at the end of a run, as text. Prints nothing.
 
 use comfy_table::{Cell, CellAlignment, ContentArrangement, Table, TableComponent, presets};
 
@@ -23,13 +23,13 @@ enum Row<'a> {
 /// A column.
 struct Column {
     title: String,
-    /// Whether it stays when the terminal is narrow: columns with a higher number leave first.
+    /// Order in which columns are dropped on a narrow terminal: higher numbers first.
     leaves: u8,
     cell: Box<dyn Fn(Row<'_>) -> String>,
 }
 
 impl Column {
-    /// A column that a baseline has nothing in.
+    /// A column that is empty for a baseline.
     fn new(title: &str, leaves: u8, cell: impl Fn(&Entry) -> String + 'static) -> Self {
         let cell = move |row: Row<'_>| match row {
             Row::Entry(entry) => cell(entry),
@@ -79,9 +79,9 @@ fn columns(findings: &Findings<'_>) -> Vec<Column> {
     columns
 }
 
-/// One line per configuration, task by task, best first, no wider than `width` columns: columns leave
-/// first, then long names take several lines. Above it, whether nothing was learned; below it, what the
-/// marks mean and what is missing.
+/// One line per configuration, task by task, best first, no wider than `width` columns: columns are dropped
+/// first, then long names wrap. Above the table, whether nothing was learned; below it, the meaning of the
+/// marks and what is missing.
 #[must_use]
 pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     let findings = Findings::of(record);
@@ -100,7 +100,7 @@ pub fn terminal_table(record: &RunRecord, width: usize) -> String {
     text
 }
 
-/// A sentence in lines no wider than `width` columns, as far as its words allow.
+/// A sentence in lines of at most `width` columns, as far as its words allow.
 fn wrapped(sentence: &str, width: usize) -> String {
     let mut lines: Vec<String> = Vec::new();
     for word in sentence.split(' ') {
@@ -115,7 +115,7 @@ fn wrapped(sentence: &str, width: usize) -> String {
     lines.join("\n")
 }
 
-/// The table as wide as it wants to be, or no wider than `width`.
+/// The table at its natural width, or at most `width` wide.
 fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> String {
     let right = |text: String| Cell::new(text).set_alignment(CellAlignment::Right);
     let mut table = Table::new();
@@ -146,10 +146,10 @@ fn table(findings: &Findings<'_>, columns: &[&Column], width: Option<usize>) -> 
     text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
 }
 
-/// No mark: a space that stays where a long name takes several lines.
+/// No mark: a no-break space, kept where a long name wraps.
 const PLAIN: &str = "\u{a0}";
 
-/// `*` for what is selected, `=` for what gives one answer to every row in some trial.
+/// `*` for the selected entry, `=` for an entry with one answer to every row in some trial.
 fn mark(entry: &Entry) -> &'static str {
     match (entry.selected, entry.summary.constant > 0) {
         (true, _) => "*",
@@ -168,7 +168,7 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     };
     let unproven = findings.tasks.iter().any(|task| task.unproven().is_some());
     let mut notes = match (selected, unproven) {
-        // The first line says it.
+        // The first line already says it.
         (0, true) => Vec::new(),
         (0, false) => {
             let why = findings.tasks.first().map(why_none).unwrap_or_default();
@@ -194,7 +194,7 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     notes
 }
 
-/// What the scores are in, where the title does not say it.
+/// The unit of the scores, where the title does not include it.
 fn unit(findings: &Findings<'_>) -> Option<String> {
     let measure = findings.measure();
     (!measure.metric.higher_is_better()).then(|| format!("{}: lower is better", measure.heading()))

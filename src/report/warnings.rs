@@ -1,5 +1,5 @@
-//! Owns the sentences that keep a reader from believing too much: nothing learned, one answer to every row,
-//! ties, few seeds. Those that the terminal has too are without a full stop. Pure.
+//! Owns the sentences that warn a reader against wrong conclusions: nothing learned, one answer to every row,
+//! ties, few seeds. Sentences that the terminal shows too have no full stop. Pure.
 
 use crate::values::{MethodKind, quantity};
 
@@ -11,10 +11,10 @@ use super::format;
 use super::measure::Measure;
 use super::statistics::{Spread, mean};
 
-/// With more tasks than this, those on which nothing was learned are named in one sentence.
+/// With more tasks than this, all tasks on which nothing was learned are named in one sentence.
 const MOST_TOLD: usize = 5;
 
-/// One sentence for each task on which no configuration is better than no training, but for chance.
+/// One sentence for each task on which no configuration is better than no training by more than chance.
 #[must_use]
 pub(super) fn unproven(findings: &Findings<'_>) -> Vec<String> {
     let told: Vec<(&TaskFindings<'_>, &Entry, &Chance)> = findings
@@ -104,8 +104,8 @@ pub(super) fn p_sentence(p: f64) -> String {
     if text.starts_with('<') { text } else { format!("= {text}") }
 }
 
-/// How many configurations and trials give one answer to every row, and what that alone gives; `None`
-/// where none does.
+/// How many configurations and trials give one answer to every row, and the score of that answer; `None` where
+/// none does.
 #[must_use]
 pub(super) fn constant(task: &TaskFindings<'_>) -> Option<String> {
     let trained = || task.entries.iter().filter(|entry| !entry.summary.is_base());
@@ -129,20 +129,20 @@ pub(super) fn constant(task: &TaskFindings<'_>) -> Option<String> {
     ))
 }
 
-/// The mean score of the folds that are given one answer; `None` where it is not defined.
+/// The mean score of the folds with one answer; `None` where it is undefined.
 fn of_constants<'a>(constant: impl Iterator<Item = &'a Entry>) -> Option<f64> {
     let folds = constant.flat_map(|entry| &entry.summary.folds).filter(|fold| fold.constant);
     let scores: Vec<f64> = folds.map(|fold| fold.score).collect();
     (!scores.is_empty()).then(|| mean(&scores))
 }
 
-/// A value with its unit; a share's metric goes without saying where it is the one that selects.
+/// A value with its unit; the title of a share is left out where it is the metric that selects.
 fn with_unit(measure: Measure, value: f64) -> String {
     let text = measure.value(value);
     if measure.metric.is_share() { format!("{text} %") } else { text }
 }
 
-/// What the selected configuration is tied with, to the last digit; `None` where with nothing.
+/// The configurations tied with the selected one, to the last digit; `None` without any.
 #[must_use]
 pub(super) fn tie(task: &TaskFindings<'_>) -> Option<String> {
     let tied: Vec<&str> = task.tied().map(|entry| entry.label.as_str()).collect();
@@ -157,7 +157,7 @@ pub(super) fn tie(task: &TaskFindings<'_>) -> Option<String> {
     })
 }
 
-/// What the best constant answer is, in words; `None` without one.
+/// The best constant answer in words; `None` without one.
 #[must_use]
 pub(super) fn constant_answer(task: &TaskFindings<'_>) -> Option<String> {
     let baseline = task.baseline.as_ref()?;
@@ -218,7 +218,7 @@ pub(super) fn cautions(findings: &Findings<'_>) -> Vec<String> {
     all
 }
 
-/// A mean over few seeds owes more to luck than one over many.
+/// Warns that a mean over few seeds varies more than one over many.
 fn unequal_seeds(findings: &Findings<'_>) -> Option<String> {
     let trained = || findings.entries().filter(|entry| !entry.summary.is_base());
     let fewest = trained().map(|entry| entry.stability.planned).min()?;
@@ -230,7 +230,7 @@ fn unequal_seeds(findings: &Findings<'_>) -> Option<String> {
     })
 }
 
-/// What was found with one seed may be that seed's luck.
+/// Warns that a result with one seed may be chance.
 fn one_seed(findings: &Findings<'_>) -> Option<String> {
     let trained = || findings.entries().filter(|entry| !entry.summary.is_base());
     let seed = trained().next()?.summary.configuration.training.seed;
@@ -243,7 +243,7 @@ fn one_seed(findings: &Findings<'_>) -> Option<String> {
     })
 }
 
-/// What a model that is trained further should be held against.
+/// Warns that further training has no untrained reference to compare with.
 fn no_reference(findings: &Findings<'_>) -> Option<String> {
     let continues = |entry: &Entry| match entry.summary.method() {
         MethodKind::Lora | MethodKind::Full => true,

@@ -43,8 +43,8 @@ pub(super) fn chart(tasks: &[TaskFindings<'_>], lines: &[Line<'_>]) -> Option<Ch
     })
 }
 
-/// What the best constant answer of a task that stands alone is called, and its level with its name:
-/// several would lie over one another.
+/// The name of a single task's best constant answer, and its level with that name; the levels of several tasks
+/// would overlap.
 fn levels(tasks: &[TaskFindings<'_>]) -> Option<(&'static str, (String, f64))> {
     let [task] = tasks else { return None };
     let baseline = task.baseline.as_ref()?;
@@ -67,7 +67,7 @@ fn caption(metric: &str, lines: &[Line<'_>], always: Option<&str>) -> String {
     )
 }
 
-/// What lines and bands are, where they are over several trials.
+/// What lines and bands mean, where they combine several trials.
 pub(super) fn means(lines: &[Line<'_>]) -> &'static str {
     let seeds = lines.iter().any(|line| line.entry.stability.planned > 1);
     let folds = lines.iter().any(|line| line.entry.summary.planned > line.entry.stability.planned);

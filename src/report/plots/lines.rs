@@ -1,5 +1,5 @@
-//! Owns charts over optimiser steps: which configurations are drawn how, panels of curves, and the
-//! names beside them. Pure.
+//! Owns charts over optimiser steps: how each configuration is drawn, panels of curves, and the names next to
+//! them. Pure.
 
 use crate::record::TrialRecord;
 use crate::report::curves::Curve;
@@ -12,9 +12,9 @@ use super::place::spread;
 use super::scale::{Frame, Scale};
 use super::scene::{Anchor, Font, Form, GREY, PALETTE, Point, Rgb, Scene, Stroke, TEXT_PX, text_width};
 
-/// With more configurations than this, the best of each method alone is coloured.
+/// With more configurations than this, only the best of each method is coloured.
 const MOST_COLOURED: usize = 12;
-/// With more coloured lines than this, the best of each method alone has a band.
+/// With more coloured lines than this, only the best of each method has a band.
 const MOST_BANDS: usize = 6;
 /// Top of all panels.
 pub(super) const TOP: f64 = 44.0;
@@ -42,7 +42,8 @@ impl Line<'_> {
     }
 }
 
-/// The configurations that were measured while they trained. Those drawn over the others are last.
+/// The configurations with measurements from training, in drawing order: later ones are drawn over earlier
+/// ones.
 pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
     let measured: Vec<(&TaskFindings<'_>, &Entry, Vec<&TrialRecord>)> = tasks
         .iter()
@@ -84,29 +85,30 @@ pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
     lines
 }
 
-/// Strokes for lines that are not the best of their method: first the colours that are free (no
-/// method has them, or there are several tasks), then all of them dashed.
+/// Strokes for lines that are not the best of their method: first the unused colours (no method has them, or
+/// there are several tasks), then all of them dashed.
 fn others(all_free: bool) -> impl Iterator<Item = Stroke> {
     let free = if all_free { &PALETTE[..] } else { &PALETTE[3..] };
     let solid = free.iter().map(|&color| Stroke::solid(color, 1.5));
     solid.chain(PALETTE.iter().map(|&color| Stroke { color, width: 1.5, dashed: true })).cycle()
 }
 
-/// A panel: where it lies, and what its vertical axis shows.
+/// A panel: its position, and what its vertical axis shows.
 pub(super) struct Panel<'a> {
     /// Left and right edge.
     pub(super) pixels: (f64, f64),
     /// Title with the unit.
     pub(super) title: &'a str,
-    /// From the curves' unit to the axis'.
+    /// Factor from the curves' unit to the axis's.
     pub(super) factor: f64,
     /// Range of steps.
     pub(super) steps: (f64, f64),
-    /// Scores of what does not train, each with its name, in the curves' unit: thin dashed lines across.
+    /// Scores of references that do not train, each with its name, in the curves' unit: thin dashed lines
+    /// across.
     pub(super) levels: &'a [(String, f64)],
 }
 
-/// Levels that are further from the curves than this share of their range are noted, not drawn.
+/// Levels further from the curves than this share of their range are noted, not drawn.
 const FARTHEST: f64 = 1.0;
 
 impl<'a> Panel<'a> {
@@ -154,7 +156,7 @@ impl<'a> Panel<'a> {
         frame
     }
 
-    /// Lines across, each with its name where it begins; those far off are noted at its edge.
+    /// Lines across, each with its name at its start; those far away are noted at the panel's edge.
     fn draw_levels(&self, scene: &mut Scene, frame: &Frame<'_>, near: &[&Level], far: &[&Level]) {
         let (left, right) = self.pixels;
         let small = Font { px: TEXT_PX - 2.0, color: NOTE, ..Font::plain(Anchor::End) };
@@ -172,7 +174,7 @@ impl<'a> Panel<'a> {
     }
 }
 
-/// A score of something that does not train, with its name.
+/// The score of a reference that does not train, with its name.
 type Level = (String, f64);
 
 /// The range of steps over all curves.
@@ -181,8 +183,7 @@ pub(super) fn steps(curves: &[&[Option<Curve>]]) -> (f64, f64) {
     (0.0, last.copied().fold(1.0, f64::max))
 }
 
-/// An empty page for panels that end at `labels`, wide enough for the names beyond, and tall enough
-/// for all of them.
+/// An empty page for panels that end at `labels`, wide and tall enough for all names beyond them.
 pub(super) fn page(lines: &[Line<'_>], labels: f64) -> Scene {
     let note = rest_note(lines).unwrap_or_default();
     let names = lines.iter().filter(|line| line.labelled).map(|line| line.name.as_str());
@@ -201,14 +202,14 @@ fn rest_note(lines: &[Line<'_>]) -> Option<String> {
     (rest > 0).then(|| format!("grey: {rest} other configurations"))
 }
 
-/// Names the lines in a column, each at the height of its end where it has one, with a thin line to
-/// it; the others from the top down in the order given.
+/// Names the lines in a column: each at the height of its end, with a thin line to it, and lines without an end
+/// from the top down in the given order.
 pub(super) fn names(scene: &mut Scene, lines: &[Line<'_>], ends: &[Option<Point>], left: f64) {
     let named: Vec<(&Line<'_>, Option<Point>)> =
         lines.iter().zip(ends.iter().copied()).filter(|(line, _)| line.labelled).collect();
     let wanted: Vec<f64> = named.iter().map(|(_, end)| end.map_or(TOP, |(_, y)| y)).collect();
     let heights = spread(&wanted, LABEL_GAP, (TOP, BOTTOM));
-    // Where all are selected, each for its task, none stands out.
+    // Where every line is its task's selected configuration, none is emphasised.
     let stands_out = named.iter().any(|(line, _)| !line.entry.selected);
     for ((line, end), y) in named.into_iter().zip(heights) {
         if let Some(end) = end {

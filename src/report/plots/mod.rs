@@ -23,7 +23,7 @@ use super::findings::{Findings, TaskFindings};
 use super::measure::Measure;
 use scene::{PALETTE, Rgb};
 
-/// What names of charts begin with; of one task among several, the task's name follows.
+/// Prefixes of chart names; where a task has its own charts, the task's name follows.
 const NAMES: [&str; 3] = ["convergence", "training", "rank-alpha"];
 
 /// The name of the chart of a metric against trainable parameters.
@@ -41,11 +41,11 @@ pub fn is_name(name: &str) -> bool {
 
 /// A chart with what a reader needs to know to read it.
 pub struct Chart {
-    /// File name without its ending; see [`is_name`].
+    /// File name without its extension; see [`is_name`].
     pub name: String,
     /// Title.
     pub title: String,
-    /// The task it is of, where each of several tasks has charts of its own.
+    /// Its task, where each of several tasks has its own charts.
     pub task: Option<String>,
     /// What is shown, and how it was computed.
     pub caption: String,
@@ -71,8 +71,8 @@ impl Chart {
     }
 }
 
-/// The charts that there is something to show in: of all tasks at once where they stand side by
-/// side, else of one task after the other.
+/// The charts with data to show: of all tasks together where they are side by side, else of one task after the
+/// other.
 #[must_use]
 pub fn charts(findings: &Findings<'_>) -> Vec<Chart> {
     if findings.are_side_by_side() {
@@ -90,7 +90,7 @@ pub fn charts(findings: &Findings<'_>) -> Vec<Chart> {
     charts
 }
 
-/// What happened while tasks trained.
+/// Charts of the course of training.
 fn courses(tasks: &[TaskFindings<'_>]) -> Vec<Chart> {
     let lines = lines::lines(tasks);
     let mut charts: Vec<Chart> = convergence::chart(tasks, &lines).into_iter().collect();
@@ -100,15 +100,15 @@ fn courses(tasks: &[TaskFindings<'_>]) -> Vec<Chart> {
     charts
 }
 
-/// What came of one task's configurations.
+/// Charts that compare one task's configurations.
 fn comparisons(task: &TaskFindings<'_>) -> impl Iterator<Item = Chart> {
-    // Of the losses that follow from one another, one says it all.
+    // Of several losses that follow from one another, one is enough.
     let told = |measure: &Measure| *measure == task.measure || measure.metric.higher_is_better();
     let measures = task.shown().into_iter().filter(told);
     measures.map(|measure| parameters::chart(task, measure)).chain([rank_alpha::chart(task)]).flatten()
 }
 
-/// A chart under its task's name. Its number keeps apart names that files cannot tell apart.
+/// A chart under its task's name. The number separates tasks whose names would give the same file name.
 fn of_task(chart: Chart, task: &TaskFindings<'_>, nth: usize) -> Chart {
     let name = &task.task.name;
     let plain = |c: char| if c.is_alphanumeric() || c == '_' { c } else { '-' };

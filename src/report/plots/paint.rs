@@ -18,22 +18,21 @@ use super::scene::{Anchor, Font, Form, PAPER, Point, Rgb, Scene, Shape, Stroke};
 #[error("{0}")]
 pub struct PaintError(String);
 
-/// What a backend needs to draw a page as it is meant.
+/// What a backend needs to draw a page correctly.
 #[derive(Clone, Copy)]
 struct Medium {
     /// Backend pixels per pixel of the page.
     scale: f64,
-    /// How far to move text down so that its middle is where it should be, in heights of the text.
+    /// How far to move text down so that its middle is where it should be, in units of the text's height.
     drop: f64,
 }
 
 /// Plotters counts in whole pixels. An SVG is drawn this much larger and shown at its own size,
 /// so that its lines keep fractions of a pixel.
 const SVG: Medium = Medium { scale: 8.0, drop: 0.0 };
-/// Enough dots for print at half a page's width. The bitmap backend centres the line, not the
-/// letters.
+/// Enough dots for print at half a page's width. The bitmap backend centres the line, not the letters.
 const PNG: Medium = Medium { scale: 2.5, drop: 0.1 };
-/// Plotters takes a text's line height, fonts are set by their em: the ratio it assumes.
+/// Plotters takes a text's line height, while fonts are sized by their em; this is the ratio it assumes.
 const LINE_HEIGHT: f64 = 1.24;
 /// Length of a dash and of the gap after it.
 const DASH_PX: (f64, f64) = (6.0, 4.0);
@@ -155,7 +154,7 @@ fn draw_text<DB: DrawingBackend>(
     area.draw(&Text::new(text, pixel(at, medium.scale), style))
 }
 
-/// Plotters measures text with the fonts it is given, also for an SVG.
+/// Plotters measures text with these fonts, also for an SVG.
 fn register_fonts() {
     static DONE: OnceLock<()> = OnceLock::new();
     DONE.get_or_init(|| {

@@ -1,6 +1,6 @@
-//! Owns the charts of a metric against trainable parameters, with its Pareto front.
-//! What trains nothing has no place on a logarithmic axis: it is a line across the plot, or a note
-//! beside it where it is too far off to share the axis. Pure.
+//! Owns the charts of a metric against trainable parameters, with their Pareto front. Configurations that train
+//! nothing do not fit on a logarithmic axis: each is a line across the plot, or a note next to it where it is
+//! too far off. Pure.
 
 use crate::report::entry::Entry;
 use crate::report::findings::TaskFindings;
@@ -20,10 +20,9 @@ const RIGHT: f64 = 800.0;
 const TOP: f64 = 76.0;
 const BOTTOM: f64 = 424.0;
 const RADIUS: f64 = 5.5;
-/// Distance between points that have the same number of parameters, and the most that a row of
-/// them takes.
+/// Distance between points with the same number of parameters, and the largest width of a row of them.
 const DODGE: (f64, f64) = (13.0, 34.0);
-/// With more points than this, those on the front and the best of each method alone are named.
+/// With more points than this, only those on the front and the best of each method are named.
 const MOST_NAMED: usize = 16;
 
 /// A configuration on the page.
@@ -35,12 +34,12 @@ struct Dot<'a> {
     on_front: bool,
 }
 
-/// Something that trains nothing.
+/// A configuration that trains nothing.
 struct Reference {
     label: String,
     /// Its score in the axis' unit.
     value: f64,
-    /// Whether its label says the score.
+    /// Whether its label includes the score.
     valued: bool,
     color: Rgb,
     width: f64,
@@ -65,10 +64,10 @@ impl Reference {
     }
 }
 
-/// References that are further from the others than this share of their range are not drawn to scale.
+/// References further from the other scores than this share of their range are not drawn to scale.
 const FARTHEST: f64 = 0.6;
 
-/// The chart; `None` while nothing that trains has a score.
+/// The chart; `None` while no configuration that trains has a score.
 pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> {
     let has_score = |e: &&Entry| e.summary.reported(measure.metric).is_some();
     let (bases, entries): (Vec<&Entry>, Vec<&Entry>) =
@@ -144,7 +143,7 @@ fn deviation(entry: &Entry, measure: Measure) -> Option<f64> {
     Some(measure.factor() * entry.summary.reported(measure.metric)?.std?)
 }
 
-/// What the configurations take of both axes.
+/// The ranges of both axes that the configurations cover.
 fn ranges(entries: &[&Entry], measure: Measure) -> ((f64, f64), (f64, f64)) {
     let (mut x, mut y) = ((f64::INFINITY, 0.0_f64), (f64::INFINITY, f64::NEG_INFINITY));
     for entry in entries {
@@ -155,7 +154,7 @@ fn ranges(entries: &[&Entry], measure: Measure) -> ((f64, f64), (f64, f64)) {
     (x, y)
 }
 
-/// Whether a value can share the axis without pressing the others together.
+/// Whether a value can share the axis without squeezing the others together.
 fn is_near(value: f64, (low, high): (f64, f64)) -> bool {
     let reach = FARTHEST * (high - low);
     value >= low - reach && value <= high + reach
@@ -172,8 +171,8 @@ fn frame<'a>(x: (f64, f64), y: (f64, f64), y_title: &'a str, measure: Measure) -
     }
 }
 
-/// Draws what trains nothing: a line across where it is near, a note over the plot where it is far
-/// (of two at most; the table has them all). Returns the places in the plot that this takes.
+/// Draws the configurations that train nothing: a line across where one is near, a note over the plot where it
+/// is far (for at most two; the table has them all). Returns the areas of the plot that this takes.
 fn references(
     scene: &mut Scene,
     near: &[&Reference],
@@ -261,7 +260,7 @@ fn legend(scene: &mut Scene, dots: &[Dot<'_>]) {
 
 const FRONT: Stroke = Stroke { color: GREY, width: 1.4, dashed: true };
 
-/// The front as stairs: the best to be had at each number of parameters.
+/// The front as a staircase: the best score at each number of parameters.
 fn stairs(dots: &[Dot<'_>]) -> Vec<Point> {
     let mut on_front: Vec<Point> = dots.iter().filter(|dot| dot.on_front).map(|dot| dot.at).collect();
     on_front.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -297,8 +296,8 @@ fn draw_dot(scene: &mut Scene, dot: &Dot<'_>) {
     }
 }
 
-/// Names the points, the selected one and those on the front first, each where there is room. A
-/// name that finds none is left out: the table has it.
+/// Names the points where there is room, the selected one and those on the front first. The others stay
+/// unnamed; the table has them.
 fn name_dots(scene: &mut Scene, dots: &[Dot<'_>], task: &TaskFindings<'_>, mut taken: Vec<Bounds>) {
     let best: Vec<&str> = task.best_per_method().iter().map(|entry| entry.label.as_str()).collect();
     let mut labels: Vec<Bounds> = taken.clone();
@@ -320,7 +319,7 @@ fn name_dots(scene: &mut Scene, dots: &[Dot<'_>], task: &TaskFindings<'_>, mut t
     }
 }
 
-/// Close to the point if possible, else further up or down with a thin line to the point.
+/// Puts the name close to the point if possible, else further up or down with a thin line to the point.
 fn name_dot(scene: &mut Scene, dot: &Dot<'_>, taken: &mut Vec<Bounds>, labels: &mut Vec<Bounds>) {
     let label = &dot.entry.label;
     let size = (text_width(label, TEXT_PX - 1.0), 1.25 * TEXT_PX);

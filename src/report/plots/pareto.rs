@@ -1,8 +1,7 @@
-//! Owns the Pareto front: what nothing else beats in both cost and score. Pure.
+//! Owns the Pareto front: the points that no other beats in both cost and score. Pure.
 
-/// Positions of the points, given as (cost, score), that no other point beats: none costs at most
-/// as much and scores at least as much, one of the two strictly. Of equal points the first is kept.
-/// Cheapest first.
+/// Indices of the points, given as (cost, score), that no other point beats: none costs at most as much and
+/// scores at least as much, with one of the two strictly. Of equal points the first is kept. Cheapest first.
 #[must_use]
 pub fn front(points: &[(f64, f64)]) -> Vec<usize> {
     let mut order: Vec<usize> = (0..points.len()).collect();

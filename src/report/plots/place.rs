@@ -1,12 +1,12 @@
-//! Owns where labels go, so that none lies over another. Pure.
+//! Owns the placement of labels, so that they do not overlap. Pure.
 
 use super::scene::Point;
 
 /// A box on the page: left, top, right, bottom.
 pub(super) type Bounds = (f64, f64, f64, f64);
 
-/// Moves labels in one column apart: each keeps at least `gap` from the next, within `range` where
-/// there is room, and stays near the place it wants. Returns the places in the order given.
+/// Moves labels in one column apart: each stays near its wanted position, at least `gap` from the next, and
+/// within `range` where there is room. Returns the positions in the given order.
 #[must_use]
 pub(super) fn spread(wanted: &[f64], gap: f64, range: (f64, f64)) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
@@ -25,7 +25,7 @@ pub(super) fn spread(wanted: &[f64], gap: f64, range: (f64, f64)) -> Vec<f64> {
     placed
 }
 
-/// Whether a box is inside `page` and over none of `taken`.
+/// Whether a box is inside `page` and overlaps none of `taken`.
 #[must_use]
 pub(super) fn is_free(one: Bounds, page: Bounds, taken: &[Bounds]) -> bool {
     let inside = one.0 >= page.0 && one.1 >= page.1 && one.2 <= page.2 && one.3 <= page.3;

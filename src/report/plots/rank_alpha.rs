@@ -1,7 +1,7 @@
 //! Owns the heat map of the validation metric by rank and alpha. Pure.
 //!
-//! Each combination of the other settings that vary has a map of its own, unless
-//! there are too many; a combination with one pair of rank and alpha has none, being no map.
+//! Each combination of the other varying settings has its own map, unless there are too many; a combination
+//! with a single pair of rank and alpha has none.
 
 use crate::report::entry::Entry;
 use crate::report::findings::TaskFindings;
@@ -21,7 +21,7 @@ const MARGIN: (f64, f64) = (58.0, 28.0);
 const HEADING: f64 = 30.0;
 const FOOT: f64 = 62.0;
 
-/// One combination of the other settings, and the configurations that have it.
+/// One combination of the other settings, and its configurations.
 struct Panel<'a> {
     title: String,
     entries: Vec<&'a Entry>,
@@ -97,8 +97,8 @@ fn distinct<T: PartialEq>(
     values
 }
 
-/// Configurations by the settings other than rank and alpha; and, where there are too many
-/// combinations for a panel each, one panel of all with the number of combinations.
+/// Configurations grouped by the settings other than rank and alpha; where there are too many groups, one panel
+/// of all, with the number of combinations.
 fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
     let configurations: Vec<_> = entries.iter().map(|e| e.summary.configuration.as_ref()).collect();
     let axes: Vec<_> = axes::shown()
@@ -125,7 +125,7 @@ fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
     (panels, 0)
 }
 
-/// Mean score of a cell, and how complete it is where it is not.
+/// Mean score of a cell, with a note on its completeness where trials are missing.
 fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<String>)> {
     let here: Vec<&&Entry> = panel
         .entries
@@ -207,7 +207,7 @@ fn draw_cell(
     }
 }
 
-/// From pale to dark blue: order shows in lightness alone, in grey print too.
+/// From pale to dark blue: lightness alone shows the order, also in grey print.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a blend of two bytes is a byte")]
 fn shade(share: f64) -> Rgb {
     let (pale, dark) = (Rgb(224, 236, 246), Rgb(0, 68, 124));

@@ -1,4 +1,4 @@
-//! Owns axes: from values to pixels, where ticks stand, and the frame of a plot. Pure.
+//! Owns axes: from values to pixels, positions of ticks, and the frame of a plot. Pure.
 
 use super::scene::{Anchor, Font, GREY, GRID, Point, Scene, Stroke, TEXT_PX};
 
@@ -82,7 +82,7 @@ pub(super) struct Frame<'a> {
     pub y: Scale,
     /// What the horizontal axis shows, with its unit.
     pub x_title: &'a str,
-    /// What the vertical axis shows, with its unit; it stands above the axis.
+    /// What the vertical axis shows, with its unit; written above the axis.
     pub y_title: &'a str,
 }
 
@@ -113,8 +113,8 @@ impl Frame<'_> {
     }
 }
 
-/// A tick's value: thousands and millions by letter, small ones by their power of ten, others with the
-/// digits they need.
+/// A tick's value: thousands and millions by letter, small values by their power of ten, others with as many
+/// digits as needed.
 #[must_use]
 pub(super) fn tick_label(value: f64) -> String {
     let (value, unit) = match value.abs() {

@@ -1,4 +1,4 @@
-//! Owns what a chart is made of, as values: shapes on a page, in pixels from the top left.
+//! Owns the elements of a chart, as values: shapes on a page, in pixels from the top left.
 //!
 //! Charts build a scene and know no file format; `paint` draws any scene on any backend.
 
@@ -22,7 +22,7 @@ pub const PALETTE: [Rgb; 7] = [
 ];
 /// Text.
 pub const INK: Rgb = Rgb(34, 34, 34);
-/// Axis lines, and data that stands back.
+/// Axis lines, and data in the background.
 pub const GREY: Rgb = Rgb(150, 150, 150);
 /// Grid lines.
 pub const GRID: Rgb = Rgb(229, 229, 229);
@@ -75,7 +75,7 @@ pub enum Shape {
     },
     /// A line of text.
     Text {
-        /// Where its anchor is; vertically its middle.
+        /// Where its anchor is; vertically, its middle.
         at: Point,
         /// What it says.
         text: String,
@@ -123,7 +123,7 @@ pub struct Font {
     pub px: f64,
     /// Its colour.
     pub color: Rgb,
-    /// Which end of the text is at its place.
+    /// Which end of the text is at its position.
     pub anchor: Anchor,
     /// Bold where the backend has it.
     pub bold: bool,
@@ -131,14 +131,14 @@ pub struct Font {
     pub upwards: bool,
 }
 
-/// Which end of a text is at its place.
+/// Which end of a text is at its position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Anchor {
-    /// Text runs to the right of its place.
+    /// The text begins at its position.
     Start,
-    /// Text is centred on its place.
+    /// The text is centred on its position.
     Middle,
-    /// Text ends at its place.
+    /// The text ends at its position.
     End,
 }
 
@@ -189,7 +189,7 @@ impl Scene {
     }
 }
 
-/// About how wide a text is, on the safe side for common sans-serif fonts.
+/// Estimated width of a text, on the safe side for common sans-serif fonts.
 #[must_use]
 #[expect(clippy::cast_precision_loss, reason = "texts are short")]
 pub fn text_width(text: &str, px: f64) -> f64 {

@@ -1,4 +1,4 @@
-//! Owns the tables of how training went: what its last steps looked like, and each epoch. Pure.
+//! Owns the tables on the course of training: its last steps, and each epoch. Pure.
 
 use crate::record::TrialRecord;
 use crate::report::entry::Entry;
@@ -11,7 +11,7 @@ use crate::values::{Metric, MetricLine, Scores, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
-/// What a trial's training lines say last.
+/// The values in the last training line of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(in crate::report) struct LastLine {
     /// Mean loss since the line before.
@@ -131,7 +131,7 @@ struct Epoch {
     scores: Vec<Scores>,
 }
 
-/// The epochs in which something was evaluated. Where training ends within one, that one ends there.
+/// The epochs in which something was evaluated. If training ends within an epoch, the epoch ends there.
 fn epochs(task: &TaskFindings<'_>, entry: &Entry) -> Vec<Epoch> {
     let trials: Vec<&TrialRecord> = trials_of(task.record, &entry.summary.replicates)
         .into_iter()
@@ -148,8 +148,8 @@ fn epochs(task: &TaskFindings<'_>, entry: &Entry) -> Vec<Epoch> {
     last.filter_map(epoch).collect()
 }
 
-/// Whether passes over the rows lie within an epoch; steps that do not divide it evenly may end a
-/// little after it.
+/// Whether a number of passes over the rows lies within an epoch; where steps do not divide the epoch evenly,
+/// it may end a little later.
 fn within(epoch: f64, number: u32) -> bool {
     const OVER: f64 = 1e-9;
     epoch > f64::from(number - 1) + OVER && epoch <= f64::from(number) + OVER

@@ -1,7 +1,7 @@
 //! Owns the tables of a report as text cells, the same for every format. Pure.
 //!
-//! A table shows one task or several; where it shows several, its first column names them, and
-//! marks and comparisons are within each.
+//! A table shows one task or several; with several, its first column names them, and marks and comparisons are
+//! within each.
 
 mod course;
 mod results;
@@ -33,7 +33,7 @@ pub struct Table {
 pub struct Column {
     /// Title, unit included.
     pub title: String,
-    /// Whether its cells are numbers, to be set flush right.
+    /// Whether its cells are numbers, aligned to the right.
     pub numeric: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Owns the table of results, and of the trials that have none. Pure.
+//! Owns the tables of results and of trials without one. Pure.
 
 use crate::record::{TrialRecord, TrialState};
 use crate::report::baseline::Baseline;
@@ -12,8 +12,7 @@ use crate::values::{Configuration, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
-/// One row per configuration, task by task, in ranking order. What is the same for all is among the
-/// settings.
+/// One row per configuration, task by task, in ranking order. Values shared by all are among the settings.
 #[must_use]
 pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
     let entries = || tasks.iter().flat_map(|task| &task.entries);
@@ -58,8 +57,8 @@ pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
     table
 }
 
-/// ★ for what is selected, words for what is there to be compared with, is as good as the selected one or
-/// gives one answer to every row.
+/// ★ for the selected entry, words for references, for ties with the selected entry and for entries with one
+/// answer to every row.
 fn mark(task: &TaskFindings<'_>, entry: &Entry) -> String {
     let summary = &entry.summary;
     let mut marks: Vec<String> = Vec::new();
@@ -80,7 +79,7 @@ fn mark(task: &TaskFindings<'_>, entry: &Entry) -> String {
     marks.join(", ")
 }
 
-/// Which numbers a table of results has.
+/// The numbers shown in a table of results.
 struct Measured {
     shown: Vec<Measure>,
     has_folds: bool,
@@ -177,7 +176,7 @@ impl Measured {
     }
 }
 
-/// How many trials a configuration's numbers are over: `3 of 3`, `2 of 3 (1 failed)`.
+/// How many trials a configuration's numbers cover: `3 of 3`, `2 of 3 (1 failed)`.
 fn trials_done(entry: &Entry) -> String {
     let summary = &entry.summary;
     let failed = if summary.failed > 0 { format!(" ({} failed)", summary.failed) } else { String::new() };

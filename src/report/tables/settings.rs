@@ -1,4 +1,4 @@
-//! Owns the tables of what was run, and the notes on how numbers were made. Pure.
+//! Owns the tables of what was run, and the notes on how the numbers were made. Pure.
 
 use std::path::Path;
 
@@ -13,14 +13,14 @@ use crate::values::{Configuration, Method, Splitting, quantity};
 
 use super::{Column, Table, numbers, or_none};
 
-/// A data file by its folder and name: where the folder lies says nothing to a reader elsewhere.
+/// A data file by its folder's name and its own: the full path means nothing to a reader elsewhere.
 fn file(path: &Path) -> String {
     let parts: Vec<_> =
         path.components().rev().take(2).map(|part| part.as_os_str().to_string_lossy()).collect();
     parts.into_iter().rev().collect::<Vec<_>>().join("/")
 }
 
-/// What the sweep was run with: task, division of rows, training settings and their values.
+/// The settings of the sweep: task, division of rows, and values of the training settings.
 #[must_use]
 pub fn settings(findings: &Findings<'_>) -> Table {
     let sweep = &findings.record.sweep;
@@ -40,7 +40,7 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     table
 }
 
-/// The values of an axis, in the order in which the grid has them; `None` without any.
+/// The values of an axis, in the grid's order; `None` without any.
 fn values(axis: &Axis, configurations: &[&Configuration]) -> Option<(&'static str, String)> {
     let mut values: Vec<String> = Vec::new();
     for value in configurations.iter().filter_map(|c| axis.value(c)) {
@@ -81,7 +81,7 @@ fn cleaning(cleaning: &Cleaning) -> Option<String> {
     (!parts.is_empty()).then(|| parts.join(", "))
 }
 
-/// The data of each task, one row per task; `None` for one task, which is among the settings.
+/// The data of each task, one row per task; `None` for a single task, whose data is among the settings.
 #[must_use]
 pub fn tasks(findings: &Findings<'_>) -> Option<Table> {
     if !findings.has_tasks() {
@@ -130,7 +130,7 @@ const TEST_INTERVAL: &str = "The 95 % interval of a difference on test rows is n
     and from the spread of the difference over folds. It takes folds as independent, and the errors of the two, \
     which makes it too wide where both miss the same rows.";
 
-/// How the numbers were made, one sentence or a few each.
+/// How the numbers were made, in one or a few sentences each.
 #[must_use]
 pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
     let title = findings.measure().title();
@@ -180,7 +180,7 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
     notes
 }
 
-/// How intervals over folds and comparisons on them are made; none with one split.
+/// How intervals and comparisons over folds are made; empty with one split.
 fn over_folds(findings: &Findings<'_>) -> Vec<String> {
     if findings.record.sweep.splitting.splits() < 2 {
         return Vec::new();
@@ -203,7 +203,7 @@ fn over_folds(findings: &Findings<'_>) -> Vec<String> {
     notes
 }
 
-/// What configurations are held against before anything is selected.
+/// The references that configurations must beat before one is selected.
 fn against_nothing(findings: &Findings<'_>) -> Vec<String> {
     let words = findings.objective().words();
     let mut notes = Vec::new();

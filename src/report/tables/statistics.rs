@@ -11,7 +11,7 @@ use crate::values::quantity;
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
-/// With more folds than this, single ones are left to `trials.csv`.
+/// With more folds than this, single folds are only in `trials.csv`.
 const MOST_FOLDS: usize = 10;
 
 /// Spread of the validation score, and the comparison with the selected configuration of the task.

@@ -10,7 +10,7 @@ use crate::values::{Metric, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
-/// Configurations over all tasks, the best first; `None` where none is on several.
+/// Configurations over all tasks, the best first; `None` where none has several tasks.
 #[must_use]
 pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
     let pools = &findings.pools;
@@ -56,7 +56,7 @@ pub fn all_tasks(findings: &Findings<'_>) -> Option<Table> {
     Some(table)
 }
 
-/// The best constant answers over all tasks, each counting the same; `None` unless every task has one.
+/// The best constant answers over all tasks, each task with the same weight; `None` unless every task has one.
 fn baseline_cells(
     findings: &Findings<'_>,
     shown: &[Measure],
@@ -82,7 +82,7 @@ fn baseline_cells(
     Some(cells)
 }
 
-/// Spread over seeds, in ranking order within each task; `None` where no configuration has several.
+/// Spread over seeds, in ranking order within each task; `None` where no configuration has several seeds.
 #[must_use]
 pub fn seeds(findings: &Findings<'_>) -> Option<Table> {
     if findings.seeds() < 2 {
