@@ -1,16 +1,16 @@
-//! Owns what a job is thought to cost.
+//! Owns the predicted cost of a job.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// What a job is thought to cost.
+/// The predicted cost of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Time on one of the places at hand.
+    /// Time on one of the available places.
     pub duration: Duration,
     /// Largest memory, in MiB.
     pub mem_mib: f64,
-    /// Disk it leaves, in MiB.
+    /// Disk space that its files take afterwards, in MiB.
     pub disk_mib: f64,
 }

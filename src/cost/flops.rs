@@ -1,4 +1,4 @@
-//! Owns how many floating-point operations a row costs, by architecture and method.
+//! Owns the number of floating-point operations per row, by architecture and method. Knows no time.
 
 use crate::cost::count;
 use crate::families::blueprint::{Attention, Linear, Output, Projections, Reads};
@@ -12,16 +12,16 @@ pub struct RowFlops {
     pub forward: f64,
     /// To train on it: forward and backward.
     pub training: f64,
-    /// The part of either that is the same for all adapters that see the row: the layers below the
-    /// lowest adapted one, and that layer's frozen queries, keys and values.
+    /// The part of either that all adapters on the same row share: the layers below the lowest adapted one, and
+    /// that layer's frozen queries, keys and values.
     pub trunk: f64,
 }
 
-/// Operations for one row of `tokens` tokens. Matrix products only: the rest is small beside them.
+/// Operations for one row of `tokens` tokens. Only matrix products count; all else is small in comparison.
 ///
-/// Training every weight costs three times the forward pass (each product once more for its input's
-/// gradient and once more for its weight's). Training adapters spares the frozen weights' gradients,
-/// and nothing flows back below the lowest adapted layer.
+/// Training every weight costs three forward passes: each product is repeated once for its input's gradient and
+/// once for its weight's. Training adapters needs no gradients of frozen weights, and the backward pass stops
+/// at the lowest adapted layer.
 #[must_use]
 pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> RowFlops {
     let (blueprint, output) = (architecture.blueprint(), architecture.output(head));
@@ -46,7 +46,7 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
     RowFlops { forward: 2.0 * forward, training: 2.0 * (forward + backward), trunk: 2.0 * trunk }
 }
 
-/// Multiply-adds of the output layer for one row: all words for every token, or the classes once.
+/// Multiply-adds of the output layer for one row: all words for every token, or all classes once.
 fn output_products(blueprint: &Blueprint, output: &Output, tokens: f64) -> f64 {
     let words = &blueprint.embedding.words;
     match output {
@@ -66,12 +66,12 @@ struct Layer {
     projections: f64,
     /// Scores and their weighted sum.
     attention: f64,
-    /// Everything behind the attention.
+    /// Everything after the attention.
     rest: f64,
 }
 
-/// Where a classifier reads the first token only, just one token is computed of the last layer's queries
-/// and of all that comes behind them.
+/// Where a classifier reads only the first token, the last layer computes its queries, and everything after
+/// them, for that one token.
 fn layers(blueprint: &Blueprint, output: Option<&Output>, tokens: f64) -> Vec<Layer> {
     let read_last = match output {
         Some(Output::Text { reads: Reads::First, .. }) => 1.0,
@@ -104,14 +104,14 @@ impl Layer {
     }
 }
 
-/// Where the base has adapters, or modules that train as a whole.
+/// The places in the base with adapters, or with modules that train as a whole.
 fn trained_places(architecture: &Architecture, lora: &Lora) -> Vec<Place> {
     let adapted = architecture.adapted(lora).into_iter().map(|target| target.place);
     let saved = architecture.tensors_in(&lora.modules_to_save);
     adapted.chain(saved.into_iter().map(|tensor| tensor.place)).collect()
 }
 
-/// Layers below a place of the base.
+/// Number of layers below a place of the base.
 fn depth(place: Place, layers: usize) -> Option<usize> {
     match place {
         Place::Embedding => Some(0),
@@ -128,7 +128,7 @@ fn backward_to_adapters(layers: &[Layer], lowest: usize) -> f64 {
     flowing - layers.get(lowest).map_or(0.0, |layer| layer.projections)
 }
 
-/// Multiply-adds that no adapter has a part in.
+/// Multiply-adds that are the same for all adapters.
 fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
     let below: f64 = layers.iter().take(lowest).map(Layer::forward).sum();
     below + layers.get(lowest).map_or(0.0, |layer| layer.projections)

@@ -1,4 +1,4 @@
-//! Owns how much memory a training job needs and how much disk its trials leave.
+//! Owns how much memory a training job needs and how much disk space its trials take.
 
 use crate::cost::{MIB, Speed, count};
 use crate::families::blueprint::Layer;
@@ -6,9 +6,9 @@ use crate::families::params::ParamCounts;
 use crate::families::{Architecture, Head};
 use crate::values::Precision;
 
-/// A process with libtorch in it that has loaded no model, in MiB.
+/// A process with libtorch loaded but no model, in MiB.
 const PROCESS_MIB: f64 = 250.0;
-/// What CUDA and its libraries take of a GPU before anything is loaded, in MiB.
+/// GPU memory that CUDA and its libraries take before anything is loaded, in MiB.
 const CONTEXT_MIB: f64 = 600.0;
 /// Bytes of a parameter in single precision.
 const WEIGHT: f64 = 4.0;
@@ -19,19 +19,20 @@ const GRADIENT: f64 = 4.0;
 
 /// Bytes that slots need together.
 ///
-/// Weights that stay as they are exist once. A CPU computes slots one after the other, so that the
-/// activations of one of them are held at a time; a GPU computes all at once.
+/// Frozen weights exist once. A CPU computes slots one after the other, so it holds the activations of one slot
+/// at a time; a GPU computes all slots at once.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Footprint {
     frozen: f64,
-    /// What trains, its gradients and moments.
+    /// Trained weights, with their gradients and moments.
     trained: f64,
     largest_activations: f64,
     all_activations: f64,
 }
 
 impl Footprint {
-    /// That of one slot whose frozen weights have this precision, with batches of so many bytes of activations.
+    /// The footprint of one slot whose frozen weights have this precision and whose batches need this many
+    /// bytes of activations.
     pub(super) fn of_slot(counts: ParamCounts, precision: Precision, activations: f64) -> Self {
         Self {
             frozen: count(precision.bytes()) * parameters(counts.total - counts.trainable),
@@ -41,7 +42,7 @@ impl Footprint {
         }
     }
 
-    /// That of the slots of both.
+    /// The footprint of both sets of slots together.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         Self {
@@ -52,7 +53,7 @@ impl Footprint {
         }
     }
 
-    /// How many such slots there is memory for, at least one.
+    /// How many slots like this fit into memory, at least one.
     #[must_use]
     pub fn fit(self, mem_mib: f64, speed: Speed) -> usize {
         let (start, each, once) = if speed.stacks {
@@ -84,12 +85,11 @@ impl Footprint {
     }
 }
 
-/// Bytes of activations that the backward pass of one row of `tokens` tokens needs: equation 1 of
-/// Korthikanti et al. 2022, `34 s h + 5 a s^2` per layer in half precision (of which the dropout masks
-/// are one byte each), with the feed-forward layer's width apart and values in single precision.
-/// Frozen layers keep less, so that this is an upper bound for adapters.
-/// A language model's logits are kept three times over: themselves, their logarithmic shares, and the
-/// gradient.
+/// Bytes of activations that the backward pass of one row of `tokens` tokens needs: equation 1 of Korthikanti
+/// et al. 2022, `34 s h + 5 a s^2` per layer in half precision (of which the dropout masks are one byte each),
+/// with the feed-forward layer's width as its own term and values in single precision. Frozen layers keep less,
+/// so this is an upper bound for adapters. A language model's logits count three times: themselves, their
+/// logarithmic probabilities, and the gradient.
 pub(super) fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
     let blueprint = architecture.blueprint();
     let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
@@ -105,8 +105,8 @@ pub(super) fn activations_per_row(architecture: &Architecture, head: Head, token
     blueprint.layers.iter().map(layer).sum::<f64>() + embeddings + logits
 }
 
-/// Disk that a trial leaves, in MiB: the last checkpoint with the optimiser's state, and the best
-/// one without; frozen weights are in neither.
+/// Disk space that a trial takes, in MiB: the last checkpoint with the optimiser's state, and the best one
+/// without; frozen weights are in neither.
 pub(super) fn disk_mib(counts: ParamCounts) -> f64 {
     (2.0 * WEIGHT + MOMENTS) * parameters(counts.trainable) / MIB
 }

@@ -1,7 +1,8 @@
-//! Owns what jobs are thought to cost: time, memory and disk, from shapes and row counts alone.
+//! Owns the predicted cost of jobs: time, memory and disk, from shapes and row counts alone. Measures nothing.
+//! Read `slot.rs` first, then `pack.rs`.
 //!
-//! Every constant here is a first guess. Durations are for the places at hand; the scheduler learns how much
-//! longer or shorter things take while they run.
+//! Every constant here is a first guess. Durations are for the available places; while a run goes on, the
+//! scheduler learns how much longer or shorter jobs really take.
 
 mod estimate;
 mod flops;
@@ -25,19 +26,19 @@ use crate::job::{Pack, Prepare, Work};
 use crate::tasks::Task;
 use slot::Sequences;
 
-/// Mean share of `max_length` that a row's tokens fill.
+/// Mean length of a row in tokens, as a share of `max_length`.
 pub const MEAN_FILL: f64 = 0.6;
-/// Tokens per second that one core tokenises.
+/// Tokens per second from one core's tokeniser.
 const TOKENS_PER_S_PER_CORE: f64 = 200e3;
-/// A training process's start: loading libtorch and the weights.
+/// Start of a training process: loading libtorch and the weights.
 pub(crate) const TRAIN_START: Duration = Duration::from_millis(1_500);
-/// Any other job's start, and its whole work where that is reading and writing small files.
+/// Start of any other job, and its whole work where that is reading and writing small files.
 const HOST_START: Duration = Duration::from_millis(300);
 /// Resident memory of a process that reads and writes small files, in MiB.
 const HOST_MIB: f64 = 64.0;
 const MIB: f64 = 1_048_576.0;
 
-/// What a job costs on one of the places.
+/// The predicted cost of a job on one of the places.
 #[must_use]
 pub fn estimate(work: &Work, speed: Speed) -> Estimate {
     match work {
@@ -53,7 +54,7 @@ fn estimate_prepare(prepare: &Prepare, speed: Speed) -> Estimate {
     let tokens = count(rows.train + rows.validation + rows.test) * mean_tokens(task);
     let store_mib = 4.0 * tokens / MIB;
     let tokens_per_s = TOKENS_PER_S_PER_CORE * speed.host_cores;
-    // Texts are held beside their tokens; a token is about five bytes of text.
+    // Texts are in memory with their tokens; a token is about five bytes of text.
     Estimate {
         duration: HOST_START + Duration::from_secs_f64(tokens / tokens_per_s),
         mem_mib: HOST_MIB + store_mib + 5.0 * tokens / MIB,

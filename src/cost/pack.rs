@@ -1,16 +1,16 @@
-//! Owns what trials cost that train together: time, memory and disk of a pack.
+//! Owns the cost of trials that train together: time, memory and disk of a pack.
 
 use std::time::Duration;
 
 use crate::cost::slot::LONGEST_S;
 use crate::cost::{Estimate, Footprint, SlotCost, Speed, TRAIN_START};
 
-/// What a pack of some slots costs. Slots with the same batches share the trunk, the operations below the
-/// first adapter; its cost is the largest that any of them needs.
+/// The cost of a pack. Slots with the same batches share the trunk (the operations below the first adapter),
+/// whose cost is the largest that any of them needs.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct PackCost {
     tail: f64,
-    /// Seeds and folds, and the operations that their slots share.
+    /// For each seed and fold, the operations that their slots share.
     trunks: Vec<((u64, usize), f64)>,
     layer_passes: f64,
     footprint: Footprint,
@@ -26,7 +26,7 @@ impl<'a> FromIterator<&'a SlotCost> for PackCost {
 }
 
 impl PackCost {
-    /// Takes in one more slot.
+    /// Adds one more slot.
     fn add(&mut self, slot: &SlotCost) {
         self.tail += slot.tail;
         self.share(slot.batches, slot.trunk);
@@ -36,15 +36,15 @@ impl PackCost {
     }
 
     fn share(&mut self, batches: (u64, usize), trunk: f64) {
-        // Slots come sorted, or are few.
+        // Slots come sorted, or are few, so the search from the end is short.
         match self.trunks.iter_mut().rfind(|(of, _)| *of == batches) {
             Some((_, most)) => *most = most.max(trunk),
             None => self.trunks.push((batches, trunk)),
         }
     }
 
-    /// Seconds on a place: the process's start, passes that take as long for one slot as for many, and the
-    /// operations.
+    /// Seconds on a place: start of the process, the fixed time of passes, which is the same for one slot and
+    /// for many, and the operations.
     #[must_use]
     pub fn seconds(&self, speed: Speed) -> f64 {
         let trunks: f64 = self.trunks.iter().map(|(_, trunk)| trunk).sum();
@@ -52,7 +52,7 @@ impl PackCost {
         TRAIN_START.as_secs_f64() + passes_s + (trunks + self.tail) / speed.flops
     }
 
-    /// What a job with these slots costs. No time is longer than [`LONGEST_S`].
+    /// The predicted cost of a job with these slots. No time is longer than [`LONGEST_S`].
     #[must_use]
     pub fn estimate(&self, speed: Speed) -> Estimate {
         Estimate {

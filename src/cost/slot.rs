@@ -1,5 +1,5 @@
-//! Owns what one trial brings into a pack: operations, passes, bytes. What is the same for many trials
-//! is computed once.
+//! Owns what one trial adds to a pack: operations, passes, bytes. Costs shared by many trials are computed
+//! once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,10 +12,10 @@ use crate::sweep::SweepSpec;
 use crate::tasks::Task;
 use crate::values::{Configuration, Lora, Method, Splitting, Training, Trial};
 
-/// The longest time that is told of a trial, in seconds: thirty years. Sums of it do not overflow.
+/// Cap on a trial's predicted time, in seconds: thirty years. Sums of it do not overflow.
 pub(super) const LONGEST_S: f64 = 1e9;
 
-/// What decides the cost of a row.
+/// The settings that decide the cost of a row.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Kind<'a> {
     task: &'a str,
@@ -24,7 +24,7 @@ struct Kind<'a> {
     adapter: Option<Adapter<'a>>,
 }
 
-/// What decides the size of an adapter.
+/// The settings that decide the size of an adapter.
 #[derive(Clone, PartialEq, Eq, Hash)]
 struct Adapter<'a> {
     rank: usize,
@@ -41,8 +41,7 @@ impl<'a> Kind<'a> {
 }
 
 impl<'a> Adapter<'a> {
-    /// Every setting is named, so that a new one does not compile until it is clear whether it costs
-    /// something.
+    /// Names every setting, so that a new one does not compile until someone decides whether it costs anything.
     fn of(lora: &'a Lora) -> Self {
         let Lora { rank, alpha: _, dropout: _, targets, rslora: _, modules_to_save, layers_to_transform } =
             lora;
@@ -50,7 +49,7 @@ impl<'a> Adapter<'a> {
     }
 }
 
-/// What a row costs by task, model and method, and how many rows there are.
+/// The cost of a row by task, model and method, and the number of rows.
 #[derive(Clone, Copy, Debug)]
 struct RowCost {
     counts: ParamCounts,
@@ -73,15 +72,15 @@ impl RowCost {
     }
 }
 
-/// The costs of a sweep's trials. Counting a model's parameters and products takes far longer than all
-/// else about a trial, so that it is done once for those that have them in common.
+/// The costs of a sweep's trials. Counting a model's parameters and products takes far longer than everything
+/// else about a trial, so it is done once for all trials that have them in common.
 pub struct CostTable<'a> {
     sweep: &'a SweepSpec,
     known: HashMap<Kind<'a>, RowCost>,
 }
 
 impl<'a> CostTable<'a> {
-    /// Nothing is computed yet.
+    /// An empty table, filled on demand.
     #[must_use]
     pub fn new(sweep: &'a SweepSpec) -> Self {
         Self { sweep, known: HashMap::new() }
@@ -103,42 +102,42 @@ impl<'a> CostTable<'a> {
         self.row(configuration).counts
     }
 
-    /// What a trial brings into a pack.
+    /// The costs that a trial adds to a pack.
     pub fn slot(&mut self, trial: &'a Trial) -> SlotCost {
         SlotCost::new(&self.row(&trial.configuration), trial)
     }
 }
 
-/// What one trial brings into a pack.
+/// The costs that one trial adds to a pack.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlotCost {
-    /// Seed and fold: slots where they are the same see the same batches.
+    /// Seed and fold: slots that have both in common see the same batches.
     pub(crate) batches: (u64, usize),
-    /// Operations of the trial alone.
+    /// Operations of this trial alone.
     pub(crate) tail: f64,
-    /// Operations that it shares with the slots that see the same batches.
+    /// Operations shared with the slots that see the same batches.
     pub(crate) trunk: f64,
     /// Layers passed through in training, over all passes.
     pub(super) layer_passes: f64,
     /// Memory.
     pub(crate) footprint: Footprint,
-    /// MiB left on disk.
+    /// Disk space taken afterwards, in MiB.
     pub(super) disk_mib: f64,
 }
 
-/// What a slot's time on a place is made of. Whole nanoseconds, so that sums do not depend on their order.
+/// The parts of a slot's time on a place. Whole nanoseconds, so that sums do not depend on their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotTime {
-    /// What it has to itself.
+    /// Time for this slot only.
     pub own: Duration,
-    /// What it shares with the slots that see the same batches.
+    /// Time shared with the slots that see the same batches.
     pub trunk: Duration,
-    /// Passes that take as long for one slot as for many.
+    /// Fixed time of its passes, the same for one slot and for many.
     pub passes: Duration,
 }
 
 impl SlotTime {
-    /// Where it trains alone, without the process's start and the passes.
+    /// Its time when it trains alone, without the process's start and the fixed time of passes.
     #[must_use]
     pub fn alone(&self) -> Duration {
         self.own + self.trunk
@@ -146,7 +145,7 @@ impl SlotTime {
 }
 
 impl SlotCost {
-    /// Its parts of the time on a place.
+    /// The parts of its time on a place.
     #[must_use]
     pub fn time(&self, speed: Speed) -> SlotTime {
         let [own, trunk, passes] =
@@ -155,7 +154,7 @@ impl SlotCost {
         SlotTime { own, trunk, passes }
     }
 
-    /// What a trial of this task and model brings into a pack.
+    /// The costs that a trial of this task and model adds to a pack.
     #[must_use]
     pub fn of(task: &Task, model: &ModelSpec, trial: &Trial) -> Self {
         Self::new(&RowCost::of(task, model, &trial.configuration.method), trial)
@@ -178,7 +177,7 @@ impl SlotCost {
     }
 }
 
-/// Sequences that a task's rows become.
+/// The sequences made from a task's rows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sequences {
     pub(super) train: usize,
@@ -186,7 +185,7 @@ pub(super) struct Sequences {
     pub(super) test: usize,
 }
 
-/// Rows that pass through the model in a trial, each as often as it does.
+/// Rows that pass through the model in a trial, counted once per pass.
 struct RowPasses {
     trained: f64,
     evaluated: f64,
@@ -209,7 +208,7 @@ impl Sequences {
     }
 }
 
-/// How often a trial that trains on so many rows is validated.
+/// How often a trial that trains on `trained` rows is validated.
 fn evaluations(settings: &Training, trained: f64) -> f64 {
     match settings.evaluate_every {
         Some(steps) => (trained / count(settings.batch_size * settings.accumulation * steps)).floor() + 1.0,

@@ -1,4 +1,4 @@
-//! Owns how fast places are thought to be before anything is measured.
+//! Owns the assumed speed of places, before anything is measured.
 
 use crate::cost::count;
 use crate::values::{Device, Placement};
@@ -7,29 +7,28 @@ use crate::values::{Device, Placement};
 const CPU_FLOPS_PER_CORE: f64 = 60e9;
 /// Floating-point operations per second of one GPU in single precision.
 const GPU_FLOPS: f64 = 10e12;
-/// Seconds in which a GPU is told what to do for one layer's forward and backward pass, however little
-/// that is: about a hundred kernels at ten microseconds each.
+/// Seconds that launching one layer's forward and backward pass takes on a GPU, however small the layer: about
+/// a hundred kernels at ten microseconds each.
 const GPU_LAYER_S: f64 = 1e-3;
 
-/// What a place does in a second, and what the host does beside it.
+/// The speed of a place, and of the host next to it.
 ///
-/// The time of a pass on a GPU is a fixed part for each layer, paid once for all slots, and the
-/// operations of all slots. On a CPU the fixed part is nothing, and slots are computed one after the
-/// other.
+/// A pass on a GPU takes a fixed time for each layer, once for all slots, plus the operations of all slots. On
+/// a CPU the fixed time is zero, and slots are computed one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
     /// Floating-point operations per second of a place: the mean over all.
     pub(super) flops: f64,
     /// Fixed seconds of a layer in a training pass.
     pub(super) layer_s: f64,
-    /// Cores that a job without a device has to itself before the training starts.
+    /// Cores for a job without a device before the training starts.
     pub(super) host_cores: f64,
-    /// All slots of a pack pass through a layer together.
+    /// Whether all slots of a pack pass through a layer together.
     pub(super) stacks: bool,
 }
 
 impl Speed {
-    /// That of the places, from their kind and their cores. Without any place, that of one core.
+    /// The speed of these places, from their kind and their cores; without any place, of one core.
     #[must_use]
     pub fn of(places: &[Placement]) -> Self {
         let flops: f64 = places.iter().map(flops_per_s).sum();

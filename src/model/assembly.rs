@@ -1,14 +1,14 @@
-//! Owns the way from a blueprint's parts to layers over a pack's tensors. Computes nothing.
+//! Owns the assembly of layers from a blueprint's parts and a pack's tensors. Computes nothing.
 
 use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
 use super::params::{Params, index};
 use crate::families::blueprint;
 
-/// A pack's tensors, from which layers are put together: they share storage and gradients.
+/// A pack's tensors, of which layers are made: the layers share their storage and gradients.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Assembly<'a> {
     pub(super) params: &'a Params,
-    /// Scale and dropout of each slot's adapters, where there are any.
+    /// Scale and dropout of each slot's adapters, if there are any.
     pub(super) adapters: Option<&'a AdapterSettings>,
 }
 

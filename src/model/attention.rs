@@ -30,12 +30,12 @@ enum Projections {
     Fused(Linear),
 }
 
-/// Which tokens are there to attend to.
+/// Which tokens can be attended to.
 #[derive(Debug)]
 pub(super) enum Visibility<'a> {
-    /// Those of whole rows.
+    /// The tokens of whole rows.
     Rows { inputs: &'a Inputs, sees: Sees },
-    /// New tokens, which stand in the columns from `column` on, and those before them.
+    /// New tokens, in the columns from `column` on, and all tokens before them.
     Cached {
         cache: &'a mut Cache,
         column: i64,
@@ -47,7 +47,7 @@ pub(super) enum Visibility<'a> {
 /// One layer's keys and values so far, each `[B, heads, capacity, H / heads]`.
 #[derive(Debug)]
 pub(super) struct Cache {
-    /// Columns that there is room for.
+    /// Number of columns that fit.
     capacity: i64,
     /// `None` before the first token.
     columns: Option<[Tensor; 2]>,
@@ -58,7 +58,7 @@ enum Mask {
     Nothing,
     /// Added to the scores.
     Added(Tensor),
-    /// From each token those behind it.
+    /// All tokens after each query.
     Later,
 }
 
@@ -86,22 +86,22 @@ impl Attention {
         }
     }
 
-    /// Whether all slots have the same.
+    /// Whether all slots have the same attention.
     pub(super) fn is_shared(&self) -> bool {
         self.projections().iter().chain([&self.output]).all(Linear::is_shared)
     }
 
-    /// Whether all slots have the same projections but for their adapters.
+    /// Whether all slots have the same projections apart from their adapters.
     pub(super) fn projections_are_shared(&self) -> bool {
         self.projections().iter().all(Linear::base_is_shared)
     }
 
-    /// Whether queries can be computed of fewer tokens than keys and values.
+    /// Whether queries can be computed for fewer tokens than keys and values.
     pub(super) fn can_ask_less(&self) -> bool {
         matches!(self.projections, Projections::Separate(_))
     }
 
-    /// The projections of `x` `[K, n, H]` but for the adapters; queries of `asking` `[K, m, H]`.
+    /// The projections of `x` `[K, n, H]` without adapters; queries only of `asking` `[K, m, H]`.
     pub(super) fn project(&self, x: &Tensor, asking: &Tensor) -> Vec<Tensor> {
         match &self.projections {
             Projections::Separate([query, key, value]) => {
@@ -111,8 +111,8 @@ impl Attention {
         }
     }
 
-    /// What comes of them, `[K, m, H]`, behind output layer and dropout. `x`, `asking` and `products` are
-    /// as in [`Attention::project`].
+    /// The attention's output `[K, m, H]`, after output layer and dropout. `x` and `asking` are the inputs of
+    /// [`Attention::project`], `products` its result.
     pub(super) fn forward(
         &self,
         [x, asking]: [&Tensor; 2],
@@ -131,7 +131,8 @@ impl Attention {
         self.output_dropout.map_or_else(|| attended.shallow_clone(), |p| pass.dropout(&attended, p))
     }
 
-    /// Queries, keys and values of `rows` rows, adapters included; what all slots share comes once for each.
+    /// Queries, keys and values of `rows` rows, adapters included; values shared by all slots are repeated for
+    /// each.
     fn parts(
         &self,
         [x, asking]: [&Tensor; 2],
@@ -164,7 +165,7 @@ impl Attention {
 }
 
 impl Visibility<'_> {
-    /// Rows of a slot.
+    /// Number of rows per slot.
     fn rows(&self) -> i64 {
         match self {
             Self::Rows { inputs, .. } => inputs.shape[1],
@@ -172,7 +173,7 @@ impl Visibility<'_> {
         }
     }
 
-    /// Queries with all keys and values that they may look at, and what is hidden of those.
+    /// Queries with all keys and values that they may attend to, and the mask on those.
     fn masked(self, parts: [Tensor; 3], slots: i64) -> ([Tensor; 3], Mask) {
         match self {
             Self::Rows { inputs, sees: Sees::Tokens } => {
@@ -188,12 +189,12 @@ impl Visibility<'_> {
 }
 
 impl Cache {
-    /// An empty one with room for so many columns.
+    /// An empty cache for `capacity` columns.
     pub(super) fn new(capacity: i64) -> Self {
         Self { capacity, columns: None }
     }
 
-    /// The new tokens' queries, and keys and values of all so far; the new ones stand from `column` on.
+    /// The new tokens' queries, and the keys and values of all tokens so far; the new ones start at `column`.
     fn extend(&mut self, [query, key, value]: [Tensor; 3], column: i64) -> [Tensor; 3] {
         let (mut size, new) = (key.size(), key.size()[2]);
         size[2] = self.capacity;
@@ -207,7 +208,7 @@ impl Cache {
     }
 }
 
-/// The context of the queries, likewise. Dropout on the shares needs them written out.
+/// The context of the queries, in their shape. Dropout needs the attention weights written out.
 fn attend([query, key, value]: [Tensor; 3], mask: Mask, dropout: Option<f64>, pass: &mut Pass) -> Tensor {
     let Some(dropout) = dropout.filter(|dropout| pass.drops(*dropout)) else {
         let (mask, is_causal) = match mask {
@@ -230,7 +231,7 @@ fn attend([query, key, value]: [Tensor; 3], mask: Mask, dropout: Option<f64>, pa
     pass.dropout(&shares, dropout).to_kind(value.kind()).matmul(&value)
 }
 
-/// `[T, T]`: 0 for each token and those before it, minus infinity for those behind it.
+/// `[T, T]`: 0 for each token and those before it, minus infinity for those after it.
 fn later_tokens(tokens: i64, device: Device) -> Tensor {
     Tensor::full([tokens, tokens], f64::NEG_INFINITY, (Kind::Float, device)).triu(1)
 }

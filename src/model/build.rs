@@ -24,34 +24,34 @@ pub struct Start {
 /// Where a pack's base weights come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Base<'a> {
-    /// A folder: the same for all slots, but for modules that it lacks, which each trial draws.
+    /// A folder: the same for all slots, except for modules that it lacks, which each trial draws at random.
     Read(&'a StateDict),
-    /// A finished model's folder, its own head with it: the same for all slots.
+    /// A finished model's folder with its own head: the same for all slots.
     Finished {
         /// The folder.
         folder: &'a StateDict,
-        /// For each class, or for the number, the output of the folder's head that stands for it.
+        /// For each class, or for the number, the index of the matching output of the folder's head.
         outputs: &'a [usize],
     },
-    /// The model's own seed: an untrained base, the same for all slots.
+    /// Random weights from the model's own seed: an untrained base, the same for all slots.
     Drawn {
         /// The seed.
         seed: u64,
     },
-    /// Each trial's own seed: training from scratch.
+    /// Random weights from each trial's own seed: training from scratch.
     Fresh,
     /// Frozen tensors are shared with the running slots; the rest comes from `base`.
     Beside {
-        /// The slots that the pack has.
+        /// The tensors of the pack's present slots.
         at_work: &'a Params,
-        /// Where the rest comes from.
+        /// Where the remaining tensors come from.
         base: &'a Base<'a>,
     },
 }
 
-/// The starting values for the slots of a pack, which share architecture, kind of method, adapted
-/// modules, saved modules and precision. A head is fresh for every trial, whether it trains or not, but
-/// for a finished model's.
+/// The starting values for the slots of a pack, which share architecture, kind of method, adapted modules,
+/// saved modules and precision. Every trial gets a fresh head, whether it trains or not, unless the base is a
+/// finished model.
 ///
 /// # Errors
 /// When the folder's tensors do not fit the architecture.
@@ -73,7 +73,7 @@ pub fn start(
         let stored = if trains { Kind::Float } else { kind };
         let values: Vec<Tensor> = values.iter().map(|value| value.to_kind(stored)).collect();
         add(&mut params, &shape, &values, trains);
-        // What trains beside adapters is multiplied in 32 bits as they are.
+        // Modules that train besides adapters are multiplied in 32 bits, unrounded.
         if trains && loras.is_empty() {
             params.multiply_in(&shape.name, kind);
         }
@@ -143,8 +143,8 @@ fn head_values(
     }
 }
 
-/// What a frozen tensor of the base is kept in, and what one that trains is rounded to in products.
-/// Norms are too small to gain anything.
+/// The format of a frozen tensor of the base, to which a trained one is rounded in products. Norms are too
+/// small to gain anything.
 fn product_kind(role: TensorRole, precision: Precision) -> Kind {
     match (precision, role) {
         (Precision::Fp32, _) | (Precision::Bf16, TensorRole::NormScale | TensorRole::NormShift) => {
@@ -157,7 +157,7 @@ fn product_kind(role: TensorRole, precision: Precision) -> Kind {
     }
 }
 
-/// The names of what trains, adapters apart.
+/// The names of the tensors that train, without adapters.
 fn trainable(architecture: &Architecture, head: Head, method: &Method) -> BTreeSet<String> {
     let tensors = match method {
         Method::Full | Method::Scratch => {
@@ -208,7 +208,7 @@ fn seed(key: StreamKey, name: &str) {
     tch::manual_seed(i64::try_from(key.seed(Draw::Init(name))).expect("seeds have 63 bits"));
 }
 
-/// Fresh values; on the host, so that every device starts alike.
+/// Fresh values, drawn on the host, so that they are the same for every device.
 fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
     let size: Vec<i64> = shape.shape.iter().map(|n| index(*n)).collect();
     let mut empty = Tensor::empty(&size, (Kind::Float, Device::Cpu));
@@ -222,7 +222,8 @@ fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
     }
 }
 
-/// `[rows, width]`: in row r sin(r / 10000^(j / width)) in each even column j, and its cosine behind it.
+/// `[rows, width]`: in row r, sin(r / 10000^(j / width)) in each even column j, and its cosine in the column
+/// after it.
 fn sinusoids(size: &[i64]) -> Tensor {
     let [rows, width] = size[..] else { unreachable!("a table has rows and columns") };
     let places = Tensor::arange(rows, (Kind::Double, Device::Cpu)).unsqueeze(1);

@@ -1,11 +1,12 @@
-//! Owns the way from a placement to a libtorch device. Loads the CUDA library only when asked for a GPU.
+//! Owns the conversion from a placement to a libtorch device. Loads the CUDA library only when a GPU is asked
+//! for.
 
 use tch::Tensor;
 
 use crate::values::Failure;
 use crate::{libtorch, values};
 
-/// The libtorch device of a placement. The process sees only its own GPU, so that is number 0.
+/// The libtorch device of a placement. The process sees only its own GPU, which therefore has index 0.
 ///
 /// # Errors
 /// When a GPU is asked for and libtorch's CUDA library cannot be loaded or finds none.
@@ -24,13 +25,13 @@ pub fn select(device: values::Device) -> Result<tch::Device, Failure> {
     }
 }
 
-/// Values of the host on a device, without waiting for what the device still has to do. The driver reads
-/// them before this returns, so that they need not outlive it.
+/// Copies values from the host to a device, without waiting for the device's queued work. The driver reads them
+/// before this returns, so they may be dropped right after.
 pub fn send(values: &Tensor, device: tch::Device) -> Tensor {
     values.to_device_(device, values.kind(), true, false)
 }
 
-/// Loads `libtorch_cuda.so` beside the CPU library, once per process; its registration makes GPUs usable.
+/// Loads `libtorch_cuda.so` into the process, once; its registration makes GPUs usable.
 fn load_cuda() -> Result<(), String> {
     let name = "libtorch_cuda.so";
     let beside = libtorch::folder().map(|folder| folder.join(name));

@@ -1,4 +1,4 @@
-//! Owns the way from token ids to what the first layer reads: the sum of tables, a norm, dropout.
+//! Owns the embedding, which turns token ids into the first layer's input: the sum of tables, a norm, dropout.
 
 use tch::{Kind, Tensor};
 
@@ -10,26 +10,26 @@ use super::pass::Pass;
 use crate::families::Blueprint;
 use crate::families::blueprint::Sees;
 
-/// The part of a model in front of its layers.
+/// The part of a model before its layers.
 #[derive(Debug)]
 pub(super) struct Embeddings {
     pub(super) words: Embedding,
     positions: Embedding,
-    /// The token that takes no place of a row, and the row of its position; places count from the row
-    /// behind it.
+    /// The padding token, where it takes no position of a row; it is also the row of its own position vector,
+    /// and positions count from the row after it.
     unplaced: Option<i64>,
     token_types: Option<Embedding>,
-    /// Whether the second part of a pair reads another row of them than the first.
+    /// Whether the second part of a pair uses a different row of the token types than the first.
     reads_types: bool,
     norm: Option<LayerNorm>,
     dropout: Option<f64>,
     projection: Option<Linear>,
-    /// Rows are filled up to so many tokens with this one, which is read like any other.
+    /// Minimum length of rows and the padding token for it; this padding is read like any other token.
     filling: Option<[i64; 2]>,
 }
 
 impl Embeddings {
-    /// The embedding of a model whose rows are filled up with the token `padding`.
+    /// The embedding of a model whose padding token is `padding`.
     pub(super) fn new(blueprint: &Blueprint, padding: usize, assembly: Assembly<'_>) -> Self {
         let part = &blueprint.embedding;
         Self {
@@ -48,7 +48,7 @@ impl Embeddings {
         }
     }
 
-    /// Whether all slots have the same.
+    /// Whether all slots have the same embedding.
     pub(super) fn is_shared(&self) -> bool {
         let tables = [Some(&self.words), Some(&self.positions), self.token_types.as_ref()];
         tables.into_iter().flatten().all(Embedding::is_shared)
@@ -68,7 +68,7 @@ impl Embeddings {
         }
         let flat = [slots, rows * tokens];
         let words = self.words.forward(&ids.view(flat));
-        // What all rows have in common is summed first: it is few.
+        // Vectors that all rows have in common are summed first, since they are few.
         let (of_tokens, of_places) = match self.unplaced {
             None => {
                 let tokens = usize::try_from(tokens).expect("lengths are positive");
@@ -91,7 +91,7 @@ impl Embeddings {
         self.finish(sum.flatten(1, 2), pass)
     }
 
-    /// `[1, n, H]` of ids `[1, n]` at these places of their rows, `[1, n]`, without token types.
+    /// `[1, n, H]` of ids `[1, n]` at these positions `[1, n]` of their rows, without token types.
     pub(super) fn at(&self, ids: &Tensor, places: &Tensor, pass: &mut Pass) -> Tensor {
         self.finish(self.words.forward(ids) + self.positions.forward(places), pass)
     }
@@ -103,8 +103,8 @@ impl Embeddings {
     }
 }
 
-/// The places of `ids` `[K, B, T]` in their rows, counted from `padding + 1`; padding, which counts for
-/// nothing, is at `padding`.
+/// The positions of `ids` `[K, B, T]` in their rows, counted from `padding + 1`; padding tokens are not counted
+/// and get position `padding`.
 fn places(ids: &Tensor, padding: i64) -> Tensor {
     let is_token = ids.ne(padding).to_kind(Kind::Int64);
     is_token.cumsum(-1, Kind::Int64) * is_token + padding

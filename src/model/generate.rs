@@ -1,5 +1,5 @@
-//! Owns greedy generation: prompts of different lengths in one batch, every token computed once.
-//! Trains nothing, and samples nothing.
+//! Owns greedy generation: prompts of different lengths in one batch, with every token computed once. Trains
+//! nothing and samples nothing.
 
 use tch::{Device, Kind, Tensor};
 
@@ -10,22 +10,21 @@ use super::params::index;
 use super::pass::Pass;
 use super::transformer::Model;
 
-/// Prompts with what follows them so far. Prompts are padded on the left, so that all rows go on in
-/// the same column.
+/// Prompts and their continuations so far. Prompts are padded on the left, so that all rows continue in the
+/// same column.
 struct Rows {
     /// Column where each prompt begins, `[B]`.
     starts: Tensor,
     answers: Vec<Vec<u32>>,
-    /// Tokens that each answer may have.
+    /// Longest allowed answer of each prompt, in tokens.
     limits: Vec<usize>,
     ended: Vec<bool>,
 }
 
 impl Model {
-    /// The likeliest token after each prompt, and so on, as transformers' `generate(do_sample=False)`:
-    /// until `end`, which is left out, for at most `max_new` tokens, and no further than the model's
-    /// longest sequence. For one slot. An empty prompt has no answer.
-    ///
+    /// The most likely token after each prompt, and so on, as transformers' `generate(do_sample=False)`: until
+    /// `end`, which is left out, for at most `max_new` tokens, and within the model's longest sequence. For one
+    /// slot. An empty prompt has no answer.
     /// # Panics
     /// For a classifier.
     #[must_use]
@@ -47,11 +46,11 @@ impl Model {
         rows.answers
     }
 
-    /// The likeliest next tokens, `[B]`, after `ids` `[B, n]` in the columns from `column` on.
+    /// The most likely next tokens, `[B]`, after `ids` `[B, n]` in the columns from `column` on.
     fn next(&self, ids: &Tensor, column: i64, starts: &Tensor, caches: &mut [Cache]) -> Tensor {
         let (batch, new) = (ids.size()[0], ids.size()[1]);
         let columns = Tensor::arange_start(column, column + new, (Kind::Int64, ids.device()));
-        // What lies before a prompt or behind a finished answer has no position of its own.
+        // Columns before a prompt or after a finished answer have no position of their own.
         let positions = (&columns - starts.view([-1, 1])).clamp(0, index(self.max_length) - 1);
         let (mask, pass) = (mask(&columns, column + new, starts), &mut Pass::evaluation());
         let mut x = self.embeddings.at(&ids.reshape([1, -1]), &positions.view([1, -1]), pass);
@@ -111,8 +110,8 @@ fn left_padded(prompts: &[&[u32]], longest: usize, device: Device) -> Tensor {
     Tensor::from_slice(&ids).view([index(prompts.len()), index(longest)]).to_device(device)
 }
 
-/// `[B, 1, n, so_far]`: what the new tokens in `columns` see of all columns so far, from their prompt's
-/// start to themselves.
+/// `[B, 1, n, so_far]`: which columns the new tokens in `columns` can see, from the start of their prompt to
+/// themselves.
 fn mask(columns: &Tensor, so_far: i64, starts: &Tensor) -> Tensor {
     let keys = Tensor::arange(so_far, (Kind::Int64, columns.device())).view([1, 1, 1, -1]);
     let before = keys.lt_tensor(&starts.view([-1, 1, 1, 1]));

@@ -32,7 +32,7 @@ impl TextHead {
         Self { reads, steps: steps.iter().map(step).collect() }
     }
 
-    /// Logits `[K, B, classes]` of what is read, `[K, B, H]`.
+    /// Logits `[K, B, classes]` from the tokens that the head reads, `[K, B, H]`.
     pub(super) fn forward(&self, read: &Tensor, pass: &mut Pass) -> Tensor {
         self.steps.iter().fold(read.shallow_clone(), |x, step| match step {
             Step::Linear(linear) => linear.forward(&x, pass),

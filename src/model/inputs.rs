@@ -1,23 +1,23 @@
-//! Owns what every model reads: a batch of rows, and which of its tokens are wanted. Computes nothing
-//! of a model.
+//! Owns the input of every model: a batch of rows, and how to pick tokens from them. Computes no part of a
+//! model.
 
 use tch::{Kind, Tensor};
 
 use super::layers::for_slots;
 
-/// What is added to the attention score of a token that must not be seen. Finite, also in bf16, so that
-/// filling, which sees nothing, stays finite too.
+/// Added to the attention score of a token that must not be seen. It is finite, also in bf16, so that rows of
+/// nothing but padding stay finite too.
 pub const UNSEEN: f32 = -1e38;
 
-/// A batch as a model reads it: K slots of B rows of T tokens. Where all slots see the same rows,
-/// they stand in it once and K is 1, whatever the number of slots that the model has.
+/// A batch as a model reads it: K slots of B rows of T tokens. Where all slots see the same rows, the rows are
+/// stored once and K is 1, whatever the model's number of slots.
 #[derive(Debug)]
 pub struct Inputs {
     /// `[K, B, T]`.
     pub shape: [i64; 3],
     /// Token ids, `[K, B, T]`, 64-bit integers; rows are padded on the right.
     pub ids: Tensor,
-    /// Token types, likewise; `None` where all are 0.
+    /// Token types, in the same shape; `None` where all are 0.
     pub token_types: Option<Tensor>,
     /// Added to attention scores, `[K * B, 1, 1, T]`: 0 at tokens, [`UNSEEN`] at
     /// padding; `None` where there is no padding.
@@ -30,7 +30,7 @@ impl Inputs {
         self.by_rows(x).select(2, 0)
     }
 
-    /// The mask for queries of so many slots, `[slots * B, 1, 1, T]`.
+    /// The mask for queries of `slots` slots, `[slots * B, 1, 1, T]`.
     pub(super) fn mask_for(&self, slots: i64) -> Option<Tensor> {
         let [own, rows, tokens] = self.shape;
         self.mask.as_ref().map(|mask| match slots {
@@ -45,14 +45,14 @@ impl Inputs {
         x.view([x.size()[0], rows, tokens, -1])
     }
 
-    /// Of `[K, B * T, H]` the last token of each row that is no padding, `[K, B, H]`.
+    /// Of `[K, B * T, H]` the last token of each row that is not padding, `[K, B, H]`.
     pub fn last_tokens(&self, x: &Tensor) -> Tensor {
         let [_, rows, tokens] = self.shape;
         let x = self.by_rows(x);
         let slots = x.size()[0];
         let Some(mask) = self.mask_for(slots) else { return x.select(2, tokens - 1) };
         let lengths = mask.eq(0.0).sum_dim_intlist([-1].as_slice(), false, Kind::Int64);
-        // A row that only fills up a slot has no token; whatever it gives has no weight.
+        // A row that only pads a slot has no token; its result has no weight.
         let last = (lengths - 1).clamp_min(0).view([slots, rows, 1, 1]);
         x.gather(2, &last.expand([slots, rows, 1, x.size()[3]], false), false).squeeze_dim(2)
     }

@@ -1,4 +1,4 @@
-//! Owns a layer of a model: attention and feed-forward part, with norms and residual sums around them.
+//! Owns a layer of a model: attention and feed-forward part, with their norms and residual sums.
 //!
 //! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H; those that all slots share are
 //! `[1, B * T, H]`. Owns no weights: they are the pack's.
@@ -19,7 +19,7 @@ pub(super) struct Layer {
     attention_norm: Option<LayerNorm>,
     mlp: Option<Mlp>,
     mlp_norm: Option<LayerNorm>,
-    /// Whether only the first token of each row is wanted.
+    /// Whether only the first token of each row is needed.
     first_only: bool,
 }
 
@@ -31,12 +31,12 @@ struct Mlp {
     dropout: Option<f64>,
 }
 
-/// A layer's beginning, up to its adapters.
+/// The first computations of a layer, up to its adapters.
 #[derive(Debug)]
 pub(super) struct Projected {
-    /// What its attention reads, `[K, n, H]`.
+    /// The attention's input, `[K, n, H]`.
     read: Tensor,
-    /// What [`Attention::project`] makes of it.
+    /// The result of [`Attention::project`].
     products: Vec<Tensor>,
 }
 
@@ -58,8 +58,8 @@ impl Layer {
         }
     }
 
-    /// Asks for the first token of each row alone, where the layer can then do with less: everything
-    /// beyond keys and values is computed for those tokens only. Says whether it can.
+    /// Restricts the output to the first token of each row, where this saves work: everything but keys and
+    /// values is then computed for those tokens only. Returns whether it does.
     pub(super) fn ask_first_only(&mut self) -> bool {
         self.first_only = self.wiring == Wiring::NormAfter && self.attention.can_ask_less();
         self.first_only
@@ -74,21 +74,21 @@ impl Layer {
             && norms.into_iter().all(LayerNorm::is_shared)
     }
 
-    /// Whether all slots have the same beginning: [`Layer::project`].
+    /// Whether [`Layer::project`] is the same for all slots.
     pub(super) fn projections_are_shared(&self) -> bool {
         let norm = self.attention_norm.iter().filter(|_| self.wiring == Wiring::NormBefore);
         self.attention.projections_are_shared() && norm.into_iter().all(LayerNorm::is_shared)
     }
 
-    /// The layer's beginning, up to its adapters.
+    /// The layer's computations up to its adapters.
     pub(super) fn project(&self, x: &Tensor, visibility: &Visibility<'_>) -> Projected {
         let read = self.read(self.attention_norm.as_ref(), x);
         let products = self.attention.project(&read, &self.asking(&read, visibility));
         Projected { read, products }
     }
 
-    /// `[K, B * T, H]` to the same, or to `[K, B, H]` where only the first tokens are wanted; from
-    /// what [`Layer::project`] gives, where that is known.
+    /// `[K, B * T, H]` to the same, or to `[K, B, H]` where only the first tokens are needed; starts from the
+    /// result of [`Layer::project`], where that is known.
     pub(super) fn forward(
         &self,
         x: &Tensor,
@@ -113,7 +113,7 @@ impl Layer {
         self.join(self.mlp_norm.as_ref(), x, inner)
     }
 
-    /// The tokens that are wanted.
+    /// The tokens whose output is needed.
     fn asking(&self, x: &Tensor, visibility: &Visibility<'_>) -> Tensor {
         match visibility {
             Visibility::Rows { inputs, .. } if self.first_only => inputs.first_tokens(x),
@@ -121,7 +121,7 @@ impl Layer {
         }
     }
 
-    /// What a part with this norm reads of `x`.
+    /// The input of a part with this norm, made from `x`.
     fn read(&self, norm: Option<&LayerNorm>, x: &Tensor) -> Tensor {
         match (self.wiring, norm) {
             (Wiring::NormBefore, Some(norm)) => norm.forward(x),
@@ -129,7 +129,7 @@ impl Layer {
         }
     }
 
-    /// What comes behind a part with this norm, which made `part` of `x`.
+    /// Joins `x` with `part`, the output that a part with this norm computed from it.
     fn join(&self, norm: Option<&LayerNorm>, x: Tensor, part: Tensor) -> Tensor {
         match (self.wiring, norm) {
             (Wiring::Bare, _) => part,

@@ -1,8 +1,8 @@
 //! Owns the layers that models are made of, each for a whole pack: `x` is `[K, n, width]`, K slots of
 //! n rows. Frozen weights are multiplied once for all slots, stacked ones slot by slot.
 //!
-//! With `precision: bf16` the base's products take and give bf16; what norms, embeddings, adapters and
-//! heads compute, and the sums between layers, have 32 bits.
+//! With `precision: bf16` the base's products take and give bf16; norms, embeddings, adapters, heads and the
+//! sums between layers are computed in 32 bits.
 
 use tch::{Device, Kind, Tensor};
 
@@ -24,7 +24,7 @@ pub struct Adapter {
     dropout: Vec<f64>,
 }
 
-/// What the slots' adapters have besides tensors.
+/// The settings of the slots' adapters that are not tensors.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterSettings {
     /// Scale per slot.
@@ -54,9 +54,9 @@ impl AdapterSettings {
 #[derive(Debug)]
 pub struct Linear {
     weight: Weight,
-    /// What `x W^T + b` is computed in; weights that train are rounded to it at every use.
+    /// The format in which `x W^T + b` is computed; weights that train are rounded to it at every use.
     kind: Kind,
-    /// Whether the weight is `[in, out]`, as GPT-2 stores it, and not `[out, in]`.
+    /// Whether the weight is `[in, out]`, as GPT-2 stores it, rather than `[out, in]`.
     is_transposed: bool,
     bias: Option<Weight>,
     adapter: Option<Adapter>,
@@ -84,8 +84,8 @@ impl Linear {
         self.adapt(&self.base(x), x, pass)
     }
 
-    /// `x W^T + b`: `[K, n, in]` to `[K, n, out]`. Where the weight is shared and all slots read the
-    /// same, `x` may be `[1, n, in]`, which gives `[1, n, out]`.
+    /// `x W^T + b`: `[K, n, in]` to `[K, n, out]`. Where the weight is shared and all slots read the same
+    /// input, `x` may be `[1, n, in]`, which gives `[1, n, out]`.
     pub fn base(&self, x: &Tensor) -> Tensor {
         let out_in = |weight: &Tensor| {
             let weight = weight.to_kind(self.kind);
@@ -103,9 +103,9 @@ impl Linear {
         }
     }
 
-    /// `y` plus what each slot's adapter makes of `x`, `[K, n, out]`, summed in 32 bits and given in the
-    /// kind of `y`; `y` as it is where there is no adapter. `x` `[K, n, in]` and `y` `[K, n, out]` may
-    /// both have one slice that all slots share.
+    /// `y` plus the output of each slot's adapter on `x`, `[K, n, out]`, summed in 32 bits and returned in the
+    /// kind of `y`; `y` unchanged where there is no adapter. Each of `x` `[K, n, in]` and `y` `[K, n, out]` may
+    /// have one slice that all slots share.
     pub fn adapt(&self, y: &Tensor, x: &Tensor, pass: &mut Pass) -> Tensor {
         match &self.adapter {
             Some(adapter) => adapter.add_to(y, x, pass),
@@ -118,7 +118,7 @@ impl Linear {
         self.adapter.is_none() && self.base_is_shared()
     }
 
-    /// Whether all slots have the same layer but for their adapters.
+    /// Whether all slots have the same layer apart from their adapters.
     pub fn base_is_shared(&self) -> bool {
         self.weight.is_shared()
     }
@@ -127,7 +127,7 @@ impl Linear {
 /// `[K or 1, n, in]` to `[K, n, out]` with `[K, out, in]` and `[K, out]`.
 fn stacked_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     if weight.size()[0] == 1 {
-        // A batched product of one is slower than a plain one.
+        // A batched product of a single matrix is slower than a plain one.
         return x.linear(&weight.get(0), bias.map(|bias| bias.get(0)));
     }
     let x = for_slots(x, weight.size()[0]);
@@ -164,7 +164,8 @@ impl Adapter {
         wide.baddbmm(&self.reduce(&x), &b.transpose(1, 2), 1, 1).to_kind(y.kind())
     }
 
-    /// `A x` of each slot, `[K, n, r]`; of an input that all slots share in one product, ranks side by side.
+    /// `A x` of each slot, `[K, n, r]`; where all slots share the input, in one product with the ranks side by
+    /// side.
     fn reduce(&self, x: &Tensor) -> Tensor {
         if x.size()[0] > 1 {
             return x.bmm(&self.a.transpose(1, 2));
@@ -218,7 +219,7 @@ impl LayerNorm {
 #[derive(Debug)]
 pub struct Embedding {
     weight: Weight,
-    /// What the table's products are computed in, where it serves as an output layer.
+    /// The format of the table's products, where it is used as an output layer.
     kind: Kind,
     /// Added to every vector, where the table is a dense layer over one-hot words.
     bias: Option<Weight>,
@@ -226,8 +227,9 @@ pub struct Embedding {
 }
 
 impl Embedding {
-    /// The table `[words, width]` called `tensor`, whose row `padding` gets no gradient, -1 for none; with
-    /// a bias the matrix `[width, words]` of a dense layer over one-hot words: each picks a column.
+    /// The table `[words, width]` called `tensor`. Row `padding` gets no gradient; -1 for no such row. With a
+    /// bias, the tensor is the matrix `[width, words]` of a dense layer over one-hot words, of which each word
+    /// selects a column.
     #[must_use]
     pub fn new(params: &Params, tensor: &str, bias: Option<&str>, padding: i64) -> Self {
         let bias = bias.map(|bias| params.weight(bias));
@@ -286,7 +288,7 @@ impl Embedding {
         }
     }
 
-    /// Where the table is.
+    /// The device that holds the table.
     pub fn device(&self) -> Device {
         match &self.weight {
             Weight::Shared(weight) | Weight::Stacked(weight) => weight.device(),
@@ -294,7 +296,7 @@ impl Embedding {
     }
 }
 
-/// An activation of each number.
+/// Applies an activation to each number.
 pub(super) fn activate(x: &Tensor, activation: Activation) -> Tensor {
     match activation {
         Activation::Gelu => x.gelu("none"),

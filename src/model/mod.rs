@@ -1,5 +1,5 @@
-//! Owns the models: weight files, pack-aware layers, the Transformer, starting weights. Knows trials,
-//! never the scheduler, and no family but by its blueprint.
+//! Owns the models: weight files, pack-aware layers, the Transformer, starting weights. Knows trials, never the
+//! scheduler, and a family only by its blueprint. Read `transformer.rs` first, then `params.rs`.
 //!
 //! Plain tensor operations panic on an error inside libtorch; the training process turns such a
 //! panic into a typed failure at its edge.

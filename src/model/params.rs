@@ -1,9 +1,9 @@
-//! Owns the tensors of a pack: frozen ones that all slots share, and those with one slice per slot:
-//! trainable ones, and frozen ones that each slot drew for itself.
+//! Owns the tensors of a pack: frozen tensors shared by all slots, and tensors with one slice per slot, which
+//! either train or were drawn at random for each slot and stay frozen.
 //!
-//! A tensor with slices has the slot dimension first, `[K, …]`; a solo trial has K = 1. Slots may have
-//! tensors of unlike sizes: those in the pack are padded, what leaves it is not. Nothing here knows
-//! what a layer computes.
+//! A tensor with slices has the slot dimension first, `[K, …]`; a solo trial has K = 1. Slots may have tensors
+//! of different sizes: they are padded within the pack, and the padding is removed from what leaves it. Nothing
+//! here knows what a layer computes.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use tch::{Kind, Tensor};
 pub enum Weight {
     /// Frozen and the same for every slot.
     Shared(Tensor),
-    /// Each slot has its own slice of the first dimension: what trains, and fresh heads that do not.
+    /// Each slot has its own slice of the first dimension: weights that train, and fresh heads that do not.
     Stacked(Tensor),
 }
 
@@ -25,9 +25,9 @@ pub struct Trainable {
     pub tensor: Tensor,
     /// Whether weight decay applies: to matrices, not to biases and norms.
     pub decays: bool,
-    /// What it is rounded to where it is multiplied.
+    /// The format to which it is rounded in products.
     product: Kind,
-    /// Each slot's own sizes; what lies beyond them is padding with zeros.
+    /// Each slot's own sizes; everything beyond them is zero padding.
     sizes: Vec<Vec<i64>>,
 }
 
@@ -45,7 +45,7 @@ impl Trainable {
         (0..).zip(&self.sizes[slot]).fold(part, |part, (dimension, size)| part.narrow(dimension, 0, *size))
     }
 
-    /// The parts of all slots, as [`Trainable::of_slot`] gives them.
+    /// The part of each slot, as [`Trainable::of_slot`] gives it.
     pub fn of_each(&self, tensor: &Tensor) -> impl Iterator<Item = Tensor> {
         (0..self.sizes.len()).map(|slot| self.of_slot(tensor, slot))
     }
@@ -57,7 +57,7 @@ pub(crate) fn stack(values: &[Tensor]) -> Tensor {
     let sizes: Vec<Vec<i64>> = values.iter().map(Tensor::size).collect();
     let largest = |d: usize| sizes.iter().map(|size| size[d]).max().unwrap_or(0);
     let padded = values.iter().zip(&sizes).map(|(value, size)| {
-        // libtorch takes the last dimension first, and for each what comes before and behind.
+        // libtorch takes the last dimension first, and for each the padding before and after.
         let padding: Vec<i64> = (0..dimensions).rev().flat_map(|d| [0, largest(d) - size[d]]).collect();
         value.detach().constant_pad_nd(padding)
     });
@@ -69,7 +69,7 @@ pub(crate) fn stack(values: &[Tensor]) -> Tensor {
 pub struct Params {
     slots: usize,
     shared: BTreeMap<String, Tensor>,
-    /// Frozen, with values of its own for each slot, `[K, …]`.
+    /// Frozen tensors with different values for each slot, `[K, …]`.
     own: BTreeMap<String, Tensor>,
     trainable: BTreeMap<String, Trainable>,
 }
@@ -104,16 +104,16 @@ impl Params {
         self.trainable.insert(name.to_owned(), Trainable::new(values, decays));
     }
 
-    /// Has a trainable tensor's products computed in another kind than its own 32 bits.
+    /// Sets the format of a trainable tensor's products, where it is not the tensor's own 32 bits.
     ///
     /// # Panics
-    /// When nothing of this name trains.
+    /// When no trainable tensor has this name.
     pub fn multiply_in(&mut self, name: &str, kind: Kind) {
         let trainable = self.trainable.get_mut(name);
         trainable.unwrap_or_else(|| panic!("no tensor `{name}` trains")).product = kind;
     }
 
-    /// What products with a weight are computed in: frozen ones in their own kind.
+    /// The format of products with a weight: a frozen one's own.
     #[must_use]
     pub fn product_kind(&self, name: &str) -> Kind {
         match (self.trainable.get(name), self.shared.get(name)) {
@@ -126,7 +126,7 @@ impl Params {
     /// A weight by name, sharing its storage and its gradient.
     ///
     /// # Panics
-    /// When there is none: the architecture lists every name that its model asks for.
+    /// When there is none: the architecture lists every name that its model uses.
     #[must_use]
     pub fn weight(&self, name: &str) -> Weight {
         self.find(name).unwrap_or_else(|| panic!("the architecture lists no tensor `{name}`"))
@@ -157,7 +157,7 @@ impl Params {
         })
     }
 
-    /// The same tensors without the slots that are not in `kept`: copies, fresh leaves.
+    /// The same tensors with the slots in `kept` only: copies, as fresh leaves.
     #[must_use]
     pub fn retain(&self, kept: &[usize]) -> Self {
         self.select(kept, |t| {
@@ -166,8 +166,8 @@ impl Params {
         })
     }
 
-    /// The same tensors with those of more slots behind them: copies, fresh leaves. What is frozen for
-    /// all slots is the same in both.
+    /// Appends the newcomers' slots: copies, as fresh leaves. Tensors frozen for all slots are the same in
+    /// both.
     #[must_use]
     pub fn join(&self, newcomers: &Self) -> Self {
         let own = |(name, t): (&String, &Tensor)| (name.clone(), Tensor::cat(&[t, &newcomers.own[name]], 0));
@@ -195,7 +195,7 @@ impl Params {
         }
     }
 
-    /// Elements that train in one slot, and elements of that slot in all; padding not counted.
+    /// Number of trainable elements of one slot, and of all its elements; padding not counted.
     #[must_use]
     pub fn count(&self, slot: usize) -> (u64, u64) {
         let trainable: i64 = self.trainable.values().map(|t| t.sizes[slot].iter().product::<i64>()).sum();
@@ -228,7 +228,7 @@ pub fn fill(tensors: &BTreeMap<String, Tensor>, values: &BTreeMap<String, Tensor
     Ok(())
 }
 
-/// A size or position as libtorch takes it.
+/// A size or position in libtorch's type.
 pub(crate) fn index(n: usize) -> i64 {
     i64::try_from(n).expect("sizes fit in 63 bits")
 }

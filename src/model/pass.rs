@@ -14,14 +14,14 @@ pub struct Stream {
     pub key: StreamKey,
     /// Micro-batch since the start of its training, from 0.
     pub step: u64,
-    /// Its own rows; the pack's batch may have more.
+    /// Its own number of rows; the pack's batch may have more.
     pub rows: i64,
     /// Tokens of its own longest row; the pack's batch may be longer.
     pub tokens: i64,
 }
 
-/// One forward pass. Its dropout masks depend on each slot's own stream alone, not on how far the
-/// neighbours' rows pad the batch. Where slots see the same batch there is one stream for all of them.
+/// One forward pass. Its dropout masks depend only on each slot's own stream, not on how far the other slots'
+/// rows pad the batch. Where slots see the same batch there is one stream for all of them.
 #[derive(Debug)]
 pub struct Pass {
     streams: Option<Vec<Stream>>,
@@ -29,15 +29,15 @@ pub struct Pass {
     kept: Option<Kept>,
 }
 
-/// Masks drawn before, by site and by the bits of their probabilities: slots that go through the
-/// model one after the other with the same stream have the same.
+/// Masks drawn before, by site and by the bits of their probabilities: slots that pass through the model one
+/// after the other with the same stream need the same masks.
 #[derive(Debug, Default)]
 struct Kept {
     masks: HashMap<(u64, Vec<u64>), Tensor>,
     elements: usize,
 }
 
-/// Mask elements that are kept for the next slot: 256 MiB in 32 bits. The rest is drawn again.
+/// Most mask elements kept for the next slot: 256 MiB in 32 bits. All others are drawn again.
 const KEPT_ELEMENTS: usize = 1 << 26;
 
 impl Pass {
@@ -47,25 +47,24 @@ impl Pass {
         Self { streams: None, site: 0, kept: None }
     }
 
-    /// A pass with dropout: one stream per slot, or one for all. The batch is as large as the largest
-    /// of them.
+    /// A pass with dropout: one stream per slot, or one for all. The batch is as large as the largest of them.
     #[must_use]
     pub fn training(streams: Vec<Stream>) -> Self {
         Self { streams: Some(streams), site: 0, kept: None }
     }
 
-    /// The same, for slots that go through the rest of the model one after the other.
+    /// The same, for slots that pass through the rest of the model one after the other.
     #[must_use]
     pub fn repeated(self) -> Self {
         Self { kept: Some(Kept::default()), ..self }
     }
 
-    /// How many dropout layers the pass has come through.
+    /// Number of dropout layers passed so far.
     pub(super) fn site(&self) -> u64 {
         self.site
     }
 
-    /// Goes back, or on, to where the pass had come through so many dropout layers.
+    /// Continues after this number of dropout layers, earlier or later.
     pub(super) fn go_on_at(&mut self, site: u64) {
         self.site = site;
     }
@@ -76,8 +75,8 @@ impl Pass {
         self.streams.is_some() && probability > 0.0
     }
 
-    /// From here on rows have `tokens` tokens in every slot: the filling behind shorter ones is read,
-    /// and has masks like the rest.
+    /// From here on, rows have `tokens` tokens in every slot: the padding of shorter rows is read, and gets
+    /// masks like other tokens.
     pub fn read_filling(&mut self, tokens: i64) {
         for stream in self.streams.iter_mut().flatten() {
             stream.tokens = tokens;
@@ -96,8 +95,8 @@ impl Pass {
     /// probabilities the result has a slot for each.
     pub fn dropout_per_slot(&mut self, x: &Tensor, probabilities: &[f64]) -> Tensor {
         let Some(streams) = &self.streams else { return x.shallow_clone() };
-        // Every layer counts, also one that drops nothing: a neighbour with another probability
-        // must not shift the streams of the layers behind it.
+        // Every layer is counted, even if it drops nothing, so that another slot's probability does not shift
+        // the streams of later layers.
         let site = self.site;
         self.site += 1;
         if probabilities.iter().all(|p| *p == 0.0) {
@@ -113,7 +112,7 @@ impl Pass {
                 slot_mask(&whole, stream, *p, seed, x.device())
             });
             tch::no_grad(|| match parts.collect::<Vec<_>>().as_slice() {
-                // Joining one would copy it.
+                // Concatenating a single mask would copy it.
                 [alone] => alone.unsqueeze(0),
                 parts => Tensor::stack(parts, 0),
             })
@@ -154,8 +153,7 @@ fn slot_size(x: &[i64], rows: i64) -> Vec<i64> {
     }
 }
 
-/// A mask of sizes `whole`: drawn for the slot's own rows and tokens, and 0 at the filling, which
-/// nothing reads.
+/// A mask of size `whole`: drawn for the slot's own rows and tokens, and 0 at the padding, which is never read.
 fn slot_mask(whole: &[i64], stream: &Stream, p: f64, seed: u64, device: Device) -> Tensor {
     if p == 0.0 {
         return Tensor::ones(whole, (Kind::Float, device));

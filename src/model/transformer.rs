@@ -1,5 +1,5 @@
-//! Owns the model that every family's blueprint describes, equal to what transformers computes for it:
-//! embedding, layers, and a head for whole texts or for the next token.
+//! Owns the model that a family's blueprint describes, numerically equal to transformers' model: embedding,
+//! layers, and a head for whole texts or for the next token.
 //!
 //! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H; those that all slots share are
 //! `[1, B * T, H]`. Owns no weights: they are the pack's. Knows no family.
@@ -24,9 +24,9 @@ pub struct Model {
     slots: usize,
     pub(super) embeddings: Embeddings,
     pub(super) layers: Vec<Layer>,
-    /// Layers at the bottom that are the same for all slots.
+    /// Number of bottom layers that are the same for all slots.
     shared: usize,
-    /// Whether the last layer gives the first token of each row alone.
+    /// Whether the last layer gives only the first token of each row.
     first_only: bool,
     pub(super) norm: Option<LayerNorm>,
     pooler: Option<Linear>,
@@ -36,15 +36,15 @@ pub struct Model {
     pub(super) max_length: usize,
 }
 
-/// The beginning of a forward pass, up to where slots part: the embedding, the layers below the first
-/// one with an adapter, and that layer's products but for the adapters'. Slots that see the same batch
-/// with the same stream have it in common.
+/// The beginning of a forward pass, up to where slots differ: the embedding, the layers below the first one
+/// with an adapter, and that layer's products without the adapters. Slots that see the same batch with the same
+/// stream share it.
 #[derive(Debug)]
 pub struct Trunk<'a> {
     inputs: &'a Inputs,
-    /// What the first layer behind it reads, `[K, B * T, H]`.
+    /// The input of the first layer after the trunk, `[K, B * T, H]`.
     x: Tensor,
-    /// What that layer has computed already.
+    /// The part of that layer that is already computed.
     known: Option<Projected>,
     /// Dropout layers so far.
     site: u64,
@@ -54,7 +54,7 @@ impl Model {
     /// The model over these tensors; it shares their storage and gradients.
     ///
     /// # Panics
-    /// Where [`Architecture::supports`] denies the head.
+    /// Where [`Architecture::supports`] returns false for the head.
     #[must_use]
     pub fn new(
         architecture: &Architecture,
@@ -144,8 +144,8 @@ impl Model {
         self.token_logits(&self.hidden_states(trunk, positions, pass))
     }
 
-    /// What the output layer reads at `positions`, `[K, P, H]`; see [`Model::next_tokens`]. That layer is
-    /// the largest product of a small model and is computed for no other token.
+    /// The output layer's input at `positions`, `[K, P, H]`; see [`Model::next_tokens`]. That layer is the
+    /// largest product of a small model, so it is computed only for these tokens.
     pub fn hidden_states(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Tensor {
         let x = self.behind_layers(trunk, pass);
         let size = [x.size()[0], positions.size()[1], x.size()[2]];
@@ -160,7 +160,7 @@ impl Model {
         self.output_words().scores(hidden)
     }
 
-    /// Tokens V that a language model knows.
+    /// Vocabulary size V of a language model.
     ///
     /// # Panics
     /// For a classifier.
@@ -175,8 +175,8 @@ impl Model {
         &self.embeddings.words
     }
 
-    /// Activations behind the last layer, before the norm, `[K, B * T, H]`, or `[K, B, H]` where only the
-    /// first tokens are wanted.
+    /// Activations after the last layer, before the norm, `[K, B * T, H]`, or `[K, B, H]` where only the first
+    /// tokens are needed.
     fn behind_layers(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
         pass.go_on_at(trunk.site);
         let mut x = trunk.x.shallow_clone();

@@ -1,4 +1,4 @@
-//! Owns the way from rows of a token store to a pack's batch. Pads to the longest row, no further.
+//! Owns the batches of a pack, made from rows of a token store. Pads to the longest row, no further.
 
 use tch::{Device, Kind, Tensor};
 
@@ -10,40 +10,40 @@ use crate::tasks::TaskKind;
 /// Inputs and labels of one forward pass.
 #[derive(Debug)]
 pub struct Batch {
-    /// What the model reads.
+    /// The model's input.
     pub inputs: Inputs,
-    /// What it is to predict.
+    /// The values to be predicted.
     pub targets: Targets,
-    /// Each slot's own rows and the tokens of its longest one, filling not counted.
+    /// Each slot's own number of rows and the length of its longest one in tokens, padding not counted.
     pub sizes: Vec<[i64; 2]>,
 }
 
-/// The predictions that a batch asks for: N per slot, in the order of the rows, filled up behind.
+/// The predictions that a batch asks for: N per slot, in the order of the rows, padded at the end.
 #[derive(Debug)]
 pub struct Targets {
-    /// Tokens behind which the predicted ones stand, `[K, N]` into B * T, 64-bit integers; `None`
-    /// where each row has a target of its own, so that N = B.
+    /// Tokens after which the predicted ones come, as `[K, N]` indices into B * T, 64-bit integers; `None`
+    /// where each row has its own target, so that N = B.
     pub positions: Option<Tensor>,
-    /// What is to be predicted, `[K, N]`: classes or token ids in 64-bit integers, or numbers in 32 bits.
+    /// The values to be predicted, `[K, N]`: classes or token ids in 64-bit integers, or numbers in 32 bits.
     pub wanted: Tensor,
-    /// Share of each prediction in its slot's loss, `[K, N]`; 0 for filling.
+    /// Weight of each prediction in its slot's loss, `[K, N]`; 0 for padding.
     pub weights: Tensor,
 }
 
 /// How rows become batches, the same for all slots of a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct Collator<'a> {
-    /// What is to be predicted.
+    /// The kind of task, which defines the targets.
     pub kind: &'a dyn TaskKind,
-    /// Token id that fills rows up.
+    /// Id of the padding token.
     pub padding: usize,
-    /// Where batches go.
+    /// The device of the batches.
     pub device: Device,
 }
 
 impl Collator<'_> {
-    /// A batch from one list of rows per slot, with the weight that each of a slot's predictions has
-    /// in its loss. Slots with fewer rows than others are filled up with empty rows.
+    /// A batch from one list of rows per slot, with the weight of each of the slot's predictions in its loss.
+    /// Slots with fewer rows than others are padded with empty rows.
     #[must_use]
     pub fn collate(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
         let length = |row: &u32| part.tokens(*row).len();
@@ -114,8 +114,8 @@ impl Collator<'_> {
     }
 }
 
-/// What rows of `width` tokens are to predict, row by row: the token behind which it stands, counted
-/// over all rows, and the class, number or token.
+/// The targets of rows of `width` tokens, row by row: the token after which each comes, counted over all rows,
+/// and the class, number or token.
 fn predictions(kind: &dyn TaskKind, part: &PartView, rows: &[u32], width: usize) -> Vec<(i64, f64)> {
     let of_row = |(b, row): (usize, &u32)| {
         let row = part.row(*row);

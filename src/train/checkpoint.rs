@@ -1,6 +1,6 @@
 //! Owns a trial's checkpoints: one safetensors file with tensors, state and checksum, replaced atomically.
-//! [`record::checkpoint`](crate::record::checkpoint) looks at one without libtorch. Decides neither when one
-//! is written nor what follows from a damaged one.
+//! [`record::checkpoint`](crate::record::checkpoint) reads them without libtorch. Decides neither when one is
+//! written nor what follows from a damaged one.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ use crate::disk::files;
 use crate::record::checkpoint;
 use crate::values::{Cost, EMA_DECAY, Scores, TrialId};
 
-/// What a trial needs besides tensors to go on exactly where it was.
+/// The state that a trial needs, besides tensors, to continue exactly where it was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct State {
     /// Which trial.
@@ -31,11 +31,11 @@ pub struct State {
     pub latest: Option<(u64, Scores)>,
     /// Exponential moving average of the steps' losses.
     pub ema_loss: Option<f64>,
-    /// What the next training line will be made of.
+    /// The sums for the next training line.
     pub window: Window,
 }
 
-/// What has gathered since the last training line.
+/// The sums since the last training line.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Window {
     /// Optimiser steps whose loss is known.
@@ -46,7 +46,7 @@ pub struct Window {
     pub rows: u64,
     /// Tokens seen, padding not counted.
     pub tokens: u64,
-    /// Seconds in them.
+    /// Seconds spent on them.
     pub seconds: f64,
     /// Gradient norm of the latest.
     pub grad_norm: f64,
@@ -62,7 +62,7 @@ impl State {
         self.window.tokens += tokens;
     }
 
-    /// Takes in what came of a step: its loss and its gradient norm.
+    /// Adds a step's loss and gradient norm.
     pub(super) fn take_in(&mut self, loss: f64, grad_norm: f64) {
         self.ema_loss = Some(self.ema_loss.map_or(loss, |ema| EMA_DECAY * ema + (1.0 - EMA_DECAY) * loss));
         self.window.steps += 1;
@@ -70,7 +70,7 @@ impl State {
         self.window.grad_norm = grad_norm;
     }
 
-    /// Counts time spent on steps.
+    /// Adds time spent on steps.
     pub(super) fn charge(&mut self, seconds: f64) {
         self.cost.train_s += seconds;
         self.cost.wall_s += seconds;
@@ -84,7 +84,7 @@ pub enum CheckpointError {
     /// It cannot be read or written.
     #[error("cannot access the checkpoint: {0}")]
     Io(#[from] io::Error),
-    /// Its bytes are not what was written.
+    /// Its bytes were changed since they were written.
     #[error("the checkpoint is damaged: {0}")]
     Damaged(String),
 }
@@ -112,10 +112,10 @@ impl View for &Raw {
     }
 }
 
-/// Writes tensors and state beside `path`, then takes its place.
+/// Writes tensors and state to a file aside and renames it to `path`.
 ///
 /// # Errors
-/// When the folder cannot be written; the file that was there stays whole.
+/// When the folder cannot be written; the previous file stays intact.
 pub fn save(path: &Path, state: &State, tensors: &BTreeMap<String, Tensor>) -> Result<(), CheckpointError> {
     let raw: BTreeMap<&str, Raw> =
         tensors.iter().map(|(name, tensor)| (name.as_str(), raw(tensor))).collect();
@@ -123,14 +123,15 @@ pub fn save(path: &Path, state: &State, tensors: &BTreeMap<String, Tensor>) -> R
     let metadata = [("checksum".to_owned(), checksum(&state, &raw)), ("state".to_owned(), state)];
     let text = safetensors::serialize(raw.iter(), Some(metadata.into_iter().collect()))
         .map_err(|error| CheckpointError::Io(io::Error::other(error)))?;
-    // A checkpoint lost with the power costs time only, and waiting for the disk costs some every time.
+    // A checkpoint lost in a power failure costs only time, while waiting for the disk would cost some at every
+    // checkpoint.
     Ok(files::replace(path, |aside| fs::write(aside, &text))?)
 }
 
 /// Reads what [`save`] wrote.
 ///
 /// # Errors
-/// When there is no file, or one that is not whole.
+/// When there is no file, or it is incomplete or damaged.
 pub fn load(path: &Path) -> Result<(State, BTreeMap<String, Tensor>), CheckpointError> {
     let bytes = fs::read(path)?;
     let damaged = |error: &dyn std::fmt::Display| CheckpointError::Damaged(error.to_string());

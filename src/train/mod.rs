@@ -1,8 +1,8 @@
-//! Owns the training of a pack, in its own process: from prepared data and starting weights to a
-//! result per trial. Knows no scheduler and no journal.
+//! Owns the training of a pack, in its own process: from prepared data and starting weights to a result per
+//! trial. Knows no scheduler and no journal.
 //!
-//! `run` (with the feature `torch`) is the loop: one piece, the same for every method. A trial alone
-//! is a pack of one slot.
+//! `run`, at the end of this file and with the feature `torch`, is the whole loop, the same for every method;
+//! read it first, then `pack/mod.rs` for its steps. A trial alone is a pack of one slot.
 
 #[cfg(feature = "torch")]
 pub mod batch;
@@ -36,39 +36,38 @@ mod training {
     use crate::job::{ChildLine, Pack};
     use crate::values::{Device, Failure, Placement, Trial};
 
-    /// What the training process is given besides its pack.
+    /// What the training process gets besides its pack.
     pub struct Context<'a> {
         /// Where files go.
         pub layout: Layout,
         /// The device and the cores.
         pub placement: Placement,
-        /// How the slots go through the model.
+        /// How the slots pass through the model.
         pub forward_mode: ForwardMode,
-        /// Most rows of a trial that go through the model at a time in training; see
-        /// [`crate::job::JobFile::micro_rows`].
+        /// Most rows of a trial in one training pass; see [`crate::job::JobFile::micro_rows`].
         pub micro_rows: Option<usize>,
-        /// Time between two checkpoints; by default as often as costs little.
+        /// Time between two checkpoints; by default as often as the cost stays small.
         pub checkpoint_every: Option<Duration>,
         /// Trials that join the pack while it trains.
         pub joins: Receiver<Trial>,
-        /// Set when the trial should write its checkpoint and end.
+        /// Set when the pack should write its checkpoints and end.
         pub stop: &'a AtomicBool,
-        /// Tells the parent.
+        /// Sends a line to the parent.
         pub say: &'a dyn Fn(ChildLine),
     }
 
-    /// How a pack's slots go through the model, behind what they share.
+    /// How a pack's slots pass through the model, after what they share.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum ForwardMode {
         /// All at once, their tensors stacked: few large operations, which fill an accelerator.
         Stacked,
-        /// One after the other: activations stay as small as one trial's, which suits a CPU's caches,
-        /// and a trial's numbers are those that it has alone, to the last bit.
+        /// One after the other: activations stay as small as one trial's, which suits a CPU's caches, and a
+        /// trial's numbers equal those of training alone, to the last bit.
         InTurn,
     }
 
     impl ForwardMode {
-        /// What suits a device.
+        /// The mode that suits a device.
         #[must_use]
         pub fn suiting(device: Device) -> Self {
             match device {
@@ -81,16 +80,17 @@ mod training {
     /// How a pack's training ended.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Ended {
-        /// Every trial has a result or a failure file, those that joined included.
+        /// Every trial has a result or a failure file, including trials that joined.
         Finished,
-        /// It was asked to stop; every trial left has a checkpoint.
+        /// It was asked to stop; every remaining trial has a checkpoint.
         Stopped,
     }
 
-    /// Trains the pack's trials, from their checkpoints where there are any, and those that join them.
+    /// Trains the pack's trials, from their checkpoints where there are any, and the trials that join them.
     ///
     /// # Errors
-    /// The failure of the last trial where all failed, or of what they share: store, model, device, memory.
+    /// The failure of the last trial where all failed, or a failure of what they share: store, model, device,
+    /// memory.
     pub fn run(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
         catch_unwind(AssertUnwindSafe(|| train(pack, context)))
             .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
@@ -98,7 +98,7 @@ mod training {
 
     fn train(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
         let mut trainer = Trainer::start(pack, context)?;
-        // A base model has no steps: to be judged is all that happens to it.
+        // A base model has no training steps; it is only evaluated.
         trainer.evaluate_due()?;
         trainer.finish_done_slots()?;
         while trainer.admit()? {

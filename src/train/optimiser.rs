@@ -1,5 +1,5 @@
-//! Owns AdamW (Loshchilov & Hutter 2019) and gradient clipping over a pack: every setting per slot,
-//! but for AdamW's decays and epsilon, which a pack shares. Knows no schedule and writes nothing.
+//! Owns AdamW (Loshchilov & Hutter 2019) and gradient clipping over a pack: every setting per slot, except
+//! AdamW's betas and epsilon, which a pack shares. Knows no schedule and writes nothing.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub struct AdamW {
 /// One slot's part in an optimiser step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SlotStep<'a> {
-    /// Its settings.
+    /// The slot's settings.
     pub training: &'a Training,
     /// Steps it has done before this one.
     pub done: u64,
@@ -83,7 +83,7 @@ impl AdamW {
         })
     }
 
-    /// The same state without the slots that are not in `kept`; `params` still has them all.
+    /// The same state with the slots in `kept` only; `params` still has all slots.
     #[must_use]
     pub fn retain(&self, params: &Params, kept: &[usize]) -> Self {
         let moments = params.trainable().map(|(name, trainable)| {
@@ -95,7 +95,7 @@ impl AdamW {
         Self { moments: moments.collect() }
     }
 
-    /// The same state with that of more slots behind it; `params` and `theirs` are not joined yet.
+    /// Appends the newcomers' state; `params` and `theirs` are not joined yet.
     #[must_use]
     pub fn join(&self, params: &Params, newcomers: &Self, theirs: &Params) -> Self {
         let moments = params.trainable().zip(theirs.trainable()).map(|((name, ours), (_, theirs))| {
@@ -129,7 +129,7 @@ fn exponent(slot: &SlotStep<'_>) -> i32 {
     i32::try_from(slot.done + 1).unwrap_or(i32::MAX)
 }
 
-/// A setting that all slots of a pack share; the planner packs no others together.
+/// A setting that all slots of a pack share, since [`PackKey`](crate::values::axes::PackKey) includes it.
 fn uniform(slots: &[SlotStep<'_>], get: impl Fn(&SlotStep<'_>) -> f64) -> f64 {
     let first = get(&slots[0]);
     debug_assert!(slots.iter().all(|s| get(s).to_bits() == first.to_bits()));
@@ -170,7 +170,7 @@ fn gradient_norms(params: &Params) -> Tensor {
     Tensor::stack(&squares, 0).sum_dim_intlist([0].as_slice(), false, Kind::Float).sqrt()
 }
 
-/// What each slot's gradient is multiplied by, `[K, 1]`; `None` where no slot clips.
+/// Factor on each slot's gradient, `[K, 1]`; `None` where no slot clips.
 fn clip_factors(norms: &Tensor, slots: &[SlotStep<'_>]) -> Option<Tensor> {
     slots.iter().any(|s| s.training.clip_norm.is_some()).then(|| {
         let limits = column(slots, norms.device(), &|s| s.training.clip_norm.unwrap_or(f64::INFINITY));

@@ -1,4 +1,4 @@
-//! Owns the course of the learning rate. Pure.
+//! Owns the learning rate schedule. Pure.
 
 use crate::values::{Schedule, Training};
 
@@ -22,7 +22,7 @@ pub fn learning_rate(training: &Training, step: u64, total: u64) -> f64 {
     training.learning_rate * factor
 }
 
-/// How many of so many optimiser steps warm up.
+/// Number of warm-up steps among `total` optimiser steps.
 #[must_use]
 #[expect(
     clippy::cast_precision_loss,
@@ -34,7 +34,7 @@ pub fn warmup_steps(training: &Training, total: u64) -> u64 {
     (training.warmup * total as f64).ceil() as u64
 }
 
-/// Optimiser steps per epoch and in all, for so many training rows.
+/// Optimiser steps per epoch and in all, for this number of training rows.
 #[must_use]
 pub fn steps(training: &Training, rows: usize) -> (u64, u64) {
     let per_epoch = rows.div_ceil(training.batch_size).div_ceil(training.accumulation);

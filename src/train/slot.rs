@@ -1,4 +1,4 @@
-//! Owns one trial's side of a pack: its rows, its place in them, its files. Computes nothing.
+//! Owns one trial's side of a pack: its rows, its progress through them, its files. Computes nothing.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,13 +13,13 @@ use crate::disk::files;
 use crate::values::stream::StreamKey;
 use crate::values::{Cost, Method, MetricLine, Trial};
 
-/// A training line every so many optimiser steps.
+/// Optimiser steps between two training lines.
 const LINE_EVERY: u64 = 10;
 
 /// A trial in a pack.
 #[derive(Debug)]
 pub(super) struct Slot {
-    /// What it is.
+    /// The trial.
     pub(super) trial: Trial,
     /// Root of its random streams.
     pub(super) key: StreamKey,
@@ -27,7 +27,7 @@ pub(super) struct Slot {
     pub(super) rows: SplitRows,
     /// Optimiser steps in all.
     pub(super) total: u64,
-    /// Where it stands.
+    /// Its progress.
     pub(super) state: State,
     /// The first step whose loss or gradient was not finite.
     pub(super) diverged: Option<u64>,
@@ -73,8 +73,8 @@ impl Slot {
         }
     }
 
-    /// The micro-batches of the next optimiser step: one list of rows each. Where memory asks for
-    /// fewer rows at a time there are more of them, of the same rows in the same order.
+    /// The micro-batches of the next optimiser step, as lists of rows. A lower limit of rows in memory gives
+    /// more micro-batches with the same rows in the same order.
     pub(super) fn micro_batches(&mut self) -> Vec<Vec<u32>> {
         let training = &self.trial.configuration.training;
         let epoch = self.state.step / self.steps_per_epoch;
@@ -90,8 +90,8 @@ impl Slot {
         step.iter().flat_map(|batch| batch.chunks(self.micro_rows)).map(<[u32]>::to_vec).collect()
     }
 
-    /// Number of the next step's micro-batch `i` since the start of training: what dropout is keyed
-    /// by. Fewer rows at a time mean other numbers, and so other masks of the same distribution.
+    /// Number of the next step's micro-batch `i` since the start of training, which keys its dropout masks. A
+    /// different limit of rows gives different numbers, and so different masks from the same distribution.
     #[must_use]
     pub(super) fn micro_step(&self, i: usize) -> u64 {
         let training = &self.trial.configuration.training;
@@ -99,7 +99,7 @@ impl Slot {
         self.state.step * (training.accumulation * parts) as u64 + i as u64
     }
 
-    /// Takes in what came of a step: its loss and its gradient norm.
+    /// Takes in a step's loss and gradient norm.
     pub(super) fn take_in(&mut self, step: u64, loss: f64, grad_norm: f64) {
         self.state.take_in(loss, grad_norm);
         if !loss.is_finite() || !grad_norm.is_finite() {
@@ -119,13 +119,13 @@ impl Slot {
         self.state.step as f64 / self.steps_per_epoch as f64
     }
 
-    /// Whether a training line is due: after the step just done.
+    /// Whether a training line is due after the step just done.
     #[must_use]
     pub(super) fn line_due(&self) -> bool {
         self.state.step.is_multiple_of(LINE_EVERY) || self.finished()
     }
 
-    /// Whether a validation is due: after the step just done, once.
+    /// Whether a validation is due after the step just done; true only once.
     #[must_use]
     pub(super) fn evaluation_due(&self) -> bool {
         let step = self.state.step;
@@ -137,7 +137,7 @@ impl Slot {
         self.finished() || regular || step.is_multiple_of(self.steps_per_epoch)
     }
 
-    /// Adds a line to `metrics.jsonl`.
+    /// Appends a line to `metrics.jsonl`.
     ///
     /// # Errors
     /// When the file cannot be written.
@@ -147,7 +147,7 @@ impl Slot {
         File::options().create(true).append(true).open(&self.metrics)?.write_all(text.as_bytes())
     }
 
-    /// Drops the metric lines behind the step at which the trial goes on: they will be made again.
+    /// Removes the metric lines after the step from which the trial continues: they will be written again.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -156,7 +156,7 @@ impl Slot {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
             text => text?,
         };
-        // A damaged line is no line, and no reason to fail.
+        // A damaged line is skipped, since it is no reason to fail.
         let text = String::from_utf8_lossy(&text);
         let kept = text.lines().filter(|line| match serde_json::from_str(line) {
             Ok(MetricLine::Train { step, .. } | MetricLine::Validation { step, .. }) => {

@@ -1,5 +1,5 @@
-//! Owns the zip archive that `torch.save` writes: `data.pkl` describes the tensors, and each
-//! storage is a file `data/<key>` beside it, uncompressed. Unpacks nothing and copies no bytes.
+//! Owns the zip archive that `torch.save` writes: `data.pkl` describes the tensors, and each storage is an
+//! uncompressed file `data/<key>` next to it. Unpacks nothing and copies no bytes.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -33,7 +33,7 @@ pub(super) fn tensors(file: &[u8]) -> Result<Vec<(String, Stored)>, Fault> {
 
 struct Archive<'f> {
     file: &'f [u8],
-    /// The one folder that torch puts everything into.
+    /// The folder in the archive that holds everything.
     root: String,
     members: BTreeMap<String, Member>,
 }
@@ -65,7 +65,7 @@ impl<'f> Archive<'f> {
         format!("{}/{name}", self.root)
     }
 
-    /// Where a member's bytes are, once their checksum is right.
+    /// The range of a member's bytes, after its checksum was verified.
     fn member(&self, name: &str) -> Result<Range<usize>, Fault> {
         let member = self
             .members
@@ -90,7 +90,7 @@ impl<'f> Archive<'f> {
     }
 }
 
-/// All members, each within the file, and together no larger than it.
+/// All members, each within the file, and together not larger than it.
 fn members(file: &[u8]) -> Result<BTreeMap<String, Member>, Fault> {
     let unreadable = |error: ZipError| Fault::damaged(format!("it is no readable zip archive: {error}"));
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(unreadable)?;

@@ -1,4 +1,4 @@
-//! Owns what can be wrong with weights, and what the user can do about it. Decides nothing.
+//! Owns the errors about weights, and what the user can do about each. Decides nothing.
 
 use std::error::Error;
 use std::fmt;
@@ -31,7 +31,7 @@ pub enum WeightsError {
     },
     /// A tensor that the model or the shard index names is in no file.
     Missing {
-        /// The tensor, as it was asked for.
+        /// The tensor's name, as it was looked up.
         name: String,
         /// The folder.
         folder: PathBuf,
@@ -40,14 +40,14 @@ pub enum WeightsError {
     Shape {
         /// The tensor, as the file names it.
         name: String,
-        /// What the model needs.
+        /// The shape that the model needs.
         expected: Vec<usize>,
-        /// What the file holds.
+        /// The shape in the file.
         found: Vec<usize>,
     },
-    /// The weights are a model with PEFT's adapters in it, saved as a whole.
+    /// The weights are a model with PEFT's adapters inside, saved as a whole.
     Adapters {
-        /// A tensor that says so.
+        /// A tensor that shows it.
         name: String,
         /// The folder.
         folder: PathBuf,
@@ -59,7 +59,7 @@ pub enum WeightsError {
     },
     /// The weights are packed into integers.
     Quantised {
-        /// A tensor that says so.
+        /// A tensor that shows it.
         name: String,
         /// The folder.
         folder: PathBuf,
@@ -106,7 +106,7 @@ impl WeightsError {
         }
     }
 
-    /// What to do about it, where there is something to say.
+    /// What to do about it, where there is an answer.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
@@ -129,7 +129,7 @@ impl WeightsError {
         Some(hint.to_owned())
     }
 
-    /// The same with a folder called by another name: as a sweep calls it.
+    /// The same error with the folder under another name: the sweep's name for it.
     #[must_use]
     pub fn calling(mut self, folder: &Path, name: &str) -> Self {
         let place = match &mut self {
@@ -154,7 +154,7 @@ impl WeightsError {
 }
 
 impl fmt::Display for WeightsError {
-    /// What is wrong and, behind a semicolon, what to do about it.
+    /// What is wrong and, after a semicolon, what to do about it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message())?;
         self.hint().map_or(Ok(()), |hint| write!(f, "; {hint}"))
@@ -180,7 +180,7 @@ impl Error for WeightsError {
 /// What is wrong with the content of one weight file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// A text of a few lines that stands for a file kept elsewhere.
+    /// A text of a few lines in place of a file that is stored elsewhere.
     #[error("it is a Git LFS pointer, not the file itself")]
     Pointer,
     /// Bytes are missing at the end.
@@ -188,10 +188,10 @@ pub enum Fault {
     Truncated {
         /// Bytes that the file's own header promises.
         needed: u64,
-        /// Bytes that are there.
+        /// Bytes in the file.
         found: u64,
     },
-    /// The part that says where the tensors are is not readable, or contradicts itself.
+    /// The part that lists the tensors cannot be read or contradicts itself.
     #[error("it is damaged: {reason}")]
     Damaged {
         /// What was found.
@@ -211,13 +211,13 @@ pub enum Fault {
         /// The type, as the file names it.
         found: String,
     },
-    /// The pickle asks for a function or class that a state dictionary never needs.
+    /// The pickle asks for a function or class that no state dictionary needs.
     #[error("its pickle is a program, and lorasweep refuses to run `{global}`")]
     Refused {
         /// Module and name.
         global: String,
     },
-    /// The pickle is not the state dictionary that `torch.save` writes.
+    /// The pickle is not a state dictionary written by `torch.save`.
     #[error("its pickle is no state dictionary of tensors ({reason}, at byte {position})")]
     Pickle {
         /// Place in `data.pkl`, or in a file of torch before 1.6.
@@ -228,7 +228,7 @@ pub enum Fault {
     /// A size that the file cannot hold.
     #[error("{what} claims {claimed} bytes where at most {limit} can be")]
     Oversized {
-        /// What makes the claim.
+        /// The part of the file that claims it.
         what: String,
         /// The claim.
         claimed: u64,

@@ -2,8 +2,8 @@
 //! formats (safetensors, torch's zip archives, torch's streams from before 1.6), and looking tensors
 //! up by name.
 //!
-//! Nothing in a weight file is executed, nothing it claims is believed before it is checked, and
-//! its bytes stay in the file until somebody asks for them. Builds no model and needs no libtorch.
+//! Nothing in a weight file is executed, nothing it claims is trusted unchecked, and its bytes stay in the file
+//! until they are needed. Builds no model and needs no libtorch.
 
 mod archive;
 mod error;
@@ -29,7 +29,7 @@ use crate::disk::mapped;
 use crate::families::{About, Architecture};
 use crate::values::ContentHash;
 
-/// The weight files of transformers, the one to prefer first.
+/// The weight files of transformers, in order of preference.
 const LOOKED_FOR: [&str; 4] = [
     "model.safetensors",
     "model.safetensors.index.json",
@@ -43,7 +43,7 @@ const MAX_INDEX_BYTES: u64 = 256 << 20;
 /// Most bytes of a `config.json`: those in use have a thousandth of it.
 pub const MAX_CONFIG_BYTES: u64 = 16 << 20;
 
-/// How a Git LFS pointer begins.
+/// The first bytes of a Git LFS pointer.
 const POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
 
 /// The tensors of one model folder. Its files must not be changed in place while it lives.
@@ -53,7 +53,7 @@ pub struct StateDict {
     files: Vec<Mmap>,
     /// Each tensor with the index of its file.
     tensors: BTreeMap<String, (usize, Stored)>,
-    /// What stands before the names of the whole model, as [`names::wrapping`] finds it.
+    /// Prefix of the whole model's names, as [`names::wrapping`] finds it.
     wrapping: String,
 }
 
@@ -84,8 +84,8 @@ pub fn read_file(path: &Path) -> Result<StateDict, WeightsError> {
     Ok(found)
 }
 
-/// The hash of a folder's weight files and its `config.json`: what trials that start from them are
-/// known by. A `config.json` that cannot be read adds nothing.
+/// The hash of a folder's weight files and its `config.json`, which identifies the base in trials' ids. A
+/// `config.json` that cannot be read adds nothing.
 ///
 /// # Errors
 /// When there are no weights, or they cannot be read.
@@ -134,10 +134,10 @@ impl StateDict {
         self.tensor(name).ok_or_else(|| self.missing(name))
     }
 
-    /// The tensor with this name as a model of a family knows it: with or without the family's prefix
-    /// (files of the base model alone leave `bert.` out), behind what wraps the file's whole model, with
-    /// the names `gamma` and `beta` that old files of BERT have for the weight and bias of a `LayerNorm`,
-    /// or as the output layer that is the word embedding.
+    /// The tensor with this name in a family's model. The file may have it with or without the family's prefix
+    /// (files of the base model alone leave `bert.` out), after the file's wrapping prefix, under the names
+    /// `gamma` and `beta` that old files of BERT use for the weight and bias of a `LayerNorm`, or as the output
+    /// layer where that is the word embedding.
     ///
     /// # Errors
     /// [`WeightsError::Missing`] when there is none.
@@ -147,7 +147,7 @@ impl StateDict {
             .ok_or_else(|| self.missing(name))
     }
 
-    /// Whether a tensor that a model can do without, drawn afresh, is not there.
+    /// Whether a tensor is missing that a model can initialise at random.
     #[must_use]
     pub fn lacks(&self, architecture: &Architecture, name: &str) -> bool {
         architecture.optional_module_of(name).is_some() && self.find(name, architecture.about()).is_err()
@@ -168,9 +168,9 @@ impl StateDict {
         Ok(tensor)
     }
 
-    /// Makes sure that every tensor of a base model is there, has its shape and is neither quantised nor
-    /// under an adapter, and that an output layer beside the word embedding is the same. Gives the modules that
-    /// are not there and can be drawn afresh.
+    /// Checks that every tensor of a base model exists, has its shape and is neither quantised nor under an
+    /// adapter, and that a separate output layer equals the word embedding. Gives the missing modules that can
+    /// be initialised at random.
     ///
     /// # Errors
     /// With the first tensor that does not fit.
@@ -205,7 +205,7 @@ impl StateDict {
         }
     }
 
-    /// Whether a language model's output layer lies beside the word embedding and differs from it.
+    /// Whether a language model's output layer is stored separately and differs from the word embedding.
     fn has_untied_output(&self, about: &About) -> bool {
         let of = |name: String| self.tensor(&format!("{}{name}", self.wrapping));
         about.language_model.is_some()
@@ -245,7 +245,7 @@ impl StateDict {
     }
 }
 
-/// What a folder says about its weights before they are read.
+/// The weight files of a folder, before they are read.
 struct Listed {
     files: Vec<PathBuf>,
     /// Tensors that must be in the files; only an index of shards names them.

@@ -1,11 +1,11 @@
-//! Owns what files call a tensor that a model knows by one name: with wrappers around the model, with
-//! or without the base model's prefix, by old names, or by the name of a tensor that is the same one.
-//! Knows names only.
+//! Owns the possible names of a tensor in files: with wrappers around the model, with or without the base
+//! model's prefix, under an old name, or under the name of another tensor with the same content. Knows only
+//! names.
 
 use crate::families::{self, About};
 
-/// What wraps a model when it is saved, one dotted part each: `module` is DataParallel's, `_orig_mod`
-/// that of a compiled model, and `base_model.model` PEFT's.
+/// Prefixes from wrappers around a saved model, one dotted part each: `module` is DataParallel's, `_orig_mod` a
+/// compiled model's, and `base_model.model` PEFT's.
 const WRAPPERS: [&str; 11] = [
     "module",
     "_orig_mod",
@@ -20,16 +20,16 @@ const WRAPPERS: [&str; 11] = [
     "language_model",
 ];
 
-/// Parts of names that PEFT makes of a model around its adapters.
+/// Parts of names that PEFT adds around its adapters.
 const ADAPTER_PARTS: [&str; 6] =
     [".lora_A.", ".lora_B.", ".lora_embedding_A", ".base_layer.", ".modules_to_save.", ".original_module."];
 
-/// What quantisation leaves where a layer's `weight` would be, or beside it.
+/// Names that quantisation leaves in place of a layer's `weight`, or next to it.
 const QUANTISED_PARTS: [&str; 7] =
     ["qweight", "SCB", "weight.absmax", "weight.quant_state", "weight_packed", "W_q", "weight_scale"];
 
-/// What stands before all names of a file's model, a family's prefix such as `bert.` not counted: empty in
-/// most files, `module.` or the like in some.
+/// The prefix of all names of a file's model, without a family's own prefix such as `bert.`: empty in most
+/// files, `module.` or the like in some.
 pub(super) fn wrapping<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let mut found: Vec<&str> = names.filter_map(before_model).collect();
     found.sort_unstable();
@@ -40,7 +40,7 @@ pub(super) fn wrapping<'n>(names: impl Iterator<Item = &'n str>) -> String {
     }
 }
 
-/// What stands before the name of a tensor that some family's every model has.
+/// The prefix of a tensor that every model of some family has.
 fn before_model(name: &str) -> Option<&str> {
     let families = || families::ALL.into_iter().filter(|about| about.has_folders());
     let before = families().find_map(|about| name.strip_suffix(about.first_layer))?;
@@ -52,7 +52,7 @@ fn before_model(name: &str) -> Option<&str> {
     (is_whole(&bare) && known).then_some(bare)
 }
 
-/// The names that a file may have a tensor of a family under, the likeliest first.
+/// The possible names of a family's tensor in a file, the most likely first.
 pub(super) fn candidates<'n>(
     name: &'n str,
     about: &'n About,
@@ -74,12 +74,12 @@ fn old_norm_name(name: &str) -> Option<String> {
     old("LayerNorm.weight", "LayerNorm.gamma").or_else(|| old("LayerNorm.bias", "LayerNorm.beta"))
 }
 
-/// Whether a name is one that PEFT makes around its adapters.
+/// Whether PEFT made this name for its adapters.
 pub(super) fn is_adapters(name: &str) -> bool {
     ADAPTER_PARTS.iter().any(|part| name.contains(part))
 }
 
-/// Whether a tensor is one of a quantised layer.
+/// Whether a tensor belongs to a quantised layer.
 pub(super) fn is_quantised(name: &str) -> bool {
     QUANTISED_PARTS.iter().any(|part| {
         name.strip_suffix(part).is_some_and(|module| module.ends_with('.'))

@@ -1,5 +1,5 @@
-//! Owns where a tensor lies in its storage, in either of torch's formats. Believes no size before it
-//! is compared with what the file has.
+//! Owns where a tensor lies in its storage, in either of torch's formats. Trusts no size before comparing it
+//! with the file.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use super::error::Fault;
 use super::pickle::Described;
 use super::tensor::{Kind, Stored};
 
-/// Finds a tensor's bytes in its storage, and makes sure that they are all there.
+/// Finds a tensor's bytes in its storage, and checks that all of them exist.
 pub(super) fn place(name: &str, tensor: &Described<'_>, storage: &Range<usize>) -> Result<Stored, Fault> {
     let outside = || Fault::Outside { tensor: name.to_owned() };
     let class = tensor.storage.class;
@@ -33,7 +33,7 @@ pub(super) fn place(name: &str, tensor: &Described<'_>, storage: &Range<usize>) 
     Ok(Stored { kind, shape: tensor.shape.clone(), strides, bytes })
 }
 
-/// A part of a storage: so many elements from the first one on.
+/// A part of a storage, as first element and number of elements.
 fn part(storage: &Range<usize>, part: Option<(usize, usize)>, width: usize) -> Option<Range<usize>> {
     let Some((first, length)) = part else { return Some(storage.clone()) };
     let start = storage.start.checked_add(first.checked_mul(width)?)?;
@@ -41,8 +41,8 @@ fn part(storage: &Range<usize>, part: Option<(usize, usize)>, width: usize) -> O
     (end <= storage.end).then_some(start..end)
 }
 
-/// Whether the elements follow each other in row-major order. The stride of a dimension of one
-/// element means nothing.
+/// Whether the elements follow each other in row-major order. The stride of a dimension of one element does not
+/// matter.
 fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     let mut step = 1;
     shape.iter().zip(strides).rev().all(|(&size, &stride)| {
@@ -52,7 +52,7 @@ fn is_contiguous(shape: &[usize], strides: &[usize]) -> bool {
     })
 }
 
-/// Elements from the first to the last of a tensor that has any; `None` when out of all bounds.
+/// Number of elements from the first to the last of a non-empty tensor; `None` when out of bounds.
 fn span(shape: &[usize], strides: &[usize]) -> Option<usize> {
     shape
         .iter()

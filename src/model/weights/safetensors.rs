@@ -37,8 +37,8 @@ pub(super) fn tensors(file: &[u8]) -> Result<Vec<(String, Stored)>, Fault> {
     Ok(found)
 }
 
-/// Tensors that were left out because another one is the same: `safetensors.torch.save_model` notes
-/// the names of both in the file's metadata.
+/// Tensors left out because they equal another one: `safetensors.torch.save_model` notes both names in the
+/// file's metadata.
 fn aliases(metadata: Option<&HashMap<String, String>>, found: &[(String, Stored)]) -> Vec<(String, Stored)> {
     let named = |name: &str| found.iter().find(|(known, _)| known == name);
     let alias = |(left_out, kept): (&String, &String)| match named(left_out) {
@@ -60,8 +60,7 @@ fn header(file: &[u8]) -> Result<&[u8], Fault> {
     Ok(there)
 }
 
-/// The tensors lie one after the other without gaps (the header was checked for that), so they are
-/// all in the file exactly when the last one ends with it.
+/// The header was checked for gaps, so all tensors are in the file exactly when the last one ends with it.
 fn check_length(found: usize, promised: usize) -> Result<(), Fault> {
     if promised > found {
         return Err(Fault::Truncated { needed: promised as u64, found: found as u64 });
@@ -81,7 +80,7 @@ fn wrong_header(file: &[u8], header: &[u8]) -> Fault {
     }
 }
 
-/// The first tensor whose type the header names in a way that nobody knows, if that is what is wrong.
+/// The first tensor whose type in the header is unknown, if that is what is wrong.
 fn unknown_kind(header: &[u8]) -> Option<Fault> {
     let entries: serde_json::Map<String, serde_json::Value> = serde_json::from_slice(header).ok()?;
     entries.into_iter().find_map(|(tensor, info)| {

@@ -12,7 +12,7 @@ use super::tensor::{Kind, Stored};
 
 /// `0x1950a86a20f9469cfc6c`, the first pickle of such a file, as bytes.
 const MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-/// The second one.
+/// The second pickle.
 const PROTOCOL: i64 = 1001;
 
 /// Every pickle of protocol 2 or later begins like this, and no zip archive does.
@@ -70,7 +70,7 @@ fn storages<'p>(
     Ok(places)
 }
 
-/// The bytes of the storage whose number of elements stands at a byte of the file.
+/// The bytes of the storage whose number of elements is written at position `at` of the file.
 fn storage_bytes(file: &[u8], at: usize, storage: &Storage<'_>) -> Result<Range<usize>, Fault> {
     let found = file.len() as u64;
     let count = file.get(at..).and_then(<[u8]>::first_chunk);
@@ -89,7 +89,7 @@ fn storage_bytes(file: &[u8], at: usize, storage: &Storage<'_>) -> Result<Range<
     }
 }
 
-/// The beginning of a name that a file chose.
+/// The beginning of a name from the file.
 fn shown(key: &str) -> String {
     key.escape_debug().take(100).collect()
 }

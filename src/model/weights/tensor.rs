@@ -1,5 +1,5 @@
-//! Owns one tensor of a weight file: its element type, its shape and its bytes. Reads no file and
-//! computes nothing with the values beyond asking whether they are finite.
+//! Owns one tensor of a weight file: its element type, its shape and its bytes. Reads no file and computes
+//! nothing from the values, except whether they are finite.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -96,13 +96,13 @@ pub struct TensorView<'a> {
     pub kind: Kind,
     /// Sizes, outermost first.
     pub shape: &'a [usize],
-    /// The elements. Borrowed from the mapped file, and copied only where the file keeps them in
-    /// another order. Not aligned.
+    /// The elements. Borrowed from the mapped file, and copied only where the file has them in a different
+    /// order. Not aligned.
     pub bytes: Cow<'a, [u8]>,
 }
 
 impl TensorView<'_> {
-    /// The same tensor, once its shape is the one the model needs.
+    /// The same tensor, after checking that it has the shape the model needs.
     ///
     /// # Errors
     /// [`WeightsError::Shape`] when it is not.
@@ -117,7 +117,7 @@ impl TensorView<'_> {
         })
     }
 
-    /// Makes sure that no element is NaN or infinite.
+    /// Checks that no element is NaN or infinite.
     ///
     /// # Errors
     /// [`WeightsError::NotFinite`] with the first element that is.
@@ -144,8 +144,8 @@ impl TensorView<'_> {
     }
 }
 
-/// Where a file keeps a tensor. Whoever makes one has checked that the bytes are in the file and
-/// that the shape, and the strides where there are any, stay within them.
+/// Where a file keeps a tensor. Its creator has checked that the bytes are in the file, and that the shape and
+/// any strides stay within them.
 #[derive(Clone, Debug)]
 pub(super) struct Stored {
     pub(super) kind: Kind,

@@ -1,14 +1,14 @@
-//! Owns how a task's loss is computed from a model's outputs: what a slot's loss is the mean of, and its
-//! gradient in bounded memory. What a loss is, each kind of task says itself. Optimises nothing.
+//! Owns how a task's loss is computed from a model's outputs: what a slot's loss averages over, and its
+//! gradient in bounded memory. Each kind of task defines its own loss. Optimises nothing.
 //!
 //! | a row has | one prediction is | a step's loss is the mean over |
 //! |---|---|---|
 //! | a class or a number | a row's class or number | its rows |
 //! | tokens to be predicted | one of these tokens | all of its predicted tokens |
 //!
-//! The means run over all micro-batches of a step, as transformers' do with accumulated gradients. With
-//! label smoothing (Szegedy et al. 2016, section 7) a training loss is that of labels of which a share is
-//! spread evenly over all classes or tokens; evaluation never smooths.
+//! The means run over all micro-batches of a step, as transformers' do with accumulated gradients. With label
+//! smoothing (Szegedy et al. 2016, section 7) a share of each label is spread evenly over all classes or tokens
+//! in the training loss; evaluation never smooths.
 
 use tch::{Device, Kind, Tensor};
 
@@ -19,27 +19,26 @@ use crate::model::{Model, Trunk};
 use crate::tasks::TaskKind;
 use crate::values::Training;
 
-/// Logits of next tokens that are held at once: 256 MiB in 32 bits. A batch of 4 x 512 tokens over
-/// GPT-2's vocabulary has 400 MB, and backward needs them several times.
+/// Most next-token logits held at once: 256 MiB in 32 bits. A batch of 4 x 512 tokens over GPT-2's vocabulary
+/// has 400 MB, and the backward pass needs them several times.
 const LOGITS_AT_ONCE: i64 = 1 << 26;
 
-/// What the loss of these rows is a mean of: rows or predicted tokens.
+/// Number of terms in the mean loss of these rows: rows or predicted tokens.
 #[must_use]
 pub fn units(kind: &dyn TaskKind, part: &PartView, rows: &[u32]) -> usize {
     rows.iter().map(|row| kind.predicted(part.row(*row)).map_or(1, |tokens| tokens.len())).sum()
 }
 
-/// The loss that slots are trained by.
+/// The loss that slots are trained with.
 #[derive(Debug)]
 pub struct TrainingLoss<'a> {
     kind: &'a dyn TaskKind,
-    /// Which share of each label a slot spreads evenly over all classes, `[K, 1]`; `None` where no slot
-    /// does.
+    /// Share of each label that a slot spreads evenly over all classes, `[K, 1]`; `None` where no slot does.
     smoothing: Option<Tensor>,
 }
 
 impl<'a> TrainingLoss<'a> {
-    /// That of a kind of task for slots with these settings.
+    /// The loss of a kind of task for slots with these settings.
     #[must_use]
     pub fn of<'s>(kind: &'a dyn TaskKind, slots: impl Iterator<Item = &'s Training>, device: Device) -> Self {
         let shares: Vec<f64> = slots.map(|training| training.label_smoothing).collect();
@@ -47,8 +46,8 @@ impl<'a> TrainingLoss<'a> {
         Self { kind, smoothing: shares.iter().any(|share| *share > 0.0).then(tensor) }
     }
 
-    /// The losses of outputs `[K, N, C]`, one by one, `[K, N]`: with label smoothing torch's cross-entropy
-    /// with its `label_smoothing`, and transformers' `LabelSmoother` once their mean is taken.
+    /// The losses of outputs `[K, N, C]`, one by one, `[K, N]`. With label smoothing this is torch's
+    /// cross-entropy with its `label_smoothing`, and its mean is that of transformers' `LabelSmoother`.
     fn of_each(&self, outputs: &Tensor, targets: &Tensor) -> Tensor {
         let losses = self.kind.losses(outputs, targets);
         let Some(shares) = &self.smoothing else { return losses };
@@ -60,8 +59,8 @@ impl<'a> TrainingLoss<'a> {
     }
 }
 
-/// Each slot's loss, `[K]`; the gradient of their sum is added to the model's tensors. The targets are
-/// each slot's own, or stand there once for all.
+/// Each slot's loss, `[K]`; the gradient of their sum is added to the model's tensors. The targets are each
+/// slot's own, or stored once for all slots.
 pub fn backward(
     loss: &TrainingLoss<'_>,
     model: &Model,
@@ -86,8 +85,8 @@ pub fn backward(
     }
 }
 
-/// Each slot's loss, `[K]`, and its gradient at the hidden states before the output layer, `[K, N, H]`;
-/// the gradient at the output layer itself is added to it. No more than so many logits exist at a time.
+/// Each slot's loss, `[K]`, and its gradient at the hidden states before the output layer, `[K, N, H]`. The
+/// gradient of the output layer itself is accumulated in it. At most `logits` logits exist at a time.
 fn backward_to(
     loss: &TrainingLoss<'_>,
     hidden: &Tensor,
@@ -134,7 +133,7 @@ fn chunks(hidden: &Tensor, model: &Model, logits: i64) -> impl Iterator<Item = [
         .map(move |chunk| [chunk * length, length.min(all - chunk * length)])
 }
 
-/// Sums of `[K, N]` over N with weights, `[K]`.
+/// Weighted sums of `[K, N]` over N, `[K]`.
 fn weighted(losses: &Tensor, weights: &Tensor) -> Tensor {
     (losses * weights).sum_dim_intlist([1].as_slice(), false, Kind::Float)
 }

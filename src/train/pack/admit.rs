@@ -1,5 +1,5 @@
-//! Owns how a trial gets into a pack at work: in a slot of its own, with what is frozen for all in memory
-//! once. The others do not notice.
+//! Owns how a trial joins a running pack: in its own slot, with tensors that are frozen for all in memory once.
+//! The results of the other slots do not change.
 
 use super::stack::Stack;
 use super::{Trainer, family, part, resume, slot, starting_values};
@@ -8,8 +8,8 @@ use crate::train::training::ForwardMode;
 use crate::values::{Failure, Part, Trial};
 
 impl<'a> Trainer<'a> {
-    /// Takes in the trials that wait to join, where their checkpoints stand. Says whether any slot has
-    /// steps to do.
+    /// Takes in the trials that wait to join, from their checkpoints if they have any. Returns whether any slot
+    /// has steps left.
     pub(in crate::train) fn admit(&mut self) -> Result<bool, Failure> {
         let joins = self.context.joins.clone();
         for trial in joins.try_iter() {
@@ -19,7 +19,7 @@ impl<'a> Trainer<'a> {
                 (ForwardMode::Stacked, None) | (ForwardMode::InTurn, _) => self.stacks.push(newcomer),
             }
             (self.context.say)(ChildLine::Joined { trial: trial.id });
-            // Who was stopped before it was judged has no steps left.
+            // A trial that was stopped between its last step and its evaluation has no steps left.
             self.evaluate_due()?;
             self.finish_done_slots()?;
         }

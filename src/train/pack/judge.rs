@@ -1,5 +1,5 @@
-//! Owns the judgement of a pack's slots: validation while they train, and the result when they are
-//! done. Trains nothing.
+//! Owns the evaluation of a pack's slots: validation while they train, and the result when they are done.
+//! Trains nothing.
 
 use std::time::Instant;
 
@@ -14,14 +14,14 @@ use crate::train::checkpoint;
 use crate::train::evaluate::all_rows;
 use crate::values::{Failure, Keep, MetricLine, Part, Scores, Splitting, TrialResult};
 
-/// Slots to be validated on the same rows.
+/// Slots that are validated on the same rows.
 struct Due {
     indices: Vec<SlotIndex>,
     of: Part,
     rows: Vec<u32>,
 }
 
-/// A finished slot whose kept weights are in place.
+/// A finished slot whose kept weights are loaded.
 struct Kept {
     index: SlotIndex,
     step: u64,
@@ -29,8 +29,8 @@ struct Kept {
 }
 
 impl Trainer<'_> {
-    /// Validates the slots for which it is time. Those that diverged leave the pack: the last step
-    /// of a training can do that, and no loss shows it any more.
+    /// Validates the slots whose validation is due. Slots that diverged leave the pack: the last training step
+    /// can cause that, and no later loss would show it.
     pub(in crate::train) fn evaluate_due(&mut self) -> Result<(), Failure> {
         let mut diverged = Vec::new();
         for Due { indices, of, rows } in self.validations_due()? {
@@ -47,7 +47,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Slots to be validated, by the rows that they are validated on.
+    /// Slots to be validated, grouped by their validation rows.
     fn validations_due(&self) -> Result<Vec<Due>, Failure> {
         let mut due: Vec<Due> = Vec::new();
         for index in self.indices(|slot| slot.evaluation_due()) {
@@ -88,7 +88,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Writes the results of slots that did all their steps; they leave the pack.
+    /// Writes the results of slots that have done all their steps; these leave the pack.
     pub(in crate::train) fn finish_done_slots(&mut self) -> Result<(), Failure> {
         let done = self.indices(|slot| slot.finished());
         if done.is_empty() {
@@ -109,14 +109,14 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// Makes the last weights durable, and puts those in place that the trial's `keep` names. From here
-    /// a crash leaves a trial that only has to be tested: there is no result without its weights.
+    /// Makes the last weights durable, and loads the weights that the trial's `keep` chooses. After a crash
+    /// from here on, the trial only has to be tested: there is no result without its weights.
     fn keep(&self, index: SlotIndex) -> Result<Kept, Failure> {
         let stack = &self.stacks[index.stack];
         let slot = &stack.slots[index.slot];
         let weights = stack.params.slot(index.slot);
         let path = self.context.layout.last_checkpoint(slot.trial.id);
-        // The optimiser's state is of no use any more.
+        // The optimiser's state is no longer needed.
         checkpoint::save(&path, &slot.state, &weights).map_err(failed)?;
         files::sync(&path).map_err(failed)?;
         let kept = match slot.trial.configuration.training.keep {
@@ -126,7 +126,7 @@ impl Trainer<'_> {
                 let (state, best) = checkpoint::load(&path).map_err(failed)?;
                 files::sync(&path).map_err(failed)?;
                 fill(&weights, &best).map_err(bad_data)?;
-                // What the file says of its own weights.
+                // The file records the score of its own weights.
                 state.best
             }
         };
@@ -160,7 +160,7 @@ impl Trainer<'_> {
         Ok(())
     }
 
-    /// What the targets of the rows that a slot was trained and judged on leave in its result.
+    /// The facts about the targets of a slot's rows that belong in its result.
     fn target_facts(&self, index: SlotIndex) -> Result<TargetFacts, Failure> {
         let slot = &self.stacks[index.stack].slots[index.slot];
         let train = part(&self.store, Part::Train)?;
@@ -176,7 +176,7 @@ impl Trainer<'_> {
         Ok(self.evaluator.collator().kind.target_facts(&targets))
     }
 
-    /// The scores of some slots' weights on these rows; each is charged its part of the time.
+    /// The scores of some slots' weights on these rows; each slot is charged its part of the time.
     fn score(
         &mut self,
         indices: &[SlotIndex],
@@ -184,7 +184,7 @@ impl Trainer<'_> {
         rows: &[u32],
     ) -> Result<Vec<(SlotIndex, Scores)>, Failure> {
         let started = Instant::now();
-        // Answers are generated slot by slot, all else by stacks.
+        // Answers are generated slot by slot, everything else is computed by stack.
         let apart = self.evaluator.collator().kind.generates().is_some();
         let together = indices.chunk_by(|a, b| a.stack == b.stack && !apart);
         let models: Vec<(usize, Option<Model>)> = together

@@ -1,5 +1,5 @@
-//! Owns a pack at work: model, optimiser and slots, and the parts of one round of the loop. Decides
-//! neither their order, which is the loop's, nor what is tried again after a failure.
+//! Owns a running pack: model, optimiser and slots, and the steps of one round of the loop. The loop decides
+//! their order, and the scheduler what is tried again after a failure.
 
 mod admit;
 mod judge;
@@ -30,17 +30,17 @@ use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, ForwardMode};
 use crate::values::{Failure, Method, MetricLine, Part, Progress, Trial};
 
-/// Writing checkpoints may take this share of the time, unless the user wishes otherwise.
+/// Share of the time that writing checkpoints may take, unless the user sets an interval.
 const CHECKPOINT_SHARE: f64 = 0.02;
 
-/// A slot's place in the pack, until one leaves.
+/// A slot's position in the pack, valid until a slot leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct SlotIndex {
     stack: usize,
     slot: usize,
 }
 
-/// A pack at work.
+/// A running pack.
 pub(in crate::train) struct Trainer<'a> {
     pack: &'a Pack,
     context: &'a Context<'a>,
@@ -54,7 +54,7 @@ pub(in crate::train) struct Trainer<'a> {
     save_took: Duration,
 }
 
-/// What a stack's slots saw in a step.
+/// The result of a step for a stack's slots.
 struct Seen {
     /// Their losses, `[K]`.
     losses: Tensor,
@@ -63,7 +63,7 @@ struct Seen {
 }
 
 impl<'a> Trainer<'a> {
-    /// The pack before its first step, or where its checkpoints stand.
+    /// The pack before its first step, or at its checkpoints.
     pub(in crate::train) fn start(pack: &'a Pack, context: &'a Context<'a>) -> Result<Self, Failure> {
         let device = device::select(context.placement.device)?;
         if !context.placement.cores.is_empty() {
@@ -101,7 +101,7 @@ impl<'a> Trainer<'a> {
         self.stacks.iter().flat_map(|stack| &stack.slots)
     }
 
-    /// How it ended, once no slot is left.
+    /// How training ended, once no slot is left.
     pub(in crate::train) fn ended(self) -> Result<Ended, Failure> {
         match self.failure {
             Some(failure) if self.results == 0 => Err(failure),
@@ -121,7 +121,7 @@ impl<'a> Trainer<'a> {
                 stack.optimise(losses, &sizes);
             }
         }
-        // Read this step's losses now where something needs them, else after the next step is queued.
+        // Read this step's losses now if something needs them, otherwise after the next step has been queued.
         let due = |slot: &Slot| slot.line_due() || slot.evaluation_due();
         if self.context.forward_mode == ForwardMode::InTurn || self.speaks() || self.slots().any(due) {
             self.read_back();
@@ -142,7 +142,7 @@ impl<'a> Trainer<'a> {
         if self.slots().all(|slot| slot.diverged.is_none()) {
             return Ok(());
         }
-        // The step behind may have been too much for more of them.
+        // Reading the losses of the queued step may show that more slots have diverged.
         self.read_back();
         let diverged = self.indices(|slot| slot.diverged.is_some());
         for index in &diverged {
@@ -152,7 +152,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Writes and tells that a slot diverged; it still has to leave the pack.
+    /// Records and reports that a slot diverged; the caller still has to remove it from the pack.
     fn fail_diverged(&mut self, index: SlotIndex) -> Result<(), Failure> {
         let slot = self.slot(index);
         let step = slot.diverged.unwrap_or(slot.state.step);
@@ -163,7 +163,7 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Where the slots of this kind are.
+    /// The positions of all slots that satisfy a condition.
     fn indices(&self, is_one: impl Fn(&Slot) -> bool) -> Vec<SlotIndex> {
         let indices = self.stacks.iter().enumerate().flat_map(|(stack, of)| {
             of.slots.iter().enumerate().map(move |(slot, at)| (SlotIndex { stack, slot }, at))
@@ -175,7 +175,7 @@ impl<'a> Trainer<'a> {
         &mut self.stacks[index.stack].slots[index.slot]
     }
 
-    /// Lets slots leave the pack.
+    /// Removes slots from the pack.
     fn release(&mut self, indices: &[SlotIndex]) {
         for (stack, of) in self.stacks.iter_mut().enumerate() {
             let kept =
@@ -185,12 +185,12 @@ impl<'a> Trainer<'a> {
         self.stacks.retain(|stack| !stack.slots.is_empty());
     }
 
-    /// Whether it is time to tell the parent where the slots stand. The first step is told at once.
+    /// Whether it is time to report progress to the parent. The first step is reported at once.
     fn speaks(&self) -> bool {
         self.said.is_none_or(|said| said.elapsed() > Duration::from_millis(200))
     }
 
-    /// Writes training lines where they are due, and tells the parent where the slots stand.
+    /// Writes training lines where they are due, and reports progress to the parent.
     pub(in crate::train) fn report(&mut self) -> Result<(), Failure> {
         let speak = self.speaks();
         if speak {
@@ -231,8 +231,8 @@ impl<'a> Trainer<'a> {
         Ok(())
     }
 
-    /// Checkpoints every slot as often as the user wishes, or else when so much was done since the last
-    /// time that writing costs little.
+    /// Checkpoints every slot at the user's interval, or else once enough work has been done since the last
+    /// time to make the cost of writing small.
     pub(in crate::train) fn checkpoint_if_due(&mut self) -> Result<(), Failure> {
         let since = self.saved.elapsed();
         let due = match self.context.checkpoint_every {
@@ -242,7 +242,7 @@ impl<'a> Trainer<'a> {
         if due { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Checkpoints every slot that is sound.
+    /// Checkpoints every slot that has not diverged.
     pub(in crate::train) fn checkpoint(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         self.read_back();
@@ -272,7 +272,7 @@ fn slot(trial: &Trial, train: &PartView, context: &Context<'_>) -> Slot {
     Slot::new(trial, rows, train.lengths(), context)
 }
 
-/// Takes a stack's slots to where their checkpoints stand.
+/// Restores a stack's slots from their checkpoints.
 fn resume(stack: &mut Stack<'_>, context: &Context<'_>) -> Result<(), Failure> {
     for k in 0..stack.slots.len() {
         if let Some(error) = stack.resume(k, &context.layout) {
@@ -284,8 +284,8 @@ fn resume(stack: &mut Stack<'_>, context: &Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The values that the tensors of some slots of a pack have before their first step. What is frozen for
-/// all is that of the slots at work, where there are any.
+/// The tensors of some slots before their first step. Tensors frozen for all are shared with the running slots,
+/// if there are any.
 fn starting_values(
     pack: &Pack,
     slots: &[Trial],
@@ -315,7 +315,7 @@ fn starting_values(
     build::start(architecture, head, slots, base, device).map_err(failed)
 }
 
-/// The stacks by what they share in their next step.
+/// The stacks, grouped by what they share in their next step.
 fn groups<'s, 'a>(stacks: &'s mut [Stack<'a>]) -> Vec<Vec<&'s mut Stack<'a>>> {
     let mut groups: Vec<Vec<&mut Stack<'a>>> = Vec::new();
     for stack in stacks {
@@ -328,14 +328,14 @@ fn groups<'s, 'a>(stacks: &'s mut [Stack<'a>]) -> Vec<Vec<&'s mut Stack<'a>>> {
     groups
 }
 
-/// Forward and backward over the micro-batches of a step, for stacks that see the same ones.
+/// Forward and backward passes over the micro-batches of a step, for stacks that see the same ones.
 fn accumulate_gradients<'s, 'a>(
     mut group: Vec<&'s mut Stack<'a>>,
     collator: &Collator<'_>,
     train: &PartView,
 ) -> Vec<(&'s mut Stack<'a>, Seen)> {
     let first = &mut group[0];
-    // Slots in step see the same rows: these stand in the batch once.
+    // Slots in step see the same rows, which are stored in the batch once.
     let distinct = if first.in_step() { 1 } else { first.slots.len() };
     let readers = &mut first.slots[..distinct];
     let steps: Vec<Vec<Vec<u32>>> = readers.iter_mut().map(Slot::micro_batches).collect();
@@ -391,7 +391,7 @@ fn bad_data(message: String) -> Failure {
     Failure::BadData { message }
 }
 
-/// Largest resident memory of this process so far, in MiB; 0 where the system does not tell.
+/// Largest resident memory of this process so far, in MiB; 0 where the system does not report it.
 fn peak_memory_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

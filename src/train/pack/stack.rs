@@ -1,5 +1,5 @@
-//! Owns the slots that go through the model together: their tensors, their optimiser, their way in and
-//! out. Decides neither when they step nor when they leave.
+//! Owns slots that pass through the model together: their tensors, their optimiser, joining and leaving.
+//! Decides neither when they step nor when they leave.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -29,13 +29,13 @@ pub(super) struct Stack<'a> {
     unread: Option<Unread>,
 }
 
-/// What came of a step and still has to be read from the device, `[K]` each. Reading waits until the
+/// Results of a step that still have to be read from the device, `[K]` each. Reading them waits until the
 /// device has done the step.
 #[derive(Debug)]
 struct Unread {
     losses: Tensor,
     norms: Tensor,
-    /// The step's number, of each slot.
+    /// The step's number in each slot.
     steps: Vec<u64>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Stack<'a> {
         Self { slots, params, model, adapters, optimiser, family, unread: None }
     }
 
-    /// A stack for each slot. What is frozen for all is in memory once.
+    /// A stack for each slot. Tensors frozen for all are in memory once.
     pub(super) fn of_each(slots: Vec<Slot>, start: Start, family: (&'a Architecture, Head)) -> Vec<Self> {
         if slots.len() == 1 {
             return vec![Self::of_all(slots, start, family)];
@@ -66,13 +66,14 @@ impl<'a> Stack<'a> {
         self.slots.iter().all(|slot| seen_by(slot) == seen_by(&self.slots[0]))
     }
 
-    /// What stacks must have in common to share their trunk; `None` where this one has none to share.
+    /// The key that stacks must have in common to share their trunk; `None` where this one has no trunk to
+    /// share.
     pub(super) fn shared_batch(&self) -> Option<(StreamKey, u64)> {
         (self.in_step() && self.model.shares_trunk()).then(|| seen_by(&self.slots[0]))
     }
 
-    /// One optimiser step on the gradients so far, of slots that saw so many rows and tokens. What came
-    /// of the step before is read now, while the device is at work on this one.
+    /// One optimiser step on the accumulated gradients, for slots that saw `sizes` rows and tokens. The results
+    /// of the step before are read now, while the device computes this one.
     pub(super) fn optimise(&mut self, losses: Tensor, sizes: &[[u64; 2]]) {
         let steps = self.slots.iter().map(|slot| {
             let training = &slot.trial.configuration.training;
@@ -88,7 +89,7 @@ impl<'a> Stack<'a> {
         self.take_in(before);
     }
 
-    /// Reads what came of the last step, unless that was done already.
+    /// Reads the results of the last step, unless that was done already.
     pub(super) fn read_back(&mut self) {
         let unread = self.unread.take();
         self.take_in(unread);
@@ -102,7 +103,8 @@ impl<'a> Stack<'a> {
         }
     }
 
-    /// A model of some slots' weights as they are now, for evaluation; `None` where it is that of all.
+    /// A model of some slots' current weights, for evaluation; `None` where these are all slots, so that the
+    /// stack's own model serves.
     pub(super) fn model_of(&self, slots: &[usize]) -> Option<Model> {
         let params = match slots {
             all if all.len() == self.slots.len() => return None,
@@ -113,7 +115,7 @@ impl<'a> Stack<'a> {
         Some(Model::new(self.family.0, self.family.1, &params, adapters.as_ref()))
     }
 
-    /// Lets all slots go that are not in `kept`.
+    /// Removes all slots that are not in `kept`.
     pub(super) fn retain(&mut self, kept: &[usize]) {
         if kept.len() == self.slots.len() {
             return;
@@ -150,8 +152,8 @@ impl<'a> Stack<'a> {
         tensors
     }
 
-    /// Takes a slot to where its checkpoint stands; without one it is at its start. Where the checkpoint
-    /// cannot be used, the slot starts over and the reason comes back.
+    /// Restores a slot from its checkpoint; without one it stays at its start. Where the checkpoint cannot be
+    /// used, the slot starts over and the reason is returned.
     pub(super) fn resume(&mut self, k: usize, layout: &Layout) -> Option<CheckpointError> {
         match self.restore(k, layout) {
             Ok(state) => self.slots[k].state = state,
@@ -161,7 +163,7 @@ impl<'a> Stack<'a> {
         None
     }
 
-    /// Fills a slot's tensors from its checkpoint; on an error they are as they were.
+    /// Fills a slot's tensors from its checkpoint; on an error they stay unchanged.
     fn restore(&self, k: usize, layout: &Layout) -> Result<State, CheckpointError> {
         let id = self.slots[k].trial.id;
         let damaged = |what: String| CheckpointError::Damaged(what);
@@ -170,11 +172,11 @@ impl<'a> Stack<'a> {
             return Err(damaged(format!("it is that of the trial {}", state.trial)));
         }
         if state.best.is_some() {
-            // The best weights so far cannot be made again from here.
+            // The best weights so far cannot be computed again from here.
             let best = checkpoint::load(&layout.best_checkpoint(id));
             best.map_err(|error| damaged(format!("of the best weights, {error}")))?;
         }
-        // The checkpoint of a slot that did all its steps has no optimiser state.
+        // A finished slot's checkpoint has no optimiser state.
         let done = state.step >= self.slots[k].total;
         let tensors = if done { self.params.slot(k) } else { self.tensors(k) };
         fill(&tensors, &values).map_err(damaged)?;
@@ -186,7 +188,7 @@ fn host(values: &Tensor) -> Vec<f64> {
     Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Double)).expect("a vector of numbers")
 }
 
-/// What decides the batch and the dropout masks of a slot's next step.
+/// What decides a slot's batch and dropout masks in its next step.
 fn seen_by(slot: &Slot) -> (StreamKey, u64) {
     (slot.key, slot.state.step)
 }

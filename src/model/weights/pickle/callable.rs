@@ -1,4 +1,4 @@
-//! Owns what the functions and classes that a state dictionary needs would build. Any other one is
+//! Owns the functions and classes that a state dictionary may name, and what each would build. Any other is
 //! refused by name.
 
 use super::super::error::Fault;
@@ -56,9 +56,9 @@ impl<'p> Machine<'p> {
         Ok(())
     }
 
-    /// The reference to a storage: `("storage", class, key, device, length)`, and before torch 1.6
-    /// a sixth item for storages that are a part of another one: `None` or `(key, first, length)`. The
-    /// length is not used: the file says how many bytes there are.
+    /// The reference to a storage: `("storage", class, key, device, length)`, and before torch 1.6 a sixth item
+    /// for a storage that is part of another one: `None` or `(key, first, length)`. The length is ignored: the
+    /// file itself shows how many bytes there are.
     pub(super) fn persistent(&mut self) -> Result<(), Fault> {
         let reference = self.pop()?;
         let (&[tag, class, key, _device, _length], part) = self

@@ -44,7 +44,7 @@ pub(super) mod op {
     pub(crate) const FRAME: u8 = 0x95;
 }
 
-/// A pickle, read from its start on. Positions are the file's.
+/// A pickle, read from its start. Positions are the file's.
 pub(super) struct Code<'p> {
     bytes: &'p [u8],
     position: usize,
@@ -92,7 +92,7 @@ impl<'p> Code<'p> {
         self.bytes.get(self.position..).unwrap_or(&[])
     }
 
-    /// An error at the present place.
+    /// An error at the current position.
     pub(super) fn fault(&self, reason: &'static str) -> Fault {
         Fault::Pickle { position: self.position, reason }
     }

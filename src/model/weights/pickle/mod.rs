@@ -18,7 +18,8 @@ mod unpickled;
 use callable::Callable;
 use code::{Code, op};
 
-/// A description of 50,000 tensors stays below it. Reading one takes at most fifty times its size.
+/// Longest pickle: a description of 50,000 tensors stays below it. Reading one takes at most fifty times its
+/// size in memory.
 pub(super) const MAX_BYTES: usize = 16 << 20;
 
 /// Bytes of a storage, as the pickle describes them.
@@ -28,7 +29,7 @@ pub(super) struct Storage<'p> {
     pub(super) class: &'p str,
     /// Name of the archive's member, or of the storage in a stream.
     pub(super) key: &'p str,
-    /// First element and number of elements, where it is a part of the storage under that key.
+    /// First element and number of elements, where it is part of the storage under that key.
     pub(super) part: Option<(usize, usize)>,
 }
 
@@ -43,7 +44,7 @@ pub(super) struct Described<'p> {
     pub(super) strides: Vec<usize>,
 }
 
-/// A pickle that was read to its end.
+/// A pickle that was read completely.
 pub(super) struct Unpickled<'p> {
     machine: Machine<'p>,
 }
@@ -241,7 +242,7 @@ impl<'p> Machine<'p> {
         self.values.push(value);
     }
 
-    /// The top of the stack, as far as the last mark.
+    /// The value on top of the stack, down to the last mark.
     fn top(&self) -> Result<Id, Fault> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let above = self.stack.get(floor..).unwrap_or(&[]);

@@ -1,42 +1,42 @@
-//! Owns what is asked of a pickle that was read to its end: the one value that it left. Reads no byte.
+//! Owns the queries on a completely read pickle, whose result is a single value. Reads no byte.
 
 use std::collections::BTreeMap;
 
 use super::super::error::Fault;
 use super::{Described, Id, Storage, Unpickled, Value};
 
-/// Where training scripts put the state dictionary when they save other things with it.
+/// Keys under which training scripts save the state dictionary together with other data.
 const NESTED: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
 
 impl<'p> Unpickled<'p> {
-    /// The byte of the file behind the pickle.
+    /// The position in the file after the pickle.
     pub(crate) fn end(&self) -> usize {
         self.machine.code.position()
     }
 
-    /// Whether it is an integer of more than 64 bits with these little-endian bytes.
+    /// Whether the value is an integer of more than 64 bits with these little-endian bytes.
     pub(crate) fn is_wide(&self, bytes: &[u8]) -> bool {
         matches!(self.value(), Ok(Value::Wide(found)) if *found == bytes)
     }
 
-    /// The integer that it is.
+    /// The value as an integer.
     pub(crate) fn integer(&self) -> Option<i64> {
         if let Ok(Value::Int(number)) = self.value() { Some(*number) } else { None }
     }
 
-    /// The truth value under a key of the dictionary that it is.
+    /// The truth value under a key, where the value is a dictionary.
     pub(crate) fn flag(&self, key: &str) -> Option<bool> {
         let Ok(Value::Dict(items)) = self.value() else { return None };
         if let Value::Flag(flag) = self.machine.values[self.named(items, key)?] { Some(flag) } else { None }
     }
 
-    /// The texts of the list that it is.
+    /// The texts, where the value is a list.
     pub(crate) fn texts(&self) -> Result<Vec<&'p str>, Fault> {
         let items = self.machine.sequence(self.machine.top()?)?;
         items.iter().map(|&item| self.machine.text_of(item)).collect()
     }
 
-    /// Every storage that is referred to, by its key.
+    /// Every referenced storage, by its key.
     pub(crate) fn storages(&self) -> Result<BTreeMap<&'p str, Storage<'p>>, Fault> {
         let mut storages: BTreeMap<&str, Storage<'_>> = BTreeMap::new();
         for value in &self.machine.values {
@@ -50,8 +50,8 @@ impl<'p> Unpickled<'p> {
         Ok(storages)
     }
 
-    /// The tensors of the dictionary that it is, under their names; other values are left out. Where
-    /// it has none, those of the dictionary in it that holds the state.
+    /// The tensors of the dictionary, by name; other values are left out. Where it has none, the tensors of the
+    /// nested dictionary that holds the state.
     pub(crate) fn state_dict(&self) -> Result<Vec<(&'p str, Described<'p>)>, Fault> {
         let Value::Dict(items) = self.value()? else {
             return Err(self.machine.fault("something else than a dictionary"));
