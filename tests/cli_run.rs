@@ -10,10 +10,29 @@ use cli_support::{lorasweep, names, sweep_folder};
 #[test]
 fn a_build_that_cannot_train_says_so_and_writes_nothing() {
     let folder = sweep_folder();
+    // It says so before it looks for what the sweep names.
+    std::fs::remove_file(folder.path().join("train.csv")).expect("a file");
     let before = names(folder.path());
     let said = lorasweep(folder.path(), &["run", "sweep.yaml"]);
     assert_eq!(said.code, 5);
     assert!(said.stdout.is_empty() && said.stderr.contains("hint: "), "{}", said.stderr);
+    assert_eq!(names(folder.path()), before);
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn a_folder_that_cannot_be_written_is_refused_before_the_sweep_is_loaded() {
+    let folder = sweep_folder();
+    std::fs::remove_file(folder.path().join("train.csv")).expect("a file");
+    let before = names(folder.path());
+    for option in ["--results", "--reports"] {
+        let said = lorasweep(folder.path(), &["run", "sweep.yaml", option, "vocab.txt"]);
+        assert_eq!(said.code, 2, "{}", said.stderr);
+        for words in ["cannot write to `vocab.txt`", "hint: ", option] {
+            assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
+        }
+        assert!(!said.stderr.contains("train.csv"), "{}", said.stderr);
+    }
     assert_eq!(names(folder.path()), before);
 }
 

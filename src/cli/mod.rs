@@ -23,6 +23,7 @@ mod runs;
 mod schema;
 mod signals;
 mod status;
+mod verdict;
 mod verify;
 
 use std::ffi::OsString;

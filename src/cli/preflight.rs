@@ -2,10 +2,8 @@
 
 use std::path::Path;
 
-use rustix::fs::{Access, access};
-
 use super::DeviceArgs;
-use crate::disk::FileError;
+use crate::disk::{FileError, files};
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
 use crate::sched::{Limits, Simulated};
@@ -30,18 +28,17 @@ pub(super) fn build() -> Result<(), AppError> {
     })
 }
 
-/// Makes the folder that an option names, and makes sure that files can be put there and into the
-/// one within that an earlier run may have left.
-pub(super) fn folder(folder: &Path, within: &Path, option: &str) -> Result<(), AppError> {
-    let refused = |path: &Path, error: &std::io::Error| AppError::Input {
-        message: format!("cannot write to `{}`: {error}", path.display()),
-        hint: Some(format!("change its permissions, or choose another folder with `{option} DIR`")),
-    };
-    std::fs::create_dir_all(folder).map_err(|error| refused(folder, &error))?;
-    for path in [folder, within].into_iter().filter(|path| path.exists()) {
-        access(path, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| refused(path, &error.into()))?;
-    }
-    Ok(())
+/// Makes sure that files can be written in the folder that an option names, or where it will be made.
+pub(super) fn folder(folder: &Path, option: &str) -> Result<(), AppError> {
+    let Err(source) = files::try_write(folder) else { return Ok(()) };
+    let refused = FileError::new("write to", folder, source);
+    let (message, otherwise) = (refused.to_string(), format!("choose another folder with `{option} DIR`"));
+    Err(if refused.is_of_disk() {
+        let hint = Some(format!("free some space or make the disk writable, or {otherwise}"));
+        AppError::Environment { message, hint }
+    } else {
+        AppError::Input { message, hint: Some(format!("change its permissions, or {otherwise}")) }
+    })
 }
 
 /// Makes sure that what the jobs of a run leave has room under `results`.

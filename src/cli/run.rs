@@ -1,12 +1,12 @@
 //! `lorasweep run`: starts or continues a sweep, from the sweep file to the table at the end.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 
 use super::ahead::Ahead;
+use super::verdict::{Verdict, reasons, verdict};
 use super::{DeviceArgs, SpecArgs, check, confirm, preflight, runs, signals};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
@@ -18,7 +18,7 @@ use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::Policy;
 use crate::spec::Intent;
 use crate::ui::{self, Style, output};
-use crate::values::{CommandLine, quantity, shell};
+use crate::values::CommandLine;
 
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
@@ -84,19 +84,22 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
+    // What costs nothing to find out comes before models are downloaded and files are read.
+    preflight::build()?;
+    preflight::folder(&args.results, "--results")?;
+    preflight::folder(&args.reports, "--reports")?;
     let sweep = args.spec.load(Some(&args.devices), Intent::Run)?;
     if !args.quiet {
         check::warn(&sweep);
     }
+    let layout = Layout::new(&args.results, &sweep.name);
+    preflight::folder(layout.run(), "--results")?;
+    preflight::folder(&Layout::report(&args.reports, &sweep.name), "--reports")?;
     let machine = devices::detect();
     let places = devices::places(&sweep.devices, &machine, sweep.trials().len())?;
-    let layout = Layout::new(&args.results, &sweep.name);
     preflight::precision(&sweep, &places);
     let limits = preflight::limits(&args.devices, &places, &machine);
     let ahead = Ahead::of(&sweep, &layout, args.retry_failed, &places, limits).run;
-    preflight::build()?;
-    preflight::folder(&args.results, layout.run(), "--results")?;
-    preflight::folder(&args.reports, &Layout::report(&args.reports, &sweep.name), "--reports")?;
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &places, &machine)?;
     // No record means that nothing is done yet; a damaged one is reported when the run starts.
@@ -126,7 +129,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let mut display = ui::display(style(args));
     let summary = run::start(sweep, options, &mut executor, &mut [display.as_mut()], &stop)?;
     drop(display);
-    end(&summary, &record::load(layout.run())?, args)
+    end(&summary, &record::load(layout.run())?, &layout, args)
 }
 
 fn style(args: &RunArgs) -> Style {
@@ -137,8 +140,8 @@ fn style(args: &RunArgs) -> Style {
     }
 }
 
-/// The table, the report's path, and the next command where something is left to do.
-fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), AppError> {
+/// Prints the table, the report's path and why trials failed; says how it ended.
+fn end(summary: &RunSummary, record: &RunRecord, layout: &Layout, args: &RunArgs) -> Result<(), AppError> {
     if !args.json {
         output::data(&(report::terminal_table(record, output::width()) + "\n"))?;
     }
@@ -146,65 +149,11 @@ fn end(summary: &RunSummary, record: &RunRecord, args: &RunArgs) -> Result<(), A
         let page = Layout::report_page(&args.reports, &record.sweep.name);
         output::say(&format!("report: {}", page.display()));
     }
-    let layout = Layout::new(&args.results, &record.sweep.name);
-    let run = shell::quoted([layout.run().to_string_lossy()]);
-    let continues = runs::again(record, None);
-    if summary.left > 0 && !summary.retired.is_empty() {
-        let devices: Vec<String> = summary.retired.iter().map(ToString::to_string).collect();
-        return Err(AppError::Environment {
-            message: format!("devices failed and {} left: {}", are(summary.left), devices.join(", ")),
-            hint: Some(format!(
-                "`lorasweep doctor` shows the devices of this machine; `{continues}` continues"
-            )),
-        });
+    let verdict = verdict(summary);
+    if let (Verdict::TrialsFailed { failures }, false) = (verdict, args.json) {
+        output::say(&format!("failed: {}", reasons(failures)));
     }
-    if let Some(message) = &summary.unwritable {
-        return Err(AppError::Environment {
-            message: format!("stopped, since files cannot be written: {message}"),
-            hint: Some(format!(
-                "free some disk space or make the disk writable; then `{continues}` continues, and no finished work is lost"
-            )),
-        });
-    }
-    let failed = summary.failed > 0 || !summary.failed_jobs.is_empty();
-    let unreported = summary.stopped && !summary.reported;
-    if unreported || summary.left > 0 && (summary.stopped || !failed) {
-        return Err(AppError::Interrupted {
-            hint: format!("`{continues}` continues; `lorasweep report {run}` reports the finished trials"),
-        });
-    }
-    if summary.failed > 0 && !args.json {
-        output::say(&format!("failed: {}", reasons(summary)));
-    }
-    if let Some((trial, _)) = summary.failures.first() {
-        return Err(AppError::TrialsFailed {
-            failed: summary.failed,
-            total: record.trials.len(),
-            hint: format!(
-                "`lorasweep explain {run} {trial}` says why; `{}` retries failed trials",
-                runs::again(record, Some("--retry-failed"))
-            ),
-        });
-    }
-    if let Some((key, failure)) = summary.failed_jobs.first() {
-        let log = layout.job_log(key);
-        return Err(AppError::Unexpected(format!("job `{key}` failed: {failure}\nlog: {}", log.display())));
-    }
-    Ok(())
-}
-
-fn are(trials: usize) -> String {
-    format!("{} {}", quantity::counted(trials, "trial"), if trials == 1 { "is" } else { "are" })
-}
-
-/// Why trials failed, and how many for each reason: `2 out of memory, 1 diverged`.
-fn reasons(summary: &RunSummary) -> String {
-    let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for (_, failure) in &summary.failures {
-        *counts.entry(failure.kind()).or_default() += 1;
-    }
-    let counts: Vec<String> = counts.into_iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    counts.join(", ")
+    verdict.result(layout, record.trials.len(), |extra| runs::again(record, extra))
 }
 
 /// The command line that was typed.

@@ -48,6 +48,23 @@ pub fn replace(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::R
     placed
 }
 
+/// Writes a file in a folder, or in the nearest one above it that exists, and removes it again: whether
+/// anything can be written there.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn try_write(folder: &Path) -> io::Result<()> {
+    let there = folder.ancestors().find(|folder| folder.symlink_metadata().is_ok());
+    let tried = there.unwrap_or_else(|| Path::new(".")).join(format!("{ASIDE}{}", std::process::id()));
+    let written = File::create(&tried).and_then(|mut file| {
+        file.write_all(ASIDE.as_bytes())?;
+        // A full disk may say so only here.
+        file.sync_all()
+    });
+    let removed = remove(&tried);
+    written.and(removed)
+}
+
 /// Replaces a file with a value's JSON text.
 ///
 /// # Errors
@@ -148,6 +165,17 @@ mod tests {
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert_eq!(read_json::<i32>(&path).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_tried_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let inside = folder.path().join("deep/deeper");
+        try_write(&inside).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        fs::write(folder.path().join("deep"), "no folder").unwrap();
+        assert_eq!(try_write(&inside).unwrap_err().kind(), io::ErrorKind::NotADirectory);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 
     #[test]

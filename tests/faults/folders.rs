@@ -16,11 +16,27 @@ fn a_read_only_results_folder_is_refused_before_anything_runs() {
         mount -t tmpfs tmpfs disk; mkdir disk/results; mount -o remount,ro disk
         exec "$0" run chaos.yaml --results disk/results"#;
     let Some(said) = with_mounts(&site, script) else { return };
-    assert_eq!(said.code, Some(2), "{}", said.stderr);
+    assert_eq!(said.code, Some(5), "{}", said.stderr);
     for words in ["cannot write to `disk/results`: Read-only file system", "hint: ", "--results"] {
         assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
     }
     assert!(!site.folder().join("reports").exists() && said.stdout.is_empty());
+}
+
+/// The folder's permissions say nothing of a disk that has no room.
+#[test]
+fn a_full_reports_folder_is_refused_before_anything_runs() {
+    let site = Site::new(FEW);
+    fs::create_dir(site.folder().join("disk")).unwrap();
+    let script = r#"
+        mount -t tmpfs -o size=4k tmpfs disk; head -c 4096 /dev/zero > disk/ballast
+        exec "$0" run chaos.yaml --reports disk"#;
+    let Some(said) = with_mounts(&site, script) else { return };
+    assert_eq!(said.code, Some(5), "{}", said.stderr);
+    for words in ["cannot write to `disk`: No space left on device", "free some space", "--reports"] {
+        assert!(said.stderr.contains(words), "no `{words}` in {}", said.stderr);
+    }
+    assert!(!site.layout.run().exists() && said.stdout.is_empty());
 }
 
 /// An archive, or a disk that the kernel has made read-only after an error.
