@@ -76,7 +76,7 @@ impl Work {
 /// Tokenise a task's files with a model's tokenizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prepare {
-    /// The store's name: see [`store_key`].
+    /// The store's name: a hash of all that decides its tokens.
     pub store: ContentHash,
     /// Which files and columns.
     pub task: Arc<Task>,
@@ -95,14 +95,6 @@ pub struct Pack {
     pub store: ContentHash,
     /// One trial per slot.
     pub slots: Vec<Trial>,
-}
-
-/// The name of the token store for a task and a tokenizer: a hash of all that decides its tokens.
-#[must_use]
-pub fn store_key(task: &Task, tokenizer_content: ContentHash) -> ContentHash {
-    let rows = (task.rows, task.test_rows, task.sample_seed, task.test_fraction);
-    let texts = (&task.columns, &task.objective, &task.cleaning);
-    ContentHash::of_json(&(2, task.contents(), texts, task.max_length, rows, tokenizer_content))
 }
 
 /// One JSON line on the standard input of a child that trains.

@@ -9,12 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lorasweep::data;
+use lorasweep::data::store::store_key;
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, News, StartJob};
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Prepare, Work, store_key};
+use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Prepare, Work};
 use lorasweep::spec::{self, Downloads, Intent, Overrides};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::values::{Device, JobKey, MetricLine, Placement, Scores, Trial, TrialResult};

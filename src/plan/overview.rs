@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{self, CostTable};
+use crate::data::store::store_key;
 use crate::families::params::ParamCounts;
-use crate::job::store_key;
 use crate::sched::{Simulated, SimulatedJob};
 use crate::sweep::SweepSpec;
 use crate::sweep::card::Card;

@@ -7,10 +7,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
-use crate::data::store::TokenStore;
+use crate::data::store::{TokenStore, store_key};
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files, lock};
-use crate::job::store_key;
 use crate::record;
 use crate::record::ledger::Ledger;
 use crate::record::resume::{self, Checkpoint, Decision, Evidence};

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::cost::{self, CostTable, Estimate, PackCost, SlotCost, SlotTime, Speed};
+use crate::data::store::store_key;
 use crate::families::ModelSpec;
-use crate::job::{Pack, Prepare, Work, store_key};
+use crate::job::{Pack, Prepare, Work};
 use crate::sweep::SweepSpec;
 use crate::tasks::Task;
 use crate::values::{ConfigurationId, ContentHash, JobKey, PackKey, Placement, Trial, TrialId};

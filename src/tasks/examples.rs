@@ -22,9 +22,9 @@ pub enum Examples {
 
 /// What is to be learned of each of some rows.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Targets {
-    /// The class of each, as an index into the task's labels.
-    Classes(Vec<u32>),
+pub enum Targets<C = u32> {
+    /// The class of each, as an index into the task's labels; or its name, as a file has it.
+    Classes(Vec<C>),
     /// The number of each.
     Numbers(Vec<f64>),
 }

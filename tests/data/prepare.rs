@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lorasweep::data::prepare;
-use lorasweep::data::store::TokenStore;
+use lorasweep::data::store::{TokenStore, store_key};
 use lorasweep::disk::layout::Layout;
-use lorasweep::job::{Prepare, store_key};
+use lorasweep::job::Prepare;
 use lorasweep::tasks::Task;
 use lorasweep::values::{ContentHash, Failure, Part};
 
@@ -136,6 +136,18 @@ fn an_intact_store_is_kept_and_a_damaged_one_made_again() {
     bench.run().unwrap();
     assert_eq!(fs::read(&file).unwrap(), whole);
     assert!(!bench.draft_folder().exists());
+}
+
+#[test]
+fn a_store_of_a_version_before_is_made_again() {
+    let bench = bench();
+    bench.run().unwrap();
+    let file = Layout::store_part(&bench.store_folder(), Part::Train);
+    let made = fs::read(&file).unwrap();
+    let before = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/stores/version_2/train.tokens");
+    fs::copy(before, &file).unwrap();
+    bench.run().unwrap();
+    assert_eq!(fs::read(&file).unwrap(), made);
 }
 
 #[test]

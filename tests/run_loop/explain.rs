@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lorasweep::data::store::store_key;
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::disk::lock::Lock;
-use lorasweep::job::store_key;
 use lorasweep::record::journal::Journal;
 use lorasweep::sched::{Limits, Policy};
 use lorasweep::sweep::SweepSpec;

@@ -69,7 +69,7 @@ pub(crate) fn finished(sweep: &SweepSpec) -> Site {
 /// The token store of a sweep's one task.
 pub(crate) fn store(site: &Site, sweep: &SweepSpec) -> std::path::PathBuf {
     let model = sweep.model(&sweep.configurations[0]);
-    let key = lorasweep::job::store_key(sweep.first_task(), model.tokenizer_content);
+    let key = lorasweep::data::store::store_key(sweep.first_task(), model.tokenizer_content);
     Layout::store(site.layout(sweep).stores(), key)
 }
 

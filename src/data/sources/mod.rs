@@ -31,7 +31,7 @@ mod text;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use self::rows::{Found, Kept, Labelled, Rows};
+use self::rows::{Kept, Labelled, Rows};
 use self::table::{CONTEXT, QUESTION, TEXT, Table};
 use crate::tasks::{Cleaning, DataFile, Examples, Fields, Reading, Targets, Task};
 use crate::values::ContentHash;
@@ -158,7 +158,7 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
         }
         let Kept { rows: kept, left_out } = rows::kept(table, plain, request)?;
         let (row_labels, label_names) = match &kept {
-            Rows::Labelled(Labelled { found: Found::Classes(classes), .. }) => rows::index_classes(classes),
+            Rows::Labelled(Labelled { targets: Targets::Classes(names), .. }) => rows::index_classes(names),
             Rows::Labelled(_) | Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => {
                 (Vec::new(), Vec::new())
             }
@@ -192,11 +192,11 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     let gathered = files.gather(&request)?;
     let load = |table: &Table| {
         Ok(match rows::kept(table, plain, &request)?.rows {
-            Rows::Labelled(Labelled { texts, pairs, found }) => {
-                let targets = match found {
-                    Found::Numbers(numbers) => Targets::Numbers(numbers),
-                    Found::Classes(classes) => {
-                        Targets::Classes(rows::class_of_rows(&classes, labels.unwrap_or_default())?)
+            Rows::Labelled(Labelled { texts, pairs, targets }) => {
+                let targets = match targets {
+                    Targets::Numbers(numbers) => Targets::Numbers(numbers),
+                    Targets::Classes(names) => {
+                        Targets::Classes(rows::class_of_rows(&names, labels.unwrap_or_default())?)
                     }
                 };
                 Examples::Texts { texts, pairs, targets }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::data::clean;
-use crate::tasks::{Cleaning, Fields, Question, Target, TextLayout, Unanswerable};
+use crate::tasks::{Cleaning, Fields, Question, Target, Targets, TextLayout, Unanswerable};
 
 use super::labels::{self, Class, Naming};
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
@@ -32,16 +32,8 @@ pub(super) struct Kept {
 pub(super) struct Labelled {
     pub(super) texts: Vec<String>,
     pub(super) pairs: Option<Vec<String>>,
-    pub(super) found: Found,
-}
-
-/// The targets of rows.
-#[derive(Debug)]
-pub(super) enum Found {
-    /// The names of their classes; empty where no column was asked for.
-    Classes(Vec<String>),
-    /// Their numbers.
-    Numbers(Vec<f64>),
+    /// Classes by name; none where no column was asked for.
+    pub(super) targets: Targets<String>,
 }
 
 /// The rows that remain of a table. `plain` says that its rows are the lines of a text.
@@ -154,8 +146,8 @@ fn numbered(
     pairs.as_mut().into_iter().for_each(|pairs| keep(pairs, &stays));
     keep(&mut numbers, &stays);
     let left_out = LeftOut { few_words: table.rows - texts.len(), ..LeftOut::default() };
-    let found = Found::Numbers(numbers.into_iter().flatten().collect());
-    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, found }), left_out })
+    let targets = Targets::Numbers(numbers.into_iter().flatten().collect());
+    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, targets }), left_out })
 }
 
 /// A decimal number that is neither infinite nor `nan`.
@@ -202,8 +194,8 @@ fn labelled(
         keep(values, &stays);
     }
     left_out.rare_class = long - texts.len();
-    let found = Found::Classes(classes);
-    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, found }), left_out })
+    let targets = Targets::Classes(classes);
+    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, targets }), left_out })
 }
 
 /// The class of each row; none where no label column is asked for. Rows without a label are an error

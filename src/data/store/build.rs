@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::shape::{MAGIC, TargetColumn, checksum};
+use super::shape::{MAGIC, TargetColumn, VERSION, checksum};
 use crate::disk::layout::Layout;
 use crate::tasks::{EncodedRow, Row, RowTarget, Targets};
 use crate::values::Part;
@@ -89,18 +89,16 @@ impl PartBuilder {
         };
         let [rows, tokens, answer_bytes] =
             [self.len(), self.tokens.len(), answers.len()].map(|count| count as u64);
-        let tokens_of_rows: &[u8] = bytemuck::cast_slice(&self.tokens);
-        // Columns of wider numbers come first, so that each begins at a multiple of its numbers' size.
-        let (column, middle): (TargetColumn, [&[u8]; 2]) = match &self.targets {
-            Targets::Classes(all) => (TargetColumn::Classes, [tokens_of_rows, bytemuck::cast_slice(all)]),
-            Targets::Numbers(all) => (TargetColumn::Numbers, [bytemuck::cast_slice(all), tokens_of_rows]),
-        };
-        let counts = [MAGIC, column.version(), rows, tokens, answer_bytes];
+        let column = TargetColumn::from(&self.targets).code();
+        let counts = [MAGIC, VERSION, column, rows, tokens, answer_bytes];
         let counts: &[u8] = bytemuck::cast_slice(&counts);
         let content: [&[u8]; 5] = [
             bytemuck::cast_slice(&self.offsets),
-            middle[0],
-            middle[1],
+            match &self.targets {
+                Targets::Classes(all) => bytemuck::cast_slice(all),
+                Targets::Numbers(all) => bytemuck::cast_slice(all),
+            },
+            bytemuck::cast_slice(&self.tokens),
             bytemuck::cast_slice(&self.seconds),
             &answers,
         ];

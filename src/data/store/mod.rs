@@ -1,13 +1,12 @@
 //! Owns the token store: a task's rows as token ids, targets and gold answers, made once and
 //! memory-mapped by every process that trains on them.
 //!
-//! A store is a folder with one file per part. A file is a header of 72 bytes (magic, version, row
-//! count, token count, bytes of answers, BLAKE3 checksum of everything else), then `rows + 1` offsets
-//! (u64), the tokens (u32), the column of targets and the starts of second parts (u32), in the machine's
-//! byte order, and the answers as JSON: a list of texts per row, nothing where no row has one. The
-//! version says what the targets are: 2, classes (u32); 3, numbers (f64), which stand before the tokens.
-//! The checksum is verified when a store is opened, so that a damaged store is an error and never a wrong
-//! result. Tokenises nothing.
+//! A store is a folder with one file per part. A file is a header of 80 bytes (magic, version, kind of
+//! targets, row count, token count, bytes of answers, BLAKE3 checksum of everything else), then `rows + 1`
+//! offsets (u64), the column of targets, the tokens (u32) and the starts of second parts (u32), in the
+//! machine's byte order, and the answers as JSON: a list of texts per row, nothing where no row has one.
+//! Targets are of kind 1, classes (u32), or of kind 2, numbers (f64). The checksum is verified when a store
+//! is opened, so that a damaged store is an error and never a wrong result. Tokenises nothing.
 
 mod build;
 mod shape;
@@ -20,11 +19,11 @@ use memmap2::Mmap;
 
 pub use build::PartBuilder;
 
-use self::shape::{COUNTS, HEADER, MAGIC, Shape, TargetColumn, checksum};
+use self::shape::{COUNTS, HEADER, MAGIC, Shape, TargetColumn, VERSION, checksum};
 use crate::disk::layout::Layout;
 use crate::disk::mapped;
-use crate::tasks::{Row, RowTarget};
-use crate::values::Part;
+use crate::tasks::{Row, RowTarget, Task};
+use crate::values::{ContentHash, Part};
 
 const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 
@@ -75,6 +74,14 @@ pub struct PartView {
     answers: Vec<Vec<String>>,
 }
 
+/// The name of the token store for a task and a tokenizer: a hash of all that decides its tokens.
+#[must_use]
+pub fn store_key(task: &Task, tokenizer_content: ContentHash) -> ContentHash {
+    let rows = (task.rows, task.test_rows, task.sample_seed, task.test_fraction);
+    let texts = (&task.columns, &task.objective, &task.cleaning);
+    ContentHash::of_json(&(VERSION, task.contents(), texts, task.max_length, rows, tokenizer_content))
+}
+
 impl TokenStore {
     /// Opens a store and verifies every file in it.
     ///
@@ -103,10 +110,10 @@ impl PartView {
         let at = || path.to_path_buf();
         let map = mapped::open(path).map_err(|error| StoreError::Unreadable { path: at(), error })?;
         let header = map.get(..HEADER).ok_or_else(|| StoreError::Truncated { path: at() })?;
-        let [magic, version, rows, tokens, answer_bytes] = words(&header[..COUNTS]) else {
-            unreachable!("the counts are five words");
+        let [magic, version, column, rows, tokens, answer_bytes] = words(&header[..COUNTS]) else {
+            unreachable!("the counts are six words");
         };
-        let column = TargetColumn::of_version(*version).filter(|_| *magic == MAGIC);
+        let column = TargetColumn::of_code(*column).filter(|_| [*magic, *version] == [MAGIC, VERSION]);
         let column = column.ok_or_else(|| StoreError::Version { path: at() })?;
         let shape = Shape::of(column, [*rows, *tokens, *answer_bytes]);
         let shape = shape.filter(|shape| shape.answers().end == map.len());

@@ -2,39 +2,53 @@
 
 use std::ops::Range;
 
+use crate::tasks::Targets;
+
 pub(super) const MAGIC: u64 = u64::from_ne_bytes(*b"ls-token");
-/// Magic, version, rows, tokens, bytes of answers.
-pub(super) const COUNTS: usize = 5 * size_of::<u64>();
+/// Of the format, and of what decides the tokens beside a task's settings and its tokenizer. It is part of
+/// a store's name, so that a store of another version is never looked for, and is made again.
+pub(super) const VERSION: u64 = 4;
+/// Magic, version, kind of targets, rows, tokens, bytes of answers.
+pub(super) const COUNTS: usize = 6 * size_of::<u64>();
 pub(super) const HEADER: usize = COUNTS + blake3::OUT_LEN;
 
-/// What a part's rows have as targets: the version of its file says it.
+/// What a part's rows have as targets, as its file says it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetColumn {
-    /// Classes (u32), behind the tokens.
+    /// Classes (u32).
     Classes,
-    /// Numbers (f64), before the tokens.
+    /// Numbers (f64).
     Numbers,
 }
 
+impl From<&Targets> for TargetColumn {
+    fn from(targets: &Targets) -> Self {
+        match targets {
+            Targets::Classes(_) => Self::Classes,
+            Targets::Numbers(_) => Self::Numbers,
+        }
+    }
+}
+
 impl TargetColumn {
-    /// The version of files with such a column.
-    pub(super) fn version(self) -> u64 {
+    /// Its code in a header.
+    pub(super) fn code(self) -> u64 {
         match self {
-            Self::Classes => 2,
-            Self::Numbers => 3,
+            Self::Classes => 1,
+            Self::Numbers => 2,
         }
     }
 
-    /// That of a file of this version.
-    pub(super) fn of_version(version: u64) -> Option<Self> {
-        [Self::Classes, Self::Numbers].into_iter().find(|column| column.version() == version)
+    /// The one with this code.
+    pub(super) fn of_code(code: u64) -> Option<Self> {
+        [Self::Classes, Self::Numbers].into_iter().find(|column| column.code() == code)
     }
 
-    /// Bytes of so many rows in the column, before the tokens and behind them.
-    fn bytes(self, rows: usize) -> [usize; 2] {
+    /// Bytes of a row's target.
+    fn width(self) -> usize {
         match self {
-            Self::Classes => [0, rows * size_of::<u32>()],
-            Self::Numbers => [rows * size_of::<f64>(), 0],
+            Self::Classes => size_of::<u32>(),
+            Self::Numbers => size_of::<f64>(),
         }
     }
 }
@@ -59,20 +73,19 @@ impl Shape {
         HEADER..HEADER + (self.rows + 1) * size_of::<u64>()
     }
 
+    /// Columns of wider numbers come first, so that each begins at a multiple of its numbers' size.
+    pub(super) fn targets(self) -> Range<usize> {
+        let start = self.offsets().end;
+        start..start + self.rows * self.column.width()
+    }
+
     pub(super) fn tokens(self) -> Range<usize> {
-        let start = self.offsets().end + self.column.bytes(self.rows)[0];
+        let start = self.targets().end;
         start..start + self.tokens * size_of::<u32>()
     }
 
-    /// The targets: the other of the two parts that stand on either side of the tokens is empty.
-    pub(super) fn targets(self) -> Range<usize> {
-        let [before, behind] = self.column.bytes(self.rows);
-        let start = if before > 0 { self.offsets().end } else { self.tokens().end };
-        start..start + before + behind
-    }
-
     pub(super) fn seconds(self) -> Range<usize> {
-        let start = self.tokens().end + self.column.bytes(self.rows)[1];
+        let start = self.tokens().end;
         start..start + self.rows * size_of::<u32>()
     }
 

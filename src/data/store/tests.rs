@@ -110,3 +110,13 @@ fn each_error_names_the_file_and_says_what_to_do() {
     fs::write(&path, damaged).unwrap();
     says("is damaged; delete its folder");
 }
+
+/// Stores of versions before this one, in which the version said what the targets are.
+#[test]
+fn a_store_of_a_version_before_is_refused_by_name() {
+    let stores = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stores");
+    for version in ["version_2", "version_3"] {
+        let said = TokenStore::open(&stores.join(version)).unwrap_err();
+        assert!(matches!(said, StoreError::Version { .. }), "{version}: {said}");
+    }
+}
