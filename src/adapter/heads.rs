@@ -9,33 +9,8 @@ use serde_json::{Map, Value};
 use super::base::ModelFolder;
 use super::error::AdapterError;
 use super::peft;
-use crate::families::Head;
+use crate::families::{Head, OtherHead, TOKEN_CLASSES};
 use crate::tasks::{Problem, Purpose};
-
-/// Suffixes of transformers' classes that do not answer for whole texts, and what these classes do.
-const OTHERS: [(&str, &str); 11] = [
-    ("ForTokenClassification", "it labels each token"),
-    ("ForQuestionAnswering", "it marks the span of an answer in a text"),
-    ("ForMaskedLM", "it fills in masked words"),
-    ("ForMultipleChoice", "it chooses among several texts"),
-    ("ForNextSentencePrediction", "it says whether one text follows another"),
-    ("ElectraForPreTraining", "it tells which words of a text were replaced"),
-    ("ForPreTraining", "it fills in masked words and says whether one text follows another"),
-    ("DoubleHeadsModel", "it goes on with a text and chooses among several"),
-    ("BertLMHeadModel", "it is a decoder made of an encoder"),
-    ("RobertaForCausalLM", "it is a decoder made of an encoder"),
-    ("ForConditionalGeneration", "it turns one text into another"),
-];
-
-/// Tensors that only such models have, for folders whose `config.json` names no class.
-const OTHER_TENSORS: [(&str, &str, &str); 6] = [
-    ("qa_outputs.weight", "model for question answering", OTHERS[1].1),
-    ("cls.predictions.transform.dense.weight", "model for masked words", OTHERS[2].1),
-    ("cls.predictions.bias", "model for masked words", OTHERS[2].1),
-    ("lm_head.dense.weight", "model for masked words", OTHERS[2].1),
-    ("vocab_transform.weight", "model for masked words", OTHERS[2].1),
-    ("discriminator_predictions.dense.weight", "model for replaced words", OTHERS[5].1),
-];
 
 /// Checks that a folder holds a whole model that can answer for whole texts, before its weights are read.
 ///
@@ -47,9 +22,8 @@ pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
     // Other faults of the file are reported where its shapes are read.
     let Ok(config) = serde_json::from_slice::<Map<String, Value>>(&text) else { return Ok(()) };
     let Some(class) = class(&config) else { return Ok(()) };
-    let other = OTHERS.iter().find(|(end, _)| class.ends_with(end));
-    match other {
-        Some((_, answers)) => Err(other_head(folder, &format!("`{class}`"), answers)),
+    match OtherHead::of_class(class) {
+        Some(other) => Err(other_head(folder, &format!("`{class}`"), other)),
         None => Ok(()),
     }
 }
@@ -113,20 +87,20 @@ fn check_tensors(model: &ModelFolder, has_classifier: bool) -> Result<(), Adapte
         let pooler = model.architecture.blueprint().pooler.map(|pooler| format!("{}.weight", pooler.name));
         let lacks = |name: String| model.tensors.find(&name, model.architecture.about()).is_err();
         return if pooler.is_some_and(lacks) {
-            let class = "model for the classes of tokens (it has no pooler)";
-            Err(other_head(&model.path, class, OTHERS[0].1))
+            let called = format!("{} (it has no pooler)", TOKEN_CLASSES.called);
+            Err(other_head(&model.path, &called, &TOKEN_CLASSES))
         } else {
             Ok(())
         };
     }
-    match OTHER_TENSORS.iter().find(|(name, _, _)| has(name)) {
-        Some((_, class, answers)) => Err(other_head(&model.path, class, answers)),
+    match OtherHead::of_tensors(has) {
+        Some(other) => Err(other_head(&model.path, other.called, other)),
         None => Ok(()),
     }
 }
 
-fn other_head(folder: &Path, class: &str, answers: &'static str) -> AdapterError {
-    AdapterError::OtherHead { folder: folder.to_path_buf(), class: class.to_owned(), answers }
+fn other_head(folder: &Path, class: &str, other: &OtherHead) -> AdapterError {
+    AdapterError::OtherHead { folder: folder.to_path_buf(), class: class.to_owned(), answers: other.does }
 }
 
 /// The error for a folder that does not hold a whole model.

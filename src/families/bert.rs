@@ -7,6 +7,7 @@ use super::blueprint::{Activation, Blueprint, Output, Reads, Step};
 use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
+use super::transformers::{OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
 
 /// The configuration of a BERT encoder, or of one of a family made from it; field names and defaults are
@@ -69,6 +70,9 @@ impl Default for BertConfig {
     }
 }
 
+/// BERT's vocabulary; a text that contains a special token has it as that token.
+pub(super) const VOCABULARY: Vocabulary = Vocabulary::Pieces(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]);
+
 /// What BERT is called, and what a sweep may say of one.
 pub(super) const ABOUT: About = About {
     names: &[Name { model_type: "bert", class: Some("Bert") }],
@@ -76,6 +80,33 @@ pub(super) const ABOUT: About = About {
     prefix: "bert.",
     optional: &[("bert.pooler.", "pooler")],
     same: &[("embeddings.word_embeddings.weight", "cls.predictions.decoder.weight")],
+    others: &[
+        OtherHead::masked_words(
+            "BertForMaskedLM",
+            &["cls.predictions.transform.dense.weight", "cls.predictions.bias"],
+        ),
+        OtherHead {
+            class: "ForNextSentencePrediction",
+            tensors: &[],
+            called: "model for the next sentence",
+            does: "it says whether one text follows another",
+        },
+        OtherHead::decoder("BertLMHeadModel"),
+    ],
+    tokenizers: Some(Tokenizers {
+        // And those of models that are not trained here, whose vocabularies are BERT's in kind.
+        classes: &[
+            "BertTokenizer",
+            "MobileBertTokenizer",
+            "ConvBertTokenizer",
+            "SqueezeBertTokenizer",
+            "LxmertTokenizer",
+            "DPRContextEncoderTokenizer",
+            "DPRQuestionEncoderTokenizer",
+            "DPRReaderTokenizer",
+        ],
+        vocabulary: VOCABULARY,
+    }),
     first_layer: "encoder.layer.0.attention.self.query.weight",
     width: "hidden_size",
     keys: Some(Keys {

@@ -11,6 +11,7 @@ use super::blueprint::{
 use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
 use super::tensors::Init;
+use super::transformers::{OtherHead, Tokenizers};
 use super::{Architecture, Head};
 
 /// A DistilBERT encoder's configuration; field names and defaults are those of transformers' `config.json`.
@@ -74,6 +75,11 @@ pub(super) static ABOUT: About = About {
     prefix: "distilbert.",
     optional: &[],
     same: &[("embeddings.word_embeddings.weight", "vocab_projector.weight")],
+    others: &[OtherHead::masked_words("DistilBertForMaskedLM", &["vocab_transform.weight"])],
+    tokenizers: Some(Tokenizers {
+        classes: &["BertTokenizer", "DistilBertTokenizer"],
+        vocabulary: bert::VOCABULARY,
+    }),
     first_layer: "transformer.layer.0.attention.q_lin.weight",
     width: "dim",
     keys: Some(Keys { all: &["dim", "n_heads", "n_layers", "hidden_dim"], none: &[], unless: &[] }),

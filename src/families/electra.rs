@@ -7,6 +7,7 @@ use super::blueprint::{Activation, Blueprint, Output};
 use super::config::{Common, Numbers, Variant, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Name, Pairs, Settable};
+use super::transformers::{OtherHead, Tokenizers};
 use super::{Architecture, Head};
 
 /// An ELECTRA encoder's configuration: BERT's keys, and a width of the embedding of its own.
@@ -32,6 +33,16 @@ pub(super) static ABOUT: About = About {
     prefix: "electra.",
     optional: &[],
     same: &[("embeddings.word_embeddings.weight", "generator_lm_head.weight")],
+    others: &[OtherHead {
+        class: "ElectraForPreTraining",
+        tensors: &["discriminator_predictions.dense.weight"],
+        called: "model for replaced words",
+        does: "it tells which words of a text were replaced",
+    }],
+    tokenizers: Some(Tokenizers {
+        classes: &["BertTokenizer", "ElectraTokenizer"],
+        vocabulary: bert::VOCABULARY,
+    }),
     // Several families have its keys.
     keys: None,
     read: |json| Ok(Architecture::Electra(parsed(json)?)),

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 
 use super::blueprint::{Blueprint, Output};
 use super::config::{Common, ConfigError, Numbers, Variant};
+use super::transformers::{OtherHead, Tokenizers};
 use super::{Architecture, Head};
 use crate::values::axes::is_same;
 
@@ -68,6 +69,11 @@ pub struct About {
     /// Tensors that files may have under another name alone, since both are one tensor: names without
     /// the prefix, and the others.
     pub same: &'static [(&'static str, &'static str)],
+    /// transformers' models of the family that do not answer for whole texts, beside those that many
+    /// families have.
+    pub others: &'static [OtherHead],
+    /// Its tokenizers that are a vocabulary alone, where it has any.
+    pub tokenizers: Option<Tokenizers>,
     /// A matrix of the first layer's attention, by its name without the prefix.
     pub first_layer: &'static str,
     /// The key of `config.json` that has the width.

@@ -10,6 +10,7 @@ use super::blueprint::{
 use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
 use super::tensors::Init;
+use super::transformers::{Around, OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
 
 /// GPT-2's configuration; field names and defaults are those of transformers' `config.json`.
@@ -80,6 +81,16 @@ pub(super) static ABOUT: About = About {
     prefix: "transformer.",
     optional: &[],
     same: &[("wte.weight", "lm_head.weight")],
+    others: &[OtherHead {
+        class: "DoubleHeadsModel",
+        tensors: &[],
+        called: "model with two heads",
+        does: "it goes on with a text and chooses among several",
+    }],
+    tokenizers: Some(Tokenizers {
+        classes: &["GPT2Tokenizer"],
+        vocabulary: Vocabulary::Bytes(Around::Nothing { end: "<|endoftext|>" }),
+    }),
     first_layer: "h.0.attn.c_attn.weight",
     width: "n_embd",
     keys: Some(Keys {

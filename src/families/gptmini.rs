@@ -44,6 +44,8 @@ pub(super) static ABOUT: About = About {
     prefix: "",
     optional: &[],
     same: &[],
+    others: &[],
+    tokenizers: None,
     first_layer: "attention.query.weight",
     width: "hidden_size",
     keys: None,

@@ -25,6 +25,7 @@ mod model_spec;
 pub mod params;
 mod roberta;
 mod tensors;
+mod transformers;
 
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +45,7 @@ pub use self::gptmini::GptMiniConfig;
 pub use self::model_spec::{ModelSpec, Parts, Weights};
 pub use self::roberta::RobertaConfig;
 pub use self::tensors::{Init, LinearShape, Place, TensorRole, TensorShape};
+pub use self::transformers::{Around, OtherHead, TOKEN_CLASSES, Tokenizers, Vocabulary};
 
 /// What a task needs on top of a base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ use super::blueprint::{Activation, Blueprint, Output};
 use super::config::{Common, Numbers, Variant, WIDEST, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Name, Pairs, Settable};
+use super::transformers::{Around, OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
 
 /// A RoBERTa encoder's configuration: BERT's keys. Of the rows of its position embedding those up to
@@ -32,6 +33,14 @@ pub(super) static ABOUT: About = About {
     prefix: "roberta.",
     optional: &[],
     same: &[("embeddings.word_embeddings.weight", "lm_head.decoder.weight")],
+    others: &[
+        OtherHead::masked_words("RobertaForMaskedLM", &["lm_head.dense.weight"]),
+        OtherHead::decoder("RobertaForCausalLM"),
+    ],
+    tokenizers: Some(Tokenizers {
+        classes: &["RobertaTokenizer"],
+        vocabulary: Vocabulary::Bytes(Around::Tokens(["<pad>", "<unk>", "<s>", "</s>", "<mask>"])),
+    }),
     // Its keys are BERT's.
     keys: None,
     read: |json| Ok(Architecture::Roberta(parsed(json)?)),

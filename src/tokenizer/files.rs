@@ -15,19 +15,12 @@ use tokenizers::processors::roberta::RobertaProcessing;
 use tokenizers::{AddedToken, Model, Tokenizer};
 
 use super::added::{self, Declared};
-use super::settings::{Settings, foreign_file, text_of};
+use super::settings::{Settings, foreign_file, is_byte_level, is_whole, text_of};
 use super::{Fault, TokenizerError};
+use crate::families::{Around, Vocabulary};
 
-/// BERT's special tokens; where a text contains one, it is read as that token.
-const BERT_SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 /// Most bytes of one file: the largest vocabularies in use are a tenth of it.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
-
-/// RoBERTa's special tokens, in the same order.
-const ROBERTA_SPECIAL: [&str; 5] = ["<pad>", "<unk>", "<s>", "</s>", "<mask>"];
-
-/// GPT-2's end of text.
-const END_OF_TEXT: &str = "<|endoftext|>";
 
 /// The files that decide what a tokenizer does, the main one first. Their bytes are its content.
 ///
@@ -45,7 +38,7 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     limit(path, &files)?;
     // Files that change nothing are left out, so that the tokenizer's hash stays the same.
     let read = Settings::beside(&main).unwrap_or_default();
-    files.extend(added::files(&main, &read, known(&main, &read)));
+    files.extend(added::files(&main, &read, read.tokenizers(&main).vocabulary.special()));
     limit(path, &files)?;
     Ok(files)
 }
@@ -75,43 +68,29 @@ pub(super) struct Loaded {
 pub(super) fn load(main: &Path) -> Result<Loaded, Fault> {
     let settings = Settings::beside(main)?;
     let declared = added::declared(main, &settings)?;
-    let mut tokenizer = if is_byte_level(main) {
-        settings.check_kind(main, true)?;
-        byte_level(main, &settings, &declared)?
-    } else if main.extension().is_some_and(|ending| ending == "json") {
+    let mut tokenizer = if is_whole(main) {
         Tokenizer::from_file(main)?
     } else {
-        settings.check_kind(main, false)?;
-        wordpiece(main, &settings, &declared)?
+        settings.check_kind(main)?;
+        match settings.tokenizers(main).vocabulary {
+            Vocabulary::Pieces(special) => wordpiece(main, &settings, &declared, special)?,
+            Vocabulary::Bytes(around) => byte_level(main, &settings, &declared, around)?,
+        }
     };
     added::add(&mut tokenizer, declared)?;
-    let named = text_of(&settings.eos_token);
-    let end_of_text = named.into_iter().chain([END_OF_TEXT]).find_map(|token| tokenizer.token_to_id(token));
-    let padding = padding(main, &settings).iter().find_map(|token| tokenizer.token_to_id(token));
+    let id = |token: &str| tokenizer.token_to_id(token);
+    let end_of_text = text_of(&settings.eos_token).and_then(id).or_else(|| Vocabulary::ends().find_map(id));
+    let padding = match padding(main, &settings) {
+        Some(named) => id(&named),
+        None => Vocabulary::padding().find_map(id),
+    };
     Ok(Loaded { inner: tokenizer, end_of_text, padding })
 }
 
-/// Possible names of the padding token: the one in the files, else BERT's or RoBERTa's.
-fn padding(main: &Path, settings: &Settings) -> Vec<String> {
+/// The name of the padding token in the files.
+fn padding(main: &Path, settings: &Settings) -> Option<String> {
     let named = settings.part("pad_token").map(str::to_owned);
-    let named = named.or_else(|| added::part(main, "pad_token").ok().flatten());
-    named.map_or_else(
-        || [BERT_SPECIAL[0], ROBERTA_SPECIAL[0]].map(str::to_owned).to_vec(),
-        |named| vec![named],
-    )
-}
-
-fn is_byte_level(main: &Path) -> bool {
-    main.file_name().is_some_and(|name| name == "vocab.json")
-}
-
-/// The special tokens that a tokenizer with this main file has by default.
-fn known(main: &Path, settings: &Settings) -> &'static [&'static str] {
-    match is_byte_level(main) {
-        true if settings.is_roberta(main) => &ROBERTA_SPECIAL,
-        true => &[END_OF_TEXT],
-        false => &BERT_SPECIAL,
-    }
+    named.or_else(|| added::part(main, "pad_token").ok().flatten())
 }
 
 /// The names of a tokenizer's special tokens as its files give them, with the defaults in `usual`: padding,
@@ -128,7 +107,12 @@ fn special_parts(main: &Path, settings: &Settings, usual: [&str; 5]) -> Result<[
 }
 
 /// BERT's tokenizer over a vocabulary file with one token a line (Devlin et al. 2018).
-fn wordpiece(vocabulary: &Path, settings: &Settings, declared: &[Declared]) -> tokenizers::Result<Tokenizer> {
+fn wordpiece(
+    vocabulary: &Path,
+    settings: &Settings,
+    declared: &[Declared],
+    special: [&str; 5],
+) -> tokenizers::Result<Tokenizer> {
     let mut tokens = WordPiece::read_bytes(&std::fs::read(vocabulary)?)?;
     let taken: BTreeMap<u32, String> = tokens.iter().map(|(token, id)| (*id, token.clone())).collect();
     let mut new = Vec::new();
@@ -138,7 +122,7 @@ fn wordpiece(vocabulary: &Path, settings: &Settings, declared: &[Declared]) -> t
         Some(id) => Ok((name.to_owned(), *id)),
         None => Err(format!("the vocabulary has no token {name}")),
     };
-    let parts = special_parts(vocabulary, settings, BERT_SPECIAL)?;
+    let parts = special_parts(vocabulary, settings, special)?;
     let [_, unknown, first, last, _] = &parts;
     let processing = BertProcessing::new(token(last)?, token(first)?);
     token(unknown)?;
@@ -162,6 +146,7 @@ fn byte_level(
     vocabulary: &Path,
     settings: &Settings,
     declared: &[Declared],
+    around: Around,
 ) -> tokenizers::Result<Tokenizer> {
     let merges = vocabulary.with_file_name("merges.txt");
     let [file, merges] = [vocabulary, &merges]
@@ -177,17 +162,20 @@ fn byte_level(
     let model = BPE::builder().vocab_and_merges(tokens, merges).build()?;
     let bytes = ByteLevel::default().add_prefix_space(settings.add_prefix_space);
     let id = |token: &str| model.token_to_id(token);
-    let (special, around) = if settings.is_roberta(vocabulary) {
-        let parts = special_parts(vocabulary, settings, ROBERTA_SPECIAL)?;
-        let token = |name: &str| {
-            let known = id(name).map(|id| (name.to_owned(), id));
-            known.ok_or_else(|| format!("the vocabulary has no token {name}"))
-        };
-        let around = RobertaProcessing::new(token(&parts[3])?, token(&parts[2])?);
-        let around = around.add_prefix_space(settings.add_prefix_space);
-        (parts.to_vec(), PostProcessorWrapper::from(around))
-    } else {
-        (vec![END_OF_TEXT.to_owned()], PostProcessorWrapper::from(bytes.trim_offsets(false)))
+    let (special, around) = match around {
+        Around::Tokens(usual) => {
+            let parts = special_parts(vocabulary, settings, usual)?;
+            let token = |name: &str| {
+                let known = id(name).map(|id| (name.to_owned(), id));
+                known.ok_or_else(|| format!("the vocabulary has no token {name}"))
+            };
+            let around = RobertaProcessing::new(token(&parts[3])?, token(&parts[2])?);
+            let around = around.add_prefix_space(settings.add_prefix_space);
+            (parts.to_vec(), PostProcessorWrapper::from(around))
+        }
+        Around::Nothing { end } => {
+            (vec![end.to_owned()], PostProcessorWrapper::from(bytes.trim_offsets(false)))
+        }
     };
     let special = special.iter().filter(|name| id(name).is_some());
     let special: Vec<AddedToken> = special.map(|name| AddedToken::from(name.as_str(), true)).collect();

@@ -12,6 +12,7 @@ use serde_json::{Map, Value};
 use super::Fault;
 use super::added::Entry;
 use super::files::MAX_BYTES;
+use crate::families::Tokenizers;
 
 /// The relevant settings of `tokenizer_config.json`; the defaults are BERT's and GPT-2's.
 #[derive(Debug, Deserialize)]
@@ -44,24 +45,6 @@ impl Default for Settings {
     }
 }
 
-/// Tokenizer classes of transformers with BERT's WordPiece, without the suffix `Fast`.
-const WORDPIECE: [&str; 10] = [
-    "BertTokenizer",
-    "DistilBertTokenizer",
-    "ElectraTokenizer",
-    "MobileBertTokenizer",
-    "ConvBertTokenizer",
-    "SqueezeBertTokenizer",
-    "LxmertTokenizer",
-    "DPRContextEncoderTokenizer",
-    "DPRQuestionEncoderTokenizer",
-    "DPRReaderTokenizer",
-];
-/// RoBERTa's, which merges bytes as GPT-2's does.
-const ROBERTA: &str = "RobertaTokenizer";
-/// Classes that merge bytes as GPT-2's does.
-const BYTE_LEVEL: [&str; 2] = ["GPT2Tokenizer", ROBERTA];
-
 /// File names of sentencepiece models in transformers.
 const SENTENCEPIECE: [&str; 5] =
     ["spiece.model", "sentencepiece.bpe.model", "tokenizer.model", "spm.model", "source.spm"];
@@ -86,11 +69,12 @@ impl Settings {
 
     /// Checks that the vocabulary in a main file belongs to a supported tokenizer. A `tokenizer.json` describes
     /// itself completely.
-    pub(super) fn check_kind(&self, main: &Path, byte_level: bool) -> Result<(), Fault> {
+    pub(super) fn check_kind(&self, main: &Path) -> Result<(), Fault> {
         let class = self.class(main);
-        let class = class.as_deref().map(|class| class.strip_suffix("Fast").unwrap_or(class));
-        let known: &[&str] = if byte_level { &BYTE_LEVEL } else { &WORDPIECE };
-        if let Some(class) = class.filter(|class| !known.contains(class)) {
+        let is_known =
+            |class: &&String| Tokenizers::of_bytes(is_byte_level(main)).any(|all| all.reads(class));
+        if let Some(class) = class.as_ref().filter(|class| !is_known(class)) {
+            let class = class.strip_suffix("Fast").unwrap_or(class);
             return Err(Fault::OtherClass(class.to_owned()));
         }
         if let Some((key, value)) = self.other_words() {
@@ -103,13 +87,10 @@ impl Settings {
         }
     }
 
-    /// Whether the byte-level tokenizer in a main file is RoBERTa's, by its class or else by the model next to
-    /// it.
-    pub(super) fn is_roberta(&self, main: &Path) -> bool {
-        match self.class(main) {
-            Some(class) => class.strip_suffix("Fast").unwrap_or(&class) == ROBERTA,
-            None => config_beside(main, "model_type").as_deref() == Some("roberta"),
-        }
+    /// The tokenizers that a main file's vocabulary belongs to, by its class or else by the model next to it.
+    pub(super) fn tokenizers(&self, main: &Path) -> &'static Tokenizers {
+        let model_type = config_beside(main, "model_type");
+        Tokenizers::of(is_byte_level(main), self.class(main).as_deref(), model_type.as_deref())
     }
 
     /// The class of transformers that reads the tokenizer: old models name it in their `config.json`.
@@ -144,19 +125,20 @@ fn config_beside(main: &Path, key: &str) -> Option<String> {
 /// The class of transformers that reads the tokenizer with this main file, where no file next to it names one.
 #[must_use]
 pub fn python_class(main: &Path) -> &'static str {
-    let is = |ending: &str| main.file_name().is_some_and(|name| name == ending);
-    let is_json = main.extension().is_some_and(|ending| ending == "json");
-    if is("vocab.json") {
-        if Settings::beside(main).is_ok_and(|settings| settings.is_roberta(main)) {
-            ROBERTA
-        } else {
-            "GPT2Tokenizer"
-        }
-    } else if is_json {
-        "PreTrainedTokenizerFast"
-    } else {
-        "BertTokenizer"
+    if is_whole(main) {
+        return "PreTrainedTokenizerFast";
     }
+    Settings::beside(main).unwrap_or_default().tokenizers(main).classes[0]
+}
+
+/// Whether a main file is a vocabulary of bytes.
+pub(super) fn is_byte_level(main: &Path) -> bool {
+    main.file_name().is_some_and(|name| name == "vocab.json")
+}
+
+/// Whether a main file is a `tokenizer.json`, which says all of its tokenizer.
+pub(super) fn is_whole(main: &Path) -> bool {
+    !is_byte_level(main) && main.extension().is_some_and(|ending| ending == "json")
 }
 
 /// A file in a folder that belongs to an unsupported tokenizer.
