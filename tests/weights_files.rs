@@ -45,6 +45,7 @@ fn fault(files: &[(&str, &[u8])]) -> (Fault, String) {
     match error {
         WeightsError::File { fault, .. } => (fault, text),
         other @ (WeightsError::NoWeights { .. }
+        | WeightsError::Absent { .. }
         | WeightsError::Read { .. }
         | WeightsError::Missing { .. }
         | WeightsError::Shape { .. }

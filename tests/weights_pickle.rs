@@ -72,6 +72,7 @@ fn fault(file: &[u8]) -> Fault {
     match read(file, "pytorch_model.bin").unwrap_err() {
         WeightsError::File { fault, .. } => fault,
         other @ (WeightsError::NoWeights { .. }
+        | WeightsError::Absent { .. }
         | WeightsError::Read { .. }
         | WeightsError::Missing { .. }
         | WeightsError::Shape { .. }

@@ -20,7 +20,6 @@ use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, Weight, fill};
 use crate::model::weights::WeightsError;
 use crate::model::{self, weights};
-use crate::sweep::OwnHead;
 use crate::tasks::Task;
 use crate::train::checkpoint;
 use crate::values::{Configuration, Keep, Method, Precision, Training, Trial};
@@ -52,28 +51,13 @@ impl Loaded {
         layout: &Layout,
     ) -> Result<Self, AdapterError> {
         let (method, head) = (&trial.configuration.method, task.objective.head());
-        let folder = match &spec.weights {
-            Weights::Folder { path, content } if *method != Method::Scratch => {
-                if weights::content(path)? != *content {
-                    return Err(AdapterError::ChangedBase { folder: path.clone() });
-                }
-                Some(weights::read(path)?)
-            }
-            Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
-        };
-        let outputs = OwnHead::of(task, spec).outputs().filter(|_| *method == Method::Base);
-        let base = match (&folder, &spec.weights, method) {
-            (Some(folder), _, _) => match &outputs {
-                Some(outputs) => Base::Finished { folder, outputs },
-                None => Base::Read(folder),
-            },
-            (None, Weights::Random { seed }, Method::Lora(_) | Method::Full | Method::Base) => {
-                Base::Drawn { seed: *seed }
-            }
-            (None, Weights::Random { .. }, Method::Scratch)
-            | (None, Weights::Folder { .. } | Weights::Absent, _) => Base::Fresh,
-        };
-        let start = build::start(&spec.architecture, head, &[in_fp32(trial)], base, Device::Cpu)?;
+        if let (Weights::Folder { path, content }, true) = (&spec.weights, *method != Method::Scratch)
+            && weights::content(path)? != *content
+        {
+            return Err(AdapterError::ChangedBase { folder: path.clone() });
+        }
+        let base = Base::of(spec, task, method)?;
+        let start = build::start(&spec.architecture, head, &[in_fp32(trial)], &base, Device::Cpu)?;
         restore(&start.params, trial, layout)?;
         let value = |name: &str| match start.params.find(name) {
             Some(Weight::Shared(tensor)) => Some(tensor),

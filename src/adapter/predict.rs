@@ -8,9 +8,9 @@ use crate::data::{batches, clean};
 use crate::families::Architecture;
 use crate::model::params::index;
 use crate::model::pass::Pass;
-use crate::model::{Inputs, Model, UNSEEN};
+use crate::model::{InputRow, Inputs, Model};
 use crate::tasks::{Encoder, Problem, Prompts, Purpose, QuestionAnswering};
-use crate::tokenizer::{Sequence, Tokenizer};
+use crate::tokenizer::Tokenizer;
 
 /// Most tokens in one batch, padding counted.
 const BATCH_TOKENS: usize = 4096;
@@ -113,8 +113,8 @@ fn classify(
         rows.iter().map(|row| u32::try_from(row.tokens.len()).unwrap_or(u32::MAX)).collect();
     let all: Vec<u32> = (0..).take(rows.len()).collect();
     for batch in batches::evaluation(&all, &lengths, BATCH_TOKENS) {
-        let sequences: Vec<&Sequence> = batch.iter().map(|row| &rows[*row as usize]).collect();
-        let inputs = inputs(&sequences, architecture);
+        let input = |row: &u32| InputRow::from(&rows[*row as usize]);
+        let inputs = inputs(batch.iter().map(input).collect(), architecture);
         let pass = &mut Pass::evaluation();
         let logits = model.classify(&model.trunk(&inputs, pass), pass).get(0);
         let values = match problem {
@@ -199,34 +199,15 @@ fn go_on(
 
 /// Logits of the token that follows a prompt.
 fn next(model: &Model, prompt: &[u32], architecture: &Architecture) -> Vec<f32> {
-    let second = u32::try_from(prompt.len()).unwrap_or(u32::MAX);
-    let row = Sequence { tokens: prompt.to_vec(), second };
     let last = Tensor::from_slice(&[index(prompt.len()) - 1]).view([1, 1]);
-    let inputs = inputs(&[&row], architecture);
+    let inputs = inputs(vec![InputRow { tokens: prompt, second: prompt.len() }], architecture);
     let pass = &mut Pass::evaluation();
     host(&model.next_tokens(&model.trunk(&inputs, pass), &last, pass).view([-1]))
 }
 
-/// A batch of one slot, padded to its longest row.
-fn inputs(rows: &[&Sequence], architecture: &Architecture) -> Inputs {
-    let width = rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0).max(1);
-    let padding = index(architecture.padding());
-    let mut ids = vec![padding; rows.len() * width];
-    let mut types = vec![0_i64; rows.len() * width];
-    let mut mask = vec![UNSEEN; rows.len() * width];
-    for (row, place) in rows.iter().zip(0..) {
-        let (start, length) = (place * width, row.tokens.len());
-        for (id, token) in ids[start..].iter_mut().zip(&row.tokens) {
-            *id = i64::from(*token);
-        }
-        types[start + length.min(row.second as usize)..start + length].fill(1);
-        mask[start..start + length].fill(0.0);
-    }
-    let shape = [1, index(rows.len()), index(width)];
-    let token_types = types.contains(&1).then(|| Tensor::from_slice(&types).view(shape));
-    let padded = mask.iter().any(|added| *added != 0.0);
-    let mask = padded.then(|| Tensor::from_slice(&mask).view([shape[1], 1, 1, shape[2]]));
-    Inputs { shape, ids: Tensor::from_slice(&ids).view(shape), token_types, mask }
+/// A batch of one slot.
+fn inputs(rows: Vec<InputRow<'_>>, architecture: &Architecture) -> Inputs {
+    Inputs::of_rows(&[rows], architecture.padding(), Device::Cpu)
 }
 
 fn host(values: &Tensor) -> Vec<f32> {

@@ -8,7 +8,11 @@ use tch::{Device, Kind, Tensor};
 use super::layers::AdapterSettings;
 use super::params::{Params, Weight, index};
 use super::weights::{self, StateDict, TensorView, WeightsError};
-use crate::families::{About, Architecture, Head, Init, LinearShape, TensorRole, TensorShape};
+use crate::families::{
+    About, Architecture, Head, Init, LinearShape, ModelSpec, TensorRole, TensorShape, Weights,
+};
+use crate::sweep::OwnHead;
+use crate::tasks::Task;
 use crate::values::stream::{Draw, StreamKey};
 use crate::values::{Lora, Method, Precision, Trial};
 
@@ -22,16 +26,16 @@ pub struct Start {
 }
 
 /// Where a pack's base weights come from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub enum Base<'a> {
     /// A folder: the same for all slots, except for modules that it lacks, which each trial draws at random.
-    Read(&'a StateDict),
+    Read(StateDict),
     /// A finished model's folder with its own head: the same for all slots.
     Finished {
         /// The folder.
-        folder: &'a StateDict,
+        folder: StateDict,
         /// For each class, or for the number, the index of the matching output of the folder's head.
-        outputs: &'a [usize],
+        outputs: Vec<usize>,
     },
     /// Random weights from the model's own seed: an untrained base, the same for all slots.
     Drawn {
@@ -49,6 +53,34 @@ pub enum Base<'a> {
     },
 }
 
+impl Base<'_> {
+    /// The base weights of trials that train by this method, whether they start or are loaded again.
+    ///
+    /// # Errors
+    /// When the model has no weights and the method needs some, or they cannot be read.
+    pub fn of(model: &ModelSpec, task: &Task, method: &Method) -> Result<Self, WeightsError> {
+        Ok(match (&model.weights, method) {
+            (_, Method::Scratch) => Self::Fresh,
+            (Weights::Random { seed }, Method::Lora(_) | Method::Full | Method::Base) => {
+                Self::Drawn { seed: *seed }
+            }
+            (Weights::Folder { path, .. }, Method::Lora(_) | Method::Full) => {
+                Self::Read(weights::read(path)?)
+            }
+            (Weights::Folder { path, .. }, Method::Base) => {
+                let folder = weights::read(path)?;
+                match OwnHead::of(task, model).outputs() {
+                    Some(outputs) => Self::Finished { folder, outputs },
+                    None => Self::Read(folder),
+                }
+            }
+            (Weights::Absent, Method::Lora(_) | Method::Full | Method::Base) => {
+                return Err(WeightsError::Absent { model: model.name.clone() });
+            }
+        })
+    }
+}
+
 /// The starting values for the slots of a pack, which share architecture, kind of method, adapted modules,
 /// saved modules and precision. Every trial gets a fresh head, whether it trains or not, unless the base is a
 /// finished model.
@@ -59,7 +91,7 @@ pub fn start(
     architecture: &Architecture,
     head: Head,
     slots: &[Trial],
-    base: Base<'_>,
+    base: &Base<'_>,
     device: Device,
 ) -> Result<Start, WeightsError> {
     let keys: Vec<StreamKey> = slots.iter().map(StreamKey::of).collect();
@@ -98,7 +130,7 @@ pub fn start(
 /// The values of a tensor of the base: one for all slots, or one for each.
 fn values(
     architecture: &Architecture,
-    base: Base<'_>,
+    base: &Base<'_>,
     shape: &TensorShape,
     keys: &[StreamKey],
     device: Device,
@@ -110,11 +142,11 @@ fn values(
         Base::Read(folder) | Base::Finished { folder, .. } => {
             vec![read(folder, architecture.about(), shape)?]
         }
-        Base::Drawn { seed } => vec![draw(StreamKey::from_seed(seed), shape)],
+        Base::Drawn { seed } => vec![draw(StreamKey::from_seed(*seed), shape)],
         Base::Fresh => keys.iter().map(|key| draw(*key, shape)).collect(),
         Base::Beside { at_work, base } => match at_work.find(&shape.name) {
             Some(Weight::Shared(frozen)) => vec![frozen],
-            Some(Weight::Stacked(_)) | None => return values(architecture, *base, shape, keys, device),
+            Some(Weight::Stacked(_)) | None => return values(architecture, base, shape, keys, device),
         },
     };
     Ok(values.iter().map(|value| value.to_device(device)).collect())
@@ -123,7 +155,7 @@ fn values(
 /// The values of a tensor of the head, one for each slot.
 fn head_values(
     architecture: &Architecture,
-    base: Base<'_>,
+    base: &Base<'_>,
     shape: &TensorShape,
     keys: &[StreamKey],
 ) -> Result<Vec<Tensor>, WeightsError> {
@@ -136,7 +168,7 @@ fn head_values(
             }
             Ok(keys.iter().map(|_| ours.shallow_clone()).collect())
         }
-        Base::Beside { base, .. } => head_values(architecture, *base, shape, keys),
+        Base::Beside { base, .. } => head_values(architecture, base, shape, keys),
         Base::Read(_) | Base::Drawn { .. } | Base::Fresh => {
             Ok(keys.iter().map(|key| draw(*key, shape)).collect())
         }

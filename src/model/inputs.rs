@@ -1,9 +1,12 @@
 //! Owns the input of every model: a batch of rows, and how to pick tokens from them. Computes no part of a
 //! model.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
+use super::device;
 use super::layers::for_slots;
+use super::params::index;
+use crate::tokenizer::Sequence;
 
 /// Added to the attention score of a token that must not be seen. It is finite, also in bf16, so that rows of
 /// nothing but padding stay finite too.
@@ -24,7 +27,53 @@ pub struct Inputs {
     pub mask: Option<Tensor>,
 }
 
+/// A row before it stands in a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct InputRow<'a> {
+    /// Its token ids, special tokens included.
+    pub tokens: &'a [u32],
+    /// Where its tokens of type 1 begin; the number of tokens where it has none.
+    pub second: usize,
+}
+
+impl<'a> From<&'a Sequence> for InputRow<'a> {
+    fn from(sequence: &'a Sequence) -> Self {
+        Self { tokens: &sequence.tokens, second: sequence.second as usize }
+    }
+}
+
 impl Inputs {
+    /// A batch from the rows of each slot, padded on the right to the longest of all. Slots with fewer rows
+    /// than others are filled up with empty ones.
+    #[must_use]
+    pub fn of_rows(slots: &[Vec<InputRow<'_>>], padding: usize, device: Device) -> Self {
+        let rows = slots.iter().map(Vec::len).max().unwrap_or(0);
+        let width = slots.iter().flatten().map(|row| row.tokens.len()).max().unwrap_or(0).max(1);
+        let size = slots.len() * rows * width;
+        let (mut ids, mut types) = (vec![index(padding); size], vec![0_i64; size]);
+        let mut mask = vec![UNSEEN; size];
+        for (k, slot) in slots.iter().enumerate() {
+            for (b, InputRow { tokens, second }) in slot.iter().enumerate() {
+                let at = (k * rows + b) * width;
+                let end = at + tokens.len();
+                ids[at..end].iter_mut().zip(*tokens).for_each(|(id, token)| *id = i64::from(*token));
+                types[at + second..end].fill(1);
+                mask[at..end].fill(0.0);
+            }
+        }
+        let shape = [slots.len(), rows, width].map(index);
+        let [slots, rows, width] = shape;
+        let send = |values: Tensor, shape: &[i64]| device::send(&values.view(shape), device);
+        Self {
+            shape,
+            ids: send(Tensor::from_slice(&ids), &shape),
+            token_types: types.contains(&1).then(|| send(Tensor::from_slice(&types), &shape)),
+            mask: mask
+                .contains(&UNSEEN)
+                .then(|| send(Tensor::from_slice(&mask), &[slots * rows, 1, 1, width])),
+        }
+    }
+
     /// Of `[K, B * T, H]` the first token of each row, `[K, B, H]`.
     pub fn first_tokens(&self, x: &Tensor) -> Tensor {
         self.by_rows(x).select(2, 0)

@@ -33,6 +33,6 @@ mod transformer;
 pub mod weights;
 
 #[cfg(feature = "torch")]
-pub use self::inputs::{Inputs, UNSEEN};
+pub use self::inputs::{InputRow, Inputs, UNSEEN};
 #[cfg(feature = "torch")]
 pub use self::transformer::{Model, Trunk};

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::store::PartView;
 use crate::model::params::index;
-use crate::model::{Inputs, UNSEEN, device};
+use crate::model::{InputRow, Inputs, device};
 use crate::tasks::TaskKind;
 
 /// Inputs and labels of one forward pass.
@@ -46,47 +46,24 @@ impl Collator<'_> {
     /// Slots with fewer rows than others are padded with empty rows.
     #[must_use]
     pub fn collate(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
-        let length = |row: &u32| part.tokens(*row).len();
-        let longest = |rows: &[u32]| rows.iter().map(length).max().unwrap_or(0);
-        let sizes: Vec<[usize; 2]> = slots.iter().map(|(rows, _)| [rows.len(), longest(rows)]).collect();
-        let rows = sizes.iter().map(|[rows, _]| *rows).max().unwrap_or(0);
-        let width = sizes.iter().map(|[_, longest]| *longest).max().unwrap_or(0).max(1);
-        Batch {
-            inputs: self.inputs(part, slots, [rows, width]),
-            targets: self.targets(part, slots, width),
-            sizes: sizes.into_iter().map(|size| size.map(index)).collect(),
-        }
+        let inputs: Vec<Vec<InputRow<'_>>> =
+            slots.iter().map(|(rows, _)| rows.iter().map(|row| self.input(part, *row)).collect()).collect();
+        let longest = |rows: &Vec<InputRow<'_>>| rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
+        let sizes = inputs.iter().map(|rows| [rows.len(), longest(rows)].map(index)).collect();
+        let inputs = Inputs::of_rows(&inputs, self.padding, self.device);
+        let width = usize::try_from(inputs.shape[2]).expect("rows are short");
+        Batch { inputs, targets: self.targets(part, slots, width), sizes }
     }
 
-    fn inputs(&self, part: &PartView, slots: &[(&[u32], f64)], [rows, width]: [usize; 2]) -> Inputs {
-        let size = slots.len() * rows * width;
-        let mut ids = vec![index(self.padding); size];
-        let mut types = vec![0_i64; size];
-        let mut mask = vec![UNSEEN; size];
-        for (k, (slot, _)) in slots.iter().enumerate() {
-            for (b, row) in slot.iter().enumerate() {
-                let row = part.row(*row);
-                let tokens = row.tokens;
-                let at = (k * rows + b) * width;
-                let end = at + tokens.len();
-                ids[at..end].iter_mut().zip(tokens).for_each(|(id, token)| *id = i64::from(*token));
-                mask[at..end].fill(0.0);
-                if self.kind.predicted(row).is_none() {
-                    types[at + row.second as usize..end].fill(1);
-                }
-            }
-        }
-        let shape = [slots.len(), rows, width].map(index);
-        let [slots, rows, width] = shape;
-        let to_device = |values: Tensor, shape: &[i64]| device::send(&values.view(shape), self.device);
-        Inputs {
-            shape,
-            ids: to_device(Tensor::from_slice(&ids), &shape),
-            token_types: types.contains(&1).then(|| to_device(Tensor::from_slice(&types), &shape)),
-            mask: mask
-                .contains(&UNSEEN)
-                .then(|| to_device(Tensor::from_slice(&mask), &[slots * rows, 1, 1, width])),
-        }
+    /// A row as the model reads it. Tokens that are to be predicted are of the same type as those before
+    /// them.
+    fn input<'p>(&self, part: &'p PartView, row: u32) -> InputRow<'p> {
+        let row = part.row(row);
+        let second = match self.kind.predicted(row) {
+            None => row.second as usize,
+            Some(_) => row.tokens.len(),
+        };
+        InputRow { tokens: row.tokens, second }
     }
 
     fn targets(&self, part: &PartView, slots: &[(&[u32], f64)], width: usize) -> Targets {

@@ -10,6 +10,7 @@ use lorasweep::adapter::model::Loaded;
 use lorasweep::adapter::predict::{Question, predict};
 use lorasweep::disk::files;
 use lorasweep::error::AppError;
+use lorasweep::families::Weights;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -97,6 +98,14 @@ fn a_base_that_changed_since_the_training_is_noticed() {
     let model = bench.path("base/model.safetensors");
     rewrite(&model, |_, bytes| Some(bytes.iter().map(|byte| byte ^ 1).collect()));
     says(bench.export("out", false), &["have changed since the trial started from them"]);
+}
+
+#[test]
+fn a_base_without_weights_is_no_reason_to_draw_some() {
+    let mut bench = bench();
+    let model = bench.record.sweep.models.values_mut().next().unwrap();
+    model.weights = Weights::Absent;
+    says(bench.export("out", false), &["the model `tiny` has no weights"]);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod commands;
 mod damaged;
 mod heads;
+mod judged;
 mod round_trip;
 mod settings;
 mod support;

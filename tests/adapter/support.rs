@@ -103,7 +103,7 @@ impl Bench {
             cards: Vec::new(),
         };
         let trial = sweep.trials().swap_remove(0);
-        train(&Layout::of_run(&folder.path().join("run")), &trial, &model, &case.task, &base);
+        train(&Layout::of_run(&folder.path().join("run")), &trial, &model, &case.task);
         let record = RunRecord {
             trials: vec![finished(trial, &model.architecture, &case.task)],
             sweep,
@@ -200,12 +200,12 @@ pub(crate) fn distance(one: &[Answer], other: &[Answer]) -> f32 {
 }
 
 /// Writes a checkpoint with every trained tensor moved away from its start.
-fn train(layout: &Layout, trial: &Trial, model: &ModelSpec, task: &Task, base: &ModelFolder) {
+fn train(layout: &Layout, trial: &Trial, model: &ModelSpec, task: &Task) {
     let _alone = alone_with_random_numbers();
     let slots = std::slice::from_ref(trial);
     let head = task.objective.head();
-    let start =
-        build::start(&model.architecture, head, slots, Base::Read(&base.tensors), Device::Cpu).unwrap();
+    let base = Base::of(model, task, &trial.configuration.method).unwrap();
+    let start = build::start(&model.architecture, head, slots, &base, Device::Cpu).unwrap();
     tch::manual_seed(7);
     let moved = |tensor: &Tensor| tensor + tensor.randn_like() * 0.3;
     let values = start.params.slot(0).iter().map(|(name, tensor)| (name.clone(), moved(tensor))).collect();

@@ -53,7 +53,7 @@ fn distilbert_agrees_with_transformers_and_peft() {
 fn a_table_of_sinusoids_starts_as_one() {
     let fixture = fixture("distilbert");
     let trials = [trial(Method::Scratch, 1)];
-    let start = || build::start(&fixture.architecture, fixture.head, &trials, Base::Fresh, Device::Cpu);
+    let start = || build::start(&fixture.architecture, fixture.head, &trials, &Base::Fresh, Device::Cpu);
     let start = drawing(start).unwrap();
     let table = start.params.find("distilbert.embeddings.position_embeddings.weight");
     let Some(Weight::Stacked(table)) = table else { panic!("it trains") };
@@ -74,10 +74,10 @@ fn electra_agrees_with_transformers_and_peft() {
 #[test]
 fn an_adapter_in_front_of_the_layers_makes_each_slots_rows_its_own() {
     let fixture = fixture("electra");
-    let base = weights::read(&fixture.folder).unwrap();
     let shares = |target| {
+        let base = weights::read(&fixture.folder).unwrap();
         let trials = [1, 2].map(|seed| trial(adapters(&[target], &["head"]), seed));
-        fixture.model(&fixture.read(&base, &trials)).shares_trunk()
+        fixture.model(&fixture.read(base, &trials)).shares_trunk()
     };
     assert_eq!(["query", "embeddings_project"].map(shares), [true, false]);
 }

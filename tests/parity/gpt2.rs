@@ -78,7 +78,7 @@ fn the_classifier_reads_each_rows_last_token() {
     let fixture = fixture(Head::Classifier { labels: 3 });
     let base = weights::read(&fixture.folder).unwrap();
     let trials = [trial(Method::Full, 1), trial(Method::Full, 2)];
-    let start = fixture.read(&base, &trials);
+    let start = fixture.read(base, &trials);
     let Weight::Stacked(mut score) = start.params.weight("score.weight") else { panic!("it trains") };
     tch::no_grad(|| score.copy_(&fixture.recorded["score.weight"]));
     let (model, inputs, pass) = (fixture.model(&start), fixture.inputs(0, 2), &mut Pass::evaluation());
@@ -133,5 +133,5 @@ fn files_without_the_prefix_and_with_old_buffers_are_read() {
     old.check(&fixture.architecture).unwrap();
     let start = |base| fixture.read(base, &[trial(Method::Full, 1)]);
     let new = weights::read(&fixture.folder).unwrap();
-    assert_eq!(start(&old).params.slot(0), start(&new).params.slot(0));
+    assert_eq!(start(old).params.slot(0), start(new).params.slot(0));
 }

@@ -49,16 +49,16 @@ impl Fixture {
         Tensor::read_safetensors(Self::folder(name).join("parity.safetensors")).unwrap().into_iter().collect()
     }
 
-    fn read(&self, base: &StateDict, trials: &[Trial]) -> Start {
-        let start = || build::start(&self.architecture, self.head, trials, Base::Read(base), Device::Cpu);
-        drawing(start).unwrap()
+    fn read(&self, base: StateDict, trials: &[Trial]) -> Start {
+        let base = Base::Read(base);
+        drawing(|| build::start(&self.architecture, self.head, trials, &base, Device::Cpu)).unwrap()
     }
 
     /// A start from the fixture's weights; `slots` trials of one method, each with the set's values.
     fn start(&self, set: &str, method: &Method, slots: usize) -> Start {
         let base = weights::read(&self.folder).unwrap();
         let trials: Vec<Trial> = (0..slots).map(|_| trial_of(method.clone(), self.training())).collect();
-        let start = self.read(&base, &trials);
+        let start = self.read(base, &trials);
         let model = Tensor::read_safetensors(self.folder.join("model.safetensors")).unwrap();
         let model: BTreeMap<String, Tensor> = model.into_iter().collect();
         let recorded = |name: &str| {

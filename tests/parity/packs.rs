@@ -43,7 +43,7 @@ fn encoder(family: &str) -> Architecture {
     architecture
 }
 
-fn start(architecture: &Architecture, method: &Method, seeds: &[u64], base: Base<'_>) -> Start {
+fn start(architecture: &Architecture, method: &Method, seeds: &[u64], base: &Base<'_>) -> Start {
     let trials: Vec<_> = seeds.iter().map(|seed| trial(method.clone(), *seed)).collect();
     drawing(|| build::start(architecture, CLASSES, &trials, base, Device::Cpu)).unwrap()
 }
@@ -90,7 +90,7 @@ fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2]
     let own: &[i64] = &[3, 4];
     let slots: [(&[u64], &[&[i64]]); 2] = [(&[1], &[own]), (&[2, 1], &[&[8, 2, 5], own])];
     slots.map(|(seeds, lengths)| {
-        let start = start(architecture, method, seeds, Base::Drawn { seed: 5 });
+        let start = start(architecture, method, seeds, &Base::Drawn { seed: 5 });
         // Adapters that do nothing, as fresh ones, would hide their dropout.
         for (name, trainable) in start.params.trainable().filter(|(name, _)| name.contains("lora_B")) {
             let _ = tch::no_grad(|| trainable.tensor.shallow_clone().fill_(0.1 + name.len() as f64 / 100.0));
@@ -136,7 +136,7 @@ fn fresh_models_start_as_their_authors_say() {
         n_head: 4,
         ..Gpt2Config::default()
     });
-    let gpt2 = start(&large, &Method::Base, &[1], Base::Drawn { seed: 5 });
+    let gpt2 = start(&large, &Method::Base, &[1], &Base::Drawn { seed: 5 });
     for (name, expected) in [
         ("transformer.wte.weight", 0.02),
         ("transformer.h.3.attn.c_attn.weight", 0.02),
@@ -148,7 +148,7 @@ fn fresh_models_start_as_their_authors_say() {
         let found = std(&weight(&gpt2, name));
         assert!((found - expected).abs() <= 0.02 * expected, "{name}: {found} {expected}");
     }
-    let mini = start(&gptmini(), &Method::Full, &[1], Base::Fresh);
+    let mini = start(&gptmini(), &Method::Full, &[1], &Base::Fresh);
     for (name, bound) in
         [("attention.query.weight", 8.0_f64), ("attention.query.bias", 8.0), ("embedding.weight", 50.0)]
     {
@@ -161,7 +161,7 @@ fn fresh_models_start_as_their_authors_say() {
 fn an_untrained_base_is_one_for_all_slots_and_a_head_is_each_ones_own() {
     let seeds = [1, 2];
     for method in [Method::Base, adapters(&["c_attn"], &[])] {
-        let start = start(&gpt2(), &method, &seeds, Base::Drawn { seed: 5 });
+        let start = start(&gpt2(), &method, &seeds, &Base::Drawn { seed: 5 });
         assert!(matches!(start.params.weight("transformer.wte.weight"), Weight::Shared(_)));
         let Weight::Stacked(heads) = start.params.weight("score.weight") else {
             panic!("it is each one's own")
@@ -169,7 +169,7 @@ fn an_untrained_base_is_one_for_all_slots_and_a_head_is_each_ones_own() {
         assert_ne!(heads.get(0), heads.get(1));
         assert!(!heads.requires_grad());
         for (slot, seed) in (0..).zip(seeds) {
-            let alone = self::start(&gpt2(), &method, &[seed], Base::Drawn { seed: 5 });
+            let alone = self::start(&gpt2(), &method, &[seed], &Base::Drawn { seed: 5 });
             for name in ["transformer.wte.weight", "score.weight"] {
                 let [kept, only] = [start.params.retain(&[slot]), start.params.only(slot)].map(|params| {
                     match params.weight(name) {
@@ -182,10 +182,10 @@ fn an_untrained_base_is_one_for_all_slots_and_a_head_is_each_ones_own() {
             }
             assert_eq!(alone.params.count(0), start.params.count(slot));
         }
-        let other = self::start(&gpt2(), &method, &seeds, Base::Drawn { seed: 6 });
+        let other = self::start(&gpt2(), &method, &seeds, &Base::Drawn { seed: 6 });
         assert_ne!(weight(&other, "transformer.wte.weight"), weight(&start, "transformer.wte.weight"));
     }
-    let scratch = start(&gpt2(), &Method::Scratch, &seeds, Base::Fresh);
+    let scratch = start(&gpt2(), &Method::Scratch, &seeds, &Base::Fresh);
     let words = weight(&scratch, "transformer.wte.weight");
     assert_ne!(words.get(0), words.get(1));
 }

@@ -10,10 +10,10 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, never, unbounded};
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::disk::layout::Layout;
-use lorasweep::families::{Dropouts, Weights};
+use lorasweep::families::Dropouts;
 use lorasweep::job::{ChildLine, Pack};
 use lorasweep::model::build::{self, Base};
-use lorasweep::model::{Model, params, weights};
+use lorasweep::model::{Model, params};
 use lorasweep::train::evaluate::Evaluator;
 use lorasweep::train::{self, Context, Ended, ForwardMode, checkpoint};
 use lorasweep::values::{
@@ -192,10 +192,10 @@ impl Bench {
     /// The model of a trial with a checkpoint's weights on the base as it is on disk.
     pub(crate) fn model(&self, trial: &Trial, values: &BTreeMap<String, Tensor>) -> Model {
         let spec = self.subject.model(&self.tokenizer());
-        let Weights::Folder { path, .. } = &spec.weights else { panic!("the fixture has weights") };
-        let base = weights::read(path).unwrap();
-        let (head, slots) = (self.subject.task().objective.head(), std::slice::from_ref(trial));
-        let start = build::start(&spec.architecture, head, slots, Base::Read(&base), tch::Device::Cpu);
+        let (task, slots) = (self.subject.task(), std::slice::from_ref(trial));
+        let (head, base) =
+            (task.objective.head(), Base::of(&spec, &task, &trial.configuration.method).unwrap());
+        let start = build::start(&spec.architecture, head, slots, &base, tch::Device::Cpu);
         let start = start.unwrap();
         params::fill(&start.params.slot(0), values).unwrap();
         Model::new(&spec.architecture, head, &start.params, start.adapters.as_ref())

@@ -15,6 +15,11 @@ pub enum WeightsError {
         /// The file names that were looked for.
         looked_for: &'static [&'static str],
     },
+    /// The model was made without weights.
+    Absent {
+        /// Its name in the sweep.
+        model: String,
+    },
     /// The file system refused.
     Read {
         /// The file.
@@ -79,6 +84,7 @@ impl WeightsError {
     pub fn message(&self) -> String {
         match self {
             Self::NoWeights { folder, .. } => format!("no weight file in `{}`", folder.display()),
+            Self::Absent { model } => format!("the model `{model}` has no weights"),
             Self::Read { path, source } => format!("cannot read `{}`: {source}", path.display()),
             Self::File { path, fault } => format!("cannot use the weights in `{}`: {fault}", path.display()),
             Self::Missing { name, folder } => {
@@ -113,6 +119,7 @@ impl WeightsError {
             Self::NoWeights { looked_for, .. } => {
                 return Some(format!("put one of {} there, or name another folder", list(looked_for)));
             }
+            Self::Absent { .. } => "put a weight file into its folder, or train it by `method: scratch`",
             Self::Read { .. } => return None,
             Self::File { fault, .. } => fault.hint(),
             Self::Missing { .. } => "check that its `config.json` and weight files belong together",
@@ -139,7 +146,7 @@ impl WeightsError {
             | Self::UntiedOutput { folder }
             | Self::Quantised { folder, .. } => Some(folder),
             Self::Read { path, .. } | Self::File { path, .. } => Some(path),
-            Self::Shape { .. } | Self::NotFinite { .. } => None,
+            Self::Absent { .. } | Self::Shape { .. } | Self::NotFinite { .. } => None,
         };
         if let Some(place) = place
             && let Ok(rest) = place.strip_prefix(folder)
@@ -166,6 +173,7 @@ impl Error for WeightsError {
         match self {
             Self::Read { source, .. } => Some(source),
             Self::NoWeights { .. }
+            | Self::Absent { .. }
             | Self::File { .. }
             | Self::Missing { .. }
             | Self::Shape { .. }

@@ -14,13 +14,12 @@ use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
 use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::families::{Architecture, Head, Weights};
+use crate::families::{Architecture, Head};
 use crate::job::{ChildLine, Pack};
 use crate::model::build::{self, Base, Start};
+use crate::model::device;
 use crate::model::params::{Params, index};
 use crate::model::pass::{Pass, Stream};
-use crate::model::{device, weights};
-use crate::sweep::OwnHead;
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
@@ -28,7 +27,7 @@ use crate::train::objective::{TrainingLoss, backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, ForwardMode};
-use crate::values::{Failure, Method, MetricLine, Part, Progress, Trial};
+use crate::values::{Failure, MetricLine, Part, Progress, Trial};
 
 /// Share of the time that writing checkpoints may take, unless the user sets an interval.
 const CHECKPOINT_SHARE: f64 = 0.02;
@@ -292,27 +291,11 @@ fn starting_values(
     at_work: Option<&Params>,
     device: Device,
 ) -> Result<Start, Failure> {
-    let fresh = slots.iter().all(|trial| trial.configuration.method == Method::Scratch);
-    let folder = match &pack.model.weights {
-        Weights::Folder { path, .. } if !fresh => Some(weights::read(path).map_err(failed)?),
-        Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent => None,
-    };
-    let is_base = slots.iter().all(|trial| trial.configuration.method == Method::Base);
-    let outputs = OwnHead::of(&pack.task, &pack.model).outputs().filter(|_| is_base);
-    let base = match (&pack.model.weights, &folder) {
-        (_, Some(folder)) => match &outputs {
-            Some(outputs) => Base::Finished { folder, outputs },
-            None => Base::Read(folder),
-        },
-        (Weights::Random { seed }, None) if !fresh => Base::Drawn { seed: *seed },
-        (Weights::Absent, None) if !fresh => {
-            return Err(bad_data(format!("the model `{}` has no weights", pack.model.name)));
-        }
-        (Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent, None) => Base::Fresh,
-    };
-    let base = at_work.map_or(base, |at_work| Base::Beside { at_work, base: &base });
+    // The slots of a pack share their kind of method.
+    let base = Base::of(&pack.model, &pack.task, &slots[0].configuration.method).map_err(failed)?;
+    let beside = at_work.map(|at_work| Base::Beside { at_work, base: &base });
     let (architecture, head) = family(pack);
-    build::start(architecture, head, slots, base, device).map_err(failed)
+    build::start(architecture, head, slots, beside.as_ref().unwrap_or(&base), device).map_err(failed)
 }
 
 /// The stacks, grouped by what they share in their next step.
