@@ -1,5 +1,5 @@
-//! Owns what runs beside the training, one job at a time: the preparation of stores, since trials wait for
-//! them, and the report, which waits for all trials.
+//! Owns jobs that run alongside training, one at a time: preparing stores, for which trials wait, and the
+//! report, which waits for all trials. Trains nothing.
 
 use std::time::SystemTime;
 
@@ -9,7 +9,7 @@ use crate::sched::ends::Past;
 use crate::sched::workload::Workload;
 use crate::values::{Failure, JobKey};
 
-/// A job beside the training.
+/// A job alongside training.
 #[derive(Clone, Debug)]
 pub(super) struct Chore {
     pub(super) key: JobKey,
@@ -19,10 +19,10 @@ pub(super) struct Chore {
     pub(super) past: Past,
 }
 
-/// Where a job beside the training stands.
+/// The state of a job alongside training.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ChoreState {
-    /// Waits for its turn; the report, for all trials.
+    /// Waits for its turn; the report waits for all trials.
     Waiting,
     /// Failed, and waits for the time of its next start.
     Paused {
@@ -46,7 +46,7 @@ impl ChoreState {
     }
 }
 
-/// The jobs beside the training: one for each store, by its number, then the report.
+/// The jobs alongside training: one for each store, by its index, then the report.
 #[derive(Clone, Debug)]
 pub(super) struct Chores {
     pub(super) all: Vec<Chore>,
@@ -72,13 +72,13 @@ impl Chores {
         self.all[store].state == ChoreState::Done
     }
 
-    /// The number of a job.
+    /// The index of a job.
     pub(super) fn number(&self, key: JobKey) -> Option<usize> {
         self.all.iter().position(|chore| chore.key == key)
     }
 
-    /// The next that can start: preparation in its order, and the report when all else is over. `alone`
-    /// says whether those are looked for that start only while nothing else runs, or the others.
+    /// The next job that can start: preparation in order, and the report when everything else is over. With
+    /// `alone`, only jobs that must run with nothing else; otherwise only the others.
     pub(super) fn next(&self, trials_are_over: bool, alone: bool) -> Option<usize> {
         let (report, prepares) = self.all.split_last()?;
         let can_start = |chore: &Chore| chore.state == ChoreState::Waiting && chore.past.alone == alone;
@@ -89,7 +89,7 @@ impl Chores {
         (is_due && can_start(report)).then_some(prepares.len())
     }
 
-    /// Makes those wait again whose pause is over.
+    /// Returns the jobs whose pause is over to waiting.
     pub(super) fn end_pauses(&mut self, now: SystemTime) {
         for chore in &mut self.all {
             if matches!(chore.state, ChoreState::Paused { until } if until <= now) {
@@ -111,7 +111,7 @@ impl Chores {
         self.all.iter().filter_map(until).min()
     }
 
-    /// Leaves what waits for the next run.
+    /// Leaves the waiting jobs for the next run.
     pub(super) fn cancel_waiting(&mut self) {
         for chore in &mut self.all {
             if !chore.state.is_over() && chore.state != ChoreState::AtWork {

@@ -1,5 +1,5 @@
-//! Owns what the scheduler does of itself: it starts what can start, fills slots, and stops what must end.
-//! Who trains together is [`pack`]'s to say; what an event means, the scheduler's.
+//! Owns the scheduler's actions: starting what can start, filling slots, and stopping what must end. Who trains
+//! together is decided in [`pack`], what an event changes in `scheduler`.
 
 use std::time::SystemTime;
 
@@ -22,8 +22,8 @@ impl Scheduler {
         actions
     }
 
-    /// Training first, so that what runs beside it gets only the cores that are left; what must be alone
-    /// last, so that it keeps nothing waiting.
+    /// Packs start first, so that jobs alongside training get only the remaining cores. Work that must run
+    /// alone comes last, so that it does not keep other work waiting.
     fn launch_ready(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
         while let Some(place) = self.places.next_free().filter(|_| !self.closed)
             && let Some(trials) = self.next_pack(now, place)
@@ -78,7 +78,7 @@ impl Scheduler {
         Action::Launch(Launch { job, attempt, placement, micro_rows, work })
     }
 
-    /// Puts trials that wait into a job in a place, and says which start it is.
+    /// Places waiting trials into a job, and returns its attempt: the largest number of starts of its trials.
     pub(super) fn seat_pack(
         &mut self,
         now: SystemTime,
@@ -152,8 +152,8 @@ impl Scheduler {
         self.jobs.insert(key, Job { shared, ..job });
     }
 
-    /// Gives the slot of a trial that ended to one that waits, where there is one that gains by it. Packs with
-    /// trials that failed before take none: nobody knows which of them is to blame.
+    /// Gives the slot of an ended trial to a waiting one, if one gains by it. A pack with trials that failed
+    /// before gets no newcomer: if it failed again, it would not be known which trial is to blame.
     pub(super) fn fill(&mut self, vacancy: Vacancy) -> Option<Action> {
         let Vacancy { job: key, ended, failed } = vacancy;
         let job = self.jobs.get(&key).filter(|job| job.is_up && !self.ending)?;
@@ -164,7 +164,7 @@ impl Scheduler {
         Some(Action::Join { job: key, trial: self.work.trials[trial].trial.clone() })
     }
 
-    /// Puts a trial that waits into a job at work.
+    /// Places a waiting trial into a running job.
     pub(super) fn admit(&mut self, key: JobKey, trial: TrialNo) {
         let Some(job) = self.jobs.get_mut(&key) else { return };
         let (limit, deadline) = (self.policy.trial_timeout, &mut job.deadline);
@@ -177,7 +177,7 @@ impl Scheduler {
         self.change(trial, Change::Placed { job: key });
     }
 
-    /// Takes in how far a trial is.
+    /// Takes in a trial's progress.
     pub(super) fn hear(&mut self, now: SystemTime, heard: &values::Progress) {
         let Some(trial) = self.work.number(heard.trial) else { return };
         let TrialState::Placed { job } = self.trials[trial].state else { return };
@@ -194,7 +194,7 @@ impl Scheduler {
         self.chores.end_pauses(now);
     }
 
-    /// Ends what has run for too long, or has not ended long after it was asked to.
+    /// Ends jobs that have run for too long, or have not ended long after they were asked to.
     fn end_overdue(&mut self, now: SystemTime) -> Vec<Action> {
         let ending = self.ending;
         let late = |(job, at_work): (&JobKey, &mut Job)| {
@@ -204,7 +204,7 @@ impl Scheduler {
         self.jobs.iter_mut().filter_map(late).collect()
     }
 
-    /// When to look again, where that has changed.
+    /// When to be called again, if that has changed.
     pub(super) fn wake(&mut self) -> Option<Action> {
         let pauses =
             self.paused.first().map(|(until, ..)| *until).into_iter().chain(self.chores.next_start());
@@ -223,7 +223,7 @@ impl Scheduler {
         if !self.ending || (force && !self.forced) { self.stop(now, force) } else { Vec::new() }
     }
 
-    /// Asks what is at work to end, and leaves what waits for the next run.
+    /// Asks running jobs to end, and leaves the waiting work for the next run.
     pub(super) fn stop(&mut self, now: SystemTime, force: bool) -> Vec<Action> {
         self.cancel_waiting();
         self.forced = force;
@@ -253,8 +253,8 @@ impl Scheduler {
         }
     }
 
-    /// The end of the run, once. Everything that could start has been started before, so that a trial that
-    /// still waits (there is no place to train) never starts.
+    /// Ends the run, once. Everything that can start has been started before this is called, so a trial that
+    /// still waits never starts, for example because there is no place to train.
     pub(super) fn end(&mut self) -> Option<Action> {
         let pauses = !self.paused.is_empty() || self.chores.next_start().is_some();
         if self.ended || !self.jobs.is_empty() || pauses {

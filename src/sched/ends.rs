@@ -1,4 +1,4 @@
-//! Owns what the end of a job means for what it left undone. Pure.
+//! Owns what the end of a job means for its unfinished work. Pure.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,7 +6,7 @@ use crate::sched::Policy;
 use crate::sched::memory::Fallback;
 use crate::values::Failure;
 
-/// How a job ended that did not do its work.
+/// How a job ended that did not finish its work.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum End<'a> {
     Failed(&'a Failure),
@@ -14,7 +14,7 @@ pub(super) enum End<'a> {
 }
 
 impl End<'_> {
-    /// Whether a single trial of a pack may have brought it about.
+    /// Whether a single trial of the pack may have caused it.
     pub(super) fn may_be_due_to_one(self) -> bool {
         match self {
             Self::Interrupted => false,
@@ -23,19 +23,19 @@ impl End<'_> {
     }
 }
 
-/// What the starts of a trial, or of a job beside the training, have shown so far.
+/// What is known from the starts of a trial, or of a job alongside training, so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     pub(super) starts: u32,
-    /// Starts that failed, but not for lack of memory.
+    /// Starts that failed, except for lack of memory.
     pub(super) failures: u32,
-    /// Those of them that count as attempts.
+    /// Failed starts that count as attempts.
     pub(super) counted: u32,
-    /// It ran out of memory that it shared, and starts only while nothing else runs.
+    /// Whether it ran out of memory that it shared, so that it starts only when nothing else runs.
     pub(super) alone: bool,
 }
 
-/// What becomes of work that was left undone.
+/// What happens to unfinished work.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Next {
     /// It starts again as soon as there is a place.
@@ -48,42 +48,43 @@ pub(super) enum Next {
     Cancelled,
 }
 
-/// What decides how an end is judged.
+/// The circumstances by which an end is judged.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
     pub(super) policy: Policy,
     pub(super) now: SystemTime,
-    /// The run is ending: jobs were asked to stop, and none starts again.
+    /// Whether the run is ending: jobs were asked to stop, and none starts again.
     pub(super) ending: bool,
-    /// What is tried next where memory ran out.
+    /// What to try next where memory ran out.
     pub(super) fallback: Fallback,
-    /// Others may draw from the same memory.
+    /// Whether other jobs may use the same memory.
     pub(super) shares_memory: bool,
-    /// Others trained in the same process, and have no fate either.
+    /// Whether other trials without a fate trained in the same process.
     pub(super) in_company: bool,
 }
 
 impl Circumstances {
-    /// What follows from an end for work that it left undone; its past learns from it.
+    /// Decides what an end means for unfinished work, and records the end in its past.
     pub(super) fn next(&self, end: End<'_>, past: &mut Past) -> Next {
         if end == End::Failed(&Failure::OutOfMemory) {
             return self.with_less_memory(past);
         }
         past.failures += 1;
-        // Of those in company, the first: from then on each is with half as many.
+        // For a trial in company only the first such failure counts: later starts have half as many trials, so
+        // they come to an end.
         past.counted += u32::from(!self.in_company || !end.may_be_due_to_one() || past.counted == 0);
         match end {
-            // Asked to stop by us or by somebody else; its checkpoint is in place either way.
+            // Asked to stop, by us or by somebody else; its checkpoint is in place either way.
             End::Interrupted => self.again(*past).unwrap_or(Next::Cancelled),
             End::Failed(Failure::Unwritable { .. }) => Next::Cancelled,
-            // A child that dies of a signal while the run is ending died of ours.
+            // A child that is killed by a signal while the run is ending was killed by us.
             End::Failed(Failure::Killed { .. }) if self.ending => Next::Cancelled,
             End::Failed(failure) if !failure.is_mendable() => Next::Failed(failure.clone()),
             End::Failed(failure) => self.again(*past).unwrap_or_else(|| Next::Failed(failure.clone())),
         }
     }
 
-    /// What must be alone once stays so; what has memory of its own need not be.
+    /// Work that must run alone stays alone, unless its memory is not shared.
     fn with_less_memory(&self, past: &mut Past) -> Next {
         match self.fallback {
             Fallback::Exhausted => return Next::Failed(Failure::OutOfMemory),
@@ -94,7 +95,8 @@ impl Circumstances {
         if self.ending { Next::Cancelled } else { Next::Ready }
     }
 
-    /// When it may start again: in this run, or in the next where this one is ending.
+    /// When it may start again: in this run, or in the next one where this run is ending. `None` where its
+    /// attempts are used up.
     fn again(&self, past: Past) -> Option<Next> {
         match self.policy.pause(past.counted) {
             _ if past.counted >= self.policy.attempts => None,

@@ -1,5 +1,5 @@
-//! Owns why a trial stands where it does, as data; the text is its `Display`. What is to come is told by
-//! the scheduler itself, on a clock of its own.
+//! Owns why a trial is in its state, as data; `Display` gives the text. The expected start comes from the
+//! scheduler itself, on a simulated clock.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -13,29 +13,29 @@ use crate::sched::{Scheduler, TrialState, Turn};
 use crate::values::quantity::{counted, predicted};
 use crate::values::{Device, Failure, JobKey, TrialId};
 
-/// Why a trial stands where it does.
+/// Why a trial is in its state.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Explanation {
-    /// It has not started, or starts again.
+    /// It has not started, or will start again.
     Waits {
         /// For what.
         reason: Reason,
-        /// Its start, as it is foreseen; `None` where there is no device that it could start on.
+        /// Its predicted start; `None` where there is no device for it.
         start: Option<Start>,
     },
     /// Its process was asked to start and has not reported yet.
     Starting {
         /// Where.
         device: Device,
-        /// How many others train in the same process.
+        /// Number of other trials in the same process.
         beside: usize,
     },
     /// It trains.
     Running {
         /// Where.
         device: Device,
-        /// How many others train in the same process.
+        /// Number of other trials in the same process.
         beside: usize,
     },
     /// It has its result.
@@ -47,12 +47,12 @@ pub enum Explanation {
     },
     /// Its data could not be prepared.
     Skipped {
-        /// The job that should have.
+        /// The job that should have prepared it.
         job: JobKey,
-        /// Why that failed; absent where it was stopped.
+        /// Why that job failed; absent where it was stopped.
         failure: Option<Failure>,
     },
-    /// The run is ending, or has ended, before it is done.
+    /// The run is ending, or has ended, before the trial was done.
     Cancelled,
 }
 
@@ -67,9 +67,9 @@ pub enum Reason {
         /// That job has started.
         started: bool,
     },
-    /// Every device is taken.
+    /// Every device is busy.
     Device,
-    /// It failed, with others perhaps, and starts again with those alone.
+    /// It failed, perhaps with others, and starts again with no other trials than those.
     Retry {
         /// How often it failed.
         failures: u32,
@@ -79,25 +79,25 @@ pub enum Reason {
         /// How often it failed.
         failures: u32,
     },
-    /// It ran out of memory beside other jobs, and starts when nothing else runs.
+    /// It ran out of memory while other jobs were running, and starts when nothing else runs.
     Machine,
 }
 
-/// A start that is foreseen.
+/// A predicted start.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Start {
     /// How many packs start before it.
     pub ahead: usize,
-    /// In how many seconds it starts.
+    /// Seconds until it starts.
     pub in_s: f64,
     /// Where.
     pub device: Device,
-    /// How many other trials start with it.
+    /// Number of other trials that start with it.
     pub beside: usize,
 }
 
 impl Scheduler {
-    /// Why a trial stands where it does; `None` where it is not among those to do.
+    /// Why a trial is in its state; `None` where the run does not have it.
     #[must_use]
     pub fn explain(&self, trial: TrialId, now: SystemTime) -> Option<Explanation> {
         let number = self.work.number(trial)?;
@@ -135,7 +135,7 @@ impl Scheduler {
         Explanation::Skipped { job: chore.key, failure }
     }
 
-    /// The next start of a trial that waits.
+    /// The predicted next start of a waiting trial.
     fn foresee(&self, trial: TrialId, now: SystemTime) -> Option<Start> {
         let mut simulation = Simulation::new(self, now);
         let (mut seen, mut ahead) = (self.jobs.len(), 0);
@@ -214,7 +214,7 @@ impl fmt::Display for Start {
     }
 }
 
-/// `, with 3 others`; nothing where a trial is alone.
+/// `, with 3 others`; empty where a trial is alone.
 struct With(usize);
 
 impl fmt::Display for With {

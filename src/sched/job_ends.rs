@@ -1,5 +1,5 @@
-//! Owns what follows from the end of a job: what becomes of its place, of its trials, and of those that wait
-//! for what it was to prepare. What an end means for one of them is `ends`' to say.
+//! Owns what follows from the end of a job: for its place, its trials, and the trials that wait for the store
+//! it was to prepare. What an end means for a single one of them is decided in `ends`.
 
 use std::time::SystemTime;
 
@@ -66,9 +66,9 @@ impl Scheduler {
         actions
     }
 
-    /// What the trials of a pack that failed may start with. What memory was too small for is packed anew.
-    /// Others start together again, and after that by halves, so that one that brings its process down does
-    /// so alone in the end.
+    /// What the trials of a failed pack may start with. Trials for which memory was too small are packed anew.
+    /// Others start together again, and after that in halves, so that a trial that brings its process down ends
+    /// up alone.
     fn turns(&mut self, training: &Training, end: End<'_>) -> Vec<Turn> {
         let open = training.open.len();
         if end == End::Failed(&Failure::OutOfMemory) {

@@ -1,4 +1,4 @@
-//! Owns what is at work: where, since when, until when, and how far.
+//! Owns the running jobs: where each runs, since when, until when, and its progress. Starts none.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
@@ -10,20 +10,20 @@ use crate::values::Placement;
 
 /// How long a job that was asked to end may take to write its checkpoints before it is killed.
 const GRACE: Duration = Duration::from_secs(120);
-/// The share of a pack's work from which on its speed is known, and the time from which on it is: what a child
-/// says may be heard late, and then all at once.
+/// A pack's speed counts as known from this share of its work on, and from this time on: a child's progress may
+/// arrive late, and then all at once.
 const KNOWN_FROM: f64 = 0.01;
 const KNOWN_AFTER: Duration = Duration::from_secs(1);
 
-/// A job that is at work, or about to be.
+/// A running job, or one that is about to run.
 #[derive(Clone, Debug)]
 pub(super) struct Job {
     pub(super) doing: Doing,
     pub(super) placement: Placement,
     pub(super) since: SystemTime,
-    /// Its child is up.
+    /// Whether its child has started.
     pub(super) is_up: bool,
-    /// Others drew from the same memory meanwhile.
+    /// Whether other jobs used the same memory meanwhile.
     pub(super) shared: bool,
     /// When it must end.
     pub(super) deadline: Option<Deadline>,
@@ -33,11 +33,11 @@ pub(super) struct Job {
 #[derive(Clone, Debug)]
 pub(super) enum Doing {
     Train(Training),
-    /// A job beside the training, by its number.
+    /// A job alongside training, by its index.
     Beside(usize),
 }
 
-/// A pack at work.
+/// A running pack.
 #[derive(Clone, Debug)]
 pub(super) struct Training {
     pub(super) place: usize,
@@ -46,22 +46,23 @@ pub(super) struct Training {
     pub(super) open: Vec<TrialNo>,
     /// How many are done.
     pub(super) done: usize,
-    /// All that it was given, but for those that came back.
+    /// All trials it was given, except returned ones.
     pub(super) given: Vec<TrialNo>,
-    /// Those of them that its child was given while it ran.
+    /// The trials among these that its child was given while it ran.
     pub(super) late: Vec<TrialNo>,
-    /// How many of these came back: the child never said that it took them, but may have ended of it.
+    /// Number of such trials that were returned: the child never confirmed them, but they may have caused its
+    /// end.
     pub(super) returned: usize,
-    /// Rows of a trial that go through the model at a time.
+    /// Rows of a trial in one pass.
     pub(super) rows: usize,
-    /// None of its trials was started before.
+    /// Whether none of its trials was started before.
     pub(super) is_fresh: bool,
-    /// What it was thought to take.
+    /// Estimated duration.
     pub(super) estimate: Duration,
     pub(super) progress: Progress,
 }
 
-/// When a job must end, or have ended if it was asked to already.
+/// When a job must end; if it was asked to already, when it must have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadline {
     pub(super) at: SystemTime,
@@ -69,7 +70,7 @@ pub(super) struct Deadline {
 }
 
 impl Deadline {
-    /// Of a job that is asked to end now.
+    /// The deadline of a job that is asked to end now.
     pub(super) fn asked(now: SystemTime) -> Self {
         Self { at: now + GRACE, asked: true }
     }
@@ -90,12 +91,13 @@ impl Job {
         }
     }
 
-    /// Whether nothing else drew from its memory.
+    /// Whether no other job used its memory.
     pub(super) fn had_its_memory_alone(&self) -> bool {
         !self.shared || Memory::of(&self.placement) != Memory::Host
     }
 
-    /// Whether it has been at work for too long, and whether it was asked to end before. Each is told once.
+    /// Whether the job has run for too long: `Some(true)` if it was asked to end before. Each case is returned
+    /// once.
     pub(super) fn overdue(&mut self, now: SystemTime) -> Option<bool> {
         let Deadline { asked, .. } = self.deadline.filter(|deadline| deadline.at <= now)?;
         self.deadline = (!asked).then(|| Deadline::asked(now));
@@ -104,7 +106,7 @@ impl Job {
 }
 
 impl Training {
-    /// Takes in one more trial, which is thought to take so long.
+    /// Adds a trial with this estimated time.
     pub(super) fn add(&mut self, trial: TrialNo, time: Duration) {
         self.open.push(trial);
         self.given.push(trial);
@@ -112,14 +114,14 @@ impl Training {
         self.progress.restart();
     }
 
-    /// Takes out a trial that will not be done here, which was thought to take so long.
+    /// Removes a trial with this estimated time, which will not be finished here.
     pub(super) fn drop(&mut self, trial: TrialNo, time: Duration) {
         self.open.retain(|other| *other != trial);
         self.estimate = self.estimate.saturating_sub(time);
         self.progress.restart();
     }
 
-    /// The same for one that came back.
+    /// The same for a trial that was returned.
     pub(super) fn take_back(&mut self, trial: TrialNo, time: Duration) {
         self.drop(trial, time);
         self.given.retain(|other| *other != trial);
@@ -128,7 +130,7 @@ impl Training {
         self.returned += before - self.late.len();
     }
 
-    /// How much of what it was thought to take is left after so long, at the pace of its shape.
+    /// The remaining part of the estimated duration after `elapsed`, at the pace of its shape.
     pub(super) fn left(&self, elapsed: Duration, pace: f64) -> Duration {
         match self.progress.part(self) {
             Some(part) => self.estimate.mul_f64(1.0 - part),
@@ -137,22 +139,22 @@ impl Training {
     }
 }
 
-/// How far the trials of a pack are.
+/// The progress of a pack's trials.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress {
-    /// The share of each trial's steps that is done.
+    /// The share of each trial's steps that are done.
     parts: BTreeMap<TrialNo, f64>,
-    /// When all trials at work had been heard of first, and how much of the pack was done then.
+    /// When all running trials had reported for the first time, and how much of the pack was done then.
     heard: Option<(SystemTime, f64)>,
 }
 
 impl Progress {
-    /// Forgets what was heard: the pack has one trial more or less.
+    /// Forgets the reports, since the pack has gained or lost a trial.
     pub(super) fn restart(&mut self) {
         self.heard = None;
     }
 
-    /// The share of a pack that is done; `None` until all of its trials have been heard of.
+    /// The share of a pack that is done; `None` until all its trials have reported.
     fn part(&self, training: &Training) -> Option<f64> {
         if training.open.is_empty() {
             return Some(1.0);
@@ -163,21 +165,21 @@ impl Progress {
     }
 }
 
-/// How much longer packs take than was thought, by shape, as far as any has shown it.
+/// How much longer packs really take than predicted, by shape, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
     measured: BTreeMap<usize, f64>,
 }
 
 impl Pace {
-    /// Measured by predicted time: of this shape, or of all that were measured.
+    /// Measured time divided by predicted time: of this shape, or else of everything that was measured.
     pub(super) fn of(&self, shape: usize) -> f64 {
         let all = || self.measured.values().sum::<f64>() / count(self.measured.len().max(1));
         let known = self.measured.get(&shape).copied();
         known.unwrap_or_else(|| if self.measured.is_empty() { 1.0 } else { all() })
     }
 
-    /// Takes in how far a trial is.
+    /// Takes in a trial's progress.
     pub(super) fn hear(&mut self, now: SystemTime, training: &mut Training, trial: TrialNo, part: f64) {
         training.progress.parts.insert(trial, part);
         let Some(part) = training.progress.part(training) else { return };

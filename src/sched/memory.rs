@@ -1,19 +1,20 @@
-//! Owns what is tried after memory ran out. Pure.
+//! Owns what to try after memory ran out. Pure.
 //!
-//! Every fallback asks for less than what was too much, so that nothing is tried twice: half of the trials,
-//! one trial with nothing beside it, then half of its rows at a time, down to a single row. What was too much
-//! for some trials of a shape is not tried with others of it in the same memory.
+//! Every fallback asks for less than the load that was too much, so that no load is tried twice: half of the
+//! trials, then one trial with nothing else running, then half of its rows at a time, down to a single row. A
+//! limit learned from some trials of a shape holds for all trials of that shape in the same memory.
 
 use std::collections::BTreeMap;
 
 use crate::values::{Device, Placement};
 
-/// What a place's memory is shared with.
+/// Who shares a place's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Memory {
     /// Everything else on this machine.
     Host,
-    /// Nothing: a GPU trains one pack at a time. What was too much for one is not tried on another.
+    /// Nobody: a GPU trains one pack at a time. A limit learned on one GPU holds for all of them, since they
+    /// are taken to be equal.
     Gpu,
 }
 
@@ -26,27 +27,27 @@ impl Memory {
     }
 }
 
-/// What a start asked of memory.
+/// How much memory a start needed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Load {
     /// Trials without a fate that trained together; at most 1 for other work.
     pub(super) trials: usize,
-    /// Rows of a trial that went through the model at a time; 1 for other work.
+    /// Rows of a trial in one pass; 1 for other work.
     pub(super) rows: usize,
-    /// Nothing else drew from the same memory meanwhile.
+    /// Whether no other job used the same memory meanwhile.
     pub(super) alone: bool,
 }
 
 /// What to try next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fallback {
-    /// At most so many trials together.
+    /// At most this many trials together.
     FewerTrials(usize),
-    /// The same with nothing beside it.
+    /// The same trial, with nothing else running.
     Alone,
-    /// At most so many rows at a time, accumulated to the same step, with nothing beside it.
+    /// At most this many rows in one pass, accumulated to the same step, with nothing else running.
     FewerRows(usize),
-    /// Nothing: it fails.
+    /// Nothing is left to try: it fails.
     Exhausted,
 }
 
@@ -63,18 +64,18 @@ pub(super) fn fallback(load: Load) -> Fallback {
     }
 }
 
-/// What starts may ask of memory after earlier ones, by shape and memory.
+/// Limits for further starts, learned from earlier ones, by shape and memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     limits: BTreeMap<(usize, Memory), Allowed>,
 }
 
-/// The most that starts of a shape may ask of a memory.
+/// Limits for starts of a shape in a memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Allowed {
     /// Trials that train together.
     pub(super) trials: usize,
-    /// Rows of a trial at a time; `None` while they are as many as its batch has.
+    /// Rows of a trial in one pass; `None` while there is no limit below its batch.
     pub(super) rows: Option<usize>,
 }
 
@@ -84,7 +85,7 @@ impl Known {
         self.limits.get(&(shape, memory)).copied().unwrap_or(unknown)
     }
 
-    /// Takes in that a load was too much, and says what to try next.
+    /// Records that a load was too much, and returns what to try next.
     pub(super) fn learn(&mut self, shape: usize, memory: Memory, load: Load) -> Fallback {
         let mut allowed = self.allowed(shape, memory);
         let next = fallback(load);
@@ -93,7 +94,7 @@ impl Known {
             Fallback::FewerRows(most) => {
                 allowed = Allowed { trials: 1, rows: Some(allowed.rows.map_or(most, |rows| rows.min(most))) }
             }
-            // What was beside it may have been to blame.
+            // Other jobs may have been to blame.
             Fallback::Alone => {}
             Fallback::Exhausted => allowed.trials = 1,
         }

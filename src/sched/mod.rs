@@ -1,22 +1,24 @@
-//! Owns which trials start next, together and where. Pure: no I/O, reads no clock.
+//! Owns which trials start next, together and where. Pure: does no I/O, reads no clock.
 //!
-//! The graph is over trials: each needs its store prepared, and the report needs every trial to have ended. A
-//! pack is no node of it but a placement: `pack` forms one when a place is free. The run loop tells the
-//! [`Scheduler`] what happened and carries out the [`Action`]s it returns.
+//! Dependencies are between trials and other jobs: each trial needs its store prepared, and the report needs
+//! every trial to have ended. A pack is not a node of this graph but a placement, formed when a place is free.
+//! The run loop passes events to the [`Scheduler`] and carries out the [`Action`]s it returns.
+//!
+//! Read `scheduler` first (events in), then `decide` (actions out) and `pack` (who trains together).
 //!
 //! | module | owns |
 //! |---|---|
-//! | `workload` | what is to be done: trials with their costs, what they share, stores, the report |
-//! | `pool` | trials that wait, in the order in which packs take them |
+//! | `workload` | the work: trials with their costs, what they share, stores, the report |
+//! | `pool` | waiting trials, in the order in which packs take them |
 //! | `pack` | the one function that says who trains together, and where |
-//! | `memory` | what is tried after memory ran out |
-//! | `trial`, `ends` | where a trial stands, and what the end of its job means for it |
-//! | `chores` | preparation and the report, beside the training |
-//! | `places` | which places are free, taken or out of service |
-//! | `jobs` | what is at work, since when and how far |
-//! | `scheduler`, `job_ends`, `decide` | what follows from an event and a job's end, and what starts or stops then |
-//! | [`simulate`](simulate()) | the same scheduler on a clock of its own: plans, and the time left |
-//! | `explain` | why a trial stands where it does |
+//! | `memory` | what to try after memory ran out |
+//! | `trial`, `ends` | a trial's state, and what the end of its job means for it |
+//! | `chores` | preparing stores and writing the report, alongside training |
+//! | `places` | which places are free, busy or out of service |
+//! | `jobs` | running jobs, since when and how far |
+//! | `scheduler`, `job_ends`, `decide` | what an event changes, what a job's end changes, and what starts or stops then |
+//! | [`simulate`](simulate()) | the same scheduler on a simulated clock: plans, and the remaining time |
+//! | `explain` | why a trial is in its state |
 
 mod chores;
 mod decide;
@@ -47,20 +49,21 @@ use crate::job::Work;
 use crate::values::{Device, Failure, JobKey, Placement, Trial, TrialId};
 pub use crate::values::{Limits, Policy};
 
-/// What to do.
+/// What the run loop should do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Start a job.
     Launch(Launch),
-    /// Give a job at work one more trial to train. Answered by `TrialReturned` where its child does not take
-    /// it any more.
+    /// Give a running job one more trial to train. Answered by `TrialReturned` where its child does not take it
+    /// any more.
     Join {
         /// Which job.
         job: JobKey,
         /// The trial.
         trial: Trial,
     },
-    /// Ask a job to write its checkpoints and end, or kill it: at once, or since it has not ended for long.
+    /// Ask a job to write its checkpoints and end, or kill it: because the user forces the stop, or because the
+    /// job has not ended for too long.
     Stop {
         /// Which job.
         job: JobKey,
@@ -74,19 +77,19 @@ pub enum Action {
         /// Kill rather than wait for checkpoints.
         force: bool,
     },
-    /// Say that a device gets no more jobs: it failed twice in a row, with different trials.
+    /// Announce that a device gets no more jobs: it failed twice in a row, with different trials.
     Retire {
         /// Which device.
         device: Device,
     },
-    /// Say that these trials failed for good.
+    /// Announce that these trials failed for good.
     GiveUp {
         /// Which trials.
         trials: Vec<TrialId>,
         /// Why.
         failure: Failure,
     },
-    /// Report `Woke` at this time; the latest such wish counts.
+    /// Report `Woke` at this time; a later request replaces an earlier one.
     WakeAt {
         /// When.
         at: SystemTime,
@@ -95,16 +98,16 @@ pub enum Action {
     End,
 }
 
-/// A job that starts.
+/// A job to start.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Launch {
     /// Its name.
     pub job: JobKey,
-    /// 1 for its first start in this run; of a pack, the most that one of its trials has had.
+    /// 1 for its first start in this run; for a pack, the largest number of starts of its trials.
     pub attempt: u32,
     /// Where.
     pub placement: Placement,
-    /// Most rows of a trial to take through the model at a time; the rest of a step accumulates.
+    /// Most rows of a trial in one pass; the rest of a step is accumulated.
     pub micro_rows: Option<usize>,
     /// What it does. A pack holds only trials that have not ended.
     pub work: Work,

@@ -1,8 +1,9 @@
-//! Owns who trains together, and where: one function of what is free, what waits, and what is known of
-//! costs and of earlier starts.
+//! Decides which trials train together, and where: one function of what is free, what waits, and what is known
+//! of costs and of earlier starts.
 //!
-//! A pack is large enough that little is done twice, and small enough that every place has something to do
-//! until the end; both follow from what is left now. What a pack holds never changes what a trial learns.
+//! A pack is large enough that little work is done twice, and small enough that every place stays busy until
+//! the end; both are judged by the work that is left now. The composition of a pack never changes what a trial
+//! learns.
 
 mod length;
 mod rest;
@@ -15,7 +16,7 @@ use crate::sched::memory::{Known, Memory};
 use crate::sched::pool::{Pool, Size};
 use crate::sched::workload::{TrialNo, Workload};
 
-/// Most waiting trials that are looked at for the slot of one that ended.
+/// Most waiting trials that are considered for a free slot.
 const LOOKS: usize = 1_000;
 
 /// What became free.
@@ -23,7 +24,7 @@ const LOOKS: usize = 1_000;
 pub(super) enum Opening<'a> {
     /// A place.
     Place(Place<'a>),
-    /// A slot of a pack that goes on.
+    /// A slot of a running pack.
     Slot(Slot<'a>),
 }
 
@@ -34,36 +35,36 @@ pub(super) struct Place<'a> {
     pub(super) memory: Memory,
     /// How many places are free, this one included.
     pub(super) free: usize,
-    /// How many seconds each place in service is busy for; zero for those that are free.
+    /// Remaining seconds of each place in service; zero for free places.
     pub(super) busy_s: &'a [f64],
 }
 
-/// The slot of a trial that ended while its pack goes on.
+/// The slot of an ended trial in a pack that goes on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Slot<'a> {
     /// Its memory.
     pub(super) memory: Memory,
-    /// The trials of the pack that go on.
+    /// The pack's trials that go on.
     pub(super) open: &'a [TrialNo],
     pub(super) ended: TrialNo,
-    /// It failed, rather than came to its end.
+    /// Whether the trial failed rather than finished.
     pub(super) failed: bool,
 }
 
-/// What is known beside the trials that wait.
+/// What is known apart from the waiting trials.
 #[derive(Clone, Copy)]
 pub(super) struct Knowledge<'a> {
     pub(super) work: &'a Workload,
     pub(super) limits: Limits,
-    /// What earlier starts asked of memory in vain.
+    /// Limits of memory, learned from failed starts.
     pub(super) memory: &'a Known,
-    /// Whether a store is prepared, by its number.
+    /// Whether a store is prepared, by its index.
     pub(super) is_prepared: &'a dyn Fn(usize) -> bool,
 }
 
-/// The trials that start in an opening, together: the longest pack that can be made of what waits, of a
-/// size that lets all places end at the same time; or a trial that takes the slot of another. `None` where
-/// nothing that waits gains by starting there.
+/// The trials to start in an opening. For a place: the longest pack that can be made of the waiting trials, of
+/// a size that lets all places end at the same time. For a slot: one trial. `None` where no waiting trial gains
+/// by starting there.
 pub(super) fn next(pool: &Pool, opening: Opening<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     match opening {
         Opening::Place(place) => again(pool, place, known).or_else(|| longest(pool, place, known)),
@@ -71,14 +72,14 @@ pub(super) fn next(pool: &Pool, opening: Opening<'_>, known: &Knowledge<'_>) -> 
     }
 }
 
-/// Trials that failed together, as many as memory allows.
+/// A group of trials that failed together, or as many of them as memory allows.
 fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     let group = pool.again().next()?;
     let most = known.memory.allowed(known.work.shape_of(group[0]), place.memory).trials;
     Some(group[..group.len().min(most)].to_vec())
 }
 
-/// The longest pack of the trials that are ready.
+/// The longest pack of trials whose store is prepared.
 fn longest(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     let (mut all, later): (Vec<Rest>, Vec<Rest>) =
         rests(pool, place.memory, known).partition(|rest| rest.is_ready);
@@ -94,8 +95,8 @@ fn longest(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<T
     Some(fill(pool, first, most_s, known))
 }
 
-/// A pack of the first trials of a lane; of whole other lanes too, where that one is taken whole and they gain
-/// something.
+/// A pack of the first trials of a lane. If that takes the whole lane, other whole lanes join where they gain
+/// by it.
 fn fill(pool: &Pool, rest: &Rest, most_s: f64, known: &Knowledge<'_>) -> Vec<TrialNo> {
     let mut pack = Pack {
         rest,
@@ -106,7 +107,8 @@ fn fill(pool: &Pool, rest: &Rest, most_s: f64, known: &Knowledge<'_>) -> Vec<Tri
         trunks_s: rest.trunk_s,
     };
     let parts = rest.parts(most_s);
-    // Parts of equal times, or of equal numbers where these are what limits them.
+    // Parts of equal times, or of equal counts where the count is what limits them. The factor 1 + 1e-9 absorbs
+    // rounding.
     let (part_s, slots) = if parts > rest.fewest() {
         (rest.own_s / parts * (1.0 + 1e-9), rest.enough)
     } else {
@@ -137,7 +139,7 @@ fn fill(pool: &Pool, rest: &Rest, most_s: f64, known: &Knowledge<'_>) -> Vec<Tri
     pack.trials
 }
 
-/// A pack to be.
+/// A pack that is being formed.
 struct Pack<'a> {
     rest: &'a Rest,
     known: &'a Knowledge<'a>,
@@ -164,7 +166,7 @@ impl Pack<'_> {
         together.mib(self.known.work.speed) <= self.known.limits.mem_mib
     }
 
-    /// Whether a lane of this size gains by training with what is there: one process's start and passes less.
+    /// Whether a lane of this size gains by joining: it saves one start of a process and one set of passes.
     fn gains(&self, lane: &Size, most_s: f64) -> bool {
         let [own_s, trunk_s] = [lane.own, lane.trunk].map(|time| time.as_secs_f64());
         let seconds = self.rest.fixed_s + self.own_s + self.trunks_s + own_s + trunk_s;
@@ -175,9 +177,9 @@ impl Pack<'_> {
     }
 }
 
-/// A trial for the slot of one that ended: of those that would start last, one that needs no more memory.
-/// A newcomer starts at its first step, so that it has no trunk in common with the others: it has to go
-/// through the model together with them, in a pack that has no trunk to lose by it, and that goes on for a
+/// A waiting trial for the slot of an ended one: among the trials that would start last, one that needs no more
+/// memory. A newcomer is at step 0, so it shares no trunk with the others. It may join only on a GPU, where
+/// slots pass through the model together, and only if the pack has no shared trunk to lose and will go on for a
 /// while.
 fn newcomer(pool: &Pool, slot: Slot<'_>, known: &Knowledge<'_>) -> Option<TrialNo> {
     let Slot { memory, open, ended, failed } = slot;
@@ -188,7 +190,8 @@ fn newcomer(pool: &Pool, slot: Slot<'_>, known: &Knowledge<'_>) -> Option<TrialN
         && open.iter().all(|trial| candidate(trial).cost.batches == candidate(&open[0]).cost.batches)
         && candidate(&open[0]).cost.trunk > 0.0;
     let epochs = |trial: &TrialNo| candidate(trial).trial.configuration.training.epochs;
-    // Trials of one length end together, and those that wait are better off as a pack of their own.
+    // Where all trials have the same length they end together, and a pack of its own is better for the waiting
+    // trials.
     let goes_on = open.iter().any(|trial| failed || epochs(trial) > epochs(&ended));
     let goes_together = match memory {
         Memory::Gpu => true,

@@ -1,4 +1,5 @@
-//! Owns the places: which are free, and which are out of service. A place trains one pack at a time.
+//! Owns the places: which are free, and which are out of service. A place trains one pack at a time. Chooses no
+//! trials.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +12,7 @@ pub(super) struct Places {
     all: Vec<Placement>,
     free: BTreeSet<usize>,
     retired: BTreeSet<usize>,
-    /// By place: the trials of the last pack that ended there, where that told of a device that does not work.
+    /// For each place: the trials of the last pack that ended there, if it reported a broken device.
     blamed_by: Vec<Vec<TrialNo>>,
 }
 
@@ -25,8 +26,7 @@ impl Places {
         }
     }
 
-    /// The place that is taken next: the first that is free, but one whose last pack told of a device that does
-    /// not work only where there is no other.
+    /// The next place to take: the first free one; a place whose last pack reported a broken device comes last.
     pub(super) fn next_free(&self) -> Option<usize> {
         self.free.iter().copied().min_by_key(|place| !self.blamed_by[*place].is_empty())
     }
@@ -40,12 +40,12 @@ impl Places {
         &self.all[place]
     }
 
-    /// How many places are free.
+    /// Number of free places.
     pub(super) fn free(&self) -> usize {
         self.free.len()
     }
 
-    /// How many places are not out of service.
+    /// Number of places in service.
     pub(super) fn in_service(&self) -> usize {
         self.all.len() - self.retired.len()
     }
@@ -54,9 +54,8 @@ impl Places {
         self.free.remove(&place);
     }
 
-    /// Frees a place where these trials trained. `broken` says that their end told of a device that does not
-    /// work: told by the ends of two packs in a row that have no trial in common, that device is out of
-    /// service, and is returned.
+    /// Frees a place where these trials trained. `broken` says that their end pointed to a broken device. If
+    /// two packs in a row without a common trial do so, the device is out of service and is returned.
     pub(super) fn leave(&mut self, place: usize, trials: &[TrialNo], broken: bool) -> Option<Device> {
         let now = if broken { trials.to_vec() } else { Vec::new() };
         let before = std::mem::replace(&mut self.blamed_by[place], now);
@@ -68,7 +67,7 @@ impl Places {
         None
     }
 
-    /// The cores of free places, for what runs beside the training: all of them while nothing trains.
+    /// The cores of free places, for jobs alongside training: all cores while nothing trains.
     pub(super) fn free_cores(&self) -> Vec<usize> {
         let mut cores: Vec<usize> =
             self.free.iter().flat_map(|place| &self.all[*place].cores).copied().collect();

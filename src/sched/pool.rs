@@ -1,7 +1,7 @@
-//! Owns the trials that wait, in the order in which packs take them.
+//! Owns the waiting trials, in the order in which packs take them.
 //!
-//! Trials of a lane stand longest first. Lanes are kept by their sizes: a sweep has many lanes and few sizes
-//! of them, so that a decision looks at sizes and never at every trial. Knows no places.
+//! The trials of a lane are sorted longest first. Lanes are grouped by size: a sweep has many lanes but few
+//! sizes, so that a decision looks at sizes rather than at every trial. Knows no places.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -11,27 +11,27 @@ use crate::cost::SlotTime;
 use crate::sched::trial::Turn;
 use crate::sched::workload::{Candidate, TrialNo, Workload};
 
-/// Trials of one shape that see the same batches, so that those in one pack share a trunk.
+/// Trials of one shape that see the same batches, so that they share a trunk within a pack.
 #[derive(Clone, Debug, Default)]
 struct Lane {
-    /// Longest first, and of equals in the sweep's order.
+    /// Longest first; equal ones in the sweep's order.
     trials: VecDeque<TrialNo>,
-    /// Time that they need one after the other, without what they share.
+    /// Their own time one after the other, without what they share.
     own: Duration,
 }
 
-/// How large a lane is. Lanes of equal sizes are alike; the longest is the last.
+/// The size of a lane. Lanes of equal size are interchangeable; the longest sorts last.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Size {
-    /// Time of all trials in one pack, but for what every pack needs.
+    /// Time of all trials in one pack, without the fixed time of every pack.
     pub(super) whole: Duration,
     /// Number of trials.
     pub(super) trials: usize,
-    /// Time that they need one after the other, without what they share.
+    /// Their own time one after the other, without what they share.
     pub(super) own: Duration,
-    /// That of the longest.
+    /// Own time of the longest trial.
     pub(super) longest: Duration,
-    /// Time of the trunk that they share.
+    /// Time of the shared trunk.
     pub(super) trunk: Duration,
     /// Fixed time of their passes.
     pub(super) passes: Duration,
@@ -40,15 +40,15 @@ pub(super) struct Size {
 /// The lanes of each size. Lanes are numbered in the order of their first trials.
 pub(super) type Lanes = BTreeMap<Size, BTreeSet<Reverse<usize>>>;
 
-/// All trials that wait.
+/// All waiting trials.
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
     lanes: Vec<Lane>,
-    /// Lanes in which trials wait, by shape.
+    /// Lanes with waiting trials, by shape.
     shapes: Vec<Lanes>,
-    /// Trials that failed together and start together again, by the number of their group.
+    /// Trials that failed together and start together again, by group.
     again: BTreeMap<usize, Vec<TrialNo>>,
-    /// Trials that start only while nothing else runs.
+    /// Trials that start only when nothing else runs.
     alone: BTreeSet<TrialNo>,
 }
 
@@ -70,17 +70,17 @@ impl Pool {
         Self { lanes, shapes, again: BTreeMap::new(), alone: BTreeSet::new() }
     }
 
-    /// The lanes of a shape in which trials wait, by their sizes.
+    /// A shape's lanes with waiting trials, by size.
     pub(super) fn lanes(&self, shape: usize) -> &Lanes {
         &self.shapes[shape]
     }
 
-    /// The trials that wait in a lane, longest first.
+    /// The waiting trials of a lane, longest first.
     pub(super) fn lane(&self, lane: usize) -> &VecDeque<TrialNo> {
         &self.lanes[lane].trials
     }
 
-    /// The trials that start together again, those first that failed first.
+    /// The groups of trials that start together again, in the order of their failures.
     pub(super) fn again(&self) -> impl Iterator<Item = &[TrialNo]> {
         self.again.values().map(Vec::as_slice)
     }
@@ -90,7 +90,7 @@ impl Pool {
         self.alone.first().copied()
     }
 
-    /// Lets a trial wait for its turn.
+    /// Adds a trial that waits for this turn.
     pub(super) fn add(&mut self, work: &Workload, trial: TrialNo, turn: Turn) {
         match turn {
             Turn::InLane => {
@@ -106,7 +106,7 @@ impl Pool {
         }
     }
 
-    /// Takes out a trial that waits for this turn.
+    /// Removes a trial that waits for this turn.
     pub(super) fn take(&mut self, work: &Workload, trial: TrialNo, turn: Turn) {
         match turn {
             Turn::InLane => self.change(work, work.trials[trial].lane, |lane, own| {
@@ -135,7 +135,7 @@ impl Pool {
         self.alone.clear();
     }
 
-    /// Changes a lane, and where it stands among the others.
+    /// Changes a lane, and moves it to its new size.
     fn change(
         &mut self,
         work: &Workload,
@@ -167,7 +167,7 @@ impl Lane {
     }
 }
 
-/// Where a trial stands in its lane.
+/// A trial's sort key within its lane.
 fn order(work: &Workload, trial: TrialNo) -> (Reverse<Duration>, (u64, usize), TrialNo) {
     let Candidate { cost, time, .. } = &work.trials[trial];
     (Reverse(time.alone()), cost.batches, trial)

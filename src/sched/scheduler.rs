@@ -1,4 +1,4 @@
-//! Owns the scheduler: what follows from an event.
+//! Owns the scheduler's state, and what an event changes in it. What starts or stops is decided in `decide`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,30 +29,30 @@ pub struct Scheduler {
     pub(super) jobs: BTreeMap<JobKey, Job>,
     pub(super) memory: Known,
     pub(super) pace: Pace,
-    /// Trials that wait for the time of their next start, by that and by what they start with.
+    /// Trials that pause before their next start, by its time and by what they start with.
     pub(super) paused: BTreeSet<(SystemTime, Turn, TrialNo)>,
-    /// How many trials are not over.
+    /// Number of trials that are not over.
     pub(super) open: usize,
-    /// How many groups of trials there were that failed together.
+    /// Number of groups of trials that failed together, so far.
     pub(super) groups: usize,
-    /// The job at work wants nothing beside it.
+    /// A running job must have nothing else running.
     pub(super) closed: bool,
-    /// Jobs were asked to stop, or nothing can start: nothing starts any more.
+    /// Jobs were asked to stop, or nothing can start: no job starts any more.
     pub(super) ending: bool,
-    /// Jobs at work were told to die.
+    /// Running jobs were killed.
     pub(super) forced: bool,
     pub(super) ended: bool,
     pub(super) wake_at: Option<SystemTime>,
 }
 
-/// A trial's state, and what its starts so far have shown.
+/// A trial's state, and what is known from its starts.
 #[derive(Clone, Debug)]
 pub(super) struct Standing {
     pub(super) state: TrialState,
     pub(super) past: Past,
 }
 
-/// The slot of a trial that ended while its job may go on.
+/// The slot of an ended trial whose job may go on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Vacancy {
     pub(super) job: JobKey,
@@ -87,10 +87,11 @@ impl Scheduler {
         }
     }
 
-    /// What to do now that this happened.
+    /// Takes in an event and returns what to do.
     ///
-    /// An event that makes no sense (the end of a job that is not at work, or of a trial that is in none)
-    /// changes nothing, and neither does one of an unknown trial.
+    /// An event that makes no sense (the end of a job that does not run, or of a trial in no job) changes
+    /// nothing, nor does an event of an unknown trial. A free slot is filled only after free places, since a
+    /// place trains a whole pack.
     pub fn step(&mut self, now: SystemTime, what: &What) -> Vec<Action> {
         if let What::TrialProgressed { progress, .. } = what {
             self.hear(now, progress);
@@ -104,8 +105,8 @@ impl Scheduler {
         actions
     }
 
-    /// Takes in what happened in a process whose journal this is, without deciding anything: what that
-    /// process decided is among what happened. After `Woke` it stands as that process does at this time.
+    /// Takes in an event from a journal, without deciding anything: the decisions of the process that wrote it
+    /// are among its events. After `Woke` the state equals that process's state at this time.
     pub fn replay(&mut self, at: SystemTime, what: &What) {
         self.end_pauses(at);
         if let What::JobLaunching { key, placement, trials, .. } = what {
@@ -129,19 +130,19 @@ impl Scheduler {
         }
     }
 
-    /// Where a trial stands; `None` where it is not among those to do.
+    /// A trial's state; `None` where the run does not have it.
     #[must_use]
     pub fn state(&self, trial: TrialId) -> Option<&TrialState> {
         self.work.number(trial).map(|trial| &self.trials[trial].state)
     }
 
-    /// How much longer the run is thought to take.
+    /// Predicted remaining time of the run.
     #[must_use]
     pub fn remaining(&self, now: SystemTime) -> Duration {
         simulate(self, now).makespan
     }
 
-    /// What follows at once, and the slot that became free in a pack that may go on.
+    /// Immediate actions, and the slot that became free in a pack that may go on.
     fn apply(&mut self, now: SystemTime, what: &What) -> (Vec<Action>, Option<Vacancy>) {
         let mut vacancy = None;
         let actions = match what {
@@ -175,7 +176,7 @@ impl Scheduler {
                 self.wake_at = None;
                 Vec::new()
             }
-            // Decisions of its own, and what is for others.
+            // The scheduler's own decisions, and events that do not concern it.
             What::RunStarted { .. }
             | What::RunPlanned { .. }
             | What::JobLaunching { .. }
@@ -190,8 +191,8 @@ impl Scheduler {
         (actions, vacancy)
     }
 
-    /// The one way in which a trial changes its state, so that the pool holds those that wait, and `paused`
-    /// those that pause.
+    /// The only way to change a trial's state, so that the pool holds all waiting trials, and `paused` all
+    /// paused ones.
     pub(super) fn change(&mut self, trial: TrialNo, change: Change) {
         let state = &mut self.trials[trial].state;
         let Some(next) = transition(state, change) else { return };
@@ -217,7 +218,7 @@ impl Scheduler {
         let TrialState::Placed { job } = state else { return None };
         let training = self.jobs.get_mut(&job)?.training_mut()?;
         if failed {
-            // What it shares with others they still have to do.
+            // The others still have to do the work that it shared with them.
             training.drop(ended, self.work.trials[ended].time.own);
         } else {
             training.open.retain(|trial| *trial != ended);
@@ -226,7 +227,7 @@ impl Scheduler {
         Some(Vacancy { job, ended, failed })
     }
 
-    /// Notes that a job's child is given a trial that it may never take.
+    /// Notes that a job's child is sent a trial, which it may never take.
     fn give(&mut self, key: JobKey, id: TrialId) {
         let Some(trial) = self.work.number(id) else { return };
         let Some(training) = self.jobs.get_mut(&key).and_then(Job::training_mut) else { return };
@@ -235,7 +236,7 @@ impl Scheduler {
         }
     }
 
-    /// Makes a trial wait again that a job was given and did not take.
+    /// Returns a trial to waiting that a job was given but did not take.
     fn take_back(&mut self, key: JobKey, id: TrialId) {
         let Some(trial) = self.work.number(id) else { return };
         let Some(training) = self.jobs.get_mut(&key).and_then(Job::training_mut) else { return };

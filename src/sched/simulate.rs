@@ -1,7 +1,8 @@
-//! Owns whole runs of the scheduler on a clock of its own, in which jobs take what they are thought to: what
-//! a sweep will do, and the time that a run still takes.
+//! Owns simulated runs of the scheduler, in which every job takes its predicted time: the plan of a sweep, and
+//! the remaining time of a run.
 //!
-//! Trials of a pack end together here, so that none joins it later: a real run may be shorter for that.
+//! The trials of a pack end together here, so no trial joins it later; a real run may be shorter for that
+//! reason.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -13,10 +14,10 @@ use crate::sched::jobs::{Doing, Job};
 use crate::sched::{Action, Launch, Policy, Scheduler};
 use crate::values::{JobKey, Placement, TrialId, What};
 
-/// What a run does.
+/// A simulated run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Simulated {
-    /// What is at work already, and then the jobs in the order in which they start.
+    /// The jobs that run already, and then all others in the order in which they start.
     pub jobs: Vec<SimulatedJob>,
     /// Time until nothing runs any more.
     pub makespan: Duration,
@@ -35,11 +36,11 @@ pub struct SimulatedJob {
     pub start: Duration,
     /// When it ends.
     pub end: Duration,
-    /// What it is thought to cost.
+    /// Its predicted cost.
     pub estimate: Estimate,
 }
 
-/// What a scheduler does from now on, if jobs take what they are thought to and nothing fails.
+/// The scheduler's run from now on, if jobs take their predicted time and nothing fails.
 #[must_use]
 pub fn simulate(scheduler: &Scheduler, now: SystemTime) -> Simulated {
     let mut simulation = Simulation::new(scheduler, now);
@@ -48,18 +49,18 @@ pub fn simulate(scheduler: &Scheduler, now: SystemTime) -> Simulated {
     Simulated { jobs: simulation.jobs, makespan }
 }
 
-/// A run under way.
+/// A simulation in progress.
 pub(super) struct Simulation {
     scheduler: Scheduler,
     begun: SystemTime,
     /// The jobs so far.
     pub(super) jobs: Vec<SimulatedJob>,
-    /// Ends to come, by time and by the job's position; without one, a time to look again.
+    /// Future ends, by time and by the job's index; without an index, a time to call the scheduler.
     to_come: BinaryHeap<Reverse<(SystemTime, Option<usize>)>>,
 }
 
 impl Simulation {
-    /// Takes over what is at work, and starts what can start.
+    /// Takes over the running jobs, and starts what can start.
     pub(super) fn new(scheduler: &Scheduler, now: SystemTime) -> Self {
         let mut scheduler = scheduler.clone();
         scheduler.policy = Policy::ONCE;
@@ -116,7 +117,7 @@ impl Simulation {
 }
 
 impl Scheduler {
-    /// The trials that a job at work has open, and how much longer it is thought to take.
+    /// The open trials of a running job, and its predicted remaining time.
     fn left(&self, now: SystemTime, job: &Job) -> (Vec<TrialId>, Duration) {
         let elapsed = now.duration_since(job.since).unwrap_or_default();
         match &job.doing {
@@ -132,7 +133,7 @@ impl Scheduler {
         }
     }
 
-    /// The trials of a job that starts, and what it is thought to cost, at the pace of its like.
+    /// The trials of a job that starts, and its predicted cost, at the pace of its shape.
     fn expected(&self, key: JobKey, work: &Work) -> (Vec<TrialId>, Estimate) {
         let Some(training) = self.jobs.get(&key).and_then(Job::training) else {
             return (Vec::new(), self.work.estimate(work));

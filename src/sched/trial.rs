@@ -1,13 +1,13 @@
-//! Owns how a trial moves from state to state. One function, total over states and changes.
+//! Owns how a trial changes state: one function, total over states and changes.
 
 use std::time::SystemTime;
 
 use crate::values::{ContentHash, Failure, JobKey};
 
-/// Where a trial stands.
+/// The state of a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TrialState {
-    /// Waits for a place, and for its store where that is not prepared yet.
+    /// Waits for a place, and for its store if that is not prepared yet.
     Waiting {
         /// What it may start with.
         turn: Turn,
@@ -19,7 +19,7 @@ pub enum TrialState {
         /// What it may start with then.
         turn: Turn,
     },
-    /// In a job that is at work, or about to be.
+    /// In a job that runs, or is about to.
     Placed {
         /// Which job.
         job: JobKey,
@@ -40,21 +40,21 @@ pub enum TrialState {
     Cancelled,
 }
 
-/// What a trial that waits may start with.
+/// What a waiting trial may start with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Turn {
-    /// Any trials that it could train with.
+    /// Any trials that it can train with.
     InLane,
-    /// Those alone that failed with it, or half of them: nobody knows which of them is to blame.
+    /// Only trials that failed with it, all or half of them: it is not known which of them is to blame.
     Together {
         /// The number of their group.
         group: usize,
     },
-    /// Nothing, and nothing beside it: it ran out of memory.
+    /// No other trial, and nothing else running: it ran out of memory.
     Alone,
 }
 
-/// What becomes of a trial.
+/// What happens to a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change {
     Placed { job: JobKey },
@@ -66,11 +66,11 @@ pub(super) enum Change {
     Cancelled,
 }
 
-/// The state that follows; `None` where the change makes no sense in this state, so that nothing changes:
-/// only what was placed can end, and what has ended stays as it is.
+/// The next state; `None` where the change makes no sense in this state and is ignored: only placed trials can
+/// end, and a state that is over stays.
 pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialState> {
     match (state, change) {
-        // By the clock of a journal that is read back, a pause may last for longer than it did.
+        // By the clock of a journal that is read back, a pause may look longer than it was.
         (TrialState::Waiting { .. } | TrialState::Paused { .. }, Change::Placed { job }) => {
             Some(TrialState::Placed { job })
         }

@@ -1,5 +1,5 @@
-//! Owns what is to be done, and what is known of it before anything runs: trials with their costs, the
-//! shapes and lanes they belong to, the stores they need, and the report. Never changes.
+//! Owns the work to be done and its predicted costs: trials, the shapes and lanes they belong to, the stores
+//! they need, and the report. Never changes during a run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::sweep::SweepSpec;
 use crate::tasks::Task;
 use crate::values::{ConfigurationId, ContentHash, JobKey, PackKey, Placement, Trial, TrialId};
 
-/// A trial's number in its workload: the order of the sweep.
+/// A trial's index in its workload, in the order of the sweep.
 pub(super) type TrialNo = usize;
 
-/// The trials that are left to do, and what they need.
+/// The remaining trials, and what they need.
 #[derive(Debug)]
 pub struct Workload {
     pub(super) trials: Vec<Candidate>,
@@ -29,7 +29,7 @@ pub struct Workload {
     pub(super) speed: Speed,
 }
 
-/// A trial and what it costs.
+/// A trial and its cost.
 #[derive(Debug)]
 pub(super) struct Candidate {
     pub(super) trial: Trial,
@@ -38,13 +38,13 @@ pub(super) struct Candidate {
     pub(super) time: SlotTime,
 }
 
-/// What trials that could train together have in common.
+/// What trials that can train together have in common.
 #[derive(Debug)]
 pub(super) struct ShapeWork {
     task: Arc<Task>,
     model: Arc<ModelSpec>,
     pub(super) store: usize,
-    /// Rows of a trial that go through the model at a time.
+    /// Rows of a trial in one pass.
     pub(super) rows: usize,
 }
 
@@ -52,13 +52,13 @@ pub(super) struct ShapeWork {
 #[derive(Debug)]
 pub(super) struct Store {
     pub(super) prepare: Prepare,
-    /// It need not be prepared.
+    /// Whether it need not be prepared.
     pub(super) is_there: bool,
 }
 
 impl Workload {
-    /// The trials `todo` of a sweep, on places of these kinds, with a report in `folder` at the end.
-    /// `is_there` says which token stores need not be prepared.
+    /// The work for the trials `todo` of a sweep, on places of these kinds, with a report in `folder` at the
+    /// end. `is_there` says which token stores need not be prepared.
     #[must_use]
     pub fn of(
         sweep: &SweepSpec,
@@ -82,7 +82,7 @@ impl Workload {
         Self { trials, numbers, shapes, lanes, stores, report: folder.to_path_buf(), speed }
     }
 
-    /// The number of a trial; `None` where it is not to be done.
+    /// The index of a trial; `None` where it is not to be done.
     pub(super) fn number(&self, trial: TrialId) -> Option<TrialNo> {
         self.numbers.get(&trial).copied()
     }
@@ -95,12 +95,12 @@ impl Workload {
         self.lanes[self.trials[trial].lane]
     }
 
-    /// What these trials cost where they train together.
+    /// Predicted cost of these trials in one pack.
     pub(super) fn pack_estimate(&self, trials: &[TrialNo]) -> Estimate {
         trials.iter().map(|trial| &self.trials[*trial].cost).collect::<PackCost>().estimate(self.speed)
     }
 
-    /// A job that trains these trials, of which there must be one.
+    /// A job that trains these trials, at least one.
     pub(super) fn train(&self, trials: &[TrialNo]) -> (JobKey, Work) {
         let ShapeWork { task, model, store, .. } = &self.shapes[self.shape_of(trials[0])];
         let pack = Pack {
@@ -121,13 +121,13 @@ impl Workload {
         prepares.chain([report]).collect()
     }
 
-    /// What a job beside the training costs.
+    /// Predicted cost of a job alongside training.
     pub(super) fn estimate(&self, work: &Work) -> Estimate {
         cost::estimate(work, self.speed)
     }
 }
 
-/// Shapes, lanes and stores as they are found.
+/// Shapes, lanes and stores, as they are found.
 #[derive(Default)]
 struct Grouping<'a> {
     numbers: HashMap<TrialId, TrialNo>,
@@ -175,8 +175,8 @@ impl<'a> Grouping<'a> {
         shape
     }
 
-    /// Trials of a shape that see the same batches are of one lane; all of them are where what they share for
-    /// that is less than what they share in any pack.
+    /// Trials of a shape that see the same batches share a lane. Trials whose trunk takes no longer than the
+    /// fixed time of their passes all share one lane, since they save no more with equal batches.
     fn lane(&mut self, shape: usize, cost: &SlotCost, time: &SlotTime) -> usize {
         let batches = (time.trunk > time.passes).then_some(cost.batches);
         let next = self.lane_shapes.len();

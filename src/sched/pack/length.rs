@@ -1,5 +1,20 @@
-//! Owns how long a pack may take, so that little is done twice and every place has something to do until
-//! the end.
+//! Owns how long a pack may take, so that little work is done twice and every place stays busy until the end.
+//! Chooses no trials.
+//!
+//! Example, in seconds (the test `a_grid_is_spread_over_all_places`): two folds of nine adapters wait, and four
+//! places are free. A trial takes 7.3 of its own; a pack adds 1.5 for its start and 1.4 for its trunk. Cut into
+//! four packs, all of it takes 142.3, so no schedule ends before 142.3 / 4 = 35.6. Lengths from twice that time
+//! downwards are tried:
+//!
+//! | a pack takes at most | packs | seconds in all | last end |
+//! |---|---|---|---|
+//! | 71.2 | 2 | 136.5 | 68.2 |
+//! | 58.4, 47.9 or 39.3 | 4 | 142.3 | 39.2 |
+//! | 32.2 or 26.4 | 6 | 148.2 | 49.4 |
+//! | 21.6 | 8 | 154.0 | 42.1 |
+//!
+//! Still shorter packs end later too. The smallest length with the first end is 39.3: it divides each fold into
+//! packs of five and of four trials.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -9,28 +24,29 @@ use super::Place;
 use super::rest::{Rest, cut};
 use crate::cost::count;
 
-/// Of schedules whose lengths differ by less, the one with the smaller packs is chosen: it loses less where
-/// trials take longer than thought.
+/// Schedules whose ends differ by less count as equally good, and the one with the smaller packs is chosen: it
+/// loses less if trials take longer than predicted.
 const AS_GOOD: f64 = 1.01;
-/// It may do so much more in all, where places would have nothing to do otherwise.
+/// Factor on the total work that is accepted to avoid idle places.
 const LITTLE_MORE: f64 = 1.03;
-/// With so many packs left for each place, or fewer, it is worked out how they add up.
+/// With at most this many packs left for each place, lengths are tried and their schedules compared.
 const FEW: f64 = 3.0;
-/// How many lengths of packs are tried then, and each as a part of the one before.
+/// Number of lengths that are tried, and the ratio of each to the one before.
 const STEPS: i32 = 12;
 const STEP: f64 = 0.82;
-/// With so many packs on each place in the mean, list scheduling ends within so small a share of the
-/// lower bound, whatever the packs' order (Graham 1969: at most the longest pack later).
+/// With this many packs per place on average, list scheduling ends within a small share of the lower bound,
+/// whatever the order of the packs (Graham 1969: at most the longest pack later).
 const MANY: f64 = 20.0;
-/// Halvings of an interval in which a time is looked for, and the share of the time that is near enough.
+/// Most halvings of an interval in the search for a time, and the relative precision at which it ends.
 const HALVINGS: usize = 40;
 const NEAR: f64 = 1e-3;
 
-/// How long a pack may take where several places train.
+/// The longest time that a pack may take where several places train.
 ///
-/// All that waits, on places that become free as they do, can end after the least time in which it fits into
-/// them. Packs may be as small as costs next to nothing of that. Where few are left for each place, what
-/// counts is how they add up: then lengths are tried, and the one taken with which the last pack ends first.
+/// The waiting work cannot end before the least time in which it fits into the places, given when each becomes
+/// free. Packs may be so small that they add almost nothing to that time. Where few packs are left for each
+/// place, it matters how they add up: then several lengths are tried, and the one is taken whose last pack ends
+/// first.
 pub(super) fn most_s(all: &[Rest], ready: usize, place: Place<'_>) -> f64 {
     if place.busy_s.len() < 2 {
         return f64::INFINITY;
@@ -55,13 +71,13 @@ pub(super) fn most_s(all: &[Rest], ready: usize, place: Place<'_>) -> f64 {
     if cut(&all[..ready], most_s).packs >= wanted {
         return most_s;
     }
-    // The longest time that makes a pack for each free place.
+    // The longest time that gives a pack for each free place.
     let too_long = least_where(0.0, most_s, |most_s| cut(&all[..ready], most_s).packs < wanted);
     too_long * (1.0 - 2.0 * NEAR)
 }
 
-/// Of lengths around the least time, one with which the last of at most so many packs ends first, and little
-/// is done twice; of those that are as good, the smallest.
+/// Among lengths around the least time that give at most `few` packs, one whose last pack ends first and that
+/// does little work twice; of equally good ones, the smallest.
 fn best_of_few(all: &[Rest], end_s: f64, few: f64, place: Place<'_>) -> f64 {
     let lengths = (0..STEPS).map(|step| 2.0 * end_s * STEP.powi(step));
     let tried = lengths.take_while(|most_s| cut(all, *most_s).packs <= few);
@@ -73,7 +89,7 @@ fn best_of_few(all: &[Rest], end_s: f64, few: f64, place: Place<'_>) -> f64 {
     good.into_iter().rev().find(|(_, seconds)| *seconds <= least).map_or(end_s, |(most_s, _)| most_s)
 }
 
-/// When the last pack ends: longest first, each in the place that is free first.
+/// When the last pack ends, if packs start longest first, each on the place that is free first.
 fn last_end(all: &[Rest], most_s: f64, place: Place<'_>) -> Duration {
     let mut packs: Vec<(Duration, usize)> = all.iter().flat_map(|rest| rest.packs(most_s)).collect();
     packs.sort_unstable_by_key(|(length, _)| Reverse(*length));
@@ -89,7 +105,8 @@ fn last_end(all: &[Rest], most_s: f64, place: Place<'_>) -> Duration {
     free.into_iter().map(|Reverse(end)| end).max().unwrap_or_default()
 }
 
-/// The least time from which on something holds that holds at `high`, nearly.
+/// Approximately the least time at which `holds` is true; it must be true at `high` and stay true from the
+/// least time on.
 fn least_where(low: f64, high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     if holds(low) {
         return low;

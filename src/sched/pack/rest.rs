@@ -1,4 +1,5 @@
-//! Owns what waits as sizes: lanes that are alike, and how many packs of what length they are cut into.
+//! Owns the waiting trials as sizes: lanes of equal size, and how many packs of which length they are cut into.
+//! Knows no single trial.
 
 use std::time::Duration;
 
@@ -8,37 +9,37 @@ use crate::sched::Limits;
 use crate::sched::memory::{Allowed, Memory};
 use crate::sched::pool::{Pool, Size};
 
-/// A pack is large enough when what its slots have in common is this share of its time: from there on,
-/// more slots save next to nothing, and a pack is what a crash takes along.
+/// A pack is large enough when what its slots have in common is this share of its time: more slots would save
+/// almost nothing, and a crash would lose more.
 pub(super) const COMMON_SHARE: f64 = 0.02;
-/// Trials without a common trunk train together on a GPU where the fixed time of their passes is at least
-/// this much of the rest: larger ones fill the device alone, and would only take each other's memory.
+/// Trials without a common trunk train together on a GPU only if the fixed time of their passes is at least
+/// this share of the rest: larger trials fill the device by themselves and would only compete for its memory.
 const FIXED_SHARE: f64 = 0.25;
 
-/// Lanes of one size that wait, and what decides how they are cut into packs. Times in seconds.
+/// Waiting lanes of one size, and what decides how they are cut into packs. Times in seconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rest {
     pub(super) shape: usize,
     /// The first of the lanes.
     pub(super) lane: usize,
     pub(super) lanes: f64,
-    /// Trials of a lane.
+    /// Trials per lane.
     pub(super) trials: f64,
-    /// What they need one after the other, in all and for the longest.
+    /// Their own time, one after the other: the sum, and the largest.
     pub(super) own_s: f64,
     pub(super) longest_s: f64,
-    /// What those of a pack have once.
+    /// Trunk time, paid once per pack.
     pub(super) trunk_s: f64,
-    /// What every pack needs: the process's start, and passes that take as long for one slot as for many.
+    /// Fixed time of every pack: the process's start, and passes that take as long for one slot as for many.
     pub(super) fixed_s: f64,
-    /// Most trials of a lane from which more would save something; 1 where they gain nothing together.
+    /// Trials of a lane beyond which more would save nothing; 1 where they gain nothing together.
     pub(super) enough: f64,
-    /// Most trials of a pack.
+    /// Most trials in a pack.
     pub(super) slots: f64,
     pub(super) is_ready: bool,
 }
 
-/// The lanes of all shapes, by their sizes.
+/// The waiting lanes of all shapes, by size.
 pub(super) fn rests<'a>(
     pool: &'a Pool,
     memory: Memory,
@@ -82,24 +83,24 @@ impl Rest {
         }
     }
 
-    /// How many packs a lane is cut into where they take so long at most.
+    /// Number of packs that a lane is cut into, if none may take longer than `most_s`.
     pub(super) fn parts(&self, most_s: f64) -> f64 {
         let room_s = most_s - self.fixed_s - self.trunk_s;
         let by_time = if room_s > 0.0 { up(self.own_s / room_s) } else { self.trials };
         by_time.max(self.fewest()).clamp(1.0, self.trials)
     }
 
-    /// How many packs it is cut into however long they take.
+    /// Number of packs that a lane is cut into without a limit of time.
     pub(super) fn fewest(&self) -> f64 {
         up(self.trials / self.enough)
     }
 
-    /// The seconds of a pack of one lane where it takes so long at most.
+    /// Seconds of a pack from one lane, if it may take at most `most_s`.
     pub(super) fn pack_s(&self, most_s: f64) -> f64 {
         self.fixed_s + self.trunk_s + self.own_s / self.parts(most_s)
     }
 
-    /// How many whole lanes a pack takes where it takes so long at most.
+    /// Number of whole lanes in a pack that may take at most `most_s`.
     fn merged(&self, most_s: f64) -> f64 {
         if self.enough <= 1.0 {
             return 1.0;
@@ -109,8 +110,8 @@ impl Rest {
         by_time.min((self.slots / self.trials).floor()).clamp(1.0, self.lanes)
     }
 
-    /// The packs that all lanes are cut into where they take so long at most: how long they take, and how
-    /// many of that length there are.
+    /// The packs that all lanes are cut into, if none may take longer than `most_s`: the two lengths that
+    /// occur, and the number of packs of each.
     pub(super) fn packs(&self, most_s: f64) -> [(Duration, usize); 2] {
         let (parts, merged) = (self.parts(most_s), self.merged(most_s));
         let Self { fixed_s, trunk_s, own_s, trials, lanes, .. } = *self;
@@ -132,14 +133,14 @@ fn round(number: f64) -> usize {
     number.round() as usize
 }
 
-/// What waits, cut into packs: how many they are, and how many seconds they take in all.
+/// The waiting trials cut into packs: number of packs, and their seconds in all.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cut {
     pub(super) packs: f64,
     pub(super) seconds: f64,
 }
 
-/// What waits, cut into packs that take so long at most where they hold more than one trial.
+/// Cuts the waiting trials into packs; those of more than one trial take at most `most_s`.
 pub(super) fn cut(rests: &[Rest], most_s: f64) -> Cut {
     let add = |sum: Cut, rest: &Rest| {
         let parts = rest.parts(most_s);
@@ -150,7 +151,7 @@ pub(super) fn cut(rests: &[Rest], most_s: f64) -> Cut {
     rests.iter().fold(Cut::default(), add)
 }
 
-/// Rounded up, but for what is lost in floating-point numbers.
+/// Rounds up, but ignores rounding errors.
 pub(super) fn up(number: f64) -> f64 {
     (number - 1e-6).ceil()
 }
