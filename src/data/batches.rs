@@ -1,21 +1,21 @@
-//! Owns which rows stand in a batch and in which order batches come. Pure; pads and copies nothing.
+//! Owns which rows form a batch and in which order batches come. Pure; pads and copies nothing.
 //!
-//! Rows of like length share a batch, because a batch is as long as its longest row and the rest is
-//! padding that costs as much as text.
+//! Rows of similar length share a batch, because a batch is as long as its longest row and the rest is padding
+//! that costs as much as text.
 
 use rand::seq::SliceRandom;
 
 use crate::values::stream::{Draw, StreamKey};
 
-/// Batches whose rows are sorted by length together: the larger, the less padding; the smaller, the
-/// more random the batches.
+/// Number of batches whose rows are sorted by length together: more give less padding, fewer give more random
+/// batches.
 const POOLED_BATCHES: usize = 50;
 
-/// The batches of one epoch: every row once, each batch full but for at most one.
+/// The batches of one epoch: every row once, each batch full except for at most one.
 ///
-/// The rows are shuffled, cut into pools of 50 batches, sorted by length within each pool and cut
-/// into batches, which then come in random order. `lengths` is indexed by row and in tokens. The
-/// order depends on the key and the epoch alone.
+/// The rows are shuffled, cut into pools of 50 batches, sorted by length within each pool and cut into batches,
+/// which then come in random order. `lengths` is indexed by row and in tokens. The order depends only on the
+/// key and the epoch.
 ///
 /// # Panics
 /// Where `batch_size` is 0.
@@ -40,8 +40,8 @@ pub fn training(
     batches
 }
 
-/// Batches in order of length, for evaluation: each as many rows as fit in `max_tokens`, padding
-/// counted, but at least one. Every row once.
+/// Batches in order of length, for evaluation. Each has as many rows as fit in `max_tokens` with padding, but
+/// at least one. Every row occurs once.
 #[must_use]
 pub fn evaluation(rows: &[u32], lengths: &[u32], max_tokens: usize) -> Vec<Vec<u32>> {
     let mut rows = rows.to_vec();

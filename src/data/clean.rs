@@ -1,4 +1,4 @@
-//! Owns what cleaning does to a text, and what a word is. Pure; knows no file and no label.
+//! Owns the cleaning of texts and the counting of words. Pure; knows no file and no label.
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -8,33 +8,33 @@ use regex::Regex;
 
 use crate::tasks::Cleaning;
 
-/// Scripts and styles with their content, comments, tags. A `<` that opens none of these is text.
+/// Scripts and styles with their content, comments, tags. A `<` that begins none of these is text.
 static MARKUP: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?is)<script\b.*?</script\s*>|<style\b.*?</style\s*>|<!--.*?-->|<[/!?]?[a-z][^<>]*>")
         .expect("the pattern is sound")
 });
 
-/// What is no letter, no digit and no white space. Marks belong to their letters: most scripts of
-/// India write vowels with them.
+/// Everything but letters, digits and white space. Marks belong to their letters: most scripts of India write
+/// vowels with them.
 static SYMBOLS: LazyLock<Regex> =
     LazyLock::new(|| Regex::new(r"[^\p{L}\p{M}\p{N}\s]+").expect("the pattern is sound"));
 
-/// Cleans texts in place. Where nothing is to be stripped, they stay as they are.
+/// Cleans texts in place. Without anything to strip they stay unchanged.
 pub(crate) fn strip(texts: &mut [String], cleaning: &Cleaning) {
     if cleaning.strip_html || cleaning.strip_symbols {
         texts.par_iter_mut().for_each(|text| *text = stripped(text, cleaning));
     }
 }
 
-/// Number of words: what stands between white space.
+/// Number of words, separated by white space.
 pub(super) fn words(text: &str) -> usize {
     text.split_whitespace().count()
 }
 
-/// The text without what is to be stripped, words apart by one space.
+/// The text without the stripped parts, with words separated by one space.
 ///
-/// Markup and symbols leave a space, so that what they stood between stays apart. Entities are read
-/// after the tags: `&lt;b&gt;` is a text that shows `<b>`.
+/// Markup and symbols leave a space, so that the words on either side stay separate. Entities are read after
+/// the tags, since `&lt;b&gt;` is a text that shows `<b>`.
 fn stripped(text: &str, cleaning: &Cleaning) -> String {
     let mut text = Cow::Borrowed(text);
     if cleaning.strip_html {

@@ -1,5 +1,5 @@
-//! Owns the division of a task's rows into those to train on and those to select on. Pure: a split
-//! is a function of the labels, the splitting and the fold. Decides nothing about test rows.
+//! Owns the division of a task's rows into training and validation rows. Pure: a split is a function of the
+//! labels, the splitting and the fold. Decides nothing about test rows.
 
 use rand::Rng;
 use rand::seq::SliceRandom;
@@ -12,18 +12,18 @@ use crate::values::stream::{Draw, StreamKey};
 /// One division of a task's rows: disjoint, together all rows, each in ascending order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitRows {
-    /// Rows to train on.
+    /// Training rows.
     pub train: Vec<u32>,
-    /// Rows to select on; empty where a file of its own holds them.
+    /// Validation rows; empty where a file of their own holds them.
     pub validation: Vec<u32>,
 }
 
-/// Divides the rows that have these labels; `fold` counts from 0.
+/// Divides the rows with these labels; `fold` counts from 0.
 ///
-/// In k-fold cross-validation each row is held out in exactly one fold, and the sizes of two folds
-/// differ by at most one row, stratified also per class. A hold-out has `fraction` of the rows,
-/// rounded, and never a class whole; stratified, each class with two rows or more has at least one row
-/// on either side, as [`sample::held_out`] counts them.
+/// In k-fold cross-validation each row is held out in exactly one fold, and the sizes of two folds differ by at
+/// most one row, if stratified also within each class. A hold-out has `fraction` of the rows, rounded, but
+/// never a whole class; if stratified, each class with two rows or more has at least one row on either side, as
+/// [`sample::held_out`] counts them.
 ///
 /// # Panics
 /// Where the splitting has no such fold.
@@ -55,16 +55,16 @@ fn rng(seed: u64) -> impl Rng {
     StreamKey::from_seed(seed).rng(Draw::Split)
 }
 
-/// All rows in random order, one class after the other where stratified: dealing them out in turn
-/// then gives each fold its share of every class.
+/// All rows in random order, if stratified one class after the other: dealing them out in turn then gives each
+/// fold its share of every class.
 fn shuffled(labels: &[u32], stratified: bool, rng: &mut impl Rng) -> Vec<u32> {
     let mut groups = if stratified { by_class(labels) } else { vec![indices(labels.len()).collect()] };
     groups.iter_mut().for_each(|group| group.shuffle(rng));
     groups.concat()
 }
 
-/// A share of the rows, whatever their classes, but no class whole: its first row changes places with
-/// one of a class that has two rows or more left, or stays where there is none.
+/// A random share of the rows, whatever their classes, but no whole class: the first row of such a class is
+/// exchanged for one of a class with two rows or more left, or stays where there is none.
 fn any(labels: &[u32], fraction: f64, rng: &mut impl Rng) -> Vec<u32> {
     let mut order: Vec<u32> = indices(labels.len()).collect();
     order.shuffle(rng);
@@ -80,7 +80,7 @@ fn any(labels: &[u32], fraction: f64, rng: &mut impl Rng) -> Vec<u32> {
             continue;
         }
         left[class(row)] += 1;
-        // A class that has no row to spare now never has one later.
+        // A class without a row to spare now will not have one later.
         if let Some(other) = spare.find(|other| left[class(*other)] > 1) {
             left[class(other)] -= 1;
             held_out.push(other);

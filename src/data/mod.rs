@@ -1,8 +1,8 @@
-//! Owns the way from data files to batches: reading, drawing rows, tokenising once into a
-//! memory-mapped store, folds, the order in which rows are trained on, and the card that tells what
-//! there is.
+//! Owns the way from data files to batches: reading, drawing rows, tokenising once into a memory-mapped store,
+//! folds, the order of training rows, and the data card.
 //!
-//! Knows no model, no device and no scheduler. Everything random is a function of a seed.
+//! Knows no model, no device and no scheduler. Everything random is a function of a seed. Read `prepare.rs`
+//! first, then `sources/mod.rs` and `store/mod.rs`.
 
 pub mod batches;
 pub mod card;

@@ -1,4 +1,4 @@
-//! Owns which rows of a file a sweep uses. Pure: the same labels, number and seed give the same rows.
+//! Owns the draw of the rows that a sweep uses. Pure: the same labels, number and seed give the same rows.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,9 +11,9 @@ use crate::values::stream::{Draw, StreamKey};
 
 /// Indices of the drawn rows, in file order.
 ///
-/// The draw is stratified: each class keeps its share of the file, rounded by largest remainder
-/// (equal remainders: the class with the smaller index first), but has at least one row where there
-/// are as many rows to draw as classes. `None`, or as many rows as there are, gives every row.
+/// The draw is stratified: each class keeps its share of the file, rounded by largest remainder (for equal
+/// remainders, the class with the smaller index first), but has at least one row if at least as many rows as
+/// classes are drawn. `None`, or as many rows as there are, gives every row.
 #[must_use]
 pub fn draw(row_labels: &[u32], rows: Option<usize>, seed: u64) -> Vec<u32> {
     match rows {
@@ -28,24 +28,24 @@ pub fn draw(row_labels: &[u32], rows: Option<usize>, seed: u64) -> Vec<u32> {
     }
 }
 
-/// The rows that become test rows where these are a share of the training file's drawn rows, in
-/// ascending order: each class with two rows or more has at least one on either side.
+/// The test rows that are held out as a share of the training file's drawn rows, in ascending order: each class
+/// with two rows or more has at least one on either side.
 #[must_use]
 pub fn test_rows(row_labels: &[u32], fraction: f64, seed: u64) -> Vec<u32> {
     hold_out(row_labels, fraction, &mut StreamKey::from_seed(seed).rng(Draw::Test))
 }
 
-/// How many rows [`test_rows`] takes.
+/// Number of rows that [`test_rows`] returns.
 #[must_use]
 pub fn held_out(row_labels: &[u32], fraction: f64) -> usize {
     held_out_of(&by_class(row_labels), fraction)
 }
 
-/// A share of the rows, each class in its own share, in ascending order.
+/// A share of the rows, with the same share of each class, in ascending order.
 ///
-/// A class with two rows or more has at least one row on either side, even where that makes the
-/// held-out rows more, or fewer, than the share. A class with one row is not held out: what training
-/// never sees cannot be learned.
+/// A class with two rows or more has at least one row on either side, even if that makes the held-out rows
+/// more, or fewer, than the share. A class with one row is not held out, since a class that training never sees
+/// cannot be learned.
 pub(super) fn hold_out(row_labels: &[u32], fraction: f64, rng: &mut impl Rng) -> Vec<u32> {
     let mut classes = by_class(row_labels);
     let rows = held_out_of(&classes, fraction);
@@ -59,7 +59,7 @@ fn held_out_of(classes: &[Vec<u32>], fraction: f64) -> usize {
     held_out_rows(rows, fraction).clamp(least, most)
 }
 
-/// How many rows of a class may be taken.
+/// Least and most rows taken from a class.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     least: usize,
@@ -67,15 +67,14 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Of a class with so many rows: one row is left, and one is held out where there are two.
+    /// For a class of this size: one row is left, and one is held out if there are two.
     fn of_held_out(size: usize) -> Self {
         let most = size.saturating_sub(1);
         Self { least: most.min(1), most }
     }
 }
 
-/// `rows` random rows with each class in its share of all rows and within its bounds, in ascending
-/// order.
+/// `rows` random rows, with each class in proportion and within its bounds, in ascending order.
 fn take(
     classes: &mut [Vec<u32>],
     rows: usize,
@@ -108,9 +107,9 @@ pub(super) fn indices(rows: usize) -> std::ops::Range<u32> {
     0..u32::try_from(rows).expect("fewer than 2^32 rows fit into memory")
 }
 
-/// `rows` shared out over classes in proportion to their sizes, by largest remainder, each within its
-/// bounds. What a bound takes or gives goes to, or comes from, the classes that are then farthest from
-/// their shares. The bounds allow for so many rows in all.
+/// `rows` distributed over classes in proportion to their sizes, by largest remainder, each within its bounds.
+/// Where a bound prevents that, the difference goes to the classes that are then furthest from their shares.
+/// The bounds must allow `rows` rows in all.
 fn quotas(sizes: &[usize], rows: usize, bounds: &[Bounds]) -> Vec<usize> {
     let all = sizes.iter().sum::<usize>().max(1);
     let mut quotas: Vec<usize> = sizes.iter().map(|size| rows * size / all).collect();
@@ -123,7 +122,7 @@ fn quotas(sizes: &[usize], rows: usize, bounds: &[Bounds]) -> Vec<usize> {
     for (quota, Bounds { least, most }) in quotas.iter_mut().zip(bounds) {
         *quota = (*quota).clamp(*least, *most);
     }
-    // Rows that a class lacks to its share, in parts of one row divided by all.
+    // Rows missing from a class's share, times the number of all rows.
     let lacks =
         |class: usize, quota: usize| (rows * sizes[class]).cast_signed() - (quota * all).cast_signed();
     let mut given = quotas.iter().sum::<usize>();

@@ -28,11 +28,12 @@ pub(crate) fn sweep() -> SweepSpec {
     of(&task, &models, configurations, 3)
 }
 
-/// A grid over one model: a configuration for each method, epochs and seed, of so many folds.
+/// A grid over one model: a configuration for each method, number of epochs and seed, with this number of
+/// folds.
 pub(crate) fn grid(points: impl IntoIterator<Item = (Method, f64, u64)>, folds: usize) -> SweepSpec {
     let (task, model) = (Arc::new(task()), model("minilm-2", "a"));
     let point = |(n, (method, epochs, seed)): (u32, (Method, f64, u64))| {
-        // Learning rates tell apart what is the same otherwise.
+        // Learning rates distinguish otherwise equal configurations.
         let learning_rate = 1e-6 * f64::from(n + 1);
         let training = Training { epochs, seed, warmup: 0.06, ..Training::new(learning_rate) };
         Arc::new(Configuration::new(&task, &model, method, training))

@@ -1,5 +1,5 @@
-//! Owns what a sweep will do before it does it: a run of its scheduler on a clock of its own, and the
-//! overview of that. Pure: no I/O, no clock.
+//! Owns the plan of a sweep: a simulated run of its scheduler, and an overview of that. Pure: no I/O, no clock.
+//! Read `overview.rs` first.
 
 #[cfg(test)]
 pub(crate) mod example;
@@ -17,8 +17,8 @@ use crate::sched::{Limits, Policy, Scheduler, Simulated, Workload, simulate};
 use crate::sweep::SweepSpec;
 use crate::values::{ContentHash, Placement, Trial};
 
-/// What a run does that trains these trials of a sweep on these places, if all takes what it is thought to.
-/// `is_there` says which token stores need not be prepared.
+/// The simulated run that trains these trials of a sweep on these places, if every job takes its predicted
+/// time. `is_there` says which token stores need not be prepared.
 #[must_use]
 pub fn foresee(
     sweep: &SweepSpec,

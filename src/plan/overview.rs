@@ -1,5 +1,5 @@
-//! Owns what a sweep will do before it does it: the grid, the jobs and their predicted cost, as data
-//! for `plan --json` and for the terminal. Pure.
+//! Owns the overview of a plan: the grid, the jobs and their predicted cost, as data for `plan --json` and for
+//! the terminal. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ pub struct Overview {
     pub sweep: String,
     /// The grid's points in file order.
     pub configurations: Vec<ConfigurationRow>,
-    /// Every trial of the sweep, also those that are done.
+    /// Every trial of the sweep, including those that are done.
     pub trials: Vec<TrialRow>,
-    /// How many of them are done already, in an earlier run.
+    /// Number of trials already done in an earlier run.
     pub done: usize,
-    /// How many failed in an earlier run, and are not tried again unless that is asked for.
+    /// Number of trials that failed in an earlier run, and are not tried again unless the user asks for it.
     pub failed: usize,
     /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack.
     pub jobs: Vec<JobRow>,
     /// Where they run.
     pub places: Vec<Placement>,
-    /// What the run is thought to cost.
+    /// Predicted cost of the run.
     pub predicted: Predicted,
-    /// What is in each task's data.
+    /// The data card of each task.
     pub data: Vec<Card>,
-    /// What is allowed but worth saying, of the sweep file and of the data.
+    /// Warnings about the sweep file and the data.
     pub warnings: Vec<String>,
 }
 
@@ -70,7 +70,7 @@ pub struct TrialRow {
     pub settings: Settings<Arc<Configuration>>,
     /// The fold that it is validated on, from 0.
     pub fold: usize,
-    /// The job that must be done before it starts, where its data is not prepared yet. The report needs every
+    /// The job that must be done before it starts, if its data is not prepared yet. The report needs every
     /// trial to have ended.
     pub needs: Option<JobKey>,
     /// Parameters that train.
@@ -90,13 +90,13 @@ pub struct JobRow {
     pub trials: Vec<TrialId>,
     /// Where it runs.
     pub device: Device,
-    /// Predicted seconds from the run's beginning to its start.
+    /// Predicted start, in seconds from the beginning of the run.
     pub start_s: f64,
-    /// Predicted seconds that it takes.
+    /// Predicted duration in seconds.
     pub duration_s: f64,
     /// Predicted largest memory, in MiB.
     pub mem_mib: f64,
-    /// Predicted disk that it leaves, in MiB.
+    /// Predicted disk space that it takes afterwards, in MiB.
     pub disk_mib: f64,
 }
 
@@ -112,18 +112,18 @@ pub enum JobKind {
     Report,
 }
 
-/// What a run is thought to cost.
+/// Predicted cost of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Predicted {
     /// Seconds from start to report.
     pub duration_s: f64,
-    /// No schedule of these jobs is shorter.
+    /// A lower bound, in seconds, for any schedule of these jobs.
     pub lower_bound_s: f64,
-    /// Why not.
+    /// What gives that bound.
     pub bound_by: Bound,
     /// Memory when the largest packs train at the same time, in MiB.
     pub mem_mib: f64,
-    /// Disk that the run leaves, in MiB.
+    /// Disk space that the run takes afterwards, in MiB.
     pub disk_mib: f64,
 }
 
@@ -131,15 +131,15 @@ pub struct Predicted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// All training seconds, shared out evenly over the places.
+    /// All training seconds, distributed evenly over the places.
     Places,
-    /// The longest pack, which trains in one place.
+    /// The longest pack, which trains on one place.
     LongestPack,
-    /// Preparing and reporting, one after the other beside the training.
+    /// Preparing and reporting, one after the other, alongside training.
     Beside,
 }
 
-/// What a sweep will do on these places, where its jobs run as they do here and no earlier run has done any.
+/// What a sweep will do on these places, if its jobs run as simulated and no earlier run has done any.
 #[must_use]
 pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Overview {
     let mut costs = CostTable::new(sweep);

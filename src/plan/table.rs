@@ -10,13 +10,13 @@ use crate::values::{Configuration, quantity};
 
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";
-/// What stands where there is no value.
+/// Shown where there is no value.
 const NONE: &str = "–";
-/// Most configurations that are listed one by one: nobody reads more.
+/// Most configurations that are listed one by one; a longer list would not be read.
 const LISTED: usize = 200;
 
-/// The overview as text for the terminal: configurations, jobs, predicted cost. No colours; lines
-/// end without blanks, the text without a line feed.
+/// The overview as text for the terminal: configurations, jobs, predicted cost. No colours; no blanks at the
+/// ends of lines and no final line feed.
 #[must_use]
 pub fn table(overview: &Overview) -> String {
     let todo = overview.jobs.iter().map(|job| job.trials.len()).sum::<usize>();
@@ -50,7 +50,7 @@ pub fn table(overview: &Overview) -> String {
     .join("\n\n")
 }
 
-/// What earlier runs have done of it.
+/// What earlier runs have done already.
 fn earlier(overview: &Overview) -> String {
     let done = match overview.done {
         0 => String::new(),
@@ -62,7 +62,7 @@ fn earlier(overview: &Overview) -> String {
     }
 }
 
-/// What needs what.
+/// The dependencies between jobs.
 fn graph(overview: &Overview) -> String {
     let of = |kind| overview.jobs.iter().filter(move |job| job.kind == kind);
     let trials = of(JobKind::Train).map(|job| job.trials.len()).sum::<usize>();
@@ -85,7 +85,7 @@ fn graph(overview: &Overview) -> String {
 fn configurations(rows: &[ConfigurationRow]) -> String {
     let all: Vec<&Configuration> = rows.iter().map(|row| &*row.settings.0).collect();
     let listed = &rows[..rows.len().min(LISTED)];
-    // Without those that vary, rows of a grid over such an axis would look alike.
+    // Without the axes that vary, rows of a grid over them would look alike.
     let axes: Vec<&Axis> = axes::shown().filter(|axis| axis.leads || axis.varies(&all)).collect();
     let (texts, numbers): (Vec<&Axis>, Vec<&Axis>) = axes.into_iter().partition(|axis| axis.domain.is_text());
     let several_tasks = all.iter().any(|one| one.task != all[0].task);
@@ -139,7 +139,7 @@ fn jobs(overview: &Overview) -> String {
     table.trim_fmt()
 }
 
-/// What jobs of a kind have in common; packs, what trains and how many slots there are.
+/// The description of jobs that can share a row; for packs, what trains and the number of slots.
 fn name(job: &JobRow, first: Option<&TrialRow>) -> String {
     match job.kind {
         JobKind::Prepare => "prepare data".to_owned(),

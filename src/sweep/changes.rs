@@ -1,5 +1,5 @@
-//! Owns what two versions of a sweep have in common: which points of the grid would be trained again
-//! under other settings, and which settings those are. Pure.
+//! Owns the comparison of two versions of a sweep: which points of the grid would be trained again under other
+//! settings, and which settings those are. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,22 +8,22 @@ use serde_json::Value;
 use crate::sweep::{SweepSpec, Template};
 use crate::values::{Configuration, Method, Splitting, Trial, TrialId};
 
-/// Values longer than this are not worth reading in a sentence, in characters.
+/// Longest value shown in a sentence, in characters.
 const LONGEST_VALUE: usize = 40;
 
-/// The points of a sweep that were worked on under other settings than it has now.
+/// The points of a sweep that were worked on with other settings than they have now.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Changes {
-    /// How many of the sweep's trials they are.
+    /// Number of the sweep's trials at these points.
     pub trials: usize,
-    /// What differs, each with how it was and how it is.
+    /// The differences, each with the old and the new value.
     pub reasons: BTreeSet<String>,
 }
 
-/// Everything that decides a configuration's results, one value by its dotted path.
+/// Everything that decides a configuration's results: a value for each dotted path.
 type Facts = BTreeMap<String, Value>;
 
-/// A trial, and the sweep that it is of.
+/// A trial, with its sweep.
 #[derive(Clone, Copy)]
 struct Point<'a> {
     sweep: &'a SweepSpec,
@@ -32,9 +32,9 @@ struct Point<'a> {
 
 /// Compares a sweep with the one that its folder was last used for.
 ///
-/// A point is found again by its task, model, method and fold and by the settings that an axis of
-/// either sweep varies; it counts where `worked_on` says so of its earlier trial, which the sweep no
-/// longer has, and `to_come` of its trial now. New values on an axis are new points and no change.
+/// A point is matched by its task, model, method and fold, and by the settings that an axis of either sweep
+/// varies. It counts if `worked_on` holds for its earlier trial, which the sweep no longer has, and `to_come`
+/// for its present trial. New values on an axis are new points and not a change.
 #[must_use]
 pub fn between(
     before: &SweepSpec,
@@ -91,7 +91,7 @@ fn settings(one: &Configuration) -> Facts {
 }
 
 impl Point<'_> {
-    /// What it is called by, whatever else is set.
+    /// The point's name, which does not depend on other settings.
     fn name(self, axes: &BTreeMap<&'static str, BTreeSet<String>>) -> String {
         let Self { sweep, trial } = self;
         let one = &trial.configuration;
@@ -145,7 +145,7 @@ fn reason(path: &str, was: Option<&Value>, is: Option<&Value>) -> String {
             "`base` evaluates another head than before".to_owned()
         }
         _ => {
-            // What the method sets stands in the grid itself.
+            // The method's settings are keys of the grid itself.
             let path = path.strip_prefix("method.").unwrap_or(path);
             match [was, is].map(short) {
                 [Some(was), Some(is)] => format!("`{path}` was {was}, and is {is}"),
@@ -155,7 +155,7 @@ fn reason(path: &str, was: Option<&Value>, is: Option<&Value>) -> String {
     }
 }
 
-/// A value as text, where it is short enough to be read at a glance.
+/// A value as text, if it is short enough for a sentence.
 fn short(value: Option<&Value>) -> Option<String> {
     let text = match value {
         None | Some(Value::Null) => "not set".to_owned(),

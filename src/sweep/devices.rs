@@ -1,11 +1,11 @@
-//! Owns the words with which a sweep asks for devices. Knows no machine.
+//! Owns the notation in which a sweep asks for devices. Knows no machine.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// What a device request may be, for messages.
+/// The allowed device requests, for messages.
 pub const ALLOWED: &str = "`auto`, `cpu`, `cpu:N` (N slots), `cuda` (every GPU), `cuda:0` or `cuda:0,2` (by \
                                   index) or `gpus:N` (any N of them)";
 
@@ -15,13 +15,13 @@ pub const ALLOWED: &str = "`auto`, `cpu`, `cpu:N` (N slots), `cuda` (every GPU),
 pub enum DeviceRequest {
     /// Every visible GPU that is idle, or the CPU where there is none.
     Auto,
-    /// This many CPU slots; the cores are shared out among them.
+    /// This many CPU slots, which share the cores.
     Cpu(usize),
-    /// This many GPUs; all of them where absent. Recorded under the name that `cuda:N` had when it
-    /// meant a number of GPUs.
+    /// This many GPUs; all of them where absent. Recorded under the name that `cuda:N` had when it meant a
+    /// number of GPUs.
     #[serde(rename = "cuda")]
     Gpus(Option<usize>),
-    /// The GPUs with these indices, as torch counts those that it sees.
+    /// The GPUs with these indices, in torch's numbering of the visible ones.
     Indices(Vec<usize>),
 }
 
@@ -49,7 +49,7 @@ impl FromStr for DeviceRequest {
     }
 }
 
-/// The indices of a list, each of which is there once.
+/// The indices in a list, without repetitions.
 fn indices(list: &str) -> Option<Vec<usize>> {
     let mut indices = Vec::new();
     for item in list.split(',') {
@@ -63,7 +63,7 @@ fn indices(list: &str) -> Option<Vec<usize>> {
     Some(indices)
 }
 
-/// How to write what was meant, where that can be told.
+/// The correct notation, where it is clear what was meant.
 #[must_use]
 pub fn advice(text: &str) -> Option<String> {
     let text = text.trim().trim_matches(['[', ']', '"', '\'']).to_lowercase();

@@ -1,4 +1,4 @@
-//! Owns what a configuration's id is the hash of: everything that decides its results, and nothing else.
+//! Owns what a configuration's id is a hash of: everything that decides its results, and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -9,30 +9,30 @@ use crate::families::{Architecture, ModelSpec, Weights};
 use crate::tasks::{Cleaning, Objective, Reading, Task};
 use crate::values::{Configuration, ConfigurationId, ContentHash, Method, Training};
 
-/// Changes whenever training would give another result for the same settings.
+/// Changes whenever training would give different results for the same settings.
 const TRAINING_VERSION: u32 = 2;
 
-/// What the configurations of a task and a model have in common that start from the model's weights, or
-/// those that do not: most of what their ids are made from, written once for all of them.
+/// The part of identities that configurations of a task and a model have in common, either those that start
+/// from the model's weights or those that do not. It is most of each identity and is written only once.
 #[derive(Clone, Debug)]
 pub struct Template {
     task: String,
     model: String,
-    /// The [`Identity`] as JSON text, to be closed behind what differs.
+    /// The [`Identity`] as JSON text without its end, to which the differing settings are appended.
     identity: Vec<u8>,
-    /// The outputs of the model's own head, as JSON text behind its key, where [`Method::Base`] has it.
+    /// The outputs of the model's own head, as JSON text after its key, for [`Method::Base`].
     own_head: Vec<u8>,
 }
 
 impl Template {
-    /// The template for this task and model; training from scratch takes a model's shapes, never its weights.
+    /// The template for this task and model; training from scratch uses a model's shapes, never its weights.
     #[must_use]
     pub fn of(task: &Task, model: &ModelSpec, scratch: bool) -> Self {
         let (weights, weights_seed) = match &model.weights {
             Weights::Folder { .. } | Weights::Random { .. } | Weights::Absent if scratch => (None, None),
             Weights::Folder { content, .. } => (Some(*content), None),
             Weights::Random { seed } => (None, Some(*seed)),
-            // Nothing but its name tells a model without weights from another one of its shapes.
+            // A model without weights is distinguished from others of the same shapes only by its name.
             Weights::Absent => (Some(ContentHash::of_bytes(model.name.as_bytes())), None),
         };
         let identity = Identity {
@@ -60,8 +60,8 @@ impl Template {
         Self { task: task.name.clone(), model: model.name.clone(), identity, own_head }
     }
 
-    /// What the id of a configuration with these settings is the hash of: everything that decides its results, as a
-    /// JSON object.
+    /// The content that the id of a configuration with these settings is a hash of: everything that decides its
+    /// results, as a JSON object.
     #[must_use]
     pub fn identity(&self, method: &Method, training: &Training) -> Vec<u8> {
         let head = if *method == Method::Base { &self.own_head[..] } else { &[] };
@@ -82,8 +82,8 @@ impl Template {
 }
 
 impl SweepSpec {
-    /// The configurations whose ids are not made from what decides their results: a version that trained in
-    /// another way made them, or somebody changed a setting in the record.
+    /// The configurations whose ids do not match what decides their results: made by a version that trained
+    /// differently, or changed in the record.
     pub fn foreign_ids(&self) -> impl Iterator<Item = ConfigurationId> + '_ {
         let mut templates: BTreeMap<(&str, &str, bool), Template> = BTreeMap::new();
         self.configurations.iter().filter_map(move |one| {
@@ -97,7 +97,7 @@ impl SweepSpec {
 }
 
 impl Configuration {
-    /// A configuration, its id made from everything that decides its results.
+    /// A configuration with the id made from everything that decides its results.
     #[must_use]
     pub fn new(task: &Task, model: &ModelSpec, method: Method, training: Training) -> Self {
         Template::of(task, model, method == Method::Scratch).configuration(method, training)

@@ -1,21 +1,21 @@
-//! Owns whether a finished model answers a task as it is: whose classes are whose, and whether numbers are
-//! asked for and given. Pure.
+//! Owns whether a finished model answers a task without training: which of its classes are the task's, or
+//! whether it predicts a number as the task requires. Pure.
 
 use std::collections::BTreeMap;
 
 use crate::families::{Head, ModelSpec, are_unnamed};
 use crate::tasks::{Target, Task};
 
-/// What a model's own head is to a task.
+/// A model's own head in relation to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OwnHead {
-    /// The model has none of the task's kind, or the task needs none.
+    /// The model has no head of the task's kind, or the task needs none.
     Absent,
-    /// Its classes are others.
+    /// Its classes differ from the task's.
     Other,
-    /// Its outputs are what the task asks for.
+    /// Its outputs are the task's.
     Same {
-        /// For each class of the task, or for its number, the output that stands for it.
+        /// For each class of the task, or for its number, the index of the matching output.
         outputs: Vec<usize>,
         /// How they were recognised.
         by: By,
@@ -27,11 +27,11 @@ pub enum OwnHead {
 pub enum By {
     /// By their names.
     Name,
-    /// By their names in other upper and lower case.
+    /// By their names in different case.
     Spelling,
     /// By their numbers: the model's are called `LABEL_0`, `LABEL_1` and so on.
     Number,
-    /// There is one, which gives a number, and numbers are asked for.
+    /// Both have a single number.
     Only,
 }
 
@@ -58,7 +58,7 @@ impl OwnHead {
             .map_or(Self::Other, |(outputs, by)| Self::Same { outputs, by })
     }
 
-    /// Whether a model that is not trained answers this task with a head that is drawn at random.
+    /// Whether an untrained model answers this task with a randomly initialised head.
     #[must_use]
     pub fn is_drawn(task: &Task, model: &ModelSpec) -> bool {
         match task.objective.head() {
@@ -67,8 +67,8 @@ impl OwnHead {
         }
     }
 
-    /// For each class of the task, or for its number, the output that stands for it, where the model's own
-    /// are the same.
+    /// For each class of the task, or for its number, the index of the matching output, where the model's own
+    /// head has the same ones.
     #[must_use]
     pub fn outputs(self) -> Option<Vec<usize>> {
         match self {
@@ -78,21 +78,21 @@ impl OwnHead {
     }
 }
 
-/// The place of each wanted name among a model's, each used once.
+/// The index of each wanted name among a model's, each used once.
 fn outputs(wanted: &[String], own: &[String], spelled: fn(&str) -> String) -> Option<Vec<usize>> {
     let own: Vec<String> = own.iter().map(|name| spelled(name)).collect();
     let places = wanted.iter().map(|name| own.iter().position(|known| *known == spelled(name)));
     once_each(places.collect::<Option<_>>()?)
 }
 
-/// Classes that are the numbers from 0 on, as the task or its file calls them.
+/// Classes that are the numbers from 0 on, in the task or in its file.
 fn numbered(labels: &[String], map: &BTreeMap<String, String>) -> Option<Vec<usize>> {
     let number = |name: &String| {
         let mut values = map.iter().filter(|(_, class)| *class == name).map(|(value, _)| value);
         match (values.next(), values.next()) {
             (Some(value), None) => value.parse().ok(),
             (None, _) => name.parse().ok(),
-            // Several values are one class here, and are not one for the model.
+            // Several values are one class here, but not for the model.
             (Some(_), Some(_)) => None,
         }
     };

@@ -1,4 +1,4 @@
-//! Owns the way back from `sweep.json`: what lies there is a sweep only once it is checked again.
+//! Owns reading `sweep.json`: its content becomes a sweep only after it has been checked again.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::tasks::Task;
 use crate::values::axes::AXES;
 use crate::values::{Axis, Configuration, ConfigurationId, Metric, Range, Splitting};
 
-/// A sweep as it is written, before anybody relies on it.
+/// A sweep as written, before it is checked.
 #[derive(Deserialize)]
 pub(super) struct Stored {
     name: String,
@@ -28,19 +28,19 @@ pub(super) struct Stored {
     cards: Vec<Card>,
 }
 
-/// Why a written sweep is none that could have been checked: it is of another program, or was changed.
+/// Why a written sweep cannot be one that was checked: another program wrote it, or it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsound {
     /// Its name could lead out of the folder of all runs.
     #[error("the sweep is called `{0}`, which is no name of a folder")]
     Name(String),
-    /// There is nothing to learn.
+    /// There is no task.
     #[error("the sweep has no task")]
     NoTask,
-    /// There is nothing to do.
+    /// There is no configuration.
     #[error("the sweep has no configuration")]
     NoConfiguration,
-    /// A configuration names a task or a model that is not there.
+    /// A configuration names a task or a model that does not exist.
     #[error("configuration `{id}` uses {what} `{name}`, which the sweep does not have")]
     Unknown {
         /// The configuration.
@@ -59,22 +59,22 @@ pub enum Unsound {
         axis: &'static str,
         /// Its value.
         found: String,
-        /// What it may be.
+        /// The allowed values.
         allowed: String,
     },
-    /// A configuration that stands there twice would train twice.
+    /// A configuration that occurs twice would be trained twice.
     #[error("configuration `{id}` is there twice")]
     Twice {
         /// The configuration.
         id: ConfigurationId,
     },
-    /// Rows cannot be divided so.
+    /// The rows cannot be divided like this.
     #[error("rows cannot be divided so: {0}")]
     Splitting(String),
     /// A metric that the tasks do not have.
     #[error("the sweep selects by `{0}`, which its tasks do not have")]
     Select(&'static str),
-    /// The same for the epoch whose weights a configuration keeps.
+    /// The same for the metric by which a configuration keeps its best weights.
     #[error("configuration `{id}` keeps weights by `{metric}`, which its task does not have")]
     KeepBy {
         /// The configuration.
@@ -87,7 +87,7 @@ pub enum Unsound {
 /// Longest name of a sweep, in bytes: most file systems take 255, and files get endings.
 const LONGEST_NAME: usize = 100;
 
-/// Whether a sweep can be called so: its name is that of a folder, on every system.
+/// Whether a sweep can have this name, which must be a folder name on every system.
 #[must_use]
 pub fn is_folder_name(name: &str) -> bool {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | ' ');
@@ -144,7 +144,7 @@ impl TryFrom<Stored> for SweepSpec {
     }
 }
 
-/// Every setting that applies is one of its domain.
+/// Every applicable setting has a value in its domain.
 fn in_range(one: &Configuration) -> Result<(), Unsound> {
     let setting = |axis: &'static Axis| Some((axis, axis.get(one)?));
     match AXES.iter().filter_map(setting).find(|(axis, setting)| !axis.domain.holds(setting)) {

@@ -28,11 +28,11 @@ pub struct Classification {
     pub label: String,
     /// Class names after the map, in the order of their indices.
     pub labels: Vec<String>,
-    /// What the file calls a class, to the class's name: renames, and merges where names repeat.
-    /// Values that are not in it keep their name.
+    /// From a class in the file to the class's name: renames, and merges where names repeat. Values that are
+    /// not in it keep their name.
     pub label_map: BTreeMap<String, String>,
-    /// What the file calls the labels whose rows are left out; the empty text where a missing label
-    /// is one of them.
+    /// Labels in the file whose rows are left out; includes the empty text if rows without a label are left
+    /// out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub dropped_labels: BTreeSet<String>,
 }
@@ -143,8 +143,8 @@ impl TaskKind for Classification {
         Box::new(Confusion::new(self.labels.len()))
     }
 
-    /// All three macro averages follow from the accuracy and the number of classes then: each class
-    /// but one adds nothing to them.
+    /// With a constant answer, all three macro averages follow from the accuracy and the number of classes,
+    /// since all other classes add nothing to them.
     fn is_constant(&self, scores: &Scores) -> bool {
         const ROUNDING: f64 = 1e-9;
         let of = |metric| scores.get(metric).unwrap_or(f64::NAN);
@@ -172,7 +172,7 @@ impl TaskKind for Classification {
         TargetFacts { class_rows: Some(class_rows), baseline: None }
     }
 
-    /// That of the class that most training rows have, the first of equals.
+    /// The scores of the class with the most training rows, the first of equals.
     fn baseline(&self, result: &TrialResult) -> Option<Reference> {
         let rows = result.class_rows.as_ref()?;
         let most = rows.train.iter().max()?;
@@ -210,7 +210,7 @@ impl TaskKind for Classification {
     }
 }
 
-/// What one answer scores on rows of these classes; `None` without any row.
+/// The scores of one answer on rows of these classes; `None` without any row.
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
 fn constant(answer: usize, trained: &[u64], judged: &[u64]) -> Option<Scores> {
     if judged.iter().sum::<u64>() == 0 || trained.len() != judged.len() {
@@ -220,13 +220,13 @@ fn constant(answer: usize, trained: &[u64], judged: &[u64]) -> Option<Scores> {
     let all = trained.iter().sum::<u64>().max(1) as f64;
     for (class, (&rows, &known)) in judged.iter().zip(trained).enumerate() {
         tally.count(class, answer, rows);
-        // A class that no training row has counts as if one had it: its loss would have no bound.
+        // A class without training rows is counted as if it had one, since its loss would be infinite.
         tally.loss += rows as f64 * -(known.max(1) as f64 / all).ln();
     }
     Some(tally.scores())
 }
 
-/// Counts of (true class, predicted class) with the summed loss.
+/// Counts of (true class, predicted class), with the summed loss.
 #[derive(Clone, Debug, PartialEq)]
 struct Confusion {
     classes: usize,
@@ -235,12 +235,12 @@ struct Confusion {
 }
 
 impl Confusion {
-    /// Nothing counted yet.
+    /// Empty counts.
     fn new(classes: usize) -> Self {
         Self { classes, counts: vec![0; classes * classes], loss: 0.0 }
     }
 
-    /// Counts rows of one class that were given the same answer.
+    /// Counts rows of one class with the same answer.
     fn count(&mut self, truth: usize, predicted: usize, rows: u64) {
         self.counts[truth * self.classes + predicted] += rows;
     }
@@ -256,9 +256,9 @@ impl Tally for Confusion {
         }
     }
 
-    /// As by scikit-learn's defaults, macro averages run over the classes that some row has or was
-    /// given, so that a class which these rows lack does not lower them; one of the two without the
-    /// other counts as 0. An empty tally has zeros throughout.
+    /// As by scikit-learn's defaults, macro averages run over the classes that occur as truth or as prediction,
+    /// so that a class missing from these rows does not lower them; a class with only one of the two counts as
+    /// 0. An empty tally gives zeros.
     fn scores(&self) -> Scores {
         let cell = |truth: usize, predicted: usize| self.counts[truth * self.classes + predicted];
         let all = 0..self.classes;

@@ -1,4 +1,4 @@
-//! Owns a task's rows as they are before they become tokens.
+//! Owns a task's rows before they are tokenised. Reads no file.
 
 /// A task's rows in file order, after cleaning.
 #[derive(Clone, Debug, PartialEq)]
@@ -9,18 +9,18 @@ pub enum Examples {
         texts: Vec<String>,
         /// The second text of each row, where the task has pairs.
         pairs: Option<Vec<String>>,
-        /// What is to be learned of each.
+        /// The target of each row.
         targets: Targets,
     },
-    /// Texts of their own.
+    /// Independent texts.
     Documents(Vec<String>),
     /// The lines of one text, without line ends.
     Lines(Vec<String>),
-    /// Of question answering.
+    /// Questions with their contexts and answers.
     Questions(Vec<Question>),
 }
 
-/// What is to be learned of each of some rows.
+/// The targets of rows.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Targets<C = u32> {
     /// The class of each, as an index into the task's labels; or its name, as a file has it.
@@ -29,7 +29,7 @@ pub enum Targets<C = u32> {
     Numbers(Vec<f64>),
 }
 
-/// What is to be learned of a row.
+/// The target of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum RowTarget {
     /// Its class, as an index into the task's labels; 0 where there are none.
@@ -59,7 +59,7 @@ impl RowTarget {
         }
     }
 
-    /// As a number: that of its class, or its own.
+    /// As a number: the index of its class, or its own number.
     #[must_use]
     pub fn as_number(self) -> f64 {
         match self {
@@ -70,7 +70,7 @@ impl RowTarget {
 }
 
 impl Targets {
-    /// How many there are.
+    /// Number of targets.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -79,13 +79,13 @@ impl Targets {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no targets.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// That of a row.
+    /// The target of a row.
     #[must_use]
     pub fn of(&self, row: usize) -> RowTarget {
         match self {
@@ -154,7 +154,7 @@ impl Examples {
         }
     }
 
-    /// These rows and the others, each in their order. `rows` go up.
+    /// These rows and all others, each in their order. `rows` must be in ascending order.
     #[must_use]
     pub fn split(self, rows: &[u32]) -> (Self, Self) {
         match self {

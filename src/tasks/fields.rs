@@ -1,10 +1,10 @@
-//! Owns what a kind of task reads of each row of a file. Reads none.
+//! Owns which fields of each row a kind of task reads. Reads none.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{TextLayout, Unanswerable};
 
-/// No label has another name.
+/// No label is renamed.
 static NO_NAMES: BTreeMap<String, String> = BTreeMap::new();
 /// No label is left out.
 static NOTHING_DROPPED: BTreeSet<String> = BTreeSet::new();
@@ -18,10 +18,10 @@ pub enum Fields<'a> {
         text: &'a [String],
         /// Columns of the second text; empty for single texts.
         pair: &'a [String],
-        /// What is to be learned of each.
+        /// The target of each text.
         target: Target<'a>,
     },
-    /// Texts alone; a plain text file has the one column `text`.
+    /// Independent texts; a plain text file has the single column `text`.
     Documents {
         /// Columns of the text, joined by one space; `text` where none is named.
         text: &'a [String],
@@ -30,21 +30,21 @@ pub enum Fields<'a> {
     },
     /// The columns `context`, `question` and `answers`.
     Questions {
-        /// What becomes of questions without an answer; where nobody says, they are an error.
+        /// What to do with questions without an answer; where absent, they are an error.
         unanswerable: Option<&'a Unanswerable>,
     },
 }
 
-/// What is to be learned of a text.
+/// The target of a text.
 #[derive(Clone, Copy, Debug)]
 pub enum Target<'a> {
-    /// Nothing: the texts alone are asked for.
+    /// None: only the texts are needed.
     None,
-    /// The class that a column names.
+    /// The class in a column.
     Class {
         /// The column; empty where the sweep does not name it.
         column: &'a str,
-        /// Values of that column to the names of their classes; others are names already.
+        /// From values in that column to class names; other values are names already.
         map: &'a BTreeMap<String, String>,
         /// Values of that column whose rows are left out.
         dropped: &'a BTreeSet<String>,
@@ -57,7 +57,7 @@ pub enum Target<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Texts, and labels that keep their names.
+    /// Texts, with labels that keep their names.
     #[must_use]
     pub fn columns_of(text: &'a [String], pair: &'a [String], label: Option<&'a str>) -> Self {
         let target = label.map_or(Target::None, |column| Target::Class {
@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
         Self::Texts { text, pair, target }
     }
 
-    /// What is to be learned of each text, where a column holds it.
+    /// The target of each text, where a column holds it.
     #[must_use]
     pub fn target(self) -> Target<'a> {
         match self {
@@ -83,7 +83,7 @@ impl<'a> Fields<'a> {
         matches!(self.target(), Target::Class { .. })
     }
 
-    /// Whether rows have numbers to be learned.
+    /// Whether rows have target numbers.
     #[must_use]
     pub fn has_numbers(self) -> bool {
         matches!(self.target(), Target::Number { .. })
@@ -91,7 +91,7 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// The column that holds it, where there is one.
+    /// The target's column, if there is one.
     #[must_use]
     pub fn column(self) -> Option<&'a str> {
         match self {

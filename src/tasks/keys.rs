@@ -1,5 +1,5 @@
-//! Owns the keys of a sweep file that kinds of tasks have of their own, and what a file says under them.
-//! Knows no place in a file.
+//! Owns the keys of a sweep file that belong to kinds of tasks, and the values given for them. Knows no
+//! position in a file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,15 +8,15 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct TaskKey {
     /// Its name.
     pub name: &'static str,
-    /// What its value may be.
+    /// Its allowed values.
     pub value: KeyValue,
-    /// Whether it must be there.
+    /// Whether it is required.
     pub required: bool,
-    /// What it means, as the JSON Schema and messages say it.
+    /// Its meaning, for the JSON Schema and messages.
     pub doc: &'static str,
 }
 
-/// What the value of a key may be.
+/// The allowed values of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyValue {
     /// Text.
@@ -25,7 +25,7 @@ pub enum KeyValue {
     Texts,
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A whole number from 1 on.
+    /// A whole number, at least 1.
     Count,
     /// A mapping from values to class names, or a list of class names.
     Labels,
@@ -39,20 +39,20 @@ impl TaskKey {
     pub const PAIR: Self =
         Self::optional("pair", KeyValue::Texts, "Columns that make up the second text of a pair");
 
-    /// A key that may be absent.
+    /// An optional key.
     #[must_use]
     pub const fn optional(name: &'static str, value: KeyValue, doc: &'static str) -> Self {
         Self { name, value, required: false, doc }
     }
 
-    /// A key that must be there.
+    /// A required key.
     #[must_use]
     pub const fn required(name: &'static str, value: KeyValue, doc: &'static str) -> Self {
         Self { name, value, required: true, doc }
     }
 }
 
-/// What a sweep file says of a task, by key.
+/// The values of a task in a sweep file, by key.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Given {
     texts: BTreeMap<&'static str, Vec<String>>,
@@ -62,12 +62,12 @@ pub struct Given {
 }
 
 impl Given {
-    /// Takes in a text.
+    /// Sets a text.
     pub fn say(&mut self, key: &'static str, text: impl Into<String>) {
         self.texts.entry(key).or_default().push(text.into());
     }
 
-    /// Takes in a number.
+    /// Sets a number.
     pub fn count(&mut self, key: &'static str, number: usize) {
         self.counts.insert(key, number);
     }
@@ -78,7 +78,7 @@ impl Given {
         self.texts(key).first().map(String::as_str)
     }
 
-    /// A key's texts; none where the key is absent.
+    /// A key's texts; empty where the key is absent.
     #[must_use]
     pub fn texts(&self, key: &str) -> &[String] {
         self.texts.get(key).map_or(&[], Vec::as_slice)
@@ -91,21 +91,21 @@ impl Given {
     }
 }
 
-/// The classes of a task, as its files and its `labels` have them.
+/// The classes of a task, from its files and its `labels`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Classes {
     /// Their names, in the order of their indices.
     pub labels: Vec<String>,
-    /// What the files call a class, to its name.
+    /// From a class in the files to its name.
     pub map: BTreeMap<String, String>,
-    /// What the files call the labels whose rows are left out.
+    /// Labels in the files whose rows are left out.
     pub dropped: BTreeSet<String>,
 }
 
 /// What is wrong with a kind's keys.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyFault {
-    /// A key is missing, and what it is for.
+    /// A missing key.
     Missing {
         /// The key.
         key: &'static str,
@@ -116,9 +116,9 @@ pub enum KeyFault {
     Value {
         /// The key.
         key: &'static str,
-        /// What is there.
+        /// The value.
         found: String,
-        /// What may be.
+        /// The allowed values.
         allowed: &'static str,
     },
 }

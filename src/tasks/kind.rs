@@ -1,5 +1,4 @@
-//! Owns the seam between a kind of task and everything else: what each kind says of itself. Knows no
-//! kind by name.
+//! Owns the interface between a kind of task and everything else. Knows no kind by name.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,10 +12,9 @@ use crate::families::Head;
 use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
 use crate::values::{ClassRows, Metric, Reference, Scores, TrialResult};
 
-/// A kind of task with its settings: its keys in a sweep file, its rows, its loss, its scores, and its
-/// words.
+/// A kind of task with its settings: its keys in a sweep file, its rows, its loss, its scores, and its words.
 ///
-/// What is said of the kind alone holds for [`super::KINDS`] too, whose settings are empty.
+/// Methods that do not depend on settings can be called on [`super::KINDS`] too, whose settings are empty.
 pub trait TaskKind: fmt::Debug + Send + Sync {
     /// Its name in sweep files, records and `init --kind`.
     fn name(&self) -> &'static str;
@@ -24,35 +22,34 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
     /// What is learned, in a few words.
     fn about(&self) -> &'static str;
 
-    /// The keys of a task that mean something for this kind.
+    /// The keys of a task that this kind uses.
     fn keys(&self) -> &'static [TaskKey];
 
-    /// What is wrong with the keys beyond what the table of keys can say.
+    /// Faults of the keys that the table of keys cannot express.
     fn faults(&self, _given: &Given) -> Vec<KeyFault> {
         Vec::new()
     }
 
-    /// The kind with the settings that a sweep file gives it; `None` where too little is said for any
-    /// row to be read.
+    /// The kind with the settings of a sweep file; `None` where these are too few to read any row.
     fn objective(&self, given: &Given, classes: Classes) -> Option<Objective>;
 
-    /// What is read of each row of a file.
+    /// The fields that are read from each row of a file.
     fn fields(&self) -> Fields<'_>;
 
-    /// Whether rows are joined, so that sequences are divided and not rows.
+    /// Whether rows are joined, so that sequences rather than rows are divided.
     fn joins_rows(&self) -> bool {
         false
     }
 
-    /// Class names; none where there are no classes.
+    /// Class names; empty where there are no classes.
     fn labels(&self) -> &[String] {
         &[]
     }
 
-    /// What a model needs on top of its base. The number of classes is that of the settings.
+    /// The head that a model needs, with the number of classes from the settings.
     fn head(&self) -> Head;
 
-    /// Whether it predicts token by token: its loss and its speed are counted in tokens then.
+    /// Whether it predicts token by token; its loss and its speed are then per token.
     fn by_token(&self) -> bool {
         self.head() == Head::LanguageModel
     }
@@ -69,32 +66,32 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
     /// Where the tokenizer rejects a text.
     fn measure(&self, rows: &Examples, by: Encoder<'_>) -> Result<Measured, EncodeError>;
 
-    /// The tokens of a row that are to be predicted from those before them; `None` where the row as a
-    /// whole has a target.
+    /// The tokens of a row that are predicted from those before them; `None` where the row as a whole has a
+    /// target.
     fn predicted(&self, row: Row<'_>) -> Option<Range<usize>>;
 
-    /// Longest generated answer in tokens, where answers are generated to be scored.
+    /// Longest generated answer in tokens, if answers are generated and scored.
     fn generates(&self) -> Option<usize> {
         None
     }
 
-    /// The loss of each prediction, `[K, N]`, of outputs `[K, N, C]` and targets `[K or 1, N]`: class or
-    /// token indices as 64-bit integers, or numbers in 32 bits. In nats, where it is a cross-entropy.
+    /// The loss of each prediction, `[K, N]`, from outputs `[K, N, C]` and targets `[K or 1, N]`: class or
+    /// token indices as 64-bit integers, or numbers in 32 bits. In nats, if it is a cross-entropy.
     #[cfg(feature = "torch")]
     fn losses(&self, outputs: &Tensor, targets: &Tensor) -> Tensor {
         super::loss::cross_entropy(outputs, targets)
     }
 
-    /// What outputs `[K, N, C]` answer to rows, `[K, N]`: a class's index, or a number.
+    /// The answers in outputs `[K, N, C]`, as `[K, N]`: the index of a class, or a number.
     #[cfg(feature = "torch")]
     fn answers(&self, outputs: &Tensor) -> Tensor {
         outputs.argmax(-1, false)
     }
 
-    /// What trials are scored by, in the order of tables. The first selects where the sweep names none.
+    /// The metrics of trials, in the order of tables. The first one selects, unless the sweep names another.
     fn metrics(&self) -> &'static [Metric];
 
-    /// Counts what models say of rows.
+    /// Collects models' answers to rows.
     fn tally(&self) -> Box<dyn Tally>;
 
     /// Whether these are the scores of a model that gives one answer to every row.
@@ -102,33 +99,33 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
         false
     }
 
-    /// What the targets of a trial's rows leave in its result: what a baseline is made from.
+    /// The facts about the targets of a trial's rows that its result stores, for the baseline.
     fn target_facts(&self, _targets: &TrialTargets) -> TargetFacts {
         TargetFacts::default()
     }
 
-    /// What the best constant answer scores on the rows that a trial was judged on; `None` where there
-    /// is no such answer, or the result does not tell.
+    /// The scores of the best constant answer on the rows that a trial was judged on; `None` where there is no
+    /// such answer, or the result does not store what it takes.
     fn baseline(&self, _result: &TrialResult) -> Option<Reference> {
         None
     }
 
-    /// What a model that learned it is for.
+    /// The purpose of a model that learned it.
     fn purpose(&self) -> Purpose;
 
-    /// How reports speak of it.
+    /// The words of reports for it.
     fn words(&self) -> &'static Words;
 
-    /// Its settings as a report lists them.
+    /// Its settings, as listed in a report.
     fn settings(&self) -> Vec<(&'static str, String)>;
 
-    /// What a report's first lines say of its data, behind the number of rows.
+    /// What a report's first lines say about its data, after the number of rows.
     fn data_told(&self) -> Option<String> {
         None
     }
 }
 
-/// What rows are made tokens with.
+/// The tools to tokenise rows.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoder<'a> {
     /// The model's tokenizer.
@@ -138,7 +135,7 @@ pub struct Encoder<'a> {
 }
 
 impl<'a> Encoder<'a> {
-    /// The tokenizer and its token that ends a text.
+    /// The tokenizer and its end-of-text token.
     ///
     /// # Errors
     /// Where it has none.
@@ -148,19 +145,19 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// A row as tokens.
+/// A tokenised row.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EncodedRow {
     /// Its tokens.
     pub sequence: Sequence,
-    /// What is to be learned of it.
+    /// Its target.
     pub target: RowTarget,
-    /// Gold answers; empty but for question answering.
+    /// Gold answers; only for question answering.
     pub answers: Vec<String>,
 }
 
 impl EncodedRow {
-    /// A row whose tokens are what is to be predicted.
+    /// A row whose targets are its own tokens.
     #[must_use]
     pub fn of_tokens(sequence: Sequence) -> Self {
         Self { sequence, target: RowTarget::Class(0), answers: Vec::new() }
@@ -172,12 +169,12 @@ impl EncodedRow {
 pub struct Row<'a> {
     /// Its token ids, special tokens included.
     pub tokens: &'a [u32],
-    /// Where its second part begins: the second text of a pair, the answer to a question. The number
-    /// of tokens where there is none.
+    /// Where its second part begins: the second text of a pair, or the answer to a question. The number of
+    /// tokens where there is none.
     pub second: u32,
-    /// What is to be learned of it; class 0 where its tokens are.
+    /// Its target; class 0 where the targets are its tokens.
     pub target: RowTarget,
-    /// Gold answers; empty but for question answering.
+    /// Gold answers; only for question answering.
     pub answers: &'a [String],
 }
 
@@ -187,7 +184,7 @@ pub enum EncodeError {
     /// The tokenizer has no token that ends a text.
     #[error("the tokenizer has no end-of-text token; name it as `eos_token` in tokenizer_config.json")]
     NoEnd,
-    /// There is no room even without a context.
+    /// The prompt does not fit even without a context.
     #[error(
         "the prompt of the question `{question}` has no room in {max_length} tokens even without its \
          context; raise `max_length` or lower `max_new_tokens`"
@@ -203,7 +200,7 @@ pub enum EncodeError {
     Tokenizer(#[from] TokenizerError),
 }
 
-/// What tokenising tells of lengths.
+/// Lengths found by tokenising.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Measured {
     /// The length of each row, in tokens.

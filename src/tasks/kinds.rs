@@ -1,4 +1,4 @@
-//! Owns the list of the kinds of tasks: what a task learns is one of them. A kind is added here.
+//! Owns the list of the kinds of tasks. A new kind is added here.
 
 use std::ops::Deref;
 
@@ -55,8 +55,8 @@ pub fn kind(name: &str) -> Option<&'static dyn TaskKind> {
     KINDS.into_iter().find(|kind| kind.name() == name)
 }
 
-/// The metric that selects, with its value where it is defined: the one that the sweep names, or that of
-/// the scores' kind of task.
+/// The metric that selects, with its value where it is defined: the one that the sweep names, or that of the
+/// scores' kind of task.
 #[must_use]
 pub fn selecting(scores: &Scores, named: Option<Metric>) -> (Metric, Option<f64>) {
     let own = || kind(scores.kind()).map_or(Metric::Loss, |kind| kind.metrics()[0]);

@@ -1,4 +1,4 @@
-//! Owns what kinds of tasks have in common whose rows are a text, or a pair of texts, with a target.
+//! Owns what is common to kinds of tasks whose rows are a text, or a pair of texts, with a target.
 
 use super::Examples;
 use super::keys::{Given, KeyFault};
@@ -7,7 +7,7 @@ use super::kind::{EncodeError, EncodedRow, Encoder, Measured};
 /// More tokens than any text has.
 const MUCH_ROOM: usize = 1_000_000_000;
 
-/// A text is needed.
+/// The fault of a missing text.
 pub(super) fn faults(given: &Given) -> Vec<KeyFault> {
     let missing = KeyFault::Missing { key: "text", hint: "columns that make up the text, joined by a space" };
     if given.texts("text").is_empty() { vec![missing] } else { Vec::new() }

@@ -161,7 +161,7 @@ impl TaskKind for LanguageModelling {
     }
 }
 
-/// Whether no text is named where some file has columns.
+/// Whether no text column is named although some file has columns.
 fn lacks_text(given: &Given) -> bool {
     given.texts("text").is_empty() && !given.plain_text
 }
@@ -184,7 +184,7 @@ impl TokenLosses {
 }
 
 impl Tally for TokenLosses {
-    /// A row without predicted tokens is no sequence.
+    /// A row without predicted tokens does not count as a sequence.
     #[expect(clippy::cast_precision_loss, reason = "sequences are far shorter")]
     fn add_tokens(&mut self, losses: &[f64]) {
         if losses.is_empty() {

@@ -1,4 +1,4 @@
-//! Owns the losses that kinds of tasks have in common.
+//! Owns the losses shared by kinds of tasks.
 
 use tch::{Kind, Reduction, Tensor};
 

@@ -1,6 +1,6 @@
-//! Owns what is to be learned from which data: tasks, and each kind of task in a file of its own behind
-//! [`TaskKind`], listed in `kinds`. Reads no file: hashes, labels and counts are facts that the survey of
-//! the data found; tokenizer, rows and tensors come in as arguments.
+//! Owns what is learned from which data: tasks, with each kind of task in its own file behind [`TaskKind`],
+//! listed in `kinds`. Reads no file: hashes, labels and counts come from the survey of the data; tokenizer,
+//! rows and tensors are arguments. Read `kind.rs` first, then `classification.rs`.
 
 mod classification;
 mod examples;
@@ -54,15 +54,15 @@ pub struct Task {
     /// Share of the drawn training rows that is held out as test rows, where there is no test file:
     /// in (0, 1), classes in proportion.
     pub test_fraction: Option<f64>,
-    /// Number of these test rows, where rare classes make it another one than the share says.
+    /// Number of these test rows, where rare classes change it from the share.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_out: Option<usize>,
     /// Names for the columns of files without a header row; `None` where the first row names them.
     pub columns: Option<Vec<String>>,
-    /// How the files are read where their names and bytes do not say.
+    /// How to read files whose names and bytes do not say it.
     #[serde(default, skip_serializing_if = "Reading::is_default")]
     pub reading: Reading,
-    /// What is done to texts, and which rows are left out, before anything else.
+    /// How texts are cleaned, and which rows are left out, before anything else.
     pub cleaning: Cleaning,
     /// Longest sequence, in tokens, special tokens included.
     pub max_length: usize,
@@ -74,12 +74,12 @@ pub struct Task {
     pub sample_seed: u64,
 }
 
-/// What is done to texts, and which rows are left out, before anything else.
+/// How texts are cleaned, and which rows are left out, before anything else.
 #[derive(Clone, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Cleaning {
-    /// Remove HTML tags and read HTML entities as the characters they stand for.
+    /// Remove HTML tags and replace HTML entities with their characters.
     pub strip_html: bool,
-    /// Put a space for all that is no letter, digit or white space.
+    /// Replace everything that is not a letter, a digit or white space with a space.
     pub strip_symbols: bool,
     /// Leave out rows whose text has fewer words.
     pub min_words: Option<usize>,
@@ -87,27 +87,27 @@ pub struct Cleaning {
     pub min_label_rows: Option<usize>,
 }
 
-/// A data file and what the survey found in it.
+/// A data file and the facts that the survey found in it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataFile {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Hash of its bytes.
     pub content: ContentHash,
-    /// Rows that cleaning leaves, the header not counted.
+    /// Rows after cleaning, without the header.
     pub rows: usize,
-    /// Rows before cleaning; `None` in records of before this was noted.
+    /// Rows before cleaning; `None` in records of versions that did not store it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rows_read: Option<usize>,
-    /// Bytes of those rows' texts: what estimates of token counts start from.
+    /// Bytes of these rows' texts, from which token counts are estimated.
     pub text_bytes: u64,
 }
 
-/// English text has about so many bytes per token of a 50,000-word byte-pair encoding; estimates only.
+/// Approximate bytes per token of English text, in a 50,000-word byte-pair encoding; for estimates only.
 const BYTES_PER_TOKEN: u64 = 4;
 
 impl Task {
-    /// A sweep's only task: these labels for this text, with the defaults of a sweep file.
+    /// A sweep's only task, with these labels for this text and the defaults of a sweep file.
     #[must_use]
     pub fn classification(train: DataFile, text: &str, label: &str, labels: &[&str]) -> Self {
         let objective = Objective::Classification(Classification {
@@ -140,13 +140,13 @@ impl Task {
         }
     }
 
-    /// Longest sequence in tokens where the sweep does not say.
+    /// Default of the longest sequence, in tokens.
     pub const DEFAULT_MAX_LENGTH: usize = 128;
 
     /// The name of a sweep's only task.
     pub const ONLY: &'static str = "task";
 
-    /// Rows drawn from the training file, those held out as test rows included.
+    /// Rows drawn from the training file, including those held out as test rows.
     #[must_use]
     pub fn drawn_rows(&self) -> usize {
         self.rows.map_or(self.train.rows, |n| n.min(self.train.rows))
@@ -165,14 +165,14 @@ impl Task {
         self.test_rows.map_or(all, |n| n.min(all))
     }
 
-    /// Whether trials are tested on rows of their own.
+    /// Whether trials have test rows.
     #[must_use]
     pub fn is_tested(&self) -> bool {
         self.test.is_some() || self.test_fraction.is_some()
     }
 
-    /// Sequences that so many rows of a file become: an estimate from the texts' length where rows
-    /// are joined into blocks, else the number itself.
+    /// Number of sequences made from `rows` rows of a file: an estimate from the texts' length where rows are
+    /// joined into blocks, else the number itself.
     #[must_use]
     pub fn sequences(&self, file: &DataFile, rows: usize) -> usize {
         if !self.objective.joins_rows() {
@@ -199,7 +199,8 @@ impl Task {
     }
 }
 
-/// How many of so many rows a share of them is, for tests or for validation: at least one, and one is
+/// Number of rows in a share of `rows`, for testing or validation: at least one, and at least one is left where
+/// there are two.
 /// left where there are two.
 #[must_use]
 #[expect(

@@ -1,16 +1,15 @@
-//! Owns what a model is for once it has learned something: what it is asked, and what its head's numbers
-//! mean. Asks no model.
+//! Owns the purpose of a trained model: what it can be asked, and what its head's numbers mean. Asks no model.
 
 use serde::{Deserialize, Serialize};
 
 use super::QuestionAnswering;
 use crate::families::Head;
 
-/// What a model is for.
+/// The purpose of a model.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Purpose {
-    /// To tell classes apart.
+    /// To predict classes or numbers.
     Classification {
         /// Class names by index.
         labels: Vec<String>,
@@ -20,7 +19,7 @@ pub enum Purpose {
         #[serde(default, skip_serializing_if = "Problem::is_single")]
         problem: Problem,
     },
-    /// To go on with a text.
+    /// To continue a text.
     LanguageModelling,
     /// To answer a question about a text.
     QuestionAnswering(QuestionAnswering),
@@ -29,20 +28,20 @@ pub enum Purpose {
 /// What the numbers of a classifier's head mean, in transformers' words (`problem_type`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Problem {
-    /// One class is right: softmax.
+    /// Exactly one class is right: softmax.
     #[default]
     #[serde(rename = "single_label_classification")]
     SingleLabel,
-    /// Each class is right or not by itself: sigmoid.
+    /// Each class is right or wrong independently: sigmoid.
     #[serde(rename = "multi_label_classification")]
     MultiLabel,
-    /// They are what is asked for.
+    /// They are the answer.
     #[serde(rename = "regression")]
     Regression,
 }
 
 impl Problem {
-    /// transformers' word.
+    /// transformers' word for it.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -52,13 +51,13 @@ impl Problem {
         }
     }
 
-    /// What transformers' word means; without one, a head of one number is a score.
+    /// The meaning of transformers' word; without one, a head of one number is a score.
     #[must_use]
     pub fn of(word: Option<&str>, classes: usize) -> Option<Self> {
         match word {
             Some("multi_label_classification") => Some(Self::MultiLabel),
             Some("regression") => Some(Self::Regression),
-            // Of one class alone there is nothing to choose.
+            // With a single class there is nothing to choose.
             Some("single_label_classification") | None if classes == 1 => Some(Self::Regression),
             Some("single_label_classification") | None => Some(Self::SingleLabel),
             Some(_) => None,
@@ -71,7 +70,7 @@ impl Problem {
 }
 
 impl Purpose {
-    /// Names for classes that have none, as transformers makes them.
+    /// Names for classes without names, in transformers' form.
     #[must_use]
     pub fn numbered(classes: usize) -> Vec<String> {
         (0..classes).map(|index| format!("LABEL_{index}")).collect()

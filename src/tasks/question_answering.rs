@@ -26,12 +26,12 @@ pub struct QuestionAnswering {
     pub template: String,
     /// Longest generated answer, in tokens.
     pub max_new_tokens: usize,
-    /// What becomes of questions without an answer; where absent, there may be none.
+    /// What to do with questions without an answer; where absent, they are an error.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unanswerable: Option<Unanswerable>,
 }
 
-/// What becomes of questions without an answer, as SQuAD 2.0 has them.
+/// How to treat questions without an answer, which SQuAD 2.0 has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Unanswerable {
@@ -41,9 +41,9 @@ pub enum Unanswerable {
     Answer(String),
 }
 
-/// What leaves questions without an answer out.
+/// The word for leaving out questions without an answer.
 const DROP: &str = "drop";
-/// Longest generated answer in tokens, where the sweep does not say.
+/// Default of the longest generated answer, in tokens.
 const MAX_NEW_TOKENS: usize = 32;
 
 const KEYS: &[TaskKey] = &[
@@ -76,7 +76,7 @@ impl QuestionAnswering {
     /// Without any settings.
     pub const EMPTY: Self =
         Self { template: String::new(), max_new_tokens: MAX_NEW_TOKENS, unanswerable: None };
-    /// The prompt where the sweep does not say.
+    /// The default prompt.
     pub const TEMPLATE: &str = "Context: {context}\nQuestion: {question}\nAnswer:";
 }
 
@@ -174,7 +174,7 @@ impl TaskKind for QuestionAnswering {
     }
 }
 
-/// Summed scores of answers, beside the losses of the gold ones.
+/// Summed scores of generated answers, with the losses of the gold ones.
 #[derive(Clone, Copy, Debug, PartialEq, Default)]
 struct Answers {
     losses: TokenLosses,

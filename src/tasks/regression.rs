@@ -16,7 +16,7 @@ use crate::values::{Count, Metric, Reference, Scores, TrialResult, quantity};
 
 const NAME: &str = "regression";
 
-/// Numbers in 32 bits differ by this share through rounding alone.
+/// Numbers in 32 bits may differ by this share through rounding alone.
 const ROUNDING: f64 = 2.4e-7;
 
 /// One number per text, or per pair of texts.
@@ -171,7 +171,7 @@ impl TaskKind for Regression {
     }
 }
 
-/// The numbers of rows, and the answers to them.
+/// The target numbers of rows, and the answers to them.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Numbers {
     truths: Vec<f64>,
@@ -203,7 +203,7 @@ impl Tally for Numbers {
     }
 }
 
-/// How many different answers there are; one where they differ by rounding alone.
+/// Number of distinct answers; one where they differ only by rounding.
 fn different(answers: &[f64]) -> u64 {
     if !answers.is_empty() && is_one(answers, ROUNDING) {
         return 1;
@@ -219,7 +219,7 @@ fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len().max(1) as f64
 }
 
-/// Whether numbers are one but for a share of the largest.
+/// Whether numbers are equal up to a share of the largest.
 fn is_one(values: &[f64], share: f64) -> bool {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let most = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -237,7 +237,7 @@ fn correlation(a: &[f64], b: &[f64]) -> f64 {
     deviations(a).zip(deviations(b)).map(|(a, b)| a * b).sum::<f64>().clamp(-1.0, 1.0)
 }
 
-/// Each number's rank from 1 on; equal ones share the mean of theirs.
+/// Each number's rank, from 1; equal numbers share the mean of their ranks.
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
 fn ranks(values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();

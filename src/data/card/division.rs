@@ -1,5 +1,5 @@
-//! Owns which rows of a task's files are trained on, validated on and tested on: the draws that the
-//! token store makes, and the splits that trials make of them. Pure.
+//! Owns which rows of a task's files are for training, validation and testing: the same draws as in the token
+//! store, and the same splits as in trials. Pure.
 
 use crate::data::{folds, sample};
 use crate::tasks::Task;
@@ -7,20 +7,20 @@ use crate::values::Splitting;
 
 use crate::sweep::card::Used;
 
-/// Rows by what becomes of them.
+/// The rows by their use.
 #[derive(Debug)]
 pub(super) struct Division {
     /// Rows of the training file that are drawn and not held out as test rows.
     pub(super) used: Vec<u32>,
-    /// Of each split the positions in `used` that are validated on. None where a file of its own has
-    /// them, and where not rows are divided but the blocks that they become.
+    /// For each split, the positions in `used` of its validation rows. Empty where a validation file has them,
+    /// and where blocks rather than rows are divided.
     pub(super) held_out: Vec<Vec<u32>>,
-    /// Rows that are tested on: of the test file, or of the training file where there is none.
+    /// Test rows: of the test file, or of the training file where there is none.
     pub(super) tested: Vec<u32>,
 }
 
 impl Division {
-    /// Of a training file, and a test file, whose rows have these classes.
+    /// The division of a training file and a test file with these classes.
     pub(super) fn of(task: &Task, splitting: &Splitting, train: &[u32], test: Option<&[u32]>) -> Self {
         let mut used = sample::draw(train, task.rows, task.sample_seed);
         let drawn_of = |rows: &[u32]| {
@@ -49,7 +49,7 @@ impl Division {
         Self { used, held_out, tested }
     }
 
-    /// How many rows there are of what; `validation` is the number of a validation file's.
+    /// The number of rows for each use; `validation` is the number in a validation file.
     pub(super) fn used_rows(&self, validation: usize) -> Used {
         let (training, test) = (self.used.len(), self.tested.len());
         let used = Used { drawn: training, training, validation, test, folds: Vec::new() };

@@ -1,15 +1,15 @@
-//! Owns the range and the moments of the numbers that a task's rows have to be learned. Pure.
+//! Owns the range and the moments of the target numbers of a task's rows. Pure.
 
 use crate::sweep::card::{Numbers, Warning};
 
 impl Numbers {
-    /// What these numbers amount to; `None` where there are none.
+    /// The statistics of these numbers; `None` where there are none.
     #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
     pub(super) fn of(column: &str, mut all: Vec<f64>) -> Option<Self> {
         all.sort_by(f64::total_cmp);
         let (least, most) = (*all.first()?, *all.last()?);
         let rows = all.len() as f64;
-        // In parts of the largest one, so that no sum or square leaves the range of numbers.
+        // Relative to the largest number, so that no sum or square overflows.
         let scale = all.iter().fold(f64::MIN_POSITIVE, |most, number| most.max(number.abs()));
         let mean = scale * (all.iter().map(|number| number / scale).sum::<f64>() / rows);
         let parts = all.iter().map(|number| (number / scale - mean / scale).powi(2));
@@ -18,7 +18,7 @@ impl Numbers {
         Some(Self { column: column.to_owned(), least, most, mean, deviation, different: all.len() })
     }
 
-    /// Of one number alone there is nothing to learn.
+    /// With a single number there is nothing to learn.
     pub(super) fn warning(&self) -> Option<Warning> {
         (self.different == 1).then(|| Warning::OneNumber { column: self.column.clone(), number: self.least })
     }

@@ -1,6 +1,5 @@
-//! Owns what texts have in common: rows that are there twice, rows that say two things, rows that are
-//! trained on and tested on. Texts are the same where they are but for upper and lower case and for
-//! white space. Pure.
+//! Owns the comparison of texts: repeated rows, rows with contradicting labels, rows used both for training and
+//! for evaluation. Texts count as equal if they differ only in case and white space. Pure.
 
 use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,9 +12,9 @@ use crate::sweep::card::{Shared, Texts, Warning};
 use crate::tasks::Examples;
 use crate::values::{Part, Splitting};
 
-/// Running text has headings and short lines that say nothing of a copy.
+/// In running text, headings and short lines repeat without being copies.
 const FEWEST_WORDS_OF_A_DOCUMENT: usize = 10;
-/// A few copies on both sides of a split change no score: more than this many in a hundred do.
+/// A few copies on both sides of a split change no score; more than this many percent do.
 const COPIES_PERCENT: usize = 1;
 
 /// What the texts of a task's rows have in common.
@@ -55,7 +54,8 @@ pub(super) fn of(files: Files<'_>, division: &Division) -> Texts {
     Texts { duplicates: copies, contradicting, contradicting_rows, shared }
 }
 
-/// Rows of all folds whose text another fold has too: it is trained on while they are validated on.
+/// Rows of all folds whose text occurs in another fold too, so that it is trained on while they are validated
+/// on.
 fn across(folds: &[Vec<u32>], keys: &[Option<u64>]) -> Shared {
     let mut fold_of: HashMap<u64, Option<usize>> = HashMap::new();
     for (fold, rows) in folds.iter().enumerate() {
@@ -70,7 +70,7 @@ fn across(folds: &[Vec<u32>], keys: &[Option<u64>]) -> Shared {
     Shared { part: Part::Train, rows, of: keys.len() }
 }
 
-/// Texts with more than one label, and rows with such texts.
+/// Number of texts with more than one label, and number of rows with such texts.
 fn contradictions(rows: impl Iterator<Item = (Option<u64>, u32)>) -> (usize, usize) {
     let mut texts: HashMap<u64, (u32, bool, usize)> = HashMap::new();
     for (key, label) in rows {
@@ -83,8 +83,8 @@ fn contradictions(rows: impl Iterator<Item = (Option<u64>, u32)>) -> (usize, usi
     mixed.fold((0, 0), |(texts, rows), (_, _, count)| (texts + 1, rows + count))
 }
 
-/// What is the same for rows with the same text; `None` for a row without one. Lines of a running text
-/// are no texts of their own.
+/// A key that is equal for rows with equal text; `None` for a row without one. Lines of a running text are not
+/// texts of their own.
 fn keys(examples: &Examples, rows: &[u32]) -> Vec<Option<u64>> {
     let rows = rows.par_iter().map(|row| *row as usize);
     match examples {
@@ -116,7 +116,7 @@ fn key(texts: &[&str], fewest_words: usize) -> Option<u64> {
 }
 
 impl Texts {
-    /// What is wrong with them.
+    /// Warnings about them.
     pub(super) fn warnings(&self, splitting: &Splitting) -> Vec<Warning> {
         let folds = splitting.splits();
         let spoils = |shared: &&Shared| match shared.part {

@@ -1,25 +1,24 @@
-//! Owns the shapes in which gold answers are written, in JSON and in what pandas makes of them in a
-//! table.
+//! Owns the notations of gold answers, in JSON and in tables that pandas wrote. Scores none.
 
 use serde_json::Value;
 
 use super::python;
 
-/// Most characters of a value that a message shows.
+/// Longest value shown in a message, in characters.
 const LONGEST_SHOWN: usize = 40;
 
-/// What a field of a table holds where gold answers are wanted.
+/// The content of a table's field with gold answers.
 pub(super) enum Answers {
-    /// A text, which is the answer itself.
+    /// A text, which is itself the answer.
     Text,
-    /// A list of answers, or SQuAD's object of them.
+    /// A list of answers, or SQuAD's object with them.
     Listed(Vec<String>),
-    /// The beginning of SQuAD's object.
+    /// The beginning of SQuAD's object, cut off.
     Cut,
 }
 
-/// Gold answers: a text, a list of texts, or either as the field `text` of an object. What is
-/// anything else is no answer.
+/// Gold answers: a text, a list of texts, or either as the field `text` of an object. Any other value gives
+/// none.
 pub(super) fn gold(answers: Value) -> Vec<String> {
     match answers {
         Value::String(text) => vec![text],
@@ -29,7 +28,7 @@ pub(super) fn gold(answers: Value) -> Vec<String> {
     }
 }
 
-/// What is written in a field: JSON, or Python's way of writing the same.
+/// The content of a field, in JSON or in Python's notation.
 pub(super) fn written(field: &str) -> Answers {
     if !python::begins(field) {
         return Answers::Text;
@@ -65,7 +64,7 @@ pub(super) fn beginning(text: &str) -> String {
     if line.len() < text.len() { line + "…" } else { line }
 }
 
-/// Whether every value of a column that is not empty is a Python or JSON list or dict; one of them.
+/// One value of a column, if all its non-empty values are Python or JSON lists or dicts.
 pub(super) fn structured(values: &[String]) -> Option<&str> {
     let mut filled = values.iter().filter(|value| !value.trim().is_empty()).take(50).peekable();
     let first = filled.peek()?.as_str();

@@ -1,4 +1,4 @@
-//! Owns the reading of Apache Arrow's stream format, as `datasets` saves it.
+//! Owns the reading of Apache Arrow's stream format, as saved by `datasets`. Judges no row.
 
 use std::io::Cursor;
 
@@ -9,9 +9,9 @@ use super::frame::{broken, guarded, needed, no_text, note_classes, take};
 use super::table::{ANSWERS, Located, Request, Table};
 
 const KIND: &str = "Arrow";
-/// How Arrow's other format begins.
+/// First bytes of Arrow's file format.
 const FILE_FORMAT: &[u8] = b"ARROW1";
-/// Under which key `datasets` records what it knows of the columns.
+/// Metadata key under which `datasets` describes the columns.
 const FEATURES: &str = "huggingface";
 
 /// Reads the wanted columns.
@@ -37,7 +37,7 @@ fn read(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
     let answers = request.answers && table.has(ANSWERS);
     let mut needed = needed(&wanted, answers);
     if needed.is_empty() {
-        // The rows are counted by some column.
+        // Counting the rows needs at least one column.
         needed.extend(table.names.first().cloned());
     }
     let frame = reader.with_columns(Some(needed)).finish().map_err(broken(KIND))?;

@@ -1,6 +1,6 @@
-//! Owns CSV and TSV. The `csv` crate reads; what it understood must be what stands there when it is
-//! written down again, and every row must have a field for each column. So a malformed file is an
-//! error with a line number, and no guess becomes data.
+//! Owns CSV and TSV. The `csv` crate reads; a check then writes the fields out again and compares with the
+//! file, and every row must have a field for each column. A malformed file is therefore an error with a line
+//! number, and no guess becomes data.
 
 use csv::{Reader, ReaderBuilder, StringRecord, Terminator};
 
@@ -9,10 +9,10 @@ use super::answers::{self, Answers};
 use super::table::{ANSWERS, Located, Place, Request, Table};
 use crate::tasks::{FileFormat, Reading};
 
-/// Most bytes that a guess at a file's dialect looks at.
+/// Most bytes used to guess a file's dialect.
 const SAMPLE: usize = 1 << 16;
 
-/// What separates and quotes fields.
+/// The characters that separate and quote fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dialect {
     pub(super) separator: u8,
@@ -24,13 +24,13 @@ struct Records<'t> {
     text: &'t str,
     dialect: Dialect,
     reader: Reader<&'t [u8]>,
-    /// What ends a line: a line feed, or a carriage return where there is no line feed.
+    /// The end of a line: a line feed, or a carriage return where there is no line feed.
     end: char,
     /// The line at which the next record begins, counted from 1.
     line: usize,
 }
 
-/// One record, and how many blank lines stand before it.
+/// One record, with the number of blank lines before it.
 struct Record {
     fields: Vec<String>,
     line: usize,
@@ -38,7 +38,7 @@ struct Record {
 }
 
 impl Dialect {
-    /// The dialect that the task names, or the format's.
+    /// The dialect of the task's keys, else of the format.
     pub(super) fn of(format: FileFormat, reading: &Reading) -> Self {
         let tabs = format == FileFormat::Tsv;
         let byte = |named: Option<char>, usual: u8| named.and_then(|c| u8::try_from(c).ok()).unwrap_or(usual);
@@ -50,7 +50,7 @@ impl Dialect {
     }
 }
 
-/// Reads delimited text. A gold answer is a text of its own, or what pandas writes for a list of them.
+/// Reads delimited text. A field with gold answers is a text, or a list as pandas writes it.
 pub(super) fn parse(text: &str, dialect: Dialect, request: &Request<'_>) -> Result<Table, Located> {
     let (text, dialect, first_line) = separator_line(text, dialect, request.reading);
     let mut records = Records::new(text, dialect, first_line);
@@ -103,8 +103,7 @@ pub(super) fn parse(text: &str, dialect: Dialect, request: &Request<'_>) -> Resu
     Ok(table)
 }
 
-/// Goes past a first line `sep=;`, which Excel writes and obeys. A separator that the task names is
-/// the one that counts.
+/// Skips a first line `sep=;`, which Excel writes and obeys. A separator in the task's keys takes precedence.
 fn separator_line<'t>(text: &'t str, dialect: Dialect, reading: &Reading) -> (&'t str, Dialect, usize) {
     let text = text.trim_start_matches('\u{feff}');
     let (first, rest) = text.split_once('\n').unwrap_or((text, ""));
@@ -132,7 +131,7 @@ fn positions<'r>(names: &[String], request: &Request<'r>) -> Result<Vec<(&'r str
     request.existing(names).into_iter().map(position).collect()
 }
 
-/// Whether a row holds the wanted columns' own names.
+/// Whether a row holds the names of the wanted columns.
 fn names_itself(fields: &[String], wanted: &[(&str, usize)]) -> bool {
     !wanted.is_empty() && wanted.iter().all(|(name, at)| fields[*at] == *name)
 }
@@ -146,7 +145,7 @@ fn gold(field: &str) -> Result<Vec<String>, Problem> {
     }
 }
 
-/// Whether a field that is taken as it stands is one that CSV would have quoted.
+/// Whether a field that is taken as it is looks like one that CSV would quote.
 fn is_wrapped(field: &str, dialect: Dialect) -> bool {
     let inner = field.strip_prefix('"').and_then(|field| field.strip_suffix('"'));
     let doubled = |inner: &str| inner.contains("\"\"") && !inner.replace("\"\"", "").contains('"');
@@ -171,7 +170,7 @@ impl<'t> Records<'t> {
         usize::try_from(self.reader.position().byte()).unwrap_or(usize::MAX)
     }
 
-    /// Whether so many fields, written down, are this text.
+    /// Whether these fields, written out, give this text.
     fn is_written(&self, fields: &[String], mut text: &str) -> bool {
         let Some(quote) = self.dialect.quote.map(char::from) else { return true };
         let (one, two) = (quote.to_string(), [quote, quote].iter().collect::<String>());
@@ -183,7 +182,8 @@ impl<'t> Records<'t> {
             let rest = if text.starts_with(quote) {
                 text.strip_prefix(&format!("{one}{}{one}", field.replace(quote, &two)))
             } else {
-                // Quotes within a field come in pairs: one alone may be a field that was never closed.
+                // Quotes within a field come in pairs: a single one may belong to a field that was never
+                // closed.
                 text.strip_prefix(field.as_str()).filter(|_| field.matches(quote).count().is_multiple_of(2))
             };
             let Some(rest) = rest else { return false };
@@ -225,7 +225,7 @@ impl Iterator for Records<'_> {
 }
 
 impl Record {
-    /// The columns that a header names. One without a name is called as pandas calls it.
+    /// The column names in a header. A column without a name gets pandas's name for it.
     fn names(self) -> Vec<String> {
         let name =
             |(at, name): (usize, String)| if name.is_empty() { format!("Unnamed: {at}") } else { name };
@@ -233,8 +233,8 @@ impl Record {
     }
 }
 
-/// A dialect in which the beginning of a text has the wanted columns and a field for each in every
-/// row, where it is another one than `dialect`.
+/// Another dialect than `dialect` in which the beginning of a text has the wanted columns, and a field for each
+/// of them in every row.
 pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>) -> Option<Dialect> {
     let (text, dialect, _) = separator_line(text, dialect, request.reading);
     let sample = sample(text);
@@ -247,7 +247,7 @@ pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>)
         .collect();
     let found = others.iter().find(|other| fits(sample, **other, request).is_some());
     found.copied().or_else(|| {
-        // One column alone is most often a table that is not divided, whatever its columns are called.
+        // A single column is most often a table that was not divided, whatever its columns are called.
         let any = Request { wanted: Vec::new(), ..*request };
         let whole = Records::new(sample, dialect, 1).next()?.ok()?.fields.len() == 1;
         let divides = |other: &&Dialect| {
@@ -259,7 +259,7 @@ pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>)
     })
 }
 
-/// Whether some field of a text begins with the dialect's quote; no quote is needed to have none.
+/// Whether some field of a text begins with the dialect's quote; true for a dialect without quotes.
 fn opens_fields(text: &str, dialect: Dialect) -> bool {
     let Some(quote) = dialect.quote else { return true };
     let opening = [dialect.separator, quote];
@@ -268,8 +268,8 @@ fn opens_fields(text: &str, dialect: Dialect) -> bool {
         .any(|line| line.first() == Some(&quote) || line.windows(2).any(|pair| pair == opening))
 }
 
-/// A separator that divides the beginning of a text as well as the comma does, where the commas look
-/// like those of sentences.
+/// A separator that divides the beginning of a text as well as the comma does, if the commas look like those of
+/// sentences.
 pub(super) fn doubt(text: &str, dialect: Dialect, request: &Request<'_>) -> Option<Dialect> {
     if request.reading.separator.is_some() || dialect.separator != b',' {
         return None;
@@ -283,7 +283,7 @@ pub(super) fn doubt(text: &str, dialect: Dialect, request: &Request<'_>) -> Opti
     (same_width && rows.iter().all(|fields| prose(fields) && inside(fields))).then_some(other)
 }
 
-/// The beginning of a text in whole lines.
+/// The beginning of a text, in whole lines.
 pub(super) fn sample(text: &str) -> &str {
     if text.len() <= SAMPLE {
         return text;
@@ -292,14 +292,14 @@ pub(super) fn sample(text: &str) -> &str {
     cut.rfind('\n').map_or(cut, |end| &cut[..=end])
 }
 
-/// The rows, the header among them, where each has the same two fields or more and the wanted columns
+/// The rows including the header, if all have the same number of fields, at least two, and the wanted columns
 /// are among them.
 pub(super) fn fits(text: &str, dialect: Dialect, request: &Request<'_>) -> Option<Vec<Vec<String>>> {
     let mut rows: Vec<Vec<String>> = Vec::new();
     for record in Records::new(text, dialect, 1) {
         match record {
             Ok(Record { fields, .. }) => rows.push(fields),
-            // A field may go on behind the sample.
+            // A field may continue beyond the sample.
             Err(_) if text.len() > SAMPLE / 2 && rows.len() > 2 => break,
             Err(_) => return None,
         }

@@ -1,5 +1,5 @@
-//! Owns what a folder is where a data file is wanted: one that `datasets` saved, one with a folder of
-//! texts for each class, or neither, and then what to name instead. Reads names, and no row.
+//! Owns the meaning of a folder given as a data file: saved by `datasets`, one folder of texts for each class,
+//! or neither, with advice on what to name instead. Reads names, and no row.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::Problem;
 
-/// Lists the files of a data set that `save_to_disk` saved.
+/// The file that lists the files of a data set saved by `save_to_disk`.
 const STATE: &str = "state.json";
-/// Lists the parts of several data sets that were saved together.
+/// The file that lists the parts of several data sets saved together.
 const PARTS: &str = "dataset_dict.json";
-/// Endings of files that can be named with a `*`.
+/// Extensions of files that can be named with a `*`.
 const DATA: [&str; 8] = ["csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "json", "txt"];
 
 /// What a folder holds.
@@ -21,11 +21,11 @@ const DATA: [&str; 8] = ["csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "j
 pub(super) enum Folder {
     /// Arrow files, in order.
     Arrow(Vec<PathBuf>),
-    /// Texts, each with the class that its folder is called by.
+    /// Texts, each with the class that its folder is named after.
     Classes(Vec<(PathBuf, String)>),
 }
 
-/// What a folder is.
+/// Determines what a folder is.
 pub(super) fn look(folder: &Path) -> Result<Folder, Problem> {
     if let Some(parts) = parts(folder) {
         return Err(Problem::Parts(parts));
@@ -54,7 +54,7 @@ pub(super) fn look(folder: &Path) -> Result<Folder, Problem> {
     if texts.is_empty() { Err(Problem::Folder(data_files(&here))) } else { Ok(Folder::Classes(texts)) }
 }
 
-/// The parts of data sets that were saved together, or folders that were saved one by one.
+/// The parts of data sets that were saved together, or the subfolders that were saved one by one.
 fn parts(folder: &Path) -> Option<Vec<String>> {
     let listed = read(&folder.join(PARTS)).and_then(|list| {
         Some(list.get("splits")?.as_array()?.iter().filter_map(Value::as_str).map(str::to_owned).collect())
@@ -68,12 +68,12 @@ fn parts(folder: &Path) -> Option<Vec<String>> {
     listed.or_else(inside)
 }
 
-/// The Arrow files that the folder's state lists.
+/// The Arrow files in the folder's state file.
 fn saved(folder: &Path) -> Option<Vec<PathBuf>> {
     let state = read(&folder.join(STATE))?;
     let names =
         state.get("_data_files")?.as_array()?.iter().filter_map(|file| file.get("filename")?.as_str());
-    // Names alone: a path could lead anywhere.
+    // Only plain names are accepted, since a path could lead anywhere.
     let files: Vec<PathBuf> =
         names.filter_map(|name| Some(folder.join(Path::new(name).file_name()?))).collect();
     (!files.is_empty()).then_some(files)
@@ -83,7 +83,7 @@ fn read(path: &Path) -> Option<Value> {
     serde_json::from_slice(&fs::read(path).ok()?).ok()
 }
 
-/// What is in a folder and not hidden, in the order of names.
+/// The visible content of a folder, in the order of names.
 fn children(folder: &Path) -> Result<Vec<PathBuf>, Problem> {
     let mut all = Vec::new();
     for entry in fs::read_dir(folder).map_err(Problem::Unreadable)? {
@@ -108,7 +108,7 @@ fn with_ending(files: &[PathBuf], wanted: &str) -> Vec<PathBuf> {
     files.iter().filter(|path| ending(path) == wanted && path.is_file()).cloned().collect()
 }
 
-/// The data files of a folder, as a sweep would name them: one itself, several by a pattern.
+/// The data files of a folder, as a sweep would name them: one by its name, several by a pattern.
 fn data_files(files: &[PathBuf]) -> Vec<String> {
     let mut by_ending: BTreeMap<String, Vec<&PathBuf>> = BTreeMap::new();
     for path in files.iter().filter(|path| DATA.contains(&ending(path).as_str()) && path.is_file()) {

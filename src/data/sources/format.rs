@@ -1,5 +1,5 @@
-//! Owns which format a file has, by its ending or the task's key, and the unpacking of compressed
-//! files.
+//! Owns the format of a file, by its extension or the task's key, and the unpacking of compressed files. Reads
+//! no row.
 
 use std::borrow::Cow;
 use std::io::Read;
@@ -10,19 +10,19 @@ use flate2::read::MultiGzDecoder;
 use super::Problem;
 use crate::tasks::{FileFormat, Reading};
 
-/// Most bytes that any packed file may have unpacked.
+/// Most unpacked bytes allowed for any packed file, however small.
 const MAX_UNPACKED: u64 = 64 << 20;
-/// Most bytes unpacked for each byte packed, in larger files: texts have three to thirty.
+/// Most unpacked bytes per packed byte in larger files: texts have three to thirty.
 const MAX_RATIO: u64 = 200;
 
-/// How a file is compressed as a whole.
+/// Compression of a whole file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Packing {
     Gzip,
     Zstd,
 }
 
-/// The format that the task names or the file's ending says, and how the file is packed.
+/// The format that the task names or the extension says, and the file's compression.
 pub(super) fn of(path: &Path, reading: &Reading) -> Result<(FileFormat, Option<Packing>), Problem> {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let (name, packing) = match name.rsplit_once('.') {
@@ -45,11 +45,11 @@ pub(super) fn of(path: &Path, reading: &Reading) -> Result<(FileFormat, Option<P
     format.map(|format| (format, packing)).ok_or_else(|| Problem::Ending(ending.to_owned()))
 }
 
-/// A file's bytes, unpacked. A small file that unpacks to a very large one fills no memory.
+/// A file's bytes, unpacked. A small file that unpacks to a very large one does not fill the memory.
 pub(super) fn unpack(bytes: &[u8], packing: Option<Packing>) -> Result<Cow<'_, [u8]>, Problem> {
     match packing {
         None => Ok(Cow::Borrowed(bytes)),
-        // Also a file that is several compressed ones in a row.
+        // Also reads several compressed parts in a row.
         Some(Packing::Gzip) => unpacked("gzip", MultiGzDecoder::new(bytes), bytes.len()),
         Some(Packing::Zstd) => match zstd::Decoder::with_buffer(bytes) {
             Ok(decoder) => unpacked("zstd", decoder, bytes.len()),

@@ -1,5 +1,5 @@
-//! Owns the columns of Parquet and Arrow as text: numbers of any width, truth values, categories and
-//! text of any layout. A value that is not there is an empty text and a gap. Gold answers stay lists.
+//! Owns the columns of Parquet and Arrow as text: numbers of any width, truth values, categories and text of
+//! any layout. A missing value is an empty text and is noted as a gap. Gold answers stay lists.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -10,7 +10,7 @@ use super::Problem;
 use super::answers::{self, Answers};
 use super::table::{ANSWERS, Gap, Located, Place, Table};
 
-/// What runs a reader of a format that panics on some damaged files; it holds nothing that outlives it.
+/// Runs a reader that panics on some damaged files; nothing shared outlives such a panic.
 pub(super) fn guarded(
     kind: &'static str,
     read: impl FnOnce() -> Result<Table, Located>,
@@ -21,12 +21,12 @@ pub(super) fn guarded(
     })
 }
 
-/// A reader's error in its file's terms.
+/// A reader's error, as one about its file.
 pub(super) fn broken(kind: &'static str) -> impl Fn(PolarsError) -> Located {
     move |error| (None, Problem::Broken { kind, detail: error.to_string() })
 }
 
-/// Takes the wanted columns of a frame, and the gold answers where these are wanted too.
+/// Takes the wanted columns of a frame, and the gold answers if wanted.
 pub(super) fn take(
     table: &mut Table,
     frame: &DataFrame,
@@ -52,13 +52,13 @@ pub(super) fn take(
     Ok(())
 }
 
-/// The columns of the reader's frame that are needed.
+/// The columns that the reader must load.
 pub(super) fn needed(wanted: &[&str], answers: bool) -> Vec<String> {
     wanted.iter().copied().chain(answers.then_some(ANSWERS)).map(str::to_owned).collect()
 }
 
-/// That a wanted column holds what has no text of its own here; `kinds` are all columns with what
-/// their schema calls their values.
+/// An error if a wanted column holds values without a text form; `kinds` are all columns with the type in their
+/// schema.
 pub(super) fn no_text(kinds: impl Iterator<Item = (String, String)>, wanted: &[&str]) -> Result<(), Located> {
     let without = ["Date", "Time", "Timestamp", "Duration", "Interval"];
     for (column, kind) in kinds.filter(|(column, _)| wanted.contains(&column.as_str())) {
@@ -69,8 +69,8 @@ pub(super) fn no_text(kinds: impl Iterator<Item = (String, String)>, wanted: &[&
     Ok(())
 }
 
-/// Notes the class names that `datasets` recorded for columns of whole numbers, in the JSON text of
-/// its features.
+/// Notes the class names that `datasets` recorded for columns of whole numbers, in the JSON text of its
+/// features.
 pub(super) fn note_classes(table: &mut Table, recorded: &str) {
     let Ok(info) = serde_json::from_str::<Value>(recorded) else { return };
     let features = info.get("info").unwrap_or(&info).get("features").and_then(Value::as_object);
@@ -84,7 +84,7 @@ pub(super) fn note_classes(table: &mut Table, recorded: &str) {
     }
 }
 
-/// A column's values as text; `None` where there is none.
+/// A column's values as text; `None` for missing values.
 fn texts(column: &Column, kind: &'static str) -> Result<Vec<Option<String>>, Located> {
     let dtype = column.dtype();
     let not_text = |found| (None, Problem::NotText { column: column.name().to_string(), found });
@@ -107,7 +107,7 @@ fn texts(column: &Column, kind: &'static str) -> Result<Vec<Option<String>>, Loc
     }
     let cast = column.cast(&DataType::String).map_err(broken(kind))?;
     let values = cast.str().map_err(broken(kind))?;
-    // What pandas has for a missing number.
+    // pandas writes missing numbers like this.
     let is_missing = |value: &&str| dtype.is_float() && value.eq_ignore_ascii_case("nan");
     Ok(values.iter().map(|value| value.filter(|value| !is_missing(value)).map(str::to_owned)).collect())
 }
@@ -124,7 +124,7 @@ fn gold(answers: &Series) -> PolarsResult<Vec<Vec<String>>> {
     Ok(answers.str()?.iter().map(|text| text.map(str::to_owned).into_iter().collect()).collect())
 }
 
-/// The gold answers of each row where these are texts, or lists written as text.
+/// The gold answers of each row, if these are texts or lists in text form.
 fn written(answers: &Series) -> Result<Vec<Vec<String>>, Located> {
     let values = answers.str().map_err(broken("a table"))?;
     let row = |(row, value): (usize, Option<&str>)| match value {

@@ -1,4 +1,4 @@
-//! Owns what to do next about a data file that cannot be used, in words.
+//! Owns the advice on data files that cannot be used. Changes nothing.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::error::{Problem, SourceError};
 use super::text::Guess;
 
 impl SourceError {
-    /// What to do next: the keys that would read the file, where some would.
+    /// What to do next: the keys that would read the file, if any would.
     #[must_use]
     pub fn hint(&self) -> String {
         if let Some(way_out) = &self.way_out {
@@ -57,7 +57,7 @@ impl SourceError {
     }
 }
 
-/// What to do about what needs no name in its hint; empty for the rest.
+/// Advice on problems whose hint names nothing; empty for the rest.
 fn of_rows(problem: &Problem) -> &'static str {
     match problem {
         Problem::Feather => {
@@ -125,7 +125,7 @@ fn inside(folder: &Path, names: &[String]) -> String {
     all.join("`, `")
 }
 
-/// The endings there are, and what else there is to do about this one.
+/// The known extensions, and any other advice on this one.
 fn wanted_endings(ending: &str) -> String {
     let first = match ending {
         "xlsx" | "xls" | "ods" => "save the sheet as CSV, or ",
@@ -139,7 +139,7 @@ fn wanted_endings(ending: &str) -> String {
     )
 }
 
-/// What to do about text in another encoding.
+/// Advice on text in another encoding.
 fn converted(guess: Option<&Guess>) -> String {
     match guess {
         Some(Guess::Utf16(name)) => {

@@ -1,5 +1,5 @@
-//! Owns JSON: one object a line, or a document that holds rows. What a document is, its content says
-//! and not its ending. Values are text, numbers or truth values, but for gold answers.
+//! Owns JSON: one object per line, or a document that holds rows. The content decides which, not the extension.
+//! Values are text, numbers or truth values, except gold answers.
 
 use std::collections::HashSet;
 
@@ -28,7 +28,7 @@ pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located>
         }
         Err(in_line) => match serde_json::from_str::<Value>(text) {
             Ok(whole) => document(whole, request),
-            // A document that breaks off, or lines of which the first is wrong.
+            // A document that is cut off, or lines of which the first is wrong.
             Err(error) if text.trim_start().starts_with('[') || error.line() > number => {
                 let place = Place { row: None, line: Some(error.line()) };
                 Err((Some(place), Problem::NotJson(reason(&error))))
@@ -84,7 +84,7 @@ fn nests(rows: &[Value]) -> bool {
     rows.first().is_some_and(|first| first.get("paragraphs").is_some())
 }
 
-/// The one key of an object that holds a list of objects.
+/// The only key of an object with a list of objects.
 fn only_list(object: &Object) -> Option<String> {
     let objects = |value: &Value| {
         value.as_array().is_some_and(|list| !list.is_empty() && list.iter().all(Value::is_object))
@@ -110,7 +110,7 @@ fn split(names: &Value, rows: Vec<Value>) -> Vec<Value> {
     rows.into_iter().map(row).collect()
 }
 
-/// The rows of an object that is a row, or that holds columns: lists, or objects by row as pandas
+/// The rows of an object that is itself a row, or that holds columns: as lists, or as objects by row as pandas
 /// writes them.
 fn columns(object: Object) -> Result<Vec<Value>, Located> {
     let keys: Vec<String> = object.keys().cloned().collect();
@@ -139,7 +139,7 @@ fn columns(object: Object) -> Result<Vec<Value>, Located> {
     Ok(all.into_iter().map(Value::Object).collect())
 }
 
-/// Values by the number of their row, or by its name.
+/// Values sorted by the number of their row, or by its name.
 fn in_order(fields: Object) -> Vec<Value> {
     let mut fields: Vec<(String, Value)> = fields.into_iter().collect();
     fields.sort_by_cached_key(|(row, _)| (row.parse::<u64>().unwrap_or(u64::MAX), row.clone()));
@@ -158,7 +158,7 @@ fn rows_of_list(list: Vec<Value>, request: &Request<'_>) -> Result<Table, Locate
     rows.finish()
 }
 
-/// Rows as they come; the columns are all keys that any of them has.
+/// Rows in their order; the columns are all keys that any row has.
 struct Rows<'r> {
     request: &'r Request<'r>,
     table: Table,
@@ -209,7 +209,7 @@ impl<'r> Rows<'r> {
     }
 }
 
-/// A value as text; `None` where there is none.
+/// A value as text; `None` for a missing value.
 fn text_of(value: Option<Value>) -> Result<Option<String>, &'static str> {
     match value {
         Some(Value::String(text)) => Ok(Some(text)),

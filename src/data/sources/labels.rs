@@ -1,25 +1,25 @@
-//! Owns what a label of a file is called: by the task's names, by its number whatever its spelling, or
-//! as it stands. Pure.
+//! Owns the class names of a file's labels: from the task, from a label's number however it is written, or the
+//! label itself. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-/// What a row's label is.
+/// The meaning of a row's label.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Class {
     /// Its name.
     Named(String),
-    /// One whose rows are left out.
+    /// A label whose rows are left out.
     Dropped,
-    /// None, and the task leaves such rows out.
+    /// No label, and the task leaves such rows out.
     DroppedMissing,
-    /// None, and nobody said what becomes of such rows.
+    /// No label, and the task does not say what to do with such rows.
     Missing,
 }
 
-/// How labels are named.
+/// How labels get their names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Naming<'a> {
-    /// What the file calls a label, to its name.
+    /// From a label in the file to its name.
     pub(super) map: &'a BTreeMap<String, String>,
     /// Labels whose rows are left out.
     pub(super) dropped: &'a BTreeSet<String>,
@@ -27,7 +27,7 @@ pub(super) struct Naming<'a> {
     pub(super) known: Option<&'a [String]>,
 }
 
-/// The one spelling of a number: `+1`, `01` and `1.0` are `1`. `None` for any other text.
+/// The canonical form of a number: `+1`, `01` and `1.0` are `1`. `None` for any other text.
 #[must_use]
 pub fn canonical_number(text: &str) -> Option<String> {
     let text = text.trim();
@@ -64,7 +64,7 @@ pub(super) fn classes(values: &[String], naming: Naming<'_>) -> Vec<Class> {
 }
 
 impl Naming<'_> {
-    /// What the task says of a value.
+    /// The class that the task gives for a value.
     fn said(self, value: &str) -> Option<Class> {
         let value = if value.trim().is_empty() { "" } else { value };
         if let Some(name) = self.map.get(value) {
@@ -85,7 +85,7 @@ impl Naming<'_> {
         self.dropped.iter().find(same).map(|_| Class::Dropped)
     }
 
-    /// The name of a value of which the task says nothing.
+    /// The name of a value for which the task gives none.
     fn own(self, value: &str, all_numbers: bool) -> String {
         let number = canonical_number(value);
         match self.known {

@@ -1,4 +1,5 @@
-//! Owns what a file is read as and may not be meant to be: told once, with the count and the remedy.
+//! Owns notes on data that was read but may not be what was meant: each comes once, with the count and the
+//! remedy.
 
 use std::fmt;
 
@@ -7,10 +8,10 @@ use super::columns;
 use super::table::{Place, Table};
 use crate::tasks::Fields;
 
-/// Something that was read and may not be what was meant.
+/// Something that was read but may not be what was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// A text column has no value in some rows: null, or a key that is not there.
+    /// A text column has no value in some rows: null, or a missing key.
     Gaps {
         /// The column.
         column: String,
@@ -19,21 +20,21 @@ pub enum Note {
         /// The first of them.
         first: Place,
     },
-    /// Fields of a file that is read without quotes look like those of one with quotes.
+    /// Fields of a file that is read without quotes look as if they were quoted.
     Quoted {
         /// Number of such fields.
         fields: usize,
     },
-    /// A text column holds lists or dicts, written down.
+    /// A text column holds lists or dicts in text form.
     Structured {
         /// The column.
         column: String,
-        /// One of them, cut.
+        /// One of them, shortened.
         example: String,
     },
 }
 
-/// What there is to note about the columns that an objective reads.
+/// Notes on the columns that an objective reads.
 pub(super) fn of(table: &Table, fields: Fields<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut columns = columns(fields);

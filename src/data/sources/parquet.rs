@@ -1,4 +1,4 @@
-//! Owns the reading of Parquet.
+//! Owns the reading of Parquet. Judges no row.
 
 use std::io::Cursor;
 
@@ -9,7 +9,7 @@ use super::frame::{broken, guarded, needed, no_text, note_classes, take};
 use super::table::{ANSWERS, Located, Request, Table};
 
 const KIND: &str = "Parquet";
-/// Under which key `datasets` records what it knows of the columns.
+/// Metadata key under which `datasets` describes the columns.
 const FEATURES: &str = "huggingface";
 
 /// Reads the wanted columns.
@@ -18,7 +18,7 @@ pub(super) fn parse(bytes: &[u8], request: &Request<'_>) -> Result<Table, Locate
 }
 
 fn read(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
-    // On this thread alone, so that a panic stays on it.
+    // On this thread only, so that a panic stays on it.
     let mut reader = ParquetReader::new(Cursor::new(bytes)).read_parallel(ParallelStrategy::None);
     let rows = reader.num_rows().map_err(broken(KIND))?;
     let schema = reader.schema().map_err(broken(KIND))?;

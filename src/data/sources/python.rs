@@ -1,13 +1,13 @@
-//! Owns Python values as text: what is left of lists, dicts and arrays where pandas wrote them into a
-//! table. Reads literals and the calls that print like them (`array([…], dtype=object)`); runs nothing,
-//! and any other text is no value.
+//! Owns Python values in text form: lists, dicts and arrays that pandas wrote into a table. Reads literals and
+//! the calls in which they are printed (`array([…], dtype=object)`); runs nothing, and reads any other text as
+//! no value.
 
 use serde_json::{Map, Number, Value};
 
 /// Deepest nesting.
 const MAX_DEPTH: usize = 32;
 
-/// The value that a whole text writes down; `None` where it writes none.
+/// The value that a whole text denotes; `None` where it denotes none.
 ///
 /// A tuple, a set and an array are lists. A call is its first argument.
 #[must_use]
@@ -18,7 +18,7 @@ pub fn value(text: &str) -> Option<Value> {
     parser.rest.is_empty().then_some(value)
 }
 
-/// Whether a text begins as a list or a dict does.
+/// Whether a text begins like a list or a dict.
 pub(super) fn begins(text: &str) -> bool {
     let text = text.trim_start();
     text.starts_with(['[', '{']) || text.starts_with("array(")
@@ -34,7 +34,7 @@ impl<'t> Parser<'t> {
         self.rest = self.rest.trim_start();
     }
 
-    /// Goes past a character, if it is the next one after white space.
+    /// Skips a character, if it comes next after white space.
     fn eat(&mut self, wanted: char) -> bool {
         self.space();
         let rest = self.rest.strip_prefix(wanted);
@@ -60,7 +60,7 @@ impl<'t> Parser<'t> {
         value
     }
 
-    /// Values up to the closing bracket, commas between them or not: printed arrays have none.
+    /// Values up to the closing bracket, with or without commas between them: printed arrays have none.
     fn items(&mut self, close: char) -> Option<Vec<Value>> {
         self.rest = &self.rest[1..];
         let mut items = Vec::new();
@@ -126,7 +126,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// The first argument of a call; the others are gone past.
+    /// The first argument of a call; the others are skipped.
     fn call(&mut self) -> Option<Value> {
         if !self.rest.starts_with('(') {
             return None;
@@ -144,7 +144,7 @@ impl<'t> Parser<'t> {
         first
     }
 
-    /// Goes past `name=`, if that comes next.
+    /// Skips `name=`, if that comes next.
     fn keyword(&mut self) -> bool {
         self.space();
         let name = self.rest.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_');
@@ -157,7 +157,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What a keyword is set to: a value, or a bare name such as `object`.
+    /// The value of a keyword, or a bare name such as `object`.
     fn setting(&mut self) -> Option<Value> {
         let (rest, depth) = (self.rest, self.depth);
         if let Some(value) = self.value() {
@@ -189,7 +189,8 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// What stands behind a backslash: nothing for a line break, both characters where it is no escape.
+    /// The meaning of a backslash sequence: nothing for a line break, both characters where it is not an
+    /// escape.
     fn escape(&mut self) -> Option<Vec<char>> {
         let next = self.rest.chars().next()?;
         self.rest = &self.rest[next.len_utf8()..];
@@ -217,7 +218,7 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// A character by so many hexadecimal digits.
+    /// A character given by this number of hexadecimal digits.
     fn code(&mut self, digits: usize) -> Option<Vec<char>> {
         let code = self.rest.get(..digits)?;
         self.rest = &self.rest[digits..];

@@ -1,4 +1,4 @@
-//! Owns SQuAD's official nesting (Rajpurkar et al. 2016; version 2.0, 2018).
+//! Owns SQuAD's official nesting (Rajpurkar et al. 2016; version 2.0, 2018). Scores nothing.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -57,7 +57,7 @@ fn rows(articles: Vec<Article>, request: &Request<'_>) -> Result<Table, Located>
             contexts.push(paragraph.context.clone());
             questions.push(asked.question);
             if request.answers {
-                // What an impossible question has for answers is there to mislead.
+                // The answers of an impossible question are there to mislead.
                 table.answers.push(if asked.is_impossible {
                     Vec::new()
                 } else {

@@ -1,4 +1,4 @@
-//! Owns what every reader gives: a file's columns as text, with the places of its rows.
+//! Owns the result of every reader: a file's columns as text, with the positions of its rows. Reads nothing.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -6,15 +6,15 @@ use super::Problem;
 use super::sniff::WayOut;
 use crate::tasks::Reading;
 
-/// Column of the text that questions are asked about.
+/// Column of the text that a question is about.
 pub(super) const CONTEXT: &str = "context";
 /// Column of the questions.
 pub(super) const QUESTION: &str = "question";
 /// Column of the gold answers.
 pub(super) const ANSWERS: &str = "answers";
-/// Column that says that a question has no answer.
+/// Column that marks a question without an answer.
 pub(super) const IS_IMPOSSIBLE: &str = "is_impossible";
-/// Column of the class of a text whose folder names it.
+/// Column of a text's class, where its folder names it.
 pub(super) const LABEL: &str = "label";
 /// The one column of a plain text file.
 pub(super) const TEXT: &str = "text";
@@ -22,16 +22,16 @@ pub(super) const TEXT: &str = "text";
 /// A place in a data file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The row, counted from 1 without the header; `None` where the place belongs to no known row.
+    /// The row, counted from 1 without the header; `None` where no row is known.
     pub row: Option<usize>,
-    /// The line, counted from 1, at which it begins; `None` in files that have no lines.
+    /// The line at which it begins, counted from 1; `None` in files without lines.
     pub line: Option<usize>,
 }
 
-/// A problem and where it is, before it is known in which file.
+/// A problem and its position, before the file is known.
 pub(super) type Located = (Option<Place>, Problem);
 
-/// A file's shape, and those of its columns that were asked for and exist.
+/// A file's shape, and the wanted columns that exist.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     pub(super) rows: usize,
@@ -39,18 +39,17 @@ pub(super) struct Table {
     pub(super) names: Vec<String>,
     /// Values by column.
     pub(super) texts: HashMap<String, Vec<String>>,
-    /// Each row's gold answers, where they were asked for and exist.
+    /// Each row's gold answers, if wanted and present.
     pub(super) answers: Vec<Vec<String>>,
-    /// Line of its file at which each row begins, counted from 1; empty where rows have no lines of
-    /// their own.
+    /// Line at which each row begins, counted from 1 in its file; empty where rows have no lines.
     pub(super) lines: Vec<usize>,
-    /// Columns that were read and have no value in some rows; their text is empty there.
+    /// Columns that were read and lack values in some rows, where their text is empty.
     pub(super) gaps: BTreeMap<String, Gap>,
-    /// Names of the classes that whole numbers stand for, by column, where the file records them.
+    /// Names of the classes behind whole numbers, by column, where the file records them.
     pub(super) class_names: HashMap<String, Vec<String>>,
-    /// Fields that CSV would have quoted, in a file that is read without quotes.
+    /// Number of fields that look quoted, in a file that is read without quotes.
     pub(super) quoted_unread: usize,
-    /// The way to read the file, where it lacks wanted columns and looks like another format.
+    /// How to read the file, where it lacks wanted columns and looks like another format.
     pub(super) way_out: Option<WayOut>,
 }
 
@@ -58,12 +57,12 @@ pub(super) struct Table {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Gap {
     pub(super) rows: usize,
-    /// The first of them, counted from 0.
+    /// The first such row, counted from 0.
     pub(super) first: usize,
 }
 
 impl Gap {
-    /// Counts a row; rows go up.
+    /// Counts a row; rows must come in ascending order.
     pub(super) fn note(&mut self, row: usize) {
         if self.rows == 0 {
             self.first = row;
@@ -72,16 +71,16 @@ impl Gap {
     }
 }
 
-/// What to read of a file.
+/// What to read from a file.
 #[derive(Debug)]
 pub(super) struct Request<'a> {
     /// Names of all columns, where the first row does not name them.
     pub(super) columns: Option<&'a [String]>,
-    /// Columns to read as text; those that do not exist are left out.
+    /// Columns to read as text; missing ones are left out.
     pub(super) wanted: Vec<&'a str>,
     /// Whether to read gold answers too.
     pub(super) answers: bool,
-    /// How the task says that files are read.
+    /// The task's keys about reading files.
     pub(super) reading: &'a Reading,
 }
 
@@ -97,7 +96,7 @@ impl<'a> Request<'a> {
 }
 
 impl Table {
-    /// Adds the rows of another file behind its own. The first file's columns are the table's.
+    /// Appends the rows of another file. The first file's columns are the table's.
     pub(super) fn append(&mut self, other: Self) {
         if self.rows == 0 {
             *self = other;
@@ -116,7 +115,7 @@ impl Table {
         self.lines.extend(other.lines);
     }
 
-    /// The place of a row, counted from 0.
+    /// The position of a row, counted from 0.
     pub(super) fn place(&self, row: usize) -> Place {
         Place { row: Some(row + 1), line: self.lines.get(row).copied() }
     }
@@ -126,12 +125,12 @@ impl Table {
         self.names.iter().any(|column| column == name)
     }
 
-    /// The values of a column that was asked for.
+    /// The values of a wanted column.
     pub(super) fn column(&self, name: &str) -> Result<&[String], Located> {
         self.texts.get(name).map(Vec::as_slice).ok_or_else(|| self.missing(name))
     }
 
-    /// That there is no such column.
+    /// The error that there is no such column.
     pub(super) fn missing(&self, name: &str) -> Located {
         (None, Problem::MissingColumn { column: name.to_owned(), columns: self.names.clone() })
     }

@@ -1,5 +1,5 @@
-//! Owns what is worth knowing of a task's rows before they train, as plain data: how many there are of
-//! what, what they have in common, how long they are, and what would spoil a result. `data::card` finds it.
+//! Owns the data card of a task as plain data: how many rows there are of each kind, what they have in common,
+//! their lengths, and what could spoil a result. `data::card` computes it.
 
 mod warning;
 
@@ -12,42 +12,42 @@ pub use self::warning::{Warning, empty_texts, named, percent};
 use crate::tasks::Task;
 use crate::values::Part;
 
-/// What is worth knowing of a task's rows.
+/// Facts about a task's rows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Card {
     /// Name of the task.
     pub task: String,
-    /// Where the sweep file has the task: `sweep.yaml:3:1`.
+    /// Position of the task in the sweep file: `sweep.yaml:3:1`.
     pub place: String,
     /// The task's files, the training file first.
     pub files: Vec<FileRows>,
-    /// What is trained on, validated on and tested on.
+    /// The rows for training, validation and testing.
     pub used: Used,
-    /// Each class, in the order of the task's labels; none where there are no classes.
+    /// Each class, in the order of the task's labels; empty where there are no classes.
     pub classes: Vec<ClassRows>,
-    /// The numbers to be learned, where rows have numbers.
+    /// The target numbers, where rows have numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
     /// What the texts of the used rows have in common.
     pub texts: Texts,
-    /// Of question answering: what there is beside the questions.
+    /// For question answering: facts about contexts and answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub questions: Option<Questions>,
-    /// Token lengths, for each tokenizer of the task's models. None where rows are joined into blocks.
+    /// Token lengths, for each tokenizer of the task's models. Empty where rows are joined into blocks.
     pub lengths: Vec<Lengths>,
     /// The tokens of the training rows, where these are joined into blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocks: Option<Blocks>,
-    /// What would spoil a result.
+    /// What could spoil a result.
     pub warnings: Vec<Warning>,
 }
 
 /// The rows of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FileRows {
-    /// What the file is for.
+    /// The file's use.
     pub part: Part,
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// Rows in the file.
     pub read: usize,
@@ -59,18 +59,18 @@ pub struct FileRows {
     pub empty: usize,
 }
 
-/// How many rows a sweep uses; of text that is joined into blocks, how many blocks.
+/// How many rows a sweep uses; for text joined into blocks, how many blocks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Used {
-    /// Rows drawn from the training file, those included that are held out as test rows.
+    /// Rows drawn from the training file, including those held out as test rows.
     pub drawn: usize,
-    /// Those to train on; in k-fold cross-validation those of all folds.
+    /// Training rows; in k-fold cross-validation the rows of all folds.
     pub training: usize,
-    /// Those to select on; none in k-fold cross-validation.
+    /// Validation rows; none in k-fold cross-validation.
     pub validation: usize,
-    /// Those to test on.
+    /// Test rows.
     pub test: usize,
-    /// In k-fold cross-validation, those that each fold holds out.
+    /// Rows held out by each fold, in k-fold cross-validation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<usize>,
 }
@@ -80,18 +80,18 @@ pub struct Used {
 pub struct ClassRows {
     /// Its name.
     pub name: String,
-    /// Rows to train on.
+    /// Training rows.
     pub training: usize,
-    /// Rows to select on.
+    /// Validation rows.
     pub validation: usize,
-    /// Rows to test on.
+    /// Test rows.
     pub test: usize,
-    /// Rows that each fold holds out.
+    /// Rows held out by each fold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub folds: Vec<usize>,
 }
 
-/// The numbers of the rows that are drawn to train on and to validate on.
+/// The target numbers of the rows drawn for training and validation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Numbers {
     /// Column that holds them.
@@ -104,66 +104,64 @@ pub struct Numbers {
     pub mean: f64,
     /// Their standard deviation, over all of them.
     pub deviation: f64,
-    /// How many different ones there are.
+    /// Number of distinct values.
     pub different: usize,
 }
 
-/// What question answering has beside questions, in the used rows of the training file.
+/// Facts about question answering, in the used rows of the training file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Questions {
     /// Different contexts.
     pub contexts: usize,
     /// Gold answers to all questions together.
     pub answers: usize,
-    /// Questions whose first gold answer does not stand in the context as it is written.
+    /// Questions whose first gold answer does not occur literally in the context.
     pub elsewhere: usize,
 }
 
-/// What texts have in common. Rows without a text count nowhere.
+/// What texts have in common. Rows without a text are not counted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Texts {
-    /// Rows to train on, and to validate on where these are of the same file, whose text an earlier
-    /// one has too.
+    /// Training rows, and validation rows of the same file, whose text occurs in an earlier row.
     pub duplicates: usize,
     /// Texts among these that have more than one label.
     pub contradicting: usize,
     /// Rows with such texts.
     pub contradicting_rows: usize,
-    /// Rows to validate on and to test on whose text is trained on as well.
+    /// Validation and test rows whose text occurs in training rows.
     pub shared: Vec<Shared>,
 }
 
-/// Rows whose text is trained on as well.
+/// Rows whose text occurs in training rows too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shared {
-    /// What these rows are for.
+    /// The use of these rows.
     pub part: Part,
-    /// How many there are.
+    /// Number of such rows.
     pub rows: usize,
-    /// Of how many.
+    /// Number of all rows of that use.
     pub of: usize,
 }
 
-/// How long rows are, in tokens, with their special tokens.
+/// Lengths of rows in tokens, with their special tokens.
 ///
-/// Of question answering: the prompt with the whole context, and room for the longest answer that may
-/// be generated.
+/// For question answering: the prompt with the whole context, and room for the longest answer that may be
+/// generated.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lengths {
     /// The models that read with this tokenizer.
     pub models: Vec<String>,
     /// Rows that were tokenised.
     pub rows: usize,
-    /// Of so many training rows.
+    /// Number of training rows, of which those were a sample or all.
     pub of: usize,
-    /// Half of the rows are at most that long, half at least: between the two in the middle where the
-    /// number of rows is even.
+    /// Median length; the mean of the two middle lengths where the number of rows is even.
     pub median: f64,
     /// The shortest length that at least 95 % of the rows do not exceed.
     pub p95: usize,
     /// The longest of these rows.
     pub longest: usize,
-    /// Where longer rows are cut.
+    /// Length at which longer rows are cut.
     pub max_length: usize,
     /// Rows that are cut.
     pub cut: usize,
@@ -181,7 +179,7 @@ pub struct Blocks {
 }
 
 impl Card {
-    /// The class with most rows to train on, and its share of them; `None` where there are no classes.
+    /// The class with the most training rows, and its share of them; `None` where there are no classes.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
     pub fn majority(&self) -> Option<(&ClassRows, f64)> {
@@ -190,13 +188,13 @@ impl Card {
         Some((most, most.training as f64 / all.max(1) as f64))
     }
 
-    /// The fewest sequences that one trial trains on.
+    /// The smallest number of sequences that a trial trains on.
     #[must_use]
     pub fn least_training(&self) -> usize {
         self.used.training - self.used.folds.iter().max().copied().unwrap_or(0)
     }
 
-    /// What would spoil a result, each with the task's place, and its name where tasks have names.
+    /// The warnings, each with the task's position, and its name where tasks have names.
     pub fn warning_lines(&self) -> impl Iterator<Item = String> + '_ {
         let task = match self.task.as_str() {
             Task::ONLY => String::new(),

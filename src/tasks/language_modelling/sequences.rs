@@ -2,7 +2,7 @@
 
 use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
 
-/// Bytes of a running text that are tokenised at once, about.
+/// Approximate bytes of a running text that are tokenised in one piece.
 const PIECE: usize = 1 << 16;
 /// A sequence of one token has nothing to predict.
 const SHORTEST: usize = 2;
@@ -25,8 +25,8 @@ pub(super) fn documents(
     Ok(sequences.into_iter().map(Sequence::whole).collect())
 }
 
-/// All texts one after the other, each followed by the end-of-text token, in blocks of `max_length`
-/// tokens. The last block is what remains.
+/// All texts one after the other, each followed by the end-of-text token, in blocks of `max_length` tokens. The
+/// last block may be shorter.
 ///
 /// # Errors
 /// Where the tokenizer rejects a text.
@@ -63,10 +63,10 @@ fn cut(stream: &[u32], max_length: usize) -> Vec<Sequence> {
     blocks.map(|block| Sequence::whole(block.to_vec())).collect()
 }
 
-/// A text in pieces of at least `size` bytes that have the same tokens as the whole.
+/// A text in pieces of at least `size` bytes that together have the same tokens as the whole.
 ///
-/// Pieces end where white space begins: no token of BERT's or GPT-2's goes on from a word into the
-/// space behind it, and what they make of a space depends on nothing before it.
+/// Pieces end where white space begins: no token of BERT's or GPT-2's continues from a word into the space
+/// after it, and how they encode a space does not depend on the text before it.
 fn pieces(text: &str, size: usize) -> Vec<&str> {
     let mut pieces = Vec::with_capacity(text.len() / size + 1);
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Owns how a question becomes a prompt with an answer behind it. Reads no file, judges no answer.
+//! Owns how a question becomes a prompt followed by an answer. Reads no file, judges no answer.
 
 use rayon::prelude::*;
 
@@ -29,8 +29,8 @@ impl<'a> Prompts<'a> {
     /// Questions with their first gold answers and the end-of-text token, [`Sequence::second`] at the
     /// answer, on all of rayon's threads.
     ///
-    /// Contexts lose their ends until everything fits, and so would an answer of the longest length
-    /// that may be generated: a row can be trained on and be held out.
+    /// Contexts are truncated until everything fits, even with an answer of the longest length that may be
+    /// generated: any row can be used for training or be held out.
     ///
     /// # Errors
     /// Where a question is too long or the tokenizer rejects a text.
@@ -39,7 +39,7 @@ impl<'a> Prompts<'a> {
     }
 
     fn row(&self, asked: &Question) -> Result<Sequence, EncodeError> {
-        // GPT-2's words begin with their space.
+        // GPT-2's words include the space before them.
         let mut answer = self.encode(&format!(" {}", asked.answers[0]))?;
         answer.push(self.end);
         let mut tokens = self.prompt(&asked.context, &asked.question, answer.len())?;
@@ -48,11 +48,11 @@ impl<'a> Prompts<'a> {
         Ok(Sequence { tokens, second })
     }
 
-    /// The tokens of a prompt that leaves room for `answer` tokens and for an answer of the longest
-    /// length that may be generated; the context loses as much of its end as that takes.
+    /// The tokens of a prompt that leaves room for `answer` tokens, and for an answer of the longest length
+    /// that may be generated; the end of the context is cut as far as needed.
     ///
     /// # Errors
-    /// Where it does not fit without any context either.
+    /// Where it does not fit even without a context.
     pub fn prompt(&self, context: &str, question: &str, answer: usize) -> Result<Vec<u32>, EncodeError> {
         let room = self.max_length.saturating_sub(answer.max(self.objective.max_new_tokens));
         let template = &self.objective.template;
@@ -63,7 +63,7 @@ impl<'a> Prompts<'a> {
         let ends = self.tokenizer.token_ends(context)?;
         let mut kept = ends.len();
         while kept > 0 {
-            // What is cut can cost a token where it was cut, so one look may not be enough.
+            // Cutting can add a token at the cut, so one round may not be enough.
             kept = kept.saturating_sub(tokens.len() - room);
             let end = kept.checked_sub(1).map_or(0, |last| ends[last]);
             tokens = self.encode(&fill(template, &context[..end], question))?;
@@ -82,7 +82,7 @@ impl<'a> Prompts<'a> {
     }
 }
 
-/// A template with `{context}` and `{question}` filled in. What they hold is not searched again.
+/// A template with `{context}` and `{question}` filled in. The inserted texts are not searched again.
 #[must_use]
 pub fn fill(template: &str, context: &str, question: &str) -> String {
     let mut filled = String::with_capacity(template.len() + context.len() + question.len());
@@ -103,7 +103,7 @@ pub fn fill(template: &str, context: &str, question: &str) -> String {
     filled + rest
 }
 
-/// The lengths of prompts as [`Prompts`] makes them, before contexts lose their ends, with room for the
+/// The lengths of prompts as [`Prompts`] makes them, before contexts are truncated, including room for the
 /// longest answer that may be generated.
 ///
 /// # Errors

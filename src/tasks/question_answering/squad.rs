@@ -1,5 +1,5 @@
-//! Owns the metrics of answers to questions, as SQuAD's official evaluation defines them (Rajpurkar et
-//! al. 2016): exact match and F1 over tokens, after a normalisation.
+//! Owns the metrics of answers, as in SQuAD's official evaluation (Rajpurkar et al. 2016): exact match and F1
+//! over tokens, after normalisation.
 
 use std::collections::HashMap;
 
@@ -8,8 +8,8 @@ pub(super) fn exact_match(predicted: &str, gold: &str) -> bool {
     normalise(predicted) == normalise(gold)
 }
 
-/// Harmonic mean of precision and recall over the words that two texts share, counted as often as
-/// both have them; 0 where they share none, also where both are empty. In [0, 1].
+/// Harmonic mean of precision and recall over the words that two texts share, counted with multiplicity; 0
+/// where they share none, also where both are empty. In [0, 1].
 pub(super) fn f1(predicted: &str, gold: &str) -> f64 {
     let [predicted, gold] = [predicted, gold].map(normalise);
     let mut left: HashMap<&str, usize> = HashMap::new();
@@ -23,7 +23,7 @@ pub(super) fn f1(predicted: &str, gold: &str) -> f64 {
             shared += 1;
         }
     }
-    // The official order of operations, down to the last bit.
+    // In the official order of operations, so that the result is equal to the last bit.
     #[expect(clippy::cast_precision_loss, reason = "answers have far fewer than 2^52 words")]
     let (precision, recall) = (shared as f64 / words as f64, shared as f64 / golden as f64);
     if shared == 0 { 0.0 } else { 2.0 * precision * recall / (precision + recall) }
@@ -44,7 +44,7 @@ fn normalise(text: &str) -> String {
     kept.split(is_space).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// What the official evaluation splits at: Python counts four control characters as white space.
+/// White space in the official evaluation: Python also counts four control characters.
 fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }
