@@ -3,8 +3,7 @@
 //!
 //! Example, in seconds (the test `a_grid_is_spread_over_all_places`): two folds of nine adapters wait, and four
 //! places are free. A trial takes 7.3 of its own; a pack adds 1.5 for its start and 1.4 for its trunk. Cut into
-//! four packs, all of it takes 142.3, so no schedule ends before 142.3 / 4 = 35.6. Lengths from twice that time
-//! downwards are tried:
+//! four packs, all of it takes 142.3, or 35.6 for each place. Lengths from twice that time downwards are tried:
 //!
 //! | a pack takes at most | packs | seconds in all | last end |
 //! |---|---|---|---|
