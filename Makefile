@@ -21,10 +21,10 @@ small: .data build assets $(GPT2) ## run the five experiments' small profiles on
 	set -e; for sweep in $(EXPERIMENTS); do $(LORASWEEP) run sweeps/$$sweep.yaml --profile small; done
 	$(LORASWEEP) run sweeps/gptmini_mnli_kfold.yaml --profile small-lora
 
-# Data that nothing here fetches; the README says what is in it.
+# Data that nothing here fetches; sweeps/README.md says what is in it.
 .data:
 	@[ -d "$(DATA)" ] || { echo "error: there is no data in .data" >&2; \
-	    echo "hint: \`make small DATA=folder\` links it there; README.md says what the folder holds" >&2; exit 2; }
+	    echo "hint: \`make small DATA=folder\` links it there; sweeps/README.md says what the folder holds" >&2; exit 2; }
 	ln -s "$$(realpath "$(DATA)")" .data
 
 $(GPT2): | .data build
