@@ -26,7 +26,7 @@ pub enum AppError {
     /// An adapter or a model cannot be used.
     #[error(transparent)]
     Adapter(#[from] AdapterError),
-    /// The machine has not the devices that are asked for.
+    /// The machine lacks the requested devices.
     #[error(transparent)]
     Device(#[from] DeviceError),
     /// A run cannot be read.
@@ -35,7 +35,7 @@ pub enum AppError {
     /// A report cannot be written.
     #[error(transparent)]
     Report(#[from] ReportError),
-    /// Another process is at work there.
+    /// Another process is using it.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// A file or folder cannot be used.
@@ -67,18 +67,18 @@ pub enum AppError {
         /// What to do next.
         hint: String,
     },
-    /// The user stopped it; it can go on.
+    /// The user stopped it; it can be continued.
     #[error("interrupted; finished work is kept")]
     Interrupted {
         /// What to do next.
         hint: String,
     },
-    /// Files of a run are not what was written.
+    /// Files of a run were changed since they were written.
     #[error("`{}` has {}", .run.display(), quantity::counted(*.files, "damaged file"))]
     Damaged {
         /// The run's folder.
         run: PathBuf,
-        /// How many files.
+        /// Number of such files.
         files: usize,
     },
     /// Anything else.
@@ -132,11 +132,11 @@ impl AppError {
         }
     }
 
-    /// What to do next, where there is something.
+    /// What to do next, where there is an answer.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
         match self {
-            // What the next run does with each damaged file is told with the file.
+            // What the next run does with each damaged file is printed with the file.
             Self::Spec(_) | Self::Damaged { .. } | Self::Unexpected(_) => None,
             Self::Report(ReportError::Chart(_) | ReportError::Frames(_)) => None,
             Self::Input { hint, .. } | Self::Environment { hint, .. } => hint.clone(),

@@ -1,9 +1,10 @@
-//! Owns what a child process is told (its job file) and what it says while it works.
+//! Owns the interface to child processes: the job file that a child gets, and the lines that it writes while it
+//! works.
 //!
-//! A job file is complete: the child reads no sweep file and no journal; only trials that join a running
-//! pack come later, as lines on its standard input. Its fate is the file it leaves (`result.json`,
-//! `failure.json`, a store, a report), never a line it prints; the lines on its standard output say how
-//! far it is and that it lives.
+//! A job file is complete: the child reads no sweep file and no journal. Only trials that join a running pack
+//! come later, as lines on its standard input. A job's fate is the file it leaves (`result.json`,
+//! `failure.json`, a store, a report), never a line it prints; the lines on its standard output report progress
+//! and show that it is alive.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -23,11 +24,11 @@ pub struct JobFile {
     pub stores: PathBuf,
     /// Where it runs.
     pub placement: Placement,
-    /// Most rows of a trial that go through the model at a time, where memory has run out before. The
-    /// rest of a step accumulates, so that a trial learns the same but for its dropout masks.
+    /// Most rows of a trial in one pass, if memory has run out before. The rest of a step is accumulated, so
+    /// that a trial learns the same apart from its dropout masks.
     #[serde(default)]
     pub micro_rows: Option<usize>,
-    /// Time between two checkpoints, in seconds; by default as often as costs little.
+    /// Time between two checkpoints, in seconds; by default as often as the cost stays small.
     #[serde(default)]
     pub checkpoint_every_s: Option<f64>,
     /// What to do.
@@ -50,7 +51,7 @@ pub enum Work {
 }
 
 impl Work {
-    /// The name of the job that does it.
+    /// The name of the job.
     ///
     /// # Panics
     /// When a pack has no trials.
@@ -76,7 +77,7 @@ impl Work {
 /// Tokenise a task's files with a model's tokenizer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Prepare {
-    /// The store's name: a hash of all that decides its tokens.
+    /// The store's name: a hash of everything that decides its tokens.
     pub store: ContentHash,
     /// Which files and columns.
     pub task: Arc<Task>,
@@ -101,9 +102,9 @@ pub struct Pack {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ParentLine {
-    /// Train one more trial, in a slot that is free. A child that takes it says [`ChildLine::Joined`].
+    /// Train one more trial, in a new slot. A child that takes it replies with [`ChildLine::Joined`].
     Join {
-        /// The trial, which could have been in the pack from the start.
+        /// The trial, which must be compatible with the pack.
         trial: Box<Trial>,
     },
 }
@@ -114,18 +115,18 @@ pub enum ParentLine {
 pub enum ChildLine {
     /// Still alive.
     Heartbeat,
-    /// How far a trial is.
+    /// The progress of a trial.
     Progress(Progress),
     /// A trial was evaluated on its validation rows.
     Evaluated {
         /// Which trial.
         trial: TrialId,
-        /// Optimiser steps that it had done.
+        /// Optimiser steps done by then.
         step: u64,
         /// What was measured.
         scores: Scores,
     },
-    /// A trial that the parent gave it has a slot.
+    /// A trial that the parent sent has a slot now.
     Joined {
         /// Which trial.
         trial: TrialId,

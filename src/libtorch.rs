@@ -1,19 +1,19 @@
-//! Owns where this process has libtorch from: the folder, the release, and how the program came to be
-//! beside it. Loads nothing and mends nothing.
+//! Owns which libtorch this process uses: its folder, its release, and whether the program was built from
+//! source or installed from a wheel. Loads nothing and fixes nothing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The release that tch 0.24 binds.
 pub const VERSION: &str = "2.11.0";
-/// The library of libtorch that every program with it has loaded from its start.
+/// The libtorch library that is loaded from the start of every program that uses it.
 const LIBRARY: &str = "libtorch_cpu.so";
-/// Where the kernel says what a process has in its memory.
+/// The kernel's list of what a process has in its memory.
 const MAPS: &str = "/proc/self/maps";
-/// What the Python package of the wheel has in its folder, one above the program's.
+/// A file of the wheel's Python package, in the folder above the program's.
 const LAUNCHER: &str = "__main__.py";
 
-/// How the program came to this machine.
+/// How the program was installed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
     /// Built from a clone.
@@ -22,31 +22,31 @@ pub enum Origin {
     Wheel,
 }
 
-/// The folder of the libtorch that this process runs on: its real place, whatever links led there. Its
-/// libraries find one another relative to it. None in a program without libtorch.
+/// The folder of the libtorch that this process uses, with links resolved, since its libraries find one another
+/// relative to it. None in a program without libtorch.
 #[must_use]
 pub fn folder() -> Option<PathBuf> {
     mapped_from(&fs::read_to_string(MAPS).ok()?)
 }
 
-/// What the libtorch in `folder` calls itself, such as `2.11.0+cu130`; None where it does not say.
+/// The libtorch version in `folder`, such as `2.11.0+cu130`; None where no file gives it.
 #[must_use]
 pub fn version(folder: &Path) -> Option<String> {
     let torch = folder.parent()?;
-    // A Python package has the first file, an archive of libtorch alone the second.
+    // A Python package has the first file, a plain libtorch archive the second.
     let of_package = fs::read_to_string(torch.join("version.py")).ok().and_then(|text| assigned(&text));
     of_package.or_else(|| Some(fs::read_to_string(torch.join("build-version")).ok()?.trim().to_owned()))
 }
 
-/// Whether a release can stand in for the one that the program was built with: only the last number
-/// and what follows may differ.
+/// Whether a release is compatible with the one that the program was built with: only the last number and the
+/// text after it may differ.
 #[must_use]
 pub fn fits(version: &str) -> bool {
     let line = |version: &str| version.splitn(3, '.').take(2).map(str::to_owned).collect::<Vec<_>>();
     line(version) == line(VERSION)
 }
 
-/// How the program at `program` came to this machine.
+/// How the program at `program` was installed.
 #[must_use]
 pub fn origin(program: &Path) -> Origin {
     let package = program.parent().and_then(Path::parent);
@@ -56,7 +56,7 @@ pub fn origin(program: &Path) -> Origin {
     }
 }
 
-/// The folder of [`LIBRARY`] in the lines of [`MAPS`]: five fields, then a path that may hold spaces.
+/// The folder of [`LIBRARY`] in the lines of [`MAPS`]: five fields, then a path that may contain spaces.
 fn mapped_from(maps: &str) -> Option<PathBuf> {
     let paths = maps.lines().filter_map(|line| line.find('/').map(|at| Path::new(&line[at..])));
     let mut libraries = paths.filter(|path| path.file_name().is_some_and(|name| name == LIBRARY));

@@ -1,9 +1,9 @@
-//! Owns a child's side of a job: it reads its job file, binds itself to its share of the machine,
-//! does the work, and leaves a file that tells its fate. Knows no scheduler and no journal.
+//! Owns a child's side of a job: it reads its job file, binds itself to its share of the machine, does the
+//! work, and leaves a file that records its fate. Knows no scheduler and no journal.
 //!
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
-//! [`ParentLine`](crate::job::ParentLine)s to a training process. Standard output is for [`ChildLine`]s
-//! alone; what is meant for people goes to standard error, which is its log.
+//! [`ParentLine`](crate::job::ParentLine)s to a training process. Standard output is only for [`ChildLine`]s;
+//! messages for people go to standard error, which is its log.
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -29,11 +29,11 @@ use crate::report::{self, ReportError};
 use crate::values::Failure;
 use crate::{data, record};
 
-/// Time between two signs of life.
+/// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// Does the job of a job file and returns the process's exit code: 0 done, 4 stopped with its
-/// checkpoints in place, 1 failed with a failure file that says why.
+/// Does the job of a job file and returns the process's exit code: 0 done, 4 stopped with its checkpoints in
+/// place, 1 failed with a failure file that says why.
 #[must_use]
 pub fn run(job_file: &Path) -> u8 {
     let stop = Arc::new(AtomicBool::new(false));
@@ -58,7 +58,7 @@ pub fn run(job_file: &Path) -> u8 {
     }
 }
 
-/// Makes this process a good child. Comes before any other thread: threads inherit the cores.
+/// Sets this process up as a child. Comes before any other thread, since threads inherit the cores.
 fn settle_in(job_file: &Path, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure> {
     let cannot =
         |what: String| move |error: io::Error| Failure::of_system(format!("cannot {what}: {error}"), &error);
@@ -72,8 +72,8 @@ fn settle_in(job_file: &Path, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure
     Ok(job)
 }
 
-/// Training is asked to stop, since it has checkpoints to write. Other work ends where it stands:
-/// its files appear as a whole or not at all.
+/// Training is asked to stop, so that it can write its checkpoints. Other work ends at once: its files appear
+/// as a whole or not at all.
 fn listen(work: &Work, stop: &Arc<AtomicBool>) -> io::Result<()> {
     for signal in [SIGTERM, SIGINT] {
         match work {
@@ -89,7 +89,7 @@ fn listen(work: &Work, stop: &Arc<AtomicBool>) -> io::Result<()> {
 
 fn die_with_parent() -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
-    // The parent may have died before the line above. A worker started by hand has none to lose.
+    // The parent may have died before the line above. A worker started by hand has no parent to lose.
     let expected = std::env::var(PARENT_VARIABLE).ok();
     let parent = getppid().map(|pid| pid.as_raw_nonzero().to_string());
     match expected {
@@ -112,8 +112,7 @@ fn bind(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Shows that this process lives, from now on until its work is over. Where nobody listens any
-/// more it asks the work to stop.
+/// Sends heartbeats until the work is over. If nobody reads them any more, asks the work to stop.
 fn beat(stop: &AtomicBool, over: &Receiver<()>) {
     while tell(&mut io::stdout(), &ChildLine::Heartbeat).is_ok() {
         if over.recv_timeout(HEARTBEAT) != Err(RecvTimeoutError::Timeout) {
@@ -138,7 +137,7 @@ fn hear(input: impl io::BufRead, joins: &crossbeam::channel::Sender<crate::value
     }
 }
 
-/// Writes one line, whole, so that threads do not tear each other's.
+/// Writes one whole line, so that lines of several threads do not mix.
 fn tell(out: &mut impl Write, line: &ChildLine) -> io::Result<()> {
     let mut text = serde_json::to_vec(line)?;
     text.push(b'\n');
@@ -173,7 +172,7 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
         if let ChildLine::Warning { trial, message } = &line {
             drop(writeln!(io::stderr(), "warning: trial {trial}: {message}"));
         }
-        // Nobody may be listening any more; the heartbeat sees to that.
+        // If nobody reads this any more, the heartbeat notices it and stops the work.
         drop(tell(&mut io::stdout(), &line));
     };
     let (placement, micro_rows) = (job.placement.clone(), job.micro_rows);
@@ -204,15 +203,15 @@ fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
     })
 }
 
-/// Leaves the reason where the parent looks for it: with the job, whose trials may go on elsewhere.
+/// Writes the reason to the job's failure file, since its trials may go on elsewhere.
 fn give_up(job_file: &Path, job: Option<&JobFile>, failure: Failure) -> Exit {
     let key = job_file.file_stem().unwrap_or_default().to_string_lossy();
     let layout = job.map_or_else(|| Layout::of_job(job_file), |job| Layout::of_run(&job.run));
     if let Err(error) = files::write_json(&layout.job_failure(&key), &failure) {
-        // The log is what is left; if that cannot be written either, the exit code has to do.
+        // The log is the last resort; if that cannot be written either, the exit code must do.
         drop(writeln!(io::stderr(), "cannot write why it failed: {error}"));
     }
-    // A log that names its end is worth a line.
+    // The log ends with the reason.
     drop(writeln!(io::stderr(), "failed: {failure}"));
     Exit::Failed(failure)
 }
@@ -221,7 +220,7 @@ fn bad(message: String) -> Failure {
     Failure::BadData { message }
 }
 
-/// An error in a child's failure file: its text and its hint.
+/// The failure to write for an error: its text and its hint.
 fn told(error: &(dyn Error + 'static), hint: Option<&str>) -> Failure {
     match (Failure::of(error), hint) {
         (Failure::BadData { message }, Some(hint)) => bad(format!("{message}; {hint}")),

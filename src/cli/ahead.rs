@@ -1,4 +1,5 @@
-//! What lies ahead of a sweep by what its folder holds, before anything starts: for `plan` and `run`.
+//! Owns the remaining work of a sweep, found from its folder before anything starts, for `plan` and `run`.
+//! Starts nothing.
 
 use crate::disk::layout::Layout;
 use crate::plan;
@@ -8,18 +9,18 @@ use crate::sched::{Limits, Simulated};
 use crate::sweep::SweepSpec;
 use crate::values::Placement;
 
-/// What earlier runs have left of a sweep.
+/// The remaining work of a sweep.
 pub(super) struct Ahead {
-    /// Trials that are done, and stay so.
+    /// Trials that are done and kept.
     pub(super) done: usize,
-    /// Trials that failed, and are not tried again.
+    /// Trials that failed and are not tried again.
     pub(super) failed: usize,
-    /// What a run does with the others.
+    /// The simulated run of all other trials.
     pub(super) run: Simulated,
 }
 
 impl Ahead {
-    /// Looks at a sweep's folder; without one, all is still to be done.
+    /// Looks at a sweep's folder; without one, nothing has been done yet.
     pub(super) fn of(
         sweep: &SweepSpec,
         layout: &Layout,
@@ -27,7 +28,7 @@ impl Ahead {
         places: &[Placement],
         limits: Limits,
     ) -> Self {
-        // A journal that cannot be read is reported when the run starts; results count without it.
+        // An unreadable journal is reported when the run starts; results count without it.
         let events = journal::read(&layout.journal()).map(|replay| replay.events).unwrap_or_default();
         let ledger = Ledger::replay(&events);
         let (mut done, mut failed) = (0, 0);

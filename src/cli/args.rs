@@ -1,4 +1,5 @@
-//! Owns the arguments that several commands share: which sweep, which devices, which run, which trial.
+//! Owns the arguments shared by several commands: which sweep, which devices, which run, which trial. Reads no
+//! file but the sweep's.
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use crate::sweep::SweepSpec;
 use crate::ui::downloads;
 use crate::values::shell;
 
-/// What stands below the list of commands.
+/// The text below the list of commands.
 pub(super) const AFTER_HELP: &str = "\
 Exit codes:
   0  ok
@@ -77,14 +78,14 @@ pub(super) struct WorkerArgs {
 }
 
 impl SpecArgs {
-    /// The changes to the sweep file, those of `--devices` included.
+    /// The changes to the sweep file, including `--devices`.
     pub(super) fn overrides(&self, devices: Option<&DeviceArgs>) -> Overrides {
         let devices = devices.and_then(|args| args.devices.as_ref());
         let set = self.set.iter().cloned().chain(devices.map(|wanted| format!("devices={wanted}")));
         Overrides { set: set.collect(), only: self.only.clone(), profile: self.profile.clone() }
     }
 
-    /// The checked sweep, with what it needs brought from the hub.
+    /// The checked sweep, after fetching what it needs from the hub.
     pub(super) fn load(&self, devices: Option<&DeviceArgs>, intent: Intent) -> Result<SweepSpec, SpecErrors> {
         let bar = downloads::Bar::new();
         let downloads = Downloads { hub: &Hub::from_env(), progress: &|progress| bar.tell(progress) };
@@ -93,7 +94,7 @@ impl SpecArgs {
 }
 
 impl RunFolderArgs {
-    /// How to name the same run in another command.
+    /// The arguments that name the same run in another command.
     pub(super) fn typed(&self) -> String {
         let run = self.run.to_string_lossy();
         if self.results == Path::new("results") {

@@ -19,7 +19,7 @@ pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
     output::data(&format!("{cards}{}: {}\n", sweep.name, counts.join(", ")))
 }
 
-/// Says what is allowed in the sweep and its data but is worth knowing.
+/// Prints the warnings about the sweep and its data.
 pub(super) fn warn(sweep: &SweepSpec) {
     for warning in sweep.all_warnings() {
         output::warning(&warning);

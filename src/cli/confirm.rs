@@ -1,4 +1,5 @@
-//! Asks before anything is trained again because its settings, its data or its base model changed.
+//! Asks before anything is trained again because its settings, its data or its base model changed. Deletes
+//! nothing.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;
@@ -11,14 +12,14 @@ use crate::sweep::changes::{self, Changes};
 use crate::ui::output;
 use crate::values::{TrialId, quantity};
 
-/// Reasons that are listed.
+/// Most reasons that are listed.
 const SHOWN_REASONS: usize = 8;
 
-/// Says how many points of a sweep were worked on under other settings, and which these are, and goes on
-/// if the user agrees, or did so beforehand.
+/// Reports how many points of a sweep were worked on with other settings, and which settings these are, and
+/// continues if the user agrees or has agreed beforehand.
 ///
 /// # Errors
-/// When the user does not, or nobody is there to be asked.
+/// When the user does not agree, or nobody can be asked.
 pub(super) fn ask(
     record: &RunRecord,
     layout: &Layout,
@@ -50,7 +51,7 @@ pub(super) fn ask(
     Err(AppError::Input { message, hint: Some(hint.to_owned()) })
 }
 
-/// Whether something was computed that a new trial would not go on from.
+/// Whether there is work that a new trial would not continue.
 fn is_work(state: &TrialState) -> bool {
     match state {
         TrialState::Done | TrialState::Interrupted | TrialState::Running { .. } => true,
@@ -58,7 +59,7 @@ fn is_work(state: &TrialState) -> bool {
     }
 }
 
-/// How many points, and why.
+/// How many points changed, and why.
 fn told(changes: &Changes, all: usize, are: &str) -> String {
     let trials = quantity::counted(all, "trial");
     let mut text = format!("{} of {trials} {are} trained again, since the sweep changed:", changes.trials);

@@ -22,12 +22,12 @@ pub(super) struct DoctorArgs {
 /// Free disk below which a sweep soon ends, in MiB.
 const LOW_DISK_MIB: u64 = 1024;
 
-/// One line of the answer.
+/// One line of the output.
 #[derive(Debug, PartialEq)]
 struct Finding {
     what: &'static str,
     text: String,
-    /// The command or act that fixes it, where something needed is missing.
+    /// The command or action that fixes it, where something needed is missing.
     mend: Option<String>,
 }
 
@@ -79,7 +79,7 @@ fn torch(folder: Option<&Path>, origin: Origin) -> Finding {
     }
 }
 
-/// What puts another libtorch in place: the one of the right release, with CUDA where there is a GPU.
+/// How to install another libtorch: the right release, with CUDA where there is a GPU.
 fn another(origin: Origin) -> &'static str {
     match origin {
         Origin::Wheel => "pip install --force-reinstall 'torch==2.11.*'",
@@ -87,7 +87,7 @@ fn another(origin: Origin) -> &'static str {
     }
 }
 
-/// GPUs need the CUDA library that lies beside the CPU one; without GPUs it is no loss.
+/// GPUs need the CUDA library next to the CPU library; without GPUs it is not missed.
 fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
     let library = folder.map(|folder| folder.join("libtorch_cuda.so"));
     let found = library.filter(|library| library.is_file());

@@ -1,4 +1,4 @@
-//! `lorasweep explain`: why a trial waits, or why it failed, and what can be done.
+//! `lorasweep explain`: why a trial waits or failed, and what to do about it.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::sched::Explanation;
 use crate::ui::{output, phrase};
 use crate::values::{Failure, JobKey};
 
-/// Lines of the log that are shown.
+/// Log lines that are shown.
 const LOG_LINES: usize = 15;
 
 pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
@@ -26,7 +26,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     let explained = explained(trial, &found)?;
     let names = phrase::Names::of(record.sweep.configurations.iter().map(|one| &**one));
     let mut text = format!("{id}  {}\n", names.trial(&trial.trial));
-    // One that failed, and that the run at work tries again, waits.
+    // A failed trial that a running sweep will try again is waiting.
     let waits = matches!(explained, Some(Explanation::Waits { .. } | Explanation::Skipped { .. }));
     let state = if waits { &TrialState::Waiting } else { &trial.state };
     // Writing to a String cannot fail.
@@ -47,8 +47,8 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     Ok(())
 }
 
-/// What the run that is at work makes of a trial that has no fate; `None` where no run is at work, or the one
-/// that is does not tell.
+/// The live run's explanation for a trial without a fate; `None` where no run is active, or its version does
+/// not record enough.
 fn explained(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, AppError> {
     let Found { layout, record } = found;
     if !record.live {
@@ -105,7 +105,7 @@ fn by_record(trial: &TrialRecord, found: &Found) -> String {
     }
 }
 
-/// The job that should have prepared a trial's data, where it failed in the last run.
+/// The job that should have prepared a trial's data, if it failed in the last run.
 fn failed_preparation<'a>(trial: &TrialRecord, record: &'a RunRecord) -> Option<&'a (JobKey, Failure)> {
     let (sweep, configuration) = (&record.sweep, &trial.trial.configuration);
     let store = store_key(sweep.task(configuration), sweep.model(configuration).tokenizer_content);

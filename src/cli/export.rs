@@ -28,7 +28,7 @@ pub(super) fn call(args: &ExportArgs) -> Result<(), AppError> {
     write(args, &found, trial)
 }
 
-/// Only what was judged can be exported or asked.
+/// Only evaluated models can be exported or used.
 pub(super) fn require_done(
     id: crate::values::TrialId,
     state: &TrialState,

@@ -13,7 +13,7 @@ use crate::record::garbage::{self, Garbage, Reason};
 use crate::ui::output;
 use crate::values::quantity;
 
-/// Paths that are listed of each kind.
+/// Most paths listed of each kind.
 const SHOWN_PATHS: usize = 5;
 
 /// Arguments of `gc`.
@@ -50,7 +50,7 @@ pub(super) fn call(args: &GcArgs) -> Result<(), AppError> {
     if !args.removed {
         found.retain(|one| one.reason != Reason::RemovedTrial);
     }
-    // Held until the end: whoever starts a run meanwhile would count on stores that go away.
+    // Held until the end, so that no run can start that counts on stores being removed.
     let stores = Lock::acquire(&layout.stores_lock());
     match &stores {
         Ok(alone) => found.extend(garbage::of_stores(&layout, alone)?),

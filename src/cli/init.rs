@@ -78,8 +78,8 @@ fn next(out: &Path, text: &str) -> String {
     format!("look it over, then `lorasweep check {file}` and `lorasweep run {file}`")
 }
 
-/// Says how many trials were written and how long they are expected to take here. What cannot be known
-/// is left to `check`, which says why.
+/// Prints how many trials were written and their predicted time on this machine. If that is not possible,
+/// `check` will say why.
 fn say_cost(out: &Path) {
     let hub = Hub::from_env();
     let downloads = Downloads { hub: &hub, progress: &|_| {} };
@@ -96,8 +96,7 @@ fn say_cost(out: &Path) {
     ));
 }
 
-/// The model to start from as the sweep file must name it: where none is given, one that can learn
-/// the task.
+/// The model to start from, as the sweep file must name it; where none is given, one that can learn the task.
 fn model(args: &InitArgs) -> Result<PathBuf, AppError> {
     match (&args.model, args.kind.by_token()) {
         (Some(model), _) if !model.exists() && Reference::parse(&model.to_string_lossy()).is_some() => {
@@ -109,8 +108,7 @@ fn model(args: &InitArgs) -> Result<PathBuf, AppError> {
     }
 }
 
-/// A path as a sweep file must name it: as typed where the sweep stands in the current folder,
-/// absolute elsewhere.
+/// A path as a sweep file must name it: as typed if the sweep is in the current folder, else absolute.
 fn seen_from(sweep: &Path, path: &Path) -> Result<PathBuf, AppError> {
     if sweep.parent().is_none_or(|folder| folder.as_os_str().is_empty()) {
         return Ok(path.to_path_buf());
@@ -118,7 +116,7 @@ fn seen_from(sweep: &Path, path: &Path) -> Result<PathBuf, AppError> {
     Ok(std::path::absolute(path).map_err(FileError::of("find", path))?)
 }
 
-/// The kinds of tasks by their names; a hyphen stands for an underscore too.
+/// The kinds of tasks by their names; a hyphen counts as an underscore.
 fn kinds() -> impl TypedValueParser<Value = &'static dyn TaskKind> {
     let word = |kind: &dyn TaskKind| {
         let name: &'static str = kind.name().replace('_', "-").leak();

@@ -1,4 +1,4 @@
-//! `lorasweep logs`: what a trial's process wrote to its standard error.
+//! `lorasweep logs`: the standard error of a trial's process.
 
 use std::io::ErrorKind;
 

@@ -1,6 +1,6 @@
-//! Owns the command line: what can be typed, and one file per command that does it. The only user of clap.
-//! Commands put the other modules together and decide nothing about training. Data goes to standard output,
-//! talk to standard error.
+//! Owns the command line: its grammar, and one file per command. The only user of clap. Commands combine the
+//! other modules and decide nothing about training. Data goes to standard output, everything else to standard
+//! error.
 
 mod ahead;
 mod args;
@@ -85,14 +85,14 @@ enum Command {
     Worker(args::WorkerArgs),
 }
 
-/// Does what the arguments ask for, and returns the exit code.
+/// Carries out a command line, and returns the exit code.
 ///
 /// # Errors
-/// Whatever ends the command early; [`AppError::exit_code`] has its exit code.
+/// Any error that ends the command early; [`AppError::exit_code`] gives its exit code.
 pub fn call(args: impl IntoIterator<Item = OsString>) -> Result<u8, AppError> {
     let command = match Cli::try_parse_from(args) {
         Ok(cli) => cli.command,
-        // Help, the version, or what is wrong; a pipe that was closed before it is no error.
+        // Help, the version, or an error in the arguments; a pipe that was already closed is not an error.
         Err(answer) => {
             let _ = answer.print();
             return Ok(u8::try_from(answer.exit_code()).unwrap_or(1));

@@ -1,4 +1,4 @@
-//! `lorasweep plan`: what a sweep would do from here on, and what that costs.
+//! `lorasweep plan`: what the next run of a sweep would do, and its cost.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,4 @@
-//! `lorasweep predict`: what a model says about a text, about each line of standard input, or about each
-//! row of a file.
+//! `lorasweep predict`: a model's answer to a text, to each line of standard input, or to each row of a file.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -9,7 +8,7 @@ use clap::Args;
 use crate::adapter::AdapterError;
 use crate::error::AppError;
 
-/// How it is called.
+/// The forms of the command.
 pub(super) const USAGE: &str = "\
 lorasweep predict [OPTIONS] RUN TRIAL TEXT
        lorasweep predict [OPTIONS] --adapter DIR [--base FOLDER] TEXT
@@ -56,11 +55,11 @@ pub(super) struct PredictArgs {
     results: PathBuf,
 }
 
-/// The texts to ask about, and their second texts where there are any.
+/// The texts, and the second text of each where there are any.
 type Texts = (Vec<String>, Option<Vec<String>>);
 
 pub(super) fn call(args: &PredictArgs) -> Result<(), AppError> {
-    // A model is chosen first, so that the words behind it can be told apart.
+    // The number of words that name the model is known first, so that the rest are texts.
     let takes = if args.adapter.is_some() || args.model.is_some() { 0 } else { 2 };
     let (which, rest) = args.words.split_at(takes.min(args.words.len()));
     let [run, trial] = match which {
@@ -91,7 +90,7 @@ fn from_file(file: &Path, text: &[String], pair: Option<&str>) -> Result<Texts, 
     Ok(crate::data::sources::texts(file, text, &pair).map_err(AdapterError::from)?)
 }
 
-/// Each line of standard input that is not empty.
+/// The non-empty lines of standard input.
 fn from_stdin(pair: Option<&str>) -> Result<Texts, AppError> {
     if pair.is_some() {
         return Err(usage("standard input has single texts, and `--pair` gives a second one"));
@@ -141,7 +140,7 @@ mod asked {
     use crate::tasks::{Problem, Purpose};
     use crate::ui::output;
 
-    /// Letters of a text that a table shows at most.
+    /// Most characters of a text shown in a table.
     const SHOWN: usize = 60;
 
     pub(super) fn ask(
@@ -219,7 +218,7 @@ mod asked {
         }
     }
 
-    /// What the table says of an answer, behind the text.
+    /// The table's cells for an answer, after the text.
     fn cells(names: &[String], kind: &AnswerKind) -> Vec<String> {
         let named = |values: &[f32], digits: usize| {
             let parts = names.iter().zip(values).map(|(name, value)| format!("{name} {value:.digits$}"));

@@ -1,4 +1,4 @@
-//! What can be known before the first second of training: the build, folders, disk, memory.
+//! Owns the checks before the first second of training: the build, folders, disk, memory. Trains nothing.
 
 use std::path::Path;
 
@@ -11,13 +11,13 @@ use crate::sweep::SweepSpec;
 use crate::ui::output;
 use crate::values::{Device, Placement, Precision};
 
-/// Free disk that is asked for, as a multiple of the estimate.
+/// Required free disk space, as a multiple of the estimate.
 const DISK_MARGIN: f64 = 1.2;
-/// Memory estimates are upper bounds. One this many times the memory that there is cannot be right
-/// by chance, and the job cannot fit.
+/// Memory estimates are upper bounds. An estimate this many times the existing memory cannot be wrong by so
+/// much, so the job cannot fit.
 const MEMORY_MARGIN: f64 = 2.0;
 
-/// Makes sure that this program can train at all.
+/// Checks that this program can train at all.
 pub(super) fn build() -> Result<(), AppError> {
     if cfg!(feature = "torch") {
         return Ok(());
@@ -28,7 +28,7 @@ pub(super) fn build() -> Result<(), AppError> {
     })
 }
 
-/// Makes sure that files can be written in the folder that an option names, or where it will be made.
+/// Checks that files can be written to the folder of an option, or where it will be created.
 pub(super) fn folder(folder: &Path, option: &str) -> Result<(), AppError> {
     let Err(source) = files::try_write(folder) else { return Ok(()) };
     let refused = FileError::new("write to", folder, source);
@@ -41,7 +41,7 @@ pub(super) fn folder(folder: &Path, option: &str) -> Result<(), AppError> {
     })
 }
 
-/// Makes sure that what the jobs of a run leave has room under `results`.
+/// Checks that there is room under `results` for the files of a run's jobs.
 pub(super) fn disk(run: &Simulated, results: &Path) -> Result<(), AppError> {
     let needed: f64 = run.jobs.iter().map(|job| job.estimate.disk_mib).sum();
     let free = devices::disk_free_mib(results).map_err(FileError::of("look at", results))?;
@@ -57,7 +57,7 @@ pub(super) fn disk(run: &Simulated, results: &Path) -> Result<(), AppError> {
     })
 }
 
-/// Warns of jobs that may not fit where they can be placed; an error where they cannot.
+/// Warns of jobs that may not fit on their places; an error where they cannot.
 pub(super) fn memory(run: &Simulated, places: &[Placement], machine: &Machine) -> Result<(), AppError> {
     let training = run.jobs.iter().filter(|job| !job.trials.is_empty());
     let needed = training.map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
@@ -80,7 +80,7 @@ pub(super) fn memory(run: &Simulated, places: &[Placement], machine: &Machine) -
     Ok(())
 }
 
-/// Warns of 16-bit products on cores that have no vector instructions for them.
+/// Warns of 16-bit products on cores without vector instructions for them.
 pub(super) fn precision(sweep: &SweepSpec, places: &[Placement]) {
     let bf16 = sweep.configurations.iter().any(|one| one.training.precision == Precision::Bf16);
     let on_cpu = places.iter().any(|place| matches!(place.device, Device::Cpu { .. }));
@@ -92,7 +92,7 @@ pub(super) fn precision(sweep: &SweepSpec, places: &[Placement]) {
     }
 }
 
-/// How large packs may be: what is asked for, and what memory is free where there is least of it.
+/// The limits of packs: as requested, and by the free memory of the place that has least.
 pub(super) fn limits(devices: &DeviceArgs, places: &[Placement], machine: &Machine) -> Limits {
     let free = smallest(places, machine).map(|(_, free, _)| free);
     Limits {
@@ -101,8 +101,8 @@ pub(super) fn limits(devices: &DeviceArgs, places: &[Placement], machine: &Machi
     }
 }
 
-/// Memory of the place with the least of it: total and free, in MiB, and its name. CPU slots share
-/// the host's memory evenly.
+/// Memory of the smallest place: total and free, in MiB, and its name. CPU slots share the host's memory
+/// evenly.
 fn smallest(places: &[Placement], machine: &Machine) -> Option<(f64, f64, String)> {
     let slots = places.iter().filter(|place| matches!(place.device, Device::Cpu { .. })).count();
     let slots = mib(slots as u64);
@@ -125,7 +125,7 @@ fn mib(size: u64) -> f64 {
     size as f64
 }
 
-/// What cannot be done without libtorch.
+/// The error of commands that need libtorch.
 #[cfg(not(feature = "torch"))]
 pub(super) fn no_torch() -> AppError {
     AppError::Environment {

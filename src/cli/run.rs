@@ -70,7 +70,7 @@ pub(super) struct RunArgs {
     quiet: bool,
 }
 
-/// Pause before a failed job's second start: long enough for what a crash leaves to be cleared away.
+/// Pause before a failed job's second start, so that the remains of a crash can be cleared away.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Reads a length of time: `90s`, `30m`, `1h 30m`.
@@ -84,7 +84,7 @@ pub(super) fn time(text: &str) -> Result<Duration, String> {
 }
 
 pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
-    // What costs nothing to find out comes before models are downloaded and files are read.
+    // Checks that cost nothing come before models are downloaded and files are read.
     preflight::build()?;
     preflight::folder(&args.results, "--results")?;
     preflight::folder(&args.reports, "--reports")?;
@@ -102,7 +102,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let ahead = Ahead::of(&sweep, &layout, args.retry_failed, &places, limits).run;
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &places, &machine)?;
-    // No record means that nothing is done yet; a damaged one is reported when the run starts.
+    // Without a record nothing has been done yet; a damaged one is reported when the run starts.
     if let Some(record) = record::load_fates(layout.run()).ok().filter(|record| !record.live) {
         confirm::ask(&record, &layout, &sweep, args.yes)?;
     }
@@ -140,7 +140,7 @@ fn style(args: &RunArgs) -> Style {
     }
 }
 
-/// Prints the table, the report's path and why trials failed; says how it ended.
+/// Prints the table, the report's path and why trials failed, and returns how the run ended.
 fn end(summary: &RunSummary, record: &RunRecord, layout: &Layout, args: &RunArgs) -> Result<(), AppError> {
     if !args.json {
         output::data(&(report::terminal_table(record, output::width()) + "\n"))?;

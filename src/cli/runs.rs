@@ -1,4 +1,4 @@
-//! Finds runs and trials from what the user typed, and says which there are where that fails.
+//! Owns finding runs and trials from what the user typed; on failure, the error lists those that exist.
 
 use std::path::Path;
 
@@ -10,14 +10,14 @@ use crate::values::{CommandLine, quantity, shell};
 
 use super::{RunFolderArgs, TrialArgs};
 
-/// Ids that a message lists at most: as many as there are folds where people speak of ten.
+/// Most ids listed in a message, enough for ten folds.
 const SHOWN_IDS: usize = 10;
 
 /// A run that the user named.
 pub(super) struct Found {
     /// Its paths.
     pub(super) layout: Layout,
-    /// What is known about it, but for the trials' metric lines.
+    /// Its record, without the trials' metric lines.
     pub(super) record: RunRecord,
 }
 
@@ -41,7 +41,7 @@ pub(super) fn find(args: &RunFolderArgs) -> Result<Layout, AppError> {
     candidates.into_iter().flatten().find(is_run).ok_or_else(|| no_run(args))
 }
 
-/// Whether a folder is that of a run, which may have lost one of these files.
+/// Whether a folder is a run's, even if some of these files are lost.
 fn is_run(layout: &Layout) -> bool {
     layout.sweep().is_file() || layout.journal().is_file()
 }
@@ -61,7 +61,7 @@ fn no_run(args: &RunFolderArgs) -> AppError {
     AppError::Input { message: format!("`{}` is not a run", args.run.display()), hint: Some(hint) }
 }
 
-/// The command that goes on with a run, with one more option, ready to be pasted into a shell.
+/// The command that continues a run, with one more option, ready to be pasted into a shell.
 pub(super) fn again(record: &RunRecord, extra: Option<&str>) -> String {
     let here = std::env::current_dir().unwrap_or_default();
     command(&record.command_line, &here, extra)
@@ -79,7 +79,7 @@ fn command(line: &CommandLine, here: &Path, extra: Option<&str>) -> String {
     format!("cd {} && {command}", shell::quoted([line.folder.to_string_lossy()]))
 }
 
-/// The one trial whose id, or that of its configuration, begins with what was typed.
+/// The one trial whose id, or whose configuration's id, begins with what was typed.
 pub(super) fn trial<'a>(record: &'a RunRecord, args: &TrialArgs) -> Result<&'a TrialRecord, AppError> {
     let (prefix, run) = (&args.trial, args.run.typed());
     let wanted = prefix.to_ascii_lowercase();

@@ -1,4 +1,4 @@
-//! `lorasweep status`: where a run stands, for people and as JSON.
+//! `lorasweep status`: the progress of a run, for people and as JSON.
 
 use std::fmt::Write as _;
 
@@ -25,7 +25,7 @@ pub(super) struct StatusArgs {
     json: bool,
 }
 
-/// The states in the order they are listed.
+/// The states, in the order of the table.
 const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"];
 
 pub(super) fn call(args: &StatusArgs) -> Result<(), AppError> {
@@ -115,7 +115,7 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
     format!("all trials are done; `lorasweep report {run}` writes the report again")
 }
 
-/// What a trial's metric lines say last.
+/// The values in the last metric lines of a trial.
 #[derive(Debug, Default, Serialize)]
 pub(super) struct Latest {
     /// Optimiser steps done.
@@ -159,7 +159,7 @@ struct RunStatus<'a> {
     trials: Vec<TrialStatus<'a>>,
     removed: Vec<String>,
     failed_jobs: Vec<FailedJob>,
-    /// What is lost of the journal, so that states may be older than what happened.
+    /// What is lost of the journal, so that states may be out of date.
     journal_damage: Option<&'a str>,
 }
 

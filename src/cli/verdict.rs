@@ -1,4 +1,4 @@
-//! Owns how the end of a run is judged, and the error that stands for it. Prints nothing.
+//! Owns the judgement on the end of a run, and the matching error. Prints nothing.
 
 use std::collections::BTreeMap;
 
@@ -10,25 +10,25 @@ use crate::values::{Device, Failure, JobKey, TrialId, quantity, shell};
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Verdict<'a> {
-    /// Every trial is done and everything is reported.
+    /// Every trial is done, and the report is written.
     Complete,
     /// Trials are left because devices failed.
     DevicesFailed {
-        /// These devices.
+        /// The devices.
         devices: &'a [Device],
-        /// The trials that are left.
+        /// Number of remaining trials.
         left: usize,
     },
     /// It stopped because files could not be written.
     Unwritable {
-        /// What the system said.
+        /// The system's message.
         message: &'a str,
     },
-    /// It stopped before its end; the same command continues.
+    /// It was stopped early; the same command continues it.
     Interrupted,
     /// It ended, and trials failed.
     TrialsFailed {
-        /// Why, trial by trial; at least one.
+        /// The reason for each trial; at least one.
         failures: &'a [(TrialId, Failure)],
     },
     /// It ended, and a job other than training failed.
@@ -40,7 +40,7 @@ pub(super) enum Verdict<'a> {
     },
 }
 
-/// Judges the end of a run. What the machine lacks comes first, since nothing goes on without it.
+/// Judges the end of a run. Faults of the machine come first, since nothing can continue before they are fixed.
 pub(super) fn verdict(summary: &RunSummary) -> Verdict<'_> {
     let RunSummary { left, failures, failed_jobs, retired, unwritable, stopped, reported, .. } = summary;
     let failed = !failures.is_empty() || !failed_jobs.is_empty();
@@ -61,7 +61,7 @@ pub(super) fn verdict(summary: &RunSummary) -> Verdict<'_> {
 }
 
 impl Verdict<'_> {
-    /// As the result of the command, for a sweep of `trials` trials. `again` is the command line that
+    /// The verdict as the command's result, for a sweep of `trials` trials. `again` gives the command line that
     /// continues it, with one more option.
     pub(super) fn result(
         self,

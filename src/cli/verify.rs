@@ -1,4 +1,4 @@
-//! `lorasweep verify`: whether a run's files are what was written, for people and as JSON.
+//! `lorasweep verify`: whether a run's files are unchanged, for people and as JSON.
 
 use std::fmt::Write as _;
 

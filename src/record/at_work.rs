@@ -1,5 +1,5 @@
-//! Owns the way back from a journal to the scheduler of the run that writes it, so that a command tells of a
-//! run at work what that run itself would.
+//! Owns the reconstruction of a running scheduler from its journal, so that another command reports on a live
+//! run as that run itself would.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::record::{Ledger, RunRecord, TrialRecord, TrialState};
 use crate::sched::{Scheduler, Workload};
 use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What};
 
-/// The scheduler of the run that these events end with, as it stands `now`; only how fast trials are is not
-/// among the events. `None` where that run is of a version that did not write what it was started with.
+/// The scheduler of the run that these events end with, in its state at `now`, except for the measured speed of
+/// trials, which is not in the events. `None` where that run's version did not record its settings.
 #[must_use]
 pub fn scheduler(
     record: &RunRecord,
@@ -37,7 +37,7 @@ pub fn scheduler(
         !given.jobs.contains(&JobKey::Prepare(store))
             && TokenStore::open(&Layout::store(layout.stores(), store)).is_ok()
     };
-    // The report's folder decides nothing.
+    // The report's folder has no influence.
     let work = Workload::of(&record.sweep, &todo, layout.run(), places, &is_there);
     let mut scheduler = Scheduler::new(Arc::new(work), places.clone(), limits, policy);
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
@@ -45,7 +45,7 @@ pub fn scheduler(
     Some(scheduler)
 }
 
-/// What a run has worked on so far.
+/// The trials that a run has worked on so far.
 #[derive(Default)]
 struct Given {
     jobs: BTreeSet<JobKey>,

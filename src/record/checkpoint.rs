@@ -1,5 +1,5 @@
-//! Owns the checksum of a trial's checkpoint, and the look at one without libtorch. The training
-//! process writes and loads checkpoints; this neither changes nor interprets one.
+//! Owns the checksum of a trial's checkpoint, and reading one without libtorch. The training process writes and
+//! loads checkpoints; this file neither changes nor interprets one.
 
 use std::io;
 use std::path::Path;
@@ -10,14 +10,14 @@ use serde::Deserialize;
 use crate::disk::mapped;
 use crate::values::TrialId;
 
-/// What of a checkpoint's state tells whose it is.
+/// The part of a checkpoint's state that names its trial.
 #[derive(Deserialize)]
 struct Owner {
     trial: TrialId,
 }
 
-/// What a checkpoint's metadata must have as `checksum`: CRC-32 of the state's text and of each
-/// tensor's name and bytes, in the order of their names.
+/// The value of `checksum` in a checkpoint's metadata: CRC-32 of the state's text and of each tensor's name and
+/// bytes, in the order of their names.
 #[must_use]
 pub fn checksum<'a>(state: &str, tensors: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> String {
     let mut hasher = crc32fast::Hasher::new();

@@ -1,5 +1,5 @@
-//! Owns what in a run's folder, and in the stores beside it, no trial needs any more; and its removal.
-//! Whoever calls holds the run's lock.
+//! Owns the files in a run's folder, and in the stores next to it, that no trial needs any more, and their
+//! removal. The caller holds the run's lock.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -20,7 +20,7 @@ use crate::values::{Keep, TrialId};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reason {
-    /// Weights of a finished trial other than those that its setting `keep` names.
+    /// Weights of a finished trial other than those that its setting `keep` chooses.
     SpareWeights,
     /// A file that a killed process was writing.
     Leftover,
@@ -41,12 +41,12 @@ pub struct Garbage {
     pub path: PathBuf,
     /// Why nothing needs it.
     pub reason: Reason,
-    /// What it takes on disk.
+    /// Its size on disk.
     pub bytes: u64,
 }
 
 impl Reason {
-    /// What such things are, in the plural.
+    /// The name of this kind, in the plural.
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
@@ -60,7 +60,7 @@ impl Reason {
     }
 }
 
-/// What no trial of a run needs, in a stable order; trials that the sweep no longer has, too.
+/// Everything that no trial of a run needs, in a stable order, including trials that the sweep no longer has.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -97,8 +97,8 @@ pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Ga
     Ok(found)
 }
 
-/// The stores that no sweep of the results folder reads. None where a sweep cannot be read: it may
-/// need any. `_held` is the stores' own lock, held alone, so that no run is at work.
+/// The stores that no sweep of the results folder reads. Empty where a sweep cannot be read, since it may need
+/// any of them. `_held` is the stores' own lock, held alone, so that no run is active.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -118,7 +118,7 @@ pub fn of_stores(layout: &Layout, _held: &Lock) -> Result<Vec<Garbage>, FileErro
     unused.map(|folder| whole_folder(folder, Reason::UnusedStore)).collect()
 }
 
-/// Removes a file or folder; of a link only itself.
+/// Removes a file or folder; of a link only the link itself.
 ///
 /// # Errors
 /// When it cannot be removed.
@@ -129,7 +129,7 @@ pub fn remove(garbage: &Garbage) -> Result<(), FileError> {
     removed.map_err(FileError::of("remove", path))
 }
 
-/// The weights that `keep` does not name, where those that it names are whole.
+/// The weights that `keep` does not choose, if the chosen ones are intact.
 fn spare_weights(layout: &Layout, id: TrialId, keep: Keep) -> Option<Garbage> {
     let [last, best] = [layout.last_checkpoint(id), layout.best_checkpoint(id)];
     let (kept, path) = match keep {
@@ -148,7 +148,7 @@ fn whole_folder(path: PathBuf, reason: Reason) -> Result<Garbage, FileError> {
     Ok(Garbage { path, reason, bytes })
 }
 
-/// The folders in a folder, in order; none where there is no such folder.
+/// The folders within a folder, in order; empty where it does not exist.
 fn folders(path: &Path) -> Result<Vec<PathBuf>, FileError> {
     let failed = FileError::of("read", path);
     let entries = match fs::read_dir(path) {

@@ -1,13 +1,13 @@
-//! Owns the journal: the events of a run that must be known after a crash, in order, durable before they
-//! are acted upon. The first reader of every event.
+//! Owns the journal: the events of a run that must be known after a crash, in order, and durable before anyone
+//! acts on them. The journal gets every event first.
 //!
-//! One file, one writer (the holder of the run's lock), laid out as `frame` says. What announces an
-//! act is on disk before the act, and with it all that was told before; what tells of something that
-//! happened waits for the next announcement, since files tell it too.
+//! One file with one writer (the holder of the run's lock), in the format of `frame`. An event that announces
+//! an action is on disk before the action, together with all earlier events; other events wait for the next
+//! announcement, since files record the same facts.
 //!
-//! A crash can tear the last frame, and a disk can damage any: readers stop before the first frame
-//! that is not whole and say what they dropped. Any prefix of a journal is a state the run was once
-//! in, so going on from it is safe: finished work is told by result files.
+//! A crash can tear the last frame, and a disk can damage any: readers stop at the first frame that is not
+//! intact and report what they dropped. Every prefix of a journal is a state that the run was once in, so
+//! continuing from it is safe: finished work is recorded in result files.
 
 mod frame;
 #[cfg(test)]
@@ -30,7 +30,7 @@ pub enum JournalError {
     /// It cannot be read or written.
     #[error(transparent)]
     File(#[from] FileError),
-    /// It does not begin as a journal does.
+    /// It does not begin like a journal.
     #[error("`{path}` is not a journal of lorasweep, or its first line is damaged")]
     Header {
         /// The journal.
@@ -41,7 +41,7 @@ pub enum JournalError {
     Version {
         /// The journal.
         path: PathBuf,
-        /// What its first line says.
+        /// The version in its first line.
         found: u64,
     },
     /// A whole frame holds an entry that this version does not know.
@@ -51,13 +51,13 @@ pub enum JournalError {
         path: PathBuf,
         /// Where the frame begins.
         offset: usize,
-        /// What the parser said.
+        /// The parser's message.
         message: String,
     },
 }
 
 impl JournalError {
-    /// What to do next, where there is something.
+    /// What to do next, where there is an answer.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -73,23 +73,24 @@ impl JournalError {
 /// What a journal holds.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Replay {
-    /// The events, oldest first, up to the first frame that is not whole.
+    /// The events, oldest first, up to the first frame that is not intact.
     pub events: Vec<Event>,
-    /// Bytes up to the end of the last of them.
+    /// Bytes up to the end of the last of these.
     pub kept_bytes: usize,
-    /// Bytes behind it; zero where all is well.
+    /// Bytes after that; zero if the journal is intact.
     pub dropped_bytes: usize,
-    /// Whole entries within those bytes: none where a crash tore the end, some where a byte in the
-    /// middle is wrong.
+    /// Intact entries within those bytes: none where a crash tore the end, some where a byte in the middle is
+    /// damaged.
     pub dropped_entries: usize,
-    /// Where a damaged journal was put aside as a whole before its rest was cut off.
+    /// The full copy of a damaged journal, made before its rest was cut off.
     pub aside: Option<PathBuf>,
-    /// There is no such file.
+    /// Whether the file does not exist.
     pub is_missing: bool,
 }
 
 impl Replay {
-    /// What is lost of what a run told, in words; what a crash tears, and the next run cuts off, is not.
+    /// What is lost of the run's events, in words; an end torn by a crash, which the next run cuts off, does
+    /// not count.
     #[must_use]
     pub fn damage(&self) -> Option<String> {
         if self.is_missing {
@@ -121,13 +122,13 @@ impl Replay {
 pub struct Journal {
     file: File,
     path: PathBuf,
-    /// Where the next frame goes.
+    /// The position of the next frame.
     end: u64,
 }
 
 impl Journal {
-    /// Opens a journal to go on writing; makes one where there is none. What cannot be read is cut
-    /// off; of a journal damaged in the middle a copy is put aside first.
+    /// Opens a journal for writing, or creates it. An unreadable end is cut off; a journal that is damaged in
+    /// the middle is first copied aside.
     ///
     /// # Errors
     /// When the file cannot be read or written, or is not a journal of this version.
@@ -152,11 +153,11 @@ impl Journal {
         Ok((file, kept_bytes.max(HEADER.len() as u64)))
     }
 
-    /// Adds an event, unless that is ephemeral. When this returns, an announcement and all that was told
-    /// before it are on disk.
+    /// Appends an event, unless it is ephemeral. When this returns, an announcement and all earlier events are
+    /// on disk.
     ///
     /// # Errors
-    /// When it cannot be written. What was written of it is then torn, and the next one takes its place.
+    /// When it cannot be written. The incomplete frame is then overwritten by the next one.
     pub fn append(&mut self, event: &Event) -> Result<(), JournalError> {
         if !event.what.is_journaled() {
             return Ok(());
@@ -171,7 +172,7 @@ impl Journal {
     }
 }
 
-/// Copies a journal to a name that is free, and returns that.
+/// Copies a journal to an unused name, and returns that name.
 fn put_aside(path: &Path) -> io::Result<PathBuf> {
     let free = (1..).map(|n| Layout::journal_aside(path, n)).find(|aside| !aside.exists());
     let aside = free.expect("some number is free");
@@ -179,7 +180,7 @@ fn put_aside(path: &Path) -> io::Result<PathBuf> {
     Ok(aside)
 }
 
-/// Reads a journal, also while another process writes it; a missing file is an empty journal.
+/// Reads a journal, even while another process writes it; a missing file is an empty journal.
 ///
 /// # Errors
 /// When the file cannot be read, or is not a journal of this version.

@@ -1,7 +1,7 @@
-//! Owns what the events of a run add up to: the one ledger of its trials and jobs, live or replayed. Pure.
+//! Owns the sum of a run's events: the one ledger of its trials and jobs, live or replayed. Pure.
 //!
-//! The loop, `status`, `explain` and the live display all read this fold. What files tell (a result that
-//! is in place, a lock that is held) is added by [`super::load`] and by the decision of what is left to do.
+//! The loop, `status`, `explain` and the live display all use this fold. Facts from files (a result in place, a
+//! lock that is held) are added by [`super::load`] and by the decision on the remaining work.
 
 #[cfg(test)]
 mod tests;
@@ -12,40 +12,40 @@ use jiff::Timestamp;
 
 use crate::values::{CommandLine, Device, Event, Failure, JobKey, Placement, Progress, Trial, TrialId, What};
 
-/// What the events so far add up to.
+/// The state of a run after the events so far.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Ledger {
-    /// What the user typed to start the run the last time.
+    /// The command line of the run's latest start.
     pub command_line: CommandLine,
-    /// The version of lorasweep that did.
+    /// The version of lorasweep of that start.
     pub version: Option<String>,
     /// When the run was first started.
     pub started_at: Option<Timestamp>,
-    /// When the last thing happened.
+    /// Time of the last event.
     pub updated_at: Option<Timestamp>,
-    /// What only the latest start of the run has to do with.
+    /// Facts about the latest start of the run only.
     pub this_run: ThisRun,
-    /// The trials that were ever started, or that are known to be done.
+    /// The trials that were ever started, or are known to be done.
     trials: BTreeMap<TrialId, Standing>,
     /// Jobs that were launched and have not ended.
     jobs: BTreeMap<JobKey, RunningJob>,
-    /// Jobs other than training whose last attempt failed. Trials have failures of their own.
+    /// Jobs other than training whose last attempt failed. Trials have their own failures.
     failed_jobs: BTreeMap<JobKey, Failure>,
     total: usize,
     done: usize,
     failed: usize,
 }
 
-/// What only the latest start of a run has to do with.
+/// Facts about the latest start of a run only.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ThisRun {
-    /// The user asked it to end.
+    /// Whether the user stopped it.
     pub stopped: bool,
-    /// The report was written.
+    /// Whether the report was written.
     pub reported: bool,
-    /// Devices that got no more jobs, since they failed.
+    /// Devices that were taken out of service because they failed.
     pub retired: Vec<Device>,
-    /// Why files could no longer be written, where that ended it.
+    /// Why files could no longer be written, if that ended it.
     pub unwritable: Option<String>,
 }
 
@@ -54,15 +54,15 @@ pub struct ThisRun {
 pub struct Standing {
     /// How often it was started.
     pub attempts: u32,
-    /// Where it stands.
+    /// Its state.
     pub state: TrialState,
-    /// How far it is, in a run that is followed.
+    /// Its progress, in a run that is being followed.
     pub progress: Option<Progress>,
-    /// How its last start failed, where it did and the trial has not been started again.
+    /// How its last start failed, if it did and the trial has not been started again.
     pub failed_start: Option<Failure>,
 }
 
-/// Where a trial stands.
+/// The state of a trial.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub enum TrialState {
     /// Not started yet, or just about to be.
@@ -75,7 +75,7 @@ pub enum TrialState {
         /// Process id of its child.
         pid: u32,
     },
-    /// Started, not finished, and no process works on it now.
+    /// Started, not finished, and no process is working on it now.
     Interrupted,
     /// Finished, with a result.
     Done,
@@ -99,7 +99,7 @@ impl TrialState {
         }
     }
 
-    /// Whether the trial has its fate: it is done, or failed for good.
+    /// Whether the trial has its fate: done, or failed for good.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
@@ -114,18 +114,18 @@ impl TrialState {
 pub struct RunningJob {
     /// Where it runs.
     pub placement: Placement,
-    /// Process id of its child, once that is up.
+    /// Process id of its child, once it has started.
     pub pid: Option<u32>,
-    /// All trials that it was given, in that order; none for work other than training.
+    /// All trials it was given, in order; none for work other than training.
     pub trials: Vec<TrialId>,
-    /// Those of them that it was given while it ran, and has not taken yet.
+    /// The trials among these that it was sent while it ran, and has not taken yet.
     pub joining: BTreeSet<TrialId>,
-    /// The trial that was last heard of.
+    /// The trial that last reported progress.
     pub latest: Option<TrialId>,
 }
 
 impl Ledger {
-    /// What these events add up to.
+    /// The ledger after these events.
     #[must_use]
     pub fn replay(events: &[Event]) -> Self {
         let mut ledger = Self::default();
@@ -180,7 +180,7 @@ impl Ledger {
         }
     }
 
-    /// From here on the ledger is of the sweep's trials alone.
+    /// From here on, the ledger covers the sweep's trials only.
     fn plan(&mut self, trials: &[Trial], done: &[TrialId], todo: &[TrialId]) {
         let planned: HashSet<TrialId> = trials.iter().map(|trial| trial.id).collect();
         self.trials.retain(|id, _| planned.contains(id));
@@ -192,7 +192,7 @@ impl Ledger {
                 TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted => {}
             }
         }
-        // A result can be in place that no event tells of, and one can be lost again.
+        // A result can be in place without an event, and can be lost again.
         done.iter().for_each(|id| self.set(*id, TrialState::Done));
         for id in todo {
             if self.state(*id).is_settled() {
@@ -221,7 +221,7 @@ impl Ledger {
         standing.failed_start = None;
     }
 
-    /// Notes why a job failed: with the trials that it leaves undone, or by its key where it trains none.
+    /// Records why a job failed: for the trials that it leaves unfinished, or by its key where it trains none.
     fn fail(&mut self, key: JobKey, failure: &Failure) {
         let open: Vec<TrialId> = self.open(key).collect();
         for trial in open {
@@ -253,7 +253,7 @@ impl Ledger {
         self.attempt(trial, state);
     }
 
-    /// What was never begun is no attempt.
+    /// A start that never began is not an attempt.
     fn take_back(&mut self, key: JobKey, trial: TrialId) {
         let Some(job) = self.jobs.get_mut(&key) else { return };
         if !job.trials.contains(&trial) {
@@ -277,7 +277,7 @@ impl Ledger {
         self.trials.entry(progress.trial).or_default().progress = Some(progress.clone());
     }
 
-    /// Ends a job; those of its trials that have no fate were interrupted.
+    /// Ends a job; its trials without a fate were interrupted.
     fn end(&mut self, key: JobKey) {
         let trials = self.jobs.remove(&key).map(|job| job.trials).unwrap_or_default();
         for trial in trials {
@@ -308,7 +308,7 @@ impl Ledger {
         self.trials.get(&id)
     }
 
-    /// Where a trial stands.
+    /// The state of a trial.
     #[must_use]
     pub fn state(&self, id: TrialId) -> &TrialState {
         self.trials.get(&id).map_or(&TrialState::Waiting, |standing| &standing.state)
@@ -325,20 +325,20 @@ impl Ledger {
         self.jobs.iter().map(|(key, job)| (*key, job))
     }
 
-    /// The trials of a running job that have no fate yet, in the order in which it was given them.
+    /// The trials of a running job without a fate, in the order in which it was given them.
     pub fn open(&self, key: JobKey) -> impl Iterator<Item = TrialId> {
         let trials = self.jobs.get(&key).map(|job| job.trials.as_slice()).unwrap_or_default();
         trials.iter().copied().filter(|trial| !self.state(*trial).is_settled())
     }
 
-    /// Whether a running job has a trial that has no fate yet.
+    /// Whether a running job has this trial, and the trial has no fate yet.
     #[must_use]
     pub fn is_open(&self, key: JobKey, trial: TrialId) -> bool {
         !self.state(trial).is_settled() && self.jobs.get(&key).is_some_and(|job| job.trials.contains(&trial))
     }
 
-    /// Why a job starts again, with these trials: how its last start failed, or the last start of one of them;
-    /// `None` where none did.
+    /// Why a job with these trials is being started again: how its last start failed, or the last start of one
+    /// of them; `None` where none failed.
     #[must_use]
     pub fn failed_start(&self, key: JobKey, trials: &[TrialId]) -> Option<&Failure> {
         let of_trial = |trial: &TrialId| self.trials.get(trial)?.failed_start.as_ref();

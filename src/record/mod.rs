@@ -1,5 +1,6 @@
-//! Owns the state of a run as everybody but the loop sees it: the ledger of its journal, and the files
-//! under `trials/`. `status`, `explain` and `report` read this and nothing else.
+//! Owns the state of a run as seen from outside the loop: the ledger of its journal, and the files under
+//! `trials/`. `status`, `explain` and `report` read this and nothing else. Read `ledger.rs` first, then
+//! `journal.rs` and `resume.rs`.
 
 pub mod at_work;
 pub mod checkpoint;
@@ -26,7 +27,7 @@ use crate::values::{
     CommandLine, Configuration, ConfigurationId, Failure, JobKey, MetricLine, Trial, TrialId, TrialResult,
 };
 
-/// What writes the sweep of a run.
+/// How the sweep of a run is written again.
 const AGAIN: &str = "`lorasweep run SPEC` writes it again from the sweep file; finished trials are kept";
 
 /// A run whose state cannot be read.
@@ -38,13 +39,13 @@ pub enum RecordError {
         /// The folder.
         folder: PathBuf,
     },
-    /// Its sweep is not there.
+    /// Its sweep does not exist.
     #[error("`{}` is missing", path.display())]
     NoSweep {
         /// The file that should hold it.
         path: PathBuf,
     },
-    /// What should be its sweep is none, or cannot be read.
+    /// The file of its sweep holds something else, or cannot be read.
     #[error(transparent)]
     Sweep(FileError),
     /// Another file or folder of it cannot be read.
@@ -56,7 +57,7 @@ pub enum RecordError {
 }
 
 impl RecordError {
-    /// What to do next, where there is something.
+    /// What to do next, where there is an answer.
     #[must_use]
     pub fn hint(&self) -> Option<&'static str> {
         match self {
@@ -80,39 +81,39 @@ pub struct RunRecord {
     pub trials: Vec<TrialRecord>,
     /// Trials on disk that the sweep no longer has.
     pub removed: Vec<TrialId>,
-    /// What the user typed to start it the last time.
+    /// The command line of its latest start.
     pub command_line: CommandLine,
     /// When the run was first started.
     pub started_at: Option<Timestamp>,
-    /// When the last thing happened.
+    /// Time of its last event.
     pub updated_at: Option<Timestamp>,
-    /// Whether an orchestrator is at work on it now.
+    /// Whether an orchestrator is running it now.
     pub live: bool,
     /// Jobs other than training that failed, by key, each with the reason.
     pub failed_jobs: Vec<(JobKey, Failure)>,
-    /// What is lost of its journal, in words, so that all of this may tell less than happened.
+    /// What is lost of its journal, in words; this record may then be incomplete.
     pub journal_damage: Option<String>,
 }
 
 /// Everything known about one trial.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrialRecord {
-    /// What it is.
+    /// The trial.
     pub trial: Trial,
     /// Its parameters, counted from shapes.
     pub params: ParamCounts,
-    /// Where it stands.
+    /// Its state.
     pub state: TrialState,
     /// How often it was started.
     pub attempts: u32,
-    /// Its metric lines so far, in step order, each step once; none where only fates were loaded.
+    /// Its metric lines so far, in step order, each step once; empty where only fates were loaded.
     pub metrics: Vec<MetricLine>,
-    /// Its result, where it is done.
+    /// Its result, if it is done.
     pub result: Option<TrialResult>,
 }
 
 impl RunRecord {
-    /// The trials of each configuration in turn, none without any.
+    /// Each configuration with its trials, at least one.
     pub fn configurations(&self) -> impl Iterator<Item = (ConfigurationId, Vec<&TrialRecord>)> {
         let id = |record: &TrialRecord| record.trial.configuration.id;
         self.trials
@@ -121,7 +122,7 @@ impl RunRecord {
     }
 }
 
-/// Reads the record of a run folder. Takes no lock: a run may be at work on it.
+/// Reads the record of a run folder. Takes no lock: the run may be active.
 ///
 /// # Errors
 /// When the folder holds no run, or a run of another version of lorasweep.
@@ -134,8 +135,8 @@ pub fn load(run: &Path) -> Result<RunRecord, RecordError> {
     Ok(record)
 }
 
-/// The same without any trial's metric lines, which are most of what there is to read: for who looks at
-/// few of them, with [`metrics`], or at none.
+/// The same without metric lines, which are most of the data, for callers that need few of them, through
+/// [`metrics`], or none.
 ///
 /// # Errors
 /// As for [`load`].
@@ -193,7 +194,7 @@ fn load_trial(layout: &Layout, ledger: &Ledger, trial: Trial, params: ParamCount
     let result = resume::result(layout, trial.id);
     let state = match (&result, ledger.state(trial.id)) {
         (Some(_), _) => TrialState::Done,
-        // Its result is gone: it has to be done again.
+        // Its result is gone, so it must be done again.
         (None, TrialState::Done) => TrialState::Interrupted,
         (None, state) => state.clone(),
     };
@@ -207,9 +208,8 @@ pub fn metrics(layout: &Layout, id: TrialId) -> Vec<MetricLine> {
     fs::read(layout.metrics(id)).map_or_else(|_| Vec::new(), |text| lines_of(&text))
 }
 
-/// The lines of a metrics file. A resumed trial repeats steps, and its last word counts: a line
-/// replaces what was written for its step, and drops what an earlier attempt wrote for later ones.
-/// A torn line is no line.
+/// The lines of a metrics file. A resumed trial repeats steps: a line replaces an earlier one for the same
+/// step, and drops all lines of earlier attempts for later steps. A torn line is skipped.
 fn lines_of(text: &[u8]) -> Vec<MetricLine> {
     let mut lines = BTreeMap::new();
     for line in text.split(|byte| *byte == b'\n') {
@@ -224,7 +224,7 @@ fn lines_of(text: &[u8]) -> Vec<MetricLine> {
     lines.into_values().collect()
 }
 
-/// Trials on disk that are not among these.
+/// Trials on disk that are not in this list.
 fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, FileError> {
     let mut removed = on_disk(layout)?;
     for record in trials {
@@ -233,7 +233,7 @@ fn removed(layout: &Layout, trials: &[TrialRecord]) -> Result<Vec<TrialId>, File
     Ok(removed.into_iter().collect())
 }
 
-/// Every trial that has a folder, also those that the sweep no longer has.
+/// Every trial with a folder, including those that the sweep no longer has.
 ///
 /// # Errors
 /// When the folder of all trials cannot be read.

@@ -1,7 +1,7 @@
-//! Owns what becomes of each trial when a sweep is started again.
+//! Owns what to do with each trial when a sweep is started again. Starts nothing.
 //!
-//! [`decide`] is the whole decision table and is pure; [`look`] gathers what it decides from.
-//! A trial with a valid result is done whatever the journal says: the crash may have come between.
+//! [`decide`] is the whole decision table and is pure; [`look`] gathers its evidence. A trial with a valid
+//! result is done, whatever the journal says: a crash may have come between the two.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -14,7 +14,7 @@ use crate::disk::layout::Layout;
 use crate::record::ledger::{Ledger, TrialState};
 use crate::values::{TrialId, TrialResult};
 
-/// The largest header that is believed, in bytes; that of safetensors itself.
+/// The largest accepted header, in bytes; safetensors' own limit.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// What is known of a trial when the sweep is started again.
@@ -22,13 +22,13 @@ const MAX_HEADER: u64 = 100_000_000;
 pub struct Evidence {
     /// What the journal says last.
     pub recorded: RecordedState,
-    /// Whether a valid result is in place.
+    /// Whether there is a valid result.
     pub result: bool,
-    /// Whether there is a checkpoint to go on from.
+    /// The checkpoint from which it could continue.
     pub checkpoint: Checkpoint,
 }
 
-/// What the journal says last of a trial.
+/// The journal's last word on a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordedState {
     /// Nothing.
@@ -50,20 +50,20 @@ pub enum Checkpoint {
     Damaged,
 }
 
-/// What becomes of a trial.
+/// What to do with a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decision {
     /// It stays done, or failed.
     Keep,
-    /// It goes on at its checkpoint's step.
+    /// It continues at its checkpoint's step.
     Continue,
-    /// It was started before and starts anew.
+    /// It was started before and starts from the beginning.
     Restart,
     /// It starts for the first time.
     Run,
 }
 
-/// The decision table, for a trial that the sweep has; any other stays on disk and is not scheduled.
+/// The decision table, for a trial of the sweep; any other trial stays on disk and is not scheduled.
 #[must_use]
 pub fn decide(evidence: Evidence, retry_failed: bool) -> Decision {
     let Evidence { recorded, result, checkpoint } = evidence;
@@ -83,7 +83,7 @@ pub fn decide(evidence: Evidence, retry_failed: bool) -> Decision {
 pub fn look(layout: &Layout, ledger: &Ledger, id: TrialId) -> Evidence {
     let recorded = match ledger.trial(id).map(|standing| &standing.state) {
         None => RecordedState::Nothing,
-        // A finished trial whose result is gone counts as started: it has to be done again.
+        // A finished trial whose result is gone counts as started, since it must be done again.
         Some(
             TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done,
         ) => RecordedState::Started,
@@ -93,14 +93,14 @@ pub fn look(layout: &Layout, ledger: &Ledger, id: TrialId) -> Evidence {
     Evidence { recorded, result, checkpoint: checkpoint(&layout.last_checkpoint(id)) }
 }
 
-/// A trial's result, where a valid one is in place.
+/// A trial's result, if there is a valid one.
 #[must_use]
 pub fn result(layout: &Layout, id: TrialId) -> Option<TrialResult> {
     let result: Option<TrialResult> = files::read_sealed(&layout.result(id)).ok().flatten();
     result.filter(|result| result.trial == id)
 }
 
-/// The state of a checkpoint file: its header must parse and its length must be what that says.
+/// The state of a checkpoint file: its header must be readable, and its length must match the header.
 #[must_use]
 pub fn checkpoint(path: &Path) -> Checkpoint {
     match whole(path) {

@@ -1,5 +1,5 @@
-//! Owns the check of a run's folder: every file that has a checksum against it, and the others for
-//! whether they can be read. Says what is damaged and what the next run makes of it; changes nothing.
+//! Owns the check of a run's folder: files with a checksum are compared with it, and all others must be
+//! readable. Reports what is damaged and what the next run will do about it; changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -17,10 +17,10 @@ use crate::record::{checkpoint, journal};
 use crate::sweep::SweepSpec;
 use crate::values::{Keep, MetricLine, Trial, TrialId, TrialResult, quantity};
 
-/// What was looked at, and what was found.
+/// The checked items, and the findings.
 #[derive(Debug, Default, Serialize)]
 pub struct Verification {
-    /// Whether a run was at work meanwhile, so that files may have changed.
+    /// Whether the run was active meanwhile, so that files may have changed.
     pub live: bool,
     /// Entries of the journal.
     pub entries: usize,
@@ -36,7 +36,7 @@ pub struct Verification {
     pub findings: Vec<Finding>,
 }
 
-/// Something that is not as it was written.
+/// A file that differs from what was written.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
     /// The file or folder.
@@ -45,12 +45,12 @@ pub struct Finding {
     pub problem: String,
     /// What the next run does about it.
     pub next: String,
-    /// Whether it is damaged; a crash leaves some things that are not.
+    /// Whether it counts as damage; some findings are normal after a crash.
     pub damaged: bool,
 }
 
 impl Verification {
-    /// Number of things that are damaged.
+    /// Number of findings that count as damage.
     #[must_use]
     pub fn damaged(&self) -> usize {
         self.findings.iter().filter(|finding| finding.damaged).count()
@@ -62,7 +62,7 @@ impl Verification {
     }
 }
 
-/// Looks at everything in a run's folder, and at the token stores of its sweep. Takes no lock.
+/// Checks everything in a run's folder, and the token stores of its sweep. Takes no lock.
 ///
 /// # Errors
 /// When the folder of the trials cannot be read.
@@ -119,7 +119,7 @@ fn check_sweep(layout: &Layout, version: Option<&str>, found: &mut Verification)
                     "configuration `{id}` has other settings than its id was made from: they were changed"
                 );
                 let next = "it is written anew from the sweep file";
-                // Another version may have made ids from other things.
+                // Other versions may make ids differently.
                 let damaged = version == Some(env!("CARGO_PKG_VERSION"));
                 found.findings.push(Finding { path, problem, next: next.to_owned(), damaged });
             }
@@ -150,12 +150,12 @@ pub(super) fn stores_of(sweep: &SweepSpec) -> impl Iterator<Item = crate::values
     sweep.configurations.iter().map(move |one| store(sweep.task(one), sweep.model(one)))
 }
 
-/// A trial that has a folder.
+/// A trial with a folder.
 struct Look<'a> {
     layout: &'a Layout,
     ledger: &'a Ledger,
     id: TrialId,
-    /// What it is, where the sweep has it.
+    /// The trial, if the sweep has it.
     in_sweep: Option<&'a Trial>,
 }
 
@@ -186,7 +186,7 @@ impl Look<'_> {
         }
     }
 
-    /// Whether the trial has a result that can be used.
+    /// Whether the trial has a usable result.
     fn check_result(&self, damaged_checkpoint: bool, found: &mut Verification) -> bool {
         let path = self.layout.result(self.id);
         let problem = match read(files::read_sealed::<TrialResult>(&path)) {
@@ -216,7 +216,7 @@ impl Look<'_> {
         let path = self.layout.metrics(self.id);
         let Ok(text) = fs::read(&path) else { return };
         found.metrics += 1;
-        // What comes behind the last line end was torn by a crash, or is being written.
+        // A line without its end was torn by a crash, or is being written.
         let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         let lines = text[..whole].split_inclusive(|byte| *byte == b'\n');
         let damaged = lines.filter(|line| serde_json::from_slice::<MetricLine>(line).is_err()).count();

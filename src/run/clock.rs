@@ -1,5 +1,5 @@
-//! Owns the loop's time: the wall clock at its start, and what has passed since by a clock that
-//! nobody sets. Pauses and time limits do not jump when the wall clock does.
+//! Owns the loop's time: the wall clock at its start, plus the time passed since on a clock that nobody sets.
+//! Pauses and time limits do not jump when the wall clock is changed.
 
 use std::time::{Instant, SystemTime};
 

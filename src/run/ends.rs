@@ -1,8 +1,8 @@
-//! Owns what a trial's end and the end of a child mean. Part of the loop.
+//! Owns what the end of a trial or of a child means. Part of the loop.
 //!
-//! A trial is done when its result file is valid. It failed when it left a failure file of its own
-//! while others trained with it, or when the scheduler gives it up; a line on a child's standard
-//! output alone proves nothing.
+//! A trial is done when its result file is valid. It has failed when it left its own failure file while others
+//! trained with it, or when the scheduler gives it up. A line on a child's standard output alone proves
+//! nothing.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ impl EventLoop<'_, '_> {
                 }
             }
         }
-        // Trials that the child was given and did not take wait again.
+        // Trials that the child was sent but did not take wait again.
         let joining = self.stream.ledger.job(key).map(|job| job.joining.clone()).unwrap_or_default();
         for trial in joining {
             if !self.stream.ledger.state(trial).is_settled() {
@@ -41,7 +41,7 @@ impl EventLoop<'_, '_> {
         })
     }
 
-    /// What the end of a child means for its job, by the fates of its trials.
+    /// What the end of a child means for its job, given the fates of its trials.
     fn judge(&self, key: JobKey, exit: Exit) -> Exit {
         let ledger = &self.stream.ledger;
         let trials = ledger.job(key).map(|job| job.trials.as_slice()).unwrap_or_default();
@@ -65,7 +65,7 @@ impl EventLoop<'_, '_> {
         }
     }
 
-    /// The trials of a job that have no fate yet, as they are now.
+    /// The present trials of a job without a fate.
     fn open(&self, key: JobKey) -> Vec<TrialId> {
         self.stream.ledger.open(key).collect()
     }
@@ -75,7 +75,7 @@ impl EventLoop<'_, '_> {
         files::read_json(&self.layout.failure(trial)).ok().flatten()
     }
 
-    /// Tells that one of a job's trials is done, where its result is in place.
+    /// Publishes that one of a job's trials is done, if its result is in place.
     pub(super) fn finish(&mut self, key: JobKey, trial: TrialId) -> Result<(), RunError> {
         if !self.stream.ledger.is_open(key, trial) {
             return Ok(());
@@ -84,7 +84,7 @@ impl EventLoop<'_, '_> {
         self.happen_with_forecast(What::TrialFinished { trial, result: Some(Arc::new(result)) })
     }
 
-    /// Tells that a trial failed for good, unless it has its fate already.
+    /// Publishes that a trial failed for good, unless it already has a fate.
     pub(super) fn fail(&mut self, trial: TrialId, failure: &Failure) -> Result<(), RunError> {
         if self.stream.ledger.state(trial).is_settled() {
             return Ok(());
@@ -93,7 +93,7 @@ impl EventLoop<'_, '_> {
     }
 }
 
-/// An exit in the light of what the child had been asked: a signal of ours is no failure of its own.
+/// A child's exit, given what it was asked: our own signal is not a failure of the child.
 fn understood(exit: Exit, asked: Asked) -> Exit {
     match (exit, asked) {
         (Exit::Failed(Failure::Killed { .. }), Asked::Stop) => Exit::Interrupted,

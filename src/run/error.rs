@@ -1,10 +1,10 @@
-//! Owns what ends a run before its work is done, other than the user.
+//! Owns the errors that end a run before its work is done.
 
 use crate::disk::FileError;
 use crate::disk::lock::LockError;
 use crate::record::journal::JournalError;
 
-/// A run that cannot be started or go on.
+/// A run that cannot be started or continued.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
     /// Another orchestrator holds it.

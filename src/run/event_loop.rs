@@ -1,6 +1,6 @@
-//! Owns the loop of a run: what the executor reports, the user asks and the clock brings becomes an event;
-//! an event is told to those that follow the run and steps the scheduler; its actions are carried out.
-//! The only place where these meet. `launch` starts a child, `ends` says what its end means.
+//! Owns the loop of a run: whatever the executor reports, the user asks or the clock brings becomes an event;
+//! each event is published and passed to the scheduler, whose actions are carried out. The only place where
+//! these meet. `launch` starts a child, `ends` interprets its end.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -17,12 +17,12 @@ use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
 use crate::values::{JobKey, What};
 
-/// A child that has said nothing for this long hangs. Heartbeats come every two seconds.
+/// A child that has sent nothing for this long hangs. Heartbeats come every two seconds.
 pub(super) const SILENCE: Duration = Duration::from_secs(300);
-/// Time between two looks for silent children.
+/// Time between two checks for silent children.
 const TICK: Duration = Duration::from_secs(5);
-/// The time left is worked out again after so many times what working it out took: it looks at every
-/// trial of the run, and trials of a large one end every moment.
+/// The remaining time is predicted again after this multiple of the time that the prediction took: it looks at
+/// every trial of the run, and in a large run trials end all the time.
 const FORECAST_PAUSE: u32 = 100;
 
 /// The state of the loop.
@@ -36,13 +36,13 @@ pub(super) struct EventLoop<'a, 'r> {
     pub(super) state: LoopState,
 }
 
-/// What the loop itself keeps in mind; all else is in the ledger.
+/// The loop's own state; everything else is in the ledger.
 pub(super) struct LoopState {
     /// The children that have not ended.
     pub(super) children: BTreeMap<JobKey, Child>,
-    /// What the scheduler wants and is not done yet.
+    /// Actions of the scheduler that have not been carried out yet.
     actions: VecDeque<Action>,
-    /// Tells when the scheduler wants to look again.
+    /// Signals when the scheduler asked to be called again.
     wake: Receiver<Instant>,
     forecast_at: Instant,
     over: bool,
@@ -67,9 +67,9 @@ pub(super) struct Child {
 pub(super) enum Asked {
     Work,
     Stop,
-    /// It ran past the time limit of its trials.
+    /// To end: it ran past the time limit of its trials.
     CutShort,
-    /// It hung, and is being killed.
+    /// To die: it hung and is being killed.
     Die,
 }
 
@@ -85,7 +85,7 @@ impl EventLoop<'_, '_> {
             select_biased! {
                 recv(stop) -> request => match request {
                     Ok(StopRequest { force }) => self.happen(What::StopRequested { force })?,
-                    // Nobody is left who could ask.
+                    // No more stop requests can come.
                     Err(_) => stop = never(),
                 },
                 recv(messages) -> message => {
@@ -101,14 +101,14 @@ impl EventLoop<'_, '_> {
         Ok(())
     }
 
-    /// Leaves nothing running, whatever ended the loop.
+    /// Kills all children that still run, whatever ended the loop.
     pub(super) fn close(&mut self) {
         for key in self.state.children.keys() {
             self.executor.stop(*key, true);
         }
     }
 
-    /// Tells an event and carries out all that follows from it.
+    /// Publishes an event and carries out all actions that follow.
     pub(super) fn happen(&mut self, what: What) -> Result<(), RunError> {
         self.tell(what)?;
         self.act_all()
@@ -121,14 +121,15 @@ impl EventLoop<'_, '_> {
         Ok(())
     }
 
-    /// Tells an event; what follows from it is left to be carried out.
+    /// Publishes an event; the actions that follow are queued.
     pub(super) fn tell(&mut self, what: What) -> Result<(), RunError> {
         let what = self.stream.tell(what)?;
         self.state.actions.extend(self.scheduler.step(self.clock.now(), &what));
         Ok(())
     }
 
-    /// Tells that a trial is done, and before that the time left, in which it counts as done.
+    /// Publishes that a trial is done, after a prediction of the remaining time in which it already counts as
+    /// done.
     pub(super) fn happen_with_forecast(&mut self, what: What) -> Result<(), RunError> {
         self.state.actions.extend(self.scheduler.step(self.clock.now(), &what));
         self.forecast()?;
@@ -154,7 +155,7 @@ impl EventLoop<'_, '_> {
         Ok(())
     }
 
-    /// Turns what a child says, or its end, into events: the only place that does.
+    /// Turns a child's message, or its end, into events: the only place that does.
     fn on_message(&mut self, message: WorkerMessage) -> Result<(), RunError> {
         let WorkerMessage { job: key, news } = message;
         let Some(child) = self.state.children.get_mut(&key) else { return Ok(()) };
@@ -174,7 +175,7 @@ impl EventLoop<'_, '_> {
                 if gave { self.happen(What::TrialJoined { key, trial }) } else { Ok(()) }
             }
             ChildLine::Finished { trial } => self.finish(key, trial),
-            // Whether a trial alone in its process is tried again is for the scheduler to say.
+            // Whether a trial that is alone in its process is tried again is the scheduler's decision.
             ChildLine::Failed { trial, failure }
                 if self.trains_several(key) && self.stream.ledger.is_open(key, trial) =>
             {
@@ -193,7 +194,8 @@ impl EventLoop<'_, '_> {
 
     fn ask(&mut self, key: JobKey, asked: Asked, force: bool) {
         if let Some(child) = self.state.children.get_mut(&key) {
-            // What it was asked first is why it ends: one that hangs while it stops was stopped all the same.
+            // The first request to a child is the reason for its end: one that hangs while it stops still
+            // counts as stopped.
             if child.asked == Asked::Work {
                 child.asked = asked;
             }
@@ -207,7 +209,7 @@ impl EventLoop<'_, '_> {
         }
     }
 
-    /// Works out the time left and tells it, unless that was done a moment ago.
+    /// Predicts the remaining time and publishes it, unless that was done a moment ago.
     fn forecast(&mut self) -> Result<(), RunError> {
         let now = Instant::now();
         if now < self.state.forecast_at {

@@ -1,5 +1,5 @@
-//! Owns how a job gets a child, and a running job one more trial: the files that must be in place before.
-//! Part of the loop; what starts where and who joins whom is the scheduler's to say.
+//! Owns how a job gets a child, and a running job one more trial, including the files that must be in place
+//! before. Part of the loop; what starts where, and which trial joins which job, is the scheduler's decision.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -36,7 +36,7 @@ impl EventLoop<'_, '_> {
 
     fn start_child(&mut self, key: JobKey, file: &JobFile) -> io::Result<u32> {
         let trials = file.work.trials();
-        // A trial's own log; where several share a process, that of their job.
+        // A trial has its own log; trials that share a process have their job's.
         let log = match trials {
             [trial] => self.layout.log(trial.id),
             [] | [_, _, ..] => self.layout.job_log(key),
@@ -49,7 +49,7 @@ impl EventLoop<'_, '_> {
                 add_to_log(self.layout, trial, &line)?;
             }
         }
-        // What an earlier attempt said about its failure is not about this one.
+        // The failure file of an earlier attempt says nothing about this one.
         files::remove(&self.layout.job_failure(key))?;
         for trial in trials {
             files::remove(&self.layout.failure(trial.id))?;
@@ -59,7 +59,7 @@ impl EventLoop<'_, '_> {
         self.executor.start(StartJob { key, file, file_path: &path, log_path: &log })
     }
 
-    /// Gives a running job one more trial. It comes back at once where the job cannot take it.
+    /// Sends one more trial to a running job. It is returned at once where the job cannot take it.
     pub(super) fn join(&mut self, key: JobKey, trial: Trial) -> Result<(), RunError> {
         let works = self.state.children.get(&key).is_some_and(|child| child.asked == Asked::Work);
         if !works || self.make_way(key, &trial).is_err() {
@@ -70,7 +70,7 @@ impl EventLoop<'_, '_> {
         Ok(())
     }
 
-    /// As before a start: an earlier failure is not this attempt's, and its words are in the job's log.
+    /// Removes a trial's earlier failure, as before a start, and points its log to the job's.
     fn make_way(&self, key: JobKey, trial: &Trial) -> io::Result<()> {
         files::remove(&self.layout.failure(trial.id))?;
         let log = self.layout.job_log(key);

@@ -1,8 +1,9 @@
-//! Owns what happens when a sweep is started: the lock, what is left to do, and the way there.
+//! Owns the start of a sweep: its lock, the remaining work, and everything up to the loop. Read [`start`]
+//! first, then `event_loop`.
 //!
-//! [`start`] takes the run's folder, replays its journal, decides what becomes of each trial and
-//! gives the rest to the loop, which tells all that happens to any number of readers. The journal and the
-//! trials' folders are the only truth; everything else under the run's folder is written anew from them.
+//! [`start`] takes the run's folder, replays its journal, decides what to do with each trial and hands the
+//! remaining work to the loop, which publishes every event to any number of readers. The journal and the
+//! trials' folders are the only truth; everything else in the run's folder is written anew from them.
 
 mod clock;
 mod ends;
@@ -42,7 +43,7 @@ use crate::values::{
     CommandLine, Device, Failure, JobKey, Placement, Reader, RunSettings, Trial, TrialId, What,
 };
 
-/// How long the children of a crashed orchestrator may take to be gone by themselves.
+/// How long the children of a crashed orchestrator may take to exit by themselves.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// How to run a sweep.
@@ -60,9 +61,9 @@ pub struct RunOptions {
     pub policy: Policy,
     /// Failed trials are tried again.
     pub retry_failed: bool,
-    /// Time between two checkpoints of a trial; by default as often as costs little.
+    /// Time between two checkpoints of a trial; by default as often as the cost stays small.
     pub checkpoint_every: Option<Duration>,
-    /// What the user typed, for those who look at the run later.
+    /// The user's command line, recorded for later commands.
     pub command_line: CommandLine,
 }
 
@@ -76,9 +77,9 @@ pub struct StopRequest {
 /// How a run ended. `done + failed + left` is the number of the sweep's trials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
-    /// Trials done, those of earlier runs included.
+    /// Trials done, including those of earlier runs.
     pub done: usize,
-    /// Trials failed, those of earlier runs included.
+    /// Trials failed, including those of earlier runs.
     pub failed: usize,
     /// Trials neither done nor failed.
     pub left: usize,
@@ -90,24 +91,23 @@ pub struct RunSummary {
     pub failures: Vec<(TrialId, Failure)>,
     /// Jobs other than training that failed in this run.
     pub failed_jobs: Vec<(JobKey, Failure)>,
-    /// Devices that got no more jobs, since they failed.
+    /// Devices that were taken out of service because they failed.
     pub retired: Vec<Device>,
-    /// Why it stopped, where files could no longer be written.
+    /// The reason, if it stopped because files could no longer be written.
     pub unwritable: Option<String>,
-    /// The user asked it to end.
+    /// Whether the user stopped it.
     pub stopped: bool,
-    /// The report was written.
+    /// Whether the report was written.
     pub reported: bool,
 }
 
-/// Starts a sweep, or goes on with it, and returns when nothing runs any more. The readers are told all
-/// that happens.
+/// Starts or continues a sweep, and returns when nothing runs any more. The readers get every event.
 ///
 /// Must be called from a thread that lives as long as the executor's children should.
 ///
 /// # Errors
-/// When another orchestrator holds the run, or its folder cannot be read or written. Children that
-/// are at work by then are killed.
+/// When another orchestrator holds the run, or its folder cannot be read or written. Children that run at that
+/// point are killed.
 pub fn start(
     spec: SweepSpec,
     options: RunOptions,
@@ -152,7 +152,7 @@ pub fn start(
 fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, RunError> {
     let folder = Layout::new(&options.results, &spec.name).run().to_path_buf();
     fs::create_dir_all(&folder).map_err(FileError::of("make", &folder))?;
-    // One spelling for every process, whatever folder it runs in.
+    // The same spelling for every process, whatever folder it runs in.
     let folder = folder.canonicalize().map_err(FileError::of("find", &folder))?;
     Ok(Layout::of_run(&folder))
 }
@@ -185,7 +185,7 @@ fn end_survivors(layout: &Layout, stream: &mut Stream<'_, '_>) -> Result<(), Run
     Ok(())
 }
 
-/// The scheduler of what is left to do.
+/// The scheduler of the remaining work.
 fn scheduler(
     layout: &Layout,
     spec: &SweepSpec,

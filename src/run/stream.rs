@@ -1,5 +1,5 @@
-//! Owns the order in which an event reaches those that follow a run: the journal first, so that an
-//! announcement is durable before anybody acts on it; then the ledger; then whoever else reads along.
+//! Owns the order in which an event is published: first to the journal, so that an announcement is durable
+//! before anyone acts on it, then to the ledger, then to all other readers. Decides nothing.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use crate::record::ledger::Ledger;
 use crate::run::RunError;
 use crate::values::{Event, Reader, What};
 
-/// Where every event of a run is told, once.
+/// Where every event of a run is published, once.
 pub(super) struct Stream<'a, 'r> {
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
@@ -16,7 +16,7 @@ pub(super) struct Stream<'a, 'r> {
 }
 
 impl Stream<'_, '_> {
-    /// Tells an event to everybody but the scheduler.
+    /// Publishes an event to everyone but the scheduler.
     pub(super) fn tell(&mut self, what: What) -> Result<What, RunError> {
         let event = Event { at: Timestamp::now(), what };
         self.journal.append(&event)?;
@@ -25,7 +25,7 @@ impl Stream<'_, '_> {
         Ok(event.what)
     }
 
-    /// Tells the user something that the run goes on from.
+    /// Warns the user of a problem that does not stop the run.
     pub(super) fn warn(&mut self, message: String) -> Result<(), RunError> {
         self.tell(What::Warned { message }).map(drop)
     }

@@ -1,5 +1,5 @@
-//! Owns what is left of a sweep when it is started: what becomes of each trial by the evidence of
-//! journal and files, and the files that the rest needs.
+//! Owns the remaining work when a sweep is started: what to do with each trial, given the journal and the
+//! files, and the files that the remaining trials need. Starts nothing.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +12,17 @@ use crate::record::resume::{self, Checkpoint, Decision};
 use crate::sweep::SweepSpec;
 use crate::values::{Trial, TrialId};
 
-/// What is left of a sweep.
+/// The remaining work of a sweep.
 pub(super) struct Left {
     /// Trials that are done already.
     pub(super) done: Vec<TrialId>,
-    /// Trials to train, in the sweep's order. Those that are in neither list failed before.
+    /// Trials to train, in the sweep's order. Trials in neither list failed before.
     pub(super) todo: Vec<Trial>,
-    /// How many of these go on from a checkpoint.
+    /// How many of these continue from a checkpoint.
     pub(super) continued: usize,
 }
 
-/// Decides what becomes of each trial, and clears away checkpoints that cannot be used.
+/// Decides what to do with each trial, and removes checkpoints that cannot be used.
 pub(super) fn triage(
     layout: &Layout,
     trials: &[Trial],
@@ -61,13 +61,13 @@ pub(super) fn triage(
     Ok(left)
 }
 
-/// Writes what each trial is, and the sweep.
+/// Writes the description of each trial, and the sweep.
 pub(super) fn write(layout: &Layout, spec: &SweepSpec, trials: &[Trial]) -> Result<(), RunError> {
     for trial in trials {
         let path = layout.trial_file(trial.id);
         let written: Option<Trial> = files::read_json(&path).ok().flatten();
         if written.as_ref() != Some(trial) {
-            // One that a power failure tears is written again by the next run.
+            // If a power failure damages this file, the next run writes it again.
             let text = |aside: &Path| fs::write(aside, serde_json::to_vec_pretty(trial)?);
             files::replace(&path, text).map_err(FileError::of("write", &path))?;
         }

@@ -1,4 +1,4 @@
-//! Owns the bytes of a journal: entries to frames and back. Pure; knows no file.
+//! Owns the format of a journal: entries to frames and back. Pure; knows no file.
 //!
 //! A first line names the version. Then come frames: payload length (u32, little endian), CRC-32 of
 //! length and payload, payload (one [`Event`] as JSON).
@@ -8,25 +8,25 @@ use serde::Deserialize;
 use super::Replay;
 use crate::values::Event;
 
-/// The version that is written; it changes with the meaning of what follows the first line.
+/// The version that is written; it changes when the meaning of the lines after the first does.
 pub(super) const VERSION: u64 = 1;
 
 /// The first line of every journal of this version.
 pub(super) const HEADER: &[u8] = b"lorasweep journal 1\n";
 
-/// How the first line of every version begins.
+/// The beginning of every version's first line.
 const TITLE: &[u8] = b"lorasweep journal ";
 
-/// How every payload begins.
+/// The beginning of every payload.
 const PAYLOAD: &[u8] = b"{\"at\":";
 
 /// Bytes before a payload.
 const FRAME: usize = 8;
 
-/// Why bytes are no journal that this version reads.
+/// Why bytes are not a journal that this version reads.
 #[derive(Debug, PartialEq)]
 pub(super) enum Broken {
-    /// They begin with something else.
+    /// They begin differently.
     Header,
     /// They are of another version.
     Version { found: u64 },
@@ -45,7 +45,7 @@ pub(super) fn of(event: &Event) -> Vec<u8> {
     frame
 }
 
-/// The events of a journal, as far as its frames are whole.
+/// The events of a journal, as far as its frames are intact.
 pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Broken> {
     if bytes.len() < HEADER.len() && HEADER.starts_with(bytes) {
         return Ok(Replay { dropped_bytes: bytes.len(), ..Replay::default() });
@@ -68,8 +68,8 @@ pub(super) fn replay(bytes: &[u8]) -> Result<Replay, Broken> {
     Ok(Replay { events, kept_bytes: offset, dropped_bytes, dropped_entries, ..Replay::default() })
 }
 
-/// Whether a payload tells of a kind of job that versions before this one had: one that wrote a summary
-/// of each configuration. Nothing depends on it.
+/// Whether a payload belongs to a kind of job that only earlier versions had, which wrote a summary of each
+/// configuration. Nothing depends on it.
 fn is_of_retired_job(payload: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Keyed {
@@ -82,13 +82,13 @@ fn is_of_retired_job(payload: &[u8]) -> bool {
     serde_json::from_slice::<Keyed>(payload).is_ok_and(|keyed| keyed.what.key == "summarise")
 }
 
-/// The version that a first line names.
+/// The version in a first line.
 fn version(bytes: &[u8]) -> Option<u64> {
     let line = bytes.strip_prefix(TITLE)?.split(|byte| *byte == b'\n').next()?;
     std::str::from_utf8(line).ok()?.parse().ok()
 }
 
-/// The payload of the frame that the bytes begin with, where it is whole.
+/// The payload of the frame at the beginning of the bytes, if it is intact.
 fn whole(bytes: &[u8]) -> Option<&[u8]> {
     let (length, rest) = bytes.split_first_chunk::<4>()?;
     let (sum, rest) = rest.split_first_chunk::<4>()?;
@@ -96,7 +96,7 @@ fn whole(bytes: &[u8]) -> Option<&[u8]> {
     (checksum(*length, payload) == u32::from_le_bytes(*sum)).then_some(payload)
 }
 
-/// Whole frames anywhere in bytes that do not begin with one.
+/// Number of intact frames anywhere in bytes that do not begin with one.
 fn count(mut bytes: &[u8]) -> usize {
     let mut found = 0;
     while let Some(behind) = bytes.get(FRAME..) {
