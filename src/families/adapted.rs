@@ -1,5 +1,5 @@
-//! Owns what an adapter's settings mean for an architecture: which layers get an adapter, and which of
-//! the settings name something that it does not have. Pure.
+//! Owns what an adapter's settings mean for an architecture: which layers get an adapter, and which settings
+//! name a module or layer that does not exist. Pure.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ impl Architecture {
     /// The layers that get an adapter.
     #[must_use]
     pub fn adapted(&self, lora: &Lora) -> Vec<LinearShape> {
-        // As in PEFT, a module that is named in full has its adapter in whatever layer it is.
+        // As in PEFT, a module named in full gets its adapter whatever its layer.
         let is_kept = |layer: &LinearShape| match &lora.layers_to_transform {
             Some(layers) => {
                 lora.targets.contains(&layer.name)
@@ -21,39 +21,39 @@ impl Architecture {
         self.targeted(&lora.targets).into_iter().filter(is_kept).collect()
     }
 
-    /// The layers that these targets select, whatever layer they are in.
+    /// The layers that these targets select, in any layer.
     fn targeted(&self, targets: &[String]) -> Vec<LinearShape> {
         if targets == [Lora::ALL_LINEAR] { self.linears() } else { self.lora_targets(targets) }
     }
 }
 
-/// What an adapter's settings can name in a model with a head.
+/// The names that an adapter's settings can use for a model with a head.
 #[derive(Debug)]
 pub struct Nameable<'a> {
     architecture: &'a Architecture,
     head: Head,
     /// The last parts of the names of modules that can have an adapter.
     targets: Vec<String>,
-    /// The last parts of the names of all modules, the head's too.
+    /// The last parts of the names of all modules, including the head's.
     modules: Vec<String>,
 }
 
-/// Something that an adapter's settings name and the model does not have.
+/// A name in an adapter's settings that the model does not have.
 #[derive(Debug)]
 pub struct Misfit<'a> {
-    /// The axis whose value it is.
+    /// The axis that has it as a value.
     pub axis: &'static str,
-    /// Its place in the value's list, from 0.
+    /// Its index in the value's list.
     pub item: usize,
-    /// What is named.
+    /// The name.
     pub found: String,
-    /// What could be named.
+    /// The possible names.
     pub known: Known<'a>,
-    /// What it is not, in words: `target ` and ` matches no module`.
+    /// The parts of the message around the name: `target ` and ` matches no module`.
     said: [&'static str; 2],
 }
 
-/// What an adapter's settings could name.
+/// The possible values of an adapter's setting.
 #[derive(Debug)]
 pub enum Known<'a> {
     /// One of these names.
@@ -63,7 +63,7 @@ pub enum Known<'a> {
 }
 
 impl Misfit<'_> {
-    /// What is wrong, with the name as it is to be shown.
+    /// The message, with the name as it is to be shown.
     #[must_use]
     pub fn message(&self, shown: &str, model: &str) -> String {
         let [before, behind] = self.said;
@@ -72,7 +72,7 @@ impl Misfit<'_> {
 }
 
 impl<'a> Nameable<'a> {
-    /// Of a model of this architecture with this head.
+    /// The names in a model of this architecture with this head.
     #[must_use]
     pub fn of(architecture: &'a Architecture, head: Head) -> Self {
         let (tensors, heads) = (architecture.tensors(), architecture.head_tensors(head));
@@ -84,7 +84,7 @@ impl<'a> Nameable<'a> {
         Self { architecture, head, targets, modules }
     }
 
-    /// What the settings name and the model does not have, in the settings' order.
+    /// The names in the settings that the model does not have, in the settings' order.
     pub fn misfits<'m>(&'m self, lora: &'m Lora) -> impl Iterator<Item = Misfit<'m>> {
         let one = std::slice::from_ref;
         let is_alone = lora.targets.len() == 1;
@@ -116,7 +116,7 @@ impl<'a> Nameable<'a> {
         targets.chain(modules).chain(self.odd_layers(lora))
     }
 
-    /// Layers that the model does not have; all of them, where no target is in any.
+    /// Layers that the model does not have; all of them if no target is in any of them.
     fn odd_layers<'m>(&'m self, lora: &'m Lora) -> impl Iterator<Item = Misfit<'m>> {
         let layers = lora.layers_to_transform.as_deref().unwrap_or_default();
         let misfit = |item: usize, said: [&'static str; 2]| Misfit {
@@ -137,7 +137,7 @@ impl<'a> Nameable<'a> {
     }
 }
 
-/// The last part of the module's name of each of these tensors, each once.
+/// The last part of the module name of each of these tensors, without repetitions.
 fn last_parts<'a>(tensors: impl Iterator<Item = &'a TensorShape>) -> Vec<String> {
     let module = |tensor: &TensorShape| tensor.name.rsplit('.').nth(1).map(str::to_owned);
     tensors.filter_map(module).collect::<BTreeSet<_>>().into_iter().collect()

@@ -1,6 +1,6 @@
-//! Owns what a model is made of: named tensors with their roles, and the switches that say what is
-//! computed from them. A family gives one; the Transformer, parameter counts, costs and the targets of
-//! adapters follow from it. Computes nothing.
+//! Owns the description of a model: named tensors with their roles, and switches for what is computed from
+//! them. Each family gives one; the Transformer, parameter counts, costs and the targets of adapters are
+//! derived from it. Computes nothing.
 
 mod output;
 
@@ -14,9 +14,9 @@ pub struct Blueprint {
     pub embedding: Embedding,
     /// The layers, the lowest first.
     pub layers: Vec<Layer>,
-    /// The norm behind the last layer.
+    /// The norm after the last layer.
     pub norm: Option<Norm>,
-    /// The linear layer between a classifier and the token that it reads, where it belongs to the base.
+    /// The linear layer between a classifier and the token it reads, if it belongs to the base.
     pub pooler: Option<Linear>,
     /// Which tokens a token attends to.
     pub sees: Sees,
@@ -25,13 +25,13 @@ pub struct Blueprint {
 /// Which tokens of its row a token attends to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sees {
-    /// All of them; filling is hidden.
+    /// All of them; padding is hidden.
     Tokens,
-    /// Itself and those before it. Rows are filled up behind, so that no token sees filling.
+    /// Itself and those before it. Rows are padded at the end, so no token sees padding.
     Earlier,
-    /// All of them and the filling: rows have one length, and filling is read like any other token.
+    /// All of them and the padding: rows have one length, and padding is read like any other token.
     Filling {
-        /// Tokens of every row.
+        /// Length of every row, in tokens.
         length: usize,
     },
 }
@@ -41,37 +41,38 @@ pub enum Sees {
 pub struct Embedding {
     /// By token.
     pub words: Table,
-    /// By place in the row. Where the table has a row for padding, places count from the row behind it,
-    /// and padding counts for nothing.
+    /// By position in the row. If the table has a row for padding, positions count from the row after it, and
+    /// padding tokens are not counted.
     pub positions: Table,
     /// By the part of a pair.
     pub token_types: Option<Table>,
-    /// Whether the second part of a pair reads the second row of that table; else all tokens read the first.
+    /// Whether the second part of a pair reads the second row of that table; otherwise all tokens read the
+    /// first.
     pub reads_types: bool,
-    /// Behind the sum.
+    /// After the sum.
     pub norm: Option<Norm>,
-    /// Behind the norm; `None` where there is no dropout layer.
+    /// After the norm; `None` where there is no dropout layer.
     pub dropout: Option<f64>,
-    /// From the tables' width to that of the layers, where those differ.
+    /// From the tables' width to the layers' width, where they differ.
     pub projection: Option<Linear>,
 }
 
 /// A layer: attention and, in most models, a feed-forward part.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layer {
-    /// How norms and residual sums stand around the parts.
+    /// Where norms and residual sums are placed.
     pub wiring: Wiring,
-    /// Tokens look at each other.
+    /// The attention part.
     pub attention: Attention,
     /// The attention's norm.
     pub attention_norm: Option<Norm>,
-    /// Each token by itself.
+    /// The feed-forward part, which treats each token separately.
     pub mlp: Option<Mlp>,
     /// The feed-forward part's norm.
     pub mlp_norm: Option<Norm>,
 }
 
-/// How norms and residual sums stand around a part f of a layer.
+/// Where norms and residual sums are placed around a part f of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wiring {
     /// `norm(x + f(x))`, as in Vaswani et al. 2017.
@@ -89,20 +90,20 @@ pub struct Attention {
     pub heads: usize,
     /// Queries, keys and values.
     pub projections: Projections,
-    /// Behind the heads.
+    /// The layer after the heads.
     pub output: Linear,
-    /// On the shares of attention.
+    /// Dropout on the attention weights.
     pub dropout: Option<f64>,
-    /// Behind the output layer.
+    /// Dropout after the output layer.
     pub output_dropout: Option<f64>,
 }
 
-/// How queries, keys and values are made.
+/// How queries, keys and values are computed.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Projections {
-    /// By a linear layer each: query, key, value.
+    /// By one linear layer each: query, key, value.
     Separate([Linear; 3]),
-    /// By one, side by side.
+    /// By one linear layer, side by side.
     Fused(Linear),
 }
 
@@ -111,20 +112,20 @@ pub enum Projections {
 pub struct Mlp {
     /// To the inner width.
     pub input: Linear,
-    /// Between the two.
+    /// Between the two layers.
     pub activation: Activation,
-    /// Back.
+    /// Back to the layers' width.
     pub output: Linear,
-    /// Behind the output layer.
+    /// Dropout after the output layer.
     pub dropout: Option<f64>,
 }
 
-/// A function of each number by itself.
+/// A function applied to each number separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `x Φ(x)` (Hendrycks and Gimpel 2016).
     Gelu,
-    /// The same by way of tanh: transformers' `gelu_new`.
+    /// The same, approximated by tanh: transformers' `gelu_new`.
     GeluTanh,
     /// The hyperbolic tangent.
     Tanh,
@@ -141,7 +142,7 @@ pub struct Norm {
     pub width: usize,
     /// What it computes.
     pub kind: NormKind,
-    /// What keeps it from dividing by 0.
+    /// Added to the variance, to avoid a division by 0.
     pub epsilon: f64,
 }
 
@@ -163,9 +164,9 @@ pub struct Linear {
     pub d_out: usize,
     /// Whether the matrix is stored as `[in, out]`: transformers' `Conv1D`.
     pub is_transposed: bool,
-    /// How the matrix starts.
+    /// Initialisation of the matrix.
     pub init: Init,
-    /// How the bias starts; `None` where there is none.
+    /// Initialisation of the bias; `None` where there is none.
     pub bias: Option<Init>,
 }
 
@@ -174,16 +175,16 @@ pub struct Linear {
 pub struct Table {
     /// The name of the tensor itself.
     pub tensor: String,
-    /// Vectors.
+    /// Number of vectors.
     pub rows: usize,
-    /// Numbers of each.
+    /// Numbers per vector.
     pub width: usize,
-    /// How it starts.
+    /// Its initialisation.
     pub init: Init,
     /// The row that gets no gradient.
     pub padding: Option<usize>,
-    /// The start of the bias, where the table is the matrix `[width, rows]` of a linear layer over
-    /// one-hot rows.
+    /// Initialisation of the bias, where the table is the matrix `[width, rows]` of a linear layer over one-hot
+    /// rows.
     pub one_hot: Option<Init>,
 }
 
@@ -212,7 +213,7 @@ impl Blueprint {
         self.layers.first().map_or(self.embedding.words.width, |layer| layer.attention.output.d_out)
     }
 
-    /// Tokens that a row of so many has while it is computed.
+    /// Length in tokens at which a row of `tokens` tokens is computed.
     #[must_use]
     pub fn computed_tokens(&self, tokens: f64) -> f64 {
         match self.sees {
@@ -273,7 +274,7 @@ impl Embedding {
 }
 
 impl Linear {
-    /// A layer whose matrix starts like this and whose bias starts with 0.
+    /// A layer with this initialisation of its matrix, and a bias that starts at 0.
     #[must_use]
     pub fn new(name: String, [d_in, d_out]: [usize; 2], init: Init) -> Self {
         Self { name, d_in, d_out, is_transposed: false, init, bias: Some(Init::Zeros) }
@@ -321,7 +322,7 @@ impl Norm {
 }
 
 impl Table {
-    /// A table that starts like this.
+    /// A table with this initialisation.
     #[must_use]
     pub fn new(tensor: String, [rows, width]: [usize; 2], init: Init) -> Self {
         Self { tensor, rows, width, init, padding: None, one_hot: None }

@@ -1,13 +1,13 @@
-//! Owns what a `config.json` says of a finished model's head for texts: whether its outputs are classes, one
-//! of which is the answer, and what they are called, or a number. Reads no file.
+//! Owns the meaning of a finished model's head for texts, by its `config.json`: classes with their names,
+//! exactly one of which is the answer, or a number. Reads no file.
 
 use serde_json::{Map, Value};
 
-/// transformers' name for a class that nobody named.
+/// transformers' name for an unnamed class.
 const UNNAMED: &str = "LABEL_";
 
-/// The names of the classes of a classifier with so many outputs, in their order. `None` where the
-/// outputs mean something else: scores of a regression, several labels at once, labels of tokens.
+/// The names of the classes of a classifier with `outputs` outputs, in order. `None` where the outputs mean
+/// something else: scores of a regression, several labels at once, labels of tokens.
 #[must_use]
 pub fn classes(config: &[u8], outputs: usize) -> Option<Vec<String>> {
     let config = of_texts(config, &["single_label_classification"]).filter(|_| outputs > 1)?;
@@ -20,15 +20,14 @@ pub fn classes(config: &[u8], outputs: usize) -> Option<Vec<String>> {
     }
 }
 
-/// Whether the one output of a head with so many is a number: what a regression learned. Of one class alone
-/// there would be nothing to choose.
+/// Whether a head with `outputs` outputs gives a number, as a regression model does. With a single class there
+/// would be nothing to choose.
 #[must_use]
 pub fn gives_number(config: &[u8], outputs: usize) -> bool {
     outputs == 1 && of_texts(config, &["regression", "single_label_classification"]).is_some()
 }
 
-/// What a `config.json` says, where its model answers for whole texts and its `problem_type` is one of
-/// these, or is not said.
+/// A `config.json` whose model answers for whole texts and whose `problem_type` is one of these or missing.
 fn of_texts(config: &[u8], problems: &[&str]) -> Option<Map<String, Value>> {
     let config: Map<String, Value> = serde_json::from_slice(config).ok()?;
     let problem = config.get("problem_type").and_then(Value::as_str);
@@ -40,7 +39,7 @@ fn of_texts(config: &[u8], problems: &[&str]) -> Option<Map<String, Value>> {
     (answers && problem.is_none_or(|problem| problems.contains(&problem))).then_some(config)
 }
 
-/// Whether these are the names that classes have where nobody named them.
+/// Whether these are transformers' names for unnamed classes.
 #[must_use]
 pub fn are_unnamed(classes: &[String]) -> bool {
     classes.iter().enumerate().all(|(index, name)| *name == format!("{UNNAMED}{index}"))

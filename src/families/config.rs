@@ -1,6 +1,6 @@
-//! Owns what a model's `config.json` may say: which families and variants are computed here as they
-//! were meant, and which sizes a model can have. A file may come from anybody, so all of it is judged
-//! before any of it is used. Reads no file.
+//! Owns what a model's `config.json` may contain: which families and variants are computed correctly here, and
+//! which sizes a model can have. The file may come from anybody, so all of it is checked before any of it is
+//! used. Reads no file.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -9,17 +9,17 @@ use serde_json::{Map, Value};
 use super::detect::{self, Evidence};
 use super::{ALL, Architecture};
 
-/// More layers than any model has; keeps a slip from filling the memory.
+/// More layers than any model has; keeps a typing error from filling the memory.
 pub const MOST_LAYERS: usize = 1_000;
 /// Wider than any layer, and longer than any sequence.
 pub const WIDEST: usize = 100_000;
 /// More words than any tokenizer has.
 pub(super) const MOST_WORDS: usize = 100 * WIDEST;
 
-/// What is wrong with a `config.json`, as words behind the file's name.
+/// What is wrong with a `config.json`, worded to follow the file's name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// No JSON.
+    /// It is not JSON.
     #[error("is no JSON: line {line}, column {column} cannot be read")]
     Syntax {
         /// The line, from 1.
@@ -27,7 +27,7 @@ pub enum ConfigError {
         /// The column, from 1.
         column: usize,
     },
-    /// JSON of another kind.
+    /// It is JSON but not an object.
     #[error("is no JSON object with the model's settings")]
     NoObject,
     /// A value of another type.
@@ -46,10 +46,10 @@ pub enum ConfigError {
     /// A class of transformers that is not supported, where no family is named.
     #[error("says `architectures` is `{0}`")]
     Class(String),
-    /// Neither the configuration nor the weights say which family it is.
+    /// Neither the configuration nor the weights show the family.
     #[error("names neither `model_type` nor `architectures`, and {}", undecided(.0))]
     Unknown(
-        /// The families whose tensors have such names; none where no weights are known.
+        /// The families with such tensor names; empty where no weights are known.
         Vec<&'static str>,
     ),
     /// The user names another family than the configuration.
@@ -63,10 +63,10 @@ pub enum ConfigError {
     /// Weights that are packed into integers.
     #[error("says the weights are quantised (`{0}`), which is not supported")]
     Quantised(String),
-    /// A variant that would be computed otherwise here.
+    /// A variant that would be computed differently here.
     #[error("says the model has {found}")]
     Variant {
-        /// What it has.
+        /// The unsupported property.
         found: String,
         /// What is supported.
         wanted: &'static str,
@@ -109,7 +109,7 @@ impl ConfigError {
     }
 }
 
-/// The names of the families that have folders.
+/// The names of the families that exist as folders.
 fn known() -> Vec<&'static str> {
     ALL.into_iter().filter(|about| about.has_folders()).map(|about| about.name()).collect()
 }
@@ -124,7 +124,7 @@ fn one_of(names: &[&str]) -> String {
     }
 }
 
-/// What does not decide between families.
+/// Why the family is not decided.
 fn undecided(like: &[&str]) -> String {
     match like {
         [] => "its keys do not show which model it is".to_owned(),
@@ -132,7 +132,7 @@ fn undecided(like: &[&str]) -> String {
     }
 }
 
-/// The keys that many families' configurations have and none needs here; defaults are transformers'.
+/// Keys of many families' configurations that are never used here; defaults are transformers'.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Common {
     position_embedding_type: Value,
@@ -140,11 +140,11 @@ pub(super) struct Common {
     is_decoder: bool,
 }
 
-/// What a variant of a family has that is not supported, and what is.
+/// An unsupported property of a variant, and what is supported instead.
 pub(super) type Variant = Option<(String, &'static str)>;
 
 impl Common {
-    /// Where a model is not an encoder with absolute positions.
+    /// Properties of a model that is not an encoder with absolute positions.
     pub(super) fn not_an_encoder(&self) -> Variant {
         if !self.position_embedding_type.is_null() && self.position_embedding_type != "absolute" {
             Some(("relative position embeddings".to_owned(), "absolute positions"))
@@ -158,7 +158,7 @@ impl Common {
     }
 }
 
-/// An activation that is not the one supported, whose name comes with how it is told.
+/// An activation other than the supported one, which is given with its description.
 pub(super) fn other_activation(found: &str, [name, wanted]: [&'static str; 2]) -> Variant {
     (found != name).then(|| (format!("activation `{found}`"), wanted))
 }
@@ -167,14 +167,14 @@ pub(super) fn cross_attention() -> Variant {
     Some(("cross attention".to_owned(), "self attention alone"))
 }
 
-/// The numbers of a configuration that a slip could make impossible, by their keys.
+/// The numbers of a configuration that are checked for impossible values, by their keys.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Numbers {
     /// Sizes, each with the largest that a model can have; none can be 0.
     pub(super) sizes: Vec<(&'static str, usize, usize)>,
     /// Attention heads, and the width that they divide.
     pub(super) heads: Option<[(&'static str, usize); 2]>,
-    /// Numbers from 0 on and below 1.
+    /// Numbers from 0 up to but not including 1.
     pub(super) shares: Vec<(&'static str, f64)>,
 }
 
@@ -200,16 +200,16 @@ impl Architecture {
     /// Reads a `config.json`.
     ///
     /// # Errors
-    /// When it is broken, or describes a model that is not supported or cannot be.
+    /// When it is invalid, or describes a model that is not supported or cannot exist.
     pub fn from_config(json: &[u8]) -> Result<Self, ConfigError> {
         Self::from_config_and(json, Evidence::default())
     }
 
-    /// Reads a `config.json` that may not name its family: something else then says which it is.
+    /// Reads a `config.json` that may not name its family; then other evidence decides.
     ///
     /// # Errors
-    /// When it is broken, nothing says what it is, or it describes a model that is not supported or
-    /// cannot be.
+    /// When it is invalid, when nothing shows the family, or when it describes a model that is not supported or
+    /// cannot exist.
     pub fn from_config_and(json: &[u8], evidence: Evidence<'_>) -> Result<Self, ConfigError> {
         let keys = keys(json)?;
         if let Some(method) = quantised(&keys) {
@@ -247,7 +247,7 @@ fn quantised(config: &Map<String, Value>) -> Option<String> {
 /// The keys of a `config.json` with their values.
 ///
 /// # Errors
-/// Where it is no JSON object.
+/// Where it is not a JSON object.
 pub fn keys(json: &[u8]) -> Result<Map<String, Value>, ConfigError> {
     let syntax =
         |error: serde_json::Error| ConfigError::Syntax { line: error.line(), column: error.column() };
@@ -259,7 +259,7 @@ pub fn keys(json: &[u8]) -> Result<Map<String, Value>, ConfigError> {
     }
 }
 
-/// A configuration with the defaults of its family where the file says nothing.
+/// A configuration, with its family's defaults for missing keys.
 pub(super) fn parsed<T>(json: &[u8]) -> Result<T, ConfigError>
 where
     T: Default + Serialize + DeserializeOwned,
@@ -291,7 +291,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// What a value must be whose default this is; without one it is a number that may be left out.
+/// The required type of a value, judged by its default; without a default, a number that may be missing.
 fn kind_of(default: &Value) -> &'static str {
     match default {
         Value::Bool(_) => "`true` or `false`",
@@ -301,7 +301,7 @@ fn kind_of(default: &Value) -> &'static str {
     }
 }
 
-/// Rows are filled up with the padding token, so the embedding must have it.
+/// Rows are padded with the padding token, so the embedding must have it.
 fn padding(architecture: &Architecture) -> Option<String> {
     let (padding, rows) = (architecture.padding(), architecture.vocab_size());
     (padding >= rows).then(|| format!("`pad_token_id` is {padding}, and `vocab_size` is {rows}"))

@@ -1,5 +1,5 @@
-//! Owns which family a model folder is of: what its `config.json` says, or else what its keys, its
-//! tensors' names or the user say. Reads no file.
+//! Owns which family a model folder belongs to: by its `config.json`, or else by its keys, its tensors' names
+//! or the user. Reads no file.
 
 use serde_json::{Map, Value};
 
@@ -7,12 +7,12 @@ use super::config::ConfigError;
 use super::family::{About, Keys};
 use super::{ALL, named};
 
-/// What says which family a model is of where its `config.json` names none.
+/// Evidence for a model's family, where its `config.json` does not name it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Evidence<'a> {
-    /// What the user says.
+    /// The family that the user names.
     pub told: Option<&'a str>,
-    /// What the names of the tensors say, as [`family_of_tensors`] reads them.
+    /// The family shown by the tensors' names, as [`family_of_tensors`] finds it.
     pub tensors: Option<&'a str>,
 }
 
@@ -33,7 +33,7 @@ pub(super) fn family(
     }
 }
 
-/// Whether two names are of one family.
+/// Whether two names belong to the same family.
 fn is_one_family(one: &str, other: &str) -> bool {
     one == other || named(one).zip(named(other)).is_some_and(|(one, other)| one.name() == other.name())
 }
@@ -53,7 +53,7 @@ fn guess(config: &Map<String, Value>, tensors: Option<&str>) -> Result<&'static 
     match (by_tensors, by_keys) {
         (Some(tensors), Some(keys)) if tensors.name() == keys.name() => Ok(keys),
         (None, Some(keys)) => Ok(keys),
-        // With no width all sizes would be made up.
+        // Without a width, all sizes would be guesses.
         (Some(tensors), None) if config.contains_key(tensors.width) && !is_other(tensors) => Ok(tensors),
         (Some(tensors), _) => {
             let like = |about: &&About| about.has_folders() && about.first_layer == tensors.first_layer;
@@ -63,8 +63,8 @@ fn guess(config: &Map<String, Value>, tensors: Option<&str>) -> Result<&'static 
     }
 }
 
-/// The family that one of transformers' classes belongs to. The beginning of its name alone does not
-/// tell: `BertweetModel` is not BERT's.
+/// The family of one of transformers' classes. The beginning of its name is not enough: `BertweetModel` is not
+/// BERT's.
 fn of_class(class: &str) -> Option<&'static About> {
     let is_class = |start: &str| {
         let rest = class.strip_prefix(start);
@@ -78,7 +78,7 @@ impl Keys {
         self.all.iter().all(|key| config.contains_key(*key)) && !self.are_others(config)
     }
 
-    /// Whether keys or values say that this is another family's.
+    /// Whether keys or values show another family.
     fn are_others(&self, config: &Map<String, Value>) -> bool {
         let has = |(key, value): &(&str, u64)| config.get(*key).and_then(Value::as_u64) == Some(*value);
         self.none.iter().any(|key| config.contains_key(*key))
@@ -86,8 +86,8 @@ impl Keys {
     }
 }
 
-/// The family that the names of a file's tensors show, or the name that an unknown family's models put
-/// before theirs. Names without a prefix are those of the first family that has such.
+/// The family shown by the names of a file's tensors, or the prefix of an unknown family. Names without a
+/// prefix belong to the first family that has such names.
 #[must_use]
 pub fn family_of_tensors<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
     let mut names = names.filter_map(|name| {
@@ -105,7 +105,7 @@ pub fn family_of_tensors<'n>(names: impl Iterator<Item = &'n str>) -> Option<&'n
 }
 
 impl About {
-    /// Whether a tensor is the one that shows the family, whatever stands before its name.
+    /// Whether a tensor is the one that identifies the family, with any prefix.
     fn begins(&self, tensor: &str) -> bool {
         let before = tensor.strip_suffix(self.first_layer);
         self.has_folders() && before.is_some_and(|before| before.is_empty() || before.ends_with('.'))

@@ -22,7 +22,7 @@ pub struct DistilBertConfig {
     pub vocab_size: usize,
     /// Longest sequence.
     pub max_position_embeddings: usize,
-    /// Whether the table of positions starts with sinusoids, and not at random.
+    /// Whether the table of positions starts with sinusoids rather than random values.
     pub sinusoidal_pos_embds: bool,
     /// Encoder layers.
     pub n_layers: usize,
@@ -66,10 +66,10 @@ impl Default for DistilBertConfig {
     }
 }
 
-/// Of every norm; no configuration has it.
+/// Epsilon of every norm; no configuration has it.
 const NORM_EPSILON: f64 = 1e-12;
 
-/// What DistilBERT is called, and what a sweep may say of one.
+/// DistilBERT's names, and the keys that a sweep may set.
 pub(super) static ABOUT: About = About {
     names: &[Name { model_type: "distilbert", class: Some("DistilBert") }],
     prefix: "distilbert.",

@@ -10,7 +10,7 @@ use super::family::{About, Family, Name, Pairs, Settable};
 use super::transformers::{OtherHead, Tokenizers};
 use super::{Architecture, Head};
 
-/// An ELECTRA encoder's configuration: BERT's keys, and a width of the embedding of its own.
+/// An ELECTRA encoder's configuration: BERT's keys, and a separate width of the embedding.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct ElectraConfig(BertConfig);
@@ -27,7 +27,7 @@ impl Default for ElectraConfig {
     }
 }
 
-/// What ELECTRA is called, and what a sweep may say of one; the rest is BERT's.
+/// ELECTRA's names, and the keys that a sweep may set; everything else is BERT's.
 pub(super) static ABOUT: About = About {
     names: &[Name { model_type: "electra", class: Some("Electra") }],
     prefix: "electra.",
@@ -43,7 +43,7 @@ pub(super) static ABOUT: About = About {
         classes: &["BertTokenizer", "ElectraTokenizer"],
         vocabulary: bert::VOCABULARY,
     }),
-    // Several families have its keys.
+    // Several families have the same keys.
     keys: None,
     read: |json| Ok(Architecture::Electra(parsed(json)?)),
     drawn: |sizes| {

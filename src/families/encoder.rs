@@ -1,5 +1,5 @@
-//! Owns what BERT has in common with the families made from it: embedding and layers (Devlin et al. 2019),
-//! by the names that transformers gives them, and what the keys of their configurations may say.
+//! Owns what BERT has in common with the families derived from it: embedding and layers (Devlin et al. 2019),
+//! under transformers' names, and the allowed values of their configurations.
 
 use super::bert::BertConfig;
 use super::blueprint::{
@@ -9,17 +9,17 @@ use super::blueprint::{
 use super::family::Sizes;
 use super::tensors::Init;
 
-/// An encoder as transformers builds it.
+/// An encoder as in transformers.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Encoder<'a> {
-    /// What stands before the names of all its tensors.
+    /// Prefix of the names of all its tensors.
     pub(super) prefix: &'static str,
     /// Its sizes and constants.
     pub(super) config: &'a BertConfig,
 }
 
 impl BertConfig {
-    /// The same with the sizes of a sweep; `None` where one is missing.
+    /// The same with a sweep's sizes; `None` where one is missing.
     pub(super) fn with_sizes(self, sizes: &Sizes) -> Option<Self> {
         Some(Self {
             num_hidden_layers: sizes.layers?,
@@ -38,7 +38,7 @@ impl Encoder<'_> {
         Linear::new(format!("{}{name}", self.prefix), size, self.fresh())
     }
 
-    /// How its matrices and tables start.
+    /// Initialisation of its matrices and tables.
     fn fresh(&self) -> Init {
         Init::Normal(self.config.initializer_range)
     }
@@ -54,7 +54,7 @@ impl Encoder<'_> {
         }
     }
 
-    /// Tables of a width of their own are projected to the encoder's.
+    /// Tables with a different width are projected to the encoder's.
     fn embedding(&self) -> Embedding {
         let config = self.config;
         let (own, hidden) = (config.embedding_size.unwrap_or(config.hidden_size), config.hidden_size);
@@ -77,17 +77,17 @@ impl Encoder<'_> {
         }
     }
 
-    /// Dropout in front of a classifier's linear layers.
+    /// Dropout before a classifier's linear layers.
     pub(super) fn classifier_dropout(&self) -> Step {
         Step::Dropout(self.config.classifier_dropout.unwrap_or(self.config.hidden_dropout_prob))
     }
 
-    /// A layer of a classifier with so many outputs.
+    /// A layer of a classifier with this number of outputs.
     pub(super) fn of_head(&self, name: &str, outputs: usize) -> Step {
         Step::Linear(Linear::new(name.to_owned(), [self.config.hidden_size, outputs], self.fresh()))
     }
 
-    /// Two linear layers with an activation between them, each behind dropout, over the first token.
+    /// Two linear layers with an activation between them, each after dropout, on the first token.
     pub(super) fn two_layer_head(&self, labels: usize, activation: Activation) -> Output {
         let steps = vec![
             self.classifier_dropout(),

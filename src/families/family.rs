@@ -1,5 +1,4 @@
-//! Owns the seam between families and everything else: what a family says of itself, and what each of
-//! its models says. Knows no family.
+//! Owns the interface between families and everything else. Knows no family.
 
 use std::fmt::Debug;
 
@@ -20,17 +19,16 @@ pub(super) trait Family: Debug {
     /// What a head adds to the base; `None` where the family cannot have it.
     fn output(&self, head: Head) -> Option<Output>;
 
-    /// Where this model would be computed otherwise here than it was meant: what it has, and what is
-    /// supported.
+    /// A property of this model that would be computed differently here, and what is supported instead.
     fn variant(&self, common: &Common) -> Variant;
 
-    /// The numbers of the configuration that a slip could make impossible.
+    /// The numbers of the configuration that are checked for impossible values.
     fn numbers(&self) -> Numbers;
 
     /// Longest sequence the model can read, in tokens.
     fn max_length(&self) -> usize;
 
-    /// Token id that fills rows up.
+    /// Id of the padding token.
     fn padding(&self) -> usize;
 
     /// How it reads two texts at a time.
@@ -53,62 +51,62 @@ pub(super) struct Settable<'a> {
     pub(super) attention_dropout: Option<&'a mut f64>,
 }
 
-/// What holds for all models of a family: names in files, and what a sweep may say of its models.
+/// What holds for all models of a family: names in files, and keys that a sweep may set.
 #[derive(Debug)]
 pub struct About {
     /// Its names; the first is the one in sweep files.
     pub names: &'static [Name],
-    /// How the name of transformers' class for language models ends, where the family has one.
+    /// Suffix of transformers' class for language models, if the family has one.
     pub language_model: Option<&'static str>,
-    /// What a whole model's weight file puts before the base model's names, and the base model's own
-    /// file leaves out.
+    /// Prefix of the base model's tensors in a whole model's weight file; the base model's own file leaves it
+    /// out.
     pub prefix: &'static str,
-    /// Modules that weights may be without, where a fresh one takes their place as in transformers:
-    /// the beginning of their tensors' names, and the module's name in `modules_to_save`.
+    /// Modules that weights may lack, and that are then initialised at random, as in transformers: the prefix
+    /// of their tensors' names, and the module's name in `modules_to_save`.
     pub optional: &'static [(&'static str, &'static str)],
-    /// Tensors that files may have under another name alone, since both are one tensor: names without
-    /// the prefix, and the others.
+    /// Tensors that files may have only under another name, since both are the same tensor: names without the
+    /// prefix, and the other names.
     pub same: &'static [(&'static str, &'static str)],
-    /// transformers' models of the family that do not answer for whole texts, beside those that many
-    /// families have.
+    /// transformers' models of the family that do not answer for whole texts, in addition to those shared by
+    /// many families.
     pub others: &'static [OtherHead],
-    /// Its tokenizers that are a vocabulary alone, where it has any.
+    /// Its tokenizers that consist of a vocabulary only, if it has any.
     pub tokenizers: Option<Tokenizers>,
     /// A matrix of the first layer's attention, by its name without the prefix.
     pub first_layer: &'static str,
-    /// The key of `config.json` that has the width.
+    /// The key of `config.json` with the width.
     pub width: &'static str,
-    /// The keys of `config.json` that show the family where it is not named; `None` where they cannot.
+    /// The keys of `config.json` that identify the family where it is not named; `None` where they cannot.
     pub keys: Option<Keys>,
     /// PEFT's default target modules.
     pub targets: &'static [&'static str],
-    /// The keys of a sweep's model that mean something for this family and not for every other.
+    /// The keys of a sweep's model that this family uses and not every family does.
     pub sizes: &'static [&'static str],
-    /// Those that a model with random weights must have.
+    /// The keys that a model with random weights must have.
     pub needed: &'static [&'static str],
     /// Reads a `config.json`.
     pub read: fn(&[u8]) -> Result<Architecture, ConfigError>,
-    /// A model with random weights, its vocabulary aside; `None` where a size is missing.
+    /// A model with random weights, with any vocabulary; `None` where a size is missing.
     pub drawn: fn(&Sizes) -> Option<Architecture>,
 }
 
 /// A name of a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Name {
-    /// As `model_type` in `config.json`.
+    /// Its `model_type` in `config.json`.
     pub model_type: &'static str,
-    /// How the names of transformers' classes begin; `None` where there are none, and so no folders.
+    /// Prefix of transformers' classes; `None` where there are none, and therefore no folders.
     pub class: Option<&'static str>,
 }
 
-/// The keys that every `config.json` of a family has, and those that only others have.
+/// The keys that every `config.json` of a family has, and keys that only others have.
 #[derive(Clone, Copy, Debug)]
 pub struct Keys {
-    /// All of these are there.
+    /// All of these must exist.
     pub all: &'static [&'static str],
-    /// None of these is there.
+    /// None of these may exist.
     pub none: &'static [&'static str],
-    /// Not all of these keys have these values: another family's do.
+    /// These keys must not all have these values, which are another family's.
     pub unless: &'static [(&'static str, u64)],
 }
 
@@ -129,7 +127,7 @@ pub struct Sizes {
     pub length: Option<usize>,
 }
 
-/// Dropout probabilities as a sweep has them; those that are absent stay as they are.
+/// A sweep's dropout probabilities; absent ones stay unchanged.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Dropouts {
     /// Of the layers.
@@ -141,7 +139,7 @@ pub struct Dropouts {
 /// How a model reads two texts at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pairs {
-    /// It can tell one from the other.
+    /// It can distinguish the two.
     Apart,
     /// As one text.
     Joined,
@@ -159,7 +157,7 @@ impl About {
         self.names[0].model_type
     }
 
-    /// Whether there are folders of such models: transformers knows the family.
+    /// Whether such models exist as folders, because transformers knows the family.
     #[must_use]
     pub fn has_folders(&self) -> bool {
         self.names[0].class.is_some()
@@ -171,7 +169,7 @@ impl About {
         self.names.iter().any(|name| name.model_type == model_type)
     }
 
-    /// transformers' class for a model of this family that calls itself so.
+    /// transformers' class for a model of this family with this `model_type`.
     #[must_use]
     pub fn class(&self, model_type: Option<&str>, head: Head) -> Option<String> {
         let named = self.names.iter().find(|name| Some(name.model_type) == model_type);

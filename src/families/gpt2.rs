@@ -47,7 +47,7 @@ pub struct Gpt2Config {
     pub scale_attn_by_inverse_layer_idx: bool,
     /// Output layer and word embedding are one tensor: only `true` is supported.
     pub tie_word_embeddings: bool,
-    /// Token id of padding; 0 when absent, which changes nothing, as no token attends to padding.
+    /// Token id of padding; 0 when absent, which makes no difference, since no token attends to padding.
     pub pad_token_id: Option<usize>,
 }
 
@@ -74,7 +74,7 @@ impl Default for Gpt2Config {
     }
 }
 
-/// What GPT-2 is called, and what a sweep may say of one.
+/// GPT-2's names, and the keys that a sweep may set.
 pub(super) static ABOUT: About = About {
     names: &[Name { model_type: "gpt2", class: Some("GPT2") }],
     language_model: Some("LMHeadModel"),
@@ -132,7 +132,7 @@ impl Gpt2Config {
 
     fn layer(&self, index: usize) -> Layer {
         let (width, inner) = (self.n_embd, self.inner());
-        // What is added to the residual sum starts smaller (Radford et al. 2019, section 2.3).
+        // Layers that add to the residual sum start with smaller weights (Radford et al. 2019, section 2.3).
         #[expect(clippy::cast_precision_loss, reason = "layers are few")]
         let onto_residual = Init::Normal(self.initializer_range / (2.0 * self.n_layer as f64).sqrt());
         let conv1d = |name: &str, size, init| {

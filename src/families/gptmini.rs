@@ -34,10 +34,10 @@ impl Default for GptMiniConfig {
 
 /// Standard deviation of fresh positions.
 const POSITIONS_STD: f64 = 0.02;
-/// Of the norm; torch's default.
+/// Epsilon of the norm; torch's default.
 const NORM_EPSILON: f64 = 1e-5;
 
-/// What GPTMini is called, and what a sweep may say of one.
+/// GPTMini's names, and the keys that a sweep may set.
 pub(super) static ABOUT: About = About {
     names: &[Name { model_type: "gptmini", class: None }],
     language_model: None,
@@ -143,7 +143,7 @@ impl Family for GptMiniConfig {
     }
 }
 
-/// A linear layer as torch's `nn.Linear` starts it: weight and bias alike.
+/// A linear layer with torch's initialisation of `nn.Linear`, the same for weight and bias.
 fn dense(name: &str, size: [usize; 2]) -> Linear {
     let fresh = start(size[0]);
     Linear { bias: Some(fresh), ..Linear::new(name.to_owned(), size, fresh) }

@@ -1,12 +1,12 @@
 //! Owns the model families, one file each, and the list of them.
 //!
-//! A family reads a `config.json` and gives a [`blueprint`]: named tensors with their roles, and switches
-//! for what is computed from them. Shapes, parameter counts, costs, targets of adapters and the
-//! model itself follow from it. What a file may say is judged in `config`, for everybody who reads one;
-//! `detect` says which family it is of, `classifier` what a finished classifier's classes are.
+//! A family reads a `config.json` and gives a [`blueprint`]: named tensors with their roles, and switches for
+//! what is computed from them. Shapes, parameter counts, costs, targets of adapters and the model itself are
+//! derived from it. The content of a file is checked in `config`, for all families; `detect` finds the family
+//! of a file, `classifier` the classes of a finished classifier. Read `bert` first for an example.
 //!
-//! This file is all that knows which families there are: a new one is its own file, and its name in
-//! [`Architecture`], `ALL` and the two matches below them. Nothing here allocates a tensor or reads a file.
+//! Only this file knows which families exist: a new one is its own file, and its name in [`Architecture`],
+//! `ALL` and the two matches below them. Nothing here allocates a tensor or reads a file.
 
 mod adapted;
 mod architecture;
@@ -47,7 +47,7 @@ pub use self::roberta::RobertaConfig;
 pub use self::tensors::{Init, LinearShape, Place, TensorRole, TensorShape};
 pub use self::transformers::{Around, OtherHead, TOKEN_CLASSES, Tokenizers, Vocabulary};
 
-/// What a task needs on top of a base model.
+/// The head that a task needs on a base model.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Head {

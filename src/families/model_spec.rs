@@ -1,4 +1,4 @@
-//! Owns what a checked sweep says of a model that trials start from.
+//! Owns the description of a model in a checked sweep, from which trials start. Reads no file.
 
 use std::path::PathBuf;
 
@@ -20,29 +20,28 @@ pub struct ModelSpec {
     pub tokenizer_content: ContentHash,
     /// Shapes and constants, with any layer truncation applied.
     pub architecture: Architecture,
-    /// What its folder has beside the base model, or lacks of it. Not written where there is nothing to
-    /// say of it.
+    /// What its folder has besides the base model, or lacks. Not written where there is nothing to say.
     #[serde(default, skip_serializing_if = "Parts::are_usual")]
     pub parts: Parts,
 }
 
-/// What a model folder has beside the base model, or lacks of it.
+/// What a model folder has besides the base model, or lacks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Parts {
-    /// Modules of the base that its weights lack, by their names in `modules_to_save`: each trial draws
+    /// Modules of the base that its weights lack, by their names in `modules_to_save`: each trial initialises
     /// its own.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub fresh: Vec<String>,
-    /// The classes that its own classifier tells apart, in the order of its outputs.
+    /// The classes of its own classifier, in the order of its outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
-    /// Whether its own head gives a number: it is a finished regression model.
+    /// Whether its own head gives a number, as in a finished regression model.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub number: bool,
 }
 
 impl Parts {
-    /// Whether it is a base model, whole and alone.
+    /// Whether the folder holds exactly a base model.
     #[must_use]
     pub fn are_usual(&self) -> bool {
         *self == Self::default()
@@ -60,12 +59,12 @@ pub enum Weights {
         /// Hash of the weight files.
         content: ContentHash,
     },
-    /// Drawn from a seed: the trial's own for the `scratch` method, this one where the weights are
-    /// an untrained base.
+    /// Random, from a seed: the trial's own for the `scratch` method, or this one where the weights are an
+    /// untrained base.
     Random {
         /// Seed of the untrained base.
         seed: u64,
     },
-    /// Only the configuration is at hand: such a model can be planned with, not trained.
+    /// Only the configuration exists here: such a model can be planned with, but not trained.
     Absent,
 }

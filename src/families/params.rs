@@ -8,9 +8,9 @@ use crate::values::Method;
 /// How many parameters a configuration has. Every tensor counts once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ParamCounts {
-    /// Those of the adapters alone.
+    /// Parameters of the adapters.
     pub adapter: u64,
-    /// Those that train: adapters and saved modules, or everything, or nothing.
+    /// Parameters that train: adapters and saved modules, or everything, or nothing.
     pub trainable: u64,
     /// All of them.
     pub total: u64,

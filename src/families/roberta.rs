@@ -1,5 +1,5 @@
 //! Owns RoBERTa encoders (Liu et al. 2019) and those of XLM-R (Conneau et al. 2020) and CamemBERT (Martin et
-//! al. 2020), which differ in words alone: equal to transformers' `RobertaForSequenceClassification`.
+//! al. 2020), which differ only in their vocabulary: equal to transformers' `RobertaForSequenceClassification`.
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +11,8 @@ use super::family::{About, Family, Name, Pairs, Settable};
 use super::transformers::{Around, OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
 
-/// A RoBERTa encoder's configuration: BERT's keys. Of the rows of its position embedding those up to
-/// `pad_token_id` belong to no token of a text.
+/// A RoBERTa encoder's configuration, with BERT's keys. The rows of its position embedding up to `pad_token_id`
+/// are not used for tokens of a text.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RobertaConfig(BertConfig);
@@ -23,7 +23,7 @@ impl Default for RobertaConfig {
     }
 }
 
-/// What RoBERTa is called, and what a sweep may say of one; the rest is BERT's.
+/// RoBERTa's names, and the keys that a sweep may set; everything else is BERT's.
 pub(super) static ABOUT: About = About {
     names: &[
         Name { model_type: "roberta", class: Some("Roberta") },
@@ -47,7 +47,7 @@ pub(super) static ABOUT: About = About {
     drawn: |sizes| {
         let config = RobertaConfig::default().0.with_sizes(sizes)?;
         Some(Architecture::Roberta(RobertaConfig(BertConfig {
-            // As `roberta-base` has them.
+            // The same as in `roberta-base`.
             max_position_embeddings: config.max_position_embeddings + config.pad_token_id + 1,
             type_vocab_size: 1,
             layer_norm_eps: 1e-5,
@@ -69,7 +69,7 @@ impl Family for RobertaConfig {
     }
 
     /// Without the pooler, which transformers' classifier does not have either. Its tokenizers give no token
-    /// types, whatever `type_vocab_size` is, and a model that is given none takes all to be 0.
+    /// types, whatever `type_vocab_size` is, and the model then takes all of them to be 0.
     fn blueprint(&self) -> Blueprint {
         let mut blueprint = self.encoder().blueprint();
         blueprint.embedding.positions.padding = Some(self.padding());

@@ -1,6 +1,6 @@
-//! Owns what a tensor of a model is: its name, shape, role, place and start. Allocates none.
+//! Owns the description of a model's tensor: its name, shape, role, place and initialisation. Allocates none.
 
-/// What a tensor is for: decides its weight decay, and whether an adapter fits on it.
+/// The role of a tensor, which decides its weight decay and whether it can have an adapter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TensorRole {
     /// A table of vectors, decayed.
@@ -31,18 +31,18 @@ impl TensorRole {
 /// Which part of a model a tensor belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// In front of the first layer.
+    /// Before the first layer.
     Embedding,
     /// In a layer, counted from 0 at the embedding.
     Layer(usize),
-    /// Behind the last layer: the last norm, the pooler.
+    /// After the last layer: the last norm, the pooler.
     Top,
-    /// The head that a task needs on top of the base.
+    /// The head that a task needs on the base.
     Head,
 }
 
 impl Place {
-    /// The layer's number, where it is in one.
+    /// The layer's number, if it is in a layer.
     #[must_use]
     pub fn layer(self) -> Option<usize> {
         match self {
@@ -52,14 +52,14 @@ impl Place {
     }
 }
 
-/// How a fresh tensor is filled.
+/// How a fresh tensor is initialised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// From N(0, s^2), with the standard deviation s.
     Normal(f64),
     /// From U(-b, b), with the bound b.
     Uniform(f64),
-    /// With sines and cosines of a row's number at falling frequencies (Vaswani et al. 2017, section 3.5).
+    /// With sines and cosines of the row's number at decreasing frequencies (Vaswani et al. 2017, section 3.5).
     Sinusoids,
     /// With 0.
     Zeros,
@@ -74,11 +74,11 @@ pub struct TensorShape {
     pub name: String,
     /// Sizes, outermost first.
     pub shape: Vec<usize>,
-    /// What it is for.
+    /// Its role.
     pub role: TensorRole,
-    /// How it starts when it is fresh.
+    /// Its initialisation, when it is fresh.
     pub init: Init,
-    /// Where it is.
+    /// Its place in the model.
     pub place: Place,
 }
 
@@ -104,14 +104,14 @@ impl TensorShape {
         Some(LinearShape { name, d_in, d_out, is_transposed, place: self.place })
     }
 
-    /// Whether it belongs to a module that `modules` name whole or by its last dotted part or parts.
+    /// Whether it belongs to a module that `modules` name in full or by its last dotted parts.
     pub(super) fn is_in(&self, modules: &[String]) -> bool {
         let path = format!(".{}", self.name);
         modules.iter().any(|module| path.contains(&format!(".{module}.")))
     }
 }
 
-/// A linear layer of a base model: what an adapter can be put on.
+/// A linear layer of a base model, which can have an adapter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinearShape {
     /// Module name without `.weight`.
@@ -122,12 +122,12 @@ pub struct LinearShape {
     pub d_out: usize,
     /// Whether its matrix is stored as `[in, out]`, as GPT-2's are: PEFT's `fan_in_fan_out`.
     pub is_transposed: bool,
-    /// Where it is.
+    /// Its place in the model.
     pub place: Place,
 }
 
 impl LinearShape {
-    /// Whether a target is its whole name or the last dotted part or parts of it, as in PEFT.
+    /// Whether a target is its full name or its last dotted parts, as in PEFT.
     #[must_use]
     pub fn is_called(&self, target: &str) -> bool {
         let before = self.name.strip_suffix(target);

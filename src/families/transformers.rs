@@ -1,26 +1,26 @@
-//! Owns what is known of transformers' classes beside those of models that answer for whole texts: models with
-//! other heads, and tokenizers that are a vocabulary without a `tokenizer.json`. What one family has alone
-//! stands in its own table.
+//! Owns what is known of transformers' classes, except models that answer for whole texts: models with other
+//! heads, and tokenizers that are a vocabulary without a `tokenizer.json`. What belongs to a single family is
+//! in that family's own table.
 
 use super::ALL;
 
 /// A kind of model that does not answer for whole texts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct OtherHead {
-    /// How the names of its classes end.
+    /// Suffix of its classes' names.
     pub class: &'static str,
     /// Tensors that only such models have.
     pub tensors: &'static [&'static str],
-    /// What it is called where no class is named.
+    /// Its description where no class is named.
     pub called: &'static str,
-    /// What it does.
+    /// What such a model does.
     pub does: &'static str,
 }
 
-/// The tokenizers of a family's models, where their files are a vocabulary alone.
+/// The tokenizers of a family's models whose files are a vocabulary only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tokenizers {
-    /// Their classes, without `Fast`. The first reads files that name none.
+    /// Their classes, without `Fast`. The first one is used for files that name none.
     pub classes: &'static [&'static str],
     /// What their vocabulary holds.
     pub vocabulary: Vocabulary,
@@ -31,11 +31,11 @@ pub struct Tokenizers {
 pub enum Vocabulary {
     /// Pieces of words (WordPiece), with the special tokens of [`Around::Tokens`].
     Pieces([&'static str; 5]),
-    /// Bytes and what is put together from them (byte-level BPE).
+    /// Bytes and sequences merged from them (byte-level BPE).
     Bytes(Around),
 }
 
-/// What a tokenizer puts around a text.
+/// The special tokens that a tokenizer puts around a text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Around {
     /// Nothing.
@@ -43,11 +43,11 @@ pub enum Around {
         /// The token that ends a text.
         end: &'static str,
     },
-    /// A token before it and one behind it. The special tokens: padding, unknown, first, last and mask.
+    /// A token before it and one after it. The special tokens: padding, unknown, first, last and mask.
     Tokens([&'static str; 5]),
 }
 
-/// What many families have.
+/// Heads shared by many families.
 const SHARED: [OtherHead; 6] = [
     TOKEN_CLASSES,
     OtherHead {
@@ -77,7 +77,7 @@ const SHARED: [OtherHead; 6] = [
     OtherHead::masked_words("ForMaskedLM", &[]),
 ];
 
-/// Labels tokens. Its tensors have the names of a classifier of whole texts.
+/// Labels tokens. Its tensors have the same names as a classifier of whole texts.
 pub const TOKEN_CLASSES: OtherHead = OtherHead {
     class: "ForTokenClassification",
     tensors: &[],
@@ -101,13 +101,13 @@ impl OtherHead {
         SHARED.iter().chain(ALL.into_iter().flat_map(|about| about.others))
     }
 
-    /// What a class of models is, where its name has one of these ends. The longest decides.
+    /// The description of a class, by the longest matching suffix.
     #[must_use]
     pub fn of_class(class: &str) -> Option<&'static Self> {
         Self::all().filter(|other| class.ends_with(other.class)).max_by_key(|other| other.class.len())
     }
 
-    /// What a model is that has these tensors.
+    /// The description of a model with these tensors.
     #[must_use]
     pub fn of_tensors(has: impl Fn(&str) -> bool) -> Option<&'static Self> {
         Self::all().find(|other| other.tensors.iter().any(|name| has(name)))
@@ -115,14 +115,14 @@ impl OtherHead {
 }
 
 impl Tokenizers {
-    /// Those of vocabularies of bytes, or of pieces of words.
+    /// The tokenizers with vocabularies of bytes, or else of pieces of words.
     pub fn of_bytes(bytes: bool) -> impl Iterator<Item = &'static Self> {
         let all = ALL.into_iter().filter_map(|about| about.tokenizers.as_ref());
         all.filter(move |all| bytes != matches!(all.vocabulary, Vocabulary::Pieces(_)))
     }
 
-    /// The one of such a vocabulary that a class reads or, without one, that a `model_type` has. The first
-    /// family's where neither says so.
+    /// The tokenizers with such a vocabulary that a class belongs to or, without one, a `model_type`; the first
+    /// family's where neither is given.
     ///
     /// # Panics
     /// Where no family has such a vocabulary.
@@ -139,7 +139,7 @@ impl Tokenizers {
         found.or_else(|| Self::of_bytes(bytes).next()).expect("families have both kinds of vocabularies")
     }
 
-    /// Whether this class, with or without `Fast`, is among them.
+    /// Whether this class, with or without `Fast`, is one of them.
     #[must_use]
     pub fn reads(&self, class: &str) -> bool {
         self.classes.contains(&class.strip_suffix("Fast").unwrap_or(class))
@@ -156,7 +156,7 @@ impl Vocabulary {
         }
     }
 
-    /// The tokens that fill rows up, of all families.
+    /// The padding tokens of all families.
     pub fn padding() -> impl Iterator<Item = &'static str> {
         let all = ALL.into_iter().filter_map(|about| about.tokenizers.as_ref());
         all.filter_map(|all| match &all.vocabulary {
@@ -165,7 +165,7 @@ impl Vocabulary {
         })
     }
 
-    /// The tokens that end texts, of all families.
+    /// The end-of-text tokens of all families.
     pub fn ends() -> impl Iterator<Item = &'static str> {
         Tokenizers::of_bytes(true).filter_map(|all| match all.vocabulary {
             Vocabulary::Bytes(Around::Nothing { end }) => Some(end),

@@ -1,16 +1,16 @@
-//! Owns what a head adds to a base model. Computes nothing.
+//! Owns the tensors and steps that a head adds to a base model. Computes nothing.
 
 use super::{Activation, Linear};
 use crate::families::tensors::{Place, TensorShape};
 
-/// What a task needs on top of a base.
+/// The head that a task needs on a base.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Output {
-    /// Numbers for a whole text: its logits.
+    /// Logits for a whole text.
     Text {
-        /// The tokens that are read.
+        /// Which tokens are read.
         reads: Reads,
-        /// What is done with them, one after the other, behind the base's last norm and pooler.
+        /// What is applied to them, in order, after the base's last norm and pooler.
         steps: Vec<Step>,
     },
     /// Logits for the next token: products with the word embedding.
@@ -22,7 +22,7 @@ pub enum Output {
 pub enum Reads {
     /// The first.
     First,
-    /// The last that is no filling.
+    /// The last one that is not padding.
     Last,
     /// All of them, side by side.
     Every,
@@ -40,13 +40,13 @@ pub enum Step {
 }
 
 impl Output {
-    /// Its tensors, which are no part of the base.
+    /// Its tensors, which do not belong to the base.
     #[must_use]
     pub fn tensors(&self) -> Vec<TensorShape> {
         self.linears().flat_map(|linear| linear.tensors(Place::Head)).collect()
     }
 
-    /// The layer whose outputs are the logits, where it is no part of the base.
+    /// The layer whose outputs are the logits, if it does not belong to the base.
     #[must_use]
     pub fn last_linear(&self) -> Option<&Linear> {
         self.linears().last()
