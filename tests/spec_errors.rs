@@ -324,7 +324,7 @@ fn a_starter_is_a_sound_sweep() {
             data_in_sweep: Path::new(data),
             model: Path::new("base"),
             model_folder: None,
-            kind: tasks::kind(tasks::DEFAULT_KIND).unwrap(),
+            kind: tasks::kind(tasks::DEFAULT_KIND),
         };
         starter.text().map(|text| {
             let spec = folder.load(&text);

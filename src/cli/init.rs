@@ -24,9 +24,10 @@ const ENCODER: &str = ".assets/all-MiniLM-L6-v2";
 pub(super) struct InitArgs {
     /// The training data: CSV, TSV, JSON Lines, Parquet, text, or SQuAD's JSON
     data: PathBuf,
-    /// What the models are to learn
-    #[arg(long, value_name = "KIND", value_parser = kinds(), default_value = tasks::DEFAULT_KIND)]
-    kind: &'static dyn TaskKind,
+    /// What the models are to learn [default: classification, or regression where the label is a column of
+    /// numbers that measure something]
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    kind: Option<&'static dyn TaskKind>,
     /// Where to write the sweep file
     #[arg(long, value_name = "FILE", default_value = "sweep.yaml")]
     out: PathBuf,
@@ -35,11 +36,17 @@ pub(super) struct InitArgs {
     model: Option<PathBuf>,
 }
 
+impl InitArgs {
+    /// Whether a language model is needed.
+    fn is_by_token(&self) -> bool {
+        self.kind.is_some_and(TaskKind::by_token)
+    }
+}
+
 pub(super) fn call(args: &InitArgs) -> Result<(), AppError> {
     let out = &args.out;
     let here = args.model.as_deref().unwrap_or_else(|| Path::new(ENCODER));
-    let folder =
-        Some(here).filter(|folder| folder.is_dir() && (args.model.is_some() || !args.kind.by_token()));
+    let folder = Some(here).filter(|folder| folder.is_dir() && (args.model.is_some() || !args.is_by_token()));
     let starter = Starter {
         data: &args.data,
         data_in_sweep: &seen_from(out, &args.data)?,
@@ -98,7 +105,7 @@ fn say_cost(out: &Path) {
 
 /// The model to start from, as the sweep file must name it; where none is given, one that can learn the task.
 fn model(args: &InitArgs) -> Result<PathBuf, AppError> {
-    match (&args.model, args.kind.by_token()) {
+    match (&args.model, args.is_by_token()) {
         (Some(model), _) if !model.exists() && Reference::parse(&model.to_string_lossy()).is_some() => {
             Ok(model.clone())
         }

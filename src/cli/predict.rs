@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::adapter::AdapterError;
+use crate::data::sources;
 use crate::error::AppError;
+use crate::ui::output;
 
 /// The forms of the command.
 pub(super) const USAGE: &str = "\
@@ -87,7 +89,11 @@ fn texts(args: &PredictArgs, rest: &[String]) -> Result<Texts, AppError> {
 
 fn from_file(file: &Path, text: &[String], pair: Option<&str>) -> Result<Texts, AppError> {
     let pair: Vec<String> = pair.map(str::to_owned).into_iter().collect();
-    Ok(crate::data::sources::texts(file, text, &pair).map_err(AdapterError::from)?)
+    let reading = sources::fitting(file, &[text, &pair].concat());
+    if !reading.is_default() {
+        output::say(&format!("`{}` is read with `{}`", file.display(), reading.keys().join("`, `")));
+    }
+    Ok(sources::texts(file, &reading, text, &pair).map_err(AdapterError::from)?)
 }
 
 /// The non-empty lines of standard input.

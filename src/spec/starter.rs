@@ -2,17 +2,21 @@
 //! rows. Guesses the columns from the data; writes nothing.
 
 mod columns;
+mod guess;
 mod lines;
 mod settings;
 
 use std::path::Path;
 
 use crate::data::sources::{self, SourceError, SurveyRequest};
-use crate::tasks::{Fields, QuestionAnswering, TaskKind};
+use crate::tasks::{self, Fields, QuestionAnswering, TaskKind, Unanswerable};
 use crate::values::quantity;
 
-use self::columns::{Column, Guess};
-use self::lines::{decoder_grid, division, encoder_grid, label_lines, line, listed, others, training};
+use self::columns::{Column, File};
+use self::guess::Guess;
+use self::lines::{
+    decoder_grid, division, encoder_grid, label_lines, line, listed, others, quoted_short, training,
+};
 use self::settings::{Model, Settings};
 use super::tree::{self, Content};
 
@@ -27,12 +31,15 @@ pub struct Starter<'a> {
     pub model: &'a Path,
     /// The model's folder, where it is on this machine: its tokenizer measures the texts.
     pub model_folder: Option<&'a Path>,
-    /// The kind of task.
-    pub kind: &'static dyn TaskKind,
+    /// The kind of task; where nobody says, what the likeliest label is made of: classes, or numbers.
+    pub kind: Option<&'static dyn TaskKind>,
 }
 
 /// The parts of a starter that depend on the kind of task.
 struct Parts {
+    kind: &'static dyn TaskKind,
+    /// Why it is of this kind, where nobody asked for it.
+    reason: String,
     rows: usize,
     /// Names of the file's columns.
     columns: Vec<String>,
@@ -47,22 +54,26 @@ impl Starter<'_> {
     /// Stands for the name of a column that could not be guessed.
     pub const TO_CHANGE: &'static str = "CHANGE_ME";
 
-    /// A commented sweep. The label of a classification is guessed from the columns' names and from how
-    /// few values they have, the number of a regression from their names and values, the text from how many
-    /// words.
+    /// A commented sweep, with the keys that read the file. The label of a classification is guessed from
+    /// the columns' names and from how few values they have, the number of a regression from their names and
+    /// values, the text from how many words.
     ///
     /// # Errors
     /// Where the data file cannot be read.
     pub fn text(&self) -> Result<String, SourceError> {
-        let survey = self.survey()?;
+        let reading = sources::fitting(self.data, &[]);
+        let file = File { path: self.data, reading: &reading };
         let model = Model::read(self.model_folder);
         let stem = self.data.file_stem().map(|stem| plain(&stem.to_string_lossy()));
         let data = quote(&self.data_in_sweep.to_string_lossy());
-        let parts = match self.kind.fields() {
-            Fields::Texts { .. } => self.texts(&survey, &model),
-            Fields::Documents { .. } => self.documents(&survey, &model),
-            Fields::Questions { .. } => Self::questions(&survey),
+        let parts = match self.kind.map_or(Fields::columns_of(&[], &[], None), TaskKind::fields) {
+            Fields::Texts { .. } => self.texts(file, &model)?,
+            Fields::Documents { .. } => Self::documents(self.kind_or_default(), file, &model)?,
+            Fields::Questions { .. } => Self::questions(self.kind_or_default(), file)?,
         };
+        let (mut kind, mut keys) = (String::new(), String::new());
+        line(&mut kind, &format!("kind: {}", parts.kind.name()), &parts.reason);
+        reading.keys().iter().for_each(|key| line(&mut keys, key, "without it the file does not read"));
         Ok(format!(
             "\
 # A sweep for {data}: {rows} rows, columns {columns}.
@@ -71,9 +82,8 @@ impl Starter<'_> {
 name: {name}
 
 task:
-  kind: {kind}
-  train: {data}
-{task}
+{kind}  train: {data}
+{keys}{task}
 models:
   base: {{from: {model}}}        # add `layers: 2` to keep the first layers only
 
@@ -90,28 +100,45 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             rows = quantity::count(parts.rows as u64),
             columns = one_line(&parts.columns.join(", ")),
             name = stem.unwrap_or_else(|| "sweep".to_owned()),
-            kind = self.kind.name(),
             task = parts.task,
             model = quote(&self.model.to_string_lossy()),
             grid = parts.grid,
-            division = division(self.kind, parts.settings.division),
+            division = division(parts.kind, parts.settings.division),
             training = training(&parts.settings),
         ))
     }
 
-    fn survey(&self) -> Result<sources::Survey, SourceError> {
-        match self.kind.fields() {
-            fields @ Fields::Questions { .. } => sources::survey(&SurveyRequest::as_it_is(self.data, fields)),
-            Fields::Texts { .. } | Fields::Documents { .. } => look(self.data),
+    fn kind_or_default(&self) -> &'static dyn TaskKind {
+        self.kind.or_else(|| tasks::kind(tasks::DEFAULT_KIND)).unwrap_or(tasks::KINDS[0])
+    }
+
+    /// The kind of task, why it is that one where nobody asked for it, and what the columns are for it.
+    fn labelled(&self, columns: &[Column]) -> (&'static dyn TaskKind, String, Guess) {
+        let kind = self.kind_or_default();
+        let guess = Guess::labelled(columns, kind.fields().has_numbers());
+        let with_numbers = tasks::KINDS.into_iter().find(|kind| kind.fields().has_numbers());
+        let (None, Some(other)) = (self.kind, with_numbers) else { return (kind, String::new(), guess) };
+        let numbers = Guess::labelled(columns, true);
+        match &numbers.label {
+            Some(label) if label.is_likelier_to_be_learned_than(guess.label.as_ref()) => {
+                let reason = format!(
+                    "{} holds numbers that measure something; `kind: {}` makes each a class",
+                    quoted_short(&label.name),
+                    kind.name()
+                );
+                (other, reason, numbers)
+            }
+            Some(_) | None => (kind, String::new(), guess),
         }
     }
 
-    fn texts(&self, survey: &sources::Survey, model: &Model) -> Parts {
-        let header = columns::without_header(self.data, &survey.columns);
+    fn texts(&self, file: File<'_>, model: &Model) -> Result<Parts, SourceError> {
+        let survey = look(file)?;
+        let header = columns::without_header(file, &survey.columns);
         let names = header.as_ref().unwrap_or(&survey.columns);
         let rows = survey.rows + usize::from(header.is_some());
-        let columns = columns::look(self.data, &survey.columns, names);
-        let mut guess = Guess::labelled(&columns, self.kind.fields().has_numbers());
+        let columns = columns::look(file, &survey.columns, names);
+        let (kind, reason, mut guess) = self.labelled(&columns);
         if !model.takes_pairs() {
             guess.text.extend(guess.pair.take());
         }
@@ -131,7 +158,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         }
         others(&mut task, "text", guess.other_texts.iter().map(|name| quote(name)).collect());
         task += &label_lines(&guess);
-        let texts = columns::texts(self.data, (&survey.columns, names), &guess);
+        let texts = guess.texts(file, (&survey.columns, names));
         if texts.0.iter().any(|text| text.trim().is_empty()) {
             let empty = texts.0.iter().filter(|text| text.trim().is_empty()).count();
             let what = format!("{} without text are left out", quantity::counted(empty, "row"));
@@ -161,14 +188,15 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             }
         }
         let columns = names.clone();
-        Parts { rows, columns, task, settings, grid: encoder_grid(model) }
+        Ok(Parts { kind, reason, rows, columns, task, settings, grid: encoder_grid(model) })
     }
 
-    fn documents(&self, survey: &sources::Survey, model: &Model) -> Parts {
+    fn documents(kind: &'static dyn TaskKind, file: File<'_>, model: &Model) -> Result<Parts, SourceError> {
         const BLOCK: usize = 256;
-        let columns = columns::look(self.data, &survey.columns, &survey.columns);
+        let survey = look(file)?;
+        let columns = columns::look(file, &survey.columns, &survey.columns);
         let guess = Guess::text_alone(&columns);
-        let texts = columns::texts(self.data, (&survey.columns, &survey.columns), &guess);
+        let texts = guess.texts(file, (&survey.columns, &survey.columns));
         // About four bytes are a token of English.
         let bytes: usize = texts.0.iter().map(String::len).sum();
         let blocks = (bytes / 4 / BLOCK).max(1);
@@ -187,18 +215,27 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             }
             None => task += "  # rows: 1000          # draw so many training rows, for a first quick look\n",
         }
-        Parts {
+        Ok(Parts {
+            kind,
+            reason: String::new(),
             rows: survey.rows,
-            columns: survey.columns.clone(),
+            columns: survey.columns,
             task,
             settings,
             grid: decoder_grid(model),
-        }
+        })
     }
 
-    fn questions(survey: &sources::Survey) -> Parts {
+    fn questions(kind: &'static dyn TaskKind, file: File<'_>) -> Result<Parts, SourceError> {
+        let fields = Fields::Questions { unanswerable: Some(&Unanswerable::Drop) };
+        let request = SurveyRequest::as_it_is(file.path, fields);
+        let survey = sources::survey(&SurveyRequest { reading: file.reading, ..request })?;
         let mut task =
             String::from("  # test: test.json     # evaluated once per trial, never used to select\n");
+        if survey.left_out.unanswered > 0 {
+            let open = quantity::counted(survey.left_out.unanswered, "question");
+            line(&mut task, "unanswerable: drop", &format!("{open} without an answer; or a text to answer"));
+        }
         let template = serde_json::Value::from(QuestionAnswering::TEMPLATE);
         line(&mut task, &format!("template: {template}"), "");
         line(&mut task, "max_new_tokens: 32", "longest answer");
@@ -212,13 +249,22 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
             None => task += "  # rows: 500           # draw so many training rows, for a first quick look\n",
         }
         let grid = decoder_grid(&Model::default());
-        Parts { rows: survey.rows, columns: survey.columns.clone(), task, settings, grid }
+        Ok(Parts {
+            kind,
+            reason: String::new(),
+            rows: survey.rows,
+            columns: survey.columns,
+            task,
+            settings,
+            grid,
+        })
     }
 }
 
 /// A look at the whole file.
-fn look(data: &Path) -> Result<sources::Survey, SourceError> {
-    sources::survey(&SurveyRequest::as_it_is(data, Fields::columns_of(&[], &[], None)))
+fn look(file: File<'_>) -> Result<sources::Survey, SourceError> {
+    let request = SurveyRequest::as_it_is(file.path, Fields::columns_of(&[], &[], None));
+    sources::survey(&SurveyRequest { reading: file.reading, ..request })
 }
 
 /// Text that is safe in a comment.

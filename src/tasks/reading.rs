@@ -71,4 +71,19 @@ impl Reading {
     pub fn is_default(&self) -> bool {
         *self == Self::default()
     }
+
+    /// Its keys and their values, as a sweep file has them: `separator: ";"`.
+    #[must_use]
+    pub fn keys(&self) -> Vec<String> {
+        // A string of JSON is one of YAML.
+        let character = |c: char| if c == '\t' { "tab".to_owned() } else { format!("{:?}", c.to_string()) };
+        let keys = [
+            self.format.map(|format| format!("format: {}", format.name())),
+            self.separator.map(|separator| format!("separator: {}", character(separator))),
+            self.quote.map(|quote| format!("quote: {}", character(quote))),
+            self.quoting.map(|quoting| format!("quoting: {quoting}")),
+            self.encoding.as_ref().map(|encoding| format!("encoding: {encoding}")),
+        ];
+        keys.into_iter().flatten().collect()
+    }
 }

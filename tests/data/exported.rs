@@ -329,7 +329,9 @@ fn text_that_is_a_list_is_noted() {
 #[test]
 fn texts_to_predict_are_read_like_a_task_s() {
     let folder = tempfile::tempdir().unwrap();
-    let read = |name: &str, bytes: Vec<u8>| texts(&write(&folder, name, bytes), &names(&["text"]), &[]);
+    let read = |name: &str, bytes: Vec<u8>| {
+        texts(&write(&folder, name, bytes), &Reading::default(), &names(&["text"]), &[])
+    };
     assert_eq!(read("a.csv", utf16(CSV, true, false)).unwrap().0[1], "Stra\u{df}e");
     assert_eq!(read("a.tsv", b"text\tx\n\"lone\t1\n".to_vec()).unwrap().0, names(&["\"lone"]));
     let error = read("a.csv", b"text;x\na;b\n".to_vec()).unwrap_err();

@@ -401,5 +401,5 @@ fn read_rows(folder: &Path) {
             Err(error) => assert!(!error.to_string().is_empty() && !error.hint().is_empty()),
         }
     }
-    drop(sources::texts(path, &text, &[]));
+    drop(sources::texts(path, &sources::fitting(path, &text), &text, &[]));
 }

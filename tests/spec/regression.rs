@@ -116,7 +116,7 @@ fn a_starter_finds_the_column_of_numbers() {
         data_in_sweep: "pairs.csv".as_ref(),
         model: "tiny".as_ref(),
         model_folder: None,
-        kind: tasks::kind("regression").unwrap(),
+        kind: tasks::kind("regression"),
     };
     let text = starter.text().unwrap();
     assert!(text.contains("label: similarity") && text.contains("numbers from -2 to 4"), "{text}");

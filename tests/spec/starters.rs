@@ -18,7 +18,7 @@ fn started(folder: &Folder, kind: &str, data: &str, model: &str) -> SweepSpec {
         data_in_sweep: Path::new(data),
         model: Path::new(model),
         model_folder: Some(&folder.path().join(model)),
-        kind: tasks::kind(kind).unwrap(),
+        kind: tasks::kind(kind),
     };
     let text = starter.text().unwrap();
     folder.load(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"))
@@ -79,7 +79,7 @@ fn classified(folder: &Folder, data: &str) -> (String, SweepSpec) {
         data_in_sweep: Path::new(data),
         model: Path::new("base"),
         model_folder: Some(&folder.path().join("base")),
-        kind: tasks::kind("classification").unwrap(),
+        kind: tasks::kind("classification"),
     };
     let text = starter.text().unwrap();
     let sweep = folder.load(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
@@ -205,4 +205,95 @@ fn rows_without_a_label_are_left_out() {
     assert!(text.contains("3 rows without a label are left out"), "{text}");
     assert_eq!(sweep.first_task().train.rows, 57);
     assert_eq!(sweep.first_task().objective.labels(), ["a", "b"]);
+}
+
+/// What makes the rows of a table.
+type Row<'a> = &'a dyn Fn(usize) -> String;
+
+/// The starter of a labelled file, where nobody says what is to be learned.
+fn guessed(folder: &Folder, data: &str) -> (String, SweepSpec) {
+    let path = folder.path().join(data);
+    let starter = Starter {
+        data: &path,
+        data_in_sweep: Path::new(data),
+        model: Path::new("tiny"),
+        model_folder: None,
+        kind: None,
+    };
+    let text = starter.text().unwrap();
+    let sweep = folder.load(&text).unwrap_or_else(|errors| panic!("{text}\n{errors}"));
+    (text, sweep)
+}
+
+#[test]
+fn numbers_that_measure_something_are_learned_as_numbers() {
+    let folder = Folder::new();
+    let table =
+        |header: &str, row: Row<'_>| (0..60).fold(format!("{header}\n"), |all, i| all + &row(i) + "\n");
+    let said = "a film to be seen";
+    let numbers: [(&str, Row<'_>); 3] = [
+        ("id,text,score", &|i| format!("{i},{said} {i},{}.{}", i % 5, i % 7)),
+        ("text,split,rating", &|i| format!("{said} {i},{},{}", ["train", "dev"][i % 2], i * i)),
+        ("text,genre,similarity", &|i| format!("{said} {i},{},{}.5", ["news", "forum"][i % 2], i % 4)),
+    ];
+    for (header, row) in numbers {
+        folder.write("numbers.csv", &table(header, row));
+        let (text, sweep) = guessed(&folder, "numbers.csv");
+        let Objective::Regression(task) = &sweep.first_task().objective else { panic!("{text}") };
+        assert!(header.ends_with(&task.label), "{text}");
+        assert!(text.contains("holds numbers that measure something"), "{text}");
+    }
+    let classes: [(&str, Row<'_>); 3] = [
+        ("text,stars", &|i| format!("{said} {i},{}", i % 5)),
+        ("text,label,length", &|i| format!("{said} {i},{},{i}.5", ["bad", "good"][i % 2])),
+        ("index,text,label", &|i| format!("{i},{said} {i},{}", ["bad", "good"][i % 2])),
+    ];
+    for (header, row) in classes {
+        folder.write("classes.csv", &table(header, row));
+        let (text, sweep) = guessed(&folder, "classes.csv");
+        assert!(matches!(sweep.first_task().objective, Objective::Classification(_)), "{text}");
+    }
+}
+
+#[test]
+fn the_keys_that_read_a_file_are_written() {
+    let folder = Folder::new();
+    let rows = (0..40).map(|i| format!("Ein schöner Film, Nr. {i};{}\n", ["gut", "schlecht"][i % 2]));
+    let text = format!("Text;Etikett\n{}", rows.collect::<String>());
+    // Letters of Latin-1 have one byte each.
+    let bytes: Vec<u8> = text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    std::fs::write(folder.path().join("filme.csv"), bytes).unwrap();
+    folder.write("tabs.csv", &text.replace(';', "\t"));
+    for (data, keys) in [
+        ("filme.csv", &["separator: \";\"", "encoding: windows-1252"][..]),
+        ("tabs.csv", &["separator: tab"]),
+    ] {
+        let (text, sweep) = guessed(&folder, data);
+        assert!(keys.iter().all(|key| text.contains(&format!("\n  {key} "))), "{text}");
+        assert_eq!(columns(&sweep), (vec!["Text"], vec![], "Etikett"));
+        assert_eq!(sweep.first_task().train.rows, 40);
+    }
+}
+
+#[test]
+fn questions_without_an_answer_are_left_out() {
+    let folder = Folder::new();
+    let question = |id: usize| {
+        let answers = if id < 3 { json!([]) } else { json!([{"text": "b", "answer_start": 2}]) };
+        json!({"id": id.to_string(), "question": "b?", "answers": answers, "is_impossible": id < 3})
+    };
+    let questions: Vec<_> = (0..12).map(question).collect();
+    let paragraph = json!({"context": "a b a b", "qas": questions});
+    folder.write("q.json", &json!({"data": [{"title": "t", "paragraphs": [paragraph]}]}).to_string());
+    let path = folder.path().join("q.json");
+    let starter = Starter {
+        data: &path,
+        data_in_sweep: Path::new("q.json"),
+        model: Path::new("gpt2"),
+        model_folder: None,
+        kind: tasks::kind("question_answering"),
+    };
+    let text = starter.text().unwrap();
+    assert!(text.contains("\n  unanswerable: drop    # 3 questions without an answer"), "{text}");
+    assert!(text.contains(": 9 rows"), "{text}");
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::sniff::{Kind, WayOut};
 use super::table::Place;
 use super::text::Guess;
+use crate::tasks::Reading;
 use crate::values::quantity::counted;
 
 /// A data file that cannot be used as it is.
@@ -132,6 +133,15 @@ pub enum Problem {
 impl SourceError {
     pub(super) fn new(path: &Path, place: Option<Place>, problem: Problem) -> Self {
         Self { path: path.to_path_buf(), place, problem: Box::new(problem), way_out: None }
+    }
+
+    /// What a task says, with the keys that would read the file for those that it has, where some would.
+    pub(super) fn way_out_of(&self, said: &Reading) -> Option<Reading> {
+        if let Problem::Encoding { guess: Some(guess), .. } = &*self.problem {
+            let encoding = guess.encoding()?.to_owned();
+            return Some(Reading { encoding: Some(encoding), ..said.clone() });
+        }
+        self.way_out.as_ref().map(|way_out| way_out.beside(said))
     }
 }
 

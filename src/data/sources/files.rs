@@ -213,10 +213,14 @@ fn table(
             json::parse(&text, request)
         }
     };
-    let lacks = |table: &Table| request.wanted.iter().any(|name| !table.has(name));
+    // One column alone is doubtful where nobody asks for any.
+    let is_doubtful = |table: &Table| match request.wanted.as_slice() {
+        [] => delimited && table.names.len() == 1,
+        wanted => wanted.iter().any(|name| !table.has(name)),
+    };
     match found {
         Ok(mut table) => {
-            table.way_out = if lacks(&table) { way_out() } else { None };
+            table.way_out = if is_doubtful(&table) { way_out() } else { None };
             Ok(table)
         }
         Err(located) => {

@@ -209,17 +209,42 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     load(&gathered.table).map_err(|located| gathered.error(located))
 }
 
+/// How a file reads as what it seems to be, with these columns where some are named, for whoever has no
+/// task to ask: a guess, to be written down or told. It says nothing where the file's name and bytes say
+/// enough, and where no keys would help.
+#[must_use]
+pub fn fitting(path: &Path, columns: &[String]) -> Reading {
+    let mut reading = Reading::default();
+    // What separates columns can be told once the encoding is known.
+    for _ in 0..2 {
+        let fields = Fields::columns_of(columns, &[], None);
+        let request = SurveyRequest { reading: &reading, ..SurveyRequest::as_it_is(path, fields) };
+        let gathered = files::open(path, &reading).and_then(|files| files.gather(&request));
+        let more = match &gathered {
+            Ok(found) => found.table.way_out.as_ref().map(|way_out| way_out.beside(&reading)),
+            Err(error) => error.way_out_of(&reading),
+        };
+        match more {
+            Some(more) => reading = more,
+            None => break,
+        }
+    }
+    reading
+}
+
 /// The texts of all of a file's rows, whatever else the rows hold, and their second texts where
 /// `pair` names columns. Nothing is cleaned and no row is left out.
 ///
 /// # Errors
-/// Where the file cannot be read as what its ending says, has no rows, or lacks a column.
+/// Where the file cannot be read so, has no rows, or lacks a column.
 pub fn texts(
     path: &Path,
+    reading: &Reading,
     text: &[String],
     pair: &[String],
 ) -> Result<(Vec<String>, Option<Vec<String>>), SourceError> {
-    let request = SurveyRequest::as_it_is(path, Fields::columns_of(text, pair, None));
+    let fields = Fields::columns_of(text, pair, None);
+    let request = SurveyRequest { reading, ..SurveyRequest::as_it_is(path, fields) };
     let gathered = files::open(path, request.reading)?.gather(&request)?;
     let load = |table: &Table| {
         let pairs = if pair.is_empty() { None } else { Some(table.join(pair)?) };

@@ -138,33 +138,30 @@ impl WayOut {
         let separator = (from.separator != to.separator).then(|| char::from(to.separator));
         Self { format: None, separator, quote, quoting }
     }
+
+    /// What a task says, with these keys for those that it has.
+    pub(super) fn beside(&self, said: &Reading) -> Reading {
+        Reading {
+            format: self.format.or(said.format),
+            separator: self.separator.or(said.separator),
+            quote: self.quote.or(said.quote),
+            quoting: self.quoting.or(said.quoting),
+            encoding: said.encoding.clone(),
+        }
+    }
 }
 
 impl fmt::Display for WayOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut keys = Vec::new();
-        let separator = |separator: char| match separator {
-            '\t' => ("tabs", "tab".to_owned()),
-            ';' => ("semicolons", "\";\"".to_owned()),
-            '|' => ("vertical bars (pipes)", "\"|\"".to_owned()),
-            ',' => ("commas", "\",\"".to_owned()),
-            other => ("other characters", format!("{other:?}")),
+        let name = |separator: char| match separator {
+            '\t' => "tabs",
+            ';' => "semicolons",
+            '|' => "vertical bars (pipes)",
+            ',' => "commas",
+            _ => "other characters",
         };
-        if let Some(format) = self.format {
-            keys.push(format!("`format: {}`", format.name()));
-        }
-        if let Some((_, key)) = self.separator.map(separator) {
-            keys.push(format!("`separator: {key}`"));
-        }
-        if let Some(quote) = self.quote {
-            keys.push(format!("`quote: {:?}`", quote.to_string()));
-        }
-        if let Some(quoting) = self.quoting {
-            keys.push(format!("`quoting: {quoting}`"));
-        }
-        let known = (self.separator.map(separator), self.format, self.quoting);
-        match known {
-            (Some((name, _)), ..) => write!(f, "{name} separate its columns: ")?,
+        match (self.separator.map(name), self.format, self.quoting) {
+            (Some(name), ..) => write!(f, "{name} separate its columns: ")?,
             (None, Some(FileFormat::Tsv), _) => write!(f, "tabs separate its columns: ")?,
             (None, Some(FileFormat::Csv), _) => write!(f, "commas separate its columns: ")?,
             (None, Some(_), _) => write!(f, "its content is JSON: ")?,
@@ -172,6 +169,7 @@ impl fmt::Display for WayOut {
             (None, None, None) => write!(f, "its fields are quoted by another character: ")?,
             (None, None, Some(false)) => write!(f, "its quotes are text: ")?,
         }
-        write!(f, "set {} in the task", keys.join(" and "))
+        let keys = self.beside(&Reading::default()).keys();
+        write!(f, "set `{}` in the task", keys.join("` and `"))
     }
 }

@@ -29,6 +29,18 @@ pub enum Guess {
     Western(String),
 }
 
+impl Guess {
+    /// The encoding, where a task can name it.
+    #[must_use]
+    pub fn encoding(&self) -> Option<&'static str> {
+        match self {
+            Self::Utf16(name) => Some(name),
+            Self::Western(_) => Some("windows-1252"),
+            Self::Mangled | Self::Utf32 => None,
+        }
+    }
+}
+
 /// The name of an encoding in the WHATWG Encoding Standard, from any of its labels; also from
 /// Python's spellings.
 #[must_use]

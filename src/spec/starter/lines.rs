@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use crate::values::quantity;
 
-use super::columns::{Column, Guess};
+use super::columns::Column;
+use super::guess::Guess;
 use super::settings::{Division, Model, Settings};
 use super::{Starter, one_line, quote};
 use crate::tasks::TaskKind;
@@ -83,7 +84,8 @@ pub(super) fn label_lines(guess: &Guess) -> String {
     lines
 }
 
-fn quoted_short(name: &str) -> String {
+/// A value in backticks, cut where it is long.
+pub(super) fn quoted_short(name: &str) -> String {
     let mut short: String = name.chars().take(40).collect();
     if short.len() < name.len() {
         short.push('…');

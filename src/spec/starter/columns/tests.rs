@@ -1,6 +1,7 @@
 //! What columns are told apart by.
 
 use super::*;
+use crate::spec::starter::guess::Guess;
 
 fn column(name: &str, values: &[&str]) -> Column {
     let values: Vec<String> = values.iter().map(ToString::to_string).collect();
