@@ -82,7 +82,7 @@ fn the_readme_is_short() {
 }
 
 /// Every Rust file of `src/` and `tests/`, with its text.
-fn sources() -> Vec<(PathBuf, String)> {
+pub(crate) fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join("src"), root().join("tests")];
     while let Some(folder) = folders.pop() {

@@ -13,8 +13,6 @@ pub(crate) struct File {
     pub(crate) name: String,
     /// Its code, without comments and without tests.
     pub(crate) code: String,
-    /// All of its lines.
-    pub(crate) lines: usize,
 }
 
 impl File {
@@ -53,9 +51,7 @@ pub(crate) fn files() -> Vec<File> {
     let is_test = |path: &Path| path.with_extension("").ancestors().any(|part| tests.contains(part));
     let name = |path: &Path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
     let texts = texts.iter().filter(|(path, _)| !is_test(path));
-    texts
-        .map(|(path, text)| File { name: name(path), code: code(text), lines: text.lines().count() })
-        .collect()
+    texts.map(|(path, text)| File { name: name(path), code: code(text) }).collect()
 }
 
 fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {

@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a harness that cannot work should end")]
 
+mod data;
 mod mutate;
 mod targets;
 
