@@ -18,6 +18,20 @@ use crate::values::Scores;
 /// stay in the cache.
 const BATCH_TOKENS: usize = 4096;
 
+/// The rows of a part that models are judged on.
+#[derive(Clone, Copy)]
+struct Judged<'r> {
+    part: &'r PartView,
+    rows: &'r [u32],
+}
+
+impl Judged<'_> {
+    /// Batches of rows of about one length: of `lengths`, which all rows of the part have.
+    fn batches(self, lengths: &[u32]) -> Vec<Vec<u32>> {
+        batches::evaluation(self.rows, lengths, BATCH_TOKENS)
+    }
+}
+
 /// Scores models on a task.
 #[derive(Debug)]
 pub struct Evaluator<'a> {
@@ -67,23 +81,23 @@ impl<'a> Evaluator<'a> {
         part: &PartView,
         rows: &[u32],
     ) -> Result<Vec<Scores>, TokenizerError> {
-        let kind = self.collator.kind;
+        let (kind, judged) = (self.collator.kind, Judged { part, rows });
         let mut tallies: Vec<Box<dyn Tally>> = (0..n_slots(models)).map(|_| kind.tally()).collect();
         if let Some(longest) = kind.generates() {
-            self.generate(models, (part, rows), longest, &mut tallies)?;
+            self.generate(models, judged, longest, &mut tallies)?;
         }
         if kind.by_token() {
-            self.tokens(models, (part, rows), &mut tallies);
+            self.tokens(models, judged, &mut tallies);
         } else {
-            self.rows(models, (part, rows), &mut tallies);
+            self.rows(models, judged, &mut tallies);
         }
         Ok(tallies.iter().map(|tally| tally.scores()).collect())
     }
 
     /// Evaluates rows that are answered one by one.
-    fn rows(&self, models: &[&Model], (part, rows): (&PartView, &[u32]), tallies: &mut [Box<dyn Tally>]) {
-        let kind = self.collator.kind;
-        for rows in batches::evaluation(rows, &part.lengths(), BATCH_TOKENS) {
+    fn rows(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
+        let (kind, part) = (self.collator.kind, judged.part);
+        for rows in judged.batches(&part.lengths()) {
             let judged = self.each_model(models, part, &rows, |model, trunk, targets| {
                 let outputs = model.classify(trunk, &mut Pass::evaluation());
                 let losses = kind.losses(&outputs, &targets.wanted);
@@ -99,9 +113,9 @@ impl<'a> Evaluator<'a> {
     }
 
     /// Evaluates rows whose tokens are predicted.
-    fn tokens(&self, models: &[&Model], (part, rows): (&PartView, &[u32]), tallies: &mut [Box<dyn Tally>]) {
-        let kind = self.collator.kind;
-        for rows in batches::evaluation(rows, &part.lengths(), BATCH_TOKENS) {
+    fn tokens(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
+        let (kind, part) = (self.collator.kind, judged.part);
+        for rows in judged.batches(&part.lengths()) {
             let judge = |model: &Model, trunk: &Trunk<'_>, targets: &Targets| {
                 token_losses(kind, model, trunk, targets)
             };
@@ -144,18 +158,19 @@ impl<'a> Evaluator<'a> {
     fn generate(
         &self,
         models: &[&Model],
-        (part, rows): (&PartView, &[u32]),
+        judged: Judged<'_>,
         longest: usize,
         tallies: &mut [Box<dyn Tally>],
     ) -> Result<(), TokenizerError> {
         let Some((tokenizer, end)) = &self.answering else { unreachable!("it is there where answers are") };
+        let part = judged.part;
         let prompt = |row: u32| {
             let row = part.row(row);
             &row.tokens[..row.second as usize]
         };
         let room = |row: u32| u32::try_from(prompt(row).len() + longest).expect("answers are short");
         let lengths: Vec<u32> = all_rows(part).into_iter().map(room).collect();
-        for rows in batches::evaluation(rows, &lengths, BATCH_TOKENS) {
+        for rows in judged.batches(&lengths) {
             let prompts: Vec<&[u32]> = rows.iter().map(|row| prompt(*row)).collect();
             for (model, tally) in models.iter().zip(tallies.iter_mut()) {
                 for (row, ids) in rows.iter().zip(model.generate(&prompts, longest, *end)) {

@@ -77,7 +77,7 @@ pub fn backward(
         }
         Some(positions) => {
             let hidden = model.hidden_states(trunk, positions, pass);
-            let (per_slot, gradient) = backward_to(loss, &hidden.detach(), model, (targets, LOGITS_AT_ONCE));
+            let (per_slot, gradient) = backward_to(loss, &hidden.detach(), model, targets, LOGITS_AT_ONCE);
             // Its gradient at `hidden` is `gradient`.
             (hidden * gradient).sum(Kind::Float).backward();
             per_slot
@@ -91,7 +91,8 @@ fn backward_to(
     loss: &TrainingLoss<'_>,
     hidden: &Tensor,
     model: &Model,
-    (targets, logits): (&Targets, i64),
+    targets: &Targets,
+    logits: i64,
 ) -> (Tensor, Tensor) {
     let chunks = chunks(hidden, model, logits).map(|[start, length]| {
         let [wanted, weights] = [&targets.wanted, &targets.weights].map(|t| t.narrow(1, start, length));

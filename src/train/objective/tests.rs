@@ -129,7 +129,7 @@ fn a_loss_in_chunks_is_the_whole_loss_with_its_gradient() {
         let one = 2 * index(VOCABULARY);
         for logits in [1, one, 3 * one, LOGITS_AT_ONCE] {
             let hidden = model.hidden_states(&trunk(), positions, &mut evaluation());
-            let (losses, gradient) = backward_to(&loss, &hidden.detach(), &model, (targets, logits));
+            let (losses, gradient) = backward_to(&loss, &hidden.detach(), &model, targets, logits);
             (hidden * gradient).sum(Kind::Float).backward();
             assert_close(&losses, &whole.detach());
             assert_all_close(&take_gradients(&params), &expected);
