@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 use crate::data::sample;
-use crate::data::sources;
+use crate::data::sources::{self, SourceError};
 use crate::data::store::{PartBuilder, TokenStore};
 use crate::disk::layout::Layout;
 use crate::disk::{files, lock};
@@ -40,7 +40,7 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
     let draft = Layout::store_draft(stores, prepare.store);
     discard(&draft).and_then(|()| fs::create_dir(&draft)).map_err(|e| on_disk(&e))?;
     let tokenizer = Tokenizer::load(&prepare.tokenizer);
-    let tokenizer = tokenizer.map_err(|error| bad(error.to_string()))?;
+    let tokenizer = tokenizer.map_err(|error| Failure::of(&error))?;
     let made = parts(&prepare.task, &tokenizer).and_then(|parts| {
         let write = |(part, rows): &(Part, PartBuilder)| rows.write(&draft, *part);
         parts.iter().try_for_each(write).map_err(|e| on_disk(&e))
@@ -58,11 +58,12 @@ fn parts(task: &Task, tokenizer: &Tokenizer) -> Result<Vec<(Part, PartBuilder)>,
     let mut parts = Vec::new();
     let by = Encoder { tokenizer, max_length: task.max_length };
     let mut add = |part, file: &DataFile, rows| {
-        let encoded = task.objective.encode(&rows, by).map_err(|error| in_file(file, &error.to_string()))?;
+        let encode = |error| Failure::told(in_file(file, &format!("{error}")), &error);
+        let encoded = task.objective.encode(&rows, by).map_err(encode)?;
         let built = PartBuilder::from_iter(encoded);
         if built.is_empty() {
             let detail = "no row has enough tokens to learn from; use longer texts";
-            return Err(in_file(file, detail));
+            return Err(Failure::BadData { message: in_file(file, detail) });
         }
         parts.push((part, built));
         Ok(())
@@ -82,7 +83,7 @@ fn parts(task: &Task, tokenizer: &Tokenizer) -> Result<Vec<(Part, PartBuilder)>,
 
 /// So many rows of a file; all where no number is given.
 fn drawn(file: &DataFile, task: &Task, rows: Option<usize>) -> Result<Examples, Failure> {
-    let all = sources::read(file, task).map_err(|error| bad(format!("{error}; {}", error.hint())))?;
+    let all = sources::read(file, task).map_err(unread)?;
     let wanted = sample::draw(&all.labels(), rows, task.sample_seed);
     Ok(all.split(&wanted).0)
 }
@@ -119,10 +120,31 @@ fn discard(folder: &Path) -> io::Result<()> {
     }
 }
 
-fn in_file(file: &DataFile, detail: &str) -> Failure {
-    bad(format!("`{}`: {detail}", file.path.display()))
+/// A file that could not be read: what the system says of memory or of its disks is no fault of the data.
+fn unread(error: SourceError) -> Failure {
+    Failure::told(format!("{error}; {}", error.hint()), &error)
 }
 
-fn bad(message: String) -> Failure {
-    Failure::BadData { message }
+fn in_file(file: &DataFile, detail: &str) -> String {
+    format!("`{}`: {detail}", file.path.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::sources::Problem;
+
+    #[test]
+    fn a_file_that_memory_was_too_small_for_is_no_bad_data() {
+        let of = |kind: io::ErrorKind| {
+            let problem = Box::new(Problem::Unreadable(kind.into()));
+            unread(SourceError { path: "a.csv".into(), place: None, problem, way_out: None })
+        };
+        assert_eq!(of(io::ErrorKind::OutOfMemory), Failure::OutOfMemory);
+        assert!(matches!(of(io::ErrorKind::StorageFull), Failure::Unwritable { .. }));
+        let Failure::BadData { message } = of(io::ErrorKind::NotFound) else {
+            panic!("the data is not there")
+        };
+        assert!(message.contains("a.csv") && message.contains("; check the path"), "{message}");
+    }
 }

@@ -104,7 +104,12 @@ impl Failure {
     /// anything else is wrong with the data or the model.
     #[must_use]
     pub fn of(error: &(dyn Error + 'static)) -> Self {
-        let message = error.to_string();
+        Self::told(error.to_string(), error)
+    }
+
+    /// The same, told with this message.
+    #[must_use]
+    pub fn told(message: String, error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if let Some(system) = error.downcast_ref() {
