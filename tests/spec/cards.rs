@@ -248,7 +248,7 @@ fn rows_that_are_cut_are_told_with_the_length_that_would_do() {
     assert_eq!((cut.lengths[0].cut, cut.lengths[0].p95, cut.lengths[0].median), (44, 26, 15.0));
     let said = told(&cut);
     assert!(
-        said.contains("44.0 % of the training rows are cut at 16 tokens; `max_length: 26` cuts at most 5 %"),
+        said.contains("44.0 % of the training rows are cut at 16 tokens by the tokenizer of model `tiny`; `max_length: 26`"),
         "{said}"
     );
     assert!(!told(&at(26)).contains("are cut"), "four rows of a hundred are no more than 5 %");
@@ -305,6 +305,9 @@ fn other_kinds_of_tasks_have_cards_of_their_own() {
     // The tokenizer knows `a`, `b` and `ab` alone, and the end of the text is a token: ab ab a b end.
     assert_eq!((blocks.tokens, blocks.estimated, text.used.training + text.used.validation), (5, false, 2));
     assert_eq!((text.lengths.len(), text.classes.len(), text.texts.duplicates), (0, 0, 0));
+    // Lines of running text are no copies of one another, and a file that is tested on all the same is told.
+    let known = card(&folder, &of("kind: language_modelling, train: ab.txt, test: ab.txt, max_length: 3"));
+    assert!(known.warnings.contains(&Warning::SameFile { part: Part::Test }), "{:?}", known.warnings);
     let asked =
         card(&folder, &of("kind: question_answering, train: squad.json, max_length: 32, max_new_tokens: 4"));
     let questions = asked.questions.unwrap();

@@ -77,6 +77,7 @@ impl Lengths {
             max_length: self.max_length,
             enough: self.p95,
             longest,
+            models: self.models.clone(),
         })
     }
 }
@@ -139,7 +140,8 @@ mod tests {
         assert_eq!((hundred.median, hundred.p95, hundred.cut), (50.5, 95, 5));
         assert_eq!(hundred.warning(512), None, "5 % is not more than 5 %");
         let cut = lengths((1..=100).collect(), 94);
-        let expected = Warning::Cut { cut: 6, of: 100, max_length: 94, enough: 95, longest: 512 };
+        let expected =
+            Warning::Cut { cut: 6, of: 100, max_length: 94, enough: 95, longest: 512, models: Vec::new() };
         assert_eq!(cut.warning(512), Some(expected));
         assert!(Lengths::new(&mut [], 4, Vec::new()).is_none());
     }

@@ -11,10 +11,12 @@ mod texts;
 pub use self::labels::numbers;
 
 use self::division::Division;
-use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Numbers, Questions, Warning, empty_texts};
+use crate::sweep::card::{
+    Card, ClassRows, FileRows, Lengths, Numbers, Questions, Texts, Warning, empty_texts,
+};
 use crate::tasks::{EncodeError, Examples, Target, Task};
 use crate::tokenizer::Tokenizer;
-use crate::values::Splitting;
+use crate::values::{Part, Splitting};
 
 /// A task's files as rows, before any draw.
 #[derive(Clone, Copy, Debug)]
@@ -54,16 +56,17 @@ impl<'a> Look<'a> {
         warnings.extend(empty_texts(&files));
         if let Target::Class { column, .. } = self.task.objective.fields().target() {
             let in_file = labels::counts(&self.files.train.labels(), self.task.objective.labels());
-            let of_labels = labels::warnings(column, &in_file);
-            let too_small = labels::too_small(&classes, (self.splitting, self.task), &of_labels);
-            // The check of the label column tells of single labels, where the sweep names the column.
-            let is_number = |warning: &Warning| matches!(warning, Warning::Numbers { .. });
-            warnings.extend(of_labels.into_iter().filter(is_number));
-            warnings.extend(too_small);
+            match labels::numbers(column, &in_file) {
+                // Of a column of numbers it says enough that it is one.
+                Some(numbers) => warnings.push(numbers),
+                None => warnings.extend(labels::of_one_row(&classes, self.splitting)),
+            }
+            warnings.extend(labels::unevenly_divided(&classes, self.splitting, self.task));
         }
         let numbers = self.numbers();
         warnings.extend(numbers.as_ref().and_then(Numbers::warning));
         warnings.extend(texts.warnings(self.splitting));
+        warnings.extend(self.same_files(&texts));
         Card {
             task: self.task.name.clone(),
             place,
@@ -107,6 +110,16 @@ impl<'a> Look<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Files to judge by that are the training file, where their texts do not tell: those of running text.
+    fn same_files(&self, texts: &Texts) -> Vec<Warning> {
+        let is_told = |part: Part| texts.shared.iter().any(|shared| shared.part == part && shared.rows > 0);
+        let files = [(Part::Validation, &self.task.validation), (Part::Test, &self.task.test)];
+        let same = files.into_iter().filter(|(part, file)| {
+            file.as_ref().is_some_and(|file| file.content == self.task.train.content) && !is_told(*part)
+        });
+        same.map(|(part, _)| Warning::SameFile { part }).collect()
     }
 
     /// The rows of each class; none where there are no classes.

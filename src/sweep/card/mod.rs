@@ -1,6 +1,7 @@
 //! Owns the data card of a task as plain data: how many rows there are of each kind, what they have in common,
 //! their lengths, and what could spoil a result. `data::card` computes it.
 
+mod told;
 mod warning;
 
 use std::collections::BTreeMap;
@@ -8,7 +9,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::warning::{Warning, empty_texts, named, percent};
+pub use self::told::{named, percent};
+pub use self::warning::{Warning, empty_texts};
 use crate::tasks::Task;
 use crate::values::Part;
 
