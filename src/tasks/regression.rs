@@ -62,6 +62,9 @@ const WORDS: Words = Words {
 impl Regression {
     /// Without any settings.
     pub const EMPTY: Self = Self { text: Vec::new(), pair: Vec::new(), label: String::new() };
+    /// The largest size of a number to be learned: squared errors, in 32 bits, and the gradients that go
+    /// by them stay far from their range's end.
+    pub const LARGEST: f64 = 1e18;
 }
 
 impl TaskKind for Regression {

@@ -62,6 +62,14 @@ fn a_number_that_is_not_one_is_told_with_its_line() {
         assert!(said.contains(told) && said.contains("; 2 such rows in all"), "{said}");
         assert!(said.contains("hint: give every row a finite number"), "{said}");
     }
+    let mut numbers = NUMBERS;
+    numbers[1] = "-1e19";
+    let said = folder(&numbers).load(&sweep("", "")).unwrap_err().to_string();
+    assert!(
+        said.contains("row 2 (line 3): column `score` has the number -1e19, whose squared error"),
+        "{said}"
+    );
+    assert!(said.contains("hint: write the numbers in a larger unit"), "{said}");
     let said = folder(&NUMBERS).load(&sweep(", labels: {1: one}", "")).unwrap_err().to_string();
     assert!(said.contains("`labels` does not apply to tasks of kind `regression`"), "{said}");
 }
@@ -79,6 +87,13 @@ fn labels_that_are_numbers_are_not_smoothed() {
         assert!(said.contains("`label_smoothing` does not apply to tasks of kind `regression`"), "{said}");
         assert!(said.contains("1 error in"), "{said}");
     }
+}
+
+#[test]
+fn nothing_is_minus_nothing() {
+    let spec = load(&folder(&["-0", "1", "-0.0", "2", "3"]), &sweep("", "split: {fraction: 0.4}\n"));
+    let numbers = spec.cards[0].numbers.as_ref().unwrap();
+    assert!(numbers.least.is_sign_positive() && numbers.different == 4, "{numbers:?}");
 }
 
 #[test]

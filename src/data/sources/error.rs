@@ -81,6 +81,15 @@ pub enum Problem {
         /// Number of them in all; the place is the first.
         rows: usize,
     },
+    /// Numbers to be learned that are too large.
+    TooLarge {
+        /// The column.
+        column: String,
+        /// The first of them.
+        found: f64,
+        /// Number of them in all; the place is the first.
+        rows: usize,
+    },
     /// Questions without a gold answer.
     NoAnswer {
         /// Number of them in all; the place is the first.
@@ -180,6 +189,13 @@ impl fmt::Display for SourceError {
                     "" => write!(f, "column `{column}` has no number")?,
                     found => write!(f, "column `{column}` has `{found}`, which is not a number")?,
                 }
+                if *rows > 1 { write!(f, "; {rows} such rows in all") } else { Ok(()) }
+            }
+            Problem::TooLarge { column, found, rows } => {
+                write!(
+                    f,
+                    "column `{column}` has the number {found:e}, whose squared error 32 bits do not hold"
+                )?;
                 if *rows > 1 { write!(f, "; {rows} such rows in all") } else { Ok(()) }
             }
             Problem::NoAnswer { rows } => {

@@ -44,6 +44,7 @@ impl SourceError {
             | Problem::HeaderGiven
             | Problem::MissingLabels { .. }
             | Problem::NotNumbers { .. }
+            | Problem::TooLarge { .. }
             | Problem::NoAnswer { .. }
             | Problem::CutAnswers(_)
             | Problem::NotJson(_)
@@ -87,6 +88,9 @@ fn of_rows(problem: &Problem) -> &'static str {
         }
         Problem::NotNumbers { .. } => {
             "give every row a finite number, with a point for the decimals (`3.5`), or remove such rows from the file"
+        }
+        Problem::TooLarge { .. } => {
+            "write the numbers in a larger unit, so that most are between -10 and 10, or write their logarithms"
         }
         Problem::NoAnswer { .. } => {
             "SQuAD 2.0 has such questions: leave them out with `unanswerable: drop`, \

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::data::clean;
-use crate::tasks::{Cleaning, Fields, Question, Target, Targets, TextLayout, Unanswerable};
+use crate::tasks::{Cleaning, Fields, Question, Regression, Target, Targets, TextLayout, Unanswerable};
 
 use super::labels::{self, Class, Naming};
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
@@ -40,10 +40,10 @@ pub(super) struct Labelled {
 pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> Result<Kept, Located> {
     let kept = match request.fields {
         Fields::Texts { text, pair, target } => {
-            let (texts, pairs) = texts(table, (text, pair), request.cleaning)?;
+            let texts = Texts::read(table, text, pair, request.cleaning)?;
             match target {
-                Target::Number { column } => numbered(table, column, (texts, pairs), request.cleaning)?,
-                Target::None | Target::Class { .. } => labelled(table, (texts, pairs), request)?,
+                Target::Number { column } => numbered(table, column, texts, request.cleaning)?,
+                Target::None | Target::Class { .. } => labelled(table, texts, request)?,
             }
         }
         Fields::Documents { text, layout } => {
@@ -110,49 +110,69 @@ impl Rows {
 }
 
 /// The text of each row, and its second text where the task has pairs.
-type Texts = (Vec<String>, Option<Vec<String>>);
+struct Texts {
+    first: Vec<String>,
+    second: Option<Vec<String>>,
+}
 
-fn texts(table: &Table, (text, pair): (&[String], &[String]), cleaning: &Cleaning) -> Result<Texts, Located> {
-    let mut texts = table.join(text)?;
-    clean::strip(&mut texts, cleaning);
-    let mut pairs = if pair.is_empty() { None } else { Some(table.join(pair)?) };
-    if let Some(pairs) = &mut pairs {
-        clean::strip(pairs, cleaning);
+impl Texts {
+    fn read(table: &Table, text: &[String], pair: &[String], cleaning: &Cleaning) -> Result<Self, Located> {
+        let mut first = table.join(text)?;
+        clean::strip(&mut first, cleaning);
+        let mut second = if pair.is_empty() { None } else { Some(table.join(pair)?) };
+        if let Some(second) = &mut second {
+            clean::strip(second, cleaning);
+        }
+        Ok(Self { first, second })
     }
-    Ok((texts, pairs))
+
+    /// Whether a row's texts have words enough together.
+    fn are_long_enough(&self, row: usize, cleaning: &Cleaning) -> bool {
+        let second = self.second.as_ref().map(|all| &all[row]);
+        long_enough(std::iter::once(&self.first[row]).chain(second), cleaning)
+    }
+
+    /// Keeps the rows that stay, with the target of each.
+    fn kept(self, stays: &[bool], targets: Targets<String>) -> Labelled {
+        let Self { first: mut texts, second: mut pairs } = self;
+        keep(&mut texts, stays);
+        pairs.iter_mut().for_each(|pairs| keep(pairs, stays));
+        Labelled { texts, pairs, targets }
+    }
 }
 
 /// Texts with the number that a column holds for each. Rows without one are an error.
-fn numbered(
-    table: &Table,
-    column: &str,
-    (mut texts, mut pairs): Texts,
-    cleaning: &Cleaning,
-) -> Result<Kept, Located> {
+fn numbered(table: &Table, column: &str, texts: Texts, cleaning: &Cleaning) -> Result<Kept, Located> {
+    let mut numbers = numbers(table, column)?;
+    let stays: Vec<bool> = (0..table.rows).map(|row| texts.are_long_enough(row, cleaning)).collect();
+    keep(&mut numbers, &stays);
+    let left_out = LeftOut { few_words: table.rows - numbers.len(), ..LeftOut::default() };
+    Ok(Kept { rows: Rows::Labelled(texts.kept(&stays, Targets::Numbers(numbers))), left_out })
+}
+
+/// The number of each row, where every row has one that can be learned.
+fn numbers(table: &Table, column: &str) -> Result<Vec<f64>, Located> {
     let values = table.column(column)?;
-    let mut numbers: Vec<Option<f64>> = values.iter().map(|value| number(value)).collect();
+    let numbers: Vec<Option<f64>> = values.iter().map(|value| number(value)).collect();
     let mut bad = numbers.iter().enumerate().filter(|(_, number)| number.is_none());
     if let Some((first, _)) = bad.next() {
         let (rows, found) = (1 + bad.count(), values[first].trim().chars().take(40).collect());
         let problem = Problem::NotNumbers { column: column.to_owned(), found, rows };
         return Err((Some(table.place(first)), problem));
     }
-    let stays: Vec<bool> = (0..table.rows)
-        .map(|row| {
-            long_enough(std::iter::once(&texts[row]).chain(pairs.as_ref().map(|all| &all[row])), cleaning)
-        })
-        .collect();
-    keep(&mut texts, &stays);
-    pairs.as_mut().into_iter().for_each(|pairs| keep(pairs, &stays));
-    keep(&mut numbers, &stays);
-    let left_out = LeftOut { few_words: table.rows - texts.len(), ..LeftOut::default() };
-    let targets = Targets::Numbers(numbers.into_iter().flatten().collect());
-    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, targets }), left_out })
+    let numbers: Vec<f64> = numbers.into_iter().flatten().collect();
+    let mut large = numbers.iter().enumerate().filter(|(_, number)| number.abs() > Regression::LARGEST);
+    if let Some((first, found)) = large.next() {
+        let (column, found, rows) = (column.to_owned(), *found, 1 + large.count());
+        return Err((Some(table.place(first)), Problem::TooLarge { column, found, rows }));
+    }
+    Ok(numbers)
 }
 
-/// A decimal number that is neither infinite nor `nan`.
+/// A decimal number that is neither infinite nor `nan`; 0 for -0.
 fn number(text: &str) -> Option<f64> {
-    text.trim().parse().ok().filter(|value: &f64| value.is_finite())
+    let value: f64 = text.trim().parse().ok()?;
+    value.is_finite().then_some(value + 0.0)
 }
 
 /// Keeps the rows that stay.
@@ -161,11 +181,7 @@ fn keep<T>(values: &mut Vec<T>, stays: &[bool]) {
     values.retain(|_| *at.next().expect("every column has a value in each row"));
 }
 
-fn labelled(
-    table: &Table,
-    (mut texts, mut pairs): Texts,
-    request: &SurveyRequest<'_>,
-) -> Result<Kept, Located> {
+fn labelled(table: &Table, texts: Texts, request: &SurveyRequest<'_>) -> Result<Kept, Located> {
     let cleaning = request.cleaning;
     let found = found_classes(table, request)?;
     let mut left_out = LeftOut {
@@ -182,20 +198,18 @@ fn labelled(
     let staying = |stays: &[bool]| stays.iter().filter(|stays| **stays).count();
     let labelled = staying(&stays);
     for (row, stays) in stays.iter_mut().enumerate().filter(|(_, stays)| **stays) {
-        let pair = pairs.as_ref().map(|pairs| &pairs[row]);
-        *stays = long_enough(std::iter::once(&texts[row]).chain(pair), cleaning);
+        *stays = texts.are_long_enough(row, cleaning);
     }
     let long = staying(&stays);
     left_out.few_words = labelled - long;
     if let (Some(least), false) = (cleaning.min_label_rows, classes.is_empty()) {
         drop_rare_classes(&mut stays, &classes, least, request.classes);
     }
-    for values in [Some(&mut texts), pairs.as_mut(), Some(&mut classes)].into_iter().flatten() {
-        keep(values, &stays);
+    if !classes.is_empty() {
+        keep(&mut classes, &stays);
     }
-    left_out.rare_class = long - texts.len();
-    let targets = Targets::Classes(classes);
-    Ok(Kept { rows: Rows::Labelled(Labelled { texts, pairs, targets }), left_out })
+    left_out.rare_class = long - staying(&stays);
+    Ok(Kept { rows: Rows::Labelled(texts.kept(&stays, Targets::Classes(classes))), left_out })
 }
 
 /// The class of each row; none where no label column is asked for. Rows without a label are an error
