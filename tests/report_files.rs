@@ -226,6 +226,9 @@ fn frames_have_a_row_for_each_trial_and_configuration() {
     assert_eq!((trials.lines().count(), configurations.lines().count()), (31, 11));
     let failed = trials.lines().find(|line| line.contains(",failed,")).unwrap();
     assert!(failed.contains("diverged at step 61"), "{failed}");
+    let layers = trials.lines().next().unwrap().split(',').position(|name| name == "layers_to_transform");
+    let adapted = trials.lines().find(|line| line.contains(",lora,")).unwrap();
+    assert_eq!(adapted.split(',').nth(layers.unwrap()), Some("all"), "{adapted}");
     let columns = |text: &str| text.lines().next().unwrap().split(',').count();
     assert!(configurations.lines().all(|line| line.split(',').count() == columns(&configurations)));
     assert!(configurations.lines().nth(1).unwrap().starts_with("1,true,3,3,0,"));

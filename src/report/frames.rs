@@ -168,7 +168,10 @@ fn axis_column(rows: &Rows<'_, Described<'_>>, axis: &Axis) -> Column {
     } else if axis.domain.is_number() {
         rows.real(axis.column, |one| if let Setting::Number(n) = value(one)? { Some(n) } else { None })
     } else {
-        rows.text(axis.column, |one| value(one).map(|value| value.to_string()))
+        // What is not set has a word of its own: no list of layers means all of them.
+        let text =
+            |value: Setting| if value == Setting::Null { axis.text(&value) } else { value.to_string() };
+        rows.text(axis.column, |one| value(one).map(text))
     }
 }
 

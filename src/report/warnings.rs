@@ -46,8 +46,7 @@ pub(super) fn unproven(findings: &Findings<'_>) -> Vec<String> {
 fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> String {
     let measure = task.measure;
     let constant = task.task.objective.words().constant;
-    let its =
-        chance.its.map_or_else(|| format!("no {}", measure.title()), |its| measure.said(&measure.value(its)));
+    let its = chance.its.map_or_else(|| undefined(measure), |its| measure.said(&measure.value(its)));
     let tried = task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
     let best_of =
         if tried > 1 { format!("the best of {tried}, {},", best.label) } else { best.label.clone() };
@@ -117,8 +116,7 @@ pub(super) fn constant(task: &TaskFindings<'_>) -> Option<String> {
     let done: usize = trained().map(|entry| entry.summary.done).sum();
     let alone = task.baseline.as_ref().and_then(|baseline| baseline.validation(task.measure.metric));
     let alone = alone.map(|spread| spread.mean).or_else(|| of_constants(constant()));
-    let alone =
-        alone.map_or_else(|| format!("no {}", task.measure.title()), |alone| with_unit(task.measure, alone));
+    let alone = alone.map_or_else(|| undefined(task.measure), |alone| with_unit(task.measure, alone));
     let words = task.task.objective.words().constant;
     Some(format!(
         "{} of {} ({trials} of {}) {}; that alone gives {alone}",
@@ -134,6 +132,11 @@ fn of_constants<'a>(constant: impl Iterator<Item = &'a Entry>) -> Option<f64> {
     let folds = constant.flat_map(|entry| &entry.summary.folds).filter(|fold| fold.constant);
     let scores: Vec<f64> = folds.map(|fold| fold.score).collect();
     (!scores.is_empty()).then(|| mean(&scores))
+}
+
+/// What is said of a metric that one and the same answer does not have.
+fn undefined(measure: Measure) -> String {
+    format!("no {} (undefined where all answers are the same)", measure.title())
 }
 
 /// A value with its unit; the title of a share is left out where it is the metric that selects.

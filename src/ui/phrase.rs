@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::tasks::{self, Task};
-use crate::values::{Configuration, JobKey, Metric, Naming, Scores, Trial};
+use crate::values::{Configuration, Count, JobKey, Metric, Naming, Scores, Trial};
 
 /// The names of a sweep's trials.
 #[derive(Debug, Default)]
@@ -39,13 +39,20 @@ impl Names {
     }
 }
 
-/// The value of the metric that selects, the named one or the task's own, after its name: `accuracy 0.750`; `no
-/// Pearson` where it is undefined.
+/// The value of the metric that selects, the named one or the task's own, after its name: `accuracy 0.750`; why
+/// there is none where it is undefined.
 pub(crate) fn score(scores: &Scores, select: Option<Metric>) -> String {
     let (metric, score) = tasks::selecting(scores, select);
     match score {
         Some(score) => format!("{} {score:.3}", metric.title()),
-        None => format!("no {}", metric.title()),
+        None => {
+            let what = match (scores.count(Count::Rows), scores.count(Count::Answers)) {
+                (Some(0 | 1), _) => "fewer than two rows",
+                (_, Some(1)) => "all answers are the same",
+                (_, _) => "all numbers to be learned are the same",
+            };
+            format!("no {} (undefined: {what})", metric.title())
+        }
     }
 }
 

@@ -115,7 +115,6 @@ fn nothing_is_selected_where_every_configuration_answers_one_number() {
     make_constant(&mut record, &[0, 1, 2, 3, 4, 5]);
     let findings = Findings::of(&record);
     assert!(findings.tasks[0].selected().is_none());
-    let told =
-        "Every configuration answers one number, which alone gives no Pearson correlation: none is selected";
+    let told = "Every configuration answers one number, which alone gives no Pearson correlation (undefined where all answers are the same): none is selected";
     assert!(page(&record).contains(told), "{}", page(&record));
 }
