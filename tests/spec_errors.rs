@@ -132,6 +132,24 @@ devices: tpu
 }
 
 #[test]
+fn a_mistake_is_told_once() {
+    let folder = Folder::new();
+    folder.write("one.csv", "text,label,score\nrow,no,1\n");
+    let of =
+        |task: &str, rest: &str| folder.message(&sweep(&[&format!("task: {{{task}}}"), MODELS, GRID, rest]));
+    // The same word twice where columns are to be named.
+    let said = of("train: train.csv, text: [CHANGE_ME], label: CHANGE_ME, max_length: 16", "kfold: {k: 2}");
+    assert!(said.contains("2 errors in") && !said.contains("also a text column"), "{said}");
+    let said =
+        of("kind: regression, train: one.csv, text: [text], label: score, max_length: 16", "kfold: {k: 2}");
+    assert!(
+        said.contains("`k` is 2, but there is 1 training row\n") && said.contains("1 error in"),
+        "{said}"
+    );
+    assert!(said.contains("hint: folds take two rows or more") && !said.contains("lower `k`"), "{said}");
+}
+
+#[test]
 fn broken_yaml_is_shown_where_it_breaks() {
     let folder = Folder::new();
     insta::assert_snapshot!(folder.message("name: demo\ntask: {train: a.csv, text: [a}\ngrid: []\n"));

@@ -21,16 +21,39 @@ use super::raw::{RawAxis, RawBlock};
 /// Most points that a sweep may have, before equal ones are taken together.
 pub(super) const MAX_POINTS: u64 = 1_000_000;
 
-/// Values that change together, each with its axis's row, for each step of a dimension.
-type Dimension<'a> = Vec<Step<'a>>;
-type Step<'a> = Vec<(usize, &'a Given)>;
+/// A value that a step gives an axis.
+#[derive(Clone, Copy)]
+struct Put<'a> {
+    /// The axis's row.
+    row: usize,
+    given: &'a Given,
+}
+
+/// Values that change together.
+type Step<'a> = Vec<Put<'a>>;
+
+/// Axes that change together.
+#[derive(Clone)]
+struct Dimension<'a> {
+    /// The axes' rows.
+    rows: Vec<usize>,
+    /// Values that were bad are not there.
+    steps: Vec<Step<'a>>,
+}
+
+/// What one step of the method's dimension is combined with.
+struct OfMethod<'a> {
+    step: Step<'a>,
+    /// The dimensions that apply to its method.
+    others: Vec<Dimension<'a>>,
+}
 
 /// Number of points of a block, without its exclusions; the largest number where it is beyond that.
 pub(super) fn count(block: &RawBlock) -> u64 {
     let product = |dimensions: &[Dimension<'_>]| {
-        dimensions.iter().fold(1_u64, |product, dimension| product.saturating_mul(dimension.len() as u64))
+        dimensions.iter().fold(1_u64, |product, one| product.saturating_mul(one.steps.len() as u64))
     };
-    per_method(block).iter().map(|(_, dimensions)| product(dimensions)).fold(0, u64::saturating_add)
+    per_method(block).iter().map(|one| product(&one.others)).fold(0, u64::saturating_add)
 }
 
 /// Calls `visit` with every point of a block: its method's dimension outermost, then the axes in
@@ -41,37 +64,36 @@ pub(super) fn for_each_point<'a>(
     mut visit: impl FnMut(Point<'a>),
 ) {
     let mut base = Point::default();
-    let last = |axis: &'a RawAxis| axis.values.last().map(|given| (axis.row, given));
+    let last = |axis: &'a RawAxis| axis.values.last().map(|given| Put { row: axis.row, given });
     give(&mut base, training.iter().filter_map(last));
     // A zip with an axis whose values were all bad has no steps.
-    let has_points =
-        |(_, dimensions): &(_, Vec<Dimension<'_>>)| dimensions.iter().all(|steps| !steps.is_empty());
-    for (first, dimensions) in per_method(block).into_iter().filter(has_points) {
+    let has_points = |one: &OfMethod<'_>| one.others.iter().all(|dimension| !dimension.steps.is_empty());
+    for OfMethod { step, others } in per_method(block).into_iter().filter(has_points) {
         let mut start = base.clone();
-        give(&mut start, first.iter().copied());
-        let mut digits = vec![0; dimensions.len()];
+        give(&mut start, step.into_iter());
+        let mut digits = vec![0; others.len()];
         loop {
             let mut point = start.clone();
-            for (dimension, digit) in dimensions.iter().zip(&digits) {
-                give(&mut point, dimension[*digit].iter().copied());
+            for (dimension, digit) in others.iter().zip(&digits) {
+                give(&mut point, dimension.steps[*digit].iter().copied());
             }
             visit(point);
-            if !advance(&mut digits, &dimensions) {
+            if !advance(&mut digits, &others) {
                 break;
             }
         }
     }
 }
 
-fn give<'a>(point: &mut Point<'a>, values: impl Iterator<Item = (usize, &'a Given)>) {
-    values.for_each(|(row, given)| point.give(row, given));
+fn give<'a>(point: &mut Point<'a>, values: impl Iterator<Item = Put<'a>>) {
+    values.for_each(|Put { row, given }| point.give(row, given));
 }
 
 /// The next digits of the odometer; false after the last.
 fn advance(digits: &mut [usize], dimensions: &[Dimension<'_>]) -> bool {
     for (digit, dimension) in digits.iter_mut().zip(dimensions).rev() {
         *digit += 1;
-        if *digit < dimension.len() {
+        if *digit < dimension.steps.len() {
             return true;
         }
         *digit = 0;
@@ -79,22 +101,22 @@ fn advance(digits: &mut [usize], dimensions: &[Dimension<'_>]) -> bool {
     false
 }
 
-/// For each step of the method's dimension: its settings, and the other dimensions that apply.
-fn per_method<'a>(block: &'a RawBlock) -> Vec<(Step<'a>, Vec<Dimension<'a>>)> {
+/// Each step of the method's dimension, with the others that apply.
+fn per_method<'a>(block: &'a RawBlock) -> Vec<OfMethod<'a>> {
     let (first, rest): (Vec<_>, Vec<_>) =
-        dimensions(block).into_iter().partition(|(rows, _)| rows.contains(&METHOD));
-    let Some((_, steps)) = first.into_iter().next() else { return Vec::new() };
+        dimensions(block).into_iter().partition(|dimension| dimension.rows.contains(&METHOD));
+    let Some(Dimension { steps, .. }) = first.into_iter().next() else { return Vec::new() };
     let with_others = |step: Step<'a>| {
-        let method = step.iter().find_map(|(_, given)| given.method());
+        let method = step.iter().find_map(|put| put.given.method());
         let applies = |row: &usize| method.is_none_or(|method| AXES[*row].applies_to(method));
-        let applicable = rest.iter().filter(|(rows, _)| rows.iter().any(applies));
-        (step, applicable.map(|(_, dimension)| dimension.clone()).collect())
+        let others = rest.iter().filter(|dimension| dimension.rows.iter().any(applies)).cloned().collect();
+        OfMethod { step, others }
     };
     steps.into_iter().map(with_others).collect()
 }
 
-/// A block's dimensions with their axes' rows, in the file's order. Values that were bad are not there.
-fn dimensions(block: &RawBlock) -> Vec<(Vec<usize>, Dimension<'_>)> {
+/// A block's dimensions in the file's order.
+fn dimensions<'b>(block: &'b RawBlock) -> Vec<Dimension<'b>> {
     let mut dimensions = Vec::new();
     let mut zipped = HashSet::new();
     for axis in &block.axes {
@@ -111,8 +133,9 @@ fn dimensions(block: &RawBlock) -> Vec<(Vec<usize>, Dimension<'_>)> {
         };
         zipped.extend(group.iter().map(|member| member.row));
         let length = group.iter().map(|member| member.values.len()).min().unwrap_or(0);
-        let step = |index: usize| group.iter().map(|member| (member.row, &member.values[index])).collect();
-        dimensions.push((group.iter().map(|member| member.row).collect(), (0..length).map(step).collect()));
+        let put = |at: usize| move |member: &&'b RawAxis| Put { row: member.row, given: &member.values[at] };
+        let steps = (0..length).map(|at| group.iter().map(put(at)).collect()).collect();
+        dimensions.push(Dimension { rows: group.iter().map(|member| member.row).collect(), steps });
     }
     dimensions
 }
@@ -123,63 +146,74 @@ pub(super) fn matches(axes: &[RawAxis], point: &Point<'_>) -> bool {
 }
 
 /// The configurations of points that were checked, each once, in their order.
-pub(super) fn configurations(
-    points: &[Point<'_>],
-    tasks: &BTreeMap<String, Arc<Task>>,
-    models: &BTreeMap<String, ModelSpec>,
+pub(super) fn configurations<'a>(
+    points: &[Point<'a>],
+    tasks: &'a BTreeMap<String, Arc<Task>>,
+    models: &'a BTreeMap<String, ModelSpec>,
     select: Option<Metric>,
 ) -> Vec<Arc<Configuration>> {
     let templates = Templates::of(points, tasks, models);
-    let one = |point: &Point<'_>| configuration(point, &templates, (tasks, models), select);
+    let one = |point: &Point<'_>| templates.configuration(point, select);
     let all: Vec<Configuration> = points.par_iter().filter_map(one).collect();
     let mut seen = HashSet::with_capacity(all.len());
     all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
 }
 
-/// Templates by the names of task and model, and by whether they start from scratch.
-struct Templates<'a>(HashMap<(&'a str, &'a str, bool), Template>);
+/// What tells the template of a point.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct TemplateKey<'a> {
+    task: &'a str,
+    model: &'a str,
+    scratch: bool,
+}
+
+impl<'a> TemplateKey<'a> {
+    fn of(point: &Point<'a>) -> Option<Self> {
+        let scratch = point.method()? == MethodKind::Scratch;
+        Some(Self { task: point.task()?.value, model: point.model()?.value, scratch })
+    }
+}
+
+/// Tasks and models, and the templates of their configurations.
+struct Templates<'a> {
+    tasks: &'a BTreeMap<String, Arc<Task>>,
+    models: &'a BTreeMap<String, ModelSpec>,
+    all: HashMap<TemplateKey<'a>, Template>,
+}
 
 impl<'a> Templates<'a> {
     fn of(
         points: &[Point<'a>],
-        tasks: &BTreeMap<String, Arc<Task>>,
-        models: &BTreeMap<String, ModelSpec>,
+        tasks: &'a BTreeMap<String, Arc<Task>>,
+        models: &'a BTreeMap<String, ModelSpec>,
     ) -> Self {
-        let names: HashSet<_> = points.iter().filter_map(template).collect();
-        let template = |name: (&'a str, &'a str, bool)| {
-            Some((name, Template::of(tasks.get(name.0)?, models.get(name.1)?, name.2)))
+        let keys: HashSet<TemplateKey<'a>> = points.iter().filter_map(TemplateKey::of).collect();
+        let template = |key: TemplateKey<'a>| {
+            Some((key, Template::of(tasks.get(key.task)?, models.get(key.model)?, key.scratch)))
         };
-        Self(names.into_iter().filter_map(template).collect())
+        Self { tasks, models, all: keys.into_iter().filter_map(template).collect() }
     }
-}
 
-fn template<'a>(point: &Point<'a>) -> Option<(&'a str, &'a str, bool)> {
-    Some((point.task()?.value, point.model()?.value, point.method()? == MethodKind::Scratch))
-}
-
-fn configuration(
-    point: &Point<'_>,
-    templates: &Templates<'_>,
-    (tasks, models): (&BTreeMap<String, Arc<Task>>, &BTreeMap<String, ModelSpec>),
-    select: Option<Metric>,
-) -> Option<Configuration> {
-    let (task, model) = (tasks.get(point.task()?.value)?, models.get(point.model()?.value)?);
-    let template = templates.0.get(&template(point)?)?;
-    let (mut method, mut training) = settings(point)?;
-    if method != Method::Base {
-        point.given(LEARNING_RATE)?;
+    fn configuration(&self, point: &Point<'_>, select: Option<Metric>) -> Option<Configuration> {
+        let key = TemplateKey::of(point)?;
+        let (task, model) = (self.tasks.get(key.task)?, self.models.get(key.model)?);
+        let template = self.all.get(&key)?;
+        let (mut method, mut training) = settings(point)?;
+        if method != Method::Base {
+            point.given(LEARNING_RATE)?;
+        }
+        match &mut method {
+            Method::Lora(lora) => complete(lora, point, task, model),
+            Method::Full | Method::Scratch => {}
+            // What would change nothing is the same for all.
+            Method::Base => (training.learning_rate, training.epochs) = (0.0, 0.0),
+        }
+        training.keep_by = match training.keep {
+            Keep::Best => select,
+            Keep::Last => None,
+        };
+        Some(template.configuration(method, training))
     }
-    match &mut method {
-        Method::Lora(lora) => complete(lora, point, task, model),
-        Method::Full | Method::Scratch => {}
-        // What would change nothing is the same for all.
-        Method::Base => (training.learning_rate, training.epochs) = (0.0, 0.0),
-    }
-    training.keep_by = match training.keep {
-        Keep::Best => select,
-        Keep::Last => None,
-    };
-    Some(template.configuration(method, training))
 }
 
 /// What a point sets of its method and of the training loop; `None` where it has no method.

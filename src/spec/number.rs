@@ -58,10 +58,17 @@ impl Number {
     pub(super) fn real(&self) -> Option<f64> {
         match self {
             Self::Whole(whole) => Some(as_real(*whole)),
-            Self::Real(real) => Some(*real),
+            // 0 rather than -0.
+            Self::Real(real) => Some(real + 0.0),
             Self::LeadingZero(_) => None,
         }
     }
+}
+
+/// Whether a number is written that 64 bits hold as 0 or as infinity.
+fn is_out_of_range(text: &str, number: f64) -> bool {
+    let digits = text.split(['e', 'E']).next().unwrap_or_default();
+    number.is_infinite() || (number == 0.0 && digits.contains(|c| ('1'..='9').contains(&c)))
 }
 
 /// How to write what was meant by a text that is no number of ours, where that can be told.
@@ -71,6 +78,11 @@ pub(super) fn advice(text: &str) -> Option<String> {
         let octal = u64::from_str_radix(&rest, 8).ok().filter(|octal| octal.to_string() != rest);
         let octal = octal.map(|octal| format!(", or `{octal}` if it is octal")).unwrap_or_default();
         return Some(format!("a number does not begin with 0: write `{rest}`{octal}"));
+    }
+    let number = Number::read(text).and_then(|number| number.real());
+    if number.is_some_and(|number| is_out_of_range(text, number)) {
+        let what = if number == Some(0.0) { "small" } else { "large" };
+        return Some(format!("`{text}` is too {what} for a number of 64 bits"));
     }
     if let Some(percent) = text.strip_suffix('%').and_then(Number::read).and_then(|number| number.real()) {
         return Some(format!("write `{}`", percent / 100.0));
@@ -208,7 +220,11 @@ mod tests {
         ] {
             assert_eq!(advice(text).as_deref(), Some(told), "{text}");
         }
-        for text in ["one", "8", "a,b", ""] {
+        for (text, what) in [("1e-400", "small"), ("-0.01e-330", "small"), ("1e999", "large")] {
+            let told = format!("`{text}` is too {what} for a number of 64 bits");
+            assert_eq!(advice(text), Some(told), "{text}");
+        }
+        for text in ["one", "8", "a,b", "", "0e5", "-0"] {
             assert_eq!(advice(text), None, "{text}");
         }
     }

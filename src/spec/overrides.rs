@@ -5,12 +5,14 @@
 use crate::values::quantity;
 
 use super::error::{Problem, Report};
-use super::keys;
+use super::keys::{self, Key};
 use super::raw::{self, RawAxis};
 use super::read::{self, Field};
 use super::source::{At, Place};
 use super::tree::{self, Content, Entry, Node};
+use super::value::Value;
 use super::words::short;
+use crate::values::axes::AXES;
 
 /// Changes to a sweep from the command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -91,7 +93,8 @@ pub(super) fn only(arguments: &[String], report: &mut Report) -> Vec<RawAxis> {
             error.one_of(&name.value, keys::grid::EXCLUSION.keys().map(|key| key.name));
             continue;
         };
-        let values = read::values(key, true, &node, report);
+        let spelled = spelled(key, &node);
+        let values = spelled.map_or_else(|| read::values(key, true, &node, report), |value| vec![value]);
         let written = values.len();
         let Some(axis) = raw::axis(Field { key, place: name.place, node: &node, values, written }) else {
             continue;
@@ -102,6 +105,13 @@ pub(super) fn only(arguments: &[String], report: &mut Report) -> Vec<RawAxis> {
         }
     }
     all
+}
+
+/// A value in the spelling of tables, which show what there is to choose from.
+fn spelled(key: &Key, node: &Node) -> Option<At<Value>> {
+    let Content::Text(written) = &node.content else { return None };
+    let setting = AXES[key.row?].spelled(written)?;
+    Some(At { value: Value::Plain(setting, Vec::new()), place: node.place })
 }
 
 /// The name before the equals sign and the value behind it.

@@ -88,7 +88,10 @@ impl<'a> Point<'a> {
 
     /// Whether an axis has this value. One that does not apply to the point's method has none.
     pub(super) fn has(&self, row: usize, setting: &Setting) -> bool {
-        self.method().is_none_or(|method| AXES[row].applies_to(method)) && self.setting(row) == Some(setting)
+        let is_list = matches!(setting, Setting::Texts(_) | Setting::Counts(_));
+        let is_same = |own: &Setting| own == setting || is_list && own.in_order() == setting.in_order();
+        self.method().is_none_or(|method| AXES[row].applies_to(method))
+            && self.setting(row).is_some_and(is_same)
     }
 
     pub(super) fn method(&self) -> Option<MethodKind> {

@@ -48,7 +48,7 @@ pub(super) fn fields<'n>(
         let name = &entry.key.value;
         let Some(key) = section.keys().find(|key| key.name == *name) else {
             if !section.ignores(name) {
-                unknown_key(entry.key.place, name, (section, title), report);
+                unknown_key(&entry.key, section, title, report);
             }
             continue;
         };
@@ -129,9 +129,10 @@ fn uncapitalised(text: &str) -> String {
 }
 
 /// Notes a key that the section, which messages call `title`, does not have.
-fn unknown_key(place: Place, name: &str, (section, title): (&Section, &str), report: &mut Report) {
+fn unknown_key(key: &At<String>, section: &Section, title: &str, report: &mut Report) {
+    let name = key.value.as_str();
     let problem = Problem::UnknownKey { key: short(name), section: title.to_owned() };
-    let error = report.error(place, problem);
+    let error = report.error(key.place, problem);
     error.one_of(name, section.keys().map(|key| key.name));
     match foreign::meant(name, section) {
         Some(Meant::Here(hint)) => error.hint = Some(hint),
@@ -180,7 +181,7 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
         return Some(At { value, place: node.place });
     }
     let written = report.sources.slice(node.place).to_owned();
-    let culprit = culprit(&key.kind, node);
+    let culprit = culprit(&key.kind, node, &report.sources);
     // Among words the wrong one needs no explanation.
     let word = matches!(key.kind, Kind::Plain(Domain::Choice(_)) | Kind::Devices)
         && matches!(node.content, Content::Text(_));
@@ -231,12 +232,31 @@ fn advice(key: &Key, node: &Node, sources: &Sources) -> Option<String> {
     }
 }
 
-/// The part of a value that is wrong: an item of a list of texts, or all of it.
-fn culprit<'n>(kind: &Kind, node: &'n Node) -> &'n Node {
-    let is_texts = matches!(kind, Kind::Labels | Kind::Plain(Domain::Texts | Domain::TextsOrNone));
-    let (Content::List(items), true) = (&node.content, is_texts) else { return node };
-    let no_text = |item: &&Node| matches!(item.content, Content::Null | Content::List(_) | Content::Map(_));
-    items.iter().find(no_text).unwrap_or(node)
+/// The part of a value that is wrong: an item of a list of texts or of numbers, or all of it.
+fn culprit<'n>(kind: &Kind, node: &'n Node, sources: &Sources) -> &'n Node {
+    let Content::List(items) = &node.content else { return node };
+    let item = match kind {
+        Kind::Labels => Domain::Text,
+        Kind::Plain(domain) => match domain.plain() {
+            Domain::Texts | Domain::TextsOrNone => Domain::Text,
+            Domain::Counts => Domain::Count(0, u64::MAX),
+            Domain::Text
+            | Domain::Count(..)
+            | Domain::Number(_)
+            | Domain::Flag
+            | Domain::Choice(_)
+            | Domain::OrNull(_) => return node,
+        },
+        Kind::Devices
+        | Kind::Section(_)
+        | Kind::Named(_)
+        | Kind::Blocks(_)
+        | Kind::Zip
+        | Kind::Character
+        | Kind::Encoding
+        | Kind::Profiles => return node,
+    };
+    items.iter().find(|one| parse(&Kind::Plain(item), one, sources).is_none()).unwrap_or(node)
 }
 
 /// Notes a value of the wrong kind or out of range.

@@ -73,7 +73,11 @@ impl Starter<'_> {
         };
         let (mut kind, mut keys) = (String::new(), String::new());
         line(&mut kind, &format!("kind: {}", parts.kind.name()), &parts.reason);
-        reading.keys().iter().for_each(|key| line(&mut keys, key, "without it the file does not read"));
+        for key in reading.keys() {
+            let is_guess = key.starts_with("encoding");
+            let what = if is_guess { "as it seems: are all letters right?" } else { "of this file" };
+            line(&mut keys, &key, what);
+        }
         Ok(format!(
             "\
 # A sweep for {data}: {rows} rows, columns {columns}.

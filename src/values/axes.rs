@@ -292,6 +292,27 @@ impl Axis {
         (self.text)(setting)
     }
 
+    /// The value that tables and labels write so, where their spelling is none of YAML: a list with `+`
+    /// between its items, a word for what is not set, for an empty list, or for a flag.
+    #[must_use]
+    pub fn spelled(&self, written: &str) -> Option<Setting> {
+        let words = [Setting::Null, Setting::Texts(Vec::new()), Setting::Flag(false), Setting::Flag(true)];
+        let is_written = |setting: &Setting| self.domain.holds(setting) && self.text(setting) == written;
+        if let Some(word) = words.into_iter().find(is_written) {
+            return Some(word);
+        }
+        if !self.domain.is_list() {
+            return None;
+        }
+        let items = written.split('+').map(str::trim);
+        let setting = if self.domain.is_text() {
+            Setting::Texts(items.map(str::to_owned).collect())
+        } else {
+            Setting::Counts(items.map(|item| item.parse().ok()).collect::<Option<_>>()?)
+        };
+        self.domain.holds(&setting).then_some(setting)
+    }
+
     /// The value that a configuration has, as text; `None` where its method has no such setting.
     #[must_use]
     pub fn value(&self, configuration: &Configuration) -> Option<String> {

@@ -35,6 +35,24 @@ impl Setting {
     pub fn texts(&self) -> &[String] {
         if let Self::Texts(texts) = self { texts } else { &[] }
     }
+
+    /// The same with a list in order and each of its items once: neither changes what it means.
+    #[must_use]
+    pub fn in_order(&self) -> Self {
+        fn sorted<T: Ord + Clone>(all: &[T]) -> Vec<T> {
+            let mut all = all.to_vec();
+            all.sort();
+            all.dedup();
+            all
+        }
+        match self {
+            Self::Texts(texts) => Self::Texts(sorted(texts)),
+            Self::Counts(counts) => Self::Counts(sorted(counts)),
+            Self::Null | Self::Flag(_) | Self::Count(_) | Self::Number(_) | Self::Word(_) | Self::Text(_) => {
+                self.clone()
+            }
+        }
+    }
 }
 
 impl Hash for Setting {

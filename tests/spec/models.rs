@@ -233,6 +233,41 @@ fn adapters_are_asked_for_in_layers_that_the_model_has() {
     // A name in full is in whatever layer it is, as in PEFT.
     let full = "targets: bert.encoder.layer.0.attention.self.query, layers_to_transform: 1";
     assert!(folder.load(&lora(full)).is_ok());
+    for (axis, found, allowed) in [
+        ("layers_to_transform: [-1]", "`-1`", "a whole number"),
+        ("layers_to_transform: [[0], [0.5]]", "`0.5`", "a whole number"),
+        ("layers_to_transform: [0, x]", "the text `x`", "a whole number"),
+    ] {
+        let error = folder.message(&lora(axis));
+        assert!(error.contains(&format!("`layers_to_transform` is {found}\n")), "{error}");
+        assert!(error.contains(&format!("allowed: {allowed}")) && !error.contains("to vary it"), "{error}");
+    }
+    let error = folder.message(&lora("targets: [1]"));
+    assert!(error.contains("layers are chosen by their numbers with `layers_to_transform`"), "{error}");
+}
+
+#[test]
+fn one_value_of_an_axis_of_lists_is_asked_for_as_tables_write_it() {
+    let folder = Folder::new();
+    let axes = "targets: [[value, query], [key]], layers_to_transform: [[0], [1], null], modules_to_save: [[head], []]";
+    let text = sweep("{from: tiny}", &format!("{{method: lora, model: m, learning_rate: 1, {axes}}}"));
+    let only = |only: &[&str]| {
+        let only = only.iter().map(ToString::to_string).collect();
+        folder.load_as(&text, &Overrides { only, ..Overrides::default() }, Intent::Run)
+    };
+    for (chosen, left) in [
+        (&["targets=query+value"][..], 6),
+        (&["targets=[query, value]"], 6),
+        (&["targets=key", "layers_to_transform=all"], 2),
+        (&["layers_to_transform=0", "modules_to_save=none"], 2),
+        (&["layers_to_transform=null", "layers_to_transform=1"], 8),
+    ] {
+        assert_eq!(only(chosen).unwrap().configurations.len(), left, "{chosen:?}");
+    }
+    let told = |one: &str| folder.plain(&only(&[one]).unwrap_err());
+    assert!(told("targets=dense").contains("allowed: `query+value`, `key`\n"), "{}", told("targets=dense"));
+    let layers = told("layers_to_transform=0+1");
+    assert!(layers.contains("allowed: `0`, `1`, `all`\n"), "{layers}");
 }
 
 #[test]

@@ -182,9 +182,9 @@ fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
         for (value, _) in axis.values.iter().zip(there).filter(|(_, there)| !there) {
             let mut known: Vec<String> = Vec::new();
             for given in &written {
-                let text = given.name().map_or_else(|| report.sources.slice(given.place), |at| at.value);
-                if !known.iter().any(|known| known == text) {
-                    known.push(text.to_owned());
+                let text = AXES[axis.row].text(&given.setting.in_order());
+                if !known.contains(&text) {
+                    known.push(text);
                 }
             }
             let message = format!("no point of the grid has this `{}`", axis.name());

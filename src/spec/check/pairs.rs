@@ -199,7 +199,16 @@ fn named_exist(point: &Point<'_>, known: &Nameable<'_>, model: &str, report: &mu
         let problem = Problem::Unfit(misfit.message(&short(&misfit.found), model));
         let error = report.error(place, problem);
         match &misfit.known {
-            Known::Names(names) => error.one_of(&misfit.found, names.iter().map(String::as_str)),
+            // It is one of them, and stands among others.
+            Known::Names(names) if names.contains(&misfit.found) => error
+                .hint(format!("write `{}: {}`, or name the other modules alone", misfit.axis, misfit.found)),
+            Known::Names(names) => {
+                error.one_of(&misfit.found, names.iter().map(String::as_str));
+                if misfit.axis == "targets" && misfit.found.parse::<f64>().is_ok() {
+                    error.hint("layers are chosen by their numbers with `layers_to_transform`");
+                }
+                error
+            }
             Known::UpTo(most) => error.allowed(format!("0 to {most}")),
         };
     }

@@ -4,6 +4,7 @@
 use crate::data::{card, sample};
 use crate::tasks::held_out_rows;
 use crate::values::Splitting;
+use crate::values::quantity::counted;
 
 use crate::spec::error::{Problem, Report};
 use crate::spec::raw::task::RawTask;
@@ -99,6 +100,25 @@ impl<'a> Drawn<'a> {
         }
     }
 
+    /// What to do where some class, or all rows, are so many rows and as many folds are more.
+    fn too_few_for(&self, k: usize, least: usize) -> String {
+        let path = &self.task.path;
+        let draw = match &self.task.rows {
+            Some(_) => format!("draw more rows with `{path}.rows`"),
+            None => "use more rows".to_owned(),
+        };
+        match (least, self.sizes.is_empty()) {
+            // There are no fewer folds than two.
+            (0 | 1, true) => format!("folds take two rows or more: {draw}"),
+            (0 | 1, false) => format!(
+                "{draw}, join small classes with `{path}.labels`, or leave them out with \
+                 `{path}.cleaning.min_label_rows: {k}`"
+            ),
+            (_, true) => format!("lower `k`, or {draw}"),
+            (_, false) => format!("lower `k`, {draw}, or join small classes"),
+        }
+    }
+
     /// Its task in messages of sweeps that have several.
     fn of_task(&self, raw: &RawSweep) -> String {
         if raw.tasks.len() > 1 { format!(" of {}", self.task.title) } else { String::new() }
@@ -144,16 +164,17 @@ fn k_fold(kfold: &RawKFold, raw: &RawSweep, tasks: &[Drawn<'_>], report: &mut Re
             Some((size, class)) if stratified => {
                 (*size, format!("class `{class}` has {size} of the {} training rows{of_task}", drawn.rows))
             }
-            Some(_) | None => (drawn.rows, format!("there are {} training rows{of_task}", drawn.rows)),
+            Some(_) | None => {
+                let are = if drawn.rows == 1 { "is" } else { "are" };
+                (drawn.rows, format!("there {are} {}{of_task}", counted(drawn.rows, "training row")))
+            }
         };
         if k.value <= least {
             continue;
         }
         fits = false;
         let problem = Problem::TooFewRows(format!("`k` is {}, but {whose}", k.value));
-        let hint = numbers(drawn.task, &drawn.sizes).unwrap_or_else(|| {
-            format!("lower `k`, draw more rows with `{}.rows`, or join small classes", drawn.task.path)
-        });
+        let hint = numbers(drawn.task, &drawn.sizes).unwrap_or_else(|| drawn.too_few_for(k.value, least));
         let error = report.error(k.place, problem).hint(hint);
         if least >= 2 {
             error.allowed(format!("2 to {least}"));
@@ -196,7 +217,8 @@ fn hold_out(
             continue;
         }
         fits = false;
-        let message = format!("holding out {fraction} of {rows} training rows leaves one side empty");
+        let rows = counted(*rows, "training row");
+        let message = format!("holding out {fraction} of {rows} leaves one side empty");
         report.error(place, Problem::TooFewRows(message)).hint("use more rows, or a `validation` file");
     }
     fits.then_some(Splitting::HoldOut { fraction, stratified, seed })

@@ -162,7 +162,10 @@ fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
         }
     }
     let label = raw.label.as_ref().map(|at| at.value.as_str());
-    if let Some(column) = raw.text_columns().find(|column| Some(column.value.as_str()) == label) {
+    // Of a column that is not there it is told already that it is not.
+    let is_there = |name: &String| files.iter().flatten().all(|file| file.survey.columns.contains(name));
+    let mut both = raw.text_columns().filter(|column| Some(column.value.as_str()) == label);
+    if let Some(column) = both.find(|column| is_there(&column.value)) {
         report
             .error(column.place, Problem::LabelInText(column.value.clone()))
             .hint("remove it from the text");
