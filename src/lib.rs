@@ -23,7 +23,7 @@
 //! | method | what trains: adapters (LoRA), every weight (full, scratch), nothing (base) |
 //! | head | what a task needs on top of a base: a classifier of so many classes, or an output layer for tokens |
 //! | configuration | one point of the grid: a value on every axis (task, model, method, rank, seed …) |
-//! | trial | a configuration on one fold: the smallest thing that trains. Its id hashes all that decides its result |
+//! | trial | a configuration on one fold: the smallest thing that trains; its id hashes what decides its result |
 //! | store | a task's data, tokenised: one job prepares it for all trials that need it |
 //! | pack | trials that train together in one process on one device; each has a slot |
 //! | device | a GPU, or a share of the CPU's cores |
@@ -36,7 +36,7 @@
 //!
 //! | module | owns |
 //! |---|---|
-//! | [`values`] | ids, trials, the table of axes, scores and their metrics, failures, devices, events; random streams |
+//! | [`values`] | ids, trials, the table of axes, scores and metrics, failures, devices, events; random streams |
 //! | [`disk`] | every path under `results/`, whole files, locks, files as memory |
 //! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
 //! | [`tokenizer`] | the way between texts and token ids |
@@ -49,11 +49,11 @@
 //! | [`cost`] | what jobs are thought to cost: time, memory and disk from shapes |
 //! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
 //! | [`plan`] | what a sweep will do and cost, as data and as a table |
-//! | [`record`] | the journal, the ledger of what its events add up to, resume, the record, the check and the garbage of a run |
+//! | [`record`] | the journal, the ledger of its events, resume, the record, the check and the garbage of a run |
 //! | [`exec`] | devices and child processes |
 //! | [`model`] | weight files; with the feature `torch` the Transformer that runs every family, pack-aware |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |
-//! | [`spec`] | the sweep file: from YAML text and a profile to a checked [`sweep::SweepSpec`], or every error at once |
+//! | [`spec`] | the sweep file: from text and a profile to a checked [`sweep::SweepSpec`], or all errors at once |
 //! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; pages and files of them |
 //! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
 //! | [`run`] | the loop that joins these |

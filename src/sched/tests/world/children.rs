@@ -223,7 +223,7 @@ impl World {
             Exit::Interrupted | Exit::Failed(Failure::Killed { .. }) if child.is_late => {
                 Exit::Failed(Failure::TimedOut)
             }
-            exit => exit,
+            exit @ (Exit::Done | Exit::Interrupted | Exit::Failed(_)) => exit,
         };
         let ends_with_its_trials = self.scenario.capacity.is_none() || own_memory;
         let works = !child.open.is_empty() || !child.told.is_empty();
