@@ -1,4 +1,4 @@
-//! Owns the sweep file's errors: what can be wrong, and how it is told. Finds none itself.
+//! Owns the sweep file's errors and how they are printed. Finds none itself.
 
 use std::fmt;
 
@@ -9,13 +9,13 @@ use super::words::{nearest, quoted};
 
 /// Most errors that are printed; the rest is counted.
 const MOST_SHOWN: usize = 20;
-/// Errors that may have one hint in common before it is told once, behind them.
+/// Errors that may repeat the same hint before it is printed only once, after them.
 const MOST_ALIKE: usize = 3;
-/// Most errors that are kept: those to print are the first by place, found in any order.
+/// Most errors that are kept; those printed are the first by place, but errors are found in any order.
 const MOST_KEPT: usize = 200;
-/// Longest line of a sweep file that a message shows whole, in columns.
+/// Longest line of a sweep file shown whole in a message, in columns.
 const LONGEST_LINE: usize = 120;
-/// Most known names that one message tells.
+/// Most known names in one message.
 const MOST_NAMES: usize = 100;
 
 /// Every error of a sweep file, in the order of their places.
@@ -25,16 +25,16 @@ pub struct SpecErrors {
     pub file: String,
     /// At least one, and the first 200 that were found.
     pub errors: Vec<SpecError>,
-    /// How many more were found.
+    /// Number of further errors.
     pub beyond: usize,
 }
 
-/// One thing that is wrong in a sweep file.
+/// One error in a sweep file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SpecError {
     /// Where; `None` where the file cannot be read at all.
     pub spot: Option<Spot>,
-    /// What, with what was found.
+    /// What is wrong, including what was found.
     pub problem: Problem,
     /// What would be right.
     pub allowed: Option<String>,
@@ -48,16 +48,16 @@ pub enum Problem {
     /// The sweep file itself cannot be read.
     #[error("cannot read the sweep file: {0}")]
     Unreadable(String),
-    /// The sweep file is larger than any that a person or a small script writes.
+    /// The sweep file is larger than any that a person or a small script would write.
     #[error("the sweep file has more than 1 MiB")]
     TooLarge,
-    /// Not YAML.
+    /// It is not YAML.
     #[error("not valid YAML: {0}")]
     Syntax(String),
-    /// A file of another program.
+    /// It is a file of another program.
     #[error("{0}")]
     Foreign(&'static str),
-    /// A key that means nothing here.
+    /// An unknown key.
     #[error("unknown key `{key}` in {section}")]
     UnknownKey {
         /// The key.
@@ -65,7 +65,7 @@ pub enum Problem {
         /// Where it was found.
         section: String,
     },
-    /// A key that stands twice in one mapping.
+    /// A key that occurs twice in one mapping.
     #[error("duplicate key `{key}`, first set on line {first}")]
     DuplicateKey {
         /// The key.
@@ -73,7 +73,7 @@ pub enum Problem {
         /// Line of its first occurrence.
         first: usize,
     },
-    /// A key that must be there.
+    /// A required key that is missing.
     #[error("missing key `{key}` in {section}")]
     MissingKey {
         /// The key.
@@ -84,17 +84,17 @@ pub enum Problem {
     /// A value of the wrong type or out of its range.
     #[error("{key} is {found}")]
     BadValue {
-        /// The key, in backticks, or what else is wrong.
+        /// The key, in backticks, or other words for what is wrong.
         key: String,
-        /// The value, and what kind of thing it is.
+        /// The value and its type.
         found: String,
     },
-    /// A key that means nothing for this kind of thing.
+    /// A key that does not apply here.
     #[error("`{key}` does not apply to {whose}")]
     InapplicableKey {
         /// The key.
         key: &'static str,
-        /// To what, for example "tasks of kind `classification`".
+        /// What it does not apply to, for example "tasks of kind `classification`".
         whose: String,
     },
     /// Two keys that exclude each other.
@@ -116,7 +116,7 @@ pub enum Problem {
     MissingColumn {
         /// The column.
         column: String,
-        /// The files without it, quoted, as the sweep names them.
+        /// The files without it, quoted, as named in the sweep.
         files: String,
     },
     /// The label is part of the text.
@@ -127,20 +127,20 @@ pub enum Problem {
     UnseenLabels {
         /// The labels, quoted.
         labels: String,
-        /// The file that has them.
+        /// The file with these labels.
         file: String,
         /// `occurs` or `occur`.
         occur: &'static str,
     },
-    /// Nothing to tell apart.
+    /// Too few classes to learn anything.
     #[error("the label column `{column}` has {found}")]
     TooFewClasses {
         /// The column.
         column: String,
-        /// How many classes, and which.
+        /// The number of classes, and their names.
         found: String,
     },
-    /// Class names that do not fit the labels of the file.
+    /// Class names that do not match the labels in the file.
     #[error("{0}")]
     BadLabels(String),
     /// Tasks that cannot be in one sweep.
@@ -180,13 +180,13 @@ pub enum Problem {
         /// The block's methods.
         methods: String,
     },
-    /// A zip that cannot be.
+    /// An invalid zip.
     #[error("{0}")]
     BadZip(String),
     /// More points than a sweep may have.
     #[error("the grid has {points}")]
     GridTooLarge {
-        /// How many, for example "2,000,000 points".
+        /// Number of points, for example "2,000,000 points".
         points: String,
     },
     /// Nothing to train.
@@ -194,7 +194,7 @@ pub enum Problem {
     EmptyGrid(&'static str),
 }
 
-/// What to do about a file of which nothing can be read.
+/// What to do about a file that cannot be read at all.
 fn unplaced_hint(problem: &Problem) -> &'static str {
     if matches!(problem, Problem::TooLarge) {
         return "write lists of values into blocks of `grid`: all their combinations are tried";
@@ -203,7 +203,7 @@ fn unplaced_hint(problem: &Problem) -> &'static str {
 }
 
 impl SpecErrors {
-    /// A file of which nothing can be read.
+    /// The errors of a file that cannot be read at all.
     pub(super) fn unplaced(file: &str, problem: Problem) -> Self {
         let hint = unplaced_hint(&problem).to_owned();
         let error = SpecError { spot: None, problem, allowed: None, hint: Some(hint) };
@@ -224,10 +224,10 @@ impl SpecError {
         self
     }
 
-    /// Adds the known names, and asks for the nearest one where it is near.
+    /// Adds the known names, and suggests the nearest one if it is close.
     pub(super) fn one_of<'a>(&mut self, found: &str, known: impl IntoIterator<Item = &'a str>) -> &mut Self {
         if self.spot.is_none() {
-            // Nobody reads it: there are too many before it.
+            // There are so many errors before this one that it will not be printed.
             return self;
         }
         let known: Vec<&str> = known.into_iter().take(MOST_NAMES).collect();
@@ -240,7 +240,7 @@ impl SpecError {
 }
 
 impl fmt::Display for SpecError {
-    /// Where, what is wrong, the line with carets under the value, and what would be right.
+    /// The place, what is wrong, the line with carets under the value, and what would be right.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let advice = [("allowed", &self.allowed), ("hint", &self.hint)];
         let advice = advice.iter().filter_map(|(name, text)| Some((*name, text.as_deref()?)));
@@ -284,7 +284,7 @@ impl fmt::Display for SpecErrors {
     }
 }
 
-/// The hints that many errors share, and how many do, in the order of their first errors.
+/// The hints that many errors share, with the number of such errors, in the order of their first errors.
 fn common_hints(errors: &[SpecError]) -> Vec<(&str, usize)> {
     let mut hints: Vec<(&str, usize)> = Vec::new();
     for hint in errors.iter().filter_map(|error| error.hint.as_deref()) {
@@ -302,7 +302,7 @@ fn common_hints(errors: &[SpecError]) -> Vec<(&str, usize)> {
 pub(super) struct Report {
     pub(super) sources: Sources,
     errors: Vec<(Place, SpecError)>,
-    /// What callers write into once there are too many errors, and how many times.
+    /// Where callers write once there are too many errors, and how often.
     spare: Option<SpecError>,
     beyond: usize,
     warnings: Vec<At<String>>,
@@ -314,7 +314,7 @@ impl Report {
         Self { sources, errors: Vec::new(), spare: None, beyond: 0, warnings: Vec::new() }
     }
 
-    /// Notes an error; the caller may add what is allowed and a hint.
+    /// Reports an error; the caller may add what is allowed and a hint.
     pub(super) fn error(&mut self, place: Place, problem: Problem) -> &mut SpecError {
         if self.errors.len() == MOST_KEPT {
             self.beyond += 1;
@@ -326,7 +326,7 @@ impl Report {
         &mut self.errors.last_mut().expect("one was pushed just now").1
     }
 
-    /// Notes what is allowed but worth saying.
+    /// Reports a warning.
     pub(super) fn warn(&mut self, place: Place, message: String) {
         if self.warnings.len() == MOST_KEPT {
             return;
@@ -336,8 +336,8 @@ impl Report {
         self.warnings.push(At { value, place });
     }
 
-    /// Every error in the order of their places. Equal errors at one place (a bad value that an
-    /// alias repeats) are told once.
+    /// Every error, in the order of places. Equal errors at one place (a bad value that an alias repeats)
+    /// appear once.
     pub(super) fn into_errors(self) -> SpecErrors {
         let mut errors = self.errors;
         errors.sort_by_key(|(place, _)| *place);
@@ -346,7 +346,7 @@ impl Report {
         SpecErrors { file: self.sources.file().to_owned(), errors, beyond: self.beyond }
     }
 
-    /// Whether no more errors are kept: a search that costs time may end.
+    /// Whether no more errors are kept, so that a slow search may stop.
     pub(super) fn is_full(&self) -> bool {
         self.errors.len() == MOST_KEPT
     }

@@ -1,5 +1,5 @@
-//! Owns what other programs call the keys and values of a sweep: W&B, Hugging Face's Trainer, PEFT
-//! and the like. Says how to write the same here; notes no error and reads no file.
+//! Owns the names of keys and values in other programs: W&B, Hugging Face's Trainer, PEFT and the like.
+//! Suggests how to write the same here; reports no error and reads no file.
 
 use super::keys::{self, Kind, Section};
 use super::number::Number;
@@ -10,8 +10,8 @@ use crate::families;
 use crate::values::axes::AXES;
 use crate::values::{Axis, Domain};
 
-/// Names in other programs, the key here, and what is different about its value. Those of axes are in
-/// the table of axes.
+/// Names in other programs, the matching key here, and how its value differs. Names of axes are in the table of
+/// axes.
 const ALIASES: &[(&[&str], &str, &str)] = &[
     (
         &["max_seq_length", "max_seq_len", "max_len", "sequence_len", "seq_length", "cutoff_len"],
@@ -45,14 +45,14 @@ const ALIASES: &[(&[&str], &str, &str)] = &[
     (&["device", "accelerator", "gpus", "n_gpu"], "devices", ""),
 ];
 
-/// The keys that a name of another program stands for, each with what is different about its value.
+/// The keys that match a name in another program, each with how its value differs.
 fn aliases(found: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let of_axis = |axis: &'static Axis| axis.aliases.iter().map(|(names, note)| (*names, axis.name, *note));
     let all = AXES.iter().flat_map(of_axis).chain(ALIASES.iter().copied());
     all.filter(move |(names, ..)| names.contains(&found)).map(|(_, key, note)| (key, note))
 }
 
-/// What an unknown key is here.
+/// The known key that an unknown key means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Meant {
     /// Another key of the same mapping.
@@ -61,7 +61,7 @@ pub(super) enum Meant {
     Elsewhere(String),
 }
 
-/// What an unknown key of a mapping is here, for a hint.
+/// The known key that an unknown key of a mapping means, for a hint.
 pub(super) fn meant(found: &str, section: &Section) -> Option<Meant> {
     let has = |section: &Section, name: &str| section.keys().any(|key| key.name == name);
     let plain = found.to_lowercase().replace('-', "_");
@@ -81,7 +81,7 @@ pub(super) fn meant(found: &str, section: &Section) -> Option<Meant> {
     elsewhere
 }
 
-/// A key of the sweep file, as the table has it.
+/// A key of the sweep file, as the table spells it.
 fn known(name: &str) -> Option<&'static str> {
     let mut found = None;
     walk(&keys::SWEEP, &mut |section| {
@@ -90,7 +90,7 @@ fn known(name: &str) -> Option<&'static str> {
     found
 }
 
-/// The sections that have a key, as places in the file.
+/// The sections with this key, as paths in the file.
 fn homes(key: &str) -> Vec<&'static str> {
     let mut homes = Vec::new();
     walk(&keys::SWEEP, &mut |section| {
@@ -112,7 +112,7 @@ fn homes(key: &str) -> Vec<&'static str> {
     homes
 }
 
-/// Visits a section and all below it.
+/// Visits a section and all sections below it.
 fn walk(section: &'static Section, visit: &mut impl FnMut(&'static Section)) {
     visit(section);
     for key in section.keys() {
@@ -122,7 +122,7 @@ fn walk(section: &'static Section, visit: &mut impl FnMut(&'static Section)) {
     }
 }
 
-/// How a family of models is called here, where transformers has several names for it.
+/// The name of a family of models here, for another of its names in transformers.
 pub(super) fn family(found: &str) -> Option<String> {
     let about = families::named(&found.to_lowercase().replace('_', "-"))?;
     let name = about.name();
@@ -137,12 +137,12 @@ pub(super) fn values(node: &Node) -> Option<&[Node]> {
     }
 }
 
-/// The value in W&B's `{value: x}`; the node itself where it is no such mapping.
+/// The value in W&B's `{value: x}`; the node itself if it has another form.
 pub(super) fn single(node: &Node) -> &Node {
     member(node, "value", &["value", "distribution"]).unwrap_or(node)
 }
 
-/// The value of a mapping's key, where it has these keys alone.
+/// The value of a mapping's key, if the mapping has no keys but these.
 fn member<'n>(node: &'n Node, name: &str, allowed: &[&str]) -> Option<&'n Node> {
     let Content::Map(entries) = &node.content else { return None };
     let known = entries.iter().all(|entry| allowed.contains(&entry.key.value.as_str()));
@@ -151,11 +151,11 @@ fn member<'n>(node: &'n Node, name: &str, allowed: &[&str]) -> Option<&'n Node> 
     first.filter(|_| known && second.is_none()).map(|entry| &entry.value)
 }
 
-/// The keys that make a mapping a range or a distribution to search.
+/// Keys that show a mapping to be a range or a distribution to search.
 const RANGE: &[&str] =
     &["min", "max", "low", "high", "lower", "upper", "distribution", "mu", "sigma", "q", "step", "log"];
 
-/// What to write instead of a range, where an axis has one; `key` is the axis.
+/// What to write instead of a range on an axis; `key` is the axis.
 pub(super) fn instead_of_range(key: &str, whole: bool, node: &Node, sources: &Sources) -> Option<String> {
     let search = "a search over ranges is not supported yet: write the values to try as a list";
     let call = |text: &str| {
@@ -170,7 +170,7 @@ pub(super) fn instead_of_range(key: &str, whole: bool, node: &Node, sources: &So
         Content::Map(entries) if is_range(entries) => {
             Some(format!("{search}, for example {}", example(key, whole, bounds(entries, sources))))
         }
-        // `{grid: [...]}`, `{choices: [...]}`: the list alone says it.
+        // `{grid: [...]}`, `{choices: [...]}`: the list alone is enough.
         Content::Map(entries) => match &entries[..] {
             [Entry { value: list @ Node { content: Content::List(_), .. }, .. }] => {
                 Some(format!("write the list itself: `{key}: {}`", shown(list, sources)))
@@ -181,12 +181,12 @@ pub(super) fn instead_of_range(key: &str, whole: bool, node: &Node, sources: &So
     }
 }
 
-/// Whether a mapping's keys are those of a range.
+/// Whether a mapping has the keys of a range.
 pub(super) fn is_range(entries: &[Entry]) -> bool {
     entries.iter().any(|entry| RANGE.contains(&entry.key.value.as_str()))
 }
 
-/// The smallest and the largest number of a range, and whether its values are spread by ratio.
+/// The bounds of a range, and whether its values are spaced by ratio.
 fn bounds(entries: &[Entry], sources: &Sources) -> Option<(f64, f64, bool)> {
     let text = |entry: &Entry| match &entry.value.content {
         Content::Text(text) => text.clone(),
@@ -213,7 +213,7 @@ fn example(key: &str, whole: bool, bounds: Option<(f64, f64, bool)>) -> String {
     format!("`{key}: [{}]`", values.join(", "))
 }
 
-/// A number in two digits, as people write learning rates.
+/// A number with two digits, as learning rates are usually written.
 fn figure(value: f64, whole: bool) -> String {
     if whole {
         return format!("{value:.0}");
@@ -226,7 +226,7 @@ fn figure(value: f64, whole: bool) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
-/// A value on one line, as it can be written here.
+/// A value on one line, in the notation of a sweep file.
 fn shown(node: &Node, sources: &Sources) -> String {
     match &node.content {
         Content::List(items) => {
@@ -244,15 +244,15 @@ fn shown(node: &Node, sources: &Sources) -> String {
 /// A file of another program.
 #[derive(Debug)]
 pub(super) struct Foreign<'n> {
-    /// What it is.
+    /// Its kind.
     pub(super) what: &'static str,
-    /// The key that gives it away.
+    /// The key by which it was recognised.
     pub(super) key: &'n Entry,
     /// How to write the same here.
     pub(super) hint: String,
 }
 
-/// What a whole file is that is no sweep of ours: a W&B sweep, or settings of a trainer.
+/// Recognises a whole file that is not a sweep file: a W&B sweep, or settings of a trainer.
 pub(super) fn whole_file<'n>(tree: &'n Node, sources: &Sources) -> Option<Foreign<'n>> {
     let Content::Map(entries) = &tree.content else { return None };
     let named = |name: &str| entries.iter().find(|entry| entry.key.value == name);
@@ -277,7 +277,7 @@ pub(super) fn whole_file<'n>(tree: &'n Node, sources: &Sources) -> Option<Foreig
     Some(Foreign { what, key: first, hint })
 }
 
-/// A trainer's key, and what it is here.
+/// A trainer's key, with the matching key here.
 fn translated(found: &str) -> Option<String> {
     let (key, note) = aliases(found).next()?;
     let note = if note.is_empty() { String::new() } else { format!(", {note}") };
@@ -301,7 +301,7 @@ fn as_block(parameters: &[Entry], sources: &Sources) -> String {
         }
         lines.push(format!("    {name}: {}", as_axis(domain, value, sources)));
     }
-    // The first line of the block has its dash.
+    // The block's first line begins with a dash.
     if let Some(first) = lines.get_mut(1) {
         *first = format!("  - {}", first.trim_start_matches([' ', '-']));
     }
@@ -316,13 +316,13 @@ fn as_block(parameters: &[Entry], sources: &Sources) -> String {
     )
 }
 
-/// The axis that a parameter is.
+/// The axis that a parameter means.
 fn axis(found: &str) -> Option<&'static Axis> {
     let name = aliases(found).next().map_or(found, |(key, _)| key);
     AXES.iter().find(|axis| axis.name == name)
 }
 
-/// What a parameter varies over, as a list or a value.
+/// The values of a parameter, as a list or a single value.
 fn as_axis(domain: &Domain, node: &Node, sources: &Sources) -> String {
     if let Some(items) = values(node) {
         let items: Vec<String> = items.iter().map(|item| shown(item, sources)).collect();

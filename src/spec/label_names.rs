@@ -1,5 +1,5 @@
-//! Owns what the task's `labels`, or the class names that a file records, make of the values in the
-//! label column. Pure; notes no error.
+//! Owns the class names of the values in the label column, from the task's `labels` or from names that a file
+//! records. Pure; reports no error.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,21 +9,21 @@ use super::raw::task::RawTask;
 use super::source::{At, Place};
 use super::value::Labels;
 
-/// The name that leaves rows out.
+/// The name for labels whose rows are left out.
 pub(super) const DROP: &str = "drop";
 
-/// What becomes of label values; those of which nothing is said are names already.
+/// The names of label values; values without an entry are names already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
-    /// Values to the names of their classes.
+    /// From values to class names.
     pub(super) map: BTreeMap<String, String>,
     /// Values whose rows are left out.
     pub(super) dropped: BTreeSet<String>,
-    /// What to say of a list whose first name is not the name of 0.
+    /// A note on a list whose first name is not for 0.
     pub(super) note: Option<String>,
 }
 
-/// Why a list of class names does not fit.
+/// Why a list of class names does not match.
 #[derive(Debug)]
 pub(super) struct ListFault {
     pub(super) place: Place,
@@ -31,14 +31,14 @@ pub(super) struct ListFault {
     pub(super) hint: String,
 }
 
-/// The names for these values of the training file, with their rows. `recorded` are those that the
-/// file itself has for 0, 1, 2 …: the task's names come before them.
+/// The names for these values of the training file, which come with their number of rows. `recorded` are the
+/// file's own names for 0, 1, 2 …; the task's names take precedence.
 ///
-/// A list names 0, 1, 2 … in order. Where the values are as many numbers in a row that begin
-/// elsewhere, it names them in order and says so; a missing label's -1 has no name then.
+/// A list names 0, 1, 2 … in order. Where the values are the same number of consecutive integers with another
+/// start, it names them in order and adds a note; -1 for a missing label then has no name.
 ///
 /// # Errors
-/// Where a list and values are anything else.
+/// Where a list and the values match in neither way.
 pub(super) fn names(
     task: &RawTask,
     values: &BTreeMap<String, usize>,
@@ -68,7 +68,7 @@ pub(super) fn names(
     }
 }
 
-/// The values that a key of a mapping means: itself, or those that a recorded name stands for.
+/// The values that a key of a mapping means: itself, or the values with this recorded name.
 fn keys_of(key: &str, names: &Names) -> Vec<String> {
     let number = canonical_number(key);
     let same = |value: &&String| number.is_some() && canonical_number(value) == number;
@@ -80,7 +80,7 @@ fn keys_of(key: &str, names: &Names) -> Vec<String> {
     if called.is_empty() { vec![key.to_owned()] } else { called }
 }
 
-/// Names for whole numbers, from the first on.
+/// Names for whole numbers, beginning with `first`.
 fn numbered(first: i64, list: &[String]) -> Names {
     let mut names = Names::default();
     for (number, name) in (first..).zip(list) {
@@ -119,7 +119,7 @@ fn listed(
     let (Some(&least), Some(&most)) = (numbers.first(), numbers.last()) else { return Ok(Names::default()) };
     let last = i64::try_from(list.len()).unwrap_or(i64::MAX) - 1;
     let from_zero = least == 0 && most <= last;
-    // A missing label, as data sets of the hub have it.
+    // Data sets of the hub mark a missing label like this.
     let with_missing = least == -1 && most == last && numbers.contains(&0);
     if from_zero || with_missing {
         return Ok(numbered(0, list));
@@ -151,7 +151,7 @@ fn listed(
     Err((message, hint))
 }
 
-/// A value as YAML has it in a mapping on one line.
+/// A value in the notation of a YAML mapping on one line.
 pub(super) fn written(text: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || c == '_' || c == '.' || c == ' ';
     let begins = text.chars().next().is_some_and(char::is_alphanumeric);

@@ -1,9 +1,9 @@
-//! Owns the sweep file: from YAML text to a checked sweep. Afterwards nobody validates.
+//! Owns the sweep file: from YAML text to a checked sweep. Afterwards nothing is validated again.
 //!
-//! `tree` is the YAML with the place of every value; `raw` reads it by the one table of `keys`;
-//! `grid` expands it; `survey` looks at the files that its points use, and with `survey_rows`, which
-//! reads the rows of a sound sweep for its data cards, is the only one that touches the disk and the
-//! hub; `check` turns all that into a [`SweepSpec`] or into every error at once.
+//! `tree` is the YAML with the place of every value; `raw` reads it by the table in `keys`; `grid` expands it;
+//! `survey` looks at the files that its points use. `survey_rows` reads the rows of an error-free sweep for its
+//! data cards. These two are the only ones that use the disk and the hub. `check` turns the result into a
+//! [`SweepSpec`], or reports every error at once.
 
 mod check;
 mod error;
@@ -44,29 +44,29 @@ use crate::sweep::SweepSpec;
 /// Largest sweep file, in bytes.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// What a sweep is loaded for: it decides which files must be there.
+/// The purpose of loading a sweep, which decides which files must exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// To see what it would do: models may lack their weights.
+    /// To show what it would do: models may lack their weights.
     Plan,
     /// To train.
     Run,
 }
 
-/// The hub that models and data sets may come from, and who hears how far they are.
+/// The hub for models and data sets, and who is told of the progress.
 #[derive(Clone, Copy)]
 pub struct Downloads<'a> {
-    /// Asked only for what the sweep names and this machine does not have.
+    /// Asked only for what the sweep names and this machine lacks.
     pub hub: &'a Hub,
-    /// Told after every piece that arrives.
+    /// Called after every piece that arrives.
     pub progress: &'a dyn Fn(Progress<'_>),
 }
 
-/// Reads a sweep file, looks at the files that some point of the grid uses, and checks everything.
+/// Reads a sweep file, surveys the files that some point of the grid uses, and checks everything.
 ///
 /// # Errors
-/// Every error of the sweep at once, each with its place; those of what is on the hub come after all
-/// others, since nothing is fetched for a sweep that is wrong. Nothing is written but the hub's cache.
+/// Every error of the sweep at once, each with its place. Errors about the hub come only if there are no
+/// others, since nothing is fetched for a sweep with errors. Nothing is written except to the hub's cache.
 pub fn load(
     path: &Path,
     overrides: &Overrides,
@@ -106,7 +106,7 @@ pub fn load(
     Ok(sweep)
 }
 
-/// The file's text, if it is of a size that a person or a small script would write.
+/// The file's text, if its size is one that a person or a small script would write.
 fn read_text(path: &Path) -> Result<String, Problem> {
     let file = std::fs::File::open(path).map_err(|error| Problem::Unreadable(error.to_string()))?;
     let mut bytes = Vec::new();

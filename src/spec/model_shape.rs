@@ -1,4 +1,4 @@
-//! Owns what the keys of a model say of its sizes. Pure.
+//! Owns a model's sizes as given by its keys. Pure.
 
 use crate::families::{Dropouts, Sizes};
 
@@ -17,7 +17,7 @@ pub(super) fn sizes(raw: &RawModel) -> Sizes {
     }
 }
 
-/// The constants of a model that its weights do not fix.
+/// The dropout rates of a model, which its weights do not fix.
 pub(super) fn dropouts(raw: &RawModel) -> Dropouts {
     let value = |at: &Option<super::source::At<f64>>| at.as_ref().map(|at| at.value);
     Dropouts { hidden: value(&raw.hidden_dropout), attention: value(&raw.attention_dropout) }

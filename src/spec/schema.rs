@@ -1,5 +1,5 @@
-//! Owns the JSON Schema of the sweep file, made from the table of keys that the reader uses, so that
-//! editors complete and check what the reader accepts. Decides nothing at run time.
+//! Owns the JSON Schema of the sweep file, made from the reader's table of keys, so that editors complete and
+//! check exactly what the reader accepts. The reader does not use it.
 
 use serde_json::{Map, Value, json};
 
@@ -9,14 +9,14 @@ use crate::values::{Domain, Range};
 
 /// The sweep file's JSON Schema (draft 2020-12).
 ///
-/// In an editor with the YAML language server, the line
-/// `# yaml-language-server: $schema=sweep.schema.json` at the top of a sweep file turns it on.
+/// In an editor with the YAML language server, the line `# yaml-language-server: $schema=sweep.schema.json` at
+/// the top of a sweep file enables it.
 #[must_use]
 pub fn schema() -> Value {
     let mut schema = section(&keys::SWEEP);
     schema["$schema"] = json!("https://json-schema.org/draft/2020-12/schema");
     schema["title"] = json!("lorasweep sweep");
-    // Keys for anchors alone.
+    // Keys that exist only for anchors.
     schema["patternProperties"] = json!({ "^x-": true });
     schema["anyOf"] = json!([{ "required": ["task"] }, { "required": ["tasks"] }]);
     schema
@@ -39,7 +39,7 @@ fn section(section: &Section) -> Value {
     schema
 }
 
-/// For each value of the section's chooser, the keys that it needs and those that mean nothing with it.
+/// For each value of the section's chooser, the required keys and those that do not apply.
 fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
     let words = section.keys().find(|key| key.name == chooser.key).map(|key| &key.kind);
     let Some(Kind::Plain(Domain::Choice(words))) = words else { return Vec::new() };
@@ -51,7 +51,7 @@ fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
             .collect();
         let needed: Vec<&str> =
             restricted().filter(|key| key.required && key.only.contains(word)).map(|key| key.name).collect();
-        // Where the chooser is absent, a condition on its value holds: right for its default alone.
+        // Where the chooser is absent, a condition on its value is true, which is right only for its default.
         let required = if chooser.default == Some(*word) { vec![] } else { vec![chooser.key] };
         json!({
             "if": { "properties": { chooser.key: { "const": word } }, "required": required },

@@ -1,8 +1,8 @@
-//! Owns where a value stands: in the sweep file or in a `--set` argument. Judges nothing.
+//! Owns the places of values: in the sweep file or in a `--set` argument. Checks nothing.
 
 use std::ops::Range;
 
-/// Where a value stands: a range of bytes in one source.
+/// The place of a value: a range of bytes in one source.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     /// Index in [`Sources`]: 0 is the sweep file.
@@ -18,11 +18,11 @@ pub(super) struct Place {
 pub(super) struct At<T> {
     /// The value.
     pub(super) value: T,
-    /// Where it stands.
+    /// Its place.
     pub(super) place: Place,
 }
 
-/// The texts that a sweep is read from.
+/// The texts from which a sweep is read.
 #[derive(Clone, Debug)]
 pub(super) struct Sources {
     all: Vec<Source>,
@@ -32,7 +32,7 @@ pub(super) struct Sources {
 struct Source {
     name: String,
     text: String,
-    /// Where each line begins.
+    /// First byte of each line.
     lines: Vec<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Source {
     }
 }
 
-/// A place as a reader wants it: names, numbers from 1, and the line itself.
+/// A place for people: the source's name, numbers from 1, and the line itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spot {
     /// The sweep file's path or the argument's name.
@@ -57,17 +57,17 @@ pub struct Spot {
     pub line: usize,
     /// Column in characters, from 1.
     pub column: usize,
-    /// The line's text, cut down around the value where it is very long.
+    /// The line's text, shortened around the value if it is very long.
     pub text: String,
-    /// The bytes of `text` that the value covers, as far as it stands on this line.
+    /// The bytes of `text` that the value covers on this line.
     pub span: Range<usize>,
 }
 
-/// Bytes of a line that are kept on each side of a value: more than any terminal shows.
+/// Bytes of a line kept on each side of a value: more than any terminal shows.
 const MOST_BESIDE: usize = 500;
 
 impl Sources {
-    /// The sweep file alone.
+    /// A sweep file without arguments.
     pub(super) fn new(file: String, text: String) -> Self {
         Self { all: vec![Source::new(file, text)] }
     }
@@ -93,7 +93,7 @@ impl Sources {
         self.all[place.source].line(place.start) + 1
     }
 
-    /// Names a place for people.
+    /// Describes a place for people.
     pub(super) fn spot(&self, place: Place) -> Spot {
         let source = &self.all[place.source];
         let text = &source.text;

@@ -1,6 +1,6 @@
-//! Owns the look at what a sweep names: data files here, models and tokenizers in `survey_models`.
-//! The only part of `spec` that does I/O; it reads files, and asks the hub for what is not here.
-//! Looks only at what some point of the grid uses. What it finds is judged by `check`.
+//! Owns the survey of the files that a sweep names: data files here, models and tokenizers in `survey_models`.
+//! It reads files and asks the hub for those that are missing, and looks only at files that some point of the
+//! grid uses. `check` judges what it finds.
 
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use super::source::At;
 use super::survey_models::{self, ModelFacts};
 use super::{Downloads, Intent};
 
-/// Endings of files that can hold data or are compressed: what has one is no data set of the hub.
+/// Extensions of data files and compressed files: a name with one of them is not a data set of the hub.
 const DATA_ENDINGS: [&str; 10] =
     ["csv", "tsv", "jsonl", "ndjson", "parquet", "arrow", "txt", "json", "gz", "zst"];
 
-/// What there is at the paths of a sweep. Nothing is known of what was not looked at.
+/// The facts found at the paths of a sweep. Nothing is known of files that were not looked at.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     /// For each task of the sweep, in its order.
@@ -36,9 +36,9 @@ pub(super) struct TaskFacts {
     pub(super) train: Option<DataFacts>,
     pub(super) validation: Option<DataFacts>,
     pub(super) test: Option<DataFacts>,
-    /// The labels of the training file as it has them, each with its rows.
+    /// The labels in the training file, each with its number of rows.
     pub(super) label_values: BTreeMap<String, usize>,
-    /// What becomes of them.
+    /// Their class names.
     pub(super) names: Names,
 }
 
@@ -49,21 +49,21 @@ pub(super) struct DataFacts {
     pub(super) found: Result<sources::Survey, Fault>,
 }
 
-/// What is wrong with a file, a folder, or the way to it.
+/// A fault of a file, of a folder, or of the way to it.
 #[derive(Clone, Debug)]
 pub(super) struct Fault {
     pub(super) message: String,
     pub(super) hint: String,
 }
 
-/// From where, and for what, a sweep's files are looked at.
+/// How a sweep's files are looked at.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
-    /// Relative paths start here: the sweep file's folder.
+    /// Base of relative paths: the sweep file's folder.
     pub(super) folder: &'a Path,
     pub(super) intent: Intent,
     pub(super) downloads: Downloads<'a>,
-    /// Whether what is on the hub is looked at: nothing is fetched for a sweep that is wrong already.
+    /// Whether the hub is asked: nothing is fetched for a sweep that already has errors.
     pub(super) asks_hub: bool,
 }
 
@@ -74,17 +74,17 @@ pub(super) struct Used<'a> {
     models: HashSet<&'a str>,
 }
 
-/// What becomes of a file's rows before they are counted.
+/// How a file's rows are treated before they are counted.
 #[derive(Clone, Copy)]
 struct Rows<'a> {
-    /// What becomes of labels.
+    /// The class names of labels.
     names: &'a Names,
     cleaning: &'a Cleaning,
-    /// The training file's classes, for the other files.
+    /// The training file's classes, needed for the other files.
     classes: Option<&'a [String]>,
 }
 
-/// Where something is that a sweep names.
+/// Where a named file or folder comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Origin {
     Path(PathBuf),
@@ -92,7 +92,7 @@ pub(super) enum Origin {
 }
 
 impl<'a> Used<'a> {
-    /// What these points use.
+    /// The tasks and models of these points.
     pub(super) fn of(raw: &'a RawSweep, points: &[Point<'a>]) -> Self {
         let named = |name: Option<At<&'a str>>| Some(name?.value);
         Self {
@@ -102,8 +102,8 @@ impl<'a> Used<'a> {
     }
 }
 
-/// The names that points use. All that there are where they use none, or one that there is not: the
-/// grid is wrong then, and any of them may have been meant.
+/// The names that points use. All existing names where points use none or an unknown one: the grid then has an
+/// error, and any name may have been meant.
 fn names<'a, T>(
     all: &'a [T],
     name: fn(&'a T) -> &'a String,
@@ -151,7 +151,7 @@ impl Look<'_> {
         TaskFacts { train: looked, validation, test, ..facts }
     }
 
-    /// The path of a data file, fetched where it is of the hub; `None` where the hub is not asked.
+    /// The path of a data file, fetched if it is on the hub; `None` where the hub is not asked.
     fn place(self, name: &At<String>) -> Option<Result<PathBuf, Fault>> {
         Some(match self.asked(self.data_origin(&name.value))? {
             Origin::Path(path) => Ok(path),
@@ -159,7 +159,7 @@ impl Look<'_> {
         })
     }
 
-    /// The origin, where it is to be looked at.
+    /// The origin, if it is to be looked at.
     fn asked(self, origin: Origin) -> Option<Origin> {
         match origin {
             Origin::Hub(_) if !self.asks_hub => None,
@@ -167,7 +167,8 @@ impl Look<'_> {
         }
     }
 
-    /// Where a data file is: what is not here, and has no data file's name, is a data set of the hub.
+    /// The origin of a data file: a name that does not exist here and has no data file's extension is a data
+    /// set of the hub.
     fn data_origin(self, text: &str) -> Origin {
         let path = self.folder.join(text);
         let ending = Path::new(text).extension().map(|ending| ending.to_string_lossy().to_lowercase());
@@ -175,7 +176,8 @@ impl Look<'_> {
         self.origin(text, path, is_file)
     }
 
-    /// Where a model is: what is not here is one of the hub. `None` where the hub is not asked.
+    /// The origin of a model: a name that does not exist here is a model of the hub. `None` where the hub is
+    /// not asked.
     pub(super) fn model_origin(self, text: &str) -> Option<Origin> {
         let bare = text.split('@').next().unwrap_or_default();
         self.asked(self.origin(text, self.folder.join(bare), false))
@@ -186,7 +188,8 @@ impl Look<'_> {
         let beside_others = self.folder.join(owner).is_dir();
         match Reference::parse(text) {
             Some(reference) if !path.exists() && !is_file => {
-                // Where the owner's folder is there, a path in it was meant, unless the rest says more.
+                // If the owner's name is a folder here, a path in it was meant, unless the rest shows
+                // otherwise.
                 let says_more = text.contains(['@', ':']);
                 if beside_others && !says_more { Origin::Path(path) } else { Origin::Hub(reference) }
             }
@@ -194,7 +197,7 @@ impl Look<'_> {
         }
     }
 
-    /// Brings a model of the hub: what `intent` needs of it.
+    /// Fetches the files of a hub model that `intent` needs.
     pub(super) fn model(self, reference: &Reference, files: Files) -> Result<PathBuf, Fault> {
         let Downloads { hub, progress } = self.downloads;
         let snapshot = hub.model(reference, files, progress);
@@ -217,10 +220,10 @@ impl Look<'_> {
 }
 
 impl TaskFacts {
-    /// Looks at the labels of the training file before any of them has a name.
+    /// Looks at the labels of the training file before they get names.
     fn look_at_labels(&mut self, task: &RawTask, path: &Path) {
         let Some(label) = &task.label else { return };
-        // Whether they may be missing is judged with their names.
+        // Whether labels may be missing is checked with their names.
         let missing_too = Names { dropped: [String::new()].into(), ..Names::default() };
         let (map, dropped) = (&missing_too.map, &missing_too.dropped);
         let target = Target::Class { column: &label.value, map, dropped };
@@ -232,21 +235,21 @@ impl TaskFacts {
             ..SurveyRequest::as_it_is(path, fields)
         };
         if let Ok(found) = sources::survey(&request) {
-            // Names that do not fit are told by `check`.
+            // `check` reports names that do not match.
             self.names =
                 label_names::names(task, &found.label_values, &found.class_names).unwrap_or_default();
             self.label_values = found.label_values;
         }
     }
 
-    /// The names that the training file records for its classes.
+    /// The class names recorded in the training file.
     pub(super) fn recorded_names(&self) -> &[String] {
         let train = self.train.as_ref().and_then(|train| train.found.as_ref().ok());
         train.map(|found| found.class_names.as_slice()).unwrap_or_default()
     }
 }
 
-/// What a data file holds; `None` where nobody says in which columns.
+/// The content of a data file; `None` where its columns are not given.
 fn data(task: &RawTask, path: Result<PathBuf, Fault>, rows: Rows<'_>) -> Option<DataFacts> {
     let Rows { names, cleaning, classes } = rows;
     let path = match path {
@@ -254,7 +257,7 @@ fn data(task: &RawTask, path: Result<PathBuf, Fault>, rows: Rows<'_>) -> Option<
         Err(fault) => return Some(DataFacts { path: PathBuf::new(), found: Err(fault) }),
     };
     let columns = task.column_names();
-    // What is not said yet is asked for by `check`.
+    // `check` asks for what is missing here.
     let objective = task.objective(&[], names)?;
     let (path, columns, reading) = (&path, columns.as_deref(), &task.reading);
     let request = SurveyRequest { path, columns, reading, fields: objective.fields(), cleaning, classes };
@@ -266,7 +269,7 @@ fn source_fault(error: &SourceError) -> Fault {
     Fault { message: error.to_string(), hint: error.hint() }
 }
 
-/// The hub's error names what was asked for.
+/// The hub's error already names the repository.
 fn hub_fault(error: &HubError, what: &str) -> Fault {
     Fault { message: format!("no such {what} here; {error}"), hint: error.hint() }
 }

@@ -1,5 +1,5 @@
-//! Owns the look at model folders and tokenizers, here or from the hub. What it finds is judged by
-//! `check::models`.
+//! Owns the survey of model folders and tokenizers, local or from the hub. `check::models` judges what it
+//! finds.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
@@ -20,11 +20,11 @@ use super::survey::{Fault, Look, Origin};
 /// The files of one model.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ModelFacts {
-    /// Of models with `from` that were looked at.
+    /// For models with `from` that were looked at.
     pub(super) folder: Option<Result<FolderFacts, Fault>>,
-    /// Of models that name a tokenizer or whose folder exists.
+    /// For models that name a tokenizer or whose folder exists.
     pub(super) tokenizer: Option<Result<TokenizerFacts, Fault>>,
-    /// Whether `from` is a folder of this machine.
+    /// Whether `from` is a folder on this machine.
     pub(super) is_local: bool,
 }
 
@@ -34,13 +34,13 @@ pub(super) struct FolderFacts {
     pub(super) path: PathBuf,
     pub(super) config: Result<Architecture, Fault>,
     pub(super) weights: Result<WeightFacts, Fault>,
-    /// What its own head for texts answers, where it has one.
+    /// The outputs of its own head for texts, if it has one.
     own_head: Parts,
-    /// The ids of special tokens that its `config.json` names, by their keys.
+    /// The ids of special tokens in its `config.json`, by their keys.
     ids: Vec<(&'static str, u64)>,
 }
 
-/// Weights that could be read, or need not be there.
+/// Weights that could be read, or are not needed.
 #[derive(Clone, Debug)]
 pub(super) enum WeightFacts {
     Found {
@@ -49,7 +49,7 @@ pub(super) enum WeightFacts {
         /// Their names and shapes.
         tensors: Arc<StateDict>,
     },
-    /// There are none, and none are needed for a plan.
+    /// There are none, and a plan needs none.
     Absent,
 }
 
@@ -58,9 +58,9 @@ pub(super) enum WeightFacts {
 pub(super) struct TokenizerFacts {
     /// The folder, or the file itself.
     pub(super) path: PathBuf,
-    /// Hash of the files that decide what it does.
+    /// Hash of the files that decide its behaviour.
     pub(super) content: ContentHash,
-    /// Rows that an embedding needs for it.
+    /// Rows that an embedding needs for its tokens.
     pub(super) vocabulary: usize,
     /// The token with the highest id.
     pub(super) last_token: String,
@@ -70,14 +70,14 @@ pub(super) struct TokenizerFacts {
     pub(super) around_pair: usize,
     /// Whether it has a token that ends a text.
     pub(super) ends_texts: bool,
-    /// Its tokens for padding, for the beginning of a text and for its end.
+    /// Its tokens for padding and for the beginning and end of a text.
     special: Vec<Special>,
 }
 
 /// A special token of a tokenizer.
 #[derive(Clone, Debug)]
 struct Special {
-    /// What `config.json` may call its id.
+    /// Possible keys of its id in `config.json`.
     keys: &'static [&'static str],
     token: String,
     id: u32,
@@ -86,7 +86,7 @@ struct Special {
 const SPECIAL: [&[&str]; 3] =
     [&["pad_token_id"], &["cls_token_id", "bos_token_id"], &["sep_token_id", "eos_token_id"]];
 
-/// Looks at the models that are used; of the others nothing is known.
+/// Looks at the models that are used; nothing is known of the others.
 pub(super) fn look(raw: &RawSweep, used: &HashSet<&str>, look: Look<'_>) -> Vec<ModelFacts> {
     let mut seen = Seen { look, folders: HashMap::new(), tokenizers: HashMap::new() };
     let mut facts = Vec::with_capacity(raw.models.len());
@@ -97,10 +97,10 @@ pub(super) fn look(raw: &RawSweep, used: &HashSet<&str>, look: Look<'_>) -> Vec<
     facts
 }
 
-/// What was found already: several models may start from one folder.
+/// Earlier results: several models may start from one folder.
 struct Seen<'a> {
     look: Look<'a>,
-    /// By place, and by what the sweep says that they are.
+    /// By place, and by the family that the sweep names.
     folders: HashMap<(Origin, Option<String>), Result<FolderFacts, Fault>>,
     tokenizers: HashMap<Origin, Result<TokenizerFacts, Fault>>,
 }
@@ -188,10 +188,10 @@ fn model_folder(
 }
 
 const CONFIG: &str = "config.json";
-/// What PEFT calls an adapter's settings.
+/// PEFT's name for the file with an adapter's settings.
 const ADAPTER: &str = "adapter_config.json";
 
-/// A folder that holds an adapter and no model.
+/// The fault of a folder with an adapter and no model.
 fn adapter_alone(folder: &Path, name: &str) -> Fault {
     let settings = fs::read(folder.join(ADAPTER)).unwrap_or_default();
     let settings: serde_json::Value = serde_json::from_slice(&settings).unwrap_or_default();
@@ -205,7 +205,7 @@ fn adapter_alone(folder: &Path, name: &str) -> Fault {
     }
 }
 
-/// What the outputs of a folder's own head are, where it has one for texts.
+/// The outputs of a folder's own head, if it has one for texts.
 fn own_head(json: &[u8], architecture: &Architecture, tensors: &StateDict) -> Option<Parts> {
     let find = |name: &str| tensors.find(name, architecture.about()).ok();
     let outputs = *find(&architecture.class_rows()?)?.shape.first()?;
@@ -241,7 +241,7 @@ fn architecture(json: &[u8], evidence: Evidence<'_>, name: &str) -> Result<Archi
         .map_err(|error| Fault { message: format!("config.json in `{name}` {error}"), hint: error.hint() })
 }
 
-/// The ids of special tokens that a `config.json` names.
+/// The ids of special tokens in a `config.json`.
 fn ids(json: &[u8]) -> Vec<(&'static str, u64)> {
     let config = families::config_keys(json).unwrap_or_default();
     let keys = SPECIAL.into_iter().flatten().copied();
@@ -249,7 +249,7 @@ fn ids(json: &[u8]) -> Vec<(&'static str, u64)> {
 }
 
 impl FolderFacts {
-    /// The special tokens of a tokenizer to which `config.json` gives other ids, in words.
+    /// The special tokens of a tokenizer that have other ids in `config.json`, in words.
     pub(super) fn disagreements(&self, tokenizer: &TokenizerFacts) -> Vec<String> {
         let other = |special: &Special| {
             let (key, id) = self.ids.iter().find(|(key, _)| special.keys.contains(key))?;
@@ -260,8 +260,8 @@ impl FolderFacts {
         tokenizer.special.iter().filter_map(other).collect()
     }
 
-    /// What the folder has beside the base model, or lacks of it: `fresh` are the modules it lacks. A
-    /// head for texts reads a pooler: without one it is a head for tokens.
+    /// What the folder has besides the base model, or lacks; `fresh` are the missing modules. A head for texts
+    /// reads a pooler: without one it is a head for tokens.
     pub(super) fn parts(&self, fresh: &[&str]) -> Parts {
         match fresh {
             [] => self.own_head.clone(),
@@ -275,7 +275,7 @@ fn weights(folder: &Path) -> Result<WeightFacts, WeightsError> {
     Ok(WeightFacts::Found { content: weights::content(folder)?, tensors })
 }
 
-/// An error of a folder's weights, with the folder called as the sweep calls it.
+/// The fault of a folder's weights, with the folder under the sweep's name for it.
 pub(super) fn weights_fault(error: WeightsError, folder: &Path, name: &str) -> Fault {
     let error = error.calling(folder, name);
     let hint = error.hint().unwrap_or_else(|| {
@@ -284,8 +284,8 @@ pub(super) fn weights_fault(error: WeightsError, folder: &Path, name: &str) -> F
     Fault { message: error.message(), hint }
 }
 
-/// The tokenizer at a path: a folder with it, or the file itself. It is loaded once here, so that a
-/// broken one fails before anything starts.
+/// The tokenizer at a path: a folder with it, or the file itself. It is loaded here once, so that a broken one
+/// is reported before anything starts.
 fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
     const GIVE: &str =
         "give a folder with tokenizer.json, vocab.txt, or vocab.json and merges.txt; or the file itself";
@@ -319,7 +319,7 @@ fn last_token(tokenizer: &Tokenizer) -> String {
     tokenizer.token(id).unwrap_or_default()
 }
 
-/// What it puts around a text that has nothing in it is its first and its last token.
+/// The first and last token of an empty text are its special tokens.
 fn special(tokenizer: &Tokenizer) -> Vec<Special> {
     let empty = tokenizer.encode_rows(&[String::new()], None, MUCH_ROOM).unwrap_or_default();
     let around = empty.first().map(|row| row.tokens.as_slice());

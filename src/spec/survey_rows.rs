@@ -1,5 +1,5 @@
-//! Owns the second look at the data of a sweep that is sound: its rows are read and tokenised for the
-//! cards that tell what is in them. Large files are tokenised in part.
+//! Owns the second look at the data of a sweep without errors: its rows are read and tokenised for the data
+//! cards. Only a part of large files is tokenised.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -18,11 +18,11 @@ use super::raw::task::RawTask;
 use super::survey::{DataFacts, Survey, TaskFacts};
 use crate::sweep::SweepSpec;
 
-/// The tokenizers of several tasks are mostly the same.
+/// Tokenizers by path, since tasks often share one.
 type Tokenizers = HashMap<PathBuf, Tokenizer>;
 
-/// The card of every task of a sound sweep, in the tasks' order. What can no longer be read, or not be
-/// tokenised, is an error.
+/// The card of every task of a sweep without errors, in the tasks' order. Data that can no longer be read, or
+/// cannot be tokenised, is an error.
 pub(super) fn cards(raw: &RawSweep, survey: &Survey, sweep: &SweepSpec, report: &mut Report) -> Vec<Card> {
     let mut tokenizers = Tokenizers::new();
     let mut cards = Vec::with_capacity(sweep.tasks.len());
@@ -44,7 +44,7 @@ pub(super) fn cards(raw: &RawSweep, survey: &Survey, sweep: &SweepSpec, report: 
     cards
 }
 
-/// Of a text that is cut into blocks: what is left of a short one may all be held out.
+/// For a text that is cut into blocks: all blocks of a short one may be held out.
 const NOTHING_TO_TRAIN_ON: &str = "the text is too short: no block of `max_length` tokens is left to train on, and scores \
                                    mean nothing; use more text, or a smaller `max_length`";
 
@@ -91,7 +91,7 @@ fn card(
     Ok(card)
 }
 
-/// Of each tokenizer the models that read with it, and the longest sequence that all of them read.
+/// For each tokenizer, the models that use it, and the longest sequence that all of them can read.
 fn by_tokenizer<'a>(
     models: &BTreeSet<&str>,
     sweep: &'a SweepSpec,
@@ -106,7 +106,7 @@ fn by_tokenizer<'a>(
     tokenizers
 }
 
-/// What was read of each file and left out.
+/// The numbers of rows read and left out of each file.
 fn file_rows(facts: &TaskFacts) -> Vec<FileRows> {
     let one = |part, facts: Option<&DataFacts>| {
         let facts = facts?;
@@ -130,7 +130,7 @@ fn file_rows(facts: &TaskFacts) -> Vec<FileRows> {
     .collect()
 }
 
-/// The reasons that hold for some row, in words.
+/// The reasons that apply to some row, in words.
 fn left_out(rows: &LeftOut) -> BTreeMap<String, usize> {
     let LeftOut { missing_label, dropped_label, few_words, rare_class, blank, unanswered } = *rows;
     let all = [

@@ -1,5 +1,5 @@
-//! Owns the YAML tree: every value and every key with its place. Knows no key's meaning, so that one
-//! bad value never hides the rest of the file.
+//! Owns the YAML tree: every value and every key with its place. Knows no key's meaning, so that one bad value
+//! never hides the rest of the file.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use super::source::{At, Place};
 
 /// Deepest nesting: a sweep needs six levels.
 const MAX_DEPTH: usize = 32;
-/// Most values that aliases may repeat.
+/// Most values that may be repeated by aliases.
 const MAX_REPEATED: usize = 100_000;
 
-/// A YAML value and where it stands.
+/// A YAML value and its place.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub(super) content: Content,
@@ -27,7 +27,7 @@ pub(super) enum Content {
     Null,
     /// `true` or `false`.
     Flag(bool),
-    /// A number: which one its place in the text tells, since YAML's versions disagree.
+    /// A number, whose value is read from the text at its place, since YAML's versions disagree.
     Number,
     /// Text.
     Text(String),
@@ -44,7 +44,7 @@ pub(super) struct Entry {
     pub(super) value: Node,
 }
 
-/// A text that is not YAML: the parser's words, and line and column from 1 where it knows them.
+/// A text that is not YAML: the parser's message, with line and column from 1 if known.
 #[derive(Debug)]
 pub(super) struct SyntaxError {
     pub(super) message: String,
@@ -66,7 +66,7 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     };
     let mut node: Node = serde_yaml::from_str_with_options(text, options).map_err(|error| {
         let at = error.location().map(|at| (to_usize(at.line()), to_usize(at.column())));
-        // The other formatter talks to Rust programmers.
+        // The other formatter is meant for Rust programmers.
         let message = message_of(&error.render_with_formatter(&serde_yaml::UserMessageFormatter));
         indented_by_tab(text, at).unwrap_or(SyntaxError { message, at })
     })?;
@@ -74,8 +74,8 @@ pub(super) fn parse(text: &str) -> Result<Node, SyntaxError> {
     Ok(node)
 }
 
-/// The error of a text that broke at a line whose indentation has a tab, or just before it: the
-/// parser's own words do not mention tabs.
+/// The error of a text that fails at a line indented by a tab, or just before it, since the parser's own
+/// message does not mention tabs.
 fn indented_by_tab(text: &str, at: Option<(usize, usize)>) -> Option<SyntaxError> {
     let (broken, _) = at?;
     let tab = |line: &str| line.chars().take_while(|c| c.is_whitespace()).position(|c| c == '\t');
@@ -86,7 +86,7 @@ fn indented_by_tab(text: &str, at: Option<(usize, usize)>) -> Option<SyntaxError
 }
 
 impl Node {
-    /// Gives keys that YAML reads as null the name that is written: a label may be called `null`.
+    /// Gives keys that YAML reads as null their written name: a label may be called `null`.
     fn name_null_keys(&mut self, text: &str) {
         match &mut self.content {
             Content::List(items) => items.iter_mut().for_each(|item| item.name_null_keys(text)),
@@ -103,7 +103,7 @@ impl Node {
         }
     }
 
-    /// Moves every place of the tree into another source, `offset` bytes further on.
+    /// Moves every place of the tree to another source, `offset` bytes later.
     pub(super) fn relocate(&mut self, source: usize, offset: usize) {
         relocate(&mut self.place, source, offset);
         match &mut self.content {
@@ -199,7 +199,7 @@ fn to_usize(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// The parser's message without its place, which we show ourselves.
+/// The parser's message without its position, which is shown separately.
 fn message_of(text: &str) -> String {
     let line = text.lines().next().unwrap_or("it has no value");
     line.split(" at line ").next().unwrap_or(line).to_owned()

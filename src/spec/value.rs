@@ -1,5 +1,5 @@
-//! Owns single values: what a node of the tree is as a value of a key's kind, and how such kinds are
-//! told in messages. Notes no error.
+//! Owns single values: the value of a node for a kind of key, and the description of such kinds in messages.
+//! Reports no error.
 
 use super::keys::Kind;
 use super::number::Number;
@@ -12,7 +12,7 @@ use crate::values::{Domain, Setting};
 /// A value that has the type and range of its key.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    /// One of a domain, and where each item of a list stands.
+    /// A value of a domain, and the place of each item of a list.
     Plain(Setting, Vec<Place>),
     Devices(DeviceRequest),
     Labels(Labels),
@@ -21,13 +21,13 @@ pub(super) enum Value {
 /// How a task names its classes.
 #[derive(Clone, Debug)]
 pub(super) enum Labels {
-    /// What the file calls a class, and the class's name.
+    /// From a class in the file to the class's name.
     Map(Vec<(At<String>, At<String>)>),
     /// Names for the file's whole numbers, in order.
     List(Vec<At<String>>),
 }
 
-/// The value that a node is; `None` where it is none of this kind.
+/// The value of a node; `None` where it is not of this kind.
 pub(super) fn parse(kind: &Kind, node: &Node, sources: &Sources) -> Option<Value> {
     let one = |setting| Value::Plain(setting, Vec::new());
     match kind {
@@ -45,7 +45,7 @@ pub(super) fn parse(kind: &Kind, node: &Node, sources: &Sources) -> Option<Value
     }
 }
 
-/// The setting of a domain's type that a node is, in its range or not, and the places of a list's items.
+/// The setting of a domain's type that a node holds, in its range or not, and the places of a list's items.
 fn plain(domain: &Domain, node: &Node, sources: &Sources) -> Option<(Setting, Vec<Place>)> {
     let setting = match domain {
         Domain::OrNull(_) if matches!(node.content, Content::Null) => Setting::Null,
@@ -71,7 +71,7 @@ fn plain(domain: &Domain, node: &Node, sources: &Sources) -> Option<(Setting, Ve
     Some((setting, Vec::new()))
 }
 
-/// A list's items; what is no list is the only one.
+/// A list's items; any other node is its only item.
 fn items(node: &Node) -> &[Node] {
     if let Content::List(items) = &node.content { items } else { std::slice::from_ref(node) }
 }
@@ -84,7 +84,7 @@ fn texts(node: &Node, sources: &Sources) -> Option<Vec<At<String>>> {
 fn labels(node: &Node, sources: &Sources) -> Option<Labels> {
     match &node.content {
         Content::List(_) => texts(node, sources).filter(|all| !all.is_empty()).map(Labels::List),
-        // An empty mapping renames nothing: that is how a profile takes the names back.
+        // An empty mapping renames nothing, which lets a profile remove the names.
         Content::Map(entries) => {
             let name = |entry: &Entry| {
                 let value = text(&entry.value, sources)?;
@@ -99,13 +99,13 @@ fn labels(node: &Node, sources: &Sources) -> Option<Labels> {
 fn text(node: &Node, sources: &Sources) -> Option<String> {
     match &node.content {
         Content::Text(text) => Some(text.clone()).filter(|text| !text.is_empty()),
-        // A column may be called `2024`, a label `true`: taken as written.
+        // A column may be called `2024` and a label `true`: they are taken as written.
         Content::Flag(_) | Content::Number => Some(sources.slice(node.place).to_owned()),
         Content::Null | Content::List(_) | Content::Map(_) => None,
     }
 }
 
-/// An ASCII character, by itself or by its name.
+/// An ASCII character, given directly or by its name.
 fn character(text: &str) -> Option<char> {
     let named = match text {
         "tab" | "\\t" => Some('\t'),
@@ -120,7 +120,7 @@ fn character(text: &str) -> Option<char> {
     named.or(single.filter(|_| chars.next().is_none()))
 }
 
-/// The number as it is written: what YAML makes of it depends on the version.
+/// The number as it is written, since its YAML value depends on the version.
 fn number(node: &Node, sources: &Sources) -> Option<Number> {
     match &node.content {
         Content::Number => Number::read(sources.slice(node.place)),
@@ -134,12 +134,12 @@ fn flag(node: &Node) -> Option<bool> {
 }
 
 impl Kind {
-    /// Whether its values are read elsewhere: mappings, and lists of them.
+    /// Whether its values have their own reader: mappings, and lists of them.
     pub(super) fn has_own_reader(&self) -> bool {
         matches!(self, Self::Section(_) | Self::Named(_) | Self::Blocks(_) | Self::Zip | Self::Profiles)
     }
 
-    /// What a value may be, in words.
+    /// The allowed values, in words.
     pub(super) fn wanted(&self) -> String {
         match self {
             Self::Plain(domain) => domain.to_string(),
@@ -164,7 +164,7 @@ impl Value {
         if let Self::Plain(setting, _) = self { Some(setting) } else { None }
     }
 
-    /// The text, where it is one.
+    /// The text, if it is one.
     pub(super) fn into_text(self) -> Option<String> {
         match self {
             Self::Plain(Setting::Text(text), _) => Some(text),
@@ -173,45 +173,45 @@ impl Value {
         }
     }
 
-    /// The texts with their places, where they are some.
+    /// The texts with their places, if it has some.
     pub(super) fn into_texts(self) -> Option<Vec<At<String>>> {
         let Self::Plain(Setting::Texts(texts), places) = self else { return None };
         Some(texts.into_iter().zip(places).map(|(value, place)| At { value, place }).collect())
     }
 
-    /// The whole number, where it is one.
+    /// The whole number, if it is one.
     pub(super) fn count(&self) -> Option<u64> {
         if let Some(Setting::Count(count)) = self.plain() { Some(*count) } else { None }
     }
 
-    /// The whole number as a size, where it is one that fits.
+    /// The whole number as a size, if it is one that fits.
     pub(super) fn size(&self) -> Option<usize> {
         self.count().and_then(|count| usize::try_from(count).ok())
     }
 
-    /// The number, where it is one.
+    /// The number, if it is one.
     pub(super) fn number(&self) -> Option<f64> {
         if let Some(Setting::Number(number)) = self.plain() { Some(*number) } else { None }
     }
 
-    /// The one character, where it is one.
+    /// The single character, if it is one.
     pub(super) fn character(&self) -> Option<char> {
         let Some(Setting::Text(text)) = self.plain() else { return None };
         let mut chars = text.chars();
         chars.next().filter(|_| chars.next().is_none())
     }
 
-    /// The flag, where it is one.
+    /// The flag, if it is one.
     pub(super) fn flag(&self) -> Option<bool> {
         if let Some(Setting::Flag(flag)) = self.plain() { Some(*flag) } else { None }
     }
 
-    /// The class names, where they are some.
+    /// The class names, if it has some.
     pub(super) fn into_labels(self) -> Option<Labels> {
         if let Self::Labels(labels) = self { Some(labels) } else { None }
     }
 
-    /// The devices, where they are some.
+    /// The devices, if it names some.
     pub(super) fn into_devices(self) -> Option<DeviceRequest> {
         if let Self::Devices(devices) = self { Some(devices) } else { None }
     }

@@ -1,6 +1,7 @@
-//! Owns how messages write names: quoted, cut where they are very long, and the one that was meant.
+//! Owns how messages write names: quoted, shortened if very long, and the most likely intended name. Knows no
+//! meaning.
 
-/// Longest piece of a name that a message shows, in characters.
+/// Longest part of a name shown in a message, in characters.
 const LONGEST_NAME: usize = 80;
 
 /// Words in backticks with commas between them.
@@ -8,7 +9,7 @@ pub(super) fn quoted<S: AsRef<str>>(words: &[S]) -> String {
     words.iter().map(|word| format!("`{}`", word.as_ref())).collect::<Vec<_>>().join(", ")
 }
 
-/// A name as a message shows it: its beginning where it is very long.
+/// A name for a message, shortened if it is very long.
 pub(super) fn short(name: &str) -> String {
     let mut shown: String = name.chars().take(LONGEST_NAME).collect();
     if shown.len() < name.len() {
@@ -17,7 +18,7 @@ pub(super) fn short(name: &str) -> String {
     shown
 }
 
-/// The known word that `found` is most likely a slip of.
+/// The known word of which `found` is most likely a misspelling.
 pub(super) fn nearest<'a>(found: &str, known: &[&'a str]) -> Option<&'a str> {
     if found.len() > LONGEST_NAME {
         return None;

@@ -1,5 +1,5 @@
-//! Owns the warnings of what is drawn at random on top of pretrained weights: heads that are not the
-//! model's own, and modules that its weights lack. Pure.
+//! Owns the warnings about random initialisation on pretrained weights: heads that are not the model's own, and
+//! modules that its weights lack. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::spec::point::{MODULES_TO_SAVE, Point};
 use crate::spec::words::quoted;
 use crate::values::MethodKind;
 
-/// Warns once of each kind of thing for each model, task and method that some point brings together.
+/// Warns once of each kind of problem for each model, task and method that some point combines.
 pub(super) fn check(
     points: &[Point<'_>],
     tasks: &BTreeMap<String, Arc<Task>>,
@@ -30,7 +30,7 @@ pub(super) fn check(
             continue;
         }
         let (Some(task), Some(model)) = (tasks.get(task.value), models.get(name.value)) else { continue };
-        // Nothing is known of weights that are not there, and of random ones it is told elsewhere.
+        // Nothing is known about missing weights, and random ones have a message of their own elsewhere.
         if !matches!(model.weights, Weights::Folder { .. }) {
             continue;
         }
@@ -85,7 +85,7 @@ fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
     }
 }
 
-/// The same of tasks whose targets are numbers.
+/// The same for tasks with numbers as targets.
 fn number_head(method: MethodKind, column: &str, task: &Task, model: &ModelSpec) -> Option<String> {
     let name = &model.name;
     match (method, OwnHead::of(task, model)) {
@@ -105,7 +105,7 @@ fn number_head(method: MethodKind, column: &str, task: &Task, model: &ModelSpec)
     }
 }
 
-/// More classes than this make no sentence.
+/// Most classes listed in a sentence.
 const MOST_LISTED: usize = 8;
 
 fn listed(classes: &[String]) -> String {
@@ -114,7 +114,7 @@ fn listed(classes: &[String]) -> String {
     if rest == 0 { shown } else { format!("{shown} and {rest} more") }
 }
 
-/// A module that the weights lack.
+/// The warning about a module that the weights lack.
 fn fresh(point: &Point<'_>, method: MethodKind, model: &ModelSpec) -> Option<String> {
     let module = model.parts.fresh.first()?;
     let lacks = format!(

@@ -1,5 +1,5 @@
-//! Owns the judgement of classes: their names, how many there are, labels that look like slips or like
-//! none, and labels that training never sees. Pure.
+//! Owns the check of classes: their names, their number, labels that look like typing errors or like missing
+//! labels, and labels that training never sees. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -15,15 +15,15 @@ use crate::spec::survey::TaskFacts;
 use crate::spec::value::Labels;
 use crate::spec::words::{quoted, short};
 
-/// Most labels that one message names.
+/// Most labels named in one message.
 const MOST_NAMED: usize = 5;
-/// What programs write where there is no label.
+/// What programs write for a missing label.
 const NOTHING: [&str; 16] = [
     "-", "--", "?", "nan", "NaN", "NAN", "None", "null", "NULL", "Null", "NA", "N/A", "n/a", "<NA>", "#N/A",
     "NaT",
 ];
 
-/// Whether names and classes fit each other.
+/// Checks that names and classes match.
 pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>, report: &mut Report) {
     match label_names::names(task, &facts.label_values, facts.recorded_names()) {
         Err(ListFault { place, message, hint }) => {
@@ -42,7 +42,7 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
     let unsaid = unsaid(facts);
     like_nothing(task, label, &unsaid, report);
     alike(task, label, &unsaid, report);
-    // No names at all: the column is missing, and that is told already.
+    // Without any name the column is missing, which is reported already.
     if let [only] = train.survey.label_names.as_slice() {
         let column = label.value.clone();
         let problem = Problem::TooFewClasses { column, found: format!("one class only, `{only}`") };
@@ -50,7 +50,7 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
     }
 }
 
-/// A value that no row has is most often a slip, and the class that was meant keeps its old name.
+/// A value that no row has is most often a typing error, and then the intended class keeps its old name.
 fn unused(pairs: &[(At<String>, At<String>)], facts: &TaskFacts, report: &mut Report) {
     let files = [&facts.train, &facts.validation, &facts.test];
     let surveys = files.into_iter().flatten().filter_map(|file| file.found.as_ref().ok());
@@ -79,8 +79,7 @@ fn unused(pairs: &[(At<String>, At<String>)], facts: &TaskFacts, report: &mut Re
     }
 }
 
-/// The training file's labels of which the task says nothing, with their rows; the missing one is not
-/// among them.
+/// The training file's labels for which the task gives no name, with their rows, except the empty label.
 fn unsaid(facts: &TaskFacts) -> BTreeMap<&str, usize> {
     let said: HashSet<&String> = facts.names.map.keys().chain(&facts.names.dropped).collect();
     let numbers: HashSet<String> = said.iter().filter_map(|value| canonical_number(value)).collect();
@@ -91,12 +90,12 @@ fn unsaid(facts: &TaskFacts) -> BTreeMap<&str, usize> {
     values.map(|(value, rows)| (value.as_str(), *rows)).collect()
 }
 
-/// Labels that say that there is none: a word for nothing, or -1 beside numbers from 0 on.
+/// Labels that may mean a missing label: a word for nothing, or -1 besides numbers from 0 on.
 fn like_nothing(task: &RawTask, label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
     let number = |value: &str| canonical_number(value);
     let counts = |value: &str| number(value).is_some_and(|number| !number.starts_with('-'));
     let others = unsaid.keys().filter(|value| number(value).as_deref() != Some("-1"));
-    // Beside 1 alone, -1 is a class: negative and positive.
+    // With 1 as the only other label, -1 is a class: negative and positive.
     let is_sign =
         others.clone().next().is_some() && others.clone().all(|value| number(value).as_deref() == Some("1"));
     let all_count = !is_sign && others.clone().all(|value| counts(value));
@@ -117,7 +116,7 @@ fn like_nothing(task: &RawTask, label: &At<String>, unsaid: &BTreeMap<&str, usiz
     }
 }
 
-/// The task's `labels` with more pairs.
+/// The task's `labels` with additional pairs.
 fn with(task: &RawTask, more: &[String]) -> String {
     let pair = |(value, name): (&str, &str)| format!("{}: {}", written(value), written(name));
     let mut pairs: Vec<String> = match &task.labels {
@@ -137,7 +136,7 @@ fn with(task: &RawTask, more: &[String]) -> String {
     format!("labels: {{{}}}", pairs.join(", "))
 }
 
-/// Labels that differ by white space or letter case alone.
+/// Labels that differ only in white space or case.
 fn alike(task: &RawTask, label: &At<String>, unsaid: &BTreeMap<&str, usize>, report: &mut Report) {
     let mut groups: BTreeMap<String, Vec<(&str, usize)>> = BTreeMap::new();
     for (value, rows) in unsaid.iter().filter(|(value, _)| canonical_number(value).is_none()) {
@@ -168,7 +167,7 @@ fn alike(task: &RawTask, label: &At<String>, unsaid: &BTreeMap<&str, usize>, rep
     }
 }
 
-/// A label that training never sees cannot be learned; most often it is a slip in the file.
+/// A label that training never sees cannot be learned; most often it is a typing error in the file.
 pub(super) fn unseen(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &mut Report) {
     let Some(known) = train.map(|train| &train.survey.label_names).filter(|names| !names.is_empty()) else {
         return;
@@ -207,14 +206,15 @@ pub(super) fn unseen(train: Option<Surveyed<'_>>, other: Surveyed<'_>, report: &
          `labels: {{{key}: drop}}`"
     ));
     if canonical_number(unseen[0]).is_some() {
-        // A number that is near another is no slip of it.
+        // A number that is close to another is not a misspelling of it.
         error.allowed(quoted(&known[..known.len().min(MOST_NAMED)]));
     } else {
         error.one_of(unseen[0], known.iter().map(String::as_str));
     }
 }
 
-/// That two files record other class names for the same numbers, and the training file's names.
+/// The class names of another file and of the training file, where the two record different names for the same
+/// numbers.
 fn other_order(train: Option<Surveyed<'_>>, other: Surveyed<'_>) -> Option<(String, String)> {
     let (ours, theirs) = (&train?.survey.class_names, &other.survey.class_names);
     if ours.is_empty() || theirs.is_empty() || ours == theirs {

@@ -1,5 +1,6 @@
-//! Owns the judgement of a whole sweep: all parts are checked, whatever is wrong with the others, and
-//! a sweep comes out only where nothing is. Pure: what the files hold comes from the survey.
+//! Owns the check of a whole sweep: every part is checked even if others have errors, and a sweep is returned
+//! only if there are none. Pure: the content of files comes from the survey. Read this file first, then
+//! `task.rs` and `models.rs`.
 
 pub(super) mod grid;
 mod heads;
@@ -24,8 +25,8 @@ use crate::spec::survey::Survey;
 use crate::spec::words::short;
 use crate::sweep::{self, DeviceRequest, SweepSpec};
 
-/// The checked sweep, its warnings still in the report and its cards still to be made; `None` where the
-/// report has errors. `points` are those of the grid that are left, `profile` the one that was chosen.
+/// The checked sweep, without its data cards and with its warnings still in the report; `None` where the report
+/// has errors. `points` are the grid's remaining points, `profile` is the chosen profile.
 pub(super) fn check(
     raw: &RawSweep,
     points: &[Point<'_>],
@@ -54,7 +55,7 @@ pub(super) fn check(
     Some(SweepSpec { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
 }
 
-/// The name of the sweep, with its profile's behind it: results of profiles do not mix.
+/// The name of the sweep, followed by its profile's, so that results of profiles stay separate.
 fn name(raw: &RawSweep, profile: Option<&str>, report: &mut Report) -> Option<String> {
     for profile in &raw.profiles {
         folder_name("a profile", profile, &profile.value, report);
@@ -64,7 +65,7 @@ fn name(raw: &RawSweep, profile: Option<&str>, report: &mut Report) -> Option<St
     folder_name("`name`", at, &name, report).then_some(name)
 }
 
-/// Whether a name can be a folder's on every system.
+/// Whether a name can be a folder name on every system.
 fn folder_name(title: &str, at: &At<String>, name: &str, report: &mut Report) -> bool {
     let good = sweep::is_folder_name(name);
     if !good {

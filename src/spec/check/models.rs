@@ -1,5 +1,5 @@
-//! Owns the judgement of `models`: what each entry needs, whether its folder holds it, and whether
-//! the shapes fit together. Pure.
+//! Owns the check of `models`: what each entry needs, whether its folder has it, and whether the shapes match.
+//! Pure.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,7 @@ use crate::spec::survey::{Fault, Survey};
 use crate::spec::survey_models::{FolderFacts, ModelFacts, TokenizerFacts, WeightFacts, weights_fault};
 use crate::spec::words::short;
 
-/// The models that are sound, by name. Every other one that was looked at has an error in the
-/// report.
+/// The models without errors, by name. Every other model that was looked at has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> BTreeMap<String, ModelSpec> {
     let mut models = BTreeMap::new();
     for (model, facts) in raw.models.iter().zip(&survey.models) {
@@ -57,7 +56,7 @@ fn check_one(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<
     })
 }
 
-/// A model but for its tokenizer.
+/// A model without its tokenizer.
 struct Loaded {
     weights: Weights,
     architecture: Architecture,
@@ -76,7 +75,7 @@ fn fault(fault: &Fault, place: Place, report: &mut Report) {
     report.error(place, Problem::Model(fault.message.clone())).hint(fault.hint.clone());
 }
 
-/// A pretrained model, its first layers where `layers` asks for that.
+/// A pretrained model, or its first layers if `layers` is given.
 fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<Loaded> {
     beside_from(raw, facts, report);
     let from = raw.from.as_ref()?;
@@ -104,7 +103,7 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
     let (content, tensors) = match folder.weights.as_ref().ok()? {
         WeightFacts::Found { content, tensors } => (*content, tensors),
         WeightFacts::Absent => {
-            // Those of the hub come with a run.
+            // Weights from the hub are fetched by a run.
             if facts.is_local {
                 let message =
                     format!("the weights are missing in `{}`: it can be planned, not run", from.value);
@@ -123,8 +122,8 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
     Some(Loaded { weights: Weights::Folder { path: folder.path.clone(), content }, architecture, parts })
 }
 
-/// The keys that mean something beside `from`. `architecture` does where the folder does not say what it
-/// is; the look at the folder compares the two.
+/// Checks the keys next to `from`. `architecture` is allowed where the folder does not name its family; the
+/// survey of the folder compares the two.
 fn beside_from(raw: &RawModel, facts: &ModelFacts, report: &mut Report) {
     const BESIDE: [&str; 7] =
         ["from", "architecture", "revision", "layers", "tokenizer", "hidden_dropout", "attention_dropout"];
@@ -148,7 +147,7 @@ fn beside_from(raw: &RawModel, facts: &ModelFacts, report: &mut Report) {
     }
 }
 
-/// A model with random weights. The vocabulary is its tokenizer's.
+/// A model with random weights. The vocabulary size comes from its tokenizer.
 fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Option<Loaded> {
     let family = families::named(&raw.architecture.as_ref()?.value)?;
     for key in family.needed.iter().copied().chain(["tokenizer"]) {
@@ -162,7 +161,7 @@ fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Opti
     if let (Some(hidden), Some(heads)) = (&raw.hidden, &raw.heads) {
         heads_divide(hidden, heads, report);
     }
-    // A model without a tokenizer is nothing yet, and that is told already.
+    // Without a tokenizer there is no model, which is reported already.
     facts.tokenizer.as_ref()?.as_ref().ok()?;
     let mut architecture = (family.drawn)(&model_shape::sizes(raw))?;
     architecture.set_dropouts(model_shape::dropouts(raw));
@@ -191,12 +190,12 @@ fn tokenizer<'a>(raw: &RawModel, facts: &'a ModelFacts, report: &mut Report) -> 
     }
 }
 
-/// Where messages about a model's tokenizer point to.
+/// The place for messages about a model's tokenizer.
 pub(super) fn tokenizer_place(raw: &RawModel) -> Place {
     raw.tokenizer.as_ref().or(raw.from.as_ref()).map_or(raw.place, |at| at.place)
 }
 
-/// A tokenizer that was made for another model gives tokens that this one takes for others.
+/// A tokenizer made for another model gives token ids that mean something else to this one.
 fn special_tokens(raw: &RawModel, facts: &ModelFacts, tokenizer: &TokenizerFacts, report: &mut Report) {
     let Some(Ok(folder)) = &facts.folder else { return };
     let disagreements = folder.disagreements(tokenizer);

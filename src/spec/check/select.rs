@@ -1,4 +1,4 @@
-//! Owns the judgement of `select`: which metric of the sweep's kind of task selects. Pure.
+//! Owns the check of `select`: which metric of the sweep's kind of task selects. Pure.
 
 use crate::values::Metric;
 
@@ -6,8 +6,7 @@ use crate::spec::error::{Problem, Report};
 use crate::spec::raw::RawSweep;
 use crate::spec::words::short;
 
-/// The metric that selects, where it is another one than the tasks' own; `None` also where an error
-/// was noted.
+/// The metric that selects, if it differs from the tasks' own; also `None` where an error was reported.
 pub(in crate::spec) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
     let at = raw.select.as_ref()?;
     let kind = raw.tasks.first()?.kind;
@@ -25,7 +24,7 @@ pub(in crate::spec) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metr
     None
 }
 
-/// What other tools call the metric.
+/// The metric that another tool calls by this name.
 fn meant(name: &str, known: &[Metric]) -> Option<Metric> {
     let plain: String = name.chars().filter(char::is_ascii_alphanumeric).collect();
     let plain = plain.to_lowercase();

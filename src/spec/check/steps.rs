@@ -1,16 +1,16 @@
-//! Owns the judgement of how long trials train: whether the rows that a task has make enough steps,
-//! and whether something is seen of them before the end. Pure.
+//! Owns the check of the length of training: whether a task's rows give enough steps, and whether there is an
+//! evaluation before the end. Pure.
 
 use crate::sweep::card::{Card, Warning};
 use crate::train::schedule;
 use crate::values::Configuration;
 
-/// Fewer optimiser steps than this seldom move a model far.
+/// Fewer optimiser steps than this seldom change a model much.
 const FEW_STEPS: u64 = 50;
-/// Evaluations that a warning proposes where there is one.
+/// Number of evaluations that a warning suggests where there is only one.
 const EVALUATIONS: u64 = 8;
 
-/// The fewest and the most steps of some configurations, and how many these are.
+/// The fewest and the most steps of some configurations, and their number.
 #[derive(Default)]
 struct Those {
     configurations: usize,
@@ -25,7 +25,7 @@ impl Those {
     }
 }
 
-/// What is to be said of the configurations of a card's task.
+/// Warnings about the configurations of a card's task.
 pub(in crate::spec) fn warnings<'a>(
     card: &Card,
     configurations: impl Iterator<Item = &'a Configuration>,

@@ -1,5 +1,5 @@
-//! Owns the judgement of a block's `zip`: its names are axes of the block, each in one zip, with
-//! lists of equal length. Pure.
+//! Owns the check of a block's `zip`: its names are axes of the block, each in one zip, with lists of equal
+//! length. Pure.
 
 use std::collections::HashSet;
 

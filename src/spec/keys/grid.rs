@@ -1,5 +1,5 @@
-//! Owns the part of the table of keys that a block of the grid is written with: the axes, each from its row
-//! of [`AXES`], and how they combine. Reads nothing.
+//! Owns the keys of a block of the grid: the axes, each made from its row of [`AXES`], and how they combine.
+//! Reads nothing.
 
 use super::{Key, Kind, Section, axis, key};
 use crate::values::axes::{AXES, COUNT, FIRST_OF_TRAINING};
@@ -13,7 +13,7 @@ pub(super) static BLOCK: Section = Section {
     chooser: None,
 };
 
-/// What an exclusion can name.
+/// The keys of an exclusion.
 pub(in crate::spec) static EXCLUSION: Section = Section {
     name: "an exclusion",
     doc: "Points with all of these values are left out",

@@ -1,6 +1,6 @@
-//! Owns the table of keys, with `grid`: every name that a sweep file may contain, what its value may be, and what
-//! it means. The reader and the JSON Schema are both made from it; the keys of a kind of task stand in its
-//! own file. Reads nothing.
+//! Owns the table of keys, together with `grid`: every name that a sweep file may contain, its allowed values,
+//! and its meaning. The reader and the JSON Schema are both made from it. The keys of a kind of task are in
+//! that kind's own file. Reads nothing.
 
 pub(super) mod grid;
 
@@ -16,25 +16,25 @@ use crate::values::{Axis, Domain, Range};
 pub(super) struct Section {
     /// Its name in messages.
     pub(super) name: &'static str,
-    /// What it is for.
+    /// Its purpose.
     pub(super) doc: &'static str,
     /// Its keys, in groups that sections share.
     pub(super) groups: &'static [&'static [Key]],
-    /// Whether a key that is an axis may hold a list of values.
+    /// Whether the key of an axis may have a list of values.
     pub(super) lists: bool,
-    /// The key that decides which others mean something.
+    /// The key that decides which other keys apply.
     pub(super) chooser: Option<Chooser>,
 }
 
-/// A key whose value decides which other keys of its section mean something.
+/// A key whose value decides which other keys of its section apply.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Chooser {
     pub(super) key: &'static str,
-    /// Its value where it is absent; without one every key means something then.
+    /// Its default; without one, every key applies where it is absent.
     pub(super) default: Option<&'static str>,
-    /// What its values belong to, in messages.
+    /// The noun for its values, in messages.
     pub(super) noun: &'static str,
-    /// The key itself and those that hang on it, where another table has them.
+    /// The key itself and the keys that depend on it, where another table has them.
     pub(super) keys: Option<&'static LazyLock<Vec<Key>>>,
 }
 
@@ -43,19 +43,19 @@ pub(super) struct Chooser {
 pub(super) struct Key {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    /// Whether it must be there, where it means something.
+    /// Whether it is required, where it applies.
     pub(super) required: bool,
-    /// The chooser's values with which it means something; all of them where there are none here.
+    /// The chooser's values for which it applies; empty for all of them.
     pub(super) only: &'static [&'static str],
-    /// The row of the axis that its values make.
+    /// The row of its axis, if it has one.
     pub(super) row: Option<usize>,
     pub(super) doc: &'static str,
 }
 
-/// What a value may be.
+/// The allowed values of a key.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Kind {
-    /// One value, or a list of texts or numbers that is one.
+    /// One value, including a list of texts or numbers that counts as one.
     Plain(Domain),
     /// Where to train.
     Devices,
@@ -69,7 +69,7 @@ pub(super) enum Kind {
     Zip,
     /// A mapping from values to class names, or a list of class names.
     Labels,
-    /// One ASCII character, by itself or by its name.
+    /// One ASCII character, or its name.
     Character,
     /// A text encoding, by any of its names.
     Encoding,
@@ -78,7 +78,7 @@ pub(super) enum Kind {
 }
 
 impl Section {
-    /// Whether a key is only there for its anchor: `x-…` at the top level, as in Compose files.
+    /// Whether a key exists only for its anchor: `x-…` at the top level, as in Compose files.
     pub(super) fn ignores(&self, key: &str) -> bool {
         self.name == SWEEP.name && key.starts_with("x-")
     }
@@ -93,7 +93,7 @@ impl Section {
     }
 }
 
-/// The most of a model's sizes, as numbers of a file.
+/// The limits of a model's sizes, as numbers in a file.
 const MOST_LAYERS: u64 = families::MOST_LAYERS as u64;
 const WIDEST: u64 = families::WIDEST as u64;
 const SEED: Kind = count(0, u64::MAX);
@@ -121,7 +121,7 @@ const fn required(name: &'static str, kind: Kind, doc: &'static str) -> Key {
     Key { required: true, ..key(name, kind, doc) }
 }
 
-/// A key that means something with these values of its section's chooser alone.
+/// A key that applies only for these values of its section's chooser.
 const fn of(only: &'static [&'static str], key: Key) -> Key {
     Key { only, ..key }
 }
@@ -214,10 +214,10 @@ const TASK_DATA: &[Key] = &[
     ),
 ];
 
-/// The key that says of what kind a task is.
+/// The key for the kind of a task.
 pub(super) const KIND: &str = "kind";
 
-/// The kind of a task, and the keys that kinds have of their own, each once.
+/// The kind of a task, and all kinds' own keys, each once.
 static TASK_KINDS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     let mut names: Vec<&TaskKey> = Vec::new();
     for own in tasks::KINDS.iter().flat_map(|kind| kind.keys()) {
@@ -230,7 +230,7 @@ static TASK_KINDS: LazyLock<Vec<Key>> = LazyLock::new(|| {
     std::iter::once(kind).chain(names.into_iter().map(of_kinds)).collect()
 });
 
-/// A key, with the kinds that have it. Where they mean different things by it, its text says so.
+/// A key with the kinds that have it. If its meaning differs between kinds, its text says so.
 fn of_kinds(first: &TaskKey) -> Key {
     let own = |kind: &&dyn TaskKind| kind.keys().iter().find(|key| key.name == first.name);
     let kinds: Vec<&&dyn TaskKind> = tasks::KINDS.iter().filter(|kind| own(kind).is_some()).collect();

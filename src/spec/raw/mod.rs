@@ -1,5 +1,5 @@
-//! Owns the mirror of the sweep file: its mappings as structs, every value with its place. What is
-//! bad or absent is `None`; the report has it. Judges no value against another.
+//! Owns the raw form of the sweep file: its mappings as structs, every value with its place. Bad or absent
+//! values are `None`; bad ones have an error in the report. Compares no value with another.
 
 pub(super) mod task;
 
@@ -25,7 +25,7 @@ pub(super) struct RawSweep {
     pub(super) tasks: Vec<RawTask>,
     pub(super) models: Vec<RawModel>,
     pub(super) grid: Vec<RawBlock>,
-    /// Where the key `grid` stands.
+    /// Place of the key `grid`.
     pub(super) grid_place: Place,
     pub(super) kfold: Option<RawKFold>,
     pub(super) split: Option<RawSplit>,
@@ -54,9 +54,9 @@ pub(super) struct RawModel {
     pub(super) length: Option<At<usize>>,
     pub(super) hidden_dropout: Option<At<f64>>,
     pub(super) attention_dropout: Option<At<f64>>,
-    /// Of random weights.
+    /// Seed of random weights.
     pub(super) seed: u64,
-    /// The keys that are there, with good values or bad ones.
+    /// The keys in the file, with good or bad values.
     pub(super) keys: Vec<At<&'static str>>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct RawKFold {
 /// `split`.
 #[derive(Debug)]
 pub(super) struct RawSplit {
-    /// Where its key stands.
+    /// Place of its key.
     pub(super) place: Place,
     pub(super) fraction: Option<At<f64>>,
     pub(super) stratified: Option<At<bool>>,
@@ -88,15 +88,15 @@ pub(super) struct RawBlock {
     pub(super) exclusions: Vec<RawExclusion>,
 }
 
-/// An axis and its good values.
+/// An axis with its good values.
 #[derive(Clone, Debug)]
 pub(super) struct RawAxis {
-    /// Its row of the table of axes.
+    /// Its row in the table of axes.
     pub(super) row: usize,
-    /// Where its key stands.
+    /// Place of its key.
     pub(super) place: Place,
     pub(super) values: Vec<Given>,
-    /// How many values were written, good ones and bad ones.
+    /// Number of values in the file, good or bad.
     pub(super) written: usize,
 }
 
@@ -154,7 +154,7 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
     }
 }
 
-/// Reads `task` or `tasks`, whichever is there.
+/// Reads `task` or `tasks`, whichever exists.
 fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
     match (top.has("task"), top.key_place("tasks")) {
         (true, Some(place)) => {
@@ -169,7 +169,7 @@ fn tasks(top: &Fields<'_>, report: &mut Report) -> Vec<RawTask> {
     task::tasks(top, report)
 }
 
-/// The names of `profiles`; what they hold is read where one is chosen.
+/// The names of `profiles`; a profile's content is read when it is chosen.
 fn profiles(top: &Fields<'_>, report: &mut Report) -> Vec<At<String>> {
     let Some(field) = top.field("profiles") else { return Vec::new() };
     let entries = read::entries(field.node, "`profiles`", report).unwrap_or_default();
@@ -179,7 +179,7 @@ fn profiles(top: &Fields<'_>, report: &mut Report) -> Vec<At<String>> {
     entries.into_iter().map(|entry| entry.key.clone()).collect()
 }
 
-/// Reads the mapping under a key of the sweep, where it is there.
+/// Reads the mapping under a key of the sweep, if it exists.
 fn section<'n>(top: &Fields<'n>, name: &str, report: &mut Report) -> Option<Fields<'n>> {
     let field = top.fields.iter().find(|field| field.key.name == name)?;
     let Kind::Section(section) = &field.key.kind else { return None };
@@ -226,7 +226,7 @@ fn blocks(top: &Fields<'_>, tasks: &[RawTask], report: &mut Report) -> Vec<RawBl
     if nodes.is_empty() && matches!(field.node.content, Content::List(_)) {
         read::bad("`grid`", field.node, "at least one block", report);
     }
-    // A block that names no task has all of them, so more than this are more points than there may be.
+    // A block that names no task has all of them, so more blocks than this give too many points.
     if nodes.len().saturating_mul(tasks.len()) as u64 > MAX_POINTS {
         let points = format!("{} blocks for {} tasks", nodes.len(), tasks.len());
         let allowed = format!("up to {}", quantity::count(MAX_POINTS));
@@ -252,7 +252,7 @@ fn block(node: &Node, section: &'static Section, tasks: &[RawTask], report: &mut
     Some(RawBlock { place: node.place, axes, zips, exclusions })
 }
 
-/// The axis of a block that names no task.
+/// The axis of tasks for a block that names none.
 fn every_task(tasks: &[RawTask], place: Place) -> RawAxis {
     let values = tasks.iter().map(|task| Given::text(&task.name.value, place));
     RawAxis { row: TASK, place, values: values.collect(), written: tasks.len() }
@@ -262,7 +262,7 @@ fn axes(fields: Fields<'_>) -> Vec<RawAxis> {
     fields.fields.into_iter().filter_map(axis).collect()
 }
 
-/// An axis from what its key holds; `None` for keys that are no axes.
+/// An axis from its key; `None` for keys that are not axes.
 pub(super) fn axis(field: Field<'_>) -> Option<RawAxis> {
     let row = field.key.row?;
     let values = field.values.into_iter().filter_map(Given::read).collect();

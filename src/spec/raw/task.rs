@@ -1,4 +1,4 @@
-//! Owns the mirror of `task` and `tasks`: every value with its place. Judges no value against another.
+//! Owns the raw form of `task` and `tasks`: every value with its place. Compares no value with another.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use crate::spec::value::{Labels, Value};
 /// A task.
 #[derive(Debug)]
 pub(in crate::spec) struct RawTask {
-    /// Its name in `tasks`; that of a sweep's only task where there is none.
+    /// Its name in `tasks`; for a sweep's only task without a name, the default.
     pub(in crate::spec) name: At<String>,
-    /// Where its mapping stands.
+    /// Place of its mapping.
     pub(in crate::spec) place: Place,
-    /// What messages call it.
+    /// Its name in messages.
     pub(in crate::spec) title: String,
-    /// The path to it for `--set`.
+    /// Its path for `--set`.
     pub(in crate::spec) path: String,
-    /// Of what kind it is.
+    /// Its kind.
     pub(in crate::spec) kind: &'static dyn TaskKind,
-    /// What is said under the kind's own keys.
+    /// The values of the kind's own keys.
     pub(in crate::spec) given: Given,
-    /// Where the values of the kind's own keys stand.
+    /// Places of the values of the kind's own keys.
     pub(in crate::spec) places: BTreeMap<&'static str, Place>,
     pub(in crate::spec) train: Option<At<String>>,
     pub(in crate::spec) validation: Option<At<String>>,
@@ -39,7 +39,7 @@ pub(in crate::spec) struct RawTask {
     pub(in crate::spec) label: Option<At<String>>,
     pub(in crate::spec) labels: Option<At<Labels>>,
     pub(in crate::spec) cleaning: Cleaning,
-    /// Where `cleaning.min_label_rows` stands.
+    /// Place of `cleaning.min_label_rows`.
     pub(in crate::spec) min_label_rows: Option<Place>,
     pub(in crate::spec) max_length: Option<At<usize>>,
     pub(in crate::spec) rows: Option<At<usize>>,
@@ -48,13 +48,13 @@ pub(in crate::spec) struct RawTask {
 }
 
 impl RawTask {
-    /// The longest sequence that it asks for, in tokens.
+    /// Its `max_length`, in tokens.
     pub(in crate::spec) fn length(&self) -> usize {
         self.max_length.as_ref().map_or(crate::tasks::Task::DEFAULT_MAX_LENGTH, |at| at.value)
     }
 
-    /// What it learns as far as the sweep file says, with these names of its classes; `None` where too
-    /// little is said for any row to be read.
+    /// Its objective as far as the sweep file gives it, with these class names; `None` where too little is
+    /// given to read any row.
     pub(in crate::spec) fn objective(&self, labels: &[String], names: &Names) -> Option<Objective> {
         let Names { map, dropped, .. } = names.clone();
         self.kind.objective(&self.given, Classes { labels: labels.to_vec(), map, dropped })
@@ -135,7 +135,7 @@ fn task(name: At<String>, path: String, title: String, fields: &Fields<'_>, repo
     }
 }
 
-/// What is said under a kind's own keys, and where.
+/// The values of a kind's own keys, and their places.
 fn given(kind: &'static dyn TaskKind, fields: &Fields<'_>) -> (Given, BTreeMap<&'static str, Place>) {
     let (mut given, mut places) = (Given::default(), BTreeMap::new());
     for key in kind.keys() {
@@ -158,20 +158,20 @@ fn given(kind: &'static dyn TaskKind, fields: &Fields<'_>) -> (Given, BTreeMap<&
                     places.insert(key.name, place);
                 }
             }
-            // What names make of the classes is known once the files were looked at.
+            // Class names are known only after the survey of the files.
             KeyValue::Labels => {}
         }
     }
     (given, places)
 }
 
-/// Whether a file's name says that it is plain text, which alone has no columns.
+/// Whether a file's name marks it as plain text, the only format without columns.
 fn is_plain(name: &str) -> bool {
     let name = name.to_lowercase();
     [".txt", ".txt.gz", ".txt.zst"].iter().any(|ending| name.ends_with(ending))
 }
 
-/// How the files are read where their names and bytes do not say.
+/// How to read files whose names and bytes do not say it.
 fn reading(task: &Fields<'_>) -> Reading {
     let character = |key: &str| task.take(key, |value| value.character()).map(|at| at.value);
     Reading {
@@ -183,7 +183,7 @@ fn reading(task: &Fields<'_>) -> Reading {
     }
 }
 
-/// What is left out, and where the least number of a class's rows stands.
+/// What is left out, and the place of the least number of rows per class.
 fn cleaning(task: &Fields<'_>, report: &mut Report) -> (Cleaning, Option<Place>) {
     let Some(field) = task.field("cleaning") else { return (Cleaning::default(), None) };
     let Kind::Section(section) = &field.key.kind else { return (Cleaning::default(), None) };
