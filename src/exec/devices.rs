@@ -278,7 +278,7 @@ fn auto_slots(machine: &Machine, trials: usize) -> usize {
     machine.cores.len().min(trials).min(by_memory).max(1)
 }
 
-/// Any so many GPUs, or all of them: idle ones first, among equals in their order.
+/// `wanted` GPUs, or all of them: idle ones first, otherwise in their order.
 fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, DeviceError> {
     some_gpu(machine)?;
     let have = machine.gpus.len();

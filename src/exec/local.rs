@@ -263,7 +263,7 @@ fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
         // that could be measured.
         ("GOMP_SPINCOUNT", "10000".to_owned()),
     ];
-    // A host job without cores of its own runs beside the training, on one thread.
+    // A host job without its own cores runs alongside training, on one thread.
     let threads = placement.cores.len().max(1).to_string();
     let names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"];
     variables.extend(names.map(|name| (name, threads.clone())));

@@ -1,11 +1,11 @@
-//! Owns what everybody asks of a model, whatever its family. Knows no family.
+//! Owns the questions that every model answers, whatever its family. Knows no family.
 
 use super::blueprint::{Blueprint, Output};
 use super::family::{About, Dropouts, Pairs};
 use super::{ALL, Architecture, Head, LinearShape, TensorShape};
 use crate::values::Lora;
 
-/// The family with this name, any of those it has.
+/// The family with this name, which may be any of its names.
 #[must_use]
 pub fn named(model_type: &str) -> Option<&'static About> {
     ALL.into_iter().find(|about| about.is_called(model_type))
@@ -22,7 +22,7 @@ pub const NAMES: [&str; ALL.len()] = {
     names
 };
 
-/// How many families have a key of a sweep's model among their sizes.
+/// Number of families with a key of a sweep's model among their sizes.
 #[must_use]
 pub const fn count_with(size: &str) -> usize {
     let (mut count, mut index) = (0, 0);
@@ -33,8 +33,7 @@ pub const fn count_with(size: &str) -> usize {
     count
 }
 
-/// The names of the families that have a key of a sweep's model among their sizes, which are
-/// [`count_with`].
+/// The names of the families with a key of a sweep's model among their sizes; their number is [`count_with`].
 #[must_use]
 pub const fn names_with<const N: usize>(size: &str) -> [&'static str; N] {
     let mut names = [""; N];
@@ -103,23 +102,23 @@ impl Architecture {
         part.is_some_and(|part| part.starts_with('.'))
     }
 
-    /// What a whole model's weight file puts before the base model's names, and the base model's own
-    /// file leaves out.
+    /// Prefix of the base model's tensors in a whole model's weight file; the base model's own file leaves it
+    /// out.
     #[must_use]
     pub fn base_prefix(&self) -> &'static str {
         self.about().prefix
     }
 
-    /// The module of a base model's tensor, where weights may be without it and a fresh one takes its
-    /// place, as in transformers: the pooler, which masked language models do not have.
+    /// The module of a base model's tensor, if weights may lack it so that it is initialised at random, as in
+    /// transformers: the pooler, which masked language models do not have.
     #[must_use]
     pub fn optional_module_of(&self, tensor: &str) -> Option<&'static str> {
         let optional = self.about().optional.iter().find(|(start, _)| tensor.starts_with(start));
         optional.map(|(_, module)| *module)
     }
 
-    /// Every linear layer of the base, those behind the last layer too: what can have an adapter. The
-    /// head's are not among them.
+    /// Every linear layer of the base, including those after the last layer: the modules that can have an
+    /// adapter. The head's layers are not among them.
     #[must_use]
     pub fn linears(&self) -> Vec<LinearShape> {
         self.tensors().iter().filter_map(TensorShape::linear).collect()
@@ -172,7 +171,7 @@ impl Architecture {
         self.blueprint().embedding.words.rows
     }
 
-    /// Token id that fills rows up.
+    /// Id of the padding token.
     #[must_use]
     pub fn padding(&self) -> usize {
         self.family().padding()
@@ -195,7 +194,7 @@ impl Architecture {
         self.family_mut().settable().layers
     }
 
-    /// The same with its first layers alone, where it has more than one.
+    /// The same model with its first layers only, where it has more than one.
     #[must_use]
     pub fn truncated(&self, layers: usize) -> Self {
         let mut architecture = self.clone();
@@ -205,7 +204,7 @@ impl Architecture {
         architecture
     }
 
-    /// Gives the word embedding so many rows.
+    /// Sets the number of rows of the word embedding.
     pub fn set_vocabulary(&mut self, rows: usize) {
         *self.family_mut().settable().vocabulary = rows;
     }

@@ -1,5 +1,5 @@
 //! Owns BERT encoders (Devlin et al. 2019), equal to transformers' `BertForSequenceClassification`, and the
-//! keys that the families made from them have in common.
+//! keys of configurations that families derived from BERT share.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,14 +10,14 @@ use super::family::{About, Family, Keys, Name, Pairs, Settable};
 use super::transformers::{OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
 
-/// The configuration of a BERT encoder, or of one of a family made from it; field names and defaults are
+/// The configuration of a BERT encoder, or of an encoder of a derived family; field names and defaults are
 /// those of transformers' `config.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct BertConfig {
     /// Rows of the word embedding.
     pub vocab_size: usize,
-    /// Width of the embedding, in families where it can be another than the encoder's.
+    /// Width of the embedding, in families where it may differ from the encoder's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding_size: Option<usize>,
     /// Width of the encoder.
@@ -73,7 +73,7 @@ impl Default for BertConfig {
 /// BERT's vocabulary; a text that contains a special token has it as that token.
 pub(super) const VOCABULARY: Vocabulary = Vocabulary::Pieces(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]);
 
-/// What BERT is called, and what a sweep may say of one.
+/// BERT's names, and the keys that a sweep may set.
 pub(super) const ABOUT: About = About {
     names: &[Name { model_type: "bert", class: Some("Bert") }],
     language_model: None,
@@ -94,7 +94,7 @@ pub(super) const ABOUT: About = About {
         OtherHead::decoder("BertLMHeadModel"),
     ],
     tokenizers: Some(Tokenizers {
-        // And those of models that are not trained here, whose vocabularies are BERT's in kind.
+        // Also models that are not trained here, whose vocabularies are like BERT's.
         classes: &[
             "BertTokenizer",
             "MobileBertTokenizer",

@@ -58,7 +58,7 @@ pub(crate) fn facts(card: &Card) -> Vec<(&'static str, String)> {
             "tokens",
             format!("{about}{tokens} in the training rows, in blocks of {}", blocks.max_length),
         ));
-        // Lines of a text are no texts of their own.
+        // Lines of a text are not separate texts.
         if card.texts.duplicates == 0 && card.texts.shared.iter().all(|shared| shared.rows == 0) {
             return facts;
         }

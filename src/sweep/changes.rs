@@ -257,7 +257,7 @@ mod tests {
     fn each_change_is_named_and_counts_the_points_that_it_concerns() {
         let epochs = vec!["`training.epochs` was 1, and is 3".to_owned()];
         assert_eq!(told(TOLD, Told { epochs: 3.0, ..TOLD }), (4, epochs.clone()));
-        // Points that are new are not trained again, and those that are gone are not trained.
+        // New points are not trained again, and removed points are not trained.
         assert_eq!(told(TOLD, Told { epochs: 3.0, ranks: &[8, 16], ..TOLD }), (2, epochs));
         let data = vec!["the training data changed".to_owned()];
         assert_eq!(told(TOLD, Told { rows: b"others", ..TOLD }), (4, data));

@@ -249,16 +249,16 @@ pub struct TargetFacts {
 pub struct Words {
     /// What a loss is counted in.
     pub loss_unit: &'static str,
-    /// The metrics that tables show beside the one that selects.
+    /// Metrics shown in tables in addition to the one that selects.
     pub shown: &'static [Metric],
-    /// The metrics that a headline names beside the one that selects.
+    /// Metrics named in a headline in addition to the one that selects.
     pub headline: &'static [Metric],
-    /// What its metrics are, where a reader may wonder.
+    /// A note on its metrics, where a reader may wonder about them.
     pub metrics_note: Option<&'static str>,
-    /// What the best constant answer is called in tables; `None` where nothing is constant, and models are
-    /// held against the untrained base.
+    /// The name of the best constant answer in tables; `None` where there is no constant answer, and models are
+    /// compared with the untrained base.
     pub baseline: Option<&'static str>,
-    /// What the best constant answer is, with `{}` for the answers of a sweep's tasks.
+    /// A description of the best constant answer, with `{}` for the answers of a sweep's tasks.
     pub baseline_note: &'static str,
     /// A model that gives one answer to every row.
     pub constant: Constant,

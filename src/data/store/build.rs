@@ -1,4 +1,4 @@
-//! Owns the writing of one part of a store.
+//! Owns the writing of one part of a store. Tokenises nothing.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -9,7 +9,7 @@ use crate::disk::layout::Layout;
 use crate::tasks::{EncodedRow, Row, RowTarget, Targets};
 use crate::values::Part;
 
-/// The rows of one part while they are gathered.
+/// The rows of one part while they are collected.
 #[derive(Debug)]
 pub struct PartBuilder {
     offsets: Vec<u64>,
@@ -45,8 +45,7 @@ impl PartBuilder {
     /// Adds a row.
     ///
     /// # Panics
-    /// Where its second part begins behind its end, or its target is of another kind than that of the
-    /// rows before it.
+    /// Where its second part begins after its end, or its target is of another kind than those of earlier rows.
     pub fn push(&mut self, row: Row<'_>) {
         assert!(row.second as usize <= row.tokens.len(), "a second part begins within its row");
         if let (true, RowTarget::Number(_)) = (self.is_empty(), row.target) {
@@ -77,7 +76,7 @@ impl PartBuilder {
         self.seconds.is_empty()
     }
 
-    /// Writes the rows as a part of the store in `folder`, down to the disk.
+    /// Writes the rows as a part of the store in `folder`, and makes them durable.
     ///
     /// # Errors
     /// Where the file cannot be written.

@@ -5,8 +5,8 @@
 //! targets, row count, token count, bytes of answers, BLAKE3 checksum of everything else), then `rows + 1`
 //! offsets (u64), the column of targets, the tokens (u32) and the starts of second parts (u32), in the
 //! machine's byte order, and the answers as JSON: a list of texts per row, nothing where no row has one.
-//! Targets are of kind 1, classes (u32), or of kind 2, numbers (f64). The checksum is verified when a store
-//! is opened, so that a damaged store is an error and never a wrong result. Tokenises nothing.
+//! Targets are of kind 1, classes (u32), or of kind 2, numbers (f64). The checksum is verified when a store is
+//! opened, so that a damaged store is an error and never a wrong result. Tokenises nothing.
 
 mod build;
 mod shape;
@@ -27,7 +27,7 @@ use crate::values::{ContentHash, Part};
 
 const PARTS: [Part; 3] = [Part::Train, Part::Validation, Part::Test];
 
-/// A store that cannot be used. Deleting its folder mends every case: it is made again.
+/// A store that cannot be used. Deleting its folder fixes every case, since it is then made again.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A file cannot be read.
@@ -39,19 +39,19 @@ pub enum StoreError {
         #[source]
         error: io::Error,
     },
-    /// A file was written by another version, or is no part of a store.
+    /// A file was written by another version, or does not belong to a store.
     #[error("`{}` is not a token store of this version; delete its folder, it is made again", path.display())]
     Version {
         /// The file.
         path: PathBuf,
     },
-    /// A file is shorter or longer than its header says.
+    /// A file is shorter or longer than its header requires.
     #[error("`{}` is truncated; delete its folder, it is made again", path.display())]
     Truncated {
         /// The file.
         path: PathBuf,
     },
-    /// A file's content is not what was written.
+    /// A file's content was changed since it was written.
     #[error("`{}` is damaged; delete its folder, it is made again", path.display())]
     Damaged {
         /// The file.
@@ -74,7 +74,7 @@ pub struct PartView {
     answers: Vec<Vec<String>>,
 }
 
-/// The name of the token store for a task and a tokenizer: a hash of all that decides its tokens.
+/// The name of the token store for a task and a tokenizer: a hash of everything that decides its tokens.
 #[must_use]
 pub fn store_key(task: &Task, tokenizer_content: ContentHash) -> ContentHash {
     let rows = (task.rows, task.test_rows, task.sample_seed, task.test_fraction);
@@ -155,7 +155,7 @@ impl PartView {
         }
     }
 
-    /// What is to be learned of a row; class 0 where its tokens are.
+    /// The target of a row; class 0 where the targets are its tokens.
     #[must_use]
     pub fn target(&self, row: u32) -> RowTarget {
         let bytes = &self.map[self.shape.targets()];
@@ -165,7 +165,7 @@ impl PartView {
         }
     }
 
-    /// What is to be learned of all rows.
+    /// The targets of all rows.
     #[must_use]
     pub fn targets(&self) -> Vec<RowTarget> {
         (0..).take(self.len()).map(|row| self.target(row)).collect()
@@ -202,8 +202,7 @@ impl PartView {
         start..end
     }
 
-    /// Whether the offsets go from 0 to the number of tokens without going back, and second parts
-    /// begin within their rows.
+    /// Whether the offsets rise from 0 to the number of tokens, and second parts begin within their rows.
     fn is_in_order(&self) -> bool {
         let offsets = self.offsets();
         offsets.is_sorted()
@@ -213,7 +212,7 @@ impl PartView {
     }
 }
 
-/// Words in a mapping at a multiple of eight bytes from its start.
+/// The 64-bit words of a mapping, at a multiple of eight bytes from its start.
 fn words(bytes: &[u8]) -> &[u64] {
     bytemuck::cast_slice(bytes)
 }

@@ -1,18 +1,18 @@
-//! Owns where things stand in a part's file, and its checksum.
+//! Owns the layout of a part's file, and its checksum.
 
 use std::ops::Range;
 
 use crate::tasks::Targets;
 
 pub(super) const MAGIC: u64 = u64::from_ne_bytes(*b"ls-token");
-/// Of the format, and of what decides the tokens beside a task's settings and its tokenizer. It is part of
-/// a store's name, so that a store of another version is never looked for, and is made again.
+/// Version of the format, and of the tokenisation apart from a task's settings and its tokenizer. It is part of
+/// a store's name, so that stores of other versions are ignored and made again.
 pub(super) const VERSION: u64 = 4;
 /// Magic, version, kind of targets, rows, tokens, bytes of answers.
 pub(super) const COUNTS: usize = 6 * size_of::<u64>();
 pub(super) const HEADER: usize = COUNTS + blake3::OUT_LEN;
 
-/// What a part's rows have as targets, as its file says it.
+/// The kind of a part's targets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TargetColumn {
     /// Classes (u32).
@@ -39,7 +39,7 @@ impl TargetColumn {
         }
     }
 
-    /// The one with this code.
+    /// The kind with this code.
     pub(super) fn of_code(code: u64) -> Option<Self> {
         [Self::Classes, Self::Numbers].into_iter().find(|column| column.code() == code)
     }
@@ -53,7 +53,7 @@ impl TargetColumn {
     }
 }
 
-/// The counts from which all positions in a file follow.
+/// The counts that determine all positions in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Shape {
     pub(super) rows: usize,
@@ -63,7 +63,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// The shape, unless its file would be larger than any file.
+    /// The shape, unless its file would be too large for any file system.
     pub(super) fn of(column: TargetColumn, [rows, tokens, answer_bytes]: [u64; 3]) -> Option<Self> {
         let fits = |count: u64| usize::try_from(count).ok().filter(|count| *count < usize::MAX >> 8);
         Some(Self { rows: fits(rows)?, tokens: fits(tokens)?, answer_bytes: fits(answer_bytes)?, column })
@@ -94,7 +94,7 @@ impl Shape {
         start..start + self.answer_bytes
     }
 
-    /// Every row's answers; `None` where they are not as they were written.
+    /// Every row's answers; `None` where they are not in the written form.
     pub(super) fn read_answers(self, file: &[u8]) -> Option<Vec<Vec<String>>> {
         if self.answer_bytes == 0 {
             return Some(Vec::new());

@@ -40,7 +40,7 @@ struct Archive<'f> {
 
 struct Member {
     bytes: Range<usize>,
-    /// 0 when torch was told not to compute it.
+    /// 0 where torch did not compute it.
     crc32: u32,
 }
 
