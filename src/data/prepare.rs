@@ -1,5 +1,5 @@
-//! Owns the making of a token store: a task's files are read, rows drawn, texts tokenised on all
-//! cores, and the store put in place as a whole. Trains nothing, and makes no folds.
+//! Owns the making of a token store: reads a task's files, draws rows, tokenises texts on all cores, and puts
+//! the store in place as a whole. Trains nothing, and makes no folds.
 
 use std::fs;
 use std::io;
@@ -15,13 +15,13 @@ use crate::tasks::{DataFile, Encoder, Examples, Task};
 use crate::tokenizer::Tokenizer;
 use crate::values::{Failure, Part};
 
-/// Makes the store, unless it is there and intact. A damaged one is made again.
+/// Makes the store, unless it exists and is intact. A damaged one is made again.
 ///
-/// A store appears by rename, so whoever sees one sees all of it. Processes that want the same store
-/// wait for each other, and the second finds it made.
+/// A store appears by rename, so a reader always sees all of it. Processes that need the same store wait for
+/// each other, and the second one finds it finished.
 ///
 /// # Errors
-/// Where a data file or the tokenizer is not what was checked, or the disk is full.
+/// Where a data file or the tokenizer has changed since the check, or the disk is full.
 pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
     let folder = Layout::store(stores, prepare.store);
     let on_disk = |error: &io::Error| {
@@ -36,7 +36,7 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
     if is_intact(&folder, &prepare.task) {
         return Ok(());
     }
-    // The lock is ours, so a draft is one that an earlier process left when it was killed.
+    // We hold the lock, so a draft was left by an earlier process that was killed.
     let draft = Layout::store_draft(stores, prepare.store);
     discard(&draft).and_then(|()| fs::create_dir(&draft)).map_err(|e| on_disk(&e))?;
     let tokenizer = Tokenizer::load(&prepare.tokenizer);
@@ -47,13 +47,13 @@ pub fn run(prepare: &Prepare, stores: &Path) -> Result<(), Failure> {
     });
     let placed = made.and_then(|()| put_in_place(&draft, &folder).map_err(|e| on_disk(&e)));
     if placed.is_err() {
-        // What remains is removed by the next attempt too.
+        // If this fails, the next attempt removes it.
         let _ = discard(&draft);
     }
     placed
 }
 
-/// Each part's rows as tokens.
+/// Tokenises the rows of each part.
 fn parts(task: &Task, tokenizer: &Tokenizer) -> Result<Vec<(Part, PartBuilder)>, Failure> {
     let mut parts = Vec::new();
     let by = Encoder { tokenizer, max_length: task.max_length };
@@ -81,14 +81,14 @@ fn parts(task: &Task, tokenizer: &Tokenizer) -> Result<Vec<(Part, PartBuilder)>,
     Ok(parts)
 }
 
-/// So many rows of a file; all where no number is given.
+/// Draws `rows` rows of a file, or all of them.
 fn drawn(file: &DataFile, task: &Task, rows: Option<usize>) -> Result<Examples, Failure> {
     let all = sources::read(file, task).map_err(unread)?;
     let wanted = sample::draw(&all.labels(), rows, task.sample_seed);
     Ok(all.split(&wanted).0)
 }
 
-/// The rows that train, and the test rows where these are a share of them.
+/// Divides rows into training rows and, where these are a share of them, test rows.
 fn hold_out(rows: Examples, task: &Task) -> (Examples, Option<Examples>) {
     let (None, Some(fraction)) = (&task.test, task.test_fraction) else { return (rows, None) };
     let chosen = sample::test_rows(&rows.labels(), fraction, task.sample_seed);
@@ -97,7 +97,7 @@ fn hold_out(rows: Examples, task: &Task) -> (Examples, Option<Examples>) {
     (train, Some(test.split(&wanted).0))
 }
 
-/// Whether the folder holds every part that the task has, undamaged.
+/// Whether the folder holds every part of the task, undamaged.
 fn is_intact(folder: &Path, task: &Task) -> bool {
     let wanted =
         [(Part::Train, true), (Part::Validation, task.validation.is_some()), (Part::Test, task.is_tested())];
@@ -120,7 +120,7 @@ fn discard(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// A file that could not be read: what the system says of memory or of its disks is no fault of the data.
+/// The failure to read a file; a system error about memory or a disk is not a fault of the data.
 fn unread(error: SourceError) -> Failure {
     Failure::told(format!("{error}; {}", error.hint()), &error)
 }

@@ -18,10 +18,10 @@ use crate::values::{Configuration, Keep, Lora, Method, MethodKind, Metric, Train
 use super::point::{Given, LEARNING_RATE, METHOD, MODULES_TO_SAVE, Point, TARGETS};
 use super::raw::{RawAxis, RawBlock};
 
-/// Most points that a sweep may have, before equal ones are taken together.
+/// Most points of a sweep, counted before duplicates are removed.
 pub(super) const MAX_POINTS: u64 = 1_000_000;
 
-/// A value that a step gives an axis.
+/// One axis's value in a step.
 #[derive(Clone, Copy)]
 struct Put<'a> {
     /// The axis's row.
@@ -37,18 +37,18 @@ type Step<'a> = Vec<Put<'a>>;
 struct Dimension<'a> {
     /// The axes' rows.
     rows: Vec<usize>,
-    /// Values that were bad are not there.
+    /// Bad values are left out.
     steps: Vec<Step<'a>>,
 }
 
-/// What one step of the method's dimension is combined with.
+/// One step of the method's dimension, with the dimensions that it is combined with.
 struct OfMethod<'a> {
     step: Step<'a>,
     /// The dimensions that apply to its method.
     others: Vec<Dimension<'a>>,
 }
 
-/// Number of points of a block, without its exclusions; the largest number where it is beyond that.
+/// Number of points of a block, before its exclusions; the largest number if there are more.
 pub(super) fn count(block: &RawBlock) -> u64 {
     let product = |dimensions: &[Dimension<'_>]| {
         dimensions.iter().fold(1_u64, |product, one| product.saturating_mul(one.steps.len() as u64))
@@ -56,8 +56,8 @@ pub(super) fn count(block: &RawBlock) -> u64 {
     per_method(block).iter().map(|one| product(&one.others)).fold(0, u64::saturating_add)
 }
 
-/// Calls `visit` with every point of a block: its method's dimension outermost, then the axes in
-/// the file's order, the last one fastest. `training` gives what the block does not.
+/// Calls `visit` with every point of a block: its method's dimension outermost, then the axes in the file's
+/// order, the last one fastest. `training` gives the values that the block does not.
 pub(super) fn for_each_point<'a>(
     block: &'a RawBlock,
     training: &'a [RawAxis],
@@ -66,7 +66,7 @@ pub(super) fn for_each_point<'a>(
     let mut base = Point::default();
     let last = |axis: &'a RawAxis| axis.values.last().map(|given| Put { row: axis.row, given });
     give(&mut base, training.iter().filter_map(last));
-    // A zip with an axis whose values were all bad has no steps.
+    // A zip with an axis that has only bad values has no steps.
     let has_points = |one: &OfMethod<'_>| one.others.iter().all(|dimension| !dimension.steps.is_empty());
     for OfMethod { step, others } in per_method(block).into_iter().filter(has_points) {
         let mut start = base.clone();
@@ -145,7 +145,7 @@ pub(super) fn matches(axes: &[RawAxis], point: &Point<'_>) -> bool {
     axes.iter().all(|axis| axis.values.iter().any(|given| point.has(axis.row, &given.setting)))
 }
 
-/// The configurations of points that were checked, each once, in their order.
+/// The configurations of checked points, each once, in their order.
 pub(super) fn configurations<'a>(
     points: &[Point<'a>],
     tasks: &'a BTreeMap<String, Arc<Task>>,
@@ -159,7 +159,7 @@ pub(super) fn configurations<'a>(
     all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
 }
 
-/// What tells the template of a point.
+/// What decides the template of a point.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct TemplateKey<'a> {
     task: &'a str,
@@ -205,7 +205,7 @@ impl<'a> Templates<'a> {
         match &mut method {
             Method::Lora(lora) => complete(lora, point, task, model),
             Method::Full | Method::Scratch => {}
-            // What would change nothing is the same for all.
+            // Settings without effect get the same value everywhere.
             Method::Base => (training.learning_rate, training.epochs) = (0.0, 0.0),
         }
         training.keep_by = match training.keep {
@@ -216,7 +216,7 @@ impl<'a> Templates<'a> {
     }
 }
 
-/// What a point sets of its method and of the training loop; `None` where it has no method.
+/// A point's method and training settings; `None` where it has no method.
 pub(super) fn settings(point: &Point<'_>) -> Option<(Method, Training)> {
     let kind = point.method()?;
     let (mut method, mut training) = (Method::of(kind), Training::default());
@@ -228,8 +228,8 @@ pub(super) fn settings(point: &Point<'_>) -> Option<(Method, Training)> {
     Some((method, training))
 }
 
-/// Where the sweep does not say, the architecture has its default targets, and what the weights lack
-/// trains beside the head: what is drawn at random should learn. A head that has no tensors is none.
+/// Fills in what the sweep leaves open: the architecture's default targets, and modules that the weights lack,
+/// which train with the head, since random weights should learn. A head without tensors does not count.
 fn complete(lora: &mut Lora, point: &Point<'_>, task: &Task, model: &ModelSpec) {
     if point.given(TARGETS).is_none() {
         lora.targets = model.architecture.default_lora_targets().iter().map(ToString::to_string).collect();

@@ -1,9 +1,9 @@
-//! Owns how numbers may be written in a sweep file: one rule, whatever the key and the YAML version
-//! of the program that wrote the file. Knows no range.
+//! Owns the notation of numbers in a sweep file: one rule, whatever the key and the YAML version of the program
+//! that wrote the file. Knows no range.
 //!
 //! A number is decimal (`8`, `8.0`, `1_000`, `+1e-2`, `5.e-3`, `.002`), hexadecimal (`0x10`), octal
 //! (`0o10`) or binary (`0b10`), with or without quotes. A whole number may be written in any of these
-//! ways. A zero in front of other digits is refused: `010` is 8 in YAML 1.1 and 10 in YAML 1.2.
+//! ways. A zero before other digits is refused: `010` is 8 in YAML 1.1 and 10 in YAML 1.2.
 
 /// A number as it is written.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,11 +12,11 @@ pub(super) enum Number {
     Whole(u64),
     /// Any other.
     Real(f64),
-    /// Digits that begin with a zero, without it: decimal to some programs, octal to others.
+    /// The digits after a leading zero: decimal to some programs, octal to others.
     LeadingZero(String),
 }
 
-/// Largest number below which every whole number has a floating-point one.
+/// Every whole number below this has an exact floating-point form.
 const EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl Number {
@@ -54,24 +54,24 @@ impl Number {
         }
     }
 
-    /// The number, where it is clear which.
+    /// The number, unless it is ambiguous.
     pub(super) fn real(&self) -> Option<f64> {
         match self {
             Self::Whole(whole) => Some(as_real(*whole)),
-            // 0 rather than -0.
+            // -0 becomes 0.
             Self::Real(real) => Some(real + 0.0),
             Self::LeadingZero(_) => None,
         }
     }
 }
 
-/// Whether a number is written that 64 bits hold as 0 or as infinity.
+/// Whether 64 bits can hold the written number only as 0 or as infinity.
 fn is_out_of_range(text: &str, number: f64) -> bool {
     let digits = text.split(['e', 'E']).next().unwrap_or_default();
     number.is_infinite() || (number == 0.0 && digits.contains(|c| ('1'..='9').contains(&c)))
 }
 
-/// How to write what was meant by a text that is no number of ours, where that can be told.
+/// The correct notation for a text that is not a number, where it is clear what was meant.
 pub(super) fn advice(text: &str) -> Option<String> {
     let text = text.trim();
     if let Some(Number::LeadingZero(rest)) = Number::read(text) {
@@ -127,7 +127,7 @@ fn prefixed(text: &str) -> Option<(u32, &str)> {
     })
 }
 
-/// Whether only the characters of decimal numbers are there: Rust reads `inf` and `nan` as well.
+/// Whether a text has only the characters of decimal numbers: Rust reads `inf` and `nan` as well.
 fn plain(text: &str) -> bool {
     text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'.' | b'e' | b'E' | b'+' | b'-'))
         && !text.starts_with(['+', '-'])

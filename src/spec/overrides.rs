@@ -1,6 +1,6 @@
-//! Owns what the command line changes in a sweep: `--profile name` puts the values of a profile into
-//! the tree before it is read, `--set path=value` then puts one more, and `--only axis=value` keeps
-//! the points with that value.
+//! Owns the changes that the command line makes to a sweep: `--profile name` puts the values of a profile into
+//! the tree before it is read, `--set path=value` then puts in one more, and `--only axis=value` keeps only the
+//! points with that value.
 
 use crate::values::quantity;
 
@@ -19,19 +19,19 @@ use crate::values::axes::AXES;
 pub struct Overrides {
     /// `path=value` each, for example `training.epochs=2` or `grid.0.rank=[4, 8]`; the value is YAML.
     pub set: Vec<String>,
-    /// `axis=value` each, for example `method=lora` or `rank=[4, 8]`. Values of one axis add up;
-    /// different axes must hold together.
+    /// `axis=value` each, for example `method=lora` or `rank=[4, 8]`. Several values of one axis are
+    /// alternatives; a point must match every axis.
     pub only: Vec<String>,
-    /// A name of `profiles`: its changes come before those of `set`, and it becomes a part of the
-    /// sweep's name.
+    /// A name of `profiles`: its changes are applied before those of `set`, and it becomes part of the sweep's
+    /// name.
     pub profile: Option<String>,
 }
 
-/// Most changes that a profile may make: each is looked up key by key.
+/// Most changes in a profile, since each is looked up key by key.
 const MOST_CHANGES: usize = 1_000;
 
-/// Puts a profile's values into the tree, in their order. False where there is no such profile: the
-/// rest then is another sweep than the one that was asked for.
+/// Puts a profile's values into the tree, in their order. False where there is no such profile, so that the
+/// rest is not the requested sweep.
 pub(super) fn profile(tree: &mut Node, name: Option<&str>, report: &mut Report) -> bool {
     let Some(name) = name else { return true };
     let profiles = member(tree, "profiles").map_or(&[][..], entries);
@@ -66,7 +66,7 @@ fn member<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     entries(node).iter().find(|entry| entry.key.value == name).map(|entry| &entry.value)
 }
 
-/// A mapping's entries; anything else has none, and its own reader reports that.
+/// A mapping's entries; empty for anything else, which its own reader reports.
 fn entries(node: &Node) -> &[Entry] {
     if let Content::Map(entries) = &node.content { entries } else { &[] }
 }
@@ -107,14 +107,14 @@ pub(super) fn only(arguments: &[String], report: &mut Report) -> Vec<RawAxis> {
     all
 }
 
-/// A value in the spelling of tables, which show what there is to choose from.
+/// A value in the notation of tables, which show the possible values.
 fn spelled(key: &Key, node: &Node) -> Option<At<Value>> {
     let Content::Text(written) = &node.content else { return None };
     let setting = AXES[key.row?].spelled(written)?;
     Some(At { value: Value::Plain(setting, Vec::new()), place: node.place })
 }
 
-/// The name before the equals sign and the value behind it.
+/// The name before the equals sign and the value after it.
 fn split(option: &str, argument: &str, example: &str, report: &mut Report) -> Option<(At<String>, Node)> {
     let source = report.sources.add(&format!("{option} {argument}"), argument);
     let whole = Place { source, start: 0, end: argument.len() };
@@ -139,7 +139,7 @@ fn split(option: &str, argument: &str, example: &str, report: &mut Report) -> Op
     }
 }
 
-/// Walks down the path, making mappings on the way, and replaces or adds the value.
+/// Follows the path, creating mappings where needed, and replaces or adds the value.
 fn put(node: &mut Node, path: &[&str], place: Place, value: Node) -> Result<(), String> {
     let Some((name, rest)) = path.split_first() else {
         *node = value;

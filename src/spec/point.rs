@@ -1,5 +1,5 @@
-//! Owns the points of a grid: what a block, `training` or a default gives each axis, with its place.
-//! Judges nothing.
+//! Owns the points of a grid: the value of each axis from a block, `training` or a default, with its place.
+//! Checks nothing.
 
 use std::sync::LazyLock;
 
@@ -9,7 +9,7 @@ use crate::values::{MethodKind, Setting};
 use super::source::{At, Place};
 use super::value::Value;
 
-/// Rows of the table of axes that the reader looks at by themselves.
+/// Rows of the table of axes that the reader treats separately.
 pub(super) const TASK: usize = axes::row("task");
 pub(super) const MODEL: usize = axes::row("model");
 pub(super) const METHOD: usize = axes::row("method");
@@ -24,14 +24,14 @@ pub(super) const LABEL_SMOOTHING: usize = axes::row("label_smoothing");
 #[derive(Clone, Debug)]
 pub(super) struct Given {
     pub(super) setting: Setting,
-    /// Where it stands.
+    /// Its place.
     pub(super) place: Place,
-    /// Where each item of a list stands.
+    /// The place of each item of a list.
     pub(super) items: Vec<Place>,
 }
 
 impl Given {
-    /// A value that the reader found; `None` where it is none of an axis.
+    /// A value that the reader found; `None` where it cannot be the value of an axis.
     pub(super) fn read(At { value, place }: At<Value>) -> Option<Self> {
         match value {
             Value::Plain(setting, items) => Some(Self { setting, place, items }),
@@ -39,7 +39,7 @@ impl Given {
         }
     }
 
-    /// A text that stands here.
+    /// A text at this place.
     pub(super) fn text(text: &str, place: Place) -> Self {
         Self { setting: Setting::Text(text.to_owned()), place, items: Vec::new() }
     }
@@ -56,7 +56,7 @@ impl Given {
     }
 }
 
-/// One point of the grid: what it is given, by the rows of the table of axes.
+/// One point of the grid: its given values, by rows of the table of axes.
 #[derive(Clone, Debug)]
 pub(super) struct Point<'a>([Option<&'a Given>; COUNT]);
 
@@ -71,12 +71,12 @@ impl Default for Point<'_> {
 }
 
 impl<'a> Point<'a> {
-    /// Gives an axis a value, instead of any other.
+    /// Gives an axis a value, replacing any other.
     pub(super) fn give(&mut self, row: usize, given: &'a Given) {
         self.0[row] = Some(given);
     }
 
-    /// What an axis is given.
+    /// The given value of an axis.
     pub(super) fn given(&self, row: usize) -> Option<&'a Given> {
         self.0[row]
     }
@@ -86,7 +86,7 @@ impl<'a> Point<'a> {
         self.0[row].map(|given| &given.setting).or(DEFAULTS[row].as_ref())
     }
 
-    /// Whether an axis has this value. One that does not apply to the point's method has none.
+    /// Whether an axis has this value. An axis that does not apply to the point's method has no value.
     pub(super) fn has(&self, row: usize, setting: &Setting) -> bool {
         let is_list = matches!(setting, Setting::Texts(_) | Setting::Counts(_));
         let is_same = |own: &Setting| own == setting || is_list && own.in_order() == setting.in_order();

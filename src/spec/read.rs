@@ -1,5 +1,5 @@
-//! Owns how a mapping of the tree becomes values of the right type, by the table of keys. Collects
-//! every unknown key and every bad value, and goes on. Knows no meaning beyond the table.
+//! Owns reading a mapping of the tree into values of the right type, by the table of keys. Reports every
+//! unknown key and every bad value, and continues. Knows nothing beyond the table.
 
 use super::error::{Problem, Report, SpecError};
 use super::foreign::{self, Meant};
@@ -12,30 +12,30 @@ use super::words::{quoted, short};
 use crate::sweep::devices;
 use crate::values::{Domain, Setting};
 
-/// The known keys that a mapping has.
+/// The known keys of a mapping.
 #[derive(Debug)]
 pub(super) struct Fields<'n> {
-    /// Where the mapping stands.
+    /// Place of the mapping.
     pub(super) place: Place,
     /// In the file's order, each key once.
     pub(super) fields: Vec<Field<'n>>,
 }
 
-/// A known key and what it holds.
+/// A known key with its content.
 #[derive(Debug)]
 pub(super) struct Field<'n> {
     pub(super) key: &'static Key,
-    /// Where the key stands.
+    /// Place of the key.
     pub(super) place: Place,
-    /// What was written.
+    /// The content as written.
     pub(super) node: &'n Node,
-    /// The good values among those written; more than one only for an axis.
+    /// The good values; more than one only for an axis.
     pub(super) values: Vec<At<Value>>,
-    /// How many values were written.
+    /// Number of values written.
     pub(super) written: usize,
 }
 
-/// Reads a mapping; `title` names it in messages. `None` where it is no mapping.
+/// Reads a mapping; `title` is its name in messages. `None` where the node is not a mapping.
 pub(super) fn fields<'n>(
     node: &'n Node,
     section: &'static Section,
@@ -71,7 +71,7 @@ pub(super) fn fields<'n>(
     Some(fields)
 }
 
-/// The value of the section's chooser; `None` where every key may mean something.
+/// The value of the section's chooser; `None` where every key may apply.
 fn chosen(section: &'static Section, fields: &Fields<'_>) -> Option<&'static str> {
     let chooser = section.chooser?;
     let Some(field) = fields.field(chooser.key) else { return chooser.default };
@@ -81,13 +81,13 @@ fn chosen(section: &'static Section, fields: &Fields<'_>) -> Option<&'static str
     Some(word)
 }
 
-/// Notes a key that means nothing with what the section's chooser says.
+/// Reports a key that does not apply for the chooser's value.
 fn inapplicable(field: &Field<'_>, whose: &str, noun: &str, report: &mut Report) {
     let problem = Problem::InapplicableKey { key: field.key.name, whose: whose.to_owned() };
     report.error(field.place, problem).hint(format!("only {noun} {} can have it", quoted(field.key.only)));
 }
 
-/// A mapping's entries, each key once: what comes twice is an error.
+/// A mapping's entries, each key once; a repeated key is an error.
 pub(super) fn entries<'n>(node: &'n Node, title: &str, report: &mut Report) -> Option<Vec<&'n Entry>> {
     let Content::Map(all) = &node.content else {
         bad(title, node, "a mapping", report);
@@ -116,9 +116,9 @@ pub(super) fn items<'n>(node: &'n Node, title: &str, wanted: &str, report: &mut 
     &[]
 }
 
-/// Notes a missing key.
+/// Reports a missing key.
 pub(super) fn missing<'r>(key: &str, title: &str, place: Place, report: &'r mut Report) -> &'r mut SpecError {
-    // Point at the beginning: the end of a mapping says nothing about what it lacks.
+    // Point at the beginning: the end of a mapping does not help to find what is missing.
     let place = Place { end: place.start, ..place };
     report.error(place, Problem::MissingKey { key: key.to_owned(), section: title.to_owned() })
 }
@@ -128,7 +128,7 @@ fn uncapitalised(text: &str) -> String {
     chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
 }
 
-/// Notes a key that the section, which messages call `title`, does not have.
+/// Reports a key that the section does not have; `title` is the section's name in messages.
 fn unknown_key(key: &At<String>, section: &Section, title: &str, report: &mut Report) {
     let name = key.value.as_str();
     let problem = Problem::UnknownKey { key: short(name), section: title.to_owned() };
@@ -160,7 +160,8 @@ fn written(key: &Key, lists: bool, node: &Node) -> usize {
     axis_list(key, lists, node).map_or(1, <[Node]>::len)
 }
 
-/// The items, where a list means several values. A list of texts is one value of a list of texts.
+/// The items of a list that means several values. A list of texts counts as one value if its axis holds lists
+/// of texts.
 fn axis_list<'n>(key: &Key, lists: bool, node: &'n Node) -> Option<&'n [Node]> {
     if let Some(items) = foreign::values(node).filter(|_| lists && key.row.is_some()) {
         return Some(items);
@@ -171,7 +172,7 @@ fn axis_list<'n>(key: &Key, lists: bool, node: &'n Node) -> Option<&'n [Node]> {
     (lists && key.row.is_some() && !one_value).then_some(items.as_slice())
 }
 
-/// One value of the wanted kind. Mappings and lists of them are for their own readers.
+/// One value of the expected kind. Mappings and lists of mappings have their own readers.
 fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value>> {
     if key.kind.has_own_reader() {
         return None;
@@ -182,7 +183,7 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
     }
     let written = report.sources.slice(node.place).to_owned();
     let culprit = culprit(&key.kind, node, &report.sources);
-    // Among words the wrong one needs no explanation.
+    // A wrong word needs no explanation.
     let word = matches!(key.kind, Kind::Plain(Domain::Choice(_)) | Kind::Devices)
         && matches!(node.content, Content::Text(_));
     let found = if word { format!("`{written}`") } else { describe(culprit, report) };
@@ -204,7 +205,7 @@ fn value(key: &'static Key, node: &Node, report: &mut Report) -> Option<At<Value
     None
 }
 
-/// How to write what was meant by a value of the wrong kind, where that can be told.
+/// The correct notation for a value of the wrong kind, where it is clear what was meant.
 fn advice(key: &Key, node: &Node, sources: &Sources) -> Option<String> {
     let domain = if let Kind::Plain(domain) = &key.kind { Some(domain) } else { None };
     let whole = domain.is_some_and(Domain::is_count);
@@ -232,7 +233,7 @@ fn advice(key: &Key, node: &Node, sources: &Sources) -> Option<String> {
     }
 }
 
-/// The part of a value that is wrong: an item of a list of texts or of numbers, or all of it.
+/// The part of a value that is wrong: an item of a list of texts or numbers, or the whole value.
 fn culprit<'n>(kind: &Kind, node: &'n Node, sources: &Sources) -> &'n Node {
     let Content::List(items) = &node.content else { return node };
     let item = match kind {
@@ -259,7 +260,7 @@ fn culprit<'n>(kind: &Kind, node: &'n Node, sources: &Sources) -> &'n Node {
     items.iter().find(|one| parse(&Kind::Plain(item), one, sources).is_none()).unwrap_or(node)
 }
 
-/// Notes a value of the wrong kind or out of range.
+/// Reports a value of the wrong kind or out of range.
 pub(super) fn bad<'r>(title: &str, node: &Node, wanted: &str, report: &'r mut Report) -> &'r mut SpecError {
     let problem = Problem::BadValue { key: title.to_owned(), found: describe(node, report) };
     report.error(node.place, problem).allowed(wanted)
@@ -279,22 +280,22 @@ fn describe(node: &Node, report: &Report) -> String {
 }
 
 impl<'n> Fields<'n> {
-    /// What a key holds, as written.
+    /// The content of a key, as written.
     pub(super) fn node(&self, name: &str) -> Option<&'n Node> {
         self.field(name).map(|field| field.node)
     }
 
-    /// Whether the key is there, with a good value or a bad one.
+    /// Whether the key exists, with a good or a bad value.
     pub(super) fn has(&self, name: &str) -> bool {
         self.field(name).is_some()
     }
 
-    /// Where a key stands.
+    /// Place of a key.
     pub(super) fn key_place(&self, name: &str) -> Option<Place> {
         self.field(name).map(|field| field.place)
     }
 
-    /// A key's one value, converted.
+    /// A key's single value, converted.
     pub(super) fn take<T>(&self, name: &str, convert: impl Fn(Value) -> Option<T>) -> Option<At<T>> {
         let At { value, place } = self.field(name)?.values.first()?.clone();
         Some(At { value: convert(value)?, place })
@@ -310,7 +311,7 @@ impl<'n> Fields<'n> {
         self.take(name, |value| value.size())
     }
 
-    /// A key's seed; 42 where there is none.
+    /// A key's seed; 42 where it is absent.
     pub(super) fn seed(&self, name: &str) -> u64 {
         self.take(name, |value| value.count()).map_or(42, |at| at.value)
     }
@@ -325,7 +326,7 @@ impl<'n> Fields<'n> {
         self.take(name, |value| value.flag())
     }
 
-    /// A known key and what it holds.
+    /// A known key with its content.
     pub(super) fn field(&self, name: &str) -> Option<&Field<'n>> {
         self.fields.iter().find(|field| field.key.name == name)
     }

@@ -1,4 +1,4 @@
-//! Owns the starter sweep: a commented sweep file for one's own data file, with settings that fit its
+//! Owns the starter sweep: a commented sweep file for the user's own data file, with settings that suit its
 //! rows. Guesses the columns from the data; writes nothing.
 
 mod columns;
@@ -25,25 +25,25 @@ use super::tree::{self, Content};
 pub struct Starter<'a> {
     /// The data file, which is read.
     pub data: &'a Path,
-    /// Its path as seen from where the sweep file will stand.
+    /// Its path, seen from the folder of the future sweep file.
     pub data_in_sweep: &'a Path,
-    /// The model's path as seen from there, or its name on the hub.
+    /// The model's path from the same folder, or its name on the hub.
     pub model: &'a Path,
-    /// The model's folder, where it is on this machine: its tokenizer measures the texts.
+    /// The model's folder, if it is on this machine: its tokenizer measures the texts.
     pub model_folder: Option<&'a Path>,
-    /// The kind of task; where nobody says, what the likeliest label is made of: classes, or numbers.
+    /// The kind of task; if absent, the most likely label column decides between classes and numbers.
     pub kind: Option<&'static dyn TaskKind>,
 }
 
 /// The parts of a starter that depend on the kind of task.
 struct Parts {
     kind: &'static dyn TaskKind,
-    /// Why it is of this kind, where nobody asked for it.
+    /// Why it has this kind, if the user did not choose it.
     reason: String,
     rows: usize,
     /// Names of the file's columns.
     columns: Vec<String>,
-    /// The lines of `task` behind `train`.
+    /// The lines of `task` after `train`.
     task: String,
     settings: Settings,
     /// The blocks of the grid.
@@ -51,12 +51,12 @@ struct Parts {
 }
 
 impl Starter<'_> {
-    /// Stands for the name of a column that could not be guessed.
+    /// Placeholder for a column whose name could not be guessed.
     pub const TO_CHANGE: &'static str = "CHANGE_ME";
 
-    /// A commented sweep, with the keys that read the file. The label of a classification is guessed from
-    /// the columns' names and from how few values they have, the number of a regression from their names and
-    /// values, the text from how many words.
+    /// A commented sweep, with the keys that read the file. The label of a classification is guessed from the
+    /// columns' names and their numbers of distinct values, the number of a regression from names and values,
+    /// the text from the number of words.
     ///
     /// # Errors
     /// Where the data file cannot be read.
@@ -116,7 +116,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         self.kind.or_else(|| tasks::kind(tasks::DEFAULT_KIND)).unwrap_or(tasks::KINDS[0])
     }
 
-    /// The kind of task, why it is that one where nobody asked for it, and what the columns are for it.
+    /// The kind of task, the reason for it if the user did not choose it, and the columns for it.
     fn labelled(&self, columns: &[Column]) -> (&'static dyn TaskKind, String, Guess) {
         let kind = self.kind_or_default();
         let guess = Guess::labelled(columns, kind.fields().has_numbers());
@@ -201,7 +201,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         let columns = columns::look(file, &survey.columns, &survey.columns);
         let guess = Guess::text_alone(&columns);
         let texts = guess.texts(file, (&survey.columns, &survey.columns));
-        // About four bytes are a token of English.
+        // A token of English has about four bytes.
         let bytes: usize = texts.0.iter().map(String::len).sum();
         let blocks = (bytes / 4 / BLOCK).max(1);
         let mut task =
@@ -276,7 +276,7 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(120).collect()
 }
 
-/// A YAML text that means just this, whatever is in it (`null` and `2024` need quotes).
+/// A YAML text with exactly this content (`null` and `2024` need quotes).
 fn quote(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, ' ' | '_' | '.' | '/' | '-');
     let reads_back = || match tree::parse(text).map(|node| node.content) {
@@ -286,7 +286,7 @@ fn quote(text: &str) -> String {
     if text.chars().all(plain) && reads_back() {
         return text.to_owned();
     }
-    // A JSON string is a YAML double-quoted one.
+    // A JSON string is a valid double-quoted YAML string.
     serde_json::Value::from(text).to_string()
 }
 

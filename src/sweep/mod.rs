@@ -1,5 +1,5 @@
-//! Owns the checked sweep: its configurations, tasks and models, and what their ids are made of. `spec`
-//! reads one from a file; `changes` compares it with an earlier one.
+//! Owns the checked sweep: its configurations, tasks and models, and what their ids are made of. `spec` reads
+//! one from a file; `changes` compares it with an earlier one. Read this file first, then `identity.rs`.
 
 pub mod card;
 pub mod changes;
@@ -25,14 +25,14 @@ use crate::sweep::card::Card;
 use crate::tasks::Task;
 use crate::values::{Configuration, Metric, Splitting, Trial};
 
-/// A checked sweep: [`spec::load`](crate::spec::load) makes one, and what is read back from `sweep.json` is
-/// checked again.
+/// A checked sweep. [`spec::load`](crate::spec::load) makes one; a sweep read back from `sweep.json` is checked
+/// again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "stored::Stored")]
 pub struct SweepSpec {
     /// Name of the sweep and of its folders.
     pub name: String,
-    /// What to learn from which data, by name: all of one kind of objective.
+    /// The tasks by name, all of one kind.
     pub tasks: BTreeMap<String, Arc<Task>>,
     /// The models that some configuration uses, by name.
     pub models: BTreeMap<String, ModelSpec>,
@@ -40,21 +40,21 @@ pub struct SweepSpec {
     pub configurations: Vec<Arc<Configuration>>,
     /// How training rows are divided.
     pub splitting: Splitting,
-    /// The metric that selects, where the sweep names another one than its tasks have.
+    /// The metric that selects, if the sweep names another than its tasks' own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub select: Option<Metric>,
     /// The devices to use.
     pub devices: DeviceRequest,
-    /// What is allowed but worth saying, for example a grid that varies alpha with one learning rate.
+    /// Warnings about the sweep file, for example about a grid that varies alpha with one learning rate.
     pub warnings: Vec<String>,
-    /// What is in each task's data, with what is worth saying of it, in the tasks' order. None in
-    /// records from before there were cards.
+    /// The data card of each task, with its warnings, in the tasks' order. Empty in records of versions without
+    /// cards.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<Card>,
 }
 
 impl SweepSpec {
-    /// What is allowed but worth saying, of the sweep file and of the data.
+    /// All warnings, about the sweep file and about the data.
     pub fn all_warnings(&self) -> impl Iterator<Item = String> + '_ {
         self.warnings.iter().cloned().chain(self.cards.iter().flat_map(Card::warning_lines))
     }
@@ -77,8 +77,7 @@ impl SweepSpec {
         self.models.get(&configuration.model).expect("a checked sweep holds the models it uses")
     }
 
-    /// The task of sweeps that have one, and the first by name of the others: what all tasks of a
-    /// sweep have in common can be read from it.
+    /// The only task, or the first by name: it shows what all tasks of a sweep have in common.
     ///
     /// # Panics
     /// When there is no task: a checked sweep has one.

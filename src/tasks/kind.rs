@@ -247,7 +247,7 @@ pub struct TargetFacts {
 /// How reports speak of a kind of task.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Words {
-    /// What a loss is counted in.
+    /// Unit of the loss.
     pub loss_unit: &'static str,
     /// Metrics shown in tables in addition to the one that selects.
     pub shown: &'static [Metric],

@@ -1,17 +1,17 @@
-//! Owns what class names and class sizes tell of a label column that is not what it should be: numbers that
-//! are no classes, classes that a split cannot divide. Pure.
+//! Owns the check of a label column by its classes' names and sizes: numbers that are not classes, and classes
+//! that a split cannot divide. Pure.
 
 use crate::sweep::card::ClassRows;
 use crate::sweep::card::Warning;
 use crate::tasks::{Task, held_out_rows};
 use crate::values::Splitting;
 
-/// From so many different whole numbers on they are looked at as a scale.
+/// Number of distinct whole numbers from which on they count as a scale.
 const MANY_NUMBERS: usize = 20;
-/// Numbers of classes have more rows each than this.
+/// Numbers that are classes have more rows each than this.
 const FEW_ROWS: usize = 5;
 
-/// The rows of each class in a file.
+/// Number of rows of each class in a file.
 pub(super) fn counts<'n>(labels: &[u32], names: &'n [String]) -> Vec<(&'n str, usize)> {
     let mut counts: Vec<(&str, usize)> = names.iter().map(|name| (name.as_str(), 0)).collect();
     labels.iter().for_each(|label| counts[*label as usize].1 += 1);
@@ -39,19 +39,19 @@ pub fn numbers(column: &str, classes: &[(&str, usize)]) -> Option<Warning> {
     scale.then(|| Warning::Numbers { column: column.to_owned(), different: values.len(), least, most })
 }
 
-/// The rows of a class that are divided: those that a share holds out are among them.
+/// Number of a class's rows that are divided, including the rows that a share holds out.
 fn divided(class: &ClassRows, splitting: &Splitting) -> usize {
     class.training + if is_held_out(splitting) { class.validation } else { 0 }
 }
 
-/// Classes of one row, of which no share can be held out.
+/// Classes with one row, from which no share can be held out.
 pub(super) fn of_one_row(classes: &[ClassRows], splitting: &Splitting) -> Option<Warning> {
     let single = classes.iter().filter(|class| divided(class, splitting) == 1);
     let single: Vec<String> = single.map(|class| class.name.clone()).collect();
     (is_held_out(splitting) && !single.is_empty()).then_some(Warning::OneRow { classes: single })
 }
 
-/// Classes that have too few rows for the division that the sweep makes of them.
+/// Classes with too few rows for the sweep's division.
 pub(super) fn unevenly_divided(classes: &[ClassRows], splitting: &Splitting, task: &Task) -> Vec<Warning> {
     let mut warnings = Vec::new();
     let there = || classes.iter().filter(|class| divided(class, splitting) > 0);

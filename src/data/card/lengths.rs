@@ -1,5 +1,5 @@
-//! Owns how long a task's training rows are in tokens, and how many of them are cut. Large files are
-//! judged by a sample of rows that are evenly spread over them. Reads no file.
+//! Owns the lengths of a task's training rows in tokens, and how many rows are cut. Large files are judged by a
+//! sample of rows, spread evenly over the file. Reads no file.
 
 use super::Look;
 use crate::sweep::card::{Blocks, Lengths, Used, Warning};
@@ -9,9 +9,9 @@ use crate::values::Splitting;
 
 /// Most rows that are tokenised for a card.
 const MOST_ROWS: usize = 20_000;
-/// Most bytes of text that are, about: a second's work or two.
+/// Approximate bytes of text that are tokenised for a card: one or two seconds of work.
 const MOST_BYTES: usize = 8 << 20;
-/// More rows cut than this many in a hundred are worth a warning.
+/// A warning is given if more than this many percent of the rows are cut.
 const CUT_PERCENT: usize = 5;
 
 /// The lengths of a task's training rows, or the blocks that they are joined into.
@@ -33,7 +33,7 @@ pub(super) fn of(look: &Look<'_>, tokenizer: &Tokenizer) -> Result<Lined, Encode
     })
 }
 
-/// What tokenising tells.
+/// The result of tokenising.
 pub(super) enum Lined {
     /// The length of each row.
     Rows(Vec<usize>),
@@ -41,7 +41,7 @@ pub(super) enum Lined {
     Text(Blocks),
 }
 
-/// The rows themselves, or as many of them, evenly spread, as are tokenised in little time.
+/// The rows, or a sample of them that is spread evenly and tokenised in little time.
 fn sample(rows: &[u32], bytes: impl Fn(usize) -> usize) -> Vec<u32> {
     let all: usize = rows.iter().map(|row| bytes(*row as usize)).sum();
     let most = if all > MOST_BYTES { in_proportion(rows.len(), MOST_BYTES, all).max(1) } else { rows.len() };
@@ -56,7 +56,7 @@ fn in_proportion(n: usize, part: usize, whole: usize) -> usize {
 }
 
 impl Lengths {
-    /// What these lengths amount to; `None` where there are none.
+    /// The statistics of these lengths; `None` where there are none.
     pub(super) fn new(all: &mut [usize], max_length: usize, models: Vec<String>) -> Option<Self> {
         all.sort_unstable();
         let rows = all.len();
@@ -69,7 +69,7 @@ impl Lengths {
         Some(Self { models, rows, of: rows, median, p95, longest, max_length, cut })
     }
 
-    /// Whether too many rows are cut, by what models read that read at most `longest` tokens.
+    /// A warning if too many rows are cut, for models that read at most `longest` tokens.
     pub(super) fn warning(&self, longest: usize) -> Option<Warning> {
         (self.cut * 100 > self.rows * CUT_PERCENT).then_some(Warning::Cut {
             cut: self.cut,
@@ -83,8 +83,8 @@ impl Lengths {
 }
 
 impl Blocks {
-    /// How many blocks are trained on, validated on and tested on. Those of other files, and of test
-    /// rows, are estimated: their text has as many tokens per byte.
+    /// The number of blocks for training, validation and testing. Blocks of other files, and of test rows, are
+    /// estimated with the same number of tokens per byte.
     pub(super) fn divide(&self, look: &Look<'_>) -> Used {
         let Look { task, files, division, splitting } = look;
         let bytes = |examples: &Examples, rows: &[u32]| -> usize {
@@ -114,7 +114,7 @@ impl Blocks {
         }
     }
 
-    /// Blocks of so many tokens; one token alone has nothing to predict.
+    /// Number of blocks from `tokens` tokens; a single token has nothing to predict.
     fn count(&self, tokens: usize) -> usize {
         let rest = tokens % self.max_length;
         tokens / self.max_length + usize::from(rest >= 2)

@@ -1,6 +1,6 @@
-//! Owns what is worth knowing of a task's rows before they train: how many there are of what, what
-//! they have in common, how long they are. Computed from rows in memory, of the same draws and splits
-//! that training makes; reads no file and prints nothing. What would spoil a result is a [`Warning`].
+//! Owns the computation of a data card: how many rows there are of each kind, what they have in common, and
+//! their lengths. Works on rows in memory, with the same draws and splits as training; reads no file and prints
+//! nothing. What could spoil a result is a [`Warning`].
 
 mod division;
 mod labels;
@@ -47,7 +47,7 @@ impl<'a> Look<'a> {
         Self { task, splitting, files, division }
     }
 
-    /// The card without the lengths, which take a tokenizer. `files` tells what was read of each.
+    /// The card without lengths, which need a tokenizer. `files` has the counts of rows read from each file.
     #[must_use]
     pub fn card(&self, place: String, files: Vec<FileRows>) -> Card {
         let classes = self.classes();
@@ -57,7 +57,7 @@ impl<'a> Look<'a> {
         if let Target::Class { column, .. } = self.task.objective.fields().target() {
             let in_file = labels::counts(&self.files.train.labels(), self.task.objective.labels());
             match labels::numbers(column, &in_file) {
-                // Of a column of numbers it says enough that it is one.
+                // For a column of numbers, this one warning is enough.
                 Some(numbers) => warnings.push(numbers),
                 None => warnings.extend(labels::of_one_row(&classes, self.splitting)),
             }
@@ -82,8 +82,8 @@ impl<'a> Look<'a> {
         }
     }
 
-    /// Adds the token lengths of the training rows to a card. `models` are those that read with this
-    /// tokenizer, and `longest` is the longest sequence that all of them can read.
+    /// Adds the token lengths of the training rows to a card. `models` are the models with this tokenizer, and
+    /// `longest` is the longest sequence that all of them can read.
     ///
     /// # Errors
     /// Where the tokenizer rejects a text.
@@ -112,7 +112,8 @@ impl<'a> Look<'a> {
         Ok(())
     }
 
-    /// Files to judge by that are the training file, where their texts do not tell: those of running text.
+    /// Warnings about validation and test files that are the training file, for running text, where a
+    /// comparison of texts does not show it.
     fn same_files(&self, texts: &Texts) -> Vec<Warning> {
         let is_told = |part: Part| texts.shared.iter().any(|shared| shared.part == part && shared.rows > 0);
         let files = [(Part::Validation, &self.task.validation), (Part::Test, &self.task.test)];
@@ -122,7 +123,7 @@ impl<'a> Look<'a> {
         same.map(|(part, _)| Warning::SameFile { part }).collect()
     }
 
-    /// The rows of each class; none where there are no classes.
+    /// The rows of each class; empty where there are no classes.
     fn classes(&self) -> Vec<ClassRows> {
         let names = self.task.objective.labels();
         let mut classes: Vec<ClassRows> = names
@@ -158,7 +159,7 @@ impl<'a> Look<'a> {
         classes
     }
 
-    /// The numbers of the rows to train on and to validate on.
+    /// The target numbers of the training and validation rows.
     fn numbers(&self) -> Option<Numbers> {
         let all = self.files.train.numbers()?;
         let used = self.division.used.iter().map(|row| all[*row as usize]).collect();

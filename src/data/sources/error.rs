@@ -1,4 +1,4 @@
-//! Owns what can be wrong with a data file, in words: what is wrong, where, and what to do next.
+//! Owns the errors of data files in words: what is wrong, where, and what to do next. Reads no file.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use crate::values::quantity::counted;
 /// A data file that cannot be used as it is.
 #[derive(Debug)]
 pub struct SourceError {
-    /// The file; the pattern where none of its files is at fault alone.
+    /// The file; or the pattern, where no single file is at fault.
     pub path: PathBuf,
-    /// Where in it, where that is known.
+    /// The position in it, if known.
     pub place: Option<Place>,
     /// What is wrong.
     pub problem: Box<Problem>,
-    /// The keys of a task that would read the file, where some would.
+    /// The task's keys that would read the file, if any would.
     pub way_out: Option<WayOut>,
 }
 
@@ -27,24 +27,24 @@ pub struct SourceError {
 pub enum Problem {
     /// It cannot be read at all.
     Unreadable(std::io::Error),
-    /// It is a pattern, and no file has such a name.
+    /// It is a pattern that matches no file.
     NoMatch,
-    /// It is a folder that holds neither a saved data set nor classes; the data files in it.
+    /// It is a folder with neither a saved data set nor classes; the data files in it.
     Folder(Vec<String>),
     /// It is a folder of several data sets: their names.
     Parts(Vec<String>),
-    /// Its ending, which names no known format.
+    /// Its extension, which is not a known format's.
     Ending(String),
-    /// It is something else than it is read as.
+    /// It has another format than it is read as.
     OtherKind(Kind),
     /// It is text in another encoding.
     Encoding {
         /// What was expected.
         expected: &'static str,
-        /// What it seems to be.
+        /// The guessed encoding.
         guess: Option<Guess>,
     },
-    /// Something else than a comma seems to separate its columns.
+    /// Its columns seem to be separated by another character than a comma.
     OtherSeparator,
     /// It is Arrow's file format.
     Feather,
@@ -59,9 +59,9 @@ pub enum Problem {
         /// Number of columns.
         expected: usize,
     },
-    /// A quote opens and does not close, or stands within a field that is not quoted.
+    /// A quote is opened and never closed, or occurs within an unquoted field.
     StrayQuote,
-    /// A column that the task reads has the name of another one.
+    /// Two columns have the name of one that the task reads.
     ColumnTwice(String),
     /// Names were given for the columns of a file that names them itself.
     ColumnsGiven,
@@ -69,73 +69,73 @@ pub enum Problem {
     HeaderGiven,
     /// Rows without a label.
     MissingLabels {
-        /// Number of them in all; the place is the first.
+        /// Number of such rows; the place is the first one's.
         rows: usize,
     },
-    /// Rows without a number in the column of the numbers to be learned.
+    /// Rows without a number in the target column.
     NotNumbers {
         /// The column.
         column: String,
-        /// What the first of them has instead; empty where it has nothing.
+        /// The value in the first of them; empty where it has none.
         found: String,
-        /// Number of them in all; the place is the first.
+        /// Number of such rows; the place is the first one's.
         rows: usize,
     },
-    /// Numbers to be learned that are too large.
+    /// Target numbers that are too large.
     TooLarge {
         /// The column.
         column: String,
         /// The first of them.
         found: f64,
-        /// Number of them in all; the place is the first.
+        /// Number of such rows; the place is the first one's.
         rows: usize,
     },
     /// Questions without a gold answer.
     NoAnswer {
-        /// Number of them in all; the place is the first.
+        /// Number of such rows; the place is the first one's.
         rows: usize,
     },
-    /// Gold answers that break off: how they begin.
+    /// Gold answers that are cut off: their beginning.
     CutAnswers(String),
     /// A document that is not JSON.
     NotJson(String),
     /// A JSON document without a list of rows: its keys.
     NoRowsInside(Vec<String>),
-    /// JSON that is not nested as SQuAD's.
+    /// JSON without SQuAD's nesting.
     NotSquad(String),
-    /// Bytes that are not what the file's ending says.
+    /// Bytes that do not match the file's extension.
     Broken {
-        /// What the ending says.
+        /// The format of that extension.
         kind: &'static str,
-        /// What the reader says.
+        /// The reader's message.
         detail: String,
     },
-    /// It unpacks to far more than texts do.
+    /// It unpacks to far more than a text file would.
     Bomb {
-        /// Where unpacking ended, in MiB.
+        /// The limit at which unpacking stopped, in MiB.
         most_mib: u64,
     },
-    /// A line that is no JSON object.
+    /// A line that is not a JSON object.
     NotAnObject(String),
-    /// An object without one of the columns, or with something else than text or a number in it.
+    /// An object without one of the columns, or with a value in it that is neither text nor a number.
     NotText {
         /// The column.
         column: String,
-        /// What is there.
+        /// The type of that value.
         found: &'static str,
     },
-    /// A column that the task needs is not there.
+    /// A column that the task needs does not exist.
     MissingColumn {
         /// The column.
         column: String,
-        /// The columns there are.
+        /// The existing columns.
         columns: Vec<String>,
     },
-    /// A label that is none of the task's.
+    /// A label that is not one of the task's.
     UnknownLabel(String),
-    /// The file, or one of several, is not the one that was checked.
+    /// The file, or one of several, has changed since the check.
     Changed,
-    /// The reader disagrees with our own look at the file.
+    /// The reader's result differs from our own check of the file.
     Reader(String),
 }
 
@@ -144,7 +144,7 @@ impl SourceError {
         Self { path: path.to_path_buf(), place, problem: Box::new(problem), way_out: None }
     }
 
-    /// What a task says, with the keys that would read the file for those that it has, where some would.
+    /// The task's keys, with the values that would read the file, if any would.
     pub(super) fn way_out_of(&self, said: &Reading) -> Option<Reading> {
         if let Problem::Encoding { guess: Some(guess), .. } = &*self.problem {
             let encoding = guess.encoding()?.to_owned();
@@ -220,7 +220,7 @@ impl fmt::Display for SourceError {
     }
 }
 
-/// A place behind a file's name, and the colon behind it.
+/// A position, in the form that follows a file's name, with a colon after it.
 fn placed(place: Option<Place>) -> String {
     match place {
         Some(Place { row: Some(row), line: Some(line) }) => format!(", row {row} (line {line}): "),

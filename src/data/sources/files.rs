@@ -1,9 +1,9 @@
-//! Owns which files a path names, and their reading as one table: the rows of the files one after
-//! the other. Judges no row.
+//! Owns which files a path names, and reading them as one table: the rows of the files one after the other.
+//! Judges no row.
 //!
-//! A path is one file, a folder, or a pattern: a `*` in its last part stands for any part of a file's name. Its
-//! files are taken in the order of their names; those that begin with a dot are hidden, as in a shell.
-//! The pattern's ending is that of all its files, so they are of one format.
+//! A path is one file, a folder, or a pattern: a `*` in its last part matches any part of a file's name. Files
+//! are taken in the order of their names; those that begin with a dot are hidden, as in a shell. The pattern's
+//! extension is that of all its files, so they have one format.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ pub(super) struct Files {
     all: Vec<(PathBuf, Vec<u8>)>,
 }
 
-/// How rows lie in files.
+/// How the rows are stored in files.
 enum Layout {
     /// Each file is a table of this format.
     Tables(FileFormat, Option<Packing>),
@@ -34,7 +34,7 @@ enum Layout {
     Classes(Vec<String>),
 }
 
-/// The rows of all files, and from which file each is.
+/// The rows of all files, and the file of each row.
 pub(super) struct Gathered {
     path: PathBuf,
     pub(super) table: Table,
@@ -42,7 +42,7 @@ pub(super) struct Gathered {
     starts: Vec<(PathBuf, usize)>,
 }
 
-/// A problem, where it is, and the way to read the file nevertheless.
+/// A problem, its position, and how to read the file nevertheless.
 type Refused = (Located, Option<WayOut>);
 
 /// Reads the bytes of the files that a path names.
@@ -79,7 +79,7 @@ fn named(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        // A link that leads nowhere stays: leaving it out would leave rows out.
+        // A broken link is kept: leaving it out would leave out its rows.
         if matches(&entry.file_name().to_string_lossy(), &pattern) && !entry.path().is_dir() {
             files.push(path.with_file_name(entry.file_name()));
         }
@@ -88,7 +88,7 @@ fn named(path: &Path) -> Result<Vec<PathBuf>, SourceError> {
     if files.is_empty() { Err(SourceError::new(path, None, Problem::NoMatch)) } else { Ok(files) }
 }
 
-/// Whether a name is the pattern with something, or nothing, for each `*`.
+/// Whether a name matches the pattern, in which each `*` matches any text.
 fn matches(name: &str, pattern: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
@@ -102,8 +102,8 @@ fn matches(name: &str, pattern: &str) -> bool {
     rest.ends_with(last)
 }
 
-/// The path that names just these files, given in the order of their names: one file itself, several
-/// by a pattern. `None` where there is no such path.
+/// The path that names exactly these files, given in the order of their names: a single file by its name,
+/// several by a pattern. `None` where there is none.
 pub(super) fn pattern(files: &[PathBuf]) -> Option<PathBuf> {
     let [first, others @ ..] = files else { return None };
     let name = |path: &'_ PathBuf| Some(path.file_name()?.to_str()?.to_owned());
@@ -122,14 +122,14 @@ pub(super) fn pattern(files: &[PathBuf]) -> Option<PathBuf> {
     named(&path).is_ok_and(|found| found == files).then_some(path)
 }
 
-/// Bytes that two texts have in common where they begin.
+/// Number of bytes that two texts share at their beginnings.
 fn shared(pairs: impl Iterator<Item = (char, char)>) -> usize {
     pairs.take_while(|(a, b)| a == b).map(|(a, _)| a.len_utf8()).sum()
 }
 
 impl Files {
-    /// Hash of a file's bytes; of several, that of their hashes in order. Where a file's folder says
-    /// its class, the classes are part of it.
+    /// Hash of a file's bytes; for several files, the hash of their hashes in order. Where folders name the
+    /// classes, the class names are included.
     pub(super) fn content(&self) -> ContentHash {
         let hashes: Vec<_> = self.all.iter().map(|(_, bytes)| ContentHash::of_bytes(bytes)).collect();
         match (&self.layout, hashes.as_slice()) {
@@ -213,7 +213,7 @@ fn table(
             json::parse(&text, request)
         }
     };
-    // One column alone is doubtful where nobody asks for any.
+    // A single column is doubtful where none was asked for.
     let is_doubtful = |table: &Table| match request.wanted.as_slice() {
         [] => delimited && table.names.len() == 1,
         wanted => wanted.iter().any(|name| !table.has(name)),
@@ -230,7 +230,7 @@ fn table(
     }
 }
 
-/// Whether a problem may come of a file that is read as what it is not.
+/// Whether a problem may result from reading a file in the wrong format.
 fn is_of_shape(problem: &Problem) -> bool {
     matches!(
         problem,
@@ -244,7 +244,7 @@ fn is_of_shape(problem: &Problem) -> bool {
     )
 }
 
-/// One row for each text file, with the class that its folder is called by.
+/// One row for each text file, with the class that its folder is named after.
 fn texts_of_classes(
     path: PathBuf,
     all: Vec<(PathBuf, Vec<u8>)>,
@@ -267,7 +267,8 @@ fn texts_of_classes(
     Ok(Gathered { path, table, starts })
 }
 
-/// A wanted column that one file has is in all of them. One that none has is the caller's to judge.
+/// Checks that a wanted column of one file exists in all of them. A column that none has is the caller's
+/// concern.
 fn one_shape(tables: &[(PathBuf, Table)], request: &Request<'_>) -> Result<(), SourceError> {
     let wanted = request.wanted.iter().copied().chain(request.answers.then_some(ANSWERS));
     for name in wanted.filter(|name| tables.iter().any(|(_, table)| table.has(name))) {
@@ -283,7 +284,8 @@ fn one_shape(tables: &[(PathBuf, Table)], request: &Request<'_>) -> Result<(), S
 }
 
 impl Gathered {
-    /// A problem of the table, told of the file that has it; of the path where it has no row.
+    /// The error of a problem in the table: about the file with the row, or about the path where there is no
+    /// row.
     pub(super) fn error(&self, (place, problem): Located) -> SourceError {
         let Some(Place { row: Some(row), line }) = place else {
             let way_out = self.table.way_out.clone();

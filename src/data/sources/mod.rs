@@ -1,12 +1,12 @@
-//! Owns the reading of data files: what a file holds before a sweep is checked ([`survey`]), and a
-//! task's rows when they are tokenised ([`read`]).
+//! Owns the reading of data files: what a file holds before a sweep is checked ([`survey`]), and a task's rows
+//! when they are tokenised ([`read`]).
 //!
-//! CSV and TSV, JSON, Parquet, Arrow, plain text and SQuAD's JSON; text also compressed by gzip or
-//! zstd, and in any encoding that a byte order mark or the task names. Every value is text. A file is
-//! read strictly: what another reader would guess at or fill in (a row with a field too few, a stray
-//! quote, a missing label) is an error with its line, because a guess would become training data; and
-//! an error names the keys that would read the file, where some would. What is read and may not be
-//! meant is a [`Note`]. Draws, splits and tokenises nothing.
+//! Formats: CSV and TSV, JSON, Parquet, Arrow, plain text and SQuAD's JSON; text may be compressed by gzip or
+//! zstd, and may have any encoding that a byte order mark or the task names. Every value is text. A file is
+//! read strictly: where another reader would guess or fill in (a missing field, a stray quote, a missing
+//! label), this is an error with its line, because a guess would become training data. The error names the keys
+//! that would read the file, if any would. Data that is read but may not be meant gives a [`Note`]. Draws,
+//! splits and tokenises nothing.
 
 mod answers;
 mod arrow;
@@ -44,63 +44,63 @@ pub use sniff::{Kind, WayOut};
 pub use table::Place;
 pub use text::{Guess, encoding};
 
-/// Files are read as their names and bytes say.
+/// Reads files as their names and bytes suggest.
 static AS_IT_IS: Reading =
     Reading { format: None, separator: None, quote: None, quoting: None, encoding: None };
 
 /// What to look for in a data file.
 #[derive(Clone, Copy, Debug)]
 pub struct SurveyRequest<'a> {
-    /// The file, or several: a `*` in the last part stands for any part of a name.
+    /// The file or files: a `*` in the last part matches any part of a name.
     pub path: &'a Path,
     /// Names for the columns of a file without a header row.
     pub columns: Option<&'a [String]>,
-    /// How the file is read where its name and bytes do not say.
+    /// How to read a file whose name and bytes do not say it.
     pub reading: &'a Reading,
     /// The columns that matter.
     pub fields: Fields<'a>,
     /// What is stripped and dropped.
     pub cleaning: &'a Cleaning,
-    /// The training file's classes, for the other files: where rare classes are dropped, those that
-    /// remain are the training file's.
+    /// The training file's classes, for the other files: where rare classes are dropped, the training file
+    /// decides which classes remain.
     pub classes: Option<&'a [String]>,
 }
 
-/// What a data file holds.
+/// The content of a data file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Survey {
-    /// Hash of its bytes, also of several files.
+    /// Hash of its bytes, or of several files.
     pub content: ContentHash,
-    /// Rows of the file, the header not counted, before any is left out.
+    /// Rows of the file before any is left out, without the header.
     pub rows_read: usize,
     /// Rows after cleaning.
     pub rows: usize,
     /// The rows that cleaning left out.
     pub left_out: LeftOut,
-    /// Rows after cleaning whose text is blank; of a pair, both texts.
+    /// Rows after cleaning with a blank text; for a pair, with two blank texts.
     pub empty_texts: usize,
     /// Bytes of these rows' texts.
     pub text_bytes: u64,
     /// Names of its columns.
     pub columns: Vec<String>,
-    /// The class of each row, as an index into `label_names`; empty where the label column is
-    /// absent or was not asked for.
+    /// The class of each row, as an index into `label_names`; empty where the label column is missing or was
+    /// not asked for.
     pub row_labels: Vec<u32>,
     /// The classes that occur, each once: in numerical order if all are integers, else as text.
     pub label_names: Vec<String>,
-    /// The label column's values as the file has them, each with its rows in the whole file; a
-    /// missing label is the empty text. Empty where no label column was read.
+    /// The label column's values in the file, each with its number of rows in the whole file; a missing label
+    /// is the empty text. Empty where no label column was read.
     pub label_values: BTreeMap<String, usize>,
-    /// The names of the classes that the label column's whole numbers stand for, from 0 on, where the
-    /// file records them.
+    /// The names of the classes behind the label column's whole numbers, from 0 on, where the file records
+    /// them.
     pub class_names: Vec<String>,
-    /// What was read and may not be what was meant.
+    /// Notes on data that may not be what was meant.
     pub notes: Vec<Note>,
-    /// The keys with which the file has the columns that it lacks.
+    /// The keys with which the file would have the missing columns.
     pub way_out: Option<WayOut>,
 }
 
-/// How many rows were left out, each for the first reason that holds.
+/// How many rows were left out, each counted for the first reason that applies.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     /// The label is missing, and the task leaves such rows out.
@@ -109,21 +109,21 @@ pub struct LeftOut {
     pub dropped_label: usize,
     /// The text has fewer words than `min_words`.
     pub few_words: usize,
-    /// The class has fewer rows than `min_label_rows`, or is none of the training file's.
+    /// The class has fewer rows than `min_label_rows`, or is not one of the training file's.
     pub rare_class: usize,
-    /// The text is blank, where each row is a document of its own.
+    /// The text is blank, and each row is its own document.
     pub blank: usize,
     /// The question has no answer, and the task leaves such questions out.
     pub unanswered: usize,
 }
 
-/// Looks at a data file. A column that a sweep names and that does not exist is no error here: the
-/// caller compares with [`Survey::columns`]. Rows then are those of the file, before cleaning.
+/// Looks at a data file. A missing column is not an error here: the caller compares with [`Survey::columns`].
+/// The rows are then the file's rows before cleaning.
 ///
 /// # Errors
-/// Where the file cannot be read as what its ending or the task says, has no rows or none after
-/// cleaning, has a missing label or a question without an answer and the task does not say what
-/// becomes of these.
+/// Where the file cannot be read in the format of its extension or of the task's keys, has no rows before or
+/// after cleaning, or has a missing label or a question without an answer and the task does not say what to do
+/// with these.
 pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
     let files = files::open(request.path, request.reading)?;
     let (content, plain) = (files.content(), files.are_plain());
@@ -172,7 +172,7 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
 /// Reads a task's rows from one of its files.
 ///
 /// # Errors
-/// Where the file is no longer the one that was surveyed.
+/// Where the file has changed since the survey.
 pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     let fields = task.objective.fields();
     let labels = fields.has_classes().then(|| task.objective.labels());
@@ -209,13 +209,13 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     load(&gathered.table).map_err(|located| gathered.error(located))
 }
 
-/// How a file reads as what it seems to be, with these columns where some are named, for whoever has no
-/// task to ask: a guess, to be written down or told. It says nothing where the file's name and bytes say
-/// enough, and where no keys would help.
+/// How a file would be read best, with these columns if any are named, for callers without a task: a guess, to
+/// be written into a sweep or shown. Empty where the file's name and bytes are enough, and where no keys would
+/// help.
 #[must_use]
 pub fn fitting(path: &Path, columns: &[String]) -> Reading {
     let mut reading = Reading::default();
-    // What separates columns can be told once the encoding is known.
+    // The separator can be recognised only once the encoding is known.
     for _ in 0..2 {
         let fields = Fields::columns_of(columns, &[], None);
         let request = SurveyRequest { reading: &reading, ..SurveyRequest::as_it_is(path, fields) };
@@ -236,7 +236,7 @@ pub fn fitting(path: &Path, columns: &[String]) -> Reading {
 /// `pair` names columns. Nothing is cleaned and no row is left out.
 ///
 /// # Errors
-/// Where the file cannot be read so, has no rows, or lacks a column.
+/// Where the file cannot be read like this, has no rows, or lacks a column.
 pub fn texts(
     path: &Path,
     reading: &Reading,
@@ -253,8 +253,8 @@ pub fn texts(
     load(&gathered.table).map_err(|located| gathered.error(located))
 }
 
-/// The path by which these files, in the order of their names, are read as one; `None` where their
-/// names have too little in common for a pattern that names them alone.
+/// The path that reads exactly these files as one, given in the order of their names; `None` where their names
+/// have too little in common for a pattern.
 #[must_use]
 pub fn as_one(files: &[PathBuf]) -> Option<PathBuf> {
     files::pattern(files)

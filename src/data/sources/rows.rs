@@ -1,5 +1,5 @@
-//! Owns the way from a file's columns to a task's rows: joining, label map, cleaning. Both looks at a
-//! file go through here, so that they count the same rows.
+//! Owns the conversion of a file's columns to a task's rows: joining, label map, cleaning. Survey and reading
+//! both use it, so that they count the same rows.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -20,23 +20,23 @@ pub(super) enum Rows {
     Questions(Vec<Question>),
 }
 
-/// The rows that remain of a table, and how many do not.
+/// The remaining rows of a table, and the number of rows left out.
 #[derive(Debug)]
 pub(super) struct Kept {
     pub(super) rows: Rows,
     pub(super) left_out: LeftOut,
 }
 
-/// Texts with what was found in the column of their targets.
+/// Texts with the values of their target column.
 #[derive(Debug)]
 pub(super) struct Labelled {
     pub(super) texts: Vec<String>,
     pub(super) pairs: Option<Vec<String>>,
-    /// Classes by name; none where no column was asked for.
+    /// Classes are given by name; empty where no column was asked for.
     pub(super) targets: Targets<String>,
 }
 
-/// The rows that remain of a table. `plain` says that its rows are the lines of a text.
+/// The remaining rows of a table. `plain` says that its rows are the lines of a text.
 pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> Result<Kept, Located> {
     let kept = match request.fields {
         Fields::Texts { text, pair, target } => {
@@ -60,7 +60,7 @@ fn documents(table: &Table, text: &[String], running: bool, cleaning: &Cleaning)
     clean::strip(&mut texts, cleaning);
     let mut left_out = LeftOut::default();
     texts.retain(|text| {
-        // A blank line separates paragraphs of a text; a blank document holds nothing.
+        // In running text a blank line separates paragraphs, while a blank document is empty.
         let blank = !running && text.trim().is_empty();
         let short = !blank && !long_enough([text], cleaning);
         left_out.blank += usize::from(blank);
@@ -79,7 +79,7 @@ impl Rows {
         }
     }
 
-    /// Rows whose texts are blank. Blank lines of a running text are its paragraphs' ends.
+    /// Number of rows with blank texts. Blank lines of a running text do not count.
     pub(super) fn empty_texts(&self) -> usize {
         let blank = |text: &str| text.trim().is_empty();
         match self {
@@ -126,13 +126,13 @@ impl Texts {
         Ok(Self { first, second })
     }
 
-    /// Whether a row's texts have words enough together.
+    /// Whether a row's texts together have enough words.
     fn are_long_enough(&self, row: usize, cleaning: &Cleaning) -> bool {
         let second = self.second.as_ref().map(|all| &all[row]);
         long_enough(std::iter::once(&self.first[row]).chain(second), cleaning)
     }
 
-    /// Keeps the rows that stay, with the target of each.
+    /// Keeps the chosen rows, with the target of each.
     fn kept(self, stays: &[bool], targets: Targets<String>) -> Labelled {
         let Self { first: mut texts, second: mut pairs } = self;
         keep(&mut texts, stays);
@@ -141,7 +141,7 @@ impl Texts {
     }
 }
 
-/// Texts with the number that a column holds for each. Rows without one are an error.
+/// Texts with their numbers from a column. A row without a number is an error.
 fn numbered(table: &Table, column: &str, texts: Texts, cleaning: &Cleaning) -> Result<Kept, Located> {
     let mut numbers = numbers(table, column)?;
     let stays: Vec<bool> = (0..table.rows).map(|row| texts.are_long_enough(row, cleaning)).collect();
@@ -150,7 +150,7 @@ fn numbered(table: &Table, column: &str, texts: Texts, cleaning: &Cleaning) -> R
     Ok(Kept { rows: Rows::Labelled(texts.kept(&stays, Targets::Numbers(numbers))), left_out })
 }
 
-/// The number of each row, where every row has one that can be learned.
+/// The number of each row, if every row has one that can be learned.
 fn numbers(table: &Table, column: &str) -> Result<Vec<f64>, Located> {
     let values = table.column(column)?;
     let numbers: Vec<Option<f64>> = values.iter().map(|value| number(value)).collect();
@@ -175,7 +175,7 @@ fn number(text: &str) -> Option<f64> {
     value.is_finite().then_some(value + 0.0)
 }
 
-/// Keeps the rows that stay.
+/// Keeps the chosen rows.
 fn keep<T>(values: &mut Vec<T>, stays: &[bool]) {
     let mut at = stays.iter();
     values.retain(|_| *at.next().expect("every column has a value in each row"));
@@ -212,8 +212,8 @@ fn labelled(table: &Table, texts: Texts, request: &SurveyRequest<'_>) -> Result<
     Ok(Kept { rows: Rows::Labelled(texts.kept(&stays, Targets::Classes(classes))), left_out })
 }
 
-/// The class of each row; none where no label column is asked for. Rows without a label are an error
-/// where the task does not leave them out.
+/// The class of each row; empty where no label column is asked for. A row without a label is an error unless
+/// the task leaves such rows out.
 fn found_classes(table: &Table, request: &SurveyRequest<'_>) -> Result<Vec<Class>, Located> {
     let target = request.fields.target();
     let (Target::Class { map, dropped, .. }, Some(column)) = (target, target.column()) else {
@@ -230,13 +230,13 @@ fn found_classes(table: &Table, request: &SurveyRequest<'_>) -> Result<Vec<Class
     }
 }
 
-/// The name of each row's class, where there is the label column and every row has one.
+/// The class name of each row, if there is a label column and every row has a label.
 pub(super) fn class_names(table: &Table, request: &SurveyRequest<'_>) -> Vec<String> {
     let named = |class| if let Class::Named(name) = class { Some(name) } else { None };
     found_classes(table, request).unwrap_or_default().into_iter().filter_map(named).collect()
 }
 
-/// The label column's values with their numbers of rows; none where no label column is asked for.
+/// The label column's values with their numbers of rows; empty where no label column is asked for.
 pub(super) fn label_values(table: &Table, fields: Fields<'_>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
     let (Target::Class { .. }, Some(column)) = (fields.target(), fields.target().column()) else {
@@ -251,8 +251,8 @@ pub(super) fn label_values(table: &Table, fields: Fields<'_>) -> BTreeMap<String
     counts
 }
 
-/// Drops the rows of classes with fewer than `least` rows, or those of classes that are none of the
-/// training file's where these are `known`.
+/// Drops the rows of classes with fewer than `least` rows; where the training file's classes are `known`, the
+/// rows of all other classes.
 fn drop_rare_classes(stays: &mut [bool], classes: &[String], least: usize, known: Option<&[String]>) {
     let mut counts: HashMap<&str, usize> = HashMap::new();
     for (class, _) in classes.iter().zip(stays.iter()).filter(|(_, stays)| **stays) {
@@ -303,7 +303,7 @@ fn questions(
     Ok(Kept { rows: Rows::Questions(questions), left_out })
 }
 
-/// Whether the texts of a row have words enough together.
+/// Whether the texts of a row together have enough words.
 fn long_enough<'t>(texts: impl IntoIterator<Item = &'t String>, cleaning: &Cleaning) -> bool {
     let words = texts.into_iter().map(|text| clean::words(text));
     cleaning.min_words.is_none_or(|least| words.sum::<usize>() >= least)

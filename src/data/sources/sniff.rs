@@ -1,5 +1,5 @@
-//! Owns what a file is by its first bytes, where its name says something else, and the keys that
-//! would read it.
+//! Owns the recognition of a file by its first bytes, where these contradict its name, and the keys that would
+//! read it. Reads no row.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use super::delimited::{self, Dialect};
 use super::table::Request;
 use crate::tasks::{FileFormat, Reading};
 
-/// What a file is that is read as something else.
+/// The kind of a file that is read as something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// Its name, with an article.
@@ -16,7 +16,7 @@ pub struct Kind {
     pub remedy: &'static str,
 }
 
-/// First bytes, whether they could begin a text, and what they are the first bytes of.
+/// First bytes, whether a text could begin with them, and the kind of file that begins with them.
 const KINDS: [(&[u8], bool, Kind); 16] = [
     kind(b"PAR1", false, "a Parquet file", "set `format: parquet`, or let its name end in .parquet"),
     kind(
@@ -65,11 +65,11 @@ const fn kind(
     (start, text, Kind { name, remedy })
 }
 
-/// What a file is that is to be read as `format`; `None` where it may be that.
+/// The kind of a file that is to be read as `format`; `None` where it may have that format.
 pub(super) fn other_kind(bytes: &[u8], format: FileFormat) -> Option<Kind> {
     let own: &[u8] = match format {
         FileFormat::Parquet => b"PAR1",
-        // Its own reader tells the two Arrow formats apart.
+        // Its own reader distinguishes the two Arrow formats.
         FileFormat::Arrow => return None,
         FileFormat::Csv
         | FileFormat::Tsv
@@ -87,17 +87,17 @@ pub(super) fn other_kind(bytes: &[u8], format: FileFormat) -> Option<Kind> {
 /// The keys of a task that would read a file as it is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WayOut {
-    /// The format that it has.
+    /// Its format.
     pub format: Option<FileFormat>,
-    /// What separates its columns.
+    /// The character that separates its columns.
     pub separator: Option<char>,
-    /// What its fields are quoted with.
+    /// The character that quotes its fields.
     pub quote: Option<char>,
-    /// Whether its fields are quoted at all.
+    /// Whether its fields may be quoted.
     pub quoting: Option<bool>,
 }
 
-/// The way to read a text that is not what `format` and the task's keys say.
+/// How to read a text that does not match `format` and the task's keys.
 pub(super) fn way_out(text: &str, format: FileFormat, request: &Request<'_>) -> Option<WayOut> {
     let text = text.trim_start_matches('\u{feff}');
     let delimited = matches!(format, FileFormat::Csv | FileFormat::Tsv);
@@ -127,7 +127,7 @@ pub(super) fn way_out(text: &str, format: FileFormat, request: &Request<'_>) -> 
 }
 
 impl WayOut {
-    /// The keys that make one dialect of another.
+    /// The keys that change one dialect into another.
     pub(super) fn between(from: Dialect, to: Dialect) -> Self {
         let quote = to.quote.filter(|quote| from.quote != to.quote && *quote != b'"').map(char::from);
         let quoting = match (from.quote, to.quote) {
@@ -139,7 +139,7 @@ impl WayOut {
         Self { format: None, separator, quote, quoting }
     }
 
-    /// What a task says, with these keys for those that it has.
+    /// The task's keys, with these values replacing its own.
     pub(super) fn beside(&self, said: &Reading) -> Reading {
         Reading {
             format: self.format.or(said.format),

@@ -1,6 +1,6 @@
-//! Owns the text in a file's bytes: by its byte order mark, by the encoding that the task names, or as
-//! UTF-8. Text that is none of these is told with a guess at what it is; nothing is replaced or lost.
-//! And plain text files, whose rows are their lines.
+//! Owns the text in a file's bytes, decoded by its byte order mark, by the task's encoding, or as UTF-8. Text
+//! that is none of these is an error with a guess at its encoding; no character is replaced or lost. Also plain
+//! text files, whose rows are their lines.
 
 use std::borrow::Cow;
 
@@ -9,14 +9,14 @@ use encoding_rs::{Encoding, UTF_8, WINDOWS_1252};
 use super::Problem;
 use super::table::{Located, Place, TEXT, Table};
 
-/// Most bytes that a guess looks at.
+/// Most bytes used for a guess.
 const SAMPLE: usize = 4096;
-/// Most characters of a line that a message shows.
+/// Longest part of a line shown in a message, in characters.
 const LONGEST_SAMPLE: usize = 60;
-/// A byte order mark of UTF-16, as Latin-1 reads it.
+/// A byte order mark of UTF-16, when read as Latin-1.
 const MANGLED_MARKS: [&str; 2] = ["ÿþ", "þÿ"];
 
-/// What a file that is not in the expected encoding seems to be.
+/// A guess at the encoding of a file that does not have the expected one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Guess {
     /// UTF-16 without a byte order mark: `utf-16le` or `utf-16be`.
@@ -25,12 +25,12 @@ pub enum Guess {
     Mangled,
     /// UTF-32.
     Utf32,
-    /// Windows-1252, or one of its relatives: this is how a line reads then.
+    /// Windows-1252 or a similar encoding, with a line as it would read then.
     Western(String),
 }
 
 impl Guess {
-    /// The encoding, where a task can name it.
+    /// The encoding, if a task can name it.
     #[must_use]
     pub fn encoding(&self) -> Option<&'static str> {
         match self {
@@ -41,8 +41,7 @@ impl Guess {
     }
 }
 
-/// The name of an encoding in the WHATWG Encoding Standard, from any of its labels; also from
-/// Python's spellings.
+/// The name of an encoding in the WHATWG Encoding Standard, from any of its labels or Python's spellings.
 #[must_use]
 pub fn encoding(label: &str) -> Option<&'static str> {
     let label = label.trim().to_ascii_lowercase().replace('_', "-");
@@ -83,13 +82,14 @@ pub(super) fn decode<'b>(bytes: &'b [u8], encoding: Option<&str>) -> Result<Cow<
     }
 }
 
-/// The line of a byte of a text, or that of its end.
+/// The line of a byte in a text, or the last line.
 fn line(at: Option<usize>, text: &str) -> Place {
     let before = at.and_then(|at| text.get(..at)).unwrap_or(text);
     Place { row: None, line: Some(1 + before.matches('\n').count()) }
 }
 
-/// Text of two bytes a character: with ASCII letters it is UTF-8 too, every second character a zero.
+/// Recognises text with two bytes per character: with ASCII letters it is also valid UTF-8, in which every
+/// second character is a zero.
 fn wide(bytes: &[u8], text: &str) -> Option<Guess> {
     if MANGLED_MARKS.iter().any(|mark| text.starts_with(mark)) && text.contains('\0') {
         return Some(Guess::Mangled);
@@ -97,7 +97,7 @@ fn wide(bytes: &[u8], text: &str) -> Option<Guess> {
     zeros(bytes).map(Guess::Utf16)
 }
 
-/// Which UTF-16 a text is where most of its characters are ASCII.
+/// The byte order of UTF-16, where most characters are ASCII.
 fn zeros(bytes: &[u8]) -> Option<&'static str> {
     let sample = &bytes[..bytes.len().min(SAMPLE)];
     let count = |odd: usize| sample.iter().skip(odd).step_by(2).filter(|byte| **byte == 0).count();
@@ -106,7 +106,7 @@ fn zeros(bytes: &[u8]) -> Option<&'static str> {
     if many(odd, even) { Some("utf-16le") } else { many(even, odd).then_some("utf-16be") }
 }
 
-/// The line around a byte as Windows-1252 reads it.
+/// The line around a byte, read as Windows-1252.
 fn sample(bytes: &[u8], at: usize) -> String {
     let start = bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let start = start.max(at.saturating_sub(LONGEST_SAMPLE / 2));

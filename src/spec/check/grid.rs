@@ -1,5 +1,4 @@
-//! Owns the judgement of `grid`: names, axes, zips and exclusions of each block, and the size of the
-//! whole. Pure.
+//! Owns the check of `grid`: names, axes, zips and exclusions of each block, and the size of the whole. Pure.
 
 use std::collections::HashSet;
 
@@ -19,8 +18,8 @@ use crate::values::{MethodKind, Setting};
 /// Most comparisons of a point with an exclusion.
 const MAX_COMPARISONS: u64 = 100_000_000;
 
-/// The points of the grid that are left after exclusions and `--only`, in the file's order. They
-/// mean something only where the report has no error.
+/// The grid's points that remain after exclusions and `--only`, in the file's order. They are valid only if the
+/// report has no error.
 pub(in crate::spec) fn check<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<Point<'a>> {
     let tasks = Names::new(raw.tasks.iter().map(|task| &task.name));
     let models = Names::new(raw.models.iter().map(|model| &model.name));
@@ -76,7 +75,7 @@ impl<'a> Names<'a> {
         Self { in_order, known }
     }
 
-    /// Every name that a block uses is there.
+    /// Checks that every name in a block exists.
     fn check<'b>(
         &self,
         used: impl Iterator<Item = At<&'b str>>,
@@ -91,7 +90,7 @@ impl<'a> Names<'a> {
 
     fn warn_of_unused<'b>(&self, noun: &str, used: impl Iterator<Item = At<&'b str>>, report: &mut Report) {
         let used: HashSet<&str> = used.map(|name| name.value).collect();
-        // Without any in the grid the missing keys are errors already.
+        // If no block names any, the missing keys are reported already.
         for name in
             self.in_order.iter().filter(|name| !used.is_empty() && !used.contains(name.value.as_str()))
         {
@@ -108,7 +107,7 @@ fn methods(block: &RawBlock) -> impl Iterator<Item = MethodKind> {
     values(block, METHOD).filter_map(Given::method)
 }
 
-/// An axis that none of the block's methods has would silently do nothing.
+/// Reports axes that none of the block's methods has, which would silently do nothing.
 fn inapplicable(block: &RawBlock, report: &mut Report) {
     let methods: Vec<MethodKind> = methods(block).collect();
     if methods.is_empty() {
@@ -142,7 +141,7 @@ fn learning_rate(block: &RawBlock, raw: &RawSweep, report: &mut Report) {
     }
 }
 
-/// Expands every block and leaves out what the exclusions and `--only` say.
+/// Expands every block and applies the exclusions and `--only`.
 fn expand<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<Point<'a>> {
     let mut points = Vec::new();
     for block in &raw.grid {
@@ -165,7 +164,7 @@ fn expand<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<P
     points
 }
 
-/// A value of `--only` that the grid does not have is a slip.
+/// Reports values of `--only` that the grid does not have, since they are typing errors.
 fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
     for axis in only {
         let of_training = raw.training.iter().filter(|known| known.row == axis.row);
@@ -198,8 +197,8 @@ fn only_matches(raw: &RawSweep, only: &[RawAxis], report: &mut Report) {
     }
 }
 
-/// With one learning rate, alpha is mostly a multiplier of it, so that a comparison of alphas or
-/// ranks is a comparison of learning rates.
+/// With one learning rate, alpha mostly multiplies it, so that comparing alphas or ranks compares learning
+/// rates.
 fn vary_the_learning_rate(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
     let lora = || points.iter().filter(|point| point.method() == Some(MethodKind::Lora));
     let distinct = |row: usize| lora().map(|point| point.setting(row)).collect::<HashSet<Option<&Setting>>>();

@@ -1,5 +1,5 @@
-//! Owns the judgement of what tasks, models and methods make of each other, for each of the
-//! combinations that some point of the grid has. Pure.
+//! Owns the check of tasks, models and methods against each other, for each combination in some point of the
+//! grid. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -39,7 +39,7 @@ pub(super) fn check(
     smoothing(raw, points, report);
 }
 
-/// Labels are spread over classes or tokens: a number has none to be spread over.
+/// Label smoothing spreads labels over classes or tokens, so it does not apply to numbers.
 fn smoothing(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
     let Some(task) = raw.tasks.first().filter(|task| task.kind.fields().has_numbers()) else { return };
     let mut told = HashSet::new();
@@ -52,8 +52,8 @@ fn smoothing(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
     }
 }
 
-/// The indices of tasks and models that some point brings together, in the file's order; all of them
-/// where the grid has no points, since then it has errors of its own.
+/// The indices of tasks and models that some point combines, in the file's order; all of them where the grid
+/// has no points, since it then has errors of its own.
 fn meetings(raw: &RawSweep, points: &[Point<'_>]) -> BTreeSet<(usize, usize)> {
     if points.is_empty() {
         let all = (0..raw.tasks.len()).flat_map(|task| (0..raw.models.len()).map(move |model| (task, model)));
@@ -66,14 +66,14 @@ fn meetings(raw: &RawSweep, points: &[Point<'_>]) -> BTreeSet<(usize, usize)> {
     points.iter().filter_map(met).collect()
 }
 
-/// Most pairs that are looked at where the grid brings none together.
+/// Most pairs that are checked where the grid combines none.
 const MOST_GUESSED: usize = 1_000;
 
 fn indices<'r>(names: impl Iterator<Item = &'r At<String>>) -> HashMap<&'r str, usize> {
     names.enumerate().map(|(index, name)| (name.value.as_str(), index)).collect()
 }
 
-/// A task that a model is to learn.
+/// A task and a model that is to learn it.
 struct Meeting<'a> {
     task: &'a RawTask,
     model: &'a RawModel,
@@ -82,7 +82,7 @@ struct Meeting<'a> {
 }
 
 impl Meeting<'_> {
-    /// Whether the model is made for such a task.
+    /// Checks that the model suits such a task.
     fn can_learn(&self, report: &mut Report) {
         let (name, kind) = (&self.model.name, self.task.kind.name());
         let head = self.task.kind.head();
@@ -101,7 +101,7 @@ impl Meeting<'_> {
         }
     }
 
-    /// Whether sequences are as long as the model can read, and longer than what surrounds them.
+    /// Checks that sequences are not longer than the model can read, and longer than their special tokens.
     fn max_length(&self, report: &mut Report) {
         let (positions, length) = (self.spec.architecture.max_length(), self.task.length());
         let around = match (self.task.kind.by_token(), &self.task.pair) {
@@ -129,16 +129,16 @@ impl Meeting<'_> {
     }
 }
 
-/// Which models can learn to predict the next token.
+/// The models that can learn to predict the next token.
 fn next_token_models() -> String {
     let names = families::ALL.into_iter().filter(|about| about.language_model.is_some());
     let names: Vec<String> = names.map(|about| format!("`{}`", about.name())).collect();
     format!("use a model of type {}: it predicts the next token", names.join(", "))
 }
 
-/// What a method needs of its model.
+/// Checks what a method needs of its model.
 fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, ModelSpec>, report: &mut Report) {
-    // How many classes there are changes nothing here.
+    // The number of classes makes no difference here.
     let head = raw.tasks.first().map_or(Head::Classifier { labels: 0 }, |task| task.kind.head());
     let mut seen = HashSet::new();
     let mut known = HashMap::new();
@@ -167,7 +167,7 @@ fn methods(raw: &RawSweep, points: &[Point<'_>], models: &BTreeMap<String, Model
     }
 }
 
-/// A method on a model with random weights.
+/// Checks a method on a model with random weights.
 fn untrained(method: MethodKind, model: &At<&str>, report: &mut Report) {
     match method {
         MethodKind::Scratch => {}
@@ -186,11 +186,11 @@ fn untrained(method: MethodKind, model: &At<&str>, report: &mut Report) {
     }
 }
 
-/// Whatever an adapter's settings name is there.
+/// Checks that the names in an adapter's settings exist.
 fn named_exist(point: &Point<'_>, known: &Nameable<'_>, model: &str, report: &mut Report) {
     let Some((Method::Lora(lora), _)) = grid::settings(point) else { return };
     for misfit in known.misfits(&lora) {
-        // What is not given is a default, which the architecture has.
+        // A value that is not given is a default, which the architecture has.
         let Some(given) = point.given(axes::row(misfit.axis)) else { continue };
         if report.is_full() {
             return;
@@ -199,7 +199,7 @@ fn named_exist(point: &Point<'_>, known: &Nameable<'_>, model: &str, report: &mu
         let problem = Problem::Unfit(misfit.message(&short(&misfit.found), model));
         let error = report.error(place, problem);
         match &misfit.known {
-            // It is one of them, and stands among others.
+            // The word exists, but may not be combined with others.
             Known::Names(names) if names.contains(&misfit.found) => error
                 .hint(format!("write `{}: {}`, or name the other modules alone", misfit.axis, misfit.found)),
             Known::Names(names) => {

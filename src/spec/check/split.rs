@@ -1,5 +1,5 @@
-//! Owns the judgement of how training rows are divided: into folds, a held-out share or files, in
-//! the same way for every task. Pure.
+//! Owns the check of how training rows are divided: into folds, a held-out share or files, in the same way for
+//! every task. Pure.
 
 use crate::data::{card, sample};
 use crate::tasks::held_out_rows;
@@ -12,7 +12,7 @@ use crate::spec::raw::{RawKFold, RawSplit, RawSweep};
 use crate::spec::source::{At, Place};
 use crate::spec::survey::{Survey, TaskFacts};
 
-/// How the training rows of all tasks are divided; `None` where an error was noted.
+/// How the training rows of all tasks are divided; `None` where an error was reported.
 pub(super) fn splitting(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Option<Splitting> {
     let has_file = conflicts(raw, report);
     let tasks: Vec<Drawn<'_>> =
@@ -25,7 +25,7 @@ pub(super) fn splitting(raw: &RawSweep, survey: &Survey, report: &mut Report) ->
     }
 }
 
-/// Notes ways to divide rows that exclude each other, and says whether tasks have validation files.
+/// Reports ways to divide rows that exclude each other, and returns whether tasks have validation files.
 fn conflicts(raw: &RawSweep, report: &mut Report) -> bool {
     let mut conflict = |place: Place, key: &str, other: &str| {
         let problem = Problem::Conflict { key: key.to_owned(), other: other.to_owned() };
@@ -72,7 +72,7 @@ impl<'a> Drawn<'a> {
         let train = facts.train.as_ref()?.found.as_ref().ok()?;
         let wanted = task.rows.as_ref().map(|at| at.value);
         if task.objective(&[], &facts.names).is_some_and(|objective| objective.joins_rows()) {
-            // Blocks are divided, not rows, and how many there will be is not known yet.
+            // Blocks rather than rows are divided, and their number is not known yet.
             return None;
         }
         if !task.has_classes() {
@@ -100,7 +100,7 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    /// What to do where some class, or all rows, are so many rows and as many folds are more.
+    /// What to do where a class, or all data, has `least` rows, fewer than the `k` folds.
     fn too_few_for(&self, k: usize, least: usize) -> String {
         let path = &self.task.path;
         let draw = match &self.task.rows {
@@ -108,7 +108,7 @@ impl<'a> Drawn<'a> {
             None => "use more rows".to_owned(),
         };
         match (least, self.sizes.is_empty()) {
-            // There are no fewer folds than two.
+            // Two folds are the minimum.
             (0 | 1, true) => format!("folds take two rows or more: {draw}"),
             (0 | 1, false) => format!(
                 "{draw}, join small classes with `{path}.labels`, or leave them out with \
@@ -119,25 +119,25 @@ impl<'a> Drawn<'a> {
         }
     }
 
-    /// Its task in messages of sweeps that have several.
+    /// The task's name, in messages of sweeps with several tasks.
     fn of_task(&self, raw: &RawSweep) -> String {
         if raw.tasks.len() > 1 { format!(" of {}", self.task.title) } else { String::new() }
     }
 }
 
-/// What is to be said of classes that are numbers.
+/// A warning about classes that are numbers.
 fn numbers(task: &RawTask, sizes: &[(usize, &str)]) -> Option<String> {
     let classes: Vec<(&str, usize)> = sizes.iter().map(|(size, name)| (*name, *size)).collect();
     Some(card::numbers(&task.label.as_ref()?.value, &classes)?.to_string())
 }
 
-/// The classes of the rows that are drawn from these.
+/// The classes of the rows drawn from these.
 pub(super) fn drawn_labels(row_labels: &[u32], wanted: Option<usize>, seed: u64) -> Vec<u32> {
     let drawn = sample::draw(row_labels, wanted, seed);
     drawn.into_iter().map(|row| row_labels[row as usize]).collect()
 }
 
-/// Rows of so many without classes that are held out as test rows.
+/// Number of test rows held out of `rows` rows without classes.
 fn held_out(task: &RawTask, rows: usize) -> usize {
     match (&task.test_fraction, &task.test) {
         (Some(fraction), None) => held_out_rows(rows, fraction.value),
@@ -145,7 +145,7 @@ fn held_out(task: &RawTask, rows: usize) -> usize {
     }
 }
 
-/// Whether folds or shares have the classes in proportion: where there are any, unless the sweep says no.
+/// Whether folds or shares keep the classes in proportion: if there are classes, unless the sweep says no.
 fn stratified(asked: Option<&At<bool>>, raw: &RawSweep, report: &mut Report) -> bool {
     let classes = raw.tasks.iter().all(RawTask::has_classes);
     if let (Some(At { value: true, place }), false) = (asked, classes) {

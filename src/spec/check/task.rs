@@ -1,4 +1,4 @@
-//! Owns the judgement of tasks: files, columns, and what each kind of task needs. Pure.
+//! Owns the check of tasks: files, columns, and what each kind of task needs. Pure.
 
 use crate::data::{sample, sources};
 use crate::tasks::{DataFile, KeyFault, Objective, Task, TaskKey, held_out_rows};
@@ -13,14 +13,14 @@ use crate::spec::source::At;
 use crate::spec::survey::{DataFacts, Survey, TaskFacts};
 use crate::spec::words::quoted;
 
-/// The tasks that are sound. Every other one that was looked at has an error in the report.
+/// The tasks without errors. Every other task that was looked at has an error in the report.
 pub(super) fn check(raw: &RawSweep, survey: &Survey, report: &mut Report) -> Vec<Task> {
     one_kind(&raw.tasks, report);
     let tasks = raw.tasks.iter().zip(&survey.tasks);
     tasks.filter_map(|(task, facts)| check_one(task, facts, report)).collect()
 }
 
-/// Trials of different kinds have no score in common, so nothing could be compared.
+/// Trials of different kinds share no score, so nothing could be compared.
 fn one_kind(tasks: &[RawTask], report: &mut Report) {
     let Some((first, others)) = tasks.split_first() else { return };
     for other in others.iter().filter(|other| other.kind.name() != first.kind.name()) {
@@ -31,7 +31,7 @@ fn one_kind(tasks: &[RawTask], report: &mut Report) {
     }
 }
 
-/// The checked task; `None` where an error was noted or its files were not looked at.
+/// The checked task; `None` where an error was reported or its files were not looked at.
 fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Task> {
     let train = file(raw.train.as_ref(), facts.train.as_ref(), report);
     let validation = file(raw.validation.as_ref(), facts.validation.as_ref(), report);
@@ -83,7 +83,7 @@ fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> O
     raw.objective(labels, &facts.names).filter(|_| raw.kind.keys().iter().all(said))
 }
 
-/// What the table of keys cannot say about a kind.
+/// Reports faults that the table of keys cannot express.
 fn kind_needs(raw: &RawTask, report: &mut Report) {
     if let (Some(place), false) = (raw.min_label_rows, raw.has_classes()) {
         let whose = format!("tasks of kind `{}`", raw.kind.name());
@@ -104,7 +104,7 @@ fn kind_needs(raw: &RawTask, report: &mut Report) {
     }
 }
 
-/// A data file that could be read, and where the sweep names it.
+/// A data file that could be read, with its place in the sweep.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Surveyed<'a> {
     pub(super) name: &'a At<String>,
@@ -137,8 +137,7 @@ fn data_file(file: Surveyed<'_>) -> DataFile {
     }
 }
 
-/// How many test rows are held out of the training file, where that is not what their share says:
-/// rare classes have a say in it.
+/// The number of test rows held out of the training file, where rare classes change it from its share.
 fn held_out(raw: &RawTask, train: &sources::Survey) -> Option<usize> {
     let (Some(fraction), None) = (&raw.test_fraction, &raw.test) else { return None };
     let wanted = raw.rows.as_ref().map(|at| at.value);
@@ -147,7 +146,7 @@ fn held_out(raw: &RawTask, train: &sources::Survey) -> Option<usize> {
     (!labels.is_empty() && rows != held_out_rows(labels.len(), fraction.value)).then_some(rows)
 }
 
-/// Every column that the task names is in every file.
+/// Checks that every column of the task exists in every file.
 fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
     for column in raw.text_columns().chain(&raw.label) {
         let lacks = |file: &&Surveyed<'_>| !file.survey.columns.contains(&column.value);
@@ -162,7 +161,7 @@ fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
         }
     }
     let label = raw.label.as_ref().map(|at| at.value.as_str());
-    // Of a column that is not there it is told already that it is not.
+    // A missing column is reported already.
     let is_there = |name: &String| files.iter().flatten().all(|file| file.survey.columns.contains(name));
     let mut both = raw.text_columns().filter(|column| Some(column.value.as_str()) == label);
     if let Some(column) = both.find(|column| is_there(&column.value)) {

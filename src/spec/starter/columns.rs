@@ -1,5 +1,5 @@
-//! Owns what a column of a data file holds: words, classes or numbers, and how likely it is a text or a label.
-//! Reads the file column by column; writes nothing.
+//! Owns what the columns of a data file hold: words, classes or numbers, and how likely each is a text or a
+//! label. Reads the file column by column; writes nothing.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::path::Path;
 use crate::data::{card, sources};
 use crate::tasks::Reading;
 
-/// Most classes that a label column is thought to have.
+/// Most classes of a column that may be a label.
 const MOST_CLASSES: usize = 200;
 /// Most words of a label on average.
 const LONGEST_LABEL: f64 = 8.0;
@@ -15,7 +15,7 @@ const LONGEST_LABEL: f64 = 8.0;
 pub(super) const TEXT_SHARE: f64 = 0.5;
 /// Most words of a column's name.
 const LONGEST_NAME: usize = 8;
-/// Names of columns that hold a label, the likeliest first.
+/// Names of label columns, the most likely first.
 const LABELS: &[&str] = &[
     "label",
     "labels",
@@ -36,7 +36,7 @@ const LABELS: &[&str] = &[
     "genre",
     "spam",
 ];
-/// Names of columns that hold a number to be learned, the likeliest first.
+/// Names of columns with target numbers, the most likely first.
 const SCORES: &[&str] = &[
     "score",
     "label",
@@ -57,17 +57,17 @@ pub(super) struct File<'a> {
     pub(super) reading: &'a Reading,
 }
 
-/// What a column holds.
+/// The content of a column.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) name: String,
     /// Rows without a value.
     pub(super) empty: usize,
-    /// Its values with their rows, where they are few enough for classes; a missing one is not here.
+    /// Its values with their numbers of rows, if they are few enough for classes; without the missing one.
     pub(super) classes: BTreeMap<String, usize>,
-    /// The least and the greatest of its values, where each is a number.
+    /// The least and the greatest value, if all are numbers.
     pub(super) numbers: Option<Range>,
-    /// Words of a value on average.
+    /// Average number of words of a value.
     pub(super) words: f64,
     /// Share of the values that are words rather than numbers, dates, addresses or code.
     pub(super) language: f64,
@@ -78,12 +78,12 @@ pub(super) struct Column {
 pub(super) struct Range {
     pub(super) least: f64,
     pub(super) most: f64,
-    /// Whether none has decimals.
+    /// Whether all are whole numbers.
     are_whole: bool,
 }
 
-/// Looks at each of a file's columns, which the file calls `found` and the sweep `names`. Where these
-/// differ the file has no row of names, and its first row of values is taken for one.
+/// Looks at each of a file's columns, named `found` in the file and `names` in the sweep. Where these differ,
+/// the file has no header row, and its first row of values was taken for one.
 pub(super) fn look(file: File<'_>, found: &[String], names: &[String]) -> Vec<Column> {
     let column = |(found, name): (&String, &String)| {
         let mut values = sources::texts(file.path, file.reading, std::slice::from_ref(found), &[]).ok()?.0;
@@ -95,8 +95,8 @@ pub(super) fn look(file: File<'_>, found: &[String], names: &[String]) -> Vec<Co
     found.iter().zip(names).filter_map(column).collect()
 }
 
-/// Names for the columns of a file whose first row seems to hold values: one of its names is a number,
-/// a whole sentence, or a class of the rows below it.
+/// Names for the columns of a file whose first row seems to hold values, because one of its names is a number,
+/// a whole sentence, or a class of the rows below.
 pub(super) fn without_header(file: File<'_>, found: &[String]) -> Option<Vec<String>> {
     let name = file.path.file_name()?.to_string_lossy().to_lowercase();
     if ![".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.zst", ".tsv.zst"]
@@ -131,7 +131,7 @@ impl Column {
             }
             match value.parse::<f64>() {
                 Ok(number) if number.is_finite() => {
-                    // 0 rather than -0.
+                    // -0 becomes 0.
                     let number = number + 0.0;
                     let first = Range { least: number, most: number, are_whole: true };
                     let Range { least, most, are_whole } = range.unwrap_or(first);
@@ -167,12 +167,12 @@ impl Column {
         self.name.trim().eq_ignore_ascii_case(name)
     }
 
-    /// How much of a text it is: more words are more of one.
+    /// How likely it is a text: the more words, the more likely.
     pub(super) fn as_text(&self) -> f64 {
         if self.language < TEXT_SHARE { 0.0 } else { self.language * self.words }
     }
 
-    /// Whether its values can be classes: few of them, each often enough, none of them a sentence.
+    /// Whether its values can be classes: few of them, each frequent enough, none of them a sentence.
     fn can_be_label(&self) -> bool {
         let rows: usize = self.classes.values().sum();
         (2..=MOST_CLASSES).contains(&self.classes.len())
@@ -181,12 +181,12 @@ impl Column {
             && rows * 2 > self.empty
     }
 
-    /// Whether its values can be numbers to be learned: most rows have one, and they are not all the same.
+    /// Whether its values can be target numbers: most rows have one, and they are not all equal.
     fn can_be_number(&self) -> bool {
         self.numbers.is_some_and(|range| range.least < range.most)
     }
 
-    /// How unlikely a label it is, smallest first.
+    /// Sort key as a label; the most likely column has the smallest.
     pub(super) fn as_label(&self) -> (usize, bool, usize) {
         let name = self.name.trim_start_matches('#').trim().to_lowercase();
         let known = self.position_in(LABELS);
@@ -200,8 +200,8 @@ impl Column {
         if number { self.can_be_number() } else { self.can_be_label() }
     }
 
-    /// How unlikely a number to be learned it is, smallest first: by its name, then decimals first, which
-    /// no count of rows has.
+    /// Sort key as a target number; the most likely column has the smallest. Names count first, then decimals,
+    /// which no count of rows has.
     pub(super) fn as_number(&self) -> (usize, bool) {
         let name = self.name.trim_start_matches('#').trim().to_lowercase();
         let within = || SCORES.iter().any(|known| name.contains(known));
@@ -210,7 +210,7 @@ impl Column {
         (if self.is_index() { usize::MAX } else { rank }, self.numbers.is_none_or(|range| range.are_whole))
     }
 
-    /// Where some names have this column's.
+    /// The position of this column's name in a list of names.
     fn position_in(&self, names: &[&str]) -> Option<usize> {
         let name = self.name.trim_start_matches('#').trim().to_lowercase();
         names.iter().position(|known| *known == name)
@@ -221,7 +221,7 @@ impl Column {
         ["id", "index"].iter().any(|name| self.is_called(name))
     }
 
-    /// Whether its values are numbers that measure something: no classes have so many, or such ones.
+    /// Whether its values are measurements: too many numbers for classes, or numbers with decimals.
     fn measures(&self) -> bool {
         let classes: Vec<(&str, usize)> =
             self.classes.iter().map(|(name, rows)| (name.as_str(), *rows)).collect();
@@ -229,7 +229,7 @@ impl Column {
         self.numbers.is_some() && !self.is_index() && many_or_odd
     }
 
-    /// Whether this column of numbers is likelier to be what is to be learned than one of classes is.
+    /// Whether this column of numbers is more likely the target than a column of classes.
     pub(super) fn is_likelier_to_be_learned_than(&self, classes: Option<&Self>) -> bool {
         let rank = self.position_in(SCORES);
         let is_likelier = match classes {
@@ -242,23 +242,24 @@ impl Column {
         is_likelier && self.measures()
     }
 
-    /// The rows of the largest class.
+    /// Number of rows of the largest class.
     pub(super) fn largest(&self) -> usize {
         self.classes.values().copied().max().unwrap_or(0)
     }
 
-    /// The rows that a fold needs some of: those of the smallest class, or all where there are numbers.
+    /// The rows that must be enough for each fold to get some: those of the smallest class, or all rows for
+    /// numbers.
     pub(super) fn fewest(&self) -> usize {
         if self.numbers.is_some() { usize::MAX } else { self.smallest() }
     }
 
-    /// The rows of the smallest class.
+    /// Number of rows of the smallest class.
     pub(super) fn smallest(&self) -> usize {
         self.classes.values().copied().min().unwrap_or(0)
     }
 }
 
-/// Words of a value; where a script has no spaces, two characters count as one.
+/// Number of words of a value; in a script without spaces, two characters count as one.
 fn count_words(value: &str) -> usize {
     let unspaced = value.chars().filter(|c| c.is_alphabetic() && u32::from(*c) >= 0x2E80).count();
     value.split_whitespace().count().max(unspaced / 2)

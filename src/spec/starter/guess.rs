@@ -1,11 +1,11 @@
-//! Owns the guess which columns of a data file are the text, its pair and the label, from their names and
+//! Owns the guess at which columns of a data file are the text, its pair and the label, from their names and
 //! contents. Reads the chosen texts; writes nothing.
 
 use crate::data::sources;
 
 use super::columns::{Column, File, TEXT_SHARE};
 
-/// Names of two columns that are a pair of texts, and not one text in two parts.
+/// Names of two columns that form a pair of texts, rather than one text in two parts.
 const PAIRS: &[(&str, &str)] = &[
     ("premise", "hypothesis"),
     ("sentence1", "sentence2"),
@@ -26,13 +26,13 @@ const PAIRS: &[(&str, &str)] = &[
     ("claim", "evidence"),
     ("string1", "string2"),
 ];
-/// Names of two columns that are one text in two parts, as a headline and its article.
+/// Names of two columns that form one text in two parts, such as a headline and its article.
 const PARTS: (&[&str], &[&str]) = (
     &["title", "headline", "subject", "heading"],
     &["description", "body", "text", "content", "abstract", "article", "review", "message"],
 );
 
-/// What the columns are thought to be.
+/// The guess at the columns.
 #[derive(Debug, Default)]
 pub(super) struct Guess {
     /// Columns of the text.
@@ -40,9 +40,9 @@ pub(super) struct Guess {
     /// Column of the second text of a pair.
     pub(super) pair: Option<String>,
     pub(super) label: Option<Column>,
-    /// Other columns that could be the label, the likeliest first.
+    /// Other columns that could be the label, the most likely first.
     pub(super) other_labels: Vec<Column>,
-    /// Other columns that could be the text, the likeliest first.
+    /// Other columns that could be the text, the most likely first.
     pub(super) other_texts: Vec<String>,
 }
 
@@ -75,8 +75,8 @@ impl Guess {
         Self { other_texts: other_texts.take(5).collect(), other_labels, text, pair, label }
     }
 
-    /// The texts of these columns, and their second texts. `names` are the file's names of its columns and the
-    /// sweep's.
+    /// The texts of these columns, and their second texts. `names` are the names of the file's columns in the
+    /// file and in the sweep.
     pub(super) fn texts(
         &self,
         file: File<'_>,
@@ -110,7 +110,7 @@ fn ranked<'c>(columns: &[&'c Column]) -> Vec<&'c Column> {
     texts
 }
 
-/// The column with the most words, whatever they are: what is left where none is language.
+/// The column with the most words of any kind: the last resort where no column is language.
 fn longest<'c>(columns: &[&'c Column]) -> Option<&'c Column> {
     columns.iter().copied().max_by(|a, b| a.words.total_cmp(&b.words))
 }

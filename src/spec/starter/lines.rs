@@ -1,4 +1,4 @@
-//! Owns the lines of a starter sweep, with the comments that say why and how to widen it. Guesses nothing.
+//! Owns the lines of a starter sweep, with comments on why and on how to extend it. Guesses nothing.
 
 use std::fmt::Write as _;
 
@@ -20,7 +20,7 @@ pub(super) fn line(task: &mut String, text: &str, comment: &str) {
     };
 }
 
-/// Adds a comment that names other columns, where there are some.
+/// Adds a comment that names other possible columns, if there are any.
 pub(super) fn others(task: &mut String, role: &str, names: Vec<String>) {
     if !names.is_empty() {
         // Writing to a String cannot fail.
@@ -28,7 +28,7 @@ pub(super) fn others(task: &mut String, role: &str, names: Vec<String>) {
     }
 }
 
-/// Column names for a list of them.
+/// Column names, or a list of them, in YAML.
 pub(super) fn listed(names: &[String]) -> String {
     if names.is_empty() {
         Starter::TO_CHANGE.to_owned()
@@ -37,7 +37,7 @@ pub(super) fn listed(names: &[String]) -> String {
     }
 }
 
-/// The label, its classes, and what is odd about them.
+/// The label, its classes, and any peculiarities of them.
 pub(super) fn label_lines(guess: &Guess) -> String {
     let mut lines = String::new();
     let Some(label) = &guess.label else {
@@ -84,7 +84,7 @@ pub(super) fn label_lines(guess: &Guess) -> String {
     lines
 }
 
-/// A value in backticks, cut where it is long.
+/// A value in backticks, shortened if it is long.
 pub(super) fn quoted_short(name: &str) -> String {
     let mut short: String = name.chars().take(40).collect();
     if short.len() < name.len() {
@@ -93,7 +93,7 @@ pub(super) fn quoted_short(name: &str) -> String {
     format!("`{short}`")
 }
 
-/// How the rows are divided, with the way to another division.
+/// How the rows are divided, with a comment on another division.
 pub(super) fn division(kind: &dyn TaskKind, division: Division) -> String {
     let has_classes = kind.fields().has_classes();
     let stratified = if has_classes { "stratified: true, " } else { "" };

@@ -1,13 +1,13 @@
-//! Owns the choice of a first sweep's settings from the rows and their lengths: a few hundred
-//! optimiser steps, ten validations, and minutes rather than hours on two cores. Pure but for the
-//! model folder, whose configuration and tokenizer it reads.
+//! Owns the choice of a first sweep's settings from the rows and their lengths: a few hundred optimiser steps,
+//! ten validations, and minutes rather than hours on two cores. Pure, except that it reads the model folder's
+//! configuration and tokenizer.
 
 use std::path::Path;
 
 use crate::families::{Architecture, LinearShape, Pairs};
 use crate::tokenizer::Tokenizer;
 
-/// Optimiser steps of a trial that are aimed at.
+/// Intended number of optimiser steps of a trial.
 const STEPS: usize = 250;
 /// Validations of a trial.
 const VALIDATIONS: usize = 10;
@@ -15,20 +15,20 @@ const VALIDATIONS: usize = 10;
 const LONGEST: usize = 128;
 /// Training rows with which a first sweep is quick.
 const MOST_ROWS: usize = 2_000;
-/// Folds where rows are few and each class has enough of them.
+/// Number of folds, if rows are few and each class has enough of them.
 const FOLDS: usize = 3;
-/// Rows up to which folds are worth their time: beyond, one held-out share is large enough to select on.
+/// Most rows for which folds are worth their time: beyond, one held-out share is large enough for selection.
 const FEW_ROWS: usize = 1_200;
-/// Tokens of all rows up to which folds take minutes on two cores.
+/// Most tokens of all rows for which folds take minutes on two cores.
 const FEW_TOKENS: usize = 70_000;
-/// Most passes over the training rows: more of them only repeat what is known by heart.
+/// Most passes over the training rows: further ones only repeat what is memorised.
 const MOST_EPOCHS: usize = 10;
 /// Texts whose lengths are measured.
 const MEASURED: usize = 2_000;
-/// Layers at the top that get adapters where a model has more of them.
+/// Number of top layers that get adapters, if a model has more layers.
 const TOP_LAYERS: usize = 2;
 
-/// A model as far as its folder tells.
+/// A model, as far as its folder shows it.
 #[derive(Debug, Default)]
 pub(super) struct Model {
     tokenizer: Option<Tokenizer>,
@@ -38,9 +38,9 @@ pub(super) struct Model {
 /// Lengths of the texts in tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Lengths {
-    /// 95 % of the texts have up to so many.
+    /// Length that 95 % of the texts do not exceed.
     pub(super) p95: usize,
-    /// Whether the model's tokenizer counted; else words did.
+    /// Whether the model's tokenizer counted the tokens; otherwise they are estimated from words.
     pub(super) counted: bool,
 }
 
@@ -49,11 +49,11 @@ pub(super) struct Lengths {
 pub(super) enum Division {
     /// Each row is held out once.
     Folds(usize),
-    /// One row in so many is held out.
+    /// One row in this many is held out.
     HoldOut(usize),
 }
 
-/// What a first sweep is trained with.
+/// The training settings of a first sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Settings {
     /// Rows to draw, where there are more than a first sweep needs.
@@ -68,7 +68,7 @@ pub(super) struct Settings {
 }
 
 impl Model {
-    /// What is in a folder; nothing where there is none or it cannot be read.
+    /// The model in a folder; an unknown one where there is no folder or it cannot be read.
     pub(super) fn read(folder: Option<&Path>) -> Self {
         let Some(folder) = folder else { return Self::default() };
         let config = std::fs::read(folder.join("config.json")).ok();
@@ -97,14 +97,14 @@ impl Model {
         Some(Lengths { p95: lengths[at], counted: counted.is_some() })
     }
 
-    /// Longest sequence of a first sweep: room for 95 % of the texts, as far as it stays quick.
+    /// Longest sequence of a first sweep: enough for 95 % of the texts, as long as training stays quick.
     pub(super) fn max_length(&self, p95: usize) -> usize {
         let most = self.architecture.as_ref().map_or(LONGEST, |model| model.max_length().min(LONGEST));
         p95.next_multiple_of(8).max(16).min(most)
     }
 
-    /// Targets for adapters in the top layers alone, which is quick: all trials of a pack share the
-    /// layers below. `None` where the model is too small for that to matter, or not known.
+    /// Targets for adapters in the top layers only, which is quick because all trials of a pack share the
+    /// layers below. `None` where the model is too small for that to matter, or unknown.
     pub(super) fn top_targets(&self) -> Option<Vec<String>> {
         let model = self.architecture.as_ref().filter(|model| model.layers() > TOP_LAYERS + 1)?;
         let first = model.layers() - TOP_LAYERS;
@@ -118,13 +118,13 @@ impl Model {
         Some(targets).filter(|targets| !targets.is_empty())
     }
 
-    /// Whether it can tell the two texts of a pair apart; believed of a model that is not here.
+    /// Whether it can distinguish the two texts of a pair; assumed of an unknown model.
     pub(super) fn takes_pairs(&self) -> bool {
         self.architecture.as_ref().is_none_or(|model| model.pairs() == Pairs::Apart)
     }
 }
 
-/// About how many tokens an encoder makes of a text, special ones included.
+/// Estimated number of tokens that an encoder makes of a text, special tokens included.
 fn tokens_of_words(text: &str, pair: Option<&str>) -> usize {
     let words = |text: &str| {
         text.split_whitespace().count().max(text.chars().filter(|c| u32::from(*c) >= 0x2E80).count())
@@ -133,8 +133,8 @@ fn tokens_of_words(text: &str, pair: Option<&str>) -> usize {
 }
 
 impl Settings {
-    /// For a classification of so many rows of up to `max_length` tokens, whose smallest class has
-    /// `smallest` of them.
+    /// Settings for a classification of `rows` rows of up to `max_length` tokens, whose smallest class has
+    /// `smallest` rows.
     pub(super) fn classification(rows: usize, smallest: usize, max_length: usize) -> Self {
         let used = rows.min(MOST_ROWS);
         let enough = smallest >= 2 * FOLDS && used.saturating_mul(max_length) <= FEW_TOKENS;
@@ -142,14 +142,15 @@ impl Settings {
         Self::with(rows, used, division, &[4, 8, 16, 32])
     }
 
-    /// For texts or questions that a language model learns, so many sequences of them.
+    /// Settings for texts or questions that a language model learns, as `sequences` sequences.
     pub(super) fn language(rows: usize, sequences: usize) -> Self {
         let used = sequences.min(MOST_ROWS);
         let rows = if used < sequences { rows } else { 0 };
         Self::with(rows, used, Division::HoldOut(10), &[4])
     }
 
-    /// The smallest of these batch sizes, and as many epochs, that come to about the steps aimed at.
+    /// The smallest of these batch sizes, and the number of epochs, that give about the intended number of
+    /// steps.
     fn with(rows: usize, used: usize, division: Division, batches: &[usize]) -> Self {
         let training = match division {
             Division::Folds(k) => used - used.div_ceil(k),

@@ -1,11 +1,11 @@
-//! Owns how a warning is told: what is wrong, how much of it, and what to do.
+//! Owns the texts of warnings: what is wrong, how much of it, and what to do. Finds none itself.
 
 use std::fmt;
 
 use super::{Shared, Warning};
 use crate::values::{Part, quantity};
 
-/// Most names that one message tells.
+/// Most names in one message.
 const MOST_NAMED: usize = 5;
 
 impl fmt::Display for Warning {
@@ -182,7 +182,7 @@ fn write_cut(f: &mut fmt::Formatter<'_>, share: &str, max_length: usize, models:
     }
 }
 
-/// How long sequences would have to be, behind what is cut.
+/// Writes how long sequences would have to be, after the number of cut rows.
 fn write_enough(f: &mut fmt::Formatter<'_>, max_length: usize, enough: usize, longest: usize) -> fmt::Result {
     f.write_str("; ")?;
     if enough <= longest {
@@ -228,7 +228,7 @@ fn listed(values: &[(String, usize)]) -> String {
     some(values.iter().map(one))
 }
 
-/// The first of many, and how many more there are.
+/// The first items of a list, and the number of further ones.
 fn some(mut all: impl ExactSizeIterator<Item = String>) -> String {
     let beyond = all.len().saturating_sub(MOST_NAMED);
     let mut text = all.by_ref().take(MOST_NAMED).collect::<Vec<_>>().join(", ");
@@ -238,7 +238,7 @@ fn some(mut all: impl ExactSizeIterator<Item = String>) -> String {
     text
 }
 
-/// A name in backticks, on one line, so that commas and spaces in it do not confuse.
+/// A name in backticks, on one line, so that commas and spaces in it are not misread.
 #[must_use]
 pub fn named(name: &str) -> String {
     format!("`{}`", name.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""))
@@ -250,25 +250,25 @@ fn have(classes: &[String]) -> String {
     if classes.len() == 1 { format!("class {names} has") } else { format!("classes {names} have") }
 }
 
-/// Entries of a YAML mapping as they can be pasted.
+/// Entries of a YAML mapping, ready to be pasted.
 fn entries<'a>(pairs: impl Iterator<Item = (&'a str, &'a str)>) -> String {
     let one = |(from, to): (&str, &str)| format!("{}: {}", quoted(from), plain(to));
     pairs.map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// A text as YAML has it between double quotes.
+/// A text in YAML's double quotes.
 fn quoted(text: &str) -> String {
     serde_json::to_string(text).unwrap_or_default()
 }
 
-/// The same, bare where YAML needs no quotes.
+/// The same, without quotes where YAML needs none.
 fn plain(text: &str) -> String {
     let bare = text.chars().all(|c| c.is_alphabetic() || c == '_')
         && !matches!(text, "true" | "false" | "null" | "");
     if bare { text.to_owned() } else { quoted(text) }
 }
 
-/// `in all 4 configurations `, `in 2 of 4 configurations `; nothing where there is one.
+/// `in all 4 configurations `, `in 2 of 4 configurations `; empty where there is one.
 fn these((some, all): (usize, usize)) -> String {
     match (some, all) {
         (_, 1) => String::new(),
