@@ -1,15 +1,15 @@
 //! Hyperparameter sweeps for fine-tuning transformers: one YAML grid in, one report out.
 //!
 //! A sweep is a value, a run is a log, a report is a function of the log. All trials of a grid share one frozen
-//! base model, one data set and one tokenisation: those that can train together are packed into one process
-//! over one copy of the base weights, and a trial alone is a pack of one.
+//! base model, one data set and one tokenisation: trials that can train together are packed into one process
+//! with one copy of the base weights, and a trial alone is a pack of one.
 //!
 //! ```text
-//! sweep.yaml ─▶ SweepSpec ─▶ trials ─what is left, its cost─▶ Workload ─▶ Scheduler ─simulate─▶ plan
+//! sweep.yaml ─▶ SweepSpec ─▶ trials ─remaining, with costs─▶ Workload ─▶ Scheduler ─simulate─▶ plan
 //!
 //!   what the executor reports, the user asks, the clock brings
 //!     ▼
-//!   Event ─told once─┬─▶ journal ─▶ Ledger ─▶ other readers: terminal, plain lines, JSON lines
+//!   Event ───────────┬─▶ journal ─▶ Ledger ─▶ other readers: terminal, plain lines, JSON lines
 //!     ▲              └─▶ Scheduler::step(now, &What) ─▶ Vec<Action> ─▶ Executor ─▶ child process: a pack
 //!     └───────────────────────────────────────────────────────────────────┘       ▼
 //!   report.html, .md, .csv, .svg ◀─ tables, statistics, plots ◀─ RunRecord ◀─ journal + trials/
@@ -18,10 +18,10 @@
 //! # Words
 //! | word | meaning |
 //! |---|---|
-//! | profile | changes to a sweep under a name; what comes of it stands apart |
+//! | profile | a named set of changes to a sweep, whose results are kept separately |
 //! | task | what is learned from which data: classes, numbers, the next token, answers |
 //! | method | what trains: adapters (LoRA), every weight (full, scratch), nothing (base) |
-//! | head | what a task needs on top of a base: a classifier of so many classes, or an output layer for tokens |
+//! | head | what a task needs on top of a base: a classifier, or an output layer for tokens |
 //! | configuration | one point of the grid: a value on every axis (task, model, method, rank, seed …) |
 //! | trial | a configuration on one fold: the smallest thing that trains; its id hashes what decides its result |
 //! | store | a task's data, tokenised: one job prepares it for all trials that need it |
@@ -31,22 +31,22 @@
 //! | run | what happened when a sweep was started: a folder under `results/` |
 //!
 //! # Who owns what
-//! Rooms, lowest first. Each may use those above it in this list and no other: `tests/architecture` reads
-//! this table and holds it, with the absences below it.
+//! Rooms, lowest first. Each room may use the rooms listed before it, and no others: `tests/architecture` checks
+//! this table and the absences below it.
 //!
 //! | module | owns |
 //! |---|---|
 //! | [`values`] | ids, trials, the table of axes, scores and metrics, failures, devices, events; random streams |
-//! | [`disk`] | every path under `results/`, whole files, locks, files as memory |
+//! | [`disk`] | every path under `results/`, whole files, locks, memory-mapped files |
 //! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
-//! | [`tokenizer`] | the way between texts and token ids |
-//! | [`tasks`] | what is learned from which data: each kind of task in a file of its own |
+//! | [`tokenizer`] | the conversion between texts and token ids |
+//! | [`tasks`] | what is learned from which data: each kind of task in its own file |
 //! | [`sweep`] | the checked sweep, what ids are hashes of, what changed since an earlier sweep |
 //! | [`job`] | what a child process is given, and the lines it writes |
-//! | [`libtorch`] | where this process has libtorch from, and how the program came to be beside it |
-//! | [`hub`] | models and data sets of the Hugging Face hub, by way of its cache; knows no sweep |
-//! | [`data`] | files to rows, cleaning, draws and folds, token stores, and what a task's data card tells |
-//! | [`cost`] | what jobs are thought to cost: time, memory and disk from shapes |
+//! | [`libtorch`] | which libtorch this process uses, and how the program was installed |
+//! | [`hub`] | models and data sets of the Hugging Face hub, through its cache; knows no sweep |
+//! | [`data`] | files to rows, cleaning, draws and folds, token stores, and the data card of a task |
+//! | [`cost`] | the predicted cost of jobs: time, memory and disk, from shapes |
 //! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
 //! | [`plan`] | what a sweep will do and cost, as data and as a table |
 //! | [`record`] | the journal, the ledger of its events, resume, the record, the check and the garbage of a run |
@@ -54,12 +54,12 @@
 //! | [`model`] | weight files; with the feature `torch` the Transformer that runs every family, pack-aware |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |
 //! | [`spec`] | the sweep file: from text and a profile to a checked [`sweep::SweepSpec`], or all errors at once |
-//! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; pages and files of them |
-//! | [`adapter`] | models outside of sweeps: PEFT's and transformers' folders, merging, asking a model |
-//! | [`run`] | the loop that joins these |
+//! | [`report`] | tables, statistics and plots of a record, over tasks and seeds; its pages and files |
+//! | [`adapter`] | models outside sweeps: PEFT's and transformers' folders, merging, prediction |
+//! | [`run`] | the loop that connects these |
 //! | [`error`] | the errors that end a command, their hints and exit codes |
 //! | [`worker`] | the child's side of a job |
-//! | [`ui`] | what the user sees while a sweep runs or files come, and the two outputs |
+//! | [`ui`] | what the user sees while a sweep runs or files are fetched, and the two outputs |
 //! | [`cli`] | the command line, one file per command |
 //!
 //! # What is absent
@@ -69,9 +69,9 @@
 //!    only [`ui`] and `main` print, and a child to its parent; only [`disk::layout`] builds paths of `results/`.
 //! 3. A trial never learns which executor or pack runs it, and no random stream depends on either.
 //! 4. The journal and `trials/` are the only truth: deleting `reports/` loses nothing.
-//! 5. Nobody validates a sweep after `spec::load`, and nobody trusts a line that a child printed for
-//!    its fate: results and failures are files.
-//! 6. Nothing that a weight file or an adapter holds is executed.
+//! 5. Nobody validates a sweep after `spec::load`, and a line that a child prints never decides a trial's
+//!    fate: results and failures are files.
+//! 6. Nothing in a weight file or an adapter is executed.
 
 pub mod adapter;
 pub mod cli;

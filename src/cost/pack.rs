@@ -52,7 +52,7 @@ impl PackCost {
         TRAIN_START.as_secs_f64() + passes_s + (trunks + self.tail) / speed.flops
     }
 
-    /// The predicted cost of a job with these slots. No time is longer than [`LONGEST_S`].
+    /// The predicted cost of a job with these slots. No time is longer than `LONGEST_S`.
     #[must_use]
     pub fn estimate(&self, speed: Speed) -> Estimate {
         Estimate {
