@@ -10,7 +10,7 @@ use lorasweep::hub::{Hub, Settings};
 use lorasweep::spec::{self, Downloads, Intent, Overrides, Problem, SpecErrors, Starter};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::tasks::{self, Objective};
-use lorasweep::values::axes::{AXES, Pack};
+use lorasweep::values::axes::{AXES, WithinPack};
 use safetensors::tensor::{Dtype, TensorView};
 use tempfile::TempDir;
 
@@ -371,11 +371,11 @@ fn the_readme_lists_every_axis_with_its_default() {
     for axis in &AXES {
         let text = axis.default_text();
         let default = if text.is_empty() { "required" } else { &text };
-        let pack = match axis.pack {
-            Pack::Alike => "equal",
-            Pack::PerSlot => "may differ",
+        let within_pack = match axis.within_pack {
+            WithinPack::Equal => "equal",
+            WithinPack::MayDiffer => "may differ",
         };
-        let row = format!("| `{}` | {default} | {} | {pack} |", axis.name, axis.doc);
+        let row = format!("| `{}` | {default} | {} | {within_pack} |", axis.name, axis.doc);
         assert!(GUIDE.lines().any(|line| line == row), "sweeps/README.md lacks the row\n{row}");
     }
 }

@@ -13,9 +13,9 @@ mod event_loop;
 #[path = "../../tests/fake_executor/mod.rs"]
 mod fake_executor;
 mod launch;
-#[cfg(test)]
-mod packs;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod triage;
 
 use std::fs;

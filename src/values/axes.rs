@@ -28,7 +28,7 @@ pub struct Axis {
     /// Its allowed values.
     pub domain: Domain,
     /// Whether trials that train together may differ in it.
-    pub pack: Pack,
+    pub within_pack: WithinPack,
     /// Title of its column.
     pub title: &'static str,
     /// Prefix of its value in a label.
@@ -60,11 +60,11 @@ pub enum Applies {
 
 /// Whether the slots of one pack may differ in a setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pack {
+pub enum WithinPack {
     /// All slots have the same value, since it changes what is computed for all of them at once.
-    Alike,
+    Equal,
     /// Each slot has its own.
-    PerSlot,
+    MayDiffer,
 }
 
 /// Where a value is in a configuration.
@@ -94,14 +94,14 @@ pub(super) use field;
 
 /// The settings that choose task, model and method.
 const CHOICES: [Axis; 3] = [
-    Axis::new("task", Domain::Text, Pack::Alike, Access::Task, "A name from `tasks`")
+    Axis::new("task", Domain::Text, WithinPack::Equal, Access::Task, "A name from `tasks`")
         .defaults_to("every task"),
-    Axis::new("model", Domain::Text, Pack::Alike, Access::Model, "A name from `models`")
+    Axis::new("model", Domain::Text, WithinPack::Equal, Access::Model, "A name from `models`")
         .leading(),
     Axis::new(
         "method",
         Domain::Choice(MethodKind::WORDS),
-        Pack::Alike,
+        WithinPack::Equal,
         Access::Method,
         "lora trains adapters and head; full every weight; scratch every weight, from random ones; base nothing",
     )
@@ -172,7 +172,7 @@ impl Axis {
     pub(super) const fn new(
         name: &'static str,
         domain: Domain,
-        pack: Pack,
+        within_pack: WithinPack,
         access: Access,
         doc: &'static str,
     ) -> Self {
@@ -184,7 +184,21 @@ impl Axis {
         let (title, column) = (name, name);
         let (short, leads, aliases, default, text) =
             ("", false, [].as_slice(), None, plain as fn(&Setting) -> String);
-        Self { name, doc, applies, domain, pack, title, short, leads, column, aliases, default, text, access }
+        Self {
+            name,
+            doc,
+            applies,
+            domain,
+            within_pack,
+            title,
+            short,
+            leads,
+            column,
+            aliases,
+            default,
+            text,
+            access,
+        }
     }
 
     /// Methods that do not train have it too.
@@ -356,10 +370,10 @@ impl<C: Deref<Target = Configuration>> Serialize for Settings<C> {
 pub struct PackKey(Vec<Option<Setting>>);
 
 impl PackKey {
-    /// The key of a configuration: its value on every axis whose row says [`Pack::Alike`].
+    /// The key of a configuration: its value on every axis whose row says [`WithinPack::Equal`].
     #[must_use]
     pub fn of(configuration: &Configuration) -> Self {
-        let alike = AXES.iter().filter(|axis| axis.pack == Pack::Alike);
+        let alike = AXES.iter().filter(|axis| axis.within_pack == WithinPack::Equal);
         Self(alike.map(|axis| axis.get(configuration)).collect())
     }
 }

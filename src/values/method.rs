@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::axes::{Axis, Pack, field};
+use super::axes::{Axis, WithinPack, field};
 use super::setting::{Value, words};
 use super::{Domain, Range, Setting};
 
@@ -122,7 +122,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "rank",
         Domain::Count(1, 100_000),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Lora.rank),
         "LoRA: inner width of the adapter",
     )
@@ -132,7 +132,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "alpha",
         Domain::Number(Range::Positive),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Lora.alpha),
         "LoRA: the scale is alpha / rank",
     )
@@ -142,7 +142,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "dropout",
         Domain::Number(Range::Share),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Lora.dropout),
         "LoRA: dropout on the adapter's input",
     )
@@ -152,7 +152,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "targets",
         Domain::Texts,
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Lora.targets),
         "LoRA: modules with an adapter; all-linear is every linear layer but the output layer or head",
     )
@@ -161,7 +161,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "layers_to_transform",
         Domain::OrNull(&Domain::Counts),
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Lora.layers_to_transform),
         "LoRA: layers, from 0, whose targets get an adapter; null for all of them",
     )
@@ -170,7 +170,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "modules_to_save",
         Domain::TextsOrNone,
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Lora.modules_to_save),
         "LoRA: modules that train beside the adapters; `head` is the task's head",
     )
@@ -180,7 +180,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     Axis::new(
         "rslora",
         Domain::Flag,
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Lora.rslora),
         "LoRA: scale by alpha / sqrt(rank)",
     )

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::axes::{Axis, Pack, field, scientific};
+use super::axes::{Axis, WithinPack, field, scientific};
 use super::domain::MANY;
 use super::setting::words;
 use super::{Domain, Metric, Precision, Range};
@@ -56,7 +56,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "learning_rate",
         Domain::Number(Range::Positive),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.learning_rate),
         "Peak learning rate; required here or there",
     )
@@ -68,7 +68,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "epochs",
         Domain::Number(Range::Positive),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.epochs),
         "Passes over the training rows",
     )
@@ -80,7 +80,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "batch_size",
         Domain::Count(1, MANY),
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Training.batch_size),
         "Rows per forward pass",
     )
@@ -101,7 +101,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "accumulation",
         Domain::Count(1, MANY),
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Training.accumulation),
         "Forward passes per optimiser step",
     )
@@ -110,7 +110,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "schedule",
         Domain::Choice(Schedule::WORDS),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.schedule),
         "Course of the learning rate after warm-up",
     )
@@ -118,7 +118,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "warmup",
         Domain::Number(Range::Share),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.warmup),
         "Share of the steps that warm up",
     )
@@ -130,7 +130,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "weight_decay",
         Domain::Number(Range::NotNegative),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.weight_decay),
         "AdamW's weight decay",
     )
@@ -139,7 +139,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "clip_norm",
         Domain::OrNull(&Domain::Number(Range::Positive)),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.clip_norm),
         "Largest gradient norm; null does not clip",
     )
@@ -148,7 +148,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "beta1",
         Domain::Number(Range::Share),
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Training.beta1),
         "AdamW's decay of the first moment",
     )
@@ -157,7 +157,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "beta2",
         Domain::Number(Range::Share),
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Training.beta2),
         "AdamW's decay of the second moment",
     )
@@ -166,7 +166,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "epsilon",
         Domain::Number(Range::Positive),
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Training.epsilon),
         "AdamW's epsilon",
     )
@@ -176,7 +176,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "label_smoothing",
         Domain::Number(Range::Share),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.label_smoothing),
         "Share of each label that is spread evenly over all classes or tokens, in the training loss alone",
     )
@@ -185,7 +185,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "evaluate_every",
         Domain::OrNull(&Domain::Count(1, MANY)),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.evaluate_every),
         "Validation every so many optimiser steps; null only after each epoch",
     )
@@ -195,7 +195,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "keep",
         Domain::Choice(Keep::WORDS),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.keep),
         "Judge a trial by its last weights or by those with the best validation score",
     )
@@ -204,7 +204,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "precision",
         Domain::Choice(Precision::WORDS),
-        Pack::Alike,
+        WithinPack::Equal,
         field!(Training.precision),
         "bf16 stores a frozen base and multiplies with any base in 16 bits, the rest in 32",
     )
@@ -213,7 +213,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     Axis::new(
         "seed",
         Domain::Count(0, u64::MAX),
-        Pack::PerSlot,
+        WithinPack::MayDiffer,
         field!(Training.seed),
         "Seed of initialisation, dropout and data order",
     )
