@@ -154,6 +154,22 @@ fn packs_that_failed_before_and_runs_that_end_take_no_newcomers() {
 }
 
 #[test]
+fn no_trial_joins_where_so_many_were_too_much_before() {
+    let (limits, sweep) = (Limits { slots: 3, ..Limits::default() }, sweep(12, &[example::lora(8)]));
+    for (lacked, joins) in [(false, true), (true, false)] {
+        let (mut scheduler, actions) = started_fold(&sweep, gpus(2), limits, Policy::ONCE);
+        let [(key, trials), (other, _)] = &launched(&actions)[..] else { panic!("{actions:?}") };
+        scheduler.step(at(0), &What::JobStarted { key: *key, pid: 1 });
+        if lacked {
+            scheduler.step(at(1), &What::JobFailed { key: *other, failure: Failure::OutOfMemory });
+        }
+        let failure = Failure::Diverged { step: 1 };
+        let actions = scheduler.step(at(2), &What::TrialFailed { trial: trials[0], failure });
+        assert_eq!(matches!(actions[..], [Action::Join { .. }]), joins, "{actions:?}");
+    }
+}
+
+#[test]
 fn a_pack_has_more_time_with_every_trial_that_joins() {
     let policy = Policy { trial_timeout: Some(Duration::from_secs(60)), ..Policy::ONCE };
     let (mut scheduler, _, trials) = at_work(&sweep(6, &[example::lora(8)]), gpus(1), 3, policy);

@@ -35,12 +35,15 @@ proptest! {
         places_n in 1..=3_usize,
         on_gpus: bool,
         join: bool,
+        slots in 1..6_usize,
         capacity in 0..200_usize,
         seed: u64,
     ) {
         let sweep = if join { lengths(configurations) } else { adapters(configurations) };
         let places = if on_gpus { gpus(places_n) } else { cpus(places_n) };
-        let scenario = Scenario { seed, capacity: Some(capacity), noise: 0.5, ..Scenario::calm(places) };
+        let limits = Limits { slots, ..Limits::default() };
+        let calm = Scenario::calm(places);
+        let scenario = Scenario { seed, limits, capacity: Some(capacity), noise: 0.5, ..calm };
         let mut world = World::new(&sweep, &scenario);
         world.run();
         let floor = TrialState::Failed { failure: Failure::OutOfMemory };
@@ -84,12 +87,15 @@ fn lengths(n: u32) -> SweepSpec {
 #[test]
 fn memory_that_a_newcomer_lacks_makes_packs_smaller_and_never_batches() {
     // The world asserts that a trial that fits with all of its rows keeps them.
-    let limits = Limits { slots: 3, ..Limits::default() };
-    let scenario = Scenario { capacity: Some(3 * 32), limits, ..Scenario::calm(gpus(2)) };
+    let limits = Limits { slots: 2, ..Limits::default() };
+    let policy = Policy { attempts: 9, ..Policy::ONCE };
+    let calm = Scenario::calm(gpus(2));
+    let scenario = Scenario { capacity: Some(2 * 32), limits, policy, failing: 30, ..calm };
     let mut world = World::new(&lengths(20), &scenario);
     world.run();
     assert!(world.lacked_at_join > 0);
-    assert!(world.fates.values().all(|fate| *fate == TrialState::Done));
+    let lacked = TrialState::Failed { failure: Failure::OutOfMemory };
+    assert!(world.fates.values().all(|fate| *fate != lacked));
 }
 
 #[test]
