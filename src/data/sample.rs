@@ -161,7 +161,7 @@ mod tests {
 
     use super::*;
 
-    /// The rule before classes had bounds: shares by largest remainder alone.
+    /// The rule without bounds: shares by largest remainder alone.
     fn by_share_alone(row_labels: &[u32], rows: usize, rng: &mut impl rand::Rng) -> Vec<u32> {
         let mut classes = by_class(row_labels);
         let all = row_labels.len().max(1);

@@ -27,7 +27,7 @@ pub struct Inputs {
     pub mask: Option<Tensor>,
 }
 
-/// A row before it stands in a batch.
+/// A row, before it is put into a batch.
 #[derive(Clone, Copy, Debug)]
 pub struct InputRow<'a> {
     /// Its token ids, special tokens included.

@@ -20,7 +20,7 @@ const MAX_HEADER: u64 = 100_000_000;
 /// What is known of a trial when the sweep is started again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// What the journal says last.
+    /// The journal's last word on the trial.
     pub recorded: RecordedState,
     /// Whether there is a valid result.
     pub result: bool,

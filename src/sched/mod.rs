@@ -16,7 +16,7 @@
 //! | `chores` | preparing stores and writing the report, alongside training |
 //! | `places` | which places are free, busy or out of service |
 //! | `jobs` | running jobs, since when and how far |
-//! | `scheduler`, `job_ends`, `decide` | what an event changes, what a job's end changes, and what starts or stops then |
+//! | `scheduler`, `job_ends`, `decide` | what an event or a job's end changes, and what starts or stops then |
 //! | [`simulate`](simulate()) | the same scheduler on a simulated clock: plans, and the remaining time |
 //! | `explain` | why a trial is in its state |
 

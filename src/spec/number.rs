@@ -100,7 +100,7 @@ pub(super) fn advice(text: &str) -> Option<String> {
     }
 }
 
-/// Whether these are groups of three digits behind a first one, as in `1,000`.
+/// Whether these are groups of three digits after a first group, as in `1,000`.
 fn thousands(first: &str, rest: &[&str]) -> bool {
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     (1..=3).contains(&first.len())
@@ -109,7 +109,7 @@ fn thousands(first: &str, rest: &[&str]) -> bool {
         && rest.iter().all(|group| group.len() == 3 && digits(group))
 }
 
-/// The text without underscores, each of which stands between two digits.
+/// The text without its underscores, each of which must be between two digits.
 fn without_underscores(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_hexdigit);

@@ -108,8 +108,8 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
     serde_json::to_vec(value).expect("identity values are plain structs with string keys")
 }
 
-/// What a configuration's id is the hash of, with its `method` and its `training` behind it, and the
-/// outputs of the model's own `head` where that is evaluated. Paths and names are absent on purpose.
+/// The content that a configuration's id is a hash of, followed by its `method`, its `training` and, where it
+/// is evaluated, the outputs of the model's own `head`. Paths and names are absent on purpose.
 #[derive(Serialize)]
 struct Identity<'a> {
     version: u32,

@@ -209,7 +209,7 @@ pub enum Measured {
     Text(usize),
 }
 
-/// Counts what a model says of rows, batch by batch.
+/// Collects a model's answers to rows, batch by batch.
 pub trait Tally {
     /// Rows that are answered one by one, with the sum of their losses.
     fn add_rows(&mut self, _loss: f64, _rows: &[Row<'_>], _answers: &[f64]) {}

@@ -1,20 +1,20 @@
-//! Owns how a task's files are to be read where neither their names nor their bytes say. Reads none.
+//! Owns how to read a task's files, where their names and bytes do not say it. Reads none.
 
 use serde::{Deserialize, Serialize};
 
-/// How files are to be read, where their names and bytes do not say or say it wrongly.
+/// How to read files whose names and bytes do not say it, or say it wrongly.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reading {
-    /// The format, whatever the ending says.
+    /// The format, whatever the extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub format: Option<FileFormat>,
-    /// What separates the columns of a line: one ASCII character.
+    /// The character that separates the columns of a line; ASCII.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub separator: Option<char>,
-    /// What a field is quoted with: one ASCII character.
+    /// The character that quotes a field; ASCII.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quote: Option<char>,
-    /// Whether fields may be quoted; where absent, those of CSV are and those of TSV are not.
+    /// Whether fields may be quoted; by default they may be in CSV and not in TSV.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quoting: Option<bool>,
     /// The encoding of text without a byte order mark, by its name in the WHATWG Encoding Standard;

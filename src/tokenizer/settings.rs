@@ -136,7 +136,7 @@ pub(super) fn is_byte_level(main: &Path) -> bool {
     main.file_name().is_some_and(|name| name == "vocab.json")
 }
 
-/// Whether a main file is a `tokenizer.json`, which says all of its tokenizer.
+/// Whether a main file is a `tokenizer.json`, which describes its tokenizer completely.
 pub(super) fn is_whole(main: &Path) -> bool {
     !is_byte_level(main) && main.extension().is_some_and(|ending| ending == "json")
 }

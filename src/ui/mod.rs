@@ -23,7 +23,7 @@ use crate::values::Reader;
 pub enum Style {
     /// For a person: live lines on a terminal, plain lines elsewhere; on standard error.
     Person,
-    /// For a person who wants to hear of failures only; on standard error.
+    /// For a person who wants to see failures only; on standard error.
     Quiet,
     /// For a program: one JSON object per line on standard output.
     Json,

@@ -370,7 +370,7 @@ impl<C: Deref<Target = Configuration>> Serialize for Settings<C> {
 pub struct PackKey(Vec<Option<Setting>>);
 
 impl PackKey {
-    /// The key of a configuration: its value on every axis whose row says [`WithinPack::Equal`].
+    /// The key of a configuration: its value on every axis whose row is [`WithinPack::Equal`].
     #[must_use]
     pub fn of(configuration: &Configuration) -> Self {
         let alike = AXES.iter().filter(|axis| axis.within_pack == WithinPack::Equal);

@@ -1,5 +1,4 @@
-//! Owns what can happen in a run: one closed list of events, in the past tense, for everybody who
-//! follows the run. Data alone: nothing here knows who reads it.
+//! Owns the events of a run: one closed list, in the past tense. Data only: nothing here knows who reads it.
 //!
 //! The run loop publishes each event once: to the journal, to the ledger, to the scheduler, and to any number
 //! of [`Reader`]s, which show the run to a person or a program. Some events are "ephemeral": they report
@@ -41,7 +40,7 @@ pub trait Reader {
 pub struct CommandLine {
     /// The folder it was typed in.
     pub folder: PathBuf,
-    /// The words after the program's name; none where nobody typed any.
+    /// The words after the program's name; empty where nobody typed a command.
     pub words: Vec<String>,
 }
 
@@ -161,10 +160,10 @@ pub enum What {
     },
     /// The orchestrator ended in good order.
     RunEnded {
-        /// Trials done, those of earlier runs included.
+        /// Trials done, including those of earlier runs.
         #[serde(default)]
         done: usize,
-        /// Trials failed, those of earlier runs included.
+        /// Trials failed, including those of earlier runs.
         #[serde(default)]
         failed: usize,
         /// Trials neither done nor failed.

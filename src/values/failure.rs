@@ -107,7 +107,7 @@ impl Failure {
         Self::told(error.to_string(), error)
     }
 
-    /// The same, told with this message.
+    /// The same, with this message.
     #[must_use]
     pub fn told(message: String, error: &(dyn Error + 'static)) -> Self {
         let mut cause = Some(error);

@@ -1,4 +1,4 @@
-//! Owns what a trial leaves behind: its metric lines and its result. How it can fail is [`super::Failure`]'s.
+//! Owns the results of a trial: its metric lines and its final result. Its failures are [`super::Failure`].
 //!
 //! The training process writes these, the record and the report read them. Units are in the names.
 

@@ -77,7 +77,7 @@ pub enum Shape {
     Text {
         /// Where its anchor is; vertically, its middle.
         at: Point,
-        /// What it says.
+        /// The text.
         text: String,
         /// How it is set.
         font: Font,

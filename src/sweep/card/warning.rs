@@ -1,62 +1,64 @@
-//! Owns what can be wrong with a task's rows, and with the steps that they give, as data. Finds none itself.
+//! Owns the possible problems of a task's rows, and of the number of steps they give, as data. Finds none
+//! itself.
 
 use serde::{Deserialize, Serialize};
 
 use super::{FileRows, Shared};
 use crate::values::Part;
 
-/// What would spoil a result.
+/// A problem that could spoil a result.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Warning {
     /// Rows without any text.
     EmptyTexts {
-        /// By file: its part, such rows, all rows.
+        /// For each file: its part, the number of such rows, the number of all rows.
         files: Vec<(Part, usize, usize)>,
     },
-    /// Rows to judge by whose text is trained on.
+    /// Validation or test rows whose text is trained on.
     Leak {
-        /// Which rows, and how many.
+        /// The rows and their number.
         shared: Shared,
         /// Number of splits.
         folds: usize,
     },
     /// Texts with more than one label.
     Contradicting {
-        /// Such texts.
+        /// Number of such texts.
         texts: usize,
-        /// Rows with them.
+        /// Number of rows with them.
         rows: usize,
     },
-    /// Values that say that there is no label: of versions before, since the check of labels tells it.
+    /// Values that mean a missing label. Only in records of earlier versions: the check of labels now reports
+    /// them.
     NoLabel {
-        /// Each with its rows.
+        /// Each value with its number of rows.
         values: Vec<(String, usize)>,
     },
-    /// Class names that differ by case or white space: of versions before, since the check of labels tells it.
+    /// Class names that differ only in case or white space. Only in records of earlier versions, as above.
     Spellings {
-        /// What is one, each with its rows, the most frequent first.
+        /// Groups of equal names, each name with its number of rows, the most frequent first.
         groups: Vec<Vec<(String, usize)>>,
     },
-    /// Numbers that measure something, used as classes.
+    /// Measurements, used as classes.
     Numbers {
         /// The column.
         column: String,
-        /// How many there are.
+        /// Number of distinct values.
         different: usize,
         /// The least.
         least: f64,
         /// The greatest.
         most: f64,
     },
-    /// All rows have the same number to be learned.
+    /// All rows have the same target number.
     OneNumber {
         /// The column.
         column: String,
         /// The number.
         number: f64,
     },
-    /// Classes of one row: a split leaves them in training.
+    /// Classes with one row, which a split leaves in training.
     OneRow {
         /// Their names.
         classes: Vec<String>,
@@ -66,46 +68,46 @@ pub enum Warning {
         /// Their names.
         classes: Vec<String>,
     },
-    /// A row of each class makes more rows held out than were asked for.
+    /// With a row of each class, more rows are held out than were requested.
     MoreHeldOut {
-        /// The key that asks for a share.
+        /// The key of the share.
         key: String,
-        /// Rows that are held out.
+        /// Number of rows held out.
         held: usize,
-        /// Rows that the share would be.
+        /// Number of rows in the requested share.
         wanted: usize,
     },
-    /// Rows that lose their end.
+    /// Rows that are cut.
     Cut {
-        /// Such rows.
+        /// Number of such rows.
         cut: usize,
-        /// Of so many.
+        /// Number of rows that were measured.
         of: usize,
-        /// Where they are cut.
+        /// Length at which they are cut.
         max_length: usize,
-        /// The length that cuts no more than 5 %.
+        /// Length that would cut no more than 5 %.
         enough: usize,
         /// The longest sequence that the models read.
         longest: usize,
-        /// The models whose tokenizer makes the sequences; none in records of versions before.
+        /// The models whose tokenizer was used; empty in records of earlier versions.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         models: Vec<String>,
     },
-    /// A file to judge by is the training file.
+    /// A validation or test file is the training file.
     SameFile {
-        /// What it judges.
+        /// The use of that file.
         part: Part,
     },
-    /// The learning rate never ends its rise.
+    /// The learning rate rises until the end.
     AllWarmUp {
-        /// In how many of how many configurations.
+        /// Number of such configurations, and of all configurations.
         configurations: (usize, usize),
         /// The fewest and the most steps of these.
         steps: (u64, u64),
     },
     /// Training ends before much can be learned.
     FewSteps {
-        /// In how many of how many configurations.
+        /// Number of such configurations, and of all configurations.
         configurations: (usize, usize),
         /// The fewest and the most steps of these.
         steps: (u64, u64),
