@@ -55,7 +55,7 @@ pub enum AdapterError {
     Weights(#[from] WeightsError),
     /// A tensor that belongs to no module of the base.
     #[error(
-        "the adapter's tensor `{name}` is neither on a target module of the base nor a module saved beside them"
+        "the adapter's tensor `{name}` is neither on a target module of the base nor a module saved with them"
     )]
     Unknown {
         /// The tensor.
@@ -115,7 +115,7 @@ pub enum AdapterError {
         answers: &'static str,
     },
     /// A base model without a head.
-    #[error("the model in `{}` has no head: it is a base model that tells no classes apart", folder.display())]
+    #[error("the model in `{}` has no head: it is a base model without a classifier", folder.display())]
     Headless {
         /// The folder.
         folder: PathBuf,
@@ -150,7 +150,7 @@ pub enum AdapterError {
         name: String,
     },
     /// Class names whose number does not match the head.
-    #[error("{given} labels are given, and the head tells {classes} classes apart")]
+    #[error("{given} labels are given, but the head has {classes} classes")]
     Labels {
         /// Number of names.
         given: usize,
@@ -166,7 +166,7 @@ pub enum AdapterError {
         detail: String,
     },
     /// No base was given, and the recorded one does not exist here.
-    #[error("the adapter's base model `{name}` is not at hand")]
+    #[error("the adapter's base model `{name}` was not found")]
     NoBase {
         /// The adapter's name for its base.
         name: String,

@@ -76,7 +76,7 @@ fn by_record(trial: &TrialRecord, found: &Found) -> String {
     let Found { layout, record } = found;
     match &trial.state {
         TrialState::Waiting | TrialState::Interrupted if record.live => {
-            "it waits; the run that is at work does not say for what".to_owned()
+            "it waits; the running sweep does not record for what".to_owned()
         }
         TrialState::Waiting => match failed_preparation(trial, record) {
             None => "it waits: no process is working on this run".to_owned(),

@@ -157,9 +157,7 @@ mod asked {
         let loaded = load(args, trial)?;
         if matches!(loaded.manifest.purpose, Purpose::Classification { .. }) && args.max_new_tokens.is_some()
         {
-            output::warning(
-                "`--max-new-tokens` is for models that generate text; this one tells classes apart",
-            );
+            output::warning("`--max-new-tokens` is for models that generate text; this one does not");
         }
         let question = Question {
             texts,

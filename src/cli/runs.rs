@@ -28,7 +28,7 @@ pub(super) fn open(args: &RunFolderArgs) -> Result<Found, AppError> {
     if let Some(damage) = &record.journal_damage {
         let run = args.typed();
         output::warning(&format!(
-            "{damage}: what it told is missing here; `lorasweep verify {run}` says more"
+            "{damage}, so some events are missing here; `lorasweep verify {run}` shows more"
         ));
     }
     Ok(Found { layout, record })

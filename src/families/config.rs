@@ -20,7 +20,7 @@ pub(super) const MOST_WORDS: usize = 100 * WIDEST;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
     /// It is not JSON.
-    #[error("is no JSON: line {line}, column {column} cannot be read")]
+    #[error("is not JSON: line {line}, column {column} cannot be read")]
     Syntax {
         /// The line, from 1.
         line: usize,
@@ -28,7 +28,7 @@ pub enum ConfigError {
         column: usize,
     },
     /// It is JSON but not an object.
-    #[error("is no JSON object with the model's settings")]
+    #[error("is not a JSON object with the model's settings")]
     NoObject,
     /// A value of another type.
     #[error("says `{key}` is {found}, and that must be {wanted}")]
@@ -325,8 +325,8 @@ mod tests {
     #[test]
     fn what_would_be_computed_otherwise_is_refused() {
         for (json, said) in [
-            ("{\n \"a\"", "is no JSON: line 2, column 4"),
-            ("[]", "is no JSON object"),
+            ("{\n \"a\"", "is not JSON: line 2, column 4"),
+            ("[]", "is not a JSON object"),
             (
                 r#"{"model_type": "bert", "hidden_size": "8"}"#,
                 "`hidden_size` is `\"8\"`, and that must be a whole",

@@ -50,7 +50,7 @@ pub fn verify(path: &Path, trial: TrialId) -> Result<Option<u64>, String> {
     }
     let owner: Owner = serde_json::from_str(state).map_err(|error| error.to_string())?;
     if owner.trial != trial {
-        return Err(format!("it is that of the trial {}", owner.trial));
+        return Err(format!("it belongs to trial {}", owner.trial));
     }
     Ok(Some(file.len() as u64))
 }

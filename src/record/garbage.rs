@@ -50,7 +50,7 @@ impl Reason {
     #[must_use]
     pub fn title(self) -> &'static str {
         match self {
-            Self::SpareWeights => "weights of finished trials beside those that `keep` names",
+            Self::SpareWeights => "weights of finished trials that `keep` does not choose",
             Self::Leftover => "files that killed processes were writing",
             Self::DamagedJournal => "damaged journals that were put aside",
             Self::OldSummary => "summaries that an earlier version wrote",

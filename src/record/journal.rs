@@ -111,9 +111,7 @@ impl Replay {
             return Some(format!("the journal's last {bytes} were torn by a crash and are dropped"));
         }
         let entries = if dropped_entries == 1 { "1 entry" } else { &format!("{dropped_entries} entries") };
-        Some(format!(
-            "the journal is damaged at byte {kept_bytes}: {entries} behind it ({bytes}) are dropped"
-        ))
+        Some(format!("the journal is damaged at byte {kept_bytes}: {entries} after it ({bytes}) are dropped"))
     }
 }
 

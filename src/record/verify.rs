@@ -167,7 +167,7 @@ impl Look<'_> {
             Ok(Some(trial)) if trial.id == id => {}
             Ok(None) => {}
             Ok(Some(_)) => {
-                found.damage(path, "it is that of another trial", self.or_nothing("it is written anew"))
+                found.damage(path, "it belongs to another trial", self.or_nothing("it is written anew"))
             }
             Err(problem) => found.damage(path, problem, self.or_nothing("it is written anew")),
         }
@@ -195,7 +195,7 @@ impl Look<'_> {
                 found.results += 1;
                 return true;
             }
-            Ok(Some(_)) => "it is that of another trial".to_owned(),
+            Ok(Some(_)) => "it belongs to another trial".to_owned(),
             Err(problem) => problem,
         };
         let seen = resume::look(self.layout, self.ledger, self.id);

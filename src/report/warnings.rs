@@ -191,7 +191,7 @@ pub(super) fn cautions(findings: &Findings<'_>) -> Vec<String> {
     if most > 1 && findings.tasks.iter().any(|task| task.selected().is_some()) {
         let report = match findings.is_tested() {
             true => "The test score is the one to report.",
-            false => "There are no test rows: report this score with that said.",
+            false => "There are no test rows: say so when you report this score.",
         };
         let of_each = if findings.has_tasks() { " of its task" } else { "" };
         all.push(format!(

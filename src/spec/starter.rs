@@ -188,7 +188,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
                 line(&mut task, &format!("rows: {drawn}"), &what);
             }
             None => {
-                task += "  # rows: 500           # draw so many training rows, for an even quicker look\n"
+                task += "  # rows: 500           # draw this many training rows, for an even quicker look\n"
             }
         }
         let columns = names.clone();
@@ -217,7 +217,9 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
                 let what = format!("of {}, for a quick first look", quantity::count(survey.rows as u64));
                 line(&mut task, &format!("rows: {rows}"), &what);
             }
-            None => task += "  # rows: 1000          # draw so many training rows, for a first quick look\n",
+            None => {
+                task += "  # rows: 1000          # draw this many training rows, for a first quick look\n"
+            }
         }
         Ok(Parts {
             kind,
@@ -250,7 +252,9 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
                 let what = format!("of {}, for a quick first look", quantity::count(survey.rows as u64));
                 line(&mut task, &format!("rows: {drawn}"), &what);
             }
-            None => task += "  # rows: 500           # draw so many training rows, for a first quick look\n",
+            None => {
+                task += "  # rows: 500           # draw this many training rows, for a first quick look\n"
+            }
         }
         let grid = decoder_grid(&Model::default());
         Ok(Parts {

@@ -32,7 +32,7 @@ pub(super) struct Stored {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsound {
     /// Its name could lead out of the folder of all runs.
-    #[error("the sweep is called `{0}`, which is no name of a folder")]
+    #[error("the sweep is called `{0}`, which is not a valid folder name")]
     Name(String),
     /// There is no task.
     #[error("the sweep has no task")]
@@ -198,7 +198,10 @@ mod tests {
         assert!(said.contains("keeps weights by `perplexity`, which its task does not have"), "{said}");
         for name in ["", "../elsewhere", "a/b", ".hidden"] {
             let said = of(&|sweep| sweep["name"] = json!(name));
-            assert!(said.contains(&format!("is called `{name}`, which is no name of a folder")), "{said}");
+            assert!(
+                said.contains(&format!("is called `{name}`, which is not a valid folder name")),
+                "{said}"
+            );
         }
         assert!(of(&|sweep| sweep["configurations"] = json!([])).contains("no configuration"));
         assert!(of(&|sweep| sweep["tasks"] = json!({})).contains("no task"));

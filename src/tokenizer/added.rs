@@ -58,7 +58,7 @@ pub(super) fn declared(main: &Path, settings: &Settings) -> Result<Vec<Declared>
     let mut all = Vec::new();
     if let Some(entries) = &settings.added_tokens_decoder {
         for (id, entry) in entries {
-            let id = id.parse().map_err(|_| format!("added_tokens_decoder: `{id}` is no token id"))?;
+            let id = id.parse().map_err(|_| format!("added_tokens_decoder: `{id}` is not a token id"))?;
             all.push(Declared { token: entry.token(), id: Some(id) });
         }
     } else {

@@ -68,7 +68,9 @@ impl Tokenizer {
     pub fn room(&self, max_length: usize, pair: bool) -> Result<usize, TokenizerError> {
         let special = self.inner.get_post_processor().map_or(0, |processor| processor.added_tokens(pair));
         max_length.checked_sub(special).filter(|room| *room > 0).ok_or_else(|| {
-            self.fail(&format!("max_length {max_length} leaves no room beside {special} special tokens"))
+            self.fail(&format!(
+                "max_length {max_length} leaves no room for text besides {special} special tokens"
+            ))
         })
     }
 

@@ -172,7 +172,7 @@ pub(super) const LORA_AXES: [Axis; 7] = [
         Domain::TextsOrNone,
         WithinPack::Equal,
         field!(Lora.modules_to_save),
-        "LoRA: modules that train beside the adapters; `head` is the task's head",
+        "LoRA: modules that train besides the adapters; `head` is the task's head",
     )
     .shown("saved modules", "with ")
     .column("saved_modules")

@@ -187,7 +187,7 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
         Domain::OrNull(&Domain::Count(1, MANY)),
         WithinPack::MayDiffer,
         field!(Training.evaluate_every),
-        "Validation every so many optimiser steps; null only after each epoch",
+        "Optimiser steps between validations; null validates only after each epoch",
     )
     .shown("evaluate every", "eval ")
     .column("evaluate_every_steps")

@@ -214,7 +214,7 @@ fn no_path_in_an_adapter_leads_anywhere_but_to_its_base() {
     let out = bench.export("out", false).unwrap();
     for folder in ["../base", "base", "./../../etc", ""] {
         edit(&out.join("lorasweep.json"), |manifest| manifest["base"]["folder"] = json!(folder));
-        says(Loaded::of_adapter(&out, None), &["is not at hand", "--base"]);
+        says(Loaded::of_adapter(&out, None), &["was not found", "--base"]);
     }
     edit(&out.join("adapter_config.json"), |config| {
         config["base_model_name_or_path"] = json!("../../somewhere");

@@ -163,5 +163,5 @@ fn class_names_come_from_the_command_the_export_or_the_base() {
     assert_eq!(label(&exported, None, "2").unwrap(), named(crate::support::LABELS));
     assert_eq!(label(&bare, None, "3").unwrap(), named(["LABEL_0", "LABEL_1", "LABEL_2"]));
     let said = label(&bare, Some(&given[..2]), "4").unwrap_err().to_string();
-    assert!(said.contains("2 labels are given, and the head tells 3 classes apart"), "{said}");
+    assert!(said.contains("2 labels are given, but the head has 3 classes"), "{said}");
 }

@@ -91,7 +91,7 @@ fn special_tokens_must_leave_room() {
     let tokenizer = Tokenizer::load(&fixture("bert")).unwrap();
     assert_eq!((tokenizer.room(3, false).unwrap(), tokenizer.room(4, true).unwrap()), (1, 1));
     let said = tokenizer.room(3, true).unwrap_err().to_string();
-    assert!(said.ends_with("max_length 3 leaves no room beside 3 special tokens"), "{said}");
+    assert!(said.ends_with("max_length 3 leaves no room for text besides 3 special tokens"), "{said}");
     assert!(tokenizer.encode_rows(&names(&["a"]), Some(&names(&["b"])), 3).is_err());
 }
 

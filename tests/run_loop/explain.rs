@@ -157,7 +157,7 @@ fn what_failed_before_is_tried_again_where_the_run_was_asked_to() {
 fn a_run_of_before_that_wrote_no_settings_does_not_tell() {
     let told = Told::new(sweep(&[1e-3]));
     told.more(&[told.started(None)]);
-    assert!(told.live(0).contains("the run that is at work does not say for what"), "{}", told.live(0));
+    assert!(told.live(0).contains("the running sweep does not record for what"), "{}", told.live(0));
 }
 
 #[test]

@@ -119,7 +119,7 @@ fn a_damaged_checkpoint_of_an_unfinished_trial_means_starting_anew() {
     damage(&layout.best_checkpoint(id));
     assert_eq!(findings(&site, &sweep, 1)[0].2, "the trial starts over");
     write_checkpoint(&layout.best_checkpoint(id), sweep.trials()[1].id);
-    assert!(findings(&site, &sweep, 1)[0].1.contains("it is that of the trial"));
+    assert!(findings(&site, &sweep, 1)[0].1.contains("it belongs to trial"));
 }
 
 #[test]

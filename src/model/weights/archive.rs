@@ -92,7 +92,7 @@ impl<'f> Archive<'f> {
 
 /// All members, each within the file, and together not larger than it.
 fn members(file: &[u8]) -> Result<BTreeMap<String, Member>, Fault> {
-    let unreadable = |error: ZipError| Fault::damaged(format!("it is no readable zip archive: {error}"));
+    let unreadable = |error: ZipError| Fault::damaged(format!("it is not a readable zip archive: {error}"));
     let mut archive = ZipArchive::new(Cursor::new(file)).map_err(unreadable)?;
     let mut members = BTreeMap::new();
     let mut left = file.len();

@@ -226,7 +226,7 @@ pub enum Fault {
         global: String,
     },
     /// The pickle is not a state dictionary written by `torch.save`.
-    #[error("its pickle is no state dictionary of tensors ({reason}, at byte {position})")]
+    #[error("its pickle is not a state dictionary of tensors ({reason}, at byte {position})")]
     Pickle {
         /// Place in `data.pkl`, or in a file of torch before 1.6.
         position: usize,

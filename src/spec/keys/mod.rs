@@ -155,12 +155,12 @@ pub(super) static SWEEP: Section = Section {
         key(
             "select",
             TEXT,
-            "Metric that selects, for example macro_f1 (default: that of the kind of task, as accuracy, loss or f1)",
+            "Metric that selects, for example macro_f1 (default: the kind of task's own, such as accuracy, loss or f1)",
         ),
         key(
             "devices",
             Kind::Devices,
-            "Where to train: auto (default), cpu, cpu:N (N slots), cuda (all GPUs), cuda:0,2 (these), gpus:N (so many)",
+            "Where to train: auto (default), cpu, cpu:N (N slots), cuda (all GPUs), cuda:0,2 (by index), gpus:N (any N)",
         ),
         key(
             "profiles",
@@ -298,7 +298,14 @@ static MODEL: Section = Section {
             "Family of a model with random weights; with `from`, what the folder is where its config.json does not say",
         ),
         key("tokenizer", TEXT, "Folder, file or hub model with the tokenizer (default: that of `from`)"),
-        of(LAYERED, key("layers", count(1, MOST_LAYERS), "Layers; with `from`, the first so many are kept")),
+        of(
+            LAYERED,
+            key(
+                "layers",
+                count(1, MOST_LAYERS),
+                "Number of layers; with `from`, of the first layers that are kept",
+            ),
+        ),
         key("hidden", count(1, WIDEST), "Width of the model"),
         of(HEADED, key("heads", count(1, WIDEST), "Attention heads; must divide `hidden`")),
         of(FED_FORWARD, key("intermediate", count(1, WIDEST), "Width of the feed-forward layers")),

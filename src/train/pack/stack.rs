@@ -169,7 +169,7 @@ impl<'a> Stack<'a> {
         let damaged = |what: String| CheckpointError::Damaged(what);
         let (state, values) = checkpoint::load(&layout.last_checkpoint(id))?;
         if state.trial != id {
-            return Err(damaged(format!("it is that of the trial {}", state.trial)));
+            return Err(damaged(format!("it belongs to trial {}", state.trial)));
         }
         if state.best.is_some() {
             // The best weights so far cannot be computed again from here.

@@ -68,7 +68,7 @@ impl<'p> Machine<'p> {
         let (Value::Callable(Callable::StorageClass(class)), "storage") =
             (&self.values[class], self.text_of(tag)?)
         else {
-            return Err(self.fault("a reference to something that is no storage"));
+            return Err(self.fault("a reference to something that is not a storage"));
         };
         let part = match *part {
             [] => None,
@@ -102,7 +102,7 @@ impl<'p> Machine<'p> {
         let arguments = self.pop()?;
         let called = self.pop()?;
         let Value::Callable(callable) = self.values[called] else {
-            return Err(self.fault("a call of something that is no function"));
+            return Err(self.fault("a call of something that is not a function"));
         };
         match (callable, self.sequence(arguments)?) {
             (Callable::OrderedDict, []) => self.push(Value::Dict(Vec::new())),
@@ -144,7 +144,7 @@ impl<'p> Machine<'p> {
 
     fn extent(&self, id: Id) -> Result<usize, Fault> {
         let Value::Int(number) = self.values[id] else {
-            return Err(self.fault("a size that is no number"));
+            return Err(self.fault("a size that is not a number"));
         };
         usize::try_from(number).map_err(|_| self.fault("a negative size"))
     }

@@ -198,7 +198,7 @@ impl<'p> Machine<'p> {
     fn append(&mut self, added: &[Id]) -> Result<(), Fault> {
         let list = self.top()?;
         let Value::Sequence(items) = &mut self.values[list] else {
-            return Err(self.fault("items for something that is no list"));
+            return Err(self.fault("items for something that is not a list"));
         };
         items.extend(added);
         Ok(())
@@ -209,7 +209,7 @@ impl<'p> Machine<'p> {
         let dict = self.top()?;
         let (pairs, rest) = added.as_chunks();
         let Value::Dict(items) = &mut self.values[dict] else {
-            return Err(self.fault("items for something that is no dictionary"));
+            return Err(self.fault("items for something that is not a dictionary"));
         };
         items.extend(pairs.iter().map(|&[key, value]| (key, value)));
         if rest.is_empty() { Ok(()) } else { Err(self.fault("a key without a value")) }
