@@ -1,5 +1,5 @@
 //! Owns the writing of output folders: each is written aside and renamed as a whole, so that a half-written
-//! model never appears under the final name.
+//! model never appears under the final name. Chooses no content.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};

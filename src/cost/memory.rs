@@ -1,4 +1,4 @@
-//! Owns how much memory a training job needs and how much disk space its trials take.
+//! Owns how much memory a training job needs and how much disk space its trials take. Measures none.
 
 use crate::cost::{MIB, Speed, count};
 use crate::families::blueprint::Layer;

@@ -1,4 +1,4 @@
-//! Owns the cost of trials that train together: time, memory and disk of a pack.
+//! Owns the cost of trials that train together: time, memory and disk of a pack. Decides no pack.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Owns the assumed speed of places, before anything is measured.
+//! Owns the assumed speed of places, before anything is measured. Measures nothing: the scheduler corrects it
+//! while a run goes on.
 
 use crate::cost::count;
 use crate::values::{Device, Placement};

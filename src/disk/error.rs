@@ -1,4 +1,5 @@
-//! Owns the report of a file that cannot be used: what was tried, on which path, what the system said.
+//! Owns the report of a file that cannot be used: what was tried, on which path, what the system said. Prints
+//! nothing.
 
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Owns the signs that a child ended because memory ran out: the kernel's count, the free memory, and the end
-//! of its log.
+//! of its log. Decides nothing about the job.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};

@@ -1,5 +1,5 @@
 //! Owns one repository of the hub: its addresses, its place in the cache, both as in Python's
-//! `huggingface_hub`, and its name in errors.
+//! `huggingface_hub`, and its name in errors. Builds requests but sends none.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
 //! Owns the checksums that the hub gives for files, which also name the cache's blobs: SHA-256 for files in
-//! large file storage, git's SHA-1 for all others.
+//! large file storage, git's SHA-1 for all others. Fetches nothing.
 
 use std::fmt::Write as _;
 use std::fs::File;

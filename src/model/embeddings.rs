@@ -1,4 +1,5 @@
 //! Owns the embedding, which turns token ids into the first layer's input: the sum of tables, a norm, dropout.
+//! Owns no weights: they are the pack's.
 
 use tch::{Kind, Tensor};
 

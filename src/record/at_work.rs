@@ -1,5 +1,5 @@
 //! Owns the reconstruction of a running scheduler from its journal, so that another command reports on a live
-//! run as that run itself would.
+//! run as that run itself would. Starts and writes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Owns how a trial changes state: one function, total over states and changes.
+//! Owns how a trial changes state: one function, total over states and changes. Decides no change itself.
 
 use std::time::SystemTime;
 

@@ -1,6 +1,6 @@
 //! Owns the changes that the command line makes to a sweep: `--profile name` puts the values of a profile into
 //! the tree before it is read, `--set path=value` then puts in one more, and `--only axis=value` keeps only the
-//! points with that value.
+//! points with that value. Checks no value against another.
 
 use crate::values::quantity;
 

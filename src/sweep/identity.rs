@@ -1,4 +1,5 @@
-//! Owns what a configuration's id is a hash of: everything that decides its results, and nothing else.
+//! Owns what a configuration's id is a hash of: everything that decides its results, and nothing else. Reads no
+//! file.
 
 use std::collections::BTreeMap;
 

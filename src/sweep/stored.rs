@@ -1,4 +1,4 @@
-//! Owns reading `sweep.json`: its content becomes a sweep only after it has been checked again.
+//! Owns reading `sweep.json`: its content becomes a sweep only after it has been checked again. Writes nothing.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;

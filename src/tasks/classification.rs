@@ -1,5 +1,5 @@
 //! Owns classification: one label per text, or per pair of texts; cross-entropy over the classes, and
-//! scikit-learn's metrics.
+//! scikit-learn's metrics. Reads no file and trains nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;

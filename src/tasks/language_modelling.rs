@@ -1,5 +1,5 @@
 //! Owns language modelling: the next token of running text; cross-entropy over the vocabulary, from which
-//! perplexity and bits per token follow.
+//! perplexity and bits per token follow. Reads no file and trains nothing.
 
 pub(super) mod sequences;
 

@@ -1,5 +1,5 @@
-//! Owns question answering: the answer to a question about a text, generated; cross-entropy on the answer
-//! and its end alone, and SQuAD's metrics.
+//! Owns question answering: the answer to a question about a text, generated; cross-entropy on the answer and
+//! its end alone, and SQuAD's metrics. Reads no file and trains nothing.
 
 mod prompts;
 mod squad;

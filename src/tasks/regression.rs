@@ -1,5 +1,6 @@
 //! Owns regression: one number per text, or per pair of texts; squared error on a head of one output, as
-//! transformers has it (`num_labels=1`), and the metrics of scikit-learn and scipy.
+//! transformers has it (`num_labels=1`), and the metrics of scikit-learn and scipy. Reads no file and trains
+//! nothing.
 
 use std::ops::Range;
 

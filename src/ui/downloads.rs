@@ -1,4 +1,5 @@
-//! Owns the progress bar of files that come from the hub: on standard error, and only in a terminal.
+//! Owns the progress bar of files that come from the hub: on standard error, and only in a terminal. Fetches
+//! nothing.
 
 use std::cell::Cell;
 

@@ -1,4 +1,5 @@
-//! Owns the plain lines for logs and pipes: the lines that stay, and from time to time the progress.
+//! Owns the plain lines for logs and pipes: the lines that stay, and from time to time the progress. Decides
+//! nothing about the run.
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -1,5 +1,5 @@
 //! Owns notes on data that was read but may not be what was meant: each comes once, with the count and the
-//! remedy.
+//! remedy. Changes no data.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! Owns the layout of a part's file, and its checksum.
+//! Owns the layout of a part's file, and its checksum. Opens no file.
 
 use std::ops::Range;
 

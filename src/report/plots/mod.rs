@@ -1,5 +1,5 @@
-//! Owns the charts: each a pure function from findings to a scene, drawn as SVG and as PNG by the
-//! same code.
+//! Owns the charts: each a pure function from findings to a scene, drawn as SVG and as PNG by the same code.
+//! Computes no statistic.
 
 mod convergence;
 mod lines;

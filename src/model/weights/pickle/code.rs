@@ -1,4 +1,5 @@
-//! Owns the bytes of a pickle: the numbers of its instructions and the reading of their arguments.
+//! Owns the bytes of a pickle: the numbers of its instructions and the reading of their arguments. Interprets
+//! no value.
 
 use super::super::error::Fault;
 
