@@ -26,7 +26,7 @@ struct Judged<'r> {
 }
 
 impl Judged<'_> {
-    /// Batches of rows of about one length: of `lengths`, which all rows of the part have.
+    /// Batches of rows of similar length; `lengths` has the length of every row of the part.
     fn batches(self, lengths: &[u32]) -> Vec<Vec<u32>> {
         batches::evaluation(self.rows, lengths, BATCH_TOKENS)
     }

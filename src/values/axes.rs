@@ -306,8 +306,8 @@ impl Axis {
         (self.text)(setting)
     }
 
-    /// The value that tables and labels write so, where their spelling is none of YAML: a list with `+`
-    /// between its items, a word for what is not set, for an empty list, or for a flag.
+    /// The value written like this in tables and labels, where that is not YAML: a list with `+` between its
+    /// items, or a word for an unset value, an empty list or a flag.
     #[must_use]
     pub fn spelled(&self, written: &str) -> Option<Setting> {
         let words = [Setting::Null, Setting::Texts(Vec::new()), Setting::Flag(false), Setting::Flag(true)];

@@ -36,7 +36,7 @@ impl Setting {
         if let Self::Texts(texts) = self { texts } else { &[] }
     }
 
-    /// The same with a list in order and each of its items once: neither changes what it means.
+    /// The same with a list sorted and without duplicates; neither changes its meaning.
     #[must_use]
     pub fn in_order(&self) -> Self {
         fn sorted<T: Ord + Clone>(all: &[T]) -> Vec<T> {
