@@ -1,11 +1,12 @@
 //! The report of a made-up record: what is selected, what is said, and what is written.
 
+#[path = "report_record/change.rs"]
+mod change;
 mod report_record;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
-use std::sync::Arc;
 
 use lorasweep::record::{RunRecord, TrialState};
 use lorasweep::report::findings::Findings;
@@ -14,9 +15,9 @@ use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::summary::{ConfigurationSummary, summarise};
 use lorasweep::report::{self, frames, html, markdown};
 use lorasweep::sweep::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
-use lorasweep::tasks::Objective;
 use lorasweep::values::{Keep, Method, Metric, Part, Splitting};
 
+use change::{change_task, class_names};
 use report_record::{answer_record, language_record, lora, record, record_of, training};
 
 /// A folder's files by name.
@@ -84,7 +85,7 @@ fn a_report_begins_with_what_is_in_the_data() {
         folds: vec![training / 2, training / 2],
         ..ClassRows::default()
     };
-    record.sweep.cards = vec![Card {
+    let cards = vec![Card {
         task: "task".to_owned(),
         place: "sweep.yaml:3:1".to_owned(),
         files: vec![FileRows {
@@ -104,6 +105,7 @@ fn a_report_begins_with_what_is_in_the_data() {
         blocks: None,
         warnings: vec![Warning::EmptyTexts { files: vec![(Part::Test, 3, 40)] }],
     }];
+    record.sweep = record.sweep.with(|sweep| sweep.cards = cards).unwrap();
     let findings = Findings::of(&record);
     let text = markdown::render(&findings, &[]);
     let at = |part: &str| text.find(part).unwrap_or_else(|| panic!("{part}: {text}"));
@@ -166,13 +168,14 @@ fn the_page_stands_alone_and_shows_each_configuration_once() {
 #[test]
 fn names_from_the_user_cannot_break_the_page() {
     let mut record = record_of(vec![lora(4, 8.0)]);
-    record.sweep.name = "<b>a & b</b>".to_owned();
-    let Some(task) = record.sweep.tasks.values_mut().next() else { panic!("a task") };
-    let Objective::Classification(classes) = &mut Arc::make_mut(task).objective else { panic!("classes") };
-    classes.labels[0] = "a|b".to_owned();
+    change_task(&mut record, |task| {
+        let names = class_names(task);
+        "a|b".clone_into(&mut names[0]);
+        "<b>a & b</b>".clone_into(&mut names[2]);
+    });
     let findings = Findings::of(&record);
     let page = html::render(&findings, &charts(&findings)).unwrap();
-    assert!(page.contains("<h1>&lt;b&gt;a &amp; b&lt;/b&gt;</h1>"));
+    assert!(page.contains("&lt;b&gt;a &amp; b&lt;/b&gt;") && !page.contains("<b>a & b</b>"));
     assert!(markdown::render(&findings, &[]).contains("a\\|b, loan"));
 }
 
@@ -261,7 +264,7 @@ fn chart_texts_keep_apart() {
     let many = ranks.into_iter().flat_map(|r| [8.0, 16.0, 32.0, 64.0].map(|alpha| lora(r, alpha)));
     let mut single = record_of(vec![lora(4, 8.0)]);
     single.trials.truncate(1);
-    single.sweep.splitting = Splitting::File;
+    single.sweep = single.sweep.with(|sweep| sweep.splitting = Splitting::File).unwrap();
     let two = vec![lora(4, 8.0), ("minilm-2", Method::Full, training(1e-4))];
     let tasks = ["wikitext-2", "imdb", "xsum"];
     for record in [

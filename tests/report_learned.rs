@@ -2,6 +2,8 @@
 //! and selection by another metric than accuracy.
 #![expect(clippy::unwrap_used, reason = "a record that lacks what it was given ends its test")]
 
+#[path = "report_record/change.rs"]
+mod change;
 #[expect(dead_code, reason = "records that other tests use")]
 mod report_record;
 
@@ -14,9 +16,9 @@ use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::Shape;
 use lorasweep::report::{self, frames, markdown};
-use lorasweep::tasks::Objective;
-use lorasweep::values::{ClassRows, Method, Metric, MetricLine, Scores};
+use lorasweep::values::{ClassRows, Configuration, Method, Metric, MetricLine, Scores};
 
+use change::{change_task, class_names};
 use report_record::{Point, language_record, lora, record_of, training};
 
 /// A configuration's right rows on three folds, and on which of them it answers one class.
@@ -46,9 +48,8 @@ fn scores(right: u64, rows: u64, (one_class, classes): (bool, f64)) -> Scores {
 /// classes.
 fn record_with(grid: Vec<Point>, right: &[Right], (rows, largest): (u64, [u64; 3])) -> RunRecord {
     let mut record = record_of(grid);
-    let task = record.sweep.tasks.values_mut().next().expect("a sweep has a task");
-    let Objective::Classification(classes) = &mut Arc::make_mut(task).objective else { panic!("classes") };
-    classes.labels = ["World", "Sports", "Business", "Sci/Tech"].map(str::to_owned).to_vec();
+    let names = ["World", "Sports", "Business", "Sci/Tech"].map(str::to_owned);
+    change_task(&mut record, |task| *class_names(task) = names.to_vec());
     let total: u64 = largest.iter().sum();
     for (index, trial) in record.trials.iter_mut().enumerate() {
         let ((counts, one_class), fold) = (&right[index / 3], index % 3);
@@ -305,7 +306,7 @@ fn the_metric_that_the_sweep_names_selects_and_is_shown() {
     let mut record = record_with(grid, &right, (300, [100, 100, 100]));
     turned(&mut record);
     assert_eq!(selected(&Findings::of(&record)).unwrap().label, "LoRA r=4 α=16");
-    record.sweep.select = Some(Metric::MacroF1);
+    record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::MacroF1)).unwrap();
     let findings = Findings::of(&record);
     let best = selected(&findings).unwrap();
     assert_eq!(best.label, "LoRA r=8 α=16");
@@ -326,7 +327,7 @@ fn the_metric_that_the_sweep_names_selects_and_is_shown() {
     let table = report::terminal_table(&record, 120);
     assert!(table.contains("validation macro F1 %"), "{table}");
     // The lowest loss is the best.
-    record.sweep.select = Some(Metric::Loss);
+    record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::Loss)).unwrap();
     assert_eq!(selected(&Findings::of(&record)).unwrap().label, "LoRA r=4 α=16");
 }
 
@@ -336,7 +337,7 @@ fn the_metric_that_the_sweep_names_selects_and_is_shown() {
 fn a_guess_beats_the_majority_in_macro_f1_and_learned_nothing() {
     for (recall, learned) in [(0.28, false), (0.35, true)] {
         let mut record = record_with(vec![lora(4, 16.0)], &[([90, 90, 90], NEVER)], (300, [176, 176, 175]));
-        record.sweep.select = Some(Metric::MacroF1);
+        record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::MacroF1)).unwrap();
         for trial in &mut record.trials {
             let scores = &mut trial.result.as_mut().unwrap().validation;
             scores.set(Metric::MacroRecall, recall);
@@ -359,7 +360,8 @@ fn a_language_model_is_held_against_its_base() {
     assert!(selected(&Findings::of(&record)).is_none());
     let opening = opening(&record);
     assert!(opening.contains("**No configuration beats the untrained base beyond chance"), "{opening}");
-    record.sweep.configurations.retain(|one| one.method != Method::Base);
+    let trained = |one: &Arc<Configuration>| one.method != Method::Base;
+    record.sweep = record.sweep.with(|sweep| sweep.configurations.retain(trained)).unwrap();
     record.trials.retain(|trial| trial.trial.configuration.method != Method::Base);
     let opening = self::opening(&record);
     assert!(opening.contains("`method: base`"), "{opening}");
@@ -368,9 +370,7 @@ fn a_language_model_is_held_against_its_base() {
 #[test]
 fn class_names_with_commas_are_told_apart() {
     let mut record = record_of(vec![lora(4, 16.0)]);
-    let task = record.sweep.tasks.values_mut().next().expect("a sweep has a task");
-    let Objective::Classification(classes) = &mut Arc::make_mut(task).objective else { panic!("classes") };
-    classes.labels[1] = "Credit reporting, repair".to_owned();
+    change_task(&mut record, |task| "Credit reporting, repair".clone_into(&mut class_names(task)[1]));
     assert!(page(&record).contains("| labels | “card”, “Credit reporting, repair”, “mortgage” |"));
 }
 
@@ -379,8 +379,9 @@ fn class_names_with_commas_are_told_apart() {
 fn rows_are_counted_from_those_of_the_file() {
     let mut record = record_of(vec![lora(4, 16.0)]);
     let mut told = |rows: Option<usize>, read: Option<usize>| {
-        let task = Arc::make_mut(record.sweep.tasks.values_mut().next().unwrap());
-        (task.train.rows, task.train.rows_read, task.rows) = (1_294, read, rows);
+        change_task(&mut record, |task| {
+            (task.train.rows, task.train.rows_read, task.rows) = (1_294, read, rows);
+        });
         opening(&record).split("Data: ").nth(1).unwrap().split(" with").next().unwrap().to_owned()
     };
     let some = "900 of the 1,294 rows left by cleaning, of 6,623 in `train.csv`";

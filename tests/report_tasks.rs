@@ -12,6 +12,7 @@ use lorasweep::record::{RunRecord, TrialRecord, TrialState};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::{self, frames, html, markdown};
+use lorasweep::sweep::SweepParts;
 use lorasweep::values::{Count, Method, MethodKind, Metric, MetricLine, axes};
 
 use report_record::{answer_record, language_record, lora, record, record_of, training};
@@ -98,7 +99,9 @@ fn an_untrained_base_is_a_reference_unless_it_is_alone() {
     raise(&mut alone);
     assert!(page(&alone).contains("the heads were drawn at random, so none is selected"));
     let labels = alone.sweep.first_task().objective.labels().to_vec();
-    alone.sweep.models.get_mut("minilm-2").unwrap().parts.classes = Some(labels);
+    let name_classes =
+        |sweep: &mut SweepParts| sweep.models.get_mut("minilm-2").unwrap().parts.classes = Some(labels);
+    alone.sweep = alone.sweep.with(name_classes).unwrap();
     let findings = Findings::of(&alone);
     assert!(findings.tasks[0].selected().is_some());
     assert!(charts(&findings).is_empty(), "nothing trained, so nothing has a place on an axis");

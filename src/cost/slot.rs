@@ -225,11 +225,13 @@ mod tests {
 
     #[test]
     fn adapters_in_some_layers_have_a_cost_of_their_own() {
-        let mut sweep = example::sweep();
-        let mut other = (*sweep.configurations[0]).clone();
-        let Method::Lora(lora) = &mut other.method else { panic!("an adapter") };
+        let sweep = example::sweep();
+        let first = &sweep.configurations[0];
+        let mut method = first.method.clone();
+        let Method::Lora(lora) = &mut method else { panic!("an adapter") };
         lora.layers_to_transform = Some(vec![1]);
-        sweep.configurations.push(Arc::new(other));
+        let other = Configuration::new(sweep.task(first), sweep.model(first), method, first.training.clone());
+        let sweep = sweep.with(|sweep| sweep.configurations.push(Arc::new(other))).unwrap();
         let mut costs = CostTable::new(&sweep);
         let [all, one] = [0, 5].map(|n| costs.params(&sweep.configurations[n]).adapter);
         assert_eq!(all, 2 * one, "one of two layers");
@@ -237,14 +239,18 @@ mod tests {
 
     #[test]
     fn what_trials_have_in_common_is_counted_once() {
-        let mut sweep = example::sweep();
-        let first = Arc::clone(&sweep.configurations[0]);
-        for n in 0..1_000_u16 {
-            let mut other = (*first).clone();
-            other.training.learning_rate = f64::from(n);
-            other.training.seed = n.into();
-            sweep.configurations.push(Arc::new(other));
-        }
+        let sweep = example::sweep();
+        let first = &sweep.configurations[0];
+        let others = (1..=1_000_u16).map(|n| {
+            let training = Training { learning_rate: f64::from(n), seed: n.into(), ..first.training.clone() };
+            Arc::new(Configuration::new(
+                sweep.task(first),
+                sweep.model(first),
+                first.method.clone(),
+                training,
+            ))
+        });
+        let sweep = sweep.with(|sweep| sweep.configurations.extend(others)).unwrap();
         let trials = sweep.trials();
         let mut costs = CostTable::new(&sweep);
         for trial in &trials {

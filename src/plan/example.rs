@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
-use crate::sweep::{DeviceRequest, SweepSpec};
+use crate::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use crate::tasks::{DataFile, Task};
 use crate::values::{Configuration, ContentHash, Lora, Method, Splitting, Training};
 
@@ -48,7 +48,7 @@ fn of(
     configurations: Vec<Arc<Configuration>>,
     k: usize,
 ) -> SweepSpec {
-    SweepSpec {
+    SweepSpec::try_from(SweepParts {
         name: "example".to_owned(),
         tasks: BTreeMap::from([(task.name.clone(), Arc::clone(task))]),
         models: models.iter().map(|model| (model.name.clone(), model.clone())).collect(),
@@ -58,7 +58,8 @@ fn of(
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
         cards: Vec::new(),
-    }
+    })
+    .unwrap()
 }
 
 /// Adapters of this rank on query and value.

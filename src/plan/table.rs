@@ -177,7 +177,7 @@ mod tests {
     use super::*;
     use crate::plan::{example, foresee, overview};
     use crate::sched::Limits;
-    use crate::values::{Device, Placement};
+    use crate::values::{Device, Placement, Training};
 
     fn places() -> Vec<Placement> {
         (0..2).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect()
@@ -204,10 +204,11 @@ mod tests {
 
     #[test]
     fn an_axis_beyond_the_usual_ones_gets_its_own_column() {
-        let mut sweep = example::sweep();
-        let mut other = (*sweep.configurations[0]).clone();
-        other.training.epochs = 2.5;
-        sweep.configurations.push(Arc::new(other));
+        let sweep = example::sweep();
+        let first = &sweep.configurations[0];
+        let training = Training { epochs: 2.5, ..first.training.clone() };
+        let other = Configuration::new(sweep.task(first), sweep.model(first), first.method.clone(), training);
+        let sweep = sweep.with(|sweep| sweep.configurations.push(Arc::new(other))).unwrap();
         let run = foresee(&sweep, &[], &places(), Limits::default(), &|_| true);
         let text = table(&overview(&sweep, &run, &places()));
         let header = text.lines().find(|line| line.contains("learning rate")).unwrap();

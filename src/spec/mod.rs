@@ -103,7 +103,7 @@ pub fn load(
         return Err(report.into_errors());
     }
     sweep.warnings = report.into_warnings();
-    Ok(sweep)
+    Ok(SweepSpec::try_from(sweep).expect("a sweep file's check refuses all that a sweep's own check does"))
 }
 
 /// The file's text, if its size is one that a person or a small script would write.

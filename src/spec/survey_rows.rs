@@ -16,14 +16,14 @@ use super::error::{Problem, Report};
 use super::raw::RawSweep;
 use super::raw::task::RawTask;
 use super::survey::{DataFacts, Survey, TaskFacts};
-use crate::sweep::SweepSpec;
+use crate::sweep::SweepParts;
 
 /// Tokenizers by path, since tasks often share one.
 type Tokenizers = HashMap<PathBuf, Tokenizer>;
 
 /// The card of every task of a sweep without errors, in the tasks' order. Data that can no longer be read, or
 /// cannot be tokenised, is an error.
-pub(super) fn cards(raw: &RawSweep, survey: &Survey, sweep: &SweepSpec, report: &mut Report) -> Vec<Card> {
+pub(super) fn cards(raw: &RawSweep, survey: &Survey, sweep: &SweepParts, report: &mut Report) -> Vec<Card> {
     let mut tokenizers = Tokenizers::new();
     let mut cards = Vec::with_capacity(sweep.tasks.len());
     for (raw, facts) in raw.tasks.iter().zip(&survey.tasks) {
@@ -67,7 +67,7 @@ fn note(fault: &Fault, raw: &RawTask, report: &mut Report) {
 fn card(
     task: &Task,
     facts: &TaskFacts,
-    (sweep, place): (&SweepSpec, String),
+    (sweep, place): (&SweepParts, String),
     tokenizers: &mut Tokenizers,
 ) -> Result<Card, Fault> {
     let read = |file: &DataFile| sources::read(file, task).map_err(Fault::Data);
@@ -94,7 +94,7 @@ fn card(
 /// For each tokenizer, the models that use it, and the longest sequence that all of them can read.
 fn by_tokenizer<'a>(
     models: &BTreeSet<&str>,
-    sweep: &'a SweepSpec,
+    sweep: &'a SweepParts,
 ) -> BTreeMap<&'a Path, (Vec<String>, usize)> {
     let mut tokenizers = BTreeMap::new();
     for model in models.iter().filter_map(|name| sweep.models.get(*name)) {

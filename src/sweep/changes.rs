@@ -224,7 +224,7 @@ mod tests {
     const TOLD: Told<'_> = Told { rows: b"rows", weights: b"base", epochs: 1.0, ranks: &[4, 8], k: 2 };
 
     fn sweep(told: Told<'_>) -> SweepSpec {
-        let mut sweep = example::sweep();
+        let sweep = example::sweep();
         let mut task = Task::clone(sweep.first_task());
         task.train.content = ContentHash::of_bytes(told.rows);
         let mut model = sweep.models["minilm-2"].clone();
@@ -234,11 +234,13 @@ mod tests {
         let point = |rank: &usize| {
             Arc::new(Configuration::new(&task, &model, example::lora(*rank), training.clone()))
         };
-        sweep.configurations = told.ranks.iter().map(point).collect();
-        sweep.splitting = Splitting::KFold { k: told.k, stratified: true, seed: 1 };
-        sweep.models = BTreeMap::from([(model.name.clone(), model)]);
-        sweep.tasks = BTreeMap::from([(task.name.clone(), Arc::new(task))]);
-        sweep
+        let changed = sweep.with(|sweep| {
+            sweep.configurations = told.ranks.iter().map(point).collect();
+            sweep.splitting = Splitting::KFold { k: told.k, stratified: true, seed: 1 };
+            sweep.models = BTreeMap::from([(model.name.clone(), model.clone())]);
+            sweep.tasks = BTreeMap::from([(task.name.clone(), Arc::new(task.clone()))]);
+        });
+        changed.unwrap()
     }
 
     fn told(before: Told<'_>, now: Told<'_>) -> (usize, Vec<String>) {
@@ -278,11 +280,14 @@ mod tests {
 
     #[test]
     fn an_id_that_changed_for_no_setting_is_a_change_of_the_program() {
-        let (mut before, now) = (sweep(TOLD), sweep(TOLD));
-        for one in &mut before.configurations {
-            let id = "00000000000000ff".parse().expect("an id");
-            *one = Arc::new(Configuration { id, ..Configuration::clone(one) });
-        }
+        let now = sweep(TOLD);
+        let before = now.with(|sweep| {
+            for (n, one) in sweep.configurations.iter_mut().enumerate() {
+                let id = format!("{n:016x}").parse().expect("an id");
+                *one = Arc::new(Configuration { id, ..Configuration::clone(one) });
+            }
+        });
+        let before = before.unwrap();
         let changes = between(&before, &now, &|_| true, &|_| true);
         assert_eq!((changes.trials, changes.reasons.len()), (4, 1));
         assert!(changes.reasons.iter().all(|reason| reason.contains("this version of lorasweep")));

@@ -11,6 +11,7 @@ mod stored;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -25,11 +26,15 @@ use crate::sweep::card::Card;
 use crate::tasks::Task;
 use crate::values::{Configuration, Metric, Splitting, Trial};
 
-/// A checked sweep. [`spec::load`](crate::spec::load) makes one; a sweep read back from `sweep.json` is checked
-/// again.
+/// A checked sweep: its parts can be read and not changed. [`spec::load`](crate::spec::load) makes one from a
+/// file; parts that come from elsewhere, `sweep.json` included, are checked by `TryFrom`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "stored::Stored")]
-pub struct SweepSpec {
+#[serde(try_from = "SweepParts")]
+pub struct SweepSpec(SweepParts);
+
+/// What a sweep is made of; a [`SweepSpec`] once it is checked.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SweepParts {
     /// Name of the sweep and of its folders.
     pub name: String,
     /// The tasks by name, all of one kind.
@@ -41,7 +46,7 @@ pub struct SweepSpec {
     /// How training rows are divided.
     pub splitting: Splitting,
     /// The metric that selects, if the sweep names another than its tasks' own.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Metric>,
     /// The devices to use.
     pub devices: DeviceRequest,
@@ -49,11 +54,29 @@ pub struct SweepSpec {
     pub warnings: Vec<String>,
     /// The data card of each task, with its warnings, in the tasks' order. Empty in records of versions without
     /// cards.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub cards: Vec<Card>,
 }
 
+impl Deref for SweepSpec {
+    type Target = SweepParts;
+
+    fn deref(&self) -> &SweepParts {
+        &self.0
+    }
+}
+
 impl SweepSpec {
+    /// The sweep with other parts.
+    ///
+    /// # Errors
+    /// Why these are not those of a sweep.
+    pub fn with(&self, change: impl FnOnce(&mut SweepParts)) -> Result<Self, Unsound> {
+        let mut parts = self.0.clone();
+        change(&mut parts);
+        Self::try_from(parts)
+    }
+
     /// All warnings, about the sweep file and about the data.
     pub fn all_warnings(&self) -> impl Iterator<Item = String> + '_ {
         self.warnings.iter().cloned().chain(self.cards.iter().flat_map(Card::warning_lines))

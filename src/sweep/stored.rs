@@ -1,32 +1,10 @@
-//! Owns reading `sweep.json`: its content becomes a sweep only after it has been checked again. Writes nothing.
+//! Owns the check that makes a sweep of its parts: of those that `sweep.json` holds, too. Writes nothing.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
+use std::collections::HashSet;
 
-use serde::Deserialize;
-
-use super::{DeviceRequest, SweepSpec};
-use crate::families::ModelSpec;
-use crate::sweep::card::Card;
-use crate::tasks::Task;
+use super::{SweepParts, SweepSpec};
 use crate::values::axes::AXES;
 use crate::values::{Axis, Configuration, ConfigurationId, Metric, Range, Splitting};
-
-/// A sweep as written, before it is checked.
-#[derive(Deserialize)]
-pub(super) struct Stored {
-    name: String,
-    tasks: BTreeMap<String, Arc<Task>>,
-    models: BTreeMap<String, ModelSpec>,
-    configurations: Vec<Arc<Configuration>>,
-    splitting: Splitting,
-    #[serde(default)]
-    select: Option<Metric>,
-    devices: DeviceRequest,
-    warnings: Vec<String>,
-    #[serde(default)]
-    cards: Vec<Card>,
-}
 
 /// Why a written sweep cannot be one that was checked: another program wrote it, or it was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -98,14 +76,13 @@ pub fn is_folder_name(name: &str) -> bool {
         && !name.ends_with('.')
 }
 
-impl TryFrom<Stored> for SweepSpec {
+impl TryFrom<SweepParts> for SweepSpec {
     type Error = Unsound;
 
-    fn try_from(stored: Stored) -> Result<Self, Unsound> {
-        let Stored { name, tasks, models, configurations, splitting, select, devices, warnings, cards } =
-            stored;
-        if !is_folder_name(&name) {
-            return Err(Unsound::Name(name));
+    fn try_from(parts: SweepParts) -> Result<Self, Unsound> {
+        let SweepParts { name, tasks, models, configurations, splitting, select, .. } = &parts;
+        if !is_folder_name(name) {
+            return Err(Unsound::Name(name.clone()));
         }
         let first = tasks.values().next().ok_or(Unsound::NoTask)?;
         let is_unknown = |metric: &Metric| !first.objective.metrics().contains(metric);
@@ -116,15 +93,15 @@ impl TryFrom<Stored> for SweepSpec {
             return Err(Unsound::NoConfiguration);
         }
         let divides = match splitting {
-            Splitting::KFold { k, .. } => k >= 2,
-            Splitting::HoldOut { fraction, .. } => Range::OpenShare.holds(fraction),
+            Splitting::KFold { k, .. } => *k >= 2,
+            Splitting::HoldOut { fraction, .. } => Range::OpenShare.holds(*fraction),
             Splitting::File => true,
         };
         if !divides {
             return Err(Unsound::Splitting(format!("{splitting:?}")));
         }
         let mut seen = HashSet::new();
-        for one in &configurations {
+        for one in configurations {
             let unknown = |what, name: &str| Unsound::Unknown { id: one.id, what, name: name.to_owned() };
             if !tasks.contains_key(&one.task) {
                 return Err(unknown("task", &one.task));
@@ -140,7 +117,7 @@ impl TryFrom<Stored> for SweepSpec {
             }
             in_range(one)?;
         }
-        Ok(Self { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
+        Ok(Self(parts))
     }
 }
 

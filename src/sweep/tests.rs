@@ -148,9 +148,9 @@ fn every_training_setting_decides() {
 
 #[test]
 fn a_trials_id_knows_its_split_and_not_its_place_in_the_grid() {
-    let mut sweep = example::sweep();
+    let sweep = example::sweep();
     let trials = sweep.trials();
-    sweep.configurations.reverse();
+    let sweep = sweep.with(|sweep| sweep.configurations.reverse()).unwrap();
     let [ids, turned] = [trials, sweep.trials()]
         .map(|trials| trials.into_iter().map(|trial| trial.id).collect::<BTreeSet<_>>());
     assert_eq!(ids, turned);

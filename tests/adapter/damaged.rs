@@ -11,6 +11,7 @@ use lorasweep::adapter::predict::{Question, predict};
 use lorasweep::disk::files;
 use lorasweep::error::AppError;
 use lorasweep::families::Weights;
+use lorasweep::sweep::SweepParts;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -103,8 +104,10 @@ fn a_base_that_changed_since_the_training_is_noticed() {
 #[test]
 fn a_base_without_weights_is_no_reason_to_draw_some() {
     let mut bench = bench();
-    let model = bench.record.sweep.models.values_mut().next().unwrap();
-    model.weights = Weights::Absent;
+    let lose = |sweep: &mut SweepParts| {
+        sweep.models.values_mut().for_each(|model| model.weights = Weights::Absent);
+    };
+    bench.record.sweep = bench.record.sweep.with(lose).unwrap();
     says(bench.export("out", false), &["the model `tiny` has no weights"]);
 }
 

@@ -15,7 +15,7 @@ use lorasweep::families::{Architecture, ModelSpec, Weights};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::weights;
 use lorasweep::record::{RunRecord, TrialRecord, TrialState};
-use lorasweep::sweep::{DeviceRequest, SweepSpec};
+use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, LanguageModelling, Objective, Task, TextLayout};
 use lorasweep::train::checkpoint::{self, State, Window};
 use lorasweep::values::{
@@ -91,7 +91,7 @@ impl Bench {
             architecture,
         };
         let configuration = Configuration::new(&case.task, &model, case.method.clone(), training());
-        let sweep = SweepSpec {
+        let sweep = SweepSpec::try_from(SweepParts {
             name: "sweep".to_owned(),
             tasks: BTreeMap::from([(case.task.name.clone(), Arc::new(case.task.clone()))]),
             models: BTreeMap::from([(model.name.clone(), model.clone())]),
@@ -101,7 +101,8 @@ impl Bench {
             devices: DeviceRequest::Auto,
             warnings: Vec::new(),
             cards: Vec::new(),
-        };
+        })
+        .unwrap();
         let trial = sweep.trials().swap_remove(0);
         train(&Layout::of_run(&folder.path().join("run")), &trial, &model, &case.task);
         let record = RunRecord {

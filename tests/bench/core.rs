@@ -14,7 +14,7 @@ use jiff::Timestamp;
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::record::journal::Journal;
 use lorasweep::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
-use lorasweep::sweep::{DeviceRequest, SweepSpec};
+use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
     Configuration, ContentHash, Device, Event, JobKey, Lora, Method, Placement, Splitting, Training, TrialId,
@@ -127,7 +127,7 @@ fn sweep() -> SweepSpec {
         let method = Method::Lora(Lora::new(&["query", "value"], rank, 16.0));
         Arc::new(Configuration::new(&task, &model, method, training))
     };
-    SweepSpec {
+    SweepSpec::try_from(SweepParts {
         name: "bench".to_owned(),
         configurations: (0..TRIALS / FOLDS).map(point).collect(),
         tasks: BTreeMap::from([(task.name.clone(), Arc::clone(&task))]),
@@ -137,7 +137,8 @@ fn sweep() -> SweepSpec {
         devices: DeviceRequest::Auto,
         warnings: Vec::new(),
         cards: Vec::new(),
-    }
+    })
+    .unwrap()
 }
 
 /// The events of packs as a run writes them, until all are on disk.

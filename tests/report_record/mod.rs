@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lorasweep::families::params::{ParamCounts, count};
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::record::{RunRecord, TrialRecord, TrialState};
-use lorasweep::sweep::{DeviceRequest, SweepSpec};
+use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, LanguageModelling, Objective, QuestionAnswering, Task, TextLayout};
 use lorasweep::values::stream::{Draw, StreamKey};
 use lorasweep::values::{
@@ -95,7 +95,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
             Arc::new(Configuration::new(task, &models[model], method, training))
         })
         .collect();
-    let sweep = SweepSpec {
+    let sweep = SweepSpec::try_from(SweepParts {
         name: "complaints".to_owned(),
         tasks: tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect(),
         models,
@@ -105,7 +105,8 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
         cards: Vec::new(),
-    };
+    })
+    .unwrap();
     let trials = sweep.trials().into_iter().map(|trial| finished(trial, &sweep)).collect();
     RunRecord {
         sweep,

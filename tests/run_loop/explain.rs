@@ -112,13 +112,14 @@ fn a_trial_that_starts_again_waits_and_is_not_interrupted() {
 
 /// Adapters, which train together, on a GPU, where as many do as there are slots.
 fn adapters(learning_rates: &[f64]) -> SweepSpec {
-    let mut sweep = sweep(learning_rates);
+    let sweep = sweep(learning_rates);
     let (task, model) = (Arc::clone(sweep.first_task()), sweep.models["small"].clone());
     let method = Method::Lora(Lora::new(&["query", "value"], 4, 8.0));
-    for one in &mut sweep.configurations {
-        *one = Arc::new(Configuration::new(&task, &model, method.clone(), one.training.clone()));
-    }
-    sweep
+    let adapted = |one: &Arc<Configuration>| {
+        Arc::new(Configuration::new(&task, &model, method.clone(), one.training.clone()))
+    };
+    let configurations = sweep.configurations.iter().map(adapted).collect();
+    sweep.with(|sweep| sweep.configurations = configurations).unwrap()
 }
 
 #[test]
@@ -162,15 +163,18 @@ fn a_run_of_before_that_wrote_no_settings_does_not_tell() {
 
 #[test]
 fn a_failed_preparation_keeps_only_those_waiting_that_need_it() {
-    let mut two = sweep(&[1e-3]);
-    let mut other = two.models["small"].clone();
+    let one = sweep(&[1e-3]);
+    let mut other = one.models["small"].clone();
     (other.name, other.tokenizer_content) = ("other".to_owned(), ContentHash::of_bytes(b"another tokenizer"));
-    let (task, first) = (Arc::clone(two.first_task()), Arc::clone(&two.configurations[0]));
+    let (task, first) = (one.first_task(), &one.configurations[0]);
     let training = first.training.clone();
-    two.configurations.push(Arc::new(Configuration::new(&task, &other, first.method.clone(), training)));
-    let key = JobKey::Prepare(store_key(&task, other.tokenizer_content));
-    two.models.insert(other.name.clone(), other);
-    let told = Told::new(two);
+    let second = Configuration::new(task, &other, first.method.clone(), training);
+    let key = JobKey::Prepare(store_key(task, other.tokenizer_content));
+    let two = one.with(|sweep| {
+        sweep.configurations.push(Arc::new(second));
+        sweep.models.insert(other.name.clone(), other);
+    });
+    let told = Told::new(two.unwrap());
     let launching = What::JobLaunching {
         key,
         attempt: 1,
@@ -189,7 +193,7 @@ fn a_failed_preparation_keeps_only_those_waiting_that_need_it() {
 
 #[test]
 fn a_configuration_names_its_one_trial_or_is_told_with_all_of_them() {
-    let mut one = sweep(&[1e-3]);
+    let one = sweep(&[1e-3]);
     let several = Told::new(one.clone());
     let id = one.configurations[0].id.to_string();
     for command in ["explain", "logs"] {
@@ -199,8 +203,8 @@ fn a_configuration_names_its_one_trial_or_is_told_with_all_of_them() {
         let trials = format!("`{}` (fold 1/2), `{}` (fold 2/2)", several.id(0), several.id(1));
         assert!(said.stderr.contains(&message) && said.stderr.contains(&trials), "{}", said.stderr);
     }
-    one.splitting = Splitting::HoldOut { fraction: 0.5, stratified: true, seed: 1 };
-    let single = Told::new(one);
+    let splitting = Splitting::HoldOut { fraction: 0.5, stratified: true, seed: 1 };
+    let single = Told::new(one.with(|sweep| sweep.splitting = splitting).unwrap());
     single.more(&[single.started(Some(SETTINGS))]);
     let said = lorasweep("explain", &single.layout, &[&id]);
     assert!(said.code == 0 && said.stdout.starts_with(&single.id(0).to_string()), "{}", said.stderr);

@@ -66,11 +66,11 @@ fn what_no_trial_needs_is_shown_and_removed_when_asked_to() {
 
 #[test]
 fn the_weights_that_keep_names_stay() {
-    let mut sweep = sweep(&[1e-3]);
+    let sweep = sweep(&[1e-3]);
     let one = &sweep.configurations[0];
     let training = Training { keep: Keep::Best, ..one.training.clone() };
     let best = Configuration::new(sweep.task(one), sweep.model(one), one.method.clone(), training);
-    sweep.configurations = vec![Arc::new(best)];
+    let sweep = sweep.with(|sweep| sweep.configurations = vec![Arc::new(best)]).unwrap();
     let site = finished(&sweep);
     let layout = site.layout(&sweep);
     let [whole, broken] = [0, 1].map(|n| sweep.trials()[n].id);

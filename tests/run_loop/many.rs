@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use lorasweep::record::TrialState;
-use lorasweep::sweep::SweepSpec;
 use lorasweep::values::Splitting;
 
 use crate::support::{Site, sweep, work, write_result};
@@ -12,7 +11,7 @@ use crate::support::{Site, sweep, work, write_result};
 fn ten_thousand_trials_live_in_one_folder() {
     let rates: Vec<f64> = (1..=100).map(|n| f64::from(n) * 1e-5).collect();
     let splitting = Splitting::KFold { k: 100, stratified: true, seed: 1 };
-    let sweep = SweepSpec { splitting, ..sweep(&rates) };
+    let sweep = sweep(&rates).with(|sweep| sweep.splitting = splitting).unwrap();
     // In memory where that is a folder: what takes long is to make so many files durable.
     let memory = Path::new("/dev/shm");
     let site = if memory.is_dir() { Site::of(tempfile::tempdir_in(memory).unwrap()) } else { Site::new() };

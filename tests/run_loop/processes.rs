@@ -42,7 +42,7 @@ fn waiting_job(run: &Path) -> (PathBuf, File) {
     let tokenizer = run.join("tokenizer.json");
     let file = job(
         run,
-        Work::Prepare(Box::new(Prepare { store, task: Arc::clone(sweep(&[]).first_task()), tokenizer })),
+        Work::Prepare(Box::new(Prepare { store, task: Arc::clone(sweep(&[1e-3]).first_task()), tokenizer })),
     );
     fs::create_dir_all(&file.stores).unwrap();
     let lock = File::create(Layout::store_lock(&file.stores, store)).unwrap();

@@ -18,7 +18,7 @@ use lorasweep::record::{self, journal};
 use lorasweep::run::RunError;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest};
 use lorasweep::sched::{Limits, Policy};
-use lorasweep::sweep::{DeviceRequest, SweepSpec};
+use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
     CommandLine, Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Method, Metric, Placement,
@@ -42,7 +42,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         Arc::new(Configuration::new(&task, &model, Method::Scratch, Training::new(learning_rate)))
     };
     let configurations = learning_rates.iter().copied().map(point).collect();
-    SweepSpec {
+    SweepSpec::try_from(SweepParts {
         name: "small-sweep".to_owned(),
         models: BTreeMap::from([(model.name.clone(), model)]),
         configurations,
@@ -52,7 +52,8 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         warnings: Vec::new(),
         cards: Vec::new(),
         tasks: BTreeMap::from([(task.name.clone(), Arc::new(task))]),
-    }
+    })
+    .unwrap()
 }
 
 fn task() -> Task {

@@ -37,7 +37,7 @@ fn names(labels: &[(&str, usize)], keys: &str) -> Vec<String> {
 fn warnings(labels: &[(&str, usize)], keys: &str) -> Vec<String> {
     let folder = Folder::new();
     folder.write("a.csv", &csv(labels));
-    folder.load(&sweep("a.csv", keys)).unwrap().warnings
+    folder.load(&sweep("a.csv", keys)).unwrap().warnings.clone()
 }
 
 fn error(labels: &[(&str, usize)], keys: &str) -> String {

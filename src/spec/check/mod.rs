@@ -23,7 +23,7 @@ use crate::spec::raw::RawSweep;
 use crate::spec::source::At;
 use crate::spec::survey::Survey;
 use crate::spec::words::short;
-use crate::sweep::{self, DeviceRequest, SweepSpec};
+use crate::sweep::{self, DeviceRequest, SweepParts};
 
 /// The checked sweep, without its data cards and with its warnings still in the report; `None` where the report
 /// has errors. `points` are the grid's remaining points, `profile` is the chosen profile.
@@ -33,7 +33,7 @@ pub(super) fn check(
     survey: &Survey,
     profile: Option<&str>,
     report: &mut Report,
-) -> Option<SweepSpec> {
+) -> Option<SweepParts> {
     let name = name(raw, profile, report);
     let tasks = task::check(raw, survey, report);
     let splitting = split::splitting(raw, survey, report);
@@ -52,7 +52,7 @@ pub(super) fn check(
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value.clone());
     let (warnings, cards) = (Vec::new(), Vec::new());
-    Some(SweepSpec { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
+    Some(SweepParts { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
 }
 
 /// The name of the sweep, followed by its profile's, so that results of profiles stay separate.
