@@ -101,7 +101,7 @@ pub fn adapter(card: &Card<'_>, manifest: &Manifest, base: &BaseModel) -> String
     card.body(&mut text);
     push(&mut text, "## Use\n");
     push(&mut text, &python::adapter(manifest, base).unwrap_or_default());
-    push(&mut text, "```\nlorasweep predict --adapter FOLDER 'a text'\n```\n");
+    push(&mut text, &ask("--adapter", manifest));
     text
 }
 
@@ -115,7 +115,7 @@ pub fn imported(manifest: &Manifest, base: &BaseModel) -> String {
     }
     push(&mut text, "## Use\n");
     push(&mut text, &python::adapter(manifest, base).unwrap_or_default());
-    push(&mut text, "```\nlorasweep predict --adapter FOLDER 'a text'\n```\n");
+    push(&mut text, &ask("--adapter", manifest));
     text
 }
 
@@ -129,8 +129,18 @@ pub fn whole(card: &Card<'_>, manifest: &Manifest) -> String {
     push(&mut text, "## Use\n");
     let none = || "transformers has no class for this architecture; lorasweep loads it.\n".to_owned();
     push(&mut text, &python::whole(manifest).unwrap_or_else(none));
-    push(&mut text, "```\nlorasweep predict --model FOLDER 'a text'\n```\n");
+    push(&mut text, &ask("--model", manifest));
     text
+}
+
+/// How lorasweep asks the model in the folder.
+fn ask(kind: &str, manifest: &Manifest) -> String {
+    let second = match &manifest.purpose {
+        Purpose::Classification { pairs: true, .. } => " --pair 'its pair'",
+        Purpose::QuestionAnswering(_) => " --pair 'its context'",
+        Purpose::Classification { pairs: false, .. } | Purpose::LanguageModelling => "",
+    };
+    format!("```\nlorasweep predict {kind} FOLDER 'a text'{second}\n```\n")
 }
 
 fn base_line(base: &BaseModel) -> String {

@@ -27,7 +27,7 @@ trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed,
 stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names that
 end in `_s`.
 
-Ctrl-C writes checkpoints and stops, a second Ctrl-C stops at once. The same command continues.";
+Ctrl-C writes checkpoints and stops, a second Ctrl-C (or ten minutes) stops at once. The same command continues.";
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]
@@ -52,7 +52,7 @@ pub(super) struct RunArgs {
     #[arg(long)]
     yes: bool,
     /// Most starts of a trial whose process crashes, hangs or loses its device; starts of ever smaller packs,
-    /// in search of the trial to blame, do not count
+    /// in search of the trial to blame, do not count. With 1 nothing is started again
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
     attempts: u32,
     /// Time limit for each start of a trial, for example `30m` or `2h` [default: none]

@@ -8,8 +8,9 @@ use crate::sched::memory::Memory;
 use crate::sched::workload::TrialNo;
 use crate::values::Placement;
 
-/// How long a job that was asked to end may take to write its checkpoints before it is killed.
-const GRACE: Duration = Duration::from_secs(120);
+/// How long a job that was asked to end may take before it is killed. It ends between two steps, so that an
+/// evaluation in progress is waited for.
+const GRACE: Duration = Duration::from_mins(10);
 /// A pack's speed counts as known from this share of its work on, and from this time on: a child's progress may
 /// arrive late, and then all at once.
 const KNOWN_FROM: f64 = 0.01;

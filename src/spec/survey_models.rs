@@ -78,13 +78,13 @@ pub(super) struct TokenizerFacts {
 #[derive(Clone, Debug)]
 struct Special {
     /// Possible keys of its id in `config.json`.
-    keys: &'static [&'static str],
+    key: &'static str,
     token: String,
     id: u32,
 }
 
-const SPECIAL: [&[&str]; 3] =
-    [&["pad_token_id"], &["cls_token_id", "bos_token_id"], &["sep_token_id", "eos_token_id"]];
+/// `bos_token_id` and `eos_token_id` are left out: encoders' files carry other models' defaults there.
+const SPECIAL: [&str; 3] = ["pad_token_id", "cls_token_id", "sep_token_id"];
 
 /// Looks at the models that are used; nothing is known of the others.
 pub(super) fn look(raw: &RawSweep, used: &HashSet<&str>, look: Look<'_>) -> Vec<ModelFacts> {
@@ -244,15 +244,14 @@ fn architecture(json: &[u8], evidence: Evidence<'_>, name: &str) -> Result<Archi
 /// The ids of special tokens in a `config.json`.
 fn ids(json: &[u8]) -> Vec<(&'static str, u64)> {
     let config = families::config_keys(json).unwrap_or_default();
-    let keys = SPECIAL.into_iter().flatten().copied();
-    keys.filter_map(|key| Some((key, config.get(key)?.as_u64()?))).collect()
+    SPECIAL.into_iter().filter_map(|key| Some((key, config.get(key)?.as_u64()?))).collect()
 }
 
 impl FolderFacts {
     /// The special tokens of a tokenizer that have other ids in `config.json`, in words.
     pub(super) fn disagreements(&self, tokenizer: &TokenizerFacts) -> Vec<String> {
         let other = |special: &Special| {
-            let (key, id) = self.ids.iter().find(|(key, _)| special.keys.contains(key))?;
+            let (key, id) = self.ids.iter().find(|(key, _)| *key == special.key)?;
             let (token, own) = (&special.token, special.id);
             (*id != u64::from(own))
                 .then(|| format!("`{key}` is {id}, and the tokenizer's `{token}` is {own}"))
@@ -328,8 +327,8 @@ fn special(tokenizer: &Tokenizer) -> Vec<Special> {
         Some([_] | []) | None => (None, tokenizer.end_of_text()),
     };
     let special = SPECIAL.into_iter().zip([tokenizer.padding(), first, last]);
-    let special = special.filter_map(|(keys, id)| Some((keys, id?)));
-    special.map(|(keys, id)| Special { keys, token: tokenizer.token(id).unwrap_or_default(), id }).collect()
+    let special = special.filter_map(|(key, id)| Some((key, id?)));
+    special.map(|(key, id)| Special { key, token: tokenizer.token(id).unwrap_or_default(), id }).collect()
 }
 
 /// More tokens than special ones can take.

@@ -51,6 +51,8 @@ fn whole(seconds: f64) -> String {
 /// An amount of memory or disk in MiB, rounded up below one GiB: `12 MiB`, `1.5 GiB`.
 #[must_use]
 pub fn mib(mib: f64) -> String {
+    // The sum of no amounts is -0.
+    let mib = mib + 0.0;
     if mib >= 1_024.0 { format!("{:.1} GiB", mib / 1_024.0) } else { format!("{:.0} MiB", mib.ceil()) }
 }
 
@@ -91,6 +93,6 @@ mod tests {
             ["under 1 s", "8 s", "3 h 07 min"]
         );
         assert_eq!([about(0.3), about(249.7)], ["under 1 s", "about 4 min 10 s"]);
-        assert_eq!([mib(0.2), mib(1_536.0)], ["1 MiB", "1.5 GiB"]);
+        assert_eq!([mib(-0.0), mib(0.2), mib(1_536.0)], ["0 MiB", "1 MiB", "1.5 GiB"]);
     }
 }

@@ -138,7 +138,7 @@ fn sweep() -> SweepSpec {
         warnings: Vec::new(),
         cards: Vec::new(),
     })
-    .unwrap()
+    .expect("the parts of a sweep")
 }
 
 /// The events of packs as a run writes them, until all are on disk.

@@ -215,6 +215,11 @@ fn marks_and_keys_say_the_encoding() {
     assert!(error.hint().contains("`encoding: windows-1252`"));
     let set = Reading { encoding: Some(encoding("latin-1").unwrap().to_owned()), ..Reading::default() };
     assert_eq!(texts_of("a.csv", &latin, reading(set)), expected);
+    // UTF-8 with one bad byte is not read as another encoding, which would spoil all other characters.
+    let damaged = [CSV.as_bytes(), b"caf\xe9,x\n"].concat();
+    let error = found("a.csv", &damaged, &plain()).unwrap_err();
+    assert!(error.to_string().contains("line 4: not UTF-8 text: most of it is"), "{error}");
+    assert!(!error.hint().contains("windows-1252"), "{}", error.hint());
     // UTF-16 after `iconv -f LATIN1 -t UTF-8`.
     let mangled: String = utf16(CSV, true, false).iter().map(|byte| char::from(*byte)).collect();
     let error = found("a.csv", mangled, &plain()).unwrap_err();

@@ -11,7 +11,7 @@ pub(crate) fn change_task(record: &mut RunRecord, change: impl FnOnce(&mut Task)
     let mut task = Task::clone(record.sweep.first_task());
     change(&mut task);
     let put = |sweep: &mut SweepParts| drop(sweep.tasks.insert(task.name.clone(), Arc::new(task)));
-    record.sweep = record.sweep.with(put).unwrap();
+    record.sweep = record.sweep.with(put).expect("the changed task is one of a sweep");
 }
 
 /// The class names of a task that has classes.

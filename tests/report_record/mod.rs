@@ -106,7 +106,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
         cards: Vec::new(),
     })
-    .unwrap();
+    .expect("the parts of a sweep");
     let trials = sweep.trials().into_iter().map(|trial| finished(trial, &sweep)).collect();
     RunRecord {
         sweep,

@@ -237,6 +237,7 @@ fn not_in(f: &mut fmt::Formatter<'_>, expected: &str, guess: Option<&Guess>) -> 
         Some(Guess::Mangled) => write!(f, ", but UTF-16 that was converted as if it were Latin-1"),
         Some(Guess::Utf32) => write!(f, ", but UTF-32"),
         Some(Guess::Western(line)) => write!(f, "; as Windows-1252 it reads `{line}`"),
+        Some(Guess::Damaged(line)) => write!(f, ": most of it is, but not all bytes of `{line}`"),
         None => Ok(()),
     }
 }

@@ -163,6 +163,10 @@ fn converted(guess: Option<&Guess>) -> String {
              `iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW`; else name the encoding it was saved in"
                 .into()
         }
+        Some(Guess::Damaged(_)) => {
+            "correct that line in an editor, or drop such bytes: `iconv -f UTF-8 -t UTF-8 -c OLD > NEW`"
+                .into()
+        }
         None => "name the encoding that the file was saved in with `encoding`".into(),
     }
 }

@@ -27,6 +27,8 @@ pub enum Guess {
     Utf32,
     /// Windows-1252 or a similar encoding, with a line as it would read then.
     Western(String),
+    /// UTF-8 but for a few bytes, with the line of the first one.
+    Damaged(String),
 }
 
 impl Guess {
@@ -36,7 +38,7 @@ impl Guess {
         match self {
             Self::Utf16(name) => Some(name),
             Self::Western(_) => Some("windows-1252"),
-            Self::Mangled | Self::Utf32 => None,
+            Self::Mangled | Self::Utf32 | Self::Damaged(_) => None,
         }
     }
 }
@@ -75,7 +77,7 @@ pub(super) fn decode<'b>(bytes: &'b [u8], encoding: Option<&str>) -> Result<Cow<
         Err(error) => {
             let at = error.valid_up_to();
             let valid = std::str::from_utf8(&body[..at]).unwrap_or_default();
-            let guess = zeros(body).map_or_else(|| Guess::Western(sample(body, at)), Guess::Utf16);
+            let guess = zeros(body).map_or_else(|| narrow(body, at), Guess::Utf16);
             let problem = Problem::Encoding { expected: "UTF-8", guess: Some(guess) };
             Err((Some(line(None, valid)), problem))
         }
@@ -106,14 +108,28 @@ fn zeros(bytes: &[u8]) -> Option<&'static str> {
     if many(odd, even) { Some("utf-16le") } else { many(even, odd).then_some("utf-16be") }
 }
 
-/// The line around a byte, read as Windows-1252.
-fn sample(bytes: &[u8], at: usize) -> String {
+/// Tells text of another encoding from UTF-8 with damaged bytes; the first byte that is not UTF-8 is at `at`. Text
+/// of an encoding with one byte per character hardly ever has two that happen to be a character of UTF-8.
+fn narrow(bytes: &[u8], at: usize) -> Guess {
+    let (mut characters, mut faults) = (0_usize, 0_usize);
+    for chunk in bytes.utf8_chunks() {
+        characters += chunk.valid().chars().filter(|c| !c.is_ascii()).count();
+        faults += usize::from(!chunk.invalid().is_empty());
+    }
+    if characters > faults {
+        Guess::Damaged(sample(bytes, at, |line| String::from_utf8_lossy(line)))
+    } else {
+        Guess::Western(sample(bytes, at, |line| WINDOWS_1252.decode_without_bom_handling(line).0))
+    }
+}
+
+/// The line around a byte, as `read` reads it.
+fn sample(bytes: &[u8], at: usize, read: impl Fn(&[u8]) -> Cow<'_, str>) -> String {
     let start = bytes[..at].iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
     let start = start.max(at.saturating_sub(LONGEST_SAMPLE / 2));
     let rest = &bytes[start..bytes.len().min(start + LONGEST_SAMPLE)];
     let line = rest.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
-    let (text, _) = WINDOWS_1252.decode_without_bom_handling(line);
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+    read(line).chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
 }
 
 /// The lines of a text, without their ends.

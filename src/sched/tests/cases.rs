@@ -123,7 +123,7 @@ fn a_stop_asks_first_and_kills_when_forced() {
 
 /// When a job that was asked to end at a second is not waited for any longer.
 fn wait_for_checkpoints(second: u64) -> Action {
-    Action::WakeAt { at: at(second + 120) }
+    Action::WakeAt { at: at(second + 600) }
 }
 
 #[test]
@@ -133,9 +133,9 @@ fn a_job_that_does_not_end_when_it_is_asked_to_is_killed_in_the_end() {
     jobs.sort_unstable();
     scheduler.step(at(1), &What::StopRequested { force: false });
     assert_eq!(scheduler.step(at(2), &What::JobInterrupted { key: jobs[0] }), []);
-    assert_eq!(scheduler.step(at(120), &What::Woke), [wait_for_checkpoints(1)], "too early");
-    assert_eq!(scheduler.step(at(121), &What::Woke), [Action::Stop { job: jobs[1], force: true }]);
-    assert_eq!(scheduler.step(at(122), &What::JobInterrupted { key: jobs[1] }), [Action::End]);
+    assert_eq!(scheduler.step(at(600), &What::Woke), [wait_for_checkpoints(1)], "too early");
+    assert_eq!(scheduler.step(at(601), &What::Woke), [Action::Stop { job: jobs[1], force: true }]);
+    assert_eq!(scheduler.step(at(602), &What::JobInterrupted { key: jobs[1] }), [Action::End]);
 }
 
 #[test]

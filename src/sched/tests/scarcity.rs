@@ -194,10 +194,10 @@ fn a_pack_has_the_time_of_all_its_trials_and_is_asked_before_it_is_killed() {
     let (key, trials) = launched(&begun)[0].clone();
     assert_eq!((trials.len(), &begun[1..]), (3, &[Action::WakeAt { at: at(180) }][..]));
     let asked = scheduler.step(at(180), &What::Woke);
-    assert_eq!(asked, [Action::CutShort { job: key, force: false }, Action::WakeAt { at: at(300) }]);
-    assert_eq!(scheduler.step(at(300), &What::Woke), [Action::CutShort { job: key, force: true }]);
+    assert_eq!(asked, [Action::CutShort { job: key, force: false }, Action::WakeAt { at: at(780) }]);
+    assert_eq!(scheduler.step(at(780), &What::Woke), [Action::CutShort { job: key, force: true }]);
     let failure = Failure::TimedOut;
-    let actions = scheduler.step(at(301), &What::JobFailed { key, failure: failure.clone() });
+    let actions = scheduler.step(at(781), &What::JobFailed { key, failure: failure.clone() });
     assert_eq!(actions[0], Action::GiveUp { trials: trials.clone(), failure: failure.clone() });
     assert_eq!(scheduler.state(trials[2]), Some(&TrialState::Failed { failure }));
 }

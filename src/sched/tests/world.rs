@@ -20,7 +20,7 @@ use crate::sweep::SweepSpec;
 use crate::values::{Device, Failure, JobKey, TrialId, What};
 
 /// How long a child that was asked to end is waited for.
-const GRACE_MS: u64 = 120_000;
+const GRACE_MS: u64 = 600_000;
 
 /// What happens next.
 #[derive(Clone, Debug)]
