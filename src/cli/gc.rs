@@ -60,6 +60,12 @@ pub(super) fn call(args: &GcArgs) -> Result<(), AppError> {
     if !args.json {
         output::data(&text(&found, bytes))?;
     }
+    if args.removed && !sweep.only.is_empty() {
+        output::hint(
+            "the last run was of a part of the grid (`--only`), so trials of other parts are kept; `lorasweep run SPEC` \
+             of the whole grid tells which are no longer in it",
+        );
+    }
     if !args.removed && removed_trials > 0 {
         let trials = quantity::counted(removed_trials, "trial");
         output::hint(&format!(

@@ -57,6 +57,7 @@ fn of(
         select: None,
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
+        only: Vec::new(),
         cards: Vec::new(),
     })
     .unwrap()

@@ -60,7 +60,8 @@ impl Reason {
     }
 }
 
-/// Everything that no trial of a run needs, in a stable order, including trials that the sweep no longer has.
+/// Everything that no trial of a run needs, in a stable order, including trials that the sweep no longer has;
+/// where only a part of the grid ran last, none is counted among these.
 ///
 /// # Errors
 /// When a folder cannot be read.
@@ -72,6 +73,10 @@ pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Ga
         if resume::result(layout, trial.id).is_some() {
             found.extend(spare_weights(layout, trial.id, trial.configuration.training.keep));
         }
+    }
+    if !sweep.only.is_empty() {
+        // The sweep file may have them still: only a run of the whole grid tells.
+        removed.clear();
     }
     let removed: Vec<PathBuf> = removed.into_iter().map(|id| layout.trial(id)).collect();
     let run = layout.run();

@@ -102,6 +102,7 @@ pub fn load(
     if report.has_errors() {
         return Err(report.into_errors());
     }
+    sweep.only.clone_from(&overrides.only);
     sweep.warnings = report.into_warnings();
     Ok(SweepSpec::try_from(sweep).expect("a sweep file's check refuses all that a sweep's own check does"))
 }

@@ -48,6 +48,9 @@ pub struct SweepParts {
     /// The metric that selects, if the sweep names another than its tasks' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Metric>,
+    /// What `--only` kept of the grid, as it was typed; empty where these are all its points.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub only: Vec<String>,
     /// The devices to use.
     pub devices: DeviceRequest,
     /// Warnings about the sweep file, for example about a grid that varies alpha with one learning rate.

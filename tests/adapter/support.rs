@@ -100,6 +100,7 @@ impl Bench {
             select: None,
             devices: DeviceRequest::Auto,
             warnings: Vec::new(),
+            only: Vec::new(),
             cards: Vec::new(),
         })
         .unwrap();

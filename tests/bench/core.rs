@@ -136,6 +136,7 @@ fn sweep() -> SweepSpec {
         select: None,
         devices: DeviceRequest::Auto,
         warnings: Vec::new(),
+        only: Vec::new(),
         cards: Vec::new(),
     })
     .expect("the parts of a sweep")

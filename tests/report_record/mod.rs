@@ -104,6 +104,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         select: None,
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
+        only: Vec::new(),
         cards: Vec::new(),
     })
     .expect("the parts of a sweep");

@@ -65,6 +65,21 @@ fn what_no_trial_needs_is_shown_and_removed_when_asked_to() {
 }
 
 #[test]
+fn trials_beside_the_part_that_ran_last_are_not_removed() {
+    let whole = sweep(&[1e-3, 2e-3]);
+    let site = finished(&whole);
+    let part = whole.with(|sweep| {
+        sweep.configurations.truncate(1);
+        sweep.only = vec!["learning_rate=1e-3".to_owned()];
+    });
+    let part = part.unwrap();
+    site.run(&part, leave_all);
+    let said = lorasweep("gc", &site.layout(&part), &["--removed", "--yes"]);
+    assert!(said.code == 0 && said.stderr.contains("a part of the grid (`--only`)"), "{}", said.stderr);
+    assert!(whole.trials().iter().all(|trial| site.layout(&part).trial(trial.id).exists()));
+}
+
+#[test]
 fn the_weights_that_keep_names_stay() {
     let sweep = sweep(&[1e-3]);
     let one = &sweep.configurations[0];

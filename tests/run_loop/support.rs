@@ -50,6 +50,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         select: None,
         devices: DeviceRequest::Cpu(1),
         warnings: Vec::new(),
+        only: Vec::new(),
         cards: Vec::new(),
         tasks: BTreeMap::from([(task.name.clone(), Arc::new(task))]),
     })

@@ -51,8 +51,19 @@ pub(super) fn check(
     tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
     models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value.clone());
-    let (warnings, cards) = (Vec::new(), Vec::new());
-    Some(SweepParts { name, tasks, models, configurations, splitting, select, devices, warnings, cards })
+    let (only, warnings, cards) = (Vec::new(), Vec::new(), Vec::new());
+    Some(SweepParts {
+        name,
+        tasks,
+        models,
+        configurations,
+        splitting,
+        select,
+        only,
+        devices,
+        warnings,
+        cards,
+    })
 }
 
 /// The name of the sweep, followed by its profile's, so that results of profiles stay separate.
