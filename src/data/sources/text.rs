@@ -117,7 +117,7 @@ fn narrow(bytes: &[u8], at: usize) -> Guess {
         faults += usize::from(!chunk.invalid().is_empty());
     }
     if characters > faults {
-        Guess::Damaged(sample(bytes, at, |line| String::from_utf8_lossy(line)))
+        Guess::Damaged(sample(bytes, at, String::from_utf8_lossy))
     } else {
         Guess::Western(sample(bytes, at, |line| WINDOWS_1252.decode_without_bom_handling(line).0))
     }
