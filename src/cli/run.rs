@@ -27,7 +27,8 @@ trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed,
 stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names that
 end in `_s`.
 
-Ctrl-C writes checkpoints and stops, a second Ctrl-C (or ten minutes) stops at once. The same command continues.";
+Ctrl-C writes checkpoints and stops; a second Ctrl-C stops at once, and what has not stopped after ten minutes
+is killed. The same command continues.";
 
 /// Arguments of `run`.
 #[derive(Debug, Args)]

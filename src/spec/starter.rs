@@ -15,7 +15,7 @@ use crate::values::quantity;
 use self::columns::{Column, File};
 use self::guess::Guess;
 use self::lines::{
-    decoder_grid, division, encoder_grid, label_lines, line, listed, others, quoted_short, training,
+    decoder_grid, division, draw, encoder_grid, label_lines, line, listed, others, quoted_short, training,
 };
 use self::settings::{Model, Settings};
 use super::tree::{self, Content};
@@ -179,18 +179,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         );
         let settings =
             Settings::classification(rows, guess.label.as_ref().map_or(0, Column::fewest), max_length);
-        match settings.rows {
-            Some(drawn) => {
-                let what = format!(
-                    "of {}, for a quick first look; remove it to train on all",
-                    quantity::count(rows as u64)
-                );
-                line(&mut task, &format!("rows: {drawn}"), &what);
-            }
-            None => {
-                task += "  # rows: 500           # draw this many training rows, for an even quicker look\n"
-            }
-        }
+        draw(&mut task, settings.rows, rows, 500);
         let columns = names.clone();
         Ok(Parts { kind, reason, rows, columns, task, settings, grid: encoder_grid(model) })
     }
@@ -211,16 +200,8 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         line(&mut task, "layout: blocks", "or documents: each row on its own");
         line(&mut task, &format!("max_length: {BLOCK}"), "tokens");
         let settings = Settings::language(survey.rows, blocks);
-        match settings.rows {
-            Some(drawn) => {
-                let rows = (survey.rows * drawn / blocks).max(1);
-                let what = format!("of {}, for a quick first look", quantity::count(survey.rows as u64));
-                line(&mut task, &format!("rows: {rows}"), &what);
-            }
-            None => {
-                task += "  # rows: 1000          # draw this many training rows, for a first quick look\n"
-            }
-        }
+        let rows = settings.rows.map(|drawn| (survey.rows * drawn / blocks).max(1));
+        draw(&mut task, rows, survey.rows, 1000);
         Ok(Parts {
             kind,
             reason: String::new(),
@@ -247,15 +228,7 @@ devices: auto           # or cpu:2 (two slots), cuda (every GPU), cuda:0 (that G
         line(&mut task, "max_new_tokens: 32", "longest answer");
         line(&mut task, "max_length: 384", "tokens");
         let settings = Settings::language(survey.rows, survey.rows);
-        match settings.rows {
-            Some(drawn) => {
-                let what = format!("of {}, for a quick first look", quantity::count(survey.rows as u64));
-                line(&mut task, &format!("rows: {drawn}"), &what);
-            }
-            None => {
-                task += "  # rows: 500           # draw this many training rows, for a first quick look\n"
-            }
-        }
+        draw(&mut task, settings.rows, survey.rows, 500);
         let grid = decoder_grid(&Model::default());
         Ok(Parts {
             kind,

@@ -21,11 +21,12 @@ use lorasweep::sched::{Limits, Policy};
 use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    CommandLine, Configuration, ContentHash, Cost, Device, Event, Failure, JobKey, Method, Metric, Placement,
-    Reader, Scores, Splitting, Training, TrialId, TrialResult,
+    CommandLine, Configuration, ContentHash, Device, Event, Failure, JobKey, Method, Placement, Reader,
+    Splitting, Training, TrialId,
 };
 
 use crate::fake_executor::FakeExecutor;
+pub(crate) use crate::fake_executor::write_result;
 
 /// One configuration per learning rate, two folds each, of a model from scratch.
 pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
@@ -207,23 +208,6 @@ pub(crate) fn when_training(
 
 pub(crate) fn failed(failure: Failure) -> Vec<News> {
     vec![News::Ended(Exit::Failed(failure))]
-}
-
-pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
-    let scores = Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9);
-    let result = TrialResult {
-        trial,
-        validation: scores,
-        kept_step: 7,
-        test: None,
-        steps: 7,
-        trainable_params: 1,
-        total_params: 1,
-        cost: Cost { wall_s: 1.0, ..Cost::default() },
-        class_rows: None,
-        baseline: None,
-    };
-    files::write_sealed(&layout.result(trial), &result).unwrap();
 }
 
 /// A checkpoint that can be read.

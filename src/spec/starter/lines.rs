@@ -20,6 +20,18 @@ pub(super) fn line(task: &mut String, text: &str, comment: &str) {
     };
 }
 
+/// Adds how many of all rows are drawn, or how to say it, with an example.
+pub(super) fn draw(task: &mut String, rows: Option<usize>, all: usize, example: usize) {
+    if let Some(rows) = rows {
+        let what =
+            format!("of {}, for a quick first look; remove it to train on all", quantity::count(all as u64));
+        line(task, &format!("rows: {rows}"), &what);
+    } else {
+        let what = "draw this many training rows, for a quick first look";
+        line(task, &format!("# rows: {example}"), what);
+    }
+}
+
 /// Adds a comment that names other possible columns, if there are any.
 pub(super) fn others(task: &mut String, role: &str, names: Vec<String>) {
     if !names.is_empty() {
