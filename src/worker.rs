@@ -166,7 +166,7 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
 fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
     use crossbeam::channel::unbounded;
 
-    use crate::train::{self, Context, Ended, ForwardMode};
+    use crate::train::{self, Context, Ended, ForwardMode, Warm};
 
     let say = |line: ChildLine| {
         if let ChildLine::Warning { trial, message } = &line {
@@ -182,7 +182,7 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
     thread::spawn(move || hear(io::stdin().lock(), &sender));
     let context =
         Context { layout, placement, forward_mode, micro_rows, checkpoint_every, joins, stop, say: &say };
-    match train::run(pack, &context) {
+    match train::run(pack, &context, &mut Warm::default()) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,
         Err(failure) => Exit::Failed(failure),

@@ -1,12 +1,12 @@
 //! Owns the starting values of a pack's tensors: read from a folder, or drawn from each trial's key.
 //! Trains nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Device, Kind, Tensor};
 
 use super::layers::AdapterSettings;
-use super::params::{Params, Weight, index};
+use super::params::{Params, index};
 use super::weights::{self, StateDict, TensorView, WeightsError};
 use crate::families::{
     About, Architecture, Head, Init, LinearShape, ModelSpec, TensorRole, TensorShape, Weights,
@@ -27,7 +27,7 @@ pub struct Start {
 
 /// Where a pack's base weights come from.
 #[derive(Debug)]
-pub enum Base<'a> {
+pub enum Base {
     /// A folder: the same for all slots, except for modules that it lacks, which each trial draws at random.
     Read(StateDict),
     /// A finished model's folder with its own head: the same for all slots.
@@ -44,16 +44,9 @@ pub enum Base<'a> {
     },
     /// Random weights from each trial's own seed: training from scratch.
     Fresh,
-    /// Frozen tensors are shared with the running slots; the rest comes from `base`.
-    Beside {
-        /// The tensors of the pack's present slots.
-        at_work: &'a Params,
-        /// Where the remaining tensors come from.
-        base: &'a Base<'a>,
-    },
 }
 
-impl Base<'_> {
+impl Base {
     /// The base weights of trials that train by this method, whether they start or are loaded again.
     ///
     /// # Errors
@@ -79,6 +72,31 @@ impl Base<'_> {
             }
         })
     }
+
+    /// Whether a tensor of the base starts with the same values in every trial.
+    fn is_common(&self, architecture: &Architecture, name: &str) -> bool {
+        match self {
+            Self::Read(folder) | Self::Finished { folder, .. } => !folder.lacks(architecture, name),
+            Self::Drawn { .. } => true,
+            Self::Fresh => false,
+        }
+    }
+}
+
+/// The frozen tensors of one base in one precision on a device, the same for every trial: in memory once, for
+/// all who train on them, at the same time or one after the other.
+#[derive(Debug)]
+pub struct Frozen {
+    device: Device,
+    tensors: BTreeMap<String, Tensor>,
+}
+
+impl Frozen {
+    /// A set without tensors; those that trials start with are added.
+    #[must_use]
+    pub fn on(device: Device) -> Self {
+        Self { device, tensors: BTreeMap::new() }
+    }
 }
 
 /// The starting values for the slots of a pack, which share architecture, kind of method, adapted modules,
@@ -91,19 +109,44 @@ pub fn start(
     architecture: &Architecture,
     head: Head,
     slots: &[Trial],
-    base: &Base<'_>,
+    base: &Base,
     device: Device,
 ) -> Result<Start, WeightsError> {
+    start_beside(architecture, head, slots, base, &mut Frozen::on(device))
+}
+
+/// As [`start`], with the frozen tensors that are in memory already; they are of this base, and in the slots'
+/// precision. Those that the slots freeze besides are added, and those that they train are let go.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_beside(
+    architecture: &Architecture,
+    head: Head,
+    slots: &[Trial],
+    base: &Base,
+    frozen: &mut Frozen,
+) -> Result<Start, WeightsError> {
+    let device = frozen.device;
     let keys: Vec<StreamKey> = slots.iter().map(StreamKey::of).collect();
     let loras: Vec<&Lora> = slots.iter().filter_map(|trial| trial.configuration.method.lora()).collect();
     let trainable = trainable(architecture, head, &slots[0].configuration.method);
     let precision = slots[0].configuration.training.precision;
+    frozen.tensors.retain(|name, _| !trainable.contains(name));
     let mut params = Params::new(slots.len());
     for shape in architecture.tensors() {
-        let values = values(architecture, base, &shape, &keys, device)?;
+        if let Some(there) = frozen.tensors.get(&shape.name) {
+            params.freeze(&shape.name, there.shallow_clone());
+            continue;
+        }
+        let values = values(architecture, base, &shape, &keys)?;
         let (trains, kind) = (trainable.contains(&shape.name), product_kind(shape.role, precision));
         let stored = if trains { Kind::Float } else { kind };
-        let values: Vec<Tensor> = values.iter().map(|value| value.to_kind(stored)).collect();
+        let values: Vec<Tensor> =
+            values.iter().map(|value| value.to_device(device).to_kind(stored)).collect();
+        if !trains && base.is_common(architecture, &shape.name) {
+            frozen.tensors.extend(values.iter().map(|value| (shape.name.clone(), value.shallow_clone())));
+        }
         add(&mut params, &shape, &values, trains);
         // Modules that train besides adapters are multiplied in 32 bits, unrounded.
         if trains && loras.is_empty() {
@@ -130,12 +173,11 @@ pub fn start(
 /// The values of a tensor of the base: one for all slots, or one for each.
 fn values(
     architecture: &Architecture,
-    base: &Base<'_>,
+    base: &Base,
     shape: &TensorShape,
     keys: &[StreamKey],
-    device: Device,
 ) -> Result<Vec<Tensor>, WeightsError> {
-    let values = match base {
+    Ok(match base {
         Base::Read(folder) | Base::Finished { folder, .. } if folder.lacks(architecture, &shape.name) => {
             keys.iter().map(|key| draw(*key, shape)).collect()
         }
@@ -144,18 +186,13 @@ fn values(
         }
         Base::Drawn { seed } => vec![draw(StreamKey::from_seed(*seed), shape)],
         Base::Fresh => keys.iter().map(|key| draw(*key, shape)).collect(),
-        Base::Beside { at_work, base } => match at_work.find(&shape.name) {
-            Some(Weight::Shared(frozen)) => vec![frozen],
-            Some(Weight::Stacked(_)) | None => return values(architecture, base, shape, keys, device),
-        },
-    };
-    Ok(values.iter().map(|value| value.to_device(device)).collect())
+    })
 }
 
 /// The values of a tensor of the head, one for each slot.
 fn head_values(
     architecture: &Architecture,
-    base: &Base<'_>,
+    base: &Base,
     shape: &TensorShape,
     keys: &[StreamKey],
 ) -> Result<Vec<Tensor>, WeightsError> {
@@ -168,7 +205,6 @@ fn head_values(
             }
             Ok(keys.iter().map(|_| ours.shallow_clone()).collect())
         }
-        Base::Beside { base, .. } => head_values(architecture, base, shape, keys),
         Base::Read(_) | Base::Drawn { .. } | Base::Fresh => {
             Ok(keys.iter().map(|key| draw(*key, shape)).collect())
         }

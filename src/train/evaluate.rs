@@ -1,10 +1,13 @@
 //! Owns evaluation: models over the same rows, in order of length, without dropout. Stores no scores and
 //! selects nothing.
 
+use std::rc::Rc;
+
 use tch::{Device, Kind, Tensor};
 
 use super::batch::{Collator, Targets};
 use super::objective::token_losses;
+use super::warm::Warm;
 use crate::data::batches;
 use crate::data::store::PartView;
 use crate::families::ModelSpec;
@@ -39,7 +42,7 @@ pub struct Evaluator<'a> {
     collator: Collator<'a>,
     /// The tokenizer that decodes generated answers, and the token that ends them; `None` where none are
     /// generated.
-    answering: Option<(Tokenizer, u32)>,
+    answering: Option<(Rc<Tokenizer>, u32)>,
 }
 
 impl<'a> Evaluator<'a> {
@@ -47,11 +50,16 @@ impl<'a> Evaluator<'a> {
     ///
     /// # Errors
     /// Where answers are generated and the tokenizer cannot be read.
-    pub fn new(task: &'a Task, model: &ModelSpec, device: Device) -> Result<Self, TokenizerError> {
+    pub fn new(
+        task: &'a Task,
+        model: &ModelSpec,
+        device: Device,
+        warm: &mut Warm,
+    ) -> Result<Self, TokenizerError> {
         let kind: &dyn TaskKind = &*task.objective;
         let answering = match kind.generates() {
             Some(_) => {
-                let tokenizer = Tokenizer::load(&model.tokenizer)?;
+                let tokenizer = warm.tokenizer(model)?;
                 let end = tokenizer.end_of_text().ok_or_else(|| TokenizerError {
                     path: model.tokenizer.clone(),
                     fault: Fault::Unusable("it has no token that ends a text".to_owned()),

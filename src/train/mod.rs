@@ -19,9 +19,13 @@ mod pack;
 pub mod schedule;
 #[cfg(feature = "torch")]
 mod slot;
+#[cfg(feature = "torch")]
+mod warm;
 
 #[cfg(feature = "torch")]
 pub use self::training::{Context, Ended, ForwardMode, run};
+#[cfg(feature = "torch")]
+pub use self::warm::Warm;
 
 #[cfg(feature = "torch")]
 mod training {
@@ -32,6 +36,7 @@ mod training {
     use crossbeam::channel::Receiver;
 
     use super::pack::Trainer;
+    use super::warm::Warm;
     use crate::disk::layout::Layout;
     use crate::job::{ChildLine, Pack};
     use crate::values::{Device, Failure, Placement, Trial};
@@ -86,18 +91,24 @@ mod training {
         Stopped,
     }
 
-    /// Trains the pack's trials, from their checkpoints where there are any, and the trials that join them.
+    /// Trains the pack's trials, from their checkpoints where there are any, and the trials that join them. Uses
+    /// what an earlier pack of this process left in `warm`, and leaves there what the next one may use: nothing
+    /// after a failure.
     ///
     /// # Errors
     /// The failure of the last trial where all failed, or a failure of what they share: store, model, device,
     /// memory.
-    pub fn run(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
-        catch_unwind(AssertUnwindSafe(|| train(pack, context)))
-            .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)))
+    pub fn run(pack: &Pack, context: &Context<'_>, warm: &mut Warm) -> Result<Ended, Failure> {
+        let ended = catch_unwind(AssertUnwindSafe(|| train(pack, context, warm)))
+            .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
+        if ended.is_err() {
+            *warm = Warm::default();
+        }
+        ended
     }
 
-    fn train(pack: &Pack, context: &Context<'_>) -> Result<Ended, Failure> {
-        let mut trainer = Trainer::start(pack, context)?;
+    fn train(pack: &Pack, context: &Context<'_>, warm: &mut Warm) -> Result<Ended, Failure> {
+        let mut trainer = Trainer::start(pack, context, warm)?;
         // A base model has no training steps; it is only evaluated.
         trainer.evaluate_due()?;
         trainer.finish_done_slots()?;

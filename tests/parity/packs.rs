@@ -43,7 +43,7 @@ fn encoder(family: &str) -> Architecture {
     architecture
 }
 
-fn start(architecture: &Architecture, method: &Method, seeds: &[u64], base: &Base<'_>) -> Start {
+fn start(architecture: &Architecture, method: &Method, seeds: &[u64], base: &Base) -> Start {
     let trials: Vec<_> = seeds.iter().map(|seed| trial(method.clone(), *seed)).collect();
     drawing(|| build::start(architecture, CLASSES, &trials, base, Device::Cpu)).unwrap()
 }

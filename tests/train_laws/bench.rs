@@ -15,7 +15,7 @@ use lorasweep::job::{ChildLine, Pack};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params};
 use lorasweep::train::evaluate::Evaluator;
-use lorasweep::train::{self, Context, Ended, ForwardMode, checkpoint};
+use lorasweep::train::{self, Context, Ended, ForwardMode, Warm, checkpoint};
 use lorasweep::values::{
     ContentHash, Device, Failure, MetricLine, Part, Placement, Scores, Trial, TrialResult,
 };
@@ -59,7 +59,7 @@ impl Bench {
     pub(crate) fn with(subject: Subject, forward_mode: ForwardMode) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::new(folder.path(), "laws");
-        let store = ContentHash::of_bytes(b"store");
+        let store = ContentHash::of_json(&subject.task());
         let path = Layout::store(layout.stores(), store);
         std::fs::create_dir_all(&path).unwrap();
         for (part, rows) in [(Part::Train, TRAIN_ROWS), (Part::Test, TEST_ROWS)] {
@@ -87,7 +87,7 @@ impl Bench {
         slots: &[Trial],
         stop_at_once: bool,
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
-        self.attempt_with(slots, never(), &|_| stop_at_once)
+        self.attempt_with(slots, never(), &|_| stop_at_once, &mut Warm::default())
     }
 
     /// Trains a pack that these join, one after the other: the first after its first step, the others
@@ -97,6 +97,17 @@ impl Bench {
         slots: &[Trial],
         joiners: &[Trial],
         stops: &dyn Fn(&ChildLine) -> bool,
+    ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
+        self.attempt_warm(slots, joiners, stops, &mut Warm::default())
+    }
+
+    /// The same, after other packs in the same process.
+    pub(crate) fn attempt_warm(
+        &self,
+        slots: &[Trial],
+        joiners: &[Trial],
+        stops: &dyn Fn(&ChildLine) -> bool,
+        warm: &mut Warm,
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
         let (sender, joins) = unbounded();
         let joiners = RefCell::new(joiners.iter());
@@ -111,7 +122,7 @@ impl Bench {
             }
             stops(line)
         };
-        self.attempt_with(slots, joins, &on_line)
+        self.attempt_with(slots, joins, &on_line, warm)
     }
 
     fn attempt_with(
@@ -119,6 +130,7 @@ impl Bench {
         slots: &[Trial],
         joins: Receiver<Trial>,
         stops: &dyn Fn(&ChildLine) -> bool,
+        warm: &mut Warm,
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
         let (stop, lines) = (AtomicBool::new(false), RefCell::new(Vec::new()));
         let say = |line: ChildLine| {
@@ -145,7 +157,7 @@ impl Bench {
         let (stop, say) = (&stop, &say);
         let context =
             Context { layout, placement, forward_mode, micro_rows, checkpoint_every, joins, stop, say };
-        (train::run(&pack, &context), lines.into_inner())
+        (train::run(&pack, &context, warm), lines.into_inner())
     }
 
     /// Trains without a disturbance.
@@ -204,7 +216,7 @@ impl Bench {
     /// The test scores of a checkpoint's weights on the base model as it is on disk.
     pub(crate) fn test_again(&self, trial: &Trial, values: &BTreeMap<String, Tensor>) -> Scores {
         let (task, spec) = (self.subject.task(), self.subject.model(&self.tokenizer()));
-        let evaluator = Evaluator::new(&task, &spec, tch::Device::Cpu).unwrap();
+        let evaluator = Evaluator::new(&task, &spec, tch::Device::Cpu, &mut Warm::default()).unwrap();
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
         let scores = evaluator.scores(&[&self.model(trial, values)], store.part(Part::Test).unwrap(), &rows);

@@ -14,3 +14,4 @@ mod joins;
 mod laws;
 mod scores;
 mod subject;
+mod warm;

@@ -27,11 +27,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// A stack of one trial.
-    fn alone(&self, trial: &Trial) -> Result<Stack<'a>, Failure> {
+    fn alone(&mut self, trial: &Trial) -> Result<Stack<'a>, Failure> {
         let slots = vec![slot(trial, part(&self.store, Part::Train)?, self.context)];
-        let at_work = self.stacks.first().map(|stack| &stack.params);
-        let device = self.evaluator.collator().device;
-        let start = starting_values(self.pack, std::slice::from_ref(trial), at_work, device)?;
+        let start = starting_values(self.pack, std::slice::from_ref(trial), self.frozen)?;
         let mut stack = Stack::of_all(slots, start, family(self.pack));
         resume(&mut stack, self.context)?;
         Ok(stack)

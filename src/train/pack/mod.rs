@@ -5,20 +5,20 @@ mod admit;
 mod judge;
 mod stack;
 
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use self::stack::Stack;
 use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
 use crate::disk::files;
-use crate::disk::layout::Layout;
 use crate::families::{Architecture, Head};
 use crate::job::{ChildLine, Pack};
-use crate::model::build::{self, Base, Start};
+use crate::model::build::{self, Base, Frozen, Start};
 use crate::model::device;
-use crate::model::params::{Params, index};
+use crate::model::params::index;
 use crate::model::pass::{Pass, Stream};
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
@@ -27,6 +27,7 @@ use crate::train::objective::{TrainingLoss, backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, ForwardMode};
+use crate::train::warm::Warm;
 use crate::values::{Failure, MetricLine, Part, Progress, Trial};
 
 /// Share of the time that writing checkpoints may take, unless the user sets an interval.
@@ -44,7 +45,8 @@ pub(in crate::train) struct Trainer<'a> {
     pack: &'a Pack,
     context: &'a Context<'a>,
     evaluator: Evaluator<'a>,
-    store: TokenStore,
+    store: Rc<TokenStore>,
+    frozen: &'a mut Frozen,
     stacks: Vec<Stack<'a>>,
     failure: Option<Failure>,
     results: usize,
@@ -63,26 +65,32 @@ struct Seen {
 
 impl<'a> Trainer<'a> {
     /// The pack before its first step, or at its checkpoints.
-    pub(in crate::train) fn start(pack: &'a Pack, context: &'a Context<'a>) -> Result<Self, Failure> {
+    pub(in crate::train) fn start(
+        pack: &'a Pack,
+        context: &'a Context<'a>,
+        warm: &'a mut Warm,
+    ) -> Result<Self, Failure> {
         let device = device::select(context.placement.device)?;
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
         }
-        let store = TokenStore::open(&Layout::store(context.layout.stores(), pack.store)).map_err(failed)?;
+        let store = warm.store(context.layout.stores(), pack.store).map_err(failed)?;
+        let evaluator = Evaluator::new(&pack.task, &pack.model, device, warm).map_err(failed)?;
+        let frozen = warm.frozen(pack, device);
         let train = part(&store, Part::Train)?;
         let slots = pack.slots.iter().map(|trial| slot(trial, train, context)).collect();
-        let start = starting_values(pack, &pack.slots, None, device)?;
+        let start = starting_values(pack, &pack.slots, frozen)?;
         let stacks = match context.forward_mode {
             ForwardMode::Stacked => vec![Stack::of_all(slots, start, family(pack))],
             ForwardMode::InTurn => Stack::of_each(slots, start, family(pack)),
         };
-        let evaluator = Evaluator::new(&pack.task, &pack.model, device).map_err(failed)?;
         let now = Instant::now();
         let mut trainer = Self {
             pack,
             context,
             evaluator,
             store,
+            frozen,
             stacks,
             failure: None,
             results: 0,
@@ -283,19 +291,12 @@ fn resume(stack: &mut Stack<'_>, context: &Context<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The tensors of some slots before their first step. Tensors frozen for all are shared with the running slots,
-/// if there are any.
-fn starting_values(
-    pack: &Pack,
-    slots: &[Trial],
-    at_work: Option<&Params>,
-    device: Device,
-) -> Result<Start, Failure> {
+/// The tensors of some slots before their first step.
+fn starting_values(pack: &Pack, slots: &[Trial], frozen: &mut Frozen) -> Result<Start, Failure> {
     // The slots of a pack share their kind of method.
     let base = Base::of(&pack.model, &pack.task, &slots[0].configuration.method).map_err(failed)?;
-    let beside = at_work.map(|at_work| Base::Beside { at_work, base: &base });
     let (architecture, head) = family(pack);
-    build::start(architecture, head, slots, beside.as_ref().unwrap_or(&base), device).map_err(failed)
+    build::start_beside(architecture, head, slots, &base, frozen).map_err(failed)
 }
 
 /// The stacks, grouped by what they share in their next step.
