@@ -1,8 +1,12 @@
-//! A run that an earlier version left is read, looked at and continued by this one.
+//! Runs that earlier versions left are read, looked at and continued by this one. In `tests/fixtures/runs`:
 //!
-//! `tests/fixtures/runs/journal_1` was written by the version before the journal's entries became events:
-//! one trial is done, one failed, one was interrupted and has a checkpoint; a job that no longer exists
-//! wrote summaries. `status.json` is what that version said of it.
+//! - `journal_1` was written by the version before the journal's entries became events: one trial is done, one
+//!   failed, one was interrupted and has a checkpoint; a job that no longer exists wrote summaries.
+//! - `training_2` was trained by the last version that drew dropout masks with libtorch's generator: adapters on
+//!   the model of `tests/fixtures/bert`, of which one is done, one was interrupted and one was waiting.
+//!
+//! `status.json` is what these versions said of them, `predicted.json` the answer of the second one's finished
+//! trial to "good row", and `exported.safetensors` its adapter.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 use std::fs;
@@ -20,12 +24,20 @@ const DONE: &str = "a5eeee3df3c0d3a5";
 const FAILED: &str = "b6be5a8ee355a025";
 const INTERRUPTED: &str = "7e8b5ec36099585f";
 
-/// A copy of the run with the files that its sweep names.
-fn old_run() -> (tempfile::TempDir, Layout) {
-    let fixture = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/runs/journal_1");
+/// A copy of a run with the files that its sweep names.
+fn old_run(name: &str) -> (tempfile::TempDir, Layout) {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures");
     let folder = tempfile::tempdir().unwrap();
-    copy(&fixture, folder.path());
+    copy(&fixtures.join("runs").join(name), folder.path());
+    let tiny = folder.path().join("tiny");
+    if tiny.exists() {
+        for file in ["config.json", "model.safetensors"] {
+            fs::copy(fixtures.join("bert").join(file), tiny.join(file)).unwrap();
+        }
+    }
     let layout = Layout::new(&folder.path().join("results"), "old");
+    let sweep = fs::read_to_string(layout.sweep()).unwrap();
+    fs::write(layout.sweep(), sweep.replace("/tmp/fix", folder.path().to_str().unwrap())).unwrap();
     (folder, layout)
 }
 
@@ -50,6 +62,22 @@ fn lorasweep(folder: &Path, args: &[&str]) -> (Option<i32>, String, String) {
     (ended.status.code(), text(ended.stdout), text(ended.stderr))
 }
 
+/// Standard output of a command that succeeds.
+#[track_caller]
+fn said(folder: &Path, args: &[&str]) -> String {
+    let (code, stdout, stderr) = lorasweep(folder, args);
+    assert_eq!(code, Some(0), "{args:?}: {stderr}");
+    stdout
+}
+
+/// What `status` says holds all that it said when the run was left.
+#[track_caller]
+fn assert_status_holds(folder: &Path) {
+    let before: Value = serde_json::from_slice(&fs::read(folder.join("status.json")).unwrap()).unwrap();
+    let now: Value = serde_json::from_str(&said(folder, &["status", "results/old", "--json"])).unwrap();
+    assert!(holds(&now, &before), "{now:#}");
+}
+
 fn id(text: &str) -> TrialId {
     text.parse().unwrap()
 }
@@ -69,7 +97,7 @@ fn holds(now: &Value, before: &Value) -> bool {
 
 #[test]
 fn its_journal_tells_the_same_and_its_jobs_for_summaries_are_passed_over() {
-    let (_folder, layout) = old_run();
+    let (_folder, layout) = old_run("journal_1");
     let replay = journal::read(&layout.journal()).unwrap();
     assert_eq!(replay.dropped(), None);
     // Three entries of the job for summaries are not among them.
@@ -93,16 +121,9 @@ fn its_journal_tells_the_same_and_its_jobs_for_summaries_are_passed_over() {
 
 #[test]
 fn every_command_that_looks_at_it_says_what_it_did() {
-    let (folder, layout) = old_run();
-    let said = |args: &[&str]| {
-        let (code, stdout, stderr) = lorasweep(folder.path(), args);
-        assert_eq!(code, Some(0), "{args:?}: {stderr}");
-        stdout
-    };
-    let before: Value =
-        serde_json::from_slice(&fs::read(folder.path().join("status.json")).unwrap()).unwrap();
-    let now: Value = serde_json::from_str(&said(&["status", "results/old", "--json"])).unwrap();
-    assert!(holds(&now, &before), "{now:#}");
+    let (folder, layout) = old_run("journal_1");
+    let said = |args: &[&str]| said(folder.path(), args);
+    assert_status_holds(folder.path());
     let status = said(&["status", "results/old"]);
     assert!(status.contains("interrupted, step 81, epoch 9.00 of 20, loss 0.693"), "{status}");
     assert!(said(&["explain", "results/old", FAILED]).contains("diverged at step 2"));
@@ -128,7 +149,7 @@ fn every_command_that_looks_at_it_says_what_it_did() {
 fn it_is_continued_from_its_checkpoint_and_what_is_done_stays() {
     use lorasweep::values::MetricLine;
 
-    let (folder, layout) = old_run();
+    let (folder, layout) = old_run("journal_1");
     let result = fs::read(layout.result(id(DONE))).unwrap();
     let before = record::metrics(&layout, id(INTERRUPTED));
     let run = ["run", "old.yaml", "--devices", "cpu:1", "--pack-slots", "1", "--json"];
@@ -153,4 +174,54 @@ fn it_is_continued_from_its_checkpoint_and_what_is_done_stays() {
         MetricLine::Validation { .. } => None,
     });
     assert_eq!(last, Some(180));
+}
+
+/// The finished and the interrupted trial of `training_2`.
+const ADAPTERS: [&str; 2] = ["7ae84b01dbac457a", "e40fb5524c951d64"];
+
+#[test]
+fn adapters_of_training_2_are_looked_at_and_reported() {
+    let (folder, layout) = old_run("training_2");
+    let said = |args: &[&str]| said(folder.path(), args);
+    assert_status_holds(folder.path());
+    let [done, interrupted] = ADAPTERS;
+    let status = said(&["status", "results/old"]);
+    assert!(status.contains("interrupted, step 50, epoch 5.56 of 15, loss 0.004"), "{status}");
+    for (trial, fate) in [(done, "done"), (interrupted, "interrupted")] {
+        let told = said(&["explain", "results/old", trial]);
+        assert!(told.contains(fate), "{told}");
+    }
+    let verified = said(&["verify", "results/old"]);
+    assert!(verified.contains("1 result,") && verified.contains("damaged: 0"), "{verified}");
+    said(&["report", "results/old", "--reports", "reports"]);
+    let [best, last] = [layout.best_checkpoint(id(done)), layout.last_checkpoint(id(done))];
+    said(&["gc", "results/old", "--yes"]);
+    assert!(!best.exists() && last.exists() && layout.last_checkpoint(id(interrupted)).exists());
+}
+
+#[cfg(feature = "torch")]
+#[test]
+fn an_adapter_of_training_2_answers_and_is_exported_as_before() {
+    let (folder, _) = old_run("training_2");
+    let folder = folder.path();
+    let answer = |text: &str| {
+        let mut answer: Value = serde_json::from_str(text).unwrap();
+        let numbers: Vec<f64> = ["logits", "probabilities"]
+            .iter()
+            .flat_map(|key| answer[key].take().as_array().unwrap().clone())
+            .map(|number| number.as_f64().unwrap())
+            .collect();
+        (answer, numbers)
+    };
+    let asked = said(folder, &["predict", "results/old", ADAPTERS[0], "good row", "--json", "--logits"]);
+    let [(now, numbers), (before, expected)] =
+        [&asked, &fs::read_to_string(folder.join("predicted.json")).unwrap()].map(|text| answer(text));
+    assert_eq!(now, before);
+    for (number, expected) in numbers.iter().zip(&expected) {
+        assert!((number - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{number} {expected}");
+    }
+    said(folder, &["export", "results/old", ADAPTERS[0], "--out", "exported"]);
+    let [now, before] = ["exported/adapter_model.safetensors", "exported.safetensors"]
+        .map(|file| fs::read(folder.join(file)).unwrap());
+    assert_eq!(now, before);
 }
