@@ -33,6 +33,11 @@ struct BaseKey {
 }
 
 impl Warm {
+    /// Whether no pack came before.
+    pub(super) fn is_empty(&self) -> bool {
+        self.base.is_none()
+    }
+
     /// An open token store.
     pub(super) fn store(&mut self, stores: &Path, key: ContentHash) -> Result<Rc<TokenStore>, StoreError> {
         let there = self.store.take().filter(|(there, _)| *there == key);

@@ -111,6 +111,6 @@ pub struct Cost {
     pub train_tokens: u64,
     /// Rows evaluated.
     pub evaluated_rows: u64,
-    /// Largest resident memory of the process on the host, in MiB.
+    /// Largest resident memory of its process on the host while the trial was in it, in MiB.
     pub peak_memory_mib: f64,
 }

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use super::{SlotIndex, Trainer, bad_data, failed, part, peak_memory_mib};
+use super::{SlotIndex, Trainer, bad_data, failed, part};
 use crate::data::store::PartView;
 use crate::disk::files;
 use crate::job::ChildLine;
@@ -140,8 +140,9 @@ impl Trainer<'_> {
         let layout = &self.context.layout;
         let stack = &mut self.stacks[kept.index.stack];
         let (trainable_params, total_params) = stack.params.count(kept.index.slot);
+        let peak_mib = self.memory.mib();
         let state = &mut stack.slots[kept.index.slot].state;
-        state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_memory_mib());
+        state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_mib);
         let result = TrialResult {
             trial: state.trial,
             validation: kept.validation.clone(),

@@ -23,6 +23,7 @@ use crate::model::pass::{Pass, Stream};
 use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
+use crate::train::memory::Peak;
 use crate::train::objective::{TrainingLoss, backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
@@ -47,6 +48,7 @@ pub(in crate::train) struct Trainer<'a> {
     evaluator: Evaluator<'a>,
     store: Rc<TokenStore>,
     frozen: &'a mut Frozen,
+    memory: Peak,
     stacks: Vec<Stack<'a>>,
     failure: Option<Failure>,
     results: usize,
@@ -70,6 +72,7 @@ impl<'a> Trainer<'a> {
         context: &'a Context<'a>,
         warm: &'a mut Warm,
     ) -> Result<Self, Failure> {
+        let memory = Peak::begin(warm.is_empty());
         let device = device::select(context.placement.device)?;
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
@@ -91,6 +94,7 @@ impl<'a> Trainer<'a> {
             evaluator,
             store,
             frozen,
+            memory,
             stacks,
             failure: None,
             results: 0,
@@ -201,6 +205,7 @@ impl<'a> Trainer<'a> {
     pub(in crate::train) fn report(&mut self) -> Result<(), Failure> {
         let speak = self.speaks();
         if speak {
+            self.memory.mib();
             self.read_back();
         }
         for slot in self.stacks.iter_mut().flat_map(|stack| &mut stack.slots) {
@@ -253,12 +258,13 @@ impl<'a> Trainer<'a> {
     pub(in crate::train) fn checkpoint(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         self.read_back();
+        let peak_mib = self.memory.mib();
         for stack in &mut self.stacks {
             for k in (0..stack.slots.len()).filter(|k| stack.slots[*k].diverged.is_none()).collect::<Vec<_>>()
             {
                 let tensors = stack.tensors(k);
                 let state = &mut stack.slots[k].state;
-                state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_memory_mib());
+                state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_mib);
                 checkpoint::save(&self.context.layout.last_checkpoint(state.trial), state, &tensors)
                     .map_err(failed)?;
             }
@@ -373,12 +379,4 @@ fn failed(error: impl std::error::Error + 'static) -> Failure {
 
 fn bad_data(message: String) -> Failure {
     Failure::BadData { message }
-}
-
-/// Largest resident memory of this process so far, in MiB; 0 where the system does not report it.
-fn peak_memory_mib() -> f64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
 }
