@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// The predicted cost of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Default, Serialize, Deserialize)]
 pub struct Estimate {
-    /// Time on one of the available places.
+    /// Time.
     pub duration: Duration,
     /// Largest memory, in MiB.
     pub mem_mib: f64,

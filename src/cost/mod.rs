@@ -1,8 +1,8 @@
 //! Owns the predicted cost of jobs: time, memory and disk, from shapes and row counts alone. Measures nothing.
 //! Read `slot.rs` first, then `pack.rs`.
 //!
-//! Every constant here is a first guess. Durations are for the available places; while a run goes on, the
-//! scheduler learns how much longer or shorter jobs really take.
+//! Every constant here is a first guess. While a run goes on, the scheduler learns how much longer or shorter
+//! jobs really take.
 
 mod estimate;
 mod flops;
@@ -20,9 +20,9 @@ pub use flops::{RowFlops, per_row};
 pub use memory::Footprint;
 pub use pack::PackCost;
 pub use slot::{CostTable, SlotCost, SlotTime};
-pub use speed::Speed;
+pub use speed::{Scaling, Speed};
 
-use crate::job::{Pack, Prepare, Work};
+use crate::job::Prepare;
 use crate::tasks::Task;
 use slot::Sequences;
 
@@ -38,32 +38,24 @@ const HOST_START: Duration = Duration::from_millis(300);
 const HOST_MIB: f64 = 64.0;
 const MIB: f64 = 1_048_576.0;
 
-/// The predicted cost of a job on one of the places.
-#[must_use]
-pub fn estimate(work: &Work, speed: Speed) -> Estimate {
-    match work {
-        Work::Prepare(prepare) => estimate_prepare(prepare, speed),
-        Work::Train(pack) => slots(pack).iter().collect::<PackCost>().estimate(speed),
-        Work::Report { .. } => Estimate { duration: 4 * HOST_START, mem_mib: 2.0 * HOST_MIB, disk_mib: 2.0 },
-    }
-}
+/// The predicted cost of a report.
+pub const REPORT: Estimate =
+    Estimate { duration: HOST_START.saturating_mul(4), mem_mib: 2.0 * HOST_MIB, disk_mib: 2.0 };
 
-fn estimate_prepare(prepare: &Prepare, speed: Speed) -> Estimate {
+/// The predicted cost of preparing a store on so many cores.
+#[must_use]
+pub fn estimate_prepare(prepare: &Prepare, cores: usize) -> Estimate {
     let task = &prepare.task;
     let rows = sequences(task);
     let tokens = count(rows.train + rows.validation + rows.test) * mean_tokens(task);
     let store_mib = 4.0 * tokens / MIB;
-    let tokens_per_s = TOKENS_PER_S_PER_CORE * speed.host_cores;
+    let tokens_per_s = TOKENS_PER_S_PER_CORE * count(cores.max(1));
     // Texts are in memory with their tokens; a token is about five bytes of text.
     Estimate {
         duration: HOST_START + Duration::from_secs_f64(tokens / tokens_per_s),
         mem_mib: HOST_MIB + store_mib + 5.0 * tokens / MIB,
         disk_mib: store_mib,
     }
-}
-
-fn slots(pack: &Pack) -> Vec<SlotCost> {
-    pack.slots.iter().map(|trial| SlotCost::of(&pack.task, &pack.model, trial)).collect()
 }
 
 fn sequences(task: &Task) -> Sequences {

@@ -12,7 +12,9 @@ pub struct PackCost {
     tail: f64,
     /// For each seed and fold, the operations that their slots share.
     trunks: Vec<((u64, usize), f64)>,
+    /// Of all slots, and of the slot with most.
     layer_passes: f64,
+    most_layer_passes: f64,
     footprint: Footprint,
     disk_mib: f64,
 }
@@ -30,7 +32,8 @@ impl PackCost {
     fn add(&mut self, slot: &SlotCost) {
         self.tail += slot.tail;
         self.share(slot.batches, slot.trunk);
-        self.layer_passes = self.layer_passes.max(slot.layer_passes);
+        self.layer_passes += slot.layer_passes;
+        self.most_layer_passes = self.most_layer_passes.max(slot.layer_passes);
         self.footprint = self.footprint.and(slot.footprint);
         self.disk_mib += slot.disk_mib;
     }
@@ -43,12 +46,13 @@ impl PackCost {
         }
     }
 
-    /// Seconds on a place: start of the process, the fixed time of passes, which is the same for one slot and
-    /// for many, and the operations.
+    /// Seconds at this speed: start of the process, the fixed time of passes, which on a GPU is the same for
+    /// one slot and for many, and the operations.
     #[must_use]
     pub fn seconds(&self, speed: Speed) -> f64 {
         let trunks: f64 = self.trunks.iter().map(|(_, trunk)| trunk).sum();
-        let passes_s = self.layer_passes * speed.layer_s;
+        let passes = if speed.stacks { self.most_layer_passes } else { self.layer_passes };
+        let passes_s = passes * speed.layer_s;
         TRAIN_START.as_secs_f64() + passes_s + (trunks + self.tail) / speed.flops
     }
 

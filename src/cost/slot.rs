@@ -125,14 +125,14 @@ pub struct SlotCost {
     pub(super) disk_mib: f64,
 }
 
-/// The parts of a slot's time on a place. Whole nanoseconds, so that sums do not depend on their order.
+/// The parts of a slot's time. Whole nanoseconds, so that sums do not depend on their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SlotTime {
     /// Time for this slot only.
     pub own: Duration,
     /// Time shared with the slots that see the same batches.
     pub trunk: Duration,
-    /// Fixed time of its passes, the same for one slot and for many.
+    /// Fixed time of its passes on a GPU, the same for one slot and for many.
     pub passes: Duration,
 }
 
@@ -145,19 +145,14 @@ impl SlotTime {
 }
 
 impl SlotCost {
-    /// The parts of its time on a place.
+    /// The parts of its time at this speed.
     #[must_use]
     pub fn time(&self, speed: Speed) -> SlotTime {
-        let [own, trunk, passes] =
-            [self.tail / speed.flops, self.trunk / speed.flops, self.layer_passes * speed.layer_s]
-                .map(|seconds| Duration::from_secs_f64(seconds.min(LONGEST_S)));
+        let (own_s, passes_s) = (self.tail / speed.flops, self.layer_passes * speed.layer_s);
+        let (own_s, passes_s) = if speed.stacks { (own_s, passes_s) } else { (own_s + passes_s, 0.0) };
+        let [own, trunk, passes] = [own_s, self.trunk / speed.flops, passes_s]
+            .map(|seconds| Duration::from_secs_f64(seconds.min(LONGEST_S)));
         SlotTime { own, trunk, passes }
-    }
-
-    /// The costs that a trial of this task and model adds to a pack.
-    #[must_use]
-    pub fn of(task: &Task, model: &ModelSpec, trial: &Trial) -> Self {
-        Self::new(&RowCost::of(task, model, &trial.configuration.method), trial)
     }
 
     fn new(cost: &RowCost, trial: &Trial) -> Self {
@@ -256,7 +251,8 @@ mod tests {
         for trial in &trials {
             let (task, model) = (sweep.task(&trial.configuration), sweep.model(&trial.configuration));
             let slot = costs.slot(trial);
-            assert!(trial.fold > 0 || slot == SlotCost::of(task, model, trial));
+            let row = || RowCost::of(task, model, &trial.configuration.method);
+            assert!(trial.fold > 0 || slot == SlotCost::new(&row(), trial));
         }
         assert_eq!(costs.known.len(), 5, "configurations of the example");
     }

@@ -1,8 +1,8 @@
-//! Owns the assumed speed of places, before anything is measured. Measures nothing: the scheduler corrects it
-//! while a run goes on.
+//! Owns the assumed speed of trials by their width, before anything is measured. Measures nothing: the scheduler
+//! corrects it while a run goes on.
 
 use crate::cost::count;
-use crate::values::{Device, Placement};
+use crate::values::Width;
 
 /// Floating-point operations per second of one CPU core in single precision.
 const CPU_FLOPS_PER_CORE: f64 = 60e9;
@@ -12,41 +12,53 @@ const GPU_FLOPS: f64 = 10e12;
 /// a hundred kernels at ten microseconds each.
 const GPU_LAYER_S: f64 = 1e-3;
 
-/// The speed of a place, and of the host next to it.
+/// How training gets faster with more cores: Amdahl's law, and the time in which threads wait for each other
+/// after every operation, which grows with the depth of a tree over them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scaling {
+    /// Share of a step on one core that more cores make no faster.
+    pub serial: f64,
+    /// Seconds in which two threads wait for each other in a layer's forward and backward pass.
+    pub sync_s: f64,
+}
+
+impl Scaling {
+    /// Two cores are 1.8 times as fast as one, as measured on a small encoder, and no faster where a layer
+    /// takes a fraction of a millisecond.
+    pub const ASSUMED: Self = Self { serial: 0.11, sync_s: 1e-4 };
+
+    /// The speed of a trial of this width.
+    #[must_use]
+    pub fn speed(self, width: Width) -> Speed {
+        match width {
+            Width::Cores(cores) => {
+                let cores = count(cores.max(1));
+                let flops = CPU_FLOPS_PER_CORE / (self.serial + (1.0 - self.serial) / cores);
+                Speed { flops, layer_s: self.sync_s * cores.log2(), stacks: false }
+            }
+            Width::Gpu => Speed { flops: GPU_FLOPS, layer_s: GPU_LAYER_S, stacks: true },
+        }
+    }
+}
+
+/// The speed at which a pack trains.
 ///
-/// A pass on a GPU takes a fixed time for each layer, once for all slots, plus the operations of all slots. On
-/// a CPU the fixed time is zero, and slots are computed one after the other.
+/// A layer's pass takes a fixed time and that of its operations. On a GPU all slots pass through it together,
+/// on a CPU one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Speed {
-    /// Floating-point operations per second of a place: the mean over all.
+    /// Floating-point operations per second.
     pub(super) flops: f64,
     /// Fixed seconds of a layer in a training pass.
     pub(super) layer_s: f64,
-    /// Cores for a job without a device before the training starts.
-    pub(super) host_cores: f64,
     /// Whether all slots of a pack pass through a layer together.
     pub(super) stacks: bool,
 }
 
 impl Speed {
-    /// The speed of these places, from their kind and their cores; without any place, of one core.
+    /// The assumed speed of a trial of this width.
     #[must_use]
-    pub fn of(places: &[Placement]) -> Self {
-        let flops: f64 = places.iter().map(flops_per_s).sum();
-        let cores: usize = places.iter().map(|place| place.cores.len()).sum();
-        let stacks = places.iter().any(|place| matches!(place.device, Device::Cuda { .. }));
-        Self {
-            flops: flops.max(CPU_FLOPS_PER_CORE) / count(places.len().max(1)),
-            layer_s: if stacks { GPU_LAYER_S } else { 0.0 },
-            host_cores: count(cores.max(1)),
-            stacks,
-        }
-    }
-}
-
-fn flops_per_s(place: &Placement) -> f64 {
-    match place.device {
-        Device::Cuda { .. } => GPU_FLOPS,
-        Device::Cpu { .. } | Device::Host => CPU_FLOPS_PER_CORE * count(place.cores.len().max(1)),
+    pub fn of(width: Width) -> Self {
+        Scaling::ASSUMED.speed(width)
     }
 }

@@ -1,23 +1,17 @@
 //! What packs cost, by the trials in them.
 
-use std::sync::Arc;
-
 use super::*;
 use crate::families::params;
 use crate::plan::example;
 use crate::tasks::Task;
-use crate::values::{Device, Placement, Trial};
-
-fn speed(device: Device) -> Speed {
-    Speed::of(&[Placement { device, cores: vec![0] }])
-}
+use crate::values::{Trial, Width};
 
 fn cpu() -> Speed {
-    speed(Device::Cpu { slot: 0 })
+    Speed::of(Width::Cores(1))
 }
 
 fn gpu() -> Speed {
-    speed(Device::Cuda { index: 0 })
+    Speed::of(Width::Gpu)
 }
 
 /// The example's trials of these numbers: adapters at 0 to 5, three folds each, and 6 trains all weights.
@@ -50,7 +44,7 @@ fn slots_that_see_the_same_batches_pay_for_the_trunk_once() {
 fn sums_of_slots_are_the_same_in_any_order() {
     let one_by_one = pack(&[0, 3, 1, 4]);
     let merged = pack(&[4, 1, 0, 3]);
-    for speed in [cpu(), gpu()] {
+    for speed in [cpu(), Speed::of(Width::Cores(4)), gpu()] {
         let [a, b] = [&one_by_one, &merged].map(|sum| sum.estimate(speed));
         assert!((a.duration.as_secs_f64() - b.duration.as_secs_f64()).abs() < 1e-6);
         assert!((a.mem_mib - b.mem_mib).abs() < 1e-6);
@@ -89,18 +83,20 @@ fn adapters_leave_little_on_disk() {
 }
 
 #[test]
-fn more_cores_are_faster() {
-    let sweep = example::sweep();
-    let trial = sweep.trials().swap_remove(0);
-    let model = Arc::new(sweep.model(&trial.configuration).clone());
-    let store = crate::values::ContentHash::of_bytes(b"");
-    let pack = Pack { task: Arc::clone(sweep.first_task()), model, store, slots: vec![trial] };
-    let work = Work::Train(Box::new(pack));
-    let seconds = |cores: usize| {
-        let place = Placement { device: Device::Cpu { slot: 0 }, cores: (0..cores).collect() };
-        (estimate(&work, Speed::of(&[place])).duration - TRAIN_START).as_secs_f64()
+fn two_cores_are_nearly_twice_as_fast_and_make_no_tiny_model_faster() {
+    let seconds = |slot: &SlotCost, cores| {
+        PackCost::from_iter([slot]).seconds(Speed::of(Width::Cores(cores))) - TRAIN_START.as_secs_f64()
     };
-    assert!((seconds(1) / seconds(4) - 4.0).abs() < 1e-6);
+    let encoder = slots(&[0]).remove(0);
+    let faster = |cores| seconds(&encoder, 1) / seconds(&encoder, cores);
+    assert!((1.75..1.81).contains(&faster(2)), "{}", faster(2));
+    assert!((4.0..8.0).contains(&faster(16)), "{}", faster(16));
+    let tiny = SlotCost { tail: encoder.tail / 1e4, trunk: encoder.trunk / 1e4, ..encoder };
+    assert!([2, 4, 16].into_iter().all(|cores| seconds(&tiny, cores) > seconds(&tiny, 1)));
+    // Slots of a CPU pass through a layer one after the other.
+    let both = PackCost::from_iter([&encoder, &SlotCost { batches: (9, 9), ..encoder }]);
+    let speed = Speed::of(Width::Cores(2));
+    assert!((both.seconds(speed) - TRAIN_START.as_secs_f64() - 2.0 * seconds(&encoder, 2)).abs() < 1e-6);
 }
 
 #[test]
@@ -110,7 +106,7 @@ fn no_predicted_time_is_longer_than_can_be_told() {
             example::grid([(example::lora(4), epochs, 1), (crate::values::Method::Full, epochs, 1)], 2);
         let trials = sweep.trials();
         let mut costs = CostTable::new(&sweep);
-        for speed in [cpu(), gpu()] {
+        for speed in [cpu(), Speed::of(Width::Cores(4)), gpu()] {
             let slots: Vec<SlotCost> = trials.iter().map(|trial| costs.slot(trial)).collect();
             let longest = Duration::from_secs_f64(slot::LONGEST_S);
             assert_eq!(slots.iter().collect::<PackCost>().estimate(speed).duration, longest);

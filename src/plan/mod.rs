@@ -15,7 +15,7 @@ use std::time::SystemTime;
 
 use crate::sched::{Limits, Policy, Scheduler, Simulated, Workload, simulate};
 use crate::sweep::SweepSpec;
-use crate::values::{ContentHash, Placement, Trial};
+use crate::values::{ContentHash, Placement, Resources, Trial};
 
 /// The simulated run that trains these trials of a sweep on these places, if every job takes its predicted
 /// time. `is_there` says which token stores need not be prepared.
@@ -27,7 +27,9 @@ pub fn foresee(
     limits: Limits,
     is_there: &dyn Fn(ContentHash) -> bool,
 ) -> Simulated {
-    let work = Workload::of(sweep, todo, Path::new("reports"), places, is_there);
-    let scheduler = Scheduler::new(Arc::new(work), places.to_vec(), limits, Policy::ONCE);
+    let resources = Resources::from(places);
+    let width = resources.equal_width();
+    let work = Workload::of(sweep, todo, Path::new("reports"), &|_| width, is_there);
+    let scheduler = Scheduler::new(Arc::new(work), resources, limits, Policy::ONCE);
     simulate(&scheduler, SystemTime::UNIX_EPOCH)
 }

@@ -9,7 +9,7 @@ use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::record::{Ledger, RunRecord, TrialRecord, TrialState};
 use crate::sched::{Scheduler, Workload};
-use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What};
+use crate::values::{Event, JobKey, Resources, RunSettings, Trial, TrialId, What};
 
 /// The scheduler of the run that these events end with, in its state at `now`, except for the measured speed of
 /// trials, which is not in the events. `None` where that run's version did not record its settings.
@@ -38,8 +38,10 @@ pub fn scheduler(
             && TokenStore::open(&Layout::store(layout.stores(), store)).is_ok()
     };
     // The report's folder has no influence.
-    let work = Workload::of(&record.sweep, &todo, layout.run(), places, &is_there);
-    let mut scheduler = Scheduler::new(Arc::new(work), places.clone(), limits, policy);
+    let resources = Resources::from(places.as_slice());
+    let width = resources.equal_width();
+    let work = Workload::of(&record.sweep, &todo, layout.run(), &|_| width, &is_there);
+    let mut scheduler = Scheduler::new(Arc::new(work), resources, limits, policy);
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
     scheduler.replay(now, &What::Woke);
     Some(scheduler)

@@ -40,7 +40,7 @@ use crate::record::ledger::{Ledger, ThisRun, TrialState};
 use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
 use crate::values::{
-    CommandLine, Device, Failure, JobKey, Placement, Reader, RunSettings, Trial, TrialId, What,
+    CommandLine, Device, Failure, JobKey, Placement, Reader, Resources, RunSettings, Trial, TrialId, What,
 };
 
 /// How long the children of a crashed orchestrator may take to exit by themselves.
@@ -195,8 +195,10 @@ fn scheduler(
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
         .map_err(FileError::of("find", &options.reports))?;
     let is_there = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
-    let work = Workload::of(spec, todo, &reports, &options.places, &is_there);
-    Ok(Scheduler::new(Arc::new(work), options.places.clone(), options.limits, options.policy))
+    let resources = Resources::from(options.places.as_slice());
+    let width = resources.equal_width();
+    let work = Workload::of(spec, todo, &reports, &|_| width, &is_there);
+    Ok(Scheduler::new(Arc::new(work), resources, options.limits, options.policy))
 }
 
 fn planned(

@@ -19,7 +19,7 @@ use crate::run::event_loop::{Asked, EventLoop, LoopState, SILENCE};
 use crate::run::stream::Stream;
 use crate::sched::{Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::{Device, Failure, JobKey, Placement, Trial, TrialId, What};
+use crate::values::{Device, Failure, JobKey, Placement, Resources, Trial, TrialId, What};
 
 const DONE: News = News::Ended(Exit::Done);
 const PAUSE: Duration = Duration::from_millis(1);
@@ -116,6 +116,8 @@ fn run_trials(
     let trials: Vec<TrialId> = todo.iter().map(|trial| trial.id).collect();
     trials.iter().for_each(|trial| fs::create_dir_all(layout.trial(*trial)).unwrap());
     let places = vec![Placement { device, cores: vec![0] }];
+    let resources = Resources::from(places.as_slice());
+    let width = resources.equal_width();
     let mut starts: Vec<Vec<usize>> = Vec::new();
     let mut executor = FakeExecutor::new(|_, file| {
         let Work::Train(pack) = &file.work else { return Ok(vec![News::Ended(Exit::Done)]) };
@@ -134,17 +136,17 @@ fn run_trials(
         done: [].into(),
         todo: trials.as_slice().into(),
         continued: 0,
-        places: places.clone(),
+        places,
         select: None,
         predicted: Duration::ZERO,
     };
     let journal = Journal::open(&layout.journal()).unwrap().0;
-    let work = Arc::new(Workload::of(sweep, todo, folder.path(), &places, &|_| true));
+    let work = Arc::new(Workload::of(sweep, todo, folder.path(), &|_| width, &|_| true));
     let limits = Limits { slots: 3, ..Limits::default() };
     let mut events = EventLoop {
         layout: &layout,
         stream: Stream { journal, ledger: Ledger::default(), readers: &mut [] },
-        scheduler: Scheduler::new(work, places, limits, policy),
+        scheduler: Scheduler::new(work, resources, limits, policy),
         executor: &mut executor,
         checkpoint_every: None,
         clock: Clock::start(),

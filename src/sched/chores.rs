@@ -53,18 +53,20 @@ pub(super) struct Chores {
 }
 
 impl Chores {
-    pub(super) fn of(work: &Workload) -> Self {
-        let chore = |(number, (key, does)): (usize, (JobKey, Work))| Chore {
+    /// `cores` is how many there are while nothing trains.
+    pub(super) fn of(work: &Workload, cores: usize) -> Self {
+        let stores = &work.stores;
+        let chore = |(number, (key, work, estimate)): (usize, (JobKey, Work, Estimate))| Chore {
             key,
-            estimate: work.estimate(&does),
-            work: does,
-            state: match work.stores.get(number) {
+            estimate,
+            work,
+            state: match stores.get(number) {
                 Some(store) if store.is_there => ChoreState::Done,
                 Some(_) | None => ChoreState::Waiting,
             },
             past: Past::default(),
         };
-        Self { all: work.beside().into_iter().enumerate().map(chore).collect() }
+        Self { all: work.beside(cores).into_iter().enumerate().map(chore).collect() }
     }
 
     /// Whether a store is there.

@@ -11,7 +11,7 @@ use crate::sched::scheduler::{Scheduler, Vacancy};
 use crate::sched::trial::{Change, TrialState};
 use crate::sched::workload::TrialNo;
 use crate::sched::{Action, Launch};
-use crate::values::{self, Device, JobKey, Placement};
+use crate::values::{self, Device, JobKey, Placement, Width};
 
 impl Scheduler {
     /// Starts what can start now, and ends what has taken too long.
@@ -25,10 +25,10 @@ impl Scheduler {
     /// Packs start first, so that jobs alongside training get only the remaining cores. Work that must run
     /// alone comes last, so that it does not keep other work waiting.
     fn launch_ready(&mut self, now: SystemTime, actions: &mut Vec<Action>) {
-        while let Some(place) = self.places.next_free().filter(|_| !self.closed)
-            && let Some(trials) = self.next_pack(now, place)
+        while !self.closed
+            && let Some((placement, trials)) = self.next_pack(now)
         {
-            actions.push(self.launch_pack(now, place, &trials));
+            actions.push(self.launch_pack(now, placement, &trials));
         }
         let is_beside = |job: &Job| job.training().is_none();
         if !self.closed
@@ -40,23 +40,35 @@ impl Scheduler {
         if self.jobs.is_empty() {
             if let Some(chore) = self.chores.next(self.open == 0, true) {
                 actions.push(self.launch_chore(now, chore));
-            } else if let (Some(trial), Some(place)) = (self.pool.first_alone(), self.places.next_free()) {
-                actions.push(self.launch_pack(now, place, &[trial]));
+            } else if let Some((trial, placement)) = self.next_alone() {
+                actions.push(self.launch_pack(now, placement, &[trial]));
             }
         }
     }
 
-    /// The trials that start in a free place.
-    fn next_pack(&self, now: SystemTime, place: usize) -> Option<Vec<TrialNo>> {
-        let mut busy_s = vec![0.0; self.places.in_service()];
+    /// The pack that starts next, and where: the widest that there is room for.
+    fn next_pack(&self, now: SystemTime) -> Option<(Placement, Vec<TrialNo>)> {
+        self.work.widths.iter().find_map(|width| {
+            let placement = self.places.room(*width)?;
+            Some((placement, self.next_of(now, *width)?))
+        })
+    }
+
+    /// The trial that starts now that nothing else runs.
+    fn next_alone(&self) -> Option<(TrialNo, Placement)> {
+        self.pool.alone().find_map(|trial| Some((trial, self.places.room(self.work.width_of(trial))?)))
+    }
+
+    /// The trials that start where there is room for this width.
+    fn next_of(&self, now: SystemTime, width: Width) -> Option<Vec<TrialNo>> {
+        let mut busy_s = vec![0.0; self.places.in_service(width)];
         let trainings = self.jobs.values().filter_map(|job| Some((job, job.training()?)));
+        let trainings = trainings.filter(|(job, _)| job.placement.width() == width);
         for ((job, training), busy_s) in trainings.zip(&mut busy_s) {
             let elapsed = now.duration_since(job.since).unwrap_or_default();
             *busy_s = training.left(elapsed, self.pace.of(training.shape)).as_secs_f64();
         }
-        let memory = Memory::of(self.places.placement(place));
-        let place = Place { memory, free: self.places.free(), busy_s: &busy_s };
-        self.next(Opening::Place(place))
+        self.next(Opening::Place(Place { width, free: self.places.free(width), busy_s: &busy_s }))
     }
 
     fn next(&self, opening: Opening<'_>) -> Option<Vec<TrialNo>> {
@@ -69,12 +81,11 @@ impl Scheduler {
         pack::next(&self.pool, opening, &known)
     }
 
-    fn launch_pack(&mut self, now: SystemTime, place: usize, trials: &[TrialNo]) -> Action {
+    fn launch_pack(&mut self, now: SystemTime, placement: Placement, trials: &[TrialNo]) -> Action {
         let (job, work) = self.work.train(trials);
-        let placement = self.places.placement(place).clone();
         let shape = self.work.shape_of(trials[0]);
-        let micro_rows = self.memory.allowed(shape, Memory::of(&placement)).rows;
-        let attempt = self.seat_pack(now, job, place, trials);
+        let micro_rows = self.memory.allowed(shape, Memory::of(placement.width())).rows;
+        let attempt = self.seat_pack(now, job, placement.clone(), trials);
         Action::Launch(Launch { job, attempt, placement, micro_rows, work })
     }
 
@@ -83,11 +94,10 @@ impl Scheduler {
         &mut self,
         now: SystemTime,
         key: JobKey,
-        place: usize,
+        placement: Placement,
         trials: &[TrialNo],
     ) -> u32 {
         let shape = self.work.shape_of(trials[0]);
-        let placement = self.places.placement(place).clone();
         let is_fresh = trials.iter().all(|trial| self.trials[*trial].past.starts == 0);
         let mut attempt = 0;
         for trial in trials {
@@ -97,14 +107,13 @@ impl Scheduler {
             attempt = attempt.max(past.starts);
             self.closed |= past.alone;
         }
-        self.places.take(place);
+        self.places.take(&placement);
         let limit = self
             .policy
             .trial_timeout
             .map(|limit| limit.saturating_mul(u32::try_from(trials.len()).unwrap_or(u32::MAX)));
-        let rows = self.memory.allowed(shape, Memory::of(&placement)).rows;
+        let rows = self.memory.allowed(shape, Memory::of(placement.width())).rows;
         let training = Training {
-            place,
             shape,
             open: trials.to_vec(),
             done: 0,
@@ -158,7 +167,7 @@ impl Scheduler {
         let Vacancy { job: key, ended, failed } = vacancy;
         let job = self.jobs.get(&key).filter(|job| job.is_up && !self.ending)?;
         let training = job.training().filter(|training| training.is_fresh)?;
-        let slot = Slot { memory: Memory::of(&job.placement), open: &training.open, ended, failed };
+        let slot = Slot { memory: Memory::of(job.placement.width()), open: &training.open, ended, failed };
         let trial = *self.next(Opening::Slot(slot))?.first()?;
         self.admit(key, trial);
         Some(Action::Join { job: key, trial: self.work.trials[trial].trial.clone() })

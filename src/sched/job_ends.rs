@@ -34,7 +34,7 @@ impl Scheduler {
         end: Option<End<'_>>,
     ) -> Vec<Action> {
         let broken = matches!(end, Some(End::Failed(failure)) if failure.blames_device());
-        let retired = self.places.leave(training.place, &training.given, broken);
+        let retired = self.places.leave(&job.placement, &training.given, broken);
         let mut actions: Vec<Action> = retired.map(|device| Action::Retire { device }).into_iter().collect();
         let (mut trials, mut reason) = (Vec::new(), None);
         if let Some(end) = end {
@@ -88,7 +88,7 @@ impl Scheduler {
         training: &Training,
         end: End<'_>,
     ) -> Circumstances {
-        let memory = Memory::of(&job.placement);
+        let memory = Memory::of(job.placement.width());
         let trials = training.open.len() + training.returned;
         let load = Load { trials, rows: training.rows, alone: job.had_its_memory_alone() };
         let lacked = end == End::Failed(&Failure::OutOfMemory) && !training.open.is_empty();

@@ -41,7 +41,6 @@ pub(super) enum Doing {
 /// A running pack.
 #[derive(Clone, Debug)]
 pub(super) struct Training {
-    pub(super) place: usize,
     pub(super) shape: usize,
     /// Trials that have not ended.
     pub(super) open: Vec<TrialNo>,
@@ -94,7 +93,7 @@ impl Job {
 
     /// Whether no other job used its memory.
     pub(super) fn had_its_memory_alone(&self) -> bool {
-        !self.shared || Memory::of(&self.placement) != Memory::Host
+        !self.shared || Memory::of(self.placement.width()) != Memory::Host
     }
 
     /// Whether the job has run for too long: `Some(true)` if it was asked to end before. Each case is returned

@@ -6,9 +6,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::values::{Device, Placement};
+use crate::values::Width;
 
-/// Who shares a place's memory.
+/// Who shares a pack's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Memory {
     /// Everything else on this machine.
@@ -19,10 +19,10 @@ pub(super) enum Memory {
 }
 
 impl Memory {
-    pub(super) fn of(placement: &Placement) -> Self {
-        match placement.device {
-            Device::Cuda { .. } => Self::Gpu,
-            Device::Cpu { .. } | Device::Host => Self::Host,
+    pub(super) fn of(width: Width) -> Self {
+        match width {
+            Width::Gpu => Self::Gpu,
+            Width::Cores(_) => Self::Host,
         }
     }
 }

@@ -15,6 +15,7 @@ use crate::sched::Limits;
 use crate::sched::memory::{Known, Memory};
 use crate::sched::pool::{Pool, Size};
 use crate::sched::workload::{TrialNo, Workload};
+use crate::values::Width;
 
 /// Most waiting trials that are considered for a free slot.
 const LOOKS: usize = 1_000;
@@ -28,11 +29,10 @@ pub(super) enum Opening<'a> {
     Slot(Slot<'a>),
 }
 
-/// A free place among others.
+/// A free place among others of its width.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
-    /// Its memory.
-    pub(super) memory: Memory,
+    pub(super) width: Width,
     /// How many places are free, this one included.
     pub(super) free: usize,
     /// Remaining seconds of each place in service; zero for free places.
@@ -74,15 +74,15 @@ pub(super) fn next(pool: &Pool, opening: Opening<'_>, known: &Knowledge<'_>) -> 
 
 /// A group of trials that failed together, or as many of them as memory allows.
 fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
-    let group = pool.again().next()?;
-    let most = known.memory.allowed(known.work.shape_of(group[0]), place.memory).trials;
+    let group = pool.again().find(|group| known.work.width_of(group[0]) == place.width)?;
+    let most = known.memory.allowed(known.work.shape_of(group[0]), Memory::of(place.width)).trials;
     Some(group[..group.len().min(most)].to_vec())
 }
 
 /// The longest pack of trials whose store is prepared.
 fn longest(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     let (mut all, later): (Vec<Rest>, Vec<Rest>) =
-        rests(pool, place.memory, known).partition(|rest| rest.is_ready);
+        rests(pool, place.width, known).partition(|rest| rest.is_ready);
     if all.is_empty() {
         return None;
     }
@@ -163,7 +163,7 @@ impl Pack<'_> {
     fn fits(&self, trials: &[TrialNo]) -> bool {
         let costs = trials.iter().map(|trial| self.known.work.trials[*trial].cost.footprint);
         let together = costs.fold(self.footprint, Footprint::and);
-        together.mib(self.known.work.speed) <= self.known.limits.mem_mib
+        together.mib(self.known.work.shapes[self.rest.shape].speed) <= self.known.limits.mem_mib
     }
 
     /// Whether a lane of this size gains by joining: it saves one start of a process and one set of passes.

@@ -85,9 +85,9 @@ impl Pool {
         self.again.values().map(Vec::as_slice)
     }
 
-    /// The first trial that waits until nothing else runs.
-    pub(super) fn first_alone(&self) -> Option<TrialNo> {
-        self.alone.first().copied()
+    /// The trials that wait until nothing else runs.
+    pub(super) fn alone(&self) -> impl Iterator<Item = TrialNo> {
+        self.alone.iter().copied()
     }
 
     /// Adds a trial that waits for this turn.

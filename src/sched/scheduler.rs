@@ -13,9 +13,9 @@ use crate::sched::pool::Pool;
 use crate::sched::trial::{Change, TrialState, Turn, transition};
 use crate::sched::workload::{TrialNo, Workload};
 use crate::sched::{Action, Limits, Policy, simulate};
-use crate::values::{JobKey, Placement, TrialId, What};
+use crate::values::{JobKey, Resources, TrialId, What};
 
-/// Decides which trials start next, together and where. Knows nothing but its workload, the places and the
+/// Decides which trials start next, together and where. Knows nothing but its workload, the resources and the
 /// events.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
@@ -61,17 +61,18 @@ pub(super) struct Vacancy {
 }
 
 impl Scheduler {
-    /// A scheduler at the start of a run. Without any place, nothing trains.
+    /// A scheduler at the start of a run. Trials that are wider than these resources never train.
     #[must_use]
-    pub fn new(work: Arc<Workload>, places: Vec<Placement>, limits: Limits, policy: Policy) -> Self {
+    pub fn new(work: Arc<Workload>, resources: Resources, limits: Limits, policy: Policy) -> Self {
+        let places = Places::new(resources);
         let waiting = TrialState::Waiting { turn: Turn::InLane };
         Self {
             policy,
             limits,
             trials: vec![Standing { state: waiting, past: Past::default() }; work.trials.len()],
             pool: Pool::full(&work),
-            chores: Chores::of(&work),
-            places: Places::new(places),
+            chores: Chores::of(&work, places.free_cores().len()),
+            places,
             jobs: BTreeMap::new(),
             memory: Known::default(),
             pace: Pace::default(),
@@ -113,10 +114,8 @@ impl Scheduler {
             let trials: Vec<TrialNo> = trials.iter().filter_map(|id| self.work.number(*id)).collect();
             if let Some(chore) = self.chores.number(*key) {
                 self.seat_chore(at, chore, placement.clone());
-            } else if let Some(place) = self.places.with_device(placement.device)
-                && !trials.is_empty()
-            {
-                self.seat_pack(at, *key, place, &trials);
+            } else if self.places.has(placement) && !trials.is_empty() {
+                self.seat_pack(at, *key, placement.clone(), &trials);
             }
         } else if let What::RunEnded { .. } = what {
             self.cancel_waiting();

@@ -9,7 +9,6 @@ use std::collections::BinaryHeap;
 use std::time::{Duration, SystemTime};
 
 use crate::cost::Estimate;
-use crate::job::Work;
 use crate::sched::jobs::{Doing, Job};
 use crate::sched::{Action, Launch, Policy, Scheduler};
 use crate::values::{JobKey, Placement, TrialId, What};
@@ -93,8 +92,8 @@ impl Simulation {
     fn act(&mut self, now: SystemTime, actions: Vec<Action>) {
         for action in actions {
             match action {
-                Action::Launch(Launch { job, placement, work, .. }) => {
-                    let (trials, estimate) = self.scheduler.expected(job, &work);
+                Action::Launch(Launch { job, placement, .. }) => {
+                    let (trials, estimate) = self.scheduler.expected(job);
                     let start = now.duration_since(self.begun).unwrap_or_default();
                     let end = start + estimate.duration;
                     self.add(SimulatedJob { key: job, placement, trials, start, end, estimate });
@@ -134,13 +133,16 @@ impl Scheduler {
     }
 
     /// The trials of a job that starts, and its predicted cost, at the pace of its shape.
-    fn expected(&self, key: JobKey, work: &Work) -> (Vec<TrialId>, Estimate) {
-        let Some(training) = self.jobs.get(&key).and_then(Job::training) else {
-            return (Vec::new(), self.work.estimate(work));
-        };
-        let estimate = self.work.pack_estimate(&training.open);
-        let duration = estimate.duration.mul_f64(self.pace.of(training.shape));
-        let trials = training.open.iter().map(|trial| self.work.id(*trial)).collect();
-        (trials, Estimate { duration, ..estimate })
+    fn expected(&self, key: JobKey) -> (Vec<TrialId>, Estimate) {
+        match self.jobs.get(&key).map(|job| &job.doing) {
+            Some(Doing::Train(training)) => {
+                let estimate = self.work.pack_estimate(&training.open);
+                let duration = estimate.duration.mul_f64(self.pace.of(training.shape));
+                let trials = training.open.iter().map(|trial| self.work.id(*trial)).collect();
+                (trials, Estimate { duration, ..estimate })
+            }
+            Some(Doing::Beside(number)) => (Vec::new(), self.chores.all[*number].estimate),
+            None => (Vec::new(), Estimate::default()),
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Owns the work to be done and its predicted costs: trials, the shapes and lanes they belong to, the stores
 //! they need, and the report. Never changes during a run.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::families::ModelSpec;
 use crate::job::{Pack, Prepare, Work};
 use crate::sweep::SweepSpec;
 use crate::tasks::Task;
-use crate::values::{ConfigurationId, ContentHash, JobKey, PackKey, Placement, Trial, TrialId};
+use crate::values::{Configuration, ConfigurationId, ContentHash, JobKey, PackKey, Trial, TrialId, Width};
 
 /// A trial's index in its workload, in the order of the sweep.
 pub(super) type TrialNo = usize;
@@ -26,7 +26,8 @@ pub struct Workload {
     pub(super) lanes: Vec<usize>,
     pub(super) stores: Vec<Store>,
     report: PathBuf,
-    pub(super) speed: Speed,
+    /// The widths that occur, the widest first.
+    pub(super) widths: Vec<Width>,
 }
 
 /// A trial and its cost.
@@ -46,6 +47,8 @@ pub(super) struct ShapeWork {
     pub(super) store: usize,
     /// Rows of a trial in one pass.
     pub(super) rows: usize,
+    pub(super) width: Width,
+    pub(super) speed: Speed,
 }
 
 /// A token store.
@@ -57,29 +60,31 @@ pub(super) struct Store {
 }
 
 impl Workload {
-    /// The work for the trials `todo` of a sweep, on places of these kinds, with a report in `folder` at the
-    /// end. `is_there` says which token stores need not be prepared.
+    /// The work for the trials `todo` of a sweep, each of the width that `widths` says, with a report in `folder`
+    /// at the end. `is_there` says which token stores need not be prepared.
     #[must_use]
     pub fn of(
         sweep: &SweepSpec,
         todo: &[Trial],
         folder: &Path,
-        places: &[Placement],
+        widths: &dyn Fn(&Trial) -> Width,
         is_there: &dyn Fn(ContentHash) -> bool,
     ) -> Self {
-        let speed = Speed::of(places);
         let mut costs = CostTable::new(sweep);
         let mut grouping = Grouping::default();
         let trials = todo.iter().enumerate().map(|(number, trial)| {
             let cost = costs.slot(trial);
             grouping.numbers.insert(trial.id, number);
-            let (shape, time) = (grouping.shape(sweep, trial, is_there), cost.time(speed));
+            let shape = grouping.shape(sweep, &trial.configuration, widths(trial), is_there);
+            let time = cost.time(grouping.shape_works[shape].speed);
             let lane = grouping.lane(shape, &cost, &time);
             Candidate { trial: trial.clone(), lane, time, cost }
         });
         let trials = trials.collect();
         let Grouping { numbers, shape_works: shapes, lane_shapes: lanes, stores, .. } = grouping;
-        Self { trials, numbers, shapes, lanes, stores, report: folder.to_path_buf(), speed }
+        let widths: BTreeSet<Width> = shapes.iter().map(|shape| shape.width).collect();
+        let widths = widths.into_iter().rev().collect();
+        Self { trials, numbers, shapes, lanes, stores, report: folder.to_path_buf(), widths }
     }
 
     /// The index of a trial; `None` where it is not to be done.
@@ -95,9 +100,14 @@ impl Workload {
         self.lanes[self.trials[trial].lane]
     }
 
-    /// Predicted cost of these trials in one pack.
+    pub(super) fn width_of(&self, trial: TrialNo) -> Width {
+        self.shapes[self.shape_of(trial)].width
+    }
+
+    /// Predicted cost of these trials in one pack, at least one.
     pub(super) fn pack_estimate(&self, trials: &[TrialNo]) -> Estimate {
-        trials.iter().map(|trial| &self.trials[*trial].cost).collect::<PackCost>().estimate(self.speed)
+        let speed = self.shapes[self.shape_of(trials[0])].speed;
+        trials.iter().map(|trial| &self.trials[*trial].cost).collect::<PackCost>().estimate(speed)
     }
 
     /// A job that trains these trials, at least one.
@@ -112,18 +122,15 @@ impl Workload {
         (JobKey::Train(self.id(trials[0])), Work::Train(Box::new(pack)))
     }
 
-    /// The jobs that make the stores, in their order, and the report.
-    pub(super) fn beside(&self) -> Vec<(JobKey, Work)> {
+    /// The jobs that make the stores on so many cores, in their order, and the report, with their predicted
+    /// costs.
+    pub(super) fn beside(&self, cores: usize) -> Vec<(JobKey, Work, Estimate)> {
         let prepares = self.stores.iter().map(|store| {
-            (JobKey::Prepare(store.prepare.store), Work::Prepare(Box::new(store.prepare.clone())))
+            let estimate = cost::estimate_prepare(&store.prepare, cores);
+            (JobKey::Prepare(store.prepare.store), Work::Prepare(Box::new(store.prepare.clone())), estimate)
         });
-        let report = (JobKey::Report, Work::Report { folder: self.report.clone() });
+        let report = (JobKey::Report, Work::Report { folder: self.report.clone() }, cost::REPORT);
         prepares.chain([report]).collect()
-    }
-
-    /// Predicted cost of a job alongside training.
-    pub(super) fn estimate(&self, work: &Work) -> Estimate {
-        cost::estimate(work, self.speed)
     }
 }
 
@@ -131,8 +138,8 @@ impl Workload {
 #[derive(Default)]
 struct Grouping<'a> {
     numbers: HashMap<TrialId, TrialNo>,
-    shapes: HashMap<PackKey, usize>,
-    by_configuration: HashMap<ConfigurationId, usize>,
+    shapes: HashMap<(PackKey, Width), usize>,
+    by_configuration: HashMap<(ConfigurationId, Width), usize>,
     shape_works: Vec<ShapeWork>,
     lanes: HashMap<(usize, Option<(u64, usize)>), usize>,
     lane_shapes: Vec<usize>,
@@ -144,16 +151,16 @@ impl<'a> Grouping<'a> {
     fn shape(
         &mut self,
         sweep: &'a SweepSpec,
-        trial: &'a Trial,
+        configuration: &'a Configuration,
+        width: Width,
         is_there: &dyn Fn(ContentHash) -> bool,
     ) -> usize {
-        let configuration = &trial.configuration;
-        if let Some(known) = self.by_configuration.get(&configuration.id) {
+        if let Some(known) = self.by_configuration.get(&(configuration.id, width)) {
             return *known;
         }
         let next = self.shapes.len();
-        let shape = *self.shapes.entry(PackKey::of(configuration)).or_insert(next);
-        self.by_configuration.insert(configuration.id, shape);
+        let shape = *self.shapes.entry((PackKey::of(configuration), width)).or_insert(next);
+        self.by_configuration.insert((configuration.id, width), shape);
         if shape < next {
             return shape;
         }
@@ -171,6 +178,8 @@ impl<'a> Grouping<'a> {
             model: Arc::clone(model),
             store,
             rows: configuration.training.batch_size,
+            width,
+            speed: Speed::of(width),
         });
         shape
     }

@@ -1,4 +1,4 @@
-//! Owns where jobs run: devices, and the cores that go with them.
+//! Owns where jobs run: devices, the cores that go with them, and what a run may use of a machine.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,9 +15,9 @@ pub struct Placement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Device {
-    /// A share of the CPU's cores.
+    /// Some of the CPU's cores.
     Cpu {
-        /// Slot number from 0.
+        /// The position of the first of them among the cores that the run may use, from 0.
         slot: usize,
     },
     /// An NVIDIA GPU.
@@ -27,6 +27,60 @@ pub enum Device {
     },
     /// No device: short work that runs alongside training.
     Host,
+}
+
+/// How much of a machine a trial trains on. The bits of its result depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Width {
+    /// So many cores of the CPU, at least one.
+    Cores(usize),
+    /// One GPU.
+    Gpu,
+}
+
+impl Placement {
+    /// How wide it is.
+    #[must_use]
+    pub fn width(&self) -> Width {
+        match self.device {
+            Device::Cuda { .. } => Width::Gpu,
+            Device::Cpu { .. } | Device::Host => Width::Cores(self.cores.len().max(1)),
+        }
+    }
+}
+
+/// What a run may use of a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Cores for packs that train on the CPU, by kernel number; those next to each other share most.
+    pub cores: Vec<usize>,
+    /// GPUs, with cores for the processes that use them.
+    pub gpus: Vec<Placement>,
+    /// Most packs on the CPU at the same time; `None` for as many as the cores allow.
+    pub at_once: Option<usize>,
+}
+
+impl Resources {
+    /// The width of trials that share all of it equally: a GPU, where there is one.
+    #[must_use]
+    pub fn equal_width(&self) -> Width {
+        if !self.gpus.is_empty() {
+            return Width::Gpu;
+        }
+        let packs = self.at_once.unwrap_or(self.cores.len()).max(1);
+        Width::Cores((self.cores.len() / packs).max(1))
+    }
+}
+
+/// Fixed places, as earlier versions had them: each trains one pack at a time.
+impl From<&[Placement]> for Resources {
+    fn from(places: &[Placement]) -> Self {
+        let (gpus, cpus): (Vec<Placement>, Vec<Placement>) =
+            places.iter().cloned().partition(|place| place.width() == Width::Gpu);
+        let at_once = (!cpus.is_empty()).then_some(cpus.len());
+        Self { cores: cpus.into_iter().flat_map(|place| place.cores).collect(), gpus, at_once }
+    }
 }
 
 impl std::fmt::Display for Device {

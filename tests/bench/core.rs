@@ -17,8 +17,8 @@ use lorasweep::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
 use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    Configuration, ContentHash, Device, Event, JobKey, Lora, Method, Placement, Splitting, Training, TrialId,
-    What,
+    Configuration, ContentHash, Device, Event, JobKey, Lora, Method, Placement, Resources, Splitting,
+    Training, TrialId, What, Width,
 };
 
 const TRIALS: u32 = 10_000;
@@ -50,12 +50,11 @@ fn main() {
 
 /// A whole run in which every pack starts and ends at once, one event after another.
 fn scheduler() -> Vec<Figure> {
-    let place = |slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] };
-    let places: Vec<Placement> = (0..PLACES).map(place).collect();
+    let resources = Resources { cores: (0..PLACES).collect(), ..Resources::default() };
     let sweep = sweep();
     let trials = sweep.trials();
-    let work = Workload::of(&sweep, &trials, Path::new("reports"), &places, &|_| true);
-    let mut scheduler = Scheduler::new(Arc::new(work), places, Limits::default(), Policy::ONCE);
+    let work = Workload::of(&sweep, &trials, Path::new("reports"), &|_| Width::Cores(1), &|_| true);
+    let mut scheduler = Scheduler::new(Arc::new(work), resources, Limits::default(), Policy::ONCE);
     let mut events = VecDeque::from([What::Woke]);
     let mut took = Vec::new();
     let mut trained = 0;

@@ -4,10 +4,11 @@
 use std::time::Duration;
 
 use super::Knowledge;
-use crate::cost::{Footprint, TRAIN_START, count};
+use crate::cost::{Footprint, Speed, TRAIN_START, count};
 use crate::sched::Limits;
 use crate::sched::memory::{Allowed, Memory};
 use crate::sched::pool::{Pool, Size};
+use crate::values::Width;
 
 /// A pack is large enough when what its slots have in common is this share of its time: more slots would save
 /// almost nothing, and a crash would lose more.
@@ -39,31 +40,36 @@ pub(super) struct Rest {
     pub(super) is_ready: bool,
 }
 
-/// The waiting lanes of all shapes, by size.
+/// The waiting lanes of all shapes of a width, by size.
 pub(super) fn rests<'a>(
     pool: &'a Pool,
-    memory: Memory,
+    width: Width,
     known: &'a Knowledge<'_>,
 ) -> impl Iterator<Item = Rest> + 'a {
-    known.work.shapes.iter().enumerate().flat_map(move |(shape, of)| {
-        let allowed = known.memory.allowed(shape, memory);
+    let shapes = known.work.shapes.iter().enumerate().filter(move |(_, of)| of.width == width);
+    shapes.flat_map(move |(shape, of)| {
+        let allowed = known.memory.allowed(shape, Memory::of(width));
         let is_ready = (known.is_prepared)(of.store);
         pool.lanes(shape).iter().filter_map(move |(size, lanes)| {
             let lane = lanes.last()?.0;
             let footprint = known.work.trials[*pool.lane(lane).front()?].cost.footprint;
-            let rest = Rest::new(size, footprint, allowed, known);
-            Some(Rest { shape, lane, lanes: count(lanes.len()), is_ready, ..rest })
+            let slots = slots(footprint, of.speed, allowed, known.limits);
+            Some(Rest { shape, lane, lanes: count(lanes.len()), is_ready, ..Rest::new(size, slots) })
         })
     })
 }
 
+/// Most trials like this in a pack.
+fn slots(footprint: Footprint, speed: Speed, allowed: Allowed, limits: Limits) -> f64 {
+    let Limits { slots, mem_mib } = limits;
+    count(slots.min(allowed.trials).min(footprint.fit(mem_mib, speed)).max(1))
+}
+
 impl Rest {
-    fn new(size: &Size, footprint: Footprint, allowed: Allowed, known: &Knowledge<'_>) -> Self {
+    fn new(size: &Size, slots: f64) -> Self {
         let [own_s, longest_s, trunk_s, passes_s] =
             [size.own, size.longest, size.trunk, size.passes].map(|time| time.as_secs_f64());
         let (trials, fixed_s) = (count(size.trials), TRAIN_START.as_secs_f64() + passes_s);
-        let Limits { slots, mem_mib } = known.limits;
-        let slots = count(slots.min(allowed.trials).min(footprint.fit(mem_mib, known.work.speed)).max(1));
         let mean_s = own_s / trials;
         let pays = trunk_s > 0.0 || (passes_s > 0.0 && passes_s >= FIXED_SHARE * mean_s);
         let enough = ((fixed_s + trunk_s) / (COMMON_SHARE * mean_s)).ceil();

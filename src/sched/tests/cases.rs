@@ -3,7 +3,7 @@
 use super::{at, cpus, finished, launched, started, workload};
 use crate::plan::example;
 use crate::sched::{Action, Explanation, Launch, Limits, Policy, Scheduler, TrialState};
-use crate::values::{Device, Failure, JobKey, Method, TrialId, What};
+use crate::values::{Device, Failure, JobKey, Method, Resources, TrialId, What};
 
 /// The example on two places, whose data has to be prepared first.
 fn unprepared(policy: Policy) -> (Scheduler, JobKey) {
@@ -166,7 +166,7 @@ fn files_that_cannot_be_written_end_the_run_and_fail_nothing() {
 #[test]
 fn without_a_place_the_run_ends_at_once() {
     let sweep = example::sweep();
-    let (scheduler, actions) = started(&sweep, Vec::new(), Limits::default(), Policy::ONCE);
+    let (scheduler, actions) = started(&sweep, Resources::default(), Limits::default(), Policy::ONCE);
     assert_eq!(actions, [Action::End]);
     assert_eq!(scheduler.state(trials()[0]), Some(&TrialState::Cancelled));
 }

@@ -10,7 +10,7 @@ use super::{at, cpus, finished, gpus, launched, started_fold};
 use crate::plan::example;
 use crate::sched::{Action, Limits, Policy, Scheduler, TrialState};
 use crate::sweep::SweepSpec;
-use crate::values::{Failure, JobKey, Method, Placement, TrialId, What};
+use crate::values::{Failure, JobKey, Method, Resources, TrialId, What};
 
 const EPOCHS: [f64; 3] = [1.0, 2.0, 3.0];
 
@@ -56,11 +56,12 @@ fn many_trials_join_a_few_packs() {
 /// A sweep on one place, whose first pack of so many slots is at work: its job and its trials.
 fn at_work(
     sweep: &SweepSpec,
-    places: Vec<Placement>,
+    resources: Resources,
     slots: usize,
     policy: Policy,
 ) -> (Scheduler, JobKey, Vec<TrialId>) {
-    let (mut scheduler, actions) = started_fold(sweep, places, Limits { slots, ..Limits::default() }, policy);
+    let (mut scheduler, actions) =
+        started_fold(sweep, resources, Limits { slots, ..Limits::default() }, policy);
     let (key, trials) = launched(&actions)[0].clone();
     scheduler.step(at(0), &What::JobStarted { key, pid: 1 });
     (scheduler, key, trials)
@@ -85,8 +86,8 @@ fn a_trial_that_comes_back_waits_again() {
 }
 
 /// What follows when a trial of the first pack ends: the first in it, or the last.
-fn after(sweep: &SweepSpec, places: Vec<Placement>, (last, failed): (bool, bool)) -> Vec<Action> {
-    let (mut scheduler, _, trials) = at_work(sweep, places, 4, Policy::ONCE);
+fn after(sweep: &SweepSpec, resources: Resources, (last, failed): (bool, bool)) -> Vec<Action> {
+    let (mut scheduler, _, trials) = at_work(sweep, resources, 4, Policy::ONCE);
     let trial = if last { trials[trials.len() - 1] } else { trials[0] };
     let failure = Failure::Diverged { step: 3 };
     let what = if failed { What::TrialFailed { trial, failure } } else { finished(trial) };
@@ -132,8 +133,8 @@ fn what_joins_and_what_waits() {
         ("a smaller rank", then([&large, &small]), gpus(1), (false, true), true),
         ("another method", then([&small, &Method::Full]), gpus(1), (false, true), false),
     ];
-    for (why, sweep, places, which, joins) in cases {
-        let actions = after(&sweep, places, which);
+    for (why, sweep, resources, which, joins) in cases {
+        let actions = after(&sweep, resources, which);
         assert_eq!(matches!(actions[..], [Action::Join { .. }]), joins, "{why}: {actions:?}");
     }
 }

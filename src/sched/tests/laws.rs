@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::scenario::Scenario;
 use super::world::World;
-use super::{at, cpus, gpus, workload};
+use super::{at, cpus, equal, gpus, places, workload};
 use crate::plan::example;
 use crate::sched::{Limits, Policy, Scheduler, simulate};
 use crate::sweep::SweepSpec;
@@ -73,7 +73,7 @@ proptest! {
         let calm = Scenario { policy: Policy::ONCE, stops: Vec::new(), failing: 0, ..scenario };
         let mut world = World::new(&sweep, &calm);
         world.run();
-        let bound = (world.training_ms / calm.places.len() as u64).max(world.beside_ms);
+        let bound = (world.training_ms / places(&calm.resources) as u64).max(world.beside_ms);
         // Graham 1969: list scheduling is at most twice as long as the shortest schedule.
         let slack = 10 * world.launches.len() as u64;
         prop_assert!(world.now_ms <= 2 * bound + world.longest_ms + slack, "{} {bound}", world.now_ms);
@@ -82,27 +82,30 @@ proptest! {
 
 #[test]
 fn thousands_of_trials_keep_the_invariants() {
-    let places = cpus(16);
-    let scenario = Scenario { seed: 7, failing: 5, noise: 0.5, ..Scenario::calm(places) };
+    let scenario = Scenario { seed: 7, failing: 5, noise: 0.5, ..Scenario::calm(cpus(16)) };
     World::new(&mixed(2_000), &scenario).run();
 }
 
 /// How long a sweep takes where its jobs take what they are thought to, in seconds.
-fn makespan(sweep: &SweepSpec, places: usize) -> f64 {
-    let places = cpus(places);
-    let work = workload(sweep, &places, true);
-    simulate(&Scheduler::new(work, places, Limits::default(), Policy::ONCE), at(0)).makespan.as_secs_f64()
+fn makespan(sweep: &SweepSpec, places: usize, cores: usize) -> f64 {
+    let resources = equal(places, cores);
+    let work = workload(sweep, &resources, true);
+    simulate(&Scheduler::new(work, resources, Limits::default(), Policy::ONCE), at(0)).makespan.as_secs_f64()
 }
 
 /// Many places end within a few percent of their share of what one place needs, where packs are as large as
 /// they can be: little is done twice, and no place waits for long, though no pack was planned ahead.
 #[test]
 fn a_sweep_ends_close_to_its_lower_bound() {
-    for (places, trials, most) in
-        [(3, 100, 0.04), (8, 100, 0.09), (8, 1_000, 0.02), (16, 1_000, 0.03), (64, 1_000, 0.08)]
-    {
+    for (places, cores, trials, most) in [
+        (3, 2, 100, 0.04),
+        (8, 1, 100, 0.09),
+        (8, 2, 1_000, 0.02),
+        (16, 2, 1_000, 0.03),
+        (64, 2, 1_000, 0.08),
+    ] {
         let sweep = mixed(trials);
-        let excess = makespan(&sweep, places) / (makespan(&sweep, 1) / places as f64) - 1.0;
+        let excess = makespan(&sweep, places, cores) / (makespan(&sweep, 1, cores) / places as f64) - 1.0;
         assert!(excess < most, "{trials} trials on {places} places: {excess}");
     }
 }
@@ -124,10 +127,10 @@ fn a_large_sweep_keeps_its_places_busy_to_the_end_whatever_its_jobs_take() {
 #[test]
 fn a_simulated_run_does_everything_once() {
     let sweep = example::sweep();
-    for places in [cpus(1), cpus(3), gpus(2)] {
-        let work = workload(&sweep, &places, false);
-        let n = places.len();
-        let run = simulate(&Scheduler::new(work, places, Limits::default(), Policy::ONCE), at(0));
+    for resources in [cpus(1), cpus(3), gpus(2)] {
+        let work = workload(&sweep, &resources, false);
+        let n = places(&resources);
+        let run = simulate(&Scheduler::new(work, resources, Limits::default(), Policy::ONCE), at(0));
         let mut trained: Vec<_> = run.jobs.iter().flat_map(|job| job.trials.clone()).collect();
         let mut all: Vec<_> = sweep.trials().iter().map(|trial| trial.id).collect();
         trained.sort_unstable();

@@ -16,51 +16,66 @@ use std::time::{Duration, SystemTime};
 
 use crate::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::{CommandLine, Device, JobKey, Placement, Trial, TrialId, What};
+use crate::values::{CommandLine, Device, JobKey, Placement, Resources, Trial, TrialId, What};
 
-fn cpus(n: usize) -> Vec<Placement> {
-    let place = |slot| Placement { device: Device::Cpu { slot }, cores: vec![2 * slot, 2 * slot + 1] };
-    (0..n).map(place).collect()
+/// So many places of two cores each.
+fn cpus(n: usize) -> Resources {
+    equal(n, 2)
 }
 
-fn gpus(n: usize) -> Vec<Placement> {
-    (0..n).map(|index| Placement { device: Device::Cuda { index }, cores: vec![index] }).collect()
+/// So many places of so many cores each.
+fn equal(places: usize, cores: usize) -> Resources {
+    Resources { cores: (0..places * cores).collect(), gpus: Vec::new(), at_once: Some(places) }
 }
 
-/// All trials of a sweep, whose stores are there or have to be prepared.
-fn workload(sweep: &SweepSpec, places: &[Placement], prepared: bool) -> Arc<Workload> {
-    Arc::new(Workload::of(sweep, &sweep.trials(), Path::new("reports"), places, &|_| prepared))
+fn gpus(n: usize) -> Resources {
+    let gpu = |index| Placement { device: Device::Cuda { index }, cores: vec![index] };
+    Resources { gpus: (0..n).map(gpu).collect(), ..Resources::default() }
+}
+
+/// How many packs of equal width train at the same time.
+fn places(resources: &Resources) -> usize {
+    resources.at_once.unwrap_or(resources.cores.len()) + resources.gpus.len()
+}
+
+/// All trials of a sweep, whose stores are there or have to be prepared, all of one width.
+fn workload(sweep: &SweepSpec, resources: &Resources, prepared: bool) -> Arc<Workload> {
+    work(sweep, &sweep.trials(), resources, prepared)
+}
+
+fn work(sweep: &SweepSpec, todo: &[Trial], resources: &Resources, prepared: bool) -> Arc<Workload> {
+    let width = resources.equal_width();
+    Arc::new(Workload::of(sweep, todo, Path::new("reports"), &|_| width, &|_| prepared))
 }
 
 /// A scheduler of a sweep whose data is prepared, at the start of its run.
 fn started(
     sweep: &SweepSpec,
-    places: Vec<Placement>,
+    resources: Resources,
     limits: Limits,
     policy: Policy,
 ) -> (Scheduler, Vec<Action>) {
-    begin(workload(sweep, &places, true), places, limits, policy)
+    begin(workload(sweep, &resources, true), resources, limits, policy)
 }
 
 /// The same for the trials of the first fold.
 fn started_fold(
     sweep: &SweepSpec,
-    places: Vec<Placement>,
+    resources: Resources,
     limits: Limits,
     policy: Policy,
 ) -> (Scheduler, Vec<Action>) {
     let todo: Vec<Trial> = sweep.trials().into_iter().filter(|trial| trial.fold == 0).collect();
-    let work = Workload::of(sweep, &todo, Path::new("reports"), &places, &|_| true);
-    begin(Arc::new(work), places, limits, policy)
+    begin(work(sweep, &todo, &resources, true), resources, limits, policy)
 }
 
 fn begin(
     work: Arc<Workload>,
-    places: Vec<Placement>,
+    resources: Resources,
     limits: Limits,
     policy: Policy,
 ) -> (Scheduler, Vec<Action>) {
-    let mut scheduler = Scheduler::new(work, places, limits, policy);
+    let mut scheduler = Scheduler::new(work, resources, limits, policy);
     let actions = scheduler.step(at(0), &begun());
     (scheduler, actions)
 }

@@ -10,7 +10,7 @@ use crate::families::Architecture;
 use crate::plan::example;
 use crate::sched::{Limits, Policy, Scheduler, SimulatedJob, Workload, simulate};
 use crate::sweep::SweepSpec;
-use crate::values::{Configuration, Lora, Method, PackKey, Placement, Precision, Trial};
+use crate::values::{Configuration, Lora, Method, PackKey, Precision, Resources, Trial};
 
 /// A pack, and what it is thought to cost.
 struct Packed {
@@ -19,13 +19,13 @@ struct Packed {
 }
 
 /// The packs of a simulated run, in the order of their starts.
-fn of(sweep: &SweepSpec, places: &[Placement], limits: Limits) -> Vec<Packed> {
-    packs(sweep, workload(sweep, places, true), places, limits)
+fn of(sweep: &SweepSpec, resources: &Resources, limits: Limits) -> Vec<Packed> {
+    packs(sweep, workload(sweep, resources, true), resources, limits)
 }
 
-fn packs(sweep: &SweepSpec, work: Arc<Workload>, places: &[Placement], limits: Limits) -> Vec<Packed> {
+fn packs(sweep: &SweepSpec, work: Arc<Workload>, resources: &Resources, limits: Limits) -> Vec<Packed> {
     let trials = sweep.trials();
-    let run = simulate(&Scheduler::new(work, places.to_vec(), limits, Policy::ONCE), at(0));
+    let run = simulate(&Scheduler::new(work, resources.clone(), limits, Policy::ONCE), at(0));
     let slot = |id| trials.iter().find(|trial| trial.id == id).unwrap().clone();
     let jobs = run.jobs.into_iter().filter(|job| !job.trials.is_empty());
     jobs.map(|job| Packed { slots: job.trials.iter().copied().map(slot).collect(), job }).collect()
@@ -136,8 +136,8 @@ fn memory_limits_a_pack() {
 fn a_partly_trained_sweep_is_packed_like_a_fresh_one() {
     let (sweep, places) = (adapters(10), cpus(2));
     let todo = &sweep.trials()[7..];
-    let work = Workload::of(&sweep, todo, std::path::Path::new("r"), &places, &|_| true);
-    let left = sizes(&packs(&sweep, Arc::new(work), &places, Limits::default()));
+    let work = super::work(&sweep, todo, &places, true);
+    let left = sizes(&packs(&sweep, work, &places, Limits::default()));
     assert_eq!(left.iter().sum::<usize>(), todo.len());
     assert!(left.iter().any(|slots| *slots > 1));
 }

@@ -207,8 +207,9 @@ fn a_device_is_out_of_service_when_packs_without_a_common_trial_lost_it_in_a_row
     let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
     let policy = Policy { attempts: 3, ..Policy::ONCE };
     let sweep = adapters(3);
-    let (mut scheduler, actions) = started(&sweep, cpus(1), Limits::ALONE, policy);
-    let retired = |actions: &[Action]| actions.contains(&Action::Retire { device: Device::Cpu { slot: 0 } });
+    let (mut scheduler, actions) = started(&sweep, gpus(1), Limits::ALONE, policy);
+    let retired =
+        |actions: &[Action]| actions.contains(&Action::Retire { device: Device::Cuda { index: 0 } });
     let mut job = launched(&actions)[0].0;
     // The same trial again tells of the trial as much as of the device.
     for second in 1..=3 {
@@ -243,7 +244,7 @@ fn other_devices_go_on_and_a_success_clears_the_name_of_one() {
     let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
     let policy = Policy { attempts: 9, ..Policy::ONCE };
     let sweep = adapters(4);
-    let (mut scheduler, actions) = started(&sweep, cpus(2), Limits::ALONE, policy);
+    let (mut scheduler, actions) = started(&sweep, gpus(2), Limits::ALONE, policy);
     let first = launched(&actions)[0].0;
     let lost = |key| What::JobFailed { key, failure: failure.clone() };
     // It starts again in the place that it lost.

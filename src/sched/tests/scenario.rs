@@ -1,13 +1,13 @@
 //! What a simulated run is like.
 
 use crate::sched::{Limits, Policy};
-use crate::values::Placement;
+use crate::values::Resources;
 
 /// Machine, policy, failures and stops of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
     pub(super) seed: u64,
-    pub(super) places: Vec<Placement>,
+    pub(super) resources: Resources,
     pub(super) limits: Limits,
     pub(super) policy: Policy,
     pub(super) prepared: bool,
@@ -30,10 +30,10 @@ pub(super) struct Scenario {
 
 impl Scenario {
     /// Everything is prepared, nothing fails, and jobs take what they are thought to.
-    pub(super) fn calm(places: Vec<Placement>) -> Self {
+    pub(super) fn calm(resources: Resources) -> Self {
         Self {
             seed: 1,
-            places,
+            resources,
             limits: Limits::default(),
             policy: Policy::ONCE,
             prepared: true,

@@ -80,8 +80,9 @@ struct Past {
 
 impl World {
     pub(super) fn new(sweep: &SweepSpec, scenario: &Scenario) -> Self {
-        let Scenario { places, limits, policy, prepared, .. } = scenario.clone();
-        let scheduler = Scheduler::new(workload(sweep, &places, prepared), places, limits, policy);
+        let Scenario { resources, limits, policy, prepared, .. } = scenario.clone();
+        let work = workload(sweep, &resources, prepared);
+        let scheduler = Scheduler::new(work, resources, limits, policy);
         let mut world = Self {
             read_back: scheduler.clone(),
             scheduler,

@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 
 use super::World;
 use crate::sched::Turn;
-use crate::sched::tests::finished;
+use crate::sched::tests::{finished, places};
 use crate::sched::trial::TrialState;
 use crate::values::{Device, Failure, JobKey, Placement, Progress, TrialId, What};
 
@@ -72,8 +72,8 @@ impl World {
         assert!(hosts <= 1);
         let alone = self.children.values().any(|child| child.alone);
         let busy = self.children.len() - hosts;
-        let places = self.scenario.places.len() - self.retired.len();
-        assert!(busy == places || waiting == 0 || alone, "a place is idle");
+        let in_service = places(&self.scenario.resources) - self.retired.len();
+        assert!(busy == in_service || waiting == 0 || alone, "a place is idle");
         assert!(!self.ending || waiting == 0, "trials wait while the run ends");
         self.tell_nonsense();
     }
@@ -86,8 +86,9 @@ impl World {
             assert!(self.scheduler.state(*trial).unwrap().is_over(), "{trial} was lost");
         }
         let reports = self.launches.iter().filter(|(key, _)| *key == JobKey::Report).count();
-        let was_stopped =
-            self.ending || self.scenario.policy.fail_fast || self.retired.len() == self.scenario.places.len();
+        let was_stopped = self.ending
+            || self.scenario.policy.fail_fast
+            || self.retired.len() == places(&self.scenario.resources);
         assert!(was_stopped || reports >= 1, "nothing was reported");
     }
 
