@@ -7,15 +7,20 @@ mod report_record;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
+use std::slice;
+use std::time::Duration;
 
-use lorasweep::record::{RunRecord, TrialState};
+use jiff::Timestamp;
+use lorasweep::record::{Ledger, RunRecord, TrialState};
 use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::summary::{ConfigurationSummary, summarise};
-use lorasweep::report::{self, frames, html, markdown};
+use lorasweep::report::{self, foreseen, frames, html, markdown};
 use lorasweep::sweep::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
-use lorasweep::values::{Keep, Method, Metric, Part, Splitting};
+use lorasweep::values::{
+    Device, Event, Failure, JobKey, Keep, Method, Metric, Part, Placement, Splitting, TrialId, What,
+};
 
 use change::{change_task, class_names};
 use report_record::{answer_record, language_record, lora, record, record_of, training};
@@ -310,4 +315,53 @@ fn text_box(shape: &Shape) -> Option<(&str, Bounds)> {
         (x + left, y - half, x + left + width, y + half)
     };
     Some((text, bounds))
+}
+
+/// The record of a run that foresaw 161 seconds and 401.2 MiB, and trained these trials in 170 seconds.
+fn foreseeing(record: &RunRecord, trials: &[TrialId], mem_mib: Option<f64>, meanwhile: &[What]) -> RunRecord {
+    let key = JobKey::Train(trials[0]);
+    let placement = Placement { device: Device::Host, cores: Vec::new() };
+    let launching = What::JobLaunching { key, attempt: 1, placement, trials: trials.to_vec() };
+    let begin = [What::TrainingForeseen { seconds: 161.0, mem_mib }, launching];
+    let end = [What::JobFinished { key }, What::JobFinished { key: JobKey::Report }];
+    let told = begin.iter().map(|what| (0, what)).chain(meanwhile.iter().map(|what| (50, what)));
+    let told = told.chain(end.iter().zip([170, 175]).map(|(what, second)| (second, what)));
+    let event = |(second, what): (u64, &What)| Event {
+        at: Timestamp::UNIX_EPOCH + Duration::from_secs(second),
+        what: what.clone(),
+    };
+    RunRecord { foreseen: Ledger::replay(&told.map(event).collect::<Vec<_>>()).foreseen, ..record.clone() }
+}
+
+#[test]
+fn what_the_run_predicted_of_its_cost_stands_beside_what_was_measured() {
+    let record = record_of(vec![lora(4, 8.0), lora(8, 8.0)]);
+    let all: Vec<TrialId> = record.trials.iter().map(|trial| trial.trial.id).collect();
+    let said = |record: &RunRecord| foreseen::line(record);
+    let plain = "training predicted to take 2 min 41 s, took 2 min 50 s; largest pack predicted to need 402 MiB, \
+                 needed 611 MiB";
+    let whole = foreseeing(&record, &all, Some(401.2), &[]);
+    assert_eq!(said(&whole).as_deref(), Some(plain));
+    let page = markdown::render(&Findings::of(&whole), &[]);
+    assert!(page.contains(&format!("\n- The run's own forecast: {plain}.\n")), "{page}");
+    assert_eq!(said(&record), None);
+    let time_alone = "training predicted to take 2 min 41 s, took 2 min 50 s";
+    assert_eq!(said(&foreseeing(&record, &all, None, &[])).as_deref(), Some(time_alone));
+    let one = format!("{plain} (for the 1 of {} trials that were left at its latest start)", all.len());
+    assert_eq!(said(&foreseeing(&record, &all[..1], Some(401.2), &[])), Some(one));
+    let key = JobKey::Train(all[0]);
+    for what in [
+        What::StopRequested { force: false },
+        What::JobInterrupted { key },
+        What::JobFailed { key, failure: Failure::Hung },
+        What::TrialFailed { trial: all[1], failure: Failure::Diverged { step: 1 } },
+    ] {
+        let disturbed = format!(
+            "{plain}; trials failed or were stopped meanwhile, so the work was not the predicted one"
+        );
+        assert_eq!(said(&foreseeing(&record, &all, Some(401.2), slice::from_ref(&what))), Some(disturbed));
+    }
+    let mut early = whole;
+    early.trials[0].state = TrialState::Interrupted;
+    assert_eq!(said(&early), None, "a trial has not ended");
 }

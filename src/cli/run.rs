@@ -22,10 +22,10 @@ use crate::values::CommandLine;
 
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
-job_launching, job_started, job_finished, job_failed, job_interrupted, trial_joining, trial_joined,
-trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed, device_retired, forecast,
-stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names that
-end in `_s`.
+training_foreseen, job_launching, job_started, job_finished, job_failed, job_interrupted, trial_joining,
+trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed,
+device_retired, forecast, stop_requested, warned and run_ended; `at` is when it happened; durations are in
+seconds under names that end in `_s`.
 
 Ctrl-C writes checkpoints and stops; a second Ctrl-C stops at once, and what has not stopped after ten minutes
 is killed. The same command continues.";
@@ -149,6 +149,9 @@ fn end(summary: &RunSummary, record: &RunRecord, layout: &Layout, args: &RunArgs
     if summary.reported && !args.quiet {
         let page = Layout::report_page(&args.reports, &record.sweep.name);
         output::say(&format!("report: {}", page.display()));
+    }
+    if let Some(line) = report::foreseen::line(record).filter(|_| !args.json && !args.quiet) {
+        output::say(&line);
     }
     let verdict = verdict(summary);
     if let (Verdict::TrialsFailed { failures }, false) = (verdict, args.json) {

@@ -3,6 +3,7 @@
 //! The loop, `status`, `explain` and the live display all use this fold. Facts from files (a result in place, a
 //! lock that is held) are added by [`super::load`] and by the decision on the remaining work.
 
+mod foreseen;
 #[cfg(test)]
 mod tests;
 
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
+pub use self::foreseen::Foreseen;
 use crate::values::{CommandLine, Device, Event, Failure, JobKey, Placement, Progress, Trial, TrialId, What};
 
 /// The state of a run after the events so far.
@@ -25,6 +27,8 @@ pub struct Ledger {
     pub updated_at: Option<Timestamp>,
     /// Facts about the latest start of the run only.
     pub this_run: ThisRun,
+    /// What the latest start with anything to train foresaw, and what came of it.
+    pub foreseen: Option<Foreseen>,
     /// The trials that were ever started, or are known to be done.
     trials: BTreeMap<TrialId, Standing>,
     /// Jobs that were launched and have not ended.
@@ -136,6 +140,7 @@ impl Ledger {
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
         self.updated_at = Some(event.at);
+        Foreseen::apply(&mut self.foreseen, event);
         match &event.what {
             What::RunStarted { command_line, version, .. } => {
                 self.command_line.clone_from(command_line);
@@ -176,7 +181,11 @@ impl Ledger {
             What::DeviceRetired { device } => self.this_run.retired.push(*device),
             What::StopRequested { .. } => self.this_run.stopped = true,
             What::RunEnded { .. } => self.interrupt_all(),
-            What::TrialEvaluated { .. } | What::Forecast { .. } | What::Warned { .. } | What::Woke => {}
+            What::TrainingForeseen { .. }
+            | What::TrialEvaluated { .. }
+            | What::Forecast { .. }
+            | What::Warned { .. }
+            | What::Woke => {}
         }
     }
 
@@ -290,6 +299,9 @@ impl Ledger {
     /// Ends all jobs, as a crash does.
     pub(super) fn interrupt_all(&mut self) {
         let keys: Vec<JobKey> = self.jobs.keys().copied().collect();
+        if let Some(foreseen) = self.foreseen.as_mut().filter(|_| !keys.is_empty()) {
+            foreseen.disturbed = true;
+        }
         keys.into_iter().for_each(|key| self.end(key));
     }
 

@@ -21,7 +21,7 @@ use crate::disk::layout::Layout;
 use crate::disk::{FileError, files, lock};
 use crate::families::params::{self, ParamCounts};
 use crate::record::journal::JournalError;
-pub use crate::record::ledger::{Ledger, TrialState};
+pub use crate::record::ledger::{Foreseen, Ledger, TrialState};
 use crate::sweep::SweepSpec;
 use crate::values::{
     CommandLine, Configuration, ConfigurationId, Failure, JobKey, MetricLine, Trial, TrialId, TrialResult,
@@ -87,6 +87,8 @@ pub struct RunRecord {
     pub started_at: Option<Timestamp>,
     /// Time of its last event.
     pub updated_at: Option<Timestamp>,
+    /// What its latest start with anything to train foresaw, and what came of it.
+    pub foreseen: Option<Foreseen>,
     /// Whether an orchestrator is running it now.
     pub live: bool,
     /// Jobs other than training that failed, by key, each with the reason.
@@ -159,7 +161,7 @@ pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let trials: Vec<_> = trials.collect();
     let removed = removed(&layout, &trials)?;
     let failed_jobs = ledger.failed_jobs().map(|(key, failure)| (key, failure.clone())).collect();
-    let Ledger { command_line, started_at, updated_at, .. } = ledger;
+    let Ledger { command_line, started_at, updated_at, foreseen, .. } = ledger;
     let journal_damage = replay.damage();
     Ok(RunRecord {
         sweep,
@@ -168,6 +170,7 @@ pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
         command_line,
         started_at,
         updated_at,
+        foreseen,
         live,
         failed_jobs,
         journal_damage,

@@ -10,6 +10,7 @@
 //! | `baseline`, `chance` | the best constant answer, and whether the best configuration beats no training |
 //! | `pool` | configurations over all tasks |
 //! | `findings` | all of these: the results of a record |
+//! | `foreseen` | what the run predicted of its cost, and what it was |
 //! | `measure`, `format` | how metrics and other numbers are written |
 //! | `headline`, `warnings` | sentences: what was compared and found, and what not to believe |
 //! | `tables`, `data`, `plots` | tables, data cards and charts |
@@ -25,6 +26,7 @@ pub mod curves;
 pub(crate) mod data;
 pub mod entry;
 pub mod findings;
+pub mod foreseen;
 pub mod format;
 pub mod frames;
 pub mod headline;

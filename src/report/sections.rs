@@ -6,10 +6,10 @@ use crate::sweep::card::Card;
 use crate::tasks::{Objective, Task};
 use crate::values::{Count, quantity};
 
-use super::data;
 use super::findings::{Findings, TaskFindings};
 use super::plots::Chart;
 use super::tables::{self, Table};
+use super::{data, foreseen};
 
 /// A part of the report under a heading.
 pub struct Section<'a> {
@@ -59,8 +59,9 @@ pub fn sections<'a>(findings: &Findings<'_>, charts: &'a [Chart]) -> Vec<Section
     }
     sections.extend(missing(findings));
     sections.push(settings(findings));
-    let notes = vec![Block::List(tables::method_notes(findings))];
-    sections.push(section("How the numbers were made", notes));
+    let mut notes = tables::method_notes(findings);
+    notes.extend(foreseen::line(findings.record).map(|line| format!("The run's own forecast: {line}.")));
+    sections.push(section("How the numbers were made", vec![Block::List(notes)]));
     sections
 }
 

@@ -37,7 +37,7 @@ use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
 use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
-use crate::sched::{Limits, Policy, Scheduler, Workload};
+use crate::sched::{Limits, Policy, Scheduler, Simulated, Workload, simulate};
 use crate::sweep::SweepSpec;
 use crate::values::{
     CommandLine, Device, Failure, JobKey, Placement, Reader, Resources, RunSettings, Trial, TrialId, What,
@@ -130,7 +130,11 @@ pub fn start(
     triage::write(&layout, &spec, &trials)?;
     let scheduler = scheduler(&layout, &spec, &left.todo, &options)?;
     let (clock, kept) = (Clock::start(), left.done.len());
-    let planned = planned(&spec, trials, left, &options, scheduler.remaining(clock.now()));
+    let foreseen = simulate(&scheduler, clock.now());
+    if let Some(what) = training_foreseen(&foreseen) {
+        stream.tell(what)?;
+    }
+    let planned = planned(&spec, trials, left, &options, foreseen.makespan);
     let mut events = EventLoop {
         layout: &layout,
         stream,
@@ -199,6 +203,14 @@ fn scheduler(
     let width = resources.equal_width();
     let work = Workload::of(spec, todo, &reports, &|_| width, &is_there);
     Ok(Scheduler::new(Arc::new(work), resources, options.limits, options.policy))
+}
+
+/// What is predicted of the training to be done; `None` where there is none.
+fn training_foreseen(foreseen: &Simulated) -> Option<What> {
+    let (end, mem_mib) = foreseen.training()?;
+    // On a GPU the estimate is of its memory, and what is measured is the host's.
+    let on_gpu = foreseen.jobs.iter().any(|job| matches!(job.placement.device, Device::Cuda { .. }));
+    Some(What::TrainingForeseen { seconds: end.as_secs_f64(), mem_mib: (!on_gpu).then_some(mem_mib) })
 }
 
 fn planned(

@@ -22,6 +22,16 @@ pub struct Simulated {
     pub makespan: Duration,
 }
 
+impl Simulated {
+    /// When the last trial ends, and the memory of the largest pack in MiB; `None` without trials.
+    #[must_use]
+    pub fn training(&self) -> Option<(Duration, f64)> {
+        let packs = || self.jobs.iter().filter(|job| !job.trials.is_empty());
+        let end = packs().map(|job| job.end).max()?;
+        Some((end, packs().map(|job| job.estimate.mem_mib).fold(0.0, f64::max)))
+    }
+}
+
 /// A job of a simulated run. Times are from its beginning.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SimulatedJob {

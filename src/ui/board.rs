@@ -57,6 +57,7 @@ impl Board {
             What::TrialFinished { trial, result: Some(result) } => self.compare(*trial, &result.validation),
             What::TrialFinished { result: None, .. }
             | What::RunStarted { .. }
+            | What::TrainingForeseen { .. }
             | What::JobStarted { .. }
             | What::TrialJoining { .. }
             | What::TrialJoined { .. }

@@ -60,6 +60,7 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
             Some(text)
         }
         What::RunStarted { .. }
+        | What::TrainingForeseen { .. }
         | What::JobStarted { .. }
         | What::JobFailed { key: JobKey::Train(_), .. }
         | What::JobFinished { .. }

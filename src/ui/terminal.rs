@@ -100,6 +100,7 @@ impl Reader for Terminal {
             | What::StopRequested { .. } => self.draw(now),
             // Before the run is planned there is nothing to draw.
             What::RunStarted { .. }
+            | What::TrainingForeseen { .. }
             | What::Warned { .. }
             | What::JobStarted { .. }
             | What::TrialJoining { .. }

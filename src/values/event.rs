@@ -84,6 +84,15 @@ pub enum What {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         settings: Option<RunSettings>,
     },
+    /// The time and memory of the training that is to be done were predicted.
+    TrainingForeseen {
+        /// Seconds from now until the last trial ends.
+        #[serde(rename = "training_s")]
+        seconds: f64,
+        /// Memory of the largest pack, in MiB; absent on GPUs, where it is not measured.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        mem_mib: Option<f64>,
+    },
     /// A job is about to be started.
     JobLaunching {
         /// Which job.
@@ -247,6 +256,7 @@ impl What {
     pub fn is_journaled(&self) -> bool {
         match self {
             Self::RunStarted { .. }
+            | Self::TrainingForeseen { .. }
             | Self::JobLaunching { .. }
             | Self::JobStarted { .. }
             | Self::TrialJoining { .. }
@@ -279,7 +289,8 @@ impl What {
             | Self::TrialJoining { .. }
             | Self::TrialFailed { .. }
             | Self::RunEnded { .. } => true,
-            Self::JobStarted { .. }
+            Self::TrainingForeseen { .. }
+            | Self::JobStarted { .. }
             | Self::TrialReturned { .. }
             | Self::TrialFinished { .. }
             | Self::JobFinished { .. }
@@ -342,6 +353,8 @@ mod tests {
                     retry_failed: true,
                 }),
             },
+            What::TrainingForeseen { seconds: 1.5, mem_mib: None },
+            What::TrainingForeseen { seconds: 0.25, mem_mib: Some(400.0) },
             What::TrialJoining { key, trial },
             What::TrialFinished { trial, result: None },
             What::DeviceRetired { device: Device::Cuda { index: 1 } },

@@ -113,6 +113,7 @@ impl Bench {
             command_line: lorasweep::values::CommandLine::default(),
             started_at: None,
             updated_at: None,
+            foreseen: None,
             live: false,
             failed_jobs: Vec::new(),
             journal_damage: None,

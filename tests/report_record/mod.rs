@@ -116,6 +116,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         command_line: lorasweep::values::CommandLine::default(),
         started_at: "2026-03-01T09:30:00Z".parse().ok(),
         updated_at: "2026-03-01T09:34:10Z".parse().ok(),
+        foreseen: None,
         live: false,
         failed_jobs: vec![],
         journal_damage: None,

@@ -1,0 +1,67 @@
+//! Owns what a start of a run foresaw of its training, and what came of it. Pure.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::values::{Event, JobKey, TrialId, What};
+
+/// What a start of a run foresaw of its training, and what came of it. What earlier starts did is in neither.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Foreseen {
+    at: Timestamp,
+    /// Seconds until the last trial ends, as foreseen.
+    pub training_s: f64,
+    /// Memory of the largest pack in MiB, as foreseen; `None` where it is not measured.
+    pub mem_mib: Option<f64>,
+    /// The trials that this start trained.
+    pub trials: BTreeSet<TrialId>,
+    /// Whether a trial or a job failed or was stopped, so that other work was done than foreseen.
+    pub disturbed: bool,
+    ended: Option<Timestamp>,
+}
+
+impl Foreseen {
+    /// Seconds until the last pack so far ended; `None` before the first one has.
+    #[must_use]
+    pub fn took_s(&self) -> Option<f64> {
+        self.ended.map(|ended| ended.duration_since(self.at).as_secs_f64())
+    }
+
+    pub(super) fn apply(foreseen: &mut Option<Self>, event: &Event) {
+        if let What::TrainingForeseen { seconds, mem_mib } = event.what {
+            let (trials, ended) = (BTreeSet::new(), None);
+            *foreseen =
+                Some(Self { at: event.at, training_s: seconds, mem_mib, trials, disturbed: false, ended });
+        } else if let Some(foreseen) = foreseen {
+            foreseen.take(event);
+        }
+    }
+
+    fn take(&mut self, event: &Event) {
+        match &event.what {
+            What::JobLaunching { trials, .. } => self.trials.extend(trials),
+            What::TrialJoining { trial, .. } => _ = self.trials.insert(*trial),
+            What::JobFinished { key: JobKey::Train(_) } => self.ended = Some(event.at),
+            What::TrialFailed { .. }
+            | What::JobFailed { .. }
+            | What::JobInterrupted { .. }
+            | What::DeviceRetired { .. }
+            | What::StopRequested { .. } => self.disturbed = true,
+            What::RunStarted { .. }
+            | What::TrainingForeseen { .. }
+            | What::RunPlanned { .. }
+            | What::JobStarted { .. }
+            | What::JobFinished { .. }
+            | What::TrialJoined { .. }
+            | What::TrialReturned { .. }
+            | What::TrialProgressed { .. }
+            | What::TrialEvaluated { .. }
+            | What::TrialFinished { .. }
+            | What::Forecast { .. }
+            | What::Warned { .. }
+            | What::Woke
+            | What::RunEnded { .. } => {}
+        }
+    }
+}
