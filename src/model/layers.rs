@@ -128,13 +128,19 @@ impl Linear {
 fn stacked_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
     if weight.size()[0] == 1 {
         // A batched product of a single matrix is slower than a plain one.
-        return x.linear(&weight.get(0), bias.map(|bias| bias.get(0)));
+        return x.linear(&weight.squeeze_dim(0), bias.map(|bias| bias.squeeze_dim(0)));
     }
     let x = for_slots(x, weight.size()[0]);
     match bias {
         Some(bias) => bias.unsqueeze(1).baddbmm(&x, &weight.transpose(1, 2), 1, 1),
         None => x.bmm(&weight.transpose(1, 2)),
     }
+}
+
+/// The slices of each slot. Their gradients are put side by side once; selecting a slice would make a gradient
+/// as large as all of them for each.
+fn slices(stacked: &Tensor) -> Vec<Tensor> {
+    if stacked.size()[0] == 1 { vec![stacked.squeeze_dim(0)] } else { stacked.unbind(0) }
 }
 
 /// `[K or 1, …]` as `[K, …]`, without a copy.
@@ -158,8 +164,8 @@ impl Adapter {
         let b = &self.b * &self.scale;
         let wide = y.to_kind(Kind::Float);
         if self.dropout.len() == 1 {
-            let low = x.linear(&self.a.get(0), None::<&Tensor>);
-            return (wide + low.linear(&b.get(0), None::<&Tensor>)).to_kind(y.kind());
+            let low = x.linear(&self.a.squeeze_dim(0), None::<&Tensor>);
+            return (wide + low.linear(&b.squeeze_dim(0), None::<&Tensor>)).to_kind(y.kind());
         }
         wide.baddbmm(&self.reduce(&x), &b.transpose(1, 2), 1, 1).to_kind(y.kind())
     }
@@ -171,7 +177,7 @@ impl Adapter {
             return x.bmm(&self.a.transpose(1, 2));
         }
         let [slots, rank, width] = self.a.size()[..] else { unreachable!("A is `[K, r, in]`") };
-        let low = x.get(0).linear(&self.a.view([slots * rank, width]), None::<&Tensor>);
+        let low = x.squeeze_dim(0).linear(&self.a.reshape([slots * rank, width]), None::<&Tensor>);
         low.view([-1, slots, rank]).transpose(0, 1)
     }
 }
@@ -208,7 +214,7 @@ impl LayerNorm {
         match (&self.weight, &self.bias) {
             (Weight::Shared(weight), Weight::Shared(bias)) => norm(Some(weight), Some(bias)),
             (weight, bias) if weight.stacked().size()[0] == 1 => {
-                norm(Some(&weight.stacked().get(0)), Some(&bias.stacked().get(0)))
+                norm(Some(&weight.stacked().squeeze_dim(0)), Some(&bias.stacked().squeeze_dim(0)))
             }
             (weight, bias) => norm(None, None) * weight.stacked().unsqueeze(1) + bias.stacked().unsqueeze(1),
         }
@@ -253,10 +259,11 @@ impl Embedding {
         match &self.weight {
             Weight::Shared(weight) => look_up(weight, self.bias.as_ref().map(Weight::shared), ids),
             Weight::Stacked(weight) => {
-                let bias = |k| self.bias.as_ref().map(|bias| bias.stacked().get(k));
-                let slots = weight.size()[0];
-                let ids = for_slots(ids, slots);
-                let parts = (0..slots).map(|k| look_up(&weight.get(k), bias(k).as_ref(), &ids.get(k)));
+                let ids = for_slots(ids, weight.size()[0]).unbind(0);
+                let biases = self.bias.as_ref().map(|bias| slices(bias.stacked()));
+                let bias = |k: usize| biases.as_ref().map(|biases| &biases[k]);
+                let tables = slices(weight);
+                let parts = tables.iter().zip(&ids).enumerate().map(|(k, (t, ids))| look_up(t, bias(k), ids));
                 Tensor::stack(&parts.collect::<Vec<_>>(), 0)
             }
         }

@@ -6,13 +6,19 @@ use crate::values::stream::StreamKey;
 
 const CPU: (Kind, Device) = (Kind::Float, Device::Cpu);
 
+/// Numbers that look random, other ones from each start: libtorch has one generator for all tests of this
+/// process.
+fn numbers(size: &[i64], start: i64) -> Tensor {
+    let counted = Tensor::arange(size.iter().product::<i64>(), (Kind::Double, Device::Cpu)) + 1000 * start;
+    ((counted.square() * 0.7).sin() * 1.4).to_kind(Kind::Float).view(size)
+}
+
 /// Three slots with ranks 2, 4 and 3 on a frozen layer of 6 to 5.
 fn adapted(dropouts: [f64; 3], kind: Kind) -> Linear {
-    tch::manual_seed(1);
     let mut params = Params::new(3);
-    params.freeze("layer.weight", Tensor::randn([5, 6], CPU).to_kind(kind));
-    params.freeze("layer.bias", Tensor::randn([5], CPU).to_kind(kind));
-    let each = |size: fn(i64) -> [i64; 2]| [2, 4, 3].map(|r| Tensor::randn(size(r), CPU));
+    params.freeze("layer.weight", numbers(&[5, 6], 1).to_kind(kind));
+    params.freeze("layer.bias", numbers(&[5], 2).to_kind(kind));
+    let each = |size: fn(i64) -> [i64; 2]| [2, 4, 3].map(|r| numbers(&size(r), 3 + r));
     params.train("layer.lora_A.weight", &each(|r| [r, 6]), true);
     params.train("layer.lora_B.weight", &each(|r| [5, r]), true);
     let settings = AdapterSettings { scales: vec![0.5, 1.0, 2.0], dropouts: dropouts.to_vec() };
@@ -28,7 +34,7 @@ fn training() -> Pass {
 fn an_input_that_all_slots_share_gives_what_a_copy_for_each_gives() {
     for dropouts in [[0.0; 3], [0.5, 0.0, 0.2]] {
         let layer = adapted(dropouts, Kind::Float);
-        let x = Tensor::randn([1, 7, 6], CPU);
+        let x = numbers(&[1, 7, 6], 10);
         let shared = layer.forward(&x, &mut training());
         let copied = layer.forward(&x.expand([3, -1, -1], false).contiguous(), &mut training());
         assert_eq!(shared.size(), [3, 7, 5]);
@@ -43,7 +49,7 @@ fn an_input_that_all_slots_share_gives_what_a_copy_for_each_gives() {
 
 #[test]
 fn a_frozen_base_in_bf16_is_multiplied_so_and_its_adapters_in_32_bits() {
-    let x = Tensor::randn([3, 7, 6], CPU);
+    let x = numbers(&[3, 7, 6], 10);
     let [exact, rounded] = [Kind::Float, Kind::BFloat16].map(|kind| adapted([0.0; 3], kind));
     let (base, y) = (rounded.base(&x), rounded.forward(&x, &mut training()));
     assert_eq!((base.kind(), y.kind()), (Kind::BFloat16, Kind::BFloat16));
@@ -60,11 +66,11 @@ fn a_frozen_base_in_bf16_is_multiplied_so_and_its_adapters_in_32_bits() {
 #[test]
 fn weights_that_train_are_rounded_for_products_and_keep_their_32_bits() {
     let mut params = Params::new(2);
-    let values = |size: &[i64]| [1, 2].map(|_| Tensor::randn(size, CPU));
+    let values = |size: &[i64]| [1, 2].map(|slot| numbers(size, slot));
     params.train("layer.weight", &values(&[5, 6]), true);
     params.train("layer.bias", &values(&[5]), false);
     params.multiply_in("layer.weight", Kind::BFloat16);
-    let x = Tensor::randn([2, 7, 6], CPU);
+    let x = numbers(&[2, 7, 6], 3);
     for params in [params.retain(&[0, 1]), params.retain(&[1]), params] {
         let y = Linear::new(&params, "layer", None).base(&x.narrow(0, 0, index(params.slots())));
         assert_eq!(y.kind(), Kind::BFloat16);
@@ -72,5 +78,45 @@ fn weights_that_train_are_rounded_for_products_and_keep_their_32_bits() {
         for (name, trainable) in params.trainable() {
             assert_eq!([trainable.tensor.kind(), trainable.tensor.grad().kind()], [Kind::Float; 2], "{name}");
         }
+    }
+}
+
+/// The slices of slots are other operations than selecting them, with the same results.
+#[test]
+fn layers_of_one_slot_and_tables_of_many_have_the_bits_of_selected_slices() {
+    for slots in [1, 3] {
+        let names = ["layer.weight", "layer.bias", "norm.weight", "norm.bias", "table"];
+        let mut params = Params::new(slots);
+        for (n, name) in (1_i64..).zip(names) {
+            let size: &[i64] = if name.ends_with("bias") || name == "norm.weight" { &[6] } else { &[6, 6] };
+            let values = |k: usize| numbers(size, 10 * n + index(k));
+            params.train(name, &(0..slots).map(values).collect::<Vec<_>>(), true);
+        }
+        let [weight, bias, scale, shift, table] = names.map(|name| params.weight(name).into_stacked());
+        let ids = Tensor::from_slice(&[5_i64, 0, 2, 5]).unsqueeze(0);
+        let normed = |x: &Tensor, k: i64| {
+            let norm = |w: Option<&Tensor>, b: Option<&Tensor>| x.layer_norm([6], w, b, 1e-5, true);
+            match slots {
+                1 => norm(Some(&scale.get(0)), Some(&shift.get(0))),
+                _ => norm(None, None) * scale.get(k) + shift.get(k),
+            }
+        };
+        let selected = (0..index(slots)).map(|k| {
+            let x = Tensor::embedding(&table.get(k), &ids.get(0), -1, false, false) + bias.get(k);
+            let x = normed(&x, k);
+            if slots == 1 { x.linear(&weight.get(0), Some(bias.get(0))) } else { x }
+        });
+        let expected = Tensor::stack(&selected.collect::<Vec<_>>(), 0);
+        let x = Embedding::new(&params, "table", Some("layer.bias"), -1);
+        // With a bias the table is the matrix of a dense layer over one-hot words.
+        let x = Embedding { weight: Weight::Stacked(table.transpose(1, 2)), ..x }.forward(&ids);
+        let x = LayerNorm::new(&params, "norm", 1e-5).forward(&x);
+        let y = if slots == 1 { Linear::new(&params, "layer", None).base(&x) } else { x };
+        assert_eq!(y, expected);
+        let leaves =
+            if slots == 1 { vec![&weight, &bias, &scale, &shift, &table] } else { vec![&bias, &table] };
+        let gradients =
+            |y: &Tensor| Tensor::run_backward(&[y.square().sum(Kind::Float)], &leaves, false, false);
+        assert_eq!(gradients(&y), gradients(&expected));
     }
 }
