@@ -14,7 +14,9 @@ const CONTEXT_MIB: f64 = 600.0;
 const WEIGHT: f64 = 4.0;
 /// Bytes of AdamW's two moments.
 const MOMENTS: f64 = 8.0;
-/// Bytes of a gradient.
+/// Bytes of a gradient. The buffers in which weights, gradients and moments lie side by side are their only
+/// copies while a slot trains alone, as on a CPU. The copy in rows that an optimiser step makes for several slots
+/// on a GPU is less than the activations that a step has given back before.
 const GRADIENT: f64 = 4.0;
 
 /// Bytes that slots need together.

@@ -52,7 +52,7 @@ impl Trainable {
 }
 
 /// The slots' tensors along a new first dimension, padded with zeros to the size of the largest.
-pub(crate) fn stack(values: &[Tensor]) -> Tensor {
+fn stack(values: &[Tensor]) -> Tensor {
     let dimensions = values[0].dim();
     let sizes: Vec<Vec<i64>> = values.iter().map(Tensor::size).collect();
     let largest = |d: usize| sizes.iter().map(|size| size[d]).max().unwrap_or(0);

@@ -11,6 +11,8 @@ pub mod checkpoint;
 #[cfg(feature = "torch")]
 pub mod evaluate;
 #[cfg(feature = "torch")]
+mod flat;
+#[cfg(feature = "torch")]
 pub mod memory;
 #[cfg(feature = "torch")]
 pub mod objective;

@@ -5,6 +5,7 @@
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod adamw;
 mod bert;
 mod bf16;
 mod encoders;
@@ -132,7 +133,7 @@ impl Fixture {
                 seen.gradients = values(|t| t.tensor.grad().copy());
             }
             let slot_step = SlotStep { training: &training, done: step as u64, learning_rate: 1e-3 };
-            seen.norms.push(optimiser.step(params, &vec![slot_step; slots]));
+            seen.norms.push(optimiser.step(&vec![slot_step; slots]));
         }
         for (name, before, now) in &frozen {
             assert_eq!(now, before, "{name} is frozen");

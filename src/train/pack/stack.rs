@@ -80,7 +80,7 @@ impl<'a> Stack<'a> {
             let learning_rate = learning_rate(training, slot.state.step, slot.total);
             SlotStep { training, done: slot.state.step, learning_rate }
         });
-        let norms = self.optimiser.step(&self.params, &steps.collect::<Vec<_>>());
+        let norms = self.optimiser.step(&steps.collect::<Vec<_>>());
         for (slot, sizes) in self.slots.iter_mut().zip(sizes) {
             slot.state.advance(*sizes);
         }
@@ -126,8 +126,9 @@ impl<'a> Stack<'a> {
         if kept.is_empty() {
             return;
         }
-        self.optimiser = self.optimiser.retain(&self.params, kept);
+        let moments: Vec<_> = kept.iter().map(|k| self.optimiser.slot(&self.params, *k)).collect();
         self.params = self.params.retain(kept);
+        self.optimiser = AdamW::resumed(&self.params, &moments);
         self.adapters = self.adapters.as_ref().map(|settings| settings.retain(kept));
         self.model = Model::new(self.family.0, self.family.1, &self.params, self.adapters.as_ref());
     }
@@ -135,8 +136,12 @@ impl<'a> Stack<'a> {
     /// Takes in the slots of another stack. The weights and moments of both are copied.
     pub(super) fn join(&mut self, newcomers: Self) {
         self.read_back();
-        self.optimiser = self.optimiser.join(&self.params, &newcomers.optimiser, &newcomers.params);
+        let moments: Vec<_> = [&*self, &newcomers]
+            .into_iter()
+            .flat_map(|stack| (0..stack.slots.len()).map(|k| stack.optimiser.slot(&stack.params, k)))
+            .collect();
         self.params = self.params.join(&newcomers.params);
+        self.optimiser = AdamW::resumed(&self.params, &moments);
         self.adapters = match (self.adapters.take(), newcomers.adapters) {
             (Some(ours), Some(theirs)) => Some(ours.join(theirs)),
             (ours, theirs) => ours.or(theirs),
