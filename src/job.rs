@@ -25,7 +25,7 @@ pub struct JobFile {
     /// Where it runs.
     pub placement: Placement,
     /// Most rows of a trial in one pass, if memory has run out before. The rest of a step is accumulated, so
-    /// that a trial learns the same apart from its dropout masks.
+    /// that a trial learns the same.
     #[serde(default)]
     pub micro_rows: Option<usize>,
     /// Time between two checkpoints, in seconds; by default as often as the cost stays small.

@@ -1,4 +1,5 @@
-//! Runs that earlier versions left are read, looked at and continued by this one. In `tests/fixtures/runs`:
+//! Runs that earlier versions left are read and looked at, and what they trained is not mixed with what this
+//! version trains. In `tests/fixtures/runs`:
 //!
 //! - `journal_1` was written by the version before the journal's entries became events: one trial is done, one
 //!   failed, one was interrupted and has a checkpoint; a job that no longer exists wrote summaries.
@@ -144,36 +145,37 @@ fn every_command_that_looks_at_it_says_what_it_did() {
     assert!(!layout.old_summaries().exists());
 }
 
+/// What this version trains differently is never mixed with what is done: it is trained again, after a yes.
 #[cfg(feature = "torch")]
 #[test]
-fn it_is_continued_from_its_checkpoint_and_what_is_done_stays() {
-    use lorasweep::values::MetricLine;
+fn each_is_refused_by_name_and_trained_again_when_asked() {
+    for (name, trials) in [("journal_1", [DONE, INTERRUPTED]), ("training_2", ADAPTERS)] {
+        let (folder, layout) = old_run(name);
+        let result = fs::read(layout.result(id(trials[0]))).unwrap();
+        let run = ["run", "old.yaml", "--devices", "cpu:1", "--json"];
+        let (code, _, stderr) = lorasweep(folder.path(), &run);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains("2 of 3 trials would be trained again"), "{stderr}");
+        assert!(stderr.contains("this version of lorasweep trains in another way"), "{stderr}");
+        assert!(stderr.contains("`--yes` retrains them and sets the old results aside"), "{stderr}");
 
-    let (folder, layout) = old_run("journal_1");
-    let result = fs::read(layout.result(id(DONE))).unwrap();
-    let before = record::metrics(&layout, id(INTERRUPTED));
-    let run = ["run", "old.yaml", "--devices", "cpu:1", "--pack-slots", "1", "--json"];
-    let (code, stdout, stderr) = lorasweep(folder.path(), &run);
-    assert_eq!(code, Some(3), "one trial failed before: {stderr}");
-    let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of = |name: &str| events.iter().filter(|event| event["event"] == name).collect::<Vec<_>>();
-    let planned = of("run_planned")[0];
-    assert_eq!([&planned["kept"], &planned["todo"], &planned["continued"]], [1, 1, 1]);
-    let first = &of("trial_progressed")[0]["progress"];
-    assert!(first["trial"] == INTERRUPTED && first["step"].as_u64() > Some(80), "{first}");
-    assert_eq!(of("trial_finished").len(), 1);
-
-    let record = record::load(layout.run()).unwrap();
-    let states: Vec<_> = record.trials.iter().map(|trial| trial.state.name()).collect();
-    assert_eq!(states, ["done", "failed", "done"]);
-    assert_eq!(fs::read(layout.result(id(DONE))).unwrap(), result);
-    let after = record::metrics(&layout, id(INTERRUPTED));
-    assert_eq!(after[..before.len()], before, "the steps before the checkpoint are not trained again");
-    let last = after.iter().rev().find_map(|line| match line {
-        MetricLine::Train { step, .. } => Some(*step),
-        MetricLine::Validation { .. } => None,
-    });
-    assert_eq!(last, Some(180));
+        let (code, stdout, stderr) = lorasweep(folder.path(), &[&run[..], &["--yes"]].concat());
+        let failing = name == "journal_1";
+        assert_eq!(code, Some(if failing { 3 } else { 0 }), "{stderr}");
+        let events: Vec<Value> = stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let planned = events.iter().find(|event| event["event"] == "run_planned").unwrap();
+        assert_eq!([&planned["kept"], &planned["todo"], &planned["continued"]], [0, 3, 0]);
+        let record = record::load(layout.run()).unwrap();
+        assert!(record.trials.iter().all(|trial| trials.iter().all(|old| trial.trial.id != id(old))));
+        assert_eq!(
+            record.trials.iter().filter(|trial| trial.result.is_some()).count(),
+            if failing { 2 } else { 3 }
+        );
+        // The old results stay until somebody removes them.
+        assert_eq!(fs::read(layout.result(id(trials[0]))).unwrap(), result);
+        let verified = said(folder.path(), &["verify", "results/old"]);
+        assert!(verified.contains("damaged: 0"), "{verified}");
+    }
 }
 
 /// The finished and the interrupted trial of `training_2`.
@@ -193,6 +195,7 @@ fn adapters_of_training_2_are_looked_at_and_reported() {
     }
     let verified = said(&["verify", "results/old"]);
     assert!(verified.contains("1 result,") && verified.contains("damaged: 0"), "{verified}");
+    assert!(verified.contains("an earlier version of lorasweep made it"), "{verified}");
     said(&["report", "results/old", "--reports", "reports"]);
     let [best, last] = [layout.best_checkpoint(id(done)), layout.last_checkpoint(id(done))];
     said(&["gc", "results/old", "--yes"]);

@@ -8,6 +8,7 @@ use crate::data::sources::SourceError;
 use crate::families::ConfigError;
 use crate::model::weights::WeightsError;
 use crate::tokenizer::TokenizerError;
+use crate::values::TrialId;
 
 /// An adapter or a model that cannot be used, or an output that cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -149,6 +150,15 @@ pub enum AdapterError {
         /// The tensor.
         name: String,
     },
+    /// A trial of a version that drew weights in another way, with weights that were drawn and did not train.
+    #[error(
+        "the trial {trial} was trained by another version of lorasweep on weights drawn at random, which this \
+         version draws differently"
+    )]
+    DrawnOtherwise {
+        /// The trial.
+        trial: TrialId,
+    },
     /// Class names whose number does not match the head.
     #[error("{given} labels are given, but the head has {classes} classes")]
     Labels {
@@ -273,6 +283,7 @@ impl AdapterError {
                 "give the folder of the base that lorasweep.json names; an adapter works on its own base only"
             }
             Self::NoBase { .. } => "give its folder with `--base`",
+            Self::DrawnOtherwise { .. } => "use the version that trained it, or run the sweep again",
             Self::ChangedBase { .. } => "put the weights back, or run the sweep again",
             Self::Occupied { .. } => "name another folder with `--out`, or remove this one",
             Self::Vocabulary { .. } => "use the tokenizer that the model was trained with",

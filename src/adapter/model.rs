@@ -57,6 +57,10 @@ impl Loaded {
             return Err(AdapterError::ChangedBase { folder: path.clone() });
         }
         let base = Base::of(spec, task, method)?;
+        let now = Configuration::new(task, spec, method.clone(), trial.configuration.training.clone());
+        if now.id != trial.configuration.id && base.leaves_drawn(&spec.architecture, head, method) {
+            return Err(AdapterError::DrawnOtherwise { trial: trial.id });
+        }
         let start = build::start(&spec.architecture, head, &[in_fp32(trial)], &base, Device::Cpu)?;
         restore(&start.params, trial, layout)?;
         let value = |name: &str| match start.params.find(name) {

@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tch::{Device, Kind, Tensor};
 
+use super::fresh::{self, draw};
 use super::layers::AdapterSettings;
 use super::params::{Params, index};
 use super::weights::{self, StateDict, TensorView, WeightsError};
-use crate::families::{
-    About, Architecture, Head, Init, LinearShape, ModelSpec, TensorRole, TensorShape, Weights,
-};
+use crate::families::{About, Architecture, Head, LinearShape, ModelSpec, TensorRole, TensorShape, Weights};
 use crate::sweep::OwnHead;
 use crate::tasks::Task;
-use crate::values::stream::{Draw, StreamKey};
+use crate::values::stream::StreamKey;
 use crate::values::{Lora, Method, Precision, Trial};
 
 /// A pack's tensors and its adapters' settings, where the method has adapters.
@@ -71,6 +70,22 @@ impl Base {
                 return Err(WeightsError::Absent { model: model.name.clone() });
             }
         })
+    }
+
+    /// Whether a trial by this method is left with random numbers that do not train: nothing keeps these but the
+    /// way in which they are drawn.
+    #[must_use]
+    pub fn leaves_drawn(&self, architecture: &Architecture, head: Head, method: &Method) -> bool {
+        let trainable = trainable(architecture, head, method);
+        let of_base = architecture.tensors().into_iter().filter(|shape| match self {
+            Self::Read(folder) | Self::Finished { folder, .. } => folder.lacks(architecture, &shape.name),
+            Self::Drawn { .. } | Self::Fresh => true,
+        });
+        let of_head = architecture.head_tensors(head).into_iter().filter(|_| match self {
+            Self::Finished { .. } => false,
+            Self::Read(_) | Self::Drawn { .. } | Self::Fresh => true,
+        });
+        of_base.chain(of_head).any(|shape| !trainable.contains(&shape.name))
     }
 
     /// Whether a tensor of the base starts with the same values in every trial.
@@ -262,44 +277,13 @@ fn add_adapters(
     let name = format!("{}.lora_A.weight", target.name);
     #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^52")]
     let bound = (target.d_in as f64).sqrt().recip();
-    let a = loras.iter().zip(keys).map(|(lora, key)| {
-        let rank = index(lora.rank);
-        seed(*key, &name);
-        Tensor::empty([rank, d_in], (Kind::Float, Device::Cpu)).uniform_(-bound, bound).to_device(device)
-    });
+    let a = loras
+        .iter()
+        .zip(keys)
+        .map(|(lora, key)| fresh::uniform(*key, &name, &[index(lora.rank), d_in], bound).to_device(device));
     let b = loras.iter().map(|lora| Tensor::zeros([d_out, index(lora.rank)], (Kind::Float, device)));
     params.train(&name, &a.collect::<Vec<_>>(), true);
     params.train(&format!("{}.lora_B.weight", target.name), &b.collect::<Vec<_>>(), true);
-}
-
-fn seed(key: StreamKey, name: &str) {
-    tch::manual_seed(i64::try_from(key.seed(Draw::Init(name))).expect("seeds have 63 bits"));
-}
-
-/// Fresh values, drawn on the host, so that they are the same for every device.
-fn draw(key: StreamKey, shape: &TensorShape) -> Tensor {
-    let size: Vec<i64> = shape.shape.iter().map(|n| index(*n)).collect();
-    let mut empty = Tensor::empty(&size, (Kind::Float, Device::Cpu));
-    seed(key, &shape.name);
-    match shape.init {
-        Init::Normal(std) => empty.normal_(0.0, std),
-        Init::Uniform(bound) => empty.uniform_(-bound, bound),
-        Init::Sinusoids => sinusoids(&size),
-        Init::Zeros => empty.zero_(),
-        Init::Ones => empty.fill_(1.0),
-    }
-}
-
-/// `[rows, width]`: in row r, sin(r / 10000^(j / width)) in each even column j, and its cosine in the column
-/// after it.
-fn sinusoids(size: &[i64]) -> Tensor {
-    let [rows, width] = size[..] else { unreachable!("a table has rows and columns") };
-    let places = Tensor::arange(rows, (Kind::Double, Device::Cpu)).unsqueeze(1);
-    let even = Tensor::arange_start_step(0, width, 2, (Kind::Double, Device::Cpu));
-    #[expect(clippy::cast_precision_loss, reason = "widths are far below 2^52")]
-    let angles = places / (even * (10_000_f64.ln() / width as f64)).exp();
-    let pairs = Tensor::stack(&[angles.sin(), angles.cos()], -1);
-    pairs.flatten(1, 2).narrow(1, 0, width).to_kind(Kind::Float).contiguous()
 }
 
 /// A tensor of the pretrained weights, in 32 bits.

@@ -65,7 +65,6 @@ impl Embeddings {
             #[expect(clippy::cast_precision_loss, reason = "token ids are small")]
             let padded = ids.pad([0, length - tokens], "constant", padding as f64);
             (ids, tokens) = (padded, length);
-            pass.read_filling(length);
         }
         let flat = [slots, rows * tokens];
         let words = self.words.forward(&ids.view(flat));

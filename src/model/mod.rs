@@ -15,6 +15,8 @@ pub mod device;
 #[cfg(feature = "torch")]
 mod embeddings;
 #[cfg(feature = "torch")]
+mod fresh;
+#[cfg(feature = "torch")]
 mod generate;
 #[cfg(feature = "torch")]
 mod head;
@@ -24,6 +26,8 @@ mod inputs;
 mod layer;
 #[cfg(feature = "torch")]
 pub mod layers;
+#[cfg(feature = "torch")]
+mod mask;
 #[cfg(feature = "torch")]
 pub mod params;
 #[cfg(feature = "torch")]

@@ -14,7 +14,7 @@ use crate::record;
 use crate::record::ledger::Ledger;
 use crate::record::resume::{self, Checkpoint, Decision, Evidence};
 use crate::record::{checkpoint, journal};
-use crate::sweep::SweepSpec;
+use crate::sweep::{ForeignId, SweepSpec};
 use crate::values::{Keep, MetricLine, Trial, TrialId, TrialResult, quantity};
 
 /// The checked items, and the findings.
@@ -114,13 +114,18 @@ fn check_sweep(layout: &Layout, version: Option<&str>, found: &mut Verification)
     match read(files::read_json::<SweepSpec>(&path)).and_then(|sweep| sweep.ok_or("it is missing".to_owned()))
     {
         Ok(sweep) => {
-            if let Some(id) = sweep.foreign_ids().next() {
-                let problem = format!(
-                    "configuration `{id}` has other settings than its id was made from: they were changed"
-                );
-                let next = "it is written anew from the sweep file";
-                // Other versions may make ids differently.
-                let damaged = version == Some(env!("CARGO_PKG_VERSION"));
+            if let Some(ForeignId { id, is_of_before }) = sweep.foreign_ids().next() {
+                let (problem, next) = if is_of_before {
+                    let problem = "an earlier version of lorasweep made it, which trained in another way";
+                    (problem.to_owned(), "it asks before anything is trained again")
+                } else {
+                    let problem = format!(
+                        "configuration `{id}` has other settings than its id was made from: they were changed"
+                    );
+                    (problem, "it is written anew from the sweep file")
+                };
+                // Later versions may make ids differently.
+                let damaged = !is_of_before && version == Some(env!("CARGO_PKG_VERSION"));
                 found.findings.push(Finding { path, problem, next: next.to_owned(), damaged });
             }
             Some(sweep)

@@ -11,7 +11,7 @@ use crate::tasks::{Cleaning, Objective, Reading, Task};
 use crate::values::{Configuration, ConfigurationId, ContentHash, Method, Training};
 
 /// Changes whenever training would give different results for the same settings.
-const TRAINING_VERSION: u32 = 2;
+const TRAINING_VERSION: u32 = 3;
 
 /// The part of identities that configurations of a task and a model have in common, either those that start
 /// from the model's weights or those that do not. It is most of each identity and is written only once.
@@ -19,7 +19,7 @@ const TRAINING_VERSION: u32 = 2;
 pub struct Template {
     task: String,
     model: String,
-    /// The [`Identity`] as JSON text without its end, to which the differing settings are appended.
+    /// The [`Identity`] as JSON text without braces. The version goes before it, the differing settings after.
     identity: Vec<u8>,
     /// The outputs of the model's own head, as JSON text after its key, for [`Method::Base`].
     own_head: Vec<u8>,
@@ -37,7 +37,6 @@ impl Template {
             Weights::Absent => (Some(ContentHash::of_bytes(model.name.as_bytes())), None),
         };
         let identity = Identity {
-            version: TRAINING_VERSION,
             task: TaskIdentity {
                 objective: &task.objective,
                 files: task.contents(),
@@ -55,6 +54,7 @@ impl Template {
         };
         let mut identity = json(&identity);
         identity.pop();
+        identity.remove(0);
         let outputs = OwnHead::of(task, model).outputs();
         let own_head = outputs.map(|outputs| [b",\"head\":", &json(&outputs)[..]].concat());
         let own_head = own_head.unwrap_or_default();
@@ -65,34 +65,52 @@ impl Template {
     /// results, as a JSON object.
     #[must_use]
     pub fn identity(&self, method: &Method, training: &Training) -> Vec<u8> {
-        let head = if *method == Method::Base { &self.own_head[..] } else { &[] };
-        let rest = [b",\"method\":", &json(method)[..], b",\"training\":", &json(training)[..], head, b"}"];
-        [&self.identity[..], &rest.concat()[..]].concat()
+        self.identity_in(TRAINING_VERSION, method, training)
     }
 
-    fn id(&self, method: &Method, training: &Training) -> ConfigurationId {
-        ConfigurationId::of(ContentHash::of_bytes(&self.identity(method, training)))
+    /// The same as a version made it that trained in another way.
+    fn identity_in(&self, version: u32, method: &Method, training: &Training) -> Vec<u8> {
+        let version = format!("{{\"version\":{version},");
+        let head = if *method == Method::Base { &self.own_head[..] } else { &[] };
+        let rest = [b",\"method\":", &json(method)[..], b",\"training\":", &json(training)[..], head, b"}"];
+        [version.as_bytes(), &self.identity[..], &rest.concat()[..]].concat()
+    }
+
+    fn id(&self, version: u32, method: &Method, training: &Training) -> ConfigurationId {
+        ConfigurationId::of(ContentHash::of_bytes(&self.identity_in(version, method, training)))
     }
 
     /// The configuration with these settings.
     #[must_use]
     pub fn configuration(&self, method: Method, training: Training) -> Configuration {
-        let id = self.id(&method, &training);
+        let id = self.id(TRAINING_VERSION, &method, &training);
         Configuration { id, task: self.task.clone(), model: self.model.clone(), method, training }
     }
 }
 
+/// A configuration whose id this version would not give.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ForeignId {
+    /// The id.
+    pub id: ConfigurationId,
+    /// Whether a version gave it that trained in another way. Otherwise a later version did, or the record was
+    /// changed.
+    pub is_of_before: bool,
+}
+
 impl SweepSpec {
-    /// The configurations whose ids do not match what decides their results: made by a version that trained
-    /// differently, or changed in the record.
-    pub fn foreign_ids(&self) -> impl Iterator<Item = ConfigurationId> + '_ {
+    /// The configurations whose ids are not those of what decides their results.
+    pub fn foreign_ids(&self) -> impl Iterator<Item = ForeignId> + '_ {
         let mut templates: BTreeMap<(&str, &str, bool), Template> = BTreeMap::new();
         self.configurations.iter().filter_map(move |one| {
             let scratch = one.method == Method::Scratch;
             let template = templates
                 .entry((&one.task, &one.model, scratch))
                 .or_insert_with(|| Template::of(self.task(one), self.model(one), scratch));
-            (template.id(&one.method, &one.training) != one.id).then_some(one.id)
+            let made_by = |version: &u32| template.id(*version, &one.method, &one.training) == one.id;
+            let foreign =
+                || ForeignId { id: one.id, is_of_before: (1..TRAINING_VERSION).any(|v| made_by(&v)) };
+            (!made_by(&TRAINING_VERSION)).then(foreign)
         })
     }
 }
@@ -113,7 +131,6 @@ fn json<T: Serialize>(value: &T) -> Vec<u8> {
 /// is evaluated, the outputs of the model's own `head`. Paths and names are absent on purpose.
 #[derive(Serialize)]
 struct Identity<'a> {
-    version: u32,
     task: TaskIdentity<'a>,
     weights: Option<ContentHash>,
     weights_seed: Option<u64>,

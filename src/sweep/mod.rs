@@ -17,7 +17,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use devices::DeviceRequest;
-pub use identity::Template;
+pub use identity::{ForeignId, Template};
 pub use own_head::{By, OwnHead};
 pub use stored::{Unsound, is_folder_name};
 

@@ -14,8 +14,6 @@ pub struct Batch {
     pub inputs: Inputs,
     /// The values to be predicted.
     pub targets: Targets,
-    /// Each slot's own number of rows and the length of its longest one in tokens, padding not counted.
-    pub sizes: Vec<[i64; 2]>,
 }
 
 /// The predictions that a batch asks for: N per slot, in the order of the rows, padded at the end.
@@ -48,11 +46,9 @@ impl Collator<'_> {
     pub fn collate(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
         let inputs: Vec<Vec<InputRow<'_>>> =
             slots.iter().map(|(rows, _)| rows.iter().map(|row| self.input(part, *row)).collect()).collect();
-        let longest = |rows: &Vec<InputRow<'_>>| rows.iter().map(|row| row.tokens.len()).max().unwrap_or(0);
-        let sizes = inputs.iter().map(|rows| [rows.len(), longest(rows)].map(index)).collect();
         let inputs = Inputs::of_rows(&inputs, self.padding, self.device);
         let width = usize::try_from(inputs.shape[2]).expect("rows are short");
-        Batch { inputs, targets: self.targets(part, slots, width), sizes }
+        Batch { inputs, targets: self.targets(part, slots, width) }
     }
 
     /// A row as the model reads it. Tokens that are to be predicted are of the same type as those before

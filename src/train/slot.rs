@@ -90,15 +90,6 @@ impl Slot {
         step.iter().flat_map(|batch| batch.chunks(self.micro_rows)).map(<[u32]>::to_vec).collect()
     }
 
-    /// Number of the next step's micro-batch `i` since the start of training, which keys its dropout masks. A
-    /// different limit of rows gives different numbers, and so different masks from the same distribution.
-    #[must_use]
-    pub(super) fn micro_step(&self, i: usize) -> u64 {
-        let training = &self.trial.configuration.training;
-        let parts = training.batch_size.div_ceil(self.micro_rows);
-        self.state.step * (training.accumulation * parts) as u64 + i as u64
-    }
-
     /// Takes in a step's loss and gradient norm.
     pub(super) fn take_in(&mut self, step: u64, loss: f64, grad_norm: f64) {
         self.state.take_in(loss, grad_norm);

@@ -1,6 +1,7 @@
-//! What the orchestrator costs: a step of the scheduler with 10,000 trials, and the journal.
+//! What the orchestrator costs: a step of the scheduler with 10,000 trials, and the journal. And what dropout
+//! costs a training step.
 //!
-//! `cargo bench --bench core` measures both, `cargo bench --bench core -- journal` one of them. The
+//! `cargo bench --bench core` measures all, `cargo bench --bench core -- journal` one of them. The
 //! journal is written under `target/`: what durable means there is what that disk makes of it.
 
 #![expect(clippy::print_stdout, reason = "the table is what a benchmark is for")]
@@ -38,7 +39,7 @@ type Measure = fn() -> Vec<Figure>;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     println!("{:<58}{:>18}  target", "", "measured");
-    for (name, measure) in [("scheduler", scheduler as Measure), ("journal", journal)] {
+    for (name, measure) in [("scheduler", scheduler as Measure), ("journal", journal), ("dropout", dropout)] {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {
             for Figure { what, measured, target } in measure() {
                 let line = format!("{what:<58}{measured:>18}  {target}");
@@ -172,6 +173,47 @@ fn events_per_s(trials: u64) -> f64 {
     }
     write(What::RunEnded { done: 1, failed: 0, left: 0, elapsed_s: 1.0 });
     f64::from(events) / started.elapsed().as_secs_f64()
+}
+
+#[cfg(not(feature = "torch"))]
+fn dropout() -> Vec<Figure> {
+    Vec::new()
+}
+
+/// Dropout on the activations and on the attention shares of 32 rows, as wide as MiniLM's, on one thread.
+#[cfg(feature = "torch")]
+fn dropout() -> Vec<Figure> {
+    use lorasweep::model::pass::{Pass, Stream};
+    use lorasweep::values::stream::StreamKey;
+    use tch::{Device, Kind, Tensor};
+
+    const ROWS: i64 = 32;
+    const TIMES: i32 = 50;
+    tch::set_num_threads(1);
+    let ns = |size: &[i64]| {
+        let x = Tensor::ones(size, (Kind::Float, Device::Cpu));
+        let mut pass =
+            Pass::training(vec![Stream { key: StreamKey::from_seed(1), step: 0, first_row: 0 }], ROWS);
+        let started = Instant::now();
+        for _ in 0..TIMES {
+            std::hint::black_box(pass.dropout(&x, 0.1));
+        }
+        1e9 * started.elapsed().as_secs_f64() / f64::from(TIMES) / x.numel() as f64
+    };
+    let figure = |tokens: i64, what, size: &[i64]| Figure {
+        what: format!("dropout, {ROWS} rows of {tokens} tokens, {what}"),
+        measured: format!("{:.2} ns/element", ns(size)),
+        target: "",
+    };
+    [17, 64]
+        .into_iter()
+        .flat_map(|tokens| {
+            [
+                figure(tokens, "384 units", &[1, ROWS * tokens, 384]),
+                figure(tokens, "shares of 12 heads", &[ROWS, 12, tokens, tokens]),
+            ]
+        })
+        .collect()
 }
 
 fn id(n: u64) -> TrialId {

@@ -8,7 +8,7 @@ use lorasweep::model::weights;
 use lorasweep::values::{Method, Precision};
 use tch::Device;
 
-use super::{Fixture, adapters, drawing, losses, trial};
+use super::{Fixture, adapters, losses, trial};
 
 fn fixture(name: &str) -> Fixture {
     let folder = Fixture::folder(name);
@@ -53,8 +53,8 @@ fn distilbert_agrees_with_transformers_and_peft() {
 fn a_table_of_sinusoids_starts_as_one() {
     let fixture = fixture("distilbert");
     let trials = [trial(Method::Scratch, 1)];
-    let start = || build::start(&fixture.architecture, fixture.head, &trials, &Base::Fresh, Device::Cpu);
-    let start = drawing(start).unwrap();
+    let start = build::start(&fixture.architecture, fixture.head, &trials, &Base::Fresh, Device::Cpu);
+    let start = start.unwrap();
     let table = start.params.find("distilbert.embeddings.position_embeddings.weight");
     let Some(Weight::Stacked(table)) = table else { panic!("it trains") };
     assert_eq!(table.size(), [1, 24, 32]);

@@ -16,7 +16,7 @@ mod regression;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use lorasweep::families::{Architecture, Head};
 use lorasweep::model::build::{self, Base, Start};
@@ -52,7 +52,7 @@ impl Fixture {
 
     fn read(&self, base: StateDict, trials: &[Trial]) -> Start {
         let base = Base::Read(base);
-        drawing(|| build::start(&self.architecture, self.head, trials, &base, Device::Cpu)).unwrap()
+        build::start(&self.architecture, self.head, trials, &base, Device::Cpu).unwrap()
     }
 
     /// A start from the fixture's weights; `slots` trials of one method, each with the set's values.
@@ -221,13 +221,6 @@ fn losses(logits: &Tensor, labels: &Tensor) -> Tensor {
         logits.cross_entropy_loss::<&Tensor>(&labels.reshape([-1]), None, Reduction::Mean, -100, 0.0)
     };
     Tensor::stack(&(0..logits.size()[0]).map(of).collect::<Vec<_>>(), 0)
-}
-
-/// libtorch has one random generator for all threads: whoever seeds it is alone until the draw.
-fn drawing<T>(draw: impl FnOnce() -> T) -> T {
-    static GENERATOR: Mutex<()> = Mutex::new(());
-    let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
-    draw()
 }
 
 /// What PEFT puts before a name.

@@ -9,7 +9,7 @@ use lorasweep::values::stream::StreamKey;
 use lorasweep::values::{Lora, Method};
 use tch::{Device, Kind, Tensor};
 
-use super::{TOLERANCE, adapters, assert_close, drawing, trial};
+use super::{TOLERANCE, adapters, assert_close, trial};
 
 const CLASSES: Head = Head::Classifier { labels: 3 };
 
@@ -45,7 +45,7 @@ fn encoder(family: &str) -> Architecture {
 
 fn start(architecture: &Architecture, method: &Method, seeds: &[u64], base: &Base) -> Start {
     let trials: Vec<_> = seeds.iter().map(|seed| trial(method.clone(), *seed)).collect();
-    drawing(|| build::start(architecture, CLASSES, &trials, base, Device::Cpu)).unwrap()
+    build::start(architecture, CLASSES, &trials, base, Device::Cpu).unwrap()
 }
 
 fn dropping(targets: &[&str]) -> Method {
@@ -75,14 +75,9 @@ fn inputs(slots: &[&[i64]]) -> Inputs {
     Inputs { shape, ids, token_types: None, mask: Some(mask.view([-1, 1, 1, width])) }
 }
 
-fn streams(seeds: &[u64], slots: &[&[i64]]) -> Pass {
-    let stream = |(seed, lengths): (&u64, &&[i64])| Stream {
-        key: StreamKey::from_seed(*seed),
-        step: 3,
-        rows: lengths.len() as i64,
-        tokens: *lengths.iter().max().unwrap(),
-    };
-    Pass::training(seeds.iter().zip(slots).map(stream).collect())
+fn streams(seeds: &[u64], rows: i64) -> Pass {
+    let stream = |seed: &u64| Stream { key: StreamKey::from_seed(*seed), step: 3, first_row: 2 };
+    Pass::training(seeds.iter().map(stream).collect(), rows)
 }
 
 /// Logits of the slot with seed 1 and rows of lengths 3 and 4, alone and beside a larger neighbour.
@@ -96,8 +91,9 @@ fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2]
             let _ = tch::no_grad(|| trainable.tensor.shallow_clone().fill_(0.1 + name.len() as f64 / 100.0));
         }
         let model = Model::new(architecture, CLASSES, &start.params, start.adapters.as_ref());
-        let (inputs, pass) = (inputs(lengths), &mut streams(seeds, lengths));
-        let logits = drawing(|| model.classify(&model.trunk(&inputs, pass), pass));
+        let inputs = inputs(lengths);
+        let pass = &mut streams(seeds, inputs.shape[1]);
+        let logits = model.classify(&model.trunk(&inputs, pass), pass);
         logits.get(seeds.len() as i64 - 1).narrow(0, 0, 2)
     })
 }

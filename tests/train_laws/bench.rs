@@ -10,7 +10,6 @@ use std::time::Duration;
 use crossbeam::channel::{Receiver, never, unbounded};
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::disk::layout::Layout;
-use lorasweep::families::Dropouts;
 use lorasweep::job::{ChildLine, Pack};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params};
@@ -45,8 +44,6 @@ pub(crate) struct Bench {
     /// Most rows of a trial at a time.
     pub(crate) micro_rows: Option<usize>,
     pub(crate) checkpoint_every: Option<Duration>,
-    /// The model has no dropout.
-    pub(crate) still: bool,
     store: ContentHash,
 }
 
@@ -67,8 +64,7 @@ impl Bench {
             built.write(&path, part).unwrap();
         }
         let (micro_rows, checkpoint_every) = (None, None);
-        let bench =
-            Self { folder, subject, layout, forward_mode, micro_rows, checkpoint_every, still: false, store };
+        let bench = Self { folder, subject, layout, forward_mode, micro_rows, checkpoint_every, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -140,11 +136,7 @@ impl Bench {
         for trial in slots {
             std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
         }
-        let mut model = self.subject.model(&self.tokenizer());
-        if self.still {
-            let none = Some(0.0);
-            model.architecture.set_dropouts(Dropouts { hidden: none, attention: none });
-        }
+        let model = self.subject.model(&self.tokenizer());
         let pack = Pack {
             task: Arc::new(self.subject.task()),
             model: Arc::new(model),

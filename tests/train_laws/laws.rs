@@ -24,9 +24,15 @@ fn a_trial_alone_gives_the_same_bits_again() {
         ] {
             let (once, again) = (Bench::new(subject), Bench::new(subject));
             let trial = subject.trial(method, Training { precision, ..training() });
+            tch::manual_seed(1);
             once.train(std::slice::from_ref(&trial));
             again.train(std::slice::from_ref(&trial));
             assert_identical(&once, &again, &trial);
+            // Nothing is drawn by libtorch's generator, which is not the same on every machine.
+            let draw = || tch::Tensor::rand([2], (tch::Kind::Float, tch::Device::Cpu));
+            let next = draw();
+            tch::manual_seed(1);
+            assert_eq!(draw(), next);
         }
     }
 }
@@ -192,13 +198,13 @@ fn a_slot_that_diverges_leaves_and_the_others_do_not_notice() {
 }
 
 #[test]
-fn fewer_rows_at_a_time_learn_the_same_but_for_dropout() {
+fn fewer_rows_at_a_time_learn_the_same() {
     let _alone = alone();
     for subject in ALL {
-        let trial = subject.trial(subject.lora(4, 8.0, 0.0), training());
+        let trial = subject.trial(subject.lora(4, 8.0, 0.2), training());
         let trained = |micro_rows| {
             let mut bench = Bench::new(subject);
-            (bench.still, bench.micro_rows) = (true, micro_rows);
+            bench.micro_rows = micro_rows;
             bench.train(std::slice::from_ref(&trial));
             bench
         };

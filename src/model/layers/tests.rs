@@ -26,8 +26,8 @@ fn adapted(dropouts: [f64; 3], kind: Kind) -> Linear {
 }
 
 fn training() -> Pass {
-    let stream = |seed| Stream { key: StreamKey::from_seed(seed), step: 0, rows: 7, tokens: 1 };
-    Pass::training((1..=3).map(stream).collect())
+    let stream = |seed| Stream { key: StreamKey::from_seed(seed), step: 0, first_row: 0 };
+    Pass::training((1..=3).map(stream).collect(), 7)
 }
 
 #[test]

@@ -346,13 +346,12 @@ fn accumulate_gradients<'s, 'a>(
             .map(|(step, weight)| (step.get(micro).map_or(&[][..], Vec::as_slice), *weight))
             .collect();
         let batch = collator.collate(train, &slots);
-        let streams = group[0].slots.iter().zip(&batch.sizes).map(|(slot, [rows, tokens])| Stream {
+        let streams = group[0].slots.iter().zip(&steps).map(|(slot, step)| Stream {
             key: slot.key,
-            step: slot.micro_step(micro),
-            rows: *rows,
-            tokens: *tokens,
+            step: slot.state.step,
+            first_row: step.iter().take(micro).map(|rows| rows.len() as u64).sum(),
         });
-        let pass = Pass::training(streams.collect());
+        let pass = Pass::training(streams.collect(), batch.inputs.shape[1]);
         let mut pass = if group.len() > 1 { pass.repeated() } else { pass };
         let trunk = group[0].model.trunk(&batch.inputs, &mut pass);
         for ((stack, losses), loss) in group.iter().zip(&mut losses).zip(&loss) {
