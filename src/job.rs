@@ -15,7 +15,7 @@ use crate::families::ModelSpec;
 use crate::tasks::Task;
 use crate::values::{ContentHash, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId};
 
-/// One job, written to `jobs/<key>.json` and given to a child as its only argument.
+/// One job, written to its folder, which a child is given as its only argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobFile {
     /// Folder of the run, as the parent sees it.

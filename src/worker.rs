@@ -1,4 +1,4 @@
-//! Owns a child's side of a job: it reads its job file, binds itself to its share of the machine, does the
+//! Owns a child's side of a job: it reads its job's file, binds itself to its share of the machine, does the
 //! work, and leaves a file that records its fate. Knows no scheduler and no journal.
 //!
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
@@ -21,7 +21,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use crate::disk::files;
-use crate::disk::layout::Layout;
+use crate::disk::layout::{JobFolder, Layout};
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
 use crate::job::{ChildLine, JobFile, Pack, Work};
@@ -32,19 +32,19 @@ use crate::{data, record};
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// Does the job of a job file and returns the process's exit code: 0 done, 4 stopped with its checkpoints in
+/// Does the job of a folder and returns the process's exit code: 0 done, 4 stopped with its checkpoints in
 /// place, 1 failed with a failure file that says why.
 #[must_use]
-pub fn run(job_file: &Path) -> u8 {
+pub fn run(folder: &JobFolder) -> u8 {
     let stop = Arc::new(AtomicBool::new(false));
     let (done, over) = bounded::<()>(0);
-    let exit = match settle_in(job_file, &stop) {
-        Err(failure) => give_up(job_file, None, failure),
+    let exit = match settle_in(folder, &stop) {
+        Err(failure) => give_up(folder, failure),
         Ok(job) => {
             let unheard = Arc::clone(&stop);
             thread::spawn(move || beat(&unheard, &over));
             match caught(|| work(&job, &stop)) {
-                Exit::Failed(failure) => give_up(job_file, Some(&job), failure),
+                Exit::Failed(failure) => give_up(folder, failure),
                 exit @ (Exit::Done | Exit::Interrupted) => exit,
             }
         }
@@ -59,13 +59,14 @@ pub fn run(job_file: &Path) -> u8 {
 }
 
 /// Sets this process up as a child. Comes before any other thread, since threads inherit the cores.
-fn settle_in(job_file: &Path, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure> {
+fn settle_in(folder: &JobFolder, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure> {
     let cannot =
         |what: String| move |error: io::Error| Failure::of_system(format!("cannot {what}: {error}"), &error);
     die_with_parent().map_err(cannot("tie the process to its parent".to_owned()))?;
-    let job: JobFile = files::read_json(job_file)
+    let path = folder.file();
+    let job: JobFile = files::read_json(&path)
         .and_then(|job| job.ok_or_else(|| io::ErrorKind::NotFound.into()))
-        .map_err(cannot(format!("read the job file `{}`", job_file.display())))?;
+        .map_err(cannot(format!("read the job file `{}`", path.display())))?;
     listen(&job.work, stop).map_err(cannot("listen for signals".to_owned()))?;
     let cores = &job.placement.cores;
     bind(cores).map_err(cannot(format!("bind to cores {cores:?}, name other --devices")))?;
@@ -204,10 +205,8 @@ fn write_report(layout: &Layout, folder: &Path) -> Result<(), Failure> {
 }
 
 /// Writes the reason to the job's failure file, since its trials may go on elsewhere.
-fn give_up(job_file: &Path, job: Option<&JobFile>, failure: Failure) -> Exit {
-    let key = job_file.file_stem().unwrap_or_default().to_string_lossy();
-    let layout = job.map_or_else(|| Layout::of_job(job_file), |job| Layout::of_run(&job.run));
-    if let Err(error) = files::write_json(&layout.job_failure(&key), &failure) {
+fn give_up(folder: &JobFolder, failure: Failure) -> Exit {
+    if let Err(error) = files::write_json(&folder.failure(), &failure) {
         // The log is the last resort; if that cannot be written either, the exit code must do.
         drop(writeln!(io::stderr(), "cannot write why it failed: {error}"));
     }
@@ -269,10 +268,9 @@ mod tests {
     fn a_job_that_cannot_be_done_leaves_its_reason() {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::of_run(folder.path());
-        let path = layout.job("report");
-        let read =
-            || files::read_json::<Failure>(&layout.job_failure("report")).unwrap().unwrap().to_string();
-        assert_eq!(give_up(&path, None, Failure::OutOfMemory), Exit::Failed(Failure::OutOfMemory));
+        let own = layout.job("report");
+        let read = || files::read_json::<Failure>(&own.failure()).unwrap().unwrap().to_string();
+        assert_eq!(give_up(&own, Failure::OutOfMemory), Exit::Failed(Failure::OutOfMemory));
         assert_eq!(read(), "out of memory");
 
         let report = folder.path().join("report");
@@ -284,7 +282,7 @@ mod tests {
         let Exit::Failed(failure) = work(&job, &AtomicBool::new(false)) else {
             panic!("no run, but a report")
         };
-        give_up(&path, Some(&job), failure);
+        give_up(&own, failure);
         assert!(read().contains("holds no run"), "{}", read());
     }
 }

@@ -80,14 +80,15 @@ impl Site {
     fn start(&mut self, slots: &[Trial]) {
         let key = JobKey::Train(slots[0].id);
         self.job = key;
-        let (path, log) = (self.layout.job(key), self.layout.job_log(key));
+        let own = self.layout.job(key);
+        let log = own.log();
         let pack = Pack { slots: slots.to_vec(), ..self.pack.clone() };
         let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
         let work = Work::Train(Box::new(pack));
         let file =
             JobFile { run, stores, placement: place(), micro_rows: None, checkpoint_every_s: None, work };
-        files::write_json(&path, &file).unwrap();
-        let job = StartJob { key, file: &file, file_path: &path, log_path: &log };
+        files::write_json(&own.file(), &file).unwrap();
+        let job = StartJob { key, file: &file, folder: &own, log_path: &log };
         self.executor.start(job).unwrap();
     }
 

@@ -73,8 +73,8 @@ pub(super) struct TrialArgs {
 /// Which job, for a child process.
 #[derive(Debug, Args)]
 pub(super) struct WorkerArgs {
-    /// The job's file
-    pub(super) job_file: PathBuf,
+    /// The job's folder
+    pub(super) job: PathBuf,
 }
 
 impl SpecArgs {

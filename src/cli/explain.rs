@@ -1,7 +1,7 @@
 //! `lorasweep explain`: why a trial waits or failed, and what to do about it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::TrialArgs;
@@ -62,7 +62,7 @@ fn explained(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, 
 
 fn by_run(explanation: &Explanation, trial: &TrialRecord, layout: &Layout) -> String {
     let more = if let Explanation::Skipped { job, .. } = explanation {
-        format!("\nlog: {}", layout.job_log(*job).display())
+        format!("\nlog: {}", job_log(layout, *job).display())
     } else if let (Explanation::Running { .. }, TrialState::Running { pid, .. }) = (explanation, &trial.state)
     {
         format!(", in process {pid}")
@@ -82,7 +82,7 @@ fn by_record(trial: &TrialRecord, found: &Found) -> String {
             None => "it waits: no process is working on this run".to_owned(),
             Some((job, failure)) => format!(
                 "it needs job `{job}`, which failed: {failure}\nlog: {}",
-                layout.job_log(*job).display()
+                job_log(layout, *job).display()
             ),
         },
         TrialState::Running { placement, pid } => {
@@ -103,6 +103,12 @@ fn by_record(trial: &TrialRecord, found: &Found) -> String {
         }),
         TrialState::Failed { failure } => format!("it failed: {failure}\n{}", remedy(failure)),
     }
+}
+
+/// The log of a job, where this version puts it or an earlier one did.
+fn job_log(layout: &Layout, job: JobKey) -> PathBuf {
+    let (log, old) = (layout.job(job).log(), layout.old_job_log(job));
+    if !log.exists() && old.exists() { old } else { log }
 }
 
 /// The job that should have prepared a trial's data, if it failed in the last run.

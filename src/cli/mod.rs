@@ -31,6 +31,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser, Subcommand};
 
 use self::args::{DeviceArgs, RunFolderArgs, SpecArgs, TrialArgs};
+use crate::disk::layout::JobFolder;
 use crate::error::AppError;
 use crate::worker;
 
@@ -115,7 +116,7 @@ pub fn call(args: impl IntoIterator<Item = OsString>) -> Result<u8, AppError> {
         Command::Schema => schema::call(),
         Command::Doctor(args) => doctor::call(&args),
         Command::Completions(args) => completions::call(&args, &mut Cli::command()),
-        Command::Worker(args) => return Ok(worker::run(&args.job_file)),
+        Command::Worker(args) => return Ok(worker::run(&JobFolder::at(&args.job))),
     }
     .map(|()| 0)
 }

@@ -104,7 +104,7 @@ impl Verdict<'_> {
                 ),
             },
             Self::JobFailed { key, failure } => {
-                let log = layout.job_log(key);
+                let log = layout.job(key).log();
                 AppError::Unexpected(format!("job `{key}` failed: {failure}\nlog: {}", log.display()))
             }
         })

@@ -75,6 +75,14 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     write_atomic(path, &text)
 }
 
+/// The same for a file that need not survive a power failure.
+///
+/// # Errors
+/// When the value has no JSON form or the file cannot be written.
+pub fn put_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
+    replace(path, |aside| fs::write(aside, serde_json::to_vec_pretty(value)?))
+}
+
 /// Reads a value from a JSON file; `None` where there is no such file.
 ///
 /// # Errors

@@ -5,6 +5,45 @@ use std::path::{Path, PathBuf};
 
 use crate::values::{ContentHash, Part, TrialId};
 
+/// The paths of one job, within its own folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobFolder {
+    path: PathBuf,
+}
+
+impl JobFolder {
+    /// The paths of the job whose folder this is.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        Self { path: path.to_path_buf() }
+    }
+
+    /// The folder itself.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// What the job's child is given.
+    #[must_use]
+    pub fn file(&self) -> PathBuf {
+        self.path.join("job.json")
+    }
+
+    /// Standard error of the job's child, for jobs that train no trial or several. A job that trains one trial
+    /// writes to that trial's log, [`Layout::log`].
+    #[must_use]
+    pub fn log(&self) -> PathBuf {
+        self.path.join("log")
+    }
+
+    /// Why the job failed as a whole, written by its child.
+    #[must_use]
+    pub fn failure(&self) -> PathBuf {
+        self.path.join("failure.json")
+    }
+}
+
 /// The paths of one run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -24,12 +63,6 @@ impl Layout {
     pub fn of_run(run: &Path) -> Self {
         let results = run.parent().unwrap_or_else(|| Path::new("."));
         Self { run: run.to_path_buf(), stores: results.join(".stores") }
-    }
-
-    /// The layout of the run that a job file belongs to.
-    #[must_use]
-    pub fn of_job(job_file: &Path) -> Self {
-        Self::of_run(job_file.parent().and_then(Path::parent).unwrap_or_else(|| Path::new(".")))
     }
 
     /// The run's folder.
@@ -74,23 +107,16 @@ impl Layout {
         self.run.join("lock")
     }
 
-    /// A job's file.
+    /// A job's folder.
     #[must_use]
-    pub fn job(&self, key: impl fmt::Display) -> PathBuf {
-        self.run.join("jobs").join(format!("{key}.json"))
+    pub fn job(&self, key: impl fmt::Display) -> JobFolder {
+        JobFolder::at(&self.jobs().join(key.to_string()))
     }
 
-    /// Standard error of a job's child, for jobs that train no trial or several. A job that trains one trial
-    /// writes to that trial's log, [`Self::log`].
+    /// Where earlier versions put a job's log: beside those of all other jobs.
     #[must_use]
-    pub fn job_log(&self, key: impl fmt::Display) -> PathBuf {
-        self.run.join("jobs").join(format!("{key}.log"))
-    }
-
-    /// Why a job failed as a whole, written by its child.
-    #[must_use]
-    pub fn job_failure(&self, key: impl fmt::Display) -> PathBuf {
-        self.run.join("jobs").join(format!("{key}.failure.json"))
+    pub fn old_job_log(&self, key: impl fmt::Display) -> PathBuf {
+        self.jobs().join(format!("{key}.log"))
     }
 
     /// Where earlier versions put a summary of each configuration; it is no longer read.
@@ -105,7 +131,7 @@ impl Layout {
         self.run.join("trials")
     }
 
-    /// The folder of job files.
+    /// The folder of all jobs' folders. Earlier versions put the jobs' files here.
     #[must_use]
     pub fn jobs(&self) -> PathBuf {
         self.run.join("jobs")

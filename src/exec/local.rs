@@ -1,4 +1,4 @@
-//! Owns jobs as child processes of this one: `program worker JOBFILE`, each in its own process group and bound
+//! Owns jobs as child processes of this one: `program worker FOLDER`, each in its own process group and bound
 //! to its device by its environment.
 //!
 //! No child outlives the orchestrator: dropping the executor kills what is left, and a child asks the kernel to
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::job::{ChildLine, JobFile, ParentLine, Work};
+use crate::job::{ChildLine, ParentLine, Work};
 use crate::values::{Device, Failure, JobKey, Placement};
 
 /// Environment variable that tells a child who its parent is.
@@ -70,7 +70,7 @@ impl Executor for LocalExecutor {
         let log_start = log.metadata()?.len();
         let mut child = Command::new(&self.program)
             .arg("worker")
-            .arg(job.file_path)
+            .arg(job.folder.path())
             .stdin(input(&job.file.work))
             .stdout(Stdio::piped())
             .stderr(log.try_clone()?)
@@ -87,7 +87,7 @@ impl Executor for LocalExecutor {
             sender: self.sender.clone(),
             children: Arc::clone(&self.children),
             memory: MemoryWatch::start(),
-            failures: failure_files(job.file),
+            failures: failure_files(job),
             log: job.log_path.to_path_buf(),
             log_start,
         };
@@ -231,10 +231,9 @@ fn exit(status: ExitStatus) -> Exit {
 
 /// The files in which a job's child says why it failed: the job's, and the trial's where it trained a single
 /// one. In larger packs a trial's failure file is about that trial alone.
-fn failure_files(file: &JobFile) -> Vec<PathBuf> {
-    let layout = Layout::of_run(&file.run);
-    let own = layout.job_failure(file.work.key());
-    match file.work.trials() {
+fn failure_files(job: StartJob<'_>) -> Vec<PathBuf> {
+    let (layout, own) = (Layout::of_run(&job.file.run), job.folder.failure());
+    match job.file.work.trials() {
         [trial] => vec![own, layout.failure(trial.id)],
         [] | [_, _, ..] => vec![own],
     }

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use crossbeam::channel::Receiver;
 
+use crate::disk::layout::JobFolder;
 use crate::job::{ChildLine, JobFile, ParentLine};
 use crate::values::{Failure, JobKey};
 
@@ -28,7 +29,7 @@ pub const EXIT_INTERRUPTED: u8 = 4;
 
 /// Carries out jobs.
 pub trait Executor {
-    /// Starts a job and returns its process id. The job file is in place; the log's folder exists.
+    /// Starts a job and returns its process id. Its file is in place; the log's folder exists.
     ///
     /// # Errors
     /// When it cannot be started. No message about it follows.
@@ -52,8 +53,8 @@ pub struct StartJob<'a> {
     pub key: JobKey,
     /// Its instructions.
     pub file: &'a JobFile,
-    /// The file that holds them.
-    pub file_path: &'a Path,
+    /// The folder with the file that holds them.
+    pub folder: &'a JobFolder,
     /// Where its standard error goes.
     pub log_path: &'a Path,
 }

@@ -16,7 +16,7 @@ const DEATH: Duration = Duration::from_secs(10);
 /// Time between two looks at the process table.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// Ends every process that works on a job file in this folder. Returns those that did not exit by themselves
+/// Ends every process that works on a job in this folder. Returns those that did not exit by themselves
 /// within `patience` and were killed. The folder must be spelled as on their command lines: absolute, with
 /// links resolved.
 ///
@@ -49,7 +49,7 @@ fn wait(jobs: &Path, patience: Duration) -> io::Result<Vec<Pid>> {
     }
 }
 
-/// The processes whose command line has `worker` and a job file of the folder.
+/// The processes whose command line has `worker` and a job of the folder.
 fn workers(jobs: &Path) -> io::Result<Vec<Pid>> {
     let mut found = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -68,8 +68,8 @@ fn workers(jobs: &Path) -> io::Result<Vec<Pid>> {
 fn is_worker(command_line: &[u8], jobs: &Path) -> bool {
     let words: Vec<_> = command_line.split(|byte| *byte == 0).collect();
     words.windows(2).any(|pair| {
-        let file = Path::new(std::ffi::OsStr::from_bytes(pair[1]));
-        pair[0] == b"worker" && file.parent() == Some(jobs)
+        let job = Path::new(std::ffi::OsStr::from_bytes(pair[1]));
+        pair[0] == b"worker" && job.parent() == Some(jobs)
     })
 }
 
@@ -80,9 +80,9 @@ mod tests {
     #[test]
     fn only_workers_on_this_folder_count() {
         let jobs = Path::new("/r/sweep/jobs");
-        assert!(is_worker(b"lorasweep\0worker\0/r/sweep/jobs/report.json\0", jobs));
-        assert!(!is_worker(b"lorasweep\0worker\0/r/other/jobs/report.json\0", jobs));
-        assert!(!is_worker(b"less\0/r/sweep/jobs/report.json\0", jobs));
+        assert!(is_worker(b"lorasweep\0worker\0/r/sweep/jobs/report\0", jobs));
+        assert!(!is_worker(b"lorasweep\0worker\0/r/other/jobs/report\0", jobs));
+        assert!(!is_worker(b"less\0/r/sweep/jobs/report\0", jobs));
         assert!(!is_worker(b"", jobs));
     }
 }

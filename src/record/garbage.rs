@@ -28,6 +28,8 @@ pub enum Reason {
     DamagedJournal,
     /// A summary of a configuration, which earlier versions wrote.
     OldSummary,
+    /// A file of a job that an earlier version left.
+    OldJob,
     /// A token store that no sweep of the results folder reads.
     UnusedStore,
     /// A trial that the sweep no longer has.
@@ -54,6 +56,7 @@ impl Reason {
             Self::Leftover => "files that killed processes were writing",
             Self::DamagedJournal => "damaged journals that were put aside",
             Self::OldSummary => "summaries that an earlier version wrote",
+            Self::OldJob => "files of jobs of an earlier version",
             Self::UnusedStore => "token stores that no sweep here reads",
             Self::RemovedTrial => "trials that the sweep no longer has",
         }
@@ -86,6 +89,8 @@ pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Ga
             Reason::Leftover
         } else if path.parent() == Some(run) && Layout::is_journal_aside(&name) {
             Reason::DamagedJournal
+        } else if path.parent() == Some(&layout.jobs()) {
+            Reason::OldJob
         } else {
             return;
         };

@@ -35,11 +35,11 @@ impl EventLoop<'_, '_> {
     }
 
     fn start_child(&mut self, key: JobKey, file: &JobFile) -> io::Result<u32> {
-        let trials = file.work.trials();
+        let (folder, trials) = (self.layout.job(key), file.work.trials());
         // A trial has its own log; trials that share a process have their job's.
         let log = match trials {
             [trial] => self.layout.log(trial.id),
-            [] | [_, _, ..] => self.layout.job_log(key),
+            [] | [_, _, ..] => folder.log(),
         };
         fs::create_dir_all(log.parent().unwrap_or(Path::new(".")))?;
         if trials.len() > 1 {
@@ -50,13 +50,12 @@ impl EventLoop<'_, '_> {
             }
         }
         // The failure file of an earlier attempt says nothing about this one.
-        files::remove(&self.layout.job_failure(key))?;
+        files::remove(&folder.failure())?;
         for trial in trials {
             files::remove(&self.layout.failure(trial.id))?;
         }
-        let path = self.layout.job(key);
-        files::write_json(&path, file)?;
-        self.executor.start(StartJob { key, file, file_path: &path, log_path: &log })
+        files::put_json(&folder.file(), file)?;
+        self.executor.start(StartJob { key, file, folder: &folder, log_path: &log })
     }
 
     /// Sends one more trial to a running job. It is returned at once where the job cannot take it.
@@ -73,7 +72,7 @@ impl EventLoop<'_, '_> {
     /// Removes a trial's earlier failure, as before a start, and points its log to the job's.
     fn make_way(&self, key: JobKey, trial: &Trial) -> io::Result<()> {
         files::remove(&self.layout.failure(trial.id))?;
-        let log = self.layout.job_log(key);
+        let log = self.layout.job(key).log();
         add_to_log(self.layout, trial, &format!("joins a running pack; its log: {}", log.display()))
     }
 }

@@ -1,9 +1,6 @@
 //! Owns the remaining work when a sweep is started: what to do with each trial, given the journal and the
 //! files, and the files that the remaining trials need. Starts nothing.
 
-use std::fs;
-use std::path::Path;
-
 use super::RunError;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
@@ -68,8 +65,7 @@ pub(super) fn write(layout: &Layout, spec: &SweepSpec, trials: &[Trial]) -> Resu
         let written: Option<Trial> = files::read_json(&path).ok().flatten();
         if written.as_ref() != Some(trial) {
             // If a power failure damages this file, the next run writes it again.
-            let text = |aside: &Path| fs::write(aside, serde_json::to_vec_pretty(trial)?);
-            files::replace(&path, text).map_err(FileError::of("write", &path))?;
+            files::put_json(&path, trial).map_err(FileError::of("write", &path))?;
         }
     }
     let path = layout.sweep();

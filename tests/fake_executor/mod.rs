@@ -85,7 +85,7 @@ impl<'a> FakeExecutor<'a> {
 
 impl Executor for FakeExecutor<'_> {
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32> {
-        let written: Option<JobFile> = files::read_json(job.file_path)?;
+        let written: Option<JobFile> = files::read_json(&job.folder.file())?;
         assert_eq!(written.as_ref(), Some(job.file), "the job file of `{}` is not in place", job.key);
         assert!(job.log_path.parent().is_some_and(std::path::Path::is_dir), "no folder for the log");
         self.started.push(job.key);

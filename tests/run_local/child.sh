@@ -1,3 +1,3 @@
 #!/bin/sh
-# Stands in for the program: `child.sh worker JOBFILE` runs the script that lies beside the job file.
-. "${2%.json}.sh"
+# Stands in for the program: `child.sh worker FOLDER` runs the script in the folder.
+. "$2/child.sh"

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use lorasweep::disk::files;
-use lorasweep::disk::layout::Layout;
+use lorasweep::disk::layout::{JobFolder, Layout};
 use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, News, StartJob, survivors};
 use lorasweep::job::{ChildLine, JobFile, Work};
@@ -34,16 +34,16 @@ impl Bench {
     fn start(script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let layout = Layout::of_run(folder.path());
-        let path = layout.job("report");
+        let own = layout.job("report");
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
         let work = Work::Report { folder: folder.path().to_path_buf() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
         let file = JobFile { run, stores, placement, micro_rows: None, checkpoint_every_s: None, work };
-        files::write_json(&path, &file).unwrap();
-        fs::write(path.with_extension("sh"), script).unwrap();
+        files::write_json(&own.file(), &file).unwrap();
+        fs::write(own.path().join("child.sh"), script).unwrap();
         let mut executor = LocalExecutor::new(program());
-        let log = layout.job_log("report");
-        let job = StartJob { key: JOB, file: &file, file_path: &path, log_path: &log };
+        let log = own.log();
+        let job = StartJob { key: JOB, file: &file, folder: &own, log_path: &log };
         let pid = executor.start(job).unwrap();
         Self { folder, executor, pid }
     }
@@ -59,7 +59,7 @@ impl Bench {
     }
 
     fn log(&self) -> String {
-        fs::read_to_string(Layout::of_run(self.folder.path()).job_log("report")).unwrap()
+        fs::read_to_string(Layout::of_run(self.folder.path()).job("report").log()).unwrap()
     }
 }
 
@@ -138,8 +138,7 @@ fn a_child_that_the_kernel_kills_for_memory_ran_out_of_it() {
 
 #[test]
 fn a_failure_file_says_why() {
-    let script =
-        r#"echo '{"kind":"bad_data","message":"no such column"}' > "${2%.json}.failure.json"; exit 1"#;
+    let script = r#"echo '{"kind":"bad_data","message":"no such column"}' > "$2/failure.json"; exit 1"#;
     let told = Failure::BadData { message: "no such column".to_owned() };
     assert_eq!(Bench::start(script).next(), News::Ended(Exit::Failed(told)));
 }
@@ -170,7 +169,7 @@ fn rubbish_on_standard_output_goes_to_the_log() {
     let bench = Bench::start(&script);
     bench.heartbeat();
     assert_eq!(bench.next(), News::Ended(Exit::Done));
-    let log = fs::read(Layout::of_run(bench.folder.path()).job_log("report")).unwrap();
+    let log = fs::read(Layout::of_run(bench.folder.path()).job("report").log()).unwrap();
     let log = String::from_utf8_lossy(&log);
     for line in ["stdout: rubbish", "stdout: {", "trouble", "stdout: end"] {
         assert!(log.lines().any(|logged| logged == line), "no `{line}` in {log}");
@@ -230,8 +229,9 @@ fn a_program_that_is_not_there_is_an_error() {
         checkpoint_every_s: None,
         work: Work::Report { folder: report },
     };
-    let (path, log) = (folder.path().join("job.json"), folder.path().join("log"));
-    let job = StartJob { key: JOB, file: &file, file_path: &path, log_path: &log };
+    let own = JobFolder::at(folder.path());
+    let log = own.log();
+    let job = StartJob { key: JOB, file: &file, folder: &own, log_path: &log };
     assert!(LocalExecutor::new(folder.path().join("nothing")).start(job).is_err());
 }
 
@@ -240,13 +240,13 @@ fn a_child_of_a_dead_orchestrator_is_ended_and_no_other() {
     let folder = tempfile::tempdir().unwrap();
     let [ours, theirs] = ["ours", "theirs"].map(|name| {
         let jobs = folder.path().join(name);
-        fs::create_dir(&jobs).unwrap();
-        fs::write(jobs.join("train.sh"), "read forever").unwrap();
+        fs::create_dir_all(jobs.join("train")).unwrap();
+        fs::write(jobs.join("train/child.sh"), "read forever").unwrap();
         jobs
     });
     let start = |jobs: &Path| {
         let mut command = Command::new(program());
-        command.arg("worker").arg(jobs.join("train.json")).stdin(std::process::Stdio::piped());
+        command.arg("worker").arg(jobs.join("train")).stdin(std::process::Stdio::piped());
         command.spawn().unwrap()
     };
     let (mut mine, mut other) = (start(&ours), start(&theirs));

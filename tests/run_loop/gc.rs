@@ -32,14 +32,19 @@ fn what_no_trial_needs_is_shown_and_removed_when_asked_to() {
     let leftovers = [layout.run().join(".new-77-sweep.json"), layout.trial(kept).join("checkpoint/.new-1-a")];
     let unused = layout.stores().join("00000000000000000000000000000000");
     let aside = layout.run().join("journal.damaged-1");
-    for file in leftovers.iter().chain([&aside]) {
+    let old_job = layout.jobs().join("report.json");
+    for file in leftovers.iter().chain([&aside, &old_job]) {
         fs::write(file, "half").unwrap();
     }
     write_store(&unused);
     let spare = after.trials().into_iter().map(|trial| layout.best_checkpoint(trial.id));
     let mut expected: Vec<(String, PathBuf)> = spare.map(|path| ("spare_weights".to_owned(), path)).collect();
     expected.extend(leftovers.iter().map(|path| ("leftover".to_owned(), path.clone())));
-    expected.extend([("damaged_journal".to_owned(), aside), ("unused_store".to_owned(), unused)]);
+    expected.extend([
+        ("damaged_journal".to_owned(), aside),
+        ("old_job".to_owned(), old_job),
+        ("unused_store".to_owned(), unused),
+    ]);
     let sorted = |mut listed: Vec<(String, PathBuf)>| {
         listed.sort();
         listed

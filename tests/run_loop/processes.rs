@@ -2,14 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam::channel::never;
 use lorasweep::disk::files;
-use lorasweep::disk::layout::Layout;
+use lorasweep::disk::layout::{JobFolder, Layout};
 use lorasweep::exec::local::{LocalExecutor, PARENT_VARIABLE};
 use lorasweep::exec::{Executor, Exit, News, StartJob};
 use lorasweep::job::{ChildLine, JobFile, Prepare, Work};
@@ -37,7 +37,7 @@ fn report_job(run: &Path) -> JobFile {
 }
 
 /// A job that waits until the returned file is dropped: somebody else prepares the same store.
-fn waiting_job(run: &Path) -> (PathBuf, File) {
+fn waiting_job(run: &Path) -> (JobFolder, File) {
     let store = ContentHash::of_bytes(b"store");
     let tokenizer = run.join("tokenizer.json");
     let file = job(
@@ -47,14 +47,14 @@ fn waiting_job(run: &Path) -> (PathBuf, File) {
     fs::create_dir_all(&file.stores).unwrap();
     let lock = File::create(Layout::store_lock(&file.stores, store)).unwrap();
     lock.lock().unwrap();
-    let path = Layout::of_run(run).job("prepare");
-    files::write_json(&path, &file).unwrap();
-    (path, lock)
+    let own = Layout::of_run(run).job("prepare");
+    files::write_json(&own.file(), &file).unwrap();
+    (own, lock)
 }
 
-fn worker(job_file: &Path) -> Command {
+fn worker(own: &JobFolder) -> Command {
     let mut command = Command::new(PROGRAM);
-    command.arg("worker").arg(job_file);
+    command.arg("worker").arg(own.path());
     command
 }
 
@@ -79,13 +79,13 @@ fn a_job_that_fails_is_told_with_its_reason_and_the_report_is_written_all_the_sa
 fn a_worker_without_a_job_file_or_a_run_leaves_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::of_run(folder.path());
-    let path = layout.job("report");
-    let reason = || files::read_json::<Failure>(&layout.job_failure("report")).unwrap().unwrap().to_string();
-    assert_eq!(worker(&path).output().unwrap().status.code(), Some(1));
+    let own = layout.job("report");
+    let reason = || files::read_json::<Failure>(&own.failure()).unwrap().unwrap().to_string();
+    assert_eq!(worker(&own).output().unwrap().status.code(), Some(1));
     assert!(reason().contains("cannot read the job file"), "{}", reason());
 
-    files::write_json(&path, &report_job(folder.path())).unwrap();
-    assert_eq!(worker(&path).output().unwrap().status.code(), Some(1));
+    files::write_json(&own.file(), &report_job(folder.path())).unwrap();
+    assert_eq!(worker(&own).output().unwrap().status.code(), Some(1));
     assert!(reason().contains("holds no run"), "{}", reason());
 }
 
@@ -93,9 +93,9 @@ fn a_worker_without_a_job_file_or_a_run_leaves_its_reason() {
 fn a_worker_whose_parent_is_gone_does_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::of_run(folder.path());
-    let path = layout.job("report");
-    files::write_json(&path, &report_job(folder.path())).unwrap();
-    let ended = worker(&path).env(PARENT_VARIABLE, u32::MAX.to_string()).output().unwrap();
+    let own = layout.job("report");
+    files::write_json(&own.file(), &report_job(folder.path())).unwrap();
+    let ended = worker(&own).env(PARENT_VARIABLE, u32::MAX.to_string()).output().unwrap();
     assert_eq!(ended.status.code(), Some(1));
     let log = String::from_utf8(ended.stderr).unwrap();
     assert!(log.contains("parent"), "{log}");
@@ -105,12 +105,12 @@ fn a_worker_whose_parent_is_gone_does_nothing() {
 #[test]
 fn a_worker_dies_with_its_parent() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, _lock) = waiting_job(folder.path());
+    let (own, _lock) = waiting_job(folder.path());
     // A shell stands in for the orchestrator; its pipe closes when nobody holds it any more.
     let script = format!("{PARENT_VARIABLE}=$$ \"$0\" worker \"$1\" & read forever");
     let mut parent = Command::new("/bin/sh")
         .args(["-c", &script, PROGRAM])
-        .arg(&path)
+        .arg(own.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -127,11 +127,11 @@ fn a_worker_dies_with_its_parent() {
 #[test]
 fn a_worker_that_prepares_data_ends_at_once_when_asked() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, _lock) = waiting_job(folder.path());
-    let file: JobFile = files::read_json(&path).unwrap().unwrap();
+    let (own, _lock) = waiting_job(folder.path());
+    let file: JobFile = files::read_json(&own.file()).unwrap().unwrap();
     let mut executor = LocalExecutor::new(PROGRAM.into());
     let (key, log) = (file.work.key(), folder.path().join("log"));
-    let start = StartJob { key, file: &file, file_path: &path, log_path: &log };
+    let start = StartJob { key, file: &file, folder: &own, log_path: &log };
     executor.start(start).unwrap();
     let messages = executor.messages().clone();
     let next = || messages.recv_timeout(Duration::from_secs(60)).unwrap().news;
