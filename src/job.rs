@@ -1,10 +1,11 @@
-//! Owns the interface to child processes: the job file that a child gets, and the lines that it writes while it
-//! works.
+//! Owns the interface to child processes: the job file that a child gets, and what it and its parent tell each
+//! other while it works. How they tell it is in [`mailbox`].
 //!
 //! A job file is complete: the child reads no sweep file and no journal. Only trials that join a running pack
-//! come later, as lines on its standard input. A job's fate is the file it leaves (`result.json`,
-//! `failure.json`, a store, a report), never a line it prints; the lines on its standard output report progress
-//! and show that it is alive.
+//! come later, as messages. A job's fate is the file it leaves (`result.json`, `failure.json`, a store, a
+//! report), never what it says; that reports progress and shows that it is alive.
+
+pub mod mailbox;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,8 +19,12 @@ use crate::values::{ContentHash, Failure, JobKey, Placement, Progress, Scores, T
 /// One job, written to its folder, which a child is given as its only argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct JobFile {
+    /// Number of this start of the job: no other start in the run has it.
+    pub start: u64,
     /// Folder of the run, as the parent sees it.
     pub run: PathBuf,
+    /// Where standard error of its process goes.
+    pub log: PathBuf,
     /// Folder of token stores.
     pub stores: PathBuf,
     /// Where it runs.
@@ -98,10 +103,10 @@ pub struct Pack {
     pub slots: Vec<Trial>,
 }
 
-/// One JSON line on the standard input of a child that trains.
+/// What a child that trains can be told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
-pub enum ParentLine {
+pub enum ToChild {
     /// Train one more trial, in a new slot. A child that takes it replies with [`ChildLine::Joined`].
     Join {
         /// The trial, which must be compatible with the pack.
@@ -109,14 +114,14 @@ pub enum ParentLine {
     },
 }
 
-/// One JSON line on a child's standard output.
+/// What a child says.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ChildLine {
     /// Still alive.
     Heartbeat,
-    /// The progress of a trial.
-    Progress(Progress),
+    /// The progress of its trials, as far as it is new.
+    Progress(Vec<Progress>),
     /// A trial was evaluated on its validation rows.
     Evaluated {
         /// Which trial.

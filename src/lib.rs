@@ -42,7 +42,7 @@
 //! | [`tokenizer`] | the conversion between texts and token ids |
 //! | [`tasks`] | what is learned from which data: each kind of task in its own file |
 //! | [`sweep`] | the checked sweep, what ids are hashes of, what changed since an earlier sweep |
-//! | [`job`] | what a child process is given, and the lines it writes |
+//! | [`job`] | what a child process is given, and what it and its parent tell each other |
 //! | [`libtorch`] | which libtorch this process uses, and how the program was installed |
 //! | [`hub`] | models and data sets of the Hugging Face hub, through its cache; knows no sweep |
 //! | [`data`] | files to rows, cleaning, draws and folds, token stores, and the data card of a task |
@@ -66,11 +66,11 @@
 //! 1. [`values`], [`families`], [`tasks`], [`sweep`], [`cost`], [`sched`], [`plan`], the check and the grid of
 //!    [`spec`], and the tables and statistics of [`report`] do no I/O and read no clock.
 //! 2. Only [`cli`] knows clap, only [`exec`] starts a process, only [`hub`] opens a connection (never for a child),
-//!    only [`ui`] and `main` print, and a child to its parent; only [`disk::layout`] builds paths of `results/`.
+//!    only [`ui`] and `main` print, and a child rings; only [`disk::layout`] builds paths of `results/`.
 //! 3. A trial never learns which executor or pack runs it, and no random stream depends on either.
 //! 4. The journal and `trials/` are the only truth: deleting `reports/` loses nothing.
-//! 5. Nobody validates a sweep after `spec::load`, and a line that a child prints never decides a trial's
-//!    fate: results and failures are files.
+//! 5. Nobody validates a sweep after `spec::load`, and what a child says never decides a trial's fate:
+//!    results and failures are files.
 //! 6. Nothing in a weight file or an adapter is executed.
 
 pub mod adapter;

@@ -1,20 +1,18 @@
 //! Owns a child's side of a job: it reads its job's file, binds itself to its share of the machine, does the
 //! work, and leaves a file that records its fate. Knows no scheduler and no journal.
 //!
-//! It dies with its parent. SIGTERM asks it to write its checkpoints and end. Standard input brings
-//! [`ParentLine`](crate::job::ParentLine)s to a training process. Standard output is only for [`ChildLine`]s;
-//! messages for people go to standard error, which is its log.
+//! It dies with its parent. SIGTERM asks it to write its checkpoints and end. It talks with its parent through
+//! the job's mailbox (`talk`); messages for people go to standard error, which is its log.
+
+mod talk;
 
 use std::error::Error;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, bounded};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -24,38 +22,47 @@ use crate::disk::files;
 use crate::disk::layout::{JobFolder, Layout};
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
-use crate::job::{ChildLine, JobFile, Pack, Work};
+use crate::job::mailbox::End;
+use crate::job::{JobFile, Pack, Work};
 use crate::report::{self, ReportError};
 use crate::values::Failure;
 use crate::{data, record};
 
-/// Time between two heartbeats.
-const HEARTBEAT: Duration = Duration::from_secs(2);
+use self::talk::Talk;
 
 /// Does the job of a folder and returns the process's exit code: 0 done, 4 stopped with its checkpoints in
 /// place, 1 failed with a failure file that says why.
 #[must_use]
 pub fn run(folder: &JobFolder) -> u8 {
     let stop = Arc::new(AtomicBool::new(false));
-    let (done, over) = bounded::<()>(0);
     let exit = match settle_in(folder, &stop) {
         Err(failure) => give_up(folder, failure),
-        Ok(job) => {
-            let unheard = Arc::clone(&stop);
-            thread::spawn(move || beat(&unheard, &over));
-            match caught(|| work(&job, &stop)) {
-                Exit::Failed(failure) => give_up(folder, failure),
-                exit @ (Exit::Done | Exit::Interrupted) => exit,
-            }
-        }
+        Ok(job) => carry_out(folder, &job, &stop),
     };
-    drop(done);
     match exit {
         Exit::Done => EXIT_DONE,
         Exit::Interrupted => EXIT_INTERRUPTED,
         Exit::Failed(Failure::Unwritable { .. }) => EXIT_UNWRITABLE,
         Exit::Failed(_) => EXIT_FAILED,
     }
+}
+
+/// Does a job, leaves the reason if it fails, and tells its end last.
+fn carry_out(folder: &JobFolder, job: &JobFile, stop: &Arc<AtomicBool>) -> Exit {
+    let talk = match Talk::begin(folder, job.start, stop) {
+        Ok(talk) => talk,
+        Err(error) => {
+            let what = format!("cannot write to the folder `{}`: {error}", folder.path().display());
+            return give_up(folder, Failure::of_system(what, &error));
+        }
+    };
+    let (exit, end) = match caught(|| work(folder, job, &talk, stop)) {
+        Exit::Failed(failure) => (give_up(folder, failure), End::Failed),
+        Exit::Interrupted => (Exit::Interrupted, End::Interrupted),
+        Exit::Done => (Exit::Done, End::Done),
+    };
+    talk.end(end);
+    exit
 }
 
 /// Sets this process up as a child. Comes before any other thread, since threads inherit the cores.
@@ -113,49 +120,15 @@ fn bind(cores: &[usize]) -> io::Result<()> {
     Ok(sched_setaffinity(None, &set)?)
 }
 
-/// Sends heartbeats until the work is over. If nobody reads them any more, asks the work to stop.
-fn beat(stop: &AtomicBool, over: &Receiver<()>) {
-    while tell(&mut io::stdout(), &ChildLine::Heartbeat).is_ok() {
-        if over.recv_timeout(HEARTBEAT) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-    }
-    stop.store(true, Ordering::Relaxed);
-}
-
-/// Passes on the trials that are to join the pack, until the input ends. Unknown lines are ignored: the
-/// parent requeues any trial that the child did not acknowledge.
-#[cfg(feature = "torch")]
-fn hear(input: impl io::BufRead, joins: &crossbeam::channel::Sender<crate::values::Trial>) {
-    use crate::job::ParentLine;
-
-    for line in input.lines().map_while(Result::ok) {
-        if let Ok(ParentLine::Join { trial }) = serde_json::from_str(&line)
-            && joins.send(*trial).is_err()
-        {
-            return;
-        }
-    }
-}
-
-/// Writes one whole line, so that lines of several threads do not mix.
-fn tell(out: &mut impl Write, line: &ChildLine) -> io::Result<()> {
-    let mut text = serde_json::to_vec(line)?;
-    text.push(b'\n');
-    out.write_all(&text)?;
-    out.flush()
-}
-
 fn caught(work: impl FnOnce() -> Exit) -> Exit {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Exit::Failed(Failure::of_panic(&*panic)))
 }
 
-fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
-    let layout = Layout::of_run(&job.run);
+fn work(folder: &JobFolder, job: &JobFile, talk: &Talk, stop: &AtomicBool) -> Exit {
     let done = match &job.work {
-        Work::Train(pack) => return train(job, pack, layout, stop),
+        Work::Train(pack) => return train(folder, job, pack, talk, stop),
         Work::Prepare(prepare) => data::prepare::run(prepare, &job.stores),
-        Work::Report { folder } => write_report(&layout, folder),
+        Work::Report { folder: to } => write_report(&Layout::of_run(&job.run), to),
     };
     match done {
         Ok(()) => Exit::Done,
@@ -164,25 +137,33 @@ fn work(job: &JobFile, stop: &AtomicBool) -> Exit {
 }
 
 #[cfg(feature = "torch")]
-fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit {
-    use crossbeam::channel::unbounded;
+fn train(folder: &JobFolder, job: &JobFile, pack: &Pack, talk: &Talk, stop: &AtomicBool) -> Exit {
+    use std::cell::RefCell;
+    use std::time::Duration;
 
+    use crate::job::ChildLine;
+    use crate::job::mailbox::MessageReader;
     use crate::train::{self, Context, Ended, ForwardMode, Warm};
 
     let say = |line: ChildLine| {
         if let ChildLine::Warning { trial, message } = &line {
             drop(writeln!(io::stderr(), "warning: trial {trial}: {message}"));
         }
-        // If nobody reads this any more, the heartbeat notices it and stops the work.
-        drop(tell(&mut io::stdout(), &line));
+        talk.say(line);
     };
-    let (placement, micro_rows) = (job.placement.clone(), job.micro_rows);
-    let checkpoint_every = job.checkpoint_every_s.map(Duration::from_secs_f64);
-    let forward_mode = ForwardMode::suiting(placement.device);
-    let (sender, joins) = unbounded();
-    thread::spawn(move || hear(io::stdin().lock(), &sender));
-    let context =
-        Context { layout, placement, forward_mode, micro_rows, checkpoint_every, joins, stop, say: &say };
+    let (bells, mailbox) = (talk::bells(), RefCell::new(MessageReader::new(folder.clone(), job.start)));
+    let messages = || if bells.try_iter().count() > 0 { mailbox.borrow_mut().take() } else { Vec::new() };
+    let placement = job.placement.clone();
+    let context = Context {
+        layout: Layout::of_run(&job.run),
+        forward_mode: ForwardMode::suiting(placement.device),
+        placement,
+        micro_rows: job.micro_rows,
+        checkpoint_every: job.checkpoint_every_s.map(Duration::from_secs_f64),
+        messages: &messages,
+        stop,
+        say: &say,
+    };
     match train::run(pack, &context, &mut Warm::default()) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,
@@ -191,7 +172,7 @@ fn train(job: &JobFile, pack: &Pack, layout: Layout, stop: &AtomicBool) -> Exit 
 }
 
 #[cfg(not(feature = "torch"))]
-fn train(_job: &JobFile, _pack: &Pack, _layout: Layout, _stop: &AtomicBool) -> Exit {
+fn train(_: &JobFolder, _: &JobFile, _: &Pack, _: &Talk, _: &AtomicBool) -> Exit {
     let message = "this build cannot train: build lorasweep with its feature `torch`";
     Exit::Failed(bad(message.to_owned()))
 }
@@ -230,6 +211,7 @@ fn told(error: &(dyn Error + 'static), hint: Option<&str>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::mailbox::NewsReader;
     use crate::values::{Device, Placement};
 
     #[test]
@@ -239,29 +221,6 @@ mod tests {
         };
         assert!(message.contains("slot 3"));
         assert_eq!(caught(|| Exit::Done), Exit::Done);
-    }
-
-    #[test]
-    fn a_line_is_one_line_of_json() {
-        let mut out = Vec::new();
-        tell(&mut out, &ChildLine::Heartbeat).unwrap();
-        assert_eq!(out, b"{\"kind\":\"heartbeat\"}\n");
-    }
-
-    #[cfg(feature = "torch")]
-    #[test]
-    fn trials_that_join_are_heard_between_whatever_else_is_said() {
-        use crate::job::ParentLine;
-        use crate::plan::example;
-
-        let trials = example::sweep().trials();
-        let line = |n: usize| {
-            serde_json::to_string(&ParentLine::Join { trial: Box::new(trials[n].clone()) }).unwrap()
-        };
-        let said = format!("{}\nrubbish\n{}\n{}", line(0), line(7), &line(1)[..40]);
-        let (sender, joins) = crossbeam::channel::unbounded();
-        hear(said.as_bytes(), &sender);
-        assert_eq!(joins.try_iter().collect::<Vec<_>>(), [trials[0].clone(), trials[7].clone()]);
     }
 
     #[test]
@@ -277,12 +236,18 @@ mod tests {
         let placement = Placement { device: Device::Host, cores: Vec::new() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
         let work_of = Work::Report { folder: report };
-        let job =
-            JobFile { run, stores, placement, micro_rows: None, checkpoint_every_s: None, work: work_of };
-        let Exit::Failed(failure) = work(&job, &AtomicBool::new(false)) else {
-            panic!("no run, but a report")
+        let job = JobFile {
+            start: 1,
+            run,
+            log: own.log(),
+            stores,
+            placement,
+            micro_rows: None,
+            checkpoint_every_s: None,
+            work: work_of,
         };
-        give_up(&own, failure);
+        let Exit::Failed(_) = carry_out(&own, &job, &Arc::default()) else { panic!("no run, but a report") };
+        assert_eq!(NewsReader::new(own.clone(), 1).look().end, Some(End::Failed));
         assert!(read().contains("holds no run"), "{}", read());
     }
 }

@@ -4,21 +4,25 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lorasweep::data;
 use lorasweep::data::store::store_key;
 use lorasweep::disk::files;
-use lorasweep::disk::layout::Layout;
+use lorasweep::disk::layout::{JobFolder, Layout};
 use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, News, StartJob};
 use lorasweep::hub::{Hub, Settings};
-use lorasweep::job::{ChildLine, JobFile, Pack, ParentLine, Prepare, Work};
+use lorasweep::job::mailbox::{self, End, NewsReader};
+use lorasweep::job::{ChildLine, JobFile, Pack, Prepare, ToChild, Work};
 use lorasweep::spec::{self, Downloads, Intent, Overrides};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::values::{Device, JobKey, MetricLine, Placement, Scores, Trial, TrialResult};
+use rustix::fs::OFlags;
 
 /// Far longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -56,6 +60,8 @@ struct Site {
     executor: LocalExecutor,
     /// The job that was started last.
     job: JobKey,
+    /// How often one was started.
+    starts: u64,
     _folder: tempfile::TempDir,
 }
 
@@ -74,22 +80,35 @@ impl Site {
         }
         let pack = Pack { task, model, store, slots: trials };
         let executor = LocalExecutor::new(PathBuf::from(env!("CARGO_BIN_EXE_lorasweep")));
-        Self { layout, pack, executor, job: JobKey::Report, _folder: folder }
+        Self { layout, pack, executor, job: JobKey::Report, starts: 0, _folder: folder }
     }
 
     fn start(&mut self, slots: &[Trial]) {
-        let key = JobKey::Train(slots[0].id);
-        self.job = key;
-        let own = self.layout.job(key);
-        let log = own.log();
+        let (own, file) = self.job(slots);
+        self.job = file.work.key();
+        self.executor.start(StartJob { key: self.job, file: &file, folder: &own }).unwrap();
+    }
+
+    /// A job's folder, where nothing was told yet, and its file.
+    fn job(&mut self, slots: &[Trial]) -> (JobFolder, JobFile) {
+        self.starts += 1;
+        let own = self.layout.job(JobKey::Train(slots[0].id));
+        mailbox::clear(&own).unwrap();
         let pack = Pack { slots: slots.to_vec(), ..self.pack.clone() };
         let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
         let work = Work::Train(Box::new(pack));
-        let file =
-            JobFile { run, stores, placement: place(), micro_rows: None, checkpoint_every_s: None, work };
+        let file = JobFile {
+            start: self.starts,
+            run,
+            log: own.log(),
+            stores,
+            placement: place(),
+            micro_rows: None,
+            checkpoint_every_s: None,
+            work,
+        };
         files::write_json(&own.file(), &file).unwrap();
-        let job = StartJob { key, file: &file, folder: &own, log_path: &log };
-        self.executor.start(job).unwrap();
+        (own, file)
     }
 
     fn next(&self) -> News {
@@ -107,7 +126,7 @@ impl Site {
     }
 
     fn join(&mut self, trial: &Trial) {
-        self.executor.tell(self.job, &ParentLine::Join { trial: Box::new(trial.clone()) });
+        self.executor.send(self.job, &ToChild::Join { trial: Box::new(trial.clone()) });
     }
 
     fn end(&self) -> Exit {
@@ -158,4 +177,24 @@ fn a_child_that_is_killed_right_after_a_join_loses_nothing() {
     for trial in &trials {
         assert_eq!(torn.learned(trial), whole.learned(trial));
     }
+}
+
+/// As good as a stopped parent: it hears nothing, and the pipe of the bell is full.
+#[test]
+fn a_child_whose_bells_nobody_hears_does_its_work() {
+    let mut site = Site::new();
+    let trial = site.pack.slots[0].clone();
+    let (own, _) = site.job(std::slice::from_ref(&trial));
+    let (_unread, mut full) = std::io::pipe().unwrap();
+    let flags = rustix::fs::fcntl_getfl(&full).unwrap();
+    rustix::fs::fcntl_setfl(&full, flags | OFlags::NONBLOCK).unwrap();
+    while full.write(b"\n").is_ok() {}
+    rustix::fs::fcntl_setfl(&full, flags).unwrap();
+    let worker =
+        Command::new(env!("CARGO_BIN_EXE_lorasweep")).arg("worker").arg(own.path()).stdout(full).status();
+    assert!(worker.unwrap().success());
+    assert!(site.learned(&trial).2.len() > 1);
+    let heard = NewsReader::new(own, site.starts).look();
+    assert_eq!(heard.end, Some(End::Done));
+    assert_eq!(heard.said.last(), Some(&ChildLine::Finished { trial: trial.id }));
 }

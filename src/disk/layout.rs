@@ -30,6 +30,30 @@ impl JobFolder {
         self.path.join("job.json")
     }
 
+    /// What the child tells: a line for each fact.
+    #[must_use]
+    pub fn news(&self) -> PathBuf {
+        self.path.join("news.jsonl")
+    }
+
+    /// What shows that the child is alive, and how far it is.
+    #[must_use]
+    pub fn pulse(&self) -> PathBuf {
+        self.path.join("pulse")
+    }
+
+    /// The folder of messages to the child.
+    #[must_use]
+    pub fn messages(&self) -> PathBuf {
+        self.path.join("in")
+    }
+
+    /// A message to the child; the first is number 1.
+    #[must_use]
+    pub fn message(&self, number: u64) -> PathBuf {
+        self.messages().join(format!("{number}.json"))
+    }
+
     /// Standard error of the job's child, for jobs that train no trial or several. A job that trains one trial
     /// writes to that trial's log, [`Layout::log`].
     #[must_use]

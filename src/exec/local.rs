@@ -1,12 +1,12 @@
 //! Owns jobs as child processes of this one: `program worker FOLDER`, each in its own process group and bound
-//! to its device by its environment.
+//! to its device by its environment. They talk through the job's mailbox; its bells are a pipe each way.
 //!
 //! No child outlives the orchestrator: dropping the executor kills what is left, and a child asks the kernel to
 //! end it with its parent (see `worker`). The kernel ties that to the thread that started the child, so `start`
 //! must be called from a thread that lives as long as the run.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -24,13 +24,14 @@ use super::{
 };
 use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::job::{ChildLine, ParentLine, Work};
+use crate::job::mailbox::{MessageWriter, NewsReader};
+use crate::job::{ChildLine, ToChild};
 use crate::values::{Device, Failure, JobKey, Placement};
 
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
 
-/// The longest line read from a child as one, in bytes. Its own lines are far shorter.
+/// The longest line read from a child as one, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
 
 /// The children that have not been reaped yet.
@@ -39,8 +40,8 @@ type Children = Arc<Mutex<BTreeMap<JobKey, Known>>>;
 #[derive(Debug)]
 struct Known {
     pid: Pid,
-    /// Standard input of a child that trains.
-    input: Option<ChildStdin>,
+    messages: MessageWriter,
+    bell: ChildStdin,
     /// We killed it, so the way it ended says nothing about the job.
     killed: bool,
 }
@@ -66,21 +67,24 @@ impl LocalExecutor {
 
 impl Executor for LocalExecutor {
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32> {
-        let log = OpenOptions::new().create(true).append(true).open(job.log_path)?;
+        let log = OpenOptions::new().create(true).append(true).open(&job.file.log)?;
         let log_start = log.metadata()?.len();
         let mut child = Command::new(&self.program)
             .arg("worker")
             .arg(job.folder.path())
-            .stdin(input(&job.file.work))
+            .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .stderr(log.try_clone()?)
+            .stderr(log)
             .process_group(0)
             .env(PARENT_VARIABLE, std::process::id().to_string())
             .envs(environment(&job.file.placement))
             .spawn()?;
         let number = child.id();
         let lines = child.stdout.take().expect("standard output is piped");
-        let known = Known { pid: Pid::from_child(&child), input: child.stdin.take(), killed: false };
+        let bell = child.stdin.take().expect("standard input is piped");
+        let (folder, start) = (job.folder.clone(), job.file.start);
+        let messages = MessageWriter::new(folder.clone(), start);
+        let known = Known { pid: Pid::from_child(&child), messages, bell, killed: false };
         lock(&self.children).insert(job.key, known);
         let watch = Watch {
             job: job.key,
@@ -88,25 +92,20 @@ impl Executor for LocalExecutor {
             children: Arc::clone(&self.children),
             memory: MemoryWatch::start(),
             failures: failure_files(job),
-            log: job.log_path.to_path_buf(),
+            log: job.file.log.clone(),
             log_start,
         };
         self.watchers.retain(|watcher| !watcher.is_finished());
-        self.watchers.push(thread::spawn(move || watch.over(child, lines, log)));
+        self.watchers.push(thread::spawn(move || watch.over(child, lines, NewsReader::new(folder, start))));
         Ok(number)
     }
 
-    fn tell(&mut self, job: JobKey, line: &ParentLine) {
-        let input = lock(&self.children).get_mut(&job).and_then(|child| child.input.take());
-        let Some(mut input) = input else { return };
-        let mut text = serde_json::to_vec(line).expect("a line is plain data");
-        text.push(b'\n');
-        // A child that has gone reads nothing; its end is reported anyway. The lock is not held during the
-        // write, so that the end of another child can be handled.
-        if input.write_all(&text).is_ok()
-            && let Some(child) = lock(&self.children).get_mut(&job)
+    fn send(&mut self, job: JobKey, message: &ToChild) {
+        if let Some(child) = lock(&self.children).get_mut(&job)
+            && child.messages.send(message).is_ok()
         {
-            child.input = Some(input);
+            // A child that has gone hears nothing; its end is reported anyway.
+            drop(child.bell.write_all(b"\n"));
         }
     }
 
@@ -148,18 +147,20 @@ struct Watch {
 }
 
 impl Watch {
-    /// Follows a child to its end: first its lines, then its exit status.
-    fn over(&self, mut child: Child, lines: ChildStdout, log: File) {
+    /// Follows a child to its end: first what it says, then its exit status.
+    fn over(&self, mut child: Child, lines: ChildStdout, mut news: NewsReader) {
         let pid = Pid::from_child(&child);
         thread::scope(|scope| {
-            scope.spawn(|| self.read(lines, log));
+            scope.spawn(|| self.listen(lines, &mut news));
             // The child is not reaped yet, so its group's number stays its own. Killing the group ends any
-            // process that the child started, which also ends the lines.
+            // process that the child started, which also closes the pipe.
             let ended =
                 retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
             debug_assert!(ended.is_ok(), "a child that is not reaped can be waited for");
             signal(pid, true);
         });
+        // It may have had no time to ring.
+        self.pass_on(&mut news);
         let (status, killed) = {
             let mut children = lock(&self.children);
             let killed = children.remove(&self.job).is_some_and(|child| child.killed);
@@ -182,33 +183,42 @@ impl Watch {
         told.or_else(|| memory::last_words(&self.log, self.log_start)).unwrap_or(end)
     }
 
-    /// Passes on the lines that can be parsed; all others go to the log.
-    fn read(&self, lines: ChildStdout, mut log: File) {
+    /// Looks into the mailbox whenever the child rings, with an empty line. All other lines go to the log.
+    fn listen(&self, lines: ChildStdout, news: &mut NewsReader) {
         let mut lines = BufReader::new(lines);
         let mut line = Vec::new();
         while lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            self.memory.look();
-            if let Ok(said) = serde_json::from_slice::<ChildLine>(&line) {
-                self.say(News::Said(said));
-            } else {
-                // A full disk must not keep the child's lines from being read.
-                drop(log.write_all(&[b"stdout: ", line.trim_ascii_end(), b"\n"].concat()));
+            if line != b"\n" {
+                // A full disk must not keep the bells from being heard.
+                drop(self.log_line(&line));
+            } else if lines.buffer().first() != Some(&b'\n') {
+                // Of bells in a row, only the last matters.
+                self.memory.look();
+                if !self.pass_on(news) {
+                    // It could write nothing, but it is alive.
+                    self.say(News::Said(ChildLine::Heartbeat));
+                }
             }
             line.clear();
         }
     }
 
+    fn log_line(&self, line: &[u8]) -> io::Result<()> {
+        let mut log = OpenOptions::new().append(true).open(&self.log)?;
+        log.write_all(&[b"stdout: ", line.trim_ascii_end(), b"\n"].concat())
+    }
+
+    /// Passes on what the child has said, and returns whether that was anything.
+    fn pass_on(&self, news: &mut NewsReader) -> bool {
+        let said = news.look().said;
+        let any = !said.is_empty();
+        said.into_iter().for_each(|line| self.say(News::Said(line)));
+        any
+    }
+
     fn say(&self, news: News) {
         // Nobody receives once the executor is being dropped.
         drop(self.sender.send(WorkerMessage { job: self.job, news }));
-    }
-}
-
-/// Standard input of a child: only jobs that train are sent anything after their job file.
-fn input(work: &Work) -> Stdio {
-    match work {
-        Work::Train(_) => Stdio::piped(),
-        Work::Prepare(_) | Work::Report { .. } => Stdio::null(),
     }
 }
 

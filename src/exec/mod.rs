@@ -10,12 +10,11 @@ mod memory;
 pub mod survivors;
 
 use std::io;
-use std::path::Path;
 
 use crossbeam::channel::Receiver;
 
 use crate::disk::layout::JobFolder;
-use crate::job::{ChildLine, JobFile, ParentLine};
+use crate::job::{ChildLine, JobFile, ToChild};
 use crate::values::{Failure, JobKey};
 
 /// A child's exit code for "all work done".
@@ -35,8 +34,9 @@ pub trait Executor {
     /// When it cannot be started. No message about it follows.
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32>;
 
-    /// Sends a line to a job that trains. A job that has ended, or is about to, may not read it.
-    fn tell(&mut self, job: JobKey, line: &ParentLine);
+    /// Sends a message to a job that trains. A job that has ended, or is about to, may not read it; what it did
+    /// with it is in what it says.
+    fn send(&mut self, job: JobKey, message: &ToChild);
 
     /// Asks a job to write its checkpoints and end, or kills it. Its end is reported either way; a
     /// job that has ended already is left alone.
@@ -53,10 +53,8 @@ pub struct StartJob<'a> {
     pub key: JobKey,
     /// Its instructions.
     pub file: &'a JobFile,
-    /// The folder with the file that holds them.
+    /// The folder with the file that holds them. Nothing was told in it yet.
     pub folder: &'a JobFolder,
-    /// Where its standard error goes.
-    pub log_path: &'a Path,
 }
 
 /// A message of a job's worker process, or its end; [`crate::run`] turns it into events.
@@ -71,7 +69,7 @@ pub struct WorkerMessage {
 /// What is new about a job.
 #[derive(Clone, Debug, PartialEq)]
 pub enum News {
-    /// It sent a line.
+    /// It said something.
     Said(ChildLine),
     /// Its process is gone.
     Ended(Exit),

@@ -25,6 +25,8 @@ pub struct Ledger {
     pub started_at: Option<Timestamp>,
     /// Time of the last event.
     pub updated_at: Option<Timestamp>,
+    /// How often a job was launched.
+    pub launches: u64,
     /// Facts about the latest start of the run only.
     pub this_run: ThisRun,
     /// What the latest start with anything to train foresaw, and what came of it.
@@ -211,6 +213,7 @@ impl Ledger {
     }
 
     fn launch(&mut self, key: JobKey, placement: &Placement, trials: &[TrialId]) {
+        self.launches += 1;
         self.failed_jobs.remove(&key);
         let job = RunningJob {
             placement: placement.clone(),

@@ -1,14 +1,14 @@
 //! Owns what the end of a trial or of a child means. Part of the loop.
 //!
 //! A trial is done when its result file is valid. It has failed when it left its own failure file while others
-//! trained with it, or when the scheduler gives it up. A line on a child's standard output alone proves
-//! nothing.
+//! trained with it, or when the scheduler gives it up. What a child says alone proves nothing.
 
 use std::sync::Arc;
 
 use super::event_loop::{Asked, EventLoop};
 use crate::disk::files;
 use crate::exec::Exit;
+use crate::job::mailbox;
 use crate::record::ledger::TrialState;
 use crate::record::resume;
 use crate::run::RunError;
@@ -17,6 +17,8 @@ use crate::values::{Failure, JobKey, TrialId, What};
 impl EventLoop<'_, '_> {
     pub(super) fn on_end(&mut self, key: JobKey, exit: Exit) -> Result<(), RunError> {
         let Some(child) = self.state.children.remove(&key) else { return Ok(()) };
+        // All of it was heard. What cannot be removed is in nobody's way: the next start removes it.
+        drop(mailbox::clear(&self.layout.job(key)));
         for trial in self.open(key) {
             self.finish(key, trial)?;
         }

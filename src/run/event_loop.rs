@@ -15,7 +15,7 @@ use crate::exec::{Executor, News, WorkerMessage};
 use crate::job::ChildLine;
 use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
-use crate::values::{JobKey, What};
+use crate::values::{JobKey, Progress, What};
 
 /// A child that has sent nothing for this long hangs. Heartbeats come every two seconds.
 pub(super) const SILENCE: Duration = Duration::from_secs(300);
@@ -166,7 +166,7 @@ impl EventLoop<'_, '_> {
         };
         match line {
             ChildLine::Heartbeat => Ok(()),
-            ChildLine::Progress(progress) => self.happen(What::TrialProgressed { key, progress }),
+            ChildLine::Progress(progress) => self.progress(key, progress),
             ChildLine::Evaluated { trial, step, scores } => {
                 self.happen(What::TrialEvaluated { trial, step, scores })
             }
@@ -186,6 +186,15 @@ impl EventLoop<'_, '_> {
                 self.happen(What::Warned { message: format!("trial {trial}: {message}") })
             }
         }
+    }
+
+    fn progress(&mut self, key: JobKey, progress: Vec<Progress>) -> Result<(), RunError> {
+        for progress in progress {
+            if self.stream.ledger.is_open(key, progress.trial) {
+                self.happen(What::TrialProgressed { key, progress })?;
+            }
+        }
+        Ok(())
     }
 
     pub(super) fn trains_several(&self, key: JobKey) -> bool {

@@ -10,7 +10,7 @@ use super::event_loop::{Asked, Child, EventLoop};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::exec::StartJob;
-use crate::job::{JobFile, ParentLine};
+use crate::job::{JobFile, ToChild, mailbox};
 use crate::run::RunError;
 use crate::sched::Launch;
 use crate::values::{Failure, JobKey, Trial, What};
@@ -19,11 +19,17 @@ impl EventLoop<'_, '_> {
     /// Starts a job's child.
     pub(super) fn launch(&mut self, launch: Launch) -> Result<(), RunError> {
         let Launch { job: key, attempt, placement, micro_rows, work } = launch;
+        // A trial has its own log; trials that share a process have their job's.
+        let log = match work.trials() {
+            [trial] => self.layout.log(trial.id),
+            [] | [_, _, ..] => self.layout.job(key).log(),
+        };
         let trials = work.trials().iter().map(|trial| trial.id).collect();
         self.tell(What::JobLaunching { key, attempt, placement: placement.clone(), trials })?;
         let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
         let checkpoint_every_s = self.checkpoint_every.map(|every| every.as_secs_f64());
-        let file = JobFile { run, stores, placement, micro_rows, checkpoint_every_s, work };
+        let start = self.stream.ledger.launches;
+        let file = JobFile { start, run, log, stores, placement, micro_rows, checkpoint_every_s, work };
         match self.start_child(key, &file) {
             Ok(pid) => {
                 let child = Child { heard: Instant::now(), asked: Asked::Work };
@@ -36,26 +42,22 @@ impl EventLoop<'_, '_> {
 
     fn start_child(&mut self, key: JobKey, file: &JobFile) -> io::Result<u32> {
         let (folder, trials) = (self.layout.job(key), file.work.trials());
-        // A trial has its own log; trials that share a process have their job's.
-        let log = match trials {
-            [trial] => self.layout.log(trial.id),
-            [] | [_, _, ..] => folder.log(),
-        };
-        fs::create_dir_all(log.parent().unwrap_or(Path::new(".")))?;
+        fs::create_dir_all(file.log.parent().unwrap_or(Path::new(".")))?;
         if trials.len() > 1 {
             for trial in trials {
                 let others = trials.len() - 1;
-                let line = format!("trains with {others} others; their log: {}", log.display());
+                let line = format!("trains with {others} others; their log: {}", file.log.display());
                 add_to_log(self.layout, trial, &line)?;
             }
         }
-        // The failure file of an earlier attempt says nothing about this one.
+        // What an earlier attempt told and left says nothing about this one.
+        mailbox::clear(&folder)?;
         files::remove(&folder.failure())?;
         for trial in trials {
             files::remove(&self.layout.failure(trial.id))?;
         }
         files::put_json(&folder.file(), file)?;
-        self.executor.start(StartJob { key, file, folder: &folder, log_path: &log })
+        self.executor.start(StartJob { key, file, folder: &folder })
     }
 
     /// Sends one more trial to a running job. It is returned at once where the job cannot take it.
@@ -65,7 +67,7 @@ impl EventLoop<'_, '_> {
             return self.tell(What::TrialReturned { key, trial: trial.id });
         }
         self.tell(What::TrialJoining { key, trial: trial.id })?;
-        self.executor.tell(key, &ParentLine::Join { trial: Box::new(trial) });
+        self.executor.send(key, &ToChild::Join { trial: Box::new(trial) });
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use super::fake_executor::{FakeExecutor, write_result};
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::exec::{Exit, News};
-use crate::job::{ChildLine, ParentLine, Work};
+use crate::job::{ChildLine, ToChild, Work};
 use crate::plan::example;
 use crate::record::journal::{self, Journal};
 use crate::record::ledger::{Ledger, TrialState};
@@ -127,7 +127,7 @@ fn run_trials(
         let child = Child { slots: &pack.slots, layout: &layout, before, micro_rows: file.micro_rows };
         Ok(script(&child))
     })
-    .answering(|_, ParentLine::Join { trial }| {
+    .answering(|_, ToChild::Join { trial }| {
         let child = Child { slots: &[], layout: &layout, before: 0, micro_rows: None };
         answer(&child, trial.id)
     });

@@ -37,13 +37,11 @@ mod training {
     use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use crossbeam::channel::Receiver;
-
     use super::pack::Trainer;
     use super::warm::Warm;
     use crate::disk::layout::Layout;
-    use crate::job::{ChildLine, Pack};
-    use crate::values::{Device, Failure, Placement, Trial};
+    use crate::job::{ChildLine, Pack, ToChild};
+    use crate::values::{Device, Failure, Placement};
 
     /// What the training process gets besides its pack.
     pub struct Context<'a> {
@@ -57,11 +55,11 @@ mod training {
         pub micro_rows: Option<usize>,
         /// Time between two checkpoints; by default as often as the cost stays small.
         pub checkpoint_every: Option<Duration>,
-        /// Trials that join the pack while it trains.
-        pub joins: Receiver<Trial>,
+        /// The parent's messages since the last call.
+        pub messages: &'a dyn Fn() -> Vec<ToChild>,
         /// Set when the pack should write its checkpoints and end.
         pub stop: &'a AtomicBool,
-        /// Sends a line to the parent.
+        /// Tells the parent something.
         pub say: &'a dyn Fn(ChildLine),
     }
 

@@ -11,7 +11,7 @@ use crossbeam::channel::{Receiver, Sender, unbounded};
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::{Executor, Exit, News, StartJob, WorkerMessage};
-use lorasweep::job::{JobFile, ParentLine};
+use lorasweep::job::{JobFile, ToChild};
 use lorasweep::values::{Cost, Failure, JobKey, Metric, Scores, TrialId, TrialResult};
 
 /// What a job does when it is started: the files it leaves, and what it says. Without an
@@ -19,7 +19,7 @@ use lorasweep::values::{Cost, Failure, JobKey, Metric, Scores, TrialId, TrialRes
 pub(crate) type Script<'a> = dyn FnMut(JobKey, &JobFile) -> io::Result<Vec<News>> + 'a;
 
 /// What a job at work says when it is told something.
-pub(crate) type Answer<'a> = dyn FnMut(JobKey, &ParentLine) -> Vec<News> + 'a;
+pub(crate) type Answer<'a> = dyn FnMut(JobKey, &ToChild) -> Vec<News> + 'a;
 
 /// Leaves the result of a trial that is done.
 pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
@@ -54,13 +54,13 @@ impl<'a> FakeExecutor<'a> {
     #[must_use]
     pub(crate) fn new(script: impl FnMut(JobKey, &JobFile) -> io::Result<Vec<News>> + 'a) -> Self {
         let (sender, receiver) = unbounded();
-        let (script, answer) = (Box::new(script), Box::new(|_: JobKey, _: &ParentLine| Vec::new()));
+        let (script, answer) = (Box::new(script), Box::new(|_: JobKey, _: &ToChild| Vec::new()));
         Self { script, answer, at_work: BTreeSet::new(), started: Vec::new(), sender, receiver }
     }
 
     /// The same, whose jobs answer what they are told.
     #[must_use]
-    pub(crate) fn answering(self, answer: impl FnMut(JobKey, &ParentLine) -> Vec<News> + 'a) -> Self {
+    pub(crate) fn answering(self, answer: impl FnMut(JobKey, &ToChild) -> Vec<News> + 'a) -> Self {
         Self { answer: Box::new(answer), ..self }
     }
 
@@ -87,7 +87,7 @@ impl Executor for FakeExecutor<'_> {
     fn start(&mut self, job: StartJob<'_>) -> io::Result<u32> {
         let written: Option<JobFile> = files::read_json(&job.folder.file())?;
         assert_eq!(written.as_ref(), Some(job.file), "the job file of `{}` is not in place", job.key);
-        assert!(job.log_path.parent().is_some_and(std::path::Path::is_dir), "no folder for the log");
+        assert!(job.file.log.parent().is_some_and(std::path::Path::is_dir), "no folder for the log");
         self.started.push(job.key);
         let said = (self.script)(job.key, job.file)?;
         assert!(self.at_work.insert(job.key), "`{}` was started while at work", job.key);
@@ -97,11 +97,11 @@ impl Executor for FakeExecutor<'_> {
         Ok(1_000_000 + u32::try_from(self.started.len()).expect("few jobs"))
     }
 
-    fn tell(&mut self, job: JobKey, line: &ParentLine) {
+    fn send(&mut self, job: JobKey, message: &ToChild) {
         if !self.at_work.contains(&job) {
             return;
         }
-        for news in (self.answer)(job, line) {
+        for news in (self.answer)(job, message) {
             self.say(job, news);
         }
     }

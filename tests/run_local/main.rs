@@ -17,7 +17,9 @@ use lorasweep::values::{Device, Failure, JobKey, Placement};
 /// Far longer than anything here takes; a test that waits for it has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 const JOB: JobKey = JobKey::Report;
-const HEARTBEAT: &str = "echo '{\"kind\":\"heartbeat\"}'";
+const START: u64 = 7;
+/// A bell alone is a sign of life.
+const HEARTBEAT: &str = "echo";
 
 fn program() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/run_local/child.sh")
@@ -38,12 +40,13 @@ impl Bench {
         let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1] };
         let work = Work::Report { folder: folder.path().to_path_buf() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
-        let file = JobFile { run, stores, placement, micro_rows: None, checkpoint_every_s: None, work };
+        let (start, log) = (START, own.log());
+        let file =
+            JobFile { start, run, log, stores, placement, micro_rows: None, checkpoint_every_s: None, work };
         files::write_json(&own.file(), &file).unwrap();
         fs::write(own.path().join("child.sh"), script).unwrap();
         let mut executor = LocalExecutor::new(program());
-        let log = own.log();
-        let job = StartJob { key: JOB, file: &file, folder: &own, log_path: &log };
+        let job = StartJob { key: JOB, file: &file, folder: &own };
         let pid = executor.start(job).unwrap();
         Self { folder, executor, pid }
     }
@@ -144,6 +147,21 @@ fn a_failure_file_says_why() {
 }
 
 #[test]
+fn what_a_child_tells_of_its_start_is_heard_with_a_bell_or_at_its_end() {
+    let told = |start: u64, trial: u64| {
+        let line =
+            format!(r#"{{"start":{start},"of":{{"said":{{"kind":"finished","trial":"{trial:016x}"}}}}}}"#);
+        format!("echo '{line}' >> \"$2/news.jsonl\"; ")
+    };
+    let heard =
+        |trial: u64| News::Said(ChildLine::Finished { trial: format!("{trial:016x}").parse().unwrap() });
+    let bench = Bench::start(&(told(START, 1) + &told(START + 1, 2) + "echo; " + &told(START, 3)));
+    assert_eq!(bench.next(), heard(1));
+    assert_eq!(bench.next(), heard(3));
+    assert_eq!(bench.next(), News::Ended(Exit::Done));
+}
+
+#[test]
 fn a_child_is_asked_to_stop_and_may_finish_its_checkpoint() {
     let script = format!("trap 'exit 4' TERM; {HEARTBEAT}; sleep 1000 & wait");
     let mut bench = Bench::start(&script);
@@ -221,7 +239,10 @@ fn a_program_that_is_not_there_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let placement = Placement { device: Device::Host, cores: Vec::new() };
     let (run, report) = (folder.path().to_path_buf(), folder.path().to_path_buf());
+    let own = JobFolder::at(folder.path());
     let file = JobFile {
+        start: START,
+        log: own.log(),
         stores: run.join("stores"),
         run,
         placement,
@@ -229,9 +250,7 @@ fn a_program_that_is_not_there_is_an_error() {
         checkpoint_every_s: None,
         work: Work::Report { folder: report },
     };
-    let own = JobFolder::at(folder.path());
-    let log = own.log();
-    let job = StartJob { key: JOB, file: &file, folder: &own, log_path: &log };
+    let job = StartJob { key: JOB, file: &file, folder: &own };
     assert!(LocalExecutor::new(folder.path().join("nothing")).start(job).is_err());
 }
 

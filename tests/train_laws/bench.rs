@@ -7,10 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, never, unbounded};
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::disk::layout::Layout;
-use lorasweep::job::{ChildLine, Pack};
+use lorasweep::job::{ChildLine, Pack, ToChild};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params};
 use lorasweep::train::evaluate::Evaluator;
@@ -83,7 +82,7 @@ impl Bench {
         slots: &[Trial],
         stop_at_once: bool,
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
-        self.attempt_with(slots, never(), &|_| stop_at_once, &mut Warm::default())
+        self.attempt_with(slots, &Vec::new, &|_| stop_at_once, &mut Warm::default())
     }
 
     /// Trains a pack that these join, one after the other: the first after its first step, the others
@@ -105,7 +104,7 @@ impl Bench {
         stops: &dyn Fn(&ChildLine) -> bool,
         warm: &mut Warm,
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
-        let (sender, joins) = unbounded();
+        let sent = RefCell::new(Vec::new());
         let joiners = RefCell::new(joiners.iter());
         let begun = Cell::new(false);
         let on_line = |line: &ChildLine| {
@@ -114,17 +113,17 @@ impl Bench {
                 && let Some(trial) = joiners.borrow_mut().next()
             {
                 std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
-                sender.send(trial.clone()).unwrap();
+                sent.borrow_mut().push(ToChild::Join { trial: Box::new(trial.clone()) });
             }
             stops(line)
         };
-        self.attempt_with(slots, joins, &on_line, warm)
+        self.attempt_with(slots, &|| sent.take(), &on_line, warm)
     }
 
     fn attempt_with(
         &self,
         slots: &[Trial],
-        joins: Receiver<Trial>,
+        messages: &dyn Fn() -> Vec<ToChild>,
         stops: &dyn Fn(&ChildLine) -> bool,
         warm: &mut Warm,
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
@@ -148,7 +147,7 @@ impl Bench {
         let checkpoint_every = self.checkpoint_every;
         let (stop, say) = (&stop, &say);
         let context =
-            Context { layout, placement, forward_mode, micro_rows, checkpoint_every, joins, stop, say };
+            Context { layout, placement, forward_mode, micro_rows, checkpoint_every, messages, stop, say };
         (train::run(&pack, &context, warm), lines.into_inner())
     }
 

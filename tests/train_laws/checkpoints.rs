@@ -44,7 +44,7 @@ fn a_damaged_checkpoint_costs_time_and_a_warning_and_changes_nothing() {
         assert_eq!(*warned, trial.id);
         assert!(message.contains("damaged") && message.ends_with("starts over"), "{message}");
         let ChildLine::Progress(first) = &lines[1] else { panic!("no step: {lines:?}") };
-        assert_eq!(first.step, 1, "it starts over");
+        assert_eq!(first[0].step, 1, "it starts over");
         assert_identical(&torn, &whole, &trial);
     }
 }
@@ -63,7 +63,7 @@ fn checkpoints_come_as_often_as_is_wished_and_change_nothing() {
             seen.set(
                 seen.get()
                     || matches!(line, ChildLine::Progress(progress)
-                if progress.step == progress.steps && bench.layout.last_checkpoint(trial.id).exists()),
+                if progress[0].step == progress[0].steps && bench.layout.last_checkpoint(trial.id).exists()),
             );
             false
         });

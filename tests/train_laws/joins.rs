@@ -78,9 +78,10 @@ fn a_trial_joins_where_its_checkpoint_stands() {
         assert_eq!(ended, Ok(Ended::Finished));
         let trial = &joiners[0];
         let step = |line: &ChildLine| match line {
-            ChildLine::Progress(progress) if progress.trial == trial.id => Some(progress.step),
-            ChildLine::Progress(_)
-            | ChildLine::Heartbeat
+            ChildLine::Progress(progress) => {
+                progress.iter().find(|progress| progress.trial == trial.id).map(|progress| progress.step)
+            }
+            ChildLine::Heartbeat
             | ChildLine::Evaluated { .. }
             | ChildLine::Joined { .. }
             | ChildLine::Finished { .. }

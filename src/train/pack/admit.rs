@@ -3,7 +3,7 @@
 
 use super::stack::Stack;
 use super::{Trainer, family, part, resume, slot, starting_values};
-use crate::job::ChildLine;
+use crate::job::{ChildLine, ToChild};
 use crate::train::training::ForwardMode;
 use crate::values::{Failure, Part, Trial};
 
@@ -11,8 +11,7 @@ impl<'a> Trainer<'a> {
     /// Takes in the trials that wait to join, from their checkpoints if they have any. Returns whether any slot
     /// has steps left.
     pub(in crate::train) fn admit(&mut self) -> Result<bool, Failure> {
-        let joins = self.context.joins.clone();
-        for trial in joins.try_iter() {
+        for ToChild::Join { trial } in (self.context.messages)() {
             let newcomer = self.alone(&trial)?;
             match (self.context.forward_mode, self.stacks.first_mut()) {
                 (ForwardMode::Stacked, Some(stack)) => stack.join(newcomer),

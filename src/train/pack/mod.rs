@@ -208,6 +208,7 @@ impl<'a> Trainer<'a> {
             self.memory.mib();
             self.read_back();
         }
+        let mut told = Vec::new();
         for slot in self.stacks.iter_mut().flat_map(|stack| &mut stack.slots) {
             let window = slot.state.window;
             let mean = window.loss / window.steps as f64;
@@ -221,8 +222,7 @@ impl<'a> Trainer<'a> {
                     rows_per_s: speed,
                     validation: slot.state.latest.as_ref().map(|(_, scores)| scores.clone()),
                 };
-                (self.context.say)(ChildLine::Progress(progress));
-                self.said = Some(Instant::now());
+                told.push(progress);
             }
             let step = slot.state.step;
             if slot.line_due() {
@@ -239,6 +239,10 @@ impl<'a> Trainer<'a> {
                 slot.write(&line).map_err(failed)?;
                 slot.state.window = Window::default();
             }
+        }
+        if !told.is_empty() {
+            (self.context.say)(ChildLine::Progress(told));
+            self.said = Some(Instant::now());
         }
         Ok(())
     }

@@ -1,0 +1,108 @@
+//! Owns how a child is heard while it works, and hears: it writes to its job's mailbox and rings. Does no work
+//! of the job, and never makes it wait for the parent.
+//!
+//! A byte on standard output is a bell for the parent, and a line on standard input one for the child: neither
+//! has content, and who hears it looks into the mailbox. A parent that has stopped reading may let the pipe
+//! fill up, so only a thread of its own rings.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use rustix::io::{retry_on_intr, write};
+use rustix::stdio::stdout;
+
+use crate::disk::layout::JobFolder;
+use crate::job::ChildLine;
+use crate::job::mailbox::{End, NewsWriter};
+use crate::values::Progress;
+
+/// Time between two heartbeats.
+const HEARTBEAT: Duration = Duration::from_secs(2);
+
+/// What a child tells during one job. It beats from its beginning to its end.
+pub(super) struct Talk {
+    shared: Arc<Shared>,
+    wake: Sender<()>,
+}
+
+struct Shared {
+    news: NewsWriter,
+    progress: Mutex<Vec<Progress>>,
+}
+
+impl Talk {
+    /// Begins to beat. If nobody hears it any more, the work is asked to stop.
+    pub(super) fn begin(folder: &JobFolder, start: u64, stop: &Arc<AtomicBool>) -> io::Result<Self> {
+        let shared = Arc::new(Shared { news: NewsWriter::open(folder, start)?, progress: Mutex::default() });
+        let (wake, woken) = bounded(1);
+        let (of_beats, stop) = (Arc::clone(&shared), Arc::clone(stop));
+        thread::spawn(move || beat(&of_beats, &woken, &stop));
+        Ok(Self { shared, wake })
+    }
+
+    /// Tells a fact or progress. Where the file cannot be written, results and failures still tell the trials'
+    /// fates.
+    #[cfg_attr(not(feature = "torch"), expect(dead_code, reason = "only training has something to say"))]
+    pub(super) fn say(&self, line: ChildLine) {
+        match line {
+            ChildLine::Heartbeat => {}
+            ChildLine::Progress(progress) => *self.shared.progress() = progress,
+            fact @ (ChildLine::Evaluated { .. }
+            | ChildLine::Joined { .. }
+            | ChildLine::Finished { .. }
+            | ChildLine::Failed { .. }
+            | ChildLine::Warning { .. }) => drop(self.shared.news.say(&fact)),
+        }
+        // If the channel is full, the bell is about to be rung.
+        let _ = self.wake.try_send(());
+    }
+
+    /// Tells how the job ended. The end of the process tells as much, so nobody waits for the last bell.
+    pub(super) fn end(self, end: End) {
+        drop(self.shared.news.end(end));
+    }
+}
+
+impl Shared {
+    fn progress(&self) -> MutexGuard<'_, Vec<Progress>> {
+        // The list is replaced as a whole.
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Beats and rings, at once where there is news, until the job is over.
+fn beat(shared: &Shared, woken: &Receiver<()>, stop: &AtomicBool) {
+    for number in 0.. {
+        let progress = shared.progress().clone();
+        // On a full disk the bell is still heard.
+        drop(shared.news.beat(number, &progress));
+        if ring().is_err() {
+            return stop.store(true, Ordering::Relaxed);
+        }
+        match woken.recv_timeout(HEARTBEAT) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => break,
+        }
+    }
+    drop(ring());
+}
+
+/// Not by way of `io::stdout`, whose lock the end of the process waits for.
+fn ring() -> io::Result<()> {
+    retry_on_intr(|| write(stdout(), b"\n"))?;
+    Ok(())
+}
+
+/// The lines of standard input, until it ends.
+#[cfg(feature = "torch")]
+pub(super) fn bells() -> Receiver<String> {
+    let (sender, bells) = crossbeam::channel::unbounded();
+    thread::spawn(move || {
+        io::stdin().lines().map_while(Result::ok).try_for_each(|bell| sender.send(bell).ok())
+    });
+    bells
+}
