@@ -112,6 +112,15 @@ pub enum ToChild {
         /// The trial, which must be compatible with the pack.
         trial: Box<Trial>,
     },
+    /// Leave a trial as it is after this step, or after the current one where that is later; 0 is before its
+    /// first step. It can be continued from its checkpoint. A trial that has done all its steps by then
+    /// finishes, and the others of the pack go on.
+    Stop {
+        /// Which trial.
+        trial: TrialId,
+        /// Optimiser steps done by then.
+        step: u64,
+    },
 }
 
 /// What a child says.
@@ -135,6 +144,13 @@ pub enum ChildLine {
     Joined {
         /// Which trial.
         trial: TrialId,
+    },
+    /// A trial left the pack as it was told to; its checkpoint is in place.
+    Stopped {
+        /// Which trial.
+        trial: TrialId,
+        /// Optimiser steps done.
+        step: u64,
     },
     /// A trial's result file is in place.
     Finished {

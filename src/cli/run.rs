@@ -23,7 +23,7 @@ use crate::values::CommandLine;
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
 training_foreseen, job_launching, job_started, job_finished, job_failed, job_interrupted, trial_joining,
-trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_finished, trial_failed,
+trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_stopped, trial_finished, trial_failed,
 device_retired, forecast, stop_requested, warned and run_ended; `at` is when it happened; durations are in
 seconds under names that end in `_s`.
 

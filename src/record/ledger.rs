@@ -163,6 +163,7 @@ impl Ledger {
                 }
             }
             What::TrialReturned { key, trial } => self.take_back(*key, *trial),
+            What::TrialStopped { key, trial, .. } => _ = self.leave(*key, *trial),
             What::TrialProgressed { key, progress } => self.progress(*key, progress),
             What::TrialFinished { trial, .. } => self.set(*trial, TrialState::Done),
             What::TrialFailed { trial, failure } => {
@@ -265,16 +266,24 @@ impl Ledger {
         self.attempt(trial, state);
     }
 
-    /// A start that never began is not an attempt.
-    fn take_back(&mut self, key: JobKey, trial: TrialId) {
-        let Some(job) = self.jobs.get_mut(&key) else { return };
-        if !job.trials.contains(&trial) {
-            return;
-        }
+    /// Removes a trial without a fate from a job, and returns whether the job had it.
+    fn leave(&mut self, key: JobKey, trial: TrialId) -> bool {
+        let Some(job) = self.jobs.get_mut(&key) else { return false };
+        let before = job.trials.len();
         job.trials.retain(|other| *other != trial);
         job.joining.remove(&trial);
-        self.set(trial, TrialState::Interrupted);
-        if let Some(standing) = self.trials.get_mut(&trial) {
+        let had = job.trials.len() < before;
+        if had {
+            self.set(trial, TrialState::Interrupted);
+        }
+        had
+    }
+
+    /// A start that never began is not an attempt.
+    fn take_back(&mut self, key: JobKey, trial: TrialId) {
+        if self.leave(key, trial)
+            && let Some(standing) = self.trials.get_mut(&trial)
+        {
             standing.attempts -= 1;
             if standing.attempts == 0 {
                 self.trials.remove(&trial);

@@ -174,6 +174,10 @@ impl EventLoop<'_, '_> {
                 let gave = self.stream.ledger.job(key).is_some_and(|job| job.joining.contains(&trial));
                 if gave { self.happen(What::TrialJoined { key, trial }) } else { Ok(()) }
             }
+            ChildLine::Stopped { trial, step } if self.stream.ledger.is_open(key, trial) => {
+                self.happen(What::TrialStopped { key, trial, step })
+            }
+            ChildLine::Stopped { .. } => Ok(()),
             ChildLine::Finished { trial } => self.finish(key, trial),
             // Whether a trial that is alone in its process is tried again is the scheduler's decision.
             ChildLine::Failed { trial, failure }

@@ -52,7 +52,7 @@ pub enum Explanation {
         /// Why that job failed; absent where it was stopped.
         failure: Option<Failure>,
     },
-    /// The run is ending, or has ended, before the trial was done.
+    /// The trial was stopped, or the run is ending or has ended, before it was done.
     Cancelled,
 }
 
@@ -174,7 +174,9 @@ impl fmt::Display for Explanation {
                 write!(f, "it needs job `{job}`, which failed: {failure}")
             }
             Self::Skipped { job, failure: None } => write!(f, "it needs job `{job}`, which was stopped"),
-            Self::Cancelled => f.write_str("the run is ending, and leaves it for the next one"),
+            Self::Cancelled => {
+                f.write_str("it was stopped, or the run is ending; the next run goes on with it")
+            }
         }
     }
 }

@@ -159,6 +159,10 @@ impl Scheduler {
                 vacancy = self.end_trial(*trial, Change::Failed { failure: failure.clone() });
                 if vacancy.is_some() { self.fail_fast(now) } else { Vec::new() }
             }
+            What::TrialStopped { trial, .. } => {
+                vacancy = self.end_trial(*trial, Change::Cancelled);
+                Vec::new()
+            }
             What::TrialJoining { key, trial } => {
                 self.give(*key, *trial);
                 Vec::new()

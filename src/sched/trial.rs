@@ -36,7 +36,7 @@ pub enum TrialState {
         /// Which store.
         store: ContentHash,
     },
-    /// Not done when the run ended.
+    /// Neither done nor failed, and not continued in this run: it was stopped, or the run ended.
     Cancelled,
 }
 

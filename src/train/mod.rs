@@ -87,7 +87,8 @@ mod training {
     /// How a pack's training ended.
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
     pub enum Ended {
-        /// Every trial has a result or a failure file, including trials that joined.
+        /// Every trial has a result or a failure file, or a checkpoint where it alone was stopped; including trials
+        /// that joined.
         Finished,
         /// It was asked to stop; every remaining trial has a checkpoint.
         Stopped,
@@ -114,7 +115,7 @@ mod training {
         // A base model has no training steps; it is only evaluated.
         trainer.evaluate_due()?;
         trainer.finish_done_slots()?;
-        while trainer.admit()? {
+        while trainer.heed()? {
             if context.stop.load(Ordering::Relaxed) {
                 trainer.checkpoint()?;
                 return Ok(Ended::Stopped);

@@ -29,6 +29,8 @@ pub(super) struct Slot {
     pub(super) total: u64,
     /// Its progress.
     pub(super) state: State,
+    /// The step after which it is to leave the pack, if its parent said so.
+    pub(super) stop_after: Option<u64>,
     /// The first step whose loss or gradient was not finite.
     pub(super) diverged: Option<u64>,
     steps_per_epoch: u64,
@@ -64,6 +66,7 @@ impl Slot {
             rows,
             total,
             state,
+            stop_after: None,
             diverged: None,
             steps_per_epoch,
             lengths,

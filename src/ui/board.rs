@@ -62,6 +62,7 @@ impl Board {
             | What::TrialJoining { .. }
             | What::TrialJoined { .. }
             | What::TrialReturned { .. }
+            | What::TrialStopped { .. }
             | What::TrialFailed { .. }
             | What::JobFinished { .. }
             | What::JobFailed { .. }

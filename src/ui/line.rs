@@ -25,6 +25,9 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
             Some(text)
         }
         What::TrialFinished { result, .. } => result.as_ref().map(|result| finished(result, board, now)),
+        What::TrialStopped { trial, step, .. } => {
+            Some(format!("stopped after step {step}: {} ({trial})", board.name(*trial)))
+        }
         What::TrialFailed { trial, failure } => {
             Some(format!("failed: {} ({trial}): {failure}", board.name(*trial)))
         }

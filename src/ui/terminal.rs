@@ -105,6 +105,7 @@ impl Reader for Terminal {
             | What::JobStarted { .. }
             | What::TrialJoining { .. }
             | What::TrialReturned { .. }
+            | What::TrialStopped { .. }
             | What::Forecast { .. }
             | What::Woke => {}
         }

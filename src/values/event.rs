@@ -125,6 +125,16 @@ pub enum What {
         /// Which trial.
         trial: TrialId,
     },
+    /// A trial left its job before its last step, as it was told to; its checkpoint is in place. This run does
+    /// not go on with it.
+    TrialStopped {
+        /// Which job.
+        key: JobKey,
+        /// Which trial.
+        trial: TrialId,
+        /// Optimiser steps done.
+        step: u64,
+    },
     /// A trial's result is in place.
     TrialFinished {
         /// Which trial.
@@ -261,6 +271,7 @@ impl What {
             | Self::JobStarted { .. }
             | Self::TrialJoining { .. }
             | Self::TrialReturned { .. }
+            | Self::TrialStopped { .. }
             | Self::TrialFinished { .. }
             | Self::TrialFailed { .. }
             | Self::JobFinished { .. }
@@ -292,6 +303,7 @@ impl What {
             Self::TrainingForeseen { .. }
             | Self::JobStarted { .. }
             | Self::TrialReturned { .. }
+            | Self::TrialStopped { .. }
             | Self::TrialFinished { .. }
             | Self::JobFinished { .. }
             | Self::JobFailed { .. }
@@ -356,6 +368,7 @@ mod tests {
             What::TrainingForeseen { seconds: 1.5, mem_mib: None },
             What::TrainingForeseen { seconds: 0.25, mem_mib: Some(400.0) },
             What::TrialJoining { key, trial },
+            What::TrialStopped { key, trial, step: 3 },
             What::TrialFinished { trial, result: None },
             What::DeviceRetired { device: Device::Cuda { index: 1 } },
             What::StopRequested { force: true },

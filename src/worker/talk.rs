@@ -53,6 +53,7 @@ impl Talk {
             ChildLine::Progress(progress) => *self.shared.progress() = progress,
             fact @ (ChildLine::Evaluated { .. }
             | ChildLine::Joined { .. }
+            | ChildLine::Stopped { .. }
             | ChildLine::Finished { .. }
             | ChildLine::Failed { .. }
             | ChildLine::Warning { .. }) => drop(self.shared.news.say(&fact)),

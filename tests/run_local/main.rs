@@ -11,7 +11,7 @@ use lorasweep::disk::files;
 use lorasweep::disk::layout::{JobFolder, Layout};
 use lorasweep::exec::local::LocalExecutor;
 use lorasweep::exec::{Executor, Exit, News, StartJob, survivors};
-use lorasweep::job::{ChildLine, JobFile, Work};
+use lorasweep::job::{ChildLine, JobFile, ToChild, Work};
 use lorasweep::values::{Device, Failure, JobKey, Placement};
 
 /// Far longer than anything here takes; a test that waits for it has failed.
@@ -159,6 +159,21 @@ fn what_a_child_tells_of_its_start_is_heard_with_a_bell_or_at_its_end() {
     assert_eq!(bench.next(), heard(1));
     assert_eq!(bench.next(), heard(3));
     assert_eq!(bench.next(), News::Ended(Exit::Done));
+}
+
+#[test]
+fn a_message_is_in_the_mailbox_when_the_bell_rings() {
+    let mut bench = Bench::start("read bell; read bell; cat \"$2\"/in/*.json >&2");
+    for step in [41, 42] {
+        let trial = "00000000000000ab".parse().unwrap();
+        bench.executor.send(JOB, &ToChild::Stop { trial, step });
+    }
+    assert_eq!(bench.next(), News::Ended(Exit::Done));
+    assert!(
+        [41, 42].iter().all(|step| bench.log().contains(&format!("\"step\": {step}"))),
+        "{}",
+        bench.log()
+    );
 }
 
 #[test]

@@ -120,7 +120,8 @@ impl Bench {
         self.attempt_with(slots, &|| sent.take(), &on_line, warm)
     }
 
-    fn attempt_with(
+    /// The same, with these messages before each step.
+    pub(crate) fn attempt_with(
         &self,
         slots: &[Trial],
         messages: &dyn Fn() -> Vec<ToChild>,

@@ -84,6 +84,7 @@ fn a_trial_joins_where_its_checkpoint_stands() {
             ChildLine::Heartbeat
             | ChildLine::Evaluated { .. }
             | ChildLine::Joined { .. }
+            | ChildLine::Stopped { .. }
             | ChildLine::Finished { .. }
             | ChildLine::Failed { .. }
             | ChildLine::Warning { .. } => None,

@@ -13,5 +13,6 @@ mod checkpoints;
 mod joins;
 mod laws;
 mod scores;
+mod stops;
 mod subject;
 mod warm;

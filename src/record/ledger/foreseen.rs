@@ -43,7 +43,8 @@ impl Foreseen {
             What::JobLaunching { trials, .. } => self.trials.extend(trials),
             What::TrialJoining { trial, .. } => _ = self.trials.insert(*trial),
             What::JobFinished { key: JobKey::Train(_) } => self.ended = Some(event.at),
-            What::TrialFailed { .. }
+            What::TrialStopped { .. }
+            | What::TrialFailed { .. }
             | What::JobFailed { .. }
             | What::JobInterrupted { .. }
             | What::DeviceRetired { .. }

@@ -157,7 +157,7 @@ impl Trainer<'_> {
         };
         files::write_sealed(&layout.result(state.trial), &result).map_err(failed)?;
         (self.context.say)(ChildLine::Finished { trial: state.trial });
-        self.results += 1;
+        self.kept += 1;
         Ok(())
     }
 

@@ -51,7 +51,8 @@ pub(in crate::train) struct Trainer<'a> {
     memory: Peak,
     stacks: Vec<Stack<'a>>,
     failure: Option<Failure>,
-    results: usize,
+    /// Number of slots that left with a result or a checkpoint.
+    kept: usize,
     said: Option<Instant>,
     saved: Instant,
     save_took: Duration,
@@ -97,7 +98,7 @@ impl<'a> Trainer<'a> {
             memory,
             stacks,
             failure: None,
-            results: 0,
+            kept: 0,
             said: None,
             saved: now,
             save_took: Duration::ZERO,
@@ -115,7 +116,7 @@ impl<'a> Trainer<'a> {
     /// How training ended, once no slot is left.
     pub(in crate::train) fn ended(self) -> Result<Ended, Failure> {
         match self.failure {
-            Some(failure) if self.results == 0 => Err(failure),
+            Some(failure) if self.kept == 0 => Err(failure),
             Some(_) | None => Ok(Ended::Finished),
         }
     }
@@ -258,20 +259,22 @@ impl<'a> Trainer<'a> {
         if due { self.checkpoint() } else { Ok(()) }
     }
 
+    /// Checkpoints a slot whose results were read back.
+    fn save(&mut self, index: SlotIndex) -> Result<(), Failure> {
+        let peak_mib = self.memory.mib();
+        let stack = &mut self.stacks[index.stack];
+        let tensors = stack.tensors(index.slot);
+        let state = &mut stack.slots[index.slot].state;
+        state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_mib);
+        checkpoint::save(&self.context.layout.last_checkpoint(state.trial), state, &tensors).map_err(failed)
+    }
+
     /// Checkpoints every slot that has not diverged.
     pub(in crate::train) fn checkpoint(&mut self) -> Result<(), Failure> {
         let started = Instant::now();
         self.read_back();
-        let peak_mib = self.memory.mib();
-        for stack in &mut self.stacks {
-            for k in (0..stack.slots.len()).filter(|k| stack.slots[*k].diverged.is_none()).collect::<Vec<_>>()
-            {
-                let tensors = stack.tensors(k);
-                let state = &mut stack.slots[k].state;
-                state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_mib);
-                checkpoint::save(&self.context.layout.last_checkpoint(state.trial), state, &tensors)
-                    .map_err(failed)?;
-            }
+        for index in self.indices(|slot| slot.diverged.is_none()) {
+            self.save(index)?;
         }
         self.saved = Instant::now();
         self.save_took = started.elapsed();
