@@ -9,7 +9,7 @@ use crate::exec::devices::{self, Machine};
 use crate::sched::{Limits, Simulated};
 use crate::sweep::SweepSpec;
 use crate::ui::output;
-use crate::values::{Device, Placement, Precision};
+use crate::values::{Device, Placement, Precision, Resources, Width};
 
 /// Required free disk space, as a multiple of the estimate.
 const DISK_MARGIN: f64 = 1.2;
@@ -92,9 +92,13 @@ pub(super) fn precision(sweep: &SweepSpec, places: &[Placement]) {
     }
 }
 
-/// The limits of packs: as requested, and by the free memory of the place that has least.
+/// The limits of packs: as requested, and by the free memory of the place that has least, for each of its cores.
 pub(super) fn limits(devices: &DeviceArgs, places: &[Placement], machine: &Machine) -> Limits {
-    let free = smallest(places, machine).map(|(_, free, _)| free);
+    let cores = match Resources::from(places).equal_width() {
+        Width::Cores(cores) => mib(cores as u64),
+        Width::Gpu => 1.0,
+    };
+    let free = smallest(places, machine).map(|(_, free, _)| free / cores);
     Limits {
         slots: devices.pack_slots.map_or(Limits::default().slots, usize::from),
         mem_mib: free.unwrap_or(f64::INFINITY),

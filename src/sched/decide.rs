@@ -6,10 +6,11 @@ use std::time::SystemTime;
 use crate::sched::chores::ChoreState;
 use crate::sched::jobs::{Deadline, Doing, Job, Progress, Training};
 use crate::sched::memory::Memory;
-use crate::sched::pack::{self, Knowledge, Opening, Place, Slot};
+use crate::sched::pack::{self, Knowledge, Opening, Place, Slot, units};
+use crate::sched::reserve::{InUse, Reserved};
 use crate::sched::scheduler::{Scheduler, Vacancy};
 use crate::sched::trial::{Change, TrialState};
-use crate::sched::workload::TrialNo;
+use crate::sched::workload::{ShapeWork, TrialNo};
 use crate::sched::{Action, Launch};
 use crate::values::{self, Device, JobKey, Placement, Width};
 
@@ -46,12 +47,55 @@ impl Scheduler {
         }
     }
 
-    /// The pack that starts next, and where: the widest that there is room for.
+    /// The pack that starts next, and where: the widest that there is room for. While a wider one waits for
+    /// cores, a narrower one starts only where that does not keep it waiting.
     fn next_pack(&self, now: SystemTime) -> Option<(Placement, Vec<TrialNo>)> {
-        self.work.widths.iter().find_map(|width| {
-            let placement = self.places.room(*width)?;
-            Some((placement, self.next_of(now, *width)?))
-        })
+        let mut reserved: Option<Reserved> = None;
+        for width in self.work.widths.iter().copied() {
+            if let Some(placement) = self.places.room(width) {
+                let within_s = reserved.map_or(f64::INFINITY, |reserved| reserved.within_s(width));
+                if let Some(trials) = self.next_of(now, width, within_s) {
+                    return Some((placement, trials));
+                }
+            } else if let Width::Cores(cores) = width
+                && reserved.is_none()
+                && self.waits(width)
+            {
+                reserved = Reserved::of(cores, self.places.free_on_cpu(), self.in_use(now));
+            }
+        }
+        None
+    }
+
+    /// Whether a trial of this width could start.
+    fn waits(&self, width: Width) -> bool {
+        let waits = |(shape, of): (usize, &ShapeWork)| {
+            of.width == width && self.chores.is_prepared(of.store) && !self.pool.lanes(shape).is_empty()
+        };
+        self.work.shapes.iter().enumerate().any(waits)
+            || self.pool.again().any(|group| self.work.width_of(group[0]) == width)
+    }
+
+    /// The cores that packs use, and for how long.
+    fn in_use(&self, now: SystemTime) -> Vec<InUse> {
+        let trainings = self.trainings().filter_map(|(job, training)| match job.placement.width() {
+            Width::Cores(cores) => {
+                let pace = self.pace.of(training.shape);
+                Some(InUse { cores, left_s: pace * self.left_s(now, job, training) })
+            }
+            Width::Gpu => None,
+        });
+        trainings.collect()
+    }
+
+    fn trainings(&self) -> impl Iterator<Item = (&Job, &Training)> {
+        self.jobs.values().filter_map(|job| Some((job, job.training()?)))
+    }
+
+    /// The predicted seconds that a pack still takes, before its pace is considered.
+    pub(super) fn left_s(&self, now: SystemTime, job: &Job, training: &Training) -> f64 {
+        let elapsed = now.duration_since(job.since).unwrap_or_default();
+        training.left(elapsed, self.pace.of(training.shape)).as_secs_f64()
     }
 
     /// The trial that starts now that nothing else runs.
@@ -60,15 +104,20 @@ impl Scheduler {
     }
 
     /// The trials that start where there is room for this width.
-    fn next_of(&self, now: SystemTime, width: Width) -> Option<Vec<TrialNo>> {
-        let mut busy_s = vec![0.0; self.places.in_service(width)];
-        let trainings = self.jobs.values().filter_map(|job| Some((job, job.training()?)));
-        let trainings = trainings.filter(|(job, _)| job.placement.width() == width);
-        for ((job, training), busy_s) in trainings.zip(&mut busy_s) {
-            let elapsed = now.duration_since(job.since).unwrap_or_default();
-            *busy_s = training.left(elapsed, self.pace.of(training.shape)).as_secs_f64();
-        }
-        self.next(Opening::Place(Place { width, free: self.places.free(width), busy_s: &busy_s }))
+    fn next_of(&self, now: SystemTime, width: Width, within_s: f64) -> Option<Vec<TrialNo>> {
+        let memory = Memory::of(width);
+        let in_service = match memory {
+            Memory::Host => self.places.cores_in_service(&self.work.widths),
+            Memory::Gpu => self.places.gpus_in_service(),
+        };
+        let mut busy_s = vec![0.0; in_service];
+        let beside = self.trainings().filter(|(job, _)| Memory::of(job.placement.width()) == memory);
+        let beside = beside.flat_map(|(job, training)| {
+            std::iter::repeat_n(self.left_s(now, job, training), units(job.placement.width()))
+        });
+        busy_s.iter_mut().zip(beside).for_each(|(busy_s, left_s)| *busy_s = left_s);
+        let place = Place { width, free: self.places.free(width), busy_s: &busy_s, within_s };
+        self.next(Opening::Place(place))
     }
 
     fn next(&self, opening: Opening<'_>) -> Option<Vec<TrialNo>> {
@@ -76,6 +125,7 @@ impl Scheduler {
             work: &self.work,
             limits: self.limits,
             memory: &self.memory,
+            pace: &self.pace,
             is_prepared: &|store| self.chores.is_prepared(store),
         };
         pack::next(&self.pool, opening, &known)

@@ -14,7 +14,8 @@
 //! | `memory` | what to try after memory ran out |
 //! | `trial`, `ends` | a trial's state, and what the end of its job means for it |
 //! | `chores` | preparing stores and writing the report, alongside training |
-//! | `places` | which places are free, busy or out of service |
+//! | `places` | which cores and GPUs are free, busy or out of service |
+//! | `reserve` | what a pack that waits for cores keeps for itself |
 //! | `jobs` | running jobs, since when and how far |
 //! | `scheduler`, `job_ends`, `decide` | what an event or a job's end changes, and what starts or stops then |
 //! | [`simulate`](simulate()) | the same scheduler on a simulated clock: plans, and the remaining time |
@@ -30,6 +31,7 @@ mod memory;
 mod pack;
 mod places;
 mod pool;
+mod reserve;
 mod scheduler;
 mod simulate;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use self::length::most_s;
 use self::rest::{COMMON_SHARE, Rest, rests, up};
 use crate::cost::{Footprint, TRAIN_START, count};
 use crate::sched::Limits;
+use crate::sched::jobs::Pace;
 use crate::sched::memory::{Known, Memory};
 use crate::sched::pool::{Pool, Size};
 use crate::sched::workload::{TrialNo, Workload};
@@ -29,14 +30,16 @@ pub(super) enum Opening<'a> {
     Slot(Slot<'a>),
 }
 
-/// A free place among others of its width.
+/// A free place among others.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) width: Width,
-    /// How many places are free, this one included.
+    /// How many places of this width are free, this one included.
     pub(super) free: usize,
-    /// Remaining seconds of each place in service; zero for free places.
+    /// Remaining seconds of each core, or of each GPU, in service; zero for free ones.
     pub(super) busy_s: &'a [f64],
+    /// Most seconds that a pack may take: a longer one would keep a wider one waiting.
+    pub(super) within_s: f64,
 }
 
 /// The slot of an ended trial in a pack that goes on.
@@ -58,8 +61,24 @@ pub(super) struct Knowledge<'a> {
     pub(super) limits: Limits,
     /// Limits of memory, learned from failed starts.
     pub(super) memory: &'a Known,
+    pub(super) pace: &'a Pace,
     /// Whether a store is prepared, by its index.
     pub(super) is_prepared: &'a dyn Fn(usize) -> bool,
+}
+
+impl Knowledge<'_> {
+    /// Memory of a pack of this width, in MiB.
+    fn mem_mib(&self, width: Width) -> f64 {
+        self.limits.mem_mib * count(units(width))
+    }
+}
+
+/// How much a pack of this width takes of what it shares with others: cores, or GPUs.
+pub(super) fn units(width: Width) -> usize {
+    match width {
+        Width::Cores(cores) => cores,
+        Width::Gpu => 1,
+    }
 }
 
 /// The trials to start in an opening. For a place: the longest pack that can be made of the waiting trials, of
@@ -75,24 +94,26 @@ pub(super) fn next(pool: &Pool, opening: Opening<'_>, known: &Knowledge<'_>) -> 
 /// A group of trials that failed together, or as many of them as memory allows.
 fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     let group = pool.again().find(|group| known.work.width_of(group[0]) == place.width)?;
-    let most = known.memory.allowed(known.work.shape_of(group[0]), Memory::of(place.width)).trials;
-    Some(group[..group.len().min(most)].to_vec())
+    let shape = known.work.shape_of(group[0]);
+    let most = known.memory.allowed(shape, Memory::of(place.width)).trials;
+    let group = &group[..group.len().min(most)];
+    let seconds = known.work.pack_estimate(group).duration.as_secs_f64() * known.pace.of(shape);
+    (seconds <= place.within_s).then(|| group.to_vec())
 }
 
-/// The longest pack of trials whose store is prepared.
+/// The longest pack of trials of this width whose store is prepared.
 fn longest(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
-    let (mut all, later): (Vec<Rest>, Vec<Rest>) =
-        rests(pool, place.width, known).partition(|rest| rest.is_ready);
+    let (mut all, later): (Vec<Rest>, Vec<Rest>) = rests(pool, place, known).partition(|rest| rest.is_ready);
     if all.is_empty() {
         return None;
     }
     let ready = all.len();
     all.extend(later);
     let most_s = most_s(&all, ready, place);
-    let by_time =
-        |a: &&Rest, b: &&Rest| a.pack_s(most_s).total_cmp(&b.pack_s(most_s)).then(b.lane.cmp(&a.lane));
+    let pack_s = |rest: &Rest| rest.pack_s(most_s.min(rest.within_s));
+    let by_time = |a: &&Rest, b: &&Rest| pack_s(a).total_cmp(&pack_s(b)).then(b.lane.cmp(&a.lane));
     let first = all[..ready].iter().max_by(by_time)?;
-    Some(fill(pool, first, most_s, known))
+    Some(fill(pool, first, most_s.min(first.within_s), known))
 }
 
 /// A pack of the first trials of a lane. If that takes the whole lane, other whole lanes join where they gain
@@ -161,9 +182,12 @@ impl Pack<'_> {
     }
 
     fn fits(&self, trials: &[TrialNo]) -> bool {
-        let costs = trials.iter().map(|trial| self.known.work.trials[*trial].cost.footprint);
-        let together = costs.fold(self.footprint, Footprint::and);
-        together.mib(self.known.work.shapes[self.rest.shape].speed) <= self.known.limits.mem_mib
+        let candidates = trials.iter().map(|trial| &self.known.work.trials[*trial]);
+        let shape = &self.known.work.shapes[self.rest.shape];
+        let own_s = candidates.clone().map(|one| one.time.own.as_secs_f64()).sum::<f64>();
+        let together = candidates.fold(self.footprint, |sum, one| sum.and(one.cost.footprint));
+        together.mib(shape.speed) <= self.known.mem_mib(shape.width)
+            && self.rest.fixed_s + self.trunks_s + self.own_s + own_s <= self.rest.within_s
     }
 
     /// Whether a lane of this size gains by joining: it saves one start of a process and one set of passes.

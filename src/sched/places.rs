@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::sched::reserve::Free;
 use crate::sched::workload::TrialNo;
 use crate::values::{Device, Placement, Resources, Width};
 
@@ -71,19 +72,33 @@ impl Places {
     /// Number of packs of this width that can start now.
     pub(super) fn free(&self, width: Width) -> usize {
         match width {
-            Width::Cores(cores) => {
-                (self.free.len() / cores.max(1)).min(self.at_once.saturating_sub(self.on_cpu))
+            Width::Cores(wanted) => {
+                let Free { cores, packs } = self.free_on_cpu();
+                (cores / wanted.max(1)).min(packs)
             }
             Width::Gpu => self.gpus.iter().filter(|gpu| gpu.state == GpuState::Free).count(),
         }
     }
 
-    /// Number of packs of this width that can train at the same time.
-    pub(super) fn in_service(&self, width: Width) -> usize {
-        match width {
-            Width::Cores(cores) => (self.cores.len() / cores.max(1)).min(self.at_once),
-            Width::Gpu => self.gpus.iter().filter(|gpu| gpu.state != GpuState::Retired).count(),
-        }
+    /// What is free on the CPU.
+    pub(super) fn free_on_cpu(&self) -> Free {
+        Free { cores: self.free.len(), packs: self.at_once.saturating_sub(self.on_cpu) }
+    }
+
+    /// Number of cores that packs of these widths, the widest first, can use at the same time.
+    pub(super) fn cores_in_service(&self, widths: &[Width]) -> usize {
+        let cores = |width: &Width| match width {
+            Width::Cores(cores) => Some((*cores).max(1)),
+            Width::Gpu => None,
+        };
+        let (widest, narrowest) = (widths.iter().find_map(cores), widths.last().and_then(cores));
+        let (widest, narrowest) = (widest.unwrap_or(1), narrowest.unwrap_or(1));
+        self.cores.len().min(self.at_once.saturating_mul(widest)) / narrowest * narrowest
+    }
+
+    /// Number of GPUs in service.
+    pub(super) fn gpus_in_service(&self) -> usize {
+        self.gpus.iter().filter(|gpu| gpu.state != GpuState::Retired).count()
     }
 
     /// Whether these cores, or this GPU, are the run's.

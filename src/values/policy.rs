@@ -13,7 +13,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(300);
 pub struct Limits {
     /// Most trials per pack, at least 1.
     pub slots: usize,
-    /// Memory of a place, in MiB. A trial that needs more than that trains alone.
+    /// Memory for each core of a pack, or of a GPU, in MiB. A trial that needs more than its cores have trains
+    /// alone.
     pub mem_mib: f64,
 }
 

@@ -19,12 +19,12 @@ use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
     Configuration, ContentHash, Device, Event, JobKey, Lora, Method, Placement, Resources, Splitting,
-    Training, TrialId, What, Width,
+    Training, Trial, TrialId, What, Width,
 };
 
 const TRIALS: u32 = 10_000;
 const FOLDS: u32 = 10;
-const PLACES: usize = 64;
+const CORES: usize = 64;
 const PACKS: u64 = 200;
 
 /// A line of the table.
@@ -51,10 +51,11 @@ fn main() {
 
 /// A whole run in which every pack starts and ends at once, one event after another.
 fn scheduler() -> Vec<Figure> {
-    let resources = Resources { cores: (0..PLACES).collect(), ..Resources::default() };
+    let resources = Resources { cores: (0..CORES).collect(), ..Resources::default() };
     let sweep = sweep();
     let trials = sweep.trials();
-    let work = Workload::of(&sweep, &trials, Path::new("reports"), &|_| Width::Cores(1), &|_| true);
+    let width = |trial: &Trial| Width::Cores([1, 2, 4][trial.fold % 3]);
+    let work = Workload::of(&sweep, &trials, Path::new("reports"), &width, &|_| true);
     let mut scheduler = Scheduler::new(Arc::new(work), resources, Limits::default(), Policy::ONCE);
     let mut events = VecDeque::from([What::Woke]);
     let mut took = Vec::new();
@@ -90,7 +91,7 @@ fn scheduler() -> Vec<Figure> {
     took.sort_unstable();
     let ms = |duration: Duration| format!("{:.4} ms", 1e3 * duration.as_secs_f64());
     let mean = took.iter().sum::<Duration>() / steps;
-    let step = format!("scheduler step, {} trials on {PLACES} places", trials.len());
+    let step = format!("scheduler step, {} trials of three widths on {CORES} cores", trials.len());
     vec![
         Figure { what: format!("{step}, mean"), measured: ms(mean), target: "< 0.1 ms" },
         Figure {

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use super::Knowledge;
-use crate::cost::{Footprint, Speed, TRAIN_START, count};
-use crate::sched::Limits;
-use crate::sched::memory::{Allowed, Memory};
+use super::{Knowledge, Place, units};
+use crate::cost::{TRAIN_START, count};
+use crate::sched::memory::Memory;
 use crate::sched::pool::{Pool, Size};
-use crate::values::Width;
 
 /// A pack is large enough when what its slots have in common is this share of its time: more slots would save
 /// almost nothing, and a crash would lose more.
@@ -37,32 +35,38 @@ pub(super) struct Rest {
     pub(super) enough: f64,
     /// Most trials in a pack.
     pub(super) slots: f64,
+    /// Cores of a pack; 1 on a GPU.
+    pub(super) width: f64,
+    /// Most seconds that a pack may take that starts now.
+    pub(super) within_s: f64,
+    /// Whether a pack of them can start now in the free place.
     pub(super) is_ready: bool,
 }
 
-/// The waiting lanes of all shapes of a width, by size.
+/// The waiting lanes of all shapes that train on the same kind of device as a free place, by size.
 pub(super) fn rests<'a>(
     pool: &'a Pool,
-    width: Width,
+    place: Place<'a>,
     known: &'a Knowledge<'_>,
 ) -> impl Iterator<Item = Rest> + 'a {
-    let shapes = known.work.shapes.iter().enumerate().filter(move |(_, of)| of.width == width);
+    let memory = Memory::of(place.width);
+    let shapes = known.work.shapes.iter().enumerate();
+    let shapes = shapes.filter(move |(_, of)| Memory::of(of.width) == memory);
     shapes.flat_map(move |(shape, of)| {
-        let allowed = known.memory.allowed(shape, Memory::of(width));
-        let is_ready = (known.is_prepared)(of.store);
+        let allowed = known.memory.allowed(shape, memory);
+        let is_prepared = of.width == place.width && (known.is_prepared)(of.store);
+        let within_s = place.within_s / known.pace.of(shape);
         pool.lanes(shape).iter().filter_map(move |(size, lanes)| {
             let lane = lanes.last()?.0;
             let footprint = known.work.trials[*pool.lane(lane).front()?].cost.footprint;
-            let slots = slots(footprint, of.speed, allowed, known.limits);
-            Some(Rest { shape, lane, lanes: count(lanes.len()), is_ready, ..Rest::new(size, slots) })
+            let fit = footprint.fit(known.mem_mib(of.width), of.speed);
+            let slots = known.limits.slots.min(allowed.trials).min(fit).max(1);
+            let rest = Rest::new(size, count(slots));
+            let is_ready = is_prepared && rest.shortest_s() <= within_s;
+            let width = count(units(of.width));
+            Some(Rest { shape, lane, lanes: count(lanes.len()), width, within_s, is_ready, ..rest })
         })
     })
-}
-
-/// Most trials like this in a pack.
-fn slots(footprint: Footprint, speed: Speed, allowed: Allowed, limits: Limits) -> f64 {
-    let Limits { slots, mem_mib } = limits;
-    count(slots.min(allowed.trials).min(footprint.fit(mem_mib, speed)).max(1))
 }
 
 impl Rest {
@@ -85,8 +89,15 @@ impl Rest {
             fixed_s,
             enough,
             slots,
+            width: 1.0,
+            within_s: f64::INFINITY,
             is_ready: true,
         }
+    }
+
+    /// Seconds of a pack of the longest trial alone.
+    pub(super) fn shortest_s(&self) -> f64 {
+        self.fixed_s + self.trunk_s + self.longest_s
     }
 
     /// Number of packs that a lane is cut into, if none may take longer than `most_s`.
@@ -135,15 +146,16 @@ impl Rest {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a small whole number")]
-fn round(number: f64) -> usize {
+pub(super) fn round(number: f64) -> usize {
     number.round() as usize
 }
 
-/// The waiting trials cut into packs: number of packs, and their seconds in all.
+/// The waiting trials cut into packs: the cores of all packs, and the seconds that these are in use. On GPUs
+/// these are packs and their seconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cut {
-    pub(super) packs: f64,
-    pub(super) seconds: f64,
+    pub(super) cores: f64,
+    pub(super) core_s: f64,
 }
 
 /// Cuts the waiting trials into packs; those of more than one trial take at most `most_s`.
@@ -152,7 +164,7 @@ pub(super) fn cut(rests: &[Rest], most_s: f64) -> Cut {
         let parts = rest.parts(most_s);
         let packs = if parts > 1.0 { parts * rest.lanes } else { up(rest.lanes / rest.merged(most_s)) };
         let seconds = rest.lanes * (rest.own_s + parts * rest.trunk_s) + packs * rest.fixed_s;
-        Cut { packs: sum.packs + packs, seconds: sum.seconds + seconds }
+        Cut { cores: sum.cores + rest.width * packs, core_s: sum.core_s + rest.width * seconds }
     };
     rests.iter().fold(Cut::default(), add)
 }

@@ -10,7 +10,7 @@ use super::{at, cpus, equal, gpus, places, workload};
 use crate::plan::example;
 use crate::sched::{Limits, Policy, Scheduler, simulate};
 use crate::sweep::SweepSpec;
-use crate::values::{JobKey, Method};
+use crate::values::{JobKey, Method, Resources, Width};
 
 const FOLDS: usize = 10;
 
@@ -35,6 +35,27 @@ pub(super) fn sweeps() -> impl Strategy<Value = SweepSpec> {
     })
 }
 
+/// Equal places, or a machine whose trials are of three widths.
+fn machines() -> impl Strategy<Value = (Resources, Vec<Width>)> {
+    let equal = (1..=9_usize, any::<bool>()).prop_map(|(n, on_gpus)| {
+        let resources = if on_gpus { gpus(n) } else { cpus(n) };
+        let width = resources.equal_width();
+        (resources, vec![width])
+    });
+    let at_once = proptest::option::of(1..6_usize);
+    let mixed = (1..=16_usize, 0..3_usize, at_once, any::<[usize; 3]>());
+    let mixed = mixed.prop_map(|(cores, n_gpus, at_once, widths)| {
+        let mut widths = widths.map(|width| Width::Cores(1 + width % cores));
+        if n_gpus > 0 {
+            widths[0] = Width::Gpu;
+        }
+        // As on a machine whose first cores belong to others.
+        let cores = (100..100 + cores).collect();
+        (Resources { cores, at_once, ..gpus(n_gpus) }, widths.to_vec())
+    });
+    prop_oneof![equal, mixed]
+}
+
 pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
     let pause = prop_oneof![Just(0), 1..100_000_u64].prop_map(Duration::from_millis);
     let limit = proptest::option::weighted(0.3, 100..1_000_000_u64);
@@ -50,12 +71,12 @@ pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
         Just(Limits::default()),
         (1..9_usize, 500.0..5_000.0).prop_map(|(slots, mem_mib)| Limits { slots, mem_mib }),
     ];
-    let machine = (1..=9_usize, any::<bool>(), any::<bool>(), limits);
+    let machine = (machines(), any::<bool>(), limits);
     let failing = (prop_oneof![Just(0), 1..60_u32], any::<bool>(), prop_oneof![Just(0), Just(50_u32)]);
     (any::<u64>(), machine, failing, policy, stops).prop_map(|(seed, machine, failing, policy, stops)| {
-        let (n, on_gpus, prepared, limits) = machine;
+        let ((resources, widths), prepared, limits) = machine;
         let (failing, devices_fail, deaf) = failing;
-        let calm = Scenario::calm(if on_gpus { gpus(n) } else { cpus(n) });
+        let calm = Scenario { widths, ..Scenario::calm(resources) };
         Scenario { seed, limits, policy, prepared, failing, devices_fail, deaf, noise: 0.5, stops, ..calm }
     })
 }
@@ -70,7 +91,8 @@ proptest! {
 
     #[test]
     fn no_schedule_is_far_from_the_shortest(sweep in sweeps(), scenario in scenarios()) {
-        let calm = Scenario { policy: Policy::ONCE, stops: Vec::new(), failing: 0, ..scenario };
+        let widths = vec![scenario.resources.equal_width()];
+        let calm = Scenario { widths, policy: Policy::ONCE, stops: Vec::new(), failing: 0, ..scenario };
         let mut world = World::new(&sweep, &calm);
         world.run();
         let bound = (world.training_ms / places(&calm.resources) as u64).max(world.beside_ms);
@@ -84,6 +106,10 @@ proptest! {
 fn thousands_of_trials_keep_the_invariants() {
     let scenario = Scenario { seed: 7, failing: 5, noise: 0.5, ..Scenario::calm(cpus(16)) };
     World::new(&mixed(2_000), &scenario).run();
+    let widths = [1, 2, 4].map(Width::Cores).to_vec();
+    let resources = Resources { cores: (0..32).collect(), ..Resources::default() };
+    let scenario = Scenario { widths, resources, ..scenario };
+    World::new(&mixed(1_000), &scenario).run();
 }
 
 /// How long a sweep takes where its jobs take what they are thought to, in seconds.

@@ -8,15 +8,17 @@ mod laws;
 mod packs;
 mod scarcity;
 mod scenario;
+mod widths;
 mod world;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::{CommandLine, Device, JobKey, Placement, Resources, Trial, TrialId, What};
+use crate::values::{CommandLine, Device, JobKey, Placement, Resources, Trial, TrialId, What, Width};
 
 /// So many places of two cores each.
 fn cpus(n: usize) -> Resources {
@@ -35,7 +37,10 @@ fn gpus(n: usize) -> Resources {
 
 /// How many packs of equal width train at the same time.
 fn places(resources: &Resources) -> usize {
-    resources.at_once.unwrap_or(resources.cores.len()) + resources.gpus.len()
+    match resources.equal_width() {
+        Width::Cores(cores) => (resources.cores.len() / cores).min(resources.at_once.unwrap_or(usize::MAX)),
+        Width::Gpu => resources.gpus.len(),
+    }
 }
 
 /// All trials of a sweep, whose stores are there or have to be prepared, all of one width.
@@ -44,8 +49,15 @@ fn workload(sweep: &SweepSpec, resources: &Resources, prepared: bool) -> Arc<Wor
 }
 
 fn work(sweep: &SweepSpec, todo: &[Trial], resources: &Resources, prepared: bool) -> Arc<Workload> {
-    let width = resources.equal_width();
-    Arc::new(Workload::of(sweep, todo, Path::new("reports"), &|_| width, &|_| prepared))
+    of_widths(sweep, todo, &[resources.equal_width()], prepared)
+}
+
+/// Trials of these widths in turn.
+fn of_widths(sweep: &SweepSpec, todo: &[Trial], widths: &[Width], prepared: bool) -> Arc<Workload> {
+    let trials = todo.iter().map(|trial| trial.id);
+    let widths: BTreeMap<TrialId, Width> = trials.zip(widths.iter().copied().cycle()).collect();
+    let width = |trial: &Trial| widths[&trial.id];
+    Arc::new(Workload::of(sweep, todo, Path::new("reports"), &width, &|_| prepared))
 }
 
 /// A scheduler of a sweep whose data is prepared, at the start of its run.

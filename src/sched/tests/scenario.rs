@@ -1,13 +1,15 @@
 //! What a simulated run is like.
 
 use crate::sched::{Limits, Policy};
-use crate::values::Resources;
+use crate::values::{Resources, Width};
 
 /// Machine, policy, failures and stops of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Scenario {
     pub(super) seed: u64,
     pub(super) resources: Resources,
+    /// The widths of trials, in turn.
+    pub(super) widths: Vec<Width>,
     pub(super) limits: Limits,
     pub(super) policy: Policy,
     pub(super) prepared: bool,
@@ -33,6 +35,7 @@ impl Scenario {
     pub(super) fn calm(resources: Resources) -> Self {
         Self {
             seed: 1,
+            widths: vec![resources.equal_width()],
             resources,
             limits: Limits::default(),
             policy: Policy::ONCE,

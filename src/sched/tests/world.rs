@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use self::children::{Child, Exit};
 use super::scenario::Scenario;
-use super::{begun, workload};
+use super::{begun, of_widths};
 use crate::sched::trial::TrialState;
 use crate::sched::{Action, Scheduler};
 use crate::sweep::SweepSpec;
@@ -40,6 +40,8 @@ pub(super) struct World {
     pub(super) read_back: Scheduler,
     pub(super) now_ms: u64,
     pub(super) launches: Vec<(JobKey, Vec<TrialId>)>,
+    /// How many of them were checked.
+    checked: usize,
     pub(super) joins: usize,
     /// How many children ran out of memory as a trial joined.
     pub(super) lacked_at_join: usize,
@@ -80,14 +82,15 @@ struct Past {
 
 impl World {
     pub(super) fn new(sweep: &SweepSpec, scenario: &Scenario) -> Self {
-        let Scenario { resources, limits, policy, prepared, .. } = scenario.clone();
-        let work = workload(sweep, &resources, prepared);
+        let Scenario { resources, widths, limits, policy, prepared, .. } = scenario.clone();
+        let work = of_widths(sweep, &sweep.trials(), &widths, prepared);
         let scheduler = Scheduler::new(work, resources, limits, policy);
         let mut world = Self {
             read_back: scheduler.clone(),
             scheduler,
             now_ms: 0,
             launches: Vec::new(),
+            checked: 0,
             joins: 0,
             lacked_at_join: 0,
             training_ms: 0,

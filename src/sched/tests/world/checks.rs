@@ -1,13 +1,18 @@
 //! What must hold in the world, whatever happens.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use super::World;
+use super::children::Child;
 use crate::sched::Turn;
-use crate::sched::tests::{finished, places};
+use crate::sched::jobs::Job;
+use crate::sched::reserve::InUse;
+use crate::sched::tests::finished;
 use crate::sched::trial::TrialState;
-use crate::values::{Device, Failure, JobKey, Placement, Progress, TrialId, What};
+use crate::values::{Device, Failure, JobKey, Placement, Progress, Resources, TrialId, What, Width};
 
 impl World {
     /// Whether something else draws from the memory of a job that starts, which is then told to share it too.
@@ -23,6 +28,7 @@ impl World {
             let lacked = self.scenario.capacity.is_some();
             assert!(lacked || open.iter().all(is_known), "{trial} starts with others than it failed with");
         }
+        self.check_placement(placement, open);
         let is_gpu = |placement: &Placement| matches!(placement.device, Device::Cuda { .. });
         for child in self.children.values_mut() {
             assert!(child.placement.device != placement.device, "{} is taken", placement.device);
@@ -30,6 +36,71 @@ impl World {
             child.shared |= !is_gpu(&child.placement);
         }
         !is_gpu(placement) && !self.children.is_empty()
+    }
+
+    /// No core is used twice, and a pack has the width of each of its trials.
+    fn check_placement(&self, placement: &Placement, open: &[TrialId]) {
+        let Resources { cores, gpus, at_once } = &self.scenario.resources;
+        let work = &self.scheduler.work;
+        for trial in open {
+            assert_eq!(work.width_of(work.number(*trial).unwrap()), placement.width());
+        }
+        match placement.device {
+            Device::Cpu { slot } => {
+                let is_on_cpu = |child: &&Child| matches!(child.placement.device, Device::Cpu { .. });
+                let on_cpu = self.children.values().filter(is_on_cpu);
+                assert!(at_once.is_none_or(|most| on_cpu.clone().count() < most));
+                let mut used = on_cpu.flat_map(|child| &child.placement.cores);
+                assert!(used.all(|core| !placement.cores.contains(core)), "{placement:?}: a core is taken");
+                assert_eq!(placement.cores[0], cores[slot]);
+                assert!(placement.cores.iter().all(|core| cores.contains(core)));
+            }
+            Device::Cuda { .. } => assert!(gpus.contains(placement)),
+            Device::Host => assert!(open.is_empty()),
+        }
+    }
+
+    /// Nothing is idle that the widest waiting trials could use, and what started beside them does not keep
+    /// them waiting.
+    fn check_waiting(&self, waiting: &BTreeSet<Width>, started: &[(JobKey, Vec<TrialId>)]) {
+        if self.children.values().any(|child| child.alone) {
+            return;
+        }
+        let Resources { cores, gpus, at_once } = &self.scenario.resources;
+        let on_gpus = self.children.values().filter(|child| child.placement.width() == Width::Gpu).count();
+        let all_busy = on_gpus + self.retired.len() == gpus.len();
+        assert!(all_busy || !waiting.contains(&Width::Gpu), "a GPU is idle");
+        let on_cpu = |width: &Width| match width {
+            Width::Cores(cores) => Some(*cores),
+            Width::Gpu => None,
+        };
+        let Some(widest) = waiting.iter().filter_map(on_cpu).max() else { return };
+        let running = self.running();
+        let at_once = at_once.unwrap_or(usize::MAX);
+        let could_start = |after_s: f64, without: &dyn Fn(JobKey, usize) -> bool| {
+            let left = running.iter().filter(|(job, one)| one.left_s > after_s && !without(*job, one.cores));
+            let used: usize = left.clone().map(|(_, one)| one.cores).sum();
+            used + widest <= cores.len() && left.count() < at_once
+        };
+        let used: usize = running.iter().map(|(_, one)| one.cores).sum();
+        let has_room = used + widest <= cores.len() && running.len() < at_once;
+        assert!(!has_room, "cores are idle");
+        let narrower =
+            |job: JobKey, cores: usize| cores < widest && started.iter().any(|(started, _)| *started == job);
+        for after_s in running.iter().map(|(_, one)| one.left_s) {
+            let is_kept = could_start(after_s, &narrower) && !could_start(after_s, &|_, _| false);
+            assert!(!is_kept, "a pack of {widest} cores could start in {after_s} s: {running:?} {started:?}");
+        }
+    }
+
+    /// The packs on the CPU.
+    fn running(&self) -> Vec<(JobKey, InUse)> {
+        let one = |(key, job): (&JobKey, &Job)| {
+            let (cores, training) = (job.placement.cores.len(), job.training()?);
+            let left_s = self.scheduler.left_s(self.now(), job, training);
+            (job.placement.width() != Width::Gpu).then_some((*key, InUse { cores, left_s }))
+        };
+        self.scheduler.jobs.iter().filter_map(one).collect()
     }
 
     pub(super) fn has_to_be_alone(&self, open: &[TrialId]) -> bool {
@@ -40,7 +111,7 @@ impl World {
     /// What must hold after every event.
     pub(super) fn check(&mut self) {
         let scheduler = &self.scheduler;
-        let mut waiting = 0;
+        let mut waiting = BTreeSet::new();
         for trial in &self.trials {
             let state = scheduler.state(*trial).unwrap();
             let at_work = self.children.iter().find(|(_, child)| child.has(*trial)).map(|(job, _)| *job);
@@ -57,7 +128,9 @@ impl World {
             let ready = scheduler.chores.is_prepared(store);
             match state {
                 TrialState::Waiting { turn: Turn::InLane | Turn::Together { .. } } => {
-                    waiting += usize::from(ready);
+                    if ready {
+                        waiting.insert(scheduler.work.width_of(number));
+                    }
                 }
                 TrialState::Placed { .. } => assert!(ready, "{trial} has no data"),
                 TrialState::Waiting { turn: Turn::Alone }
@@ -70,11 +143,9 @@ impl World {
         }
         let hosts = self.children.values().filter(|child| child.placement.device == Device::Host).count();
         assert!(hosts <= 1);
-        let alone = self.children.values().any(|child| child.alone);
-        let busy = self.children.len() - hosts;
-        let in_service = places(&self.scenario.resources) - self.retired.len();
-        assert!(busy == in_service || waiting == 0 || alone, "a place is idle");
-        assert!(!self.ending || waiting == 0, "trials wait while the run ends");
+        self.check_waiting(&waiting, &self.launches[self.checked..]);
+        self.checked = self.launches.len();
+        assert!(!self.ending || waiting.is_empty(), "trials wait while the run ends");
         self.tell_nonsense();
     }
 
@@ -86,9 +157,9 @@ impl World {
             assert!(self.scheduler.state(*trial).unwrap().is_over(), "{trial} was lost");
         }
         let reports = self.launches.iter().filter(|(key, _)| *key == JobKey::Report).count();
-        let was_stopped = self.ending
-            || self.scenario.policy.fail_fast
-            || self.retired.len() == places(&self.scenario.resources);
+        let no_gpu_is_left =
+            !self.retired.is_empty() && self.retired.len() == self.scenario.resources.gpus.len();
+        let was_stopped = self.ending || self.scenario.policy.fail_fast || no_gpu_is_left;
         assert!(was_stopped || reports >= 1, "nothing was reported");
     }
 
