@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use lorasweep::adapter::AdapterError;
 use lorasweep::adapter::import::{Request, import};
@@ -12,6 +13,7 @@ use lorasweep::disk::files;
 use lorasweep::error::AppError;
 use lorasweep::families::Weights;
 use lorasweep::sweep::SweepParts;
+use lorasweep::values::Configuration;
 use safetensors::SafeTensors;
 use safetensors::tensor::TensorView;
 use serde_json::{Value, json};
@@ -99,6 +101,24 @@ fn a_base_that_changed_since_the_training_is_noticed() {
     let model = bench.path("base/model.safetensors");
     rewrite(&model, |_, bytes| Some(bytes.iter().map(|byte| byte ^ 1).collect()));
     says(bench.export("out", false), &["have changed since the trial started from them"]);
+}
+
+/// A frozen head is not in the checkpoint: it is drawn again whenever its trial is opened.
+#[test]
+fn what_another_version_drew_is_not_drawn_in_another_way() {
+    for (saved, refused) in [(&["head"][..], false), (&[], true)] {
+        let mut bench = Bench::new(&classifier("bert", 2, lora(&["query"], saved)));
+        assert!(bench.export("before", false).is_ok());
+        let trial = &mut bench.record.trials[0].trial;
+        let id = "00000000000000ab".parse().unwrap();
+        trial.configuration = Arc::new(Configuration { id, ..Configuration::clone(&trial.configuration) });
+        let exported = bench.export("out", false);
+        if refused {
+            says(exported, &["another version of lorasweep", "drawn at random", "or run the sweep again"]);
+        } else {
+            assert!(exported.is_ok());
+        }
+    }
 }
 
 #[test]

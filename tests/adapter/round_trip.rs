@@ -6,7 +6,8 @@ use std::sync::Arc;
 use lorasweep::adapter::import::{Request, import};
 use lorasweep::adapter::model::Loaded;
 use lorasweep::model::weights;
-use lorasweep::values::{Method, Precision};
+use lorasweep::record::RunRecord;
+use lorasweep::values::{Configuration, Method, Precision, Training};
 
 use crate::support::{Bench, Case, ask, classifier, distance, in_layers, language_model, lora};
 
@@ -53,8 +54,12 @@ fn what_trained_in_bf16_is_asked_and_exported_in_32_bits() {
     for case in adapters() {
         let mut bench = Bench::new(&case);
         let own = ask(&bench.trial());
-        let trial = &mut bench.record.trials[0].trial;
-        Arc::make_mut(&mut trial.configuration).training.precision = Precision::Bf16;
+        let RunRecord { sweep, trials, .. } = &mut bench.record;
+        let trial = &mut trials[0].trial;
+        let one = &trial.configuration;
+        let training = Training { precision: Precision::Bf16, ..one.training.clone() };
+        let rounded = Configuration::new(sweep.task(one), sweep.model(one), one.method.clone(), training);
+        trial.configuration = Arc::new(rounded);
         assert_eq!(distance(&own, &ask(&bench.trial())), 0.0, "{}", case.family);
     }
 }

@@ -25,8 +25,7 @@ use lorasweep::values::{
 use tch::{Device, Tensor};
 use tempfile::TempDir;
 
-/// libtorch has one stream of random numbers for all threads, and a head that does not train is drawn
-/// from it each time that its trial is opened.
+/// libtorch has one stream of random numbers for all threads.
 static RANDOM: Mutex<()> = Mutex::new(());
 
 fn alone_with_random_numbers() -> MutexGuard<'static, ()> {
@@ -131,7 +130,6 @@ impl Bench {
 
     /// The trial's own model.
     pub(crate) fn trial(&self) -> Loaded {
-        let _alone = alone_with_random_numbers();
         let trial = &self.record.trials[0].trial;
         let (sweep, configuration) = (&self.record.sweep, &trial.configuration);
         Loaded::of_trial(sweep.model(configuration), sweep.task(configuration), trial, &self.layout())
@@ -140,7 +138,6 @@ impl Bench {
 
     /// Exports the trial.
     pub(crate) fn export(&self, name: &str, merged: bool) -> Result<PathBuf, AdapterError> {
-        let _alone = alone_with_random_numbers();
         let out = self.path(name);
         export::export(&self.record, &self.record.trials[0], &self.layout(), &out, merged)?;
         Ok(out)

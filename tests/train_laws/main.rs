@@ -1,9 +1,8 @@
 //! What training promises, whatever interrupts it and whoever trains beside it: on tiny models, in
 //! this process.
 //!
-//! libtorch has one random generator per process, which initialisation and dropout seed again before
-//! every draw. Two trainings at once would draw from each other's seed, as no two do in real life:
-//! so each test holds the lock of [`bench::alone`].
+//! libtorch has one random generator and one number of threads per process, and no two trainings share them in
+//! real life: so each test holds the lock of [`bench::alone`].
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
