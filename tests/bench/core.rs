@@ -197,7 +197,7 @@ fn dropout() -> Vec<Figure> {
             Pass::training(vec![Stream { key: StreamKey::from_seed(1), step: 0, first_row: 0 }], ROWS);
         let started = Instant::now();
         for _ in 0..TIMES {
-            std::hint::black_box(pass.dropout(&x, 0.1));
+            let _ = std::hint::black_box(pass.dropout(&x, 0.1));
         }
         1e9 * started.elapsed().as_secs_f64() / f64::from(TIMES) / x.numel() as f64
     };
