@@ -93,8 +93,13 @@ impl AdamW {
                 let mut denominator = second.sqrt();
                 let _ = denominator.g_mul_(&second_scale).g_add_scalar_(epsilon);
                 let _ = value.g_sub_(&(&first * &step_size).g_div_(&denominator));
+                // While it is in the cache.
+                let _ = gradient.zero_();
             }
-            self.flat.clear_gradients();
+            if slots.len() > 1 {
+                // That was a copy.
+                self.flat.clear_gradients();
+            }
             norms
         })
     }

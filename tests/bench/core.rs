@@ -1,5 +1,5 @@
 //! What the orchestrator costs: a step of the scheduler with 10,000 trials, and the journal. And what dropout
-//! costs a training step.
+//! and the optimiser cost a training step.
 //!
 //! `cargo bench --bench core` measures all, `cargo bench --bench core -- journal` one of them. The
 //! journal is written under `target/`: what durable means there is what that disk makes of it.
@@ -39,7 +39,14 @@ type Measure = fn() -> Vec<Figure>;
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).filter(|word| !word.starts_with('-')).collect();
     println!("{:<58}{:>18}  target", "", "measured");
-    for (name, measure) in [("scheduler", scheduler as Measure), ("journal", journal), ("dropout", dropout)] {
+    let all = [
+        ("scheduler", scheduler as Measure),
+        ("journal", journal),
+        ("dropout", dropout),
+        #[cfg(feature = "torch")]
+        ("adamw", adamw::measure),
+    ];
+    for (name, measure) in all {
         if wanted.is_empty() || wanted.iter().any(|word| word == name) {
             for Figure { what, measured, target } in measure() {
                 let line = format!("{what:<58}{measured:>18}  {target}");
@@ -219,4 +226,54 @@ fn dropout() -> Vec<Figure> {
 
 fn id(n: u64) -> TrialId {
     format!("{n:016x}").parse().expect("16 hexadecimal digits")
+}
+
+#[cfg(feature = "torch")]
+mod adamw {
+    use lorasweep::model::params::Params;
+    use lorasweep::train::optimiser::{AdamW, SlotStep};
+    use tch::{Device, Kind, Tensor};
+
+    use super::*;
+
+    const STEPS: u64 = 15;
+
+    /// A step of one slot on one thread: the adapters of MiniLM (6 layers, width 384) with its head, and all of
+    /// BERT-base.
+    pub(super) fn measure() -> Vec<Figure> {
+        tch::set_num_threads(1);
+        let mut adapters: Vec<Vec<i64>> = (0..12).flat_map(|_| [vec![8, 384], vec![384, 8]]).collect();
+        adapters.extend([vec![4, 384], vec![4]]);
+        let whole = Architecture::Bert(BertConfig::default()).tensors();
+        let size = |n: &usize| i64::try_from(*n).expect("sizes fit");
+        let whole = whole.iter().map(|tensor| tensor.shape.iter().map(size).collect());
+        let [adapters, whole] = [adapters, whole.collect()].map(|sizes| median(&sizes));
+        let figure = |of: &str, step: Duration| Figure {
+            what: format!("AdamW step, {of}"),
+            measured: format!("{:.3} ms", 1e3 * step.as_secs_f64()),
+            target: "",
+        };
+        vec![figure("LoRA of rank 8 on MiniLM", adapters), figure("all of BERT-base", whole)]
+    }
+
+    /// The median time of a step over matrices and vectors of these sizes.
+    fn median(sizes: &[Vec<i64>]) -> Duration {
+        let mut params = Params::new(1);
+        for (n, size) in sizes.iter().enumerate() {
+            let value = Tensor::full(size.as_slice(), 0.1, (Kind::Float, Device::Cpu));
+            params.train(&n.to_string(), &[value], size.len() > 1);
+        }
+        let mut optimiser = AdamW::new(&params);
+        let training = Training::default();
+        let mut took = Vec::new();
+        for done in 0..STEPS {
+            let squares = params.trainable().map(|(_, t)| t.tensor.square().sum(Kind::Float));
+            squares.sum::<Tensor>().backward();
+            let started = Instant::now();
+            let _ = optimiser.step(&[SlotStep { training: &training, done, learning_rate: 1e-3 }]);
+            took.push(started.elapsed());
+        }
+        took.sort_unstable();
+        took[took.len() / 2]
+    }
 }
