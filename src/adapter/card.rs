@@ -40,8 +40,8 @@ impl<'a> Card<'a> {
             configuration,
             task: record.sweep.task(configuration),
             folds: record.sweep.splitting.splits(),
-            result: summary::finished(trial),
-            results: folds.into_iter().filter_map(summary::finished).collect(),
+            result: trial.finished(),
+            results: folds.into_iter().filter_map(TrialRecord::finished).collect(),
             counts: trial.params,
             model: record.sweep.model(configuration),
         }

@@ -114,6 +114,20 @@ pub struct TrialRecord {
     pub result: Option<TrialResult>,
 }
 
+impl TrialRecord {
+    /// Its result, where it is done.
+    #[must_use]
+    pub fn finished(&self) -> Option<&TrialResult> {
+        match self.state {
+            TrialState::Done => self.result.as_ref(),
+            TrialState::Waiting
+            | TrialState::Running { .. }
+            | TrialState::Interrupted
+            | TrialState::Failed { .. } => None,
+        }
+    }
+}
+
 impl RunRecord {
     /// Each configuration with its trials, at least one.
     pub fn configurations(&self) -> impl Iterator<Item = (ConfigurationId, Vec<&TrialRecord>)> {

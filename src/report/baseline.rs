@@ -7,7 +7,6 @@ use crate::tasks::Task;
 use crate::values::{ClassRows, Metric, Reference};
 
 use super::statistics::Spread;
-use super::summary::finished;
 
 /// The baseline of a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,7 +38,7 @@ impl Baseline {
         let trials: Vec<&TrialRecord> =
             record.trials.iter().filter(|trial| trial.trial.configuration.task == task.name).collect();
         let on_fold = |fold: usize| {
-            let results = trials.iter().filter(|trial| trial.trial.fold == fold).filter_map(|t| finished(t));
+            let results = trials.iter().filter(|trial| trial.trial.fold == fold).filter_map(|t| t.finished());
             results
                 .filter_map(|result| {
                     let reference = task.objective.baseline(result)?;

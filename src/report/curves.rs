@@ -1,7 +1,7 @@
-//! Owns learning curves: a configuration's metric lines as one curve over its folds. Pure.
+//! Owns learning curves: a measure over training as one curve over a configuration's folds, smoothing, and
+//! convergence. Pure.
 
-use crate::record::{TrialRecord, TrialState};
-use crate::values::{Metric, MetricLine};
+use crate::values::Metric;
 
 use super::statistics::mean;
 
@@ -12,7 +12,7 @@ const EVALUATION_WINDOW: usize = 3;
 pub const CONVERGED_SHARE: f64 = 0.95;
 
 /// A measure over training, averaged over folds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub struct Curve {
     /// Optimiser steps; their mean, where folds of unequal size were measured at unequal steps.
     pub steps: Vec<f64>,
@@ -27,77 +27,6 @@ pub struct Curve {
 }
 
 impl Curve {
-    /// A metric on validation rows.
-    #[must_use]
-    pub fn validation(trials: &[&TrialRecord], metric: Metric) -> Option<Self> {
-        Self::over_folds(trials, |line| match line {
-            MetricLine::Validation { step, scores, .. } => Some((*step, scores.get(metric)?)),
-            MetricLine::Train { .. } => None,
-        })
-    }
-
-    /// Training loss, in nats per row or token.
-    #[must_use]
-    pub fn training_loss(trials: &[&TrialRecord]) -> Option<Self> {
-        Self::over_folds(trials, |line| match line {
-            MetricLine::Train { step, loss, .. } => Some((*step, *loss)),
-            MetricLine::Validation { .. } => None,
-        })
-    }
-
-    /// Gradient norm before clipping.
-    #[must_use]
-    pub fn gradient_norm(trials: &[&TrialRecord]) -> Option<Self> {
-        Self::over_folds(trials, |line| match line {
-            MetricLine::Train { step, grad_norm, .. } => Some((*step, *grad_norm)),
-            MetricLine::Validation { .. } => None,
-        })
-    }
-
-    /// Learning rate.
-    #[must_use]
-    pub fn learning_rate(trials: &[&TrialRecord]) -> Option<Self> {
-        Self::over_folds(trials, |line| match line {
-            MetricLine::Train { step, learning_rate, .. } => Some((*step, *learning_rate)),
-            MetricLine::Validation { .. } => None,
-        })
-    }
-
-    /// Training tokens per second, padding not counted.
-    #[must_use]
-    pub fn tokens_per_s(trials: &[&TrialRecord]) -> Option<Self> {
-        Self::over_folds(trials, |line| match line {
-            MetricLine::Train { step, tokens_per_s, .. } => Some((*step, *tokens_per_s)),
-            MetricLine::Validation { .. } => None,
-        })
-    }
-
-    /// Measurements are matched by their index in the trial. Where any trial is finished, only finished ones
-    /// are averaged, so that a curve has the same folds throughout.
-    fn over_folds(
-        trials: &[&TrialRecord],
-        point: impl Fn(&MetricLine) -> Option<(u64, f64)>,
-    ) -> Option<Self> {
-        let any_done = trials.iter().any(|t| t.state == TrialState::Done);
-        let folds: Vec<Vec<(u64, f64)>> = trials
-            .iter()
-            .filter(|t| !any_done || t.state == TrialState::Done)
-            .map(|t| t.metrics.iter().filter_map(&point).filter(|(_, value)| value.is_finite()).collect())
-            .filter(|points: &Vec<_>| !points.is_empty())
-            .collect();
-        let points = folds.iter().map(Vec::len).min()?;
-        let mut curve = Self { steps: vec![], mean: vec![], low: vec![], high: vec![], folds: folds.len() };
-        for i in 0..points {
-            let values: Vec<f64> = folds.iter().map(|fold| fold[i].1).collect();
-            let steps: Vec<f64> = folds.iter().map(|fold| as_f64(fold[i].0)).collect();
-            curve.steps.push(mean(&steps));
-            curve.mean.push(mean(&values));
-            curve.low.push(values.iter().copied().fold(f64::INFINITY, f64::min));
-            curve.high.push(values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
-        }
-        Some(curve)
-    }
-
     /// The curve with mean and band smoothed by a centred moving average.
     #[must_use]
     pub fn smoothed(&self, window: usize) -> Self {
@@ -134,11 +63,6 @@ pub fn smooth(values: &[f64], window: usize) -> Vec<f64> {
     (0..values.len())
         .map(|i| mean(&values[i.saturating_sub(half)..(i + half + 1).min(values.len())]))
         .collect()
-}
-
-#[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
-fn as_f64(step: u64) -> f64 {
-    step as f64
 }
 
 #[cfg(test)]

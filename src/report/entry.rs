@@ -7,16 +7,20 @@ use crate::values::{Metric, Splitting};
 
 use super::seeds::Stability;
 use super::statistics::{PairedTest, corrected_t_test, holm, share_interval};
-use super::summary::{ConfigurationSummary, FoldScore};
+use super::summary::{ConfigurationSummary, Course, FoldScore};
 
 /// One configuration, with all its seeds.
 pub struct Entry {
     /// Short name without the seed, unique in the task.
     pub label: String,
+    /// Its group's index in the record.
+    pub(super) group: usize,
     /// Its results.
     pub summary: ConfigurationSummary,
     /// How much they vary over its seeds.
     pub stability: Stability,
+    /// How they came about.
+    pub(super) course: Course,
     /// Whether it is the one selected for its task.
     pub selected: bool,
     /// Its rank by validation score, from 1; equal scores have equal ranks.

@@ -6,6 +6,8 @@
 //! only by chance, and a head with random weights is never selected. Test rows take no part in selection, and
 //! nothing is ranked across tasks.
 
+use polars::prelude::PolarsResult;
+
 use crate::record::{RunRecord, TrialRecord};
 use crate::tasks::{Objective, Task};
 use crate::values::{Configuration, Method, MethodKind, Naming};
@@ -15,8 +17,8 @@ use super::chance::{Against, Chance};
 use super::entry::{self, Entry};
 use super::measure::Measure;
 use super::pool::{Pool, pools};
-use super::seeds::{self, Stability};
-use super::summary::{ConfigurationSummary, summarise};
+use super::seeds;
+use super::summary::{ConfigurationSummary, Digest};
 
 /// Where a task has more configurations than this, several tasks get separate tables and charts.
 const MOST_SIDE_BY_SIDE: usize = 3;
@@ -50,8 +52,16 @@ pub struct TaskFindings<'a> {
 
 impl<'a> Findings<'a> {
     /// Digests a record.
+    ///
+    /// # Panics
+    /// When a frame lacks a column, which would be a mistake in `long` or `grouped`.
     #[must_use]
     pub fn of(record: &'a RunRecord) -> Self {
+        Self::digest(record).expect("the frames have the columns that are grouped")
+    }
+
+    fn digest(record: &'a RunRecord) -> PolarsResult<Self> {
+        let digest = Digest::of(record)?;
         let used = |task: &&Task| record.sweep.configurations.iter().any(|c| c.task == task.name);
         let tasks: Vec<TaskFindings<'a>> = record
             .sweep
@@ -59,11 +69,11 @@ impl<'a> Findings<'a> {
             .values()
             .map(AsRef::as_ref)
             .filter(used)
-            .map(|task| TaskFindings::of(record, task))
+            .map(|task| TaskFindings::of(&digest, task))
             .collect();
         let entries: Vec<&Entry> = tasks.iter().flat_map(|task| &task.entries).collect();
-        let pools = if tasks.len() > 1 { pools(record, &entries) } else { Vec::new() };
-        Self { record, tasks, pools }
+        let pools = if tasks.len() > 1 { pools(&digest, &entries)? } else { Vec::new() };
+        Ok(Self { record, tasks, pools })
     }
 
     /// The objective shared by all tasks of a sweep.
@@ -133,19 +143,30 @@ impl<'a> Findings<'a> {
 }
 
 impl<'a> TaskFindings<'a> {
-    fn of(record: &'a RunRecord, task: &'a Task) -> Self {
+    fn of(digest: &Digest<'a>, task: &'a Task) -> Self {
+        let record = digest.record;
         let configurations: Vec<&Configuration> =
             record.sweep.configurations.iter().map(AsRef::as_ref).filter(|c| c.task == task.name).collect();
-        let groups = seeds::groups(&configurations);
-        let seedless: Vec<Configuration> = groups.iter().map(|(one, _)| seeds::seedless(one)).collect();
+        let groups = || {
+            let all = digest.groups.iter().enumerate();
+            all.filter(|(_, group)| group.configuration.task == task.name)
+        };
+        let seedless: Vec<Configuration> =
+            groups().map(|(_, group)| seeds::seedless(group.configuration)).collect();
         let labels = Naming::labels(&seedless.iter().collect::<Vec<_>>());
-        let mut entries: Vec<Entry> = groups
-            .iter()
+        let mut entries: Vec<Entry> = groups()
             .zip(labels)
-            .filter_map(|((_, replicates), label)| {
-                let summary = summarise(record, replicates)?;
-                let stability = Stability::of(record, replicates);
-                Some(Entry { label, summary, stability, selected: false, place: 0, comparison: None })
+            .filter_map(|((group, _), label)| {
+                Some(Entry {
+                    label,
+                    group,
+                    summary: digest.summary(group)?,
+                    stability: digest.stability(group),
+                    course: digest.course(group),
+                    selected: false,
+                    place: 0,
+                    comparison: None,
+                })
             })
             .collect();
         entry::sort(&mut entries);

@@ -12,9 +12,9 @@ use crate::values::{Configuration, Count, Scores, Setting, TrialResult};
 
 use super::entry::{Comparison, Entry};
 use super::findings::Findings;
+use super::long::{LastLine, per_s};
 use super::statistics::Spread;
-use super::summary::{ConfigurationSummary, finished, per_s};
-use super::tables::LastLine;
+use super::summary::ConfigurationSummary;
 
 /// One row per trial, in the record's order.
 ///
@@ -37,7 +37,7 @@ pub fn trials<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame> {
     };
     let settings: Vec<Described<'_>> = trials.iter().map(of_trials).collect();
     columns.extend(setting_columns(&Rows(&settings)));
-    let results: Vec<Option<&TrialResult>> = trials.iter().map(|t| finished(t)).collect();
+    let results: Vec<Option<&TrialResult>> = trials.iter().map(|t| t.finished()).collect();
     columns.extend(result_columns(&Rows(&results), findings.objective()));
     let last: Vec<Option<LastLine>> = trials.iter().map(|t| LastLine::of(&t.metrics)).collect();
     columns.extend(last_columns(&Rows(&last)));

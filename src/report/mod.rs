@@ -4,7 +4,8 @@
 //!
 //! | file | owns |
 //! |---|---|
-//! | `summary` | a configuration's trials folded into one, over folds and seeds |
+//! | `long`, `grouped` | every number of every trial as rows of a frame, and the expressions that group them |
+//! | `summary` | a configuration's trials as one, over folds and seeds |
 //! | `seeds`, `curves`, `statistics` | how steady it is over its seeds, its learning curves; the arithmetic |
 //! | `entry` | its place in its task, and how it differs from the one selected |
 //! | `baseline`, `chance` | the best constant answer, and whether the best configuration beats no training |
@@ -29,8 +30,10 @@ pub mod findings;
 pub mod foreseen;
 pub mod format;
 pub mod frames;
+mod grouped;
 pub mod headline;
 pub mod html;
+mod long;
 pub mod markdown;
 pub mod measure;
 pub mod plots;

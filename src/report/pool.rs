@@ -3,16 +3,19 @@
 //! Language models are pooled by token: the loss over all evaluated tokens of all tasks, from which perplexity
 //! and bits per token follow. Other scores are means over tasks, each with the same weight.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::record::RunRecord;
-use crate::values::{Configuration, ContentHash, Count, Method, Metric, Naming, Scores, TrialResult};
+use polars::prelude::PolarsResult;
+
+use crate::values::{Configuration, ContentHash, Method, Metric, Naming, Scores};
 
 use super::entry::{Entry, best_first};
+use super::grouped::{self, ByName};
+use super::long::{self, Part};
 use super::seeds;
-use super::statistics::mean;
-use super::summary::{ConfigurationSummary, finished, trials_of};
+use super::statistics::Spread;
+use super::summary::Digest;
 
 /// A configuration on all tasks that have it.
 pub struct Pool {
@@ -50,23 +53,29 @@ impl Pool {
 }
 
 /// The pools of all configurations: those done on the most tasks first, then the best first.
-pub(super) fn pools(record: &RunRecord, entries: &[&Entry]) -> Vec<Pool> {
-    let mut groups: Vec<(ContentHash, Vec<&ConfigurationSummary>)> = Vec::new();
-    for summary in entries.iter().map(|entry| &entry.summary) {
-        let key = seeds::key(&summary.configuration);
-        match groups.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, group)) => group.push(summary),
-            None => groups.push((key, vec![summary])),
+///
+/// # Errors
+/// Only if a frame lacked a column.
+pub(super) fn pools(digest: &Digest<'_>, entries: &[&Entry]) -> PolarsResult<Vec<Pool>> {
+    let mut known: HashMap<ContentHash, usize> = HashMap::new();
+    let mut groups: Vec<Vec<&Entry>> = Vec::new();
+    for entry in entries {
+        let index = *known.entry(seeds::key(&entry.summary.configuration)).or_insert(groups.len());
+        match groups.get_mut(index) {
+            Some(group) => group.push(entry),
+            None => groups.push(vec![entry]),
         }
     }
-    if groups.iter().all(|(_, group)| group.len() < 2) {
-        return Vec::new();
+    if groups.iter().all(|group| group.len() < 2) {
+        return Ok(Vec::new());
     }
-    let primary = record.sweep.selecting();
+    let primary = digest.record.sweep.selecting();
+    let scores = PooledScores::of(digest, &groups)?;
     let seedless: Vec<Configuration> =
-        groups.iter().map(|(_, group)| seeds::seedless(&group[0].configuration)).collect();
+        groups.iter().map(|group| seeds::seedless(&group[0].summary.configuration)).collect();
     let named = groups.iter().zip(Naming::labels(&seedless.iter().collect::<Vec<_>>()));
-    let mut pools: Vec<Pool> = named.map(|((_, group), label)| pool(record, group, label)).collect();
+    let mut pools: Vec<Pool> =
+        named.enumerate().map(|(number, (group, label))| scores.pool(number, group, label)).collect();
     let is_base = |pool: &Pool| pool.configuration.method == Method::Base;
     pools.sort_by(|a, b| {
         let score = |pool: &Pool| pool.validation.scores.get(&primary).copied();
@@ -79,59 +88,67 @@ pub(super) fn pools(record: &RunRecord, entries: &[&Entry]) -> Vec<Pool> {
     if let Some(best) = pools.first_mut().filter(|pool| pool.done > 0 && any_selected) {
         best.best = true;
     }
-    pools
+    Ok(pools)
 }
 
-fn pool(record: &RunRecord, group: &[&ConfigurationSummary], label: String) -> Pool {
-    let complete: Vec<&ConfigurationSummary> = group.iter().copied().filter(|s| s.is_complete()).collect();
-    Pool {
-        label,
-        configuration: Arc::clone(&group[0].configuration),
-        tasks: group.len(),
-        done: complete.len(),
-        validation: pooled(record, &complete, |result| Some(&result.validation)),
-        test: pooled(record, &complete, |result| result.test.as_ref()),
-        best: false,
+/// Results over the tasks on which a configuration is complete, by the index of its pool.
+struct PooledScores<'a> {
+    metrics: &'a [Metric],
+    over_tasks: ByName<1, Spread>,
+    over_trials: ByName<1, f64>,
+}
+
+impl<'a> PooledScores<'a> {
+    fn of(digest: &Digest<'a>, groups: &[Vec<&Entry>]) -> PolarsResult<Self> {
+        let complete = groups.iter().enumerate().flat_map(|(pool, entries)| {
+            let complete = entries.iter().filter(|entry| entry.summary.is_complete());
+            complete.map(move |entry| (long::index(entry.group), long::index(pool)))
+        });
+        let (groups, pools): (Vec<u32>, Vec<u32>) = complete.unzip();
+        let members = grouped::members(&groups, &pools)?;
+        Ok(Self {
+            metrics: digest.record.sweep.first_task().objective.metrics(),
+            over_tasks: grouped::over_tasks(&digest.results, members.clone())?,
+            over_trials: grouped::over_trials(&digest.results, members)?,
+        })
+    }
+
+    fn pool(&self, number: usize, group: &[&Entry], label: String) -> Pool {
+        let complete = || group.iter().map(|entry| &entry.summary).filter(|summary| summary.is_complete());
+        let trials = complete().next().map_or(1, |summary| summary.planned);
+        Pool {
+            label,
+            configuration: Arc::clone(&group[0].summary.configuration),
+            tasks: group.len(),
+            done: complete().count(),
+            validation: self.pooled(number, Part::Validation, trials),
+            test: self.pooled(number, Part::Test, trials),
+            best: false,
+        }
+    }
+
+    /// Scores over tasks on the rows of `part`; none for tasks without such rows.
+    fn pooled(&self, pool: usize, part: Part, trials: usize) -> Pooled {
+        let key = [long::index(pool)];
+        let sum = |name: &str| self.over_trials.get(&key)?.get(name).copied();
+        if let (Some(nats), Some(tokens)) = (sum(&part.nats()), sum(&part.tokens())) {
+            return by_token(nats, tokens, trials);
+        }
+        let mean = |&metric: &Metric| Some((metric, self.over_tasks.get(&key)?.get(&part.of(metric))?.mean));
+        Pooled { scores: self.metrics.iter().filter_map(mean).collect(), tokens: 0 }
     }
 }
 
-/// Scores over tasks on the rows of `part`; none for tasks without such rows.
-fn pooled(
-    record: &RunRecord,
-    summaries: &[&ConfigurationSummary],
-    part: fn(&TrialResult) -> Option<&Scores>,
-) -> Pooled {
-    let tasks: Vec<Vec<&Scores>> = summaries
-        .iter()
-        .map(|s| trials_of(record, &s.replicates).into_iter().filter_map(finished).filter_map(part))
-        .map(Iterator::collect)
-        .filter(|scores: &Vec<&Scores>| !scores.is_empty())
-        .collect();
-    let counted = |scores: &&Scores| Some((scores.loss()?, scores.count(Count::Tokens)?));
-    let by_tokens: Vec<(f64, u64)> = tasks.iter().flatten().filter_map(counted).collect();
-    if !by_tokens.is_empty() {
-        return by_token(&by_tokens, summaries.first().map_or(1, |summary| summary.planned));
-    }
-    let metrics = summaries.first().map(|s| s.validation.keys().copied().collect::<Vec<_>>());
-    let mean_of = |metric: Metric| {
-        // A metric that is undefined on one task has no mean over all.
-        let of_task = |task: &Vec<&Scores>| -> Option<f64> {
-            Some(mean(&task.iter().map(|scores| scores.get(metric)).collect::<Option<Vec<_>>>()?))
-        };
-        let means = tasks.iter().map(of_task).collect::<Option<Vec<f64>>>()?;
-        (!means.is_empty()).then(|| (metric, mean(&means)))
-    };
-    Pooled { scores: metrics.into_iter().flatten().filter_map(mean_of).collect(), tokens: 0 }
-}
-
-/// The loss over all tokens, from losses with their tokens, and the metrics that follow from it. Sequences are
+/// The loss over all tokens, from the losses' sum in nats, and the metrics that follow from it. Sequences are
 /// not counted, so their mean loss has no pooled value.
-#[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
-fn by_token(losses: &[(f64, u64)], folds: usize) -> Pooled {
-    let tokens: u64 = losses.iter().map(|(_, tokens)| tokens).sum();
-    let nats: f64 = losses.iter().map(|(loss, tokens)| loss * *tokens as f64).sum();
-    let whole = Scores::of("").with(Metric::Loss, nats / tokens.max(1) as f64);
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "the sum of token counts is a count far below 2^52"
+)]
+fn by_token(nats: f64, tokens: f64, trials: usize) -> Pooled {
+    let whole = Scores::of("").with(Metric::Loss, nats / tokens.max(1.0));
     let metrics = [Metric::Loss, Metric::Perplexity, Metric::BitsPerToken];
     let scores = metrics.iter().filter_map(|&metric| Some((metric, whole.get(metric)?))).collect();
-    Pooled { scores, tokens: tokens / folds.max(1) as u64 }
+    Pooled { scores, tokens: tokens as u64 / trials.max(1) as u64 }
 }

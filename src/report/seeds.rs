@@ -4,12 +4,11 @@
 //! much results vary with the data: configurations are compared over folds, never over seeds.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::record::RunRecord;
 use crate::values::{Configuration, ConfigurationId, ContentHash, Training};
 
 use super::statistics::Spread;
-use super::summary::{ConfigurationSummary, summarise};
 
 /// How a configuration varies over its seeds. Each spread is over seeds; a seed's value is its mean over folds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -26,39 +25,23 @@ pub struct Stability {
     pub convergence_step: Option<Spread>,
 }
 
-impl Stability {
-    /// The stability of the configuration with these ids, one for each of its seeds.
-    #[must_use]
-    pub fn of(record: &RunRecord, replicates: &[ConfigurationId]) -> Self {
-        let each: Vec<ConfigurationSummary> =
-            replicates.iter().filter_map(|id| summarise(record, &[*id])).collect();
-        let over_seeds = |value: &dyn Fn(&ConfigurationSummary) -> Option<f64>| {
-            Spread::of(&each.iter().filter_map(value).collect::<Vec<_>>())
-        };
-        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
-        let convergence = |s: &ConfigurationSummary| s.convergence_step.map(|step| step as f64);
-        Self {
-            done: each.iter().filter(|s| s.is_complete()).count(),
-            planned: replicates.len(),
-            validation: over_seeds(&|s| s.selecting().map(|spread| spread.mean)),
-            test: over_seeds(&|s| s.test.get(&s.primary).map(|spread| spread.mean)),
-            convergence_step: over_seeds(&convergence),
-        }
-    }
+/// Configurations of a task that differ only in the seed.
+pub(super) struct Group<'a> {
+    /// The one with the first seed.
+    pub(super) configuration: &'a Arc<Configuration>,
+    /// Their ids, one for each seed.
+    pub(super) replicates: Vec<ConfigurationId>,
 }
 
-/// Configurations grouped with those that differ only in the seed: each group with its ids, one for each seed,
-/// in the order of first appearance.
-pub(super) fn groups<'a>(
-    configurations: &[&'a Configuration],
-) -> Vec<(&'a Configuration, Vec<ConfigurationId>)> {
-    let mut known: HashMap<ContentHash, usize> = HashMap::new();
-    let mut groups: Vec<(&Configuration, Vec<ConfigurationId>)> = Vec::new();
-    for &one in configurations {
-        let index = *known.entry(key(one)).or_insert(groups.len());
+/// Groups configurations, in the order of first appearance.
+pub(super) fn groups(configurations: &[Arc<Configuration>]) -> Vec<Group<'_>> {
+    let mut known: HashMap<(&str, ContentHash), usize> = HashMap::new();
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for one in configurations {
+        let index = *known.entry((&one.task, key(one))).or_insert(groups.len());
         match groups.get_mut(index) {
-            Some((_, ids)) => ids.push(one.id),
-            None => groups.push((one, vec![one.id])),
+            Some(group) => group.replicates.push(one.id),
+            None => groups.push(Group { configuration: one, replicates: vec![one.id] }),
         }
     }
     groups

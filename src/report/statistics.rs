@@ -35,16 +35,22 @@ impl Spread {
         if values.is_empty() {
             return None;
         }
-        let mean = mean(values);
         let std = (values.len() > 1).then(|| variance(values).sqrt());
-        let interval = std.map(|std| {
-            let quantile = student(values.len() - 1).inverse_cdf(0.5 + CONFIDENCE / 2.0);
-            let half = quantile * std / count(values).sqrt();
-            (mean - half, mean + half)
-        });
         let min = values.iter().copied().fold(f64::INFINITY, f64::min);
         let max = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        Some(Self { n: values.len(), mean, std, min, max, interval })
+        Some(Self::of_moments(values.len(), mean(values), std, (min, max)))
+    }
+
+    /// The spread of `n` values with this mean and sample standard deviation, and with these smallest and
+    /// largest values.
+    #[must_use]
+    pub fn of_moments(n: usize, mean: f64, std: Option<f64>, (min, max): (f64, f64)) -> Self {
+        let interval = std.map(|std| {
+            let quantile = student(n - 1).inverse_cdf(0.5 + CONFIDENCE / 2.0);
+            let half = quantile * std / as_f64(n).sqrt();
+            (mean - half, mean + half)
+        });
+        Self { n, mean, std, min, max, interval }
     }
 }
 

@@ -1,23 +1,26 @@
-//! Owns the fold of a configuration's trials into one summary. Pure.
+//! Owns the summary of a configuration's trials, from a record that is grouped once. Pure.
 //!
 //! Configurations that differ only in the seed are one here: seeds repeat it, as folds do. Unfinished trials
 //! are counted, never hidden: a spread states how many trials it covers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
+use polars::prelude::{DataFrame, PolarsResult};
 
 use crate::families::params::ParamCounts;
-use crate::record::{RunRecord, TrialRecord, TrialState};
+use crate::record::{RunRecord, TrialRecord};
 use crate::sweep::OwnHead;
-use crate::values::{Configuration, ConfigurationId, MethodKind, Metric, Scores, TrialResult};
+use crate::values::{Configuration, ConfigurationId, MethodKind, Metric};
 
 use super::curves::Curve;
-use super::statistics::{Spread, mean};
+use super::grouped::{self, ByName, Grouped};
+use super::long::{self, GROUP, Part, SEED, name};
+use super::seeds::{self, Group, Stability};
+use super::statistics::Spread;
 
 /// Results and cost of a configuration over its folds and seeds.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct ConfigurationSummary {
     /// The configuration, with the first of its seeds.
     pub configuration: Arc<Configuration>,
@@ -38,7 +41,6 @@ pub struct ConfigurationSummary {
     /// Finished trials that give one answer to every validation row.
     pub constant: usize,
     /// Whether nothing was trained and the head has random weights, so that its scores are chance.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drawn_head: bool,
     /// Every metric of the task's objective on validation rows, over the done trials.
     pub validation: BTreeMap<Metric, Spread>,
@@ -58,7 +60,7 @@ pub struct ConfigurationSummary {
 }
 
 /// One fold's score.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct FoldScore {
     /// Index of the fold, from 0.
     pub fold: usize,
@@ -135,113 +137,173 @@ impl ConfigurationSummary {
     }
 }
 
-/// Summarises the configuration with these ids, one for each of its seeds; `None` where the record has no trial
-/// of it.
-#[must_use]
-pub fn summarise(record: &RunRecord, replicates: &[ConfigurationId]) -> Option<ConfigurationSummary> {
-    let trials = trials_of(record, replicates);
-    (!trials.is_empty()).then(|| of_trials(record, replicates, &trials))
+/// A record's trials, grouped: what the summary of each of its groups is made from.
+pub(super) struct Digest<'a> {
+    pub(super) record: &'a RunRecord,
+    pub(super) groups: Vec<Group<'a>>,
+    /// The first trial of each group.
+    first: HashMap<usize, &'a TrialRecord>,
+    pub(super) results: DataFrame,
+    pub(super) grouped: Grouped,
+    curves: ByName<1, Curve>,
+    seed_curves: ByName<2, Curve>,
+    epochs: ByName<2, f64>,
 }
 
-/// Summarises one configuration from all its trials; it has one id for each of its seeds.
-///
-/// # Panics
-/// When there are no trials.
-#[must_use]
-pub fn of_trials(
-    record: &RunRecord,
-    replicates: &[ConfigurationId],
-    trials: &[&TrialRecord],
-) -> ConfigurationSummary {
-    let first = trials[0];
-    let configuration = Arc::clone(&first.trial.configuration);
-    let objective = &record.sweep.task(&configuration).objective;
-    let done: Vec<(&TrialRecord, &TrialResult)> =
-        trials.iter().filter_map(|trial| Some((*trial, finished(trial)?))).collect();
-    let spread = |value: &dyn Fn(&TrialResult) -> Option<f64>| {
-        let values: Vec<f64> = done.iter().filter_map(|(_, result)| value(result)).collect();
-        Spread::of(&values)
-    };
-    // A metric that is undefined for one trial has no mean: no trial is left out of an average.
-    let spreads = |part: fn(&TrialResult) -> Option<&Scores>| -> BTreeMap<Metric, Spread> {
-        let scored: Vec<&Scores> = done.iter().filter_map(|(_, result)| part(result)).collect();
-        let values =
-            |metric: Metric| -> Option<Vec<f64>> { scored.iter().map(|scores| scores.get(metric)).collect() };
-        let spread = |metric| Spread::of(&values(metric)?);
-        objective.metrics().iter().filter_map(|&metric| Some((metric, spread(metric)?))).collect()
-    };
-    let is_constant = |result: &TrialResult| objective.is_constant(&result.validation);
-    let failed = trials.iter().filter(|trial| matches!(trial.state, TrialState::Failed { .. })).count();
-    let primary = record.sweep.selecting();
-    let folds = (0..record.sweep.splitting.splits())
-        .filter_map(|fold| fold_score(&done, fold, primary, &is_constant));
-    let constant = done.iter().filter(|(_, result)| is_constant(result)).count();
-    // The curve of a constant answer is flat and does not converge.
-    let converges = constant < done.len() || done.is_empty();
-    let curve = Curve::validation(trials, primary).filter(|_| converges);
-    ConfigurationSummary {
-        params: first.params,
-        replicates: replicates.to_vec(),
-        planned: record.sweep.splitting.splits() * replicates.len(),
-        done: done.len(),
-        failed,
-        primary,
-        folds: folds.collect(),
-        constant,
-        drawn_head: configuration.method.kind() == MethodKind::Base
-            && OwnHead::is_drawn(record.sweep.task(&configuration), record.sweep.model(&configuration)),
-        validation: spreads(|r| Some(&r.validation)),
-        test: spreads(|r| r.test.as_ref()),
-        wall_s: spread(&|r| Some(r.cost.wall_s)),
-        train_rows_per_s: spread(&|r| per_s(r, r.cost.train_rows)),
-        train_tokens_per_s: spread(&|r| per_s(r, r.cost.train_tokens)),
-        peak_memory_mib: spread(&|r| Some(r.cost.peak_memory_mib)),
-        convergence_step: curve.and_then(|curve| curve.convergence_step(primary)),
-        configuration,
+impl<'a> Digest<'a> {
+    /// Groups a record.
+    ///
+    /// # Errors
+    /// Only if a frame lacked a column.
+    pub(super) fn of(record: &'a RunRecord) -> PolarsResult<Self> {
+        let groups = seeds::groups(&record.sweep.configurations);
+        let places = long::places(&groups);
+        let mut first = HashMap::new();
+        for trial in &record.trials {
+            if let Some((group, _)) = places.get(&trial.trial.configuration.id) {
+                first.entry(*group as usize).or_insert(trial);
+            }
+        }
+        let (results, course) = (long::results(record, &groups)?, long::course(record, &groups)?);
+        Ok(Self {
+            record,
+            grouped: Grouped::of(&results)?,
+            curves: grouped::curves(&course, [GROUP])?,
+            seed_curves: grouped::curves(&course, [GROUP, SEED])?,
+            epochs: grouped::epochs(&course, name::LOSS)?,
+            groups,
+            first,
+            results,
+        })
+    }
+
+    /// The summary of a group; `None` where the record has no trial of it.
+    pub(super) fn summary(&self, number: usize) -> Option<ConfigurationSummary> {
+        let (group, key) = (&self.groups[number], [long::index(number)]);
+        let first = self.first.get(&number)?;
+        let none = BTreeMap::new();
+        let spreads = self.grouped.spreads.get(&key).unwrap_or(&none);
+        let number_of = |name: &str| spreads.get(name).map_or(0, |spread| spread.n);
+        let sweep = &self.record.sweep;
+        let (task, model) = (sweep.task(group.configuration), sweep.model(group.configuration));
+        let primary = sweep.selecting();
+        let scores = |part: Part| -> BTreeMap<Metric, Spread> {
+            let of = |&metric: &Metric| Some((metric, *spreads.get(&part.of(metric))?));
+            task.objective.metrics().iter().filter_map(of).collect()
+        };
+        let cost = |name: &str| spreads.get(name).copied();
+        Some(ConfigurationSummary {
+            params: first.params,
+            replicates: group.replicates.clone(),
+            planned: sweep.splitting.splits() * group.replicates.len(),
+            done: number_of(name::STEPS),
+            failed: number_of(name::FAILED),
+            primary,
+            folds: (0..sweep.splitting.splits()).filter_map(|fold| self.fold(number, fold)).collect(),
+            constant: constant(spreads),
+            drawn_head: group.configuration.method.kind() == MethodKind::Base
+                && OwnHead::is_drawn(task, model),
+            validation: scores(Part::Validation),
+            test: scores(Part::Test),
+            wall_s: cost(name::WALL_S),
+            train_rows_per_s: cost(name::TRAIN_ROWS_PER_S),
+            train_tokens_per_s: cost(name::TRAIN_TOKENS_PER_S),
+            peak_memory_mib: cost(name::PEAK_MEMORY_MIB),
+            convergence_step: self.convergence(spreads, self.curves.get(&key)),
+            configuration: Arc::clone(group.configuration),
+        })
+    }
+
+    /// A fold's score over the seeds that are done with it.
+    fn fold(&self, group: usize, fold: usize) -> Option<FoldScore> {
+        let spreads = self.grouped.folds.get(&[long::index(group), long::index(fold)])?;
+        let primary = self.record.sweep.selecting();
+        let mean = |name: &str| spreads.get(name).map(|spread| spread.mean);
+        Some(FoldScore {
+            fold,
+            score: mean(&Part::Validation.of(primary))?,
+            test: mean(&Part::Test.of(primary)),
+            wall_s: mean(name::WALL_S)?,
+            constant: constant(spreads) > 0,
+        })
+    }
+
+    /// How a group varies over its seeds.
+    pub(super) fn stability(&self, group: usize) -> Stability {
+        let (number, primary) = (long::index(group), self.record.sweep.selecting());
+        let planned = self.groups[group].replicates.len();
+        let seeds = || (0..planned).map(|seed| [number, long::index(seed)]);
+        let spreads = |key: &[u32; 2]| self.grouped.seeds.get(key);
+        let is_done = |key: &[u32; 2]| {
+            let steps = spreads(key).and_then(|spreads| spreads.get(name::STEPS));
+            steps.is_some_and(|steps| steps.n == self.record.sweep.splitting.splits())
+        };
+        #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^53")]
+        let converged =
+            |key: [u32; 2]| Some(self.convergence(spreads(&key)?, self.seed_curves.get(&key))? as f64);
+        let over_seeds = |part: Part| Some(*self.grouped.over_seeds.get(&[number])?.get(&part.of(primary))?);
+        Stability {
+            done: seeds().filter(is_done).count(),
+            planned,
+            validation: over_seeds(Part::Validation),
+            test: over_seeds(Part::Test),
+            convergence_step: Spread::of(&seeds().filter_map(converged).collect::<Vec<_>>()),
+        }
+    }
+
+    /// The step at which a group's validation score has almost converged. The curve of a constant answer is flat
+    /// and does not converge.
+    fn convergence(
+        &self,
+        spreads: &BTreeMap<String, Spread>,
+        curves: Option<&BTreeMap<String, Curve>>,
+    ) -> Option<u64> {
+        let done = spreads.get(name::STEPS).map_or(0, |steps| steps.n);
+        let primary = self.record.sweep.selecting();
+        let curve = curves?.get(&Part::Validation.of(primary))?;
+        (constant(spreads) < done || done == 0).then(|| curve.convergence_step(primary))?
+    }
+
+    /// The course of a group's training.
+    pub(super) fn course(&self, group: usize) -> Course {
+        let number = long::index(group);
+        let end = self.groups[group].configuration.training.epochs.ceil();
+        let epochs = (1..).take_while(|epoch| f64::from(*epoch) <= end);
+        let means = |epoch: u32| Some((epoch, self.epochs.get(&[number, epoch])?.clone()));
+        let steps = self.grouped.steps.get(&[number]).and_then(|steps| steps.get(name::STEPS));
+        Course {
+            steps: steps.copied(),
+            spreads: self.grouped.spreads.get(&[number]).cloned().unwrap_or_default(),
+            curves: self.curves.get(&[number]).cloned().unwrap_or_default(),
+            epochs: epochs.filter_map(means).collect(),
+        }
     }
 }
 
-/// A fold's score over the seeds that are done with it.
-fn fold_score(
-    done: &[(&TrialRecord, &TrialResult)],
-    fold: usize,
-    metric: Metric,
-    is_constant: &dyn Fn(&TrialResult) -> bool,
-) -> Option<FoldScore> {
-    let here = || done.iter().filter(|(trial, _)| trial.trial.fold == fold).map(|(_, result)| result);
-    here().next()?;
-    let mean_of = |part: fn(&TrialResult) -> Option<&Scores>| -> Option<f64> {
-        Some(mean(&here().map(|result| part(result)?.get(metric)).collect::<Option<Vec<_>>>()?))
-    };
-    let score = mean_of(|result| Some(&result.validation))?;
-    let test = mean_of(|result| result.test.as_ref());
-    let wall_s = mean(&here().map(|result| result.cost.wall_s).collect::<Vec<_>>());
-    let constant = here().any(|result| is_constant(result));
-    Some(FoldScore { fold, score, test, wall_s, constant })
+/// The number of trials that give one answer to every validation row.
+fn constant(spreads: &BTreeMap<String, Spread>) -> usize {
+    let Some(spread) = spreads.get(name::CONSTANT) else { return 0 };
+    #[expect(clippy::cast_precision_loss, reason = "trials are far below 2^53")]
+    let count = (spread.mean * spread.n as f64).round();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is a count of trials")]
+    let count = count as usize;
+    count
+}
+
+/// How a configuration's trials ran.
+pub(super) struct Course {
+    /// Optimiser steps of the first finished trial.
+    pub(super) steps: Option<f64>,
+    /// Each number of the finished trials.
+    pub(super) spreads: BTreeMap<String, Spread>,
+    /// Each measure over training.
+    pub(super) curves: BTreeMap<String, Curve>,
+    /// Epochs in which something was measured, with the means over finished trials.
+    pub(super) epochs: Vec<(u32, BTreeMap<String, f64>)>,
 }
 
 /// A configuration's trials, in the record's order: seed by seed, and folds in order.
 #[must_use]
 pub fn trials_of<'a>(record: &'a RunRecord, replicates: &[ConfigurationId]) -> Vec<&'a TrialRecord> {
     record.trials.iter().filter(|trial| replicates.contains(&trial.trial.configuration.id)).collect()
-}
-
-/// A trial's result, where it is done.
-#[must_use]
-pub fn finished(trial: &TrialRecord) -> Option<&TrialResult> {
-    match trial.state {
-        TrialState::Done => trial.result.as_ref(),
-        TrialState::Waiting
-        | TrialState::Running { .. }
-        | TrialState::Interrupted
-        | TrialState::Failed { .. } => None,
-    }
-}
-
-/// Rows or tokens (`count`) per second of a trial's training time; `None` where it trained nothing.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub fn per_s(result: &TrialResult, count: u64) -> Option<f64> {
-    let seconds = result.cost.train_s;
-    (seconds > 0.0 && count > 0).then(|| count as f64 / seconds)
 }

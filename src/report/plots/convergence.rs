@@ -2,6 +2,7 @@
 
 use crate::report::curves::Curve;
 use crate::report::findings::TaskFindings;
+use crate::report::long::{Part, name};
 use crate::report::warnings;
 
 use super::Chart;
@@ -16,9 +17,9 @@ const LABELS: f64 = 864.0;
 pub(super) fn chart(tasks: &[TaskFindings<'_>], lines: &[Line<'_>]) -> Option<Chart> {
     let task = tasks.first().filter(|_| !lines.is_empty())?;
     let measure = task.measure;
-    let loss: Vec<Option<Curve>> = lines.iter().map(|line| line.smoothed(Curve::training_loss)).collect();
+    let loss: Vec<Option<Curve>> = lines.iter().map(|line| line.smoothed(name::LOSS)).collect();
     let validation: Vec<Option<Curve>> =
-        lines.iter().map(|line| Curve::validation(&line.trials, measure.metric)).collect();
+        lines.iter().map(|line| line.curve(&Part::Validation.of(measure.metric)).cloned()).collect();
     let steps = steps(&[&loss, &validation]);
     let mut scene = page(lines, LABELS);
     let title = format!("Training loss ({})", task.task.objective.words().loss_unit);

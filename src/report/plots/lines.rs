@@ -1,11 +1,9 @@
 //! Owns charts over optimiser steps: how each configuration is drawn, panels of curves, and the names next to
 //! them. Pure.
 
-use crate::record::TrialRecord;
 use crate::report::curves::Curve;
 use crate::report::entry::Entry;
 use crate::report::findings::TaskFindings;
-use crate::report::summary::trials_of;
 
 use super::method_color;
 use super::place::spread;
@@ -28,7 +26,6 @@ const LABEL_GAP: f64 = 1.4 * TEXT_PX;
 /// A configuration and how its curves are drawn.
 pub(super) struct Line<'a> {
     pub(super) entry: &'a Entry,
-    pub(super) trials: Vec<&'a TrialRecord>,
     pub(super) name: String,
     pub(super) stroke: Stroke,
     pub(super) band: bool,
@@ -36,21 +33,24 @@ pub(super) struct Line<'a> {
 }
 
 impl Line<'_> {
+    /// The curve of a number in the metric lines.
+    pub(super) fn curve(&self, name: &str) -> Option<&Curve> {
+        self.entry.course.curves.get(name)
+    }
+
     /// A training curve, smoothed by a moving average over a twentieth of training.
-    pub(super) fn smoothed(&self, curve: fn(&[&TrialRecord]) -> Option<Curve>) -> Option<Curve> {
-        curve(&self.trials).map(|curve| curve.smoothed((curve.steps.len() / 20).max(1)))
+    pub(super) fn smoothed(&self, name: &str) -> Option<Curve> {
+        self.curve(name).map(|curve| curve.smoothed((curve.steps.len() / 20).max(1)))
     }
 }
 
 /// The configurations with measurements from training, in drawing order: later ones are drawn over earlier
 /// ones.
 pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
-    let measured: Vec<(&TaskFindings<'_>, &Entry, Vec<&TrialRecord>)> = tasks
+    let measured: Vec<(&TaskFindings<'_>, &Entry)> = tasks
         .iter()
         .flat_map(|task| task.entries.iter().map(move |entry| (task, entry)))
-        .filter(|(_, entry)| !entry.summary.is_base())
-        .map(|(task, entry)| (task, entry, trials_of(task.record, &entry.summary.replicates)))
-        .filter(|(.., trials)| trials.iter().any(|trial| !trial.metrics.is_empty()))
+        .filter(|(_, entry)| !entry.summary.is_base() && !entry.course.curves.is_empty())
         .collect();
     let many = measured.len();
     let crowded = many > MOST_COLOURED;
@@ -60,7 +60,7 @@ pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
     };
     let mut others = others(tasks.len() > 1);
     let mut lines: Vec<Line<'_>> = Vec::new();
-    for (task, entry, trials) in measured {
+    for (task, entry) in measured {
         let is_best = best.contains(&entry.label.as_str());
         let stroke = if is_best {
             Stroke::solid(method_color(&entry.summary.configuration.method), 2.4)
@@ -77,7 +77,7 @@ pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
         };
         let labelled = is_best || !crowded || tasks.len() > 1;
         let band = is_best || many <= MOST_BANDS;
-        lines.push(Line { entry, trials, name, stroke, band, labelled });
+        lines.push(Line { entry, name, stroke, band, labelled });
     }
     // The best are drawn last, over the others.
     lines.reverse();

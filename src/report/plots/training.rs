@@ -1,8 +1,8 @@
 //! Owns the chart of how training ran: gradient norm, learning rate and speed over optimiser steps.
 //! Pure.
 
-use crate::record::TrialRecord;
 use crate::report::curves::Curve;
+use crate::report::long::name;
 
 use super::Chart;
 use super::convergence::means;
@@ -13,13 +13,11 @@ const PANEL: (f64, f64) = (230.0, 300.0);
 const LEFT: f64 = 64.0;
 const LABELS: f64 = LEFT + 2.0 * PANEL.1 + PANEL.0 + 24.0;
 
-/// A measurement's title and its curve over folds.
-type Measured = (&'static str, fn(&[&TrialRecord]) -> Option<Curve>);
-
-const PANELS: [Measured; 3] = [
-    ("Gradient norm", Curve::gradient_norm),
-    ("Learning rate", Curve::learning_rate),
-    ("Tokens per second", Curve::tokens_per_s),
+/// Each panel's title, and the number it shows.
+const PANELS: [(&str, &str); 3] = [
+    ("Gradient norm", name::GRAD_NORM),
+    ("Learning rate", name::LEARNING_RATE),
+    ("Tokens per second", name::TOKENS_PER_S),
 ];
 
 /// The chart; `None` while there is no measurement.

@@ -1,40 +1,13 @@
 //! Owns the tables on the course of training: its last steps, and each epoch. Pure.
 
-use crate::record::TrialRecord;
 use crate::report::entry::Entry;
 use crate::report::findings::TaskFindings;
 use crate::report::format;
+use crate::report::long::{Part, name};
 use crate::report::measure::Measure;
-use crate::report::statistics::{Spread, mean};
-use crate::report::summary::{finished, trials_of};
-use crate::values::{Metric, MetricLine, Scores, quantity};
+use crate::values::{Metric, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
-
-/// The values in the last training line of a trial.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::report) struct LastLine {
-    /// Mean loss since the line before.
-    pub(in crate::report) loss: f64,
-    /// Exponential moving average of the loss.
-    pub(in crate::report) ema_loss: f64,
-    /// Gradient norm before clipping.
-    pub(in crate::report) grad_norm: f64,
-    /// Learning rate.
-    pub(in crate::report) learning_rate: f64,
-}
-
-impl LastLine {
-    /// The last training line; `None` before the first.
-    pub(in crate::report) fn of(lines: &[MetricLine]) -> Option<Self> {
-        lines.iter().rev().find_map(|line| match *line {
-            MetricLine::Train { loss, ema_loss, grad_norm, learning_rate, .. } => {
-                Some(Self { loss, ema_loss, grad_norm, learning_rate })
-            }
-            MetricLine::Validation { .. } => None,
-        })
-    }
-}
 
 /// The end of training, mean over done folds; `None` where nothing has trained.
 #[must_use]
@@ -57,7 +30,7 @@ pub fn training(tasks: &[TaskFindings<'_>]) -> Option<Table> {
     for task in tasks {
         for entry in task.entries.iter().filter(|entry| !entry.summary.is_base()) {
             let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
-            let Some(end) = training_cells(task, entry) else { continue };
+            let Some(end) = training_cells(entry) else { continue };
             cells.extend(end);
             table.push(entry.selected, cells);
         }
@@ -65,27 +38,21 @@ pub fn training(tasks: &[TaskFindings<'_>]) -> Option<Table> {
     (!table.rows.is_empty()).then_some(table)
 }
 
-fn training_cells(task: &TaskFindings<'_>, entry: &Entry) -> Option<Vec<String>> {
-    let summary = &entry.summary;
-    let trials = trials_of(task.record, &summary.replicates);
-    let results: Vec<_> = trials.iter().filter_map(|trial| finished(trial)).collect();
-    let lines: Vec<LastLine> = trials
-        .iter()
-        .filter(|trial| finished(trial).is_some())
-        .filter_map(|trial| LastLine::of(&trial.metrics))
-        .collect();
-    let over = |value: fn(&LastLine) -> f64| Spread::of(&lines.iter().map(value).collect::<Vec<_>>());
-    let train_s = Spread::of(&results.iter().map(|result| result.cost.train_s).collect::<Vec<_>>());
+fn training_cells(entry: &Entry) -> Option<Vec<String>> {
+    let Entry { summary, course, .. } = entry;
+    let over = |name: &str| course.spreads.get(name);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "steps are a count")]
+    let steps = course.steps? as u64;
     Some(vec![
         entry.label.clone(),
-        quantity::count(results.first()?.steps),
-        mean_of(over(|line| line.ema_loss).as_ref(), |loss| format!("{loss:.3}")),
-        mean_of(over(|line| line.grad_norm).as_ref(), |norm| format!("{norm:.2}")),
+        quantity::count(steps),
+        mean_of(over(name::EMA_LOSS), |loss| format!("{loss:.3}")),
+        mean_of(over(name::GRAD_NORM), |norm| format!("{norm:.2}")),
         format::scientific(summary.configuration.training.learning_rate),
-        mean_of(over(|line| line.learning_rate).as_ref(), |rate| format!("{rate:.1e}")),
+        mean_of(over(name::LEARNING_RATE), |rate| format!("{rate:.1e}")),
         mean_of(summary.train_tokens_per_s.as_ref(), |speed| format!("{speed:.0}")),
         mean_of(summary.train_rows_per_s.as_ref(), |speed| format!("{speed:.1}")),
-        mean_of(train_s.as_ref(), quantity::measured),
+        mean_of(over(name::TRAIN_S), quantity::measured),
     ])
 }
 
@@ -105,73 +72,25 @@ pub fn by_epoch(tasks: &[TaskFindings<'_>]) -> Option<Table> {
     let mut table = Table::new(columns);
     for task in tasks {
         for entry in &task.entries {
-            for epoch in epochs(task, entry) {
+            // If training ends within an epoch, the epoch ends there.
+            for (number, means) in &entry.course.epochs {
+                let score = |metric: Metric| means.get(&Part::Validation.of(metric)).copied();
+                if task.task.objective.metrics().iter().all(|&metric| score(metric).is_none()) {
+                    continue;
+                }
                 let mut cells: Vec<String> = task_cell(tasks, task).into_iter().collect();
+                let training_loss = means.get(name::LOSS).copied();
                 cells.extend([
                     entry.label.clone(),
-                    epoch.number.to_string(),
-                    or_none(epoch.training_loss, |value| loss.value(value)),
+                    number.to_string(),
+                    or_none(training_loss, |value| loss.value(value)),
                 ]);
-                cells.extend(shown.iter().map(|measure| {
-                    let values: Vec<f64> =
-                        epoch.scores.iter().filter_map(|scores| scores.get(measure.metric)).collect();
-                    or_none(Spread::of(&values), |spread| measure.value(spread.mean))
-                }));
+                cells.extend(
+                    shown.iter().map(|measure| or_none(score(measure.metric), |mean| measure.value(mean))),
+                );
                 table.push(entry.selected, cells);
             }
         }
     }
     (!table.rows.is_empty()).then_some(table)
-}
-
-/// One epoch of a configuration.
-struct Epoch {
-    number: u32,
-    training_loss: Option<f64>,
-    scores: Vec<Scores>,
-}
-
-/// The epochs in which something was evaluated. If training ends within an epoch, the epoch ends there.
-fn epochs(task: &TaskFindings<'_>, entry: &Entry) -> Vec<Epoch> {
-    let trials: Vec<&TrialRecord> = trials_of(task.record, &entry.summary.replicates)
-        .into_iter()
-        .filter(|trial| finished(trial).is_some())
-        .collect();
-    let end = entry.summary.configuration.training.epochs.ceil();
-    let last = (1..).take_while(|number| f64::from(*number) <= end);
-    let epoch = |number: u32| {
-        let losses: Vec<f64> = trials.iter().filter_map(|trial| loss_in(trial, number)).collect();
-        let scores: Vec<_> = trials.iter().filter_map(|trial| scores_in(trial, number)).collect();
-        let training_loss = (!losses.is_empty()).then(|| mean(&losses));
-        (!scores.is_empty()).then_some(Epoch { number, training_loss, scores })
-    };
-    last.filter_map(epoch).collect()
-}
-
-/// Whether a number of passes over the rows lies within an epoch; where steps do not divide the epoch evenly,
-/// it may end a little later.
-fn within(epoch: f64, number: u32) -> bool {
-    const OVER: f64 = 1e-9;
-    epoch > f64::from(number - 1) + OVER && epoch <= f64::from(number) + OVER
-}
-
-/// Mean of the training losses in an epoch.
-fn loss_in(trial: &TrialRecord, number: u32) -> Option<f64> {
-    let losses: Vec<f64> = trial
-        .metrics
-        .iter()
-        .filter_map(|line| match line {
-            MetricLine::Train { epoch, loss, .. } => within(*epoch, number).then_some(*loss),
-            MetricLine::Validation { .. } => None,
-        })
-        .collect();
-    (!losses.is_empty()).then(|| mean(&losses))
-}
-
-/// The last scores in an epoch.
-fn scores_in(trial: &TrialRecord, number: u32) -> Option<Scores> {
-    trial.metrics.iter().rev().find_map(|line| match line {
-        MetricLine::Validation { epoch, scores, .. } => within(*epoch, number).then(|| scores.clone()),
-        MetricLine::Train { .. } => None,
-    })
 }

@@ -15,8 +15,6 @@ pub use settings::{method_notes, settings, tasks};
 pub use statistics::{folds, statistics};
 pub use together::{all_tasks, seeds};
 
-pub(super) use course::LastLine;
-
 use super::findings::TaskFindings;
 use super::format::NONE;
 use super::statistics::Spread;
