@@ -10,7 +10,7 @@ use crate::hub::HubError;
 use crate::record::RecordError;
 use crate::record::journal::JournalError;
 use crate::report::ReportError;
-use crate::run::RunError;
+use crate::run::{RunError, WidthError};
 use crate::spec::SpecErrors;
 use crate::values::{quantity, shell};
 
@@ -29,6 +29,9 @@ pub enum AppError {
     /// The machine lacks the requested devices.
     #[error(transparent)]
     Device(#[from] DeviceError),
+    /// The machine lacks what trials were begun on.
+    #[error(transparent)]
+    Width(#[from] WidthError),
     /// A run cannot be read.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -122,7 +125,7 @@ impl AppError {
             }
             Self::TrialsFailed { .. } => 3,
             Self::Interrupted { .. } => 4,
-            Self::Environment { .. } => 5,
+            Self::Environment { .. } | Self::Width(_) => 5,
             Self::Device(
                 DeviceError::AllBusy { .. }
                 | DeviceError::TooFewGpus { .. }
@@ -144,6 +147,7 @@ impl AppError {
             Self::Hub(error) => Some(error.hint()),
             Self::Adapter(error) => error.hint(),
             Self::Device(error) => Some(error.hint()),
+            Self::Width(error) => Some(error.hint()),
             Self::Record(error) => error.hint().map(str::to_owned),
             Self::Lock(LockError::InUse { folder, .. }) => {
                 let run = shell::quoted([&folder.to_string_lossy()]);
@@ -168,6 +172,7 @@ impl From<RunError> for AppError {
             RunError::Lock(error) => error.into(),
             RunError::File(error) => error.into(),
             RunError::Journal(error) => error.into(),
+            RunError::Width(error) => error.into(),
         }
     }
 }

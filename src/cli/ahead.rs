@@ -5,9 +5,9 @@ use crate::disk::layout::Layout;
 use crate::plan;
 use crate::record::resume::{self, Decision};
 use crate::record::{Ledger, journal};
-use crate::sched::{Limits, Simulated};
+use crate::run::{WidthError, Widths};
+use crate::sched::{Limits, Machine, Simulated, Workload};
 use crate::sweep::SweepSpec;
-use crate::values::Placement;
 
 /// The remaining work of a sweep.
 pub(super) struct Ahead {
@@ -19,15 +19,22 @@ pub(super) struct Ahead {
     pub(super) run: Simulated,
 }
 
+/// How it is to be done.
+#[derive(Clone, Copy)]
+pub(super) struct Wanted<'a> {
+    pub(super) machine: Machine<'a>,
+    pub(super) limits: Limits,
+    pub(super) retry_failed: bool,
+    pub(super) new_widths: bool,
+}
+
 impl Ahead {
     /// Looks at a sweep's folder; without one, nothing has been done yet.
-    pub(super) fn of(
-        sweep: &SweepSpec,
-        layout: &Layout,
-        retry_failed: bool,
-        places: &[Placement],
-        limits: Limits,
-    ) -> Self {
+    ///
+    /// # Errors
+    /// When this machine cannot give the cores or the GPU that trials were begun on.
+    pub(super) fn of(sweep: &SweepSpec, layout: &Layout, wanted: Wanted<'_>) -> Result<Self, WidthError> {
+        let Wanted { machine, limits, retry_failed, new_widths } = wanted;
         // An unreadable journal is reported when the run starts; results count without it.
         let events = journal::read(&layout.journal()).map(|replay| replay.events).unwrap_or_default();
         let ledger = Ledger::replay(&events);
@@ -40,8 +47,11 @@ impl Ahead {
             failed += usize::from(keeps && !evidence.result);
             !keeps
         });
+        let widths = Widths::of(sweep, &todo, &ledger, machine, new_widths)?;
         let is_there = |store| Layout::store(layout.stores(), store).is_dir();
-        Self { done, failed, run: plan::foresee(sweep, &todo, places, limits, &is_there) }
+        // The report's folder has no influence.
+        let work = Workload::of(sweep, &todo, layout.run(), &|trial| widths.width(trial), &is_there);
+        Ok(Self { done, failed, run: plan::foresee(work, machine.resources, limits) })
     }
 }
 
@@ -53,7 +63,7 @@ mod tests {
     use crate::disk::files;
     use crate::plan::example;
     use crate::record::journal::Journal;
-    use crate::values::{Cost, Device, Event, Failure, Metric, Scores, TrialId, TrialResult, What};
+    use crate::values::{Cost, Event, Failure, Metric, Resources, Scores, TrialId, TrialResult, What};
 
     fn write_result(layout: &Layout, trial: TrialId) {
         let result = TrialResult {
@@ -74,11 +84,12 @@ mod tests {
     #[test]
     fn what_is_done_or_failed_is_not_ahead_unless_it_is_tried_again() {
         let (sweep, folder) = (example::sweep(), tempfile::tempdir().unwrap());
-        let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
+        let resources = Resources { cores: vec![0], ..Resources::default() };
+        let machine = Machine { resources: &resources, ram_total_mib: 8_000 };
         let layout = Layout::new(folder.path(), &sweep.name);
         let seen = |retry_failed| {
-            let Ahead { done, failed, run } =
-                Ahead::of(&sweep, &layout, retry_failed, &places, Limits::default());
+            let wanted = Wanted { machine, limits: Limits::default(), retry_failed, new_widths: false };
+            let Ahead { done, failed, run } = Ahead::of(&sweep, &layout, wanted).unwrap();
             [done, failed, run.jobs.iter().map(|job| job.trials.len()).sum()]
         };
         assert_eq!(seen(false), [0, 0, 15]);

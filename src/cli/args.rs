@@ -42,13 +42,17 @@ pub(super) struct SpecArgs {
 /// Where to train.
 #[derive(Debug, Args)]
 pub(super) struct DeviceArgs {
-    /// Devices to use instead of those in the sweep: `auto`, `cpu:N` (N slots), `cuda` (every GPU),
-    /// `cuda:0` or `cuda:0,2` (by index) or `gpus:N` (any N of them)
+    /// Devices to use instead of those in the sweep: `auto`, `cpu:N` (N packs at a time, on equally many cores),
+    /// `cuda` (every GPU), `cuda:0` or `cuda:0,2` (by index) or `gpus:N` (any N of them)
     #[arg(long)]
     pub(super) devices: Option<String>,
     /// Most trials that train together in one process [default: what suits the devices]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
     pub(super) pack_slots: Option<u16>,
+    /// Decide anew on how many cores, or that on a GPU, each trial trains. A trial keeps that in later runs, since
+    /// its digits depend on it; one with a checkpoint from another number of cores starts over
+    #[arg(long)]
+    pub(super) new_widths: bool,
 }
 
 /// Which run.

@@ -90,16 +90,15 @@ fn next(out: &Path, text: &str) -> String {
 fn say_cost(out: &Path) {
     let hub = Hub::from_env();
     let downloads = Downloads { hub: &hub, progress: &|_| {} };
-    let devices = DeviceArgs { devices: None, pack_slots: None };
+    let devices = DeviceArgs { devices: None, pack_slots: None, new_widths: false };
     let Ok(sweep) = spec::load(out, &Overrides::default(), Intent::Plan, downloads) else { return };
     let Ok(overview) = plan::overview_of(&sweep, &devices, Path::new("results")) else { return };
-    let places: Vec<String> = overview.places.iter().map(|place| place.device.to_string()).collect();
     output::say(&format!(
         "{}, {}: expected to take about {} on {}",
         quantity::counted(sweep.configurations.len(), "configuration"),
         quantity::counted(overview.trials.len(), "trial"),
         quantity::predicted(overview.predicted.duration_s),
-        places.join(", ")
+        overview.resources
     ));
 }
 

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Wanted};
 use super::{DeviceArgs, SpecArgs, check, preflight};
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::plan::{self, overview::Overview};
+use crate::sched::Machine;
 use crate::spec::Intent;
 use crate::sweep::SweepSpec;
 use crate::ui::{data_card, output};
@@ -33,7 +34,7 @@ pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let sweep = args.spec.load(Some(&args.devices), Intent::Plan)?;
     check::warn(&sweep);
     let overview = overview_of(&sweep, &args.devices, &args.results)?;
-    preflight::precision(&sweep, &overview.places);
+    preflight::precision(&sweep, &overview.resources);
     if args.json {
         return output::json(&overview);
     }
@@ -46,10 +47,14 @@ pub(super) fn overview_of(
     args: &DeviceArgs,
     results: &Path,
 ) -> Result<Overview, AppError> {
-    let machine = devices::detect();
-    let places = devices::places(&sweep.devices, &machine, sweep.trials().len())?;
-    let limits = preflight::limits(args, &places, &machine);
-    let layout = Layout::new(results, &sweep.name);
-    let Ahead { done, failed, run } = Ahead::of(sweep, &layout, false, &places, limits);
-    Ok(Overview { done, failed, ..plan::overview(sweep, &run, &places) })
+    let host = devices::detect();
+    let resources = devices::resources(&sweep.devices, &host)?;
+    let wanted = Wanted {
+        machine: Machine { resources: &resources, ram_total_mib: host.ram_total_mib },
+        limits: preflight::limits(args, &resources, &host),
+        retry_failed: false,
+        new_widths: args.new_widths,
+    };
+    let Ahead { done, failed, run } = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
+    Ok(Overview { done, failed, ..plan::overview(sweep, &run, &resources) })
 }

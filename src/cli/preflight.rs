@@ -5,11 +5,11 @@ use std::path::Path;
 use super::DeviceArgs;
 use crate::disk::{FileError, files};
 use crate::error::AppError;
-use crate::exec::devices::{self, Machine};
-use crate::sched::{Limits, Simulated};
+use crate::exec::devices::{self, Gpu, Machine};
+use crate::sched::{Limits, Simulated, SimulatedJob};
 use crate::sweep::SweepSpec;
 use crate::ui::output;
-use crate::values::{Device, Placement, Precision, Resources, Width};
+use crate::values::{Device, Precision, Resources, Width, quantity};
 
 /// Required free disk space, as a multiple of the estimate.
 const DISK_MARGIN: f64 = 1.2;
@@ -57,14 +57,14 @@ pub(super) fn disk(run: &Simulated, results: &Path) -> Result<(), AppError> {
     })
 }
 
-/// Warns of jobs that may not fit on their places; an error where they cannot.
-pub(super) fn memory(run: &Simulated, places: &[Placement], machine: &Machine) -> Result<(), AppError> {
-    let training = run.jobs.iter().filter(|job| !job.trials.is_empty());
-    let needed = training.map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
-    let Some((total, free, what)) = smallest(places, machine) else { return Ok(()) };
+/// Warns of a pack that may not fit into memory; an error where it cannot.
+pub(super) fn memory(run: &Simulated, resources: &Resources, host: &Machine) -> Result<(), AppError> {
+    let training = || run.jobs.iter().filter(|job| !job.trials.is_empty());
+    let needed = training().map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
+    let Some(Memory { total, free, of }) = least(resources, host) else { return Ok(()) };
     if needed > total * MEMORY_MARGIN {
         return Err(AppError::Environment {
-            message: format!("a trial needs about {needed:.0} MiB, but {what} has {total:.0} MiB"),
+            message: format!("a trial needs about {needed:.0} MiB, but {of} has {total:.0} MiB"),
             hint: Some(
                 "set a smaller `training.batch_size` with as much more `training.accumulation`, \
                  or a smaller `task.max_length`"
@@ -74,16 +74,35 @@ pub(super) fn memory(run: &Simulated, places: &[Placement], machine: &Machine) -
     }
     if needed > free {
         output::warning(&format!(
-            "a trial may need up to {needed:.0} MiB, and {what} has {free:.0} MiB free of {total:.0} MiB"
+            "a trial may need up to {needed:.0} MiB, and {of} has {free:.0} MiB free of {total:.0} MiB"
         ));
     }
     Ok(())
 }
 
+/// Most packs that may train on the CPU at the same time: as many as the user allows, and fewer, with a warning,
+/// where their memory is not free. Nobody's width changes by that.
+pub(super) fn at_once(run: &Simulated, resources: &Resources, host: &Machine) -> Option<usize> {
+    let on_cpu = |job: &&SimulatedJob| !job.trials.is_empty() && job.placement.width() != Width::Gpu;
+    let needed = run.jobs.iter().filter(on_cpu).map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
+    let most = run.jobs.iter().filter(on_cpu).map(|job| resources.packs(job.placement.width())).max()?;
+    let have_memory = (1..=most).rev().find(|packs| mib(*packs as u64) * needed <= mib(host.ram_free_mib));
+    let have_memory = have_memory.unwrap_or(1);
+    if have_memory >= most {
+        return resources.at_once;
+    }
+    output::warning(&format!(
+        "{} instead of {most} at the same time: a pack may need {needed:.0} MiB, and {} MiB are free",
+        quantity::counted(have_memory, "pack"),
+        host.ram_free_mib
+    ));
+    Some(have_memory)
+}
+
 /// Warns of 16-bit products on cores without vector instructions for them.
-pub(super) fn precision(sweep: &SweepSpec, places: &[Placement]) {
+pub(super) fn precision(sweep: &SweepSpec, resources: &Resources) {
     let bf16 = sweep.configurations.iter().any(|one| one.training.precision == Precision::Bf16);
-    let on_cpu = places.iter().any(|place| matches!(place.device, Device::Cpu { .. }));
+    let on_cpu = !resources.cores.is_empty();
     if bf16 && on_cpu && !devices::has_bf16_vectors() {
         output::warning(
             "these cores have no vector instructions for bf16: matrix products can take hundreds of times \
@@ -92,36 +111,40 @@ pub(super) fn precision(sweep: &SweepSpec, places: &[Placement]) {
     }
 }
 
-/// The limits of packs: as requested, and by the free memory of the place that has least, for each of its cores.
-pub(super) fn limits(devices: &DeviceArgs, places: &[Placement], machine: &Machine) -> Limits {
-    let cores = match Resources::from(places).equal_width() {
-        Width::Cores(cores) => mib(cores as u64),
-        Width::Gpu => 1.0,
+/// The limits of packs: as requested, and by the memory that is free, on the CPU for each core.
+pub(super) fn limits(devices: &DeviceArgs, resources: &Resources, host: &Machine) -> Limits {
+    let shares = match resources.equal_width() {
+        width @ Width::Cores(cores) => resources.packs(width) * cores,
+        Width::Gpu => 1,
     };
-    let free = smallest(places, machine).map(|(_, free, _)| free / cores);
     Limits {
         slots: devices.pack_slots.map_or(Limits::default().slots, usize::from),
-        mem_mib: free.unwrap_or(f64::INFINITY),
+        mem_mib: least(resources, host)
+            .map_or(f64::INFINITY, |memory| memory.free / mib(shares.max(1) as u64)),
     }
 }
 
-/// Memory of the smallest place: total and free, in MiB, and its name. CPU slots share the host's memory
-/// evenly.
-fn smallest(places: &[Placement], machine: &Machine) -> Option<(f64, f64, String)> {
-    let slots = places.iter().filter(|place| matches!(place.device, Device::Cpu { .. })).count();
-    let slots = mib(slots as u64);
-    let memory = |device: Device| match device {
-        Device::Cuda { index } => {
-            let gpu = machine.gpus.iter().find(|gpu| gpu.index == index)?;
-            Some((mib(gpu.mem_total_mib), mib(gpu.mem_free_mib), device.to_string()))
-        }
-        Device::Cpu { .. } => {
-            let [total, free] = [machine.ram_total_mib, machine.ram_free_mib].map(|all| mib(all) / slots);
-            Some((total, free, device.to_string()))
-        }
-        Device::Host => None,
+/// Memory for training, in MiB.
+struct Memory {
+    total: f64,
+    free: f64,
+    /// What has it, for people.
+    of: String,
+}
+
+/// Memory of the smallest GPU, or of the host, where packs train on its cores.
+fn least(resources: &Resources, host: &Machine) -> Option<Memory> {
+    if !resources.cores.is_empty() {
+        let [total, free] = [host.ram_total_mib, host.ram_free_mib].map(mib);
+        return Some(Memory { total, free, of: "this machine".to_owned() });
+    }
+    let used = |gpu: &&Gpu| {
+        let device = Device::Cuda { index: gpu.index };
+        resources.gpus.iter().any(|place| place.device == device)
     };
-    places.iter().filter_map(|place| memory(place.device)).min_by(|a, b| a.0.total_cmp(&b.0))
+    let smallest = host.gpus.iter().filter(used).min_by_key(|gpu| gpu.mem_total_mib)?;
+    let [total, free] = [smallest.mem_total_mib, smallest.mem_free_mib].map(mib);
+    Some(Memory { total, free, of: Device::Cuda { index: smallest.index }.to_string() })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::ahead::Ahead;
+use super::ahead::{Ahead, Wanted};
 use super::verdict::{Verdict, reasons, verdict};
 use super::{DeviceArgs, SpecArgs, check, confirm, preflight, runs, signals};
 use crate::disk::layout::Layout;
@@ -15,17 +15,17 @@ use crate::exec::local::LocalExecutor;
 use crate::record::{self, RunRecord};
 use crate::report;
 use crate::run::{self, RunOptions, RunSummary};
-use crate::sched::Policy;
+use crate::sched::{Machine, Policy};
 use crate::spec::Intent;
 use crate::ui::{self, Style, output};
 use crate::values::CommandLine;
 
 pub(super) const EVENTS: &str = "\
-With --json, standard output has one object per line. Its `event` is one of run_started, run_planned,
-training_foreseen, job_launching, job_started, job_finished, job_failed, job_interrupted, trial_joining,
-trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_stopped, trial_finished, trial_failed,
-device_retired, forecast, stop_requested, warned and run_ended; `at` is when it happened; durations are in
-seconds under names that end in `_s`.
+With --json, standard output has one object per line. Its `event` is one of run_started, widths_decided,
+run_planned, training_foreseen, job_launching, job_started, job_finished, job_failed, job_interrupted,
+trial_joining, trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_stopped, trial_finished,
+trial_failed, device_retired, forecast, stop_requested, warned and run_ended; `at` is when it happened;
+durations are in seconds under names that end in `_s`.
 
 Ctrl-C writes checkpoints and stops; a second Ctrl-C stops at once, and what has not stopped after ten minutes
 is killed. The same command continues.";
@@ -96,13 +96,16 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let layout = Layout::new(&args.results, &sweep.name);
     preflight::folder(layout.run(), "--results")?;
     preflight::folder(&Layout::report(&args.reports, &sweep.name), "--reports")?;
-    let machine = devices::detect();
-    let places = devices::places(&sweep.devices, &machine, sweep.trials().len())?;
-    preflight::precision(&sweep, &places);
-    let limits = preflight::limits(&args.devices, &places, &machine);
-    let ahead = Ahead::of(&sweep, &layout, args.retry_failed, &places, limits).run;
+    let host = devices::detect();
+    let resources = devices::resources(&sweep.devices, &host)?;
+    preflight::precision(&sweep, &resources);
+    let limits = preflight::limits(&args.devices, &resources, &host);
+    let machine = Machine { resources: &resources, ram_total_mib: host.ram_total_mib };
+    let (retry_failed, new_widths) = (args.retry_failed, args.devices.new_widths);
+    let ahead = Ahead::of(&sweep, &layout, Wanted { machine, limits, retry_failed, new_widths })?.run;
     preflight::disk(&ahead, &args.results)?;
-    preflight::memory(&ahead, &places, &machine)?;
+    preflight::memory(&ahead, &resources, &host)?;
+    let at_once = preflight::at_once(&ahead, &resources, &host);
     // Without a record nothing has been done yet; a damaged one is reported when the run starts.
     if let Some(record) = record::load_fates(layout.run()).ok().filter(|record| !record.live) {
         confirm::ask(&record, &layout, &sweep, args.yes)?;
@@ -114,7 +117,10 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let options = RunOptions {
         results: args.results.clone(),
         reports: args.reports.clone(),
-        places,
+        resources,
+        ram_total_mib: host.ram_total_mib,
+        at_once,
+        new_widths,
         limits,
         policy: Policy {
             fail_fast: args.fail_fast,
@@ -122,7 +128,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
             pause: PAUSE,
             trial_timeout: args.trial_timeout,
         },
-        retry_failed: args.retry_failed,
+        retry_failed,
         checkpoint_every: args.checkpoint_every,
         command_line: command_line(),
     };

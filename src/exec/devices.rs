@@ -1,6 +1,6 @@
-//! Owns what the machine has and how a sweep's request becomes places for training.
+//! Owns what the machine has, and which of it a sweep's request names.
 //!
-//! [`detect`] asks the driver and the kernel; [`places`] is pure. Starts nothing, binds nothing.
+//! [`detect`] asks the driver and the kernel; [`resources`] is pure. Starts nothing, binds nothing.
 
 use std::path::Path;
 
@@ -10,11 +10,7 @@ use serde::Serialize;
 use sysinfo::{CpuRefreshKind, System};
 
 use crate::sweep::DeviceRequest;
-use crate::values::{Device, Placement};
-
-/// Free memory for which `auto` makes a CPU slot of its own, in MiB: about what full fine-tuning of a
-/// small encoder takes. What a sweep's own trials take is checked before it starts.
-const SLOT_MIB: u64 = 2048;
+use crate::values::{Device, Placement, Resources};
 
 /// The hardware to train on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -215,9 +211,9 @@ pub enum DeviceError {
     #[error("no NVIDIA GPU is visible")]
     NoGpu,
     /// There are fewer cores.
-    #[error("{wanted} CPU slots are asked for, each needs a core, and {have} may be used here")]
+    #[error("{wanted} packs at a time are asked for, each needs a core, and {have} may be used here")]
     TooFewCores {
-        /// How many slots are asked for.
+        /// How many packs are asked for.
         wanted: usize,
         /// How many cores there are.
         have: usize,
@@ -245,41 +241,39 @@ impl DeviceError {
     }
 }
 
-/// Turns a request into places that share nothing: whole GPUs, disjoint cores. (Only where there
-/// are more GPUs than cores must several GPUs share a core.) More CPU slots than `trials` are not
-/// made unless they are asked for.
+/// What a request may use of a machine: whole GPUs, or cores of the CPU. For the CPU that does not depend on what
+/// is free or busy.
 ///
 /// # Errors
 /// The machine has less than was asked for; the message says what it has.
-pub fn places(
-    request: &DeviceRequest,
-    machine: &Machine,
-    trials: usize,
-) -> Result<Vec<Placement>, DeviceError> {
+pub fn resources(request: &DeviceRequest, machine: &Machine) -> Result<Resources, DeviceError> {
     match request {
-        DeviceRequest::Auto if machine.gpus.is_empty() => cpu_slots(auto_slots(machine, trials), machine),
+        DeviceRequest::Auto if machine.gpus.is_empty() => Ok(cpu(machine, None)),
         DeviceRequest::Auto => {
             let free: Vec<&Gpu> = machine.gpus.iter().filter(|gpu| !gpu.busy).collect();
             if free.is_empty() {
                 return Err(DeviceError::AllBusy { visible: gpu_list(machine) });
             }
-            Ok(gpu_places(&free, machine))
+            Ok(with_cores(&free, machine))
         }
-        DeviceRequest::Cpu(slots) => cpu_slots(*slots, machine),
+        DeviceRequest::Cpu(packs) => {
+            let have = machine.cores.len();
+            if *packs == 0 || *packs > have {
+                return Err(DeviceError::TooFewCores { wanted: *packs, have });
+            }
+            Ok(cpu(machine, Some(*packs)))
+        }
         DeviceRequest::Gpus(wanted) => gpus(*wanted, machine),
         DeviceRequest::Indices(indices) => by_index(indices, machine),
     }
 }
 
-/// One-core slots, as many as cores, trials and memory allow: two trials on a core each got through
-/// 1.2 to 1.8 times as many rows as one on both cores, in two pairs of runs on a noisy machine.
-fn auto_slots(machine: &Machine, trials: usize) -> usize {
-    let by_memory = usize::try_from(machine.ram_free_mib / SLOT_MIB).unwrap_or(usize::MAX);
-    machine.cores.len().min(trials).min(by_memory).max(1)
+fn cpu(machine: &Machine, at_once: Option<usize>) -> Resources {
+    Resources { cores: machine.cores.clone(), gpus: Vec::new(), at_once }
 }
 
 /// `wanted` GPUs, or all of them: idle ones first, otherwise in their order.
-fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, DeviceError> {
+fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Resources, DeviceError> {
     some_gpu(machine)?;
     let have = machine.gpus.len();
     let wanted = wanted.unwrap_or(have);
@@ -289,15 +283,15 @@ fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Vec<Placement>, Devi
     let mut gpus: Vec<&Gpu> = machine.gpus.iter().collect();
     gpus.sort_by_key(|gpu| gpu.busy);
     gpus.truncate(wanted);
-    Ok(gpu_places(&gpus, machine))
+    Ok(with_cores(&gpus, machine))
 }
 
 /// The GPUs with these indices, in this order.
-fn by_index(indices: &[usize], machine: &Machine) -> Result<Vec<Placement>, DeviceError> {
+fn by_index(indices: &[usize], machine: &Machine) -> Result<Resources, DeviceError> {
     some_gpu(machine)?;
     let found = |index: &usize| machine.gpus.iter().find(|gpu| gpu.index == *index).ok_or(*index);
     match indices.iter().map(found).collect::<Result<Vec<&Gpu>, usize>>() {
-        Ok(gpus) => Ok(gpu_places(&gpus, machine)),
+        Ok(gpus) => Ok(with_cores(&gpus, machine)),
         Err(index) => Err(DeviceError::NoSuchGpu { index, visible: gpu_list(machine) }),
     }
 }
@@ -312,25 +306,15 @@ fn gpu_list(machine: &Machine) -> String {
     names.join(", ")
 }
 
-fn gpu_places(gpus: &[&Gpu], machine: &Machine) -> Vec<Placement> {
+/// GPUs, each with cores of its own for the process that uses it.
+fn with_cores(gpus: &[&Gpu], machine: &Machine) -> Resources {
     let shares = share_out(&machine.cores, gpus.len());
-    gpus.iter()
+    let gpus = gpus
+        .iter()
         .zip(shares)
         .map(|(gpu, cores)| Placement { device: Device::Cuda { index: gpu.index }, cores })
-        .collect()
-}
-
-fn cpu_slots(slots: usize, machine: &Machine) -> Result<Vec<Placement>, DeviceError> {
-    let have = machine.cores.len();
-    if slots == 0 || slots > have {
-        return Err(DeviceError::TooFewCores { wanted: slots, have });
-    }
-    let shares = share_out(&machine.cores, slots);
-    Ok(shares
-        .into_iter()
-        .enumerate()
-        .map(|(slot, cores)| Placement { device: Device::Cpu { slot }, cores })
-        .collect())
+        .collect();
+    Resources { cores: Vec::new(), gpus, at_once: None }
 }
 
 /// Neighbouring cores for each of `n` users, sizes differing by one at most; users share cores only

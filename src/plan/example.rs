@@ -1,13 +1,14 @@
 //! A small checked sweep for tests of the plan and of the scheduler.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
+use crate::sched::{Limits, Simulated, Workload};
 use crate::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use crate::tasks::{DataFile, Task};
-use crate::values::{Configuration, ContentHash, Lora, Method, Splitting, Training};
+use crate::values::{Configuration, ContentHash, Lora, Method, Resources, Splitting, Training, Trial, Width};
 
 /// Two adapters and full fine-tuning of one model, a second model from scratch with the same
 /// tokenizer, a third with its own: five configurations of three folds.
@@ -98,4 +99,15 @@ fn task() -> Task {
         test_rows: Some(1_000),
         ..Task::classification(file("train.csv", 10_000), "text", "label", &["a", "b", "c", "d"])
     }
+}
+
+/// The simulated run of these trials, each on one core.
+pub(crate) fn foreseen(
+    sweep: &SweepSpec,
+    todo: &[Trial],
+    resources: &Resources,
+    prepared: bool,
+) -> Simulated {
+    let work = Workload::of(sweep, todo, Path::new("reports"), &|_| Width::Cores(1), &|_| prepared);
+    super::foresee(work, resources, Limits::default())
 }

@@ -9,27 +9,15 @@ mod table;
 pub use overview::overview;
 pub use table::table;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::sched::{Limits, Policy, Scheduler, Simulated, Workload, simulate};
-use crate::sweep::SweepSpec;
-use crate::values::{ContentHash, Placement, Resources, Trial};
+use crate::values::Resources;
 
-/// The simulated run that trains these trials of a sweep on these places, if every job takes its predicted
-/// time. `is_there` says which token stores need not be prepared.
+/// The simulated run of this work with these resources, if every job takes its predicted time.
 #[must_use]
-pub fn foresee(
-    sweep: &SweepSpec,
-    todo: &[Trial],
-    places: &[Placement],
-    limits: Limits,
-    is_there: &dyn Fn(ContentHash) -> bool,
-) -> Simulated {
-    let resources = Resources::from(places);
-    let width = resources.equal_width();
-    let work = Workload::of(sweep, todo, Path::new("reports"), &|_| width, is_there);
-    let scheduler = Scheduler::new(Arc::new(work), resources, limits, Policy::ONCE);
+pub fn foresee(work: Workload, resources: &Resources, limits: Limits) -> Simulated {
+    let scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, Policy::ONCE);
     simulate(&scheduler, SystemTime::UNIX_EPOCH)
 }

@@ -13,7 +13,9 @@ use crate::families::params::ParamCounts;
 use crate::sched::{Simulated, SimulatedJob};
 use crate::sweep::SweepSpec;
 use crate::sweep::card::Card;
-use crate::values::{Configuration, ConfigurationId, Device, JobKey, Placement, Settings, Trial, TrialId};
+use crate::values::{
+    Configuration, ConfigurationId, Device, JobKey, Resources, Settings, Trial, TrialId, Width,
+};
 
 /// What a sweep will do.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,8 +32,8 @@ pub struct Overview {
     pub failed: usize,
     /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack.
     pub jobs: Vec<JobRow>,
-    /// Where they run.
-    pub places: Vec<Placement>,
+    /// Where they can run.
+    pub resources: Resources,
     /// Predicted cost of the run.
     pub predicted: Predicted,
     /// The data card of each task.
@@ -90,6 +92,8 @@ pub struct JobRow {
     pub trials: Vec<TrialId>,
     /// Where it runs.
     pub device: Device,
+    /// What its trials train on; null for other work.
+    pub width: Option<Width>,
     /// Predicted start, in seconds from the beginning of the run.
     pub start_s: f64,
     /// Predicted duration in seconds.
@@ -121,7 +125,7 @@ pub struct Predicted {
     pub lower_bound_s: f64,
     /// What gives that bound.
     pub bound_by: Bound,
-    /// Memory when the largest packs train at the same time, in MiB.
+    /// Largest memory of packs that train at the same time, in MiB.
     pub mem_mib: f64,
     /// Disk space that the run takes afterwards, in MiB.
     pub disk_mib: f64,
@@ -131,17 +135,17 @@ pub struct Predicted {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Bound {
-    /// All training seconds, distributed evenly over the places.
+    /// All training, distributed evenly over the cores or GPUs.
     Places,
-    /// The longest pack, which trains on one place.
+    /// The longest pack.
     LongestPack,
     /// Preparing and reporting, one after the other, alongside training.
     Beside,
 }
 
-/// What a sweep will do on these places, if its jobs run as simulated and no earlier run has done any.
+/// What a sweep will do with these resources, if its jobs run as simulated and no earlier run has done any.
 #[must_use]
-pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Overview {
+pub fn overview(sweep: &SweepSpec, run: &Simulated, resources: &Resources) -> Overview {
     let mut costs = CostTable::new(sweep);
     let counts: Vec<_> = sweep.configurations.iter().map(|c| costs.params(c)).collect();
     let folds = sweep.splitting.splits();
@@ -160,9 +164,9 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, places: &[Placement]) -> Ove
             .collect(),
         done: 0,
         failed: 0,
-        predicted: predict(&jobs, run.makespan, places.len().max(1)),
+        predicted: predict(&jobs, run.makespan, resources),
         jobs,
-        places: places.to_vec(),
+        resources: resources.clone(),
         data: sweep.cards.clone(),
         warnings: sweep.all_warnings().collect(),
     }
@@ -220,6 +224,7 @@ fn job_row(job: &SimulatedJob) -> JobRow {
         },
         trials: job.trials.clone(),
         device: job.placement.device,
+        width: (!job.trials.is_empty()).then(|| job.placement.width()),
         start_s: job.start.as_secs_f64(),
         duration_s: (job.end - job.start).as_secs_f64(),
         mem_mib: job.estimate.mem_mib,
@@ -227,42 +232,69 @@ fn job_row(job: &SimulatedJob) -> JobRow {
     }
 }
 
-fn predict(jobs: &[JobRow], duration: Duration, places: usize) -> Predicted {
+fn predict(jobs: &[JobRow], duration: Duration, resources: &Resources) -> Predicted {
     let training = || jobs.iter().filter(|job| job.kind == JobKind::Train);
     let seconds: f64 = training().map(|job| job.duration_s).sum();
     let all: f64 = jobs.iter().map(|job| job.duration_s).sum();
     let bounds = [
-        (Bound::Places, seconds / cost::count(places)),
+        (Bound::Places, training().map(|job| job.duration_s * share(job, resources)).sum()),
         (Bound::LongestPack, training().map(|job| job.duration_s).fold(0.0, f64::max)),
         (Bound::Beside, all - seconds),
     ];
     let (bound_by, lower_bound_s) =
         bounds.into_iter().rev().max_by(|a, b| a.1.total_cmp(&b.1)).expect("there are three");
-    let mut mem_mib: Vec<f64> = training().map(|job| job.mem_mib).collect();
-    mem_mib.sort_by(|a, b| b.total_cmp(a));
     Predicted {
         duration_s: duration.as_secs_f64(),
         lower_bound_s,
         bound_by,
-        mem_mib: mem_mib.iter().take(places).sum(),
+        mem_mib: most_at_once_mib(training()),
         disk_mib: jobs.iter().map(|job| job.disk_mib).sum(),
     }
+}
+
+/// The share of all cores, or of all GPUs, that a pack trains on.
+fn share(job: &JobRow, resources: &Resources) -> f64 {
+    let of = |used: usize, all: usize| cost::count(used) / cost::count(all.max(1));
+    match job.width {
+        Some(Width::Cores(cores)) => {
+            of(cores, resources.cores.len()).max(resources.at_once.map_or(0.0, |packs| of(1, packs)))
+        }
+        Some(Width::Gpu) => of(1, resources.gpus.len()),
+        None => 0.0,
+    }
+}
+
+/// The largest memory that jobs need at any time; when one ends as another starts, only one of them counts.
+fn most_at_once_mib<'a>(jobs: impl Iterator<Item = &'a JobRow>) -> f64 {
+    let ends = |job: &JobRow| [(job.start_s + job.duration_s, -job.mem_mib), (job.start_s, job.mem_mib)];
+    let mut changes: Vec<(f64, f64)> = jobs.flat_map(ends).collect();
+    changes.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
+    let sums = changes.iter().scan(0.0, |sum, (_, mib)| {
+        *sum += mib;
+        Some(*sum)
+    });
+    sums.fold(0.0, f64::max)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::{example, foresee};
-    use crate::sched::Limits;
+    use crate::plan::example;
+
+    fn cores(n: usize) -> Resources {
+        Resources { cores: (0..n).collect(), ..Resources::default() }
+    }
+
+    fn run(sweep: &SweepSpec, resources: &Resources, prepared: bool) -> Simulated {
+        example::foreseen(sweep, &sweep.trials(), resources, prepared)
+    }
 
     #[test]
     fn the_lower_bound_says_what_makes_it() {
         let sweep = example::sweep();
         let predicted = |n: usize| {
-            let places: Vec<_> =
-                (0..n).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect();
-            let run = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| false);
-            overview(&sweep, &run, &places).predicted
+            let cores = cores(n);
+            overview(&sweep, &run(&sweep, &cores, false), &cores).predicted
         };
         let [few, many] = [2, 100].map(predicted);
         assert_eq!([few.bound_by, many.bound_by], [Bound::Places, Bound::LongestPack]);
@@ -273,17 +305,14 @@ mod tests {
     #[test]
     fn a_trial_needs_its_store_and_is_in_one_pack() {
         let sweep = example::sweep();
-        let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
-        let run = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| false);
-        let overview = overview(&sweep, &run, &places);
+        let overview = overview(&sweep, &run(&sweep, &cores(1), false), &cores(1));
         for trial in &overview.trials {
             let prepare = overview.jobs.iter().find(|job| Some(job.key) == trial.needs).unwrap();
             let packs = overview.jobs.iter().filter(|job| job.trials.contains(&trial.id));
             let [pack] = packs.collect::<Vec<_>>()[..] else { panic!("{} is in several packs", trial.id) };
             assert!(pack.start_s >= prepare.start_s + prepare.duration_s);
         }
-        let there = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| true);
-        let there = super::overview(&sweep, &there, &places);
+        let there = super::overview(&sweep, &run(&sweep, &cores(1), true), &cores(1));
         assert!(there.trials.iter().all(|trial| trial.needs.is_none()));
     }
 }

@@ -20,7 +20,6 @@ const LISTED: usize = 200;
 #[must_use]
 pub fn table(overview: &Overview) -> String {
     let todo = overview.jobs.iter().map(|job| job.trials.len()).sum::<usize>();
-    let places: Vec<_> = overview.places.iter().map(|place| place.device.to_string()).collect();
     let predicted = &overview.predicted;
     [
         format!(
@@ -35,11 +34,11 @@ pub fn table(overview: &Overview) -> String {
         jobs(overview),
         format!(
             "predicted on {}: {} (no schedule is shorter than {}: {}), {} of memory, {} of disk",
-            places.join(", "),
+            overview.resources,
             quantity::predicted(predicted.duration_s),
             quantity::predicted(predicted.lower_bound_s),
             match predicted.bound_by {
-                Bound::Places => "every device is busy training that long",
+                Bound::Places => "training keeps all of it busy that long",
                 Bound::LongestPack => "the longest pack trains that long",
                 Bound::Beside => "preparation and reports take that long",
             },
@@ -139,7 +138,7 @@ fn jobs(overview: &Overview) -> String {
     table.trim_fmt()
 }
 
-/// The description of jobs that can share a row; for packs, what trains and the number of slots.
+/// The description of jobs that can share a row; for packs, what trains, the number of slots, and on what.
 fn name(job: &JobRow, first: Option<&TrialRow>) -> String {
     match job.kind {
         JobKind::Prepare => "prepare data".to_owned(),
@@ -148,7 +147,8 @@ fn name(job: &JobRow, first: Option<&TrialRow>) -> String {
                 let one = &trial.settings.0;
                 format!(" {}, {}", one.model, one.method.name())
             });
-            format!("train{what}: {}", quantity::counted(job.trials.len(), "trial"))
+            let on = job.width.map_or_else(String::new, |width| format!(" on {width}"));
+            format!("train{what}: {}{on}", quantity::counted(job.trials.len(), "trial"))
         }
         JobKind::Report => "report".to_owned(),
     }
@@ -175,26 +175,25 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::plan::{example, foresee, overview};
-    use crate::sched::Limits;
-    use crate::values::{Device, Placement, Training};
+    use crate::plan::{example, overview};
+    use crate::values::{Resources, Training};
 
-    fn places() -> Vec<Placement> {
-        (0..2).map(|slot| Placement { device: Device::Cpu { slot }, cores: vec![slot] }).collect()
+    fn cores() -> Resources {
+        Resources { cores: vec![0, 1], ..Resources::default() }
     }
 
     #[test]
     fn the_text_shows_the_grid_the_jobs_and_the_cost() {
         let sweep = example::sweep();
-        let run = foresee(&sweep, &sweep.trials()[1..], &places(), Limits::default(), &|_| false);
-        insta::assert_snapshot!(table(&overview(&sweep, &run, &places())));
+        let run = example::foreseen(&sweep, &sweep.trials()[1..], &cores(), false);
+        insta::assert_snapshot!(table(&overview(&sweep, &run, &cores())));
     }
 
     #[test]
     fn what_earlier_runs_did_is_told_and_costs_nothing() {
         let sweep = example::sweep();
-        let run = foresee(&sweep, &[], &places(), Limits::default(), &|_| true);
-        let overview = Overview { done: 13, failed: 2, ..overview(&sweep, &run, &places()) };
+        let run = example::foreseen(&sweep, &[], &cores(), true);
+        let overview = Overview { done: 13, failed: 2, ..overview(&sweep, &run, &cores()) };
         let text = table(&overview);
         let first =
             "example: 5 configurations, 15 trials, 13 done, 2 failed (`lorasweep run --retry-failed` ";
@@ -209,8 +208,8 @@ mod tests {
         let training = Training { epochs: 2.5, ..first.training.clone() };
         let other = Configuration::new(sweep.task(first), sweep.model(first), first.method.clone(), training);
         let sweep = sweep.with(|sweep| sweep.configurations.push(Arc::new(other))).unwrap();
-        let run = foresee(&sweep, &[], &places(), Limits::default(), &|_| true);
-        let text = table(&overview(&sweep, &run, &places()));
+        let run = example::foreseen(&sweep, &[], &cores(), true);
+        let text = table(&overview(&sweep, &run, &cores()));
         let header = text.lines().find(|line| line.contains("learning rate")).unwrap();
         assert!(header.contains("epochs") && !header.contains("batch size"), "{header}");
         assert!(text.contains(" 2.5 "));

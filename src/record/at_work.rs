@@ -1,7 +1,7 @@
 //! Owns the reconstruction of a running scheduler from its journal, so that another command reports on a live
 //! run as that run itself would. Starts and writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -9,20 +9,16 @@ use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::record::{Ledger, RunRecord, TrialRecord, TrialState};
 use crate::sched::{Scheduler, Workload};
-use crate::values::{Event, JobKey, Resources, RunSettings, Trial, TrialId, What};
+use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What, Width};
 
 /// The scheduler of the run that these events end with, in its state at `now`, except for the measured speed of
-/// trials, which is not in the events. `None` where that run's version did not record its settings.
+/// trials, which is not in the events. `None` where that run's version did not record enough, or
+/// it has not yet decided on what its trials train.
 #[must_use]
-pub fn scheduler(
-    record: &RunRecord,
-    layout: &Layout,
-    events: &[Event],
-    now: SystemTime,
-) -> Option<Scheduler> {
+pub fn scheduler(record: &RunRecord, layout: &Layout, all: &[Event], now: SystemTime) -> Option<Scheduler> {
     let is_start = |event: &Event| matches!(event.what, What::RunStarted { .. });
-    let (earlier, events) = events.split_at(events.iter().rposition(is_start)?);
-    let What::RunStarted { places, settings: Some(settings), .. } = &events.first()?.what else {
+    let (earlier, events) = all.split_at(all.iter().rposition(is_start)?);
+    let What::RunStarted { resources, settings: Some(settings), .. } = &events.first()?.what else {
         return None;
     };
     let RunSettings { limits, policy, retry_failed } = *settings;
@@ -37,11 +33,12 @@ pub fn scheduler(
         !given.jobs.contains(&JobKey::Prepare(store))
             && TokenStore::open(&Layout::store(layout.stores(), store)).is_ok()
     };
+    let ledger = Ledger::replay(all);
+    let widths = todo.iter().map(|trial| Some((trial.id, ledger.width(trial.id)?.width)));
+    let widths: HashMap<TrialId, Width> = widths.collect::<Option<_>>()?;
     // The report's folder has no influence.
-    let resources = Resources::from(places.as_slice());
-    let width = resources.equal_width();
-    let work = Workload::of(&record.sweep, &todo, layout.run(), &|_| width, &is_there);
-    let mut scheduler = Scheduler::new(Arc::new(work), resources, limits, policy);
+    let work = Workload::of(&record.sweep, &todo, layout.run(), &|trial| widths[&trial.id], &is_there);
+    let mut scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, policy);
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
     scheduler.replay(now, &What::Woke);
     Some(scheduler)

@@ -6,12 +6,17 @@
 mod foreseen;
 #[cfg(test)]
 mod tests;
+mod trial_state;
+mod widths;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use jiff::Timestamp;
 
 pub use self::foreseen::Foreseen;
+pub use self::trial_state::TrialState;
+pub use self::widths::DecidedWidth;
+use self::widths::Widths;
 use crate::values::{CommandLine, Device, Event, Failure, JobKey, Placement, Progress, Trial, TrialId, What};
 
 /// The state of a run after the events so far.
@@ -33,6 +38,7 @@ pub struct Ledger {
     pub foreseen: Option<Foreseen>,
     /// The trials that were ever started, or are known to be done.
     trials: BTreeMap<TrialId, Standing>,
+    widths: Widths,
     /// Jobs that were launched and have not ended.
     jobs: BTreeMap<JobKey, RunningJob>,
     /// Jobs other than training whose last attempt failed. Trials have their own failures.
@@ -66,53 +72,6 @@ pub struct Standing {
     pub progress: Option<Progress>,
     /// How its last start failed, if it did and the trial has not been started again.
     pub failed_start: Option<Failure>,
-}
-
-/// The state of a trial.
-#[derive(Clone, Debug, PartialEq, Default)]
-pub enum TrialState {
-    /// Not started yet, or just about to be.
-    #[default]
-    Waiting,
-    /// Training now.
-    Running {
-        /// Where.
-        placement: Placement,
-        /// Process id of its child.
-        pid: u32,
-    },
-    /// Started, not finished, and no process is working on it now.
-    Interrupted,
-    /// Finished, with a result.
-    Done,
-    /// Failed, and not to be tried again unless asked.
-    Failed {
-        /// Why.
-        failure: Failure,
-    },
-}
-
-impl TrialState {
-    /// The state's name in tables and data.
-    #[must_use]
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Running { .. } => "running",
-            Self::Interrupted => "interrupted",
-            Self::Done => "done",
-            Self::Failed { .. } => "failed",
-        }
-    }
-
-    /// Whether the trial has its fate: done, or failed for good.
-    #[must_use]
-    pub fn is_settled(&self) -> bool {
-        match self {
-            Self::Done | Self::Failed { .. } => true,
-            Self::Waiting | Self::Running { .. } | Self::Interrupted => false,
-        }
-    }
 }
 
 /// A job that was launched and has not ended.
@@ -154,6 +113,7 @@ impl Ledger {
                 self.interrupt_all();
             }
             What::RunPlanned { trials, done, todo, .. } => self.plan(trials, done, todo),
+            What::WidthsDecided { widths } => self.widths.add(event.at, widths),
             What::JobLaunching { key, placement, trials, .. } => self.launch(*key, placement, trials),
             What::JobStarted { key, pid } => self.start(*key, *pid),
             What::TrialJoining { key, trial } => self.join(*key, *trial),
@@ -336,6 +296,12 @@ impl Ledger {
     #[must_use]
     pub fn state(&self, id: TrialId) -> &TrialState {
         self.trials.get(&id).map_or(&TrialState::Waiting, |standing| &standing.state)
+    }
+
+    /// What a trial trains on; `None` before that is decided.
+    #[must_use]
+    pub fn width(&self, id: TrialId) -> Option<DecidedWidth> {
+        self.widths.of(id)
     }
 
     /// A job that was launched and has not ended.

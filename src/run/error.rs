@@ -3,6 +3,7 @@
 use crate::disk::FileError;
 use crate::disk::lock::LockError;
 use crate::record::journal::JournalError;
+use crate::run::WidthError;
 
 /// A run that cannot be started or continued.
 #[derive(Debug, thiserror::Error)]
@@ -16,4 +17,7 @@ pub enum RunError {
     /// Its journal cannot be read or written.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Trials of it were begun on more cores than there are here, or on a GPU.
+    #[error(transparent)]
+    Width(#[from] WidthError),
 }

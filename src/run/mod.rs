@@ -17,6 +17,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod triage;
+mod widths;
 
 use std::fs;
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ pub use self::error::RunError;
 use self::event_loop::{EventLoop, LoopState};
 use self::stream::Stream;
 use self::triage::Left;
+pub use self::widths::{WidthError, Widths};
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
@@ -37,10 +39,10 @@ use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
 use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
-use crate::sched::{Limits, Policy, Scheduler, Simulated, Workload, simulate};
+use crate::sched::{Limits, Machine, Policy, Scheduler, Simulated, Workload, simulate};
 use crate::sweep::SweepSpec;
 use crate::values::{
-    CommandLine, Device, Failure, JobKey, Placement, Reader, Resources, RunSettings, Trial, TrialId, What,
+    CommandLine, Device, Failure, JobKey, Reader, Resources, RunSettings, Trial, TrialId, What,
 };
 
 /// How long the children of a crashed orchestrator may take to exit by themselves.
@@ -54,7 +56,13 @@ pub struct RunOptions {
     /// Folder of all reports.
     pub reports: PathBuf,
     /// Where packs can train.
-    pub places: Vec<Placement>,
+    pub resources: Resources,
+    /// All memory of the machine, in MiB.
+    pub ram_total_mib: u64,
+    /// Most packs that may train on the CPU at the same time now. What trials train on does not depend on it.
+    pub at_once: Option<usize>,
+    /// It is decided anew on what trials train; one with a checkpoint from another width starts over.
+    pub new_widths: bool,
     /// How large packs may be.
     pub limits: Limits,
     /// How failures are treated.
@@ -65,6 +73,13 @@ pub struct RunOptions {
     pub checkpoint_every: Option<Duration>,
     /// The user's command line, recorded for later commands.
     pub command_line: CommandLine,
+}
+
+impl RunOptions {
+    /// The resources that packs may take now.
+    fn resources_now(&self) -> Resources {
+        Resources { at_once: self.at_once, ..self.resources.clone() }
+    }
 }
 
 /// The user wants the run to end.
@@ -106,8 +121,8 @@ pub struct RunSummary {
 /// Must be called from a thread that lives as long as the executor's children should.
 ///
 /// # Errors
-/// When another orchestrator holds the run, or its folder cannot be read or written. Children that run at that
-/// point are killed.
+/// When another orchestrator holds the run, its folder cannot be read or written, or trials were begun on more
+/// cores than there are. Children that run at that point are killed.
 pub fn start(
     spec: SweepSpec,
     options: RunOptions,
@@ -126,9 +141,10 @@ pub fn start(
     end_survivors(&layout, &mut stream)?;
 
     let trials = spec.trials();
-    let left = triage::triage(&layout, &trials, options.retry_failed, &mut stream)?;
+    let mut left = triage::triage(&layout, &trials, options.retry_failed, &mut stream)?;
+    let widths = widths(&layout, &spec, &mut left, &options, &mut stream)?;
     triage::write(&layout, &spec, &trials)?;
-    let scheduler = scheduler(&layout, &spec, &left.todo, &options)?;
+    let scheduler = scheduler(&layout, &spec, &left.todo, &widths, &options)?;
     let (clock, kept) = (Clock::start(), left.done.len());
     let foreseen = simulate(&scheduler, clock.now());
     if let Some(what) = training_foreseen(&foreseen) {
@@ -168,7 +184,7 @@ fn started(options: &RunOptions) -> What {
         host: lock::host_name(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command_line: options.command_line.clone(),
-        places: options.places.clone(),
+        resources: options.resources_now(),
         settings: Some(RunSettings { limits, policy, retry_failed }),
     }
 }
@@ -189,20 +205,38 @@ fn end_survivors(layout: &Layout, stream: &mut Stream<'_, '_>) -> Result<(), Run
     Ok(())
 }
 
+/// Decides on what the remaining trials train, where that was not decided before, and publishes it.
+fn widths(
+    layout: &Layout,
+    spec: &SweepSpec,
+    left: &mut Left,
+    options: &RunOptions,
+    stream: &mut Stream<'_, '_>,
+) -> Result<Widths, RunError> {
+    let machine = Machine { resources: &options.resources, ram_total_mib: options.ram_total_mib };
+    let widths = Widths::of(spec, &left.todo, &stream.ledger, machine, options.new_widths)?;
+    // What was begun on another width is gone before the new one is known, whatever happens in between.
+    let changed = widths.changed(&stream.ledger);
+    left.continued -= triage::start_over(layout, &changed, stream)?;
+    if !widths.decided.is_empty() {
+        stream.tell(What::WidthsDecided { widths: widths.decided.clone() })?;
+    }
+    Ok(widths)
+}
+
 /// The scheduler of the remaining work.
 fn scheduler(
     layout: &Layout,
     spec: &SweepSpec,
     todo: &[Trial],
+    widths: &Widths,
     options: &RunOptions,
 ) -> Result<Scheduler, RunError> {
     let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
         .map_err(FileError::of("find", &options.reports))?;
     let is_there = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
-    let resources = Resources::from(options.places.as_slice());
-    let width = resources.equal_width();
-    let work = Workload::of(spec, todo, &reports, &|_| width, &is_there);
-    Ok(Scheduler::new(Arc::new(work), resources, options.limits, options.policy))
+    let work = Workload::of(spec, todo, &reports, &|trial| widths.width(trial), &is_there);
+    Ok(Scheduler::new(Arc::new(work), options.resources_now(), options.limits, options.policy))
 }
 
 /// What is predicted of the training to be done; `None` where there is none.
@@ -225,7 +259,7 @@ fn planned(
         done: left.done.into(),
         todo: left.todo.iter().map(|trial| trial.id).collect(),
         continued: left.continued,
-        places: options.places.clone(),
+        resources: options.resources_now(),
         select: spec.select,
         predicted,
     }

@@ -137,7 +137,7 @@ fn run_trials(
         done: [].into(),
         todo: trials.as_slice().into(),
         continued: 0,
-        places,
+        resources: resources.clone(),
         select: None,
         predicted: Duration::ZERO,
     };

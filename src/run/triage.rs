@@ -7,7 +7,7 @@ use crate::disk::layout::Layout;
 use crate::disk::{FileError, files};
 use crate::record::resume::{self, Checkpoint, Decision};
 use crate::sweep::SweepSpec;
-use crate::values::{Trial, TrialId};
+use crate::values::{Trial, TrialId, quantity};
 
 /// The remaining work of a sweep.
 pub(super) struct Left {
@@ -56,6 +56,28 @@ pub(super) fn triage(
             .warn(format!("failed in an earlier run and not retried: {failed}; `--retry-failed` retries"))?;
     }
     Ok(left)
+}
+
+/// Removes the checkpoints of these trials, and returns how many had one.
+pub(super) fn start_over(
+    layout: &Layout,
+    trials: &[TrialId],
+    stream: &mut Stream<'_, '_>,
+) -> Result<usize, RunError> {
+    let mut started_over = 0;
+    for trial in trials {
+        let path = layout.last_checkpoint(*trial);
+        if resume::checkpoint(&path) == Checkpoint::Readable {
+            let removed = files::remove(&path).and_then(|()| files::sync_folder(&layout.trial(*trial)));
+            removed.map_err(FileError::of("remove", &path))?;
+            started_over += 1;
+        }
+    }
+    if started_over > 0 {
+        let trials = quantity::counted(started_over, "trial");
+        stream.warn(format!("{trials} with a checkpoint from other cores or a GPU: started over"))?;
+    }
+    Ok(started_over)
 }
 
 /// Writes the description of each trial, and the sweep.

@@ -19,6 +19,7 @@
 //! | `jobs` | running jobs, since when and how far |
 //! | `scheduler`, `job_ends`, `decide` | what an event or a job's end changes, and what starts or stops then |
 //! | [`simulate`](simulate()) | the same scheduler on a simulated clock: plans, and the remaining time |
+//! | `width` | on how many cores each trial trains: decided once, before anything starts |
 //! | `explain` | why a trial is in its state |
 
 mod chores;
@@ -37,12 +38,14 @@ mod simulate;
 #[cfg(test)]
 mod tests;
 mod trial;
+mod width;
 mod workload;
 
 pub use explain::{Explanation, Reason, Start};
 pub use scheduler::Scheduler;
 pub use simulate::{Simulated, SimulatedJob, simulate};
 pub use trial::{TrialState, Turn};
+pub use width::{Machine, decide_widths};
 pub use workload::Workload;
 
 use std::time::SystemTime;

@@ -9,7 +9,8 @@ mod length;
 mod rest;
 
 use self::length::most_s;
-use self::rest::{COMMON_SHARE, Rest, rests, up};
+pub(super) use self::rest::Rest;
+use self::rest::{COMMON_SHARE, rests, up};
 use crate::cost::{Footprint, TRAIN_START, count};
 use crate::sched::Limits;
 use crate::sched::jobs::Pace;

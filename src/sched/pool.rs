@@ -21,7 +21,7 @@ struct Lane {
 }
 
 /// The size of a lane. Lanes of equal size are interchangeable; the longest sorts last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Size {
     /// Time of all trials in one pack, without the fixed time of every pack.
     pub(super) whole: Duration,

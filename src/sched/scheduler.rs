@@ -182,6 +182,7 @@ impl Scheduler {
             // The scheduler's own decisions, and events that do not concern it.
             What::RunStarted { .. }
             | What::TrainingForeseen { .. }
+            | What::WidthsDecided { .. }
             | What::RunPlanned { .. }
             | What::JobLaunching { .. }
             | What::TrialJoined { .. }

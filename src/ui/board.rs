@@ -58,6 +58,7 @@ impl Board {
             What::TrialFinished { result: None, .. }
             | What::RunStarted { .. }
             | What::TrainingForeseen { .. }
+            | What::WidthsDecided { .. }
             | What::JobStarted { .. }
             | What::TrialJoining { .. }
             | What::TrialJoined { .. }

@@ -8,19 +8,19 @@ use super::board::Board;
 use super::phrase::score;
 use crate::tasks;
 use crate::values::quantity::{about, counted, measured};
-use crate::values::{JobKey, TrialResult, What};
+use crate::values::{JobKey, TrialResult, TrialsOfWidth, What};
 
 /// The line for an event, where it deserves one that stays. The board has already taken the event in.
 pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
     match what {
-        What::RunPlanned { trials, done, continued, places, predicted, .. } => {
-            let places: Vec<String> = places.iter().map(|place| place.device.to_string()).collect();
+        What::WidthsDecided { widths } => Some(widths_decided(widths)),
+        What::RunPlanned { trials, done, continued, resources, predicted, .. } => {
             let mut text = format!("{}, {} already done", counted(trials.len(), "trial"), done.len());
             if *continued > 0 {
                 let _ = write!(text, ", {continued} to continue from a checkpoint");
             }
             if done.len() < trials.len() {
-                let _ = write!(text, "; on {}, {}", places.join(", "), about(predicted.as_secs_f64()));
+                let _ = write!(text, "; on {resources}, {}", about(predicted.as_secs_f64()));
             }
             Some(text)
         }
@@ -76,6 +76,16 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         | What::Forecast { .. }
         | What::Woke => None,
     }
+}
+
+/// What trials train on from now on.
+fn widths_decided(widths: &[TrialsOfWidth]) -> String {
+    let of = |of: &TrialsOfWidth| {
+        let (trials, n) = (counted(of.trials.len(), "trial"), of.trials.len());
+        let (train, each) = if n == 1 { ("trains", "") } else { ("train", " each") };
+        format!("{trials} {train} on {}{each}", of.width)
+    };
+    format!("decided for this run and later ones: {}", widths.iter().map(of).collect::<Vec<_>>().join(", "))
 }
 
 fn finished(result: &TrialResult, board: &Board, now: Instant) -> String {

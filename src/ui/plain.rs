@@ -79,7 +79,8 @@ mod tests {
     use super::*;
     use crate::plan::example;
     use crate::values::{
-        Cost, Device, Failure, JobKey, Metric, Placement, Progress, Scores, Trial, TrialId, TrialResult,
+        Cost, Device, Failure, JobKey, Metric, Placement, Progress, Resources, Scores, Trial, TrialId,
+        TrialResult, TrialsOfWidth, Width,
     };
 
     /// The second fold of an adapter and of full fine-tuning.
@@ -139,10 +140,16 @@ mod tests {
             trials: trials.into(),
             select: None,
             continued: 1,
-            places: places.to_vec(),
+            resources: Resources { cores: vec![0, 1], ..Resources::default() },
             predicted: after(250),
         };
+        let decided = What::WidthsDecided {
+            widths: [(Width::Cores(1), &first), (Width::Cores(2), &second)]
+                .map(|(width, trial)| TrialsOfWidth { width, trials: vec![trial.id] })
+                .to_vec(),
+        };
         let script = [
+            (0, decided),
             (0, planned),
             (0, launching(0, 1, first)),
             (0, launching(1, 1, second)),

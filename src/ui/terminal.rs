@@ -1,5 +1,5 @@
-//! Owns the live lines on a terminal: one bar for the run, one line per busy device, one for the best trial.
-//! Lines that stay scroll above them.
+//! Owns the live lines on a terminal: one bar for the run, one line per device that a job uses, one for the best
+//! trial. Lines that stay scroll above them.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -8,7 +8,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::board::Board;
 use super::line;
-use crate::values::{Device, Event, Placement, Reader, What};
+use crate::values::{Device, Event, Reader, What};
 
 /// Draws the run on standard error.
 pub(super) struct Terminal {
@@ -28,17 +28,12 @@ impl Terminal {
         Self { board: Board::default(), lines, overall, places: BTreeMap::new(), best }
     }
 
-    /// One line per place from the start, so that the lines keep their order.
-    fn add_places(&mut self, places: &[Placement]) {
-        for place in places {
-            self.add_place(place.device);
-        }
-    }
-
-    fn add_place(&mut self, device: Device) -> &ProgressBar {
+    /// The line of a device, in the order of the devices.
+    fn place(&mut self, device: Device) -> &ProgressBar {
+        let next = self.places.range(device..).next().map_or(&self.best, |(_, line)| line).clone();
         self.places.entry(device).or_insert_with(|| {
             let line = ProgressBar::new(0).with_style(style("{prefix:>8} {wide_msg}"));
-            let line = self.lines.insert_before(&self.best, line);
+            let line = self.lines.insert_before(&next, line);
             line.set_prefix(device.to_string());
             line
         })
@@ -49,18 +44,13 @@ impl Terminal {
         self.overall.set_position(self.board.ledger().done() as u64);
         self.overall.set_message(self.board.overall(now));
         self.best.set_message(self.board.best().unwrap_or_default());
-        let mut status: BTreeMap<Device, String> = self.board.occupants().into_iter().collect();
-        if !status.contains_key(&Device::Host)
-            && let Some(line) = self.places.remove(&Device::Host)
-        {
+        let status: BTreeMap<Device, String> = self.board.occupants().into_iter().collect();
+        for (_, line) in self.places.extract_if(.., |device, _| !status.contains_key(device)) {
             line.finish_and_clear();
             self.lines.remove(&line);
         }
-        for device in self.places.keys() {
-            status.entry(*device).or_insert_with(|| "idle".to_owned());
-        }
         for (device, text) in status {
-            self.add_place(device).set_message(text);
+            self.place(device).set_message(text);
         }
     }
 
@@ -83,11 +73,8 @@ impl Reader for Terminal {
         }
         match &event.what {
             What::RunEnded { .. } => self.clear(),
-            What::RunPlanned { places, .. } => {
-                self.add_places(places);
-                self.draw(now);
-            }
-            What::JobLaunching { .. }
+            What::RunPlanned { .. }
+            | What::JobLaunching { .. }
             | What::JobFinished { .. }
             | What::JobFailed { .. }
             | What::JobInterrupted { .. }
@@ -101,6 +88,7 @@ impl Reader for Terminal {
             // Before the run is planned there is nothing to draw.
             What::RunStarted { .. }
             | What::TrainingForeseen { .. }
+            | What::WidthsDecided { .. }
             | What::Warned { .. }
             | What::JobStarted { .. }
             | What::TrialJoining { .. }

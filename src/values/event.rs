@@ -16,7 +16,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::values::{
-    Device, Failure, JobKey, Metric, Placement, RunSettings, Scores, Trial, TrialId, TrialResult,
+    Device, Failure, JobKey, Metric, Placement, Resources, RunSettings, Scores, Trial, TrialId, TrialResult,
+    Width,
 };
 
 /// Something that happened, and when.
@@ -61,6 +62,15 @@ pub struct Progress {
     pub validation: Option<Scores>,
 }
 
+/// Trials that train on equally many cores, or on a GPU.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialsOfWidth {
+    /// On what.
+    pub width: Width,
+    /// Which trials.
+    pub trials: Vec<TrialId>,
+}
+
 /// What can happen in a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -76,9 +86,9 @@ pub enum What {
         /// What the user typed.
         #[serde(default, rename = "typed")]
         command_line: CommandLine,
-        /// Where it trains.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        places: Vec<Placement>,
+        /// Where it can train; empty in journals of versions that wrote a list of places instead.
+        #[serde(default)]
+        resources: Resources,
         /// The options chosen for this run besides the sweep; absent in journals of versions that did not write
         /// them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -92,6 +102,12 @@ pub enum What {
         /// Memory of the largest pack, in MiB; absent on GPUs, where it is not measured.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         mem_mib: Option<f64>,
+    },
+    /// It was decided what these trials train on. That holds for all their starts, in later runs too, since
+    /// their digits depend on it; a later decision on the same trial replaces an earlier one.
+    WidthsDecided {
+        /// The widths, each with its trials.
+        widths: Vec<TrialsOfWidth>,
     },
     /// A job is about to be started.
     JobLaunching {
@@ -206,8 +222,8 @@ pub enum What {
         todo: Arc<[TrialId]>,
         /// How many of them continue from a checkpoint.
         continued: usize,
-        /// Where jobs can run.
-        places: Vec<Placement>,
+        /// Where it can train.
+        resources: Resources,
         /// The metric that selects, where the sweep names one.
         #[serde(skip)]
         select: Option<Metric>,
@@ -267,6 +283,7 @@ impl What {
         match self {
             Self::RunStarted { .. }
             | Self::TrainingForeseen { .. }
+            | Self::WidthsDecided { .. }
             | Self::JobLaunching { .. }
             | Self::JobStarted { .. }
             | Self::TrialJoining { .. }
@@ -296,6 +313,7 @@ impl What {
     pub fn is_announcement(&self) -> bool {
         match self {
             Self::RunStarted { .. }
+            | Self::WidthsDecided { .. }
             | Self::JobLaunching { .. }
             | Self::TrialJoining { .. }
             | Self::TrialFailed { .. }
@@ -344,52 +362,4 @@ mod time {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::values::{Limits, Policy};
-
-    #[test]
-    fn what_is_journaled_is_read_back_and_nothing_ephemeral_is_read_from_a_journal() {
-        let trial: TrialId = "00000000000000ab".parse().unwrap();
-        let key = JobKey::Train(trial);
-        let journaled = [
-            What::RunStarted {
-                pid: 1,
-                host: "h".to_owned(),
-                version: "0".to_owned(),
-                command_line: CommandLine::default(),
-                places: vec![Placement { device: Device::Host, cores: vec![1] }],
-                settings: Some(RunSettings {
-                    limits: Limits::default(),
-                    policy: Policy::ONCE,
-                    retry_failed: true,
-                }),
-            },
-            What::TrainingForeseen { seconds: 1.5, mem_mib: None },
-            What::TrainingForeseen { seconds: 0.25, mem_mib: Some(400.0) },
-            What::TrialJoining { key, trial },
-            What::TrialStopped { key, trial, step: 3 },
-            What::TrialFinished { trial, result: None },
-            What::DeviceRetired { device: Device::Cuda { index: 1 } },
-            What::StopRequested { force: true },
-            What::RunEnded { done: 1, failed: 0, left: 2, elapsed_s: 1.5 },
-        ];
-        let ephemeral = [
-            What::TrialJoined { key, trial },
-            What::Forecast { remaining: Duration::from_millis(1500) },
-            What::Warned { message: "two\nlines".to_owned() },
-            What::Woke,
-        ];
-        let again = |what: &What| serde_json::from_str::<What>(&serde_json::to_string(what).unwrap());
-        for what in journaled {
-            assert!(what.is_journaled());
-            assert_eq!(again(&what).unwrap(), what);
-        }
-        for what in ephemeral {
-            assert!(!what.is_journaled() && !what.is_announcement());
-            assert!(again(&what).is_err(), "{what:?}");
-        }
-        let before = serde_json::from_str::<What>(r#"{"kind":"run_ended"}"#).unwrap();
-        assert_eq!(before, What::RunEnded { done: 0, failed: 0, left: 0, elapsed_s: 0.0 });
-    }
-}
+mod tests;

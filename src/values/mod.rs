@@ -26,7 +26,7 @@ mod trial;
 pub use axes::{Axis, PackKey, Settings};
 pub use content::{ContentHash, NoHash};
 pub use domain::{Domain, Range};
-pub use event::{CommandLine, Event, Progress, Reader, What};
+pub use event::{CommandLine, Event, Progress, Reader, TrialsOfWidth, What};
 pub use failure::Failure;
 pub use job_key::{JobKey, NoJobKey};
 pub use method::{Lora, Method, MethodKind};

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::values::quantity;
+
 /// The cores and the accelerator that a job may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Placement {
@@ -73,6 +75,17 @@ impl Resources {
     }
 }
 
+impl Resources {
+    /// How many packs of this width can train at the same time.
+    #[must_use]
+    pub fn packs(&self, width: Width) -> usize {
+        match width {
+            Width::Cores(cores) => (self.cores.len() / cores.max(1)).min(self.at_once.unwrap_or(usize::MAX)),
+            Width::Gpu => self.gpus.len(),
+        }
+    }
+}
+
 /// Fixed places, as earlier versions had them: each trains one pack at a time.
 impl From<&[Placement]> for Resources {
     fn from(places: &[Placement]) -> Self {
@@ -80,6 +93,25 @@ impl From<&[Placement]> for Resources {
             places.iter().cloned().partition(|place| place.width() == Width::Gpu);
         let at_once = (!cpus.is_empty()).then_some(cpus.len());
         Self { cores: cpus.into_iter().flat_map(|place| place.cores).collect(), gpus, at_once }
+    }
+}
+
+impl std::fmt::Display for Width {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Cores(cores) => f.write_str(&quantity::counted(*cores, "core")),
+            Self::Gpu => f.write_str("a GPU"),
+        }
+    }
+}
+
+impl std::fmt::Display for Resources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let gpus = self.gpus.iter().map(|gpu| gpu.device.to_string());
+        let cores = Some(self.cores.len()).filter(|cores| *cores > 0);
+        let cores = cores.map(|cores| quantity::counted(cores, "core"));
+        f.write_str(&gpus.chain(cores).collect::<Vec<_>>().join(", "))?;
+        self.at_once.map_or(Ok(()), |packs| write!(f, ", {} at a time", quantity::counted(packs, "pack")))
     }
 }
 

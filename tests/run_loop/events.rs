@@ -23,8 +23,9 @@ fn a_fresh_run_does_everything_once_and_a_second_one_nothing_again() {
     assert!(first.started[0].starts_with("prepare-"));
     assert_eq!(first.started.last().unwrap(), "report");
     assert!(matches!(first.events[0].what, What::RunStarted { .. }));
-    assert!(matches!(first.events[1].what, What::TrainingForeseen { .. }));
-    assert!(matches!(first.events[2].what, What::RunPlanned { .. }));
+    assert!(matches!(first.events[1].what, What::WidthsDecided { .. }));
+    assert!(matches!(first.events[2].what, What::TrainingForeseen { .. }));
+    assert!(matches!(first.events[3].what, What::RunPlanned { .. }));
     let finished = |event: &&Event| matches!(event.what, What::TrialFinished { result: Some(_), .. });
     assert_eq!(first.events.iter().filter(finished).count(), 4);
     for trial in &first.record.trials {

@@ -14,7 +14,7 @@ use lorasweep::sched::{Limits, Policy};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::values::{
     CommandLine, Configuration, ContentHash, Device, Event, Failure, JobKey, Lora, Method, Placement,
-    RunSettings, Splitting, TrialId, What,
+    Resources, RunSettings, Splitting, TrialId, TrialsOfWidth, What,
 };
 
 use crate::keep::{lorasweep, store, write_store};
@@ -47,7 +47,19 @@ impl Told {
         let (mut journal, _) = Journal::open(&self.layout.journal()).unwrap();
         for what in happened {
             journal.append(&Event { at: Timestamp::now(), what: what.clone() }).unwrap();
+            if let What::RunStarted { resources, .. } = what {
+                let trials = self.sweep.trials().iter().map(|trial| trial.id).collect();
+                let widths = vec![TrialsOfWidth { width: resources.equal_width(), trials }];
+                let what = What::WidthsDecided { widths };
+                journal.append(&Event { at: Timestamp::now(), what }).unwrap();
+            }
         }
+    }
+
+    /// Where the run's first pack trains.
+    fn placement(&self) -> Placement {
+        let cpu = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
+        self.site.options.resources.gpus.first().cloned().unwrap_or(cpu)
     }
 
     fn started(&self, settings: Option<RunSettings>) -> What {
@@ -56,7 +68,7 @@ impl Told {
             host: String::new(),
             version: String::new(),
             command_line: CommandLine::default(),
-            places: self.site.options.places.clone(),
+            resources: self.site.options.resources.clone(),
             settings,
         }
     }
@@ -64,7 +76,7 @@ impl Told {
     /// The events of a trial's start.
     fn launched(&self, n: usize) -> [What; 2] {
         let (trial, key) = (self.id(n), self.key(n));
-        let placement = self.site.options.places[0].clone();
+        let placement = self.placement();
         [
             What::JobLaunching { key, attempt: 1, placement, trials: vec![trial] },
             What::JobStarted { key, pid: 77 },
@@ -130,7 +142,8 @@ fn the_order_is_that_of_the_packs_that_the_run_makes() {
         (Limits::default(), "it is next, and it is expected to start on cuda:0 with 2 others"),
     ] {
         let mut told = Told::new(adapters(&[1e-3, 2e-3]));
-        told.site.options.places = vec![Placement { device: Device::Cuda { index: 0 }, cores: vec![0] }];
+        let gpu = Placement { device: Device::Cuda { index: 0 }, cores: vec![0] };
+        told.site.options.resources = Resources { gpus: vec![gpu], ..Resources::default() };
         told.more(&[told.started(Some(RunSettings { limits, ..SETTINGS }))]);
         told.more(&told.launched(0));
         assert!(told.live(3).contains(order), "{order}: {}", told.live(3));
@@ -175,12 +188,7 @@ fn a_failed_preparation_keeps_only_those_waiting_that_need_it() {
         sweep.models.insert(other.name.clone(), other);
     });
     let told = Told::new(two.unwrap());
-    let launching = What::JobLaunching {
-        key,
-        attempt: 1,
-        placement: told.site.options.places[0].clone(),
-        trials: Vec::new(),
-    };
+    let launching = What::JobLaunching { key, attempt: 1, placement: told.placement(), trials: Vec::new() };
     let failure = Failure::BadData { message: "no such file".to_owned() };
     told.more(&[told.started(Some(SETTINGS)), launching, What::JobFailed { key, failure }]);
     let needs = format!("it needs job `{key}`, which failed: ");

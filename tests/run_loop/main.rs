@@ -13,3 +13,4 @@ mod processes;
 mod resume;
 mod support;
 mod verify;
+mod widths;

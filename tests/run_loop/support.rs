@@ -21,8 +21,8 @@ use lorasweep::sched::{Limits, Policy};
 use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    CommandLine, Configuration, ContentHash, Device, Event, Failure, JobKey, Method, Placement, Reader,
-    Splitting, Training, TrialId,
+    CommandLine, Configuration, ContentHash, Event, Failure, JobKey, Method, Reader, Resources, Splitting,
+    Training, TrialId,
 };
 
 use crate::fake_executor::FakeExecutor;
@@ -65,6 +65,11 @@ fn task() -> Task {
     Task { max_length: 16, sample_seed: 1, ..Task::classification(train, "text", "label", &["no", "yes"]) }
 }
 
+/// So many cores.
+pub(crate) fn cores(n: usize) -> Resources {
+    Resources { cores: (0..n).collect(), ..Resources::default() }
+}
+
 /// A folder for runs and reports, and how to run in it.
 pub(crate) struct Site {
     _folder: tempfile::TempDir,
@@ -80,7 +85,10 @@ impl Site {
         let options = RunOptions {
             results: folder.path().join("results"),
             reports: folder.path().join("reports"),
-            places: vec![Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }],
+            resources: cores(1),
+            ram_total_mib: 8_000,
+            at_once: None,
+            new_widths: false,
             limits: Limits::default(),
             policy: Policy::ONCE,
             retry_failed: false,

@@ -2,12 +2,13 @@
 //! tells them; and sweep files that are made to take long, refused at once.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::time::Duration;
 
 use lorasweep::plan::{foresee, overview};
-use lorasweep::sched::Limits;
+use lorasweep::sched::{Limits, Workload};
 use lorasweep::spec::{Intent, Overrides};
-use lorasweep::values::{Device, Placement};
+use lorasweep::values::{Resources, Trial, Width};
 use serde_json::Value;
 
 use crate::folder::Folder;
@@ -16,9 +17,11 @@ use crate::folder::Folder;
 fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
     let sweep = folder.load_as(sweep, &Overrides::default(), Intent::Plan);
     let sweep = sweep.unwrap_or_else(|errors| panic!("{errors}"));
-    let places = [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] }];
-    let run = foresee(&sweep, &sweep.trials(), &places, Limits::default(), &|_| false);
-    let plan = serde_json::to_value(overview(&sweep, &run, &places)).unwrap();
+    let resources = Resources { cores: vec![0], ..Resources::default() };
+    let width = |_: &Trial| Width::Cores(1);
+    let work = Workload::of(&sweep, &sweep.trials(), Path::new("reports"), &width, &|_| false);
+    let run = foresee(work, &resources, Limits::default());
+    let plan = serde_json::to_value(overview(&sweep, &run, &resources)).unwrap();
     let row = |row: &Value| {
         let count = |key: &str| row[key].as_u64().unwrap();
         let name = format!("{} {}", row["model"].as_str().unwrap(), row["method"].as_str().unwrap());

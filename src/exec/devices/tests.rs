@@ -1,10 +1,11 @@
-//! How requests and machines become places, and what is said where they do not.
+//! What requests may use of machines, and what is said where that is not there.
 
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::*;
+use crate::values::Width;
 
 fn machine(cores: usize, busy: &[bool]) -> Machine {
     let gpu = |(index, &busy)| Gpu {
@@ -26,22 +27,27 @@ fn machine(cores: usize, busy: &[bool]) -> Machine {
 }
 
 fn devices(request: DeviceRequest, machine: &Machine) -> Vec<Device> {
-    places(&request, machine, 100).unwrap().iter().map(|place| place.device).collect()
+    resources(&request, machine).unwrap().gpus.iter().map(|place| place.device).collect()
 }
 
 #[test]
 fn auto_takes_idle_gpus_or_else_the_whole_cpu() {
-    let cpu = places(&DeviceRequest::Auto, &machine(4, &[]), 1).unwrap();
-    assert_eq!(cpu, [Placement { device: Device::Cpu { slot: 0 }, cores: vec![0, 1, 2, 3] }]);
-    let count = |machine: &Machine, trials| places(&DeviceRequest::Auto, machine, trials).unwrap().len();
-    assert_eq!(count(&machine(4, &[]), 3), 3);
-    assert_eq!(count(&machine(4, &[]), 100), 4);
-    assert_eq!(count(&Machine { ram_free_mib: 5_000, ..machine(4, &[]) }, 100), 2);
-    assert_eq!(count(&Machine { ram_free_mib: 100, ..machine(4, &[]) }, 100), 1);
     let gpus = devices(DeviceRequest::Auto, &machine(4, &[false, true, false]));
     assert_eq!(gpus, [Device::Cuda { index: 0 }, Device::Cuda { index: 2 }]);
-    let error = places(&DeviceRequest::Auto, &machine(4, &[true]), 100).unwrap_err();
+    let error = resources(&DeviceRequest::Auto, &machine(4, &[true])).unwrap_err();
     assert_eq!(error, DeviceError::AllBusy { visible: "cuda:0 NVIDIA H100".to_owned() });
+}
+
+#[test]
+fn what_the_cpu_gives_depends_on_nothing_but_its_cores() {
+    let cpu = |at_once| Resources { cores: vec![0, 1, 2], gpus: Vec::new(), at_once };
+    for ram_free_mib in [22_000, 5_000, 100] {
+        let machine = Machine { ram_free_mib, ..machine(3, &[]) };
+        assert_eq!(resources(&DeviceRequest::Auto, &machine), Ok(cpu(None)));
+        assert_eq!(resources(&DeviceRequest::Cpu(2), &machine), Ok(cpu(Some(2))));
+    }
+    // Whoever asks for two packs on three cores gets equal ones, since digits depend on their cores.
+    assert_eq!(cpu(Some(2)).equal_width(), Width::Cores(1));
 }
 
 #[test]
@@ -61,7 +67,7 @@ fn a_gpu_with_an_index_is_that_one_busy_or_not() {
         devices(request("cuda:2,0"), &machine),
         [Device::Cuda { index: 2 }, Device::Cuda { index: 0 }]
     );
-    let error = places(&request("cuda:0,3"), &machine, 100).unwrap_err();
+    let error = resources(&request("cuda:0,3"), &machine).unwrap_err();
     let gpu = |index: usize| format!("cuda:{index} NVIDIA H100");
     let there = [0, 1, 2].map(gpu).join(", ");
     assert_eq!(error.to_string(), format!("there is no GPU `cuda:3`; visible here: {there}"));
@@ -69,14 +75,17 @@ fn a_gpu_with_an_index_is_that_one_busy_or_not() {
 
 #[test]
 fn errors_say_what_there_is() {
-    let error = places(&DeviceRequest::Cpu(3), &machine(2, &[]), 100).unwrap_err();
-    assert_eq!(error.to_string(), "3 CPU slots are asked for, each needs a core, and 2 may be used here");
+    let error = resources(&DeviceRequest::Cpu(3), &machine(2, &[])).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "3 packs at a time are asked for, each needs a core, and 2 may be used here"
+    );
     assert_eq!(error.hint(), "use `cpu:1` up to `cpu:2`");
-    let error = places(&DeviceRequest::Gpus(Some(2)), &machine(2, &[false]), 100).unwrap_err();
+    let error = resources(&DeviceRequest::Gpus(Some(2)), &machine(2, &[false])).unwrap_err();
     assert_eq!(error.to_string(), "2 GPUs are asked for, 1 visible here (cuda:0 NVIDIA H100)");
-    let error = places(&DeviceRequest::Indices(vec![0]), &machine(2, &[]), 100).unwrap_err();
+    let error = resources(&DeviceRequest::Indices(vec![0]), &machine(2, &[])).unwrap_err();
     assert_eq!(error.to_string(), "no NVIDIA GPU is visible");
-    let error = places(&DeviceRequest::Gpus(None), &machine(2, &[]), 100).unwrap_err();
+    let error = resources(&DeviceRequest::Gpus(None), &machine(2, &[])).unwrap_err();
     assert_eq!(error.to_string(), "no NVIDIA GPU is visible");
 }
 
@@ -102,13 +111,13 @@ fn a_child_is_given_the_gpu_that_has_the_index_here() {
 fn this_machine_has_cores_memory_and_disk() {
     let machine = detect();
     assert!(!machine.cores.is_empty() && machine.ram_free_mib <= machine.ram_total_mib);
-    assert!(places(&DeviceRequest::Cpu(1), &machine, 100).is_ok());
+    assert!(resources(&DeviceRequest::Cpu(1), &machine).is_ok());
     assert!(disk_free_mib(Path::new("folder/not/there/yet")).is_ok());
 }
 
 proptest! {
     #[test]
-    fn places_use_every_core_once_and_fairly(cores in 1_usize..70, users in 1_usize..70) {
+    fn gpus_use_every_core_once_and_fairly(cores in 1_usize..70, users in 1_usize..70) {
         let all: Vec<usize> = (0..cores).collect();
         let shares = share_out(&all, users);
         prop_assert_eq!(shares.len(), users);

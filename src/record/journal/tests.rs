@@ -2,7 +2,7 @@ use jiff::Timestamp;
 
 use super::*;
 use crate::record::ledger::Ledger;
-use crate::values::{CommandLine, Device, Failure, JobKey, Placement, TrialId, What};
+use crate::values::{CommandLine, Device, Failure, JobKey, Placement, Resources, TrialId, What};
 
 /// A journal as runs write it: a failure and a second attempt, a crash, another run, an end.
 fn entries() -> Vec<Event> {
@@ -18,7 +18,7 @@ fn entries() -> Vec<Event> {
             folder: "/a b".into(),
             words: vec!["run".to_owned(), "b.yaml".to_owned()],
         },
-        places: Vec::new(),
+        resources: Resources::default(),
         settings: None,
     };
     let launching = |key: JobKey, attempt, trials| What::JobLaunching {

@@ -50,6 +50,7 @@ impl Foreseen {
             | What::DeviceRetired { .. }
             | What::StopRequested { .. } => self.disturbed = true,
             What::RunStarted { .. }
+            | What::WidthsDecided { .. }
             | What::TrainingForeseen { .. }
             | What::RunPlanned { .. }
             | What::JobStarted { .. }

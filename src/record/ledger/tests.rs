@@ -1,4 +1,5 @@
 use super::*;
+use crate::values::Resources;
 
 fn trial(n: u8) -> TrialId {
     format!("{n:016x}").parse().unwrap()
@@ -23,7 +24,7 @@ fn crash() -> What {
         host: String::new(),
         version: String::new(),
         command_line: CommandLine::default(),
-        places: Vec::new(),
+        resources: Resources::default(),
         settings: None,
     }
 }
@@ -123,4 +124,16 @@ fn why_a_trial_starts_again_is_known_whatever_its_next_job_is_called() {
     let (key, trials) = (next, vec![trial(2)]);
     told.push(What::JobLaunching { key, attempt: 2, placement: placement(), trials });
     assert_eq!(ledger(&told).failed_start(next, &[trial(2)]), None, "it was started again since");
+}
+
+#[test]
+fn the_last_decision_on_a_width_counts_in_later_runs_too() {
+    use crate::values::{TrialsOfWidth, Width};
+    let decided = |width, trials: &[u8]| What::WidthsDecided {
+        widths: vec![TrialsOfWidth { width, trials: trials.iter().copied().map(trial).collect() }],
+    };
+    let told = [decided(Width::Cores(1), &[1, 2]), crash(), decided(Width::Gpu, &[2]), crash()];
+    let ledger = ledger(&told);
+    let width = |n| ledger.width(trial(n)).map(|decided| decided.width);
+    assert_eq!([1, 2, 3].map(width), [Some(Width::Cores(1)), Some(Width::Gpu), None]);
 }

@@ -17,7 +17,7 @@ const FIXED_SHARE: f64 = 0.25;
 
 /// Waiting lanes of one size, and what decides how they are cut into packs. Times in seconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Rest {
+pub(in crate::sched) struct Rest {
     pub(super) shape: usize,
     /// The first of the lanes.
     pub(super) lane: usize,
@@ -70,6 +70,11 @@ pub(super) fn rests<'a>(
 }
 
 impl Rest {
+    /// So many lanes of a size, as they would wait.
+    pub(in crate::sched) fn of_lanes(size: &Size, slots: usize, lanes: usize) -> Self {
+        Self { lanes: count(lanes), ..Self::new(size, count(slots)) }
+    }
+
     fn new(size: &Size, slots: f64) -> Self {
         let [own_s, longest_s, trunk_s, passes_s] =
             [size.own, size.longest, size.trunk, size.passes].map(|time| time.as_secs_f64());
@@ -129,7 +134,7 @@ impl Rest {
 
     /// The packs that all lanes are cut into, if none may take longer than `most_s`: the two lengths that
     /// occur, and the number of packs of each.
-    pub(super) fn packs(&self, most_s: f64) -> [(Duration, usize); 2] {
+    pub(in crate::sched) fn packs(&self, most_s: f64) -> [(Duration, usize); 2] {
         let (parts, merged) = (self.parts(most_s), self.merged(most_s));
         let Self { fixed_s, trunk_s, own_s, trials, lanes, .. } = *self;
         let (smaller, larger) = if parts > 1.0 {

@@ -102,7 +102,7 @@ fn begun() -> What {
         host: String::new(),
         version: String::new(),
         command_line: CommandLine::default(),
-        places: Vec::new(),
+        resources: Resources::default(),
         settings: None,
     }
 }
