@@ -107,6 +107,63 @@ fn nothing_is_trained_again_that_nobody_agreed_to() {
     assert_eq!(run(&[]).0, 0, "what is there already is not trained again, so nobody is asked");
 }
 
+/// A trial that is trained again, on as many cores as it was begun on, has the same scores; one core fewer is
+/// refused, whatever is left to do.
+#[cfg(feature = "torch")]
+#[test]
+fn a_trial_is_done_again_on_as_many_cores_in_the_same_bits_or_not_at_all() {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let taskset = std::process::Command::new("taskset").arg("--version").output();
+    if cores < 2 || taskset.is_err() {
+        println!("skipped: it takes two cores, and `taskset` to hide all but one");
+        return;
+    }
+    let folder = sweep_folder();
+    let run = ["run", "sweep.yaml", "--only", "learning_rate=2e-3", "--devices", "cpu:1"];
+    let first = lorasweep(folder.path(), &run);
+    assert!(
+        first.code == 0 && first.stderr.contains(&format!("train on {cores} cores each")),
+        "{}",
+        first.stderr
+    );
+    let trials = folder.path().join("results/cats-and-dogs/trials");
+    let trial =
+        std::fs::read_dir(&trials).expect("trials").next().expect("a trial").expect("its folder").path();
+    let scores = || {
+        let text = std::fs::read_to_string(trial.join("result.json")).expect("a result");
+        let result: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        (result["validation"].clone(), result["test"].clone(), result["kept_step"].clone())
+    };
+    let before = scores();
+    std::fs::remove_file(trial.join("result.json")).expect("its result");
+    std::fs::remove_file(trial.join("checkpoint/last.safetensors")).unwrap_or_default();
+
+    let program = env!("CARGO_BIN_EXE_lorasweep");
+    let one = first_core();
+    let refused = std::process::Command::new("taskset")
+        .args(["--cpu-list", &one, program])
+        .args(run)
+        .current_dir(folder.path())
+        .output()
+        .expect("taskset");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(5), "{said}");
+    assert!(said.contains(&format!("1 trial trains on {cores} cores, as decided on ")), "{said}");
+    assert!(said.contains("hint: ") && said.contains("--new-widths"), "{said}");
+    assert!(!trial.join("result.json").exists());
+
+    assert_eq!(lorasweep(folder.path(), &run).code, 0);
+    assert_eq!(scores(), before);
+}
+
+/// The first core that this process may use, by its kernel number.
+#[cfg(feature = "torch")]
+fn first_core() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).expect("a list");
+    allowed.trim().split([',', '-']).next().expect("a core").to_owned()
+}
+
 #[cfg(feature = "torch")]
 fn events(lines: &str) -> Vec<serde_json::Value> {
     lines.lines().map(|line| serde_json::from_str(line).expect("each line is JSON")).collect()

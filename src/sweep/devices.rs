@@ -6,8 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// The allowed device requests, for messages.
-pub const ALLOWED: &str = "`auto`, `cpu`, `cpu:N` (N slots), `cuda` (every GPU), `cuda:0` or `cuda:0,2` (by \
-                                  index) or `gpus:N` (any N of them)";
+pub const ALLOWED: &str = "`auto`, `cpu`, `cpu:N` (N packs at a time), `cuda` (every GPU), `cuda:0` or \
+                                  `cuda:0,2` (by index) or `gpus:N` (any N of them)";
 
 /// Which devices a sweep asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub const ALLOWED: &str = "`auto`, `cpu`, `cpu:N` (N slots), `cuda` (every GPU),
 pub enum DeviceRequest {
     /// Every visible GPU that is idle, or the CPU where there is none.
     Auto,
-    /// This many CPU slots, which share the cores.
+    /// The CPU, for this many packs at a time, on equally many cores each.
     Cpu(usize),
     /// This many GPUs; all of them where absent. Recorded under the name that `cuda:N` had when it meant a
     /// number of GPUs.
@@ -74,7 +74,7 @@ pub fn advice(text: &str) -> Option<String> {
         return Some(format!("write `cuda:{list}` for the GPU with that index, `gpus:N` for any N of them"));
     }
     if let Some(list) = numbers(&text) {
-        return Some(format!("write `cuda:{list}` to name GPUs, `cpu:N` for N slots on the CPU"));
+        return Some(format!("write `cuda:{list}` to name GPUs, `cpu:N` for N packs at a time on the CPU"));
     }
     let list = text.strip_prefix("cuda:").unwrap_or_default();
     if list.split(',').count() > 1 && list.split(',').all(|item| item.trim().parse::<usize>().is_ok()) {

@@ -160,7 +160,7 @@ pub(super) static SWEEP: Section = Section {
         key(
             "devices",
             Kind::Devices,
-            "Where to train: auto (default), cpu, cpu:N (N slots), cuda (all GPUs), cuda:0,2 (by index), gpus:N (any N)",
+            "Where to train: auto (default), cpu, cpu:N (N packs at a time), cuda (all GPUs), cuda:0,2 (by index), gpus:N (any N)",
         ),
         key(
             "profiles",
