@@ -38,6 +38,7 @@ const SIMULATED: usize = 300;
 /// Most target times, and most changes of single classes from one start.
 const TARGETS: usize = 64;
 const CHANGES: usize = 256;
+/// Most changes of two classes.
 const PAIRS: usize = 1_024;
 /// Choices from which changes start: the best so far.
 const STARTS: usize = 6;
@@ -101,14 +102,14 @@ pub fn decide_widths(
 }
 
 /// Of widths that are about equally good by list scheduling, those with which a simulated run ends first, or
-/// nearly so; in a large sweep, where that would take long and make little difference, the first ones.
+/// nearly so.
 fn first_to_end(
     sweep: &SweepSpec,
     todo: &[Trial],
     mut all: Vec<Vec<Width>>,
     machine: Machine<'_>,
 ) -> Vec<Width> {
-    if all.len() == 1 || todo.len() > SIMULATED {
+    if all.len() == 1 {
         return all.swap_remove(0);
     }
     let end = |widths: &Vec<Width>| {
@@ -144,7 +145,8 @@ impl Shapes {
     }
 }
 
-/// The widths of all wishes; several where these are about equally good, those with the fewest core-seconds first.
+/// The widths of all wishes: of a small sweep several that are about equally good, those with the fewest
+/// core-seconds first. In a large one simulated runs would take long and differ little.
 fn decide(wishes: &[Wish], machine: Machine<'_>, scaling: Scaling) -> Vec<Vec<Width>> {
     let Resources { cores, gpus, at_once } = machine.resources;
     let equal = machine.resources.equal_width();
@@ -153,7 +155,10 @@ fn decide(wishes: &[Wish], machine: Machine<'_>, scaling: Scaling) -> Vec<Vec<Wi
         return vec![wishes.iter().map(|wish| wish.recorded.unwrap_or(equal)).collect()];
     }
     let classes = Classes::of(wishes, machine, scaling);
-    let choices = Search { classes: &classes, tried: Vec::new() }.good();
+    let mut choices = Search { classes: &classes, tried: Vec::new() }.good();
+    if wishes.len() > SIMULATED {
+        choices.truncate(1);
+    }
     let widths = |choice: Choice| {
         let cores = |class: usize| Width::Cores(classes.candidates[choice[class]]);
         let width = |(wish, class): (&Wish, &Option<usize>)| wish.recorded.or_else(|| class.map(cores));
@@ -183,9 +188,9 @@ impl Search<'_> {
         self.tried.dedup_by(|(a, _), (b, _)| a == b);
         let starts: Vec<_> = self.tried.iter().take(STARTS).cloned().collect();
         for start in starts {
-            self.change(start, tries.min(CHANGES));
+            self.change(start, (tries / STARTS).min(CHANGES));
         }
-        self.change_two(tries.min(PAIRS));
+        self.change_two((tries / 2).min(PAIRS));
         let end_s = self.tried.iter().map(|(_, outcome)| outcome.end_s).fold(f64::INFINITY, f64::min);
         let nearly = |factor: f64| move |tried: &(Choice, Outcome)| tried.1.end_s <= factor * end_s;
         self.tried.sort_by(|(a, _), (b, _)| a.cmp(b));
