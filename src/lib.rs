@@ -28,6 +28,7 @@
 //! | pack | trials that train together in one process on one device; each has a slot |
 //! | device | a GPU, or a share of the CPU's cores |
 //! | job | what a child process does: prepare a token store, train a pack, write the report |
+//! | worker | the process that does a job, and then perhaps the next: packs of the same base and store, one by one |
 //! | run | what happened when a sweep was started: a folder under `results/` |
 //!
 //! # Who owns what

@@ -2,18 +2,23 @@
 //! work, and leaves a file that records its fate. Knows no scheduler and no journal.
 //!
 //! It dies with its parent. SIGTERM asks it to write its checkpoints and end. It talks with its parent through
-//! the job's mailbox (`talk`); messages for people go to standard error, which is its log.
+//! the job's mailbox (`talk`); messages for people go to standard error, which is its log. After a pack without
+//! a failure it waits for the next job, with what that may need in memory.
 
 mod talk;
+mod warm;
 
 use std::error::Error;
+use std::fs::File;
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::stdio::dup2_stderr;
 use rustix::thread::{CpuSet, sched_setaffinity};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
@@ -28,16 +33,29 @@ use crate::report::{self, ReportError};
 use crate::values::Failure;
 use crate::{data, record};
 
-use self::talk::Talk;
+use self::talk::{Lines, Talk};
+use self::warm::Warm;
 
-/// Does the job of a folder and returns the process's exit code: 0 done, 4 stopped with its checkpoints in
-/// place, 1 failed with a failure file that says why.
+/// How long a worker waits for its next job.
+const WAIT: Duration = Duration::from_mins(1);
+
+/// What signals change.
+#[derive(Default)]
+struct Flags {
+    /// The work should end, with its checkpoints in place.
+    stop: Arc<AtomicBool>,
+    /// There is nothing to lose: a signal ends the process at once.
+    at_once: Arc<AtomicBool>,
+}
+
+/// Does the job of a folder, and those that follow, and returns the process's exit code: 0 done, 4 stopped with
+/// its checkpoints in place, 1 failed with a failure file that says why.
 #[must_use]
 pub fn run(folder: &JobFolder) -> u8 {
-    let stop = Arc::new(AtomicBool::new(false));
-    let exit = match settle_in(folder, &stop) {
+    let flags = Flags::default();
+    let exit = match settle_in(folder, &flags) {
         Err(failure) => give_up(folder, failure),
-        Ok(job) => carry_out(folder, &job, &stop),
+        Ok(job) => serve(folder.clone(), job, &flags),
     };
     match exit {
         Exit::Done => EXIT_DONE,
@@ -47,50 +65,98 @@ pub fn run(folder: &JobFolder) -> u8 {
     }
 }
 
+/// Does job after job, as long as nothing fails and another comes.
+fn serve(mut folder: JobFolder, mut job: JobFile, flags: &Flags) -> Exit {
+    let (lines, mut warm) = (Lines::of_stdin(), Warm::default());
+    loop {
+        let exit = carry_out(&folder, &job, &mut Means { flags, lines: &lines, warm: &mut warm });
+        if exit != Exit::Done || warm.is_empty() {
+            return exit;
+        }
+        // The next pack is charged for its own memory only.
+        warm::release();
+        let Some(key) = lines.next_job(WAIT) else { return Exit::Done };
+        flags.at_once.store(false, Ordering::Relaxed);
+        folder = Layout::of_run(&job.run).job(key);
+        // Nothing is lost where this fails: the parent starts a new worker for a job that was not begun.
+        match take_over(&folder) {
+            Ok(next) => job = next,
+            Err(failure) => return Exit::Failed(failure),
+        }
+    }
+}
+
+/// What all jobs of a worker use.
+struct Means<'a> {
+    flags: &'a Flags,
+    lines: &'a Lines,
+    warm: &'a mut Warm,
+}
+
+/// Reads the next job, whose log takes standard error.
+fn take_over(folder: &JobFolder) -> Result<JobFile, Failure> {
+    let job = read_job(folder)?;
+    let log = File::options().create(true).append(true).open(&job.log);
+    log.and_then(|log| Ok(dup2_stderr(&log)?))
+        .map_err(cannot(format!("write to `{}`", job.log.display())))?;
+    Ok(job)
+}
+
 /// Does a job, leaves the reason if it fails, and tells its end last.
-fn carry_out(folder: &JobFolder, job: &JobFile, stop: &Arc<AtomicBool>) -> Exit {
-    let talk = match Talk::begin(folder, job.start, stop) {
+fn carry_out(folder: &JobFolder, job: &JobFile, means: &mut Means<'_>) -> Exit {
+    let talk = match Talk::begin(folder, job.start, &means.flags.stop) {
         Ok(talk) => talk,
         Err(error) => {
-            let what = format!("cannot write to the folder `{}`: {error}", folder.path().display());
-            return give_up(folder, Failure::of_system(what, &error));
+            let what = format!("write to the folder `{}`", folder.path().display());
+            return give_up(folder, cannot(what)(error));
         }
     };
-    let (exit, end) = match caught(|| work(folder, job, &talk, stop)) {
+    let (exit, end) = match caught(|| work(folder, job, &talk, means)) {
         Exit::Failed(failure) => (give_up(folder, failure), End::Failed),
         Exit::Interrupted => (Exit::Interrupted, End::Interrupted),
-        Exit::Done => (Exit::Done, End::Done),
+        Exit::Done if means.warm.is_empty() => (Exit::Done, End::Done),
+        Exit::Done => {
+            // Before the parent knows of the end: a signal that it sends after it gives the next job counts.
+            means.flags.at_once.store(true, Ordering::SeqCst);
+            means.flags.stop.store(false, Ordering::SeqCst);
+            (Exit::Done, End::Waiting)
+        }
     };
-    talk.end(end);
+    if talk.end(end).is_err() {
+        // The parent does not know that the process waits: its end must tell that the job is over.
+        *means.warm = Warm::default();
+    }
     exit
 }
 
 /// Sets this process up as a child. Comes before any other thread, since threads inherit the cores.
-fn settle_in(folder: &JobFolder, stop: &Arc<AtomicBool>) -> Result<JobFile, Failure> {
-    let cannot =
-        |what: String| move |error: io::Error| Failure::of_system(format!("cannot {what}: {error}"), &error);
+fn settle_in(folder: &JobFolder, flags: &Flags) -> Result<JobFile, Failure> {
     die_with_parent().map_err(cannot("tie the process to its parent".to_owned()))?;
-    let path = folder.file();
-    let job: JobFile = files::read_json(&path)
-        .and_then(|job| job.ok_or_else(|| io::ErrorKind::NotFound.into()))
-        .map_err(cannot(format!("read the job file `{}`", path.display())))?;
-    listen(&job.work, stop).map_err(cannot("listen for signals".to_owned()))?;
+    let job = read_job(folder)?;
+    listen(&job.work, flags).map_err(cannot("listen for signals".to_owned()))?;
     let cores = &job.placement.cores;
     bind(cores).map_err(cannot(format!("bind to cores {cores:?}, name other --devices")))?;
     Ok(job)
 }
 
+fn read_job(folder: &JobFolder) -> Result<JobFile, Failure> {
+    let path = folder.file();
+    files::read_json(&path)
+        .and_then(|job| job.ok_or_else(|| io::ErrorKind::NotFound.into()))
+        .map_err(cannot(format!("read the job file `{}`", path.display())))
+}
+
+fn cannot(what: String) -> impl FnOnce(io::Error) -> Failure {
+    move |error| Failure::of_system(format!("cannot {what}: {error}"), &error)
+}
+
 /// Training is asked to stop, so that it can write its checkpoints. Other work ends at once: its files appear
 /// as a whole or not at all.
-fn listen(work: &Work, stop: &Arc<AtomicBool>) -> io::Result<()> {
+fn listen(work: &Work, flags: &Flags) -> io::Result<()> {
+    flags.at_once.store(!matches!(work, Work::Train(_)), Ordering::Relaxed);
     for signal in [SIGTERM, SIGINT] {
-        match work {
-            Work::Train(_) => flag::register(signal, Arc::clone(stop))?,
-            Work::Prepare(_) | Work::Report { .. } => {
-                let at_once = Arc::new(AtomicBool::new(true));
-                flag::register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), at_once)?
-            }
-        };
+        flag::register_conditional_shutdown(signal, i32::from(EXIT_INTERRUPTED), Arc::clone(&flags.at_once))?;
+        flag::register(signal, Arc::clone(&flags.stop))?;
     }
     Ok(())
 }
@@ -124,9 +190,9 @@ fn caught(work: impl FnOnce() -> Exit) -> Exit {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Exit::Failed(Failure::of_panic(&*panic)))
 }
 
-fn work(folder: &JobFolder, job: &JobFile, talk: &Talk, stop: &AtomicBool) -> Exit {
+fn work(folder: &JobFolder, job: &JobFile, talk: &Talk, means: &mut Means<'_>) -> Exit {
     let done = match &job.work {
-        Work::Train(pack) => return train(folder, job, pack, talk, stop),
+        Work::Train(pack) => return train(folder, job, pack, talk, means),
         Work::Prepare(prepare) => data::prepare::run(prepare, &job.stores),
         Work::Report { folder: to } => write_report(&Layout::of_run(&job.run), to),
     };
@@ -137,13 +203,12 @@ fn work(folder: &JobFolder, job: &JobFile, talk: &Talk, stop: &AtomicBool) -> Ex
 }
 
 #[cfg(feature = "torch")]
-fn train(folder: &JobFolder, job: &JobFile, pack: &Pack, talk: &Talk, stop: &AtomicBool) -> Exit {
+fn train(folder: &JobFolder, job: &JobFile, pack: &Pack, talk: &Talk, means: &mut Means<'_>) -> Exit {
     use std::cell::RefCell;
-    use std::time::Duration;
 
     use crate::job::ChildLine;
     use crate::job::mailbox::MessageReader;
-    use crate::train::{self, Context, Ended, ForwardMode, Warm};
+    use crate::train::{self, Context, Ended, ForwardMode};
 
     let say = |line: ChildLine| {
         if let ChildLine::Warning { trial, message } = &line {
@@ -151,8 +216,8 @@ fn train(folder: &JobFolder, job: &JobFile, pack: &Pack, talk: &Talk, stop: &Ato
         }
         talk.say(line);
     };
-    let (bells, mailbox) = (talk::bells(), RefCell::new(MessageReader::new(folder.clone(), job.start)));
-    let messages = || if bells.try_iter().count() > 0 { mailbox.borrow_mut().take() } else { Vec::new() };
+    let (lines, mailbox) = (means.lines, RefCell::new(MessageReader::new(folder.clone(), job.start)));
+    let messages = || if lines.rang() { mailbox.borrow_mut().take() } else { Vec::new() };
     let placement = job.placement.clone();
     let context = Context {
         layout: Layout::of_run(&job.run),
@@ -161,10 +226,10 @@ fn train(folder: &JobFolder, job: &JobFile, pack: &Pack, talk: &Talk, stop: &Ato
         micro_rows: job.micro_rows,
         checkpoint_every: job.checkpoint_every_s.map(Duration::from_secs_f64),
         messages: &messages,
-        stop,
+        stop: &means.flags.stop,
         say: &say,
     };
-    match train::run(pack, &context, &mut Warm::default()) {
+    match train::run(pack, &context, means.warm) {
         Ok(Ended::Finished) => Exit::Done,
         Ok(Ended::Stopped) => Exit::Interrupted,
         Err(failure) => Exit::Failed(failure),
@@ -172,7 +237,7 @@ fn train(folder: &JobFolder, job: &JobFile, pack: &Pack, talk: &Talk, stop: &Ato
 }
 
 #[cfg(not(feature = "torch"))]
-fn train(_: &JobFolder, _: &JobFile, _: &Pack, _: &Talk, _: &AtomicBool) -> Exit {
+fn train(_: &JobFolder, _: &JobFile, _: &Pack, _: &Talk, _: &mut Means<'_>) -> Exit {
     let message = "this build cannot train: build lorasweep with its feature `torch`";
     Exit::Failed(bad(message.to_owned()))
 }
@@ -246,7 +311,9 @@ mod tests {
             checkpoint_every_s: None,
             work: work_of,
         };
-        let Exit::Failed(_) = carry_out(&own, &job, &Arc::default()) else { panic!("no run, but a report") };
+        let (flags, lines, mut warm) = (Flags::default(), Lines::of_stdin(), Warm::default());
+        let mut means = Means { flags: &flags, lines: &lines, warm: &mut warm };
+        let Exit::Failed(_) = carry_out(&own, &job, &mut means) else { panic!("no run, but a report") };
         assert_eq!(NewsReader::new(own.clone(), 1).look().end, Some(End::Failed));
         assert!(read().contains("holds no run"), "{}", read());
     }

@@ -4,10 +4,15 @@
 //! An executor does as asked and reports what it sees. It knows neither the scheduler nor the journal, and it
 //! never decides what a job's end means for the run.
 
+mod crew;
 pub mod devices;
 pub mod local;
 mod memory;
+mod pool;
+mod spawn;
 pub mod survivors;
+mod task;
+mod watch;
 
 use std::io;
 

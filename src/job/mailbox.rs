@@ -33,6 +33,8 @@ use crate::values::Progress;
 pub enum End {
     /// All work is done.
     Done,
+    /// All work is done, and the process waits for the next job.
+    Waiting,
     /// It stopped as asked; checkpoints are in place.
     Interrupted,
     /// It failed.

@@ -96,7 +96,7 @@ mod training {
 
     /// Trains the pack's trials, from their checkpoints where there are any, and the trials that join them. Uses
     /// what an earlier pack of this process left in `warm`, and leaves there what the next one may use: nothing
-    /// after a failure.
+    /// after a failure, of a single slot too.
     ///
     /// # Errors
     /// The failure of the last trial where all failed, or a failure of what they share: store, model, device,
@@ -127,6 +127,11 @@ mod training {
             trainer.finish_done_slots()?;
             trainer.checkpoint_if_due()?;
         }
-        trainer.ended()
+        let failed = trainer.failed();
+        let ended = trainer.ended();
+        if failed {
+            *warm = Warm::default();
+        }
+        ended
     }
 }

@@ -33,8 +33,9 @@ struct BaseKey {
 }
 
 impl Warm {
-    /// Whether no pack came before.
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether no pack came before, or the last one failed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.base.is_none()
     }
 

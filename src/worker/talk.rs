@@ -9,9 +9,9 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
 use rustix::io::{retry_on_intr, write};
 use rustix::stdio::stdout;
 
@@ -62,9 +62,12 @@ impl Talk {
         let _ = self.wake.try_send(());
     }
 
-    /// Tells how the job ended. The end of the process tells as much, so nobody waits for the last bell.
-    pub(super) fn end(self, end: End) {
-        drop(self.shared.news.end(end));
+    /// Tells how the job ended. The end of a process tells as much, so nobody waits for the last bell.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub(super) fn end(self, end: End) -> io::Result<()> {
+        self.shared.news.end(end)
     }
 }
 
@@ -98,12 +101,29 @@ fn ring() -> io::Result<()> {
     Ok(())
 }
 
-/// The lines of standard input, until it ends.
-#[cfg(feature = "torch")]
-pub(super) fn bells() -> Receiver<String> {
-    let (sender, bells) = crossbeam::channel::unbounded();
-    thread::spawn(move || {
-        io::stdin().lines().map_while(Result::ok).try_for_each(|bell| sender.send(bell).ok())
-    });
-    bells
+/// The lines of standard input: an empty one is a bell, any other names the next job.
+pub(super) struct Lines(Receiver<String>);
+
+impl Lines {
+    /// Begins to read.
+    pub(super) fn of_stdin() -> Self {
+        let (sender, lines) = unbounded();
+        thread::spawn(move || {
+            io::stdin().lines().map_while(Result::ok).try_for_each(|line| sender.send(line).ok())
+        });
+        Self(lines)
+    }
+
+    /// Whether the bell has rung since the last call. A job is named only to a worker that waits for it.
+    #[cfg(feature = "torch")]
+    pub(super) fn rang(&self) -> bool {
+        self.0.try_iter().count() > 0
+    }
+
+    /// Waits for the next job, and returns its name; `None` if there is none in this time, or nobody is left to
+    /// name one.
+    pub(super) fn next_job(&self, at_most: Duration) -> Option<String> {
+        let until = Instant::now() + at_most;
+        std::iter::from_fn(|| self.0.recv_deadline(until).ok()).find(|line| !line.is_empty())
+    }
 }

@@ -78,11 +78,14 @@ impl Life {
 
     /// Waits until it says how a trial comes along, or says no more.
     pub(crate) fn wait_for_progress(&self) {
-        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
-            if line.contains("trial_progressed") {
-                return;
-            }
-        }
+        self.wait_for("trial_progressed", PATIENCE);
+    }
+
+    /// Waits until it says this, or for so long, or until it says no more. Returns whether it said it.
+    pub(crate) fn wait_for(&self, what: &str, at_most: Duration) -> bool {
+        let until = Instant::now() + at_most;
+        let next = || self.lines.recv_timeout(until.saturating_duration_since(Instant::now())).ok();
+        std::iter::from_fn(next).any(|line| line.contains(what))
     }
 
     /// Waits until so many trials have their result.
@@ -92,7 +95,7 @@ impl Life {
         }
     }
 
-    /// The children that are at work.
+    /// The children, at work or waiting for it.
     pub(crate) fn children(&self) -> Vec<Pid> {
         workers(&self.jobs)
     }

@@ -15,3 +15,4 @@ mod life;
 mod loss;
 mod monkey;
 mod site;
+mod waiting;

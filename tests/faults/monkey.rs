@@ -18,6 +18,8 @@ use crate::site::Site;
 const KILLS_PER_SWEEP: u64 = 30;
 /// Each crash of a job doubles the pause before its next start, until the orchestrator starts anew.
 const CHILDREN_PER_LIFE: u32 = 2;
+/// Most time until a job is given to a child, if one still is.
+const NEXT_JOB: Duration = Duration::from_secs(2);
 /// A stop that was asked for takes far less.
 const STOPPED: Duration = Duration::from_secs(60);
 
@@ -34,10 +36,12 @@ enum Victim {
     /// It is asked twice, the second time soon after the first.
     Insistently,
     Child(Signal),
+    /// As soon as a job is given to one of them.
+    ChildAtItsNextJob(Signal),
     All,
 }
 
-const VICTIMS: [(&str, Victim); 9] = [
+const VICTIMS: [(&str, Victim); 11] = [
     ("orchestrator SIGKILL", Victim::Orchestrator(Signal::KILL)),
     ("orchestrator SIGTERM", Victim::Orchestrator(Signal::TERM)),
     ("orchestrator SIGINT", Victim::Orchestrator(Signal::INT)),
@@ -46,6 +50,8 @@ const VICTIMS: [(&str, Victim); 9] = [
     ("child SIGTERM", Victim::Child(Signal::TERM)),
     ("child SIGINT", Victim::Child(Signal::INT)),
     ("child SIGSEGV", Victim::Child(Signal::SEGV)),
+    ("child at its next job SIGKILL", Victim::ChildAtItsNextJob(Signal::KILL)),
+    ("child at its next job SIGTERM", Victim::ChildAtItsNextJob(Signal::TERM)),
     ("all SIGKILL", Victim::All),
 ];
 
@@ -64,7 +70,8 @@ impl Monkey {
         let enough = self.kills() + KILLS_PER_SWEEP;
         let mut results = BTreeMap::new();
         while Instant::now() < until && self.kills() < enough {
-            let slots = if self.rng.random_ratio(1, 4) { Some(1) } else { None };
+            // Many small packs: a worker that ends one is given the next.
+            let slots = if self.rng.random_ratio(1, 2) { Some(1) } else { None };
             let ended = self.haunt(Life::start(site, slots));
             keep_results(site, &mut results);
             if ended == Ended::Over {
@@ -86,8 +93,9 @@ impl Monkey {
                 return life.end(STOPPED);
             }
             match victim {
-                Victim::Child(_) if children == CHILDREN_PER_LIFE => continue,
-                Victim::Child(signal) => {
+                Victim::Child(_) | Victim::ChildAtItsNextJob(_) if children == CHILDREN_PER_LIFE => continue,
+                Victim::ChildAtItsNextJob(_) if !life.wait_for("job_launching", NEXT_JOB) => continue,
+                Victim::Child(signal) | Victim::ChildAtItsNextJob(signal) => {
                     let Some(child) = life.children().choose(&mut self.rng).copied() else { continue };
                     // It may have ended since.
                     let _ = kill_process(child, signal);
@@ -108,7 +116,7 @@ impl Monkey {
                 }
             }
             *self.counts.entry(name).or_default() += 1;
-            if !matches!(victim, Victim::Child(_)) {
+            if !matches!(victim, Victim::Child(_) | Victim::ChildAtItsNextJob(_)) {
                 return life.end(STOPPED);
             }
         }

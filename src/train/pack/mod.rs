@@ -113,6 +113,11 @@ impl<'a> Trainer<'a> {
         self.stacks.iter().flat_map(|stack| &stack.slots)
     }
 
+    /// Whether a slot has failed.
+    pub(in crate::train) fn failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
     /// How training ended, once no slot is left.
     pub(in crate::train) fn ended(self) -> Result<Ended, Failure> {
         match self.failure {
