@@ -89,6 +89,7 @@ fn serve(mut folder: JobFolder, mut job: JobFile, flags: &Flags) -> Exit {
 /// What all jobs of a worker use.
 struct Means<'a> {
     flags: &'a Flags,
+    #[cfg_attr(not(feature = "torch"), expect(dead_code, reason = "only a job that trains gets messages"))]
     lines: &'a Lines,
     warm: &'a mut Warm,
 }

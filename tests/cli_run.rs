@@ -110,6 +110,7 @@ fn nothing_is_trained_again_that_nobody_agreed_to() {
 /// A trial that is trained again, on as many cores as it was begun on, has the same scores; one core fewer is
 /// refused, whatever is left to do.
 #[cfg(feature = "torch")]
+#[expect(clippy::print_stdout, reason = "a test that skips says why")]
 #[test]
 fn a_trial_is_done_again_on_as_many_cores_in_the_same_bits_or_not_at_all() {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

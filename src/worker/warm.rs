@@ -6,7 +6,7 @@ pub(super) use crate::train::{Warm, memory::release};
 /// Nothing, since nothing trains.
 #[cfg(not(feature = "torch"))]
 #[derive(Default)]
-pub(super) struct Warm;
+pub(super) struct Warm {}
 
 #[cfg(not(feature = "torch"))]
 impl Warm {
