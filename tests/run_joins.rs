@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -190,11 +190,12 @@ fn a_child_whose_bells_nobody_hears_does_its_work() {
     rustix::fs::fcntl_setfl(&full, flags | OFlags::NONBLOCK).unwrap();
     while full.write(b"\n").is_ok() {}
     rustix::fs::fcntl_setfl(&full, flags).unwrap();
-    let worker =
-        Command::new(env!("CARGO_BIN_EXE_lorasweep")).arg("worker").arg(own.path()).stdout(full).status();
-    assert!(worker.unwrap().success());
+    let mut worker = Command::new(env!("CARGO_BIN_EXE_lorasweep"));
+    // No other job comes.
+    worker.arg("worker").arg(own.path()).stdin(Stdio::null()).stdout(full);
+    assert!(worker.status().unwrap().success());
     assert!(site.learned(&trial).2.len() > 1);
     let heard = NewsReader::new(own, site.starts).look();
-    assert_eq!(heard.end, Some(End::Done));
+    assert_eq!(heard.end, Some(End::Waiting));
     assert_eq!(heard.said.last(), Some(&ChildLine::Finished { trial: trial.id }));
 }
