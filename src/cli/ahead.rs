@@ -6,7 +6,7 @@ use crate::plan;
 use crate::record::resume::{self, Decision};
 use crate::record::{Ledger, journal};
 use crate::run::{WidthError, Widths};
-use crate::sched::{Limits, Machine, Simulated, Workload};
+use crate::sched::{Limits, Machine, Remaining, Simulated, Workload};
 use crate::sweep::SweepSpec;
 
 /// The remaining work of a sweep.
@@ -40,17 +40,22 @@ impl Ahead {
         let ledger = Ledger::replay(&events);
         let (mut done, mut failed) = (0, 0);
         let mut todo = sweep.trials();
+        let was_started = layout.run().exists();
         todo.retain(|trial| {
+            if !was_started {
+                return true;
+            }
             let evidence = resume::look(layout, &ledger, trial.id);
             let keeps = resume::decide(evidence, retry_failed) == Decision::Keep;
             done += usize::from(keeps && evidence.result);
             failed += usize::from(keeps && !evidence.result);
             !keeps
         });
-        let widths = Widths::of(sweep, &todo, &ledger, machine, new_widths)?;
+        let remaining = Remaining::of(sweep, &todo);
+        let widths = Widths::of(&remaining, &ledger, machine, new_widths)?;
         let is_there = |store| Layout::store(layout.stores(), store).is_dir();
         // The report's folder has no influence.
-        let work = Workload::of(sweep, &todo, layout.run(), &|trial| widths.width(trial), &is_there);
+        let work = Workload::of(&remaining, layout.run(), &|trial| widths.width(trial), &is_there);
         Ok(Self { done, failed, run: plan::foresee(work, machine.resources, limits) })
     }
 }

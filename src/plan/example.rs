@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
-use crate::sched::{Limits, Simulated, Workload};
+use crate::sched::{Limits, Remaining, Simulated, Workload};
 use crate::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use crate::tasks::{DataFile, Task};
 use crate::values::{Configuration, ContentHash, Lora, Method, Resources, Splitting, Training, Trial, Width};
@@ -108,6 +108,7 @@ pub(crate) fn foreseen(
     resources: &Resources,
     prepared: bool,
 ) -> Simulated {
-    let work = Workload::of(sweep, todo, Path::new("reports"), &|_| Width::Cores(1), &|_| prepared);
+    let work =
+        Workload::of(&Remaining::of(sweep, todo), Path::new("reports"), &|_| Width::Cores(1), &|_| prepared);
     super::foresee(work, resources, Limits::default())
 }

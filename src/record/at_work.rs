@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::record::{Ledger, RunRecord, TrialRecord, TrialState};
-use crate::sched::{Scheduler, Workload};
+use crate::sched::{Remaining, Scheduler, Workload};
 use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What, Width};
 
 /// The scheduler of the run that these events end with, in its state at `now`, except for the measured speed of
@@ -37,7 +37,12 @@ pub fn scheduler(record: &RunRecord, layout: &Layout, all: &[Event], now: System
     let widths = todo.iter().map(|trial| Some((trial.id, ledger.width(trial.id)?.width)));
     let widths: HashMap<TrialId, Width> = widths.collect::<Option<_>>()?;
     // The report's folder has no influence.
-    let work = Workload::of(&record.sweep, &todo, layout.run(), &|trial| widths[&trial.id], &is_there);
+    let work = Workload::of(
+        &Remaining::of(&record.sweep, &todo),
+        layout.run(),
+        &|trial| widths[&trial.id],
+        &is_there,
+    );
     let mut scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, policy);
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
     scheduler.replay(now, &What::Woke);

@@ -39,7 +39,7 @@ use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
 use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
-use crate::sched::{Limits, Machine, Policy, Scheduler, Simulated, Workload, simulate};
+use crate::sched::{Limits, Machine, Policy, Remaining, Scheduler, Simulated, Workload, simulate};
 use crate::sweep::SweepSpec;
 use crate::values::{
     CommandLine, Device, Failure, JobKey, Reader, Resources, RunSettings, Trial, TrialId, What,
@@ -142,9 +142,11 @@ pub fn start(
 
     let trials = spec.trials();
     let mut left = triage::triage(&layout, &trials, options.retry_failed, &mut stream)?;
-    let widths = widths(&layout, &spec, &mut left, &options, &mut stream)?;
+    let remaining = Remaining::of(&spec, &left.todo);
+    let (widths, started_over) = widths(&layout, &remaining, &options, &mut stream)?;
+    left.continued -= started_over;
     triage::write(&layout, &spec, &trials)?;
-    let scheduler = scheduler(&layout, &spec, &left.todo, &widths, &options)?;
+    let scheduler = scheduler(&layout, &spec.name, &remaining, &widths, &options)?;
     let (clock, kept) = (Clock::start(), left.done.len());
     let foreseen = simulate(&scheduler, clock.now());
     if let Some(what) = training_foreseen(&foreseen) {
@@ -205,37 +207,37 @@ fn end_survivors(layout: &Layout, stream: &mut Stream<'_, '_>) -> Result<(), Run
     Ok(())
 }
 
-/// Decides on what the remaining trials train, where that was not decided before, and publishes it.
+/// Decides on what the remaining trials train, where that was not decided before, and publishes it. Also returns
+/// how many trials lost a checkpoint by that.
 fn widths(
     layout: &Layout,
-    spec: &SweepSpec,
-    left: &mut Left,
+    remaining: &Remaining<'_>,
     options: &RunOptions,
     stream: &mut Stream<'_, '_>,
-) -> Result<Widths, RunError> {
+) -> Result<(Widths, usize), RunError> {
     let machine = Machine { resources: &options.resources, ram_total_mib: options.ram_total_mib };
-    let widths = Widths::of(spec, &left.todo, &stream.ledger, machine, options.new_widths)?;
+    let widths = Widths::of(remaining, &stream.ledger, machine, options.new_widths)?;
     // What was begun on another width is gone before the new one is known, whatever happens in between.
     let changed = widths.changed(&stream.ledger);
-    left.continued -= triage::start_over(layout, &changed, stream)?;
+    let started_over = triage::start_over(layout, &changed, stream)?;
     if !widths.decided.is_empty() {
         stream.tell(What::WidthsDecided { widths: widths.decided.clone() })?;
     }
-    Ok(widths)
+    Ok((widths, started_over))
 }
 
 /// The scheduler of the remaining work.
 fn scheduler(
     layout: &Layout,
-    spec: &SweepSpec,
-    todo: &[Trial],
+    name: &str,
+    remaining: &Remaining<'_>,
     widths: &Widths,
     options: &RunOptions,
 ) -> Result<Scheduler, RunError> {
-    let reports = std::path::absolute(Layout::report(&options.reports, &spec.name))
+    let reports = std::path::absolute(Layout::report(&options.reports, name))
         .map_err(FileError::of("find", &options.reports))?;
     let is_there = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
-    let work = Workload::of(spec, todo, &reports, &|trial| widths.width(trial), &is_there);
+    let work = Workload::of(remaining, &reports, &|trial| widths.width(trial), &is_there);
     Ok(Scheduler::new(Arc::new(work), options.resources_now(), options.limits, options.policy))
 }
 

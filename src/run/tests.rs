@@ -17,7 +17,7 @@ use crate::record::ledger::{Ledger, TrialState};
 use crate::run::clock::Clock;
 use crate::run::event_loop::{Asked, EventLoop, LoopState, SILENCE};
 use crate::run::stream::Stream;
-use crate::sched::{Limits, Policy, Scheduler, Workload};
+use crate::sched::{Limits, Policy, Remaining, Scheduler, Workload};
 use crate::sweep::SweepSpec;
 use crate::values::{Device, Failure, JobKey, Placement, Resources, Trial, TrialId, What};
 
@@ -142,7 +142,7 @@ fn run_trials(
         predicted: Duration::ZERO,
     };
     let journal = Journal::open(&layout.journal()).unwrap().0;
-    let work = Arc::new(Workload::of(sweep, todo, folder.path(), &|_| width, &|_| true));
+    let work = Arc::new(Workload::of(&Remaining::of(sweep, todo), folder.path(), &|_| width, &|_| true));
     let limits = Limits { slots: 3, ..Limits::default() };
     let mut events = EventLoop {
         layout: &layout,

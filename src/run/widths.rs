@@ -8,8 +8,7 @@ use jiff::Timestamp;
 
 use crate::record::Ledger;
 use crate::record::ledger::DecidedWidth;
-use crate::sched::{Machine, decide_widths};
-use crate::sweep::SweepSpec;
+use crate::sched::{Machine, Remaining, decide_widths};
 use crate::values::{Resources, Trial, TrialId, TrialsOfWidth, Width, quantity};
 
 /// What each trial that is to be done trains on.
@@ -21,23 +20,23 @@ pub struct Widths {
 }
 
 impl Widths {
-    /// The widths of the trials `todo`, given the ledger of all runs so far. With `anew`, what was decided for
+    /// The widths of the trials to be done, given the ledger of all runs so far. With `anew`, what was decided for
     /// them before does not count.
     ///
     /// # Errors
     /// When this machine cannot give what was decided.
     pub fn of(
-        sweep: &SweepSpec,
-        todo: &[Trial],
+        remaining: &Remaining<'_>,
         ledger: &Ledger,
         machine: Machine<'_>,
         anew: bool,
     ) -> Result<Self, WidthError> {
+        let todo = remaining.trials();
         let recorded: Vec<Option<DecidedWidth>> =
             todo.iter().map(|trial| ledger.width(trial.id).filter(|_| !anew)).collect();
         WidthError::check(recorded.iter().flatten(), machine)?;
         let kept: Vec<Option<Width>> = recorded.iter().map(|known| known.map(|known| known.width)).collect();
-        let widths = decide_widths(sweep, todo, &kept, machine);
+        let widths = decide_widths(remaining, &kept, machine);
         let mut decided: BTreeMap<Width, Vec<TrialId>> = BTreeMap::new();
         for ((trial, width), _) in todo.iter().zip(&widths).zip(&kept).filter(|(_, kept)| kept.is_none()) {
             decided.entry(*width).or_default().push(trial.id);

@@ -8,6 +8,7 @@
 //!
 //! | module | owns |
 //! |---|---|
+//! | `remaining` | the trials to be done, with their costs and shapes |
 //! | `workload` | the work: trials with their costs, what they share, stores, the report |
 //! | `pool` | waiting trials, in the order in which packs take them |
 //! | `pack` | the one function that says who trains together, and where |
@@ -32,6 +33,7 @@ mod memory;
 mod pack;
 mod places;
 mod pool;
+mod remaining;
 mod reserve;
 mod scheduler;
 mod simulate;
@@ -42,6 +44,7 @@ mod width;
 mod workload;
 
 pub use explain::{Explanation, Reason, Start};
+pub use remaining::Remaining;
 pub use scheduler::Scheduler;
 pub use simulate::{Simulated, SimulatedJob, simulate};
 pub use trial::{TrialState, Turn};

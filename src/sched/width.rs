@@ -22,10 +22,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use self::classes::{Choice, Classes, Outcome};
-use crate::cost::{CostTable, Scaling, SlotCost};
-use crate::sched::{Limits, Policy, Scheduler, Workload, simulate};
-use crate::sweep::SweepSpec;
-use crate::values::{ConfigurationId, PackKey, Resources, Trial, TrialId, Width};
+use crate::cost::{Scaling, SlotCost};
+use crate::sched::{Limits, Policy, Remaining, Scheduler, Workload, simulate};
+use crate::values::{Resources, TrialId, Width};
 
 /// Choices whose last packs end at times that differ by less count as equally good, and the one with the fewest
 /// core-seconds is taken: how much faster more cores are is a guess, that they take more core-seconds is not.
@@ -74,48 +73,38 @@ struct Wish {
     recorded: Option<Width>,
 }
 
-/// The widths of the trials `todo`, in their order. Those that have a width already keep it; what the others get
-/// does not depend on the order.
+/// The widths of the trials to be done, in their order. Those that have a width already keep it; what the others
+/// get does not depend on the order.
 #[must_use]
 pub fn decide_widths(
-    sweep: &SweepSpec,
-    todo: &[Trial],
+    remaining: &Remaining<'_>,
     recorded: &[Option<Width>],
     machine: Machine<'_>,
 ) -> Vec<Width> {
-    let mut sorted: Vec<usize> = (0..todo.len()).collect();
-    sorted.sort_unstable_by_key(|number| (todo[*number].configuration.id, todo[*number].id));
-    let mut costs = CostTable::new(sweep);
-    let mut shapes = Shapes::default();
-    let wishes = sorted.iter().map(|number| Wish {
-        cost: costs.slot(&todo[*number]),
-        shape: shapes.of(&todo[*number]),
-        recorded: recorded[*number],
-    });
-    let decided = decide(&wishes.collect::<Vec<_>>(), machine, Scaling::ASSUMED);
-    let in_order = decided.into_iter().map(|decided| {
-        let mut widths = vec![machine.resources.equal_width(); todo.len()];
+    let Remaining { trials, costs, shapes, .. } = remaining;
+    let mut sorted: Vec<usize> = (0..trials.len()).collect();
+    sorted.sort_unstable_by_key(|number| (trials[*number].configuration.id, trials[*number].id));
+    let wish =
+        |&number: &usize| Wish { cost: costs[number], shape: shapes[number], recorded: recorded[number] };
+    let wishes: Vec<Wish> = sorted.iter().map(wish).collect();
+    let in_order = decide(&wishes, machine, Scaling::ASSUMED).into_iter().map(|decided| {
+        let mut widths = vec![machine.resources.equal_width(); trials.len()];
         sorted.iter().zip(decided).for_each(|(number, width)| widths[*number] = width);
         widths
     });
-    first_to_end(sweep, todo, in_order.collect(), machine)
+    first_to_end(remaining, in_order.collect(), machine)
 }
 
 /// Of widths that are about equally good by list scheduling, those with which a simulated run ends first, or
 /// nearly so.
-fn first_to_end(
-    sweep: &SweepSpec,
-    todo: &[Trial],
-    mut all: Vec<Vec<Width>>,
-    machine: Machine<'_>,
-) -> Vec<Width> {
+fn first_to_end(remaining: &Remaining<'_>, mut all: Vec<Vec<Width>>, machine: Machine<'_>) -> Vec<Width> {
     if all.len() == 1 {
         return all.swap_remove(0);
     }
     let end = |widths: &Vec<Width>| {
         let of: HashMap<TrialId, Width> =
-            todo.iter().map(|trial| trial.id).zip(widths.iter().copied()).collect();
-        let work = Workload::of(sweep, todo, Path::new(""), &|trial| of[&trial.id], &|_| true);
+            remaining.trials.iter().map(|trial| trial.id).zip(widths.iter().copied()).collect();
+        let work = Workload::of(remaining, Path::new(""), &|trial| of[&trial.id], &|_| true);
         let resources = machine.resources.clone();
         let scheduler = Scheduler::new(Arc::new(work), resources, Limits::default(), Policy::ONCE);
         simulate(&scheduler, SystemTime::UNIX_EPOCH).makespan
@@ -123,26 +112,6 @@ fn first_to_end(
     let ends: Vec<Duration> = all.iter().map(end).collect();
     let first = ends.iter().min().copied().unwrap_or_default().mul_f64(AS_GOOD);
     all.swap_remove(ends.iter().position(|end| *end <= first).unwrap_or(0))
-}
-
-/// The shapes of trials, numbered as they are found.
-#[derive(Default)]
-struct Shapes {
-    by_configuration: HashMap<ConfigurationId, usize>,
-    by_key: HashMap<PackKey, usize>,
-}
-
-impl Shapes {
-    fn of(&mut self, trial: &Trial) -> usize {
-        let configuration = &trial.configuration;
-        if let Some(known) = self.by_configuration.get(&configuration.id) {
-            return *known;
-        }
-        let next = self.by_key.len();
-        let shape = *self.by_key.entry(PackKey::of(configuration)).or_insert(next);
-        self.by_configuration.insert(configuration.id, shape);
-        shape
-    }
 }
 
 /// The widths of all wishes: of a small sweep several that are about equally good, those with the fewest

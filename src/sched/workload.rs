@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cost::{self, CostTable, Estimate, PackCost, SlotCost, SlotTime, Speed};
+use crate::cost::{self, Estimate, PackCost, SlotCost, SlotTime, Speed};
 use crate::data::store::store_key;
 use crate::families::ModelSpec;
 use crate::job::{Pack, Prepare, Work};
-use crate::sweep::SweepSpec;
+use crate::sched::remaining::Remaining;
 use crate::tasks::Task;
-use crate::values::{Configuration, ConfigurationId, ContentHash, JobKey, PackKey, Trial, TrialId, Width};
+use crate::values::{ContentHash, JobKey, Trial, TrialId, Width};
 
 /// A trial's index in its workload, in the order of the sweep.
 pub(super) type TrialNo = usize;
@@ -60,22 +60,20 @@ pub(super) struct Store {
 }
 
 impl Workload {
-    /// The work for the trials `todo` of a sweep, each of the width that `widths` says, with a report in `folder`
-    /// at the end. `is_there` says which token stores need not be prepared.
+    /// The work for these trials, each of the width that `widths` says, with a report in `folder` at the end.
+    /// `is_there` says which token stores need not be prepared.
     #[must_use]
     pub fn of(
-        sweep: &SweepSpec,
-        todo: &[Trial],
+        remaining: &Remaining<'_>,
         folder: &Path,
         widths: &dyn Fn(&Trial) -> Width,
         is_there: &dyn Fn(ContentHash) -> bool,
     ) -> Self {
-        let mut costs = CostTable::new(sweep);
         let mut grouping = Grouping::default();
-        let trials = todo.iter().enumerate().map(|(number, trial)| {
-            let cost = costs.slot(trial);
+        let trials = remaining.trials.iter().enumerate().map(|(number, trial)| {
+            let cost = remaining.costs[number];
             grouping.numbers.insert(trial.id, number);
-            let shape = grouping.shape(sweep, &trial.configuration, widths(trial), is_there);
+            let shape = grouping.shape(remaining, number, widths(trial), is_there);
             let time = cost.time(grouping.shape_works[shape].speed);
             let lane = grouping.lane(shape, &cost, &time);
             Candidate { trial: trial.clone(), lane, time, cost }
@@ -138,8 +136,7 @@ impl Workload {
 #[derive(Default)]
 struct Grouping<'a> {
     numbers: HashMap<TrialId, TrialNo>,
-    shapes: HashMap<(PackKey, Width), usize>,
-    by_configuration: HashMap<(ConfigurationId, Width), usize>,
+    shapes: HashMap<(usize, Width), usize>,
     shape_works: Vec<ShapeWork>,
     lanes: HashMap<(usize, Option<(u64, usize)>), usize>,
     lane_shapes: Vec<usize>,
@@ -150,20 +147,17 @@ struct Grouping<'a> {
 impl<'a> Grouping<'a> {
     fn shape(
         &mut self,
-        sweep: &'a SweepSpec,
-        configuration: &'a Configuration,
+        remaining: &Remaining<'a>,
+        trial: TrialNo,
         width: Width,
         is_there: &dyn Fn(ContentHash) -> bool,
     ) -> usize {
-        if let Some(known) = self.by_configuration.get(&(configuration.id, width)) {
-            return *known;
-        }
         let next = self.shapes.len();
-        let shape = *self.shapes.entry((PackKey::of(configuration), width)).or_insert(next);
-        self.by_configuration.insert((configuration.id, width), shape);
+        let shape = *self.shapes.entry((remaining.shapes[trial], width)).or_insert(next);
         if shape < next {
             return shape;
         }
+        let (sweep, configuration) = (remaining.sweep, &remaining.trials[trial].configuration);
         let (task, model) = (sweep.task(configuration), sweep.model(configuration));
         let key = store_key(task, model.tokenizer_content);
         let known = self.stores.iter().position(|store| store.prepare.store == key);

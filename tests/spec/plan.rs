@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use lorasweep::plan::{foresee, overview};
-use lorasweep::sched::{Limits, Workload};
+use lorasweep::sched::{Limits, Remaining, Workload};
 use lorasweep::spec::{Intent, Overrides};
 use lorasweep::values::{Resources, Trial, Width};
 use serde_json::Value;
@@ -19,7 +19,8 @@ fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
     let sweep = sweep.unwrap_or_else(|errors| panic!("{errors}"));
     let resources = Resources { cores: vec![0], ..Resources::default() };
     let width = |_: &Trial| Width::Cores(1);
-    let work = Workload::of(&sweep, &sweep.trials(), Path::new("reports"), &width, &|_| false);
+    let trials = sweep.trials();
+    let work = Workload::of(&Remaining::of(&sweep, &trials), Path::new("reports"), &width, &|_| false);
     let run = foresee(work, &resources, Limits::default());
     let plan = serde_json::to_value(overview(&sweep, &run, &resources)).unwrap();
     let row = |row: &Value| {

@@ -16,7 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::sched::{Action, Launch, Limits, Policy, Scheduler, Workload};
+use crate::sched::{Action, Launch, Limits, Policy, Remaining, Scheduler, Workload};
 use crate::sweep::SweepSpec;
 use crate::values::{CommandLine, Device, JobKey, Placement, Resources, Trial, TrialId, What, Width};
 
@@ -57,7 +57,7 @@ fn of_widths(sweep: &SweepSpec, todo: &[Trial], widths: &[Width], prepared: bool
     let trials = todo.iter().map(|trial| trial.id);
     let widths: BTreeMap<TrialId, Width> = trials.zip(widths.iter().copied().cycle()).collect();
     let width = |trial: &Trial| widths[&trial.id];
-    Arc::new(Workload::of(sweep, todo, Path::new("reports"), &width, &|_| prepared))
+    Arc::new(Workload::of(&Remaining::of(sweep, todo), Path::new("reports"), &width, &|_| prepared))
 }
 
 /// A scheduler of a sweep whose data is prepared, at the start of its run.
@@ -111,12 +111,10 @@ fn finished(trial: TrialId) -> What {
     What::TrialFinished { trial, result: None }
 }
 
-/// The jobs that were started, and the trials of each.
-fn launched(actions: &[Action]) -> Vec<(JobKey, Vec<TrialId>)> {
-    let launch = |action: &Action| match action {
-        Action::Launch(Launch { job, work, .. }) => {
-            Some((*job, work.trials().iter().map(|trial| trial.id).collect()))
-        }
+/// The jobs that were started.
+fn launches(actions: &[Action]) -> impl Iterator<Item = &Launch> {
+    actions.iter().filter_map(|action| match action {
+        Action::Launch(launch) => Some(launch),
         Action::Join { .. }
         | Action::Stop { .. }
         | Action::CutShort { .. }
@@ -124,6 +122,11 @@ fn launched(actions: &[Action]) -> Vec<(JobKey, Vec<TrialId>)> {
         | Action::GiveUp { .. }
         | Action::WakeAt { .. }
         | Action::End => None,
-    };
-    actions.iter().filter_map(launch).collect()
+    })
+}
+
+/// The keys of the jobs that were started, and the trials of each.
+fn launched(actions: &[Action]) -> Vec<(JobKey, Vec<TrialId>)> {
+    let launch = |launch: &Launch| (launch.job, launch.work.trials().iter().map(|trial| trial.id).collect());
+    launches(actions).map(launch).collect()
 }

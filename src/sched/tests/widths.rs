@@ -1,9 +1,9 @@
 //! Cases of trials that train on different numbers of cores.
 
-use super::{at, begun, launched, of_widths};
+use super::{at, begun, launched, launches, of_widths};
 use crate::plan::example;
 use crate::sched::places::Places;
-use crate::sched::{Action, Explanation, Launch, Limits, Policy, Scheduler, simulate};
+use crate::sched::{Explanation, Limits, Policy, Scheduler, simulate};
 use crate::sweep::SweepSpec;
 use crate::values::{Device, Failure, JobKey, Placement, Resources, TrialId, What, Width};
 
@@ -73,19 +73,7 @@ fn a_narrow_pack_of_any_length_starts_beside_a_waiting_one_where_cores_are_left_
     let work = of_widths(&sweep, &sweep.trials(), &widths, true);
     let mut scheduler = Scheduler::new(work, cores(4), Limits::ALONE, Policy::ONCE);
     let actions = scheduler.step(at(0), &begun());
-    let placements: Vec<Placement> = actions
-        .iter()
-        .filter_map(|action| match action {
-            Action::Launch(Launch { placement, .. }) => Some(placement.clone()),
-            Action::Join { .. }
-            | Action::Stop { .. }
-            | Action::CutShort { .. }
-            | Action::Retire { .. }
-            | Action::GiveUp { .. }
-            | Action::WakeAt { .. }
-            | Action::End => None,
-        })
-        .collect();
+    let placements: Vec<Placement> = launches(&actions).map(|launch| launch.placement.clone()).collect();
     let cpu = |slot, cores: &[usize]| Placement { device: Device::Cpu { slot }, cores: cores.to_vec() };
     assert_eq!(placements, [cpu(0, &[10, 11, 12]), cpu(3, &[13])]);
 }

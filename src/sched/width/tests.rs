@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::cost::CostTable;
 use crate::plan::example;
-use crate::values::{ContentHash, Device, Method, Placement};
+use crate::sweep::SweepSpec;
+use crate::values::{ContentHash, Device, Method, Placement, Trial};
 
 fn cores(n: usize) -> Resources {
     Resources { cores: (0..n).collect(), ..Resources::default() }
@@ -18,7 +20,7 @@ fn machine(resources: &Resources) -> Machine<'_> {
 
 /// The widths, in cores, of trials without one.
 fn widths(sweep: &SweepSpec, todo: &[Trial], n: usize) -> Vec<usize> {
-    let widths = decide_widths(sweep, todo, &vec![None; todo.len()], machine(&cores(n)));
+    let widths = decide_widths(&Remaining::of(sweep, todo), &vec![None; todo.len()], machine(&cores(n)));
     widths.into_iter().map(in_cores).collect()
 }
 
@@ -74,7 +76,7 @@ fn what_has_memory_for_few_at_once_gets_their_cores() {
     let resources = cores(16);
     let with = |ram_total_mib| {
         let machine = Machine { resources: &resources, ram_total_mib };
-        in_cores(decide_widths(&sweep, &todo, &vec![None; 100], machine)[0])
+        in_cores(decide_widths(&Remaining::of(&sweep, &todo), &vec![None; 100], machine)[0])
     };
     assert!(with(64_000) == 1 && with(4_000) > 1, "{} and {}", with(64_000), with(4_000));
 }
@@ -82,7 +84,8 @@ fn what_has_memory_for_few_at_once_gets_their_cores() {
 #[test]
 fn what_the_user_divides_is_divided_equally_and_gpus_are_not() {
     let (sweep, todo) = first_folds(&[(3, Method::Full, 1.0)]);
-    let of = |resources: Resources| decide_widths(&sweep, &todo, &[None; 3], machine(&resources));
+    let of =
+        |resources: Resources| decide_widths(&Remaining::of(&sweep, &todo), &[None; 3], machine(&resources));
     assert_eq!(of(Resources { at_once: Some(5), ..cores(16) }), [Width::Cores(3); 3]);
     let gpu = Placement { device: Device::Cuda { index: 0 }, cores: vec![0] };
     assert_eq!(of(Resources { gpus: vec![gpu], ..Resources::default() }), [Width::Gpu; 3]);
@@ -158,7 +161,7 @@ proptest! {
         let recorded: Vec<Option<Width>> =
             (0..trials.len()).map(|n| (n % 3 == 0).then_some(Width::Cores(kept))).collect();
         let resources = cores(16);
-        let decided = decide_widths(&sweep, &trials, &recorded, machine(&resources));
+        let decided = decide_widths(&Remaining::of(&sweep, &trials), &recorded, machine(&resources));
         for (width, recorded) in decided.iter().zip(&recorded) {
             prop_assert!(recorded.is_none_or(|recorded| recorded == *width));
         }
@@ -166,7 +169,7 @@ proptest! {
         let mut shuffled: Vec<(Trial, Option<Width>)> = trials.into_iter().zip(recorded).collect();
         shuffled.sort_by_key(|(trial, _)| ContentHash::of_json(&(trial.id, order)));
         let (trials, recorded): (Vec<Trial>, Vec<Option<Width>>) = shuffled.into_iter().unzip();
-        let again = decide_widths(&sweep, &trials, &recorded, machine(&resources));
+        let again = decide_widths(&Remaining::of(&sweep, &trials), &recorded, machine(&resources));
         for (trial, width) in trials.iter().zip(again) {
             prop_assert_eq!(width, of[&trial.id]);
         }
@@ -175,7 +178,7 @@ proptest! {
 
 /// When a simulated run of these trials ends on 16 cores.
 fn simulated(sweep: &SweepSpec, todo: &[Trial], width: &dyn Fn(&Trial) -> Width) -> Duration {
-    let work = Workload::of(sweep, todo, Path::new("reports"), width, &|_| true);
+    let work = Workload::of(&Remaining::of(sweep, todo), Path::new("reports"), width, &|_| true);
     let scheduler = Scheduler::new(Arc::new(work), cores(16), Limits::default(), Policy::ONCE);
     simulate(&scheduler, SystemTime::UNIX_EPOCH).makespan
 }
