@@ -47,7 +47,7 @@
 //! | [`libtorch`] | which libtorch this process uses, and how the program was installed |
 //! | [`hub`] | models and data sets of the Hugging Face hub, through its cache; knows no sweep |
 //! | [`data`] | files to rows, cleaning, draws and folds, token stores, and the data card of a task |
-//! | [`cost`] | the predicted cost of jobs: time, memory and disk, from shapes |
+//! | [`cost`] | the predicted cost of jobs: time, memory and disk, from shapes and from what earlier packs took |
 //! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
 //! | [`plan`] | what a sweep will do and cost, as data and as a table |
 //! | [`record`] | the journal, the ledger of its events, resume, the record, the check and the garbage of a run |

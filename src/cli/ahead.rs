@@ -1,10 +1,11 @@
 //! Owns the remaining work of a sweep, found from its folder before anything starts, for `plan` and `run`.
 //! Starts nothing.
 
+use crate::cost::{Basis, Processors};
 use crate::disk::layout::Layout;
 use crate::plan;
 use crate::record::resume::{self, Decision};
-use crate::record::{Ledger, journal};
+use crate::record::{Ledger, experience, journal};
 use crate::run::{WidthError, Widths};
 use crate::sched::{Limits, Machine, Remaining, Simulated, Workload};
 use crate::sweep::SweepSpec;
@@ -17,12 +18,15 @@ pub(super) struct Ahead {
     pub(super) failed: usize,
     /// The simulated run of all other trials.
     pub(super) run: Simulated,
+    /// What the predicted times of trials rest on; `None` where none is to be trained.
+    pub(super) basis: Option<Basis>,
 }
 
 /// How it is to be done.
 #[derive(Clone, Copy)]
 pub(super) struct Wanted<'a> {
     pub(super) machine: Machine<'a>,
+    pub(super) processors: &'a Processors,
     pub(super) limits: Limits,
     pub(super) retry_failed: bool,
     pub(super) new_widths: bool,
@@ -34,7 +38,7 @@ impl Ahead {
     /// # Errors
     /// When this machine cannot give the cores or the GPU that trials were begun on.
     pub(super) fn of(sweep: &SweepSpec, layout: &Layout, wanted: Wanted<'_>) -> Result<Self, WidthError> {
-        let Wanted { machine, limits, retry_failed, new_widths } = wanted;
+        let Wanted { machine, processors, limits, retry_failed, new_widths } = wanted;
         // An unreadable journal is reported when the run starts; results count without it.
         let events = journal::read(&layout.journal()).map(|replay| replay.events).unwrap_or_default();
         let ledger = Ledger::replay(&events);
@@ -55,8 +59,10 @@ impl Ahead {
         let widths = Widths::of(&remaining, &ledger, machine, new_widths)?;
         let is_there = |store| Layout::store(layout.stores(), store).is_dir();
         // The report's folder has no influence.
-        let work = Workload::of(&remaining, layout.run(), &|trial| widths.width(trial), &is_there);
-        Ok(Self { done, failed, run: plan::foresee(work, machine.resources, limits) })
+        let known = experience::load(layout, processors.clone());
+        let work = Workload::of(&remaining, layout.run(), &|trial| widths.width(trial), &is_there, &known);
+        let basis = work.basis();
+        Ok(Self { done, failed, run: plan::foresee(work, machine.resources, limits), basis })
     }
 }
 
@@ -93,8 +99,14 @@ mod tests {
         let machine = Machine { resources: &resources, ram_total_mib: 8_000 };
         let layout = Layout::new(folder.path(), &sweep.name);
         let seen = |retry_failed| {
-            let wanted = Wanted { machine, limits: Limits::default(), retry_failed, new_widths: false };
-            let Ahead { done, failed, run } = Ahead::of(&sweep, &layout, wanted).unwrap();
+            let wanted = Wanted {
+                machine,
+                processors: &Processors::default(),
+                limits: Limits::default(),
+                retry_failed,
+                new_widths: false,
+            };
+            let Ahead { done, failed, run, .. } = Ahead::of(&sweep, &layout, wanted).unwrap();
             [done, failed, run.jobs.iter().map(|job| job.trials.len()).sum()]
         };
         assert_eq!(seen(false), [0, 0, 15]);

@@ -10,7 +10,8 @@ use super::status::Latest;
 use crate::data::store::store_key;
 use crate::disk::layout::Layout;
 use crate::error::AppError;
-use crate::record::{RunRecord, TrialRecord, TrialState, at_work, journal};
+use crate::exec::devices;
+use crate::record::{RunRecord, TrialRecord, TrialState, at_work, experience, journal};
 use crate::sched::Explanation;
 use crate::ui::{output, phrase};
 use crate::values::{Failure, JobKey};
@@ -55,7 +56,8 @@ fn explained(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, 
         return Ok(None);
     }
     let (events, now) = (journal::read(&layout.journal())?.events, SystemTime::now());
-    let scheduler = at_work::scheduler(record, layout, &events, now);
+    let known = experience::load(layout, devices::detect().processors());
+    let scheduler = at_work::scheduler(record, layout, &events, &known, now);
     let explanation = scheduler.and_then(|scheduler| scheduler.explain(trial.trial.id, now));
     Ok(explanation.filter(|known| !matches!(known, Explanation::Done | Explanation::Failed { .. })))
 }

@@ -51,10 +51,11 @@ pub(super) fn overview_of(
     let resources = devices::resources(&sweep.devices, &host)?;
     let wanted = Wanted {
         machine: Machine { resources: &resources, ram_total_mib: host.ram_total_mib },
+        processors: &host.processors(),
         limits: preflight::limits(args, &resources, &host),
         retry_failed: false,
         new_widths: args.new_widths,
     };
-    let Ahead { done, failed, run } = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
-    Ok(Overview { done, failed, ..plan::overview(sweep, &run, &resources) })
+    let Ahead { done, failed, run, basis } = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
+    Ok(Overview { done, failed, basis, ..plan::overview(sweep, &run, &resources) })
 }

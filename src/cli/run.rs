@@ -101,8 +101,14 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     preflight::precision(&sweep, &resources);
     let limits = preflight::limits(&args.devices, &resources, &host);
     let machine = Machine { resources: &resources, ram_total_mib: host.ram_total_mib };
+    let processors = host.processors();
     let (retry_failed, new_widths) = (args.retry_failed, args.devices.new_widths);
-    let ahead = Ahead::of(&sweep, &layout, Wanted { machine, limits, retry_failed, new_widths })?.run;
+    let ahead = Ahead::of(
+        &sweep,
+        &layout,
+        Wanted { machine, processors: &processors, limits, retry_failed, new_widths },
+    )?
+    .run;
     preflight::disk(&ahead, &args.results)?;
     preflight::memory(&ahead, &resources, &host)?;
     let at_once = preflight::at_once(&ahead, &resources, &host);
@@ -119,6 +125,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         reports: args.reports.clone(),
         resources,
         ram_total_mib: host.ram_total_mib,
+        processors,
         at_once,
         new_widths,
         limits,

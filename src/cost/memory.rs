@@ -1,6 +1,6 @@
 //! Owns how much memory a training job needs and how much disk space its trials take. Measures none.
 
-use crate::cost::{MIB, Speed, count};
+use crate::cost::{MIB, Rates, count};
 use crate::families::blueprint::Layer;
 use crate::families::params::ParamCounts;
 use crate::families::{Architecture, Head};
@@ -57,13 +57,13 @@ impl Footprint {
 
     /// How many slots like this fit into memory, at least one.
     #[must_use]
-    pub fn fit(self, mem_mib: f64, speed: Speed) -> usize {
-        let (start, each, once) = if speed.stacks {
+    pub fn fit(self, mem_mib: f64, rates: Rates) -> usize {
+        let (start, each, once) = if rates.stacks {
             (CONTEXT_MIB, self.trained + self.all_activations, 0.0)
         } else {
             (PROCESS_MIB, self.trained, self.largest_activations)
         };
-        let room = (mem_mib - start) * MIB - self.frozen - once;
+        let room = (mem_mib / rates.memory - start) * MIB - self.frozen - once;
         if each > 0.0 { floor(room / each).max(1) } else { usize::MAX }
     }
 
@@ -77,13 +77,13 @@ impl Footprint {
 
     /// Largest memory of the process (on a GPU, of the device) while it trains, in MiB.
     #[must_use]
-    pub fn mib(self, speed: Speed) -> f64 {
-        let (start, activations) = if speed.stacks {
+    pub fn mib(self, rates: Rates) -> f64 {
+        let (start, activations) = if rates.stacks {
             (CONTEXT_MIB, self.all_activations)
         } else {
             (PROCESS_MIB, self.largest_activations)
         };
-        start + (self.frozen + self.trained + activations) / MIB
+        rates.memory * (start + (self.frozen + self.trained + activations) / MIB)
     }
 }
 

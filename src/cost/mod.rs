@@ -1,26 +1,30 @@
 //! Owns the predicted cost of jobs: time, memory and disk, from shapes and row counts alone. Measures nothing.
 //! Read `slot.rs` first, then `pack.rs`.
 //!
-//! Every constant here is a first guess. While a run goes on, the scheduler learns how much longer or shorter
-//! jobs really take.
+//! Every constant here is a first guess, for the first run in a results folder. What packs really took corrects it
+//! for later runs, in `experience`; while a run goes on, the scheduler learns how much longer or shorter its jobs
+//! take.
 
 mod estimate;
+mod experience;
 mod flops;
 mod memory;
 mod pack;
+mod rates;
 mod slot;
-mod speed;
 #[cfg(test)]
 mod tests;
 
 use std::time::Duration;
 
 pub use estimate::Estimate;
+pub use experience::{Basis, Experience, Kept, Kind, Processors, Taken};
 pub use flops::{RowFlops, per_row};
 pub use memory::Footprint;
 pub use pack::PackCost;
+pub(crate) use rates::START_S;
+pub use rates::{Rates, Scaling};
 pub use slot::{CostTable, SlotCost, SlotTime};
-pub use speed::{Scaling, Speed};
 
 use crate::job::Prepare;
 use crate::tasks::Task;
@@ -30,8 +34,6 @@ use slot::Sequences;
 pub const MEAN_FILL: f64 = 0.6;
 /// Tokens per second from one core's tokeniser.
 const TOKENS_PER_S_PER_CORE: f64 = 200e3;
-/// Start of a training process: loading libtorch and the weights.
-pub(crate) const TRAIN_START: Duration = Duration::from_millis(1_500);
 /// Start of any other job, and its whole work where that is reading and writing small files.
 const HOST_START: Duration = Duration::from_millis(300);
 /// Resident memory of a process that reads and writes small files, in MiB.

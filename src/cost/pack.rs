@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::cost::slot::LONGEST_S;
-use crate::cost::{Estimate, Footprint, SlotCost, Speed, TRAIN_START};
+use crate::cost::{Estimate, Footprint, Rates, SlotCost};
 
 /// The cost of a pack. Slots with the same batches share the trunk (the operations below the first adapter),
 /// whose cost is the largest that any of them needs.
@@ -46,22 +46,22 @@ impl PackCost {
         }
     }
 
-    /// Seconds at this speed: start of the process, the fixed time of passes, which on a GPU is the same for
+    /// Seconds at these rates: start of the process, the fixed time of passes, which on a GPU is the same for
     /// one slot and for many, and the operations.
     #[must_use]
-    pub fn seconds(&self, speed: Speed) -> f64 {
+    pub fn seconds(&self, rates: Rates) -> f64 {
         let trunks: f64 = self.trunks.iter().map(|(_, trunk)| trunk).sum();
-        let passes = if speed.stacks { self.most_layer_passes } else { self.layer_passes };
-        let passes_s = passes * speed.layer_s;
-        TRAIN_START.as_secs_f64() + passes_s + (trunks + self.tail) / speed.flops
+        let passes = if rates.stacks { self.most_layer_passes } else { self.layer_passes };
+        let passes_s = passes * rates.layer_s;
+        rates.start_s + passes_s + (trunks + self.tail) / rates.flops
     }
 
     /// The predicted cost of a job with these slots. No time is longer than `LONGEST_S`.
     #[must_use]
-    pub fn estimate(&self, speed: Speed) -> Estimate {
+    pub fn estimate(&self, rates: Rates) -> Estimate {
         Estimate {
-            duration: Duration::from_secs_f64(self.seconds(speed).min(LONGEST_S)),
-            mem_mib: self.footprint.mib(speed),
+            duration: Duration::from_secs_f64(self.seconds(rates).min(LONGEST_S)),
+            mem_mib: self.footprint.mib(rates),
             disk_mib: self.disk_mib,
         }
     }

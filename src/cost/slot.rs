@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::cost::memory::Footprint;
-use crate::cost::{RowFlops, Speed, count, flops, mean_tokens, memory, sequences};
+use crate::cost::{Rates, RowFlops, count, flops, mean_tokens, memory, sequences};
 use crate::families::ModelSpec;
 use crate::families::params::{self, ParamCounts};
 use crate::sweep::SweepSpec;
@@ -145,12 +145,12 @@ impl SlotTime {
 }
 
 impl SlotCost {
-    /// The parts of its time at this speed.
+    /// The parts of its time at these rates.
     #[must_use]
-    pub fn time(&self, speed: Speed) -> SlotTime {
-        let (own_s, passes_s) = (self.tail / speed.flops, self.layer_passes * speed.layer_s);
-        let (own_s, passes_s) = if speed.stacks { (own_s, passes_s) } else { (own_s + passes_s, 0.0) };
-        let [own, trunk, passes] = [own_s, self.trunk / speed.flops, passes_s]
+    pub fn time(&self, rates: Rates) -> SlotTime {
+        let (own_s, passes_s) = (self.tail / rates.flops, self.layer_passes * rates.layer_s);
+        let (own_s, passes_s) = if rates.stacks { (own_s, passes_s) } else { (own_s + passes_s, 0.0) };
+        let [own, trunk, passes] = [own_s, self.trunk / rates.flops, passes_s]
             .map(|seconds| Duration::from_secs_f64(seconds.min(LONGEST_S)));
         SlotTime { own, trunk, passes }
     }

@@ -6,12 +6,12 @@ use crate::plan::example;
 use crate::tasks::Task;
 use crate::values::{Trial, Width};
 
-fn cpu() -> Speed {
-    Speed::of(Width::Cores(1))
+fn cpu() -> Rates {
+    Rates::assumed(Width::Cores(1))
 }
 
-fn gpu() -> Speed {
-    Speed::of(Width::Gpu)
+fn gpu() -> Rates {
+    Rates::assumed(Width::Gpu)
 }
 
 /// The example's trials of these numbers: adapters at 0 to 5, three folds each, and 6 trains all weights.
@@ -28,8 +28,8 @@ fn pack(trials: &[usize]) -> PackCost {
 
 #[test]
 fn slots_that_see_the_same_batches_pay_for_the_trunk_once() {
-    let alone = |trial: usize| pack(&[trial]).seconds(cpu()) - TRAIN_START.as_secs_f64();
-    let work = |trials: &[usize]| pack(trials).seconds(cpu()) - TRAIN_START.as_secs_f64();
+    let alone = |trial: usize| pack(&[trial]).seconds(cpu()) - cpu().start_s;
+    let work = |trials: &[usize]| pack(trials).seconds(cpu()) - cpu().start_s;
     let trunk = slots(&[0])[0].trunk / cpu().flops;
     assert!(trunk > 0.05 * alone(0), "three of about twenty products");
     let close =
@@ -44,8 +44,8 @@ fn slots_that_see_the_same_batches_pay_for_the_trunk_once() {
 fn sums_of_slots_are_the_same_in_any_order() {
     let one_by_one = pack(&[0, 3, 1, 4]);
     let merged = pack(&[4, 1, 0, 3]);
-    for speed in [cpu(), Speed::of(Width::Cores(4)), gpu()] {
-        let [a, b] = [&one_by_one, &merged].map(|sum| sum.estimate(speed));
+    for rates in [cpu(), Rates::assumed(Width::Cores(4)), gpu()] {
+        let [a, b] = [&one_by_one, &merged].map(|sum| sum.estimate(rates));
         assert!((a.duration.as_secs_f64() - b.duration.as_secs_f64()).abs() < 1e-6);
         assert!((a.mem_mib - b.mem_mib).abs() < 1e-6);
     }
@@ -54,13 +54,13 @@ fn sums_of_slots_are_the_same_in_any_order() {
 #[test]
 fn passes_on_a_gpu_take_as_long_for_one_small_slot_as_for_many() {
     let [one, both] = [pack(&[0]), pack(&[0, 1])].map(|sum| sum.seconds(gpu()));
-    assert!(both - one < 0.7 * (one - TRAIN_START.as_secs_f64()), "{one} {both}");
+    assert!(both - one < 0.7 * (one - cpu().start_s), "{one} {both}");
 }
 
 #[test]
 fn slots_share_the_frozen_base_and_a_cpu_holds_one_batch_at_a_time() {
-    let mib = |trials: &[usize], speed| pack(trials).estimate(speed).mem_mib;
-    let another = |speed| mib(&[0, 1], speed) - mib(&[0], speed);
+    let mib = |trials: &[usize], rates| pack(trials).estimate(rates).mem_mib;
+    let another = |rates| mib(&[0, 1], rates) - mib(&[0], rates);
     let counts = |method| params::count(&example::sweep().models["minilm-2"].architecture, head(), &method);
     let (adapter, all) = (counts(example::lora(4)).trainable, counts(crate::values::Method::Full).total);
     let expected = 16.0 * count(usize::try_from(adapter).unwrap()) / MIB;
@@ -85,7 +85,7 @@ fn adapters_leave_little_on_disk() {
 #[test]
 fn two_cores_are_nearly_twice_as_fast_and_make_no_tiny_model_faster() {
     let seconds = |slot: &SlotCost, cores| {
-        PackCost::from_iter([slot]).seconds(Speed::of(Width::Cores(cores))) - TRAIN_START.as_secs_f64()
+        PackCost::from_iter([slot]).seconds(Rates::assumed(Width::Cores(cores))) - cpu().start_s
     };
     let encoder = slots(&[0]).remove(0);
     let faster = |cores| seconds(&encoder, 1) / seconds(&encoder, cores);
@@ -95,8 +95,8 @@ fn two_cores_are_nearly_twice_as_fast_and_make_no_tiny_model_faster() {
     assert!([2, 4, 16].into_iter().all(|cores| seconds(&tiny, cores) > seconds(&tiny, 1)));
     // Slots of a CPU pass through a layer one after the other.
     let both = PackCost::from_iter([&encoder, &SlotCost { batches: (9, 9), ..encoder }]);
-    let speed = Speed::of(Width::Cores(2));
-    assert!((both.seconds(speed) - TRAIN_START.as_secs_f64() - 2.0 * seconds(&encoder, 2)).abs() < 1e-6);
+    let rates = Rates::assumed(Width::Cores(2));
+    assert!((both.seconds(rates) - cpu().start_s - 2.0 * seconds(&encoder, 2)).abs() < 1e-6);
 }
 
 #[test]
@@ -106,11 +106,11 @@ fn no_predicted_time_is_longer_than_can_be_told() {
             example::grid([(example::lora(4), epochs, 1), (crate::values::Method::Full, epochs, 1)], 2);
         let trials = sweep.trials();
         let mut costs = CostTable::new(&sweep);
-        for speed in [cpu(), Speed::of(Width::Cores(4)), gpu()] {
+        for rates in [cpu(), Rates::assumed(Width::Cores(4)), gpu()] {
             let slots: Vec<SlotCost> = trials.iter().map(|trial| costs.slot(trial)).collect();
             let longest = Duration::from_secs_f64(slot::LONGEST_S);
-            assert_eq!(slots.iter().collect::<PackCost>().estimate(speed).duration, longest);
-            assert!(slots.iter().all(|slot| slot.time(speed).alone() >= longest));
+            assert_eq!(slots.iter().collect::<PackCost>().estimate(rates).duration, longest);
+            assert!(slots.iter().all(|slot| slot.time(rates).alone() >= longest));
         }
     }
 }

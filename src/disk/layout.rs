@@ -101,6 +101,12 @@ impl Layout {
         &self.stores
     }
 
+    /// What packs took, for the predictions of later runs; shared by all sweeps of a results folder.
+    #[must_use]
+    pub fn experience(&self) -> PathBuf {
+        self.stores.with_file_name(".experience.json")
+    }
+
     /// The checked sweep that the run last worked on, as JSON.
     #[must_use]
     pub fn sweep(&self) -> PathBuf {

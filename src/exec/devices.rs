@@ -9,6 +9,7 @@ use nvml_wrapper::error::NvmlError;
 use serde::Serialize;
 use sysinfo::{CpuRefreshKind, System};
 
+use crate::cost::Processors;
 use crate::sweep::DeviceRequest;
 use crate::values::{Device, Placement, Resources};
 
@@ -29,6 +30,14 @@ pub struct Machine {
     pub driver: Option<String>,
     /// NVIDIA GPUs that `CUDA_VISIBLE_DEVICES` does not hide, in its order.
     pub gpus: Vec<Gpu>,
+}
+
+impl Machine {
+    /// The names of its processors.
+    #[must_use]
+    pub fn processors(&self) -> Processors {
+        Processors { cpu: self.cpu_name.clone(), gpu: self.gpus.first().map(|gpu| gpu.name.clone()) }
+    }
 }
 
 /// An NVIDIA GPU.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::cost::Experience;
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::sched::{Limits, Remaining, Simulated, Workload};
 use crate::sweep::{DeviceRequest, SweepParts, SweepSpec};
@@ -108,7 +109,7 @@ pub(crate) fn foreseen(
     resources: &Resources,
     prepared: bool,
 ) -> Simulated {
-    let work =
-        Workload::of(&Remaining::of(sweep, todo), Path::new("reports"), &|_| Width::Cores(1), &|_| prepared);
+    let (remaining, known) = (Remaining::of(sweep, todo), Experience::default());
+    let work = Workload::of(&remaining, Path::new("reports"), &|_| Width::Cores(1), &|_| prepared, &known);
     super::foresee(work, resources, Limits::default())
 }

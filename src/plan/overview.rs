@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{self, CostTable};
+use crate::cost::{self, Basis, CostTable};
 use crate::data::store::store_key;
 use crate::families::params::ParamCounts;
 use crate::sched::{Simulated, SimulatedJob};
@@ -36,6 +36,8 @@ pub struct Overview {
     pub resources: Resources,
     /// Predicted cost of the run.
     pub predicted: Predicted,
+    /// What the predicted times of trials rest on; null where none is to be trained, or that is not known.
+    pub basis: Option<Basis>,
     /// The data card of each task.
     pub data: Vec<Card>,
     /// Warnings about the sweep file and the data.
@@ -164,6 +166,7 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, resources: &Resources) -> Ov
             .collect(),
         done: 0,
         failed: 0,
+        basis: None,
         predicted: predict(&jobs, run.makespan, resources),
         jobs,
         resources: resources.clone(),

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use comfy_table::{Cell, CellAlignment, Table};
 
+use crate::cost::Basis;
 use crate::plan::overview::{Bound, ConfigurationRow, JobKind, JobRow, Overview, TrialRow};
 use crate::values::axes::{self, Axis};
 use crate::values::{Configuration, quantity};
@@ -44,9 +45,21 @@ pub fn table(overview: &Overview) -> String {
             },
             quantity::mib(predicted.mem_mib),
             quantity::mib(predicted.disk_mib),
-        ),
+        ) + basis(overview.basis),
     ]
     .join("\n\n")
+}
+
+/// What the predicted times rest on.
+fn basis(basis: Option<Basis>) -> &'static str {
+    match basis {
+        Some(Basis::Assumed) => {
+            "\nthese are guesses until trials have run here; later plans use what those took"
+        }
+        Some(Basis::Similar) => "\nfrom what other trials took here",
+        Some(Basis::Measured) => "\nfrom what such trials took here",
+        None => "",
+    }
 }
 
 /// What earlier runs have done already.

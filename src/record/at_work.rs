@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use crate::cost::Experience;
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::record::{Ledger, RunRecord, TrialRecord, TrialState};
@@ -12,10 +13,16 @@ use crate::sched::{Remaining, Scheduler, Workload};
 use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What, Width};
 
 /// The scheduler of the run that these events end with, in its state at `now`, except for the measured speed of
-/// trials, which is not in the events. `None` where that run's version did not record enough, or
+/// its own trials, which is not in the events. `None` where that run's version did not record enough, or
 /// it has not yet decided on what its trials train.
 #[must_use]
-pub fn scheduler(record: &RunRecord, layout: &Layout, all: &[Event], now: SystemTime) -> Option<Scheduler> {
+pub fn scheduler(
+    record: &RunRecord,
+    layout: &Layout,
+    all: &[Event],
+    experience: &Experience,
+    now: SystemTime,
+) -> Option<Scheduler> {
     let is_start = |event: &Event| matches!(event.what, What::RunStarted { .. });
     let (earlier, events) = all.split_at(all.iter().rposition(is_start)?);
     let What::RunStarted { resources, settings: Some(settings), .. } = &events.first()?.what else {
@@ -42,6 +49,7 @@ pub fn scheduler(record: &RunRecord, layout: &Layout, all: &[Event], now: System
         layout.run(),
         &|trial| widths[&trial.id],
         &is_there,
+        experience,
     );
     let mut scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, policy);
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));

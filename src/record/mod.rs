@@ -4,6 +4,7 @@
 
 pub mod at_work;
 pub mod checkpoint;
+pub mod experience;
 pub mod garbage;
 pub mod journal;
 pub mod ledger;

@@ -13,6 +13,7 @@ mod event_loop;
 #[path = "../../tests/fake_executor/mod.rs"]
 mod fake_executor;
 mod launch;
+mod measuring;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -29,14 +30,17 @@ use crossbeam::channel::Receiver;
 use self::clock::Clock;
 pub use self::error::RunError;
 use self::event_loop::{EventLoop, LoopState};
+use self::measuring::Measuring;
 use self::stream::Stream;
 use self::triage::Left;
 pub use self::widths::{WidthError, Widths};
+use crate::cost::Processors;
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
 use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
+use crate::record::experience;
 use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
 use crate::sched::{Limits, Machine, Policy, Remaining, Scheduler, Simulated, Workload, simulate};
@@ -59,6 +63,8 @@ pub struct RunOptions {
     pub resources: Resources,
     /// All memory of the machine, in MiB.
     pub ram_total_mib: u64,
+    /// Its processors: what packs took on them before is what is predicted.
+    pub processors: Processors,
     /// Most packs that may train on the CPU at the same time now. What trials train on does not depend on it.
     pub at_once: Option<usize>,
     /// It is decided anew on what trials train; one with a checkpoint from another width starts over.
@@ -135,7 +141,7 @@ pub fn start(
     let _lock = Lock::acquire(&layout.lock())?;
     let _stores = Lock::share(&layout.stores_lock())?;
     let (journal, replay) = Journal::open(&layout.journal())?;
-    let mut stream = Stream { journal, ledger: Ledger::replay(&replay.events), readers };
+    let mut stream = Stream { journal, ledger: Ledger::replay(&replay.events), readers, measuring: None };
     stream.tell(started(&options))?;
     warn_of_dropped(&replay, &mut stream)?;
     end_survivors(&layout, &mut stream)?;
@@ -146,7 +152,10 @@ pub fn start(
     let (widths, started_over) = widths(&layout, &remaining, &options, &mut stream)?;
     left.continued -= started_over;
     triage::write(&layout, &spec, &trials)?;
-    let scheduler = scheduler(&layout, &spec.name, &remaining, &widths, &options)?;
+    let work = workload(&layout, &spec.name, &remaining, &widths, &options)?;
+    let started = trials.iter().map(|trial| trial.id).filter(|id| stream.ledger.trial(*id).is_some());
+    stream.measuring = Some(Measuring::new(&layout, &options.processors, &work, started.collect()));
+    let scheduler = Scheduler::new(work, options.resources_now(), options.limits, options.policy);
     let (clock, kept) = (Clock::start(), left.done.len());
     let foreseen = simulate(&scheduler, clock.now());
     if let Some(what) = training_foreseen(&foreseen) {
@@ -226,19 +235,20 @@ fn widths(
     Ok((widths, started_over))
 }
 
-/// The scheduler of the remaining work.
-fn scheduler(
+/// The remaining work.
+fn workload(
     layout: &Layout,
     name: &str,
     remaining: &Remaining<'_>,
     widths: &Widths,
     options: &RunOptions,
-) -> Result<Scheduler, RunError> {
+) -> Result<Arc<Workload>, RunError> {
     let reports = std::path::absolute(Layout::report(&options.reports, name))
         .map_err(FileError::of("find", &options.reports))?;
     let is_there = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
-    let work = Workload::of(remaining, &reports, &|trial| widths.width(trial), &is_there);
-    Ok(Scheduler::new(Arc::new(work), options.resources_now(), options.limits, options.policy))
+    let known = experience::load(layout, options.processors.clone());
+    let work = Workload::of(remaining, &reports, &|trial| widths.width(trial), &is_there, &known);
+    Ok(Arc::new(work))
 }
 
 /// What is predicted of the training to be done; `None` where there is none.

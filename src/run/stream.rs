@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use crate::record::journal::Journal;
 use crate::record::ledger::Ledger;
 use crate::run::RunError;
+use crate::run::measuring::Measuring;
 use crate::values::{Event, Reader, What};
 
 /// Where every event of a run is published, once.
@@ -13,6 +14,8 @@ pub(super) struct Stream<'a, 'r> {
     pub(super) journal: Journal,
     pub(super) ledger: Ledger,
     pub(super) readers: &'a mut [&'r mut dyn Reader],
+    /// What follows the packs of this run, once there is work for them.
+    pub(super) measuring: Option<Measuring>,
 }
 
 impl Stream<'_, '_> {
@@ -22,6 +25,9 @@ impl Stream<'_, '_> {
         self.journal.append(&event)?;
         self.ledger.apply(&event);
         self.readers.iter_mut().for_each(|reader| reader.on(&event));
+        if let Some(measuring) = &mut self.measuring {
+            measuring.on(&event);
+        }
         Ok(event.what)
     }
 

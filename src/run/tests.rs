@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::never;
 
 use super::fake_executor::{FakeExecutor, write_result};
+use crate::cost::Experience;
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::exec::{Exit, News};
@@ -142,11 +143,12 @@ fn run_trials(
         predicted: Duration::ZERO,
     };
     let journal = Journal::open(&layout.journal()).unwrap().0;
-    let work = Arc::new(Workload::of(&Remaining::of(sweep, todo), folder.path(), &|_| width, &|_| true));
+    let (remaining, known) = (Remaining::of(sweep, todo), Experience::default());
+    let work = Arc::new(Workload::of(&remaining, folder.path(), &|_| width, &|_| true, &known));
     let limits = Limits { slots: 3, ..Limits::default() };
     let mut events = EventLoop {
         layout: &layout,
-        stream: Stream { journal, ledger: Ledger::default(), readers: &mut [] },
+        stream: Stream { journal, ledger: Ledger::default(), readers: &mut [], measuring: None },
         scheduler: Scheduler::new(work, resources, limits, policy),
         executor: &mut executor,
         checkpoint_every: None,

@@ -11,7 +11,7 @@ mod rest;
 use self::length::most_s;
 pub(super) use self::rest::Rest;
 use self::rest::{COMMON_SHARE, rests, up};
-use crate::cost::{Footprint, TRAIN_START, count};
+use crate::cost::{Footprint, count};
 use crate::sched::Limits;
 use crate::sched::jobs::Pace;
 use crate::sched::memory::{Known, Memory};
@@ -187,7 +187,7 @@ impl Pack<'_> {
         let shape = &self.known.work.shapes[self.rest.shape];
         let own_s = candidates.clone().map(|one| one.time.own.as_secs_f64()).sum::<f64>();
         let together = candidates.fold(self.footprint, |sum, one| sum.and(one.cost.footprint));
-        together.mib(shape.speed) <= self.known.mem_mib(shape.width)
+        together.mib(shape.rates) <= self.known.mem_mib(shape.width)
             && self.rest.fixed_s + self.trunks_s + self.own_s + own_s <= self.rest.within_s
     }
 
@@ -195,7 +195,8 @@ impl Pack<'_> {
     fn gains(&self, lane: &Size, most_s: f64) -> bool {
         let [own_s, trunk_s] = [lane.own, lane.trunk].map(|time| time.as_secs_f64());
         let seconds = self.rest.fixed_s + self.own_s + self.trunks_s + own_s + trunk_s;
-        let saved_s = TRAIN_START.as_secs_f64() + lane.passes.as_secs_f64();
+        let start_s = self.known.work.shapes[self.rest.shape].rates.start_s;
+        let saved_s = start_s + lane.passes.as_secs_f64();
         count(self.trials.len() + lane.trials) <= self.rest.slots
             && seconds <= most_s
             && saved_s > COMMON_SHARE * seconds

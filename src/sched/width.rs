@@ -1,5 +1,6 @@
 //! Decides on how many cores each trial trains, or that it trains on a GPU: once, from the sweep and the machine
-//! alone, since a trial's digits depend on it. What is free or busy at the moment has no influence.
+//! alone, since a trial's digits depend on it. What is free or busy at the moment has no influence, nor has what
+//! earlier packs took: the rates are the assumed ones.
 //!
 //! More cores make a trial shorter but take more core-seconds, so few or long trials get many cores, and many
 //! trials get one each. Trials of nearly the same cost are one class, and all of a class get the same width.
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use self::classes::{Choice, Classes, Outcome};
-use crate::cost::{Scaling, SlotCost};
+use crate::cost::{Experience, Scaling, SlotCost};
 use crate::sched::{Limits, Policy, Remaining, Scheduler, Workload, simulate};
 use crate::values::{Resources, TrialId, Width};
 
@@ -104,7 +105,8 @@ fn first_to_end(remaining: &Remaining<'_>, mut all: Vec<Vec<Width>>, machine: Ma
     let end = |widths: &Vec<Width>| {
         let of: HashMap<TrialId, Width> =
             remaining.trials.iter().map(|trial| trial.id).zip(widths.iter().copied()).collect();
-        let work = Workload::of(remaining, Path::new(""), &|trial| of[&trial.id], &|_| true);
+        let work =
+            Workload::of(remaining, Path::new(""), &|trial| of[&trial.id], &|_| true, &Experience::default());
         let resources = machine.resources.clone();
         let scheduler = Scheduler::new(Arc::new(work), resources, Limits::default(), Policy::ONCE);
         simulate(&scheduler, SystemTime::UNIX_EPOCH).makespan

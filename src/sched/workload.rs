@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::cost::{self, Estimate, PackCost, SlotCost, SlotTime, Speed};
+use crate::cost::{self, Basis, Estimate, Experience, Kind, PackCost, Rates, SlotCost, SlotTime};
 use crate::data::store::store_key;
 use crate::families::ModelSpec;
 use crate::job::{Pack, Prepare, Work};
@@ -48,7 +48,9 @@ pub(super) struct ShapeWork {
     /// Rows of a trial in one pass.
     pub(super) rows: usize,
     pub(super) width: Width,
-    pub(super) speed: Speed,
+    kind: Kind,
+    pub(super) rates: Rates,
+    basis: Basis,
 }
 
 /// A token store.
@@ -61,20 +63,22 @@ pub(super) struct Store {
 
 impl Workload {
     /// The work for these trials, each of the width that `widths` says, with a report in `folder` at the end.
-    /// `is_there` says which token stores need not be prepared.
+    /// `is_there` says which token stores need not be prepared, `experience` what such packs took before.
     #[must_use]
     pub fn of(
         remaining: &Remaining<'_>,
         folder: &Path,
         widths: &dyn Fn(&Trial) -> Width,
         is_there: &dyn Fn(ContentHash) -> bool,
+        experience: &Experience,
     ) -> Self {
+        let known = Known { widths, is_there, experience };
         let mut grouping = Grouping::default();
         let trials = remaining.trials.iter().enumerate().map(|(number, trial)| {
             let cost = remaining.costs[number];
             grouping.numbers.insert(trial.id, number);
-            let shape = grouping.shape(remaining, number, widths(trial), is_there);
-            let time = cost.time(grouping.shape_works[shape].speed);
+            let shape = grouping.shape(remaining, number, (known.widths)(trial), &known);
+            let time = cost.time(grouping.shape_works[shape].rates);
             let lane = grouping.lane(shape, &cost, &time);
             Candidate { trial: trial.clone(), lane, time, cost }
         });
@@ -104,8 +108,23 @@ impl Workload {
 
     /// Predicted cost of these trials in one pack, at least one.
     pub(super) fn pack_estimate(&self, trials: &[TrialNo]) -> Estimate {
-        let speed = self.shapes[self.shape_of(trials[0])].speed;
-        trials.iter().map(|trial| &self.trials[*trial].cost).collect::<PackCost>().estimate(speed)
+        let rates = self.shapes[self.shape_of(trials[0])].rates;
+        trials.iter().map(|trial| &self.trials[*trial].cost).collect::<PackCost>().estimate(rates)
+    }
+
+    /// What kind of pack these trials are together, at least one, and what that costs; `None` where one is not to
+    /// be done.
+    #[must_use]
+    pub fn pack(&self, trials: &[TrialId]) -> Option<(&Kind, PackCost)> {
+        let numbers: Vec<TrialNo> = trials.iter().map(|trial| self.number(*trial)).collect::<Option<_>>()?;
+        let cost = numbers.iter().map(|trial| &self.trials[*trial].cost).collect();
+        Some((&self.shapes[self.shape_of(*numbers.first()?)].kind, cost))
+    }
+
+    /// What its predictions rest on, at least; `None` without trials.
+    #[must_use]
+    pub fn basis(&self) -> Option<Basis> {
+        self.shapes.iter().map(|shape| shape.basis).min()
     }
 
     /// A job that trains these trials, at least one.
@@ -132,6 +151,13 @@ impl Workload {
     }
 }
 
+/// What is known of trials besides the trials themselves.
+struct Known<'a> {
+    widths: &'a dyn Fn(&Trial) -> Width,
+    is_there: &'a dyn Fn(ContentHash) -> bool,
+    experience: &'a Experience,
+}
+
 /// Shapes, lanes and stores, as they are found.
 #[derive(Default)]
 struct Grouping<'a> {
@@ -145,13 +171,7 @@ struct Grouping<'a> {
 }
 
 impl<'a> Grouping<'a> {
-    fn shape(
-        &mut self,
-        remaining: &Remaining<'a>,
-        trial: TrialNo,
-        width: Width,
-        is_there: &dyn Fn(ContentHash) -> bool,
-    ) -> usize {
+    fn shape(&mut self, remaining: &Remaining<'a>, trial: TrialNo, width: Width, known: &Known<'_>) -> usize {
         let next = self.shapes.len();
         let shape = *self.shapes.entry((remaining.shapes[trial], width)).or_insert(next);
         if shape < next {
@@ -160,12 +180,14 @@ impl<'a> Grouping<'a> {
         let (sweep, configuration) = (remaining.sweep, &remaining.trials[trial].configuration);
         let (task, model) = (sweep.task(configuration), sweep.model(configuration));
         let key = store_key(task, model.tokenizer_content);
-        let known = self.stores.iter().position(|store| store.prepare.store == key);
-        let store = known.unwrap_or_else(|| {
+        let there = self.stores.iter().position(|store| store.prepare.store == key);
+        let store = there.unwrap_or_else(|| {
             let prepare = Prepare { store: key, task: Arc::clone(task), tokenizer: model.tokenizer.clone() };
-            self.stores.push(Store { prepare, is_there: is_there(key) });
+            self.stores.push(Store { prepare, is_there: (known.is_there)(key) });
             self.stores.len() - 1
         });
+        let kind = known.experience.kind(task, model, configuration, width);
+        let (rates, basis) = known.experience.rates(&kind);
         let model = self.models.entry(&model.name).or_insert_with(|| Arc::new(model.clone()));
         self.shape_works.push(ShapeWork {
             task: Arc::clone(task),
@@ -173,7 +195,9 @@ impl<'a> Grouping<'a> {
             store,
             rows: configuration.training.batch_size,
             width,
-            speed: Speed::of(width),
+            kind,
+            rates,
+            basis,
         });
         shape
     }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use jiff::Timestamp;
+use lorasweep::cost::Experience;
 use lorasweep::families::{Architecture, BertConfig, ModelSpec, Weights};
 use lorasweep::record::journal::Journal;
 use lorasweep::sched::{Action, Launch, Limits, Policy, Remaining, Scheduler, Workload};
@@ -62,7 +63,13 @@ fn scheduler() -> Vec<Figure> {
     let sweep = sweep();
     let trials = sweep.trials();
     let width = |trial: &Trial| Width::Cores([1, 2, 4][trial.fold % 3]);
-    let work = Workload::of(&Remaining::of(&sweep, &trials), Path::new("reports"), &width, &|_| true);
+    let work = Workload::of(
+        &Remaining::of(&sweep, &trials),
+        Path::new("reports"),
+        &width,
+        &|_| true,
+        &Experience::default(),
+    );
     let mut scheduler = Scheduler::new(Arc::new(work), resources, Limits::default(), Policy::ONCE);
     let mut events = VecDeque::from([What::Woke]);
     let mut took = Vec::new();

@@ -3,6 +3,7 @@
 
 mod clock;
 mod events;
+mod experience;
 mod explain;
 #[path = "../fake_executor/mod.rs"]
 mod fake_executor;

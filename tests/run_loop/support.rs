@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crossbeam::channel::{Receiver, never};
+use lorasweep::cost::Processors;
 use lorasweep::disk::files;
 use lorasweep::disk::layout::Layout;
 use lorasweep::disk::lock::Lock;
@@ -87,6 +88,7 @@ impl Site {
             reports: folder.path().join("reports"),
             resources: cores(1),
             ram_total_mib: 8_000,
+            processors: Processors { cpu: "a core".to_owned(), gpu: None },
             at_once: None,
             new_widths: false,
             limits: Limits::default(),

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::Duration;
 
+use lorasweep::cost::Experience;
 use lorasweep::plan::{foresee, overview};
 use lorasweep::sched::{Limits, Remaining, Workload};
 use lorasweep::spec::{Intent, Overrides};
@@ -20,7 +21,8 @@ fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
     let resources = Resources { cores: vec![0], ..Resources::default() };
     let width = |_: &Trial| Width::Cores(1);
     let trials = sweep.trials();
-    let work = Workload::of(&Remaining::of(&sweep, &trials), Path::new("reports"), &width, &|_| false);
+    let (remaining, known) = (Remaining::of(&sweep, &trials), Experience::default());
+    let work = Workload::of(&remaining, Path::new("reports"), &width, &|_| false, &known);
     let run = foresee(work, &resources, Limits::default());
     let plan = serde_json::to_value(overview(&sweep, &run, &resources)).unwrap();
     let row = |row: &Value| {

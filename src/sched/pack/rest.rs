@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::{Knowledge, Place, units};
-use crate::cost::{TRAIN_START, count};
+use crate::cost::{START_S, count};
 use crate::sched::memory::Memory;
 use crate::sched::pool::{Pool, Size};
 
@@ -59,9 +59,9 @@ pub(super) fn rests<'a>(
         pool.lanes(shape).iter().filter_map(move |(size, lanes)| {
             let lane = lanes.last()?.0;
             let footprint = known.work.trials[*pool.lane(lane).front()?].cost.footprint;
-            let fit = footprint.fit(known.mem_mib(of.width), of.speed);
+            let fit = footprint.fit(known.mem_mib(of.width), of.rates);
             let slots = known.limits.slots.min(allowed.trials).min(fit).max(1);
-            let rest = Rest::new(size, count(slots));
+            let rest = Rest::new(size, count(slots), of.rates.start_s);
             let is_ready = is_prepared && rest.shortest_s() <= within_s;
             let width = count(units(of.width));
             Some(Rest { shape, lane, lanes: count(lanes.len()), width, within_s, is_ready, ..rest })
@@ -70,15 +70,15 @@ pub(super) fn rests<'a>(
 }
 
 impl Rest {
-    /// So many lanes of a size, as they would wait.
+    /// So many lanes of a size, as they would wait, if a start takes as long as assumed.
     pub(in crate::sched) fn of_lanes(size: &Size, slots: usize, lanes: usize) -> Self {
-        Self { lanes: count(lanes), ..Self::new(size, count(slots)) }
+        Self { lanes: count(lanes), ..Self::new(size, count(slots), START_S) }
     }
 
-    fn new(size: &Size, slots: f64) -> Self {
+    fn new(size: &Size, slots: f64, start_s: f64) -> Self {
         let [own_s, longest_s, trunk_s, passes_s] =
             [size.own, size.longest, size.trunk, size.passes].map(|time| time.as_secs_f64());
-        let (trials, fixed_s) = (count(size.trials), TRAIN_START.as_secs_f64() + passes_s);
+        let (trials, fixed_s) = (count(size.trials), start_s + passes_s);
         let mean_s = own_s / trials;
         let pays = trunk_s > 0.0 || (passes_s > 0.0 && passes_s >= FIXED_SHARE * mean_s);
         let enough = ((fixed_s + trunk_s) / (COMMON_SHARE * mean_s)).ceil();

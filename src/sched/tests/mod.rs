@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use crate::cost::Experience;
 use crate::sched::{Action, Launch, Limits, Policy, Remaining, Scheduler, Workload};
 use crate::sweep::SweepSpec;
 use crate::values::{CommandLine, Device, JobKey, Placement, Resources, Trial, TrialId, What, Width};
@@ -57,7 +58,8 @@ fn of_widths(sweep: &SweepSpec, todo: &[Trial], widths: &[Width], prepared: bool
     let trials = todo.iter().map(|trial| trial.id);
     let widths: BTreeMap<TrialId, Width> = trials.zip(widths.iter().copied().cycle()).collect();
     let width = |trial: &Trial| widths[&trial.id];
-    Arc::new(Workload::of(&Remaining::of(sweep, todo), Path::new("reports"), &width, &|_| prepared))
+    let (remaining, known) = (Remaining::of(sweep, todo), Experience::default());
+    Arc::new(Workload::of(&remaining, Path::new("reports"), &width, &|_| prepared, &known))
 }
 
 /// A scheduler of a sweep whose data is prepared, at the start of its run.

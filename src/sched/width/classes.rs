@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::list::{Packs, last_end_s};
 use super::{Machine, Wish};
-use crate::cost::{Footprint, Scaling, SlotCost, Speed, count};
+use crate::cost::{Footprint, Rates, Scaling, SlotCost, count};
 use crate::sched::pack::Rest;
 use crate::sched::pool::Size;
 use crate::values::Width;
@@ -88,7 +88,7 @@ impl Classes {
         let mut found = Found::default();
         let of_wishes = wishes.iter().map(|wish| found.add(wish, cores, scaling)).collect();
         let on =
-            |members: &Members, width: usize| members.on(width, scaling.speed(Width::Cores(width)), machine);
+            |members: &Members, width: usize| members.on(width, scaling.rates(Width::Cores(width)), machine);
         let all = found.classes.iter().map(|(key, members)| Class {
             recorded: key.recorded.and_then(|cores| candidates.iter().position(|width| *width == cores)),
             on: candidates.iter().map(|width| on(members, *width)).collect(),
@@ -233,7 +233,7 @@ impl Found {
         if wish.recorded.is_some() && recorded.is_none() {
             return None;
         }
-        let time = wish.cost.time(scaling.speed(Width::Cores(1)));
+        let time = wish.cost.time(scaling.rates(Width::Cores(1)));
         let key = Key { shape: wish.shape, power: power(time.alone()), recorded };
         let next = self.classes.len();
         let class = *self.numbers.entry(key).or_insert(next);
@@ -275,30 +275,30 @@ impl Members {
         }
     }
 
-    fn on(&self, width: usize, speed: Speed, machine: Machine<'_>) -> OnCores {
+    fn on(&self, width: usize, rates: Rates, machine: Machine<'_>) -> OnCores {
         let cores = machine.resources.cores.len();
         let (mut own, mut trials) = (0, 0);
         let (mut longest, mut trunk) = (Duration::ZERO, Duration::ZERO);
         for (cost, n) in &self.0 {
-            let time = cost.time(speed);
+            let time = cost.time(rates);
             own += time.own.as_nanos() * *n as u128;
             trials += *n as u128;
             (longest, trunk) = (longest.max(time.own), trunk.max(time.trunk));
         }
         let own = Duration::from_nanos_u128(own / trials.max(1));
         let footprints = self.0.iter().map(|(cost, _)| cost.footprint);
-        let largest = footprints.max_by(|a, b| a.mib(speed).total_cmp(&b.mib(speed))).unwrap_or_default();
+        let largest = footprints.max_by(|a, b| a.mib(rates).total_cmp(&b.mib(rates))).unwrap_or_default();
         let all_mib = MEMORY_SHARE * mib(machine.ram_total_mib);
-        let kept = width.max(cores / at_once(largest, all_mib, speed)).min(cores);
-        let slots = largest.fit(all_mib * count(kept) / count(cores), speed);
+        let kept = width.max(cores / at_once(largest, all_mib, rates)).min(cores);
+        let slots = largest.fit(all_mib * count(kept) / count(cores), rates);
         OnCores { own, longest, trunk, kept, slots }
     }
 }
 
 /// How many such packs of one trial have this much memory.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "too large a number is the most")]
-fn at_once(footprint: Footprint, all_mib: f64, speed: Speed) -> usize {
-    ((all_mib / footprint.mib(speed)).floor() as usize).max(1)
+fn at_once(footprint: Footprint, all_mib: f64, rates: Rates) -> usize {
+    ((all_mib / footprint.mib(rates)).floor() as usize).max(1)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]

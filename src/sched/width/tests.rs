@@ -116,7 +116,7 @@ fn all_choices(classes: usize, candidates: usize) -> impl Iterator<Item = Vec<us
 fn some_wishes() -> impl Strategy<Value = Vec<Wish>> {
     let (sweep, todo) = first_folds(&[(1, Method::Full, 1.0)]);
     let base = CostTable::new(&sweep).slot(&todo[0]);
-    let one_s = base.time(Scaling::ASSUMED.speed(Width::Cores(1))).alone().as_secs_f64();
+    let one_s = base.time(Scaling::ASSUMED.rates(Width::Cores(1))).alone().as_secs_f64();
     let kind = (0..3_usize, 0.5..8.0_f64, prop_oneof![Just(0.0), 0.0..0.6_f64], 1..14_usize, 1..3_u64);
     proptest::collection::vec(kind, 1..5).prop_map(move |kinds| {
         let of = |(shape, power, trunk, n, seeds): (usize, f64, f64, usize, u64)| {
@@ -178,7 +178,13 @@ proptest! {
 
 /// When a simulated run of these trials ends on 16 cores.
 fn simulated(sweep: &SweepSpec, todo: &[Trial], width: &dyn Fn(&Trial) -> Width) -> Duration {
-    let work = Workload::of(&Remaining::of(sweep, todo), Path::new("reports"), width, &|_| true);
+    let work = Workload::of(
+        &Remaining::of(sweep, todo),
+        Path::new("reports"),
+        width,
+        &|_| true,
+        &Experience::default(),
+    );
     let scheduler = Scheduler::new(Arc::new(work), cores(16), Limits::default(), Policy::ONCE);
     simulate(&scheduler, SystemTime::UNIX_EPOCH).makespan
 }

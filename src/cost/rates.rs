@@ -1,5 +1,5 @@
-//! Owns the assumed speed of trials by their width, before anything is measured. Measures nothing: the scheduler
-//! corrects it while a run goes on.
+//! Owns the assumed rates of trials by their width, before anything is measured. Measures nothing: what earlier
+//! packs took corrects them in `experience`, and the scheduler goes on with that while a run goes on.
 
 use crate::cost::count;
 use crate::values::Width;
@@ -11,6 +11,8 @@ const GPU_FLOPS: f64 = 10e12;
 /// Seconds that launching one layer's forward and backward pass takes on a GPU, however small the layer: about
 /// a hundred kernels at ten microseconds each.
 const GPU_LAYER_S: f64 = 1e-3;
+/// Seconds in which a training process loads libtorch, the weights and the data.
+pub(crate) const START_S: f64 = 1.5;
 
 /// How training gets faster with more cores: Amdahl's law, and the time in which threads wait for each other
 /// after every operation, which grows with the depth of a tree over them.
@@ -27,38 +29,43 @@ impl Scaling {
     /// takes a fraction of a millisecond.
     pub const ASSUMED: Self = Self { serial: 0.11, sync_s: 1e-4 };
 
-    /// The speed of a trial of this width.
+    /// The rates of a trial of this width.
     #[must_use]
-    pub fn speed(self, width: Width) -> Speed {
-        match width {
+    pub fn rates(self, width: Width) -> Rates {
+        let (flops, layer_s, stacks) = match width {
             Width::Cores(cores) => {
                 let cores = count(cores.max(1));
                 let flops = CPU_FLOPS_PER_CORE / (self.serial + (1.0 - self.serial) / cores);
-                Speed { flops, layer_s: self.sync_s * cores.log2(), stacks: false }
+                (flops, self.sync_s * cores.log2(), false)
             }
-            Width::Gpu => Speed { flops: GPU_FLOPS, layer_s: GPU_LAYER_S, stacks: true },
-        }
+            Width::Gpu => (GPU_FLOPS, GPU_LAYER_S, true),
+        };
+        Rates { start_s: START_S, flops, layer_s, stacks, memory: 1.0 }
     }
 }
 
-/// The speed at which a pack trains.
+/// What a pack's start, operations and bytes cost on a device.
 ///
 /// A layer's pass takes a fixed time and that of its operations. On a GPU all slots pass through it together,
 /// on a CPU one after the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Speed {
+pub struct Rates {
+    /// Seconds from the launch of a pack to its first step.
+    pub(crate) start_s: f64,
     /// Floating-point operations per second.
     pub(super) flops: f64,
     /// Fixed seconds of a layer in a training pass.
     pub(super) layer_s: f64,
+    /// Memory in use for each byte that is counted.
+    pub(super) memory: f64,
     /// Whether all slots of a pack pass through a layer together.
     pub(super) stacks: bool,
 }
 
-impl Speed {
-    /// The assumed speed of a trial of this width.
+impl Rates {
+    /// The assumed rates of a trial of this width.
     #[must_use]
-    pub fn of(width: Width) -> Self {
-        Scaling::ASSUMED.speed(width)
+    pub fn assumed(width: Width) -> Self {
+        Scaling::ASSUMED.rates(width)
     }
 }
