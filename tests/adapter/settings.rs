@@ -104,7 +104,10 @@ fn close(what: &str, found: &[Vec<f32>], expected: &[Vec<f32>]) {
     let pairs = found.iter().flatten().zip(expected.iter().flatten());
     let worst = pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     let largest = expected.iter().flatten().copied().map(f32::abs).fold(1.0, f32::max);
-    assert!(worst < 2e-5 * largest, "{what}: logits of up to {largest} are up to {worst} apart");
+    // Loading PiSSA's adapters begins with singular values of the base, whose last bits depend on the CPU: PEFT's own
+    // logits of `gpt2-pissa`, up to 6.26, are 1.5e-4 apart between an Intel Xeon (the fixture) and an AMD EPYC.
+    let tolerance = if what.contains("-pissa") && !what.contains("converted") { 5e-5 } else { 2e-5 };
+    assert!(worst < tolerance * largest, "{what}: logits of up to {largest} are up to {worst} apart");
 }
 
 /// What the user reads: message and hint.
