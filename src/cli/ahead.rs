@@ -18,6 +18,8 @@ pub(super) struct Ahead {
     pub(super) failed: usize,
     /// The simulated run of all other trials.
     pub(super) run: Simulated,
+    /// The least memory that suffices for every trial of it, in MiB, whatever such trials took before.
+    pub(super) least_mib: f64,
     /// What the predicted times of trials rest on; `None` where none is to be trained.
     pub(super) basis: Option<Basis>,
 }
@@ -61,8 +63,8 @@ impl Ahead {
         // The report's folder has no influence.
         let known = experience::load(layout, processors.clone());
         let work = Workload::of(&remaining, layout.run(), &|trial| widths.width(trial), &is_there, &known);
-        let basis = work.basis();
-        Ok(Self { done, failed, run: plan::foresee(work, machine.resources, limits), basis })
+        let (basis, least_mib) = (work.basis(), work.least_mib());
+        Ok(Self { done, failed, run: plan::foresee(work, machine.resources, limits), least_mib, basis })
     }
 }
 

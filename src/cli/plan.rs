@@ -56,6 +56,7 @@ pub(super) fn overview_of(
         retry_failed: false,
         new_widths: args.new_widths,
     };
-    let Ahead { done, failed, run, basis } = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
+    let Ahead { done, failed, run, basis, .. } =
+        Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
     Ok(Overview { done, failed, basis, ..plan::overview(sweep, &run, &resources) })
 }

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::DeviceArgs;
+use super::ahead::Ahead;
 use crate::disk::{FileError, files};
 use crate::error::AppError;
 use crate::exec::devices::{self, Gpu, Machine};
@@ -13,8 +14,7 @@ use crate::values::{Device, Precision, Resources, Width, quantity};
 
 /// Required free disk space, as a multiple of the estimate.
 const DISK_MARGIN: f64 = 1.2;
-/// Memory estimates are upper bounds. An estimate this many times the existing memory cannot be wrong by so
-/// much, so the job cannot fit.
+/// An estimate of this many times the existing memory cannot be wrong by so much, so the job cannot fit.
 const MEMORY_MARGIN: f64 = 2.0;
 
 /// Checks that this program can train at all.
@@ -57,14 +57,15 @@ pub(super) fn disk(run: &Simulated, results: &Path) -> Result<(), AppError> {
     })
 }
 
-/// Warns of a pack that may not fit into memory; an error where it cannot.
-pub(super) fn memory(run: &Simulated, resources: &Resources, host: &Machine) -> Result<(), AppError> {
-    let training = || run.jobs.iter().filter(|job| !job.trials.is_empty());
+/// Warns of a pack that may not fit into memory; an error where a trial cannot, whatever packs took before.
+pub(super) fn memory(ahead: &Ahead, resources: &Resources, host: &Machine) -> Result<(), AppError> {
+    let training = || ahead.run.jobs.iter().filter(|job| !job.trials.is_empty());
     let needed = training().map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
     let Some(Memory { total, free, of }) = least(resources, host) else { return Ok(()) };
-    if needed > total * MEMORY_MARGIN {
+    let least_mib = ahead.least_mib;
+    if least_mib > total * MEMORY_MARGIN {
         return Err(AppError::Environment {
-            message: format!("a trial needs about {needed:.0} MiB, but {of} has {total:.0} MiB"),
+            message: format!("a trial needs about {least_mib:.0} MiB, but {of} has {total:.0} MiB"),
             hint: Some(
                 "set a smaller `training.batch_size` with as much more `training.accumulation`, \
                  or a smaller `task.max_length`"

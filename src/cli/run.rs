@@ -103,15 +103,11 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let machine = Machine { resources: &resources, ram_total_mib: host.ram_total_mib };
     let processors = host.processors();
     let (retry_failed, new_widths) = (args.retry_failed, args.devices.new_widths);
-    let ahead = Ahead::of(
-        &sweep,
-        &layout,
-        Wanted { machine, processors: &processors, limits, retry_failed, new_widths },
-    )?
-    .run;
-    preflight::disk(&ahead, &args.results)?;
+    let wanted = Wanted { machine, processors: &processors, limits, retry_failed, new_widths };
+    let ahead = Ahead::of(&sweep, &layout, wanted)?;
+    preflight::disk(&ahead.run, &args.results)?;
     preflight::memory(&ahead, &resources, &host)?;
-    let at_once = preflight::at_once(&ahead, &resources, &host);
+    let at_once = preflight::at_once(&ahead.run, &resources, &host);
     // Without a record nothing has been done yet; a damaged one is reported when the run starts.
     if let Some(record) = record::load_fates(layout.run()).ok().filter(|record| !record.live) {
         confirm::ask(&record, &layout, &sweep, args.yes)?;
@@ -163,7 +159,8 @@ fn end(summary: &RunSummary, record: &RunRecord, layout: &Layout, args: &RunArgs
         let page = Layout::report_page(&args.reports, &record.sweep.name);
         output::say(&format!("report: {}", page.display()));
     }
-    if let Some(line) = report::foreseen::line(record).filter(|_| !args.json && !args.quiet) {
+    let trained = summary.done > summary.kept && !args.json && !args.quiet;
+    if let Some(line) = report::foreseen::line(record).filter(|_| trained) {
         output::say(&line);
     }
     let verdict = verdict(summary);

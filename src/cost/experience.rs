@@ -5,6 +5,8 @@
 //! those most like it. Only predictions and the sizes of packs follow from it, never the width of a trial: a
 //! trial's digits do not depend on what ran before.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use crate::cost::{PackCost, Rates};
@@ -19,8 +21,12 @@ const KEPT_S: f64 = 600.0;
 const KEPT_STARTS: f64 = 20.0;
 /// Most kinds that are kept, the latest ones.
 const KEPT_KINDS: usize = 500;
-/// No multiple is smaller or larger: such a measurement is a mistake.
-const MULTIPLES: (f64, f64) = (1e-3, 1e3);
+/// Multiples of time and of memory that packs can come to: a tiny model's operations take a thousandth of the time
+/// in which they are begun. What is outside is a mistake, and not believed.
+const TIMES: RangeInclusive<f64> = 1e-3..=1e3;
+const MEMORIES: RangeInclusive<f64> = 0.1..=10.0;
+/// What other kinds tell is believed up to this multiple: they may be far smaller.
+const SIMILAR: f64 = 4.0;
 
 /// The processors that packs train on.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -110,13 +116,24 @@ struct Measured {
 }
 
 impl Measured {
+    /// Whether a pack can have taken that, so that no mistake stays for ever.
+    fn is_sound(&self) -> bool {
+        let Self { kind: _, assumed_s, took_s, starts, starts_s, memory } = self;
+        let start_s = starts_s / starts;
+        *assumed_s > 0.0
+            && TIMES.contains(&(took_s / assumed_s))
+            && *starts > 0.0
+            && (0.0..=KEPT_S).contains(&start_s)
+            && memory.is_none_or(|memory| MEMORIES.contains(&memory))
+    }
+
     fn add(&mut self, taken: &Taken) {
         self.assumed_s += taken.assumed_s;
         self.took_s += taken.took_s;
-        let kept = (KEPT_S / self.took_s).min(1.0);
+        let kept = (KEPT_S / self.took_s).clamp(0.0, 1.0);
         (self.assumed_s, self.took_s) = (self.assumed_s * kept, self.took_s * kept);
         (self.starts, self.starts_s) = (self.starts + 1.0, self.starts_s + taken.start_s);
-        let kept = (KEPT_STARTS / self.starts).min(1.0);
+        let kept = (KEPT_STARTS / self.starts).clamp(0.0, 1.0);
         (self.starts, self.starts_s) = (self.starts * kept, self.starts_s * kept);
         if let Some([assumed, measured]) = taken.mem_mib {
             let multiple = measured / assumed;
@@ -155,11 +172,12 @@ pub struct Experience {
 }
 
 impl Experience {
-    /// What was kept; none where it was measured against other assumptions.
+    /// What was kept, as far as it can be; nothing where it was measured against other assumptions.
     #[must_use]
     pub fn new(processors: Processors, kept: Option<Kept>) -> Self {
         let kept = kept.filter(|kept| kept.version == VERSION);
-        Self { processors, kinds: kept.map(|kept| kept.kinds).unwrap_or_default() }
+        let kinds = kept.map(|kept| kept.kinds).unwrap_or_default();
+        Self { processors, kinds: kinds.into_iter().filter(Measured::is_sound).collect() }
     }
 
     /// The same in the form in which it is kept.
@@ -198,7 +216,9 @@ impl Experience {
             memory: None,
         });
         measured.add(taken);
-        self.kinds.push(measured);
+        if measured.is_sound() {
+            self.kinds.push(measured);
+        }
         let surplus = self.kinds.len().saturating_sub(KEPT_KINDS);
         self.kinds.drain(..surplus);
     }
@@ -217,25 +237,21 @@ impl Experience {
             .map(|(measured, _)| measured)
             .collect();
         let sum = |of: fn(&Measured) -> f64| alike.iter().map(|measured| of(measured)).sum::<f64>();
-        let pace = multiple(sum(|one| one.took_s), sum(|one| one.assumed_s));
-        let memory = alike.iter().filter_map(|measured| measured.memory).fold(0.0, f64::max);
-        let start_s = sum(|one| one.starts_s) / sum(|one| one.starts);
+        let is_same = most.into_iter().all(|same| same);
+        let pace = sum(|one| one.took_s) / sum(|one| one.assumed_s);
+        let pace = if is_same { pace } else { pace.clamp(SIMILAR.recip(), SIMILAR) };
+        let memory = alike.iter().filter_map(|measured| measured.memory).reduce(f64::max).unwrap_or(1.0);
+        // Too small a pack costs little, too large a one may not fit.
+        let memory = if is_same { memory } else { memory.clamp(1.0, SIMILAR) };
         let rates = Rates {
-            start_s: if start_s.is_finite() { start_s.clamp(0.0, KEPT_S) } else { assumed.start_s },
+            start_s: sum(|one| one.starts_s) / sum(|one| one.starts),
             flops: assumed.flops / pace,
             layer_s: assumed.layer_s * pace,
-            memory: if memory > 0.0 { multiple(memory, 1.0) } else { 1.0 },
+            memory,
             stacks: assumed.stacks,
         };
-        (rates, if most.into_iter().all(|same| same) { Basis::Measured } else { Basis::Similar })
+        (rates, if is_same { Basis::Measured } else { Basis::Similar })
     }
-}
-
-/// How many times as much as assumed was measured; once, where that cannot be told.
-fn multiple(measured: f64, assumed: f64) -> f64 {
-    let (least, most) = MULTIPLES;
-    let multiple = measured / assumed;
-    if multiple.is_finite() { multiple.clamp(least, most) } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -331,14 +347,40 @@ mod tests {
     }
 
     #[test]
-    fn measurements_that_cannot_be_are_not_believed() {
+    fn a_tiny_model_tells_little_of_others() {
+        let (mut experience, [adapters, _, scratch]) = (experience(), kinds(ONE));
+        experience.add(&scratch, &Taken { mem_mib: Some([100.0, 80.0]), ..taken(0.02, 2.7) });
+        let pace = |kind| Rates::assumed(ONE).flops / experience.rates(kind).0.flops;
+        assert!((pace(&scratch) - 135.0).abs() < 1e-6 && (pace(&adapters) - SIMILAR).abs() < 1e-9);
+        assert!((experience.rates(&adapters).0.memory - 1.0).abs() < 1e-9, "no less than assumed");
+        assert!((experience.rates(&scratch).0.memory - 0.8).abs() < 1e-9);
+    }
+
+    #[test]
+    fn what_cannot_be_is_not_believed_and_does_not_stay() {
         let (mut experience, [adapters, ..]) = (experience(), kinds(ONE));
-        for (assumed_s, took_s) in [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0)] {
-            let mem_mib = Some([1.0, 0.0]);
-            experience.kinds.clear();
-            experience.add(&adapters, &Taken { assumed_s, took_s, start_s: 0.0, mem_mib });
-            let (rates, _) = experience.rates(&adapters);
-            assert!(rates.flops.is_normal() && rates.memory.is_normal() && rates.start_s >= 0.0, "{rates:?}");
+        let good = taken(10.0, 20.0);
+        for taken in [
+            taken(0.0, 0.0),
+            taken(1.0, 0.0),
+            taken(0.0, 1.0),
+            taken(-1.0, -1.0),
+            taken(1.0, 1e9),
+            taken(f64::NAN, 1.0),
+            taken(1.0, f64::INFINITY),
+            Taken { start_s: -1.0, ..good },
+            Taken { start_s: 1e308, ..good },
+            Taken { mem_mib: Some([1.0, 0.0]), ..good },
+            Taken { mem_mib: Some([1.0, 1e3]), ..good },
+            Taken { mem_mib: Some([0.0, 1.0]), ..good },
+        ] {
+            experience.add(&adapters, &taken);
+            assert_eq!(experience.rates(&adapters).1, Basis::Assumed, "{taken:?}");
         }
+        experience.add(&adapters, &good);
+        let Kept { version, mut kinds } = experience.keep();
+        kinds[0].memory = Some(1e3);
+        let again = Experience::new(experience.processors.clone(), Some(Kept { version, kinds }));
+        assert_eq!(again.rates(&adapters).1, Basis::Assumed);
     }
 }

@@ -121,6 +121,16 @@ impl Workload {
         Some((&self.shapes[self.shape_of(*numbers.first()?)].kind, cost))
     }
 
+    /// The least memory that suffices for every trial, in MiB, by the assumed rates.
+    #[must_use]
+    pub fn least_mib(&self) -> f64 {
+        let mib = |one: &Candidate| {
+            let width = self.shapes[self.lanes[one.lane]].width;
+            one.cost.footprint.mib(Rates::assumed(width))
+        };
+        self.trials.iter().map(mib).fold(0.0, f64::max)
+    }
+
     /// What its predictions rest on, at least; `None` without trials.
     #[must_use]
     pub fn basis(&self) -> Option<Basis> {
