@@ -136,7 +136,10 @@ fn remedy(failure: &Failure) -> &'static str {
             "signal 9 comes from the kernel when memory runs out, or from somebody's `kill -9`"
         }
         Failure::Killed { .. } => "the log's last lines may say what happened",
-        Failure::Hung => "the log's last lines may say what it waited for",
+        Failure::Hung => {
+            "the log's last lines may say what it waited for; on a GPU `nvidia-smi` and the kernel's log (`dmesg`, \
+             Xid) say whether the card is well"
+        }
         Failure::DeviceFailed { .. } => {
             "`--retry-failed` runs it again, with `--devices` on another device; `lorasweep doctor` shows those \
              of this machine"

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::sched::chores::ChoreState;
 use crate::sched::jobs::{Deadline, Doing, Job, Progress, Training};
 use crate::sched::memory::Memory;
-use crate::sched::pack::{self, Knowledge, Opening, Place, Slot, units};
+use crate::sched::pack::{self, Knowledge, Opening, Place, Slot, Trust, units};
 use crate::sched::reserve::{InUse, Reserved};
 use crate::sched::scheduler::{Scheduler, Vacancy};
 use crate::sched::trial::{Change, TrialState};
@@ -52,12 +52,16 @@ impl Scheduler {
     fn next_pack(&self, now: SystemTime) -> Option<(Placement, Vec<TrialNo>)> {
         let mut reserved: Option<Reserved> = None;
         for width in self.work.widths.iter().copied() {
-            if let Some(placement) = self.places.room(width) {
-                let within_s = reserved.map_or(f64::INFINITY, |reserved| reserved.within_s(width));
-                if let Some(trials) = self.next_of(now, width, within_s) {
+            let within_s = reserved.map_or(f64::INFINITY, |reserved| reserved.within_s(width));
+            let rooms = self.places.rooms(width);
+            let is_full = rooms.is_empty();
+            for placement in rooms {
+                if let Some(trials) = self.next_of(now, &placement, within_s) {
                     return Some((placement, trials));
                 }
-            } else if let Width::Cores(cores) = width
+            }
+            if is_full
+                && let Width::Cores(cores) = width
                 && reserved.is_none()
                 && self.waits(width)
             {
@@ -100,11 +104,13 @@ impl Scheduler {
 
     /// The trial that starts now that nothing else runs.
     fn next_alone(&self) -> Option<(TrialNo, Placement)> {
-        self.pool.alone().find_map(|trial| Some((trial, self.places.room(self.work.width_of(trial))?)))
+        let room = |trial| self.places.rooms(self.work.width_of(trial)).into_iter().next();
+        self.pool.alone().find_map(|trial| Some((trial, room(trial)?)))
     }
 
-    /// The trials that start where there is room for this width.
-    fn next_of(&self, now: SystemTime, width: Width, within_s: f64) -> Option<Vec<TrialNo>> {
+    /// The trials that start in this place.
+    fn next_of(&self, now: SystemTime, at: &Placement, within_s: f64) -> Option<Vec<TrialNo>> {
+        let (width, device) = (at.width(), at.device);
         let memory = Memory::of(width);
         let in_service = match memory {
             Memory::Host => self.places.cores_in_service(&self.work.widths),
@@ -115,8 +121,10 @@ impl Scheduler {
         let beside = beside.flat_map(|(job, training)| {
             std::iter::repeat_n(self.left_s(now, job, training), units(job.placement.width()))
         });
-        busy_s.iter_mut().zip(beside).for_each(|(busy_s, left_s)| *busy_s = left_s);
-        let place = Place { width, free: self.places.free(width), busy_s: &busy_s, within_s };
+        let rests = self.places.rests().filter(|_| memory == Memory::Gpu);
+        let rests = rests.map(|until| until.duration_since(now).unwrap_or_default().as_secs_f64());
+        busy_s.iter_mut().zip(beside.chain(rests)).for_each(|(busy_s, left_s)| *busy_s = left_s);
+        let place = Place { width, device, free: self.places.free(width), busy_s: &busy_s, within_s };
         self.next(Opening::Place(place))
     }
 
@@ -127,8 +135,21 @@ impl Scheduler {
             memory: &self.memory,
             pace: &self.pace,
             is_prepared: &|store| self.chores.is_prepared(store),
+            trust: &|trial, device| self.trust(trial, device),
         };
         pack::next(&self.pool, opening, &known)
+    }
+
+    /// Whether a trial may start on a device, by what it lost before.
+    fn trust(&self, trial: TrialNo, device: Device) -> Trust {
+        let past = &self.trials[trial].past;
+        if !past.has_lost(device) {
+            Trust::Full
+        } else if self.places.has_others(|other| past.has_lost(other)) {
+            Trust::None
+        } else {
+            Trust::Last
+        }
     }
 
     fn launch_pack(&mut self, now: SystemTime, placement: Placement, trials: &[TrialNo]) -> Action {
@@ -251,6 +272,12 @@ impl Scheduler {
             self.change(trial, Change::Returned { turn });
         }
         self.chores.end_pauses(now);
+        self.places.end_rests(now);
+    }
+
+    /// The ends of the rests for which waiting trials wait.
+    fn rests(&self) -> impl Iterator<Item = SystemTime> {
+        self.places.rests().filter(|_| self.open > 0 && !self.ending)
     }
 
     /// Ends jobs that have run for too long, or have not ended long after they were asked to.
@@ -268,7 +295,7 @@ impl Scheduler {
         let pauses =
             self.paused.first().map(|(until, ..)| *until).into_iter().chain(self.chores.next_start());
         let deadlines = self.jobs.values().filter_map(|job| job.deadline).map(|deadline| deadline.at);
-        let next = pauses.chain(deadlines).min();
+        let next = pauses.chain(deadlines).chain(self.rests()).min();
         let changed = next != self.wake_at;
         self.wake_at = next;
         next.filter(|_| changed).map(|at| Action::WakeAt { at })
@@ -315,7 +342,8 @@ impl Scheduler {
     /// Ends the run, once. Everything that can start has been started before this is called, so a trial that
     /// still waits never starts, for example because there is no place to train.
     pub(super) fn end(&mut self) -> Option<Action> {
-        let pauses = !self.paused.is_empty() || self.chores.next_start().is_some();
+        let rests = self.rests().next().is_some();
+        let pauses = rests || !self.paused.is_empty() || self.chores.next_start().is_some();
         if self.ended || !self.jobs.is_empty() || pauses {
             return None;
         }

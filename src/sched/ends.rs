@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime};
 
 use crate::sched::Policy;
 use crate::sched::memory::Fallback;
-use crate::values::Failure;
+use crate::sched::places::Loss;
+use crate::values::{Device, Failure};
 
 /// How a job ended that did not finish its work.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,13 +25,15 @@ impl End<'_> {
 }
 
 /// What is known from the starts of a trial, or of a job alongside training, so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Past {
     pub(super) starts: u32,
     /// Starts that failed, except for lack of memory.
     pub(super) failures: u32,
-    /// Failed starts that count as attempts.
+    /// Failed starts that count as attempts: not those that lost their device, which tell of the device.
     pub(super) counted: u32,
+    /// The GPUs that it lost, each once.
+    pub(super) lost: Vec<Loss>,
     /// Whether it ran out of memory that it shared, so that it starts only when nothing else runs.
     pub(super) alone: bool,
 }
@@ -61,6 +64,14 @@ pub(super) struct Circumstances {
     pub(super) shares_memory: bool,
     /// Whether other trials without a fate trained in the same process.
     pub(super) in_company: bool,
+    /// The device that was lost, where it is to blame.
+    pub(super) loss: Option<Loss>,
+}
+
+impl Past {
+    pub(super) fn has_lost(&self, device: Device) -> bool {
+        self.lost.iter().any(|loss| loss.device == device)
+    }
 }
 
 impl Circumstances {
@@ -70,17 +81,22 @@ impl Circumstances {
             return self.with_less_memory(past);
         }
         past.failures += 1;
+        if let Some(loss) = self.loss {
+            past.lost.retain(|before| before.device != loss.device);
+            past.lost.push(loss);
+            return if self.ending { Next::Cancelled } else { Next::Ready };
+        }
         // For a trial in company only the first such failure counts: later starts have half as many trials, so
         // they come to an end.
         past.counted += u32::from(!self.in_company || !end.may_be_due_to_one() || past.counted == 0);
         match end {
             // Asked to stop, by us or by somebody else; its checkpoint is in place either way.
-            End::Interrupted => self.again(*past).unwrap_or(Next::Cancelled),
+            End::Interrupted => self.again(past.counted).unwrap_or(Next::Cancelled),
             End::Failed(Failure::Unwritable { .. }) => Next::Cancelled,
             // A child that is killed by a signal while the run is ending was killed by us.
             End::Failed(Failure::Killed { .. }) if self.ending => Next::Cancelled,
             End::Failed(failure) if !failure.is_mendable() => Next::Failed(failure.clone()),
-            End::Failed(failure) => self.again(*past).unwrap_or_else(|| Next::Failed(failure.clone())),
+            End::Failed(failure) => self.again(past.counted).unwrap_or_else(|| Next::Failed(failure.clone())),
         }
     }
 
@@ -97,9 +113,9 @@ impl Circumstances {
 
     /// When it may start again: in this run, or in the next one where this run is ending. `None` where its
     /// attempts are used up.
-    fn again(&self, past: Past) -> Option<Next> {
-        match self.policy.pause(past.counted) {
-            _ if past.counted >= self.policy.attempts => None,
+    fn again(&self, counted: u32) -> Option<Next> {
+        match self.policy.pause(counted) {
+            _ if counted >= self.policy.attempts => None,
             _ if self.ending => Some(Next::Cancelled),
             Duration::ZERO => Some(Next::Ready),
             pause => Some(Next::At(self.now + pause)),

@@ -9,9 +9,10 @@ use serde::Serialize;
 use crate::sched::chores::ChoreState;
 use crate::sched::jobs::Job;
 use crate::sched::simulate::Simulation;
+use crate::sched::workload::TrialNo;
 use crate::sched::{Scheduler, TrialState, Turn};
 use crate::values::quantity::{counted, predicted};
-use crate::values::{Device, Failure, JobKey, TrialId};
+use crate::values::{Device, Failure, JobKey, TrialId, Width};
 
 /// Why a trial is in its state.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -69,6 +70,16 @@ pub enum Reason {
     },
     /// Every device is busy.
     Device,
+    /// Every device rests: jobs lost them.
+    Rest {
+        /// Seconds until the first is tried again.
+        in_s: f64,
+    },
+    /// It lost devices, and others are in service.
+    Another {
+        /// Which it lost.
+        lost: Vec<Device>,
+    },
     /// It failed, perhaps with others, and starts again with no other trials than those.
     Retry {
         /// How often it failed.
@@ -109,9 +120,7 @@ impl Scheduler {
                 let chore = &self.chores.all[store];
                 Reason::Store { job: chore.key, started: chore.state == ChoreState::AtWork }
             }
-            TrialState::Waiting { turn: Turn::InLane } => Reason::Device,
-            TrialState::Waiting { turn: Turn::Together { .. } } => Reason::Retry { failures },
-            TrialState::Waiting { turn: Turn::Alone } => Reason::Machine,
+            TrialState::Waiting { turn } => self.waits_for(number, *turn, now),
             TrialState::Paused { .. } => Reason::Pause { failures },
             TrialState::Placed { job } => return self.jobs.get(job).map(placed),
             TrialState::Done => return Some(Explanation::Done),
@@ -120,6 +129,31 @@ impl Scheduler {
             TrialState::Cancelled => return Some(Explanation::Cancelled),
         };
         Some(Explanation::Waits { reason, start: self.foresee(trial, now) })
+    }
+
+    /// What a trial waits for whose data is there.
+    fn waits_for(&self, trial: TrialNo, turn: Turn, now: SystemTime) -> Reason {
+        let past = &self.trials[trial].past;
+        if turn == Turn::Alone {
+            return Reason::Machine;
+        }
+        if let Some(in_s) = self.rest_s(now).filter(|_| self.work.width_of(trial) == Width::Gpu) {
+            return Reason::Rest { in_s };
+        }
+        if !past.lost.is_empty() && self.places.has_others(|other| past.has_lost(other)) {
+            return Reason::Another { lost: past.lost.iter().map(|loss| loss.device).collect() };
+        }
+        match turn {
+            Turn::Together { .. } => Reason::Retry { failures: past.failures },
+            Turn::InLane | Turn::Alone => Reason::Device,
+        }
+    }
+
+    /// The seconds until the first GPU is tried again, where all rest.
+    fn rest_s(&self, now: SystemTime) -> Option<f64> {
+        let rests = || self.places.rests().filter(|until| *until > now);
+        let first = rests().min().filter(|_| rests().count() == self.places.gpus_in_service())?;
+        Some(first.duration_since(now).unwrap_or_default().as_secs_f64())
     }
 
     fn skipped(&self, store: usize) -> Explanation {
@@ -189,6 +223,14 @@ impl fmt::Display for Reason {
                 write!(f, "it waits for its data: job `{job}` is {state}")
             }
             Self::Device => f.write_str("it waits for a free device"),
+            Self::Rest { in_s } => {
+                let after = predicted(*in_s);
+                write!(f, "every device failed under a job and rests; the first is tried again in {after}")
+            }
+            Self::Another { lost } => {
+                let lost: Vec<String> = lost.iter().map(Device::to_string).collect();
+                write!(f, "it failed with its device ({}), and waits for another", lost.join(", "))
+            }
             Self::Retry { failures } => {
                 write!(f, "it failed {}, and waits for a free device", Times(*failures))
             }

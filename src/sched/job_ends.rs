@@ -8,9 +8,11 @@ use crate::sched::chores::ChoreState;
 use crate::sched::ends::{Circumstances, End, Next};
 use crate::sched::jobs::{Doing, Job, Training};
 use crate::sched::memory::{Fallback, Load, Memory, fallback};
+use crate::sched::places::{Loss, Told};
 use crate::sched::scheduler::Scheduler;
 use crate::sched::trial::{Change, Turn};
-use crate::values::{Failure, JobKey};
+use crate::sched::workload::TrialNo;
+use crate::values::{Device, Failure, JobKey};
 
 impl Scheduler {
     pub(super) fn on_end(&mut self, now: SystemTime, key: JobKey, end: Option<End<'_>>) -> Vec<Action> {
@@ -33,13 +35,18 @@ impl Scheduler {
         training: &Training,
         end: Option<End<'_>>,
     ) -> Vec<Action> {
-        let broken = matches!(end, Some(End::Failed(failure)) if failure.blames_device());
-        let retired = self.places.leave(&job.placement, &training.given, broken);
+        let loss = end.and_then(|end| self.loss(job, training, end));
+        let told = match end {
+            None => Told::Works,
+            Some(_) if loss.is_some() => Told::Lost(&training.given),
+            Some(_) => Told::Nothing,
+        };
+        let retired = self.places.leave(now, &job.placement, told);
         let mut actions: Vec<Action> = retired.map(|device| Action::Retire { device }).into_iter().collect();
         let (mut trials, mut reason) = (Vec::new(), None);
         if let Some(end) = end {
-            let turns = self.turns(training, end);
-            let circumstances = self.circumstances(now, job, training, end);
+            let turns = self.turns(training, end, loss);
+            let circumstances = Circumstances { loss, ..self.circumstances(now, job, training, end) };
             for (trial, turn) in training.open.iter().copied().zip(turns) {
                 let past = &mut self.trials[trial].past;
                 let next = circumstances.next(end, past);
@@ -66,16 +73,40 @@ impl Scheduler {
         actions
     }
 
+    /// The device that a pack lost, unless the pack is to blame: one that has lost every device that is left, of
+    /// which some work for others since, would go on like that.
+    fn loss(&self, job: &Job, training: &Training, end: End<'_>) -> Option<Loss> {
+        let device = job.placement.device;
+        let blames = matches!(end, End::Failed(failure) if failure.blames(device));
+        let works_for_others =
+            |trial: &TrialNo| self.trials[*trial].past.lost.iter().any(|loss| self.places.works_since(loss));
+        let is_to_blame = !self.has_others(training, device) && training.open.iter().any(works_for_others);
+        (blames && !is_to_blame).then(|| self.places.loss(device))
+    }
+
+    /// Whether another device is in service that a pack has not lost.
+    fn has_others(&self, training: &Training, than: Device) -> bool {
+        let lost = |device| training.open.iter().any(|trial| self.trials[*trial].past.has_lost(device));
+        self.places.has_others(|device| device == than || lost(device))
+    }
+
     /// What the trials of a failed pack may start with. Trials for which memory was too small are packed anew.
     /// Others start together again, and after that in halves, so that a trial that brings its process down ends
-    /// up alone.
-    fn turns(&mut self, training: &Training, end: End<'_>) -> Vec<Turn> {
+    /// up alone. Those that lost a device stay together as long as there is another; where they have to start on
+    /// one that they lost, halves show whether a trial or the device is to blame.
+    fn turns(&mut self, training: &Training, end: End<'_>, loss: Option<Loss>) -> Vec<Turn> {
         let open = training.open.len();
-        if end == End::Failed(&Failure::OutOfMemory) {
+        let lost = training.open.iter().any(|trial| !self.trials[*trial].past.lost.is_empty());
+        let lacked = end == End::Failed(&Failure::OutOfMemory);
+        if lacked && !lost {
             return vec![Turn::InLane; open];
         }
         let failed_before = training.open.iter().all(|trial| self.trials[*trial].past.counted > 0);
-        let half = if failed_before && end.may_be_due_to_one() { open.div_ceil(2) } else { open };
+        let is_due_to_one = match loss {
+            Some(loss) => !self.has_others(training, loss.device),
+            None => failed_before && !lacked && end.may_be_due_to_one(),
+        };
+        let half = if is_due_to_one { open.div_ceil(2) } else { open };
         let group = self.groups;
         self.groups += 2;
         (0..open).map(|at| Turn::Together { group: group + usize::from(at >= half) }).collect()
@@ -103,6 +134,7 @@ impl Scheduler {
             },
             shares_memory: memory == Memory::Host,
             in_company: trials > 1,
+            loss: None,
         }
     }
 
@@ -115,6 +147,7 @@ impl Scheduler {
             fallback: fallback(load),
             shares_memory: true,
             in_company: false,
+            loss: None,
         };
         let chore = &mut self.chores.all[number];
         let next = end.map(|end| circumstances.next(end, &mut chore.past));

@@ -15,7 +15,7 @@
 //! | `memory` | what to try after memory ran out |
 //! | `trial`, `ends` | a trial's state, and what the end of its job means for it |
 //! | `chores` | preparing stores and writing the report, alongside training |
-//! | `places` | which cores and GPUs are free, busy or out of service |
+//! | `places` | which cores and GPUs are free or busy, rest after a loss, or are out of service |
 //! | `reserve` | what a pack that waits for cores keeps for itself |
 //! | `jobs` | running jobs, since when and how far |
 //! | `scheduler`, `job_ends`, `decide` | what an event or a job's end changes, and what starts or stops then |
@@ -85,7 +85,8 @@ pub enum Action {
         /// Kill rather than wait for checkpoints.
         force: bool,
     },
-    /// Announce that a device gets no more jobs: it failed twice in a row, with different trials.
+    /// Announce that a device gets no more jobs: it failed under two packs in a row, or three where they had trials
+    /// in common.
     Retire {
         /// Which device.
         device: Device,

@@ -17,7 +17,7 @@ use crate::sched::jobs::Pace;
 use crate::sched::memory::{Known, Memory};
 use crate::sched::pool::{Pool, Size};
 use crate::sched::workload::{TrialNo, Workload};
-use crate::values::Width;
+use crate::values::{Device, Width};
 
 /// Most waiting trials that are considered for a free slot.
 const LOOKS: usize = 1_000;
@@ -35,6 +35,7 @@ pub(super) enum Opening<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place<'a> {
     pub(super) width: Width,
+    pub(super) device: Device,
     /// How many places of this width are free, this one included.
     pub(super) free: usize,
     /// Remaining seconds of each core, or of each GPU, in service; zero for free ones.
@@ -65,6 +66,20 @@ pub(super) struct Knowledge<'a> {
     pub(super) pace: &'a Pace,
     /// Whether a store is prepared, by its index.
     pub(super) is_prepared: &'a dyn Fn(usize) -> bool,
+    /// Whether a trial may start on a device.
+    pub(super) trust: &'a dyn Fn(TrialNo, Device) -> Trust,
+}
+
+/// Whether a trial may start on a device, by what it lost before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trust {
+    /// It has not lost this device.
+    Full,
+    /// It has lost all that are in service. Others go first: what becomes of them shows whether the device or the
+    /// trial is to blame.
+    Last,
+    /// It has lost this device, and others are in service.
+    None,
 }
 
 impl Knowledge<'_> {
@@ -87,14 +102,21 @@ pub(super) fn units(width: Width) -> usize {
 /// by starting there.
 pub(super) fn next(pool: &Pool, opening: Opening<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     match opening {
-        Opening::Place(place) => again(pool, place, known).or_else(|| longest(pool, place, known)),
+        Opening::Place(place) => again(pool, place, known, Trust::Full)
+            .or_else(|| longest(pool, place, known))
+            .or_else(|| again(pool, place, known, Trust::Last)),
         Opening::Slot(slot) => newcomer(pool, slot, known).map(|trial| vec![trial]),
     }
 }
 
-/// A group of trials that failed together, or as many of them as memory allows.
-fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
-    let group = pool.again().find(|group| known.work.width_of(group[0]) == place.width)?;
+/// A group of trials that failed together and trust the place so much, or as many of them as memory allows. They
+/// lost the same devices.
+fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>, trust: Trust) -> Option<Vec<TrialNo>> {
+    let may_start = |group: &&[TrialNo]| {
+        let first = group[0];
+        known.work.width_of(first) == place.width && (known.trust)(first, place.device) == trust
+    };
+    let group = pool.again().find(may_start)?;
     let shape = known.work.shape_of(group[0]);
     let most = known.memory.allowed(shape, Memory::of(place.width)).trials;
     let group = &group[..group.len().min(most)];

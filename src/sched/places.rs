@@ -1,11 +1,19 @@
-//! Owns what trains: which cores and GPUs are free, and which GPUs are out of service. A core, like a GPU,
-//! trains one pack at a time. Chooses no trials.
+//! Owns what trains: which cores and GPUs are free, and which GPUs rest or are out of service because packs lost
+//! them. A core, like a GPU, trains one pack at a time. Chooses no trials.
+//!
+//! One loss may be chance, so a GPU that was lost is tried again, after a while; one that is lost by two packs in a
+//! row fails whatever trains there. The same trials again tell of them as much as of the GPU.
 
 use std::collections::BTreeSet;
+use std::time::{Duration, SystemTime};
 
 use crate::sched::reserve::Free;
 use crate::sched::workload::TrialNo;
 use crate::values::{Device, Placement, Resources, Width};
+
+/// How long a GPU rests after a pack lost it. It rests twice as long after the second such loss of a run, and four
+/// times as long after all others.
+const REST: Duration = Duration::from_mins(2);
 
 /// The cores and GPUs of a run.
 #[derive(Clone, Debug)]
@@ -24,21 +32,56 @@ pub(super) struct Places {
 struct Gpu {
     placement: Placement,
     state: GpuState,
-    /// The trials of the last pack that ended there, if it reported a broken device.
-    blamed_by: Vec<TrialNo>,
+    /// How many packs lost it.
+    lost: u32,
+    /// How many packs finished there.
+    finished: u32,
+    /// How many packs in a row lost it, up to now, and the trials of the last.
+    in_row: u32,
+    lost_by: Vec<TrialNo>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum GpuState {
     Free,
     Busy,
+    /// It was lost, and is not used before this time.
+    Resting {
+        until: SystemTime,
+    },
     Retired,
+}
+
+/// What the end of a pack tells of its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told<'a> {
+    /// The pack finished: the place works.
+    Works,
+    /// The pack, of these trials, lost it.
+    Lost(&'a [TrialNo]),
+    /// Nothing.
+    Nothing,
+}
+
+/// A GPU that a trial lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Loss {
+    pub(super) device: Device,
+    /// How many packs had finished there by then.
+    finished: u32,
 }
 
 impl Places {
     pub(super) fn new(resources: Resources) -> Self {
         let Resources { cores, gpus, at_once } = resources;
-        let gpu = |placement| Gpu { placement, state: GpuState::Free, blamed_by: Vec::new() };
+        let gpu = |placement| Gpu {
+            placement,
+            state: GpuState::Free,
+            lost: 0,
+            finished: 0,
+            in_row: 0,
+            lost_by: Vec::new(),
+        };
         Self {
             free: (0..cores.len()).collect(),
             cores,
@@ -48,23 +91,23 @@ impl Places {
         }
     }
 
-    /// Where the next pack of this width trains: on the first free cores that are neighbours, on the first free
-    /// ones where none are; on the first free GPU, those whose last pack reported a broken device last.
-    pub(super) fn room(&self, width: Width) -> Option<Placement> {
-        if self.free(width) == 0 {
-            return None;
-        }
+    /// Where the next pack of this width can train, best first: on the first free cores that are neighbours, on
+    /// the first free ones where none are; on any free GPU, those that were lost last.
+    pub(super) fn rooms(&self, width: Width) -> Vec<Placement> {
         match width {
+            Width::Cores(_) if self.free(width) == 0 => Vec::new(),
             Width::Cores(wanted) => {
                 let free: Vec<usize> = self.free.iter().copied().collect();
                 let neighbours = free.windows(wanted).find(|some| some[wanted - 1] - some[0] < wanted);
                 let taken = neighbours.unwrap_or(&free[..wanted]);
                 let cores = taken.iter().map(|core| self.cores[*core]).collect();
-                Some(Placement { device: Device::Cpu { slot: taken[0] }, cores })
+                vec![Placement { device: Device::Cpu { slot: taken[0] }, cores }]
             }
             Width::Gpu => {
-                let free = self.gpus.iter().filter(|gpu| gpu.state == GpuState::Free);
-                free.min_by_key(|gpu| !gpu.blamed_by.is_empty()).map(|gpu| gpu.placement.clone())
+                let mut free: Vec<&Gpu> =
+                    self.gpus.iter().filter(|gpu| gpu.state == GpuState::Free).collect();
+                free.sort_by_key(|gpu| gpu.in_row);
+                free.into_iter().map(|gpu| gpu.placement.clone()).collect()
             }
         }
     }
@@ -124,14 +167,9 @@ impl Places {
         }
     }
 
-    /// Frees a place where these trials trained. `broken` says that their end pointed to a broken device. If
-    /// two packs in a row without a common trial do so, a GPU is out of service and is returned.
-    pub(super) fn leave(
-        &mut self,
-        placement: &Placement,
-        trials: &[TrialNo],
-        broken: bool,
-    ) -> Option<Device> {
+    /// Frees a place, whose pack has ended and tells this of it. A GPU that was lost rests. If the pack before, of
+    /// other trials, or two before lost it too, it is out of service and is returned.
+    pub(super) fn leave(&mut self, now: SystemTime, placement: &Placement, told: Told<'_>) -> Option<Device> {
         match placement.width() {
             Width::Cores(_) => {
                 self.on_cpu -= 1;
@@ -141,14 +179,41 @@ impl Places {
             }
             Width::Gpu => {
                 let gpu = self.gpu(placement.device)?;
+                gpu.leave(now, told);
+                (gpu.state == GpuState::Retired).then_some(placement.device)
+            }
+        }
+    }
+
+    /// A loss of this GPU now.
+    pub(super) fn loss(&self, device: Device) -> Loss {
+        let gpu = self.gpus.iter().find(|gpu| gpu.placement.device == device);
+        Loss { device, finished: gpu.map_or(0, |gpu| gpu.finished) }
+    }
+
+    /// Whether a pack has finished where this was lost since.
+    pub(super) fn works_since(&self, loss: &Loss) -> bool {
+        self.loss(loss.device).finished > loss.finished
+    }
+
+    /// Whether a GPU is in service that is none of these.
+    pub(super) fn has_others(&self, lost: impl Fn(Device) -> bool) -> bool {
+        self.gpus.iter().any(|gpu| gpu.state != GpuState::Retired && !lost(gpu.placement.device))
+    }
+
+    /// When each rest ends.
+    pub(super) fn rests(&self) -> impl Iterator<Item = SystemTime> {
+        self.gpus.iter().filter_map(|gpu| match gpu.state {
+            GpuState::Resting { until } => Some(until),
+            GpuState::Free | GpuState::Busy | GpuState::Retired => None,
+        })
+    }
+
+    /// Frees the GPUs whose rest is over.
+    pub(super) fn end_rests(&mut self, now: SystemTime) {
+        for gpu in &mut self.gpus {
+            if matches!(gpu.state, GpuState::Resting { until } if until <= now) {
                 gpu.state = GpuState::Free;
-                let now = if broken { trials.to_vec() } else { Vec::new() };
-                let before = std::mem::replace(&mut gpu.blamed_by, now);
-                if !broken || before.is_empty() || before.iter().any(|trial| trials.contains(trial)) {
-                    return None;
-                }
-                gpu.state = GpuState::Retired;
-                Some(placement.device)
             }
         }
     }
@@ -163,13 +228,34 @@ impl Places {
         placement.cores.iter().filter_map(position).collect()
     }
 
-    /// All free cores, those of free GPUs included, for jobs alongside training.
+    /// All free cores, those of idle GPUs included, for jobs alongside training.
     pub(super) fn free_cores(&self) -> Vec<usize> {
-        let gpus = self.gpus.iter().filter(|gpu| gpu.state == GpuState::Free);
+        let is_idle = |gpu: &&Gpu| matches!(gpu.state, GpuState::Free | GpuState::Resting { .. });
+        let gpus = self.gpus.iter().filter(is_idle);
         let of_gpus = gpus.flat_map(|gpu| &gpu.placement.cores).copied();
         let mut cores: Vec<usize> = self.free.iter().map(|core| self.cores[*core]).chain(of_gpus).collect();
         cores.sort_unstable();
         cores.dedup();
         cores
+    }
+}
+
+impl Gpu {
+    fn leave(&mut self, now: SystemTime, told: Told<'_>) {
+        self.state = match told {
+            Told::Nothing => GpuState::Free,
+            Told::Works => {
+                self.finished += 1;
+                (self.in_row, self.lost_by) = (0, Vec::new());
+                GpuState::Free
+            }
+            Told::Lost(by) => {
+                let are_others = !self.lost_by.iter().any(|trial| by.contains(trial));
+                let is_last = self.in_row >= 2 || (self.in_row == 1 && are_others);
+                let rest = REST * (1 << self.lost.min(2));
+                (self.lost, self.in_row, self.lost_by) = (self.lost + 1, self.in_row + 1, by.to_vec());
+                if is_last { GpuState::Retired } else { GpuState::Resting { until: now + rest } }
+            }
+        };
     }
 }

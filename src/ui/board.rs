@@ -21,6 +21,8 @@ pub(super) struct Board {
     trials: HashMap<TrialId, Trial>,
     /// Why the job being launched failed before, if it did.
     failed_before: Option<Failure>,
+    /// The device of the last job that failed, if that was the device's fault.
+    lost: Option<Device>,
     /// The best trial so far on each task.
     best: BTreeMap<String, Best>,
     /// The task whose best trial changed last.
@@ -48,6 +50,10 @@ impl Board {
             What::JobLaunching { key, trials, .. } => {
                 self.failed_before = self.ledger.failed_start(*key, trials).cloned();
             }
+            What::JobFailed { key, failure } => {
+                let device = self.ledger.job(*key).map(|job| job.placement.device);
+                self.lost = device.filter(|device| failure.blames(*device));
+            }
             What::TrialProgressed { progress, .. } => {
                 if let Some(scores) = &progress.validation {
                     self.compare(progress.trial, scores);
@@ -66,7 +72,6 @@ impl Board {
             | What::TrialStopped { .. }
             | What::TrialFailed { .. }
             | What::JobFinished { .. }
-            | What::JobFailed { .. }
             | What::JobInterrupted { .. }
             | What::DeviceRetired { .. }
             | What::StopRequested { .. }
@@ -97,6 +102,11 @@ impl Board {
     /// Why the job being launched failed before, if it did.
     pub(super) fn failed_before(&self) -> Option<&Failure> {
         self.failed_before.as_ref()
+    }
+
+    /// The device of the last job that failed, if that was the device's fault.
+    pub(super) fn lost(&self) -> Option<Device> {
+        self.lost
     }
 
     /// The ledger of the events so far.

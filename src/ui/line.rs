@@ -34,14 +34,17 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         What::JobFailed { key: key @ (JobKey::Prepare(_) | JobKey::Report), failure } => {
             Some(format!("failed: job `{key}`: {failure}"))
         }
+        What::JobFailed { key: key @ JobKey::Train(_), failure } => {
+            Some(format!("warning: {} failed under job `{key}`: {failure}", board.lost()?))
+        }
         What::JobLaunching { key, attempt, placement, .. } => {
             let reason = board.failed_before()?;
             let device = placement.device;
             Some(format!("job `{key}` starts again on {device} (attempt {attempt}): {reason}"))
         }
-        What::DeviceRetired { device } => Some(format!(
-            "warning: {device} failed twice in a row, with different jobs, and is no longer used"
-        )),
+        What::DeviceRetired { device } => {
+            Some(format!("warning: {device} failed under several jobs in a row, and is no longer used"))
+        }
         What::StopRequested { force: false } => Some(
             "stopping: writing checkpoints, from which the same command continues; Ctrl-C again stops at \
              once"
@@ -65,7 +68,6 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         What::RunStarted { .. }
         | What::TrainingForeseen { .. }
         | What::JobStarted { .. }
-        | What::JobFailed { key: JobKey::Train(_), .. }
         | What::JobFinished { .. }
         | What::JobInterrupted { .. }
         | What::TrialJoining { .. }

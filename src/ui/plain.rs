@@ -207,6 +207,24 @@ mod tests {
     }
 
     #[test]
+    fn a_device_that_fails_is_told() {
+        let mut plain = Plain::new(Vec::new(), PROGRESS_EVERY);
+        let [first, _] = trials().map(|trial| trial.id);
+        let (key, attempt, trials) = (JobKey::Train(first), 1, vec![first]);
+        for device in [Device::Cpu { slot: 0 }, Device::Cuda { index: 1 }] {
+            let placement = Placement { device, cores: vec![0] };
+            let launching = What::JobLaunching { key, placement, attempt, trials: trials.clone() };
+            for what in [launching, What::JobFailed { key, failure: Failure::Hung }] {
+                plain.take(Instant::now(), &Event { at: Timestamp::UNIX_EPOCH, what });
+            }
+        }
+        let text = String::from_utf8(plain.out).unwrap();
+        let told = format!("warning: cuda:1 failed under job `{key}`: gave no sign of life for minutes");
+        assert_eq!(text.matches("warning").count(), 1);
+        assert!(text.contains(&told), "{text}");
+    }
+
+    #[test]
     fn quiet_means_failures_only() {
         let mut plain = Plain::failures_only(Vec::new());
         observe_a_run(&mut plain);

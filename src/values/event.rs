@@ -183,7 +183,7 @@ pub enum What {
         /// Which job.
         key: JobKey,
     },
-    /// A device gets no more jobs: it failed twice in a row, with different ones.
+    /// A device gets no more jobs: it failed under several in a row.
     DeviceRetired {
         /// Which device.
         device: Device,

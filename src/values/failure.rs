@@ -7,6 +7,8 @@ use std::io::{self, ErrorKind};
 
 use serde::{Deserialize, Serialize};
 
+use crate::values::Device;
+
 /// Why a job did not finish.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
@@ -57,34 +59,54 @@ pub enum Failure {
     },
 }
 
-/// Messages of allocators that are out of memory: Rust's, libtorch's on the host and on a GPU, cuBLAS's, C++'s,
-/// libgomp's, the kernel's.
-const OUT_OF_MEMORY: [&str; 9] = [
+/// What allocators say that are out of memory: Rust's, libtorch's on the host and on a GPU, cuBLAS's, cuDNN's,
+/// C++'s, libgomp's, the kernel's. libtorch's on a GPU first asks the driver who uses the card; where the driver
+/// does not tell, that is what it says. cuBLAS needs memory of a card for a handle, and says that it is not
+/// initialised where it gets none.
+const OUT_OF_MEMORY: [&str; 12] = [
     "memory allocation of",
     "out of memory",
     "can't allocate memory",
     "not enough memory",
     "_STATUS_ALLOC_FAILED",
+    "_ALLOCATION_FAILED",
+    "NVML_SUCCESS ==",
+    "CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate",
     "std::bad_alloc",
     "Out of memory allocating",
     "Cannot allocate memory",
     "failed to allocate",
 ];
 
-/// Messages of libtorch about a GPU that fails whatever it is given.
-const DEVICE_FAILED: [&str; 5] =
-    ["CUDA error", "CUDA driver", "CUDA-capable device", "_STATUS_NOT_INITIALIZED", "uncorrectable ECC"];
+/// What a sound GPU says of what it was given: an index beyond its table, a grid beyond its limits.
+const BAD_DATA: [&str; 2] = ["device-side assert triggered", "invalid configuration argument"];
+
+/// What libtorch says of a GPU that fails whatever it is given.
+const DEVICE_FAILED: [&str; 8] = [
+    "CUDA error",
+    "CUDA driver",
+    "CUDA-capable device",
+    "cuDNN error",
+    "cudaGetDeviceCount",
+    "No CUDA GPUs are available",
+    "_STATUS_NOT_INITIALIZED",
+    "uncorrectable ECC",
+];
 
 impl Failure {
-    /// The failure of memory or of a device that a message of a library or of the system reports.
+    /// The failure of memory or of a device, or caused on a sound device, that a message of a library or of the
+    /// system reports.
     #[must_use]
     pub fn told_by(message: &str) -> Option<Self> {
-        let speaks_of = |text: &str, signs: &[&str]| signs.iter().any(|sign| text.contains(sign));
-        if speaks_of(message, &OUT_OF_MEMORY) {
+        let line = |signs: &[&str]| {
+            let mut lines = lines(message);
+            lines.find(|line| signs.iter().any(|sign| line.contains(sign))).map(str::to_owned)
+        };
+        if line(&OUT_OF_MEMORY).is_some() {
             return Some(Self::OutOfMemory);
         }
-        let line = message.lines().find(|line| speaks_of(line, &DEVICE_FAILED))?;
-        Some(Self::DeviceFailed { message: line.to_owned() })
+        let told = line(&BAD_DATA).map(|message| Self::BadData { message });
+        told.or_else(|| Some(Self::DeviceFailed { message: line(&DEVICE_FAILED)? }))
     }
 
     /// What a panic means. libtorch's plain operations panic with its message, also when memory runs out; any
@@ -95,7 +117,7 @@ impl Failure {
         let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
         Self::told_by(text).unwrap_or_else(|| {
             // Below its first line libtorch appends its own call stack.
-            let first = text.lines().next().unwrap_or_default();
+            let first = lines(text).next().unwrap_or_default();
             Self::BadData { message: format!("the program panicked, which is a fault of lorasweep: {first}") }
         })
     }
@@ -164,15 +186,15 @@ impl Failure {
         }
     }
 
-    /// Whether it is the device's fault rather than the job's.
+    /// Whether it is the fault of the device on which it happened, rather than the job's. A job that hangs on a
+    /// GPU waits for it.
     #[must_use]
-    pub fn blames_device(&self) -> bool {
+    pub fn blames(&self, device: Device) -> bool {
         match self {
-            Self::DeviceFailed { .. } => true,
+            Self::DeviceFailed { .. } | Self::Hung => matches!(device, Device::Cuda { .. }),
             Self::OutOfMemory
             | Self::Diverged { .. }
             | Self::TimedOut
-            | Self::Hung
             | Self::Exited { .. }
             | Self::Killed { .. }
             | Self::NotStarted { .. }
@@ -180,6 +202,12 @@ impl Failure {
             | Self::BadData { .. } => false,
         }
     }
+}
+
+/// The lines of a message. A panic holds libtorch's message as Rust writes a text within code: on one line.
+fn lines(message: &str) -> impl Iterator<Item = &str> {
+    let written = message.lines().flat_map(|line| line.split("\\n"));
+    written.map(|line| line.split_once("Torch(\"").map_or(line, |(_, told)| told))
 }
 
 impl std::fmt::Display for Failure {
@@ -207,6 +235,10 @@ mod tests {
     #[error("cannot write `x`: {0}")]
     struct Write(#[source] io::Error);
 
+    /// Written as libtorch's errors are.
+    #[derive(Debug)]
+    struct Torch(#[expect(dead_code, reason = "it is only written")] String);
+
     #[test]
     fn the_error_of_the_system_decides_however_deep_it_lies() {
         let of = |errno: i32| {
@@ -229,13 +261,66 @@ mod tests {
         assert_eq!(Failure::of(&*plain), Failure::BadData { message: words });
     }
 
+    /// As libtorch 2.11, cuBLAS, cuDNN and the system write them.
     #[test]
     fn what_a_library_says_of_memory_and_devices_is_understood() {
-        let told = |text: &str| Failure::told_by(text);
-        assert_eq!(told("DefaultCPUAllocator: not enough memory"), Some(Failure::OutOfMemory));
-        let device = "CUDA error: an illegal memory access was encountered";
-        assert_eq!(told(device), Some(Failure::DeviceFailed { message: device.to_owned() }));
-        assert_eq!(told("index out of range"), None);
+        let lack = [
+            "DefaultCPUAllocator: not enough memory: you tried to allocate 64 bytes.",
+            "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.15 GiB of which",
+            "CUDA error: out of memory",
+            "CUDA driver error: out of memory",
+            "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+            "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+            "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+            "NVML_SUCCESS == r INTERNAL ASSERT FAILED at \"/pytorch/c10/cuda/CUDACachingAllocator.cpp\":1165, \
+             please report a bug to PyTorch.",
+            "terminate called after throwing an instance of 'std::bad_alloc'",
+            "libgomp: Out of memory allocating 8 bytes",
+        ];
+        for text in lack {
+            assert_eq!(Failure::told_by(text), Some(Failure::OutOfMemory), "{text}");
+        }
+        let faults = [
+            "CUDA error: an illegal memory access was encountered",
+            "CUDA error: uncorrectable ECC error encountered",
+            "CUDA error: unspecified launch failure",
+            "CUDA error: unknown error",
+            "CUDA error: the launch timed out and was terminated",
+            "CUDA error: CUDA-capable device(s) is/are busy or unavailable",
+            "CUDA error: no kernel image is available for execution on the device",
+            "CUDA error: CUBLAS_STATUS_EXECUTION_FAILED when calling `cublasSgemm( handle, opa, opb, m, n, k, &al",
+            "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasSetStream(handle, stream)`",
+            "CUDA driver error: unknown error",
+            "cuDNN error: CUDNN_STATUS_EXECUTION_FAILED",
+            "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
+            "Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized",
+            "No CUDA GPUs are available",
+        ];
+        for text in faults {
+            let failed = Failure::DeviceFailed { message: text.to_owned() };
+            assert_eq!(Failure::told_by(&format!("before\n{text}\nbehind")), Some(failed), "{text}");
+        }
+        for text in ["CUDA error: device-side assert triggered", "CUDA error: invalid configuration argument"]
+        {
+            let failed = Failure::BadData { message: text.to_owned() };
+            // The last line is below every error of CUDA.
+            let hint = "Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.";
+            assert_eq!(Failure::told_by(&format!("{text}\n{hint}")), Some(failed), "{text}");
+        }
+        for text in ["index out of range in self", "mat1 and mat2 shapes cannot be multiplied (2x3 and 4x5)"]
+        {
+            assert_eq!(Failure::told_by(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_gpu_is_to_blame_for_what_hangs_on_it() {
+        let failed = Failure::DeviceFailed { message: "CUDA error".to_owned() };
+        for (device, is_one) in [(Device::Cuda { index: 3 }, true), (Device::Cpu { slot: 0 }, false)] {
+            assert_eq!([&failed, &Failure::Hung].map(|failure| failure.blames(device)), [is_one; 2]);
+            assert!(!Failure::OutOfMemory.blames(device) && !Failure::Killed { signal: 9 }.blames(device));
+        }
     }
 
     #[test]
@@ -245,5 +330,9 @@ mod tests {
         let fault = of(Box::new("shapes differ\nframe #0: libc10.so".to_owned())).to_string();
         assert_eq!(fault, "the program panicked, which is a fault of lorasweep: shapes differ");
         assert!(of(Box::new(3)).to_string().ends_with("no message"));
+        let told = "CUDA error: an illegal memory access was encountered";
+        let torch = Torch(format!("{told}\nframe #0: libc10.so"));
+        let panicked = format!("called `Result::unwrap()` on an `Err` value: {torch:?}");
+        assert_eq!(of(Box::new(panicked)), Failure::DeviceFailed { message: told.to_owned() });
     }
 }

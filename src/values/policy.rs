@@ -37,7 +37,8 @@ pub struct Policy {
     /// Most starts of a trial in one run, at least 1; the same for preparation and the report. Only failures
     /// that another start can mend are tried again. A start after which fewer trials are tried together does
     /// not count, since such starts end by themselves: after running out of memory, or when all trials of a
-    /// pack failed before.
+    /// pack failed before. Nor does a start whose device failed: it tells of the device, unless the trial lost
+    /// all devices and some work for others.
     pub attempts: u32,
     /// Pause before the second start; it doubles before each later one, up to five minutes.
     pub pause: Duration,

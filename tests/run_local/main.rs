@@ -88,12 +88,14 @@ fn exit_codes_and_signals_are_told_apart() {
 
 #[test]
 fn the_last_words_of_a_child_tell_of_memory_and_device() {
-    let device = Failure::DeviceFailed { message: "RuntimeError: CUDA error: device-side assert".to_owned() };
+    let lost = "RuntimeError: CUDA error: an illegal memory access was encountered";
+    let device = Failure::DeviceFailed { message: lost.to_owned() };
+    let lost = format!("echo '{lost}' >&2; exit 134");
     let cases = [
         ("echo 'memory allocation of 64 bytes failed' >&2; kill -ABRT $$", Failure::OutOfMemory),
         ("echo \"what(): std::bad_alloc\" >&2; kill -ABRT $$", Failure::OutOfMemory),
         ("echo 'libgomp: Out of memory allocating 64 bytes' >&2; exit 1", Failure::OutOfMemory),
-        ("echo 'RuntimeError: CUDA error: device-side assert' >&2; exit 134", device),
+        (&lost, device),
     ];
     for (script, failure) in cases {
         assert_eq!(Bench::start(script).next(), News::Ended(Exit::Failed(failure)), "{script}");

@@ -2,6 +2,7 @@
 //! must hold meanwhile.
 
 mod cases;
+mod devices;
 mod explained;
 mod joins;
 mod laws;

@@ -10,7 +10,7 @@ use super::{at, cpus, finished, gpus, launched, started, started_fold};
 use crate::plan::example;
 use crate::sched::{Action, Launch, Limits, Policy, Scheduler, TrialState};
 use crate::sweep::SweepSpec;
-use crate::values::{Device, Failure, JobKey, TrialId, What};
+use crate::values::{Failure, JobKey, TrialId, What};
 
 /// So many adapters of two folds each.
 fn adapters(n: u32) -> SweepSpec {
@@ -200,61 +200,6 @@ fn a_pack_has_the_time_of_all_its_trials_and_is_asked_before_it_is_killed() {
     let actions = scheduler.step(at(781), &What::JobFailed { key, failure: failure.clone() });
     assert_eq!(actions[0], Action::GiveUp { trials: trials.clone(), failure: failure.clone() });
     assert_eq!(scheduler.state(trials[2]), Some(&TrialState::Failed { failure }));
-}
-
-#[test]
-fn a_device_is_out_of_service_when_packs_without_a_common_trial_lost_it_in_a_row() {
-    let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
-    let policy = Policy { attempts: 3, ..Policy::ONCE };
-    let sweep = adapters(3);
-    let (mut scheduler, actions) = started(&sweep, gpus(1), Limits::ALONE, policy);
-    let retired =
-        |actions: &[Action]| actions.contains(&Action::Retire { device: Device::Cuda { index: 0 } });
-    let mut job = launched(&actions)[0].0;
-    // The same trial again tells of the trial as much as of the device.
-    for second in 1..=3 {
-        let actions = scheduler.step(at(second), &What::JobFailed { key: job, failure: failure.clone() });
-        assert!(!retired(&actions), "{actions:?}");
-        job = launched(&actions)[0].0;
-    }
-    let actions = scheduler.step(at(4), &What::JobFailed { key: job, failure });
-    assert!(retired(&actions));
-    // Nothing can train: the next run goes on.
-    assert_eq!(actions.last(), Some(&Action::End));
-    let left =
-        ids(&sweep).into_iter().filter(|trial| scheduler.state(*trial) == Some(&TrialState::Cancelled));
-    assert_eq!(left.count(), 5);
-}
-
-#[test]
-fn a_pack_that_lost_its_device_starts_again_on_another_that_is_free() {
-    let policy = Policy { attempts: 3, ..Policy::ONCE };
-    let sweep = example::grid([(example::lora(8), 1.0, 1)], 2);
-    let (mut scheduler, mut actions) = started_fold(&sweep, gpus(2), Limits::default(), policy);
-    for index in [0, 1] {
-        let [Action::Launch(Launch { job, placement, .. })] = &actions[..] else { panic!("{actions:?}") };
-        assert_eq!(placement.device, Device::Cuda { index });
-        let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
-        actions = scheduler.step(at(1), &What::JobFailed { key: *job, failure });
-    }
-}
-
-#[test]
-fn other_devices_go_on_and_a_success_clears_the_name_of_one() {
-    let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
-    let policy = Policy { attempts: 9, ..Policy::ONCE };
-    let sweep = adapters(4);
-    let (mut scheduler, actions) = started(&sweep, gpus(2), Limits::ALONE, policy);
-    let first = launched(&actions)[0].0;
-    let lost = |key| What::JobFailed { key, failure: failure.clone() };
-    // It starts again in the place that it lost.
-    let again = launched(&scheduler.step(at(1), &lost(first)))[0].0;
-    assert_eq!(again, first);
-    let next = launched(&scheduler.step(at(2), &What::JobFinished { key: first }))[0].0;
-    for second in 3..6 {
-        let actions = scheduler.step(at(second), &lost(next));
-        assert!(launched(&actions).len() == 1, "{actions:?}");
-    }
 }
 
 #[test]

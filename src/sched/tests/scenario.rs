@@ -1,5 +1,7 @@
 //! What a simulated run is like.
 
+use std::collections::BTreeMap;
+
 use crate::sched::{Limits, Policy};
 use crate::values::{Resources, Width};
 
@@ -19,6 +21,10 @@ pub(super) struct Scenario {
     pub(super) devices_fail: bool,
     /// The trial, by its number, that brings its process down whenever it trains.
     pub(super) crashing: Option<usize>,
+    /// It takes its GPU with it: what is seen is that the device failed.
+    pub(super) crashing_takes_device: bool,
+    /// GPUs, by number, and the chance that a pack loses them, in percent.
+    pub(super) sick: BTreeMap<usize, u32>,
     /// Chance that a child does not end when it is asked to, in percent.
     pub(super) deaf: u32,
     /// Rows that fit into a memory at once, twice as many where nothing else draws from it. A trial that joins
@@ -43,6 +49,8 @@ impl Scenario {
             failing: 0,
             devices_fail: false,
             crashing: None,
+            crashing_takes_device: false,
+            sick: BTreeMap::new(),
             deaf: 0,
             capacity: None,
             noise: 1.0,

@@ -2,7 +2,7 @@
 
 use super::{at, begun, launched, launches, of_widths};
 use crate::plan::example;
-use crate::sched::places::Places;
+use crate::sched::places::{Places, Told};
 use crate::sched::{Explanation, Limits, Policy, Scheduler, simulate};
 use crate::sweep::SweepSpec;
 use crate::values::{Device, Failure, JobKey, Placement, Resources, TrialId, What, Width};
@@ -82,28 +82,28 @@ fn a_narrow_pack_of_any_length_starts_beside_a_waiting_one_where_cores_are_left_
 fn a_pack_gets_the_first_neighbours_that_are_free_and_other_cores_where_there_are_none() {
     let mut places = Places::new(Resources { at_once: Some(4), ..cores(7) });
     let placed = |places: &mut Places, width| {
-        let placement = places.room(Width::Cores(width))?;
+        let placement = places.rooms(Width::Cores(width)).pop()?;
         places.take(&placement);
         Some(placement)
     };
     let taken: Vec<Placement> = [1, 2, 1].map(|width| placed(&mut places, width).unwrap()).to_vec();
     assert_eq!(taken[1], Placement { device: Device::Cpu { slot: 1 }, cores: vec![11, 12] });
-    places.leave(&taken[0], &[], false);
-    places.leave(&taken[1], &[], true);
+    places.leave(at(0), &taken[0], Told::Nothing);
+    places.leave(at(0), &taken[1], Told::Lost(&[]));
     let again = placed(&mut places, 1).unwrap();
     assert_eq!(again.cores, [10], "a CPU is never out of service");
-    places.leave(&taken[2], &[], false);
+    places.leave(at(0), &taken[2], Told::Nothing);
     let [wide, _] = [2, 1].map(|width| placed(&mut places, width).unwrap());
     assert_eq!(wide.cores, [11, 12]);
-    places.leave(&again, &[], false);
+    places.leave(at(0), &again, Told::Nothing);
     let split = placed(&mut places, 4).unwrap();
     assert_eq!(split.cores, [10, 14, 15, 16]);
-    assert_eq!(places.room(Width::Cores(1)), None);
-    places.leave(&wide, &[], false);
+    assert_eq!(places.rooms(Width::Cores(1)), []);
+    places.leave(at(0), &wide, Told::Nothing);
     placed(&mut places, 1).unwrap();
-    assert_eq!(places.room(Width::Cores(1)).unwrap().cores, [12], "the fourth pack");
+    assert_eq!(places.rooms(Width::Cores(1))[0].cores, [12], "the fourth pack");
     placed(&mut places, 1).unwrap();
-    places.leave(&split, &[], false);
+    places.leave(at(0), &split, Told::Nothing);
     assert_eq!(places.free(Width::Cores(2)), 1, "four cores are free, and one more pack may train");
 }
 

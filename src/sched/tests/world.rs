@@ -58,7 +58,9 @@ pub(super) struct World {
     expected: usize,
     actions: VecDeque<Action>,
     children: BTreeMap<JobKey, Child>,
-    retired: BTreeSet<Device>,
+    pub(super) retired: BTreeSet<Device>,
+    /// What ends of packs have shown of GPUs.
+    gpus: BTreeMap<Device, GpuPast>,
     /// Sets of trials, rows and shares of memory that were too much.
     tried: BTreeSet<(BTreeSet<TrialId>, usize, bool)>,
     /// What failed starts have shown of a trial.
@@ -77,6 +79,17 @@ struct Past {
     failures_alone: u32,
     /// The trials that failed with it the last time, itself among them.
     company: BTreeSet<TrialId>,
+    /// The GPUs that it lost.
+    lost: BTreeSet<Device>,
+    not_before_ms: u64,
+}
+
+/// What ends of packs have shown of a GPU.
+#[derive(Clone, Debug, Default)]
+struct GpuPast {
+    /// How many packs lost it since one finished there.
+    lost_in_row: u32,
+    /// It rests until then at least.
     not_before_ms: u64,
 }
 
@@ -106,6 +119,7 @@ impl World {
             actions: VecDeque::new(),
             children: BTreeMap::new(),
             retired: BTreeSet::new(),
+            gpus: BTreeMap::new(),
             tried: BTreeSet::new(),
             pasts: BTreeMap::new(),
             forced: false,
@@ -196,6 +210,7 @@ impl World {
             }
             Action::Retire { device } => {
                 assert!(self.retired.insert(device), "{device} was out of service");
+                assert!(self.gpus[&device].lost_in_row >= 2, "{device} failed once");
                 self.tell(What::DeviceRetired { device });
             }
             Action::WakeAt { at } => {

@@ -1,6 +1,7 @@
 //! What must hold in the world, whatever happens.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 use rand::Rng;
 use rand::seq::IndexedRandom;
@@ -21,8 +22,15 @@ impl World {
         assert!(open.len() <= self.scenario.limits.slots);
         assert!(!self.retired.contains(&placement.device), "{} is out of service", placement.device);
         assert!(!self.has_to_be_alone(open) || self.children.is_empty());
+        let rests_until_ms = self.gpus.get(&placement.device).map_or(0, |gpu| gpu.not_before_ms);
+        assert!(self.now_ms >= rests_until_ms, "{} was to rest", placement.device);
         for trial in open {
             let Some(past) = self.pasts.get(trial) else { continue };
+            assert!(
+                self.trusts(trial, placement.device),
+                "{trial} lost {}, not all others",
+                placement.device
+            );
             assert!(self.now_ms >= past.not_before_ms, "{trial} was to pause");
             let is_known = |other: &TrialId| past.company.contains(other);
             let lacked = self.scenario.capacity.is_some();
@@ -36,6 +44,14 @@ impl World {
             child.shared |= !is_gpu(&child.placement);
         }
         !is_gpu(placement) && !self.children.is_empty()
+    }
+
+    /// Whether a trial may start on a device: on one that it lost only where it lost all that are in service.
+    fn trusts(&self, trial: &TrialId, device: Device) -> bool {
+        let Some(past) = self.pasts.get(trial) else { return true };
+        let gpus = self.scenario.resources.gpus.iter().map(|gpu| gpu.device);
+        let mut others = gpus.filter(|gpu| !self.retired.contains(gpu) && !past.lost.contains(gpu));
+        !past.lost.contains(&device) || others.next().is_none()
     }
 
     /// No core is used twice, and a pack has the width of each of its trials.
@@ -62,19 +78,21 @@ impl World {
 
     /// Nothing is idle that the widest waiting trials could use, and what started beside them does not keep
     /// them waiting.
-    fn check_waiting(&self, waiting: &BTreeSet<Width>, started: &[(JobKey, Vec<TrialId>)]) {
+    fn check_waiting(&self, waiting: &BTreeMap<Width, Vec<TrialId>>, started: &[(JobKey, Vec<TrialId>)]) {
         if self.children.values().any(|child| child.alone) {
             return;
         }
-        let Resources { cores, gpus, at_once } = &self.scenario.resources;
-        let on_gpus = self.children.values().filter(|child| child.placement.width() == Width::Gpu).count();
-        let all_busy = on_gpus + self.retired.len() == gpus.len();
-        assert!(all_busy || !waiting.contains(&Width::Gpu), "a GPU is idle");
+        let Resources { cores, at_once, .. } = &self.scenario.resources;
+        let on_gpus = waiting.get(&Width::Gpu).into_iter().flatten();
+        let idle: Vec<Device> = self.idle_gpus().collect();
+        for trial in on_gpus {
+            assert!(!idle.iter().any(|gpu| self.trusts(trial, *gpu)), "{trial} waits, and {idle:?} are idle");
+        }
         let on_cpu = |width: &Width| match width {
             Width::Cores(cores) => Some(*cores),
             Width::Gpu => None,
         };
-        let Some(widest) = waiting.iter().filter_map(on_cpu).max() else { return };
+        let Some(widest) = waiting.keys().filter_map(on_cpu).max() else { return };
         let running = self.running();
         let at_once = at_once.unwrap_or(usize::MAX);
         let could_start = |after_s: f64, without: &dyn Fn(JobKey, usize) -> bool| {
@@ -91,6 +109,13 @@ impl World {
             let is_kept = could_start(after_s, &narrower) && !could_start(after_s, &|_, _| false);
             assert!(!is_kept, "a pack of {widest} cores could start in {after_s} s: {running:?} {started:?}");
         }
+    }
+
+    /// The GPUs in service that neither train nor rest.
+    fn idle_gpus(&self) -> impl Iterator<Item = Device> {
+        let longest = self.now() + Duration::from_mins(8);
+        assert!(self.scheduler.places.rests().all(|until| until <= longest));
+        self.scheduler.places.rooms(Width::Gpu).into_iter().map(|room| room.device)
     }
 
     /// The packs on the CPU.
@@ -111,7 +136,7 @@ impl World {
     /// What must hold after every event.
     pub(super) fn check(&mut self) {
         let scheduler = &self.scheduler;
-        let mut waiting = BTreeSet::new();
+        let mut waiting: BTreeMap<Width, Vec<TrialId>> = BTreeMap::new();
         for trial in &self.trials {
             let state = scheduler.state(*trial).unwrap();
             let at_work = self.children.iter().find(|(_, child)| child.has(*trial)).map(|(job, _)| *job);
@@ -129,7 +154,7 @@ impl World {
             match state {
                 TrialState::Waiting { turn: Turn::InLane | Turn::Together { .. } } => {
                     if ready {
-                        waiting.insert(scheduler.work.width_of(number));
+                        waiting.entry(scheduler.work.width_of(number)).or_default().push(*trial);
                     }
                 }
                 TrialState::Placed { .. } => assert!(ready, "{trial} has no data"),

@@ -108,7 +108,8 @@ impl World {
                 self.expect(mine, Happens::TrialEnds(job, *trial));
             }
             let crashes = child.open.iter().any(|trial| self.crashes(*trial));
-            let dies = if crashes { Some(Failure::Killed { signal: 11 }) } else { dies };
+            let dies = if crashes { Some(self.crash()) } else { dies };
+            let dies = self.device_failure(child).or(dies);
             if let Some(failure) = dies {
                 self.expect(ms / 2 + 1, Happens::Ends(job, Exit::Failed(failure)));
             }
@@ -117,6 +118,23 @@ impl World {
 
     fn crashes(&self, trial: TrialId) -> bool {
         self.scenario.crashing.is_some_and(|n| self.trials[n % self.trials.len()] == trial)
+    }
+
+    /// What is seen of the trial that brings its process down.
+    pub(super) fn crash(&self) -> Failure {
+        match self.scenario.crashing_takes_device {
+            true => Failure::DeviceFailed { message: "CUDA error".to_owned() },
+            false => Failure::Killed { signal: 11 },
+        }
+    }
+
+    /// The failure of a sick GPU, if it fails now.
+    fn device_failure(&mut self, child: &Child) -> Option<Failure> {
+        let Device::Cuda { index } = child.placement.device else { return None };
+        let percent = self.scenario.sick.get(&index).copied()?;
+        let says_so = self.chance(50);
+        let failure = Failure::DeviceFailed { message: "CUDA error".to_owned() };
+        self.chance(percent).then_some(if says_so { failure } else { Failure::Hung })
     }
 
     fn duration_ms(&mut self, open: &[TrialId]) -> u64 {
@@ -173,7 +191,8 @@ impl World {
         child.open.push(trial);
         let ms = self.rng.random_range(1..2_000);
         if crashes {
-            self.expect(1, Happens::Ends(job, Exit::Failed(Failure::Killed { signal: 11 })));
+            let crash = self.crash();
+            self.expect(1, Happens::Ends(job, Exit::Failed(crash)));
         }
         self.expect(ms, Happens::TrialEnds(job, trial));
     }
@@ -253,6 +272,7 @@ impl World {
     /// Remembers what an end showed, and that nothing is tried too often.
     fn note(&mut self, child: &Child, exit: &Exit) {
         let company: BTreeSet<TrialId> = child.open.iter().chain(&child.told).copied().collect();
+        self.note_device(child, exit);
         match exit {
             Exit::Done => {
                 self.fates.extend(child.open.iter().map(|trial| (*trial, TrialState::Done)));
@@ -260,6 +280,13 @@ impl World {
             Exit::Failed(Failure::OutOfMemory) => {
                 let tried = (company, child.rows, child.shared);
                 assert!(self.tried.insert(tried), "the same was tried again");
+            }
+            Exit::Failed(failure) if failure.blames(child.placement.device) => {
+                for trial in &child.open {
+                    let past = self.pasts.entry(*trial).or_default();
+                    past.company = child.open.iter().copied().collect();
+                    past.lost.insert(child.placement.device);
+                }
             }
             Exit::Interrupted | Exit::Failed(_) => {
                 for trial in &child.open {
@@ -274,6 +301,21 @@ impl World {
                     assert!(past.failures <= attempts + halvings, "{trial} was tried too often with others");
                 }
             }
+        }
+    }
+    /// Remembers what an end showed of a GPU. Packs that lost one before may be to blame themselves.
+    fn note_device(&mut self, child: &Child, exit: &Exit) {
+        let device = child.placement.device;
+        let is_new =
+            child.open.iter().all(|trial| self.pasts.get(trial).is_none_or(|past| past.lost.is_empty()));
+        let gpu = self.gpus.entry(device).or_default();
+        match exit {
+            Exit::Done => gpu.lost_in_row = 0,
+            Exit::Failed(failure) if failure.blames(device) => {
+                gpu.lost_in_row += 1;
+                gpu.not_before_ms = self.now_ms + if is_new { 120_000 } else { 0 };
+            }
+            Exit::Interrupted | Exit::Failed(_) => {}
         }
     }
 }
