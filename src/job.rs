@@ -9,12 +9,16 @@ pub mod mailbox;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::families::ModelSpec;
 use crate::tasks::Task;
 use crate::values::{ContentHash, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId};
+
+/// A child of which nothing was heard for so long hangs, and is killed. One that works is heard every two seconds.
+pub const SILENCE: Duration = Duration::from_mins(5);
 
 /// One job, written to its folder, which a child is given as its only argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -127,7 +131,7 @@ pub enum ToChild {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum ChildLine {
-    /// Still alive.
+    /// It is alive, and has done some of its work: a batch, a checkpoint.
     Heartbeat,
     /// The progress of its trials, as far as it is new.
     Progress(Vec<Progress>),

@@ -5,6 +5,7 @@
 //! the job's mailbox (`talk`); messages for people go to standard error, which is its log. After a pack without
 //! a failure it waits for the next job, with what that may need in memory.
 
+mod pulse;
 mod talk;
 mod warm;
 
@@ -105,7 +106,7 @@ fn take_over(folder: &JobFolder) -> Result<JobFile, Failure> {
 
 /// Does a job, leaves the reason if it fails, and tells its end last.
 fn carry_out(folder: &JobFolder, job: &JobFile, means: &mut Means<'_>) -> Exit {
-    let talk = match Talk::begin(folder, job.start, &means.flags.stop) {
+    let talk = match Talk::begin(folder, job, &means.flags.stop) {
         Ok(talk) => talk,
         Err(error) => {
             let what = format!("write to the folder `{}`", folder.path().display());

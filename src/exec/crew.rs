@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ChildStdin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Sender, unbounded};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
@@ -16,6 +17,10 @@ use super::{devices, spawn};
 use crate::job::ToChild;
 use crate::job::mailbox::MessageWriter;
 use crate::values::JobKey;
+
+/// How long a worker may take to die that was killed. One that waits for a driver or a disk within the kernel may
+/// never do so.
+const DEATH: Duration = Duration::from_secs(10);
 
 /// The program that workers run, and those that have not been reaped yet.
 #[derive(Debug)]
@@ -44,8 +49,15 @@ pub(super) struct Known {
     messages: MessageWriter,
     /// It was asked to end, or killed.
     pub(super) asked: bool,
-    /// We killed it, so the way it ended says nothing about the job.
-    pub(super) killed: bool,
+    /// When we killed it, if we did: the way it ended says nothing about the job.
+    pub(super) killed: Option<Instant>,
+}
+
+impl Known {
+    fn kill(&mut self) {
+        self.killed.get_or_insert_with(Instant::now);
+        signal(self.pid, true);
+    }
 }
 
 impl Crew {
@@ -91,7 +103,7 @@ impl Crew {
             tasks: sender,
             messages: MessageWriter::new(first.folder.clone(), first.start),
             asked: false,
-            killed: false,
+            killed: None,
         };
         let lines = child.stdout.take().expect("standard output is piped");
         let id = workers.pool.add(key.clone(), first.key);
@@ -105,7 +117,7 @@ impl Workers {
     fn hand_over(&mut self, id: WorkerId, task: Task) -> u32 {
         let known = self.known.get_mut(&id).expect("a worker is known until it is reaped");
         known.messages = MessageWriter::new(task.folder.clone(), task.start);
-        (known.asked, known.killed) = (false, false);
+        (known.asked, known.killed) = (false, None);
         let line = format!("{}\n", task.key);
         // The worker's thread listens until it has removed the worker from here.
         drop(known.tasks.send(task));
@@ -128,8 +140,11 @@ impl Workers {
         // A worker is known until it is reaped, so its process id is still its own.
         if let Some(known) = self.at(job) {
             known.asked = true;
-            known.killed |= force;
-            signal(known.pid, force);
+            if force {
+                known.kill();
+            } else {
+                signal(known.pid, false);
+            }
         }
     }
 
@@ -145,7 +160,7 @@ impl Workers {
     /// Ends workers that wait. They have nothing to lose.
     fn dismiss(&mut self, is_one: impl Fn(&WorkerKey) -> bool) {
         for id in self.pool.dismiss(is_one) {
-            signal(self.known[&id].pid, true);
+            self.known.get_mut(&id).expect("a worker is known until it is reaped").kill();
         }
     }
 
@@ -164,10 +179,13 @@ impl Workers {
     /// Kills all that are left. None is started any more.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        for known in self.known.values_mut() {
-            known.killed = true;
-            signal(known.pid, true);
-        }
+        self.known.values_mut().for_each(Known::kill);
+    }
+
+    /// Whether a worker is still there long after it was killed.
+    pub(super) fn outlives_its_death(&self, id: WorkerId) -> bool {
+        let killed = self.known.get(&id).and_then(|known| known.killed);
+        killed.is_some_and(|killed| killed.elapsed() > DEATH)
     }
 
     pub(super) fn is_closed(&self) -> bool {

@@ -67,7 +67,7 @@ impl Drop for LocalExecutor {
     fn drop(&mut self) {
         self.crew.lock().close();
         for watcher in self.watchers.drain(..) {
-            // A watcher that panicked has nothing left to wait for.
+            // It waits for its worker to die, but not for long. One that panicked has nothing left to wait for.
             drop(watcher.join());
         }
     }

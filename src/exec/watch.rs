@@ -1,5 +1,8 @@
 //! Owns what is seen of a worker process while it lives, and what its end means for the job that it was doing.
 //! Decides who is given which job only where a worker was gone before it could begin.
+//!
+//! A process that waits within the kernel cannot be killed. Nobody waits for it for long: its job counts as ended,
+//! and it is left to `init`. All that it can still do is to finish the call that it waits for.
 
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -8,8 +11,9 @@ use std::path::PathBuf;
 use std::process::{ChildStdout, ExitStatus};
 use std::sync::Arc;
 use std::thread;
+use std::time::{Duration, Instant};
 
-use crossbeam::channel::{Receiver, Sender};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use rustix::io::retry_on_intr;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
@@ -23,6 +27,11 @@ use crate::job::ChildLine;
 use crate::job::mailbox::End;
 use crate::values::{Failure, JobKey};
 
+/// How long a process that has ended may keep others waiting by one that it started, and the time between two looks
+/// at one that was killed.
+const LOOK: Duration = Duration::from_secs(1);
+/// How many signs of a worker may wait to be seen.
+const SIGNS: usize = 16;
 /// The longest line read from a child as one, in bytes.
 const LONGEST_LINE: u64 = 1 << 20;
 
@@ -31,6 +40,14 @@ const LONGEST_LINE: u64 = 1 << 20;
 pub(super) struct Watch {
     pub(super) crew: Arc<Crew>,
     pub(super) sender: Sender<WorkerMessage>,
+}
+
+/// What is seen of a process. Nothing more is once there are neither lines nor an end to come.
+enum Sign {
+    Bell,
+    Line(Vec<u8>),
+    /// It has ended, and is not reaped.
+    Ended,
 }
 
 /// What one worker is doing, as far as we have heard.
@@ -56,20 +73,17 @@ impl Watch {
         let Worker { id, key, mut child, lines, first, tasks } = worker;
         let (pid, start, log) = (Pid::from_child(&child), first.start, first.log.clone());
         let mut ear = Ear { watch: self, id, task: Some(first), tasks, memory: MemoryWatch::start(), log };
-        thread::scope(|scope| {
-            scope.spawn(|| ear.listen(lines));
-            // The child is not reaped yet, so its group's number stays its own. Killing the group ends any
-            // process that the child started, which also closes the pipe.
-            let ended =
-                retry_on_intr(|| waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT));
-            debug_assert!(ended.is_ok(), "a child that is not reaped can be waited for");
-            signal(pid, true);
-        });
+        let (sender, signs) = bounded(SIGNS);
+        let of_lines = sender.clone();
+        // Neither thread is waited for: each may be kept by a process that does not die.
+        thread::spawn(move || read(lines, &of_lines));
+        thread::spawn(move || await_end(pid, &sender));
+        let has_ended = ear.follow(&signs);
         // It may have had no time to ring.
         ear.hear();
         let mut workers = self.crew.lock();
         let known = workers.remove(id);
-        let status = child.wait();
+        let status = has_ended.then(|| child.wait());
         // It may have been given a job since we last heard of it.
         let (known, task) = known.zip(ear.task.take().or_else(|| ear.tasks.try_recv().ok()))?;
         let job = task.key;
@@ -78,11 +92,11 @@ impl Watch {
             let worker = self.crew.engage(&mut workers, key, task);
             return worker.map_err(|error| self.say(job, News::Ended(not_started(&error)))).ok();
         }
-        let exit = match status.map(exit) {
-            Ok(Exit::Failed(end)) if !known.killed => Exit::Failed(ear.reason(&task, end)),
-            Ok(exit) => exit,
-            // Nobody else reaps our children; its group was killed just now.
-            Err(_) => Exit::Failed(Failure::Killed { signal: Signal::KILL.as_raw() }),
+        let exit = match status.and_then(Result::ok).map(exit) {
+            Some(Exit::Failed(end)) if known.killed.is_none() => Exit::Failed(ear.reason(&task, end)),
+            Some(exit) => exit,
+            // It was killed and does not die. Nobody else reaps our children.
+            None => Exit::Failed(Failure::Killed { signal: Signal::KILL.as_raw() }),
         };
         if exit == Exit::Failed(Failure::OutOfMemory) {
             workers.run_out_of_memory();
@@ -99,25 +113,34 @@ impl Watch {
 }
 
 impl Ear<'_> {
-    /// Looks into the mailbox whenever the worker rings, with an empty line. All other lines go to the log.
-    fn listen(&mut self, lines: ChildStdout) {
-        let mut lines = BufReader::new(lines);
-        let mut line = Vec::new();
-        while lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line).is_ok_and(|length| length > 0) {
-            if line != b"\n" {
+    /// Follows the signs of a worker until it has ended; false where it was killed and does not die. Looks into the
+    /// mailbox whenever it rings. All other lines go to the log.
+    fn follow(&mut self, signs: &Receiver<Sign>) -> bool {
+        let mut ended = None;
+        loop {
+            match signs.recv_deadline(ended.unwrap_or_else(Instant::now) + LOOK) {
+                Ok(Sign::Bell) => self.answer(),
                 // A full disk must not keep the bells from being heard.
-                drop(self.log_line(&line));
-            } else if lines.buffer().first() != Some(&b'\n') {
-                // Of bells in a row, only the last matters.
-                self.memory.look();
-                if !self.hear()
-                    && let Some(task) = &self.task
-                {
-                    // It could write nothing, but it is alive.
-                    self.watch.say(task.key, News::Said(ChildLine::Heartbeat));
+                Ok(Sign::Line(line)) => drop(self.log_line(&line)),
+                Ok(Sign::Ended) => ended = Some(Instant::now()),
+                Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) if ended.is_some() => return true,
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.watch.crew.lock().outlives_its_death(self.id) {
+                        return false;
+                    }
                 }
             }
-            line.clear();
+        }
+    }
+
+    fn answer(&mut self) {
+        self.memory.look();
+        if !self.hear()
+            && let Some(task) = &self.task
+        {
+            // It could write nothing, but it is alive.
+            self.watch.say(task.key, News::Said(ChildLine::Heartbeat));
         }
     }
 
@@ -157,6 +180,38 @@ impl Ear<'_> {
         }
         let told = task.failures.iter().find_map(|path| files::read_json(path).ok().flatten());
         told.or_else(|| memory::last_words(&task.log, task.log_start)).unwrap_or(end)
+    }
+}
+
+/// Reads a worker's lines until there are no more: an empty one is a bell.
+fn read(lines: ChildStdout, signs: &Sender<Sign>) {
+    let mut lines = BufReader::new(lines);
+    loop {
+        let mut line = Vec::new();
+        let length = lines.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line);
+        let sign = match length {
+            Ok(0) | Err(_) => return,
+            // Of bells in a row, only the last matters.
+            Ok(_) if line == b"\n" && lines.buffer().first() == Some(&b'\n') => continue,
+            Ok(_) if line == b"\n" => Sign::Bell,
+            Ok(_) => Sign::Line(line),
+        };
+        if signs.send(sign).is_err() {
+            return;
+        }
+    }
+}
+
+/// Waits for the end of a child. It is not reaped yet, so its group's number stays its own. Killing the group ends
+/// any process that the child started, which also closes the pipe.
+fn await_end(pid: Pid, signs: &Sender<Sign>) {
+    let wait = |options| retry_on_intr(|| waitid(WaitId::Pid(pid), options));
+    let ended = wait(WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+    debug_assert!(ended.is_ok(), "a child that is not reaped can be waited for");
+    signal(pid, true);
+    if signs.send(Sign::Ended).is_err() {
+        // Nobody waited so long.
+        let _ = wait(WaitIdOptions::EXITED);
     }
 }
 

@@ -12,13 +12,11 @@ use super::clock::Clock;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
 use crate::exec::{Executor, News, WorkerMessage};
-use crate::job::ChildLine;
+use crate::job::{ChildLine, SILENCE};
 use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
 use crate::values::{JobKey, Progress, What};
 
-/// A child that has sent nothing for this long hangs. Heartbeats come every two seconds.
-pub(super) const SILENCE: Duration = Duration::from_secs(300);
 /// Time between two checks for silent children.
 const TICK: Duration = Duration::from_secs(5);
 /// The remaining time is predicted again after this multiple of the time that the prediction took: it looks at

@@ -26,6 +26,8 @@ const BATCH_TOKENS: usize = 4096;
 struct Judged<'r> {
     part: &'r PartView,
     rows: &'r [u32],
+    /// Called after each batch.
+    each_batch: &'r dyn Fn(),
 }
 
 impl Judged<'_> {
@@ -79,7 +81,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The scores of models that share their trunk, on these rows of a part, slot by slot and model by model.
-    /// Only models of one slot can generate answers.
+    /// Only models of one slot can generate answers. `each_batch` is called after each batch.
     ///
     /// # Errors
     /// Where the tokenizer cannot decode generated tokens.
@@ -88,8 +90,9 @@ impl<'a> Evaluator<'a> {
         models: &[&Model],
         part: &PartView,
         rows: &[u32],
+        each_batch: &dyn Fn(),
     ) -> Result<Vec<Scores>, TokenizerError> {
-        let (kind, judged) = (self.collator.kind, Judged { part, rows });
+        let (kind, judged) = (self.collator.kind, Judged { part, rows, each_batch });
         let mut tallies: Vec<Box<dyn Tally>> = (0..n_slots(models)).map(|_| kind.tally()).collect();
         if let Some(longest) = kind.generates() {
             self.generate(models, judged, longest, &mut tallies)?;
@@ -104,7 +107,8 @@ impl<'a> Evaluator<'a> {
 
     /// Evaluates rows that are answered one by one.
     fn rows(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
-        let (kind, part) = (self.collator.kind, judged.part);
+        let Judged { part, each_batch, .. } = judged;
+        let kind = self.collator.kind;
         for rows in judged.batches(&part.lengths()) {
             let judged = self.each_model(models, part, &rows, |model, trunk, targets| {
                 let outputs = model.classify(trunk, &mut Pass::evaluation());
@@ -117,12 +121,14 @@ impl<'a> Evaluator<'a> {
             for (tally, (losses, answers)) in tallies.iter_mut().zip(of_slots) {
                 tally.add_rows(losses.double_value(&[]), &seen, &numbers(&answers));
             }
+            each_batch();
         }
     }
 
     /// Evaluates rows whose tokens are predicted.
     fn tokens(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
-        let (kind, part) = (self.collator.kind, judged.part);
+        let Judged { part, each_batch, .. } = judged;
+        let kind = self.collator.kind;
         for rows in judged.batches(&part.lengths()) {
             let judge = |model: &Model, trunk: &Trunk<'_>, targets: &Targets| {
                 token_losses(kind, model, trunk, targets)
@@ -138,6 +144,7 @@ impl<'a> Evaluator<'a> {
                     rest = behind;
                 }
             }
+            each_batch();
         }
     }
 
@@ -171,7 +178,7 @@ impl<'a> Evaluator<'a> {
         tallies: &mut [Box<dyn Tally>],
     ) -> Result<(), TokenizerError> {
         let Some((tokenizer, end)) = &self.answering else { unreachable!("it is there where answers are") };
-        let part = judged.part;
+        let Judged { part, each_batch, .. } = judged;
         let prompt = |row: u32| {
             let row = part.row(row);
             &row.tokens[..row.second as usize]
@@ -185,6 +192,7 @@ impl<'a> Evaluator<'a> {
                     let text = tokenizer.decode(&ids)?;
                     tally.add_text(text.lines().next().unwrap_or_default().trim(), part.row(*row));
                 }
+                each_batch();
             }
         }
         Ok(())

@@ -1,6 +1,9 @@
 //! Owns how a child is heard while it works, and hears: it writes to its job's mailbox and rings. Does no work
 //! of the job, and never makes it wait for the parent.
 //!
+//! A thread of its own beats, which may be alive while the one that trains waits for a GPU for ever. So it beats
+//! only as long as training gets on (`pulse`).
+//!
 //! A byte on standard output is a bell for the parent, and a line on standard input one for the child: neither
 //! has content, and who hears it looks into the mailbox. A parent that has stopped reading may let the pipe
 //! fill up, so only a thread of its own rings.
@@ -15,15 +18,16 @@ use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded}
 use rustix::io::{retry_on_intr, write};
 use rustix::stdio::stdout;
 
+use super::pulse::Pulse;
 use crate::disk::layout::JobFolder;
-use crate::job::ChildLine;
 use crate::job::mailbox::{End, NewsWriter};
+use crate::job::{ChildLine, JobFile, Work};
 use crate::values::Progress;
 
 /// Time between two heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// What a child tells during one job. It beats from its beginning to its end.
+/// What a child tells during one job. It beats from its beginning to its end, while the work gets on.
 pub(super) struct Talk {
     shared: Arc<Shared>,
     wake: Sender<()>,
@@ -32,12 +36,16 @@ pub(super) struct Talk {
 struct Shared {
     news: NewsWriter,
     progress: Mutex<Vec<Progress>>,
+    /// Of training; other work says nothing before its end.
+    pulse: Option<Mutex<Pulse>>,
 }
 
 impl Talk {
     /// Begins to beat. If nobody hears it any more, the work is asked to stop.
-    pub(super) fn begin(folder: &JobFolder, start: u64, stop: &Arc<AtomicBool>) -> io::Result<Self> {
-        let shared = Arc::new(Shared { news: NewsWriter::open(folder, start)?, progress: Mutex::default() });
+    pub(super) fn begin(folder: &JobFolder, job: &JobFile, stop: &Arc<AtomicBool>) -> io::Result<Self> {
+        let pulse = matches!(job.work, Work::Train(_)).then(|| Mutex::new(Pulse::begin(Instant::now())));
+        let news = NewsWriter::open(folder, job.start)?;
+        let shared = Arc::new(Shared { news, progress: Mutex::default(), pulse });
         let (wake, woken) = bounded(1);
         let (of_beats, stop) = (Arc::clone(&shared), Arc::clone(stop));
         thread::spawn(move || beat(&of_beats, &woken, &stop));
@@ -48,8 +56,12 @@ impl Talk {
     /// fates.
     #[cfg_attr(not(feature = "torch"), expect(dead_code, reason = "only training has something to say"))]
     pub(super) fn say(&self, line: ChildLine) {
+        if let Some(mut pulse) = self.shared.pulse() {
+            pulse.work_ended(Instant::now(), matches!(line, ChildLine::Progress(_)));
+        }
         match line {
-            ChildLine::Heartbeat => {}
+            // Batches are many; the next beat is soon enough.
+            ChildLine::Heartbeat => return,
             ChildLine::Progress(progress) => *self.shared.progress() = progress,
             fact @ (ChildLine::Evaluated { .. }
             | ChildLine::Joined { .. }
@@ -76,16 +88,27 @@ impl Shared {
         // The list is replaced as a whole.
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn pulse(&self) -> Option<MutexGuard<'_, Pulse>> {
+        // No change of it can panic half way.
+        self.pulse.as_ref().map(|pulse| pulse.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn gets_on(&self) -> bool {
+        self.pulse().is_none_or(|mut pulse| pulse.beats(Instant::now()))
+    }
 }
 
 /// Beats and rings, at once where there is news, until the job is over.
 fn beat(shared: &Shared, woken: &Receiver<()>, stop: &AtomicBool) {
     for number in 0.. {
-        let progress = shared.progress().clone();
-        // On a full disk the bell is still heard.
-        drop(shared.news.beat(number, &progress));
-        if ring().is_err() {
-            return stop.store(true, Ordering::Relaxed);
+        if shared.gets_on() {
+            let progress = shared.progress().clone();
+            // On a full disk the bell is still heard.
+            drop(shared.news.beat(number, &progress));
+            if ring().is_err() {
+                return stop.store(true, Ordering::Relaxed);
+            }
         }
         match woken.recv_timeout(HEARTBEAT) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}

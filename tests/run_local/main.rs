@@ -240,6 +240,65 @@ fn what_a_child_started_ends_with_it() {
 }
 
 #[test]
+fn what_a_child_started_and_set_free_is_not_waited_for() {
+    let bench = Bench::start("setsid sh -c 'echo $$ >&2; exec sleep 1000' & sleep 0.1; exit 0");
+    assert_eq!(bench.next(), News::Ended(Exit::Done));
+    let free = bench.log().trim().parse().unwrap();
+    assert!(is_alive(free));
+    let free = rustix::process::Pid::from_raw(i32::try_from(free).unwrap()).unwrap();
+    rustix::process::kill_process(free, rustix::process::Signal::KILL).unwrap();
+}
+
+/// Processes that nothing happens to, where this process may freeze some: not even SIGKILL ends them.
+struct Freezer(PathBuf);
+
+impl Freezer {
+    fn new() -> Option<Self> {
+        let name = format!("lorasweep-test-{}", std::process::id());
+        let group = Self(Path::new("/sys/fs/cgroup/freezer").join(name));
+        fs::create_dir(&group.0).ok()?;
+        Some(group)
+    }
+
+    fn set(&self, state: &str) {
+        fs::write(self.0.join("freezer.state"), state).unwrap();
+        while fs::read_to_string(self.0.join("freezer.state")).unwrap().trim() != state {}
+    }
+}
+
+impl Drop for Freezer {
+    fn drop(&mut self) {
+        self.set("THAWED");
+        // It is empty once its process is gone; one that is left over does no harm.
+        drop(fs::remove_dir(&self.0));
+    }
+}
+
+#[test]
+#[expect(clippy::print_stdout, reason = "a test that skips says why")]
+fn a_child_that_cannot_be_killed_is_not_waited_for() {
+    let Some(freezer) = Freezer::new() else {
+        return println!("skipped: this process may not freeze others");
+    };
+    let script = format!("echo $$ > {}/cgroup.procs; {HEARTBEAT}; read forever", freezer.0.display());
+    let (mut asked, dropped) = (Bench::start(&script), Bench::start(&script));
+    asked.heartbeat();
+    dropped.heartbeat();
+    freezer.set("FROZEN");
+    asked.executor.stop(JOB, true);
+    let messages = dropped.executor.messages().clone();
+    drop(dropped);
+    let killed = News::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
+    assert_eq!(messages.recv().unwrap().news, killed);
+    assert_eq!(asked.next(), killed);
+    let pid = asked.pid;
+    assert!(is_alive(pid));
+    drop(asked);
+    drop(freezer);
+    while is_alive(pid) {}
+}
+
+#[test]
 fn no_child_outlives_its_executor() {
     let bench = Bench::start(&format!("trap '' TERM; {HEARTBEAT}; sleep 1000"));
     bench.heartbeat();

@@ -130,6 +130,9 @@ impl Bench {
     ) -> (Result<Ended, Failure>, Vec<ChildLine>) {
         let (stop, lines) = (AtomicBool::new(false), RefCell::new(Vec::new()));
         let say = |line: ChildLine| {
+            if line == ChildLine::Heartbeat {
+                return;
+            }
             stop.fetch_or(stops(&line), Ordering::Relaxed);
             lines.borrow_mut().push(line);
         };
@@ -211,7 +214,8 @@ impl Bench {
         let evaluator = Evaluator::new(&task, &spec, tch::Device::Cpu, &mut Warm::default()).unwrap();
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
-        let scores = evaluator.scores(&[&self.model(trial, values)], store.part(Part::Test).unwrap(), &rows);
+        let (model, part) = (self.model(trial, values), store.part(Part::Test).unwrap());
+        let scores = evaluator.scores(&[&model], part, &rows, &|| ());
         scores.unwrap().swap_remove(0)
     }
 }

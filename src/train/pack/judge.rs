@@ -196,7 +196,9 @@ impl Trainer<'_> {
             .collect();
         let models: Vec<&Model> =
             models.iter().map(|(stack, some)| some.as_ref().unwrap_or(&self.stacks[*stack].model)).collect();
-        let scores = self.evaluator.scores(&models, part(&self.store, of)?, rows).map_err(failed)?;
+        let gets_on = || (self.context.say)(ChildLine::Heartbeat);
+        let scores =
+            self.evaluator.scores(&models, part(&self.store, of)?, rows, &gets_on).map_err(failed)?;
         let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
         for index in indices {
             let cost = &mut self.slot(*index).state.cost;

@@ -106,6 +106,8 @@ impl<'a> Trainer<'a> {
         for stack in &mut trainer.stacks {
             resume(stack, context)?;
         }
+        // Loading is over.
+        (context.say)(ChildLine::Heartbeat);
         Ok(trainer)
     }
 
@@ -280,6 +282,7 @@ impl<'a> Trainer<'a> {
         self.read_back();
         for index in self.indices(|slot| slot.diverged.is_none()) {
             self.save(index)?;
+            (self.context.say)(ChildLine::Heartbeat);
         }
         self.saved = Instant::now();
         self.save_took = started.elapsed();
