@@ -73,13 +73,15 @@ impl Scheduler {
         actions
     }
 
-    /// The device that a pack lost, unless the pack is to blame: one that has lost every device that is left, of
-    /// which some work for others since, would go on like that.
+    /// The device that a pack lost, unless the pack is to blame: one that has lost every device that is left, and
+    /// this one again after it worked for others, would go on like that.
     fn loss(&self, job: &Job, training: &Training, end: End<'_>) -> Option<Loss> {
         let device = job.placement.device;
         let blames = matches!(end, End::Failed(failure) if failure.blames(device));
-        let works_for_others =
-            |trial: &TrialNo| self.trials[*trial].past.lost.iter().any(|loss| self.places.works_since(loss));
+        let works_for_others = |trial: &TrialNo| {
+            let mut lost = self.trials[*trial].past.lost.iter();
+            lost.any(|loss| loss.device == device && self.places.works_since(loss))
+        };
         let is_to_blame = !self.has_others(training, device) && training.open.iter().any(works_for_others);
         (blames && !is_to_blame).then(|| self.places.loss(device))
     }

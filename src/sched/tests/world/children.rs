@@ -102,6 +102,8 @@ impl World {
             self.expect(ms, Happens::Ends(job, Exit::Done));
         } else if is_too_much {
             self.expect(ms, Happens::Ends(job, Exit::Failed(Failure::OutOfMemory)));
+        } else if let Some(failure) = self.device_failure(child) {
+            self.expect(ms / 2, Happens::Ends(job, Exit::Failed(failure)));
         } else {
             for trial in &child.open {
                 let mine = self.rng.random_range(ms / 2..=ms);
@@ -109,7 +111,6 @@ impl World {
             }
             let crashes = child.open.iter().any(|trial| self.crashes(*trial));
             let dies = if crashes { Some(self.crash()) } else { dies };
-            let dies = self.device_failure(child).or(dies);
             if let Some(failure) = dies {
                 self.expect(ms / 2 + 1, Happens::Ends(job, Exit::Failed(failure)));
             }
