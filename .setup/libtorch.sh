@@ -96,7 +96,11 @@ if [ -n "${LIBTORCH:-}" ] && [ "$LIBTORCH" != "$target" ]; then
 fi
 
 kind=cpu
-if command -v nvidia-smi >/dev/null && nvidia-smi -L 2>/dev/null | grep -q GPU; then kind=cuda; fi
+# A long list must be read to its end: nvidia-smi fails where nobody reads it, and the pipe with it.
+gpus=$(nvidia-smi -L 2>/dev/null || true)
+case $gpus in *GPU*) kind=cuda ;; esac
+# Some containers have a GPU and no nvidia-smi.
+for file in /dev/nvidia[0-9]*; do [ ! -e "$file" ] || kind=cuda; done
 have=$(cat "$target/stamp" 2>/dev/null || true)
 case "$have/$kind" in
     "$version cpu/cuda") say "there is a GPU now: setting up again with CUDA" ;;

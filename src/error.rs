@@ -128,6 +128,8 @@ impl AppError {
             Self::Environment { .. } | Self::Width(_) => 5,
             Self::Device(
                 DeviceError::AllBusy { .. }
+                | DeviceError::NoneUsable { .. }
+                | DeviceError::Unusable { .. }
                 | DeviceError::TooFewGpus { .. }
                 | DeviceError::NoSuchGpu { .. }
                 | DeviceError::NoGpu,

@@ -34,7 +34,8 @@ pub fn folder() -> Option<PathBuf> {
 pub fn version(folder: &Path) -> Option<String> {
     let torch = folder.parent()?;
     // A Python package has the first file, a plain libtorch archive the second.
-    let of_package = fs::read_to_string(torch.join("version.py")).ok().and_then(|text| assigned(&text));
+    let of_package =
+        fs::read_to_string(torch.join("version.py")).ok().and_then(|text| assigned(&text, "__version__"));
     of_package.or_else(|| Some(fs::read_to_string(torch.join("build-version")).ok()?.trim().to_owned()))
 }
 
@@ -44,6 +45,56 @@ pub fn version(folder: &Path) -> Option<String> {
 pub fn fits(version: &str) -> bool {
     let line = |version: &str| version.splitn(3, '.').take(2).map(str::to_owned).collect::<Vec<_>>();
     line(version) == line(VERSION)
+}
+
+/// The CUDA of the build that set-up and pip install.
+pub const CUDA: (u32, u32) = (13, 0);
+
+/// The CUDA that the libtorch in `folder` was built for; None where it was built without, or no file tells.
+#[must_use]
+pub fn cuda(folder: &Path) -> Option<(u32, u32)> {
+    let package = fs::read_to_string(folder.parent()?.join("version.py")).unwrap_or_default();
+    let (major, minor) = match assigned(&package, "cuda") {
+        Some(cuda) => cuda.split_once('.').map(|(major, minor)| (major.to_owned(), minor.to_owned()))?,
+        None => {
+            let version = version(folder)?;
+            let digits = version.split_once("+cu")?.1;
+            let (major, minor) = digits.split_at_checked(digits.len().checked_sub(1)?)?;
+            (major.to_owned(), minor.to_owned())
+        }
+    };
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// The least compute capability for which a libtorch of this release has code, if built for this CUDA ("PyTorch
+/// CUDA Support Matrix" in PyTorch's RELEASE.md).
+#[must_use]
+pub fn least_capability(cuda: (u32, u32)) -> (u32, u32) {
+    if cuda >= (12, 8) { (7, 5) } else { (5, 0) }
+}
+
+/// The CUDA of the oldest libtorch of this release that has code for a compute capability; None for cards older
+/// than all.
+#[must_use]
+pub fn oldest_cuda_for(capability: (u32, u32)) -> Option<(u32, u32)> {
+    match capability {
+        (10.., _) => Some((12, 8)),
+        (5.., _) => Some((12, 6)),
+        _ => None,
+    }
+}
+
+/// The command that installs a libtorch built for this CUDA.
+#[must_use]
+pub fn install_for((major, minor): (u32, u32), origin: Origin) -> String {
+    let index = format!("https://download.pytorch.org/whl/cu{major}{minor}");
+    let pip = format!("pip install --force-reinstall 'torch==2.11.*' --index-url {index}");
+    match origin {
+        Origin::Wheel => format!("`{pip}`"),
+        Origin::Source => {
+            format!("`{pip} && rm -rf .libtorch && make setup && make build` in a virtual environment")
+        }
+    }
 }
 
 /// How the program at `program` was installed.
@@ -63,10 +114,13 @@ fn mapped_from(maps: &str) -> Option<PathBuf> {
     libraries.next()?.parent().map(Path::to_owned)
 }
 
-/// The string that a Python file assigns to `__version__`.
-fn assigned(text: &str) -> Option<String> {
-    let value = text.lines().find_map(|line| line.strip_prefix("__version__ = "))?;
-    Some(value.trim().trim_matches(['\'', '"']).to_owned())
+/// The string that a Python file assigns to a name.
+fn assigned(text: &str, name: &str) -> Option<String> {
+    let mut values = text.lines().filter_map(|line| line.strip_prefix(name)?.split_once("= "));
+    // A type may stand between.
+    let value = values.find(|(between, _)| between.trim().is_empty() || between.starts_with(':'))?.1;
+    let value = value.trim().strip_prefix(['\'', '"'])?;
+    value.strip_suffix(['\'', '"']).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -97,6 +151,31 @@ mod tests {
         let module = "from typing import Optional\n\n__all__ = ['__version__', 'debug']\n__version__ = '2.11.1+cu130'\n";
         fs::write(torch.path().join("version.py"), module).unwrap();
         assert_eq!(version(&folder).as_deref(), Some("2.11.1+cu130"));
+    }
+
+    #[test]
+    fn the_cuda_of_a_build_is_in_its_version() {
+        let torch = tempfile::tempdir().unwrap();
+        let told = |version: &str| {
+            fs::write(torch.path().join("build-version"), version).unwrap();
+            cuda(&torch.path().join("lib"))
+        };
+        assert_eq!(["2.11.0+cu130", "2.11.1+cu126"].map(told), [Some((13, 0)), Some((12, 6))]);
+        assert_eq!(["2.11.0+cpu", "2.11.0", "2.11.0+cu", "2.11.0+cuda"].map(told), [None; 4]);
+        let package =
+            "__version__ = '2.11.0a0+git70d9'\ncuda: Optional[str] = '13.1'\nhip: Optional[str] = None\n";
+        fs::write(torch.path().join("version.py"), package).unwrap();
+        assert_eq!(told("2.11.0+cu126"), Some((13, 1)));
+    }
+
+    #[test]
+    fn each_card_has_the_oldest_build_with_code_for_it() {
+        assert_eq!(
+            [(3, 7), (6, 1), (7, 0), (7, 5), (9, 0), (12, 0)].map(oldest_cuda_for),
+            [None, Some((12, 6)), Some((12, 6)), Some((12, 6)), Some((12, 6)), Some((12, 8))]
+        );
+        assert_eq!(least_capability(CUDA), (7, 5));
+        assert!(oldest_cuda_for((7, 0)).is_some_and(|cuda| least_capability(cuda) <= (7, 0)));
     }
 
     #[test]

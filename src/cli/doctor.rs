@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::error::AppError;
-use crate::exec::devices::{self, Machine};
+use crate::exec::devices::{self, Gpu, Group, Machine};
 use crate::libtorch::{self, Origin};
 use crate::ui::output;
 use crate::values::quantity;
@@ -36,11 +36,8 @@ pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
     let origin = std::env::current_exe().map_or(Origin::Source, |program| libtorch::origin(&program));
     let folder = libtorch::folder();
     let mut findings = vec![torch(folder.as_deref(), origin), cuda(&machine, folder.as_deref(), origin)];
-    findings.extend(machine.gpus.iter().map(|gpu| {
-        let state = if gpu.busy { ", in use by other processes" } else { "" };
-        let (free, total) = (gpu.mem_free_mib, gpu.mem_total_mib);
-        ok("gpu", format!("cuda:{} {}, {free} of {total} MiB free{state}", gpu.index, gpu.name))
-    }));
+    findings.extend(machine.gpus.iter().map(|gpu| ok("gpu", told(gpu))));
+    findings.extend(devices::groups(&machine.left_out).iter().map(|group| left_out(group, &machine)));
     findings.push(ok("cores", format!("{} usable, {}", machine.cores.len(), machine.cpu_name)));
     findings.push(ok("memory", format!("{} of {} MiB free", machine.ram_free_mib, machine.ram_total_mib)));
     findings.push(disk(&args.results));
@@ -52,6 +49,20 @@ pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
             hint: Some("each line marked `missing` has its fix below it".to_owned()),
         }),
     }
+}
+
+fn told(gpu: &Gpu) -> String {
+    let Gpu { index, uuid, name, mem_total_mib, mem_free_mib, busy } = gpu;
+    let busy = busy.as_ref().map_or_else(String::new, |busy| format!("; {busy}"));
+    format!("cuda:{index} {name}, {mem_free_mib} of {mem_total_mib} MiB free, {uuid}{busy}")
+}
+
+/// GPUs that cannot be used. Those of other people are missed only by whoever has none.
+fn left_out(group: &Group<'_>, machine: &Machine) -> Finding {
+    if group.is_of_others() && !machine.gpus.is_empty() {
+        return ok("gpu", group.told());
+    }
+    Finding { what: "gpu", text: group.told(), mend: Some(group.mend()) }
 }
 
 fn ok(what: &'static str, text: String) -> Finding {
@@ -92,16 +103,18 @@ fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
     let library = folder.map(|folder| folder.join("libtorch_cuda.so"));
     let found = library.filter(|library| library.is_file());
     let driver = machine.driver.as_deref().unwrap_or("unknown");
-    match (machine.gpus.len(), found) {
+    let cuda = machine.cuda.map_or_else(String::new, |(major, minor)| format!(" for CUDA {major}.{minor}"));
+    let driver = format!("driver {driver}{cuda}");
+    match (machine.gpus.len() + machine.left_out.len(), found) {
         (0, None) => ok("cuda", "no NVIDIA GPU; trials train on the CPU".to_owned()),
         (0, Some(_)) => ok("cuda", "library found, but no NVIDIA GPU; trials train on the CPU".to_owned()),
         (count, Some(library)) => {
             let count = quantity::counted(count, "GPU");
-            ok("cuda", format!("{count}, driver {driver}, {}", library.display()))
+            ok("cuda", format!("{count}, {driver}, {}", library.display()))
         }
         (count, None) => {
             let count = quantity::counted(count, "GPU");
-            let text = format!("{count}, driver {driver}, but libtorch has no CUDA library");
+            let text = format!("{count}, {driver}, but libtorch has no CUDA library");
             Finding { what: "cuda", text, mend: Some(another(origin).to_owned()) }
         }
     }
@@ -140,25 +153,10 @@ fn text(findings: &[Finding]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::exec::devices::Gpu;
-
-    fn machine_with_a_gpu() -> Machine {
-        let gpu = Gpu { index: 0, name: "GPU".to_owned(), mem_total_mib: 1, mem_free_mib: 1, busy: false };
-        Machine {
-            hostname: String::new(),
-            cpu_name: String::new(),
-            cores: vec![0],
-            ram_total_mib: 1,
-            ram_free_mib: 1,
-            driver: Some("580.95".to_owned()),
-            gpus: vec![gpu],
-        }
-    }
-
     #[test]
     fn a_gpu_without_a_cuda_library_is_mended_where_the_program_came_from() {
         let folder = tempfile::tempdir().unwrap();
-        let mend = |origin| cuda(&machine_with_a_gpu(), Some(folder.path()), origin).mend;
+        let mend = |origin| cuda(&Machine::example(vec![Gpu::example(0)]), Some(folder.path()), origin).mend;
         assert_eq!(mend(Origin::Wheel).unwrap(), "pip install --force-reinstall 'torch==2.11.*'");
         assert_eq!(mend(Origin::Source).unwrap(), "rm -r .libtorch && make setup && make build");
         std::fs::write(folder.path().join("libtorch_cuda.so"), "").unwrap();

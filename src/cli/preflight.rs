@@ -6,7 +6,7 @@ use super::DeviceArgs;
 use super::ahead::Ahead;
 use crate::disk::{FileError, files};
 use crate::error::AppError;
-use crate::exec::devices::{self, Gpu, Machine};
+use crate::exec::devices::{self, Machine};
 use crate::sched::{Limits, Simulated, SimulatedJob};
 use crate::sweep::SweepSpec;
 use crate::ui::output;
@@ -61,7 +61,7 @@ pub(super) fn disk(run: &Simulated, results: &Path) -> Result<(), AppError> {
 pub(super) fn memory(ahead: &Ahead, resources: &Resources, host: &Machine) -> Result<(), AppError> {
     let training = || ahead.run.jobs.iter().filter(|job| !job.trials.is_empty());
     let needed = training().map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
-    let Some(Memory { total, free, of }) = least(resources, host) else { return Ok(()) };
+    let Some(Memory { total, of, .. }) = least(resources, host, |memory| memory.total) else { return Ok(()) };
     let least_mib = ahead.least_mib;
     if least_mib > total * MEMORY_MARGIN {
         return Err(AppError::Environment {
@@ -73,7 +73,9 @@ pub(super) fn memory(ahead: &Ahead, resources: &Resources, host: &Machine) -> Re
             ),
         });
     }
-    if needed > free {
+    if let Some(Memory { total, free, of }) = least(resources, host, |memory| memory.free)
+        && needed > free
+    {
         output::warning(&format!(
             "a trial may need up to {needed:.0} MiB, and {of} has {free:.0} MiB free of {total:.0} MiB"
         ));
@@ -100,6 +102,13 @@ pub(super) fn at_once(run: &Simulated, resources: &Resources, host: &Machine) ->
     Some(have_memory)
 }
 
+/// Warns of GPUs that are left out, shared or unlike.
+pub(super) fn gpus(resources: &Resources, host: &Machine) {
+    for warning in devices::warnings(host, resources) {
+        output::warning(&warning);
+    }
+}
+
 /// Warns of 16-bit products on cores without vector instructions for them.
 pub(super) fn precision(sweep: &SweepSpec, resources: &Resources) {
     let bf16 = sweep.configurations.iter().any(|one| one.training.precision == Precision::Bf16);
@@ -120,7 +129,7 @@ pub(super) fn limits(devices: &DeviceArgs, resources: &Resources, host: &Machine
     };
     Limits {
         slots: devices.pack_slots.map_or(Limits::default().slots, usize::from),
-        mem_mib: least(resources, host)
+        mem_mib: least(resources, host, |memory| memory.free)
             .map_or(f64::INFINITY, |memory| memory.free / mib(shares.max(1) as u64)),
     }
 }
@@ -133,19 +142,17 @@ struct Memory {
     of: String,
 }
 
-/// Memory of the smallest GPU, or of the host, where packs train on its cores.
-fn least(resources: &Resources, host: &Machine) -> Option<Memory> {
+/// The memory of the GPU that has least, counted in this way, or of the host, where packs train on its cores.
+fn least(resources: &Resources, host: &Machine, counted: fn(&Memory) -> f64) -> Option<Memory> {
     if !resources.cores.is_empty() {
         let [total, free] = [host.ram_total_mib, host.ram_free_mib].map(mib);
         return Some(Memory { total, free, of: "this machine".to_owned() });
     }
-    let used = |gpu: &&Gpu| {
-        let device = Device::Cuda { index: gpu.index };
-        resources.gpus.iter().any(|place| place.device == device)
-    };
-    let smallest = host.gpus.iter().filter(used).min_by_key(|gpu| gpu.mem_total_mib)?;
-    let [total, free] = [smallest.mem_total_mib, smallest.mem_free_mib].map(mib);
-    Some(Memory { total, free, of: Device::Cuda { index: smallest.index }.to_string() })
+    let memories = host.used(resources).map(|gpu| {
+        let [total, free] = [gpu.mem_total_mib, gpu.mem_free_mib].map(mib);
+        Memory { total, free, of: Device::Cuda { index: gpu.index }.to_string() }
+    });
+    memories.min_by(|one, other| counted(one).total_cmp(&counted(other)))
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
@@ -159,5 +166,29 @@ pub(super) fn no_torch() -> AppError {
     AppError::Environment {
         message: "this program was built without libtorch, so it cannot run models".to_owned(),
         hint: Some("`make build` builds one that can".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exec::devices::Gpu;
+    use crate::sweep::DeviceRequest;
+
+    #[test]
+    fn a_pack_is_no_larger_than_the_least_free_memory_of_its_gpus() {
+        let gpu =
+            |index, mem_total_mib, mem_free_mib| Gpu { mem_total_mib, mem_free_mib, ..Gpu::example(index) };
+        let host =
+            Machine::example(vec![gpu(0, 80_000, 79_000), gpu(1, 80_000, 20_000), gpu(2, 40_000, 39_000)]);
+        let limit = |request: &str, at: fn(&Memory) -> f64| {
+            let request: DeviceRequest = request.parse().unwrap();
+            let resources = devices::resources(&request, &host).unwrap();
+            let least = least(&resources, &host, at).unwrap();
+            (at(&least), least.of)
+        };
+        assert_eq!(limit("cuda", |memory| memory.free), (20_000.0, "cuda:1".to_owned()));
+        assert_eq!(limit("cuda", |memory| memory.total), (40_000.0, "cuda:2".to_owned()));
+        assert_eq!(limit("cuda:0", |memory| memory.free), (79_000.0, "cuda:0".to_owned()));
     }
 }

@@ -9,14 +9,17 @@ use super::ahead::{Ahead, Wanted};
 use super::verdict::{Verdict, reasons, verdict};
 use super::{DeviceArgs, SpecArgs, check, confirm, preflight, runs, signals};
 use crate::disk::layout::Layout;
+use crate::disk::lock;
 use crate::error::AppError;
-use crate::exec::devices;
+use crate::exec::devices::{self, Reserved};
 use crate::exec::local::LocalExecutor;
+use crate::exec::survivors;
 use crate::record::{self, RunRecord};
 use crate::report;
 use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::{Machine, Policy};
 use crate::spec::Intent;
+use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output};
 use crate::values::CommandLine;
 
@@ -96,18 +99,20 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let layout = Layout::new(&args.results, &sweep.name);
     preflight::folder(layout.run(), "--results")?;
     preflight::folder(&Layout::report(&args.reports, &sweep.name), "--reports")?;
-    let host = devices::detect();
-    let resources = devices::resources(&sweep.devices, &host)?;
+    // Held until the run ends.
+    let reserved = reserve(&sweep, &layout)?;
+    let (host, resources) = (&reserved.machine, reserved.resources.clone());
+    preflight::gpus(&resources, host);
     preflight::precision(&sweep, &resources);
-    let limits = preflight::limits(&args.devices, &resources, &host);
+    let limits = preflight::limits(&args.devices, &resources, host);
     let machine = Machine { resources: &resources, ram_total_mib: host.ram_total_mib };
     let processors = host.processors();
     let (retry_failed, new_widths) = (args.retry_failed, args.devices.new_widths);
     let wanted = Wanted { machine, processors: &processors, limits, retry_failed, new_widths };
     let ahead = Ahead::of(&sweep, &layout, wanted)?;
     preflight::disk(&ahead.run, &args.results)?;
-    preflight::memory(&ahead, &resources, &host)?;
-    let at_once = preflight::at_once(&ahead.run, &resources, &host);
+    preflight::memory(&ahead, &resources, host)?;
+    let at_once = preflight::at_once(&ahead.run, &resources, host);
     // Without a record nothing has been done yet; a damaged one is reported when the run starts.
     if let Some(record) = record::load_fates(layout.run()).ok().filter(|record| !record.live) {
         confirm::ask(&record, &layout, &sweep, args.yes)?;
@@ -135,11 +140,19 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         checkpoint_every: args.checkpoint_every,
         command_line: command_line(),
     };
-    let mut executor = LocalExecutor::new(program);
+    let mut executor = LocalExecutor::with_gpus(program, host.uuids());
     let mut display = ui::display(style(args));
     let summary = run::start(sweep, options, &mut executor, &mut [display.as_mut()], &stop)?;
     drop(display);
     end(&summary, &record::load(layout.run())?, &layout, args)
+}
+
+/// What the sweep asks for, claimed for this run. Children of a run of it that crashed may still hold a GPU.
+fn reserve(sweep: &SweepSpec, layout: &Layout) -> Result<Reserved, AppError> {
+    let jobs = layout.run().canonicalize().ok().map(|run| Layout::of_run(&run).jobs());
+    let jobs = jobs.filter(|_| !lock::is_held(&layout.lock()));
+    let is_ending = |pid| jobs.as_ref().is_some_and(|jobs| survivors::is_ending(pid, jobs));
+    Ok(devices::reserve(&sweep.devices, &is_ending)?)
 }
 
 fn style(args: &RunArgs) -> Style {

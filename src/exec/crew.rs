@@ -26,6 +26,8 @@ const DEATH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Crew {
     program: PathBuf,
+    /// The UUIDs of GPUs by index.
+    uuids: BTreeMap<usize, String>,
     workers: Mutex<Workers>,
 }
 
@@ -61,8 +63,8 @@ impl Known {
 }
 
 impl Crew {
-    pub(super) fn new(program: PathBuf) -> Self {
-        Self { program, workers: Mutex::default() }
+    pub(super) fn new(program: PathBuf, uuids: BTreeMap<usize, String>) -> Self {
+        Self { program, uuids, workers: Mutex::default() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Workers> {
@@ -72,7 +74,7 @@ impl Crew {
 
     /// What a worker for a job must be like.
     pub(super) fn key(&self, job: &crate::job::JobFile) -> io::Result<WorkerKey> {
-        spawn::key(&self.program, job)
+        spawn::key(&self.program, &self.uuids, job)
     }
 
     /// Gives a job to a worker that waits for one, or to a new one, which has to be watched. Returns its process

@@ -1,17 +1,36 @@
 //! Owns what the machine has, and which of it a sweep's request names.
 //!
-//! [`detect`] asks the driver and the kernel; [`resources`] is pure. Starts nothing, binds nothing.
+//! [`detect`] asks the driver (`nvml`) and the kernel (`host`); what `CUDA_VISIBLE_DEVICES` means (`visible`) and
+//! what a request may use ([`resources`]) is pure; [`reserve`] claims it. Starts nothing, binds nothing.
 
+mod choice;
+mod claim;
+mod host;
+mod left_out;
+mod nvml;
+mod visible;
+
+use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
-use nvml_wrapper::Nvml;
-use nvml_wrapper::error::NvmlError;
 use serde::Serialize;
-use sysinfo::{CpuRefreshKind, System};
+use sysinfo::System;
 
+pub use self::choice::{DeviceError, resources};
+pub use self::claim::{Reserved, reserve};
+pub(super) use self::host::memory_is_short;
+pub use self::host::{disk_free_mib, has_bf16_vectors};
+pub use self::left_out::{Group, LeftOut, Why, groups};
+use self::nvml::Driver;
+use self::visible::{Card, Facts, Seen, Visible};
 use crate::cost::Processors;
-use crate::sweep::DeviceRequest;
-use crate::values::{Device, Placement, Resources};
+use crate::libtorch;
+use crate::values::{Device, Resources, quantity};
+
+const MIB: u64 = 1 << 20;
+/// The part of a GPU's memory that may be in use while nobody uses the GPU.
+const IDLE_USE: f64 = 0.1;
 
 /// The hardware to train on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -28,8 +47,14 @@ pub struct Machine {
     pub ram_free_mib: u64,
     /// The NVIDIA driver's version, where there is one.
     pub driver: Option<String>,
-    /// NVIDIA GPUs that `CUDA_VISIBLE_DEVICES` does not hide, in its order.
+    /// The CUDA version that the driver is for.
+    pub cuda: Option<(u32, u32)>,
+    /// NVIDIA GPUs that `CUDA_VISIBLE_DEVICES` does not hide and that can be used, in its order.
     pub gpus: Vec<Gpu>,
+    /// Those that it does not hide, and that cannot be used.
+    pub left_out: Vec<LeftOut>,
+    /// `CUDA_VISIBLE_DEVICES` counts unlike GPUs, and nothing says in which order CUDA counts them.
+    pub order_is_unsure: bool,
 }
 
 impl Machine {
@@ -38,326 +63,240 @@ impl Machine {
     pub fn processors(&self) -> Processors {
         Processors { cpu: self.cpu_name.clone(), gpu: self.gpus.first().map(|gpu| gpu.name.clone()) }
     }
+
+    /// The UUIDs of its GPUs by index.
+    #[must_use]
+    pub fn uuids(&self) -> BTreeMap<usize, String> {
+        self.gpus.iter().map(|gpu| (gpu.index, gpu.uuid.clone())).collect()
+    }
+
+    /// Its GPUs that these resources have.
+    pub fn used<'a>(&'a self, resources: &'a Resources) -> impl Iterator<Item = &'a Gpu> {
+        self.gpus.iter().filter(|gpu| {
+            let device = Device::Cuda { index: gpu.index };
+            resources.gpus.iter().any(|place| place.device == device)
+        })
+    }
 }
 
-/// An NVIDIA GPU.
+/// An NVIDIA GPU, or an instance of one that is in MIG mode.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gpu {
     /// Index among the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, in its order: torch's `cuda:N`. Without
     /// that variable GPUs are ordered by PCI address.
     pub index: usize,
+    /// `GPU-…` or `MIG-…`: names it whatever else is visible.
+    pub uuid: String,
     /// Product name.
     pub name: String,
-    /// Its memory, in MiB.
+    /// Its memory, in MiB; the machine's, where it has none of its own.
     pub mem_total_mib: u64,
     /// The part of it that is free, in MiB.
     pub mem_free_mib: u64,
-    /// Whether another process computes on it.
-    pub busy: bool,
+    /// Who uses it.
+    pub busy: Option<Busy>,
 }
 
-const MIB: u64 = 1 << 20;
+/// Who uses a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Busy {
+    /// Another orchestrator, which is named for people.
+    Claimed(String),
+    /// These processes compute on it.
+    Processes(Vec<u32>),
+    /// Nobody who can be seen, but its memory is in use.
+    Memory,
+}
+
+impl fmt::Display for Busy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Claimed(holder) => write!(f, "taken by another lorasweep, {holder}"),
+            Self::Processes(pids) => {
+                let pids: Vec<String> = pids.iter().map(ToString::to_string).collect();
+                let them = if pids.len() == 1 { "process" } else { "processes" };
+                write!(f, "used by {them} {}", pids.join(", "))
+            }
+            Self::Memory => f.write_str("its memory is in use"),
+        }
+    }
+}
 
 /// Looks at the machine. A missing NVIDIA driver means no GPUs, not an error.
 #[must_use]
 pub fn detect() -> Machine {
-    let host = System::new().map(detect_host).unwrap_or_default();
-    let (driver, gpus) = match Nvml::init() {
-        Ok(nvml) => (nvml.sys_driver_version().ok(), detect_gpus(&nvml).unwrap_or_default()),
-        Err(_) => (None, Vec::new()),
-    };
-    Machine {
+    let host = host::detect();
+    let mut machine = Machine {
         hostname: System::host_name().unwrap_or_else(|_| "localhost".to_owned()),
         cpu_name: host.cpu_name,
-        cores: detect_cores(),
+        cores: host::detect_cores(),
         ram_total_mib: host.ram_total / MIB,
         ram_free_mib: host.ram_free / MIB,
-        driver,
-        gpus,
-    }
-}
-
-/// What the kernel reports of processor and memory, in bytes.
-#[derive(Default)]
-struct Host {
-    cpu_name: String,
-    ram_total: u64,
-    ram_free: u64,
-}
-
-fn detect_host(mut system: System) -> Host {
-    system.refresh_cpu_list(CpuRefreshKind::nothing());
-    let (ram_total, ram_free) = detect_memory(&mut system);
-    Host {
-        cpu_name: system.cpus().first().map_or_else(String::new, |cpu| cpu.brand().trim().to_owned()),
-        ram_total,
-        ram_free,
-    }
-}
-
-/// Total and free memory, in bytes: the machine's or the container's, whichever is less.
-fn detect_memory(system: &mut System) -> (u64, u64) {
-    system.refresh_memory();
-    let (total, free) = (system.total_memory(), system.available_memory());
-    let limit = system.cgroup_limits();
-    limit.map_or((total, free), |limit| (limit.total_memory.min(total), limit.free_memory.min(free)))
-}
-
-/// Whether less than a twentieth of the memory is free.
-pub(super) fn memory_is_short() -> bool {
-    System::new().is_ok_and(|mut system| {
-        let (total, free) = detect_memory(&mut system);
-        free < total / 20
-    })
-}
-
-fn detect_gpus(nvml: &Nvml) -> Result<Vec<Gpu>, NvmlError> {
-    let devices =
-        (0..nvml.device_count()?).map(|i| nvml.device_by_index(i)).collect::<Result<Vec<_>, _>>()?;
-    let uuids = devices.iter().map(nvml_wrapper::Device::uuid).collect::<Result<Vec<_>, _>>()?;
+        driver: None,
+        cuda: None,
+        gpus: Vec::new(),
+        left_out: Vec::new(),
+        order_is_unsure: false,
+    };
     let wanted = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-    visible(wanted.as_deref(), &uuids)
-        .into_iter()
-        .enumerate()
-        .map(|(index, number)| {
-            let device = &devices[number];
-            let memory = device.memory_info()?;
-            Ok(Gpu {
-                index,
-                name: device.name()?,
-                mem_total_mib: memory.total / MIB,
-                mem_free_mib: memory.free / MIB,
-                busy: device.running_compute_processes_count()? > 0,
-            })
-        })
-        .collect()
+    detect_gpus(&mut machine, wanted.as_deref());
+    machine
 }
 
-/// The GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, by NVML's number. The variable lists numbers or UUIDs
-/// (a unique prefix is enough); the first entry that names no GPU hides itself and all after it (CUDA C++
-/// Programming Guide, "CUDA Environment Variables").
-fn visible(wanted: Option<&str>, uuids: &[String]) -> Vec<usize> {
-    let Some(wanted) = wanted else {
-        return (0..uuids.len()).collect();
+fn detect_gpus(machine: &mut Machine, wanted: Option<&str>) {
+    let known = Driver::ask().and_then(|driver| Ok((driver.cards()?, driver)));
+    let (cards, driver) = match known {
+        Ok((cards, driver)) => (cards, Some(driver)),
+        // Its device files show that there is a card, unless they are hidden on purpose.
+        Err(why) => (unanswering(&host::device_files(Path::new("/dev")), &why), None),
     };
-    let mut indices = Vec::new();
-    for entry in wanted.split(',').map(str::trim) {
-        let index =
-            entry.parse().ok().filter(|&index: &usize| index < uuids.len()).or_else(|| {
-                uuids.iter().position(|uuid| entry.starts_with("GPU-") && uuid.starts_with(entry))
-            });
-        match index {
-            Some(index) if !indices.contains(&index) => indices.push(index),
-            Some(_) | None => break,
-        }
-    }
-    indices
-}
-
-/// The value of `CUDA_VISIBLE_DEVICES` that leaves one GPU visible, given its index among those this process
-/// sees: the variable's entry at that position.
-pub(super) fn name_for_cuda(index: usize, visible: Option<&str>) -> String {
-    let entry = visible.and_then(|visible| visible.split(',').nth(index));
-    entry.map_or_else(|| index.to_string(), |entry| entry.trim().to_owned())
-}
-
-/// Cores that the affinity mask allows, but no more than the container's CPU quota pays for.
-fn detect_cores() -> Vec<usize> {
-    let quota = std::thread::available_parallelism().map_or(1, usize::from);
-    let Ok(mask) = rustix::thread::sched_getaffinity(None) else {
-        return (0..quota).collect();
+    let instance = |uuid: &str| driver.as_ref()?.instance(uuid);
+    let found = match wanted {
+        None => visible::all(&cards),
+        // UUIDs of cards that are only known by their device files are not known.
+        Some(wanted) if driver.is_none() && !visible::hides_all(wanted) => visible::all(&cards),
+        Some(_) if cards.is_empty() => Visible::default(),
+        Some(wanted) => visible::named(wanted, &cards, &instance),
     };
-    let mut cores: Vec<usize> =
-        (0..rustix::thread::CpuSet::MAX_CPU).filter(|&core| mask.is_set(core)).collect();
-    if quota < cores.len() {
-        // All containers of a machine see the same cores. Starting from the core we run on keeps them from all
-        // binding to the first ones.
-        let here = rustix::thread::sched_getcpu();
-        let start = cores.iter().position(|&core| core == here).unwrap_or(0);
-        cores.rotate_left(start);
-        cores.truncate(quota);
+    let order_is_pci = std::env::var("CUDA_DEVICE_ORDER").is_ok_and(|order| order == "PCI_BUS_ID");
+    machine.order_is_unsure = !order_is_pci && wanted.is_some_and(visible::counts) && are_unlike(&cards);
+    if let Some(driver) = driver {
+        (machine.driver, machine.cuda) = (driver.version, driver.cuda);
     }
-    cores.sort_by_key(|&core| (physical_core(core), core));
-    cores
-}
-
-/// The lowest-numbered hardware thread of a core's physical core; the core itself where that is unknown.
-fn physical_core(core: usize) -> usize {
-    let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
-    let siblings = std::fs::read_to_string(path).unwrap_or_default();
-    let first = siblings.trim().split([',', '-']).next().unwrap_or_default();
-    first.parse().unwrap_or(core)
-}
-
-/// Requested devices that do not exist.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DeviceError {
-    /// Other processes compute on every GPU.
-    #[error("other processes compute on every GPU here ({visible})")]
-    AllBusy {
-        /// The GPUs, for people.
-        visible: String,
-    },
-    /// There are fewer GPUs.
-    #[error("{wanted} GPUs are asked for, {have} visible here ({visible})")]
-    TooFewGpus {
-        /// How many are asked for.
-        wanted: usize,
-        /// How many there are.
-        have: usize,
-        /// The GPUs, for people.
-        visible: String,
-    },
-    /// No GPU has this index.
-    #[error("there is no GPU `cuda:{index}`; visible here: {visible}")]
-    NoSuchGpu {
-        /// The index.
-        index: usize,
-        /// The GPUs, for people.
-        visible: String,
-    },
-    /// There is no GPU.
-    #[error("no NVIDIA GPU is visible")]
-    NoGpu,
-    /// There are fewer cores.
-    #[error("{wanted} packs at a time are asked for, each needs a core, and {have} may be used here")]
-    TooFewCores {
-        /// How many packs are asked for.
-        wanted: usize,
-        /// How many cores there are.
-        have: usize,
-    },
-}
-
-impl DeviceError {
-    /// What to do next.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::AllBusy { .. } => {
-                "wait, or share them with `--devices cuda`, or use `--devices cpu:1`".to_owned()
-            }
-            Self::TooFewGpus { have, .. } => {
-                format!("ask for `gpus:{have}` or less, and look at CUDA_VISIBLE_DEVICES")
-            }
-            Self::NoSuchGpu { .. } => {
-                "indices count from 0, among the GPUs that CUDA_VISIBLE_DEVICES leaves; `gpus:N` takes any N"
-                    .to_owned()
-            }
-            Self::NoGpu => "`lorasweep doctor` shows what is; `--devices cpu:1` uses the CPU".to_owned(),
-            Self::TooFewCores { have, .. } => format!("use `cpu:1` up to `cpu:{have}`"),
+    machine.left_out = found.left_out;
+    let needs = libtorch::folder().and_then(|folder| libtorch::cuda(&folder)).unwrap_or(libtorch::CUDA);
+    for seen in found.seen {
+        match unfit(&seen.facts, machine.cuda, needs) {
+            None => machine.gpus.push(gpu(seen, machine)),
+            Some(why) => machine.left_out.push(left_out(&seen, &cards, why)),
         }
     }
 }
 
-/// What a request may use of a machine: whole GPUs, or cores of the CPU. For the CPU that does not depend on what
-/// is free or busy.
-///
-/// # Errors
-/// The machine has less than was asked for; the message says what it has.
-pub fn resources(request: &DeviceRequest, machine: &Machine) -> Result<Resources, DeviceError> {
-    match request {
-        DeviceRequest::Auto if machine.gpus.is_empty() => Ok(cpu(machine, None)),
-        DeviceRequest::Auto => {
-            let free: Vec<&Gpu> = machine.gpus.iter().filter(|gpu| !gpu.busy).collect();
-            if free.is_empty() {
-                return Err(DeviceError::AllBusy { visible: gpu_list(machine) });
-            }
-            Ok(with_cores(&free, machine))
-        }
-        DeviceRequest::Cpu(packs) => {
-            let have = machine.cores.len();
-            if *packs == 0 || *packs > have {
-                return Err(DeviceError::TooFewCores { wanted: *packs, have });
-            }
-            Ok(cpu(machine, Some(*packs)))
-        }
-        DeviceRequest::Gpus(wanted) => gpus(*wanted, machine),
-        DeviceRequest::Indices(indices) => by_index(indices, machine),
+/// Cards that are known by their device files alone.
+fn unanswering(files: &[usize], why: &Why) -> Vec<Card> {
+    files.iter().map(|&number| Card { number, uuid: None, parts: Err(why.clone()) }).collect()
+}
+
+/// Whether some cards have another name than others.
+fn are_unlike(cards: &[Card]) -> bool {
+    let parts = cards.iter().flat_map(|card| card.parts.iter().flatten());
+    let mut names = parts.filter_map(|part| Some(&part.facts.as_ref().ok()?.name));
+    let first = names.next();
+    names.any(|name| Some(name) != first)
+}
+
+/// Why a libtorch that was built for this CUDA cannot use a GPU.
+fn unfit(facts: &Facts, driver: Option<(u32, u32)>, needs: (u32, u32)) -> Option<Why> {
+    let oldest = facts.capability.and_then(libtorch::oldest_cuda_for);
+    let driver_will_do = |(major, _): &(u32, u32)| driver.is_none_or(|has| has.0 >= *major);
+    let instead = oldest.filter(driver_will_do).filter(|instead| *instead != needs);
+    // Any driver for a version of CUDA runs all with its first number.
+    if let Some(has) = driver.filter(|has| has.0 < needs.0) {
+        return Some(Why::DriverTooOld { has, needs: (needs.0, 0), instead });
     }
+    let least = libtorch::least_capability(needs);
+    let has = facts.capability.filter(|has| *has < least)?;
+    Some(Why::CardTooOld { has, needs: least, instead })
 }
 
-fn cpu(machine: &Machine, at_once: Option<usize>) -> Resources {
-    Resources { cores: machine.cores.clone(), gpus: Vec::new(), at_once }
+fn left_out(seen: &Seen, cards: &[Card], why: Why) -> LeftOut {
+    let is_part = |card: &&Card| card.parts.iter().flatten().any(|part| part.uuid == seen.uuid);
+    let number = cards.iter().find(is_part).map(|card| card.number);
+    let name = match number.filter(|_| !seen.uuid.starts_with("MIG-")) {
+        Some(number) => format!("GPU {number}"),
+        None => seen.uuid.clone(),
+    };
+    LeftOut { index: Some(seen.index), number, name, why }
 }
 
-/// `wanted` GPUs, or all of them: idle ones first, otherwise in their order.
-fn gpus(wanted: Option<usize>, machine: &Machine) -> Result<Resources, DeviceError> {
-    some_gpu(machine)?;
-    let have = machine.gpus.len();
-    let wanted = wanted.unwrap_or(have);
-    if wanted > have {
-        return Err(DeviceError::TooFewGpus { wanted, have, visible: gpu_list(machine) });
+fn gpu(seen: Seen, machine: &Machine) -> Gpu {
+    let Seen { index, uuid, facts } = seen;
+    let memory = facts.memory.map(|memory| (memory.total / MIB, memory.free / MIB));
+    let (mem_total_mib, mem_free_mib) = memory.unwrap_or((machine.ram_total_mib, machine.ram_free_mib));
+    let busy = busy(claim::holder(&uuid), &facts);
+    Gpu { index, uuid, name: facts.name, mem_total_mib, mem_free_mib, busy }
+}
+
+/// Who uses a GPU that an orchestrator may have claimed.
+fn busy(holder: Option<String>, facts: &Facts) -> Option<Busy> {
+    if let Some(holder) = holder {
+        return Some(Busy::Claimed(holder));
     }
-    let mut gpus: Vec<&Gpu> = machine.gpus.iter().collect();
-    gpus.sort_by_key(|gpu| gpu.busy);
-    gpus.truncate(wanted);
-    Ok(with_cores(&gpus, machine))
-}
-
-/// The GPUs with these indices, in this order.
-fn by_index(indices: &[usize], machine: &Machine) -> Result<Resources, DeviceError> {
-    some_gpu(machine)?;
-    let found = |index: &usize| machine.gpus.iter().find(|gpu| gpu.index == *index).ok_or(*index);
-    match indices.iter().map(found).collect::<Result<Vec<&Gpu>, usize>>() {
-        Ok(gpus) => Ok(with_cores(&gpus, machine)),
-        Err(index) => Err(DeviceError::NoSuchGpu { index, visible: gpu_list(machine) }),
+    if let Some(processes) = facts.processes.as_ref().filter(|processes| !processes.is_empty()) {
+        return Some(Busy::Processes(processes.clone()));
     }
+    // In a container the driver shows no processes of others.
+    #[expect(clippy::cast_precision_loss, reason = "a tenth of it is asked for")]
+    let is_used = |memory: &visible::Memory| memory.in_use as f64 > memory.total as f64 * IDLE_USE;
+    facts.memory.filter(is_used).map(|_| Busy::Memory)
 }
 
-fn some_gpu(machine: &Machine) -> Result<(), DeviceError> {
-    if machine.gpus.is_empty() { Err(DeviceError::NoGpu) } else { Ok(()) }
-}
-
-fn gpu_list(machine: &Machine) -> String {
-    let names: Vec<String> =
-        machine.gpus.iter().map(|gpu| format!("cuda:{} {}", gpu.index, gpu.name)).collect();
-    names.join(", ")
-}
-
-/// GPUs, each with cores of its own for the process that uses it.
-fn with_cores(gpus: &[&Gpu], machine: &Machine) -> Resources {
-    let shares = share_out(&machine.cores, gpus.len());
-    let gpus = gpus
-        .iter()
-        .zip(shares)
-        .map(|(gpu, cores)| Placement { device: Device::Cuda { index: gpu.index }, cores })
-        .collect();
-    Resources { cores: Vec::new(), gpus, at_once: None }
-}
-
-/// Neighbouring cores for each of `n` users, sizes differing by one at most; users share cores only
-/// where there are fewer cores than users.
-fn share_out(cores: &[usize], n: usize) -> Vec<Vec<usize>> {
-    if cores.len() < n {
-        return cores.iter().cycle().take(n).map(|&core| vec![core]).collect();
-    }
-    let bound = |user: usize| user * cores.len() / n;
-    (0..n).map(|user| cores[bound(user)..bound(user + 1)].to_vec()).collect()
-}
-
-/// Whether libtorch multiplies bf16 matrices on these cores with vector instructions. Without them, two Zen 3
-/// cores multiply 2048 x 2048 matrices at 0.27 GFLOP/s, against 137 in fp32.
+/// What a user should know of the GPUs of a machine, and of those that a sweep is about to use.
 #[must_use]
-pub fn has_bf16_vectors() -> bool {
-    #[cfg(target_arch = "x86_64")]
-    {
-        std::arch::is_x86_feature_detected!("avx512bw")
+pub fn warnings(machine: &Machine, resources: &Resources) -> Vec<String> {
+    if resources.gpus.is_empty() {
+        return Vec::new();
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    {
-        true
+    let mut told: Vec<String> = groups(&machine.left_out)
+        .iter()
+        .map(|group| format!("not used: {}; {}", group.told(), group.mend()))
+        .collect();
+    told.extend(machine.used(resources).filter_map(|gpu| {
+        let busy = gpu.busy.as_ref()?;
+        Some(format!("cuda:{} is shared: {busy}", gpu.index))
+    }));
+    let mut names: Vec<&str> = machine.used(resources).map(|gpu| gpu.name.as_str()).collect();
+    names.dedup();
+    if names.len() > 1 {
+        told.push(format!(
+            "the {} are unlike ({}); packs are as large as the least free memory of them allows",
+            quantity::counted(resources.gpus.len(), "GPU"),
+            names.join(", ")
+        ));
+    }
+    if machine.order_is_unsure {
+        told.push(
+            "CUDA_VISIBLE_DEVICES counts unlike GPUs without CUDA_DEVICE_ORDER=PCI_BUS_ID: here they are counted              as `nvidia-smi` does, elsewhere the fastest may be the first; UUIDs name them for all"
+                .to_owned(),
+        );
+    }
+    told
+}
+
+#[cfg(test)]
+impl Gpu {
+    /// A GPU that nobody uses.
+    pub(crate) fn example(index: usize) -> Self {
+        Self {
+            index,
+            uuid: format!("GPU-{index}"),
+            name: "NVIDIA H100".to_owned(),
+            mem_total_mib: 81_559,
+            mem_free_mib: 80_000,
+            busy: None,
+        }
     }
 }
 
-/// Free space of the file system that holds a path, or will hold it, in MiB.
-///
-/// # Errors
-/// The file system cannot be asked.
-pub fn disk_free_mib(path: &Path) -> std::io::Result<u64> {
-    let existing = path.ancestors().find(|folder| folder.exists()).unwrap_or_else(|| Path::new("."));
-    let facts = rustix::fs::statvfs(existing)?;
-    Ok(facts.f_bavail * facts.f_frsize / MIB)
+#[cfg(test)]
+impl Machine {
+    /// A machine with these GPUs.
+    pub(crate) fn example(gpus: Vec<Gpu>) -> Self {
+        Self {
+            hostname: "node1".to_owned(),
+            cpu_name: "AMD EPYC".to_owned(),
+            cores: (0..4).collect(),
+            ram_total_mib: 24_103,
+            ram_free_mib: 22_000,
+            driver: Some("580.95.05".to_owned()),
+            cuda: Some((13, 0)),
+            gpus,
+            left_out: Vec::new(),
+            order_is_unsure: false,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! child asks the kernel to end it with its parent (see `worker`). The kernel ties that to the thread that
 //! started the child, so `start` must be called from a thread that lives as long as the run.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,8 +35,15 @@ impl LocalExecutor {
     /// An executor whose children run this program.
     #[must_use]
     pub fn new(program: PathBuf) -> Self {
+        Self::with_gpus(program, BTreeMap::new())
+    }
+
+    /// The same, where GPUs have these UUIDs. A child is given its GPU by UUID: a number means another one where
+    /// something hides GPUs or orders them.
+    #[must_use]
+    pub fn with_gpus(program: PathBuf, uuids: BTreeMap<usize, String>) -> Self {
         let (sender, receiver) = unbounded();
-        Self { crew: Arc::new(Crew::new(program)), watchers: Vec::new(), sender, receiver }
+        Self { crew: Arc::new(Crew::new(program, uuids)), watchers: Vec::new(), sender, receiver }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Owns how a worker process is started: its command, its environment, and what tells two starts apart.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -7,7 +8,6 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use super::devices;
 use super::pool::{FileId, WorkerKey};
 use super::task::Task;
 use crate::job::{JobFile, Work};
@@ -16,11 +16,11 @@ use crate::values::{ContentHash, Device, Placement};
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
 
-/// What a worker for this job is started with, and loads.
+/// What a worker for this job is started with, and loads. `uuids` are those of the GPUs by index.
 ///
 /// # Errors
 /// When there is no such program.
-pub(super) fn key(program: &Path, job: &JobFile) -> io::Result<WorkerKey> {
+pub(super) fn key(program: &Path, uuids: &BTreeMap<usize, String>, job: &JobFile) -> io::Result<WorkerKey> {
     let loads = match &job.work {
         Work::Train(pack) => {
             let precision = pack.slots[0].configuration.training.precision;
@@ -29,7 +29,8 @@ pub(super) fn key(program: &Path, job: &JobFile) -> io::Result<WorkerKey> {
         Work::Prepare(_) | Work::Report { .. } => None,
     };
     let (program, placement) = (file_id(program)?, job.placement.clone());
-    Ok(WorkerKey { program, environment: environment(&placement), placement, loads })
+    let is_set = |name: &str| std::env::var_os(name).is_some();
+    Ok(WorkerKey { program, environment: environment(&placement, uuids, &is_set), placement, loads })
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {
@@ -52,18 +53,14 @@ pub(super) fn spawn(program: &Path, key: &WorkerKey, task: &Task) -> io::Result<
         .spawn()
 }
 
-/// The environment that limits a child's libraries to its share of the machine.
-fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
-    let visible = match placement.device {
-        Device::Cuda { index } => {
-            devices::name_for_cuda(index, std::env::var("CUDA_VISIBLE_DEVICES").ok().as_deref())
-        }
-        Device::Cpu { .. } | Device::Host => String::new(),
-    };
+/// The environment that limits a child's libraries to its share of the machine. `is_set` tells which variables
+/// the child inherits.
+fn environment(
+    placement: &Placement,
+    uuids: &BTreeMap<usize, String>,
+    is_set: &dyn Fn(&str) -> bool,
+) -> Vec<(&'static str, String)> {
     let mut variables = vec![
-        ("CUDA_VISIBLE_DEVICES", visible),
-        // Numbers as NVML does, which gave us the GPUs' indices, rather than fastest first.
-        ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()),
         // glibc would give large blocks back to the kernel at every step: 1.16 million page faults in
         // a short trial, against 0.7 million with these.
         ("MALLOC_MMAP_MAX_", "0".to_owned()),
@@ -79,5 +76,67 @@ fn environment(placement: &Placement) -> Vec<(&'static str, String)> {
     let threads = placement.cores.len().max(1).to_string();
     let names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"];
     variables.extend(names.map(|name| (name, threads.clone())));
+    variables.extend(of_cuda(placement, uuids, is_set));
     variables
+}
+
+/// The part of the environment that CUDA and libtorch's CUDA library read.
+fn of_cuda(
+    placement: &Placement,
+    uuids: &BTreeMap<usize, String>,
+    is_set: &dyn Fn(&str) -> bool,
+) -> Vec<(&'static str, String)> {
+    let Device::Cuda { index } = placement.device else {
+        return vec![("CUDA_VISIBLE_DEVICES", String::new())];
+    };
+    let visible = uuids.get(&index).cloned().unwrap_or_else(|| index.to_string());
+    let mut variables = vec![
+        ("CUDA_VISIBLE_DEVICES", visible),
+        // A number means the GPU that `nvidia-smi` gives it, rather than the fastest.
+        ("CUDA_DEVICE_ORDER", "PCI_BUS_ID".to_owned()),
+        // Containers of NVIDIA set it to 1, and products of a trial in fp32 would have 10 bits.
+        ("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE", "0".to_owned()),
+        // cuDNN's attention makes a plan for each new shape, and every batch may have one.
+        ("TORCH_CUDNN_SDPA_DEPRIORITIZED", "1".to_owned()),
+    ];
+    // For the same reason: pieces of memory grow rather than lie about in sizes that no batch has again.
+    if !["PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"].into_iter().any(is_set) {
+        variables.push(("PYTORCH_ALLOC_CONF", "expandable_segments:True".to_owned()));
+    }
+    variables
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(device: Device, set: &str) -> BTreeMap<&'static str, String> {
+        let uuids = BTreeMap::from([(3, "GPU-cc33".to_owned()), (4, "MIG-e5".to_owned())]);
+        let placement = Placement { device, cores: vec![0, 1] };
+        environment(&placement, &uuids, &|name| name == set).into_iter().collect()
+    }
+
+    #[test]
+    fn a_child_is_given_its_gpu_by_uuid_and_no_other() {
+        let visible = |device| of(device, "")["CUDA_VISIBLE_DEVICES"].clone();
+        assert_eq!(visible(Device::Cuda { index: 3 }), "GPU-cc33");
+        assert_eq!(visible(Device::Cuda { index: 4 }), "MIG-e5");
+        assert_eq!(visible(Device::Cuda { index: 5 }), "5", "where nobody knows it");
+        assert_eq!([Device::Host, Device::Cpu { slot: 0 }].map(visible), [const { String::new() }; 2]);
+    }
+
+    #[test]
+    fn what_the_surroundings_set_changes_no_digits() {
+        let gpu = of(Device::Cuda { index: 3 }, "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE");
+        assert_eq!(gpu["TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"], "0");
+        assert_eq!(gpu["TORCH_CUDNN_SDPA_DEPRIORITIZED"], "1");
+        assert_eq!(gpu["OMP_NUM_THREADS"], "2");
+        assert!(!of(Device::Cpu { slot: 0 }, "").contains_key("TORCH_ALLOW_TF32_CUBLAS_OVERRIDE"));
+    }
+
+    #[test]
+    fn the_allocator_is_left_as_the_user_wants_it() {
+        let named = |set| of(Device::Cuda { index: 3 }, set).contains_key("PYTORCH_ALLOC_CONF");
+        assert_eq!(["", "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF"].map(named), [true, false, false]);
+    }
 }

@@ -38,6 +38,13 @@ pub fn end(jobs: &Path, patience: Duration) -> io::Result<Vec<Pid>> {
     }
 }
 
+/// Whether a process works on a job in this folder, whose orchestrator is gone, or has ended so far that it has
+/// no command line any more. The kernel ends it, which takes a while where it holds much memory.
+#[must_use]
+pub fn is_ending(pid: u32, jobs: &Path) -> bool {
+    fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty() || is_worker(&line, jobs))
+}
+
 fn wait(jobs: &Path, patience: Duration) -> io::Result<Vec<Pid>> {
     let begun = Instant::now();
     loop {
@@ -76,6 +83,13 @@ fn is_worker(command_line: &[u8], jobs: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn other_processes_do_not_end() {
+        assert!(!is_ending(std::process::id(), Path::new("/r/sweep/jobs")));
+        // No process has this number.
+        assert!(!is_ending(u32::MAX, Path::new("/r/sweep/jobs")));
+    }
 
     #[test]
     fn only_workers_on_this_folder_count() {

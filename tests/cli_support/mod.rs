@@ -28,12 +28,15 @@ pub(crate) struct Said {
 
 /// Runs the program in a folder.
 pub(crate) fn lorasweep(folder: &Path, args: &[&str]) -> Said {
-    let output = Command::new(env!("CARGO_BIN_EXE_lorasweep"))
-        .args(args)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .expect("the program starts");
+    lorasweep_with(folder, args, |_| {})
+}
+
+/// Runs the program in a folder, and in surroundings.
+pub(crate) fn lorasweep_with(folder: &Path, args: &[&str], surround: impl Fn(&mut Command)) -> Said {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lorasweep"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    surround(&mut command);
+    let output = command.output().expect("the program starts");
     Said {
         code: output.status.code().expect("no signal ends it"),
         stdout: String::from_utf8(output.stdout).expect("UTF-8"),

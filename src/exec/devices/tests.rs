@@ -5,25 +5,16 @@ use std::collections::BTreeSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sweep::DeviceRequest;
 use crate::values::Width;
 
 fn machine(cores: usize, busy: &[bool]) -> Machine {
-    let gpu = |(index, &busy)| Gpu {
-        index,
-        name: "NVIDIA H100".to_owned(),
-        mem_total_mib: 81_559,
-        mem_free_mib: 80_000,
-        busy,
+    let gpu = |(index, &busy): (usize, &bool)| {
+        let busy = busy.then(|| Busy::Processes(vec![77]));
+        Gpu { busy, ..Gpu::example(index) }
     };
-    Machine {
-        hostname: "node1".to_owned(),
-        cpu_name: "AMD EPYC".to_owned(),
-        cores: (0..cores).collect(),
-        ram_total_mib: 24_103,
-        ram_free_mib: 22_000,
-        driver: None,
-        gpus: busy.iter().enumerate().map(gpu).collect(),
-    }
+    let gpus = busy.iter().enumerate().map(gpu).collect();
+    Machine { cores: (0..cores).collect(), ..Machine::example(gpus) }
 }
 
 fn devices(request: DeviceRequest, machine: &Machine) -> Vec<Device> {
@@ -35,7 +26,92 @@ fn auto_takes_idle_gpus_or_else_the_whole_cpu() {
     let gpus = devices(DeviceRequest::Auto, &machine(4, &[false, true, false]));
     assert_eq!(gpus, [Device::Cuda { index: 0 }, Device::Cuda { index: 2 }]);
     let error = resources(&DeviceRequest::Auto, &machine(4, &[true])).unwrap_err();
-    assert_eq!(error, DeviceError::AllBusy { visible: "cuda:0 NVIDIA H100".to_owned() });
+    assert_eq!(error.to_string(), "every GPU here is in use (cuda:0 NVIDIA H100: used by process 77)");
+}
+
+fn lost(index: usize) -> LeftOut {
+    LeftOut { index: Some(index), number: Some(index), name: format!("GPU {index}"), why: Why::Lost }
+}
+
+#[test]
+fn auto_is_no_cpu_where_there_are_gpus_that_cannot_be_used() {
+    let machine = Machine { left_out: vec![lost(0), lost(1)], ..machine(4, &[]) };
+    for request in [DeviceRequest::Auto, DeviceRequest::Gpus(None), DeviceRequest::Indices(vec![2])] {
+        let error = resources(&request, &machine).unwrap_err();
+        assert_eq!(error.to_string(), "2 NVIDIA GPUs cannot be used: GPU 0, GPU 1: it fell off the bus");
+        let hint = error.hint();
+        assert!(hint.starts_with("reboot") && hint.ends_with("`--devices cpu` trains on the CPU"), "{hint}");
+    }
+    assert!(resources(&DeviceRequest::Cpu(1), &machine).is_ok());
+}
+
+#[test]
+fn a_gpu_that_cannot_be_used_is_not_taken_for_one_that_is_not_there() {
+    let mut machine = machine(4, &[false, false, false]);
+    machine.gpus.remove(1);
+    machine.left_out.push(lost(1));
+    let gpus = devices(DeviceRequest::Auto, &machine);
+    assert_eq!(gpus, [Device::Cuda { index: 0 }, Device::Cuda { index: 2 }]);
+    let error = resources(&DeviceRequest::Indices(vec![0, 1]), &machine).unwrap_err();
+    assert_eq!(error.to_string(), "`cuda:1` cannot be used: GPU 1: it fell off the bus");
+    let resources = resources(&DeviceRequest::Auto, &machine).unwrap();
+    let told = warnings(&machine, &resources);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("not used: GPU 1: it fell off the bus; reboot"), "{told:?}");
+}
+
+#[test]
+fn shared_and_unlike_gpus_are_told() {
+    let mut machine = machine(4, &[false, true]);
+    machine.gpus[0].name = "NVIDIA A100".to_owned();
+    machine.order_is_unsure = true;
+    let told = |request: &str| {
+        let request: DeviceRequest = request.parse().unwrap();
+        warnings(&machine, &resources(&request, &machine).unwrap())
+    };
+    let all = told("cuda");
+    assert_eq!(all[0], "cuda:1 is shared: used by process 77");
+    assert!(all[1].starts_with("the 2 GPUs are unlike (NVIDIA A100, NVIDIA H100)"), "{all:?}");
+    assert!(all[2].starts_with("CUDA_VISIBLE_DEVICES counts unlike GPUs"), "{all:?}");
+    assert_eq!((told("auto").len(), told("cpu").len()), (1, 0));
+}
+
+#[test]
+fn a_gpu_is_busy_by_a_claim_processes_or_memory() {
+    let facts = |processes: Option<Vec<u32>>, in_use: u64| {
+        let memory = Some(visible::Memory { total: 100, free: 100 - in_use, in_use });
+        Facts { name: "NVIDIA H100".to_owned(), memory, capability: None, processes }
+    };
+    let claim = || Some("process 5 on node1".to_owned());
+    assert_eq!(
+        busy(claim(), &facts(Some(vec![5]), 50)),
+        Some(Busy::Claimed("process 5 on node1".to_owned()))
+    );
+    assert_eq!(busy(None, &facts(Some(vec![5, 6]), 50)), Some(Busy::Processes(vec![5, 6])));
+    for processes in [None, Some(Vec::new())] {
+        assert_eq!(busy(None, &facts(processes.clone(), 11)), Some(Busy::Memory));
+        assert_eq!(busy(None, &facts(processes, 10)), None);
+    }
+    assert_eq!(busy(None, &Facts { memory: None, ..facts(None, 0) }), None);
+}
+
+#[test]
+fn a_gpu_fits_a_libtorch_that_has_code_for_it_and_a_driver_for_that() {
+    let facts = |capability| Facts { name: String::new(), memory: None, capability, processes: None };
+    let why = |capability, driver, needs| unfit(&facts(Some(capability)), Some(driver), needs);
+    assert_eq!(why((9, 0), (13, 0), (13, 0)), None);
+    assert_eq!(why((9, 0), (13, 1), (12, 6)), None, "drivers run older versions of CUDA");
+    assert_eq!(why((9, 0), (12, 2), (12, 8)), None, "and all with the same first number");
+    assert_eq!(unfit(&facts(None), None, (13, 0)), None, "what is not known is no reason");
+    let instead = Some((12, 6));
+    let old = Why::DriverTooOld { has: (12, 4), needs: (13, 0), instead };
+    assert_eq!(why((9, 0), (12, 4), (13, 0)), Some(old));
+    let old = Why::DriverTooOld { has: (11, 8), needs: (13, 0), instead: None };
+    assert_eq!(why((9, 0), (11, 8), (13, 0)), Some(old));
+    let volta = Why::CardTooOld { has: (7, 0), needs: (7, 5), instead };
+    assert_eq!(why((7, 0), (13, 0), (13, 0)), Some(volta));
+    let kepler = Why::CardTooOld { has: (3, 7), needs: (5, 0), instead: None };
+    assert_eq!(why((3, 7), (12, 0), (12, 6)), Some(kepler));
 }
 
 #[test]
@@ -90,24 +166,6 @@ fn errors_say_what_there_is() {
 }
 
 #[test]
-fn cuda_visible_devices_reads_as_cuda_reads_it() {
-    let uuids = ["GPU-aa11", "GPU-ab22", "GPU-cc33"].map(str::to_owned);
-    assert_eq!(visible(None, &uuids), [0, 1, 2]);
-    assert_eq!(visible(Some(""), &uuids), [0; 0]);
-    assert_eq!(visible(Some("2,0"), &uuids), [2, 0]);
-    assert_eq!(visible(Some("GPU-ab, GPU-cc33"), &uuids), [1, 2]);
-    assert_eq!(visible(Some("1,-1,2"), &uuids), [1]);
-    assert_eq!(visible(Some("0,7,1"), &uuids), [0]);
-}
-
-#[test]
-fn a_child_is_given_the_gpu_that_has_the_index_here() {
-    assert_eq!(name_for_cuda(1, None), "1");
-    assert_eq!(name_for_cuda(0, Some("2,3")), "2");
-    assert_eq!(name_for_cuda(1, Some("GPU-ab, GPU-cc33")), "GPU-cc33");
-}
-
-#[test]
 fn this_machine_has_cores_memory_and_disk() {
     let machine = detect();
     assert!(!machine.cores.is_empty() && machine.ram_free_mib <= machine.ram_total_mib);
@@ -119,7 +177,7 @@ proptest! {
     #[test]
     fn gpus_use_every_core_once_and_fairly(cores in 1_usize..70, users in 1_usize..70) {
         let all: Vec<usize> = (0..cores).collect();
-        let shares = share_out(&all, users);
+        let shares = choice::share_out(&all, users);
         prop_assert_eq!(shares.len(), users);
         prop_assert!(shares.iter().all(|share| !share.is_empty()));
         let used: BTreeSet<usize> = shares.iter().flatten().copied().collect();
