@@ -23,7 +23,7 @@ pub(super) use self::host::memory_is_short;
 pub use self::host::{disk_free_mib, has_bf16_vectors};
 pub use self::left_out::{Group, LeftOut, Why, groups};
 use self::nvml::Driver;
-use self::visible::{Card, Facts, Seen, Visible};
+use self::visible::{Card, Facts, Seen};
 use crate::cost::Processors;
 use crate::libtorch;
 use crate::values::{Device, Resources, quantity};
@@ -153,11 +153,8 @@ fn detect_gpus(machine: &mut Machine, wanted: Option<&str>) {
     };
     let instance = |uuid: &str| driver.as_ref()?.instance(uuid);
     let found = match wanted {
-        None => visible::all(&cards),
-        // UUIDs of cards that are only known by their device files are not known.
-        Some(wanted) if driver.is_none() && !visible::hides_all(wanted) => visible::all(&cards),
-        Some(_) if cards.is_empty() => Visible::default(),
         Some(wanted) => visible::named(wanted, &cards, &instance),
+        None => visible::all(&cards),
     };
     let order_is_pci = std::env::var("CUDA_DEVICE_ORDER").is_ok_and(|order| order == "PCI_BUS_ID");
     machine.order_is_unsure = !order_is_pci && wanted.is_some_and(visible::counts) && are_unlike(&cards);

@@ -56,7 +56,9 @@ fn a_lost_card_hides_no_other() {
         refusal(&machine, "cuda:2").starts_with("error: `cuda:2` cannot be used: GPU 2: it fell off the bus")
     );
     assert_eq!(machine.plan("cuda:3").map(|(gpus, _)| gpus).ok(), Some(vec![3]));
-    assert!(refusal(&machine, "gpus:7").starts_with("error: 7 GPUs are asked for, 6 visible here"));
+    let told = refusal(&machine, "gpus:7");
+    assert!(told.starts_with("error: 7 GPUs are asked for, 6 visible here"), "{told}");
+    assert!(told.contains("; of no use: GPU 2, GPU 7: it fell off the bus)"), "{told}");
 }
 
 #[test]

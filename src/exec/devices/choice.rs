@@ -172,7 +172,10 @@ fn told(left_out: &[LeftOut]) -> (String, String) {
 fn gpu_list(machine: &Machine) -> String {
     let names: Vec<String> =
         machine.gpus.iter().map(|gpu| format!("cuda:{} {}", gpu.index, gpu.name)).collect();
-    names.join(", ")
+    if machine.left_out.is_empty() {
+        return names.join(", ");
+    }
+    format!("{}; of no use: {}", names.join(", "), told(&machine.left_out).0)
 }
 
 fn busy_list(machine: &Machine) -> String {

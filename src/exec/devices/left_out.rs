@@ -106,6 +106,11 @@ impl fmt::Display for Why {
 }
 
 impl Why {
+    /// Whether nothing is known of the card, since its driver does not answer.
+    pub(super) fn is_of_driver(&self) -> bool {
+        matches!(self, Self::NoLibrary | Self::Mismatch | Self::NoAnswer(_))
+    }
+
     /// What to do about it, for cards with these numbers, and a program that was installed in this way.
     fn mend(&self, numbers: &str, origin: Origin) -> String {
         let reset = || format!("`sudo nvidia-smi --gpu-reset -i {numbers}`, or reboot");

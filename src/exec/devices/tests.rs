@@ -46,6 +46,16 @@ fn auto_is_no_cpu_where_there_are_gpus_that_cannot_be_used() {
 }
 
 #[test]
+fn a_container_without_the_drivers_library_is_told_how_to_get_it() {
+    let cards = unanswering(&[0, 3], &Why::NoLibrary);
+    let machine = Machine { left_out: visible::all(&cards).left_out, ..machine(4, &[]) };
+    let error = resources(&DeviceRequest::Auto, &machine).unwrap_err();
+    let why = "its device file is there, but NVIDIA's library libnvidia-ml.so.1 is not";
+    assert_eq!(error.to_string(), format!("2 NVIDIA GPUs cannot be used: GPU 0, GPU 3: {why}"));
+    assert!(error.hint().contains("NVIDIA_DRIVER_CAPABILITIES=compute,utility"));
+}
+
+#[test]
 fn a_gpu_that_cannot_be_used_is_not_taken_for_one_that_is_not_there() {
     let mut machine = machine(4, &[false, false, false]);
     machine.gpus.remove(1);

@@ -110,6 +110,14 @@ pub(super) fn all(cards: &[Card]) -> Visible {
 /// Variables"). `instance` asks the driver for an instance that no card has told of.
 pub(super) fn named(wanted: &str, cards: &[Card], instance: &dyn Fn(&str) -> Option<Part>) -> Visible {
     let mut visible = Visible::default();
+    if cards.is_empty() {
+        return visible;
+    }
+    // Nothing can be named of cards that are known by their device files alone.
+    if cards.iter().all(|card| card.parts.as_ref().is_err_and(Why::is_of_driver)) {
+        let hidden = wanted.split(',').next().is_some_and(|entry| hides(entry.trim()));
+        return if hidden { visible } else { all(cards) };
+    }
     let mut names = Vec::new();
     for (index, entry) in wanted.split(',').map(str::trim).enumerate() {
         if hides(entry) {
@@ -132,11 +140,6 @@ pub(super) fn named(wanted: &str, cards: &[Card], instance: &dyn Fn(&str) -> Opt
 /// Whether an entry is there to hide what follows: programs that hand out GPUs write these.
 fn hides(entry: &str) -> bool {
     entry.starts_with('-') || ["", "NoDevFiles", "none", "void"].contains(&entry)
-}
-
-/// Whether a value of `CUDA_VISIBLE_DEVICES` is there to hide all.
-pub(super) fn hides_all(wanted: &str) -> bool {
-    wanted.split(',').next().is_some_and(|entry| hides(entry.trim()))
 }
 
 /// What an entry names.
@@ -269,6 +272,22 @@ mod tests {
         let visible = named("1,2", &cards, &|_| None);
         assert_eq!(seen(&visible), [(1, "GPU-cc33")]);
         assert_eq!((visible.left_out[0].index, &visible.left_out[0].why), (Some(0), &Why::Lost));
+    }
+
+    #[test]
+    fn cards_without_an_answer_are_told_unless_they_are_hidden() {
+        let cards = [broken(0, Why::NoLibrary), broken(1, Why::NoLibrary)];
+        for wanted in ["0", "GPU-aa11", "MIG-e5", "7"] {
+            let visible = named(wanted, &cards, &|_| None);
+            assert_eq!((visible.seen.len(), visible.left_out.len()), (0, 2), "{wanted}");
+        }
+        assert_eq!(named("", &cards, &|_| None), Visible::default());
+        assert_eq!(all(&cards).left_out.len(), 2);
+        assert_eq!(
+            named("0", &[], &|_| None),
+            Visible::default(),
+            "where there is nothing, nothing is missed"
+        );
     }
 
     #[test]
