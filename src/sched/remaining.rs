@@ -32,6 +32,24 @@ impl<'a> Remaining<'a> {
         }
     }
 
+    /// The same trials, these, in another order: `order` has the place of each among those before.
+    pub(super) fn sorted<'b>(&self, trials: &'b [Trial], order: &[usize]) -> Remaining<'b>
+    where
+        'a: 'b,
+    {
+        let mut numbers: HashMap<usize, usize> = HashMap::new();
+        let mut number = |shape: usize| {
+            let next = numbers.len();
+            *numbers.entry(shape).or_insert(next)
+        };
+        Remaining {
+            sweep: self.sweep,
+            trials,
+            costs: order.iter().map(|at| self.costs[*at]).collect(),
+            shapes: order.iter().map(|at| number(self.shapes[*at])).collect(),
+        }
+    }
+
     /// The trials, in the order of the sweep.
     #[must_use]
     pub fn trials(&self) -> &'a [Trial] {

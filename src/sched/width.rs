@@ -25,7 +25,7 @@ use std::time::{Duration, SystemTime};
 use self::classes::{Choice, Classes, Outcome};
 use crate::cost::{Experience, Scaling, SlotCost};
 use crate::sched::{Limits, Policy, Remaining, Scheduler, Workload, simulate};
-use crate::values::{Resources, TrialId, Width};
+use crate::values::{Resources, Trial, TrialId, Width};
 
 /// Choices whose last packs end at times that differ by less count as equally good, and the one with the fewest
 /// core-seconds is taken: how much faster more cores are is a guess, that they take more core-seconds is not.
@@ -82,18 +82,21 @@ pub fn decide_widths(
     recorded: &[Option<Width>],
     machine: Machine<'_>,
 ) -> Vec<Width> {
-    let Remaining { trials, costs, shapes, .. } = remaining;
-    let mut sorted: Vec<usize> = (0..trials.len()).collect();
-    sorted.sort_unstable_by_key(|number| (trials[*number].configuration.id, trials[*number].id));
-    let wish =
-        |&number: &usize| Wish { cost: costs[number], shape: shapes[number], recorded: recorded[number] };
-    let wishes: Vec<Wish> = sorted.iter().map(wish).collect();
-    let in_order = decide(&wishes, machine, Scaling::ASSUMED).into_iter().map(|decided| {
-        let mut widths = vec![machine.resources.equal_width(); trials.len()];
-        sorted.iter().zip(decided).for_each(|(number, width)| widths[*number] = width);
-        widths
-    });
-    first_to_end(remaining, in_order.collect(), machine)
+    let trials = remaining.trials;
+    let mut order: Vec<usize> = (0..trials.len()).collect();
+    order.sort_unstable_by_key(|number| (trials[*number].configuration.id, trials[*number].id));
+    let sorted: Vec<Trial> = order.iter().map(|number| trials[*number].clone()).collect();
+    let sorted = remaining.sorted(&sorted, &order);
+    let wish = |(at, number): (usize, &usize)| Wish {
+        cost: sorted.costs[at],
+        shape: sorted.shapes[at],
+        recorded: recorded[*number],
+    };
+    let wishes: Vec<Wish> = order.iter().enumerate().map(wish).collect();
+    let decided = first_to_end(&sorted, decide(&wishes, machine, Scaling::ASSUMED), machine);
+    let mut widths = vec![machine.resources.equal_width(); trials.len()];
+    order.iter().zip(decided).for_each(|(number, width)| widths[*number] = width);
+    widths
 }
 
 /// Of widths that are about equally good by list scheduling, those with which a simulated run ends first, or
