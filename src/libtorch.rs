@@ -47,6 +47,15 @@ pub fn fits(version: &str) -> bool {
     line(version) == line(VERSION)
 }
 
+/// The library that lets the libtorch in `folder` use GPUs: beside its others, or where the loader is told to look
+/// first.
+#[must_use]
+pub fn cuda_library(folder: &Path) -> Option<PathBuf> {
+    let told = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let mut folders = std::iter::once(folder.to_owned()).chain(std::env::split_paths(&told));
+    folders.find_map(|folder| Some(folder.join("libtorch_cuda.so")).filter(|library| library.is_file()))
+}
+
 /// The CUDA of the build that set-up and pip install.
 pub const CUDA: (u32, u32) = (13, 0);
 

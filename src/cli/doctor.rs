@@ -91,7 +91,7 @@ fn torch(folder: Option<&Path>, origin: Origin) -> Finding {
 }
 
 /// How to install another libtorch: the right release, with CUDA where there is a GPU.
-fn another(origin: Origin) -> &'static str {
+pub(super) fn another(origin: Origin) -> &'static str {
     match origin {
         Origin::Wheel => "pip install --force-reinstall 'torch==2.11.*'",
         Origin::Source => "rm -r .libtorch && make setup && make build",
@@ -100,8 +100,7 @@ fn another(origin: Origin) -> &'static str {
 
 /// GPUs need the CUDA library next to the CPU library; without GPUs it is not missed.
 fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
-    let library = folder.map(|folder| folder.join("libtorch_cuda.so"));
-    let found = library.filter(|library| library.is_file());
+    let found = folder.and_then(libtorch::cuda_library);
     let driver = machine.driver.as_deref().unwrap_or("unknown");
     let cuda = machine.cuda.map_or_else(String::new, |(major, minor)| format!(" for CUDA {major}.{minor}"));
     let driver = format!("driver {driver}{cuda}");

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use super::DeviceArgs;
 use super::ahead::Ahead;
+use super::{DeviceArgs, doctor};
 use crate::disk::{FileError, files};
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
+use crate::libtorch::{self, Origin};
 use crate::sched::{Limits, Simulated, SimulatedJob};
 use crate::sweep::SweepSpec;
 use crate::ui::output;
@@ -100,6 +101,22 @@ pub(super) fn at_once(run: &Simulated, resources: &Resources, host: &Machine) ->
         host.ram_free_mib
     ));
     Some(have_memory)
+}
+
+/// Checks that libtorch can use the GPUs of a run. Without, each of its trials would fail for good.
+pub(super) fn cuda(resources: &Resources) -> Result<(), AppError> {
+    let Some(folder) = libtorch::folder().filter(|_| !resources.gpus.is_empty()) else { return Ok(()) };
+    if libtorch::cuda_library(&folder).is_some() {
+        return Ok(());
+    }
+    let origin = std::env::current_exe().map_or(Origin::Source, |program| libtorch::origin(&program));
+    Err(AppError::Environment {
+        message: format!(
+            "libtorch in {} has no CUDA library, so it cannot use {resources}",
+            folder.display()
+        ),
+        hint: Some(format!("`{}`; `--devices cpu` trains on the CPU", doctor::another(origin))),
+    })
 }
 
 /// Warns of GPUs that are left out, shared or unlike.

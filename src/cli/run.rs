@@ -112,6 +112,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let ahead = Ahead::of(&sweep, &layout, wanted)?;
     preflight::disk(&ahead.run, &args.results)?;
     preflight::memory(&ahead, &resources, host)?;
+    preflight::cuda(&resources)?;
     let at_once = preflight::at_once(&ahead.run, &resources, host);
     // Without a record nothing has been done yet; a damaged one is reported when the run starts.
     if let Some(record) = record::load_fates(layout.run()).ok().filter(|record| !record.live) {

@@ -162,6 +162,23 @@ fn memory_that_fails_keeps_a_card_out() {
     assert_eq!(machine.plan("auto").map(|(gpus, _)| gpus).ok(), Some(vec![3, 4]));
 }
 
+#[cfg(feature = "torch")]
+#[test]
+fn a_libtorch_without_cuda_is_refused_before_a_trial_fails() {
+    let Some(machine) = Machine::new("card\n") else { return };
+    let none = "libtorch has no CUDA library";
+    if !machine.lorasweep(&["doctor"]).stdout.contains(none) {
+        // This machine's libtorch has one.
+        return;
+    }
+    let before = names(machine.folder.path());
+    let said = machine.lorasweep(&["run", "sweep.yaml", "--devices", "auto"]);
+    assert_eq!(said.code, 5, "{}", said.stderr);
+    let told = error(&said);
+    assert!(told.contains("has no CUDA library, so it cannot use cuda:0\nhint: `rm -r .libtorch"), "{told}");
+    assert_eq!(names(machine.folder.path()).len(), before.len() + 1, "nothing but the GPU's lock");
+}
+
 #[test]
 fn an_old_driver_is_told_with_what_mends_it() {
     let Some(machine) = Machine::new("driver 550.54.15\ncuda 12040\ncard\ncard\n") else { return };
