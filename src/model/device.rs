@@ -25,10 +25,15 @@ pub fn select(device: values::Device) -> Result<tch::Device, Failure> {
     }
 }
 
-/// Copies values from the host to a device, without waiting for the device's queued work. The driver reads them
-/// before this returns, so they may be dropped right after.
+/// Copies values from the host to a device, without waiting for the device's queued work. A GPU reads them when it
+/// comes to them: from a copy in pinned memory, which libtorch keeps until then, so that `values` may be dropped
+/// right after.
 pub fn send(values: &Tensor, device: tch::Device) -> Tensor {
-    values.to_device_(device, values.kind(), true, false)
+    let source = match device {
+        tch::Device::Cuda(_) => values.internal_pin_memory(device),
+        tch::Device::Cpu | tch::Device::Mps | tch::Device::Vulkan => values.shallow_clone(),
+    };
+    source.to_device_(device, values.kind(), true, false)
 }
 
 /// Loads `libtorch_cuda.so` into the process, once; its registration makes GPUs usable.
