@@ -15,7 +15,7 @@ use tch::{Device, Kind, Tensor};
 use super::batch::Targets;
 use crate::data::store::PartView;
 use crate::model::pass::Pass;
-use crate::model::{Model, Trunk};
+use crate::model::{Model, Trunk, device};
 use crate::tasks::TaskKind;
 use crate::values::Training;
 
@@ -40,9 +40,9 @@ pub struct TrainingLoss<'a> {
 impl<'a> TrainingLoss<'a> {
     /// The loss of a kind of task for slots with these settings.
     #[must_use]
-    pub fn of<'s>(kind: &'a dyn TaskKind, slots: impl Iterator<Item = &'s Training>, device: Device) -> Self {
+    pub fn of<'s>(kind: &'a dyn TaskKind, slots: impl Iterator<Item = &'s Training>, on: Device) -> Self {
         let shares: Vec<f64> = slots.map(|training| training.label_smoothing).collect();
-        let tensor = || Tensor::from_slice(&shares).to_kind(Kind::Float).to_device(device).unsqueeze(1);
+        let tensor = || device::send(&Tensor::from_slice(&shares).to_kind(Kind::Float), on).unsqueeze(1);
         Self { kind, smoothing: shares.iter().any(|share| *share > 0.0).then(tensor) }
     }
 
