@@ -43,6 +43,7 @@ pub(crate) struct Bench {
     /// Most rows of a trial at a time.
     pub(crate) micro_rows: Option<usize>,
     pub(crate) checkpoint_every: Option<Duration>,
+    pub(crate) device: Device,
     store: ContentHash,
 }
 
@@ -62,8 +63,9 @@ impl Bench {
             let built: PartBuilder = (0..rows).map(|row| subject.row(row)).collect();
             built.write(&path, part).unwrap();
         }
-        let (micro_rows, checkpoint_every) = (None, None);
-        let bench = Self { folder, subject, layout, forward_mode, micro_rows, checkpoint_every, store };
+        let (micro_rows, checkpoint_every, device) = (None, None, Device::Cpu { slot: 0 });
+        let bench =
+            Self { folder, subject, layout, forward_mode, micro_rows, checkpoint_every, device, store };
         std::fs::write(bench.tokenizer(), words()).unwrap();
         bench
     }
@@ -136,23 +138,26 @@ impl Bench {
             stop.fetch_or(stops(&line), Ordering::Relaxed);
             lines.borrow_mut().push(line);
         };
-        for trial in slots {
-            std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
-        }
-        let model = self.subject.model(&self.tokenizer());
-        let pack = Pack {
-            task: Arc::new(self.subject.task()),
-            model: Arc::new(model),
-            store: self.store,
-            slots: slots.to_vec(),
-        };
-        let placement = Placement { device: Device::Cpu { slot: 0 }, cores: vec![0] };
+        let (pack, placement) = (self.pack(slots), Placement { device: self.device, cores: vec![0] });
         let (layout, forward_mode, micro_rows) = (self.layout.clone(), self.forward_mode, self.micro_rows);
         let checkpoint_every = self.checkpoint_every;
         let (stop, say) = (&stop, &say);
         let context =
             Context { layout, placement, forward_mode, micro_rows, checkpoint_every, messages, stop, say };
         (train::run(&pack, &context, warm), lines.into_inner())
+    }
+
+    /// A pack of these trials, whose folders are there.
+    pub(crate) fn pack(&self, slots: &[Trial]) -> Pack {
+        for trial in slots {
+            std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
+        }
+        Pack {
+            task: Arc::new(self.subject.task()),
+            model: Arc::new(self.subject.model(&self.tokenizer())),
+            store: self.store,
+            slots: slots.to_vec(),
+        }
     }
 
     /// Trains without a disturbance.

@@ -1,0 +1,157 @@
+//! Whole sweeps on machines with several made-up devices, which the driver tells of and the workers compute on.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use lorasweep::disk::layout::Layout;
+use lorasweep::record::{self, RunRecord, TrialState, journal};
+use lorasweep::values::{Device, Failure, What};
+use tempfile::TempDir;
+
+use crate::apart::Machine;
+
+const SWEEP: &str = "
+name: devices
+task: {train: train.csv, test: test.csv, text: [text], label: label, max_length: 64}
+models:
+  small: {architecture: bert, layers: 1, hidden: 32, heads: 2, intermediate: 64, tokenizer: vocab.txt}
+grid: [{method: scratch, model: small, learning_rate: [1e-3, 2e-3, 5e-3, 1e-2]}]
+training: {epochs: 4, batch_size: 64}
+";
+
+/// A sweep in a folder of its own, on a machine with so many devices.
+struct Run {
+    folder: TempDir,
+    machine: Machine,
+}
+
+impl Run {
+    fn new(devices: usize, variables: &[(&'static str, &str)]) -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let text = "the cat and a dog ".repeat(8);
+        let rows: String = (0..64).map(|i| format!("{text}{}\n", ["cat,yes", "dog,no"][i % 2])).collect();
+        let files = [
+            ("sweep.yaml", SWEEP.to_owned()),
+            ("train.csv", format!("text,label\n{rows}")),
+            ("test.csv", format!("text,label\n{rows}")),
+            ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\na\ncat\ndog\n".to_owned()),
+            ("nvml.txt", "card\n".repeat(devices)),
+        ];
+        for (name, text) in files {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        let nvml = folder.path().join("nvml.txt").display().to_string();
+        let uuids: Vec<String> = (0..devices).map(|device| format!("GPU-{device:08}-0000")).collect();
+        let (uuids, count) = (uuids.join(","), devices.to_string());
+        let temporary = folder.path().display().to_string();
+        let mut all = vec![
+            ("FAKE_NVML", nvml.as_str()),
+            ("FAKE_CUDA_DEVICES", &count),
+            ("FAKE_CUDA_UUIDS", &uuids),
+            ("TMPDIR", &temporary),
+        ];
+        all.extend(variables);
+        let driver = driver(folder.path())?;
+        let machine = Machine::new(&all)?.with_libraries(&driver);
+        Some(Self { folder, machine })
+    }
+
+    fn on(&self, devices: &str) -> Output {
+        let mut command = self.machine.command(env!("CARGO_BIN_EXE_lorasweep"));
+        command.current_dir(self.folder.path()).args(["run", "sweep.yaml", "--quiet", "--devices", devices]);
+        command.output().unwrap()
+    }
+
+    fn layout(&self) -> Layout {
+        Layout::new(&self.folder.path().join("results"), "devices")
+    }
+
+    /// The record of a run whose trials are all done.
+    #[track_caller]
+    fn done(&self, said: &Output) -> RunRecord {
+        let record = record::load(self.layout().run()).unwrap();
+        let told = String::from_utf8_lossy(&said.stderr);
+        assert!(record.trials.iter().all(|trial| trial.state == TrialState::Done), "{told}");
+        record
+    }
+
+    fn events(&self) -> Vec<What> {
+        journal::read(&self.layout().journal()).unwrap().events.into_iter().map(|event| event.what).collect()
+    }
+
+    /// The devices on which trials were started, in order.
+    fn places(&self) -> Vec<Device> {
+        let place = |what| {
+            let What::JobLaunching { placement, trials, .. } = what else { return None };
+            (!trials.is_empty()).then_some(placement.device)
+        };
+        self.events().into_iter().filter_map(place).collect()
+    }
+
+    fn failures(&self) -> Vec<Failure> {
+        let failure = |what| if let What::JobFailed { failure, .. } = what { Some(failure) } else { None };
+        self.events().into_iter().filter_map(failure).collect()
+    }
+}
+
+/// The folder with the driver's library that `tests/fake_nvml` makes up; None where there is no C compiler.
+fn driver(folder: &Path) -> Option<std::path::PathBuf> {
+    let place = folder.join("driver");
+    fs::create_dir(&place).unwrap();
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_nvml/nvml.c");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-o"]).arg(place.join("libnvidia-ml.so.1")).arg(source);
+    cc.status().ok().filter(|status| status.success()).map(|_| place)
+}
+
+/// The devices that were used, by bits.
+fn used(run: &Run) -> u64 {
+    run.machine.counts().iter().fold(0, |all, counts| all | counts.devices)
+}
+
+#[test]
+fn a_sweep_on_two_of_three_devices_learns_what_it_learns_on_the_host() {
+    let Some(there) = Run::new(3, &[]) else { return };
+    let here = Run::new(0, &[]).unwrap();
+    // Packs of one trial, so that both devices have something to do.
+    let on_devices = there.done(&there.on("cuda:1,2"));
+    let on_host = here.done(&here.on("cpu:1"));
+    for (there, here) in on_devices.trials.iter().zip(&on_host.trials) {
+        let [there, here] =
+            [there, here].map(|trial| trial.result.as_ref().unwrap().validation.loss().unwrap());
+        assert!((there - here).abs() < 1e-5, "{there} on a device, {here} on the host");
+    }
+    let places = there.places();
+    for index in [1, 2] {
+        assert!(places.contains(&Device::Cuda { index }), "{places:?}");
+    }
+    assert_eq!(used(&there), 0b110);
+    assert!(there.machine.counts().iter().all(|counts| counts.races == 0));
+}
+
+#[test]
+fn a_device_that_always_fails_costs_no_trial() {
+    let Some(run) = Run::new(2, &[("FAKE_CUDA_FAULTS", "1:ecc@200")]) else { return };
+    run.done(&run.on("cuda:0,1"));
+    assert_eq!(used(&run), 0b11, "it was tried");
+    let words = "CUDA error: uncorrectable ECC error encountered".to_owned();
+    let failures = run.failures();
+    assert!(!failures.is_empty());
+    assert!(
+        failures.iter().all(|failure| *failure == Failure::DeviceFailed { message: words.clone() }),
+        "{failures:?}"
+    );
+}
+
+#[test]
+fn a_batch_that_is_too_large_for_a_device_is_learned_in_parts() {
+    let Some(run) = Run::new(1, &[("FAKE_CUDA_MEMORY_MIB", "8")]) else { return };
+    run.done(&run.on("cuda:0"));
+    let failures = run.failures();
+    let peak = run.machine.counts().iter().map(|counts| counts.peak_bytes).max();
+    assert!(
+        !failures.is_empty() && failures.iter().all(|failure| *failure == Failure::OutOfMemory),
+        "{failures:?}, {peak:?}"
+    );
+}
