@@ -116,6 +116,8 @@ impl<'a> Evaluator<'a> {
                 let losses = losses.sum_dim_intlist([1].as_slice(), false, Kind::Double);
                 [losses, kind.answers(&outputs).to_kind(Kind::Double)]
             });
+            let judged: Vec<[Tensor; 2]> =
+                judged.into_iter().map(|both| both.map(|one| host(&one))).collect();
             let of_slots = judged.iter().flat_map(|[losses, answers]| slots(losses).zip(slots(answers)));
             let seen: Vec<Row<'_>> = rows.iter().map(|row| part.row(*row)).collect();
             for (tally, (losses, answers)) in tallies.iter_mut().zip(of_slots) {
@@ -134,6 +136,7 @@ impl<'a> Evaluator<'a> {
                 token_losses(kind, model, trunk, targets)
             };
             let losses = self.each_model(models, part, &rows, judge);
+            let losses: Vec<Tensor> = losses.iter().map(host).collect();
             for (tally, losses) in tallies.iter_mut().zip(losses.iter().flat_map(slots)) {
                 let losses = numbers(&losses);
                 let mut rest = losses.as_slice();
@@ -211,6 +214,11 @@ fn n_slots(models: &[&Model]) -> usize {
 /// The slots' slices of `[K, …]`.
 fn slots(values: &Tensor) -> impl Iterator<Item = Tensor> {
     (0..values.size()[0]).map(|slot| values.get(slot))
+}
+
+/// Reads all slots' values at once, for which the host waits once.
+fn host(values: &Tensor) -> Tensor {
+    values.to_device(Device::Cpu)
 }
 
 fn numbers(values: &Tensor) -> Vec<f64> {

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use lorasweep::values::Training;
+use lorasweep::values::{Method, Training};
 
 use crate::apart::{Counts, apart};
 use crate::learning::on_device;
@@ -55,5 +55,23 @@ fn a_larger_pack_launches_no_more() {
         let launches = |ranks: &[usize]| ten_steps(Subject::Labels, ranks, &settings()).launches;
         let (few, many) = (launches(&[2, 4]), launches(&[2, 2, 2, 4, 4, 4, 8, 8]));
         assert!(many <= few + few / 10, "{few} kernels for two trials, {many} for eight");
+    });
+}
+
+#[test]
+fn an_evaluation_of_many_waits_no_more_often_than_one_of_one() {
+    apart("waiting::an_evaluation_of_many_waits_no_more_often_than_one_of_one", &[], || {
+        for subject in [Subject::Labels, Subject::Language] {
+            let reads = |slots: u64| {
+                let bench = on_device(subject);
+                let trial = |seed| subject.trial(Method::Base, Training { seed, ..settings() });
+                let before = Counts::now();
+                bench.train(&(0..slots).map(trial).collect::<Vec<_>>());
+                Counts::now().since(before).reads
+            };
+            let one = reads(1);
+            assert!(one > 0);
+            assert_eq!(reads(4), one, "{subject:?}");
+        }
     });
 }
