@@ -202,8 +202,9 @@ fn a_job_whose_worker_dies_before_it_begins_is_begun_by_a_new_one_once() {
 #[test]
 fn a_job_that_is_stopped_before_it_begins_is_not_begun() {
     let mut bench = Bench::new();
-    let waits = ["trap 'exit 4' TERM", "read -r job", "sleep 1000 & wait"];
-    bench.done(USUAL, &waits);
+    let (first, _) =
+        bench.start(USUAL, &["trap 'exit 4' TERM", BEGINS, WAITS, "read -r job", "sleep 1000 & wait"]);
+    assert_eq!(bench.end(first), Exit::Done);
     let (key, _) = bench.start(USUAL, &[BEGINS, "exit 0"]);
     bench.executor.stop(key, false);
     assert_eq!(bench.end(key), Exit::Interrupted);
