@@ -50,7 +50,7 @@
 //! | [`cost`] | the predicted cost of jobs: time, memory and disk, from shapes and from what earlier packs took |
 //! | [`sched`] | which trials start next, together and where; the same on a simulated clock |
 //! | [`plan`] | what a sweep will do and cost, as data and as a table |
-//! | [`record`] | the journal, the ledger of its events, resume, the record, the check and the garbage of a run |
+//! | [`record`] | the journal, the ledger of its events, resume, record, check and garbage of a run; what packs took |
 //! | [`exec`] | devices and child processes |
 //! | [`model`] | weight files; with the feature `torch` the Transformer that runs every family, pack-aware |
 //! | [`train`] | the training loop of a pack: objectives, optimiser, evaluation, metrics, checkpoints |

@@ -73,10 +73,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::cost::{Rates, Taken};
     use crate::disk::files;
     use crate::plan::example;
     use crate::record::journal::Journal;
-    use crate::values::{Cost, Event, Failure, Metric, Resources, Scores, TrialId, TrialResult, What};
+    use crate::values::{Cost, Event, Failure, Metric, Resources, Scores, TrialId, TrialResult, What, Width};
 
     fn write_result(layout: &Layout, trial: TrialId) {
         let result = TrialResult {
@@ -92,6 +93,38 @@ mod tests {
             baseline: None,
         };
         files::write_sealed(&layout.result(trial), &result).unwrap();
+    }
+
+    #[test]
+    fn what_packs_took_changes_predictions_and_not_what_is_refused() {
+        let (sweep, folder) = (example::sweep(), tempfile::tempdir().unwrap());
+        let (trials, width) = (sweep.trials(), Width::Cores(1));
+        let resources = Resources { cores: vec![0], ..Resources::default() };
+        let (machine, processors) =
+            (Machine { resources: &resources, ram_total_mib: 8_000 }, Processors::default());
+        let layout = Layout::new(folder.path(), &sweep.name);
+        let limits = Limits::default();
+        let seen = || {
+            let wanted =
+                Wanted { machine, processors: &processors, limits, retry_failed: false, new_widths: false };
+            let Ahead { run, least_mib, basis, .. } = Ahead::of(&sweep, &layout, wanted).unwrap();
+            (least_mib, basis, run.training().unwrap().1)
+        };
+        let (least_mib, basis, mem_mib) = seen();
+        assert_eq!(basis, Some(Basis::Assumed));
+        let mut known = experience::load(&layout, processors.clone());
+        let work =
+            Workload::of(&Remaining::of(&sweep, &trials), folder.path(), &|_| width, &|_| true, &known);
+        for trial in &trials {
+            let (kind, cost) = work.pack(&[trial.id]).unwrap();
+            let peak_mib = 9.0 * cost.estimate(Rates::assumed(width)).mem_mib;
+            known.add(kind, &Taken::of(&cost, width, 10.0, 9.0, Some(peak_mib)));
+        }
+        experience::save(&layout, &known).unwrap();
+        let (least_mib_now, basis, mem_mib_now) = seen();
+        assert_eq!(basis, Some(Basis::Measured));
+        assert!((least_mib_now - least_mib).abs() < 1e-9, "{least_mib} {least_mib_now}");
+        assert!(mem_mib_now > 5.0 * mem_mib, "{mem_mib} {mem_mib_now}");
     }
 
     #[test]

@@ -27,3 +27,38 @@ pub fn load(layout: &Layout, processors: Processors) -> Experience {
 pub fn save(layout: &Layout, experience: &Experience) -> io::Result<()> {
     files::put_json(&layout.experience(), &experience.keep())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cost::{Basis, CostTable, PackCost, Taken};
+    use crate::plan::example;
+    use crate::values::Width;
+
+    #[test]
+    fn only_a_file_as_it_is_written_is_read() {
+        let (folder, sweep, width) = (tempfile::tempdir().unwrap(), example::sweep(), Width::Cores(1));
+        let layout = Layout::new(folder.path(), &sweep.name);
+        let (trials, configuration) = (sweep.trials(), &sweep.configurations[0]);
+        let load = || load(&layout, Processors::default());
+        let (task, model) = (sweep.task(configuration), sweep.model(configuration));
+        let kind = load().kind(task, model, configuration, width);
+        let basis = || load().rates(&kind).1;
+        assert_eq!(basis(), Basis::Assumed);
+        let cost: PackCost = [CostTable::new(&sweep).slot(&trials[0])].iter().collect();
+        let mut known = load();
+        known.add(&kind, &Taken::of(&cost, width, 10.0, 9.0, None));
+        save(&layout, &known).unwrap();
+        assert_eq!((basis(), load()), (Basis::Measured, known));
+        let path = layout.experience();
+        let text = fs::read_to_string(&path).unwrap();
+        let most = usize::try_from(MOST).unwrap();
+        for other in [text.clone() + &" ".repeat(most), text.replace("took_s", "took"), String::new()] {
+            fs::write(&path, other).unwrap();
+            assert_eq!(basis(), Basis::Assumed);
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert_eq!(basis(), Basis::Assumed);
+    }
+}
