@@ -9,16 +9,12 @@ pub mod mailbox;
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use crate::families::ModelSpec;
 use crate::tasks::Task;
 use crate::values::{ContentHash, Failure, JobKey, Placement, Progress, Scores, Trial, TrialId};
-
-/// A child of which nothing was heard for so long hangs, and is killed. One that works is heard every two seconds.
-pub const SILENCE: Duration = Duration::from_mins(5);
 
 /// One job, written to its folder, which a child is given as its only argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,6 +36,8 @@ pub struct JobFile {
     /// Time between two checkpoints, in seconds; by default as often as the cost stays small.
     #[serde(default)]
     pub checkpoint_every_s: Option<f64>,
+    /// How long it may be silent, in seconds: then it hangs, and is killed.
+    pub silence_s: f64,
     /// What to do.
     pub work: Work,
 }

@@ -311,6 +311,7 @@ mod tests {
             placement,
             micro_rows: None,
             checkpoint_every_s: None,
+            silence_s: 300.0,
             work: work_of,
         };
         let (flags, lines, mut warm) = (Flags::default(), Lines::of_stdin(), Warm::default());

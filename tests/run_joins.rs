@@ -105,6 +105,7 @@ impl Site {
             placement: place(),
             micro_rows: None,
             checkpoint_every_s: None,
+            silence_s: 300.0,
             work,
         };
         files::write_json(&own.file(), &file).unwrap();

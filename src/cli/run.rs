@@ -136,6 +136,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
             attempts: args.attempts,
             pause: PAUSE,
             trial_timeout: args.trial_timeout,
+            ..Policy::ONCE
         },
         retry_failed,
         checkpoint_every: args.checkpoint_every,

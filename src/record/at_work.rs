@@ -28,7 +28,7 @@ pub fn scheduler(
     let What::RunStarted { resources, settings: Some(settings), .. } = &events.first()?.what else {
         return None;
     };
-    let RunSettings { limits, policy, retry_failed } = *settings;
+    let RunSettings { limits, policy, retry_failed } = **settings;
     let (given, earlier) = (Given::of(events), Ledger::replay(earlier));
     let is_to_do = |trial: &&TrialRecord| {
         let failed = matches!(earlier.state(trial.trial.id), TrialState::Failed { .. });

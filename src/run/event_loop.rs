@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
 use crate::exec::{Executor, News, WorkerMessage};
-use crate::job::{ChildLine, SILENCE};
+use crate::job::ChildLine;
 use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
 use crate::values::{JobKey, Progress, What};
@@ -30,6 +30,8 @@ pub(super) struct EventLoop<'a, 'r> {
     pub(super) scheduler: Scheduler,
     pub(super) executor: &'a mut dyn Executor,
     pub(super) checkpoint_every: Option<Duration>,
+    /// A child hangs of which nothing was heard for so long.
+    pub(super) silence: Duration,
     pub(super) clock: Clock,
     pub(super) state: LoopState,
 }
@@ -215,7 +217,7 @@ impl EventLoop<'_, '_> {
     }
 
     pub(super) fn kill_silent(&mut self, now: Instant) {
-        for key in silent(&self.state.children, now) {
+        for key in silent(&self.state.children, now, self.silence) {
             self.ask(key, Asked::Die, true);
         }
     }
@@ -232,8 +234,8 @@ impl EventLoop<'_, '_> {
     }
 }
 
-fn silent(children: &BTreeMap<JobKey, Child>, now: Instant) -> Vec<JobKey> {
-    let hangs = |child: &Child| now.saturating_duration_since(child.heard) > SILENCE;
+fn silent(children: &BTreeMap<JobKey, Child>, now: Instant, silence: Duration) -> Vec<JobKey> {
+    let hangs = |child: &Child| now.saturating_duration_since(child.heard) > silence;
     children.iter().filter(|(_, child)| hangs(child)).map(|(key, _)| *key).collect()
 }
 
@@ -242,11 +244,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_child_hangs_after_five_silent_minutes() {
-        let heard = Instant::now();
+    fn a_child_hangs_that_is_silent_for_too_long() {
+        let (heard, silence) = (Instant::now(), Duration::from_mins(5));
         let child = Child { heard, asked: Asked::Work };
         let children = BTreeMap::from([(JobKey::Report, child)]);
-        assert!(silent(&children, heard + SILENCE).is_empty());
-        assert_eq!(silent(&children, heard + SILENCE + TICK), [JobKey::Report]);
+        assert!(silent(&children, heard + silence, silence).is_empty());
+        assert_eq!(silent(&children, heard + silence + TICK, silence), [JobKey::Report]);
     }
 }

@@ -28,8 +28,9 @@ impl EventLoop<'_, '_> {
         self.tell(What::JobLaunching { key, attempt, placement: placement.clone(), trials })?;
         let (run, stores) = (self.layout.run().to_path_buf(), self.layout.stores().to_path_buf());
         let checkpoint_every_s = self.checkpoint_every.map(|every| every.as_secs_f64());
-        let start = self.stream.ledger.launches;
-        let file = JobFile { start, run, log, stores, placement, micro_rows, checkpoint_every_s, work };
+        let (start, silence_s) = (self.stream.ledger.launches, self.silence.as_secs_f64());
+        let file =
+            JobFile { start, run, log, stores, placement, micro_rows, checkpoint_every_s, silence_s, work };
         match self.start_child(key, &file) {
             Ok(pid) => {
                 let child = Child { heard: Instant::now(), asked: Asked::Work };

@@ -168,6 +168,7 @@ pub fn start(
         scheduler,
         executor,
         checkpoint_every: options.checkpoint_every,
+        silence: options.policy.silence,
         clock,
         state: LoopState::new(),
     };
@@ -196,7 +197,7 @@ fn started(options: &RunOptions) -> What {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command_line: options.command_line.clone(),
         resources: options.resources_now(),
-        settings: Some(RunSettings { limits, policy, retry_failed }),
+        settings: Some(Box::new(RunSettings { limits, policy, retry_failed })),
     }
 }
 

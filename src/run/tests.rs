@@ -11,7 +11,7 @@ use crate::cost::Experience;
 use crate::disk::files;
 use crate::disk::layout::Layout;
 use crate::exec::{Exit, News};
-use crate::job::{ChildLine, SILENCE, ToChild, Work};
+use crate::job::{ChildLine, ToChild, Work};
 use crate::plan::example;
 use crate::record::journal::{self, Journal};
 use crate::record::ledger::{Ledger, TrialState};
@@ -152,6 +152,7 @@ fn run_trials(
         scheduler: Scheduler::new(work, resources, limits, policy),
         executor: &mut executor,
         checkpoint_every: None,
+        silence: policy.silence,
         clock: Clock::start(),
         state: LoopState::new(),
     };
@@ -206,7 +207,7 @@ fn a_child_that_hangs_is_killed_and_started_again() {
     };
     let silent = |events: &mut EventLoop<'_, '_>, planned: &What| {
         events.happen(planned.clone()).unwrap();
-        events.kill_silent(Instant::now() + SILENCE + Duration::from_secs(1));
+        events.kill_silent(Instant::now() + POLICY.silence + Duration::from_secs(1));
     };
     let outcome = run_behind(silent, POLICY, script);
     assert_eq!(outcome.starts, [[0, 1, 2], [0, 1, 2]]);
@@ -218,7 +219,7 @@ fn a_child_that_was_cut_short_and_hangs_ran_for_too_long() {
     let silent = |events: &mut EventLoop<'_, '_>, planned: &What| {
         events.happen(planned.clone()).unwrap();
         events.state.children.values_mut().for_each(|child| child.asked = Asked::CutShort);
-        events.kill_silent(Instant::now() + SILENCE + Duration::from_secs(1));
+        events.kill_silent(Instant::now() + POLICY.silence + Duration::from_secs(1));
     };
     let outcome = run_behind(silent, POLICY, |child| if child.before == 0 { Vec::new() } else { vec![DONE] });
     assert_eq!(outcome.starts, [[0, 1, 2]], "what takes too long does so again");

@@ -11,10 +11,6 @@ use crate::sched::reserve::Free;
 use crate::sched::workload::TrialNo;
 use crate::values::{Device, Placement, Resources, Width};
 
-/// How long a GPU rests after a pack lost it. It rests twice as long after the second such loss of a run, and four
-/// times as long after all others.
-const REST: Duration = Duration::from_mins(2);
-
 /// The cores and GPUs of a run.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
@@ -26,6 +22,8 @@ pub(super) struct Places {
     at_once: usize,
     on_cpu: usize,
     gpus: Vec<Gpu>,
+    /// How long a GPU rests after a pack lost it, for the first time.
+    rest: Duration,
 }
 
 #[derive(Clone, Debug)]
@@ -72,7 +70,7 @@ pub(super) struct Loss {
 }
 
 impl Places {
-    pub(super) fn new(resources: Resources) -> Self {
+    pub(super) fn new(resources: Resources, rest: Duration) -> Self {
         let Resources { cores, gpus, at_once } = resources;
         let gpu = |placement| Gpu {
             placement,
@@ -88,6 +86,7 @@ impl Places {
             at_once: at_once.unwrap_or(usize::MAX),
             on_cpu: 0,
             gpus: gpus.into_iter().map(gpu).collect(),
+            rest,
         }
     }
 
@@ -178,8 +177,9 @@ impl Places {
                 None
             }
             Width::Gpu => {
+                let rest = self.rest;
                 let gpu = self.gpu(placement.device)?;
-                gpu.leave(now, told);
+                gpu.leave(now, told, rest);
                 (gpu.state == GpuState::Retired).then_some(placement.device)
             }
         }
@@ -241,7 +241,7 @@ impl Places {
 }
 
 impl Gpu {
-    fn leave(&mut self, now: SystemTime, told: Told<'_>) {
+    fn leave(&mut self, now: SystemTime, told: Told<'_>, rest: Duration) {
         self.state = match told {
             Told::Nothing => GpuState::Free,
             Told::Works => {
@@ -252,7 +252,7 @@ impl Gpu {
             Told::Lost(by) => {
                 let are_others = !self.lost_by.iter().any(|trial| by.contains(trial));
                 let is_last = self.in_row >= 2 || (self.in_row == 1 && are_others);
-                let rest = REST * (1 << self.lost.min(2));
+                let rest = rest.saturating_mul(1 << self.lost.min(2));
                 (self.lost, self.in_row, self.lost_by) = (self.lost + 1, self.in_row + 1, by.to_vec());
                 if is_last { GpuState::Retired } else { GpuState::Resting { until: now + rest } }
             }

@@ -64,7 +64,7 @@ impl Scheduler {
     /// A scheduler at the start of a run. Trials that are wider than these resources never train.
     #[must_use]
     pub fn new(work: Arc<Workload>, resources: Resources, limits: Limits, policy: Policy) -> Self {
-        let places = Places::new(resources);
+        let places = Places::new(resources, policy.rest);
         let waiting = TrialState::Waiting { turn: Turn::InLane };
         Self {
             policy,

@@ -92,7 +92,7 @@ pub enum What {
         /// The options chosen for this run besides the sweep; absent in journals of versions that did not write
         /// them.
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        settings: Option<RunSettings>,
+        settings: Option<Box<RunSettings>>,
     },
     /// The time and memory of the training that is to be done were predicted.
     TrainingForeseen {

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 /// The longest pause before a job is started again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// The times of every run, unless it says otherwise.
+const SILENCE: Duration = Duration::from_mins(5);
+const REST: Duration = Duration::from_mins(2);
 
 /// How large a pack may be.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,11 +47,24 @@ pub struct Policy {
     pub pause: Duration,
     /// Longest time that one start of a trial may take. A pack gets this time for each of its trials.
     pub trial_timeout: Option<Duration>,
+    /// A child of which nothing was heard for so long hangs, and is killed. One that works is heard every two
+    /// seconds.
+    pub silence: Duration,
+    /// How long a GPU rests after a pack lost it. It rests twice as long after the second such loss of a run, and
+    /// four times as long after all others.
+    pub rest: Duration,
 }
 
 impl Policy {
     /// Everything starts once and has no time limit.
-    pub const ONCE: Self = Self { fail_fast: false, attempts: 1, pause: Duration::ZERO, trial_timeout: None };
+    pub const ONCE: Self = Self {
+        fail_fast: false,
+        attempts: 1,
+        pause: Duration::ZERO,
+        trial_timeout: None,
+        silence: SILENCE,
+        rest: REST,
+    };
 
     /// Pause before the next start after this number of failures.
     #[must_use]
@@ -70,7 +86,7 @@ pub struct RunSettings {
     pub retry_failed: bool,
 }
 
-/// The written form: absent limits are left out, and times are in seconds.
+/// The written form: absent limits and usual times are left out, and times are in seconds.
 #[derive(Serialize, Deserialize)]
 struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,6 +98,10 @@ struct Written {
     pause_s: f64,
     #[serde(skip_serializing_if = "Option::is_none")]
     trial_timeout_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    silence_s: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rest_s: Option<f64>,
     retry_failed: bool,
 }
 
@@ -95,6 +115,8 @@ impl From<RunSettings> for Written {
             attempts: policy.attempts,
             pause_s: policy.pause.as_secs_f64(),
             trial_timeout_s: policy.trial_timeout.map(|limit| limit.as_secs_f64()),
+            silence_s: other_than(SILENCE, policy.silence),
+            rest_s: other_than(REST, policy.rest),
             retry_failed,
         }
     }
@@ -113,10 +135,17 @@ impl From<Written> for RunSettings {
                 attempts: written.attempts,
                 pause: duration(written.pause_s),
                 trial_timeout: written.trial_timeout_s.map(duration),
+                silence: written.silence_s.map_or(SILENCE, duration),
+                rest: written.rest_s.map_or(REST, duration),
             },
             retry_failed: written.retry_failed,
         }
     }
+}
+
+/// The seconds of a time that is not the usual one.
+fn other_than(usual: Duration, time: Duration) -> Option<f64> {
+    (time != usual).then_some(time.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -129,7 +158,12 @@ mod tests {
             Policy { fail_fast: true, attempts: 3, pause: Duration::from_millis(2_100), ..Policy::ONCE };
         let limited = RunSettings {
             limits: Limits { slots: 4, mem_mib: 0.1 },
-            policy: Policy { trial_timeout: Some(Duration::from_secs(90)), ..policy },
+            policy: Policy {
+                trial_timeout: Some(Duration::from_secs(90)),
+                silence: Duration::from_secs(20),
+                rest: Duration::from_secs(3),
+                ..policy
+            },
             retry_failed: true,
         };
         let endless = Policy { trial_timeout: Some(Duration::MAX), ..policy };

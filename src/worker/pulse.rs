@@ -3,8 +3,6 @@
 
 use std::time::{Duration, Instant};
 
-use crate::job::SILENCE;
-
 /// Training hangs where a unit of work takes more than so many times the longest before it, but not within the
 /// silence that the parent allows to all.
 const LONGEST: u32 = 20;
@@ -23,11 +21,13 @@ pub(super) struct Pulse {
     steps: bool,
     /// A unit has ended since the last beat.
     is_new: bool,
+    /// How long the parent waits after the last beat.
+    silence: Duration,
 }
 
 impl Pulse {
-    pub(super) fn begin(now: Instant) -> Self {
-        Self { ended: now, longest: None, steps: false, is_new: true }
+    pub(super) fn begin(now: Instant, silence: Duration) -> Self {
+        Self { ended: now, longest: None, steps: false, is_new: true, silence }
     }
 
     /// A unit of work has ended, perhaps a step.
@@ -42,15 +42,17 @@ impl Pulse {
     /// allowed.
     pub(super) fn beats(&mut self, now: Instant) -> bool {
         let usual = self.longest.unwrap_or_default().saturating_mul(LONGEST);
-        let allowed = usual.max(if self.steps { SILENCE } else { LOADING });
+        let allowed = usual.max(if self.steps { self.silence } else { LOADING });
         let idle = now.saturating_duration_since(self.ended);
-        std::mem::take(&mut self.is_new) || idle + SILENCE < allowed
+        std::mem::take(&mut self.is_new) || idle.saturating_add(self.silence) < allowed
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const SILENCE: Duration = Duration::from_mins(5);
 
     const fn s(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
@@ -64,7 +66,7 @@ mod tests {
 
     /// A pulse after loading and these units, and when the last ended.
     fn after(units: &[Duration], steps: bool) -> (Pulse, Instant) {
-        let (begun, mut pulse) = (Instant::now(), Pulse::begin(Instant::now()));
+        let (begun, mut pulse) = (Instant::now(), Pulse::begin(Instant::now(), SILENCE));
         let mut now = begun + s(900);
         pulse.work_ended(now, false);
         for unit in units {
@@ -86,7 +88,7 @@ mod tests {
     #[test]
     fn what_comes_before_the_first_step_has_half_an_hour() {
         let begun = Instant::now();
-        let mut loading = Pulse::begin(begun);
+        let mut loading = Pulse::begin(begun, SILENCE);
         assert!(loading.beats(begun));
         assert_eq!(allowed(&mut loading, begun).as_secs().div_ceil(60), 30);
         let (mut evaluating, ended) = after(&[s(1), s(2)], false);

@@ -43,7 +43,9 @@ struct Shared {
 impl Talk {
     /// Begins to beat. If nobody hears it any more, the work is asked to stop.
     pub(super) fn begin(folder: &JobFolder, job: &JobFile, stop: &Arc<AtomicBool>) -> io::Result<Self> {
-        let pulse = matches!(job.work, Work::Train(_)).then(|| Mutex::new(Pulse::begin(Instant::now())));
+        let pulse = matches!(job.work, Work::Train(_));
+        let silence = Duration::try_from_secs_f64(job.silence_s).unwrap_or(Duration::MAX);
+        let pulse = pulse.then(|| Mutex::new(Pulse::begin(Instant::now(), silence)));
         let news = NewsWriter::open(folder, job.start)?;
         let shared = Arc::new(Shared { news, progress: Mutex::default(), pulse });
         let (wake, woken) = bounded(1);

@@ -115,10 +115,15 @@ impl Machine {
     }
 
     /// The inside of a test, in a process of its own.
-    fn inside(&self, test: &str) -> Output {
+    pub(crate) fn inside(&self, test: &str) -> Output {
         let arguments = ["--exact", test, "--nocapture", "--test-threads=1"];
         self.command(std::env::current_exe().unwrap()).args(arguments).env(INSIDE, test).output().unwrap()
     }
+}
+
+/// Whether this process is for the inside of the test with this name.
+pub(crate) fn is_inside(test: &str) -> bool {
+    std::env::var(INSIDE).is_ok_and(|name| name == test)
 }
 
 /// Runs the inside of the test with this name, here and now if this process is for it, and otherwise in one of its
@@ -138,7 +143,7 @@ pub(crate) fn end_of(
     variables: &[(&'static str, &str)],
     inside: impl FnOnce(),
 ) -> Option<(Output, Counts)> {
-    if std::env::var(INSIDE).is_ok_and(|name| name == test) {
+    if is_inside(test) {
         inside();
         return None;
     }

@@ -40,6 +40,7 @@ impl Job {
             placement: Placement { device: Device::Cuda { index: 0 }, cores: vec![0] },
             micro_rows: None,
             checkpoint_every_s: Some(0.0),
+            silence_s: 300.0,
             work: Work::Train(Box::new(self.bench.pack(&self.pack))),
         };
         fs::create_dir_all(own.path()).unwrap();

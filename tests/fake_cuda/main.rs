@@ -13,6 +13,7 @@ mod devices;
 mod faults;
 mod learning;
 mod library;
+mod many;
 mod runs;
 #[path = "../train_laws/subject.rs"]
 mod subject;

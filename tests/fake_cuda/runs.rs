@@ -29,18 +29,7 @@ struct Run {
 impl Run {
     fn new(devices: usize, variables: &[(&'static str, &str)]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let text = "the cat and a dog ".repeat(8);
-        let rows: String = (0..64).map(|i| format!("{text}{}\n", ["cat,yes", "dog,no"][i % 2])).collect();
-        let files = [
-            ("sweep.yaml", SWEEP.to_owned()),
-            ("train.csv", format!("text,label\n{rows}")),
-            ("test.csv", format!("text,label\n{rows}")),
-            ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\na\ncat\ndog\n".to_owned()),
-            ("nvml.txt", "card\n".repeat(devices)),
-        ];
-        for (name, text) in files {
-            fs::write(folder.path().join(name), text).unwrap();
-        }
+        write_files(folder.path(), SWEEP, &"card\n".repeat(devices));
         let nvml = folder.path().join("nvml.txt").display().to_string();
         let uuids: Vec<String> = (0..devices).map(|device| format!("GPU-{device:08}-0000")).collect();
         let (uuids, count) = (uuids.join(","), devices.to_string());
@@ -95,8 +84,24 @@ impl Run {
     }
 }
 
+/// A sweep with its data, and what the driver says.
+pub(crate) fn write_files(folder: &Path, sweep: &str, driver: &str) {
+    let text = "the cat and a dog ".repeat(8);
+    let rows: String = (0..64).map(|i| format!("{text}{}\n", ["cat,yes", "dog,no"][i % 2])).collect();
+    let rows = format!("text,label\n{rows}");
+    for (name, text) in [
+        ("sweep.yaml", sweep),
+        ("train.csv", &rows),
+        ("test.csv", &rows),
+        ("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\nthe\na\ncat\ndog\n"),
+        ("nvml.txt", driver),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
 /// The folder with the driver's library that `tests/fake_nvml` makes up; None where there is no C compiler.
-fn driver(folder: &Path) -> Option<std::path::PathBuf> {
+pub(crate) fn driver(folder: &Path) -> Option<std::path::PathBuf> {
     let place = folder.join("driver");
     fs::create_dir(&place).unwrap();
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fake_nvml/nvml.c");

@@ -41,8 +41,17 @@ impl Bench {
         let work = Work::Report { folder: folder.path().to_path_buf() };
         let (run, stores) = (folder.path().to_path_buf(), layout.stores().to_path_buf());
         let (start, log) = (START, own.log());
-        let file =
-            JobFile { start, run, log, stores, placement, micro_rows: None, checkpoint_every_s: None, work };
+        let file = JobFile {
+            start,
+            run,
+            log,
+            stores,
+            placement,
+            micro_rows: None,
+            checkpoint_every_s: None,
+            silence_s: 300.0,
+            work,
+        };
         files::write_json(&own.file(), &file).unwrap();
         fs::write(own.path().join("child.sh"), script).unwrap();
         let mut executor = LocalExecutor::new(program());
@@ -324,6 +333,7 @@ fn a_program_that_is_not_there_is_an_error() {
         placement,
         micro_rows: None,
         checkpoint_every_s: None,
+        silence_s: 300.0,
         work: Work::Report { folder: report },
     };
     let job = StartJob { key: JOB, file: &file, folder: &own };

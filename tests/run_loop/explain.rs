@@ -69,7 +69,7 @@ impl Told {
             version: String::new(),
             command_line: CommandLine::default(),
             resources: self.site.options.resources.clone(),
-            settings,
+            settings: settings.map(Box::new),
         }
     }
 

@@ -30,6 +30,7 @@ fn job(run: &Path, work: Work) -> JobFile {
         placement,
         micro_rows: None,
         checkpoint_every_s: None,
+        silence_s: 300.0,
         work,
     }
 }

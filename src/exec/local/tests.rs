@@ -78,6 +78,7 @@ impl Bench {
             placement: Placement { device: Device::Cpu { slot: core }, cores: vec![core] },
             micro_rows: None,
             checkpoint_every_s: None,
+            silence_s: 300.0,
             work: Work::Train(Box::new(pack)),
         };
         files::put_json(&folder.file(), &file).unwrap();

@@ -61,7 +61,7 @@ pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
     let limit = proptest::option::weighted(0.3, 100..1_000_000_u64);
     let limit = limit.prop_map(|ms| ms.map(Duration::from_millis));
     let policy = (any::<bool>(), 1..4_u32, pause, limit).prop_map(|(fail_fast, attempts, pause, limit)| {
-        Policy { fail_fast, attempts, pause, trial_timeout: limit }
+        Policy { fail_fast, attempts, pause, trial_timeout: limit, ..Policy::ONCE }
     });
     let stops = prop_oneof![
         3 => Just(Vec::new()),

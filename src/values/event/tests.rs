@@ -14,11 +14,11 @@ fn what_is_journaled_is_read_back_and_nothing_ephemeral_is_read_from_a_journal()
             version: "0".to_owned(),
             command_line: CommandLine::default(),
             resources: Resources { cores: vec![1, 3], gpus: Vec::new(), at_once: Some(2) },
-            settings: Some(RunSettings {
+            settings: Some(Box::new(RunSettings {
                 limits: Limits::default(),
                 policy: Policy::ONCE,
                 retry_failed: true,
-            }),
+            })),
         },
         What::TrainingForeseen { seconds: 1.5, mem_mib: None },
         What::TrainingForeseen { seconds: 0.25, mem_mib: Some(400.0) },
