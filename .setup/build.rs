@@ -1,5 +1,8 @@
-//! Lets the built programs find libtorch where set-up put it, without any variable to export.
+//! Lets the built programs find libtorch where set-up put it, without any variable to export, and compiles what the
+//! program asks libtorch in C++.
 
+#[cfg(feature = "torch")]
+use std::path::Path;
 use std::path::PathBuf;
 
 fn main() {
@@ -11,6 +14,8 @@ fn main() {
     let Some(libtorch) = std::env::var_os("LIBTORCH").map(PathBuf::from) else {
         return;
     };
+    #[cfg(feature = "torch")]
+    compile(&libtorch);
     // Set-up writes this when it puts another libtorch in the same place.
     let stamp = libtorch.join("stamp");
     if stamp.exists() {
@@ -28,4 +33,15 @@ fn main() {
         // Linkers other than rust's own insist on seeing the CUDA libraries that libtorch_cpu.so loads.
         println!("cargo::rustc-link-arg=-Wl,--allow-shlib-undefined");
     }
+}
+
+/// tch has no functions for these.
+#[cfg(feature = "torch")]
+fn compile(libtorch: &Path) {
+    let source = "src/model/gpu_memory.cpp";
+    println!("cargo::rerun-if-changed={source}");
+    let mut compiler = cc::Build::new();
+    // libtorch's headers cause warnings of their own.
+    compiler.cpp(true).std("c++17").warnings(false).include(libtorch.join("include")).file(source);
+    compiler.compile("lorasweep_gpu_memory");
 }

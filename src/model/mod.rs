@@ -19,6 +19,8 @@ mod fresh;
 #[cfg(feature = "torch")]
 mod generate;
 #[cfg(feature = "torch")]
+pub mod gpu_memory;
+#[cfg(feature = "torch")]
 mod head;
 #[cfg(feature = "torch")]
 mod inputs;

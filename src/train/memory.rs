@@ -1,33 +1,70 @@
 //! Owns what a pack's memory is measured by, in a process that may train one pack after the other: the largest
-//! resident memory while the pack was there, and not what an earlier one took.
+//! memory while the pack was there, and not what an earlier one took. On a GPU that is the GPU's memory, on cores
+//! that of the process.
 
 use std::fs;
 
-/// The largest resident memory of this process since a pack began.
+use tch::Device;
+
+use crate::model::gpu_memory;
+
+/// The largest memory since a pack began.
 #[derive(Debug)]
 pub(super) struct Peak {
-    /// The field of `/proc/self/status` that is read: the kernel's own peak where that begins with the pack,
-    /// otherwise the present size, looked at now and then.
-    field: &'static str,
+    source: Source,
     mib: f64,
+}
+
+/// Who counts.
+#[derive(Debug)]
+enum Source {
+    /// libtorch, what it holds of the GPU.
+    Gpu,
+    /// The kernel, the process's largest resident memory since the pack began.
+    Kernel,
+    /// Whoever looks now and then, the process's present size.
+    Looks,
 }
 
 impl Peak {
     /// Begins with a pack, which is the process's first or comes after others.
-    pub(super) fn begin(first: bool) -> Self {
-        // Since Linux 4.0 this sets the peak to the present size (proc(5)); some sandboxes refuse it.
-        let by_kernel = first || fs::write("/proc/self/clear_refs", "5").is_ok();
-        Self { field: if by_kernel { "VmHWM:" } else { "VmRSS:" }, mib: 0.0 }
+    pub(super) fn begin(first: bool, device: Device) -> Self {
+        let source = match device {
+            Device::Cuda(_) => {
+                if !first {
+                    gpu_memory::begin_peak();
+                }
+                Source::Gpu
+            }
+            // Since Linux 4.0 this sets the peak to the present size (proc(5)); some sandboxes refuse it.
+            Device::Cpu | Device::Mps | Device::Vulkan
+                if first || fs::write("/proc/self/clear_refs", "5").is_ok() =>
+            {
+                Source::Kernel
+            }
+            Device::Cpu | Device::Mps | Device::Vulkan => Source::Looks,
+        };
+        Self { source, mib: 0.0 }
     }
 
     /// The peak so far, in MiB; 0 where the system does not report it.
     pub(super) fn mib(&mut self) -> f64 {
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix(self.field));
-        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
-        self.mib = self.mib.max(kib.unwrap_or(0.0) / 1024.0);
+        let now = match self.source {
+            Source::Gpu => gpu_memory::peak() as f64 / f64::from(1 << 20),
+            Source::Kernel => of_process("VmHWM:"),
+            Source::Looks => of_process("VmRSS:"),
+        };
+        self.mib = self.mib.max(now);
         self.mib
     }
+}
+
+/// A field of `/proc/self/status`, in MiB.
+fn of_process(field: &str) -> f64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+    kib.unwrap_or(0.0) / 1024.0
 }
 
 /// Gives the memory back that a pack has freed: the allocator keeps it, as it is told to while a pack trains,

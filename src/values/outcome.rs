@@ -111,6 +111,7 @@ pub struct Cost {
     pub train_tokens: u64,
     /// Rows evaluated.
     pub evaluated_rows: u64,
-    /// Largest resident memory of its process on the host while the trial was in it, in MiB.
+    /// Largest memory of its process while the trial was in it, in MiB: on a GPU what libtorch held of the GPU's
+    /// memory, on cores its resident memory.
     pub peak_memory_mib: f64,
 }

@@ -3,6 +3,7 @@
 
 use std::os::unix::process::ExitStatusExt;
 
+use lorasweep::model::gpu_memory;
 use tch::{Device, Kind, Tensor};
 
 use crate::apart::{Counts, apart, end_of};
@@ -106,4 +107,20 @@ fn a_device_has_so_much_memory_and_numbers_of_its_own() {
         assert_ne!(draw(CUDA), draw(Device::Cpu));
     });
     assert!(counts.is_none_or(|counts| counts.peak_bytes == 4 << 20));
+}
+
+#[test]
+fn what_a_pack_took_of_a_device_is_not_what_one_before_it_took() {
+    apart("devices::what_a_pack_took_of_a_device_is_not_what_one_before_it_took", &[], || {
+        assert_eq!(gpu_memory::peak(), 0, "no GPU was used");
+        load();
+        let mib = |count: i64| Tensor::zeros([count << 18], (Kind::Float, CUDA));
+        let held = mib(2);
+        drop(mib(5));
+        assert_eq!(gpu_memory::peak(), 7 << 20);
+        gpu_memory::begin_peak();
+        assert_eq!(gpu_memory::peak(), 2 << 20, "what is still held");
+        drop((mib(1), held));
+        assert_eq!(gpu_memory::peak(), 3 << 20);
+    });
 }

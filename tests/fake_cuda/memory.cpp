@@ -3,6 +3,7 @@
 // is freed on the host, or allocated on a device, holds bytes with all bits set: no number, and no index.
 #include "fake.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <malloc.h>
@@ -12,6 +13,7 @@
 #include <unistd.h>
 
 #include <c10/core/Allocator.h>
+#include <c10/core/CachingDeviceAllocator.h>
 #include <c10/core/CPUAllocator.h>
 #include <c10/core/alignment.h>
 #include <c10/core/impl/alloc_cpu.h>
@@ -40,8 +42,9 @@ struct Arena {
   std::vector<std::map<size_t, size_t>> free;  // of each device: start and size, nothing side by side
   std::map<size_t, size_t> used;
   std::vector<size_t> in_use;
+  std::vector<size_t> peaks;  // since the program began to count
 
-  Arena() : free(device_count()), in_use(device_count()) {
+  Arena() : free(device_count()), in_use(device_count()), peaks(device_count()) {
     const size_t all = capacity() * free.size();
     const int file = memfd_create("fake_cuda", MFD_CLOEXEC);
     TORCH_CHECK(file >= 0 && ftruncate(file, static_cast<off_t>(all)) == 0, "no memory for the fake devices");
@@ -74,6 +77,7 @@ char* take(int device, size_t size) {
     if (room > size) a.free[device][start + size] = room - size;
     a.used[start] = size;
     a.in_use[device] += size;
+    a.peaks[device] = std::max(a.peaks[device], a.in_use[device]);
     uint64_t peak = counts().peak_bytes;
     while (peak < a.in_use[device] && !counts().peak_bytes.compare_exchange_weak(peak, a.in_use[device])) {}
     return a.addresses + start;
@@ -108,7 +112,7 @@ void give_back(void* address) {
   }
 }
 
-struct DeviceAllocator final : c10::Allocator {
+struct DeviceAllocator final : c10::DeviceAllocator {
   c10::DataPtr allocate(size_t wanted) override {
     const int device = current_device();
     const c10::Device place(c10::DeviceType::CUDA, static_cast<c10::DeviceIndex>(device));
@@ -123,6 +127,25 @@ struct DeviceAllocator final : c10::Allocator {
   void copy_data(void* to, const void* from, size_t bytes) const override {
     run_uploads();
     std::memcpy(reveal(to), reveal(from), bytes);
+  }
+  bool initialized() override { return true; }
+  // It keeps nothing for later, and has one stream.
+  void emptyCache(c10::MempoolId_t) override {}
+  void recordStream(const c10::DataPtr&, c10::Stream) override {}
+  c10::CachingDeviceAllocator::DeviceStats getDeviceStats(c10::DeviceIndex device) override {
+    Arena& a = arena();
+    std::lock_guard<std::mutex> held(a.lock);
+    c10::CachingDeviceAllocator::DeviceStats stats;
+    auto& reserved = stats.reserved_bytes[static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE)];
+    reserved.current = static_cast<int64_t>(a.in_use[device]);
+    reserved.peak = static_cast<int64_t>(a.peaks[device]);
+    return stats;
+  }
+  void resetAccumulatedStats(c10::DeviceIndex) override {}
+  void resetPeakStats(c10::DeviceIndex device) override {
+    Arena& a = arena();
+    std::lock_guard<std::mutex> held(a.lock);
+    a.peaks[device] = a.in_use[device];
   }
 };
 
@@ -213,6 +236,12 @@ c10::Allocator* device_allocator() {
   static DeviceAllocator one;
   return &one;
 }
+
+// Where programs look for it.
+static const bool is_known = [] {
+  c10::SetAllocator(c10::DeviceType::CUDA, device_allocator());
+  return true;
+}();
 
 c10::Allocator* pinned_allocator() {
   static PinnedAllocator one;

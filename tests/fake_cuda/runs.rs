@@ -132,6 +132,11 @@ fn a_sweep_on_two_of_three_devices_learns_what_it_learns_on_the_host() {
         assert!(places.contains(&Device::Cuda { index }), "{places:?}");
     }
     assert_eq!(used(&there), 0b110);
+    let of_results =
+        on_devices.trials.iter().map(|trial| trial.result.as_ref().unwrap().cost.peak_memory_mib);
+    let of_devices = there.machine.counts().iter().map(|counts| counts.peak_bytes).max().unwrap();
+    let apart = of_results.fold(0.0, f64::max) - of_devices as f64 / f64::from(1 << 20);
+    assert!(apart.abs() < 1e-9, "the memory in the record is the device's: {apart} MiB apart");
     assert!(there.machine.counts().iter().all(|counts| counts.races == 0));
 }
 

@@ -73,8 +73,8 @@ impl<'a> Trainer<'a> {
         context: &'a Context<'a>,
         warm: &'a mut Warm,
     ) -> Result<Self, Failure> {
-        let memory = Peak::begin(warm.is_empty());
         let device = device::select(context.placement.device)?;
+        let memory = Peak::begin(warm.is_empty(), device);
         if !context.placement.cores.is_empty() {
             tch::set_num_threads(i32::try_from(context.placement.cores.len()).unwrap_or(i32::MAX));
         }
