@@ -9,7 +9,7 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-gpu gpu-check peft-check clean
+.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-gpu gpu-check gpu-smoke peft-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -89,6 +89,9 @@ bench-gpu: build ## compare grids and one trial on a GPU with transformers + PEF
 
 gpu-check: build ## check everything that needs a GPU, on DEVICES (cuda:0), in ten minutes at most
 	python3 tests/gpu_check.py --lorasweep $(LORASWEEP) --devices $(or $(DEVICES),cuda:0)
+
+gpu-smoke: setup ## the same at toy size, on a made-up device, to check the checks
+	GPU_SMOKE=probe,laws,padding,memory,kills,forecasts,speed cargo test --release --test fake_cuda smoke:: -- --nocapture
 
 peft-check: build ## check exported and imported adapters against transformers + PEFT
 	@[ -n "$(LORASWEEP_PEER_PYTHON)" ] || { echo "error: LORASWEEP_PEER_PYTHON is not set" >&2; \

@@ -35,20 +35,31 @@ from gpu_check.sweeps import Maker
 import compare
 
 
-def checks(program, maker, smoke):
-    """All of them, in their order. Runs that several look at are made once, by the first."""
+PARTS = ["probe", "laws", "padding", "memory", "kills", "forecasts", "speed"]
+
+
+def checks(program, maker, smoke, parts):
+    """Those of some parts, in their order. Runs that several look at are made once, by the first."""
     forecasts = Forecasts(program, maker)
-    parts = [
-        Probe(program, maker),
-        Laws(program, maker.encoder_laws()),
-        Laws(program, maker.decoder_laws()),
-        Padding(program, maker.padding()),
-        Scarcity(program, maker),
-        Kills(program, maker.steady(), undisturbed=lambda: forecasts.first[0]),
-        forecasts,
-        Bench(program, smoke),
-    ]
-    return [check for part in parts for check in part.checks()]
+    of_parts = {
+        "probe": lambda: [Probe(program, maker)],
+        "laws": lambda: [Laws(program, maker.encoder_laws()), Laws(program, maker.decoder_laws())],
+        "padding": lambda: [Padding(program, maker.padding())],
+        "memory": lambda: [Scarcity(program, maker)],
+        "kills": lambda: [Kills(program, maker.steady(), undisturbed=lambda: forecasts.first[0])],
+        "forecasts": lambda: [forecasts],
+        "speed": lambda: [Bench(program, smoke)],
+    }
+    chosen = [of_parts[part] for part in PARTS if part in parts]
+    return [check for make in chosen for one in make() for check in one.checks()]
+
+
+def some_parts(text):
+    parts = text.split(",")
+    unknown = [part for part in parts if part not in PARTS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"there is no part `{unknown[0]}`; there are {', '.join(PARTS)}")
+    return parts
 
 
 def devices(text):
@@ -64,6 +75,8 @@ def main():
                         help="one GPU (default: cuda:0), or cpu to try this script")
     parser.add_argument("--minutes", type=float, default=10, help="how long it may take (default: 10)")
     parser.add_argument("--smoke", action="store_true", help="at toy size")
+    parser.add_argument("--only", type=some_parts, default=PARTS, metavar="PARTS",
+                        help=f"some of {','.join(PARTS)}, with commas in between (default: all)")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="a new folder for all that is written; it is kept")
     args = parser.parse_args()
     if not args.lorasweep.is_file():
@@ -74,7 +87,7 @@ def main():
         folder = (args.keep or Path(name)).resolve()
         program = Program(args.lorasweep, folder, args.devices, args.minutes)
         print(f"{compare.machine()}, --devices {args.devices}{', toy size' if args.smoke else ''}", flush=True)
-        outcomes = carry_out_all(checks(program, Maker(folder, args.smoke), args.smoke))
+        outcomes = carry_out_all(checks(program, Maker(folder, args.smoke), args.smoke, args.only))
     print()
     sys.exit(tell(outcomes))
 

@@ -15,6 +15,7 @@ mod learning;
 mod library;
 mod many;
 mod runs;
+mod smoke;
 #[path = "../train_laws/subject.rs"]
 mod subject;
 mod waiting;
