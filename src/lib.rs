@@ -38,6 +38,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`values`] | ids, trials, the table of axes, scores and metrics, failures, devices, events; random streams |
+//! | [`search`] | which points are drawn where an axis has a range |
 //! | [`disk`] | every path under `results/`, whole files, locks, memory-mapped files |
 //! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
 //! | [`tokenizer`] | the conversion between texts and token ids |
@@ -64,7 +65,7 @@
 //! | [`cli`] | the command line, one file per command |
 //!
 //! # What is absent
-//! 1. [`values`], [`families`], [`tasks`], [`sweep`], [`cost`], [`sched`], [`plan`], the check and the grid of
+//! 1. [`values`], [`search`], [`families`], [`tasks`], [`sweep`], [`cost`], [`sched`], [`plan`], the check and the grid of
 //!    [`spec`], and the tables and statistics of [`report`] do no I/O and read no clock.
 //! 2. Only [`cli`] knows clap, only [`exec`] starts a process, only [`hub`] opens a connection (never for a child),
 //!    only [`ui`] and `main` print, and a child rings; only [`disk::layout`] builds paths of `results/`.
@@ -91,6 +92,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod sched;
+pub mod search;
 pub mod spec;
 pub mod sweep;
 pub mod tasks;

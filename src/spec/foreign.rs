@@ -157,19 +157,15 @@ const RANGE: &[&str] =
 
 /// What to write instead of a range on an axis; `key` is the axis.
 pub(super) fn instead_of_range(key: &str, whole: bool, node: &Node, sources: &Sources) -> Option<String> {
-    let search = "a search over ranges is not supported yet: write the values to try as a list";
+    let write = |range: String| Some(format!("in a block of `grid` it is `{key}: {range}`"));
     let call = |text: &str| {
         let name: String =
             text.trim_start().chars().take_while(|c| c.is_alphanumeric() || "._".contains(*c)).collect();
         !name.is_empty() && text.trim_start()[name.len()..].starts_with('(') && text.trim_end().ends_with(')')
     };
     match &node.content {
-        Content::Text(text) if call(text) => {
-            Some(format!("{search}, for example {}", example(key, whole, None)))
-        }
-        Content::Map(entries) if is_range(entries) => {
-            Some(format!("{search}, for example {}", example(key, whole, bounds(entries, sources))))
-        }
+        Content::Text(text) if call(text) => write(as_range(whole, None)),
+        Content::Map(entries) if is_range(entries) => write(as_range(whole, bounds(entries, sources))),
         // `{grid: [...]}`, `{choices: [...]}`: the list alone is enough.
         Content::Map(entries) => match &entries[..] {
             [Entry { value: list @ Node { content: Content::List(_), .. }, .. }] => {
@@ -202,15 +198,18 @@ fn bounds(entries: &[Entry], sources: &Sources) -> Option<(f64, f64, bool)> {
     (least.is_finite() && most > least).then_some((least, most, least > 0.0 && (log || most / least >= 10.0)))
 }
 
-/// An axis with three values between two bounds.
-fn example(key: &str, whole: bool, bounds: Option<(f64, f64, bool)>) -> String {
+/// A range between two bounds, or an example of one.
+fn as_range(whole: bool, bounds: Option<(f64, f64, bool)>) -> String {
     let Some((least, most, by_ratio)) = bounds else {
-        return format!("`{key}: {}`", if whole { "[4, 8, 16]" } else { "[1e-4, 3e-4, 1e-3]" });
+        return if whole { "{int_log_uniform: [4, 64]}" } else { "{log_uniform: [1e-4, 1e-2]}" }.to_owned();
     };
-    let middle = if by_ratio { (least * most).sqrt() } else { f64::midpoint(least, most) };
-    let mut values: Vec<String> = [least, middle, most].iter().map(|value| figure(*value, whole)).collect();
-    values.dedup();
-    format!("`{key}: [{}]`", values.join(", "))
+    let word = match (whole, by_ratio) {
+        (true, true) => "int_log_uniform",
+        (true, false) => "int_uniform",
+        (false, true) => "log_uniform",
+        (false, false) => "uniform",
+    };
+    format!("{{{word}: [{}, {}]}}", figure(least, whole), figure(most, whole))
 }
 
 /// A number with two digits, as learning rates are usually written.
@@ -301,6 +300,10 @@ fn as_block(parameters: &[Entry], sources: &Sources) -> String {
         }
         lines.push(format!("    {name}: {}", as_axis(domain, value, sources)));
     }
+    let has_range = |entry: &Entry| matches!(&entry.value.content, Content::Map(of) if is_range(of));
+    if parameters.iter().any(has_range) {
+        lines.push("search: {sampler: sobol, trials: 32}".to_owned());
+    }
     // The block's first line begins with a dash.
     if let Some(first) = lines.get_mut(1) {
         *first = format!("  - {}", first.trim_start_matches([' ', '-']));
@@ -329,10 +332,7 @@ fn as_axis(domain: &Domain, node: &Node, sources: &Sources) -> String {
         return format!("[{}]", items.join(", "));
     }
     match &node.content {
-        Content::Map(entries) if is_range(entries) => {
-            let text = example("", domain.is_count(), bounds(entries, sources));
-            text.trim_matches('`').trim_start_matches(": ").to_owned() + "    # instead of a range"
-        }
+        Content::Map(entries) if is_range(entries) => as_range(domain.is_count(), bounds(entries, sources)),
         Content::Map(_)
         | Content::Null
         | Content::Flag(_)

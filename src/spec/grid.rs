@@ -1,8 +1,8 @@
 //! Owns the expansion of the grid: blocks to points, points to configurations. Pure.
 //!
-//! A block is the product of its dimensions; a dimension is an axis, or the axes of a zip. The
-//! method's dimension comes first, and then axes that do not apply to the method are left out, so
-//! that they never multiply it.
+//! A block is the product of its dimensions; a dimension is an axis, or the axes of a zip, with the axes that are
+//! multiples of these. The method's dimension comes first, and then axes that do not apply to the method are left
+//! out, so that they never multiply it. In a block with a range the drawn points are one dimension.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -15,8 +15,9 @@ use crate::tasks::Task;
 use crate::values::axes::AXES;
 use crate::values::{Configuration, Keep, Lora, Method, MethodKind, Metric, Training};
 
-use super::point::{Given, LEARNING_RATE, METHOD, MODULES_TO_SAVE, Point, TARGETS};
-use super::raw::{RawAxis, RawBlock};
+use super::point::{self, Given, LEARNING_RATE, METHOD, MODULES_TO_SAVE, Point, TARGETS};
+use super::raw::{Form, RawAxis, RawBlock};
+use super::value::Tie;
 
 /// Most points of a sweep, counted before duplicates are removed.
 pub(super) const MAX_POINTS: u64 = 1_000_000;
@@ -106,21 +107,36 @@ fn per_method<'a>(block: &'a RawBlock) -> Vec<OfMethod<'a>> {
     let (first, rest): (Vec<_>, Vec<_>) =
         dimensions(block).into_iter().partition(|dimension| dimension.rows.contains(&METHOD));
     let Some(Dimension { steps, .. }) = first.into_iter().next() else { return Vec::new() };
-    let with_others = |step: Step<'a>| {
+    let with_others = |mut step: Step<'a>| {
         let method = step.iter().find_map(|put| put.given.method());
         let applies = |row: &usize| method.is_none_or(|method| AXES[*row].applies_to(method));
+        step.retain(|put| applies(&put.row));
         let others = rest.iter().filter(|dimension| dimension.rows.iter().any(applies)).cloned().collect();
         OfMethod { step, others }
     };
     steps.into_iter().map(with_others).collect()
 }
 
-/// A block's dimensions in the file's order.
+/// A block's dimensions in the file's order; the drawn points come last.
 fn dimensions<'b>(block: &'b RawBlock) -> Vec<Dimension<'b>> {
-    let mut dimensions = Vec::new();
+    let all = groups(block).into_iter().filter(|group| group.iter().all(|axis| axis.tie().is_none()));
+    let Some(drawn) = &block.drawn else { return all.map(|group| product(block, &group)).collect() };
+    let repeating = all.filter(|group| group.iter().any(|axis| point::repeats(axis.row)));
+    let mut dimensions: Vec<Dimension<'_>> = repeating.map(|group| product(block, &group)).collect();
+    let put = |(row, given): &'b (usize, Given)| Put { row: *row, given };
+    let steps = drawn.iter().map(|point| point.iter().map(put).collect()).collect();
+    let rows = drawn.first().map(|point| point.iter().map(|(row, _)| *row).collect()).unwrap_or_default();
+    dimensions.push(Dimension { rows, steps });
+    dimensions
+}
+
+/// The axes of each dimension: one alone, or those of a zip. Lists that have only bad values are left out.
+pub(super) fn groups(block: &RawBlock) -> Vec<Vec<&RawAxis>> {
+    let mut groups = Vec::new();
     let mut zipped = HashSet::new();
+    let has_values = |axis: &RawAxis| !axis.values.is_empty() || !matches!(axis.form, Form::Listed);
     for axis in &block.axes {
-        if !zipped.insert(axis.row) || axis.values.is_empty() {
+        if !zipped.insert(axis.row) || !has_values(axis) {
             continue;
         }
         let zip = block.zips.iter().find(|zip| zip.value.iter().any(|name| name.value == axis.name()));
@@ -128,16 +144,38 @@ fn dimensions<'b>(block: &'b RawBlock) -> Vec<Dimension<'b>> {
             None => vec![axis],
             Some(zip) => {
                 let named = |member: &&RawAxis| zip.value.iter().any(|n| n.value == member.name());
-                block.axes.iter().filter(named).filter(|member| !member.values.is_empty()).collect()
+                block.axes.iter().filter(named).filter(|member| has_values(member)).collect()
             }
         };
         zipped.extend(group.iter().map(|member| member.row));
-        let length = group.iter().map(|member| member.values.len()).min().unwrap_or(0);
-        let put = |at: usize| move |member: &&'b RawAxis| Put { row: member.row, given: &member.values[at] };
-        let steps = (0..length).map(|at| group.iter().map(put(at)).collect()).collect();
-        dimensions.push(Dimension { rows: group.iter().map(|member| member.row).collect(), steps });
+        groups.push(group);
     }
-    dimensions
+    groups
+}
+
+/// The dimension of a group, with the axes that are multiples of one of it.
+fn product<'b>(block: &'b RawBlock, group: &[&'b RawAxis]) -> Dimension<'b> {
+    let length = group.iter().map(|member| member.values.len()).min().unwrap_or(0);
+    let put = |at: usize| move |member: &&'b RawAxis| Put { row: member.row, given: &member.values[at] };
+    let mut rows: Vec<usize> = group.iter().map(|member| member.row).collect();
+    let mut steps: Vec<(usize, Step<'b>)> =
+        (0..length).map(|at| (at, group.iter().map(put(at)).collect())).collect();
+    for tied in &block.axes {
+        let is_of_group = |tie: &Tie| group.iter().any(|member| member.name() == tie.times.value);
+        if !tied.tie().is_some_and(is_of_group) {
+            continue;
+        }
+        rows.push(tied.row);
+        let with = |(at, step): (usize, Step<'b>)| {
+            let multiples = tied.tied.get(at).map_or(&[][..], Vec::as_slice);
+            let row = tied.row;
+            multiples.iter().map(move |given| {
+                (at, step.iter().copied().chain([Put { row, given }]).collect::<Step<'b>>())
+            })
+        };
+        steps = steps.into_iter().flat_map(with).collect();
+    }
+    Dimension { rows, steps: steps.into_iter().map(|(_, step)| step).collect() }
 }
 
 /// Whether a point has one of the values of each of these axes.

@@ -6,6 +6,7 @@
 //! [`SweepSpec`], or reports every error at once.
 
 mod check;
+mod drawn;
 mod error;
 mod foreign;
 mod grid;
@@ -15,6 +16,7 @@ mod model_shape;
 mod number;
 mod overrides;
 mod point;
+mod range;
 mod raw;
 mod read;
 mod schema;
@@ -89,7 +91,8 @@ pub fn load(
         return Err(report.into_errors());
     }
     overrides::set(&mut tree, &overrides.set, &mut report);
-    let raw = raw::read(&tree, &mut report);
+    let mut raw = raw::read(&tree, &mut report);
+    drawn::complete(&mut raw, &mut report);
     let only = overrides::only(&overrides.only, &mut report);
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
     let points = check::grid::check(&raw, &only, &mut report);

@@ -99,6 +99,7 @@ pub(super) fn only(arguments: &[String], report: &mut Report) -> Vec<RawAxis> {
         let Some(axis) = raw::axis(Field { key, place: name.place, node: &node, values, written }) else {
             continue;
         };
+        raw::only_listed(&axis, report);
         match all.iter_mut().find(|known| known.row == axis.row) {
             Some(known) => known.values.extend(axis.values),
             None => all.push(axis),

@@ -20,6 +20,11 @@ pub(super) const MODULES_TO_SAVE: usize = axes::row("modules_to_save");
 pub(super) const LEARNING_RATE: usize = axes::row("learning_rate");
 pub(super) const LABEL_SMOOTHING: usize = axes::row("label_smoothing");
 
+/// Whether an axis repeats a configuration rather than changing it.
+pub(super) fn repeats(row: usize) -> bool {
+    row == TASK || AXES[row].name == axes::SEED
+}
+
 /// One value of an axis, as a sweep file gives it.
 #[derive(Clone, Debug)]
 pub(super) struct Given {
@@ -35,7 +40,7 @@ impl Given {
     pub(super) fn read(At { value, place }: At<Value>) -> Option<Self> {
         match value {
             Value::Plain(setting, items) => Some(Self { setting, place, items }),
-            Value::Devices(_) | Value::Labels(_) => None,
+            Value::Devices(_) | Value::Labels(_) | Value::Spread(_) | Value::Tied(_) => None,
         }
     }
 

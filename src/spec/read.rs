@@ -5,6 +5,7 @@ use super::error::{Problem, Report, SpecError};
 use super::foreign::{self, Meant};
 use super::keys::{Key, Kind, Section};
 use super::number;
+use super::range;
 use super::source::{At, Place, Sources};
 use super::tree::{Content, Entry, Node};
 use super::value::{Value, parse};
@@ -146,6 +147,12 @@ fn unknown_key(key: &At<String>, section: &Section, title: &str, report: &mut Re
 
 /// The good values of a key; an axis of a block may have a list of them.
 pub(super) fn values(key: &'static Key, lists: bool, node: &Node, report: &mut Report) -> Vec<At<Value>> {
+    if lists
+        && key.row.is_some()
+        && let Some(value) = range::read(key, node, report)
+    {
+        return value.into_iter().map(|value| At { value, place: node.place }).collect();
+    }
     match axis_list(key, lists, node) {
         Some([]) => {
             bad(&format!("`{}`", key.name), node, &key.kind.wanted(), report);

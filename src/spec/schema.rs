@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::keys::{self, Chooser, Key, Kind, Section};
+use super::range;
 use crate::values::axes::AXES;
 use crate::values::{Domain, Range};
 
@@ -64,13 +65,29 @@ fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
 fn property(key: &Key, lists: bool) -> Value {
     let one = kind(&key.kind);
     let mut schema = if lists && key.row.is_some() {
-        json!({ "anyOf": [one.clone(), { "type": "array", "items": one, "minItems": 1 }] })
+        let mut forms = vec![one.clone(), json!({ "type": "array", "items": one, "minItems": 1 })];
+        forms.extend(range::words(key).map(ranged));
+        json!({ "anyOf": forms })
     } else {
         one
     };
     let doc = key.row.map_or_else(|| key.doc.to_owned(), |row| AXES[row].description());
     schema["description"] = json!(doc);
     schema
+}
+
+/// A mapping that gives an axis a range, or ties it to another.
+fn ranged(word: &str) -> Value {
+    let form = |properties: Value| {
+        let required: Vec<&String> = properties.as_object().into_iter().flat_map(Map::keys).collect();
+        json!({ "type": "object", "required": required, "additionalProperties": false, "properties": properties })
+    };
+    if word == range::TIMES {
+        let factor = json!({ "type": "number", "exclusiveMinimum": 0 });
+        let by = json!({ "anyOf": [factor, { "type": "array", "items": factor, "minItems": 1 }] });
+        return form(json!({ word: { "type": "string" }, range::BY: by }));
+    }
+    form(json!({ word: { "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 2 } }))
 }
 
 fn kind(wanted: &Kind) -> Value {

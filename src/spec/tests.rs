@@ -1,5 +1,6 @@
 //! Laws of the grid and of reading, without a file in sight.
 
+mod ranges;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use super::error::Report;
 use super::raw::RawAxis;
 use super::source::Sources;
 use super::survey::Survey;
-use super::{check, grid, overrides, raw, tree};
+use super::{check, drawn, grid, overrides, raw, tree};
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::tasks::{DataFile, Task};
 use crate::values::{Configuration, ConfigurationId, ContentHash, Metric};
@@ -48,7 +49,8 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
     let text = if grid.starts_with("name:") { grid.to_owned() } else { format!("{HEAD}{grid}") };
     let tree = tree::parse(&text).map_err(|error| error.message)?;
     let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
-    let raw = raw::read(&tree, &mut report);
+    let mut raw = raw::read(&tree, &mut report);
+    drawn::complete(&mut raw, &mut report);
     let only: Vec<String> = only.iter().map(ToString::to_string).collect();
     let only: Vec<RawAxis> = overrides::only(&only, &mut report);
     let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, folder))).into();

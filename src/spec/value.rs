@@ -6,6 +6,7 @@ use super::number::Number;
 use super::source::{At, Place, Sources};
 use super::tree::{Content, Entry, Node};
 use crate::data::sources::encoding;
+use crate::search::Spread;
 use crate::sweep::DeviceRequest;
 use crate::values::{Domain, Setting};
 
@@ -16,6 +17,19 @@ pub(super) enum Value {
     Plain(Setting, Vec<Place>),
     Devices(DeviceRequest),
     Labels(Labels),
+    /// The range of an axis.
+    Spread(Spread),
+    /// An axis that is a multiple of another.
+    Tied(Tie),
+}
+
+/// An axis that is a multiple of another one.
+#[derive(Clone, Debug)]
+pub(super) struct Tie {
+    /// The other axis.
+    pub(super) times: At<String>,
+    /// Its factors.
+    pub(super) by: Vec<At<f64>>,
 }
 
 /// How a task names its classes.
@@ -169,7 +183,7 @@ impl Value {
         match self {
             Self::Plain(Setting::Text(text), _) => Some(text),
             Self::Plain(Setting::Word(word), _) => Some(word.to_owned()),
-            Self::Plain(..) | Self::Devices(_) | Self::Labels(_) => None,
+            Self::Plain(..) | Self::Devices(_) | Self::Labels(_) | Self::Spread(_) | Self::Tied(_) => None,
         }
     }
 
@@ -177,6 +191,11 @@ impl Value {
     pub(super) fn into_texts(self) -> Option<Vec<At<String>>> {
         let Self::Plain(Setting::Texts(texts), places) = self else { return None };
         Some(texts.into_iter().zip(places).map(|(value, place)| At { value, place }).collect())
+    }
+
+    /// The word, if it is one.
+    pub(super) fn word(&self) -> Option<&'static str> {
+        if let Some(Setting::Word(word)) = self.plain() { Some(word) } else { None }
     }
 
     /// The whole number, if it is one.

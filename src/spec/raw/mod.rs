@@ -4,6 +4,7 @@
 pub(super) mod task;
 
 use self::task::RawTask;
+use crate::search::{Sampler, Spread};
 use crate::spec::error::{Problem, Report};
 use crate::spec::foreign::{self, Foreign};
 use crate::spec::grid::MAX_POINTS;
@@ -12,7 +13,7 @@ use crate::spec::point::{Given, TASK};
 use crate::spec::read::{self, Field, Fields};
 use crate::spec::source::{At, Place};
 use crate::spec::tree::{Content, Node};
-use crate::spec::value::Value;
+use crate::spec::value::{Tie, Value};
 use crate::spec::words::short;
 use crate::sweep::DeviceRequest;
 use crate::values::axes::AXES;
@@ -27,6 +28,7 @@ pub(super) struct RawSweep {
     pub(super) grid: Vec<RawBlock>,
     /// Place of the key `grid`.
     pub(super) grid_place: Place,
+    pub(super) search: Option<RawSearch>,
     pub(super) kfold: Option<RawKFold>,
     pub(super) split: Option<RawSplit>,
     pub(super) training: Vec<RawAxis>,
@@ -60,6 +62,15 @@ pub(super) struct RawModel {
     pub(super) keys: Vec<At<&'static str>>,
 }
 
+/// `search`.
+#[derive(Debug)]
+pub(super) struct RawSearch {
+    pub(super) place: Place,
+    pub(super) sampler: Option<At<Sampler>>,
+    pub(super) trials: Option<At<usize>>,
+    pub(super) seed: u64,
+}
+
 /// `kfold`.
 #[derive(Debug)]
 pub(super) struct RawKFold {
@@ -79,6 +90,9 @@ pub(super) struct RawSplit {
     pub(super) seed: u64,
 }
 
+/// The values of a drawn point, by rows of the table of axes.
+pub(super) type Drawn = Vec<(usize, Given)>;
+
 /// A block of `grid`.
 #[derive(Debug)]
 pub(super) struct RawBlock {
@@ -86,6 +100,8 @@ pub(super) struct RawBlock {
     pub(super) axes: Vec<RawAxis>,
     pub(super) zips: Vec<At<Vec<At<String>>>>,
     pub(super) exclusions: Vec<RawExclusion>,
+    /// The points of a block with a range.
+    pub(super) drawn: Option<Vec<Drawn>>,
 }
 
 /// An axis with its good values.
@@ -98,12 +114,36 @@ pub(super) struct RawAxis {
     pub(super) values: Vec<Given>,
     /// Number of values in the file, good or bad.
     pub(super) written: usize,
+    pub(super) form: Form,
+    /// For each value of the axis that this one is a multiple of, its own.
+    pub(super) tied: Vec<Vec<Given>>,
+}
+
+/// How an axis is written.
+#[derive(Clone, Debug)]
+pub(super) enum Form {
+    /// By its values.
+    Listed,
+    /// By a range.
+    Spread(Spread),
+    /// As a multiple of another axis.
+    Tied(Tie),
 }
 
 impl RawAxis {
     /// Its key.
     pub(super) fn name(&self) -> &'static str {
         AXES[self.row].name
+    }
+
+    /// Its range.
+    pub(super) fn spread(&self) -> Option<&Spread> {
+        if let Form::Spread(spread) = &self.form { Some(spread) } else { None }
+    }
+
+    /// What it is a multiple of.
+    pub(super) fn tie(&self) -> Option<&Tie> {
+        if let Form::Tied(tie) = &self.form { Some(tie) } else { None }
     }
 }
 
@@ -135,6 +175,12 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
         grid: blocks(&top, &tasks, report),
         tasks,
         grid_place: top.key_place("grid").unwrap_or_default(),
+        search: section(&top, "search", report).map(|fields| RawSearch {
+            place: top.key_place("search").unwrap_or(fields.place),
+            sampler: fields.take("sampler", |value| Sampler::of(value.word()?)),
+            trials: fields.size("trials"),
+            seed: fields.seed("seed"),
+        }),
         kfold: section(&top, "kfold", report).map(|fields| RawKFold {
             place: top.key_place("kfold").unwrap_or(fields.place),
             k: fields.size("k"),
@@ -249,13 +295,20 @@ fn block(node: &Node, section: &'static Section, tasks: &[RawTask], report: &mut
     if !axes.iter().any(|axis| axis.row == TASK) {
         axes.insert(0, every_task(tasks, node.place));
     }
-    Some(RawBlock { place: node.place, axes, zips, exclusions })
+    Some(RawBlock { place: node.place, axes, zips, exclusions, drawn: None })
 }
 
 /// The axis of tasks for a block that names none.
 fn every_task(tasks: &[RawTask], place: Place) -> RawAxis {
     let values = tasks.iter().map(|task| Given::text(&task.name.value, place));
-    RawAxis { row: TASK, place, values: values.collect(), written: tasks.len() }
+    RawAxis {
+        row: TASK,
+        place,
+        values: values.collect(),
+        written: tasks.len(),
+        form: Form::Listed,
+        tied: Vec::new(),
+    }
 }
 
 fn axes(fields: Fields<'_>) -> Vec<RawAxis> {
@@ -265,8 +318,15 @@ fn axes(fields: Fields<'_>) -> Vec<RawAxis> {
 /// An axis from its key; `None` for keys that are not axes.
 pub(super) fn axis(field: Field<'_>) -> Option<RawAxis> {
     let row = field.key.row?;
+    let form = match field.values.first() {
+        Some(At { value: Value::Spread(spread), .. }) => Form::Spread(*spread),
+        Some(At { value: Value::Tied(tie), .. }) => Form::Tied(tie.clone()),
+        Some(At { value: Value::Plain(..) | Value::Devices(_) | Value::Labels(_), .. }) | None => {
+            Form::Listed
+        }
+    };
     let values = field.values.into_iter().filter_map(Given::read).collect();
-    Some(RawAxis { row, place: field.place, values, written: field.written })
+    Some(RawAxis { row, place: field.place, values, written: field.written, form, tied: Vec::new() })
 }
 
 fn zips(node: &Node, report: &mut Report) -> Vec<At<Vec<At<String>>>> {
@@ -296,7 +356,20 @@ fn exclusions(node: &Node, report: &mut Report) -> Vec<RawExclusion> {
     let items = read::items(node, "`exclude`", "a list of mappings", report);
     let read_one = |item: &Node| {
         let fields = read::fields(item, &keys::grid::EXCLUSION, keys::grid::EXCLUSION.name, report)?;
-        Some(RawExclusion { place: item.place, axes: axes(fields) })
+        let axes = axes(fields);
+        axes.iter().for_each(|axis| only_listed(axis, report));
+        Some(RawExclusion { place: item.place, axes })
     };
     items.iter().filter_map(read_one).collect()
+}
+
+/// Reports an axis without values where only values can be compared with.
+pub(super) fn only_listed(axis: &RawAxis, report: &mut Report) {
+    let found = match axis.form {
+        Form::Listed => return,
+        Form::Spread(_) => "a range",
+        Form::Tied(_) => "a multiple",
+    };
+    let problem = Problem::BadValue { key: format!("`{}`", axis.name()), found: found.to_owned() };
+    report.error(axis.place, problem).allowed("one value or a list of them");
 }

@@ -57,11 +57,12 @@ fn a_list_of_values_may_be_written_as_wandb_has_it_and_a_range_is_told_what_to_w
     let told = |axes: &str| expand_in("/", &grid(axes), &[]).unwrap_err();
     let error = told("learning_rate: {min: 1e-5, max: 1e-3, distribution: log_uniform_values}");
     assert!(error.contains("`learning_rate` is a range") && error.contains("1 error in"), "{error}");
-    assert!(error.contains("as a list, for example `learning_rate: [1e-5, 1e-4, 1e-3]`"), "{error}");
-    assert!(told("learning_rate: 1, rank: {min: 4, max: 8}").contains("`rank: [4, 6, 8]`"));
+    assert!(error.contains("it is `learning_rate: {log_uniform: [1e-5, 1e-3]}`"), "{error}");
+    assert!(told("learning_rate: 1, rank: {min: 4, max: 8}").contains("`rank: {int_uniform: [4, 8]}`"));
+    let error = told("learning_rate: 'loguniform(1e-5, 1e-3)'");
     assert!(
-        told("learning_rate: 'loguniform(1e-5, 1e-3)'")
-            .contains("not supported yet: write the values to try as a list")
+        error.contains("in a block of `grid` it is `learning_rate: {log_uniform: [1e-4, 1e-2]}`"),
+        "{error}"
     );
     assert!(
         told("learning_rate: 1, rank: {grid_search: [4, 8]}")
@@ -118,7 +119,7 @@ fn a_whole_file_of_another_program_gets_one_message() {
         "grid:",
         "  - method: lora",
         "    model: base",
-        "    learning_rate: [1e-5, 1e-4, 1e-3]",
+        "    learning_rate: {log_uniform: [1e-5, 1e-3]}",
         "    rank: [4, 8]",
         "    epochs: 2",
     ] {

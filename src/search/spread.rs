@@ -1,0 +1,114 @@
+//! Owns the range of an axis, and the value at each place of it. Draws none.
+
+use crate::values::Setting;
+
+/// Significant digits of a drawn number: enough to tell any two apart that differ in effect, and few enough to be
+/// read in a table.
+const DIGITS: usize = 3;
+
+/// The range of an axis, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Spread {
+    /// Its least value.
+    pub low: f64,
+    /// Its largest value, above the least.
+    pub high: f64,
+    /// How its values are spread.
+    pub scale: Scale,
+    /// Whether they are whole numbers.
+    pub whole: bool,
+}
+
+/// How the values of a range are spread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    /// Equal differences are equally likely.
+    Linear,
+    /// Equal ratios are equally likely; the range is above 0.
+    Log,
+}
+
+impl Spread {
+    /// The value at a share of the range, from 0 up to but not including 1. Each whole number has a part of the
+    /// range; other numbers are rounded to three digits.
+    #[must_use]
+    pub fn at(&self, share: f64) -> Setting {
+        let Self { low, high, scale, whole } = *self;
+        // A whole number's part goes up to the next one.
+        let end = if whole { high + 1.0 } else { high };
+        let value = match scale {
+            Scale::Linear => low + share * (end - low),
+            Scale::Log => (low.ln() + share * (end.ln() - low.ln())).exp(),
+        };
+        if whole {
+            Setting::Count(floor(value.clamp(low, high)))
+        } else {
+            Setting::Number(self.rounded(value))
+        }
+    }
+
+    /// Rounded, but not out of the range.
+    fn rounded(&self, value: f64) -> f64 {
+        let text = format!("{value:.*e}", DIGITS - 1);
+        let rounded = text.parse().expect("what was written as a number is one");
+        f64::clamp(rounded, self.low, self.high)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds of counts are counts")]
+fn floor(value: f64) -> u64 {
+    // A rounding error must not make 8 a 7.
+    (value * (1.0 + 4.0 * f64::EPSILON)).floor() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn number(setting: &Setting) -> f64 {
+        setting.to_string().parse().unwrap()
+    }
+
+    proptest! {
+        #[test]
+        fn values_rise_with_their_share_and_stay_inside(
+            low in 1_u32..1_000,
+            length in 1_u32..1_000,
+            log: bool,
+            whole: bool,
+            shares in (0.0..1.0, 0.0..1.0_f64),
+        ) {
+            let (low, high) = (f64::from(low), f64::from(low + length));
+            let scale = if log { Scale::Log } else { Scale::Linear };
+            let spread = Spread { low, high, scale, whole };
+            let (one, other) = (number(&spread.at(shares.0)), number(&spread.at(shares.1)));
+            prop_assert!((low..=high).contains(&one));
+            prop_assert_eq!(shares.0 < shares.1 && one > other, false);
+            prop_assert_eq!(number(&spread.at(0.0)), low);
+        }
+    }
+
+    #[test]
+    fn whole_numbers_have_equal_parts_or_parts_of_equal_ratios() {
+        let counted = |scale, low, high| {
+            let spread = Spread { low, high, scale, whole: true };
+            let mut counts = std::collections::BTreeMap::new();
+            for at in 0..1_000 {
+                *counts.entry(number(&spread.at(f64::from(at) / 1_000.0)) as u64).or_insert(0) += 1;
+            }
+            counts.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(counted(Scale::Linear, 1.0, 4.0), [(1, 250), (2, 250), (3, 250), (4, 250)]);
+        // From 1 to 2 is one of the two octaves up to 4.
+        assert_eq!(counted(Scale::Log, 1.0, 3.0), [(1, 500), (2, 293), (3, 207)]);
+    }
+
+    #[test]
+    fn learning_rates_are_written_as_people_write_them() {
+        let spread = Spread { low: 1e-4, high: 1e-2, scale: Scale::Log, whole: false };
+        let at = |share| spread.at(share).to_string();
+        assert_eq!([at(0.0), at(0.25), at(0.5), at(0.777)], ["0.0001", "0.000316", "0.001", "0.00358"]);
+    }
+}
