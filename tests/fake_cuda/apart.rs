@@ -38,7 +38,8 @@ impl Counts {
 
     fn of(bytes: &[u8]) -> Self {
         let mut numbers = bytes.chunks_exact(8).map(|bytes| u64::from_le_bytes(bytes.try_into().unwrap()));
-        let mut next = || numbers.next().unwrap();
+        // The file is empty before it has its size.
+        let mut next = || numbers.next().unwrap_or(0);
         Self {
             launches: next(),
             reads: next(),

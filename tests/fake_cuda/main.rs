@@ -14,6 +14,8 @@ mod faults;
 mod learning;
 mod library;
 mod many;
+#[path = "../native/mod.rs"]
+mod native;
 mod runs;
 mod smoke;
 #[path = "../train_laws/subject.rs"]

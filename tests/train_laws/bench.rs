@@ -2,13 +2,13 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::disk::layout::Layout;
+use lorasweep::families::ModelSpec;
 use lorasweep::job::{ChildLine, Pack, ToChild};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params};
@@ -36,7 +36,7 @@ pub(crate) const LOSSES_APART: f64 = 1e-6;
 
 /// A results folder with the token store of a subject.
 pub(crate) struct Bench {
-    folder: TempDir,
+    _folder: TempDir,
     pub(crate) subject: Subject,
     pub(crate) layout: Layout,
     forward_mode: ForwardMode,
@@ -44,6 +44,7 @@ pub(crate) struct Bench {
     pub(crate) micro_rows: Option<usize>,
     pub(crate) checkpoint_every: Option<Duration>,
     pub(crate) device: Device,
+    pub(crate) model: ModelSpec,
     store: ContentHash,
 }
 
@@ -63,15 +64,19 @@ impl Bench {
             let built: PartBuilder = (0..rows).map(|row| subject.row(row)).collect();
             built.write(&path, part).unwrap();
         }
-        let (micro_rows, checkpoint_every, device) = (None, None, Device::Cpu { slot: 0 });
-        let bench =
-            Self { folder, subject, layout, forward_mode, micro_rows, checkpoint_every, device, store };
-        std::fs::write(bench.tokenizer(), words()).unwrap();
-        bench
-    }
-
-    fn tokenizer(&self) -> PathBuf {
-        self.folder.path().join("tokenizer.json")
+        let tokenizer = folder.path().join("tokenizer.json");
+        std::fs::write(&tokenizer, words()).unwrap();
+        Self {
+            subject,
+            layout,
+            forward_mode,
+            micro_rows: None,
+            checkpoint_every: None,
+            device: Device::Cpu { slot: 0 },
+            model: subject.model(&tokenizer),
+            store,
+            _folder: folder,
+        }
     }
 
     pub(crate) fn store(&self) -> TokenStore {
@@ -154,7 +159,7 @@ impl Bench {
         }
         Pack {
             task: Arc::new(self.subject.task()),
-            model: Arc::new(self.subject.model(&self.tokenizer())),
+            model: Arc::new(self.model.clone()),
             store: self.store,
             slots: slots.to_vec(),
         }
@@ -203,10 +208,10 @@ impl Bench {
 
     /// The model of a trial with a checkpoint's weights on the base as it is on disk.
     pub(crate) fn model(&self, trial: &Trial, values: &BTreeMap<String, Tensor>) -> Model {
-        let spec = self.subject.model(&self.tokenizer());
+        let spec = &self.model;
         let (task, slots) = (self.subject.task(), std::slice::from_ref(trial));
         let (head, base) =
-            (task.objective.head(), Base::of(&spec, &task, &trial.configuration.method).unwrap());
+            (task.objective.head(), Base::of(spec, &task, &trial.configuration.method).unwrap());
         let start = build::start(&spec.architecture, head, slots, &base, tch::Device::Cpu);
         let start = start.unwrap();
         params::fill(&start.params.slot(0), values).unwrap();
@@ -215,8 +220,8 @@ impl Bench {
 
     /// The test scores of a checkpoint's weights on the base model as it is on disk.
     pub(crate) fn test_again(&self, trial: &Trial, values: &BTreeMap<String, Tensor>) -> Scores {
-        let (task, spec) = (self.subject.task(), self.subject.model(&self.tokenizer()));
-        let evaluator = Evaluator::new(&task, &spec, tch::Device::Cpu, &mut Warm::default()).unwrap();
+        let task = self.subject.task();
+        let evaluator = Evaluator::new(&task, &self.model, tch::Device::Cpu, &mut Warm::default()).unwrap();
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
         let (model, part) = (self.model(trial, values), store.part(Part::Test).unwrap());
