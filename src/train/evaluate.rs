@@ -21,6 +21,10 @@ use crate::values::Scores;
 /// stay in the cache.
 const BATCH_TOKENS: usize = 4096;
 
+/// Batches whose values are read from a device at once: each read leaves it without work for a moment. A batch has
+/// at most [`BATCH_TOKENS`] values of each slot, in 32 bits.
+const BATCHES_AT_ONCE: usize = 64;
+
 /// The rows of a part that models are judged on.
 #[derive(Clone, Copy)]
 struct Judged<'r> {
@@ -107,58 +111,72 @@ impl<'a> Evaluator<'a> {
 
     /// Evaluates rows that are answered one by one.
     fn rows(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
-        let Judged { part, each_batch, .. } = judged;
         let kind = self.collator.kind;
-        for rows in judged.batches(&part.lengths()) {
-            let judged = self.each_model(models, part, &rows, |model, trunk, targets| {
-                let outputs = model.classify(trunk, &mut Pass::evaluation());
-                let losses = kind.losses(&outputs, &targets.wanted);
-                let losses = losses.sum_dim_intlist([1].as_slice(), false, Kind::Double);
-                [losses, kind.answers(&outputs).to_kind(Kind::Double)]
-            });
-            let judged: Vec<[Tensor; 2]> =
-                judged.into_iter().map(|both| both.map(|one| host(&one))).collect();
-            let of_slots = judged.iter().flat_map(|[losses, answers]| slots(losses).zip(slots(answers)));
-            let seen: Vec<Row<'_>> = rows.iter().map(|row| part.row(*row)).collect();
-            for (tally, (losses, answers)) in tallies.iter_mut().zip(of_slots) {
-                tally.add_rows(losses.double_value(&[]), &seen, &numbers(&answers));
+        // A slot's summed loss, then its answers.
+        let judge = |model: &Model, trunk: &Trunk<'_>, targets: &Targets| {
+            let outputs = model.classify(trunk, &mut Pass::evaluation());
+            let losses = kind.losses(&outputs, &targets.wanted);
+            let loss = losses.sum_dim_intlist([1].as_slice(), true, Kind::Double);
+            Tensor::cat(&[loss, kind.answers(&outputs).to_kind(Kind::Double)], 1)
+        };
+        self.each_batch(models, judged, judge, |rows, values| {
+            let seen: Vec<Row<'_>> = rows.iter().map(|row| judged.part.row(*row)).collect();
+            for (tally, values) in tallies.iter_mut().zip(values) {
+                tally.add_rows(values[0], &seen, &values[1..]);
             }
-            each_batch();
-        }
+        });
     }
 
     /// Evaluates rows whose tokens are predicted.
     fn tokens(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
-        let Judged { part, each_batch, .. } = judged;
         let kind = self.collator.kind;
-        for rows in judged.batches(&part.lengths()) {
-            let judge = |model: &Model, trunk: &Trunk<'_>, targets: &Targets| {
-                token_losses(kind, model, trunk, targets)
-            };
-            let losses = self.each_model(models, part, &rows, judge);
-            let losses: Vec<Tensor> = losses.iter().map(host).collect();
-            for (tally, losses) in tallies.iter_mut().zip(losses.iter().flat_map(slots)) {
-                let losses = numbers(&losses);
+        let judge =
+            |model: &Model, trunk: &Trunk<'_>, targets: &Targets| token_losses(kind, model, trunk, targets);
+        self.each_batch(models, judged, judge, |rows, losses| {
+            for (tally, losses) in tallies.iter_mut().zip(losses) {
                 let mut rest = losses.as_slice();
-                for row in &rows {
-                    let predicted = kind.predicted(part.row(*row)).map_or(0, |tokens| tokens.len());
+                for row in rows {
+                    let predicted = kind.predicted(judged.part.row(*row)).map_or(0, |tokens| tokens.len());
                     let (own, behind) = rest.split_at(predicted);
                     tally.add_tokens(own);
                     rest = behind;
                 }
             }
-            each_batch();
+        });
+    }
+
+    /// Applies `judge`, which gives values of each slot `[K, n]`, to each batch, and `take` to the rows of each
+    /// batch and the values of all slots, in order. These are read from the device for many batches at once.
+    fn each_batch(
+        &self,
+        models: &[&Model],
+        judged: Judged<'_>,
+        judge: impl Fn(&Model, &Trunk<'_>, &Targets) -> Tensor,
+        mut take: impl FnMut(&[u32], Vec<Vec<f64>>),
+    ) {
+        for batches in judged.batches(&judged.part.lengths()).chunks(BATCHES_AT_ONCE) {
+            let of_batch = |rows: &Vec<u32>| {
+                let values = Tensor::cat(&self.each_model(models, judged.part, rows, &judge), 0);
+                (judged.each_batch)();
+                values
+            };
+            let values: Vec<Tensor> = batches.iter().map(of_batch).collect();
+            let sizes: Vec<i64> = values.iter().map(|values| values.size()[1]).collect();
+            let values = Tensor::cat(&values, 1).to_device(Device::Cpu).split_with_sizes(sizes, 1);
+            for (rows, values) in batches.iter().zip(values) {
+                take(rows, values.unbind(0).iter().map(numbers).collect());
+            }
         }
     }
 
     /// Applies `judge` to a batch for each model; what the models share is computed once.
-    fn each_model<T>(
+    fn each_model(
         &self,
         models: &[&Model],
         part: &PartView,
         rows: &[u32],
-        judge: impl Fn(&Model, &Trunk<'_>, &Targets) -> T,
-    ) -> Vec<T> {
+        judge: impl Fn(&Model, &Trunk<'_>, &Targets) -> Tensor,
+    ) -> Vec<Tensor> {
         let batch = self.collator.collate(part, &[(rows, 1.0)]);
         tch::no_grad(|| {
             let shared = models.iter().all(|model| model.shares_trunk());
@@ -211,16 +229,6 @@ fn n_slots(models: &[&Model]) -> usize {
     models.iter().map(|model| model.slots()).sum()
 }
 
-/// The slots' slices of `[K, …]`.
-fn slots(values: &Tensor) -> impl Iterator<Item = Tensor> {
-    (0..values.size()[0]).map(|slot| values.get(slot))
-}
-
-/// Reads all slots' values at once, for which the host waits once.
-fn host(values: &Tensor) -> Tensor {
-    values.to_device(Device::Cpu)
-}
-
 fn numbers(values: &Tensor) -> Vec<f64> {
-    Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Double)).expect("a vector of numbers")
+    Vec::try_from(values.to_kind(Kind::Double)).expect("a vector of numbers")
 }

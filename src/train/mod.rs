@@ -118,7 +118,7 @@ mod training {
         while trainer.heed()? {
             if context.stop.load(Ordering::Relaxed) {
                 trainer.checkpoint()?;
-                return Ok(Ended::Stopped);
+                return trainer.stopped();
             }
             trainer.step();
             trainer.quarantine_diverged()?;

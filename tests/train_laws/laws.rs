@@ -1,7 +1,10 @@
 //! A trial's result depends neither on interruptions nor on the trials beside it.
 
-use lorasweep::job::ChildLine;
-use lorasweep::train::{Ended, ForwardMode};
+use std::cell::Cell;
+use std::time::Duration;
+
+use lorasweep::job::{ChildLine, ToChild};
+use lorasweep::train::{Ended, ForwardMode, Warm};
 use lorasweep::values::{Failure, Keep, Method, Precision, Training, Trial};
 
 use crate::bench::{Bench, alone, apart, assert_close, assert_identical};
@@ -195,6 +198,44 @@ fn a_slot_that_diverges_leaves_and_the_others_do_not_notice() {
     }
     let alone = Bench::new(subject).attempt(&[wild(2.0)], false).0;
     assert_eq!(alone, Err(Failure::Diverged { step: 2 }));
+}
+
+/// Losses are read from a device steps later, where nothing needs them before.
+#[test]
+fn a_slot_that_has_diverged_leaves_before_another_is_stopped_and_leaves_nothing() {
+    let _alone = alone();
+    let subject = Subject::Labels;
+    let trial = |rank, settings| subject.trial(subject.lora(rank, 8.0, 0.1), settings);
+    // 30 steps, and nothing is due before the tenth.
+    let long = Training { epochs: 1.0, batch_size: 1, accumulation: 1, evaluate_every: None, ..training() };
+    let wild = trial(4, Training { learning_rate: 1e30, warmup: 0.0, ..long.clone() });
+    let [stopped, other] = [2, 8].map(|rank| trial(rank, long.clone()));
+    for forward_mode in BOTH {
+        let mut bench = Bench::with(subject, forward_mode);
+        bench.checkpoint_every = Some(Duration::from_secs(3600));
+        let calls = Cell::new(0);
+        let messages = || match calls.replace(calls.get() + 1) {
+            5 => vec![ToChild::Stop { trial: stopped.id, step: 5 }],
+            _ => Vec::new(),
+        };
+        let pack = [stopped.clone(), wild.clone(), other.clone()];
+        let (ended, lines) = bench.attempt_with(&pack, &messages, &|_| false, &mut Warm::default());
+        assert_eq!(ended, Ok(Ended::Finished));
+        let at = |line: &ChildLine| lines.iter().position(|other| other == line).unwrap();
+        let failed = ChildLine::Failed { trial: wild.id, failure: Failure::Diverged { step: 2 } };
+        assert!(at(&failed) < at(&ChildLine::Stopped { trial: stopped.id, step: 5 }));
+        assert!(!bench.layout.last_checkpoint(wild.id).exists());
+        assert!(!bench.layout.metrics(wild.id).exists());
+        bench.train(std::slice::from_ref(&stopped));
+        for trial in [&stopped, &other] {
+            let solo = Bench::new(subject);
+            solo.train(std::slice::from_ref(trial));
+            match forward_mode {
+                ForwardMode::InTurn => assert_identical(&bench, &solo, trial),
+                ForwardMode::Stacked => assert_close(&bench, &solo, trial),
+            }
+        }
+    }
 }
 
 #[test]

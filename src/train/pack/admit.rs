@@ -30,6 +30,7 @@ impl<'a> Trainer<'a> {
     }
 
     fn join(&mut self, trial: &Trial) -> Result<(), Failure> {
+        self.read_back();
         let newcomer = self.alone(trial)?;
         match (self.context.forward_mode, self.stacks.first_mut()) {
             (ForwardMode::Stacked, Some(stack)) => stack.join(newcomer),
@@ -47,7 +48,7 @@ impl<'a> Trainer<'a> {
         if !self.slots().any(is_due) {
             return Ok(());
         }
-        // Reading the losses of the queued step may show that one has diverged.
+        // The losses of the last steps may show that one has diverged.
         self.read_back();
         self.quarantine_diverged()?;
         let stopped = self.indices(is_due);

@@ -2,14 +2,15 @@
 //! their order, and the scheduler what is tried again after a failure.
 
 mod admit;
+mod gradients;
 mod judge;
 mod stack;
+mod unread;
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tch::{Kind, Tensor};
-
+use self::gradients::{Seen, accumulate_gradients, groups};
 use self::stack::Stack;
 use crate::data::folds;
 use crate::data::store::{PartView, TokenStore};
@@ -18,13 +19,9 @@ use crate::families::{Architecture, Head};
 use crate::job::{ChildLine, Pack};
 use crate::model::build::{self, Base, Frozen, Start};
 use crate::model::device;
-use crate::model::params::index;
-use crate::model::pass::{Pass, Stream};
-use crate::train::batch::Collator;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
 use crate::train::memory::Peak;
-use crate::train::objective::{TrainingLoss, backward, units};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
 use crate::train::training::{Context, Ended, ForwardMode};
@@ -56,14 +53,6 @@ pub(in crate::train) struct Trainer<'a> {
     said: Option<Instant>,
     saved: Instant,
     save_took: Duration,
-}
-
-/// The result of a step for a stack's slots.
-struct Seen {
-    /// Their losses, `[K]`.
-    losses: Tensor,
-    /// Rows and tokens per slot.
-    sizes: Vec<[u64; 2]>,
 }
 
 impl<'a> Trainer<'a> {
@@ -120,6 +109,11 @@ impl<'a> Trainer<'a> {
         self.failure.is_some()
     }
 
+    /// How training ended that was asked to stop and has written its checkpoints.
+    pub(in crate::train) fn stopped(self) -> Result<Ended, Failure> {
+        if self.stacks.is_empty() { self.ended() } else { Ok(Ended::Stopped) }
+    }
+
     /// How training ended, once no slot is left.
     pub(in crate::train) fn ended(self) -> Result<Ended, Failure> {
         match self.failure {
@@ -131,38 +125,51 @@ impl<'a> Trainer<'a> {
     /// One optimiser step of every slot.
     pub(in crate::train) fn step(&mut self) {
         let started = Instant::now();
-        let slots = self.slots().count() as f64;
         let train = self.store.part(Part::Train).expect("the store was checked at the start");
         for group in groups(&mut self.stacks) {
             for (stack, Seen { losses, sizes }) in
                 accumulate_gradients(group, self.evaluator.collator(), train)
             {
-                stack.optimise(losses, &sizes);
+                stack.optimise(&losses, &sizes);
             }
         }
-        // Read this step's losses now if something needs them, otherwise after the next step has been queued.
-        let due = |slot: &Slot| slot.line_due() || slot.evaluation_due();
-        if self.context.forward_mode == ForwardMode::InTurn || self.speaks() || self.slots().any(due) {
+        self.charge(started.elapsed());
+        if self.needs_losses() {
             self.read_back();
         }
-        // Slots share the time of a step; each is charged its part.
-        let seconds = started.elapsed().as_secs_f64() / slots;
+    }
+
+    /// Whether the losses of the steps so far have to be known now. A GPU has nothing to do from when they are read
+    /// until the host has queued the next step, so that they are read as rarely as can be.
+    fn needs_losses(&self) -> bool {
+        let due = |slot: &Slot| slot.line_due() || slot.evaluation_due();
+        self.context.forward_mode == ForwardMode::InTurn
+            || self.speaks()
+            || self.slots().any(due)
+            || self.stacks.iter().any(|stack| stack.unread.is_full())
+    }
+
+    /// Reads the losses that were not read yet. The wait for them is part of the steps' time.
+    fn read_back(&mut self) {
+        if self.stacks.iter().all(|stack| stack.unread.is_empty()) {
+            return;
+        }
+        let started = Instant::now();
+        self.stacks.iter_mut().for_each(Stack::read_back);
+        self.charge(started.elapsed());
+    }
+
+    /// Slots share the time of a step; each is charged its part.
+    fn charge(&mut self, took: Duration) {
+        let seconds = took.as_secs_f64() / self.slots().count() as f64;
         for slot in self.stacks.iter_mut().flat_map(|stack| &mut stack.slots) {
             slot.state.charge(seconds);
         }
     }
 
-    fn read_back(&mut self) {
-        self.stacks.iter_mut().for_each(Stack::read_back);
-    }
-
-    /// Fails the slots whose loss or gradient is no longer finite; the others go on without them.
+    /// Fails the slots whose loss or gradient is no longer finite, as far as is known; the others go on without
+    /// them. What such a slot did in steps that were queued before that was known is lost with it.
     pub(in crate::train) fn quarantine_diverged(&mut self) -> Result<(), Failure> {
-        if self.slots().all(|slot| slot.diverged.is_none()) {
-            return Ok(());
-        }
-        // Reading the losses of the queued step may show that more slots have diverged.
-        self.read_back();
         let diverged = self.indices(|slot| slot.diverged.is_some());
         for index in &diverged {
             self.fail_diverged(*index)?;
@@ -196,6 +203,10 @@ impl<'a> Trainer<'a> {
 
     /// Removes slots from the pack.
     fn release(&mut self, indices: &[SlotIndex]) {
+        if indices.is_empty() {
+            return;
+        }
+        self.read_back();
         for (stack, of) in self.stacks.iter_mut().enumerate() {
             let kept =
                 (0..of.slots.len()).filter(|slot| !indices.contains(&SlotIndex { stack, slot: *slot }));
@@ -215,6 +226,7 @@ impl<'a> Trainer<'a> {
         if speak {
             self.memory.mib();
             self.read_back();
+            self.quarantine_diverged()?;
         }
         let mut told = Vec::new();
         for slot in self.stacks.iter_mut().flat_map(|stack| &mut stack.slots) {
@@ -276,11 +288,12 @@ impl<'a> Trainer<'a> {
         checkpoint::save(&self.context.layout.last_checkpoint(state.trial), state, &tensors).map_err(failed)
     }
 
-    /// Checkpoints every slot that has not diverged.
+    /// Checkpoints every slot; those that have diverged leave.
     pub(in crate::train) fn checkpoint(&mut self) -> Result<(), Failure> {
-        let started = Instant::now();
         self.read_back();
-        for index in self.indices(|slot| slot.diverged.is_none()) {
+        self.quarantine_diverged()?;
+        let started = Instant::now();
+        for index in self.indices(|_| true) {
             self.save(index)?;
             (self.context.say)(ChildLine::Heartbeat);
         }
@@ -318,69 +331,6 @@ fn starting_values(pack: &Pack, slots: &[Trial], frozen: &mut Frozen) -> Result<
     let base = Base::of(&pack.model, &pack.task, &slots[0].configuration.method).map_err(failed)?;
     let (architecture, head) = family(pack);
     build::start_beside(architecture, head, slots, &base, frozen).map_err(failed)
-}
-
-/// The stacks, grouped by what they share in their next step.
-fn groups<'s, 'a>(stacks: &'s mut [Stack<'a>]) -> Vec<Vec<&'s mut Stack<'a>>> {
-    let mut groups: Vec<Vec<&mut Stack<'a>>> = Vec::new();
-    for stack in stacks {
-        let batch = stack.shared_batch();
-        match groups.iter_mut().find(|group| batch.is_some() && group[0].shared_batch() == batch) {
-            Some(group) => group.push(stack),
-            None => groups.push(vec![stack]),
-        }
-    }
-    groups
-}
-
-/// Forward and backward passes over the micro-batches of a step, for stacks that see the same ones.
-fn accumulate_gradients<'s, 'a>(
-    mut group: Vec<&'s mut Stack<'a>>,
-    collator: &Collator<'_>,
-    train: &PartView,
-) -> Vec<(&'s mut Stack<'a>, Seen)> {
-    let first = &mut group[0];
-    // Slots in step see the same rows, which are stored in the batch once.
-    let distinct = if first.in_step() { 1 } else { first.slots.len() };
-    let readers = &mut first.slots[..distinct];
-    let steps: Vec<Vec<Vec<u32>>> = readers.iter_mut().map(Slot::micro_batches).collect();
-    let rows: Vec<Vec<u32>> = steps.iter().map(|step| step.concat()).collect();
-    let weights: Vec<f64> = rows.iter().map(|rows| 1.0 / units(collator.kind, train, rows) as f64).collect();
-    let zeros =
-        |stack: &&mut Stack<'_>| Tensor::zeros([index(stack.slots.len())], (Kind::Float, collator.device));
-    let mut losses: Vec<Tensor> = group.iter().map(zeros).collect();
-    let loss = |stack: &&mut Stack<'_>| {
-        let settings = stack.slots.iter().map(|slot| &slot.trial.configuration.training);
-        TrainingLoss::of(collator.kind, settings, collator.device)
-    };
-    let loss: Vec<TrainingLoss<'_>> = group.iter().map(loss).collect();
-    for micro in 0..steps.iter().map(Vec::len).max().unwrap_or(0) {
-        let slots: Vec<(&[u32], f64)> = steps
-            .iter()
-            .zip(&weights)
-            .map(|(step, weight)| (step.get(micro).map_or(&[][..], Vec::as_slice), *weight))
-            .collect();
-        let batch = collator.collate(train, &slots);
-        let streams = group[0].slots.iter().zip(&steps).map(|(slot, step)| Stream {
-            key: slot.key,
-            step: slot.state.step,
-            first_row: step.iter().take(micro).map(|rows| rows.len() as u64).sum(),
-        });
-        let pass = Pass::training(streams.collect(), batch.inputs.shape[1]);
-        let mut pass = if group.len() > 1 { pass.repeated() } else { pass };
-        let trunk = group[0].model.trunk(&batch.inputs, &mut pass);
-        for ((stack, losses), loss) in group.iter().zip(&mut losses).zip(&loss) {
-            *losses += backward(loss, &stack.model, &trunk, &batch.targets, &mut pass);
-        }
-    }
-    let tokens = |rows: &Vec<u32>| rows.iter().map(|row| u64::from(train.length(*row))).sum();
-    let sizes: Vec<[u64; 2]> = rows.iter().map(|rows| [rows.len() as u64, tokens(rows)]).collect();
-    let seen = group.into_iter().zip(losses);
-    seen.map(|(stack, losses)| {
-        let sizes = sizes.iter().cycle().take(stack.slots.len()).copied().collect();
-        (stack, Seen { losses, sizes })
-    })
-    .collect()
 }
 
 fn part(store: &TokenStore, part: Part) -> Result<&PartView, Failure> {

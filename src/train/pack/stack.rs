@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
+use super::unread::Unread;
 use crate::disk::layout::Layout;
 use crate::families::{Architecture, Head};
 use crate::model::Model;
@@ -26,17 +27,8 @@ pub(super) struct Stack<'a> {
     adapters: Option<AdapterSettings>,
     optimiser: AdamW,
     family: (&'a Architecture, Head),
-    unread: Option<Unread>,
-}
-
-/// Results of a step that still have to be read from the device, `[K]` each. Reading them waits until the
-/// device has done the step.
-#[derive(Debug)]
-struct Unread {
-    losses: Tensor,
-    norms: Tensor,
-    /// The step's number in each slot.
-    steps: Vec<u64>,
+    /// Results of its steps that still have to be read from the device.
+    pub(super) unread: Unread,
 }
 
 impl<'a> Stack<'a> {
@@ -45,7 +37,7 @@ impl<'a> Stack<'a> {
         let Start { params, adapters } = start;
         let model = Model::new(family.0, family.1, &params, adapters.as_ref());
         let optimiser = AdamW::new(&params);
-        Self { slots, params, model, adapters, optimiser, family, unread: None }
+        Self { slots, params, model, adapters, optimiser, family, unread: Unread::default() }
     }
 
     /// A stack for each slot. Tensors frozen for all are in memory once.
@@ -72,9 +64,9 @@ impl<'a> Stack<'a> {
         (self.in_step() && self.model.shares_trunk()).then(|| seen_by(&self.slots[0]))
     }
 
-    /// One optimiser step on the accumulated gradients, for slots that saw `sizes` rows and tokens. The results
-    /// of the step before are read now, while the device computes this one.
-    pub(super) fn optimise(&mut self, losses: Tensor, sizes: &[[u64; 2]]) {
+    /// One optimiser step on the accumulated gradients, for slots that saw `sizes` rows and tokens. Waits for
+    /// nothing: the results stay unread.
+    pub(super) fn optimise(&mut self, losses: &Tensor, sizes: &[[u64; 2]]) {
         let steps = self.slots.iter().map(|slot| {
             let training = &slot.trial.configuration.training;
             let learning_rate = learning_rate(training, slot.state.step, slot.total);
@@ -84,22 +76,16 @@ impl<'a> Stack<'a> {
         for (slot, sizes) in self.slots.iter_mut().zip(sizes) {
             slot.state.advance(*sizes);
         }
-        let steps = self.slots.iter().map(|slot| slot.state.step).collect();
-        let before = self.unread.replace(Unread { losses, norms, steps });
-        self.take_in(before);
+        self.unread.push(losses, &norms);
     }
 
-    /// Reads the results of the last step, unless that was done already.
+    /// Reads the results that were not read yet, step by step.
     pub(super) fn read_back(&mut self) {
-        let unread = self.unread.take();
-        self.take_in(unread);
-    }
-
-    fn take_in(&mut self, unread: Option<Unread>) {
-        let Some(Unread { losses, norms, steps }) = unread else { return };
-        let (losses, norms) = (host(&losses), host(&norms));
-        for (k, slot) in self.slots.iter_mut().enumerate() {
-            slot.take_in(steps[k], losses[k], norms[k]);
+        let results = self.unread.take();
+        for (before, of_step) in (0..results.len() as u64).rev().zip(&results) {
+            for (slot, [loss, norm]) in self.slots.iter_mut().zip(of_step) {
+                slot.take_in(slot.state.step - before, *loss, *norm);
+            }
         }
     }
 
@@ -120,7 +106,7 @@ impl<'a> Stack<'a> {
         if kept.len() == self.slots.len() {
             return;
         }
-        self.read_back();
+        debug_assert!(self.unread.is_empty(), "results belong to the slots of their step");
         let mut position = 0..;
         self.slots.retain(|_| position.next().is_some_and(|k| kept.contains(&k)));
         if kept.is_empty() {
@@ -135,7 +121,7 @@ impl<'a> Stack<'a> {
 
     /// Takes in the slots of another stack. The weights and moments of both are copied.
     pub(super) fn join(&mut self, newcomers: Self) {
-        self.read_back();
+        debug_assert!(self.unread.is_empty(), "results belong to the slots of their step");
         let moments: Vec<_> = [&*self, &newcomers]
             .into_iter()
             .flat_map(|stack| (0..stack.slots.len()).map(|k| stack.optimiser.slot(&stack.params, k)))
@@ -187,10 +173,6 @@ impl<'a> Stack<'a> {
         fill(&tensors, &values).map_err(damaged)?;
         Ok(state)
     }
-}
-
-fn host(values: &Tensor) -> Vec<f64> {
-    Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Double)).expect("a vector of numbers")
 }
 
 /// What decides a slot's batch and dropout masks in its next step.
