@@ -207,7 +207,7 @@ fn next(model: &Model, prompt: &[u32], architecture: &Architecture) -> Vec<f32> 
 
 /// A batch of one slot.
 fn inputs(rows: Vec<InputRow<'_>>, architecture: &Architecture) -> Inputs {
-    Inputs::of_rows(&[rows], architecture.padding(), Device::Cpu)
+    Inputs::of_rows(&[rows], architecture.padding())
 }
 
 fn host(values: &Tensor) -> Vec<f32> {

@@ -4,6 +4,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::attention::{Cache, Visibility};
+use super::device;
 use super::inputs::UNSEEN;
 use super::layer::Layer;
 use super::params::index;
@@ -77,7 +78,7 @@ impl Rows {
         let limits: Vec<usize> = prompts.iter().map(limit).collect();
         let starts: Vec<i64> = prompts.iter().map(|prompt| index(longest - prompt.len())).collect();
         Self {
-            starts: Tensor::from_slice(&starts).to_device(device),
+            starts: device::send(&Tensor::from_slice(&starts), device),
             answers: vec![Vec::new(); prompts.len()],
             ended: limits.iter().map(|limit| *limit == 0).collect(),
             limits,
@@ -107,7 +108,7 @@ fn left_padded(prompts: &[&[u32]], longest: usize, device: Device) -> Tensor {
             *place = i64::from(*token);
         }
     }
-    Tensor::from_slice(&ids).view([index(prompts.len()), index(longest)]).to_device(device)
+    device::send(&Tensor::from_slice(&ids).view([index(prompts.len()), index(longest)]), device)
 }
 
 /// `[B, 1, n, so_far]`: which columns the new tokens in `columns` can see, from the start of their prompt to

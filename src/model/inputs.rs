@@ -1,9 +1,8 @@
 //! Owns the input of every model: a batch of rows, and how to pick tokens from them. Computes no part of a
 //! model.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
-use super::device;
 use super::layers::for_slots;
 use super::params::index;
 use crate::tokenizer::Sequence;
@@ -43,10 +42,10 @@ impl<'a> From<&'a Sequence> for InputRow<'a> {
 }
 
 impl Inputs {
-    /// A batch from the rows of each slot, padded on the right to the longest of all. Slots with fewer rows
+    /// A batch on the host from the rows of each slot, padded on the right to the longest of all. Slots with fewer rows
     /// than others are filled up with empty ones.
     #[must_use]
-    pub fn of_rows(slots: &[Vec<InputRow<'_>>], padding: usize, device: Device) -> Self {
+    pub fn of_rows(slots: &[Vec<InputRow<'_>>], padding: usize) -> Self {
         let rows = slots.iter().map(Vec::len).max().unwrap_or(0);
         let width = slots.iter().flatten().map(|row| row.tokens.len()).max().unwrap_or(0).max(1);
         let size = slots.len() * rows * width;
@@ -63,15 +62,15 @@ impl Inputs {
         }
         let shape = [slots.len(), rows, width].map(index);
         let [slots, rows, width] = shape;
-        let send = |values: Tensor, shape: &[i64]| device::send(&values.view(shape), device);
-        Self {
-            shape,
-            ids: send(Tensor::from_slice(&ids), &shape),
-            token_types: types.contains(&1).then(|| send(Tensor::from_slice(&types), &shape)),
-            mask: mask
-                .contains(&UNSEEN)
-                .then(|| send(Tensor::from_slice(&mask), &[slots * rows, 1, 1, width])),
-        }
+        let types = types.contains(&1).then(|| Tensor::from_slice(&types).view(shape));
+        let mask =
+            mask.contains(&UNSEEN).then(|| Tensor::from_slice(&mask).view([slots * rows, 1, 1, width]));
+        Self { shape, ids: Tensor::from_slice(&ids).view(shape), token_types: types, mask }
+    }
+
+    /// What a device needs of it.
+    pub fn tensors(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        std::iter::once(&mut self.ids).chain(&mut self.token_types).chain(&mut self.mask)
     }
 
     /// Of `[K, B * T, H]` the first token of each row, `[K, B, H]`.

@@ -6,6 +6,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::device;
 use super::params::{Params, Weight, index};
 use super::pass::Pass;
 use crate::families::blueprint::Activation;
@@ -154,8 +155,8 @@ impl Adapter {
     fn find(params: &Params, name: &str, settings: &AdapterSettings) -> Option<Self> {
         let a = params.find(&format!("{name}.lora_A.weight"))?.into_stacked();
         let b = params.find(&format!("{name}.lora_B.weight"))?.into_stacked();
-        let scale =
-            Tensor::from_slice(&settings.scales).to_kind(Kind::Float).to_device(a.device()).view([-1, 1, 1]);
+        let scales = Tensor::from_slice(&settings.scales).to_kind(Kind::Float);
+        let scale = device::send(&scales.view([-1, 1, 1]), a.device());
         Some(Self { a, b, scale, dropout: settings.dropouts.clone() })
     }
 

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
+
+use super::device;
 
 /// One weight as a layer sees it.
 #[derive(Debug)]
@@ -85,6 +87,12 @@ impl Params {
     #[must_use]
     pub fn slots(&self) -> usize {
         self.slots
+    }
+
+    /// The device of what trains; the host where nothing does.
+    #[must_use]
+    pub fn device(&self) -> Device {
+        self.trainable.values().next().map_or(Device::Cpu, |trainable| trainable.tensor.device())
     }
 
     /// Adds a frozen tensor, the same for all slots.
@@ -186,7 +194,7 @@ impl Params {
 
     fn select(&self, kept: &[usize], take: impl Fn(&Trainable) -> Trainable) -> Self {
         let slots: Vec<i64> = kept.iter().map(|slot| index(*slot)).collect();
-        let own = |t: &Tensor| t.index_select(0, &Tensor::from_slice(&slots).to_device(t.device()));
+        let own = |t: &Tensor| t.index_select(0, &device::send(&Tensor::from_slice(&slots), t.device()));
         Self {
             slots: kept.len(),
             shared: self.shared.iter().map(|(name, t)| (name.clone(), t.shallow_clone())).collect(),

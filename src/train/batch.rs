@@ -39,14 +39,35 @@ pub struct Collator<'a> {
     pub device: Device,
 }
 
+impl Batch {
+    fn tensors(&mut self) -> impl Iterator<Item = &mut Tensor> {
+        let Targets { positions, wanted, weights } = &mut self.targets;
+        self.inputs.tensors().chain(positions).chain([wanted, weights])
+    }
+}
+
 impl Collator<'_> {
     /// A batch from one list of rows per slot, with the weight of each of the slot's predictions in its loss.
     /// Slots with fewer rows than others are padded with empty rows.
     #[must_use]
     pub fn collate(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
+        let mut batch = self.on_host(part, slots);
+        device::send_together(batch.tensors().collect(), self.device);
+        batch
+    }
+
+    /// Several batches, which go to the device together.
+    #[must_use]
+    pub fn collate_all(&self, part: &PartView, batches: &[Vec<(&[u32], f64)>]) -> Vec<Batch> {
+        let mut batches: Vec<Batch> = batches.iter().map(|slots| self.on_host(part, slots)).collect();
+        device::send_together(batches.iter_mut().flat_map(Batch::tensors).collect(), self.device);
+        batches
+    }
+
+    fn on_host(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
         let inputs: Vec<Vec<InputRow<'_>>> =
             slots.iter().map(|(rows, _)| rows.iter().map(|row| self.input(part, *row)).collect()).collect();
-        let inputs = Inputs::of_rows(&inputs, self.padding, self.device);
+        let inputs = Inputs::of_rows(&inputs, self.padding);
         let width = usize::try_from(inputs.shape[2]).expect("rows are short");
         Batch { inputs, targets: self.targets(part, slots, width) }
     }
@@ -75,14 +96,13 @@ impl Collator<'_> {
             }
         }
         let shape = [slots.len(), most].map(index);
-        let send = |values: Tensor| device::send(&values.view(shape), self.device);
         // Whole numbers up to 2^53 are exact in 64 bits.
         let numbers = self.kind.fields().has_numbers();
         let kind = if numbers { Kind::Float } else { Kind::Int64 };
         Targets {
-            positions: self.kind.by_token().then(|| send(Tensor::from_slice(&positions))),
-            wanted: send(Tensor::from_slice(&wanted).to_kind(kind)),
-            weights: send(Tensor::from_slice(&weights).to_kind(Kind::Float)),
+            positions: self.kind.by_token().then(|| Tensor::from_slice(&positions).view(shape)),
+            wanted: Tensor::from_slice(&wanted).to_kind(kind).view(shape),
+            weights: Tensor::from_slice(&weights).to_kind(Kind::Float).view(shape),
         }
     }
 }

@@ -9,13 +9,10 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
+use crate::model::device::ALIGNED;
 use crate::model::params::{Params, index};
-
-/// Elements to which the places of tensors are rounded up: 64 bytes, as libtorch's own allocations are, so that
-/// no operation sees another alignment than it would on a tensor of its own.
-const ALIGNED: i64 = 16;
 
 /// Where a slot's tensors lie in its row of a buffer. What is between them is zero.
 #[derive(Debug, Default)]
@@ -87,10 +84,8 @@ impl Flat {
     /// backward pass adds to the buffer of gradients.
     pub(super) fn of(params: &Params) -> Self {
         let row = Row::of(params);
-        let device =
-            params.trainable().next().map_or(Device::Cpu, |(_, trainable)| trainable.tensor.device());
         let slots = index(params.slots());
-        let gradients = Tensor::zeros([slots * row.length], (Kind::Float, device));
+        let gradients = Tensor::zeros([slots * row.length], (Kind::Float, params.device()));
         let flat = Self { values: gradients.zeros_like().view([slots, row.length]), gradients, row };
         for (name, trainable) in params.trainable() {
             let mut leaf = trainable.tensor.shallow_clone();
@@ -153,6 +148,7 @@ impl Flat {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use tch::Device;
 
     use super::*;
 

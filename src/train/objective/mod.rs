@@ -37,13 +37,18 @@ pub struct TrainingLoss<'a> {
     smoothing: Option<Tensor>,
 }
 
+/// The share of each label that slots with these settings spread, for [`TrainingLoss::of`].
+pub fn smoothing<'s>(slots: impl Iterator<Item = &'s Training>, on: Device) -> Option<Tensor> {
+    let shares: Vec<f64> = slots.map(|training| training.label_smoothing).collect();
+    let tensor = || device::send(&Tensor::from_slice(&shares).to_kind(Kind::Float).unsqueeze(1), on);
+    shares.iter().any(|share| *share > 0.0).then(tensor)
+}
+
 impl<'a> TrainingLoss<'a> {
-    /// The loss of a kind of task for slots with these settings.
+    /// The loss of a kind of task with this [`smoothing`].
     #[must_use]
-    pub fn of<'s>(kind: &'a dyn TaskKind, slots: impl Iterator<Item = &'s Training>, on: Device) -> Self {
-        let shares: Vec<f64> = slots.map(|training| training.label_smoothing).collect();
-        let tensor = || device::send(&Tensor::from_slice(&shares).to_kind(Kind::Float), on).unsqueeze(1);
-        Self { kind, smoothing: shares.iter().any(|share| *share > 0.0).then(tensor) }
+    pub fn of(kind: &'a dyn TaskKind, smoothing: Option<&Tensor>) -> Self {
+        Self { kind, smoothing: smoothing.map(Tensor::shallow_clone) }
     }
 
     /// The losses of outputs `[K, N, C]`, one by one, `[K, N]`. With label smoothing this is torch's

@@ -98,7 +98,7 @@ fn assert_all_close(a: &[Tensor], b: &[Tensor]) {
 fn smoothed<'a>(kind: &'a dyn TaskKind, shares: &[f64]) -> TrainingLoss<'a> {
     let slots: Vec<Training> =
         shares.iter().map(|share| Training { label_smoothing: *share, ..Training::default() }).collect();
-    TrainingLoss::of(kind, slots.iter(), Device::Cpu)
+    TrainingLoss::of(kind, smoothing(slots.iter(), Device::Cpu).as_ref())
 }
 
 fn evaluation() -> Pass {

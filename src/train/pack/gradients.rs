@@ -47,18 +47,14 @@ pub(super) fn accumulate_gradients<'s, 'a>(
     let zeros =
         |stack: &&mut Stack<'_>| Tensor::zeros([index(stack.slots.len())], (Kind::Float, collator.device));
     let mut losses: Vec<Tensor> = group.iter().map(zeros).collect();
-    let loss = |stack: &&mut Stack<'_>| {
-        let settings = stack.slots.iter().map(|slot| &slot.trial.configuration.training);
-        TrainingLoss::of(collator.kind, settings, collator.device)
-    };
+    let loss = |stack: &&mut Stack<'_>| TrainingLoss::of(collator.kind, stack.smoothing.as_ref());
     let loss: Vec<TrainingLoss<'_>> = group.iter().map(loss).collect();
-    for micro in 0..steps.iter().map(Vec::len).max().unwrap_or(0) {
-        let slots: Vec<(&[u32], f64)> = steps
-            .iter()
-            .zip(&weights)
-            .map(|(step, weight)| (step.get(micro).map_or(&[][..], Vec::as_slice), *weight))
-            .collect();
-        let batch = collator.collate(train, &slots);
+    let of_slots = |micro: usize| {
+        let rows = steps.iter().map(|step| step.get(micro).map_or(&[][..], Vec::as_slice));
+        rows.zip(weights.iter().copied()).collect()
+    };
+    let micros: Vec<_> = (0..steps.iter().map(Vec::len).max().unwrap_or(0)).map(of_slots).collect();
+    for (micro, batch) in collator.collate_all(train, &micros).into_iter().enumerate() {
         let streams = group[0].slots.iter().zip(&steps).map(|(slot, step)| Stream {
             key: slot.key,
             step: slot.state.step,

@@ -14,6 +14,7 @@ use crate::model::build::Start;
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, fill};
 use crate::train::checkpoint::{self, CheckpointError, State};
+use crate::train::objective::smoothing;
 use crate::train::optimiser::{AdamW, SlotStep};
 use crate::train::schedule::learning_rate;
 use crate::train::slot::Slot;
@@ -24,6 +25,8 @@ pub(super) struct Stack<'a> {
     pub(super) slots: Vec<Slot>,
     pub(super) params: Params,
     pub(super) model: Model,
+    /// Of the slots' labels.
+    pub(super) smoothing: Option<Tensor>,
     adapters: Option<AdapterSettings>,
     optimiser: AdamW,
     family: (&'a Architecture, Head),
@@ -37,7 +40,8 @@ impl<'a> Stack<'a> {
         let Start { params, adapters } = start;
         let model = Model::new(family.0, family.1, &params, adapters.as_ref());
         let optimiser = AdamW::new(&params);
-        Self { slots, params, model, adapters, optimiser, family, unread: Unread::default() }
+        let smoothing = smoothing_of(&slots, &params);
+        Self { slots, params, model, smoothing, adapters, optimiser, family, unread: Unread::default() }
     }
 
     /// A stack for each slot. Tensors frozen for all are in memory once.
@@ -114,6 +118,7 @@ impl<'a> Stack<'a> {
         }
         let moments: Vec<_> = kept.iter().map(|k| self.optimiser.slot(&self.params, *k)).collect();
         self.params = self.params.retain(kept);
+        self.smoothing = smoothing_of(&self.slots, &self.params);
         self.optimiser = AdamW::resumed(&self.params, &moments);
         self.adapters = self.adapters.as_ref().map(|settings| settings.retain(kept));
         self.model = Model::new(self.family.0, self.family.1, &self.params, self.adapters.as_ref());
@@ -133,6 +138,7 @@ impl<'a> Stack<'a> {
             (ours, theirs) => ours.or(theirs),
         };
         self.slots.extend(newcomers.slots);
+        self.smoothing = smoothing_of(&self.slots, &self.params);
         self.model = Model::new(self.family.0, self.family.1, &self.params, self.adapters.as_ref());
     }
 
@@ -173,6 +179,10 @@ impl<'a> Stack<'a> {
         fill(&tensors, &values).map_err(damaged)?;
         Ok(state)
     }
+}
+
+fn smoothing_of(slots: &[Slot], params: &Params) -> Option<Tensor> {
+    smoothing(slots.iter().map(|slot| &slot.trial.configuration.training), params.device())
 }
 
 /// What decides a slot's batch and dropout masks in its next step.
