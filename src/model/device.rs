@@ -3,7 +3,6 @@
 
 use tch::Tensor;
 
-use super::params::index;
 use crate::values::Failure;
 use crate::{libtorch, values};
 
@@ -50,13 +49,13 @@ pub fn send_together(mut values: Vec<&mut Tensor>, device: tch::Device) {
         let mut end = 0;
         let place = |value: &&mut Tensor| {
             let start = (end + ALIGNED - 1) / ALIGNED * ALIGNED;
-            end = start + index(value.numel());
+            end = start + elements(value);
             start
         };
         let starts: Vec<i64> = of_kind.iter().map(place).collect();
         let packed = Tensor::zeros([end], (kind, tch::Device::Cpu)).internal_pin_memory(device);
         let part = |whole: &Tensor, start: i64, value: &Tensor| {
-            whole.narrow(0, start, index(value.numel())).view(value.size().as_slice())
+            whole.narrow(0, start, elements(value)).view(value.size().as_slice())
         };
         for (start, value) in starts.iter().zip(&of_kind) {
             part(&packed, *start, value).copy_(value);
@@ -71,6 +70,10 @@ pub fn send_together(mut values: Vec<&mut Tensor>, device: tch::Device) {
     for value in values {
         *value = send(value, device);
     }
+}
+
+fn elements(value: &Tensor) -> i64 {
+    value.size().iter().product()
 }
 
 /// Loads `libtorch_cuda.so` into the process, once; its registration makes GPUs usable.
