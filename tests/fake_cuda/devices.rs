@@ -67,7 +67,8 @@ fn a_copy_that_does_not_wait_finds_what_is_there_later() {
         let sent = values.to_device_(CUDA, Kind::Float, true, false);
         let _ = values.fill_(1.0);
         assert_eq!(sum(&sent), 4.0, "it was changed before it was sent");
-        let sent = counting(4).to_device_(CUDA, Kind::Float, true, false);
+        // So large that nobody else wants its place in the meantime.
+        let sent = counting(4096).to_device_(CUDA, Kind::Float, true, false);
         assert!(sum(&sent).is_nan(), "it was freed before it was sent");
         assert_eq!(Counts::now().races, 0, "what was changed before is not known");
         let sent = values.to_device_(CUDA, Kind::Float, true, false);
@@ -81,7 +82,7 @@ fn a_copy_that_does_not_wait_finds_what_is_there_later() {
         assert_eq!(sum(&counting(4).to_device(CUDA)), 6.0);
     });
     if let Some(Counts { uploads, upload_bytes, unpinned, races, reads, .. }) = counts {
-        assert_eq!((uploads, upload_bytes, unpinned, races), (5, 80, 3, 1));
+        assert_eq!((uploads, upload_bytes, unpinned, races), (5, 4 * 16 + 4 * 4096, 3, 1));
         assert_eq!(reads, 5);
     }
 }

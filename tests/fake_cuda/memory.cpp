@@ -151,8 +151,10 @@ struct DeviceAllocator final : c10::DeviceAllocator {
 
 void scribble_and_free(void* block) {
   if (block == nullptr) return;
-  std::memset(block, kScribble, malloc_usable_size(block));
-  c10::free_cpu(block);
+  const size_t size = malloc_usable_size(block);
+  std::memset(block, kScribble, size);
+  // A copy that comes too late finds what was left there, not what is there next: such a block is used no more.
+  if (!is_awaited(block, size)) c10::free_cpu(block);
 }
 
 // The host's memory, of whoever knows of no device.
