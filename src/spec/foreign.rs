@@ -3,6 +3,7 @@
 
 use super::keys::{self, Kind, Section};
 use super::number::Number;
+use super::range;
 use super::source::Sources;
 use super::tree::{Content, Entry, Node};
 use super::words::quoted;
@@ -166,6 +167,9 @@ pub(super) fn instead_of_range(key: &str, whole: bool, node: &Node, sources: &So
     match &node.content {
         Content::Text(text) if call(text) => write(as_range(whole, None)),
         Content::Map(entries) if is_range(entries) => write(as_range(whole, bounds(entries, sources))),
+        Content::Map(entries) if range::is_one(entries) => {
+            Some("only a block of `grid` can have it, where it is written like this".to_owned())
+        }
         // `{grid: [...]}`, `{choices: [...]}`: the list alone is enough.
         Content::Map(entries) => match &entries[..] {
             [Entry { value: list @ Node { content: Content::List(_), .. }, .. }] => {

@@ -31,6 +31,12 @@ pub(super) fn words(axis: &Key) -> impl Iterator<Item = &'static str> + use<> {
     ranges.map(|(word, _, _)| word).chain([TIMES]).filter(move |_| has_range)
 }
 
+/// Whether a mapping gives an axis a range, or ties it to another.
+pub(super) fn is_one(entries: &[Entry]) -> bool {
+    let words = RANGES.into_iter().map(|(word, _, _)| word).chain([TIMES]);
+    words.into_iter().any(|word| entries.iter().any(|entry| entry.key.value == word))
+}
+
 /// A mapping that gives an axis a range, or ties it to another.
 struct Written<'n> {
     axis: &'static str,
@@ -43,11 +49,11 @@ struct Written<'n> {
 /// `None` where a node is neither.
 pub(super) fn read(key: &'static Key, node: &Node, report: &mut Report) -> Option<Option<Value>> {
     let Content::Map(entries) = &node.content else { return None };
-    let has = |word: &str| entries.iter().any(|entry| entry.key.value == word);
-    let range = RANGES.into_iter().find(|(word, _, _)| has(word));
-    if range.is_none() && !has(TIMES) {
+    if !is_one(entries) {
         return None;
     }
+    let has = |word: &str| entries.iter().any(|entry| entry.key.value == word);
+    let range = RANGES.into_iter().find(|(word, _, _)| has(word));
     let domain = if let Kind::Plain(domain) = &key.kind { domain.plain() } else { Domain::Flag };
     let written = Written { axis: key.name, domain, node, entries };
     let of_numbers = domain.is_number() || domain.is_count();

@@ -110,6 +110,9 @@ fn what_is_wrong_with_a_range_is_told_with_what_is_right() {
     ] {
         assert!(error.contains(told), "{told}: {error}");
     }
+    let in_training =
+        "grid: [{method: full, model: m}]\ntraining: {learning_rate: {log_uniform: [1e-4, 1e-2]}}\n";
+    assert!(expand_in("/", in_training, &[]).unwrap_err().contains("only a block of `grid` can have it"));
     let told = |search: &str| of(BLOCK, search).unwrap_err();
     assert!(told("").contains("missing key `search` in a sweep with ranges"));
     assert!(told("search: {sampler: sobol}").contains("missing key `trials` in `search`"));
