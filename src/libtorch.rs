@@ -106,6 +106,21 @@ pub fn install_for((major, minor): (u32, u32), origin: Origin) -> String {
     }
 }
 
+/// The command that installs another libtorch: the right release, with CUDA where there is a GPU.
+#[must_use]
+pub fn reinstall(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Wheel => "pip install --force-reinstall 'torch==2.11.*'",
+        Origin::Source => "rm -r .libtorch && make setup && make build",
+    }
+}
+
+/// How this program was installed.
+#[must_use]
+pub fn own_origin() -> Origin {
+    std::env::current_exe().map_or(Origin::Source, |program| origin(&program))
+}
+
 /// How the program at `program` was installed.
 #[must_use]
 pub fn origin(program: &Path) -> Origin {

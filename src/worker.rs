@@ -5,6 +5,7 @@
 //! the job's mailbox (`talk`); messages for people go to standard error, which is its log. After a pack without
 //! a failure it waits for the next job, with what that may need in memory.
 
+pub mod probe;
 mod pulse;
 mod talk;
 mod warm;

@@ -78,7 +78,11 @@ pub(super) struct TrialArgs {
 #[derive(Debug, Args)]
 pub(super) struct WorkerArgs {
     /// The job's folder
-    pub(super) job: PathBuf,
+    #[arg(required_unless_present = "probe")]
+    pub(super) job: Option<PathBuf>,
+    /// Instead of a job, try whether the GPU that this process sees computes
+    #[arg(long, conflicts_with = "job")]
+    pub(super) probe: bool,
 }
 
 impl SpecArgs {

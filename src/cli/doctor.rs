@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::probe;
 use crate::error::AppError;
 use crate::exec::devices::{self, Gpu, Group, Machine};
 use crate::libtorch::{self, Origin};
 use crate::ui::output;
-use crate::values::quantity;
+use crate::values::{Device, quantity};
 
 /// Arguments of `doctor`.
 #[derive(Debug, Args)]
@@ -17,6 +18,9 @@ pub(super) struct DoctorArgs {
     /// Folder where runs would go, to see its free space
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
+    /// Do not try whether GPUs compute, which takes seconds and some of their memory
+    #[arg(long)]
+    quick: bool,
 }
 
 /// Free disk below which a sweep soon ends, in MiB.
@@ -32,11 +36,14 @@ struct Finding {
 }
 
 pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
-    let machine = devices::detect();
-    let origin = std::env::current_exe().map_or(Origin::Source, |program| libtorch::origin(&program));
-    let folder = libtorch::folder();
+    let mut machine = devices::detect();
+    let (origin, folder) = (libtorch::own_origin(), libtorch::folder());
+    let tries = !args.quick
+        && !machine.gpus.is_empty()
+        && folder.as_deref().and_then(libtorch::cuda_library).is_some();
+    let works = if tries { probe::leave_out_all_broken(&mut machine)? } else { Vec::new() };
     let mut findings = vec![torch(folder.as_deref(), origin), cuda(&machine, folder.as_deref(), origin)];
-    findings.extend(machine.gpus.iter().map(|gpu| ok("gpu", told(gpu))));
+    findings.extend(machine.gpus.iter().map(|gpu| ok("gpu", told(gpu, &works))));
     findings.extend(devices::groups(&machine.left_out).iter().map(|group| left_out(group, &machine)));
     findings.push(ok("cores", format!("{} usable, {}", machine.cores.len(), machine.cpu_name)));
     findings.push(ok("memory", format!("{} of {} MiB free", machine.ram_free_mib, machine.ram_total_mib)));
@@ -51,10 +58,12 @@ pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
     }
 }
 
-fn told(gpu: &Gpu) -> String {
-    let Gpu { index, uuid, name, mem_total_mib, mem_free_mib, busy } = gpu;
+/// A GPU that can be used; `works` are those that were tried.
+fn told(gpu: &Gpu, works: &[Device]) -> String {
+    let Gpu { index, number: _, uuid, name, mem_total_mib, mem_free_mib, busy } = gpu;
     let busy = busy.as_ref().map_or_else(String::new, |busy| format!("; {busy}"));
-    format!("cuda:{index} {name}, {mem_free_mib} of {mem_total_mib} MiB free, {uuid}{busy}")
+    let computes = if works.contains(&Device::Cuda { index: *index }) { "; computes" } else { "" };
+    format!("cuda:{index} {name}, {mem_free_mib} of {mem_total_mib} MiB free, {uuid}{computes}{busy}")
 }
 
 /// GPUs that cannot be used. Those of other people are missed only by whoever has none.
@@ -81,20 +90,12 @@ fn torch(folder: Option<&Path>, origin: Origin) -> Finding {
         Some(found) if !libtorch::fits(&found) => {
             let shown = folder.display();
             let text = format!("{found} in {shown}, but the program was built with {}", libtorch::VERSION);
-            missing(text, another(origin))
+            missing(text, libtorch::reinstall(origin))
         }
         found => {
             let version = found.unwrap_or_else(|| libtorch::VERSION.to_owned());
             ok("libtorch", format!("{version}, {}", folder.display()))
         }
-    }
-}
-
-/// How to install another libtorch: the right release, with CUDA where there is a GPU.
-pub(super) fn another(origin: Origin) -> &'static str {
-    match origin {
-        Origin::Wheel => "pip install --force-reinstall 'torch==2.11.*'",
-        Origin::Source => "rm -r .libtorch && make setup && make build",
     }
 }
 
@@ -114,7 +115,7 @@ fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
         (count, None) => {
             let count = quantity::counted(count, "GPU");
             let text = format!("{count}, {driver}, but libtorch has no CUDA library");
-            Finding { what: "cuda", text, mend: Some(another(origin).to_owned()) }
+            Finding { what: "cuda", text, mend: Some(libtorch::reinstall(origin).to_owned()) }
         }
     }
 }

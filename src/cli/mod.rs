@@ -17,6 +17,7 @@ mod logs;
 mod plan;
 mod predict;
 mod preflight;
+mod probe;
 mod report;
 mod run;
 mod runs;
@@ -27,6 +28,7 @@ mod verdict;
 mod verify;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -116,7 +118,15 @@ pub fn call(args: impl IntoIterator<Item = OsString>) -> Result<u8, AppError> {
         Command::Schema => schema::call(),
         Command::Doctor(args) => doctor::call(&args),
         Command::Completions(args) => completions::call(&args, &mut Cli::command()),
-        Command::Worker(args) => return Ok(worker::run(&JobFolder::at(&args.job))),
+        Command::Worker(args) => {
+            return Ok(args.job.map_or_else(worker::probe::run, |job| worker::run(&JobFolder::at(&job))));
+        }
     }
     .map(|()| 0)
+}
+
+/// The program's own file, which children run.
+fn own_program() -> Result<PathBuf, AppError> {
+    std::env::current_exe()
+        .map_err(|error| AppError::Unexpected(format!("cannot find this program's own file: {error}")))
 }

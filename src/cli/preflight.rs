@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use super::DeviceArgs;
 use super::ahead::Ahead;
-use super::{DeviceArgs, doctor};
 use crate::disk::{FileError, files};
 use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
-use crate::libtorch::{self, Origin};
+use crate::libtorch;
 use crate::sched::{Limits, Simulated, SimulatedJob};
 use crate::sweep::SweepSpec;
 use crate::ui::output;
@@ -109,13 +109,15 @@ pub(super) fn cuda(resources: &Resources) -> Result<(), AppError> {
     if libtorch::cuda_library(&folder).is_some() {
         return Ok(());
     }
-    let origin = std::env::current_exe().map_or(Origin::Source, |program| libtorch::origin(&program));
     Err(AppError::Environment {
         message: format!(
             "libtorch in {} has no CUDA library, so it cannot use {resources}",
             folder.display()
         ),
-        hint: Some(format!("`{}`; `--devices cpu` trains on the CPU", doctor::another(origin))),
+        hint: Some(format!(
+            "`{}`; `--devices cpu` trains on the CPU",
+            libtorch::reinstall(libtorch::own_origin())
+        )),
     })
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::ahead::{Ahead, Wanted};
 use super::verdict::{Verdict, reasons, verdict};
-use super::{DeviceArgs, SpecArgs, check, confirm, preflight, runs, signals};
+use super::{DeviceArgs, SpecArgs, check, confirm, preflight, probe, runs, signals};
 use crate::disk::layout::Layout;
 use crate::disk::lock;
 use crate::error::AppError;
@@ -100,36 +100,34 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     preflight::folder(layout.run(), "--results")?;
     preflight::folder(&Layout::report(&args.reports, &sweep.name), "--reports")?;
     // Held until the run ends.
-    let reserved = reserve(&sweep, &layout)?;
-    let (host, resources) = (&reserved.machine, reserved.resources.clone());
-    preflight::gpus(&resources, host);
-    preflight::precision(&sweep, &resources);
-    let limits = preflight::limits(&args.devices, &resources, host);
-    let machine = Machine { resources: &resources, ram_total_mib: host.ram_total_mib };
-    let processors = host.processors();
-    let (retry_failed, new_widths) = (args.retry_failed, args.devices.new_widths);
-    let wanted = Wanted { machine, processors: &processors, limits, retry_failed, new_widths };
-    let ahead = Ahead::of(&sweep, &layout, wanted)?;
-    preflight::disk(&ahead.run, &args.results)?;
-    preflight::memory(&ahead, &resources, host)?;
-    preflight::cuda(&resources)?;
-    let at_once = preflight::at_once(&ahead.run, &resources, host);
+    let mut reserved = reserve(&sweep, &layout)?;
+    preflight::gpus(&reserved.resources, &reserved.machine);
+    preflight::precision(&sweep, &reserved.resources);
+    let mut ahead = foresee(args, &sweep, &layout, &reserved)?;
     // Without a record nothing has been done yet; a damaged one is reported when the run starts.
     if let Some(record) = record::load_fates(layout.run()).ok().filter(|record| !record.live) {
         confirm::ask(&record, &layout, &sweep, args.yes)?;
     }
 
-    let program = std::env::current_exe()
-        .map_err(|error| AppError::Unexpected(format!("cannot find this program's own file: {error}")))?;
     let stop = signals::listen()?;
+    // Whoever holds the run is told of below.
+    if !reserved.resources.gpus.is_empty() && !lock::is_held(&layout.lock()) {
+        let is_quiet = style(args) != Style::Person;
+        if probe::leave_out_broken(&mut reserved, &sweep.devices, &ahead.run, &stop, is_quiet)? {
+            ahead = foresee(args, &sweep, &layout, &reserved)?;
+        }
+    }
+    let (host, resources) = (&reserved.machine, reserved.resources.clone());
+    let at_once = preflight::at_once(&ahead.run, &resources, host);
+    let limits = preflight::limits(&args.devices, &resources, host);
     let options = RunOptions {
         results: args.results.clone(),
         reports: args.reports.clone(),
         resources,
         ram_total_mib: host.ram_total_mib,
-        processors,
+        processors: host.processors(),
         at_once,
-        new_widths,
+        new_widths: args.devices.new_widths,
         limits,
         policy: Policy {
             fail_fast: args.fail_fast,
@@ -138,15 +136,37 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
             trial_timeout: args.trial_timeout,
             ..Policy::ONCE
         },
-        retry_failed,
+        retry_failed: args.retry_failed,
         checkpoint_every: args.checkpoint_every,
         command_line: command_line(),
     };
-    let mut executor = LocalExecutor::with_gpus(program, host.uuids());
+    let mut executor = LocalExecutor::with_gpus(super::own_program()?, host.uuids());
     let mut display = ui::display(style(args));
     let summary = run::start(sweep, options, &mut executor, &mut [display.as_mut()], &stop)?;
     drop(display);
     end(&summary, &record::load(layout.run())?, &layout, args)
+}
+
+/// The remaining work of the sweep on what was reserved, which can be done there.
+fn foresee(
+    args: &RunArgs,
+    sweep: &SweepSpec,
+    layout: &Layout,
+    reserved: &Reserved,
+) -> Result<Ahead, AppError> {
+    let (host, resources) = (&reserved.machine, &reserved.resources);
+    let wanted = Wanted {
+        machine: Machine { resources, ram_total_mib: host.ram_total_mib },
+        processors: &host.processors(),
+        limits: preflight::limits(&args.devices, resources, host),
+        retry_failed: args.retry_failed,
+        new_widths: args.devices.new_widths,
+    };
+    let ahead = Ahead::of(sweep, layout, wanted)?;
+    preflight::disk(&ahead.run, &args.results)?;
+    preflight::memory(&ahead, resources, host)?;
+    preflight::cuda(resources)?;
+    Ok(ahead)
 }
 
 /// What the sweep asks for, claimed for this run. Children of a run of it that crashed may still hold a GPU.

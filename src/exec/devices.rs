@@ -5,6 +5,7 @@
 
 mod choice;
 mod claim;
+mod fault;
 mod host;
 mod left_out;
 mod nvml;
@@ -19,6 +20,7 @@ use sysinfo::System;
 
 pub use self::choice::{DeviceError, resources};
 pub use self::claim::{Reserved, reserve};
+pub use self::fault::Fault;
 pub(super) use self::host::memory_is_short;
 pub use self::host::{disk_free_mib, has_bf16_vectors};
 pub use self::left_out::{Group, LeftOut, Why, groups};
@@ -70,6 +72,14 @@ impl Machine {
         self.gpus.iter().map(|gpu| (gpu.index, gpu.uuid.clone())).collect()
     }
 
+    /// Leaves out a GPU that does not compute.
+    pub fn leave_out(&mut self, device: Device, fault: Fault) {
+        let is_it = |gpu: &Gpu| Device::Cuda { index: gpu.index } == device;
+        let Some(at) = self.gpus.iter().position(is_it) else { return };
+        let Gpu { index, number, uuid, .. } = self.gpus.remove(at);
+        self.left_out.push(LeftOut::new(index, number, uuid, Why::DoesNotCompute(fault)));
+    }
+
     /// Its GPUs that these resources have.
     pub fn used<'a>(&'a self, resources: &'a Resources) -> impl Iterator<Item = &'a Gpu> {
         self.gpus.iter().filter(|gpu| {
@@ -85,6 +95,8 @@ pub struct Gpu {
     /// Index among the GPUs that `CUDA_VISIBLE_DEVICES` leaves visible, in its order: torch's `cuda:N`. Without
     /// that variable GPUs are ordered by PCI address.
     pub index: usize,
+    /// The number of its card in the driver's order, as `nvidia-smi` shows it.
+    pub number: Option<usize>,
     /// `GPU-…` or `MIG-…`: names it whatever else is visible.
     pub uuid: String,
     /// Product name.
@@ -164,9 +176,10 @@ fn detect_gpus(machine: &mut Machine, wanted: Option<&str>) {
     machine.left_out = found.left_out;
     let needs = libtorch::folder().and_then(|folder| libtorch::cuda(&folder)).unwrap_or(libtorch::CUDA);
     for seen in found.seen {
+        let number = number(&seen.uuid, &cards);
         match unfit(&seen.facts, machine.cuda, needs) {
-            None => machine.gpus.push(gpu(seen, machine)),
-            Some(why) => machine.left_out.push(left_out(&seen, &cards, why)),
+            None => machine.gpus.push(gpu(seen, number, machine)),
+            Some(why) => machine.left_out.push(LeftOut::new(seen.index, number, seen.uuid, why)),
         }
     }
 }
@@ -198,22 +211,18 @@ fn unfit(facts: &Facts, driver: Option<(u32, u32)>, needs: (u32, u32)) -> Option
     Some(Why::CardTooOld { has, needs: least, instead })
 }
 
-fn left_out(seen: &Seen, cards: &[Card], why: Why) -> LeftOut {
-    let is_part = |card: &&Card| card.parts.iter().flatten().any(|part| part.uuid == seen.uuid);
-    let number = cards.iter().find(is_part).map(|card| card.number);
-    let name = match number.filter(|_| !seen.uuid.starts_with("MIG-")) {
-        Some(number) => format!("GPU {number}"),
-        None => seen.uuid.clone(),
-    };
-    LeftOut { index: Some(seen.index), number, name, why }
+/// The number of the card of which this is a part.
+fn number(uuid: &str, cards: &[Card]) -> Option<usize> {
+    let is_part = |card: &&Card| card.parts.iter().flatten().any(|part| part.uuid == uuid);
+    cards.iter().find(is_part).map(|card| card.number)
 }
 
-fn gpu(seen: Seen, machine: &Machine) -> Gpu {
+fn gpu(seen: Seen, number: Option<usize>, machine: &Machine) -> Gpu {
     let Seen { index, uuid, facts } = seen;
     let memory = facts.memory.map(|memory| (memory.total / MIB, memory.free / MIB));
     let (mem_total_mib, mem_free_mib) = memory.unwrap_or((machine.ram_total_mib, machine.ram_free_mib));
     let busy = busy(claim::holder(&uuid), &facts);
-    Gpu { index, uuid, name: facts.name, mem_total_mib, mem_free_mib, busy }
+    Gpu { index, number, uuid, name: facts.name, mem_total_mib, mem_free_mib, busy }
 }
 
 /// Who uses a GPU that an orchestrator may have claimed.
@@ -236,10 +245,7 @@ pub fn warnings(machine: &Machine, resources: &Resources) -> Vec<String> {
     if resources.gpus.is_empty() {
         return Vec::new();
     }
-    let mut told: Vec<String> = groups(&machine.left_out)
-        .iter()
-        .map(|group| format!("not used: {}; {}", group.told(), group.mend()))
-        .collect();
+    let mut told: Vec<String> = groups(&machine.left_out).iter().map(Group::warning).collect();
     told.extend(machine.used(resources).filter_map(|gpu| {
         let busy = gpu.busy.as_ref()?;
         Some(format!("cuda:{} is shared: {busy}", gpu.index))
@@ -268,6 +274,7 @@ impl Gpu {
     pub(crate) fn example(index: usize) -> Self {
         Self {
             index,
+            number: Some(index),
             uuid: format!("GPU-{index}"),
             name: "NVIDIA H100".to_owned(),
             mem_total_mib: 81_559,

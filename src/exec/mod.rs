@@ -9,6 +9,7 @@ pub mod devices;
 pub mod local;
 mod memory;
 mod pool;
+pub mod probe;
 mod spawn;
 pub mod survivors;
 mod task;

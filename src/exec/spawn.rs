@@ -29,7 +29,6 @@ pub(super) fn key(program: &Path, uuids: &BTreeMap<usize, String>, job: &JobFile
         Work::Prepare(_) | Work::Report { .. } => None,
     };
     let (program, placement) = (file_id(program)?, job.placement.clone());
-    let is_set = |name: &str| std::env::var_os(name).is_some();
     Ok(WorkerKey { program, environment: environment(&placement, uuids, &is_set), placement, loads })
 }
 
@@ -41,16 +40,31 @@ fn file_id(path: &Path) -> io::Result<FileId> {
 
 /// Starts a worker with its first job, whose log takes its standard error.
 pub(super) fn spawn(program: &Path, key: &WorkerKey, task: &Task) -> io::Result<Child> {
-    Command::new(program)
+    let log = OpenOptions::new().create(true).append(true).open(&task.log)?;
+    child(program, &key.environment).arg(task.folder.path()).stdin(Stdio::piped()).stderr(log).spawn()
+}
+
+/// Starts a child that tries a GPU, with the environment of a worker there, and answers on standard output.
+pub(super) fn probe(program: &Path, gpu: &Placement, uuids: &BTreeMap<usize, String>) -> io::Result<Child> {
+    let environment = environment(gpu, uuids, &is_set);
+    child(program, &environment).arg("--probe").stdin(Stdio::null()).stderr(Stdio::piped()).spawn()
+}
+
+/// The command of every child.
+fn child(program: &Path, environment: &[(&'static str, String)]) -> Command {
+    let mut command = Command::new(program);
+    command
         .arg("worker")
-        .arg(task.folder.path())
-        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(OpenOptions::new().create(true).append(true).open(&task.log)?)
         .process_group(0)
         .env(PARENT_VARIABLE, std::process::id().to_string())
-        .envs(key.environment.iter().map(|(name, value)| (name, value)))
-        .spawn()
+        .envs(environment.iter().map(|(name, value)| (name, value)));
+    command
+}
+
+/// Whether a variable is set that children inherit.
+fn is_set(name: &str) -> bool {
+    std::env::var_os(name).is_some()
 }
 
 /// The environment that limits a child's libraries to its share of the machine. `is_set` tells which variables

@@ -220,7 +220,7 @@ fn not_started(error: &io::Error) -> Exit {
 }
 
 /// How a process ended, as the run's exit kinds.
-fn exit(status: ExitStatus) -> Exit {
+pub(super) fn exit(status: ExitStatus) -> Exit {
     if let Some(signal) = status.signal() {
         return Exit::Failed(Failure::Killed { signal });
     }

@@ -1,7 +1,7 @@
 //! Owns the conversion from a placement to a libtorch device. Loads the CUDA library only when a GPU is asked
 //! for.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::values::Failure;
 use crate::{libtorch, values};
@@ -18,15 +18,30 @@ pub fn select(device: values::Device) -> Result<tch::Device, Failure> {
     match device {
         values::Device::Cpu { .. } | values::Device::Host => Ok(tch::Device::Cpu),
         values::Device::Cuda { index } => {
-            load_cuda().map_err(|message| Failure::BadData { message })?;
-            if tch::Cuda::is_available() {
-                return Ok(tch::Device::Cuda(0));
-            }
-            let message =
-                format!("libtorch sees no GPU where `cuda:{index}` was expected: run `lorasweep doctor`");
-            Err(Failure::DeviceFailed { message })
+            let advice = "`lorasweep doctor` says more";
+            load_cuda().map_err(|said| Failure::BadData { message: format!("{said}; {advice}") })?;
+            first_gpu().map_err(|said| {
+                let message =
+                    format!("libtorch sees no GPU where `cuda:{index}` was expected: {said}; {advice}");
+                Failure::DeviceFailed { message }
+            })
         }
     }
+}
+
+/// The first GPU that this process sees, once the library is loaded.
+///
+/// # Errors
+/// Libtorch sees none; what it says when it is asked to use one all the same.
+pub(super) fn first_gpu() -> Result<tch::Device, String> {
+    let first = tch::Device::Cuda(0);
+    if tch::Cuda::is_available() {
+        return Ok(first);
+    }
+    let used = Tensor::f_zeros([1], (Kind::Float, first)).and_then(|tensor| tensor.f_double_value(&[0]));
+    let said = used.err().map_or_else(String::new, |error| error.to_string());
+    let said = said.strip_prefix("Internal torch error: ").unwrap_or(&said);
+    Err(said.lines().next().filter(|line| !line.is_empty()).unwrap_or("it says no more").to_owned())
 }
 
 /// Copies values from the host to a device, without waiting for the device's queued work. A GPU reads them when it
@@ -77,7 +92,7 @@ fn elements(value: &Tensor) -> i64 {
 }
 
 /// Loads `libtorch_cuda.so` into the process, once; its registration makes GPUs usable.
-fn load_cuda() -> Result<(), String> {
+pub(super) fn load_cuda() -> Result<(), String> {
     let name = "libtorch_cuda.so";
     let beside = libtorch::folder().map(|folder| folder.join(name));
     let path = beside.filter(|path| path.exists()).unwrap_or_else(|| name.into());
@@ -89,6 +104,6 @@ fn load_cuda() -> Result<(), String> {
             std::mem::forget(library);
             Ok(())
         }
-        Err(error) => Err(format!("cannot load `{}`: {error}; run `lorasweep doctor`", path.display())),
+        Err(error) => Err(format!("cannot load `{}`: {error}", path.display())),
     }
 }

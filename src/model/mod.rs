@@ -35,6 +35,8 @@ pub mod params;
 #[cfg(feature = "torch")]
 pub mod pass;
 #[cfg(feature = "torch")]
+pub mod probe;
+#[cfg(feature = "torch")]
 mod transformer;
 pub mod weights;
 

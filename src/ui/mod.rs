@@ -13,6 +13,7 @@ pub mod output;
 pub(crate) mod phrase;
 mod plain;
 mod terminal;
+pub mod waiting;
 
 use std::io::{self, IsTerminal};
 

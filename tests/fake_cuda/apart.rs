@@ -115,6 +115,12 @@ impl Machine {
         files.map(|file| Counts::of(&fs::read(file.unwrap().path()).unwrap())).collect()
     }
 
+    /// The processes that used it, by number.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let files = fs::read_dir(self.counts.path()).unwrap();
+        files.map(|file| file.unwrap().file_name().to_str().unwrap().parse().unwrap()).collect()
+    }
+
     /// The inside of a test, in a process of its own.
     pub(crate) fn inside(&self, test: &str) -> Output {
         let arguments = ["--exact", test, "--nocapture", "--test-threads=1"];

@@ -6,6 +6,7 @@
 //   oom_cublas   the same as cuBLAS says it
 //   ecc          memory that cannot be corrected: the device stays failed for this process
 //   illegal      an address that is not there: likewise
+//   nocode       there is no kernel for such a device: likewise
 //   hang         the kernel never ends
 #include "fake.h"
 
@@ -91,6 +92,8 @@ void happen(const Fault& fault, int device) {
     stays("CUDA error: uncorrectable ECC error encountered");
   } else if (fault.what == "illegal") {
     stays("CUDA error: an illegal memory access was encountered");
+  } else if (fault.what == "nocode") {
+    stays("CUDA error: no kernel image is available for execution on the device");
   } else if (fault.what == "hang") {
     for (;;) pause();
   }

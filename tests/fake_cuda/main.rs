@@ -16,6 +16,7 @@ mod library;
 mod many;
 #[path = "../native/mod.rs"]
 mod native;
+mod probe;
 mod runs;
 mod smoke;
 #[path = "../train_laws/subject.rs"]

@@ -21,13 +21,13 @@ training: {epochs: 4, batch_size: 64}
 ";
 
 /// A sweep in a folder of its own, on a machine with so many devices.
-struct Run {
-    folder: TempDir,
-    machine: Machine,
+pub(crate) struct Run {
+    pub(crate) folder: TempDir,
+    pub(crate) machine: Machine,
 }
 
 impl Run {
-    fn new(devices: usize, variables: &[(&'static str, &str)]) -> Option<Self> {
+    pub(crate) fn new(devices: usize, variables: &[(&'static str, &str)]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         write_files(folder.path(), SWEEP, &"card\n".repeat(devices));
         let nvml = folder.path().join("nvml.txt").display().to_string();
@@ -46,19 +46,24 @@ impl Run {
         Some(Self { folder, machine })
     }
 
-    fn on(&self, devices: &str) -> Output {
+    /// The program with these arguments.
+    pub(crate) fn lorasweep(&self, args: &[&str]) -> Command {
         let mut command = self.machine.command(env!("CARGO_BIN_EXE_lorasweep"));
-        command.current_dir(self.folder.path()).args(["run", "sweep.yaml", "--quiet", "--devices", devices]);
-        command.output().unwrap()
+        command.current_dir(self.folder.path()).args(args);
+        command
     }
 
-    fn layout(&self) -> Layout {
+    pub(crate) fn on(&self, devices: &str) -> Output {
+        self.lorasweep(&["run", "sweep.yaml", "--quiet", "--devices", devices]).output().unwrap()
+    }
+
+    pub(crate) fn layout(&self) -> Layout {
         Layout::new(&self.folder.path().join("results"), "devices")
     }
 
     /// The record of a run whose trials are all done.
     #[track_caller]
-    fn done(&self, said: &Output) -> RunRecord {
+    pub(crate) fn done(&self, said: &Output) -> RunRecord {
         let record = record::load(self.layout().run()).unwrap();
         let told = String::from_utf8_lossy(&said.stderr);
         assert!(record.trials.iter().all(|trial| trial.state == TrialState::Done), "{told}");
@@ -70,7 +75,7 @@ impl Run {
     }
 
     /// The devices on which trials were started, in order.
-    fn places(&self) -> Vec<Device> {
+    pub(crate) fn places(&self) -> Vec<Device> {
         let place = |what| {
             let What::JobLaunching { placement, trials, .. } = what else { return None };
             (!trials.is_empty()).then_some(placement.device)
@@ -78,7 +83,7 @@ impl Run {
         self.events().into_iter().filter_map(place).collect()
     }
 
-    fn failures(&self) -> Vec<Failure> {
+    pub(crate) fn failures(&self) -> Vec<Failure> {
         let failure = |what| if let What::JobFailed { failure, .. } = what { Some(failure) } else { None };
         self.events().into_iter().filter_map(failure).collect()
     }

@@ -69,7 +69,7 @@ impl Machine {
 
     /// What `doctor` says of its GPUs, line by line.
     pub(crate) fn doctor(&self) -> Vec<String> {
-        let said = self.lorasweep(&["doctor"]);
+        let said = self.lorasweep(&["doctor", "--quick"]);
         let (mut lines, mut is_ours) = (Vec::new(), false);
         for line in said.stdout.lines() {
             let words: Vec<&str> = line.split_whitespace().collect();

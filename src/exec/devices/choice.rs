@@ -64,6 +64,12 @@ pub enum DeviceError {
 }
 
 impl DeviceError {
+    /// None of a machine's GPUs can be used.
+    pub(super) fn none_usable(machine: &Machine) -> Self {
+        let (_, mend) = told(&machine.left_out);
+        Self::NoneUsable { told: left_out::all_told(&machine.left_out), mend }
+    }
+
     /// What to do next.
     #[must_use]
     pub fn hint(&self) -> String {
@@ -158,8 +164,7 @@ fn some_gpu(machine: &Machine) -> Result<(), DeviceError> {
     if machine.left_out.is_empty() {
         return Err(DeviceError::NoGpu);
     }
-    let (_, mend) = told(&machine.left_out);
-    Err(DeviceError::NoneUsable { told: left_out::all_told(&machine.left_out), mend })
+    Err(DeviceError::none_usable(machine))
 }
 
 /// Which are left out and why, and what to do about the first.

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::choice::{DeviceError, resources};
-use super::{Busy, Gpu, Machine};
+use super::{Busy, Fault, Gpu, Machine};
 use crate::disk::lock::{self, Lock, LockError};
 use crate::sweep::DeviceRequest;
-use crate::values::Resources;
+use crate::values::{Device, Resources};
 
 /// How long processes that end may take to free their GPU; a hundred gigabytes take seconds.
 const DEATH: Duration = Duration::from_secs(10);
@@ -27,7 +27,39 @@ pub struct Reserved {
     pub machine: Machine,
     /// The part of it that was asked for.
     pub resources: Resources,
-    _claims: Vec<Lock>,
+    claims: Vec<Lock>,
+}
+
+impl Reserved {
+    /// Leaves out these of its GPUs, which do not compute. Where any of so many would do, others take their place.
+    ///
+    /// # Errors
+    /// None is left.
+    pub fn leave_out(
+        &mut self,
+        request: &DeviceRequest,
+        faults: Vec<(Device, Fault)>,
+    ) -> Result<(), DeviceError> {
+        for (device, fault) in faults {
+            self.machine.leave_out(device, fault);
+        }
+        let left: Vec<usize> = self.machine.used(&self.resources).map(|gpu| gpu.index).collect();
+        let request = match request {
+            DeviceRequest::Gpus(Some(wanted)) => {
+                DeviceRequest::Gpus(Some((*wanted).min(self.machine.gpus.len())))
+            }
+            DeviceRequest::Auto
+            | DeviceRequest::Cpu(_)
+            | DeviceRequest::Gpus(None)
+            | DeviceRequest::Indices(_) => DeviceRequest::Indices(left),
+        };
+        self.resources = resources(&request, &self.machine)?;
+        if self.resources.gpus.is_empty() {
+            return Err(DeviceError::none_usable(&self.machine));
+        }
+        self.claims.extend(claim(&self.resources, &self.machine).0);
+        Ok(())
+    }
 }
 
 /// Chooses what a request may use of this machine and claims its GPUs. Those that are asked for by name or number
@@ -42,7 +74,7 @@ pub fn reserve(request: &DeviceRequest, is_ending: &dyn Fn(u32) -> bool) -> Resu
     loop {
         let machine = super::detect();
         if matches!(request, DeviceRequest::Cpu(_)) {
-            return Ok(Reserved { resources: resources(request, &machine)?, machine, _claims: Vec::new() });
+            return Ok(Reserved { resources: resources(request, &machine)?, machine, claims: Vec::new() });
         }
         let ending = machine.gpus.iter().any(|gpu| is_left_by(gpu, is_ending, waited));
         if ending && begun.elapsed() < DEATH {
@@ -56,7 +88,7 @@ pub fn reserve(request: &DeviceRequest, is_ending: &dyn Fn(u32) -> bool) -> Resu
             races += 1;
             continue;
         }
-        return Ok(Reserved { machine, resources, _claims: claims });
+        return Ok(Reserved { machine, resources, claims });
     }
 }
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Serialize;
 
+use super::fault::Fault;
 use crate::libtorch::{self, Origin};
 use crate::values::quantity;
 
@@ -18,6 +19,15 @@ pub struct LeftOut {
     pub name: String,
     /// Why.
     pub why: Why,
+}
+
+impl LeftOut {
+    /// A GPU, or an instance of one, of the card with this number in the driver's order.
+    pub(super) fn new(index: usize, number: Option<usize>, uuid: String, why: Why) -> Self {
+        let whole = number.filter(|_| !uuid.starts_with("MIG-"));
+        let name = whole.map_or(uuid, |number| format!("GPU {number}"));
+        Self { index: Some(index), number, name, why }
+    }
 }
 
 /// Why a GPU cannot be used.
@@ -66,6 +76,8 @@ pub enum Why {
     NoAnswer(String),
     /// The driver gives another reason.
     Other(String),
+    /// The driver says nothing of it, but it does not compute.
+    DoesNotCompute(Fault),
 }
 
 impl fmt::Display for Why {
@@ -101,6 +113,7 @@ impl fmt::Display for Why {
                 write!(f, "its device file is there, but the driver gives no answer: {said}")
             }
             Self::Other(said) => write!(f, "the driver says of it: {said}"),
+            Self::DoesNotCompute(fault) => write!(f, "it does not compute: {fault}"),
         }
     }
 }
@@ -147,6 +160,7 @@ impl Why {
             Self::Mismatch => "reboot".to_owned(),
             Self::NoAnswer(_) => "`nvidia-smi` says more".to_owned(),
             Self::Other(_) => format!("`nvidia-smi -i {numbers}` says more"),
+            Self::DoesNotCompute(fault) => fault.mend(numbers, origin),
         }
     }
 }
@@ -170,8 +184,13 @@ impl Group<'_> {
     pub fn mend(&self) -> String {
         let numbers: Vec<String> =
             self.members.iter().filter_map(|one| one.number).map(|number| number.to_string()).collect();
-        let origin = std::env::current_exe().map_or(Origin::Source, |program| libtorch::origin(&program));
-        self.members[0].why.mend(&numbers.join(","), origin)
+        self.members[0].why.mend(&numbers.join(","), libtorch::own_origin())
+    }
+
+    /// The warning of a run that goes on without them.
+    #[must_use]
+    pub fn warning(&self) -> String {
+        format!("not used: {}; {}", self.told(), self.mend())
     }
 
     /// Whether they are merely somebody else's.

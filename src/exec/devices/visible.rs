@@ -67,11 +67,7 @@ impl Visible {
         let uuid = part.uuid.clone();
         match &part.facts {
             Ok(facts) => self.seen.push(Seen { index, uuid, facts: facts.clone() }),
-            Err(why) => {
-                let whole = number.filter(|_| !uuid.starts_with("MIG-"));
-                let name = whole.map_or(uuid, |number| format!("GPU {number}"));
-                self.left_out.push(LeftOut { index: Some(index), number, name, why: why.clone() });
-            }
+            Err(why) => self.left_out.push(LeftOut::new(index, number, uuid, why.clone())),
         }
     }
 
