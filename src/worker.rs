@@ -10,6 +10,7 @@ mod pulse;
 mod talk;
 mod warm;
 
+use std::any::Any;
 use std::error::Error;
 use std::fs::File;
 use std::io::{self, Write};
@@ -27,6 +28,7 @@ use signal_hook::flag;
 
 use crate::disk::files;
 use crate::disk::layout::{JobFolder, Layout};
+use crate::exec::devices::own_card_is_full;
 use crate::exec::local::PARENT_VARIABLE;
 use crate::exec::{EXIT_DONE, EXIT_FAILED, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit};
 use crate::job::mailbox::End;
@@ -190,7 +192,8 @@ fn bind(cores: &[usize]) -> io::Result<()> {
 }
 
 fn caught(work: impl FnOnce() -> Exit) -> Exit {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Exit::Failed(Failure::of_panic(&*panic)))
+    let failure = |panic: Box<dyn Any + Send>| Failure::of_panic(&*panic, own_card_is_full());
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Exit::Failed(failure(panic)))
 }
 
 fn work(folder: &JobFolder, job: &JobFile, talk: &Talk, means: &mut Means<'_>) -> Exit {

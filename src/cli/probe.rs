@@ -6,7 +6,7 @@ use std::time::Duration;
 use crossbeam::channel::Receiver;
 
 use crate::error::AppError;
-use crate::exec::devices::{self, Busy, Fault, Gpu, Machine, Reserved};
+use crate::exec::devices::{self, Busy, Cards, Fault, Gpu, Machine, Reserved};
 use crate::exec::probe::{LIMIT, Probe};
 use crate::run::StopRequest;
 use crate::sched::Simulated;
@@ -91,7 +91,7 @@ fn call(
     goes_on: &mut dyn FnMut(Duration) -> bool,
 ) -> Result<Option<Vec<Result<(), Fault>>>, AppError> {
     let program = super::own_program()?;
-    Ok(Probe { program: &program, uuids: &machine.uuids(), limit: LIMIT }.call(gpus, goes_on))
+    Ok(Probe { program: &program, cards: &Cards::of(machine), limit: LIMIT }.call(gpus, goes_on))
 }
 
 fn told(gpus: usize) -> String {

@@ -140,7 +140,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
         checkpoint_every: args.checkpoint_every,
         command_line: command_line(),
     };
-    let mut executor = LocalExecutor::with_gpus(super::own_program()?, host.uuids());
+    let mut executor = LocalExecutor::with_gpus(super::own_program()?, reserved.cards());
     let mut display = ui::display(style(args));
     let summary = run::start(sweep, options, &mut executor, &mut [display.as_mut()], &stop)?;
     drop(display);

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use crossbeam::channel::{Sender, unbounded};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
+use super::devices::{self, Cards};
 use super::pool::{Pool, WorkerId, WorkerKey};
+use super::spawn;
 use super::task::{Task, Worker};
-use super::{devices, spawn};
 use crate::job::ToChild;
 use crate::job::mailbox::MessageWriter;
 use crate::values::JobKey;
@@ -26,8 +27,7 @@ const DEATH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Crew {
     program: PathBuf,
-    /// The UUIDs of GPUs by index.
-    uuids: BTreeMap<usize, String>,
+    pub(super) cards: Cards,
     workers: Mutex<Workers>,
 }
 
@@ -63,8 +63,8 @@ impl Known {
 }
 
 impl Crew {
-    pub(super) fn new(program: PathBuf, uuids: BTreeMap<usize, String>) -> Self {
-        Self { program, uuids, workers: Mutex::default() }
+    pub(super) fn new(program: PathBuf, cards: Cards) -> Self {
+        Self { program, cards, workers: Mutex::default() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Workers> {
@@ -74,7 +74,7 @@ impl Crew {
 
     /// What a worker for a job must be like.
     pub(super) fn key(&self, job: &crate::job::JobFile) -> io::Result<WorkerKey> {
-        spawn::key(&self.program, &self.uuids, job)
+        spawn::key(&self.program, &self.cards, job)
     }
 
     /// Gives a job to a worker that waits for one, or to a new one, which has to be watched. Returns its process

@@ -3,6 +3,7 @@
 //! [`detect`] asks the driver (`nvml`) and the kernel (`host`); what `CUDA_VISIBLE_DEVICES` means (`visible`) and
 //! what a request may use ([`resources`]) is pure; [`reserve`] claims it. Starts nothing, binds nothing.
 
+mod cards;
 mod choice;
 mod claim;
 mod fault;
@@ -11,13 +12,13 @@ mod left_out;
 mod nvml;
 mod visible;
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
 use serde::Serialize;
 use sysinfo::System;
 
+pub use self::cards::{Cards, own_card_is_full};
 pub use self::choice::{DeviceError, resources};
 pub use self::claim::{Reserved, reserve};
 pub use self::fault::Fault;
@@ -64,12 +65,6 @@ impl Machine {
     #[must_use]
     pub fn processors(&self) -> Processors {
         Processors { cpu: self.cpu_name.clone(), gpu: self.gpus.first().map(|gpu| gpu.name.clone()) }
-    }
-
-    /// The UUIDs of its GPUs by index.
-    #[must_use]
-    pub fn uuids(&self) -> BTreeMap<usize, String> {
-        self.gpus.iter().map(|gpu| (gpu.index, gpu.uuid.clone())).collect()
     }
 
     /// Leaves out a GPU that does not compute.

@@ -6,7 +6,6 @@
 //! child asks the kernel to end it with its parent (see `worker`). The kernel ties that to the thread that
 //! started the child, so `start` must be called from a thread that lives as long as the run.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,6 +14,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
 use super::crew::Crew;
+use super::devices::Cards;
 pub use super::spawn::PARENT_VARIABLE;
 use super::task::Task;
 use super::watch::Watch;
@@ -35,15 +35,15 @@ impl LocalExecutor {
     /// An executor whose children run this program.
     #[must_use]
     pub fn new(program: PathBuf) -> Self {
-        Self::with_gpus(program, BTreeMap::new())
+        Self::with_gpus(program, Cards::default())
     }
 
-    /// The same, where GPUs have these UUIDs. A child is given its GPU by UUID: a number means another one where
+    /// The same, where there are these GPUs. A child is given its GPU by UUID: a number means another one where
     /// something hides GPUs or orders them.
     #[must_use]
-    pub fn with_gpus(program: PathBuf, uuids: BTreeMap<usize, String>) -> Self {
+    pub fn with_gpus(program: PathBuf, cards: Cards) -> Self {
         let (sender, receiver) = unbounded();
-        Self { crew: Arc::new(Crew::new(program, uuids)), watchers: Vec::new(), sender, receiver }
+        Self { crew: Arc::new(Crew::new(program, cards)), watchers: Vec::new(), sender, receiver }
     }
 }
 

@@ -2,7 +2,6 @@
 //! environment of those that train. All are tried at the same time, and nobody waits for one that hangs. Leaves
 //! none out.
 
-use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Child, ExitStatus};
@@ -13,7 +12,7 @@ use crossbeam::channel::{Receiver, bounded};
 use rustix::process::Pid;
 
 use super::crew::signal;
-use super::devices::Fault;
+use super::devices::{Cards, Fault};
 use super::{Exit, spawn, watch};
 use crate::values::{Failure, Placement};
 
@@ -32,8 +31,8 @@ const MOST: u64 = 1 << 20;
 pub struct Probe<'a> {
     /// The program that children run.
     pub program: &'a Path,
-    /// The UUIDs of GPUs by index.
-    pub uuids: &'a BTreeMap<usize, String>,
+    /// The GPUs that there are.
+    pub cards: &'a Cards,
     /// How long each may take.
     pub limit: Duration,
 }
@@ -67,7 +66,7 @@ impl Probe<'_> {
     }
 
     fn start(&self, gpu: &Placement) -> Try {
-        match spawn::probe(self.program, gpu, self.uuids) {
+        match spawn::probe(self.program, gpu, self.cards) {
             Ok(child) => Try::Runs(Running::new(child)),
             Err(error) => Try::Ended(Err(Fault::Other(format!("its process cannot be started: {error}")))),
         }
@@ -166,6 +165,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::exec::devices::{Gpu, Machine};
     use crate::values::Device;
 
     /// What the children on GPUs 0, 1, … find that run this script, with this limit.
@@ -174,11 +174,11 @@ mod tests {
         let program = folder.path().join("program");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        let uuids = (0..gpus).map(|index| (index, format!("GPU-{index}"))).collect();
+        let cards = Cards::of(&Machine::example((0..gpus).map(Gpu::example).collect()));
         let placement = |index| Placement { device: Device::Cuda { index }, cores: vec![0] };
         let gpus: Vec<Placement> = (0..gpus).map(placement).collect();
         let begun = Instant::now();
-        let probe = Probe { program: &program, uuids: &uuids, limit };
+        let probe = Probe { program: &program, cards: &cards, limit };
         (probe.call(&gpus, &mut |_| true).unwrap(), begun.elapsed())
     }
 
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn where_it_does_not_go_on_it_ends_at_once() {
         let gpus = [Placement { device: Device::Cuda { index: 0 }, cores: vec![0] }];
-        let probe = Probe { program: Path::new("/bin/cat"), uuids: &BTreeMap::new(), limit: LIMIT };
+        let probe = Probe { program: Path::new("/bin/cat"), cards: &Cards::default(), limit: LIMIT };
         assert_eq!(probe.call(&gpus, &mut |_| false), None);
         let nothing = Probe { program: Path::new("/not/there"), ..probe };
         let found = nothing.call(&gpus, &mut |_| true).unwrap();

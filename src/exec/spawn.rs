@@ -1,6 +1,5 @@
 //! Owns how a worker process is started: its command, its environment, and what tells two starts apart.
 
-use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -8,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use super::devices::Cards;
 use super::pool::{FileId, WorkerKey};
 use super::task::Task;
 use crate::job::{JobFile, Work};
@@ -16,11 +16,11 @@ use crate::values::{ContentHash, Device, Placement};
 /// Environment variable that tells a child who its parent is.
 pub const PARENT_VARIABLE: &str = "LORASWEEP_PARENT";
 
-/// What a worker for this job is started with, and loads. `uuids` are those of the GPUs by index.
+/// What a worker for this job is started with, and loads.
 ///
 /// # Errors
 /// When there is no such program.
-pub(super) fn key(program: &Path, uuids: &BTreeMap<usize, String>, job: &JobFile) -> io::Result<WorkerKey> {
+pub(super) fn key(program: &Path, cards: &Cards, job: &JobFile) -> io::Result<WorkerKey> {
     let loads = match &job.work {
         Work::Train(pack) => {
             let precision = pack.slots[0].configuration.training.precision;
@@ -29,7 +29,7 @@ pub(super) fn key(program: &Path, uuids: &BTreeMap<usize, String>, job: &JobFile
         Work::Prepare(_) | Work::Report { .. } => None,
     };
     let (program, placement) = (file_id(program)?, job.placement.clone());
-    Ok(WorkerKey { program, environment: environment(&placement, uuids, &is_set), placement, loads })
+    Ok(WorkerKey { program, environment: environment(&placement, cards, &is_set), placement, loads })
 }
 
 fn file_id(path: &Path) -> io::Result<FileId> {
@@ -45,8 +45,8 @@ pub(super) fn spawn(program: &Path, key: &WorkerKey, task: &Task) -> io::Result<
 }
 
 /// Starts a child that tries a GPU, with the environment of a worker there, and answers on standard output.
-pub(super) fn probe(program: &Path, gpu: &Placement, uuids: &BTreeMap<usize, String>) -> io::Result<Child> {
-    let environment = environment(gpu, uuids, &is_set);
+pub(super) fn probe(program: &Path, gpu: &Placement, cards: &Cards) -> io::Result<Child> {
+    let environment = environment(gpu, cards, &is_set);
     child(program, &environment).arg("--probe").stdin(Stdio::null()).stderr(Stdio::piped()).spawn()
 }
 
@@ -71,7 +71,7 @@ fn is_set(name: &str) -> bool {
 /// the child inherits.
 fn environment(
     placement: &Placement,
-    uuids: &BTreeMap<usize, String>,
+    cards: &Cards,
     is_set: &dyn Fn(&str) -> bool,
 ) -> Vec<(&'static str, String)> {
     let mut variables = vec![
@@ -90,20 +90,20 @@ fn environment(
     let threads = placement.cores.len().max(1).to_string();
     let names = ["OMP_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"];
     variables.extend(names.map(|name| (name, threads.clone())));
-    variables.extend(of_cuda(placement, uuids, is_set));
+    variables.extend(of_cuda(placement, cards, is_set));
     variables
 }
 
 /// The part of the environment that CUDA and libtorch's CUDA library read.
 fn of_cuda(
     placement: &Placement,
-    uuids: &BTreeMap<usize, String>,
+    cards: &Cards,
     is_set: &dyn Fn(&str) -> bool,
 ) -> Vec<(&'static str, String)> {
     let Device::Cuda { index } = placement.device else {
         return vec![("CUDA_VISIBLE_DEVICES", String::new())];
     };
-    let visible = uuids.get(&index).cloned().unwrap_or_else(|| index.to_string());
+    let visible = cards.uuid(placement.device).map_or_else(|| index.to_string(), str::to_owned);
     let mut variables = vec![
         ("CUDA_VISIBLE_DEVICES", visible),
         // A number means the GPU that `nvidia-smi` gives it, rather than the fastest.
@@ -122,12 +122,16 @@ fn of_cuda(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::exec::devices::{Gpu, Machine};
 
     fn of(device: Device, set: &str) -> BTreeMap<&'static str, String> {
-        let uuids = BTreeMap::from([(3, "GPU-cc33".to_owned()), (4, "MIG-e5".to_owned())]);
+        let gpu = |index, uuid: &str| Gpu { uuid: uuid.to_owned(), ..Gpu::example(index) };
+        let machine = Machine::example(vec![gpu(3, "GPU-cc33"), gpu(4, "MIG-e5")]);
         let placement = Placement { device, cores: vec![0, 1] };
-        environment(&placement, &uuids, &|name| name == set).into_iter().collect()
+        environment(&placement, &Cards::of(&machine), &|name| name == set).into_iter().collect()
     }
 
     #[test]

@@ -25,11 +25,13 @@ use super::{EXIT_DONE, EXIT_INTERRUPTED, EXIT_UNWRITABLE, Exit, News, WorkerMess
 use crate::disk::files;
 use crate::job::ChildLine;
 use crate::job::mailbox::End;
-use crate::values::{Failure, JobKey};
+use crate::values::{Device, Failure, JobKey};
 
 /// How long a process that has ended may keep others waiting by one that it started, and the time between two looks
 /// at one that was killed.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long a driver may take to free the memory of a process that has ended.
+const RELEASE: Duration = Duration::from_secs(2);
 /// How many signs of a worker may wait to be seen.
 const SIGNS: usize = 16;
 /// The longest line read from a child as one, in bytes.
@@ -92,18 +94,35 @@ impl Watch {
             let worker = self.crew.engage(&mut workers, key, task);
             return worker.map_err(|error| self.say(job, News::Ended(not_started(&error)))).ok();
         }
+        drop(workers);
         let exit = match status.and_then(Result::ok).map(exit) {
-            Some(Exit::Failed(end)) if known.killed.is_none() => Exit::Failed(ear.reason(&task, end)),
+            Some(Exit::Failed(end)) if known.killed.is_none() => {
+                Exit::Failed(self.unless_taken(ear.reason(&task, end), key.placement.device))
+            }
             Some(exit) => exit,
             // It was killed and does not die. Nobody else reaps our children.
             None => Exit::Failed(Failure::Killed { signal: Signal::KILL.as_raw() }),
         };
         if exit == Exit::Failed(Failure::OutOfMemory) {
-            workers.run_out_of_memory();
+            self.crew.lock().run_out_of_memory();
         }
-        drop(workers);
         self.say(job, News::Ended(exit));
         None
+    }
+
+    /// A lack of memory on a card that others have filled since the run began is no fault of the job's: nothing that
+    /// is made smaller for it would fit the next time. `device` is that of a child which has ended.
+    fn unless_taken(&self, failure: Failure, device: Device) -> Failure {
+        if failure != Failure::OutOfMemory {
+            return failure;
+        }
+        let (looked, mut told) = (Instant::now(), self.crew.cards.taken(device));
+        // The child's own memory may be free a moment after its end.
+        while told.is_some() && looked.elapsed() < RELEASE {
+            thread::sleep(RELEASE / 20);
+            told = self.crew.cards.taken(device);
+        }
+        told.map_or(failure, |taken| Failure::DeviceFailed { message: taken.to_string() })
     }
 
     fn say(&self, job: JobKey, news: News) {

@@ -40,6 +40,7 @@ mod training {
     use super::pack::Trainer;
     use super::warm::Warm;
     use crate::disk::layout::Layout;
+    use crate::exec::devices::own_card_is_full;
     use crate::job::{ChildLine, Pack, ToChild};
     use crate::values::{Device, Failure, Placement};
 
@@ -103,7 +104,7 @@ mod training {
     /// memory.
     pub fn run(pack: &Pack, context: &Context<'_>, warm: &mut Warm) -> Result<Ended, Failure> {
         let ended = catch_unwind(AssertUnwindSafe(|| train(pack, context, warm)))
-            .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic)));
+            .unwrap_or_else(|panic| Err(Failure::of_panic(&*panic, own_card_is_full())));
         if ended.is_err() {
             *warm = Warm::default();
         }

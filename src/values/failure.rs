@@ -59,10 +59,12 @@ pub enum Failure {
     },
 }
 
+/// What cuBLAS says where it has no handle. One takes memory of the card.
+const NO_HANDLE: &str = "CUBLAS_STATUS_NOT_INITIALIZED";
+
 /// What allocators say that are out of memory: Rust's, libtorch's on the host and on a GPU, cuBLAS's, cuDNN's,
 /// C++'s, libgomp's, the kernel's. libtorch's on a GPU first asks the driver who uses the card; where the driver
-/// does not tell, that is what it says. cuBLAS needs memory of a card for a handle, and says that it is not
-/// initialised where it gets none.
+/// does not tell, that is what it says. cuBLAS that cannot make a handle has most often found no memory for it.
 const OUT_OF_MEMORY: [&str; 12] = [
     "memory allocation of",
     "out of memory",
@@ -109,13 +111,23 @@ impl Failure {
         told.or_else(|| Some(Self::DeviceFailed { message: line(&DEVICE_FAILED)? }))
     }
 
+    /// The same of a process of whose card it is known whether it is full.
+    fn told_on(message: &str, is_full: Option<bool>) -> Option<Self> {
+        let handle = lines(message).find(|line| line.contains(NO_HANDLE));
+        match is_full.zip(handle) {
+            Some((true, _)) => Some(Self::OutOfMemory),
+            Some((false, line)) => Some(Self::DeviceFailed { message: line.to_owned() }),
+            None => Self::told_by(message),
+        }
+    }
+
     /// What a panic means. libtorch's plain operations panic with its message, also when memory runs out; any
-    /// other panic is a bug in the program.
+    /// other panic is a bug in the program. `is_full` tells of the process's card, where that is known.
     #[must_use]
-    pub fn of_panic(panic: &(dyn Any + Send)) -> Self {
+    pub fn of_panic(panic: &(dyn Any + Send), is_full: Option<bool>) -> Self {
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or_else(|| panic.downcast_ref().copied()).unwrap_or("no message");
-        Self::told_by(text).unwrap_or_else(|| {
+        Self::told_on(text, is_full).unwrap_or_else(|| {
             // Below its first line libtorch appends its own call stack.
             let first = lines(text).next().unwrap_or_default();
             Self::BadData { message: format!("the program panicked, which is a fault of lorasweep: {first}") }
@@ -315,6 +327,19 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_handle_is_a_lack_of_memory_where_the_card_is_full() {
+        let [made, used] = ["cublasCreate(handle)", "cublasSetStream(handle, stream)"];
+        let of = |call: &str, is_full| {
+            let said = format!("CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `{call}`");
+            Failure::of_panic(&format!("{said}\nException raised from getCurrentCUDABlasHandle"), is_full)
+        };
+        let lacks =
+            |call: &str| [None, Some(true), Some(false)].map(|full| of(call, full) == Failure::OutOfMemory);
+        assert_eq!((lacks(made), lacks(used)), ([true, true, false], [false, true, false]));
+        assert!(matches!(of(made, Some(false)), Failure::DeviceFailed { message } if message.contains(made)));
+    }
+
+    #[test]
     fn only_a_gpu_is_to_blame_for_what_hangs_on_it() {
         let failed = Failure::DeviceFailed { message: "CUDA error".to_owned() };
         for (device, is_one) in [(Device::Cuda { index: 3 }, true), (Device::Cpu { slot: 0 }, false)] {
@@ -325,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_panic_tells_of_memory_or_is_a_fault_of_the_program() {
-        let of = |panic: Box<dyn Any + Send>| Failure::of_panic(&*panic);
+        let of = |panic: Box<dyn Any + Send>| Failure::of_panic(&*panic, None);
         assert_eq!(of(Box::new("std::bad_alloc")), Failure::OutOfMemory);
         let fault = of(Box::new("shapes differ\nframe #0: libc10.so".to_owned())).to_string();
         assert_eq!(fault, "the program panicked, which is a fault of lorasweep: shapes differ");

@@ -23,10 +23,12 @@ pub fn run() -> u8 {
 fn compute() -> Result<(), Fault> {
     use std::panic::catch_unwind;
 
+    use crate::exec::devices::own_card_is_full;
     use crate::model::probe;
     use crate::values::Failure;
 
-    catch_unwind(probe::compute).unwrap_or_else(|panic| Err(Fault::of(&Failure::of_panic(&*panic))))
+    catch_unwind(probe::compute)
+        .unwrap_or_else(|panic| Err(Fault::of(&Failure::of_panic(&*panic, own_card_is_full()))))
 }
 
 #[cfg(not(feature = "torch"))]

@@ -4,6 +4,7 @@
 //   oom_nvml     the same where NVML does not answer the allocator: an assertion about that
 //   oom_driver   the same as the driver says it, of a kernel
 //   oom_cublas   the same as cuBLAS says it
+//   no_handle    cuBLAS cannot make its handle, and does not say why
 //   ecc          memory that cannot be corrected: the device stays failed for this process
 //   illegal      an address that is not there: likewise
 //   nocode       there is no kernel for such a device: likewise
@@ -88,6 +89,8 @@ void happen(const Fault& fault, int device) {
     TORCH_CHECK(false, "CUDA error: out of memory", ADVICE);
   } else if (fault.what == "oom_cublas") {
     TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`");
+  } else if (fault.what == "no_handle") {
+    TORCH_CHECK(false, "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`");
   } else if (fault.what == "ecc") {
     stays("CUDA error: uncorrectable ECC error encountered");
   } else if (fault.what == "illegal") {

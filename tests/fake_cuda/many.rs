@@ -67,7 +67,7 @@ fn run_on(folder: &Path, devices: &str) {
     let sweep = sweep(folder);
     let reserved = devices::reserve(&devices.parse().unwrap(), &|_| false).unwrap();
     let program = PathBuf::from(env!("CARGO_BIN_EXE_lorasweep"));
-    let mut executor = LocalExecutor::with_gpus(program, reserved.machine.uuids());
+    let mut executor = LocalExecutor::with_gpus(program, reserved.cards());
     let options = RunOptions {
         results: results(folder, devices),
         reports: folder.join("reports"),

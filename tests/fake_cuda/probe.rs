@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use lorasweep::disk::lock::Lock;
-use lorasweep::exec::devices::Fault;
+use lorasweep::exec::devices::{Cards, Fault};
 use lorasweep::exec::probe::Probe;
 use lorasweep::values::{Device, Placement};
 use rustix::process::{Pid, Signal, kill_process};
@@ -98,9 +98,8 @@ fn a_device_that_hangs_is_left_after_a_while_and_keeps_no_other_waiting() {
         [("FAKE_CUDA_DEVICES", "2"), ("FAKE_CUDA_UUIDS", "GPU-a,GPU-b"), ("FAKE_CUDA_FAULTS", "0:hang@1")];
     let test = "probe::a_device_that_hangs_is_left_after_a_while_and_keeps_no_other_waiting";
     apart(test, &machine, || {
-        let uuids = [(0, "GPU-a".to_owned()), (1, "GPU-b".to_owned())].into();
-        let limit = Duration::from_secs(15);
-        let probe = Probe { program: Path::new(env!("CARGO_BIN_EXE_lorasweep")), uuids: &uuids, limit };
+        let (program, limit) = (Path::new(env!("CARGO_BIN_EXE_lorasweep")), Duration::from_secs(15));
+        let probe = Probe { program, cards: &Cards::default(), limit };
         let gpus = [0, 1].map(|index| Placement { device: gpu(index), cores: vec![0] });
         let begun = Instant::now();
         let found = probe.call(&gpus, &mut |_| true).unwrap();

@@ -115,6 +115,34 @@ pub(crate) fn driver(folder: &Path) -> Option<std::path::PathBuf> {
     cc.status().ok().filter(|status| status.success()).map(|_| place)
 }
 
+#[test]
+fn memory_that_others_take_meanwhile_makes_no_pack_smaller() {
+    let once = tempfile::tempdir().unwrap();
+    let folder = once.path().display().to_string();
+    let variables = [("FAKE_CUDA_FAULTS", "0:oom@200"), ("FAKE_CUDA_FAULTS_ONCE", &folder)];
+    let Some(run) = Run::new(2, &variables) else { return };
+    let lines = format!("card\nmemory 80000 500\nsince {folder}/0-oom-200 60000\ncard\n");
+    fs::write(run.folder.path().join("nvml.txt"), lines).unwrap();
+    run.done(&run.on("cuda"));
+    let message = "60500 of 80000 MiB of cuda:0 are taken by others".to_owned();
+    assert_eq!(run.failures(), [Failure::DeviceFailed { message }]);
+}
+
+#[test]
+fn a_handle_that_is_not_made_is_a_lack_of_memory_where_the_card_is_full() {
+    for (used, lacks) in [(78_000, true), (40_000, false)] {
+        let once = tempfile::tempdir().unwrap();
+        let folder = once.path().display().to_string();
+        let variables = [("FAKE_CUDA_FAULTS", "0:no_handle@200"), ("FAKE_CUDA_FAULTS_ONCE", &folder)];
+        let Some(run) = Run::new(2, &variables) else { return };
+        fs::write(run.folder.path().join("nvml.txt"), format!("card\nmemory 80000 {used}\ncard\n")).unwrap();
+        run.done(&run.on("cuda"));
+        let failures = run.failures();
+        assert!(matches!(failures[..], [Failure::OutOfMemory]) == lacks, "{failures:?}");
+        assert!(lacks || matches!(failures[..], [Failure::DeviceFailed { .. }]), "{failures:?}");
+    }
+}
+
 /// The devices that were used, by bits.
 fn used(run: &Run) -> u64 {
     run.machine.counts().iter().fold(0, |all, counts| all | counts.devices)
@@ -122,7 +150,9 @@ fn used(run: &Run) -> u64 {
 
 #[test]
 fn a_sweep_on_two_of_three_devices_learns_what_it_learns_on_the_host() {
-    let Some(there) = Run::new(3, &[]) else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let stops = folder.path().join("stops");
+    let Some(there) = Run::new(3, &[("FAKE_NVML_STOPS", stops.to_str().unwrap())]) else { return };
     let here = Run::new(0, &[]).unwrap();
     // Packs of one trial, so that both devices have something to do.
     let on_devices = there.done(&there.on("cuda:1,2"));
@@ -142,6 +172,9 @@ fn a_sweep_on_two_of_three_devices_learns_what_it_learns_on_the_host() {
     let of_devices = there.machine.counts().iter().map(|counts| counts.peak_bytes).max().unwrap();
     let apart = of_results.fold(0.0, f64::max) - of_devices as f64 / f64::from(1 << 20);
     assert!(apart.abs() < 1e-9, "the memory in the record is the device's: {apart} MiB apart");
+    assert_eq!(fs::read_to_string(&stops).unwrap().lines().count(), 1);
+    let changed = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
+    assert!(changed(&stops) >= changed(&there.layout().journal()), "the driver is kept for the whole run");
     assert!(there.machine.counts().iter().all(|counts| counts.races == 0));
 }
 

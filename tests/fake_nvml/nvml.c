@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { SUCCESS, NO_ARGUMENT = 2, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND = 6, TOO_SMALL };
 
@@ -24,14 +25,14 @@ struct process { unsigned pid; unsigned long long mib; int graphics, leaves; };
 /* A card, or an instance of the card that `parent` counts. */
 struct card {
     int parent, mig, major, minor, pending, failed, answers[CALLS];
-    char uuid[96], name[96];
-    unsigned long long total, used, uncorrected;
+    char uuid[96], name[96], since[192];
+    unsigned long long total, used, later, uncorrected;
     struct process processes[16];
     int count;
 };
 
 static struct card cards[64];
-static int card_count, init_answer, cuda;
+static int card_count, init_answer, cuda, users;
 static char driver[80];
 
 static int code_of(const char *name) {
@@ -54,11 +55,11 @@ static void begin(int parent) {
 
 static void read_line(const char *line) {
     struct card *card = &cards[card_count - 1];
-    char word[96], text[96] = "", more[96] = "";
+    char word[96], text[192] = "", more[96] = "";
     if (sscanf(line, "%95s", word) != 1 || word[0] == '#') return;
-    sscanf(line, "%*s %95[^\n]", text);
+    sscanf(line, "%*s %191[^\n]", text);
     sscanf(line, "%*s %*s %95s", more);
-    if (!strcmp(word, "driver")) strcpy(driver, text);
+    if (!strcmp(word, "driver")) snprintf(driver, sizeof driver, "%.79s", text);
     else if (!strcmp(word, "cuda")) cuda = atoi(text);
     else if (!strcmp(word, "init")) init_answer = code_of(text);
     else if (!strcmp(word, "card")) begin(-1);
@@ -67,8 +68,9 @@ static void read_line(const char *line) {
         cards[parent].mig = 1;
         begin(parent);
     }
-    else if (!strcmp(word, "uuid")) strcpy(card->uuid, text);
-    else if (!strcmp(word, "name")) strcpy(card->name, text);
+    else if (!strcmp(word, "uuid")) snprintf(card->uuid, sizeof card->uuid, "%.95s", text);
+    else if (!strcmp(word, "name")) snprintf(card->name, sizeof card->name, "%.95s", text);
+    else if (!strcmp(word, "since")) sscanf(text, "%191s %llu", card->since, &card->later);
     else if (!strcmp(word, "memory")) sscanf(text, "%llu %llu", &card->total, &card->used);
     else if (!strcmp(word, "capability")) sscanf(text, "%d.%d", &card->major, &card->minor);
     else if (!strcmp(word, "mig")) card->mig = !strcmp(text, "on");
@@ -101,10 +103,20 @@ int nvmlInit_v2(void) {
     if (!file) return 12;
     while (fgets(line, sizeof line, file)) read_line(line);
     fclose(file);
+    users += init_answer == SUCCESS;
     return init_answer;
 }
 
-int nvmlShutdown(void) { return SUCCESS; }
+/* The last of a process's users lets the driver go, which FAKE_NVML_STOPS counts in lines. */
+int nvmlShutdown(void) {
+    const char *path = getenv("FAKE_NVML_STOPS");
+    FILE *file = !--users && path ? fopen(path, "a") : NULL;
+    if (file) {
+        fprintf(file, "%d\n", (int)getpid());
+        fclose(file);
+    }
+    return SUCCESS;
+}
 
 int nvmlSystemGetDriverVersion(char *text, unsigned length) {
     snprintf(text, length, "%s", driver);
@@ -173,7 +185,7 @@ static int is_there(const struct process *process) {
 struct memory { unsigned version; unsigned long long total, reserved, free, used; };
 
 int nvmlDeviceGetMemoryInfo_v2(struct card *card, struct memory *memory) {
-    unsigned long long used = card->used;
+    unsigned long long used = card->used + (*card->since && !access(card->since, F_OK) ? card->later : 0);
     for (int i = 0; i < card->count; i++)
         if (is_there(&card->processes[i])) used += card->processes[i].mib;
     memory->total = card->total << 20;

@@ -5,10 +5,12 @@
 //! containers, they see of each other what the driver shows: processes and memory.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::choice::{DeviceError, resources};
-use super::{Busy, Fault, Gpu, Machine};
+use super::nvml::Driver;
+use super::{Busy, Cards, Fault, Gpu, Machine};
 use crate::disk::lock::{self, Lock, LockError};
 use crate::sweep::DeviceRequest;
 use crate::values::{Device, Resources};
@@ -28,9 +30,17 @@ pub struct Reserved {
     /// The part of it that was asked for.
     pub resources: Resources,
     claims: Vec<Lock>,
+    /// Asked first and last, so that it is started once.
+    driver: Option<Arc<Driver>>,
 }
 
 impl Reserved {
+    /// Its GPUs, for whoever starts processes there.
+    #[must_use]
+    pub fn cards(&self) -> Cards {
+        Cards::new(self.driver.clone(), &self.machine)
+    }
+
     /// Leaves out these of its GPUs, which do not compute. Where any of so many would do, others take their place.
     ///
     /// # Errors
@@ -70,11 +80,13 @@ impl Reserved {
 /// The machine has less than was asked for; the message says what it has.
 pub fn reserve(request: &DeviceRequest, is_ending: &dyn Fn(u32) -> bool) -> Result<Reserved, DeviceError> {
     let begun = Instant::now();
+    let driver = Driver::ask().ok().map(Arc::new);
     let (mut races, mut waited) = (0, false);
     loop {
         let machine = super::detect();
         if matches!(request, DeviceRequest::Cpu(_)) {
-            return Ok(Reserved { resources: resources(request, &machine)?, machine, claims: Vec::new() });
+            let resources = resources(request, &machine)?;
+            return Ok(Reserved { machine, resources, claims: Vec::new(), driver: None });
         }
         let ending = machine.gpus.iter().any(|gpu| is_left_by(gpu, is_ending, waited));
         if ending && begun.elapsed() < DEATH {
@@ -88,7 +100,7 @@ pub fn reserve(request: &DeviceRequest, is_ending: &dyn Fn(u32) -> bool) -> Resu
             races += 1;
             continue;
         }
-        return Ok(Reserved { machine, resources, claims });
+        return Ok(Reserved { machine, resources, claims, driver });
     }
 }
 

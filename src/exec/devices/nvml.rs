@@ -12,6 +12,7 @@ use super::left_out::Why;
 use super::visible::{Card, Facts, Memory, Part};
 
 /// The driver, for as long as it is asked.
+#[derive(Debug)]
 pub(super) struct Driver {
     nvml: Nvml,
     /// Its version, such as `580.95.05`.
@@ -55,6 +56,11 @@ impl Driver {
             Err(error) => Err(why(&error)),
         };
         card
+    }
+
+    /// The memory of a card or of an instance, where it tells.
+    pub(super) fn memory(&self, uuid: &str) -> Option<Memory> {
+        memory(&self.nvml.device_by_uuid(uuid).ok()?).ok()?
     }
 
     /// The MIG instance with this UUID.
