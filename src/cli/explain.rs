@@ -144,6 +144,9 @@ fn remedy(failure: &Failure) -> &'static str {
             "`--retry-failed` runs it again, with `--devices` on another device; `lorasweep doctor` shows those \
              of this machine"
         }
+        Failure::DeviceTaken { .. } => {
+            "`nvidia-smi` lists those who use the device: wait for them, or name another with `--devices`"
+        }
         Failure::NotStarted { .. } => "what helps: fewer other processes or open files, or `ulimit`",
         Failure::Unwritable { .. } => "what helps: some free disk space, or a folder that can be written to",
         Failure::BadData { .. } => "`lorasweep check SPEC` looks at the files as they are now",

@@ -122,7 +122,7 @@ impl Watch {
             thread::sleep(RELEASE / 20);
             told = self.crew.cards.taken(device);
         }
-        told.map_or(failure, |taken| Failure::DeviceFailed { message: taken.to_string() })
+        told.map_or(failure, |taken| Failure::DeviceTaken { message: taken.to_string() })
     }
 
     fn say(&self, job: JobKey, news: News) {

@@ -14,7 +14,15 @@ pub(super) enum End<'a> {
     Interrupted,
 }
 
+/// From how many losses of GPUs that worked on, a trial is to blame that has lost all there are.
+const HOPELESS: u32 = 3;
+
 impl End<'_> {
+    /// Whether it lost a GPU that had worked before, other than to those who use it too.
+    fn tells_of_a_sound(self, loss: &Loss) -> bool {
+        loss.had_worked() && !matches!(self, Self::Failed(Failure::DeviceTaken { .. }))
+    }
+
     /// Whether a single trial of the pack may have caused it.
     pub(super) fn may_be_due_to_one(self) -> bool {
         match self {
@@ -34,6 +42,8 @@ pub(super) struct Past {
     pub(super) counted: u32,
     /// The GPUs that it lost, each once.
     pub(super) lost: Vec<Loss>,
+    /// How often it lost one that had worked before, other than to those who use it too.
+    pub(super) lost_sound: u32,
     /// Whether it ran out of memory that it shared, so that it starts only when nothing else runs.
     pub(super) alone: bool,
 }
@@ -66,11 +76,34 @@ pub(super) struct Circumstances {
     pub(super) in_company: bool,
     /// The device that was lost, where it is to blame.
     pub(super) loss: Option<Loss>,
+    /// A single trial is to blame, beyond doubt.
+    pub(super) is_hopeless: bool,
 }
 
 impl Past {
     pub(super) fn has_lost(&self, device: Device) -> bool {
         self.lost.iter().any(|loss| loss.device == device)
+    }
+
+    fn lose(&mut self, loss: Loss, end: End<'_>) {
+        self.lost_sound += u32::from(end.tells_of_a_sound(&loss));
+        self.lost.retain(|before| before.device != loss.device);
+        self.lost.push(loss);
+    }
+
+    /// Whether one more such loss, of a single trial that has lost every GPU there is, would be no chance.
+    pub(super) fn would_be_hopeless(&self, loss: &Loss, end: End<'_>) -> bool {
+        end.tells_of_a_sound(loss) && self.lost_sound + 1 >= HOPELESS
+    }
+
+    /// A failure on a device, with what the trial had lost before.
+    fn with_devices(&self, failure: &Failure) -> Failure {
+        let devices: Vec<String> = self.lost.iter().map(|loss| loss.device.to_string()).collect();
+        let said =
+            if let Failure::DeviceFailed { message } = failure { message } else { &failure.to_string() };
+        let (times, devices) = (self.lost_sound + 1, devices.join(", "));
+        let message = format!("{said}, {times} times on devices that had worked for others ({devices})");
+        Failure::DeviceFailed { message }
     }
 }
 
@@ -82,8 +115,7 @@ impl Circumstances {
         }
         past.failures += 1;
         if let Some(loss) = self.loss {
-            past.lost.retain(|before| before.device != loss.device);
-            past.lost.push(loss);
+            past.lose(loss, end);
             return if self.ending { Next::Cancelled } else { Next::Ready };
         }
         // For a trial in company only the first such failure counts: later starts have half as many trials, so
@@ -95,6 +127,7 @@ impl Circumstances {
             End::Failed(Failure::Unwritable { .. }) => Next::Cancelled,
             // A child that is killed by a signal while the run is ending was killed by us.
             End::Failed(Failure::Killed { .. }) if self.ending => Next::Cancelled,
+            End::Failed(failure) if self.is_hopeless => Next::Failed(past.with_devices(failure)),
             End::Failed(failure) if !failure.is_mendable() => Next::Failed(failure.clone()),
             End::Failed(failure) => self.again(past.counted).unwrap_or_else(|| Next::Failed(failure.clone())),
         }

@@ -35,7 +35,8 @@ impl Scheduler {
         training: &Training,
         end: Option<End<'_>>,
     ) -> Vec<Action> {
-        let loss = end.and_then(|end| self.loss(job, training, end));
+        let is_hopeless = end.is_some_and(|end| self.is_hopeless(job, training, end));
+        let loss = end.filter(|_| !is_hopeless).and_then(|end| self.loss(job, training, end));
         let told = match end {
             None => Told::Works,
             Some(_) if loss.is_some() => Told::Lost(&training.given),
@@ -46,7 +47,8 @@ impl Scheduler {
         let (mut trials, mut reason) = (Vec::new(), None);
         if let Some(end) = end {
             let turns = self.turns(training, end, loss);
-            let circumstances = Circumstances { loss, ..self.circumstances(now, job, training, end) };
+            let circumstances =
+                Circumstances { loss, is_hopeless, ..self.circumstances(now, job, training, end) };
             for (trial, turn) in training.open.iter().copied().zip(turns) {
                 let past = &mut self.trials[trial].past;
                 let next = circumstances.next(end, past);
@@ -84,6 +86,16 @@ impl Scheduler {
         };
         let is_to_blame = !self.has_others(training, device) && training.open.iter().any(works_for_others);
         (blames && !is_to_blame).then(|| self.places.loss(device))
+    }
+
+    /// Whether a single trial is to blame for the loss of a device: it has lost every one that is left, and often
+    /// enough such as had worked before. Nobody else trains then who could show that they still do.
+    fn is_hopeless(&self, job: &Job, training: &Training, end: End<'_>) -> bool {
+        let (device, [trial]) = (job.placement.device, &training.open[..]) else { return false };
+        let past = &self.trials[*trial].past;
+        matches!(end, End::Failed(failure) if failure.blames(device))
+            && !self.has_others(training, device)
+            && past.would_be_hopeless(&self.places.loss(device), end)
     }
 
     /// Whether another device is in service that a pack has not lost.
@@ -137,6 +149,7 @@ impl Scheduler {
             shares_memory: memory == Memory::Host,
             in_company: trials > 1,
             loss: None,
+            is_hopeless: false,
         }
     }
 
@@ -150,6 +163,7 @@ impl Scheduler {
             shares_memory: true,
             in_company: false,
             loss: None,
+            is_hopeless: false,
         };
         let chore = &mut self.chores.all[number];
         let next = end.map(|end| circumstances.next(end, &mut chore.past));

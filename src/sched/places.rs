@@ -69,6 +69,13 @@ pub(super) struct Loss {
     finished: u32,
 }
 
+impl Loss {
+    /// Whether the GPU had worked before.
+    pub(super) fn had_worked(&self) -> bool {
+        self.finished > 0
+    }
+}
+
 impl Places {
     pub(super) fn new(resources: Resources, rest: Duration) -> Self {
         let Resources { cores, gpus, at_once } = resources;

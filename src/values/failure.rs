@@ -41,6 +41,11 @@ pub enum Failure {
         /// What it said.
         message: String,
     },
+    /// Others have filled the memory of the device since the run began.
+    DeviceTaken {
+        /// How much of it.
+        message: String,
+    },
     /// Its process could not be started.
     NotStarted {
         /// What the system said.
@@ -178,6 +183,7 @@ impl Failure {
             Self::Exited { .. } => "ended without a result",
             Self::Killed { .. } => "killed by a signal",
             Self::DeviceFailed { .. } => "device failure",
+            Self::DeviceTaken { .. } => "device taken by others",
             Self::NotStarted { .. } => "start failure",
             Self::Unwritable { .. } => "write failure",
             Self::BadData { .. } => "bad data",
@@ -192,18 +198,21 @@ impl Failure {
             | Self::Exited { .. }
             | Self::Killed { .. }
             | Self::DeviceFailed { .. }
+            | Self::DeviceTaken { .. }
             | Self::NotStarted { .. }
             | Self::Unwritable { .. } => true,
             Self::OutOfMemory | Self::TimedOut | Self::Diverged { .. } | Self::BadData { .. } => false,
         }
     }
 
-    /// Whether it is the fault of the device on which it happened, rather than the job's. A job that hangs on a
-    /// GPU waits for it.
+    /// Whether it is the fault of the device on which it happened, or of those who use it too, rather than the
+    /// job's. A job that hangs on a GPU waits for it.
     #[must_use]
     pub fn blames(&self, device: Device) -> bool {
         match self {
-            Self::DeviceFailed { .. } | Self::Hung => matches!(device, Device::Cuda { .. }),
+            Self::DeviceFailed { .. } | Self::DeviceTaken { .. } | Self::Hung => {
+                matches!(device, Device::Cuda { .. })
+            }
             Self::OutOfMemory
             | Self::Diverged { .. }
             | Self::TimedOut
@@ -233,7 +242,9 @@ impl std::fmt::Display for Failure {
             Self::Killed { signal } => write!(f, "the process was killed by signal {signal}"),
             Self::DeviceFailed { message } => write!(f, "the device failed: {message}"),
             Self::NotStarted { message } => write!(f, "cannot start its process: {message}"),
-            Self::Unwritable { message } | Self::BadData { message } => write!(f, "{message}"),
+            Self::DeviceTaken { message } | Self::Unwritable { message } | Self::BadData { message } => {
+                write!(f, "{message}")
+            }
         }
     }
 }

@@ -125,7 +125,7 @@ fn memory_that_others_take_meanwhile_makes_no_pack_smaller() {
     fs::write(run.folder.path().join("nvml.txt"), lines).unwrap();
     run.done(&run.on("cuda"));
     let message = "60500 of 80000 MiB of cuda:0 are taken by others".to_owned();
-    assert_eq!(run.failures(), [Failure::DeviceFailed { message }]);
+    assert_eq!(run.failures(), [Failure::DeviceTaken { message }]);
 }
 
 #[test]

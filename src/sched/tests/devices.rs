@@ -87,8 +87,8 @@ proptest! {
         prop_assert_eq!(world.retired.len(), n_gpus);
     }
 
-    /// It is looked for by halves where its pack has lost every device. Where nothing else trains that could show
-    /// the devices to be sound, it is left.
+    /// It is looked for by halves where its pack has lost every device. Only where no other trial had finished on
+    /// any, which would have shown it to be sound, is it left.
     #[test]
     fn a_trial_that_takes_its_device_with_it_keeps_no_other_from_being_done(
         configurations in 1..=12_u32,
@@ -110,10 +110,47 @@ proptest! {
         for trial in ids.iter().filter(|trial| **trial != to_blame) {
             prop_assert_eq!(world.scheduler.state(*trial), Some(&TrialState::Done));
         }
-        let failed = TrialState::Failed { failure: device_failed() };
+        let worked = |device: &Device| world.gpus.get(device).is_some_and(|gpu| gpu.finished > 0);
+        prop_assert!(!world.retired.iter().any(worked), "{:?} had worked for others", world.retired);
         let state = world.scheduler.state(to_blame).unwrap();
-        prop_assert!(*state == failed || *state == TrialState::Cancelled, "{:?}", state);
+        if let TrialState::Failed { failure: Failure::DeviceFailed { message } } = state {
+            prop_assert!(message.starts_with("CUDA error"), "{}", message);
+        } else {
+            // On no device did anybody else finish.
+            prop_assert_eq!(state, &TrialState::Cancelled);
+            prop_assert_eq!(world.retired.len(), n_gpus);
+        }
     }
+}
+
+/// A run of two trials on one GPU, of which the first is done, and the second fails in this way until it is given up
+/// or its GPU is.
+fn left_alone(failure: &Failure) -> Vec<Action> {
+    let (mut scheduler, actions) = started(&adapters(1, |_| 1), gpus(1), Limits::ALONE, Policy::ONCE);
+    let done = What::JobFinished { key: seated(&actions)[0].0 };
+    let mut job = seated(&scheduler.step(at(10), &done))[0].0;
+    let mut now = 10;
+    loop {
+        let actions = scheduler.step(at(now), &What::JobFailed { key: job, failure: failure.clone() });
+        let [Action::WakeAt { at: until }] = actions[..] else { return actions };
+        now += until.duration_since(at(now)).unwrap().as_secs();
+        assert!(now < 3600, "it never ends");
+        job = seated(&scheduler.step(at(now), &What::Woke))[0].0;
+    }
+}
+
+#[test]
+fn a_trial_that_is_left_alone_and_always_loses_what_worked_for_others_is_to_blame() {
+    for failure in [device_failed(), Failure::Hung] {
+        let actions = left_alone(&failure);
+        let Action::GiveUp { trials, failure } = &actions[0] else { panic!("{actions:?}") };
+        assert_eq!(trials.len(), 1);
+        let told = failure.to_string();
+        assert!(told.ends_with(", 3 times on devices that had worked for others (cuda:0)"), "{told}");
+        assert!(!is_retired(&actions, gpu(0)));
+    }
+    let taken = Failure::DeviceTaken { message: "most of it is taken by others".to_owned() };
+    assert!(is_retired(&left_alone(&taken), gpu(0)), "others are to blame");
 }
 
 #[test]

@@ -60,7 +60,7 @@ pub(super) struct World {
     children: BTreeMap<JobKey, Child>,
     pub(super) retired: BTreeSet<Device>,
     /// What ends of packs have shown of GPUs.
-    gpus: BTreeMap<Device, GpuPast>,
+    pub(super) gpus: BTreeMap<Device, GpuPast>,
     /// Sets of trials, rows and shares of memory that were too much.
     tried: BTreeSet<(BTreeSet<TrialId>, usize, bool)>,
     /// What failed starts have shown of a trial.
@@ -86,9 +86,11 @@ struct Past {
 
 /// What ends of packs have shown of a GPU.
 #[derive(Clone, Debug, Default)]
-struct GpuPast {
+pub(super) struct GpuPast {
     /// How many packs lost it since one finished there.
     lost_in_row: u32,
+    /// How many packs finished there.
+    pub(super) finished: u32,
     /// It rests until then at least.
     not_before_ms: u64,
 }

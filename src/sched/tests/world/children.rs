@@ -311,7 +311,10 @@ impl World {
             child.open.iter().all(|trial| self.pasts.get(trial).is_none_or(|past| past.lost.is_empty()));
         let gpu = self.gpus.entry(device).or_default();
         match exit {
-            Exit::Done => gpu.lost_in_row = 0,
+            Exit::Done => {
+                gpu.lost_in_row = 0;
+                gpu.finished += 1;
+            }
             Exit::Failed(failure) if failure.blames(device) => {
                 gpu.lost_in_row += 1;
                 gpu.not_before_ms = self.now_ms + if is_new { 120_000 } else { 0 };
