@@ -116,7 +116,7 @@ mod tests {
         let work =
             Workload::of(&Remaining::of(&sweep, &trials), folder.path(), &|_| width, &|_| true, &known);
         for trial in &trials {
-            let (kind, cost) = work.pack(&[trial.id]).unwrap();
+            let (kind, cost) = work.pack(&[trial.id], None).unwrap();
             let peak_mib = 9.0 * cost.estimate(Rates::assumed(width)).mem_mib;
             known.add(kind, &Taken::of(&cost, width, 10.0, 9.0, Some(peak_mib)));
         }

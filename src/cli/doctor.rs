@@ -60,7 +60,7 @@ pub(super) fn call(args: &DoctorArgs) -> Result<(), AppError> {
 
 /// A GPU that can be used; `works` are those that were tried.
 fn told(gpu: &Gpu, works: &[Device]) -> String {
-    let Gpu { index, number: _, uuid, name, mem_total_mib, mem_free_mib, busy } = gpu;
+    let Gpu { index, number: _, uuid, name, mem_total_mib, mem_free_mib, speed: _, busy } = gpu;
     let busy = busy.as_ref().map_or_else(String::new, |busy| format!("; {busy}"));
     let computes = if works.contains(&Device::Cuda { index: *index }) { "; computes" } else { "" };
     format!("cuda:{index} {name}, {mem_free_mib} of {mem_total_mib} MiB free, {uuid}{computes}{busy}")

@@ -14,7 +14,7 @@ use crate::exec::devices;
 use crate::record::{RunRecord, TrialRecord, TrialState, at_work, experience, journal};
 use crate::sched::Explanation;
 use crate::ui::{output, phrase};
-use crate::values::{Failure, JobKey};
+use crate::values::{Failure, JobKey, Resources};
 
 /// Log lines that are shown.
 const LOG_LINES: usize = 15;
@@ -56,7 +56,7 @@ fn explained(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, 
         return Ok(None);
     }
     let (events, now) = (journal::read(&layout.journal())?.events, SystemTime::now());
-    let known = experience::load(layout, devices::detect().processors());
+    let known = experience::load(layout, devices::detect().processors(&Resources::default()));
     let scheduler = at_work::scheduler(record, layout, &events, &known, now);
     let explanation = scheduler.and_then(|scheduler| scheduler.explain(trial.trial.id, now));
     Ok(explanation.filter(|known| !matches!(known, Explanation::Done | Explanation::Failed { .. })))

@@ -52,7 +52,7 @@ pub(super) fn overview_of(
     preflight::gpus(&resources, &host);
     let wanted = Wanted {
         machine: Machine { resources: &resources, ram_total_mib: host.ram_total_mib },
-        processors: &host.processors(),
+        processors: &host.processors(&resources),
         limits: preflight::limits(args, &resources, &host),
         retry_failed: false,
         new_widths: args.new_widths,

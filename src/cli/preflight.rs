@@ -58,11 +58,12 @@ pub(super) fn disk(run: &Simulated, results: &Path) -> Result<(), AppError> {
     })
 }
 
-/// Warns of a pack that may not fit into memory; an error where a trial cannot, whatever packs took before.
+/// Warns of a pack that may not fit into memory; an error where a trial cannot, on any GPU, whatever packs took
+/// before.
 pub(super) fn memory(ahead: &Ahead, resources: &Resources, host: &Machine) -> Result<(), AppError> {
-    let training = || ahead.run.jobs.iter().filter(|job| !job.trials.is_empty());
-    let needed = training().map(|job| job.estimate.mem_mib).fold(0.0, f64::max);
-    let Some(Memory { total, of, .. }) = least(resources, host, |memory| memory.total) else { return Ok(()) };
+    let memories = memories(resources, host);
+    let largest = memories.iter().max_by(|one, other| one.total.total_cmp(&other.total));
+    let Some(Memory { total, of, .. }) = largest else { return Ok(()) };
     let least_mib = ahead.least_mib;
     if least_mib > total * MEMORY_MARGIN {
         return Err(AppError::Environment {
@@ -74,8 +75,13 @@ pub(super) fn memory(ahead: &Ahead, resources: &Resources, host: &Machine) -> Re
             ),
         });
     }
-    if let Some(Memory { total, free, of }) = least(resources, host, |memory| memory.free)
-        && needed > free
+    let training = ahead.run.jobs.iter().filter(|job| !job.trials.is_empty());
+    let needed = training.filter_map(|job| {
+        let memory = memories.iter().find(|memory| memory.is_for(job.placement.device))?;
+        Some((job.estimate.mem_mib, memory)).filter(|(needed, memory)| *needed > memory.free)
+    });
+    if let Some((needed, Memory { total, free, of, .. })) =
+        needed.max_by(|one, other| one.0.total_cmp(&other.0))
     {
         output::warning(&format!(
             "a trial may need up to {needed:.0} MiB, and {of} has {free:.0} MiB free of {total:.0} MiB"
@@ -140,16 +146,19 @@ pub(super) fn precision(sweep: &SweepSpec, resources: &Resources) {
     }
 }
 
-/// The limits of packs: as requested, and by the memory that is free, on the CPU for each core.
+/// The limits of packs: as requested, and on the CPU by the memory that is free for each core. That of each GPU is
+/// known with it.
 pub(super) fn limits(devices: &DeviceArgs, resources: &Resources, host: &Machine) -> Limits {
-    let shares = match resources.equal_width() {
-        width @ Width::Cores(cores) => resources.packs(width) * cores,
-        Width::Gpu => 1,
-    };
+    let unlimited = Limits::default();
     Limits {
-        slots: devices.pack_slots.map_or(Limits::default().slots, usize::from),
-        mem_mib: least(resources, host, |memory| memory.free)
-            .map_or(f64::INFINITY, |memory| memory.free / mib(shares.max(1) as u64)),
+        slots: devices.pack_slots.map_or(unlimited.slots, usize::from),
+        mem_mib: match resources.equal_width() {
+            width @ Width::Cores(cores) => {
+                let used = resources.packs(width) * cores;
+                mib(host.ram_free_mib) / mib(used.max(1) as u64)
+            }
+            Width::Gpu => unlimited.mem_mib,
+        },
     }
 }
 
@@ -157,21 +166,31 @@ pub(super) fn limits(devices: &DeviceArgs, resources: &Resources, host: &Machine
 struct Memory {
     total: f64,
     free: f64,
+    /// The GPU that has it; `None` where it is the host's.
+    gpu: Option<Device>,
     /// What has it, for people.
     of: String,
 }
 
-/// The memory of the GPU that has least, counted in this way, or of the host, where packs train on its cores.
-fn least(resources: &Resources, host: &Machine, counted: fn(&Memory) -> f64) -> Option<Memory> {
+impl Memory {
+    /// Whether a pack on this device uses it.
+    fn is_for(&self, device: Device) -> bool {
+        self.gpu.is_none_or(|gpu| gpu == device)
+    }
+}
+
+/// The memory of each GPU, or of the host, where packs train on its cores.
+fn memories(resources: &Resources, host: &Machine) -> Vec<Memory> {
     if !resources.cores.is_empty() {
         let [total, free] = [host.ram_total_mib, host.ram_free_mib].map(mib);
-        return Some(Memory { total, free, of: "this machine".to_owned() });
+        return vec![Memory { total, free, gpu: None, of: "this machine".to_owned() }];
     }
     let memories = host.used(resources).map(|gpu| {
         let [total, free] = [gpu.mem_total_mib, gpu.mem_free_mib].map(mib);
-        Memory { total, free, of: Device::Cuda { index: gpu.index }.to_string() }
+        let device = Device::Cuda { index: gpu.index };
+        Memory { total, free, gpu: Some(device), of: device.to_string() }
     });
-    memories.min_by(|one, other| counted(one).total_cmp(&counted(other)))
+    memories.collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
@@ -195,19 +214,21 @@ mod tests {
     use crate::sweep::DeviceRequest;
 
     #[test]
-    fn a_pack_is_no_larger_than_the_least_free_memory_of_its_gpus() {
+    fn each_gpu_has_its_own_memory_and_a_trial_is_refused_where_it_fits_into_none() {
         let gpu =
             |index, mem_total_mib, mem_free_mib| Gpu { mem_total_mib, mem_free_mib, ..Gpu::example(index) };
-        let host =
-            Machine::example(vec![gpu(0, 80_000, 79_000), gpu(1, 80_000, 20_000), gpu(2, 40_000, 39_000)]);
-        let limit = |request: &str, at: fn(&Memory) -> f64| {
-            let request: DeviceRequest = request.parse().unwrap();
-            let resources = devices::resources(&request, &host).unwrap();
-            let least = least(&resources, &host, at).unwrap();
-            (at(&least), least.of)
+        let host = Machine::example(vec![gpu(0, 40_000, 20_000), gpu(1, 80_000, 79_000)]);
+        let request: DeviceRequest = "cuda".parse().unwrap();
+        let resources = devices::resources(&request, &host).unwrap();
+        let known = |index| resources.known(Device::Cuda { index }).unwrap().mem_mib;
+        assert_eq!([0, 1].map(known), [20_000, 79_000]);
+        let refused = |least_mib| {
+            let run = Simulated { jobs: Vec::new(), makespan: std::time::Duration::ZERO };
+            let ahead = Ahead { done: 0, failed: 0, run, least_mib, basis: None };
+            memory(&ahead, &resources, &host).err().map(|error| error.to_string())
         };
-        assert_eq!(limit("cuda", |memory| memory.free), (20_000.0, "cuda:1".to_owned()));
-        assert_eq!(limit("cuda", |memory| memory.total), (40_000.0, "cuda:2".to_owned()));
-        assert_eq!(limit("cuda:0", |memory| memory.free), (79_000.0, "cuda:0".to_owned()));
+        assert_eq!(refused(150_000.0), None);
+        let told = "a trial needs about 170000 MiB, but cuda:1 has 80000 MiB";
+        assert_eq!(refused(170_000.0).as_deref(), Some(told));
     }
 }

@@ -120,12 +120,13 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     let (host, resources) = (&reserved.machine, reserved.resources.clone());
     let at_once = preflight::at_once(&ahead.run, &resources, host);
     let limits = preflight::limits(&args.devices, &resources, host);
+    let processors = host.processors(&resources);
     let options = RunOptions {
         results: args.results.clone(),
         reports: args.reports.clone(),
         resources,
         ram_total_mib: host.ram_total_mib,
-        processors: host.processors(),
+        processors,
         at_once,
         new_widths: args.devices.new_widths,
         limits,
@@ -157,7 +158,7 @@ fn foresee(
     let (host, resources) = (&reserved.machine, &reserved.resources);
     let wanted = Wanted {
         machine: Machine { resources, ram_total_mib: host.ram_total_mib },
-        processors: &host.processors(),
+        processors: &host.processors(resources),
         limits: preflight::limits(&args.devices, resources, host),
         retry_failed: args.retry_failed,
         new_widths: args.devices.new_widths,

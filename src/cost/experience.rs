@@ -2,17 +2,20 @@
 //!
 //! Packs of one kind take about the same multiple of the time that the assumed rates give, and of the memory.
 //! That multiple, measured, corrects the rates of the next packs of the kind. A kind that never ran takes it from
-//! those most like it. Only predictions and the sizes of packs follow from it, never the width of a trial: a
-//! trial's digits do not depend on what ran before.
+//! those most like it, on a GPU on which nothing ran from another GPU. Only predictions and the sizes of packs
+//! follow from it, never the width of a trial: a trial's digits do not depend on what ran before.
+//!
+//! What a pack took is compared with one rate for all GPUs, so that it stays right whatever the driver tells of
+//! their speeds.
 
 use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{PackCost, Rates};
+use crate::cost::{GpuKind, PackCost, Processors, Rates};
 use crate::families::{Head, ModelSpec};
 use crate::tasks::Task;
-use crate::values::{Configuration, ContentHash, Precision, Width};
+use crate::values::{Configuration, ContentHash, Precision, Resources, Speed, Width};
 
 /// The version of the assumed rates and counts: what was measured against others tells nothing.
 const VERSION: u32 = 1;
@@ -27,15 +30,6 @@ const TIMES: RangeInclusive<f64> = 1e-3..=1e3;
 const MEMORIES: RangeInclusive<f64> = 0.1..=10.0;
 /// What other kinds tell is believed up to this multiple: they may be far smaller.
 const SIMILAR: f64 = 4.0;
-
-/// The processors that packs train on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Processors {
-    /// The CPU's name.
-    pub cpu: String,
-    /// The name of the first GPU, if there is one.
-    pub gpu: Option<String>,
-}
 
 /// What the rates of a pack depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,6 +48,11 @@ pub struct Kind {
 }
 
 impl Kind {
+    /// The same on another processor.
+    fn on(&self, processor: &str) -> Self {
+        Self { processor: processor.to_owned(), ..self.clone() }
+    }
+
     /// How much it has in common with a kind that was measured, from what matters most to what matters least;
     /// `None` where one tells nothing of the other.
     fn likeness(&self, other: &Self) -> Option<[bool; 7]> {
@@ -186,13 +185,30 @@ impl Experience {
         Kept { version: VERSION, kinds: self.kinds.clone() }
     }
 
-    /// The kind of a configuration's packs.
+    /// The same with the GPUs of these resources.
     #[must_use]
-    pub fn kind(&self, task: &Task, model: &ModelSpec, configuration: &Configuration, width: Width) -> Kind {
-        let Processors { cpu, gpu } = &self.processors;
+    pub fn on(&self, resources: &Resources) -> Self {
+        Self { processors: Processors::new(&self.processors.cpu, resources), kinds: self.kinds.clone() }
+    }
+
+    /// The names of the kinds of GPU.
+    pub(crate) fn gpus(&self) -> impl Iterator<Item = &str> {
+        self.processors.gpus.iter().map(|gpu| gpu.name.as_str())
+    }
+
+    /// The kinds of a configuration's packs: on GPUs one for each kind of GPU, at least one.
+    #[must_use]
+    pub fn kinds(
+        &self,
+        task: &Task,
+        model: &ModelSpec,
+        configuration: &Configuration,
+        width: Width,
+    ) -> Vec<Kind> {
+        let Processors { cpu, gpus } = &self.processors;
         let training = &configuration.training;
-        Kind {
-            processor: if width == Width::Gpu { gpu.clone().unwrap_or_default() } else { cpu.clone() },
+        let first = Kind {
+            processor: if width == Width::Gpu { String::new() } else { cpu.clone() },
             width,
             architecture: ContentHash::of_json(&model.architecture),
             method: configuration.method.name().to_owned(),
@@ -201,7 +217,11 @@ impl Experience {
             max_length: task.max_length,
             head: task.objective.head(),
             batch_size: training.batch_size,
+        };
+        if width != Width::Gpu || gpus.is_empty() {
+            return vec![first];
         }
+        gpus.iter().map(|gpu| first.on(&gpu.name)).collect()
     }
 
     /// Takes in what a pack took.
@@ -226,9 +246,35 @@ impl Experience {
     /// The rates of packs of a kind, and what they rest on.
     #[must_use]
     pub fn rates(&self, kind: &Kind) -> (Rates, Basis) {
+        let known = self.measured(kind).or_else(|| Some((self.on_another_gpu(kind)?, Basis::Similar)));
+        known
+            .unwrap_or_else(|| (Rates::thought(kind.width, self.speed(kind), kind.precision), Basis::Assumed))
+    }
+
+    /// How fast the GPU of a kind is thought to be.
+    fn speed(&self, kind: &Kind) -> Option<Speed> {
+        let gpu = |of: &&GpuKind| kind.width == Width::Gpu && of.name == kind.processor;
+        self.processors.gpus.iter().find(gpu)?.speed
+    }
+
+    /// What packs took on another GPU, and as much less or more as the two are thought to differ.
+    fn on_another_gpu(&self, kind: &Kind) -> Option<Rates> {
+        let others = self.processors.gpus.iter().filter(|_| kind.width == Width::Gpu);
+        let others = others.map(|gpu| kind.on(&gpu.name)).filter(|other| other != kind);
+        let known = others.filter_map(|other| self.measured(&other).map(|known| (known, self.speed(&other))));
+        let ((rates, _), other) = known.rev().max_by_key(|((_, basis), _)| *basis)?;
+        let faster = match (self.speed(kind), other) {
+            (Some(speed), Some(other)) => speed.flops(kind.precision) / other.flops(kind.precision),
+            (_, None) | (None, _) => 1.0,
+        };
+        Some(Rates { flops: rates.flops * faster, ..rates })
+    }
+
+    /// What packs took on the processor of a kind.
+    fn measured(&self, kind: &Kind) -> Option<(Rates, Basis)> {
         let assumed = Rates::assumed(kind.width);
         let likenesses = self.kinds.iter().map(|measured| kind.likeness(&measured.kind));
-        let Some(most) = likenesses.clone().flatten().max() else { return (assumed, Basis::Assumed) };
+        let most = likenesses.clone().flatten().max()?;
         let alike: Vec<&Measured> = self
             .kinds
             .iter()
@@ -250,137 +296,9 @@ impl Experience {
             memory,
             stacks: assumed.stacks,
         };
-        (rates, if is_same { Basis::Measured } else { Basis::Similar })
+        Some((rates, if is_same { Basis::Measured } else { Basis::Similar }))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::cost::CostTable;
-    use crate::plan::example;
-    use crate::values::Trial;
-
-    const ONE: Width = Width::Cores(1);
-
-    fn experience() -> Experience {
-        Experience::new(Processors { cpu: "a core".to_owned(), gpu: Some("a card".to_owned()) }, None)
-    }
-
-    /// The kinds of the example's adapters, of full fine-tuning, and of a model from scratch.
-    fn kinds(width: Width) -> [Kind; 3] {
-        let sweep = example::sweep();
-        [0, 2, 3].map(|n| {
-            let configuration = &sweep.configurations[n];
-            experience().kind(sweep.task(configuration), sweep.model(configuration), configuration, width)
-        })
-    }
-
-    fn taken(assumed_s: f64, took_s: f64) -> Taken {
-        Taken { assumed_s, took_s, start_s: 0.25, mem_mib: Some([500.0, 800.0]) }
-    }
-
-    #[test]
-    fn what_ran_is_predicted_as_it_ran() {
-        let (mut experience, [adapters, ..]) = (experience(), kinds(ONE));
-        let sweep = example::sweep();
-        let trials: Vec<Trial> = sweep.trials();
-        let mut costs = CostTable::new(&sweep);
-        let pack: PackCost = [costs.slot(&trials[0]), costs.slot(&trials[3])].iter().collect();
-        let assumed = Rates::assumed(ONE);
-        assert_eq!(experience.rates(&adapters), (assumed, Basis::Assumed));
-        let mib = pack.estimate(assumed).mem_mib;
-        experience.add(&adapters, &Taken::of(&pack, ONE, 123.5, 123.0, Some(1.7 * mib)));
-        let (rates, basis) = experience.rates(&adapters);
-        let predicted = pack.estimate(rates);
-        assert_eq!(basis, Basis::Measured);
-        assert!((predicted.duration.as_secs_f64() - 123.5).abs() < 1e-6);
-        assert!((predicted.mem_mib / (1.7 * mib) - 1.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn what_never_ran_is_predicted_from_what_is_most_like_it() {
-        let (mut experience, [adapters, full, scratch]) = (experience(), kinds(ONE));
-        experience.add(&adapters, &taken(10.0, 20.0));
-        let [pace_of_full, pace_of_two] = [&full, &kinds(Width::Cores(2))[0]]
-            .map(|kind| Rates::assumed(kind.width).flops / experience.rates(kind).0.flops);
-        assert!((pace_of_full - 2.0).abs() < 1e-9 && (pace_of_two - 2.0).abs() < 1e-9);
-        assert_eq!(experience.rates(&full).1, Basis::Similar);
-        experience.add(&full, &taken(10.0, 40.0));
-        let of_scratch = Rates::assumed(ONE).flops / experience.rates(&scratch).0.flops;
-        assert!((of_scratch - 3.0).abs() < 1e-9, "adapters and full are equally unlike: {of_scratch}");
-        let other = Kind { processor: "another".to_owned(), ..full.clone() };
-        assert_eq!(experience.rates(&other), (Rates::assumed(ONE), Basis::Assumed));
-        assert_eq!(experience.rates(&kinds(Width::Gpu)[0]).1, Basis::Assumed);
-    }
-
-    #[test]
-    fn the_latest_counts_most_and_memory_rises_at_once() {
-        let (mut experience, [adapters, ..]) = (experience(), kinds(ONE));
-        let pace = |of: &Experience| Rates::assumed(ONE).flops / of.rates(&adapters).0.flops;
-        (0..50).for_each(|_| experience.add(&adapters, &taken(100.0, 100.0)));
-        (0..50).for_each(|_| experience.add(&adapters, &taken(100.0, 300.0)));
-        assert!((pace(&experience) - 3.0).abs() < 0.01, "{}", pace(&experience));
-        let mut memory = |measured| {
-            experience.add(&adapters, &Taken { mem_mib: Some([100.0, measured]), ..taken(1.0, 1.0) });
-            experience.rates(&adapters).0.memory
-        };
-        assert!((memory(400.0) - 4.0).abs() < 1e-9);
-        assert!((memory(200.0) - 3.0).abs() < 1e-9);
-    }
-
-    #[test]
-    fn what_is_kept_comes_back_and_what_was_measured_otherwise_does_not() {
-        let (mut experience, [adapters, ..]) = (experience(), kinds(ONE));
-        experience.add(&adapters, &taken(10.0, 20.0));
-        let text = serde_json::to_string(&experience.keep()).unwrap();
-        let kept: Kept = serde_json::from_str(&text).unwrap();
-        let again = Experience::new(experience.processors.clone(), Some(kept.clone()));
-        assert_eq!(again, experience);
-        let older = Kept { version: VERSION - 1, ..kept };
-        assert!(Experience::new(experience.processors.clone(), Some(older)).kinds.is_empty());
-        for n in 0..=KEPT_KINDS {
-            experience.add(&Kind { batch_size: 1_000 + n, ..adapters.clone() }, &taken(1.0, 1.0));
-        }
-        assert_eq!(experience.kinds.len(), KEPT_KINDS);
-        assert_eq!(experience.rates(&adapters).1, Basis::Similar, "the oldest is gone");
-    }
-
-    #[test]
-    fn a_tiny_model_tells_little_of_others() {
-        let (mut experience, [adapters, _, scratch]) = (experience(), kinds(ONE));
-        experience.add(&scratch, &Taken { mem_mib: Some([100.0, 80.0]), ..taken(0.02, 2.7) });
-        let pace = |kind| Rates::assumed(ONE).flops / experience.rates(kind).0.flops;
-        assert!((pace(&scratch) - 135.0).abs() < 1e-6 && (pace(&adapters) - SIMILAR).abs() < 1e-9);
-        assert!((experience.rates(&adapters).0.memory - 1.0).abs() < 1e-9, "no less than assumed");
-        assert!((experience.rates(&scratch).0.memory - 0.8).abs() < 1e-9);
-    }
-
-    #[test]
-    fn what_cannot_be_is_not_believed_and_does_not_stay() {
-        let (mut experience, [adapters, ..]) = (experience(), kinds(ONE));
-        let good = taken(10.0, 20.0);
-        for taken in [
-            taken(0.0, 0.0),
-            taken(1.0, 0.0),
-            taken(0.0, 1.0),
-            taken(-1.0, -1.0),
-            taken(1.0, 1e9),
-            taken(f64::NAN, 1.0),
-            taken(1.0, f64::INFINITY),
-            Taken { start_s: -1.0, ..good },
-            Taken { start_s: 1e308, ..good },
-            Taken { mem_mib: Some([1.0, 0.0]), ..good },
-            Taken { mem_mib: Some([1.0, 1e3]), ..good },
-            Taken { mem_mib: Some([0.0, 1.0]), ..good },
-        ] {
-            experience.add(&adapters, &taken);
-            assert_eq!(experience.rates(&adapters).1, Basis::Assumed, "{taken:?}");
-        }
-        experience.add(&adapters, &good);
-        let Kept { version, mut kinds } = experience.keep();
-        kinds[0].memory = Some(1e3);
-        let again = Experience::new(experience.processors.clone(), Some(Kept { version, kinds }));
-        assert_eq!(again.rates(&adapters).1, Basis::Assumed);
-    }
-}
+mod tests;

@@ -10,6 +10,7 @@ mod experience;
 mod flops;
 mod memory;
 mod pack;
+mod processors;
 mod rates;
 mod slot;
 #[cfg(test)]
@@ -18,12 +19,13 @@ mod tests;
 use std::time::Duration;
 
 pub use estimate::Estimate;
-pub use experience::{Basis, Experience, Kept, Kind, Processors, Taken};
+pub use experience::{Basis, Experience, Kept, Kind, Taken};
 pub use flops::{RowFlops, per_row};
 pub use memory::Footprint;
 pub use pack::PackCost;
-pub(crate) use rates::START_S;
+pub use processors::{GpuKind, Processors};
 pub use rates::{Rates, Scaling};
+pub(crate) use rates::{START_S, Slower};
 pub use slot::{CostTable, SlotCost, SlotTime};
 
 use crate::job::Prepare;

@@ -2,11 +2,11 @@
 //! packs took corrects them in `experience`, and the scheduler goes on with that while a run goes on.
 
 use crate::cost::count;
-use crate::values::Width;
+use crate::values::{Precision, Speed, Width};
 
 /// Floating-point operations per second of one CPU core in single precision.
 const CPU_FLOPS_PER_CORE: f64 = 60e9;
-/// Floating-point operations per second of one GPU in single precision.
+/// Floating-point operations per second of one GPU of which nothing else is known.
 const GPU_FLOPS: f64 = 10e12;
 /// Seconds that launching one layer's forward and backward pass takes on a GPU, however small the layer: about
 /// a hundred kernels at ten microseconds each.
@@ -67,5 +67,41 @@ impl Rates {
     #[must_use]
     pub fn assumed(width: Width) -> Self {
         Scaling::ASSUMED.rates(width)
+    }
+
+    /// The same for a GPU that is thought to be so fast.
+    #[must_use]
+    pub fn thought(width: Width, speed: Option<Speed>, precision: Precision) -> Self {
+        let assumed = Self::assumed(width);
+        match (width, speed) {
+            (Width::Gpu, Some(speed)) => Self { flops: speed.flops(precision), ..assumed },
+            (Width::Gpu, None) | (Width::Cores(_), _) => assumed,
+        }
+    }
+
+    /// How much longer everything but the start takes than at other rates.
+    #[must_use]
+    pub(crate) fn slower_than(self, other: Self) -> Slower {
+        let passes = if other.layer_s > 0.0 { self.layer_s / other.layer_s } else { 1.0 };
+        Slower { operations: other.flops / self.flops, passes }
+    }
+}
+
+/// How much longer things take than at other rates.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Slower {
+    /// Operations.
+    pub(crate) operations: f64,
+    /// The fixed time of passes.
+    pub(crate) passes: f64,
+}
+
+impl Slower {
+    /// As long.
+    pub(crate) const NOT: Self = Self { operations: 1.0, passes: 1.0 };
+
+    /// Everything takes so much longer still.
+    pub(crate) fn times(self, factor: f64) -> Self {
+        Self { operations: self.operations * factor, passes: self.passes * factor }
     }
 }

@@ -10,6 +10,7 @@ mod fault;
 mod host;
 mod left_out;
 mod nvml;
+mod speed;
 mod visible;
 
 use std::fmt;
@@ -29,7 +30,7 @@ use self::nvml::Driver;
 use self::visible::{Card, Facts, Seen};
 use crate::cost::Processors;
 use crate::libtorch;
-use crate::values::{Device, Resources, quantity};
+use crate::values::{Device, Resources, Speed, quantity};
 
 const MIB: u64 = 1 << 20;
 /// The part of a GPU's memory that may be in use while nobody uses the GPU.
@@ -61,10 +62,10 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The names of its processors.
+    /// Its processors that these resources have.
     #[must_use]
-    pub fn processors(&self) -> Processors {
-        Processors { cpu: self.cpu_name.clone(), gpu: self.gpus.first().map(|gpu| gpu.name.clone()) }
+    pub fn processors(&self, resources: &Resources) -> Processors {
+        Processors::new(&self.cpu_name, resources)
     }
 
     /// Leaves out a GPU that does not compute.
@@ -100,6 +101,8 @@ pub struct Gpu {
     pub mem_total_mib: u64,
     /// The part of it that is free, in MiB.
     pub mem_free_mib: u64,
+    /// How fast it is thought to be, where the driver tells enough.
+    pub speed: Option<Speed>,
     /// Who uses it.
     pub busy: Option<Busy>,
 }
@@ -217,7 +220,7 @@ fn gpu(seen: Seen, number: Option<usize>, machine: &Machine) -> Gpu {
     let memory = facts.memory.map(|memory| (memory.total / MIB, memory.free / MIB));
     let (mem_total_mib, mem_free_mib) = memory.unwrap_or((machine.ram_total_mib, machine.ram_free_mib));
     let busy = busy(claim::holder(&uuid), &facts);
-    Gpu { index, number, uuid, name: facts.name, mem_total_mib, mem_free_mib, busy }
+    Gpu { index, number, uuid, name: facts.name, mem_total_mib, mem_free_mib, speed: facts.speed, busy }
 }
 
 /// Who uses a GPU that an orchestrator may have claimed.
@@ -249,7 +252,8 @@ pub fn warnings(machine: &Machine, resources: &Resources) -> Vec<String> {
     names.dedup();
     if names.len() > 1 {
         told.push(format!(
-            "the {} are unlike ({}); packs are as large as the least free memory of them allows",
+            "the {} are unlike ({}); each gets packs by its own speed and memory, and what does not fit into one \
+             waits for another",
             quantity::counted(resources.gpus.len(), "GPU"),
             names.join(", ")
         ));
@@ -274,6 +278,7 @@ impl Gpu {
             name: "NVIDIA H100".to_owned(),
             mem_total_mib: 81_559,
             mem_free_mib: 80_000,
+            speed: None,
             busy: None,
         }
     }

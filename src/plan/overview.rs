@@ -255,14 +255,21 @@ fn predict(jobs: &[JobRow], duration: Duration, resources: &Resources) -> Predic
     }
 }
 
-/// The share of all cores, or of all GPUs, that a pack trains on.
+/// The share of all cores, or of what all GPUs do in the same time, that a pack trains on.
 fn share(job: &JobRow, resources: &Resources) -> f64 {
     let of = |used: usize, all: usize| cost::count(used) / cost::count(all.max(1));
     match job.width {
         Some(Width::Cores(cores)) => {
             of(cores, resources.cores.len()).max(resources.at_once.map_or(0.0, |packs| of(1, packs)))
         }
-        Some(Width::Gpu) => of(1, resources.gpus.len()),
+        Some(Width::Gpu) => {
+            let speed = |device| Some(resources.known(device)?.speed?.fp32_gflops);
+            let all: Option<Vec<u64>> = resources.gpus.iter().map(|gpu| speed(gpu.device)).collect();
+            match (speed(job.device), all) {
+                (Some(here), Some(all)) => here as f64 / all.iter().sum::<u64>().max(1) as f64,
+                (_, None) | (None, _) => of(1, resources.gpus.len()),
+            }
+        }
         None => 0.0,
     }
 }

@@ -49,7 +49,7 @@ pub fn scheduler(
         layout.run(),
         &|trial| widths[&trial.id],
         &is_there,
-        experience,
+        &experience.on(resources),
     );
     let mut scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, policy);
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));

@@ -42,7 +42,7 @@ mod tests {
         let (trials, configuration) = (sweep.trials(), &sweep.configurations[0]);
         let load = || load(&layout, Processors::default());
         let (task, model) = (sweep.task(configuration), sweep.model(configuration));
-        let kind = load().kind(task, model, configuration, width);
+        let kind = load().kinds(task, model, configuration, width).swap_remove(0);
         let basis = || load().rates(&kind).1;
         assert_eq!(basis(), Basis::Assumed);
         let cost: PackCost = [CostTable::new(&sweep).slot(&trials[0])].iter().collect();

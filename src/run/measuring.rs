@@ -9,8 +9,9 @@ use jiff::{SignedDuration, Timestamp};
 use crate::cost::{Kind, Processors, Taken};
 use crate::disk::layout::Layout;
 use crate::record::experience;
+use crate::run::RunOptions;
 use crate::sched::Workload;
-use crate::values::{Cost, Event, JobKey, Reader, TrialId, What, Width};
+use crate::values::{Cost, Event, JobKey, KnownGpu, Reader, TrialId, What, Width};
 
 /// Time between two writes of the file.
 const EVERY: SignedDuration = SignedDuration::from_secs(10);
@@ -19,6 +20,8 @@ const EVERY: SignedDuration = SignedDuration::from_secs(10);
 pub(super) struct Measuring {
     layout: Layout,
     processors: Processors,
+    /// What is known of the GPUs.
+    gpus: Vec<KnownGpu>,
     work: Arc<Workload>,
     /// The trials that were ever started. One that continues has not taken the time of all its steps now.
     started: HashSet<TrialId>,
@@ -32,6 +35,8 @@ pub(super) struct Measuring {
 struct Pack {
     launched: Timestamp,
     width: Width,
+    /// The name of its GPU.
+    gpu: Option<String>,
     trials: Vec<TrialId>,
     costs: Vec<Cost>,
     /// Whether it does all steps of all its trials, as far as is known.
@@ -42,13 +47,14 @@ impl Measuring {
     /// Before the first event of this run's jobs. `started` are the trials that earlier runs have begun.
     pub(super) fn new(
         layout: &Layout,
-        processors: &Processors,
+        options: &RunOptions,
         work: &Arc<Workload>,
         started: HashSet<TrialId>,
     ) -> Self {
         Self {
             layout: layout.clone(),
-            processors: processors.clone(),
+            processors: options.processors.clone(),
+            gpus: options.resources.known.clone(),
             work: Arc::clone(work),
             started,
             packs: BTreeMap::new(),
@@ -73,7 +79,7 @@ impl Measuring {
         if !pack.is_whole || pack.costs.len() < pack.trials.len() {
             return;
         }
-        let Some((kind, cost)) = self.work.pack(&pack.trials) else { return };
+        let Some((kind, cost)) = self.work.pack(&pack.trials, pack.gpu.as_deref()) else { return };
         let steps_s = pack.costs.iter().map(|cost| cost.wall_s).sum::<f64>();
         // On a GPU the prediction is of its memory, and what is measured is the host's.
         let peak_mib = pack.costs.iter().map(|cost| cost.peak_memory_mib).fold(0.0, f64::max);
@@ -99,9 +105,11 @@ impl Reader for Measuring {
         match &event.what {
             What::JobLaunching { key, placement, trials, .. } if !trials.is_empty() => {
                 let fresh = trials.iter().filter(|trial| self.started.insert(**trial)).count();
+                let gpu = self.gpus.iter().find(|gpu| gpu.device == placement.device);
                 let pack = Pack {
                     launched: event.at,
                     width: placement.width(),
+                    gpu: gpu.map(|gpu| gpu.name.clone()),
                     trials: trials.clone(),
                     costs: Vec::new(),
                     is_whole: fresh == trials.len(),

@@ -154,7 +154,7 @@ pub fn start(
     triage::write(&layout, &spec, &trials)?;
     let work = workload(&layout, &spec.name, &remaining, &widths, &options)?;
     let started = trials.iter().map(|trial| trial.id).filter(|id| stream.ledger.trial(*id).is_some());
-    stream.measuring = Some(Measuring::new(&layout, &options.processors, &work, started.collect()));
+    stream.measuring = Some(Measuring::new(&layout, &options, &work, started.collect()));
     let scheduler = Scheduler::new(work, options.resources_now(), options.limits, options.policy);
     let (clock, kept) = (Clock::start(), left.done.len());
     let foreseen = simulate(&scheduler, clock.now());

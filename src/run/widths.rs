@@ -73,7 +73,7 @@ pub struct WidthError {
     /// When that was decided.
     pub at: Timestamp,
     /// What the run may use.
-    pub resources: Resources,
+    pub resources: Box<Resources>,
 }
 
 impl fmt::Display for WidthError {
@@ -100,7 +100,7 @@ impl WidthError {
             return Ok(());
         };
         let trials = recorded.filter(|known| known.width == width).count();
-        Err(Self { width, trials, at, resources: machine.resources.clone() })
+        Err(Self { width, trials, at, resources: Box::new(machine.resources.clone()) })
     }
 
     /// What to do next.

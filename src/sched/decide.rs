@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use crate::sched::chores::ChoreState;
 use crate::sched::jobs::{Deadline, Doing, Job, Progress, Training};
 use crate::sched::memory::Memory;
-use crate::sched::pack::{self, Knowledge, Opening, Place, Slot, Trust, units};
+use crate::sched::pack::{Opening, Slot};
 use crate::sched::reserve::{InUse, Reserved};
 use crate::sched::scheduler::{Scheduler, Vacancy};
 use crate::sched::trial::{Change, TrialState};
@@ -84,7 +84,7 @@ impl Scheduler {
     fn in_use(&self, now: SystemTime) -> Vec<InUse> {
         let trainings = self.trainings().filter_map(|(job, training)| match job.placement.width() {
             Width::Cores(cores) => {
-                let pace = self.pace.of(training.shape);
+                let pace = self.pace.of(training.shape, training.on);
                 Some(InUse { cores, left_s: pace * self.left_s(now, job, training) })
             }
             Width::Gpu => None,
@@ -92,14 +92,14 @@ impl Scheduler {
         trainings.collect()
     }
 
-    fn trainings(&self) -> impl Iterator<Item = (&Job, &Training)> {
+    pub(super) fn trainings(&self) -> impl Iterator<Item = (&Job, &Training)> {
         self.jobs.values().filter_map(|job| Some((job, job.training()?)))
     }
 
     /// The predicted seconds that a pack still takes, before its pace is considered.
     pub(super) fn left_s(&self, now: SystemTime, job: &Job, training: &Training) -> f64 {
         let elapsed = now.duration_since(job.since).unwrap_or_default();
-        training.left(elapsed, self.pace.of(training.shape)).as_secs_f64()
+        training.left(elapsed, self.pace.of(training.shape, training.on)).as_secs_f64()
     }
 
     /// The trial that starts now that nothing else runs.
@@ -108,54 +108,10 @@ impl Scheduler {
         self.pool.alone().find_map(|trial| Some((trial, room(trial)?)))
     }
 
-    /// The trials that start in this place.
-    fn next_of(&self, now: SystemTime, at: &Placement, within_s: f64) -> Option<Vec<TrialNo>> {
-        let (width, device) = (at.width(), at.device);
-        let memory = Memory::of(width);
-        let in_service = match memory {
-            Memory::Host => self.places.cores_in_service(&self.work.widths),
-            Memory::Gpu => self.places.gpus_in_service(),
-        };
-        let mut busy_s = vec![0.0; in_service];
-        let beside = self.trainings().filter(|(job, _)| Memory::of(job.placement.width()) == memory);
-        let beside = beside.flat_map(|(job, training)| {
-            std::iter::repeat_n(self.left_s(now, job, training), units(job.placement.width()))
-        });
-        let rests = self.places.rests().filter(|_| memory == Memory::Gpu);
-        let rests = rests.map(|until| until.duration_since(now).unwrap_or_default().as_secs_f64());
-        busy_s.iter_mut().zip(beside.chain(rests)).for_each(|(busy_s, left_s)| *busy_s = left_s);
-        let place = Place { width, device, free: self.places.free(width), busy_s: &busy_s, within_s };
-        self.next(Opening::Place(place))
-    }
-
-    fn next(&self, opening: Opening<'_>) -> Option<Vec<TrialNo>> {
-        let known = Knowledge {
-            work: &self.work,
-            limits: self.limits,
-            memory: &self.memory,
-            pace: &self.pace,
-            is_prepared: &|store| self.chores.is_prepared(store),
-            trust: &|trial, device| self.trust(trial, device),
-        };
-        pack::next(&self.pool, opening, &known)
-    }
-
-    /// Whether a trial may start on a device, by what it lost before.
-    fn trust(&self, trial: TrialNo, device: Device) -> Trust {
-        let past = &self.trials[trial].past;
-        if !past.has_lost(device) {
-            Trust::Full
-        } else if self.places.has_others(|other| past.has_lost(other)) {
-            Trust::None
-        } else {
-            Trust::Last
-        }
-    }
-
     fn launch_pack(&mut self, now: SystemTime, placement: Placement, trials: &[TrialNo]) -> Action {
         let (job, work) = self.work.train(trials);
         let shape = self.work.shape_of(trials[0]);
-        let micro_rows = self.memory.allowed(shape, Memory::of(placement.width())).rows;
+        let micro_rows = self.memory.allowed(shape, self.places.memory(placement.device)).rows;
         let attempt = self.seat_pack(now, job, placement.clone(), trials);
         Action::Launch(Launch { job, attempt, placement, micro_rows, work })
     }
@@ -183,9 +139,11 @@ impl Scheduler {
             .policy
             .trial_timeout
             .map(|limit| limit.saturating_mul(u32::try_from(trials.len()).unwrap_or(u32::MAX)));
-        let rows = self.memory.allowed(shape, Memory::of(placement.width())).rows;
+        let (on, memory) = (self.places.kind(placement.device), self.places.memory(placement.device));
+        let rows = self.memory.allowed(shape, memory).rows;
         let training = Training {
             shape,
+            on,
             open: trials.to_vec(),
             done: 0,
             given: trials.to_vec(),
@@ -193,12 +151,12 @@ impl Scheduler {
             returned: 0,
             rows: rows.unwrap_or(self.work.shapes[shape].rows),
             is_fresh,
-            estimate: self.work.pack_estimate(trials).duration,
+            estimate: self.work.pack_estimate(trials, on).duration,
             progress: Progress::default(),
         };
         let deadline = limit.and_then(|limit| now.checked_add(limit)).map(|at| Deadline { at, asked: false });
         let doing = Doing::Train(training);
-        self.seat(key, Job { doing, placement, since: now, is_up: false, shared: false, deadline });
+        self.seat(key, Job { doing, placement, memory, since: now, is_up: false, shared: false, deadline });
         attempt
     }
 
@@ -222,7 +180,8 @@ impl Scheduler {
         self.closed |= chore.past.alone;
         let (key, attempt) = (chore.key, chore.past.starts);
         let doing = Doing::Beside(number);
-        self.seat(key, Job { doing, placement, since: now, is_up: false, shared: false, deadline: None });
+        let (memory, deadline) = (Memory::Host, None);
+        self.seat(key, Job { doing, placement, memory, since: now, is_up: false, shared: false, deadline });
         attempt
     }
 
@@ -238,7 +197,7 @@ impl Scheduler {
         let Vacancy { job: key, ended, failed } = vacancy;
         let job = self.jobs.get(&key).filter(|job| job.is_up && !self.ending)?;
         let training = job.training().filter(|training| training.is_fresh)?;
-        let slot = Slot { memory: Memory::of(job.placement.width()), open: &training.open, ended, failed };
+        let slot = Slot { memory: job.memory, open: &training.open, ended, failed };
         let trial = *self.next(Opening::Slot(slot))?.first()?;
         self.admit(key, trial);
         Some(Action::Join { job: key, trial: self.work.trials[trial].trial.clone() })
@@ -252,7 +211,7 @@ impl Scheduler {
             deadline.at = deadline.at.checked_add(limit).unwrap_or(deadline.at);
         }
         let Some(training) = job.training_mut() else { return };
-        training.add(trial, self.work.trials[trial].time.alone());
+        training.add(trial, self.work.time(trial, training.on).alone());
         self.trials[trial].past.starts += 1;
         self.change(trial, Change::Placed { job: key });
     }

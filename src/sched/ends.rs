@@ -139,7 +139,7 @@ impl Circumstances {
             Fallback::Exhausted => return Next::Failed(Failure::OutOfMemory),
             Fallback::Alone => past.alone = true,
             Fallback::FewerRows(_) => past.alone |= self.shares_memory,
-            Fallback::FewerTrials(_) => {}
+            Fallback::FewerTrials(_) | Fallback::Larger => {}
         }
         if self.ending { Next::Cancelled } else { Next::Ready }
     }

@@ -80,6 +80,11 @@ pub enum Reason {
         /// Which it lost.
         lost: Vec<Device>,
     },
+    /// GPUs are free whose memory is too small for it, and a larger one is in service.
+    Larger {
+        /// Which are free.
+        free: Vec<Device>,
+    },
     /// It failed, perhaps with others, and starts again with no other trials than those.
     Retry {
         /// How often it failed.
@@ -143,10 +148,21 @@ impl Scheduler {
         if !past.lost.is_empty() && self.places.has_others(|other| past.has_lost(other)) {
             return Reason::Another { lost: past.lost.iter().map(|loss| loss.device).collect() };
         }
+        let free = self.too_small(trial);
+        if !free.is_empty() {
+            return Reason::Larger { free };
+        }
         match turn {
             Turn::Together { .. } => Reason::Retry { failures: past.failures },
             Turn::InLane | Turn::Alone => Reason::Device,
         }
+    }
+
+    /// The free GPUs whose memory is too small for a trial that waits for a larger one.
+    fn too_small(&self, trial: TrialNo) -> Vec<Device> {
+        let width = self.work.width_of(trial);
+        let rooms = if width == Width::Gpu { self.places.rooms(width) } else { Vec::new() };
+        rooms.into_iter().map(|room| room.device).filter(|device| !self.holds(trial, *device)).collect()
     }
 
     /// The seconds until the first GPU is tried again, where all rest.
@@ -230,6 +246,10 @@ impl fmt::Display for Reason {
             Self::Another { lost } => {
                 let lost: Vec<String> = lost.iter().map(Device::to_string).collect();
                 write!(f, "it failed with its device ({}), and waits for another", lost.join(", "))
+            }
+            Self::Larger { free } => {
+                let free: Vec<String> = free.iter().map(Device::to_string).collect();
+                write!(f, "it needs more memory than is free on {}, and waits for another", free.join(", "))
             }
             Self::Retry { failures } => {
                 write!(f, "it failed {}, and waits for a free device", Times(*failures))

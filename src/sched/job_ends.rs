@@ -100,7 +100,11 @@ impl Scheduler {
 
     /// Whether another device is in service that a pack has not lost.
     fn has_others(&self, training: &Training, than: Device) -> bool {
-        let lost = |device| training.open.iter().any(|trial| self.trials[*trial].past.has_lost(device));
+        let lost = |device| {
+            let is_of_no_use =
+                |trial: &TrialNo| self.trials[*trial].past.has_lost(device) || !self.holds(*trial, device);
+            training.open.iter().any(is_of_no_use)
+        };
         self.places.has_others(|device| device == than || lost(device))
     }
 
@@ -133,7 +137,7 @@ impl Scheduler {
         training: &Training,
         end: End<'_>,
     ) -> Circumstances {
-        let memory = Memory::of(job.placement.width());
+        let memory = job.memory;
         let trials = training.open.len() + training.returned;
         let load = Load { trials, rows: training.rows, alone: job.had_its_memory_alone() };
         let lacked = end == End::Failed(&Failure::OutOfMemory) && !training.open.is_empty();
@@ -142,7 +146,7 @@ impl Scheduler {
             now,
             ending: self.ending,
             fallback: if lacked {
-                self.memory.learn(training.shape, memory, load)
+                self.memory.learn(training.shape, memory, load, self.places.has_larger(memory))
             } else {
                 Fallback::Exhausted
             },

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::cost::count;
 use crate::sched::memory::Memory;
-use crate::sched::workload::TrialNo;
+use crate::sched::workload::{GpuKind, TrialNo};
 use crate::values::Placement;
 
 /// How long a job that was asked to end may take before it is killed. It ends between two steps, so that an
@@ -21,6 +21,8 @@ const KNOWN_AFTER: Duration = Duration::from_secs(1);
 pub(super) struct Job {
     pub(super) doing: Doing,
     pub(super) placement: Placement,
+    /// What its memory is.
+    pub(super) memory: Memory,
     pub(super) since: SystemTime,
     /// Whether its child has started.
     pub(super) is_up: bool,
@@ -42,6 +44,8 @@ pub(super) enum Doing {
 #[derive(Clone, Debug)]
 pub(super) struct Training {
     pub(super) shape: usize,
+    /// The kind of its GPU; 0 on cores.
+    pub(super) on: GpuKind,
     /// Trials that have not ended.
     pub(super) open: Vec<TrialNo>,
     /// How many are done.
@@ -93,7 +97,7 @@ impl Job {
 
     /// Whether no other job used its memory.
     pub(super) fn had_its_memory_alone(&self) -> bool {
-        !self.shared || Memory::of(self.placement.width()) != Memory::Host
+        !self.shared || self.memory != Memory::Host
     }
 
     /// Whether the job has run for too long: `Some(true)` if it was asked to end before. Each case is returned
@@ -165,18 +169,21 @@ impl Progress {
     }
 }
 
-/// How much longer packs really take than predicted, by shape, as far as it is known.
+/// How much longer packs really take than predicted, by shape and kind of GPU, as far as it is known.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pace {
-    measured: BTreeMap<usize, f64>,
+    measured: BTreeMap<(usize, GpuKind), f64>,
 }
 
 impl Pace {
-    /// Measured time divided by predicted time: of this shape, or else of everything that was measured.
-    pub(super) fn of(&self, shape: usize) -> f64 {
-        let all = || self.measured.values().sum::<f64>() / count(self.measured.len().max(1));
-        let known = self.measured.get(&shape).copied();
-        known.unwrap_or_else(|| if self.measured.is_empty() { 1.0 } else { all() })
+    /// Measured time divided by predicted time: of this shape there, or else of this shape elsewhere, or else of
+    /// everything that was measured.
+    pub(super) fn of(&self, shape: usize, on: GpuKind) -> f64 {
+        if let Some(known) = self.measured.get(&(shape, on)) {
+            return *known;
+        }
+        let elsewhere = mean(self.measured.range((shape, 0)..=(shape, GpuKind::MAX)));
+        elsewhere.or_else(|| mean(self.measured.iter())).unwrap_or(1.0)
     }
 
     /// Takes in a trial's progress.
@@ -187,7 +194,29 @@ impl Pace {
         let (elapsed, done) = (now.duration_since(since).unwrap_or_default(), part - before);
         let thought = training.estimate.mul_f64(done.max(0.0));
         if done >= KNOWN_FROM && elapsed >= KNOWN_AFTER && !thought.is_zero() {
-            self.measured.insert(training.shape, elapsed.div_duration_f64(thought));
+            self.measured.insert((training.shape, training.on), elapsed.div_duration_f64(thought));
         }
+    }
+}
+
+fn mean<'a>(paces: impl Iterator<Item = (&'a (usize, GpuKind), &'a f64)>) -> Option<f64> {
+    let (sum, n) = paces.fold((0.0, 0), |(sum, n), (_, pace)| (sum + pace, n + 1));
+    (n > 0).then(|| sum / count(n))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pace_is_of_a_shape_on_a_kind_of_gpu_and_else_of_what_is_most_like_it() {
+        let of = |known: &[((usize, GpuKind), f64)], shape, on| {
+            Pace { measured: known.iter().copied().collect() }.of(shape, on)
+        };
+        let known = [((0, 0), 2.0), ((0, 1), 3.0), ((1, 1), 7.0)];
+        for (shape, on, pace) in [(0, 1, 3.0), (0, 2, 2.5), (1, 0, 7.0), (2, 0, 4.0)] {
+            assert!((of(&known, shape, on) - pace).abs() < 1e-9, "{shape} {on}");
+        }
+        assert!((of(&[], 0, 0) - 1.0).abs() < 1e-9);
     }
 }

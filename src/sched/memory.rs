@@ -6,25 +6,36 @@
 
 use std::collections::BTreeMap;
 
-use crate::values::Width;
+/// Memories that differ by less count as equal: what else is on a GPU comes and goes, and estimates are rough.
+const ALIKE: f64 = 1.1;
 
 /// Who shares a pack's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Memory {
     /// Everything else on this machine.
     Host,
-    /// Nobody: a GPU trains one pack at a time. A limit learned on one GPU holds for all of them, since they
-    /// are taken to be equal.
-    Gpu,
+    /// Nobody: a GPU trains one pack at a time.
+    Gpu {
+        /// What was free at the start, in MiB; the largest number where that is not known.
+        mib: u64,
+    },
 }
 
 impl Memory {
-    pub(super) fn of(width: Width) -> Self {
-        match width {
-            Width::Gpu => Self::Gpu,
-            Width::Cores(_) => Self::Host,
+    /// Whether this is a GPU's, and clearly larger than that of another.
+    pub(super) fn is_larger_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Gpu { mib }, Self::Gpu { mib: other }) => mib > alike(other),
+            (Self::Host, _) | (_, Self::Host) => false,
         }
     }
+}
+
+/// The largest memory that counts as equal to this one.
+#[expect(clippy::cast_precision_loss, reason = "sizes in MiB are far below 2^52")]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "too large a number is the most")]
+fn alike(mib: u64) -> u64 {
+    (mib as f64 * ALIKE) as u64
 }
 
 /// How much memory a start needed.
@@ -47,6 +58,8 @@ pub(super) enum Fallback {
     Alone,
     /// At most this many rows in one pass, accumulated to the same step, with nothing else running.
     FewerRows(usize),
+    /// The same trial on a GPU with more memory.
+    Larger,
     /// Nothing is left to try: it fails.
     Exhausted,
 }
@@ -64,7 +77,8 @@ pub(super) fn fallback(load: Load) -> Fallback {
     }
 }
 
-/// Limits for further starts, learned from earlier ones, by shape and memory.
+/// Limits for further starts, learned from earlier ones, by shape and by the memory that was too small. They hold
+/// for every memory that is no larger.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Known {
     limits: BTreeMap<(usize, Memory), Allowed>,
@@ -77,29 +91,52 @@ pub(super) struct Allowed {
     pub(super) trials: usize,
     /// Rows of a trial in one pass; `None` while there is no limit below its batch.
     pub(super) rows: Option<usize>,
+    /// One trial was too much: it waits for a GPU with more memory, while one is in service.
+    pub(super) elsewhere: bool,
+}
+
+impl Allowed {
+    const ALL: Self = Self { trials: usize::MAX, rows: None, elsewhere: false };
+
+    fn and(self, other: Self) -> Self {
+        Self {
+            trials: self.trials.min(other.trials),
+            rows: self.rows.into_iter().chain(other.rows).min(),
+            elsewhere: self.elsewhere || other.elsewhere,
+        }
+    }
 }
 
 impl Known {
     pub(super) fn allowed(&self, shape: usize, memory: Memory) -> Allowed {
-        let unknown = Allowed { trials: usize::MAX, rows: None };
-        self.limits.get(&(shape, memory)).copied().unwrap_or(unknown)
+        if memory == Memory::Host {
+            return self.limits.get(&(shape, memory)).copied().unwrap_or(Allowed::ALL);
+        }
+        let of_gpus =
+            self.limits.range((shape, Memory::Gpu { mib: 0 })..=(shape, Memory::Gpu { mib: u64::MAX }));
+        let hold = of_gpus.filter(|((_, of), _)| !memory.is_larger_than(*of)).map(|(_, allowed)| *allowed);
+        hold.fold(Allowed::ALL, Allowed::and)
     }
 
-    /// Records that a load was too much, and returns what to try next.
-    pub(super) fn learn(&mut self, shape: usize, memory: Memory, load: Load) -> Fallback {
+    /// Records that a load was too much, and returns what to try next. `has_larger` says whether a GPU with more
+    /// memory is in service.
+    pub(super) fn learn(&mut self, shape: usize, memory: Memory, load: Load, has_larger: bool) -> Fallback {
         let mut allowed = self.allowed(shape, memory);
         let next = fallback(load);
         match next {
             Fallback::FewerTrials(most) => allowed.trials = allowed.trials.min(most),
             Fallback::FewerRows(most) => {
-                allowed = Allowed { trials: 1, rows: Some(allowed.rows.map_or(most, |rows| rows.min(most))) }
+                let rows = allowed.rows.map_or(most, |rows| rows.min(most));
+                allowed = Allowed { trials: 1, rows: Some(rows), ..allowed };
             }
             // Other jobs may have been to blame.
             Fallback::Alone => {}
-            Fallback::Exhausted => allowed.trials = 1,
+            Fallback::Larger | Fallback::Exhausted => allowed.trials = 1,
         }
+        let is_too_much_alone = matches!(next, Fallback::FewerRows(_) | Fallback::Exhausted);
+        allowed.elsewhere |= has_larger && is_too_much_alone;
         self.limits.insert((shape, memory), allowed);
-        next
+        if has_larger && is_too_much_alone { Fallback::Larger } else { next }
     }
 }
 
@@ -137,7 +174,7 @@ mod tests {
             let mut load = Load { trials, rows, alone };
             let mut tries = 1;
             loop {
-                let next = known.learn(0, Memory::Host, load);
+                let next = known.learn(0, Memory::Host, load, false);
                 let allowed = known.allowed(0, Memory::Host);
                 let less = Load {
                     trials: load.trials.min(allowed.trials),

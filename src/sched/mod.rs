@@ -18,6 +18,7 @@
 //! | `places` | which cores and GPUs are free or busy, rest after a loss, or are out of service |
 //! | `reserve` | what a pack that waits for cores keeps for itself |
 //! | `jobs` | running jobs, since when and how far |
+//! | `openings` | what is told of a free place to `pack` |
 //! | `scheduler`, `job_ends`, `decide` | what an event or a job's end changes, and what starts or stops then |
 //! | [`simulate`](simulate()) | the same scheduler on a simulated clock: plans, and the remaining time |
 //! | `width` | on how many cores each trial trains: decided once, before anything starts |
@@ -30,6 +31,7 @@ mod explain;
 mod job_ends;
 mod jobs;
 mod memory;
+mod openings;
 mod pack;
 mod places;
 mod pool;

@@ -7,16 +7,17 @@
 
 mod length;
 mod rest;
+mod unlike;
 
 use self::length::most_s;
 pub(super) use self::rest::Rest;
-use self::rest::{COMMON_SHARE, rests, up};
+use self::rest::{COMMON_SHARE, Times, rests, up};
 use crate::cost::{Footprint, count};
 use crate::sched::Limits;
 use crate::sched::jobs::Pace;
 use crate::sched::memory::{Known, Memory};
 use crate::sched::pool::{Pool, Size};
-use crate::sched::workload::{TrialNo, Workload};
+use crate::sched::workload::{Fit, GpuKind, TrialNo, Workload};
 use crate::values::{Device, Width};
 
 /// Most waiting trials that are considered for a free slot.
@@ -36,10 +37,19 @@ pub(super) enum Opening<'a> {
 pub(super) struct Place<'a> {
     pub(super) width: Width,
     pub(super) device: Device,
+    /// Its kind of GPU; 0 on cores.
+    pub(super) kind: GpuKind,
+    pub(super) memory: Memory,
+    /// Whether a GPU in service has more memory: what does not fit here waits for it.
+    pub(super) has_larger: bool,
+    /// The GPU in service with the least memory, if that is less than here.
+    pub(super) smallest: Option<Device>,
     /// How many places of this width are free, this one included.
     pub(super) free: usize,
     /// Remaining seconds of each core, or of each GPU, in service; zero for free ones.
     pub(super) busy_s: &'a [f64],
+    /// The kind of each of these GPUs; empty where all are of one kind.
+    pub(super) kinds: &'a [GpuKind],
     /// Most seconds that a pack may take: a longer one would keep a wider one waiting.
     pub(super) within_s: f64,
 }
@@ -68,6 +78,8 @@ pub(super) struct Knowledge<'a> {
     pub(super) is_prepared: &'a dyn Fn(usize) -> bool,
     /// Whether a trial may start on a device.
     pub(super) trust: &'a dyn Fn(TrialNo, Device) -> Trust,
+    /// Which trials of a shape a device's memory holds.
+    pub(super) fit: &'a dyn Fn(usize, Device) -> Fit,
 }
 
 /// Whether a trial may start on a device, by what it lost before.
@@ -83,9 +95,17 @@ pub(super) enum Trust {
 }
 
 impl Knowledge<'_> {
-    /// Memory of a pack of this width, in MiB.
-    fn mem_mib(&self, width: Width) -> f64 {
-        self.limits.mem_mib * count(units(width))
+    /// Which trials of a shape may start in a place by its memory.
+    fn fit(&self, shape: usize, place: Place<'_>) -> Fit {
+        if place.has_larger { (self.fit)(shape, place.device) } else { Fit::All }
+    }
+}
+
+/// Most memory of a pack with cores or a GPU of its own, in MiB: on the CPU for each core.
+pub(super) fn limit(limits: Limits, memory: Memory) -> f64 {
+    match memory {
+        Memory::Gpu { mib } if mib < u64::MAX => limits.mem_mib.min(count(mib as usize)),
+        Memory::Gpu { .. } | Memory::Host => limits.mem_mib,
     }
 }
 
@@ -114,17 +134,26 @@ pub(super) fn next(pool: &Pool, opening: Opening<'_>, known: &Knowledge<'_>) -> 
 fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>, trust: Trust) -> Option<Vec<TrialNo>> {
     let may_start = |group: &&[TrialNo]| {
         let first = group[0];
-        known.work.width_of(first) == place.width && (known.trust)(first, place.device) == trust
+        known.work.width_of(first) == place.width
+            && (known.trust)(first, place.device) == trust
+            && known.fit(known.work.shape_of(first), place).holds(known.work, first, place.kind)
     };
     let group = pool.again().find(may_start)?;
     let shape = known.work.shape_of(group[0]);
-    let most = known.memory.allowed(shape, Memory::of(place.width)).trials;
-    let group = &group[..group.len().min(most)];
-    let seconds = known.work.pack_estimate(group).duration.as_secs_f64() * known.pace.of(shape);
+    let most = known.memory.allowed(shape, place.memory).trials.max(1);
+    let mut group = &group[..group.len().min(most)];
+    let estimate = |group| known.work.pack_estimate(group, place.kind);
+    // It may have trained on a GPU with more memory.
+    let is_known = matches!(place.memory, Memory::Gpu { mib } if mib < u64::MAX);
+    while is_known && group.len() > 1 && estimate(group).mem_mib > limit(known.limits, place.memory) {
+        group = &group[..group.len() - 1];
+    }
+    let seconds = estimate(group).duration.as_secs_f64() * known.pace.of(shape, place.kind);
     (seconds <= place.within_s).then(|| group.to_vec())
 }
 
-/// The longest pack of trials of this width whose store is prepared.
+/// The longest pack of trials of this width whose store is prepared; on GPUs of several kinds one that ends in time,
+/// or the shortest.
 fn longest(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<TrialNo>> {
     let (mut all, later): (Vec<Rest>, Vec<Rest>) = rests(pool, place, known).partition(|rest| rest.is_ready);
     if all.is_empty() {
@@ -132,18 +161,30 @@ fn longest(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>) -> Option<Vec<T
     }
     let ready = all.len();
     all.extend(later);
-    let most_s = most_s(&all, ready, place);
+    let most_s = match place.kinds {
+        [] => most_s(&all, ready, place),
+        _ => unlike::most_s(&all, place, known),
+    };
     let pack_s = |rest: &Rest| rest.pack_s(most_s.min(rest.within_s));
-    let by_time = |a: &&Rest, b: &&Rest| pack_s(a).total_cmp(&pack_s(b)).then(b.lane.cmp(&a.lane));
-    let first = all[..ready].iter().max_by(by_time)?;
-    Some(fill(pool, first, most_s.min(first.within_s), known))
+    // What a smaller memory does not hold comes first.
+    let by_time = |a: &&Rest, b: &&Rest| {
+        let longer = pack_s(a).total_cmp(&pack_s(b)).then(b.lane.cmp(&a.lane));
+        a.is_for_few.cmp(&b.is_for_few).then(longer)
+    };
+    let ready = &all[..ready];
+    let ends_in_time = |rest: &&Rest| place.kinds.is_empty() || rest.shortest_s() <= most_s * (1.0 + 1e-6);
+    let shortest = |a: &&Rest, b: &&Rest| a.shortest_s().total_cmp(&b.shortest_s());
+    let first =
+        ready.iter().filter(ends_in_time).max_by(by_time).or_else(|| ready.iter().min_by(shortest))?;
+    Some(fill(pool, first, most_s.min(first.within_s), place, known))
 }
 
 /// A pack of the first trials of a lane. If that takes the whole lane, other whole lanes join where they gain
 /// by it.
-fn fill(pool: &Pool, rest: &Rest, most_s: f64, known: &Knowledge<'_>) -> Vec<TrialNo> {
+fn fill(pool: &Pool, rest: &Rest, most_s: f64, place: Place<'_>, known: &Knowledge<'_>) -> Vec<TrialNo> {
     let mut pack = Pack {
         rest,
+        place,
         known,
         trials: Vec::new(),
         footprint: Footprint::default(),
@@ -153,14 +194,19 @@ fn fill(pool: &Pool, rest: &Rest, most_s: f64, known: &Knowledge<'_>) -> Vec<Tri
     let parts = rest.parts(most_s);
     // Parts of equal times, or of equal counts where the count is what limits them. The factor 1 + 1e-9 absorbs
     // rounding.
-    let (part_s, slots) = if parts > rest.fewest() {
+    let rounds = place.kinds.is_empty();
+    let (part_s, slots) = if !rounds {
+        ((most_s - rest.fixed_s - rest.trunk_s) * (1.0 + 1e-6), rest.enough)
+    } else if parts > rest.fewest() {
         (rest.own_s / parts * (1.0 + 1e-9), rest.enough)
     } else {
         (most_s - rest.fixed_s - rest.trunk_s, up(rest.trials / parts))
     };
-    for trial in pool.lane(rest.lane) {
-        let own_s = known.work.trials[*trial].time.own.as_secs_f64();
-        let is_full = count(pack.trials.len()) >= slots || pack.own_s + own_s / 2.0 > part_s;
+    let fit = known.fit(rest.shape, place);
+    for trial in pool.lane(rest.lane).iter().filter(|trial| fit.holds(known.work, **trial, place.kind)) {
+        let own_s = pack.own_s(*trial);
+        let counted_s = if rounds { own_s / 2.0 } else { own_s };
+        let is_full = count(pack.trials.len()) >= slots || pack.own_s + counted_s > part_s;
         if !pack.trials.is_empty() && (is_full || !pack.fits(&[*trial])) {
             return pack.trials;
         }
@@ -177,7 +223,7 @@ fn fill(pool: &Pool, rest: &Rest, most_s: f64, known: &Knowledge<'_>) -> Vec<Tri
             if !pack.gains(size, most_s) || !pack.fits(&trials) {
                 break;
             }
-            pack.add(&trials, size.trunk.as_secs_f64());
+            pack.add(&trials, rest.scaled(size).trunk_s);
         }
     }
     pack.trials
@@ -186,6 +232,7 @@ fn fill(pool: &Pool, rest: &Rest, most_s: f64, known: &Knowledge<'_>) -> Vec<Tri
 /// A pack that is being formed.
 struct Pack<'a> {
     rest: &'a Rest,
+    place: Place<'a>,
     known: &'a Knowledge<'a>,
     trials: Vec<TrialNo>,
     footprint: Footprint,
@@ -194,31 +241,36 @@ struct Pack<'a> {
 }
 
 impl Pack<'_> {
+    /// A trial's own time here.
+    fn own_s(&self, trial: TrialNo) -> f64 {
+        self.known.work.time(trial, self.place.kind).own.as_secs_f64() * self.rest.pace
+    }
+
     fn add(&mut self, trials: &[TrialNo], trunk_s: f64) {
         for trial in trials {
-            let candidate = &self.known.work.trials[*trial];
-            self.footprint = self.footprint.and(candidate.cost.footprint);
-            self.own_s += candidate.time.own.as_secs_f64();
+            self.footprint = self.footprint.and(self.known.work.trials[*trial].cost.footprint);
+            self.own_s += self.own_s(*trial);
         }
         self.trunks_s += trunk_s;
         self.trials.extend(trials);
     }
 
     fn fits(&self, trials: &[TrialNo]) -> bool {
+        let (shape, limits) = (&self.known.work.shapes[self.rest.shape], self.known.limits);
+        let own_s = trials.iter().map(|trial| self.own_s(*trial)).sum::<f64>();
         let candidates = trials.iter().map(|trial| &self.known.work.trials[*trial]);
-        let shape = &self.known.work.shapes[self.rest.shape];
-        let own_s = candidates.clone().map(|one| one.time.own.as_secs_f64()).sum::<f64>();
         let together = candidates.fold(self.footprint, |sum, one| sum.and(one.cost.footprint));
-        together.mib(shape.rates) <= self.known.mem_mib(shape.width)
+        together.mib(shape.rates(self.place.kind))
+            <= limit(limits, self.place.memory) * count(units(shape.width))
             && self.rest.fixed_s + self.trunks_s + self.own_s + own_s <= self.rest.within_s
     }
 
     /// Whether a lane of this size gains by joining: it saves one start of a process and one set of passes.
     fn gains(&self, lane: &Size, most_s: f64) -> bool {
-        let [own_s, trunk_s] = [lane.own, lane.trunk].map(|time| time.as_secs_f64());
+        let Times { own_s, trunk_s, passes_s, .. } = self.rest.scaled(lane);
         let seconds = self.rest.fixed_s + self.own_s + self.trunks_s + own_s + trunk_s;
-        let start_s = self.known.work.shapes[self.rest.shape].rates.start_s;
-        let saved_s = start_s + lane.passes.as_secs_f64();
+        let start_s = self.known.work.shapes[self.rest.shape].rates(self.place.kind).start_s;
+        let saved_s = start_s + passes_s;
         count(self.trials.len() + lane.trials) <= self.rest.slots
             && seconds <= most_s
             && saved_s > COMMON_SHARE * seconds
@@ -242,7 +294,7 @@ fn newcomer(pool: &Pool, slot: Slot<'_>, known: &Knowledge<'_>) -> Option<TrialN
     // trials.
     let goes_on = open.iter().any(|trial| failed || epochs(trial) > epochs(&ended));
     let goes_together = match memory {
-        Memory::Gpu => true,
+        Memory::Gpu { .. } => true,
         Memory::Host => false,
     };
     let is_too_much = open.len() >= known.memory.allowed(work.lanes[lane], memory).trials;

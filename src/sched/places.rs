@@ -7,8 +7,9 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, SystemTime};
 
+use crate::sched::memory::Memory;
 use crate::sched::reserve::Free;
-use crate::sched::workload::TrialNo;
+use crate::sched::workload::{GpuKind, TrialNo};
 use crate::values::{Device, Placement, Resources, Width};
 
 /// The cores and GPUs of a run.
@@ -29,6 +30,10 @@ pub(super) struct Places {
 #[derive(Clone, Debug)]
 struct Gpu {
     placement: Placement,
+    kind: GpuKind,
+    /// How many kinds are faster.
+    rank: usize,
+    memory: Memory,
     state: GpuState,
     /// How many packs lost it.
     lost: u32,
@@ -77,10 +82,20 @@ impl Loss {
 }
 
 impl Places {
-    pub(super) fn new(resources: Resources, rest: Duration) -> Self {
-        let Resources { cores, gpus, at_once } = resources;
-        let gpu = |placement| Gpu {
+    /// `kind` gives the kind of the GPUs of a name, and how many kinds are faster.
+    pub(super) fn new(resources: Resources, rest: Duration, kind: &dyn Fn(&str) -> (GpuKind, usize)) -> Self {
+        let known = |placement: &Placement| {
+            let known = resources.known(placement.device);
+            let (kind, rank) = known.map_or((0, 0), |gpu| kind(&gpu.name));
+            (kind, rank, Memory::Gpu { mib: known.map_or(u64::MAX, |gpu| gpu.mem_mib) })
+        };
+        let known: Vec<_> = resources.gpus.iter().map(known).collect();
+        let Resources { cores, gpus, at_once, .. } = resources;
+        let gpu = |(placement, (kind, rank, memory))| Gpu {
             placement,
+            kind,
+            rank,
+            memory,
             state: GpuState::Free,
             lost: 0,
             finished: 0,
@@ -92,13 +107,13 @@ impl Places {
             cores,
             at_once: at_once.unwrap_or(usize::MAX),
             on_cpu: 0,
-            gpus: gpus.into_iter().map(gpu).collect(),
+            gpus: gpus.into_iter().zip(known).map(gpu).collect(),
             rest,
         }
     }
 
     /// Where the next pack of this width can train, best first: on the first free cores that are neighbours, on
-    /// the first free ones where none are; on any free GPU, those that were lost last.
+    /// the first free ones where none are; on any free GPU, the fastest first, and those that were lost last.
     pub(super) fn rooms(&self, width: Width) -> Vec<Placement> {
         match width {
             Width::Cores(_) if self.free(width) == 0 => Vec::new(),
@@ -112,7 +127,7 @@ impl Places {
             Width::Gpu => {
                 let mut free: Vec<&Gpu> =
                     self.gpus.iter().filter(|gpu| gpu.state == GpuState::Free).collect();
-                free.sort_by_key(|gpu| gpu.in_row);
+                free.sort_by_key(|gpu| (gpu.in_row, gpu.rank));
                 free.into_iter().map(|gpu| gpu.placement.clone()).collect()
             }
         }
@@ -143,6 +158,41 @@ impl Places {
         let (widest, narrowest) = (widths.iter().find_map(cores), widths.last().and_then(cores));
         let (widest, narrowest) = (widest.unwrap_or(1), narrowest.unwrap_or(1));
         self.cores.len().min(self.at_once.saturating_mul(widest)) / narrowest * narrowest
+    }
+
+    /// The kind of a GPU; 0 for cores.
+    pub(super) fn kind(&self, device: Device) -> GpuKind {
+        self.gpus.iter().find(|gpu| gpu.placement.device == device).map_or(0, |gpu| gpu.kind)
+    }
+
+    /// The memory of a pack that trains there.
+    pub(super) fn memory(&self, device: Device) -> Memory {
+        let gpu = self.gpus.iter().find(|gpu| gpu.placement.device == device);
+        gpu.map_or(Memory::Host, |gpu| gpu.memory)
+    }
+
+    /// The GPUs in service, each with its kind, and when its rest ends, if it rests.
+    pub(super) fn in_service(&self) -> impl Iterator<Item = (Device, GpuKind, Option<SystemTime>)> {
+        let in_service = self.gpus.iter().filter(|gpu| gpu.state != GpuState::Retired);
+        in_service.map(|gpu| {
+            let until = match gpu.state {
+                GpuState::Resting { until } => Some(until),
+                GpuState::Free | GpuState::Busy | GpuState::Retired => None,
+            };
+            (gpu.placement.device, gpu.kind, until)
+        })
+    }
+
+    /// The GPU in service with the smallest memory.
+    pub(super) fn smallest(&self) -> Option<(Device, Memory)> {
+        let in_service = self.gpus.iter().filter(|gpu| gpu.state != GpuState::Retired);
+        in_service.map(|gpu| (gpu.placement.device, gpu.memory)).min_by_key(|(_, memory)| *memory)
+    }
+
+    /// Whether a GPU in service has more memory than this.
+    pub(super) fn has_larger(&self, memory: Memory) -> bool {
+        let mut in_service = self.gpus.iter().filter(|gpu| gpu.state != GpuState::Retired);
+        in_service.any(|gpu| gpu.memory.is_larger_than(memory))
     }
 
     /// Number of GPUs in service.

@@ -64,7 +64,7 @@ impl Scheduler {
     /// A scheduler at the start of a run. Trials that are wider than these resources never train.
     #[must_use]
     pub fn new(work: Arc<Workload>, resources: Resources, limits: Limits, policy: Policy) -> Self {
-        let places = Places::new(resources, policy.rest);
+        let places = Places::new(resources, policy.rest, &|name| work.gpu_kind(name));
         let waiting = TrialState::Waiting { turn: Turn::InLane };
         Self {
             policy,
@@ -224,7 +224,7 @@ impl Scheduler {
         let training = self.jobs.get_mut(&job)?.training_mut()?;
         if failed {
             // The others still have to do the work that it shared with them.
-            training.drop(ended, self.work.trials[ended].time.own);
+            training.drop(ended, self.work.time(ended, training.on).own);
         } else {
             training.open.retain(|trial| *trial != ended);
             training.done += 1;
@@ -248,7 +248,7 @@ impl Scheduler {
         if self.trials[trial].state != (TrialState::Placed { job: key }) {
             return;
         }
-        training.take_back(trial, self.work.trials[trial].time.alone());
+        training.take_back(trial, self.work.time(trial, training.on).alone());
         self.trials[trial].past.starts -= 1;
         let back = Change::Returned { turn: Turn::InLane };
         self.change(trial, if self.ending { Change::Cancelled } else { back });

@@ -131,7 +131,7 @@ impl Scheduler {
         let elapsed = now.duration_since(job.since).unwrap_or_default();
         match &job.doing {
             Doing::Train(training) => {
-                let pace = self.pace.of(training.shape);
+                let pace = self.pace.of(training.shape, training.on);
                 let trials = training.open.iter().map(|trial| self.work.id(*trial)).collect();
                 (trials, training.left(elapsed, pace).mul_f64(pace))
             }
@@ -146,8 +146,8 @@ impl Scheduler {
     fn expected(&self, key: JobKey) -> (Vec<TrialId>, Estimate) {
         match self.jobs.get(&key).map(|job| &job.doing) {
             Some(Doing::Train(training)) => {
-                let estimate = self.work.pack_estimate(&training.open);
-                let duration = estimate.duration.mul_f64(self.pace.of(training.shape));
+                let estimate = self.work.pack_estimate(&training.open, training.on);
+                let duration = estimate.duration.mul_f64(self.pace.of(training.shape, training.on));
                 let trials = training.open.iter().map(|trial| self.work.id(*trial)).collect();
                 (trials, Estimate { duration, ..estimate })
             }

@@ -122,7 +122,7 @@ fn first_to_end(remaining: &Remaining<'_>, mut all: Vec<Vec<Width>>, machine: Ma
 /// The widths of all wishes: of a small sweep several that are about equally good, those with the fewest
 /// core-seconds first. In a large one simulated runs would take long and differ little.
 fn decide(wishes: &[Wish], machine: Machine<'_>, scaling: Scaling) -> Vec<Vec<Width>> {
-    let Resources { cores, gpus, at_once } = machine.resources;
+    let Resources { cores, gpus, at_once, known: _ } = machine.resources;
     let equal = machine.resources.equal_width();
     let is_open = wishes.iter().any(|wish| wish.recorded.is_none());
     if !is_open || !gpus.is_empty() || at_once.is_some() || cores.len() < 2 {

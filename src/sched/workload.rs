@@ -2,6 +2,7 @@
 //! they need, and the report. Never changes during a run.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,7 +29,20 @@ pub struct Workload {
     report: PathBuf,
     /// The widths that occur, the widest first.
     pub(super) widths: Vec<Width>,
+    /// The kinds of GPU. Without any, all GPUs are of one kind.
+    gpus: Vec<Gpus>,
 }
+
+/// GPUs of one kind.
+#[derive(Debug)]
+struct Gpus {
+    name: String,
+    /// How many kinds would do all of the work on GPUs in less time.
+    faster: usize,
+}
+
+/// A kind of GPU, by its index in a workload; 0 on cores.
+pub(super) type GpuKind = usize;
 
 /// A trial and its cost.
 #[derive(Debug)]
@@ -36,6 +50,7 @@ pub(super) struct Candidate {
     pub(super) trial: Trial,
     pub(super) lane: usize,
     pub(super) cost: SlotCost,
+    /// On cores, or on the first kind of GPU.
     pub(super) time: SlotTime,
 }
 
@@ -48,9 +63,65 @@ pub(super) struct ShapeWork {
     /// Rows of a trial in one pass.
     pub(super) rows: usize,
     pub(super) width: Width,
+    /// How its packs train on each kind of GPU; one where it trains on cores.
+    on: Vec<OnKind>,
+    /// The memory of the trial that needs least, and of the one that needs most.
+    mem_mib: RangeInclusive<f64>,
+}
+
+/// How packs of a shape train on a kind of GPU.
+#[derive(Debug)]
+struct OnKind {
     kind: Kind,
-    pub(super) rates: Rates,
+    rates: Rates,
     basis: Basis,
+}
+
+impl ShapeWork {
+    /// The rates of its packs on a kind of GPU.
+    pub(super) fn rates(&self, on: GpuKind) -> Rates {
+        self.on[on].rates
+    }
+
+    /// Which of its trials need no more than this memory.
+    pub(super) fn fit(&self, mem_mib: f64) -> Fit {
+        if *self.mem_mib.end() <= mem_mib {
+            Fit::All
+        } else if *self.mem_mib.start() > mem_mib {
+            Fit::None
+        } else {
+            Fit::Some { mem_mib }
+        }
+    }
+
+    fn widen(&mut self, cost: &SlotCost) {
+        let mib = |on: &OnKind| cost.footprint.mib(on.rates);
+        let (least, most) = self.mem_mib.clone().into_inner();
+        let of_all = self.on.iter().map(mib);
+        self.mem_mib = of_all.clone().fold(least, f64::min)..=of_all.fold(most, f64::max);
+    }
+}
+
+/// Which trials of a shape a memory holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Fit {
+    All,
+    /// Those that need no more than this.
+    Some {
+        mem_mib: f64,
+    },
+    None,
+}
+
+impl Fit {
+    /// Whether it holds this trial of the shape, on a kind of GPU.
+    pub(super) fn holds(self, work: &Workload, trial: TrialNo, on: GpuKind) -> bool {
+        match self {
+            Self::All => true,
+            Self::Some { mem_mib } => work.mem_mib(trial, on) <= mem_mib,
+            Self::None => false,
+        }
+    }
 }
 
 /// A token store.
@@ -78,15 +149,28 @@ impl Workload {
             let cost = remaining.costs[number];
             grouping.numbers.insert(trial.id, number);
             let shape = grouping.shape(remaining, number, (known.widths)(trial), &known);
-            let time = cost.time(grouping.shape_works[shape].rates);
+            let time = cost.time(grouping.shape_works[shape].rates(0));
+            grouping.shape_works[shape].widen(&cost);
             let lane = grouping.lane(shape, &cost, &time);
             Candidate { trial: trial.clone(), lane, time, cost }
         });
-        let trials = trials.collect();
+        let trials: Vec<Candidate> = trials.collect();
         let Grouping { numbers, shape_works: shapes, lane_shapes: lanes, stores, .. } = grouping;
         let widths: BTreeSet<Width> = shapes.iter().map(|shape| shape.width).collect();
         let widths = widths.into_iter().rev().collect();
-        Self { trials, numbers, shapes, lanes, stores, report: folder.to_path_buf(), widths }
+        let names: Vec<&str> = experience.gpus().collect();
+        let seconds = seconds_by_kind(&trials, &lanes, &shapes, names.len());
+        let faster = |than: &f64| seconds.iter().filter(|seconds| *seconds < than).count();
+        let kinds = names.iter().zip(&seconds);
+        let gpus = kinds.map(|(name, seconds)| Gpus { name: (*name).to_owned(), faster: faster(seconds) });
+        let gpus = gpus.collect();
+        Self { trials, numbers, shapes, lanes, stores, report: folder.to_path_buf(), widths, gpus }
+    }
+
+    /// The kind of the GPUs with this name, and how many kinds are faster.
+    pub(super) fn gpu_kind(&self, name: &str) -> (GpuKind, usize) {
+        let kind = self.gpus.iter().position(|known| known.name == name).unwrap_or(0);
+        (kind, self.gpus.get(kind).map_or(0, |gpu| gpu.faster))
     }
 
     /// The index of a trial; `None` where it is not to be done.
@@ -106,19 +190,35 @@ impl Workload {
         self.shapes[self.shape_of(trial)].width
     }
 
-    /// Predicted cost of these trials in one pack, at least one.
-    pub(super) fn pack_estimate(&self, trials: &[TrialNo]) -> Estimate {
-        let rates = self.shapes[self.shape_of(trials[0])].rates;
+    /// Predicted cost of these trials, at least one, in one pack on a kind of GPU.
+    pub(super) fn pack_estimate(&self, trials: &[TrialNo], on: GpuKind) -> Estimate {
+        let rates = self.shapes[self.shape_of(trials[0])].rates(on);
         trials.iter().map(|trial| &self.trials[*trial].cost).collect::<PackCost>().estimate(rates)
     }
 
-    /// What kind of pack these trials are together, at least one, and what that costs; `None` where one is not to
-    /// be done.
+    /// A trial's time on a kind of GPU.
+    pub(super) fn time(&self, trial: TrialNo, on: GpuKind) -> SlotTime {
+        let candidate = &self.trials[trial];
+        if on == 0 {
+            candidate.time
+        } else {
+            candidate.cost.time(self.shapes[self.shape_of(trial)].rates(on))
+        }
+    }
+
+    /// The memory that a trial needs alone on a kind of GPU, in MiB.
+    pub(super) fn mem_mib(&self, trial: TrialNo, on: GpuKind) -> f64 {
+        self.trials[trial].cost.footprint.mib(self.shapes[self.shape_of(trial)].rates(on))
+    }
+
+    /// What kind of pack these trials are together, at least one, on a GPU of this name or on cores, and what that
+    /// costs; `None` where one is not to be done.
     #[must_use]
-    pub fn pack(&self, trials: &[TrialId]) -> Option<(&Kind, PackCost)> {
+    pub fn pack(&self, trials: &[TrialId], gpu: Option<&str>) -> Option<(&Kind, PackCost)> {
         let numbers: Vec<TrialNo> = trials.iter().map(|trial| self.number(*trial)).collect::<Option<_>>()?;
         let cost = numbers.iter().map(|trial| &self.trials[*trial].cost).collect();
-        Some((&self.shapes[self.shape_of(*numbers.first()?)].kind, cost))
+        let on = gpu.map_or(0, |name| self.gpu_kind(name).0);
+        Some((&self.shapes[self.shape_of(*numbers.first()?)].on[on].kind, cost))
     }
 
     /// The least memory that suffices for every trial, in MiB, by the assumed rates.
@@ -134,7 +234,7 @@ impl Workload {
     /// What its predictions rest on, at least; `None` without trials.
     #[must_use]
     pub fn basis(&self) -> Option<Basis> {
-        self.shapes.iter().map(|shape| shape.basis).min()
+        self.shapes.iter().flat_map(|shape| &shape.on).map(|on| on.basis).min()
     }
 
     /// A job that trains these trials, at least one.
@@ -159,6 +259,20 @@ impl Workload {
         let report = (JobKey::Report, Work::Report { folder: self.report.clone() }, cost::REPORT);
         prepares.chain([report]).collect()
     }
+}
+
+/// Seconds of all work on GPUs, by the kind of GPU.
+fn seconds_by_kind(trials: &[Candidate], lanes: &[usize], shapes: &[ShapeWork], kinds: usize) -> Vec<f64> {
+    if kinds < 2 {
+        return vec![0.0; kinds];
+    }
+    let on_gpus = trials.iter().map(|one| (&one.cost, &shapes[lanes[one.lane]]));
+    let on_gpus = on_gpus.filter(|(_, shape)| shape.width == Width::Gpu);
+    let seconds = |kind: GpuKind| -> f64 {
+        let times = on_gpus.clone().map(|(cost, shape)| cost.time(shape.rates(kind)));
+        times.map(|time| (time.alone() + time.passes).as_secs_f64()).sum()
+    };
+    (0..kinds).map(seconds).collect()
 }
 
 /// What is known of trials besides the trials themselves.
@@ -196,8 +310,10 @@ impl<'a> Grouping<'a> {
             self.stores.push(Store { prepare, is_there: (known.is_there)(key) });
             self.stores.len() - 1
         });
-        let kind = known.experience.kind(task, model, configuration, width);
-        let (rates, basis) = known.experience.rates(&kind);
+        let on = known.experience.kinds(task, model, configuration, width).into_iter().map(|kind| {
+            let (rates, basis) = known.experience.rates(&kind);
+            OnKind { kind, rates, basis }
+        });
         let model = self.models.entry(&model.name).or_insert_with(|| Arc::new(model.clone()));
         self.shape_works.push(ShapeWork {
             task: Arc::clone(task),
@@ -205,9 +321,8 @@ impl<'a> Grouping<'a> {
             store,
             rows: configuration.training.batch_size,
             width,
-            kind,
-            rates,
-            basis,
+            on: on.collect(),
+            mem_mib: f64::INFINITY..=0.0,
         });
         shape
     }

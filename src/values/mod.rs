@@ -34,7 +34,7 @@ pub use metric::{Digits, Direction, Follows, Metric, MetricRow, Unit};
 pub use naming::Naming;
 pub use outcome::{ClassRows, Cost, EMA_DECAY, MetricLine, Reference, TrialResult};
 pub use part::Part;
-pub use place::{Device, Placement, Resources, Width};
+pub use place::{Device, KnownGpu, Placement, Resources, Speed, Width};
 pub use policy::{Limits, Policy, RunSettings};
 pub use precision::Precision;
 pub use scores::{Count, Scores};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::quantity;
+use crate::values::{Precision, quantity};
 
 /// The cores and the accelerator that a job may use.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +41,20 @@ pub enum Width {
     Gpu,
 }
 
+impl Speed {
+    /// Floating-point operations per second in this precision.
+    #[must_use]
+    pub fn flops(self, precision: Precision) -> f64 {
+        let gflops = match precision {
+            Precision::Fp32 => self.fp32_gflops,
+            Precision::Bf16 => self.bf16_gflops,
+        };
+        #[expect(clippy::cast_precision_loss, reason = "it is no more than a guess")]
+        let gflops = gflops.max(1) as f64;
+        gflops * 1e9
+    }
+}
+
 impl Placement {
     /// How wide it is.
     #[must_use]
@@ -61,6 +75,32 @@ pub struct Resources {
     pub gpus: Vec<Placement>,
     /// Most packs on the CPU at the same time; `None` for as many as the cores allow.
     pub at_once: Option<usize>,
+    /// What is known of GPUs; those that are not among these are taken to be alike.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub known: Vec<KnownGpu>,
+}
+
+/// What decides which packs a GPU gets.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownGpu {
+    /// Which it is.
+    pub device: Device,
+    /// Its product name: GPUs of one name are equally fast.
+    pub name: String,
+    /// Memory that was free at the start of the run, in MiB.
+    pub mem_mib: u64,
+    /// How fast it is thought to be; absent where nothing tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed: Option<Speed>,
+}
+
+/// Billions of floating-point operations per second.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Speed {
+    /// In single precision.
+    pub fp32_gflops: u64,
+    /// In bf16.
+    pub bf16_gflops: u64,
 }
 
 impl Resources {
@@ -84,6 +124,12 @@ impl Resources {
             Width::Gpu => self.gpus.len(),
         }
     }
+
+    /// What is known of a GPU.
+    #[must_use]
+    pub fn known(&self, device: Device) -> Option<&KnownGpu> {
+        self.known.iter().find(|gpu| gpu.device == device)
+    }
 }
 
 /// Fixed places, as earlier versions had them: each trains one pack at a time.
@@ -92,7 +138,8 @@ impl From<&[Placement]> for Resources {
         let (gpus, cpus): (Vec<Placement>, Vec<Placement>) =
             places.iter().cloned().partition(|place| place.width() == Width::Gpu);
         let at_once = (!cpus.is_empty()).then_some(cpus.len());
-        Self { cores: cpus.into_iter().flat_map(|place| place.cores).collect(), gpus, at_once }
+        let cores = cpus.into_iter().flat_map(|place| place.cores).collect();
+        Self { cores, gpus, at_once, known: Vec::new() }
     }
 }
 

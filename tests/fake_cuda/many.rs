@@ -73,7 +73,7 @@ fn run_on(folder: &Path, devices: &str) {
         reports: folder.join("reports"),
         resources: reserved.resources.clone(),
         ram_total_mib: reserved.machine.ram_total_mib,
-        processors: reserved.machine.processors(),
+        processors: reserved.machine.processors(&reserved.resources),
         at_once: None,
         new_widths: false,
         limits: Limits { slots: 2, ..Limits::default() },

@@ -17,14 +17,16 @@ static const struct { const char *name; int code; } errors[] = {
 
 static const char *const calls[] = {
     "handle", "uuid", "name", "memory", "processes", "graphics", "capability", "mig", "ecc", "retired", "remapped",
+    "cores", "clock", "attributes",
 };
-enum { HANDLE, UUID, NAME, MEMORY, PROCESSES, GRAPHICS, CAPABILITY, MIG, ECC, RETIRED, REMAPPED, CALLS };
+enum { HANDLE, UUID, NAME, MEMORY, PROCESSES, GRAPHICS, CAPABILITY, MIG, ECC, RETIRED, REMAPPED, CORES, CLOCK, ATTRIBUTES, CALLS };
 
 struct process { unsigned pid; unsigned long long mib; int graphics, leaves; };
 
 /* A card, or an instance of the card that `parent` counts. */
 struct card {
     int parent, mig, major, minor, pending, failed, answers[CALLS];
+    unsigned cores, clock, multiprocessors;
     char uuid[96], name[96], since[192];
     unsigned long long total, used, later, uncorrected;
     struct process processes[16];
@@ -49,6 +51,8 @@ static void begin(int parent) {
     card->mig = -1;
     card->major = 9;
     card->total = 81559;
+    card->cores = 16896;
+    card->clock = 1980;
     snprintf(card->uuid, sizeof card->uuid, "GPU-%08d-0000", card_count - 1);
     strcpy(card->name, "NVIDIA H100 80GB HBM3");
 }
@@ -73,6 +77,9 @@ static void read_line(const char *line) {
     else if (!strcmp(word, "since")) sscanf(text, "%191s %llu", card->since, &card->later);
     else if (!strcmp(word, "memory")) sscanf(text, "%llu %llu", &card->total, &card->used);
     else if (!strcmp(word, "capability")) sscanf(text, "%d.%d", &card->major, &card->minor);
+    else if (!strcmp(word, "cores")) card->cores = (unsigned)atoi(text);
+    else if (!strcmp(word, "clock")) card->clock = (unsigned)atoi(text);
+    else if (!strcmp(word, "multiprocessors")) card->multiprocessors = (unsigned)atoi(text);
     else if (!strcmp(word, "mig")) card->mig = !strcmp(text, "on");
     else if (!strcmp(word, "ecc")) card->uncorrected = strtoull(text, NULL, 10);
     else if (!strcmp(word, "remap")) *(!strcmp(text, "pending") ? &card->pending : &card->failed) = 1;
@@ -227,6 +234,25 @@ int nvmlDeviceGetCudaComputeCapability(struct card *card, int *major, int *minor
     *major = card->major;
     *minor = card->minor;
     return card->answers[CAPABILITY];
+}
+
+int nvmlDeviceGetNumGpuCores(struct card *card, unsigned *count) {
+    *count = card->cores;
+    return card->answers[CORES] ? card->answers[CORES] : card->parent < 0 ? SUCCESS : NOT_SUPPORTED;
+}
+
+int nvmlDeviceGetMaxClockInfo(struct card *card, int kind, unsigned *mhz) {
+    *mhz = kind == 1 ? card->clock : 0;
+    return card->answers[CLOCK] ? card->answers[CLOCK] : card->parent < 0 ? SUCCESS : NOT_SUPPORTED;
+}
+
+struct attributes { unsigned multiprocessors, others[7]; unsigned long long memory; };
+
+/* Only instances have them. */
+int nvmlDeviceGetAttributes_v2(struct card *card, struct attributes *attributes) {
+    memset(attributes, 0, sizeof *attributes);
+    attributes->multiprocessors = card->multiprocessors;
+    return card->answers[ATTRIBUTES] ? card->answers[ATTRIBUTES] : card->multiprocessors ? SUCCESS : NOT_SUPPORTED;
 }
 
 int nvmlDeviceGetTotalEccErrors(struct card *card, int kind, int counter, unsigned long long *count) {

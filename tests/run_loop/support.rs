@@ -88,7 +88,7 @@ impl Site {
             reports: folder.path().join("reports"),
             resources: cores(1),
             ram_total_mib: 8_000,
-            processors: Processors { cpu: "a core".to_owned(), gpu: None },
+            processors: Processors { cpu: "a core".to_owned(), gpus: Vec::new() },
             at_once: None,
             new_widths: false,
             limits: Limits::default(),

@@ -3,7 +3,7 @@
 use super::left_out::{self, LeftOut};
 use super::{Gpu, Machine};
 use crate::sweep::DeviceRequest;
-use crate::values::{Device, Placement, Resources};
+use crate::values::{Device, KnownGpu, Placement, Resources};
 
 /// Requested devices that do not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,7 +124,7 @@ pub fn resources(request: &DeviceRequest, machine: &Machine) -> Result<Resources
 }
 
 fn cpu(machine: &Machine, at_once: Option<usize>) -> Resources {
-    Resources { cores: machine.cores.clone(), gpus: Vec::new(), at_once }
+    Resources { cores: machine.cores.clone(), at_once, ..Resources::default() }
 }
 
 /// `wanted` GPUs, or all of them: idle ones first, otherwise in their order.
@@ -195,12 +195,16 @@ fn busy_list(machine: &Machine) -> String {
 /// GPUs, each with cores of its own for the process that uses it.
 fn with_cores(gpus: &[&Gpu], machine: &Machine) -> Resources {
     let shares = share_out(&machine.cores, gpus.len());
-    let gpus = gpus
-        .iter()
-        .zip(shares)
-        .map(|(gpu, cores)| Placement { device: Device::Cuda { index: gpu.index }, cores })
-        .collect();
-    Resources { cores: Vec::new(), gpus, at_once: None }
+    let device = |gpu: &Gpu| Device::Cuda { index: gpu.index };
+    let known = |gpu: &&Gpu| KnownGpu {
+        device: device(gpu),
+        name: gpu.name.clone(),
+        mem_mib: gpu.mem_free_mib,
+        speed: gpu.speed,
+    };
+    let known = gpus.iter().map(known).collect();
+    let gpus = gpus.iter().zip(shares).map(|(gpu, cores)| Placement { device: device(gpu), cores });
+    Resources { gpus: gpus.collect(), known, ..Resources::default() }
 }
 
 /// Neighbouring cores for each of `n` users, sizes differing by one at most; users share cores only

@@ -1,7 +1,7 @@
 //! Owns what the NVIDIA driver says of its cards, asked through its management library. Each card is asked by
 //! itself, so that one that does not answer hides no other. Chooses nothing.
 
-use nvml_wrapper::enum_wrappers::device::{EccCounter, MemoryError};
+use nvml_wrapper::enum_wrappers::device::{Clock, EccCounter, MemoryError};
 use nvml_wrapper::enums::device::{SampleValue, UsedGpuMemory};
 use nvml_wrapper::error::NvmlError;
 use nvml_wrapper::structs::device::FieldId;
@@ -9,6 +9,7 @@ use nvml_wrapper::sys_exports::field_id::{NVML_FI_DEV_REMAPPED_FAILURE, NVML_FI_
 use nvml_wrapper::{Device, Nvml};
 
 use super::left_out::Why;
+use super::speed::{Processors, cores_of_multiprocessor};
 use super::visible::{Card, Facts, Memory, Part};
 
 /// The driver, for as long as it is asked.
@@ -91,15 +92,27 @@ fn facts(device: &Device<'_>, card: Option<&Device<'_>>) -> Result<Facts, Why> {
     let memory = memory(device)?;
     damage(whole).map_or(Ok(()), Err)?;
     let capability = device.cuda_compute_capability().or_else(|_| whole.cuda_compute_capability());
+    let capability = capability
+        .ok()
+        .and_then(|found| Some((u32::try_from(found.major).ok()?, u32::try_from(found.minor).ok()?)));
     let processes = device.running_compute_processes();
     Ok(Facts {
         name,
         memory,
-        capability: capability
-            .ok()
-            .and_then(|found| Some((u32::try_from(found.major).ok()?, u32::try_from(found.minor).ok()?))),
+        capability,
+        speed: capability.and_then(|capability| Some(processors(device, card, capability)?.speed())),
         processes: processes.ok().map(|processes| processes.iter().map(|process| process.pid).collect()),
     })
+}
+
+/// The processors of a card, or of an instance of one, which has some of its multiprocessors.
+fn processors(device: &Device<'_>, card: Option<&Device<'_>>, capability: (u32, u32)) -> Option<Processors> {
+    // Only instances have attributes.
+    let multiprocessors = device.attributes().ok().map(|of| of.multiprocessor_count);
+    let of_instance = || multiprocessors?.checked_mul(cores_of_multiprocessor(capability));
+    let cores = of_instance().or_else(|| device.num_cores().ok().filter(|_| card.is_none()))?;
+    let clock_mhz = card.unwrap_or(device).max_clock_info(Clock::SM).ok()?;
+    Some(Processors { cores, clock_mhz, capability }).filter(|of| of.cores > 0 && of.clock_mhz > 0)
 }
 
 /// A device's memory; None where it has none of its own, as on chips that share the machine's.

@@ -90,7 +90,7 @@ fn shared_and_unlike_gpus_are_told() {
 fn a_gpu_is_busy_by_a_claim_processes_or_memory() {
     let facts = |processes: Option<Vec<u32>>, in_use: u64| {
         let memory = Some(visible::Memory { total: 100, free: 100 - in_use, in_use });
-        Facts { name: "NVIDIA H100".to_owned(), memory, capability: None, processes }
+        Facts { name: "NVIDIA H100".to_owned(), memory, capability: None, speed: None, processes }
     };
     let claim = || Some("process 5 on node1".to_owned());
     assert_eq!(
@@ -107,7 +107,8 @@ fn a_gpu_is_busy_by_a_claim_processes_or_memory() {
 
 #[test]
 fn a_gpu_fits_a_libtorch_that_has_code_for_it_and_a_driver_for_that() {
-    let facts = |capability| Facts { name: String::new(), memory: None, capability, processes: None };
+    let facts =
+        |capability| Facts { name: String::new(), memory: None, capability, speed: None, processes: None };
     let why = |capability, driver, needs| unfit(&facts(Some(capability)), Some(driver), needs);
     assert_eq!(why((9, 0), (13, 0), (13, 0)), None);
     assert_eq!(why((9, 0), (13, 1), (12, 6)), None, "drivers run older versions of CUDA");
@@ -126,7 +127,7 @@ fn a_gpu_fits_a_libtorch_that_has_code_for_it_and_a_driver_for_that() {
 
 #[test]
 fn what_the_cpu_gives_depends_on_nothing_but_its_cores() {
-    let cpu = |at_once| Resources { cores: vec![0, 1, 2], gpus: Vec::new(), at_once };
+    let cpu = |at_once| Resources { cores: vec![0, 1, 2], at_once, ..Resources::default() };
     for ram_free_mib in [22_000, 5_000, 100] {
         let machine = Machine { ram_free_mib, ..machine(3, &[]) };
         assert_eq!(resources(&DeviceRequest::Auto, &machine), Ok(cpu(None)));

@@ -2,6 +2,7 @@
 //! Pure.
 
 use super::left_out::{LeftOut, Why};
+use crate::values::Speed;
 
 /// A card as the driver numbers it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub(super) struct Facts {
     pub(super) memory: Option<Memory>,
     /// Compute capability.
     pub(super) capability: Option<(u32, u32)>,
+    /// How fast it is thought to be.
+    pub(super) speed: Option<Speed>,
     /// The processes that compute on it; None where the driver does not say.
     pub(super) processes: Option<Vec<u32>>,
 }
@@ -195,7 +198,8 @@ mod tests {
     use super::*;
 
     fn part(uuid: &str) -> Part {
-        let facts = Facts { name: "H100".to_owned(), memory: None, capability: None, processes: None };
+        let facts =
+            Facts { name: "H100".to_owned(), memory: None, capability: None, speed: None, processes: None };
         Part { uuid: uuid.to_owned(), facts: Ok(facts) }
     }
 

@@ -14,7 +14,8 @@
 //! | 23.9 | 8 | 169.7 | 46.5 |
 //!
 //! Still shorter packs end later too. The smallest length with the first end is 43.4: it divides each fold into
-//! packs of five and of four trials. With trials of several widths all of this is counted in core-seconds.
+//! packs of five and of four trials. With trials of several widths all of this is counted in core-seconds. GPUs of
+//! several kinds are the matter of `unlike`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -26,20 +27,20 @@ use crate::cost::count;
 
 /// Schedules whose ends differ by less count as equally good, and the one with the smaller packs is chosen: it
 /// loses less if trials take longer than predicted.
-const AS_GOOD: f64 = 1.01;
+pub(super) const AS_GOOD: f64 = 1.01;
 /// Factor on the total work that is accepted to avoid idle places.
 const LITTLE_MORE: f64 = 1.03;
 /// With at most this many packs left for each place, lengths are tried and their schedules compared.
-const FEW: f64 = 3.0;
+pub(super) const FEW: f64 = 3.0;
 /// Number of lengths that are tried, and the ratio of each to the one before.
 const STEPS: i32 = 12;
 const STEP: f64 = 0.82;
 /// With this many packs per place on average, list scheduling ends within a small share of the lower bound,
 /// whatever the order of the packs (Graham 1969: at most the longest pack later).
-const MANY: f64 = 20.0;
+pub(super) const MANY: f64 = 20.0;
 /// Most halvings of an interval in the search for a time, and the relative precision at which it ends.
 const HALVINGS: usize = 40;
-const NEAR: f64 = 1e-3;
+pub(super) const NEAR: f64 = 1e-3;
 
 /// The longest time that a pack may take where several places train.
 ///
@@ -114,7 +115,7 @@ fn last_end(all: &[Rest], most_s: f64, place: Place<'_>) -> Duration {
 
 /// Approximately the least time at which `holds` is true; it must be true at `high` and stay true from the
 /// least time on.
-fn least_where(low: f64, high: f64, holds: impl Fn(f64) -> bool) -> f64 {
+pub(super) fn least_where(low: f64, high: f64, holds: impl Fn(f64) -> bool) -> f64 {
     if holds(low) {
         return low;
     }

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use super::{Knowledge, Place, units};
-use crate::cost::{START_S, count};
-use crate::sched::memory::Memory;
+use super::{Knowledge, Place, limit, units};
+use crate::cost::{START_S, Slower, count};
 use crate::sched::pool::{Pool, Size};
+use crate::values::Width;
 
 /// A pack is large enough when what its slots have in common is this share of its time: more slots would save
 /// almost nothing, and a crash would lose more.
@@ -29,6 +29,8 @@ pub(in crate::sched) struct Rest {
     pub(super) longest_s: f64,
     /// Trunk time, paid once per pack.
     pub(super) trunk_s: f64,
+    /// The start of a pack's process.
+    pub(super) start_s: f64,
     /// Fixed time of every pack: the process's start, and passes that take as long for one slot as for many.
     pub(super) fixed_s: f64,
     /// Trials of a lane beyond which more would save nothing; 1 where they gain nothing together.
@@ -41,6 +43,28 @@ pub(in crate::sched) struct Rest {
     pub(super) within_s: f64,
     /// Whether a pack of them can start now in the free place.
     pub(super) is_ready: bool,
+    /// Whether a smaller memory than the free place's, of a GPU in service, does not hold them.
+    pub(super) is_for_few: bool,
+    /// How much longer everything takes in the free place than the sizes of lanes say.
+    pub(super) slower: Slower,
+    /// The part of that which is the pace of packs there.
+    pub(super) pace: f64,
+}
+
+/// The times of a lane in the free place, in seconds; see [`Size`].
+pub(super) struct Times {
+    pub(super) own_s: f64,
+    pub(super) longest_s: f64,
+    pub(super) trunk_s: f64,
+    pub(super) passes_s: f64,
+}
+
+impl Times {
+    fn of(size: &Size, slower: Slower) -> Self {
+        let [own_s, longest_s, trunk_s] =
+            [size.own, size.longest, size.trunk].map(|time| time.as_secs_f64() * slower.operations);
+        Self { own_s, longest_s, trunk_s, passes_s: size.passes.as_secs_f64() * slower.passes }
+    }
 }
 
 /// The waiting lanes of all shapes that train on the same kind of device as a free place, by size.
@@ -49,22 +73,43 @@ pub(super) fn rests<'a>(
     place: Place<'a>,
     known: &'a Knowledge<'_>,
 ) -> impl Iterator<Item = Rest> + 'a {
-    let memory = Memory::of(place.width);
     let shapes = known.work.shapes.iter().enumerate();
-    let shapes = shapes.filter(move |(_, of)| Memory::of(of.width) == memory);
+    let is_on_gpu = |width: Width| width == Width::Gpu;
+    let shapes = shapes.filter(move |(_, of)| is_on_gpu(of.width) == is_on_gpu(place.width));
     shapes.flat_map(move |(shape, of)| {
-        let allowed = known.memory.allowed(shape, memory);
+        let allowed = known.memory.allowed(shape, place.memory);
         let is_prepared = of.width == place.width && (known.is_prepared)(of.store);
-        let within_s = place.within_s / known.pace.of(shape);
+        let within_s = place.within_s / known.pace.of(shape, place.kind);
+        let (rates, fit) = (of.rates(place.kind), known.fit(shape, place));
+        let slower = if place.kind == 0 { Slower::NOT } else { rates.slower_than(of.rates(0)) };
+        // Among GPUs of one kind the pace makes no difference.
+        let pace = if place.kinds.is_empty() { 1.0 } else { known.pace.of(shape, place.kind) };
+        let elsewhere = place.smallest.map(|device| (known.fit)(shape, device));
+        let mem_mib = limit(known.limits, place.memory) * count(units(of.width));
         pool.lanes(shape).iter().filter_map(move |(size, lanes)| {
-            let lane = lanes.last()?.0;
-            let footprint = known.work.trials[*pool.lane(lane).front()?].cost.footprint;
-            let fit = footprint.fit(known.mem_mib(of.width), of.rates);
-            let slots = known.limits.slots.min(allowed.trials).min(fit).max(1);
-            let rest = Rest::new(size, count(slots), of.rates.start_s);
-            let is_ready = is_prepared && rest.shortest_s() <= within_s;
-            let width = count(units(of.width));
-            Some(Rest { shape, lane, lanes: count(lanes.len()), width, within_s, is_ready, ..rest })
+            let held = |lane: &usize| {
+                pool.lane(*lane).iter().copied().find(|trial| fit.holds(known.work, *trial, place.kind))
+            };
+            let lanes_in_turn = || lanes.iter().rev().map(|lane| lane.0);
+            let found = lanes_in_turn().find_map(|lane| Some((lane, held(&lane)?)));
+            let (lane, trial) = found.or_else(|| {
+                let lane = lanes_in_turn().next()?;
+                Some((lane, *pool.lane(lane).front()?))
+            })?;
+            let slots = known.work.trials[trial].cost.footprint.fit(mem_mib, rates);
+            let slots = known.limits.slots.min(allowed.trials).min(slots).max(1);
+            let rest = Rest::new(size, count(slots), rates.start_s * pace, slower.times(pace));
+            Some(Rest {
+                shape,
+                lane,
+                lanes: count(lanes.len()),
+                width: count(units(of.width)),
+                within_s,
+                pace,
+                is_ready: is_prepared && found.is_some() && rest.shortest_s() <= within_s,
+                is_for_few: elsewhere.is_some_and(|fit| !fit.holds(known.work, trial, place.kind)),
+                ..rest
+            })
         })
     })
 }
@@ -72,12 +117,11 @@ pub(super) fn rests<'a>(
 impl Rest {
     /// So many lanes of a size, as they would wait, if a start takes as long as assumed.
     pub(in crate::sched) fn of_lanes(size: &Size, slots: usize, lanes: usize) -> Self {
-        Self { lanes: count(lanes), ..Self::new(size, count(slots), START_S) }
+        Self { lanes: count(lanes), ..Self::new(size, count(slots), START_S, Slower::NOT) }
     }
 
-    fn new(size: &Size, slots: f64, start_s: f64) -> Self {
-        let [own_s, longest_s, trunk_s, passes_s] =
-            [size.own, size.longest, size.trunk, size.passes].map(|time| time.as_secs_f64());
+    fn new(size: &Size, slots: f64, start_s: f64, slower: Slower) -> Self {
+        let Times { own_s, longest_s, trunk_s, passes_s } = Times::of(size, slower);
         let (trials, fixed_s) = (count(size.trials), start_s + passes_s);
         let mean_s = own_s / trials;
         let pays = trunk_s > 0.0 || (passes_s > 0.0 && passes_s >= FIXED_SHARE * mean_s);
@@ -91,13 +135,27 @@ impl Rest {
             own_s,
             longest_s,
             trunk_s,
+            start_s,
             fixed_s,
             enough,
             slots,
             width: 1.0,
             within_s: f64::INFINITY,
             is_ready: true,
+            is_for_few: false,
+            slower,
+            pace: 1.0,
         }
+    }
+
+    /// The times of another lane of the shape.
+    pub(super) fn scaled(&self, size: &Size) -> Times {
+        Times::of(size, self.slower)
+    }
+
+    /// Seconds of a pack that takes so long here without its fixed time, in a place of this speed.
+    pub(super) fn seconds_at(&self, speed: f64, took_s: f64) -> f64 {
+        self.start_s + (self.fixed_s - self.start_s + took_s) / speed
     }
 
     /// Seconds of a pack of the longest trial alone.
@@ -123,7 +181,7 @@ impl Rest {
     }
 
     /// Number of whole lanes in a pack that may take at most `most_s`.
-    fn merged(&self, most_s: f64) -> f64 {
+    pub(super) fn merged(&self, most_s: f64) -> f64 {
         if self.enough <= 1.0 {
             return 1.0;
         }

@@ -15,7 +15,7 @@ use crate::values::{JobKey, Method, Resources, Width};
 const FOLDS: usize = 10;
 
 /// Adapters of many ranks, lengths and seeds, and a whole model after every twenty of them.
-fn mixed(trials: usize) -> SweepSpec {
+pub(super) fn mixed(trials: usize) -> SweepSpec {
     let point = |n: usize| {
         let method = if n % 20 == 19 { Method::Full } else { example::lora([4, 8, 16, 64][n % 4]) };
         (method, [1.0, 2.0, 3.0][n / 4 % 3], (n / 12 % 3) as u64)

@@ -9,6 +9,7 @@ mod laws;
 mod packs;
 mod scarcity;
 mod scenario;
+mod unlike;
 mod widths;
 mod world;
 
@@ -17,7 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::cost::Experience;
+use crate::cost::{Experience, Processors};
 use crate::sched::{Action, Launch, Limits, Policy, Remaining, Scheduler, Workload};
 use crate::sweep::SweepSpec;
 use crate::values::{CommandLine, Device, JobKey, Placement, Resources, Trial, TrialId, What, Width};
@@ -29,7 +30,7 @@ fn cpus(n: usize) -> Resources {
 
 /// So many places of so many cores each.
 fn equal(places: usize, cores: usize) -> Resources {
-    Resources { cores: (0..places * cores).collect(), gpus: Vec::new(), at_once: Some(places) }
+    Resources { cores: (0..places * cores).collect(), at_once: Some(places), ..Resources::default() }
 }
 
 fn gpus(n: usize) -> Resources {
@@ -56,10 +57,22 @@ fn work(sweep: &SweepSpec, todo: &[Trial], resources: &Resources, prepared: bool
 
 /// Trials of these widths in turn.
 fn of_widths(sweep: &SweepSpec, todo: &[Trial], widths: &[Width], prepared: bool) -> Arc<Workload> {
+    on(sweep, todo, widths, prepared, &Resources::default())
+}
+
+/// The same, where these GPUs are known.
+fn on(
+    sweep: &SweepSpec,
+    todo: &[Trial],
+    widths: &[Width],
+    prepared: bool,
+    resources: &Resources,
+) -> Arc<Workload> {
     let trials = todo.iter().map(|trial| trial.id);
     let widths: BTreeMap<TrialId, Width> = trials.zip(widths.iter().copied().cycle()).collect();
     let width = |trial: &Trial| widths[&trial.id];
-    let (remaining, known) = (Remaining::of(sweep, todo), Experience::default());
+    let remaining = Remaining::of(sweep, todo);
+    let known = Experience::new(Processors::new("", resources), None);
     Arc::new(Workload::of(&remaining, Path::new("reports"), &width, &|_| prepared, &known))
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::sched::{Limits, Policy};
-use crate::values::{Resources, Width};
+use crate::values::{Device, Resources, Width};
 
 /// Machine, policy, failures and stops of a run.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub(super) struct Scenario {
     /// Rows that fit into a memory at once, twice as many where nothing else draws from it. A trial that joins
     /// a pack takes twice the rows of one that is in it.
     pub(super) capacity: Option<usize>,
+    /// The same of single GPUs, by number.
+    pub(super) capacities: BTreeMap<usize, usize>,
     /// A job takes between this part of its estimate and the estimate by it.
     pub(super) noise: f64,
     /// Times of the stop requests, in ms: the second one kills.
@@ -53,8 +55,15 @@ impl Scenario {
             sick: BTreeMap::new(),
             deaf: 0,
             capacity: None,
+            capacities: BTreeMap::new(),
             noise: 1.0,
             stops: Vec::new(),
         }
+    }
+
+    /// Rows that fit into the memory of a device.
+    pub(super) fn capacity(&self, device: Device) -> Option<usize> {
+        let Device::Cuda { index } = device else { return self.capacity };
+        self.capacities.get(&index).copied().or(self.capacity)
     }
 }

@@ -80,7 +80,8 @@ fn a_narrow_pack_of_any_length_starts_beside_a_waiting_one_where_cores_are_left_
 
 #[test]
 fn a_pack_gets_the_first_neighbours_that_are_free_and_other_cores_where_there_are_none() {
-    let mut places = Places::new(Resources { at_once: Some(4), ..cores(7) }, Policy::ONCE.rest);
+    let resources = Resources { at_once: Some(4), ..cores(7) };
+    let mut places = Places::new(resources, Policy::ONCE.rest, &|_| (0, 0));
     let placed = |places: &mut Places, width| {
         let placement = places.rooms(Width::Cores(width)).pop()?;
         places.take(&placement);

@@ -13,7 +13,7 @@ use rand_chacha::rand_core::SeedableRng;
 
 use self::children::{Child, Exit};
 use super::scenario::Scenario;
-use super::{begun, of_widths};
+use super::{begun, on};
 use crate::sched::trial::TrialState;
 use crate::sched::{Action, Scheduler};
 use crate::sweep::SweepSpec;
@@ -61,8 +61,8 @@ pub(super) struct World {
     pub(super) retired: BTreeSet<Device>,
     /// What ends of packs have shown of GPUs.
     pub(super) gpus: BTreeMap<Device, GpuPast>,
-    /// Sets of trials, rows and shares of memory that were too much.
-    tried: BTreeSet<(BTreeSet<TrialId>, usize, bool)>,
+    /// Sets of trials, rows, shares of memory and rows that fit there that were too much.
+    tried: BTreeSet<(BTreeSet<TrialId>, usize, bool, usize)>,
     /// What failed starts have shown of a trial.
     pasts: BTreeMap<TrialId, Past>,
     /// The user wants everything to die.
@@ -98,7 +98,7 @@ pub(super) struct GpuPast {
 impl World {
     pub(super) fn new(sweep: &SweepSpec, scenario: &Scenario) -> Self {
         let Scenario { resources, widths, limits, policy, prepared, .. } = scenario.clone();
-        let work = of_widths(sweep, &sweep.trials(), &widths, prepared);
+        let work = on(sweep, &sweep.trials(), &widths, prepared, &resources);
         let scheduler = Scheduler::new(work, resources, limits, policy);
         let mut world = Self {
             read_back: scheduler.clone(),

@@ -13,7 +13,7 @@ fn what_is_journaled_is_read_back_and_nothing_ephemeral_is_read_from_a_journal()
             host: "h".to_owned(),
             version: "0".to_owned(),
             command_line: CommandLine::default(),
-            resources: Resources { cores: vec![1, 3], gpus: Vec::new(), at_once: Some(2) },
+            resources: Resources { cores: vec![1, 3], at_once: Some(2), ..Resources::default() },
             settings: Some(Box::new(RunSettings {
                 limits: Limits::default(),
                 policy: Policy::ONCE,

@@ -33,7 +33,7 @@ impl World {
             );
             assert!(self.now_ms >= past.not_before_ms, "{trial} was to pause");
             let is_known = |other: &TrialId| past.company.contains(other);
-            let lacked = self.scenario.capacity.is_some();
+            let lacked = self.scenario.capacity(placement.device).is_some();
             assert!(lacked || open.iter().all(is_known), "{trial} starts with others than it failed with");
         }
         self.check_placement(placement, open);
@@ -50,13 +50,16 @@ impl World {
     fn trusts(&self, trial: &TrialId, device: Device) -> bool {
         let Some(past) = self.pasts.get(trial) else { return true };
         let gpus = self.scenario.resources.gpus.iter().map(|gpu| gpu.device);
-        let mut others = gpus.filter(|gpu| !self.retired.contains(gpu) && !past.lost.contains(gpu));
+        let number = self.scheduler.work.number(*trial).unwrap();
+        let holds = |gpu: &Device| self.scheduler.holds(number, *gpu);
+        let mut others =
+            gpus.filter(|gpu| !self.retired.contains(gpu) && !past.lost.contains(gpu)).filter(holds);
         !past.lost.contains(&device) || others.next().is_none()
     }
 
     /// No core is used twice, and a pack has the width of each of its trials.
     fn check_placement(&self, placement: &Placement, open: &[TrialId]) {
-        let Resources { cores, gpus, at_once } = &self.scenario.resources;
+        let Resources { cores, gpus, at_once, .. } = &self.scenario.resources;
         let work = &self.scheduler.work;
         for trial in open {
             assert_eq!(work.width_of(work.number(*trial).unwrap()), placement.width());
@@ -71,9 +74,25 @@ impl World {
                 assert_eq!(placement.cores[0], cores[slot]);
                 assert!(placement.cores.iter().all(|core| cores.contains(core)));
             }
-            Device::Cuda { .. } => assert!(gpus.contains(placement)),
+            Device::Cuda { .. } => {
+                assert!(gpus.contains(placement));
+                self.check_memory(placement, open);
+            }
             Device::Host => assert!(open.is_empty()),
         }
+    }
+
+    /// A pack needs no more memory than its GPU has, and a trial that does starts where there is most.
+    fn check_memory(&self, placement: &Placement, open: &[TrialId]) {
+        let (known, work) = (&self.scenario.resources.known, &self.scheduler.work);
+        let Some(gpu) = known.iter().find(|gpu| gpu.device == placement.device) else { return };
+        let numbers: Vec<_> = open.iter().map(|trial| work.number(*trial).unwrap()).collect();
+        let on = self.scheduler.places.kind(placement.device);
+        let is_too_much = work.pack_estimate(&numbers, on).mem_mib > gpu.mem_mib as f64;
+        let larger = known.iter().filter(|other| 10 * other.mem_mib > 11 * gpu.mem_mib);
+        let has_larger = larger.clone().any(|other| !self.retired.contains(&other.device));
+        assert!(!is_too_much || open.len() == 1, "{open:?} do not fit into {gpu:?}");
+        assert!(!is_too_much || !has_larger, "{open:?} fit into a larger memory than {gpu:?}");
     }
 
     /// Nothing is idle that the widest waiting trials could use, and what started beside them does not keep
@@ -86,7 +105,9 @@ impl World {
         let on_gpus = waiting.get(&Width::Gpu).into_iter().flatten();
         let idle: Vec<Device> = self.idle_gpus().collect();
         for trial in on_gpus {
-            assert!(!idle.iter().any(|gpu| self.trusts(trial, *gpu)), "{trial} waits, and {idle:?} are idle");
+            let number = self.scheduler.work.number(*trial).unwrap();
+            let may_start = |gpu: &Device| self.trusts(trial, *gpu) && self.scheduler.holds(number, *gpu);
+            assert!(!idle.iter().any(may_start), "{trial} waits, and {idle:?} are idle");
         }
         let on_cpu = |width: &Width| match width {
             Width::Cores(cores) => Some(*cores),

@@ -67,8 +67,10 @@ impl World {
         self.tell(What::JobLaunching { key: job, attempt, placement: at, trials });
         let shared = self.check_launch(job, &placement, &open);
         let rows = micro_rows.unwrap_or(BATCH);
-        let capacity = self.scenario.capacity.unwrap_or(usize::MAX);
-        assert!(rows == BATCH || capacity < BATCH, "a trial fits with all of its rows");
+        let gpus = self.scenario.resources.gpus.iter().map(|gpu| gpu.device);
+        let in_service = gpus.filter(|gpu| !self.retired.contains(gpu)).chain([placement.device]);
+        let capacity = in_service.map(|device| self.scenario.capacity(device).unwrap_or(usize::MAX)).max();
+        assert!(rows == BATCH || capacity < Some(BATCH), "a trial fits with all of its rows");
         let child = Child {
             told: Vec::new(),
             slots: open.len(),
@@ -91,13 +93,14 @@ impl World {
 
     /// What a child that starts will do.
     fn foresee(&mut self, job: JobKey, child: &Child) {
-        let ms = self.duration_ms(&child.open);
+        let ms = self.duration_ms(child);
         let dies = self.chance(self.scenario.failing).then(|| self.failure());
         let own_memory = matches!(child.placement.device, Device::Cuda { .. });
-        let is_too_much = self.scenario.capacity.is_some_and(|capacity| child.load() > capacity);
+        let capacity = self.scenario.capacity(child.placement.device);
+        let is_too_much = capacity.is_some_and(|capacity| child.load() > capacity);
         if child.open.is_empty() {
             self.expect(ms, Happens::Ends(job, dies.map_or(Exit::Done, Exit::Failed)));
-        } else if self.scenario.capacity.is_some() && !own_memory {
+        } else if capacity.is_some() && !own_memory {
             // Whether the host's memory lasts is seen at the end: others may have come meanwhile.
             self.expect(ms, Happens::Ends(job, Exit::Done));
         } else if is_too_much {
@@ -138,11 +141,12 @@ impl World {
         self.chance(percent).then_some(if says_so { failure } else { Failure::Hung })
     }
 
-    fn duration_ms(&mut self, open: &[TrialId]) -> u64 {
-        let numbers: Vec<_> = open.iter().filter_map(|id| self.scheduler.work.number(*id)).collect();
+    fn duration_ms(&mut self, child: &Child) -> u64 {
+        let numbers: Vec<_> = child.open.iter().filter_map(|id| self.scheduler.work.number(*id)).collect();
+        let on = self.scheduler.places.kind(child.placement.device);
         let seconds = match numbers[..] {
             [] => 0.3,
-            [..] => self.scheduler.work.pack_estimate(&numbers).duration.as_secs_f64(),
+            [..] => self.scheduler.work.pack_estimate(&numbers, on).duration.as_secs_f64(),
         };
         let noise = self.scenario.noise;
         let [shortest, longest] = [seconds * noise, seconds / noise].map(|seconds| (1e3 * seconds) as u64);
@@ -183,7 +187,8 @@ impl World {
         let crashes = self.crashes(trial);
         let Some(child) = self.children.get_mut(&job) else { return };
         let Some(at) = child.told.iter().position(|told| *told == trial) else { return };
-        if self.scenario.capacity.is_some_and(|capacity| child.load() > capacity) {
+        let capacity = self.scenario.capacity(child.placement.device);
+        if capacity.is_some_and(|capacity| child.load() > capacity) {
             self.lacked_at_join += 1;
             self.end_job(job, Exit::Failed(Failure::OutOfMemory));
             return;
@@ -237,7 +242,7 @@ impl World {
     pub(super) fn end_job(&mut self, job: JobKey, exit: Exit) {
         let Some(child) = self.children.get(&job) else { return };
         let own_memory = matches!(child.placement.device, Device::Cuda { .. });
-        let capacity = self.scenario.capacity.unwrap_or(usize::MAX);
+        let capacity = self.scenario.capacity(child.placement.device).unwrap_or(usize::MAX);
         let exit = match exit {
             _ if !own_memory && child.load() > capacity => Exit::Failed(Failure::OutOfMemory),
             Exit::Interrupted | Exit::Failed(Failure::Killed { .. }) if child.is_late => {
@@ -245,7 +250,7 @@ impl World {
             }
             exit @ (Exit::Done | Exit::Interrupted | Exit::Failed(_)) => exit,
         };
-        let ends_with_its_trials = self.scenario.capacity.is_none() || own_memory;
+        let ends_with_its_trials = self.scenario.capacity(child.placement.device).is_none() || own_memory;
         let works = !child.open.is_empty() || !child.told.is_empty();
         if exit == Exit::Done && ends_with_its_trials && works {
             // It was given another trial since.
@@ -279,7 +284,8 @@ impl World {
                 self.fates.extend(child.open.iter().map(|trial| (*trial, TrialState::Done)));
             }
             Exit::Failed(Failure::OutOfMemory) => {
-                let tried = (company, child.rows, child.shared);
+                let capacity = self.scenario.capacity(child.placement.device).unwrap_or(usize::MAX);
+                let tried = (company, child.rows, child.shared, capacity);
                 assert!(self.tried.insert(tried), "the same was tried again");
             }
             Exit::Failed(failure) if failure.blames(child.placement.device) => {
