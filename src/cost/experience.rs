@@ -109,8 +109,9 @@ struct Measured {
     took_s: f64,
     starts: f64,
     starts_s: f64,
-    /// Measured memory by assumed memory: the most of late.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Measured memory by assumed memory: the most of late. What was measured against an earlier assumption, in
+    /// which all logits existed at once, was under another name.
+    #[serde(default, rename = "memory_multiple", skip_serializing_if = "Option::is_none")]
     memory: Option<f64>,
 }
 

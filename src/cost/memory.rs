@@ -19,6 +19,12 @@ const MOMENTS: f64 = 8.0;
 /// on a GPU is less than the activations that a step has given back before.
 const GRADIENT: f64 = 4.0;
 
+/// Most next-token logits that exist at once, of all slots of a pack together: 256 MiB in 32 bits. A batch of
+/// 4 x 512 tokens over GPT-2's vocabulary has 400 MB, and the backward pass needs them several times.
+pub const LOGITS_AT_ONCE: u32 = 1 << 26;
+/// The same in bytes: themselves, their logarithmic probabilities, and the gradient.
+const LOGITS_BYTES: f64 = 3.0 * WEIGHT * LOGITS_AT_ONCE as f64;
+
 /// Bytes that slots need together.
 ///
 /// Frozen weights exist once. A CPU computes slots one after the other, so it holds the activations of one slot
@@ -30,17 +36,36 @@ pub struct Footprint {
     trained: f64,
     largest_activations: f64,
     all_activations: f64,
+    largest_logits: f64,
+    all_logits: f64,
+}
+
+/// Bytes that the backward pass needs of a row, or of a batch of rows.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Kept {
+    /// Activations and dropout masks.
+    pub(super) activations: f64,
+    /// A language model's logits, all of them; only some exist at a time.
+    pub(super) logits: f64,
+}
+
+impl Kept {
+    pub(super) fn of_rows(self, rows: f64) -> Self {
+        Self { activations: self.activations * rows, logits: self.logits * rows }
+    }
 }
 
 impl Footprint {
-    /// The footprint of one slot whose frozen weights have this precision and whose batches need this many
-    /// bytes of activations.
-    pub(super) fn of_slot(counts: ParamCounts, precision: Precision, activations: f64) -> Self {
+    /// The footprint of one slot whose frozen weights have this precision and whose batches need so many bytes.
+    pub(super) fn of_slot(counts: ParamCounts, precision: Precision, batch: Kept) -> Self {
+        let Kept { activations, logits } = batch;
         Self {
             frozen: count(precision.bytes()) * parameters(counts.total - counts.trainable),
             trained: (WEIGHT + GRADIENT + MOMENTS) * parameters(counts.trainable),
             largest_activations: activations,
             all_activations: activations,
+            largest_logits: logits,
+            all_logits: logits,
         }
     }
 
@@ -52,19 +77,27 @@ impl Footprint {
             trained: self.trained + other.trained,
             largest_activations: self.largest_activations.max(other.largest_activations),
             all_activations: self.all_activations + other.all_activations,
+            largest_logits: self.largest_logits.max(other.largest_logits),
+            all_logits: self.all_logits + other.all_logits,
         }
     }
 
     /// How many slots like this fit into memory, at least one.
     #[must_use]
     pub fn fit(self, mem_mib: f64, rates: Rates) -> usize {
-        let (start, each, once) = if rates.stacks {
-            (CONTEXT_MIB, self.trained + self.all_activations, 0.0)
+        let room = |start: f64| (mem_mib / rates.memory - start) * MIB - self.frozen;
+        let slots = if rates.stacks {
+            let (room, each) = (room(CONTEXT_MIB), self.trained + self.all_activations);
+            // As long as all logits exist at once, and when only some do.
+            let all = room / (each + self.all_logits);
+            let some = (room - LOGITS_BYTES) / each;
+            if each > 0.0 { all.floor().max(some.floor()) } else { f64::INFINITY }
         } else {
-            (PROCESS_MIB, self.trained, self.largest_activations)
+            let once = self.largest_activations + self.largest_logits.min(LOGITS_BYTES);
+            let room = room(PROCESS_MIB) - once;
+            if self.trained > 0.0 { (room / self.trained).floor() } else { f64::INFINITY }
         };
-        let room = (mem_mib / rates.memory - start) * MIB - self.frozen - once;
-        if each > 0.0 { floor(room / each).max(1) } else { usize::MAX }
+        most(slots).max(1)
     }
 
     /// Whether a slot needs no more memory than another.
@@ -73,38 +106,51 @@ impl Footprint {
         self.frozen <= other.frozen
             && self.trained <= other.trained
             && self.all_activations <= other.all_activations
+            && self.all_logits <= other.all_logits
     }
 
     /// Largest memory of the process (on a GPU, of the device) while it trains, in MiB.
     #[must_use]
     pub fn mib(self, rates: Rates) -> f64 {
-        let (start, activations) = if rates.stacks {
-            (CONTEXT_MIB, self.all_activations)
+        let (start, activations, logits) = if rates.stacks {
+            (CONTEXT_MIB, self.all_activations, self.all_logits)
         } else {
-            (PROCESS_MIB, self.largest_activations)
+            (PROCESS_MIB, self.largest_activations, self.largest_logits)
         };
-        rates.memory * (start + (self.frozen + self.trained + activations) / MIB)
+        let kept = activations + logits.min(LOGITS_BYTES);
+        rates.memory * (start + (self.frozen + self.trained + kept) / MIB)
     }
 }
 
-/// Bytes of activations that the backward pass of one row of `tokens` tokens needs: equation 1 of Korthikanti
-/// et al. 2022, `34 s h + 5 a s^2` per layer in half precision (of which the dropout masks are one byte each),
-/// with the feed-forward layer's width as its own term and values in single precision. Frozen layers keep less,
-/// so this is an upper bound for adapters. A language model's logits count three times: themselves, their
-/// logarithmic probabilities, and the gradient.
-pub(super) fn activations_per_row(architecture: &Architecture, head: Head, tokens: f64) -> f64 {
+/// Bytes that the backward pass of one row of `tokens` tokens needs: equation 1 of Korthikanti et al. 2022,
+/// `34 s h + 5 a s^2` per layer in half precision, with the feed-forward layer's width as its own term, values in
+/// single precision, and dropout masks of four bytes where there is dropout. Frozen layers keep less, so this is an
+/// upper bound for adapters. A language model's logits count three times: themselves, their logarithmic
+/// probabilities, and the gradient.
+pub(super) fn kept_per_row(architecture: &Architecture, head: Head, tokens: f64) -> Kept {
     let blueprint = architecture.blueprint();
     let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
     let layer = |layer: &Layer| {
         let (inner, heads) = (count(layer.inner()), count(layer.attention.heads));
-        tokens * (4.0 * (8.0 * width + 2.0 * inner) + 2.0 * width) + 9.0 * heads * tokens * tokens
+        let mlp = layer.mlp.as_ref().and_then(|mlp| mlp.dropout);
+        let masks = count([layer.attention.output_dropout, mlp].into_iter().filter(drops).count());
+        let of_scores = if drops(&layer.attention.dropout) { 3.0 } else { 2.0 };
+        tokens * WEIGHT * (8.0 * width + 2.0 * inner + masks * width)
+            + WEIGHT * of_scores * heads * tokens * tokens
     };
     let embeddings = 2.0 * WEIGHT * tokens * width;
-    let logits = match head {
-        Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
-        Head::Classifier { .. } => 0.0,
-    };
-    blueprint.layers.iter().map(layer).sum::<f64>() + embeddings + logits
+    Kept {
+        activations: blueprint.layers.iter().map(layer).sum::<f64>() + embeddings,
+        logits: match head {
+            Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
+            Head::Classifier { .. } => 0.0,
+        },
+    }
+}
+
+/// Whether a dropout layer drops anything.
+fn drops(dropout: &Option<f64>) -> bool {
+    dropout.is_some_and(|probability| probability > 0.0)
 }
 
 /// Disk space that a trial takes, in MiB: the last checkpoint with the optimiser's state, and the best one
@@ -119,6 +165,62 @@ fn parameters(n: u64) -> f64 {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "too large a number is the most")]
-fn floor(number: f64) -> usize {
-    number.floor() as usize
+fn most(whole: f64) -> usize {
+    whole as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::families::params;
+    use crate::plan::example;
+    use crate::values::Width;
+
+    /// So many slots of a footprint.
+    fn together(one: Footprint, slots: usize) -> Footprint {
+        (1..slots).fold(one, |sum, _| sum.and(one))
+    }
+
+    #[test]
+    fn logits_count_up_to_those_that_exist_at_once() {
+        let model = &example::sweep().models["minilm-2"].architecture;
+        let kept = |head| kept_per_row(model, head, 512.0);
+        let (text, classes) = (kept(Head::LanguageModel), kept(Head::Classifier { labels: 2 }));
+        assert_eq!((text.activations, classes.logits), (classes.activations, 0.0));
+        let a_row = 12.0 * 512.0 * count(model.vocab_size());
+        assert!((text.logits / a_row - 1.0).abs() < 1e-9);
+        let counts = params::count(model, Head::LanguageModel, &example::lora(8));
+        let slot = |kept: Kept| Footprint::of_slot(counts, Precision::Fp32, kept.of_rows(4.0));
+        let gpu = Rates::assumed(Width::Gpu);
+        let of_logits = |slots| {
+            let [with, without] =
+                [text, Kept { logits: 0.0, ..text }].map(|kept| together(slot(kept), slots).mib(gpu));
+            with - without
+        };
+        assert!((of_logits(1) - 4.0 * a_row / MIB).abs() < 1e-3, "717 MiB: all of one slot");
+        assert!((of_logits(2) - 768.0).abs() < 1e-3 && (of_logits(32) - 768.0).abs() < 1e-3);
+    }
+
+    proptest! {
+        #[test]
+        fn as_many_slots_fit_as_have_room(
+            frozen in 0.0..1e9, trained in 1e5..1e9, activations in 1e6..1e9, logits in 0.0..2e9,
+            mem_mib in 300.0..100_000.0, on_gpu: bool,
+        ) {
+            let one = Footprint {
+                frozen,
+                trained,
+                largest_activations: activations,
+                all_activations: activations,
+                largest_logits: logits,
+                all_logits: logits,
+            };
+            let rates = Rates::assumed(if on_gpu { Width::Gpu } else { Width::Cores(1) });
+            let slots = one.fit(mem_mib, rates);
+            prop_assert!(slots == 1 || together(one, slots).mib(rates) <= mem_mib * (1.0 + 1e-9));
+            prop_assert!(together(one, slots + 1).mib(rates) >= mem_mib * (1.0 - 1e-9));
+        }
+    }
 }

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use crate::cost::memory::Footprint;
+use crate::cost::memory::{Footprint, Kept};
 use crate::cost::{Rates, RowFlops, count, flops, mean_tokens, memory, sequences};
 use crate::families::ModelSpec;
 use crate::families::params::{self, ParamCounts};
@@ -54,7 +54,7 @@ impl<'a> Adapter<'a> {
 struct RowCost {
     counts: ParamCounts,
     row: RowFlops,
-    activations: f64,
+    kept: Kept,
     layers: f64,
     sequences: Sequences,
 }
@@ -65,7 +65,7 @@ impl RowCost {
         Self {
             counts: params::count(architecture, head, method),
             row: flops::per_row(architecture, head, method, mean_tokens(task)),
-            activations: memory::activations_per_row(architecture, head, count(task.max_length)),
+            kept: memory::kept_per_row(architecture, head, count(task.max_length)),
             layers: count(architecture.layers()),
             sequences: sequences(task),
         }
@@ -156,7 +156,7 @@ impl SlotCost {
     }
 
     fn new(cost: &RowCost, trial: &Trial) -> Self {
-        let RowCost { counts, row, activations, layers, sequences } = *cost;
+        let RowCost { counts, row, kept, layers, sequences } = *cost;
         let training = &trial.configuration.training;
         let rows = sequences.passes(trial);
         let batch = count(training.batch_size);
@@ -166,7 +166,7 @@ impl SlotCost {
             trunk: (rows.trained + rows.evaluated) * row.trunk,
             // The embedding, the head and the optimiser count as one more layer.
             layer_passes: (layers + 1.0) * rows.trained / batch,
-            footprint: Footprint::of_slot(counts, training.precision, batch * activations),
+            footprint: Footprint::of_slot(counts, training.precision, kept.of_rows(batch)),
             disk_mib: memory::disk_mib(counts),
         }
     }

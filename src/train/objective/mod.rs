@@ -13,15 +13,15 @@
 use tch::{Device, Kind, Tensor};
 
 use super::batch::Targets;
+use crate::cost;
 use crate::data::store::PartView;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk, device};
 use crate::tasks::TaskKind;
 use crate::values::Training;
 
-/// Most next-token logits held at once: 256 MiB in 32 bits. A batch of 4 x 512 tokens over GPT-2's vocabulary
-/// has 400 MB, and the backward pass needs them several times.
-const LOGITS_AT_ONCE: i64 = 1 << 26;
+/// Most next-token logits held at once, as the predicted memory has it.
+const LOGITS_AT_ONCE: i64 = cost::LOGITS_AT_ONCE as i64;
 
 /// Number of terms in the mean loss of these rows: rows or predicted tokens.
 #[must_use]
