@@ -212,7 +212,8 @@ fn unlike_cards_are_told() {
     let Some(machine) = Machine::new(&lines) else { return };
     let (gpus, said) = machine.plan("auto").unwrap_or_else(|said| panic!("{}", said.stderr));
     assert_eq!(gpus, [0, 1, 2]);
-    assert!(said.contains("the 3 GPUs are unlike (NVIDIA A100, NVIDIA H100 80GB HBM3)"), "{said}");
+    let unlike = "the 3 GPUs are unlike (NVIDIA A100, NVIDIA H100 80GB HBM3); each gets packs by its own speed and memory";
+    assert!(said.contains(unlike), "{said}");
     let unsure = "CUDA_VISIBLE_DEVICES counts unlike GPUs";
     assert!(!said.contains(unsure), "{said}");
     let machine = machine.with("CUDA_VISIBLE_DEVICES", "2,1");
@@ -221,6 +222,48 @@ fn unlike_cards_are_told() {
     let machine = machine.with("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
     let (_, said) = machine.plan("auto").unwrap_or_else(|said| panic!("{}", said.stderr));
     assert!(!said.contains(unsure), "{said}");
+}
+
+#[test]
+fn each_gpu_is_known_with_its_speed_and_memory_and_the_fastest_trains_first() {
+    let a10 = "name NVIDIA A10\nmemory 23028 500\ncapability 8.6\ncores 9216\nclock 1695";
+    let silent = "name NVIDIA X\nerror cores not_supported";
+    let Some(machine) = Machine::new(&cards(&[a10, "", silent])) else { return };
+    let plan = |machine: &Machine| -> serde_json::Value {
+        let said =
+            machine.lorasweep(&["plan", "sweep.yaml", "--devices", "auto", "--pack-slots", "1", "--json"]);
+        assert_eq!(said.code, 0, "{}", said.stderr);
+        serde_json::from_str(&said.stdout).expect("JSON")
+    };
+    let told = plan(&machine);
+    let known = |at: usize| {
+        let gpu = &told["resources"]["known"][at];
+        let [fp32, bf16] = ["fp32_gflops", "bf16_gflops"].map(|of| gpu["speed"][of].as_u64());
+        (gpu["name"].as_str().expect("a name"), gpu["mem_mib"].as_u64(), fp32, bf16)
+    };
+    assert_eq!(known(0), ("NVIDIA A10", Some(22_528), Some(18_745), Some(37_491)));
+    assert_eq!(known(1), ("NVIDIA H100 80GB HBM3", Some(81_559), Some(40_145), Some(321_159)));
+    assert_eq!(known(2), ("NVIDIA X", Some(81_559), None, None));
+    let places = |plan: &serde_json::Value| -> Vec<Option<u64>> {
+        let jobs = plan["jobs"].as_array().expect("a list").iter();
+        let trains = jobs.filter(|job| job["kind"] == "train");
+        trains.map(|job| job["device"]["index"].as_u64()).take(3).collect()
+    };
+    assert_eq!(places(&told), [Some(1), Some(0), Some(2)]);
+    // An instance has some of its card's multiprocessors.
+    let divided = "\
+card
+instance
+uuid MIG-e5
+multiprocessors 16
+instance
+uuid MIG-f6
+multiprocessors 60
+";
+    let told = plan(&Machine::new(divided).expect("a compiler"));
+    let speeds: Vec<Option<u64>> =
+        (0..2).map(|at| told["resources"]["known"][at]["speed"]["fp32_gflops"].as_u64()).collect();
+    assert_eq!(speeds, [Some(4_866), Some(18_248)]);
 }
 
 #[test]

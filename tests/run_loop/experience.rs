@@ -3,14 +3,14 @@
 use std::fs;
 use std::io;
 
-use lorasweep::cost::{Basis, Experience};
+use lorasweep::cost::{Basis, Experience, Processors};
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::{Exit, News};
 use lorasweep::job::{ChildLine, JobFile, Work};
 use lorasweep::record::experience;
 use lorasweep::sched::{Remaining, Workload};
 use lorasweep::sweep::SweepSpec;
-use lorasweep::values::{Failure, JobKey, What, Width};
+use lorasweep::values::{Device, Failure, JobKey, KnownGpu, Limits, Placement, Resources, What, Width};
 
 use crate::fake_executor::write_result;
 use crate::support::{Outcome, Site, cores, sweep, when_training, work, write_checkpoint};
@@ -42,6 +42,33 @@ fn what_packs_took_is_what_the_next_sweep_is_predicted_from() {
     // Preparing the store, which is made up too, counts as 0.3 seconds.
     assert!((known_s - 2.3).abs() < 0.05, "two trials, one after the other: {known_s}");
     assert!((guessed_s - 2.3).abs() > 0.2, "a guess that is right says nothing here: {guessed_s}");
+}
+
+#[test]
+fn what_packs_took_is_told_of_the_gpu_on_which_they_trained() {
+    let (mut site, sweep) = (Site::new(), sweep(&[1e-3, 2e-3]));
+    let device = |index| Device::Cuda { index };
+    let known = |(index, name): (usize, &str)| KnownGpu {
+        device: device(index),
+        name: name.to_owned(),
+        mem_mib: 80_000,
+        speed: None,
+    };
+    let resources = Resources {
+        gpus: [0, 1].map(|index| Placement { device: device(index), cores: vec![index] }).to_vec(),
+        known: [(0, "A100"), (1, "H100")].map(known).to_vec(),
+        ..Resources::default()
+    };
+    site.options.processors = Processors::new("a core", &resources);
+    (site.options.resources, site.options.limits) = (resources, Limits::ALONE);
+    site.run(&sweep, work);
+    let (known, first) = (self::known(&site, &sweep), &sweep.configurations[0]);
+    let kinds = known.kinds(sweep.task(first), sweep.model(first), first, Width::Gpu);
+    let bases: Vec<Basis> = kinds.iter().map(|kind| known.rates(kind).1).collect();
+    assert_eq!(bases, [Basis::Measured; 2]);
+    // Had all been told of one GPU, the other's would follow from it.
+    let text = serde_json::to_string(&known.keep()).unwrap();
+    assert!(["A100", "H100"].iter().all(|name| text.contains(name)), "{text}");
 }
 
 #[test]
