@@ -133,23 +133,27 @@ pub(super) fn next(pool: &Pool, opening: Opening<'_>, known: &Knowledge<'_>) -> 
 /// lost the same devices.
 fn again(pool: &Pool, place: Place<'_>, known: &Knowledge<'_>, trust: Trust) -> Option<Vec<TrialNo>> {
     let may_start = |group: &&[TrialNo]| {
-        let first = group[0];
-        known.work.width_of(first) == place.width
-            && (known.trust)(first, place.device) == trust
-            && known.fit(known.work.shape_of(first), place).holds(known.work, first, place.kind)
+        known.work.width_of(group[0]) == place.width && (known.trust)(group[0], place.device) == trust
     };
-    let group = pool.again().find(may_start)?;
+    let held = |group: &[TrialNo]| -> Vec<TrialNo> {
+        let fit = known.fit(known.work.shape_of(group[0]), place);
+        group.iter().copied().filter(|trial| fit.holds(known.work, *trial, place.kind)).collect()
+    };
+    let mut group = pool.again().filter(may_start).map(held).find(|group| !group.is_empty())?;
     let shape = known.work.shape_of(group[0]);
-    let most = known.memory.allowed(shape, place.memory).trials.max(1);
-    let mut group = &group[..group.len().min(most)];
-    let estimate = |group| known.work.pack_estimate(group, place.kind);
+    group.truncate(known.memory.allowed(shape, place.memory).trials.max(1));
     // It may have trained on a GPU with more memory.
-    let is_known = matches!(place.memory, Memory::Gpu { mib } if mib < u64::MAX);
-    while is_known && group.len() > 1 && estimate(group).mem_mib > limit(known.limits, place.memory) {
-        group = &group[..group.len() - 1];
+    let most_mib = match place.memory {
+        Memory::Gpu { mib } if mib < u64::MAX => limit(known.limits, place.memory),
+        Memory::Gpu { .. } | Memory::Host => f64::INFINITY,
+    };
+    let mut estimate = known.work.pack_estimate(&group, place.kind);
+    while group.len() > 1 && estimate.mem_mib > most_mib {
+        group.pop();
+        estimate = known.work.pack_estimate(&group, place.kind);
     }
-    let seconds = estimate(group).duration.as_secs_f64() * known.pace.of(shape, place.kind);
-    (seconds <= place.within_s).then(|| group.to_vec())
+    let seconds = estimate.duration.as_secs_f64() * known.pace.of(shape, place.kind);
+    (seconds <= place.within_s).then_some(group)
 }
 
 /// The longest pack of trials of this width whose store is prepared; on GPUs of several kinds one that ends in time,

@@ -9,6 +9,8 @@
 //! As in MULTIFIT (Coffman, Garey and Johnson 1978; for machines of several speeds Friesen and Langston 1983), ends
 //! are tried: packs are laid out on the places, each as long as it can be without ending later, until all fit.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::length::{AS_GOOD, FEW, MANY, NEAR, least_where};
 use super::rest::{Rest, cut};
 use super::{Knowledge, Place};
@@ -32,8 +34,11 @@ struct Room {
 
 /// The longest time that a pack may take in the free place.
 pub(super) fn most_s(all: &[Rest], place: Place<'_>, known: &Knowledge<'_>) -> f64 {
+    let kinds: BTreeSet<GpuKind> = place.kinds.iter().copied().collect();
+    let speeds: BTreeMap<GpuKind, f64> =
+        kinds.into_iter().map(|kind| (kind, speed(all, place, known, kind))).collect();
     let rooms = place.busy_s.iter().zip(place.kinds);
-    let rooms = rooms.map(|(free_s, kind)| Room { free_s: *free_s, speed: speed(all, place, known, *kind) });
+    let rooms = rooms.map(|(free_s, kind)| Room { free_s: *free_s, speed: speeds[kind] });
     let rooms: Vec<Room> = rooms.collect();
     let capacity =
         |end_s: f64| -> f64 { rooms.iter().map(|room| (end_s - room.free_s).max(0.0) * room.speed).sum() };
@@ -50,7 +55,8 @@ pub(super) fn most_s(all: &[Rest], place: Place<'_>, known: &Knowledge<'_>) -> f
     let end_s = least_where(least, latest, |end_s| fits(end_s, end_s));
     let most_s = least_where(end_s / MANY, end_s, |most_s| fits(most_s, end_s * AS_GOOD));
     if cut(all, most_s).cores > LAID_OUT * count(rooms.len()) {
-        return most_s;
+        // The longest trials come first, so that their packs are longer than the mean.
+        return most_s.max(end_s / LAID_OUT);
     }
     let end_s =
         least_where(least.max(end_s * (1.0 - NEAR)), latest, |end_s| lay_out(all, &rooms, end_s, end_s));
