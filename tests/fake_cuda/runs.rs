@@ -179,6 +179,20 @@ fn a_sweep_on_two_of_three_devices_learns_what_it_learns_on_the_host() {
 }
 
 #[test]
+fn of_unlike_devices_the_fastest_starts_first() {
+    let Some(run) = Run::new(2, &[]) else { return };
+    let slow = "card\nname NVIDIA L4\nmemory 23034 0\ncapability 8.9\ncores 740\nclock 2040\n";
+    fs::write(run.folder.path().join("nvml.txt"), format!("{slow}card\n")).unwrap();
+    let said = run.on("cuda:0,1");
+    run.done(&said);
+    let told = String::from_utf8_lossy(&said.stderr);
+    assert!(told.contains("the 2 GPUs are unlike (NVIDIA L4, NVIDIA H100 80GB HBM3)"), "{told}");
+    assert_eq!(run.places().first(), Some(&Device::Cuda { index: 1 }));
+    let experience = fs::read_to_string(run.layout().experience()).unwrap();
+    assert!(experience.contains("NVIDIA H100 80GB HBM3"), "{experience}");
+}
+
+#[test]
 fn a_device_that_always_fails_costs_no_trial() {
     let Some(run) = Run::new(2, &[("FAKE_CUDA_FAULTS", "1:ecc@200")]) else { return };
     run.done(&run.on("cuda:0,1"));
