@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 
 use serde::{Deserialize, Serialize};
 
-use crate::cost::{GpuKind, PackCost, Processors, Rates};
+use crate::cost::{GpuKind, PackCost, Processors, Rates, unmeasured_mib};
 use crate::families::{Head, ModelSpec};
 use crate::tasks::Task;
 use crate::values::{Configuration, ContentHash, Precision, Resources, Speed, Width};
@@ -87,7 +87,8 @@ pub struct Taken {
 
 impl Taken {
     /// What a pack of this cost took that trained from its first step to its last: seconds of its whole job, of
-    /// its steps and evaluations among these, and its largest memory in MiB, where that was measured.
+    /// its steps and evaluations among these, and its largest memory in MiB, as its results have it, where that was
+    /// measured.
     #[must_use]
     pub fn of(cost: &PackCost, width: Width, job_s: f64, steps_s: f64, peak_mib: Option<f64>) -> Self {
         let assumed = Rates::assumed(width);
@@ -95,7 +96,7 @@ impl Taken {
             assumed_s: cost.seconds(assumed) - assumed.start_s,
             took_s: steps_s,
             start_s: (job_s - steps_s).max(0.0),
-            mem_mib: peak_mib.map(|peak_mib| [cost.estimate(assumed).mem_mib, peak_mib]),
+            mem_mib: peak_mib.map(|mib| [cost.estimate(assumed).mem_mib, mib + unmeasured_mib(width)]),
         }
     }
 }

@@ -4,12 +4,22 @@ use crate::cost::{MIB, Rates, count};
 use crate::families::blueprint::Layer;
 use crate::families::params::ParamCounts;
 use crate::families::{Architecture, Head};
-use crate::values::Precision;
+use crate::values::{Precision, Width};
 
 /// A process with libtorch loaded but no model, in MiB.
 const PROCESS_MIB: f64 = 250.0;
 /// GPU memory that CUDA and its libraries take before anything is loaded, in MiB.
 const CONTEXT_MIB: f64 = 600.0;
+/// The part of a pack's predicted memory that is not in what is measured of it, in MiB: on a GPU, where libtorch
+/// counts what it holds, that which CUDA takes.
+#[must_use]
+pub fn unmeasured_mib(width: Width) -> f64 {
+    match width {
+        Width::Gpu => CONTEXT_MIB,
+        Width::Cores(_) => 0.0,
+    }
+}
+
 /// Bytes of a parameter in single precision.
 const WEIGHT: f64 = 4.0;
 /// Bytes of AdamW's two moments.

@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use estimate::Estimate;
 pub use experience::{Basis, Experience, Kept, Kind, Taken};
 pub use flops::{RowFlops, per_row};
-pub use memory::{Footprint, LOGITS_AT_ONCE};
+pub use memory::{Footprint, LOGITS_AT_ONCE, unmeasured_mib};
 pub use pack::PackCost;
 pub use processors::{GpuKind, Processors};
 pub use rates::{Rates, Scaling};

@@ -81,9 +81,8 @@ impl Measuring {
         }
         let Some((kind, cost)) = self.work.pack(&pack.trials, pack.gpu.as_deref()) else { return };
         let steps_s = pack.costs.iter().map(|cost| cost.wall_s).sum::<f64>();
-        // On a GPU the prediction is of its memory, and what is measured is the host's.
         let peak_mib = pack.costs.iter().map(|cost| cost.peak_memory_mib).fold(0.0, f64::max);
-        let peak_mib = (peak_mib > 0.0 && pack.width != Width::Gpu).then_some(peak_mib);
+        let peak_mib = Some(peak_mib).filter(|peak_mib| *peak_mib > 0.0);
         let job_s = at.duration_since(pack.launched).as_secs_f64();
         self.taken.push((kind.clone(), Taken::of(&cost, pack.width, job_s, steps_s, peak_mib)));
         if self.saved.is_none_or(|saved| at.duration_since(saved) >= EVERY) {

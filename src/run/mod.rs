@@ -34,7 +34,7 @@ use self::measuring::Measuring;
 use self::stream::Stream;
 use self::triage::Left;
 pub use self::widths::{WidthError, Widths};
-use crate::cost::Processors;
+use crate::cost::{Processors, unmeasured_mib};
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
@@ -255,9 +255,9 @@ fn workload(
 /// What is predicted of the training to be done; `None` where there is none.
 fn training_foreseen(foreseen: &Simulated) -> Option<What> {
     let (end, mem_mib) = foreseen.training()?;
-    // On a GPU the estimate is of its memory, and what is measured is the host's.
-    let on_gpu = foreseen.jobs.iter().any(|job| matches!(job.placement.device, Device::Cuda { .. }));
-    Some(What::TrainingForeseen { seconds: end.as_secs_f64(), mem_mib: (!on_gpu).then_some(mem_mib) })
+    let width = foreseen.jobs.iter().find(|job| !job.trials.is_empty())?.placement.width();
+    let mem_mib = mem_mib - unmeasured_mib(width);
+    Some(What::TrainingForeseen { seconds: end.as_secs_f64(), mem_mib: Some(mem_mib) })
 }
 
 fn planned(

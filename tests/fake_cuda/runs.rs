@@ -172,6 +172,8 @@ fn a_sweep_on_two_of_three_devices_learns_what_it_learns_on_the_host() {
     let of_devices = there.machine.counts().iter().map(|counts| counts.peak_bytes).max().unwrap();
     let apart = of_results.fold(0.0, f64::max) - of_devices as f64 / f64::from(1 << 20);
     assert!(apart.abs() < 1e-9, "the memory in the record is the device's: {apart} MiB apart");
+    let foreseen = on_devices.foreseen.unwrap().mem_mib.unwrap();
+    assert!(foreseen < 100.0, "what CUDA takes is not measured, and not compared: {foreseen} MiB");
     assert_eq!(fs::read_to_string(&stops).unwrap().lines().count(), 1);
     let changed = |path: &Path| fs::metadata(path).unwrap().modified().unwrap();
     assert!(changed(&stops) >= changed(&there.layout().journal()), "the driver is kept for the whole run");

@@ -50,6 +50,18 @@ fn what_ran_is_predicted_as_it_ran() {
 }
 
 #[test]
+fn what_cuda_takes_is_part_of_a_prediction_and_not_of_what_is_measured() {
+    let (mut experience, [adapters, ..]) = (experience(), kinds(Width::Gpu));
+    let sweep = example::sweep();
+    let pack: PackCost = [CostTable::new(&sweep).slot(&sweep.trials()[0])].iter().collect();
+    let predicted = |experience: &Experience| pack.estimate(experience.rates(&adapters).0).mem_mib;
+    let before = predicted(&experience);
+    let measured = before - unmeasured_mib(Width::Gpu);
+    experience.add(&adapters, &Taken::of(&pack, Width::Gpu, 9.0, 8.0, Some(measured)));
+    assert!((predicted(&experience) - before).abs() < 1e-9, "it took what was predicted");
+}
+
+#[test]
 fn what_never_ran_is_predicted_from_what_is_most_like_it() {
     let (mut experience, [adapters, full, scratch]) = (experience(), kinds(ONE));
     experience.add(&adapters, &taken(10.0, 20.0));
