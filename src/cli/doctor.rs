@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::probe;
 use crate::error::AppError;
-use crate::exec::devices::{self, Gpu, Group, Machine};
+use crate::exec::devices::{self, Gpu, Group, Machine, Why};
 use crate::libtorch::{self, Origin};
 use crate::ui::output;
 use crate::values::{Device, quantity};
@@ -105,9 +105,18 @@ fn cuda(machine: &Machine, folder: Option<&Path>, origin: Origin) -> Finding {
     let driver = machine.driver.as_deref().unwrap_or("unknown");
     let cuda = machine.cuda.map_or_else(String::new, |(major, minor)| format!(" for CUDA {major}.{minor}"));
     let driver = format!("driver {driver}{cuda}");
-    match (machine.gpus.len() + machine.left_out.len(), found) {
-        (0, None) => ok("cuda", "no NVIDIA GPU; trials train on the CPU".to_owned()),
-        (0, Some(_)) => ok("cuda", "library found, but no NVIDIA GPU; trials train on the CPU".to_owned()),
+    let named_only = machine.left_out.iter().filter(|one| one.why == Why::NoSuchCard).count();
+    let none = match std::env::var("CUDA_VISIBLE_DEVICES") {
+        // A driver that answers has most often cards to hide.
+        Ok(hides) if machine.driver.is_some() => {
+            format!("CUDA_VISIBLE_DEVICES=`{hides}` shows no NVIDIA GPU")
+        }
+        Ok(_) | Err(_) => "no NVIDIA GPU".to_owned(),
+    };
+    let on_cpu = if named_only == 0 { "; trials train on the CPU" } else { "" };
+    match (machine.gpus.len() + machine.left_out.len() - named_only, found) {
+        (0, None) => ok("cuda", format!("{none}{on_cpu}")),
+        (0, Some(_)) => ok("cuda", format!("library found, but {none}{on_cpu}")),
         (count, Some(library)) => {
             let count = quantity::counted(count, "GPU");
             ok("cuda", format!("{count}, {driver}, {}", library.display()))

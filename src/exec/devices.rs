@@ -204,8 +204,12 @@ fn unfit(facts: &Facts, driver: Option<(u32, u32)>, needs: (u32, u32)) -> Option
     if let Some(has) = driver.filter(|has| has.0 < needs.0) {
         return Some(Why::DriverTooOld { has, needs: (needs.0, 0), instead });
     }
+    let has = facts.capability?;
+    if let Some(oldest) = oldest.filter(|oldest| *oldest > needs) {
+        return Some(Why::CardTooNew { has, built_for: needs, instead: oldest });
+    }
     let least = libtorch::least_capability(needs);
-    let has = facts.capability.filter(|has| *has < least)?;
+    let has = Some(has).filter(|has| *has < least)?;
     Some(Why::CardTooOld { has, needs: least, instead })
 }
 
@@ -243,7 +247,10 @@ pub fn warnings(machine: &Machine, resources: &Resources) -> Vec<String> {
     if resources.gpus.is_empty() {
         return Vec::new();
     }
-    let mut told: Vec<String> = groups(&machine.left_out).iter().map(Group::warning).collect();
+    // Nobody misses what belongs to others.
+    let left_out = groups(&machine.left_out).into_iter().filter(|group| !group.is_of_others());
+    let mut told: Vec<String> = left_out.map(|group| group.warning()).collect();
+    told.extend(busy_elsewhere(machine, resources));
     told.extend(machine.used(resources).filter_map(|gpu| {
         let busy = gpu.busy.as_ref()?;
         Some(format!("cuda:{} is shared: {busy}", gpu.index))
@@ -260,11 +267,25 @@ pub fn warnings(machine: &Machine, resources: &Resources) -> Vec<String> {
     }
     if machine.order_is_unsure {
         told.push(
-            "CUDA_VISIBLE_DEVICES counts unlike GPUs without CUDA_DEVICE_ORDER=PCI_BUS_ID: here they are counted              as `nvidia-smi` does, elsewhere the fastest may be the first; UUIDs name them for all"
+            "CUDA_VISIBLE_DEVICES counts unlike GPUs without CUDA_DEVICE_ORDER=PCI_BUS_ID: here they are counted \
+             as `nvidia-smi` does, elsewhere the fastest may be the first; UUIDs name them for all"
                 .to_owned(),
         );
     }
     told
+}
+
+/// The GPUs that others use, where for that reason alone they are not used.
+fn busy_elsewhere(machine: &Machine, resources: &Resources) -> Option<String> {
+    let is_used = |gpu: &&Gpu| machine.used(resources).any(|used| used.index == gpu.index);
+    let (busy, idle): (Vec<&Gpu>, Vec<&Gpu>) =
+        machine.gpus.iter().filter(|gpu| !is_used(gpu)).partition(|gpu| gpu.busy.is_some());
+    if busy.is_empty() || !idle.is_empty() {
+        return None;
+    }
+    let told = busy.iter().filter_map(|gpu| Some(format!("cuda:{} ({})", gpu.index, gpu.busy.as_ref()?)));
+    let told = told.collect::<Vec<_>>().join(", ");
+    Some(format!("not used, since others use it: {told}; `--devices cuda` shares what there is"))
 }
 
 #[cfg(test)]

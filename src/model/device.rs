@@ -1,6 +1,8 @@
 //! Owns the conversion from a placement to a libtorch device. Loads the CUDA library only when a GPU is asked
 //! for.
 
+use std::error::Error;
+
 use tch::{Kind, Tensor};
 
 use crate::values::Failure;
@@ -104,6 +106,10 @@ pub(super) fn load_cuda() -> Result<(), String> {
             std::mem::forget(library);
             Ok(())
         }
-        Err(error) => Err(format!("cannot load `{}`: {error}", path.display())),
+        Err(error) => {
+            // The loader's own words name the library that is missing.
+            let said = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+            Err(format!("cannot load `{}`: {said}", path.display()))
+        }
     }
 }

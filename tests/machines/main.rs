@@ -72,7 +72,12 @@ fn cards_of_others_have_no_number() {
     assert!(told[1].starts_with("ok gpu cuda:1 ") && told[1].ends_with(", GPU-ours-2"), "{told:#?}");
     let rest = "ok gpu GPU 0, GPU 1, GPU 3, GPU 4, GPU 6, GPU 7: this process has no permission to use it";
     assert_eq!(told[2..], [rest]);
-    assert_eq!(machine.plan("auto").map(|(gpus, _)| gpus).ok(), Some(vec![0, 1]));
+    let (gpus, said) = machine.plan("auto").unwrap_or_else(|said| panic!("{}", said.stderr));
+    assert_eq!(
+        (gpus, said.contains("not used")),
+        (vec![0, 1], false),
+        "nobody misses those of others: {said}"
+    );
     // What hands out cards counts those of the job.
     let told = machine.with("CUDA_VISIBLE_DEVICES", "1").doctor();
     assert!(told[0].starts_with("ok gpu cuda:0 ") && told[0].ends_with(", GPU-ours-2"), "{told:#?}");
@@ -95,6 +100,11 @@ fn the_cpu_is_no_substitute_for_cards_that_cannot_be_used() {
         let machine =
             Machine::new(&cards(&[none, none])).expect("a compiler").with("CUDA_VISIBLE_DEVICES", hides);
         assert_eq!(machine.plan("auto").map(|(gpus, _)| gpus).ok(), Some(vec![]), "{hides}");
+        let told = machine.lorasweep(&["doctor"]).stdout;
+        assert!(
+            told.contains(&format!("CUDA_VISIBLE_DEVICES=`{hides}` shows no NVIDIA GPU; trials")),
+            "{told}"
+        );
     }
 }
 
@@ -137,6 +147,11 @@ fn instances_are_devices_of_their_own() {
     let machine = Machine::new(DIVIDED).expect("a compiler").with("CUDA_VISIBLE_DEVICES", "MIG-not-there");
     let told = refusal(&machine, "auto");
     assert!(told.contains("`MIG-not-there` in CUDA_VISIBLE_DEVICES: no GPU here has that number"), "{told}");
+    let told = machine.lorasweep(&["doctor"]).stdout;
+    assert!(
+        !told.contains("trials train on the CPU") && told.contains("=`MIG-not-there` shows no"),
+        "{told}"
+    );
     let machine = Machine::new("card\nmig on\n").expect("a compiler");
     assert!(refusal(&machine, "auto").contains("GPU 0: it is in MIG mode and has no instance"));
 }
@@ -214,7 +229,7 @@ fn unlike_cards_are_told() {
     assert_eq!(gpus, [0, 1, 2]);
     let unlike = "the 3 GPUs are unlike (NVIDIA A100, NVIDIA H100 80GB HBM3); each gets packs by its own speed and memory";
     assert!(said.contains(unlike), "{said}");
-    let unsure = "CUDA_VISIBLE_DEVICES counts unlike GPUs";
+    let unsure = "here they are counted as `nvidia-smi` does";
     assert!(!said.contains(unsure), "{said}");
     let machine = machine.with("CUDA_VISIBLE_DEVICES", "2,1");
     let (gpus, said) = machine.plan("auto").unwrap_or_else(|said| panic!("{}", said.stderr));

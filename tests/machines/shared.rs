@@ -26,7 +26,13 @@ fn a_card_is_busy_by_processes_or_memory_and_not_by_a_screen() {
     let told = machine.doctor();
     assert!(told[0].ends_with("; used by process 4000000000"), "{told:#?}");
     assert!(told[1].ends_with("; its memory is in use"), "{told:#?}");
-    assert_eq!(machine.plan("auto").map(|(gpus, _)| gpus).ok(), Some(vec![2, 3, 4]));
+    let (gpus, said) = machine.plan("auto").unwrap_or_else(|said| panic!("{}", said.stderr));
+    assert_eq!(gpus, [2, 3, 4]);
+    let busy = "cuda:0 (used by process 4000000000), cuda:1 (its memory is in use)";
+    assert!(
+        said.contains(&format!("warning: not used, since others use it: {busy}; `--devices cuda`")),
+        "{said}"
+    );
     let (gpus, said) = machine.plan("cuda:0,2").unwrap_or_else(|said| panic!("{}", said.stderr));
     assert_eq!(gpus, [0, 2]);
     assert!(said.contains("warning: cuda:0 is shared: used by process 4000000000"), "{said}");

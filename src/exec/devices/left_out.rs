@@ -68,6 +68,15 @@ pub enum Why {
         /// The CUDA of another libtorch of this release, which would do.
         instead: Option<(u32, u32)>,
     },
+    /// Libtorch has no code for cards this new.
+    CardTooNew {
+        /// Its compute capability.
+        has: (u32, u32),
+        /// The CUDA that libtorch was built for.
+        built_for: (u32, u32),
+        /// The CUDA of another libtorch of this release, which would do.
+        instead: (u32, u32),
+    },
     /// There is a device file, but NVIDIA's library is absent.
     NoLibrary,
     /// There is a device file, and NVIDIA's library and the driver in the kernel are of different versions.
@@ -102,6 +111,13 @@ impl fmt::Display for Why {
             Self::CardTooOld { has, needs, .. } => {
                 let (has, needs) = (version(has), version(needs));
                 write!(f, "its compute capability is {has}, and libtorch needs {needs}")
+            }
+            Self::CardTooNew { has, built_for, .. } => {
+                let (has, built_for) = (version(has), version(built_for));
+                write!(
+                    f,
+                    "its compute capability is {has}, for which libtorch for CUDA {built_for} has no code"
+                )
             }
             Self::NoLibrary => {
                 f.write_str("its device file is there, but NVIDIA's library libnvidia-ml.so.1 is not")
@@ -152,6 +168,9 @@ impl Why {
                 || "no libtorch of this release has code for it".to_owned(),
                 |cuda| format!("install a libtorch that has code for it: {}", libtorch::install_for(cuda, origin)),
             ),
+            Self::CardTooNew { instead, .. } => {
+                format!("install a libtorch that has code for it: {}", libtorch::install_for(*instead, origin))
+            }
             Self::NoLibrary => {
                 "start the container with NVIDIA_DRIVER_CAPABILITIES=compute,utility, or install the driver's \
                  libraries"
@@ -182,9 +201,12 @@ impl Group<'_> {
     /// What to do about it.
     #[must_use]
     pub fn mend(&self) -> String {
-        let numbers: Vec<String> =
+        let mut numbers: Vec<String> =
             self.members.iter().filter_map(|one| one.number).map(|number| number.to_string()).collect();
-        self.members[0].why.mend(&numbers.join(","), libtorch::own_origin())
+        // Instances may be of one card, and of one whose number the driver keeps to itself.
+        numbers.dedup();
+        let numbers = if numbers.is_empty() { "N".to_owned() } else { numbers.join(",") };
+        self.members[0].why.mend(&numbers, libtorch::own_origin())
     }
 
     /// The warning of a run that goes on without them.

@@ -83,7 +83,10 @@ fn shared_and_unlike_gpus_are_told() {
     assert_eq!(all[0], "cuda:1 is shared: used by process 77");
     assert!(all[1].starts_with("the 2 GPUs are unlike (NVIDIA A100, NVIDIA H100)"), "{all:?}");
     assert!(all[2].starts_with("CUDA_VISIBLE_DEVICES counts unlike GPUs"), "{all:?}");
-    assert_eq!((told("auto").len(), told("cpu").len()), (1, 0));
+    let auto = told("auto");
+    let busy =
+        "not used, since others use it: cuda:1 (used by process 77); `--devices cuda` shares what there is";
+    assert_eq!((auto[0].as_str(), auto.len(), told("cpu").len()), (busy, 2, 0));
 }
 
 #[test]
@@ -119,6 +122,9 @@ fn a_gpu_fits_a_libtorch_that_has_code_for_it_and_a_driver_for_that() {
     assert_eq!(why((9, 0), (12, 4), (13, 0)), Some(old));
     let old = Why::DriverTooOld { has: (11, 8), needs: (13, 0), instead: None };
     assert_eq!(why((9, 0), (11, 8), (13, 0)), Some(old));
+    let blackwell = Why::CardTooNew { has: (10, 0), built_for: (12, 6), instead: (12, 8) };
+    assert_eq!(why((10, 0), (13, 0), (12, 6)), Some(blackwell));
+    assert_eq!(why((10, 0), (13, 0), (12, 8)), None);
     let volta = Why::CardTooOld { has: (7, 0), needs: (7, 5), instead };
     assert_eq!(why((7, 0), (13, 0), (13, 0)), Some(volta));
     let kepler = Why::CardTooOld { has: (3, 7), needs: (5, 0), instead: None };
