@@ -162,7 +162,7 @@ fn makespan_of_equals(sweep: &SweepSpec, of: &[(u64, u64)], limits: Limits) -> f
 #[test]
 fn a_faster_gpu_gets_as_much_longer_packs() {
     let sweep = adapters(60);
-    let resources = unlike(&[(1, 80_000), (3, 80_000)]);
+    let resources = unlike(&[(1, 24_576), (3, 81_920)]);
     let work = on(&sweep, &sweep.trials(), &[Width::Gpu], true, &resources);
     let run = simulate(&Scheduler::new(work, resources, Limits::default(), Policy::ONCE), at(0));
     let packs: Vec<_> = run.jobs.iter().filter(|job| !job.trials.is_empty()).collect();
