@@ -41,7 +41,8 @@ pub struct Policy {
     /// that another start can mend are tried again. A start after which fewer trials are tried together does
     /// not count, since such starts end by themselves: after running out of memory, or when all trials of a
     /// pack failed before. Nor does a start whose device failed: it tells of the device, unless the trial lost
-    /// all devices, and this one again after it worked for others.
+    /// all devices, and this one again after it worked for others. A trial that is left alone, lost all of them,
+    /// and three times one on which others had trained, is not started again.
     pub attempts: u32,
     /// Pause before the second start; it doubles before each later one, up to five minutes.
     pub pause: Duration,
