@@ -49,7 +49,7 @@ pub(super) fn overview_of(
 ) -> Result<Overview, AppError> {
     let host = devices::detect();
     let resources = devices::resources(&sweep.devices, &host)?;
-    preflight::gpus(&resources, &host);
+    preflight::gpus(&resources, &sweep.devices, &host);
     let wanted = Wanted {
         machine: Machine { resources: &resources, ram_total_mib: host.ram_total_mib },
         processors: &host.processors(&resources),

@@ -9,7 +9,7 @@ use crate::error::AppError;
 use crate::exec::devices::{self, Machine};
 use crate::libtorch;
 use crate::sched::{Limits, Simulated, SimulatedJob};
-use crate::sweep::SweepSpec;
+use crate::sweep::{DeviceRequest, SweepSpec};
 use crate::ui::output;
 use crate::values::{Device, Precision, Resources, Width, quantity};
 
@@ -128,8 +128,8 @@ pub(super) fn cuda(resources: &Resources) -> Result<(), AppError> {
 }
 
 /// Warns of GPUs that are left out, shared or unlike.
-pub(super) fn gpus(resources: &Resources, host: &Machine) {
-    for warning in devices::warnings(host, resources) {
+pub(super) fn gpus(resources: &Resources, request: &DeviceRequest, host: &Machine) {
+    for warning in devices::warnings(host, resources, request) {
         output::warning(&warning);
     }
 }

@@ -101,7 +101,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
     preflight::folder(&Layout::report(&args.reports, &sweep.name), "--reports")?;
     // Held until the run ends.
     let mut reserved = reserve(&sweep, &layout)?;
-    preflight::gpus(&reserved.resources, &reserved.machine);
+    preflight::gpus(&reserved.resources, &sweep.devices, &reserved.machine);
     preflight::precision(&sweep, &reserved.resources);
     let mut ahead = foresee(args, &sweep, &layout, &reserved)?;
     // Without a record nothing has been done yet; a damaged one is reported when the run starts.

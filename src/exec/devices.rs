@@ -30,6 +30,7 @@ use self::nvml::Driver;
 use self::visible::{Card, Facts, Seen};
 use crate::cost::Processors;
 use crate::libtorch;
+use crate::sweep::DeviceRequest;
 use crate::values::{Device, Resources, Speed, quantity};
 
 const MIB: u64 = 1 << 20;
@@ -241,16 +242,17 @@ fn busy(holder: Option<String>, facts: &Facts) -> Option<Busy> {
     facts.memory.filter(is_used).map(|_| Busy::Memory)
 }
 
-/// What a user should know of the GPUs of a machine, and of those that a sweep is about to use.
+/// What a user should know of the GPUs of a machine, and of those that a sweep is about to use by this request.
 #[must_use]
-pub fn warnings(machine: &Machine, resources: &Resources) -> Vec<String> {
+pub fn warnings(machine: &Machine, resources: &Resources, request: &DeviceRequest) -> Vec<String> {
     if resources.gpus.is_empty() {
         return Vec::new();
     }
     // Nobody misses what belongs to others.
     let left_out = groups(&machine.left_out).into_iter().filter(|group| !group.is_of_others());
     let mut told: Vec<String> = left_out.map(|group| group.warning()).collect();
-    told.extend(busy_elsewhere(machine, resources));
+    // Whoever names GPUs wants no others.
+    told.extend(busy_elsewhere(machine, resources).filter(|_| *request == DeviceRequest::Auto));
     told.extend(machine.used(resources).filter_map(|gpu| {
         let busy = gpu.busy.as_ref()?;
         Some(format!("cuda:{} is shared: {busy}", gpu.index))

@@ -110,8 +110,9 @@ impl Watch {
         None
     }
 
-    /// A lack of memory on a card that others have filled since the run began is no fault of the job's: nothing that
-    /// is made smaller for it would fit the next time. `device` is that of a child which has ended.
+    /// A lack of memory on a card that others have filled since is no fault of the job's. Once that was told, what
+    /// they left is what the card has: a job that needs more is made smaller. `device` is that of a child which has
+    /// ended.
     fn unless_taken(&self, failure: Failure, device: Device) -> Failure {
         if failure != Failure::OutOfMemory {
             return failure;
@@ -122,7 +123,9 @@ impl Watch {
             thread::sleep(RELEASE / 20);
             told = self.crew.cards.taken(device);
         }
-        told.map_or(failure, |taken| Failure::DeviceTaken { message: taken.to_string() })
+        let Some(taken) = told else { return failure };
+        self.crew.cards.go_on_without(taken);
+        Failure::DeviceTaken { message: taken.to_string() }
     }
 
     fn say(&self, job: JobKey, news: News) {

@@ -2,9 +2,10 @@
 
 use crate::values::Setting;
 
-/// Significant digits of a drawn number: enough to tell any two apart that differ in effect, and few enough to be
-/// read in a table.
+/// Significant digits of a drawn number, and as many more as a narrow range needs: enough to tell any two apart that
+/// differ in effect, and few enough to be read in a table.
 const DIGITS: usize = 3;
+const MOST_MORE: f64 = 9.0;
 
 /// The range of an axis, both ends included.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -49,7 +50,8 @@ impl Spread {
 
     /// Rounded, but not out of the range.
     fn rounded(&self, value: f64) -> f64 {
-        let text = format!("{value:.*e}", DIGITS - 1);
+        let more = (self.high / (self.high - self.low) / 1.5).log10().ceil().clamp(0.0, MOST_MORE);
+        let text = format!("{value:.*e}", DIGITS - 1 + more as usize);
         let rounded = text.parse().expect("what was written as a number is one");
         f64::clamp(rounded, self.low, self.high)
     }
@@ -110,5 +112,15 @@ mod tests {
         let spread = Spread { low: 1e-4, high: 1e-2, scale: Scale::Log, whole: false };
         let at = |share| spread.at(share).to_string();
         assert_eq!([at(0.0), at(0.25), at(0.5), at(0.777)], ["0.0001", "0.000316", "0.001", "0.00358"]);
+    }
+
+    #[test]
+    fn a_narrow_range_has_as_many_values_as_a_wide_one() {
+        for (low, high) in [(0.998, 0.9999), (1_000.5, 1_001.5), (0.1, 0.2), (1.0, 9.0)] {
+            let spread = Spread { low, high, scale: Scale::Linear, whole: false };
+            let values: Vec<String> = (0..64).map(|at| spread.at(f64::from(at) / 64.0).to_string()).collect();
+            let different: std::collections::BTreeSet<&String> = values.iter().collect();
+            assert_eq!(different.len(), 64, "{values:?}");
+        }
     }
 }

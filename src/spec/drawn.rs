@@ -16,8 +16,8 @@ use super::raw::{Drawn, Form, RawAxis, RawBlock, RawSearch, RawSweep};
 use super::source::At;
 use super::value::Tie;
 use crate::search::{Draw, MOST_POINTS, Sampler};
-use crate::values::Setting;
 use crate::values::axes::AXES;
+use crate::values::{Setting, quantity};
 
 /// Draws the points of every block with a range, and gives tied axes their values.
 pub(super) fn complete(raw: &mut RawSweep, report: &mut Report) {
@@ -61,7 +61,8 @@ fn how(search: Option<&RawSearch>, has_ranges: bool, report: &mut Report) -> Opt
         return None;
     }
     let Some(trials) = &search.trials else {
-        if has_ranges {
+        // A bad one is reported already.
+        if has_ranges && !search.has_trials {
             let problem = Problem::MissingKey { key: "trials".to_owned(), section: "`search`".to_owned() };
             report.error(search.place, problem).hint("how many configurations each block with a range has");
         }
@@ -105,7 +106,7 @@ fn tied_values(block: &RawBlock, at: usize, report: &mut Report) -> Option<Vec<V
             Problem::BadValue { key: "`times`".to_owned(), found: format!("`{}`", tie.times.value) };
         let error = report.error(tie.times.place, problem);
         error.one_of(&tie.times.value, names.iter().copied());
-        error.hint("an axis with numbers, of the same block");
+        error.hint(format!("give this block `{}`, or name an axis of it with numbers", tie.times.value));
         return None;
     };
     let mut good = true;
@@ -127,7 +128,9 @@ fn tied_values(block: &RawBlock, at: usize, report: &mut Report) -> Option<Vec<V
 /// A value of a tied axis.
 fn product(row: usize, other: &Setting, by: &At<f64>) -> Option<Given> {
     let domain = AXES[row].domain.plain();
-    let setting = range::setting(&domain, range::as_number(other)? * by.value)?;
+    // Without what a multiplication in binary adds: 0.1 times 3 is 0.3.
+    let product = format!("{:.12e}", range::as_number(other)? * by.value).parse().ok()?;
+    let setting = range::setting(&domain, product)?;
     domain.holds(&setting).then(|| Given { setting, place: by.place, items: Vec::new() })
 }
 
@@ -168,7 +171,9 @@ fn drawn(block: &RawBlock, draw: Draw, trials: u32, report: &mut Report) -> Vec<
             let Some(tie) = axis.tie() else { continue };
             let by = &tie.by[place(share(), tie.by.len())];
             let other = point.iter().find(|(row, _)| AXES[*row].name == tie.times.value);
-            match other.and_then(|(_, other)| product(axis.row, &other.setting, by)) {
+            // One that is not there is reported already.
+            let Some((_, other)) = other else { continue };
+            match product(axis.row, &other.setting, by) {
                 Some(given) => point.push((axis.row, given)),
                 None => _ = bad.insert(axis.row),
             }
@@ -177,6 +182,12 @@ fn drawn(block: &RawBlock, draw: Draw, trials: u32, report: &mut Report) -> Vec<
     });
     let points: Vec<Drawn> = points.collect();
     ties.iter().filter(|axis| bad.contains(&axis.row)).for_each(|axis| not_whole(axis, report));
+    let settings = |point: &Drawn| point.iter().map(|(_, given)| given.setting.clone()).collect();
+    let different: HashSet<Vec<Setting>> = points.iter().map(settings).collect();
+    if different.len() < points.len() {
+        let (of, different) = (quantity::counted(points.len(), "drawn point"), different.len());
+        report.warn(block.place, format!("of {of} only {different} are different; the others are left out"));
+    }
     points
 }
 

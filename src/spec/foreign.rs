@@ -168,10 +168,15 @@ pub(super) fn instead_of_range(key: &str, whole: bool, node: &Node, sources: &So
         Content::Text(text) if call(text) => write(as_range(whole, None)),
         Content::Map(entries) if is_range(entries) => write(as_range(whole, bounds(entries, sources))),
         Content::Map(entries) if range::is_one(entries) => {
-            Some("only a block of `grid` can have it, where it is written like this".to_owned())
+            Some("a block of `grid` can have it, in place of a list of values".to_owned())
         }
         // `{grid: [...]}`, `{choices: [...]}`: the list alone is enough.
         Content::Map(entries) => match &entries[..] {
+            [Entry { key: word, value: Node { content: Content::List(_), .. } }]
+                if range::meant(&word.value).is_some() =>
+            {
+                range::meant(&word.value).map(|word| format!("did you mean `{word}`?"))
+            }
             [Entry { value: list @ Node { content: Content::List(_), .. }, .. }] => {
                 Some(format!("write the list itself: `{key}: {}`", shown(list, sources)))
             }

@@ -31,6 +31,12 @@ pub(super) fn words(axis: &Key) -> impl Iterator<Item = &'static str> + use<> {
     ranges.map(|(word, _, _)| word).chain([TIMES]).filter(move |_| has_range)
 }
 
+/// The word of a range that another spelling means: `loguniform`.
+pub(super) fn meant(word: &str) -> Option<&'static str> {
+    let plain = |word: &str| word.replace(['_', '-'], "").to_lowercase();
+    RANGES.into_iter().map(|(known, _, _)| known).find(|known| plain(known) == plain(word))
+}
+
 /// Whether a mapping gives an axis a range, or ties it to another.
 pub(super) fn is_one(entries: &[Entry]) -> bool {
     let words = RANGES.into_iter().map(|(word, _, _)| word).chain([TIMES]);
@@ -110,13 +116,17 @@ impl Written<'_> {
             let read = |item: &Node| Some(At { value: number(item, &report.sources)?, place: item.place });
             items.iter().map(read).collect()
         });
-        let by = by.filter(|by| !by.is_empty() && by.iter().all(|at| at.value > 0.0));
+        let is_positive = by.as_ref().is_none_or(|by| by.iter().all(|at| at.value > 0.0));
+        let by = by.filter(|by| !by.is_empty() && is_positive);
         let unknown = self.entries.iter().find(|entry| ![TIMES, BY].contains(&entry.key.value.as_str()));
         if let (None, Some(times), Some(by)) = (unknown, times, by) {
             return Some(Tie { times, by });
         }
         let found = unknown.map_or_else(
-            || "a multiple that is not complete".to_owned(),
+            || {
+                if is_positive { "a multiple that is not complete" } else { "a multiple by 0 or less" }
+                    .to_owned()
+            },
             |entry| format!("a multiple with the key `{}`", short(&entry.key.value)),
         );
         let hint = format!("for example `{}: {{times: rank, by: [1, 2]}}`", self.axis);

@@ -25,7 +25,7 @@ pub fn schema() -> Value {
 
 fn section(section: &Section) -> Value {
     let properties: Map<String, Value> =
-        section.keys().map(|key| (key.name.to_owned(), property(key, section.lists))).collect();
+        section.keys().map(|key| (key.name.to_owned(), property(key, section))).collect();
     let required = |key: &&Key| key.required && key.only.is_empty();
     let mut schema = json!({
         "type": "object",
@@ -62,11 +62,13 @@ fn choices(section: &Section, chooser: Chooser) -> Vec<Value> {
     words.iter().map(choice).collect()
 }
 
-fn property(key: &Key, lists: bool) -> Value {
+fn property(key: &Key, section: &Section) -> Value {
     let one = kind(&key.kind);
-    let mut schema = if lists && key.row.is_some() {
+    let mut schema = if section.lists && key.row.is_some() {
         let mut forms = vec![one.clone(), json!({ "type": "array", "items": one, "minItems": 1 })];
-        forms.extend(range::words(key).map(ranged));
+        // An exclusion compares values.
+        let has_ranges = section.name == keys::grid::BLOCK.name;
+        forms.extend(range::words(key).filter(|_| has_ranges).map(ranged));
         json!({ "anyOf": forms })
     } else {
         one

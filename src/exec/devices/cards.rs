@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::nvml::Driver;
 use super::visible::Memory;
@@ -26,8 +27,8 @@ pub struct Cards {
 #[derive(Clone, Debug)]
 struct Card {
     uuid: String,
-    /// What was free when the run began.
-    free_mib: u64,
+    /// What was free when the run began, or when others were last found to have taken some.
+    free_mib: Arc<AtomicU64>,
 }
 
 /// Memory of a card, in MiB, that others hold.
@@ -41,7 +42,7 @@ pub(in crate::exec) struct Taken {
 impl Cards {
     pub(super) fn new(driver: Option<Arc<Driver>>, machine: &Machine) -> Self {
         let card = |gpu: &super::Gpu| {
-            let card = Card { uuid: gpu.uuid.clone(), free_mib: gpu.mem_free_mib };
+            let card = Card { uuid: gpu.uuid.clone(), free_mib: Arc::new(gpu.mem_free_mib.into()) };
             (Device::Cuda { index: gpu.index }, card)
         };
         Self { driver, known: machine.gpus.iter().map(card).collect() }
@@ -58,11 +59,19 @@ impl Cards {
         self.known.get(&device).map(|card| card.uuid.as_str())
     }
 
-    /// What others hold of a card that no child of ours is on, where they have taken it since the run began.
+    /// What others hold of a card that no child of ours is on, where they have taken it since the run began, or since
+    /// [`Cards::go_on_without`].
     pub(in crate::exec) fn taken(&self, device: Device) -> Option<Taken> {
         let card = self.known.get(&device)?;
         let memory = self.driver.as_ref()?.memory(&card.uuid)?;
-        taken(device, memory, card.free_mib)
+        taken(device, memory, card.free_mib.load(Ordering::Relaxed))
+    }
+
+    /// From now on the card has what is left of it. Others may stay: what then does not fit is too large.
+    pub(in crate::exec) fn go_on_without(&self, taken: Taken) {
+        if let Some(card) = self.known.get(&taken.device) {
+            card.free_mib.store(taken.total_mib - taken.taken_mib, Ordering::Relaxed);
+        }
     }
 }
 
@@ -103,5 +112,19 @@ mod tests {
         assert_eq!([79_000, 60_000, 54_000].map(now), [const { None }; 3]);
         let told = "30000 of 80000 MiB of cuda:2 are taken by others".to_owned();
         assert_eq!(now(50_000), Some(told));
+    }
+
+    #[test]
+    fn what_others_have_left_is_what_a_card_has_from_then_on() {
+        let device = Device::Cuda { index: 0 };
+        let cards = Cards::of(&Machine::example(vec![super::super::Gpu::example(0)]));
+        let free_mib = |cards: &Cards| cards.known[&device].free_mib.load(Ordering::Relaxed);
+        assert_eq!(free_mib(&cards), 80_000);
+        let taken = Taken { device, taken_mib: 60_000, total_mib: 81_559 };
+        // A copy is of the same cards.
+        cards.clone().go_on_without(taken);
+        assert_eq!(free_mib(&cards), 21_559);
+        let memory = Memory { total: 81_559 * MIB, free: 21_559 * MIB, in_use: 60_000 * MIB };
+        assert_eq!(super::taken(device, memory, free_mib(&cards)), None, "they stay");
     }
 }

@@ -65,7 +65,7 @@ fn a_gpu_that_cannot_be_used_is_not_taken_for_one_that_is_not_there() {
     let error = resources(&DeviceRequest::Indices(vec![0, 1]), &machine).unwrap_err();
     assert_eq!(error.to_string(), "`cuda:1` cannot be used: GPU 1: it fell off the bus");
     let resources = resources(&DeviceRequest::Auto, &machine).unwrap();
-    let told = warnings(&machine, &resources);
+    let told = warnings(&machine, &resources, &DeviceRequest::Auto);
     assert_eq!(told.len(), 1, "{told:?}");
     assert!(told[0].starts_with("not used: GPU 1: it fell off the bus; reboot"), "{told:?}");
 }
@@ -77,12 +77,13 @@ fn shared_and_unlike_gpus_are_told() {
     machine.order_is_unsure = true;
     let told = |request: &str| {
         let request: DeviceRequest = request.parse().unwrap();
-        warnings(&machine, &resources(&request, &machine).unwrap())
+        warnings(&machine, &resources(&request, &machine).unwrap(), &request)
     };
     let all = told("cuda");
     assert_eq!(all[0], "cuda:1 is shared: used by process 77");
     assert!(all[1].starts_with("the 2 GPUs are unlike (NVIDIA A100, NVIDIA H100)"), "{all:?}");
     assert!(all[2].starts_with("CUDA_VISIBLE_DEVICES counts unlike GPUs"), "{all:?}");
+    assert_eq!(told("cuda:0").len(), 1, "whoever names GPUs wants no others");
     let auto = told("auto");
     let busy =
         "not used, since others use it: cuda:1 (used by process 77); `--devices cuda` shares what there is";

@@ -5,7 +5,7 @@ use super::{Key, Kind, Section, axis, key};
 use crate::values::axes::{AXES, COUNT, FIRST_OF_TRAINING};
 
 /// A block of `grid`.
-pub(super) static BLOCK: Section = Section {
+pub(in crate::spec) static BLOCK: Section = Section {
     name: "a grid block",
     doc: "A block: each key is an axis, with one value or a list of them",
     groups: &[ALL, COMBINING],

@@ -68,6 +68,8 @@ pub(super) struct RawSearch {
     pub(super) place: Place,
     pub(super) sampler: Option<At<Sampler>>,
     pub(super) trials: Option<At<usize>>,
+    /// `trials` is in the file, with a good or a bad value.
+    pub(super) has_trials: bool,
     pub(super) seed: u64,
 }
 
@@ -179,6 +181,7 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
             place: top.key_place("search").unwrap_or(fields.place),
             sampler: fields.take("sampler", |value| Sampler::of(value.word()?)),
             trials: fields.size("trials"),
+            has_trials: fields.has("trials"),
             seed: fields.seed("seed"),
         }),
         kfold: section(&top, "kfold", report).map(|fields| RawKFold {

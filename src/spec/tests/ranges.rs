@@ -98,9 +98,10 @@ fn what_is_wrong_with_a_range_is_told_with_what_is_right() {
         (axes("rank: {int_uniform: [0, 2]}"), "each is a whole number from 1"),
         (axes("seed: {int_uniform: [0, 2]}"), "a seed repeats a configuration"),
         (axes("schedule: {uniform: [0, 2]}"), "only numbers have ranges"),
-        (axes("alpha: {times: rank, by: 2}"), "an axis with numbers, of the same block"),
+        (axes("alpha: {times: rank, by: 2}"), "give this block `rank`, or name an axis of it with numbers"),
         (axes("rank: 8, alpha: {times: rank, factor: 2}"), "a multiple with the key `factor`"),
-        (axes("rank: 8, alpha: {times: rank, by: 0}"), "numbers above 0"),
+        (axes("rank: 8, alpha: {times: rank, by: 0}"), "a multiple by 0 or less"),
+        (rate("{loguniform: [1e-4, 1e-2]}"), "did you mean `log_uniform`?"),
         (axes("rank: {times: alpha, by: 0.1}, alpha: 16"), "a multiple out of its range"),
         (
             axes("rank: [4, 8], alpha: {times: rank, by: 2}, zip: [[rank, alpha]]"),
@@ -112,7 +113,11 @@ fn what_is_wrong_with_a_range_is_told_with_what_is_right() {
     }
     let in_training =
         "grid: [{method: full, model: m}]\ntraining: {learning_rate: {log_uniform: [1e-4, 1e-2]}}\n";
-    assert!(expand_in("/", in_training, &[]).unwrap_err().contains("only a block of `grid` can have it"));
+    assert!(
+        expand_in("/", in_training, &[])
+            .unwrap_err()
+            .contains("a block of `grid` can have it, in place of a list")
+    );
     let told = |search: &str| of(BLOCK, search).unwrap_err();
     assert!(told("").contains("missing key `search` in a sweep with ranges"));
     assert!(told("search: {sampler: sobol}").contains("missing key `trials` in `search`"));
