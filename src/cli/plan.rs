@@ -57,7 +57,12 @@ pub(super) fn overview_of(
         retry_failed: false,
         new_widths: args.new_widths,
     };
-    let Ahead { done, failed, run, basis, .. } =
-        Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
+    let ahead = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
+    let checks = [preflight::memory(&ahead, &resources, &host), preflight::disk(&ahead.run, results)];
+    for refusal in checks.into_iter().filter_map(Result::err) {
+        let hint = refusal.hint().map_or_else(String::new, |hint| format!("; {hint}"));
+        output::warning(&format!("`run` will refuse this: {refusal}{hint}"));
+    }
+    let Ahead { done, failed, run, basis, .. } = ahead;
     Ok(Overview { done, failed, basis, ..plan::overview(sweep, &run, &resources) })
 }

@@ -282,6 +282,15 @@ multiprocessors 60
 }
 
 #[test]
+fn a_plan_tells_what_a_run_would_refuse() {
+    let Some(machine) = Machine::new(&cards(&["memory 100", "memory 200"])) else { return };
+    let (_, said) = machine.plan("cuda").unwrap_or_else(|said| panic!("{}", said.stderr));
+    let refusal =
+        said.lines().find(|line| line.starts_with("warning: `run` will refuse this: a trial needs about"));
+    assert!(refusal.is_some_and(|line| line.contains("but cuda:1 has 200 MiB; set a smaller")), "{said}");
+}
+
+#[test]
 fn a_machine_without_cards_trains_on_the_cpu() {
     if Path::new("/dev/nvidia0").exists() {
         // Such a machine is told to mend its driver.
