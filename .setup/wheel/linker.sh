@@ -11,7 +11,11 @@ glibc=2.28
 arguments=()
 for argument in "$@"; do
     case $argument in
-        -lstdc++) arguments+=("$(c++ -print-file-name=libstdc++.so.6)" "$WHEEL_SHIM") ;;
+        # It is asked for by every package with C++ in it.
+        -lstdc++)
+            arguments+=("$(c++ -print-file-name=libstdc++.so.6)")
+            [[ " ${arguments[*]} " == *" $WHEEL_SHIM "* ]] || arguments+=("$WHEEL_SHIM")
+            ;;
         -lgcc_s) arguments+=("$(c++ -print-file-name=libgcc_s.so.1)") ;;
         # The program calls into neither, and they are not to be loaded for it: libtorch.so asks for CUDA's
         # libraries, and torch has an OpenMP of its own. GCC's linker leaves them out by itself.
