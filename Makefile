@@ -91,7 +91,7 @@ gpu-check: build ## check everything that needs a GPU, on DEVICES (cuda:0), in t
 	python3 tests/gpu_check.py --lorasweep $(LORASWEEP) --devices $(or $(DEVICES),cuda:0)
 
 gpu-smoke: setup ## the same at toy size, on a made-up device, to check the checks
-	GPU_SMOKE=probe,laws,padding,memory,kills,forecasts,speed cargo test --release --test fake_cuda smoke:: -- --nocapture
+	GPU_SMOKE=probe,laws,padding,memory,kills,forecasts,speed cargo test --test fake_cuda smoke:: -- --nocapture
 
 peft-check: build ## check exported and imported adapters against transformers + PEFT
 	@[ -n "$(LORASWEEP_PEER_PYTHON)" ] || { echo "error: LORASWEEP_PEER_PYTHON is not set" >&2; \

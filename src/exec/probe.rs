@@ -163,17 +163,24 @@ fn read(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::exec::devices::{Gpu, Machine};
     use crate::values::Device;
 
-    /// What the children on GPUs 0, 1, … find that run this script, with this limit.
-    fn probe(script: &str, gpus: usize, limit: Duration) -> (Vec<Result<(), Fault>>, Duration) {
+    /// A program that runs this script, in a folder of its own.
+    fn program(script: &str) -> (tempfile::TempDir, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("program");
         fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        (folder, program)
+    }
+
+    /// What the children on GPUs 0, 1, … find that run this script, with this limit.
+    fn probe(script: &str, gpus: usize, limit: Duration) -> (Vec<Result<(), Fault>>, Duration) {
+        let (_folder, program) = program(script);
         let cards = Cards::of(&Machine::example((0..gpus).map(Gpu::example).collect()));
         let placement = |index| Placement { device: Device::Cuda { index }, cores: vec![0] };
         let gpus: Vec<Placement> = (0..gpus).map(placement).collect();
@@ -219,7 +226,8 @@ mod tests {
     #[test]
     fn where_it_does_not_go_on_it_ends_at_once() {
         let gpus = [Placement { device: Device::Cuda { index: 0 }, cores: vec![0] }];
-        let probe = Probe { program: Path::new("/bin/cat"), cards: &Cards::default(), limit: LIMIT };
+        let (_folder, program) = program("exec sleep 1000");
+        let probe = Probe { program: &program, cards: &Cards::default(), limit: LIMIT };
         assert_eq!(probe.call(&gpus, &mut |_| false), None);
         let nothing = Probe { program: Path::new("/not/there"), ..probe };
         let found = nothing.call(&gpus, &mut |_| true).unwrap();

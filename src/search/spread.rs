@@ -31,7 +31,7 @@ pub enum Scale {
 
 impl Spread {
     /// The value at a share of the range, from 0 up to but not including 1. Each whole number has a part of the
-    /// range; other numbers are rounded to three digits.
+    /// range; other numbers are rounded to three digits, or to more where the range is narrow.
     #[must_use]
     pub fn at(&self, share: f64) -> Setting {
         let Self { low, high, scale, whole } = *self;

@@ -185,8 +185,8 @@ fn drawn(block: &RawBlock, draw: Draw, trials: u32, report: &mut Report) -> Vec<
     let settings = |point: &Drawn| point.iter().map(|(_, given)| given.setting.clone()).collect();
     let different: HashSet<Vec<Setting>> = points.iter().map(settings).collect();
     if different.len() < points.len() {
-        let (of, different) = (quantity::counted(points.len(), "drawn point"), different.len());
-        report.warn(block.place, format!("of {of} only {different} are different; the others are left out"));
+        let (drawn, left) = (quantity::counted(points.len(), "point"), different.len());
+        report.warn(block.place, format!("{drawn} drawn, {left} left: the others repeat one of them"));
     }
     points
 }

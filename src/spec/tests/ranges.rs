@@ -1,6 +1,6 @@
 //! Ranges, what is drawn from them, and axes that are multiples of others.
 
-use super::{expand, expand_in, ids, shapes};
+use super::{HEAD, Report, Sources, drawn, expand, expand_in, ids, raw, shapes, tree};
 
 fn of(block: &str, search: &str) -> Result<Vec<std::sync::Arc<crate::values::Configuration>>, String> {
     expand_in("/", &format!("grid: [{block}]\n{search}\n"), &[])
@@ -136,4 +136,19 @@ fn exclusions_hold_for_drawn_points() {
     let drawn = of(&block, "search: {trials: 16}").unwrap();
     assert_eq!(drawn.len(), 8);
     assert!(drawn.iter().all(|one| one.model == "m"));
+}
+
+#[test]
+fn points_that_repeat_others_are_told() {
+    let warnings = |trials: u32| {
+        let block = "{method: full, model: m, learning_rate: 1, batch_size: {int_uniform: [4, 6]}}";
+        let text = format!("{HEAD}grid: [{block}]\nsearch: {{trials: {trials}}}\n");
+        let tree = tree::parse(&text).unwrap();
+        let mut report = Report::new(Sources::new("ranges.yaml".to_owned(), text));
+        drawn::complete(&mut raw::read(&tree, &mut report), &mut report);
+        report.into_warnings()
+    };
+    assert_eq!(warnings(1), Vec::<String>::new());
+    let told = warnings(30);
+    assert!(told.len() == 1 && told[0].contains("30 points drawn, 3 left"), "{told:?}");
 }
