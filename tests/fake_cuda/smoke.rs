@@ -28,6 +28,8 @@ fn the_checks_for_a_gpu_work() {
     let Some(machine) = Machine::new(&[
         ("FAKE_NVML", &text(&nvml)),
         ("FAKE_CUDA_UUIDS", "GPU-00000000-0000"),
+        // The checks change it where memory is to be short.
+        ("FAKE_CUDA_MEMORY_MIB", "1024"),
         ("TMPDIR", &text(&temporary)),
     ]) else {
         return;
