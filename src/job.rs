@@ -7,6 +7,7 @@
 
 pub mod mailbox;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -103,6 +104,10 @@ pub struct Pack {
     pub store: ContentHash,
     /// One trial per slot.
     pub slots: Vec<Trial>,
+    /// The slots that pause before their end: at the first validation on all rows at or after this share of their
+    /// steps. Such a slot leaves the pack with a checkpoint.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub until: BTreeMap<TrialId, f64>,
 }
 
 /// What a child that trains can be told.
@@ -113,6 +118,9 @@ pub enum ToChild {
     Join {
         /// The trial, which must be compatible with the pack.
         trial: Box<Trial>,
+        /// Where it pauses, as in [`Pack::until`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        until: Option<f64>,
     },
     /// Leave a trial as it is after this step, or after the current one where that is later; 0 is before its
     /// first step. It can be continued from its checkpoint. A trial that has done all its steps by then
@@ -153,6 +161,8 @@ pub enum ChildLine {
         trial: TrialId,
         /// Optimiser steps done.
         step: u64,
+        /// Optimiser steps in all.
+        steps: u64,
     },
     /// A trial's result file is in place.
     Finished {

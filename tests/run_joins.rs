@@ -78,7 +78,7 @@ impl Site {
         for trial in &trials {
             fs::create_dir_all(layout.trial(trial.id)).unwrap();
         }
-        let pack = Pack { task, model, store, slots: trials };
+        let pack = Pack { task, model, store, slots: trials, until: std::collections::BTreeMap::new() };
         let executor = LocalExecutor::new(PathBuf::from(env!("CARGO_BIN_EXE_lorasweep")));
         Self { layout, pack, executor, job: JobKey::Report, starts: 0, _folder: folder }
     }
@@ -127,7 +127,7 @@ impl Site {
     }
 
     fn join(&mut self, trial: &Trial) {
-        self.executor.send(self.job, &ToChild::Join { trial: Box::new(trial.clone()) });
+        self.executor.send(self.job, &ToChild::Join { trial: Box::new(trial.clone()), until: None });
     }
 
     fn end(&self) -> Exit {

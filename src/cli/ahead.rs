@@ -1,14 +1,18 @@
 //! Owns the remaining work of a sweep, found from its folder before anything starts, for `plan` and `run`.
 //! Starts nothing.
 
+use std::collections::HashSet;
+
 use crate::cost::{Basis, Processors};
 use crate::disk::layout::Layout;
 use crate::plan;
-use crate::record::resume::{self, Decision};
-use crate::record::{Ledger, experience, journal};
+use crate::record::resume::{self, Decision, RecordedState};
+use crate::record::{Ledger, compared, experience, journal};
 use crate::run::{WidthError, Widths};
 use crate::sched::{Limits, Machine, Remaining, Simulated, Workload};
+use crate::search::Turn;
 use crate::sweep::SweepSpec;
+use crate::values::{Trial, TrialId};
 
 /// The remaining work of a sweep.
 pub(super) struct Ahead {
@@ -16,6 +20,8 @@ pub(super) struct Ahead {
     pub(super) done: usize,
     /// Trials that failed and are not tried again.
     pub(super) failed: usize,
+    /// Trials that were stopped early, and do not go on.
+    pub(super) stopped: usize,
     /// The simulated run of all other trials.
     pub(super) run: Simulated,
     /// The least memory that suffices for every trial of it, in MiB, whatever such trials took before.
@@ -31,6 +37,7 @@ pub(super) struct Wanted<'a> {
     pub(super) processors: &'a Processors,
     pub(super) limits: Limits,
     pub(super) retry_failed: bool,
+    pub(super) no_stop: bool,
     pub(super) new_widths: bool,
 }
 
@@ -40,23 +47,35 @@ impl Ahead {
     /// # Errors
     /// When this machine cannot give the cores or the GPU that trials were begun on.
     pub(super) fn of(sweep: &SweepSpec, layout: &Layout, wanted: Wanted<'_>) -> Result<Self, WidthError> {
-        let Wanted { machine, processors, limits, retry_failed, new_widths } = wanted;
+        let Wanted { machine, processors, limits, retry_failed, no_stop, new_widths } = wanted;
         // An unreadable journal is reported when the run starts; results count without it.
         let events = journal::read(&layout.journal()).map(|replay| replay.events).unwrap_or_default();
         let ledger = Ledger::replay(&events);
-        let (mut done, mut failed) = (0, 0);
-        let mut todo = sweep.trials();
+        let trials = sweep.trials();
+        let no_stop = compared::goes_on_with_all(sweep, &events, no_stop);
+        let mut brackets = compared::brackets(sweep, &trials, &events, no_stop);
+        let (mut done, mut failed, mut stopped) = (Vec::new(), Vec::new(), 0);
         let was_started = layout.run().exists();
-        todo.retain(|trial| {
+        let is_to_do = |trial: &&Trial| {
             if !was_started {
                 return true;
             }
             let evidence = resume::look(layout, &ledger, trial.id);
+            if evidence.recorded == RecordedState::Failed && retry_failed {
+                brackets.retry(trial.id);
+            }
             let keeps = resume::decide(evidence, retry_failed) == Decision::Keep;
-            done += usize::from(keeps && evidence.result);
-            failed += usize::from(keeps && !evidence.result);
-            !keeps
-        });
+            let stops = !keeps && brackets.turn(trial.id) == Turn::Stopped;
+            done.extend((keeps && evidence.result).then_some(trial.id));
+            failed.extend((keeps && !evidence.result).then_some(trial.id));
+            stopped += usize::from(stops);
+            !keeps && !stops
+        };
+        let todo: Vec<Trial> = trials.iter().filter(is_to_do).cloned().collect();
+        compared::take_results(&mut brackets, layout, &done);
+        let ended: HashSet<TrialId> = done.iter().chain(&failed).copied().collect();
+        brackets.open(&trials, &|trial| ended.contains(&trial)).iter().for_each(|what| brackets.on(what));
+        let (done, failed) = (done.len(), failed.len());
         let remaining = Remaining::of(sweep, &todo);
         let widths = Widths::of(&remaining, &ledger, machine, new_widths)?;
         let is_there = |store| Layout::store(layout.stores(), store).is_dir();
@@ -64,7 +83,8 @@ impl Ahead {
         let known = experience::load(layout, processors.clone());
         let work = Workload::of(&remaining, layout.run(), &|trial| widths.width(trial), &is_there, &known);
         let (basis, least_mib) = (work.basis(), work.least_mib());
-        Ok(Self { done, failed, run: plan::foresee(work, machine.resources, limits), least_mib, basis })
+        let run = plan::foresee(work, brackets, machine.resources, limits);
+        Ok(Self { done, failed, stopped, run, least_mib, basis })
     }
 }
 
@@ -77,7 +97,7 @@ mod tests {
     use crate::disk::files;
     use crate::plan::example;
     use crate::record::journal::Journal;
-    use crate::values::{Cost, Event, Failure, Metric, Resources, Scores, TrialId, TrialResult, What, Width};
+    use crate::values::{Cost, Event, Failure, Metric, Resources, Scores, TrialResult, What, Width};
 
     fn write_result(layout: &Layout, trial: TrialId) {
         let result = TrialResult {
@@ -105,8 +125,14 @@ mod tests {
         let layout = Layout::new(folder.path(), &sweep.name);
         let limits = Limits::default();
         let seen = || {
-            let wanted =
-                Wanted { machine, processors: &processors, limits, retry_failed: false, new_widths: false };
+            let wanted = Wanted {
+                machine,
+                processors: &processors,
+                limits,
+                retry_failed: false,
+                no_stop: false,
+                new_widths: false,
+            };
             let Ahead { run, least_mib, basis, .. } = Ahead::of(&sweep, &layout, wanted).unwrap();
             (least_mib, basis, run.training().unwrap().1)
         };
@@ -139,6 +165,7 @@ mod tests {
                 processors: &Processors::default(),
                 limits: Limits::default(),
                 retry_failed,
+                no_stop: false,
                 new_widths: false,
             };
             let Ahead { done, failed, run, .. } = Ahead::of(&sweep, &layout, wanted).unwrap();

@@ -54,7 +54,11 @@ pub(super) fn ask(
 /// Whether there is work that a new trial would not continue.
 fn is_work(state: &TrialState) -> bool {
     match state {
-        TrialState::Done | TrialState::Interrupted | TrialState::Running { .. } => true,
+        TrialState::Done
+        | TrialState::Paused { .. }
+        | TrialState::Stopped { .. }
+        | TrialState::Interrupted
+        | TrialState::Running { .. } => true,
         TrialState::Waiting | TrialState::Failed { .. } => false,
     }
 }

@@ -59,7 +59,13 @@ fn explained(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, 
     let known = experience::load(layout, devices::detect().processors(&Resources::default()));
     let scheduler = at_work::scheduler(record, layout, &events, &known, now);
     let explanation = scheduler.and_then(|scheduler| scheduler.explain(trial.trial.id, now));
-    Ok(explanation.filter(|known| !matches!(known, Explanation::Done | Explanation::Failed { .. })))
+    let is_in_record = |known: &Explanation| {
+        matches!(
+            known,
+            Explanation::Done | Explanation::Failed { .. } | Explanation::Held | Explanation::Stopped
+        )
+    };
+    Ok(explanation.filter(|known| !is_in_record(known)))
 }
 
 fn by_run(explanation: &Explanation, trial: &TrialRecord, layout: &Layout) -> String {
@@ -95,6 +101,12 @@ fn by_record(trial: &TrialRecord, found: &Found) -> String {
              if there is none"
                 .to_owned()
         }
+        TrialState::Paused { step } => {
+            format!(
+                "it waits at a rung, after step {step}, until those that it is compared with have come as far"
+            )
+        }
+        TrialState::Stopped { reason } => reason.to_string(),
         TrialState::Done => trial.result.as_ref().map_or_else(String::new, |result| {
             format!(
                 "it finished {} steps with validation {}, in {:.1} s",
@@ -171,12 +183,18 @@ fn next(state: &TrialState, run: &str, record: &RunRecord) -> Option<String> {
             let again = runs::again(record, Some("--retry-failed"));
             Some(format!("`{again}` retries failed trials"))
         }
-        TrialState::Waiting | TrialState::Interrupted if !record.live => {
+        TrialState::Waiting | TrialState::Paused { .. } | TrialState::Interrupted if !record.live => {
             Some(format!("`{}` continues", runs::again(record, None)))
         }
-        TrialState::Waiting | TrialState::Interrupted | TrialState::Running { .. } => {
-            Some(format!("`lorasweep status {run}` shows the run's progress"))
+        TrialState::Stopped { .. } if !record.live => {
+            let again = runs::again(record, Some("--no-stop"));
+            Some(format!("`{again}` continues all that was stopped"))
         }
+        TrialState::Waiting
+        | TrialState::Paused { .. }
+        | TrialState::Stopped { .. }
+        | TrialState::Interrupted
+        | TrialState::Running { .. } => Some(format!("`lorasweep status {run}` shows the run's progress")),
         TrialState::Done => None,
     }
 }

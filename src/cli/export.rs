@@ -38,6 +38,8 @@ pub(super) fn require_done(
         TrialState::Done => Ok(()),
         TrialState::Waiting
         | TrialState::Running { .. }
+        | TrialState::Paused { .. }
+        | TrialState::Stopped { .. }
         | TrialState::Interrupted
         | TrialState::Failed { .. } => Err(AppError::Input {
             message: format!("trial {id} is {}: it has no result", state.name()),

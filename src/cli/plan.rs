@@ -55,6 +55,7 @@ pub(super) fn overview_of(
         processors: &host.processors(&resources),
         limits: preflight::limits(args, &resources, &host),
         retry_failed: false,
+        no_stop: false,
         new_widths: args.new_widths,
     };
     let ahead = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
@@ -63,6 +64,6 @@ pub(super) fn overview_of(
         let hint = refusal.hint().map_or_else(String::new, |hint| format!("; {hint}"));
         output::warning(&format!("`run` will refuse this: {refusal}{hint}"));
     }
-    let Ahead { done, failed, run, basis, .. } = ahead;
-    Ok(Overview { done, failed, basis, ..plan::overview(sweep, &run, &resources) })
+    let Ahead { done, failed, stopped, run, basis, .. } = ahead;
+    Ok(Overview { done, failed, stopped, basis, ..plan::overview(sweep, &run, &resources) })
 }

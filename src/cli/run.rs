@@ -26,9 +26,10 @@ use crate::values::CommandLine;
 pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, widths_decided,
 run_planned, training_foreseen, job_launching, job_started, job_finished, job_failed, job_interrupted,
-trial_joining, trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_stopped, trial_finished,
-trial_failed, device_retired, forecast, stop_requested, warned and run_ended; `at` is when it happened;
-durations are in seconds under names that end in `_s`.
+trial_joining, trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_paused, trial_finished,
+trial_failed, brackets_opened, rung_decided, rung_put_off, stop_ordered, keep_ordered, device_retired, forecast,
+stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names that end
+in `_s`.
 
 Ctrl-C writes checkpoints and stops; a second Ctrl-C stops at once, and what has not stopped after ten minutes
 is killed. The same command continues.";
@@ -52,6 +53,9 @@ pub(super) struct RunArgs {
     /// Retry failed trials
     #[arg(long)]
     retry_failed: bool,
+    /// Stop nothing early, and continue what was stopped
+    #[arg(long)]
+    no_stop: bool,
     /// Retrain trials whose settings, data or base model changed, without asking
     #[arg(long)]
     yes: bool,
@@ -138,6 +142,7 @@ pub(super) fn call(args: &RunArgs) -> Result<(), AppError> {
             ..Policy::ONCE
         },
         retry_failed: args.retry_failed,
+        no_stop: args.no_stop,
         checkpoint_every: args.checkpoint_every,
         command_line: command_line(),
     };
@@ -161,6 +166,7 @@ fn foresee(
         processors: &host.processors(resources),
         limits: preflight::limits(&args.devices, resources, host),
         retry_failed: args.retry_failed,
+        no_stop: args.no_stop,
         new_widths: args.devices.new_widths,
     };
     let ahead = Ahead::of(sweep, layout, wanted)?;

@@ -12,7 +12,7 @@ use crate::error::AppError;
 use crate::record::{self, RunRecord, TrialRecord, TrialState};
 use crate::ui::{output, phrase};
 use crate::values::{
-    Configuration, Failure, JobKey, Metric, MetricLine, Scores, Settings, TrialId, quantity,
+    Configuration, Failure, JobKey, Metric, MetricLine, Scores, Settings, StopReason, TrialId, quantity,
 };
 
 /// Arguments of `status`.
@@ -26,7 +26,7 @@ pub(super) struct StatusArgs {
 }
 
 /// The states, in the order of the table.
-const STATES: [&str; 5] = ["done", "running", "waiting", "interrupted", "failed"];
+const STATES: [&str; 7] = ["done", "running", "waiting", "paused", "interrupted", "stopped", "failed"];
 
 pub(super) fn call(args: &StatusArgs) -> Result<(), AppError> {
     let found = runs::open(&args.run)?;
@@ -80,7 +80,11 @@ fn detail(layout: &Layout, trial: &TrialRecord, select: Option<Metric>) -> Strin
     let place = match &trial.state {
         TrialState::Running { placement, pid } => format!(" on {} (process {pid})", placement.device),
         TrialState::Failed { failure } => return format!(": {failure}"),
-        TrialState::Waiting | TrialState::Interrupted | TrialState::Done => String::new(),
+        TrialState::Waiting
+        | TrialState::Paused { .. }
+        | TrialState::Stopped { .. }
+        | TrialState::Interrupted
+        | TrialState::Done => String::new(),
     };
     let latest = Latest::of(layout, trial.trial.id);
     let Some(step) = latest.step else { return format!("{place}, no step yet") };
@@ -109,8 +113,15 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
             runs::again(record, Some("--retry-failed"))
         );
     }
-    if in_state(record, "done").len() < record.trials.len() {
+    if record.trials.iter().any(|trial| !trial.state.is_settled()) {
         return format!("`{}` continues", runs::again(record, None));
+    }
+    if let Some(stopped) = in_state(record, "stopped").first() {
+        let id = stopped.trial.id;
+        return format!(
+            "`lorasweep explain {run} {id}` says why it was stopped; `{}` continues all that was",
+            runs::again(record, Some("--no-stop"))
+        );
     }
     format!("all trials are done; `lorasweep report {run}` writes the report again")
 }
@@ -184,6 +195,8 @@ struct TrialStatus<'a> {
     latest: Latest,
     test: Option<Scores>,
     failure: Option<String>,
+    /// Why it was stopped, if it was.
+    stopped: Option<StopReason>,
 }
 
 impl<'a> RunStatus<'a> {
@@ -209,10 +222,15 @@ impl<'a> TrialStatus<'a> {
     fn of(layout: &Layout, record: &'a TrialRecord, metric: &'static str) -> Self {
         let failure = match &record.state {
             TrialState::Failed { failure } => Some(failure.to_string()),
-            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => {
-                None
-            }
+            TrialState::Waiting
+            | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Stopped { .. }
+            | TrialState::Interrupted
+            | TrialState::Done => None,
         };
+        let stopped =
+            if let TrialState::Stopped { reason } = &record.state { Some(reason.clone()) } else { None };
         Self {
             id: record.trial.id.to_string(),
             settings: Settings(&record.trial.configuration),
@@ -223,6 +241,7 @@ impl<'a> TrialStatus<'a> {
             latest: Latest::of(layout, record.trial.id),
             test: record.result.as_ref().and_then(|result| result.test.clone()),
             failure,
+            stopped,
         }
     }
 }

@@ -152,6 +152,7 @@ mod tests {
         RunSummary {
             done: 5,
             failed: failures.len(),
+            stopped_early: 0,
             left: case.left,
             kept: 0,
             elapsed: Duration::ZERO,

@@ -145,6 +145,13 @@ impl SlotTime {
 }
 
 impl SlotCost {
+    /// The cost of this share of its steps.
+    #[must_use]
+    pub fn part(&self, share: f64) -> Self {
+        let Self { tail, trunk, layer_passes, .. } = *self;
+        Self { tail: tail * share, trunk: trunk * share, layer_passes: layer_passes * share, ..*self }
+    }
+
     /// The parts of its time at these rates.
     #[must_use]
     pub fn time(&self, rates: Rates) -> SlotTime {

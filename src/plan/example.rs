@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::cost::Experience;
 use crate::families::{Architecture, BertConfig, ModelSpec, Weights};
 use crate::sched::{Limits, Remaining, Simulated, Workload};
+use crate::search::Brackets;
 use crate::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use crate::tasks::{DataFile, Task};
 use crate::values::{Configuration, ContentHash, Lora, Method, Resources, Splitting, Training, Trial, Width};
@@ -57,6 +58,7 @@ fn of(
         configurations,
         splitting: Splitting::KFold { k, stratified: true, seed: 42 },
         select: None,
+        stop: None,
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
         only: Vec::new(),
@@ -111,5 +113,5 @@ pub(crate) fn foreseen(
 ) -> Simulated {
     let (remaining, known) = (Remaining::of(sweep, todo), Experience::default());
     let work = Workload::of(&remaining, Path::new("reports"), &|_| Width::Cores(1), &|_| prepared, &known);
-    super::foresee(work, resources, Limits::default())
+    super::foresee(work, Brackets::default(), resources, Limits::default())
 }

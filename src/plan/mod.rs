@@ -13,11 +13,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::sched::{Limits, Policy, Scheduler, Simulated, Workload, simulate};
+use crate::search::Brackets;
 use crate::values::Resources;
 
-/// The simulated run of this work with these resources, if every job takes its predicted time.
+/// The simulated run of this work with these resources, if every job takes its predicted time. Where trials are
+/// compared, it is assumed that as many are kept as the rule says, and that those are the first of the sweep.
 #[must_use]
-pub fn foresee(work: Workload, resources: &Resources, limits: Limits) -> Simulated {
+pub fn foresee(work: Workload, brackets: Brackets, resources: &Resources, limits: Limits) -> Simulated {
     let scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, Policy::ONCE);
-    simulate(&scheduler, SystemTime::UNIX_EPOCH)
+    simulate(&scheduler.comparing(brackets), SystemTime::UNIX_EPOCH)
 }

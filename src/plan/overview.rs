@@ -30,6 +30,8 @@ pub struct Overview {
     pub done: usize,
     /// Number of trials that failed in an earlier run, and are not tried again unless the user asks for it.
     pub failed: usize,
+    /// Number of trials that were stopped early in an earlier run.
+    pub stopped: usize,
     /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack.
     pub jobs: Vec<JobRow>,
     /// Where they can run.
@@ -166,6 +168,7 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, resources: &Resources) -> Ov
             .collect(),
         done: 0,
         failed: 0,
+        stopped: 0,
         basis: None,
         predicted: predict(&jobs, run.makespan, resources),
         jobs,

@@ -8,8 +8,9 @@ use std::time::SystemTime;
 use crate::cost::Experience;
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
-use crate::record::{Ledger, RunRecord, TrialRecord, TrialState};
+use crate::record::{Ledger, RunRecord, TrialRecord, TrialState, compared};
 use crate::sched::{Remaining, Scheduler, Workload};
+use crate::search::Turn;
 use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What, Width};
 
 /// The scheduler of the run that these events end with, in its state at `now`, except for the measured speed of
@@ -28,12 +29,16 @@ pub fn scheduler(
     let What::RunStarted { resources, settings: Some(settings), .. } = &events.first()?.what else {
         return None;
     };
-    let RunSettings { limits, policy, retry_failed } = **settings;
+    let RunSettings { limits, policy, retry_failed, no_stop } = **settings;
+    let trials: Vec<Trial> = record.trials.iter().map(|trial| trial.trial.clone()).collect();
+    let mut brackets = compared::brackets(&record.sweep, &trials, earlier, no_stop);
     let (given, earlier) = (Given::of(events), Ledger::replay(earlier));
     let is_to_do = |trial: &&TrialRecord| {
-        let failed = matches!(earlier.state(trial.trial.id), TrialState::Failed { .. });
-        let is_left = trial.state != TrialState::Done && (retry_failed || !failed);
-        is_left || given.trials.contains(&trial.trial.id)
+        let id = trial.trial.id;
+        let failed = matches!(earlier.state(id), TrialState::Failed { .. });
+        let stopped = brackets.turn(id) == Turn::Stopped;
+        let is_left = trial.state != TrialState::Done && (retry_failed || !failed) && !stopped;
+        is_left || given.trials.contains(&id)
     };
     let todo: Vec<Trial> = record.trials.iter().filter(is_to_do).map(|trial| trial.trial.clone()).collect();
     let is_there = |store| {
@@ -51,7 +56,14 @@ pub fn scheduler(
         &is_there,
         &experience.on(resources),
     );
-    let mut scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, policy);
+    // Brackets were opened before the first of these trials started.
+    for event in events {
+        if let What::BracketsOpened { .. } = event.what {
+            brackets.on(&event.what);
+        }
+    }
+    let scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, policy);
+    let mut scheduler = scheduler.comparing(brackets);
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
     scheduler.replay(now, &What::Woke);
     Some(scheduler)

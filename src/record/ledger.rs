@@ -4,6 +4,7 @@
 //! lock that is held) are added by [`super::load`] and by the decision on the remaining work.
 
 mod foreseen;
+mod stops;
 #[cfg(test)]
 mod tests;
 mod trial_state;
@@ -17,7 +18,9 @@ pub use self::foreseen::Foreseen;
 pub use self::trial_state::TrialState;
 pub use self::widths::DecidedWidth;
 use self::widths::Widths;
-use crate::values::{CommandLine, Device, Event, Failure, JobKey, Placement, Progress, Trial, TrialId, What};
+use crate::values::{
+    CommandLine, Device, Event, Failure, JobKey, Placement, Progress, StopReason, Trial, TrialId, What,
+};
 
 /// The state of a run after the events so far.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -43,9 +46,12 @@ pub struct Ledger {
     jobs: BTreeMap<JobKey, RunningJob>,
     /// Jobs other than training whose last attempt failed. Trials have their own failures.
     failed_jobs: BTreeMap<JobKey, Failure>,
+    /// Why trials were stopped, whether they went on later or not.
+    stops: BTreeMap<TrialId, StopReason>,
     total: usize,
     done: usize,
     failed: usize,
+    stopped: usize,
 }
 
 /// Facts about the latest start of a run only.
@@ -103,7 +109,7 @@ impl Ledger {
         self.updated_at = Some(event.at);
         Foreseen::apply(&mut self.foreseen, event);
         match &event.what {
-            What::RunStarted { command_line, version, .. } => {
+            What::RunStarted { command_line, version, settings, .. } => {
                 self.command_line.clone_from(command_line);
                 self.version = Some(version.clone());
                 self.started_at.get_or_insert(event.at);
@@ -111,6 +117,7 @@ impl Ledger {
                 self.failed_jobs.clear();
                 self.trials.values_mut().for_each(|standing| standing.failed_start = None);
                 self.interrupt_all();
+                self.stop_again(settings.as_ref().is_some_and(|settings| settings.no_stop));
             }
             What::RunPlanned { trials, done, todo, .. } => self.plan(trials, done, todo),
             What::WidthsDecided { widths } => self.widths.add(event.at, widths),
@@ -123,7 +130,14 @@ impl Ledger {
                 }
             }
             What::TrialReturned { key, trial } => self.take_back(*key, *trial),
-            What::TrialStopped { key, trial, .. } => _ = self.leave(*key, *trial),
+            What::TrialPaused { key, pause } => self.pause(*key, pause),
+            What::RungDecided(decision) => {
+                decision.stopped().for_each(|(trial, reason)| self.stop(trial, reason));
+            }
+            What::StopOrdered { trials } => {
+                trials.iter().for_each(|trial| self.stop(*trial, StopReason::ByHand));
+            }
+            What::KeepOrdered { trials } => trials.iter().for_each(|trial| self.go_on(*trial)),
             What::TrialProgressed { key, progress } => self.progress(*key, progress),
             What::TrialFinished { trial, .. } => self.set(*trial, TrialState::Done),
             What::TrialFailed { trial, failure } => {
@@ -145,6 +159,8 @@ impl Ledger {
             What::StopRequested { .. } => self.this_run.stopped = true,
             What::RunEnded { .. } => self.interrupt_all(),
             What::TrainingForeseen { .. }
+            | What::BracketsOpened { .. }
+            | What::RungPutOff(_)
             | What::TrialEvaluated { .. }
             | What::Forecast { .. }
             | What::Warned { .. }
@@ -156,12 +172,16 @@ impl Ledger {
     fn plan(&mut self, trials: &[Trial], done: &[TrialId], todo: &[TrialId]) {
         let planned: HashSet<TrialId> = trials.iter().map(|trial| trial.id).collect();
         self.trials.retain(|id, _| planned.contains(id));
-        (self.total, self.done, self.failed) = (trials.len(), 0, 0);
+        (self.total, self.done, self.failed, self.stopped) = (trials.len(), 0, 0, 0);
         for standing in self.trials.values() {
             match standing.state {
                 TrialState::Done => self.done += 1,
                 TrialState::Failed { .. } => self.failed += 1,
-                TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted => {}
+                TrialState::Stopped { .. } => self.stopped += 1,
+                TrialState::Waiting
+                | TrialState::Running { .. }
+                | TrialState::Paused { .. }
+                | TrialState::Interrupted => {}
             }
         }
         // A result can be in place without an event, and can be lost again.
@@ -284,6 +304,8 @@ impl Ledger {
         self.done -= usize::from(before == TrialState::Done);
         self.failed += usize::from(matches!(standing.state, TrialState::Failed { .. }));
         self.failed -= usize::from(matches!(before, TrialState::Failed { .. }));
+        self.stopped += usize::from(matches!(standing.state, TrialState::Stopped { .. }));
+        self.stopped -= usize::from(matches!(before, TrialState::Stopped { .. }));
     }
 
     /// What is known of a trial; `None` where it was never started and is not done.
@@ -358,9 +380,15 @@ impl Ledger {
         self.failed
     }
 
+    /// Number of trials that were stopped early, or by a person.
+    #[must_use]
+    pub fn stopped(&self) -> usize {
+        self.stopped
+    }
+
     /// Number of the sweep's trials that have no fate yet.
     #[must_use]
     pub fn left(&self) -> usize {
-        self.total.saturating_sub(self.done + self.failed)
+        self.total.saturating_sub(self.done + self.failed + self.stopped)
     }
 }

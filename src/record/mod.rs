@@ -4,6 +4,7 @@
 
 pub mod at_work;
 pub mod checkpoint;
+pub mod compared;
 pub mod experience;
 pub mod garbage;
 pub mod journal;
@@ -123,6 +124,8 @@ impl TrialRecord {
             TrialState::Done => self.result.as_ref(),
             TrialState::Waiting
             | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Stopped { .. }
             | TrialState::Interrupted
             | TrialState::Failed { .. } => None,
         }

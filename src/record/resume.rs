@@ -81,13 +81,20 @@ pub fn decide(evidence: Evidence, retry_failed: bool) -> Decision {
 /// Gathers the evidence about one trial.
 #[must_use]
 pub fn look(layout: &Layout, ledger: &Ledger, id: TrialId) -> Evidence {
-    let recorded = match ledger.trial(id).map(|standing| &standing.state) {
-        None => RecordedState::Nothing,
+    let recorded = match ledger.trial(id).map(|standing| (&standing.state, standing.attempts)) {
+        // Where its configuration was stopped, a trial may have a state and never have started.
+        None | Some((TrialState::Waiting | TrialState::Stopped { .. }, 0)) => RecordedState::Nothing,
         // A finished trial whose result is gone counts as started, since it must be done again.
-        Some(
-            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done,
-        ) => RecordedState::Started,
-        Some(TrialState::Failed { .. }) => RecordedState::Failed,
+        Some((
+            TrialState::Waiting
+            | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Stopped { .. }
+            | TrialState::Interrupted
+            | TrialState::Done,
+            _,
+        )) => RecordedState::Started,
+        Some((TrialState::Failed { .. }, _)) => RecordedState::Failed,
     };
     let result = result(layout, id).is_some();
     Evidence { recorded, result, checkpoint: checkpoint(&layout.last_checkpoint(id)) }

@@ -234,6 +234,11 @@ fn label_of<'a>(findings: &'a Findings<'_>, trial: &TrialRecord) -> &'a str {
 fn reason(state: &TrialState) -> Option<String> {
     match state {
         TrialState::Failed { failure } => Some(failure.to_string()),
-        TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => None,
+        TrialState::Waiting
+        | TrialState::Running { .. }
+        | TrialState::Paused { .. }
+        | TrialState::Stopped { .. }
+        | TrialState::Interrupted
+        | TrialState::Done => None,
     }
 }

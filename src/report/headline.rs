@@ -51,7 +51,11 @@ pub(super) fn counts(record: &RunRecord) -> (usize, usize, usize) {
         match trial.state {
             TrialState::Done => counts.0 += 1,
             TrialState::Failed { .. } => counts.1 += 1,
-            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted => counts.2 += 1,
+            TrialState::Waiting
+            | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Stopped { .. }
+            | TrialState::Interrupted => counts.2 += 1,
         }
     }
     counts

@@ -176,8 +176,11 @@ fn missing<'a>(findings: &Findings<'_>) -> Option<Section<'a>> {
     }
     // The run itself writes the report, as its last job, when nothing else is left to do.
     let to_come = |trial: &TrialRecord| match trial.state {
-        TrialState::Waiting | TrialState::Running { .. } => true,
-        TrialState::Interrupted | TrialState::Done | TrialState::Failed { .. } => false,
+        TrialState::Waiting | TrialState::Running { .. } | TrialState::Paused { .. } => true,
+        TrialState::Interrupted
+        | TrialState::Done
+        | TrialState::Stopped { .. }
+        | TrialState::Failed { .. } => false,
     };
     if record.live && record.trials.iter().any(to_come) {
         notes.push("The sweep was still running when this report was written.".to_owned());

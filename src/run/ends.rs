@@ -10,9 +10,9 @@ use crate::disk::files;
 use crate::exec::Exit;
 use crate::job::mailbox;
 use crate::record::ledger::TrialState;
-use crate::record::resume;
+use crate::record::{self, resume};
 use crate::run::RunError;
-use crate::values::{Failure, JobKey, TrialId, What};
+use crate::values::{Failure, JobKey, MetricLine, Pause, TrialId, What};
 
 impl EventLoop<'_, '_> {
     pub(super) fn on_end(&mut self, key: JobKey, exit: Exit) -> Result<(), RunError> {
@@ -50,9 +50,12 @@ impl EventLoop<'_, '_> {
         let states = || trials.iter().map(|trial| ledger.state(*trial));
         let last_failure = states().rev().find_map(|state| match state {
             TrialState::Failed { failure } => Some(failure),
-            TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => {
-                None
-            }
+            TrialState::Waiting
+            | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Stopped { .. }
+            | TrialState::Interrupted
+            | TrialState::Done => None,
         });
         match (ledger.open(key).next(), last_failure, exit) {
             (None, None, exit) if trials.is_empty() => exit,
@@ -65,6 +68,22 @@ impl EventLoop<'_, '_> {
             }
             (Some(_), _, exit @ (Exit::Interrupted | Exit::Failed(_))) => exit,
         }
+    }
+
+    /// Whether a running job has this trial, which a person may have ordered to stop.
+    pub(super) fn holds(&self, key: JobKey, trial: TrialId) -> bool {
+        self.stream.ledger.job(key).is_some_and(|job| job.trials.contains(&trial))
+    }
+
+    /// Where a trial stands that paused after this step. Its scores come from its metrics file, since what a child
+    /// says decides nothing.
+    pub(super) fn pause(&self, trial: TrialId, step: u64, steps: u64) -> Pause {
+        let lines = record::metrics(self.layout, trial);
+        let scores = lines.into_iter().find_map(|line| match line {
+            MetricLine::Validation { step: at, scores, .. } if at == step => Some(scores),
+            MetricLine::Validation { .. } | MetricLine::Train { .. } => None,
+        });
+        Pause { trial, step, steps, scores, loss_error: None }
     }
 
     /// The present trials of a job without a fate.

@@ -12,7 +12,7 @@ use super::clock::Clock;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
 use crate::exec::{Executor, News, WorkerMessage};
-use crate::job::ChildLine;
+use crate::job::{ChildLine, ToChild};
 use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
 use crate::values::{JobKey, Progress, What};
@@ -140,7 +140,9 @@ impl EventLoop<'_, '_> {
     fn act(&mut self, action: Action) -> Result<(), RunError> {
         match action {
             Action::Launch(launch) => self.launch(launch)?,
-            Action::Join { job, trial } => self.join(job, trial)?,
+            Action::Join { job, trial, until } => self.join(job, trial, until)?,
+            Action::Pause { job, trial } => self.executor.send(job, &ToChild::Stop { trial, step: 0 }),
+            Action::Announce(decision) => self.tell(decision)?,
             Action::Stop { job, force } => self.ask(job, Asked::Stop, force),
             Action::CutShort { job, force } => self.ask(job, Asked::CutShort, force),
             Action::Retire { device } => self.tell(What::DeviceRetired { device })?,
@@ -174,8 +176,9 @@ impl EventLoop<'_, '_> {
                 let gave = self.stream.ledger.job(key).is_some_and(|job| job.joining.contains(&trial));
                 if gave { self.happen(What::TrialJoined { key, trial }) } else { Ok(()) }
             }
-            ChildLine::Stopped { trial, step } if self.stream.ledger.is_open(key, trial) => {
-                self.happen(What::TrialStopped { key, trial, step })
+            ChildLine::Stopped { trial, step, steps } if self.holds(key, trial) => {
+                let pause = self.pause(trial, step, steps);
+                self.happen(What::TrialPaused { key, pause })
             }
             ChildLine::Stopped { .. } => Ok(()),
             ChildLine::Finished { trial } => self.finish(key, trial),

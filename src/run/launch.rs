@@ -62,13 +62,13 @@ impl EventLoop<'_, '_> {
     }
 
     /// Sends one more trial to a running job. It is returned at once where the job cannot take it.
-    pub(super) fn join(&mut self, key: JobKey, trial: Trial) -> Result<(), RunError> {
+    pub(super) fn join(&mut self, key: JobKey, trial: Trial, until: Option<f64>) -> Result<(), RunError> {
         let works = self.state.children.get(&key).is_some_and(|child| child.asked == Asked::Work);
         if !works || self.make_way(key, &trial).is_err() {
             return self.tell(What::TrialReturned { key, trial: trial.id });
         }
         self.tell(What::TrialJoining { key, trial: trial.id })?;
-        self.executor.send(key, &ToChild::Join { trial: Box::new(trial) });
+        self.executor.send(key, &ToChild::Join { trial: Box::new(trial), until });
         Ok(())
     }
 

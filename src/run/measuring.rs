@@ -127,9 +127,8 @@ impl Reader for Measuring {
                     pack.costs.push(result.cost);
                 }
             }
-            What::TrialReturned { trial, .. }
-            | What::TrialStopped { trial, .. }
-            | What::TrialFailed { trial, .. } => self.spoil(*trial),
+            What::TrialReturned { trial, .. } | What::TrialFailed { trial, .. } => self.spoil(*trial),
+            What::TrialPaused { pause, .. } => self.spoil(pause.trial),
             What::JobFinished { key } => self.end(event.at, *key),
             What::JobFailed { key, .. } | What::JobInterrupted { key } => _ = self.packs.remove(key),
             What::RunEnded { .. } if !self.taken.is_empty() => self.save(event.at),
@@ -137,6 +136,11 @@ impl Reader for Measuring {
             | What::RunStarted { .. }
             | What::TrainingForeseen { .. }
             | What::WidthsDecided { .. }
+            | What::BracketsOpened { .. }
+            | What::RungDecided(_)
+            | What::RungPutOff(_)
+            | What::StopOrdered { .. }
+            | What::KeepOrdered { .. }
             | What::RunPlanned { .. }
             | What::JobLaunching { .. }
             | What::JobStarted { .. }

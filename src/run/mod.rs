@@ -20,6 +20,7 @@ mod tests;
 mod triage;
 mod widths;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -40,10 +41,11 @@ use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
 use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
-use crate::record::experience;
 use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
+use crate::record::{compared, experience};
 use crate::sched::{Limits, Machine, Policy, Remaining, Scheduler, Simulated, Workload, simulate};
+use crate::search::Brackets;
 use crate::sweep::SweepSpec;
 use crate::values::{
     CommandLine, Device, Failure, JobKey, Reader, Resources, RunSettings, Trial, TrialId, What,
@@ -75,6 +77,8 @@ pub struct RunOptions {
     pub policy: Policy,
     /// Failed trials are tried again.
     pub retry_failed: bool,
+    /// Nothing is stopped early, and what was goes on.
+    pub no_stop: bool,
     /// Time between two checkpoints of a trial; by default as often as the cost stays small.
     pub checkpoint_every: Option<Duration>,
     /// The user's command line, recorded for later commands.
@@ -95,14 +99,16 @@ pub struct StopRequest {
     pub force: bool,
 }
 
-/// How a run ended. `done + failed + left` is the number of the sweep's trials.
+/// How a run ended. `done + failed + stopped_early + left` is the number of the sweep's trials.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunSummary {
     /// Trials done, including those of earlier runs.
     pub done: usize,
     /// Trials failed, including those of earlier runs.
     pub failed: usize,
-    /// Trials neither done nor failed.
+    /// Trials stopped early or by a person, including those of earlier runs.
+    pub stopped_early: usize,
+    /// Trials neither done, failed nor stopped.
     pub left: usize,
     /// Trials that were done before this run.
     pub kept: usize,
@@ -142,12 +148,15 @@ pub fn start(
     let _stores = Lock::share(&layout.stores_lock())?;
     let (journal, replay) = Journal::open(&layout.journal())?;
     let mut stream = Stream { journal, ledger: Ledger::replay(&replay.events), readers, measuring: None };
-    stream.tell(started(&options))?;
+    let no_stop = compared::goes_on_with_all(&spec, &replay.events, options.no_stop);
+    stream.tell(started(&options, no_stop))?;
     warn_of_dropped(&replay, &mut stream)?;
     end_survivors(&layout, &mut stream)?;
 
     let trials = spec.trials();
-    let mut left = triage::triage(&layout, &trials, options.retry_failed, &mut stream)?;
+    let mut brackets = compared::brackets(&spec, &trials, &replay.events, no_stop);
+    let mut left = triage::triage(&layout, &trials, options.retry_failed, &mut brackets, &mut stream)?;
+    open_brackets(&layout, &trials, &left, &mut brackets, &mut stream)?;
     let remaining = Remaining::of(&spec, &left.todo);
     let (widths, started_over) = widths(&layout, &remaining, &options, &mut stream)?;
     left.continued -= started_over;
@@ -156,6 +165,7 @@ pub fn start(
     let started = trials.iter().map(|trial| trial.id).filter(|id| stream.ledger.trial(*id).is_some());
     stream.measuring = Some(Measuring::new(&layout, &options, &work, started.collect()));
     let scheduler = Scheduler::new(work, options.resources_now(), options.limits, options.policy);
+    let scheduler = scheduler.comparing(brackets);
     let (clock, kept) = (Clock::start(), left.done.len());
     let foreseen = simulate(&scheduler, clock.now());
     if let Some(what) = training_foreseen(&foreseen) {
@@ -176,8 +186,8 @@ pub fn start(
     events.close();
     ended?;
     let summary = summary(&spec, &events.stream.ledger, kept, begun.elapsed());
-    let RunSummary { done, failed, left, elapsed, .. } = summary;
-    events.stream.tell(What::RunEnded { done, failed, left, elapsed_s: elapsed.as_secs_f64() })?;
+    let RunSummary { done, failed, stopped_early: stopped, left, elapsed, .. } = summary;
+    events.stream.tell(What::RunEnded { done, failed, stopped, left, elapsed_s: elapsed.as_secs_f64() })?;
     Ok(summary)
 }
 
@@ -189,7 +199,23 @@ fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, RunErro
     Ok(Layout::of_run(&folder))
 }
 
-fn started(options: &RunOptions) -> What {
+/// Fixes which of the remaining trials are compared with one another, where that was not fixed before.
+fn open_brackets(
+    layout: &Layout,
+    trials: &[Trial],
+    left: &Left,
+    brackets: &mut Brackets,
+    stream: &mut Stream<'_, '_>,
+) -> Result<(), RunError> {
+    compared::take_results(brackets, layout, &left.done);
+    let ended: HashSet<TrialId> = left.done.iter().chain(&left.failed).copied().collect();
+    for opened in brackets.open(trials, &|trial| ended.contains(&trial)) {
+        brackets.on(&stream.tell(opened)?);
+    }
+    Ok(())
+}
+
+fn started(options: &RunOptions, no_stop: bool) -> What {
     let RunOptions { limits, policy, retry_failed, .. } = *options;
     What::RunStarted {
         pid: std::process::id(),
@@ -197,7 +223,7 @@ fn started(options: &RunOptions) -> What {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         command_line: options.command_line.clone(),
         resources: options.resources_now(),
-        settings: Some(Box::new(RunSettings { limits, policy, retry_failed })),
+        settings: Some(Box::new(RunSettings { limits, policy, retry_failed, no_stop })),
     }
 }
 
@@ -281,12 +307,18 @@ fn planned(
 fn summary(spec: &SweepSpec, ledger: &Ledger, kept: usize, elapsed: Duration) -> RunSummary {
     let failures = spec.trials().into_iter().filter_map(|trial| match ledger.state(trial.id) {
         TrialState::Failed { failure } => Some((trial.id, failure.clone())),
-        TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted | TrialState::Done => None,
+        TrialState::Waiting
+        | TrialState::Running { .. }
+        | TrialState::Paused { .. }
+        | TrialState::Stopped { .. }
+        | TrialState::Interrupted
+        | TrialState::Done => None,
     });
     let ThisRun { stopped, reported, retired, unwritable } = ledger.this_run.clone();
     RunSummary {
         done: ledger.done(),
         failed: ledger.failed(),
+        stopped_early: ledger.stopped(),
         left: ledger.left(),
         kept,
         elapsed,

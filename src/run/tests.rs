@@ -129,7 +129,7 @@ fn run_trials(
         Ok(script(&child))
     })
     .answering(|_, message| {
-        let ToChild::Join { trial } = message else { panic!("{message:?}") };
+        let ToChild::Join { trial, .. } = message else { panic!("{message:?}") };
         let child = Child { slots: &[], layout: &layout, before: 0, micro_rows: None };
         answer(&child, trial.id)
     });
@@ -274,18 +274,18 @@ fn an_end_that_leaves_a_trial_without_a_fate_is_tried_again_and_then_a_failure()
 }
 
 #[test]
-fn a_trial_that_was_stopped_is_left_for_the_next_run() {
-    let stop = |trial| News::Said(ChildLine::Stopped { trial, step: 3 });
+fn a_trial_that_pauses_untold_is_left_for_the_next_run() {
+    let stop = |trial| News::Said(ChildLine::Stopped { trial, step: 3, steps: 9 });
     let outcome = run(POLICY, |child| {
         let [a, b, c] = [0, 1, 2].map(|slot| child.slots[slot].id);
         vec![stop(b), stop(b), child.finish(a), stop(c), DONE]
     });
     assert_eq!((&outcome.starts[..], outcome.attempts()), (&[vec![0, 1, 2]][..], vec![1; 3]));
     assert_eq!((outcome.fates(), outcome.ledger.left()), ((1, 0), 2));
-    assert_eq!([1, 2].map(|slot| outcome.state(slot)), [&TrialState::Interrupted; 2]);
+    assert_eq!([1, 2].map(|slot| outcome.state(slot)), [&TrialState::Paused { step: 3 }; 2]);
     let events = journal::read(&outcome.layout.journal()).unwrap().events;
-    let stops = events.iter().filter(|event| matches!(event.what, What::TrialStopped { step: 3, .. }));
-    assert_eq!(stops.count(), 2, "each is told once");
+    let pauses = events.iter().filter(|event| matches!(event.what, What::TrialPaused { .. }));
+    assert_eq!(pauses.count(), 2, "each is told once");
 }
 
 #[test]

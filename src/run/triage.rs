@@ -5,7 +5,8 @@ use super::RunError;
 use super::stream::Stream;
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files};
-use crate::record::resume::{self, Checkpoint, Decision};
+use crate::record::resume::{self, Checkpoint, Decision, RecordedState};
+use crate::search::{Brackets, Turn};
 use crate::sweep::SweepSpec;
 use crate::values::{Trial, TrialId, quantity};
 
@@ -13,7 +14,9 @@ use crate::values::{Trial, TrialId, quantity};
 pub(super) struct Left {
     /// Trials that are done already.
     pub(super) done: Vec<TrialId>,
-    /// Trials to train, in the sweep's order. Trials in neither list failed before.
+    /// Trials that failed before, and are not tried again.
+    pub(super) failed: Vec<TrialId>,
+    /// Trials to train, in the sweep's order. Trials in no list were stopped before.
     pub(super) todo: Vec<Trial>,
     /// How many of these continue from a checkpoint.
     pub(super) continued: usize,
@@ -24,19 +27,26 @@ pub(super) fn triage(
     layout: &Layout,
     trials: &[Trial],
     retry_failed: bool,
+    brackets: &mut Brackets,
     stream: &mut Stream<'_, '_>,
 ) -> Result<Left, RunError> {
-    let mut left = Left { done: Vec::new(), todo: Vec::new(), continued: 0 };
-    let mut failed = 0;
+    let mut left = Left { done: Vec::new(), failed: Vec::new(), todo: Vec::new(), continued: 0 };
     for trial in trials {
         let evidence = resume::look(layout, &stream.ledger, trial.id);
+        let has_failed = evidence.recorded == RecordedState::Failed;
+        if has_failed && retry_failed {
+            brackets.retry(trial.id);
+        }
+        if !evidence.result && !has_failed && brackets.turn(trial.id) == Turn::Stopped {
+            continue;
+        }
         match resume::decide(evidence, retry_failed) {
             Decision::Keep if evidence.result => {
                 left.done.push(trial.id);
                 continue;
             }
             Decision::Keep => {
-                failed += 1;
+                left.failed.push(trial.id);
                 continue;
             }
             Decision::Continue => left.continued += 1,
@@ -51,6 +61,7 @@ pub(super) fn triage(
         }
         left.todo.push(trial.clone());
     }
+    let failed = left.failed.len();
     if failed > 0 {
         stream
             .warn(format!("failed in an earlier run and not retried: {failed}; `--retry-failed` retries"))?;

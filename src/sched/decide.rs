@@ -3,6 +3,7 @@
 
 use std::time::SystemTime;
 
+use crate::job::Work;
 use crate::sched::chores::ChoreState;
 use crate::sched::jobs::{Deadline, Doing, Job, Progress, Training};
 use crate::sched::memory::Memory;
@@ -56,7 +57,9 @@ impl Scheduler {
             let rooms = self.places.rooms(width);
             let is_full = rooms.is_empty();
             for placement in rooms {
-                if let Some(trials) = self.next_of(now, &placement, within_s) {
+                if let Some(trials) =
+                    self.next_of(now, &placement, within_s).and_then(|next| self.named(next))
+                {
                     return Some((placement, trials));
                 }
             }
@@ -69,6 +72,15 @@ impl Scheduler {
             }
         }
         None
+    }
+
+    /// A pack has its name from its first trial. One that has paused may still give its name to the job that it has
+    /// left, so that another comes first; `None` until such a job has ended.
+    fn named(&self, mut trials: Vec<TrialNo>) -> Option<Vec<TrialNo>> {
+        let is_free = |trial: &TrialNo| !self.jobs.contains_key(&JobKey::Train(self.work.id(*trial)));
+        let first = trials.iter().position(is_free)?;
+        trials.rotate_left(first);
+        Some(trials)
     }
 
     /// Whether a trial of this width could start.
@@ -109,7 +121,11 @@ impl Scheduler {
     }
 
     fn launch_pack(&mut self, now: SystemTime, placement: Placement, trials: &[TrialNo]) -> Action {
-        let (job, work) = self.work.train(trials);
+        let (job, mut work) = self.work.train(trials);
+        if let Work::Train(pack) = &mut work {
+            let until = |trial: &TrialNo| Some((self.work.id(*trial), self.trials[*trial].part.until?));
+            pack.until = trials.iter().filter_map(until).collect();
+        }
         let shape = self.work.shape_of(trials[0]);
         let micro_rows = self.memory.allowed(shape, self.places.memory(placement.device)).rows;
         let attempt = self.seat_pack(now, job, placement.clone(), trials);
@@ -200,7 +216,8 @@ impl Scheduler {
         let slot = Slot { memory: job.memory, open: &training.open, ended, failed };
         let trial = *self.next(Opening::Slot(slot))?.first()?;
         self.admit(key, trial);
-        Some(Action::Join { job: key, trial: self.work.trials[trial].trial.clone() })
+        let until = self.trials[trial].part.until;
+        Some(Action::Join { job: key, trial: self.work.trials[trial].trial.clone(), until })
     }
 
     /// Places a waiting trial into a running job.
@@ -221,8 +238,8 @@ impl Scheduler {
         let Some(trial) = self.work.number(heard.trial) else { return };
         let TrialState::Placed { job } = self.trials[trial].state else { return };
         if let Some(training) = self.jobs.get_mut(&job).and_then(Job::training_mut) {
-            let part = heard.step as f64 / heard.steps.max(1) as f64;
-            self.pace.hear(now, training, trial, part);
+            let share = heard.step as f64 / heard.steps.max(1) as f64;
+            self.pace.hear(now, training, trial, self.trials[trial].part.done_at(share));
         }
     }
 
@@ -285,7 +302,7 @@ impl Scheduler {
         self.chores.cancel_waiting();
         for standing in &mut self.trials {
             match standing.state {
-                TrialState::Waiting { .. } | TrialState::Paused { .. } => {
+                TrialState::Waiting { .. } | TrialState::Paused { .. } | TrialState::Held => {
                     standing.state = TrialState::Cancelled;
                     self.open -= 1;
                 }
@@ -293,6 +310,7 @@ impl Scheduler {
                 | TrialState::Done
                 | TrialState::Failed { .. }
                 | TrialState::Skipped { .. }
+                | TrialState::Stopped
                 | TrialState::Cancelled => {}
             }
         }

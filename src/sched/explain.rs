@@ -39,6 +39,11 @@ pub enum Explanation {
         /// Number of other trials in the same process.
         beside: usize,
     },
+    /// It waits until the other configurations of its bracket have come to the same rung, or until its own has come
+    /// through all rungs.
+    Held,
+    /// It was stopped early, or by a person.
+    Stopped,
     /// It has its result.
     Done,
     /// It failed for good.
@@ -128,6 +133,8 @@ impl Scheduler {
             TrialState::Waiting { turn } => self.waits_for(number, *turn, now),
             TrialState::Paused { .. } => Reason::Pause { failures },
             TrialState::Placed { job } => return self.jobs.get(job).map(placed),
+            TrialState::Held => return Some(Explanation::Held),
+            TrialState::Stopped => return Some(Explanation::Stopped),
             TrialState::Done => return Some(Explanation::Done),
             TrialState::Failed { failure } => return Some(Explanation::Failed { failure: failure.clone() }),
             TrialState::Skipped { .. } => return Some(self.skipped(store)),
@@ -218,6 +225,8 @@ impl fmt::Display for Explanation {
             Self::Waits { reason, start: None } => write!(f, "{reason}; no device is left to train it"),
             Self::Starting { device, beside } => write!(f, "it is starting on {device}{}", With(*beside)),
             Self::Running { device, beside } => write!(f, "it trains on {device}{}", With(*beside)),
+            Self::Held => f.write_str("it waits until those that it is compared with have come as far"),
+            Self::Stopped => f.write_str("it was stopped early; `run --no-stop` continues it"),
             Self::Done => f.write_str("it is done"),
             Self::Failed { failure } => write!(f, "it failed: {failure}"),
             Self::Skipped { job, failure: Some(failure) } => {

@@ -13,6 +13,7 @@
 //! | `pool` | waiting trials, in the order in which packs take them |
 //! | `pack` | the one function that says who trains together, and where |
 //! | `memory` | what to try after memory ran out |
+//! | `legs` | how far trials train before a decision on them, and what follows from one |
 //! | `trial`, `ends` | a trial's state, and what the end of its job means for it |
 //! | `chores` | preparing stores and writing the report, alongside training |
 //! | `places` | which cores and GPUs are free or busy, rest after a loss, or are out of service |
@@ -30,6 +31,7 @@ mod ends;
 mod explain;
 mod job_ends;
 mod jobs;
+mod legs;
 mod memory;
 mod openings;
 mod pack;
@@ -56,7 +58,7 @@ pub use workload::Workload;
 use std::time::SystemTime;
 
 use crate::job::Work;
-use crate::values::{Device, Failure, JobKey, Placement, Trial, TrialId};
+use crate::values::{Device, Failure, JobKey, Placement, Trial, TrialId, What};
 pub use crate::values::{Limits, Policy};
 
 /// What the run loop should do.
@@ -71,7 +73,18 @@ pub enum Action {
         job: JobKey,
         /// The trial.
         trial: Trial,
+        /// Where it pauses, as a share of its steps.
+        until: Option<f64>,
     },
+    /// Ask a running job to let go of a trial after the current step, with a checkpoint. Answered by `TrialPaused`.
+    Pause {
+        /// Which job.
+        job: JobKey,
+        /// The trial.
+        trial: TrialId,
+    },
+    /// Publish a decision on trials that are compared, which then comes back as an event.
+    Announce(What),
     /// Ask a job to write its checkpoints and end, or kill it: because the user forces the stop, or because the
     /// job has not ended for too long.
     Stop {

@@ -53,10 +53,10 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    /// All trials of a workload.
-    pub(super) fn full(work: &Workload) -> Self {
+    /// The trials of a workload that wait.
+    pub(super) fn of(work: &Workload, waits: &dyn Fn(TrialNo) -> bool) -> Self {
         let mut lanes = vec![Lane::default(); work.lanes.len()];
-        for (number, trial) in work.trials.iter().enumerate() {
+        for (number, trial) in work.trials.iter().enumerate().filter(|(number, _)| waits(*number)) {
             lanes[trial.lane].trials.push_back(number);
             lanes[trial.lane].own += trial.time.own;
         }

@@ -10,16 +10,20 @@ use crate::sched::jobs::{Job, Pace};
 use crate::sched::memory::Known;
 use crate::sched::places::Places;
 use crate::sched::pool::Pool;
-use crate::sched::trial::{Change, TrialState, Turn, transition};
+use crate::sched::trial::{Change, Part, TrialState, Turn, transition};
 use crate::sched::workload::{TrialNo, Workload};
 use crate::sched::{Action, Limits, Policy, simulate};
+use crate::search::Brackets;
 use crate::values::{JobKey, Resources, TrialId, What};
 
 /// Decides which trials start next, together and where. Knows nothing but its workload, the resources and the
 /// events.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
+    /// Changed only in what trials cost until their next pause.
     pub(super) work: Arc<Workload>,
+    /// Who is compared with whom, to stop those that cannot win.
+    pub(super) brackets: Brackets,
     pub(super) policy: Policy,
     pub(super) limits: Limits,
     pub(super) trials: Vec<Standing>,
@@ -50,6 +54,7 @@ pub struct Scheduler {
 pub(super) struct Standing {
     pub(super) state: TrialState,
     pub(super) past: Past,
+    pub(super) part: Part,
 }
 
 /// The slot of an ended trial whose job may go on.
@@ -69,8 +74,12 @@ impl Scheduler {
         Self {
             policy,
             limits,
-            trials: vec![Standing { state: waiting, past: Past::default() }; work.trials.len()],
-            pool: Pool::full(&work),
+            trials: vec![
+                Standing { state: waiting, past: Past::default(), part: Part::WHOLE };
+                work.trials.len()
+            ],
+            brackets: Brackets::default(),
+            pool: Pool::of(&work, &|_| true),
             chores: Chores::of(&work, places.free_cores().len()),
             places,
             jobs: BTreeMap::new(),
@@ -101,7 +110,11 @@ impl Scheduler {
         let (mut actions, vacancy) = self.apply(now, what);
         actions.extend(self.decide(now));
         actions.extend(vacancy.and_then(|vacancy| self.fill(vacancy)));
-        actions.extend(self.end());
+        // What is decided comes back as an event, and something may start then.
+        match self.brackets.due().filter(|_| !self.ending) {
+            Some(decision) => actions.push(Action::Announce(decision)),
+            None => actions.extend(self.end()),
+        }
         actions.extend(self.wake());
         actions
     }
@@ -144,6 +157,7 @@ impl Scheduler {
     /// Immediate actions, and the slot that became free in a pack that may go on.
     fn apply(&mut self, now: SystemTime, what: &What) -> (Vec<Action>, Option<Vacancy>) {
         let mut vacancy = None;
+        self.brackets.on(what);
         let actions = match what {
             What::JobStarted { key, .. } => {
                 if let Some(job) = self.jobs.get_mut(key) {
@@ -159,8 +173,24 @@ impl Scheduler {
                 vacancy = self.end_trial(*trial, Change::Failed { failure: failure.clone() });
                 if vacancy.is_some() { self.fail_fast(now) } else { Vec::new() }
             }
-            What::TrialStopped { trial, .. } => {
-                vacancy = self.end_trial(*trial, Change::Cancelled);
+            What::TrialPaused { pause, .. } => {
+                vacancy = self.pause(pause);
+                Vec::new()
+            }
+            What::RungDecided(decision) => {
+                decision.go_on().for_each(|trial| self.release(trial));
+                decision.stopped().for_each(|(trial, _)| self.stop_early(trial));
+                Vec::new()
+            }
+            What::RungPutOff(put_off) => {
+                put_off.trials.iter().for_each(|trial| self.release(*trial));
+                Vec::new()
+            }
+            What::StopOrdered { trials } => {
+                trials.iter().filter_map(|trial| self.stop_by_hand(*trial)).collect()
+            }
+            What::KeepOrdered { trials } => {
+                trials.iter().for_each(|trial| self.keep_by_hand(*trial));
                 Vec::new()
             }
             What::TrialJoining { key, trial } => {
@@ -182,6 +212,7 @@ impl Scheduler {
             // The scheduler's own decisions, and events that do not concern it.
             What::RunStarted { .. }
             | What::TrainingForeseen { .. }
+            | What::BracketsOpened { .. }
             | What::WidthsDecided { .. }
             | What::RunPlanned { .. }
             | What::JobLaunching { .. }
@@ -201,6 +232,7 @@ impl Scheduler {
     pub(super) fn change(&mut self, trial: TrialNo, change: Change) {
         let state = &mut self.trials[trial].state;
         let Some(next) = transition(state, change) else { return };
+        let before_is_over = state.is_over();
         let before = std::mem::replace(state, next.clone());
         if let TrialState::Waiting { turn } = before {
             self.pool.take(&self.work, trial, turn);
@@ -212,13 +244,15 @@ impl Scheduler {
         } else if let TrialState::Paused { until, turn } = next {
             self.paused.insert((until, turn, trial));
         }
+        self.open += usize::from(before_is_over);
         self.open -= usize::from(next.is_over());
     }
 
     /// Ends a trial while its job may go on.
-    fn end_trial(&mut self, id: TrialId, change: Change) -> Option<Vacancy> {
+    pub(super) fn end_trial(&mut self, id: TrialId, change: Change) -> Option<Vacancy> {
         let ended = self.work.number(id)?;
-        let (state, failed) = (self.trials[ended].state.clone(), change != Change::Finished);
+        let failed = !matches!(change, Change::Finished | Change::Held);
+        let state = self.trials[ended].state.clone();
         self.change(ended, change);
         let TrialState::Placed { job } = state else { return None };
         let training = self.jobs.get_mut(&job)?.training_mut()?;

@@ -94,6 +94,9 @@ impl Simulation {
     pub(super) fn go_on(&mut self) -> bool {
         let Some(Reverse((now, job))) = self.to_come.pop() else { return false };
         let what = job.map_or(What::Woke, |job| What::JobFinished { key: self.jobs[job].key });
+        if let What::JobFinished { key } = what {
+            self.scheduler.pause_all(key);
+        }
         let actions = self.scheduler.step(now, &what);
         self.act(now, actions);
         true
@@ -109,7 +112,13 @@ impl Simulation {
                     self.add(SimulatedJob { key: job, placement, trials, start, end, estimate });
                 }
                 Action::WakeAt { at } => self.to_come.push(Reverse((at, None))),
+                // Nothing is known of how trials will compare: those that come first in the sweep are kept.
+                Action::Announce(decision) => {
+                    let actions = self.scheduler.step(now, &decision);
+                    self.act(now, actions);
+                }
                 Action::Join { .. }
+                | Action::Pause { .. }
                 | Action::Stop { .. }
                 | Action::CutShort { .. }
                 | Action::Retire { .. }

@@ -1,4 +1,5 @@
-//! Owns how a trial changes state: one function, total over states and changes. Decides no change itself.
+//! Owns how a trial changes state: one function, total over states and changes. Decides no change itself. Owns also
+//! which of its steps a trial does next.
 
 use std::time::SystemTime;
 
@@ -19,6 +20,8 @@ pub enum TrialState {
         /// What it may start with then.
         turn: Turn,
     },
+    /// Waits for a decision: at a rung, or before its first step until its configuration has come through all rungs.
+    Held,
     /// In a job that runs, or is about to.
     Placed {
         /// Which job.
@@ -31,6 +34,8 @@ pub enum TrialState {
         /// Why.
         failure: Failure,
     },
+    /// Stopped early, or by a person.
+    Stopped,
     /// Cannot start, since its store could not be prepared.
     Skipped {
         /// Which store.
@@ -57,65 +62,135 @@ pub enum Turn {
 /// What happens to a trial.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Change {
-    Placed { job: JobKey },
-    Returned { turn: Turn },
-    Paused { until: SystemTime, turn: Turn },
+    Placed {
+        job: JobKey,
+    },
+    Returned {
+        turn: Turn,
+    },
+    Paused {
+        until: SystemTime,
+        turn: Turn,
+    },
     Finished,
-    Failed { failure: Failure },
-    Skipped { store: ContentHash },
+    Failed {
+        failure: Failure,
+    },
+    Skipped {
+        store: ContentHash,
+    },
+    /// It waits for a decision.
+    Held,
+    /// It goes on after one.
+    Released,
+    Stopped,
     Cancelled,
 }
 
 /// The next state; `None` where the change makes no sense in this state and is ignored: only placed trials can
-/// end, and a state that is over stays.
+/// end, and a state that is over stays; a person may let one go on that was stopped.
 pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialState> {
+    use TrialState::{Cancelled, Done, Failed, Held, Paused, Placed, Skipped, Stopped, Waiting};
     match (state, change) {
         // By the clock of a journal that is read back, a pause may look longer than it was.
-        (TrialState::Waiting { .. } | TrialState::Paused { .. }, Change::Placed { job }) => {
-            Some(TrialState::Placed { job })
-        }
-        (TrialState::Waiting { .. }, Change::Skipped { store }) => Some(TrialState::Skipped { store }),
-        (TrialState::Paused { .. } | TrialState::Placed { .. }, Change::Returned { turn }) => {
-            Some(TrialState::Waiting { turn })
-        }
-        (TrialState::Placed { .. }, Change::Paused { until, turn }) => {
-            Some(TrialState::Paused { until, turn })
-        }
-        (TrialState::Placed { .. }, Change::Finished) => Some(TrialState::Done),
-        (TrialState::Placed { .. }, Change::Failed { failure }) => Some(TrialState::Failed { failure }),
+        (Waiting { .. } | Paused { .. }, Change::Placed { job }) => Some(Placed { job }),
+        (Waiting { .. } | Held, Change::Skipped { store }) => Some(Skipped { store }),
+        (Paused { .. } | Placed { .. }, Change::Returned { turn }) => Some(Waiting { turn }),
+        (Placed { .. }, Change::Paused { until, turn }) => Some(Paused { until, turn }),
+        (Placed { .. }, Change::Finished) => Some(Done),
+        (Placed { .. }, Change::Failed { failure }) => Some(Failed { failure }),
+        (Waiting { .. } | Paused { .. } | Placed { .. }, Change::Held) => Some(Held),
+        (Held | Stopped, Change::Released) => Some(Waiting { turn: Turn::InLane }),
+        (Waiting { .. } | Paused { .. } | Held, Change::Stopped) => Some(Stopped),
+        (Waiting { .. } | Paused { .. } | Placed { .. } | Held, Change::Cancelled) => Some(Cancelled),
         (
-            TrialState::Waiting { .. } | TrialState::Paused { .. } | TrialState::Placed { .. },
-            Change::Cancelled,
-        ) => Some(TrialState::Cancelled),
-        (
-            TrialState::Waiting { .. },
-            Change::Returned { .. } | Change::Paused { .. } | Change::Finished | Change::Failed { .. },
+            Waiting { .. },
+            Change::Returned { .. }
+            | Change::Paused { .. }
+            | Change::Finished
+            | Change::Failed { .. }
+            | Change::Released,
         )
         | (
-            TrialState::Paused { .. },
-            Change::Paused { .. } | Change::Finished | Change::Failed { .. } | Change::Skipped { .. },
+            Paused { .. },
+            Change::Paused { .. }
+            | Change::Finished
+            | Change::Failed { .. }
+            | Change::Skipped { .. }
+            | Change::Released,
         )
-        | (TrialState::Placed { .. }, Change::Placed { .. } | Change::Skipped { .. })
         | (
-            TrialState::Done | TrialState::Failed { .. } | TrialState::Skipped { .. } | TrialState::Cancelled,
+            Placed { .. },
+            Change::Placed { .. } | Change::Skipped { .. } | Change::Released | Change::Stopped,
+        )
+        | (
+            Held,
+            Change::Placed { .. }
+            | Change::Returned { .. }
+            | Change::Paused { .. }
+            | Change::Finished
+            | Change::Failed { .. }
+            | Change::Held,
+        )
+        | (
+            Stopped,
             Change::Placed { .. }
             | Change::Returned { .. }
             | Change::Paused { .. }
             | Change::Finished
             | Change::Failed { .. }
             | Change::Skipped { .. }
+            | Change::Held
+            | Change::Stopped
+            | Change::Cancelled,
+        )
+        | (
+            Done | Failed { .. } | Skipped { .. } | Cancelled,
+            Change::Placed { .. }
+            | Change::Returned { .. }
+            | Change::Paused { .. }
+            | Change::Finished
+            | Change::Failed { .. }
+            | Change::Skipped { .. }
+            | Change::Held
+            | Change::Released
+            | Change::Stopped
             | Change::Cancelled,
         ) => None,
     }
 }
 
 impl TrialState {
-    /// Whether the trial will never change its state again in this run.
+    /// Whether nothing more is to be done for the trial in this run, unless a person says so.
     #[must_use]
     pub fn is_over(&self) -> bool {
         match self {
-            Self::Done | Self::Failed { .. } | Self::Skipped { .. } | Self::Cancelled => true,
-            Self::Waiting { .. } | Self::Paused { .. } | Self::Placed { .. } => false,
+            Self::Done | Self::Failed { .. } | Self::Skipped { .. } | Self::Stopped | Self::Cancelled => true,
+            Self::Waiting { .. } | Self::Paused { .. } | Self::Held | Self::Placed { .. } => false,
         }
+    }
+}
+
+/// The steps that a trial does next, as shares of all its steps.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Part {
+    /// How far it was when it paused the last time.
+    pub(super) from: f64,
+    /// Where it pauses again; `None` where it does not.
+    pub(super) until: Option<f64>,
+}
+
+impl Part {
+    /// All steps of a trial.
+    pub(super) const WHOLE: Self = Self { from: 0.0, until: None };
+
+    /// Its share of all steps.
+    pub(super) fn share(self) -> f64 {
+        (self.until.unwrap_or(1.0) - self.from).max(0.0)
+    }
+
+    /// How much of it is done once this share of all steps is.
+    pub(super) fn done_at(self, share: f64) -> f64 {
+        ((share - self.from) / self.share().max(f64::MIN_POSITIVE)).clamp(0.0, 1.0)
     }
 }

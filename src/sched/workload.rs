@@ -1,7 +1,7 @@
 //! Owns the work to be done and its predicted costs: trials, the shapes and lanes they belong to, the stores
 //! they need, and the report. Never changes during a run.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::values::{ContentHash, JobKey, Trial, TrialId, Width};
 pub(super) type TrialNo = usize;
 
 /// The remaining trials, and what they need.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Workload {
     pub(super) trials: Vec<Candidate>,
     numbers: HashMap<TrialId, TrialNo>,
@@ -34,7 +34,7 @@ pub struct Workload {
 }
 
 /// GPUs of one kind.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Gpus {
     name: String,
     /// How many kinds would do all of the work on GPUs in less time.
@@ -45,17 +45,20 @@ struct Gpus {
 pub(super) type GpuKind = usize;
 
 /// A trial and its cost.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Candidate {
     pub(super) trial: Trial,
     pub(super) lane: usize,
+    /// The cost of all its steps.
+    whole: SlotCost,
+    /// The cost of those that it does next.
     pub(super) cost: SlotCost,
     /// On cores, or on the first kind of GPU.
     pub(super) time: SlotTime,
 }
 
 /// What trials that can train together have in common.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ShapeWork {
     task: Arc<Task>,
     model: Arc<ModelSpec>,
@@ -70,7 +73,7 @@ pub(super) struct ShapeWork {
 }
 
 /// How packs of a shape train on a kind of GPU.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct OnKind {
     kind: Kind,
     rates: Rates,
@@ -125,7 +128,7 @@ impl Fit {
 }
 
 /// A token store.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Store {
     pub(super) prepare: Prepare,
     /// Whether it need not be prepared.
@@ -152,7 +155,7 @@ impl Workload {
             let time = cost.time(grouping.shape_works[shape].rates(0));
             grouping.shape_works[shape].widen(&cost);
             let lane = grouping.lane(shape, &cost, &time);
-            Candidate { trial: trial.clone(), lane, time, cost }
+            Candidate { trial: trial.clone(), lane, time, whole: cost, cost }
         });
         let trials: Vec<Candidate> = trials.collect();
         let Grouping { numbers, shape_works: shapes, lane_shapes: lanes, stores, .. } = grouping;
@@ -176,6 +179,14 @@ impl Workload {
     /// The index of a trial; `None` where it is not to be done.
     pub(super) fn number(&self, trial: TrialId) -> Option<TrialNo> {
         self.numbers.get(&trial).copied()
+    }
+
+    /// From here on, a trial costs this share of all its steps: what it does until its next pause.
+    pub(super) fn set_part(&mut self, trial: TrialNo, share: f64) {
+        let rates = self.shapes[self.shape_of(trial)].rates(0);
+        let candidate = &mut self.trials[trial];
+        candidate.cost = candidate.whole.part(share);
+        candidate.time = candidate.cost.time(rates);
     }
 
     pub(super) fn id(&self, trial: TrialNo) -> TrialId {
@@ -245,6 +256,7 @@ impl Workload {
             model: Arc::clone(model),
             store: self.stores[*store].prepare.store,
             slots: trials.iter().map(|trial| self.trials[*trial].trial.clone()).collect(),
+            until: BTreeMap::new(),
         };
         (JobKey::Train(self.id(trials[0])), Work::Train(Box::new(pack)))
     }

@@ -1,9 +1,13 @@
-//! Owns what a sweep proposes where an axis has a range instead of a list of values. Pure, and without memory: a
-//! point is a function of a seed and its number, so that a sweep which is planned, continued or extended has the
-//! same points again. Knows no sweep file.
+//! Owns what a sweep proposes where an axis has a range instead of a list of values, and what it stops early. Pure:
+//! a point is a function of a seed and its number, so that a sweep which is planned, continued or extended has the
+//! same points again, and a decision is one of what has happened. Knows no sweep file.
 
+mod brackets;
 mod draw;
+mod rule;
 mod spread;
 
+pub use self::brackets::{Brackets, Known, Turn};
 pub use self::draw::{Draw, MOST_POINTS, Sampler};
+pub use self::rule::{Baselines, ComparedOn, Stop, StopRule};
 pub use self::spread::{Scale, Spread};

@@ -23,7 +23,9 @@ use crate::values::{Setting, quantity};
 pub(super) fn complete(raw: &mut RawSweep, report: &mut Report) {
     let has_ranges = raw.grid.iter().any(has_range);
     let how = how(raw.search.as_ref(), has_ranges, report);
-    if !has_ranges && let Some(search) = &raw.search {
+    let draws =
+        |search: &&RawSearch| search.sampler.is_some() || search.has_trials || search.stop.stop.is_none();
+    if !has_ranges && let Some(search) = raw.search.as_ref().filter(draws) {
         report.warn(search.place, "`search` draws nothing, since no axis has a range".to_owned());
     }
     if has_ranges && raw.search.is_none() {

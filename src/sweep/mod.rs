@@ -22,6 +22,7 @@ pub use own_head::{By, OwnHead};
 pub use stored::{Unsound, is_folder_name};
 
 use crate::families::ModelSpec;
+use crate::search::{self, StopRule};
 use crate::sweep::card::Card;
 use crate::tasks::Task;
 use crate::values::{Configuration, Metric, Splitting, Trial};
@@ -48,6 +49,9 @@ pub struct SweepParts {
     /// The metric that selects, if the sweep names another than its tasks' own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub select: Option<Metric>,
+    /// What is stopped early, if anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<StopRule>,
     /// What `--only` kept of the grid, as it was typed; empty where these are all its points.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,
@@ -116,6 +120,14 @@ impl SweepSpec {
     #[must_use]
     pub fn selecting(&self) -> Metric {
         self.select.unwrap_or_else(|| self.first_task().objective.primary())
+    }
+
+    /// What is to be known of these trials where they are compared, to stop those that cannot win.
+    #[must_use]
+    pub fn compared(&self, trials: &[Trial]) -> search::Known {
+        let losses = self.cards.iter().filter_map(|card| Some((card.task.as_str(), card.untrained_loss()?)));
+        let losses: BTreeMap<&str, f64> = losses.collect();
+        search::Known::of(trials, &|configuration| losses.get(configuration.task.as_str()).copied())
     }
 
     /// Every trial: configurations in grid order, folds innermost.

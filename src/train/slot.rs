@@ -11,7 +11,7 @@ use crate::data::batches;
 use crate::data::folds::SplitRows;
 use crate::disk::files;
 use crate::values::stream::StreamKey;
-use crate::values::{Cost, Method, MetricLine, Trial};
+use crate::values::{Cost, Horizon, Method, MetricLine, Trial};
 
 /// Optimiser steps between two training lines.
 const LINE_EVERY: u64 = 10;
@@ -33,7 +33,7 @@ pub(super) struct Slot {
     pub(super) stop_after: Option<u64>,
     /// The first step whose loss or gradient was not finite.
     pub(super) diverged: Option<u64>,
-    steps_per_epoch: u64,
+    horizon: Horizon,
     lengths: Vec<u32>,
     epoch: Option<(u64, Vec<Vec<u32>>)>,
     micro_rows: usize,
@@ -45,11 +45,12 @@ impl Slot {
     #[must_use]
     pub(super) fn new(trial: &Trial, rows: SplitRows, lengths: Vec<u32>, context: &Context<'_>) -> Self {
         let configuration = &trial.configuration;
-        let (steps_per_epoch, steps) = schedule::steps(&configuration.training, rows.train.len());
+        let (per_epoch, steps) = schedule::steps(&configuration.training, rows.train.len());
         let total = match configuration.method {
             Method::Lora(_) | Method::Full | Method::Scratch => steps,
             Method::Base => 0,
         };
+        let every = configuration.training.evaluate_every.map(|every| every as u64);
         let state = State {
             trial: trial.id,
             step: 0,
@@ -68,7 +69,7 @@ impl Slot {
             state,
             stop_after: None,
             diverged: None,
-            steps_per_epoch,
+            horizon: Horizon { steps: total, per_epoch, every },
             lengths,
             epoch: None,
             micro_rows: context.micro_rows.map_or(batch_size, |rows| rows.clamp(1, batch_size)),
@@ -80,14 +81,15 @@ impl Slot {
     /// more micro-batches with the same rows in the same order.
     pub(super) fn micro_batches(&mut self) -> Vec<Vec<u32>> {
         let training = &self.trial.configuration.training;
-        let epoch = self.state.step / self.steps_per_epoch;
+        let per_epoch = self.horizon.per_epoch;
+        let epoch = self.state.step / per_epoch;
         if self.epoch.as_ref().is_none_or(|(current, _)| *current != epoch) {
             let batches =
                 batches::training(&self.rows.train, &self.lengths, training.batch_size, self.key, epoch);
             self.epoch = Some((epoch, batches));
         }
         let batches = self.epoch.as_ref().map_or(&[][..], |(_, batches)| batches);
-        let within = usize::try_from(self.state.step % self.steps_per_epoch).expect("steps fit in memory");
+        let within = usize::try_from(self.state.step % per_epoch).expect("steps fit in memory");
         let first = within * training.accumulation;
         let step = &batches[first..(first + training.accumulation).min(batches.len())];
         step.iter().flat_map(|batch| batch.chunks(self.micro_rows)).map(<[u32]>::to_vec).collect()
@@ -110,7 +112,7 @@ impl Slot {
     /// Passes over the training rows so far.
     #[must_use]
     pub(super) fn epochs_done(&self) -> f64 {
-        self.state.step as f64 / self.steps_per_epoch as f64
+        self.state.step as f64 / self.horizon.per_epoch as f64
     }
 
     /// Whether a training line is due after the step just done.
@@ -123,12 +125,13 @@ impl Slot {
     #[must_use]
     pub(super) fn evaluation_due(&self) -> bool {
         let step = self.state.step;
-        if self.state.latest.as_ref().is_some_and(|(at, _)| *at == step) || (step == 0 && !self.finished()) {
-            return false;
-        }
-        let every = self.trial.configuration.training.evaluate_every;
-        let regular = every.is_some_and(|every| step.is_multiple_of(every as u64));
-        self.finished() || regular || step.is_multiple_of(self.steps_per_epoch)
+        let is_done = self.state.latest.as_ref().is_some_and(|(at, _)| *at == step);
+        !is_done && self.horizon.validates_after(step)
+    }
+
+    /// Lets it leave the pack at the first validation from this share of its steps on, unless that is its end.
+    pub(super) fn pause_at(&mut self, share: f64) {
+        self.stop_after = self.horizon.pause(share);
     }
 
     /// Appends a line to `metrics.jsonl`.

@@ -69,7 +69,12 @@ impl Board {
             | What::TrialJoining { .. }
             | What::TrialJoined { .. }
             | What::TrialReturned { .. }
-            | What::TrialStopped { .. }
+            | What::TrialPaused { .. }
+            | What::BracketsOpened { .. }
+            | What::RungDecided(_)
+            | What::RungPutOff(_)
+            | What::StopOrdered { .. }
+            | What::KeepOrdered { .. }
             | What::TrialFailed { .. }
             | What::JobFinished { .. }
             | What::JobInterrupted { .. }

@@ -59,7 +59,7 @@ mod tests {
             What::TrialProgressed { key: JobKey::Train(trial), progress },
             What::Woke,
             What::Warned { message: "two\nlines".to_owned() },
-            What::RunEnded { done: 1, failed: 0, left: 0, elapsed_s: 1.5 },
+            What::RunEnded { done: 1, failed: 0, stopped: 0, left: 0, elapsed_s: 1.5 },
         ] {
             json.on(&Event { at: Timestamp::UNIX_EPOCH, what });
         }

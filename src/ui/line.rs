@@ -8,7 +8,7 @@ use super::board::Board;
 use super::phrase::score;
 use crate::tasks;
 use crate::values::quantity::{about, counted, measured};
-use crate::values::{JobKey, TrialResult, TrialsOfWidth, What};
+use crate::values::{JobKey, RungDecision, TrialId, TrialResult, TrialsOfWidth, What};
 
 /// The line for an event, where it deserves one that stays. The board has already taken the event in.
 pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
@@ -25,9 +25,14 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
             Some(text)
         }
         What::TrialFinished { result, .. } => result.as_ref().map(|result| finished(result, board, now)),
-        What::TrialStopped { trial, step, .. } => {
-            Some(format!("stopped after step {step}: {} ({trial})", board.name(*trial)))
-        }
+        What::RungDecided(decision) => Some(decided(decision)),
+        What::RungPutOff(put_off) => Some(format!(
+            "rung {} put off after step {}: {} of bracket {} are better than one that has learned nothing, and {} \
+             would be kept",
+            put_off.rung, put_off.step, put_off.better, put_off.bracket, put_off.keep
+        )),
+        What::StopOrdered { trials } => Some(format!("stopping as ordered: {}", names(trials, board))),
+        What::KeepOrdered { trials } => Some(format!("going on as ordered: {}", names(trials, board))),
         What::TrialFailed { trial, failure } => {
             Some(format!("failed: {} ({trial}): {failure}", board.name(*trial)))
         }
@@ -54,10 +59,13 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
             Some("stopping at once: the next run continues from the last checkpoints".to_owned())
         }
         What::Warned { message } => Some(format!("warning: {message}")),
-        What::RunEnded { done, failed, left, elapsed_s } => {
+        What::RunEnded { done, failed, stopped, left, elapsed_s } => {
             let mut text = format!("{} done", counted(*done, "trial"));
             if *failed > 0 {
                 let _ = write!(text, ", {failed} failed");
+            }
+            if *stopped > 0 {
+                let _ = write!(text, ", {stopped} stopped early");
             }
             if *left > 0 {
                 let _ = write!(text, ", {left} left");
@@ -68,8 +76,10 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         What::RunStarted { .. }
         | What::TrainingForeseen { .. }
         | What::JobStarted { .. }
+        | What::BracketsOpened { .. }
         | What::JobFinished { .. }
         | What::JobInterrupted { .. }
+        | What::TrialPaused { .. }
         | What::TrialJoining { .. }
         | What::TrialJoined { .. }
         | What::TrialReturned { .. }
@@ -78,6 +88,21 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         | What::Forecast { .. }
         | What::Woke => None,
     }
+}
+
+/// What was decided at a rung.
+fn decided(decision: &RungDecision) -> String {
+    let kept = decision.ranking.iter().filter(|one| one.kept).count();
+    let step = decision.ranking.iter().map(|one| one.step).max().unwrap_or_default();
+    let (bracket, rung, of) = (decision.bracket, decision.rung, decision.ranking.len());
+    format!(
+        "rung {rung} of bracket {bracket}, after step {step}: {kept} of {} go on",
+        counted(of, "configuration")
+    )
+}
+
+fn names(trials: &[TrialId], board: &Board) -> String {
+    trials.iter().map(|trial| board.name(*trial)).collect::<Vec<_>>().join(", ")
 }
 
 /// What trials train on from now on.

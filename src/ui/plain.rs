@@ -166,7 +166,7 @@ mod tests {
             (40, What::TrialFinished { trial: first.id, result: Some(Arc::new(result(first, 0.8))) }),
             (40, What::JobFinished { key: keys[0] }),
             (41, What::StopRequested { force: false }),
-            (42, What::RunEnded { done: 2, failed: 1, left: 12, elapsed_s: 42.0 }),
+            (42, What::RunEnded { done: 2, failed: 1, stopped: 0, left: 12, elapsed_s: 42.0 }),
         ];
         for (second, what) in script {
             plain.take(start + after(second), &Event { at: Timestamp::UNIX_EPOCH, what });

@@ -83,6 +83,10 @@ impl Reader for Terminal {
             | What::TrialEvaluated { .. }
             | What::TrialFinished { .. }
             | What::TrialFailed { .. }
+            | What::TrialPaused { .. }
+            | What::RungDecided(_)
+            | What::StopOrdered { .. }
+            | What::KeepOrdered { .. }
             | What::DeviceRetired { .. }
             | What::StopRequested { .. } => self.draw(now),
             // Before the run is planned there is nothing to draw.
@@ -93,7 +97,8 @@ impl Reader for Terminal {
             | What::JobStarted { .. }
             | What::TrialJoining { .. }
             | What::TrialReturned { .. }
-            | What::TrialStopped { .. }
+            | What::BracketsOpened { .. }
+            | What::RungPutOff(_)
             | What::Forecast { .. }
             | What::Woke => {}
         }

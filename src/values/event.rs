@@ -16,8 +16,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::values::{
-    Device, Failure, JobKey, Metric, Placement, Resources, RunSettings, Scores, Trial, TrialId, TrialResult,
-    Width,
+    Bracket, Device, Failure, JobKey, Metric, Pause, Placement, Resources, RunSettings, RungDecision,
+    RungPutOff, Scores, Trial, TrialId, TrialResult, Width,
 };
 
 /// Something that happened, and when.
@@ -141,15 +141,32 @@ pub enum What {
         /// Which trial.
         trial: TrialId,
     },
-    /// A trial left its job before its last step, as it was told to; its checkpoint is in place. This run does
-    /// not go on with it.
-    TrialStopped {
+    /// A trial left its job before its last step, as it was told to; its checkpoint is in place. It goes on after a
+    /// decision, if at all.
+    TrialPaused {
         /// Which job.
         key: JobKey,
-        /// Which trial.
-        trial: TrialId,
-        /// Optimiser steps done.
-        step: u64,
+        /// Where it stands.
+        pause: Pause,
+    },
+    /// It was fixed which configurations are compared with one another, to stop those that cannot win.
+    BracketsOpened {
+        /// The new brackets.
+        brackets: Vec<Bracket>,
+    },
+    /// All configurations of a bracket had come to a rung, and it was decided which of them go on.
+    RungDecided(Box<RungDecision>),
+    /// Nothing could be decided there yet.
+    RungPutOff(RungPutOff),
+    /// A person ordered trials to stop.
+    StopOrdered {
+        /// Which trials.
+        trials: Vec<TrialId>,
+    },
+    /// A person ordered trials to be trained to their end: all of their configurations'.
+    KeepOrdered {
+        /// Which trials.
+        trials: Vec<TrialId>,
     },
     /// A trial's result is in place.
     TrialFinished {
@@ -201,7 +218,10 @@ pub enum What {
         /// Trials failed, including those of earlier runs.
         #[serde(default)]
         failed: usize,
-        /// Trials neither done nor failed.
+        /// Trials stopped early, including those of earlier runs.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        stopped: usize,
+        /// Trials neither done, failed nor stopped.
         #[serde(default)]
         left: usize,
         /// How long this run took, in seconds.
@@ -288,7 +308,12 @@ impl What {
             | Self::JobStarted { .. }
             | Self::TrialJoining { .. }
             | Self::TrialReturned { .. }
-            | Self::TrialStopped { .. }
+            | Self::TrialPaused { .. }
+            | Self::BracketsOpened { .. }
+            | Self::RungDecided(_)
+            | Self::RungPutOff(_)
+            | Self::StopOrdered { .. }
+            | Self::KeepOrdered { .. }
             | Self::TrialFinished { .. }
             | Self::TrialFailed { .. }
             | Self::JobFinished { .. }
@@ -316,12 +341,17 @@ impl What {
             | Self::WidthsDecided { .. }
             | Self::JobLaunching { .. }
             | Self::TrialJoining { .. }
+            | Self::BracketsOpened { .. }
+            | Self::RungDecided(_)
+            | Self::RungPutOff(_)
+            | Self::StopOrdered { .. }
+            | Self::KeepOrdered { .. }
             | Self::TrialFailed { .. }
             | Self::RunEnded { .. } => true,
             Self::TrainingForeseen { .. }
             | Self::JobStarted { .. }
             | Self::TrialReturned { .. }
-            | Self::TrialStopped { .. }
+            | Self::TrialPaused { .. }
             | Self::TrialFinished { .. }
             | Self::JobFinished { .. }
             | Self::JobFailed { .. }
@@ -337,6 +367,11 @@ impl What {
             | Self::Woke => false,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 fn seconds<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

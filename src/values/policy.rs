@@ -85,6 +85,8 @@ pub struct RunSettings {
     pub policy: Policy,
     /// Trials that failed in an earlier run are tried again.
     pub retry_failed: bool,
+    /// Nothing is stopped early, and what was goes on.
+    pub no_stop: bool,
 }
 
 /// The written form: absent limits and usual times are left out, and times are in seconds.
@@ -104,11 +106,13 @@ struct Written {
     #[serde(skip_serializing_if = "Option::is_none")]
     rest_s: Option<f64>,
     retry_failed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    no_stop: bool,
 }
 
 impl From<RunSettings> for Written {
     fn from(settings: RunSettings) -> Self {
-        let RunSettings { limits, policy, retry_failed } = settings;
+        let RunSettings { limits, policy, retry_failed, no_stop } = settings;
         Self {
             slots: Some(limits.slots).filter(|slots| *slots < usize::MAX),
             mem_mib: Some(limits.mem_mib).filter(|mem_mib| mem_mib.is_finite()),
@@ -119,6 +123,7 @@ impl From<RunSettings> for Written {
             silence_s: other_than(SILENCE, policy.silence),
             rest_s: other_than(REST, policy.rest),
             retry_failed,
+            no_stop,
         }
     }
 }
@@ -140,6 +145,7 @@ impl From<Written> for RunSettings {
                 rest: written.rest_s.map_or(REST, duration),
             },
             retry_failed: written.retry_failed,
+            no_stop: written.no_stop,
         }
     }
 }
@@ -166,9 +172,11 @@ mod tests {
                 ..policy
             },
             retry_failed: true,
+            no_stop: true,
         };
         let endless = Policy { trial_timeout: Some(Duration::MAX), ..policy };
-        let unlimited = RunSettings { limits: Limits::default(), policy, retry_failed: false };
+        let unlimited =
+            RunSettings { limits: Limits::default(), policy, retry_failed: false, no_stop: false };
         for settings in [limited, unlimited, RunSettings { policy: endless, ..limited }] {
             let text = serde_json::to_string(&settings).unwrap();
             assert_eq!(serde_json::from_str::<RunSettings>(&text).unwrap(), settings, "{text}");

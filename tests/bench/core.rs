@@ -96,6 +96,8 @@ fn scheduler() -> Vec<Figure> {
                 | Action::Retire { .. }
                 | Action::GiveUp { .. }
                 | Action::Join { .. }
+                | Action::Pause { .. }
+                | Action::Announce(_)
                 | Action::End => {}
             }
         }
@@ -149,6 +151,7 @@ fn sweep() -> SweepSpec {
         models: BTreeMap::from([(model.name.clone(), model.clone())]),
         splitting: Splitting::KFold { k: FOLDS as usize, stratified: true, seed: 1 },
         select: None,
+        stop: None,
         devices: DeviceRequest::Auto,
         warnings: Vec::new(),
         only: Vec::new(),
@@ -186,7 +189,7 @@ fn events_per_s(trials: u64) -> f64 {
         trials.into_iter().for_each(|trial| write(What::TrialFinished { trial, result: None }));
         write(What::JobFinished { key });
     }
-    write(What::RunEnded { done: 1, failed: 0, left: 0, elapsed_s: 1.0 });
+    write(What::RunEnded { done: 1, failed: 0, stopped: 0, left: 0, elapsed_s: 1.0 });
     f64::from(events) / started.elapsed().as_secs_f64()
 }
 

@@ -84,6 +84,7 @@ fn run_on(folder: &Path, devices: &str) {
             ..Policy::ONCE
         },
         retry_failed: false,
+        no_stop: false,
         checkpoint_every: None,
         command_line: CommandLine::default(),
     };

@@ -102,6 +102,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         configurations,
         splitting,
         select: None,
+        stop: None,
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
         only: Vec::new(),

@@ -94,6 +94,7 @@ impl Site {
             limits: Limits::default(),
             policy: Policy::ONCE,
             retry_failed: false,
+            no_stop: false,
             checkpoint_every: None,
             command_line: CommandLine::default(),
         };

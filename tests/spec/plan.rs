@@ -8,6 +8,7 @@ use std::time::Duration;
 use lorasweep::cost::Experience;
 use lorasweep::plan::{foresee, overview};
 use lorasweep::sched::{Limits, Remaining, Workload};
+use lorasweep::search::Brackets;
 use lorasweep::spec::{Intent, Overrides};
 use lorasweep::values::{Resources, Trial, Width};
 use serde_json::Value;
@@ -23,7 +24,7 @@ fn planned(folder: &Folder, sweep: &str) -> Vec<(String, u64, u64)> {
     let trials = sweep.trials();
     let (remaining, known) = (Remaining::of(&sweep, &trials), Experience::default());
     let work = Workload::of(&remaining, Path::new("reports"), &width, &|_| false, &known);
-    let run = foresee(work, &resources, Limits::default());
+    let run = foresee(work, Brackets::default(), &resources, Limits::default());
     let plan = serde_json::to_value(overview(&sweep, &run, &resources)).unwrap();
     let row = |row: &Value| {
         let count = |key: &str| row[key].as_u64().unwrap();

@@ -120,7 +120,7 @@ impl Bench {
                 && let Some(trial) = joiners.borrow_mut().next()
             {
                 std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
-                sent.borrow_mut().push(ToChild::Join { trial: Box::new(trial.clone()) });
+                sent.borrow_mut().push(ToChild::Join { trial: Box::new(trial.clone()), until: None });
             }
             stops(line)
         };
@@ -162,6 +162,7 @@ impl Bench {
             model: Arc::new(self.model.clone()),
             store: self.store,
             slots: slots.to_vec(),
+            until: std::collections::BTreeMap::new(),
         }
     }
 

@@ -223,7 +223,7 @@ fn a_slot_that_has_diverged_leaves_before_another_is_stopped_and_leaves_nothing(
         assert_eq!(ended, Ok(Ended::Finished));
         let at = |line: &ChildLine| lines.iter().position(|other| other == line).unwrap();
         let failed = ChildLine::Failed { trial: wild.id, failure: Failure::Diverged { step: 2 } };
-        assert!(at(&failed) < at(&ChildLine::Stopped { trial: stopped.id, step: 5 }));
+        assert!(at(&failed) < at(&ChildLine::Stopped { trial: stopped.id, step: 5, steps: 30 }));
         assert!(!bench.layout.last_checkpoint(wild.id).exists());
         assert!(!bench.layout.metrics(wild.id).exists());
         bench.train(std::slice::from_ref(&stopped));

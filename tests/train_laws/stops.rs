@@ -12,7 +12,7 @@ use crate::laws::{ALL, BOTH};
 /// The step after which a trial was stopped, if it was.
 fn stopped(lines: &[ChildLine], trial: TrialId) -> Option<u64> {
     lines.iter().find_map(|line| {
-        if let ChildLine::Stopped { trial: of, step } = line
+        if let ChildLine::Stopped { trial: of, step, .. } = line
             && *of == trial
         {
             Some(*step)

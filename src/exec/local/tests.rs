@@ -68,6 +68,7 @@ impl Bench {
             model: Arc::new(sweep.models["minilm-2"].clone()),
             store: ContentHash::of_bytes(store),
             slots: vec![trial],
+            until: std::collections::BTreeMap::new(),
         };
         let folder = layout.job(key);
         let file = JobFile {

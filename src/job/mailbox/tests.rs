@@ -107,8 +107,11 @@ fn progress_is_told_once_and_a_beat_without_any_is_a_heartbeat() {
 #[test]
 fn messages_are_taken_in_order_and_once_and_those_of_another_start_never() {
     let (_own, own) = folder();
-    let sent: Vec<ToChild> =
-        trials().into_iter().take(3).map(|trial| ToChild::Join { trial: Box::new(trial) }).collect();
+    let sent: Vec<ToChild> = trials()
+        .into_iter()
+        .take(3)
+        .map(|trial| ToChild::Join { trial: Box::new(trial), until: Some(0.2) })
+        .collect();
     let (mut writer, mut reader) =
         (MessageWriter::new(own.clone(), START), MessageReader::new(own.clone(), START));
     assert_eq!(reader.take(), []);
@@ -134,7 +137,7 @@ fn a_folder_that_is_cleared_tells_nothing() {
     writer.say(&facts()[0]).unwrap();
     writer.beat(1, &[]).unwrap();
     MessageWriter::new(own.clone(), START)
-        .send(&ToChild::Join { trial: Box::new(trials().remove(0)) })
+        .send(&ToChild::Join { trial: Box::new(trials().remove(0)), until: None })
         .unwrap();
     fs::write(own.file(), "{}").unwrap();
     clear(&own).unwrap();

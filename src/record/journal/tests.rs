@@ -43,7 +43,7 @@ fn entries() -> Vec<Event> {
         What::JobFinished { key },
         launching(report, 1, vec![]),
         What::JobInterrupted { key: report },
-        What::RunEnded { done: 1, failed: 1, left: 0, elapsed_s: 14.0 },
+        What::RunEnded { done: 1, failed: 1, stopped: 0, left: 0, elapsed_s: 14.0 },
     ];
     let at = |second| Timestamp::from_second(second).unwrap();
     (1..).zip(happened).map(|(second, what)| Event { at: at(second), what }).collect()

@@ -43,13 +43,18 @@ impl Foreseen {
             What::JobLaunching { trials, .. } => self.trials.extend(trials),
             What::TrialJoining { trial, .. } => _ = self.trials.insert(*trial),
             What::JobFinished { key: JobKey::Train(_) } => self.ended = Some(event.at),
-            What::TrialStopped { .. }
+            What::TrialPaused { .. }
+            | What::StopOrdered { .. }
+            | What::KeepOrdered { .. }
             | What::TrialFailed { .. }
             | What::JobFailed { .. }
             | What::JobInterrupted { .. }
             | What::DeviceRetired { .. }
             | What::StopRequested { .. } => self.disturbed = true,
             What::RunStarted { .. }
+            | What::BracketsOpened { .. }
+            | What::RungDecided(_)
+            | What::RungPutOff(_)
             | What::WidthsDecided { .. }
             | What::TrainingForeseen { .. }
             | What::RunPlanned { .. }

@@ -30,7 +30,7 @@ fn crash() -> What {
 }
 
 fn ended() -> What {
-    What::RunEnded { done: 0, failed: 0, left: 0, elapsed_s: 0.0 }
+    What::RunEnded { done: 0, failed: 0, stopped: 0, left: 0, elapsed_s: 0.0 }
 }
 
 fn ledger(happened: &[What]) -> Ledger {

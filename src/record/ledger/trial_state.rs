@@ -1,6 +1,6 @@
 //! Owns the states of a trial, as a run's events tell of them. Changes none.
 
-use crate::values::{Failure, Placement};
+use crate::values::{Failure, Placement, StopReason};
 
 /// The state of a trial.
 #[derive(Clone, Debug, PartialEq, Default)]
@@ -14,6 +14,16 @@ pub enum TrialState {
         placement: Placement,
         /// Process id of its child.
         pid: u32,
+    },
+    /// Has a checkpoint at a rung, and waits for those that it is compared with.
+    Paused {
+        /// Optimiser steps done.
+        step: u64,
+    },
+    /// Stopped early, or by a person. What it has done is kept.
+    Stopped {
+        /// Why.
+        reason: StopReason,
     },
     /// Started, not finished, and no process is working on it now.
     Interrupted,
@@ -33,18 +43,20 @@ impl TrialState {
         match self {
             Self::Waiting => "waiting",
             Self::Running { .. } => "running",
+            Self::Paused { .. } => "paused",
+            Self::Stopped { .. } => "stopped",
             Self::Interrupted => "interrupted",
             Self::Done => "done",
             Self::Failed { .. } => "failed",
         }
     }
 
-    /// Whether the trial has its fate: done, or failed for good.
+    /// Whether the trial has its fate: done, failed for good, or stopped.
     #[must_use]
     pub fn is_settled(&self) -> bool {
         match self {
-            Self::Done | Self::Failed { .. } => true,
-            Self::Waiting | Self::Running { .. } | Self::Interrupted => false,
+            Self::Done | Self::Failed { .. } | Self::Stopped { .. } => true,
+            Self::Waiting | Self::Running { .. } | Self::Paused { .. } | Self::Interrupted => false,
         }
     }
 }

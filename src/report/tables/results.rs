@@ -221,6 +221,8 @@ fn reason(state: &TrialState) -> Option<String> {
         TrialState::Done => None,
         TrialState::Waiting => Some("not started".to_owned()),
         TrialState::Running { placement, .. } => Some(format!("running on {}", placement.device)),
+        TrialState::Paused { step } => Some(format!("at a rung after step {step}")),
+        TrialState::Stopped { reason } => Some(reason.to_string()),
         TrialState::Interrupted => Some("interrupted".to_owned()),
         TrialState::Failed { failure } => Some(format!("failed: {failure}")),
     }

@@ -72,7 +72,7 @@ fn a_trial_that_comes_back_waits_again() {
     let (mut scheduler, key, trials) = at_work(&sweep(6, &[example::lora(8)]), gpus(1), 3, Policy::ONCE);
     let failure = Failure::Diverged { step: 1 };
     let joins = scheduler.step(at(1), &What::TrialFailed { trial: trials[0], failure });
-    let [Action::Join { job, trial }] = &joins[..] else { panic!("nobody joins: {joins:?}") };
+    let [Action::Join { job, trial, until: None }] = &joins[..] else { panic!("nobody joins: {joins:?}") };
     let trial = trial.id;
     assert_eq!((*job, scheduler.state(trial)), (key, Some(&TrialState::Placed { job: key })));
     let waits = TrialState::Waiting { turn: crate::sched::Turn::InLane };

@@ -2,6 +2,7 @@
 //! must hold meanwhile.
 
 mod cases;
+mod compared;
 mod devices;
 mod explained;
 mod joins;
@@ -132,6 +133,8 @@ fn launches(actions: &[Action]) -> impl Iterator<Item = &Launch> {
     actions.iter().filter_map(|action| match action {
         Action::Launch(launch) => Some(launch),
         Action::Join { .. }
+        | Action::Pause { .. }
+        | Action::Announce(_)
         | Action::Stop { .. }
         | Action::CutShort { .. }
         | Action::Retire { .. }

@@ -197,7 +197,8 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::Launch(launch) => self.launch(launch),
-            Action::Join { job, trial } => self.join(job, trial.id),
+            Action::Join { job, trial, .. } => self.join(job, trial.id),
+            Action::Pause { .. } | Action::Announce(_) => panic!("nothing is compared here"),
             Action::Stop { job, force } => {
                 self.ending = true;
                 self.ask(job, force);
@@ -223,7 +224,7 @@ impl World {
             Action::End => {
                 assert!(self.children.is_empty(), "{:?} still run", self.children);
                 self.ended = true;
-                self.tell(What::RunEnded { done: 0, failed: 0, left: 0, elapsed_s: 0.0 });
+                self.tell(What::RunEnded { done: 0, failed: 0, stopped: 0, left: 0, elapsed_s: 0.0 });
             }
         }
     }

@@ -10,6 +10,7 @@ mod pairs;
 pub(super) mod select;
 mod split;
 pub(super) mod steps;
+mod stop;
 mod task;
 mod zip;
 
@@ -38,6 +39,7 @@ pub(super) fn check(
     let tasks = task::check(raw, survey, report);
     let splitting = split::splitting(raw, survey, report);
     let select = select::check(raw, report);
+    let stop = stop::check(raw, report);
     let mut models = models::check(raw, survey, report);
     pairs::check(raw, survey, points, &models, report);
     if report.has_errors() {
@@ -59,6 +61,7 @@ pub(super) fn check(
         configurations,
         splitting,
         select,
+        stop,
         only,
         devices,
         warnings,

@@ -4,17 +4,23 @@ use crate::values::Metric;
 
 use crate::spec::error::{Problem, Report};
 use crate::spec::raw::RawSweep;
+use crate::spec::source::At;
 use crate::spec::words::short;
 
 /// The metric that selects, if it differs from the tasks' own; also `None` where an error was reported.
 pub(in crate::spec) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
-    let at = raw.select.as_ref()?;
+    let known = raw.tasks.first()?.kind.metrics();
+    metric(raw, "`select`", raw.select.as_ref()?, report).filter(|metric| Some(metric) != known.first())
+}
+
+/// The metric of the sweep's kind of task that a key names; `None` where an error was reported.
+pub(super) fn metric(raw: &RawSweep, key: &str, at: &At<String>, report: &mut Report) -> Option<Metric> {
     let kind = raw.tasks.first()?.kind;
     let known = kind.metrics();
     if let Some(metric) = known.iter().copied().find(|metric| metric.name() == at.value) {
-        return (Some(&metric) != known.first()).then_some(metric);
+        return Some(metric);
     }
-    let problem = Problem::BadValue { key: "`select`".to_owned(), found: format!("`{}`", short(&at.value)) };
+    let problem = Problem::BadValue { key: key.to_owned(), found: format!("`{}`", short(&at.value)) };
     let error = report.error(at.place, problem);
     error.one_of(&at.value, known.iter().map(|metric| metric.name()));
     error.allowed = error.allowed.take().map(|names| format!("{names} for tasks of kind `{}`", kind.name()));

@@ -3,11 +3,11 @@
 //! that kind's own file. Reads nothing.
 
 pub(super) mod grid;
+mod search;
 
 use std::sync::LazyLock;
 
 use crate::families;
-use crate::search::{MOST_POINTS, Sampler};
 use crate::tasks::{self, FileFormat, KeyValue, TaskKey, TaskKind};
 use crate::values::domain::MANY;
 use crate::values::{Axis, Domain, Range};
@@ -150,7 +150,11 @@ pub(super) static SWEEP: Section = Section {
             Kind::Blocks(&grid::BLOCK),
             "The union of blocks; each block is the product of its axes",
         ),
-        key("search", Kind::Section(&SEARCH), "How configurations are drawn where an axis has a range"),
+        key(
+            "search",
+            Kind::Section(&search::SEARCH),
+            "How configurations are drawn where an axis has a range, and which are stopped early",
+        ),
         key("kfold", Kind::Section(&KFOLD), "k-fold cross-validation on the training rows"),
         key("split", Kind::Section(&SPLIT), "A held-out share of the training rows, where there is no kfold"),
         key("training", Kind::Section(&TRAINING), "Settings of the training loop that no block varies"),
@@ -339,26 +343,6 @@ static MODEL: Section = Section {
     ]],
     lists: false,
     chooser: Some(Chooser { key: "architecture", default: None, noun: "models of architecture", keys: None }),
-};
-
-static SEARCH: Section = Section {
-    name: "search",
-    doc: "How configurations are drawn where an axis of a block has a range",
-    groups: &[&[
-        key(
-            "sampler",
-            choice(Sampler::WORDS),
-            "How points are chosen (default: sobol where an axis has a range)",
-        ),
-        key(
-            "trials",
-            count(1, MOST_POINTS as u64),
-            "Configurations of each block with a range; blocks without run whole",
-        ),
-        key("seed", SEED, "Seed of the draw (default: 42)"),
-    ]],
-    lists: false,
-    chooser: None,
 };
 
 static KFOLD: Section = Section {

@@ -4,7 +4,7 @@
 pub(super) mod task;
 
 use self::task::RawTask;
-use crate::search::{Sampler, Spread};
+use crate::search::{Baselines, ComparedOn, Sampler, Spread, Stop};
 use crate::spec::error::{Problem, Report};
 use crate::spec::foreign::{self, Foreign};
 use crate::spec::grid::MAX_POINTS;
@@ -71,6 +71,17 @@ pub(super) struct RawSearch {
     /// `trials` is in the file, with a good or a bad value.
     pub(super) has_trials: bool,
     pub(super) seed: u64,
+    pub(super) stop: RawStop,
+}
+
+/// The keys of `search` about what is stopped early.
+#[derive(Debug)]
+pub(super) struct RawStop {
+    pub(super) stop: Option<At<Option<Stop>>>,
+    pub(super) keep: Option<At<f64>>,
+    pub(super) rank_by: Option<At<String>>,
+    pub(super) folds: Option<At<ComparedOn>>,
+    pub(super) baselines: Option<At<Baselines>>,
 }
 
 /// `kfold`.
@@ -183,6 +194,13 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
             trials: fields.size("trials"),
             has_trials: fields.has("trials"),
             seed: fields.seed("seed"),
+            stop: RawStop {
+                stop: fields.take("stop", |value| Stop::of(value.word()?)),
+                keep: fields.number("keep"),
+                rank_by: fields.text("rank_by"),
+                folds: fields.take("folds", |value| ComparedOn::of(value.word()?)),
+                baselines: fields.take("baselines", |value| Baselines::of(value.word()?)),
+            },
         }),
         kfold: section(&top, "kfold", report).map(|fields| RawKFold {
             place: top.key_place("kfold").unwrap_or(fields.place),

@@ -181,6 +181,19 @@ pub struct Blocks {
 }
 
 impl Card {
+    /// The loss of the best constant answer, as far as it is known: the entropy of the classes in nats, or the
+    /// variance of the numbers. What has learned nothing does not get below it.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+    pub fn untrained_loss(&self) -> Option<f64> {
+        let all = self.classes.iter().map(|class| class.training).sum::<usize>() as f64;
+        let shares =
+            self.classes.iter().map(|class| class.training as f64 / all).filter(|share| *share > 0.0);
+        let entropy = shares.map(|share| -share * share.ln()).sum::<f64>();
+        let variance = self.numbers.as_ref().map(|numbers| numbers.deviation.powi(2));
+        variance.or((all > 0.0).then_some(entropy))
+    }
+
     /// The class with the most training rows, and its share of them; `None` where there are no classes.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]

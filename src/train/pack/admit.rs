@@ -17,11 +17,13 @@ impl<'a> Trainer<'a> {
     pub(in crate::train) fn heed(&mut self) -> Result<bool, Failure> {
         for message in (self.context.messages)() {
             match message {
-                ToChild::Join { trial } => self.join(&trial)?,
+                ToChild::Join { trial, until } => self.join(&trial, until)?,
                 ToChild::Stop { trial, step } => {
                     // One that has ended, or is not here, has nothing to stop.
                     let slots = self.stacks.iter_mut().flat_map(|stack| &mut stack.slots);
-                    slots.filter(|slot| slot.trial.id == trial).for_each(|slot| slot.stop_after = Some(step));
+                    for slot in slots.filter(|slot| slot.trial.id == trial) {
+                        slot.stop_after = Some(slot.stop_after.map_or(step, |before| before.min(step)));
+                    }
                 }
             }
         }
@@ -29,9 +31,9 @@ impl<'a> Trainer<'a> {
         Ok(!self.stacks.is_empty())
     }
 
-    fn join(&mut self, trial: &Trial) -> Result<(), Failure> {
+    fn join(&mut self, trial: &Trial, until: Option<f64>) -> Result<(), Failure> {
         self.read_back();
-        let newcomer = self.alone(trial)?;
+        let newcomer = self.alone(trial, until)?;
         match (self.context.forward_mode, self.stacks.first_mut()) {
             (ForwardMode::Stacked, Some(stack)) => stack.join(newcomer),
             (ForwardMode::Stacked, None) | (ForwardMode::InTurn, _) => self.stacks.push(newcomer),
@@ -54,10 +56,10 @@ impl<'a> Trainer<'a> {
         let stopped = self.indices(is_due);
         for index in &stopped {
             self.save(*index)?;
-            let state = &self.slot(*index).state;
-            let (trial, step) = (state.trial, state.step);
+            let slot = self.slot(*index);
+            let (trial, step, steps) = (slot.trial.id, slot.state.step, slot.total);
             files::sync(&self.context.layout.last_checkpoint(trial)).map_err(failed)?;
-            (self.context.say)(ChildLine::Stopped { trial, step });
+            (self.context.say)(ChildLine::Stopped { trial, step, steps });
             self.kept += 1;
         }
         self.release(&stopped);
@@ -65,8 +67,8 @@ impl<'a> Trainer<'a> {
     }
 
     /// A stack of one trial.
-    fn alone(&mut self, trial: &Trial) -> Result<Stack<'a>, Failure> {
-        let slots = vec![slot(trial, part(&self.store, Part::Train)?, self.context)];
+    fn alone(&mut self, trial: &Trial, until: Option<f64>) -> Result<Stack<'a>, Failure> {
+        let slots = vec![slot(trial, until.as_ref(), part(&self.store, Part::Train)?, self.context)];
         let start = starting_values(self.pack, std::slice::from_ref(trial), self.frozen)?;
         let mut stack = Stack::of_all(slots, start, family(self.pack));
         resume(&mut stack, self.context)?;

@@ -71,7 +71,8 @@ impl<'a> Trainer<'a> {
         let evaluator = Evaluator::new(&pack.task, &pack.model, device, warm).map_err(failed)?;
         let frozen = warm.frozen(pack, device);
         let train = part(&store, Part::Train)?;
-        let slots = pack.slots.iter().map(|trial| slot(trial, train, context)).collect();
+        let slots =
+            pack.slots.iter().map(|trial| slot(trial, pack.until.get(&trial.id), train, context)).collect();
         let start = starting_values(pack, &pack.slots, frozen)?;
         let stacks = match context.forward_mode {
             ForwardMode::Stacked => vec![Stack::of_all(slots, start, family(pack))],
@@ -307,10 +308,14 @@ fn family(pack: &Pack) -> (&Architecture, Head) {
     (&pack.model.architecture, pack.task.objective.head())
 }
 
-/// A trial at its first step.
-fn slot(trial: &Trial, train: &PartView, context: &Context<'_>) -> Slot {
+/// A trial at its first step, which pauses from a share of its steps on.
+fn slot(trial: &Trial, until: Option<&f64>, train: &PartView, context: &Context<'_>) -> Slot {
     let rows = folds::split(&train.labels(), &trial.splitting, trial.fold);
-    Slot::new(trial, rows, train.lengths(), context)
+    let mut slot = Slot::new(trial, rows, train.lengths(), context);
+    if let Some(share) = until {
+        slot.pause_at(*share);
+    }
+    slot
 }
 
 /// Restores a stack's slots from their checkpoints.

@@ -181,6 +181,8 @@ impl World {
                 TrialState::Placed { .. } => assert!(ready, "{trial} has no data"),
                 TrialState::Waiting { turn: Turn::Alone }
                 | TrialState::Paused { .. }
+                | TrialState::Held
+                | TrialState::Stopped
                 | TrialState::Done
                 | TrialState::Failed { .. }
                 | TrialState::Skipped { .. }

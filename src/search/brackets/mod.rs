@@ -1,0 +1,311 @@
+//! Owns who is compared with whom, and which trials go on, wait or are stopped. Pure: decides on facts that the journal
+//! keeps, and never again what it has. `opening` forms the brackets, `decide` is the decision at a rung.
+//!
+//! A trial trains in legs. It pauses at a rung until all configurations of its bracket have come there, so that the
+//! decision depends neither on the order in which they came nor on where they trained (Jamieson & Talwalkar 2016;
+//! unlike the asynchronous rule of Li et al. 2020).
+
+mod decide;
+mod opening;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeSet, HashMap};
+
+pub use self::opening::Known;
+use super::StopRule;
+use crate::values::{Bracket, Candidate, Pause, RungDecision, RungPutOff, Scores, TrialId, What};
+
+/// What a trial may do next, as far as stopping early is concerned.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Turn {
+    /// Train to its end.
+    Free,
+    /// Train, and pause at the first validation on all rows at or after this share of its steps.
+    Until(f64),
+    /// Wait for the decision at a rung.
+    Waits,
+    /// Nothing: it is stopped.
+    Stopped,
+}
+
+/// The brackets of a run. Without a rule there are none, and every trial is free.
+#[derive(Clone, Debug, Default)]
+pub struct Brackets {
+    rule: Option<StopRule>,
+    races: Vec<Race>,
+    /// The bracket of each trial and its place there.
+    members: HashMap<TrialId, Member>,
+    /// Trials that a person let go on, or whose failure is not to count.
+    freed: BTreeSet<TrialId>,
+    /// Trials that a person stopped.
+    stopped_by_hand: BTreeSet<TrialId>,
+    /// The share of a trial's steps that was done at its last pause.
+    paused_at: HashMap<TrialId, f64>,
+    known: Known,
+}
+
+/// A trial's place in its bracket.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    race: usize,
+    candidate: usize,
+    is_compared: bool,
+}
+
+/// A bracket, and how far it is.
+#[derive(Clone, Debug)]
+struct Race {
+    bracket: Bracket,
+    /// What became of its candidates so far.
+    fates: Vec<Fate>,
+    /// The share of the steps at which the next rung is.
+    until: f64,
+    /// By how much its rungs are later than the rule says.
+    later_by: f64,
+    /// Number of rungs that are decided.
+    decided: usize,
+    /// The compared trials that have come to the next rung.
+    arrivals: HashMap<TrialId, Arrival>,
+    /// How many have not.
+    missing: usize,
+}
+
+impl Race {
+    /// The candidates that still race.
+    fn racing(&self) -> impl Iterator<Item = &Candidate> {
+        let all = self.bracket.candidates.iter().zip(&self.fates);
+        all.filter(|(_, fate)| **fate == Fate::Racing).map(|(candidate, _)| candidate)
+    }
+
+    fn count_missing(&mut self) {
+        let has_come = |trial: &&TrialId| self.arrivals.contains_key(*trial);
+        let missing = self.racing().flat_map(|one| &one.compared).filter(|trial| !has_come(trial)).count();
+        self.missing = missing;
+    }
+}
+
+/// What became of a candidate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fate {
+    Racing,
+    /// It has come through all rungs.
+    Through,
+    Stopped,
+    /// The sweep does not have it any more.
+    Gone,
+}
+
+/// How a trial came to a rung.
+#[derive(Clone, Debug)]
+enum Arrival {
+    Paused(Pause),
+    /// It had its last step before any rung.
+    Ended(Option<Scores>),
+    Failed,
+}
+
+impl Brackets {
+    /// The brackets of the trials `known`, under this rule, before the first event.
+    #[must_use]
+    pub fn new(rule: StopRule, known: Known) -> Self {
+        Self { rule: Some(rule), known, ..Self::default() }
+    }
+
+    /// What a trial may do next.
+    #[must_use]
+    pub fn turn(&self, trial: TrialId) -> Turn {
+        if self.stopped_by_hand.contains(&trial) {
+            return Turn::Stopped;
+        }
+        let Some(member) = self.members.get(&trial).filter(|_| !self.freed.contains(&trial)) else {
+            return Turn::Free;
+        };
+        let race = &self.races[member.race];
+        match race.fates[member.candidate] {
+            Fate::Through => Turn::Free,
+            Fate::Stopped => Turn::Stopped,
+            Fate::Racing | Fate::Gone if !member.is_compared => Turn::Waits,
+            Fate::Racing | Fate::Gone if race.arrivals.contains_key(&trial) => Turn::Waits,
+            Fate::Racing | Fate::Gone => Turn::Until(race.until),
+        }
+    }
+
+    /// The share of a trial's steps that was done at its last pause.
+    #[must_use]
+    pub fn paused_at(&self, trial: TrialId) -> f64 {
+        self.paused_at.get(&trial).copied().unwrap_or_default()
+    }
+
+    /// Takes in an event, as it happens or from a journal.
+    pub fn on(&mut self, what: &What) {
+        match what {
+            What::BracketsOpened { brackets } => brackets.iter().for_each(|bracket| self.add(bracket)),
+            What::TrialPaused { pause, .. } => {
+                self.paused_at.insert(pause.trial, pause.share());
+                self.arrive(pause.trial, Arrival::Paused(pause.clone()));
+            }
+            What::TrialFinished { trial, result } => {
+                let scores = result.as_ref().map(|result| result.validation.clone());
+                self.arrive(*trial, Arrival::Ended(scores));
+            }
+            What::TrialFailed { trial, .. } => self.arrive(*trial, Arrival::Failed),
+            What::RungDecided(decision) => self.take_decision(decision),
+            What::RungPutOff(put_off) => self.put_off(put_off),
+            What::StopOrdered { trials } => {
+                for trial in trials {
+                    self.freed.remove(trial);
+                    self.stopped_by_hand.insert(*trial);
+                    self.arrive(*trial, Arrival::Failed);
+                }
+            }
+            What::KeepOrdered { trials } => trials.iter().for_each(|trial| self.keep(*trial)),
+            What::RunStarted { .. }
+            | What::TrainingForeseen { .. }
+            | What::WidthsDecided { .. }
+            | What::RunPlanned { .. }
+            | What::JobLaunching { .. }
+            | What::JobStarted { .. }
+            | What::JobFinished { .. }
+            | What::JobFailed { .. }
+            | What::JobInterrupted { .. }
+            | What::TrialJoining { .. }
+            | What::TrialJoined { .. }
+            | What::TrialReturned { .. }
+            | What::TrialProgressed { .. }
+            | What::TrialEvaluated { .. }
+            | What::DeviceRetired { .. }
+            | What::StopRequested { .. }
+            | What::Forecast { .. }
+            | What::Warned { .. }
+            | What::Woke
+            | What::RunEnded { .. } => {}
+        }
+    }
+
+    /// The trials of a trial's configuration, itself among them: they share their fate.
+    #[must_use]
+    pub fn company(&self, trial: TrialId) -> Vec<TrialId> {
+        let Some(member) = self.members.get(&trial) else { return vec![trial] };
+        let candidate = &self.races[member.race].bracket.candidates[member.candidate];
+        candidate.compared.iter().chain(&candidate.later).copied().collect()
+    }
+
+    /// Lets a trial that failed and is tried again train to its end: what it failed at may be decided already.
+    pub fn retry(&mut self, trial: TrialId) {
+        let failed = |race: &Race| matches!(race.arrivals.get(&trial), Some(Arrival::Failed));
+        if let Some(member) = self.members.get(&trial)
+            && self.races[member.race].fates[member.candidate] == Fate::Racing
+            && failed(&self.races[member.race])
+        {
+            let race = &mut self.races[member.race];
+            race.arrivals.remove(&trial);
+            race.count_missing();
+        } else if self.turn(trial) == Turn::Stopped {
+            self.freed.insert(trial);
+        }
+    }
+
+    /// Removes the trials that the sweep does not have any more: nobody waits for them.
+    pub fn retain(&mut self, is_there: &dyn Fn(TrialId) -> bool) {
+        for race in &mut self.races {
+            for (candidate, fate) in race.bracket.candidates.iter().zip(&mut race.fates) {
+                if !candidate.compared.iter().all(|trial| is_there(*trial)) {
+                    *fate = Fate::Gone;
+                }
+            }
+            race.count_missing();
+        }
+    }
+
+    fn add(&mut self, bracket: &Bracket) {
+        if self.rule.is_none() || self.races.iter().any(|race| race.bracket.number == bracket.number) {
+            return;
+        }
+        let race = self.races.len();
+        for (number, candidate) in bracket.candidates.iter().enumerate() {
+            let compared = candidate.compared.iter().map(|trial| (trial, true));
+            for (trial, is_compared) in compared.chain(candidate.later.iter().map(|trial| (trial, false))) {
+                self.members.insert(*trial, Member { race, candidate: number, is_compared });
+            }
+        }
+        let mut race = Race {
+            fates: vec![Fate::Racing; bracket.candidates.len()],
+            bracket: bracket.clone(),
+            until: 1.0,
+            later_by: 0.0,
+            decided: 0,
+            arrivals: HashMap::new(),
+            missing: 0,
+        };
+        race.until = self.next_rung(&race, 0.0).unwrap_or(1.0);
+        race.count_missing();
+        self.races.push(race);
+    }
+
+    fn arrive(&mut self, trial: TrialId, arrival: Arrival) {
+        let Some(member) = self.members.get(&trial).filter(|member| member.is_compared) else { return };
+        let race = &mut self.races[member.race];
+        if race.fates[member.candidate] == Fate::Racing {
+            let is_new = race.arrivals.insert(trial, arrival).is_none();
+            race.missing -= usize::from(is_new);
+        }
+    }
+
+    fn keep(&mut self, trial: TrialId) {
+        self.stopped_by_hand.remove(&trial);
+        match self.members.get(&trial) {
+            Some(member) => {
+                let race = &mut self.races[member.race];
+                race.fates[member.candidate] = Fate::Through;
+                race.count_missing();
+            }
+            None => _ = self.freed.insert(trial),
+        }
+    }
+
+    fn take_decision(&mut self, decision: &RungDecision) {
+        let Some(number) = self.races.iter().position(|race| race.bracket.number == decision.bracket) else {
+            return;
+        };
+        let race = &mut self.races[number];
+        race.decided = decision.rung;
+        race.arrivals.clear();
+        race.until = decision.until.unwrap_or(1.0);
+        for one in &decision.ranking {
+            let first = one.candidate.compared.first().and_then(|trial| self.members.get(trial));
+            let Some(member) = first.filter(|member| member.race == number) else { continue };
+            let fate = &mut race.fates[member.candidate];
+            // What a person has said meanwhile holds.
+            if *fate == Fate::Racing {
+                *fate = match (one.kept, decision.until) {
+                    (false, _) => Fate::Stopped,
+                    (true, None) => Fate::Through,
+                    (true, Some(_)) => Fate::Racing,
+                };
+            }
+        }
+        race.count_missing();
+    }
+
+    fn put_off(&mut self, put_off: &RungPutOff) {
+        let first = self.rule.map_or(0.0, |rule| rule.rungs()[0]);
+        let race = self.races.iter_mut().find(|race| race.bracket.number == put_off.bracket);
+        if let Some(race) = race {
+            race.later_by = (put_off.until - first).max(0.0);
+            race.until = put_off.until;
+            // One that has ended or failed is not waited for again.
+            race.arrivals.retain(|_, arrival| !matches!(arrival, Arrival::Paused(_)));
+            race.count_missing();
+        }
+    }
+
+    /// The share of the steps at which a bracket's next rung is, after this share; never within the warm-up of one of
+    /// its trials. `None` where it has no more rungs.
+    fn next_rung(&self, race: &Race, after: f64) -> Option<f64> {
+        let trials = race.bracket.candidates.iter().flat_map(|candidate| &candidate.compared);
+        let warmup = trials.map(|trial| self.known.warmup(*trial)).fold(0.0, f64::max);
+        let rungs = self.rule?.rungs().iter().map(|share| (share + race.later_by).max(warmup));
+        rungs.into_iter().find(|share| *share > after + 1e-9 && *share < 1.0)
+    }
+}

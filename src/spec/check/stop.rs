@@ -1,0 +1,34 @@
+//! Owns the check of what is stopped early. Pure.
+
+use super::select::metric;
+use crate::search::StopRule;
+use crate::spec::error::Report;
+use crate::spec::raw::RawSweep;
+
+/// The rule of the sweep; `None` where nothing is stopped, or an error was reported.
+pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<StopRule> {
+    let search = raw.search.as_ref()?;
+    let of = &search.stop;
+    let by = of.rank_by.as_ref().and_then(|at| metric(raw, "`rank_by`", at, report));
+    let Some(stop) = of.stop.as_ref().and_then(|at| at.value) else {
+        let unused = [
+            of.keep.as_ref().map(|at| (at.place, "keep")),
+            of.rank_by.as_ref().map(|at| (at.place, "rank_by")),
+            of.folds.as_ref().map(|at| (at.place, "folds")),
+            of.baselines.as_ref().map(|at| (at.place, "baselines")),
+        ];
+        for (place, key) in unused.into_iter().flatten() {
+            report.warn(place, format!("`{key}` changes nothing, since `stop` is not `halving` or `median`"));
+        }
+        return None;
+    };
+    let usual = StopRule::new(stop);
+    let rule = StopRule {
+        keep: of.keep.as_ref().map_or(usual.keep, |at| at.value),
+        by,
+        compared_on: of.folds.as_ref().map_or(usual.compared_on, |at| at.value),
+        baselines: of.baselines.as_ref().map_or(usual.baselines, |at| at.value),
+        ..usual
+    };
+    Some(rule)
+}
