@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use crate::cost::{Basis, Processors};
 use crate::disk::layout::Layout;
 use crate::plan;
+use crate::plan::overview::Stopping;
 use crate::record::resume::{self, Decision, RecordedState};
 use crate::record::{Ledger, compared, experience, journal};
 use crate::run::{WidthError, Widths};
@@ -22,6 +23,8 @@ pub(super) struct Ahead {
     pub(super) failed: usize,
     /// Trials that were stopped early, and do not go on.
     pub(super) stopped: usize,
+    /// What is stopped early in the rest; `None` where nothing is.
+    pub(super) stopping: Option<Stopping>,
     /// The simulated run of all other trials.
     pub(super) run: Simulated,
     /// The least memory that suffices for every trial of it, in MiB, whatever such trials took before.
@@ -83,8 +86,18 @@ impl Ahead {
         let known = experience::load(layout, processors.clone());
         let work = Workload::of(&remaining, layout.run(), &|trial| widths.width(trial), &is_there, &known);
         let (basis, least_mib) = (work.basis(), work.least_mib());
+        let racing = brackets.racing();
         let run = plan::foresee(work, brackets, machine.resources, limits);
-        Ok(Self { done, failed, stopped, run, least_mib, basis })
+        let started: HashSet<TrialId> = run.jobs.iter().flat_map(|job| job.trials.iter().copied()).collect();
+        let rule = sweep.stop.filter(|_| !no_stop && racing[0] > 0);
+        let stopping = rule.map(|rule| Stopping {
+            rule,
+            rungs: rule.rungs().to_vec(),
+            brackets: racing[0],
+            configurations: racing[1],
+            not_started: todo.len() - started.len(),
+        });
+        Ok(Self { done, failed, stopped, stopping, run, least_mib, basis })
     }
 }
 

@@ -92,7 +92,7 @@ fn say_cost(out: &Path) {
     let downloads = Downloads { hub: &hub, progress: &|_| {} };
     let devices = DeviceArgs { devices: None, pack_slots: None, new_widths: false };
     let Ok(sweep) = spec::load(out, &Overrides::default(), Intent::Plan, downloads) else { return };
-    let Ok(overview) = plan::overview_of(&sweep, &devices, Path::new("results")) else { return };
+    let Ok(overview) = plan::overview_of(&sweep, &devices, Path::new("results"), false) else { return };
     output::say(&format!(
         "{}, {}: expected to take about {} on {}",
         quantity::counted(sweep.configurations.len(), "configuration"),

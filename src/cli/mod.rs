@@ -14,6 +14,7 @@ mod gc;
 mod import;
 mod init;
 mod logs;
+mod order;
 mod plan;
 mod predict;
 mod preflight;
@@ -35,6 +36,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use self::args::{DeviceArgs, RunFolderArgs, SpecArgs, TrialArgs};
 use crate::disk::layout::JobFolder;
 use crate::error::AppError;
+use crate::record::orders::Order;
 use crate::worker;
 
 /// Hyperparameter sweeps for fine-tuning transformers: one YAML grid in, one report out.
@@ -61,8 +63,12 @@ enum Command {
     Status(status::StatusArgs),
     /// Print the log of a trial's process
     Logs(TrialArgs),
-    /// Say why a trial waits or why it failed
+    /// Say why a trial waits, why it was stopped or why it failed
     Explain(TrialArgs),
+    /// Stop a trial, with a checkpoint from which it can go on
+    Stop(TrialArgs),
+    /// Train a trial to its end, whatever it is compared with, and the other folds of its configuration
+    Keep(TrialArgs),
     /// Write the report of a run again
     Report(report::ReportArgs),
     /// Check a run's files against their checksums, and say what the next run will do about them
@@ -109,6 +115,8 @@ pub fn call(args: impl IntoIterator<Item = OsString>) -> Result<u8, AppError> {
         Command::Status(args) => status::call(&args),
         Command::Logs(args) => logs::call(&args),
         Command::Explain(args) => explain::call(&args),
+        Command::Stop(args) => order::call(&args, Order::Stop),
+        Command::Keep(args) => order::call(&args, Order::Keep),
         Command::Report(args) => report::call(&args),
         Command::Verify(args) => verify::call(&args),
         Command::Gc(args) => gc::call(&args),

@@ -25,6 +25,9 @@ pub(super) struct PlanArgs {
     /// Folder of runs: trials that are done there are not planned again
     #[arg(long, value_name = "DIR", default_value = "results")]
     results: PathBuf,
+    /// Plan a run that stops nothing early and continues what was stopped
+    #[arg(long)]
+    no_stop: bool,
     /// Print the plan as JSON
     #[arg(long)]
     json: bool,
@@ -33,7 +36,7 @@ pub(super) struct PlanArgs {
 pub(super) fn call(args: &PlanArgs) -> Result<(), AppError> {
     let sweep = args.spec.load(Some(&args.devices), Intent::Plan)?;
     check::warn(&sweep);
-    let overview = overview_of(&sweep, &args.devices, &args.results)?;
+    let overview = overview_of(&sweep, &args.devices, &args.results, args.no_stop)?;
     preflight::precision(&sweep, &overview.resources);
     if args.json {
         return output::json(&overview);
@@ -46,6 +49,7 @@ pub(super) fn overview_of(
     sweep: &SweepSpec,
     args: &DeviceArgs,
     results: &Path,
+    no_stop: bool,
 ) -> Result<Overview, AppError> {
     let host = devices::detect();
     let resources = devices::resources(&sweep.devices, &host)?;
@@ -55,7 +59,7 @@ pub(super) fn overview_of(
         processors: &host.processors(&resources),
         limits: preflight::limits(args, &resources, &host),
         retry_failed: false,
-        no_stop: false,
+        no_stop,
         new_widths: args.new_widths,
     };
     let ahead = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
@@ -64,6 +68,6 @@ pub(super) fn overview_of(
         let hint = refusal.hint().map_or_else(String::new, |hint| format!("; {hint}"));
         output::warning(&format!("`run` will refuse this: {refusal}{hint}"));
     }
-    let Ahead { done, failed, stopped, run, basis, .. } = ahead;
-    Ok(Overview { done, failed, stopped, basis, ..plan::overview(sweep, &run, &resources) })
+    let Ahead { done, failed, stopped, stopping, run, basis, .. } = ahead;
+    Ok(Overview { done, failed, stopped, stopping, basis, ..plan::overview(sweep, &run, &resources) })
 }

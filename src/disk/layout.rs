@@ -167,6 +167,18 @@ impl Layout {
         self.run.join("jobs")
     }
 
+    /// The folder of orders that a person gave and no run has heeded yet.
+    #[must_use]
+    pub fn orders(&self) -> PathBuf {
+        self.run.join("orders")
+    }
+
+    /// The order on a trial.
+    #[must_use]
+    pub fn order(&self, id: TrialId) -> PathBuf {
+        self.orders().join(format!("{id}.json"))
+    }
+
     /// A trial's folder.
     #[must_use]
     pub fn trial(&self, id: TrialId) -> PathBuf {

@@ -11,6 +11,7 @@ use crate::cost::{self, Basis, CostTable};
 use crate::data::store::store_key;
 use crate::families::params::ParamCounts;
 use crate::sched::{Simulated, SimulatedJob};
+use crate::search::StopRule;
 use crate::sweep::SweepSpec;
 use crate::sweep::card::Card;
 use crate::values::{
@@ -32,7 +33,10 @@ pub struct Overview {
     pub failed: usize,
     /// Number of trials that were stopped early in an earlier run.
     pub stopped: usize,
-    /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack.
+    /// What is stopped early; null where nothing is.
+    pub stopping: Option<Stopping>,
+    /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack, or in one for
+    /// each part of its training that ends at a rung.
     pub jobs: Vec<JobRow>,
     /// Where they can run.
     pub resources: Resources,
@@ -44,6 +48,22 @@ pub struct Overview {
     pub data: Vec<Card>,
     /// Warnings about the sweep file and the data.
     pub warnings: Vec<String>,
+}
+
+/// What is to be stopped early. Which configurations that will be is not known: it is assumed that as many go on as the
+/// rule says, that these are the first of the sweep, and that no rung is put off.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Stopping {
+    /// The rule.
+    pub rule: StopRule,
+    /// The shares of the steps at which its rungs are.
+    pub rungs: Vec<f64>,
+    /// Number of brackets, in each of which configurations are compared with one another.
+    pub brackets: usize,
+    /// Configurations that are compared.
+    pub configurations: usize,
+    /// Trials of this run that do not start, if all comes as assumed.
+    pub not_started: usize,
 }
 
 /// One configuration; settings that do not apply are null.
@@ -169,6 +189,7 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, resources: &Resources) -> Ov
         done: 0,
         failed: 0,
         stopped: 0,
+        stopping: None,
         basis: None,
         predicted: predict(&jobs, run.makespan, resources),
         jobs,

@@ -1,13 +1,13 @@
 //! Owns the overview of a plan as plain text. Computes nothing and prints nothing.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::cost::Basis;
-use crate::plan::overview::{Bound, ConfigurationRow, JobKind, JobRow, Overview, TrialRow};
+use crate::plan::overview::{Bound, ConfigurationRow, JobKind, JobRow, Overview, Stopping, TrialRow};
 use crate::values::axes::{self, Axis};
-use crate::values::{Configuration, quantity};
+use crate::values::{Configuration, TrialId, quantity};
 
 /// Lines of a table, in comfy-table's order: only one, below the header.
 const RULE_BELOW_HEADER: &str = "     ──            ";
@@ -20,15 +20,17 @@ const LISTED: usize = 200;
 /// ends of lines and no final line feed.
 #[must_use]
 pub fn table(overview: &Overview) -> String {
-    let todo = overview.jobs.iter().map(|job| job.trials.len()).sum::<usize>();
+    let todo: HashSet<TrialId> = overview.jobs.iter().flat_map(|job| job.trials.iter().copied()).collect();
     let predicted = &overview.predicted;
     [
         format!(
-            "{}: {}, {}{}, {todo} to run",
+            "{}: {}, {}{}, {} to run{}",
             overview.sweep,
             quantity::counted(overview.configurations.len(), "configuration"),
             quantity::counted(overview.trials.len(), "trial"),
             earlier(overview),
+            todo.len(),
+            stopping(overview),
         ),
         configurations(&overview.configurations),
         graph(overview),
@@ -68,10 +70,33 @@ fn earlier(overview: &Overview) -> String {
         0 => String::new(),
         done => format!(", {done} done"),
     };
-    match overview.failed {
+    let failed = match overview.failed {
         0 => done,
         failed => format!("{done}, {failed} failed (`lorasweep run --retry-failed` tries them again)"),
+    };
+    match overview.stopped {
+        0 => failed,
+        stopped => format!("{failed}, {stopped} stopped early (`lorasweep run --no-stop` continues them)"),
     }
+}
+
+/// What is stopped early, and what is assumed of it.
+fn stopping(overview: &Overview) -> String {
+    let Some(Stopping { rule, rungs, brackets, configurations, not_started }) = &overview.stopping else {
+        return String::new();
+    };
+    let compared = quantity::counted(*configurations, "configuration");
+    let brackets = if *brackets == 1 { String::new() } else { format!(" in {brackets} brackets") };
+    let percent = |share: &f64| format!("{:.0} %", 100.0 * share);
+    let rungs: Vec<String> = rungs.iter().map(percent).collect();
+    format!(
+        "\n{compared}{brackets} {} compared at {} of the steps, where {} go on each time; which is not known: assumed are \
+         the first of the sweep, so that {} would not start",
+        if *configurations == 1 { "is" } else { "are" },
+        rungs.join(", "),
+        percent(&rule.keep),
+        quantity::counted(*not_started, "trial"),
+    )
 }
 
 /// The dependencies between jobs.

@@ -9,6 +9,7 @@ pub mod experience;
 pub mod garbage;
 pub mod journal;
 pub mod ledger;
+pub mod orders;
 pub mod resume;
 pub mod verify;
 

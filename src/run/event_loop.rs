@@ -17,7 +17,7 @@ use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
 use crate::values::{JobKey, Progress, What};
 
-/// Time between two checks for silent children.
+/// Time between two looks for silent children and for orders.
 const TICK: Duration = Duration::from_secs(5);
 /// The remaining time is predicted again after this multiple of the time that the prediction took: it looks at
 /// every trial of the run, and in a large run trials end all the time.
@@ -95,7 +95,10 @@ impl EventLoop<'_, '_> {
                     self.state.wake = never();
                     self.happen(What::Woke)?;
                 }
-                recv(ticks) -> _ => self.kill_silent(Instant::now()),
+                recv(ticks) -> _ => {
+                    self.kill_silent(Instant::now());
+                    self.heed_orders()?;
+                }
             }
         }
         Ok(())

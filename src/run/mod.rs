@@ -14,6 +14,7 @@ mod event_loop;
 mod fake_executor;
 mod launch;
 mod measuring;
+mod orders;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -43,7 +44,7 @@ use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
 use crate::record::journal::{Journal, Replay};
 use crate::record::ledger::{Ledger, ThisRun, TrialState};
-use crate::record::{compared, experience};
+use crate::record::{self, compared, experience};
 use crate::sched::{Limits, Machine, Policy, Remaining, Scheduler, Simulated, Workload, simulate};
 use crate::search::Brackets;
 use crate::sweep::SweepSpec;
@@ -155,6 +156,10 @@ pub fn start(
 
     let trials = spec.trials();
     let mut brackets = compared::brackets(&spec, &trials, &replay.events, no_stop);
+    for (trial, order) in record::orders::pending(&layout) {
+        brackets.on(&stream.tell(orders::event(&brackets, trial, order))?);
+        orders::heeded(&layout, trial)?;
+    }
     let mut left = triage::triage(&layout, &trials, options.retry_failed, &mut brackets, &mut stream)?;
     open_brackets(&layout, &trials, &left, &mut brackets, &mut stream)?;
     let remaining = Remaining::of(&spec, &left.todo);

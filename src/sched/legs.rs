@@ -35,6 +35,12 @@ impl Scheduler {
         self
     }
 
+    /// Who is compared with whom.
+    #[must_use]
+    pub fn brackets(&self) -> &Brackets {
+        &self.brackets
+    }
+
     /// Sets what a trial does next. It must not be in the pool, which is sorted by what trials cost.
     fn begin_part(&mut self, trial: TrialNo) {
         let id = self.work.id(trial);

@@ -24,6 +24,7 @@ const SETTINGS: RunSettings = RunSettings {
     limits: Limits::ALONE,
     policy: Policy { attempts: 3, pause: Duration::from_secs(300), ..Policy::ONCE },
     retry_failed: false,
+    no_stop: false,
 };
 
 /// A run whose data is prepared, and what has happened in it.

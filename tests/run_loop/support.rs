@@ -50,6 +50,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         configurations,
         splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
         select: None,
+        stop: None,
         devices: DeviceRequest::Cpu(1),
         warnings: Vec::new(),
         only: Vec::new(),

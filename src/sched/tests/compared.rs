@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{RngCore, SeedableRng};
 
 use super::*;
+use crate::job::Work;
 use crate::plan::example;
 use crate::sched::{TrialState, simulate};
 use crate::search::{Brackets, Stop, StopRule, Turn};
@@ -34,84 +35,97 @@ struct Outcome {
     decisions: Vec<RungDecision>,
 }
 
-/// Runs a sweep whose packs end in an order that random numbers give, and checks it after every event.
+/// A run whose packs end in an order that random numbers give.
+struct Lived {
+    scheduler: Scheduler,
+    read_back: Scheduler,
+    trials: Vec<TrialId>,
+    running: Vec<Launch>,
+    events: VecDeque<What>,
+    now: u64,
+    outcome: Outcome,
+}
+
+/// Runs a sweep, and checks it after every event.
 fn run(sweep: &SweepSpec, resources: Resources, stop: Stop, seed: u64) -> Outcome {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let limits = Limits { slots: 5, ..Limits::default() };
-    let work = workload(sweep, &resources, true);
     let n_places = places(&resources);
+    let work = workload(sweep, &resources, true);
     let scheduler = Scheduler::new(work, resources, limits, Policy::ONCE).comparing(brackets(sweep, stop));
-    let mut lived = scheduler.clone();
-    let mut read_back = scheduler;
-    let place = |id: TrialId| sweep.trials().iter().position(|trial| trial.id == id).unwrap();
-    let loss = |id: TrialId, step: u64| ((place(id) * 37) % 101) as f64 / 100.0 + 1.0 / (1.0 + step as f64);
-    let mut steps: BTreeMap<TrialId, u64> = BTreeMap::new();
-    let (mut decisions, mut running, mut now) = (Vec::new(), Vec::<Launch>::new(), 0);
-    let mut events = VecDeque::from([begun()]);
+    let mut lived = Lived {
+        read_back: scheduler.clone(),
+        scheduler,
+        trials: sweep.trials().iter().map(|trial| trial.id).collect(),
+        running: Vec::new(),
+        events: VecDeque::from([begun()]),
+        now: 0,
+        outcome: Outcome { steps: BTreeMap::new(), decisions: Vec::new() },
+    };
     loop {
-        let Some(what) = events.pop_front() else {
-            if running.is_empty() {
-                break;
-            }
-            let next = usize::try_from(rng.next_u64() % running.len() as u64).unwrap();
-            let launch = running.swap_remove(next);
-            let crate::job::Work::Train(pack) = &launch.work else {
-                events.push_back(What::JobFinished { key: launch.job });
-                continue;
-            };
-            let key = launch.job;
+        while let Some(what) = lived.events.pop_front() {
+            lived.tell(&what);
+        }
+        check(sweep, &mut lived, n_places);
+        if lived.running.is_empty() {
+            break;
+        }
+        let next = usize::try_from(rng.next_u64() % lived.running.len() as u64).unwrap();
+        let launch = lived.running.swap_remove(next);
+        lived.end(&launch);
+    }
+    let over = |trial: &TrialId| lived.scheduler.state(*trial).is_some_and(TrialState::is_over);
+    assert!(lived.trials.iter().all(over), "nobody is forgotten");
+    lived.outcome
+}
+
+impl Lived {
+    /// What a child that ends its work has told.
+    fn end(&mut self, launch: &Launch) {
+        let key = launch.job;
+        if let Work::Train(pack) = &launch.work {
             for trial in &pack.slots {
                 let until = pack.until.get(&trial.id).map(|share| (share * STEPS as f64).ceil() as u64);
                 let step = until.unwrap_or(STEPS);
-                assert!(
-                    steps.insert(trial.id, step).is_none_or(|before| before < step),
-                    "{} went back",
-                    trial.id
-                );
-                events.push_back(match until {
+                let before = self.outcome.steps.insert(trial.id, step);
+                assert!(before.is_none_or(|before| before < step), "{} went back", trial.id);
+                self.events.push_back(match until {
                     None => finished(trial.id),
-                    Some(step) => {
-                        let scores = Scores::of("classification").with(Metric::Loss, loss(trial.id, step));
-                        let scores = Some(scores);
-                        let pause = Pause { trial: trial.id, step, steps: STEPS, scores, loss_error: None };
-                        What::TrialPaused { key, pause }
-                    }
+                    Some(step) => What::TrialPaused { key, pause: self.pause(trial.id, step) },
                 });
             }
-            events.push_back(What::JobFinished { key });
-            continue;
-        };
-        now += 1;
-        let actions = lived.step(at(now), &what);
-        if what.is_journaled() {
-            read_back.replay(at(now), &what);
         }
+        self.events.push_back(What::JobFinished { key });
+    }
+
+    fn pause(&self, trial: TrialId, step: u64) -> Pause {
+        let place = self.trials.iter().position(|id| *id == trial).unwrap();
+        let loss = ((place * 37) % 101) as f64 / 100.0 + 1.0 / (1.0 + step as f64);
+        let scores = Some(Scores::of("classification").with(Metric::Loss, loss));
+        Pause { trial, step, steps: STEPS, scores, loss_error: None }
+    }
+
+    fn tell(&mut self, what: &What) {
+        self.now += 1;
+        let actions = self.scheduler.step(at(self.now), what);
+        self.replay(what);
         for action in actions {
             match action {
-                Action::Launch(launch) => {
-                    let trials = launch.work.trials().iter().map(|trial| trial.id).collect();
-                    let (key, placement) = (launch.job, launch.placement.clone());
-                    read_back.replay(
-                        at(now),
-                        &What::JobLaunching { key, attempt: launch.attempt, placement, trials },
-                    );
-                    events.push_back(What::JobStarted { key, pid: 1 });
-                    running.push(launch);
-                }
+                Action::Launch(launch) => self.launch(launch),
                 Action::Announce(decision) => {
                     if let What::RungDecided(decision) = &decision {
-                        decisions.push((**decision).clone());
+                        self.outcome.decisions.push((**decision).clone());
                     }
-                    events.push_front(decision);
+                    self.events.push_front(decision);
                 }
                 Action::Join { job, trial, until } => {
-                    let launch = running.iter_mut().find(|launch| launch.job == job).unwrap();
-                    let crate::job::Work::Train(pack) = &mut launch.work else { panic!("it trains") };
+                    self.replay(&What::TrialJoining { key: job, trial: trial.id });
+                    let launch = self.running.iter_mut().find(|launch| launch.job == job).unwrap();
+                    let Work::Train(pack) = &mut launch.work else { panic!("it trains") };
                     pack.until.extend(until.map(|until| (trial.id, until)));
-                    read_back.replay(at(now), &What::TrialJoining { key: job, trial: trial.id });
                     pack.slots.push(trial);
                 }
-                Action::End => assert!(running.is_empty()),
+                Action::End => assert!(self.running.is_empty()),
                 Action::Pause { .. }
                 | Action::Stop { .. }
                 | Action::CutShort { .. }
@@ -120,27 +134,32 @@ fn run(sweep: &SweepSpec, resources: Resources, stop: Stop, seed: u64) -> Outcom
                 | Action::WakeAt { .. } => panic!("{action:?}"),
             }
         }
-        if events.is_empty() {
-            check(sweep, &lived, &mut read_back, now, running.len() < n_places);
+    }
+
+    fn launch(&mut self, launch: Launch) {
+        let trials = launch.work.trials().iter().map(|trial| trial.id).collect();
+        let (key, attempt, placement) = (launch.job, launch.attempt, launch.placement.clone());
+        self.replay(&What::JobLaunching { key, attempt, placement, trials });
+        self.events.push_back(What::JobStarted { key, pid: 1 });
+        self.running.push(launch);
+    }
+
+    fn replay(&mut self, what: &What) {
+        if what.is_journaled() {
+            self.read_back.replay(at(self.now), what);
         }
     }
-    let over = |trial: &Trial| lived.state(trial.id).is_some_and(TrialState::is_over);
-    assert!(sweep.trials().iter().all(over), "nobody is forgotten");
-    Outcome { steps, decisions }
 }
 
 /// No place is free while a trial waits that could have it, and the journal tells the same.
-fn check(sweep: &SweepSpec, lived: &Scheduler, read_back: &mut Scheduler, now: u64, is_free: bool) {
-    read_back.replay(at(now), &What::Woke);
+fn check(sweep: &SweepSpec, lived: &mut Lived, n_places: usize) {
+    let Lived { scheduler, read_back, now, running, .. } = lived;
+    read_back.replay(at(*now), &What::Woke);
     for trial in sweep.trials() {
-        let state = lived.state(trial.id).unwrap();
+        let (state, turn) = (scheduler.state(trial.id).unwrap(), scheduler.brackets.turn(trial.id));
         assert_eq!(read_back.state(trial.id), Some(state));
-        assert!(
-            !is_free || !matches!(state, TrialState::Waiting { .. }),
-            "{} waits beside a free place",
-            trial.id
-        );
-        let turn = lived.brackets.turn(trial.id);
+        let waits = matches!(state, TrialState::Waiting { .. });
+        assert!(!waits || running.len() >= n_places, "{} waits beside a free place", trial.id);
         assert_eq!(*state == TrialState::Held, turn == Turn::Waits, "{state:?} {turn:?}");
         assert_eq!(*state == TrialState::Stopped, turn == Turn::Stopped, "{state:?} {turn:?}");
     }

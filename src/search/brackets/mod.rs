@@ -183,6 +183,13 @@ impl Brackets {
         }
     }
 
+    /// Number of brackets whose configurations still race, and of these configurations.
+    #[must_use]
+    pub fn racing(&self) -> [usize; 2] {
+        let racing: Vec<usize> = self.races.iter().map(|race| race.racing().count()).collect();
+        [racing.iter().filter(|racing| **racing > 0).count(), racing.iter().sum()]
+    }
+
     /// The trials of a trial's configuration, itself among them: they share their fate.
     #[must_use]
     pub fn company(&self, trial: TrialId) -> Vec<TrialId> {
