@@ -203,6 +203,25 @@ impl Layout {
         self.trial(id).join("result.json")
     }
 
+    /// What a trial's kept weights gave for each validation row; of a trial that trains, what the best weights so
+    /// far gave, if these are to be kept.
+    #[must_use]
+    pub fn validation_rows(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("rows-validation.parquet")
+    }
+
+    /// What a finished trial's kept weights gave for each test row.
+    #[must_use]
+    pub fn test_rows(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("rows-test.parquet")
+    }
+
+    /// What an unfinished trial gave for each validation row at the latest evaluation that its checkpoint knows of.
+    #[must_use]
+    pub fn latest_rows(&self, id: TrialId) -> PathBuf {
+        self.trial(id).join("rows-latest.parquet")
+    }
+
     /// Why this trial failed, written by its child; other trials of its pack may go on.
     #[must_use]
     pub fn failure(&self, id: TrialId) -> PathBuf {

@@ -11,6 +11,7 @@ pub mod journal;
 pub mod ledger;
 pub mod orders;
 pub mod resume;
+pub mod rows;
 pub mod verify;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

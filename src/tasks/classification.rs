@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{Given, KeyFault, KeyValue, TaskKey};
 use super::kind::{
-    Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind, TrialTargets,
-    Words,
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind,
+    TrialTargets, Words,
 };
 use super::{Classes, Examples, Fields, Objective, Problem, Purpose, RowTarget, Target, labelled};
 use crate::families::Head;
-use crate::values::{ClassRows, Metric, Reference, Scores, TrialResult, quantity};
+use crate::values::{ClassRows, JudgedRow, Metric, Reference, RowAnswer, Scores, TrialResult, quantity};
 
 const NAME: &str = "classification";
 
@@ -232,12 +232,13 @@ struct Confusion {
     classes: usize,
     counts: Vec<u64>,
     loss: f64,
+    rows: Vec<JudgedRow>,
 }
 
 impl Confusion {
     /// Empty counts.
     fn new(classes: usize) -> Self {
-        Self { classes, counts: vec![0; classes * classes], loss: 0.0 }
+        Self { classes, counts: vec![0; classes * classes], loss: 0.0, rows: Vec::new() }
     }
 
     /// Counts rows of one class with the same answer.
@@ -247,13 +248,20 @@ impl Confusion {
 }
 
 impl Tally for Confusion {
-    fn add_rows(&mut self, loss: f64, rows: &[Row<'_>], answers: &[f64]) {
+    fn add_rows(&mut self, loss: f64, rows: &[Answered<'_>]) {
         self.loss += loss;
-        for (row, answer) in rows.iter().zip(answers) {
-            let Some(class) = row.target.class() else { continue };
+        for Answered { index, row, loss, answer } in rows {
+            let Some(target) = row.target.class() else { continue };
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a class's index")]
-            self.count(class as usize, *answer as usize, 1);
+            let predicted = *answer as u32;
+            self.count(target as usize, predicted as usize, 1);
+            let answer = RowAnswer::Class { predicted, target };
+            self.rows.push(JudgedRow { row: *index, loss: *loss, answer });
         }
+    }
+
+    fn take_rows(&mut self) -> Vec<JudgedRow> {
+        std::mem::take(&mut self.rows)
     }
 
     /// As by scikit-learn's defaults, macro averages run over the classes that occur as truth or as prediction,

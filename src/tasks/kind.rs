@@ -10,7 +10,7 @@ use super::keys::{Given, KeyFault, TaskKey};
 use super::{Classes, Examples, Fields, Objective, Purpose, RowTarget};
 use crate::families::Head;
 use crate::tokenizer::{Sequence, Tokenizer, TokenizerError};
-use crate::values::{ClassRows, Metric, Reference, Scores, TrialResult};
+use crate::values::{ClassRows, JudgedRow, Metric, Reference, Scores, TrialResult};
 
 /// A kind of task with its settings: its keys in a sweep file, its rows, its loss, its scores, and its words.
 ///
@@ -209,19 +209,35 @@ pub enum Measured {
     Text(usize),
 }
 
-/// Collects a model's answers to rows, batch by batch.
+/// A row with a model's answer to it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Answered<'a> {
+    /// Its index in its part.
+    pub index: u32,
+    /// The row.
+    pub row: Row<'a>,
+    /// The loss of the answer.
+    pub loss: f64,
+    /// The index of a class, or a number.
+    pub answer: f64,
+}
+
+/// Collects a model's answers to rows, batch by batch. Rows have their indices in their part.
 pub trait Tally {
     /// Rows that are answered one by one, with the sum of their losses.
-    fn add_rows(&mut self, _loss: f64, _rows: &[Row<'_>], _answers: &[f64]) {}
+    fn add_rows(&mut self, _loss: f64, _rows: &[Answered<'_>]) {}
 
     /// A row that is predicted token by token: the losses of its predicted tokens, in nats.
-    fn add_tokens(&mut self, _losses: &[f64]) {}
+    fn add_tokens(&mut self, _index: u32, _losses: &[f64]) {}
 
-    /// A generated answer to a row.
-    fn add_text(&mut self, _answer: &str, _row: Row<'_>) {}
+    /// A generated answer to a row. Comes before the losses of the row's tokens.
+    fn add_text(&mut self, _index: u32, _answer: &str, _row: Row<'_>) {}
 
     /// The scores of what was counted.
     fn scores(&self) -> Scores;
+
+    /// The rows that were counted, in any order; of a kind that generates answers those whose tokens were.
+    fn take_rows(&mut self) -> Vec<JudgedRow>;
 }
 
 /// The targets of the rows that a trial was trained and judged on.

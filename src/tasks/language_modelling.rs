@@ -11,7 +11,7 @@ use super::keys::{Given, KeyFault, KeyValue, TaskKey};
 use super::kind::{Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TaskKind, Words};
 use super::{Classes, Examples, Fields, Objective, Purpose};
 use crate::families::Head;
-use crate::values::{Count, Metric, Scores};
+use crate::values::{Count, JudgedRow, Metric, RowAnswer, Scores};
 
 const NAME: &str = "language_modelling";
 
@@ -167,12 +167,13 @@ fn lacks_text(given: &Given) -> bool {
 }
 
 /// Summed losses of sequences.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub(super) struct TokenLosses {
     loss: f64,
     tokens: u64,
     sequence_losses: f64,
     sequences: u64,
+    rows: Vec<JudgedRow>,
 }
 
 impl TokenLosses {
@@ -186,15 +187,21 @@ impl TokenLosses {
 impl Tally for TokenLosses {
     /// A row without predicted tokens does not count as a sequence.
     #[expect(clippy::cast_precision_loss, reason = "sequences are far shorter")]
-    fn add_tokens(&mut self, losses: &[f64]) {
+    fn add_tokens(&mut self, index: u32, losses: &[f64]) {
+        let sum: f64 = losses.iter().sum();
+        let tokens = u32::try_from(losses.len()).expect("sequences are short");
+        self.rows.push(JudgedRow { row: index, loss: sum, answer: RowAnswer::Tokens { tokens } });
         if losses.is_empty() {
             return;
         }
-        let sum: f64 = losses.iter().sum();
         self.loss += sum;
         self.tokens += losses.len() as u64;
         self.sequence_losses += sum / losses.len() as f64;
         self.sequences += 1;
+    }
+
+    fn take_rows(&mut self) -> Vec<JudgedRow> {
+        std::mem::take(&mut self.rows)
     }
 
     /// Zeros where nothing was counted.
@@ -214,14 +221,17 @@ mod tests {
     #[test]
     fn a_short_sequence_weighs_as_a_sequence_but_not_as_tokens() {
         let mut tally = TokenLosses::default();
-        for losses in [&[1.0, 2.0, 3.0, 2.0][..], &[], &[7.0]] {
-            tally.add_tokens(losses);
+        for (row, losses) in (0..).zip([&[1.0, 2.0, 3.0, 2.0][..], &[], &[7.0]]) {
+            tally.add_tokens(row, losses);
         }
         let scores = tally.scores();
         assert_eq!((scores.loss(), scores.get(Metric::SequenceLoss)), (Some(3.0), Some(4.5)));
         assert_eq!(scores.count(Count::Tokens), Some(5));
         assert_eq!(scores.get(Metric::Perplexity), Some(3.0_f64.exp()));
         assert_eq!(scores.get(Metric::BitsPerToken), Some(3.0 / std::f64::consts::LN_2));
+        let rows: Vec<_> =
+            tally.take_rows().iter().map(|row| (row.row, row.loss, row.predictions())).collect();
+        assert_eq!(rows, [(0, 8.0, 4), (1, 0.0, 0), (2, 7.0, 1)]);
     }
 
     #[test]

@@ -28,8 +28,8 @@ pub use examples::{Examples, Question, RowTarget, Targets};
 pub use fields::{Fields, Target};
 pub use keys::{Classes, Given, KeyFault, KeyValue, TaskKey};
 pub use kind::{
-    Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind, TrialTargets,
-    Words,
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind,
+    TrialTargets, Words,
 };
 pub use kinds::{DEFAULT_KIND, KINDS, Objective, kind, selecting};
 pub use language_modelling::{LanguageModelling, TextLayout};

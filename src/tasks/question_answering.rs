@@ -4,6 +4,7 @@
 mod prompts;
 mod squad;
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use super::kind::{Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tal
 use super::language_modelling::TokenLosses;
 use super::{Classes, Examples, Fields, Objective, Purpose};
 use crate::families::Head;
-use crate::values::{Metric, Scores};
+use crate::values::{JudgedRow, Metric, RowAnswer, Scores};
 
 pub use prompts::{Prompts, fill};
 
@@ -175,24 +176,39 @@ impl TaskKind for QuestionAnswering {
 }
 
 /// Summed scores of generated answers, with the losses of the gold ones.
-#[derive(Clone, Copy, Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 struct Answers {
     losses: TokenLosses,
     exact_matches: u64,
     f1: f64,
     answers: u64,
+    /// The answers to rows, each with whether it is right and its F1.
+    texts: BTreeMap<u32, (String, bool, f64)>,
 }
 
 impl Tally for Answers {
-    fn add_tokens(&mut self, losses: &[f64]) {
-        self.losses.add_tokens(losses);
+    fn add_tokens(&mut self, index: u32, losses: &[f64]) {
+        self.losses.add_tokens(index, losses);
     }
 
     /// Each score is the best over the gold answers.
-    fn add_text(&mut self, answer: &str, row: Row<'_>) {
+    fn add_text(&mut self, index: u32, answer: &str, row: Row<'_>) {
+        let is_right = row.answers.iter().any(|gold| squad::exact_match(answer, gold));
+        let f1 = row.answers.iter().map(|gold| squad::f1(answer, gold)).fold(0.0, f64::max);
         self.answers += 1;
-        self.exact_matches += u64::from(row.answers.iter().any(|gold| squad::exact_match(answer, gold)));
-        self.f1 += row.answers.iter().map(|gold| squad::f1(answer, gold)).fold(0.0, f64::max);
+        self.exact_matches += u64::from(is_right);
+        self.f1 += f1;
+        self.texts.insert(index, (answer.to_owned(), is_right, f1));
+    }
+
+    fn take_rows(&mut self) -> Vec<JudgedRow> {
+        let mut rows = self.losses.take_rows();
+        for row in &mut rows {
+            let tokens = row.predictions();
+            let (text, exact_match, f1) = self.texts.remove(&row.row).unwrap_or_default();
+            row.answer = RowAnswer::Text { tokens, text, exact_match, f1 };
+        }
+        rows
     }
 
     /// Zeros where nothing was counted.
@@ -216,13 +232,16 @@ mod tests {
         let gold = ["Denver".to_owned(), "the Denver Broncos".to_owned()];
         let row = Row { tokens: &[], second: 0, target: RowTarget::Class(0), answers: &gold };
         let mut tally = Answers::default();
-        for predicted in ["denver", "Denver Broncos team", "Panthers"] {
-            tally.add_text(predicted, row);
+        for (index, predicted) in (0..).zip(["denver", "Denver Broncos team", "Panthers"]) {
+            tally.add_text(index, predicted, row);
         }
-        tally.add_tokens(&[0.5, 1.5]);
+        tally.add_tokens(1, &[0.5, 1.5]);
         let scores = tally.scores();
         assert_eq!((scores.loss(), scores.get(Metric::ExactMatch)), (Some(1.0), Some(1.0 / 3.0)));
         assert!((scores.get(Metric::F1).unwrap() - (1.0 + 0.8) / 3.0).abs() < 1e-12);
+        let text = "Denver Broncos team".to_owned();
+        let answer = RowAnswer::Text { tokens: 2, text, exact_match: false, f1: 0.8 };
+        assert_eq!(tally.take_rows(), [JudgedRow { row: 1, loss: 2.0, answer }]);
     }
 
     #[test]

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use super::keys::{Given, KeyFault, KeyValue, TaskKey};
 use super::kind::{
-    Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind, TrialTargets,
-    Words,
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind,
+    TrialTargets, Words,
 };
 use super::{Classes, Examples, Fields, Objective, Problem, Purpose, RowTarget, Target, labelled};
 use crate::families::Head;
-use crate::values::{Count, Metric, Reference, Scores, TrialResult, quantity};
+use crate::values::{Count, JudgedRow, Metric, Reference, RowAnswer, Scores, TrialResult, quantity};
 
 const NAME: &str = "regression";
 
@@ -142,7 +142,7 @@ impl TaskKind for Regression {
         let mean = mean(&train);
         let scores = |truths: Vec<f64>| {
             let answers = vec![mean; truths.len()];
-            (!truths.is_empty()).then(|| Numbers { truths, answers }.scores())
+            (!truths.is_empty()).then(|| Numbers { truths, answers, rows: Vec::new() }.scores())
         };
         let baseline = scores(of(&targets.validation)).map(|validation| Reference {
             answer: quantity::significant(mean, 4),
@@ -180,12 +180,24 @@ impl TaskKind for Regression {
 struct Numbers {
     truths: Vec<f64>,
     answers: Vec<f64>,
+    rows: Vec<u32>,
 }
 
 impl Tally for Numbers {
-    fn add_rows(&mut self, _loss: f64, rows: &[Row<'_>], answers: &[f64]) {
-        self.truths.extend(rows.iter().map(|row| row.target.as_number()));
-        self.answers.extend_from_slice(answers);
+    fn add_rows(&mut self, _loss: f64, rows: &[Answered<'_>]) {
+        self.truths.extend(rows.iter().map(|row| row.row.target.as_number()));
+        self.answers.extend(rows.iter().map(|row| row.answer));
+        self.rows.extend(rows.iter().map(|row| row.index));
+    }
+
+    /// The losses are squared here, since the model's are rounded to 32 bits.
+    fn take_rows(&mut self) -> Vec<JudgedRow> {
+        let numbers = self.answers.iter().zip(&self.truths);
+        let judged = |(row, (&predicted, &target)): (u32, (&f64, &f64))| {
+            let error = predicted - target;
+            JudgedRow { row, loss: error * error, answer: RowAnswer::Number { predicted, target } }
+        };
+        std::mem::take(&mut self.rows).into_iter().zip(numbers).map(judged).collect()
     }
 
     /// Zeros and no correlation where nothing was counted.

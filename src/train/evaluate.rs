@@ -13,9 +13,9 @@ use crate::data::store::PartView;
 use crate::families::ModelSpec;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk};
-use crate::tasks::{Row, Tally, Task, TaskKind};
+use crate::tasks::{Answered, Row, Tally, Task, TaskKind};
 use crate::tokenizer::{Fault, Tokenizer, TokenizerError};
-use crate::values::Scores;
+use crate::values::{JudgedRow, Scores};
 
 /// Most tokens in one evaluation batch, padding counted: large enough to keep the cores busy, small enough to
 /// stay in the cache.
@@ -38,6 +38,23 @@ impl Judged<'_> {
     /// Batches of rows of similar length; `lengths` has the length of every row of the part.
     fn batches(self, lengths: &[u32]) -> Vec<Vec<u32>> {
         batches::evaluation(self.rows, lengths, BATCH_TOKENS)
+    }
+}
+
+/// What a model scored on rows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Verdict {
+    /// The scores on all of them.
+    pub scores: Scores,
+    /// What it gave for each, in ascending order.
+    pub rows: Vec<JudgedRow>,
+}
+
+impl Verdict {
+    fn of(tally: &mut dyn Tally) -> Self {
+        let mut rows = tally.take_rows();
+        rows.sort_by_key(|row| row.row);
+        Self { scores: tally.scores(), rows }
     }
 }
 
@@ -84,18 +101,18 @@ impl<'a> Evaluator<'a> {
         &self.collator
     }
 
-    /// The scores of models that share their trunk, on these rows of a part, slot by slot and model by model.
+    /// The verdicts on models that share their trunk, on these rows of a part, slot by slot and model by model.
     /// Only models of one slot can generate answers. `each_batch` is called after each batch.
     ///
     /// # Errors
     /// Where the tokenizer cannot decode generated tokens.
-    pub fn scores(
+    pub fn judge(
         &self,
         models: &[&Model],
         part: &PartView,
         rows: &[u32],
         each_batch: &dyn Fn(),
-    ) -> Result<Vec<Scores>, TokenizerError> {
+    ) -> Result<Vec<Verdict>, TokenizerError> {
         let (kind, judged) = (self.collator.kind, Judged { part, rows, each_batch });
         let mut tallies: Vec<Box<dyn Tally>> = (0..n_slots(models)).map(|_| kind.tally()).collect();
         if let Some(longest) = kind.generates() {
@@ -106,23 +123,28 @@ impl<'a> Evaluator<'a> {
         } else {
             self.rows(models, judged, &mut tallies);
         }
-        Ok(tallies.iter().map(|tally| tally.scores()).collect())
+        Ok(tallies.iter_mut().map(|tally| Verdict::of(&mut **tally)).collect())
     }
 
     /// Evaluates rows that are answered one by one.
     fn rows(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
         let kind = self.collator.kind;
-        // A slot's summed loss, then its answers.
+        // A slot's summed loss, then its losses and its answers.
         let judge = |model: &Model, trunk: &Trunk<'_>, targets: &Targets| {
             let outputs = model.classify(trunk, &mut Pass::evaluation());
             let losses = kind.losses(&outputs, &targets.wanted);
             let loss = losses.sum_dim_intlist([1].as_slice(), true, Kind::Double);
-            Tensor::cat(&[loss, kind.answers(&outputs).to_kind(Kind::Double)], 1)
+            let answers = kind.answers(&outputs).to_kind(Kind::Double);
+            Tensor::cat(&[loss, losses.to_kind(Kind::Double), answers], 1)
         };
         self.each_batch(models, judged, judge, |rows, values| {
-            let seen: Vec<Row<'_>> = rows.iter().map(|row| judged.part.row(*row)).collect();
+            let seen: Vec<(u32, Row<'_>)> = rows.iter().map(|row| (*row, judged.part.row(*row))).collect();
             for (tally, values) in tallies.iter_mut().zip(values) {
-                tally.add_rows(values[0], &seen, &values[1..]);
+                let (losses, answers) = values[1..].split_at(seen.len());
+                let numbers = losses.iter().zip(answers);
+                let answered = |(&(index, row), (&loss, &answer))| Answered { index, row, loss, answer };
+                let answered: Vec<Answered<'_>> = seen.iter().zip(numbers).map(answered).collect();
+                tally.add_rows(values[0], &answered);
             }
         });
     }
@@ -138,7 +160,7 @@ impl<'a> Evaluator<'a> {
                 for row in rows {
                     let predicted = kind.predicted(judged.part.row(*row)).map_or(0, |tokens| tokens.len());
                     let (own, behind) = rest.split_at(predicted);
-                    tally.add_tokens(own);
+                    tally.add_tokens(*row, own);
                     rest = behind;
                 }
             }
@@ -211,7 +233,7 @@ impl<'a> Evaluator<'a> {
             for (model, tally) in models.iter().zip(tallies.iter_mut()) {
                 for (row, ids) in rows.iter().zip(model.generate(&prompts, longest, *end)) {
                     let text = tokenizer.decode(&ids)?;
-                    tally.add_text(text.lines().next().unwrap_or_default().trim(), part.row(*row));
+                    tally.add_text(*row, text.lines().next().unwrap_or_default().trim(), part.row(*row));
                 }
                 each_batch();
             }

@@ -11,7 +11,7 @@ use crate::data::batches;
 use crate::data::folds::SplitRows;
 use crate::disk::files;
 use crate::values::stream::StreamKey;
-use crate::values::{Cost, Horizon, Method, MetricLine, Trial};
+use crate::values::{Cost, Horizon, JudgedRows, Method, MetricLine, Trial};
 
 /// Optimiser steps between two training lines.
 const LINE_EVERY: u64 = 10;
@@ -31,6 +31,8 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// The step after which it is to leave the pack, if its parent said so.
     pub(super) stop_after: Option<u64>,
+    /// What it gave for each validation row at its latest evaluation, until a checkpoint is written.
+    pub(super) latest_rows: Option<JudgedRows>,
     /// The first step whose loss or gradient was not finite.
     pub(super) diverged: Option<u64>,
     horizon: Horizon,
@@ -68,6 +70,7 @@ impl Slot {
             total,
             state,
             stop_after: None,
+            latest_rows: None,
             diverged: None,
             horizon: Horizon { steps: total, per_epoch, every },
             lengths,

@@ -140,7 +140,7 @@ fn evaluation(subject: Subject, rows: usize) -> (Counts, u64) {
     let rows: Vec<u32> = (0..12).cycle().take(rows).collect();
     let (part, before) = (store.part(Part::Test).unwrap(), Counts::now());
     let each_batch = || batches.set(batches.get() + 1);
-    evaluator.scores(&[&model], part, &rows, &each_batch).unwrap();
+    evaluator.judge(&[&model], part, &rows, &each_batch).unwrap();
     (Counts::now().since(before), batches.get())
 }
 

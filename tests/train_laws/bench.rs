@@ -1,7 +1,7 @@
 //! A folder in which tiny trials train, and what is compared of what they leave there.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -12,10 +12,11 @@ use lorasweep::families::ModelSpec;
 use lorasweep::job::{ChildLine, Pack, ToChild};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params};
+use lorasweep::record::rows;
 use lorasweep::train::evaluate::Evaluator;
 use lorasweep::train::{self, Context, Ended, ForwardMode, Warm, checkpoint};
 use lorasweep::values::{
-    ContentHash, Device, Failure, MetricLine, Part, Placement, Scores, Trial, TrialResult,
+    ContentHash, Device, Failure, JudgedRows, MetricLine, Part, Placement, Scores, Trial, TrialResult,
 };
 use tch::Tensor;
 use tempfile::TempDir;
@@ -182,6 +183,13 @@ impl Bench {
         serde_json::from_slice(&std::fs::read(self.layout.result(trial.id)).unwrap()).unwrap()
     }
 
+    /// What it gave for each validation row and each test row.
+    pub(crate) fn rows(&self, trial: &Trial) -> [JudgedRows; 2] {
+        let id = trial.id;
+        [self.layout.validation_rows(id), self.layout.test_rows(id)]
+            .map(|path| rows::read(&path, id).unwrap().unwrap())
+    }
+
     pub(crate) fn last(&self, trial: &Trial) -> BTreeMap<String, Tensor> {
         checkpoint::load(&self.layout.last_checkpoint(trial.id)).unwrap().1
     }
@@ -226,8 +234,8 @@ impl Bench {
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
         let (model, part) = (self.model(trial, values), store.part(Part::Test).unwrap());
-        let scores = evaluator.scores(&[&model], part, &rows, &|| ());
-        scores.unwrap().swap_remove(0)
+        let verdicts = evaluator.judge(&[&model], part, &rows, &|| ());
+        verdicts.unwrap().swap_remove(0).scores
     }
 }
 
@@ -243,6 +251,12 @@ pub(crate) fn assert_identical(ours: &Bench, theirs: &Bench, trial: &Trial) {
     assert_eq!(ours.metrics(trial), theirs.metrics(trial));
     assert_eq!(ours.last(trial), theirs.last(trial));
     assert_eq!(ours.best(trial), theirs.best(trial));
+    assert_eq!(ours.rows(trial), theirs.rows(trial));
+    let files = |bench: &Bench| {
+        let files = std::fs::read_dir(bench.layout.trial(trial.id)).unwrap();
+        files.map(|file| file.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(files(ours), files(theirs));
 }
 
 /// Everything that training decides is the same but for rounding.
@@ -259,6 +273,10 @@ pub(crate) fn apart(ours: &Bench, theirs: &Bench, trial: &Trial) -> [f64; 2] {
     assert_eq!((a.kept_step, a.steps, a.trainable_params), (b.kept_step, b.steps, b.trainable_params));
     let scores = [a.validation, a.test.unwrap()].into_iter().zip([b.validation, b.test.unwrap()]);
     let loss = scores.map(|(a, b)| (a.loss().unwrap() - b.loss().unwrap()).abs()).fold(0.0, f64::max);
+    let which = |rows: JudgedRows| -> Vec<[u32; 2]> {
+        rows.rows.iter().map(|row| [row.row, row.predictions()]).collect()
+    };
+    assert_eq!(ours.rows(trial).map(which), theirs.rows(trial).map(which));
     let (a, b) = (ours.last(trial), theirs.last(trial));
     assert!(a.keys().eq(b.keys()));
     // The gradient of a key's bias is 0 but for rounding, which AdamW scales up to whole steps.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use lorasweep::families::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
 use lorasweep::tasks::{
-    DataFile, EncodedRow, LanguageModelling, Objective, QuestionAnswering, RowTarget, Task, TextLayout,
+    DataFile, EncodedRow, LanguageModelling, Objective, QuestionAnswering, Regression, RowTarget, Task,
+    TextLayout,
 };
 use lorasweep::tokenizer::Sequence;
 use lorasweep::values::{
@@ -29,6 +30,8 @@ pub(crate) enum Subject {
     Language,
     /// Questions with answers, for GPT-2.
     Answers,
+    /// Texts with a number, for BERT.
+    Numbers,
 }
 
 impl Subject {
@@ -53,6 +56,7 @@ impl Subject {
                 let objective = QuestionAnswering { template, max_new_tokens: MAX_NEW, unanswerable: None };
                 Task::new(Task::ONLY, Objective::QuestionAnswering(objective), train)
             }
+            Self::Numbers => Task::new(Task::ONLY, Objective::Regression(Regression::EMPTY), train),
         };
         Task { test: Some(file(TEST_ROWS)), max_length: 24, sample_seed: 1, ..task }
     }
@@ -60,13 +64,13 @@ impl Subject {
     /// A transformers folder's model, with dropout. Its tokenizer is where [`words`] was written.
     pub(crate) fn model(self, tokenizer: &Path) -> ModelSpec {
         let family = match self {
-            Self::Labels => "bert",
+            Self::Labels | Self::Numbers => "bert",
             Self::Language | Self::Answers => "gpt2",
         };
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family);
         let config = std::fs::read(path.join("config.json")).unwrap();
         let architecture = match self {
-            Self::Labels => Architecture::Bert(BertConfig {
+            Self::Labels | Self::Numbers => Architecture::Bert(BertConfig {
                 hidden_dropout_prob: 0.1,
                 attention_probs_dropout_prob: 0.1,
                 ..serde_json::from_slice(&config).unwrap()
@@ -97,21 +101,24 @@ impl Subject {
         let mut tokens: Vec<u32> = (0..length).map(token).collect();
         let mut answers = Vec::new();
         match self {
-            Self::Labels | Self::Language => {}
+            Self::Labels | Self::Language | Self::Numbers => {}
             Self::Answers => {
                 let word = tokens[0];
                 tokens.extend([word, word, END]);
                 answers = vec![format!("w{word} w{word}"), format!("the w{word}.")];
             }
         }
-        let label = if self == Self::Labels { class } else { 0 };
-        let sequence = Sequence { tokens, second: length };
-        EncodedRow { sequence, target: RowTarget::Class(label), answers }
+        let target = match self {
+            Self::Labels => RowTarget::Class(class),
+            Self::Language | Self::Answers => RowTarget::Class(0),
+            Self::Numbers => RowTarget::Number(f64::from(class) + f64::from(row) / 10.0),
+        };
+        EncodedRow { sequence: Sequence { tokens, second: length }, target, answers }
     }
 
     pub(crate) fn lora(self, rank: usize, alpha: f64, dropout: f64) -> Method {
         let targets: &[&str] = match self {
-            Self::Labels => &["query", "value"],
+            Self::Labels | Self::Numbers => &["query", "value"],
             Self::Language | Self::Answers => &["c_attn", "c_proj"],
         };
         Method::Lora(Lora { dropout, ..Lora::new(targets, rank, alpha) })

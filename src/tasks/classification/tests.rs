@@ -71,10 +71,16 @@ fn a_class_counts_once_a_row_has_it_or_was_given_it() {
 fn the_loss_is_a_mean_over_rows_and_nothing_counted_scores_zero() {
     let row = |class| Row { tokens: &[], second: 0, target: RowTarget::Class(class), answers: &[] };
     let mut tally = Confusion::new(2);
-    let rows: Vec<Row<'_>> = (0..10).map(|class| row(class % 2)).collect();
-    tally.add_rows(2.0, &rows[..4], &[0.0; 4]);
-    tally.add_rows(3.0, &rows[4..], &[0.0; 6]);
+    let answered = |index| Answered { index, row: row(index % 2), loss: 0.5, answer: 0.0 };
+    let rows: Vec<Answered<'_>> = (0..10).map(answered).collect();
+    tally.add_rows(2.0, &rows[..4]);
+    tally.add_rows(3.0, &rows[4..]);
     assert_eq!((tally.scores().loss(), tally.scores().get(Metric::Accuracy)), (Some(0.5), Some(0.5)));
+    let judged = |row| {
+        let answer = RowAnswer::Class { predicted: 0, target: row % 2 };
+        JudgedRow { row, loss: 0.5, answer }
+    };
+    assert_eq!(tally.take_rows(), (0..10).map(judged).collect::<Vec<_>>());
     let nothing = Confusion::new(3).scores();
     assert_eq!((nothing.loss(), nothing.get(Metric::MacroF1)), (Some(0.0), Some(0.0)));
 }

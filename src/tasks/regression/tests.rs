@@ -16,7 +16,7 @@ struct Case {
 }
 
 fn scores(truths: &[f64], answers: &[f64]) -> Scores {
-    Numbers { truths: truths.to_vec(), answers: answers.to_vec() }.scores()
+    Numbers { truths: truths.to_vec(), answers: answers.to_vec(), rows: Vec::new() }.scores()
 }
 
 /// Recorded by `tests/fixtures/make_regression.py`: ties, large numbers, correlations of 1 and -1, and
@@ -67,6 +67,22 @@ fn one_answer_to_every_row_has_no_correlation() {
     let one = scores(&[3.0], &[1.0]);
     assert!(!Regression::EMPTY.is_constant(&one) && one.get(Metric::Mse) == Some(4.0));
     assert_eq!(Numbers::default().scores().loss(), Some(0.0));
+}
+
+/// The error of 0.1 in 64 bits is not that of the model's 32.
+#[test]
+fn a_rows_loss_is_the_square_that_the_mean_is_made_of() {
+    let row = |index, target, answer| {
+        let row = Row { tokens: &[], second: 0, target: RowTarget::Number(target), answers: &[] };
+        Answered { index, row, loss: 9.9, answer }
+    };
+    let mut tally = Numbers::default();
+    tally.add_rows(19.8, &[row(7, 0.1, 0.0), row(3, 1.0, 3.0)]);
+    let (mse, rows) = (tally.scores().loss().unwrap(), tally.take_rows());
+    let answer = RowAnswer::Number { predicted: 3.0, target: 1.0 };
+    assert_eq!(rows[1], JudgedRow { row: 3, loss: 4.0, answer });
+    assert_eq!((rows[0].row, rows[0].loss), (7, 0.1 * 0.1));
+    assert_eq!(mse, f64::midpoint(rows[0].loss, rows[1].loss));
 }
 
 /// The mean of the training rows is 2: it is off by 1 and 3 on the validation rows.

@@ -6,6 +6,7 @@ use super::stack::Stack;
 use super::{Trainer, failed, family, part, resume, slot, starting_values};
 use crate::disk::files;
 use crate::job::{ChildLine, ToChild};
+use crate::record::rows;
 use crate::train::slot::Slot;
 use crate::train::training::ForwardMode;
 use crate::values::{Failure, Part, Trial};
@@ -58,6 +59,7 @@ impl<'a> Trainer<'a> {
             self.save(*index)?;
             let slot = self.slot(*index);
             let (trial, step, steps) = (slot.trial.id, slot.state.step, slot.total);
+            rows::sync(&self.context.layout, trial).map_err(failed)?;
             files::sync(&self.context.layout.last_checkpoint(trial)).map_err(failed)?;
             (self.context.say)(ChildLine::Stopped { trial, step, steps });
             self.kept += 1;

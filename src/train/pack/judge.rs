@@ -9,10 +9,11 @@ use crate::disk::files;
 use crate::job::ChildLine;
 use crate::model::Model;
 use crate::model::params::fill;
+use crate::record::rows;
 use crate::tasks::{self, TargetFacts, TrialTargets};
 use crate::train::checkpoint;
-use crate::train::evaluate::all_rows;
-use crate::values::{Failure, Keep, MetricLine, Part, Scores, Splitting, TrialResult};
+use crate::train::evaluate::{Verdict, all_rows};
+use crate::values::{Failure, JudgedRows, Keep, MetricLine, Part, Scores, Splitting, TrialResult};
 
 /// Slots that are validated on the same rows.
 struct Due {
@@ -34,9 +35,9 @@ impl Trainer<'_> {
     pub(in crate::train) fn evaluate_due(&mut self) -> Result<(), Failure> {
         let mut diverged = Vec::new();
         for Due { indices, of, rows } in self.validations_due()? {
-            for (index, scores) in self.score(&indices, of, &rows)? {
-                if scores.has_finite_loss() {
-                    self.take_validation(index, scores)?;
+            for (index, verdict) in self.score(&indices, of, &rows)? {
+                if verdict.scores.has_finite_loss() {
+                    self.take_validation(index, of, verdict)?;
                 } else {
                     self.fail_diverged(index)?;
                     diverged.push(index);
@@ -66,8 +67,10 @@ impl Trainer<'_> {
         Ok(due)
     }
 
-    /// Writes a slot's validation and keeps its weights where they are the best so far.
-    fn take_validation(&mut self, index: SlotIndex, scores: Scores) -> Result<(), Failure> {
+    /// Writes a slot's validation and keeps its weights where they are the best so far. What it gave for each row
+    /// is written before any checkpoint that has the validation.
+    fn take_validation(&mut self, index: SlotIndex, of: Part, verdict: Verdict) -> Result<(), Failure> {
+        let Verdict { scores, rows } = verdict;
         let slot = self.slot(index);
         let step = slot.state.step;
         slot.state.latest = Some((step, scores.clone()));
@@ -75,10 +78,21 @@ impl Trainer<'_> {
         slot.write(&MetricLine::Validation { step, epoch, scores: scores.clone() }).map_err(failed)?;
         let trial = slot.trial.id;
         (self.context.say)(ChildLine::Evaluated { trial, step, scores: scores.clone() });
-        let slot = self.slot(index);
-        let by = slot.trial.configuration.training.keep_by;
-        let (metric, score) = tasks::selecting(&scores, by);
-        if slot.state.best.as_ref().is_none_or(|(_, best)| metric.improves(score, best.get(metric))) {
+        let slot = &mut self.stacks[index.stack].slots[index.slot];
+        let training = &slot.trial.configuration.training;
+        let (metric, score) = tasks::selecting(&scores, training.keep_by);
+        let is_best =
+            slot.state.best.as_ref().is_none_or(|(_, best)| metric.improves(score, best.get(metric)));
+        let is_kept = match training.keep {
+            Keep::Last => slot.finished(),
+            Keep::Best => is_best,
+        };
+        let judged = JudgedRows { trial, part: of, step, rows };
+        if is_kept {
+            rows::write(&self.context.layout.validation_rows(trial), &judged).map_err(failed)?;
+        }
+        slot.latest_rows = Some(judged);
+        if is_best {
             slot.state.best = Some((step, scores));
             let stack = &self.stacks[index.stack];
             let state = &stack.slots[index.slot].state;
@@ -96,10 +110,11 @@ impl Trainer<'_> {
         }
         let kept: Vec<Kept> = done.iter().map(|index| self.keep(*index)).collect::<Result<_, _>>()?;
         let rows = self.store.part(Part::Test).map(all_rows).unwrap_or_default();
-        let tests = if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows)? };
+        let mut tests = if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows)? };
         for kept in kept {
-            let test = tests.iter().find(|(index, _)| *index == kept.index).map(|(_, scores)| scores.clone());
-            if test.as_ref().is_some_and(|scores| !scores.has_finite_loss()) {
+            let own = tests.iter().position(|(index, _)| *index == kept.index);
+            let test = own.map(|at| tests.swap_remove(at).1);
+            if test.as_ref().is_some_and(|test| !test.scores.has_finite_loss()) {
                 self.fail_diverged(kept.index)?;
             } else {
                 self.finish(&kept, test)?;
@@ -135,7 +150,8 @@ impl Trainer<'_> {
         Ok(Kept { index, step, validation })
     }
 
-    fn finish(&mut self, kept: &Kept, test: Option<Scores>) -> Result<(), Failure> {
+    /// Writes a slot's result, after everything that belongs to it.
+    fn finish(&mut self, kept: &Kept, test: Option<Verdict>) -> Result<(), Failure> {
         let TargetFacts { class_rows, baseline } = self.target_facts(kept.index)?;
         let layout = &self.context.layout;
         let stack = &mut self.stacks[kept.index.stack];
@@ -143,8 +159,19 @@ impl Trainer<'_> {
         let peak_mib = self.memory.mib();
         let state = &mut stack.slots[kept.index.slot].state;
         state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_mib);
+        let trial = state.trial;
+        let test = match test {
+            Some(Verdict { scores, rows }) => {
+                let judged = JudgedRows { trial, part: Part::Test, step: kept.step, rows };
+                rows::write(&layout.test_rows(trial), &judged).map_err(failed)?;
+                Some(scores)
+            }
+            None => None,
+        };
+        files::remove(&layout.latest_rows(trial)).map_err(failed)?;
+        rows::sync(layout, trial).map_err(failed)?;
         let result = TrialResult {
-            trial: state.trial,
+            trial,
             validation: kept.validation.clone(),
             kept_step: kept.step,
             test,
@@ -155,8 +182,8 @@ impl Trainer<'_> {
             class_rows,
             baseline,
         };
-        files::write_sealed(&layout.result(state.trial), &result).map_err(failed)?;
-        (self.context.say)(ChildLine::Finished { trial: state.trial });
+        files::write_sealed(&layout.result(trial), &result).map_err(failed)?;
+        (self.context.say)(ChildLine::Finished { trial });
         self.kept += 1;
         Ok(())
     }
@@ -177,13 +204,13 @@ impl Trainer<'_> {
         Ok(self.evaluator.collator().kind.target_facts(&targets))
     }
 
-    /// The scores of some slots' weights on these rows; each slot is charged its part of the time.
+    /// The verdicts on some slots' weights on these rows; each slot is charged its part of the time.
     fn score(
         &mut self,
         indices: &[SlotIndex],
         of: Part,
         rows: &[u32],
-    ) -> Result<Vec<(SlotIndex, Scores)>, Failure> {
+    ) -> Result<Vec<(SlotIndex, Verdict)>, Failure> {
         let started = Instant::now();
         // Answers are generated slot by slot, everything else is computed by stack.
         let apart = self.evaluator.collator().kind.generates().is_some();
@@ -197,8 +224,8 @@ impl Trainer<'_> {
         let models: Vec<&Model> =
             models.iter().map(|(stack, some)| some.as_ref().unwrap_or(&self.stacks[*stack].model)).collect();
         let gets_on = || (self.context.say)(ChildLine::Heartbeat);
-        let scores =
-            self.evaluator.scores(&models, part(&self.store, of)?, rows, &gets_on).map_err(failed)?;
+        let verdicts =
+            self.evaluator.judge(&models, part(&self.store, of)?, rows, &gets_on).map_err(failed)?;
         let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
         for index in indices {
             let cost = &mut self.slot(*index).state.cost;
@@ -206,6 +233,6 @@ impl Trainer<'_> {
             cost.wall_s += seconds;
             cost.evaluated_rows += rows.len() as u64;
         }
-        Ok(indices.iter().copied().zip(scores).collect())
+        Ok(indices.iter().copied().zip(verdicts).collect())
     }
 }

@@ -19,6 +19,7 @@ use crate::families::{Architecture, Head};
 use crate::job::{ChildLine, Pack};
 use crate::model::build::{self, Base, Frozen, Start};
 use crate::model::device;
+use crate::record::rows;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
 use crate::train::memory::Peak;
@@ -279,14 +280,19 @@ impl<'a> Trainer<'a> {
         if due { self.checkpoint() } else { Ok(()) }
     }
 
-    /// Checkpoints a slot whose results were read back.
+    /// Checkpoints a slot whose results were read back, after the rows of its latest evaluation: a trial that
+    /// continues does not evaluate that step again.
     fn save(&mut self, index: SlotIndex) -> Result<(), Failure> {
         let peak_mib = self.memory.mib();
+        let layout = &self.context.layout;
         let stack = &mut self.stacks[index.stack];
+        if let Some(judged) = stack.slots[index.slot].latest_rows.take() {
+            rows::write(&layout.latest_rows(judged.trial), &judged).map_err(failed)?;
+        }
         let tensors = stack.tensors(index.slot);
         let state = &mut stack.slots[index.slot].state;
         state.cost.peak_memory_mib = state.cost.peak_memory_mib.max(peak_mib);
-        checkpoint::save(&self.context.layout.last_checkpoint(state.trial), state, &tensors).map_err(failed)
+        checkpoint::save(&layout.last_checkpoint(state.trial), state, &tensors).map_err(failed)
     }
 
     /// Checkpoints every slot; those that have diverged leave.

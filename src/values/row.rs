@@ -1,0 +1,104 @@
+//! Owns what a model gave for single rows: its loss on each and its answer. Sums nothing up and writes no file.
+
+use super::{Part, TrialId};
+
+/// What one state of a trial's weights gave for rows of a part of its task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgedRows {
+    /// The trial.
+    pub trial: TrialId,
+    /// The part in whose token store the rows stand.
+    pub part: Part,
+    /// Optimiser steps before the weights.
+    pub step: u64,
+    /// Each row, in ascending order.
+    pub rows: Vec<JudgedRow>,
+}
+
+/// What a model gave for a row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct JudgedRow {
+    /// Its index in its part. All trials of a store mean the same row by it; where rows are not joined to
+    /// sequences, all trials of a task do.
+    pub row: u32,
+    /// Its loss: in nats, summed over its predicted tokens where it has any; or a squared error.
+    pub loss: f64,
+    /// What was answered.
+    pub answer: RowAnswer,
+}
+
+/// A model's answer to a row.
+#[derive(Clone, Debug, PartialEq)]
+pub enum RowAnswer {
+    /// A class, by its index.
+    Class {
+        /// The model's.
+        predicted: u32,
+        /// The right one.
+        target: u32,
+    },
+    /// A number.
+    Number {
+        /// The model's.
+        predicted: f64,
+        /// The right one.
+        target: f64,
+    },
+    /// The tokens of a text, each with its own loss.
+    Tokens {
+        /// How many were predicted.
+        tokens: u32,
+    },
+    /// A generated text.
+    Text {
+        /// Tokens of the right answer, whose loss it is.
+        tokens: u32,
+        /// The model's answer.
+        text: String,
+        /// Whether it is a right one.
+        exact_match: bool,
+        /// Its F1 with the nearest right one.
+        f1: f64,
+    },
+}
+
+impl JudgedRow {
+    /// How many predictions its loss is the sum of. The mean loss of rows is the sum of their losses by the sum of
+    /// these.
+    #[must_use]
+    pub fn predictions(&self) -> u32 {
+        self.answer.tokens().unwrap_or(1)
+    }
+}
+
+impl RowAnswer {
+    /// The predicted class and the right one.
+    #[must_use]
+    pub fn classes(&self) -> Option<[u32; 2]> {
+        let Self::Class { predicted, target } = self else { return None };
+        Some([*predicted, *target])
+    }
+
+    /// The predicted number and the right one.
+    #[must_use]
+    pub fn numbers(&self) -> Option<[f64; 2]> {
+        let Self::Number { predicted, target } = self else { return None };
+        Some([*predicted, *target])
+    }
+
+    /// How many tokens were predicted.
+    #[must_use]
+    pub fn tokens(&self) -> Option<u32> {
+        match self {
+            Self::Class { .. } | Self::Number { .. } => None,
+            Self::Tokens { tokens } | Self::Text { tokens, .. } => Some(*tokens),
+        }
+    }
+
+    /// The generated text, whether it is right, and its F1.
+    #[must_use]
+    pub fn text(&self) -> Option<(&str, bool, f64)> {
+        let Self::Text { text, exact_match, f1, .. } = self else { return None };
+        Some((text, *exact_match, *f1))
+    }
+}
