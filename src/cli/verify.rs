@@ -52,12 +52,13 @@ fn text(found: &Verification) -> String {
             finding.next
         );
     }
-    let Verification { entries, results, metrics, checkpoints, stores, .. } = *found;
+    let Verification { entries, results, metrics, checkpoints, rows, stores, .. } = *found;
     let checked = [
         (entries, "journal entry", "journal entries"),
         (results, "result", "results"),
         (metrics, "metric file", "metric files"),
         (checkpoints, "checkpoint", "checkpoints"),
+        (rows, "file of rows", "files of rows"),
         (stores, "token store", "token stores"),
     ];
     let checked =

@@ -13,7 +13,7 @@ use crate::disk::{FileError, files, lock};
 use crate::record;
 use crate::record::ledger::Ledger;
 use crate::record::resume::{self, Checkpoint, Decision, Evidence};
-use crate::record::{checkpoint, journal};
+use crate::record::{checkpoint, journal, rows};
 use crate::sweep::{ForeignId, SweepSpec};
 use crate::values::{Keep, MetricLine, Trial, TrialId, TrialResult, quantity};
 
@@ -30,6 +30,8 @@ pub struct Verification {
     pub metrics: usize,
     /// Checkpoints.
     pub checkpoints: usize,
+    /// Files of what trials gave for each row.
+    pub rows: usize,
     /// Token stores of this sweep.
     pub stores: usize,
     /// What is wrong.
@@ -184,6 +186,7 @@ impl Look<'_> {
         });
         let damaged = [&last, &best].into_iter().any(|(_, state)| state.is_err());
         let done = self.check_result(damaged, found);
+        self.check_rows(found);
         for ((path, state), kept_by) in [(last, Keep::Last), (best, Keep::Best)] {
             if let Err(problem) = state {
                 found.damage(path, problem, self.or_nothing(&self.without_checkpoint(done, kept_by)));
@@ -215,6 +218,23 @@ impl Look<'_> {
         };
         found.damage(path, problem, self.or_nothing(next));
         false
+    }
+
+    /// A trial's rows decide nothing of its own.
+    fn check_rows(&self, found: &mut Verification) {
+        let Self { layout, id, .. } = *self;
+        let lacking = "comparisons row by row lack the trial";
+        for (path, next) in [
+            (layout.validation_rows(id), lacking),
+            (layout.test_rows(id), lacking),
+            (layout.latest_rows(id), "it is written anew at the next evaluation"),
+        ] {
+            let state = rows::read(&path, id);
+            found.rows += usize::from(state != Ok(None));
+            if let Err(problem) = state {
+                found.damage(path, problem, self.or_nothing(next));
+            }
+        }
     }
 
     fn check_metrics(&self, found: &mut Verification) {

@@ -10,10 +10,10 @@ use lorasweep::data::store::PartBuilder;
 use lorasweep::disk::layout::Layout;
 use lorasweep::exec::{Exit, News};
 use lorasweep::job::{JobFile, Work};
-use lorasweep::record::checkpoint;
+use lorasweep::record::{checkpoint, rows};
 use lorasweep::sweep::SweepSpec;
 use lorasweep::tasks::{Row, RowTarget};
-use lorasweep::values::{JobKey, MetricLine, Part, TrialId};
+use lorasweep::values::{JobKey, JudgedRow, JudgedRows, MetricLine, Part, RowAnswer, TrialId};
 use safetensors::tensor::{Dtype, TensorView};
 
 use crate::support::{Site, work, write_result};
@@ -38,7 +38,7 @@ pub(crate) fn lorasweep(command: &str, layout: &Layout, options: &[&str]) -> Sai
     Said { code: output.status.code().unwrap(), stdout, stderr }
 }
 
-/// A child that leaves whole files behind: a store, metrics, checkpoints, results.
+/// A child that leaves whole files behind: a store, metrics, checkpoints, rows, results.
 pub(crate) fn leave_all(key: JobKey, file: &JobFile) -> io::Result<Vec<News>> {
     match &file.work {
         Work::Prepare(prepare) => {
@@ -51,6 +51,8 @@ pub(crate) fn leave_all(key: JobKey, file: &JobFile) -> io::Result<Vec<News>> {
                 write_metrics(&layout, trial.id);
                 write_checkpoint(&layout.last_checkpoint(trial.id), trial.id);
                 write_checkpoint(&layout.best_checkpoint(trial.id), trial.id);
+                write_rows(&layout.validation_rows(trial.id), trial.id);
+                write_rows(&layout.test_rows(trial.id), trial.id);
                 write_result(&layout, trial.id);
             }
             Ok(vec![News::Ended(Exit::Done)])
@@ -88,6 +90,12 @@ pub(crate) fn write_checkpoint(path: &Path, trial: TrialId) {
     let view = TensorView::new(Dtype::F32, vec![4], &bytes).unwrap();
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path, safetensors::serialize([("w", view)], Some(metadata)).unwrap()).unwrap();
+}
+
+fn write_rows(path: &Path, trial: TrialId) {
+    let row = |row| JudgedRow { row, loss: 0.5, answer: RowAnswer::Class { predicted: 0, target: row } };
+    let judged = JudgedRows { trial, part: Part::Test, step: 3, rows: (0..2).map(row).collect() };
+    rows::write(path, &judged).unwrap();
 }
 
 fn write_metrics(layout: &Layout, trial: TrialId) {

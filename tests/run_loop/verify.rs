@@ -26,7 +26,8 @@ fn a_whole_run_is_whole() {
     assert_eq!(findings(&site, &sweep, 0), []);
     let said = lorasweep("verify", &site.layout(&sweep), &[]);
     assert!(
-        said.stdout.contains("4 results, 4 metric files, 8 checkpoints, 1 token store; damaged: 0"),
+        said.stdout
+            .contains("4 results, 4 metric files, 8 checkpoints, 8 files of rows, 1 token store; damaged: 0"),
         "{}",
         said.stdout
     );
@@ -45,6 +46,8 @@ fn each_damaged_file_is_named_with_what_becomes_of_it() {
         (layout.last_checkpoint(id), layout.last_checkpoint(id), "its weights are lost", 0),
         (layout.best_checkpoint(id), layout.best_checkpoint(id), "`lorasweep gc` removes it", 0),
         (layout.metrics(id), layout.metrics(id), "curves lack these points", 0),
+        (layout.validation_rows(id), layout.validation_rows(id), "comparisons row by row lack the trial", 0),
+        (layout.test_rows(id), layout.test_rows(id), "comparisons row by row lack the trial", 0),
         (store.join("train.tokens"), store.clone(), "it is made again", 0),
         (layout.sweep(), layout.sweep(), "it is written anew", 0),
         (layout.trial_file(id), layout.trial_file(id), "it is written anew", 0),
