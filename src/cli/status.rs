@@ -149,7 +149,7 @@ impl Latest {
                     latest.loss = Some(loss);
                     (step, epoch)
                 }
-                MetricLine::Validation { step, epoch, scores } => {
+                MetricLine::Validation { step, epoch, scores, .. } => {
                     latest.validation = Some(scores);
                     (step, epoch)
                 }

@@ -245,7 +245,7 @@ fn numbers<'a>(
             ];
             named.into_iter().for_each(|(name, value)| push(*step, *epoch, name, Some(*value)));
         }
-        MetricLine::Validation { step, epoch, scores } => {
+        MetricLine::Validation { step, epoch, scores, .. } => {
             for (metric, name) in metrics {
                 push(*step, *epoch, name, scores.get(*metric));
             }

@@ -79,11 +79,14 @@ impl EventLoop<'_, '_> {
     /// says decides nothing.
     pub(super) fn pause(&self, trial: TrialId, step: u64, steps: u64) -> Pause {
         let lines = record::metrics(self.layout, trial);
-        let scores = lines.into_iter().find_map(|line| match line {
-            MetricLine::Validation { step: at, scores, .. } if at == step => Some(scores),
+        let validation = lines.into_iter().find_map(|line| match line {
+            MetricLine::Validation { step: at, scores, loss_error, .. } if at == step => {
+                Some((scores, loss_error))
+            }
             MetricLine::Validation { .. } | MetricLine::Train { .. } => None,
         });
-        Pause { trial, step, steps, scores, loss_error: None }
+        let (scores, loss_error) = validation.map_or((None, None), |(scores, error)| (Some(scores), error));
+        Pause { trial, step, steps, scores, loss_error }
     }
 
     /// The present trials of a job without a fate.

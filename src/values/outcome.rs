@@ -41,6 +41,10 @@ pub enum MetricLine {
         epoch: f64,
         /// What was measured.
         scores: Scores,
+        /// Standard error of the loss, over rows; absent for fewer than two rows, and in files of versions that did
+        /// not compute it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        loss_error: Option<f64>,
     },
 }
 

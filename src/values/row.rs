@@ -62,6 +62,21 @@ pub enum RowAnswer {
     },
 }
 
+impl JudgedRows {
+    /// The standard error of the mean loss, over rows: of a ratio of sums where rows have several predictions (Cochran
+    /// 1977, section 6.4). `None` for fewer than two rows.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "rows are fewer than 2^32")]
+    pub fn loss_error(&self) -> Option<f64> {
+        let predictions: f64 = self.rows.iter().map(|row| f64::from(row.predictions())).sum();
+        let mean = self.rows.iter().map(|row| row.loss).sum::<f64>() / predictions;
+        let squares = self.rows.iter().map(|row| (row.loss - mean * f64::from(row.predictions())).powi(2));
+        let n = self.rows.len() as f64;
+        let error = (squares.sum::<f64>() * n / (n - 1.0)).sqrt() / predictions;
+        error.is_finite().then_some(error)
+    }
+}
+
 impl JudgedRow {
     /// How many predictions its loss is the sum of. The mean loss of rows is the sum of their losses by the sum of
     /// these.
@@ -100,5 +115,31 @@ impl RowAnswer {
     pub fn text(&self) -> Option<(&str, bool, f64)> {
         let Self::Text { text, exact_match, f1, .. } = self else { return None };
         Some((text, *exact_match, *f1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(rows: &[(f64, u32)]) -> JudgedRows {
+        let row = |(row, (loss, tokens)): (u32, &(f64, u32))| JudgedRow {
+            row,
+            loss: *loss,
+            answer: RowAnswer::Tokens { tokens: *tokens },
+        };
+        let trial = "00000000000000ab".parse().unwrap();
+        JudgedRows { trial, part: Part::Validation, step: 1, rows: (0..).zip(rows).map(row).collect() }
+    }
+
+    #[test]
+    fn the_error_of_a_mean_loss_is_that_of_a_mean_and_of_a_ratio() {
+        // Standard deviation of 1, 2, 3, 4 over the root of four.
+        let error = judged(&[(1.0, 1), (2.0, 1), (3.0, 1), (4.0, 1)]).loss_error().unwrap();
+        assert!((error - (5.0_f64 / 3.0).sqrt() / 2.0).abs() < 1e-12);
+        // Equal losses for each token: nothing varies, however many tokens the rows have.
+        assert!(judged(&[(2.0, 1), (6.0, 3), (4.0, 2)]).loss_error().unwrap() < 1e-12);
+        assert_eq!(judged(&[(1.0, 1)]).loss_error(), None);
+        assert_eq!(judged(&[]).loss_error(), None);
     }
 }

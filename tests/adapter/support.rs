@@ -97,6 +97,7 @@ impl Bench {
             configurations: vec![Arc::new(configuration)],
             splitting: Splitting::File,
             select: None,
+            stop: None,
             devices: DeviceRequest::Auto,
             warnings: Vec::new(),
             only: Vec::new(),

@@ -84,9 +84,11 @@ impl Fates {
             match &fate.state {
                 TrialState::Done => assert!(fate.result.is_some(), "{id}"),
                 TrialState::Failed { .. } => assert!(fate.result.is_none(), "{id}"),
-                state @ (TrialState::Waiting | TrialState::Running { .. } | TrialState::Interrupted) => {
-                    panic!("{id}: {state:?}")
-                }
+                state @ (TrialState::Waiting
+                | TrialState::Running { .. }
+                | TrialState::Paused { .. }
+                | TrialState::Stopped { .. }
+                | TrialState::Interrupted) => panic!("{id}: {state:?}"),
             }
         }
     }

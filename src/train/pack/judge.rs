@@ -75,8 +75,11 @@ impl Trainer<'_> {
         let step = slot.state.step;
         slot.state.latest = Some((step, scores.clone()));
         let epoch = slot.epochs_done();
-        slot.write(&MetricLine::Validation { step, epoch, scores: scores.clone() }).map_err(failed)?;
         let trial = slot.trial.id;
+        let judged = JudgedRows { trial, part: of, step, rows };
+        let line =
+            MetricLine::Validation { step, epoch, scores: scores.clone(), loss_error: judged.loss_error() };
+        slot.write(&line).map_err(failed)?;
         (self.context.say)(ChildLine::Evaluated { trial, step, scores: scores.clone() });
         let slot = &mut self.stacks[index.stack].slots[index.slot];
         let training = &slot.trial.configuration.training;
@@ -87,7 +90,6 @@ impl Trainer<'_> {
             Keep::Last => slot.finished(),
             Keep::Best => is_best,
         };
-        let judged = JudgedRows { trial, part: of, step, rows };
         if is_kept {
             rows::write(&self.context.layout.validation_rows(trial), &judged).map_err(failed)?;
         }
