@@ -4,10 +4,10 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use crate::disk::layout::Layout;
-use crate::record::resume;
+use crate::record::{resume, rows};
 use crate::search::Brackets;
 use crate::sweep::SweepSpec;
-use crate::values::{Event, Trial, TrialId, What};
+use crate::values::{Event, JudgedRows, Trial, TrialId, What};
 
 /// The brackets of a sweep's trials after these events, under the sweep's rule. Where nothing is to be stopped, all
 /// trials are free, whatever was decided before.
@@ -31,6 +31,13 @@ pub fn brackets(sweep: &SweepSpec, trials: &[Trial], events: &[Event], no_stop: 
 pub fn goes_on_with_all(sweep: &SweepSpec, events: &[Event], no_stop: bool) -> bool {
     let was_decided = |event: &Event| matches!(event.what, What::RungDecided(_));
     no_stop || (sweep.stop.is_none() && events.iter().any(was_decided))
+}
+
+/// What a trial gave for each validation row at a step, where that is in place.
+#[must_use]
+pub fn rows_at(layout: &Layout, trial: TrialId, step: u64) -> Option<Arc<JudgedRows>> {
+    let judged = rows::read(&layout.latest_rows(trial), trial).ok().flatten()?;
+    (judged.step == step).then(|| Arc::new(judged))
 }
 
 /// Tells the brackets of results that are in place, which is all that a journal says of them.

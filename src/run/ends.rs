@@ -10,7 +10,7 @@ use crate::disk::files;
 use crate::exec::Exit;
 use crate::job::mailbox;
 use crate::record::ledger::TrialState;
-use crate::record::{self, resume};
+use crate::record::{self, compared, resume};
 use crate::run::RunError;
 use crate::values::{Failure, JobKey, MetricLine, Pause, TrialId, What};
 
@@ -86,7 +86,9 @@ impl EventLoop<'_, '_> {
             MetricLine::Validation { .. } | MetricLine::Train { .. } => None,
         });
         let (scores, loss_error) = validation.map_or((None, None), |(scores, error)| (Some(scores), error));
-        Pause { trial, step, steps, scores, loss_error }
+        let compares = self.scheduler.brackets().compares_rows();
+        let rows = compares.then(|| compared::rows_at(self.layout, trial, step)).flatten();
+        Pause { trial, step, steps, scores, loss_error, rows }
     }
 
     /// The present trials of a job without a fate.

@@ -213,6 +213,7 @@ fn open_brackets(
     stream: &mut Stream<'_, '_>,
 ) -> Result<(), RunError> {
     compared::take_results(brackets, layout, &left.done);
+    brackets.read_rows(&|trial, step| compared::rows_at(layout, trial, step));
     let ended: HashSet<TrialId> = left.done.iter().chain(&left.failed).copied().collect();
     for opened in brackets.open(trials, &|trial| ended.contains(&trial)) {
         brackets.on(&stream.tell(opened)?);

@@ -139,5 +139,5 @@ impl Scheduler {
 fn foreseen(trial: TrialId, until: f64) -> Pause {
     const STEPS: u32 = 1_000_000;
     let step = (f64::from(STEPS) * until).ceil() as u64;
-    Pause { trial, step, steps: STEPS.into(), scores: None, loss_error: None }
+    Pause { trial, step, steps: STEPS.into(), scores: None, loss_error: None, rows: None }
 }

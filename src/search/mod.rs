@@ -9,5 +9,5 @@ mod spread;
 
 pub use self::brackets::{Brackets, Known, Turn};
 pub use self::draw::{Draw, MOST_POINTS, Sampler};
-pub use self::rule::{Baselines, ComparedOn, Stop, StopRule};
+pub use self::rule::{Baselines, ComparedOn, Stop, StopRule, Ties};
 pub use self::spread::{Scale, Spread};

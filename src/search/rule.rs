@@ -82,6 +82,32 @@ impl Baselines {
     }
 }
 
+/// Which configurations are as good as the last one that is kept, and are kept too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ties {
+    /// Those with the same score.
+    #[default]
+    Exact,
+    /// Those whose loss is larger by no more than the standard error of the difference, over the same validation rows.
+    Noise,
+}
+
+impl Ties {
+    /// All of them, by the words of the sweep file.
+    pub const WORDS: &'static [&'static str] = &["exact", "noise"];
+
+    /// The one that a word names.
+    #[must_use]
+    pub fn of(word: &str) -> Option<Self> {
+        match word {
+            "exact" => Some(Self::Exact),
+            "noise" => Some(Self::Noise),
+            _ => None,
+        }
+    }
+}
+
 /// What is stopped early in a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StopRule {
@@ -92,6 +118,9 @@ pub struct StopRule {
     /// What they are ranked by; the loss where it is not named.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Metric>,
+    /// Which are kept too.
+    #[serde(default)]
+    pub ties: Ties,
     /// On which folds and seeds they are compared.
     #[serde(default)]
     pub compared_on: ComparedOn,
@@ -108,7 +137,8 @@ impl StopRule {
             Stop::Halving => 1.0 / 3.0,
             Stop::Median => 0.5,
         };
-        Self { stop, keep, by: None, compared_on: ComparedOn::First, baselines: Baselines::Whole }
+        let (ties, compared_on, baselines) = (Ties::Exact, ComparedOn::First, Baselines::Whole);
+        Self { stop, keep, by: None, ties, compared_on, baselines }
     }
 
     /// Where its rungs are, as shares of a trial's steps.

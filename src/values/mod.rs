@@ -41,7 +41,7 @@ pub use part::Part;
 pub use place::{Device, KnownGpu, Placement, Resources, Speed, Width};
 pub use policy::{Limits, Policy, RunSettings};
 pub use precision::Precision;
-pub use row::{JudgedRow, JudgedRows, RowAnswer};
+pub use row::{JudgedRow, JudgedRows, RowAnswer, ratio};
 pub use rung::{Bracket, Candidate, Pause, Ranked, RungDecision, RungPutOff, StopReason};
 pub use scores::{Count, Scores};
 pub use setting::Setting;

@@ -63,18 +63,26 @@ pub enum RowAnswer {
 }
 
 impl JudgedRows {
-    /// The standard error of the mean loss, over rows: of a ratio of sums where rows have several predictions (Cochran
-    /// 1977, section 6.4). `None` for fewer than two rows.
+    /// The standard error of the mean loss, over rows; `None` for fewer than two.
     #[must_use]
-    #[expect(clippy::cast_precision_loss, reason = "rows are fewer than 2^32")]
     pub fn loss_error(&self) -> Option<f64> {
-        let predictions: f64 = self.rows.iter().map(|row| f64::from(row.predictions())).sum();
-        let mean = self.rows.iter().map(|row| row.loss).sum::<f64>() / predictions;
-        let squares = self.rows.iter().map(|row| (row.loss - mean * f64::from(row.predictions())).powi(2));
-        let n = self.rows.len() as f64;
-        let error = (squares.sum::<f64>() * n / (n - 1.0)).sqrt() / predictions;
-        error.is_finite().then_some(error)
+        let rows: Vec<(f64, f64)> =
+            self.rows.iter().map(|row| (row.loss, f64::from(row.predictions()))).collect();
+        ratio(&rows).map(|(_, error)| error)
     }
+}
+
+/// The sum of first numbers by that of second ones, and its standard error: of a mean where all second numbers are 1, and
+/// else of a ratio of sums (Cochran 1977, section 6.4). `None` for fewer than two pairs.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "rows are fewer than 2^32")]
+pub fn ratio(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let below: f64 = pairs.iter().map(|(_, below)| below).sum();
+    let ratio = pairs.iter().map(|(above, _)| above).sum::<f64>() / below;
+    let squares: f64 = pairs.iter().map(|(above, below)| (above - ratio * below).powi(2)).sum();
+    let n = pairs.len() as f64;
+    let error = (squares * n / (n - 1.0)).sqrt() / below;
+    error.is_finite().then_some((ratio, error))
 }
 
 impl JudgedRow {

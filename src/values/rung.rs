@@ -1,10 +1,11 @@
 //! Owns the facts of stopping early: who is compared with whom, and what was decided. Data only; `search` decides.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Metric, Scores, TrialId};
+use super::{JudgedRows, Metric, Scores, TrialId};
 
 /// The configurations that are compared with one another: they have their task, model, method and number of steps in
 /// common.
@@ -41,6 +42,9 @@ pub struct Pause {
     /// Standard error of the loss among these, over rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub loss_error: Option<f64>,
+    /// What it gave for each validation row, where that is to be compared. A file beside the trial's result holds it.
+    #[serde(skip)]
+    pub rows: Option<Arc<JudgedRows>>,
 }
 
 impl Pause {
@@ -62,7 +66,8 @@ pub struct RungDecision {
     /// By what they are ranked; `None` where that is the loss of their kind of task.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<Metric>,
-    /// How many were to be kept. More are, where they equal the last of these.
+    /// How many were to be kept. More are, where they equal the last of these, or are no worse beyond noise if the rule
+    /// says so.
     pub keep: usize,
     /// Those that came to this rung, best first; those without a score come last.
     pub ranking: Vec<Ranked>,

@@ -1,10 +1,11 @@
 //! Owns the decision at a rung: once all configurations of a bracket have come there, the best go on.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 
 use super::{Arrival, Brackets, Race};
-use crate::search::rule::StopRule;
-use crate::values::{Candidate, Direction, Ranked, RungDecision, RungPutOff, Scores, What};
+use crate::search::rule::{StopRule, Ties};
+use crate::values::{Candidate, Direction, JudgedRow, Ranked, RungDecision, RungPutOff, Scores, What, ratio};
 
 /// How much later the first rung is at each time that too few configurations have learned anything, and from where on
 /// it is not put off any more; shares of the steps.
@@ -69,10 +70,13 @@ impl Brackets {
 
     /// The decision on configurations that are sorted, best first.
     fn ranked(&self, rule: &StopRule, race: &Race, arrived: &[Arrived<'_>], keep: usize) -> RungDecision {
-        let last = arrived.iter().take(keep).rfind(|one| !one.has_failed).and_then(|one| one.score);
-        let is_kept = |at: usize, one: &Arrived<'_>| {
-            !one.has_failed && (at < keep || (one.score.is_some() && one.score == last))
+        let last = arrived.iter().take(keep).rfind(|one| !one.has_failed);
+        let is_as_good = |one: &Arrived<'_>| {
+            let Some(last) = last.filter(|last| last.score.is_some()) else { return false };
+            let is_equal = one.score == last.score;
+            is_equal || (rule.ties == Ties::Noise && is_within_noise(race, one.candidate, last.candidate))
         };
+        let is_kept = |at: usize, one: &Arrived<'_>| !one.has_failed && (at < keep || is_as_good(one));
         let kept: Vec<bool> = arrived.iter().enumerate().map(|(at, one)| is_kept(at, one)).collect();
         let share = arrived.iter().filter(|one| !one.has_failed).map(|one| one.share).fold(0.0, f64::max);
         let left = kept.iter().filter(|kept| **kept).count();
@@ -121,6 +125,25 @@ fn arrived<'r>(rule: &StopRule, race: &'r Race, candidate: &'r Candidate) -> Arr
         loss: losses.zip(error),
         has_failed: arrivals().any(|arrival| matches!(arrival, Arrival::Failed)),
     }
+}
+
+/// Whether a candidate's loss is larger than another's by no more than the standard error of their difference. That is
+/// taken over the validation rows that both have, so that what makes a row hard for all does not count.
+fn is_within_noise(race: &Race, one: &Candidate, other: &Candidate) -> bool {
+    let rows = |trial| match race.arrivals.get(trial) {
+        Some(Arrival::Paused(pause)) => pause.rows.as_deref(),
+        Some(Arrival::Ended(_) | Arrival::Failed) | None => None,
+    };
+    let mut differences = Vec::new();
+    for (one, other) in one.compared.iter().zip(&other.compared) {
+        let (Some(one), Some(other)) = (rows(one), rows(other)) else { return false };
+        let theirs: HashMap<u32, &JudgedRow> = other.rows.iter().map(|row| (row.row, row)).collect();
+        differences.extend(one.rows.iter().filter_map(|own| {
+            let loss = own.loss - theirs.get(&own.row)?.loss;
+            Some((loss, f64::from(own.predictions())))
+        }));
+    }
+    ratio(&differences).is_some_and(|(difference, error)| difference <= error)
 }
 
 fn step(arrival: &Arrival) -> u64 {

@@ -11,10 +11,11 @@ mod opening;
 mod tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 pub use self::opening::Known;
-use super::StopRule;
-use crate::values::{Bracket, Candidate, Pause, RungDecision, RungPutOff, Scores, TrialId, What};
+use super::{StopRule, Ties};
+use crate::values::{Bracket, Candidate, JudgedRows, Pause, RungDecision, RungPutOff, Scores, TrialId, What};
 
 /// What a trial may do next, as far as stopping early is concerned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -135,6 +136,24 @@ impl Brackets {
     #[must_use]
     pub fn paused_at(&self, trial: TrialId) -> f64 {
         self.paused_at.get(&trial).copied().unwrap_or_default()
+    }
+
+    /// Whether pauses need what a trial gave for each row.
+    #[must_use]
+    pub fn compares_rows(&self) -> bool {
+        self.rule.is_some_and(|rule| rule.ties == Ties::Noise)
+    }
+
+    /// Gives the trials that wait at a rung what they gave for each row, which a journal does not have.
+    pub fn read_rows(&mut self, read: &dyn Fn(TrialId, u64) -> Option<Arc<JudgedRows>>) {
+        if !self.compares_rows() {
+            return;
+        }
+        for (trial, arrival) in self.races.iter_mut().flat_map(|race| &mut race.arrivals) {
+            if let Arrival::Paused(pause) = arrival {
+                pause.rows = read(*trial, pause.step);
+            }
+        }
     }
 
     /// Takes in an event, as it happens or from a journal.

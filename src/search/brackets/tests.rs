@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
             return self.happen(What::TrialFinished { trial, result: None });
         }
         let scores = Some(Scores::of("classification").with(Metric::Loss, (self.loss)(trial, step)));
-        let pause = Pause { trial, step, steps: STEPS, scores, loss_error: Some(0.01) };
+        let pause = Pause { trial, step, steps: STEPS, scores, loss_error: Some(0.01), rows: None };
         self.happen(What::TrialPaused { key: JobKey::Train(trial), pause });
     }
 
@@ -332,4 +332,51 @@ fn trials_that_end_before_any_rung_are_ranked_by_their_results_and_the_best_get_
     let free = trials.iter().skip(1).step_by(FOLDS).filter(|trial| brackets.turn(trial.id) == Turn::Free);
     let free: Vec<TrialId> = free.map(|trial| trial.id).collect();
     assert_eq!(free, [6, 7, 8].map(|n| trials[n * FOLDS + 1].id));
+}
+
+#[test]
+fn those_that_are_no_worse_beyond_noise_are_kept_where_the_rule_says_so() {
+    let trials = trials(6, 1, &lora());
+    let compared: Vec<TrialId> = trials.iter().step_by(FOLDS).map(|trial| trial.id).collect();
+    // All find the same rows hard. The third is worse than the second by 0.1 in each row, the fourth by 0.1 in the mean,
+    // but better in many rows.
+    let loss = |place: usize, row: u32| {
+        let hard = f64::from(row % 7);
+        match place {
+            0 => hard,
+            1 => hard + 0.1,
+            2 => hard + 0.2,
+            3 => hard + 0.2 + if row.is_multiple_of(2) { 1.0 } else { -1.0 },
+            _ => hard + 3.0,
+        }
+    };
+    let kept = |ties| {
+        let rule = StopRule { ties, ..StopRule::new(Stop::Halving) };
+        let mut brackets = Brackets::new(rule, Known::of(&trials, &|_| None));
+        brackets.open(&trials, &|_| false).iter().for_each(|what| brackets.on(what));
+        for (place, trial) in compared.iter().enumerate() {
+            let row = |row| {
+                let answer = crate::values::RowAnswer::Class { predicted: 0, target: 0 };
+                crate::values::JudgedRow { row, loss: loss(place, row), answer }
+            };
+            let rows: Vec<_> = (0..70).map(row).collect();
+            let mean = rows.iter().map(|row| row.loss).sum::<f64>() / 70.0;
+            let rows = JudgedRows { trial: *trial, part: crate::values::Part::Train, step: 20, rows };
+            let scores = Some(Scores::of("classification").with(Metric::Loss, mean));
+            let pause = Pause {
+                trial: *trial,
+                step: 20,
+                steps: STEPS,
+                scores,
+                loss_error: None,
+                rows: Some(Arc::new(rows)),
+            };
+            brackets.on(&What::TrialPaused { key: JobKey::Train(*trial), pause });
+        }
+        let Some(What::RungDecided(decision)) = brackets.due() else { panic!("all have come") };
+        decision.go_on().collect::<BTreeSet<TrialId>>()
+    };
+    let of = |places: &[usize]| places.iter().map(|place| compared[*place]).collect::<BTreeSet<TrialId>>();
+    assert_eq!(kept(Ties::Exact), of(&[0, 1]));
+    assert_eq!(kept(Ties::Noise), of(&[0, 1, 3]));
 }

@@ -14,6 +14,7 @@ pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<StopRule> {
         let unused = [
             of.keep.as_ref().map(|at| (at.place, "keep")),
             of.rank_by.as_ref().map(|at| (at.place, "rank_by")),
+            of.ties.as_ref().map(|at| (at.place, "ties")),
             of.folds.as_ref().map(|at| (at.place, "folds")),
             of.baselines.as_ref().map(|at| (at.place, "baselines")),
         ];
@@ -26,6 +27,7 @@ pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<StopRule> {
     let rule = StopRule {
         keep: of.keep.as_ref().map_or(usual.keep, |at| at.value),
         by,
+        ties: of.ties.as_ref().map_or(usual.ties, |at| at.value),
         compared_on: of.folds.as_ref().map_or(usual.compared_on, |at| at.value),
         baselines: of.baselines.as_ref().map_or(usual.baselines, |at| at.value),
         ..usual

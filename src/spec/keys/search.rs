@@ -1,7 +1,7 @@
 //! Owns the keys of `search`. Reads nothing.
 
 use super::{SEED, Section, TEXT, choice, count, key, number};
-use crate::search::{Baselines, ComparedOn, MOST_POINTS, Sampler, Stop};
+use crate::search::{Baselines, ComparedOn, MOST_POINTS, Sampler, Stop, Ties};
 use crate::values::Range;
 
 pub(super) static SEARCH: Section = Section {
@@ -30,6 +30,11 @@ pub(super) static SEARCH: Section = Section {
             "Share that goes on at each rung (default: a third for halving, half for median)",
         ),
         key("rank_by", TEXT, "Metric of the validation rows that ranks them (default: the loss)"),
+        key(
+            "ties",
+            choice(Ties::WORDS),
+            "Which go on with the last one that does: exact, those with its score; noise, those that are no worse by more than the standard error of the difference over the same rows (default: exact)",
+        ),
         key(
             "folds",
             choice(ComparedOn::WORDS),

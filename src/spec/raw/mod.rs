@@ -4,7 +4,7 @@
 pub(super) mod task;
 
 use self::task::RawTask;
-use crate::search::{Baselines, ComparedOn, Sampler, Spread, Stop};
+use crate::search::{Baselines, ComparedOn, Sampler, Spread, Stop, Ties};
 use crate::spec::error::{Problem, Report};
 use crate::spec::foreign::{self, Foreign};
 use crate::spec::grid::MAX_POINTS;
@@ -80,6 +80,7 @@ pub(super) struct RawStop {
     pub(super) stop: Option<At<Option<Stop>>>,
     pub(super) keep: Option<At<f64>>,
     pub(super) rank_by: Option<At<String>>,
+    pub(super) ties: Option<At<Ties>>,
     pub(super) folds: Option<At<ComparedOn>>,
     pub(super) baselines: Option<At<Baselines>>,
 }
@@ -198,6 +199,7 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
                 stop: fields.take("stop", |value| Stop::of(value.word()?)),
                 keep: fields.number("keep"),
                 rank_by: fields.text("rank_by"),
+                ties: fields.take("ties", |value| Ties::of(value.word()?)),
                 folds: fields.take("folds", |value| ComparedOn::of(value.word()?)),
                 baselines: fields.take("baselines", |value| Baselines::of(value.word()?)),
             },

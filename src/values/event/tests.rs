@@ -8,7 +8,7 @@ fn what_is_journaled_is_read_back_and_nothing_ephemeral_is_read_from_a_journal()
     let trial: TrialId = "00000000000000ab".parse().unwrap();
     let key = JobKey::Train(trial);
     let scores = Some(Scores::of("classification").with(Metric::Loss, 0.25));
-    let pause = Pause { trial, step: 3, steps: 9, scores, loss_error: Some(0.125) };
+    let pause = Pause { trial, step: 3, steps: 9, scores, loss_error: Some(0.125), rows: None };
     let candidate = Candidate { compared: vec![trial], later: Vec::new() };
     let journaled = [
         What::RunStarted {
