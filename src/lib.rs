@@ -25,6 +25,8 @@
 //! | configuration | one point of the grid: a value on every axis (task, model, method, rank, seed …) |
 //! | trial | a configuration on one fold: the smallest thing that trains; its id hashes what decides its result |
 //! | store | a task's data, tokenised: one job prepares it for all trials that need it |
+//! | bracket | configurations that are compared with one another, to stop those that cannot win |
+//! | rung | a share of the steps at which all of a bracket pause, and the best go on |
 //! | pack | trials that train together in one process on one device; each has a slot |
 //! | device | a GPU, or a share of the CPU's cores |
 //! | job | what a child process does: prepare a token store, train a pack, write the report |
@@ -38,7 +40,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`values`] | ids, trials, the table of axes, scores and metrics, failures, devices, events; random streams |
-//! | [`search`] | which points are drawn where an axis has a range |
+//! | [`search`] | which points are drawn where an axis has a range, and which trials are stopped early |
 //! | [`disk`] | every path under `results/`, whole files, locks, memory-mapped files |
 //! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
 //! | [`tokenizer`] | the conversion between texts and token ids |

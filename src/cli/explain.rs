@@ -60,10 +60,7 @@ fn explained(trial: &TrialRecord, found: &Found) -> Result<Option<Explanation>, 
     let scheduler = at_work::scheduler(record, layout, &events, &known, now);
     let explanation = scheduler.and_then(|scheduler| scheduler.explain(trial.trial.id, now));
     let is_in_record = |known: &Explanation| {
-        matches!(
-            known,
-            Explanation::Done | Explanation::Failed { .. } | Explanation::Held | Explanation::Stopped
-        )
+        matches!(known, Explanation::Done | Explanation::Failed { .. } | Explanation::Stopped)
     };
     Ok(explanation.filter(|known| !is_in_record(known)))
 }

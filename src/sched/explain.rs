@@ -39,9 +39,12 @@ pub enum Explanation {
         /// Number of other trials in the same process.
         beside: usize,
     },
-    /// It waits until the other configurations of its bracket have come to the same rung, or until its own has come
-    /// through all rungs.
-    Held,
+    /// It waits for a decision.
+    Held {
+        /// Whether it is at a rung, and waits for the other configurations of its bracket. Otherwise it starts if its own
+        /// comes through all rungs.
+        at_rung: bool,
+    },
     /// It was stopped early, or by a person.
     Stopped,
     /// It has its result.
@@ -133,7 +136,9 @@ impl Scheduler {
             TrialState::Waiting { turn } => self.waits_for(number, *turn, now),
             TrialState::Paused { .. } => Reason::Pause { failures },
             TrialState::Placed { job } => return self.jobs.get(job).map(placed),
-            TrialState::Held => return Some(Explanation::Held),
+            TrialState::Held => {
+                return Some(Explanation::Held { at_rung: self.brackets.paused_at(trial) > 0.0 });
+            }
             TrialState::Stopped => return Some(Explanation::Stopped),
             TrialState::Done => return Some(Explanation::Done),
             TrialState::Failed { failure } => return Some(Explanation::Failed { failure: failure.clone() }),
@@ -225,7 +230,12 @@ impl fmt::Display for Explanation {
             Self::Waits { reason, start: None } => write!(f, "{reason}; no device is left to train it"),
             Self::Starting { device, beside } => write!(f, "it is starting on {device}{}", With(*beside)),
             Self::Running { device, beside } => write!(f, "it trains on {device}{}", With(*beside)),
-            Self::Held => f.write_str("it waits until those that it is compared with have come as far"),
+            Self::Held { at_rung: true } => {
+                f.write_str("it waits at a rung until those that it is compared with have come as far")
+            }
+            Self::Held { at_rung: false } => f.write_str(
+                "it starts if its configuration comes through all rungs on the first fold and seed",
+            ),
             Self::Stopped => f.write_str("it was stopped early; `run --no-stop` continues it"),
             Self::Done => f.write_str("it is done"),
             Self::Failed { failure } => write!(f, "it failed: {failure}"),
