@@ -145,7 +145,7 @@ impl StopRule {
     #[must_use]
     pub fn rungs(&self) -> &'static [f64] {
         match self.stop {
-            Stop::Halving => &[0.2, 0.4],
+            Stop::Halving => &[0.3, 0.6],
             Stop::Median => &[0.2, 0.4, 0.6, 0.8],
         }
     }

@@ -187,8 +187,8 @@ fn a_plan_counts_the_steps_that_are_left_once_others_are_stopped() {
     let all = simulate(&scheduler, at(0)).makespan.as_secs_f64();
     let foreseen = |stop| simulate(&scheduler.clone().comparing(brackets(&sweep, stop)), at(0));
     let halving = foreseen(Stop::Halving);
-    // Of 12 adapters on 3 folds 4 go on from a fifth, 2 from two fifths, and these get 2 folds more.
-    let share = (12.0 * 0.2 + 4.0 * 0.2 + 2.0 * 0.6 + 4.0) / 36.0;
+    // Of 12 adapters on 3 folds 4 go on from the first rung, 2 from the second, and these get 2 folds more.
+    let share = (12.0 * 0.3 + 4.0 * 0.3 + 2.0 * 0.4 + 4.0) / 36.0;
     let trains: usize = halving.jobs.iter().map(|job| job.trials.len()).sum();
     assert_eq!(trains, 12 + 4 + 2 + 4 + 3, "each leg is a start");
     let full: f64 = {

@@ -184,9 +184,9 @@ fn halving_keeps_a_third_twice_and_the_best_get_all_folds_and_seeds() {
         decisions.iter().map(|one| (one.rung, one.ranking.len(), one.keep, kept(one))).collect();
     assert_eq!(seen, [(1, 24, 8, 8), (2, 8, 3, 3)]);
     let steps: Vec<u64> = decisions.iter().map(|one| one.ranking[0].step).collect();
-    assert_eq!(steps, [20, 40]);
-    // 16 trials to 20 steps, 5 to 40, and 3 configurations with six trials to the end.
-    assert_eq!(run.all_steps(), 16 * 20 + 5 * 40 + 3 * 6 * 100);
+    assert_eq!(steps, [30, 60]);
+    // 16 trials to 30 steps, 5 to 60, and 3 configurations with six trials to the end.
+    assert_eq!(run.all_steps(), 16 * 30 + 5 * 60 + 3 * 6 * 100);
     let best = decisions[1].ranking[0].candidate.compared[0];
     assert_eq!(trials.iter().position(|trial| trial.id == best).unwrap(), 0, "the first has the least loss");
     let stopped: usize = decisions.iter().map(|one| one.stopped().count()).sum();
@@ -223,13 +223,13 @@ fn on_the_plateau_nothing_is_decided_until_half_of_the_steps() {
         }
     };
     let untrained = Some(1.386);
-    for (at, put_offs, first) in [(20, 0, 20), (30, 1, 30), (35, 2, 40), (50, 3, 50), (90, 3, 50)] {
+    for (at, put_offs, first) in [(20, 0, 30), (30, 0, 30), (35, 1, 40), (50, 2, 50), (90, 2, 50)] {
         let loss = leaves(at);
         let mut run = Run::begin(rule, &trials, untrained, &loss);
         run.finish(at, rule, untrained);
         let steps: Vec<u64> = run.decisions().iter().map(|one| one.ranking[0].step).collect();
         assert_eq!((run.put_offs(), steps[0]), (put_offs, first), "leaves at {at}");
-        assert_eq!(steps.get(1), Some(&(first + 20)), "the second rung follows as far behind as ever");
+        assert_eq!(steps.get(1), Some(&(first + 30)), "the second rung follows as far behind as ever");
     }
 }
 
@@ -238,14 +238,14 @@ fn a_rung_is_never_within_warm_up() {
     let mut trials = trials(9, 1, &lora());
     for trial in &mut trials {
         let mut configuration = (*trial.configuration).clone();
-        configuration.training.warmup = 0.45;
+        configuration.training.warmup = 0.65;
         trial.configuration = Arc::new(configuration);
     }
     let (loss, rule) = (by_place(&trials), StopRule::new(Stop::Halving));
     let mut run = Run::begin(rule, &trials, None, &loss);
     run.finish(1, rule, None);
     let steps: Vec<u64> = run.decisions().iter().map(|one| one.ranking[0].step).collect();
-    assert_eq!(steps, [50], "both rungs would be at one step");
+    assert_eq!(steps, [70], "both rungs would be at one step");
 }
 
 #[test]
