@@ -158,13 +158,17 @@ impl Board {
         let left = self
             .remaining(now)
             .map_or_else(String::new, |left| format!(", {} left", quantity::about(left.as_secs_f64())));
-        format!("{done}/{total} trials done{failed}{left}")
+        let stopped = match self.ledger.stopped() {
+            0 => String::new(),
+            stopped => format!(", {stopped} stopped early"),
+        };
+        format!("{done}/{total} trials done{stopped}{failed}{left}")
     }
 
     /// Predicted remaining time, where trials are left.
     pub(super) fn remaining(&self, now: Instant) -> Option<Duration> {
         let left = self.ends_at?.checked_duration_since(now)?;
-        (self.ledger.done() < self.ledger.total()).then_some(left)
+        (self.ledger.left() > 0).then_some(left)
     }
 
     /// The best validation score seen in this run, and its trial; with several tasks, on the task that improved

@@ -41,7 +41,7 @@ impl Terminal {
 
     fn draw(&mut self, now: Instant) {
         self.overall.set_length(self.board.ledger().total() as u64);
-        self.overall.set_position(self.board.ledger().done() as u64);
+        self.overall.set_position((self.board.ledger().done() + self.board.ledger().stopped()) as u64);
         self.overall.set_message(self.board.overall(now));
         self.best.set_message(self.board.best().unwrap_or_default());
         let status: BTreeMap<Device, String> = self.board.occupants().into_iter().collect();

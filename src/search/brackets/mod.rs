@@ -124,11 +124,12 @@ impl Brackets {
         };
         let race = &self.races[member.race];
         match race.fates[member.candidate] {
-            Fate::Through => Turn::Free,
+            // With a trial that the sweep does not have any more it cannot be compared.
+            Fate::Through | Fate::Gone => Turn::Free,
             Fate::Stopped => Turn::Stopped,
-            Fate::Racing | Fate::Gone if !member.is_compared => Turn::Waits,
-            Fate::Racing | Fate::Gone if race.arrivals.contains_key(&trial) => Turn::Waits,
-            Fate::Racing | Fate::Gone => Turn::Until(race.until),
+            Fate::Racing if !member.is_compared => Turn::Waits,
+            Fate::Racing if race.arrivals.contains_key(&trial) => Turn::Waits,
+            Fate::Racing => Turn::Until(race.until),
         }
     }
 
@@ -272,7 +273,9 @@ impl Brackets {
     fn arrive(&mut self, trial: TrialId, arrival: Arrival) {
         let Some(member) = self.members.get(&trial).filter(|member| member.is_compared) else { return };
         let race = &mut self.races[member.race];
-        if race.fates[member.candidate] == Fate::Racing {
+        // One that a person stopped is not compared, though it still comes to its last pause.
+        let is_out = self.stopped_by_hand.contains(&trial) && matches!(arrival, Arrival::Paused(_));
+        if race.fates[member.candidate] == Fate::Racing && !is_out {
             let is_new = race.arrivals.insert(trial, arrival).is_none();
             race.missing -= usize::from(is_new);
         }

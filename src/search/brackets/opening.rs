@@ -78,6 +78,9 @@ impl Brackets {
     /// Adds trials of configurations that are in a bracket and were not when it was opened: other folds and seeds.
     /// They share the fate of their configuration.
     pub fn extend(&mut self, trials: &[Trial]) {
+        if self.races.is_empty() {
+            return;
+        }
         for Group { trials, .. } in groups(trials) {
             let Some(member) = trials.iter().find_map(|trial| self.members.get(&trial.id).copied()) else {
                 continue;
