@@ -135,7 +135,7 @@ pub(super) struct Latest {
     pub(super) epoch: Option<f64>,
     /// Training loss.
     pub(super) loss: Option<f64>,
-    /// Scores on the validation rows.
+    /// Scores on all validation rows.
     pub(super) validation: Option<Scores>,
 }
 
@@ -149,8 +149,10 @@ impl Latest {
                     latest.loss = Some(loss);
                     (step, epoch)
                 }
-                MetricLine::Validation { step, epoch, scores, .. } => {
-                    latest.validation = Some(scores);
+                MetricLine::Validation { step, epoch, scores, rows, .. } => {
+                    if rows.is_none() {
+                        latest.validation = Some(scores);
+                    }
                     (step, epoch)
                 }
             };

@@ -206,9 +206,15 @@ impl Sequences {
             Method::Base => 0.0,
             Method::Lora(_) | Method::Full | Method::Scratch => training * settings.epochs,
         };
-        RowPasses { trained, evaluated: evaluations(settings, trained) * validation + count(self.test) }
+        let all = evaluations(settings, trained);
+        let partial = settings.evaluate_rows.map_or(0.0, |_| (all - TENTHS).max(0.0));
+        let some = settings.evaluate_rows.map_or(validation, count).min(validation);
+        RowPasses { trained, evaluated: (all - partial) * validation + partial * some + count(self.test) }
     }
 }
+
+/// How often a trial is validated on all rows where it is mostly on some.
+const TENTHS: f64 = 10.0;
 
 /// How often a trial that trains on `trained` rows is validated.
 fn evaluations(settings: &Training, trained: f64) -> f64 {
@@ -237,6 +243,24 @@ mod tests {
         let mut costs = CostTable::new(&sweep);
         let [all, one] = [0, 5].map(|n| costs.params(&sweep.configurations[n]).adapter);
         assert_eq!(all, 2 * one, "one of two layers");
+    }
+
+    /// 60 steps of 16 rows, each with a validation: ten of them on all of 480 rows.
+    #[test]
+    fn validations_on_some_rows_pass_fewer() {
+        let sweep = example::sweep();
+        let sequences = Sequences { train: 1440, validation: 0, test: 7 };
+        let passes = |evaluate_rows| {
+            let mut trial = sweep.trials().remove(0);
+            let training =
+                Training { batch_size: 16, evaluate_every: Some(1), evaluate_rows, ..Training::new(1e-3) };
+            Arc::make_mut(&mut trial.configuration).training = training;
+            sequences.passes(&trial).evaluated
+        };
+        let all = passes(None);
+        assert_eq!(all, 61.0 * 480.0 + 7.0);
+        assert_eq!([Some(480), Some(9_999)].map(passes), [all; 2]);
+        assert_eq!(passes(Some(20)), 10.0 * 480.0 + 51.0 * 20.0 + 7.0);
     }
 
     #[test]

@@ -16,16 +16,25 @@ use crate::values::stream::{Draw, StreamKey};
 /// classes are drawn. `None`, or as many rows as there are, gives every row.
 #[must_use]
 pub fn draw(row_labels: &[u32], rows: Option<usize>, seed: u64) -> Vec<u32> {
-    match rows {
-        Some(rows) if rows < row_labels.len() => {
-            let mut classes = by_class(row_labels);
-            let there = classes.iter().filter(|class| !class.is_empty()).count();
-            let least = usize::from(rows >= there);
-            let within = |size: usize| Bounds { least: least.min(size), most: size };
-            take(&mut classes, rows, within, &mut StreamKey::from_seed(seed).rng(Draw::Sample))
-        }
-        Some(_) | None => indices(row_labels.len()).collect(),
+    some(row_labels, rows.unwrap_or(usize::MAX), &mut StreamKey::from_seed(seed).rng(Draw::Sample))
+}
+
+/// Indices of the validation rows, out of those with these labels, that are judged between validations of all: drawn
+/// as [`draw`] does.
+#[must_use]
+pub fn judged(row_labels: &[u32], rows: usize, seed: u64) -> Vec<u32> {
+    some(row_labels, rows, &mut StreamKey::from_seed(seed).rng(Draw::Judged))
+}
+
+fn some(row_labels: &[u32], rows: usize, rng: &mut impl Rng) -> Vec<u32> {
+    if rows >= row_labels.len() {
+        return indices(row_labels.len()).collect();
     }
+    let mut classes = by_class(row_labels);
+    let there = classes.iter().filter(|class| !class.is_empty()).count();
+    let least = usize::from(rows >= there);
+    let within = |size: usize| Bounds { least: least.min(size), most: size };
+    take(&mut classes, rows, within, rng)
 }
 
 /// The test rows that are held out as a share of the training file's drawn rows, in ascending order: each class
@@ -267,6 +276,16 @@ mod tests {
     fn a_hundred_thousand_classes_take_no_time() {
         let labels: Vec<u32> = (0..100_000).map(|row| row / 2 * 2).collect();
         assert_eq!(test_rows(&labels, 0.9, 3).len(), 50_000);
+    }
+
+    #[test]
+    fn rows_judged_in_between_are_drawn_by_class_and_apart_from_the_sample() {
+        let labels: Vec<u32> = (0..100).map(|row| u32::from(row % 5 == 0)).collect();
+        let some = judged(&labels, 10, 3);
+        assert_eq!([0, 1].map(|class| count(&labels, &some, class)), [8, 2]);
+        assert_eq!(some, judged(&labels, 10, 3));
+        assert_ne!(some, draw(&labels, Some(10), 3));
+        assert_eq!(judged(&labels, 100, 3).len(), 100);
     }
 
     #[test]

@@ -245,7 +245,9 @@ fn numbers<'a>(
             ];
             named.into_iter().for_each(|(name, value)| push(*step, *epoch, name, Some(*value)));
         }
-        MetricLine::Validation { step, epoch, scores, .. } => {
+        // Other rows make other scores: a curve is of all rows.
+        MetricLine::Validation { rows: Some(_), .. } => {}
+        MetricLine::Validation { step, epoch, scores, rows: None, .. } => {
             for (metric, name) in metrics {
                 push(*step, *epoch, name, scores.get(*metric));
             }

@@ -109,7 +109,7 @@ fn methods_data_and_shapes_decide() {
 #[test]
 fn every_training_setting_decides() {
     let (task, model) = given();
-    let changes: [fn(&mut Training); 17] = [
+    let changes: [fn(&mut Training); 18] = [
         |t| t.learning_rate *= 2.0,
         |t| t.epochs = 0.5,
         |t| t.batch_size = 7,
@@ -122,6 +122,7 @@ fn every_training_setting_decides() {
         |t| t.beta2 = 0.99,
         |t| t.epsilon = 1e-6,
         |t| t.evaluate_every = Some(3),
+        |t| t.evaluate_rows = Some(3),
         |t| t.keep = Keep::Best,
         |t| t.seed = 7,
         |t| t.precision = Precision::Bf16,
@@ -132,6 +133,7 @@ fn every_training_setting_decides() {
         precision: Precision::Bf16,
         label_smoothing: 0.1,
         keep_by: Some(Metric::MacroF1),
+        evaluate_rows: Some(3),
         ..settings()
     };
     // A setting that is added to the loop has to be added above.

@@ -25,10 +25,13 @@ pub struct State {
     pub step: u64,
     /// What it has cost so far.
     pub cost: Cost,
-    /// Step and scores of the best evaluation so far.
+    /// Step and scores of the best evaluation on all validation rows so far.
     pub best: Option<(u64, Scores)>,
-    /// Step and scores of the latest evaluation.
+    /// Step and scores of the latest evaluation on all validation rows.
     pub latest: Option<(u64, Scores)>,
+    /// Step of the latest evaluation on some of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partly: Option<u64>,
     /// Exponential moving average of the steps' losses.
     pub ema_loss: Option<f64>,
     /// The sums for the next training line.

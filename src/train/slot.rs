@@ -31,7 +31,7 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// The step after which it is to leave the pack, if its parent said so.
     pub(super) stop_after: Option<u64>,
-    /// What it gave for each validation row at its latest evaluation, until a checkpoint is written.
+    /// What it gave for each validation row at its latest evaluation of all, until a checkpoint is written.
     pub(super) latest_rows: Option<JudgedRows>,
     /// The first step whose loss or gradient was not finite.
     pub(super) diverged: Option<u64>,
@@ -59,6 +59,7 @@ impl Slot {
             cost: Cost::default(),
             best: None,
             latest: None,
+            partly: None,
             ema_loss: None,
             window: Window::default(),
         };
@@ -129,12 +130,23 @@ impl Slot {
     pub(super) fn evaluation_due(&self) -> bool {
         let step = self.state.step;
         let is_done = self.state.latest.as_ref().is_some_and(|(at, _)| *at == step);
-        !is_done && self.horizon.validates_after(step)
+        !is_done && self.state.partly != Some(step) && self.horizon.validates_after(step)
     }
 
-    /// Lets it leave the pack at the first validation from this share of its steps on, unless that is its end.
+    /// How many validation rows the validation after the step just done takes; `None` for all.
+    #[must_use]
+    pub(super) fn rows_due(&self) -> Option<usize> {
+        let some = self.trial.configuration.training.evaluate_rows;
+        some.filter(|_| !self.horizon.validates_all_after(self.state.step))
+    }
+
+    /// Lets it leave the pack at the first validation of all rows from this share of its steps on, unless that is
+    /// its end.
     pub(super) fn pause_at(&mut self, share: f64) {
-        self.stop_after = self.horizon.pause(share);
+        self.stop_after = match self.trial.configuration.training.evaluate_rows {
+            None => self.horizon.pause(share),
+            Some(_) => self.horizon.pause_on_all(share),
+        };
     }
 
     /// Appends a line to `metrics.jsonl`.

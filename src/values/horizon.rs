@@ -34,11 +34,45 @@ impl Horizon {
         let first = self.every.map_or(u64::MAX, next).min(next(self.per_epoch));
         Some(first).filter(|step| *step < self.steps)
     }
+
+    /// Whether a validation after this step is of all rows where others are of some: the first from each tenth of
+    /// the steps on is, and the last.
+    #[must_use]
+    pub fn validates_all_after(self, step: u64) -> bool {
+        step >= self.steps || self.tenths().any(|at| at == step)
+    }
+
+    /// The step of the first such validation at or after this share of the steps; `None` where that is the last one.
+    #[must_use]
+    pub fn pause_on_all(self, share: f64) -> Option<u64> {
+        let first = self.pause(share)?;
+        self.tenths().find(|step| *step >= first)
+    }
+
+    fn tenths(self) -> impl Iterator<Item = u64> {
+        (1..10_u32).filter_map(move |tenth| self.pause(f64::from(tenth) / 10.0))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn all_rows_are_judged_once_a_tenth_and_at_the_end() {
+        let often = Horizon { steps: 100, per_epoch: 100, every: Some(3) };
+        let all: Vec<u64> = (1..=100).filter(|step| often.validates_all_after(*step)).collect();
+        assert_eq!(all, [12, 21, 30, 42, 51, 60, 72, 81, 90, 100]);
+        assert_eq!([0.0, 0.1, 0.11, 0.3].map(|share| often.pause_on_all(share)), [12, 12, 12, 30].map(Some));
+        assert_eq!((often.pause_on_all(0.34), often.pause_on_all(0.91)), (Some(42), None));
+        // Where validations are few, all of them are.
+        let rarely = Horizon { steps: 100, per_epoch: 40, every: None };
+        let all: Vec<u64> = (1..=100).filter(|step| rarely.validates_all_after(*step)).collect();
+        assert_eq!(all, [40, 80, 100]);
+        for share in [0.0, 0.2, 0.5, 0.9] {
+            assert_eq!(rarely.pause_on_all(share), rarely.pause(share));
+        }
+    }
 
     #[test]
     fn a_pause_is_the_first_validation_from_a_share_on() {

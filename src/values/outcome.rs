@@ -45,6 +45,9 @@ pub enum MetricLine {
         /// not compute it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         loss_error: Option<f64>,
+        /// How many of the rows it was measured on; absent where it was all of them.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        rows: Option<u64>,
     },
 }
 

@@ -29,6 +29,8 @@ pub enum Draw<'a> {
     Test,
     /// Division of rows into folds.
     Split,
+    /// Validation rows that are judged between validations of all.
+    Judged,
     /// Dropout mask number `site` in optimiser step `step` (both counted from 0).
     Dropout {
         /// Optimiser steps done before.
@@ -73,6 +75,7 @@ impl StreamKey {
             Draw::Sample => mix(4),
             Draw::Split => mix(5),
             Draw::Test => mix(6),
+            Draw::Judged => mix(7),
             Draw::Dropout { step, site } => mix(mix(mix(3) ^ step) ^ site),
         };
         mix(self.0 ^ word)

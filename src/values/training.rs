@@ -34,6 +34,10 @@ pub struct Training {
     pub epsilon: f64,
     /// Optimiser steps between validations; `None` validates only at the end of each epoch.
     pub evaluate_every: Option<usize>,
+    /// Validation rows of the validations between those of all rows; `None`, which is not written so that ids stay the
+    /// same, takes all rows each time. See [`super::Horizon::validates_all_after`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evaluate_rows: Option<usize>,
     /// Which weights the trial is judged by.
     pub keep: Keep,
     /// Seed of initialisation, dropout and data order.
@@ -52,7 +56,7 @@ pub struct Training {
 }
 
 /// The row of each field of [`Training`] that a sweep file names.
-pub(super) const TRAINING_AXES: [Axis; 16] = [
+pub(super) const TRAINING_AXES: [Axis; 17] = [
     Axis::new(
         "learning_rate",
         Domain::Number(Range::Positive),
@@ -193,6 +197,16 @@ pub(super) const TRAINING_AXES: [Axis; 16] = [
     .column("evaluate_every_steps")
     .called(&[(&["eval_steps", "eval_interval", "val_check_interval"], "in optimiser steps")]),
     Axis::new(
+        "evaluate_rows",
+        Domain::OrNull(&Domain::Count(1, MANY)),
+        WithinPack::MayDiffer,
+        field!(Training.evaluate_rows),
+        "Rows of validations in between, the same for all trials; the first from each tenth of the steps on and the \
+         last take all, as null always does",
+    )
+    .shown("evaluate rows", "eval rows ")
+    .called(&[(&["max_eval_samples", "max_val_samples", "limit_val_batches"], "in validation rows")]),
+    Axis::new(
         "keep",
         Domain::Choice(Keep::WORDS),
         WithinPack::MayDiffer,
@@ -246,6 +260,7 @@ impl Default for Training {
             beta2: 0.999,
             epsilon: 1e-8,
             evaluate_every: None,
+            evaluate_rows: None,
             keep: Keep::Last,
             seed: 42,
             precision: Precision::Fp32,

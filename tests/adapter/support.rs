@@ -221,6 +221,7 @@ pub(crate) fn save(layout: &Layout, trial: &Trial, values: &BTreeMap<String, Ten
         cost: Cost::default(),
         best: None,
         latest: None,
+        partly: None,
         ema_loss: None,
         window: Window::default(),
     };

@@ -6,7 +6,7 @@ use lorasweep::report::chance::Grounds;
 use lorasweep::report::findings::Findings;
 use lorasweep::report::{self, frames, markdown};
 use lorasweep::tasks::{Objective, Regression, RowTarget, Task, TaskKind, TrialTargets};
-use lorasweep::values::{Count, Metric, Scores, Splitting};
+use lorasweep::values::{Count, Metric, MetricLine, Scores, Splitting};
 
 use crate::report_record::{Point, file, lora, record_on};
 
@@ -47,6 +47,32 @@ fn labels(record: &RunRecord) -> Vec<String> {
 fn page(record: &RunRecord) -> String {
     let findings = Findings::of(record);
     markdown::render(&findings, &[])
+}
+
+/// Validations on some of the rows are no points of a curve of those on all.
+#[test]
+fn a_curve_has_the_validations_on_all_rows() {
+    let whole = record(&[4, 8]);
+    let mut partly = whole.clone();
+    for trial in &mut partly.trials {
+        let lines = std::mem::take(&mut trial.metrics).into_iter();
+        trial.metrics = lines.flat_map(|line| [line.clone(), some_rows(&line)]).collect();
+    }
+    assert!(partly.trials[0].metrics.len() > whole.trials[0].metrics.len());
+    assert_eq!(page(&partly), page(&whole));
+    let learned = |record: &RunRecord| {
+        let frame = frames::configurations(&Findings::of(record)).unwrap();
+        format!("{:?}", frame.column("convergence_step").unwrap())
+    };
+    assert_eq!(learned(&partly), learned(&whole));
+    assert!(!learned(&whole).contains("null"), "{}", learned(&whole));
+}
+
+/// A validation on some rows two steps after a line.
+fn some_rows(line: &MetricLine) -> MetricLine {
+    let (MetricLine::Train { step, epoch, .. } | MetricLine::Validation { step, epoch, .. }) = *line;
+    let scores = Scores::of("regression").with(Metric::Mse, 1e-9).with(Metric::Pearson, 1.0);
+    MetricLine::Validation { step: step + 2, epoch, scores, loss_error: None, rows: Some(3) }
 }
 
 #[test]

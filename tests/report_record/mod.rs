@@ -256,7 +256,7 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
         });
         if step % every == 0 {
             let scores = scores(0.34 + (best - 0.34) * learnt(step) + noise(0.015));
-            metrics.push(MetricLine::Validation { step, epoch, scores, loss_error: None });
+            metrics.push(MetricLine::Validation { step, epoch, scores, loss_error: None, rows: None });
         }
     }
     let tested = sweep.task(configuration).is_tested();

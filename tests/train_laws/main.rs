@@ -11,6 +11,7 @@ mod bench;
 mod checkpoints;
 mod joins;
 mod laws;
+mod partly;
 mod rows;
 mod scores;
 mod stops;

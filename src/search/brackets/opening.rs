@@ -138,6 +138,7 @@ fn alike(one: &Configuration) -> ContentHash {
         accumulation,
         schedule,
         evaluate_every,
+        evaluate_rows,
         precision,
         label_smoothing,
         // What is compared, and the seed.
@@ -152,7 +153,7 @@ fn alike(one: &Configuration) -> ContentHash {
         keep_by: _,
         seed: _,
     } = &one.training;
-    let steps = (epochs, batch_size, accumulation, schedule, evaluate_every);
+    let steps = (epochs, batch_size, accumulation, schedule, evaluate_every, evaluate_rows);
     ContentHash::of_json(&(&one.task, &one.model, one.method.name(), steps, precision, label_smoothing))
 }
 

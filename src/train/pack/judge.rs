@@ -4,6 +4,7 @@
 use std::time::Instant;
 
 use super::{SlotIndex, Trainer, bad_data, failed, part};
+use crate::data::sample;
 use crate::data::store::PartView;
 use crate::disk::files;
 use crate::job::ChildLine;
@@ -20,6 +21,8 @@ struct Due {
     indices: Vec<SlotIndex>,
     of: Part,
     rows: Vec<u32>,
+    /// Whether these are not all of the slots' validation rows.
+    partly: bool,
 }
 
 /// A finished slot whose kept weights are loaded.
@@ -34,9 +37,11 @@ impl Trainer<'_> {
     /// can cause that, and no later loss would show it.
     pub(in crate::train) fn evaluate_due(&mut self) -> Result<(), Failure> {
         let mut diverged = Vec::new();
-        for Due { indices, of, rows } in self.validations_due()? {
+        for Due { indices, of, rows, partly } in self.validations_due()? {
             for (index, verdict) in self.score(&indices, of, &rows)? {
-                if verdict.scores.has_finite_loss() {
+                if verdict.scores.has_finite_loss() && partly {
+                    self.take_partial(index, of, verdict)?;
+                } else if verdict.scores.has_finite_loss() {
                     self.take_validation(index, of, verdict)?;
                 } else {
                     self.fail_diverged(index)?;
@@ -59,12 +64,37 @@ impl Trainer<'_> {
                 }
                 Splitting::File => (Part::Validation, all_rows(part(&self.store, Part::Validation)?)),
             };
-            match due.iter_mut().find(|due| due.of == of && due.rows == rows) {
+            let all = rows.len();
+            let rows = match slot.rows_due() {
+                Some(some) => self.some_of(rows, of, some)?,
+                None => rows,
+            };
+            let partly = rows.len() < all;
+            match due.iter_mut().find(|due| due.of == of && due.rows == rows && due.partly == partly) {
                 Some(due) => due.indices.push(index),
-                None => due.push(Due { indices: vec![index], of, rows }),
+                None => due.push(Due { indices: vec![index], of, rows, partly }),
             }
         }
         Ok(due)
+    }
+
+    /// As many of these rows of a part, the same for every trial that is validated on them.
+    fn some_of(&self, rows: Vec<u32>, of: Part, some: usize) -> Result<Vec<u32>, Failure> {
+        let targets = part(&self.store, of)?;
+        let classes: Vec<u32> = rows.iter().map(|row| targets.target(*row).class().unwrap_or(0)).collect();
+        let chosen = sample::judged(&classes, some, self.pack.task.sample_seed);
+        Ok(chosen.into_iter().map(|at| rows[at as usize]).collect())
+    }
+
+    /// Writes a slot's validation on some of its rows, which chooses no weights.
+    fn take_partial(&mut self, index: SlotIndex, of: Part, verdict: Verdict) -> Result<(), Failure> {
+        let Verdict { scores, rows } = verdict;
+        let slot = self.slot(index);
+        let (step, epoch) = (slot.state.step, slot.epochs_done());
+        slot.state.partly = Some(step);
+        let judged = JudgedRows { trial: slot.trial.id, part: of, step, rows };
+        let (loss_error, rows) = (judged.loss_error(), Some(judged.rows.len() as u64));
+        slot.write(&MetricLine::Validation { step, epoch, scores, loss_error, rows }).map_err(failed)
     }
 
     /// Writes a slot's validation and keeps its weights where they are the best so far. What it gave for each row
@@ -77,8 +107,8 @@ impl Trainer<'_> {
         let epoch = slot.epochs_done();
         let trial = slot.trial.id;
         let judged = JudgedRows { trial, part: of, step, rows };
-        let line =
-            MetricLine::Validation { step, epoch, scores: scores.clone(), loss_error: judged.loss_error() };
+        let loss_error = judged.loss_error();
+        let line = MetricLine::Validation { step, epoch, scores: scores.clone(), loss_error, rows: None };
         slot.write(&line).map_err(failed)?;
         (self.context.say)(ChildLine::Evaluated { trial, step, scores: scores.clone() });
         let slot = &mut self.stacks[index.stack].slots[index.slot];

@@ -80,6 +80,7 @@ fn every_setting_has_a_row() {
         beta2,
         epsilon,
         evaluate_every,
+        evaluate_rows,
         keep,
         seed,
         precision,
