@@ -44,13 +44,13 @@ def machine():
     return f"{datetime.date.today()}, {CORES} cores of {name}"
 
 
-def draw_ag_news(folder, train, test, validation=0):
+def draw_ag_news(folder, train, test, validation=0, seed=42):
     """Writes the rows that both sides use; validation rows are drawn beside the training rows."""
     def rows(name):
         with (DATA / "ag_news" / name).open(newline="", encoding="utf-8") as file:
             return list(csv.reader(file))
 
-    pick = random.Random(42)
+    pick = random.Random(seed)
     learn = pick.sample(rows("train.csv"), train + validation)
     parts = dict(train=learn[:train], validation=learn[train:], test=pick.sample(rows("test.csv"), test))
     for name, chosen in parts.items():
