@@ -9,7 +9,7 @@ LORASWEEP := $(CARGO_TARGET_DIR)/release/lorasweep
 EXPERIMENTS := agnews_rank_alpha complaints_three_ways gptmini_mnli_kfold gpt2_corpora gpt2_squad
 GPT2 := .assets/gpt2-small
 
-.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-gpu gpu-check gpu-smoke peft-check clean
+.PHONY: help demo small test fuzz chaos demo-interrupted build setup assets wheel wheel-check lint bench bench-grid bench-accuracy bench-trial bench-overhead bench-search bench-search-live bench-search-record bench-gpu gpu-check gpu-smoke peft-check clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(":.*", "", $$1); printf "make %-17s %s\n", $$1, $$2 }' Makefile
@@ -83,6 +83,19 @@ bench-trial: build assets ## compare one LoRA trial with transformers + PEFT
 bench-overhead: build assets ## measure planning, scheduling, the journal and the time between jobs
 	cargo bench --bench core
 	python3 tests/bench/overhead.py --lorasweep $(LORASWEEP)
+
+bench-search: ## replay grids that were recorded in full under each rule for stopping, in seconds and without libtorch
+	@command -v cargo >/dev/null || { echo "error: cargo is missing" >&2; \
+	    echo "hint: install Rust as https://rustup.rs says" >&2; exit 5; }
+	cargo test --no-default-features --test search_replay -- --nocapture --test-threads 1
+
+bench-search-live: build assets ## compare searches with transformers + PEFT under Optuna over SEEDS=n seeds (3)
+	python3 tests/bench/search/live.py --lorasweep $(LORASWEEP) --seeds $(or $(SEEDS),3)
+
+bench-search-record: .data build assets ## train the grids of bench-search anew, in full, on DATA=folder
+	set -e; for name in agnews complaints mnli; do \
+	    $(LORASWEEP) run tests/bench/search/$$name.yaml || [ $$? = 3 ]; \
+	    python3 tests/bench/search/record.py results/search-$$name >tests/bench/search/$$name.jsonl; done
 
 bench-gpu: build ## compare grids and one trial on a GPU with transformers + PEFT
 	python3 tests/bench/gpu.py --lorasweep $(LORASWEEP)

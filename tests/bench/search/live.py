@@ -64,9 +64,10 @@ def ours(program, rule, problem, folder, seed):
         sweep += f"search: {{stop: {rule}}}\n"
     run = Run(program.resolve(), sweep, folder / f"ours-{rule}", "--devices", "auto")
     done, steps = {}, 0
-    for trial in (folder / f"ours-{rule}/results/live/trials").iterdir():
-        lines = [json.loads(line) for line in (trial / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-        steps += max(line["step"] for line in lines)
+    for metrics in (folder / f"ours-{rule}/results/live/trials").glob("*/metrics.jsonl"):
+        trial = metrics.parent
+        lines = [json.loads(line) for line in metrics.read_text(encoding="utf-8").splitlines()]
+        steps += max((line["step"] for line in lines), default=0)
         if (trial / "result.json").exists():
             configuration = json.loads((trial / "trial.json").read_text(encoding="utf-8"))["configuration"]
             point = {"rank": configuration["method"]["rank"], "alpha": configuration["method"]["alpha"],
