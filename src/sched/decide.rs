@@ -57,9 +57,7 @@ impl Scheduler {
             let rooms = self.places.rooms(width);
             let is_full = rooms.is_empty();
             for placement in rooms {
-                if let Some(trials) =
-                    self.next_of(now, &placement, within_s).and_then(|next| self.named(next))
-                {
+                if let Some(trials) = self.next_of(now, &placement, within_s) {
                     return Some((placement, trials));
                 }
             }
@@ -72,15 +70,6 @@ impl Scheduler {
             }
         }
         None
-    }
-
-    /// A pack has its name from its first trial. One that has paused may still give its name to the job that it has
-    /// left, so that another comes first; `None` until such a job has ended.
-    fn named(&self, mut trials: Vec<TrialNo>) -> Option<Vec<TrialNo>> {
-        let is_free = |trial: &TrialNo| !self.jobs.contains_key(&JobKey::Train(self.work.id(*trial)));
-        let first = trials.iter().position(is_free)?;
-        trials.rotate_left(first);
-        Some(trials)
     }
 
     /// Whether a trial of this width could start.

@@ -22,6 +22,7 @@ impl Scheduler {
             Doing::Train(training) => self.end_pack(now, &job, training, end),
             Doing::Beside(chore) => self.end_chore(now, &job, *chore, end),
         };
+        self.release_namesake(key);
         if matches!(end, Some(End::Failed(Failure::Unwritable { .. }))) && !self.ending {
             actions.extend(self.stop(now, false));
         }
@@ -64,6 +65,7 @@ impl Scheduler {
                     Next::Cancelled => Change::Cancelled,
                 };
                 self.change(trial, change);
+                self.stay_stopped(trial);
             }
         } else {
             training.open.iter().for_each(|trial| self.change(*trial, Change::Finished));

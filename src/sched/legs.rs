@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::sched::Action;
 use crate::sched::pool::Pool;
 use crate::sched::scheduler::{Scheduler, Vacancy};
-use crate::sched::trial::{Change, Part, TrialState};
+use crate::sched::trial::{self, Change, Part, TrialState};
 use crate::sched::workload::{TrialNo, Workload};
 use crate::search::{Brackets, Turn};
 use crate::values::{JobKey, Pause, TrialId, What};
@@ -55,11 +55,21 @@ impl Scheduler {
         }
     }
 
+    /// The share of its steps from which on a trial pauses; `None` where it does not.
+    #[must_use]
+    pub fn pauses_from(&self, id: TrialId) -> Option<f64> {
+        self.work.number(id).and_then(|trial| self.trials[trial].part.until)
+    }
+
     /// Takes in that a trial has left its job at a pause.
     pub(super) fn pause(&mut self, pause: &Pause) -> Option<Vacancy> {
         let was_told =
             self.work.number(pause.trial).is_some_and(|trial| self.trials[trial].part.until.is_some());
         let vacancy = self.end_trial(pause.trial, Change::Held);
+        if let Some(Vacancy { ended, .. }) = vacancy {
+            // That start has done its work.
+            self.trials[ended].past.starts -= 1;
+        }
         match self.brackets.turn(pause.trial) {
             Turn::Waits => {}
             Turn::Stopped => self.stop_early(pause.trial),
@@ -79,9 +89,14 @@ impl Scheduler {
     pub(super) fn release(&mut self, id: TrialId) {
         let Some(trial) = self.work.number(id) else { return };
         match self.trials[trial].state {
+            // A pack is called after its first trial. Its job may not have ended yet that others trained in too.
+            TrialState::Held | TrialState::Stopped if self.jobs.contains_key(&JobKey::Train(id)) => {
+                self.after_namesake.insert(trial);
+            }
             TrialState::Held | TrialState::Stopped if !self.ending => {
                 self.begin_part(trial);
-                self.change(trial, Change::Released);
+                let turn = self.turn_to_go_on(trial);
+                self.change(trial, Change::Released { turn });
             }
             TrialState::Held
             | TrialState::Stopped
@@ -92,6 +107,35 @@ impl Scheduler {
             | TrialState::Failed { .. }
             | TrialState::Skipped { .. }
             | TrialState::Cancelled => {}
+        }
+    }
+
+    /// What a trial may start with that goes on: what its failed starts have shown of memory and devices still holds.
+    fn turn_to_go_on(&mut self, trial: TrialNo) -> trial::Turn {
+        let past = &self.trials[trial].past;
+        if past.alone {
+            return trial::Turn::Alone;
+        }
+        if past.lost.is_empty() {
+            return trial::Turn::InLane;
+        }
+        self.groups += 1;
+        trial::Turn::Together { group: self.groups - 1 }
+    }
+
+    /// Lets the trial go on that a job was called after which has ended.
+    pub(super) fn release_namesake(&mut self, key: JobKey) {
+        let JobKey::Train(id) = key else { return };
+        let waits = self.work.number(id).is_some_and(|trial| self.after_namesake.remove(&trial));
+        if waits && matches!(self.brackets.turn(id), Turn::Free | Turn::Until(_)) {
+            self.release(id);
+        }
+    }
+
+    /// Stops a trial again that came back from its job, if a person has ordered that meanwhile.
+    pub(super) fn stay_stopped(&mut self, trial: TrialNo) {
+        if self.brackets.turn(self.work.id(trial)) == Turn::Stopped {
+            self.change(trial, Change::Stopped);
         }
     }
 

@@ -24,6 +24,12 @@ pub struct Scheduler {
     pub(super) work: Arc<Workload>,
     /// Who is compared with whom, to stop those that cannot win.
     pub(super) brackets: Brackets,
+    /// A decision was announced that has not come back as an event.
+    pub(super) announced: bool,
+    /// A slot that became free and was offered to nobody yet.
+    pub(super) vacancy: Option<Vacancy>,
+    /// Trials that go on once the job has ended that is called after them.
+    pub(super) after_namesake: BTreeSet<TrialNo>,
     pub(super) policy: Policy,
     pub(super) limits: Limits,
     pub(super) trials: Vec<Standing>,
@@ -79,6 +85,9 @@ impl Scheduler {
                 work.trials.len()
             ],
             brackets: Brackets::default(),
+            announced: false,
+            vacancy: None,
+            after_namesake: BTreeSet::new(),
             pool: Pool::of(&work, &|_| true),
             chores: Chores::of(&work, places.free_cores().len()),
             places,
@@ -108,12 +117,25 @@ impl Scheduler {
             return Vec::new();
         }
         let (mut actions, vacancy) = self.apply(now, what);
-        actions.extend(self.decide(now));
-        actions.extend(vacancy.and_then(|vacancy| self.fill(vacancy)));
-        // What is decided comes back as an event, and something may start then.
+        self.vacancy = vacancy.or(self.vacancy);
         match self.brackets.due().filter(|_| !self.ending) {
-            Some(decision) => actions.push(Action::Announce(decision)),
-            None => actions.extend(self.end()),
+            // What is decided comes back as an event, after those of actions that were there before. Nothing starts
+            // until then, as it may be in the way of a trial that goes on.
+            Some(_) if self.announced => {}
+            Some(decision) => {
+                self.announced = true;
+                actions.push(Action::Announce(decision));
+            }
+            None => {
+                actions.extend(self.decide(now));
+                let vacancy = self.vacancy.take();
+                actions.extend(vacancy.and_then(|vacancy| self.fill(vacancy)));
+                // A failure that is announced is what a decision may wait for.
+                let gives_up = actions.iter().any(|action| matches!(action, Action::GiveUp { .. }));
+                if !gives_up {
+                    actions.extend(self.end());
+                }
+            }
         }
         actions.extend(self.wake());
         actions
@@ -178,11 +200,13 @@ impl Scheduler {
                 Vec::new()
             }
             What::RungDecided(decision) => {
+                self.announced = false;
                 decision.go_on().for_each(|trial| self.release(trial));
                 decision.stopped().for_each(|(trial, _)| self.stop_early(trial));
                 Vec::new()
             }
             What::RungPutOff(put_off) => {
+                self.announced = false;
                 put_off.trials.iter().for_each(|trial| self.release(*trial));
                 Vec::new()
             }
@@ -286,5 +310,6 @@ impl Scheduler {
         self.trials[trial].past.starts -= 1;
         let back = Change::Returned { turn: Turn::InLane };
         self.change(trial, if self.ending { Change::Cancelled } else { back });
+        self.stay_stopped(trial);
     }
 }

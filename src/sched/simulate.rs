@@ -84,6 +84,8 @@ impl Simulation {
         }
         simulation.scheduler.jobs.values_mut().for_each(|job| job.deadline = None);
         simulation.scheduler.wake_at = None;
+        // What was announced comes back to the scheduler that lives.
+        (simulation.scheduler.announced, simulation.scheduler.vacancy) = (false, None);
         let mut actions = simulation.scheduler.decide(now);
         actions.extend(simulation.scheduler.wake());
         simulation.act(now, actions);

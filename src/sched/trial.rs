@@ -82,7 +82,9 @@ pub(super) enum Change {
     /// It waits for a decision.
     Held,
     /// It goes on after one.
-    Released,
+    Released {
+        turn: Turn,
+    },
     Stopped,
     Cancelled,
 }
@@ -100,7 +102,7 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
         (Placed { .. }, Change::Finished) => Some(Done),
         (Placed { .. }, Change::Failed { failure }) => Some(Failed { failure }),
         (Waiting { .. } | Paused { .. } | Placed { .. }, Change::Held) => Some(Held),
-        (Held | Stopped, Change::Released) => Some(Waiting { turn: Turn::InLane }),
+        (Held | Stopped, Change::Released { turn }) => Some(Waiting { turn }),
         (Waiting { .. } | Paused { .. } | Held, Change::Stopped) => Some(Stopped),
         (Waiting { .. } | Paused { .. } | Placed { .. } | Held, Change::Cancelled) => Some(Cancelled),
         (
@@ -109,7 +111,7 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
             | Change::Paused { .. }
             | Change::Finished
             | Change::Failed { .. }
-            | Change::Released,
+            | Change::Released { .. },
         )
         | (
             Paused { .. },
@@ -117,11 +119,11 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
             | Change::Finished
             | Change::Failed { .. }
             | Change::Skipped { .. }
-            | Change::Released,
+            | Change::Released { .. },
         )
         | (
             Placed { .. },
-            Change::Placed { .. } | Change::Skipped { .. } | Change::Released | Change::Stopped,
+            Change::Placed { .. } | Change::Skipped { .. } | Change::Released { .. } | Change::Stopped,
         )
         | (
             Held,
@@ -153,7 +155,7 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
             | Change::Failed { .. }
             | Change::Skipped { .. }
             | Change::Held
-            | Change::Released
+            | Change::Released { .. }
             | Change::Stopped
             | Change::Cancelled,
         ) => None,

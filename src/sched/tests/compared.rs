@@ -20,7 +20,7 @@ fn sweep() -> SweepSpec {
     example::grid(methods.map(|method| (method, 4.0, 1)), 3)
 }
 
-fn brackets(sweep: &SweepSpec, stop: Stop) -> Brackets {
+pub(super) fn brackets(sweep: &SweepSpec, stop: Stop) -> Brackets {
     let trials = sweep.trials();
     let mut brackets = Brackets::new(StopRule::new(stop), sweep.compared(&trials));
     brackets.open(&trials, &|_| false).iter().for_each(|what| brackets.on(what));

@@ -9,6 +9,7 @@ use super::world::World;
 use super::{at, cpus, equal, gpus, places, workload};
 use crate::plan::example;
 use crate::sched::{Limits, Policy, Scheduler, simulate};
+use crate::search::Stop;
 use crate::sweep::SweepSpec;
 use crate::values::{JobKey, Method, Resources, Width};
 
@@ -72,11 +73,15 @@ pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
         (1..9_usize, 500.0..5_000.0).prop_map(|(slots, mem_mib)| Limits { slots, mem_mib }),
     ];
     let machine = (machines(), any::<bool>(), limits);
+    let rule = proptest::option::of(prop_oneof![Just(Stop::Halving), Just(Stop::Median)]);
+    let orders = proptest::collection::vec(0..500_000_u64, 0..4);
     let failing = (prop_oneof![Just(0), 1..60_u32], any::<bool>(), prop_oneof![Just(0), Just(50_u32)]);
-    (any::<u64>(), machine, failing, policy, stops).prop_map(|(seed, machine, failing, policy, stops)| {
+    let asked = (stops, rule, orders);
+    (any::<u64>(), machine, failing, policy, asked).prop_map(|(seed, machine, failing, policy, asked)| {
         let ((resources, widths), prepared, limits) = machine;
         let (failing, devices_fail, deaf) = failing;
-        let calm = Scenario { widths, ..Scenario::calm(resources) };
+        let (stops, rule, orders) = asked;
+        let calm = Scenario { widths, rule, orders, ..Scenario::calm(resources) };
         Scenario { seed, limits, policy, prepared, failing, devices_fail, deaf, noise: 0.5, stops, ..calm }
     })
 }
@@ -92,7 +97,9 @@ proptest! {
     #[test]
     fn no_schedule_is_far_from_the_shortest(sweep in sweeps(), scenario in scenarios()) {
         let widths = vec![scenario.resources.equal_width()];
-        let calm = Scenario { widths, policy: Policy::ONCE, stops: Vec::new(), failing: 0, ..scenario };
+        // One that waits for a decision leaves places idle.
+        let (stops, rule, orders) = (Vec::new(), None, Vec::new());
+        let calm = Scenario { widths, policy: Policy::ONCE, stops, rule, orders, failing: 0, ..scenario };
         let mut world = World::new(&sweep, &calm);
         world.run();
         let bound = (world.training_ms / places(&calm.resources) as u64).max(world.beside_ms);

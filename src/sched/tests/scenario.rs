@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::sched::{Limits, Policy};
+use crate::search::Stop;
 use crate::values::{Device, Resources, Width};
 
 /// Machine, policy, failures and stops of a run.
@@ -36,6 +37,10 @@ pub(super) struct Scenario {
     pub(super) noise: f64,
     /// Times of the stop requests, in ms: the second one kills.
     pub(super) stops: Vec<u64>,
+    /// The rule by which adapters are compared and stopped.
+    pub(super) rule: Option<Stop>,
+    /// Times at which a person stops or keeps some trial, in ms.
+    pub(super) orders: Vec<u64>,
 }
 
 impl Scenario {
@@ -58,6 +63,8 @@ impl Scenario {
             capacities: BTreeMap::new(),
             noise: 1.0,
             stops: Vec::new(),
+            rule: None,
+            orders: Vec::new(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! The world around the scheduler: children that take their time, run out of memory, lose their device, die
-//! or take trials that join, and a user who may stop them. `children` has what these do, `checks` what must
-//! hold after every event.
+//! or take trials that join, and a user who may stop them. `children` has what these do, `pauses` what becomes of
+//! trials that are compared, `checks` what must hold after every event.
 
 mod checks;
 mod children;
+mod pauses;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, SystemTime};
@@ -30,6 +31,10 @@ enum Happens {
     TrialEnds(JobKey, TrialId),
     /// A child takes a trial that it was given.
     Takes(JobKey, TrialId),
+    /// A child lets a trial go, as a person ordered.
+    LetsGo(JobKey, TrialId),
+    /// A person stops or keeps some trial.
+    Order,
     /// A child ends.
     Ends(JobKey, Exit),
 }
@@ -52,6 +57,10 @@ pub(super) struct World {
     pub(super) fates: BTreeMap<TrialId, TrialState>,
     ending: bool,
     scenario: Scenario,
+    /// How many of a hundred steps each trial had done at its last pause.
+    paused: BTreeMap<TrialId, u64>,
+    /// Brackets with their rungs that are decided.
+    decided: BTreeSet<(usize, usize)>,
     trials: Vec<TrialId>,
     rng: ChaCha8Rng,
     to_come: BTreeMap<(u64, usize), Happens>,
@@ -100,6 +109,10 @@ impl World {
         let Scenario { resources, widths, limits, policy, prepared, .. } = scenario.clone();
         let work = on(sweep, &sweep.trials(), &widths, prepared, &resources);
         let scheduler = Scheduler::new(work, resources, limits, policy);
+        let scheduler = match scenario.rule {
+            Some(rule) => scheduler.comparing(super::compared::brackets(sweep, rule)),
+            None => scheduler,
+        };
         let mut world = Self {
             read_back: scheduler.clone(),
             scheduler,
@@ -114,6 +127,8 @@ impl World {
             fates: BTreeMap::new(),
             ending: false,
             scenario: scenario.clone(),
+            paused: BTreeMap::new(),
+            decided: BTreeSet::new(),
             trials: sweep.trials().iter().map(|trial| trial.id).collect(),
             rng: ChaCha8Rng::seed_from_u64(scenario.seed),
             to_come: BTreeMap::new(),
@@ -133,6 +148,7 @@ impl World {
         for (n, at) in scenario.stops.iter().enumerate() {
             world.expect(*at, Happens::Told(What::StopRequested { force: n > 0 }));
         }
+        scenario.orders.iter().for_each(|at| world.expect(*at, Happens::Order));
         world
     }
 
@@ -161,6 +177,8 @@ impl World {
             }
             Happens::TrialEnds(job, trial) => self.end_trial(job, trial),
             Happens::Takes(job, trial) => self.take(job, trial),
+            Happens::LetsGo(job, trial) => self.let_go(job, trial),
+            Happens::Order => self.order(),
             Happens::Ends(job, exit) => self.end_job(job, exit),
         }
         true
@@ -197,8 +215,15 @@ impl World {
     fn act(&mut self, action: Action) {
         match action {
             Action::Launch(launch) => self.launch(launch),
-            Action::Join { job, trial, .. } => self.join(job, trial.id),
-            Action::Pause { .. } | Action::Announce(_) => panic!("nothing is compared here"),
+            Action::Join { job, trial, until } => self.join(job, trial.id, until),
+            Action::Pause { job, trial } => self.expect(5, Happens::LetsGo(job, trial)),
+            Action::Announce(decision) => {
+                if let What::RungDecided(decision) = &decision {
+                    let is_new = self.decided.insert((decision.bracket, decision.rung));
+                    assert!(is_new, "rung {} was decided before", decision.rung);
+                }
+                self.tell(decision);
+            }
             Action::Stop { job, force } => {
                 self.ending = true;
                 self.ask(job, force);

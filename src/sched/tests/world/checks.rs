@@ -13,6 +13,7 @@ use crate::sched::jobs::Job;
 use crate::sched::reserve::InUse;
 use crate::sched::tests::finished;
 use crate::sched::trial::TrialState;
+use crate::search;
 use crate::values::{Device, Failure, JobKey, Placement, Progress, Resources, TrialId, What, Width};
 
 impl World {
@@ -169,6 +170,7 @@ impl World {
                 Some(fate) => assert_eq!(state, fate),
                 None => assert!(!matches!(state, TrialState::Done | TrialState::Failed { .. }), "{state:?}"),
             }
+            self.check_turn(*trial, state);
             let number = scheduler.work.number(*trial).unwrap();
             let store = scheduler.work.shapes[scheduler.work.shape_of(number)].store;
             let ready = scheduler.chores.is_prepared(store);
@@ -195,6 +197,29 @@ impl World {
         self.checked = self.launches.len();
         assert!(!self.ending || waiting.is_empty(), "trials wait while the run ends");
         self.tell_nonsense();
+    }
+
+    /// Nobody waits to train who is stopped or waits for a decision.
+    fn check_turn(&self, trial: TrialId, state: &TrialState) {
+        let turn = self.scheduler.brackets.turn(trial);
+        match state {
+            TrialState::Waiting { .. } | TrialState::Paused { .. } => {
+                assert!(
+                    matches!(turn, search::Turn::Free | search::Turn::Until(_)),
+                    "{trial} waits: {turn:?}"
+                );
+            }
+            // Or waits for the end of the job that is called after it.
+            TrialState::Held => {
+                assert!(turn == search::Turn::Waits || self.children.contains_key(&JobKey::Train(trial)));
+            }
+            TrialState::Stopped => assert_eq!(turn, search::Turn::Stopped, "{trial}"),
+            TrialState::Placed { .. }
+            | TrialState::Done
+            | TrialState::Failed { .. }
+            | TrialState::Skipped { .. }
+            | TrialState::Cancelled => {}
+        }
     }
 
     pub(super) fn check_the_end(&mut self) {
@@ -235,7 +260,7 @@ impl World {
         let trial = *self.trials.choose(&mut self.rng).unwrap();
         let failure = Failure::OutOfMemory;
         let is_placed = matches!(self.scheduler.state(trial), Some(TrialState::Placed { .. }));
-        let idle = if is_placed { unknown } else { trial };
+        let idle = if is_placed || self.scenario.rule.is_some() { unknown } else { trial };
         match self.rng.random_range(0..10) {
             0 => What::JobStarted { key, pid: 1 },
             1 => What::JobFinished { key },

@@ -1,10 +1,11 @@
 //! What the children of the world do.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::Rng;
 
 use super::{Happens, World};
+use crate::job::Work;
 use crate::sched::Launch;
 use crate::sched::tests::finished;
 use crate::sched::trial::TrialState;
@@ -26,6 +27,8 @@ pub(super) struct Child {
     /// Trials that it trains, and those it was told of and has not heard of yet.
     pub(super) open: Vec<TrialId>,
     pub(super) told: Vec<TrialId>,
+    /// Where those pause that do.
+    pub(super) until: BTreeMap<TrialId, f64>,
     slots: usize,
     /// How many trials it ever had, or was to have: it has the time of all of them.
     given: u32,
@@ -65,6 +68,7 @@ impl World {
         let open: Vec<TrialId> = work.trials().iter().map(|trial| trial.id).collect();
         let (trials, at) = (open.clone(), placement.clone());
         self.tell(What::JobLaunching { key: job, attempt, placement: at, trials });
+        let until = if let Work::Train(pack) = &work { pack.until.clone() } else { BTreeMap::new() };
         let shared = self.check_launch(job, &placement, &open);
         let rows = micro_rows.unwrap_or(BATCH);
         let gpus = self.scenario.resources.gpus.iter().map(|gpu| gpu.device);
@@ -73,6 +77,7 @@ impl World {
         assert!(rows == BATCH || capacity < Some(BATCH), "a trial fits with all of its rows");
         let child = Child {
             told: Vec::new(),
+            until,
             slots: open.len(),
             given: u32::try_from(open.len()).unwrap(),
             rows,
@@ -166,7 +171,7 @@ impl World {
     }
 
     /// Gives a child one more trial; sometimes it is about to end, and the trial comes back at once.
-    pub(super) fn join(&mut self, job: JobKey, trial: TrialId) {
+    pub(super) fn join(&mut self, job: JobKey, trial: TrialId, until: Option<f64>) {
         let is_gone = self.chance(10);
         let child = self.children.get_mut(&job).expect("it is at work");
         assert!(matches!(child.placement.device, Device::Cuda { .. }));
@@ -177,6 +182,7 @@ impl World {
             return;
         }
         child.told.push(trial);
+        child.until.extend(until.map(|share| (trial, share)));
         assert!(child.open.len() + child.told.len() <= child.slots, "it is full");
         self.joins += 1;
         self.tell(What::TrialJoining { key: job, trial });
@@ -210,6 +216,10 @@ impl World {
         let Some(at) = child.open.iter().position(|open| *open == trial) else { return };
         if crashes {
             // It never gets there.
+            return;
+        }
+        if let Some(share) = child.until.get(&trial).copied().filter(|_| !fails) {
+            self.come_to_a_rung(job, trial, share);
             return;
         }
         child.open.remove(at);
