@@ -10,7 +10,7 @@ use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
 use crate::record::{Ledger, RunRecord, TrialRecord, TrialState, compared};
 use crate::sched::{Remaining, Scheduler, Workload};
-use crate::search::Turn;
+use crate::search::{Brackets, Turn};
 use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What, Width};
 
 /// The scheduler of the run that these events end with, in its state at `now`, except for the measured speed of
@@ -33,6 +33,7 @@ pub fn scheduler(
     let trials: Vec<Trial> = record.trials.iter().map(|trial| trial.trial.clone()).collect();
     let mut brackets = compared::brackets(&record.sweep, &trials, earlier, no_stop);
     let (given, earlier) = (Given::of(events), Ledger::replay(earlier));
+    as_at_the_start(&mut brackets, events, &trials, retry_failed.then_some(&earlier));
     let is_to_do = |trial: &&TrialRecord| {
         let id = trial.trial.id;
         let failed = matches!(earlier.state(id), TrialState::Failed { .. });
@@ -67,6 +68,20 @@ pub fn scheduler(
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
     scheduler.replay(now, &What::Woke);
     Some(scheduler)
+}
+
+/// Does to the brackets what a run does before it looks at what is left: it heeds the orders that were given since
+/// the last one, and lets those race again that failed and are tried again.
+fn as_at_the_start(brackets: &mut Brackets, events: &[Event], trials: &[Trial], retried: Option<&Ledger>) {
+    for event in events.iter().take_while(|event| !matches!(event.what, What::JobLaunching { .. })) {
+        if let What::StopOrdered { .. } | What::KeepOrdered { .. } = event.what {
+            brackets.on(&event.what);
+        }
+    }
+    let has_failed = |ledger: &Ledger, id| matches!(ledger.state(id), TrialState::Failed { .. });
+    for trial in trials.iter().filter(|trial| retried.is_some_and(|ledger| has_failed(ledger, trial.id))) {
+        brackets.retry(trial.id);
+    }
 }
 
 /// The trials that a run has worked on so far.

@@ -254,7 +254,7 @@ impl Ledger {
         job.joining.remove(&trial);
         let had = job.trials.len() < before;
         if had {
-            self.set(trial, TrialState::Interrupted);
+            self.set(trial, self.left_behind(trial));
         }
         had
     }
@@ -265,7 +265,7 @@ impl Ledger {
             && let Some(standing) = self.trials.get_mut(&trial)
         {
             standing.attempts -= 1;
-            if standing.attempts == 0 {
+            if standing.attempts == 0 && !standing.state.is_settled() {
                 self.trials.remove(&trial);
             }
         }
@@ -283,7 +283,7 @@ impl Ledger {
         let trials = self.jobs.remove(&key).map(|job| job.trials).unwrap_or_default();
         for trial in trials {
             if !self.state(trial).is_settled() {
-                self.set(trial, TrialState::Interrupted);
+                self.set(trial, self.left_behind(trial));
             }
         }
     }

@@ -76,16 +76,20 @@ impl EventLoop<'_, '_> {
     }
 
     /// Where a trial stands that paused after this step. Its scores come from its metrics file, since what a child
-    /// says decides nothing.
+    /// says decides nothing. One that was further than where it is compared counts as it was there.
+    #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^52")]
     pub(super) fn pause(&self, trial: TrialId, step: u64, steps: u64) -> Pause {
+        let from = self.scheduler.pauses_from(trial).map_or(step as f64, |share| steps as f64 * share - 1e-6);
+        let is_there = |at: u64| at <= step && at as f64 >= from.min(step as f64);
         let lines = record::metrics(self.layout, trial);
-        let validation = lines.into_iter().find_map(|line| match line {
-            MetricLine::Validation { step: at, scores, loss_error, .. } if at == step => {
-                Some((scores, loss_error))
+        let measured = lines.into_iter().find_map(|line| match line {
+            MetricLine::Validation { step: at, scores, loss_error, .. } if is_there(at) => {
+                Some((at, scores, loss_error))
             }
             MetricLine::Validation { .. } | MetricLine::Train { .. } => None,
         });
-        let (scores, loss_error) = validation.map_or((None, None), |(scores, error)| (Some(scores), error));
+        let (step, scores, loss_error) =
+            measured.map_or((step, None, None), |(at, scores, error)| (at, Some(scores), error));
         let compares = self.scheduler.brackets().compares_rows();
         let rows = compares.then(|| compared::rows_at(self.layout, trial, step)).flatten();
         Pause { trial, step, steps, scores, loss_error, rows }

@@ -30,6 +30,14 @@ impl Ledger {
         self.stops.insert(trial, reason);
     }
 
+    /// The state of a trial that a job leaves without a fate: it may have been ordered to stop meanwhile.
+    pub(super) fn left_behind(&self, trial: TrialId) -> TrialState {
+        match self.stops.get(&trial) {
+            Some(StopReason::ByHand) => TrialState::Stopped { reason: StopReason::ByHand },
+            Some(StopReason::Rung { .. }) | None => TrialState::Interrupted,
+        }
+    }
+
     /// Takes back that a trial, and the others of its configuration, are stopped.
     pub(super) fn go_on(&mut self, trial: TrialId) {
         self.stops.remove(&trial);

@@ -170,6 +170,10 @@ impl Brackets {
                 self.arrive(*trial, Arrival::Ended(scores));
             }
             What::TrialFailed { trial, .. } => self.arrive(*trial, Arrival::Failed),
+            What::JobLaunching { trials, .. } => {
+                trials.iter().for_each(|trial| _ = self.forget_failure(*trial))
+            }
+            What::TrialJoining { trial, .. } => _ = self.forget_failure(*trial),
             What::RungDecided(decision) => self.take_decision(decision),
             What::RungPutOff(put_off) => self.put_off(put_off),
             What::StopOrdered { trials } => {
@@ -184,12 +188,10 @@ impl Brackets {
             | What::TrainingForeseen { .. }
             | What::WidthsDecided { .. }
             | What::RunPlanned { .. }
-            | What::JobLaunching { .. }
             | What::JobStarted { .. }
             | What::JobFinished { .. }
             | What::JobFailed { .. }
             | What::JobInterrupted { .. }
-            | What::TrialJoining { .. }
             | What::TrialJoined { .. }
             | What::TrialReturned { .. }
             | What::TrialProgressed { .. }
@@ -220,17 +222,22 @@ impl Brackets {
 
     /// Lets a trial that failed and is tried again train to its end: what it failed at may be decided already.
     pub fn retry(&mut self, trial: TrialId) {
-        let failed = |race: &Race| matches!(race.arrivals.get(&trial), Some(Arrival::Failed));
-        if let Some(member) = self.members.get(&trial)
-            && self.races[member.race].fates[member.candidate] == Fate::Racing
-            && failed(&self.races[member.race])
-        {
-            let race = &mut self.races[member.race];
-            race.arrivals.remove(&trial);
-            race.count_missing();
-        } else if self.turn(trial) == Turn::Stopped {
+        if !self.forget_failure(trial) && self.turn(trial) == Turn::Stopped {
             self.freed.insert(trial);
         }
+    }
+
+    /// One that failed before a decision and starts again is waited for. Returns whether there is such a decision.
+    fn forget_failure(&mut self, trial: TrialId) -> bool {
+        let Some(member) = self.members.get(&trial) else { return false };
+        let race = &mut self.races[member.race];
+        let has_failed = matches!(race.arrivals.get(&trial), Some(Arrival::Failed));
+        let is_open = has_failed && race.fates[member.candidate] == Fate::Racing;
+        if is_open {
+            race.arrivals.remove(&trial);
+            race.count_missing();
+        }
+        is_open
     }
 
     /// Removes the trials that the sweep does not have any more: nobody waits for them.

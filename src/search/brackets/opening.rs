@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
-use super::{Brackets, Fate, Member};
+use super::{Arrival, Brackets, Fate, Member};
 use crate::search::rule::{Baselines, ComparedOn, StopRule};
 use crate::values::{
     Bracket, Candidate, Configuration, ConfigurationId, ContentHash, Method, Training, Trial, TrialId, What,
@@ -94,14 +94,14 @@ impl Brackets {
         }
     }
 
-    /// Whether a decision waits for this trial.
+    /// Whether a decision waits for this trial, or for its scores: a journal does not hold those of results.
     #[must_use]
     pub fn awaits(&self, trial: TrialId) -> bool {
         let is_awaited = |member: &Member| {
             let race = &self.races[member.race];
             member.is_compared
                 && race.fates[member.candidate] == Fate::Racing
-                && !race.arrivals.contains_key(&trial)
+                && matches!(race.arrivals.get(&trial), None | Some(Arrival::Ended(None)))
         };
         self.members.get(&trial).is_some_and(is_awaited)
     }
