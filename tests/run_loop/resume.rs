@@ -22,7 +22,7 @@ fn results(layout: &Layout, sweep: &SweepSpec) -> Vec<TrialId> {
 }
 
 /// Panics at the event of this number, as a crash of the orchestrator.
-struct CrashAt(usize);
+pub(crate) struct CrashAt(pub(crate) usize);
 
 impl Reader for CrashAt {
     fn on(&mut self, event: &Event) {

@@ -19,11 +19,12 @@ use lorasweep::record::{self, journal};
 use lorasweep::run::RunError;
 use lorasweep::run::{self, RunOptions, RunSummary, StopRequest};
 use lorasweep::sched::{Limits, Policy};
+use lorasweep::search::StopRule;
 use lorasweep::sweep::{DeviceRequest, SweepParts, SweepSpec};
 use lorasweep::tasks::{DataFile, Task};
 use lorasweep::values::{
-    CommandLine, Configuration, ContentHash, Event, Failure, JobKey, Method, Reader, Resources, Splitting,
-    Training, TrialId,
+    CommandLine, Configuration, ContentHash, Event, Failure, JobKey, Lora, Method, Reader, Resources,
+    Splitting, Training, TrialId,
 };
 
 use crate::fake_executor::FakeExecutor;
@@ -31,6 +32,15 @@ pub(crate) use crate::fake_executor::write_result;
 
 /// One configuration per learning rate, two folds each, of a model from scratch.
 pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
+    of(Method::Scratch, learning_rates, None)
+}
+
+/// The same of adapters, which are compared and stopped by this rule.
+pub(crate) fn compared(learning_rates: &[f64], stop: Option<StopRule>) -> SweepSpec {
+    of(Method::Lora(Lora::new(&["query"], 4, 8.0)), learning_rates, stop)
+}
+
+fn of(method: Method, learning_rates: &[f64], stop: Option<StopRule>) -> SweepSpec {
     let model = ModelSpec {
         name: "small".to_owned(),
         weights: Weights::Random { seed: 42 },
@@ -41,7 +51,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
     };
     let task = task();
     let point = |learning_rate| {
-        Arc::new(Configuration::new(&task, &model, Method::Scratch, Training::new(learning_rate)))
+        Arc::new(Configuration::new(&task, &model, method.clone(), Training::new(learning_rate)))
     };
     let configurations = learning_rates.iter().copied().map(point).collect();
     SweepSpec::try_from(SweepParts {
@@ -50,7 +60,7 @@ pub(crate) fn sweep(learning_rates: &[f64]) -> SweepSpec {
         configurations,
         splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
         select: None,
-        stop: None,
+        stop,
         devices: DeviceRequest::Cpu(1),
         warnings: Vec::new(),
         only: Vec::new(),
@@ -126,7 +136,8 @@ impl Site {
             FakeExecutor::new(script).answering(|_, _| panic!("no trial joins a pack on a CPU"));
         let mut seen = Remember::default();
         let summary = self.start(sweep, &mut executor, &mut seen, stop).unwrap();
-        assert_eq!(summary.done + summary.failed + summary.left, sweep.trials().len());
+        let RunSummary { done, failed, stopped_early, left, .. } = summary;
+        assert_eq!(done + failed + stopped_early + left, sweep.trials().len());
         let started = executor.finish().iter().map(ToString::to_string).collect();
         // A child that another test is just about to start may hold it for a moment.
         drop(Lock::acquire(&self.layout(sweep).lock()).unwrap());
