@@ -39,8 +39,8 @@ test: setup ## set up and run all tests
 fuzz: ## give every reader of files mutated ones, each for FUZZ_SECONDS (600)
 	FUZZ_SECONDS=$${FUZZ_SECONDS:-600} cargo test --release --no-default-features --test fuzz -- --nocapture
 
-chaos: setup ## kill a sweep of 200 trials at random moments for CHAOS_SECONDS (600), and compare its end
-	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} CHAOS_TRIALS=$${CHAOS_TRIALS:-200} cargo test --release --test faults chaos::a_sweep -- --nocapture
+chaos: setup ## kill sweeps of 200 trials, and compared ones, at random moments for CHAOS_SECONDS (600), and compare their ends
+	CHAOS_SECONDS=$${CHAOS_SECONDS:-600} CHAOS_TRIALS=$${CHAOS_TRIALS:-200} cargo test --release --test faults -- chaos::a_sweep compared:: --nocapture
 
 demo-interrupted: build assets ## interrupt the demo ten times and compare its end with an undisturbed one's
 	python3 tests/interrupted_demo.py --lorasweep $(LORASWEEP)

@@ -1,9 +1,11 @@
-//! A sweep of tiny trials whose orchestrator and children are killed at any moment.
+//! Sweeps of tiny trials whose orchestrator and children are killed at any moment: of trials that all train to their
+//! end, and of trials that are compared and mostly stopped.
 //!
 //! `make chaos` goes on for `CHAOS_SECONDS` (600), with `CHAOS_TRIALS` (200) in each sweep; without
 //! these the test takes a short form. What is killed, when and how follows from a seed that is printed
 //! and can be set as `CHAOS_SEED`; what the program does between two kills does not.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use rand::SeedableRng;
@@ -12,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::fates::Fates;
 use crate::life::{Ended, Life};
 use crate::monkey::Monkey;
-use crate::site::Site;
+use crate::site::{GRID, Site};
 
 /// The short form: so many seconds of kills, and fewer trials than the 200 of the long one.
 const SECONDS: u64 = 12;
@@ -29,24 +31,35 @@ fn a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one() {
     let trials = usize::try_from(number("CHAOS_TRIALS").unwrap_or(TRIALS)).unwrap();
     println!("chaos: CHAOS_SEED={seed} CHAOS_SECONDS={seconds} CHAOS_TRIALS={trials}");
 
-    let undisturbed = Site::new(trials);
-    let life = Life::start(&undisturbed, None);
-    assert_eq!(life.live(), Ended::Over);
-    let expected = Fates::of(&undisturbed);
-    println!("chaos: {expected}");
-
+    let kinds: [(&str, &dyn Fn() -> Site); 4] = [
+        ("all whole", &|| Site::new(trials)),
+        ("halving", &|| Site::compared(GRID, "{stop: halving}")),
+        ("median", &|| Site::compared(GRID, "{stop: median}")),
+        ("noise", &|| Site::compared(GRID, "{stop: halving, keep: 0.05, ties: noise}")),
+    ];
+    let mut undisturbed = BTreeMap::new();
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut monkey = Monkey::new(ChaCha8Rng::seed_from_u64(seed));
     let mut sweeps = 0;
-    while Instant::now() < until {
-        let site = Site::new(trials);
+    for (kind, make) in kinds.iter().cycle().skip(usize::try_from(seed % 4).unwrap()) {
+        if Instant::now() >= until {
+            break;
+        }
+        let site = make();
         monkey.disturb(&site, until);
         sweeps += 1;
         let fates = Fates::of(&site);
         fates.assert_each_once();
-        fates.assert_same(&expected);
+        let expected = undisturbed.entry(*kind).or_insert_with(|| {
+            let site = make();
+            assert_eq!(Life::start(&site, None).live(), Ended::Over);
+            let fates = Fates::of(&site);
+            println!("chaos: {kind}: {fates}");
+            fates
+        });
+        fates.assert_same(expected);
     }
-    println!("chaos: {sweeps} sweeps of {trials} trials; {monkey}");
+    println!("chaos: {sweeps} sweeps, of {trials} trials where all are whole; {monkey}");
     assert!(monkey.kills() * 60 >= seconds * KILLS_PER_MINUTE, "too few kills to mean much");
 }
 
@@ -68,6 +81,11 @@ fn ten_interruptions_spread_over_a_run_change_no_byte_of_its_tables() {
     let fates = Fates::of(&site);
     fates.assert_each_once();
     fates.assert_same(&expected);
+}
+
+/// Whether this is `make chaos`.
+pub(crate) fn is_long() -> bool {
+    number("CHAOS_SECONDS").is_some()
 }
 
 fn number(variable: &str) -> Option<u64> {

@@ -7,22 +7,36 @@ use std::sync::OnceLock;
 
 use lorasweep::disk::layout::Layout;
 use lorasweep::record::{self, TrialState, journal, resume};
-use lorasweep::values::{Cost, MetricLine, TrialId, TrialResult, What};
+use lorasweep::values::{Cost, MetricLine, RungDecision, TrialId, TrialResult, What};
 use safetensors::SafeTensors;
 
 use crate::life::{Ended, Life};
 use crate::site::{FEW, Site};
 
-/// How the names of columns begin that time or the machine decide.
-const OF_TIME: [&str; 4] = ["wall_s", "train_rows_per_s", "train_tokens_per_s", "peak_memory_mib"];
+/// How the names of columns begin that time or the machine decide, or how often a trial was started.
+const OF_TIME: [&str; 7] = [
+    "wall_s",
+    "train_rows_per_s",
+    "train_tokens_per_s",
+    "peak_memory_mib",
+    "attempts",
+    "train_s",
+    "evaluate_s",
+];
 
 /// What came of a sweep.
 pub(crate) struct Fates {
     /// Rows of `configurations.csv`.
     configurations: Vec<String>,
+    /// Rows of `trials.csv`.
+    rows: Vec<String>,
     trials: BTreeMap<TrialId, Fate>,
     /// How often the journal tells of each trial's end.
     told: BTreeMap<TrialId, usize>,
+    /// How often it tells that a trial paused after a step.
+    paused: BTreeMap<(TrialId, u64), usize>,
+    /// Who is compared with whom and what was decided of them, in this order.
+    decisions: Vec<What>,
 }
 
 /// What came of a trial.
@@ -30,7 +44,7 @@ struct Fate {
     state: TrialState,
     result: Option<TrialResult>,
     metrics: Vec<MetricLine>,
-    /// Tensors of the last and the best checkpoint, of a trial that is done.
+    /// Tensors of the last and the best checkpoint, of a trial that is done or was stopped at a rung.
     weights: [Option<BTreeMap<String, Vec<u8>>>; 2],
 }
 
@@ -47,21 +61,59 @@ impl Fates {
             let result = resume::result(layout, id).map(without_time);
             let weights = [layout.last_checkpoint(id), layout.best_checkpoint(id)];
             // Time decides when a trial that fails later on writes a checkpoint.
-            let weights = weights.map(|path| result.as_ref().map(|_| tensors(&fs::read(path).unwrap())));
+            let tensors_of = |path| match (&result, &trial.state) {
+                (Some(_), _) => Some(tensors(&fs::read(path).unwrap())),
+                // It may never have started.
+                (None, TrialState::Stopped { .. }) => fs::read(path).ok().map(|file| tensors(&file)),
+                (None, _) => None,
+            };
+            let weights = weights.map(tensors_of);
             Fate { state: trial.state.clone(), result, metrics: metrics(layout, id), weights }
         };
-        let mut told = BTreeMap::new();
+        let (mut told, mut paused, mut decisions) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         for event in journal::read(&layout.journal()).unwrap().events {
             if let What::TrialFinished { trial, .. } | What::TrialFailed { trial, .. } = event.what {
                 *told.entry(trial).or_insert(0) += 1;
+            } else if let What::TrialPaused { pause, .. } = &event.what {
+                *paused.entry((pause.trial, pause.step)).or_insert(0) += 1;
+            } else if is_decision(&event.what) {
+                decisions.push(event.what);
             }
         }
-        let table = site.folder().join("reports/chaos/configurations.csv");
+        let table = |name: &str| {
+            let path = site.folder().join("reports/chaos").join(name);
+            without_times(&fs::read_to_string(path).unwrap())
+        };
         Self {
-            configurations: without_times(&fs::read_to_string(table).unwrap()),
+            configurations: table("configurations.csv"),
+            rows: table("trials.csv"),
             trials: record.trials.iter().map(|trial| (trial.trial.id, fate(trial))).collect(),
             told,
+            paused,
+            decisions,
         }
+    }
+
+    /// What was decided at rungs, in this order.
+    pub(crate) fn decided(&self) -> impl Iterator<Item = &RungDecision> {
+        self.decisions
+            .iter()
+            .filter_map(|what| if let What::RungDecided(decision) = what { Some(&**decision) } else { None })
+    }
+
+    /// The steps that each trial has done, by its metric lines.
+    pub(crate) fn steps(&self) -> BTreeMap<TrialId, u64> {
+        let step = |line: &MetricLine| match line {
+            MetricLine::Train { step, .. } | MetricLine::Validation { step, .. } => *step,
+        };
+        let last = |fate: &Fate| fate.metrics.iter().map(step).max().unwrap_or_default();
+        self.trials.iter().map(|(id, fate)| (*id, last(fate))).collect()
+    }
+
+    /// How many trials were stopped, started or not.
+    pub(crate) fn stopped(&self) -> usize {
+        let is_stopped = |fate: &&Fate| matches!(fate.state, TrialState::Stopped { .. });
+        self.trials.values().filter(is_stopped).count()
     }
 
     /// What comes of the smallest sweep, undisturbed.
@@ -80,14 +132,17 @@ impl Fates {
     pub(crate) fn assert_each_once(&self) {
         let twice: Vec<_> = self.told.iter().filter(|(_, times)| **times > 1).collect();
         assert!(twice.is_empty(), "told twice: {twice:?}");
+        let twice: Vec<_> = self.paused.iter().filter(|(_, times)| **times > 1).collect();
+        assert!(twice.is_empty(), "paused twice: {twice:?}");
         for (id, fate) in &self.trials {
             match &fate.state {
                 TrialState::Done => assert!(fate.result.is_some(), "{id}"),
-                TrialState::Failed { .. } => assert!(fate.result.is_none(), "{id}"),
+                TrialState::Failed { .. } | TrialState::Stopped { .. } => {
+                    assert!(fate.result.is_none(), "{id}");
+                }
                 state @ (TrialState::Waiting
                 | TrialState::Running { .. }
                 | TrialState::Paused { .. }
-                | TrialState::Stopped { .. }
                 | TrialState::Interrupted) => panic!("{id}: {state:?}"),
             }
         }
@@ -98,8 +153,15 @@ impl Fates {
         matches!(self.trials[&trial].state, TrialState::Failed { .. })
     }
 
+    /// The same comes of it, and the same was decided on the way.
     #[track_caller]
     pub(crate) fn assert_same(&self, expected: &Self) {
+        assert_eq!(self.decisions, expected.decisions);
+        self.assert_same_results(expected);
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_same_results(&self, expected: &Self) {
         assert!(self.trials.keys().eq(expected.trials.keys()));
         for (id, fate) in &self.trials {
             let expected = &expected.trials[id];
@@ -111,15 +173,20 @@ impl Fates {
             );
         }
         assert_eq!(self.configurations, expected.configurations);
+        assert_eq!(self.rows, expected.rows);
     }
 }
 
 impl fmt::Display for Fates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let done = self.trials.values().filter(|fate| fate.result.is_some()).count();
-        let rows = self.configurations.len();
-        write!(f, "undisturbed, {done} of {} trials done, {rows} lines in the table", self.trials.len())
+        let (of, stopped, rows) = (self.trials.len(), self.stopped(), self.configurations.len());
+        write!(f, "undisturbed, {done} of {of} trials done, {stopped} stopped, {rows} lines in the table")
     }
+}
+
+fn is_decision(what: &What) -> bool {
+    matches!(what, What::BracketsOpened { .. } | What::RungDecided(_) | What::RungPutOff(_))
 }
 
 fn without_time(result: TrialResult) -> TrialResult {

@@ -88,6 +88,11 @@ impl Life {
         std::iter::from_fn(next).any(|line| line.contains(what))
     }
 
+    /// Waits until it tells of an event whose name begins like this, or says no more. Returns whether it told of it.
+    pub(crate) fn wait_for_event(&self, name: &str) -> bool {
+        self.wait_for(&format!("\"event\":\"{name}"), PATIENCE)
+    }
+
     /// Waits until so many trials have their result.
     pub(crate) fn wait_for_results(&self, site: &Site, count: usize) {
         while site.results() < count {
@@ -143,7 +148,7 @@ impl Life {
 
     fn judge(&self, status: ExitStatus) -> Ended {
         match (status.code(), status.signal()) {
-            // One configuration diverges.
+            // A configuration diverges.
             (Some(3), _) => Ended::Over,
             (Some(4), _) => Ended::Stopped,
             (None, Some(_)) => Ended::Killed,

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should end")]
 
 mod chaos;
+mod compared;
 mod data;
 mod disk;
 mod fates;

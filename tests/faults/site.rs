@@ -23,6 +23,26 @@ kfold: {k: @folds@, seed: 1}
 training: {epochs: @epochs@, batch_size: 4, evaluate_every: 5, keep: best}
 ";
 
+/// Adapters that are compared, of which one diverges, and a baseline that runs whole. Of 40 steps
+/// halving has rungs at 12 and 24, and the median's rule at 8, 16, 24 and 32.
+const COMPARED: &str = "
+name: chaos
+task: {train: train.csv, test: test.csv, text: [text], label: label, max_length: 8}
+models:
+  small: {architecture: bert, layers: 1, hidden: 8, heads: 2, intermediate: 8, tokenizer: tokenizer}
+grid:
+  - {method: lora, model: small, rank: 4, alpha: 4, dropout: 0.2, learning_rate: @rates@}
+  - {method: scratch, model: small, learning_rate: 1e-3}
+search: @search@
+kfold: {k: 2, seed: 1}
+training: {epochs: 8, batch_size: 4, evaluate_every: 4, keep: best}
+";
+
+/// The learning rates of a grid of adapters; the last diverges.
+pub(crate) const GRID: &str = "[1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1, 1e30]";
+/// A range to draw them from.
+pub(crate) const RANGE: &str = "{log_uniform: [1e-5, 1]}";
+
 /// The smallest sweep: one configuration of adapters, and the one that diverges.
 pub(crate) const FEW: usize = 4;
 
@@ -64,6 +84,19 @@ impl Site {
         write(&folder, trials);
         let layout = Layout::new(&folder.join("results"), "chaos");
         Self { _temporary: temporary, folder, layout }
+    }
+
+    /// A sweep of adapters with these learning rates that are drawn, compared and stopped like this.
+    pub(crate) fn compared(rates: &str, search: &str) -> Self {
+        let site = Self::new(FEW);
+        site.search(rates, search);
+        site
+    }
+
+    /// Writes the sweep again, with other learning rates or another `search`.
+    pub(crate) fn search(&self, rates: &str, search: &str) {
+        let sweep = COMPARED.replace("@rates@", rates).replace("@search@", search);
+        fs::write(self.folder.join("chaos.yaml"), sweep).unwrap();
     }
 
     pub(crate) fn folder(&self) -> &Path {
