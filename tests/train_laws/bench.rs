@@ -16,7 +16,8 @@ use lorasweep::record::rows;
 use lorasweep::train::evaluate::Evaluator;
 use lorasweep::train::{self, Context, Ended, ForwardMode, Warm, checkpoint};
 use lorasweep::values::{
-    ContentHash, Device, Failure, JudgedRows, MetricLine, Part, Placement, Scores, Trial, TrialResult,
+    ContentHash, Device, Failure, JudgedRows, MetricLine, Part, Placement, Scores, Trial, TrialId,
+    TrialResult,
 };
 use tch::Tensor;
 use tempfile::TempDir;
@@ -44,6 +45,8 @@ pub(crate) struct Bench {
     /// Most rows of a trial at a time.
     pub(crate) micro_rows: Option<usize>,
     pub(crate) checkpoint_every: Option<Duration>,
+    /// Where trials pause, as shares of their steps.
+    pub(crate) until: BTreeMap<TrialId, f64>,
     pub(crate) device: Device,
     pub(crate) model: ModelSpec,
     store: ContentHash,
@@ -73,6 +76,7 @@ impl Bench {
             forward_mode,
             micro_rows: None,
             checkpoint_every: None,
+            until: BTreeMap::new(),
             device: Device::Cpu { slot: 0 },
             model: subject.model(&tokenizer),
             store,
@@ -121,7 +125,8 @@ impl Bench {
                 && let Some(trial) = joiners.borrow_mut().next()
             {
                 std::fs::create_dir_all(self.layout.trial(trial.id)).unwrap();
-                sent.borrow_mut().push(ToChild::Join { trial: Box::new(trial.clone()), until: None });
+                let until = self.until.get(&trial.id).copied();
+                sent.borrow_mut().push(ToChild::Join { trial: Box::new(trial.clone()), until });
             }
             stops(line)
         };
@@ -163,7 +168,7 @@ impl Bench {
             model: Arc::new(self.model.clone()),
             store: self.store,
             slots: slots.to_vec(),
-            until: std::collections::BTreeMap::new(),
+            until: self.until.clone(),
         }
     }
 
@@ -196,6 +201,11 @@ impl Bench {
 
     pub(crate) fn best(&self, trial: &Trial) -> BTreeMap<String, Tensor> {
         checkpoint::load(&self.layout.best_checkpoint(trial.id)).unwrap().1
+    }
+
+    /// The same, none where it has not begun.
+    pub(crate) fn metrics_if_any(&self, trial: &Trial) -> Vec<MetricLine> {
+        if self.layout.metrics(trial.id).exists() { self.metrics(trial) } else { Vec::new() }
     }
 
     /// The trial's metric lines. Speeds are not alike; tokens per row, which follow from them, are.

@@ -12,6 +12,7 @@ mod checkpoints;
 mod joins;
 mod laws;
 mod partly;
+mod pauses;
 mod rows;
 mod scores;
 mod stops;

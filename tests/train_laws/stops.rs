@@ -10,7 +10,7 @@ use crate::bench::{Bench, alone, assert_close, assert_identical};
 use crate::laws::{ALL, BOTH};
 
 /// The step after which a trial was stopped, if it was.
-fn stopped(lines: &[ChildLine], trial: TrialId) -> Option<u64> {
+pub(crate) fn stopped(lines: &[ChildLine], trial: TrialId) -> Option<u64> {
     lines.iter().find_map(|line| {
         if let ChildLine::Stopped { trial: of, step, .. } = line
             && *of == trial
