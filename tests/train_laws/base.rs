@@ -29,7 +29,8 @@ fn a_base_model_is_judged_once_and_trains_nothing() {
             assert_eq!([result.steps, result.kept_step, result.trainable_params], [0; 3]);
             assert!(result.total_params > 0);
             let metrics = bench.metrics(trial);
-            let [MetricLine::Validation { step: 0, epoch, scores, loss_error: Some(_), rows: None }] = &metrics[..]
+            let [MetricLine::Validation { step: 0, epoch, scores, loss_error: Some(_), rows: None }] =
+                &metrics[..]
             else {
                 panic!("{metrics:?}")
             };
