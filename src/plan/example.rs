@@ -59,6 +59,7 @@ fn of(
         splitting: Splitting::KFold { k, stratified: true, seed: 42 },
         select: None,
         stop: None,
+        drawn: None,
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
         only: Vec::new(),

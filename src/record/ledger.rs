@@ -19,7 +19,7 @@ pub use self::trial_state::TrialState;
 pub use self::widths::DecidedWidth;
 use self::widths::Widths;
 use crate::values::{
-    CommandLine, Device, Event, Failure, JobKey, Placement, Progress, StopReason, Trial, TrialId, What,
+    CommandLine, Device, Event, Failure, JobKey, Pause, Placement, Progress, StopReason, Trial, TrialId, What,
 };
 
 /// The state of a run after the events so far.
@@ -78,6 +78,8 @@ pub struct Standing {
     pub progress: Option<Progress>,
     /// How its last start failed, if it did and the trial has not been started again.
     pub failed_start: Option<Failure>,
+    /// Where it last paused.
+    pub pause: Option<Pause>,
 }
 
 /// A job that was launched and has not ended.

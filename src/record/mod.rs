@@ -28,7 +28,8 @@ use crate::record::journal::JournalError;
 pub use crate::record::ledger::{Foreseen, Ledger, TrialState};
 use crate::sweep::SweepSpec;
 use crate::values::{
-    CommandLine, Configuration, ConfigurationId, Failure, JobKey, MetricLine, Trial, TrialId, TrialResult,
+    CommandLine, Configuration, ConfigurationId, Failure, JobKey, MetricLine, Pause, Trial, TrialId,
+    TrialResult,
 };
 
 /// How the sweep of a run is written again.
@@ -112,6 +113,8 @@ pub struct TrialRecord {
     pub state: TrialState,
     /// How often it was started.
     pub attempts: u32,
+    /// Where it last paused at a rung, or as a person ordered.
+    pub pause: Option<Pause>,
     /// Its metric lines so far, in step order, each step once; empty where only fates were loaded.
     pub metrics: Vec<MetricLine>,
     /// Its result, if it is done.
@@ -221,8 +224,10 @@ fn load_trial(layout: &Layout, ledger: &Ledger, trial: Trial, params: ParamCount
         (None, TrialState::Done) => TrialState::Interrupted,
         (None, state) => state.clone(),
     };
-    let attempts = ledger.trial(trial.id).map_or(0, |standing| standing.attempts);
-    TrialRecord { trial, params, state, attempts, metrics: Vec::new(), result }
+    let standing = ledger.trial(trial.id);
+    let attempts = standing.map_or(0, |standing| standing.attempts);
+    let pause = standing.and_then(|standing| standing.pause.clone());
+    TrialRecord { trial, params, state, attempts, pause, metrics: Vec::new(), result }
 }
 
 /// A trial's metric lines so far, in step order, each step once; none before its first step.

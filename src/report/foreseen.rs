@@ -1,6 +1,6 @@
 //! Owns how a run's forecast of its own cost is compared with what came of it. Pure.
 
-use crate::record::{RunRecord, TrialRecord};
+use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::values::quantity;
 
 /// What the run's latest start predicted, and what was measured, without a full stop. `None` while a trial has
@@ -24,9 +24,15 @@ pub fn line(record: &RunRecord) -> Option<String> {
         let [predicted, measured] = [mem_mib, peak_mib].map(quantity::mib);
         line += &format!("; largest pack predicted to need {predicted}, needed {measured}");
     }
-    let (trained, all) = (foreseen.trials.len(), record.trials.len());
+    // What was stopped before it started was left to none.
+    let is_begun =
+        |trial: &&TrialRecord| trial.attempts > 0 || !matches!(trial.state, TrialState::Stopped { .. });
+    let (trained, all) = (foreseen.trials.len(), record.trials.iter().filter(is_begun).count());
     if trained < all {
         line += &format!(" (for the {trained} of {all} trials that were left at its latest start)");
+    }
+    if foreseen.put_off {
+        line += "; a decision on what is stopped early was put off, so more was trained than predicted";
     }
     if foreseen.disturbed {
         line += "; trials failed or were stopped meanwhile, so the work was not the predicted one";

@@ -4,6 +4,7 @@
 pub mod card;
 pub mod changes;
 pub mod devices;
+mod drawn;
 mod identity;
 mod own_head;
 mod stored;
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 pub use devices::DeviceRequest;
+pub use drawn::{Drawn, DrawnRange};
 pub use identity::{ForeignId, Template};
 pub use own_head::{By, OwnHead};
 pub use stored::{Unsound, is_folder_name};
@@ -52,6 +54,9 @@ pub struct SweepParts {
     /// What is stopped early, if anything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop: Option<StopRule>,
+    /// How points were drawn, where an axis has a range.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drawn: Option<Drawn>,
     /// What `--only` kept of the grid, as it was typed; empty where these are all its points.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,

@@ -98,6 +98,7 @@ impl Bench {
             splitting: Splitting::File,
             select: None,
             stop: None,
+            drawn: None,
             devices: DeviceRequest::Auto,
             warnings: Vec::new(),
             only: Vec::new(),
@@ -249,7 +250,7 @@ fn finished(trial: Trial, architecture: &Architecture, task: &Task) -> TrialReco
         baseline: None,
     };
     let (state, metrics) = (TrialState::Done, Vec::new());
-    TrialRecord { trial, params, state, attempts: 1, metrics, result: Some(result) }
+    TrialRecord { trial, params, state, attempts: 1, pause: None, metrics, result: Some(result) }
 }
 
 fn data() -> DataFile {

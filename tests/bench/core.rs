@@ -152,6 +152,7 @@ fn sweep() -> SweepSpec {
         splitting: Splitting::KFold { k: FOLDS as usize, stratified: true, seed: 1 },
         select: None,
         stop: None,
+        drawn: None,
         devices: DeviceRequest::Auto,
         warnings: Vec::new(),
         only: Vec::new(),

@@ -103,6 +103,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         splitting,
         select: None,
         stop: None,
+        drawn: None,
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
         only: Vec::new(),
@@ -272,7 +273,15 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
         class_rows: class_rows(&sweep.task(configuration).objective),
         baseline: None,
     };
-    TrialRecord { trial, params, state: TrialState::Done, attempts: 1, metrics, result: Some(result) }
+    TrialRecord {
+        trial,
+        params,
+        state: TrialState::Done,
+        attempts: 1,
+        pause: None,
+        metrics,
+        result: Some(result),
+    }
 }
 
 /// Three classes of which the first has a few rows more.

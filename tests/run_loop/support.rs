@@ -61,6 +61,7 @@ fn of(method: Method, learning_rates: &[f64], stop: Option<StopRule>) -> SweepSp
         splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
         select: None,
         stop,
+        drawn: None,
         devices: DeviceRequest::Cpu(1),
         warnings: Vec::new(),
         only: Vec::new(),

@@ -16,8 +16,11 @@ pub struct Foreseen {
     pub mem_mib: Option<f64>,
     /// The trials that this start trained.
     pub trials: BTreeSet<TrialId>,
-    /// Whether a trial or a job failed or was stopped, so that other work was done than foreseen.
+    /// Whether a trial or a job failed or was stopped, so that other work was done than foreseen. Trials that are
+    /// stopped early by rule are foreseen.
     pub disturbed: bool,
+    /// Whether a rung was put off, so that more was trained than foreseen.
+    pub put_off: bool,
     ended: Option<Timestamp>,
 }
 
@@ -30,9 +33,15 @@ impl Foreseen {
 
     pub(super) fn apply(foreseen: &mut Option<Self>, event: &Event) {
         if let What::TrainingForeseen { seconds, mem_mib } = event.what {
-            let (trials, ended) = (BTreeSet::new(), None);
-            *foreseen =
-                Some(Self { at: event.at, training_s: seconds, mem_mib, trials, disturbed: false, ended });
+            *foreseen = Some(Self {
+                at: event.at,
+                training_s: seconds,
+                mem_mib,
+                trials: BTreeSet::new(),
+                disturbed: false,
+                put_off: false,
+                ended: None,
+            });
         } else if let Some(foreseen) = foreseen {
             foreseen.take(event);
         }
@@ -43,8 +52,9 @@ impl Foreseen {
             What::JobLaunching { trials, .. } => self.trials.extend(trials),
             What::TrialJoining { trial, .. } => _ = self.trials.insert(*trial),
             What::JobFinished { key: JobKey::Train(_) } => self.ended = Some(event.at),
-            What::TrialPaused { .. }
-            | What::StopOrdered { .. }
+            // Pauses at rungs, and that trials are stopped there, are foreseen.
+            What::RungPutOff(_) => self.put_off = true,
+            What::StopOrdered { .. }
             | What::KeepOrdered { .. }
             | What::TrialFailed { .. }
             | What::JobFailed { .. }
@@ -54,7 +64,7 @@ impl Foreseen {
             What::RunStarted { .. }
             | What::BracketsOpened { .. }
             | What::RungDecided(_)
-            | What::RungPutOff(_)
+            | What::TrialPaused { .. }
             | What::WidthsDecided { .. }
             | What::TrainingForeseen { .. }
             | What::RunPlanned { .. }

@@ -14,6 +14,7 @@ impl Ledger {
             None => TrialState::Paused { step: pause.step },
         };
         self.set(pause.trial, state);
+        self.trials.entry(pause.trial).or_default().pause = Some(Pause { rows: None, ..pause.clone() });
     }
 
     /// Stops a trial that has no fate yet. One that trains leaves its job first.

@@ -137,3 +137,16 @@ fn the_last_decision_on_a_width_counts_in_later_runs_too() {
     let width = |n| ledger.width(trial(n)).map(|decided| decided.width);
     assert_eq!([1, 2, 3].map(width), [Some(Width::Cores(1)), Some(Width::Gpu), None]);
 }
+
+#[test]
+fn where_a_trial_paused_last_is_known_whatever_becomes_of_it() {
+    use crate::values::Pause;
+    let pause = |step| Pause { trial: trial(1), step, steps: 90, scores: None, loss_error: None, rows: None };
+    let paused = |step| What::TrialPaused { key: train(), pause: pause(step) };
+    let mut told = vec![launching(&[1]), paused(18)];
+    let known = |told: &[What]| ledger(told).trial(trial(1)).unwrap().pause.clone();
+    assert_eq!(known(&told), Some(pause(18)));
+    told.extend([launching(&[1]), paused(36), What::StopOrdered { trials: vec![trial(1)] }]);
+    assert_eq!(known(&told), Some(pause(36)));
+    assert_eq!(standing(&ledger(&told), 1).1, TrialState::Stopped { reason: StopReason::ByHand });
+}

@@ -2,6 +2,7 @@
 //! only if there are none. Pure: the content of files comes from the survey. Read this file first, then
 //! `task.rs` and `models.rs`.
 
+pub(super) mod drawn;
 pub(super) mod grid;
 mod heads;
 mod labels;
@@ -62,6 +63,7 @@ pub(super) fn check(
         splitting,
         select,
         stop,
+        drawn: drawn::drawn(raw),
         only,
         devices,
         warnings,

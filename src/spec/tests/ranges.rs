@@ -1,6 +1,6 @@
 //! Ranges, what is drawn from them, and axes that are multiples of others.
 
-use super::{HEAD, Report, Sources, drawn, expand, expand_in, ids, raw, shapes, tree};
+use super::{HEAD, Report, Sources, check, drawn, expand, expand_in, ids, raw, shapes, tree};
 
 fn of(block: &str, search: &str) -> Result<Vec<std::sync::Arc<crate::values::Configuration>>, String> {
     expand_in("/", &format!("grid: [{block}]\n{search}\n"), &[])
@@ -151,4 +151,28 @@ fn points_that_repeat_others_are_told() {
     assert_eq!(warnings(1), Vec::<String>::new());
     let told = warnings(30);
     assert!(told.len() == 1 && told[0].contains("30 points drawn, 3 left"), "{told:?}");
+}
+
+#[test]
+fn the_record_says_how_points_were_drawn() {
+    let recorded = |block: &str, search: &str| {
+        let text = format!("{HEAD}grid: [{block}]\n{search}\n");
+        let tree = tree::parse(&text).map_err(|error| error.message).unwrap();
+        let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
+        let mut raw = raw::read(&tree, &mut report);
+        drawn::complete(&mut raw, &mut report);
+        check::drawn::drawn(&raw)
+    };
+    let block = "{method: lora, model: m, rank: {int_log_uniform: [2, 64]}, alpha: {times: rank, by: [1, 0.5]}, \
+                 learning_rate: {log_uniform: [1e-4, 0.01]}, dropout: [0, 0.1]}";
+    let drawn = recorded(block, "search: {trials: 8, seed: 7}").unwrap();
+    assert_eq!((drawn.sampler.as_str(), drawn.trials, drawn.seed), ("sobol", 8, 7));
+    let written: Vec<(&str, &str)> =
+        drawn.ranges.iter().map(|range| (range.axis.as_str(), range.written.as_str())).collect();
+    let alpha = ("alpha", "rank × 1 or 0.5");
+    let rate = ("learning_rate", "log_uniform [1e-4, 0.01]");
+    assert_eq!(written, [("rank", "int_log_uniform [2, 64]"), alpha, rate]);
+    let listed = "{method: lora, model: m, rank: 4, learning_rate: [1e-4, 1e-3]}";
+    assert_eq!(recorded(listed, ""), None);
+    assert_eq!(recorded(listed, "search: {stop: halving}"), None);
 }
