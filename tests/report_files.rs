@@ -2,6 +2,8 @@
 
 #[path = "report_record/change.rs"]
 mod change;
+#[path = "report_record/raced.rs"]
+mod raced;
 mod report_record;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,7 +20,8 @@ use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::{self, foreseen, frames, html, markdown};
 use lorasweep::sweep::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
 use lorasweep::values::{
-    Device, Event, Failure, JobKey, Keep, Method, Metric, Part, Placement, Splitting, TrialId, What,
+    Device, Event, Failure, JobKey, Keep, Method, Metric, Part, Pause, Placement, RungPutOff, Splitting,
+    StopReason, TrialId, What,
 };
 
 use change::{change_task, class_names};
@@ -275,6 +278,7 @@ fn chart_texts_keep_apart() {
     let tasks = ["wikitext-2", "imdb", "xsum"];
     for record in [
         record(),
+        raced::raced(),
         record_of(many.collect()),
         record_of(two),
         single,
@@ -362,6 +366,28 @@ fn what_the_run_predicted_of_its_cost_stands_beside_what_was_measured() {
         );
         assert_eq!(said(&foreseeing(&record, &all, Some(401.2), slice::from_ref(&what))), Some(disturbed));
     }
+    // Pauses at rungs are foreseen; that one comes later is not.
+    let pause = Pause { trial: all[0], step: 8, steps: 96, scores: None, loss_error: None, rows: None };
+    let paused = What::TrialPaused { key, pause };
+    assert_eq!(said(&foreseeing(&record, &all, Some(401.2), &[paused])).as_deref(), Some(plain));
+    let put_off = What::RungPutOff(RungPutOff {
+        bracket: 1,
+        rung: 1,
+        step: 8,
+        untrained: 1.1,
+        better: 1,
+        keep: 2,
+        until: 0.3,
+        trials: all.clone(),
+    });
+    let later = format!(
+        "{plain}; a decision on what is stopped early was put off, so more was trained than predicted"
+    );
+    assert_eq!(said(&foreseeing(&record, &all, Some(401.2), &[put_off])), Some(later));
+    let mut never_begun = foreseeing(&record, &all[..5], Some(401.2), &[]);
+    let last = &mut never_begun.trials[5];
+    (last.state, last.attempts, last.result) = (TrialState::Stopped { reason: StopReason::ByHand }, 0, None);
+    assert_eq!(said(&never_begun).as_deref(), Some(plain), "what never began was not left");
     let mut early = whole;
     early.trials[0].state = TrialState::Interrupted;
     assert_eq!(said(&early), None, "a trial has not ended");

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 
 use crate::values::{Metric, Splitting};
 
+use super::left::Left;
 use super::seeds::Stability;
 use super::statistics::{PairedTest, corrected_t_test, holm, share_interval};
 use super::summary::{ConfigurationSummary, Course, FoldScore};
@@ -21,9 +22,11 @@ pub struct Entry {
     pub stability: Stability,
     /// How they came about.
     pub(super) course: Course,
+    /// Where it left, if it was stopped early. It has no rank then, is never selected and compared with nothing.
+    pub left: Option<Left>,
     /// Whether it is the one selected for its task.
     pub selected: bool,
-    /// Its rank by validation score, from 1; equal scores have equal ranks.
+    /// Its rank by validation score, from 1; equal scores have equal ranks. 0 for one that was stopped early.
     pub place: u64,
     /// How it differs from the selected one; `None` for that one and where nothing can be tested.
     pub comparison: Option<Comparison>,

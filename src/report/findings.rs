@@ -3,8 +3,8 @@
 //!
 //! Selection is by the mean of the metric that selects, on validation rows, over all folds and seeds: seeds
 //! repeat a configuration and do not compete. Nothing is selected where the best is better than no training
-//! only by chance, and a head with random weights is never selected. Test rows take no part in selection, and
-//! nothing is ranked across tasks.
+//! only by chance; a head with random weights is never selected, nor what was stopped early. Test rows take no part
+//! in selection, and nothing is ranked across tasks.
 
 use polars::prelude::PolarsResult;
 
@@ -15,6 +15,7 @@ use crate::values::{Configuration, Method, MethodKind, Naming};
 use super::baseline::Baseline;
 use super::chance::{Against, Chance};
 use super::entry::{self, Entry};
+use super::left::Left;
 use super::measure::Measure;
 use super::pool::{Pool, pools};
 use super::seeds;
@@ -42,8 +43,12 @@ pub struct TaskFindings<'a> {
     /// The metric that selects.
     pub measure: Measure,
     /// Complete configurations by mean validation score, best first; then those with one answer to every row,
-    /// then the unfinished ones, both in grid order; then untrained bases, those with random heads last.
+    /// then the unfinished ones, both in grid order; then untrained bases, those with random heads last. Without
+    /// those that were stopped early.
     pub entries: Vec<Entry>,
+    /// Configurations that were stopped early: those that came furthest first. They are censored, and in no ranking,
+    /// mean or comparison.
+    pub stopped: Vec<Entry>,
     /// The score of the best constant answer; `None` where the kind of task has none, or no result stores it.
     pub baseline: Option<Baseline>,
     /// The comparison of the best configuration with no training; `None` where it is unknown.
@@ -71,7 +76,7 @@ impl<'a> Findings<'a> {
             .filter(used)
             .map(|task| TaskFindings::of(&digest, task))
             .collect();
-        let entries: Vec<&Entry> = tasks.iter().flat_map(|task| &task.entries).collect();
+        let entries: Vec<&Entry> = tasks.iter().flat_map(TaskFindings::all).collect();
         let pools = if tasks.len() > 1 { pools(&digest, &entries)? } else { Vec::new() };
         Ok(Self { record, tasks, pools })
     }
@@ -103,7 +108,7 @@ impl<'a> Findings<'a> {
     /// Whether the tasks share tables and charts: there is only one, or each has few configurations.
     #[must_use]
     pub fn are_side_by_side(&self) -> bool {
-        !self.has_tasks() || self.tasks.iter().all(|task| task.entries.len() <= MOST_SIDE_BY_SIDE)
+        !self.has_tasks() || self.tasks.iter().all(|task| task.all().count() <= MOST_SIDE_BY_SIDE)
     }
 
     /// Whether any task has test rows.
@@ -124,9 +129,14 @@ impl<'a> Findings<'a> {
         self.entries().find(|entry| entry.summary.replicates.contains(&trial.trial.configuration.id))
     }
 
-    /// All configurations, task by task.
+    /// All configurations, task by task; those that were stopped early behind the others of their task.
     pub fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.tasks.iter().flat_map(|task| &task.entries)
+        self.tasks.iter().flat_map(TaskFindings::all)
+    }
+
+    /// The configurations that were stopped early, task by task.
+    pub fn stopped(&self) -> impl Iterator<Item = &Entry> {
+        self.tasks.iter().flat_map(|task| &task.stopped)
     }
 
     /// A configuration's name where its task is not shown next to it.
@@ -154,7 +164,7 @@ impl<'a> TaskFindings<'a> {
         let seedless: Vec<Configuration> =
             groups().map(|(_, group)| seeds::seedless(group.configuration)).collect();
         let labels = Naming::labels(&seedless.iter().collect::<Vec<_>>());
-        let mut entries: Vec<Entry> = groups()
+        let (mut stopped, mut entries): (Vec<Entry>, Vec<Entry>) = groups()
             .zip(labels)
             .filter_map(|((group, _), label)| {
                 Some(Entry {
@@ -163,16 +173,20 @@ impl<'a> TaskFindings<'a> {
                     summary: digest.summary(group)?,
                     stability: digest.stability(group),
                     course: digest.course(group),
+                    left: digest.left(group).cloned(),
                     selected: false,
                     place: 0,
                     comparison: None,
                 })
             })
-            .collect();
+            .partition(|entry: &Entry| entry.left.is_some());
+        stopped.sort_by_cached_key(|entry| entry.left.as_ref().map(Left::order));
         entry::sort(&mut entries);
         let baseline = Baseline::of(record, task);
         let best = entries.first().filter(|entry| can_be_selected(&entry.summary, &configurations));
-        let chance = best.and_then(|best| chance(best, &entries, baseline.as_ref(), record));
+        // The best of all that were tried was chosen, whether the others finished or not.
+        let tried = entries.iter().chain(&stopped).filter(|entry| !entry.summary.is_base()).count().max(1);
+        let chance = best.and_then(|best| chance(best, tried, &entries, baseline.as_ref(), record));
         let selects = best.is_some_and(|best| !best.summary.drawn_head)
             && chance.as_ref().is_none_or(|chance| chance.beaten);
         if let Some(first) = entries.first_mut().filter(|_| selects) {
@@ -180,7 +194,18 @@ impl<'a> TaskFindings<'a> {
         }
         entry::compare_with_selected(&mut entries, record.sweep.splitting);
         let measure = Measure::new(record.sweep.selecting(), &task.objective);
-        Self { record, task, measure, entries, baseline, chance }
+        Self { record, task, measure, entries, stopped, baseline, chance }
+    }
+
+    /// All configurations; those that were stopped early last.
+    pub fn all(&self) -> impl Iterator<Item = &Entry> {
+        self.entries.iter().chain(&self.stopped)
+    }
+
+    /// How many configurations were tried, whether they were stopped early or not: all but untrained bases.
+    #[must_use]
+    pub fn tried(&self) -> usize {
+        self.all().filter(|entry| !entry.summary.is_base()).count()
     }
 
     /// The best configuration, where no configuration is better than no training by more than chance.
@@ -222,7 +247,7 @@ impl<'a> TaskFindings<'a> {
     /// Whether a configuration has several seeds.
     #[must_use]
     pub fn has_seeds(&self) -> bool {
-        self.entries.iter().any(|entry| entry.stability.planned > 1)
+        self.all().any(|entry| entry.stability.planned > 1)
     }
 
     /// The best complete configuration of each method that has one.
@@ -245,6 +270,7 @@ fn can_be_selected(summary: &ConfigurationSummary, all: &[&Configuration]) -> bo
 /// answer.
 fn chance(
     best: &Entry,
+    tried: usize,
     entries: &[Entry],
     baseline: Option<&Baseline>,
     record: &RunRecord,
@@ -256,7 +282,6 @@ fn chance(
         Some(_) => None,
         None => bases().find(own).or_else(|| bases().next()).filter(|_| !best.summary.is_base()),
     };
-    let tried = entries.iter().filter(|entry| !entry.summary.is_base()).count().max(1);
     let against = Against { baseline, base, splitting: record.sweep.splitting };
     Chance::of(best, tried, against, objective.words().constant)
 }

@@ -12,6 +12,7 @@ use crate::values::{Configuration, Count, Scores, Setting, TrialResult};
 
 use super::entry::{Comparison, Entry};
 use super::findings::Findings;
+use super::left::Left;
 use super::long::{LastLine, per_s};
 use super::statistics::Spread;
 use super::summary::ConfigurationSummary;
@@ -41,10 +42,13 @@ pub fn trials<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame> {
     columns.extend(result_columns(&Rows(&results), findings.objective()));
     let last: Vec<Option<LastLine>> = trials.iter().map(|t| LastLine::of(&t.metrics)).collect();
     columns.extend(last_columns(&Rows(&last)));
+    let objective = |t: &TrialRecord| &findings.record.sweep.task(&t.trial.configuration).objective;
+    let left: Vec<Option<Left>> = trials.iter().map(|t| Left::of_trial(t, objective(t))).collect();
+    columns.extend(left_columns(&Rows(&left)));
     DataFrame::new(trials.len(), columns)
 }
 
-/// One row per configuration, in ranking order.
+/// One row per configuration, in ranking order; those that were stopped early come last in their task, without means.
 ///
 /// # Errors
 /// Only if two columns had the same name.
@@ -52,7 +56,7 @@ pub fn configurations<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame>
     let entries: Vec<&Entry> = findings.entries().collect();
     let rows = Rows(&entries);
     let mut columns = vec![
-        rows.count("rank_by_validation", |e| Some(e.place)),
+        rows.count("rank_by_validation", |e| e.left.is_none().then_some(e.place)),
         rows.text("selected", |e| Some(e.selected.to_string())),
         rows.count("folds_planned", |e| Some(e.summary.planned as u64)),
         rows.count("folds_done", |e| Some(e.summary.done as u64)),
@@ -94,6 +98,11 @@ pub fn configurations<'a>(findings: &'a Findings<'_>) -> PolarsResult<DataFrame>
     for (name, value) in comparisons {
         columns.push(rows.real(name, |e| e.comparison.as_ref().map(value)));
     }
+    let elsewhere = format!("validation_{primary}_mean_other_folds");
+    columns.push(rows.real(&elsewhere, |e| Some(e.summary.over_other_folds()?.mean)));
+    columns.push(rows.text("state", |e| Some(state(e).to_owned())));
+    let left: Vec<Option<Left>> = entries.iter().map(|e| e.left.clone()).collect();
+    columns.extend(left_columns(&Rows(&left)));
     DataFrame::new(entries.len(), columns)
 }
 
@@ -227,6 +236,41 @@ fn last_columns(rows: &Rows<'_, Option<LastLine>>) -> [Column; 4] {
     ]
 }
 
+/// Where it left, where it was stopped early.
+fn left_columns(rows: &Rows<'_, Option<Left>>) -> Vec<Column> {
+    let rung = |left: &Option<Left>| left.as_ref()?.rung;
+    let by = |left: &Left| if left.rung.is_some() { "rung" } else { "hand" };
+    let count = |n: usize| Some(n as u64);
+    vec![
+        rows.text("stopped_by", |left| left.as_ref().map(|left| by(left).to_owned())),
+        rows.count("stopped_bracket", |left| count(rung(left)?.bracket)),
+        rows.count("stopped_rung", |left| count(rung(left)?.number)),
+        rows.count("stopped_step", |left| Some(left.as_ref()?.step)),
+        rows.count("stopped_of_steps", |left| left.as_ref()?.steps),
+        rows.count("stopped_rank", |left| count(rung(left)?.rank)),
+        rows.count("stopped_of", |left| count(rung(left)?.of)),
+        rows.text("stopped_metric", |left| Some(left.as_ref()?.metric.name().to_owned())),
+        rows.real("stopped_score", |left| left.as_ref()?.score),
+        rows.real("stopped_score_error", |left| left.as_ref()?.error),
+        rows.real("stopped_last_kept", |left| rung(left)?.last_kept),
+        rows.real("stopped_margin", |left| left.as_ref()?.margin()),
+    ]
+}
+
+/// What became of a configuration.
+fn state(entry: &Entry) -> &'static str {
+    let summary = &entry.summary;
+    if entry.left.is_some() {
+        "stopped"
+    } else if summary.is_complete() {
+        "done"
+    } else if summary.done + summary.failed == summary.planned {
+        "failed"
+    } else {
+        "unfinished"
+    }
+}
+
 fn label_of<'a>(findings: &'a Findings<'_>, trial: &TrialRecord) -> &'a str {
     findings.entry_of(trial).map_or("", |e| e.label.as_str())
 }
@@ -234,10 +278,10 @@ fn label_of<'a>(findings: &'a Findings<'_>, trial: &TrialRecord) -> &'a str {
 fn reason(state: &TrialState) -> Option<String> {
     match state {
         TrialState::Failed { failure } => Some(failure.to_string()),
+        TrialState::Stopped { reason } => Some(reason.to_string()),
         TrialState::Waiting
         | TrialState::Running { .. }
         | TrialState::Paused { .. }
-        | TrialState::Stopped { .. }
         | TrialState::Interrupted
         | TrialState::Done => None,
     }

@@ -10,7 +10,7 @@ use super::findings::{Findings, TaskFindings};
 use super::format;
 use super::measure::Measure;
 use super::pool::Pool;
-use super::warnings;
+use super::{stopped, warnings};
 
 /// A report's opening.
 pub struct Headline {
@@ -20,6 +20,8 @@ pub struct Headline {
     pub compared: String,
     /// On which data.
     pub data: String,
+    /// What was stopped early, and what is not known for that.
+    pub stopped: Vec<String>,
     /// Which configuration is selected, and its score; over all tasks where there are several.
     pub result: String,
     /// The selected configuration against the best of each other method; with several tasks, the selection on
@@ -37,6 +39,7 @@ impl Headline {
             unproven: warnings::unproven(findings).into_iter().map(|said| said + ".").collect(),
             compared: compared(findings),
             data: data(findings),
+            stopped: stopped::told(findings),
             result: result(findings),
             against: against(findings),
             cautions: warnings::cautions(findings),
@@ -44,18 +47,27 @@ impl Headline {
     }
 }
 
-/// How many trials are done, failed and neither.
-pub(super) fn counts(record: &RunRecord) -> (usize, usize, usize) {
-    let mut counts = (0, 0, 0);
+/// How many trials have which fate.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Counts {
+    pub(super) done: usize,
+    pub(super) failed: usize,
+    pub(super) stopped: usize,
+    /// None yet.
+    pub(super) left: usize,
+}
+
+pub(super) fn counts(record: &RunRecord) -> Counts {
+    let mut counts = Counts::default();
     for trial in &record.trials {
         match trial.state {
-            TrialState::Done => counts.0 += 1,
-            TrialState::Failed { .. } => counts.1 += 1,
+            TrialState::Done => counts.done += 1,
+            TrialState::Failed { .. } => counts.failed += 1,
+            TrialState::Stopped { .. } => counts.stopped += 1,
             TrialState::Waiting
             | TrialState::Running { .. }
             | TrialState::Paused { .. }
-            | TrialState::Stopped { .. }
-            | TrialState::Interrupted => counts.2 += 1,
+            | TrialState::Interrupted => counts.left += 1,
         }
     }
     counts
@@ -71,9 +83,9 @@ fn compared(findings: &Findings<'_>) -> String {
     let of = |kind: MethodKind| findings.entries().filter(move |entry| entry.summary.method() == kind);
     let methods: Vec<String> =
         methods.into_iter().map(|kind| format!("{} {}", of(kind).count(), kind.title())).collect();
-    let (done, failed, left) = counts(findings.record);
+    let Counts { done, failed, stopped, left } = counts(findings.record);
     let mut state = format!("{done} done");
-    for (n, what) in [(failed, "failed"), (left, "unfinished")] {
+    for (n, what) in [(stopped, "stopped early"), (failed, "failed"), (left, "unfinished")] {
         if n > 0 {
             state.push_str(&format!(", {n} {what}"));
         }
@@ -159,6 +171,12 @@ fn result(findings: &Findings<'_>) -> String {
 
 /// Why no configuration is selected, where the reason is what they lack.
 pub(super) fn why_none(task: &TaskFindings<'_>) -> String {
+    if task.tried() > 0
+        && task.entries.iter().all(|entry| entry.summary.is_base())
+        && !task.stopped.is_empty()
+    {
+        return "Nothing was trained to its end: every configuration was stopped early".to_owned();
+    }
     if task.entries.first().is_some_and(|entry| entry.summary.drawn_head) {
         return "Nothing was trained, and the heads were drawn at random".to_owned();
     }
@@ -233,11 +251,16 @@ fn against(findings: &Findings<'_>) -> Vec<String> {
     let mut all = Vec::new();
     match &findings.tasks[..] {
         [task] => {
+            all.extend(stopped::without_first_fold(task));
             all.extend(warnings::tie(task).map(|said| said + "."));
             all.extend(task.selected().map(|selected| others(task, selected)).into_iter().flatten());
         }
         tasks if tasks.len() <= MOST_TOLD => all.extend(tasks.iter().map(|task| match task.selected() {
-            Some(selected) => format!("`{}`: {}.", task.task.name, selection(findings, selected)),
+            Some(selected) => {
+                let apart =
+                    stopped::without_first_fold(task).map_or_else(String::new, |said| format!(" {said}"));
+                format!("`{}`: {}.{apart}", task.task.name, selection(findings, selected))
+            }
             None if task.unproven().is_some() => format!("`{}`: none is selected.", task.task.name),
             None => format!("`{}`: no configuration has all its folds yet.", task.task.name),
         })),

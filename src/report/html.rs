@@ -62,6 +62,7 @@ fn opening(findings: &Findings<'_>) -> Markup {
             h1 { (findings.record.sweep.name) }
             @for sentence in &headline.unproven { p.unproven { (code(sentence)) } }
             p { (code(&headline.compared)) " " (code(&headline.data)) }
+            @if !headline.stopped.is_empty() { p { (code(&headline.stopped.join(" "))) } }
             p.result { (code(&headline.result)) }
             @for sentence in &headline.against { p { (code(sentence)) } }
             @if !headline.cautions.is_empty() {

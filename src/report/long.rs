@@ -6,7 +6,7 @@
 //! | `results` | one number of one trial | group, seed, fold, name, value |
 //! | `course` | one number of one line of a trial's `metrics.jsonl` | group, seed, trial, done, name, step, epoch, number, value |
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use polars::prelude::{Column, DataFrame, NamedFrom, PolarsResult, Series};
 
@@ -24,7 +24,7 @@ pub(super) const SEED: &str = "seed";
 pub(super) const FOLD: &str = "fold";
 /// Index of a trial in the record.
 pub(super) const TRIAL: &str = "trial";
-/// Whether the trial is done.
+/// Whether the trial is done; of a configuration that is stopped, whether the trial is stopped.
 pub(super) const DONE: &str = "done";
 /// What the number is.
 pub(super) const NAME: &str = "name";
@@ -96,11 +96,16 @@ impl Part {
     }
 }
 
-/// The numbers of all trials.
+/// The numbers of all trials. Of groups that are `stopped` only how many trials failed and are done: they are not
+/// averaged.
 ///
 /// # Errors
 /// Only if two columns had the same name.
-pub(super) fn results(record: &RunRecord, groups: &[Group<'_>]) -> PolarsResult<DataFrame> {
+pub(super) fn results(
+    record: &RunRecord,
+    groups: &[Group<'_>],
+    stopped: &HashSet<u32>,
+) -> PolarsResult<DataFrame> {
     let at = places(groups);
     let mut rows = Results::default();
     for trial in &record.trials {
@@ -116,10 +121,13 @@ pub(super) fn results(record: &RunRecord, groups: &[Group<'_>]) -> PolarsResult<
             push(name::FAILED, Some(1.0));
         }
         let Some(result) = trial.finished() else { continue };
+        push(name::STEPS, Some(real(result.steps)));
+        if stopped.contains(&group) {
+            continue;
+        }
         let objective = &record.sweep.task(&trial.trial.configuration).objective;
         scores(objective, result, &mut push);
         costs(result, trial, &mut push);
-        push(name::STEPS, Some(real(result.steps)));
         push(name::CONSTANT, Some(f64::from(u8::from(objective.is_constant(&result.validation)))));
     }
     let Results { group, seed, fold, name, value } = rows;
@@ -204,7 +212,11 @@ impl LastLine {
 ///
 /// # Errors
 /// Only if two columns had the same name.
-pub(super) fn course(record: &RunRecord, groups: &[Group<'_>]) -> PolarsResult<DataFrame> {
+pub(super) fn course(
+    record: &RunRecord,
+    groups: &[Group<'_>],
+    stopped: &HashSet<u32>,
+) -> PolarsResult<DataFrame> {
     let at = places(groups);
     let mut rows = Course::default();
     let names: Vec<(Metric, String)> =
@@ -214,7 +226,11 @@ pub(super) fn course(record: &RunRecord, groups: &[Group<'_>]) -> PolarsResult<D
         let own = record.sweep.task(&trial.trial.configuration).objective.metrics();
         let metrics: Vec<&(Metric, String)> =
             names.iter().filter(|(metric, _)| own.contains(metric)).collect();
-        let of = Trial { group, seed, number: index(number), is_done: trial.state == TrialState::Done };
+        let is_done = match stopped.contains(&group) {
+            true => matches!(trial.state, TrialState::Stopped { .. }),
+            false => trial.state == TrialState::Done,
+        };
+        let of = Trial { group, seed, number: index(number), is_done };
         let mut seen: HashMap<&str, u32> = HashMap::new();
         for line in &trial.metrics {
             numbers(line, &metrics, &mut |step, epoch, name, value| {

@@ -17,6 +17,9 @@ pub fn render(findings: &Findings<'_>, charts: &[Chart]) -> String {
         push(&mut text, &format!("**{sentence}**\n"));
     }
     push(&mut text, &format!("{}\n{}\n", headline.compared, headline.data));
+    if !headline.stopped.is_empty() {
+        push(&mut text, &format!("{}\n", headline.stopped.join(" ")));
+    }
     push(&mut text, &format!("**{}**\n", headline.result));
     for sentence in &headline.against {
         push(&mut text, &format!("{sentence}\n"));

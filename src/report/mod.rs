@@ -7,13 +7,14 @@
 //! | `long`, `grouped` | every number of every trial as rows of a frame, and the expressions that group them |
 //! | `summary` | a configuration's trials as one, over folds and seeds |
 //! | `seeds`, `curves`, `statistics` | how steady it is over its seeds, its learning curves; the arithmetic |
+//! | `left` | where a configuration left that was stopped early, and the steps that this saved |
 //! | `entry` | its place in its task, and how it differs from the one selected |
 //! | `baseline`, `chance` | the best constant answer, and whether the best configuration beats no training |
 //! | `pool` | configurations over all tasks |
 //! | `findings` | all of these: the results of a record |
 //! | `foreseen` | what the run predicted of its cost, and what it was |
 //! | `measure`, `format` | how metrics and other numbers are written |
-//! | `headline`, `warnings` | sentences: what was compared and found, and what not to believe |
+//! | `headline`, `stopped`, `warnings` | sentences: what was compared and found, what was stopped, and what not to believe |
 //! | `tables`, `data`, `plots` | tables, data cards and charts |
 //! | `sections` | the order of everything below the opening |
 //! | `html`, `markdown`, `terminal`, `frames` | the page, the text, the table that ends a run, the CSV files |
@@ -33,6 +34,7 @@ pub mod frames;
 mod grouped;
 pub mod headline;
 pub mod html;
+pub mod left;
 mod long;
 pub mod markdown;
 pub mod measure;
@@ -41,6 +43,7 @@ pub mod pool;
 pub mod sections;
 pub mod seeds;
 pub mod statistics;
+mod stopped;
 pub mod summary;
 pub mod tables;
 mod terminal;

@@ -66,6 +66,7 @@ pub(super) fn pools(digest: &Digest<'_>, entries: &[&Entry]) -> PolarsResult<Vec
             None => groups.push(vec![entry]),
         }
     }
+    groups.retain(|group| group.iter().any(|entry| entry.left.is_none()));
     if groups.iter().all(|group| group.len() < 2) {
         return Ok(Vec::new());
     }

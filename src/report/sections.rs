@@ -103,10 +103,13 @@ fn of_tasks<'a>(
         .filter(|chart| chart.task.as_deref() == one.map(|task| task.task.name.as_str()))
         .map(Block::Chart)
         .collect();
-    let mut sections = vec![Section {
-        title: lower("Results", "results"),
-        blocks: vec![Block::Wide(tables::results(tasks))],
-    }];
+    let mut results = vec![Block::Wide(tables::results(tasks))];
+    if let Some(table) = tables::stopped(tasks) {
+        let text = "Not in the ranking above, and without a mean: what each had when it left, on the rows by which it \
+                    was compared. `lorasweep run SPEC --no-stop` trains them to their end.";
+        results.extend([Block::Heading("Stopped early"), Block::Text(text.to_owned()), Block::Wide(table)]);
+    }
+    let mut sections = vec![Section { title: lower("Results", "results"), blocks: results }];
     if !drawn.is_empty() {
         sections.push(Section { title: lower("Charts", "charts"), blocks: drawn });
     }

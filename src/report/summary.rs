@@ -1,20 +1,22 @@
 //! Owns the summary of a configuration's trials, from a record that is grouped once. Pure.
 //!
 //! Configurations that differ only in the seed are one here: seeds repeat it, as folds do. Unfinished trials
-//! are counted, never hidden: a spread states how many trials it covers.
+//! are counted, never hidden: a spread states how many trials it covers. One that was stopped early has no spread.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use polars::prelude::{DataFrame, PolarsResult};
 
 use crate::families::params::ParamCounts;
 use crate::record::{RunRecord, TrialRecord};
+use crate::search::ComparedOn;
 use crate::sweep::OwnHead;
 use crate::values::{Configuration, ConfigurationId, MethodKind, Metric};
 
 use super::curves::Curve;
 use super::grouped::{self, ByName, Grouped};
+use super::left::{Left, may_stop};
 use super::long::{self, GROUP, Part, SEED, name};
 use super::seeds::{self, Group, Stability};
 use super::statistics::Spread;
@@ -38,6 +40,8 @@ pub struct ConfigurationSummary {
     pub primary: Metric,
     /// That metric on the validation rows of each fold, as the mean over the seeds that are done with the fold.
     pub folds: Vec<FoldScore>,
+    /// The fold on which it was compared with others to go on to the other folds, which flatters it there.
+    pub compared_on: Option<usize>,
     /// Finished trials that give one answer to every validation row.
     pub constant: usize,
     /// Whether nothing was trained and the head has random weights, so that its scores are chance.
@@ -107,6 +111,20 @@ impl ConfigurationSummary {
         Spread::of(&self.folds.iter().map(|one| one.score).collect::<Vec<_>>())
     }
 
+    /// The same without the fold on which it was compared to go on to the others; `None` where there is no such fold.
+    #[must_use]
+    pub fn over_other_folds(&self) -> Option<Spread> {
+        let compared_on = self.compared_on?;
+        self.without(compared_on)
+    }
+
+    /// The same without a fold.
+    #[must_use]
+    pub fn without(&self, fold: usize) -> Option<Spread> {
+        let others = self.folds.iter().filter(|one| one.fold != fold);
+        Spread::of(&others.map(|one| one.score).collect::<Vec<_>>())
+    }
+
     /// The metric that selects, on validation rows, over all trials.
     #[must_use]
     pub fn selecting(&self) -> Option<&Spread> {
@@ -143,6 +161,8 @@ pub(super) struct Digest<'a> {
     pub(super) groups: Vec<Group<'a>>,
     /// The first trial of each group.
     first: HashMap<usize, &'a TrialRecord>,
+    /// Where each group left that was stopped early.
+    left: HashMap<u32, Left>,
     pub(super) results: DataFrame,
     pub(super) grouped: Grouped,
     curves: ByName<1, Curve>,
@@ -164,9 +184,13 @@ impl<'a> Digest<'a> {
                 first.entry(*group as usize).or_insert(trial);
             }
         }
-        let (results, course) = (long::results(record, &groups)?, long::course(record, &groups)?);
+        let left = left(record, &places);
+        let stopped: HashSet<u32> = left.keys().copied().collect();
+        let results = long::results(record, &groups, &stopped)?;
+        let course = long::course(record, &groups, &stopped)?;
         Ok(Self {
             record,
+            left,
             grouped: Grouped::of(&results)?,
             curves: grouped::curves(&course, [GROUP])?,
             seed_curves: grouped::curves(&course, [GROUP, SEED])?,
@@ -200,6 +224,7 @@ impl<'a> Digest<'a> {
             failed: number_of(name::FAILED),
             primary,
             folds: (0..sweep.splitting.splits()).filter_map(|fold| self.fold(number, fold)).collect(),
+            compared_on: self.compared_on(first),
             constant: constant(spreads),
             drawn_head: group.configuration.method.kind() == MethodKind::Base
                 && OwnHead::is_drawn(task, model),
@@ -209,9 +234,26 @@ impl<'a> Digest<'a> {
             train_rows_per_s: cost(name::TRAIN_ROWS_PER_S),
             train_tokens_per_s: cost(name::TRAIN_TOKENS_PER_S),
             peak_memory_mib: cost(name::PEAK_MEMORY_MIB),
-            convergence_step: self.convergence(spreads, self.curves.get(&key)),
+            convergence_step: self.convergence(number, spreads, self.curves.get(&key)),
             configuration: Arc::clone(group.configuration),
         })
+    }
+
+    /// Where a group left that was stopped early.
+    pub(super) fn left(&self, group: usize) -> Option<&Left> {
+        self.left.get(&long::index(group))
+    }
+
+    /// The fold of a group's first trial, where the rule let it go on to the others by its score on that, and stopped
+    /// others of its task.
+    fn compared_on(&self, first: &TrialRecord) -> Option<usize> {
+        let sweep = &self.record.sweep;
+        let rule = sweep.stop.filter(|rule| rule.compared_on == ComparedOn::First)?;
+        let own = &first.trial.configuration;
+        let is_of_task = |group: u32| self.groups[group as usize].configuration.task == own.task;
+        let decided = self.left.iter().any(|(group, left)| left.rung.is_some() && is_of_task(*group));
+        let was_compared = decided && first.pause.is_some() && may_stop(&rule, &own.method);
+        (was_compared && sweep.splitting.splits() > 1).then_some(first.trial.fold)
     }
 
     /// A fold's score over the seeds that are done with it.
@@ -240,7 +282,7 @@ impl<'a> Digest<'a> {
         };
         #[expect(clippy::cast_precision_loss, reason = "steps are far below 2^53")]
         let converged =
-            |key: [u32; 2]| Some(self.convergence(spreads(&key)?, self.seed_curves.get(&key))? as f64);
+            |key: [u32; 2]| Some(self.convergence(group, spreads(&key)?, self.seed_curves.get(&key))? as f64);
         let over_seeds = |part: Part| Some(*self.grouped.over_seeds.get(&[number])?.get(&part.of(primary))?);
         Stability {
             done: seeds().filter(is_done).count(),
@@ -252,14 +294,18 @@ impl<'a> Digest<'a> {
     }
 
     /// The step at which a group's validation score has almost converged. The curve of a constant answer is flat
-    /// and does not converge.
+    /// and does not converge; where one that was stopped would have converged is not known.
     fn convergence(
         &self,
+        group: usize,
         spreads: &BTreeMap<String, Spread>,
         curves: Option<&BTreeMap<String, Curve>>,
     ) -> Option<u64> {
         let done = spreads.get(name::STEPS).map_or(0, |steps| steps.n);
         let primary = self.record.sweep.selecting();
+        if self.left(group).is_some() {
+            return None;
+        }
         let curve = curves?.get(&Part::Validation.of(primary))?;
         (constant(spreads) < done || done == 0).then(|| curve.convergence_step(primary))?
     }
@@ -278,6 +324,21 @@ impl<'a> Digest<'a> {
             epochs: epochs.filter_map(means).collect(),
         }
     }
+}
+
+/// Where each group left of which a trial is stopped.
+fn left(record: &RunRecord, places: &HashMap<ConfigurationId, (u32, u32)>) -> HashMap<u32, Left> {
+    let mut trials: HashMap<u32, Vec<&TrialRecord>> = HashMap::new();
+    for trial in &record.trials {
+        if let Some((group, _)) = places.get(&trial.trial.configuration.id) {
+            trials.entry(*group).or_default().push(trial);
+        }
+    }
+    let of = |(group, trials): (u32, Vec<&TrialRecord>)| {
+        let objective = &record.sweep.task(&trials.first()?.trial.configuration).objective;
+        Some((group, Left::of(trials.into_iter(), objective)?))
+    };
+    trials.into_iter().filter_map(of).collect()
 }
 
 /// The number of trials that give one answer to every validation row.

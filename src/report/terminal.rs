@@ -9,9 +9,9 @@ use super::baseline::Baseline;
 use super::entry::Entry;
 use super::findings::Findings;
 use super::format::{self, NONE};
-use super::headline::{counts, why_none};
+use super::headline::{Counts, counts, why_none};
 use super::measure::Measure;
-use super::warnings;
+use super::{stopped, warnings};
 
 /// A row: a configuration, or the best constant answer of a task.
 #[derive(Clone, Copy)]
@@ -184,7 +184,8 @@ fn notes(findings: &Findings<'_>) -> Vec<String> {
     if let Some(unit) = unit(findings) {
         notes.push(unit);
     }
-    let (_, failed, left) = counts(findings.record);
+    let Counts { failed, left, .. } = counts(findings.record);
+    notes.extend(stopped::by_rung(findings));
     if failed > 0 {
         notes.push(format!("{} failed", quantity::counted(failed, "trial")));
     }

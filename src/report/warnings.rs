@@ -47,13 +47,14 @@ fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> St
     let measure = task.measure;
     let constant = task.task.objective.words().constant;
     let its = chance.its.map_or_else(|| undefined(measure), |its| measure.said(&measure.value(its)));
-    let tried = task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
+    let tried = task.tried();
     let best_of =
         if tried > 1 { format!("the best of {tried}, {},", best.label) } else { best.label.clone() };
     let test = match chance.grounds {
         Grounds::Constant if tried > 1 => {
             return format!(
-                "every configuration {}, which alone gives {its}: none is selected",
+                "every configuration{} {}, which alone gives {its}: none is selected",
+                if task.stopped.is_empty() { "" } else { " that was not stopped early" },
                 constant.does
             );
         }
@@ -119,9 +120,10 @@ pub(super) fn constant(task: &TaskFindings<'_>) -> Option<String> {
     let alone = alone.map_or_else(|| undefined(task.measure), |alone| with_unit(task.measure, alone));
     let words = task.task.objective.words().constant;
     Some(format!(
-        "{} of {} ({trials} of {}) {}; that alone gives {alone}",
+        "{} of {}{} ({trials} of {}) {}; that alone gives {alone}",
         constant().count(),
         quantity::counted(trained().count(), "configuration"),
+        if task.stopped.is_empty() { "" } else { " that were not stopped early" },
         quantity::counted(done, "trial"),
         if constant().count() == 1 { words.does } else { words.do_plural },
     ))
@@ -185,18 +187,22 @@ pub(super) fn cautions(findings: &Findings<'_>) -> Vec<String> {
         constant(task).map(|said| format!("{of}{said}."))
     };
     let mut all: Vec<String> = findings.tasks.iter().filter_map(of_task).collect();
-    let candidates =
-        |task: &TaskFindings<'_>| task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
-    let most = findings.tasks.iter().map(candidates).max().unwrap_or(0);
+    let largest = findings.tasks.iter().max_by_key(|task| task.tried());
+    let most = largest.map_or(0, TaskFindings::tried);
     if most > 1 && findings.tasks.iter().any(|task| task.selected().is_some()) {
         let report = match findings.is_tested() {
             true => "The test score is the one to report.",
             false => "There are no test rows: say so when you report this score.",
         };
         let of_each = if findings.has_tasks() { " of its task" } else { "" };
+        let of = match largest.map_or(0, |task| task.stopped.len()) {
+            0 => format!("of {most}{of_each}, and"),
+            stopped => {
+                format!("of the {} of {most}{of_each} that were not stopped early, and", most - stopped)
+            }
+        };
         all.push(format!(
-            "The selected configuration has the best validation {} of {most}{of_each}, and a best of {most} is \
-             optimistic. {report}",
+            "The selected configuration has the best validation {} {of} a best of {most} is optimistic. {report}",
             findings.measure().title(),
         ));
     }
@@ -210,7 +216,8 @@ pub(super) fn cautions(findings: &Findings<'_>) -> Vec<String> {
             if splits == 2 { "1 degree of freedom" } else { "2 degrees of freedom" },
         ));
     }
-    let incomplete = findings.entries().filter(|entry| !entry.summary.is_complete()).count();
+    let ranked = findings.tasks.iter().flat_map(|task| &task.entries);
+    let incomplete = ranked.filter(|entry| !entry.summary.is_complete()).count();
     if incomplete > 0 {
         all.push(format!(
             "{} lack{} trials: their means are over those they have, and they cannot be selected.",

@@ -6,7 +6,7 @@ use crate::report::long::{Part, name};
 use crate::report::warnings;
 
 use super::Chart;
-use super::lines::{Line, Panel, names, page, steps, unnamed};
+use super::lines::{Line, Panel, ended, names, page, steps, unnamed};
 use super::scene::Point;
 
 const LOSS: (f64, f64) = (64.0, 414.0);
@@ -62,8 +62,9 @@ fn caption(metric: &str, lines: &[Line<'_>], always: Option<&str>) -> String {
     let validation = if metric == "loss" { "validation loss" } else { metric };
     format!(
         "Training loss and validation {metric} by optimiser step. {}Loss is smoothed by a moving average over a \
-         twentieth of training, {validation} is as measured.{which}{}",
+         twentieth of training, {validation} is as measured.{which}{}{}",
         means(lines),
+        ended(lines),
         always.map_or_else(String::new, |answer| format!(" Dashed: always answering the {answer}.")),
     )
 }

@@ -38,20 +38,28 @@ impl Line<'_> {
         self.entry.course.curves.get(name)
     }
 
-    /// A training curve, smoothed by a moving average over a twentieth of training.
+    /// A training curve, smoothed by a moving average over a twentieth of training: of whole training, where it was
+    /// stopped early.
     pub(super) fn smoothed(&self, name: &str) -> Option<Curve> {
-        self.curve(name).map(|curve| curve.smoothed((curve.steps.len() / 20).max(1)))
+        let curve = self.curve(name)?;
+        let steps = self.entry.left.as_ref().and_then(|left| Some((left.steps?, left.step.max(1))));
+        let (all, done) = steps.unwrap_or((1, 1));
+        let whole = curve.steps.len() * usize::try_from(all.div_ceil(done)).unwrap_or(1);
+        Some(curve.smoothed((whole / 20).max(1)))
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.entry.left.is_some()
     }
 }
 
 /// The configurations with measurements from training, in drawing order: later ones are drawn over earlier
-/// ones.
+/// ones. Those that were stopped early are grey and have no name.
 pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
-    let measured: Vec<(&TaskFindings<'_>, &Entry)> = tasks
-        .iter()
-        .flat_map(|task| task.entries.iter().map(move |entry| (task, entry)))
-        .filter(|(_, entry)| !entry.summary.is_base() && !entry.course.curves.is_empty())
-        .collect();
+    let is_measured = |entry: &&Entry| !entry.summary.is_base() && !entry.course.curves.is_empty();
+    let measured = tasks.iter().flat_map(|task| task.entries.iter().map(move |entry| (task, entry)));
+    let measured: Vec<(&TaskFindings<'_>, &Entry)> =
+        measured.filter(|(_, entry)| is_measured(entry)).collect();
     let many = measured.len();
     let crowded = many > MOST_COLOURED;
     let best: Vec<&str> = match tasks {
@@ -69,7 +77,7 @@ pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
         } else {
             others.next().unwrap_or(Stroke::solid(GREY, 0.8))
         };
-        let alone = task.entries.iter().filter(|e| !e.summary.is_base()).count() == 1;
+        let alone = task.tried() == 1;
         let name = match (tasks.len(), alone) {
             (1, _) => entry.label.clone(),
             (_, true) => task.task.name.clone(),
@@ -79,6 +87,14 @@ pub(super) fn lines<'a>(tasks: &'a [TaskFindings<'_>]) -> Vec<Line<'a>> {
         let band = is_best || many <= MOST_BANDS;
         lines.push(Line { entry, name, stroke, band, labelled });
     }
+    let stopped = tasks.iter().flat_map(|task| &task.stopped).filter(is_measured);
+    lines.extend(stopped.map(|entry| Line {
+        entry,
+        name: entry.label.clone(),
+        stroke: Stroke::solid(GREY, 0.8),
+        band: false,
+        labelled: false,
+    }));
     // The best are drawn last, over the others.
     lines.reverse();
     lines.sort_by_key(|line| (line.labelled, line.band));
@@ -148,9 +164,14 @@ impl<'a> Panel<'a> {
             scene.area(outline, line.stroke.color, 0.15);
         }
         for (line, curve) in drawn() {
-            match points(curve, &curve.mean).as_slice() {
+            let points = points(curve, &curve.mean);
+            match points.as_slice() {
+                [_] if line.is_stopped() => {}
                 [only] => scene.mark(*only, Form::Circle, 4.0, line.stroke.color),
                 points => scene.line(points, line.stroke),
+            }
+            if let Some(end) = points.last().filter(|_| line.is_stopped()) {
+                cross(scene, *end);
             }
         }
         frame
@@ -174,6 +195,14 @@ impl<'a> Panel<'a> {
     }
 }
 
+/// The mark where a curve ends since its configuration was stopped early.
+fn cross(scene: &mut Scene, (x, y): Point) {
+    const HALF: f64 = 3.5;
+    for side in [-HALF, HALF] {
+        scene.line(&[(x - HALF, y - side), (x + HALF, y + side)], Stroke::solid(NOTE, 1.3));
+    }
+}
+
 /// The score of a reference that does not train, with its name.
 type Level = (String, f64);
 
@@ -185,21 +214,40 @@ pub(super) fn steps(curves: &[&[Option<Curve>]]) -> (f64, f64) {
 
 /// An empty page for panels that end at `labels`, wide and tall enough for all names beyond them.
 pub(super) fn page(lines: &[Line<'_>], labels: f64) -> Scene {
-    let note = rest_note(lines).unwrap_or_default();
-    let names = lines.iter().filter(|line| line.labelled).map(|line| line.name.as_str());
-    let widest = names.chain([note.as_str()]).map(|name| text_width(name, TEXT_PX)).fold(0.0, f64::max);
-    let needed = lines.iter().filter(|line| line.labelled).fold(TOP + 40.0, |height, _| height + LABEL_GAP);
+    let notes = notes(lines);
+    let names = || lines.iter().filter(|line| line.labelled).map(|line| line.name.as_str());
+    let texts = || names().chain(notes.iter().map(String::as_str));
+    let widest = texts().map(|name| text_width(name, TEXT_PX)).fold(0.0, f64::max);
+    let needed = texts().fold(TOP + 40.0, |height, _| height + LABEL_GAP);
     Scene::new((labels + 24.0 + widest + 12.0).ceil(), HEIGHT.max(needed.ceil()))
 }
 
-/// How many lines have no name.
+/// How many lines have no name, without those that were stopped early.
 pub(super) fn unnamed(lines: &[Line<'_>]) -> usize {
-    lines.iter().filter(|line| !line.labelled).count()
+    lines.iter().filter(|line| !line.labelled && !line.is_stopped()).count()
 }
 
-fn rest_note(lines: &[Line<'_>]) -> Option<String> {
-    let rest = unnamed(lines);
-    (rest > 0).then(|| format!("grey: {rest} other configurations"))
+/// How many lines are of configurations that were stopped early.
+fn stopped(lines: &[Line<'_>]) -> usize {
+    lines.iter().filter(|line| line.is_stopped()).count()
+}
+
+/// What lines without a name are.
+fn notes(lines: &[Line<'_>]) -> Vec<String> {
+    let told = [
+        (unnamed(lines), "grey: {} other configurations"),
+        (stopped(lines), "grey, ending in ×: {} stopped early"),
+    ];
+    told.into_iter().filter(|(n, _)| *n > 0).map(|(n, text)| text.replace("{}", &n.to_string())).collect()
+}
+
+/// A sentence for captions on the lines of what was stopped early.
+pub(super) fn ended(lines: &[Line<'_>]) -> &'static str {
+    if stopped(lines) == 0 {
+        return "";
+    }
+    " Lines that end in × are of configurations that were stopped early, on the rows by which they were compared: how \
+     they would have gone on is not known."
 }
 
 /// Names the lines in a column: each at the height of its end, with a thin line to it, and lines without an end
@@ -211,7 +259,7 @@ pub(super) fn names(scene: &mut Scene, lines: &[Line<'_>], ends: &[Option<Point>
     let heights = spread(&wanted, LABEL_GAP, (TOP, BOTTOM));
     // Where every line is its task's selected configuration, none is emphasised.
     let stands_out = named.iter().any(|(line, _)| !line.entry.selected);
-    for ((line, end), y) in named.into_iter().zip(heights) {
+    for ((line, end), y) in named.into_iter().zip(heights.iter().copied()) {
         if let Some(end) = end {
             let leader = Stroke::solid(line.stroke.color, 0.6);
             scene.line(&[(end.0 + 2.0, end.1), (left - 4.0, y)], leader);
@@ -220,7 +268,9 @@ pub(super) fn names(scene: &mut Scene, lines: &[Line<'_>], ends: &[Option<Point>
         let font = Font { bold: line.entry.selected && stands_out, ..Font::plain(Anchor::Start) };
         scene.text((left + 26.0, y), line.name.clone(), font);
     }
-    if let Some(note) = rest_note(lines) {
-        scene.text((left, BOTTOM + 14.0), note, Font { color: NOTE, ..Font::plain(Anchor::Start) });
+    let mut y = heights.iter().copied().fold(BOTTOM, f64::max) + 14.0;
+    for note in notes(lines) {
+        scene.text((left, y), note, Font { color: NOTE, ..Font::plain(Anchor::Start) });
+        y += LABEL_GAP;
     }
 }

@@ -101,13 +101,14 @@ pub(super) fn chart(task: &TaskFindings<'_>, measure: Measure) -> Option<Chart> 
         name: against_parameters(measure.metric),
         title: format!("{} against trainable parameters", capital(measure.title())),
         task: None,
-        caption: caption(rows, measure, !untrained.is_empty(), task.averaged()),
+        caption: caption(task, rows, measure, !untrained.is_empty()),
         scene,
     })
 }
 
-fn caption(rows: &str, measure: Measure, has_base: bool, over: Option<&str>) -> String {
+fn caption(task: &TaskFindings<'_>, rows: &str, measure: Measure, has_base: bool) -> String {
     let (side, more) = if measure.metric.higher_is_better() { ("high", "higher") } else { ("low", "lower") };
+    let over = task.averaged();
     let spread =
         over.map(|over| format!(" (mean over {over}, bars: ± one standard deviation)")).unwrap_or_default();
     let base = if has_base {
@@ -116,12 +117,16 @@ fn caption(rows: &str, measure: Measure, has_base: bool, over: Option<&str>) -> 
     } else {
         ""
     };
+    let stopped = match task.stopped.len() {
+        0 => String::new(),
+        n => format!(" Without the {n} that were stopped early."),
+    };
     format!(
         "{rows} {}{spread} against the number of trainable parameters, on a logarithmic scale. Dashed stairs: the \
          Pareto front. No other configuration has as few or fewer trainable parameters and as {side} or {more} a \
          mean as one on it, one of the two strictly. Points with equal \
          counts are set side by side. A hollow point lacks trials and is not on the front. The front describes; \
-         the selection is made on validation rows.{base}",
+         the selection is made on validation rows.{base}{stopped}",
         measure.title(),
     )
 }

@@ -1,7 +1,8 @@
 //! Owns the heat map of the validation metric by rank and alpha. Pure.
 //!
 //! Each combination of the other varying settings has its own map, unless there are too many; a combination
-//! with a single pair of rank and alpha has none.
+//! with a single pair of rank and alpha has none. There is no map where most cells would be empty, as those of drawn
+//! points are, and none where the means of cells would be over different settings: what was stopped early is missing.
 
 use crate::report::entry::Entry;
 use crate::report::findings::TaskFindings;
@@ -46,6 +47,9 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
     }
     let (panels, averaged) = panels(&entries);
     let (ranks, alphas) = (ranks.as_slice(), alphas.as_slice());
+    if !is_full(&panels, averaged, ranks, alphas) {
+        return None;
+    }
     let values: Vec<f64> = panels
         .iter()
         .flat_map(|panel| ranks.iter().flat_map(move |r| alphas.iter().map(move |a| (panel, *r, *a))))
@@ -69,9 +73,10 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
     });
     let caption = format!(
         "Mean validation {} of LoRA configurations, by rank r and alpha; darker is {}. Where trials are \
-         missing, the number of trials is given; an empty cell has no result.{}{seeds} {rest}",
+         missing, the number of trials is given; an empty cell has no result{}.{}{seeds} {rest}",
         measure.heading(),
         if measure.metric.higher_is_better() { "higher" } else { "lower, which is better" },
+        if task.stopped.is_empty() { "" } else { ", as those of configurations that were stopped early" },
         alone.unwrap_or_default(),
     );
     Some(Chart {
@@ -81,6 +86,22 @@ pub(super) fn chart(task: &TaskFindings<'_>) -> Option<Chart> {
         caption: caption.trim_end().to_owned(),
         scene,
     })
+}
+
+/// Whether at least a third of the cells have a configuration, and each of these as many as any other.
+fn is_full(panels: &[Panel<'_>], averaged: usize, ranks: &[usize], alphas: &[f64]) -> bool {
+    let cells = panels.iter().flat_map(|panel| {
+        ranks.iter().flat_map(move |rank| alphas.iter().map(move |alpha| here(panel, *rank, *alpha).count()))
+    });
+    let filled: Vec<usize> = cells.filter(|count| *count > 0).collect();
+    let is_dense = 3 * filled.len() >= panels.len() * ranks.len() * alphas.len();
+    is_dense && (averaged == 0 || filled.iter().all(|count| *count == averaged))
+}
+
+/// The configurations of a cell.
+fn here<'a>(panel: &'a Panel<'a>, rank: usize, alpha: f64) -> impl Iterator<Item = &'a Entry> {
+    let is_here = move |lora: &Lora| lora.rank == rank && lora.alpha.total_cmp(&alpha).is_eq();
+    panel.entries.iter().copied().filter(move |entry| lora(entry).is_some_and(is_here))
 }
 
 fn lora(entry: &Entry) -> Option<&Lora> {
@@ -127,11 +148,7 @@ fn panels<'a>(entries: &[&'a Entry]) -> (Vec<Panel<'a>>, usize) {
 
 /// Mean score of a cell, with a note on its completeness where trials are missing.
 fn cell(panel: &Panel<'_>, rank: usize, alpha: f64) -> Option<(f64, Option<String>)> {
-    let here: Vec<&&Entry> = panel
-        .entries
-        .iter()
-        .filter(|e| lora(e).is_some_and(|l| l.rank == rank && l.alpha.total_cmp(&alpha).is_eq()))
-        .collect();
+    let here: Vec<&Entry> = here(panel, rank, alpha).collect();
     let means: Vec<f64> =
         here.iter().filter_map(|e| e.summary.selecting()).map(|spread| spread.mean).collect();
     if means.is_empty() {

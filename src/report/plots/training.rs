@@ -6,7 +6,7 @@ use crate::report::long::name;
 
 use super::Chart;
 use super::convergence::means;
-use super::lines::{Line, Panel, names, page, steps, unnamed};
+use super::lines::{Line, Panel, ended, names, page, steps, unnamed};
 
 /// Width of a panel, and from the left of one to the left of the next.
 const PANEL: (f64, f64) = (230.0, 300.0);
@@ -39,9 +39,10 @@ pub(super) fn chart(lines: &[Line<'_>]) -> Option<Chart> {
     let which = if unnamed(lines) > 0 { " Grey: other configurations." } else { "" };
     let caption = format!(
         "Gradient norm before clipping, learning rate, and training tokens per second (padding not counted) by \
-         optimiser step, each smoothed by a moving average over a twentieth of training. {}{}",
+         optimiser step, each smoothed by a moving average over a twentieth of training. {}{}{}",
         means(lines).trim_end(),
         which,
+        ended(lines),
     );
     Some(Chart {
         name: "training".to_owned(),

@@ -7,12 +7,14 @@ mod course;
 mod results;
 mod settings;
 mod statistics;
+mod stopped;
 mod together;
 
 pub use course::{by_epoch, training};
 pub use results::{results, without_result};
 pub use settings::{method_notes, settings, tasks};
 pub use statistics::{folds, statistics};
+pub use stopped::stopped;
 pub use together::{all_tasks, seeds};
 
 use super::findings::TaskFindings;

@@ -12,25 +12,31 @@ use crate::values::{Configuration, quantity};
 
 use super::{Column, Table, mean_of, numbers, or_none, task_cell, task_column};
 
-/// One row per configuration, task by task, in ranking order. Values shared by all are among the settings.
-#[must_use]
-pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
-    let entries = || tasks.iter().flat_map(|task| &task.entries);
-    let configurations: Vec<&Configuration> = entries().map(|e| e.summary.configuration.as_ref()).collect();
+/// The settings that have a column: the values shared by all configurations, whether they were stopped early or not,
+/// are among the settings.
+pub(super) fn shown_settings(tasks: &[TaskFindings<'_>]) -> Vec<&'static Axis> {
+    let all = tasks.iter().flat_map(TaskFindings::all);
+    let configurations: Vec<&Configuration> = all.map(|e| e.summary.configuration.as_ref()).collect();
     let is_shown = |axis: &&Axis| match axis.leads {
         true => matches!(axis.name, "method" | "rank" | "alpha") || axis.varies(&configurations),
         false => axis.name != SEED && axis.varies(&configurations),
     };
-    let settings: Vec<&Axis> = axes::shown()
-        .filter(is_shown)
-        .filter(|axis| configurations.iter().any(|c| axis.get(c).is_some()))
-        .collect();
+    let shown = axes::shown().filter(is_shown);
+    shown.filter(|axis| configurations.iter().any(|c| axis.get(c).is_some())).collect()
+}
+
+/// The column of a setting.
+pub(super) fn setting_column(axis: &Axis) -> Column {
+    if axis.domain.is_text() { Column::text(axis.title) } else { Column::number(axis.title) }
+}
+
+/// One row per configuration, task by task, in ranking order; those that were stopped early have a table of their own.
+#[must_use]
+pub fn results(tasks: &[TaskFindings<'_>]) -> Table {
+    let settings = shown_settings(tasks);
     let mut columns = vec![Column::text("")];
     columns.extend(task_column(tasks));
-    columns.extend(settings.iter().map(|axis| match axis.domain.is_text() {
-        true => Column::text(axis.title),
-        false => Column::number(axis.title),
-    }));
+    columns.extend(settings.iter().map(|axis| setting_column(axis)));
     let measured = Measured::of(tasks);
     columns.extend(measured.titles().iter().map(|title| Column::number(title)));
     let mut table = Table::new(columns);
@@ -183,7 +189,7 @@ fn trials_done(entry: &Entry) -> String {
     format!("{} of {}{failed}", summary.done, summary.planned)
 }
 
-/// Trials without a result, each with the reason; `None` where all are done.
+/// Trials without a result, each with the reason, but for those that were stopped early; `None` where there is none.
 #[must_use]
 pub fn without_result(findings: &Findings<'_>) -> Option<Table> {
     let mut columns = vec![Column::text("configuration")];
@@ -215,14 +221,13 @@ fn label(findings: &Findings<'_>, trial: &TrialRecord) -> String {
     })
 }
 
-/// Why a trial has no result; `None` where it has one.
+/// Why a trial has no result; `None` where it has one, or was stopped early.
 fn reason(state: &TrialState) -> Option<String> {
     match state {
-        TrialState::Done => None,
+        TrialState::Done | TrialState::Stopped { .. } => None,
         TrialState::Waiting => Some("not started".to_owned()),
         TrialState::Running { placement, .. } => Some(format!("running on {}", placement.device)),
         TrialState::Paused { step } => Some(format!("at a rung after step {step}")),
-        TrialState::Stopped { reason } => Some(reason.to_string()),
         TrialState::Interrupted => Some("interrupted".to_owned()),
         TrialState::Failed { failure } => Some(format!("failed: {failure}")),
     }

@@ -6,7 +6,8 @@ use crate::report::chance::Test;
 use crate::report::curves::CONVERGED_SHARE;
 use crate::report::findings::Findings;
 use crate::report::format::{self, NONE};
-use crate::report::warnings;
+use crate::report::{stopped, warnings};
+use crate::sweep::Drawn;
 use crate::tasks::{Cleaning, Task};
 use crate::values::axes::{self, Axis};
 use crate::values::{Configuration, Method, Splitting, quantity};
@@ -32,12 +33,30 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     rows.extend(findings.objective().settings());
     rows.push(("validation", splitting(sweep.splitting)));
     rows.push(("selected by", findings.measure().title().to_owned()));
-    rows.extend(axes::shown().filter_map(|axis| values(axis, &configurations)));
+    rows.extend(sweep.stop.map(|rule| ("stopped early", stopped::ruled(findings, &rule))));
+    rows.extend(sweep.drawn.as_ref().map(|drawn| ("points", of_draw(drawn))));
+    rows.extend(axes::shown().filter_map(|axis| match ranges(axis, sweep.drawn.as_ref()) {
+        Some(written) => Some((axis.title, written)),
+        None => values(axis, &configurations),
+    }));
     let mut table = Table::new(vec![Column::text("setting"), Column::text("value")]);
     for (name, value) in rows {
         table.push(false, vec![name.to_owned(), value]);
     }
     table
+}
+
+/// How points were drawn.
+fn of_draw(drawn: &Drawn) -> String {
+    let trials = quantity::count(drawn.trials as u64);
+    format!("{trials} for each block with a range, `sampler: {}`, seed {}", drawn.sampler, drawn.seed)
+}
+
+/// The range from which an axis was drawn; `None` where it has values.
+fn ranges(axis: &Axis, drawn: Option<&Drawn>) -> Option<String> {
+    let of_axis = drawn?.ranges.iter().filter(|range| range.axis == axis.name);
+    let written: Vec<&str> = of_axis.map(|range| range.written.as_str()).collect();
+    (!written.is_empty()).then(|| written.join("; "))
 }
 
 /// The values of an axis, in the grid's order; `None` without any.
@@ -151,6 +170,7 @@ pub fn method_notes(findings: &Findings<'_>) -> Vec<String> {
             (false, false) => "",
         },
     )];
+    notes.extend(findings.stopped().next().map(|_| stopped::NOTE.to_owned()));
     notes.extend(against_nothing(findings));
     notes.extend(over_folds(findings));
     notes.push(convergence(findings));
