@@ -83,7 +83,7 @@ impl EventLoop<'_, '_> {
         let is_there = |at: u64| at <= step && at as f64 >= from.min(step as f64);
         let lines = record::metrics(self.layout, trial);
         let measured = lines.into_iter().find_map(|line| match line {
-            MetricLine::Validation { step: at, scores, loss_error, .. } if is_there(at) => {
+            MetricLine::Validation { step: at, scores, loss_error, rows: None, .. } if is_there(at) => {
                 Some((at, scores, loss_error))
             }
             MetricLine::Validation { .. } | MetricLine::Train { .. } => None,
