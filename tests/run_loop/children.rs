@@ -78,7 +78,7 @@ impl<'a> Children<'a> {
         let every = if self.is_validated_late { STEPS } else { EVERY };
         for step in (from + 1..=to).filter(|step| step % every == 0) {
             let scores = Scores::of("classification").with(Metric::Loss, self.loss(trial, step));
-            let line = MetricLine::Validation { step, epoch: 0.0, scores, loss_error: None };
+            let line = MetricLine::Validation { step, epoch: 0.0, scores, loss_error: None, rows: None };
             writeln!(metrics, "{}", serde_json::to_string(&line)?)?;
         }
         write_checkpoint(layout, trial);
