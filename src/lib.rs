@@ -40,7 +40,7 @@
 //! | module | owns |
 //! |---|---|
 //! | [`values`] | ids, trials, the table of axes, scores and metrics, failures, devices, events; random streams |
-//! | [`search`] | which points are drawn where an axis has a range, and which trials are stopped early |
+//! | [`search`] | which points are drawn where an axis has a range, which are tried next, and which trials are stopped early |
 //! | [`disk`] | every path under `results/`, whole files, locks, memory-mapped files |
 //! | [`families`] | model families, one file each: configurations, blueprints, heads, exact parameter counts |
 //! | [`tokenizer`] | the conversion between texts and token ids |

@@ -56,6 +56,7 @@ fn of(
         tasks: BTreeMap::from([(task.name.clone(), Arc::clone(task))]),
         models: models.iter().map(|model| (model.name.clone(), model.clone())).collect(),
         configurations,
+        proposing: None,
         splitting: Splitting::KFold { k, stratified: true, seed: 42 },
         select: None,
         stop: None,

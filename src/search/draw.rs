@@ -15,11 +15,13 @@ pub enum Sampler {
     Sobol,
     /// Independent points (Bergstra & Bengio 2012).
     Random,
+    /// Generations of points, each where those before did well ([`propose`](super::propose)); the first is Sobol's.
+    Tpe,
 }
 
 impl Sampler {
     /// All of them, by the words of the sweep file.
-    pub const WORDS: &'static [&'static str] = &["grid", "sobol", "random"];
+    pub const WORDS: &'static [&'static str] = &["grid", "sobol", "random", "tpe"];
 
     /// The sampler that a word names.
     #[must_use]
@@ -28,6 +30,7 @@ impl Sampler {
             "grid" => Some(Self::Grid),
             "sobol" => Some(Self::Sobol),
             "random" => Some(Self::Random),
+            "tpe" => Some(Self::Tpe),
             _ => None,
         }
     }
@@ -51,7 +54,7 @@ impl Draw {
         let word = Words::of_state(self.seed);
         match self.sampler {
             Sampler::Grid => 0.0,
-            Sampler::Sobol => {
+            Sampler::Sobol | Sampler::Tpe => {
                 let seed = u32::try_from(word >> 32).expect("32 bits are left");
                 f64::from(sobol_burley::sample(point, dimension, seed))
             }

@@ -1,5 +1,7 @@
 //! Owns the range of an axis, and the value at each place of it. Draws none.
 
+use serde::{Deserialize, Serialize};
+
 use crate::values::Setting;
 
 /// Significant digits of a drawn number, and as many more as a narrow range needs: enough to tell any two apart that
@@ -8,7 +10,7 @@ const DIGITS: usize = 3;
 const MOST_MORE: f64 = 9.0;
 
 /// The range of an axis, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Its least value.
     pub low: f64,
@@ -21,7 +23,8 @@ pub struct Spread {
 }
 
 /// How the values of a range are spread.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Scale {
     /// Equal differences are equally likely.
     Linear,
@@ -34,18 +37,71 @@ impl Spread {
     /// range; other numbers are rounded to three digits, or to more where the range is narrow.
     #[must_use]
     pub fn at(&self, share: f64) -> Setting {
+        self.setting(self.value(share))
+    }
+
+    /// The same as a number.
+    #[must_use]
+    pub fn value(&self, share: f64) -> f64 {
         let Self { low, high, scale, whole } = *self;
-        // A whole number's part goes up to the next one.
-        let end = if whole { high + 1.0 } else { high };
         let value = match scale {
-            Scale::Linear => low + share * (end - low),
-            Scale::Log => (low.ln() + share * (end.ln() - low.ln())).exp(),
+            Scale::Linear => low + share * (self.end() - low),
+            Scale::Log => (low.ln() + share * (self.end().ln() - low.ln())).exp(),
         };
+        // A rounding error must not make 8 a 7.
         if whole {
-            Setting::Count(floor(value.clamp(low, high)))
+            (value.clamp(low, high) * (1.0 + 4.0 * f64::EPSILON)).floor()
         } else {
-            Setting::Number(self.rounded(value))
+            self.rounded(value)
         }
+    }
+
+    /// A value of the range as a setting.
+    #[must_use]
+    pub fn setting(&self, value: f64) -> Setting {
+        if self.whole { Setting::Count(count(value)) } else { Setting::Number(value) }
+    }
+
+    pub(super) fn is_sound(&self) -> bool {
+        let Self { low, high, scale, whole } = *self;
+        let is_whole = |number: f64| number >= 0.0 && number.fract() == 0.0;
+        low.is_finite()
+            && high.is_finite()
+            && low < high
+            && (scale == Scale::Linear || low > 0.0)
+            && (!whole || is_whole(low) && is_whole(high))
+    }
+
+    /// The part of the range that has this value, as shares; its ends are equal where it is not a whole number.
+    pub(super) fn part(&self, value: f64) -> (f64, f64) {
+        if self.whole {
+            (self.share(value), self.share(value + 1.0))
+        } else {
+            (self.share(value), self.share(value))
+        }
+    }
+
+    /// Where a value lies, from 0 to 1.
+    fn share(&self, value: f64) -> f64 {
+        let share = match self.scale {
+            Scale::Linear => (value - self.low) / (self.end() - self.low),
+            Scale::Log => (value.ln() - self.low.ln()) / (self.end().ln() - self.low.ln()),
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// Where its last part ends: a whole number's goes up to the next one.
+    fn end(&self) -> f64 {
+        if self.whole { self.high + 1.0 } else { self.high }
+    }
+
+    pub(super) fn holds(&self, value: f64) -> bool {
+        (self.low..=self.high).contains(&value) && !(self.whole && value.fract() != 0.0)
+    }
+
+    /// How many values it has, where they are whole numbers.
+    pub(super) fn count(&self) -> Option<usize> {
+        self.whole.then(|| usize::try_from(count(self.high - self.low) + 1).unwrap_or(usize::MAX))
     }
 
     /// Rounded, but not out of the range.
@@ -58,9 +114,8 @@ impl Spread {
 }
 
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "bounds of counts are counts")]
-fn floor(value: f64) -> u64 {
-    // A rounding error must not make 8 a 7.
-    (value * (1.0 + 4.0 * f64::EPSILON)).floor() as u64
+fn count(value: f64) -> u64 {
+    value as u64
 }
 
 #[cfg(test)]
@@ -89,6 +144,21 @@ mod tests {
             prop_assert!((low..=high).contains(&one));
             prop_assert_eq!(shares.0 < shares.1 && one > other, false);
             prop_assert_eq!(number(&spread.at(0.0)), low);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_share_is_in_the_part_of_its_value(low in 1_u32..1_000, length in 1_u32..1_000, log: bool, whole: bool, share in 0.0..1.0) {
+            let (low, high) = (f64::from(low), f64::from(low + length));
+            let scale = if log { Scale::Log } else { Scale::Linear };
+            let spread = Spread { low, high, scale, whole };
+            let value = spread.value(share);
+            let (from, to) = spread.part(value);
+            // Numbers that are not whole are rounded.
+            let near = if whole { 1e-9 } else { 0.01 };
+            prop_assert!(spread.is_sound() && spread.holds(value));
+            prop_assert!((from - near..=to + near).contains(&share), "{} {} {}", from, share, to);
         }
     }
 

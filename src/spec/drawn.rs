@@ -1,26 +1,39 @@
 //! Owns the points of a block that has ranges, and the values of axes that are tied to others. Pure: a point is a
 //! function of the sweep file.
 //!
-//! In such a block every axis has a dimension, in the file's order, and a point takes from a list what lies at its
-//! place there. Tasks and seeds are not drawn: each point has all of them, since they repeat a configuration.
+//! In such a block every axis has a dimension, in the file's order (`space`), and a point takes from a list what lies at
+//! its place there. Tasks and seeds are not drawn: each point has all of them, since they repeat a configuration.
 //! Axes that do not apply to a point's method are left out as in any block, and points that are then the same are
-//! trained once.
+//! trained once. Of points that are proposed while the sweep runs the first generation is drawn here.
 
 use std::collections::HashSet;
 
 use super::error::{Problem, Report};
-use super::grid;
 use super::point::{Given, repeats};
-use super::range;
 use super::raw::{Drawn, Form, RawAxis, RawBlock, RawSearch, RawSweep};
-use super::source::At;
+use super::space;
 use super::value::Tie;
-use crate::search::{Draw, MOST_POINTS, Sampler};
+use crate::search::{Draw, MOST_POINTS, Point, Sampler};
+use crate::sweep::{Block, Proposing, multiple};
 use crate::values::axes::AXES;
 use crate::values::{Setting, quantity};
 
-/// Draws the points of every block with a range, and gives tied axes their values.
-pub(super) fn complete(raw: &mut RawSweep, report: &mut Report) {
+/// Points of a generation where the file does not say: a balanced start of a Sobol sequence, and few enough for what
+/// was learned to count soon.
+const GENERATION: u32 = 8;
+
+/// How the points of blocks with ranges are drawn.
+#[derive(Clone, Copy)]
+struct How {
+    draw: Draw,
+    /// Points of each block.
+    trials: u32,
+    /// Points of a generation, where they are proposed in generations.
+    generation: u32,
+}
+
+/// Draws the points of every block with a range, and gives tied axes their values. `only` is what `--only` keeps.
+pub(super) fn complete(raw: &mut RawSweep, only: &[RawAxis], report: &mut Report) {
     let has_ranges = raw.grid.iter().any(has_range);
     let how = how(raw.search.as_ref(), has_ranges, report);
     let draws =
@@ -35,16 +48,25 @@ pub(super) fn complete(raw: &mut RawSweep, report: &mut Report) {
             Problem::MissingKey { key: "search".to_owned(), section: "a sweep with ranges".to_owned() };
         report.error(place, problem).hint("for example `search: {sampler: sobol, trials: 32}`");
     }
+    let mut blocks = Vec::new();
     for block in &mut raw.grid {
         check_zips(block, report);
-        for at in 0..block.axes.len() {
-            if let Some(tied) = tied_values(block, at, report) {
-                block.axes[at].tied = tied;
+        tie(block, report);
+        let Some(how) = how.filter(|_| has_range(block)) else { continue };
+        let of_block = space::of(block, &raw.training, only);
+        block.drawn = Some(drawn(block, &of_block, how, report));
+        if how.draw.sampler == Sampler::Tpe {
+            let mut outline = space::outline(block);
+            // What is wrong with a list is told already.
+            if !report.has_errors() {
+                tie(&mut outline, report);
             }
+            block.outline = Some(Box::new(outline));
+            blocks.push(of_block);
         }
-        if let Some((draw, trials)) = how.filter(|_| has_range(block)) {
-            block.drawn = Some(drawn(block, draw, trials, report));
-        }
+    }
+    if let Some(How { draw, trials, generation }) = how.filter(|_| !blocks.is_empty()) {
+        raw.proposing = Some(Proposing { seed: draw.seed, trials, generation, blocks });
     }
 }
 
@@ -52,15 +74,20 @@ fn has_range(block: &RawBlock) -> bool {
     block.axes.iter().any(|axis| axis.spread().is_some())
 }
 
-/// How points are drawn, and how many for each block.
-fn how(search: Option<&RawSearch>, has_ranges: bool, report: &mut Report) -> Option<(Draw, u32)> {
+/// How points are drawn.
+fn how(search: Option<&RawSearch>, has_ranges: bool, report: &mut Report) -> Option<How> {
     let search = search?;
     let sampler = search.sampler.as_ref().map_or(Sampler::Sobol, |at| at.value);
     if sampler == Sampler::Grid && has_ranges {
         let place = search.sampler.as_ref().map_or(search.place, |at| at.place);
         let problem = Problem::BadValue { key: "`sampler`".to_owned(), found: "`grid`".to_owned() };
-        report.error(place, problem).allowed("`sobol` or `random`, since an axis has a range");
+        report.error(place, problem).allowed("`sobol`, `random` or `tpe`, since an axis has a range");
         return None;
+    }
+    if let Some(generation) = search.generation.as_ref().filter(|_| sampler != Sampler::Tpe) {
+        let whose = "a search that draws all points at once".to_owned();
+        let problem = Problem::InapplicableKey { key: "generation", whose };
+        report.error(generation.place, problem).hint("only `sampler: tpe` proposes points in generations");
     }
     let Some(trials) = &search.trials else {
         // A bad one is reported already.
@@ -70,8 +97,25 @@ fn how(search: Option<&RawSearch>, has_ranges: bool, report: &mut Report) -> Opt
         }
         return None;
     };
-    let trials = u32::try_from(trials.value).unwrap_or(MOST_POINTS).min(MOST_POINTS);
-    Some((Draw { sampler, seed: search.seed }, trials))
+    let size = |size: usize| u32::try_from(size).unwrap_or(MOST_POINTS).min(MOST_POINTS);
+    let generation = search.generation.as_ref().map_or(GENERATION, |at| size(at.value));
+    let count = size(trials.value);
+    if sampler == Sampler::Tpe && has_ranges && count <= generation {
+        let message = format!("all {count} trials are of the first generation, which is drawn as by `sobol`");
+        report.warn(trials.place, message);
+    }
+    Some(How { draw: Draw { sampler, seed: search.seed }, trials: count, generation })
+}
+
+/// Refuses points that are proposed while the sweep runs.
+pub(super) fn refuse_proposing(raw: &RawSweep, report: &mut Report) {
+    if let Some(at) = raw.search.as_ref().and_then(|search| search.sampler.as_ref())
+        && at.value == Sampler::Tpe
+    {
+        let problem = Problem::BadValue { key: "`sampler`".to_owned(), found: "`tpe`".to_owned() };
+        let error = report.error(at.place, problem).allowed("`grid`, `sobol`, `random`");
+        error.hint("this version cannot yet propose points while a sweep runs");
+    }
 }
 
 /// A zip pairs lists; a range or a multiple has none.
@@ -83,6 +127,15 @@ fn check_zips(block: &RawBlock, report: &mut Report) {
             report
                 .error(name.place, Problem::BadZip(message))
                 .hint("give it a list, or leave it out of the zip");
+        }
+    }
+}
+
+/// Gives tied axes their values.
+fn tie(block: &mut RawBlock, report: &mut Report) {
+    for at in 0..block.axes.len() {
+        if let Some(tied) = tied_values(block, at, report) {
+            block.axes[at].tied = tied;
         }
     }
 }
@@ -114,9 +167,9 @@ fn tied_values(block: &RawBlock, at: usize, report: &mut Report) -> Option<Vec<V
     let mut good = true;
     let values = other.values.iter().map(|given| {
         let products = tie.by.iter().filter_map(|by| {
-            let product = product(axis.row, &given.setting, by);
+            let product = multiple(axis.row, &given.setting, by.value);
             good &= product.is_some();
-            product
+            product.map(|setting| Given { setting, place: by.place, items: Vec::new() })
         });
         products.collect()
     });
@@ -127,15 +180,6 @@ fn tied_values(block: &RawBlock, at: usize, report: &mut Report) -> Option<Vec<V
     good.then_some(values)
 }
 
-/// A value of a tied axis.
-fn product(row: usize, other: &Setting, by: &At<f64>) -> Option<Given> {
-    let domain = AXES[row].domain.plain();
-    // Without what a multiplication in binary adds: 0.1 times 3 is 0.3.
-    let product = format!("{:.12e}", range::as_number(other)? * by.value).parse().ok()?;
-    let setting = range::setting(&domain, product)?;
-    domain.holds(&setting).then(|| Given { setting, place: by.place, items: Vec::new() })
-}
-
 fn not_whole(axis: &RawAxis, report: &mut Report) {
     let problem = Problem::BadValue {
         key: format!("`{}`", axis.name()),
@@ -144,58 +188,40 @@ fn not_whole(axis: &RawAxis, report: &mut Report) {
     report.error(axis.place, problem).allowed(AXES[axis.row].domain.to_string());
 }
 
-/// The points of a block.
-fn drawn(block: &RawBlock, draw: Draw, trials: u32, report: &mut Report) -> Vec<Drawn> {
-    let dimensions: Vec<Vec<&RawAxis>> = grid::groups(block)
-        .into_iter()
-        .filter(|group| !group.iter().any(|axis| repeats(axis.row)))
-        .filter(|group| group.iter().all(|axis| axis.tie().is_none()))
-        .collect();
-    let ties: Vec<&RawAxis> = block.axes.iter().filter(|axis| axis.tie().is_some()).collect();
+/// The points of a block; of one whose points are proposed, its first generation.
+fn drawn(block: &RawBlock, of_block: &Block, how: How, report: &mut Report) -> Vec<Drawn> {
+    let How { draw, trials, generation } = how;
+    let points: Vec<Point> = match draw.sampler {
+        Sampler::Tpe => {
+            let (seed, blocks) = (draw.seed, Vec::new());
+            Proposing { seed, trials, generation, blocks }.next(of_block, &[])
+        }
+        Sampler::Grid | Sampler::Sobol | Sampler::Random => {
+            (0..trials).map(|number| of_block.space.drawn(draw, number)).collect()
+        }
+    };
     let mut bad: HashSet<usize> = HashSet::new();
-    let points = (0..trials).map(|number| {
-        let mut shares = (0_u32..).map(|dimension| draw.share(number, dimension));
-        let mut share = || shares.next().unwrap_or_default();
-        let mut point: Drawn = Vec::new();
-        for group in &dimensions {
-            let share = share();
-            for axis in group {
-                let given = match axis.spread() {
-                    Some(spread) => {
-                        Some(Given { setting: spread.at(share), place: axis.place, items: Vec::new() })
-                    }
-                    None => axis.values.get(place(share, axis.values.len())).cloned(),
-                };
-                point.extend(given.map(|given| (axis.row, given)));
-            }
-        }
-        for axis in &ties {
-            let Some(tie) = axis.tie() else { continue };
-            let by = &tie.by[place(share(), tie.by.len())];
-            let other = point.iter().find(|(row, _)| AXES[*row].name == tie.times.value);
-            // One that is not there is reported already.
-            let Some((_, other)) = other else { continue };
-            match product(axis.row, &other.setting, by) {
-                Some(given) => point.push((axis.row, given)),
-                None => _ = bad.insert(axis.row),
-            }
-        }
-        point
-    });
-    let points: Vec<Drawn> = points.collect();
-    ties.iter().filter(|axis| bad.contains(&axis.row)).for_each(|axis| not_whole(axis, report));
-    let settings = |point: &Drawn| point.iter().map(|(_, given)| given.setting.clone()).collect();
-    let different: HashSet<Vec<Setting>> = points.iter().map(settings).collect();
-    if different.len() < points.len() {
-        let (drawn, left) = (quantity::counted(points.len(), "point"), different.len());
+    let settings =
+        points.iter().filter_map(|point| of_block.settings(point).map_err(|row| bad.insert(row)).ok());
+    let settings: Vec<Vec<(usize, Setting)>> = settings.collect();
+    block.axes.iter().filter(|axis| bad.contains(&axis.row)).for_each(|axis| not_whole(axis, report));
+    let different: HashSet<&Vec<(usize, Setting)>> = settings.iter().collect();
+    if different.len() < settings.len() {
+        let (drawn, left) = (quantity::counted(settings.len(), "point"), different.len());
         report.warn(block.place, format!("{drawn} drawn, {left} left: the others repeat one of them"));
+    } else if draw.sampler == Sampler::Tpe && points.len() < trials.min(generation) as usize {
+        let (wanted, left) = (quantity::counted(trials as usize, "point"), points.len());
+        report.warn(block.place, format!("{wanted} asked for, {left} there: the space has no more"));
     }
-    points
+    settings.into_iter().map(|point| placed(block, point)).collect()
 }
 
-/// The position in a list of so many values that lies at a share of it.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is below 1")]
-#[expect(clippy::cast_precision_loss, reason = "lists are short")]
-fn place(share: f64, length: usize) -> usize {
-    (share * length as f64) as usize
+/// A point with the places of its settings.
+fn placed(block: &RawBlock, point: Vec<(usize, Setting)>) -> Drawn {
+    let of = |(row, setting): (usize, Setting)| {
+        let axis = block.axes.iter().find(|axis| axis.row == row)?;
+        let listed = axis.values.iter().find(|given| given.setting == setting).cloned();
+        Some((row, listed.unwrap_or(Given { setting, place: axis.place, items: Vec::new() })))
+    };
+    point.into_iter().filter_map(of).collect()
 }

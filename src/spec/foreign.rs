@@ -130,6 +130,20 @@ pub(super) fn family(found: &str) -> Option<String> {
     Some(format!("models of type `{found}` are of the family `{name}`: write `architecture: {name}`"))
 }
 
+/// The sampler here, for what other programs call one like it.
+pub(super) fn sampler(found: &str) -> Option<String> {
+    let plain = found.to_lowercase();
+    let names = |all: &[&str]| all.iter().any(|name| plain.contains(name));
+    let own = if names(&["tpe", "bayes", "parzen", "hyperopt", "optuna"]) {
+        "tpe"
+    } else if names(&["qmc", "halton", "latin", "lhs"]) {
+        "sobol"
+    } else {
+        return None;
+    };
+    Some(format!("the sampler like `{found}` is called `{own}`"))
+}
+
 /// The list in W&B's `{values: [...]}`.
 pub(super) fn values(node: &Node) -> Option<&[Node]> {
     match &member(node, "values", &["values", "distribution"])?.content {

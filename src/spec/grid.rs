@@ -4,18 +4,18 @@
 //! multiples of these. The method's dimension comes first, and then axes that do not apply to the method are left
 //! out, so that they never multiply it. In a block with a range the drawn points are one dimension.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use rayon::prelude::*;
 
 use crate::families::ModelSpec;
-use crate::sweep::Template;
+use crate::sweep::Templates;
 use crate::tasks::Task;
 use crate::values::axes::AXES;
-use crate::values::{Configuration, Keep, Lora, Method, MethodKind, Metric, Training};
+use crate::values::{Configuration, Metric, Setting};
 
-use super::point::{self, Given, LEARNING_RATE, METHOD, MODULES_TO_SAVE, Point, TARGETS};
+use super::point::{self, Given, METHOD, Point};
 use super::raw::{Form, RawAxis, RawBlock};
 use super::value::Tie;
 
@@ -130,6 +130,16 @@ fn dimensions<'b>(block: &'b RawBlock) -> Vec<Dimension<'b>> {
     dimensions
 }
 
+/// The dimensions of a block that repeat its configurations: the settings of each step.
+pub(super) fn repeated(block: &RawBlock) -> Vec<Vec<Vec<(usize, Setting)>>> {
+    let is_one = |group: &Vec<&RawAxis>| {
+        group.iter().all(|axis| axis.tie().is_none()) && group.iter().any(|axis| point::repeats(axis.row))
+    };
+    let step = |step: Step<'_>| step.into_iter().map(|put| (put.row, put.given.setting.clone())).collect();
+    let steps = |group: Vec<&RawAxis>| product(block, &group).steps.into_iter().map(step).collect();
+    groups(block).into_iter().filter(is_one).map(steps).collect()
+}
+
 /// The axes of each dimension: one alone, or those of a zip. Lists that have only bad values are left out.
 pub(super) fn groups(block: &RawBlock) -> Vec<Vec<&RawAxis>> {
     let mut groups = Vec::new();
@@ -190,93 +200,9 @@ pub(super) fn configurations<'a>(
     models: &'a BTreeMap<String, ModelSpec>,
     select: Option<Metric>,
 ) -> Vec<Arc<Configuration>> {
-    let templates = Templates::of(points, tasks, models);
-    let one = |point: &Point<'_>| templates.configuration(point, select);
+    let templates = Templates::of(points.iter().map(Point::plain), tasks, models, select);
+    let one = |point: &Point<'_>| templates.configuration(&point.plain());
     let all: Vec<Configuration> = points.par_iter().filter_map(one).collect();
     let mut seen = HashSet::with_capacity(all.len());
     all.into_iter().filter(|configuration| seen.insert(configuration.id)).map(Arc::new).collect()
-}
-
-/// What decides the template of a point.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct TemplateKey<'a> {
-    task: &'a str,
-    model: &'a str,
-    scratch: bool,
-}
-
-impl<'a> TemplateKey<'a> {
-    fn of(point: &Point<'a>) -> Option<Self> {
-        let scratch = point.method()? == MethodKind::Scratch;
-        Some(Self { task: point.task()?.value, model: point.model()?.value, scratch })
-    }
-}
-
-/// Tasks and models, and the templates of their configurations.
-struct Templates<'a> {
-    tasks: &'a BTreeMap<String, Arc<Task>>,
-    models: &'a BTreeMap<String, ModelSpec>,
-    all: HashMap<TemplateKey<'a>, Template>,
-}
-
-impl<'a> Templates<'a> {
-    fn of(
-        points: &[Point<'a>],
-        tasks: &'a BTreeMap<String, Arc<Task>>,
-        models: &'a BTreeMap<String, ModelSpec>,
-    ) -> Self {
-        let keys: HashSet<TemplateKey<'a>> = points.iter().filter_map(TemplateKey::of).collect();
-        let template = |key: TemplateKey<'a>| {
-            Some((key, Template::of(tasks.get(key.task)?, models.get(key.model)?, key.scratch)))
-        };
-        Self { tasks, models, all: keys.into_iter().filter_map(template).collect() }
-    }
-
-    fn configuration(&self, point: &Point<'_>, select: Option<Metric>) -> Option<Configuration> {
-        let key = TemplateKey::of(point)?;
-        let (task, model) = (self.tasks.get(key.task)?, self.models.get(key.model)?);
-        let template = self.all.get(&key)?;
-        let (mut method, mut training) = settings(point)?;
-        if method != Method::Base {
-            point.given(LEARNING_RATE)?;
-        }
-        match &mut method {
-            Method::Lora(lora) => complete(lora, point, task, model),
-            Method::Full | Method::Scratch => {}
-            // Settings without effect get the same value everywhere.
-            Method::Base => (training.learning_rate, training.epochs) = (0.0, 0.0),
-        }
-        training.keep_by = match training.keep {
-            Keep::Best => select,
-            Keep::Last => None,
-        };
-        Some(template.configuration(method, training))
-    }
-}
-
-/// A point's method and training settings; `None` where it has no method.
-pub(super) fn settings(point: &Point<'_>) -> Option<(Method, Training)> {
-    let kind = point.method()?;
-    let (mut method, mut training) = (Method::of(kind), Training::default());
-    for (row, axis) in AXES.iter().enumerate().filter(|(_, axis)| axis.applies_to(kind)) {
-        if let Some(given) = point.given(row) {
-            axis.set(&mut method, &mut training, &given.setting)?;
-        }
-    }
-    Some((method, training))
-}
-
-/// Fills in what the sweep leaves open: the architecture's default targets, and modules that the weights lack,
-/// which train with the head, since random weights should learn. A head without tensors does not count.
-fn complete(lora: &mut Lora, point: &Point<'_>, task: &Task, model: &ModelSpec) {
-    if point.given(TARGETS).is_none() {
-        lora.targets = model.architecture.default_lora_targets().iter().map(ToString::to_string).collect();
-    }
-    if point.given(MODULES_TO_SAVE).is_none() {
-        lora.modules_to_save.extend(model.parts.fresh.iter().cloned());
-    }
-    if model.architecture.head_tensors(task.objective.head()).is_empty() {
-        lora.modules_to_save.retain(|module| module != Lora::HEAD);
-    }
-    lora.put_in_order();
 }

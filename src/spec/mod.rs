@@ -21,6 +21,7 @@ mod raw;
 mod read;
 mod schema;
 mod source;
+mod space;
 mod starter;
 mod survey;
 mod survey_models;
@@ -92,14 +93,17 @@ pub fn load(
     }
     overrides::set(&mut tree, &overrides.set, &mut report);
     let mut raw = raw::read(&tree, &mut report);
-    drawn::complete(&mut raw, &mut report);
     let only = overrides::only(&overrides.only, &mut report);
+    drawn::complete(&mut raw, &only, &mut report);
+    drawn::refuse_proposing(&raw, &mut report);
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
     let points = check::grid::check(&raw, &only, &mut report);
     let folder = &folder.unwrap_or_default();
     let look = survey::Look { folder, intent, downloads, asks_hub: !report.has_errors() };
-    let survey = survey::look(&raw, &survey::Used::of(&raw, &points), look);
-    let checked = check::check(&raw, &points, &survey, overrides.profile.as_deref(), &mut report);
+    let possible = check::grid::possible(&raw, &points, &only, &mut report);
+    let survey = survey::look(&raw, &survey::Used::of(&raw, &possible), look);
+    let points = check::Points { configured: &points, possible: &possible };
+    let checked = check::check(&raw, points, &survey, overrides.profile.as_deref(), &mut report);
     let Some(mut sweep) = checked else { return Err(report.into_errors()) };
     sweep.cards = survey_rows::cards(&raw, &survey, &sweep, &mut report);
     if report.has_errors() {

@@ -1,8 +1,7 @@
 //! Owns the points of a grid: the value of each axis from a block, `training` or a default, with its place.
 //! Checks nothing.
 
-use std::sync::LazyLock;
-
+use crate::sweep;
 use crate::values::axes::{self, AXES, COUNT};
 use crate::values::{MethodKind, Setting};
 
@@ -15,7 +14,6 @@ pub(super) const MODEL: usize = axes::row("model");
 pub(super) const METHOD: usize = axes::row("method");
 pub(super) const RANK: usize = axes::row("rank");
 pub(super) const ALPHA: usize = axes::row("alpha");
-pub(super) const TARGETS: usize = axes::row("targets");
 pub(super) const MODULES_TO_SAVE: usize = axes::row("modules_to_save");
 pub(super) const LEARNING_RATE: usize = axes::row("learning_rate");
 pub(super) const LABEL_SMOOTHING: usize = axes::row("label_smoothing");
@@ -65,10 +63,6 @@ impl Given {
 #[derive(Clone, Debug)]
 pub(super) struct Point<'a>([Option<&'a Given>; COUNT]);
 
-/// The defaults of all axes.
-static DEFAULTS: LazyLock<[Option<Setting>; COUNT]> =
-    LazyLock::new(|| std::array::from_fn(|row| AXES[row].default()));
-
 impl Default for Point<'_> {
     fn default() -> Self {
         Self([None; COUNT])
@@ -88,15 +82,18 @@ impl<'a> Point<'a> {
 
     /// An axis's value, given or by default.
     pub(super) fn setting(&self, row: usize) -> Option<&Setting> {
-        self.0[row].map(|given| &given.setting).or(DEFAULTS[row].as_ref())
+        self.0[row].map(|given| &given.setting).or(sweep::default(row))
+    }
+
+    /// Without its places.
+    pub(super) fn plain(&self) -> sweep::Given<'a> {
+        sweep::Given::of(|row| self.0[row].map(|given| &given.setting))
     }
 
     /// Whether an axis has this value. An axis that does not apply to the point's method has no value.
     pub(super) fn has(&self, row: usize, setting: &Setting) -> bool {
-        let is_list = matches!(setting, Setting::Texts(_) | Setting::Counts(_));
-        let is_same = |own: &Setting| own == setting || is_list && own.in_order() == setting.in_order();
         self.method().is_none_or(|method| AXES[row].applies_to(method))
-            && self.setting(row).is_some_and(is_same)
+            && self.setting(row).is_some_and(|own| sweep::is_same(own, setting))
     }
 
     pub(super) fn method(&self) -> Option<MethodKind> {

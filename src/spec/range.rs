@@ -9,8 +9,8 @@ use super::tree::{Content, Entry, Node};
 use super::value::{Tie, Value};
 use super::words::short;
 use crate::search::{Scale, Spread};
+use crate::values::Domain;
 use crate::values::axes::SEED;
-use crate::values::{Domain, Setting};
 
 /// A range by its word: how its values are spread, and whether they are whole.
 const RANGES: [(&str, Scale, bool); 4] = [
@@ -96,7 +96,7 @@ impl Written<'_> {
             let allowed = "its least and its largest value";
             return self.bad("a range without two numbers", allowed, &hint, report);
         };
-        let is_good = |value: f64| setting(domain, value).is_some_and(|setting| domain.holds(&setting));
+        let is_good = |value: f64| domain.of_number(value).is_some();
         if low >= high || !is_good(low) || !is_good(high) || (scale == Scale::Log && low <= 0.0) {
             let above = if scale == Scale::Log { ", above 0" } else { "" };
             let allowed = format!("the lower end first{above}; each is {domain}");
@@ -144,29 +144,6 @@ impl Written<'_> {
             error.hint(hint);
         }
         None
-    }
-}
-
-/// A number as a value of a domain; `None` where the domain's are whole and it is not.
-pub(super) fn setting(domain: &Domain, value: f64) -> Option<Setting> {
-    if !domain.is_count() {
-        return Some(Setting::Number(value));
-    }
-    Number::read(&value.to_string())?.whole().map(Setting::Count)
-}
-
-/// A setting as a number, where it is one.
-pub(super) fn as_number(setting: &Setting) -> Option<f64> {
-    match setting {
-        Setting::Number(number) => Some(*number),
-        #[expect(clippy::cast_precision_loss, reason = "counts of a sweep are far below 2^52")]
-        Setting::Count(count) => Some(*count as f64),
-        Setting::Null
-        | Setting::Flag(_)
-        | Setting::Word(_)
-        | Setting::Text(_)
-        | Setting::Texts(_)
-        | Setting::Counts(_) => None,
     }
 }
 

@@ -227,6 +227,7 @@ fn advice(key: &Key, node: &Node, sources: &Sources) -> Option<String> {
     match domain {
         None if matches!(key.kind, Kind::Devices) => devices::advice(sources.slice(node.place)),
         Some(Domain::Choice(_)) if key.name == "architecture" => foreign::family(written),
+        Some(Domain::Choice(_)) if key.name == "sampler" => foreign::sampler(written),
         None | Some(Domain::Text | Domain::Texts | Domain::TextsOrNone | Domain::Choice(_)) => None,
         Some(Domain::OrNull(_)) if written.eq_ignore_ascii_case("none") => Some("write `null`".to_owned()),
         Some(Domain::Count(..) | Domain::Number(_) | Domain::Counts | Domain::OrNull(_)) => {

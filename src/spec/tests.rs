@@ -1,5 +1,6 @@
 //! Laws of the grid and of reading, without a file in sight.
 
+mod proposed;
 mod ranges;
 mod written;
 
@@ -50,9 +51,9 @@ fn expand_in(folder: &str, grid: &str, only: &[&str]) -> Result<Vec<Arc<Configur
     let tree = tree::parse(&text).map_err(|error| error.message)?;
     let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
     let mut raw = raw::read(&tree, &mut report);
-    drawn::complete(&mut raw, &mut report);
     let only: Vec<String> = only.iter().map(ToString::to_string).collect();
     let only: Vec<RawAxis> = overrides::only(&only, &mut report);
+    drawn::complete(&mut raw, &only, &mut report);
     let models: BTreeMap<_, _> = ["m", "n"].map(|name| (name.to_owned(), model(name, folder))).into();
     let points = check::grid::check(&raw, &only, &mut report);
     let select = check::select::check(&raw, &mut report);
@@ -263,7 +264,8 @@ proptest! {
             let raw = raw::read(&tree, &mut report);
             let points = check::grid::check(&raw, &[], &mut report);
             // Without a survey nothing can be sound, but everything else is judged.
-            if check::check(&raw, &points, &Survey::default(), None, &mut report).is_none() {
+            let points = check::Points { configured: &points, possible: &points };
+            if check::check(&raw, points, &Survey::default(), None, &mut report).is_none() {
                 prop_assert!(report.into_errors().to_string().contains("nothing was started"));
             }
         }

@@ -1,12 +1,14 @@
 //! Owns the checked sweep: its configurations, tasks and models, and what their ids are made of. `spec` reads
 //! one from a file; `changes` compares it with an earlier one. Read this file first, then `identity.rs`.
 
+mod block;
 pub mod card;
 pub mod changes;
 pub mod devices;
 mod drawn;
 mod identity;
 mod own_head;
+mod point;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -17,10 +19,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+pub use block::{Block, Lists, Proposing, Row, Sets, multiple};
 pub use devices::DeviceRequest;
 pub use drawn::{Drawn, DrawnRange};
 pub use identity::{ForeignId, Template};
 pub use own_head::{By, OwnHead};
+pub use point::{Given, Templates, default, is_same};
 pub use stored::{Unsound, is_folder_name};
 
 use crate::families::ModelSpec;
@@ -46,6 +50,9 @@ pub struct SweepParts {
     pub models: BTreeMap<String, ModelSpec>,
     /// The grid's points in file order, each once.
     pub configurations: Vec<Arc<Configuration>>,
+    /// How points are proposed while the sweep runs, where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proposing: Option<Proposing>,
     /// How training rows are divided.
     pub splitting: Splitting,
     /// The metric that selects, if the sweep names another than its tasks' own.

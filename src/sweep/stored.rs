@@ -49,6 +49,9 @@ pub enum Unsound {
     /// The rows cannot be divided like this.
     #[error("rows cannot be divided so: {0}")]
     Splitting(String),
+    /// A block that points are drawn from contradicts itself.
+    #[error("a block of the grid does not fit its space")]
+    Block,
     /// A metric that the tasks do not have.
     #[error("the sweep selects by `{0}`, which its tasks do not have")]
     Select(&'static str),
@@ -80,7 +83,7 @@ impl TryFrom<SweepParts> for SweepSpec {
     type Error = Unsound;
 
     fn try_from(parts: SweepParts) -> Result<Self, Unsound> {
-        let SweepParts { name, tasks, models, configurations, splitting, select, .. } = &parts;
+        let SweepParts { name, tasks, models, configurations, splitting, select, proposing, .. } = &parts;
         if !is_folder_name(name) {
             return Err(Unsound::Name(name.clone()));
         }
@@ -99,6 +102,9 @@ impl TryFrom<SweepParts> for SweepSpec {
         };
         if !divides {
             return Err(Unsound::Splitting(format!("{splitting:?}")));
+        }
+        if proposing.iter().flat_map(|proposing| &proposing.blocks).any(|block| !block.is_sound()) {
+            return Err(Unsound::Block);
         }
         let mut seen = HashSet::new();
         for one in configurations {

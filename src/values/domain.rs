@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::Setting;
 
 /// A bound above anything that a sweep needs.
@@ -77,6 +79,35 @@ impl Domain {
         }
     }
 
+    /// A number as a value of the domain; `None` where it is none, or the domain's values are whole and it is not.
+    #[must_use]
+    pub fn of_number(&self, number: f64) -> Option<Setting> {
+        let setting = if self.is_count() { Setting::Count(whole(number)?) } else { Setting::Number(number) };
+        self.holds(&setting).then_some(setting)
+    }
+
+    /// A value of the domain as JSON has it.
+    #[must_use]
+    pub fn of_json(&self, json: &Value) -> Option<Setting> {
+        let setting = match self {
+            Self::Text => Setting::Text(json.as_str()?.to_owned()),
+            Self::Texts | Self::TextsOrNone => {
+                let text = |one: &Value| one.as_str().map(str::to_owned);
+                Setting::Texts(json.as_array()?.iter().map(text).collect::<Option<_>>()?)
+            }
+            Self::Counts => {
+                Setting::Counts(json.as_array()?.iter().map(Value::as_u64).collect::<Option<_>>()?)
+            }
+            Self::Count(..) => Setting::Count(json.as_u64()?),
+            Self::Number(_) => Setting::Number(json.as_f64()?),
+            Self::Flag => Setting::Flag(json.as_bool()?),
+            Self::Choice(words) => Setting::Word(words.iter().find(|word| json.as_str() == Some(**word))?),
+            Self::OrNull(_) if json.is_null() => Setting::Null,
+            Self::OrNull(inner) => return inner.of_json(json),
+        };
+        self.holds(&setting).then_some(setting)
+    }
+
     /// The domain without `null`.
     #[must_use]
     pub fn plain(&self) -> Self {
@@ -106,6 +137,22 @@ impl Domain {
     pub fn is_text(&self) -> bool {
         matches!(self.plain(), Self::Text | Self::Texts | Self::TextsOrNone | Self::Choice(_))
     }
+}
+
+/// A whole number that is one.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "what is cut off makes it another number"
+)]
+fn whole(number: f64) -> Option<u64> {
+    let whole = number as u64;
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::float_cmp,
+        reason = "one that loses precision is another number"
+    )]
+    (whole as f64 == number).then_some(whole)
 }
 
 impl fmt::Display for Domain {

@@ -36,6 +36,19 @@ impl Setting {
         if let Self::Texts(texts) = self { texts } else { &[] }
     }
 
+    /// The number, where it is one.
+    #[must_use]
+    pub fn number(&self) -> Option<f64> {
+        match self {
+            Self::Number(number) => Some(*number),
+            #[expect(clippy::cast_precision_loss, reason = "counts of a sweep are far below 2^52")]
+            Self::Count(count) => Some(*count as f64),
+            Self::Null | Self::Flag(_) | Self::Word(_) | Self::Text(_) | Self::Texts(_) | Self::Counts(_) => {
+                None
+            }
+        }
+    }
+
     /// The same with a list sorted and without duplicates; neither changes its meaning.
     #[must_use]
     pub fn in_order(&self) -> Self {

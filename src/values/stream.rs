@@ -31,6 +31,8 @@ pub enum Draw<'a> {
     Split,
     /// Validation rows that are judged between validations of all.
     Judged,
+    /// Points that a search proposes after so many others.
+    Proposals(u64),
     /// Dropout mask number `site` in optimiser step `step` (both counted from 0).
     Dropout {
         /// Optimiser steps done before.
@@ -76,6 +78,7 @@ impl StreamKey {
             Draw::Split => mix(5),
             Draw::Test => mix(6),
             Draw::Judged => mix(7),
+            Draw::Proposals(before) => mix(mix(8) ^ before),
             Draw::Dropout { step, site } => mix(mix(mix(3) ^ step) ^ site),
         };
         mix(self.0 ^ word)

@@ -95,6 +95,7 @@ impl Bench {
             tasks: BTreeMap::from([(case.task.name.clone(), Arc::new(case.task.clone()))]),
             models: BTreeMap::from([(model.name.clone(), model.clone())]),
             configurations: vec![Arc::new(configuration)],
+            proposing: None,
             splitting: Splitting::File,
             select: None,
             stop: None,

@@ -149,6 +149,7 @@ fn sweep() -> SweepSpec {
         configurations: (0..TRIALS / FOLDS).map(point).collect(),
         tasks: BTreeMap::from([(task.name.clone(), Arc::clone(&task))]),
         models: BTreeMap::from([(model.name.clone(), model.clone())]),
+        proposing: None,
         splitting: Splitting::KFold { k: FOLDS as usize, stratified: true, seed: 1 },
         select: None,
         stop: None,

@@ -100,6 +100,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         tasks: tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect(),
         models,
         configurations,
+        proposing: None,
         splitting,
         select: None,
         stop: None,

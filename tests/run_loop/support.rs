@@ -58,6 +58,7 @@ fn of(method: Method, learning_rates: &[f64], stop: Option<StopRule>) -> SweepSp
         name: "small-sweep".to_owned(),
         models: BTreeMap::from([(model.name.clone(), model)]),
         configurations,
+        proposing: None,
         splitting: Splitting::KFold { k: 2, stratified: true, seed: 1 },
         select: None,
         stop,

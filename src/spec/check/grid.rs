@@ -11,6 +11,7 @@ use crate::spec::point::{ALPHA, Given, LEARNING_RATE, METHOD, MODEL, Point, RANK
 use crate::spec::raw::{RawAxis, RawBlock, RawSweep};
 use crate::spec::read::missing;
 use crate::spec::source::At;
+use crate::spec::space;
 use crate::spec::words::{quoted, short};
 use crate::values::axes::AXES;
 use crate::values::{MethodKind, Setting};
@@ -157,11 +158,40 @@ fn expand<'a>(raw: &'a RawSweep, only: &[RawAxis], report: &mut Report) -> Vec<P
                 points.push(point);
             }
         });
-        for (exclusion, _) in block.exclusions.iter().zip(matched).filter(|(_, matched)| !matched) {
+        // What is proposed is left out before.
+        let told = |(_, matched): &(_, bool)| !matched && block.outline.is_none();
+        for (exclusion, _) in block.exclusions.iter().zip(matched).filter(told) {
             report.warn(exclusion.place, "this exclusion matches no point of its block".to_owned());
         }
     }
     points
+}
+
+/// The grid's points, and of blocks whose points are proposed one for each combination that is checked.
+pub(in crate::spec) fn possible<'a>(
+    raw: &'a RawSweep,
+    points: &[Point<'a>],
+    only: &[RawAxis],
+    report: &mut Report,
+) -> Vec<Point<'a>> {
+    let mut possible = points.to_vec();
+    let told_apart: Vec<RawAxis> = only.iter().filter(|axis| space::tells_apart(axis.row)).cloned().collect();
+    for outline in raw.grid.iter().filter_map(|block| block.outline.as_deref()) {
+        let count = grid::count(outline);
+        if count > MAX_POINTS {
+            let points = format!("{} combinations of lists", quantity::count(count));
+            let error = report.error(outline.place, Problem::GridTooLarge { points });
+            error.allowed(format!("up to {}", quantity::count(MAX_POINTS)));
+            continue;
+        }
+        grid::for_each_point(outline, &raw.training, |point| {
+            let excluded = outline.exclusions.iter().any(|one| grid::matches(&one.axes, &point));
+            if !excluded && grid::matches(&told_apart, &point) {
+                possible.push(point);
+            }
+        });
+    }
+    possible
 }
 
 /// Reports values of `--only` that the grid does not have, since they are typing errors.

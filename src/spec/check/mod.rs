@@ -15,7 +15,7 @@ mod stop;
 mod task;
 mod zip;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crate::spec::error::{Problem, Report};
@@ -27,11 +27,20 @@ use crate::spec::survey::Survey;
 use crate::spec::words::short;
 use crate::sweep::{self, DeviceRequest, SweepParts};
 
+/// The points of a grid.
+#[derive(Clone, Copy)]
+pub(super) struct Points<'a> {
+    /// Those that remain of it, in its order.
+    pub(super) configured: &'a [Point<'a>],
+    /// With them, points that differ as all do which may be proposed while the sweep runs.
+    pub(super) possible: &'a [Point<'a>],
+}
+
 /// The checked sweep, without its data cards and with its warnings still in the report; `None` where the report
-/// has errors. `points` are the grid's remaining points, `profile` is the chosen profile.
+/// has errors. `profile` is the chosen profile.
 pub(super) fn check(
     raw: &RawSweep,
-    points: &[Point<'_>],
+    points: Points<'_>,
     survey: &Survey,
     profile: Option<&str>,
     report: &mut Report,
@@ -42,17 +51,21 @@ pub(super) fn check(
     let select = select::check(raw, report);
     let stop = stop::check(raw, report);
     let mut models = models::check(raw, survey, report);
-    pairs::check(raw, survey, points, &models, report);
+    pairs::check(raw, survey, points.possible, &models, report);
     if report.has_errors() {
         return None;
     }
     let (name, splitting) = (name?, splitting?);
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
-    let configurations = configurations(points, &tasks, &models, select);
-    heads::check(points, &tasks, &models, report);
-    tasks.retain(|name, _| configurations.iter().any(|configuration| configuration.task == *name));
-    models.retain(|name, _| configurations.iter().any(|configuration| configuration.model == *name));
+    let configurations = configurations(points.configured, &tasks, &models, select);
+    heads::check(points.possible, &tasks, &models, report);
+    let used_tasks: HashSet<&str> =
+        points.possible.iter().filter_map(|point| Some(point.task()?.value)).collect();
+    let used_models: HashSet<&str> =
+        points.possible.iter().filter_map(|point| Some(point.model()?.value)).collect();
+    tasks.retain(|name, _| used_tasks.contains(name.as_str()));
+    models.retain(|name, _| used_models.contains(name.as_str()));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value.clone());
     let (only, warnings, cards) = (Vec::new(), Vec::new(), Vec::new());
     Some(SweepParts {
@@ -60,6 +73,7 @@ pub(super) fn check(
         tasks,
         models,
         configurations,
+        proposing: raw.proposing.clone(),
         splitting,
         select,
         stop,

@@ -9,7 +9,6 @@ use crate::values::{Method, MethodKind, Setting};
 
 use super::models::tokenizer_place;
 use crate::spec::error::{Problem, Report};
-use crate::spec::grid;
 use crate::spec::point::{LABEL_SMOOTHING, Point};
 use crate::spec::raw::task::RawTask;
 use crate::spec::raw::{RawModel, RawSweep};
@@ -188,7 +187,7 @@ fn untrained(method: MethodKind, model: &At<&str>, report: &mut Report) {
 
 /// Checks that the names in an adapter's settings exist.
 fn named_exist(point: &Point<'_>, known: &Nameable<'_>, model: &str, report: &mut Report) {
-    let Some((Method::Lora(lora), _)) = grid::settings(point) else { return };
+    let Some((Method::Lora(lora), _)) = point.plain().settings() else { return };
     for misfit in known.misfits(&lora) {
         // A value that is not given is a default, which the architecture has.
         let Some(given) = point.given(axes::row(misfit.axis)) else { continue };

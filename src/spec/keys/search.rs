@@ -18,6 +18,11 @@ pub(super) static SEARCH: Section = Section {
             count(1, MOST_POINTS as u64),
             "Configurations of each block with a range; blocks without run whole",
         ),
+        key(
+            "generation",
+            count(1, MOST_POINTS as u64),
+            "tpe: configurations that are proposed at once, when those before are over (default: 8)",
+        ),
         key("seed", SEED, "Seed of the draw (default: 42)"),
         key(
             "stop",

@@ -1,10 +1,12 @@
 //! Owns the raw form of the sweep file: its mappings as structs, every value with its place. Bad or absent
 //! values are `None`; bad ones have an error in the report. Compares no value with another.
 
+mod search;
 pub(super) mod task;
 
+pub(super) use self::search::RawSearch;
 use self::task::RawTask;
-use crate::search::{Baselines, ComparedOn, Sampler, Spread, Stop, Ties};
+use crate::search::Spread;
 use crate::spec::error::{Problem, Report};
 use crate::spec::foreign::{self, Foreign};
 use crate::spec::grid::MAX_POINTS;
@@ -15,7 +17,7 @@ use crate::spec::source::{At, Place};
 use crate::spec::tree::{Content, Node};
 use crate::spec::value::{Tie, Value};
 use crate::spec::words::short;
-use crate::sweep::DeviceRequest;
+use crate::sweep::{DeviceRequest, Proposing};
 use crate::values::axes::AXES;
 use crate::values::quantity;
 
@@ -29,6 +31,8 @@ pub(super) struct RawSweep {
     /// Place of the key `grid`.
     pub(super) grid_place: Place,
     pub(super) search: Option<RawSearch>,
+    /// How points are proposed while the sweep runs, where they are.
+    pub(super) proposing: Option<Proposing>,
     pub(super) kfold: Option<RawKFold>,
     pub(super) split: Option<RawSplit>,
     pub(super) training: Vec<RawAxis>,
@@ -62,29 +66,6 @@ pub(super) struct RawModel {
     pub(super) keys: Vec<At<&'static str>>,
 }
 
-/// `search`.
-#[derive(Debug)]
-pub(super) struct RawSearch {
-    pub(super) place: Place,
-    pub(super) sampler: Option<At<Sampler>>,
-    pub(super) trials: Option<At<usize>>,
-    /// `trials` is in the file, with a good or a bad value.
-    pub(super) has_trials: bool,
-    pub(super) seed: u64,
-    pub(super) stop: RawStop,
-}
-
-/// The keys of `search` about what is stopped early.
-#[derive(Debug)]
-pub(super) struct RawStop {
-    pub(super) stop: Option<At<Option<Stop>>>,
-    pub(super) keep: Option<At<f64>>,
-    pub(super) rank_by: Option<At<String>>,
-    pub(super) ties: Option<At<Ties>>,
-    pub(super) folds: Option<At<ComparedOn>>,
-    pub(super) baselines: Option<At<Baselines>>,
-}
-
 /// `kfold`.
 #[derive(Debug)]
 pub(super) struct RawKFold {
@@ -114,8 +95,10 @@ pub(super) struct RawBlock {
     pub(super) axes: Vec<RawAxis>,
     pub(super) zips: Vec<At<Vec<At<String>>>>,
     pub(super) exclusions: Vec<RawExclusion>,
-    /// The points of a block with a range.
+    /// The points of a block with a range; the first ones, where others are proposed later.
     pub(super) drawn: Option<Vec<Drawn>>,
+    /// What all points of a block whose points are proposed can be, as a block without ranges.
+    pub(super) outline: Option<Box<RawBlock>>,
 }
 
 /// An axis with its good values.
@@ -162,7 +145,7 @@ impl RawAxis {
 }
 
 /// Points that a block leaves out.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct RawExclusion {
     pub(super) place: Place,
     pub(super) axes: Vec<RawAxis>,
@@ -189,21 +172,8 @@ pub(super) fn read(tree: &Node, report: &mut Report) -> RawSweep {
         grid: blocks(&top, &tasks, report),
         tasks,
         grid_place: top.key_place("grid").unwrap_or_default(),
-        search: section(&top, "search", report).map(|fields| RawSearch {
-            place: top.key_place("search").unwrap_or(fields.place),
-            sampler: fields.take("sampler", |value| Sampler::of(value.word()?)),
-            trials: fields.size("trials"),
-            has_trials: fields.has("trials"),
-            seed: fields.seed("seed"),
-            stop: RawStop {
-                stop: fields.take("stop", |value| Stop::of(value.word()?)),
-                keep: fields.number("keep"),
-                rank_by: fields.text("rank_by"),
-                ties: fields.take("ties", |value| Ties::of(value.word()?)),
-                folds: fields.take("folds", |value| ComparedOn::of(value.word()?)),
-                baselines: fields.take("baselines", |value| Baselines::of(value.word()?)),
-            },
-        }),
+        search: section(&top, "search", report).map(|fields| RawSearch::read(&top, &fields)),
+        proposing: None,
         kfold: section(&top, "kfold", report).map(|fields| RawKFold {
             place: top.key_place("kfold").unwrap_or(fields.place),
             k: fields.size("k"),
@@ -318,7 +288,7 @@ fn block(node: &Node, section: &'static Section, tasks: &[RawTask], report: &mut
     if !axes.iter().any(|axis| axis.row == TASK) {
         axes.insert(0, every_task(tasks, node.place));
     }
-    Some(RawBlock { place: node.place, axes, zips, exclusions, drawn: None })
+    Some(RawBlock { place: node.place, axes, zips, exclusions, drawn: None, outline: None })
 }
 
 /// The axis of tasks for a block that names none.

@@ -122,7 +122,8 @@ fn what_is_wrong_with_a_range_is_told_with_what_is_right() {
     assert!(told("").contains("missing key `search` in a sweep with ranges"));
     assert!(told("search: {sampler: sobol}").contains("missing key `trials` in `search`"));
     assert!(
-        told("search: {sampler: grid, trials: 4}").contains("`sobol` or `random`, since an axis has a range")
+        told("search: {sampler: grid, trials: 4}")
+            .contains("`sobol`, `random` or `tpe`, since an axis has a range")
     );
     assert!(told("search: {trials: 70000}").contains("from 1 to 65536"));
     let only =
@@ -145,7 +146,7 @@ fn points_that_repeat_others_are_told() {
         let text = format!("{HEAD}grid: [{block}]\nsearch: {{trials: {trials}}}\n");
         let tree = tree::parse(&text).unwrap();
         let mut report = Report::new(Sources::new("ranges.yaml".to_owned(), text));
-        drawn::complete(&mut raw::read(&tree, &mut report), &mut report);
+        drawn::complete(&mut raw::read(&tree, &mut report), &[], &mut report);
         report.into_warnings()
     };
     assert_eq!(warnings(1), Vec::<String>::new());
