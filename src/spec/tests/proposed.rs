@@ -224,3 +224,17 @@ fn wrong_searches_are_told() {
     let tied = "learning_rate: 1, dropout: {uniform: [0.1, 0.6]}, warmup: {times: dropout, by: 2}";
     assert!(told(tied, "{sampler: tpe, trials: 8}").contains("a multiple out of its range"));
 }
+
+/// Until a run proposes points.
+#[test]
+fn a_sweep_that_proposes_is_refused() {
+    let told = |sampler: &str| {
+        let text = format!("{HEAD}{MIXED}\nsearch: {{sampler: {sampler}, trials: 24}}\n");
+        let tree = tree::parse(&text).unwrap();
+        let mut report = Report::new(Sources::new("proposed.yaml".to_owned(), text));
+        drawn::refuse_proposing(&raw::read(&tree, &mut report), &mut report);
+        report.has_errors().then(|| report.into_errors().to_string())
+    };
+    assert_eq!(told("sobol"), None);
+    assert!(told("tpe").unwrap().contains("this version cannot yet propose points while a sweep runs"));
+}
