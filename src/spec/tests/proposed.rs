@@ -39,6 +39,7 @@ fn sweep_of(grid: &str, only: &[&str]) -> (SweepSpec, Vec<String>) {
         splitting: Splitting::File,
         select: None,
         stop: None,
+        drawn: None,
         only: Vec::new(),
         devices: crate::sweep::DeviceRequest::Auto,
         warnings: Vec::new(),

@@ -161,7 +161,7 @@ fn the_record_says_how_points_were_drawn() {
         let tree = tree::parse(&text).map_err(|error| error.message).unwrap();
         let mut report = Report::new(Sources::new("laws.yaml".to_owned(), text));
         let mut raw = raw::read(&tree, &mut report);
-        drawn::complete(&mut raw, &mut report);
+        drawn::complete(&mut raw, &[], &mut report);
         check::drawn::drawn(&raw)
     };
     let block = "{method: lora, model: m, rank: {int_log_uniform: [2, 64]}, alpha: {times: rank, by: [1, 0.5]}, \
