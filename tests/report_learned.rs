@@ -54,7 +54,7 @@ fn record_with(grid: Vec<Point>, right: &[Right], (rows, largest): (u64, [u64; 3
     for (index, trial) in record.trials.iter_mut().enumerate() {
         let ((counts, one_class), fold) = (&right[index / 3], index % 3);
         let result = trial.result.as_mut().expect("every trial is done");
-        result.validation = scores(counts[fold], rows, (one_class[fold], 4.0));
+        result.validation = Some(scores(counts[fold], rows, (one_class[fold], 4.0)));
         let validation = classes_of(largest[fold], rows);
         let train = classes_of(total - largest[fold], 2 * rows);
         result.class_rows = Some(ClassRows { test: validation.clone(), train, validation });
@@ -290,7 +290,7 @@ fn turned(record: &mut RunRecord) {
         scores.set(Metric::MacroF1, 0.9 - scores.get(Metric::Accuracy).unwrap() / 2.0);
     };
     for trial in &mut record.trials {
-        turn(&mut trial.result.as_mut().expect("every trial is done").validation);
+        turn(trial.result.as_mut().and_then(|r| r.validation.as_mut()).expect("every trial is done"));
         for line in &mut trial.metrics {
             if let MetricLine::Validation { scores, .. } = line {
                 turn(scores);
@@ -339,7 +339,7 @@ fn a_guess_beats_the_majority_in_macro_f1_and_learned_nothing() {
         let mut record = record_with(vec![lora(4, 16.0)], &[([90, 90, 90], NEVER)], (300, [176, 176, 175]));
         record.sweep = record.sweep.with(|sweep| sweep.select = Some(Metric::MacroF1)).unwrap();
         for trial in &mut record.trials {
-            let scores = &mut trial.result.as_mut().unwrap().validation;
+            let scores = trial.result.as_mut().unwrap().validation.as_mut().unwrap();
             scores.set(Metric::MacroRecall, recall);
             scores.set(Metric::MacroF1, 0.27);
         }
@@ -354,7 +354,7 @@ fn a_language_model_is_held_against_its_base() {
     assert!(selected(&Findings::of(&record)).is_some());
     for trial in &mut record.trials {
         if trial.trial.configuration.method == Method::Base {
-            trial.result.as_mut().unwrap().validation.set(Metric::Loss, 2.0);
+            trial.result.as_mut().unwrap().validation.as_mut().unwrap().set(Metric::Loss, 2.0);
         }
     }
     assert!(selected(&Findings::of(&record)).is_none());

@@ -86,7 +86,7 @@ fn an_untrained_base_is_a_reference_unless_it_is_alone() {
     let mut record = record_of(vec![base.clone(), lora(4, 8.0), lora(8, 8.0)]);
     let raise = |record: &mut RunRecord| {
         for trial in record.trials.iter_mut().filter(|t| t.trial.configuration.method == Method::Base) {
-            trial.result.as_mut().unwrap().validation.set(Metric::Accuracy, 0.99);
+            trial.result.as_mut().unwrap().validation.as_mut().unwrap().set(Metric::Accuracy, 0.99);
         }
     };
     raise(&mut record);
@@ -172,7 +172,7 @@ fn seeds_repeat_a_configuration_and_do_not_compete() {
     };
     for trial in &mut record.trials {
         let Some(luck) = luck(trial) else { continue };
-        let scores = &mut trial.result.as_mut().unwrap().validation;
+        let scores = trial.result.as_mut().unwrap().validation.as_mut().unwrap();
         scores.set(Metric::Accuracy, scores.get(Metric::Accuracy).unwrap() + luck);
     }
     let findings = Findings::of(&record);

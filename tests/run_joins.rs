@@ -145,7 +145,7 @@ impl Site {
             MetricLine::Train { step, loss, .. } => Some((step, loss)),
             MetricLine::Validation { .. } => None,
         });
-        (result.validation, result.test, losses.collect())
+        (result.validation.unwrap(), result.test, losses.collect())
     }
 }
 

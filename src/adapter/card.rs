@@ -77,7 +77,7 @@ impl<'a> Card<'a> {
         let mut text =
             format!("| rows | metric | this model | {done} of {} folds |\n|---|---|--:|--:|\n", self.folds);
         let sets: [(&str, ScoresOf); 2] =
-            [("validation", |result| Some(&result.validation)), ("test", |result| result.test.as_ref())];
+            [("validation", |result| result.validation.as_ref()), ("test", |result| result.test.as_ref())];
         for (rows, of) in sets {
             let Some(own) = of(result) else { continue };
             for metric in self.task.objective.metrics() {

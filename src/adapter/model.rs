@@ -213,7 +213,7 @@ fn restore(params: &Params, trial: &Trial, layout: &Layout) -> Result<(), Adapte
     if trained.is_empty() {
         return Ok(());
     }
-    let path = match trial.configuration.training.keep {
+    let path = match trial.keep() {
         Keep::Last => layout.last_checkpoint(trial.id),
         Keep::Best => layout.best_checkpoint(trial.id),
     };

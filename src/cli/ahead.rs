@@ -113,9 +113,10 @@ mod tests {
     use crate::values::{Cost, Event, Failure, Metric, Resources, Scores, TrialResult, What, Width};
 
     fn write_result(layout: &Layout, trial: TrialId) {
+        let scores = Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9);
         let result = TrialResult {
             trial,
-            validation: Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9),
+            validation: Some(scores),
             kept_step: 1,
             test: None,
             steps: 1,

@@ -105,12 +105,10 @@ fn by_record(trial: &TrialRecord, found: &Found) -> String {
         }
         TrialState::Stopped { reason } => reason.to_string(),
         TrialState::Done => trial.result.as_ref().map_or_else(String::new, |result| {
-            format!(
-                "it finished {} steps with validation {}, in {:.1} s",
-                result.steps,
-                phrase::score(&result.validation, record.sweep.select),
-                result.cost.wall_s
-            )
+            let scored = result.validation.as_ref().map_or_else(String::new, |scores| {
+                format!(" with validation {}", phrase::score(scores, record.sweep.select))
+            });
+            format!("it finished {} steps{scored}, in {:.1} s", result.steps, result.cost.wall_s)
         }),
         TrialState::Failed { failure } => format!("it failed: {failure}\n{}", remedy(failure)),
     }

@@ -200,6 +200,7 @@ impl Sequences {
             Splitting::KFold { k, .. } => (all * (1.0 - 1.0 / count(k)), all / count(k)),
             Splitting::HoldOut { fraction, .. } => (all * (1.0 - fraction), all * fraction),
             Splitting::File => (all, count(self.validation)),
+            Splitting::All => (all, 0.0),
         };
         let settings = &trial.configuration.training;
         let trained = match trial.configuration.method {

@@ -14,7 +14,7 @@ use crate::values::stream::{Draw, StreamKey};
 pub struct SplitRows {
     /// Training rows.
     pub train: Vec<u32>,
-    /// Validation rows; empty where a file of their own holds them.
+    /// Validation rows; empty where a file of their own holds them, and where there are none.
     pub validation: Vec<u32>,
 }
 
@@ -45,7 +45,7 @@ pub fn split(labels: &[u32], splitting: &Splitting, fold: usize) -> SplitRows {
                 any(labels, fraction, &mut rng)
             }
         }
-        Splitting::File => Vec::new(),
+        Splitting::File | Splitting::All => Vec::new(),
     };
     let train = indices(labels.len()).filter(|row| validation.binary_search(row).is_err()).collect();
     SplitRows { train, validation }
@@ -178,8 +178,10 @@ mod tests {
     }
 
     #[test]
-    fn with_a_validation_file_every_row_trains() {
-        let s = split(&[0, 1, 0], &Splitting::File, 0);
-        assert_eq!((s.train, s.validation), (vec![0, 1, 2], vec![]));
+    fn with_a_validation_file_or_nothing_held_out_every_row_trains() {
+        for splitting in [Splitting::File, Splitting::All] {
+            let s = split(&[0, 1, 0], &splitting, 0);
+            assert_eq!((s.train, s.validation), (vec![0, 1, 2], vec![]));
+        }
     }
 }

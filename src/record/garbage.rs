@@ -74,7 +74,7 @@ pub fn of_run(layout: &Layout, sweep: &SweepSpec, _held: &Lock) -> Result<Vec<Ga
     for trial in sweep.trials() {
         removed.remove(&trial.id);
         if resume::result(layout, trial.id).is_some() {
-            found.extend(spare_weights(layout, trial.id, trial.configuration.training.keep));
+            found.extend(spare_weights(layout, trial.id, trial.keep()));
         }
     }
     if !sweep.only.is_empty() {

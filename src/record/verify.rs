@@ -255,7 +255,7 @@ impl Look<'_> {
         if !done {
             return "the trial starts over".to_owned();
         }
-        let keep = self.in_sweep.map(|trial| trial.configuration.training.keep);
+        let keep = self.in_sweep.map(Trial::keep);
         if keep == Some(kept_by) {
             let result = self.layout.result(self.id);
             return format!(

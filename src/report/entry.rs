@@ -147,7 +147,7 @@ pub(super) fn held_out_to_trained(splitting: Splitting) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "folds are few")]
         Splitting::KFold { k, .. } => 1.0 / (k - 1) as f64,
         Splitting::HoldOut { fraction, .. } => fraction / (1.0 - fraction),
-        // One split only: no test is possible, and the ratio is not used.
-        Splitting::File => 0.0,
+        // One split or none: no test is possible, and the ratio is not used.
+        Splitting::File | Splitting::All => 0.0,
     }
 }

@@ -191,17 +191,15 @@ fn has_classes(objective: &Objective) -> bool {
 }
 
 fn result_columns(rows: &Rows<'_, Option<&TrialResult>>, objective: &Objective) -> Vec<Column> {
-    let is_constant = |result: &TrialResult| objective.is_constant(&result.validation);
+    let is_constant = |result: &TrialResult| Some(objective.is_constant(result.validation.as_ref()?));
+    let constant = |result: &Option<&TrialResult>| Some(result.and_then(is_constant)?.to_string());
     let mut columns = vec![
         rows.count("steps", |r| r.map(|r| r.steps)),
         rows.count("kept_step", |r| r.map(|r| r.kept_step)),
-        rows.text("constant_answer", |r| r.map(|r| is_constant(r).to_string())),
+        rows.text("constant_answer", constant),
     ];
-    columns.extend(
-        has_classes(objective)
-            .then(|| rows.text("answers_one_class", |r| r.map(|r| is_constant(r).to_string()))),
-    );
-    let parts: [ScoredPart; 2] = [("validation", |r| Some(&r.validation)), ("test", |r| r.test.as_ref())];
+    columns.extend(has_classes(objective).then(|| rows.text("answers_one_class", constant)));
+    let parts: [ScoredPart; 2] = [("validation", |r| r.validation.as_ref()), ("test", |r| r.test.as_ref())];
     let counts_tokens = objective.tally().scores().count(Count::Tokens).is_some();
     for (part, of) in parts {
         for &metric in objective.metrics() {

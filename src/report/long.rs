@@ -90,7 +90,7 @@ impl Part {
 
     fn scores(self, result: &TrialResult) -> Option<&Scores> {
         match self {
-            Self::Validation => Some(&result.validation),
+            Self::Validation => result.validation.as_ref(),
             Self::Test => result.test.as_ref(),
         }
     }
@@ -128,7 +128,9 @@ pub(super) fn results(
         let objective = &record.sweep.task(&trial.trial.configuration).objective;
         scores(objective, result, &mut push);
         costs(result, trial, &mut push);
-        push(name::CONSTANT, Some(f64::from(u8::from(objective.is_constant(&result.validation)))));
+        if let Some(scores) = &result.validation {
+            push(name::CONSTANT, Some(f64::from(u8::from(objective.is_constant(scores)))));
+        }
     }
     let Results { group, seed, fold, name, value } = rows;
     DataFrame::new(

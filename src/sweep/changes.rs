@@ -118,7 +118,7 @@ impl Point<'_> {
         }
         let name = match trial.splitting {
             Splitting::KFold { .. } => "kfold",
-            Splitting::HoldOut { .. } | Splitting::File => "split",
+            Splitting::HoldOut { .. } | Splitting::File | Splitting::All => "split",
         };
         flatten(name, to_value(&trial.splitting), &mut facts);
         facts

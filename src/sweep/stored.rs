@@ -98,7 +98,7 @@ impl TryFrom<SweepParts> for SweepSpec {
         let divides = match splitting {
             Splitting::KFold { k, .. } => *k >= 2,
             Splitting::HoldOut { fraction, .. } => Range::OpenShare.holds(*fraction),
-            Splitting::File => true,
+            Splitting::File | Splitting::All => true,
         };
         if !divides {
             return Err(Unsound::Splitting(format!("{splitting:?}")));

@@ -130,7 +130,10 @@ impl Slot {
     pub(super) fn evaluation_due(&self) -> bool {
         let step = self.state.step;
         let is_done = self.state.latest.as_ref().is_some_and(|(at, _)| *at == step);
-        !is_done && self.state.partly != Some(step) && self.horizon.validates_after(step)
+        !is_done
+            && self.state.partly != Some(step)
+            && self.trial.splitting.validates()
+            && self.horizon.validates_after(step)
     }
 
     /// How many validation rows the validation after the step just done takes; `None` for all.

@@ -60,7 +60,11 @@ impl Board {
                 }
             }
             What::TrialEvaluated { trial, scores, .. } => self.compare(*trial, scores),
-            What::TrialFinished { trial, result: Some(result) } => self.compare(*trial, &result.validation),
+            What::TrialFinished { trial, result: Some(result) } => {
+                if let Some(scores) = &result.validation {
+                    self.compare(*trial, scores);
+                }
+            }
             What::TrialFinished { result: None, .. }
             | What::RunStarted { .. }
             | What::TrainingForeseen { .. }

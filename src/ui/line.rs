@@ -8,7 +8,7 @@ use super::board::Board;
 use super::phrase::score;
 use crate::tasks;
 use crate::values::quantity::{about, counted, measured};
-use crate::values::{JobKey, RungDecision, TrialId, TrialResult, TrialsOfWidth, What};
+use crate::values::{JobKey, Metric, RungDecision, TrialId, TrialResult, TrialsOfWidth, What};
 
 /// The line for an event, where it deserves one that stays. The board has already taken the event in.
 pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
@@ -115,17 +115,25 @@ fn widths_decided(widths: &[TrialsOfWidth]) -> String {
     format!("decided for this run and later ones: {}", widths.iter().map(of).collect::<Vec<_>>().join(", "))
 }
 
-fn finished(result: &TrialResult, board: &Board, now: Instant) -> String {
-    let mut text = format!(
-        "done {}/{}: {}: validation {}",
-        board.ledger().done(),
-        board.ledger().total(),
-        board.name(result.trial),
-        score(&result.validation, board.select())
-    );
-    if let Some(test) = result.test.as_ref().and_then(|test| tasks::selecting(test, board.select()).1) {
+/// What a result's scores say: `validation accuracy 0.750, test 0.741`, or `test accuracy 0.741`.
+fn scored(result: &TrialResult, select: Option<Metric>) -> String {
+    let TrialResult { validation, test, .. } = result;
+    let Some(validation) = validation else {
+        let tested = |test| format!("test {}", score(test, select));
+        return test.as_ref().map_or_else(|| "trained on all rows".to_owned(), tested);
+    };
+    let mut text = format!("validation {}", score(validation, select));
+    if let Some(test) = test.as_ref().and_then(|test| tasks::selecting(test, select).1) {
+        // Writing to a String cannot fail.
         let _ = write!(text, ", test {test:.3}");
     }
+    text
+}
+
+fn finished(result: &TrialResult, board: &Board, now: Instant) -> String {
+    let mut text =
+        format!("done {}/{}: {}: ", board.ledger().done(), board.ledger().total(), board.name(result.trial),);
+    text.push_str(&scored(result, board.select()));
     let _ = write!(text, ", {}", measured(result.cost.wall_s.max(0.0)));
     if let Some(left) = board.remaining(now) {
         let _ = write!(text, "; {} left", about(left.as_secs_f64()));

@@ -96,7 +96,7 @@ mod tests {
     fn result(trial: &Trial, accuracy: f64) -> TrialResult {
         TrialResult {
             trial: trial.id,
-            validation: scores(accuracy),
+            validation: Some(scores(accuracy)),
             kept_step: 40,
             test: Some(scores(accuracy - 0.01)),
             steps: 40,

@@ -56,8 +56,9 @@ pub enum MetricLine {
 pub struct TrialResult {
     /// Which trial.
     pub trial: TrialId,
-    /// Scores on the validation rows of the weights that `keep` chooses.
-    pub validation: Scores,
+    /// Scores on the validation rows of the weights that `keep` chooses; `None` where every row was trained on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub validation: Option<Scores>,
     /// Step at which those weights were taken.
     pub kept_step: u64,
     /// Scores on the test rows of the same weights, evaluated once.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::{ContentHash, Method, Training};
+use crate::values::{ContentHash, Keep, Method, Training};
 
 /// One point of the grid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,6 +49,8 @@ pub enum Splitting {
     },
     /// A file of its own.
     File,
+    /// None is held out: every row is trained on, and there is none to validate on.
+    All,
 }
 
 impl Splitting {
@@ -57,7 +59,16 @@ impl Splitting {
     pub fn splits(&self) -> usize {
         match self {
             Self::KFold { k, .. } => *k,
-            Self::HoldOut { .. } | Self::File => 1,
+            Self::HoldOut { .. } | Self::File | Self::All => 1,
+        }
+    }
+
+    /// Whether there are rows to validate on.
+    #[must_use]
+    pub fn validates(&self) -> bool {
+        match self {
+            Self::KFold { .. } | Self::HoldOut { .. } | Self::File => true,
+            Self::All => false,
         }
     }
 }
@@ -81,6 +92,12 @@ impl Trial {
     pub fn new(configuration: &Arc<Configuration>, splitting: Splitting, fold: usize) -> Self {
         let id = TrialId::of(ContentHash::of_json(&(configuration.id, splitting, fold)));
         Self { id, configuration: Arc::clone(configuration), splitting, fold }
+    }
+
+    /// Which weights it is judged by: its setting `keep`, and the last ones where nothing tells which are best.
+    #[must_use]
+    pub fn keep(&self) -> Keep {
+        if self.splitting.validates() { self.configuration.training.keep } else { Keep::Last }
     }
 }
 

@@ -240,7 +240,7 @@ fn finished(trial: Trial, architecture: &Architecture, task: &Task) -> TrialReco
         .with(Metric::MacroF1, 0.6);
     let result = TrialResult {
         trial: trial.id,
-        validation: scores,
+        validation: Some(scores),
         kept_step: 1,
         test: None,
         steps: 1,

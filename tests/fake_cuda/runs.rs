@@ -158,8 +158,8 @@ fn a_sweep_on_two_of_three_devices_learns_what_it_learns_on_the_host() {
     let on_devices = there.done(&there.on("cuda:1,2"));
     let on_host = here.done(&here.on("cpu:1"));
     for (there, here) in on_devices.trials.iter().zip(&on_host.trials) {
-        let [there, here] =
-            [there, here].map(|trial| trial.result.as_ref().unwrap().validation.loss().unwrap());
+        let [there, here] = [there, here]
+            .map(|trial| trial.result.as_ref().unwrap().validation.as_ref().unwrap().loss().unwrap());
         assert!((there - here).abs() < 1e-5, "{there} on a device, {here} on the host");
     }
     let places = there.places();

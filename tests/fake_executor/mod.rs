@@ -26,7 +26,7 @@ pub(crate) fn write_result(layout: &Layout, trial: TrialId) {
     let scores = Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9);
     let result = TrialResult {
         trial,
-        validation: scores,
+        validation: Some(scores),
         kept_step: 7,
         test: None,
         steps: 7,

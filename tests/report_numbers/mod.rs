@@ -26,17 +26,18 @@ pub(crate) fn record(ranks: &[usize]) -> RunRecord {
 /// Gives the trials at these places one answer to every row.
 fn make_constant(record: &mut RunRecord, trials: &[usize]) {
     for trial in trials {
-        record.trials[*trial].result.as_mut().unwrap().validation = Scores::of("regression")
+        let scores = Scores::of("regression")
             .with(Metric::Mse, 2.9)
             .with(Metric::Mae, 1.5)
             .with_count(Count::Rows, 500)
             .with_count(Count::Answers, 1);
+        record.trials[*trial].result.as_mut().unwrap().validation = Some(scores);
     }
 }
 
 fn set(record: &mut RunRecord, metric: Metric, values: &[f64]) {
     for (trial, value) in record.trials.iter_mut().zip(values) {
-        trial.result.as_mut().unwrap().validation.set(metric, *value);
+        trial.result.as_mut().unwrap().validation.as_mut().unwrap().set(metric, *value);
     }
 }
 

@@ -264,7 +264,7 @@ fn finished(trial: Trial, sweep: &SweepSpec) -> TrialRecord {
     let tested = sweep.task(configuration).is_tested();
     let result = TrialResult {
         trial: trial.id,
-        validation: scores(best),
+        validation: Some(scores(best)),
         kept_step: steps,
         test: tested.then(|| scores(best - 0.01 + noise(0.01))),
         steps,

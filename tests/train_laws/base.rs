@@ -19,7 +19,7 @@ fn a_base_model_is_judged_once_and_trains_nothing() {
         let (ended, lines) = bench.attempt(&trials, true);
         assert_eq!(ended, Ok(Ended::Finished));
         let evaluated = trials.each_ref().map(|trial| {
-            let scores = bench.result(trial).validation;
+            let scores = bench.result(trial).validation.unwrap();
             ChildLine::Evaluated { trial: trial.id, step: 0, scores }
         });
         let finished = trials.each_ref().map(|trial| ChildLine::Finished { trial: trial.id });
@@ -34,10 +34,10 @@ fn a_base_model_is_judged_once_and_trains_nothing() {
             else {
                 panic!("{metrics:?}")
             };
-            assert_eq!((*epoch, scores), (0.0, &result.validation));
+            assert_eq!((*epoch, Some(scores)), (0.0, result.validation.as_ref()));
             assert_eq!(bench.test_again(trial, &bench.last(trial)), result.test.unwrap());
         }
-        let [first, second] = trials.each_ref().map(|trial| bench.result(trial).validation);
+        let [first, second] = trials.each_ref().map(|trial| bench.result(trial).validation.unwrap());
         // A seed draws a head; a language model has none.
         assert_eq!(first != second, subject == Subject::Labels);
     }

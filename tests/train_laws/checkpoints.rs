@@ -149,7 +149,7 @@ fn best_kept(subject: Subject, keep_by: Option<Metric>) -> (Bench, Trial) {
             best = Some((step, scores));
         }
     }
-    assert_eq!(Some((result.kept_step, result.validation)), best);
+    assert_eq!(Some((result.kept_step, result.validation.unwrap())), best);
     (bench, trial)
 }
 

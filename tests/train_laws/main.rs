@@ -6,6 +6,7 @@
 #![cfg(feature = "torch")]
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+mod all_rows;
 mod base;
 mod bench;
 mod checkpoints;

@@ -68,7 +68,7 @@ fn the_scores_of_a_trial_follow_from_its_rows() {
                 bench.train(&trials);
                 let folds = trials.each_ref().map(|trial| {
                     let (result, [validation, test]) = (bench.result(trial), bench.rows(trial));
-                    assert_scored(&validation, &result.validation);
+                    assert_scored(&validation, result.validation.as_ref().unwrap());
                     assert_scored(&test, &result.test.unwrap());
                     let which =
                         |judged: &JudgedRows| -> Vec<u32> { judged.rows.iter().map(|row| row.row).collect() };

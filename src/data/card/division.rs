@@ -38,7 +38,7 @@ impl Division {
             (None, None) => Vec::new(),
         };
         let held_out = match splitting {
-            Splitting::File => Vec::new(),
+            Splitting::File | Splitting::All => Vec::new(),
             Splitting::KFold { .. } | Splitting::HoldOut { .. } if task.objective.joins_rows() => Vec::new(),
             Splitting::KFold { .. } | Splitting::HoldOut { .. } => {
                 let labels = classes(&used, train);

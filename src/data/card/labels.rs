@@ -70,7 +70,7 @@ pub(super) fn unevenly_divided(classes: &[ClassRows], splitting: &Splitting, tas
                 warnings.push(Warning::InOneFold { classes: lost });
             }
         }
-        Splitting::File => {}
+        Splitting::File | Splitting::All => {}
     }
     if let (Some(held), Some(fraction)) = (task.held_out, task.test_fraction) {
         let wanted = held_out_rows(task.drawn_rows(), fraction);

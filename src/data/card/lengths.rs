@@ -102,7 +102,7 @@ impl Blocks {
             folds: Vec::new(),
         };
         match **splitting {
-            Splitting::File => used,
+            Splitting::File | Splitting::All => used,
             Splitting::HoldOut { fraction, .. } => {
                 let validation = held_out_rows(used.training, fraction).min(used.training);
                 Used { training: used.training - validation, validation, ..used }

@@ -142,6 +142,7 @@ fn splitting(splitting: Splitting) -> String {
             format!("{} % held out, {}, seed {seed}", format::percent(fraction), how(stratified))
         }
         Splitting::File => "a validation file".to_owned(),
+        Splitting::All => "none held out: every row is trained on".to_owned(),
     }
 }
 

@@ -166,7 +166,7 @@ impl Brackets {
                 self.arrive(pause.trial, Arrival::Paused(pause.clone()));
             }
             What::TrialFinished { trial, result } => {
-                let scores = result.as_ref().map(|result| result.validation.clone());
+                let scores = result.as_ref().and_then(|result| result.validation.clone());
                 self.arrive(*trial, Arrival::Ended(scores));
             }
             What::TrialFailed { trial, .. } => self.arrive(*trial, Arrival::Failed),

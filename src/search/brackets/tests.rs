@@ -314,7 +314,7 @@ fn trials_that_end_before_any_rung_are_ranked_by_their_results_and_the_best_get_
         assert!(brackets.awaits(trial.id));
         let result = crate::values::TrialResult {
             trial: trial.id,
-            validation: Scores::of("classification").with(Metric::Loss, 9.0 - number as f64),
+            validation: Some(Scores::of("classification").with(Metric::Loss, 9.0 - number as f64)),
             kept_step: 3,
             test: None,
             steps: 3,

@@ -98,7 +98,7 @@ fn majority(train: &[u64], validation: &[u64]) -> Reference {
     assert_eq!(class_rows.as_ref().unwrap().train, train);
     let result = TrialResult {
         trial: "0123456789abcdef".parse().unwrap(),
-        validation: Scores::of(NAME),
+        validation: Some(Scores::of(NAME)),
         kept_step: 0,
         test: None,
         steps: 0,

@@ -29,7 +29,8 @@ struct Due {
 struct Kept {
     index: SlotIndex,
     step: u64,
-    validation: Scores,
+    /// `None` where every row was trained on.
+    validation: Option<Scores>,
 }
 
 impl Trainer<'_> {
@@ -63,6 +64,7 @@ impl Trainer<'_> {
                     (Part::Train, slot.rows.validation.clone())
                 }
                 Splitting::File => (Part::Validation, all_rows(part(&self.store, Part::Validation)?)),
+                Splitting::All => continue,
             };
             let all = rows.len();
             let rows = match slot.rows_due() {
@@ -166,7 +168,10 @@ impl Trainer<'_> {
         // The optimiser's state is no longer needed.
         checkpoint::save(&path, &slot.state, &weights).map_err(failed)?;
         files::sync(&path).map_err(failed)?;
-        let kept = match slot.trial.configuration.training.keep {
+        if !slot.trial.splitting.validates() {
+            return Ok(Kept { index, step: slot.state.step, validation: None });
+        }
+        let kept = match slot.trial.keep() {
             Keep::Last => slot.state.latest.clone(),
             Keep::Best => {
                 let path = self.context.layout.best_checkpoint(slot.trial.id);
@@ -179,7 +184,7 @@ impl Trainer<'_> {
         };
         let (step, validation) =
             kept.ok_or_else(|| bad_data("the trial ended without a validation".to_owned()))?;
-        Ok(Kept { index, step, validation })
+        Ok(Kept { index, step, validation: Some(validation) })
     }
 
     /// Writes a slot's result, after everything that belongs to it.
@@ -230,6 +235,7 @@ impl Trainer<'_> {
             validation: match slot.trial.splitting {
                 Splitting::KFold { .. } | Splitting::HoldOut { .. } => of(&slot.rows.validation),
                 Splitting::File => part(&self.store, Part::Validation)?.targets(),
+                Splitting::All => Vec::new(),
             },
             test: self.store.part(Part::Test).map(PartView::targets).unwrap_or_default(),
         };
