@@ -7,9 +7,10 @@ use super::python;
 use crate::record::{RunRecord, TrialRecord};
 use crate::report::statistics::Spread;
 use crate::report::summary;
+use crate::sweep::Refit;
 use crate::tasks::{DataFile, Purpose, Task};
 use crate::values::axes::{self, Axis};
-use crate::values::{Configuration, Metric, Part, Scores, TrialResult, quantity};
+use crate::values::{Configuration, Keep, Metric, Part, Scores, Splitting, TrialResult, quantity};
 
 /// A set of rows' scores in a result, where they were scored.
 type ScoresOf = fn(&TrialResult) -> Option<&Scores>;
@@ -21,9 +22,12 @@ pub struct Card<'a> {
     pub trial: String,
     configuration: &'a Configuration,
     task: &'a Task,
-    folds: usize,
+    /// What it was chosen from, where it was trained on all rows.
+    refit: Option<&'a Refit>,
+    /// Trials that differ from it in the fold, or of a refit in the seed.
+    planned: usize,
     result: Option<&'a TrialResult>,
-    /// The results of all finished folds of its configuration.
+    /// The results of those that are done.
     results: Vec<&'a TrialResult>,
     counts: crate::families::params::ParamCounts,
     model: &'a crate::families::ModelSpec,
@@ -34,26 +38,56 @@ impl<'a> Card<'a> {
     #[must_use]
     pub fn of(record: &'a RunRecord, trial: &'a TrialRecord) -> Self {
         let configuration = &*trial.trial.configuration;
-        let folds = summary::trials_of(record, &[configuration.id]);
+        let refit = record.sweep.refit_of(&configuration.task);
+        let like: Vec<&TrialRecord> = match refit {
+            Some(_) => {
+                let is_of_task = |one: &&TrialRecord| one.trial.configuration.task == configuration.task;
+                record.trials.iter().filter(is_of_task).collect()
+            }
+            None => summary::trials_of(record, &[configuration.id]),
+        };
         Self {
             trial: format!("trial {} of sweep {}", trial.trial.id, record.sweep.name),
             configuration,
             task: record.sweep.task(configuration),
-            folds: record.sweep.splitting.splits(),
+            refit,
+            planned: like.len(),
             result: trial.finished(),
-            results: folds.into_iter().filter_map(TrialRecord::finished).collect(),
+            results: like.into_iter().filter_map(TrialRecord::finished).collect(),
             counts: trial.params,
             model: record.sweep.model(configuration),
         }
     }
 
     fn body(&self, text: &mut String) {
+        if let Some(refit) = self.refit {
+            push(text, &self.origin(refit));
+        }
         push(text, "## Training data\n");
         push(text, &data(self.task));
         push(text, "## Settings\n");
         push(text, &self.settings());
         push(text, "## Metrics\n");
         push(text, &self.metrics());
+    }
+
+    /// What a refitted model was chosen from, and of what its scores are.
+    fn origin(&self, refit: &Refit) -> String {
+        let chosen = if refit.selected { "selected on validation rows" } else { "chosen by a person" };
+        let rows = quantity::counted(self.task.train_rows(), "training row");
+        let kept = match (refit.splitting, self.configuration.training.keep) {
+            (Splitting::KFold { .. } | Splitting::HoldOut { .. } | Splitting::All, Keep::Best) => {
+                " Without validation rows nothing tells which weights are best: these are the last ones."
+            }
+            (_, Keep::Last) | (Splitting::File, Keep::Best) => "",
+        };
+        format!(
+            "Refitted on all {rows}: this configuration was {chosen} in the sweep `{}`. The validation scores below \
+             are those of its {} there, of which each held out other rows; the test rows were evaluated once and \
+             selected nothing.{kept}\n",
+            refit.of,
+            quantity::counted(refit.validation.len(), "trial"),
+        )
     }
 
     fn settings(&self) -> String {
@@ -70,27 +104,52 @@ impl<'a> Card<'a> {
         })
     }
 
-    /// Each metric of this trial, and its spread over the folds of the configuration.
+    /// Each metric of this trial, and its spread over the trials like it; of a refit, validation scores are those
+    /// of the sweep that it was chosen from.
     fn metrics(&self) -> String {
         let Some(result) = self.result else { return "The trial has no result.\n".to_owned() };
-        let done = self.results.len();
-        let mut text =
-            format!("| rows | metric | this model | {done} of {} folds |\n|---|---|--:|--:|\n", self.folds);
+        let (done, planned) = (self.results.len(), self.planned);
+        let mut text = match self.refit {
+            None => {
+                format!("| rows | metric | this model | {done} of {planned} folds |\n|---|---|--:|--:|\n")
+            }
+            Some(refit) => format!(
+                "| rows | metric | this model | {done} of {planned} seeds | {} of {} trials of `{}` |\n\
+                 |---|---|--:|--:|--:|\n",
+                refit.validation.len(),
+                refit.planned,
+                refit.of
+            ),
+        };
         let sets: [(&str, ScoresOf); 2] =
             [("validation", |result| result.validation.as_ref()), ("test", |result| result.test.as_ref())];
         for (rows, of) in sets {
-            let Some(own) = of(result) else { continue };
+            let before: Vec<&Scores> = match self.refit {
+                Some(refit) if rows == "validation" => refit.validation.iter().collect(),
+                Some(_) | None => Vec::new(),
+            };
             for metric in self.task.objective.metrics() {
-                let Some(value) = own.get(*metric) else { continue };
-                let all: Vec<f64> =
-                    self.results.iter().filter_map(|result| of(result)?.get(*metric)).collect();
-                let (value, spread) = (number(*metric, value), spread(*metric, Spread::of(&all).as_ref()));
-                line(&mut text, &format!("| {rows} | {} | {value} | {spread} |", metric.title()));
+                let values = |all: Vec<&Scores>| -> String {
+                    let values: Vec<f64> = all.iter().filter_map(|scores| scores.get(*metric)).collect();
+                    spread(*metric, Spread::of(&values).as_ref())
+                };
+                let own = of(result).and_then(|scores| scores.get(*metric));
+                let (all, before) =
+                    (values(self.results.iter().filter_map(|one| of(one)).collect()), values(before.clone()));
+                if own.is_none() && before == NONE {
+                    continue;
+                }
+                let own = own.map_or_else(|| NONE.to_owned(), |value| number(*metric, value));
+                let last = self.refit.map_or_else(String::new, |_| format!(" {before} |"));
+                line(&mut text, &format!("| {rows} | {} | {own} | {all} |{last}", metric.title()));
             }
         }
-        text + "\nShares are in percent. Folds are given as mean ± sample standard deviation.\n"
+        text + "\nShares are in percent. Several trials are given as mean ± sample standard deviation.\n"
     }
 }
+
+/// What a table says where there is no value.
+const NONE: &str = "–";
 
 /// The card of an adapter's folder.
 #[must_use]
@@ -135,11 +194,7 @@ pub fn whole(card: &Card<'_>, manifest: &Manifest) -> String {
 
 /// How lorasweep asks the model in the folder.
 fn ask(kind: &str, manifest: &Manifest) -> String {
-    let second = match &manifest.purpose {
-        Purpose::Classification { pairs: true, .. } => " --pair 'its pair'",
-        Purpose::QuestionAnswering(_) => " --pair 'its context'",
-        Purpose::Classification { pairs: false, .. } | Purpose::LanguageModelling => "",
-    };
+    let second = manifest.purpose.second();
     format!("```\nlorasweep predict {kind} FOLDER 'a text'{second}\n```\n")
 }
 
@@ -195,7 +250,7 @@ fn number(metric: Metric, value: f64) -> String {
 
 fn spread(metric: Metric, spread: Option<&Spread>) -> String {
     match spread {
-        None => "–".to_owned(),
+        None => NONE.to_owned(),
         Some(Spread { mean, std: None, .. }) => number(metric, *mean),
         Some(Spread { mean, std: Some(std), .. }) => {
             format!("{} ± {}", number(metric, *mean), number(metric, *std))

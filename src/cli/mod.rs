@@ -19,12 +19,15 @@ mod plan;
 mod predict;
 mod preflight;
 mod probe;
+mod refit;
 mod report;
 mod run;
 mod runs;
 mod schema;
+mod session;
 mod signals;
 mod status;
+mod unchanged;
 mod verdict;
 mod verify;
 
@@ -59,6 +62,9 @@ enum Command {
     /// Start or continue a sweep
     #[command(after_help = run::EVENTS)]
     Run(run::RunArgs),
+    /// Train what a run selected on all training rows: the model that a sweep ends with
+    #[command(after_help = refit::ABOUT)]
+    Refit(refit::RefitArgs),
     /// Show where a run stands
     Status(status::StatusArgs),
     /// Print the log of a trial's process
@@ -112,6 +118,7 @@ pub fn call(args: impl IntoIterator<Item = OsString>) -> Result<u8, AppError> {
         Command::Check(args) => check::call(&args),
         Command::Plan(args) => plan::call(&args),
         Command::Run(args) => run::call(&args),
+        Command::Refit(args) => refit::call(&args),
         Command::Status(args) => status::call(&args),
         Command::Logs(args) => logs::call(&args),
         Command::Explain(args) => explain::call(&args),

@@ -13,6 +13,7 @@ use crate::ui::output;
 /// The forms of the command.
 pub(super) const USAGE: &str = "\
 lorasweep predict [OPTIONS] RUN TRIAL TEXT
+       lorasweep predict [OPTIONS] RUN --best TEXT
        lorasweep predict [OPTIONS] --adapter DIR [--base FOLDER] TEXT
        lorasweep predict [OPTIONS] --model FOLDER TEXT
 
@@ -25,6 +26,12 @@ pub(super) struct PredictArgs {
     /// The run and the trial, where no folder is given; then the text
     #[arg(value_name = "RUN TRIAL TEXT")]
     words: Vec<String>,
+    /// Ask the model of `lorasweep refit RUN` instead of a trial
+    #[arg(long, conflicts_with_all = ["adapter", "model"])]
+    best: bool,
+    /// With --best: the task, where several were refitted
+    #[arg(long, value_name = "NAME", requires = "best")]
+    task: Option<String>,
     /// Ask an adapter that `export` or `import` wrote
     #[arg(long, value_name = "DIR", conflicts_with = "model")]
     adapter: Option<PathBuf>,
@@ -62,15 +69,15 @@ type Texts = (Vec<String>, Option<Vec<String>>);
 
 pub(super) fn call(args: &PredictArgs) -> Result<(), AppError> {
     // The number of words that name the model is known first, so that the rest are texts.
-    let takes = if args.adapter.is_some() || args.model.is_some() { 0 } else { 2 };
-    let (which, rest) = args.words.split_at(takes.min(args.words.len()));
-    let [run, trial] = match which {
-        [] if takes == 0 => [None, None],
-        [run, trial] => [Some(run), Some(trial)],
-        [] | [_] | [_, _, ..] => return Err(usage("no model is given")),
+    let takes = match (args.adapter.is_some() || args.model.is_some(), args.best) {
+        (true, _) => 0,
+        (false, true) => 1,
+        (false, false) => 2,
     };
-    let texts = texts(args, rest)?;
-    ask(args, run.zip(trial), &texts)
+    let Some((which, rest)) = args.words.split_at_checked(takes) else {
+        return Err(usage("no model is given"));
+    };
+    ask(args, which, &texts(args, rest)?)
 }
 
 fn texts(args: &PredictArgs, rest: &[String]) -> Result<Texts, AppError> {
@@ -117,8 +124,8 @@ fn usage(what: &str) -> AppError {
     AppError::Input {
         message: what.to_owned(),
         hint: Some(
-            "`lorasweep predict RUN TRIAL TEXT`, `lorasweep predict --adapter DIR TEXT` or \
-             `lorasweep predict --model FOLDER --file rows.csv --text COLUMN`; `-` for TEXT reads standard input, \
+            "`lorasweep predict RUN TRIAL TEXT`, `lorasweep predict RUN --best TEXT`, `lorasweep predict --adapter DIR \
+             TEXT` or `lorasweep predict --model FOLDER --file rows.csv --text COLUMN`; `-` for TEXT reads standard input, \
              one text per line"
                 .to_owned(),
         ),
@@ -126,7 +133,7 @@ fn usage(what: &str) -> AppError {
 }
 
 #[cfg(not(feature = "torch"))]
-fn ask(_: &PredictArgs, _: Option<(&String, &String)>, _: &Texts) -> Result<(), AppError> {
+fn ask(_: &PredictArgs, _: &[String], _: &Texts) -> Result<(), AppError> {
     Err(super::preflight::no_torch())
 }
 
@@ -141,7 +148,8 @@ mod asked {
     use super::{PredictArgs, Texts};
     use crate::adapter::model::Loaded;
     use crate::adapter::predict::{self, Answer, AnswerKind, Question};
-    use crate::cli::{RunFolderArgs, TrialArgs, export, runs};
+    use crate::cli::RunFolderArgs;
+    use crate::cli::export::Which;
     use crate::error::AppError;
     use crate::tasks::{Problem, Purpose};
     use crate::ui::output;
@@ -151,10 +159,10 @@ mod asked {
 
     pub(super) fn ask(
         args: &PredictArgs,
-        trial: Option<(&String, &String)>,
+        which: &[String],
         (texts, seconds): &Texts,
     ) -> Result<(), AppError> {
-        let loaded = load(args, trial)?;
+        let loaded = load(args, which)?;
         if matches!(loaded.manifest.purpose, Purpose::Classification { .. }) && args.max_new_tokens.is_some()
         {
             output::warning("`--max-new-tokens` is for models that generate text; this one does not");
@@ -168,19 +176,19 @@ mod asked {
         print(args, &loaded.manifest.purpose, texts, &predict::predict(&loaded, &question)?)
     }
 
-    fn load(args: &PredictArgs, trial: Option<(&String, &String)>) -> Result<Loaded, AppError> {
+    /// The model of a folder, or of a run's trial; `which` names the run and, without `--best`, the trial.
+    fn load(args: &PredictArgs, which: &[String]) -> Result<Loaded, AppError> {
         if let Some(folder) = &args.adapter {
             return Ok(Loaded::of_adapter(folder, args.base.as_deref())?);
         }
         if let Some(folder) = &args.model {
             return Ok(Loaded::of_model(folder)?);
         }
-        let (run, trial) = trial.expect("the words were told apart before");
+        let run = which.first().expect("the words were told apart before");
         let run = RunFolderArgs { run: run.into(), results: args.results.clone() };
-        let args = TrialArgs { run, trial: trial.clone() };
-        let found = runs::open(&args.run)?;
-        let trial = runs::trial(&found.record, &args)?;
-        export::require_done(trial.trial.id, &trial.state, &args.run.typed())?;
+        let which = Which { run: &run, trial: which.get(1).map(String::as_str), task: args.task.as_deref() };
+        let found = which.open()?;
+        let trial = which.find(&found)?;
         let configuration = &trial.trial.configuration;
         let (spec, task) = (found.record.sweep.model(configuration), found.record.sweep.task(configuration));
         Ok(Loaded::of_trial(spec, task, &trial.trial, &found.layout)?)

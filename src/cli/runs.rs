@@ -5,6 +5,8 @@ use std::path::Path;
 use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::record::{self, RunRecord, TrialRecord};
+use crate::report::choice::{self, Choice, Wanted};
+use crate::report::refitted::Refitted;
 use crate::ui::output;
 use crate::values::{CommandLine, quantity, shell};
 
@@ -109,6 +111,64 @@ pub(super) fn trial<'a>(record: &'a RunRecord, args: &TrialArgs) -> Result<&'a T
         ([..], _) => Err(AppError::Input {
             message: format!("`{prefix}` is the beginning of {} trial ids", trials.len()),
             hint: Some(format!("use a longer prefix: {}", listed(&trials))),
+        }),
+    }
+}
+
+/// The refit of the run that the user named, or the run itself where that is one.
+pub(super) fn refit(args: &RunFolderArgs) -> Result<Found, AppError> {
+    let found = open(args)?;
+    if found.record.sweep.is_refit() {
+        return Ok(found);
+    }
+    let layout = found.layout.refit();
+    if !is_run(&layout) {
+        let run = args.typed();
+        return Err(AppError::Input {
+            message: format!("`{}` has no refit", found.record.sweep.name),
+            hint: Some(format!(
+                "`lorasweep refit {run}` trains the selected configuration on all rows; without `--best`, name one \
+                 of the trials that `lorasweep status {run} --json` lists"
+            )),
+        });
+    }
+    let refit = Found { record: record::load_fates(layout.run())?, layout };
+    warn_of_other_selection(&found.record, &refit.record, args);
+    Ok(refit)
+}
+
+/// Warns where a run selects another configuration by now than its refit has.
+fn warn_of_other_selection(run: &RunRecord, refit: &RunRecord, args: &RunFolderArgs) {
+    let selected = choice::choose(run, Wanted { partial: true, ..Wanted::default() });
+    for Choice { chosen, .. } in selected.into_iter().flat_map(|choices| choices.all) {
+        let had = refit.sweep.refit_of(&chosen.from.task).filter(|had| had.selected);
+        if let Some(had) = had.filter(|had| had.configuration != chosen.from.configuration) {
+            output::warning(&format!(
+                "the refit is of {}, and `{}` selects {} by now; `lorasweep refit {}` refits that",
+                had.label,
+                run.sweep.name,
+                chosen.from.label,
+                args.typed()
+            ));
+        }
+    }
+}
+
+/// The model of a refit: of each task the first seed, whatever its test scores are.
+pub(super) fn best<'a>(record: &'a RunRecord, task: Option<&str>) -> Result<&'a TrialRecord, AppError> {
+    let all = Refitted::all(record);
+    let found: Vec<&Refitted<'_>> =
+        all.iter().filter(|one| task.is_none_or(|task| one.task.name == task)).collect();
+    let names: Vec<&str> = all.iter().map(|one| one.task.name.as_str()).collect();
+    match found[..] {
+        [one] => Ok(one.trials[0]),
+        [] => Err(AppError::Input {
+            message: format!("`{}` has no task `{}`", record.sweep.name, task.unwrap_or_default()),
+            hint: Some(format!("its tasks: `{}`", names.join("`, `"))),
+        }),
+        [..] => Err(AppError::Input {
+            message: format!("`{}` has models of {} tasks", record.sweep.name, found.len()),
+            hint: Some(format!("name one with `--task`: `{}`", names.join("`, `"))),
         }),
     }
 }

@@ -123,7 +123,13 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
             runs::again(record, Some("--no-stop"))
         );
     }
-    format!("all trials are done; `lorasweep report {run}` writes the report again")
+    let report = format!("`lorasweep report {run}` writes the report again");
+    if record.sweep.is_refit() {
+        return format!("all trials are done; {report}");
+    }
+    format!(
+        "all trials are done; {report}, `lorasweep refit {run}` trains the selected configuration on all rows"
+    )
 }
 
 /// The values in the last metric lines of a trial.

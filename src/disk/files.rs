@@ -48,6 +48,18 @@ pub fn replace(path: &Path, fill: impl FnOnce(&Path) -> io::Result<()>) -> io::R
     placed
 }
 
+/// Copies a file, which appears as a whole and survives a power failure.
+///
+/// # Errors
+/// When one cannot be read or the other written.
+pub fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    replace(to, |aside| {
+        fs::copy(from, aside)?;
+        sync(aside)
+    })?;
+    to.parent().map_or(Ok(()), sync_folder)
+}
+
 /// Writes a file in a folder, or in the nearest one above it that exists, and removes it again: whether
 /// anything can be written there.
 ///

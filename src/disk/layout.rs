@@ -95,6 +95,17 @@ impl Layout {
         &self.run
     }
 
+    /// How the folder of a refit ends, after the name of the run that it refits. No sweep is called so.
+    pub const REFIT: &str = ".refit";
+
+    /// The run beside this one that trains what was chosen from it on all rows.
+    #[must_use]
+    pub fn refit(&self) -> Self {
+        let mut name = self.run.file_name().unwrap_or_default().to_os_string();
+        name.push(Self::REFIT);
+        Self { run: self.run.with_file_name(name), stores: self.stores.clone() }
+    }
+
     /// Folder of token stores, shared by all sweeps of a results folder.
     #[must_use]
     pub fn stores(&self) -> &Path {

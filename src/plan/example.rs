@@ -61,6 +61,7 @@ fn of(
         select: None,
         stop: None,
         drawn: None,
+        refits: Vec::new(),
         devices: DeviceRequest::Cpu(2),
         warnings: Vec::new(),
         only: Vec::new(),

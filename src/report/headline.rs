@@ -1,6 +1,6 @@
 //! Owns the opening sentences of a report: what was compared, on which data, and the result. Pure.
 
-use crate::record::{RunRecord, TrialState};
+use crate::record::{RunRecord, TrialRecord, TrialState};
 use crate::tasks::{DataFile, Task};
 use crate::values::{MethodKind, Metric, quantity};
 
@@ -71,6 +71,13 @@ pub(super) fn counts(record: &RunRecord) -> Counts {
         }
     }
     counts
+}
+
+/// How many trials of some tasks may still change what is selected: they are neither done nor failed, nor stopped
+/// early.
+pub(super) fn unfinished(record: &RunRecord, is_wanted: &dyn Fn(&str) -> bool) -> usize {
+    let of_task = |trial: &&TrialRecord| is_wanted(&trial.trial.configuration.task);
+    record.trials.iter().filter(of_task).filter(|trial| !trial.state.is_settled()).count()
 }
 
 fn compared(findings: &Findings<'_>) -> String {
@@ -151,6 +158,9 @@ fn rows(used: usize, file: &DataFile) -> String {
 }
 
 fn result(findings: &Findings<'_>) -> String {
+    if findings.record.sweep.is_refit() {
+        return "Refitted on all training rows; nothing is compared or selected here.".to_owned();
+    }
     match &findings.tasks[..] {
         [task] => match (task.selected(), task.unproven()) {
             (Some(selected), _) => format!("Selected on validation: {}.", selection(findings, selected)),
@@ -247,7 +257,19 @@ fn scores_said(findings: &Findings<'_>, said: impl Fn(Measure) -> Option<String>
     }
 }
 
+/// A refitted configuration, and what it was chosen from.
+fn refitted(findings: &Findings<'_>, task: &TaskFindings<'_>) -> Vec<String> {
+    let Some(from) = findings.record.sweep.refit_of(&task.task.name) else { return Vec::new() };
+    let how = if from.selected { "selected in" } else { "chosen by a person in" };
+    let of_task = if findings.has_tasks() { format!("`{}`: ", task.task.name) } else { String::new() };
+    let told = |entry: &Entry| format!("{of_task}{}; {how} `{}`.", selection(findings, entry), from.of);
+    task.entries.iter().map(told).collect()
+}
+
 fn against(findings: &Findings<'_>) -> Vec<String> {
+    if findings.record.sweep.is_refit() {
+        return findings.tasks.iter().flat_map(|task| refitted(findings, task)).collect();
+    }
     let mut all = Vec::new();
     match &findings.tasks[..] {
         [task] => {

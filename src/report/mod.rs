@@ -12,6 +12,8 @@
 //! | `baseline`, `chance` | the best constant answer, and whether the best configuration beats no training |
 //! | `pool` | configurations over all tasks |
 //! | `findings` | all of these: the results of a record |
+//! | `choice` | what a refit trains: the selected configuration of each task, or one that a person names |
+//! | `refitted` | what a refit ends with: test scores, and which model they are of |
 //! | `foreseen` | what the run predicted of its cost, and what it was |
 //! | `measure`, `format` | how metrics and other numbers are written |
 //! | `headline`, `stopped`, `warnings` | sentences: what was compared and found, what was stopped, and what not to believe |
@@ -24,6 +26,7 @@
 
 pub mod baseline;
 pub mod chance;
+pub mod choice;
 pub mod curves;
 pub(crate) mod data;
 pub mod entry;
@@ -40,6 +43,7 @@ pub mod markdown;
 pub mod measure;
 pub mod plots;
 pub mod pool;
+pub mod refitted;
 pub mod sections;
 pub mod seeds;
 pub mod statistics;

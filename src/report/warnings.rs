@@ -43,7 +43,8 @@ pub(super) fn unproven(findings: &Findings<'_>) -> Vec<String> {
     told.into_iter().map(one).collect()
 }
 
-fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> String {
+/// Why nothing is selected for a task, as a clause.
+pub(super) fn nothing_learned(task: &TaskFindings<'_>, best: &Entry, chance: &Chance) -> String {
     let measure = task.measure;
     let constant = task.task.objective.words().constant;
     let its = chance.its.map_or_else(|| undefined(measure), |its| measure.said(&measure.value(its)));

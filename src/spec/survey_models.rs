@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -294,16 +294,12 @@ fn tokenizer(path: &Path, name: &str) -> Result<TokenizerFacts, Fault> {
     };
     let failed = |TokenizerError { fault: found, .. }| fault(&found, found.hint());
     let files = tokenizer::files(path).map_err(failed)?;
-    let mut hasher = blake3::Hasher::new();
-    for file in &files {
-        let opened = File::open(file).and_then(|file| hasher.update_reader(file).map(|_| ()));
-        opened.map_err(|error| fault(&error, None))?;
-    }
+    let content = tokenizer::content(&files).map_err(|error| fault(&error, None))?;
     let loaded = Tokenizer::load(path).map_err(failed)?;
     let around = |pair| loaded.room(MUCH_ROOM, pair).map(|room| MUCH_ROOM - room).map_err(failed);
     Ok(TokenizerFacts {
         path: path.to_path_buf(),
-        content: ContentHash::from_digest(&hasher.finalize()),
+        content,
         vocabulary: loaded.vocabulary_size(),
         last_token: last_token(&loaded),
         around_text: around(false)?,

@@ -9,6 +9,7 @@ mod drawn;
 mod identity;
 mod own_head;
 mod point;
+mod refit;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ pub use drawn::{Drawn, DrawnRange};
 pub use identity::{ForeignId, Template};
 pub use own_head::{By, OwnHead};
 pub use point::{Given, Templates, default, is_same};
+pub use refit::{Chosen, Refit};
 pub use stored::{Unsound, is_folder_name};
 
 use crate::families::ModelSpec;
@@ -64,6 +66,10 @@ pub struct SweepParts {
     /// How points were drawn, where an axis has a range.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drawn: Option<Drawn>,
+    /// Where the configurations were chosen from another run, to be trained on all rows: from which, for each
+    /// task.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub refits: Vec<Refit>,
     /// What `--only` kept of the grid, as it was typed; empty where these are all its points.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub only: Vec<String>,

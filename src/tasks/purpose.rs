@@ -76,6 +76,16 @@ impl Purpose {
         (0..classes).map(|index| format!("LABEL_{index}")).collect()
     }
 
+    /// What a question to it has besides its text, on a command line: `--pair` and a placeholder.
+    #[must_use]
+    pub fn second(&self) -> &'static str {
+        match self {
+            Self::Classification { pairs: true, .. } => " --pair 'its pair'",
+            Self::QuestionAnswering(_) => " --pair 'its context'",
+            Self::Classification { pairs: false, .. } | Self::LanguageModelling => "",
+        }
+    }
+
     /// The head that it needs.
     #[must_use]
     pub fn head(&self) -> Head {

@@ -2,6 +2,8 @@
 //! `tokenizer.json`.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tokenizers::models::bpe::BPE;
@@ -18,6 +20,7 @@ use super::added::{self, Declared};
 use super::settings::{Settings, foreign_file, is_byte_level, is_whole, text_of};
 use super::{Fault, TokenizerError};
 use crate::families::{Around, Vocabulary};
+use crate::values::ContentHash;
 
 /// Most bytes of one file: the largest vocabularies in use are a tenth of it.
 pub(super) const MAX_BYTES: u64 = 256 << 20;
@@ -41,6 +44,18 @@ pub fn files(path: &Path) -> Result<Vec<PathBuf>, TokenizerError> {
     files.extend(added::files(&main, &read, read.tokenizers(&main).vocabulary.special()));
     limit(path, &files)?;
     Ok(files)
+}
+
+/// The hash of these files' bytes, which identifies the tokenizer in trials' ids.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn content(files: &[PathBuf]) -> io::Result<ContentHash> {
+    let mut hasher = blake3::Hasher::new();
+    for file in files {
+        hasher.update_reader(File::open(file)?)?;
+    }
+    Ok(ContentHash::from_digest(&hasher.finalize()))
 }
 
 /// Refuses files that are larger than any tokenizer needs.

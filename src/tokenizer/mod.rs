@@ -13,7 +13,7 @@ use tokenizers::utils::truncation::{TruncationParams, truncate_encodings};
 use tokenizers::{Encoding, Model, PostProcessor};
 
 pub use error::{Fault, TokenizerError};
-pub use files::files;
+pub use files::{content, files};
 pub use settings::python_class;
 
 /// Turns texts into token ids, and back.

@@ -27,6 +27,17 @@ pub fn json<T: serde::Serialize>(value: &T) -> Result<(), AppError> {
     })
 }
 
+/// Writes a value as one line of JSON to standard output.
+///
+/// # Errors
+/// As for [`data`].
+pub fn json_line<T: serde::Serialize>(value: &T) -> Result<(), AppError> {
+    write(|out| {
+        serde_json::to_writer(&mut *out, value)?;
+        out.write_all(b"\n")
+    })
+}
+
 /// Lets `fill` write to standard output piece by piece, since the plan of a large sweep is too long to hold as
 /// one text.
 fn write(fill: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), AppError> {

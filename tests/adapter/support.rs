@@ -100,6 +100,7 @@ impl Bench {
             select: None,
             stop: None,
             drawn: None,
+            refits: Vec::new(),
             devices: DeviceRequest::Auto,
             warnings: Vec::new(),
             only: Vec::new(),

@@ -154,6 +154,7 @@ fn sweep() -> SweepSpec {
         select: None,
         stop: None,
         drawn: None,
+        refits: Vec::new(),
         devices: DeviceRequest::Auto,
         warnings: Vec::new(),
         only: Vec::new(),

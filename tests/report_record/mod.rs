@@ -105,6 +105,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
         select: None,
         stop: None,
         drawn: None,
+        refits: Vec::new(),
         devices: DeviceRequest::Auto,
         warnings: vec!["the grid varies alpha with one learning rate".to_owned()],
         only: Vec::new(),

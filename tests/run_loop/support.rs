@@ -63,6 +63,7 @@ fn of(method: Method, learning_rates: &[f64], stop: Option<StopRule>) -> SweepSp
         select: None,
         stop,
         drawn: None,
+        refits: Vec::new(),
         devices: DeviceRequest::Cpu(1),
         warnings: Vec::new(),
         only: Vec::new(),

@@ -18,6 +18,7 @@ mod zip;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
+use crate::disk::layout::Layout;
 use crate::spec::error::{Problem, Report};
 use crate::spec::grid::configurations;
 use crate::spec::point::Point;
@@ -67,7 +68,7 @@ pub(super) fn check(
     tasks.retain(|name, _| used_tasks.contains(name.as_str()));
     models.retain(|name, _| used_models.contains(name.as_str()));
     let devices = raw.devices.as_ref().map_or(DeviceRequest::Auto, |at| at.value.clone());
-    let (only, warnings, cards) = (Vec::new(), Vec::new(), Vec::new());
+    let (refits, only, warnings, cards) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     Some(SweepParts {
         name,
         tasks,
@@ -78,6 +79,7 @@ pub(super) fn check(
         select,
         stop,
         drawn: drawn::drawn(raw),
+        refits,
         only,
         devices,
         warnings,
@@ -97,13 +99,19 @@ fn name(raw: &RawSweep, profile: Option<&str>, report: &mut Report) -> Option<St
 
 /// Whether a name can be a folder name on every system.
 fn folder_name(title: &str, at: &At<String>, name: &str, report: &mut Report) -> bool {
-    let good = sweep::is_folder_name(name);
+    let is_refit = name.ends_with(Layout::REFIT);
+    let good = sweep::is_folder_name(name) && !is_refit;
     if !good {
         let problem = Problem::BadValue { key: title.to_owned(), found: format!("`{}`", short(name)) };
+        let hint = if is_refit {
+            "the runs of `lorasweep refit` end in `.refit`, and no others"
+        } else {
+            "it names the sweep's folders under results/ and reports/"
+        };
         report
             .error(at.place, problem)
             .allowed("a plain folder name: letters, digits, `-`, `_`, spaces, and dots inside")
-            .hint("it names the sweep's folders under results/ and reports/");
+            .hint(hint);
     }
     good
 }
