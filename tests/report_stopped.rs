@@ -198,7 +198,7 @@ fn the_selected_ones_score_is_told_without_the_fold_by_which_it_went_on() {
     let adapter = rest.sweep.configurations[0].id;
     for trial in record.trials.iter_mut().filter(|trial| trial.trial.configuration.id == adapter) {
         let accuracy = [0.95, 0.9, 0.88][trial.trial.fold];
-        trial.result.as_mut().unwrap().validation.set(Metric::Accuracy, accuracy);
+        trial.result.as_mut().unwrap().validation.as_mut().unwrap().set(Metric::Accuracy, accuracy);
     }
     let findings = Findings::of(&record);
     let selected = findings.tasks[0].selected().unwrap();

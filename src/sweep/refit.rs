@@ -87,6 +87,8 @@ impl SweepSpec {
             splitting,
             select: self.select,
             stop: None,
+            drawn: None,
+            proposing: None,
             refits,
             only: Vec::new(),
             devices: self.devices.clone(),

@@ -88,7 +88,7 @@ impl<'a> Children<'a> {
         write_result(layout, trial);
         let result: TrialResult = resume::result(layout, trial).unwrap();
         let validation = Scores::of("classification").with(Metric::Loss, self.loss(trial, STEPS));
-        files::write_sealed(&layout.result(trial), &TrialResult { validation, ..result })?;
+        files::write_sealed(&layout.result(trial), &TrialResult { validation: Some(validation), ..result })?;
         Ok(ChildLine::Finished { trial })
     }
 

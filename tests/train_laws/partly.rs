@@ -56,7 +56,7 @@ fn some_rows_are_judged_in_between_and_all_once_a_tenth() {
             Keep::Last => &whole[39],
             Keep::Best => of_all().find(|(_, scores, _)| accuracy(scores) == best).unwrap(),
         };
-        assert_eq!((result.kept_step, &result.validation), (kept.0, &kept.1));
+        assert_eq!((result.kept_step, result.validation.as_ref()), (kept.0, Some(&kept.1)));
         let [JudgedRows { step, rows, .. }, _] = of_some.rows(&some);
         assert_eq!((step, rows.len()), (result.kept_step, 10));
     }

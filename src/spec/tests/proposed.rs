@@ -40,6 +40,7 @@ fn sweep_of(grid: &str, only: &[&str]) -> (SweepSpec, Vec<String>) {
         select: None,
         stop: None,
         drawn: None,
+        refits: Vec::new(),
         only: Vec::new(),
         devices: crate::sweep::DeviceRequest::Auto,
         warnings: Vec::new(),
