@@ -1,9 +1,9 @@
 //! Owns what is tried next, where points of a space have been tried: the tree-structured Parzen estimator (TPE) of
-//! Bergstra et al. 2011. Draws from the densities of `mixture`, and remembers nothing.
+//! Bergstra et al. 2011, section 4. Draws from the densities of `mixture`, and remembers nothing.
 //!
 //! The tried points are divided into a few good ones and all others, and each part gets a density, l and g. Of some points
-//! that are drawn from l the one with the largest l / g is proposed: the expected improvement rises with it (section
-//! 4.1). Densities are joint over all dimensions, and what is good is a rank, never a value, so that any score
+//! that are drawn from l the one with the largest l / g is proposed: the expected improvement rises with it (their
+//! equation 3). Densities are joint over all dimensions, and what is good is a rank, never a value, so that any score
 //! does.
 //!
 //! A generation is proposed before any of its points is tried. Each of them counts as one of the others for those after
