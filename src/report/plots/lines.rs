@@ -246,8 +246,8 @@ pub(super) fn ended(lines: &[Line<'_>]) -> &'static str {
     if stopped(lines) == 0 {
         return "";
     }
-    " Lines that end in × are of configurations that were stopped early, on the rows by which they were compared: how \
-     they would have gone on is not known."
+    " Lines that end in × are over the stopped trials of configurations that were stopped early: how they would have \
+     gone on is not known."
 }
 
 /// Names the lines in a column: each at the height of its end, with a thin line to it, and lines without an end
