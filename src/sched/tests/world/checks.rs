@@ -125,6 +125,10 @@ impl World {
         let used: usize = running.iter().map(|(_, one)| one.cores).sum();
         let has_room = used + widest <= cores.len() && running.len() < at_once;
         assert!(!has_room, "cores are idle");
+        if self.scenario.rule.is_some() {
+            // A narrower pack may have started before a decision, within the same event, let a wider trial go on.
+            return;
+        }
         let narrower =
             |job: JobKey, cores: usize| cores < widest && started.iter().any(|(started, _)| *started == job);
         for after_s in running.iter().map(|(_, one)| one.left_s) {
