@@ -9,6 +9,7 @@ mod report_record;
 use std::collections::BTreeSet;
 
 use lorasweep::record::{RunRecord, TrialRecord, TrialState};
+use lorasweep::report::choice::{NoChoice, Wanted, choose};
 use lorasweep::report::entry::Entry;
 use lorasweep::report::findings::{Findings, TaskFindings};
 use lorasweep::report::left::Saved;
@@ -215,6 +216,22 @@ fn the_selected_ones_score_is_told_without_the_fold_by_which_it_went_on() {
     let rule = StopRule { compared_on: ComparedOn::All, ..StopRule::new(Stop::Halving) };
     record.sweep = record.sweep.with(|sweep| sweep.stop = Some(rule)).unwrap();
     assert!(!page(&record).contains("decided which configurations went on"));
+}
+
+/// What was stopped early holds up no refit, and a person may name it: it lacks its trials.
+#[test]
+fn a_refit_is_of_one_that_came_through_unless_a_person_names_another() {
+    let record = raced();
+    let findings = Findings::of(&record);
+    let choice = choose(&record, Wanted::default()).unwrap().all.remove(0);
+    assert_eq!(choice.chosen.configuration.id, id(findings.tasks[0].selected().unwrap()));
+    assert!(choice.why.ends_with("the best of 10 configurations"), "{}", choice.why);
+    let stopped = id(findings.stopped().next().unwrap());
+    let named = Wanted { configuration: Some(stopped), ..Wanted::default() };
+    let refused = choose(&record, named).unwrap_err();
+    assert!(matches!(refused, NoChoice::Incomplete { done: 0, planned: 3, .. }), "{refused}");
+    let partial = Wanted { partial: true, ..named };
+    assert_eq!(choose(&record, partial).unwrap().all[0].chosen.configuration.id, stopped);
 }
 
 #[test]

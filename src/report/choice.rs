@@ -107,7 +107,10 @@ impl NoChoice {
                  `--configuration ID` names one of them"
             ),
             Self::Incomplete { .. } => {
-                format!("`{again}` continues the run; `--partial` refits it as it is")
+                format!(
+                    "`{again}` continues the run, and `lorasweep keep {run} TRIAL` what was stopped early of it; \
+                     `--partial` refits it as it is"
+                )
             }
             Self::Base(_) => format!(
                 "`lorasweep export {run} TRIAL --out DIR` exports a base with its head; a block with another \
@@ -145,7 +148,7 @@ pub fn choose(record: &RunRecord, wanted: Wanted<'_>) -> Result<Choices, NoChoic
         let tasks = findings.tasks.iter().map(|task| task.task.name.clone()).collect();
         return Err(NoChoice::NoTask { name: name.to_owned(), tasks });
     }
-    let trained = || tasks.iter().flat_map(|task| &task.entries).filter(|entry| !entry.summary.is_base());
+    let trained = || tasks.iter().flat_map(|task| task.all()).filter(|entry| !entry.summary.is_base());
     if trained().next().is_none() {
         let why = "every configuration is an untrained base, so that there is nothing to train on more rows";
         return Err(NoChoice::Base(why.to_owned()));
@@ -174,7 +177,7 @@ pub fn choose(record: &RunRecord, wanted: Wanted<'_>) -> Result<Choices, NoChoic
 /// The configuration that a person names, by the id of any of its seeds.
 fn named(findings: &Findings<'_>, id: ConfigurationId, partial: bool) -> Result<Choice, NoChoice> {
     let found = findings.tasks.iter().find_map(|task| {
-        let entry = task.entries.iter().find(|entry| entry.summary.replicates.contains(&id))?;
+        let entry = task.all().find(|entry| entry.summary.replicates.contains(&id))?;
         Some((task, entry))
     });
     let (task, entry) = found.expect("each configuration of a record is in its findings");
@@ -226,15 +229,14 @@ fn choice(findings: &Findings<'_>, task: &TaskFindings<'_>, entry: &Entry, selec
 /// `selected: validation accuracy 62.4 ± 1.1 % over 3 trials, the best of 6 configurations`.
 fn why(task: &TaskFindings<'_>, entry: &Entry, selected: bool) -> String {
     let (measure, summary) = (task.measure, &entry.summary);
-    let tried = task.entries.iter().filter(|entry| !entry.summary.is_base()).count();
     let trials = quantity::counted(summary.done, "trial");
     let score = match summary.selecting() {
         Some(spread) => format!("validation {} over {trials}", measure.said(&measure.spread(Some(spread)))),
         None => format!("{trials} done"),
     };
-    match (selected, tried) {
+    match (selected, task.tried()) {
         (true, 1) => format!("selected: {score}, the only configuration that trains"),
-        (true, _) => format!("selected: {score}, the best of {tried} configurations"),
+        (true, tried) => format!("selected: {score}, the best of {tried} configurations"),
         (false, _) => format!("named by you, not selected: {score}"),
     }
 }

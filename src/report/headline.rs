@@ -263,7 +263,7 @@ fn refitted(findings: &Findings<'_>, task: &TaskFindings<'_>) -> Vec<String> {
     let how = if from.selected { "selected in" } else { "chosen by a person in" };
     let of_task = if findings.has_tasks() { format!("`{}`: ", task.task.name) } else { String::new() };
     let told = |entry: &Entry| format!("{of_task}{}; {how} `{}`.", selection(findings, entry), from.of);
-    task.entries.iter().map(told).collect()
+    task.all().map(told).collect()
 }
 
 fn against(findings: &Findings<'_>) -> Vec<String> {
