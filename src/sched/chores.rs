@@ -91,6 +91,13 @@ impl Chores {
         (is_due && can_start(report)).then_some(prepares.len())
     }
 
+    /// Lets the report be written once more, since it lacks a trial that goes on.
+    pub(super) fn report_again(&mut self) {
+        if let Some(report) = self.all.last_mut().filter(|report| report.state == ChoreState::Done) {
+            report.state = ChoreState::Waiting;
+        }
+    }
+
     /// Returns the jobs whose pause is over to waiting.
     pub(super) fn end_pauses(&mut self, now: SystemTime) {
         for chore in &mut self.all {

@@ -307,14 +307,20 @@ impl Scheduler {
 
     /// Ends the run, once. Everything that can start has been started before this is called, so a trial that
     /// still waits never starts, for example because there is no place to train.
-    pub(super) fn end(&mut self) -> Option<Action> {
+    pub(super) fn end(&mut self, now: SystemTime) -> Vec<Action> {
         let rests = self.rests().next().is_some();
         let pauses = rests || !self.paused.is_empty() || self.chores.next_start().is_some();
         if self.ended || !self.jobs.is_empty() || pauses {
-            return None;
+            return Vec::new();
+        }
+        if self.leave_held() {
+            let actions = self.decide(now);
+            if !actions.is_empty() {
+                return actions;
+            }
         }
         self.cancel_waiting();
         self.ended = true;
-        Some(Action::End)
+        vec![Action::End]
     }
 }

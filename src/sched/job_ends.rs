@@ -59,6 +59,7 @@ impl Scheduler {
                     Next::At(until) => Change::Paused { until, turn },
                     Next::Failed(failure) => {
                         trials.push(self.work.id(trial));
+                        self.given_up.insert(trial);
                         reason = Some(failure.clone());
                         Change::Failed { failure }
                     }
@@ -181,7 +182,12 @@ impl Scheduler {
             Some(Next::Failed(failure)) => ChoreState::Failed { failure },
             Some(Next::Cancelled) => ChoreState::Cancelled,
         };
-        if chore.state.is_over() && chore.state != ChoreState::Done {
+        let is_out_of_date = self.open > 0 && !self.ending;
+        let (is_over, is_done) = (chore.state.is_over(), chore.state == ChoreState::Done);
+        if is_out_of_date && is_done && number + 1 == self.chores.all.len() {
+            self.chores.report_again();
+        }
+        if is_over && !is_done {
             self.skip_those_that_need(number);
         }
         if failed { self.fail_fast(now) } else { Vec::new() }

@@ -63,8 +63,9 @@ impl Scheduler {
 
     /// Takes in that a trial has left its job at a pause.
     pub(super) fn pause(&mut self, pause: &Pause) -> Option<Vacancy> {
-        let was_told =
-            self.work.number(pause.trial).is_some_and(|trial| self.trials[trial].part.until.is_some());
+        let is_told =
+            |trial: TrialNo| self.trials[trial].part.until.is_some() || self.trials[trial].is_ordered;
+        let was_told = self.work.number(pause.trial).is_some_and(is_told);
         let vacancy = self.end_trial(pause.trial, Change::Held);
         if let Some(Vacancy { ended, .. }) = vacancy {
             // That start has done its work.
@@ -91,12 +92,15 @@ impl Scheduler {
         match self.trials[trial].state {
             // A pack is called after its first trial. Its job may not have ended yet that others trained in too.
             TrialState::Held | TrialState::Stopped if self.jobs.contains_key(&JobKey::Train(id)) => {
+                self.change(trial, Change::Held);
                 self.after_namesake.insert(trial);
             }
             TrialState::Held | TrialState::Stopped if !self.ending => {
                 self.begin_part(trial);
                 let turn = self.turn_to_go_on(trial);
                 self.change(trial, Change::Released { turn });
+                // What a person lets go on may come after the report.
+                self.chores.report_again();
             }
             TrialState::Held
             | TrialState::Stopped
@@ -139,6 +143,21 @@ impl Scheduler {
         }
     }
 
+    /// Whether a decision waits for the failure of a trial that was given up.
+    pub(super) fn awaits_failure(&self) -> bool {
+        let is_awaited = |trial: &TrialNo| self.brackets.awaits(self.work.id(*trial));
+        !self.ending && self.given_up.iter().any(is_awaited)
+    }
+
+    /// Leaves the trials for the next run that wait for a decision which does not come in this one, since a trial that
+    /// it needs was interrupted too often. Whether there are any: all others may be over then, and the report due.
+    pub(super) fn leave_held(&mut self) -> bool {
+        let is_held = |trial: &TrialNo| self.trials[*trial].state == TrialState::Held;
+        let held: Vec<TrialNo> = (0..self.trials.len()).filter(is_held).collect();
+        held.iter().for_each(|trial| self.change(*trial, Change::Cancelled));
+        !held.is_empty() && !self.ending
+    }
+
     pub(super) fn stop_early(&mut self, id: TrialId) {
         if let Some(trial) = self.work.number(id) {
             self.change(trial, Change::Stopped);
@@ -149,6 +168,7 @@ impl Scheduler {
     pub(super) fn stop_by_hand(&mut self, id: TrialId) -> Option<Action> {
         let trial = self.work.number(id)?;
         if let TrialState::Placed { job } = self.trials[trial].state {
+            self.trials[trial].is_ordered = true;
             return Some(Action::Pause { job, trial: id });
         }
         self.change(trial, Change::Stopped);

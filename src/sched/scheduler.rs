@@ -41,6 +41,8 @@ pub struct Scheduler {
     pub(super) pace: Pace,
     /// Trials that pause before their next start, by its time and by what they start with.
     pub(super) paused: BTreeSet<(SystemTime, Turn, TrialNo)>,
+    /// Trials that were given up, and whose failure has not come back as an event: those of a pack come one by one.
+    pub(super) given_up: BTreeSet<TrialNo>,
     /// Number of trials that are not over.
     pub(super) open: usize,
     /// Number of groups of trials that failed together, so far.
@@ -61,6 +63,8 @@ pub(super) struct Standing {
     pub(super) state: TrialState,
     pub(super) past: Past,
     pub(super) part: Part,
+    /// While it trains, a person ordered it to stop.
+    pub(super) is_ordered: bool,
 }
 
 /// The slot of an ended trial whose job may go on.
@@ -81,7 +85,12 @@ impl Scheduler {
             policy,
             limits,
             trials: vec![
-                Standing { state: waiting, past: Past::default(), part: Part::WHOLE };
+                Standing {
+                    state: waiting,
+                    past: Past::default(),
+                    part: Part::WHOLE,
+                    is_ordered: false
+                };
                 work.trials.len()
             ],
             brackets: Brackets::default(),
@@ -95,6 +104,7 @@ impl Scheduler {
             memory: Known::default(),
             pace: Pace::default(),
             paused: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             open: work.trials.len(),
             groups: 0,
             closed: false,
@@ -126,15 +136,13 @@ impl Scheduler {
                 self.announced = true;
                 actions.push(Action::Announce(decision));
             }
+            // Nor does anything start, or the run end, before the failure that a decision waits for has come back.
+            None if self.awaits_failure() => {}
             None => {
                 actions.extend(self.decide(now));
                 let vacancy = self.vacancy.take();
                 actions.extend(vacancy.and_then(|vacancy| self.fill(vacancy)));
-                // A failure that is announced is what a decision may wait for.
-                let gives_up = actions.iter().any(|action| matches!(action, Action::GiveUp { .. }));
-                if !gives_up {
-                    actions.extend(self.end());
-                }
+                actions.extend(self.end(now));
             }
         }
         actions.extend(self.wake());
@@ -148,6 +156,9 @@ impl Scheduler {
         if let What::JobLaunching { key, placement, trials, .. } = what {
             let trials: Vec<TrialNo> = trials.iter().filter_map(|id| self.work.number(*id)).collect();
             if let Some(chore) = self.chores.number(*key) {
+                if *key == JobKey::Report {
+                    self.leave_held();
+                }
                 self.seat_chore(at, chore, placement.clone());
             } else if self.places.has(placement) && !trials.is_empty() {
                 self.seat_pack(at, *key, placement.clone(), &trials);
@@ -192,6 +203,7 @@ impl Scheduler {
                 Vec::new()
             }
             What::TrialFailed { trial, failure } => {
+                self.work.number(*trial).map(|trial| self.given_up.remove(&trial));
                 vacancy = self.end_trial(*trial, Change::Failed { failure: failure.clone() });
                 if vacancy.is_some() { self.fail_fast(now) } else { Vec::new() }
             }
@@ -268,6 +280,7 @@ impl Scheduler {
         } else if let TrialState::Paused { until, turn } = next {
             self.paused.insert((until, turn, trial));
         }
+        self.trials[trial].is_ordered = false;
         self.open += usize::from(before_is_over);
         self.open -= usize::from(next.is_over());
     }

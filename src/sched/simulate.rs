@@ -86,6 +86,7 @@ impl Simulation {
         simulation.scheduler.wake_at = None;
         // What was announced comes back to the scheduler that lives.
         (simulation.scheduler.announced, simulation.scheduler.vacancy) = (false, None);
+        simulation.scheduler.given_up.clear();
         let mut actions = simulation.scheduler.decide(now);
         actions.extend(simulation.scheduler.wake());
         simulation.act(now, actions);

@@ -101,7 +101,8 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
         (Placed { .. }, Change::Paused { until, turn }) => Some(Paused { until, turn }),
         (Placed { .. }, Change::Finished) => Some(Done),
         (Placed { .. }, Change::Failed { failure }) => Some(Failed { failure }),
-        (Waiting { .. } | Paused { .. } | Placed { .. }, Change::Held) => Some(Held),
+        // One that was stopped may have to wait before it goes on.
+        (Waiting { .. } | Paused { .. } | Placed { .. } | Stopped, Change::Held) => Some(Held),
         (Held | Stopped, Change::Released { turn }) => Some(Waiting { turn }),
         (Waiting { .. } | Paused { .. } | Held, Change::Stopped) => Some(Stopped),
         (Waiting { .. } | Paused { .. } | Placed { .. } | Held, Change::Cancelled) => Some(Cancelled),
@@ -142,7 +143,6 @@ pub(super) fn transition(state: &TrialState, change: Change) -> Option<TrialStat
             | Change::Finished
             | Change::Failed { .. }
             | Change::Skipped { .. }
-            | Change::Held
             | Change::Stopped
             | Change::Cancelled,
         )

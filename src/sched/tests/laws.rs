@@ -73,8 +73,8 @@ pub(super) fn scenarios() -> impl Strategy<Value = Scenario> {
         (1..9_usize, 500.0..5_000.0).prop_map(|(slots, mem_mib)| Limits { slots, mem_mib }),
     ];
     let machine = (machines(), any::<bool>(), limits);
-    // Runs in which trials are compared have laws of their own, in `compared`; orders of a person are cases of the loop.
-    let (rule, orders) = (Just(None::<Stop>), Just(Vec::<u64>::new()));
+    let rule = proptest::option::of(prop_oneof![Just(Stop::Halving), Just(Stop::Median)]);
+    let orders = proptest::collection::vec(0..500_000_u64, 0..4);
     let failing = (prop_oneof![Just(0), 1..60_u32], any::<bool>(), prop_oneof![Just(0), Just(50_u32)]);
     let asked = (stops, rule, orders);
     (any::<u64>(), machine, failing, policy, asked).prop_map(|(seed, machine, failing, policy, asked)| {

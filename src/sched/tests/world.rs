@@ -216,7 +216,10 @@ impl World {
         match action {
             Action::Launch(launch) => self.launch(launch),
             Action::Join { job, trial, until } => self.join(job, trial.id, until),
-            Action::Pause { job, trial } => self.expect(5, Happens::LetsGo(job, trial)),
+            Action::Pause { job, trial } => {
+                self.children.get_mut(&job).expect("it is at work").ordered.insert(trial);
+                self.expect(5, Happens::LetsGo(job, trial));
+            }
             Action::Announce(decision) => {
                 if let What::RungDecided(decision) = &decision {
                     let is_new = self.decided.insert((decision.bracket, decision.rung));

@@ -125,10 +125,6 @@ impl World {
         let used: usize = running.iter().map(|(_, one)| one.cores).sum();
         let has_room = used + widest <= cores.len() && running.len() < at_once;
         assert!(!has_room, "cores are idle");
-        if self.scenario.rule.is_some() {
-            // A narrower pack may have started before a decision, within the same event, let a wider trial go on.
-            return;
-        }
         let narrower =
             |job: JobKey, cores: usize| cores < widest && started.iter().any(|(started, _)| *started == job);
         for after_s in running.iter().map(|(_, one)| one.left_s) {
@@ -237,13 +233,7 @@ impl World {
         let no_gpu_is_left =
             !self.retired.is_empty() && self.retired.len() == self.scenario.resources.gpus.len();
         let was_stopped = self.ending || self.scenario.policy.fail_fast || no_gpu_is_left;
-        // One that was interrupted too often is left for the next run, and with it those that are compared with it.
-        let is_awaited = |trial: &TrialId| {
-            let state = self.scheduler.state(*trial).unwrap();
-            *state == TrialState::Cancelled && self.scheduler.brackets.awaits(*trial)
-        };
-        let waits = self.trials.iter().any(is_awaited);
-        assert!(was_stopped || waits || reports >= 1, "nothing was reported");
+        assert!(was_stopped || reports >= 1, "nothing was reported");
     }
 
     /// An event that makes no sense changes nothing, whenever it comes. (One that comes before a pause is seen

@@ -29,6 +29,8 @@ pub(super) struct Child {
     pub(super) told: Vec<TrialId>,
     /// Where those pause that do.
     pub(super) until: BTreeMap<TrialId, f64>,
+    /// Those that it is to let go at once.
+    pub(super) ordered: BTreeSet<TrialId>,
     slots: usize,
     /// How many trials it ever had, or was to have: it has the time of all of them.
     given: u32,
@@ -78,6 +80,7 @@ impl World {
         let child = Child {
             told: Vec::new(),
             until,
+            ordered: BTreeSet::new(),
             slots: open.len(),
             given: u32::try_from(open.len()).unwrap(),
             rows,

@@ -1,8 +1,11 @@
 //! What becomes of trials of the world that are compared, or that a person stops and keeps.
 
+use std::collections::BTreeSet;
+
 use rand::Rng;
 use rand::seq::IndexedRandom;
 
+use super::children::Child;
 use super::{Happens, World};
 use crate::sched::trial::TrialState;
 use crate::values::{JobKey, Metric, Pause, Scores, TrialId, What};
@@ -28,7 +31,9 @@ impl World {
 
     /// A child lets a trial go that was not over by then.
     pub(super) fn let_go(&mut self, job: JobKey, trial: TrialId) {
-        if self.children.get(&job).is_some_and(|child| child.open.contains(&trial)) {
+        // A later job may have the same name.
+        let heeds = |child: &Child| child.open.contains(&trial) && child.ordered.contains(&trial);
+        if self.children.get(&job).is_some_and(heeds) {
             let step = self.paused.get(&trial).copied().unwrap_or_default();
             self.pause(job, trial, step, None);
         }
@@ -65,7 +70,14 @@ impl World {
         let Some(trial) = trials.choose(&mut self.rng).copied() else { return };
         let trials = self.scheduler.brackets.company(trial);
         let no_fate = |trial: &TrialId| !self.fates.contains_key(trial);
-        let trials = trials.into_iter().filter(no_fate).collect();
+        let trials: Vec<TrialId> = trials.into_iter().filter(no_fate).collect();
+        if keeps {
+            // A person's word ends a pause, and what failed starts had shown of company.
+            let all: BTreeSet<TrialId> = self.trials.iter().copied().collect();
+            for (_, past) in self.pasts.iter_mut().filter(|(trial, _)| trials.contains(trial)) {
+                (past.not_before_ms, past.company) = (0, all.clone());
+            }
+        }
         self.happen(if keeps { What::KeepOrdered { trials } } else { What::StopOrdered { trials } });
     }
 }
