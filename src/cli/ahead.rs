@@ -6,9 +6,9 @@ use std::collections::HashSet;
 use crate::cost::{Basis, Processors};
 use crate::disk::layout::Layout;
 use crate::plan;
-use crate::plan::overview::Stopping;
+use crate::plan::overview::{Stopping, ToPropose};
 use crate::record::resume::{self, Decision, RecordedState};
-use crate::record::{Ledger, compared, experience, journal};
+use crate::record::{Ledger, compared, experience, journal, proposed};
 use crate::run::{WidthError, Widths};
 use crate::sched::{Limits, Machine, Remaining, Simulated, Workload};
 use crate::search::Turn;
@@ -25,6 +25,8 @@ pub(super) struct Ahead {
     pub(super) stopped: usize,
     /// What is stopped early in the rest; `None` where nothing is.
     pub(super) stopping: Option<Stopping>,
+    /// What is proposed when all of that is over; `None` where all points are known.
+    pub(super) to_propose: Option<ToPropose>,
     /// The simulated run of all other trials.
     pub(super) run: Simulated,
     /// The least memory that suffices for every trial of it, in MiB, whatever such trials took before.
@@ -97,7 +99,15 @@ impl Ahead {
             configurations: racing[1],
             not_started: todo.len() - started.len(),
         });
-        Ok(Self { done, failed, stopped, stopping, run, least_mib, basis })
+        let known = proposed::generations(&events);
+        let proposing = sweep.proposing.as_ref().filter(|proposing| proposing.left(&known) > 0);
+        let to_propose = proposing.map(|proposing| ToPropose {
+            points: proposing.left(&known),
+            generation: proposing.generation,
+            assumed_s: proposing.beyond(run.makespan, proposed::spent(&events), &known).as_secs_f64(),
+            budget_s: proposing.budget_s,
+        });
+        Ok(Self { done, failed, stopped, stopping, to_propose, run, least_mib, basis })
     }
 }
 

@@ -10,11 +10,15 @@ use crate::values::quantity;
 pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
     let sweep = args.load(None, Intent::Run)?;
     warn(&sweep);
-    let counts = [
+    let mut counts = vec![
         quantity::counted(sweep.configurations.len(), "configuration"),
         quantity::counted(sweep.trials().len(), "trial"),
         quantity::counted(sweep.all_warnings().count(), "warning"),
     ];
+    let to_propose = sweep.proposing.as_ref().map(|proposing| proposing.left(&[]));
+    counts.extend(
+        to_propose.map(|points| format!("{} more proposed as it runs", quantity::counted(points, "point"))),
+    );
     let cards = data_card::text(&sweep.cards);
     output::data(&format!("{cards}{}: {}\n", sweep.name, counts.join(", ")))
 }

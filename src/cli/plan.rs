@@ -10,6 +10,7 @@ use crate::disk::layout::Layout;
 use crate::error::AppError;
 use crate::exec::devices;
 use crate::plan::{self, overview::Overview};
+use crate::record::proposed;
 use crate::sched::Machine;
 use crate::spec::Intent;
 use crate::sweep::SweepSpec;
@@ -51,6 +52,8 @@ pub(super) fn overview_of(
     results: &Path,
     no_stop: bool,
 ) -> Result<Overview, AppError> {
+    let layout = Layout::new(results, &sweep.name);
+    let sweep = &proposed::so_far(sweep, &layout);
     let host = devices::detect();
     let resources = devices::resources(&sweep.devices, &host)?;
     preflight::gpus(&resources, &sweep.devices, &host);
@@ -62,12 +65,20 @@ pub(super) fn overview_of(
         no_stop,
         new_widths: args.new_widths,
     };
-    let ahead = Ahead::of(sweep, &Layout::new(results, &sweep.name), wanted)?;
+    let ahead = Ahead::of(sweep, &layout, wanted)?;
     let checks = [preflight::memory(&ahead, &resources, &host), preflight::disk(&ahead.run, results)];
     for refusal in checks.into_iter().filter_map(Result::err) {
         let hint = refusal.hint().map_or_else(String::new, |hint| format!("; {hint}"));
         output::warning(&format!("`run` will refuse this: {refusal}{hint}"));
     }
-    let Ahead { done, failed, stopped, stopping, run, basis, .. } = ahead;
-    Ok(Overview { done, failed, stopped, stopping, basis, ..plan::overview(sweep, &run, &resources) })
+    let Ahead { done, failed, stopped, stopping, to_propose, run, basis, .. } = ahead;
+    Ok(Overview {
+        done,
+        failed,
+        stopped,
+        stopping,
+        to_propose,
+        basis,
+        ..plan::overview(sweep, &run, &resources)
+    })
 }

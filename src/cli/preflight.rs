@@ -224,7 +224,16 @@ mod tests {
         assert_eq!([0, 1].map(known), [20_000, 79_000]);
         let refused = |least_mib| {
             let run = Simulated { jobs: Vec::new(), makespan: std::time::Duration::ZERO };
-            let ahead = Ahead { done: 0, failed: 0, stopped: 0, stopping: None, run, least_mib, basis: None };
+            let ahead = Ahead {
+                done: 0,
+                failed: 0,
+                stopped: 0,
+                stopping: None,
+                to_propose: None,
+                run,
+                least_mib,
+                basis: None,
+            };
             memory(&ahead, &resources, &host).err().map(|error| error.to_string())
         };
         assert_eq!(refused(150_000.0), None);

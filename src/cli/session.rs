@@ -15,12 +15,12 @@ use crate::error::AppError;
 use crate::exec::devices::{self, Reserved};
 use crate::exec::local::LocalExecutor;
 use crate::exec::survivors;
-use crate::record::{self, RunRecord};
+use crate::record::{self, RunRecord, proposed};
 use crate::run::{self, RunOptions, RunSummary};
 use crate::sched::{Machine, Policy};
 use crate::sweep::SweepSpec;
 use crate::ui::{self, Style, output};
-use crate::values::CommandLine;
+use crate::values::{CommandLine, quantity};
 
 /// Pause before a failed job's second start, so that the remains of a crash can be cleared away.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -105,6 +105,7 @@ pub(super) fn hold(
 ) -> Result<Session, AppError> {
     let How { session: args, results, .. } = how;
     let layout = Layout::new(results, &sweep.name);
+    let sweep = proposed::so_far(&sweep, &layout);
     preflight::folder(layout.run(), "--results")?;
     preflight::folder(&Layout::report(&args.reports, &sweep.name), "--reports")?;
     // Held until the run ends.
@@ -208,24 +209,7 @@ fn command_line() -> CommandLine {
     CommandLine { folder: std::env::current_dir().unwrap_or_default(), words: words.collect() }
 }
 
-/// Reads a length of time: `90s`, `30m`, `1h 30m`.
+/// Reads a length of time.
 fn time(text: &str) -> Result<Duration, String> {
-    let time: jiff::SignedDuration =
-        text.parse().map_err(|_| "write it like `90s`, `30m` or `2h`".to_owned())?;
-    Duration::try_from(time)
-        .ok()
-        .filter(|time| !time.is_zero())
-        .ok_or_else(|| "must be greater than zero".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_write_them() {
-        let read = |text| time(text).ok().map(|time| time.as_secs());
-        assert_eq!(["90s", "30m", "1h 30m", "2h"].map(read), [Some(90), Some(1800), Some(5400), Some(7200)]);
-        assert_eq!(["30", "", "-5m", "0s", "soon"].map(read), [None; 5]);
-    }
+    quantity::time(text).ok_or_else(|| "write it like `90s`, `30m` or `2h`; it is more than zero".to_owned())
 }

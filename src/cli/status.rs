@@ -116,6 +116,10 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
     if record.trials.iter().any(|trial| !trial.state.is_settled()) {
         return format!("`{}` continues", runs::again(record, None));
     }
+    if record.to_propose > 0 {
+        let points = quantity::counted(record.to_propose, "point");
+        return format!("`{}` goes on; up to {points} more are to be proposed", runs::again(record, None));
+    }
     if let Some(stopped) = in_state(record, "stopped").first() {
         let id = stopped.trial.id;
         return format!(
@@ -228,15 +232,7 @@ impl<'a> RunStatus<'a> {
 
 impl<'a> TrialStatus<'a> {
     fn of(layout: &Layout, record: &'a TrialRecord, metric: &'static str) -> Self {
-        let failure = match &record.state {
-            TrialState::Failed { failure } => Some(failure.to_string()),
-            TrialState::Waiting
-            | TrialState::Running { .. }
-            | TrialState::Paused { .. }
-            | TrialState::Stopped { .. }
-            | TrialState::Interrupted
-            | TrialState::Done => None,
-        };
+        let failure = record.state.failure().map(ToString::to_string);
         let stopped =
             if let TrialState::Stopped { reason } = &record.state { Some(reason.clone()) } else { None };
         Self {

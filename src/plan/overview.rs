@@ -35,6 +35,8 @@ pub struct Overview {
     pub stopped: usize,
     /// What is stopped early; null where nothing is.
     pub stopping: Option<Stopping>,
+    /// What is proposed while the sweep runs; null where all points are known.
+    pub to_propose: Option<ToPropose>,
     /// The jobs of this run as they start: preparation, packs and the report. A trial is in one pack, or in one for
     /// each part of its training that ends at a rung.
     pub jobs: Vec<JobRow>,
@@ -64,6 +66,20 @@ pub struct Stopping {
     pub configurations: usize,
     /// Trials of this run that do not start, if all comes as assumed.
     pub not_started: usize,
+}
+
+/// Points that are proposed after others are over, so that nothing is known of them but how many they are.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ToPropose {
+    /// How many, at most.
+    pub points: usize,
+    /// How many of each block at once.
+    pub generation: u32,
+    /// Seconds that they take beyond what is predicted, if each generation takes as long as the one at hand, and the
+    /// budget leaves so much.
+    pub assumed_s: f64,
+    /// Seconds that all runs of the sweep may take; null where there is no budget.
+    pub budget_s: Option<f64>,
 }
 
 /// One configuration; settings that do not apply are null.
@@ -190,6 +206,7 @@ pub fn overview(sweep: &SweepSpec, run: &Simulated, resources: &Resources) -> Ov
         failed: 0,
         stopped: 0,
         stopping: None,
+        to_propose: None,
         basis: None,
         predicted: predict(&jobs, run.makespan, resources),
         jobs,

@@ -5,7 +5,9 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use comfy_table::{Cell, CellAlignment, Table};
 
 use crate::cost::Basis;
-use crate::plan::overview::{Bound, ConfigurationRow, JobKind, JobRow, Overview, Stopping, TrialRow};
+use crate::plan::overview::{
+    Bound, ConfigurationRow, JobKind, JobRow, Overview, Stopping, ToPropose, TrialRow,
+};
 use crate::values::axes::{self, Axis};
 use crate::values::{Configuration, TrialId, quantity};
 
@@ -47,7 +49,8 @@ pub fn table(overview: &Overview) -> String {
             },
             quantity::mib(predicted.mem_mib),
             quantity::mib(predicted.disk_mib),
-        ) + basis(overview.basis),
+        ) + basis(overview.basis)
+            + &to_propose(overview.to_propose.as_ref()),
     ]
     .join("\n\n")
 }
@@ -62,6 +65,20 @@ fn basis(basis: Option<Basis>) -> &'static str {
         Some(Basis::Measured) => "\nfrom what such trials took here",
         None => "",
     }
+}
+
+/// What is not known yet, and what is assumed of it.
+fn to_propose(beyond: Option<&ToPropose>) -> String {
+    let Some(ToPropose { points, generation, assumed_s, budget_s }) = beyond else { return String::new() };
+    let budget = budget_s.map_or_else(String::new, |budget_s| {
+        format!(" as long as the budget of {} lasts,", quantity::predicted(budget_s))
+    });
+    format!(
+        "\nnot in this prediction: {} more, proposed {generation} at a time{budget} when those before are over; {} more, if each \
+         time takes as long",
+        quantity::counted(*points, "point"),
+        quantity::about(*assumed_s),
+    )
 }
 
 /// What earlier runs have done already.

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use crate::cost::Experience;
 use crate::data::store::TokenStore;
 use crate::disk::layout::Layout;
-use crate::record::{Ledger, RunRecord, TrialRecord, TrialState, compared};
+use crate::record::{Ledger, RunRecord, TrialRecord, TrialState, compared, proposed};
 use crate::sched::{Remaining, Scheduler, Workload};
 use crate::search::{Brackets, Turn};
 use crate::values::{Event, JobKey, RunSettings, Trial, TrialId, What, Width};
@@ -25,11 +25,16 @@ pub fn scheduler(
     now: SystemTime,
 ) -> Option<Scheduler> {
     let is_start = |event: &Event| matches!(event.what, What::RunStarted { .. });
-    let (earlier, events) = all.split_at(all.iter().rposition(is_start)?);
-    let What::RunStarted { resources, settings: Some(settings), .. } = &events.first()?.what else {
+    let is_proposed = |event: &Event| matches!(event.what, What::GenerationProposed { .. });
+    let start = all.iter().rposition(is_start)?;
+    let What::RunStarted { resources, settings: Some(settings), .. } = &all[start].what else {
         return None;
     };
     let RunSettings { limits, policy, retry_failed, no_stop } = **settings;
+    // Each generation has a scheduler of its own.
+    let generation = all[start..].iter().rposition(is_proposed).map(|at| start + at);
+    let retry_failed = retry_failed && generation.is_none();
+    let (earlier, events) = all.split_at(generation.unwrap_or(start));
     let trials: Vec<Trial> = record.trials.iter().map(|trial| trial.trial.clone()).collect();
     let mut brackets = compared::brackets(&record.sweep, &trials, earlier, no_stop);
     let (given, earlier) = (Given::of(events), Ledger::replay(earlier));
@@ -65,6 +70,10 @@ pub fn scheduler(
     }
     let scheduler = Scheduler::new(Arc::new(work), resources.clone(), limits, policy);
     let mut scheduler = scheduler.comparing(brackets);
+    let proposed = proposed::generations(all);
+    if record.sweep.proposing.as_ref().is_some_and(|proposing| proposing.left(&proposed) > 0) {
+        scheduler.leave_out_report();
+    }
     events.iter().for_each(|event| scheduler.replay(event.at.into(), &event.what));
     scheduler.replay(now, &What::Woke);
     Some(scheduler)

@@ -162,6 +162,7 @@ impl Ledger {
             What::RunEnded { .. } => self.interrupt_all(),
             What::TrainingForeseen { .. }
             | What::BracketsOpened { .. }
+            | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::TrialEvaluated { .. }
             | What::Forecast { .. }

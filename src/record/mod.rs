@@ -10,6 +10,7 @@ pub mod garbage;
 pub mod journal;
 pub mod ledger;
 pub mod orders;
+pub mod proposed;
 pub mod resume;
 pub mod rows;
 pub mod verify;
@@ -84,6 +85,8 @@ pub struct RunRecord {
     pub sweep: SweepSpec,
     /// Every trial of that sweep, configurations in grid order, folds innermost.
     pub trials: Vec<TrialRecord>,
+    /// Points that the sweep asks for and that were not proposed so far.
+    pub to_propose: usize,
     /// Trials on disk that the sweep no longer has.
     pub removed: Vec<TrialId>,
     /// The command line of its latest start.
@@ -186,9 +189,12 @@ pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let failed_jobs = ledger.failed_jobs().map(|(key, failure)| (key, failure.clone())).collect();
     let Ledger { command_line, started_at, updated_at, foreseen, .. } = ledger;
     let journal_damage = replay.damage();
+    let proposed = || proposed::generations(&replay.events);
+    let to_propose = sweep.proposing.as_ref().map_or(0, |proposing| proposing.left(&proposed()));
     Ok(RunRecord {
         sweep,
         trials,
+        to_propose,
         removed,
         command_line,
         started_at,

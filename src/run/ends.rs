@@ -48,15 +48,7 @@ impl EventLoop<'_, '_> {
         let ledger = &self.stream.ledger;
         let trials = ledger.job(key).map(|job| job.trials.as_slice()).unwrap_or_default();
         let states = || trials.iter().map(|trial| ledger.state(*trial));
-        let last_failure = states().rev().find_map(|state| match state {
-            TrialState::Failed { failure } => Some(failure),
-            TrialState::Waiting
-            | TrialState::Running { .. }
-            | TrialState::Paused { .. }
-            | TrialState::Stopped { .. }
-            | TrialState::Interrupted
-            | TrialState::Done => None,
-        });
+        let last_failure = states().rev().find_map(TrialState::failure);
         match (ledger.open(key).next(), last_failure, exit) {
             (None, None, exit) if trials.is_empty() => exit,
             (None, Some(failure), _) if states().all(|state| *state != TrialState::Done) => {

@@ -33,6 +33,8 @@ pub(super) struct EventLoop<'a, 'r> {
     /// A child hangs of which nothing was heard for so long.
     pub(super) silence: Duration,
     pub(super) clock: Clock,
+    /// How long the rounds after this one may take; `None` where it is the last one.
+    pub(super) beyond: Option<Duration>,
     pub(super) state: LoopState,
 }
 
@@ -234,7 +236,7 @@ impl EventLoop<'_, '_> {
         if now < self.state.forecast_at {
             return Ok(());
         }
-        let remaining = self.scheduler.remaining(self.clock.now());
+        let remaining = self.scheduler.remaining(self.clock.now()) + self.beyond.unwrap_or_default();
         self.state.forecast_at = Instant::now() + now.elapsed() * FORECAST_PAUSE;
         self.stream.tell(What::Forecast { remaining }).map(drop)
     }

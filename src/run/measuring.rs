@@ -138,6 +138,7 @@ impl Reader for Measuring {
             | What::WidthsDecided { .. }
             | What::BracketsOpened { .. }
             | What::RungDecided(_)
+            | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::StopOrdered { .. }
             | What::KeepOrdered { .. }

@@ -12,19 +12,19 @@ mod event_loop;
 #[cfg(test)]
 #[path = "../../tests/fake_executor/mod.rs"]
 mod fake_executor;
+mod generations;
 mod launch;
 mod measuring;
 mod orders;
+mod round;
 mod stream;
 #[cfg(test)]
 mod tests;
 mod triage;
 mod widths;
 
-use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::Receiver;
@@ -32,21 +32,18 @@ use crossbeam::channel::Receiver;
 use self::clock::Clock;
 pub use self::error::RunError;
 use self::event_loop::{EventLoop, LoopState};
-use self::measuring::Measuring;
+use self::round::{Grown, Run, Trains};
 use self::stream::Stream;
-use self::triage::Left;
 pub use self::widths::{WidthError, Widths};
-use crate::cost::{Processors, unmeasured_mib};
-use crate::data::store::TokenStore;
+use crate::cost::Processors;
 use crate::disk::layout::Layout;
 use crate::disk::lock::Lock;
 use crate::disk::{FileError, lock};
 use crate::exec::{Executor, survivors};
 use crate::record::journal::{Journal, Replay};
-use crate::record::ledger::{Ledger, ThisRun, TrialState};
-use crate::record::{self, compared, experience};
-use crate::sched::{Limits, Machine, Policy, Remaining, Scheduler, Simulated, Workload, simulate};
-use crate::search::Brackets;
+use crate::record::ledger::{Ledger, ThisRun};
+use crate::record::{self, compared, proposed};
+use crate::sched::{Limits, Policy};
 use crate::sweep::SweepSpec;
 use crate::values::{
     CommandLine, Device, Failure, JobKey, Reader, Resources, RunSettings, Trial, TrialId, What,
@@ -150,33 +147,22 @@ pub fn start(
     let (journal, replay) = Journal::open(&layout.journal())?;
     let mut stream = Stream { journal, ledger: Ledger::replay(&replay.events), readers, measuring: None };
     let no_stop = compared::goes_on_with_all(&spec, &replay.events, options.no_stop);
+    let (spent_before, clock) = (proposed::spent(&replay.events), Clock::start());
+    let run = Run { layout: &layout, options: &options, no_stop, begun, clock, spent_before };
     stream.tell(started(&options, no_stop))?;
     warn_of_dropped(&replay, &mut stream)?;
     end_survivors(&layout, &mut stream)?;
 
-    let trials = spec.trials();
-    let mut brackets = compared::brackets(&spec, &trials, &replay.events, no_stop);
+    let grown = Grown::of(&spec, proposed::generations(&replay.events));
+    let mut brackets = compared::brackets(&grown.spec, &grown.spec.trials(), &replay.events, no_stop);
     for (trial, order) in record::orders::pending(&layout) {
         brackets.on(&stream.tell(orders::event(&brackets, trial, order))?);
         orders::heeded(&layout, trial)?;
     }
-    let mut left = triage::triage(&layout, &trials, options.retry_failed, &mut brackets, &mut stream)?;
-    open_brackets(&layout, &trials, &left, &mut brackets, &mut stream)?;
-    let remaining = Remaining::of(&spec, &left.todo);
-    let (widths, started_over) = widths(&layout, &remaining, &options, &mut stream)?;
-    left.continued -= started_over;
-    triage::write(&layout, &spec, &trials)?;
-    let work = workload(&layout, &spec.name, &remaining, &widths, &options)?;
-    let started = trials.iter().map(|trial| trial.id).filter(|id| stream.ledger.trial(*id).is_some());
-    stream.measuring = Some(Measuring::new(&layout, &options, &work, started.collect()));
-    let scheduler = Scheduler::new(work, options.resources_now(), options.limits, options.policy);
-    let scheduler = scheduler.comparing(brackets);
-    let (clock, kept) = (Clock::start(), left.done.len());
-    let foreseen = simulate(&scheduler, clock.now());
-    if let Some(what) = training_foreseen(&foreseen) {
-        stream.tell(what)?;
-    }
-    let planned = planned(&spec, trials, left, &options, foreseen.makespan);
+    let round = run.round(&grown, brackets, Trains::All, &mut stream)?;
+    triage::warn_of_failed(&round.left, &mut stream)?;
+    let (kept, beyond) = (round.left.done.len(), round.beyond);
+    let (scheduler, planned) = round.begin(&run, &grown.spec, &mut stream)?;
     let mut events = EventLoop {
         layout: &layout,
         stream,
@@ -185,12 +171,12 @@ pub fn start(
         checkpoint_every: options.checkpoint_every,
         silence: options.policy.silence,
         clock,
+        beyond,
         state: LoopState::new(),
     };
-    let ended = events.run(planned, stop);
+    let ended = run.train(&mut events, grown, planned, stop);
     events.close();
-    ended?;
-    let summary = summary(&spec, &events.stream.ledger, kept, begun.elapsed());
+    let summary = summary(&ended?, &events.stream.ledger, kept, begun.elapsed());
     let RunSummary { done, failed, stopped_early: stopped, left, elapsed, .. } = summary;
     events.stream.tell(What::RunEnded { done, failed, stopped, left, elapsed_s: elapsed.as_secs_f64() })?;
     Ok(summary)
@@ -202,23 +188,6 @@ fn make_folder(spec: &SweepSpec, options: &RunOptions) -> Result<Layout, RunErro
     // The same spelling for every process, whatever folder it runs in.
     let folder = folder.canonicalize().map_err(FileError::of("find", &folder))?;
     Ok(Layout::of_run(&folder))
-}
-
-/// Fixes which of the remaining trials are compared with one another, where that was not fixed before.
-fn open_brackets(
-    layout: &Layout,
-    trials: &[Trial],
-    left: &Left,
-    brackets: &mut Brackets,
-    stream: &mut Stream<'_, '_>,
-) -> Result<(), RunError> {
-    compared::take_results(brackets, layout, &left.done);
-    brackets.read_rows(&|trial, step| compared::rows_at(layout, trial, step));
-    let ended: HashSet<TrialId> = left.done.iter().chain(&left.failed).copied().collect();
-    for opened in brackets.open(trials, &|trial| ended.contains(&trial)) {
-        brackets.on(&stream.tell(opened)?);
-    }
-    Ok(())
 }
 
 fn started(options: &RunOptions, no_stop: bool) -> What {
@@ -249,77 +218,9 @@ fn end_survivors(layout: &Layout, stream: &mut Stream<'_, '_>) -> Result<(), Run
     Ok(())
 }
 
-/// Decides on what the remaining trials train, where that was not decided before, and publishes it. Also returns
-/// how many trials lost a checkpoint by that.
-fn widths(
-    layout: &Layout,
-    remaining: &Remaining<'_>,
-    options: &RunOptions,
-    stream: &mut Stream<'_, '_>,
-) -> Result<(Widths, usize), RunError> {
-    let machine = Machine { resources: &options.resources, ram_total_mib: options.ram_total_mib };
-    let widths = Widths::of(remaining, &stream.ledger, machine, options.new_widths)?;
-    // What was begun on another width is gone before the new one is known, whatever happens in between.
-    let changed = widths.changed(&stream.ledger);
-    let started_over = triage::start_over(layout, &changed, stream)?;
-    if !widths.decided.is_empty() {
-        stream.tell(What::WidthsDecided { widths: widths.decided.clone() })?;
-    }
-    Ok((widths, started_over))
-}
-
-/// The remaining work.
-fn workload(
-    layout: &Layout,
-    name: &str,
-    remaining: &Remaining<'_>,
-    widths: &Widths,
-    options: &RunOptions,
-) -> Result<Arc<Workload>, RunError> {
-    let reports = std::path::absolute(Layout::report(&options.reports, name))
-        .map_err(FileError::of("find", &options.reports))?;
-    let is_there = |key| TokenStore::open(&Layout::store(layout.stores(), key)).is_ok();
-    let known = experience::load(layout, options.processors.clone());
-    let work = Workload::of(remaining, &reports, &|trial| widths.width(trial), &is_there, &known);
-    Ok(Arc::new(work))
-}
-
-/// What is predicted of the training to be done; `None` where there is none.
-fn training_foreseen(foreseen: &Simulated) -> Option<What> {
-    let (end, mem_mib) = foreseen.training()?;
-    let width = foreseen.jobs.iter().find(|job| !job.trials.is_empty())?.placement.width();
-    let mem_mib = mem_mib - unmeasured_mib(width);
-    Some(What::TrainingForeseen { seconds: end.as_secs_f64(), mem_mib: Some(mem_mib) })
-}
-
-fn planned(
-    spec: &SweepSpec,
-    trials: Vec<Trial>,
-    left: Left,
-    options: &RunOptions,
-    predicted: Duration,
-) -> What {
-    What::RunPlanned {
-        trials: trials.into(),
-        done: left.done.into(),
-        todo: left.todo.iter().map(|trial| trial.id).collect(),
-        continued: left.continued,
-        resources: options.resources_now(),
-        select: spec.select,
-        predicted,
-    }
-}
-
 fn summary(spec: &SweepSpec, ledger: &Ledger, kept: usize, elapsed: Duration) -> RunSummary {
-    let failures = spec.trials().into_iter().filter_map(|trial| match ledger.state(trial.id) {
-        TrialState::Failed { failure } => Some((trial.id, failure.clone())),
-        TrialState::Waiting
-        | TrialState::Running { .. }
-        | TrialState::Paused { .. }
-        | TrialState::Stopped { .. }
-        | TrialState::Interrupted
-        | TrialState::Done => None,
-    });
+    let failure = |trial: Trial| Some((trial.id, ledger.state(trial.id).failure()?.clone()));
+    let failures = spec.trials().into_iter().filter_map(failure);
     let ThisRun { stopped, reported, retired, unwritable } = ledger.this_run.clone();
     RunSummary {
         done: ledger.done(),

@@ -154,6 +154,7 @@ fn run_trials(
         checkpoint_every: None,
         silence: policy.silence,
         clock: Clock::start(),
+        beyond: None,
         state: LoopState::new(),
     };
     first(&mut events, &planned);
@@ -348,7 +349,6 @@ fn run_joined(
 fn first_diverges(child: &Child<'_>) -> Vec<News> {
     vec![child.diverge(child.slots[0].id)]
 }
-
 const KILLED: News = News::Ended(Exit::Failed(Failure::Killed { signal: 9 }));
 
 fn said_joined(trial: TrialId) -> News {

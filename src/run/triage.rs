@@ -61,12 +61,16 @@ pub(super) fn triage(
         }
         left.todo.push(trial.clone());
     }
-    let failed = left.failed.len();
-    if failed > 0 {
-        stream
-            .warn(format!("failed in an earlier run and not retried: {failed}; `--retry-failed` retries"))?;
-    }
     Ok(left)
+}
+
+/// Warns of trials that failed in an earlier run.
+pub(super) fn warn_of_failed(left: &Left, stream: &mut Stream<'_, '_>) -> Result<(), RunError> {
+    let failed = left.failed.len();
+    if failed == 0 {
+        return Ok(());
+    }
+    stream.warn(format!("failed in an earlier run and not retried: {failed}; `--retry-failed` retries"))
 }
 
 /// Removes the checkpoints of these trials, and returns how many had one.

@@ -91,6 +91,13 @@ impl Chores {
         (is_due && can_start(report)).then_some(prepares.len())
     }
 
+    /// Leaves out the report, before anything runs.
+    pub(super) fn leave_out_report(&mut self) {
+        if let Some(report) = self.all.last_mut() {
+            report.state = ChoreState::Cancelled;
+        }
+    }
+
     /// Lets the report be written once more, since it lacks a trial that goes on.
     pub(super) fn report_again(&mut self) {
         if let Some(report) = self.all.last_mut().filter(|report| report.state == ChoreState::Done) {

@@ -249,6 +249,7 @@ impl Scheduler {
             What::RunStarted { .. }
             | What::TrainingForeseen { .. }
             | What::BracketsOpened { .. }
+            | What::GenerationProposed { .. }
             | What::WidthsDecided { .. }
             | What::RunPlanned { .. }
             | What::JobLaunching { .. }

@@ -1,12 +1,15 @@
 //! Owns where in a space of so many dimensions each point lies. Knows no axis.
 
+use serde::{Deserialize, Serialize};
+
 use crate::values::stream::Words;
 
 /// Most points of a Sobol sequence, as the crate `sobol_burley` computes it.
 pub const MOST_POINTS: u32 = 1 << 16;
 
 /// How points are chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sampler {
     /// All points of the product of lists.
     Grid,

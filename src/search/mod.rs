@@ -12,6 +12,6 @@ mod tpe;
 pub use self::brackets::{Brackets, Known, Turn};
 pub use self::draw::{Draw, MOST_POINTS, Sampler};
 pub use self::rule::{Baselines, ComparedOn, Stop, StopRule, Ties};
-pub use self::space::{Condition, Dimension, Place, Point, Space, Values};
+pub use self::space::{Condition, Dimension, Space, Values};
 pub use self::spread::{Scale, Spread};
 pub use self::tpe::{Generation, Outcome, Tried, propose};

@@ -1,9 +1,10 @@
-//! Owns the space that a block's points are drawn from: its dimensions, and points of it. Draws none, and knows no
+//! Owns the space that a block's points are drawn from: its dimensions, and which points it has. Draws none, and knows no
 //! axis.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Draw, Spread};
+use crate::values::{Place, Point};
 
 /// What a block's points differ in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -45,20 +46,6 @@ pub struct Condition {
     pub dimension: usize,
     /// The items.
     pub items: Vec<usize>,
-}
-
-/// A point of a space: where it lies in each dimension.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Point(pub Vec<Option<Place>>);
-
-/// Where a point lies in a dimension.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Place {
-    /// The item of a list, from 0.
-    Item(usize),
-    /// The value of a range.
-    Value(f64),
 }
 
 impl Space {

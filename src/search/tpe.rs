@@ -18,7 +18,8 @@ use std::cmp::Ordering;
 use rand_chacha::ChaCha8Rng;
 
 use self::mixture::Mixture;
-use super::{Draw, Point, Sampler, Space};
+use super::{Draw, Sampler, Space};
+use crate::values::Point;
 use crate::values::stream::{self, StreamKey};
 
 /// Points that are Sobol's before there is enough to learn from, at least; always those of the first generation.

@@ -11,12 +11,13 @@ use std::collections::HashSet;
 use super::error::{Problem, Report};
 use super::point::{Given, repeats};
 use super::raw::{Drawn, Form, RawAxis, RawBlock, RawSearch, RawSweep};
+use super::source::At;
 use super::space;
 use super::value::Tie;
-use crate::search::{Draw, MOST_POINTS, Point, Sampler};
+use crate::search::{Draw, MOST_POINTS, Sampler};
 use crate::sweep::{Block, Proposing, multiple};
 use crate::values::axes::AXES;
-use crate::values::{Setting, quantity};
+use crate::values::{Point, Setting, quantity};
 
 /// Points of a generation where the file does not say: a balanced start of a Sobol sequence, and few enough for what
 /// was learned to count soon.
@@ -30,6 +31,21 @@ struct How {
     trials: u32,
     /// Points of a generation, where they are proposed in generations.
     generation: u32,
+    /// Seconds that all runs may take.
+    budget_s: Option<f64>,
+}
+
+impl How {
+    /// Whether points are proposed while the sweep runs.
+    fn proposes(self) -> bool {
+        self.draw.sampler == Sampler::Tpe || self.budget_s.is_some()
+    }
+
+    /// How that is done in these blocks.
+    fn proposing(self, blocks: Vec<Block>) -> Proposing {
+        let Self { draw: Draw { sampler, seed }, trials, generation, budget_s } = self;
+        Proposing { sampler, seed, trials, generation, budget_s, blocks }
+    }
 }
 
 /// Draws the points of every block with a range, and gives tied axes their values. `only` is what `--only` keeps.
@@ -55,7 +71,7 @@ pub(super) fn complete(raw: &mut RawSweep, only: &[RawAxis], report: &mut Report
         let Some(how) = how.filter(|_| has_range(block)) else { continue };
         let of_block = space::of(block, &raw.training, only);
         block.drawn = Some(drawn(block, &of_block, how, report));
-        if how.draw.sampler == Sampler::Tpe {
+        if how.proposes() {
             let mut outline = space::outline(block);
             // What is wrong with a list is told already.
             if !report.has_errors() {
@@ -65,9 +81,7 @@ pub(super) fn complete(raw: &mut RawSweep, only: &[RawAxis], report: &mut Report
             blocks.push(of_block);
         }
     }
-    if let Some(How { draw, trials, generation }) = how.filter(|_| !blocks.is_empty()) {
-        raw.proposing = Some(Proposing { seed: draw.seed, trials, generation, blocks });
-    }
+    raw.proposing = how.filter(|_| !blocks.is_empty()).map(|how| how.proposing(blocks));
 }
 
 fn has_range(block: &RawBlock) -> bool {
@@ -84,10 +98,13 @@ fn how(search: Option<&RawSearch>, has_ranges: bool, report: &mut Report) -> Opt
         report.error(place, problem).allowed("`sobol`, `random` or `tpe`, since an axis has a range");
         return None;
     }
-    if let Some(generation) = search.generation.as_ref().filter(|_| sampler != Sampler::Tpe) {
+    let budget_s = budget(search, has_ranges, report);
+    let draws_all = sampler != Sampler::Tpe && search.budget.is_none();
+    if let Some(generation) = search.generation.as_ref().filter(|_| draws_all) {
         let whose = "a search that draws all points at once".to_owned();
         let problem = Problem::InapplicableKey { key: "generation", whose };
-        report.error(generation.place, problem).hint("only `sampler: tpe` proposes points in generations");
+        let error = report.error(generation.place, problem);
+        error.hint("points are proposed in generations by `sampler: tpe`, and with a `budget`");
     }
     let Some(trials) = &search.trials else {
         // A bad one is reported already.
@@ -104,18 +121,24 @@ fn how(search: Option<&RawSearch>, has_ranges: bool, report: &mut Report) -> Opt
         let message = format!("all {count} trials are of the first generation, which is drawn as by `sobol`");
         report.warn(trials.place, message);
     }
-    Some(How { draw: Draw { sampler, seed: search.seed }, trials: count, generation })
+    Some(How { draw: Draw { sampler, seed: search.seed }, trials: count, generation, budget_s })
 }
 
-/// Refuses points that are proposed while the sweep runs.
-pub(super) fn refuse_proposing(raw: &RawSweep, report: &mut Report) {
-    if let Some(at) = raw.search.as_ref().and_then(|search| search.sampler.as_ref())
-        && at.value == Sampler::Tpe
-    {
-        let problem = Problem::BadValue { key: "`sampler`".to_owned(), found: "`tpe`".to_owned() };
-        let error = report.error(at.place, problem).allowed("`grid`, `sobol`, `random`");
-        error.hint("this version cannot yet propose points while a sweep runs");
+/// The time that all runs may take, in seconds.
+fn budget(search: &RawSearch, has_ranges: bool, report: &mut Report) -> Option<f64> {
+    let At { value: written, place } = search.budget.as_ref()?;
+    if !has_ranges {
+        let problem =
+            Problem::InapplicableKey { key: "budget", whose: "a grid, which is trained whole".to_owned() };
+        report.error(*place, problem).hint("give an axis a range, or let `stop: halving` shorten the grid");
+        return None;
     }
+    let time = quantity::time(written);
+    if time.is_none() {
+        let problem = Problem::BadValue { key: "`budget`".to_owned(), found: format!("`{written}`") };
+        report.error(*place, problem).allowed("a length of time, such as `90m`, `2h` or `1h 30m`");
+    }
+    time.map(|time| time.as_secs_f64())
 }
 
 /// A zip pairs lists; a range or a multiple has none.
@@ -190,15 +213,11 @@ fn not_whole(axis: &RawAxis, report: &mut Report) {
 
 /// The points of a block; of one whose points are proposed, its first generation.
 fn drawn(block: &RawBlock, of_block: &Block, how: How, report: &mut Report) -> Vec<Drawn> {
-    let How { draw, trials, generation } = how;
-    let points: Vec<Point> = match draw.sampler {
-        Sampler::Tpe => {
-            let (seed, blocks) = (draw.seed, Vec::new());
-            Proposing { seed, trials, generation, blocks }.next(of_block, &[])
-        }
-        Sampler::Grid | Sampler::Sobol | Sampler::Random => {
-            (0..trials).map(|number| of_block.space.drawn(draw, number)).collect()
-        }
+    let How { draw, trials, generation, .. } = how;
+    let points: Vec<Point> = if how.proposes() {
+        how.proposing(Vec::new()).next(of_block, &[])
+    } else {
+        (0..trials).map(|number| of_block.space.drawn(draw, number)).collect()
     };
     let mut bad: HashSet<usize> = HashSet::new();
     let settings =

@@ -95,7 +95,6 @@ pub fn load(
     let mut raw = raw::read(&tree, &mut report);
     let only = overrides::only(&overrides.only, &mut report);
     drawn::complete(&mut raw, &only, &mut report);
-    drawn::refuse_proposing(&raw, &mut report);
     let folder = std::path::absolute(path).ok().and_then(|path| path.parent().map(Path::to_path_buf));
     let points = check::grid::check(&raw, &only, &mut report);
     let folder = &folder.unwrap_or_default();

@@ -8,22 +8,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 
 use super::{Given, SweepSpec, Templates};
-use crate::search::{self, Generation, Place, Point, Space, Tried, Values};
+use crate::search::{self, Space, Values};
 use crate::values::axes::AXES;
-use crate::values::{Configuration, Setting};
-
-/// How a sweep goes on after the first generation of points, which is among its configurations.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Proposing {
-    /// What is drawn with.
-    pub seed: u64,
-    /// Points of each block, in all generations.
-    pub trials: u32,
-    /// Points of a generation of each block.
-    pub generation: u32,
-    /// The blocks.
-    pub blocks: Vec<Block>,
-}
+use crate::values::{Configuration, Place, Point, Setting};
 
 /// A block of the grid whose points are drawn from a space.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -218,17 +205,6 @@ impl Block {
             && self.sets.len() == self.space.dimensions.len()
             && self.sets.iter().zip(&self.space.dimensions).all(is_sound)
             && self.repeats.iter().all(|lists| lists.length().is_some_and(|length| length > 0))
-    }
-}
-
-impl Proposing {
-    /// The next generation of a block's points, after those that were tried. There are none after the last one.
-    #[must_use]
-    pub fn next(&self, block: &Block, history: &[Tried]) -> Vec<Point> {
-        let before = u32::try_from(history.len()).unwrap_or(u32::MAX);
-        let size = self.generation.min(self.trials.saturating_sub(before)) as usize;
-        let generation = Generation { seed: self.seed, before, size };
-        search::propose(&block.space, history, generation, &|point| block.fits(point))
     }
 }
 

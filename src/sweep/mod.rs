@@ -9,6 +9,7 @@ mod drawn;
 mod identity;
 mod own_head;
 mod point;
+mod proposed;
 mod refit;
 mod stored;
 #[cfg(test)]
@@ -20,12 +21,13 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use block::{Block, Lists, Proposing, Row, Sets, multiple};
+pub use block::{Block, Lists, Row, Sets, multiple};
 pub use devices::DeviceRequest;
 pub use drawn::{Drawn, DrawnRange};
 pub use identity::{ForeignId, Template};
 pub use own_head::{By, OwnHead};
 pub use point::{Given, Templates, default, is_same};
+pub use proposed::{Proposed, Proposing};
 pub use refit::{Chosen, Refit};
 pub use stored::{Unsound, is_folder_name};
 
@@ -151,9 +153,12 @@ impl SweepSpec {
     /// Every trial: configurations in grid order, folds innermost.
     #[must_use]
     pub fn trials(&self) -> Vec<Trial> {
-        self.configurations
-            .iter()
-            .flat_map(|c| (0..self.splitting.splits()).map(|fold| Trial::new(c, self.splitting, fold)))
-            .collect()
+        self.configurations.iter().flat_map(|one| self.trials_of(one)).collect()
+    }
+
+    /// The trials of a configuration: one for each fold.
+    pub fn trials_of(&self, one: &Arc<Configuration>) -> impl Iterator<Item = Trial> {
+        let (one, splitting) = (Arc::clone(one), self.splitting);
+        (0..splitting.splits()).map(move |fold| Trial::new(&one, splitting, fold))
     }
 }

@@ -76,6 +76,7 @@ impl Board {
             | What::TrialPaused { .. }
             | What::BracketsOpened { .. }
             | What::RungDecided(_)
+            | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::StopOrdered { .. }
             | What::KeepOrdered { .. }

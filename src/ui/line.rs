@@ -31,6 +31,9 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
              would be kept",
             put_off.rung, put_off.step, put_off.better, put_off.bracket, put_off.keep
         )),
+        What::GenerationProposed { points, .. } => {
+            Some(format!("a new generation: {} proposed", counted(points.len(), "point")))
+        }
         What::StopOrdered { trials } => Some(format!("stopping as ordered: {}", names(trials, board))),
         What::KeepOrdered { trials } => Some(format!("going on as ordered: {}", names(trials, board))),
         What::TrialFailed { trial, failure } => {

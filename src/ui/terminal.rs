@@ -98,6 +98,7 @@ impl Reader for Terminal {
             | What::TrialJoining { .. }
             | What::TrialReturned { .. }
             | What::BracketsOpened { .. }
+            | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::Forecast { .. }
             | What::Woke => {}

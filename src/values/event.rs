@@ -8,6 +8,8 @@
 //! serde's form of a [`What`] is the form in the journal. Journals of earlier versions must stay readable:
 //! written variants and fields keep their names, and a new field has a default.
 
+mod kept;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,8 +18,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::values::{
-    Bracket, Device, Failure, JobKey, Metric, Pause, Placement, Resources, RunSettings, RungDecision,
-    RungPutOff, Scores, Trial, TrialId, TrialResult, Width,
+    Bracket, ContentHash, Device, Failure, JobKey, Metric, Pause, Placement, Point, Resources, RunSettings,
+    RungDecision, RungPutOff, Scores, Trial, TrialId, TrialResult, Width,
 };
 
 /// Something that happened, and when.
@@ -153,6 +155,13 @@ pub enum What {
     BracketsOpened {
         /// The new brackets.
         brackets: Vec<Bracket>,
+    },
+    /// Further points of a block were proposed, after what came of those before.
+    GenerationProposed {
+        /// The key of the block's space.
+        block: ContentHash,
+        /// The points.
+        points: Vec<Point>,
     },
     /// All configurations of a bracket had come to a rung, and it was decided which of them go on.
     RungDecided(Box<RungDecision>),
@@ -294,79 +303,6 @@ pub enum What {
     /// Ephemeral: the time came at which the scheduler had asked to be called again.
     #[serde(skip_deserializing)]
     Woke,
-}
-
-impl What {
-    /// Whether it is written to the journal. The others are ephemeral.
-    #[must_use]
-    pub fn is_journaled(&self) -> bool {
-        match self {
-            Self::RunStarted { .. }
-            | Self::TrainingForeseen { .. }
-            | Self::WidthsDecided { .. }
-            | Self::JobLaunching { .. }
-            | Self::JobStarted { .. }
-            | Self::TrialJoining { .. }
-            | Self::TrialReturned { .. }
-            | Self::TrialPaused { .. }
-            | Self::BracketsOpened { .. }
-            | Self::RungDecided(_)
-            | Self::RungPutOff(_)
-            | Self::StopOrdered { .. }
-            | Self::KeepOrdered { .. }
-            | Self::TrialFinished { .. }
-            | Self::TrialFailed { .. }
-            | Self::JobFinished { .. }
-            | Self::JobFailed { .. }
-            | Self::JobInterrupted { .. }
-            | Self::DeviceRetired { .. }
-            | Self::StopRequested { .. }
-            | Self::RunEnded { .. } => true,
-            Self::RunPlanned { .. }
-            | Self::TrialJoined { .. }
-            | Self::TrialProgressed { .. }
-            | Self::TrialEvaluated { .. }
-            | Self::Forecast { .. }
-            | Self::Warned { .. }
-            | Self::Woke => false,
-        }
-    }
-
-    /// Whether it must be durable before the run acts on it: it announces an action, or no other file records
-    /// it.
-    #[must_use]
-    pub fn is_announcement(&self) -> bool {
-        match self {
-            Self::RunStarted { .. }
-            | Self::WidthsDecided { .. }
-            | Self::JobLaunching { .. }
-            | Self::TrialJoining { .. }
-            | Self::BracketsOpened { .. }
-            | Self::RungDecided(_)
-            | Self::RungPutOff(_)
-            | Self::StopOrdered { .. }
-            | Self::KeepOrdered { .. }
-            | Self::TrialFailed { .. }
-            | Self::RunEnded { .. } => true,
-            Self::TrainingForeseen { .. }
-            | Self::JobStarted { .. }
-            | Self::TrialReturned { .. }
-            | Self::TrialPaused { .. }
-            | Self::TrialFinished { .. }
-            | Self::JobFinished { .. }
-            | Self::JobFailed { .. }
-            | Self::JobInterrupted { .. }
-            | Self::DeviceRetired { .. }
-            | Self::RunPlanned { .. }
-            | Self::TrialJoined { .. }
-            | Self::TrialProgressed { .. }
-            | Self::TrialEvaluated { .. }
-            | Self::Forecast { .. }
-            | Self::StopRequested { .. }
-            | Self::Warned { .. }
-            | Self::Woke => false,
-        }
-    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]

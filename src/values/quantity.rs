@@ -1,6 +1,8 @@
 //! Owns how counts, times and sizes are written for people, the same in every table and sentence.
 //! Pure.
 
+use std::time::Duration;
+
 /// A count with its digits in groups of three: `4,386,436`.
 #[must_use]
 pub fn count(n: u64) -> String {
@@ -48,6 +50,13 @@ fn whole(seconds: f64) -> String {
     }
 }
 
+/// Reads a length of time as people write it: `90s`, `30m`, `1h 30m`. `None` where it is none, or zero.
+#[must_use]
+pub fn time(text: &str) -> Option<Duration> {
+    let time: jiff::SignedDuration = text.parse().ok()?;
+    Duration::try_from(time).ok().filter(|time| !time.is_zero())
+}
+
 /// An amount of memory or disk in MiB, rounded up below one GiB: `12 MiB`, `1.5 GiB`.
 #[must_use]
 pub fn mib(mib: f64) -> String {
@@ -93,6 +102,9 @@ mod tests {
             ["under 1 s", "8 s", "3 h 07 min"]
         );
         assert_eq!([about(0.3), about(249.7)], ["under 1 s", "about 4 min 10 s"]);
+        let read = |text| time(text).map(|time| time.as_secs());
+        assert_eq!(["90s", "30m", "1h 30m", "2h"].map(read), [Some(90), Some(1800), Some(5400), Some(7200)]);
+        assert_eq!(["30", "", "-5m", "0s", "soon"].map(read), [None; 5]);
         assert_eq!([mib(-0.0), mib(0.2), mib(1_536.0)], ["0 MiB", "1 MiB", "1.5 GiB"]);
     }
 }

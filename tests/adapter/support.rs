@@ -112,6 +112,7 @@ impl Bench {
         let record = RunRecord {
             trials: vec![finished(trial, &model.architecture, &case.task)],
             sweep,
+            to_propose: 0,
             removed: Vec::new(),
             command_line: lorasweep::values::CommandLine::default(),
             started_at: None,

@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::fates::Fates;
 use crate::life::{Ended, Life};
 use crate::monkey::Monkey;
-use crate::site::{GRID, Site};
+use crate::site::{GRID, RANGE, Site};
 
 /// The short form: so many seconds of kills, and fewer trials than the 200 of the long one.
 const SECONDS: u64 = 12;
@@ -31,9 +31,10 @@ fn a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one() {
     let trials = usize::try_from(number("CHAOS_TRIALS").unwrap_or(TRIALS)).unwrap();
     println!("chaos: CHAOS_SEED={seed} CHAOS_SECONDS={seconds} CHAOS_TRIALS={trials}");
 
-    let kinds: [(&str, &dyn Fn() -> Site); 4] = [
+    let kinds: [(&str, &dyn Fn() -> Site); 5] = [
         ("all whole", &|| Site::new(trials)),
         ("halving", &|| Site::compared(GRID, "{stop: halving}")),
+        ("tpe", &|| Site::compared(RANGE, "{sampler: tpe, trials: 12, generation: 4, stop: halving}")),
         ("median", &|| Site::compared(GRID, "{stop: median}")),
         ("noise", &|| Site::compared(GRID, "{stop: halving, keep: 0.05, ties: noise}")),
     ];
@@ -41,7 +42,7 @@ fn a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one() {
     let until = Instant::now() + Duration::from_secs(seconds);
     let mut monkey = Monkey::new(ChaCha8Rng::seed_from_u64(seed));
     let mut sweeps = 0;
-    for (kind, make) in kinds.iter().cycle().skip(usize::try_from(seed % 4).unwrap()) {
+    for (kind, make) in kinds.iter().cycle().skip(usize::try_from(seed % 5).unwrap()) {
         if Instant::now() >= until {
             break;
         }

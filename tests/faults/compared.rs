@@ -41,6 +41,20 @@ const BLOWS: [(&str, Blow); 12] = [
     ("trial_progressed", Blow::LosePower),
 ];
 
+/// The same where points are proposed in generations.
+const BLOWS_OF_PROPOSALS: [(&str, Blow); 10] = [
+    ("trial_progressed", Blow::Kill),
+    ("rung_", Blow::Kill),
+    ("trial_progressed", Blow::KillWorker),
+    ("generation_proposed", Blow::Kill),
+    ("trial_paused", Blow::LosePower),
+    ("trial_progressed", Blow::CtrlC),
+    ("generation_proposed", Blow::LosePower),
+    ("job_launching", Blow::Kill),
+    ("trial_paused", Blow::CtrlC),
+    ("trial_progressed", Blow::LosePower),
+];
+
 impl Blow {
     fn strike(self, site: &Site, life: Life) {
         match self {
@@ -85,15 +99,15 @@ fn tear_journal(layout: &Layout) {
 }
 
 /// Strikes a sweep down again and again; undisturbed it decides the same and leaves the same.
-fn strike(search: &str) {
-    let undisturbed = Site::compared(GRID, search);
+fn strike(rates: &str, search: &str, blows: &[(&str, Blow)]) {
+    let undisturbed = Site::compared(rates, search);
     assert_eq!(Life::start(&undisturbed, None).live(), Ended::Over);
     let expected = Fates::of(&undisturbed);
     expected.assert_each_once();
     assert!(expected.decided().count() > 1 && expected.stopped() > 6, "{expected}");
 
-    let site = Site::compared(GRID, search);
-    for (n, (moment, blow)) in BLOWS.into_iter().enumerate() {
+    let site = Site::compared(rates, search);
+    for (n, (moment, blow)) in blows.iter().copied().enumerate() {
         // Alone, or in packs that pause together.
         let life = Life::start(&site, (n % 2 == 0).then_some(1));
         assert!(life.wait_for_event(moment), "{n}: it ended before {moment}");
@@ -107,14 +121,19 @@ fn strike(search: &str) {
 
 #[test]
 fn a_sweep_that_is_halved_and_struck_down_twelve_times_decides_as_an_undisturbed_one() {
-    strike("{stop: halving}");
+    strike(GRID, "{stop: halving}", &BLOWS);
 }
 
 #[test]
 fn a_sweep_under_the_median_rule_that_is_struck_down_twelve_times_decides_as_an_undisturbed_one() {
     if is_long() {
-        strike("{stop: median, folds: all}");
+        strike(GRID, "{stop: median, folds: all}", &BLOWS);
     }
+}
+
+#[test]
+fn a_sweep_whose_points_are_proposed_and_that_is_struck_down_ten_times_proposes_as_an_undisturbed_one() {
+    strike(RANGE, "{sampler: tpe, trials: 12, generation: 4, stop: halving}", &BLOWS_OF_PROPOSALS);
 }
 
 /// Runs a sweep to its end.

@@ -35,7 +35,7 @@ pub(crate) struct Fates {
     told: BTreeMap<TrialId, usize>,
     /// How often it tells that a trial paused after a step.
     paused: BTreeMap<(TrialId, u64), usize>,
-    /// Who is compared with whom and what was decided of them, in this order.
+    /// What was proposed, who is compared with whom and what was decided of them, in this order.
     decisions: Vec<What>,
 }
 
@@ -186,7 +186,13 @@ impl fmt::Display for Fates {
 }
 
 fn is_decision(what: &What) -> bool {
-    matches!(what, What::BracketsOpened { .. } | What::RungDecided(_) | What::RungPutOff(_))
+    matches!(
+        what,
+        What::GenerationProposed { .. }
+            | What::BracketsOpened { .. }
+            | What::RungDecided(_)
+            | What::RungPutOff(_)
+    )
 }
 
 fn without_time(result: TrialResult) -> TrialResult {

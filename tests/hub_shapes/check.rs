@@ -34,6 +34,7 @@ fn every_shipped_sweep_is_sound_in_full() {
         ("gpt2_small_wikitext2", "1 configuration, 1 trial"),
         ("gpt2_squad", "2 configurations, 2 trials"),
         ("gptmini_mnli_kfold", "1 configuration, 3 trials"),
+        ("search", "8 configurations, 24 trials"),
     ];
     let names = shipped().into_iter().map(|sweep| sweep.file_stem().unwrap().to_string_lossy().into_owned());
     assert_eq!(names.collect::<Vec<_>>(), expected.map(|(name, _)| name), "every sweep is checked");

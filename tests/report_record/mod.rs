@@ -116,6 +116,7 @@ pub(crate) fn record_on(tasks: Vec<Task>, grid: Vec<Point>, splitting: Splitting
     RunRecord {
         sweep,
         trials,
+        to_propose: 0,
         removed: vec![],
         command_line: lorasweep::values::CommandLine::default(),
         started_at: "2026-03-01T09:30:00Z".parse().ok(),

@@ -21,7 +21,8 @@ pub(crate) const EVERY: u64 = 5;
 /// Two folds of each configuration.
 pub(crate) const FOLDS: usize = 2;
 
-/// Children whose trials have losses that depend on the configuration's place in the sweep.
+/// Children whose trials have losses that depend on the configuration's place in the sweep, or on its learning rate
+/// where that has a range.
 pub(crate) struct Children<'a> {
     sweep: &'a SweepSpec,
     /// Trials whose only validation is at their end.
@@ -30,25 +31,33 @@ pub(crate) struct Children<'a> {
     pub(crate) failing: BTreeSet<TrialId>,
     /// Each start of a trial: the step from which it went on, and where it left.
     pub(crate) legs: RefCell<Vec<(TrialId, u64, u64)>>,
+    /// The learning rate of each trial that started.
+    rates: RefCell<BTreeMap<TrialId, f64>>,
 }
 
 impl<'a> Children<'a> {
     pub(crate) fn new(sweep: &'a SweepSpec) -> Self {
-        let legs = RefCell::new(Vec::new());
-        Self { sweep, is_validated_late: false, failing: BTreeSet::new(), legs }
+        let (legs, rates) = (RefCell::default(), RefCell::default());
+        Self { sweep, is_validated_late: false, failing: BTreeSet::new(), legs, rates }
     }
 
-    /// The best of nine configurations are the third, the sixth and the first.
-    fn loss(&self, id: TrialId, step: u64) -> f64 {
-        let place = self.sweep.trials().iter().position(|trial| trial.id == id).unwrap() / FOLDS;
-        let step = f64::from(u32::try_from(step).unwrap());
-        0.01 * ((place * 5 + 3) % 13) as f64 + 1.0 / (1.0 + step)
+    /// The best of nine configurations are the third, the sixth and the first; the best learning rate is 1e-3.
+    fn scores(&self, id: TrialId, step: u64) -> Scores {
+        let place = || self.sweep.trials().iter().position(|trial| trial.id == id).unwrap() / FOLDS;
+        let least = match self.sweep.proposing {
+            Some(_) => 0.01 * (self.rates.borrow()[&id].log10() + 3.0).abs(),
+            None => 0.01 * ((place() * 5 + 3) % 13) as f64,
+        };
+        let loss = least + 1.0 / (1.0 + f64::from(u32::try_from(step).unwrap()));
+        Scores::of("classification").with(Metric::Loss, loss).with(Metric::Accuracy, 1.0 / (1.0 + loss))
     }
 
     pub(crate) fn work(&self, key: JobKey, file: &JobFile) -> io::Result<Vec<News>> {
         let Work::Train(pack) = &file.work else { return work(key, file) };
         let layout = Layout::of_run(&file.run);
         let mut said = Vec::new();
+        let rates = pack.slots.iter().map(|trial| (trial.id, trial.configuration.training.learning_rate));
+        self.rates.borrow_mut().extend(rates);
         for trial in pack.slots.iter().map(|trial| trial.id) {
             if self.failing.contains(&trial) {
                 let failure = Failure::Diverged { step: 1 };
@@ -77,7 +86,7 @@ impl<'a> Children<'a> {
         let mut metrics = File::options().create(true).append(true).open(layout.metrics(trial))?;
         let every = if self.is_validated_late { STEPS } else { EVERY };
         for step in (from + 1..=to).filter(|step| step % every == 0) {
-            let scores = Scores::of("classification").with(Metric::Loss, self.loss(trial, step));
+            let scores = self.scores(trial, step);
             let line = MetricLine::Validation { step, epoch: 0.0, scores, loss_error: None, rows: None };
             writeln!(metrics, "{}", serde_json::to_string(&line)?)?;
         }
@@ -87,8 +96,8 @@ impl<'a> Children<'a> {
         }
         write_result(layout, trial);
         let result: TrialResult = resume::result(layout, trial).unwrap();
-        let validation = Scores::of("classification").with(Metric::Loss, self.loss(trial, STEPS));
-        files::write_sealed(&layout.result(trial), &TrialResult { validation: Some(validation), ..result })?;
+        let result = TrialResult { validation: Some(self.scores(trial, STEPS)), ..result };
+        files::write_sealed(&layout.result(trial), &result)?;
         Ok(ChildLine::Finished { trial })
     }
 

@@ -14,6 +14,7 @@ mod keep;
 mod many;
 mod ordered;
 mod processes;
+mod proposed;
 mod resume;
 mod support;
 mod verify;

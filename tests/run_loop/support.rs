@@ -140,12 +140,12 @@ impl Site {
         let mut seen = Remember::default();
         let summary = self.start(sweep, &mut executor, &mut seen, stop).unwrap();
         let RunSummary { done, failed, stopped_early, left, .. } = summary;
-        assert_eq!(done + failed + stopped_early + left, sweep.trials().len());
         let started = executor.finish().iter().map(ToString::to_string).collect();
         // A child that another test is just about to start may hold it for a moment.
         drop(Lock::acquire(&self.layout(sweep).lock()).unwrap());
         let record = record::load(self.layout(sweep).run()).unwrap();
-        seen.agrees_with(&self.layout(sweep), sweep);
+        assert_eq!(done + failed + stopped_early + left, record.trials.len());
+        seen.agrees_with(&self.layout(sweep), &record.sweep);
         Outcome { summary, started, record, events: seen.events }
     }
 

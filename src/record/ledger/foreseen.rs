@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use crate::values::{Event, JobKey, TrialId, What};
 
-/// What a start of a run foresaw of its training, and what came of it. What earlier starts did is in neither.
+/// What a start of a run foresaw of its training, and what came of it. What earlier starts did is in neither. Where
+/// points are proposed while it runs, that is foreseen one generation after the other.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Foreseen {
     at: Timestamp,
@@ -22,6 +23,8 @@ pub struct Foreseen {
     /// Whether a rung was put off, so that more was trained than foreseen.
     pub put_off: bool,
     ended: Option<Timestamp>,
+    /// Further points were proposed, of whose training nothing is foreseen yet.
+    grows: bool,
 }
 
 impl Foreseen {
@@ -33,6 +36,12 @@ impl Foreseen {
 
     pub(super) fn apply(foreseen: &mut Option<Self>, event: &Event) {
         if let What::TrainingForeseen { seconds, mem_mib } = event.what {
+            if let Some(before) = foreseen.as_mut().filter(|before| before.grows) {
+                before.grows = false;
+                before.training_s += seconds;
+                before.mem_mib = before.mem_mib.zip(mem_mib).map(|(one, other)| one.max(other));
+                return;
+            }
             *foreseen = Some(Self {
                 at: event.at,
                 training_s: seconds,
@@ -41,6 +50,7 @@ impl Foreseen {
                 disturbed: false,
                 put_off: false,
                 ended: None,
+                grows: false,
             });
         } else if let Some(foreseen) = foreseen {
             foreseen.take(event);
@@ -54,6 +64,7 @@ impl Foreseen {
             What::JobFinished { key: JobKey::Train(_) } => self.ended = Some(event.at),
             // Pauses at rungs, and that trials are stopped there, are foreseen.
             What::RungPutOff(_) => self.put_off = true,
+            What::GenerationProposed { .. } => self.grows = true,
             What::StopOrdered { .. }
             | What::KeepOrdered { .. }
             | What::TrialFailed { .. }
@@ -61,8 +72,8 @@ impl Foreseen {
             | What::JobInterrupted { .. }
             | What::DeviceRetired { .. }
             | What::StopRequested { .. } => self.disturbed = true,
-            What::RunStarted { .. }
-            | What::BracketsOpened { .. }
+            What::RunStarted { .. } => self.grows = false,
+            What::BracketsOpened { .. }
             | What::RungDecided(_)
             | What::TrialPaused { .. }
             | What::WidthsDecided { .. }

@@ -51,6 +51,12 @@ impl TrialState {
         }
     }
 
+    /// Why it failed for good, where it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<&Failure> {
+        if let Self::Failed { failure } = self { Some(failure) } else { None }
+    }
+
     /// Whether the trial has its fate: done, failed for good, or stopped.
     #[must_use]
     pub fn is_settled(&self) -> bool {

@@ -34,7 +34,7 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     rows.push(("validation", splitting(sweep.splitting)));
     rows.push(("selected by", findings.measure().title().to_owned()));
     rows.extend(sweep.stop.map(|rule| ("stopped early", stopped::ruled(findings, &rule))));
-    rows.extend(sweep.drawn.as_ref().map(|drawn| ("points", of_draw(drawn))));
+    rows.extend(sweep.drawn.as_ref().map(|drawn| ("points", of_draw(drawn, findings.record.to_propose))));
     rows.extend(axes::shown().filter_map(|axis| match ranges(axis, sweep.drawn.as_ref()) {
         Some(written) => Some((axis.title, written)),
         None => values(axis, &configurations),
@@ -46,10 +46,14 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     table
 }
 
-/// How points were drawn.
-fn of_draw(drawn: &Drawn) -> String {
+/// How points were drawn, and how many are to come.
+fn of_draw(drawn: &Drawn, to_propose: usize) -> String {
     let trials = quantity::count(drawn.trials as u64);
-    format!("{trials} for each block with a range, `sampler: {}`, seed {}", drawn.sampler, drawn.seed)
+    let left = match to_propose {
+        0 => String::new(),
+        left => format!("; {} of all were not proposed so far", quantity::count(left as u64)),
+    };
+    format!("{trials} for each block with a range, `sampler: {}`, seed {}{left}", drawn.sampler, drawn.seed)
 }
 
 /// The range from which an axis was drawn; `None` where it has values.

@@ -187,6 +187,7 @@ impl Brackets {
             What::RunStarted { .. }
             | What::TrainingForeseen { .. }
             | What::WidthsDecided { .. }
+            | What::GenerationProposed { .. }
             | What::RunPlanned { .. }
             | What::JobStarted { .. }
             | What::JobFinished { .. }

@@ -13,7 +13,8 @@
 use rand::Rng;
 use statrs::distribution::{ContinuousCDF, Normal};
 
-use crate::search::{Place, Point, Space, Values};
+use crate::search::{Space, Values};
+use crate::values::{Place, Point};
 
 /// The most kernels of which each makes all narrower.
 const MOST_NARROWING: f64 = 99.0;

@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::search::{Condition, Dimension, Place, Scale, Spread, Values};
+use crate::search::{Condition, Dimension, Scale, Spread, Values};
+use crate::values::Place;
 
 fn range(low: f64, high: f64, scale: Scale, whole: bool) -> Dimension {
     Dimension { values: Values::Range(Spread { low, high, scale, whole }), only: None }

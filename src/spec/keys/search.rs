@@ -21,7 +21,12 @@ pub(super) static SEARCH: Section = Section {
         key(
             "generation",
             count(1, MOST_POINTS as u64),
-            "tpe: configurations that are proposed at once, when those before are over (default: 8)",
+            "tpe, or with a budget: configurations that are proposed at once, when those before are over (default: 8)",
+        ),
+        key(
+            "budget",
+            TEXT,
+            "Time for all runs of the sweep together, such as 90m or 2h: no further generation begins that would end later (default: none)",
         ),
         key("seed", SEED, "Seed of the draw (default: 42)"),
         key(

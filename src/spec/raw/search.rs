@@ -14,6 +14,8 @@ pub(in crate::spec) struct RawSearch {
     pub(in crate::spec) has_trials: bool,
     /// Points of a generation.
     pub(in crate::spec) generation: Option<At<usize>>,
+    /// The time that all runs may take, as it is written.
+    pub(in crate::spec) budget: Option<At<String>>,
     pub(in crate::spec) seed: u64,
     pub(in crate::spec) stop: RawStop,
 }
@@ -38,6 +40,7 @@ impl RawSearch {
             trials: fields.size("trials"),
             has_trials: fields.has("trials"),
             generation: fields.size("generation"),
+            budget: fields.text("budget"),
             seed: fields.seed("seed"),
             stop: RawStop {
                 stop: fields.take("stop", |value| Stop::of(value.word()?)),

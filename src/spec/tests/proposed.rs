@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{HEAD, Report, Sources, check, drawn, expand_in, ids, model, overrides, raw, task, tree};
-use crate::search::{Outcome, Place, Point, Tried};
+use crate::search::{Outcome, Tried};
 use crate::spec::grid;
 use crate::sweep::{Block, Proposing, SweepParts, SweepSpec};
 use crate::tasks::Task;
-use crate::values::{Configuration, ConfigurationId, Splitting};
+use crate::values::{Configuration, ConfigurationId, Place, Point, Splitting};
 
 const SEARCH: &str = "search: {sampler: tpe, trials: 24, generation: 8, seed: 1}";
 
@@ -216,27 +216,17 @@ fn wrong_searches_are_told() {
     let rate = "learning_rate: {log_uniform: [1e-4, 1e-2]}";
     assert!(
         told(rate, "{trials: 8, generation: 4}")
-            .contains("only `sampler: tpe` proposes points in generations")
+            .contains("points are proposed in generations by `sampler: tpe`, and with a `budget`")
     );
     assert!(told(rate, "{sampler: tpe, trials: 8, generation: 0}").contains("from 1 to 65536"));
+    assert!(
+        told(rate, "{trials: 8, budget: soon}").contains("a length of time, such as `90m`, `2h` or `1h 30m`")
+    );
+    assert!(told("learning_rate: 1", "{budget: 2h}").contains("a grid, which is trained whole"));
     assert!(told(rate, "{sampler: tpe, generation: 4}").contains("missing key `trials`"));
     assert!(
         told(rate, "{sampler: bayesian, trials: 8}").contains("the sampler like `bayesian` is called `tpe`")
     );
     let tied = "learning_rate: 1, dropout: {uniform: [0.1, 0.6]}, warmup: {times: dropout, by: 2}";
     assert!(told(tied, "{sampler: tpe, trials: 8}").contains("a multiple out of its range"));
-}
-
-/// Until a run proposes points.
-#[test]
-fn a_sweep_that_proposes_is_refused() {
-    let told = |sampler: &str| {
-        let text = format!("{HEAD}{MIXED}\nsearch: {{sampler: {sampler}, trials: 24}}\n");
-        let tree = tree::parse(&text).unwrap();
-        let mut report = Report::new(Sources::new("proposed.yaml".to_owned(), text));
-        drawn::refuse_proposing(&raw::read(&tree, &mut report), &mut report);
-        report.has_errors().then(|| report.into_errors().to_string())
-    };
-    assert_eq!(told("sobol"), None);
-    assert!(told("tpe").unwrap().contains("this version cannot yet propose points while a sweep runs"));
 }
