@@ -8,7 +8,7 @@ use crate::disk::layout::Layout;
 use crate::plan;
 use crate::plan::overview::{Stopping, ToPropose};
 use crate::record::resume::{self, Decision, RecordedState};
-use crate::record::{Ledger, compared, experience, journal, proposed};
+use crate::record::{Ledger, compared, experience, journal, orders, proposed};
 use crate::run::{WidthError, Widths};
 use crate::sched::{Limits, Machine, Remaining, Simulated, Workload};
 use crate::search::Turn;
@@ -59,6 +59,11 @@ impl Ahead {
         let trials = sweep.trials();
         let no_stop = compared::goes_on_with_all(sweep, &events, no_stop);
         let mut brackets = compared::brackets(sweep, &trials, &events, no_stop);
+        let kept = wanted.no_stop.then(|| orders::keep_all(&brackets)).flatten();
+        kept.iter().for_each(|kept| brackets.on(kept));
+        for (trial, order) in orders::pending(layout) {
+            brackets.on(&order.event(&brackets, trial));
+        }
         let (mut done, mut failed, mut stopped) = (Vec::new(), Vec::new(), 0);
         let was_started = layout.run().exists();
         let is_to_do = |trial: &&Trial| {
@@ -67,7 +72,7 @@ impl Ahead {
             }
             let evidence = resume::look(layout, &ledger, trial.id);
             if evidence.recorded == RecordedState::Failed && retry_failed {
-                brackets.retry(trial.id);
+                brackets.retry(trial.id).iter().for_each(|freed| brackets.on(freed));
             }
             let keeps = resume::decide(evidence, retry_failed) == Decision::Keep;
             let stops = !keeps && brackets.turn(trial.id) == Turn::Stopped;

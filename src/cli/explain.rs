@@ -14,7 +14,7 @@ use crate::exec::devices;
 use crate::record::{RunRecord, TrialRecord, TrialState, at_work, experience, journal};
 use crate::sched::Explanation;
 use crate::ui::{output, phrase};
-use crate::values::{Failure, JobKey, Resources};
+use crate::values::{Failure, JobKey, Resources, StopReason, TrialId};
 
 /// Log lines that are shown.
 const LOG_LINES: usize = 15;
@@ -42,7 +42,7 @@ pub(super) fn call(args: &TrialArgs) -> Result<(), AppError> {
     };
     let _ = writeln!(text, "{why}");
     output::data(&(text + &log_tail(&layout.log(id))))?;
-    if let Some(hint) = next(state, &args.run.typed(), record) {
+    if let Some(hint) = next(id, state, &args.run.typed(), record) {
         output::hint(&hint);
     }
     Ok(())
@@ -172,7 +172,7 @@ fn log_tail(path: &Path) -> String {
     text
 }
 
-fn next(state: &TrialState, run: &str, record: &RunRecord) -> Option<String> {
+fn next(id: TrialId, state: &TrialState, run: &str, record: &RunRecord) -> Option<String> {
     match state {
         TrialState::Failed { .. } => {
             let again = runs::again(record, Some("--retry-failed"));
@@ -180,6 +180,9 @@ fn next(state: &TrialState, run: &str, record: &RunRecord) -> Option<String> {
         }
         TrialState::Waiting | TrialState::Paused { .. } | TrialState::Interrupted if !record.live => {
             Some(format!("`{}` continues", runs::again(record, None)))
+        }
+        TrialState::Stopped { reason } if *reason == StopReason::ByHand || record.sweep.is_refit() => {
+            Some(format!("`lorasweep keep {run} {id}` lets it go on"))
         }
         TrialState::Stopped { .. } if !record.live => {
             let again = runs::again(record, Some("--no-stop"));

@@ -10,7 +10,7 @@ use super::{RunFolderArgs, TrialArgs, runs, unchanged};
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files, lock};
 use crate::error::AppError;
-use crate::record::{self, RunRecord, resume};
+use crate::record::{self, RecordError, RunRecord, resume};
 use crate::report::choice::{self, Choice, Choices, Wanted};
 use crate::report::refitted::Refitted;
 use crate::sweep::{Chosen, DeviceRequest, SweepSpec};
@@ -54,7 +54,7 @@ pub(super) struct RefitArgs {
 
 pub(super) fn call(args: &RefitArgs) -> Result<(), AppError> {
     let found = runs::open(&args.run)?;
-    let layout = Layout::of_run(&folder_of(found.layout.run()));
+    let layout = found.layout;
     let refit = layout.refit();
     let results = refit.run().parent().unwrap_or_else(|| Path::new(".")).to_path_buf();
     session::check(&results, &args.session)?;
@@ -76,14 +76,6 @@ pub(super) fn call(args: &RefitArgs) -> Result<(), AppError> {
         output::data(&text(&ended, args))?;
     }
     ended.end(&args.session)
-}
-
-/// The folder as it is called: the name of a refit is made from it.
-fn folder_of(run: &Path) -> PathBuf {
-    match run.file_name() {
-        Some(_) => run.to_path_buf(),
-        None => run.canonicalize().unwrap_or_else(|_| run.to_path_buf()),
-    }
 }
 
 fn choose(record: &RunRecord, args: &RefitArgs) -> Result<Choices, AppError> {
@@ -145,7 +137,11 @@ fn sweep(
     refit: &Layout,
     args: &RefitArgs,
 ) -> Result<SweepSpec, AppError> {
-    let before = record::load_fates(refit.run()).ok().map(|record| record.sweep);
+    let before = match record::load_fates(refit.run()) {
+        Ok(record) => Some(record.sweep),
+        Err(RecordError::NoRun { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
     let chosen: Vec<Chosen> = choices.iter().map(|choice| choice.chosen.clone()).collect();
     let name = refit.run().file_name().unwrap_or_default().to_string_lossy();
     let unsound = |error: crate::sweep::Unsound| AppError::Input {

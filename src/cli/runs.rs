@@ -1,6 +1,6 @@
 //! Owns finding runs and trials from what the user typed; on failure, the error lists those that exist.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::disk::layout::Layout;
 use crate::error::AppError;
@@ -39,8 +39,16 @@ pub(super) fn open(args: &RunFolderArgs) -> Result<Found, AppError> {
 /// The paths of a run, whatever state its files are in.
 pub(super) fn find(args: &RunFolderArgs) -> Result<Layout, AppError> {
     let by_name = args.run.to_str().map(|name| Layout::new(&args.results, name));
-    let candidates = [Some(Layout::of_run(&args.run)), by_name];
+    let candidates = [Some(Layout::of_run(&folder_of(&args.run))), by_name];
     candidates.into_iter().flatten().find(is_run).ok_or_else(|| no_run(args))
+}
+
+/// A run's folder as it is called: its name is what the name of a refit is made from.
+pub(super) fn folder_of(run: &Path) -> PathBuf {
+    match run.file_name() {
+        Some(_) => run.to_path_buf(),
+        None => run.canonicalize().unwrap_or_else(|_| run.to_path_buf()),
+    }
 }
 
 /// Whether a folder is a run's, even if some of these files are lost.

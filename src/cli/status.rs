@@ -122,6 +122,9 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
     }
     if let Some(stopped) = in_state(record, "stopped").first() {
         let id = stopped.trial.id;
+        if record.sweep.is_refit() {
+            return format!("`lorasweep keep {run} {id}` lets go on what was stopped");
+        }
         return format!(
             "`lorasweep explain {run} {id}` says why it was stopped; `{}` continues all that was",
             runs::again(record, Some("--no-stop"))

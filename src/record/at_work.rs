@@ -83,13 +83,14 @@ pub fn scheduler(
 /// the last one, and lets those race again that failed and are tried again.
 fn as_at_the_start(brackets: &mut Brackets, events: &[Event], trials: &[Trial], retried: Option<&Ledger>) {
     for event in events.iter().take_while(|event| !matches!(event.what, What::JobLaunching { .. })) {
-        if let What::StopOrdered { .. } | What::KeepOrdered { .. } = event.what {
+        if let What::StopOrdered { .. } | What::KeepOrdered { .. } | What::TrialsFreed { .. } = event.what {
             brackets.on(&event.what);
         }
     }
     let has_failed = |ledger: &Ledger, id| matches!(ledger.state(id), TrialState::Failed { .. });
     for trial in trials.iter().filter(|trial| retried.is_some_and(|ledger| has_failed(ledger, trial.id))) {
-        brackets.retry(trial.id);
+        // Where it was freed, an event said so.
+        let _ = brackets.retry(trial.id);
     }
 }
 

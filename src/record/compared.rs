@@ -10,16 +10,17 @@ use crate::sweep::SweepSpec;
 use crate::values::{Event, JudgedRows, Trial, TrialId, What};
 
 /// The brackets of a sweep's trials after these events, under the sweep's rule. Where nothing is to be stopped, all
-/// trials are free, whatever was decided before.
+/// trials are free but those that a person stopped, whatever was decided before.
 #[must_use]
 pub fn brackets(sweep: &SweepSpec, trials: &[Trial], events: &[Event], no_stop: bool) -> Brackets {
     let mut brackets = match sweep.stop.filter(|_| !no_stop) {
         Some(rule) => Brackets::new(rule, sweep.compared(trials)),
         None => Brackets::default(),
     };
-    if !no_stop {
-        events.iter().for_each(|event| brackets.on(&event.what));
-    }
+    // What a person ordered holds without a rule, too.
+    let is_order = |what: &What| matches!(what, What::StopOrdered { .. } | What::KeepOrdered { .. });
+    let counts = |event: &&Event| !no_stop || is_order(&event.what);
+    events.iter().filter(counts).for_each(|event| brackets.on(&event.what));
     let there: HashSet<TrialId> = trials.iter().map(|trial| trial.id).collect();
     brackets.retain(&|trial| there.contains(&trial));
     brackets.extend(trials);

@@ -39,7 +39,7 @@ pub struct Ledger {
     pub this_run: ThisRun,
     /// What the latest start with anything to train foresaw, and what came of it.
     pub foreseen: Option<Foreseen>,
-    /// The trials that were ever started, or are known to be done.
+    /// The trials that were ever started, or are known to be done or stopped.
     trials: BTreeMap<TrialId, Standing>,
     widths: Widths,
     /// Jobs that were launched and have not ended.
@@ -133,13 +133,11 @@ impl Ledger {
             }
             What::TrialReturned { key, trial } => self.take_back(*key, *trial),
             What::TrialPaused { key, pause } => self.pause(*key, pause),
-            What::RungDecided(decision) => {
-                decision.stopped().for_each(|(trial, reason)| self.stop(trial, reason));
-            }
-            What::StopOrdered { trials } => {
-                trials.iter().for_each(|trial| self.stop(*trial, StopReason::ByHand));
-            }
-            What::KeepOrdered { trials } => trials.iter().for_each(|trial| self.go_on(*trial)),
+            What::RungDecided(_)
+            | What::StopOrdered { .. }
+            | What::KeepOrdered { .. }
+            | What::TrialsFreed { .. }
+            | What::TrialsStopped { .. } => self.stop_and_let_go(&event.what),
             What::TrialProgressed { key, progress } => self.progress(*key, progress),
             What::TrialFinished { trial, .. } => self.set(*trial, TrialState::Done),
             What::TrialFailed { trial, failure } => {
@@ -311,7 +309,7 @@ impl Ledger {
         self.stopped -= usize::from(matches!(before, TrialState::Stopped { .. }));
     }
 
-    /// What is known of a trial; `None` where it was never started and is not done.
+    /// What is known of a trial; `None` where it was never started, and is neither done nor stopped.
     #[must_use]
     pub fn trial(&self, id: TrialId) -> Option<&Standing> {
         self.trials.get(&id)

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::disk::files;
 use crate::disk::layout::Layout;
-use crate::values::TrialId;
+use crate::search::Brackets;
+use crate::values::{TrialId, What};
 
 /// What a person wants of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +19,24 @@ pub enum Order {
     Stop,
     /// It trains to its end, with the other folds and seeds of its configuration.
     Keep,
+}
+
+impl Order {
+    /// The event of an order on a trial.
+    #[must_use]
+    pub fn event(self, brackets: &Brackets, trial: TrialId) -> What {
+        match self {
+            Self::Stop => What::StopOrdered { trials: vec![trial] },
+            Self::Keep => What::KeepOrdered { trials: brackets.company(trial) },
+        }
+    }
+}
+
+/// The event by which all go on that a person stopped; `None` where there are none.
+#[must_use]
+pub fn keep_all(brackets: &Brackets) -> Option<What> {
+    let trials = brackets.stopped_by_hand();
+    (!trials.is_empty()).then_some(What::KeepOrdered { trials })
 }
 
 /// Gives an order.
@@ -41,12 +60,14 @@ pub fn pending(layout: &Layout) -> Vec<(TrialId, Order)> {
     trials.into_iter().filter_map(order).collect()
 }
 
-/// Removes an order that is heeded.
+/// Removes an order that is heeded, unless another was given since.
 ///
 /// # Errors
 /// When its file cannot be removed.
-pub fn heeded(layout: &Layout, trial: TrialId) -> io::Result<()> {
-    files::remove(&layout.order(trial))
+pub fn heeded(layout: &Layout, trial: TrialId, order: Order) -> io::Result<()> {
+    let path = layout.order(trial);
+    let is_another = matches!(files::read_json::<Order>(&path), Ok(Some(other)) if other != order);
+    if is_another { Ok(()) } else { files::remove(&path) }
 }
 
 #[cfg(test)]
@@ -65,7 +86,9 @@ mod tests {
         fs::write(layout.orders().join("note.txt"), "?").unwrap();
         fs::write(layout.orders().join("00000000000000ef.json"), "{").unwrap();
         assert_eq!(pending(&layout), [(a, Order::Keep), (b, Order::Stop)]);
-        heeded(&layout, a).unwrap();
+        heeded(&layout, a, Order::Stop).unwrap();
+        assert_eq!(pending(&layout).len(), 2, "the one that was heeded is not there any more");
+        heeded(&layout, a, Order::Keep).unwrap();
         assert_eq!(pending(&layout), [(b, Order::Stop)]);
     }
 }

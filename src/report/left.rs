@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 
 use crate::record::{RunRecord, TrialRecord, TrialState};
-use crate::search::{Baselines, StopRule};
 use crate::tasks::Objective;
 use crate::values::{Configuration, Method, Metric, StopReason, TrialId, Unit};
 
@@ -99,7 +98,8 @@ impl Left {
         Some(self.score? - self.rung?.last_kept?)
     }
 
-    /// The order of tables: those that came furthest first, then the best of a rung; last what a person stopped.
+    /// The order of tables: bracket by bracket those that came furthest first, then the best of a rung; last what a person
+    /// stopped.
     pub(super) fn order(&self) -> impl Ord + use<> {
         let rung = self.rung.map(|rung| (rung.bracket, usize::MAX - rung.number, rung.rank));
         (rung.is_none(), rung, u64::MAX - self.step)
@@ -110,15 +110,6 @@ impl Left {
 fn loss(objective: &Objective) -> Metric {
     let is_loss = |metric: &&Metric| metric.row().unit == Unit::Loss;
     objective.metrics().iter().find(is_loss).copied().unwrap_or(Metric::Loss)
-}
-
-/// Whether a rule may stop configurations of this method.
-pub(super) fn may_stop(rule: &StopRule, method: &Method) -> bool {
-    match method {
-        Method::Lora(_) => true,
-        Method::Full | Method::Scratch => rule.baselines == Baselines::Stopped,
-        Method::Base => false,
-    }
 }
 
 /// Optimiser steps of a sweep, and those that were not taken since trials were stopped.
@@ -152,7 +143,7 @@ impl Saved {
             if is_stopped {
                 saved.left_out += steps.saturating_sub(trial.pause.as_ref().map_or(0, |pause| pause.step));
             }
-            if record.sweep.stop.is_none_or(|rule| may_stop(&rule, &configuration.method)) {
+            if record.sweep.stop.is_none_or(|rule| rule.may_stop(&configuration.method)) {
                 saved.stoppable += steps;
             }
         }

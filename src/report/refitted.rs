@@ -90,7 +90,12 @@ impl<'a> Refitted<'a> {
             format!("seed {}{model}: {said}", trial.trial.configuration.training.seed)
         };
         let mut lines: Vec<String> = self.trials.iter().enumerate().map(seed).collect();
-        lines.push(format!("all seeds: {}{rows}", self.spread(&tests)));
+        let all = match (tests.len(), self.trials.len()) {
+            (0, _) => return lines,
+            (done, planned) if done < planned => format!("{done} of {planned} seeds"),
+            _ => "all seeds".to_owned(),
+        };
+        lines.push(format!("{all}: {}{rows}", self.spread(&tests)));
         lines
     }
 

@@ -10,7 +10,7 @@ use crate::values::{MethodKind, Metric, quantity};
 use super::entry::Entry;
 use super::findings::{Findings, TaskFindings};
 use super::format;
-use super::left::{Left, Rung, Saved, may_stop};
+use super::left::{Left, Rung, Saved};
 use super::measure::Measure;
 
 /// With more values of an axis than this that only stopped configurations have, they are not listed.
@@ -56,7 +56,7 @@ fn counted(findings: &Findings<'_>) -> String {
 /// A sentence on the configurations that a rule does not stop; empty without any.
 fn whole(findings: &Findings<'_>, rule: &StopRule) -> String {
     let is_whole =
-        |entry: &&Entry| !entry.summary.is_base() && !may_stop(rule, &entry.summary.configuration.method);
+        |entry: &&Entry| !entry.summary.is_base() && !rule.may_stop(&entry.summary.configuration.method);
     let whole: Vec<&Entry> = findings.entries().filter(is_whole).collect();
     let methods =
         MethodKind::ALL.iter().filter(|kind| whole.iter().any(|one| one.summary.method() == **kind));
@@ -68,7 +68,7 @@ fn whole(findings: &Findings<'_>, rule: &StopRule) -> String {
     }
 }
 
-/// A rule in words: `halving: of those that are compared the best third by validation loss goes on, at …`.
+/// A rule in words: `halving: the best third goes on by validation loss on the first fold, at …`.
 pub(super) fn ruled(findings: &Findings<'_>, rule: &StopRule) -> String {
     let name = match rule.stop {
         Stop::Halving => "halving",
@@ -89,10 +89,10 @@ pub(super) fn ruled(findings: &Findings<'_>, rule: &StopRule) -> String {
     let by = rule.by.map_or("loss", Metric::title);
     let ties = match rule.ties {
         Ties::Exact => "",
-        Ties::Noise => " and what is no worse beyond the noise of its rows",
+        Ties::Noise => ", and with it what has no larger loss beyond the noise of single rows",
     };
     format!(
-        "{name}: {share}{ties}, by validation {by}{}, at the first validation after {rungs} of the steps or later",
+        "{name}: {share} by validation {by}{}{ties}, at the first validation after {rungs} of the steps or later",
         compared_on(findings, rule)
     )
 }

@@ -16,7 +16,7 @@ use crate::values::{Configuration, ConfigurationId, MethodKind, Metric};
 
 use super::curves::Curve;
 use super::grouped::{self, ByName, Grouped};
-use super::left::{Left, may_stop};
+use super::left::Left;
 use super::long::{self, GROUP, Part, SEED, name};
 use super::seeds::{self, Group, Stability};
 use super::statistics::Spread;
@@ -252,7 +252,7 @@ impl<'a> Digest<'a> {
         let own = &first.trial.configuration;
         let is_of_task = |group: u32| self.groups[group as usize].configuration.task == own.task;
         let decided = self.left.iter().any(|(group, left)| left.rung.is_some() && is_of_task(*group));
-        let was_compared = decided && first.pause.is_some() && may_stop(&rule, &own.method);
+        let was_compared = decided && first.pause.is_some() && rule.may_stop(&own.method);
         (was_compared && sweep.splitting.splits() > 1).then_some(first.trial.fold)
     }
 

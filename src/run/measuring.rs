@@ -138,6 +138,8 @@ impl Reader for Measuring {
             | What::WidthsDecided { .. }
             | What::BracketsOpened { .. }
             | What::RungDecided(_)
+            | What::TrialsFreed { .. }
+            | What::TrialsStopped { .. }
             | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::StopOrdered { .. }

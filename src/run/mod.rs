@@ -155,9 +155,12 @@ pub fn start(
 
     let grown = Grown::of(&spec, proposed::generations(&replay.events));
     let mut brackets = compared::brackets(&grown.spec, &grown.spec.trials(), &replay.events, no_stop);
+    if let Some(kept) = options.no_stop.then(|| record::orders::keep_all(&brackets)).flatten() {
+        brackets.on(&stream.tell(kept)?);
+    }
     for (trial, order) in record::orders::pending(&layout) {
-        brackets.on(&stream.tell(orders::event(&brackets, trial, order))?);
-        orders::heeded(&layout, trial)?;
+        brackets.on(&stream.tell(order.event(&brackets, trial))?);
+        orders::heeded(&layout, trial, order)?;
     }
     let round = run.round(&grown, brackets, Trains::All, &mut stream)?;
     triage::warn_of_failed(&round.left, &mut stream)?;

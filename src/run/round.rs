@@ -159,8 +159,9 @@ impl Round {
             stream.tell(What::WidthsDecided { widths: widths.decided })?;
         }
         triage::write(run.layout, spec, &trials)?;
-        let started = trials.iter().map(|trial| trial.id).filter(|id| stream.ledger.trial(*id).is_some());
-        let started = started.collect();
+        let is_started =
+            |id: &TrialId| stream.ledger.trial(*id).is_some_and(|standing| standing.attempts > 0);
+        let started = trials.iter().map(|trial| trial.id).filter(is_started).collect();
         stream.measuring = Some(Measuring::new(run.layout, run.options, &work, started));
         if let Some(what) = training_foreseen(&foreseen) {
             stream.tell(what)?;

@@ -8,7 +8,7 @@ use crate::disk::{FileError, files};
 use crate::record::resume::{self, Checkpoint, Decision, RecordedState};
 use crate::search::{Brackets, Turn};
 use crate::sweep::SweepSpec;
-use crate::values::{Trial, TrialId, quantity};
+use crate::values::{StopReason, Trial, TrialId, What, quantity};
 
 /// The remaining work of a sweep.
 pub(super) struct Left {
@@ -34,10 +34,14 @@ pub(super) fn triage(
     for trial in trials {
         let evidence = resume::look(layout, &stream.ledger, trial.id);
         let has_failed = evidence.recorded == RecordedState::Failed;
-        if has_failed && retry_failed {
-            brackets.retry(trial.id);
+        if has_failed
+            && retry_failed
+            && let Some(freed) = brackets.retry(trial.id)
+        {
+            brackets.on(&stream.tell(freed)?);
         }
         if !evidence.result && !has_failed && brackets.turn(trial.id) == Turn::Stopped {
+            stop_with_others(trial.id, brackets, stream)?;
             continue;
         }
         match resume::decide(evidence, retry_failed) {
@@ -62,6 +66,20 @@ pub(super) fn triage(
         left.todo.push(trial.clone());
     }
     Ok(left)
+}
+
+/// Tells that a trial shares the fate of a configuration that was stopped before it was added to that.
+fn stop_with_others(
+    trial: TrialId,
+    brackets: &Brackets,
+    stream: &mut Stream<'_, '_>,
+) -> Result<(), RunError> {
+    if stream.ledger.stop_reason(trial).is_some() {
+        return Ok(());
+    }
+    let reason = brackets.company(trial).into_iter().find_map(|other| stream.ledger.stop_reason(other));
+    let Some(reason) = reason.map(StopReason::of_another) else { return Ok(()) };
+    stream.tell(What::TrialsStopped { trials: vec![trial], reason }).map(drop)
 }
 
 /// Warns of trials that failed in an earlier run.

@@ -94,6 +94,10 @@ impl Scheduler {
     /// Lets a trial go on, if a decision on it is what it waited for.
     pub(super) fn release(&mut self, id: TrialId) {
         let Some(trial) = self.work.number(id) else { return };
+        if !matches!(self.brackets.turn(id), Turn::Free | Turn::Until(_)) {
+            // A person has stopped it meanwhile.
+            return;
+        }
         match self.trials[trial].state {
             // A pack is called after its first trial. Its job may not have ended yet that others trained in too.
             TrialState::Held | TrialState::Stopped if self.jobs.contains_key(&JobKey::Train(id)) => {
@@ -135,8 +139,7 @@ impl Scheduler {
     /// Lets the trial go on that a job was called after which has ended.
     pub(super) fn release_namesake(&mut self, key: JobKey) {
         let JobKey::Train(id) = key else { return };
-        let waits = self.work.number(id).is_some_and(|trial| self.after_namesake.remove(&trial));
-        if waits && matches!(self.brackets.turn(id), Turn::Free | Turn::Until(_)) {
+        if self.work.number(id).is_some_and(|trial| self.after_namesake.remove(&trial)) {
             self.release(id);
         }
     }

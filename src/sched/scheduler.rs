@@ -249,6 +249,8 @@ impl Scheduler {
             What::RunStarted { .. }
             | What::TrainingForeseen { .. }
             | What::BracketsOpened { .. }
+            | What::TrialsFreed { .. }
+            | What::TrialsStopped { .. }
             | What::GenerationProposed { .. }
             | What::WidthsDecided { .. }
             | What::RunPlanned { .. }

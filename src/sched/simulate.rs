@@ -87,8 +87,7 @@ impl Simulation {
         // What was announced comes back to the scheduler that lives.
         (simulation.scheduler.announced, simulation.scheduler.vacancy) = (false, None);
         simulation.scheduler.given_up.clear();
-        let mut actions = simulation.scheduler.decide(now);
-        actions.extend(simulation.scheduler.wake());
+        let actions = simulation.scheduler.step(now, &What::Woke);
         simulation.act(now, actions);
         simulation
     }

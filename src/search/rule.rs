@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::values::Metric;
+use crate::values::{Method, Metric};
 
 /// The kinds of rule, which differ in where their rungs are and in how many go on from there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,6 +139,16 @@ impl StopRule {
         };
         let (ties, compared_on, baselines) = (Ties::Exact, ComparedOn::First, Baselines::Whole);
         Self { stop, keep, by: None, ties, compared_on, baselines }
+    }
+
+    /// Whether it may stop configurations of this method.
+    #[must_use]
+    pub fn may_stop(&self, method: &Method) -> bool {
+        match method {
+            Method::Lora(_) => true,
+            Method::Full | Method::Scratch => self.baselines == Baselines::Stopped,
+            Method::Base => false,
+        }
     }
 
     /// Where its rungs are, as shares of a trial's steps.

@@ -76,6 +76,8 @@ impl Board {
             | What::TrialPaused { .. }
             | What::BracketsOpened { .. }
             | What::RungDecided(_)
+            | What::TrialsFreed { .. }
+            | What::TrialsStopped { .. }
             | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::StopOrdered { .. }

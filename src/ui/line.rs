@@ -8,7 +8,7 @@ use super::board::Board;
 use super::phrase::score;
 use crate::tasks;
 use crate::values::quantity::{about, counted, measured};
-use crate::values::{JobKey, Metric, RungDecision, TrialId, TrialResult, TrialsOfWidth, What};
+use crate::values::{JobKey, Metric, RungDecision, RungPutOff, TrialId, TrialResult, TrialsOfWidth, What};
 
 /// The line for an event, where it deserves one that stays. The board has already taken the event in.
 pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
@@ -26,11 +26,7 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         }
         What::TrialFinished { result, .. } => result.as_ref().map(|result| finished(result, board, now)),
         What::RungDecided(decision) => Some(decided(decision)),
-        What::RungPutOff(put_off) => Some(format!(
-            "rung {} put off after step {}: {} of bracket {} are better than one that has learned nothing, and {} \
-             would be kept",
-            put_off.rung, put_off.step, put_off.better, put_off.bracket, put_off.keep
-        )),
+        What::RungPutOff(put_off) => Some(self::put_off(put_off)),
         What::GenerationProposed { points, .. } => {
             Some(format!("a new generation: {} proposed", counted(points.len(), "point")))
         }
@@ -79,6 +75,8 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         What::RunStarted { .. }
         | What::TrainingForeseen { .. }
         | What::JobStarted { .. }
+        | What::TrialsFreed { .. }
+        | What::TrialsStopped { .. }
         | What::BracketsOpened { .. }
         | What::JobFinished { .. }
         | What::JobInterrupted { .. }
@@ -91,6 +89,13 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         | What::Forecast { .. }
         | What::Woke => None,
     }
+}
+
+fn put_off(RungPutOff { bracket, rung, step, better, keep, .. }: &RungPutOff) -> String {
+    format!(
+        "rung {rung} put off after step {step}: {better} of bracket {bracket} are better than one that has learned nothing, \
+         and {keep} would be kept"
+    )
 }
 
 /// What was decided at a rung.

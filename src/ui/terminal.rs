@@ -98,6 +98,8 @@ impl Reader for Terminal {
             | What::TrialJoining { .. }
             | What::TrialReturned { .. }
             | What::BracketsOpened { .. }
+            | What::TrialsFreed { .. }
+            | What::TrialsStopped { .. }
             | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::Forecast { .. }

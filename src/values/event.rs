@@ -19,7 +19,7 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::values::{
     Bracket, ContentHash, Device, Failure, JobKey, Metric, Pause, Placement, Point, Resources, RunSettings,
-    RungDecision, RungPutOff, Scores, Trial, TrialId, TrialResult, Width,
+    RungDecision, RungPutOff, Scores, StopReason, Trial, TrialId, TrialResult, Width,
 };
 
 /// Something that happened, and when.
@@ -176,6 +176,19 @@ pub enum What {
     KeepOrdered {
         /// Which trials.
         trials: Vec<TrialId>,
+    },
+    /// Trials that failed, and that their configurations were decided on without, are tried again: they train to their
+    /// end, whatever was decided.
+    TrialsFreed {
+        /// Which trials.
+        trials: Vec<TrialId>,
+    },
+    /// Folds or seeds were added to configurations that had been stopped, whose fate they share.
+    TrialsStopped {
+        /// Which trials.
+        trials: Vec<TrialId>,
+        /// Why their configurations were.
+        reason: StopReason,
     },
     /// A trial's result is in place.
     TrialFinished {

@@ -177,6 +177,18 @@ pub enum StopReason {
     ByHand,
 }
 
+impl StopReason {
+    /// The reason for another fold or seed of the same configuration.
+    #[must_use]
+    pub fn of_another(&self) -> Self {
+        let mut reason = self.clone();
+        if let Self::Rung { is_compared, .. } = &mut reason {
+            *is_compared = false;
+        }
+        reason
+    }
+}
+
 impl fmt::Display for StopReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::Rung { rung, step, rank, of, score, last_kept, by, is_compared, .. } = self else {

@@ -74,6 +74,8 @@ impl Foreseen {
             | What::StopRequested { .. } => self.disturbed = true,
             What::RunStarted { .. } => self.grows = false,
             What::BracketsOpened { .. }
+            | What::TrialsFreed { .. }
+            | What::TrialsStopped { .. }
             | What::RungDecided(_)
             | What::TrialPaused { .. }
             | What::WidthsDecided { .. }

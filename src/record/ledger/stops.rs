@@ -1,7 +1,7 @@
 //! Owns what becomes of a trial that pauses or is stopped. Decides none of it.
 
 use super::{Ledger, TrialState};
-use crate::values::{JobKey, Pause, StopReason, TrialId};
+use crate::values::{JobKey, Pause, StopReason, TrialId, What};
 
 impl Ledger {
     /// A trial leaves its job at a rung, or as a person ordered.
@@ -17,8 +17,21 @@ impl Ledger {
         self.trials.entry(pause.trial).or_default().pause = Some(Pause { rows: None, ..pause.clone() });
     }
 
+    /// Takes in what stops trials, or lets them go on.
+    pub(super) fn stop_and_let_go(&mut self, what: &What) {
+        if let What::RungDecided(decision) = what {
+            decision.stopped().for_each(|(trial, reason)| self.stop(trial, reason));
+        } else if let What::StopOrdered { trials } = what {
+            trials.iter().for_each(|trial| self.stop(*trial, StopReason::ByHand));
+        } else if let What::TrialsStopped { trials, reason } = what {
+            trials.iter().for_each(|trial| self.stop(*trial, reason.clone()));
+        } else if let What::KeepOrdered { trials } | What::TrialsFreed { trials } = what {
+            trials.iter().for_each(|trial| self.go_on(*trial));
+        }
+    }
+
     /// Stops a trial that has no fate yet. One that trains leaves its job first.
-    pub(super) fn stop(&mut self, trial: TrialId, reason: StopReason) {
+    fn stop(&mut self, trial: TrialId, reason: StopReason) {
         match self.state(trial) {
             TrialState::Waiting | TrialState::Paused { .. } | TrialState::Interrupted => {
                 self.set(trial, TrialState::Stopped { reason: reason.clone() });
@@ -39,8 +52,14 @@ impl Ledger {
         }
     }
 
-    /// Takes back that a trial, and the others of its configuration, are stopped.
-    pub(super) fn go_on(&mut self, trial: TrialId) {
+    /// Why a trial was stopped, whether it went on later or not; `None` where it never was.
+    #[must_use]
+    pub fn stop_reason(&self, trial: TrialId) -> Option<&StopReason> {
+        self.stops.get(&trial)
+    }
+
+    /// Takes back that a trial is stopped.
+    fn go_on(&mut self, trial: TrialId) {
         self.stops.remove(&trial);
         if let TrialState::Stopped { .. } = self.state(trial) {
             let never_started = self.trials.get(&trial).is_none_or(|standing| standing.attempts == 0);
@@ -48,10 +67,10 @@ impl Ledger {
         }
     }
 
-    /// At the start of a run: what was stopped before is stopped again, or goes on.
+    /// At the start of a run: what was stopped before is stopped again, or goes on, unless a person stopped it.
     pub(super) fn stop_again(&mut self, no_stop: bool) {
         for (trial, reason) in self.stops.clone() {
-            if no_stop {
+            if no_stop && reason != StopReason::ByHand {
                 self.go_on(trial);
                 self.stops.insert(trial, reason);
             } else {

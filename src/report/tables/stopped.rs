@@ -10,7 +10,7 @@ use super::results::{setting_column, shown_settings};
 use super::{Column, Table, numbers, or_none, task_cell, task_column};
 
 /// One row per configuration that was stopped early: where it left, and by how much it missed the last one that was
-/// kept. Task by task, those that came furthest first; `None` where none was stopped.
+/// kept. Task by task and bracket by bracket, those that came furthest first; `None` where none was stopped.
 #[must_use]
 pub fn stopped(tasks: &[TaskFindings<'_>]) -> Option<Table> {
     let all = || tasks.iter().flat_map(|task| task.stopped.iter().map(move |entry| (task, entry)));

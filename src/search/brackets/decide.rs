@@ -18,7 +18,7 @@ const NOISE: f64 = 2.0;
 struct Arrived<'r> {
     candidate: &'r Candidate,
     step: u64,
-    /// The share of its steps that is done, at least.
+    /// The largest share of their steps that its trials have done.
     share: f64,
     score: Option<f64>,
     /// Its loss, and the standard error of that.
@@ -103,7 +103,9 @@ fn arrived<'r>(rule: &StopRule, race: &'r Race, candidate: &'r Candidate) -> Arr
     let arrivals = || candidate.compared.iter().filter_map(|trial| race.arrivals.get(trial));
     let scores = |arrival: &'r Arrival| match arrival {
         Arrival::Paused(pause) => pause.scores.as_ref().map(|scores| (scores, pause.loss_error)),
-        Arrival::Ended(scores) => scores.as_ref().map(|scores| (scores, None)),
+        Arrival::Ended(result) => {
+            result.as_ref().and_then(|result| Some((result.validation.as_ref()?, None)))
+        }
         Arrival::Failed => None,
     };
     let score_of = |scores: &Scores| match rule.by {
@@ -149,7 +151,8 @@ fn is_within_noise(race: &Race, one: &Candidate, other: &Candidate) -> bool {
 fn step(arrival: &Arrival) -> u64 {
     match arrival {
         Arrival::Paused(pause) => pause.step,
-        Arrival::Ended(_) | Arrival::Failed => 0,
+        Arrival::Ended(result) => result.as_ref().map_or(0, |result| result.steps),
+        Arrival::Failed => 0,
     }
 }
 

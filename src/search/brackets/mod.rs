@@ -15,7 +15,9 @@ use std::sync::Arc;
 
 pub use self::opening::Known;
 use super::{StopRule, Ties};
-use crate::values::{Bracket, Candidate, JudgedRows, Pause, RungDecision, RungPutOff, Scores, TrialId, What};
+use crate::values::{
+    Bracket, Candidate, JudgedRows, Pause, RungDecision, RungPutOff, TrialId, TrialResult, What,
+};
 
 /// What a trial may do next, as far as stopping early is concerned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,7 +95,7 @@ enum Fate {
     /// It has come through all rungs.
     Through,
     Stopped,
-    /// The sweep does not have it any more.
+    /// The sweep did not have it any more while it raced.
     Gone,
 }
 
@@ -101,8 +103,8 @@ enum Fate {
 #[derive(Clone, Debug)]
 enum Arrival {
     Paused(Pause),
-    /// It had its last step before any rung.
-    Ended(Option<Scores>),
+    /// It had its last step before any rung; without its result where that is not read yet.
+    Ended(Option<Arc<TrialResult>>),
     Failed,
 }
 
@@ -165,10 +167,7 @@ impl Brackets {
                 self.paused_at.insert(pause.trial, pause.share());
                 self.arrive(pause.trial, Arrival::Paused(pause.clone()));
             }
-            What::TrialFinished { trial, result } => {
-                let scores = result.as_ref().and_then(|result| result.validation.clone());
-                self.arrive(*trial, Arrival::Ended(scores));
-            }
+            What::TrialFinished { trial, result } => self.arrive(*trial, Arrival::Ended(result.clone())),
             What::TrialFailed { trial, .. } => self.arrive(*trial, Arrival::Failed),
             What::JobLaunching { trials, .. } => {
                 trials.iter().for_each(|trial| _ = self.forget_failure(*trial))
@@ -180,14 +179,18 @@ impl Brackets {
                 for trial in trials {
                     self.freed.remove(trial);
                     self.stopped_by_hand.insert(*trial);
-                    self.arrive(*trial, Arrival::Failed);
+                    if !self.has_ended(*trial) {
+                        self.arrive(*trial, Arrival::Failed);
+                    }
                 }
             }
+            What::TrialsFreed { trials } => trials.iter().for_each(|trial| self.free(*trial)),
             What::KeepOrdered { trials } => trials.iter().for_each(|trial| self.keep(*trial)),
             What::RunStarted { .. }
             | What::TrainingForeseen { .. }
             | What::WidthsDecided { .. }
             | What::GenerationProposed { .. }
+            | What::TrialsStopped { .. }
             | What::RunPlanned { .. }
             | What::JobStarted { .. }
             | What::JobFinished { .. }
@@ -221,11 +224,28 @@ impl Brackets {
         candidate.compared.iter().chain(&candidate.later).copied().collect()
     }
 
-    /// Lets a trial that failed and is tried again train to its end: what it failed at may be decided already.
-    pub fn retry(&mut self, trial: TrialId) {
-        if !self.forget_failure(trial) && self.turn(trial) == Turn::Stopped {
-            self.freed.insert(trial);
-        }
+    /// Trials that a person stopped.
+    #[must_use]
+    pub fn stopped_by_hand(&self) -> Vec<TrialId> {
+        self.stopped_by_hand.iter().copied().collect()
+    }
+
+    /// Takes in that a trial which failed is tried again. Where it is out of the race by now, it can only be freed: the
+    /// event says so.
+    #[must_use]
+    pub fn retry(&mut self, trial: TrialId) -> Option<What> {
+        let goes_on = self.forget_failure(trial) || self.turn(trial) != Turn::Stopped;
+        (!goes_on).then(|| What::TrialsFreed { trials: vec![trial] })
+    }
+
+    fn free(&mut self, trial: TrialId) {
+        self.stopped_by_hand.remove(&trial);
+        self.freed.insert(trial);
+    }
+
+    fn has_ended(&self, trial: TrialId) -> bool {
+        let race = self.members.get(&trial).map(|member| &self.races[member.race]);
+        race.is_some_and(|race| matches!(race.arrivals.get(&trial), Some(Arrival::Ended(_))))
     }
 
     /// One that failed before a decision and starts again is waited for. Returns whether there is such a decision.
@@ -245,7 +265,7 @@ impl Brackets {
     pub fn retain(&mut self, is_there: &dyn Fn(TrialId) -> bool) {
         for race in &mut self.races {
             for (candidate, fate) in race.bracket.candidates.iter().zip(&mut race.fates) {
-                if !candidate.compared.iter().all(|trial| is_there(*trial)) {
+                if *fate == Fate::Racing && !candidate.compared.iter().all(|trial| is_there(*trial)) {
                     *fate = Fate::Gone;
                 }
             }
@@ -274,6 +294,10 @@ impl Brackets {
             missing: 0,
         };
         race.until = self.next_rung(&race, 0.0).unwrap_or(1.0);
+        // What a person has stopped before does not come to a rung.
+        let compared = bracket.candidates.iter().flat_map(|candidate| &candidate.compared);
+        let stopped = compared.filter(|trial| self.stopped_by_hand.contains(trial));
+        race.arrivals = stopped.map(|trial| (*trial, Arrival::Failed)).collect();
         race.count_missing();
         self.races.push(race);
     }

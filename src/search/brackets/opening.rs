@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 
 use super::{Arrival, Brackets, Fate, Member};
-use crate::search::rule::{Baselines, ComparedOn, StopRule};
+use crate::search::rule::{ComparedOn, StopRule};
 use crate::values::{
-    Bracket, Candidate, Configuration, ConfigurationId, ContentHash, Method, Training, Trial, TrialId, What,
+    Bracket, Candidate, Configuration, ConfigurationId, ContentHash, Training, Trial, TrialId, What,
 };
 
 /// What has to be known of trials that are compared.
@@ -57,18 +57,18 @@ impl Brackets {
         let mut numbers: HashMap<ContentHash, usize> = HashMap::new();
         for Group { first, trials } in groups(trials) {
             let is_new = |trial: &&Trial| !self.members.contains_key(&trial.id) && !has_ended(trial.id);
-            if !may_stop(&rule, first) || !trials.iter().all(is_new) {
+            if !rule.may_stop(&first.configuration.method) || !trials.iter().all(is_new) {
                 continue;
             }
             let at = *numbers.entry(alike(&first.configuration)).or_insert(brackets.len());
             if at == brackets.len() {
-                let number = self.races.len() + 1 + at;
-                brackets.push(Bracket { number, candidates: Vec::new() });
+                brackets.push(Bracket { number: 0, candidates: Vec::new() });
             }
             brackets[at].candidates.push(candidate(&rule, first, &trials));
         }
         let is_race = |bracket: &Bracket| rule.kept(bracket.candidates.len()) < bracket.candidates.len();
         brackets.retain(is_race);
+        // Only those that are one have a number.
         for (number, bracket) in (self.races.len() + 1..).zip(&mut brackets) {
             bracket.number = number;
         }
@@ -155,14 +155,6 @@ fn alike(one: &Configuration) -> ContentHash {
     } = &one.training;
     let steps = (epochs, batch_size, accumulation, schedule, evaluate_every, evaluate_rows);
     ContentHash::of_json(&(&one.task, &one.model, one.method.name(), steps, precision, label_smoothing))
-}
-
-fn may_stop(rule: &StopRule, first: &Trial) -> bool {
-    match first.configuration.method {
-        Method::Lora(_) => true,
-        Method::Full | Method::Scratch => rule.baselines == Baselines::Stopped,
-        Method::Base => false,
-    }
 }
 
 fn candidate(rule: &StopRule, first: &Trial, trials: &[&Trial]) -> Candidate {

@@ -9,8 +9,8 @@ use rand_chacha::rand_core::{RngCore, SeedableRng};
 use super::*;
 use crate::search::rule::{Baselines, ComparedOn, Stop};
 use crate::values::{
-    Configuration, ConfigurationId, ContentHash, Horizon, JobKey, Lora, Method, Metric, Splitting, Training,
-    Trial,
+    Configuration, ConfigurationId, ContentHash, Horizon, JobKey, Lora, Method, Metric, Scores, Splitting,
+    Training, Trial,
 };
 
 const STEPS: u64 = 100;

@@ -1,7 +1,7 @@
 //! Owns the check of what is stopped early. Pure.
 
 use super::select::metric;
-use crate::search::StopRule;
+use crate::search::{StopRule, Ties};
 use crate::spec::error::Report;
 use crate::spec::raw::RawSweep;
 
@@ -32,5 +32,13 @@ pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<StopRule> {
         baselines: of.baselines.as_ref().map_or(usual.baselines, |at| at.value),
         ..usual
     };
+    if let (Ties::Noise, Some(by), Some(ties)) = (rule.ties, rule.by, &of.ties) {
+        let message = format!(
+            "`ties: noise` compares losses, while `rank_by: {}` ranks: a configuration with a small loss goes on whatever \
+             its rank",
+            by.name()
+        );
+        report.warn(ties.place, message);
+    }
     Some(rule)
 }

@@ -21,6 +21,8 @@ impl What {
             | Self::RungPutOff(_)
             | Self::StopOrdered { .. }
             | Self::KeepOrdered { .. }
+            | Self::TrialsFreed { .. }
+            | Self::TrialsStopped { .. }
             | Self::TrialFinished { .. }
             | Self::TrialFailed { .. }
             | Self::JobFinished { .. }
@@ -54,6 +56,8 @@ impl What {
             | Self::RungPutOff(_)
             | Self::StopOrdered { .. }
             | Self::KeepOrdered { .. }
+            | Self::TrialsFreed { .. }
+            | Self::TrialsStopped { .. }
             | Self::TrialFailed { .. }
             | Self::RunEnded { .. } => true,
             Self::TrainingForeseen { .. }
