@@ -133,7 +133,8 @@ impl Ledger {
             }
             What::TrialReturned { key, trial } => self.take_back(*key, *trial),
             What::TrialPaused { key, pause } => self.pause(*key, pause),
-            What::RungDecided(_)
+            What::BracketsOpened { .. }
+            | What::RungDecided(_)
             | What::StopOrdered { .. }
             | What::KeepOrdered { .. }
             | What::TrialsFreed { .. }
@@ -159,7 +160,6 @@ impl Ledger {
             What::StopRequested { .. } => self.this_run.stopped = true,
             What::RunEnded { .. } => self.interrupt_all(),
             What::TrainingForeseen { .. }
-            | What::BracketsOpened { .. }
             | What::GenerationProposed { .. }
             | What::RungPutOff(_)
             | What::TrialEvaluated { .. }

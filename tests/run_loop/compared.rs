@@ -264,6 +264,24 @@ fn a_compared_trial_that_failed_is_trained_whole_when_it_is_tried_again() {
     assert_eq!(decisions(&told(&site, &sweep)), decided, "nothing is decided again");
 }
 
+/// What it was freed from by `--retry-failed` it stays freed from, when that run is interrupted.
+#[test]
+fn a_failed_trial_that_is_tried_again_goes_on_after_an_interruption() {
+    let sweep = sweep(9, Stop::Halving);
+    let (mut site, mut children) = (one_by_one(), Children::new(&sweep));
+    let bad = sweep.trials()[2 * FOLDS].id;
+    children.failing.insert(bad);
+    site.run(&sweep, |key, file| children.work(key, file));
+    site.options.retry_failed = true;
+    children.failing.clear();
+    let starts = |what: &What| matches!(what, What::JobLaunching { key, .. } if *key == JobKey::Train(bad));
+    assert!(crash(&site, &sweep, &children, &mut CrashWhen(starts)));
+    site.options.retry_failed = false;
+    let outcome = site.run(&sweep, |key, file| children.work(key, file));
+    assert_eq!((outcome.n_trained(), outcome.summary.failed, outcome.summary.left), (1, 0, 0));
+    assert_eq!(children.steps()[&bad], STEPS);
+}
+
 /// Nothing else is at work then, and the others wait for what becomes of it.
 #[test]
 fn a_run_goes_on_when_the_last_trial_that_is_awaited_fails() {

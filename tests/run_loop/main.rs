@@ -16,6 +16,7 @@ mod ordered;
 mod processes;
 mod proposed;
 mod resume;
+mod seeds;
 mod support;
 mod verify;
 mod widths;

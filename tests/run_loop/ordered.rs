@@ -108,3 +108,50 @@ fn a_trial_at_work_leaves_with_a_checkpoint_when_a_person_stops_it() {
     });
     assert_eq!(paused.collect::<Vec<_>>(), [(trial, 7)]);
 }
+
+#[test]
+fn a_decision_lets_no_fold_go_on_that_a_person_stopped() {
+    let sweep = nine(Stop::Halving);
+    let (site, children) = (one_by_one(), Children::new(&sweep));
+    let [best, other] = [0, 1].map(|fold| sweep.trials()[2 * FOLDS + fold].id);
+    crash_after_pauses(&site, &sweep, &children, 8);
+    orders::give(&site.layout(&sweep), other, Order::Stop).unwrap();
+    let outcome = site.run(&sweep, |key, file| children.work(key, file));
+    assert_eq!(*state(&outcome, best), TrialState::Done);
+    assert_eq!(*state(&outcome, other), TrialState::Stopped { reason: StopReason::ByHand });
+    assert!(!children.steps().contains_key(&other) && outcome.summary.left == 0);
+}
+
+#[test]
+fn a_bracket_that_opens_over_a_stopped_trial_does_not_wait_for_it() {
+    let sweep = nine(Stop::Halving);
+    let (mut site, children) = (one_by_one(), Children::new(&sweep));
+    site.options.no_stop = true;
+    let trial = sweep.trials()[2 * FOLDS].id;
+    crash_after_pauses(&site, &nine(Stop::Halving), &children, 0);
+    orders::give(&site.layout(&sweep), trial, Order::Stop).unwrap();
+    site.options.no_stop = false;
+    let outcome = site.run(&sweep, |key, file| children.work(key, file));
+    assert_eq!((decisions(&outcome.events).len(), outcome.summary.left), (2, 0));
+    assert_eq!(*state(&outcome, trial), TrialState::Stopped { reason: StopReason::ByHand });
+}
+
+#[test]
+fn an_order_to_stop_holds_without_a_rule_until_nothing_is_to_stop() {
+    let (mut site, sweep) = (one_by_one(), nine(Stop::Halving));
+    let children = Children::new(&sweep);
+    site.run(&sweep, |key, file| children.work(key, file));
+    let whole = sweep.with(|parts| parts.stop = None).unwrap();
+    let trial = sweep.trials()[0].id;
+    let layout = site.layout(&sweep);
+    orders::give(&layout, trial, Order::Keep).unwrap();
+    orders::give(&layout, trial, Order::Stop).unwrap();
+    for _ in 0..2 {
+        let outcome = site.run(&whole, |key, file| children.work(key, file));
+        assert_eq!((outcome.summary.done, outcome.summary.left), (17, 0));
+        assert_eq!(*state(&outcome, trial), TrialState::Stopped { reason: StopReason::ByHand });
+    }
+    site.options.no_stop = true;
+    let outcome = site.run(&sweep, |key, file| children.work(key, file));
+    assert_eq!((outcome.summary.done, outcome.summary.left), (18, 0));
+}

@@ -25,6 +25,13 @@ impl Ledger {
             trials.iter().for_each(|trial| self.stop(*trial, StopReason::ByHand));
         } else if let What::TrialsStopped { trials, reason } = what {
             trials.iter().for_each(|trial| self.stop(*trial, reason.clone()));
+        } else if let What::BracketsOpened { brackets } = what {
+            // They are compared anew.
+            let candidates = brackets.iter().flat_map(|bracket| &bracket.candidates);
+            let trials = candidates.flat_map(|one| one.compared.iter().chain(&one.later));
+            let trials =
+                trials.filter(|trial| matches!(self.stops.get(trial), Some(StopReason::Rung { .. })));
+            trials.copied().collect::<Vec<TrialId>>().into_iter().for_each(|trial| self.go_on(trial));
         } else if let What::KeepOrdered { trials } | What::TrialsFreed { trials } = what {
             trials.iter().for_each(|trial| self.go_on(*trial));
         }
