@@ -148,8 +148,8 @@ impl Life {
 
     fn judge(&self, status: ExitStatus) -> Ended {
         match (status.code(), status.signal()) {
-            // A configuration diverges.
-            (Some(3), _) => Ended::Over,
+            // In most sweeps a configuration diverges.
+            (Some(0 | 3), _) => Ended::Over,
             (Some(4), _) => Ended::Stopped,
             (None, Some(_)) => Ended::Killed,
             _ => panic!("{status}: {}", self.said()),
