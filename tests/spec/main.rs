@@ -11,5 +11,6 @@ mod looks;
 mod models;
 mod plan;
 mod regression;
+mod searches;
 mod starters;
 mod tasks;

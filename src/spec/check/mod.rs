@@ -60,6 +60,7 @@ pub(super) fn check(
     let mut tasks: BTreeMap<_, _> =
         tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect();
     let configurations = configurations(points.configured, &tasks, &models, select);
+    stop::warn_of_no_rung(raw, stop.as_ref(), &configurations, report);
     heads::check(points.possible, &tasks, &models, report);
     let used_tasks: HashSet<&str> =
         points.possible.iter().filter_map(|point| Some(point.task()?.value)).collect();

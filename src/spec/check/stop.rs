@@ -1,9 +1,12 @@
 //! Owns the check of what is stopped early. Pure.
 
+use std::sync::Arc;
+
 use super::select::metric;
 use crate::search::{StopRule, Ties};
 use crate::spec::error::Report;
 use crate::spec::raw::RawSweep;
+use crate::values::Configuration;
 
 /// The rule of the sweep; `None` where nothing is stopped, or an error was reported.
 pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<StopRule> {
@@ -41,4 +44,23 @@ pub(super) fn check(raw: &RawSweep, report: &mut Report) -> Option<StopRule> {
         report.warn(ties.place, message);
     }
     Some(rule)
+}
+
+/// Warns where no configuration that may be stopped is validated before its last step.
+pub(super) fn warn_of_no_rung(
+    raw: &RawSweep,
+    rule: Option<&StopRule>,
+    configurations: &[Arc<Configuration>],
+    report: &mut Report,
+) {
+    let stop = raw.search.as_ref().and_then(|search| search.stop.stop.as_ref());
+    let (Some(rule), Some(stop)) = (rule, stop) else { return };
+    let may_stop = |one: &&Arc<Configuration>| rule.may_stop(&one.method);
+    let is_late = |one: &Arc<Configuration>| one.training.evaluate_every.is_none() && one.training.epochs <= 1.0;
+    let mut compared = configurations.iter().filter(may_stop).peekable();
+    if compared.peek().is_some() && compared.all(is_late) {
+        let message = "no configuration that may be stopped is validated before its last step, so that only its other folds \
+                       and seeds can be; set `evaluate_every` to a tenth of the steps or so";
+        report.warn(stop.place, message.to_owned());
+    }
 }
