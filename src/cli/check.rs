@@ -17,7 +17,7 @@ pub(super) fn call(args: &SpecArgs) -> Result<(), AppError> {
     ];
     let to_propose = sweep.proposing.as_ref().map(|proposing| proposing.left(&[]));
     counts.extend(
-        to_propose.map(|points| format!("{} more proposed as it runs", quantity::counted(points, "point"))),
+        to_propose.map(|points| format!("{} to be proposed as it runs", quantity::counted(points, "point"))),
     );
     let cards = data_card::text(&sweep.cards);
     output::data(&format!("{cards}{}: {}\n", sweep.name, counts.join(", ")))

@@ -74,9 +74,9 @@ fn to_propose(beyond: Option<&ToPropose>) -> String {
         format!(" as long as the budget of {} lasts,", quantity::predicted(budget_s))
     });
     format!(
-        "\nnot in this prediction: {} more, proposed {generation} at a time{budget} when those before are over; {} more, if each \
+        "\nnot in this prediction: {}, proposed {generation} at a time{budget} when those before are over; {} more, if each \
          time takes as long",
-        quantity::counted(*points, "point"),
+        quantity::counted(*points, "further point"),
         quantity::about(*assumed_s),
     )
 }
@@ -119,7 +119,8 @@ fn stopping(overview: &Overview) -> String {
 /// The dependencies between jobs.
 fn graph(overview: &Overview) -> String {
     let of = |kind| overview.jobs.iter().filter(move |job| job.kind == kind);
-    let trials = of(JobKind::Train).map(|job| job.trials.len()).sum::<usize>();
+    // One that trains in several parts is in several packs.
+    let trials = of(JobKind::Train).flat_map(|job| &job.trials).collect::<HashSet<_>>().len();
     let prepare = match of(JobKind::Prepare).count() {
         0 => None,
         stores => Some(format!("prepare {}", quantity::counted(stores, "token store"))),

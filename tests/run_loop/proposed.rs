@@ -4,8 +4,7 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam::channel::{never, unbounded};
-use lorasweep::record::TrialState;
-use lorasweep::record::journal;
+use lorasweep::record::{self, TrialState};
 use lorasweep::run::StopRequest;
 use lorasweep::search::{Sampler, Stop, StopRule};
 use lorasweep::sweep::{Proposing, SweepSpec};
@@ -13,7 +12,9 @@ use lorasweep::values::{Event, Failure, JobKey, Point, What};
 use serde_json::json;
 
 use crate::children::{Children, FOLDS};
+use crate::compared::{one_by_one, told};
 use crate::fake_executor::FakeExecutor;
+use crate::keep::lorasweep;
 use crate::resume::CrashAt;
 use crate::support::{Outcome, Site, compared, failed, when_training};
 
@@ -55,10 +56,6 @@ fn proposals(events: &[Event]) -> Vec<Vec<Point>> {
         if let What::GenerationProposed { points, .. } = &event.what { Some(points.clone()) } else { None }
     };
     events.iter().filter_map(points).collect()
-}
-
-fn told(site: &Site, sweep: &SweepSpec) -> Vec<Event> {
-    journal::read(&site.layout(sweep).journal()).unwrap().events
 }
 
 fn run(site: &Site, sweep: &SweepSpec) -> Outcome {
@@ -180,4 +177,20 @@ fn a_budget_ends_the_search_and_more_of_it_goes_on() {
     assert_eq!((more.summary.kept, more.summary.done), (GENERATION * FOLDS, 12 * FOLDS));
     let all: BTreeSet<String> = rates(&more).iter().map(ToString::to_string).collect();
     assert_eq!(all.len(), 12);
+}
+
+#[test]
+fn a_trial_of_a_later_generation_is_explained_while_it_waits() {
+    let (site, sweep) = (one_by_one(), tpe(8));
+    let (children, layout) = (Children::new(&sweep), site.layout(&sweep));
+    let mut said = None;
+    site.run(&sweep, |key, file| {
+        let is_proposed = proposals(&told(&site, &sweep)).len() == 1;
+        if said.is_none() && is_proposed && matches!(key, JobKey::Train(_)) {
+            let last = record::load(layout.run()).unwrap().trials.last().unwrap().trial.id;
+            said = Some(lorasweep("explain", &layout, &[&last.to_string()]).stdout);
+        }
+        children.work(key, file)
+    });
+    assert!(said.as_ref().is_some_and(|said| said.contains("it waits for a free device")), "{said:?}");
 }

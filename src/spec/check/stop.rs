@@ -56,7 +56,8 @@ pub(super) fn warn_of_no_rung(
     let stop = raw.search.as_ref().and_then(|search| search.stop.stop.as_ref());
     let (Some(rule), Some(stop)) = (rule, stop) else { return };
     let may_stop = |one: &&Arc<Configuration>| rule.may_stop(&one.method);
-    let is_late = |one: &Arc<Configuration>| one.training.evaluate_every.is_none() && one.training.epochs <= 1.0;
+    let is_late =
+        |one: &Arc<Configuration>| one.training.evaluate_every.is_none() && one.training.epochs <= 1.0;
     let mut compared = configurations.iter().filter(may_stop).peekable();
     if compared.peek().is_some() && compared.all(is_late) {
         let message = "no configuration that may be stopped is validated before its last step, so that only its other folds \
