@@ -2,6 +2,7 @@
 //! Starts nothing.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use crate::cost::{Basis, Processors};
 use crate::disk::layout::Layout;
@@ -13,7 +14,7 @@ use crate::run::{WidthError, Widths};
 use crate::sched::{Limits, Machine, Remaining, Simulated, Workload};
 use crate::search::Turn;
 use crate::sweep::SweepSpec;
-use crate::values::{Trial, TrialId};
+use crate::values::{Event, Trial, TrialId};
 
 /// The remaining work of a sweep.
 pub(super) struct Ahead {
@@ -104,16 +105,22 @@ impl Ahead {
             configurations: racing[1],
             not_started: todo.len() - started.len(),
         });
-        let known = proposed::generations(&events);
-        let proposing = sweep.proposing.as_ref().filter(|proposing| proposing.left(&known) > 0);
-        let to_propose = proposing.map(|proposing| ToPropose {
-            points: proposing.left(&known),
-            generation: proposing.generation,
-            assumed_s: proposing.beyond(run.makespan, proposed::spent(&events), &known).as_secs_f64(),
-            budget_s: proposing.budget_s,
-        });
+        let to_propose = to_propose(sweep, &events, run.makespan);
         Ok(Self { done, failed, stopped, stopping, to_propose, run, least_mib, basis })
     }
+}
+
+/// What is proposed once all that is left is done, which takes `at_hand`.
+fn to_propose(sweep: &SweepSpec, events: &[Event], at_hand: Duration) -> Option<ToPropose> {
+    let (known, spent) = (proposed::generations(events), proposed::spent(events));
+    let proposing = sweep.proposing.as_ref().filter(|proposing| proposing.left(&known) > 0)?;
+    let each = at_hand.max(proposing.mean(spent, &known));
+    Some(ToPropose {
+        points: proposing.left(&known),
+        at_once: proposing.at_once(),
+        assumed_s: proposing.beyond(each, spent + at_hand, &known).as_secs_f64(),
+        budget_s: proposing.budget_s,
+    })
 }
 
 #[cfg(test)]
@@ -125,7 +132,7 @@ mod tests {
     use crate::disk::files;
     use crate::plan::example;
     use crate::record::journal::Journal;
-    use crate::values::{Cost, Event, Failure, Metric, Resources, Scores, TrialResult, What, Width};
+    use crate::values::{Cost, Failure, Metric, Resources, Scores, TrialResult, What, Width};
 
     fn write_result(layout: &Layout, trial: TrialId) {
         let scores = Scores::of("classification").with(Metric::Loss, 0.1).with(Metric::Accuracy, 0.9);

@@ -117,8 +117,15 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
         return format!("`{}` continues", runs::again(record, None));
     }
     if record.to_propose > 0 {
-        let points = quantity::counted(record.to_propose, "point");
-        return format!("`{}` goes on; up to {points} more are to be proposed", runs::again(record, None));
+        let (again, points) = (runs::again(record, None), quantity::counted(record.to_propose, "point"));
+        let budget_s = record.sweep.proposing.as_ref().and_then(|proposing| proposing.budget_s);
+        return match budget_s.map(quantity::predicted) {
+            None => format!("`{again}` goes on: up to {points} more are to be proposed"),
+            Some(budget) => format!(
+                "up to {points} more are to be proposed: `{again}` goes on as long as the budget of {budget} lasts, which is \
+                 `search.budget` in the file"
+            ),
+        };
     }
     if let Some(stopped) = in_state(record, "stopped").first() {
         let id = stopped.trial.id;
@@ -183,6 +190,8 @@ struct RunStatus<'a> {
     started_at: Option<String>,
     updated_at: Option<String>,
     trials: Vec<TrialStatus<'a>>,
+    /// Points that are asked for and not proposed so far.
+    to_propose: usize,
     removed: Vec<String>,
     failed_jobs: Vec<FailedJob>,
     /// What is lost of the journal, so that states may be out of date.
@@ -226,6 +235,7 @@ impl<'a> RunStatus<'a> {
             started_at: record.started_at.map(|at| at.to_string()),
             updated_at: record.updated_at.map(|at| at.to_string()),
             trials: record.trials.iter().map(trial).collect(),
+            to_propose: record.to_propose,
             removed: record.removed.iter().map(ToString::to_string).collect(),
             failed_jobs: record.failed_jobs.iter().map(failed).collect(),
             journal_damage: record.journal_damage.as_deref(),

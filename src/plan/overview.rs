@@ -73,8 +73,8 @@ pub struct Stopping {
 pub struct ToPropose {
     /// How many, at most.
     pub points: usize,
-    /// How many of each block at once.
-    pub generation: u32,
+    /// How many of all blocks at once.
+    pub at_once: usize,
     /// Seconds that they take beyond what is predicted, if each generation takes as long as the one at hand, and the
     /// budget leaves so much.
     pub assumed_s: f64,

@@ -69,12 +69,12 @@ fn basis(basis: Option<Basis>) -> &'static str {
 
 /// What is not known yet, and what is assumed of it.
 fn to_propose(beyond: Option<&ToPropose>) -> String {
-    let Some(ToPropose { points, generation, assumed_s, budget_s }) = beyond else { return String::new() };
+    let Some(ToPropose { points, at_once, assumed_s, budget_s }) = beyond else { return String::new() };
     let budget = budget_s.map_or_else(String::new, |budget_s| {
         format!(" as long as the budget of {} lasts,", quantity::predicted(budget_s))
     });
     format!(
-        "\nnot in this prediction: {}, proposed {generation} at a time{budget} when those before are over; {} more, if each \
+        "\nnot in this prediction: {}, proposed {at_once} at a time{budget} when those before are over; {} more, if each \
          time takes as long",
         quantity::counted(*points, "further point"),
         quantity::about(*assumed_s),

@@ -7,6 +7,7 @@ mod foreseen;
 mod stops;
 #[cfg(test)]
 mod tests;
+mod this_run;
 mod trial_state;
 mod widths;
 
@@ -15,11 +16,12 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use jiff::Timestamp;
 
 pub use self::foreseen::Foreseen;
+pub use self::this_run::ThisRun;
 pub use self::trial_state::TrialState;
 pub use self::widths::DecidedWidth;
 use self::widths::Widths;
 use crate::values::{
-    CommandLine, Device, Event, Failure, JobKey, Pause, Placement, Progress, StopReason, Trial, TrialId, What,
+    CommandLine, Event, Failure, JobKey, Pause, Placement, Progress, StopReason, Trial, TrialId, What,
 };
 
 /// The state of a run after the events so far.
@@ -41,6 +43,8 @@ pub struct Ledger {
     pub foreseen: Option<Foreseen>,
     /// The trials that were ever started, or are known to be done or stopped.
     trials: BTreeMap<TrialId, Standing>,
+    /// The sweep's trials, once the run is planned.
+    planned: Option<HashSet<TrialId>>,
     widths: Widths,
     /// Jobs that were launched and have not ended.
     jobs: BTreeMap<JobKey, RunningJob>,
@@ -52,19 +56,6 @@ pub struct Ledger {
     done: usize,
     failed: usize,
     stopped: usize,
-}
-
-/// Facts about the latest start of a run only.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct ThisRun {
-    /// Whether the user stopped it.
-    pub stopped: bool,
-    /// Whether the report was written.
-    pub reported: bool,
-    /// Devices that were taken out of service because they failed.
-    pub retired: Vec<Device>,
-    /// Why files could no longer be written, if that ended it.
-    pub unwritable: Option<String>,
 }
 
 /// What is known of a trial.
@@ -109,13 +100,13 @@ impl Ledger {
     /// Takes in one event.
     pub fn apply(&mut self, event: &Event) {
         self.updated_at = Some(event.at);
-        Foreseen::apply(&mut self.foreseen, event);
+        Foreseen::apply(&mut self.foreseen, self.this_run.begun, event);
         match &event.what {
             What::RunStarted { command_line, version, settings, .. } => {
                 self.command_line.clone_from(command_line);
                 self.version = Some(version.clone());
                 self.started_at.get_or_insert(event.at);
-                self.this_run = ThisRun::default();
+                self.this_run = ThisRun { begun: Some(event.at), ..ThisRun::default() };
                 self.failed_jobs.clear();
                 self.trials.values_mut().for_each(|standing| standing.failed_start = None);
                 self.interrupt_all();
@@ -169,21 +160,13 @@ impl Ledger {
         }
     }
 
-    /// From here on, the ledger covers the sweep's trials only.
+    /// From here on, only the sweep's trials count; what is known of others stays, since they may come back to it.
     fn plan(&mut self, trials: &[Trial], done: &[TrialId], todo: &[TrialId]) {
-        let planned: HashSet<TrialId> = trials.iter().map(|trial| trial.id).collect();
-        self.trials.retain(|id, _| planned.contains(id));
+        self.planned = Some(trials.iter().map(|trial| trial.id).collect());
         (self.total, self.done, self.failed, self.stopped) = (trials.len(), 0, 0, 0);
-        for standing in self.trials.values() {
-            match standing.state {
-                TrialState::Done => self.done += 1,
-                TrialState::Failed { .. } => self.failed += 1,
-                TrialState::Stopped { .. } => self.stopped += 1,
-                TrialState::Waiting
-                | TrialState::Running { .. }
-                | TrialState::Paused { .. }
-                | TrialState::Interrupted => {}
-            }
+        let states = trials.iter().map(|trial| self.state(trial.id).clone());
+        for state in states.collect::<Vec<TrialState>>() {
+            self.counted(&state).into_iter().for_each(|count| *count += 1);
         }
         // A result can be in place without an event, and can be lost again.
         done.iter().for_each(|id| self.set(*id, TrialState::Done));
@@ -299,14 +282,24 @@ impl Ledger {
     }
 
     fn set(&mut self, trial: TrialId, state: TrialState) {
-        let standing = self.trials.entry(trial).or_default();
-        let before = std::mem::replace(&mut standing.state, state);
-        self.done += usize::from(standing.state == TrialState::Done);
-        self.done -= usize::from(before == TrialState::Done);
-        self.failed += usize::from(matches!(standing.state, TrialState::Failed { .. }));
-        self.failed -= usize::from(matches!(before, TrialState::Failed { .. }));
-        self.stopped += usize::from(matches!(standing.state, TrialState::Stopped { .. }));
-        self.stopped -= usize::from(matches!(before, TrialState::Stopped { .. }));
+        let before = std::mem::replace(&mut self.trials.entry(trial).or_default().state, state.clone());
+        if self.planned.as_ref().is_none_or(|planned| planned.contains(&trial)) {
+            self.counted(&before).into_iter().for_each(|count| *count -= 1);
+            self.counted(&state).into_iter().for_each(|count| *count += 1);
+        }
+    }
+
+    /// The number of trials in such a state, where it is kept.
+    fn counted(&mut self, state: &TrialState) -> Option<&mut usize> {
+        match state {
+            TrialState::Done => Some(&mut self.done),
+            TrialState::Failed { .. } => Some(&mut self.failed),
+            TrialState::Stopped { .. } => Some(&mut self.stopped),
+            TrialState::Waiting
+            | TrialState::Running { .. }
+            | TrialState::Paused { .. }
+            | TrialState::Interrupted => None,
+        }
     }
 
     /// What is known of a trial; `None` where it was never started, and is neither done nor stopped.

@@ -172,6 +172,9 @@ pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let layout = Layout::of_run(run);
     let sweep = load_sweep(&layout)?;
     let replay = journal::read(&layout.journal())?;
+    let proposed = proposed::generations(&replay.events);
+    // Its file is written after the event.
+    let sweep = if proposed.is_empty() { sweep } else { sweep.grown(&proposed) };
     let mut ledger = Ledger::replay(&replay.events);
     let live = lock::is_held(&layout.lock());
     if !live {
@@ -189,8 +192,7 @@ pub fn load_fates(run: &Path) -> Result<RunRecord, RecordError> {
     let failed_jobs = ledger.failed_jobs().map(|(key, failure)| (key, failure.clone())).collect();
     let Ledger { command_line, started_at, updated_at, foreseen, .. } = ledger;
     let journal_damage = replay.damage();
-    let proposed = || proposed::generations(&replay.events);
-    let to_propose = sweep.proposing.as_ref().map_or(0, |proposing| proposing.left(&proposed()));
+    let to_propose = sweep.proposing.as_ref().map_or(0, |proposing| proposing.left(&proposed));
     Ok(RunRecord {
         sweep,
         trials,

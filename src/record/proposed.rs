@@ -7,18 +7,17 @@ use crate::disk::layout::Layout;
 use crate::record::ledger::{Ledger, TrialState};
 use crate::record::{journal, resume};
 use crate::search::{Outcome, Tried};
-use crate::sweep::{Block, Proposed, SweepSpec};
+use crate::sweep::{Block, SweepSpec};
 use crate::tasks;
-use crate::values::{Event, Point, Scores, Trial, What};
+use crate::values::{Event, Point, Proposed, Scores, Trial, What};
 
-/// The generations that were proposed, in their order.
+/// What was proposed of each block, generation by generation.
 #[must_use]
 pub fn generations(events: &[Event]) -> Vec<Proposed> {
     let generation = |event: &Event| {
-        let What::GenerationProposed { block, points } = &event.what else { return None };
-        Some((*block, points.clone()))
+        if let What::GenerationProposed { blocks } = &event.what { blocks.clone() } else { Vec::new() }
     };
-    events.iter().filter_map(generation).collect()
+    events.iter().flat_map(generation).collect()
 }
 
 /// The sweep with what was proposed in its run so far.

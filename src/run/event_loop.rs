@@ -2,7 +2,7 @@
 //! each event is published and passed to the scheduler, whose actions are carried out. The only place where
 //! these meet. `launch` starts a child, `ends` interprets its end.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use crossbeam::channel::{Receiver, at, never, select_biased, tick};
@@ -15,7 +15,7 @@ use crate::exec::{Executor, News, WorkerMessage};
 use crate::job::{ChildLine, ToChild};
 use crate::run::RunError;
 use crate::sched::{Action, Scheduler};
-use crate::values::{JobKey, Progress, What};
+use crate::values::{JobKey, Progress, TrialId, What};
 
 /// Time between two looks for silent children and for orders.
 const TICK: Duration = Duration::from_secs(5);
@@ -33,6 +33,8 @@ pub(super) struct EventLoop<'a, 'r> {
     /// A child hangs of which nothing was heard for so long.
     pub(super) silence: Duration,
     pub(super) clock: Clock,
+    /// Trials that a person let go on, and that are not among the work of this round.
+    pub(super) kept: HashSet<TrialId>,
     /// How long the rounds after this one may take; `None` where it is the last one.
     pub(super) beyond: Option<Duration>,
     pub(super) state: LoopState,

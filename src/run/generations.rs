@@ -12,11 +12,12 @@ use super::stream::Stream;
 use super::{RunError, StopRequest};
 use crate::record::{compared, journal, proposed};
 use crate::search::Brackets;
-use crate::sweep::{Proposed, SweepSpec};
-use crate::values::{TrialId, What, quantity};
+use crate::sweep::SweepSpec;
+use crate::values::{Proposed, TrialId, What, quantity};
 
 impl Run<'_> {
-    /// Trains what is planned of a sweep, and then generation after generation. Returns the sweep as it has grown.
+    /// Trains what is planned of a sweep, then what a person let go on meanwhile, and generation after generation.
+    /// Returns the sweep as it has grown.
     pub(super) fn train(
         &self,
         events: &mut EventLoop<'_, '_>,
@@ -30,11 +31,17 @@ impl Run<'_> {
             let ledger = &events.stream.ledger;
             let fails_fast = self.options.policy.fail_fast && ledger.failed() > failed_before;
             let is_cut_short = ledger.this_run.stopped || ledger.this_run.unwritable.is_some() || fails_fast;
-            if events.beyond.is_none() || is_cut_short {
+            let kept = std::mem::take(&mut events.kept);
+            if is_cut_short || (events.beyond.is_none() && kept.is_empty()) {
                 return Ok(grown.spec);
             }
             let round;
-            (grown, round) = self.next(grown, &mut events.stream)?;
+            if kept.is_empty() {
+                (grown, round) = self.next(grown, &mut events.stream)?;
+            } else {
+                round =
+                    self.round(&grown, self.brackets(&grown)?, Trains::Only(&kept), &mut events.stream)?;
+            }
             events.beyond = round.beyond;
             (events.scheduler, planned) = round.begin(self, &grown.spec, &mut events.stream)?;
             events.state = LoopState::new();
@@ -52,9 +59,7 @@ impl Run<'_> {
             let trials = trials.filter(|trial| !known.contains(trial)).collect();
             let round = self.round(&grown, self.brackets(&grown)?, Trains::Only(&trials), stream)?;
             if self.has_time(&grown, &round, stream)? {
-                for (block, points) in new {
-                    stream.tell(What::GenerationProposed { block, points })?;
-                }
+                stream.tell(What::GenerationProposed { blocks: new })?;
                 return Ok((grown, round));
             }
         }
@@ -65,14 +70,12 @@ impl Run<'_> {
     /// The next points of each block whose points so far are over.
     fn propose(&self, Grown { spec, proposed }: &Grown, stream: &Stream<'_, '_>) -> Vec<Proposed> {
         let Some(proposing) = &spec.proposing else { return Vec::new() };
-        let next = |block| {
-            let points = proposing.points(block, proposed);
+        let blocks = proposing.blocks.iter().zip(proposing.keys()).zip(proposing.points(proposed));
+        let next = |((block, key), points)| {
             let tried = proposed::tried(spec, self.layout, &stream.ledger, block, points)?;
-            Some((proposing.key(block), proposing.next(block, &tried)))
+            Some(Proposed { block: key, points: proposing.next(block, &tried) })
         };
-        let mut all: Vec<Proposed> = proposing.blocks.iter().filter_map(next).collect();
-        all.retain(|(_, points)| !points.is_empty());
-        all
+        blocks.filter_map(next).filter(|next| !next.points.is_empty()).collect()
     }
 
     /// Who is compared with whom, as the journal tells.

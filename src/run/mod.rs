@@ -23,6 +23,7 @@ mod tests;
 mod triage;
 mod widths;
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -174,6 +175,7 @@ pub fn start(
         checkpoint_every: options.checkpoint_every,
         silence: options.policy.silence,
         clock,
+        kept: HashSet::new(),
         beyond,
         state: LoopState::new(),
     };
@@ -224,7 +226,7 @@ fn end_survivors(layout: &Layout, stream: &mut Stream<'_, '_>) -> Result<(), Run
 fn summary(spec: &SweepSpec, ledger: &Ledger, kept: usize, elapsed: Duration) -> RunSummary {
     let failure = |trial: Trial| Some((trial.id, ledger.state(trial.id).failure()?.clone()));
     let failures = spec.trials().into_iter().filter_map(failure);
-    let ThisRun { stopped, reported, retired, unwritable } = ledger.this_run.clone();
+    let ThisRun { stopped, reported, retired, unwritable, .. } = ledger.this_run.clone();
     RunSummary {
         done: ledger.done(),
         failed: ledger.failed(),

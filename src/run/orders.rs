@@ -5,7 +5,7 @@ use super::event_loop::EventLoop;
 use crate::disk::FileError;
 use crate::disk::layout::Layout;
 use crate::record::orders::{self, Order};
-use crate::values::TrialId;
+use crate::values::{TrialId, What};
 
 /// Removes an order whose event is in the journal.
 pub(super) fn heeded(layout: &Layout, trial: TrialId, order: Order) -> Result<(), RunError> {
@@ -17,14 +17,15 @@ impl EventLoop<'_, '_> {
     /// Heeds the orders that were given since the last look.
     pub(super) fn heed_orders(&mut self) -> Result<(), RunError> {
         for (trial, order) in orders::pending(self.layout) {
-            self.happen(order.event(self.scheduler.brackets(), trial))?;
-            heeded(self.layout, trial, order)?;
-            if order == Order::Keep && self.scheduler.state(trial).is_none() {
-                // It is not among the work of this run.
-                self.stream.warn(format!(
-                    "trial {trial} was stopped before this run began: the next run trains it"
-                ))?;
+            let what = order.event(self.scheduler.brackets(), trial);
+            if let What::KeepOrdered { trials } = &what {
+                let is_beside = |trial: &TrialId| self.scheduler.state(*trial).is_none();
+                self.kept.extend(trials.iter().copied().filter(is_beside));
+            } else {
+                self.kept.remove(&trial);
             }
+            self.happen(what)?;
+            heeded(self.layout, trial, order)?;
         }
         Ok(())
     }

@@ -19,8 +19,8 @@ use crate::record::ledger::{Ledger, TrialState};
 use crate::record::{compared, experience};
 use crate::sched::{Machine, Remaining, Scheduler, Simulated, Workload, simulate};
 use crate::search::Brackets;
-use crate::sweep::{Proposed, SweepSpec};
-use crate::values::{Resources, Trial, TrialId, What};
+use crate::sweep::{Proposing, SweepSpec};
+use crate::values::{Proposed, Resources, Trial, TrialId, What};
 
 /// What all rounds of a run have in common.
 pub(super) struct Run<'a> {
@@ -52,7 +52,7 @@ impl Grown {
 pub(super) enum Trains<'a> {
     /// Everything that is left of the sweep.
     All,
-    /// The trials of a generation.
+    /// These alone: a generation, or what a person let go on.
     Only(&'a HashSet<TrialId>),
     /// Nothing: it is the last one, for the report.
     Nothing,
@@ -119,7 +119,10 @@ impl Run<'_> {
             scheduler.leave_out_report();
         }
         let foreseen = simulate(&scheduler, self.clock.now());
-        let beyond = goes_on.map(|one| one.beyond(foreseen.makespan, self.spent(), proposed));
+        let (at_hand, spent) = (foreseen.makespan, self.spent());
+        // What is left of a generation says little of a whole one.
+        let each = |one: &Proposing| if is_first { at_hand.max(one.mean(spent, proposed)) } else { at_hand };
+        let beyond = goes_on.map(|one| one.beyond(each(one), spent + at_hand, proposed));
         Ok(Round { trials, left, opened, widths, work, scheduler, foreseen, beyond })
     }
 

@@ -154,6 +154,7 @@ fn run_trials(
         checkpoint_every: None,
         silence: policy.silence,
         clock: Clock::start(),
+        kept: std::collections::HashSet::new(),
         beyond: None,
         state: LoopState::new(),
     };
@@ -320,7 +321,6 @@ fn when_memory_runs_out_the_pack_is_halved_and_then_takes_fewer_rows_at_a_time()
 fn five() -> (SweepSpec, Vec<Trial>) {
     adapters(5, |n| n)
 }
-
 /// A pack of three on a GPU, whose first trial diverges at once, and two trials that wait; the children do
 /// as the scripts say with the one that joins. Every other trial is done in the end, once.
 fn run_joined(

@@ -228,6 +228,8 @@ fn drawn(block: &RawBlock, of_block: &Block, how: How, report: &mut Report) -> V
     if different.len() < settings.len() {
         let (drawn, left) = (quantity::counted(settings.len(), "point"), different.len());
         report.warn(block.place, format!("{drawn} drawn, {left} left: the others repeat one of them"));
+    } else if points.is_empty() {
+        report.warn(block.place, "`exclude` and `--only` leave nothing of this block".to_owned());
     } else if draw.sampler == Sampler::Tpe && points.len() < trials.min(generation) as usize {
         let (wanted, left) = (quantity::counted(trials as usize, "point"), points.len());
         report.warn(block.place, format!("{wanted} asked for, {left} there: the space has no more"));

@@ -27,7 +27,7 @@ pub use drawn::{Drawn, DrawnRange};
 pub use identity::{ForeignId, Template};
 pub use own_head::{By, OwnHead};
 pub use point::{Given, Templates, default, is_same};
-pub use proposed::{Proposed, Proposing};
+pub use proposed::Proposing;
 pub use refit::{Chosen, Refit};
 pub use stored::{Unsound, is_folder_name};
 

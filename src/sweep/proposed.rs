@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Block, SweepSpec};
 use crate::search::{Draw, Generation, Sampler, Tried, propose};
-use crate::values::{ConfigurationId, ContentHash, Point};
+use crate::values::{ConfigurationId, ContentHash, Point, Proposed};
 
 /// How a sweep goes on after the first generation of points, which is among its configurations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,8 +28,8 @@ pub struct Proposing {
     pub blocks: Vec<Block>,
 }
 
-/// A generation of a block's points, as a journal holds it: the block's key, and the points.
-pub type Proposed = (ContentHash, Vec<Point>);
+/// Points that a space is searched for at most, to know whether it has more.
+const MOST_LISTED: usize = 512;
 
 impl Proposing {
     /// The next generation of a block's points, after those that were tried. There are none after the last one.
@@ -49,64 +49,106 @@ impl Proposing {
         }
     }
 
-    /// Whether what comes next depends on what came of the points before.
+    /// What tells each block from all whose points would be others: what they are drawn with and from, in which
+    /// generations, and what they are trained with. Tasks and seeds do not count: a further one is one of all points.
     #[must_use]
-    pub fn learns(&self) -> bool {
-        self.sampler == Sampler::Tpe
+    pub fn keys(&self) -> Vec<ContentHash> {
+        let mut keys: Vec<ContentHash> = Vec::with_capacity(self.blocks.len());
+        for block in &self.blocks {
+            let drawn = Block { repeats: Vec::new(), ..block.clone() };
+            let key =
+                |twin: usize| ContentHash::of_json(&(self.sampler, self.seed, self.generation, &drawn, twin));
+            // Of blocks that differ only in their tasks or seeds each is a search of its own.
+            let key = (0..).map(key).find(|key| !keys.contains(key));
+            keys.extend(key);
+        }
+        keys
     }
 
-    /// What tells a block from all whose points would be others: what they are drawn with and from, and in which
-    /// generations. What each point is combined with does not count: a further task or seed is one of all points.
-    #[must_use]
-    pub fn key(&self, block: &Block) -> ContentHash {
-        let drawn = Block { space: block.space.clone(), sets: block.sets.clone(), ..Block::default() };
-        ContentHash::of_json(&(self.sampler, self.seed, self.generation, drawn))
-    }
-
-    /// The points of a block so far, in the order of their proposal: those of the first generation, which the sweep
+    /// The points of each block so far, in the order of their proposal: those of the first generation, which the sweep
     /// file gives, and those that were proposed since, as many as are asked for.
     #[must_use]
-    pub fn points(&self, block: &Block, proposed: &[Proposed]) -> Vec<Point> {
-        let key = self.key(block);
-        let since =
-            proposed.iter().filter(|(of, _)| *of == key).flat_map(|(_, points)| points.iter().cloned());
-        let all = self.next(block, &[]).into_iter().chain(since);
-        all.filter(|point| block.space.holds(point)).take(self.trials as usize).collect()
+    pub fn points(&self, proposed: &[Proposed]) -> Vec<Vec<Point>> {
+        let of_block = |(block, key): (&Block, ContentHash)| -> Vec<Point> {
+            let since =
+                proposed.iter().filter(|one| one.block == key).flat_map(|one| one.points.iter().cloned());
+            let all = self.next(block, &[]).into_iter().chain(since);
+            all.filter(|point| block.space.holds(point)).take(self.trials as usize).collect()
+        };
+        self.blocks.iter().zip(self.keys()).map(of_block).collect()
     }
 
-    /// How long the generations may take that are not proposed yet, if each takes as long as the one at hand, after what
-    /// all runs have `spent` before that.
-    #[must_use]
-    pub fn beyond(&self, at_hand: Duration, spent: Duration, proposed: &[Proposed]) -> Duration {
-        let generation = (self.generation as usize * self.blocks.len()).max(1);
-        let all = at_hand.mul_f64(self.left(proposed) as f64 / generation as f64);
-        let budget = self.budget_s.and_then(|budget_s| Duration::try_from_secs_f64(budget_s).ok());
-        budget.map_or(all, |budget| all.min(budget.saturating_sub(spent + at_hand)))
-    }
-
-    /// How many points are asked for and not proposed yet, in all blocks. A space may have fewer.
+    /// How many points are asked for and not proposed yet, in all blocks. A large space may have fewer, which is not
+    /// known before.
     #[must_use]
     pub fn left(&self, proposed: &[Proposed]) -> usize {
-        let left = |block: &Block| (self.trials as usize).saturating_sub(self.points(block, proposed).len());
-        self.blocks.iter().map(left).sum()
+        let points = self.points(proposed);
+        let left = self
+            .blocks
+            .iter()
+            .zip(points)
+            .map(|(block, points)| self.most(block).saturating_sub(points.len()));
+        left.sum()
+    }
+
+    /// How many points a block can have.
+    fn most(&self, block: &Block) -> usize {
+        let trials = self.trials as usize;
+        let all = block.space.all(MOST_LISTED).filter(|_| self.sampler == Sampler::Tpe);
+        all.map_or(trials, |all| trials.min(all.iter().filter(|point| block.fits(point)).count()))
+    }
+
+    /// How many points all blocks have at once.
+    #[must_use]
+    pub fn at_once(&self) -> usize {
+        self.generation as usize * self.blocks.len()
+    }
+
+    /// How long each generation took that is over, in the mean, where all runs took so long; nothing where none is.
+    #[must_use]
+    pub fn mean(&self, spent: Duration, proposed: &[Proposed]) -> Duration {
+        let known: usize = self.points(proposed).iter().map(Vec::len).sum();
+        let over = u32::try_from(known / self.at_once().max(1)).unwrap_or(u32::MAX).saturating_sub(1);
+        spent.checked_div(over).unwrap_or_default()
+    }
+
+    /// How long the generations may take that are not proposed yet, if `each` takes so long, and the budget leaves as
+    /// much once all runs have taken this long.
+    #[must_use]
+    pub fn beyond(&self, each: Duration, by_then: Duration, proposed: &[Proposed]) -> Duration {
+        let left = self.left(proposed).div_ceil(self.at_once().max(1)) as f64;
+        let seconds = each.as_secs_f64();
+        let fit = |budget_s: f64| ((budget_s - by_then.as_secs_f64()) / seconds.max(1e-3)).floor().max(0.0);
+        let left = self.budget_s.map_or(left, |budget_s| left.min(fit(budget_s)));
+        each.mul_f64(left)
     }
 }
 
 impl SweepSpec {
-    /// The sweep with the configurations of all points that were proposed so far, each once, after its own.
+    /// The sweep with the configurations of all points that were proposed so far, each once, after its own: generation by
+    /// generation, as a run finds them.
     ///
     /// # Panics
     /// Never: the configurations of a checked block's points are such as a check accepts.
     #[must_use]
     pub fn grown(&self, proposed: &[Proposed]) -> Self {
         let Some(proposing) = &self.proposing else { return self.clone() };
+        let (keys, points) = (proposing.keys(), proposing.points(proposed));
         let mut known: HashSet<ConfigurationId> = self.configurations.iter().map(|one| one.id).collect();
         let mut configurations = self.configurations.clone();
-        for block in &proposing.blocks {
-            for point in proposing.points(block, proposed) {
-                let all = self.configurations_of(block, &point);
-                configurations.extend(all.into_iter().filter(|one| known.insert(one.id)));
-            }
+        let since = proposed.iter().filter_map(|one| {
+            let block = keys.iter().position(|key| *key == one.block)?;
+            let of_block = &points[block];
+            Some(
+                one.points
+                    .iter()
+                    .filter(move |point| of_block.contains(point))
+                    .map(move |point| (block, point)),
+            )
+        });
+        for (block, point) in since.flatten() {
+            let all = self.configurations_of(&proposing.blocks[block], point);
+            configurations.extend(all.into_iter().filter(|one| known.insert(one.id)));
         }
         let grown = self.with(|parts| parts.configurations = configurations);
         grown.expect("the configurations of a checked block are checked ones")

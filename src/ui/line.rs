@@ -27,8 +27,9 @@ pub(super) fn of(what: &What, board: &Board, now: Instant) -> Option<String> {
         What::TrialFinished { result, .. } => result.as_ref().map(|result| finished(result, board, now)),
         What::RungDecided(decision) => Some(decided(decision)),
         What::RungPutOff(put_off) => Some(self::put_off(put_off)),
-        What::GenerationProposed { points, .. } => {
-            Some(format!("a new generation: {} proposed", counted(points.len(), "point")))
+        What::GenerationProposed { blocks } => {
+            let points = blocks.iter().map(|block| block.points.len()).sum();
+            Some(format!("a new generation: {} proposed", counted(points, "point")))
         }
         What::StopOrdered { trials } => Some(format!("stopping as ordered: {}", names(trials, board))),
         What::KeepOrdered { trials } => Some(format!("going on as ordered: {}", names(trials, board))),

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::values::{
-    Bracket, ContentHash, Device, Failure, JobKey, Metric, Pause, Placement, Point, Resources, RunSettings,
+    Bracket, Device, Failure, JobKey, Metric, Pause, Placement, Proposed, Resources, RunSettings,
     RungDecision, RungPutOff, Scores, StopReason, Trial, TrialId, TrialResult, Width,
 };
 
@@ -156,12 +156,10 @@ pub enum What {
         /// The new brackets.
         brackets: Vec<Bracket>,
     },
-    /// Further points of a block were proposed, after what came of those before.
+    /// Further points were proposed, after what came of those before.
     GenerationProposed {
-        /// The key of the block's space.
-        block: ContentHash,
-        /// The points.
-        points: Vec<Point>,
+        /// Those of each block that has any.
+        blocks: Vec<Proposed>,
     },
     /// All configurations of a bracket had come to a rung, and it was decided which of them go on.
     RungDecided(Box<RungDecision>),

@@ -40,7 +40,7 @@ pub use naming::Naming;
 pub use outcome::{ClassRows, Cost, EMA_DECAY, MetricLine, Reference, TrialResult};
 pub use part::Part;
 pub use place::{Device, KnownGpu, Placement, Resources, Speed, Width};
-pub use point::{Place, Point};
+pub use point::{Place, Point, Proposed};
 pub use policy::{Limits, Policy, RunSettings};
 pub use precision::Precision;
 pub use row::{JudgedRow, JudgedRows, RowAnswer, ratio};

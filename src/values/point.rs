@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ContentHash;
+
 /// A point of a space: where it lies in each dimension; nowhere in one that does not exist there.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point(pub Vec<Option<Place>>);
@@ -14,4 +16,13 @@ pub enum Place {
     Item(usize),
     /// The value of a range.
     Value(f64),
+}
+
+/// Points of a block that were proposed together.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Proposed {
+    /// The key of the block.
+    pub block: ContentHash,
+    /// The points.
+    pub points: Vec<Point>,
 }

@@ -55,7 +55,7 @@ fn undisturbed(sweep: &SweepSpec, late: bool) -> (Vec<RungDecision>, BTreeMap<Tr
 }
 
 /// Panics at such an event, as a crash of the orchestrator.
-struct CrashWhen<F>(F);
+pub(crate) struct CrashWhen<F>(pub(crate) F);
 
 impl<F: FnMut(&What) -> bool> Reader for CrashWhen<F> {
     fn on(&mut self, event: &Event) {

@@ -4,19 +4,22 @@ use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crossbeam::channel::{never, unbounded};
+use lorasweep::exec::{Exit, News};
+use lorasweep::job::{ChildLine, ToChild};
+use lorasweep::record::orders::{self, Order};
 use lorasweep::record::{self, TrialState};
 use lorasweep::run::StopRequest;
 use lorasweep::search::{Sampler, Stop, StopRule};
-use lorasweep::sweep::{Proposing, SweepSpec};
+use lorasweep::sweep::{Proposing, SweepParts, SweepSpec};
 use lorasweep::values::{Event, Failure, JobKey, Point, What};
 use serde_json::json;
 
-use crate::children::{Children, FOLDS};
-use crate::compared::{one_by_one, told};
+use crate::children::{Children, FOLDS, STEPS};
+use crate::compared::{CrashWhen, one_by_one, told};
 use crate::fake_executor::FakeExecutor;
 use crate::keep::lorasweep;
 use crate::resume::CrashAt;
-use crate::support::{Outcome, Site, compared, failed, when_training};
+use crate::support::{Outcome, Site, compared, failed, when_training, write_checkpoint};
 
 /// Points of a generation.
 const GENERATION: usize = 4;
@@ -40,20 +43,28 @@ fn sweep(sampler: Sampler, trials: u32, stop: Option<StopRule>) -> SweepSpec {
         &serde_json::to_string(&proposing).unwrap().replace("[\"task\"]", &format!("[{task:?}]")),
     )
     .unwrap();
-    let points = proposing.next(&proposing.blocks[0], &[]);
-    let with = listed.with(|parts| parts.proposing = Some(proposing.clone())).unwrap();
-    let first = points.iter().flat_map(|point| with.configurations_of(&proposing.blocks[0], point)).collect();
-    with.with(|parts| parts.configurations = first).unwrap()
+    with_first_generation(&listed.with(|parts| parts.proposing = Some(proposing)).unwrap())
+}
+
+/// The sweep with the configurations that its file gives it.
+fn with_first_generation(sweep: &SweepSpec) -> SweepSpec {
+    let proposing = sweep.proposing.as_ref().unwrap();
+    let points = proposing.blocks.iter().map(|block| (block, proposing.next(block, &[])));
+    let first = points.flat_map(|(block, points)| {
+        points.into_iter().flat_map(|point| sweep.configurations_of(block, &point))
+    });
+    sweep.with(|parts| parts.configurations = first.collect()).unwrap()
 }
 
 fn tpe(trials: u32) -> SweepSpec {
     sweep(Sampler::Tpe, trials, None)
 }
 
-/// The generations that were proposed.
+/// The points of each generation.
 fn proposals(events: &[Event]) -> Vec<Vec<Point>> {
     let points = |event: &Event| {
-        if let What::GenerationProposed { points, .. } = &event.what { Some(points.clone()) } else { None }
+        let What::GenerationProposed { blocks } = &event.what else { return None };
+        Some(blocks.iter().flat_map(|block| block.points.iter().cloned()).collect())
     };
     events.iter().filter_map(points).collect()
 }
@@ -193,4 +204,90 @@ fn a_trial_of_a_later_generation_is_explained_while_it_waits() {
         children.work(key, file)
     });
     assert!(said.as_ref().is_some_and(|said| said.contains("it waits for a free device")), "{said:?}");
+}
+
+/// Points that a sweep had before have trials that were stopped, or failed.
+#[test]
+fn what_was_tried_under_another_search_counts_as_it_ended() {
+    let site = Site::new();
+    let rule = Some(StopRule::new(Stop::Halving));
+    run(&site, &sweep(Sampler::Sobol, 12, rule));
+    let budget = |sweep: SweepSpec| {
+        let set = |parts: &mut SweepParts| parts.proposing.as_mut().unwrap().budget_s = Some(1e6);
+        sweep.with(set).unwrap()
+    };
+    let again = run(&site, &budget(sweep(Sampler::Sobol, 12, rule)));
+    let trained: usize = again.n_trained();
+    assert_eq!((again.summary.left, again.summary.reported, trained), (0, true, 0));
+    assert_eq!(again.record.trials.len(), 12 * FOLDS);
+
+    let site = Site::new();
+    let diverge = || when_training(|_, _| failed(Failure::Diverged { step: 1 }));
+    site.run(&sweep(Sampler::Sobol, 12, None), diverge());
+    let again = site.run(&budget(sweep(Sampler::Sobol, 12, None)), diverge());
+    assert_eq!((again.n_trained(), again.summary.failed, again.summary.left), (0, 12 * FOLDS, 0));
+}
+
+#[test]
+fn a_trial_of_an_earlier_generation_that_is_kept_is_trained_before_the_next_one() {
+    let (site, sweep) = (one_by_one(), sweep(Sampler::Tpe, 12, Some(StopRule::new(Stop::Halving))));
+    let (children, layout) = (Children::new(&sweep), site.layout(&sweep));
+    let mut kept = None;
+    let mut executor = FakeExecutor::new(|key, file| {
+        let (JobKey::Train(trial), None) = (key, kept) else { return children.work(key, file) };
+        if proposals(&told(&site, &sweep)).is_empty() {
+            return children.work(key, file);
+        }
+        // The job that is at work meanwhile is told to stop its trial.
+        let record = record::load(layout.run()).unwrap();
+        let stopped =
+            record.trials.iter().find(|one| matches!(one.state, TrialState::Stopped { .. })).unwrap();
+        kept = Some(stopped.trial.id);
+        orders::give(&layout, stopped.trial.id, Order::Keep)?;
+        orders::give(&layout, trial, Order::Stop)?;
+        Ok(Vec::new())
+    })
+    .answering(|_, message| {
+        let ToChild::Stop { trial, .. } = message else { panic!("{message:?}") };
+        write_checkpoint(&layout, *trial);
+        let stopped = ChildLine::Stopped { trial: *trial, step: 3, steps: STEPS };
+        vec![News::Said(stopped), News::Ended(Exit::Done)]
+    });
+    let summary = site.start(&sweep, &mut executor, &mut CrashAt(usize::MAX), &never()).unwrap();
+    drop(executor.finish());
+    let record = record::load(layout.run()).unwrap();
+    let state = |id| record.trials.iter().find(|one| one.trial.id == id).unwrap().state.clone();
+    assert_eq!((state(kept.unwrap()), summary.left, summary.reported), (TrialState::Done, 0, true));
+    assert_eq!(record.trials.len(), 12 * FOLDS);
+}
+
+#[test]
+fn a_crash_after_a_proposal_hides_none_of_its_trials() {
+    let (site, sweep) = (Site::new(), tpe(12));
+    let children = Children::new(&sweep);
+    let crashed = catch_unwind(AssertUnwindSafe(|| {
+        let mut executor = FakeExecutor::new(|key, file| children.work(key, file));
+        let is_proposal = |what: &What| matches!(what, What::GenerationProposed { .. });
+        site.start(&sweep, &mut executor, &mut CrashWhen(is_proposal), &never()).unwrap();
+    }));
+    assert!(crashed.is_err());
+    let record = record::load(site.layout(&sweep).run()).unwrap();
+    assert_eq!((record.trials.len(), record.to_propose), (2 * GENERATION * FOLDS, 4));
+}
+
+#[test]
+fn configurations_have_the_same_order_in_every_run() {
+    let one = sweep(Sampler::Random, 6, None);
+    let two = one.with(|parts| {
+        let proposing = parts.proposing.as_mut().unwrap();
+        let mut block = serde_json::to_value(&proposing.blocks[0]).unwrap();
+        block["given"]["warmup"] = json!([0.3]);
+        proposing.blocks.push(serde_json::from_value(block).unwrap());
+        (proposing.generation, proposing.budget_s) = (1, Some(1e6));
+    });
+    let (site, two) = (Site::new(), with_first_generation(&two.unwrap()));
+    let first = run(&site, &two);
+    assert_eq!(first.record.sweep.configurations.len(), 12);
+    let again = run(&site, &two);
+    assert_eq!(again.record.sweep.configurations, first.record.sweep.configurations);
 }

@@ -34,9 +34,12 @@ impl Foreseen {
         self.ended.map(|ended| ended.duration_since(self.at).as_secs_f64())
     }
 
-    pub(super) fn apply(foreseen: &mut Option<Self>, event: &Event) {
+    /// Takes in an event of the start that began then.
+    pub(super) fn apply(foreseen: &mut Option<Self>, begun: Option<Timestamp>, event: &Event) {
         if let What::TrainingForeseen { seconds, mem_mib } = event.what {
-            if let Some(before) = foreseen.as_mut().filter(|before| before.grows) {
+            let is_of_this_start = |before: &&mut Self| begun.is_some_and(|begun| before.at >= begun);
+            let before = foreseen.as_mut().filter(is_of_this_start);
+            if let Some(before) = before.filter(|before| before.grows) {
                 before.grows = false;
                 before.training_s += seconds;
                 before.mem_mib = before.mem_mib.zip(mem_mib).map(|(one, other)| one.max(other));
@@ -72,8 +75,8 @@ impl Foreseen {
             | What::JobInterrupted { .. }
             | What::DeviceRetired { .. }
             | What::StopRequested { .. } => self.disturbed = true,
-            What::RunStarted { .. } => self.grows = false,
-            What::BracketsOpened { .. }
+            What::RunStarted { .. }
+            | What::BracketsOpened { .. }
             | What::TrialsFreed { .. }
             | What::TrialsStopped { .. }
             | What::RungDecided(_)

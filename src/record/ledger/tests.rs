@@ -1,4 +1,5 @@
 use super::*;
+use crate::values::Device;
 use crate::values::Resources;
 
 fn trial(n: u8) -> TrialId {
@@ -149,4 +150,15 @@ fn where_a_trial_paused_last_is_known_whatever_becomes_of_it() {
     told.extend([launching(&[1]), paused(36), What::StopOrdered { trials: vec![trial(1)] }]);
     assert_eq!(known(&told), Some(pause(36)));
     assert_eq!(standing(&ledger(&told), 1).1, TrialState::Stopped { reason: StopReason::ByHand });
+}
+
+/// What a further generation takes is added to what its own start foresaw, and to nothing else.
+#[test]
+fn what_is_foreseen_grows_within_a_start() {
+    let foreseen = |seconds| What::TrainingForeseen { seconds, mem_mib: Some(seconds) };
+    let proposed = || What::GenerationProposed { blocks: Vec::new() };
+    let of = |happened: &[What]| ledger(happened).foreseen.map(|one| (one.training_s, one.mem_mib));
+    let one = [crash(), foreseen(10.0), proposed(), foreseen(4.0)];
+    assert_eq!(of(&one), Some((14.0, Some(10.0))));
+    assert_eq!(of(&[&one[..2], &[crash(), proposed(), foreseen(4.0)]].concat()), Some((4.0, Some(4.0))));
 }

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use crate::record::RunRecord;
 use crate::report::chance::Test;
 use crate::report::curves::CONVERGED_SHARE;
 use crate::report::findings::Findings;
@@ -34,7 +35,7 @@ pub fn settings(findings: &Findings<'_>) -> Table {
     rows.push(("validation", splitting(sweep.splitting)));
     rows.push(("selected by", findings.measure().title().to_owned()));
     rows.extend(sweep.stop.map(|rule| ("stopped early", stopped::ruled(findings, &rule))));
-    rows.extend(sweep.drawn.as_ref().map(|drawn| ("points", of_draw(drawn, findings.record.to_propose))));
+    rows.extend(sweep.drawn.as_ref().map(|drawn| ("points", of_draw(drawn, findings.record))));
     rows.extend(axes::shown().filter_map(|axis| match ranges(axis, sweep.drawn.as_ref()) {
         Some(written) => Some((axis.title, written)),
         None => values(axis, &configurations),
@@ -47,13 +48,20 @@ pub fn settings(findings: &Findings<'_>) -> Table {
 }
 
 /// How points were drawn, and how many are to come.
-fn of_draw(drawn: &Drawn, to_propose: usize) -> String {
+fn of_draw(drawn: &Drawn, record: &RunRecord) -> String {
     let trials = quantity::count(drawn.trials as u64);
-    let left = match to_propose {
+    let budget = record.sweep.proposing.as_ref().and_then(|proposing| proposing.budget_s);
+    let budget = budget.map(|budget_s| format!(", within a budget of {}", quantity::predicted(budget_s)));
+    let left = match record.to_propose {
         0 => String::new(),
         left => format!("; {} of all were not proposed so far", quantity::count(left as u64)),
     };
-    format!("{trials} for each block with a range, `sampler: {}`, seed {}{left}", drawn.sampler, drawn.seed)
+    format!(
+        "{trials} for each block with a range, `sampler: {}`, seed {}{}{left}",
+        drawn.sampler,
+        drawn.seed,
+        budget.unwrap_or_default()
+    )
 }
 
 /// The range from which an axis was drawn; `None` where it has values.

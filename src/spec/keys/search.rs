@@ -20,7 +20,7 @@ pub(super) static SEARCH: Section = Section {
         ),
         key(
             "generation",
-            count(1, MOST_POINTS as u64),
+            count(1, 1_000),
             "tpe, or with a budget: configurations that are proposed at once, when those before are over (default: 8)",
         ),
         key(

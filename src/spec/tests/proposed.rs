@@ -218,7 +218,7 @@ fn wrong_searches_are_told() {
         told(rate, "{trials: 8, generation: 4}")
             .contains("points are proposed in generations by `sampler: tpe`, and with a `budget`")
     );
-    assert!(told(rate, "{sampler: tpe, trials: 8, generation: 0}").contains("from 1 to 65536"));
+    assert!(told(rate, "{sampler: tpe, trials: 8, generation: 0}").contains("from 1 to 1000"));
     assert!(
         told(rate, "{trials: 8, budget: soon}").contains("a length of time, such as `90m`, `2h` or `1h 30m`")
     );
@@ -229,4 +229,30 @@ fn wrong_searches_are_told() {
     );
     let tied = "learning_rate: 1, dropout: {uniform: [0.1, 0.6]}, warmup: {times: dropout, by: 2}";
     assert!(told(tied, "{sampler: tpe, trials: 8}").contains("a multiple out of its range"));
+}
+
+/// What tells searches apart is what is drawn and trained, and not what each point is repeated with.
+#[test]
+fn each_block_is_a_search_of_its_own() {
+    let keys = |grid: &str| proposing(&sweep(grid)).keys();
+    let range = "learning_rate: {log_uniform: [1e-5, 1e-1]}";
+    let block = |more: &str| format!("{{method: lora, model: m, {range}{more}}}");
+    let one = keys(&format!("grid: [{}]", block("")));
+    assert_eq!(keys(&format!("grid: [{}]", block(", seed: [1, 2, 3]"))), one, "seeds are added");
+    let two = keys(&format!("grid: [{}, {}]", block(", seed: 1"), block(", seed: 2")));
+    assert!(two[0] == one[0] && two[1] != two[0], "{two:?}");
+    for other in [", rank: 8", ", exclude: [{method: full}]"] {
+        assert_ne!(keys(&format!("grid: [{}]", block(other))), one, "{other}");
+    }
+    assert_ne!(keys(&format!("grid: [{}]\ntraining: {{epochs: 9}}", block(""))), one);
+}
+
+#[test]
+fn what_a_small_space_lacks_is_not_waited_for() {
+    let left = |rank: &str| {
+        let grid =
+            format!("grid: [{{method: lora, model: m, learning_rate: 1, rank: {{int_uniform: {rank}}}}}]");
+        proposing(&sweep_of(&grid, &[]).0).left(&[])
+    };
+    assert_eq!([left("[4, 6]"), left("[4, 14]"), left("[4, 400]")], [0, 3, 16]);
 }
