@@ -35,7 +35,8 @@ fn ended() -> What {
 }
 
 fn ledger(happened: &[What]) -> Ledger {
-    let events = happened.iter().map(|what| Event { at: Timestamp::UNIX_EPOCH, what: what.clone() });
+    let at = |second| Timestamp::from_second(second).unwrap();
+    let events = (0..).zip(happened).map(|(second, what)| Event { at: at(second), what: what.clone() });
     Ledger::replay(&events.collect::<Vec<_>>())
 }
 
