@@ -2,7 +2,6 @@
 //! Starts nothing.
 
 use std::collections::HashSet;
-use std::time::Duration;
 
 use crate::cost::{Basis, Processors};
 use crate::disk::layout::Layout;
@@ -105,20 +104,22 @@ impl Ahead {
             configurations: racing[1],
             not_started: todo.len() - started.len(),
         });
-        let to_propose = to_propose(sweep, &events, run.makespan);
+        let to_propose = to_propose(sweep, &events, &run);
         Ok(Self { done, failed, stopped, stopping, to_propose, run, least_mib, basis })
     }
 }
 
-/// What is proposed once all that is left is done, which takes `at_hand`.
-fn to_propose(sweep: &SweepSpec, events: &[Event], at_hand: Duration) -> Option<ToPropose> {
+/// What is proposed once all that is left is done.
+fn to_propose(sweep: &SweepSpec, events: &[Event], run: &Simulated) -> Option<ToPropose> {
     let (known, spent) = (proposed::generations(events), proposed::spent(events));
     let proposing = sweep.proposing.as_ref().filter(|proposing| proposing.left(&known) > 0)?;
+    let searched = sweep.searched(&known);
+    let at_hand = run.makespan.mul_f64(run.share_of(&|trial| searched.contains(&trial)));
     let each = at_hand.max(proposing.mean(spent, &known));
     Some(ToPropose {
         points: proposing.left(&known),
         at_once: proposing.at_once(),
-        assumed_s: proposing.beyond(each, spent + at_hand, &known).as_secs_f64(),
+        assumed_s: proposing.beyond(each, spent + run.makespan, &known).as_secs_f64(),
         budget_s: proposing.budget_s,
     })
 }

@@ -54,6 +54,9 @@ fn text(found: &Found) -> String {
             let _ = writeln!(text, "{count:>6} {state}");
         }
     }
+    if record.to_propose > 0 {
+        let _ = writeln!(text, "{:>6} points to be proposed, at most", record.to_propose);
+    }
     let names = phrase::Names::of(record.sweep.configurations.iter().map(|one| &**one));
     for state in ["running", "interrupted", "failed"] {
         for trial in in_state(record, state) {

@@ -258,6 +258,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_proposed_later_is_told_beside_the_prediction() {
+        let sweep = example::sweep();
+        let run = example::foreseen(&sweep, &sweep.trials(), &cores(), true);
+        let text = |budget_s| {
+            let to_propose = Some(ToPropose { points: 16, at_once: 8, assumed_s: 130.0, budget_s });
+            table(&Overview { to_propose, ..overview(&sweep, &run, &cores()) })
+        };
+        assert!(text(None).contains("not in this prediction: 16 further points, proposed 8 at a time when"));
+        assert!(text(Some(7_200.0)).contains("at a time as long as the budget of 2 h 00 min lasts, when"));
+        assert!(text(None).ends_with("about 2 min 10 s more, if each time takes as long"));
+        assert!(!table(&overview(&sweep, &run, &cores())).contains("not in this prediction"));
+    }
+
+    #[test]
     fn an_axis_beyond_the_usual_ones_gets_its_own_column() {
         let sweep = example::sweep();
         let first = &sweep.configurations[0];

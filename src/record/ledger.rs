@@ -133,6 +133,7 @@ impl Ledger {
             What::TrialProgressed { key, progress } => self.progress(*key, progress),
             What::TrialFinished { trial, .. } => self.set(*trial, TrialState::Done),
             What::TrialFailed { trial, failure } => {
+                self.this_run.failed += 1;
                 self.set(*trial, TrialState::Failed { failure: failure.clone() });
             }
             What::JobFinished { key } => {

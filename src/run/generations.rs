@@ -25,12 +25,11 @@ impl Run<'_> {
         mut planned: What,
         stop: &Receiver<StopRequest>,
     ) -> Result<SweepSpec, RunError> {
-        let failed_before = events.stream.ledger.failed();
         loop {
             events.run(planned, stop)?;
-            let ledger = &events.stream.ledger;
-            let fails_fast = self.options.policy.fail_fast && ledger.failed() > failed_before;
-            let is_cut_short = ledger.this_run.stopped || ledger.this_run.unwritable.is_some() || fails_fast;
+            let this_run = &events.stream.ledger.this_run;
+            let fails_fast = self.options.policy.fail_fast && this_run.failed > 0;
+            let is_cut_short = this_run.stopped || this_run.unwritable.is_some() || fails_fast;
             let kept = std::mem::take(&mut events.kept);
             if is_cut_short || (events.beyond.is_none() && kept.is_empty()) {
                 return Ok(grown.spec);

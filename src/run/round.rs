@@ -119,10 +119,15 @@ impl Run<'_> {
             scheduler.leave_out_report();
         }
         let foreseen = simulate(&scheduler, self.clock.now());
-        let (at_hand, spent) = (foreseen.makespan, self.spent());
-        // What is left of a generation says little of a whole one.
-        let each = |one: &Proposing| if is_first { at_hand.max(one.mean(spent, proposed)) } else { at_hand };
-        let beyond = goes_on.map(|one| one.beyond(each(one), spent + at_hand, proposed));
+        let spent = self.spent();
+        let beyond = |proposing: &Proposing| {
+            let searched = spec.searched(proposed);
+            let at_hand = foreseen.makespan.mul_f64(foreseen.share_of(&|trial| searched.contains(&trial)));
+            // What is left of a generation says little of a whole one.
+            let each = if is_first { at_hand.max(proposing.mean(spent, proposed)) } else { at_hand };
+            proposing.beyond(each, spent + foreseen.makespan, proposed)
+        };
+        let beyond = goes_on.map(beyond);
         Ok(Round { trials, left, opened, widths, work, scheduler, foreseen, beyond })
     }
 

@@ -126,6 +126,8 @@ impl Scheduler {
             self.hear(now, progress);
             return Vec::new();
         }
+        // Whether or not anything may start now, as one that replays this does.
+        self.end_pauses(now);
         let (mut actions, vacancy) = self.apply(now, what);
         self.vacancy = vacancy.or(self.vacancy);
         match self.brackets.due().filter(|_| !self.ending) {

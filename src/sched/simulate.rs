@@ -30,6 +30,17 @@ impl Simulated {
         let end = packs().map(|job| job.end).max()?;
         Some((end, packs().map(|job| job.estimate.mem_mib).fold(0.0, f64::max)))
     }
+
+    /// The share of these trials of all time that packs train.
+    #[must_use]
+    pub fn share_of(&self, is_one: &dyn Fn(TrialId) -> bool) -> f64 {
+        let packs = || self.jobs.iter().filter(|job| !job.trials.is_empty());
+        let took = |job: &SimulatedJob| (job.end - job.start).as_secs_f64();
+        let of_these = |job: &SimulatedJob| job.trials.iter().filter(|trial| is_one(**trial)).count() as f64;
+        let these: f64 = packs().map(|job| took(job) * of_these(job) / job.trials.len() as f64).sum();
+        let all: f64 = packs().map(took).sum();
+        if all > 0.0 { these / all } else { 1.0 }
+    }
 }
 
 /// A job of a simulated run. Times are from its beginning.

@@ -157,7 +157,7 @@ impl SweepSpec {
     }
 
     /// The trials of a configuration: one for each fold.
-    pub fn trials_of(&self, one: &Arc<Configuration>) -> impl Iterator<Item = Trial> {
+    pub fn trials_of(&self, one: &Arc<Configuration>) -> impl Iterator<Item = Trial> + use<> {
         let (one, splitting) = (Arc::clone(one), self.splitting);
         (0..splitting.splits()).map(move |fold| Trial::new(&one, splitting, fold))
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Block, SweepSpec};
 use crate::search::{Draw, Generation, Sampler, Tried, propose};
-use crate::values::{ConfigurationId, ContentHash, Point, Proposed};
+use crate::values::{ConfigurationId, ContentHash, Point, Proposed, TrialId};
 
 /// How a sweep goes on after the first generation of points, which is among its configurations.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,6 +125,16 @@ impl Proposing {
 }
 
 impl SweepSpec {
+    /// The trials of all points so far of blocks that have more to come.
+    #[must_use]
+    pub fn searched(&self, proposed: &[Proposed]) -> HashSet<TrialId> {
+        let Some(proposing) = &self.proposing else { return HashSet::new() };
+        let points = proposing.blocks.iter().zip(proposing.points(proposed));
+        let all = points.flat_map(|(block, points)| points.into_iter().map(move |point| (block, point)));
+        let configurations = all.flat_map(|(block, point)| self.configurations_of(block, &point));
+        configurations.flat_map(|one| self.trials_of(&one)).map(|trial| trial.id).collect()
+    }
+
     /// The sweep with the configurations of all points that were proposed so far, each once, after its own: generation by
     /// generation, as a run finds them.
     ///

@@ -11,6 +11,8 @@ pub struct ThisRun {
     pub begun: Option<Timestamp>,
     /// Whether the user stopped it.
     pub stopped: bool,
+    /// How many trials failed for good.
+    pub failed: usize,
     /// Whether the report was written.
     pub reported: bool,
     /// Devices that were taken out of service because they failed.

@@ -164,6 +164,9 @@ fn a_simulated_run_does_everything_once() {
         let work = workload(&sweep, &resources, false);
         let n = places(&resources);
         let run = simulate(&Scheduler::new(work, resources, Limits::default(), Policy::ONCE), at(0));
+        let shares = sweep.trials().into_iter().map(|one| run.share_of(&|trial| trial == one.id));
+        let shares: Vec<f64> = shares.collect();
+        assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9 && shares.iter().all(|share| *share > 0.0));
         let mut trained: Vec<_> = run.jobs.iter().flat_map(|job| job.trials.clone()).collect();
         let mut all: Vec<_> = sweep.trials().iter().map(|trial| trial.id).collect();
         trained.sort_unstable();
