@@ -125,8 +125,8 @@ fn next(record: &RunRecord, run: &RunFolderArgs) -> String {
         return match budget_s.map(quantity::predicted) {
             None => format!("`{again}` goes on: up to {points} more are to be proposed"),
             Some(budget) => format!(
-                "up to {points} more are to be proposed: `{again}` goes on as long as the budget of {budget} lasts, which is \
-                 `search.budget` in the file"
+                "up to {points} more are to be proposed where the budget of {budget} allows: with a larger `search.budget` \
+                 in the file `{again}` goes on"
             ),
         };
     }

@@ -108,6 +108,11 @@ impl EventLoop<'_, '_> {
         Ok(())
     }
 
+    /// Whether its scheduler starts nothing any more.
+    pub(super) fn is_over(&self) -> bool {
+        self.state.over
+    }
+
     /// Kills all children that still run, whatever ended the loop.
     pub(super) fn close(&mut self) {
         for key in self.state.children.keys() {

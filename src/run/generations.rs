@@ -30,8 +30,13 @@ impl Run<'_> {
             let this_run = &events.stream.ledger.this_run;
             let fails_fast = self.options.policy.fail_fast && this_run.failed > 0;
             let is_cut_short = this_run.stopped || this_run.unwritable.is_some() || fails_fast;
+            if is_cut_short {
+                return Ok(grown.spec);
+            }
+            // Orders that came at its end.
+            events.heed_orders()?;
             let kept = std::mem::take(&mut events.kept);
-            if is_cut_short || (events.beyond.is_none() && kept.is_empty()) {
+            if events.beyond.is_none() && kept.is_empty() {
                 return Ok(grown.spec);
             }
             let round;

@@ -19,7 +19,8 @@ impl EventLoop<'_, '_> {
         for (trial, order) in orders::pending(self.layout) {
             let what = order.event(self.scheduler.brackets(), trial);
             if let What::KeepOrdered { trials } = &what {
-                let is_beside = |trial: &TrialId| self.scheduler.state(*trial).is_none();
+                let is_over = self.is_over();
+                let is_beside = |trial: &TrialId| is_over || self.scheduler.state(*trial).is_none();
                 self.kept.extend(trials.iter().copied().filter(is_beside));
             } else {
                 self.kept.remove(&trial);

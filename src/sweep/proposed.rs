@@ -83,19 +83,28 @@ impl Proposing {
     #[must_use]
     pub fn left(&self, proposed: &[Proposed]) -> usize {
         let points = self.points(proposed);
-        let left = self
-            .blocks
-            .iter()
-            .zip(points)
-            .map(|(block, points)| self.most(block).saturating_sub(points.len()));
-        left.sum()
+        let blocks = self.blocks.iter().zip(points);
+        blocks.map(|(block, points)| self.most(block, &points).saturating_sub(points.len())).sum()
     }
 
-    /// How many points a block can have.
-    fn most(&self, block: &Block) -> usize {
-        let trials = self.trials as usize;
-        let all = block.space.all(MOST_LISTED).filter(|_| self.sampler == Sampler::Tpe);
-        all.map_or(trials, |all| trials.min(all.iter().filter(|point| block.fits(point)).count()))
+    /// How many points a block can have that has these.
+    fn most(&self, block: &Block, points: &[Point]) -> usize {
+        let (trials, first) = (self.trials as usize, self.generation.min(self.trials) as usize);
+        if !self.learns() {
+            // Those that repeat others count.
+            trials
+        } else if points.len() < first {
+            // The first generation found no more.
+            points.len()
+        } else {
+            let all = block.space.all(MOST_LISTED);
+            all.map_or(trials, |all| trials.min(all.iter().filter(|point| block.fits(point)).count()))
+        }
+    }
+
+    /// Whether points follow from what came of others.
+    fn learns(&self) -> bool {
+        self.sampler == Sampler::Tpe
     }
 
     /// How many points all blocks have at once.

@@ -291,3 +291,24 @@ fn configurations_have_the_same_order_in_every_run() {
     let again = run(&site, &two);
     assert_eq!(again.record.sweep.configurations, first.record.sweep.configurations);
 }
+
+/// An order that comes while the last job is at work is heeded before the run ends.
+#[test]
+fn what_is_kept_at_the_end_of_a_run_is_trained_in_it() {
+    let (site, sweep) = (one_by_one(), sweep(Sampler::Tpe, 8, Some(StopRule::new(Stop::Halving))));
+    let (children, layout) = (Children::new(&sweep), site.layout(&sweep));
+    let mut kept = None;
+    let outcome = site.run(&sweep, |key, file| {
+        if key == JobKey::Report && kept.is_none() {
+            let record = record::load(layout.run()).unwrap();
+            let is_stopped = |one: &&record::TrialRecord| matches!(one.state, TrialState::Stopped { .. });
+            let trial = record.trials.iter().rfind(is_stopped).unwrap().trial.id;
+            orders::give(&layout, trial, Order::Keep)?;
+            kept = Some(trial);
+        }
+        children.work(key, file)
+    });
+    let state = |id| outcome.record.trials.iter().find(|one| one.trial.id == id).unwrap().state.clone();
+    assert_eq!((state(kept.unwrap()), outcome.summary.left), (TrialState::Done, 0));
+    assert_eq!(reports(&outcome), 2, "the second report has it");
+}
