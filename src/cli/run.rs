@@ -19,9 +19,9 @@ pub(super) const EVENTS: &str = "\
 With --json, standard output has one object per line. Its `event` is one of run_started, widths_decided,
 run_planned, training_foreseen, job_launching, job_started, job_finished, job_failed, job_interrupted,
 trial_joining, trial_joined, trial_returned, trial_progressed, trial_evaluated, trial_paused, trial_finished,
-trial_failed, brackets_opened, generation_proposed, rung_decided, rung_put_off, stop_ordered, keep_ordered, trials_freed,
-trials_stopped, device_retired, forecast, stop_requested, warned and run_ended; `at` is when it happened; durations are in seconds under names
-that end in `_s`.
+trial_failed, brackets_opened, generation_proposed, rung_decided, rung_put_off, stop_ordered, keep_ordered,
+trials_freed, trials_stopped, device_retired, forecast, stop_requested, warned and run_ended; `at` is when it
+happened; durations are in seconds under names that end in `_s`.
 
 Ctrl-C writes checkpoints and stops; a second Ctrl-C stops at once, and what has not stopped after ten minutes
 is killed. The same command continues.";

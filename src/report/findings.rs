@@ -46,8 +46,8 @@ pub struct TaskFindings<'a> {
     /// then the unfinished ones, both in grid order; then untrained bases, those with random heads last. Without
     /// those that were stopped early.
     pub entries: Vec<Entry>,
-    /// Configurations that were stopped early: bracket by bracket, those that came furthest first. They are censored, and in no ranking,
-    /// mean or comparison.
+    /// Configurations that were stopped early: bracket by bracket, those that came furthest first. They are censored, and
+    /// in no ranking, mean or comparison.
     pub stopped: Vec<Entry>,
     /// The score of the best constant answer; `None` where the kind of task has none, or no result stores it.
     pub baseline: Option<Baseline>,
