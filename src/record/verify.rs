@@ -64,17 +64,22 @@ impl Verification {
     }
 }
 
-/// Checks everything in a run's folder, and the token stores of its sweep. Takes no lock.
+/// Checks everything in a run's folder, and the token stores of its sweep. Takes no lock. Where no run has begun,
+/// there is nothing to find.
 ///
 /// # Errors
 /// When the folder of the trials cannot be read.
 pub fn verify(layout: &Layout) -> Result<Verification, FileError> {
     let mut found = Verification { live: lock::is_held(&layout.lock()), ..Verification::default() };
+    let on_disk = record::on_disk(layout)?;
+    if on_disk.is_empty() && !layout.journal().exists() && !layout.sweep().exists() {
+        return Ok(found);
+    }
     let ledger = check_journal(layout, &mut found);
-    let sweep = check_sweep(layout, ledger.version.as_deref(), &mut found);
+    let sweep = check_sweep(layout, &ledger, &mut found);
     let trials = sweep.iter().flat_map(SweepSpec::trials).map(|trial| (trial.id, trial));
     let trials: BTreeMap<TrialId, Trial> = trials.collect();
-    for id in record::on_disk(layout)? {
+    for id in on_disk {
         Look { layout, ledger: &ledger, id, in_sweep: trials.get(&id) }.check(&mut found);
     }
     if let Some(sweep) = &sweep {
@@ -111,31 +116,36 @@ fn check_journal(layout: &Layout, found: &mut Verification) -> Ledger {
     }
 }
 
-fn check_sweep(layout: &Layout, version: Option<&str>, found: &mut Verification) -> Option<SweepSpec> {
+fn check_sweep(layout: &Layout, ledger: &Ledger, found: &mut Verification) -> Option<SweepSpec> {
     let path = layout.sweep();
-    match read(files::read_json::<SweepSpec>(&path)).and_then(|sweep| sweep.ok_or("it is missing".to_owned()))
-    {
-        Ok(sweep) => {
-            if let Some(ForeignId { id, is_of_before }) = sweep.foreign_ids().next() {
-                let (problem, next) = if is_of_before {
-                    let problem = "an earlier version of lorasweep made it, which trained in another way";
-                    (problem.to_owned(), "it asks before anything is trained again")
-                } else {
-                    let problem = format!(
-                        "configuration `{id}` has other settings than its id was made from: they were changed"
-                    );
-                    (problem, "it is written anew from the sweep file")
-                };
-                // Later versions may make ids differently.
-                let damaged = !is_of_before && version == Some(env!("CARGO_PKG_VERSION"));
-                found.findings.push(Finding { path, problem, next: next.to_owned(), damaged });
-            }
-            Some(sweep)
+    let (problem, damaged) = match read(files::read_json::<SweepSpec>(&path)) {
+        Ok(Some(sweep)) => {
+            check_ids(&sweep, path, ledger, found);
+            return Some(sweep);
         }
-        Err(problem) => {
-            found.damage(path, problem, "it is written anew; until then no command can look at the run");
-            None
-        }
+        // A run writes it before it launches its first job, and can be killed before that.
+        Ok(None) => ("it is missing".to_owned(), ledger.launches > 0 || !layout.journal().exists()),
+        Err(problem) => (problem, true),
+    };
+    let next = "it is written anew; until then no command can look at the run".to_owned();
+    found.findings.push(Finding { path, problem, next, damaged });
+    None
+}
+
+fn check_ids(sweep: &SweepSpec, path: PathBuf, ledger: &Ledger, found: &mut Verification) {
+    if let Some(ForeignId { id, is_of_before }) = sweep.foreign_ids().next() {
+        let (problem, next) = if is_of_before {
+            let problem = "an earlier version of lorasweep made it, which trained in another way";
+            (problem.to_owned(), "it asks before anything is trained again")
+        } else {
+            let problem = format!(
+                "configuration `{id}` has other settings than its id was made from: they were changed"
+            );
+            (problem, "it is written anew from the sweep file")
+        };
+        // Later versions may make ids differently.
+        let damaged = !is_of_before && ledger.version.as_deref() == Some(env!("CARGO_PKG_VERSION"));
+        found.findings.push(Finding { path, problem, next: next.to_owned(), damaged });
     }
 }
 

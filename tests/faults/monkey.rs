@@ -68,7 +68,7 @@ impl Monkey {
     /// lets it end.
     pub(crate) fn disturb(&mut self, site: &Site, until: Instant) {
         let enough = self.kills() + KILLS_PER_SWEEP;
-        let mut results = BTreeMap::new();
+        let (mut results, mut has_begun) = (BTreeMap::new(), false);
         while Instant::now() < until && self.kills() < enough {
             // Many small packs: a worker that ends one is given the next.
             let slots = if self.rng.random_ratio(1, 2) { Some(1) } else { None };
@@ -77,6 +77,10 @@ impl Monkey {
             if ended == Ended::Over {
                 return;
             }
+            // The first kills can come before there is a run.
+            let is_there = site.layout.journal().is_file();
+            assert!(is_there || !has_begun, "the run is gone");
+            has_begun = is_there;
             let found = verify::verify(&site.layout).unwrap();
             assert_eq!(found.damaged(), 0, "{:?}", found.findings);
         }

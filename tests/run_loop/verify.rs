@@ -3,7 +3,8 @@
 use std::fs;
 
 use lorasweep::disk::lock::Lock;
-use lorasweep::record::journal;
+use lorasweep::record::journal::{self, Journal};
+use lorasweep::record::verify;
 use lorasweep::values::What;
 use serde_json::Value;
 
@@ -139,6 +140,27 @@ fn what_a_crash_leaves_is_no_damage() {
     let _held = Lock::acquire(&layout.lock()).unwrap();
     assert_eq!(findings(&site, &sweep, 0), [], "the holder may be writing it");
     assert!(lorasweep("verify", &layout, &[]).stderr.contains("is using it now"));
+}
+
+#[test]
+fn a_run_that_was_killed_before_its_first_job_has_lost_nothing() {
+    let sweep = sweep(&[1e-3]);
+    let site = Site::new();
+    let layout = site.layout(&sweep);
+    fs::create_dir_all(layout.run()).unwrap();
+    assert!(verify::verify(&layout).unwrap().findings.is_empty(), "it has written nothing yet");
+    let whole = journal::read(&finished(&sweep).layout(&sweep).journal()).unwrap().events;
+    for (n_events, is_lost) in [(0, false), (1, false), (whole.len(), true)] {
+        let mut begun = Journal::open(&layout.journal()).unwrap().0;
+        whole[..n_events].iter().for_each(|event| begun.append(event).unwrap());
+        drop(begun);
+        let [(path, problem, _)] = &findings(&site, &sweep, i32::from(is_lost))[..] else {
+            panic!("one file")
+        };
+        assert_eq!((path.as_str(), problem.as_str()), (layout.sweep().to_str().unwrap(), "it is missing"));
+    }
+    assert_eq!(site.run(&sweep, leave_all).summary.left, 0);
+    assert_eq!(findings(&site, &sweep, 0), []);
 }
 
 #[test]
