@@ -61,8 +61,8 @@ impl Ahead {
         let mut brackets = compared::brackets(sweep, &trials, &events, no_stop);
         let kept = wanted.no_stop.then(|| orders::keep_all(&brackets)).flatten();
         kept.iter().for_each(|kept| brackets.on(kept));
-        for (trial, order) in orders::pending(layout) {
-            brackets.on(&order.event(&brackets, trial));
+        for (trial, given) in orders::pending(layout) {
+            brackets.on(&given.order.event(&brackets, trial));
         }
         let (mut done, mut failed, mut stopped) = (Vec::new(), Vec::new(), 0);
         let was_started = layout.run().exists();

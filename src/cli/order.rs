@@ -12,6 +12,14 @@ pub(super) fn call(args: &TrialArgs, order: Order) -> Result<(), AppError> {
     let (record, layout) = (&found.record, &found.layout);
     let trial = runs::trial(record, args)?;
     let id = trial.trial.id;
+    let is_taken_back = order == Order::Stop
+        && matches!(trial.state, TrialState::Stopped { .. })
+        && orders::waiting(layout, id) == Some(Order::Keep);
+    if is_taken_back {
+        orders::take_back(layout, id).map_err(|error| FileError::new("remove", &layout.order(id), error))?;
+        output::say(&format!("trial {id} stays stopped: the order to keep it is taken back"));
+        return Ok(());
+    }
     if let Some(message) = refusal(&trial.state, order) {
         let run = args.run.typed();
         let hint = Some(format!("`lorasweep explain {run} {id}` says more"));

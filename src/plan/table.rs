@@ -70,13 +70,18 @@ fn basis(basis: Option<Basis>) -> &'static str {
 /// What is not known yet, and what is assumed of it.
 fn to_propose(beyond: Option<&ToPropose>) -> String {
     let Some(ToPropose { points, at_once, assumed_s, budget_s }) = beyond else { return String::new() };
+    let points_told = quantity::counted(*points, "further point");
+    if let Some(budget_s) = budget_s.filter(|_| *assumed_s <= 0.0) {
+        let budget = quantity::predicted(budget_s);
+        return format!("\nthe budget of {budget} leaves no time for {points_told}; a larger `budget` does");
+    }
     let budget = budget_s.map_or_else(String::new, |budget_s| {
         format!(" as long as the budget of {} lasts,", quantity::predicted(budget_s))
     });
     format!(
         "\nnot in this prediction: {}, proposed {at_once} at a time{budget} when those before are over; {} more, if each \
          time takes as long",
-        quantity::counted(*points, "further point"),
+        points_told,
         quantity::about(*assumed_s),
     )
 }
@@ -265,6 +270,9 @@ mod tests {
             let to_propose = Some(ToPropose { points: 16, at_once: 8, assumed_s: 130.0, budget_s });
             table(&Overview { to_propose, ..overview(&sweep, &run, &cores()) })
         };
+        let spent = Some(ToPropose { points: 16, at_once: 8, assumed_s: 0.0, budget_s: Some(60.0) });
+        let spent = table(&Overview { to_propose: spent, ..overview(&sweep, &run, &cores()) });
+        assert!(spent.contains("leaves no time for 16 further points; a larger `budget` does"), "{spent}");
         assert!(text(None).contains("not in this prediction: 16 further points, proposed 8 at a time when"));
         assert!(text(Some(7_200.0)).contains("at a time as long as the budget of 2 h 00 min lasts, when"));
         assert!(text(None).ends_with("about 2 min 10 s more, if each time takes as long"));

@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::io;
+use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::disk::files;
@@ -19,6 +21,16 @@ pub enum Order {
     Stop,
     /// It trains to its end, with the other folds and seeds of its configuration.
     Keep,
+}
+
+/// An order that was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Given {
+    /// What is wanted.
+    pub order: Order,
+    /// When it was given. What is said later about trials of one configuration overrules what was said before.
+    #[serde(with = "crate::values::time")]
+    pub at: Timestamp,
 }
 
 impl Order {
@@ -45,29 +57,57 @@ pub fn keep_all(brackets: &Brackets) -> Option<What> {
 /// When it cannot be written.
 pub fn give(layout: &Layout, trial: TrialId, order: Order) -> io::Result<()> {
     fs::create_dir_all(layout.orders())?;
-    files::write_json(&layout.order(trial), &order)
+    files::write_json(&layout.order(trial), &Given { order, at: Timestamp::now() })
 }
 
-/// The orders that no run has heeded yet, in the order of the trials' ids. A file that holds none is passed over.
+/// The orders that no run has heeded yet, in the order in which they were given. A file that holds none is passed over.
 #[must_use]
-pub fn pending(layout: &Layout) -> Vec<(TrialId, Order)> {
-    let entries = fs::read_dir(layout.orders()).into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut trials: Vec<TrialId> =
-        names.filter_map(|name| name.strip_suffix(".json")?.parse().ok()).collect();
-    trials.sort_unstable();
-    let order = |trial: TrialId| Some((trial, files::read_json(&layout.order(trial)).ok().flatten()?));
-    trials.into_iter().filter_map(order).collect()
+pub fn pending(layout: &Layout) -> Vec<(TrialId, Given)> {
+    let given = |trial: TrialId| Some((trial, read(layout, trial)?));
+    let mut orders: Vec<(TrialId, Given)> = trials(layout).filter_map(given).collect();
+    orders.sort_unstable_by_key(|(trial, given)| (given.at, *trial));
+    orders
+}
+
+/// The order on a trial that no run has heeded yet.
+#[must_use]
+pub fn waiting(layout: &Layout, trial: TrialId) -> Option<Order> {
+    read(layout, trial).map(|given| given.order)
+}
+
+/// The files of orders that hold none.
+#[must_use]
+pub fn unreadable(layout: &Layout) -> Vec<PathBuf> {
+    let holds_none = |trial: &TrialId| read(layout, *trial).is_none();
+    trials(layout).filter(holds_none).map(|trial| layout.order(trial)).collect()
+}
+
+/// Takes back an order that no run has heeded yet.
+///
+/// # Errors
+/// When its file cannot be removed.
+pub fn take_back(layout: &Layout, trial: TrialId) -> io::Result<()> {
+    files::remove(&layout.order(trial))
 }
 
 /// Removes an order that is heeded, unless another was given since.
 ///
 /// # Errors
 /// When its file cannot be removed.
-pub fn heeded(layout: &Layout, trial: TrialId, order: Order) -> io::Result<()> {
-    let path = layout.order(trial);
-    let is_another = matches!(files::read_json::<Order>(&path), Ok(Some(other)) if other != order);
-    if is_another { Ok(()) } else { files::remove(&path) }
+pub fn heeded(layout: &Layout, trial: TrialId, given: Given) -> io::Result<()> {
+    let is_another = read(layout, trial).is_some_and(|other| other != given);
+    if is_another { Ok(()) } else { files::remove(&layout.order(trial)) }
+}
+
+/// The trials with a file for an order.
+fn trials(layout: &Layout) -> impl Iterator<Item = TrialId> {
+    let entries = fs::read_dir(layout.orders()).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    names.filter_map(|name| name.strip_suffix(".json")?.parse().ok())
+}
+
+fn read(layout: &Layout, trial: TrialId) -> Option<Given> {
+    files::read_json(&layout.order(trial)).ok().flatten()
 }
 
 #[cfg(test)]
@@ -82,13 +122,19 @@ mod tests {
         let [a, b] = ["00000000000000ab", "00000000000000cd"].map(|id| id.parse().unwrap());
         give(&layout, b, Order::Stop).unwrap();
         give(&layout, a, Order::Stop).unwrap();
+        let [_, (_, first)] = pending(&layout)[..] else { panic!("two orders") };
         give(&layout, a, Order::Keep).unwrap();
         fs::write(layout.orders().join("note.txt"), "?").unwrap();
-        fs::write(layout.orders().join("00000000000000ef.json"), "{").unwrap();
-        assert_eq!(pending(&layout), [(a, Order::Keep), (b, Order::Stop)]);
-        heeded(&layout, a, Order::Stop).unwrap();
-        assert_eq!(pending(&layout).len(), 2, "the one that was heeded is not there any more");
-        heeded(&layout, a, Order::Keep).unwrap();
-        assert_eq!(pending(&layout), [(b, Order::Stop)]);
+        let torn = layout.orders().join("00000000000000ef.json");
+        fs::write(&torn, "{").unwrap();
+        let orders = || pending(&layout).into_iter().map(|(id, given)| (id, given.order)).collect::<Vec<_>>();
+        assert_eq!(orders(), [(b, Order::Stop), (a, Order::Keep)], "as they were given, whatever their ids");
+        assert_eq!(unreadable(&layout), [torn]);
+        heeded(&layout, a, first).unwrap();
+        assert_eq!(orders().len(), 2, "the one that was heeded is not there any more");
+        heeded(&layout, a, pending(&layout)[1].1).unwrap();
+        assert_eq!((orders(), waiting(&layout, b)), (vec![(b, Order::Stop)], Some(Order::Stop)));
+        take_back(&layout, b).unwrap();
+        assert_eq!(waiting(&layout, b), None);
     }
 }

@@ -11,9 +11,9 @@ use crate::data::store::{TokenStore, store_key};
 use crate::disk::layout::Layout;
 use crate::disk::{FileError, files, lock};
 use crate::record;
-use crate::record::ledger::Ledger;
+use crate::record::ledger::{Ledger, TrialState};
 use crate::record::resume::{self, Checkpoint, Decision, Evidence};
-use crate::record::{checkpoint, journal, rows};
+use crate::record::{checkpoint, journal, orders, rows};
 use crate::sweep::{ForeignId, SweepSpec};
 use crate::values::{Keep, MetricLine, Trial, TrialId, TrialResult, quantity};
 
@@ -79,8 +79,16 @@ pub fn verify(layout: &Layout) -> Result<Verification, FileError> {
     let sweep = check_sweep(layout, &ledger, &mut found);
     let trials = sweep.iter().flat_map(SweepSpec::trials).map(|trial| (trial.id, trial));
     let trials: BTreeMap<TrialId, Trial> = trials.collect();
-    for id in on_disk {
+    let done = trials.keys().copied().filter(|id| *ledger.state(*id) == TrialState::Done);
+    for id in on_disk.into_iter().chain(done).collect::<BTreeSet<_>>() {
         Look { layout, ledger: &ledger, id, in_sweep: trials.get(&id) }.check(&mut found);
+    }
+    if found.results > 0 && found.entries == 0 && layout.journal().exists() {
+        let next = "trials with a result stay done; all others, and all decisions, are made anew";
+        found.damage(layout.journal(), "it has no entry, and there are results", next);
+    }
+    for path in orders::unreadable(layout) {
+        found.damage(path, "it holds no order", "it is passed over: give the order again");
     }
     if let Some(sweep) = &sweep {
         check_stores(layout, sweep, &mut found);
@@ -208,6 +216,9 @@ impl Look<'_> {
     fn check_result(&self, damaged_checkpoint: bool, found: &mut Verification) -> bool {
         let path = self.layout.result(self.id);
         let problem = match read(files::read_sealed::<TrialResult>(&path)) {
+            Ok(None) if self.in_sweep.is_some() && *self.ledger.state(self.id) == TrialState::Done => {
+                "it is missing, and the journal says that the trial is done".to_owned()
+            }
             Ok(None) => return false,
             Ok(Some(result)) if result.trial == self.id => {
                 found.results += 1;

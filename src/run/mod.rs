@@ -159,9 +159,12 @@ pub fn start(
     if let Some(kept) = options.no_stop.then(|| record::orders::keep_all(&brackets)).flatten() {
         brackets.on(&stream.tell(kept)?);
     }
-    for (trial, order) in record::orders::pending(&layout) {
-        brackets.on(&stream.tell(order.event(&brackets, trial))?);
-        orders::heeded(&layout, trial, order)?;
+    for (trial, given) in record::orders::pending(&layout) {
+        match orders::too_late(&stream.ledger, trial, given.order) {
+            Some(what) => drop(stream.tell(what)?),
+            None => brackets.on(&stream.tell(given.order.event(&brackets, trial))?),
+        }
+        orders::heeded(&layout, trial, given)?;
     }
     let round = run.round(&grown, brackets, Trains::All, &mut stream)?;
     triage::warn_of_failed(&round.left, &mut stream)?;

@@ -24,6 +24,7 @@ mod scores;
 mod setting;
 pub mod shell;
 pub mod stream;
+pub(crate) mod time;
 mod training;
 mod trial;
 

@@ -137,6 +137,36 @@ fn a_bracket_that_opens_over_a_stopped_trial_does_not_wait_for_it() {
 }
 
 #[test]
+fn what_is_ordered_last_holds_whatever_the_ids_of_trials() {
+    let sweep = nine(Stop::Halving);
+    let folds = [0, 1].map(|fold| sweep.trials()[2 * FOLDS + fold].id);
+    for [kept, stopped] in [folds, [folds[1], folds[0]]] {
+        let (site, children) = (one_by_one(), Children::new(&sweep));
+        crash_after_pauses(&site, &sweep, &children, 0);
+        let layout = site.layout(&sweep);
+        orders::give(&layout, kept, Order::Keep).unwrap();
+        orders::give(&layout, stopped, Order::Stop).unwrap();
+        let outcome = site.run(&sweep, |key, file| children.work(key, file));
+        assert_eq!(*state(&outcome, kept), TrialState::Done);
+        assert_eq!(*state(&outcome, stopped), TrialState::Stopped { reason: StopReason::ByHand });
+    }
+}
+
+#[test]
+fn an_order_to_stop_what_has_ended_changes_nothing_and_is_told() {
+    let (site, sweep) = (one_by_one(), nine(Stop::Halving));
+    let children = Children::new(&sweep);
+    let first = site.run(&sweep, |key, file| children.work(key, file));
+    let done = first.record.trials.iter().find(|one| one.state == TrialState::Done).unwrap().trial.id;
+    orders::give(&site.layout(&sweep), done, Order::Stop).unwrap();
+    let outcome = site.run(&sweep, |key, file| children.work(key, file));
+    let is_told = |what: &What| matches!(what, What::Warned { message } if message.contains("came too late"));
+    assert!(outcome.events.iter().any(|event| is_told(&event.what)));
+    assert!(!outcome.events.iter().any(|event| matches!(event.what, What::StopOrdered { .. })));
+    assert_eq!((state(&outcome, done), outcome.summary.done), (&TrialState::Done, first.summary.done));
+}
+
+#[test]
 fn an_order_to_stop_holds_without_a_rule_until_nothing_is_to_stop() {
     let (mut site, sweep) = (one_by_one(), nine(Stop::Halving));
     let children = Children::new(&sweep);

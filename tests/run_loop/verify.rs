@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use lorasweep::disk::layout::Layout;
 use lorasweep::disk::lock::Lock;
 use lorasweep::record::journal::{self, Journal};
 use lorasweep::record::verify;
@@ -112,6 +113,32 @@ fn a_file_that_is_missing_or_was_changed_by_hand_is_told_with_what_to_do() {
     }
 }
 
+/// Cuts a run's journal off before the first event that is one of these.
+fn keep_events(layout: &Layout, until: impl Fn(&What) -> bool) {
+    let events = journal::read(&layout.journal()).unwrap().events;
+    fs::remove_file(layout.journal()).unwrap();
+    let mut journal = Journal::open(&layout.journal()).unwrap().0;
+    events.iter().take_while(|event| !until(&event.what)).for_each(|event| journal.append(event).unwrap());
+}
+
+#[test]
+fn a_journal_without_entries_is_no_journal_of_results() {
+    let sweep = sweep(&[1e-3]);
+    let site = finished(&sweep);
+    let layout = site.layout(&sweep);
+    fs::write(layout.journal(), "").unwrap();
+    let [(path, problem, _)] = &findings(&site, &sweep, 1)[..] else { panic!("one file") };
+    assert_eq!(
+        (path.as_str(), problem.as_str()),
+        (layout.journal().to_str().unwrap(), "it has no entry, and there are results")
+    );
+    assert_eq!(site.run(&sweep, leave_all).n_trained(), 0);
+    assert_eq!(findings(&site, &sweep, 0), []);
+    fs::create_dir_all(layout.orders()).unwrap();
+    fs::write(layout.order(sweep.trials()[0].id), "{").unwrap();
+    assert_eq!(findings(&site, &sweep, 1)[0].1, "it holds no order");
+}
+
 /// A trial that was at work when all was killed.
 #[test]
 fn a_damaged_checkpoint_of_an_unfinished_trial_means_starting_anew() {
@@ -119,6 +146,11 @@ fn a_damaged_checkpoint_of_an_unfinished_trial_means_starting_anew() {
     let site = finished(&sweep);
     let (layout, id) = (site.layout(&sweep), sweep.trials()[0].id);
     fs::remove_file(layout.result(id)).unwrap();
+    let [(path, problem, next)] = &findings(&site, &sweep, 1)[..] else { panic!("one file") };
+    assert_eq!(*path, layout.result(id).display().to_string());
+    assert!(problem.contains("the journal says that the trial is done"), "{problem}");
+    assert_eq!(next, "the trial continues from its last checkpoint");
+    keep_events(&layout, |what| matches!(what, What::TrialFinished { trial, .. } if *trial == id));
     assert_eq!(findings(&site, &sweep, 0), []);
     damage(&layout.best_checkpoint(id));
     assert_eq!(findings(&site, &sweep, 1)[0].2, "the trial starts over");
