@@ -49,6 +49,16 @@ const KEYS: &[TaskKey] = &[
     ),
 ];
 
+const METRICS: &[Metric] = &[
+    Metric::Accuracy,
+    Metric::MacroF1,
+    Metric::MacroPrecision,
+    Metric::MacroRecall,
+    Metric::WeightedF1,
+    Metric::Matthews,
+    Metric::Loss,
+];
+
 const WORDS: Words = Words {
     loss_unit: "nats per row",
     shown: &[Metric::Accuracy, Metric::MacroF1],
@@ -136,7 +146,7 @@ impl TaskKind for Classification {
     }
 
     fn metrics(&self) -> &'static [Metric] {
-        &[Metric::Accuracy, Metric::MacroF1, Metric::MacroPrecision, Metric::MacroRecall, Metric::Loss]
+        METRICS
     }
 
     fn tally(&self) -> Box<dyn Tally> {
@@ -271,7 +281,8 @@ impl Tally for Confusion {
         let cell = |truth: usize, predicted: usize| self.counts[truth * self.classes + predicted];
         let all = 0..self.classes;
         let (mut seen, mut correct) = (0_usize, 0);
-        let (mut precision, mut recall, mut f1) = (0.0, 0.0, 0.0);
+        let (mut precision, mut recall, mut f1, mut weighted) = (0.0, 0.0, 0.0, 0.0);
+        let mut totals = Vec::with_capacity(self.classes);
         for class in all.clone() {
             let hits = cell(class, class);
             let predicted: u64 = all.clone().map(|truth| cell(truth, class)).sum();
@@ -281,18 +292,35 @@ impl Tally for Confusion {
             precision += ratio(hits, predicted);
             recall += ratio(hits, actual);
             f1 += ratio(2 * hits, predicted + actual);
+            weighted += ratio(2 * hits * actual, predicted + actual);
+            totals.push([actual, predicted]);
         }
         let rows: u64 = self.counts.iter().sum();
         #[expect(clippy::cast_precision_loss, reason = "classes and rows are far below 2^52")]
-        let (mean, loss) =
-            (|sum: f64| sum / seen.max(1) as f64, if rows == 0 { 0.0 } else { self.loss / rows as f64 });
+        let (mean, by_row) =
+            (|sum: f64| sum / seen.max(1) as f64, |sum: f64| if rows == 0 { 0.0 } else { sum / rows as f64 });
         Scores::of(NAME)
-            .with(Metric::Loss, loss)
+            .with(Metric::Loss, by_row(self.loss))
             .with(Metric::Accuracy, ratio(correct, rows))
             .with(Metric::MacroPrecision, mean(precision))
             .with(Metric::MacroRecall, mean(recall))
             .with(Metric::MacroF1, mean(f1))
+            .with(Metric::WeightedF1, by_row(weighted))
+            .with(Metric::Matthews, matthews(correct, rows, &totals))
     }
+}
+
+/// Matthews' correlation of `rows` rows with so many right answers, from the number of rows that have each class and that
+/// were given it; 0 where all have one class or were given one.
+#[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+fn matthews(correct: u64, rows: u64, totals: &[[u64; 2]]) -> f64 {
+    let rows = rows as f64;
+    let sum = |of: fn(&[u64; 2]) -> f64| totals.iter().map(of).sum::<f64>();
+    let by_chance = sum(|[actual, predicted]| *actual as f64 * *predicted as f64);
+    let actual = rows * rows - sum(|[actual, _]| (*actual as f64).powi(2));
+    let predicted = rows * rows - sum(|[_, predicted]| (*predicted as f64).powi(2));
+    let spread = (actual * predicted).sqrt();
+    if spread == 0.0 { 0.0 } else { (correct as f64 * rows - by_chance) / spread }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]

@@ -110,6 +110,17 @@ metrics! {
         name: "macro_f1", title: "macro F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
         digits: Digits::Decimals(1), other_names: &["f1", "f1macro", "f1score"], follows: None,
     }
+    /// F1 of each class, averaged by the classes' rows.
+    WeightedF1 {
+        name: "weighted_f1", title: "weighted F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["f1weighted"], follows: None,
+    }
+    /// Matthews' correlation of classes and answers, for any number of classes (Gorodkin 2004).
+    Matthews {
+        name: "matthews", title: "Matthews correlation", unit: Unit::None, better: Direction::Higher,
+        range: (-1.0, 1.0), digits: Digits::Decimals(3),
+        other_names: &["mcc", "matthewscorrelation", "matthewscorrcoef", "phi"], follows: None,
+    }
     /// exp(loss).
     Perplexity {
         name: "perplexity", title: "perplexity", unit: Unit::None, better: Direction::Lower, range: (1.0, f64::INFINITY),

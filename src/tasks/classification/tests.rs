@@ -19,6 +19,8 @@ struct Case {
     macro_precision: f64,
     macro_recall: f64,
     macro_f1: f64,
+    weighted_f1: f64,
+    matthews: f64,
 }
 
 #[track_caller]
@@ -46,6 +48,8 @@ fn scores_agree_with_scikit_learn() {
         close(&scores, Metric::MacroPrecision, case.macro_precision);
         close(&scores, Metric::MacroRecall, case.macro_recall);
         close(&scores, Metric::MacroF1, case.macro_f1);
+        close(&scores, Metric::WeightedF1, case.weighted_f1);
+        close(&scores, Metric::Matthews, case.matthews);
     }
 }
 
@@ -119,6 +123,8 @@ fn one_answer_scores_its_share() {
     close(&validation, Metric::MacroRecall, 1.0 / 3.0);
     close(&validation, Metric::MacroPrecision, 0.2);
     close(&validation, Metric::MacroF1, 0.25);
+    close(&validation, Metric::WeightedF1, 0.45);
+    close(&validation, Metric::Matthews, 0.0);
     let loss = -(0.6 * 0.6_f64.ln() + 0.3 * 0.3_f64.ln() + 0.1 * 0.1_f64.ln());
     close(&validation, Metric::Loss, loss);
     assert!(Classification::EMPTY.is_constant(&validation));
