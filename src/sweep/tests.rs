@@ -70,6 +70,7 @@ fn methods_data_and_shapes_decide() {
         Lora { dropout: 0.0, ..lora.clone() },
         Lora { targets: vec!["query".to_owned()], ..lora.clone() },
         Lora { layers_to_transform: Some(vec![0]), ..lora.clone() },
+        Lora { lora_plus: 16.0, ..lora.clone() },
         Lora { rslora: true, ..lora },
     ];
     ids.extend(adapters.map(|lora| id(&task, &model, Method::Lora(lora))));
@@ -103,7 +104,7 @@ fn methods_data_and_shapes_decide() {
     ids.insert(id(&task, &shallow, Method::Full));
     let tokenizer_content = ContentHash::of_bytes(b"other words");
     ids.insert(id(&task, &ModelSpec { tokenizer_content, ..model }, Method::Full));
-    assert_eq!(ids.len(), 2 + 7 + changes.len() + 2);
+    assert_eq!(ids.len(), 2 + 8 + changes.len() + 2);
 }
 
 #[test]

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::model::device::ALIGNED;
 use crate::model::params::{Params, index};
@@ -51,6 +51,17 @@ impl Row {
         self.places.insert(name.to_owned(), place);
     }
 
+    /// Whether each element belongs to a tensor that LoRA+ trains faster: `[1, length]`.
+    fn faster(&self) -> Tensor {
+        let all = Tensor::zeros([1, self.length], (Kind::Bool, Device::Cpu));
+        let is_faster =
+            |(name, place): &(&String, &Place)| name.contains(".lora_B.") || place.sizes.len() == 1;
+        for (_, place) in self.places.iter().filter(is_faster) {
+            let _ = all.narrow(1, place.start, place.elements()).fill_(1);
+        }
+        all
+    }
+
     fn place(&self, name: &str) -> &Place {
         self.places.get(name).unwrap_or_else(|| panic!("no tensor `{name}` trains"))
     }
@@ -76,6 +87,8 @@ pub(super) struct Flat {
     /// `[K * length]`: a tensor's gradient, in the order of the tensors, is in one piece for all slots, as
     /// libtorch wants it for a tensor whose slices are apart.
     gradients: Tensor,
+    /// `[1, length]`: whether an element belongs to the B of an adapter or to a tensor of one dimension.
+    faster: Tensor,
 }
 
 impl Flat {
@@ -86,7 +99,8 @@ impl Flat {
         let row = Row::of(params);
         let slots = index(params.slots());
         let gradients = Tensor::zeros([slots * row.length], (Kind::Float, params.device()));
-        let flat = Self { values: gradients.zeros_like().view([slots, row.length]), gradients, row };
+        let faster = row.faster().to_device(params.device());
+        let flat = Self { values: gradients.zeros_like().view([slots, row.length]), gradients, faster, row };
         for (name, trainable) in params.trainable() {
             let mut leaf = trainable.tensor.shallow_clone();
             let mut value = flat.part(&flat.values, name);
@@ -129,6 +143,11 @@ impl Flat {
         let _ = self.gradients.shallow_clone().zero_();
     }
 
+    /// Whether each element of a row belongs to the B of an adapter or to a tensor of one dimension, `[1, length]`.
+    pub(super) fn faster(&self) -> &Tensor {
+        &self.faster
+    }
+
     /// How many elements of each row, from its start on, belong to tensors that decay.
     pub(super) fn decaying(&self) -> i64 {
         self.row.decaying
@@ -148,7 +167,6 @@ impl Flat {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
-    use tch::Device;
 
     use super::*;
 

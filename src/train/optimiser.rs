@@ -29,6 +29,8 @@ pub struct SlotStep<'a> {
     pub done: u64,
     /// Its learning rate now.
     pub learning_rate: f64,
+    /// What that is multiplied by for the B of adapters and for tensors of one dimension (LoRA+, Hayou et al. 2024).
+    pub ratio: f64,
 }
 
 impl AdamW {
@@ -68,9 +70,9 @@ impl AdamW {
                 slots,
                 norms.device(),
                 [
-                    |s| s.learning_rate / (1.0 - s.training.beta1.powi(exponent(s))),
+                    |s| step_size_at(s, s.learning_rate),
                     |s| (1.0 - s.training.beta2.powi(exponent(s))).sqrt().recip(),
-                    |s| 1.0 - s.learning_rate * s.training.weight_decay,
+                    |s| kept_at(s, s.learning_rate),
                     |s| s.training.clip_norm.unwrap_or(f64::INFINITY),
                 ],
             );
@@ -78,13 +80,32 @@ impl AdamW {
             // The same guard as torch.nn.utils.clip_grad_norm_.
             let clip = clips.then(|| (limit / (norms.unsqueeze(1) + 1e-6)).clamp_max(1.0));
             let any_decay = slots.iter().any(|s| s.training.weight_decay > 0.0);
+            let differs = slots.iter().any(|s| s.ratio.to_bits() != 1.0_f64.to_bits());
+            let faster = differs.then(|| {
+                let [step_size, keep] = columns(
+                    slots,
+                    norms.device(),
+                    [
+                        |s| step_size_at(s, s.learning_rate * s.ratio),
+                        |s| kept_at(s, s.learning_rate * s.ratio),
+                    ],
+                );
+                (self.flat.faster(), step_size, keep)
+            });
             let all = [self.flat.values(), &gradients, &self.first, &self.second];
             for (start, [mut value, mut gradient, mut first, mut second]) in chunks(all) {
+                // Chosen element by element where rates differ, so that a slot's are the same beside any other.
+                let own = faster.as_ref().map(|(which, fast_step, fast_keep)| {
+                    let which = which.narrow(1, start, value.size()[1]);
+                    [fast_step.where_self(&which, &step_size), fast_keep.where_self(&which, &keep)]
+                });
+                let [step_size, keep] = own.unwrap_or_else(|| [&step_size, &keep].map(Tensor::shallow_clone));
                 if let Some(clip) = &clip {
                     let _ = gradient.g_mul_(clip);
                 }
                 let decaying = (self.flat.decaying() - start).clamp(0, value.size()[1]);
                 if any_decay && decaying > 0 {
+                    let keep = keep.narrow(1, 0, decaying.min(keep.size()[1]));
                     let _ = value.narrow(1, 0, decaying).g_mul_(&keep);
                 }
                 let _ = first.lerp_(&gradient, 1.0 - beta1);
@@ -114,6 +135,16 @@ impl AdamW {
         });
         both.collect()
     }
+}
+
+/// The factor on the mean gradient at a learning rate, with the correction of its bias.
+fn step_size_at(slot: &SlotStep<'_>, learning_rate: f64) -> f64 {
+    learning_rate / (1.0 - slot.training.beta1.powi(exponent(slot)))
+}
+
+/// What weight decay leaves of a weight at a learning rate.
+fn kept_at(slot: &SlotStep<'_>, learning_rate: f64) -> f64 {
+    1.0 - learning_rate * slot.training.weight_decay
 }
 
 /// The bias correction's exponent: steps done, this one included.

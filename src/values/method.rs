@@ -115,10 +115,23 @@ pub struct Lora {
     /// all layers. `None` is not written, so that ids of versions without this setting stay the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layers_to_transform: Option<Vec<usize>>,
+    /// The learning rate of B, and of biases and norms that train besides, over that of all else (LoRA+, Hayou et al.
+    /// 2024), as in PEFT's `create_loraplus_optimizer`. One is not written, so that ids stay the same.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub lora_plus: f64,
+}
+
+const fn one() -> f64 {
+    1.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives references")]
+fn is_one(number: &f64) -> bool {
+    number.to_bits() == one().to_bits()
 }
 
 /// The row of each field of [`Lora`].
-pub(super) const LORA_AXES: [Axis; 7] = [
+pub(super) const LORA_AXES: [Axis; 8] = [
     Axis::new(
         "rank",
         Domain::Count(1, 100_000),
@@ -187,6 +200,15 @@ pub(super) const LORA_AXES: [Axis; 7] = [
     .shown("scale", "")
     .written(scale)
     .called(&[(&["use_rslora"], "")]),
+    Axis::new(
+        "lora_plus",
+        Domain::Number(Range::Positive),
+        WithinPack::MayDiffer,
+        field!(Lora.lora_plus),
+        "LoRA: learning rate of B, and of biases that train, over `learning_rate` (LoRA+)",
+    )
+    .shown("LoRA+", "LoRA+ ")
+    .called(&[(&["loraplus_lr_ratio", "lora_plus_ratio", "lr_ratio"], "")]),
 ];
 
 fn layers(layers: &Setting) -> String {
@@ -223,6 +245,7 @@ impl Lora {
             rslora: false,
             modules_to_save: vec![Self::HEAD.to_owned()],
             layers_to_transform: None,
+            lora_plus: one(),
         }
     }
 

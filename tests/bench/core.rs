@@ -283,7 +283,8 @@ mod adamw {
             let squares = params.trainable().map(|(_, t)| t.tensor.square().sum(Kind::Float));
             squares.sum::<Tensor>().backward();
             let started = Instant::now();
-            let _ = optimiser.step(&[SlotStep { training: &training, done, learning_rate: 1e-3 }]);
+            let _ =
+                optimiser.step(&[SlotStep { training: &training, done, learning_rate: 1e-3, ratio: 1.0 }]);
             took.push(started.elapsed());
         }
         took.sort_unstable();

@@ -19,7 +19,7 @@ fn add_gradient(params: &Params, name: &str, values: &[Tensor]) {
 }
 
 fn steps(trainings: &[Training], done: u64) -> Vec<SlotStep<'_>> {
-    let step = |training| SlotStep { training, done, learning_rate: training.learning_rate };
+    let step = |training| SlotStep { training, done, learning_rate: training.learning_rate, ratio: 1.0 };
     trainings.iter().map(step).collect()
 }
 
@@ -60,6 +60,43 @@ fn ten_steps_are_those_of_torch() {
             }
         }
     }
+}
+
+/// Beside a slot that trains at one rate, the optimiser of PEFT for LoRA+.
+#[test]
+fn b_and_biases_train_faster_as_in_peft() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/adamw.safetensors");
+    let recorded: BTreeMap<String, Tensor> = Tensor::read_safetensors(path).unwrap().into_iter().collect();
+    let names = ["layer.lora_A.weight", "layer.lora_B.weight", "head.weight", "head.bias"];
+    let training = Training { weight_decay: 0.3, clip_norm: None, ..Training::new(1e-3) };
+    let of = |ratios: &[f64]| {
+        let mut params = Params::new(ratios.len());
+        for name in names {
+            let start = &recorded[&format!("plus.start.{name}")];
+            let starts: Vec<Tensor> = ratios.iter().map(|_| start.copy()).collect();
+            params.train(name, &starts, name != "head.bias");
+        }
+        let mut optimiser = AdamW::new(&params);
+        for done in 0..10 {
+            for name in names {
+                let gradient = recorded[&format!("plus.gradient.{name}")].get(done as i64);
+                let each = ratios.iter().map(|_| gradient.shallow_clone()).collect::<Vec<_>>();
+                add_gradient(&params, name, &each);
+            }
+            let step =
+                |ratio: &f64| SlotStep { training: &training, done, learning_rate: 1e-3, ratio: *ratio };
+            let _ = optimiser.step(&ratios.iter().map(step).collect::<Vec<_>>());
+        }
+        params
+    };
+    let both = of(&[1.0, 16.0]);
+    for name in names {
+        let theirs = recorded[&format!("plus.after.{name}")].get(9);
+        let apart = (&both.slot(1)[name] - theirs).abs().max().double_value(&[]);
+        assert!(apart < 1e-6, "{name}: {apart:.1e}");
+    }
+    assert_eq!(both.slot(0), of(&[1.0]).slot(0), "a slot without it has the bits that it has alone");
+    assert_eq!(both.slot(1), of(&[16.0]).slot(0));
 }
 
 /// One tensor of one slot with its moments.

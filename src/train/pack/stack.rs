@@ -74,7 +74,8 @@ impl<'a> Stack<'a> {
         let steps = self.slots.iter().map(|slot| {
             let training = &slot.trial.configuration.training;
             let learning_rate = learning_rate(training, slot.state.step, slot.total);
-            SlotStep { training, done: slot.state.step, learning_rate }
+            let ratio = slot.trial.configuration.method.lora().map_or(1.0, |lora| lora.lora_plus);
+            SlotStep { training, done: slot.state.step, learning_rate, ratio }
         });
         let norms = self.optimiser.step(&steps.collect::<Vec<_>>());
         for (slot, sizes) in self.slots.iter_mut().zip(sizes) {

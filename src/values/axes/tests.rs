@@ -89,7 +89,16 @@ fn every_setting_has_a_row() {
     });
     assert!(training.remove("keep_by"), "it follows from the whole sweep, and no grid can vary it");
     assert_eq!(training, rows(|access| matches!(access, Access::Training(..))));
-    let lora = fields!(Lora { rank, alpha, dropout, targets, rslora, modules_to_save, layers_to_transform });
+    let lora = fields!(Lora {
+        rank,
+        alpha,
+        dropout,
+        targets,
+        rslora,
+        modules_to_save,
+        layers_to_transform,
+        lora_plus
+    });
     assert_eq!(lora, rows(|access| matches!(access, Access::Lora(..))));
     let names: BTreeSet<&str> = AXES.iter().map(|axis| axis.name).collect();
     assert_eq!(names.len(), COUNT, "two rows have one name");
