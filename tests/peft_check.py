@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks lorasweep's folders against transformers and PEFT, in both directions.
 
-For each family, as a classifier, and GPT-2 as a language model and BERT as a regression too, on small random models:
+For each family, as a classifier or as a language model or both, and BERT as a regression too, on small random models:
 
 1. trains a sweep with lorasweep, exports an adapter, the merged model and a fully trained one, loads
    all three in Python and compares their logits with `lorasweep predict --logits`;
@@ -33,8 +33,9 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from tokenizers import ByteLevelBPETokenizer, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers import (AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer, BertConfig,
                           BertTokenizerFast, DistilBertConfig, DistilBertTokenizerFast, ElectraConfig,
-                          ElectraTokenizerFast, GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast, RobertaConfig,
-                          RobertaTokenizerFast, XLMRobertaConfig)
+                          ElectraTokenizerFast, GPT2Config, GPT2LMHeadModel, LlamaConfig, MistralConfig,
+                          PreTrainedTokenizerFast, Qwen2Config, Qwen3Config, RobertaConfig, RobertaTokenizerFast,
+                          XLMRobertaConfig)
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "fixtures"))
 from make_adapters import SETTINGS, save
@@ -140,14 +141,28 @@ def classifier(folder, config):
 SIZES = dict(hidden_size=32, num_hidden_layers=3, num_attention_heads=2, intermediate_size=48)
 
 
-def gpt2_base(folder, texts):
+def gpt2_tokenizer(folder, texts):
+    """A tokenizer as GPT-2's, its number of words, and its end token."""
     tokenizer = ByteLevelBPETokenizer()
     tokenizer.train_from_iterator(texts, vocab_size=320, special_tokens=["<|endoftext|>"], show_progress=False)
     PreTrainedTokenizerFast(tokenizer_object=tokenizer._tokenizer, eos_token="<|endoftext|>").save_pretrained(folder)
-    end = tokenizer.token_to_id("<|endoftext|>")
-    config = GPT2Config(vocab_size=tokenizer.get_vocab_size(), n_positions=128, n_embd=32, n_layer=3, n_head=2,
-                        bos_token_id=end, eos_token_id=end)
+    return tokenizer.get_vocab_size(), tokenizer.token_to_id("<|endoftext|>")
+
+
+def gpt2_base(folder, texts):
+    words, end = gpt2_tokenizer(folder, texts)
+    config = GPT2Config(vocab_size=words, n_positions=128, n_embd=32, n_layer=3, n_head=2, bos_token_id=end, eos_token_id=end)
     GPT2LMHeadModel(config).save_pretrained(folder)
+
+
+def decoder_base(config, **settings):
+    """A language model of a family of decoders, and a tokenizer."""
+    def make(folder, texts):
+        words, end = gpt2_tokenizer(folder, texts)
+        sizes = SIZES | dict(num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=128)
+        own = config(vocab_size=words, bos_token_id=end, eos_token_id=end, **sizes, **settings)
+        AutoModelForCausalLM.from_config(own).save_pretrained(folder)
+    return make
 
 
 def logits(model, folder):
@@ -182,6 +197,22 @@ CASES = {
     "gpt2": dict(
         base=gpt2_base, auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM",
         targets=["c_attn"], saved=[]),
+    "llama": dict(
+        base=decoder_base(LlamaConfig, tie_word_embeddings=False, rope_parameters=dict(
+            rope_type="llama3", rope_theta=1e4, factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0,
+            original_max_position_embeddings=16)),
+        auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM", targets=["q_proj", "v_proj"],
+        saved=["lm_head"]),
+    "llama-classifier": dict(
+        base=decoder_base(LlamaConfig, tie_word_embeddings=True), targets=["q_proj", "down_proj"], saved=["head"]),
+    "mistral-classifier": dict(
+        base=decoder_base(MistralConfig, sliding_window=6), targets=["k_proj", "o_proj"], saved=["head"]),
+    "qwen2": dict(
+        base=decoder_base(Qwen2Config, tie_word_embeddings=True, use_sliding_window=True, sliding_window=6,
+                          max_window_layers=1),
+        auto=AutoModelForCausalLM, layers=None, task=LANGUAGE, task_type="CAUSAL_LM", targets=["k_proj", "up_proj"], saved=[]),
+    "qwen3-classifier": dict(
+        base=decoder_base(Qwen3Config, head_dim=16), targets=["q_proj", "v_proj"], saved=["head"]),
 }
 # Classifiers, which are cut to their first two layers.
 for case in CASES.values():
@@ -284,8 +315,7 @@ def settings(name, case, lorasweep, folder):
                  fan_in_fan_out="gpt2" in name)
     base = folder / "base"
     for kind, own in SETTINGS.items():
-        family = "gpt2" if case["task_type"] == "CAUSAL_LM" else name
-        if kind.split("-")[0] != family:
+        if kind.split("-")[0] != name:
             continue
         torch.manual_seed(2)
         saved, out = folder / f"settings-{kind}", folder / f"settings-{kind}-imported"

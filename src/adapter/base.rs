@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::error::AdapterError;
-use crate::families::{self, Architecture, Evidence};
+use crate::families::{self, Architecture, Evidence, Head};
 use crate::model::weights::{self, StateDict};
 use crate::values::ContentHash;
 
@@ -51,15 +51,19 @@ impl ModelFolder {
     }
 }
 
-/// The hash of the values that an architecture uses from these weights. It is the same for every format and
-/// file layout, and does not depend on unused layers.
+/// The hash of the values that an architecture with this head uses from these weights. It is the same for every
+/// format and file layout, and does not depend on unused layers.
 ///
 /// # Errors
 /// When a tensor is missing or has another shape.
-pub fn content(tensors: &StateDict, architecture: &Architecture) -> Result<ContentHash, AdapterError> {
+pub fn content(
+    tensors: &StateDict,
+    architecture: &Architecture,
+    head: Head,
+) -> Result<ContentHash, AdapterError> {
     let mut hasher = blake3::Hasher::new();
-    for shape in architecture.tensors().into_iter().filter(|shape| !tensors.lacks(architecture, &shape.name))
-    {
+    let shapes = architecture.base_tensors(head).into_iter();
+    for shape in shapes.filter(|shape| !tensors.lacks(architecture, &shape.name)) {
         let tensor = tensors.find(&shape.name, architecture.about())?.with_shape(&shape.shape)?;
         hasher.update(format!("{} {:?} {:?}\n", shape.name, shape.shape, tensor.kind).as_bytes());
         hasher.update(&tensor.bytes);

@@ -67,7 +67,7 @@ fn adapter(
     let Weights::Folder { path, .. } = &spec.weights else {
         return Err(refused(name, "its base has random weights, which are in no folder"));
     };
-    let base = base_model(path, architecture)?;
+    let base = base_model(path, architecture, head)?;
     if ties_saved_words(architecture, &lora.modules_to_save) {
         return Err(refused(
             name,
@@ -102,21 +102,21 @@ fn adapter(
 }
 
 /// The base of an adapter, as its folder is now.
-fn base_model(path: &Path, architecture: &Architecture) -> Result<BaseModel, AdapterError> {
+fn base_model(path: &Path, architecture: &Architecture, head: Head) -> Result<BaseModel, AdapterError> {
     let folder = ModelFolder::open(path)?;
     let used = architecture.layers();
     let absolute = std::path::absolute(path).map_err(AdapterError::read(path))?;
     Ok(BaseModel {
         name: base::name(&absolute),
         layers: (used != folder.architecture.layers()).then_some(used),
-        content: base::content(&folder.tensors, architecture)?,
+        content: base::content(&folder.tensors, architecture, head)?,
         folder: absolute,
     })
 }
 
-/// Whether the word embedding, which may also be the output layer, is among the modules.
+/// Whether the word embedding is among the modules, and may be the output layer too.
 fn ties_saved_words(architecture: &Architecture, modules: &[String]) -> bool {
-    architecture.supports(Head::LanguageModel) && modules.iter().any(|module| is_words(module, architecture))
+    architecture.ties_words() && modules.iter().any(|module| is_words(module, architecture))
 }
 
 /// The first layer that has an adapter and was also trained as a whole.
@@ -146,9 +146,14 @@ fn whole(draft: &Draft, loaded: &Loaded, spec: &ModelSpec, card: &Card<'_>) -> R
 fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Value> {
     let named = config.get("model_type").and_then(Value::as_str).map(str::to_owned);
     if let Ok(Value::Object(shapes)) = serde_json::to_value(&manifest.architecture) {
-        config.extend(shapes);
+        // What is not given here is as the base has it: transformers takes some keys that are null for a value.
+        let is_given =
+            |value: &Value| !value.is_null() && value.as_object().is_none_or(|object| !object.is_empty());
+        config.extend(shapes.into_iter().filter(|(_, value)| is_given(value)));
     }
     config.remove("torch_dtype");
+    // It follows from the other keys, and has a word for each layer that the base had.
+    config.remove("layer_types");
     config.insert("dtype".to_owned(), json!("float32"));
     let own_type = named.as_deref().filter(|named| manifest.architecture.about().is_called(named));
     if let Some(own_type) = own_type {
@@ -158,11 +163,11 @@ fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Va
         config.insert("architectures".to_owned(), json!([class]));
     }
     if manifest.architecture.blueprint().sees == Sees::Earlier {
-        // Batches of texts need a padding token; no token attends to it.
+        // Batches of texts need a padding token; no token attends to it. Some decoders end at any of several tokens.
         let given = |key: &str| config.get(key).filter(|value| !value.is_null()).cloned();
         let end = given("eos_token_id").unwrap_or(json!(manifest.architecture.vocab_size() - 1));
-        let padding = given("pad_token_id").unwrap_or_else(|| end.clone());
-        config.insert("pad_token_id".to_owned(), padding);
+        let one = end.as_array().and_then(|ends| ends.first()).unwrap_or(&end).clone();
+        config.insert("pad_token_id".to_owned(), given("pad_token_id").unwrap_or(one));
         config.insert("eos_token_id".to_owned(), end);
     }
     match &manifest.purpose {

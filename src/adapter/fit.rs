@@ -90,7 +90,8 @@ pub fn fit(
     let index = Index::new(tensors.names(), architecture)?;
     let head = head(config, (tensors, &index), architecture)?;
     let heads = architecture.head_tensors(head);
-    let places: Vec<TensorShape> = architecture.tensors().into_iter().chain(heads.iter().cloned()).collect();
+    let places: Vec<TensorShape> =
+        architecture.base_tensors(head).into_iter().chain(heads.iter().cloned()).collect();
     let brought = |name: &String| {
         let place = places.iter().find(|place| place.name == *name);
         place.cloned().ok_or_else(|| AdapterError::Unknown { name: index.file(name) })
@@ -161,7 +162,7 @@ fn head(
     }
 }
 
-/// Checks a language model's output layer, which is its word embedding: an adapter that changed only one of
+/// Checks a language model's output layer where that is its word embedding: an adapter that changed only one of
 /// them describes another model.
 fn output(
     config: &AdapterConfig,
@@ -169,7 +170,9 @@ fn output(
     architecture: &Architecture,
     head: Head,
 ) -> Result<(), AdapterError> {
-    let Head::LanguageModel = head else { return Ok(()) };
+    if head != Head::LanguageModel || !architecture.ties_words() {
+        return Ok(());
+    }
     let words = tensors.tensor(&index.file(&words(architecture)));
     let apart = match (index.output.as_deref().and_then(|name| tensors.tensor(name)), words) {
         (Some(output), Some(words)) => output.bytes != words.bytes,

@@ -76,7 +76,7 @@ pub fn import(request: &Request<'_>) -> Result<Imported, AdapterError> {
     let model = BaseModel {
         name: base::name(&folder),
         layers: (layers < all).then_some(layers),
-        content: base::content(&base.tensors, &architecture)?,
+        content: base::content(&base.tensors, &architecture, fitted.head)?,
         folder,
     };
     let mut manifest = Manifest::new(purpose, architecture.max_length(), architecture);
@@ -107,7 +107,9 @@ fn drawn(base: &ModelFolder, architecture: &Architecture, fitted: &Fitted) -> Op
 /// would separate the two.
 fn saved(config: &AdapterConfig, head: Head, architecture: &Architecture) -> Vec<String> {
     let tied = |module: &&String| {
-        head == Head::LanguageModel && (*module == "lm_head" || fit::is_words(module, architecture))
+        head == Head::LanguageModel
+            && architecture.ties_words()
+            && (*module == "lm_head" || fit::is_words(module, architecture))
     };
     config.saved.iter().filter(|module| !tied(module)).cloned().collect()
 }

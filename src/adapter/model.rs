@@ -14,7 +14,7 @@ use super::names::BIAS;
 use super::peft::{self, AdapterConfig};
 use super::{fit, heads, start};
 use crate::disk::layout::Layout;
-use crate::families::{Architecture, ModelSpec, TensorShape, Weights};
+use crate::families::{Architecture, Head, ModelSpec, TensorShape, Weights};
 use crate::model::build::{self, Base};
 use crate::model::layers::AdapterSettings;
 use crate::model::params::{Params, Weight, fill};
@@ -68,7 +68,8 @@ impl Loaded {
             Some(Weight::Stacked(tensor)) => Some(tensor.detach().get(0)),
             None => None,
         };
-        let places = spec.architecture.tensors().into_iter().chain(spec.architecture.head_tensors(head));
+        let places =
+            spec.architecture.base_tensors(head).into_iter().chain(spec.architecture.head_tensors(head));
         let tensors = places.filter_map(|place| Some((place.name.clone(), value(&place.name)?))).collect();
         let (mut adapters, mut scales) = (BTreeMap::new(), BTreeMap::new());
         if let Some(lora) = method.lora() {
@@ -100,13 +101,15 @@ impl Loaded {
             let reason = "its head is not that of the adapter's tensors".to_owned();
             return Err(AdapterError::Settings { path: folder.join(super::manifest::MANIFEST), reason });
         }
-        let mut tensors = base_tensors(base, given, architecture)?;
+        let mut tensors = base_tensors(base, given, architecture, fitted.head)?;
         for place in &fitted.saved {
             let saved = build::tensor(&fitted.read(&file, &place.name, &place.shape)?);
             tensors.insert(place.name.clone(), saved);
         }
-        if let Some(place) =
-            architecture.tensors().into_iter().find(|place| !tensors.contains_key(&place.name))
+        if let Some(place) = architecture
+            .base_tensors(fitted.head)
+            .into_iter()
+            .find(|place| !tensors.contains_key(&place.name))
         {
             return Err(WeightsError::Missing { name: place.name, folder: folder.to_path_buf() }.into());
         }
@@ -149,7 +152,10 @@ impl Loaded {
             }
         };
         let architecture = &manifest.architecture;
-        let places = architecture.tensors().into_iter().chain(architecture.head_tensors(manifest.head()));
+        let places = architecture
+            .base_tensors(manifest.head())
+            .into_iter()
+            .chain(architecture.head_tensors(manifest.head()));
         let mut tensors = BTreeMap::new();
         for place in places {
             tensors.insert(place.name.clone(), build::read(&model.tensors, architecture.about(), &place)?);
@@ -230,6 +236,7 @@ fn base_tensors(
     base: &BaseModel,
     given: Option<&Path>,
     architecture: &Architecture,
+    head: Head,
 ) -> Result<BTreeMap<String, Tensor>, AdapterError> {
     // A relative path would depend on the folder that the program is started in.
     let recorded = Some(base.folder.as_path()).filter(|folder| folder.is_absolute() && folder.is_dir());
@@ -237,14 +244,15 @@ fn base_tensors(
     let wrong = |detail: String| AdapterError::WrongBase { base: folder.to_path_buf(), detail };
     let file = weights::read(folder)?;
     file.check(architecture).map_err(|error| wrong(error.to_string()))?;
-    if base::content(&file, architecture)? != base.content {
+    if base::content(&file, architecture, head)? != base.content {
         let same = "its tensors have the right shapes and other values";
         return Err(wrong(format!("{same} than those of `{}`", base.name)));
     }
     let about = architecture.about();
     let read = |place: TensorShape| Ok((place.name.clone(), build::read(&file, about, &place)?));
     // Tensors that the base lacks come from the adapter.
-    let there = architecture.tensors().into_iter().filter(|place| !file.lacks(architecture, &place.name));
+    let there =
+        architecture.base_tensors(head).into_iter().filter(|place| !file.lacks(architecture, &place.name));
     there.map(read).collect()
 }
 

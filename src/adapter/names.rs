@@ -135,16 +135,18 @@ enum Role {
 struct Places {
     tensors: BTreeSet<String>,
     prefix: &'static str,
+    /// Whether the output layer of a language model is its word embedding.
     has_output: bool,
 }
 
 impl Places {
     fn of(architecture: &Architecture) -> Self {
         let head = architecture.head_tensors(Head::Classifier { labels: 1 });
+        let base = architecture.base_tensors(Head::LanguageModel);
         Self {
-            tensors: architecture.tensors().into_iter().chain(head).map(|tensor| tensor.name).collect(),
+            tensors: base.into_iter().chain(head).map(|tensor| tensor.name).collect(),
             prefix: architecture.base_prefix(),
-            has_output: architecture.supports(Head::LanguageModel),
+            has_output: architecture.ties_words(),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Owns the number of floating-point operations per row, by architecture and method. Knows no time.
 
 use crate::cost::count;
-use crate::families::blueprint::{Attention, Linear, Output, Projections, Reads};
+use crate::families::blueprint::{Attention, Linear, Mlp, Output, Projections, Reads};
 use crate::families::{Architecture, Blueprint, Head, Place};
 use crate::values::{Lora, Method};
 
@@ -51,6 +51,7 @@ fn output_products(blueprint: &Blueprint, output: &Output, tokens: f64) -> f64 {
     let words = &blueprint.embedding.words;
     match output {
         Output::TiedWords => tokens * count(words.rows * words.width),
+        Output::Words(linear) => tokens * products(linear),
         Output::Text { .. } => output.linears().map(products).sum(),
     }
 }
@@ -75,7 +76,10 @@ struct Layer {
 fn layers(blueprint: &Blueprint, output: Option<&Output>, tokens: f64) -> Vec<Layer> {
     let read_last = match output {
         Some(Output::Text { reads: Reads::First, .. }) => 1.0,
-        Some(Output::Text { reads: Reads::Last | Reads::Every, .. } | Output::TiedWords) | None => tokens,
+        Some(
+            Output::Text { reads: Reads::Last | Reads::Every, .. } | Output::TiedWords | Output::Words(_),
+        )
+        | None => tokens,
     };
     let last = blueprint.layers.len().saturating_sub(1);
     let layers = blueprint.layers.iter().enumerate();
@@ -88,7 +92,7 @@ fn layers(blueprint: &Blueprint, output: Option<&Output>, tokens: f64) -> Vec<La
             }
             Projections::Fused(all) => products(all) * tokens,
         };
-        let mlp = layer.mlp.iter().flat_map(|mlp| [&mlp.input, &mlp.output]).map(products).sum::<f64>();
+        let mlp = layer.mlp.iter().flat_map(Mlp::linears).map(products).sum::<f64>();
         Layer {
             projections,
             attention: 2.0 * read * tokens * count(output.d_in),

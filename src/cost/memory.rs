@@ -141,11 +141,14 @@ pub(super) fn kept_per_row(architecture: &Architecture, head: Head, tokens: f64)
     let blueprint = architecture.blueprint();
     let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
     let layer = |layer: &Layer| {
-        let (inner, heads) = (count(layer.inner()), count(layer.attention.heads));
+        let (attended, heads) = (count(layer.attention.output.d_in), count(layer.attention.heads));
+        // A gate keeps its own output, and the product's other factor.
+        let kept_inner = if layer.mlp.as_ref().is_some_and(|mlp| mlp.gate.is_some()) { 4.0 } else { 2.0 };
+        let inner = kept_inner * count(layer.inner());
         let mlp = layer.mlp.as_ref().and_then(|mlp| mlp.dropout);
         let masks = count([layer.attention.output_dropout, mlp].into_iter().filter(drops).count());
         let of_scores = if drops(&layer.attention.dropout) { 3.0 } else { 2.0 };
-        tokens * WEIGHT * (8.0 * width + 2.0 * inner + masks * width)
+        tokens * WEIGHT * (4.0 * (width + attended) + inner + masks * width)
             + WEIGHT * of_scores * heads * tokens * tokens
     };
     let embeddings = 2.0 * WEIGHT * tokens * width;

@@ -43,8 +43,16 @@ impl<'a> Kind<'a> {
 impl<'a> Adapter<'a> {
     /// Names every setting, so that a new one does not compile until someone decides whether it costs anything.
     fn of(lora: &'a Lora) -> Self {
-        let Lora { rank, targets, modules_to_save, layers_to_transform, .. } = lora;
-        let Lora { alpha: _, dropout: _, rslora: _, lora_plus: _, .. } = lora;
+        let Lora {
+            rank,
+            alpha: _,
+            dropout: _,
+            targets,
+            rslora: _,
+            modules_to_save,
+            layers_to_transform,
+            lora_plus: _,
+        } = lora;
         Self { rank: *rank, targets, modules_to_save, layers: layers_to_transform.as_deref() }
     }
 }

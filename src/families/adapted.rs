@@ -75,7 +75,7 @@ impl<'a> Nameable<'a> {
     /// The names in a model of this architecture with this head.
     #[must_use]
     pub fn of(architecture: &'a Architecture, head: Head) -> Self {
-        let (tensors, heads) = (architecture.tensors(), architecture.head_tensors(head));
+        let (tensors, heads) = (architecture.base_tensors(head), architecture.head_tensors(head));
         let mut targets = vec![Lora::ALL_LINEAR.to_owned()];
         targets.extend(last_parts(tensors.iter()));
         targets.retain(|name| !architecture.targeted(std::slice::from_ref(name)).is_empty());

@@ -79,6 +79,21 @@ impl Architecture {
         self.blueprint().tensors()
     }
 
+    /// Every tensor of the base that a model with this head has: those of [`Self::tensors`] and, for a language model
+    /// whose output layer is not its word embedding, that layer's.
+    #[must_use]
+    pub fn base_tensors(&self, head: Head) -> Vec<TensorShape> {
+        let mut tensors = self.tensors();
+        tensors.extend(self.output(head).iter().flat_map(Output::of_base));
+        tensors
+    }
+
+    /// Whether it can be a language model whose output layer is its word embedding.
+    #[must_use]
+    pub fn ties_words(&self) -> bool {
+        self.output(Head::LanguageModel) == Some(Output::TiedWords)
+    }
+
     /// The head's tensors.
     #[must_use]
     pub fn head_tensors(&self, head: Head) -> Vec<TensorShape> {
@@ -147,7 +162,8 @@ impl Architecture {
     #[must_use]
     pub fn saved_tensors(&self, head: Head, modules: &[String]) -> Vec<TensorShape> {
         let whole_head = modules.iter().any(|module| module == Lora::HEAD);
-        let mut tensors = self.tensors_in(modules);
+        let mut tensors = self.base_tensors(head);
+        tensors.retain(|tensor| tensor.is_in(modules));
         let head = self.head_tensors(head).into_iter();
         tensors.extend(head.filter(|tensor| whole_head || tensor.is_in(modules)));
         tensors

@@ -4,9 +4,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::blueprint::{Activation, Blueprint, Output, Reads, Step};
-use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
+use super::numbers::Numbers;
 use super::transformers::{OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
 
@@ -182,10 +183,11 @@ impl Family for BertConfig {
         sizes.extend(self.embedding_size.map(|size| ("embedding_size", size, WIDEST)));
         Numbers {
             sizes,
-            heads: Some([
+            divisors: vec![[
                 ("num_attention_heads", self.num_attention_heads),
                 ("hidden_size", self.hidden_size),
-            ]),
+            ]],
+            even: Vec::new(),
             shares: vec![
                 ("hidden_dropout_prob", self.hidden_dropout_prob),
                 ("attention_probs_dropout_prob", self.attention_probs_dropout_prob),

@@ -3,9 +3,13 @@
 //! derived from it. Computes nothing.
 
 mod output;
+mod parts;
+mod rotary;
 
 pub use self::output::{Output, Reads, Step};
-use super::tensors::{Init, Place, TensorRole, TensorShape};
+pub use self::parts::{Linear, Norm, NormKind, Table};
+pub use self::rotary::{Rotary, Scaling};
+use super::tensors::{Place, TensorShape};
 
 /// A base model, without the head of a task.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,9 +45,9 @@ pub enum Sees {
 pub struct Embedding {
     /// By token.
     pub words: Table,
-    /// By position in the row. If the table has a row for padding, positions count from the row after it, and
-    /// padding tokens are not counted.
-    pub positions: Table,
+    /// By position in the row; `None` where attention alone knows positions. If the table has a row for padding,
+    /// positions count from the row after it, and padding tokens are not counted.
+    pub positions: Option<Table>,
     /// By the part of a pair.
     pub token_types: Option<Table>,
     /// Whether the second part of a pair reads the second row of that table; otherwise all tokens read the
@@ -86,10 +90,18 @@ pub enum Wiring {
 /// Scaled dot-product attention.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Attention {
-    /// Heads; divides the width.
+    /// Heads of queries; divides the width of the output layer's input.
     pub heads: usize,
+    /// Heads of keys and values; divides `heads`, and each serves as many heads of queries (Ainslie et al. 2023).
+    pub kv_heads: usize,
     /// Queries, keys and values.
     pub projections: Projections,
+    /// Norms of each head's queries and of each head's keys.
+    pub head_norms: Option<[Norm; 2]>,
+    /// The rotation of queries and keys by their positions.
+    pub rotary: Option<Rotary>,
+    /// The number of tokens, itself included, that a token attends to at most.
+    pub window: Option<usize>,
     /// The layer after the heads.
     pub output: Linear,
     /// Dropout on the attention weights.
@@ -107,12 +119,15 @@ pub enum Projections {
     Fused(Linear),
 }
 
-/// Two linear layers with an activation between them.
+/// Two linear layers with an activation between them, or three: `output(activation(gate(x)) * input(x))` (Shazeer
+/// 2020).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Mlp {
     /// To the inner width.
     pub input: Linear,
-    /// Between the two layers.
+    /// To the inner width too: the layer whose activation multiplies the first one's output.
+    pub gate: Option<Linear>,
+    /// Of the gate, or of the first layer where there is none.
     pub activation: Activation,
     /// Back to the layers' width.
     pub output: Linear,
@@ -131,61 +146,8 @@ pub enum Activation {
     Tanh,
     /// The number, or 0 where it is negative.
     Relu,
-}
-
-/// A normalisation over the width.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Norm {
-    /// Its module.
-    pub name: String,
-    /// Numbers that are normalised together.
-    pub width: usize,
-    /// What it computes.
-    pub kind: NormKind,
-    /// Added to the variance, to avoid a division by 0.
-    pub epsilon: f64,
-}
-
-/// What a norm computes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NormKind {
-    /// Mean 0 and variance 1, then a scale and a shift (Ba et al. 2016).
-    Layer,
-}
-
-/// `x W^T + b`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Linear {
-    /// Its module.
-    pub name: String,
-    /// Input width.
-    pub d_in: usize,
-    /// Output width.
-    pub d_out: usize,
-    /// Whether the matrix is stored as `[in, out]`: transformers' `Conv1D`.
-    pub is_transposed: bool,
-    /// Initialisation of the matrix.
-    pub init: Init,
-    /// Initialisation of the bias; `None` where there is none.
-    pub bias: Option<Init>,
-}
-
-/// A table of vectors.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Table {
-    /// The name of the tensor itself.
-    pub tensor: String,
-    /// Number of vectors.
-    pub rows: usize,
-    /// Numbers per vector.
-    pub width: usize,
-    /// Its initialisation.
-    pub init: Init,
-    /// The row that gets no gradient.
-    pub padding: Option<usize>,
-    /// Initialisation of the bias, where the table is the matrix `[width, rows]` of a linear layer over one-hot
-    /// rows.
-    pub one_hot: Option<Init>,
+    /// `x` times its logistic function (Elfwing et al. 2017): transformers' `silu`.
+    Silu,
 }
 
 impl Blueprint {
@@ -194,7 +156,7 @@ impl Blueprint {
     pub fn tensors(&self) -> Vec<TensorShape> {
         let Embedding { words, positions, token_types, norm, projection, .. } = &self.embedding;
         let mut all: Vec<TensorShape> = Vec::new();
-        for table in [Some(words), Some(positions), token_types.as_ref()].into_iter().flatten() {
+        for table in [Some(words), positions.as_ref(), token_types.as_ref()].into_iter().flatten() {
             all.extend(table.tensors());
         }
         all.extend(norm.iter().flat_map(|norm| norm.tensors(Place::Embedding)));
@@ -211,6 +173,18 @@ impl Blueprint {
     #[must_use]
     pub fn width(&self) -> usize {
         self.layers.first().map_or(self.embedding.words.width, |layer| layer.attention.output.d_out)
+    }
+
+    /// The rotations of its layers, each once.
+    #[must_use]
+    pub fn rotaries(&self) -> Vec<&Rotary> {
+        let mut all: Vec<&Rotary> = Vec::new();
+        for rotary in self.layers.iter().filter_map(|layer| layer.attention.rotary.as_ref()) {
+            if !all.contains(&rotary) {
+                all.push(rotary);
+            }
+        }
+        all
     }
 
     /// Length in tokens at which a row of `tokens` tokens is computed.
@@ -232,10 +206,10 @@ impl Layer {
     }
 
     fn tensors(&self, place: Place) -> Vec<TensorShape> {
-        let attention = self.attention.linears();
-        let attention = attention.into_iter().flat_map(|linear| linear.tensors(place));
-        let mlp = self.mlp.iter().flat_map(|mlp| [&mlp.input, &mlp.output]);
-        let mlp = mlp.flat_map(|linear| linear.tensors(place));
+        let attention = self.attention.linears().into_iter().flat_map(|linear| linear.tensors(place));
+        let head_norms = self.attention.head_norms.iter().flatten().flat_map(|norm| norm.tensors(place));
+        let attention = attention.chain(head_norms);
+        let mlp = self.mlp.iter().flat_map(Mlp::linears).flat_map(|linear| linear.tensors(place));
         let norm = |norm: &Option<Norm>| norm.iter().flat_map(|norm| norm.tensors(place)).collect::<Vec<_>>();
         let (first, second) = (norm(&self.attention_norm), norm(&self.mlp_norm));
         match self.wiring {
@@ -245,7 +219,30 @@ impl Layer {
     }
 }
 
+impl Mlp {
+    /// Its linear layers.
+    pub fn linears(&self) -> impl Iterator<Item = &Linear> {
+        [Some(&self.input), self.gate.as_ref(), Some(&self.output)].into_iter().flatten()
+    }
+}
+
 impl Attention {
+    /// Attention of a head for each query, key and value, without positions and without dropout.
+    #[must_use]
+    pub fn new(heads: usize, projections: Projections, output: Linear) -> Self {
+        Self {
+            heads,
+            kv_heads: heads,
+            projections,
+            head_norms: None,
+            rotary: None,
+            window: None,
+            output,
+            dropout: None,
+            output_dropout: None,
+        }
+    }
+
     /// Its linear layers.
     #[must_use]
     pub fn linears(&self) -> Vec<&Linear> {
@@ -261,100 +258,20 @@ impl Embedding {
     /// The sum of two tables, and nothing else.
     #[must_use]
     pub fn new(words: Table, positions: Table) -> Self {
+        Self { positions: Some(positions), ..Self::of_words(words) }
+    }
+
+    /// A table alone.
+    #[must_use]
+    pub fn of_words(words: Table) -> Self {
         Self {
             words,
-            positions,
+            positions: None,
             token_types: None,
             reads_types: false,
             norm: None,
             dropout: None,
             projection: None,
         }
-    }
-}
-
-impl Linear {
-    /// A layer with this initialisation of its matrix, and a bias that starts at 0.
-    #[must_use]
-    pub fn new(name: String, [d_in, d_out]: [usize; 2], init: Init) -> Self {
-        Self { name, d_in, d_out, is_transposed: false, init, bias: Some(Init::Zeros) }
-    }
-
-    /// The same, stored as `[in, out]`.
-    #[must_use]
-    pub fn transposed(self) -> Self {
-        Self { is_transposed: true, ..self }
-    }
-
-    fn tensors(&self, place: Place) -> Vec<TensorShape> {
-        let Self { name, d_in, d_out, .. } = self;
-        let (role, shape) = if self.is_transposed {
-            (TensorRole::Conv1d, vec![*d_in, *d_out])
-        } else {
-            (TensorRole::Linear, vec![*d_out, *d_in])
-        };
-        let weight = TensorShape { name: format!("{name}.weight"), shape, role, init: self.init, place };
-        let bias = |init| {
-            let name = format!("{name}.bias");
-            TensorShape { name, shape: vec![*d_out], role: TensorRole::Bias, init, place }
-        };
-        std::iter::once(weight).chain(self.bias.map(bias)).collect()
-    }
-}
-
-impl Norm {
-    /// A LayerNorm.
-    #[must_use]
-    pub fn layer(name: String, width: usize, epsilon: f64) -> Self {
-        Self { name, width, kind: NormKind::Layer, epsilon }
-    }
-
-    fn tensors(&self, place: Place) -> Vec<TensorShape> {
-        let tensor = |part: &str, role, init| {
-            let name = format!("{}.{part}", self.name);
-            TensorShape { name, shape: vec![self.width], role, init, place }
-        };
-        let scale = tensor("weight", TensorRole::NormScale, Init::Ones);
-        match self.kind {
-            NormKind::Layer => vec![scale, tensor("bias", TensorRole::NormShift, Init::Zeros)],
-        }
-    }
-}
-
-impl Table {
-    /// A table with this initialisation.
-    #[must_use]
-    pub fn new(tensor: String, [rows, width]: [usize; 2], init: Init) -> Self {
-        Self { tensor, rows, width, init, padding: None, one_hot: None }
-    }
-
-    /// The same, with a row that gets no gradient.
-    #[must_use]
-    pub fn padded(self, row: usize) -> Self {
-        Self { padding: Some(row), ..self }
-    }
-
-    fn tensors(&self) -> Vec<TensorShape> {
-        let tensor = |name: &str, shape: Vec<usize>, role, init| TensorShape {
-            name: name.to_owned(),
-            shape,
-            role,
-            init,
-            place: Place::Embedding,
-        };
-        let Self { tensor: name, rows, width, init, .. } = self;
-        let Some(bias) = self.one_hot else {
-            return vec![tensor(name, vec![*rows, *width], TensorRole::Embedding, *init)];
-        };
-        vec![
-            tensor(name, vec![*width, *rows], TensorRole::Embedding, *init),
-            tensor(&self.bias(), vec![*width], TensorRole::Bias, bias),
-        ]
-    }
-
-    /// The name of the bias, where the table is a linear layer over one-hot rows.
-    #[must_use]
-    pub fn bias(&self) -> String {
-        format!("{}bias", self.tensor.trim_end_matches("weight"))
     }
 }

@@ -13,6 +13,8 @@ use super::{ALL, Architecture};
 pub const MOST_LAYERS: usize = 1_000;
 /// Wider than any layer, and longer than any sequence.
 pub const WIDEST: usize = 100_000;
+/// More positions than any model has that has no table of them.
+pub(super) const MOST_POSITIONS: usize = 1_000 * WIDEST;
 /// More words than any tokenizer has.
 pub(super) const MOST_WORDS: usize = 100 * WIDEST;
 
@@ -138,6 +140,7 @@ pub(super) struct Common {
     position_embedding_type: Value,
     pub(super) add_cross_attention: bool,
     is_decoder: bool,
+    layer_types: Value,
 }
 
 /// An unsupported property of a variant, and what is supported instead.
@@ -158,6 +161,15 @@ impl Common {
     }
 }
 
+impl Common {
+    /// Whether `layer_types` names other layers than these as those with a window of attention.
+    pub(super) fn other_windows(&self, windows: &[bool]) -> bool {
+        let name = |windowed: &bool| if *windowed { "sliding_attention" } else { "full_attention" };
+        let expected: Vec<Value> = windows.iter().map(name).map(Value::from).collect();
+        !self.layer_types.is_null() && self.layer_types != Value::Array(expected)
+    }
+}
+
 /// An activation other than the supported one, which is given with its description.
 pub(super) fn other_activation(found: &str, [name, wanted]: [&'static str; 2]) -> Variant {
     (found != name).then(|| (format!("activation `{found}`"), wanted))
@@ -165,35 +177,6 @@ pub(super) fn other_activation(found: &str, [name, wanted]: [&'static str; 2]) -
 
 pub(super) fn cross_attention() -> Variant {
     Some(("cross attention".to_owned(), "self attention alone"))
-}
-
-/// The numbers of a configuration that are checked for impossible values, by their keys.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Numbers {
-    /// Sizes, each with the largest that a model can have; none can be 0.
-    pub(super) sizes: Vec<(&'static str, usize, usize)>,
-    /// Attention heads, and the width that they divide.
-    pub(super) heads: Option<[(&'static str, usize); 2]>,
-    /// Numbers from 0 up to but not including 1.
-    pub(super) shares: Vec<(&'static str, f64)>,
-}
-
-impl Numbers {
-    /// The first number that no model can have.
-    fn wrong(&self) -> Option<String> {
-        let size = self.sizes.iter().find(|(_, size, most)| *size == 0 || size > most);
-        let size = size.map(|(name, size, _)| format!("`{name}` is {size}"));
-        let undivided = || {
-            let [(heads_name, heads), (width_name, width)] = self.heads?;
-            (width % heads != 0)
-                .then(|| format!("`{heads_name}` is {heads}, which does not divide `{width_name}` {width}"))
-        };
-        let share = || {
-            let (name, share) = self.shares.iter().find(|(_, share)| !(0.0..1.0).contains(share))?;
-            Some(format!("`{name}` is {share}"))
-        };
-        size.or_else(undivided).or_else(share)
-    }
 }
 
 impl Architecture {
@@ -218,11 +201,12 @@ impl Architecture {
         let common: Common = parsed(json)?;
         let about = detect::family(&keys, evidence)?;
         let architecture = (about.read)(json)?;
-        if let Some((found, wanted)) = architecture.family().variant(&common) {
-            return Err(ConfigError::Variant { found, wanted });
-        }
+        // What is asked of a model may take as long as it is large, so its numbers come first.
         architecture.check_numbers()?;
-        Ok(architecture)
+        match architecture.family().variant(&common) {
+            Some((found, wanted)) => Err(ConfigError::Variant { found, wanted }),
+            None => Ok(architecture),
+        }
     }
 
     /// Whether a model can have these numbers.
@@ -297,7 +281,8 @@ fn kind_of(default: &Value) -> &'static str {
         Value::Bool(_) => "`true` or `false`",
         Value::String(_) => "a text",
         Value::Number(number) if number.is_u64() => "a whole number from 0 on",
-        Value::Number(_) | Value::Null | Value::Array(_) | Value::Object(_) => "a number",
+        Value::Object(_) => "an object as transformers writes it, or `null`",
+        Value::Number(_) | Value::Null | Value::Array(_) => "a number",
     }
 }
 
@@ -351,7 +336,7 @@ mod tests {
             ("{}", "neither `model_type` nor `architectures`"),
             (r#"{"model_type": "gpt2", "quantization_config": {"quant_method": "gptq"}}"#, "(`gptq`)"),
             (r#"{"model_type": "bert", "quantization_config": {"load_in_8bit": true}}"#, "(`bitsandbytes`)"),
-            (r#"{"model_type": "llama"}"#, "`llama`"),
+            (r#"{"model_type": "t5"}"#, "`t5`"),
             (r#"{"model_type": "bert", "hidden_act": "relu"}"#, "`relu`"),
             (r#"{"model_type": "bert", "position_embedding_type": "relative_key"}"#, "relative"),
             (r#"{"model_type": "bert", "is_decoder": true}"#, "decoder"),

@@ -8,8 +8,9 @@ use super::blueprint::{
     Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
     Step, Table, Wiring,
 };
-use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
+use super::numbers::Numbers;
 use super::tensors::Init;
 use super::transformers::{OtherHead, Tokenizers};
 use super::{Architecture, Head};
@@ -116,15 +117,17 @@ impl DistilBertConfig {
         Layer {
             wiring: Wiring::NormAfter,
             attention: Attention {
-                heads: self.n_heads,
-                projections: Projections::Separate(["q_lin", "k_lin", "v_lin"].map(projection)),
-                output: projection("out_lin"),
                 dropout: Some(self.attention_dropout),
-                output_dropout: None,
+                ..Attention::new(
+                    self.n_heads,
+                    Projections::Separate(["q_lin", "k_lin", "v_lin"].map(projection)),
+                    projection("out_lin"),
+                )
             },
             attention_norm: Some(self.norm(&format!("transformer.layer.{index}.sa_layer_norm"))),
             mlp: Some(Mlp {
                 input: linear("ffn.lin1", [width, inner]),
+                gate: None,
                 activation: Activation::Gelu,
                 output: linear("ffn.lin2", [inner, width]),
                 dropout: Some(self.dropout),
@@ -188,7 +191,8 @@ impl Family for DistilBertConfig {
                 ("max_position_embeddings", self.max_position_embeddings, WIDEST),
                 ("vocab_size", self.vocab_size, MOST_WORDS),
             ],
-            heads: Some([("n_heads", self.n_heads), ("dim", self.dim)]),
+            divisors: vec![[("n_heads", self.n_heads), ("dim", self.dim)]],
+            even: Vec::new(),
             shares: vec![
                 ("dropout", self.dropout),
                 ("attention_dropout", self.attention_dropout),

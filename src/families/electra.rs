@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bert::{self, BertConfig};
 use super::blueprint::{Activation, Blueprint, Output};
-use super::config::{Common, Numbers, Variant, parsed};
+use super::config::{Common, Variant, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Name, Pairs, Settable};
+use super::numbers::Numbers;
 use super::transformers::{OtherHead, Tokenizers};
 use super::{Architecture, Head};
 

@@ -111,15 +111,18 @@ impl Encoder<'_> {
         Layer {
             wiring: Wiring::NormAfter,
             attention: Attention {
-                heads: config.num_attention_heads,
-                projections: Projections::Separate(["query", "key", "value"].map(projection)),
-                output: linear("attention.output.dense", [hidden, hidden]),
                 dropout: Some(config.attention_probs_dropout_prob),
                 output_dropout: Some(config.hidden_dropout_prob),
+                ..Attention::new(
+                    config.num_attention_heads,
+                    Projections::Separate(["query", "key", "value"].map(projection)),
+                    linear("attention.output.dense", [hidden, hidden]),
+                )
             },
             attention_norm: norm("attention.output"),
             mlp: Some(Mlp {
                 input: linear("intermediate.dense", [hidden, inner]),
+                gate: None,
                 activation: Activation::Gelu,
                 output: linear("output.dense", [inner, hidden]),
                 dropout: Some(config.hidden_dropout_prob),

@@ -3,7 +3,8 @@
 use std::fmt::Debug;
 
 use super::blueprint::{Blueprint, Output};
-use super::config::{Common, ConfigError, Numbers, Variant};
+use super::config::{Common, ConfigError, Variant};
+use super::numbers::Numbers;
 use super::transformers::{OtherHead, Tokenizers};
 use super::{Architecture, Head};
 use crate::values::axes::is_same;
@@ -119,6 +120,8 @@ pub struct Sizes {
     pub hidden: Option<usize>,
     /// Attention heads.
     pub heads: Option<usize>,
+    /// Heads of keys and values, where there may be fewer.
+    pub kv_heads: Option<usize>,
     /// Width of the feed-forward layers.
     pub intermediate: Option<usize>,
     /// Longest sequence it can read.

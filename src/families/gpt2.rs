@@ -7,8 +7,9 @@ use super::blueprint::{
     Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
     Step, Table, Wiring,
 };
-use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::config::{self, Common, MOST_LAYERS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Keys, Name, Pairs, Settable};
+use super::numbers::Numbers;
 use super::tensors::Init;
 use super::transformers::{Around, OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
@@ -142,15 +143,18 @@ impl Gpt2Config {
             wiring: Wiring::NormBefore,
             attention_norm: Some(self.norm(&format!("h.{index}.ln_1"))),
             attention: Attention {
-                heads: self.n_head,
-                projections: Projections::Fused(conv1d("attn.c_attn", [width, 3 * width], self.fresh())),
-                output: conv1d("attn.c_proj", [width, width], onto_residual),
                 dropout: Some(self.attn_pdrop),
                 output_dropout: Some(self.resid_pdrop),
+                ..Attention::new(
+                    self.n_head,
+                    Projections::Fused(conv1d("attn.c_attn", [width, 3 * width], self.fresh())),
+                    conv1d("attn.c_proj", [width, width], onto_residual),
+                )
             },
             mlp_norm: Some(self.norm(&format!("h.{index}.ln_2"))),
             mlp: Some(Mlp {
                 input: conv1d("mlp.c_fc", [width, inner], self.fresh()),
+                gate: None,
                 activation: Activation::GeluTanh,
                 output: conv1d("mlp.c_proj", [inner, width], onto_residual),
                 dropout: Some(self.resid_pdrop),
@@ -218,7 +222,8 @@ impl Family for Gpt2Config {
                 ("n_positions", self.n_positions, WIDEST),
                 ("vocab_size", self.vocab_size, MOST_WORDS),
             ],
-            heads: Some([("n_head", self.n_head), ("n_embd", self.n_embd)]),
+            divisors: vec![[("n_head", self.n_head), ("n_embd", self.n_embd)]],
+            even: Vec::new(),
             shares: vec![
                 ("resid_pdrop", self.resid_pdrop),
                 ("embd_pdrop", self.embd_pdrop),

@@ -7,8 +7,9 @@ use super::blueprint::{
     Attention, Blueprint, Embedding, Layer, Linear, Norm, Output, Projections, Reads, Sees, Step, Table,
     Wiring,
 };
-use super::config::{Common, MOST_WORDS, Numbers, Variant, WIDEST, parsed};
+use super::config::{Common, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Name, Pairs, Settable};
+use super::numbers::Numbers;
 use super::tensors::Init;
 use super::{Architecture, Head};
 
@@ -81,13 +82,11 @@ impl Family for GptMiniConfig {
             embedding: Embedding::new(words, positions),
             layers: vec![Layer {
                 wiring: Wiring::Bare,
-                attention: Attention {
-                    heads: 1,
-                    projections: Projections::Separate(["query", "key", "value"].map(projection)),
-                    output: projection("output"),
-                    dropout: None,
-                    output_dropout: None,
-                },
+                attention: Attention::new(
+                    1,
+                    Projections::Separate(["query", "key", "value"].map(projection)),
+                    projection("output"),
+                ),
                 attention_norm: None,
                 mlp: None,
                 mlp_norm: None,
@@ -116,7 +115,8 @@ impl Family for GptMiniConfig {
                 ("length", self.length, WIDEST),
                 ("vocab_size", self.vocab_size, MOST_WORDS),
             ],
-            heads: None,
+            divisors: Vec::new(),
+            even: Vec::new(),
             shares: Vec::new(),
         }
     }

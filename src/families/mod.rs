@@ -14,6 +14,7 @@ mod bert;
 pub mod blueprint;
 mod classifier;
 mod config;
+mod decoder;
 mod detect;
 mod distilbert;
 mod electra;
@@ -21,8 +22,13 @@ mod encoder;
 mod family;
 mod gpt2;
 mod gptmini;
+mod llama;
+mod mistral;
 mod model_spec;
+mod numbers;
 pub mod params;
+mod qwen2;
+mod qwen3;
 mod roberta;
 mod tensors;
 mod transformers;
@@ -35,6 +41,7 @@ pub use self::bert::BertConfig;
 pub use self::blueprint::Blueprint;
 pub use self::classifier::{are_unnamed, classes, gives_number};
 pub use self::config::{ConfigError, MOST_LAYERS, WIDEST, keys as config_keys};
+pub use self::decoder::{DecoderConfig, RopeConfig};
 pub use self::detect::{Evidence, family_of_tensors};
 pub use self::distilbert::DistilBertConfig;
 pub use self::electra::ElectraConfig;
@@ -42,7 +49,11 @@ use self::family::Family;
 pub use self::family::{About, Dropouts, Name, Pairs, Sizes};
 pub use self::gpt2::Gpt2Config;
 pub use self::gptmini::GptMiniConfig;
+pub use self::llama::LlamaConfig;
+pub use self::mistral::MistralConfig;
 pub use self::model_spec::{ModelSpec, Parts, Weights};
+pub use self::qwen2::Qwen2Config;
+pub use self::qwen3::Qwen3Config;
 pub use self::roberta::RobertaConfig;
 pub use self::tensors::{Init, LinearShape, Place, TensorRole, TensorShape};
 pub use self::transformers::{Around, OtherHead, TOKEN_CLASSES, Tokenizers, Vocabulary};
@@ -56,7 +67,7 @@ pub enum Head {
         /// Number of classes.
         labels: usize,
     },
-    /// Logits for the next token: the output layer is the word embedding, so there is no tensor.
+    /// Logits for the next token, by an output layer that belongs to the base: the word embedding, or its own.
     LanguageModel,
 }
 
@@ -78,11 +89,29 @@ pub enum Architecture {
     DistilBert(DistilBertConfig),
     /// An ELECTRA encoder.
     Electra(ElectraConfig),
+    /// A Llama decoder.
+    Llama(LlamaConfig),
+    /// A Mistral decoder.
+    Mistral(MistralConfig),
+    /// A decoder of Qwen2 or Qwen2.5.
+    Qwen2(Qwen2Config),
+    /// A Qwen3 decoder.
+    Qwen3(Qwen3Config),
 }
 
 /// What holds for each family, in the order in which messages name them.
-pub const ALL: [&About; 6] =
-    [&bert::ABOUT, &gpt2::ABOUT, &gptmini::ABOUT, &roberta::ABOUT, &distilbert::ABOUT, &electra::ABOUT];
+pub const ALL: [&About; 10] = [
+    &bert::ABOUT,
+    &gpt2::ABOUT,
+    &gptmini::ABOUT,
+    &roberta::ABOUT,
+    &distilbert::ABOUT,
+    &electra::ABOUT,
+    &llama::ABOUT,
+    &mistral::ABOUT,
+    &qwen2::ABOUT,
+    &qwen3::ABOUT,
+];
 
 impl Architecture {
     fn family(&self) -> &dyn Family {
@@ -93,6 +122,10 @@ impl Architecture {
             Self::Roberta(config) => config,
             Self::DistilBert(config) => config,
             Self::Electra(config) => config,
+            Self::Llama(config) => config,
+            Self::Mistral(config) => config,
+            Self::Qwen2(config) => config,
+            Self::Qwen3(config) => config,
         }
     }
 
@@ -104,6 +137,10 @@ impl Architecture {
             Self::Roberta(config) => config,
             Self::DistilBert(config) => config,
             Self::Electra(config) => config,
+            Self::Llama(config) => config,
+            Self::Mistral(config) => config,
+            Self::Qwen2(config) => config,
+            Self::Qwen3(config) => config,
         }
     }
 }

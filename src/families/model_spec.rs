@@ -35,6 +35,9 @@ pub struct Parts {
     /// The classes of its own classifier, in the order of its outputs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub classes: Option<Vec<String>>,
+    /// Whether it lacks the output layer for words that a language model of its configuration has.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub no_words: bool,
     /// Whether its own head gives a number, as in a finished regression model.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub number: bool,

@@ -5,9 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::bert::{self, BertConfig};
 use super::blueprint::{Activation, Blueprint, Output};
-use super::config::{Common, Numbers, Variant, WIDEST, parsed};
+use super::config::{Common, Variant, WIDEST, parsed};
 use super::encoder::Encoder;
 use super::family::{About, Family, Name, Pairs, Settable};
+use super::numbers::Numbers;
 use super::transformers::{Around, OtherHead, Tokenizers, Vocabulary};
 use super::{Architecture, Head};
 
@@ -72,7 +73,8 @@ impl Family for RobertaConfig {
     /// types, whatever `type_vocab_size` is, and the model then takes all of them to be 0.
     fn blueprint(&self) -> Blueprint {
         let mut blueprint = self.encoder().blueprint();
-        blueprint.embedding.positions.padding = Some(self.padding());
+        blueprint.embedding.positions =
+            blueprint.embedding.positions.map(|table| table.padded(self.padding()));
         blueprint.embedding.reads_types = false;
         blueprint
     }

@@ -1,6 +1,7 @@
 //! Owns the assembly of layers from a blueprint's parts and a pack's tensors. Computes nothing.
 
-use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
+use super::layers::{AdapterSettings, Embedding, Linear};
+use super::norm::Norm;
 use super::params::{Params, index};
 use crate::families::blueprint;
 
@@ -23,10 +24,8 @@ impl Assembly<'_> {
     }
 
     /// A norm.
-    pub(super) fn norm(&self, part: &blueprint::Norm) -> LayerNorm {
-        match part.kind {
-            blueprint::NormKind::Layer => LayerNorm::new(self.params, &part.name, part.epsilon),
-        }
+    pub(super) fn norm(&self, part: &blueprint::Norm) -> Norm {
+        Norm::new(self.params, part)
     }
 
     /// A table of vectors.

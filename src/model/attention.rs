@@ -1,16 +1,19 @@
 //! Owns scaled dot-product attention (Vaswani et al. 2017, equation 1), for all models, whole rows and
 //! generated tokens.
 //!
-//! Queries, keys and values are `[K * B, heads, T, H / heads]`. Owns no weights: they are the pack's.
+//! Queries are `[K * B, heads, T, width]`, keys and values the same with their own number of heads. Owns no weights:
+//! they are the pack's.
 
 use tch::{Device, Kind, Tensor};
 
 use super::assembly::Assembly;
 use super::inputs::Inputs;
 use super::layers::{Linear, for_slots};
+use super::norm::Norm;
 use super::params::index;
 use super::pass::Pass;
-use crate::families::blueprint::{self, Projections as Parts, Sees};
+use super::rotary::{Turns, window};
+use crate::families::blueprint::{self, Projections as Parts, Rotary, Sees};
 
 /// Attention with its projections and its output layer.
 #[derive(Debug)]
@@ -18,6 +21,14 @@ pub(super) struct Attention {
     projections: Projections,
     output: Linear,
     heads: i64,
+    /// Heads of keys and values.
+    kv_heads: i64,
+    /// Norms of each head's queries and of its keys.
+    head_norms: Option<[Norm; 2]>,
+    /// Which of the model's rotations turns queries and keys.
+    rotary: Option<usize>,
+    /// The number of tokens, itself included, that a token attends to at most.
+    window: Option<usize>,
     dropout: Option<f64>,
     output_dropout: Option<f64>,
 }
@@ -34,17 +45,19 @@ enum Projections {
 #[derive(Debug)]
 pub(super) enum Visibility<'a> {
     /// The tokens of whole rows.
-    Rows { inputs: &'a Inputs, sees: Sees },
+    Rows { inputs: &'a Inputs, sees: Sees, turns: &'a [Turns] },
     /// New tokens, in the columns from `column` on, and all tokens before them.
     Cached {
         cache: &'a mut Cache,
         column: i64,
         /// Added to scores, `[B, 1, new, so far]`.
         mask: &'a Tensor,
+        /// Of the new tokens, by each of the model's rotations.
+        turns: &'a [Turns],
     },
 }
 
-/// One layer's keys and values so far, each `[B, heads, capacity, H / heads]`.
+/// One layer's keys and values so far, each `[B, heads, capacity, width]`.
 #[derive(Debug)]
 pub(super) struct Cache {
     /// Number of columns that fit.
@@ -63,7 +76,8 @@ enum Mask {
 }
 
 impl Attention {
-    pub(super) fn new(part: &blueprint::Attention, assembly: Assembly<'_>) -> Self {
+    /// The attention of a model with these rotations.
+    pub(super) fn new(part: &blueprint::Attention, rotaries: &[&Rotary], assembly: Assembly<'_>) -> Self {
         let projections = match &part.projections {
             Parts::Separate(parts) => {
                 Projections::Separate(parts.each_ref().map(|part| assembly.linear(part)))
@@ -74,6 +88,13 @@ impl Attention {
             projections,
             output: assembly.linear(&part.output),
             heads: index(part.heads),
+            kv_heads: index(part.kv_heads),
+            head_norms: part
+                .head_norms
+                .as_ref()
+                .map(|norms| norms.each_ref().map(|norm| assembly.norm(norm))),
+            rotary: part.rotary.as_ref().and_then(|own| rotaries.iter().position(|rotary| *rotary == own)),
+            window: part.window,
             dropout: part.dropout,
             output_dropout: part.output_dropout,
         }
@@ -89,6 +110,7 @@ impl Attention {
     /// Whether all slots have the same attention.
     pub(super) fn is_shared(&self) -> bool {
         self.projections().iter().chain([&self.output]).all(Linear::is_shared)
+            && self.head_norms.iter().flatten().all(Norm::is_shared)
     }
 
     /// Whether all slots have the same projections apart from their adapters.
@@ -121,14 +143,41 @@ impl Attention {
         pass: &mut Pass,
     ) -> Tensor {
         let rows = visibility.rows();
-        let parts = self.parts([x, asking], products, rows, pass);
-        let slots = parts[0].size()[0] / rows;
-        let (parts, mask) = visibility.masked(parts, slots);
+        let [query, key, value] = self.parts([x, asking], products, rows, pass);
+        let slots = query.size()[0] / rows;
+        let turned = self.rotary.map(|which| [&query, &key].map(|part| visibility.turns()[which].turn(part)));
+        let [query, key] = turned.unwrap_or([query, key]);
+        let ([query, key, value], mask) = visibility.masked([query, key, value], slots);
+        let mask = self.within_window(mask, [query.size()[2], key.size()[2]], query.device());
+        let parts = [query, self.for_queries(&key), self.for_queries(&value)];
         let context = attend(parts, mask, self.dropout, pass);
         let [_, heads, _, width] = context.size()[..] else { unreachable!("parts have four dimensions") };
         let context = context.transpose(1, 2).reshape([slots, -1, heads * width]);
         let attended = self.output.forward(&context, pass);
         self.output_dropout.map_or_else(|| attended.shallow_clone(), |p| pass.dropout(&attended, p))
+    }
+
+    /// Keys or values for each head of queries: `[K * B, kv_heads, T, width]` to `[K * B, heads, T, width]`.
+    fn for_queries(&self, part: &Tensor) -> Tensor {
+        let [rows, heads, tokens, width] = part.size()[..] else {
+            unreachable!("parts have four dimensions")
+        };
+        if self.kv_heads == self.heads {
+            return part.shallow_clone();
+        }
+        let each = self.heads / self.kv_heads;
+        part.unsqueeze(2).expand([rows, heads, each, tokens, width], false).reshape([rows, -1, tokens, width])
+    }
+
+    /// The mask that hides what is out of the window as well, for the last `queries` of `keys` tokens.
+    fn within_window(&self, mask: Mask, [queries, keys]: [i64; 2], device: Device) -> Mask {
+        let Some(width) = self.window.filter(|width| keys > index(*width)) else { return mask };
+        let window = window(queries, keys, width, device);
+        match mask {
+            Mask::Nothing => Mask::Added(window),
+            Mask::Added(mask) => Mask::Added(mask + window),
+            Mask::Later => Mask::Added(window + later_tokens(keys, device)),
+        }
     }
 
     /// Queries, keys and values of `rows` rows, adapters included; values shared by all slots are repeated for
@@ -142,15 +191,24 @@ impl Attention {
     ) -> [Tensor; 3] {
         match (&self.projections, products) {
             (Projections::Separate([query, key, value]), [asked, keys, values]) => {
-                let parts = [
-                    query.adapt(asked, asking, pass),
-                    key.adapt(keys, x, pass),
-                    value.adapt(values, x, pass),
-                ];
+                let query = query.adapt(asked, asking, pass);
+                let key = key.adapt(keys, x, pass);
+                let value = value.adapt(values, x, pass);
+                let width = query.size()[2] / self.heads;
+                let [query, key] = match &self.head_norms {
+                    None => [query, key],
+                    Some([of_query, of_key]) => {
+                        [normed(of_query, &query, width), normed(of_key, &key, width)]
+                    }
+                };
+                // With `precision: bf16` one that trains as a whole is in 32 bits.
+                let is_alike = query.kind() == key.kind() && key.kind() == value.kind();
+                let kind = if is_alike { query.kind() } else { Kind::Float };
+                let parts = [query, key, value].map(|part| part.to_kind(kind));
                 let slots = parts.iter().map(|part| part.size()[0]).max().unwrap_or(1);
                 parts.map(|part| {
-                    let width = part.size()[2] / self.heads;
-                    for_slots(&part, slots).reshape([slots * rows, -1, self.heads, width]).transpose(1, 2)
+                    let heads = part.size()[2] / width;
+                    for_slots(&part, slots).reshape([slots * rows, -1, heads, width]).transpose(1, 2)
                 })
             }
             (Projections::Fused(all), [product]) => {
@@ -164,7 +222,21 @@ impl Attention {
     }
 }
 
+/// Each head of `[K, n, heads * width]`, normalised.
+fn normed(norm: &Norm, x: &Tensor, width: i64) -> Tensor {
+    let [slots, n, all] = x.size()[..] else { unreachable!("products have three dimensions") };
+    let heads = norm.forward(&x.reshape([slots, -1, width]));
+    heads.view([-1, n, all]).to_kind(x.kind())
+}
+
 impl Visibility<'_> {
+    /// The turns of the tokens, by each of the model's rotations.
+    fn turns(&self) -> &[Turns] {
+        match self {
+            Self::Rows { turns, .. } | Self::Cached { turns, .. } => turns,
+        }
+    }
+
     /// Number of rows per slot.
     fn rows(&self) -> i64 {
         match self {
@@ -176,12 +248,12 @@ impl Visibility<'_> {
     /// Queries with all keys and values that they may attend to, and the mask on those.
     fn masked(self, parts: [Tensor; 3], slots: i64) -> ([Tensor; 3], Mask) {
         match self {
-            Self::Rows { inputs, sees: Sees::Tokens } => {
+            Self::Rows { inputs, sees: Sees::Tokens, .. } => {
                 (parts, inputs.mask_for(slots).map_or(Mask::Nothing, Mask::Added))
             }
             Self::Rows { sees: Sees::Earlier, .. } => (parts, Mask::Later),
             Self::Rows { sees: Sees::Filling { .. }, .. } => (parts, Mask::Nothing),
-            Self::Cached { cache, column, mask } => {
+            Self::Cached { cache, column, mask, .. } => {
                 (cache.extend(parts, column), Mask::Added(mask.shallow_clone()))
             }
         }

@@ -77,7 +77,7 @@ impl Base {
     #[must_use]
     pub fn leaves_drawn(&self, architecture: &Architecture, head: Head, method: &Method) -> bool {
         let trainable = trainable(architecture, head, method);
-        let of_base = architecture.tensors().into_iter().filter(|shape| match self {
+        let of_base = architecture.base_tensors(head).into_iter().filter(|shape| match self {
             Self::Read(folder) | Self::Finished { folder, .. } => folder.lacks(architecture, &shape.name),
             Self::Drawn { .. } | Self::Fresh => true,
         });
@@ -149,7 +149,7 @@ pub fn start_beside(
     let precision = slots[0].configuration.training.precision;
     frozen.tensors.retain(|name, _| !trainable.contains(name));
     let mut params = Params::new(slots.len());
-    for shape in architecture.tensors() {
+    for shape in architecture.base_tensors(head) {
         if let Some(there) = frozen.tensors.get(&shape.name) {
             params.freeze(&shape.name, there.shallow_clone());
             continue;
@@ -185,7 +185,7 @@ pub fn start_beside(
     Ok(Start { params, adapters })
 }
 
-/// The values of a tensor of the base: one for all slots, or one for each.
+/// The values of a tensor of the base, in the file's format or in 32 bits: one for all slots, or one for each.
 fn values(
     architecture: &Architecture,
     base: &Base,
@@ -197,7 +197,7 @@ fn values(
             keys.iter().map(|key| draw(*key, shape)).collect()
         }
         Base::Read(folder) | Base::Finished { folder, .. } => {
-            vec![read(folder, architecture.about(), shape)?]
+            vec![native(&folder.require(&shape.name, architecture.about(), &shape.shape)?)]
         }
         Base::Drawn { seed } => vec![draw(StreamKey::from_seed(*seed), shape)],
         Base::Fresh => keys.iter().map(|key| draw(*key, shape)).collect(),
@@ -244,7 +244,7 @@ fn product_kind(role: TensorRole, precision: Precision) -> Kind {
 fn trainable(architecture: &Architecture, head: Head, method: &Method) -> BTreeSet<String> {
     let tensors = match method {
         Method::Full | Method::Scratch => {
-            architecture.tensors().into_iter().chain(architecture.head_tensors(head)).collect()
+            architecture.base_tensors(head).into_iter().chain(architecture.head_tensors(head)).collect()
         }
         Method::Lora(lora) => architecture.saved_tensors(head, &lora.modules_to_save),
         Method::Base => Vec::new(),
@@ -293,6 +293,11 @@ pub(crate) fn read(base: &StateDict, about: &About, shape: &TensorShape) -> Resu
 
 /// A tensor of a weight file, in 32 bits.
 pub(crate) fn tensor(view: &TensorView<'_>) -> Tensor {
+    native(view).to_kind(Kind::Float)
+}
+
+/// A tensor of a weight file, in the file's format, or in 32 bits where that has more.
+fn native(view: &TensorView<'_>) -> Tensor {
     let size: Vec<i64> = view.shape.iter().map(|n| index(*n)).collect();
     let kind = match view.kind {
         weights::Kind::F64 => Kind::Double,
@@ -306,5 +311,7 @@ pub(crate) fn tensor(view: &TensorView<'_>) -> Tensor {
         weights::Kind::U8 => Kind::Uint8,
         weights::Kind::Bool => Kind::Bool,
     };
-    Tensor::from_data_size(&view.bytes, &size, kind).to_kind(Kind::Float)
+    let tensor = Tensor::from_data_size(&view.bytes, &size, kind);
+    // Rounded to 32 bits first, the values are the same in every precision.
+    if kind == Kind::Double { tensor.to_kind(Kind::Float) } else { tensor }
 }

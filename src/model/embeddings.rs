@@ -5,7 +5,8 @@ use tch::{Kind, Tensor};
 
 use super::assembly::Assembly;
 use super::inputs::Inputs;
-use super::layers::{Embedding, LayerNorm, Linear};
+use super::layers::{Embedding, Linear};
+use super::norm::Norm;
 use super::params::index;
 use super::pass::Pass;
 use crate::families::Blueprint;
@@ -15,14 +16,15 @@ use crate::families::blueprint::Sees;
 #[derive(Debug)]
 pub(super) struct Embeddings {
     pub(super) words: Embedding,
-    positions: Embedding,
+    /// `None` where attention alone knows positions.
+    positions: Option<Embedding>,
     /// The padding token, where it takes no position of a row; it is also the row of its own position vector,
     /// and positions count from the row after it.
     unplaced: Option<i64>,
     token_types: Option<Embedding>,
     /// Whether the second part of a pair uses a different row of the token types than the first.
     reads_types: bool,
-    norm: Option<LayerNorm>,
+    norm: Option<Norm>,
     dropout: Option<f64>,
     projection: Option<Linear>,
     /// Minimum length of rows and the padding token for it; this padding is read like any other token.
@@ -35,8 +37,8 @@ impl Embeddings {
         let part = &blueprint.embedding;
         Self {
             words: assembly.table(&part.words),
-            positions: assembly.table(&part.positions),
-            unplaced: part.positions.padding.map(index),
+            positions: part.positions.as_ref().map(|table| assembly.table(table)),
+            unplaced: part.positions.as_ref().and_then(|table| table.padding).map(index),
             reads_types: part.reads_types,
             token_types: part.token_types.as_ref().map(|table| assembly.table(table)),
             norm: part.norm.as_ref().map(|norm| assembly.norm(norm)),
@@ -51,9 +53,9 @@ impl Embeddings {
 
     /// Whether all slots have the same embedding.
     pub(super) fn is_shared(&self) -> bool {
-        let tables = [Some(&self.words), Some(&self.positions), self.token_types.as_ref()];
+        let tables = [Some(&self.words), self.positions.as_ref(), self.token_types.as_ref()];
         tables.into_iter().flatten().all(Embedding::is_shared)
-            && self.norm.iter().all(LayerNorm::is_shared)
+            && self.norm.iter().all(Norm::is_shared)
             && self.projection.iter().all(Linear::is_shared)
     }
 
@@ -69,12 +71,13 @@ impl Embeddings {
         let flat = [slots, rows * tokens];
         let words = self.words.forward(&ids.view(flat));
         // Vectors that all rows have in common are summed first, since they are few.
-        let (of_tokens, of_places) = match self.unplaced {
-            None => {
+        let (of_tokens, of_places) = match (&self.positions, self.unplaced) {
+            (None, _) => (words, None),
+            (Some(table), None) => {
                 let tokens = usize::try_from(tokens).expect("lengths are positive");
-                (words, Some(self.positions.head(tokens)))
+                (words, Some(table.head(tokens)))
             }
-            Some(padding) => (words + self.positions.forward(&places(&ids, padding).view(flat)), None),
+            (Some(table), Some(padding)) => (words + table.forward(&places(&ids, padding).view(flat)), None),
         };
         let types = inputs.token_types.as_ref().filter(|_| self.reads_types);
         let (of_tokens, of_places) = match (&self.token_types, types) {
@@ -93,7 +96,12 @@ impl Embeddings {
 
     /// `[1, n, H]` of ids `[1, n]` at these positions `[1, n]` of their rows, without token types.
     pub(super) fn at(&self, ids: &Tensor, places: &Tensor, pass: &mut Pass) -> Tensor {
-        self.finish(self.words.forward(ids) + self.positions.forward(places), pass)
+        let words = self.words.forward(ids);
+        let sum = self
+            .positions
+            .as_ref()
+            .map_or_else(|| words.shallow_clone(), |table| &words + table.forward(places));
+        self.finish(sum, pass)
     }
 
     fn finish(&self, sum: Tensor, pass: &mut Pass) -> Tensor {

@@ -53,10 +53,16 @@ impl Model {
         let columns = Tensor::arange_start(column, column + new, (Kind::Int64, ids.device()));
         // Columns before a prompt or after a finished answer have no position of their own.
         let positions = (&columns - starts.view([-1, 1])).clamp(0, index(self.max_length) - 1);
-        let (mask, pass) = (mask(&columns, column + new, starts), &mut Pass::evaluation());
+        let (mask, turns) = (mask(&columns, column + new, starts), self.turns(&positions));
+        let pass = &mut Pass::evaluation();
         let mut x = self.embeddings.at(&ids.reshape([1, -1]), &positions.view([1, -1]), pass);
         for (layer, cache) in self.layers.iter().zip(caches) {
-            x = layer.forward(&x, None, Visibility::Cached { cache, column, mask: &mask }, pass);
+            x = layer.forward(
+                &x,
+                None,
+                Visibility::Cached { cache, column, mask: &mask, turns: &turns },
+                pass,
+            );
         }
         let last = x.view([batch, new, -1]).select(1, -1).unsqueeze(0);
         self.token_logits(&self.normed(&last)).argmax(-1, false).view([-1])

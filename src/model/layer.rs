@@ -7,18 +7,19 @@ use tch::Tensor;
 
 use super::assembly::Assembly;
 use super::attention::{Attention, Visibility};
-use super::layers::{LayerNorm, Linear, activate};
+use super::layers::{Linear, activate};
+use super::norm::Norm;
 use super::pass::Pass;
-use crate::families::blueprint::{self, Activation, Wiring};
+use crate::families::blueprint::{self, Activation, Rotary, Wiring};
 
 /// A layer.
 #[derive(Debug)]
 pub(super) struct Layer {
     wiring: Wiring,
     attention: Attention,
-    attention_norm: Option<LayerNorm>,
+    attention_norm: Option<Norm>,
     mlp: Option<Mlp>,
-    mlp_norm: Option<LayerNorm>,
+    mlp_norm: Option<Norm>,
     /// Whether only the first token of each row is needed.
     first_only: bool,
 }
@@ -26,6 +27,7 @@ pub(super) struct Layer {
 #[derive(Debug)]
 struct Mlp {
     input: Linear,
+    gate: Option<Linear>,
     activation: Activation,
     output: Linear,
     dropout: Option<f64>,
@@ -41,14 +43,15 @@ pub(super) struct Projected {
 }
 
 impl Layer {
-    pub(super) fn new(part: &blueprint::Layer, assembly: Assembly<'_>) -> Self {
+    pub(super) fn new(part: &blueprint::Layer, rotaries: &[&Rotary], assembly: Assembly<'_>) -> Self {
         let norm = |norm: &Option<blueprint::Norm>| norm.as_ref().map(|norm| assembly.norm(norm));
         Self {
             wiring: part.wiring,
-            attention: Attention::new(&part.attention, assembly),
+            attention: Attention::new(&part.attention, rotaries, assembly),
             attention_norm: norm(&part.attention_norm),
             mlp: part.mlp.as_ref().map(|mlp| Mlp {
                 input: assembly.linear(&mlp.input),
+                gate: mlp.gate.as_ref().map(|gate| assembly.linear(gate)),
                 activation: mlp.activation,
                 output: assembly.linear(&mlp.output),
                 dropout: mlp.dropout,
@@ -67,17 +70,17 @@ impl Layer {
 
     /// Whether all slots have the same layer.
     pub(super) fn is_shared(&self) -> bool {
-        let linear = self.mlp.iter().flat_map(|mlp| [&mlp.input, &mlp.output]);
+        let linear = self.mlp.iter().flat_map(Mlp::linears);
         let norms = [&self.attention_norm, &self.mlp_norm].into_iter().flatten();
         self.attention.is_shared()
             && linear.into_iter().all(Linear::is_shared)
-            && norms.into_iter().all(LayerNorm::is_shared)
+            && norms.into_iter().all(Norm::is_shared)
     }
 
     /// Whether [`Layer::project`] is the same for all slots.
     pub(super) fn projections_are_shared(&self) -> bool {
         let norm = self.attention_norm.iter().filter(|_| self.wiring == Wiring::NormBefore);
-        self.attention.projections_are_shared() && norm.into_iter().all(LayerNorm::is_shared)
+        self.attention.projections_are_shared() && norm.into_iter().all(Norm::is_shared)
     }
 
     /// The layer's computations up to its adapters.
@@ -122,7 +125,7 @@ impl Layer {
     }
 
     /// The input of a part with this norm, made from `x`.
-    fn read(&self, norm: Option<&LayerNorm>, x: &Tensor) -> Tensor {
+    fn read(&self, norm: Option<&Norm>, x: &Tensor) -> Tensor {
         match (self.wiring, norm) {
             (Wiring::NormBefore, Some(norm)) => norm.forward(x),
             (Wiring::NormBefore, None) | (Wiring::NormAfter | Wiring::Bare, _) => x.shallow_clone(),
@@ -130,7 +133,7 @@ impl Layer {
     }
 
     /// Joins `x` with `part`, the output that a part with this norm computed from it.
-    fn join(&self, norm: Option<&LayerNorm>, x: Tensor, part: Tensor) -> Tensor {
+    fn join(&self, norm: Option<&Norm>, x: Tensor, part: Tensor) -> Tensor {
         match (self.wiring, norm) {
             (Wiring::Bare, _) => part,
             (Wiring::NormAfter, Some(norm)) => norm.forward(&(part + x)),
@@ -140,8 +143,16 @@ impl Layer {
 }
 
 impl Mlp {
+    fn linears(&self) -> impl Iterator<Item = &Linear> {
+        [Some(&self.input), self.gate.as_ref(), Some(&self.output)].into_iter().flatten()
+    }
+
     fn forward(&self, x: &Tensor, pass: &mut Pass) -> Tensor {
-        let inner = activate(&self.input.forward(x, pass), self.activation);
+        let inner = self.input.forward(x, pass);
+        let inner = match &self.gate {
+            None => activate(&inner, self.activation),
+            Some(gate) => activate(&gate.forward(x, pass), self.activation) * inner,
+        };
         let inner = self.output.forward(&inner, pass);
         self.dropout.map_or_else(|| inner.shallow_clone(), |dropout| pass.dropout(&inner, dropout))
     }

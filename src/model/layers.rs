@@ -183,45 +183,6 @@ impl Adapter {
     }
 }
 
-/// Layer normalisation (Ba et al. 2016) over the last dimension, in 32 bits.
-#[derive(Debug)]
-pub struct LayerNorm {
-    weight: Weight,
-    bias: Weight,
-    epsilon: f64,
-}
-
-impl LayerNorm {
-    /// The layer called `name`.
-    #[must_use]
-    pub fn new(params: &Params, name: &str, epsilon: f64) -> Self {
-        let weight = params.weight(&format!("{name}.weight"));
-        let bias = params.weight(&format!("{name}.bias"));
-        Self { weight, bias, epsilon }
-    }
-
-    /// Whether all slots have the same layer.
-    pub fn is_shared(&self) -> bool {
-        self.weight.is_shared()
-    }
-
-    /// `[K, n, width]` to the same.
-    pub fn forward(&self, x: &Tensor) -> Tensor {
-        let x = x.to_kind(Kind::Float);
-        let width = *x.size().last().expect("activations have a width");
-        let norm = |weight: Option<&Tensor>, bias: Option<&Tensor>| {
-            x.layer_norm([width], weight, bias, self.epsilon, true)
-        };
-        match (&self.weight, &self.bias) {
-            (Weight::Shared(weight), Weight::Shared(bias)) => norm(Some(weight), Some(bias)),
-            (weight, bias) if weight.stacked().size()[0] == 1 => {
-                norm(Some(&weight.stacked().squeeze_dim(0)), Some(&bias.stacked().squeeze_dim(0)))
-            }
-            (weight, bias) => norm(None, None) * weight.stacked().unsqueeze(1) + bias.stacked().unsqueeze(1),
-        }
-    }
-}
-
 /// A table of vectors.
 #[derive(Debug)]
 pub struct Embedding {
@@ -311,11 +272,12 @@ pub(super) fn activate(x: &Tensor, activation: Activation) -> Tensor {
         Activation::GeluTanh => x.gelu("tanh"),
         Activation::Tanh => x.tanh(),
         Activation::Relu => x.relu(),
+        Activation::Silu => x.silu(),
     }
 }
 
 impl Weight {
-    fn is_shared(&self) -> bool {
+    pub(super) fn is_shared(&self) -> bool {
         match self {
             Self::Shared(_) => true,
             Self::Stacked(_) => false,
@@ -329,7 +291,7 @@ impl Weight {
         }
     }
 
-    fn stacked(&self) -> &Tensor {
+    pub(super) fn stacked(&self) -> &Tensor {
         match self {
             Self::Stacked(tensor) => tensor,
             Self::Shared(_) => panic!("a layer's weight and bias are frozen together or trained together"),

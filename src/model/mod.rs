@@ -31,11 +31,15 @@ pub mod layers;
 #[cfg(feature = "torch")]
 mod mask;
 #[cfg(feature = "torch")]
+pub mod norm;
+#[cfg(feature = "torch")]
 pub mod params;
 #[cfg(feature = "torch")]
 pub mod pass;
 #[cfg(feature = "torch")]
 pub mod probe;
+#[cfg(feature = "torch")]
+mod rotary;
 #[cfg(feature = "torch")]
 mod transformer;
 pub mod weights;

@@ -4,7 +4,7 @@
 //! Activations are `[K, B * T, H]`: K slots, B rows, T tokens, width H; those that all slots share are
 //! `[1, B * T, H]`. Owns no weights: they are the pack's. Knows no family.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use super::assembly::Assembly;
 use super::attention::Visibility;
@@ -12,11 +12,13 @@ use super::embeddings::Embeddings;
 use super::head::TextHead;
 use super::inputs::Inputs;
 use super::layer::{Layer, Projected};
-use super::layers::{AdapterSettings, Embedding, LayerNorm, Linear};
+use super::layers::{AdapterSettings, Linear};
+use super::norm::Norm;
 use super::params::Params;
 use super::pass::Pass;
+use super::rotary::{Turns, angles};
 use crate::families::blueprint::{Output, Reads, Sees};
-use crate::families::{Architecture, Head};
+use crate::families::{self, Architecture};
 
 /// A model over a pack's tensors.
 #[derive(Debug)]
@@ -28,12 +30,24 @@ pub struct Model {
     shared: usize,
     /// Whether the last layer gives only the first token of each row.
     first_only: bool,
-    pub(super) norm: Option<LayerNorm>,
+    pub(super) norm: Option<Norm>,
     pooler: Option<Linear>,
-    /// `None` for a language model, whose output layer is the word embedding.
-    head: Option<TextHead>,
+    head: Head,
+    /// The angles of its layers' rotations, each once.
+    rotaries: Vec<Tensor>,
     sees: Sees,
     pub(super) max_length: usize,
+}
+
+/// What a task has on top of the base.
+#[derive(Debug)]
+enum Head {
+    /// Classes or numbers of whole texts.
+    Text(TextHead),
+    /// The next token, by the word embedding.
+    TiedWords,
+    /// The next token, by a layer of its own.
+    Words(Linear),
 }
 
 /// The beginning of a forward pass, up to where slots differ: the embedding, the layers below the first one
@@ -42,6 +56,8 @@ pub struct Model {
 #[derive(Debug)]
 pub struct Trunk<'a> {
     inputs: &'a Inputs,
+    /// By each of the model's rotations.
+    turns: Vec<Turns>,
     /// The input of the first layer after the trunk, `[K, B * T, H]`.
     x: Tensor,
     /// The part of that layer that is already computed.
@@ -58,7 +74,7 @@ impl Model {
     #[must_use]
     pub fn new(
         architecture: &Architecture,
-        head: Head,
+        head: families::Head,
         params: &Params,
         adapters: Option<&AdapterSettings>,
     ) -> Self {
@@ -66,23 +82,28 @@ impl Model {
         let output =
             output.unwrap_or_else(|| panic!("the check of the sweep refuses {head:?} on this family"));
         let (blueprint, assembly) = (architecture.blueprint(), Assembly { params, adapters });
+        let rotaries = blueprint.rotaries();
         let mut layers: Vec<Layer> =
-            blueprint.layers.iter().map(|layer| Layer::new(layer, assembly)).collect();
+            blueprint.layers.iter().map(|layer| Layer::new(layer, &rotaries, assembly)).collect();
         let head = match &output {
-            Output::Text { reads, steps } => Some(TextHead::new(*reads, steps, assembly)),
-            Output::TiedWords => None,
+            Output::Text { reads, steps } => Head::Text(TextHead::new(*reads, steps, assembly)),
+            Output::TiedWords => Head::TiedWords,
+            Output::Words(linear) => Head::Words(assembly.linear(linear)),
         };
-        let reads_first = head.as_ref().is_some_and(|head| head.reads == Reads::First);
+        let reads_first = matches!(&head, Head::Text(head) if head.reads == Reads::First);
         let last = layers.last_mut().filter(|_| reads_first && blueprint.norm.is_none());
+        let embeddings = Embeddings::new(&blueprint, architecture.padding(), assembly);
+        let device = embeddings.words.device();
         Self {
             slots: params.slots(),
-            embeddings: Embeddings::new(&blueprint, architecture.padding(), assembly),
+            embeddings,
             first_only: last.is_some_and(Layer::ask_first_only),
             shared: layers.iter().take_while(|layer| layer.is_shared()).count(),
             layers,
             norm: blueprint.norm.as_ref().map(|norm| assembly.norm(norm)),
             pooler: blueprint.pooler.as_ref().map(|pooler| assembly.linear(pooler)),
             head,
+            rotaries: rotaries.into_iter().map(|rotary| angles(rotary, device)).collect(),
             sees: blueprint.sees,
             max_length: architecture.max_length(),
         }
@@ -105,12 +126,14 @@ impl Model {
     #[must_use]
     pub fn trunk<'a>(&self, inputs: &'a Inputs, pass: &mut Pass) -> Trunk<'a> {
         let mut x = self.embeddings.forward(inputs, pass);
+        let positions = || Tensor::arange(inputs.shape[2], (Kind::Float, x.device())).unsqueeze(0);
+        let turns = if self.rotaries.is_empty() { Vec::new() } else { self.turns(&positions()) };
         for layer in &self.layers[..self.shared] {
-            x = layer.forward(&x, None, self.rows(inputs), pass);
+            x = layer.forward(&x, None, self.rows(inputs, &turns), pass);
         }
         let next = self.layers.get(self.shared).filter(|layer| layer.projections_are_shared());
-        let known = next.map(|layer| layer.project(&x, &self.rows(inputs)));
-        Trunk { inputs, x, known, site: pass.site() }
+        let known = next.map(|layer| layer.project(&x, &self.rows(inputs, &turns)));
+        Trunk { inputs, turns, x, known, site: pass.site() }
     }
 
     /// Logits, `[K, B, classes]`.
@@ -118,7 +141,7 @@ impl Model {
     /// # Panics
     /// For a language model.
     pub fn classify(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
-        let head = self.head.as_ref().expect("whoever asks for classes has built a classifier");
+        let Head::Text(head) = &self.head else { panic!("a language model has no classes") };
         let (inputs, x) = (trunk.inputs, self.behind_layers(trunk, pass));
         let read = match head.reads {
             Reads::First if !self.first_only => inputs.first_tokens(&x),
@@ -157,22 +180,17 @@ impl Model {
     /// # Panics
     /// For a classifier.
     pub fn token_logits(&self, hidden: &Tensor) -> Tensor {
-        self.output_words().scores(hidden)
+        match &self.head {
+            Head::Text(_) => panic!("a classifier predicts no token"),
+            Head::TiedWords => self.embeddings.words.scores(hidden),
+            Head::Words(linear) => linear.base(hidden),
+        }
     }
 
-    /// Vocabulary size V of a language model.
-    ///
-    /// # Panics
-    /// For a classifier.
+    /// Number of words V.
     #[must_use]
     pub fn vocabulary(&self) -> i64 {
-        self.output_words().rows()
-    }
-
-    /// The output layer of a language model.
-    fn output_words(&self) -> &Embedding {
-        assert!(self.head.is_none(), "a classifier predicts no token");
-        &self.embeddings.words
+        self.embeddings.words.rows()
     }
 
     /// Activations after the last layer, before the norm, `[K, B * T, H]`, or `[K, B, H]` where only the first
@@ -182,7 +200,7 @@ impl Model {
         let mut x = trunk.x.shallow_clone();
         let mut known = trunk.known.as_ref();
         for layer in &self.layers[self.shared..] {
-            x = layer.forward(&x, known.take(), self.rows(trunk.inputs), pass);
+            x = layer.forward(&x, known.take(), self.rows(trunk.inputs, &trunk.turns), pass);
         }
         x
     }
@@ -191,7 +209,12 @@ impl Model {
         self.norm.as_ref().map_or_else(|| x.shallow_clone(), |norm| norm.forward(x))
     }
 
-    fn rows<'a>(&self, inputs: &'a Inputs) -> Visibility<'a> {
-        Visibility::Rows { inputs, sees: self.sees }
+    /// The turns of tokens at these positions `[B, n]`, by each of its rotations.
+    pub(super) fn turns(&self, positions: &Tensor) -> Vec<Turns> {
+        self.rotaries.iter().map(|angles| Turns::of(angles, positions)).collect()
+    }
+
+    fn rows<'a>(&self, inputs: &'a Inputs, turns: &'a [Turns]) -> Visibility<'a> {
+        Visibility::Rows { inputs, sees: self.sees, turns }
     }
 }

@@ -38,6 +38,7 @@ const ALIASES: &[(&[&str], &str, &str)] = &[
     (&["num_hidden_layers", "num_layers", "n_layer"], "layers", ""),
     (&["hidden_size", "d_model", "n_embd"], "hidden", ""),
     (&["num_attention_heads", "num_heads", "n_head"], "heads", ""),
+    (&["num_key_value_heads"], "kv_heads", ""),
     (&["intermediate_size", "d_ff"], "intermediate", ""),
     (&["max_position_embeddings", "n_positions"], "positions", ""),
     (&["n_splits", "num_folds", "n_folds", "folds", "cv"], "k", ""),

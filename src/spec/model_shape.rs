@@ -11,6 +11,7 @@ pub(super) fn sizes(raw: &RawModel) -> Sizes {
         layers: value(&raw.layers),
         hidden: value(&raw.hidden),
         heads: value(&raw.heads),
+        kv_heads: value(&raw.kv_heads),
         intermediate: value(&raw.intermediate),
         positions: value(&raw.positions),
         length: value(&raw.length),

@@ -7,6 +7,7 @@
 //! slot 1  [ a.weight · · | b.weight · | a.bias · · · | … ]
 //! ```
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use tch::{Device, Kind, Tensor};
@@ -88,7 +89,8 @@ pub(super) struct Flat {
     /// libtorch wants it for a tensor whose slices are apart.
     gradients: Tensor,
     /// `[1, length]`: whether an element belongs to the B of an adapter or to a tensor of one dimension.
-    faster: Tensor,
+    /// Made when it is first asked for: most trainings need none.
+    faster: OnceCell<Tensor>,
 }
 
 impl Flat {
@@ -99,8 +101,8 @@ impl Flat {
         let row = Row::of(params);
         let slots = index(params.slots());
         let gradients = Tensor::zeros([slots * row.length], (Kind::Float, params.device()));
-        let faster = row.faster().to_device(params.device());
-        let flat = Self { values: gradients.zeros_like().view([slots, row.length]), gradients, faster, row };
+        let values = gradients.zeros_like().view([slots, row.length]);
+        let flat = Self { values, gradients, faster: OnceCell::new(), row };
         for (name, trainable) in params.trainable() {
             let mut leaf = trainable.tensor.shallow_clone();
             let mut value = flat.part(&flat.values, name);
@@ -145,7 +147,7 @@ impl Flat {
 
     /// Whether each element of a row belongs to the B of an adapter or to a tensor of one dimension, `[1, length]`.
     pub(super) fn faster(&self) -> &Tensor {
-        &self.faster
+        self.faster.get_or_init(|| self.row.faster().to_device(self.values.device()))
     }
 
     /// How many elements of each row, from its start on, belong to tensors that decay.

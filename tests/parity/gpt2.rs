@@ -3,7 +3,7 @@
 use lorasweep::families::{Architecture, Gpt2Config, Head};
 use lorasweep::model::params::Weight;
 use lorasweep::model::pass::Pass;
-use lorasweep::model::weights;
+use lorasweep::model::{Model, weights};
 use lorasweep::values::{Method, Precision};
 use tch::{Device, Kind, Tensor};
 
@@ -19,21 +19,24 @@ pub(crate) fn fixture(head: Head) -> Fixture {
         recorded: Fixture::recorded("gpt2"),
         folder,
         precision: Precision::Fp32,
-        forward: |fixture, model, step, slots| {
-            let inputs = fixture.inputs(step, slots);
-            let [_, rows, tokens] = inputs.shape;
-            let all = Tensor::arange(rows * tokens, (Kind::Int64, Device::Cpu)).repeat([slots, 1]);
-            let pass = &mut Pass::evaluation();
-            let logits = model.next_tokens(&model.trunk(&inputs, pass), &all, pass);
-            let logits = logits.view([logits.size()[0], rows, tokens, -1]);
-            let labels = fixture.recorded["labels"].get(step).narrow(1, 1, tokens - 1);
-            let mask = fixture.recorded["attention_mask"].get(step).unsqueeze(-1);
-            (losses(&logits.narrow(2, 0, tokens - 1), &labels), logits * mask)
-        },
+        forward: next_tokens,
     }
 }
 
-fn of_rows(rows: &Tensor) -> Vec<Vec<u32>> {
+/// The loss of the asked tokens, and the logits of all.
+pub(crate) fn next_tokens(fixture: &Fixture, model: &Model, step: i64, slots: i64) -> (Tensor, Tensor) {
+    let inputs = fixture.inputs(step, slots);
+    let [_, rows, tokens] = inputs.shape;
+    let all = Tensor::arange(rows * tokens, (Kind::Int64, Device::Cpu)).repeat([slots, 1]);
+    let pass = &mut Pass::evaluation();
+    let logits = model.next_tokens(&model.trunk(&inputs, pass), &all, pass);
+    let logits = logits.view([logits.size()[0], rows, tokens, -1]);
+    let labels = fixture.recorded["labels"].get(step).narrow(1, 1, tokens - 1);
+    let mask = fixture.recorded["attention_mask"].get(step).unsqueeze(-1);
+    (losses(&logits.narrow(2, 0, tokens - 1), &labels), logits * mask)
+}
+
+pub(crate) fn of_rows(rows: &Tensor) -> Vec<Vec<u32>> {
     let rows = Vec::<Vec<i64>>::try_from(rows).unwrap();
     rows.into_iter().map(|row| row.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()).collect()
 }

@@ -8,6 +8,7 @@
 mod adamw;
 mod bert;
 mod bf16;
+mod decoders;
 mod encoders;
 mod gpt2;
 mod gptmini;
@@ -132,7 +133,8 @@ impl Fixture {
                 seen.logits = Some(logits.detach());
                 seen.gradients = values(|t| t.tensor.grad().copy());
             }
-            let slot_step = SlotStep { training: &training, done: step as u64, learning_rate: 1e-3 };
+            let slot_step =
+                SlotStep { training: &training, done: step as u64, learning_rate: 1e-3, ratio: 1.0 };
             seen.norms.push(optimiser.step(&vec![slot_step; slots]));
         }
         for (name, before, now) in &frozen {

@@ -29,11 +29,12 @@ fn gptmini() -> Architecture {
 }
 
 /// Of the family's own dropouts.
-fn encoder(family: &str) -> Architecture {
+fn drawn(family: &str) -> Architecture {
     let sizes = Sizes {
         layers: Some(2),
         hidden: Some(16),
         heads: Some(2),
+        kv_heads: Some(1),
         intermediate: Some(24),
         positions: Some(12),
         length: None,
@@ -102,8 +103,9 @@ fn alone_and_beside(architecture: &Architecture, method: &Method) -> [Tensor; 2]
 fn a_neighbour_changes_no_logit_in_training() {
     let methods = |targets| [Method::Full, dropping(targets), adapters(targets, &[]), Method::Base];
     let decoder = (gpt2(), &["c_attn", "c_proj"][..]);
-    let encoders = ["bert", "roberta", "distilbert", "electra"].map(|family| (encoder(family), &[][..]));
-    let models = [decoder, (gptmini(), &["query", "value"])].into_iter().chain(encoders);
+    let others = ["bert", "roberta", "distilbert", "electra", "llama", "mistral", "qwen2", "qwen3"];
+    let others = others.map(|family| (drawn(family), &[][..]));
+    let models = [decoder, (gptmini(), &["query", "value"])].into_iter().chain(others);
     for (architecture, targets) in models {
         let targets = if targets.is_empty() { architecture.default_lora_targets() } else { targets };
         for method in methods(targets) {

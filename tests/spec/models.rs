@@ -116,8 +116,8 @@ fn folders_that_cannot_be_used_say_what_they_are_and_what_to_do() {
     for (config, said, hint) in [
         (r#"{"model_type": "t5"}"#, "`model_type` is `t5`", "use a model of type `bert`, `gpt2`"),
         (
-            r#"{"architectures": ["LlamaForCausalLM"]}"#,
-            "`architectures` is `LlamaForCausalLM`",
+            r#"{"architectures": ["T5ForConditionalGeneration"]}"#,
+            "`architectures` is `T5ForConditionalGeneration`",
             "`bert`, `gpt2`",
         ),
         (

@@ -15,6 +15,8 @@ pub enum Output {
     },
     /// Logits for the next token: products with the word embedding.
     TiedWords,
+    /// Logits for the next token by a layer of its own, which was pretrained with the base and belongs to it.
+    Words(Linear),
 }
 
 /// Which tokens' activations a head for whole texts reads.
@@ -40,10 +42,19 @@ pub enum Step {
 }
 
 impl Output {
-    /// Its tensors, which do not belong to the base.
+    /// Its tensors that do not belong to the base.
     #[must_use]
     pub fn tensors(&self) -> Vec<TensorShape> {
         self.linears().flat_map(|linear| linear.tensors(Place::Head)).collect()
+    }
+
+    /// Its tensors that belong to the base, besides the word embedding.
+    #[must_use]
+    pub fn of_base(&self) -> Vec<TensorShape> {
+        match self {
+            Self::Words(linear) => linear.tensors(Place::Top),
+            Self::Text { .. } | Self::TiedWords => Vec::new(),
+        }
     }
 
     /// The layer whose outputs are the logits, if it does not belong to the base.
@@ -52,11 +63,11 @@ impl Output {
         self.linears().last()
     }
 
-    /// Its linear layers, in their order.
+    /// Its linear layers that do not belong to the base, in their order.
     pub fn linears(&self) -> impl Iterator<Item = &Linear> {
         let steps: &[Step] = match self {
             Self::Text { steps, .. } => steps,
-            Self::TiedWords => &[],
+            Self::TiedWords | Self::Words(_) => &[],
         };
         steps.iter().filter_map(|step| match step {
             Step::Linear(linear) => Some(linear),

@@ -1,6 +1,8 @@
 //! Layers whose input all slots share, and products in bf16, against what each slot computes alone.
 
 use super::*;
+use crate::families::blueprint;
+use crate::model::norm::Norm;
 use crate::model::pass::Stream;
 use crate::values::stream::StreamKey;
 
@@ -110,7 +112,7 @@ fn layers_of_one_slot_and_tables_of_many_have_the_bits_of_selected_slices() {
         let x = Embedding::new(&params, "table", Some("layer.bias"), -1);
         // With a bias the table is the matrix of a dense layer over one-hot words.
         let x = Embedding { weight: Weight::Stacked(table.transpose(1, 2)), ..x }.forward(&ids);
-        let x = LayerNorm::new(&params, "norm", 1e-5).forward(&x);
+        let x = Norm::new(&params, &blueprint::Norm::layer("norm".to_owned(), 6, 1e-5)).forward(&x);
         let y = if slots == 1 { Linear::new(&params, "layer", None).base(&x) } else { x };
         assert_eq!(y, expected);
         let leaves =

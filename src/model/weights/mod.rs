@@ -26,7 +26,8 @@ use tensor::Stored;
 pub use tensor::{Kind, TensorView};
 
 use crate::disk::mapped;
-use crate::families::{About, Architecture};
+use crate::families::blueprint::Output;
+use crate::families::{About, Architecture, Head, TensorShape};
 use crate::values::ContentHash;
 
 /// The weight files of transformers, in order of preference.
@@ -196,13 +197,30 @@ impl StateDict {
                 }
             }
         }
-        if self.has_untied_output(architecture.about()) {
+        for shape in architecture.output(Head::LanguageModel).iter().flat_map(Output::of_base) {
+            if let Ok(found) = self.find(&shape.name, architecture.about()) {
+                if !found.kind.is_float() {
+                    return Err(self.quantised(found.name));
+                }
+                found.with_shape(&shape.shape)?;
+            }
+        }
+        if architecture.ties_words() && self.has_untied_output(architecture.about()) {
             return Err(WeightsError::UntiedOutput { folder: self.folder.clone() });
         }
         match fresh.intersection(&there).next() {
             Some(module) => Err(self.missing(module)),
             None => Ok(fresh.into_iter().collect()),
         }
+    }
+
+    /// Whether the output layer for words is missing, where it is not the word embedding: a model that was saved
+    /// without a head has none.
+    #[must_use]
+    pub fn lacks_output(&self, architecture: &Architecture) -> bool {
+        let output = architecture.output(Head::LanguageModel);
+        let lacks = |shape: &TensorShape| self.find(&shape.name, architecture.about()).is_err();
+        output.iter().flat_map(Output::of_base).any(|shape| lacks(&shape))
     }
 
     /// Whether a language model's output layer is stored separately and differs from the word embedding.

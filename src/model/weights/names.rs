@@ -42,9 +42,11 @@ pub(super) fn wrapping<'n>(names: impl Iterator<Item = &'n str>) -> String {
 
 /// The prefix of a tensor that every model of some family has.
 fn before_model(name: &str) -> Option<&str> {
-    let families = || families::ALL.into_iter().filter(|about| about.has_folders());
+    let of = |about: &&About| about.has_folders() && name.ends_with(about.first_layer);
+    let families = || families::ALL.into_iter().filter(of);
     let before = families().find_map(|about| name.strip_suffix(about.first_layer))?;
     let is_whole = |text: &&str| text.is_empty() || text.ends_with('.');
+    // Of these families alone: what is a wrapper around one model is another family's own prefix.
     let without = families().find_map(|about| before.strip_suffix(about.prefix).filter(is_whole));
     let bare = without.unwrap_or(before);
     let wraps = |part: &str| WRAPPERS.contains(&part) || part.bytes().all(|byte| byte.is_ascii_digit());
@@ -95,6 +97,7 @@ mod tests {
     fn what_wraps_a_model_is_found() {
         const BERT: &str = "encoder.layer.0.attention.self.query.weight";
         const GPT2: &str = "h.0.attn.c_attn.weight";
+        const LLAMA: &str = "layers.0.self_attn.q_proj.weight";
         for (before, tensor, wraps) in [
             ("bert.", BERT, ""),
             ("", BERT, ""),
@@ -102,6 +105,10 @@ mod tests {
             ("_orig_mod.module.", BERT, "_orig_mod.module."),
             ("model.transformer.", GPT2, "model."),
             ("0.auto_model.", BERT, "0.auto_model."),
+            ("model.", GPT2, "model."),
+            // Here that is the family's own prefix.
+            ("model.", LLAMA, ""),
+            ("base_model.model.model.", LLAMA, "base_model.model."),
             // Another family's.
             ("layoutlm.", BERT, ""),
             ("my_", BERT, ""),

@@ -1,14 +1,14 @@
-//! Owns the warnings about random initialisation on pretrained weights: heads that are not the model's own, and
-//! modules that its weights lack. Pure.
+//! Owns what a model's weights lack for a task: warnings about heads that are not the model's own and modules that are
+//! drawn at random, and the error about a language model without its output layer. Pure.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::families::{ModelSpec, Weights};
+use crate::families::{Head, ModelSpec, Weights};
 use crate::sweep::{By, OwnHead};
 use crate::tasks::{Target, Task};
 
-use crate::spec::error::Report;
+use crate::spec::error::{Problem, Report};
 use crate::spec::point::{MODULES_TO_SAVE, Point};
 use crate::spec::words::quoted;
 use crate::values::MethodKind;
@@ -32,6 +32,17 @@ pub(super) fn check(
         let (Some(task), Some(model)) = (tasks.get(task.value), models.get(name.value)) else { continue };
         // Nothing is known about missing weights, and random ones have a message of their own elsewhere.
         if !matches!(model.weights, Weights::Folder { .. }) {
+            continue;
+        }
+        let needs_words = task.objective.head() == Head::LanguageModel && method != MethodKind::Scratch;
+        if needs_words && model.parts.no_words {
+            let message =
+                format!("model `{}` has no output layer for words: it was saved without a head", model.name);
+            if told.insert(message.clone()) {
+                report
+                    .error(name.place, Problem::Model(message))
+                    .hint("use the folder of the language model, as `AutoModelForCausalLM` saves it");
+            }
             continue;
         }
         let warnings = [head(method, task, model), fresh(point, method, model)];

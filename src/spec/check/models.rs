@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::families::{self, Architecture, ModelSpec, Parts, Weights};
+use crate::families::{self, Architecture, ConfigError, ModelSpec, Parts, Weights};
 
 use crate::spec::error::{Problem, Report, SpecError};
 use crate::spec::model_shape;
@@ -113,7 +113,7 @@ fn from_folder(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Optio
         }
     };
     let parts = match tensors.check(&architecture) {
-        Ok(fresh) => folder.parts(&fresh),
+        Ok(fresh) => Parts { no_words: tensors.lacks_output(&architecture), ..folder.parts(&fresh) },
         Err(error) => {
             fault(&weights_fault(error, &folder.path, &from.value), from.place, report);
             return None;
@@ -158,26 +158,37 @@ fn from_numbers(raw: &RawModel, facts: &ModelFacts, report: &mut Report) -> Opti
     if let Some(revision) = &raw.revision {
         conflict("revision", "architecture", revision.place, report).hint("random weights have no revision");
     }
-    if let (Some(hidden), Some(heads)) = (&raw.hidden, &raw.heads) {
-        heads_divide(hidden, heads, report);
-    }
+    let pairs =
+        [("heads", &raw.heads, "hidden", &raw.hidden), ("kv_heads", &raw.kv_heads, "heads", &raw.heads)];
+    let divided = pairs.map(|(key, divisor, of, number)| match (divisor, number) {
+        (Some(divisor), Some(number)) => divides(key, divisor, (of, number.value), report),
+        (_, _) => true,
+    });
     // Without a tokenizer there is no model, which is reported already.
     facts.tokenizer.as_ref()?.as_ref().ok()?;
     let mut architecture = (family.drawn)(&model_shape::sizes(raw))?;
     architecture.set_dropouts(model_shape::dropouts(raw));
+    if let (Err(ConfigError::Number(wrong)), [true, true]) = (architecture.check_numbers(), divided) {
+        let message = format!("no model can have the sizes of `{}`: {wrong}", raw.name.value);
+        report
+            .error(raw.place, Problem::Model(message))
+            .hint("with rotary positions `hidden` / `heads` must be even");
+        return None;
+    }
     Some(Loaded { weights: Weights::Random { seed: raw.seed }, architecture, parts: Parts::default() })
 }
 
-fn heads_divide(hidden: &At<usize>, heads: &At<usize>, report: &mut Report) {
-    let (width, count) = (hidden.value, heads.value);
-    if width % count == 0 {
-        return;
+/// Whether the value of a key divides another number; an error where it does not.
+fn divides(key: &str, divisor: &At<usize>, (of, number): (&str, usize), report: &mut Report) -> bool {
+    if number % divisor.value == 0 {
+        return true;
     }
-    let found = format!("`{count}`, which does not divide `hidden` {width}");
+    let found = format!("`{}`, which does not divide `{of}` {number}", divisor.value);
     let divisors: Vec<String> =
-        (1..=width.min(64)).filter(|n| width % n == 0).map(|n| n.to_string()).collect();
-    let problem = Problem::BadValue { key: "`heads`".to_owned(), found };
-    report.error(heads.place, problem).allowed(divisors.join(", "));
+        (1..=number.min(64)).filter(|n| number % n == 0).map(|n| n.to_string()).collect();
+    let problem = Problem::BadValue { key: format!("`{key}`"), found };
+    report.error(divisor.place, problem).allowed(divisors.join(", "));
+    false
 }
 
 fn tokenizer<'a>(raw: &RawModel, facts: &'a ModelFacts, report: &mut Report) -> Option<&'a TokenizerFacts> {

@@ -132,7 +132,7 @@ impl Meeting<'_> {
 fn next_token_models() -> String {
     let names = families::ALL.into_iter().filter(|about| about.language_model.is_some());
     let names: Vec<String> = names.map(|about| format!("`{}`", about.name())).collect();
-    format!("use a model of type {}: it predicts the next token", names.join(", "))
+    format!("use a model that predicts the next token, of type {}", names.join(", "))
 }
 
 /// Checks what a method needs of its model.

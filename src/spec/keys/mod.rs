@@ -286,6 +286,7 @@ macro_rules! with {
 }
 const LAYERED: &[&str] = with!("layers");
 const HEADED: &[&str] = with!("heads");
+const GROUPED: &[&str] = with!("kv_heads");
 const FED_FORWARD: &[&str] = with!("intermediate");
 const POSITIONED: &[&str] = with!("positions");
 const FIXED: &[&str] = with!("length");
@@ -314,10 +315,22 @@ static MODEL: Section = Section {
         ),
         key("hidden", count(1, WIDEST), "Width of the model"),
         of(HEADED, key("heads", count(1, WIDEST), "Attention heads; must divide `hidden`")),
+        of(
+            GROUPED,
+            key(
+                "kv_heads",
+                count(1, WIDEST),
+                "Heads of keys and values, each for several attention heads; must divide `heads` (default: as many)",
+            ),
+        ),
         of(FED_FORWARD, key("intermediate", count(1, WIDEST), "Width of the feed-forward layers")),
         of(
             POSITIONED,
-            key("positions", count(3, WIDEST), "Longest sequence it can read (default: 512; gpt2: 1024)"),
+            key(
+                "positions",
+                count(3, WIDEST),
+                "Longest sequence it can read (default: the family's own, such as 512 for bert)",
+            ),
         ),
         of(
             FIXED,
