@@ -90,8 +90,7 @@ pub fn fit(
     let index = Index::new(tensors.names(), architecture)?;
     let head = head(config, (tensors, &index), architecture)?;
     let heads = architecture.head_tensors(head);
-    let places: Vec<TensorShape> =
-        architecture.base_tensors(head).into_iter().chain(heads.iter().cloned()).collect();
+    let places = architecture.all_tensors(head);
     let brought = |name: &String| {
         let place = places.iter().find(|place| place.name == *name);
         place.cloned().ok_or_else(|| AdapterError::Unknown { name: index.file(name) })

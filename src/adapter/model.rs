@@ -68,9 +68,9 @@ impl Loaded {
             Some(Weight::Stacked(tensor)) => Some(tensor.detach().get(0)),
             None => None,
         };
-        let places =
-            spec.architecture.base_tensors(head).into_iter().chain(spec.architecture.head_tensors(head));
-        let tensors = places.filter_map(|place| Some((place.name.clone(), value(&place.name)?))).collect();
+        let places = spec.architecture.all_tensors(head);
+        let tensors =
+            places.into_iter().filter_map(|place| Some((place.name.clone(), value(&place.name)?))).collect();
         let (mut adapters, mut scales) = (BTreeMap::new(), BTreeMap::new());
         if let Some(lora) = method.lora() {
             for layer in spec.architecture.adapted(lora) {
@@ -152,12 +152,8 @@ impl Loaded {
             }
         };
         let architecture = &manifest.architecture;
-        let places = architecture
-            .base_tensors(manifest.head())
-            .into_iter()
-            .chain(architecture.head_tensors(manifest.head()));
         let mut tensors = BTreeMap::new();
-        for place in places {
+        for place in architecture.all_tensors(manifest.head()) {
             tensors.insert(place.name.clone(), build::read(&model.tensors, architecture.about(), &place)?);
         }
         let tokenizer = folder.to_path_buf();

@@ -136,7 +136,7 @@ struct Places {
     tensors: BTreeSet<String>,
     prefix: &'static str,
     /// Whether the output layer of a language model is its word embedding.
-    has_output: bool,
+    ties_words: bool,
 }
 
 impl Places {
@@ -146,7 +146,7 @@ impl Places {
         Self {
             tensors: base.into_iter().chain(head).map(|tensor| tensor.name).collect(),
             prefix: architecture.base_prefix(),
-            has_output: architecture.ties_words(),
+            ties_words: architecture.ties_words(),
         }
     }
 
@@ -172,7 +172,7 @@ impl Places {
         }
         let own = own.replace(".base_layer.", ".");
         let unwrapped = unwrapped(&own);
-        if self.has_output && unwrapped.iter().any(|own| own == OUTPUT) {
+        if self.ties_words && unwrapped.iter().any(|own| own == OUTPUT) {
             return Ok(Role::Output);
         }
         let found = unwrapped.iter().find_map(|own| self.find(own, ""));

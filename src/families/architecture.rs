@@ -88,6 +88,14 @@ impl Architecture {
         tensors
     }
 
+    /// Every tensor of a model with this head, the base's first.
+    #[must_use]
+    pub fn all_tensors(&self, head: Head) -> Vec<TensorShape> {
+        let mut tensors = self.base_tensors(head);
+        tensors.extend(self.head_tensors(head));
+        tensors
+    }
+
     /// Whether it can be a language model whose output layer is its word embedding.
     #[must_use]
     pub fn ties_words(&self) -> bool {

@@ -29,7 +29,7 @@ impl ParamCounts {
 /// parameters (Hu et al. 2021, section 4.1).
 #[must_use]
 pub fn count(architecture: &Architecture, head: Head, method: &Method) -> ParamCounts {
-    let whole = sum(&architecture.base_tensors(head)) + sum(&architecture.head_tensors(head));
+    let whole = sum(&architecture.all_tensors(head));
     match method {
         Method::Lora(lora) => {
             let targets = architecture.adapted(lora);

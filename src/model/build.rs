@@ -243,9 +243,7 @@ fn product_kind(role: TensorRole, precision: Precision) -> Kind {
 /// The names of the tensors that train, without adapters.
 fn trainable(architecture: &Architecture, head: Head, method: &Method) -> BTreeSet<String> {
     let tensors = match method {
-        Method::Full | Method::Scratch => {
-            architecture.base_tensors(head).into_iter().chain(architecture.head_tensors(head)).collect()
-        }
+        Method::Full | Method::Scratch => architecture.all_tensors(head),
         Method::Lora(lora) => architecture.saved_tensors(head, &lora.modules_to_save),
         Method::Base => Vec::new(),
     };

@@ -153,6 +153,22 @@ fn what_is_ordered_last_holds_whatever_the_ids_of_trials() {
 }
 
 #[test]
+fn a_keep_that_no_run_has_heeded_is_taken_back() {
+    let (site, sweep) = (one_by_one(), nine(Stop::Halving));
+    let children = Children::new(&sweep);
+    let first = site.run(&sweep, |key, file| children.work(key, file));
+    let is_stopped = |one: &&record::TrialRecord| matches!(one.state, TrialState::Stopped { .. });
+    let stopped = first.record.trials.iter().find(is_stopped).unwrap().trial.id;
+    let (layout, id) = (site.layout(&sweep), stopped.to_string());
+    assert_eq!(lorasweep("stop", &layout, &[&id]).code, 2, "it is stopped already");
+    assert_eq!(lorasweep("keep", &layout, &[&id]).code, 0);
+    let said = lorasweep("stop", &layout, &[&id]);
+    assert!(said.code == 0 && said.stderr.contains("the order to keep it is taken back"), "{}", said.stderr);
+    assert_eq!(orders::pending(&layout), []);
+    assert_eq!(site.run(&sweep, |key, file| children.work(key, file)).n_trained(), 0);
+}
+
+#[test]
 fn an_order_to_stop_what_has_ended_changes_nothing_and_is_told() {
     let (site, sweep) = (one_by_one(), nine(Stop::Halving));
     let children = Children::new(&sweep);

@@ -102,6 +102,59 @@ fn a_missing_pooler_is_drawn_trained_and_warned_of() {
     assert!(said.contains("layer.1.output.dense.bias` is not among the weights in `m`"), "{said}");
 }
 
+/// A decoder with an output layer of its own, saved without that.
+#[test]
+fn a_language_model_needs_the_output_layer_that_its_config_speaks_of() {
+    const LANGUAGE: &str = "{kind: language_modelling, train: book.txt, max_length: 16}";
+    let folder = Folder::new();
+    let config = |tied: bool| {
+        format!(
+            r#"{{"model_type": "llama", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "intermediate_size": 16, "tie_word_embeddings": {tied}}}"#
+        )
+    };
+    let of = |task: &str, method: &str| {
+        format!(
+            "name: demo\n{task}models: {{m: {{from: m, tokenizer: bytes}}}}\n\
+             grid: [{{method: {method}, model: m, learning_rate: 1e-3}}]\nsplit: {{fraction: 0.25}}\n"
+        )
+    };
+    let language = format!("task: {LANGUAGE}\n");
+    folder.write("m/config.json", &config(false));
+    folder.write_weights("m");
+    for method in ["lora", "full"] {
+        let said = folder.message(&of(&language, method));
+        assert!(
+            said.contains("model `m` has no output layer for words: it was saved without a head"),
+            "{said}"
+        );
+    }
+    folder.load(&of(&language, "scratch")).unwrap();
+    folder.load(&of(TASK, "lora")).unwrap();
+    folder.write("m/config.json", &config(true));
+    folder.load(&of(&language, "lora")).unwrap();
+}
+
+#[test]
+fn heads_of_keys_and_rotated_heads_have_sizes_that_exist() {
+    let folder = Folder::new();
+    let said = |sizes: &str| {
+        let model = format!(
+            "{{architecture: llama, layers: 1, intermediate: 8, tokenizer: tiny/vocab.txt, {sizes}}}"
+        );
+        folder
+            .load(&sweep(&model, "{method: scratch, model: m, learning_rate: 1e-3}"))
+            .map(|spec| spec.models["m"].architecture.blueprint().layers[0].attention.kv_heads)
+            .map_err(|error| folder.plain(&error))
+    };
+    assert_eq!(said("hidden: 16, heads: 4, kv_heads: 2"), Ok(2));
+    assert_eq!(said("hidden: 16, heads: 4"), Ok(4));
+    let undivided = said("hidden: 16, heads: 4, kv_heads: 3").unwrap_err();
+    assert!(undivided.contains("`kv_heads` is `3`, which does not divide `heads` 4"), "{undivided}");
+    let odd = said("hidden: 9, heads: 3").unwrap_err();
+    assert!(odd.contains("`head_dim` is 3, which is odd") && odd.contains("must be even"), "{odd}");
+}
+
 /// Takes tensors out of a file.
 fn without(path: &std::path::Path, part: &str) {
     let bytes = fs::read(path).unwrap();
