@@ -6,6 +6,8 @@ mod rope;
 #[cfg(test)]
 mod tests;
 
+use std::marker::PhantomData;
+
 use serde::{Deserialize, Serialize};
 
 pub use self::rope::RopeConfig;
@@ -14,7 +16,7 @@ use super::blueprint::{
     Activation, Attention, Blueprint, Embedding, Layer, Linear, Mlp, Norm, Output, Projections, Reads, Sees,
     Step, Table, Wiring,
 };
-use super::config::{self, Common, ConfigError, MOST_LAYERS, MOST_POSITIONS, MOST_WORDS, Variant, WIDEST};
+use super::config::{self, Common, MOST_LAYERS, MOST_POSITIONS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Name, Pairs, Settable, Sizes};
 use super::numbers::Numbers;
 use super::tensors::Init;
@@ -100,17 +102,36 @@ impl Default for DecoderConfig {
     }
 }
 
-/// A family of decoders.
-pub(super) trait Decoder: std::fmt::Debug {
+/// A decoder of the family K.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(transparent, bound = "")]
+pub struct Decoder<K> {
+    config: DecoderConfig,
+    #[serde(skip)]
+    family: PhantomData<K>,
+}
+
+/// What sets a family of decoders apart from the others.
+pub(super) trait Kind: std::fmt::Debug {
     /// What holds for all models of the family.
-    fn about(&self) -> &'static About;
+    fn about() -> &'static About;
 
-    fn config(&self) -> &DecoderConfig;
+    /// What its configuration says where a file says nothing.
+    fn defaults() -> DecoderConfig;
 
-    fn config_mut(&mut self) -> &mut DecoderConfig;
+    /// What sets its layers apart.
+    fn traits(config: &DecoderConfig) -> Traits;
 
-    /// What sets the family's layers apart.
-    fn traits(&self) -> Traits;
+    /// One of its models.
+    fn architecture(decoder: Decoder<Self>) -> Architecture
+    where
+        Self: Sized;
+}
+
+impl<K: Kind> Default for Decoder<K> {
+    fn default() -> Self {
+        Self { config: K::defaults(), family: PhantomData }
+    }
 }
 
 /// What sets the layers of a family of decoders apart.
@@ -129,11 +150,7 @@ pub(super) struct Traits {
 }
 
 /// What holds for all models of a family of decoders with these names.
-pub(super) const fn about(
-    names: &'static [Name],
-    read: fn(&[u8]) -> Result<Architecture, ConfigError>,
-    drawn: fn(&Sizes) -> Option<Architecture>,
-) -> About {
+pub(super) const fn about<K: Kind>(names: &'static [Name]) -> About {
     About {
         names,
         language_model: Some("ForCausalLM"),
@@ -148,8 +165,11 @@ pub(super) const fn about(
         targets: &["q_proj", "v_proj"],
         sizes: &["layers", "heads", "kv_heads", "intermediate", "positions", "attention_dropout"],
         needed: &["layers", "hidden", "heads", "intermediate"],
-        read,
-        drawn,
+        read: |json| Ok(K::architecture(parsed(json)?)),
+        drawn: |sizes| {
+            let Decoder { config, family } = Decoder::<K>::default();
+            Some(K::architecture(Decoder { config: config.with_sizes(sizes)?, family }))
+        },
     }
 }
 
@@ -245,13 +265,13 @@ impl DecoderConfig {
     }
 }
 
-impl<D: Decoder> Family for D {
+impl<K: Kind> Family for Decoder<K> {
     fn about(&self) -> &'static About {
-        Decoder::about(self)
+        K::about()
     }
 
     fn blueprint(&self) -> Blueprint {
-        let (config, traits) = (self.config(), self.traits());
+        let (config, traits) = (&self.config, K::traits(&self.config));
         let words = format!("{}embed_tokens.weight", PREFIX);
         let words = Table {
             padding: config.pad_token_id,
@@ -268,7 +288,7 @@ impl<D: Decoder> Family for D {
 
     /// A linear layer without bias: over the last token, or of its own for words, unless the word embedding is that.
     fn output(&self, head: Head) -> Option<Output> {
-        let config = self.config();
+        let config = &self.config;
         let linear = |name: &str, outputs| Linear {
             bias: None,
             ..Linear::new(name.to_owned(), [config.hidden_size, outputs], config.fresh())
@@ -283,7 +303,7 @@ impl<D: Decoder> Family for D {
     }
 
     fn variant(&self, common: &Common) -> Variant {
-        let config = self.config();
+        let config = &self.config;
         let is_windowed = |layer: &Layer| layer.attention.window.is_some();
         let windows: Vec<bool> = self.blueprint().layers.iter().map(is_windowed).collect();
         let turns_all = config.rope().is_none_or(RopeConfig::turns_all);
@@ -310,7 +330,7 @@ impl<D: Decoder> Family for D {
     }
 
     fn numbers(&self) -> Numbers {
-        let config = self.config();
+        let config = &self.config;
         let (heads, head) = (config.num_attention_heads, config.head_width());
         let mut sizes = vec![
             ("num_hidden_layers", config.num_hidden_layers, MOST_LAYERS),
@@ -322,7 +342,7 @@ impl<D: Decoder> Family for D {
             ("max_position_embeddings", config.max_position_embeddings, MOST_POSITIONS),
             ("vocab_size", config.vocab_size, MOST_WORDS),
         ];
-        sizes.extend(self.traits().window.map(|(window, _)| ("sliding_window", window, MOST_POSITIONS)));
+        sizes.extend(K::traits(config).window.map(|(window, _)| ("sliding_window", window, MOST_POSITIONS)));
         let mut divisors = vec![[("num_key_value_heads", config.kv_heads()), ("num_attention_heads", heads)]];
         if config.head_dim.is_none() {
             divisors.push([("num_attention_heads", heads), ("hidden_size", config.hidden_size)]);
@@ -333,11 +353,11 @@ impl<D: Decoder> Family for D {
     }
 
     fn max_length(&self) -> usize {
-        self.config().max_position_embeddings
+        self.config.max_position_embeddings
     }
 
     fn padding(&self) -> usize {
-        self.config().pad_token_id.unwrap_or(0)
+        self.config.pad_token_id.unwrap_or(0)
     }
 
     fn pairs(&self) -> Pairs {
@@ -345,7 +365,7 @@ impl<D: Decoder> Family for D {
     }
 
     fn settable(&mut self) -> Settable<'_> {
-        let config = self.config_mut();
+        let config = &mut self.config;
         Settable {
             vocabulary: &mut config.vocab_size,
             layers: Some(&mut config.num_hidden_layers),

@@ -1,17 +1,13 @@
 //! Owns Llama (Touvron et al. 2023; Grattafiori et al. 2024) and what is built as it is, such as TinyLlama and SmolLM2:
 //! equal to transformers' `LlamaForCausalLM` and `LlamaForSequenceClassification`.
 
-use serde::{Deserialize, Serialize};
-
 use super::Architecture;
-use super::config::parsed;
-use super::decoder::{self, Decoder, DecoderConfig, Traits};
+use super::decoder::{self, Decoder, DecoderConfig, Kind, Traits};
 use super::family::{About, Keys, Name};
 
-/// Llama's configuration.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct LlamaConfig(pub DecoderConfig);
+/// Llama.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Llama;
 
 /// Llama's names and keys; everything else is what all decoders share.
 pub(super) static ABOUT: About = About {
@@ -31,28 +27,24 @@ pub(super) static ABOUT: About = About {
         ],
         unless: &[],
     }),
-    ..decoder::about(
-        &[Name { model_type: "llama", class: Some("Llama") }],
-        |json| Ok(Architecture::Llama(parsed(json)?)),
-        |sizes| Some(Architecture::Llama(LlamaConfig(LlamaConfig::default().0.with_sizes(sizes)?))),
-    )
+    ..decoder::about::<Llama>(&[Name { model_type: "llama", class: Some("Llama") }])
 };
 
-impl Decoder for LlamaConfig {
-    fn about(&self) -> &'static About {
+impl Kind for Llama {
+    fn about() -> &'static About {
         &ABOUT
     }
 
-    fn config(&self) -> &DecoderConfig {
-        &self.0
+    fn defaults() -> DecoderConfig {
+        DecoderConfig::default()
     }
 
-    fn config_mut(&mut self) -> &mut DecoderConfig {
-        &mut self.0
+    fn traits(config: &DecoderConfig) -> Traits {
+        let bias = config.attention_bias;
+        Traits { projection_bias: bias, output_bias: bias, mlp_bias: config.mlp_bias, ..Traits::default() }
     }
 
-    fn traits(&self) -> Traits {
-        let bias = self.0.attention_bias;
-        Traits { projection_bias: bias, output_bias: bias, mlp_bias: self.0.mlp_bias, ..Traits::default() }
+    fn architecture(decoder: Decoder<Self>) -> Architecture {
+        Architecture::Llama(decoder)
     }
 }

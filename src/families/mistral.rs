@@ -1,51 +1,38 @@
 //! Owns Mistral (Jiang et al. 2023), a Llama whose tokens attend to a window of those before them: equal to
 //! transformers' `MistralForCausalLM` and `MistralForSequenceClassification`.
 
-use serde::{Deserialize, Serialize};
-
 use super::Architecture;
-use super::config::parsed;
-use super::decoder::{self, Decoder, DecoderConfig, Traits};
+use super::decoder::{self, Decoder, DecoderConfig, Kind, Traits};
 use super::family::{About, Name};
 
-/// Mistral's configuration; `sliding_window: null` is no window.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct MistralConfig(pub DecoderConfig);
+/// Mistral; `sliding_window: null` is no window.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mistral;
 
-impl Default for MistralConfig {
-    fn default() -> Self {
-        Self(DecoderConfig {
+/// Mistral's names; everything else is what all decoders share.
+pub(super) static ABOUT: About =
+    decoder::about::<Mistral>(&[Name { model_type: "mistral", class: Some("Mistral") }]);
+
+impl Kind for Mistral {
+    fn about() -> &'static About {
+        &ABOUT
+    }
+
+    fn defaults() -> DecoderConfig {
+        DecoderConfig {
             intermediate_size: 14_336,
             num_key_value_heads: Some(8),
             max_position_embeddings: 131_072,
             sliding_window: Some(4096),
             ..DecoderConfig::default()
-        })
-    }
-}
-
-/// Mistral's names; everything else is what all decoders share.
-pub(super) static ABOUT: About = decoder::about(
-    &[Name { model_type: "mistral", class: Some("Mistral") }],
-    |json| Ok(Architecture::Mistral(parsed(json)?)),
-    |sizes| Some(Architecture::Mistral(MistralConfig(MistralConfig::default().0.with_sizes(sizes)?))),
-);
-
-impl Decoder for MistralConfig {
-    fn about(&self) -> &'static About {
-        &ABOUT
+        }
     }
 
-    fn config(&self) -> &DecoderConfig {
-        &self.0
+    fn traits(config: &DecoderConfig) -> Traits {
+        Traits { window: config.sliding_window.map(|window| (window, 0)), ..Traits::default() }
     }
 
-    fn config_mut(&mut self) -> &mut DecoderConfig {
-        &mut self.0
-    }
-
-    fn traits(&self) -> Traits {
-        Traits { window: self.0.sliding_window.map(|window| (window, 0)), ..Traits::default() }
+    fn architecture(decoder: Decoder<Self>) -> Architecture {
+        Architecture::Mistral(decoder)
     }
 }

@@ -41,7 +41,7 @@ pub use self::bert::BertConfig;
 pub use self::blueprint::Blueprint;
 pub use self::classifier::{are_unnamed, classes, gives_number};
 pub use self::config::{ConfigError, MOST_LAYERS, WIDEST, keys as config_keys};
-pub use self::decoder::{DecoderConfig, RopeConfig};
+pub use self::decoder::{Decoder, DecoderConfig, RopeConfig};
 pub use self::detect::{Evidence, family_of_tensors};
 pub use self::distilbert::DistilBertConfig;
 pub use self::electra::ElectraConfig;
@@ -49,11 +49,11 @@ use self::family::Family;
 pub use self::family::{About, Dropouts, Name, Pairs, Sizes};
 pub use self::gpt2::Gpt2Config;
 pub use self::gptmini::GptMiniConfig;
-pub use self::llama::LlamaConfig;
-pub use self::mistral::MistralConfig;
+pub use self::llama::Llama;
+pub use self::mistral::Mistral;
 pub use self::model_spec::{ModelSpec, Parts, Weights};
-pub use self::qwen2::Qwen2Config;
-pub use self::qwen3::Qwen3Config;
+pub use self::qwen2::Qwen2;
+pub use self::qwen3::Qwen3;
 pub use self::roberta::RobertaConfig;
 pub use self::tensors::{Init, LinearShape, Place, TensorRole, TensorShape};
 pub use self::transformers::{Around, OtherHead, TOKEN_CLASSES, Tokenizers, Vocabulary};
@@ -90,13 +90,13 @@ pub enum Architecture {
     /// An ELECTRA encoder.
     Electra(ElectraConfig),
     /// A Llama decoder.
-    Llama(LlamaConfig),
+    Llama(Decoder<Llama>),
     /// A Mistral decoder.
-    Mistral(MistralConfig),
+    Mistral(Decoder<Mistral>),
     /// A decoder of Qwen2 or Qwen2.5.
-    Qwen2(Qwen2Config),
+    Qwen2(Decoder<Qwen2>),
     /// A Qwen3 decoder.
-    Qwen3(Qwen3Config),
+    Qwen3(Decoder<Qwen3>),
 }
 
 /// What holds for each family, in the order in which messages name them.

@@ -2,13 +2,10 @@
 //! have fewer key and value heads than heads, windows shorter than rows, and scaled rotary positions.
 
 use lorasweep::families::{Architecture, Head};
-use lorasweep::model::params::Weight;
-use lorasweep::model::pass::Pass;
-use lorasweep::model::weights;
 use lorasweep::values::{Method, Precision};
 
-use super::gpt2::{next_tokens, of_rows};
-use super::{Fixture, TOLERANCE, adapters, assert_close, trial};
+use super::gpt2::{assert_classifies, assert_generates, next_tokens};
+use super::{Fixture, adapters};
 
 const FAMILIES: [&str; 4] = ["llama", "mistral", "qwen2", "qwen3"];
 
@@ -53,34 +50,13 @@ fn every_slot_of_a_pack_agrees_with_the_reference() {
 #[test]
 fn the_classifier_reads_each_rows_last_token() {
     for name in FAMILIES {
-        let fixture = fixture(name, Head::Classifier { labels: 3 });
-        let base = weights::read(&fixture.folder).unwrap();
-        let start = fixture.read(base, &[trial(Method::Full, 1), trial(Method::Full, 2)]);
-        let Weight::Stacked(mut score) = start.params.weight("score.weight") else { panic!("it trains") };
-        tch::no_grad(|| score.copy_(&fixture.recorded["score.weight"]));
-        let (model, inputs, pass) = (fixture.model(&start), fixture.inputs(0, 2), &mut Pass::evaluation());
-        let logits = model.classify(&model.trunk(&inputs, pass), pass);
-        for slot in 0..2 {
-            assert_close(name, &logits.get(slot), &fixture.recorded["score.logits"], TOLERANCE);
-        }
+        assert_classifies(&fixture(name, Head::Classifier { labels: 3 }));
     }
 }
 
 #[test]
 fn greedy_generation_agrees_with_transformers() {
     for name in FAMILIES {
-        let fixture = fixture(name, Head::LanguageModel);
-        let prompts = of_rows(&fixture.recorded["generate.prompts"]);
-        let expected = of_rows(&fixture.recorded["generate.new"]);
-        let end = fixture.recorded["generate.end"].int64_value(&[]) as u32;
-        let prompts: Vec<&[u32]> = prompts.iter().map(Vec::as_slice).collect();
-        assert!(expected.iter().any(|answer| answer.len() < 12), "one of them ends");
-        for method in [Method::Base, Method::Full] {
-            let model = fixture.model(&fixture.start("full", &method, 1));
-            assert_eq!(model.generate(&prompts, 12, end), expected, "{name}");
-            for (prompt, answer) in prompts.iter().zip(&expected) {
-                assert_eq!(&model.generate(&[prompt], 12, end), std::slice::from_ref(answer), "{name}");
-            }
-        }
+        assert_generates(&fixture(name, Head::LanguageModel));
     }
 }

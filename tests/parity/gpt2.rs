@@ -36,7 +36,7 @@ pub(crate) fn next_tokens(fixture: &Fixture, model: &Model, step: i64, slots: i6
     (losses(&logits.narrow(2, 0, tokens - 1), &labels), logits * mask)
 }
 
-pub(crate) fn of_rows(rows: &Tensor) -> Vec<Vec<u32>> {
+fn of_rows(rows: &Tensor) -> Vec<Vec<u32>> {
     let rows = Vec::<Vec<i64>>::try_from(rows).unwrap();
     rows.into_iter().map(|row| row.into_iter().filter_map(|id| u32::try_from(id).ok()).collect()).collect()
 }
@@ -78,10 +78,14 @@ fn only_the_asked_positions_are_computed() {
 
 #[test]
 fn the_classifier_reads_each_rows_last_token() {
-    let fixture = fixture(Head::Classifier { labels: 3 });
+    assert_classifies(&fixture(Head::Classifier { labels: 3 }));
+}
+
+/// Gives the recorded logits of a classifier on the recorded base.
+#[track_caller]
+pub(crate) fn assert_classifies(fixture: &Fixture) {
     let base = weights::read(&fixture.folder).unwrap();
-    let trials = [trial(Method::Full, 1), trial(Method::Full, 2)];
-    let start = fixture.read(base, &trials);
+    let start = fixture.read(base, &[trial(Method::Full, 1), trial(Method::Full, 2)]);
     let Weight::Stacked(mut score) = start.params.weight("score.weight") else { panic!("it trains") };
     tch::no_grad(|| score.copy_(&fixture.recorded["score.weight"]));
     let (model, inputs, pass) = (fixture.model(&start), fixture.inputs(0, 2), &mut Pass::evaluation());
@@ -93,7 +97,12 @@ fn the_classifier_reads_each_rows_last_token() {
 
 #[test]
 fn greedy_generation_agrees_with_transformers() {
-    let fixture = fixture(Head::LanguageModel);
+    assert_generates(&fixture(Head::LanguageModel));
+}
+
+/// Continues the recorded prompts, together and each alone.
+#[track_caller]
+pub(crate) fn assert_generates(fixture: &Fixture) {
     let prompts = of_rows(&fixture.recorded["generate.prompts"]);
     let expected = of_rows(&fixture.recorded["generate.new"]);
     let end = fixture.recorded["generate.end"].int64_value(&[]) as u32;
@@ -101,7 +110,7 @@ fn greedy_generation_agrees_with_transformers() {
     assert!(expected.iter().any(|answer| answer.len() < 12), "one of them ends");
     for method in [Method::Base, Method::Full] {
         let model = fixture.model(&fixture.start("full", &method, 1));
-        assert_eq!(model.generate(&prompts, 12, end), expected);
+        assert_eq!(model.generate(&prompts, 12, end), expected, "{}", fixture.folder.display());
         for (prompt, answer) in prompts.iter().zip(&expected) {
             assert_eq!(&model.generate(&[prompt], 12, end), std::slice::from_ref(answer));
         }
