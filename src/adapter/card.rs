@@ -169,7 +169,7 @@ pub fn adapter(card: &Card<'_>, manifest: &Manifest, base: &BaseModel) -> String
 pub fn imported(manifest: &Manifest, base: &BaseModel) -> String {
     let mut text = "---\nlibrary_name: peft\ntags: [lora]\n---\n\n# Adapter\n\n".to_owned();
     push(&mut text, &format!("An adapter that PEFT saved, imported by lorasweep. {}\n", base_line(base)));
-    if let Purpose::Classification { labels, .. } = &manifest.purpose {
+    if let Purpose::Classification { labels, .. } | Purpose::Tagging { labels } = &manifest.purpose {
         push(&mut text, &format!("Classes: {}\n", listed(labels)));
     }
     push(&mut text, "## Use\n");

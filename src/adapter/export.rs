@@ -74,7 +74,7 @@ fn adapter(
             "it trained the word embedding, which PEFT does not tie to the output layer",
         ));
     }
-    if let Some(module) = trained_twice(architecture, lora) {
+    if let Some(module) = trained_twice(architecture, head, lora) {
         let reason = format!("it trained `{module}` whole and with an adapter too, which PEFT does not");
         return Err(refused(name, &reason));
     }
@@ -88,7 +88,7 @@ fn adapter(
     saved.extend(of_head.into_iter().map(str::to_owned));
     let config = AdapterConfig::of_trial(lora, saved, &base.name);
     let layers: Vec<Adapted> =
-        architecture.adapted(lora).into_iter().map(|layer| Adapted::of(layer, &config)).collect();
+        architecture.adapted(head, lora).into_iter().map(|layer| Adapted::of(layer, &config)).collect();
     let whole = architecture.saved_tensors(head, &config.saved);
     let whole = whole.iter().filter_map(|place| loaded.tensors.get_key_value(&place.name));
     let tensors = loaded.adapters.iter().chain(whole);
@@ -120,11 +120,11 @@ fn ties_saved_words(architecture: &Architecture, modules: &[String]) -> bool {
 }
 
 /// The first layer that has an adapter and was also trained as a whole.
-fn trained_twice(architecture: &Architecture, lora: &Lora) -> Option<String> {
-    let whole = architecture.saved_tensors(Head::LanguageModel, &lora.modules_to_save);
+fn trained_twice(architecture: &Architecture, head: Head, lora: &Lora) -> Option<String> {
+    let whole = architecture.saved_tensors(head, &lora.modules_to_save);
     let is_whole =
         |layer: &LinearShape| whole.iter().any(|tensor| tensor.name == format!("{}.weight", layer.name));
-    architecture.adapted(lora).into_iter().find(is_whole).map(|layer| layer.name)
+    architecture.adapted(head, lora).into_iter().find(is_whole).map(|layer| layer.name)
 }
 
 /// Writes a transformers folder.
@@ -172,16 +172,22 @@ fn config(mut config: Map<String, Value>, manifest: &Manifest) -> Map<String, Va
     }
     match &manifest.purpose {
         Purpose::Classification { labels, problem, .. } => {
-            for (name, entries) in python::names(labels) {
-                let key = |key: &Value| key.as_str().map_or_else(|| key.to_string(), str::to_owned);
-                let entries = entries.iter().map(|(name, value)| (key(name), value.clone()));
-                config.insert(name.to_owned(), Value::Object(entries.collect()));
-            }
+            name_labels(&mut config, labels);
             config.insert("problem_type".to_owned(), json!(problem.name()));
         }
+        Purpose::Tagging { labels } => name_labels(&mut config, labels),
         Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => {}
     }
     config
+}
+
+/// Names the outputs of a head.
+fn name_labels(config: &mut Map<String, Value>, labels: &[String]) {
+    for (name, entries) in python::names(labels) {
+        let key = |key: &Value| key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        let entries = entries.iter().map(|(name, value)| (key(name), value.clone()));
+        config.insert(name.to_owned(), Value::Object(entries.collect()));
+    }
 }
 
 /// A tensor's values in 32 bits, after checking that they are finite.

@@ -96,7 +96,7 @@ pub fn fit(
         place.cloned().ok_or_else(|| AdapterError::Unknown { name: index.file(name) })
     };
     let saved: Vec<TensorShape> = index.whole.iter().map(brought).collect::<Result<_, _>>()?;
-    let layers = layers(config, architecture, &index.modules)?;
+    let layers = layers(config, (architecture, head), &index.modules)?;
     let wanted = layers.iter().flat_map(|layer| layer.tensors(config.lora_bias));
     for (name, shape) in wanted {
         check((tensors, &index), &name, &shape, architecture)?;
@@ -114,7 +114,7 @@ pub fn fit(
 /// The layers that the settings name, which must be the layers with tensors.
 fn layers(
     config: &AdapterConfig,
-    architecture: &Architecture,
+    (architecture, head): (&Architecture, Head),
     modules: &BTreeSet<String>,
 ) -> Result<Vec<Adapted>, AdapterError> {
     let all: Vec<String> = modules.iter().cloned().collect();
@@ -129,7 +129,7 @@ fn layers(
         config.saved.iter().any(inside) && !modules.contains(&layer.name)
     };
     let layers: Vec<LinearShape> = architecture
-        .lora_targets(names)
+        .lora_targets(head, names)
         .into_iter()
         .filter(|layer| config.rules.keep(&layer.name) && !trains_whole(layer))
         .collect();
@@ -147,17 +147,22 @@ fn head(
     (tensors, index): (&StateDict, &Index),
     architecture: &Architecture,
 ) -> Result<Head, AdapterError> {
-    let name = index.file(&architecture.class_rows().unwrap_or_default());
+    let one = match config.task {
+        Some(TaskType::Tagger) => Head::Tagger { labels: 1 },
+        Some(TaskType::Classifier | TaskType::LanguageModel) | None => Head::Classifier { labels: 1 },
+    };
+    let name = index.file(&architecture.class_rows(one).unwrap_or_default());
     let classes = tensors.tensor(&name).and_then(|tensor| tensor.shape.first().copied());
     match (config.task, classes) {
         (Some(TaskType::Classifier) | None, Some(labels)) => Ok(Head::Classifier { labels }),
+        (Some(TaskType::Tagger), Some(labels)) => Ok(Head::Tagger { labels }),
         (Some(TaskType::LanguageModel), _) | (None, None) if architecture.supports(Head::LanguageModel) => {
             Ok(Head::LanguageModel)
         }
         (Some(TaskType::LanguageModel), _) => {
             Err(AdapterError::Unsupported { feature: "a language model's head on this family".to_owned() })
         }
-        (Some(TaskType::Classifier) | None, None) => Err(AdapterError::NoHead { name }),
+        (Some(TaskType::Classifier | TaskType::Tagger) | None, None) => Err(AdapterError::NoHead { name }),
     }
 }
 

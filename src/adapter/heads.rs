@@ -22,7 +22,7 @@ pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
     // Other faults of the file are reported where its shapes are read.
     let Ok(config) = serde_json::from_slice::<Map<String, Value>>(&text) else { return Ok(()) };
     let Some(class) = class(&config) else { return Ok(()) };
-    match OtherHead::of_class(class) {
+    match OtherHead::of_class(class).filter(|other| **other != TOKEN_CLASSES) {
         Some(other) => Err(other_head(folder, &format!("`{class}`"), other)),
         None => Ok(()),
     }
@@ -35,19 +35,18 @@ pub fn check_class(folder: &Path) -> Result<(), AdapterError> {
 pub fn purpose(model: &ModelFolder) -> Result<Purpose, AdapterError> {
     let about = model.architecture.about();
     let rows = |name: String| model.tensors.find(&name, about).ok()?.shape.first().copied();
-    let classes = model.architecture.class_rows().and_then(rows);
+    if class(&model.config).is_some_and(|class| class.ends_with(TOKEN_CLASSES.class)) {
+        let tags = model.architecture.class_rows(Head::Tagger { labels: 1 }).and_then(rows);
+        let tags = tags.ok_or_else(|| AdapterError::Headless { folder: model.path.clone() })?;
+        return Ok(Purpose::Tagging { labels: names(model, tags)? });
+    }
+    let classes = model.architecture.class_rows(Head::Classifier { labels: 1 }).and_then(rows);
     if class(&model.config).is_none() {
         check_tensors(model, classes.is_some())?;
     }
     match classes {
         Some(classes) => {
-            let own = model.labels();
-            if let Some(names) = own.as_ref().filter(|names| names.len() != classes) {
-                let reason =
-                    format!("`id2label` names {} classes, and the head has {classes} rows", names.len());
-                return Err(AdapterError::Settings { path: model.path.join("config.json"), reason });
-            }
-            let labels = own.unwrap_or_else(|| Purpose::numbered(classes));
+            let labels = names(model, classes)?;
             Ok(Purpose::Classification { labels, pairs: false, problem: problem(model, classes)? })
         }
         // Without a classifier, a decoder still has its output layer, which is its word embedding.
@@ -56,6 +55,16 @@ pub fn purpose(model: &ModelFolder) -> Result<Purpose, AdapterError> {
         }
         None => Err(AdapterError::Headless { folder: model.path.clone() }),
     }
+}
+
+/// The names of a head's outputs.
+fn names(model: &ModelFolder, outputs: usize) -> Result<Vec<String>, AdapterError> {
+    let own = model.labels();
+    if let Some(names) = own.as_ref().filter(|names| names.len() != outputs) {
+        let reason = format!("`id2label` names {} classes, and the head has {outputs} rows", names.len());
+        return Err(AdapterError::Settings { path: model.path.join("config.json"), reason });
+    }
+    Ok(own.unwrap_or_else(|| Purpose::numbered(outputs)))
 }
 
 /// The meaning of the numbers from a folder's head, by its `problem_type`.

@@ -206,7 +206,12 @@ fn purpose(
     base: &ModelFolder,
 ) -> Result<Purpose, AdapterError> {
     let known = known.map(|known| &known.purpose).filter(|known| known.head() == head);
-    let Head::Classifier { labels: classes } = head else {
+    let (classes, tags) = match head {
+        Head::Classifier { labels } => (labels, false),
+        Head::Tagger { labels } => (labels, true),
+        Head::LanguageModel => (0, false),
+    };
+    if classes == 0 {
         let option = [("--labels", request.labels.is_some()), ("--problem-type", request.problem.is_some())];
         return match option.iter().find(|(_, given)| *given) {
             Some((option, _)) => Err(AdapterError::Question {
@@ -215,11 +220,12 @@ fn purpose(
             }),
             None => Ok(known.cloned().unwrap_or(Purpose::LanguageModelling)),
         };
-    };
+    }
     let (own, pairs, learned) = match known {
         Some(Purpose::Classification { labels, pairs, problem }) => {
             (Some(labels.clone()), *pairs, Some(*problem))
         }
+        Some(Purpose::Tagging { labels }) => (Some(labels.clone()), false, None),
         Some(Purpose::LanguageModelling | Purpose::QuestionAnswering(_)) | None => {
             (base.labels().filter(|own| own.len() == classes), false, None)
         }
@@ -231,6 +237,15 @@ fn purpose(
         Some(given) => given.to_vec(),
         None => own.unwrap_or_else(|| Purpose::numbered(classes)),
     };
+    if tags {
+        return match request.problem {
+            Some(_) => Err(AdapterError::Question {
+                message: "`--problem-type` is for classes of texts, and this adapter tags words".to_owned(),
+                hint: "leave `--problem-type` out".to_owned(),
+            }),
+            None => Ok(Purpose::Tagging { labels }),
+        };
+    }
     let problem = match request.problem.or(learned) {
         Some(problem) => problem,
         None => heads::problem(base, classes)?,

@@ -53,7 +53,8 @@ impl Manifest {
     #[must_use]
     pub fn new(purpose: Purpose, max_length: usize, architecture: Architecture) -> Self {
         let format = match &purpose {
-            Purpose::Classification { problem: Problem::MultiLabel | Problem::Regression, .. } => FORMAT,
+            Purpose::Classification { problem: Problem::MultiLabel | Problem::Regression, .. }
+            | Purpose::Tagging { .. } => FORMAT,
             Purpose::Classification { problem: Problem::SingleLabel, .. }
             | Purpose::LanguageModelling
             | Purpose::QuestionAnswering(_) => FIRST_FORMAT,

@@ -73,7 +73,7 @@ impl Loaded {
             places.into_iter().filter_map(|place| Some((place.name.clone(), value(&place.name)?))).collect();
         let (mut adapters, mut scales) = (BTreeMap::new(), BTreeMap::new());
         if let Some(lora) = method.lora() {
-            for layer in spec.architecture.adapted(lora) {
+            for layer in spec.architecture.adapted(head, lora) {
                 scales.insert(layer.name.clone(), lora.scale());
                 let names = peft::PARTS.map(|part| format!("{}{part}", layer.name));
                 adapters.extend(names.into_iter().filter_map(|name| Some((name.clone(), value(&name)?))));
@@ -199,7 +199,10 @@ impl Loaded {
 
 /// Whether a layer's matrix is `[in, out]`.
 fn is_transposed(architecture: &Architecture, module: &str) -> bool {
-    architecture.linears().iter().any(|linear| linear.name == module && linear.is_transposed)
+    architecture
+        .linears(Head::LanguageModel)
+        .iter()
+        .any(|linear| linear.name == module && linear.is_transposed)
 }
 
 /// The same trial in 32 bits, the format in which models are exported and used.

@@ -32,6 +32,8 @@ pub const PARTS: [&str; 2] = [".lora_A.weight", ".lora_B.weight"];
 pub enum TaskType {
     /// `SEQ_CLS`.
     Classifier,
+    /// `TOKEN_CLS`.
+    Tagger,
     /// `CAUSAL_LM`.
     LanguageModel,
 }
@@ -176,9 +178,10 @@ impl AdapterConfig {
     pub fn render(&self, architecture: &Architecture, head: Head, layers: &[Adapted]) -> String {
         let task = match head {
             Head::Classifier { .. } => "SEQ_CLS",
+            Head::Tagger { .. } => "TOKEN_CLS",
             Head::LanguageModel => "CAUSAL_LM",
         };
-        let transposed = architecture.linears().iter().any(|linear| linear.is_transposed);
+        let transposed = architecture.linears(head).iter().any(|linear| linear.is_transposed);
         let start = match self.start {
             Start::Plain => json!(true),
             Start::Pissa { .. } => json!("pissa"),
@@ -273,6 +276,7 @@ fn task_type(name: Option<&str>) -> Result<Option<TaskType>, AdapterError> {
     match name {
         None => Ok(None),
         Some("SEQ_CLS") => Ok(Some(TaskType::Classifier)),
+        Some("TOKEN_CLS") => Ok(Some(TaskType::Tagger)),
         Some("CAUSAL_LM") => Ok(Some(TaskType::LanguageModel)),
         Some(other) => Err(unsupported("task_type", &Value::String(other.to_owned()))),
     }

@@ -1,5 +1,7 @@
 //! Owns prediction: texts in, classes, scores or generated text out. Trains nothing.
 
+mod tagged;
+
 use tch::{Device, Kind, Tensor};
 
 use super::error::AdapterError;
@@ -13,7 +15,7 @@ use crate::tasks::{Encoder, Problem, Prompts, Purpose, QuestionAnswering};
 use crate::tokenizer::Tokenizer;
 
 /// Most tokens in one batch, padding counted.
-const BATCH_TOKENS: usize = 4096;
+pub(super) const BATCH_TOKENS: usize = 4096;
 /// Prompts continued in one batch.
 const PROMPTS: usize = 16;
 /// Default length limit of generated text, in tokens.
@@ -60,6 +62,15 @@ pub enum AnswerKind {
     },
     /// The predicted numbers: one, or several for a regression with several outputs.
     Scores(Vec<f32>),
+    /// A tag for each word of the text, as it stands between blanks.
+    Tags {
+        /// The words.
+        words: Vec<String>,
+        /// The tag of each; `None` for a word that was cut off.
+        tags: Vec<Option<String>>,
+        /// The probability of each tag; 0 for a word that was cut off.
+        probabilities: Vec<f32>,
+    },
     /// The continuation of the text, or the answer to the question.
     Text(String),
 }
@@ -92,6 +103,7 @@ pub fn predict(loaded: &Loaded, question: &Question<'_>) -> Result<Vec<Answer>, 
             }
             classify(loaded, (&model, &tokenizer), (labels, *problem), question)
         }
+        Purpose::Tagging { labels } => tagged::tag(loaded, (&model, &tokenizer), labels, question),
         Purpose::LanguageModelling => go_on(loaded, (&model, &tokenizer), None, question),
         Purpose::QuestionAnswering(answering) => {
             go_on(loaded, (&model, &tokenizer), Some(answering), question)
@@ -206,11 +218,11 @@ fn next(model: &Model, prompt: &[u32], architecture: &Architecture) -> Vec<f32> 
 }
 
 /// A batch of one slot.
-fn inputs(rows: Vec<InputRow<'_>>, architecture: &Architecture) -> Inputs {
+pub(super) fn inputs(rows: Vec<InputRow<'_>>, architecture: &Architecture) -> Inputs {
     Inputs::of_rows(&[rows], architecture.padding())
 }
 
-fn host(values: &Tensor) -> Vec<f32> {
+pub(super) fn host(values: &Tensor) -> Vec<f32> {
     Vec::try_from(values.to_device(Device::Cpu).to_kind(Kind::Float)).expect("a vector of 32-bit numbers")
 }
 

@@ -16,6 +16,7 @@ fn loader(manifest: &Manifest) -> Option<&'static str> {
     manifest.architecture.about().class(None, head)?;
     Some(match head {
         Head::Classifier { .. } => "AutoModelForSequenceClassification",
+        Head::Tagger { .. } => "AutoModelForTokenClassification",
         Head::LanguageModel => "AutoModelForCausalLM",
     })
 }
@@ -50,13 +51,18 @@ pub(super) fn names(labels: &[String]) -> [(&'static str, Vec<(Value, Value)>); 
 fn arguments(manifest: &Manifest, base: &BaseModel) -> Vec<(&'static str, String)> {
     let mut all: Vec<(&'static str, String)> = Vec::new();
     all.extend(base.layers.map(|layers| ("num_hidden_layers", layers.to_string())));
-    if let Purpose::Classification { labels, problem, .. } = &manifest.purpose {
+    let (labels, problem) = match &manifest.purpose {
+        Purpose::Classification { labels, problem, .. } => (labels.as_slice(), Some(*problem)),
+        Purpose::Tagging { labels } => (labels.as_slice(), None),
+        Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => (&[][..], None),
+    };
+    if !labels.is_empty() {
         all.push(("num_labels", labels.len().to_string()));
         for (name, entries) in names(labels) {
             let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key}: {value}")).collect();
             all.push((name, format!("{{{}}}", entries.join(", "))));
         }
-        if *problem != Problem::SingleLabel {
+        if let Some(problem) = problem.filter(|problem| *problem != Problem::SingleLabel) {
             all.push(("problem_type", text(problem.name())));
         }
         // The adapter brings the head; the base may have a different one.
@@ -76,6 +82,17 @@ fn program(manifest: &Manifest, peft: &str, auto: &str, load: &str) -> String {
 
 /// The lines that predict and print the answers.
 fn ask(manifest: &Manifest) -> String {
+    if let Purpose::Tagging { .. } = &manifest.purpose {
+        return "text = \"words of a text\"\n\
+                inputs = tokenizer(text, truncation=True, return_offsets_mapping=True, return_tensors=\"pt\")\n\
+                offsets = inputs.pop(\"offset_mapping\")[0].tolist()\nwith torch.no_grad():\n    \
+                tags = model(**inputs).logits[0].argmax(-1).tolist()\n\
+                # The first token of each word carries its tag.\n\
+                for (start, end), tag in zip(offsets, tags):\n    \
+                if start < end and (start == 0 or text[start - 1].isspace()):\n        \
+                print(text[start:].split()[0], model.config.id2label[tag])\n"
+            .to_owned();
+    }
     let Purpose::Classification { pairs, problem, .. } = &manifest.purpose else {
         return "inputs = tokenizer(\"a text\", return_tensors=\"pt\")\n\
                 tokens = model.generate(**inputs, max_new_tokens=50, do_sample=False, \

@@ -202,7 +202,7 @@ mod asked {
     ) -> Result<(), AppError> {
         let names: &[String] = match purpose {
             Purpose::Classification { labels, .. } => labels,
-            Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => &[],
+            Purpose::Tagging { .. } | Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => &[],
         };
         if args.json || args.logits {
             let lines: String =
@@ -226,7 +226,7 @@ mod asked {
     fn says_probabilities(purpose: &Purpose) -> bool {
         match purpose {
             Purpose::Classification { problem, .. } => *problem != Problem::Regression,
-            Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => false,
+            Purpose::Tagging { .. } | Purpose::LanguageModelling | Purpose::QuestionAnswering(_) => false,
         }
     }
 
@@ -249,6 +249,13 @@ mod asked {
                 [score] => vec![format!("{score:.4}")],
                 several => vec![named(several, 4)],
             },
+            AnswerKind::Tags { words, tags, .. } => {
+                let tagged = words
+                    .iter()
+                    .zip(tags)
+                    .map(|(word, tag)| format!("{word} {}", tag.as_deref().unwrap_or("(cut off)")));
+                vec![tagged.collect::<Vec<_>>().join("\n")]
+            }
             AnswerKind::Text(text) => vec![text.clone()],
         }
     }
@@ -270,6 +277,9 @@ mod asked {
                 [score] => vec![("score", json!(score))],
                 several => vec![("scores", named(several))],
             },
+            AnswerKind::Tags { words, tags, probabilities } => {
+                vec![("words", json!(words)), ("tags", json!(tags)), ("probabilities", json!(probabilities))]
+            }
             AnswerKind::Text(text) => vec![("text", json!(text))],
         };
         object.extend(fields.into_iter().map(|(name, value)| (name.to_owned(), value)));

@@ -24,7 +24,7 @@ pub struct RowFlops {
 /// at the lowest adapted layer.
 #[must_use]
 pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens: f64) -> RowFlops {
-    let (blueprint, output) = (architecture.blueprint(), architecture.output(head));
+    let (blueprint, output) = (architecture.base(head), architecture.output(head));
     let tokens = blueprint.computed_tokens(tokens);
     let layers = layers(&blueprint, output.as_ref(), tokens);
     let output = output.map_or(0.0, |output| output_products(&blueprint, &output, tokens));
@@ -33,8 +33,8 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
         Method::Full | Method::Scratch => (0.0, 2.0 * forward, 0.0),
         Method::Base => (0.0, 0.0, 0.0),
         Method::Lora(lora) => {
-            let adapters = adapter_products(architecture, lora, tokens);
-            let trained = trained_places(architecture, lora);
+            let adapters = adapter_products((architecture, head), lora, tokens);
+            let trained = trained_places((architecture, head), lora);
             let lowest = trained.iter().filter_map(|place| depth(*place, layers.len())).min();
             let flowing = lowest.map_or(0.0, |lowest| backward_to_adapters(&layers, lowest));
             let trunk = lowest.filter(|_| !trained.contains(&Place::Embedding));
@@ -46,13 +46,14 @@ pub fn per_row(architecture: &Architecture, head: Head, method: &Method, tokens:
     RowFlops { forward: 2.0 * forward, training: 2.0 * (forward + backward), trunk: 2.0 * trunk }
 }
 
-/// Multiply-adds of the output layer for one row: all words for every token, or all classes once.
+/// Multiply-adds of the output layer for one row: all words or tags for every token, or all classes once.
 fn output_products(blueprint: &Blueprint, output: &Output, tokens: f64) -> f64 {
     let words = &blueprint.embedding.words;
     match output {
         Output::TiedWords => tokens * count(words.rows * words.width),
         Output::Words(linear) => tokens * products(linear),
         Output::Text { .. } => output.linears().map(products).sum(),
+        Output::Tokens { .. } => tokens * output.linears().map(products).sum::<f64>(),
     }
 }
 
@@ -77,7 +78,10 @@ fn layers(blueprint: &Blueprint, output: Option<&Output>, tokens: f64) -> Vec<La
     let read_last = match output {
         Some(Output::Text { reads: Reads::First, .. }) => 1.0,
         Some(
-            Output::Text { reads: Reads::Last | Reads::Every, .. } | Output::TiedWords | Output::Words(_),
+            Output::Text { reads: Reads::Last | Reads::Every, .. }
+            | Output::Tokens { .. }
+            | Output::TiedWords
+            | Output::Words(_),
         )
         | None => tokens,
     };
@@ -109,9 +113,9 @@ impl Layer {
 }
 
 /// The places in the base with adapters, or with modules that train as a whole.
-fn trained_places(architecture: &Architecture, lora: &Lora) -> Vec<Place> {
-    let adapted = architecture.adapted(lora).into_iter().map(|target| target.place);
-    let saved = architecture.tensors_in(&lora.modules_to_save);
+fn trained_places((architecture, head): (&Architecture, Head), lora: &Lora) -> Vec<Place> {
+    let adapted = architecture.adapted(head, lora).into_iter().map(|target| target.place);
+    let saved = architecture.tensors_in(head, &lora.modules_to_save);
     adapted.chain(saved.into_iter().map(|tensor| tensor.place)).collect()
 }
 
@@ -138,8 +142,8 @@ fn below_adapters(layers: &[Layer], lowest: usize) -> f64 {
     below + layers.get(lowest).map_or(0.0, |layer| layer.projections)
 }
 
-fn adapter_products(architecture: &Architecture, lora: &Lora, tokens: f64) -> f64 {
-    let targets = architecture.adapted(lora);
+fn adapter_products((architecture, head): (&Architecture, Head), lora: &Lora, tokens: f64) -> f64 {
+    let targets = architecture.adapted(head, lora);
     targets.iter().map(|target| count(lora.rank * (target.d_in + target.d_out))).sum::<f64>() * tokens
 }
 

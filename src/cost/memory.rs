@@ -138,7 +138,7 @@ impl Footprint {
 /// upper bound for adapters. A language model's logits count three times: themselves, their logarithmic
 /// probabilities, and the gradient.
 pub(super) fn kept_per_row(architecture: &Architecture, head: Head, tokens: f64) -> Kept {
-    let blueprint = architecture.blueprint();
+    let blueprint = architecture.base(head);
     let (tokens, width) = (blueprint.computed_tokens(tokens), count(blueprint.width()));
     let layer = |layer: &Layer| {
         let (attended, heads) = (count(layer.attention.output.d_in), count(layer.attention.heads));
@@ -156,7 +156,7 @@ pub(super) fn kept_per_row(architecture: &Architecture, head: Head, tokens: f64)
         activations: blueprint.layers.iter().map(layer).sum::<f64>() + embeddings,
         logits: match head {
             Head::LanguageModel => 3.0 * WEIGHT * tokens * count(architecture.vocab_size()),
-            Head::Classifier { .. } => 0.0,
+            Head::Classifier { .. } | Head::Tagger { .. } => 0.0,
         },
     }
 }

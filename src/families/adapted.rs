@@ -7,9 +7,9 @@ use super::{Architecture, Head, LinearShape, TensorShape};
 use crate::values::Lora;
 
 impl Architecture {
-    /// The layers that get an adapter.
+    /// The layers that get an adapter in a model with this head.
     #[must_use]
-    pub fn adapted(&self, lora: &Lora) -> Vec<LinearShape> {
+    pub fn adapted(&self, head: Head, lora: &Lora) -> Vec<LinearShape> {
         // As in PEFT, a module named in full gets its adapter whatever its layer.
         let is_kept = |layer: &LinearShape| match &lora.layers_to_transform {
             Some(layers) => {
@@ -18,12 +18,12 @@ impl Architecture {
             }
             None => true,
         };
-        self.targeted(&lora.targets).into_iter().filter(is_kept).collect()
+        self.targeted(head, &lora.targets).into_iter().filter(is_kept).collect()
     }
 
     /// The layers that these targets select, in any layer.
-    fn targeted(&self, targets: &[String]) -> Vec<LinearShape> {
-        if targets == [Lora::ALL_LINEAR] { self.linears() } else { self.lora_targets(targets) }
+    fn targeted(&self, head: Head, targets: &[String]) -> Vec<LinearShape> {
+        if targets == [Lora::ALL_LINEAR] { self.linears(head) } else { self.lora_targets(head, targets) }
     }
 }
 
@@ -78,7 +78,7 @@ impl<'a> Nameable<'a> {
         let (tensors, heads) = (architecture.base_tensors(head), architecture.head_tensors(head));
         let mut targets = vec![Lora::ALL_LINEAR.to_owned()];
         targets.extend(last_parts(tensors.iter()));
-        targets.retain(|name| !architecture.targeted(std::slice::from_ref(name)).is_empty());
+        targets.retain(|name| !architecture.targeted(head, std::slice::from_ref(name)).is_empty());
         let mut modules = vec![Lora::HEAD.to_owned()];
         modules.extend(last_parts(tensors.iter().chain(&heads)));
         Self { architecture, head, targets, modules }
@@ -90,7 +90,8 @@ impl<'a> Nameable<'a> {
         let is_alone = lora.targets.len() == 1;
         let targets = lora.targets.iter().enumerate();
         let targets = targets.filter(move |(_, target)| {
-            (*target == Lora::ALL_LINEAR && !is_alone) || self.architecture.targeted(one(target)).is_empty()
+            (*target == Lora::ALL_LINEAR && !is_alone)
+                || self.architecture.targeted(self.head, one(target)).is_empty()
         });
         let targets = targets.map(|(item, target)| Misfit {
             axis: "targets",
@@ -129,8 +130,8 @@ impl<'a> Nameable<'a> {
         let has = |layer: &usize| *layer < self.architecture.layers();
         let is_empty = !layers.is_empty()
             && layers.iter().all(has)
-            && !self.architecture.targeted(&lora.targets).is_empty()
-            && self.architecture.adapted(lora).is_empty();
+            && !self.architecture.targeted(self.head, &lora.targets).is_empty()
+            && self.architecture.adapted(self.head, lora).is_empty();
         let beyond = (0..layers.len()).filter(move |item| !has(&layers[*item]));
         let beyond = beyond.map(move |item| misfit(item, ["", " is not a layer"]));
         beyond.chain(is_empty.then(|| misfit(0, ["no target is in layer ", ""])))

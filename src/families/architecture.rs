@@ -61,6 +61,16 @@ impl Architecture {
         self.family().blueprint()
     }
 
+    /// The base of a model with this head: without its pooler, where the head does not read it.
+    #[must_use]
+    pub fn base(&self, head: Head) -> Blueprint {
+        let mut blueprint = self.blueprint();
+        if self.output(head).is_some_and(|output| !output.reads_pooler()) {
+            blueprint.pooler = None;
+        }
+        blueprint
+    }
+
     /// What a head adds to the base; `None` where the family cannot have it.
     #[must_use]
     pub fn output(&self, head: Head) -> Option<Output> {
@@ -79,11 +89,11 @@ impl Architecture {
         self.blueprint().tensors()
     }
 
-    /// Every tensor of the base that a model with this head has: those of [`Self::tensors`] and, for a language model
+    /// Every tensor of the base that a model with this head has: those of [`Self::base`] and, for a language model
     /// whose output layer is not its word embedding, that layer's.
     #[must_use]
     pub fn base_tensors(&self, head: Head) -> Vec<TensorShape> {
-        let mut tensors = self.tensors();
+        let mut tensors = self.base(head).tensors();
         tensors.extend(self.output(head).iter().flat_map(Output::of_base));
         tensors
     }
@@ -108,18 +118,16 @@ impl Architecture {
         self.output(head).map(|output| output.tensors()).unwrap_or_default()
     }
 
-    /// The matrix `[classes, width]` of a classifier whose rows are its classes, by the name of its
-    /// tensor.
+    /// The matrix `[classes, width]` of a head whose rows are its classes, by the name of its tensor.
     #[must_use]
-    pub fn class_rows(&self) -> Option<String> {
-        let output = self.output(Head::Classifier { labels: 1 })?;
-        Some(format!("{}.weight", output.last_linear()?.name))
+    pub fn class_rows(&self, head: Head) -> Option<String> {
+        Some(format!("{}.weight", self.output(head)?.last_linear()?.name))
     }
 
-    /// Whether a tensor of a classifier's head has a row for each class.
+    /// Whether a tensor of a head has a row for each class.
     #[must_use]
-    pub fn is_by_class(&self, tensor: &str) -> bool {
-        let output = self.output(Head::Classifier { labels: 1 });
+    pub fn is_by_class(&self, head: Head, tensor: &str) -> bool {
+        let output = self.output(head);
         let last = output.as_ref().and_then(Output::last_linear);
         let part = last.and_then(|last| tensor.strip_prefix(last.name.as_str()));
         part.is_some_and(|part| part.starts_with('.'))
@@ -140,27 +148,27 @@ impl Architecture {
         optional.map(|(_, module)| *module)
     }
 
-    /// Every linear layer of the base, including those after the last layer: the modules that can have an
-    /// adapter. The head's layers are not among them.
+    /// Every linear layer of the base of a model with this head, including those after the last layer: the modules
+    /// that can have an adapter. The head's layers are not among them, and neither is an output layer for words.
     #[must_use]
-    pub fn linears(&self) -> Vec<LinearShape> {
-        self.tensors().iter().filter_map(TensorShape::linear).collect()
+    pub fn linears(&self, head: Head) -> Vec<LinearShape> {
+        self.base(head).tensors().iter().filter_map(TensorShape::linear).collect()
     }
 
     /// The linear layers that `targets` select: a target matches a module's whole name or its
     /// last dotted part or parts, as in PEFT.
     #[must_use]
-    pub fn lora_targets(&self, targets: &[String]) -> Vec<LinearShape> {
-        let mut linears = self.linears();
+    pub fn lora_targets(&self, head: Head, targets: &[String]) -> Vec<LinearShape> {
+        let mut linears = self.linears(head);
         linears.retain(|linear| targets.iter().any(|target| linear.is_called(target)));
         linears
     }
 
-    /// The tensors of the base in the modules that `modules` select, by whole name or last dotted part
+    /// The tensors of the base of a model with this head in the modules that `modules` select, by whole name or last dotted part
     /// or parts as in PEFT's `modules_to_save`.
     #[must_use]
-    pub fn tensors_in(&self, modules: &[String]) -> Vec<TensorShape> {
-        let mut tensors = self.tensors();
+    pub fn tensors_in(&self, head: Head, modules: &[String]) -> Vec<TensorShape> {
+        let mut tensors = self.base(head).tensors();
         tensors.retain(|tensor| tensor.is_in(modules));
         tensors
     }

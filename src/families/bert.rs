@@ -156,13 +156,19 @@ impl Family for BertConfig {
 
     /// The pooler's tanh, dropout, and a linear layer.
     fn output(&self, head: Head) -> Option<Output> {
-        let (encoder, Head::Classifier { labels }) = (self.encoder(), head) else { return None };
-        let steps = vec![
-            Step::Activation(Activation::Tanh),
-            encoder.classifier_dropout(),
-            encoder.of_head("classifier", labels),
-        ];
-        Some(Output::Text { reads: Reads::First, steps })
+        let encoder = self.encoder();
+        match head {
+            Head::Classifier { labels } => {
+                let steps = vec![
+                    Step::Activation(Activation::Tanh),
+                    encoder.classifier_dropout(),
+                    encoder.of_head("classifier", labels),
+                ];
+                Some(Output::Text { reads: Reads::First, steps })
+            }
+            Head::Tagger { labels } => Some(encoder.tagger(labels)),
+            Head::LanguageModel => None,
+        }
     }
 
     fn variant(&self, common: &Common) -> Variant {

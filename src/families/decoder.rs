@@ -18,6 +18,7 @@ use super::blueprint::{
 };
 use super::config::{self, Common, MOST_LAYERS, MOST_POSITIONS, MOST_WORDS, Variant, WIDEST, parsed};
 use super::family::{About, Family, Name, Pairs, Settable, Sizes};
+use super::gpt2::TAGGER_DROPOUT;
 use super::numbers::Numbers;
 use super::tensors::Init;
 use super::{Architecture, Head};
@@ -71,6 +72,9 @@ pub struct DecoderConfig {
     /// Token id of padding, whose vector gets no gradient; 0 when absent, which makes no difference, since no token
     /// attends to padding.
     pub pad_token_id: Option<usize>,
+    /// Dropout before the linear layer of a head for tokens; 0.1 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier_dropout: Option<f64>,
 }
 
 impl Default for DecoderConfig {
@@ -98,6 +102,7 @@ impl Default for DecoderConfig {
             use_sliding_window: false,
             max_window_layers: 28,
             pad_token_id: None,
+            classifier_dropout: None,
         }
     }
 }
@@ -296,6 +301,15 @@ impl<K: Kind> Family for Decoder<K> {
         Some(match head {
             Head::Classifier { labels } => {
                 Output::Text { reads: Reads::Last, steps: vec![Step::Linear(linear("score", labels))] }
+            }
+            Head::Tagger { labels } => {
+                let score = Linear { bias: Some(Init::Zeros), ..linear("score", labels) };
+                Output::Tokens {
+                    steps: vec![
+                        Step::Dropout(config.classifier_dropout.unwrap_or(TAGGER_DROPOUT)),
+                        Step::Linear(score),
+                    ],
+                }
             }
             Head::LanguageModel if config.tie_word_embeddings => Output::TiedWords,
             Head::LanguageModel => Output::Words(linear("lm_head", config.vocab_size)),

@@ -166,14 +166,22 @@ impl Family for DistilBertConfig {
 
     /// Two linear layers with a ReLU between them, and dropout.
     fn output(&self, head: Head) -> Option<Output> {
-        let Head::Classifier { labels } = head else { return None };
-        let steps = vec![
-            Step::Linear(self.linear("pre_classifier".to_owned(), [self.dim; 2])),
-            Step::Activation(Activation::Relu),
-            Step::Dropout(self.seq_classif_dropout),
-            Step::Linear(self.linear("classifier".to_owned(), [self.dim, labels])),
-        ];
-        Some(Output::Text { reads: Reads::First, steps })
+        let classes = |labels| Step::Linear(self.linear("classifier".to_owned(), [self.dim, labels]));
+        match head {
+            Head::Classifier { labels } => {
+                let steps = vec![
+                    Step::Linear(self.linear("pre_classifier".to_owned(), [self.dim; 2])),
+                    Step::Activation(Activation::Relu),
+                    Step::Dropout(self.seq_classif_dropout),
+                    classes(labels),
+                ];
+                Some(Output::Text { reads: Reads::First, steps })
+            }
+            Head::Tagger { labels } => {
+                Some(Output::Tokens { steps: vec![Step::Dropout(self.dropout), classes(labels)] })
+            }
+            Head::LanguageModel => None,
+        }
     }
 
     fn variant(&self, common: &Common) -> Variant {
@@ -245,7 +253,7 @@ mod tests {
     #[test]
     fn only_the_last_layer_of_its_head_has_a_row_for_each_class() {
         let architecture = Architecture::DistilBert(DistilBertConfig::default());
-        let by_class = |name: &&str| architecture.is_by_class(name);
+        let by_class = |name: &&str| architecture.is_by_class(Head::Classifier { labels: 2 }, name);
         assert!(["classifier.weight", "classifier.bias"].iter().all(by_class));
         assert!(!["pre_classifier.weight", "pre_classifier.bias"].iter().any(by_class));
     }

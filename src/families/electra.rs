@@ -71,8 +71,11 @@ impl Family for ElectraConfig {
     }
 
     fn output(&self, head: Head) -> Option<Output> {
-        let Head::Classifier { labels } = head else { return None };
-        Some(self.encoder().two_layer_head(labels, Activation::Gelu))
+        match head {
+            Head::Classifier { labels } => Some(self.encoder().two_layer_head(labels, Activation::Gelu)),
+            Head::Tagger { labels } => Some(self.encoder().tagger(labels)),
+            Head::LanguageModel => None,
+        }
     }
 
     fn variant(&self, common: &Common) -> Variant {

@@ -87,6 +87,11 @@ impl Encoder<'_> {
         Step::Linear(Linear::new(name.to_owned(), [self.config.hidden_size, outputs], self.fresh()))
     }
 
+    /// A linear layer for each token, after dropout.
+    pub(super) fn tagger(&self, labels: usize) -> Output {
+        Output::Tokens { steps: vec![self.classifier_dropout(), self.of_head("classifier", labels)] }
+    }
+
     /// Two linear layers with an activation between them, each after dropout, on the first token.
     pub(super) fn two_layer_head(&self, labels: usize, activation: Activation) -> Output {
         let steps = vec![

@@ -179,6 +179,7 @@ impl About {
         let start = named.unwrap_or(&self.names[0]).class?;
         let end = match head {
             Head::Classifier { .. } => "ForSequenceClassification",
+            Head::Tagger { .. } => "ForTokenClassification",
             Head::LanguageModel => self.language_model?,
         };
         Some(format!("{start}{end}"))

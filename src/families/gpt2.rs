@@ -50,7 +50,13 @@ pub struct Gpt2Config {
     pub tie_word_embeddings: bool,
     /// Token id of padding; 0 when absent, which makes no difference, since no token attends to padding.
     pub pad_token_id: Option<usize>,
+    /// Dropout before the linear layer of a head for tokens; 0.1 when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classifier_dropout: Option<f64>,
 }
+
+/// transformers' dropout before a decoder's head for tokens, where the configuration names none.
+pub(super) const TAGGER_DROPOUT: f64 = 0.1;
 
 impl Default for Gpt2Config {
     fn default() -> Self {
@@ -71,6 +77,7 @@ impl Default for Gpt2Config {
             scale_attn_by_inverse_layer_idx: false,
             tie_word_embeddings: true,
             pad_token_id: None,
+            classifier_dropout: None,
         }
     }
 }
@@ -191,6 +198,15 @@ impl Family for Gpt2Config {
                 let score = Linear::new("score".to_owned(), [self.n_embd, labels], self.fresh());
                 let steps = vec![Step::Linear(Linear { bias: None, ..score })];
                 Output::Text { reads: Reads::Last, steps }
+            }
+            Head::Tagger { labels } => {
+                let classes = Linear::new("classifier".to_owned(), [self.n_embd, labels], self.fresh());
+                Output::Tokens {
+                    steps: vec![
+                        Step::Dropout(self.classifier_dropout.unwrap_or(TAGGER_DROPOUT)),
+                        Step::Linear(classes),
+                    ],
+                }
             }
             Head::LanguageModel => Output::TiedWords,
         })

@@ -67,6 +67,11 @@ pub enum Head {
         /// Number of classes.
         labels: usize,
     },
+    /// Logits for the tags of single tokens.
+    Tagger {
+        /// Number of tags.
+        labels: usize,
+    },
     /// Logits for the next token, by an output layer that belongs to the base: the word embedding, or its own.
     LanguageModel,
 }

@@ -32,7 +32,7 @@ pub fn count(architecture: &Architecture, head: Head, method: &Method) -> ParamC
     let whole = sum(&architecture.all_tensors(head));
     match method {
         Method::Lora(lora) => {
-            let targets = architecture.adapted(lora);
+            let targets = architecture.adapted(head, lora);
             let adapter = targets.iter().map(|t| (lora.rank * (t.d_in + t.d_out)) as u64).sum();
             let saved = sum(&architecture.saved_tensors(head, &lora.modules_to_save));
             ParamCounts { adapter, trainable: adapter + saved, total: whole + adapter }

@@ -80,8 +80,11 @@ impl Family for RobertaConfig {
     }
 
     fn output(&self, head: Head) -> Option<Output> {
-        let Head::Classifier { labels } = head else { return None };
-        Some(self.encoder().two_layer_head(labels, Activation::Tanh))
+        match head {
+            Head::Classifier { labels } => Some(self.encoder().two_layer_head(labels, Activation::Tanh)),
+            Head::Tagger { labels } => Some(self.encoder().tagger(labels)),
+            Head::LanguageModel => None,
+        }
     }
 
     fn variant(&self, common: &Common) -> Variant {
@@ -132,7 +135,7 @@ mod tests {
         let targets = base.default_lora_targets();
         assert_eq!(counts(&Method::Lora(Lora::new(targets, 8, 16.0))).adapter, 294_912);
         assert_eq!(counts(&Method::Lora(Lora::new(targets, 16, 16.0))).adapter, 589_824);
-        let all = base.linears().iter().map(|linear| 8 * (linear.d_in + linear.d_out)).sum::<usize>();
+        let all = base.linears(classes).iter().map(|linear| 8 * (linear.d_in + linear.d_out)).sum::<usize>();
         assert_eq!(all, 1_327_104);
         assert_eq!((base.max_length(), base.padding()), (512, 1));
     }

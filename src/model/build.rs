@@ -169,12 +169,12 @@ pub fn start_beside(
         }
     }
     for shape in architecture.head_tensors(head) {
-        let values = head_values(architecture, base, &shape, &keys)?;
+        let values = head_values((architecture, head), base, &shape, &keys)?;
         let values: Vec<Tensor> = values.iter().map(|value| value.to_device(device)).collect();
         add(&mut params, &shape, &values, trainable.contains(&shape.name));
     }
     let adapters = (!loras.is_empty()).then(|| {
-        for target in architecture.adapted(loras[0]) {
+        for target in architecture.adapted(head, loras[0]) {
             add_adapters(&mut params, &target, &loras, &keys, device);
         }
         AdapterSettings {
@@ -206,7 +206,7 @@ fn values(
 
 /// The values of a tensor of the head, one for each slot.
 fn head_values(
-    architecture: &Architecture,
+    (architecture, head): (&Architecture, Head),
     base: &Base,
     shape: &TensorShape,
     keys: &[StreamKey],
@@ -214,7 +214,7 @@ fn head_values(
     match base {
         Base::Finished { folder, outputs } => {
             let mut ours = read(folder, architecture.about(), shape)?;
-            if architecture.is_by_class(&shape.name) {
+            if architecture.is_by_class(head, &shape.name) {
                 let outputs: Vec<i64> = outputs.iter().map(|output| index(*output)).collect();
                 ours = ours.index_select(0, &Tensor::from_slice(&outputs));
             }

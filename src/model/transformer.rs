@@ -44,6 +44,8 @@ pub struct Model {
 enum Head {
     /// Classes or numbers of whole texts.
     Text(TextHead),
+    /// Tags of single tokens.
+    Tokens(TextHead),
     /// The next token, by the word embedding.
     TiedWords,
     /// The next token, by a layer of its own.
@@ -81,12 +83,13 @@ impl Model {
         let output = architecture.output(head);
         let output =
             output.unwrap_or_else(|| panic!("the check of the sweep refuses {head:?} on this family"));
-        let (blueprint, assembly) = (architecture.blueprint(), Assembly { params, adapters });
+        let (blueprint, assembly) = (architecture.base(head), Assembly { params, adapters });
         let rotaries = blueprint.rotaries();
         let mut layers: Vec<Layer> =
             blueprint.layers.iter().map(|layer| Layer::new(layer, &rotaries, assembly)).collect();
         let head = match &output {
             Output::Text { reads, steps } => Head::Text(TextHead::new(*reads, steps, assembly)),
+            Output::Tokens { steps } => Head::Tokens(TextHead::new(Reads::Every, steps, assembly)),
             Output::TiedWords => Head::TiedWords,
             Output::Words(linear) => Head::Words(assembly.linear(linear)),
         };
@@ -139,9 +142,9 @@ impl Model {
     /// Logits, `[K, B, classes]`.
     ///
     /// # Panics
-    /// For a language model.
+    /// For a model without classes of texts.
     pub fn classify(&self, trunk: &Trunk<'_>, pass: &mut Pass) -> Tensor {
-        let Head::Text(head) = &self.head else { panic!("a language model has no classes") };
+        let Head::Text(head) = &self.head else { panic!("only a classifier has classes of texts") };
         let (inputs, x) = (trunk.inputs, self.behind_layers(trunk, pass));
         let read = match head.reads {
             Reads::First if !self.first_only => inputs.first_tokens(&x),
@@ -158,6 +161,14 @@ impl Model {
         head.forward(&pooled, pass)
     }
 
+    /// Logits `[K, P, classes]` for the tokens at `positions`: 64-bit integers `[K, P]`, each counted in its slot's
+    /// B * T tokens. `None` for a model that does not tag tokens.
+    pub fn tag(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Option<Tensor> {
+        let Head::Tokens(head) = &self.head else { return None };
+        let x = self.normed(&self.behind_layers(trunk, pass));
+        Some(at(&head.forward(&x, pass), positions))
+    }
+
     /// Logits `[K, P, V]` for the tokens that follow those at `positions`: 64-bit integers `[K, P]`,
     /// each counted in its slot's B * T tokens.
     ///
@@ -170,9 +181,7 @@ impl Model {
     /// The output layer's input at `positions`, `[K, P, H]`; see [`Model::next_tokens`]. That layer is the
     /// largest product of a small model, so it is computed only for these tokens.
     pub fn hidden_states(&self, trunk: &Trunk<'_>, positions: &Tensor, pass: &mut Pass) -> Tensor {
-        let x = self.behind_layers(trunk, pass);
-        let size = [x.size()[0], positions.size()[1], x.size()[2]];
-        self.normed(&x.gather(1, &positions.unsqueeze(-1).expand(size, false), false))
+        self.normed(&at(&self.behind_layers(trunk, pass), positions))
     }
 
     /// The output layer: `[K, P, H]` to logits `[K, P, V]`.
@@ -181,7 +190,7 @@ impl Model {
     /// For a classifier.
     pub fn token_logits(&self, hidden: &Tensor) -> Tensor {
         match &self.head {
-            Head::Text(_) => panic!("a classifier predicts no token"),
+            Head::Text(_) | Head::Tokens(_) => panic!("a classifier predicts no token"),
             Head::TiedWords => self.embeddings.words.scores(hidden),
             Head::Words(linear) => linear.base(hidden),
         }
@@ -217,4 +226,10 @@ impl Model {
     fn rows<'a>(&self, inputs: &'a Inputs, turns: &'a [Turns]) -> Visibility<'a> {
         Visibility::Rows { inputs, sees: self.sees, turns }
     }
+}
+
+/// What `x`, `[K, B * T, H]`, holds at `positions`, `[K, P]`: `[K, P, H]`.
+fn at(x: &Tensor, positions: &Tensor) -> Tensor {
+    let size = [x.size()[0], positions.size()[1], x.size()[2]];
+    x.gather(1, &positions.unsqueeze(-1).expand(size, false), false)
 }

@@ -5,7 +5,10 @@
 //! |---|---|---|
 //! | `row`, `loss` | any | the row's index in its part, and its loss: nats, summed over its tokens, or a squared error |
 //! | `predicted`, `target` | classes, numbers | indices of classes (u32), or numbers (f64) |
-//! | `tokens` | texts | predicted tokens, whose losses are summed |
+//! | | several labels, tags | lists of their indices (u32); of the tags, 4294967295 for a word that was cut off |
+//! | `probability` | classes | of the predicted class |
+//! | `probabilities` | several labels | of each label |
+//! | `tokens` | texts, tags | predicted tokens, whose losses are summed |
 //! | `answer`, `exact_match`, `f1` | answers | the generated answer, and its scores |
 //!
 //! The file's metadata names trial, part and step, and has a checksum of the whole file, which is compared before
@@ -17,7 +20,7 @@ use std::ops::Range;
 use std::path::Path;
 
 use polars::prelude::{
-    Column, DataFrame, KeyValueMetadata, NamedFrom, ParallelStrategy, ParquetReader, ParquetWriter,
+    Column, DataFrame, DataType, KeyValueMetadata, NamedFrom, ParallelStrategy, ParquetReader, ParquetWriter,
     PolarsError, PolarsResult, SerReader, Series, StatisticsOptions,
 };
 use serde::{Deserialize, Serialize};
@@ -39,6 +42,8 @@ const ROW: &str = "row";
 const LOSS: &str = "loss";
 const PREDICTED: &str = "predicted";
 const TARGET: &str = "target";
+const PROBABILITY: &str = "probability";
+const PROBABILITIES: &str = "probabilities";
 const TOKENS: &str = "tokens";
 const ANSWER: &str = "answer";
 const EXACT_MATCH: &str = "exact_match";
@@ -121,6 +126,10 @@ fn columns(rows: &[JudgedRow]) -> Vec<Column> {
     columns.extend(column(rows, LOSS, |row| Some(row.loss)));
     columns.extend(column(rows, PREDICTED, |row| Some(row.answer.classes()?[0])));
     columns.extend(column(rows, TARGET, |row| Some(row.answer.classes()?[1])));
+    columns.extend(column(rows, PROBABILITY, |row| row.answer.probability()));
+    columns.extend(column(rows, PREDICTED, |row| Some(list(row.answer.lists()?[0]))));
+    columns.extend(column(rows, TARGET, |row| Some(list(row.answer.lists()?[1]))));
+    columns.extend(column(rows, PROBABILITIES, |row| Some(list(row.answer.probabilities()?))));
     columns.extend(column(rows, PREDICTED, |row| Some(row.answer.numbers()?[0])));
     columns.extend(column(rows, TARGET, |row| Some(row.answer.numbers()?[1])));
     columns.extend(column(rows, TOKENS, |row| row.answer.tokens()));
@@ -130,12 +139,23 @@ fn columns(rows: &[JudgedRow]) -> Vec<Column> {
     columns
 }
 
-fn column<T>(rows: &[JudgedRow], name: &str, of: impl Fn(&JudgedRow) -> Option<T>) -> Option<Column>
+fn column<T, P: ?Sized>(
+    rows: &[JudgedRow],
+    name: &str,
+    of: impl Fn(&JudgedRow) -> Option<T>,
+) -> Option<Column>
 where
-    Series: NamedFrom<Vec<T>, [T]>,
+    Series: NamedFrom<Vec<T>, P>,
 {
     let values: Option<Vec<T>> = rows.iter().map(of).collect();
     values.filter(|values| !values.is_empty()).map(|values| Series::new(name.into(), values).into())
+}
+
+fn list<T: Copy>(values: &[T]) -> Series
+where
+    Series: NamedFrom<Vec<T>, [T]>,
+{
+    Series::new("".into(), values.to_vec())
 }
 
 fn rows_in(bytes: &[u8]) -> PolarsResult<JudgedRows> {
@@ -160,10 +180,40 @@ fn answers_of(frame: &DataFrame) -> PolarsResult<Vec<RowAnswer>> {
     let target = frame.column(TARGET)?;
     if let (Ok(predicted), Ok(target)) = (predicted.u32(), target.u32()) {
         let classes = predicted.into_no_null_iter().zip(target.into_no_null_iter());
-        return Ok(classes.map(|(predicted, target)| RowAnswer::Class { predicted, target }).collect());
+        // Files of earlier versions have no probabilities.
+        let probabilities = match frame.column(PROBABILITY) {
+            Ok(column) => column.f32()?.iter().collect(),
+            Err(_) => vec![None; frame.height()],
+        };
+        let answer = |((predicted, target), probability)| RowAnswer::Class { predicted, target, probability };
+        return Ok(classes.zip(probabilities).map(answer).collect());
+    }
+    if let DataType::List(_) = predicted.dtype() {
+        return lists_of(frame, predicted, target);
     }
     let numbers = predicted.f64()?.into_no_null_iter().zip(target.f64()?.into_no_null_iter());
     Ok(numbers.map(|(predicted, target)| RowAnswer::Number { predicted, target }).collect())
+}
+
+/// Lists of labels with their probabilities, or tags.
+fn lists_of(frame: &DataFrame, predicted: &Column, target: &Column) -> PolarsResult<Vec<RowAnswer>> {
+    let indices = |column: &Column| lists(column, |list| Ok(list.u32()?.into_no_null_iter().collect()));
+    let both = indices(predicted)?.into_iter().zip(indices(target)?);
+    if let Ok(probabilities) = frame.column(PROBABILITIES) {
+        let probabilities: Vec<Vec<f32>> =
+            lists(probabilities, |list| Ok(list.f32()?.into_no_null_iter().collect()))?;
+        let answer =
+            |((predicted, target), probabilities)| RowAnswer::Classes { predicted, target, probabilities };
+        return Ok(both.zip(probabilities).map(answer).collect());
+    }
+    let tokens = frame.column(TOKENS)?.u32()?.into_no_null_iter();
+    let answer = |((predicted, target), tokens)| RowAnswer::Tags { predicted, target, tokens };
+    Ok(both.zip(tokens).map(answer).collect())
+}
+
+fn lists<T>(column: &Column, of: impl Fn(&Series) -> PolarsResult<T>) -> PolarsResult<Vec<T>> {
+    let missing = || broken("a list is missing");
+    column.list()?.series_iter().map(|list| of(&list.ok_or_else(missing)?)).collect()
 }
 
 fn texts_of(frame: &DataFrame) -> PolarsResult<Vec<RowAnswer>> {
@@ -240,11 +290,25 @@ mod tests {
         let path = folder.path().join("trial/rows.parquet");
         let trial: TrialId = TRIAL.parse().unwrap();
         assert_eq!(read(&path, trial), Ok(None));
-        let classes = [(0, 1), (2, 2)].map(|(predicted, target)| RowAnswer::Class { predicted, target });
+        let classes = [(0, 1), (2, 2)].map(|(predicted, target)| RowAnswer::Class {
+            predicted,
+            target,
+            probability: Some(0.25),
+        });
+        let labels = [(vec![], vec![1]), (vec![0, 2], vec![])].map(|(predicted, target)| {
+            RowAnswer::Classes { predicted, target, probabilities: vec![0.5, 0.125, 1.0] }
+        });
+        let tags = [vec![0, RowAnswer::CUT], vec![]].map(|predicted| RowAnswer::Tags {
+            target: vec![3; predicted.len()],
+            tokens: 1,
+            predicted,
+        });
         let numbers =
             [(0.1, -1e300), (2.5, 2.5)].map(|(predicted, target)| RowAnswer::Number { predicted, target });
         let tokens = [0, 7, 1].map(|tokens| RowAnswer::Tokens { tokens });
-        let kinds = [classes.to_vec(), numbers.to_vec(), tokens.to_vec(), Vec::new()].map(of_answers);
+        let kinds =
+            [classes.to_vec(), labels.to_vec(), tags.to_vec(), numbers.to_vec(), tokens.to_vec(), Vec::new()];
+        let kinds = kinds.map(of_answers);
         for judged in kinds.into_iter().chain([texts()]) {
             write(&path, &judged).unwrap();
             let bytes = fs::read(&path).unwrap();
@@ -279,7 +343,11 @@ mod tests {
     /// Losses of a thousand rows take a few bytes a row.
     #[test]
     fn files_are_small() {
-        let classes = (0..1000).map(|row| RowAnswer::Class { predicted: row % 4, target: row % 3 });
+        let classes = (0..1000).map(|row| RowAnswer::Class {
+            predicted: row % 4,
+            target: row % 3,
+            probability: Some(1.0 / (row + 1) as f32),
+        });
         let bytes = bytes_of(&of_answers(classes.collect())).unwrap();
         assert!(bytes.len() < 16_000, "{} bytes", bytes.len());
     }

@@ -5,6 +5,7 @@ mod columns;
 mod guess;
 mod lines;
 mod settings;
+mod words;
 
 use std::path::Path;
 
@@ -68,6 +69,7 @@ impl Starter<'_> {
         let data = quote(&self.data_in_sweep.to_string_lossy());
         let parts = match self.kind.map_or(Fields::columns_of(&[], &[], None), TaskKind::fields) {
             Fields::Texts { .. } => self.texts(file, &model)?,
+            Fields::Words { .. } => words::parts(self.kind_or_default(), file, &model)?,
             Fields::Documents { .. } => Self::documents(self.kind_or_default(), file, &model)?,
             Fields::Questions { .. } => Self::questions(self.kind_or_default(), file)?,
         };

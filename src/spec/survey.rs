@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::data::sources::{self, SourceError, SurveyRequest};
 use crate::hub::{Files, HubError, Reference, Snapshot};
-use crate::tasks::{Cleaning, Fields, Target};
+use crate::tasks::{Cleaning, Fields};
 
 use super::label_names::{self, Names};
 use super::point::Point;
@@ -222,12 +222,13 @@ impl Look<'_> {
 impl TaskFacts {
     /// Looks at the labels of the training file before they get names.
     fn look_at_labels(&mut self, task: &RawTask, path: &Path) {
-        let Some(label) = &task.label else { return };
         // Whether labels may be missing is checked with their names.
         let missing_too = Names { dropped: [String::new()].into(), ..Names::default() };
-        let (map, dropped) = (&missing_too.map, &missing_too.dropped);
-        let target = Target::Class { column: &label.value, map, dropped };
-        let fields = Fields::Texts { text: &[], pair: &[], target };
+        let Some(objective) = task.objective(&[], &missing_too) else { return };
+        let fields = match objective.fields() {
+            Fields::Texts { target, .. } => Fields::Texts { text: &[], pair: &[], target },
+            fields @ (Fields::Words { .. } | Fields::Documents { .. } | Fields::Questions { .. }) => fields,
+        };
         let columns = task.column_names();
         let request = SurveyRequest {
             columns: columns.as_deref(),

@@ -208,7 +208,7 @@ fn adapter_alone(folder: &Path, name: &str) -> Fault {
 /// The outputs of a folder's own head, if it has one for texts.
 fn own_head(json: &[u8], architecture: &Architecture, tensors: &StateDict) -> Option<Parts> {
     let find = |name: &str| tensors.find(name, architecture.about()).ok();
-    let outputs = *find(&architecture.class_rows()?)?.shape.first()?;
+    let outputs = *find(&architecture.class_rows(Head::Classifier { labels: 1 })?)?.shape.first()?;
     let fits = |shape: &families::TensorShape| {
         find(&shape.name).is_some_and(|found| found.shape == shape.shape && found.kind.is_float())
     };

@@ -289,7 +289,7 @@ fn the_metric_that_selects_is_in_the_ids_of_kept_weights_alone() {
 #[test]
 fn a_metric_that_the_task_lacks_is_refused_with_the_one_that_was_meant() {
     let allowed = "`accuracy`, `macro_f1`, `macro_precision`, `macro_recall`, `weighted_f1`, \
-                   `matthews`, `loss` for tasks of kind `classification`";
+                   `matthews`, `loss`, `auroc` for tasks of kind `classification`";
     for (written, meant) in [
         ("f1", "macro_f1"),
         ("macro-F1", "macro_f1"),

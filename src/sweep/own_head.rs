@@ -45,7 +45,9 @@ impl OwnHead {
                 return Self::Same { outputs: vec![0], by: By::Only };
             }
             (Target::Class { map, .. }, Some(own)) => (own, map),
-            (Target::Class { .. } | Target::Number { .. } | Target::None, _) => return Self::Absent,
+            (Target::Class { .. } | Target::Classes { .. } | Target::Number { .. } | Target::None, _) => {
+                return Self::Absent;
+            }
         };
         if own.len() != labels.len() {
             return Self::Other;
@@ -63,6 +65,8 @@ impl OwnHead {
     pub fn is_drawn(task: &Task, model: &ModelSpec) -> bool {
         match task.objective.head() {
             Head::Classifier { .. } => Self::of(task, model).outputs().is_none(),
+            // Taggers start with a head of their own.
+            Head::Tagger { .. } => true,
             Head::LanguageModel => false,
         }
     }

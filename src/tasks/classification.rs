@@ -2,16 +2,15 @@
 //! scikit-learn's metrics. Reads no file and trains nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Given, KeyFault, KeyValue, TaskKey};
 use super::kind::{
-    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind,
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Tally, TargetFacts, TaskKind,
     TrialTargets, Words,
 };
-use super::{Classes, Examples, Fields, Objective, Problem, Purpose, RowTarget, Target, labelled};
+use super::{Classes, Examples, Fields, Objective, Problem, Purpose, RowTarget, Target, labelled, ranking};
 use crate::families::Head;
 use crate::values::{ClassRows, JudgedRow, Metric, Reference, RowAnswer, Scores, TrialResult, quantity};
 
@@ -40,7 +39,7 @@ pub struct Classification {
 const KEYS: &[TaskKey] = &[
     TaskKey::TEXT,
     TaskKey::PAIR,
-    TaskKey::required("label", KeyValue::Text, "Column with the label"),
+    TaskKey::required("label", KeyValue::Column, "Column with the label"),
     TaskKey::optional(
         "labels",
         KeyValue::Labels,
@@ -57,6 +56,7 @@ const METRICS: &[Metric] = &[
     Metric::WeightedF1,
     Metric::Matthews,
     Metric::Loss,
+    Metric::Auroc,
 ];
 
 const WORDS: Words = Words {
@@ -141,15 +141,20 @@ impl TaskKind for Classification {
         labelled::measure(rows, by)
     }
 
-    fn predicted(&self, _row: Row<'_>) -> Option<Range<usize>> {
-        None
+    /// The most probable class, and its probability.
+    #[cfg(feature = "torch")]
+    fn answers(&self, outputs: &tch::Tensor) -> Option<tch::Tensor> {
+        let (probability, class) = outputs.softmax(-1, tch::Kind::Double).max_dim(-1, false);
+        Some(tch::Tensor::stack(&[class.to_kind(tch::Kind::Double), probability], -1))
     }
 
+    /// The area under the ROC curve is that of two classes.
     fn metrics(&self) -> &'static [Metric] {
-        METRICS
+        let (_, others) = METRICS.split_last().unwrap_or((&Metric::Loss, METRICS));
+        if self.labels.len() > 2 { others } else { METRICS }
     }
 
-    fn tally(&self) -> Box<dyn Tally> {
+    fn tally(&self) -> Box<dyn Tally + '_> {
         Box::new(Confusion::new(self.labels.len()))
     }
 
@@ -168,8 +173,8 @@ impl TaskKind for Classification {
             && is(of(Metric::MacroF1), 2.0 * accuracy / (1.0 + accuracy))
     }
 
-    fn target_facts(&self, targets: &TrialTargets) -> TargetFacts {
-        let counts = |targets: &[RowTarget]| {
+    fn target_facts(&self, targets: &TrialTargets<'_>) -> TargetFacts {
+        let counts = |targets: &[RowTarget<&[u32]>]| {
             let mut counts = vec![0_u64; self.labels.len()];
             targets.iter().filter_map(|target| target.class()).for_each(|class| counts[class as usize] += 1);
             counts
@@ -243,12 +248,15 @@ struct Confusion {
     counts: Vec<u64>,
     loss: f64,
     rows: Vec<JudgedRow>,
+    /// Of two classes, the probability of the second one for each row, with whether it is the right one.
+    second: Vec<(f64, bool)>,
 }
 
 impl Confusion {
     /// Empty counts.
     fn new(classes: usize) -> Self {
-        Self { classes, counts: vec![0; classes * classes], loss: 0.0, rows: Vec::new() }
+        let counts = vec![0; classes * classes];
+        Self { classes, counts, loss: 0.0, rows: Vec::new(), second: Vec::new() }
     }
 
     /// Counts rows of one class with the same answer.
@@ -258,16 +266,21 @@ impl Confusion {
 }
 
 impl Tally for Confusion {
-    fn add_rows(&mut self, loss: f64, rows: &[Answered<'_>]) {
+    fn add(&mut self, row: &Answered<'_>) {
+        let (Some(target), [loss], [answer, probability]) = (row.row.target.class(), row.losses, row.answers)
+        else {
+            return;
+        };
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a class's index")]
+        let predicted = *answer as u32;
         self.loss += loss;
-        for Answered { index, row, loss, answer } in rows {
-            let Some(target) = row.target.class() else { continue };
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a class's index")]
-            let predicted = *answer as u32;
-            self.count(target as usize, predicted as usize, 1);
-            let answer = RowAnswer::Class { predicted, target };
-            self.rows.push(JudgedRow { row: *index, loss: *loss, answer });
+        self.count(target as usize, predicted as usize, 1);
+        if self.classes == 2 {
+            self.second.push((if predicted == 1 { *probability } else { 1.0 - probability }, target == 1));
         }
+        #[expect(clippy::cast_possible_truncation, reason = "files keep probabilities in 32 bits")]
+        let answer = RowAnswer::Class { predicted, target, probability: Some(*probability as f32) };
+        self.rows.push(JudgedRow { row: row.index, loss: *loss, answer });
     }
 
     fn take_rows(&mut self) -> Vec<JudgedRow> {
@@ -307,6 +320,7 @@ impl Tally for Confusion {
             .with(Metric::MacroF1, mean(f1))
             .with(Metric::WeightedF1, by_row(weighted))
             .with(Metric::Matthews, matthews(correct, rows, &totals))
+            .with_defined(Metric::Auroc, ranking::auroc(&self.second))
     }
 }
 

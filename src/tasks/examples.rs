@@ -12,6 +12,13 @@ pub enum Examples {
         /// The target of each row.
         targets: Targets,
     },
+    /// Texts as lists of words, each word with the index of its tag.
+    Words {
+        /// The words of each text.
+        words: Vec<Vec<String>>,
+        /// As many tags for each.
+        tags: Vec<Vec<u32>>,
+    },
     /// Independent texts.
     Documents(Vec<String>),
     /// The lines of one text, without line ends.
@@ -27,15 +34,19 @@ pub enum Targets<C = u32> {
     Classes(Vec<C>),
     /// The number of each.
     Numbers(Vec<f64>),
+    /// The classes of each, none or several.
+    Lists(Vec<Vec<C>>),
 }
 
-/// The target of a row.
+/// The target of a row, with its list as `L`: its own, or borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum RowTarget {
+pub enum RowTarget<L = Vec<u32>> {
     /// Its class, as an index into the task's labels; 0 where there are none.
     Class(u32),
     /// Its number.
     Number(f64),
+    /// What its kind of task makes of it: the classes that it has, or its words with their tags.
+    List(L),
 }
 
 /// A question about a text.
@@ -49,33 +60,77 @@ pub struct Question {
     pub answers: Vec<String>,
 }
 
-impl RowTarget {
+impl<'a> RowTarget<&'a [u32]> {
     /// Its class, where it has one.
     #[must_use]
     pub fn class(self) -> Option<u32> {
         match self {
             Self::Class(class) => Some(class),
-            Self::Number(_) => None,
+            Self::Number(_) | Self::List(_) => None,
         }
     }
 
-    /// As a number: the index of its class, or its own number.
+    /// Its number, where it has one.
     #[must_use]
-    pub fn as_number(self) -> f64 {
+    pub fn number(self) -> Option<f64> {
         match self {
-            Self::Class(class) => f64::from(class),
-            Self::Number(number) => number,
+            Self::Number(number) => Some(number),
+            Self::Class(_) | Self::List(_) => None,
+        }
+    }
+
+    /// Its list; empty where it has none.
+    #[must_use]
+    pub fn list(self) -> &'a [u32] {
+        match self {
+            Self::List(list) => list,
+            Self::Class(_) | Self::Number(_) => &[],
+        }
+    }
+
+    /// The same with a list of its own.
+    #[must_use]
+    pub fn owned(self) -> RowTarget {
+        match self {
+            Self::Class(class) => RowTarget::Class(class),
+            Self::Number(number) => RowTarget::Number(number),
+            Self::List(list) => RowTarget::List(list.to_vec()),
+        }
+    }
+}
+
+impl RowTarget {
+    /// The same with its list borrowed.
+    #[must_use]
+    pub fn borrowed(&self) -> RowTarget<&[u32]> {
+        match self {
+            Self::Class(class) => RowTarget::Class(*class),
+            Self::Number(number) => RowTarget::Number(*number),
+            Self::List(list) => RowTarget::List(list),
         }
     }
 }
 
 impl Targets {
+    /// The target of a row.
+    #[must_use]
+    pub fn of(&self, row: usize) -> RowTarget<&[u32]> {
+        match self {
+            Self::Classes(classes) => RowTarget::Class(classes[row]),
+            Self::Numbers(numbers) => RowTarget::Number(numbers[row]),
+            Self::Lists(lists) => RowTarget::List(&lists[row]),
+        }
+    }
+}
+
+impl<C: Clone> Targets<C> {
     /// Number of targets.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
             Self::Classes(classes) => classes.len(),
             Self::Numbers(numbers) => numbers.len(),
+            Self::Lists(lists) => lists.len(),
         }
     }
 
@@ -85,12 +140,11 @@ impl Targets {
         self.len() == 0
     }
 
-    /// The target of a row.
-    #[must_use]
-    pub fn of(&self, row: usize) -> RowTarget {
+    fn chosen(&self, rows: &[u32]) -> Self {
         match self {
-            Self::Classes(classes) => RowTarget::Class(classes[row]),
-            Self::Numbers(numbers) => RowTarget::Number(numbers[row]),
+            Self::Classes(classes) => Self::Classes(chosen(classes, rows)),
+            Self::Numbers(numbers) => Self::Numbers(chosen(numbers, rows)),
+            Self::Lists(lists) => Self::Lists(chosen(lists, rows)),
         }
     }
 
@@ -104,6 +158,10 @@ impl Targets {
                 let (these, others) = split(numbers, rows);
                 (Self::Numbers(these), Self::Numbers(others))
             }
+            Self::Lists(lists) => {
+                let (these, others) = split(lists, rows);
+                (Self::Lists(these), Self::Lists(others))
+            }
         }
     }
 }
@@ -114,6 +172,7 @@ impl Examples {
     pub fn rows(&self) -> usize {
         match self {
             Self::Texts { texts, .. } | Self::Documents(texts) | Self::Lines(texts) => texts.len(),
+            Self::Words { words, .. } => words.len(),
             Self::Questions(questions) => questions.len(),
         }
     }
@@ -123,7 +182,8 @@ impl Examples {
     pub fn labels(&self) -> Vec<u32> {
         match self {
             Self::Texts { targets: Targets::Classes(classes), .. } => classes.clone(),
-            Self::Texts { targets: Targets::Numbers(_), .. }
+            Self::Texts { targets: Targets::Numbers(_) | Targets::Lists(_), .. }
+            | Self::Words { .. }
             | Self::Documents(_)
             | Self::Lines(_)
             | Self::Questions(_) => vec![0; self.rows()],
@@ -135,7 +195,8 @@ impl Examples {
     pub fn numbers(&self) -> Option<&[f64]> {
         match self {
             Self::Texts { targets: Targets::Numbers(numbers), .. } => Some(numbers),
-            Self::Texts { targets: Targets::Classes(_), .. }
+            Self::Texts { targets: Targets::Classes(_) | Targets::Lists(_), .. }
+            | Self::Words { .. }
             | Self::Documents(_)
             | Self::Lines(_)
             | Self::Questions(_) => None,
@@ -149,6 +210,7 @@ impl Examples {
             Self::Texts { texts, pairs, .. } => {
                 texts[row].len() + pairs.as_ref().map_or(0, |pairs| pairs[row].len())
             }
+            Self::Words { words, .. } => words[row].iter().map(|word| word.len() + 1).sum(),
             Self::Documents(texts) | Self::Lines(texts) => texts[row].len(),
             Self::Questions(all) => all[row].context.len() + all[row].question.len(),
         }
@@ -165,6 +227,10 @@ impl Examples {
                     Self::Texts { texts: texts.0, pairs: these, targets: targets.0 },
                     Self::Texts { texts: texts.1, pairs: others, targets: targets.1 },
                 )
+            }
+            Self::Words { words, tags } => {
+                let (words, tags) = (split(words, rows), split(tags, rows));
+                (Self::Words { words: words.0, tags: tags.0 }, Self::Words { words: words.1, tags: tags.1 })
             }
             Self::Documents(texts) => {
                 let (these, others) = split(texts, rows);
@@ -188,11 +254,11 @@ impl Examples {
             Self::Texts { texts, pairs, targets } => Self::Texts {
                 texts: chosen(texts, rows),
                 pairs: pairs.as_deref().map(|pairs| chosen(pairs, rows)),
-                targets: match targets {
-                    Targets::Classes(classes) => Targets::Classes(chosen(classes, rows)),
-                    Targets::Numbers(numbers) => Targets::Numbers(chosen(numbers, rows)),
-                },
+                targets: targets.chosen(rows),
             },
+            Self::Words { words, tags } => {
+                Self::Words { words: chosen(words, rows), tags: chosen(tags, rows) }
+            }
             Self::Documents(texts) => Self::Documents(chosen(texts, rows)),
             Self::Lines(lines) => Self::Lines(chosen(lines, rows)),
             Self::Questions(questions) => Self::Questions(chosen(questions, rows)),

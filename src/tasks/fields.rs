@@ -21,6 +21,15 @@ pub enum Fields<'a> {
         /// The target of each text.
         target: Target<'a>,
     },
+    /// Texts as lists of words, each word with a tag.
+    Words {
+        /// Column of the words: a list, or words between blanks.
+        words: &'a str,
+        /// Column of the tags, written as the words are.
+        tags: &'a str,
+        /// From tags in the file to their names; other tags are names already.
+        map: &'a BTreeMap<String, String>,
+    },
     /// Independent texts; a plain text file has the single column `text`.
     Documents {
         /// Columns of the text, joined by one space; `text` where none is named.
@@ -54,6 +63,29 @@ pub enum Target<'a> {
         /// The column; empty where the sweep does not name it.
         column: &'a str,
     },
+    /// Any number of classes.
+    Classes {
+        /// Where they stand.
+        written: Written<'a>,
+        /// From values in the file to class names; other values are names already.
+        map: &'a BTreeMap<String, String>,
+        /// Values that are no class.
+        dropped: &'a BTreeSet<String>,
+    },
+}
+
+/// How a file has any number of classes for each row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written<'a> {
+    /// In one column: as a list, or as values between separators.
+    Listed {
+        /// The column; empty where the sweep does not name it.
+        column: &'a str,
+        /// What separates values; `None` where each field is a list or a single value.
+        separator: Option<&'a str>,
+    },
+    /// In a column for each class: 1 or true in rows that have it, 0 or false in others.
+    Flags(&'a [String]),
 }
 
 impl<'a> Fields<'a> {
@@ -73,14 +105,26 @@ impl<'a> Fields<'a> {
     pub fn target(self) -> Target<'a> {
         match self {
             Self::Texts { target, .. } => target,
-            Self::Documents { .. } | Self::Questions { .. } => Target::None,
+            Self::Words { .. } | Self::Documents { .. } | Self::Questions { .. } => Target::None,
         }
     }
 
-    /// Whether rows have classes.
+    /// Whether each row has one class.
     #[must_use]
     pub fn has_classes(self) -> bool {
         matches!(self.target(), Target::Class { .. })
+    }
+
+    /// Whether labels in the files are named: of whole rows or of words.
+    #[must_use]
+    pub fn has_labels(self) -> bool {
+        match self {
+            Self::Texts { target: Target::Class { .. } | Target::Classes { .. }, .. }
+            | Self::Words { .. } => true,
+            Self::Texts { target: Target::None | Target::Number { .. }, .. }
+            | Self::Documents { .. }
+            | Self::Questions { .. } => false,
+        }
     }
 
     /// Whether rows have target numbers.
@@ -91,12 +135,34 @@ impl<'a> Fields<'a> {
 }
 
 impl<'a> Target<'a> {
-    /// The target's column, if there is one.
+    /// The target's column, if it has one only.
     #[must_use]
     pub fn column(self) -> Option<&'a str> {
         match self {
-            Self::Class { column, .. } | Self::Number { column } => Some(column).filter(|it| !it.is_empty()),
-            Self::None => None,
+            Self::Class { column, .. }
+            | Self::Number { column }
+            | Self::Classes { written: Written::Listed { column, .. }, .. } => {
+                Some(column).filter(|it| !it.is_empty())
+            }
+            Self::Classes { written: Written::Flags(_), .. } | Self::None => None,
         }
+    }
+
+    /// Where any number of classes stand.
+    #[must_use]
+    pub fn written(self) -> Option<Written<'a>> {
+        match self {
+            Self::Classes { written, .. } => Some(written),
+            Self::Class { .. } | Self::Number { .. } | Self::None => None,
+        }
+    }
+
+    /// Every column of the target.
+    pub fn columns(self) -> impl Iterator<Item = &'a str> {
+        let flags = match self {
+            Self::Classes { written: Written::Flags(columns), .. } => columns,
+            Self::Classes { .. } | Self::Class { .. } | Self::Number { .. } | Self::None => &[],
+        };
+        self.column().into_iter().chain(flags.iter().map(String::as_str))
     }
 }

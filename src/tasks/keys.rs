@@ -21,8 +21,10 @@ pub struct TaskKey {
 pub enum KeyValue {
     /// Text.
     Text,
-    /// One or more texts.
-    Texts,
+    /// A column of the files.
+    Column,
+    /// One or more columns of the files.
+    Columns,
     /// One of these words.
     Choice(&'static [&'static str]),
     /// A whole number, at least 1.
@@ -34,10 +36,10 @@ pub enum KeyValue {
 impl TaskKey {
     /// Columns of the text.
     pub const TEXT: Self =
-        Self::optional("text", KeyValue::Texts, "Columns that make up the text, joined by a space");
+        Self::optional("text", KeyValue::Columns, "Columns that make up the text, joined by a space");
     /// Columns of the second text.
     pub const PAIR: Self =
-        Self::optional("pair", KeyValue::Texts, "Columns that make up the second text of a pair");
+        Self::optional("pair", KeyValue::Columns, "Columns that make up the second text of a pair");
 
     /// An optional key.
     #[must_use]

@@ -1,7 +1,6 @@
 //! Owns the interface between a kind of task and everything else. Knows no kind by name.
 
 use std::fmt;
-use std::ops::Range;
 
 #[cfg(feature = "torch")]
 use tch::Tensor;
@@ -51,7 +50,10 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
 
     /// Whether it predicts token by token; its loss and its speed are then per token.
     fn by_token(&self) -> bool {
-        self.head() == Head::LanguageModel
+        match self.head() {
+            Head::Classifier { .. } => false,
+            Head::LanguageModel | Head::Tagger { .. } => true,
+        }
     }
 
     /// Rows as tokens, each with its target, on all of rayon's threads.
@@ -66,9 +68,11 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
     /// Where the tokenizer rejects a text.
     fn measure(&self, rows: &Examples, by: Encoder<'_>) -> Result<Measured, EncodeError>;
 
-    /// The tokens of a row that are predicted from those before them; `None` where the row as a whole has a
-    /// target.
-    fn predicted(&self, row: Row<'_>) -> Option<Range<usize>>;
+    /// What is predicted at single tokens of a row, in the order of the row; `None` where the row as a whole has
+    /// a target.
+    fn predictions(&self, _row: Row<'_>) -> Option<Vec<Prediction>> {
+        None
+    }
 
     /// Longest generated answer in tokens, if answers are generated and scored.
     fn generates(&self) -> Option<usize> {
@@ -76,23 +80,28 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
     }
 
     /// The loss of each prediction, `[K, N]`, from outputs `[K, N, C]` and targets `[K or 1, N]`: class or
-    /// token indices as 64-bit integers, or numbers in 32 bits. In nats, if it is a cross-entropy.
+    /// token indices as 64-bit integers, or numbers in 32 bits; or `[K or 1, N, C]`, 1 for each class that a row
+    /// has and 0 for others, in 32 bits. In nats, if it is a cross-entropy.
     #[cfg(feature = "torch")]
     fn losses(&self, outputs: &Tensor, targets: &Tensor) -> Tensor {
         super::loss::cross_entropy(outputs, targets)
     }
 
-    /// The answers in outputs `[K, N, C]`, as `[K, N]`: the index of a class, or a number.
+    /// What the tally needs of outputs `[K, N, C]` besides their losses: `[K, N, A]` numbers, the same A for
+    /// every prediction; `None` where it needs nothing.
     #[cfg(feature = "torch")]
-    fn answers(&self, outputs: &Tensor) -> Tensor {
-        outputs.argmax(-1, false)
-    }
+    fn answers(&self, outputs: &Tensor) -> Option<Tensor>;
 
     /// The metrics of trials, in the order of tables. The first one selects, unless the sweep names another.
     fn metrics(&self) -> &'static [Metric];
 
     /// Collects models' answers to rows.
-    fn tally(&self) -> Box<dyn Tally>;
+    fn tally(&self) -> Box<dyn Tally + '_>;
+
+    /// The same for test rows, where a model's last validation may have chosen how it answers.
+    fn tally_after(&self, _validation: Option<&Scores>) -> Box<dyn Tally + '_> {
+        self.tally()
+    }
 
     /// Whether these are the scores of a model that gives one answer to every row.
     fn is_constant(&self, _scores: &Scores) -> bool {
@@ -100,7 +109,7 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
     }
 
     /// The facts about the targets of a trial's rows that its result stores, for the baseline.
-    fn target_facts(&self, _targets: &TrialTargets) -> TargetFacts {
+    fn target_facts(&self, _targets: &TrialTargets<'_>) -> TargetFacts {
         TargetFacts::default()
     }
 
@@ -173,9 +182,24 @@ pub struct Row<'a> {
     /// tokens where there is none.
     pub second: u32,
     /// Its target; class 0 where the targets are its tokens.
-    pub target: RowTarget,
+    pub target: RowTarget<&'a [u32]>,
     /// Gold answers; only for question answering.
     pub answers: &'a [String],
+}
+
+/// What is predicted at a token of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prediction {
+    /// The token whose activations are read, by its position in the row.
+    pub reads: u32,
+    /// The right answer: a token's id, or the index of a class.
+    pub wanted: u32,
+}
+
+/// The tokens of a row from this one on, each predicted from those before it.
+pub(super) fn next_tokens(row: Row<'_>, from: usize) -> Vec<Prediction> {
+    let wanted = (0..).zip(row.tokens.iter().skip(1)).skip(from.saturating_sub(1));
+    wanted.map(|(reads, token)| Prediction { reads, wanted: *token }).collect()
 }
 
 /// A row that cannot be tokenised.
@@ -209,46 +233,43 @@ pub enum Measured {
     Text(usize),
 }
 
-/// A row with a model's answer to it.
+/// A row with a model's answers to it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Answered<'a> {
     /// Its index in its part.
     pub index: u32,
     /// The row.
     pub row: Row<'a>,
-    /// The loss of the answer.
-    pub loss: f64,
-    /// The index of a class, or a number.
-    pub answer: f64,
+    /// The loss of each of its predictions: one, or one for each predicted token.
+    pub losses: &'a [f64],
+    /// What [`TaskKind::answers`] gives for each prediction, one after the other.
+    pub answers: &'a [f64],
 }
 
 /// Collects a model's answers to rows, batch by batch. Rows have their indices in their part.
 pub trait Tally {
-    /// Rows that are answered one by one, with the sum of their losses.
-    fn add_rows(&mut self, _loss: f64, _rows: &[Answered<'_>]) {}
+    /// A row with a model's answers.
+    fn add(&mut self, row: &Answered<'_>);
 
-    /// A row that is predicted token by token: the losses of its predicted tokens, in nats.
-    fn add_tokens(&mut self, _index: u32, _losses: &[f64]) {}
-
-    /// A generated answer to a row. Comes before the losses of the row's tokens.
+    /// A generated answer to a row. Comes before its other answers.
     fn add_text(&mut self, _index: u32, _answer: &str, _row: Row<'_>) {}
 
     /// The scores of what was counted.
     fn scores(&self) -> Scores;
 
-    /// The rows that were counted, in any order; of a kind that generates answers those whose tokens were.
+    /// The rows that were counted, in any order.
     fn take_rows(&mut self) -> Vec<JudgedRow>;
 }
 
 /// The targets of the rows that a trial was trained and judged on.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct TrialTargets {
+pub struct TrialTargets<'a> {
     /// Of the rows that it trained on.
-    pub train: Vec<RowTarget>,
+    pub train: Vec<RowTarget<&'a [u32]>>,
     /// Of its validation rows.
-    pub validation: Vec<RowTarget>,
+    pub validation: Vec<RowTarget<&'a [u32]>>,
     /// Of the test rows; empty without any.
-    pub test: Vec<RowTarget>,
+    pub test: Vec<RowTarget<&'a [u32]>>,
 }
 
 /// What a trial's targets leave in its result.

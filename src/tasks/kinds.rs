@@ -4,7 +4,9 @@ use std::ops::Deref;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Classification, LanguageModelling, QuestionAnswering, Regression, TaskKind};
+use super::{
+    Classification, LanguageModelling, MultiLabel, QuestionAnswering, Regression, Tagging, TaskKind,
+};
 use crate::values::{Metric, Scores};
 
 /// What is learned: a kind of task with its settings.
@@ -19,14 +21,24 @@ pub enum Objective {
     QuestionAnswering(QuestionAnswering),
     /// One number per text, or per pair of texts.
     Regression(Regression),
+    /// Any number of labels per text, or per pair of texts.
+    MultiLabel(MultiLabel),
+    /// A tag for each word of a text.
+    Tagging(Tagging),
 }
 
 /// The kind of a task whose sweep names none.
 pub const DEFAULT_KIND: &str = "classification";
 
 /// Every kind, with empty settings.
-pub static KINDS: [&dyn TaskKind; 4] =
-    [&Classification::EMPTY, &LanguageModelling::EMPTY, &QuestionAnswering::EMPTY, &Regression::EMPTY];
+pub static KINDS: [&dyn TaskKind; 6] = [
+    &Classification::EMPTY,
+    &LanguageModelling::EMPTY,
+    &QuestionAnswering::EMPTY,
+    &Regression::EMPTY,
+    &MultiLabel::EMPTY,
+    &Tagging::EMPTY,
+];
 
 impl Deref for Objective {
     type Target = dyn TaskKind;
@@ -37,6 +49,8 @@ impl Deref for Objective {
             Self::LanguageModelling(kind) => kind,
             Self::QuestionAnswering(kind) => kind,
             Self::Regression(kind) => kind,
+            Self::MultiLabel(kind) => kind,
+            Self::Tagging(kind) => kind,
         }
     }
 }

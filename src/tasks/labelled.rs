@@ -17,13 +17,22 @@ pub(super) fn faults(given: &Given) -> Vec<KeyFault> {
 pub(super) fn encode(rows: &Examples, by: Encoder<'_>) -> Result<Vec<EncodedRow>, EncodeError> {
     let Examples::Texts { texts, pairs, targets } = rows else { unreachable!("rows are read as texts") };
     let sequences = by.tokenizer.encode_rows(texts, pairs.as_deref(), by.max_length)?;
-    let row = |(row, sequence)| EncodedRow { sequence, target: targets.of(row), answers: Vec::new() };
+    let row = |(row, sequence)| EncodedRow { sequence, target: targets.of(row).owned(), answers: Vec::new() };
     Ok(sequences.into_iter().enumerate().map(row).collect())
 }
 
 /// Lengths with special tokens.
 pub(super) fn measure(rows: &Examples, by: Encoder<'_>) -> Result<Measured, EncodeError> {
     let Examples::Texts { texts, pairs, .. } = rows else { unreachable!("rows are read as texts") };
+    lengths(texts, pairs.as_deref(), by)
+}
+
+/// Lengths of texts, or of pairs of texts, with special tokens.
+pub(super) fn lengths(
+    texts: &[String],
+    pairs: Option<&[String]>,
+    by: Encoder<'_>,
+) -> Result<Measured, EncodeError> {
     let special = MUCH_ROOM - by.tokenizer.room(MUCH_ROOM, pairs.is_some())?;
     let mut lengths: Vec<usize> =
         by.tokenizer.encode_plain(texts)?.iter().map(|tokens| tokens.len() + special).collect();

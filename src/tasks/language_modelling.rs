@@ -3,12 +3,13 @@
 
 pub(super) mod sequences;
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Given, KeyFault, KeyValue, TaskKey};
-use super::kind::{Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TaskKind, Words};
+use super::kind::{
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Prediction, Row, Tally, TaskKind, Words,
+    next_tokens,
+};
 use super::{Classes, Examples, Fields, Objective, Purpose};
 use crate::families::Head;
 use crate::values::{Count, JudgedRow, Metric, RowAnswer, Scores};
@@ -115,7 +116,9 @@ impl TaskKind for LanguageModelling {
                 sequences::documents(texts, end, max_length)
             }
             (Examples::Lines(lines), _) => sequences::running(lines, end, max_length),
-            (Examples::Texts { .. } | Examples::Questions(_), _) => unreachable!("rows are read as text"),
+            (Examples::Texts { .. } | Examples::Words { .. } | Examples::Questions(_), _) => {
+                unreachable!("rows are read as text")
+            }
         };
         Ok(sequences?.into_iter().map(EncodedRow::of_tokens).collect())
     }
@@ -132,15 +135,20 @@ impl TaskKind for LanguageModelling {
         Ok(Measured::Text(rows.iter().map(|row| row.sequence.tokens.len()).sum()))
     }
 
-    fn predicted(&self, row: Row<'_>) -> Option<Range<usize>> {
-        Some(1..row.tokens.len())
+    fn predictions(&self, row: Row<'_>) -> Option<Vec<Prediction>> {
+        Some(next_tokens(row, 1))
+    }
+
+    #[cfg(feature = "torch")]
+    fn answers(&self, _outputs: &tch::Tensor) -> Option<tch::Tensor> {
+        None
     }
 
     fn metrics(&self) -> &'static [Metric] {
         METRICS
     }
 
-    fn tally(&self) -> Box<dyn Tally> {
+    fn tally(&self) -> Box<dyn Tally + '_> {
         Box::new(TokenLosses::default())
     }
 
@@ -187,7 +195,8 @@ impl TokenLosses {
 impl Tally for TokenLosses {
     /// A row without predicted tokens does not count as a sequence.
     #[expect(clippy::cast_precision_loss, reason = "sequences are far shorter")]
-    fn add_tokens(&mut self, index: u32, losses: &[f64]) {
+    fn add(&mut self, row: &Answered<'_>) {
+        let Answered { index, losses, .. } = *row;
         let sum: f64 = losses.iter().sum();
         let tokens = u32::try_from(losses.len()).expect("sequences are short");
         self.rows.push(JudgedRow { row: index, loss: sum, answer: RowAnswer::Tokens { tokens } });
@@ -217,12 +226,18 @@ impl Tally for TokenLosses {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::tasks::RowTarget;
+
+    fn answered(index: u32, losses: &[f64]) -> Answered<'_> {
+        let row = Row { tokens: &[], second: 0, target: RowTarget::Class(0), answers: &[] };
+        Answered { index, row, losses, answers: &[] }
+    }
 
     #[test]
     fn a_short_sequence_weighs_as_a_sequence_but_not_as_tokens() {
         let mut tally = TokenLosses::default();
         for (row, losses) in (0..).zip([&[1.0, 2.0, 3.0, 2.0][..], &[], &[7.0]]) {
-            tally.add_tokens(row, losses);
+            tally.add(&answered(row, losses));
         }
         let scores = tally.scores();
         assert_eq!((scores.loss(), scores.get(Metric::SequenceLoss)), (Some(3.0), Some(4.5)));

@@ -12,10 +12,13 @@ mod labelled;
 mod language_modelling;
 #[cfg(feature = "torch")]
 mod loss;
+mod multi_label;
 mod purpose;
 mod question_answering;
+mod ranking;
 mod reading;
 mod regression;
+mod tagging;
 
 use std::path::PathBuf;
 
@@ -25,18 +28,20 @@ use crate::values::ContentHash;
 
 pub use classification::Classification;
 pub use examples::{Examples, Question, RowTarget, Targets};
-pub use fields::{Fields, Target};
+pub use fields::{Fields, Target, Written};
 pub use keys::{Classes, Given, KeyFault, KeyValue, TaskKey};
 pub use kind::{
-    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind,
-    TrialTargets, Words,
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Prediction, Row, Tally, TargetFacts,
+    TaskKind, TrialTargets, Words,
 };
 pub use kinds::{DEFAULT_KIND, KINDS, Objective, kind, selecting};
 pub use language_modelling::{LanguageModelling, TextLayout};
+pub use multi_label::{MultiLabel, Threshold};
 pub use purpose::{Problem, Purpose};
 pub use question_answering::{Prompts, QuestionAnswering, Unanswerable, fill};
 pub use reading::{FileFormat, Reading};
 pub use regression::Regression;
+pub use tagging::{Tagging, is_unbegun};
 
 /// A checked task: every column exists, every label is known, no file is empty.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

@@ -19,6 +19,11 @@ pub enum Purpose {
         #[serde(default, skip_serializing_if = "Problem::is_single")]
         problem: Problem,
     },
+    /// To tag the words of a text.
+    Tagging {
+        /// Tags by index.
+        labels: Vec<String>,
+    },
     /// To continue a text.
     LanguageModelling,
     /// To answer a question about a text.
@@ -82,7 +87,7 @@ impl Purpose {
         match self {
             Self::Classification { pairs: true, .. } => " --pair 'its pair'",
             Self::QuestionAnswering(_) => " --pair 'its context'",
-            Self::Classification { pairs: false, .. } | Self::LanguageModelling => "",
+            Self::Classification { pairs: false, .. } | Self::Tagging { .. } | Self::LanguageModelling => "",
         }
     }
 
@@ -91,6 +96,7 @@ impl Purpose {
     pub fn head(&self) -> Head {
         match self {
             Self::Classification { labels, .. } => Head::Classifier { labels: labels.len() },
+            Self::Tagging { labels } => Head::Tagger { labels: labels.len() },
             Self::LanguageModelling | Self::QuestionAnswering(_) => Head::LanguageModel,
         }
     }

@@ -5,12 +5,14 @@ mod prompts;
 mod squad;
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Given, KeyFault, KeyValue, TaskKey};
-use super::kind::{Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TaskKind, Words};
+use super::kind::{
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Prediction, Row, Tally, TaskKind, Words,
+    next_tokens,
+};
 use super::language_modelling::TokenLosses;
 use super::{Classes, Examples, Fields, Objective, Purpose};
 use crate::families::Head;
@@ -143,8 +145,13 @@ impl TaskKind for QuestionAnswering {
         Ok(Measured::Rows(prompts::lengths(questions, self, by.tokenizer)?))
     }
 
-    fn predicted(&self, row: Row<'_>) -> Option<Range<usize>> {
-        Some((row.second as usize).max(1)..row.tokens.len())
+    fn predictions(&self, row: Row<'_>) -> Option<Vec<Prediction>> {
+        Some(next_tokens(row, row.second as usize))
+    }
+
+    #[cfg(feature = "torch")]
+    fn answers(&self, _outputs: &tch::Tensor) -> Option<tch::Tensor> {
+        None
     }
 
     fn generates(&self) -> Option<usize> {
@@ -155,7 +162,7 @@ impl TaskKind for QuestionAnswering {
         METRICS
     }
 
-    fn tally(&self) -> Box<dyn Tally> {
+    fn tally(&self) -> Box<dyn Tally + '_> {
         Box::new(Answers::default())
     }
 
@@ -187,8 +194,8 @@ struct Answers {
 }
 
 impl Tally for Answers {
-    fn add_tokens(&mut self, index: u32, losses: &[f64]) {
-        self.losses.add_tokens(index, losses);
+    fn add(&mut self, row: &Answered<'_>) {
+        self.losses.add(row);
     }
 
     /// Each score is the best over the gold answers.
@@ -235,7 +242,7 @@ mod tests {
         for (index, predicted) in (0..).zip(["denver", "Denver Broncos team", "Panthers"]) {
             tally.add_text(index, predicted, row);
         }
-        tally.add_tokens(1, &[0.5, 1.5]);
+        tally.add(&Answered { index: 1, row, losses: &[0.5, 1.5], answers: &[] });
         let scores = tally.scores();
         assert_eq!((scores.loss(), scores.get(Metric::ExactMatch)), (Some(1.0), Some(1.0 / 3.0)));
         assert!((scores.get(Metric::F1).unwrap() - (1.0 + 0.8) / 3.0).abs() < 1e-12);

@@ -43,14 +43,26 @@ pub enum FileFormat {
     Arrow,
     /// Lines of text.
     Text,
+    /// A word and its tags on each line, and an empty line after each text, as in the CoNLL shared tasks.
+    Conll,
 }
 
 impl FileFormat {
     /// Every format's name, in the order of the enumeration.
-    pub const NAMES: [&'static str; 8] = ["csv", "tsv", "jsonl", "json", "squad", "parquet", "arrow", "text"];
+    pub const NAMES: [&'static str; 9] =
+        ["csv", "tsv", "jsonl", "json", "squad", "parquet", "arrow", "text", "conll"];
 
-    const ALL: [Self; 8] =
-        [Self::Csv, Self::Tsv, Self::Jsonl, Self::Json, Self::Squad, Self::Parquet, Self::Arrow, Self::Text];
+    const ALL: [Self; 9] = [
+        Self::Csv,
+        Self::Tsv,
+        Self::Jsonl,
+        Self::Json,
+        Self::Squad,
+        Self::Parquet,
+        Self::Arrow,
+        Self::Text,
+        Self::Conll,
+    ];
 
     /// Its name in the sweep file.
     #[must_use]

@@ -2,13 +2,11 @@
 //! transformers has it (`num_labels=1`), and the metrics of scikit-learn and scipy. Reads no file and trains
 //! nothing.
 
-use std::ops::Range;
-
 use serde::{Deserialize, Serialize};
 
 use super::keys::{Given, KeyFault, KeyValue, TaskKey};
 use super::kind::{
-    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Row, Tally, TargetFacts, TaskKind,
+    Answered, Constant, EncodeError, EncodedRow, Encoder, Measured, Tally, TargetFacts, TaskKind,
     TrialTargets, Words,
 };
 use super::{Classes, Examples, Fields, Objective, Problem, Purpose, RowTarget, Target, labelled};
@@ -32,9 +30,10 @@ pub struct Regression {
 }
 
 const KEYS: &[TaskKey] =
-    &[TaskKey::TEXT, TaskKey::PAIR, TaskKey::required("label", KeyValue::Text, "Column with the number")];
+    &[TaskKey::TEXT, TaskKey::PAIR, TaskKey::required("label", KeyValue::Column, "Column with the number")];
 
-const METRICS: &[Metric] = &[Metric::Pearson, Metric::Spearman, Metric::Mse, Metric::Rmse, Metric::Mae];
+const METRICS: &[Metric] =
+    &[Metric::Pearson, Metric::Spearman, Metric::Mse, Metric::Rmse, Metric::Mae, Metric::R2];
 
 const WORDS: Words = Words {
     loss_unit: "squared error",
@@ -42,7 +41,8 @@ const WORDS: Words = Words {
     headline: &[Metric::Pearson, Metric::Spearman],
     metrics_note: Some(
         "MSE is the mean squared error of the answers, in squared units of the numbers to be learned, RMSE its \
-         root and MAE the mean absolute error, as scikit-learn has them; correlations are Pearson's, and Spearman's \
+         root and MAE the mean absolute error, and R² the share of the numbers' variance that is explained, below 0 where \
+         their mean would have been nearer, as scikit-learn has them; correlations are Pearson's, and Spearman's \
          with average ranks for ties, as scipy has them. Of answers that are all the same no correlation is defined: \
          it is shown as –, and has no mean with others.",
     ),
@@ -110,25 +110,21 @@ impl TaskKind for Regression {
         labelled::measure(rows, by)
     }
 
-    fn predicted(&self, _row: Row<'_>) -> Option<Range<usize>> {
-        None
-    }
-
     #[cfg(feature = "torch")]
     fn losses(&self, outputs: &tch::Tensor, targets: &tch::Tensor) -> tch::Tensor {
         (outputs.squeeze_dim(-1).to_kind(tch::Kind::Float) - targets).square()
     }
 
     #[cfg(feature = "torch")]
-    fn answers(&self, outputs: &tch::Tensor) -> tch::Tensor {
-        outputs.squeeze_dim(-1)
+    fn answers(&self, outputs: &tch::Tensor) -> Option<tch::Tensor> {
+        Some(outputs.shallow_clone())
     }
 
     fn metrics(&self) -> &'static [Metric] {
         METRICS
     }
 
-    fn tally(&self) -> Box<dyn Tally> {
+    fn tally(&self) -> Box<dyn Tally + '_> {
         Box::new(Numbers::default())
     }
 
@@ -136,8 +132,9 @@ impl TaskKind for Regression {
         scores.count(Count::Answers) == Some(1) && scores.count(Count::Rows) > Some(1)
     }
 
-    fn target_facts(&self, targets: &TrialTargets) -> TargetFacts {
-        let of = |targets: &[RowTarget]| targets.iter().map(|target| target.as_number()).collect();
+    fn target_facts(&self, targets: &TrialTargets<'_>) -> TargetFacts {
+        let of =
+            |targets: &[RowTarget<&[u32]>]| targets.iter().filter_map(|target| target.number()).collect();
         let train: Vec<f64> = of(&targets.train);
         let mean = mean(&train);
         let scores = |truths: Vec<f64>| {
@@ -184,10 +181,11 @@ struct Numbers {
 }
 
 impl Tally for Numbers {
-    fn add_rows(&mut self, _loss: f64, rows: &[Answered<'_>]) {
-        self.truths.extend(rows.iter().map(|row| row.row.target.as_number()));
-        self.answers.extend(rows.iter().map(|row| row.answer));
-        self.rows.extend(rows.iter().map(|row| row.index));
+    fn add(&mut self, row: &Answered<'_>) {
+        let (Some(truth), [answer]) = (row.row.target.number(), row.answers) else { return };
+        self.truths.push(truth);
+        self.answers.push(*answer);
+        self.rows.push(row.index);
     }
 
     /// The losses are squared here, since the model's are rounded to 32 bits.
@@ -212,11 +210,19 @@ impl Tally for Numbers {
         Scores::of(NAME)
             .with(Metric::Mse, mean(&squares))
             .with(Metric::Mae, mean(&sizes))
+            .with_defined(Metric::R2, explained(&squares, &self.truths))
             .with_defined(Metric::Pearson, pearson)
             .with_defined(Metric::Spearman, spearman)
             .with_count(Count::Rows, self.truths.len() as u64)
             .with_count(Count::Answers, different(&self.answers))
     }
+}
+
+/// R² of answers with these squared errors; `None` where the numbers are all the same.
+fn explained(squares: &[f64], truths: &[f64]) -> Option<f64> {
+    let middle = mean(truths);
+    let spread: f64 = truths.iter().map(|truth| (truth - middle).powi(2)).sum();
+    (!is_one(truths, 0.0)).then(|| 1.0 - squares.iter().sum::<f64>() / spread)
 }
 
 /// Number of distinct answers; one where they differ only by rounding.

@@ -35,6 +35,20 @@ pub struct Sequence {
     pub second: u32,
 }
 
+/// A text given as words, as a model reads it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Placed {
+    /// Its tokens.
+    pub sequence: Sequence,
+    /// The position of each word's first token; [`Placed::CUT`] for a word that has none.
+    pub first: Vec<u32>,
+}
+
+impl Placed {
+    /// In place of a position, for a word that was cut off, or of which the tokenizer leaves nothing.
+    pub const CUT: u32 = u32::MAX;
+}
+
 impl Sequence {
     /// Tokens of a single text.
     ///
@@ -108,6 +122,30 @@ impl Tokenizer {
         rows.map_err(|error| self.fail(&error.to_string()))
     }
 
+    /// Encodes texts that are given as words, each of which begins a token, on all of rayon's threads: the words'
+    /// text with a blank between them, as transformers' `is_split_into_words` reads it. What is too long is
+    /// truncated.
+    ///
+    /// # Errors
+    /// As [`Self::encode_rows`].
+    pub fn encode_words(
+        &self,
+        rows: &[Vec<String>],
+        max_length: usize,
+    ) -> Result<Vec<Placed>, TokenizerError> {
+        let truncation =
+            TruncationParams { max_length: self.room(max_length, false)?, ..TruncationParams::default() };
+        let encode = |words: &Vec<String>| {
+            let text = self.inner.encode(words.join(" "), false)?;
+            let (mut text, _) = truncate_encodings(text, None, &truncation)?;
+            text.take_overflowing();
+            let encoding = self.inner.post_process(text, None, true)?;
+            Ok(Placed { sequence: sequence(&encoding), first: first_tokens(words, &encoding) })
+        };
+        let rows: tokenizers::Result<_> = rows.par_iter().map(encode).collect();
+        rows.map_err(|error| self.fail(&error.to_string()))
+    }
+
     /// The token ids of each text alone, whole and without special tokens, on all of rayon's threads.
     ///
     /// # Errors
@@ -165,6 +203,24 @@ impl Tokenizer {
     fn fail(&self, detail: &str) -> TokenizerError {
         TokenizerError { path: self.path.clone(), fault: Fault::Unusable(detail.to_owned()) }
     }
+}
+
+/// The first token of each word of a text that was encoded with a blank between the words. No token is the first of
+/// two words.
+fn first_tokens(words: &[String], encoding: &Encoding) -> Vec<u32> {
+    let special = encoding.get_special_tokens_mask();
+    let offsets = (0_u32..).zip(encoding.get_offsets()).zip(special);
+    let mut tokens = offsets.filter(|(_, special)| **special == 0).map(|(token, _)| token).peekable();
+    let mut start = 0;
+    let place = |word: &String| {
+        let end = start + word.len();
+        // Tokens of white space, and of the word before.
+        while tokens.next_if(|(_, (_, last))| *last <= start).is_some() {}
+        let found = tokens.next_if(|(_, (first, _))| *first < end).map_or(Placed::CUT, |(token, _)| token);
+        start = end + 1;
+        found
+    };
+    words.iter().map(place).collect()
 }
 
 fn sequence(encoding: &Encoding) -> Sequence {

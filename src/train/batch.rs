@@ -5,7 +5,7 @@ use tch::{Device, Kind, Tensor};
 use crate::data::store::PartView;
 use crate::model::params::index;
 use crate::model::{InputRow, Inputs, device};
-use crate::tasks::TaskKind;
+use crate::tasks::{Prediction, RowTarget, Target, TaskKind};
 
 /// Inputs and labels of one forward pass.
 #[derive(Debug)]
@@ -22,7 +22,8 @@ pub struct Targets {
     /// Tokens after which the predicted ones come, as `[K, N]` indices into B * T, 64-bit integers; `None`
     /// where each row has its own target, so that N = B.
     pub positions: Option<Tensor>,
-    /// The values to be predicted, `[K, N]`: classes or token ids in 64-bit integers, or numbers in 32 bits.
+    /// The values to be predicted, `[K, N]`: classes or token ids in 64-bit integers, or numbers in 32 bits; or
+    /// `[K, N, C]`, 1 for each class that a row has and 0 for others, in 32 bits.
     pub wanted: Tensor,
     /// Weight of each prediction in its slot's loss, `[K, N]`; 0 for padding.
     pub weights: Tensor,
@@ -76,46 +77,78 @@ impl Collator<'_> {
     /// them.
     fn input<'p>(&self, part: &'p PartView, row: u32) -> InputRow<'p> {
         let row = part.row(row);
-        let second = match self.kind.predicted(row) {
-            None => row.second as usize,
-            Some(_) => row.tokens.len(),
-        };
+        let second = if self.kind.by_token() { row.tokens.len() } else { row.second as usize };
         InputRow { tokens: row.tokens, second }
     }
 
     fn targets(&self, part: &PartView, slots: &[(&[u32], f64)], width: usize) -> Targets {
-        let predictions: Vec<Vec<(i64, f64)>> =
+        let predictions: Vec<Vec<(i64, Wanted<'_>)>> =
             slots.iter().map(|(rows, _)| predictions(self.kind, part, rows, width)).collect();
         let most = predictions.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let size = slots.len() * most;
-        let (mut positions, mut wanted) = (vec![0_i64; size], vec![0.0_f64; size]);
+        let (kind, classes) = match self.kind.fields().target() {
+            Target::None | Target::Class { .. } => (Kind::Int64, 1),
+            Target::Number { .. } => (Kind::Float, 1),
+            Target::Classes { .. } => (Kind::Float, self.kind.labels().len()),
+        };
+        let (mut positions, mut wanted) = (vec![0_i64; size], vec![0.0_f64; size * classes]);
         let mut weights = vec![0.0_f64; size];
         for (k, (slot, (_, weight))) in predictions.iter().zip(slots).enumerate() {
             for (at, (position, value)) in (k * most..).zip(slot) {
-                (positions[at], wanted[at], weights[at]) = (*position, *value, *weight);
+                (positions[at], weights[at]) = (*position, *weight);
+                match value {
+                    // Whole numbers up to 2^53 are exact in 64 bits.
+                    Wanted::Number(number) => wanted[at * classes] = *number,
+                    Wanted::Classes(all) => {
+                        all.iter().for_each(|class| wanted[at * classes + *class as usize] = 1.0);
+                    }
+                }
             }
         }
         let shape = [slots.len(), most].map(index);
-        // Whole numbers up to 2^53 are exact in 64 bits.
-        let numbers = self.kind.fields().has_numbers();
-        let kind = if numbers { Kind::Float } else { Kind::Int64 };
+        let wanted = Tensor::from_slice(&wanted).to_kind(kind);
         Targets {
             positions: self.kind.by_token().then(|| Tensor::from_slice(&positions).view(shape)),
-            wanted: Tensor::from_slice(&wanted).to_kind(kind).view(shape),
+            wanted: if classes == 1 && kind == Kind::Int64 || self.kind.fields().has_numbers() {
+                wanted.view(shape)
+            } else {
+                wanted.view([shape[0], shape[1], index(classes)])
+            },
             weights: Tensor::from_slice(&weights).to_kind(Kind::Float).view(shape),
         }
     }
 }
 
-/// The targets of rows of `width` tokens, row by row: the token after which each comes, counted over all rows,
-/// and the class, number or token.
-fn predictions(kind: &dyn TaskKind, part: &PartView, rows: &[u32], width: usize) -> Vec<(i64, f64)> {
+/// What is to be predicted in one place.
+#[derive(Clone, Copy, Debug)]
+enum Wanted<'a> {
+    /// A number, or the index of a class or token.
+    Number(f64),
+    /// The indices of any number of classes.
+    Classes(&'a [u32]),
+}
+
+/// The targets of rows of `width` tokens, row by row: the token that is read, counted over all rows, and what is
+/// to be predicted from it.
+fn predictions<'p>(
+    kind: &dyn TaskKind,
+    part: &'p PartView,
+    rows: &[u32],
+    width: usize,
+) -> Vec<(i64, Wanted<'p>)> {
     let of_row = |(b, row): (usize, &u32)| {
         let row = part.row(*row);
-        match kind.predicted(row) {
-            None => vec![(index(b * width), row.target.as_number())],
-            Some(tokens) => tokens.map(|t| (index(b * width + t - 1), f64::from(row.tokens[t]))).collect(),
-        }
+        let Some(tokens) = kind.predictions(row) else {
+            let wanted = match row.target {
+                RowTarget::Class(class) => Wanted::Number(f64::from(class)),
+                RowTarget::Number(number) => Wanted::Number(number),
+                RowTarget::List(classes) => Wanted::Classes(classes),
+            };
+            return vec![(index(b * width), wanted)];
+        };
+        let read =
+            |at: Prediction| (index(b * width + at.reads as usize), Wanted::Number(f64::from(at.wanted)));
+        tokens.into_iter().map(read).collect()
     };
     rows.iter().enumerate().flat_map(of_row).collect()
 }

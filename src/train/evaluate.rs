@@ -5,8 +5,8 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::batch::{Collator, Targets};
-use super::objective::token_losses;
+use super::batch::Collator;
+use super::objective;
 use super::warm::Warm;
 use crate::data::batches;
 use crate::data::store::PartView;
@@ -27,11 +27,15 @@ const BATCHES_AT_ONCE: usize = 64;
 
 /// The rows of a part that models are judged on.
 #[derive(Clone, Copy)]
-struct Judged<'r> {
-    part: &'r PartView,
-    rows: &'r [u32],
+pub struct Judged<'r> {
+    /// The part.
+    pub part: &'r PartView,
+    /// Its rows.
+    pub rows: &'r [u32],
+    /// For test rows, the validation of each slot's weights; empty for others.
+    pub validated: &'r [Option<&'r Scores>],
     /// Called after each batch.
-    each_batch: &'r dyn Fn(),
+    pub each_batch: &'r dyn Fn(),
 }
 
 impl Judged<'_> {
@@ -102,83 +106,31 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The verdicts on models that share their trunk, on these rows of a part, slot by slot and model by model.
-    /// Only models of one slot can generate answers. `each_batch` is called after each batch.
+    /// Only models of one slot can generate answers.
     ///
     /// # Errors
     /// Where the tokenizer cannot decode generated tokens.
-    pub fn judge(
-        &self,
-        models: &[&Model],
-        part: &PartView,
-        rows: &[u32],
-        each_batch: &dyn Fn(),
-    ) -> Result<Vec<Verdict>, TokenizerError> {
-        let (kind, judged) = (self.collator.kind, Judged { part, rows, each_batch });
-        let mut tallies: Vec<Box<dyn Tally>> = (0..n_slots(models)).map(|_| kind.tally()).collect();
+    pub fn judge(&self, models: &[&Model], judged: Judged<'_>) -> Result<Vec<Verdict>, TokenizerError> {
+        let kind = self.collator.kind;
+        let tally = |slot: usize| match judged.validated.get(slot) {
+            Some(validation) => kind.tally_after(*validation),
+            None => kind.tally(),
+        };
+        let mut tallies: Vec<Box<dyn Tally + '_>> = (0..n_slots(models)).map(tally).collect();
         if let Some(longest) = kind.generates() {
             self.generate(models, judged, longest, &mut tallies)?;
         }
-        if kind.by_token() {
-            self.tokens(models, judged, &mut tallies);
-        } else {
-            self.rows(models, judged, &mut tallies);
-        }
+        self.answers(models, judged, &mut tallies);
         Ok(tallies.iter_mut().map(|tally| Verdict::of(&mut **tally)).collect())
     }
 
-    /// Evaluates rows that are answered one by one.
-    fn rows(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
-        let kind = self.collator.kind;
-        // A slot's summed loss, then its losses and its answers.
-        let judge = |model: &Model, trunk: &Trunk<'_>, targets: &Targets| {
-            let outputs = model.classify(trunk, &mut Pass::evaluation());
-            let losses = kind.losses(&outputs, &targets.wanted);
-            let loss = losses.sum_dim_intlist([1].as_slice(), true, Kind::Double);
-            let answers = kind.answers(&outputs).to_kind(Kind::Double);
-            Tensor::cat(&[loss, losses.to_kind(Kind::Double), answers], 1)
-        };
-        self.each_batch(models, judged, judge, |rows, values| {
-            let seen: Vec<(u32, Row<'_>)> = rows.iter().map(|row| (*row, judged.part.row(*row))).collect();
-            for (tally, values) in tallies.iter_mut().zip(values) {
-                let (losses, answers) = values[1..].split_at(seen.len());
-                let numbers = losses.iter().zip(answers);
-                let answered = |(&(index, row), (&loss, &answer))| Answered { index, row, loss, answer };
-                let answered: Vec<Answered<'_>> = seen.iter().zip(numbers).map(answered).collect();
-                tally.add_rows(values[0], &answered);
-            }
-        });
-    }
-
-    /// Evaluates rows whose tokens are predicted.
-    fn tokens(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally>]) {
-        let kind = self.collator.kind;
-        let judge =
-            |model: &Model, trunk: &Trunk<'_>, targets: &Targets| token_losses(kind, model, trunk, targets);
-        self.each_batch(models, judged, judge, |rows, losses| {
-            for (tally, losses) in tallies.iter_mut().zip(losses) {
-                let mut rest = losses.as_slice();
-                for row in rows {
-                    let predicted = kind.predicted(judged.part.row(*row)).map_or(0, |tokens| tokens.len());
-                    let (own, behind) = rest.split_at(predicted);
-                    tally.add_tokens(*row, own);
-                    rest = behind;
-                }
-            }
-        });
-    }
-
-    /// Applies `judge`, which gives values of each slot `[K, n]`, to each batch, and `take` to the rows of each
-    /// batch and the values of all slots, in order. These are read from the device for many batches at once.
-    fn each_batch(
-        &self,
-        models: &[&Model],
-        judged: Judged<'_>,
-        judge: impl Fn(&Model, &Trunk<'_>, &Targets) -> Tensor,
-        mut take: impl FnMut(&[u32], Vec<Vec<f64>>),
-    ) {
-        for batches in judged.batches(&judged.part.lengths()).chunks(BATCHES_AT_ONCE) {
+    /// Adds what the models give for each row to their tallies. Values are read from the device for many batches
+    /// at once.
+    fn answers(&self, models: &[&Model], judged: Judged<'_>, tallies: &mut [Box<dyn Tally + '_>]) {
+        let (kind, part) = (self.collator.kind, judged.part);
+        for batches in judged.batches(&part.lengths()).chunks(BATCHES_AT_ONCE) {
             let of_batch = |rows: &Vec<u32>| {
-                let values = Tensor::cat(&self.each_model(models, judged.part, rows, &judge), 0);
+                let values = Tensor::cat(&self.each_model(models, part, rows), 0);
                 (judged.each_batch)();
                 values
             };
@@ -186,27 +138,33 @@ impl<'a> Evaluator<'a> {
             let sizes: Vec<i64> = values.iter().map(|values| values.size()[1]).collect();
             let values = Tensor::cat(&values, 1).to_device(Device::Cpu).split_with_sizes(sizes, 1);
             for (rows, values) in batches.iter().zip(values) {
-                take(rows, values.unbind(0).iter().map(numbers).collect());
+                let predictions = |row: Row<'_>| kind.predictions(row).map_or(1, |all| all.len());
+                let counted = rows.iter().map(|row| (*row, part.row(*row)));
+                let counted: Vec<_> = counted.map(|(index, row)| (index, row, predictions(row))).collect();
+                for (tally, values) in tallies.iter_mut().zip(values.unbind(0)) {
+                    add(&mut **tally, &counted, &numbers(&values));
+                }
             }
         }
     }
 
-    /// Applies `judge` to a batch for each model; what the models share is computed once.
-    fn each_model(
-        &self,
-        models: &[&Model],
-        part: &PartView,
-        rows: &[u32],
-        judge: impl Fn(&Model, &Trunk<'_>, &Targets) -> Tensor,
-    ) -> Vec<Tensor> {
+    /// For each model and slot, the losses of a batch's predictions, and then its answers, `[K, N + N * A]`; what
+    /// the models share is computed once.
+    fn each_model(&self, models: &[&Model], part: &PartView, rows: &[u32]) -> Vec<Tensor> {
         let batch = self.collator.collate(part, &[(rows, 1.0)]);
         tch::no_grad(|| {
             let shared = models.iter().all(|model| model.shares_trunk());
             let trunk = |model: &Model| model.trunk(&batch.inputs, &mut Pass::evaluation());
+            let judge = |model: &Model, trunk: &Trunk<'_>| {
+                let (losses, answers) = objective::judged(self.collator.kind, model, trunk, &batch.targets);
+                let losses = losses.to_kind(Kind::Double);
+                let answers = answers.map(|answers| answers.to_kind(Kind::Double).flatten(1, 2));
+                answers.map_or_else(|| losses.shallow_clone(), |all| Tensor::cat(&[&losses, &all], 1))
+            };
             let first = models.first().filter(|_| shared).map(|model| trunk(model));
             let judged = models.iter().map(|model| match &first {
-                Some(first) => judge(model, first, &batch.targets),
-                None => judge(model, &trunk(model), &batch.targets),
+                Some(first) => judge(model, first),
+                None => judge(model, &trunk(model)),
             });
             judged.collect()
         })
@@ -218,7 +176,7 @@ impl<'a> Evaluator<'a> {
         models: &[&Model],
         judged: Judged<'_>,
         longest: usize,
-        tallies: &mut [Box<dyn Tally>],
+        tallies: &mut [Box<dyn Tally + '_>],
     ) -> Result<(), TokenizerError> {
         let Some((tokenizer, end)) = &self.answering else { unreachable!("it is there where answers are") };
         let Judged { part, each_batch, .. } = judged;
@@ -249,6 +207,21 @@ pub(super) fn all_rows(part: &PartView) -> Vec<u32> {
 
 fn n_slots(models: &[&Model]) -> usize {
     models.iter().map(|model| model.slots()).sum()
+}
+
+/// Adds a batch's rows to a tally, each with its number of predictions: `values` has the losses of all of them, and
+/// then as many answers for each.
+fn add(tally: &mut dyn Tally, rows: &[(u32, Row<'_>, usize)], values: &[f64]) {
+    let all: usize = rows.iter().map(|(_, _, predictions)| predictions).sum();
+    // Without any prediction a batch still has a place for one.
+    let (mut losses, mut answers) = values.split_at(all.max(1));
+    let each = answers.len() / all.max(1);
+    for (index, row, predictions) in rows {
+        let (own, answered);
+        (own, losses) = losses.split_at(*predictions);
+        (answered, answers) = answers.split_at(predictions * each);
+        tally.add(&Answered { index: *index, row: *row, losses: own, answers: answered });
+    }
 }
 
 fn numbers(values: &Tensor) -> Vec<f64> {

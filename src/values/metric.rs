@@ -121,6 +121,44 @@ metrics! {
         range: (-1.0, 1.0), digits: Digits::Decimals(3),
         other_names: &["mcc", "matthewscorrelation", "matthewscorrcoef", "phi"], follows: None,
     }
+    /// Area under the ROC curve of the second of two classes (Hanley and McNeil 1982).
+    Auroc {
+        name: "auroc", title: "AUROC", unit: Unit::None, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(3), other_names: &["auc", "rocauc", "rocaucscore"], follows: None,
+    }
+    /// F1 of all labels of all rows together.
+    MicroF1 {
+        name: "micro_f1", title: "micro F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["f1", "f1micro", "f1score"], follows: None,
+    }
+    /// Share of rows of which every label is right.
+    SubsetAccuracy {
+        name: "subset_accuracy", title: "subset accuracy", unit: Unit::Share, better: Direction::Higher,
+        range: (0.0, 1.0), digits: Digits::Decimals(1), other_names: &["acc", "accuracy", "exactmatch"],
+        follows: None,
+    }
+    /// Average precision of each label's probabilities, averaged over the labels that some row has.
+    MeanAveragePrecision {
+        name: "mean_average_precision", title: "mean average precision", unit: Unit::Share,
+        better: Direction::Higher, range: (0.0, 1.0), digits: Digits::Decimals(1),
+        other_names: &["map", "averageprecision", "averageprecisionscore"], follows: None,
+    }
+    /// Share of the answered spans that are right.
+    Precision {
+        name: "precision", title: "precision", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["overallprecision"], follows: None,
+    }
+    /// Share of the right spans that are answered.
+    Recall {
+        name: "recall", title: "recall", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
+        digits: Digits::Decimals(1), other_names: &["overallrecall"], follows: None,
+    }
+    /// Share of words or tokens that are answered right.
+    TokenAccuracy {
+        name: "token_accuracy", title: "token accuracy", unit: Unit::Share, better: Direction::Higher,
+        range: (0.0, 1.0), digits: Digits::Decimals(1),
+        other_names: &["acc", "accuracy", "overallaccuracy", "meantokenaccuracy"], follows: None,
+    }
     /// exp(loss).
     Perplexity {
         name: "perplexity", title: "perplexity", unit: Unit::None, better: Direction::Lower, range: (1.0, f64::INFINITY),
@@ -144,10 +182,10 @@ metrics! {
         name: "exact_match", title: "exact match", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
         digits: Digits::Decimals(1), other_names: &["em", "exact"], follows: None,
     }
-    /// Mean F1 over the tokens of answers.
+    /// Mean F1 over the tokens of answers, or F1 over spans.
     F1 {
         name: "f1", title: "F1", unit: Unit::Share, better: Direction::Higher, range: (0.0, 1.0),
-        digits: Digits::Decimals(1), other_names: &["f1macro", "f1score"], follows: None,
+        digits: Digits::Decimals(1), other_names: &["f1macro", "f1score", "overallf1"], follows: None,
     }
     /// Mean squared error, in squared units of the numbers to be learned.
     Mse {
@@ -165,6 +203,11 @@ metrics! {
     Mae {
         name: "mae", title: "MAE", unit: Unit::None, better: Direction::Lower, range: (0.0, f64::INFINITY),
         digits: Digits::Significant(4), other_names: &["meanabsoluteerror"], follows: None,
+    }
+    /// Share of the numbers' variance that the answers explain.
+    R2 {
+        name: "r2", title: "R²", unit: Unit::None, better: Direction::Higher, range: (f64::NEG_INFINITY, 1.0),
+        digits: Digits::Decimals(3), other_names: &["rsquared", "r2score"], follows: None,
     }
     /// Pearson's correlation of answers and numbers.
     Pearson {

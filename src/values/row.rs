@@ -36,6 +36,26 @@ pub enum RowAnswer {
         predicted: u32,
         /// The right one.
         target: u32,
+        /// The probability of the model's; `None` in files of earlier versions.
+        probability: Option<f32>,
+    },
+    /// Any number of classes, by their indices in ascending order.
+    Classes {
+        /// The model's.
+        predicted: Vec<u32>,
+        /// The right ones.
+        target: Vec<u32>,
+        /// The probability of each of the task's classes.
+        probabilities: Vec<f32>,
+    },
+    /// A tag for each word, by its index.
+    Tags {
+        /// The model's; [`RowAnswer::CUT`] for a word that it did not see.
+        predicted: Vec<u32>,
+        /// The right ones.
+        target: Vec<u32>,
+        /// Tags with a loss.
+        tokens: u32,
     },
     /// A number.
     Number {
@@ -95,11 +115,39 @@ impl JudgedRow {
 }
 
 impl RowAnswer {
+    /// The tag of a word that the model did not see.
+    pub const CUT: u32 = u32::MAX;
+
     /// The predicted class and the right one.
     #[must_use]
     pub fn classes(&self) -> Option<[u32; 2]> {
-        let Self::Class { predicted, target } = self else { return None };
+        let Self::Class { predicted, target, .. } = self else { return None };
         Some([*predicted, *target])
+    }
+
+    /// The probability of the predicted class.
+    #[must_use]
+    pub fn probability(&self) -> Option<f32> {
+        let Self::Class { probability, .. } = self else { return None };
+        *probability
+    }
+
+    /// The predicted classes, or words' tags, and the right ones.
+    #[must_use]
+    pub fn lists(&self) -> Option<[&[u32]; 2]> {
+        match self {
+            Self::Classes { predicted, target, .. } | Self::Tags { predicted, target, .. } => {
+                Some([predicted, target])
+            }
+            Self::Class { .. } | Self::Number { .. } | Self::Tokens { .. } | Self::Text { .. } => None,
+        }
+    }
+
+    /// The probability of each class, where any number of them is answered.
+    #[must_use]
+    pub fn probabilities(&self) -> Option<&[f32]> {
+        let Self::Classes { probabilities, .. } = self else { return None };
+        Some(probabilities)
     }
 
     /// The predicted number and the right one.
@@ -113,8 +161,8 @@ impl RowAnswer {
     #[must_use]
     pub fn tokens(&self) -> Option<u32> {
         match self {
-            Self::Class { .. } | Self::Number { .. } => None,
-            Self::Tokens { tokens } | Self::Text { tokens, .. } => Some(*tokens),
+            Self::Class { .. } | Self::Classes { .. } | Self::Number { .. } => None,
+            Self::Tags { tokens, .. } | Self::Tokens { tokens } | Self::Text { tokens, .. } => Some(*tokens),
         }
     }
 

@@ -18,7 +18,11 @@ pub struct Scores {
     kind: String,
     values: BTreeMap<Metric, f64>,
     counts: BTreeMap<Count, u64>,
+    threshold: Option<f64>,
 }
+
+/// The name of the threshold in JSON.
+const THRESHOLD: &str = "threshold";
 
 /// A count kept next to the metrics of a set of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,7 +54,7 @@ impl Scores {
     /// Empty scores of a task of this kind.
     #[must_use]
     pub fn of(kind: &str) -> Self {
-        Self { kind: kind.to_owned(), values: BTreeMap::new(), counts: BTreeMap::new() }
+        Self { kind: kind.to_owned(), values: BTreeMap::new(), counts: BTreeMap::new(), threshold: None }
     }
 
     /// Adds a metric's value.
@@ -84,6 +88,18 @@ impl Scores {
     /// Sets a count.
     pub fn set_count(&mut self, count: Count, number: u64) {
         self.counts.insert(count, number);
+    }
+
+    /// Says from which probability on a label counted as answered.
+    #[must_use]
+    pub fn with_threshold(self, threshold: f64) -> Self {
+        Self { threshold: Some(threshold), ..self }
+    }
+
+    /// From which probability on a label counted as answered; `None` where labels are not answered one by one.
+    #[must_use]
+    pub fn threshold(&self) -> Option<f64> {
+        self.threshold
     }
 
     /// The kind of task, as named in files.
@@ -131,6 +147,9 @@ impl Serialize for Scores {
         for (count, number) in &self.counts {
             map.serialize_entry(count.name(), number)?;
         }
+        if let Some(threshold) = self.threshold {
+            map.serialize_entry(THRESHOLD, &threshold)?;
+        }
         map.end()
     }
 }
@@ -152,9 +171,12 @@ impl<'de> Visitor<'de> for Flat {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Scores, A::Error> {
         let (mut kind, mut values, mut counts) = (None, BTreeMap::new(), BTreeMap::new());
+        let mut threshold = None;
         while let Some(key) = map.next_key::<String>()? {
             if key == "kind" {
                 kind = Some(map.next_value()?);
+            } else if key == THRESHOLD {
+                threshold = Some(map.next_value()?);
             } else if let Some(metric) = Metric::from_name(&key) {
                 values.extend(map.next_value::<Option<f64>>()?.map(|value| (metric, value)));
             } else if let Some(count) = Count::ALL.into_iter().find(|count| count.name() == key) {
@@ -165,7 +187,7 @@ impl<'de> Visitor<'de> for Flat {
             }
         }
         let kind = kind.ok_or_else(|| A::Error::missing_field("kind"))?;
-        let scores = Scores { kind, values, counts };
+        let scores = Scores { kind, values, counts, threshold };
         if scores.has_finite_loss() {
             return Ok(scores);
         }

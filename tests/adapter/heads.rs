@@ -127,7 +127,6 @@ fn a_regression_to_several_numbers_gives_them_all() {
 #[test]
 fn heads_for_other_questions_are_refused_by_name() {
     for (class, word) in [
-        ("BertForTokenClassification", "labels each token"),
         ("BertForQuestionAnswering", "span of an answer"),
         ("BertForMaskedLM", "masked words"),
         ("BertForMultipleChoice", "chooses among several texts"),
@@ -141,6 +140,27 @@ fn heads_for_other_questions_are_refused_by_name() {
         let path = model(&folder, &[0.0, 1.0], &[("architectures", json!([class]))]);
         says(Loaded::of_model(&path), &[class, word, "pipeline"]);
     }
+}
+
+/// The head's bias decides: every word is a name but for those that have no place in the row.
+#[test]
+fn a_model_for_the_classes_of_tokens_tags_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys =
+        [("architectures", json!(["BertForTokenClassification"])), ("id2label", named(&["O", "B-PER"]))];
+    let path = model(&folder, &[0.0, LN_3], &keys);
+    let loaded = Loaded::of_model(&path).unwrap();
+    assert_eq!(loaded.manifest.purpose, Purpose::Tagging { labels: vec!["O".into(), "B-PER".into()] });
+    let texts = ["w1  w2".to_owned(), "w3 ".repeat(60)];
+    let question = Question { texts: &texts, seconds: None, max_new_tokens: None, logits: false };
+    let answers = predict(&loaded, &question).unwrap();
+    let AnswerKind::Tags { words, tags, probabilities } = &answers[0].kind else { panic!("tags") };
+    assert_eq!(*words, ["w1", "w2"]);
+    assert_eq!(*tags, [Some("B-PER".to_owned()), Some("B-PER".to_owned())]);
+    close(probabilities, &[0.75, 0.75]);
+    let AnswerKind::Tags { words, tags, .. } = &answers[1].kind else { panic!("tags") };
+    assert_eq!((words.len(), tags.len()), (60, 60));
+    assert!(tags[0].is_some() && tags[59].is_none(), "the model reads 40 tokens");
 }
 
 #[test]

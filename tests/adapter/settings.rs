@@ -11,6 +11,7 @@ use lorasweep::adapter::import::{Imported, Request, import};
 use lorasweep::adapter::model::Loaded;
 use lorasweep::adapter::predict::{Question, predict};
 use lorasweep::error::AppError;
+use lorasweep::families::Head;
 use lorasweep::model::weights;
 use lorasweep::values::Lora;
 use safetensors::SafeTensors;
@@ -73,7 +74,7 @@ fn adapted(adapter: &str, lora: &Lora) -> [Vec<String>; 2] {
         let name = name.strip_prefix("base_model.model.")?.strip_suffix(".lora_A.weight")?;
         Some(name.to_owned())
     };
-    let ours = base.architecture.adapted(lora).into_iter().map(|layer| layer.name);
+    let ours = base.architecture.adapted(Head::LanguageModel, lora).into_iter().map(|layer| layer.name);
     [tensors.names().filter_map(module).collect(), ours.collect()].map(|mut names: Vec<String>| {
         names.sort();
         names

@@ -188,10 +188,14 @@ pub(crate) fn distance(one: &[Answer], other: &[Answer]) -> f32 {
                 assert_eq!(one, other);
             }
             (AnswerKind::Scores(one), AnswerKind::Scores(other)) => assert_eq!(one.len(), other.len()),
+            (AnswerKind::Tags { tags: one, .. }, AnswerKind::Tags { tags: other, .. }) => {
+                assert_eq!(one, other)
+            }
             kinds @ (
                 AnswerKind::Label { .. }
                 | AnswerKind::Labels { .. }
                 | AnswerKind::Scores(_)
+                | AnswerKind::Tags { .. }
                 | AnswerKind::Text(_),
                 _,
             ) => panic!("{kinds:?}"),

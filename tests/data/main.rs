@@ -8,6 +8,7 @@ mod formats;
 mod json;
 mod labels;
 mod languages;
+mod many;
 mod prepare;
 mod sources;
 mod support;

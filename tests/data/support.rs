@@ -89,8 +89,11 @@ pub(crate) fn file(path: &Path, found: &Survey) -> DataFile {
 pub(crate) fn train_on(task: &mut Task, path: &Path) {
     let found = look(path, task, None).expect("the file is sound");
     task.train = file(path, &found);
-    if let Objective::Classification(classification) = &mut task.objective {
-        classification.labels = found.label_names;
+    match &mut task.objective {
+        Objective::Classification(kind) => kind.labels = found.label_names,
+        Objective::MultiLabel(kind) => kind.labels = found.label_names,
+        Objective::Tagging(kind) => kind.labels = found.label_names,
+        Objective::Regression(_) | Objective::LanguageModelling(_) | Objective::QuestionAnswering(_) => {}
     }
 }
 
@@ -103,10 +106,12 @@ pub(crate) fn examples(path: &Path, mut task: Task) -> Result<Examples, SourceEr
     let all = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
     let bytes = match &read {
         Examples::Texts { texts, pairs, .. } => {
-            assert!(read.numbers().is_some() || read.labels() == found.row_labels);
+            let classes = found.row_labels.is_empty() || read.labels() == found.row_labels;
+            assert!(read.numbers().is_some() || classes);
             assert!(pairs.as_ref().is_none_or(|pairs| pairs.len() == texts.len()));
             all(texts) + pairs.as_deref().map_or(0, all)
         }
+        Examples::Words { words, .. } => words.iter().map(|words| all(words) + words.len()).sum(),
         Examples::Documents(texts) | Examples::Lines(texts) => all(texts),
         Examples::Questions(questions) => {
             questions.iter().map(|q| q.context.len() + q.question.len() + q.answers[0].len()).sum()

@@ -7,7 +7,7 @@ use std::time::Duration;
 use lorasweep::job::ChildLine;
 use lorasweep::model::Model;
 use lorasweep::model::build::{self, Base};
-use lorasweep::train::evaluate::Evaluator;
+use lorasweep::train::evaluate::{Evaluator, Judged};
 use lorasweep::train::{Ended, Warm};
 use lorasweep::values::{Method, Part, Training, Trial};
 
@@ -140,7 +140,8 @@ fn evaluation(subject: Subject, rows: usize) -> (Counts, u64) {
     let rows: Vec<u32> = (0..12).cycle().take(rows).collect();
     let (part, before) = (store.part(Part::Test).unwrap(), Counts::now());
     let each_batch = || batches.set(batches.get() + 1);
-    evaluator.judge(&[&model], part, &rows, &each_batch).unwrap();
+    let judged = Judged { part, rows: &rows, validated: &[], each_batch: &each_batch };
+    evaluator.judge(&[&model], judged).unwrap();
     (Counts::now().since(before), batches.get())
 }
 

@@ -12,6 +12,7 @@ mod decoders;
 mod encoders;
 mod gpt2;
 mod gptmini;
+mod heads;
 mod packs;
 mod regression;
 

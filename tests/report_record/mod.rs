@@ -312,6 +312,23 @@ fn scores(objective: &Objective, quality: f64) -> Scores {
             .with(Metric::Loss, 3.0 - 2.0 * quality)
             .with(Metric::ExactMatch, quality - 0.12)
             .with(Metric::F1, quality),
+        Objective::MultiLabel(_) => scores
+            .with(Metric::Loss, 1.5 - quality)
+            .with(Metric::MicroF1, quality)
+            .with(Metric::MacroF1, quality - 0.03)
+            .with(Metric::SubsetAccuracy, quality - 0.2)
+            .with(Metric::MeanAveragePrecision, quality + 0.02)
+            .with_count(Count::Rows, 500)
+            .with_count(Count::Answers, 40)
+            .with_threshold(0.5),
+        Objective::Tagging(_) => scores
+            .with(Metric::Loss, 1.5 - quality)
+            .with(Metric::F1, quality)
+            .with(Metric::Precision, quality + 0.01)
+            .with(Metric::Recall, quality - 0.01)
+            .with(Metric::TokenAccuracy, quality + 0.05)
+            .with_count(Count::Tokens, 9_000)
+            .with_count(Count::Answers, 5),
         Objective::Regression(_) => scores
             .with(Metric::Mse, 1.5 - quality)
             .with(Metric::Mae, 1.1 - quality)

@@ -93,7 +93,11 @@ pub(crate) fn write_checkpoint(path: &Path, trial: TrialId) {
 }
 
 fn write_rows(path: &Path, trial: TrialId) {
-    let row = |row| JudgedRow { row, loss: 0.5, answer: RowAnswer::Class { predicted: 0, target: row } };
+    let row = |row| JudgedRow {
+        row,
+        loss: 0.5,
+        answer: RowAnswer::Class { predicted: 0, target: row, probability: None },
+    };
     let judged = JudgedRows { trial, part: Part::Test, step: 3, rows: (0..2).map(row).collect() };
     rows::write(path, &judged).unwrap();
 }

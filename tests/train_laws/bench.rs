@@ -13,7 +13,7 @@ use lorasweep::job::{ChildLine, Pack, ToChild};
 use lorasweep::model::build::{self, Base};
 use lorasweep::model::{Model, params};
 use lorasweep::record::rows;
-use lorasweep::train::evaluate::Evaluator;
+use lorasweep::train::evaluate::{Evaluator, Judged};
 use lorasweep::train::{self, Context, Ended, ForwardMode, Warm, checkpoint};
 use lorasweep::values::{
     ContentHash, Device, Failure, JudgedRows, MetricLine, Part, Placement, Scores, Trial, TrialId,
@@ -244,7 +244,10 @@ impl Bench {
         let rows: Vec<u32> = (0..TEST_ROWS).collect();
         let store = self.store();
         let (model, part) = (self.model(trial, values), store.part(Part::Test).unwrap());
-        let verdicts = evaluator.judge(&[&model], part, &rows, &|| ());
+        let validation = self.result(trial).validation;
+        let (validated, each_batch) = ([validation.as_ref()], || ());
+        let judged = Judged { part, rows: &rows, validated: &validated, each_batch: &each_batch };
+        let verdicts = evaluator.judge(&[&model], judged);
         verdicts.unwrap().swap_remove(0).scores
     }
 }

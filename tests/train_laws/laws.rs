@@ -11,7 +11,8 @@ use crate::bench::{Bench, alone, apart, assert_close, assert_identical};
 use crate::subject::{Subject, training};
 
 pub(crate) const BOTH: [ForwardMode; 2] = [ForwardMode::Stacked, ForwardMode::InTurn];
-pub(crate) const ALL: [Subject; 3] = [Subject::Labels, Subject::Language, Subject::Answers];
+pub(crate) const ALL: [Subject; 5] =
+    [Subject::Labels, Subject::Language, Subject::Answers, Subject::Sets, Subject::Tags];
 
 #[test]
 fn a_trial_alone_gives_the_same_bits_again() {

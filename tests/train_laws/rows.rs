@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lorasweep::job::ToChild;
 use lorasweep::record::rows;
+use lorasweep::tasks::RowTarget;
 use lorasweep::train::{Ended, Warm};
 use lorasweep::values::{
     Count, Failure, JudgedRows, Keep, Metric, MetricLine, Part, RowAnswer, Scores, Training, Trial,
@@ -16,7 +17,8 @@ use crate::bench::{Bench, alone, assert_identical};
 use crate::laws::BOTH;
 use crate::subject::{Subject, TEST_ROWS, TRAIN_ROWS, training};
 
-const KINDS: [Subject; 4] = [Subject::Labels, Subject::Language, Subject::Answers, Subject::Numbers];
+const KINDS: [Subject; 6] =
+    [Subject::Labels, Subject::Language, Subject::Answers, Subject::Numbers, Subject::Sets, Subject::Tags];
 
 #[track_caller]
 fn near(ours: f64, reported: f64) {
@@ -33,11 +35,28 @@ fn assert_scored(judged: &JudgedRows, scores: &Scores) {
     let share = |is_so: &dyn Fn(&RowAnswer) -> bool| {
         rows.iter().filter(|row| is_so(&row.answer)).count() as f64 / rows.len() as f64
     };
+    let lists = || rows.iter().filter_map(|row| row.answer.lists());
     match rows[0].answer {
         RowAnswer::Class { .. } => {
             let right =
                 share(&|answer| answer.classes().is_some_and(|[predicted, target]| predicted == target));
             near(right, scores.get(Metric::Accuracy).unwrap());
+        }
+        RowAnswer::Classes { .. } => {
+            near(
+                share(&|answer| answer.lists().is_some_and(|[predicted, target]| predicted == target)),
+                scores.get(Metric::SubsetAccuracy).unwrap(),
+            );
+        }
+        RowAnswer::Tags { .. } => {
+            // A word that was cut off counts as `O`, the first tag.
+            let right = |[predicted, target]: [&[u32]; 2]| {
+                let tags = predicted.iter().map(|tag| if *tag == RowAnswer::CUT { 0 } else { *tag });
+                tags.zip(target).filter(|(tag, truth)| tag == *truth).count()
+            };
+            let (right, words) =
+                (lists().map(right).sum::<usize>(), lists().map(|[_, all]| all.len()).sum::<usize>());
+            near(right as f64 / words as f64, scores.get(Metric::TokenAccuracy).unwrap());
         }
         RowAnswer::Number { .. } => {
             let off = |[predicted, target]: [f64; 2]| (predicted - target).abs();
@@ -88,19 +107,21 @@ fn the_scores_of_a_trial_follow_from_its_rows() {
 #[test]
 fn a_rows_target_is_its_own() {
     let _alone = alone();
-    for subject in [Subject::Labels, Subject::Numbers] {
+    for subject in [Subject::Labels, Subject::Numbers, Subject::Sets] {
         let bench = Bench::new(subject);
         let trial = subject.trial(subject.lora(4, 8.0, 0.1), training());
         bench.train(std::slice::from_ref(&trial));
         for judged in bench.rows(&trial) {
             for row in judged.rows {
-                let target = subject.row(row.row).target.as_number();
-                let told = match row.answer {
-                    RowAnswer::Class { target, .. } => f64::from(target),
-                    RowAnswer::Number { target, .. } => target,
-                    RowAnswer::Tokens { .. } | RowAnswer::Text { .. } => f64::NAN,
+                let told = match &row.answer {
+                    RowAnswer::Class { target, .. } => RowTarget::Class(*target),
+                    RowAnswer::Number { target, .. } => RowTarget::Number(*target),
+                    RowAnswer::Classes { target, .. } => RowTarget::List(target.clone()),
+                    RowAnswer::Tags { .. } | RowAnswer::Tokens { .. } | RowAnswer::Text { .. } => {
+                        panic!("a row as a whole has a target")
+                    }
                 };
-                assert_eq!(told, target);
+                assert_eq!(told, subject.row(row.row).target);
             }
         }
     }

@@ -1,12 +1,12 @@
-//! What is trained in these tests: three kinds of task, each with a tiny model that reads it.
+//! What is trained in these tests: every kind of task, each with a tiny model that reads it.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lorasweep::families::{Architecture, BertConfig, Gpt2Config, ModelSpec, Weights};
 use lorasweep::tasks::{
-    DataFile, EncodedRow, LanguageModelling, Objective, QuestionAnswering, Regression, RowTarget, Task,
-    TextLayout,
+    DataFile, EncodedRow, LanguageModelling, MultiLabel, Objective, QuestionAnswering, Regression, RowTarget,
+    Tagging, Task, TextLayout, Threshold,
 };
 use lorasweep::tokenizer::Sequence;
 use lorasweep::values::{
@@ -32,6 +32,10 @@ pub(crate) enum Subject {
     Answers,
     /// Texts with a number, for BERT.
     Numbers,
+    /// Texts with any of three labels, for BERT.
+    Sets,
+    /// Texts with a tag for most of their words, for BERT.
+    Tags,
 }
 
 impl Subject {
@@ -57,6 +61,15 @@ impl Subject {
                 Task::new(Task::ONLY, Objective::QuestionAnswering(objective), train)
             }
             Self::Numbers => Task::new(Task::ONLY, Objective::Regression(Regression::EMPTY), train),
+            Self::Sets => {
+                let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+                let objective = MultiLabel { labels, threshold: Threshold::Validation, ..MultiLabel::EMPTY };
+                Task::new(Task::ONLY, Objective::MultiLabel(objective), train)
+            }
+            Self::Tags => {
+                let labels = ["O", "B-X", "I-X"].map(str::to_owned).to_vec();
+                Task::new(Task::ONLY, Objective::Tagging(Tagging { labels, ..Tagging::EMPTY }), train)
+            }
         };
         Task { test: Some(file(TEST_ROWS)), max_length: 24, sample_seed: 1, ..task }
     }
@@ -64,13 +77,13 @@ impl Subject {
     /// A transformers folder's model, with dropout. Its tokenizer is where [`words`] was written.
     pub(crate) fn model(self, tokenizer: &Path) -> ModelSpec {
         let family = match self {
-            Self::Labels | Self::Numbers => "bert",
+            Self::Labels | Self::Numbers | Self::Sets | Self::Tags => "bert",
             Self::Language | Self::Answers => "gpt2",
         };
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures").join(family);
         let config = std::fs::read(path.join("config.json")).unwrap();
         let architecture = match self {
-            Self::Labels | Self::Numbers => Architecture::Bert(BertConfig {
+            Self::Labels | Self::Numbers | Self::Sets | Self::Tags => Architecture::Bert(BertConfig {
                 hidden_dropout_prob: 0.1,
                 attention_probs_dropout_prob: 0.1,
                 ..serde_json::from_slice(&config).unwrap()
@@ -101,7 +114,7 @@ impl Subject {
         let mut tokens: Vec<u32> = (0..length).map(token).collect();
         let mut answers = Vec::new();
         match self {
-            Self::Labels | Self::Language | Self::Numbers => {}
+            Self::Labels | Self::Language | Self::Numbers | Self::Sets | Self::Tags => {}
             Self::Answers => {
                 let word = tokens[0];
                 tokens.extend([word, word, END]);
@@ -112,13 +125,22 @@ impl Subject {
             Self::Labels => RowTarget::Class(class),
             Self::Language | Self::Answers => RowTarget::Class(0),
             Self::Numbers => RowTarget::Number(f64::from(class) + f64::from(row) / 10.0),
+            Self::Sets => RowTarget::List((0..3).filter(|label| (row >> label) % 2 == 1).collect()),
+            // Every other token begins a word; the last word was cut off.
+            Self::Tags => RowTarget::List(
+                (1..length)
+                    .step_by(2)
+                    .flat_map(|t| [tokens[t as usize] % 3, t])
+                    .chain([1, u32::MAX])
+                    .collect(),
+            ),
         };
         EncodedRow { sequence: Sequence { tokens, second: length }, target, answers }
     }
 
     pub(crate) fn lora(self, rank: usize, alpha: f64, dropout: f64) -> Method {
         let targets: &[&str] = match self {
-            Self::Labels | Self::Numbers => &["query", "value"],
+            Self::Labels | Self::Numbers | Self::Sets | Self::Tags => &["query", "value"],
             Self::Language | Self::Answers => &["c_attn", "c_proj"],
         };
         Method::Lora(Lora { dropout, ..Lora::new(targets, rank, alpha) })
@@ -144,7 +166,8 @@ impl Subject {
         let trial = |rank, alpha, dropout, learning_rate| {
             self.trial(self.lora(rank, alpha, dropout), Training { learning_rate, ..training() })
         };
-        let short = Training { epochs: 1.5, label_smoothing: 0.2, ..training() };
+        let smoothing = if self == Self::Sets { 0.0 } else { 0.2 };
+        let short = Training { epochs: 1.5, label_smoothing: smoothing, ..training() };
         vec![
             trial(2, 4.0, 0.2, 1e-3),
             trial(8, 32.0, 0.2, 3e-3),
@@ -155,7 +178,8 @@ impl Subject {
 
     pub(crate) fn unlike_adapters(self) -> Vec<Trial> {
         let last = Training { learning_rate: 1e-2, epochs: 2.0, clip_norm: None, seed: 9, ..training() };
-        let smoothed = Training { weight_decay: 0.0, label_smoothing: 0.1, ..training() };
+        let smoothing = if self == Self::Sets { 0.0 } else { 0.1 };
+        let smoothed = Training { weight_decay: 0.0, label_smoothing: smoothing, ..training() };
         vec![
             self.trial(
                 self.lora(2, 4.0, 0.0),

@@ -54,7 +54,7 @@ fn sizes_by_pattern_are_written_by_the_modules_full_names() {
     config.insert("exclude_modules".to_owned(), json!("none of them"));
     let config = parse(config).unwrap();
     let architecture = Architecture::Bert(BertConfig { num_hidden_layers: 2, ..BertConfig::default() });
-    let layers = architecture.lora_targets(&["query".to_owned(), "value".to_owned()]);
+    let layers = architecture.lora_targets(Head::LanguageModel, &["query".to_owned(), "value".to_owned()]);
     let layers: Vec<Adapted> = layers.into_iter().map(|layer| Adapted::of(layer, &config)).collect();
     let text = config.render(&architecture, Head::Classifier { labels: 2 }, &layers);
     let written: Value = serde_json::from_str(&text).unwrap();
@@ -117,7 +117,7 @@ fn features_that_change_the_result_are_named() {
         ("alora_invocation_tokens", json!([1, 2])),
         ("use_qalora", json!(true)),
         ("a_feature_of_the_future", json!("on")),
-        ("task_type", json!("TOKEN_CLS")),
+        ("task_type", json!("SEQ_2_SEQ_LM")),
         ("peft_type", json!("IA3")),
     ];
     for (key, value) in features {

@@ -92,6 +92,7 @@ fn keys(examples: &Examples, rows: &[u32]) -> Vec<Option<u64>> {
         Examples::Texts { texts, pairs: Some(pairs), .. } => {
             rows.map(|row| key(&[&texts[row], &pairs[row]], 1)).collect()
         }
+        Examples::Words { words, .. } => rows.map(|row| key(&[&words[row].join(" ")], 1)).collect(),
         Examples::Documents(texts) => {
             rows.map(|row| key(&[&texts[row]], FEWEST_WORDS_OF_A_DOCUMENT)).collect()
         }

@@ -45,6 +45,6 @@ fn read(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
     if table.rows == 0 {
         return Err((None, Problem::NoRows));
     }
-    take(&mut table, &frame, (&wanted, answers), KIND)?;
+    take(&mut table, &frame, (&wanted, request), KIND)?;
     Ok(table)
 }

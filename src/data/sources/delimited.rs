@@ -248,7 +248,7 @@ pub(super) fn other_dialect(text: &str, dialect: Dialect, request: &Request<'_>)
     let found = others.iter().find(|other| fits(sample, **other, request).is_some());
     found.copied().or_else(|| {
         // A single column is most often a table that was not divided, whatever its columns are called.
-        let any = Request { wanted: Vec::new(), ..*request };
+        let any = Request { wanted: Vec::new(), lists: Vec::new(), ..*request };
         let whole = Records::new(sample, dialect, 1).next()?.ok()?.fields.len() == 1;
         let divides = |other: &&Dialect| {
             other.separator != dialect.separator

@@ -59,6 +59,13 @@ pub enum Problem {
         /// Number of columns.
         expected: usize,
     },
+    /// A text has more or fewer tags than words.
+    Untagged {
+        /// Number of its words.
+        words: usize,
+        /// Number of its tags.
+        tags: usize,
+    },
     /// A quote is opened and never closed, or occurs within an unquoted field.
     StrayQuote,
     /// Two columns have the name of one that the task reads.
@@ -171,6 +178,9 @@ impl fmt::Display for SourceError {
             Problem::Parts(parts) => write!(f, "a folder of {}", counted(parts.len(), "data set")),
             Problem::NoRows => write!(f, "no rows"),
             Problem::NothingLeft => write!(f, "no row is left after cleaning"),
+            Problem::Untagged { words, tags } => {
+                write!(f, "{} and {}", counted(*words, "word"), counted(*tags, "tag"))
+            }
             Problem::Ragged { found, expected } => {
                 write!(
                     f,

@@ -14,7 +14,7 @@ use super::format::{self, Packing};
 use super::sniff::{self, WayOut};
 use super::table::{ANSWERS, LABEL, Located, Place, Request, TEXT, Table};
 use super::{Fields, Problem, SourceError, SurveyRequest};
-use super::{arrow, json, parquet, squad, text};
+use super::{arrow, conll, json, parquet, squad, text};
 use crate::tasks::{FileFormat, Reading};
 use crate::values::ContentHash;
 
@@ -149,7 +149,8 @@ impl Files {
         let Self { path, layout, all } = self;
         let answers = matches!(request.fields, Fields::Questions { .. });
         let wanted = super::columns(request.fields);
-        let request = Request { columns: request.columns, wanted, answers, reading: request.reading };
+        let lists = super::lists(request.fields);
+        let request = Request { columns: request.columns, wanted, lists, answers, reading: request.reading };
         let (format, packing) = match layout {
             Layout::Tables(format, packing) => (format, packing),
             Layout::Classes(classes) => return texts_of_classes(path, all, classes, &request),
@@ -196,7 +197,7 @@ fn table(
     let text = text::decode(&bytes, encoding).map_err(|located| (located, None))?;
     let way_out = || sniff::way_out(&text, format, request);
     let delimited = matches!(format, FileFormat::Csv | FileFormat::Tsv);
-    if request.columns.is_some() && !delimited {
+    if request.columns.is_some() && !delimited && format != FileFormat::Conll {
         return Err(((None, Problem::ColumnsGiven), way_out()));
     }
     let found = match format {
@@ -209,6 +210,7 @@ fn table(
         }
         FileFormat::Squad => squad::parse(&text, request),
         FileFormat::Text => text::lines(&text),
+        FileFormat::Conll => conll::parse(&text, request),
         FileFormat::Jsonl | FileFormat::Json | FileFormat::Parquet | FileFormat::Arrow => {
             json::parse(&text, request)
         }

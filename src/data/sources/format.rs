@@ -39,6 +39,7 @@ pub(super) fn of(path: &Path, reading: &Reading) -> Result<(FileFormat, Option<P
         "parquet" if packing.is_none() => Some(FileFormat::Parquet),
         "arrow" if packing.is_none() => Some(FileFormat::Arrow),
         "txt" => Some(FileFormat::Text),
+        "conll" | "bio" | "iob2" => Some(FileFormat::Conll),
         "json" => Some(FileFormat::Json),
         _ => None,
     });

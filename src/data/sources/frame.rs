@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Problem;
 use super::answers::{self, Answers};
-use super::table::{ANSWERS, Gap, Located, Place, Table};
+use super::table::{ANSWERS, Gap, Located, Place, Request, Table};
 
 /// Runs a reader that panics on some damaged files; nothing shared outlives such a panic.
 pub(super) fn guarded(
@@ -30,12 +30,16 @@ pub(super) fn broken(kind: &'static str) -> impl Fn(PolarsError) -> Located {
 pub(super) fn take(
     table: &mut Table,
     frame: &DataFrame,
-    (wanted, answers): (&[&str], bool),
+    (wanted, request): (&[&str], &Request<'_>),
     kind: &'static str,
 ) -> Result<(), Located> {
     for name in wanted {
         let column = frame.column(name).map_err(broken(kind))?;
-        let values = texts(column, kind)?;
+        let values = if column.dtype().is_list() && request.lists.contains(name) {
+            lists(column.as_materialized_series(), kind)?
+        } else {
+            texts(column, kind)?
+        };
         let mut gap = Gap::default();
         values.iter().enumerate().filter(|(_, value)| value.is_none()).for_each(|(row, _)| gap.note(row));
         if gap.rows > 0 {
@@ -43,7 +47,7 @@ pub(super) fn take(
         }
         table.texts.insert((*name).to_owned(), values.into_iter().map(Option::unwrap_or_default).collect());
     }
-    if answers {
+    if request.answers && table.has(ANSWERS) {
         let column = frame.column(ANSWERS).map_err(broken(kind))?;
         let column = column.as_materialized_series();
         table.answers =
@@ -110,6 +114,19 @@ fn texts(column: &Column, kind: &'static str) -> Result<Vec<Option<String>>, Loc
     // pandas writes missing numbers like this.
     let is_missing = |value: &&str| dtype.is_float() && value.eq_ignore_ascii_case("nan");
     Ok(values.iter().map(|value| value.filter(|value| !is_missing(value)).map(str::to_owned)).collect())
+}
+
+/// The values of a column of lists, each as JSON has it.
+fn lists(column: &Series, kind: &'static str) -> Result<Vec<Option<String>>, Located> {
+    let rows = column.list().map_err(broken(kind))?.series_iter();
+    let row = |row: Option<Series>| {
+        let Some(list) = row else { return Ok(None) };
+        let items = texts(&list.into(), kind)?;
+        Ok(Some(
+            Value::from(items.into_iter().map(Option::unwrap_or_default).collect::<Vec<_>>()).to_string(),
+        ))
+    };
+    rows.map(row).collect()
 }
 
 /// The gold answers of each row: a text, a list of texts, or either as the field `text` of a struct.

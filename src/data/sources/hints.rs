@@ -38,6 +38,7 @@ impl SourceError {
             | Problem::NothingLeft
             | Problem::OtherSeparator
             | Problem::Ragged { .. }
+            | Problem::Untagged { .. }
             | Problem::StrayQuote
             | Problem::ColumnTwice(_)
             | Problem::ColumnsGiven
@@ -75,6 +76,7 @@ fn of_rows(problem: &Problem) -> &'static str {
             "see that `labels` does not drop every class and that the text columns are not empty, and lower \
              `min_words` and `min_label_rows` where they are set"
         }
+        Problem::Untagged { .. } => "give every word of the text one tag, `O` where it has none",
         Problem::Ragged { .. } => {
             "put fields that contain the separator, a quote or a line break in double quotes"
         }

@@ -20,7 +20,9 @@ pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located>
     match serde_json::from_str::<Object>(first) {
         Ok(_) if lines.next().is_some() => rows_of_lines(text, request),
         Ok(object) => {
-            let mut table = document(Value::Object(object), request)?;
+            let whole = Value::Object(object);
+            let whole = if is_row(&whole, request) { Value::Array(vec![whole]) } else { whole };
+            let mut table = document(whole, request)?;
             if table.rows == 1 {
                 table.lines = vec![number];
             }
@@ -39,6 +41,12 @@ pub(super) fn parse(text: &str, request: &Request<'_>) -> Result<Table, Located>
             }
         },
     }
+}
+
+/// Whether an object is a row with lists in it, and no object of columns: a column of lists is a list of lists.
+fn is_row(object: &Value, request: &Request<'_>) -> bool {
+    let list = |name: &&str| object.get(name).and_then(Value::as_array);
+    request.lists.iter().filter_map(list).any(|list| list.iter().all(|item| !item.is_array()))
 }
 
 fn rows_of_lines(text: &str, request: &Request<'_>) -> Result<Table, Located> {
@@ -186,7 +194,12 @@ impl<'r> Rows<'r> {
             self.table.answers.push(found.unwrap_or_default());
         }
         for (name, values) in &mut self.columns {
-            let value = text_of(object.remove(*name));
+            let value = match object.remove(*name) {
+                Some(list @ Value::Array(_)) if self.request.lists.contains(name) => {
+                    Ok(Some(list.to_string()))
+                }
+                value => text_of(value),
+            };
             let not_text = |found| Problem::NotText { column: (*name).to_owned(), found };
             let value = value.map_err(|found| (Some(self.table.place(row)), not_text(found)))?;
             if value.is_none() {

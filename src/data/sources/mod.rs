@@ -1,7 +1,7 @@
 //! Owns the reading of data files: what a file holds before a sweep is checked ([`survey`]), and a task's rows
 //! when they are tokenised ([`read`]).
 //!
-//! Formats: CSV and TSV, JSON, Parquet, Arrow, plain text and SQuAD's JSON; text may be compressed by gzip or
+//! Formats: CSV and TSV, JSON, Parquet, Arrow, plain text, CoNLL's columns and SQuAD's JSON; text may be compressed by gzip or
 //! zstd, and may have any encoding that a byte order mark or the task names. Every value is text. A file is
 //! read strictly: where another reader would guess or fill in (a missing field, a stray quote, a missing
 //! label), this is an error with its line, because a guess would become training data. The error names the keys
@@ -10,6 +10,7 @@
 
 mod answers;
 mod arrow;
+mod conll;
 mod delimited;
 mod error;
 mod files;
@@ -19,6 +20,8 @@ mod frame;
 mod hints;
 mod json;
 mod labels;
+mod lists;
+mod many;
 mod notes;
 mod parquet;
 mod python;
@@ -33,7 +36,7 @@ use std::path::{Path, PathBuf};
 
 use self::rows::{Kept, Labelled, Rows};
 use self::table::{CONTEXT, QUESTION, TEXT, Table};
-use crate::tasks::{Cleaning, DataFile, Examples, Fields, Reading, Targets, Task};
+use crate::tasks::{Cleaning, DataFile, Examples, Fields, Reading, Target, Targets, Task, Written};
 use crate::values::ContentHash;
 
 pub use error::{Problem, SourceError};
@@ -159,6 +162,8 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
         let Kept { rows: kept, left_out } = rows::kept(table, plain, request)?;
         let (row_labels, label_names) = match &kept {
             Rows::Labelled(Labelled { targets: Targets::Classes(names), .. }) => rows::index_classes(names),
+            Rows::Labelled(Labelled { targets: Targets::Lists(names), .. })
+            | Rows::Words { tags: names, .. } => (Vec::new(), many::names(names, request.fields)),
             Rows::Labelled(_) | Rows::Documents(_) | Rows::Lines(_) | Rows::Questions(_) => {
                 (Vec::new(), Vec::new())
             }
@@ -175,7 +180,7 @@ pub fn survey(request: &SurveyRequest<'_>) -> Result<Survey, SourceError> {
 /// Where the file has changed since the survey.
 pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
     let fields = task.objective.fields();
-    let labels = fields.has_classes().then(|| task.objective.labels());
+    let labels = fields.has_labels().then(|| task.objective.labels());
     let request = SurveyRequest {
         path: &file.path,
         columns: task.columns.as_deref(),
@@ -198,8 +203,17 @@ pub fn read(file: &DataFile, task: &Task) -> Result<Examples, SourceError> {
                     Targets::Classes(names) => {
                         Targets::Classes(rows::class_of_rows(&names, labels.unwrap_or_default())?)
                     }
+                    Targets::Lists(lists) => {
+                        let mut lists = many::classes_of(&lists, labels.unwrap_or_default())?;
+                        lists.iter_mut().for_each(|list| list.sort_unstable());
+                        Targets::Lists(lists)
+                    }
                 };
                 Examples::Texts { texts, pairs, targets }
+            }
+            Rows::Words { words, tags } => {
+                let tags = many::classes_of(&tags, labels.unwrap_or_default())?;
+                Examples::Words { words, tags }
             }
             Rows::Documents(texts) => Examples::Documents(texts),
             Rows::Lines(lines) => Examples::Lines(lines),
@@ -270,12 +284,24 @@ impl<'a> SurveyRequest<'a> {
     }
 }
 
+/// Names of the columns that may hold lists.
+fn lists(fields: Fields<'_>) -> Vec<&str> {
+    match fields {
+        Fields::Texts { target: Target::Classes { written: Written::Listed { column, .. }, .. }, .. } => {
+            vec![column]
+        }
+        Fields::Words { words, tags, .. } => vec![words, tags],
+        Fields::Texts { .. } | Fields::Documents { .. } | Fields::Questions { .. } => Vec::new(),
+    }
+}
+
 /// Names of the columns to read as text.
 fn columns(fields: Fields<'_>) -> Vec<&str> {
     match fields {
         Fields::Texts { text, pair, target } => {
-            text.iter().chain(pair).map(String::as_str).chain(target.column()).collect()
+            text.iter().chain(pair).map(String::as_str).chain(target.columns()).collect()
         }
+        Fields::Words { words, tags, .. } => [words, tags].into_iter().filter(|it| !it.is_empty()).collect(),
         Fields::Documents { text: [], .. } => vec![TEXT],
         Fields::Documents { text, .. } => text.iter().map(String::as_str).collect(),
         Fields::Questions { .. } => vec![CONTEXT, QUESTION],

@@ -5,8 +5,9 @@ use std::fmt;
 
 use super::answers;
 use super::columns;
+use super::many;
 use super::table::{Place, Table};
-use crate::tasks::Fields;
+use crate::tasks::{Fields, is_unbegun};
 
 /// Something that was read but may not be what was meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ pub enum Note {
         /// Number of such fields.
         fields: usize,
     },
+    /// Tags go on with spans that no tag began.
+    Unbegun {
+        /// The column.
+        column: String,
+        /// Number of rows with such a tag.
+        rows: usize,
+        /// The first of them.
+        first: Place,
+    },
     /// A text column holds lists or dicts in text form.
     Structured {
         /// The column.
@@ -38,7 +48,10 @@ pub enum Note {
 pub(super) fn of(table: &Table, fields: Fields<'_>) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut columns = columns(fields);
-    columns.retain(|column| Some(*column) != fields.target().column());
+    if let Fields::Words { .. } = fields {
+        columns.clear();
+    }
+    columns.retain(|column| fields.target().columns().all(|target| target != *column));
     columns.dedup();
     for column in columns {
         if let Some(gap) = table.gaps.get(column) {
@@ -50,10 +63,22 @@ pub(super) fn of(table: &Table, fields: Fields<'_>) -> Vec<Note> {
             notes.push(Note::Structured { column, example });
         }
     }
+    if let Fields::Words { tags, .. } = fields {
+        notes.extend(unbegun(table, tags));
+    }
     if table.quoted_unread > 0 {
         notes.push(Note::Quoted { fields: table.quoted_unread });
     }
     notes
+}
+
+/// The note on spans of tags without a beginning.
+fn unbegun(table: &Table, column: &str) -> Option<Note> {
+    let all = many::tags(table, column).ok()?;
+    let is = |tags: &Vec<String>| is_unbegun(tags.iter().map(String::as_str));
+    let mut rows = all.iter().enumerate().filter(|(_, tags)| is(tags));
+    let (first, _) = rows.next()?;
+    Some(Note::Unbegun { column: column.to_owned(), rows: 1 + rows.count(), first: table.place(first) })
 }
 
 impl fmt::Display for Note {
@@ -67,6 +92,16 @@ impl fmt::Display for Note {
                     f,
                     "column `{column}` has no value in {rows} {noun}, {which} row {first}{line}; \
                      an empty text is used"
+                )
+            }
+            Self::Unbegun { column, rows, first } => {
+                let line = first.line.map(|line| format!(" (line {line})")).unwrap_or_default();
+                let noun = if *rows == 1 { "row has" } else { "rows have" };
+                write!(
+                    f,
+                    "column `{column}`: {rows} {noun} a tag inside a span that no tag before it begins, first in row \
+                     {}{line}; such a tag begins a span, as in seqeval",
+                    first.row.unwrap_or_default()
                 )
             }
             Self::Quoted { fields } => {

@@ -40,6 +40,6 @@ fn read(bytes: &[u8], request: &Request<'_>) -> Result<Table, Located> {
         return Ok(table);
     }
     let frame = reader.with_columns(Some(needed)).finish().map_err(broken(KIND))?;
-    take(&mut table, &frame, (&wanted, answers), KIND)?;
+    take(&mut table, &frame, (&wanted, request), KIND)?;
     Ok(table)
 }

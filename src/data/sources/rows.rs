@@ -1,12 +1,13 @@
 //! Owns the conversion of a file's columns to a task's rows: joining, label map, cleaning. Survey and reading
 //! both use it, so that they count the same rows.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::data::clean;
 use crate::tasks::{Cleaning, Fields, Question, Regression, Target, Targets, TextLayout, Unanswerable};
 
 use super::labels::{self, Class, Naming};
+use super::many;
 use super::table::{ANSWERS, CONTEXT, Located, QUESTION, TEXT, Table};
 use super::{LeftOut, Problem, SurveyRequest};
 
@@ -14,6 +15,11 @@ use super::{LeftOut, Problem, SurveyRequest};
 #[derive(Debug)]
 pub(super) enum Rows {
     Labelled(Labelled),
+    /// Texts as words, each with its tag by name.
+    Words {
+        words: Vec<Vec<String>>,
+        tags: Vec<Vec<String>>,
+    },
     Documents(Vec<String>),
     /// Lines of one text.
     Lines(Vec<String>),
@@ -44,7 +50,15 @@ pub(super) fn kept(table: &Table, plain: bool, request: &SurveyRequest<'_>) -> R
             match target {
                 Target::Number { column } => numbered(table, column, texts, request.cleaning)?,
                 Target::None | Target::Class { .. } => labelled(table, texts, request)?,
+                Target::Classes { written, map, dropped } => {
+                    let naming = Naming { map, dropped, known: request.classes };
+                    many::labelled(table, (written, naming), texts, request.cleaning)?
+                }
             }
+        }
+        Fields::Words { words, tags, map } => {
+            let naming = Naming { map, dropped: &BTreeSet::new(), known: request.classes };
+            many::words(table, [words, tags], naming)?
         }
         Fields::Documents { text, layout } => {
             documents(table, text, plain && layout == TextLayout::Blocks, request.cleaning)?
@@ -74,6 +88,7 @@ impl Rows {
     pub(super) fn count(&self) -> usize {
         match self {
             Self::Labelled(labelled) => labelled.texts.len(),
+            Self::Words { words, .. } => words.len(),
             Self::Documents(texts) | Self::Lines(texts) => texts.len(),
             Self::Questions(questions) => questions.len(),
         }
@@ -89,7 +104,7 @@ impl Rows {
             Self::Labelled(Labelled { texts, pairs: None, .. }) | Self::Documents(texts) => {
                 texts.iter().filter(|text| blank(text)).count()
             }
-            Self::Lines(_) => 0,
+            Self::Words { .. } | Self::Lines(_) => 0,
             Self::Questions(asked) => asked.iter().filter(|asked| blank(&asked.context)).count(),
         }
     }
@@ -99,6 +114,7 @@ impl Rows {
         let all = |texts: &[String]| texts.iter().map(String::len).sum::<usize>();
         let bytes = match self {
             Self::Labelled(Labelled { texts, pairs, .. }) => all(texts) + pairs.as_deref().map_or(0, all),
+            Self::Words { words, .. } => words.iter().map(|words| all(words) + words.len()).sum(),
             Self::Documents(texts) | Self::Lines(texts) => all(texts),
             Self::Questions(questions) => questions
                 .iter()
@@ -110,7 +126,7 @@ impl Rows {
 }
 
 /// The text of each row, and its second text where the task has pairs.
-struct Texts {
+pub(super) struct Texts {
     first: Vec<String>,
     second: Option<Vec<String>>,
 }
@@ -127,13 +143,13 @@ impl Texts {
     }
 
     /// Whether a row's texts together have enough words.
-    fn are_long_enough(&self, row: usize, cleaning: &Cleaning) -> bool {
+    pub(super) fn are_long_enough(&self, row: usize, cleaning: &Cleaning) -> bool {
         let second = self.second.as_ref().map(|all| &all[row]);
         long_enough(std::iter::once(&self.first[row]).chain(second), cleaning)
     }
 
     /// Keeps the chosen rows, with the target of each.
-    fn kept(self, stays: &[bool], targets: Targets<String>) -> Labelled {
+    pub(super) fn kept(self, stays: &[bool], targets: Targets<String>) -> Labelled {
         let Self { first: mut texts, second: mut pairs } = self;
         keep(&mut texts, stays);
         pairs.iter_mut().for_each(|pairs| keep(pairs, stays));
@@ -176,7 +192,7 @@ fn number(text: &str) -> Option<f64> {
 }
 
 /// Keeps the chosen rows.
-fn keep<T>(values: &mut Vec<T>, stays: &[bool]) {
+pub(super) fn keep<T>(values: &mut Vec<T>, stays: &[bool]) {
     let mut at = stays.iter();
     values.retain(|_| *at.next().expect("every column has a value in each row"));
 }
@@ -239,14 +255,23 @@ pub(super) fn class_names(table: &Table, request: &SurveyRequest<'_>) -> Vec<Str
 /// The label column's values with their numbers of rows; empty where no label column is asked for.
 pub(super) fn label_values(table: &Table, fields: Fields<'_>) -> BTreeMap<String, usize> {
     let mut counts = BTreeMap::new();
-    let (Target::Class { .. }, Some(column)) = (fields.target(), fields.target().column()) else {
-        return counts;
+    let mut count = |value: &str| match counts.get_mut(value) {
+        Some(rows) => *rows += 1,
+        None => _ = counts.insert(value.to_owned(), 1),
     };
-    for value in table.column(column).unwrap_or_default() {
-        match counts.get_mut(value) {
-            Some(rows) => *rows += 1,
-            None => _ = counts.insert(value.clone(), 1),
+    match fields {
+        Fields::Texts { target: Target::Classes { written, .. }, .. } => {
+            let values = many::values(table, written).unwrap_or_default();
+            values.iter().flatten().for_each(|value| count(value));
         }
+        Fields::Words { tags, .. } => {
+            let values = many::tags(table, tags).unwrap_or_default();
+            values.iter().flatten().for_each(|value| count(value));
+        }
+        Fields::Texts { target: Target::Class { column, .. }, .. } if !column.is_empty() => {
+            table.column(column).unwrap_or_default().iter().for_each(|value| count(value));
+        }
+        Fields::Texts { .. } | Fields::Documents { .. } | Fields::Questions { .. } => {}
     }
     counts
 }

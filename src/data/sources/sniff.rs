@@ -76,6 +76,7 @@ pub(super) fn other_kind(bytes: &[u8], format: FileFormat) -> Option<Kind> {
         | FileFormat::Jsonl
         | FileFormat::Json
         | FileFormat::Squad
+        | FileFormat::Conll
         | FileFormat::Text => b"",
     };
     let is = |start: &[u8]| bytes.get(..start.len()).is_some_and(|first| first.eq_ignore_ascii_case(start));

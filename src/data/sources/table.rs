@@ -78,6 +78,8 @@ pub(super) struct Request<'a> {
     pub(super) columns: Option<&'a [String]>,
     /// Columns to read as text; missing ones are left out.
     pub(super) wanted: Vec<&'a str>,
+    /// Those of them that may hold lists, which become text as JSON has it.
+    pub(super) lists: Vec<&'a str>,
     /// Whether to read gold answers too.
     pub(super) answers: bool,
     /// The task's keys about reading files.

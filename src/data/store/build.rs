@@ -35,7 +35,8 @@ impl FromIterator<EncodedRow> for PartBuilder {
     fn from_iter<T: IntoIterator<Item = EncodedRow>>(rows: T) -> Self {
         let mut part = Self::default();
         for EncodedRow { sequence, target, answers } in rows {
-            part.push(Row { tokens: &sequence.tokens, second: sequence.second, target, answers: &answers });
+            let (tokens, target) = (&sequence.tokens, target.borrowed());
+            part.push(Row { tokens, second: sequence.second, target, answers: &answers });
         }
         part
     }
@@ -48,13 +49,18 @@ impl PartBuilder {
     /// Where its second part begins after its end, or its target is of another kind than those of earlier rows.
     pub fn push(&mut self, row: Row<'_>) {
         assert!(row.second as usize <= row.tokens.len(), "a second part begins within its row");
-        if let (true, RowTarget::Number(_)) = (self.is_empty(), row.target) {
-            self.targets = Targets::Numbers(Vec::new());
+        if self.is_empty() {
+            self.targets = match row.target {
+                RowTarget::Class(_) => Targets::Classes(Vec::new()),
+                RowTarget::Number(_) => Targets::Numbers(Vec::new()),
+                RowTarget::List(_) => Targets::Lists(Vec::new()),
+            };
         }
         match (&mut self.targets, row.target) {
             (Targets::Classes(classes), RowTarget::Class(class)) => classes.push(class),
             (Targets::Numbers(numbers), RowTarget::Number(number)) => numbers.push(number),
-            (Targets::Classes(_), RowTarget::Number(_)) | (Targets::Numbers(_), RowTarget::Class(_)) => {
+            (Targets::Lists(lists), RowTarget::List(list)) => lists.push(list.to_vec()),
+            (Targets::Classes(_) | Targets::Numbers(_) | Targets::Lists(_), _) => {
                 panic!("all rows of a part have targets of one kind")
             }
         }
@@ -86,19 +92,22 @@ impl PartBuilder {
         } else {
             serde_json::to_vec(&self.answers)?
         };
-        let [rows, tokens, answer_bytes] =
-            [self.len(), self.tokens.len(), answers.len()].map(|count| count as u64);
+        let (starts, listed) = self.lists();
+        let [rows, tokens, numbers, answer_bytes] =
+            [self.len(), self.tokens.len(), listed.len(), answers.len()].map(|count| count as u64);
         let column = TargetColumn::from(&self.targets).code();
-        let counts = [MAGIC, VERSION, column, rows, tokens, answer_bytes];
+        let counts = [MAGIC, VERSION, column, rows, tokens, numbers, answer_bytes];
         let counts: &[u8] = bytemuck::cast_slice(&counts);
-        let content: [&[u8]; 5] = [
+        let content: [&[u8]; 6] = [
             bytemuck::cast_slice(&self.offsets),
             match &self.targets {
                 Targets::Classes(all) => bytemuck::cast_slice(all),
                 Targets::Numbers(all) => bytemuck::cast_slice(all),
+                Targets::Lists(_) => bytemuck::cast_slice(&starts),
             },
             bytemuck::cast_slice(&self.tokens),
             bytemuck::cast_slice(&self.seconds),
+            bytemuck::cast_slice(&listed),
             &answers,
         ];
         let mut file = File::create(Layout::store_part(folder, part))?;
@@ -108,5 +117,17 @@ impl PartBuilder {
             file.write_all(bytes)?;
         }
         file.sync_all()
+    }
+
+    /// Where each row's list begins and the last one ends, and the numbers of all lists; neither without lists.
+    fn lists(&self) -> (Vec<u64>, Vec<u32>) {
+        let Targets::Lists(lists) = &self.targets else { return (Vec::new(), Vec::new()) };
+        let mut starts = vec![0];
+        let mut listed = Vec::new();
+        for list in lists {
+            listed.extend_from_slice(list);
+            starts.push(listed.len() as u64);
+        }
+        (starts, listed)
     }
 }

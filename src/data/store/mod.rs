@@ -1,11 +1,12 @@
 //! Owns the token store: a task's rows as token ids, targets and gold answers, made once and
 //! memory-mapped by every process that trains on them.
 //!
-//! A store is a folder with one file per part. A file is a header of 80 bytes (magic, version, kind of
-//! targets, row count, token count, bytes of answers, BLAKE3 checksum of everything else), then `rows + 1`
-//! offsets (u64), the column of targets, the tokens (u32) and the starts of second parts (u32), in the
-//! machine's byte order, and the answers as JSON: a list of texts per row, nothing where no row has one.
-//! Targets are of kind 1, classes (u32), or of kind 2, numbers (f64). The checksum is verified when a store is
+//! A store is a folder with one file per part. A file is a header of 88 bytes (magic, version, kind of
+//! targets, row count, token count, count of numbers in lists, bytes of answers, BLAKE3 checksum of everything
+//! else), then `rows + 1` offsets (u64), the column of targets, the tokens (u32), the starts of second parts
+//! (u32) and the numbers in lists (u32), in the machine's byte order, and the answers as JSON: a list of texts
+//! per row, nothing where no row has one. Targets are of kind 1, classes (u32), of kind 2, numbers (f64), or of
+//! kind 3, lists, of which the column has `rows + 1` offsets (u64). The checksum is verified when a store is
 //! opened, so that a damaged store is an error and never a wrong result. Tokenises nothing.
 
 mod build;
@@ -110,12 +111,12 @@ impl PartView {
         let at = || path.to_path_buf();
         let map = mapped::open(path).map_err(|error| StoreError::Unreadable { path: at(), error })?;
         let header = map.get(..HEADER).ok_or_else(|| StoreError::Truncated { path: at() })?;
-        let [magic, version, column, rows, tokens, answer_bytes] = words(&header[..COUNTS]) else {
-            unreachable!("the counts are six words");
+        let [magic, version, column, rows, tokens, listed, answer_bytes] = words(&header[..COUNTS]) else {
+            unreachable!("the counts are seven words");
         };
         let column = TargetColumn::of_code(*column).filter(|_| [*magic, *version] == [MAGIC, VERSION]);
         let column = column.ok_or_else(|| StoreError::Version { path: at() })?;
-        let shape = Shape::of(column, [*rows, *tokens, *answer_bytes]);
+        let shape = Shape::of(column, [*rows, *tokens, *listed, *answer_bytes]);
         let shape = shape.filter(|shape| shape.answers().end == map.len());
         let shape = shape.ok_or_else(|| StoreError::Truncated { path: at() })?;
         let intact = checksum(&header[..COUNTS], [&map[HEADER..]]) == header[COUNTS..];
@@ -157,17 +158,21 @@ impl PartView {
 
     /// The target of a row; class 0 where the targets are its tokens.
     #[must_use]
-    pub fn target(&self, row: u32) -> RowTarget {
+    pub fn target(&self, row: u32) -> RowTarget<&[u32]> {
         let bytes = &self.map[self.shape.targets()];
         match self.shape.column {
             TargetColumn::Classes => RowTarget::Class(bytemuck::cast_slice(bytes)[row as usize]),
             TargetColumn::Numbers => RowTarget::Number(bytemuck::cast_slice(bytes)[row as usize]),
+            TargetColumn::Lists => {
+                let all: &[u32] = bytemuck::cast_slice(&self.map[self.shape.lists()]);
+                RowTarget::List(&all[between(words(bytes), row)])
+            }
         }
     }
 
     /// The targets of all rows.
     #[must_use]
-    pub fn targets(&self) -> Vec<RowTarget> {
+    pub fn targets(&self) -> Vec<RowTarget<&[u32]>> {
         (0..).take(self.len()).map(|row| self.target(row)).collect()
     }
 
@@ -198,18 +203,30 @@ impl PartView {
     }
 
     fn range(&self, row: u32) -> Range<usize> {
-        let [start, end] = [row as usize, row as usize + 1].map(|at| self.offsets()[at] as usize);
-        start..end
+        between(self.offsets(), row)
     }
 
-    /// Whether the offsets rise from 0 to the number of tokens, and second parts begin within their rows.
+    /// Whether the offsets rise from 0 to the number of tokens, and those of lists to that of their numbers, and
+    /// second parts begin within their rows.
     fn is_in_order(&self) -> bool {
+        let rise = |offsets: &[u64], end: usize| {
+            offsets.is_sorted() && offsets[0] == 0 && offsets[self.shape.rows] == end as u64
+        };
+        let lists = match self.shape.column {
+            TargetColumn::Classes | TargetColumn::Numbers => self.shape.listed == 0,
+            TargetColumn::Lists => rise(words(&self.map[self.shape.targets()]), self.shape.listed),
+        };
         let offsets = self.offsets();
-        offsets.is_sorted()
-            && offsets[0] == 0
-            && offsets[self.shape.rows] == self.shape.tokens as u64
+        lists
+            && rise(offsets, self.shape.tokens)
             && offsets.windows(2).zip(self.seconds()).all(|(row, at)| u64::from(*at) <= row[1] - row[0])
     }
+}
+
+/// What belongs to a row, between its offset and the next.
+fn between(offsets: &[u64], row: u32) -> Range<usize> {
+    let [start, end] = [row as usize, row as usize + 1].map(|at| offsets[at] as usize);
+    start..end
 }
 
 /// The 64-bit words of a mapping, at a multiple of eight bytes from its start.

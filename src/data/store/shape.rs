@@ -7,9 +7,9 @@ use crate::tasks::Targets;
 pub(super) const MAGIC: u64 = u64::from_ne_bytes(*b"ls-token");
 /// Version of the format, and of the tokenisation apart from a task's settings and its tokenizer. It is part of
 /// a store's name, so that stores of other versions are ignored and made again.
-pub(super) const VERSION: u64 = 4;
-/// Magic, version, kind of targets, rows, tokens, bytes of answers.
-pub(super) const COUNTS: usize = 6 * size_of::<u64>();
+pub(super) const VERSION: u64 = 5;
+/// Magic, version, kind of targets, rows, tokens, numbers in lists, bytes of answers.
+pub(super) const COUNTS: usize = 7 * size_of::<u64>();
 pub(super) const HEADER: usize = COUNTS + blake3::OUT_LEN;
 
 /// The kind of a part's targets.
@@ -19,6 +19,8 @@ pub(super) enum TargetColumn {
     Classes,
     /// Numbers (f64).
     Numbers,
+    /// Where each row's list begins (u64).
+    Lists,
 }
 
 impl From<&Targets> for TargetColumn {
@@ -26,6 +28,7 @@ impl From<&Targets> for TargetColumn {
         match targets {
             Targets::Classes(_) => Self::Classes,
             Targets::Numbers(_) => Self::Numbers,
+            Targets::Lists(_) => Self::Lists,
         }
     }
 }
@@ -36,19 +39,21 @@ impl TargetColumn {
         match self {
             Self::Classes => 1,
             Self::Numbers => 2,
+            Self::Lists => 3,
         }
     }
 
     /// The kind with this code.
     pub(super) fn of_code(code: u64) -> Option<Self> {
-        [Self::Classes, Self::Numbers].into_iter().find(|column| column.code() == code)
+        [Self::Classes, Self::Numbers, Self::Lists].into_iter().find(|column| column.code() == code)
     }
 
-    /// Bytes of a row's target.
-    fn width(self) -> usize {
+    /// Bytes of the column for this number of rows.
+    fn bytes(self, rows: usize) -> usize {
         match self {
-            Self::Classes => size_of::<u32>(),
-            Self::Numbers => size_of::<f64>(),
+            Self::Classes => rows * size_of::<u32>(),
+            Self::Numbers => rows * size_of::<f64>(),
+            Self::Lists => (rows + 1) * size_of::<u64>(),
         }
     }
 }
@@ -58,15 +63,17 @@ impl TargetColumn {
 pub(super) struct Shape {
     pub(super) rows: usize,
     pub(super) tokens: usize,
+    pub(super) listed: usize,
     answer_bytes: usize,
     pub(super) column: TargetColumn,
 }
 
 impl Shape {
     /// The shape, unless its file would be too large for any file system.
-    pub(super) fn of(column: TargetColumn, [rows, tokens, answer_bytes]: [u64; 3]) -> Option<Self> {
+    pub(super) fn of(column: TargetColumn, [rows, tokens, listed, answer_bytes]: [u64; 4]) -> Option<Self> {
         let fits = |count: u64| usize::try_from(count).ok().filter(|count| *count < usize::MAX >> 8);
-        Some(Self { rows: fits(rows)?, tokens: fits(tokens)?, answer_bytes: fits(answer_bytes)?, column })
+        let (rows, tokens, listed) = (fits(rows)?, fits(tokens)?, fits(listed)?);
+        Some(Self { rows, tokens, listed, answer_bytes: fits(answer_bytes)?, column })
     }
 
     pub(super) fn offsets(self) -> Range<usize> {
@@ -76,7 +83,7 @@ impl Shape {
     /// Columns of wider numbers come first, so that each begins at a multiple of its numbers' size.
     pub(super) fn targets(self) -> Range<usize> {
         let start = self.offsets().end;
-        start..start + self.rows * self.column.width()
+        start..start + self.column.bytes(self.rows)
     }
 
     pub(super) fn tokens(self) -> Range<usize> {
@@ -89,8 +96,13 @@ impl Shape {
         start..start + self.rows * size_of::<u32>()
     }
 
-    pub(super) fn answers(self) -> Range<usize> {
+    pub(super) fn lists(self) -> Range<usize> {
         let start = self.seconds().end;
+        start..start + self.listed * size_of::<u32>()
+    }
+
+    pub(super) fn answers(self) -> Range<usize> {
+        let start = self.lists().end;
         start..start + self.answer_bytes
     }
 

@@ -17,22 +17,26 @@ fn write(folder: &Path, part: Part, rows: &[Row<'_>]) {
 /// Tokens, a target, the start of the second part as a share of the row, answers.
 type Drawn = (Vec<u32>, RowTarget, f64, Vec<String>);
 
-fn drawn(numbers: bool) -> impl Strategy<Value = Drawn> {
+fn drawn(column: TargetColumn) -> impl Strategy<Value = Drawn> {
     let tokens = prop::collection::vec(any::<u32>(), 0..9);
-    let target = (any::<u32>(), -1e9..1e9).prop_map(move |(class, number)| {
-        if numbers { RowTarget::Number(number) } else { RowTarget::Class(class) }
+    let list = prop::collection::vec(any::<u32>(), 0..4);
+    let target = (any::<u32>(), -1e9..1e9, list).prop_map(move |(class, number, list)| match column {
+        TargetColumn::Classes => RowTarget::Class(class),
+        TargetColumn::Numbers => RowTarget::Number(number),
+        TargetColumn::Lists => RowTarget::List(list),
     });
     (tokens, target, 0.0..=1.0, prop::collection::vec(".{0,4}", 0..3))
 }
 
-/// The rows of a part, which all have classes or all have numbers.
+/// The rows of a part, which all have targets of one kind.
 fn drawn_rows() -> impl Strategy<Value = Vec<Drawn>> {
-    any::<bool>().prop_flat_map(|numbers| prop::collection::vec(drawn(numbers), 0..9))
+    let columns = [TargetColumn::Classes, TargetColumn::Numbers, TargetColumn::Lists];
+    prop::sample::select(columns.to_vec()).prop_flat_map(|column| prop::collection::vec(drawn(column), 0..9))
 }
 
 fn row((tokens, target, share, answers): &Drawn) -> Row<'_> {
     let second = (tokens.len() as f64 * share) as u32;
-    Row { tokens, second, target: *target, answers }
+    Row { tokens, second, target: target.borrowed(), answers }
 }
 
 proptest! {
@@ -57,7 +61,8 @@ proptest! {
 #[test]
 fn a_file_cut_anywhere_or_with_any_bit_flipped_is_an_error() {
     let answers = vec!["Zoë".to_owned(), String::new()];
-    for targets in [[1, 0].map(RowTarget::Class), [-0.5, 3.75].map(RowTarget::Number)] {
+    let lists = [&[4, 7][..], &[9]].map(RowTarget::List);
+    for targets in [[1, 0].map(RowTarget::Class), [-0.5, 3.75].map(RowTarget::Number), lists] {
         let rows = [
             Row { tokens: &[101, 7592, 102], second: 2, target: targets[0], answers: &answers },
             Row { tokens: &[101, 102], second: 2, target: targets[1], answers: &[] },
@@ -99,7 +104,7 @@ fn each_error_names_the_file_and_says_what_to_do() {
     write(folder.path(), Part::Train, &[row]);
     let path = Layout::store_part(folder.path(), Part::Train);
     let whole = fs::read(&path).unwrap();
-    fs::write(&path, &whole[..80]).unwrap();
+    fs::write(&path, &whole[..HEADER - 1]).unwrap();
     says("is truncated; delete its folder");
     let mut other = whole.clone();
     other[8] = 9;
@@ -115,7 +120,7 @@ fn each_error_names_the_file_and_says_what_to_do() {
 #[test]
 fn a_store_of_a_version_before_is_refused_by_name() {
     let stores = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/stores");
-    for version in ["version_2", "version_3"] {
+    for version in ["version_2", "version_3", "version_4"] {
         let said = TokenStore::open(&stores.join(version)).unwrap_err();
         assert!(matches!(said, StoreError::Version { .. }), "{version}: {said}");
     }

@@ -13,6 +13,11 @@ pub enum Output {
         /// What is applied to them, in order, after the base's last norm and pooler.
         steps: Vec<Step>,
     },
+    /// Logits for single tokens.
+    Tokens {
+        /// What is applied to each, in order, after the base's last norm.
+        steps: Vec<Step>,
+    },
     /// Logits for the next token: products with the word embedding.
     TiedWords,
     /// Logits for the next token by a layer of its own, which was pretrained with the base and belongs to it.
@@ -53,7 +58,16 @@ impl Output {
     pub fn of_base(&self) -> Vec<TensorShape> {
         match self {
             Self::Words(linear) => linear.tensors(Place::Top),
-            Self::Text { .. } | Self::TiedWords => Vec::new(),
+            Self::Text { .. } | Self::Tokens { .. } | Self::TiedWords => Vec::new(),
+        }
+    }
+
+    /// Whether it reads the base's pooler, where the base has one.
+    #[must_use]
+    pub fn reads_pooler(&self) -> bool {
+        match self {
+            Self::Text { .. } => true,
+            Self::Tokens { .. } | Self::TiedWords | Self::Words(_) => false,
         }
     }
 
@@ -66,7 +80,7 @@ impl Output {
     /// Its linear layers that do not belong to the base, in their order.
     pub fn linears(&self) -> impl Iterator<Item = &Linear> {
         let steps: &[Step] = match self {
-            Self::Text { steps, .. } => steps,
+            Self::Text { steps, .. } | Self::Tokens { steps } => steps,
             Self::TiedWords | Self::Words(_) => &[],
         };
         steps.iter().filter_map(|step| match step {

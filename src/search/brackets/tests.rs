@@ -356,7 +356,7 @@ fn those_that_are_no_worse_beyond_noise_are_kept_where_the_rule_says_so() {
         brackets.open(&trials, &|_| false).iter().for_each(|what| brackets.on(what));
         for (place, trial) in compared.iter().enumerate() {
             let row = |row| {
-                let answer = crate::values::RowAnswer::Class { predicted: 0, target: 0 };
+                let answer = crate::values::RowAnswer::Class { predicted: 0, target: 0, probability: None };
                 crate::values::JudgedRow { row, loss: loss(place, row), answer }
             };
             let rows: Vec<_> = (0..70).map(row).collect();

@@ -62,6 +62,11 @@ fn head(method: MethodKind, task: &Task, model: &ModelSpec) -> Option<String> {
     if labels.is_empty() {
         return None;
     }
+    if !task.objective.fields().has_classes() {
+        let fresh =
+            format!("`base` evaluates model `{name}` with a fresh head, which shows what chance gives");
+        return (method == MethodKind::Base).then_some(fresh);
+    }
     let own = OwnHead::of(task, model);
     match (method, own) {
         (MethodKind::Base, OwnHead::Absent) => Some(format!(

@@ -50,6 +50,7 @@ pub(super) fn check(
     let tasks = task::check(raw, survey, report);
     let splitting = split::splitting(raw, survey, report);
     let select = select::check(raw, report);
+    select::fits(raw, &tasks, select, report);
     let stop = stop::check(raw, report);
     let mut models = models::check(raw, survey, report);
     pairs::check(raw, survey, points.possible, &models, report);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use crate::families::{self, Head, Known, ModelSpec, Nameable, Pairs};
+use crate::tasks::Target;
 use crate::values::axes::{self, AXES};
 use crate::values::{Method, MethodKind, Setting};
 
@@ -38,15 +39,22 @@ pub(super) fn check(
     smoothing(raw, points, report);
 }
 
-/// Label smoothing spreads labels over classes or tokens, so it does not apply to numbers.
+/// Label smoothing spreads a label over all classes or tokens, so it does not apply to numbers and to labels that are
+/// judged one by one.
 fn smoothing(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
-    let Some(task) = raw.tasks.first().filter(|task| task.kind.fields().has_numbers()) else { return };
+    let spreads = |task: &&RawTask| match task.kind.fields().target() {
+        Target::None | Target::Class { .. } => true,
+        Target::Number { .. } | Target::Classes { .. } => false,
+    };
+    let Some(task) = raw.tasks.first().filter(|task| !spreads(task)) else { return };
     let mut told = HashSet::new();
     for given in points.iter().filter_map(|point| point.given(LABEL_SMOOTHING)) {
         if given.setting != Setting::Number(0.0) && told.insert(given.place) {
             let whose = format!("tasks of kind `{}`", task.kind.name());
             let problem = Problem::InapplicableKey { key: "label_smoothing", whose };
-            report.error(given.place, problem).hint("remove it: there are no classes to spread labels over");
+            report
+                .error(given.place, problem)
+                .hint("remove it: there is no label that could be spread over several classes");
         }
     }
 }
@@ -103,10 +111,10 @@ impl Meeting<'_> {
     /// Checks that sequences are not longer than the model can read, and longer than their special tokens.
     fn max_length(&self, report: &mut Report) {
         let (positions, length) = (self.spec.architecture.max_length(), self.task.length());
-        let around = match (self.task.kind.by_token(), &self.task.pair) {
-            (false, Some(_)) => self.tokenizer.around_pair,
-            (false, None) => self.tokenizer.around_text,
-            (true, _) => 0,
+        let around = match (self.task.kind.head(), &self.task.pair) {
+            (Head::Classifier { .. }, Some(_)) => self.tokenizer.around_pair,
+            (Head::Classifier { .. } | Head::Tagger { .. }, _) => self.tokenizer.around_text,
+            (Head::LanguageModel, _) => 0,
         };
         let name = &self.model.name.value;
         let found = if length > positions {

@@ -1,16 +1,29 @@
 //! Owns the check of `select`: which metric of the sweep's kind of task selects. Pure.
 
+use crate::tasks::Task;
 use crate::values::Metric;
 
 use crate::spec::error::{Problem, Report};
 use crate::spec::raw::RawSweep;
 use crate::spec::source::At;
-use crate::spec::words::short;
+use crate::spec::words::{quoted, short};
 
 /// The metric that selects, if it differs from the tasks' own; also `None` where an error was reported.
 pub(in crate::spec) fn check(raw: &RawSweep, report: &mut Report) -> Option<Metric> {
     let known = raw.tasks.first()?.kind.metrics();
     metric(raw, "`select`", raw.select.as_ref()?, report).filter(|metric| Some(metric) != known.first())
+}
+
+/// Reports that a metric is not defined for a task with these labels.
+pub(super) fn fits(raw: &RawSweep, tasks: &[Task], metric: Option<Metric>, report: &mut Report) {
+    let (Some(metric), Some(at)) = (metric, &raw.select) else { return };
+    if let Some(task) = tasks.iter().find(|task| !task.objective.metrics().contains(&metric)) {
+        let (labels, name) = (task.objective.labels().len(), metric.name());
+        let found = format!("`{name}`, which {labels} labels such as these do not have");
+        let problem = Problem::BadValue { key: "`select`".to_owned(), found };
+        let names: Vec<&str> = task.objective.metrics().iter().map(|metric| metric.name()).collect();
+        report.error(at.place, problem).allowed(quoted(&names));
+    }
 }
 
 /// The metric of the sweep's kind of task that a key names; `None` where an error was reported.

@@ -38,7 +38,7 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
     let test = file(raw.test.as_ref(), facts.test.as_ref(), report);
     columns(raw, &[train, validation, test], report);
     kind_needs(raw, report);
-    if raw.has_classes() {
+    if raw.has_labels() {
         labels::check(raw, facts, train, report);
         for other in [validation, test].into_iter().flatten() {
             labels::unseen(train, other, report);
@@ -79,7 +79,7 @@ fn check_one(raw: &RawTask, facts: &TaskFacts, report: &mut Report) -> Option<Ta
 
 fn objective(raw: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_>>) -> Option<Objective> {
     let said = |key: &TaskKey| !key.required || raw.places.contains_key(key.name);
-    let labels = if raw.has_classes() { train?.survey.label_names.as_slice() } else { &[] };
+    let labels = if raw.has_labels() { train?.survey.label_names.as_slice() } else { &[] };
     raw.objective(labels, &facts.names).filter(|_| raw.kind.keys().iter().all(said))
 }
 
@@ -148,7 +148,7 @@ fn held_out(raw: &RawTask, train: &sources::Survey) -> Option<usize> {
 
 /// Checks that every column of the task exists in every file.
 fn columns(raw: &RawTask, files: &[Option<Surveyed<'_>>], report: &mut Report) {
-    for column in raw.text_columns().chain(&raw.label) {
+    for column in raw.named_columns() {
         let lacks = |file: &&Surveyed<'_>| !file.survey.columns.contains(&column.value);
         let lacking: Vec<_> = files.iter().flatten().filter(lacks).collect();
         let Some(first) = lacking.first() else { continue };

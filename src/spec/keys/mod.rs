@@ -247,8 +247,8 @@ fn of_kinds(first: &TaskKey) -> Key {
         }
     }
     let value = match first.value {
-        KeyValue::Text => TEXT,
-        KeyValue::Texts => TEXTS,
+        KeyValue::Text | KeyValue::Column => TEXT,
+        KeyValue::Columns => TEXTS,
         KeyValue::Choice(words) => choice(words),
         KeyValue::Count => count(1, MANY),
         KeyValue::Labels => Kind::Labels,

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::tasks::{self, Classes, Cleaning, FileFormat, Given, KeyValue, Objective, Reading, TaskKind};
+use crate::tasks::{
+    self, Classes, Cleaning, FileFormat, Given, KeyValue, Objective, Reading, TaskKey, TaskKind,
+};
 
 use crate::spec::error::Report;
 use crate::spec::keys::{self, Kind};
@@ -60,9 +62,30 @@ impl RawTask {
         self.kind.objective(&self.given, Classes { labels: labels.to_vec(), map, dropped })
     }
 
-    /// Whether its rows have classes.
+    /// Whether each of its rows has one class.
     pub(in crate::spec) fn has_classes(&self) -> bool {
         self.kind.fields().has_classes()
+    }
+
+    /// Whether labels in its files are named.
+    pub(in crate::spec) fn has_labels(&self) -> bool {
+        self.kind.fields().has_labels()
+    }
+
+    /// Every column that the kind's own keys name.
+    pub(in crate::spec) fn named_columns(&self) -> impl Iterator<Item = At<String>> + '_ {
+        let texts = self.text_columns().chain(&self.label).cloned();
+        let known = |key: &&TaskKey| ["text", "pair", "label"].contains(&key.name);
+        let columns = self
+            .kind
+            .keys()
+            .iter()
+            .filter(move |key| matches!(key.value, KeyValue::Column | KeyValue::Columns) && !known(key));
+        let named = columns.flat_map(|key| {
+            let place = self.places.get(key.name).copied().unwrap_or(self.place);
+            self.given.texts(key.name).iter().map(move |name| At { value: name.clone(), place })
+        });
+        texts.chain(named)
     }
 
     /// Names for the columns, where the files have none.
@@ -140,13 +163,13 @@ fn given(kind: &'static dyn TaskKind, fields: &Fields<'_>) -> (Given, BTreeMap<&
     let (mut given, mut places) = (Given::default(), BTreeMap::new());
     for key in kind.keys() {
         match key.value {
-            KeyValue::Text | KeyValue::Choice(_) => {
+            KeyValue::Text | KeyValue::Column | KeyValue::Choice(_) => {
                 if let Some(At { value, place }) = fields.text(key.name) {
                     given.say(key.name, value);
                     places.insert(key.name, place);
                 }
             }
-            KeyValue::Texts => {
+            KeyValue::Columns => {
                 if let Some(At { value, place }) = fields.take(key.name, Value::into_texts) {
                     value.into_iter().for_each(|at| given.say(key.name, at.value));
                     places.insert(key.name, place);

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use crate::families::{Architecture, LinearShape, Pairs};
+use crate::families::{Architecture, Head, LinearShape, Pairs};
 use crate::tokenizer::Tokenizer;
 
 /// Intended number of optimiser steps of a trial.
@@ -114,7 +114,8 @@ impl Model {
             let at = linear.name.find(&format!(".{layer}."))?;
             Some(linear.name[at + 1..].to_owned())
         };
-        let targets: Vec<String> = model.lora_targets(&all).into_iter().filter_map(from_number).collect();
+        let targets: Vec<String> =
+            model.lora_targets(Head::LanguageModel, &all).into_iter().filter_map(from_number).collect();
         Some(targets).filter(|targets| !targets.is_empty())
     }
 

@@ -73,15 +73,24 @@ fn a_class_counts_once_a_row_has_it_or_was_given_it() {
 
 #[test]
 fn the_loss_is_a_mean_over_rows_and_nothing_counted_scores_zero() {
-    let row = |class| Row { tokens: &[], second: 0, target: RowTarget::Class(class), answers: &[] };
+    let row =
+        |class| crate::tasks::Row { tokens: &[], second: 0, target: RowTarget::Class(class), answers: &[] };
     let mut tally = Confusion::new(2);
-    let answered = |index| Answered { index, row: row(index % 2), loss: 0.5, answer: 0.0 };
-    let rows: Vec<Answered<'_>> = (0..10).map(answered).collect();
-    tally.add_rows(2.0, &rows[..4]);
-    tally.add_rows(3.0, &rows[4..]);
+    for index in 0..10 {
+        // Probabilities of the second class: 0.25 for its rows, and 0.25 or 0.375 for others.
+        let probability = if index % 4 == 0 { 0.625 } else { 0.75 };
+        let row = row(index % 2);
+        tally.add(&Answered { index, row, losses: &[0.5], answers: &[0.0, probability] });
+    }
     assert_eq!((tally.scores().loss(), tally.scores().get(Metric::Accuracy)), (Some(0.5), Some(0.5)));
+    // Of the pairs, two in five are equal, and in the others the second class has the lower probability.
+    assert_eq!(tally.scores().get(Metric::Auroc), Some(0.2));
     let judged = |row| {
-        let answer = RowAnswer::Class { predicted: 0, target: row % 2 };
+        let answer = RowAnswer::Class {
+            predicted: 0,
+            target: row % 2,
+            probability: Some(if row % 4 == 0 { 0.625 } else { 0.75 }),
+        };
         JudgedRow { row, loss: 0.5, answer }
     };
     assert_eq!(tally.take_rows(), (0..10).map(judged).collect::<Vec<_>>());

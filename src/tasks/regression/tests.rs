@@ -13,6 +13,7 @@ struct Case {
     mae: f64,
     pearson: Option<f64>,
     spearman: Option<f64>,
+    r2: Option<f64>,
 }
 
 fn scores(truths: &[f64], answers: &[f64]) -> Scores {
@@ -39,6 +40,7 @@ fn scores_agree_with_scikit_learn_and_scipy() {
         close(Metric::Mae, Some(case.mae));
         close(Metric::Pearson, case.pearson);
         close(Metric::Spearman, case.spearman);
+        close(Metric::R2, case.r2);
     }
 }
 
@@ -72,12 +74,12 @@ fn one_answer_to_every_row_has_no_correlation() {
 /// The error of 0.1 in 64 bits is not that of the model's 32.
 #[test]
 fn a_rows_loss_is_the_square_that_the_mean_is_made_of() {
-    let row = |index, target, answer| {
-        let row = Row { tokens: &[], second: 0, target: RowTarget::Number(target), answers: &[] };
-        Answered { index, row, loss: 9.9, answer }
-    };
     let mut tally = Numbers::default();
-    tally.add_rows(19.8, &[row(7, 0.1, 0.0), row(3, 1.0, 3.0)]);
+    for (index, target, answer) in [(7, 0.1, 0.0), (3, 1.0, 3.0)] {
+        let target = RowTarget::Number(target);
+        let row = crate::tasks::Row { tokens: &[], second: 0, target, answers: &[] };
+        tally.add(&Answered { index, row, losses: &[9.9], answers: &[answer] });
+    }
     let (mse, rows) = (tally.scores().loss().unwrap(), tally.take_rows());
     let answer = RowAnswer::Number { predicted: 3.0, target: 1.0 };
     assert_eq!(rows[1], JudgedRow { row: 3, loss: 4.0, answer });

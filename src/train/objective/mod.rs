@@ -3,8 +3,8 @@
 //!
 //! | a row has | one prediction is | a step's loss is the mean over |
 //! |---|---|---|
-//! | a class or a number | a row's class or number | its rows |
-//! | tokens to be predicted | one of these tokens | all of its predicted tokens |
+//! | a class, classes or a number | a row's target | its rows |
+//! | tokens to be predicted or tagged | one of these tokens | all of these tokens |
 //!
 //! The means run over all micro-batches of a step, as transformers' do with accumulated gradients. With label
 //! smoothing (Szegedy et al. 2016, section 7) a share of each label is spread evenly over all classes or tokens
@@ -26,7 +26,7 @@ const LOGITS_AT_ONCE: i64 = cost::LOGITS_AT_ONCE as i64;
 /// Number of terms in the mean loss of these rows: rows or predicted tokens.
 #[must_use]
 pub fn units(kind: &dyn TaskKind, part: &PartView, rows: &[u32]) -> usize {
-    rows.iter().map(|row| kind.predicted(part.row(*row)).map_or(1, |tokens| tokens.len())).sum()
+    rows.iter().map(|row| kind.predictions(part.row(*row)).map_or(1, |all| all.len())).sum()
 }
 
 /// The loss that slots are trained with.
@@ -81,6 +81,11 @@ pub fn backward(
             per_slot.detach()
         }
         Some(positions) => {
+            if let Some(outputs) = model.tag(trunk, positions, pass) {
+                let per_slot = weighted(&loss.of_each(&outputs, &targets.wanted), &targets.weights);
+                per_slot.sum(Kind::Float).backward();
+                return per_slot.detach();
+            }
             let hidden = model.hidden_states(trunk, positions, pass);
             let (per_slot, gradient) = backward_to(loss, &hidden.detach(), model, targets, LOGITS_AT_ONCE);
             // Its gradient at `hidden` is `gradient`.
@@ -113,21 +118,31 @@ fn backward_to(
     )
 }
 
-/// The losses of predicted tokens in the order of the rows, `[K, N]`, in nats. Keeps no gradient.
-pub(super) fn token_losses(
+/// The losses of predictions in the order of the rows, `[K, N]`, and what the kind's tally needs besides them,
+/// `[K, N, A]`. Keeps no gradient.
+pub(super) fn judged(
     kind: &dyn TaskKind,
     model: &Model,
     trunk: &Trunk<'_>,
     targets: &Targets,
-) -> Tensor {
-    let positions = targets.positions.as_ref().expect("only language models predict tokens");
+) -> (Tensor, Option<Tensor>) {
+    let of = |outputs: &Tensor, wanted: &Tensor| (kind.losses(outputs, wanted), kind.answers(outputs));
     tch::no_grad(|| {
-        let hidden = model.hidden_states(trunk, positions, &mut Pass::evaluation());
+        let pass = &mut Pass::evaluation();
+        let Some(positions) = &targets.positions else {
+            return of(&model.classify(trunk, pass), &targets.wanted);
+        };
+        if let Some(outputs) = model.tag(trunk, positions, pass) {
+            return of(&outputs, &targets.wanted);
+        }
+        let hidden = model.hidden_states(trunk, positions, pass);
         let parts = chunks(&hidden, model, LOGITS_AT_ONCE).map(|[start, length]| {
             let logits = model.token_logits(&hidden.narrow(1, start, length));
-            kind.losses(&logits, &targets.wanted.narrow(1, start, length))
+            of(&logits, &targets.wanted.narrow(1, start, length))
         });
-        Tensor::cat(&parts.collect::<Vec<_>>(), 1)
+        let (losses, answers): (Vec<_>, Vec<_>) = parts.unzip();
+        let answers: Option<Vec<Tensor>> = answers.into_iter().collect();
+        (Tensor::cat(&losses, 1), answers.map(|answers| Tensor::cat(&answers, 1)))
     })
 }
 

@@ -189,7 +189,8 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
         // Evaluation sees the same losses, one by one.
         let batch = collator.collate(part, &[(&rows, share)]);
         let trunk = model.trunk(&batch.inputs, &mut evaluation());
-        let losses = token_losses(kind, &model, &trunk, &batch.targets);
+        let (losses, answers) = judged(kind, &model, &trunk, &batch.targets);
+        assert!(answers.is_none(), "a language model's tally counts losses alone");
         assert_eq!(losses.size(), [1, index(units(kind, part, &rows))]);
         assert!((losses.sum(Kind::Double).double_value(&[]) * share - whole).abs() < APART);
     }

@@ -13,7 +13,7 @@ use crate::model::params::fill;
 use crate::record::rows;
 use crate::tasks::{self, TargetFacts, TrialTargets};
 use crate::train::checkpoint;
-use crate::train::evaluate::{Verdict, all_rows};
+use crate::train::evaluate::{Judged, Verdict, all_rows};
 use crate::values::{Failure, JudgedRows, Keep, MetricLine, Part, Scores, Splitting, TrialResult};
 
 /// Slots that are validated on the same rows.
@@ -39,7 +39,7 @@ impl Trainer<'_> {
     pub(in crate::train) fn evaluate_due(&mut self) -> Result<(), Failure> {
         let mut diverged = Vec::new();
         for Due { indices, of, rows, partly } in self.validations_due()? {
-            for (index, verdict) in self.score(&indices, of, &rows)? {
+            for (index, verdict) in self.score(&indices, of, &rows, &[])? {
                 if verdict.scores.has_finite_loss() && partly {
                     self.take_partial(index, of, verdict)?;
                 } else if verdict.scores.has_finite_loss() {
@@ -144,7 +144,9 @@ impl Trainer<'_> {
         }
         let kept: Vec<Kept> = done.iter().map(|index| self.keep(*index)).collect::<Result<_, _>>()?;
         let rows = self.store.part(Part::Test).map(all_rows).unwrap_or_default();
-        let mut tests = if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows)? };
+        let validated: Vec<Option<&Scores>> = kept.iter().map(|kept| kept.validation.as_ref()).collect();
+        let mut tests =
+            if rows.is_empty() { Vec::new() } else { self.score(&done, Part::Test, &rows, &validated)? };
         for kept in kept {
             let own = tests.iter().position(|(index, _)| *index == kept.index);
             let test = own.map(|at| tests.swap_remove(at).1);
@@ -242,12 +244,14 @@ impl Trainer<'_> {
         Ok(self.evaluator.collator().kind.target_facts(&targets))
     }
 
-    /// The verdicts on some slots' weights on these rows; each slot is charged its part of the time.
+    /// The verdicts on some slots' weights on these rows; each slot is charged its part of the time. `validated` has
+    /// the validations of these weights where the rows are test rows.
     fn score(
         &mut self,
         indices: &[SlotIndex],
         of: Part,
         rows: &[u32],
+        validated: &[Option<&Scores>],
     ) -> Result<Vec<(SlotIndex, Verdict)>, Failure> {
         let started = Instant::now();
         // Answers are generated slot by slot, everything else is computed by stack.
@@ -262,8 +266,8 @@ impl Trainer<'_> {
         let models: Vec<&Model> =
             models.iter().map(|(stack, some)| some.as_ref().unwrap_or(&self.stacks[*stack].model)).collect();
         let gets_on = || (self.context.say)(ChildLine::Heartbeat);
-        let verdicts =
-            self.evaluator.judge(&models, part(&self.store, of)?, rows, &gets_on).map_err(failed)?;
+        let judged = Judged { part: part(&self.store, of)?, rows, validated, each_batch: &gets_on };
+        let verdicts = self.evaluator.judge(&models, judged).map_err(failed)?;
         let seconds = started.elapsed().as_secs_f64() / indices.len() as f64;
         for index in indices {
             let cost = &mut self.slot(*index).state.cost;
