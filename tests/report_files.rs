@@ -18,7 +18,7 @@ use lorasweep::report::findings::Findings;
 use lorasweep::report::plots::charts;
 use lorasweep::report::plots::scene::{Anchor, Shape, text_width};
 use lorasweep::report::{self, foreseen, frames, html, markdown};
-use lorasweep::sweep::card::{Card, ClassRows, FileRows, Shared, Texts, Used, Warning};
+use lorasweep::sweep::card::{Card, ClassRows, ClassesOf, FileRows, Shared, Texts, Used, Warning};
 use lorasweep::values::{
     Device, Event, Failure, JobKey, Keep, Method, Metric, Part, Pause, Placement, RungPutOff, Splitting,
     StopReason, TrialId, What,
@@ -105,6 +105,7 @@ fn a_report_begins_with_what_is_in_the_data() {
         }],
         used: Used { drawn: 1_000, training: 1_000, test: 40, folds: vec![500, 500], ..Used::default() },
         classes: vec![class("Payday loan, title loan", 400, 10), class("Mortgage", 600, 30)],
+        classes_of: ClassesOf::Rows,
         numbers: None,
         texts: Texts { shared: vec![Shared { part: Part::Test, rows: 7, of: 40 }], ..Texts::default() },
         questions: None,

@@ -1,6 +1,6 @@
 //! Owns the tables of a data card: its facts and its classes, in a report and on a terminal. Pure.
 
-use crate::sweep::card::{Card, ClassRows, FileRows, Lengths, Numbers, Shared, named};
+use crate::sweep::card::{Card, ClassRows, ClassesOf, FileRows, Lengths, Numbers, Shared, named};
 use crate::values::{Part, quantity};
 
 use super::format;
@@ -24,15 +24,14 @@ pub(crate) fn facts(card: &Card) -> Vec<(&'static str, String)> {
     let mut facts: Vec<_> = card.files.iter().map(|file| (title(file.part), of_file(file))).collect();
     facts.push(("used", used(card)));
     if let Some((class, share)) = card.majority() {
-        facts.push((
-            "classes",
-            format!(
-                "{}; the largest is {} with {} % of the training rows",
-                quantity::count(card.classes.len() as u64),
-                named(&class.name),
-                format::percent(share)
-            ),
-        ));
+        let [title, having, of] = match card.classes_of {
+            ClassesOf::Rows => ["classes", "the largest is", "training rows"],
+            ClassesOf::Sets => ["labels", "the most frequent is", "training rows"],
+            ClassesOf::Words => ["tags", "the most frequent is", "words of the training rows"],
+        };
+        let (name, share) = (named(&class.name), format::percent(share));
+        let classes = quantity::count(card.classes.len() as u64);
+        facts.push((title, format!("{classes}; {having} {name} with {share} % of the {of}")));
     }
     if let Some(numbers) = &card.numbers {
         facts.push(("numbers", of_numbers(numbers)));
@@ -208,7 +207,11 @@ pub(crate) fn classes(card: &Card) -> Option<Table> {
     let folds = first.folds.len();
     let any = |rows: fn(&ClassRows) -> usize| card.classes.iter().any(|class| rows(class) > 0);
     let (validated, tested) = (any(|class| class.validation), any(|class| class.test));
-    let mut columns = texts(["class"]);
+    let mut columns = texts(match card.classes_of {
+        ClassesOf::Rows => ["class"],
+        ClassesOf::Sets => ["label"],
+        ClassesOf::Words => ["tag"],
+    });
     columns.push(number("training".to_owned()));
     columns.extend(validated.then(|| number("validation".to_owned())));
     if folds > MOST_FOLDS {

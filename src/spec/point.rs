@@ -38,7 +38,9 @@ impl Given {
     pub(super) fn read(At { value, place }: At<Value>) -> Option<Self> {
         match value {
             Value::Plain(setting, items) => Some(Self { setting, place, items }),
-            Value::Devices(_) | Value::Labels(_) | Value::Spread(_) | Value::Tied(_) => None,
+            Value::Devices(_) | Value::Labels(_) | Value::Weights(_) | Value::Spread(_) | Value::Tied(_) => {
+                None
+            }
         }
     }
 

@@ -257,6 +257,7 @@ fn culprit<'n>(kind: &Kind, node: &'n Node, sources: &Sources) -> &'n Node {
             | Domain::OrNull(_) => return node,
         },
         Kind::Devices
+        | Kind::Weights(_)
         | Kind::Section(_)
         | Kind::Named(_)
         | Kind::Blocks(_)

@@ -102,6 +102,10 @@ fn kind(wanted: &Kind) -> Value {
                 { "type": "object", "additionalProperties": text },
             ] })
         }
+        Kind::Weights(words) => {
+            let weight = json!({ "type": "number", "exclusiveMinimum": 0 });
+            json!({ "anyOf": [{ "enum": words }, { "type": "object", "additionalProperties": weight }] })
+        }
         Kind::Character | Kind::Encoding => json!({ "type": "string" }),
         Kind::Profiles => {
             json!({ "type": "object", "additionalProperties": { "type": "object" } })
@@ -158,6 +162,7 @@ mod tests {
                 Kind::Blocks(inner) => walk(inner, &below["items"], visit),
                 Kind::Plain(_)
                 | Kind::Labels
+                | Kind::Weights(_)
                 | Kind::Character
                 | Kind::Encoding
                 | Kind::Profiles

@@ -17,6 +17,8 @@ pub(super) enum Value {
     Plain(Setting, Vec<Place>),
     Devices(DeviceRequest),
     Labels(Labels),
+    /// Numbers by class name.
+    Weights(Vec<(At<String>, f64)>),
     /// The range of an axis.
     Spread(Spread),
     /// An axis that is a multiple of another.
@@ -51,6 +53,7 @@ pub(super) fn parse(kind: &Kind, node: &Node, sources: &Sources) -> Option<Value
             domain.holds(&setting).then_some(Value::Plain(setting, items))
         }
         Kind::Labels => labels(node, sources).map(Value::Labels),
+        Kind::Weights(words) => weights(words, node, sources),
         Kind::Character => {
             character(&text(node, sources)?).map(|one| Setting::Text(one.to_string())).map(one)
         }
@@ -110,6 +113,19 @@ fn labels(node: &Node, sources: &Sources) -> Option<Labels> {
     }
 }
 
+fn weights(words: &[&'static str], node: &Node, sources: &Sources) -> Option<Value> {
+    let Content::Map(entries) = &node.content else {
+        let text = text(node, sources)?;
+        let word = words.iter().find(|word| **word == text)?;
+        return Some(Value::Plain(Setting::Word(word), Vec::new()));
+    };
+    let weight = |entry: &Entry| {
+        let weight = number(&entry.value, sources)?.real()?;
+        (weight > 0.0 && weight.is_finite()).then(|| (entry.key.clone(), weight))
+    };
+    entries.iter().map(weight).collect::<Option<_>>().map(Value::Weights)
+}
+
 fn text(node: &Node, sources: &Sources) -> Option<String> {
     match &node.content {
         Content::Text(text) => Some(text.clone()).filter(|text| !text.is_empty()),
@@ -157,6 +173,9 @@ impl Kind {
     pub(super) fn wanted(&self) -> String {
         match self {
             Self::Plain(domain) => domain.to_string(),
+            Self::Weights(words) => {
+                format!("`{}`, or a mapping from class names to numbers greater than 0", words.join("`, `"))
+            }
             Self::Labels => "a mapping from values to class names, or a list of class names".to_owned(),
             Self::Character => {
                 "one ASCII character, or `tab`, `comma`, `semicolon`, `pipe`, `space`".to_owned()
@@ -183,7 +202,12 @@ impl Value {
         match self {
             Self::Plain(Setting::Text(text), _) => Some(text),
             Self::Plain(Setting::Word(word), _) => Some(word.to_owned()),
-            Self::Plain(..) | Self::Devices(_) | Self::Labels(_) | Self::Spread(_) | Self::Tied(_) => None,
+            Self::Plain(..)
+            | Self::Devices(_)
+            | Self::Labels(_)
+            | Self::Weights(_)
+            | Self::Spread(_)
+            | Self::Tied(_) => None,
         }
     }
 
@@ -228,6 +252,11 @@ impl Value {
     /// The class names, if it has some.
     pub(super) fn into_labels(self) -> Option<Labels> {
         if let Self::Labels(labels) = self { Some(labels) } else { None }
+    }
+
+    /// Numbers by class name, if it has some.
+    pub(super) fn into_weights(self) -> Option<Vec<(At<String>, f64)>> {
+        if let Self::Weights(weights) = self { Some(weights) } else { None }
     }
 
     /// The devices, if it names some.

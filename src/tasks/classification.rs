@@ -34,7 +34,25 @@ pub struct Classification {
     /// out.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub dropped_labels: BTreeSet<String>,
+    /// How much each class counts in the training loss; the same where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub class_weights: Option<ClassWeights>,
 }
+
+/// How much each class counts in the training loss. Validation and test count every row the same.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassWeights {
+    /// In inverse proportion to its rows among those that a trial trains on, so that all classes together count
+    /// the same: rows by classes and by rows of the class, as scikit-learn's `class_weight="balanced"` has it.
+    Balanced,
+    /// By its name; 1 for a class that is not named.
+    Named(BTreeMap<String, f64>),
+}
+
+/// The word for weights in inverse proportion to the classes' rows.
+const BALANCED: &str = "balanced";
+const WEIGHTS: &str = "class_weights";
 
 const KEYS: &[TaskKey] = &[
     TaskKey::TEXT,
@@ -45,6 +63,12 @@ const KEYS: &[TaskKey] = &[
         KeyValue::Labels,
         "Class names: {value: name} renames and merges, {value: drop} leaves rows out (\"\" is a missing label); \
          a list names 0, 1, 2 … in order",
+    ),
+    TaskKey::optional(
+        WEIGHTS,
+        KeyValue::Weights(&[BALANCED]),
+        "How much each class counts in the training loss: balanced, in inverse proportion to its training rows, or \
+         {name: weight} (default: all the same)",
     ),
 ];
 
@@ -88,7 +112,26 @@ impl Classification {
         labels: Vec::new(),
         label_map: BTreeMap::new(),
         dropped_labels: BTreeSet::new(),
+        class_weights: None,
     };
+}
+
+impl Classification {
+    /// How often each class is among these targets.
+    fn counts(&self, targets: &[RowTarget<&[u32]>]) -> Vec<u64> {
+        let mut counts = vec![0_u64; self.labels.len()];
+        targets.iter().filter_map(|target| target.class()).for_each(|class| counts[class as usize] += 1);
+        counts
+    }
+
+    /// A class without training rows has no loss that a weight could multiply.
+    #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
+    fn balanced(&self, train: &[RowTarget<&[u32]>]) -> Vec<f64> {
+        let counts = self.counts(train);
+        let there = counts.iter().filter(|rows| **rows > 0).count();
+        let share = train.len() as f64 / there.max(1) as f64;
+        counts.iter().map(|rows| if *rows == 0 { 1.0 } else { share / *rows as f64 }).collect()
+    }
 }
 
 impl TaskKind for Classification {
@@ -116,6 +159,7 @@ impl TaskKind for Classification {
             labels: classes.labels,
             label_map: classes.map,
             dropped_labels: classes.dropped,
+            class_weights: weights(given),
         }))
     }
 
@@ -149,6 +193,17 @@ impl TaskKind for Classification {
     }
 
     /// The area under the ROC curve is that of two classes.
+    /// As torch's cross-entropy takes them.
+    fn class_weights(&self, train: &[RowTarget<&[u32]>]) -> Option<Vec<f64>> {
+        let weights = self.class_weights.as_ref()?;
+        Some(match weights {
+            ClassWeights::Named(named) => {
+                self.labels.iter().map(|label| named.get(label).copied().unwrap_or(1.0)).collect()
+            }
+            ClassWeights::Balanced => self.balanced(train),
+        })
+    }
+
     fn metrics(&self) -> &'static [Metric] {
         let (_, others) = METRICS.split_last().unwrap_or((&Metric::Loss, METRICS));
         if self.labels.len() > 2 { others } else { METRICS }
@@ -174,15 +229,10 @@ impl TaskKind for Classification {
     }
 
     fn target_facts(&self, targets: &TrialTargets<'_>) -> TargetFacts {
-        let counts = |targets: &[RowTarget<&[u32]>]| {
-            let mut counts = vec![0_u64; self.labels.len()];
-            targets.iter().filter_map(|target| target.class()).for_each(|class| counts[class as usize] += 1);
-            counts
-        };
         let class_rows = ClassRows {
-            train: counts(&targets.train),
-            validation: counts(&targets.validation),
-            test: if targets.test.is_empty() { Vec::new() } else { counts(&targets.test) },
+            train: self.counts(&targets.train),
+            validation: self.counts(&targets.validation),
+            test: if targets.test.is_empty() { Vec::new() } else { self.counts(&targets.test) },
         };
         TargetFacts { class_rows: Some(class_rows), baseline: None }
     }
@@ -212,7 +262,19 @@ impl TaskKind for Classification {
     }
 
     fn settings(&self) -> Vec<(&'static str, String)> {
-        vec![("labels", quantity::listed(&self.labels))]
+        let mut settings = vec![("labels", quantity::listed(&self.labels))];
+        settings.extend(self.class_weights.as_ref().map(|weights| {
+            let told = match weights {
+                ClassWeights::Balanced => "in inverse proportion to their training rows".to_owned(),
+                ClassWeights::Named(named) => {
+                    let each: Vec<String> =
+                        named.iter().map(|(name, weight)| format!("{name} {weight}")).collect();
+                    quantity::listed(&each)
+                }
+            };
+            ("weights of the classes in the training loss", told)
+        }));
+        settings
     }
 
     fn data_told(&self) -> Option<String> {
@@ -223,6 +285,14 @@ impl TaskKind for Classification {
             [&self.text[..], &self.pair].concat().join("`, `"),
         ))
     }
+}
+
+/// The weights of a sweep file.
+fn weights(given: &Given) -> Option<ClassWeights> {
+    if given.text(WEIGHTS) == Some(BALANCED) {
+        return Some(ClassWeights::Balanced);
+    }
+    given.weights(WEIGHTS).map(|named| ClassWeights::Named(named.clone()))
 }
 
 /// The scores of one answer on rows of these classes; `None` without any row.

@@ -190,6 +190,21 @@ impl Examples {
         }
     }
 
+    /// The class of a row, all of its classes, or those of its words; empty where there are none.
+    #[must_use]
+    pub fn classes(&self, row: usize) -> &[u32] {
+        match self {
+            Self::Texts { targets: Targets::Classes(classes), .. } => std::slice::from_ref(&classes[row]),
+            Self::Texts { targets: Targets::Lists(lists), .. } | Self::Words { tags: lists, .. } => {
+                &lists[row]
+            }
+            Self::Texts { targets: Targets::Numbers(_), .. }
+            | Self::Documents(_)
+            | Self::Lines(_)
+            | Self::Questions(_) => &[],
+        }
+    }
+
     /// Each row's number; `None` where rows have none.
     #[must_use]
     pub fn numbers(&self) -> Option<&[f64]> {

@@ -29,6 +29,8 @@ pub enum KeyValue {
     Choice(&'static [&'static str]),
     /// A whole number, at least 1.
     Count,
+    /// One of these words, or a mapping from class names to numbers greater than 0.
+    Weights(&'static [&'static str]),
     /// A mapping from values to class names, or a list of class names.
     Labels,
 }
@@ -55,10 +57,11 @@ impl TaskKey {
 }
 
 /// The values of a task in a sweep file, by key.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Given {
     texts: BTreeMap<&'static str, Vec<String>>,
     counts: BTreeMap<&'static str, usize>,
+    weights: BTreeMap<&'static str, BTreeMap<String, f64>>,
     /// Whether every file of the task is plain text, which has no columns to name.
     pub plain_text: bool,
 }
@@ -72,6 +75,17 @@ impl Given {
     /// Sets a number.
     pub fn count(&mut self, key: &'static str, number: usize) {
         self.counts.insert(key, number);
+    }
+
+    /// Sets numbers by name.
+    pub fn weigh(&mut self, key: &'static str, weights: BTreeMap<String, f64>) {
+        self.weights.insert(key, weights);
+    }
+
+    /// A key's numbers by name.
+    #[must_use]
+    pub fn weights(&self, key: &str) -> Option<&BTreeMap<String, f64>> {
+        self.weights.get(key)
     }
 
     /// A key's text.

@@ -87,6 +87,12 @@ pub trait TaskKind: fmt::Debug + Send + Sync {
         super::loss::cross_entropy(outputs, targets)
     }
 
+    /// How much a row of each class counts in the training loss of a trial that trains on these targets; `None`
+    /// where all rows count the same.
+    fn class_weights(&self, _train: &[RowTarget<&[u32]>]) -> Option<Vec<f64>> {
+        None
+    }
+
     /// What the tally needs of outputs `[K, N, C]` besides their losses: `[K, N, A]` numbers, the same A for
     /// every prediction; `None` where it needs nothing.
     #[cfg(feature = "torch")]

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::values::ContentHash;
 
-pub use classification::Classification;
+pub use classification::{ClassWeights, Classification};
 pub use examples::{Examples, Question, RowTarget, Targets};
 pub use fields::{Fields, Target, Written};
 pub use keys::{Classes, Given, KeyFault, KeyValue, TaskKey};

@@ -7,6 +7,8 @@ use crate::model::params::index;
 use crate::model::{InputRow, Inputs, device};
 use crate::tasks::{Prediction, RowTarget, Target, TaskKind};
 
+use super::objective::class_weight;
+
 /// Inputs and labels of one forward pass.
 #[derive(Debug)]
 pub struct Batch {
@@ -29,6 +31,25 @@ pub struct Targets {
     pub weights: Tensor,
 }
 
+/// The rows of a batch that a slot sees.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen<'r> {
+    /// The rows.
+    pub rows: &'r [u32],
+    /// The weight of each prediction in the slot's loss.
+    pub weight: f64,
+    /// What else multiplies it, by the row's class.
+    pub classes: Option<&'r [f64]>,
+}
+
+impl<'r> Seen<'r> {
+    /// Rows of which each prediction has this weight.
+    #[must_use]
+    pub fn of(rows: &'r [u32], weight: f64) -> Self {
+        Self { rows, weight, classes: None }
+    }
+}
+
 /// How rows become batches, the same for all slots of a pack.
 #[derive(Clone, Copy, Debug)]
 pub struct Collator<'a> {
@@ -48,10 +69,9 @@ impl Batch {
 }
 
 impl Collator<'_> {
-    /// A batch from one list of rows per slot, with the weight of each of the slot's predictions in its loss.
-    /// Slots with fewer rows than others are padded with empty rows.
+    /// A batch from one list of rows per slot. Slots with fewer rows than others are padded with empty rows.
     #[must_use]
-    pub fn collate(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
+    pub fn collate(&self, part: &PartView, slots: &[Seen<'_>]) -> Batch {
         let mut batch = self.on_host(part, slots);
         device::send_together(batch.tensors().collect(), self.device);
         batch
@@ -59,15 +79,15 @@ impl Collator<'_> {
 
     /// Several batches, which go to the device together.
     #[must_use]
-    pub fn collate_all(&self, part: &PartView, batches: &[Vec<(&[u32], f64)>]) -> Vec<Batch> {
+    pub fn collate_all(&self, part: &PartView, batches: &[Vec<Seen<'_>>]) -> Vec<Batch> {
         let mut batches: Vec<Batch> = batches.iter().map(|slots| self.on_host(part, slots)).collect();
         device::send_together(batches.iter_mut().flat_map(Batch::tensors).collect(), self.device);
         batches
     }
 
-    fn on_host(&self, part: &PartView, slots: &[(&[u32], f64)]) -> Batch {
+    fn on_host(&self, part: &PartView, slots: &[Seen<'_>]) -> Batch {
         let inputs: Vec<Vec<InputRow<'_>>> =
-            slots.iter().map(|(rows, _)| rows.iter().map(|row| self.input(part, *row)).collect()).collect();
+            slots.iter().map(|slot| slot.rows.iter().map(|row| self.input(part, *row)).collect()).collect();
         let inputs = Inputs::of_rows(&inputs, self.padding);
         let width = usize::try_from(inputs.shape[2]).expect("rows are short");
         Batch { inputs, targets: self.targets(part, slots, width) }
@@ -81,39 +101,35 @@ impl Collator<'_> {
         InputRow { tokens: row.tokens, second }
     }
 
-    fn targets(&self, part: &PartView, slots: &[(&[u32], f64)], width: usize) -> Targets {
-        let predictions: Vec<Vec<(i64, Wanted<'_>)>> =
-            slots.iter().map(|(rows, _)| predictions(self.kind, part, rows, width)).collect();
-        let most = predictions.iter().map(Vec::len).max().unwrap_or(0).max(1);
-        let size = slots.len() * most;
+    fn targets(&self, part: &PartView, slots: &[Seen<'_>], width: usize) -> Targets {
+        let wanted: Vec<Vec<Wanted<'_>>> =
+            slots.iter().map(|slot| wanted(self.kind, part, *slot, width)).collect();
+        let most = wanted.iter().map(Vec::len).max().unwrap_or(0).max(1);
         let (kind, classes) = match self.kind.fields().target() {
-            Target::None | Target::Class { .. } => (Kind::Int64, 1),
-            Target::Number { .. } => (Kind::Float, 1),
-            Target::Classes { .. } => (Kind::Float, self.kind.labels().len()),
+            Target::None | Target::Class { .. } => (Kind::Int64, None),
+            Target::Number { .. } => (Kind::Float, None),
+            Target::Classes { .. } => (Kind::Float, Some(self.kind.labels().len())),
         };
-        let (mut positions, mut wanted) = (vec![0_i64; size], vec![0.0_f64; size * classes]);
+        let (size, each) = (slots.len() * most, classes.unwrap_or(1));
+        let (mut positions, mut values) = (vec![0_i64; size], vec![0.0_f64; size * each]);
         let mut weights = vec![0.0_f64; size];
-        for (k, (slot, (_, weight))) in predictions.iter().zip(slots).enumerate() {
-            for (at, (position, value)) in (k * most..).zip(slot) {
-                (positions[at], weights[at]) = (*position, *weight);
-                match value {
+        for (k, slot) in wanted.iter().enumerate() {
+            for (at, wanted) in (k * most..).zip(slot) {
+                (positions[at], weights[at]) = (wanted.position, wanted.weight);
+                match wanted.value {
                     // Whole numbers up to 2^53 are exact in 64 bits.
-                    Wanted::Number(number) => wanted[at * classes] = *number,
-                    Wanted::Classes(all) => {
-                        all.iter().for_each(|class| wanted[at * classes + *class as usize] = 1.0);
+                    Value::Number(number) => values[at * each] = number,
+                    Value::Classes(all) => {
+                        all.iter().for_each(|class| values[at * each + *class as usize] = 1.0)
                     }
                 }
             }
         }
         let shape = [slots.len(), most].map(index);
-        let wanted = Tensor::from_slice(&wanted).to_kind(kind);
+        let full: Vec<i64> = shape.into_iter().chain(classes.map(index)).collect();
         Targets {
             positions: self.kind.by_token().then(|| Tensor::from_slice(&positions).view(shape)),
-            wanted: if classes == 1 && kind == Kind::Int64 || self.kind.fields().has_numbers() {
-                wanted.view(shape)
-            } else {
-                wanted.view([shape[0], shape[1], index(classes)])
-            },
+            wanted: Tensor::from_slice(&values).to_kind(kind).view(full.as_slice()),
             weights: Tensor::from_slice(&weights).to_kind(Kind::Float).view(shape),
         }
     }
@@ -121,34 +137,41 @@ impl Collator<'_> {
 
 /// What is to be predicted in one place.
 #[derive(Clone, Copy, Debug)]
-enum Wanted<'a> {
+struct Wanted<'a> {
+    /// The token that is read, counted over all rows.
+    position: i64,
+    value: Value<'a>,
+    /// Its weight in the slot's loss.
+    weight: f64,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Value<'a> {
     /// A number, or the index of a class or token.
     Number(f64),
     /// The indices of any number of classes.
     Classes(&'a [u32]),
 }
 
-/// The targets of rows of `width` tokens, row by row: the token that is read, counted over all rows, and what is
-/// to be predicted from it.
-fn predictions<'p>(
-    kind: &dyn TaskKind,
-    part: &'p PartView,
-    rows: &[u32],
-    width: usize,
-) -> Vec<(i64, Wanted<'p>)> {
+/// What is to be predicted in rows of `width` tokens, row by row.
+fn wanted<'p>(kind: &dyn TaskKind, part: &'p PartView, slot: Seen<'_>, width: usize) -> Vec<Wanted<'p>> {
     let of_row = |(b, row): (usize, &u32)| {
         let row = part.row(*row);
+        let weight = slot.weight * slot.classes.map_or(1.0, |classes| class_weight(row.target, classes));
         let Some(tokens) = kind.predictions(row) else {
-            let wanted = match row.target {
-                RowTarget::Class(class) => Wanted::Number(f64::from(class)),
-                RowTarget::Number(number) => Wanted::Number(number),
-                RowTarget::List(classes) => Wanted::Classes(classes),
+            let value = match row.target {
+                RowTarget::Class(class) => Value::Number(f64::from(class)),
+                RowTarget::Number(number) => Value::Number(number),
+                RowTarget::List(classes) => Value::Classes(classes),
             };
-            return vec![(index(b * width), wanted)];
+            return vec![Wanted { position: index(b * width), value, weight }];
         };
-        let read =
-            |at: Prediction| (index(b * width + at.reads as usize), Wanted::Number(f64::from(at.wanted)));
+        let read = |at: Prediction| Wanted {
+            position: index(b * width + at.reads as usize),
+            value: Value::Number(f64::from(at.wanted)),
+            weight,
+        };
         tokens.into_iter().map(read).collect()
     };
-    rows.iter().enumerate().flat_map(of_row).collect()
+    slot.rows.iter().enumerate().flat_map(of_row).collect()
 }

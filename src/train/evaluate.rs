@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use tch::{Device, Kind, Tensor};
 
-use super::batch::Collator;
+use super::batch::{Collator, Seen};
 use super::objective;
 use super::warm::Warm;
 use crate::data::batches;
@@ -151,7 +151,7 @@ impl<'a> Evaluator<'a> {
     /// For each model and slot, the losses of a batch's predictions, and then its answers, `[K, N + N * A]`; what
     /// the models share is computed once.
     fn each_model(&self, models: &[&Model], part: &PartView, rows: &[u32]) -> Vec<Tensor> {
-        let batch = self.collator.collate(part, &[(rows, 1.0)]);
+        let batch = self.collator.collate(part, &[Seen::of(rows, 1.0)]);
         tch::no_grad(|| {
             let shared = models.iter().all(|model| model.shares_trunk());
             let trunk = |model: &Model| model.trunk(&batch.inputs, &mut Pass::evaluation());

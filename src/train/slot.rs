@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use super::checkpoint::{State, Window};
 use super::schedule;
@@ -39,6 +40,8 @@ pub(super) struct Slot {
     lengths: Vec<u32>,
     epoch: Option<(u64, Vec<Vec<u32>>)>,
     micro_rows: usize,
+    /// How much a row of each class counts in its training loss, where this differs.
+    pub(super) class_weights: Option<Rc<[f64]>>,
     metrics: PathBuf,
 }
 
@@ -77,6 +80,7 @@ impl Slot {
             lengths,
             epoch: None,
             micro_rows: context.micro_rows.map_or(batch_size, |rows| rows.clamp(1, batch_size)),
+            class_weights: None,
             metrics: context.layout.metrics(trial.id),
         }
     }

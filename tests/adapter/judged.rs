@@ -6,7 +6,7 @@ use lorasweep::data::store::{PartBuilder, TokenStore};
 use lorasweep::model::pass::Pass;
 use lorasweep::tasks::{Encoder, Examples, Targets};
 use lorasweep::tokenizer::Tokenizer;
-use lorasweep::train::batch::Collator;
+use lorasweep::train::batch::{Collator, Seen};
 use lorasweep::values::Part;
 use tch::{Device, Tensor};
 
@@ -57,7 +57,7 @@ fn predict_and_evaluation_read_the_same_rows_to_the_same_bits() {
         let model = loaded.model();
         let mut judged = vec![Vec::new(); pairs.len()];
         for rows in batches::evaluation(&[0, 1, 2, 3], &part.lengths(), 4096) {
-            let batch = collator.collate(part, &[(&rows, 1.0)]);
+            let batch = collator.collate(part, &[Seen::of(&rows, 1.0)]);
             assert!(batch.inputs.mask.is_some() && batch.inputs.token_types.is_some() == second);
             let logits: Tensor = tch::no_grad(|| {
                 let pass = &mut Pass::evaluation();

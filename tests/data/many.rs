@@ -24,7 +24,9 @@ fn tags() -> Task {
 /// Three texts with the labels `joy`; `anger`, `joy`; and none.
 #[track_caller]
 fn assert_sets(found: Result<Examples, SourceError>, labels: [&[u32]; 3]) {
-    let Examples::Texts { texts, targets: targets @ Targets::Lists(_), .. } = found.unwrap() else {
+    let Examples::Texts { texts, targets: targets @ Targets::Lists(_), .. } =
+        found.expect("the file is sound")
+    else {
         panic!("texts have sets of labels")
     };
     assert_eq!(texts, ["a", "b", "c"]);
@@ -75,7 +77,9 @@ fn labels_have_columns_of_their_own() {
 
 #[track_caller]
 fn assert_words(found: Result<Examples, SourceError>) {
-    let Examples::Words { words, tags } = found.unwrap() else { panic!("texts are words") };
+    let Examples::Words { words, tags } = found.expect("the file is sound") else {
+        panic!("texts are words")
+    };
     assert_eq!(words, [names(&["EU", "rejects"]), names(&["Peter"])]);
     assert_eq!(tags, [vec![0, 2], vec![1]]);
 }

@@ -41,6 +41,7 @@ pub(crate) fn classification(text: &[&str], pair: &[&str], map: &[(&str, &str)])
         label: "label".into(),
         labels: Vec::new(),
         dropped_labels: BTreeSet::new(),
+        class_weights: None,
         label_map: map.iter().map(|(from, to)| ((*from).to_owned(), (*to).to_owned())).collect(),
     })
 }

@@ -148,7 +148,7 @@ fn evaluation(subject: Subject, rows: usize) -> (Counts, u64) {
 #[test]
 fn an_evaluation_of_many_batches_and_trials_waits_once() {
     apart("waiting::an_evaluation_of_many_batches_and_trials_waits_once", &[], || {
-        for subject in [Subject::Labels, Subject::Language, Subject::Numbers] {
+        for subject in [Subject::Labels, Subject::Language, Subject::Numbers, Subject::Sets, Subject::Tags] {
             let trial = |seed| subject.trial(Method::Base, Training { seed, ..settings() });
             let (bench, before) = (on_device(subject), Counts::now());
             bench.train(&(0..4).map(trial).collect::<Vec<_>>());

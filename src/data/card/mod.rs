@@ -12,9 +12,9 @@ pub use self::labels::numbers;
 
 use self::division::Division;
 use crate::sweep::card::{
-    Card, ClassRows, FileRows, Lengths, Numbers, Questions, Texts, Warning, empty_texts,
+    Card, ClassRows, ClassesOf, FileRows, Lengths, Numbers, Questions, Texts, Warning, empty_texts,
 };
-use crate::tasks::{EncodeError, Examples, Target, Task};
+use crate::tasks::{EncodeError, Examples, Fields, Target, Task};
 use crate::tokenizer::Tokenizer;
 use crate::values::{Part, Splitting};
 
@@ -73,6 +73,7 @@ impl<'a> Look<'a> {
             files,
             used: self.division.used_rows(self.files.validation.map_or(0, Examples::rows)),
             classes,
+            classes_of: self.classes_of(),
             numbers,
             texts,
             questions: self.questions(),
@@ -123,6 +124,14 @@ impl<'a> Look<'a> {
         same.map(|(part, _)| Warning::SameFile { part }).collect()
     }
 
+    fn classes_of(&self) -> ClassesOf {
+        match self.task.objective.fields() {
+            Fields::Texts { target: Target::Classes { .. }, .. } => ClassesOf::Sets,
+            Fields::Words { .. } => ClassesOf::Words,
+            Fields::Texts { .. } | Fields::Documents { .. } | Fields::Questions { .. } => ClassesOf::Rows,
+        }
+    }
+
     /// The rows of each class; empty where there are no classes.
     fn classes(&self) -> Vec<ClassRows> {
         let names = self.task.objective.labels();
@@ -137,25 +146,29 @@ impl<'a> Look<'a> {
         if names.is_empty() {
             return classes;
         }
-        let train = self.files.train.labels();
-        let class = |row: u32| train[row as usize] as usize;
+        let train = self.files.train;
         let Division { used, held_out, tested } = &self.division;
-        used.iter().for_each(|row| classes[class(*row)].training += 1);
+        let mut count = |rows: &Examples, row: u32, add: &dyn Fn(&mut ClassRows)| {
+            rows.classes(row as usize).iter().for_each(|class| add(&mut classes[*class as usize]));
+        };
+        used.iter().for_each(|row| count(train, *row, &|class| class.training += 1));
         for (fold, rows) in held_out.iter().enumerate() {
             for row in rows {
-                let rows = &mut classes[class(used[*row as usize])];
-                if rows.folds.is_empty() {
-                    rows.training -= 1;
-                    rows.validation += 1;
-                } else {
-                    rows.folds[fold] += 1;
-                }
+                count(train, used[*row as usize], &|class| match class.folds.get_mut(fold) {
+                    Some(rows) => *rows += 1,
+                    None => {
+                        class.training -= 1;
+                        class.validation += 1;
+                    }
+                });
             }
         }
-        let test = self.files.test.map_or(train.clone(), Examples::labels);
-        tested.iter().for_each(|row| classes[test[*row as usize] as usize].test += 1);
-        let validation = self.files.validation.map(Examples::labels).unwrap_or_default();
-        validation.iter().for_each(|label| classes[*label as usize].validation += 1);
+        let test = self.files.test.unwrap_or(train);
+        tested.iter().for_each(|row| count(test, *row, &|class| class.test += 1));
+        if let Some(validation) = self.files.validation {
+            let rows = (0..).take(validation.rows());
+            rows.for_each(|row| count(validation, row, &|class| class.validation += 1));
+        }
         classes
     }
 

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::data::sources::canonical_number;
+use crate::tasks::KeyValue;
 use crate::values::quantity::counted;
 
 use super::task::Surveyed;
@@ -38,6 +39,7 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
     if let Some(At { value: Labels::Map(pairs), .. }) = &task.labels {
         unused(pairs, facts, report);
     }
+    weights(task, train, report);
     let (Some(train), Some(label)) = (train, &task.label) else { return };
     let unsaid = unsaid(facts);
     like_nothing(task, label, &unsaid, report);
@@ -47,6 +49,21 @@ pub(super) fn check(task: &RawTask, facts: &TaskFacts, train: Option<Surveyed<'_
         let column = label.value.clone();
         let problem = Problem::TooFewClasses { column, found: format!("one class only, `{only}`") };
         report.error(label.place, problem).allowed("two classes or more");
+    }
+}
+
+/// Reports a weight for a class that there is not.
+fn weights(task: &RawTask, train: Option<Surveyed<'_>>, report: &mut Report) {
+    let known = train.map_or(&[][..], |train| train.survey.label_names.as_slice());
+    for key in task.kind.keys().iter().filter(|key| matches!(key.value, KeyValue::Weights(_))) {
+        let named = task.given.weights(key.name).into_iter().flat_map(|weights| weights.keys());
+        for name in named.filter(|name| !known.is_empty() && !known.contains(name)) {
+            let place = task.places.get(key.name).copied().unwrap_or(task.place);
+            let (key, found) =
+                (format!("`{}`", key.name), format!("a weight for class `{name}`, which no row has"));
+            let error = report.error(place, Problem::BadValue { key, found });
+            error.one_of(name, known.iter().map(String::as_str));
+        }
     }
 }
 

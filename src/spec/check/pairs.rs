@@ -46,15 +46,19 @@ fn smoothing(raw: &RawSweep, points: &[Point<'_>], report: &mut Report) {
         Target::None | Target::Class { .. } => true,
         Target::Number { .. } | Target::Classes { .. } => false,
     };
-    let Some(task) = raw.tasks.first().filter(|task| !spreads(task)) else { return };
+    let weighed = |task: &&RawTask| task.places.contains_key("class_weights");
+    let Some(task) = raw.tasks.iter().find(|task| !spreads(task) || weighed(task)) else { return };
     let mut told = HashSet::new();
     for given in points.iter().filter_map(|point| point.given(LABEL_SMOOTHING)) {
         if given.setting != Setting::Number(0.0) && told.insert(given.place) {
-            let whose = format!("tasks of kind `{}`", task.kind.name());
+            let (whose, hint) = if spreads(&task) {
+                ("tasks with `class_weights`".to_owned(), "use one of the two")
+            } else {
+                let whose = format!("tasks of kind `{}`", task.kind.name());
+                (whose, "remove it: there is no label that could be spread over several classes")
+            };
             let problem = Problem::InapplicableKey { key: "label_smoothing", whose };
-            report
-                .error(given.place, problem)
-                .hint("remove it: there is no label that could be spread over several classes");
+            report.error(given.place, problem).hint(hint);
         }
     }
 }

@@ -70,6 +70,8 @@ pub(super) enum Kind {
     Zip,
     /// A mapping from values to class names, or a list of class names.
     Labels,
+    /// One of these words, or a mapping from class names to numbers greater than 0.
+    Weights(&'static [&'static str]),
     /// One ASCII character, or its name.
     Character,
     /// A text encoding, by any of its names.
@@ -252,6 +254,7 @@ fn of_kinds(first: &TaskKey) -> Key {
         KeyValue::Choice(words) => choice(words),
         KeyValue::Count => count(1, MANY),
         KeyValue::Labels => Kind::Labels,
+        KeyValue::Weights(words) => Kind::Weights(words),
     };
     let only: Vec<&'static str> = kinds.iter().map(|kind| kind.name()).collect();
     Key { required: first.required, ..of(only.leak(), key(first.name, value, doc.leak())) }

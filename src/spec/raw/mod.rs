@@ -316,9 +316,11 @@ pub(super) fn axis(field: Field<'_>) -> Option<RawAxis> {
     let form = match field.values.first() {
         Some(At { value: Value::Spread(spread), .. }) => Form::Spread(*spread),
         Some(At { value: Value::Tied(tie), .. }) => Form::Tied(tie.clone()),
-        Some(At { value: Value::Plain(..) | Value::Devices(_) | Value::Labels(_), .. }) | None => {
-            Form::Listed
-        }
+        Some(At {
+            value: Value::Plain(..) | Value::Devices(_) | Value::Labels(_) | Value::Weights(_),
+            ..
+        })
+        | None => Form::Listed,
     };
     let values = field.values.into_iter().filter_map(Given::read).collect();
     Some(RawAxis { row, place: field.place, values, written: field.written, form, tied: Vec::new() })

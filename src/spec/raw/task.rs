@@ -181,6 +181,18 @@ fn given(kind: &'static dyn TaskKind, fields: &Fields<'_>) -> (Given, BTreeMap<&
                     places.insert(key.name, place);
                 }
             }
+            KeyValue::Weights(_) => {
+                if let Some(At { value, place }) = fields.text(key.name) {
+                    given.say(key.name, value);
+                    places.insert(key.name, place);
+                } else if let Some(At { value, place }) = fields.take(key.name, Value::into_weights) {
+                    given.weigh(
+                        key.name,
+                        value.into_iter().map(|(name, weight)| (name.value, weight)).collect(),
+                    );
+                    places.insert(key.name, place);
+                }
+            }
             // Class names are known only after the survey of the files.
             KeyValue::Labels => {}
         }

@@ -27,6 +27,9 @@ pub struct Card {
     pub used: Used,
     /// Each class, in the order of the task's labels; empty where there are no classes.
     pub classes: Vec<ClassRows>,
+    /// What has these classes.
+    #[serde(default, skip_serializing_if = "ClassesOf::are_rows")]
+    pub classes_of: ClassesOf,
     /// The target numbers, where rows have numbers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub numbers: Option<Numbers>,
@@ -42,6 +45,25 @@ pub struct Card {
     pub blocks: Option<Blocks>,
     /// What could spoil a result.
     pub warnings: Vec<Warning>,
+}
+
+/// What has classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ClassesOf {
+    /// Rows, each one of them.
+    #[default]
+    Rows,
+    /// Rows, each any number of them.
+    Sets,
+    /// The words of rows, each one of them.
+    Words,
+}
+
+impl ClassesOf {
+    fn are_rows(&self) -> bool {
+        *self == Self::Rows
+    }
 }
 
 /// The rows of a file.
@@ -181,26 +203,40 @@ pub struct Blocks {
 }
 
 impl Card {
-    /// The loss of the best constant answer, as far as it is known: the entropy of the classes in nats, or the
-    /// variance of the numbers. What has learned nothing does not get below it.
+    /// The loss of the best constant answer, as far as it is known: the entropy of the classes in nats, its mean
+    /// over labels that are judged one by one, or the variance of the numbers. What has learned nothing does not get below it.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
     pub fn untrained_loss(&self) -> Option<f64> {
-        let all = self.classes.iter().map(|class| class.training).sum::<usize>() as f64;
-        let shares =
-            self.classes.iter().map(|class| class.training as f64 / all).filter(|share| *share > 0.0);
-        let entropy = shares.map(|share| -share * share.ln()).sum::<f64>();
+        let all = self.with_a_class() as f64;
+        let shares = self.classes.iter().map(|class| class.training as f64 / all);
+        let part = |share: f64| if share > 0.0 { -share * share.ln() } else { 0.0 };
+        let entropy = match self.classes_of {
+            ClassesOf::Rows | ClassesOf::Words => shares.map(part).sum::<f64>(),
+            ClassesOf::Sets => {
+                shares.map(|share| part(share) + part(1.0 - share)).sum::<f64>()
+                    / self.classes.len().max(1) as f64
+            }
+        };
+        let all = if self.classes.is_empty() { 0.0 } else { all };
         let variance = self.numbers.as_ref().map(|numbers| numbers.deviation.powi(2));
         variance.or((all > 0.0).then_some(entropy))
     }
 
-    /// The class with the most training rows, and its share of them; `None` where there are no classes.
+    /// The class with the most training rows, or words, and its share of them; `None` where there are no classes.
     #[must_use]
     #[expect(clippy::cast_precision_loss, reason = "row counts are far below 2^52")]
     pub fn majority(&self) -> Option<(&ClassRows, f64)> {
         let most = self.classes.iter().rev().max_by_key(|class| class.training)?;
-        let all: usize = self.classes.iter().map(|class| class.training).sum();
-        Some((most, most.training as f64 / all.max(1) as f64))
+        Some((most, most.training as f64 / self.with_a_class().max(1) as f64))
+    }
+
+    /// The number of training rows, or words, of which a class has its share.
+    fn with_a_class(&self) -> usize {
+        match self.classes_of {
+            ClassesOf::Rows | ClassesOf::Words => self.classes.iter().map(|class| class.training).sum(),
+            ClassesOf::Sets => self.used.training,
+        }
     }
 
     /// The smallest number of sequences that a trial trains on.

@@ -98,6 +98,23 @@ fn the_loss_is_a_mean_over_rows_and_nothing_counted_scores_zero() {
     assert_eq!((nothing.loss(), nothing.get(Metric::MacroF1)), (Some(0.0), Some(0.0)));
 }
 
+/// scikit-learn's `compute_class_weight("balanced", …)`; the third class has no row to train on.
+#[test]
+fn balanced_weights_are_in_inverse_proportion_to_the_rows() {
+    let labels = ["a", "b", "c"].map(str::to_owned).to_vec();
+    let of = |weights| Classification {
+        labels: labels.clone(),
+        class_weights: Some(weights),
+        ..Classification::EMPTY
+    };
+    let train = [0, 0, 0, 1].map(RowTarget::Class);
+    let balanced = of(ClassWeights::Balanced).class_weights(&train).unwrap();
+    assert_eq!(balanced, [4.0 / 6.0, 2.0, 1.0]);
+    let named = of(ClassWeights::Named([("b".to_owned(), 2.5)].into())).class_weights(&train).unwrap();
+    assert_eq!(named, [1.0, 2.5, 1.0]);
+    assert!(Classification::EMPTY.class_weights(&train).is_none());
+}
+
 /// The majority's scores where classes have so many rows to train on and to be judged by.
 fn majority(train: &[u64], validation: &[u64]) -> Reference {
     let labels = (0..train.len()).map(|class| class.to_string()).collect();

@@ -17,11 +17,27 @@ use crate::cost;
 use crate::data::store::PartView;
 use crate::model::pass::Pass;
 use crate::model::{Model, Trunk, device};
-use crate::tasks::TaskKind;
+use crate::tasks::{RowTarget, TaskKind};
 use crate::values::Training;
 
 /// Most next-token logits held at once, as the predicted memory has it.
 const LOGITS_AT_ONCE: i64 = cost::LOGITS_AT_ONCE as i64;
+
+/// The weights of the terms in the mean loss of these rows, summed: the number of rows or predicted tokens, or what
+/// the rows' classes weigh.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "rows and tokens of a step are far below 2^52")]
+pub fn weight(kind: &dyn TaskKind, part: &PartView, rows: &[u32], classes: Option<&[f64]>) -> f64 {
+    match classes {
+        None => units(kind, part, rows) as f64,
+        Some(classes) => rows.iter().map(|row| class_weight(part.target(*row), classes)).sum(),
+    }
+}
+
+/// What a row weighs by its class.
+pub(super) fn class_weight(target: RowTarget<&[u32]>, classes: &[f64]) -> f64 {
+    target.class().and_then(|class| classes.get(class as usize)).copied().unwrap_or(1.0)
+}
 
 /// Number of terms in the mean loss of these rows: rows or predicted tokens.
 #[must_use]

@@ -2,16 +2,17 @@
 
 use std::path::PathBuf;
 
-use tch::Device;
+use tch::{Device, Reduction};
 
 use super::*;
 use crate::data::store::{PartBuilder, TokenStore};
 use crate::families::{Architecture, Gpt2Config, Head};
 use crate::model::params::{Params, index};
 use crate::tasks::{
-    DataFile, LanguageModelling, Objective, QuestionAnswering, Row, RowTarget, Task, TextLayout,
+    Classification, DataFile, LanguageModelling, Objective, QuestionAnswering, Row, RowTarget, Task,
+    TextLayout,
 };
-use crate::train::batch::Collator;
+use crate::train::batch::{Collator, Seen};
 use crate::values::{ContentHash, Part, Training};
 
 const VOCABULARY: usize = 37;
@@ -115,7 +116,7 @@ fn a_loss_in_chunks_is_the_whole_loss_with_its_gradient() {
         let collator = Collator { kind, padding: 0, device: Device::Cpu };
         let slots: [&[u32]; 2] = [&[0, 1, 2, 3], &[4, 5]];
         let share = |rows: &[u32]| 1.0 / units(kind, part, rows) as f64;
-        let batch = collator.collate(part, &slots.map(|rows| (rows, share(rows))));
+        let batch = collator.collate(part, &slots.map(|rows| Seen::of(rows, share(rows))));
         let targets = &batch.targets;
         let positions = targets.positions.as_ref().unwrap();
 
@@ -176,7 +177,7 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
         let rows = [0, 1, 2, 3, 4, 5, 6];
         let share = 1.0 / units(kind, part, &rows) as f64;
         let loss = |rows: &[u32]| {
-            let batch = collator.collate(part, &[(rows, share)]);
+            let batch = collator.collate(part, &[Seen::of(rows, share)]);
             let trunk = model.trunk(&batch.inputs, &mut evaluation());
             let plain = smoothed(kind, &[0.0]);
             backward(&plain, &model, &trunk, &batch.targets, &mut evaluation()).double_value(&[0])
@@ -187,13 +188,45 @@ fn micro_batches_of_unlike_lengths_add_up_to_the_mean_over_all_tokens() {
         assert!((whole - parts).abs() < APART);
         assert_all_close(&take_gradients(&params), &expected);
         // Evaluation sees the same losses, one by one.
-        let batch = collator.collate(part, &[(&rows, share)]);
+        let batch = collator.collate(part, &[Seen::of(&rows, share)]);
         let trunk = model.trunk(&batch.inputs, &mut evaluation());
         let (losses, answers) = judged(kind, &model, &trunk, &batch.targets);
         assert!(answers.is_none(), "a language model's tally counts losses alone");
         assert_eq!(losses.size(), [1, index(units(kind, part, &rows))]);
         assert!((losses.sum(Kind::Double).double_value(&[]) * share - whole).abs() < APART);
     }
+}
+
+/// torch's cross-entropy with weights of the classes, over a step of two batches.
+#[test]
+fn weights_of_classes_are_those_of_torch() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut builder = PartBuilder::default();
+    for class in [0, 1, 1, 2, 0] {
+        builder.push(Row { tokens: &[1, 2], second: 2, target: RowTarget::Class(class), answers: &[] });
+    }
+    builder.write(folder.path(), Part::Train).unwrap();
+    let store = TokenStore::open(folder.path()).unwrap();
+    let part = store.part(Part::Train).unwrap();
+    let kind =
+        Classification { labels: ["a", "b", "c"].map(str::to_owned).to_vec(), ..Classification::EMPTY };
+    let collator = Collator { kind: &kind, padding: 0, device: Device::Cpu };
+    let classes = [0.5, 2.0, 7.0];
+    let step = [0, 1, 2, 3, 4];
+    let share = 1.0 / weight(&kind, part, &step, Some(&classes));
+    let logits = (Tensor::arange(15, (Kind::Float, Device::Cpu)) * 0.7).sin().view([1, 5, 3]);
+    let loss = |rows: &[u32]| {
+        let batch = collator.collate(part, &[Seen { rows, weight: share, classes: Some(&classes) }]);
+        let logits = logits.narrow(1, i64::from(rows[0]), index(rows.len()));
+        let losses = smoothed(&kind, &[0.0]).of_each(&logits, &batch.targets.wanted);
+        weighted(&losses, &batch.targets.weights).double_value(&[0])
+    };
+    let ours = loss(&step[..3]) + loss(&step[3..]);
+    let (wanted, weights) = (Tensor::from_slice(&[0_i64, 1, 1, 2, 0]), Tensor::from_slice(&classes));
+    let weights = Some(weights.to_kind(Kind::Float));
+    let theirs =
+        logits.get(0).cross_entropy_loss(&wanted, weights, Reduction::Mean, -100, 0.0).double_value(&[]);
+    assert!((ours - theirs).abs() < APART, "{ours} is not {theirs}");
 }
 
 #[test]
@@ -210,7 +243,7 @@ fn a_pairs_second_text_has_its_own_token_type_and_an_answer_has_none() {
     let pairs = Task::classification(file, "text", "label", &["a", "b"]).objective;
     let collate = |objective: &Objective| {
         let kind: &dyn TaskKind = &**objective;
-        Collator { kind, padding: 0, device: Device::Cpu }.collate(part, &[(&[1, 0], 0.5)])
+        Collator { kind, padding: 0, device: Device::Cpu }.collate(part, &[Seen::of(&[1, 0], 0.5)])
     };
     let batch = collate(&pairs);
     let types = batch.inputs.token_types.unwrap();

@@ -70,7 +70,8 @@ impl<'a> Trainer<'a> {
 
     /// A stack of one trial.
     fn alone(&mut self, trial: &Trial, until: Option<f64>) -> Result<Stack<'a>, Failure> {
-        let slots = vec![slot(trial, until.as_ref(), part(&self.store, Part::Train)?, self.context)];
+        let train = part(&self.store, Part::Train)?;
+        let slots = vec![slot(trial, until, (train, &self.pack.task), self.context)];
         let start = starting_values(self.pack, std::slice::from_ref(trial), self.frozen)?;
         let mut stack = Stack::of_all(slots, start, family(self.pack));
         resume(&mut stack, self.context)?;

@@ -1,13 +1,15 @@
 //! Owns the forward and backward passes of a step, shared by stacks that see the same batch. Changes no weights.
 
+use std::rc::Rc;
+
 use tch::{Kind, Tensor};
 
 use super::stack::Stack;
 use crate::data::store::PartView;
 use crate::model::params::index;
 use crate::model::pass::{Pass, Stream};
-use crate::train::batch::Collator;
-use crate::train::objective::{TrainingLoss, backward, units};
+use crate::train::batch::{self, Collator};
+use crate::train::objective::{TrainingLoss, backward, weight};
 use crate::train::slot::Slot;
 
 /// The result of a step for a stack's slots.
@@ -43,7 +45,12 @@ pub(super) fn accumulate_gradients<'s, 'a>(
     let readers = &mut first.slots[..distinct];
     let steps: Vec<Vec<Vec<u32>>> = readers.iter_mut().map(Slot::micro_batches).collect();
     let rows: Vec<Vec<u32>> = steps.iter().map(|step| step.concat()).collect();
-    let weights: Vec<f64> = rows.iter().map(|rows| 1.0 / units(collator.kind, train, rows) as f64).collect();
+    let classes: Vec<Option<Rc<[f64]>>> = readers.iter().map(|slot| slot.class_weights.clone()).collect();
+    let weights: Vec<f64> = rows
+        .iter()
+        .zip(&classes)
+        .map(|(rows, classes)| 1.0 / weight(collator.kind, train, rows, classes.as_deref()))
+        .collect();
     let zeros =
         |stack: &&mut Stack<'_>| Tensor::zeros([index(stack.slots.len())], (Kind::Float, collator.device));
     let mut losses: Vec<Tensor> = group.iter().map(zeros).collect();
@@ -51,7 +58,14 @@ pub(super) fn accumulate_gradients<'s, 'a>(
     let loss: Vec<TrainingLoss<'_>> = group.iter().map(loss).collect();
     let of_slots = |micro: usize| {
         let rows = steps.iter().map(|step| step.get(micro).map_or(&[][..], Vec::as_slice));
-        rows.zip(weights.iter().copied()).collect()
+        let weighed = weights.iter().zip(&classes);
+        rows.zip(weighed)
+            .map(|(rows, (weight, classes))| batch::Seen {
+                rows,
+                weight: *weight,
+                classes: classes.as_deref(),
+            })
+            .collect()
     };
     let micros: Vec<_> = (0..steps.iter().map(Vec::len).max().unwrap_or(0)).map(of_slots).collect();
     for (micro, batch) in collator.collate_all(train, &micros).into_iter().enumerate() {

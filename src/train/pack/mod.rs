@@ -20,6 +20,7 @@ use crate::job::{ChildLine, Pack};
 use crate::model::build::{self, Base, Frozen, Start};
 use crate::model::device;
 use crate::record::rows;
+use crate::tasks::Task;
 use crate::train::checkpoint::{self, Window};
 use crate::train::evaluate::Evaluator;
 use crate::train::memory::Peak;
@@ -72,8 +73,11 @@ impl<'a> Trainer<'a> {
         let evaluator = Evaluator::new(&pack.task, &pack.model, device, warm).map_err(failed)?;
         let frozen = warm.frozen(pack, device);
         let train = part(&store, Part::Train)?;
-        let slots =
-            pack.slots.iter().map(|trial| slot(trial, pack.until.get(&trial.id), train, context)).collect();
+        let slots = pack
+            .slots
+            .iter()
+            .map(|trial| slot(trial, pack.until.get(&trial.id).copied(), (train, &pack.task), context))
+            .collect();
         let start = starting_values(pack, &pack.slots, frozen)?;
         let stacks = match context.forward_mode {
             ForwardMode::Stacked => vec![Stack::of_all(slots, start, family(pack))],
@@ -314,12 +318,14 @@ fn family(pack: &Pack) -> (&Architecture, Head) {
     (&pack.model.architecture, pack.task.objective.head())
 }
 
-/// A trial at its first step, which pauses from a share of its steps on.
-fn slot(trial: &Trial, until: Option<&f64>, train: &PartView, context: &Context<'_>) -> Slot {
+/// A trial of a task at its first step, which pauses from a share of its steps on.
+fn slot(trial: &Trial, until: Option<f64>, (train, task): (&PartView, &Task), context: &Context<'_>) -> Slot {
     let rows = folds::split(&train.labels(), &trial.splitting, trial.fold);
+    let targets: Vec<_> = rows.train.iter().map(|row| train.target(*row)).collect();
     let mut slot = Slot::new(trial, rows, train.lengths(), context);
+    slot.class_weights = task.objective.class_weights(&targets).map(Rc::from);
     if let Some(share) = until {
-        slot.pause_at(*share);
+        slot.pause_at(share);
     }
     slot
 }
